@@ -1,0 +1,149 @@
+"""The pcap format (draft-ietf-opsawg-pcap): a header, then records of a time, two lengths and the packet.
+
+Read are both byte orders, micro- and nanoseconds, and the "modified" format of old Linux systems, whose
+records carry eight octets more. Written is the little-endian form, with nanoseconds unless microseconds are
+asked for.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from labkit.capture.base import LIMIT, LONGEST, Description, Format, Frame, Interface, Reader, Writer
+from labkit.capture.sink import Sink
+from labkit.capture.source import Source
+from labkit.i18n import _
+
+
+class Variant(NamedTuple):
+    """What the magic number of a file says of the rest."""
+
+    order: str
+    """Of octets, as `struct` has it."""
+    unit: int
+    """Nanoseconds in one unit of the time's fraction."""
+    header: int
+    """Octets before each packet."""
+
+
+VARIANTS = {
+    bytes.fromhex("a1b2c3d4"): Variant(">", 1000, 16),
+    bytes.fromhex("d4c3b2a1"): Variant("<", 1000, 16),
+    bytes.fromhex("a1b23c4d"): Variant(">", 1, 16),
+    bytes.fromhex("4d3cb2a1"): Variant("<", 1, 16),
+    bytes.fromhex("a1b2cd34"): Variant(">", 1000, 24),
+    bytes.fromhex("34cdb2a1"): Variant("<", 1000, 24),
+}
+
+HEADER = 24
+"""Octets of the file's header: magic, version (two of 16 bits), two unused, snaplen, link type with FCS
+bits."""
+
+SECOND = 1_000_000_000
+
+
+def matches(head: bytes) -> bool:
+    """Whether a file that begins so is a pcap."""
+    return head[:4] in VARIANTS
+
+
+class PcapReader(Reader):
+    """Reads a pcap. Its one interface is known from the start."""
+
+    format = "pcap"
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._buffer = source.more(b"", HEADER)
+        if len(self._buffer) < HEADER:
+            raise self._unreadable(
+                _("the pcap is cut short: {have} of the {want} octets of its header are there").format(
+                    have=len(self._buffer), want=HEADER
+                )
+            )
+        self._variant = VARIANTS[self._buffer[:4]]
+        snaplen, link = struct.unpack_from(self._variant.order + "II", self._buffer, 16)
+        # Section 4 of the draft: where bit 26 is set, bits 28 to 31 count the 16-bit words of the FCS.
+        fcs = (link >> 28) * 2 if link & 0x0400_0000 else 0
+        self.interfaces.append(Interface(link & 0xFFFF, snaplen, fcs=fcs))
+
+    def _frames(self) -> Iterator[Frame]:
+        order, unit, header = self._variant
+        unpack = struct.Struct(order + "IIII").unpack_from
+        link, snaplen = self.interfaces[0].link, self.interfaces[0].snaplen
+        limit = max(LONGEST, min(snaplen, LIMIT))
+        new = tuple.__new__
+        nothing: tuple[str, ...] = ()
+        buffer, self._buffer = self._buffer, b""
+        base, at, number = 0, HEADER, 1
+        while True:
+            size = len(buffer)
+            want = header
+            while (start := at + header) <= size:
+                seconds, fraction, caplen, wirelen = unpack(buffer, at)
+                if caplen > limit:
+                    reason = _("its record claims {claimed} octets, more than {limit}")
+                    return self._invalid(base + at, reason.format(claimed=caplen, limit=limit), number)
+                stop = start + caplen
+                if stop > size:
+                    want = header + caplen
+                    break
+                time = seconds * SECOND + fraction * unit
+                yield new(Frame, (number, time, link, buffer[start:stop], wirelen, nothing, 0))
+                at = stop
+                number += 1
+            base += at
+            buffer = self._source.more(buffer[at:], want)
+            at = 0
+            if len(buffer) < want:
+                return self._end(base, len(buffer), number, self._there(len(buffer), want))
+
+    def _there(self, have: int, want: int) -> str:
+        """How much of a record the file has."""
+        header = self._variant.header
+        if have < header:
+            message = _("{have} of the {want} octets of its header are there")
+            return message.format(have=have, want=header)
+        return _("{have} of its {want} octets are there").format(have=have - header, want=want - header)
+
+
+class PcapWriter(Writer):
+    """Writes a pcap. It has no room for comments, names and a second interface."""
+
+    format = "pcap"
+    annotates = False
+
+    def __init__(self, sink: Sink, description: Description) -> None:
+        super().__init__(sink, description)
+        self._unit = 1 if description.nanoseconds else 1000
+        self._pack = struct.Struct("<IIII").pack
+        magic = 0xA1B2_3C4D if description.nanoseconds else 0xA1B2_C3D4
+        interface = description.interface
+        sink.write(struct.pack("<IHHiIII", magic, 2, 4, 0, 0, interface.snaplen, interface.link))
+
+    def write(
+        self,
+        time: int,
+        data: bytes,
+        *,
+        wirelen: int | None = None,
+        comments: Iterable[str] = (),  # noqa: ARG002 - no room
+        interface: int = 0,
+        outbound: bool | None = None,  # noqa: ARG002 - no room
+    ) -> None:
+        """Append a packet. CaptureError for a time that is not between 1970 and 2106."""
+        length = len(data) if wirelen is None else wirelen
+        self._check(data, length)
+        seconds, fraction = divmod(time, SECOND)
+        if not 0 <= seconds <= 0xFFFF_FFFF:
+            raise self._unfit(_("a pcap holds times of 1970 to 2106, not {time} ns").format(time=time))
+        if interface:
+            raise self._unfit(_("a pcap has one interface, 0, not {interface}").format(interface=interface))
+        self._sink.write(self._pack(seconds, fraction // self._unit, len(data), length) + data)
+
+    def add_interface(self, link: int, *, name: str = "", description: str = "") -> int:  # noqa: ARG002
+        """CaptureError: there is no second one."""
+        raise self._unfit(_("a pcap has one interface; a pcapng can have several"))
+
+
+FORMAT = Format("pcap", (".pcap", ".cap", ".dmp"), matches, PcapReader, PcapWriter)

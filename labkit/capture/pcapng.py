@@ -1,0 +1,351 @@
+"""The pcapng format (draft-ietf-opsawg-pcapng): sections of blocks, each with its length before and after it.
+
+A section has its own byte order and its own interfaces, each of which has its own clock. Read are sections,
+interfaces, packets of all three kinds (enhanced, simple, obsolete), name resolution and comments; other
+blocks are passed over. Options that make no sense are left out; a block that makes none ends the capture.
+Written is one little-endian section with nanosecond clocks.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from labkit.capture.base import LIMIT, Description, Format, Frame, Interface, Reader, Writer
+from labkit.capture.pcapng_blocks import (
+    APPLICATION,
+    COMMENT,
+    DESCRIPTION,
+    ENHANCED,
+    FCS,
+    FLAGS,
+    HARDWARE,
+    INTERFACE,
+    IPV4,
+    IPV6,
+    LONGEST_TEXT,
+    NAME,
+    NAMES,
+    OFFSET,
+    ORDERS,
+    PACKETS,
+    RESOLUTION,
+    SECTION,
+    SECTION_MAGIC,
+    SIMPLE,
+    SYSTEM,
+    Layout,
+    decoded,
+    encoded,
+    layout,
+    packed,
+    unpacked,
+)
+from labkit.capture.sink import Sink
+from labkit.capture.source import Source, printable
+from labkit.i18n import _
+
+SECOND = 1_000_000_000
+FARTHEST = (1 << 63) - 1
+"""The latest time, in nanoseconds, that 64 bits with a sign hold: the year 2262. Others are read as this
+one."""
+
+MOST = 65_536
+"""Interfaces and names that are kept: what a capture may make its reader remember is bounded."""
+MOST_COMMENTS = 256
+"""Comments on sections that are kept."""
+
+
+class Clock(NamedTuple):
+    """What a packet takes from its interface. How an interface's time stamps become nanoseconds: stamp *
+    `times` // `by` + `offset`."""
+
+    link: int
+    times: int
+    by: int
+    offset: int
+    snaplen: int
+    number: int
+    """Of the interface in `Reader.interfaces`."""
+
+
+class BlockError(Exception):
+    """A block makes no sense. Never leaves this module."""
+
+
+def matches(head: bytes) -> bool:
+    """Whether a file that begins so is a pcapng."""
+    return head.startswith(SECTION_MAGIC)
+
+
+class PcapngReader(Reader):
+    """Reads a pcapng. A packet without a time (simple packet block) is at time 0."""
+
+    format = "pcapng"
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._layout = layout("<")
+        self._clocks: list[Clock] = []
+        """Of the section's interfaces."""
+        self._number = 0
+        """Of the last packet."""
+        self._buffer = b""
+        self._base = 0
+        """Where the buffer begins in the file."""
+        self._here = 0
+        """Where the current block begins in the buffer."""
+        self._walk = self._blocks()
+        try:
+            first = next(self._walk, None)
+            if first:
+                self._section(*first[1:])
+        except BlockError as error:
+            raise self._unreadable(
+                _("not a pcapng that can be read: {reason}").format(reason=error)
+            ) from None
+        if self.damage:
+            raise self._unreadable(self.damage.message)
+
+    def _frames(self) -> Iterator[Frame]:
+        others = {SECTION: self._section, INTERFACE: self._interface, NAMES: self._names}
+        try:
+            for kind, at, end in self._walk:
+                if kind in PACKETS:
+                    frame = self._simple(at, end) if kind == SIMPLE else self._timed(kind, at, end)
+                    self._number += 1
+                    yield frame
+                elif kind in others:
+                    others[kind](at, end)
+        except BlockError as error:
+            self._invalid(self._base + self._here, str(error), self._packet())
+
+    def _packet(self) -> int:
+        """The number of the packet that the current block should hold; 0 where it is another block."""
+        (kind,) = self._layout.length.unpack_from(self._buffer, self._here)
+        return self._number + 1 if kind in PACKETS else 0
+
+    def _blocks(self) -> Iterator[tuple[int, int, int]]:
+        """The type of each block, and where it begins and ends in the buffer, in which it stands whole."""
+        at = 0
+        while True:
+            buffer = self._buffer
+            size = len(buffer)
+            want = 12
+            while at + 12 <= size:
+                self._here = at
+                # The type of a section is the same in both byte orders: nothing is known of its order before.
+                if buffer.startswith(SECTION_MAGIC, at):
+                    self._layout = self._order(at)
+                kind, length = self._layout.head.unpack_from(buffer, at)
+                if length < 12 or length & 3 or length > LIMIT:
+                    raise BlockError(_("{length} is no length of a block").format(length=length))
+                end = at + length
+                if end > size:
+                    want = length
+                    break
+                (trailer,) = self._layout.length.unpack_from(buffer, end - 4)
+                if trailer != length:
+                    reason = _("its length is {length} at the start and {trailer} at the end")
+                    raise BlockError(reason.format(length=length, trailer=trailer))
+                yield kind, at, end
+                at = end
+            self._base += at
+            self._buffer = self._source.more(buffer[at:], want)
+            self._here = at = 0
+            have = len(self._buffer)
+            if have < want:
+                packet = self._packet() if have >= 4 else 0
+                there = _("{have} of the {want} octets of its block are there")
+                return self._end(self._base, have, packet, there.format(have=have, want=want))
+
+    def _order(self, at: int) -> Layout:
+        magic = self._buffer[at + 8 : at + 12]
+        if magic not in ORDERS:
+            raise BlockError(_("{octets} is no byte-order magic").format(octets=magic.hex(" ")))
+        return layout(ORDERS[magic])
+
+    def _section(self, at: int, end: int) -> None:
+        if end - at < 28:
+            raise _short(end - at)
+        (major,) = struct.unpack_from(self._layout.order + "H", self._buffer, at + 12)
+        if major != 1:
+            raise BlockError(_("version {major} of the format is not known").format(major=major))
+        self._clocks = []
+        for code, value in unpacked(self._layout, self._buffer, at + 24, end - 4):
+            if code == COMMENT and len(self.comments) < MOST_COMMENTS:
+                self.comments.append(decoded(value))
+
+    def _interface(self, at: int, end: int) -> None:
+        if end - at < 20:
+            raise _short(end - at)
+        if len(self.interfaces) >= MOST:
+            raise BlockError(_("there are more than {most} interfaces").format(most=MOST))
+        link, snaplen = self._layout.interface.unpack_from(self._buffer, at + 8)
+        options = dict(unpacked(self._layout, self._buffer, at + 16, end - 4))
+        times, by = _resolution(options.get(RESOLUTION, b""))
+        seconds = options.get(OFFSET, b"")
+        offset = self._layout.offset.unpack(seconds)[0] * SECOND if len(seconds) == 8 else 0
+        self._clocks.append(Clock(link, times, by, offset, snaplen, len(self.interfaces)))
+        name, description = decoded(options.get(NAME, b"")), decoded(options.get(DESCRIPTION, b""))
+        self.interfaces.append(Interface(link, snaplen, name, description, options.get(FCS, b"\0")[0]))
+
+    def _clock(self, interface: int) -> Clock:
+        try:
+            return self._clocks[interface]
+        except IndexError:
+            reason = _("it is of interface {interface}, and the section has {count}")
+            raise BlockError(reason.format(interface=interface, count=len(self._clocks))) from None
+
+    def _timed(self, kind: int, at: int, end: int) -> Frame:
+        """The packet of an enhanced or an obsolete packet block."""
+        if end - at < 32:
+            raise _short(end - at)
+        fields = self._layout.enhanced if kind == ENHANCED else self._layout.obsolete
+        interface, high, low, caplen, wirelen = fields.unpack_from(self._buffer, at + 8)
+        link, times, by, offset, _snaplen, index = self._clock(interface)
+        start, last = at + 28, end - 4
+        stop = start + caplen
+        if stop > last:
+            raise _crowded(caplen, last - start)
+        time = (high << 32 | low) * times // by + offset
+        if not -FARTHEST <= time <= FARTHEST:
+            time = FARTHEST if time > 0 else -FARTHEST
+        comments: tuple[str, ...] = ()
+        options = stop + (-caplen & 3)
+        if options < last:
+            found = unpacked(self._layout, self._buffer, options, last)
+            comments = tuple(decoded(value) for code, value in found if code == COMMENT)
+        data = self._buffer[start:stop]
+        return tuple.__new__(Frame, (self._number + 1, time, link, data, wirelen, comments, index))
+
+    def _simple(self, at: int, end: int) -> Frame:
+        if end - at < 16:
+            raise _short(end - at)
+        clock = self._clock(0)
+        (wirelen,) = self._layout.length.unpack_from(self._buffer, at + 8)
+        # How much was captured is not said: it follows from the interface's limit.
+        caplen = min(wirelen, clock.snaplen or wirelen)
+        start = at + 12
+        if start + caplen > end - 4:
+            raise _crowded(caplen, end - 4 - start)
+        data = self._buffer[start : start + caplen]
+        return Frame(self._number + 1, 0, clock.link, data, wirelen, (), clock.number)
+
+    def _names(self, at: int, end: int) -> None:
+        from socket import AF_INET, AF_INET6, inet_ntop
+
+        families = {IPV4: (AF_INET, 4), IPV6: (AF_INET6, 16)}
+        for kind, value in unpacked(self._layout, self._buffer, at + 8, end - 4):
+            if kind not in families or len(self.names) >= MOST:
+                continue
+            family, size = families[kind]
+            name = value[size:].partition(b"\0")[0]
+            if name:
+                # No name that a resolver gave has control characters: one that has is out to steer a
+                # terminal.
+                self.names.setdefault(inet_ntop(family, value[:size]), printable(decoded(name)))
+
+
+def _short(length: int) -> BlockError:
+    return BlockError(_("its {length} octets are too few for its type").format(length=length))
+
+
+def _crowded(claimed: int, room: int) -> BlockError:
+    reason = _("it claims {claimed} octets in a block that has room for {room}")
+    return BlockError(reason.format(claimed=claimed, room=room))
+
+
+def _resolution(option: bytes) -> tuple[int, int]:
+    """By what a stamp is multiplied, and then divided, to give nanoseconds."""
+    value = option[0] if option else 6
+    if value & 0x80:
+        return SECOND, 1 << (value & 0x7F)
+    return (10 ** (9 - value), 1) if value <= 9 else (1, 10 ** (value - 9))
+
+
+class PcapngWriter(Writer):
+    """Writes a pcapng."""
+
+    format = "pcapng"
+    annotates = True
+
+    def __init__(self, sink: Sink, description: Description) -> None:
+        super().__init__(sink, description)
+        self._layout = layout("<")
+        self._unit = 1 if description.nanoseconds else 1000
+        self._links: list[int] = []
+        options = (
+            (COMMENT, description.comment),
+            (HARDWARE, description.hardware),
+            (SYSTEM, description.system),
+            (APPLICATION, description.application),
+        )
+        # A section of unknown length (-1): what follows need not be known now.
+        head = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
+        self._block(SECTION, head + packed((code, encoded(text)) for code, text in options if text))
+        first = description.interface
+        self.add_interface(first.link, name=first.name, description=first.description)
+        if description.names:
+            self._name(description.names)
+
+    def add_interface(self, link: int, *, name: str = "", description: str = "") -> int:
+        """Declare one more interface."""
+        texts = ((NAME, name), (DESCRIPTION, description))
+        options = [(code, encoded(text)) for code, text in texts if text]
+        options.append((RESOLUTION, b"\x09" if self._unit == 1 else b"\x06"))
+        fields = self._layout.interface.pack(link, self._description.interface.snaplen)
+        self._block(INTERFACE, fields + packed(options))
+        self._links.append(link)
+        return len(self._links) - 1
+
+    def write(
+        self,
+        time: int,
+        data: bytes,
+        *,
+        wirelen: int | None = None,
+        comments: Iterable[str] = (),
+        interface: int = 0,
+        outbound: bool | None = None,
+    ) -> None:
+        """Append a packet. CaptureError for a time before 1970, or after 64 bits (in 2554)."""
+        length = len(data) if wirelen is None else wirelen
+        self._check(data, length)
+        stamp = time // self._unit
+        if not 0 <= stamp < 1 << 64:
+            raise self._unfit(_("a pcapng holds times of 1970 to 2554, not {time} ns").format(time=time))
+        if not 0 <= interface < len(self._links):
+            raise self._unfit(_("there is no interface {interface}").format(interface=interface))
+        options = [(COMMENT, encoded(comment)) for comment in comments]
+        if outbound is not None:
+            options.append((FLAGS, b"\2\0\0\0" if outbound else b"\1\0\0\0"))
+        fields = self._layout.enhanced.pack(interface, stamp >> 32, stamp & 0xFFFF_FFFF, len(data), length)
+        self._block(ENHANCED, fields + data + bytes(-len(data) & 3) + packed(options))
+
+    def _name(self, names: Mapping[str, str]) -> None:
+        """Write the name resolution block."""
+        from socket import AF_INET, AF_INET6, inet_pton
+
+        records = []
+        for address, name in names.items():
+            try:
+                octets = inet_pton(AF_INET6 if ":" in address else AF_INET, address)
+            except (OSError, ValueError):
+                raise self._unfit(
+                    _("{address} is not an address").format(address=printable(address))
+                ) from None
+            # The name ends with the first null character.
+            text = encoded(name.partition("\0")[0], LONGEST_TEXT - len(octets) - 1)
+            records.append((IPV4 if len(octets) == 4 else IPV6, octets + text + b"\0"))
+        self._block(NAMES, packed(records))
+
+    def _block(self, kind: int, body: bytes) -> None:
+        length = len(body) + 12
+        if length > LIMIT:
+            raise self._unfit(
+                _("a block of {length} octets is longer than {limit}").format(length=length, limit=LIMIT)
+            )
+        self._sink.write(self._layout.head.pack(kind, length) + body + self._layout.length.pack(length))
+
+
+FORMAT = Format("pcapng", (".pcapng", ".ntar"), matches, PcapngReader, PcapngWriter)

@@ -1,0 +1,81 @@
+"""The vocabulary of pcapng (draft-ietf-opsawg-pcapng): block types, options, and the fields of blocks."""
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+SECTION, INTERFACE, OBSOLETE, SIMPLE, NAMES, ENHANCED = 0x0A0D0D0A, 1, 2, 3, 4, 6
+"""Block types."""
+
+PACKETS = (ENHANCED, SIMPLE, OBSOLETE)
+SECTION_MAGIC = SECTION.to_bytes(4, "big")
+ORDERS = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
+"""The byte-order magic of a section, and what `struct` calls that order."""
+
+COMMENT = 1
+"""The option that every block may have, more than once. The others are each block's own:"""
+HARDWARE, SYSTEM, APPLICATION = 2, 3, 4
+NAME, DESCRIPTION, RESOLUTION, FCS, OFFSET = 2, 3, 9, 13, 14
+FLAGS = 2
+IPV4, IPV6 = 1, 2
+"""Records of a name resolution block."""
+
+LONGEST_TEXT = 65_535
+"""Octets of a text: its length has 16 bits."""
+
+
+class Layout(NamedTuple):
+    """The fields of blocks, in one section's byte order."""
+
+    order: str
+    head: struct.Struct
+    length: struct.Struct
+    option: struct.Struct
+    enhanced: struct.Struct
+    """Interface, the time's high and low half, octets captured, octets on the wire."""
+    obsolete: struct.Struct
+    """The same; the interface is shorter, and a count of drops, passed over here, follows it."""
+    interface: struct.Struct
+    offset: struct.Struct
+
+
+def layout(order: str) -> Layout:
+    """The fields of blocks in a byte order, "<" or ">"."""
+    formats = ("II", "I", "HH", "IIIII", "HxxIIII", "HxxI", "q")
+    return Layout(order, *(struct.Struct(order + each) for each in formats))
+
+
+def unpacked(layout_: Layout, buffer: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """The codes and values of options between two places, up to their end or the first that does not fit.
+
+    The records of a name resolution block have the same form: a type, a length, a value, padding; 0 ends
+    them.
+    """
+    unpack = layout_.option.unpack_from
+    while at + 4 <= end:
+        code, length = unpack(buffer, at)
+        at += 4
+        if code == 0 or at + length > end:
+            return
+        yield code, buffer[at : at + length]
+        at += length + (-length & 3)
+
+
+def packed(options: Iterable[tuple[int, bytes]]) -> bytes:
+    """Options (or the records of names) with their end; nothing where there are none."""
+    parts = [
+        code.to_bytes(2, "little") + len(value).to_bytes(2, "little") + value + bytes(-len(value) & 3)
+        for code, value in options
+    ]
+    return b"".join(parts) + bytes(4) if parts else b""
+
+
+def encoded(text: str, limit: int = LONGEST_TEXT) -> bytes:
+    """The text as UTF-8, cut between characters where it is longer than `limit` octets."""
+    octets = text.encode("utf-8", "replace")
+    return octets if len(octets) <= limit else octets[:limit].decode("utf-8", "ignore").encode()
+
+
+def decoded(value: bytes) -> str:
+    """The text of an option, whatever its octets."""
+    return value.decode("utf-8", "replace")

@@ -1,0 +1,167 @@
+"""Where the octets of a capture come from: a file, a pipe or standard input, plain or compressed with gzip.
+
+Everything is read once, in order, in chunks of bounded size. What goes wrong with the compression is not an
+exception but `Source.trouble`, so that the packets before that place can be used.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from labkit.errors import CaptureError
+from labkit.i18n import _
+
+if TYPE_CHECKING:
+    import zlib
+
+CHUNK = 1 << 20
+"""Octets that are read, or uncompressed, at once."""
+
+PIECE = 1 << 16
+"""Compressed octets that are handled at once."""
+
+GZIP = b"\x1f\x8b"
+
+
+def printable(text: str) -> str:
+    """The text with whatever could steer a terminal, or cannot be encoded, written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def because(error: OSError) -> str:
+    """The system's reason, in a few words."""
+    return error.strerror or str(error) or type(error).__name__
+
+
+class Source:
+    """Octets in order. CaptureError where they cannot be had."""
+
+    def __init__(self, source: str | Path | BinaryIO) -> None:
+        self._file, self.name, self._owned = _open(source)
+        self.trouble = ""
+        """What is wrong with the compression, once that has ended the data too early."""
+        self.compressed = False
+        self._chunks = self._read()
+        self._head = b""
+        try:
+            if self.peek(2) == GZIP:
+                self.compressed = True
+                self._chunks = self._uncompress(self._head, self._chunks)
+                self._head = b""
+        except BaseException:
+            self.close()
+            raise
+
+    def peek(self, want: int) -> bytes:
+        """The next `want` octets, or as many as there are, which stay to be read."""
+        self._head = self.more(b"", want)
+        return self._head[:want]
+
+    def more(self, rest: bytes, want: int) -> bytes:
+        """`rest` and what follows it: at least `want` octets in all, or everything up to the end."""
+        parts = [rest, self._head]
+        have = len(rest) + len(self._head)
+        self._head = b""
+        while have < want:
+            chunk = next(self._chunks, b"")
+            if not chunk:
+                break
+            parts.append(chunk)
+            have += len(chunk)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Close the file, if it was opened here."""
+        if self._owned:
+            self._file.close()
+
+    def _read(self) -> Iterator[bytes]:
+        # read1 gives what a pipe has, where read would wait for a whole chunk: a live capture comes at once.
+        read = getattr(self._file, "read1", self._file.read)
+        while True:
+            try:
+                chunk = read(CHUNK)
+            except OSError as error:
+                raise CaptureError(
+                    _("{name}: cannot be read: {reason}").format(name=self.name, reason=because(error))
+                ) from error
+            if not chunk:
+                return
+            yield chunk
+
+    def _uncompress(self, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """The contents of gzip members (RFC 1952), one after the other, with zeros allowed after them."""
+        import zlib
+
+        inflate = None
+        first = True
+        data = head
+        while data := data or next(chunks, b""):
+            if inflate is None:
+                if not first and not (data := data.lstrip(b"\0")):
+                    continue
+                if not data.startswith(GZIP[:1]):
+                    self.trouble = _("the gzip data is followed by something else")
+                    return
+                inflate = zlib.decompressobj(31)
+                first = False
+            piece, data = data[:PIECE], data[PIECE:]
+            before = inflate.copy()
+            try:
+                out = inflate.decompress(piece, CHUNK)
+            except zlib.error as error:
+                self.trouble = _("the gzip data is damaged ({reason})").format(
+                    reason=str(error).rpartition(": ")[2]
+                )
+                # zlib keeps what it had when it failed: give it the same octets one by one, up to the bad
+                # one.
+                yield from _single(before, piece)
+                return
+            data = (inflate.unconsumed_tail or inflate.unused_data) + data
+            if inflate.eof:
+                inflate = None
+            if out:
+                yield out
+        if inflate is not None:
+            self.trouble = _("the gzip data is cut short")
+            yield inflate.flush()
+
+
+def _single(inflate: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
+    """What can be uncompressed of a piece before its first bad octet."""
+    import zlib
+
+    for at in range(len(piece)):
+        try:
+            out = inflate.decompress(piece[at : at + 1])
+        except zlib.error:
+            return
+        if out:
+            yield out
+
+
+def _open(source: str | Path | BinaryIO) -> tuple[BinaryIO, str, bool]:
+    """The file to read, its name for messages, and whether it is ours to close."""
+    if source == "-":
+        name = _("standard input")
+        stream = getattr(sys.stdin, "buffer", None)
+        if stream is None:
+            raise CaptureError(_("{name}: is closed").format(name=name))
+        return stream, name, False
+    if not isinstance(source, str | os.PathLike):
+        return source, printable(str(getattr(source, "name", _("the stream")))), False
+    name = printable(os.fspath(source))
+    try:
+        return open(source, "rb", buffering=0), name, True  # noqa: PTH123 - Path("") would be "."
+    except IsADirectoryError:
+        raise CaptureError(_("{name}: is a directory, not a capture").format(name=name)) from None
+    except OSError as error:
+        raise CaptureError(
+            _("{name}: cannot be read: {reason}").format(name=name, reason=because(error))
+        ) from error
+    except ValueError as error:  # a null character in the name
+        raise CaptureError(_("{name}: cannot be read: {reason}").format(name=name, reason=error)) from error

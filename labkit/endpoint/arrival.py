@@ -1,0 +1,380 @@
+"""SEGMENT ARRIVES: RFC 9293 section 3.10.7, in its order, with RFC 5961's guards and RFC 7323's timestamps.
+
+One function a state or step; each quotes what it does. None of them sends: they change the record, owe an
+acknowledgement, or form a reply.
+"""
+
+from typing import TYPE_CHECKING
+
+from labkit import options as opt
+from labkit import seq as sn
+from labkit.endpoint import handshake, output
+from labkit.endpoint.congestion import load
+from labkit.endpoint.signals import Notice, Outgoing
+from labkit.segment import ACK, FIN, RST, SYN, Segment
+from labkit.state import Event, State
+
+if TYPE_CHECKING:
+    from labkit.endpoint.endpoint import Endpoint
+OPENING = frozenset({State.SYN_SENT, State.SYN_RECEIVED})
+"""Where it still counts that a SYN had to be sent again."""
+
+TEXT_STATES = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
+"""Where a segment's text is taken (seventh step); elsewhere the peer has said that there is no more."""
+
+
+def arrives(end: "Endpoint", segment: Segment, now: int) -> None:
+    """Dispatch on the state."""
+    match end.state:
+        case State.CLOSED:
+            _reset_for(end, segment)
+        case State.LISTEN:
+            _listen(end, segment, now)
+        case State.SYN_SENT:
+            _syn_sent(end, segment, now)
+        case _:
+            _otherwise(end, segment, now)
+
+
+def _reply(end: "Endpoint", segment: Segment, why: str) -> None:
+    end.replies.append(Outgoing(segment, why))
+
+
+def _reset_for(end: "Endpoint", segment: Segment) -> None:
+    """3.10.7.1: whatever arrives where there is no connection is answered with RST, but an RST never is."""
+    if segment.ctl & RST:
+        return
+    if segment.ctl & ACK:
+        # "If the ACK bit is on, <SEQ=SEG.ACK><CTL=RST>"
+        _reply(end, Segment(segment.ack, 0, RST, 0), "rst")
+    else:
+        # "<SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>"
+        _reply(end, Segment(0, segment.end, RST | ACK, 0), "rst")
+
+
+def _listen(end: "Endpoint", segment: Segment, now: int) -> None:
+    """3.10.7.2: LISTEN. RST is ignored, ACK is answered with RST, SYN begins the connection, the rest is
+    dropped.
+    """
+    if segment.ctl & RST:
+        return
+    if segment.ctl & ACK:
+        _reset_for(end, segment)
+    elif segment.ctl & SYN:
+        _take_syn(end, segment, now)
+        end.move(Event.RCV_SYN)
+
+
+def _take_syn(end: "Endpoint", segment: Segment, now: int) -> None:
+    """The peer's SYN: its ISS, its options, its window (never scaled in a SYN, RFC 7323 section 2.2)."""
+    end.rcv.synchronise(segment.seq)
+    end.synchronised = True
+    end.last_heard = now
+    handshake.learn(end, segment)
+    shift, end.snd.shift = end.snd.shift, 0
+    end.snd.update_window(segment.window, 0, end.snd.position(segment.ack) if segment.ctl & ACK else 0)
+    end.snd.shift = shift
+
+
+def _syn_sent(end: "Endpoint", segment: Segment, now: int) -> None:
+    """3.10.7.3: SYN-SENT."""
+    snd, ctl = end.snd, segment.ctl
+    acked = False
+    if ctl & ACK:
+        # "If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set)"
+        if not 0 < snd.position(segment.ack) <= snd.high:
+            _reset_for(end, segment)
+            return
+        acked = True
+    if ctl & RST:
+        # "If the ACK was acceptable, signal "error: connection reset" ... otherwise, drop the segment"
+        if acked:
+            end.delete(Event.RCV_RST, Notice.REFUSED)
+        return
+    if not ctl & SYN:
+        return
+    _take_syn(end, segment, now)
+    if not acked:
+        # Simultaneous open (figure 8): "form a SYN,ACK segment <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>"
+        end.move(Event.RCV_SYN)
+        end.resend_syn = True
+        return
+    _acknowledged(end, snd.position(segment.ack), segment, now)
+    _established(end, Event.RCV_SYN_ACK)
+    # "Form an ACK segment <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> and send it": formed here, so that it is there
+    # before whatever the application does now that it is connected.
+    output.form_ack(end, "ack", now)
+    if segment.payload or ctl & FIN:
+        _text(end, segment, 1, now)
+
+
+def _established(end: "Endpoint", event: Event) -> None:
+    """ESTABLISHED: both sides know each other's numbers and options."""
+    config = end.config
+    if config.congestion is not None:
+        room = end.snd.mss - (12 if end.stamping else 0)
+        # RFC 6928 section 2; RFC 5681 section 3.1: one segment where the SYN or its answer was lost.
+        full = config.initial_window * room
+        initial = room if end.retries else min(full, max(2 * room, config.initial_window * 1460))
+        end.control = load(config.congestion, room, initial)
+    if end.retries and not end.stamping:
+        # RFC 6298, (5.7): after a lost SYN, the timer begins with 3 seconds.
+        end.rtt.rto = max(end.rtt.rto_min, min(3 * config.rto_initial, end.rtt.rto_max))
+    end.retries = 0
+    end.move(event)
+    end.tell(Notice.CONNECTED)
+
+
+def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
+    """3.10.7.4: all other states; the steps in their order, each of which may end the matter."""
+    start = end.rcv.position(segment.seq)
+    if not _first_check(end, segment, start, now):
+        return
+    end.last_heard = now
+    end.keepalives = 0
+    if segment.ctl & RST:
+        _second_check_rst(end, start)
+        return
+    if segment.ctl & SYN and not _is_open_from_both(end, segment):
+        _fourth_check_syn(end)
+        return
+    if not segment.ctl & ACK:
+        return
+    if not _fifth_check_ack(end, segment, start, now):
+        return
+    if segment.payload or segment.ctl & FIN:
+        _text(end, segment, start, now)
+
+
+def _is_open_from_both(end: "Endpoint", segment: Segment) -> bool:
+    """Figure 8, lines 6 and 7: the SYN,ACK of a simultaneous open, whose SYN has been taken before."""
+    return (
+        end.state is State.SYN_RECEIVED
+        and bool(segment.ctl & ACK)
+        and segment.seq == end.rcv.irs
+        and segment.ack == end.snd.seq(end.snd.high)
+    )
+
+
+def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> bool:
+    """First, the sequence number; before it the timestamp (RFC 7323 section 5.3, R1). Whether to go on."""
+    rcv = end.rcv
+    stamp = segment.option(opt.Timestamps) if end.stamping else None
+    if stamp is not None and not segment.ctl & RST and sn.before(stamp.value, end.ts_recent):
+        # PAWS: "If SEG.TSval < TS.Recent ... treat the segment as not acceptable: send an ACK and drop"
+        rcv.owe("duplicate-ack")
+        return False
+    if rcv.acceptable(start, segment.length):
+        if stamp is not None and start <= end.ts_acked:
+            end.ts_recent = stamp.value
+        return True
+    if _is_open_from_both(end, segment):
+        return True
+    if segment.ctl & RST:
+        return False
+    if end.state is State.SYN_RECEIVED and segment.ctl & SYN and segment.seq == rcv.irs:
+        # A repeated SYN: our answer was lost. The RFC asks for an ACK; every stack repeats the SYN,ACK,
+        # without which the peer could not go on.
+        end.resend_syn = True
+        return False
+    if rcv.edge == rcv.nxt == start:
+        # "If the RCV.WND is zero ... special allowance should be made to accept valid ACKs"
+        _fifth_check_ack(end, segment, start, now)
+    if end.state is State.TIME_WAIT and segment.ctl & FIN:
+        # Eighth step: "Acknowledge it, and restart the 2 MSL timeout"
+        end.time_wait_at = now + 2 * end.config.msl
+    if start < rcv.nxt and segment.payload:
+        # RFC 2883: what arrived twice is reported in the first block.
+        rcv.dsack = (start, min(start + len(segment.payload), rcv.nxt))
+    # "an acknowledgment should be sent in reply (unless the RST bit is set ...)"
+    rcv.owe("duplicate-ack")
+    return False
+
+
+def _second_check_rst(end: "Endpoint", start: int) -> None:
+    """Second, the RST bit (RFC 5961 section 3): it resets at exactly RCV.NXT; else a challenge ACK."""
+    if start != end.rcv.nxt:
+        end.rcv.owe("challenge-ack")
+        return
+    refused = end.state is State.SYN_RECEIVED and end.active
+    closing = end.state in {State.CLOSING, State.LAST_ACK, State.TIME_WAIT}
+    notice = Notice.REFUSED if refused else Notice.CLOSED if closing else Notice.RESET
+    end.delete(Event.RCV_RST, notice)
+
+
+def _fourth_check_syn(end: "Endpoint") -> None:
+    """Fourth, the SYN bit in a state that has one already: a challenge ACK (RFC 5961 section 4)."""
+    end.rcv.owe("challenge-ack")
+
+
+def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) -> bool:
+    """Fifth, the ACK field. Whether to go on with the segment's text."""
+    snd = end.snd
+    ack = snd.position(segment.ack)
+    if end.state is State.SYN_RECEIVED:
+        # "If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED ... otherwise <SEQ=SEG.ACK><CTL=RST>"
+        if not snd.una < ack <= snd.high:
+            _reset_for(end, segment)
+            return False
+        _acknowledged(end, ack, segment, now)
+        _established(end, Event.RCV_ACK_OF_SYN)
+        snd.wl1 = start
+        if not segment.ctl & SYN:
+            snd.update_window(segment.window, start, ack)
+        return True
+    if ack > snd.high or ack < snd.una - snd.max_wnd:
+        # "If the ACK acks something not yet sent, then send an ACK, drop the segment"; RFC 5961 section 5 for
+        # too old.
+        end.rcv.owe("challenge-ack")
+        return False
+    moved = snd.update_window(segment.window, start, ack) if ack >= snd.una else False
+    news = _selective(end, segment) if end.recovery.sack else False
+    if ack > snd.una:
+        _acknowledged(end, ack, segment, now)
+    elif (
+        ack == snd.una
+        and snd.high > ack
+        and not segment.length
+        and (news or not (moved or end.recovery.sack))
+    ):
+        _duplicate(end)
+    if snd.edge > snd.nxt:
+        end.persist_at = None
+    if snd.fin_acked:
+        _fin_acknowledged(end, now)
+    return end.state is not State.CLOSED
+
+
+def _fin_acknowledged(end: "Endpoint", now: int) -> None:
+    """Our FIN has been acknowledged: what that means where."""
+    was = end.state
+    if was is State.LAST_ACK:
+        end.delete(Event.RCV_ACK_OF_FIN)
+        return
+    end.move(Event.RCV_ACK_OF_FIN)
+    if end.state is State.TIME_WAIT and was is State.CLOSING:
+        _time_wait(end, now)
+
+
+def _time_wait(end: "Endpoint", now: int) -> None:
+    """TIME-WAIT: "turn off the other timers", start the one of two MSL."""
+    end.rto_at = end.persist_at = None
+    end.time_wait_at = now + 2 * end.config.msl
+
+
+def _selective(end: "Endpoint", segment: Segment) -> bool:
+    """Enter a SACK option into the scoreboard (RFC 6675 section 5); whether it held news."""
+    option = segment.option(opt.Sack)
+    if option is None:
+        return False
+    snd, news = end.snd, False
+    ack = snd.position(segment.ack)
+    for left, right in option.blocks:
+        low, high = snd.position(left), snd.position(right)
+        # A block below the ACK is a D-SACK, one beyond what was sent a lie: neither tells what is missing.
+        if max(ack, snd.una) < low < high <= snd.high:
+            news |= end.recovery.mark(low, high)
+    return news
+
+
+def _acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
+    """SND.UNA <- SEG.ACK: "any segments on the retransmission queue that are thereby entirely acknowledged
+    are removed"; the round-trip time, the timer and the congestion window follow.
+    """
+    snd, recovery, control = end.snd, end.recovery, end.control
+    acked = ack - snd.una
+    _measure(end, ack, segment, now)
+    snd.acknowledge(ack)
+    recovery.acknowledged(ack)
+    if end.state not in OPENING:
+        end.retries = 0
+    end.persist_for = 0
+    # RFC 6298, (5.2) and (5.3): off when all is acknowledged, else again from now.
+    end.rto_at = now + end.rtt.rto if snd.high > ack else None
+    if control is None:
+        return
+    if recovery.cause is None:
+        control.acked(acked)
+    elif ack >= recovery.point:
+        if recovery.cause == "fast":
+            control.recovered(snd.high - ack)
+        recovery.stop()
+    elif recovery.cause == "timeout":
+        control.acked(acked)
+    elif not recovery.sack:
+        recovery.partial(ack, acked, end.snd.mss)
+
+
+def _measure(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
+    """RFC 6298 section 3 (Karn's rule) or, with timestamps, RFC 7323 section 4.1."""
+    stamp = segment.option(opt.Timestamps) if end.stamping else None
+    if stamp is not None and stamp.echo:
+        ticks = max(sn.diff(handshake.clock(end, now), stamp.echo), 0)
+        end.rtt.sample(max(ticks, 1) * 1_000_000)
+    elif end.snd.timed is not None and end.snd.timed[0] <= ack:
+        end.rtt.sample(now - end.snd.timed[1])
+    if end.snd.timed is not None and end.snd.timed[0] <= ack:
+        end.snd.timed = None
+
+
+def _duplicate(end: "Endpoint") -> None:
+    """A duplicate ACK (RFC 5681 section 2; RFC 6675 section 2): the third, or a telling scoreboard, is a
+    loss.
+    """
+    snd, recovery, control = end.snd, end.recovery, end.control
+    if control is None or end.state not in {*TEXT_STATES, State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING}:
+        return
+    recovery.duplicates += 1
+    if recovery.cause is not None:
+        if recovery.cause == "fast" and not recovery.sack:
+            recovery.inflation += snd.mss
+        return
+    if not recovery.sack and 0 < recovery.point >= snd.una:
+        # RFC 6582 section 3.2, step 2: these duplicates come from what was sent before the last recovery.
+        return
+    head_lost = recovery.head_lost(snd.una, snd.high, snd.mss)
+    if recovery.duplicates >= 3 or head_lost:
+        control.lost(snd.high - snd.una)
+        recovery.start_fast(snd.una, snd.high, snd.mss)
+        snd.timed = None
+    elif not recovery.sack:
+        # RFC 3042, limited transmit: the first two duplicates each let one new segment out.
+        recovery.inflation = recovery.duplicates * snd.mss
+
+
+def _text(end: "Endpoint", segment: Segment, start: int, now: int) -> None:
+    """Seventh and eighth, the segment text and the FIN bit."""
+    rcv = end.rcv
+    if end.state not in TEXT_STATES:
+        # "This should not occur since a FIN has been received from the remote side. Ignore the segment text."
+        return
+    if segment.ctl & SYN:
+        start += 1
+    expected, blocks = rcv.nxt, bool(rcv.blocks)
+    delivered = rcv.take(start, segment.payload) if segment.payload else 0
+    fin_at = start + len(segment.payload)
+    if segment.ctl & FIN and fin_at <= rcv.edge:
+        rcv.fin_at = fin_at
+    if delivered:
+        end.delivered += delivered
+        end.tell(Notice.DATA)
+    if rcv.fin_at is not None and rcv.fin_at == rcv.nxt:
+        # "advance RCV.NXT over the FIN, and send an acknowledgment for the FIN"
+        rcv.nxt += 1
+        rcv.edge = max(rcv.edge, rcv.nxt)
+        rcv.owe("ack")
+        _peer_closed(end, now)
+    elif delivered and start == expected and not blocks and rcv.dsack is None:
+        rcv.owe_delayed(delivered, end.config.delayed_ack, now)
+    else:
+        # RFC 5681 section 4.2: out of order, filling a gap, or a duplicate: an immediate ACK.
+        rcv.owe("ack" if delivered else "duplicate-ack")
+
+
+def _peer_closed(end: "Endpoint", now: int) -> None:
+    """Eighth step: the peer's FIN has arrived, and everything before it."""
+    end.received_fin = True
+    end.move(Event.RCV_FIN)
+    end.tell(Notice.PEER_CLOSED)
+    if end.state is State.TIME_WAIT:
+        _time_wait(end, now)

@@ -1,0 +1,24 @@
+"""What can go wrong, each with its own exception. A TCP violation is a finding, never an exception.
+
+Every message is one line that says what is wrong and where; the command line prints it as it is.
+"""
+
+
+class LabkitError(Exception):
+    """Base of all errors that a user can cause or mend."""
+
+
+class UsageError(LabkitError):
+    """A call or a command asks for something that does not exist or does not fit together."""
+
+
+class ScenarioError(LabkitError):
+    """A scenario, or a line of the notation, does not validate."""
+
+
+class CaptureError(LabkitError):
+    """A file cannot be read, or written, as the capture that it should be."""
+
+
+class LinkError(LabkitError):
+    """A live link failed, or a privilege or program that it needs is missing."""

@@ -1,0 +1,144 @@
+"""Conversations: which segments belong together, and where one ends and the next on the same four-tuple begins.
+
+`follow` walks over the frames of a capture and gives, for each TCP segment, the conversation that it belongs to. The
+caller judges the segment and then has it added to what is known (`labkit.track.advance`).
+
+A four-tuple may serve many connections, one after the other. A SYN opens a new one where the old one is over, or was
+seen only from its middle; elsewhere it is a retransmission, a second attempt, or a stray.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from labkit.capture import Frame
+from labkit.decode import FRAGMENT, TCP, decode
+from labkit.segment import ACK, RST, SYN, Seen
+from labkit.seq import add
+from labkit.track import Side
+
+MOST = 200_000
+"""Conversations that are held at a time; the oldest is finished for good when another one comes."""
+
+End = tuple[bytes, int]
+"""An address as it stands in the packet, and a port."""
+
+
+@dataclass(slots=True)
+class Flow:
+    """One conversation: its number (0 is the capture's first), its two ends and what is known of them."""
+
+    index: int
+    ends: tuple[End, End]
+    """The sender of the first segment that was seen, and the other."""
+    sides: tuple[Side, Side] = field(default_factory=lambda: (Side(), Side()))
+    client: int = 0
+    """Which of the two sent the SYN (or got the SYN ACK); the sender of the first segment where neither is seen."""
+    segments: int = 0
+
+    def name(self, side: int) -> str:
+        """`address:port` of a side, an IPv6 address in brackets."""
+        return end_name(self.ends[side])
+
+
+def end_name(end: End) -> str:
+    """`address:port`, an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
+    address, port = end
+    text = str(ip_address(address))
+    return f"[{text}]:{port}" if len(address) == 16 else f"{text}:{port}"
+
+
+class FlowTable:
+    """The conversations of a capture. `over` collects those that are finished, until the caller has taken them."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._open: dict[tuple[End, End], Flow] = {}
+        self._most = most
+        self.count = 0
+        self.over: list[Flow] = []
+
+    def find(self, data: bytes, seg: Seen) -> tuple[Flow, int]:
+        """The conversation of a segment, a new one where it opens one; and which of its sides sent it."""
+        source = data[seg.src_at : seg.src_at + seg.addr_len], seg.sport
+        target = data[seg.dst_at : seg.dst_at + seg.addr_len], seg.dport
+        key = (source, target) if source <= target else (target, source)
+        flow = self._open.get(key)
+        if flow is None:
+            flow = self._begin(key, source, target)
+        side = 0 if flow.ends[0] == source else 1
+        if seg.ctl & SYN and flow.segments:
+            me, peer = flow.sides[side], flow.sides[1 - side]
+            if _begins_anew(seg, me, peer):
+                self.over.append(flow)
+                resyn = peer.resyn if seg.ctl & ACK and peer.has_resyn else None
+                syn_packet = peer.resyn_packet
+                flow, side = self._begin(key, source, target), 0
+                if resyn is not None:
+                    _remember_syn(flow.sides[1], resyn, syn_packet)
+        flow.segments += 1
+        if seg.ctl & SYN and flow.sides[0].syn == flow.sides[1].syn == 0:
+            flow.client = 1 - side if seg.ctl & ACK else side
+        return flow, side
+
+    def close(self) -> Iterator[Flow]:
+        """All that is left, in the order of their beginning; the table is empty afterwards."""
+        left = sorted([*self.over, *self._open.values()], key=lambda flow: flow.index)
+        self.over.clear()
+        self._open.clear()
+        return iter(left)
+
+    def _begin(self, key: tuple[End, End], source: End, target: End) -> Flow:
+        if len(self._open) >= self._most and key not in self._open:
+            self.over.append(self._open.pop(next(iter(self._open))))
+        self._open.pop(key, None)
+        flow = Flow(self.count, (source, target))
+        self._open[key] = flow
+        self.count += 1
+        return flow
+
+
+def _begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a SYN belongs to a connection of its own, not to the one that is open on its four-tuple."""
+    if seg.ctl & RST:
+        return False
+    over = bool(me.rst or peer.rst or (me.has_fin and peer.has_fin))
+    if seg.ctl & ACK:
+        # It answers a SYN that came in the middle of the old connection: that one had been forgotten (RFC 9293 3.5.1).
+        answers_other = peer.has_resyn != 0 and seg.ack == add(peer.resyn, 1) and seg.ack != add(peer.isn, 1)
+        return answers_other or (over and me.syn != 0 and seg.seq != me.isn)
+    if me.syn:
+        return over
+    if me.seen:
+        return add(seg.seq, 1) != me.first_seq  # it may just be captured after the segments that follow it
+    # The peer's SYN, and its SYN ACK even, is a simultaneous open; else the peer was seen in mid-connection.
+    return peer.syn == 0 and peer.rst == 0
+
+
+def _remember_syn(side: Side, isn: int, packet: int) -> None:
+    """A side whose SYN was seen before its connection was known to be a new one."""
+    side.syn, side.isn, side.syn_end, side.syn_packet = 1, isn, add(isn, 1), packet
+    side.base, side.has_base = isn, 1
+    side.nxt, side.has_nxt = add(isn, 1), 1
+    side.seen = 1
+
+
+def segments(frames: Iterable[Frame], seg: Seen) -> Iterator[tuple[Frame, bytes]]:
+    """Fill `seg` for each frame that holds a TCP segment; gives the frame, and the octets that positions count in.
+
+    For an IP fragment that completes a datagram these octets are the datagram, not the frame.
+    """
+    reassembler = None
+    for frame in frames:
+        data = frame.data
+        seg.number, seg.time, seg.caplen = frame.number, frame.time, len(data)
+        seg.wirelen = max(frame.wirelen, len(data))
+        status = decode(data, 0, len(data), frame.link, seg)
+        if status == FRAGMENT:
+            from labkit.fragments import Reassembler
+
+            reassembler = reassembler or Reassembler()
+            whole = reassembler.segment(data, seg)
+            if whole is not None:
+                yield frame, whole
+        elif status == TCP:
+            yield frame, data

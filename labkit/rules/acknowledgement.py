@@ -1,0 +1,207 @@
+"""Acknowledgement numbers."""
+
+from labkit.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
+from labkit.segment import ABSENT, ACK, FIN, RST, SYN, Seen
+from labkit.seq import add, after, before, diff
+from labkit.track import LATE, MISSED, UNPROVEN, UNSENT, WRONG, Side, is_probe, overtaken
+
+GOOD = """
+    > S  0:0(0)
+    < S. 0:0(0) ack 1
+    > .  1:1(0) ack 1
+    > P. 1:100(99) ack 1
+    < P. 1:120(119) ack 100
+    > .  100:100(0) ack 120
+"""
+
+
+@rule(
+    "ACK01",
+    Severity.ERROR,
+    "RFC 9293 3.10.7.4",
+    "ack {me.odd_ack} is beyond {me.odd_ack_want}, the next octet that the peer would send",
+    otherwise={
+        Severity.NOTE: "ack {me.odd_ack} is beyond {me.odd_ack_want}, the last that this capture shows of the peer: the "
+        "capture lacks packets, or shows them late",
+    },
+    at="me.odd",
+    field="ack",
+    expected="me.odd_ack_want",
+    actual="me.odd_ack",
+    scope=Scope.DOUBT,
+    unless=("HS02", "HS03"),
+    receiver="It answers with an ACK of its own numbers, and drops the segment.",
+    wireshark="tcp.analysis.ack_lost_segment",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < P. 1:120(119) ack 101   # ACK01
+        > .  100:100(0) ack 120
+    """,
+)
+def ack_of_unsent_data(seg: Seen, me: Side, peer: Side) -> int:
+    """An acknowledgement covers only octets that its receiver has sent.
+
+    Section 3.10.7.4: "If the ACK acks something not yet sent (SEG.ACK > SND.NXT), then send an ACK, drop the segment,
+    and return". A capture that lacks packets shows the same, but then the peer goes on from the number that was
+    acknowledged; so the verdict waits for the peer's next segment.
+    """
+    if me.odd_kind != UNSENT:
+        return False
+    return me.odd_state == WRONG or (Severity.NOTE if me.odd_state in (MISSED, LATE, UNPROVEN) else False)
+
+
+@rule(
+    "ACK02",
+    Severity.WARNING,
+    "RFC 9293 3.10.7.4",
+    "ack goes back: {seg.ack} after {me.ack}; what was acknowledged once cannot be taken back",
+    otherwise={Severity.NOTE: "ack {seg.ack} is older than {me.ack}: this segment was overtaken on its way"},
+    field="ack",
+    expected="me.ack",
+    actual="seg.ack",
+    unless=("HS03",),
+    receiver="It ignores the ack as a duplicate (SEG.ACK =< SND.UNA).",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        < P. 1:120(119) ack 50   # ACK02
+    """,
+)
+def ack_goes_back(seg: Seen, me: Side, peer: Side) -> int:
+    """Acknowledgements are cumulative: each covers all octets before it, so that the number never decreases.
+
+    A segment that was overtaken shows an older number; its own sequence number, its timestamp or the moment of its
+    arrival tells.
+    """
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or me.has_ack == 0 or not before(seg.ack, me.ack):
+        return False
+    return Severity.NOTE if seg.delta < 0 or overtaken(seg, me) else True
+
+
+@rule(
+    "ACK03",
+    Severity.ERROR,
+    "the document, rule 2; RFC 9293 3.4",
+    "ack is {seg.ack}; by the document's rule 2 it is the peer's seq {peer.last_seq} + {peer.last_len} octets (+ 1 for "
+    "SYN or FIN)",
+    otherwise={
+        Severity.NOTE: "ack {seg.ack} does not cover the peer's last segment: the document's rule 2 does not reach this "
+        "segment, for an acknowledgement may come later, or cover several segments (E4)",
+    },
+    field="ack",
+    expected=lambda seg, me, peer: _after_last(peer),
+    actual="seg.ack",
+    profiles=TAUGHT,
+    unless=("HS02", "HS03", "ACK01", "ACK02", "FIN02"),
+    receiver="It counts the octets up to this number as delivered, and will send the rest again.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < P. 1:120(119) ack 99   # ACK03
+        > .  100:100(0) ack 120
+    """,
+)
+def ack_is_not_the_peers_seq_plus_length(seg: Seen, me: Side, peer: Side) -> int:
+    """In lock-step ack is the peer's seq plus what its segment took: L octets, and one for SYN or FIN (rule 2, mended).
+
+    After a pure ACK nothing is added (E3). Where the peer has several segments under way, or the acknowledgement waits
+    for the next segment, the rule does not reach, and a note says so.
+    """
+    if seg.ctl & ACK == 0 or seg.ctl & RST or peer.seen == 0 or peer.last_ctl & RST:
+        return False
+    want = _after_last(peer)
+    if seg.ack == want or is_probe(seg, me, peer) or after(seg.ack, peer.nxt):
+        return False
+    partly = after(seg.ack, peer.last_seq) and before(seg.ack, want)
+    in_step = want == peer.nxt and me.has_ack != 0 and me.ack == peer.last_seq
+    return True if partly and in_step and _one_segment(peer, me) else Severity.NOTE
+
+
+def _after_last(side: Side) -> int:
+    """The number after the side's last segment."""
+    return add(side.last_seq, side.last_len + (side.last_ctl & SYN != 0) + (side.last_ctl & FIN != 0))
+
+
+def _one_segment(sender: Side, receiver: Side) -> bool:
+    """Whether the sender's last data is one segment on the wire, not many that offload had not cut yet."""
+    return sender.data_len <= (receiver.mss if receiver.mss != ABSENT else 536)
+
+
+@rule(
+    "ACK03",
+    Severity.ERROR,
+    "the document, rule 2, as it stands",
+    "ack is {seg.ack}; the document's rule 2, taken literally, asks for the peer's seq {peer.last_seq} + L, or + 1 where "
+    "there is no data",
+    field="ack",
+    expected=lambda seg, me, peer: add(peer.last_seq, peer.last_len or 1),
+    actual="seg.ack",
+    profiles=AS_IT_STANDS,
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        < P. 1:120(119) ack 1   # ACK03
+    """,
+)
+def ack_is_literally_not_plus_one(seg: Seen, me: Side, peer: Side) -> int:
+    """The document's rule 2 as it stands: "ack = the peer's seq + 1 where there is no data, or seq + L".
+
+    Correct traffic breaks it as soon as a segment follows a pure ACK of the peer: a pure ACK takes no number (E3).
+    """
+    if seg.ctl & ACK == 0 or seg.ctl & RST or peer.seen == 0:
+        return False
+    return seg.ack != add(peer.last_seq, peer.last_len or 1)
+
+
+@rule(
+    "ACK06",
+    Severity.WARNING,
+    "RFC 9293 3.10.7.4",
+    "ack {seg.ack} falls inside the peer's segment, which starts at {peer.data_seq} and has {peer.data_len} octets: a "
+    "receiver takes a segment that fits its window as a whole",
+    field="ack",
+    expected=lambda seg, me, peer: add(peer.data_seq, peer.data_len),
+    actual="seg.ack",
+    profiles=RFC_ONLY,
+    unless=("HS03",),
+    receiver="It counts the octets up to this number as delivered, and will send the rest again.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <mss 1460>
+        < S. 0:0(0) ack 1 <mss 1460>
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < P. 1:120(119) ack 99   # ACK06
+        > .  100:100(0) ack 120
+    """,
+)
+def ack_inside_a_segment(seg: Seen, me: Side, peer: Side) -> int:
+    """Acknowledgements end where segments end: a segment inside the window is taken as a whole.
+
+    A receiver acknowledges a part of a segment only where the rest lies outside its window. Larger segments than the
+    receiver's MSS are those of a capture above segmentation offload; acks inside of them are normal.
+    """
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.data_len == 0 or me.has_ack == 0:
+        return False
+    inside = diff(seg.ack, peer.data_seq)
+    return (
+        0 < inside < peer.data_len
+        and me.mss != ABSENT
+        and peer.data_len <= me.mss
+        and not after(me.ack, peer.data_seq)
+        and me.has_edge != 0
+        and not after(add(peer.data_seq, peer.data_len), me.edge)
+    )

@@ -1,0 +1,91 @@
+"""What the capture holds, before anything is judged: broken headers, cut frames, half conversations."""
+
+from labkit.rule import BOTH, RFC_ONLY, Scope, Severity, rule
+from labkit.segment import SOUND, SYN, Seen
+from labkit.track import Side
+
+
+@rule(
+    "CAP01",
+    Severity.ERROR,
+    "RFC 9293 3.1",
+    "the header lengths do not fit the packet: the data offset says {seg.doff} octets of TCP header; it must be 20 to "
+    "60, and lie within the {seg.ip_len} octets of the IP datagram",
+    field="hdr_len",
+    expected=lambda seg, me, peer: 20,
+    actual="seg.doff",
+    scope=Scope.FRAME,
+    profiles=RFC_ONLY,
+    receiver="It drops the packet: it cannot tell header from data.",
+    wireshark="tcp.bogus_header_length",
+    good="""
+        > S 0:0(0)
+    """,
+    bad="""
+        > S 0:0(0) {doff=16}   # CAP01
+    """,
+)
+def headers_do_not_fit(seg: Seen, me: Side, peer: Side) -> int:
+    """The lengths in the headers fit the packet: at least 20 octets of TCP header, and no more than the IP length gives.
+
+    The data offset counts the TCP header in units of four octets. Less than five units cannot hold the fixed header,
+    and more than the datagram has would place the data outside of it.
+    """
+    return seg.fault != SOUND
+
+
+@rule(
+    "CAP02",
+    Severity.NOTE,
+    "",
+    "the frame was cut when it was captured: {seg.data_len} of {seg.len} octets of payload are there; checksums and "
+    "payload of such frames are not judged",
+    scope=Scope.FRAME,
+    once=True,
+    profiles=BOTH,
+    good="""
+        > P. 1:100(99) ack 1
+    """,
+    bad="""
+        > P. 1:100(99) ack 1 {caplen=60}   # CAP02
+    """,
+)
+def frame_cut_short(seg: Seen, me: Side, peer: Side) -> int:
+    """A capture may keep only the first octets of each frame (its snap length); the rest cannot be judged.
+
+    `tcpdump -s 96` does so, for example. The length of the payload is still known from the IP header, so that sequence
+    numbers can be followed.
+    """
+    return seg.data_len < seg.len
+
+
+@rule(
+    "CAP05",
+    Severity.NOTE,
+    "",
+    "the capture shows only a part of this conversation (its beginning, or one direction, is missing): what depends on "
+    "the missing part is not judged",
+    scope=Scope.FLOW,
+    profiles=BOTH,
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+    """,
+    bad="""
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        # CAP05
+    """,
+)
+def part_of_a_conversation(seg: Seen, me: Side, peer: Side) -> int:
+    """A capture may begin in the middle of a conversation, or show one direction only.
+
+    Then the initial sequence numbers and the options that the handshake agreed on are unknown. Rules that need them are
+    silent for this conversation, and relative numbers count from the first segment that was seen.
+    """
+    one_way = peer.seen == 0 and me.has_ack != 0
+    started_before = (me.seen > 0 and me.syn == 0) or (peer.seen > 0 and peer.syn == 0)
+    # A refused SYN is a whole conversation, though the side that refuses never sends one.
+    refused = me.syn == 1 and peer.syn == 0 and peer.rst != 0 and peer.last_ctl & SYN == 0 and me.third == 0
+    return one_way or (started_before and not refused)

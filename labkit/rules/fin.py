@@ -1,0 +1,187 @@
+"""Closing a connection: FIN, its acknowledgement, and what must not come after it."""
+
+from labkit.rule import Scope, Severity, rule
+from labkit.segment import ACK, FIN, RST, SYN, Seen
+from labkit.seq import add, after, before
+from labkit.track import GAP, WRONG, Side, is_probe
+
+GOOD = """
+    > S  0:0(0)
+    < S. 0:0(0) ack 1
+    > .  1:1(0) ack 1
+    > P. 1:100(99) ack 1
+    < .  1:1(0) ack 100
+    > F. 100:100(0) ack 1
+    < .  1:1(0) ack 101
+    < F. 1:1(0) ack 101
+    > .  101:101(0) ack 2
+"""
+
+
+@rule(
+    "FIN01",
+    Severity.ERROR,
+    "RFC 9293 3.6",
+    "FIN takes {seg.end} - 1, but the sender has sent octets up to {me.nxt}: FIN follows the last of them",
+    field="seq",
+    expected=lambda seg, me, peer: add(me.nxt, -seg.len),
+    actual="seg.seq",
+    receiver="It closes the connection with octets missing, or drops the segment as an old one.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > F. 90:90(0) ack 1   # FIN01
+    """,
+)
+def fin_before_the_last_octet(seg: Seen, me: Side, peer: Side) -> int:
+    """FIN takes the sequence number after the last octet of the stream: nothing that was sent lies beyond it."""
+    if seg.ctl & (FIN | SYN | RST) != FIN or me.has_fin or not me.has_nxt or me.doubt_n:
+        return False  # an open doubt may be about the octets beyond, not about the FIN
+    return before(add(seg.seq, seg.len), me.nxt)
+
+
+@rule(
+    "FIN01",
+    Severity.ERROR,
+    "RFC 9293 3.6",
+    "FIN has seq {me.odd_seq}, but the sender's next number is {me.odd_want}: the octets between were never sent",
+    at="me.odd",
+    field="seq",
+    expected="me.odd_want",
+    actual="me.odd_seq",
+    scope=Scope.DOUBT,
+    unless=("HS03",),
+    receiver="It waits for the octets that are missing, and does not close.",
+    wireshark="tcp.analysis.lost_segment",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > F. 103:103(0) ack 1   # FIN01
+        < .  1:1(0) ack 101
+        < F. 1:1(0) ack 101
+        > .  101:101(0) ack 2
+    """,
+)
+def fin_after_a_gap(seg: Seen, me: Side, peer: Side) -> int:
+    """FIN takes the sequence number after the last octet of the stream, without a gap before it.
+
+    A FIN that overtakes the last data leaves a gap too, which is filled soon. The verdict waits for that.
+    """
+    return me.odd_kind == GAP and me.odd_state == WRONG and me.odd_ctl & FIN != 0
+
+
+@rule(
+    "FIN02",
+    Severity.ERROR,
+    "RFC 9293 3.6",
+    "ack {seg.ack} does not cover the peer's FIN: FIN takes one number, so that its acknowledgement is one more",
+    field="ack",
+    expected=lambda seg, me, peer: add(peer.fin, 1),
+    actual="seg.ack",
+    unless=("HS03",),
+    receiver="It keeps its FIN unacknowledged and sends it again.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > F. 100:100(0) ack 1
+        < .  1:1(0) ack 100      # FIN02
+        < F. 1:1(0) ack 101
+        > .  101:101(0) ack 2
+    """,
+)
+def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
+    """FIN takes one sequence number: who has received it acknowledges FIN's number plus one.
+
+    Found where nothing but the FIN can have caused the ACK: it repeats, without data and with the same window, what
+    its sender had acknowledged before, right after the FIN.
+    """
+    if not peer.has_fin or seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.delta or seg.sack_n:
+        return False
+    return (
+        seg.ack == peer.fin
+        and me.has_ack != 0
+        and me.ack == peer.fin
+        and peer.last_packet == peer.fin_packet
+        and peer.fin_packet > me.last_packet
+        and peer.doubt_n == 0
+        and seg.win == me.raw_win
+        # The network may deliver the ACK before it twice.
+        and not (me.last_len == 0 and me.last_seq == seg.seq and me.last_ctl == seg.ctl)
+    )
+
+
+@rule(
+    "FIN03",
+    Severity.ERROR,
+    "RFC 9293 3.6",
+    "the segment reaches {seg.end}, but the sender's FIN took {me.fin}: nothing is sent after a FIN",
+    field="seq",
+    receiver="It ignores the octets: after FIN there is nothing to receive (RFC 9293 3.10.7.4, seventh step).",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > F. 1:1(0) ack 1
+        < .  1:1(0) ack 2
+        > P. 2:101(99) ack 1   # FIN03
+    """,
+)
+def octets_after_fin(seg: Seen, me: Side, peer: Side) -> int:
+    """FIN says "no more data from sender": no octet and no other FIN has a higher number.
+
+    The same FIN may be sent again, alone or with the octets before it.
+    """
+    if not me.has_fin or seg.ctl & (SYN | RST) or is_probe(seg, me, peer):
+        return False
+    data_end = add(seg.seq, seg.len)
+    if seg.ctl & FIN:
+        return data_end != me.fin
+    return seg.len > 0 and after(data_end, me.fin)
+
+
+@rule(
+    "FIN06",
+    Severity.NOTE,
+    "RFC 9293 3.6",
+    "the conversation is not closed in this capture: not every direction has a FIN that is acknowledged, and none has a "
+    "RST",
+    scope=Scope.FLOW,
+    document=Severity.WARNING,
+    unless=("FIN02", "ACK01"),
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        # FIN06
+    """,
+)
+def teardown_not_complete(seg: Seen, me: Side, peer: Side) -> int:
+    """A conversation ends when both sides have sent FIN and both FINs are acknowledged, or with a RST.
+
+    A capture that stops earlier shows no fault of TCP; the document's four segments are then not all there.
+    """
+    if not (me.syn and peer.syn) or me.rst or peer.rst:
+        return False
+    return not (_fin_acked(me, peer) and _fin_acked(peer, me))
+
+
+def _fin_acked(side: Side, other: Side) -> bool:
+    if not side.has_fin:
+        return False
+    return (other.has_ack != 0 and after(other.ack, side.fin)) or after(other.last_ack, side.fin)

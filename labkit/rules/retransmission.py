@@ -1,0 +1,117 @@
+"""Octets that are sent more than once."""
+
+from labkit.rule import RFC_ONLY, Severity, rule
+from labkit.segment import ABSENT, RST, SYN, Seen
+from labkit.track import Side, is_probe, unacked
+
+
+@rule(
+    "RTX01",
+    Severity.NOTE,
+    "RFC 9293 3.8.1",
+    "retransmission: seq {seg.seq} was sent before, and is not acknowledged yet",
+    receiver="It takes what it had not got yet, and acknowledges.",
+    wireshark="tcp.analysis.retransmission",
+    good="""
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > P. 100:150(50) ack 1
+    """,
+    bad="""
+        > P. 1:100(99) ack 1
+        +0.3 > P. 1:100(99) ack 1   # RTX01
+        < .  1:1(0) ack 100
+    """,
+)
+def retransmission(seg: Seen, me: Side, peer: Side) -> int:
+    """Octets (or a SYN or FIN) that were seen before and are not acknowledged yet are sent again.
+
+    Nothing is wrong with it: the sender heard no acknowledgement in time, or heard of a hole. It is told by the octets,
+    not by the clock: what was never seen before is no retransmission, however late it comes.
+    """
+    if seg.ctl & SYN:
+        return me.syn != 0 and seg.seq == me.isn and (peer.has_ack == 0 or peer.ack == me.isn)
+    if seg.ctl & RST or seg.span == 0 or seg.delta >= 0 or seg.novel == seg.span:
+        return False
+    return not is_probe(seg, me, peer) and unacked(seg, me, peer)
+
+
+@rule(
+    "RTX02",
+    Severity.ERROR,
+    "RFC 9293 3.4",
+    "the octet at {seg.conflict} differs from the one that was sent under this number before",
+    field="payload",
+    receiver="It keeps the octets that came first, or those that came last: stacks differ, and intrusion detection "
+    "is evaded this way.",
+    wireshark="tcp.segment.overlap.conflict",
+    good="""
+        > P. 1:100(99) ack 1
+        +0.3 > P. 1:100(99) ack 1
+    """,
+    bad="""
+        > P. 1:100(99) ack 1
+        +0.3 > P. 1:100(99) ack 1 {fill=x}   # RTX02 RTX01
+    """,
+)
+def resent_octets_differ(seg: Seen, me: Side, peer: Side) -> int:
+    """A sequence number stands for one octet: whoever sends it again sends the same octet.
+
+    Keep-alives and window probes are excepted: the octet that they carry is garbage by design.
+    """
+    return seg.conflict != ABSENT and not is_probe(seg, me, peer)
+
+
+@rule(
+    "RTX03",
+    Severity.NOTE,
+    "RFC 9293 3.4",
+    "out of order: seq {seg.seq} fills a gap with octets that were never seen before",
+    profiles=RFC_ONLY,
+    receiver="It puts the octets where they belong, and acknowledges all that is in order now.",
+    wireshark="tcp.analysis.out_of_order",
+    good="""
+        > P. 1:100(99) ack 1
+        > P. 100:150(50) ack 1
+    """,
+    bad="""
+        > .  1:1(0) ack 1
+        > P. 100:150(50) ack 1   # SEQ01
+        > P. 1:100(99) ack 1     # RTX03
+    """,
+)
+def out_of_order(seg: Seen, me: Side, peer: Side) -> int:
+    """A segment fills a gap: it was overtaken, or its first copy was lost before it came to the capture.
+
+    Which of the two it was the capture cannot show; that its octets are new to it is certain.
+    """
+    return seg.span != 0 and seg.delta < 0 and seg.novel == seg.span and seg.ctl & (SYN | RST) == 0
+
+
+@rule(
+    "RTX04",
+    Severity.NOTE,
+    "RFC 9293 3.8.1",
+    "spurious retransmission: all octets from {seg.seq} to {seg.end} were acknowledged before",
+    profiles=RFC_ONLY,
+    receiver="It drops the octets, and answers with an ACK at once.",
+    wireshark="tcp.analysis.spurious_retransmission",
+    good="""
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > P. 100:150(50) ack 1
+    """,
+    bad="""
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > P. 1:100(99) ack 1   # RTX04
+    """,
+)
+def spurious_retransmission(seg: Seen, me: Side, peer: Side) -> int:
+    """Octets are sent again though their acknowledgement is in the capture already.
+
+    The acknowledgement was lost behind the capture, or it was under way when the sender's timer ran out.
+    """
+    if seg.span == 0 or seg.delta >= 0 or seg.novel or seg.ctl & (SYN | RST) or is_probe(seg, me, peer):
+        return False
+    return not unacked(seg, me, peer)

@@ -1,0 +1,158 @@
+"""A scenario's text: YAML 1.2 as plain values, with the line of every key, or an error that names the line.
+
+Scenarios are hostile input. Nothing of YAML is used that could build an object or grow: no tags, no anchors, no aliases,
+bounded size and depth; a key that stands twice is an error.
+"""
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labkit.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import Node
+
+LARGEST = 1 << 20
+"""Octets of a scenario file."""
+DEEPEST = 12
+
+Key = tuple[str | int, ...]
+"""Where a value stands: keys and list positions from the top."""
+
+
+@dataclass(slots=True)
+class Source:
+    """A scenario's values and where they stand."""
+
+    name: str
+    data: dict[str, Any] = field(default_factory=dict)
+    lines: dict[Key, int] = field(default_factory=dict)
+
+    def line(self, key: Key) -> int:
+        """The line (from 1) of a key, or of the nearest one around it."""
+        while key and key not in self.lines:
+            key = key[:-1]
+        return self.lines.get(key, 1)
+
+    def error(self, key: Key, message: str) -> ScenarioError:
+        """An error at a key: `FILE:LINE: key: message`."""
+        return ScenarioError(f"{self.name}:{self.line(key)}: {spell(key)}{': ' if key else ''}{message}")
+
+
+def spell(key: Key) -> str:
+    """A key as a user would write it: `client.port`, `steps[2].send` (steps count from 1)."""
+    text = ""
+    for part in key:
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def nearest(word: object, words: list[str]) -> str:
+    """`; did you mean 'x'?` for the nearest of some words; an empty text where none is near."""
+    near = get_close_matches(str(word), words, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def read_file(path: Path) -> str:
+    """The text of a scenario file; ScenarioError, one line, for whatever is not one."""
+    try:
+        if path.is_dir():
+            raise ScenarioError(f"{path}: is a directory; expected a scenario file")
+        with path.open("rb") as file:
+            octets = file.read(LARGEST + 1)
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:
+        raise ScenarioError(f"{str(path)!r}: is not a file's name") from error
+    if len(octets) > LARGEST:
+        raise ScenarioError(f"{path}: is larger than {LARGEST >> 20} MiB; expected a scenario file")
+    try:
+        return octets.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        raise ScenarioError(f"{path}:{line}: is not UTF-8 text (octet {error.start})") from error
+
+
+def parse(text: str, name: str) -> Source:
+    """The values of a scenario's text. ScenarioError where it is not YAML, or more than a scenario needs."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    if len(text) > LARGEST:
+        raise ScenarioError(f"{name}: is larger than {LARGEST >> 20} MiB; expected a scenario")
+    source = Source(name)
+    try:
+        _refuse_machinery(YAML(typ="safe", pure=True), text, name)
+        root = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise ScenarioError(f"{name}{line}: is not YAML: {_one_line(error.problem or error.context)}") from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ScenarioError(f"{name}: is not YAML: {_one_line(str(error))}") from error
+    if root is None:
+        raise ScenarioError(f"{name}: is empty; expected a scenario")
+    if root.id != "mapping":
+        raise ScenarioError(f"{name}:{root.start_mark.line + 1}: is no mapping; expected keys such as 'steps:'")
+    source.data = _value(root, (), source)
+    return source
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "not readable").split())
+
+
+def _refuse_machinery(yaml: Any, text: str, name: str) -> None:
+    """Tags, anchors and aliases have no place in a scenario; nor has depth, nor a second document."""
+    depth = documents = 0
+    for event in yaml.parse(text):
+        kind = type(event).__name__
+        line = event.start_mark.line + 1
+        depth += kind in {"MappingStartEvent", "SequenceStartEvent"}
+        depth -= kind in {"MappingEndEvent", "SequenceEndEvent"}
+        documents += kind == "DocumentStartEvent"
+        if depth > DEEPEST:
+            raise ScenarioError(f"{name}:{line}: lists and mappings are nested more than {DEEPEST} deep")
+        if documents > 1:
+            raise ScenarioError(f"{name}:{line}: a second document begins; expected one scenario in a file")
+        if kind == "AliasEvent" or getattr(event, "anchor", None):
+            raise ScenarioError(f"{name}:{line}: anchors and aliases (& and *) are not allowed in a scenario")
+        if getattr(event, "ctag", None) is not None and event.tag is not None:
+            raise ScenarioError(f"{name}:{line}: tags ({event.tag}) are not allowed in a scenario")
+
+
+def _value(node: "Node", key: Key, source: Source) -> Any:
+    """A node's value; lines are noted on the way."""
+    source.lines.setdefault(key, node.start_mark.line + 1)
+    if node.id == "mapping":
+        found: dict[str, Any] = {}
+        for name_node, value_node in node.value:
+            if name_node.id != "scalar":
+                raise ScenarioError(f"{source.name}:{name_node.start_mark.line + 1}: a key must be a word")
+            name = str(name_node.value)
+            inner = (*key, name)
+            source.lines[inner] = name_node.start_mark.line + 1
+            if name in found:
+                raise source.error(inner, "stands twice")
+            found[name] = _value(value_node, inner, source)
+        return found
+    if node.id == "sequence":
+        return [_value(item, (*key, number), source) for number, item in enumerate(node.value)]
+    return _scalar(node.tag, node.value, key, source)
+
+
+def _scalar(tag: str, text: str, key: Key, source: Source) -> Any:
+    """A scalar by its YAML 1.2 type. Dates stay text."""
+    kind = tag.rpartition(":")[2]
+    try:
+        if kind == "int":
+            return int(text, 0) if text.lstrip("+-")[:2].lower() in {"0x", "0o", "0b"} else int(text)
+        if kind == "float":
+            return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+    except ValueError as error:
+        raise source.error(key, f"{text[:40]!r} is not a number") from error
+    if kind == "bool":
+        return text.lower() == "true"
+    return None if kind == "null" else text

@@ -1,0 +1,190 @@
+"""One TCP segment as plain values, of two kinds.
+
+`Segment` is valid by construction: it is what an endpoint sends, what the notation writes and what `wire` turns into a
+packet. `Seen` is what a capture shows, where anything goes: `decode` fills it, and rules read it. Only `Segment` is
+immutable; one `Seen` is filled again for every frame.
+
+Control bits: RFC 9293 section 3.1; AE: RFC 9768.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from labkit import seq as sn
+from labkit.options import Option, pack
+
+T = TypeVar("T")
+
+FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, AE = 1, 2, 4, 8, 16, 32, 64, 128, 256
+BITS = {"FIN": FIN, "SYN": SYN, "RST": RST, "PSH": PSH, "ACK": ACK, "URG": URG, "ECE": ECE, "CWR": CWR, "AE": AE}
+
+NOT_ECT, ECT1, ECT0, CE = 0, 1, 2, 3
+"""The ECN field of the IP header (RFC 3168 section 5)."""
+
+
+def control_names(ctl: int) -> str:
+    """The control bits as words, the opening ones first: `SYN ACK`; `none` where no bit is set."""
+    order = (SYN, FIN, RST, PSH, URG, ECE, CWR, AE, ACK)
+    names = {bit: name for name, bit in BITS.items()}
+    return " ".join(names[bit] for bit in order if ctl & bit) or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A TCP segment to be sent. Numbers are absolute; `window` is the header's field, before scaling.
+
+    `ecn` is the IP header's ECN field, for TCP decides it. ValueError for a value that its field cannot hold.
+    """
+
+    seq: int = 0
+    ack: int = 0
+    ctl: int = 0
+    window: int = 65535
+    payload: bytes = b""
+    options: tuple[Option, ...] = ()
+    urgent: int = 0
+    ecn: int = NOT_ECT
+
+    def __post_init__(self) -> None:
+        for name, value, limit in (
+            ("seq", self.seq, sn.MASK),
+            ("ack", self.ack, sn.MASK),
+            ("ctl", self.ctl, 0xFFF),
+            ("window", self.window, 0xFFFF),
+            ("urgent", self.urgent, 0xFFFF),
+            ("ecn", self.ecn, 3),
+        ):
+            if not 0 <= value <= limit:
+                raise ValueError(f"{name} {value} is outside 0..{limit}")
+
+    @property
+    def length(self) -> int:
+        """Sequence numbers that the segment takes, SEG.LEN: its octets, and one each for SYN and FIN."""
+        return len(self.payload) + (self.ctl & SYN != 0) + (self.ctl & FIN != 0)
+
+    @property
+    def end(self) -> int:
+        """The sequence number after the segment's last one."""
+        return sn.add(self.seq, self.length)
+
+    def option(self, kind: type[T]) -> T | None:
+        """The first option of a type, or None."""
+        return next((option for option in self.options if isinstance(option, kind)), None)
+
+    def with_(self, **changes: object) -> "Segment":
+        """A copy with some fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    @property
+    def header(self) -> bytes:
+        """The options' octets, padded."""
+        return pack(self.options)
+
+
+# What `Seen.fault` says of headers that do not fit the packet (rule CAP01).
+SOUND, SHORT_IP, SHORT_TCP, BAD_OFFSET = 0, 1, 2, 3
+
+# What is known of a checksum (rules CK01 to CK03). PARTIAL: only the pseudo-header's sum, left for hardware to complete.
+SUM_UNKNOWN, SUM_GOOD, SUM_BAD, SUM_ZERO, SUM_PARTIAL = 0, 1, 2, 3, 4
+
+# What is wrong with an option list (rule OPT01 and OPT05).
+OPT_SOUND, OPT_LENGTH, OPT_OVERRUN = 0, 1, 2
+
+ABSENT = -1
+
+
+@dataclass(slots=True)
+class Seen:
+    """A TCP segment as one frame of a capture shows it. Only integers, so that the same rules can be compiled.
+
+    Positions (`*_at`) count octets from the start of the frame; ABSENT (-1) where the thing is not there. Values are
+    the packet's own, unscaled and unjudged; where a header is broken (`fault`), what could still be read is there.
+    """
+
+    # The frame.
+    number: int = 0
+    """As Wireshark counts: 1 is the first frame of the capture."""
+    time: int = 0
+    """Nanoseconds since 1970-01-01."""
+    caplen: int = 0
+    """Octets of the frame that the capture holds."""
+    wirelen: int = 0
+    """Octets that the frame had on the wire."""
+    fault: int = SOUND
+
+    # The IP header.
+    version: int = 0
+    ip_at: int = ABSENT
+    src_at: int = ABSENT
+    dst_at: int = ABSENT
+    addr_len: int = 0
+    """4 or 16 octets at `src_at` and `dst_at`."""
+    ip_len: int = 0
+    """The length that the IP header gives to the whole datagram; 0 where it leaves it open (TSO)."""
+    ttl: int = 0
+    ecn: int = 0
+    ip_sum: int = 0
+    """The IPv4 header checksum as sent."""
+    ip_sum_want: int = 0
+    """What it should be, where it was verified."""
+    ip_sum_state: int = SUM_UNKNOWN
+
+    # The TCP header.
+    tcp_at: int = ABSENT
+    sport: int = 0
+    dport: int = 0
+    seq: int = 0
+    ack: int = 0
+    doff: int = 0
+    """Header length in octets, as the data offset gives it."""
+    ctl: int = 0
+    win: int = 0
+    sum: int = 0
+    sum_want: int = 0
+    sum_state: int = SUM_UNKNOWN
+    urg: int = 0
+
+    # The payload.
+    data_at: int = ABSENT
+    len: int = 0
+    """Octets of payload on the wire, as the IP length gives them."""
+    data_len: int = 0
+    """Octets of payload that the capture holds: fewer than `len` where the frame was cut."""
+
+    # The options.
+    opt_fault: int = OPT_SOUND
+    opt_at: int = ABSENT
+    """The option that `opt_fault` is about."""
+    opt_twice: int = ABSENT
+    """The kind of an option that stands in the list twice."""
+    opt_after_end: int = 0
+    """1 where something other than zeros follows the end-of-list option."""
+    mss: int = ABSENT
+    wscale: int = ABSENT
+    sack_ok: int = 0
+    tsval: int = ABSENT
+    tsecr: int = ABSENT
+    tfo_len: int = ABSENT
+    """Octets of the Fast Open cookie; 0 asks for one."""
+    sack_n: int = 0
+    """SACK blocks; the first four stand below."""
+    sack_l0: int = 0
+    sack_r0: int = 0
+    sack_l1: int = 0
+    sack_r1: int = 0
+    sack_l2: int = 0
+    sack_r2: int = 0
+    sack_l3: int = 0
+    sack_r3: int = 0
+
+    # What is known only from the segments before it; `track.look` fills these.
+    span: int = 0
+    """SEG.LEN: the payload, and one each for SYN and FIN."""
+    end: int = 0
+    """The sequence number after the segment's last one."""
+    delta: int = 0
+    """How far `seq` lies beyond SND.NXT as the capture shows it: 0 in order, negative for numbers used before."""
+    novel: int = 0
+    """Sequence numbers of the segment that were never seen before."""
+    conflict: int = ABSENT
+    """The first sequence number whose octet differs from the one that was sent under it before."""

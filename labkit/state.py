@@ -1,0 +1,97 @@
+"""The TCP state machine as data: RFC 9293 section 3.3.2, figure 5, free of roles.
+
+TRANSITIONS maps (state, event) to the next state. A pair that is missing is not a transition: the endpoint then
+follows the text of section 3.10 (ignore, acknowledge or reset), and an observer stays where it is. The diagram that
+labkit draws comes from this table.
+"""
+
+from enum import Enum
+
+
+class State(Enum):
+    """A connection's state, by the RFC's name."""
+
+    CLOSED = "CLOSED"
+    LISTEN = "LISTEN"
+    SYN_SENT = "SYN-SENT"
+    SYN_RECEIVED = "SYN-RECEIVED"
+    ESTABLISHED = "ESTABLISHED"
+    FIN_WAIT_1 = "FIN-WAIT-1"
+    FIN_WAIT_2 = "FIN-WAIT-2"
+    CLOSE_WAIT = "CLOSE-WAIT"
+    CLOSING = "CLOSING"
+    LAST_ACK = "LAST-ACK"
+    TIME_WAIT = "TIME-WAIT"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Event(Enum):
+    """What moves a connection: the user's calls, what arrives, what is sent, timers."""
+
+    PASSIVE_OPEN = "passive OPEN"
+    ACTIVE_OPEN = "active OPEN, snd SYN"
+    SEND_FIN = "CLOSE, snd FIN"
+    DELETE = "delete TCB"
+    RCV_SYN = "rcv SYN, snd SYN,ACK"
+    RCV_SYN_ACK = "rcv SYN,ACK, snd ACK"
+    RCV_ACK_OF_SYN = "rcv ACK of SYN"
+    RCV_FIN = "rcv FIN, snd ACK"
+    RCV_ACK_OF_FIN = "rcv ACK of FIN"
+    RCV_FIN_AND_ACK_OF_FIN = "rcv FIN,ACK of FIN, snd ACK"
+    RCV_RST = "rcv RST"
+    SEND_RST = "ABORT, snd RST"
+    TIMEOUT_2MSL = "timeout=2MSL"
+
+
+S, E = State, Event
+
+TRANSITIONS: dict[State, dict[Event, State]] = {
+    S.CLOSED: {E.PASSIVE_OPEN: S.LISTEN, E.ACTIVE_OPEN: S.SYN_SENT},
+    S.LISTEN: {E.RCV_SYN: S.SYN_RECEIVED, E.ACTIVE_OPEN: S.SYN_SENT, E.DELETE: S.CLOSED},
+    S.SYN_SENT: {
+        E.RCV_SYN_ACK: S.ESTABLISHED,
+        E.RCV_SYN: S.SYN_RECEIVED,  # simultaneous open, figure 8
+        E.DELETE: S.CLOSED,
+        E.RCV_RST: S.CLOSED,
+    },
+    S.SYN_RECEIVED: {
+        E.RCV_ACK_OF_SYN: S.ESTABLISHED,
+        E.SEND_FIN: S.FIN_WAIT_1,
+        # Section 3.10.7.4, eighth step: the segment that acknowledges the SYN may carry the peer's FIN.
+        E.RCV_FIN: S.CLOSE_WAIT,
+        # Section 3.10.7.4, second step: back to LISTEN after a passive OPEN. labkit's endpoint is one connection;
+        # its listener is another object, so the connection itself is gone.
+        E.RCV_RST: S.CLOSED,
+        E.SEND_RST: S.CLOSED,
+    },
+    S.ESTABLISHED: {E.SEND_FIN: S.FIN_WAIT_1, E.RCV_FIN: S.CLOSE_WAIT, E.RCV_RST: S.CLOSED, E.SEND_RST: S.CLOSED},
+    S.FIN_WAIT_1: {
+        E.RCV_ACK_OF_FIN: S.FIN_WAIT_2,
+        E.RCV_FIN: S.CLOSING,
+        E.RCV_FIN_AND_ACK_OF_FIN: S.TIME_WAIT,
+        E.RCV_RST: S.CLOSED,
+        E.SEND_RST: S.CLOSED,
+    },
+    S.FIN_WAIT_2: {E.RCV_FIN: S.TIME_WAIT, E.RCV_RST: S.CLOSED, E.SEND_RST: S.CLOSED},
+    S.CLOSE_WAIT: {E.SEND_FIN: S.LAST_ACK, E.RCV_RST: S.CLOSED, E.SEND_RST: S.CLOSED},
+    S.CLOSING: {E.RCV_ACK_OF_FIN: S.TIME_WAIT, E.RCV_RST: S.CLOSED, E.SEND_RST: S.CLOSED},
+    S.LAST_ACK: {E.RCV_ACK_OF_FIN: S.CLOSED, E.RCV_RST: S.CLOSED, E.SEND_RST: S.CLOSED},
+    S.TIME_WAIT: {E.TIMEOUT_2MSL: S.CLOSED, E.RCV_RST: S.CLOSED, E.DELETE: S.CLOSED},
+}
+
+SYNCHRONISED = frozenset(State) - {S.CLOSED, S.LISTEN, S.SYN_SENT, S.SYN_RECEIVED}
+"""The states in which both sides' sequence numbers are known (RFC 9293 section 3.5.2, group 3)."""
+
+DOCUMENT_WORDS = {
+    State.SYN_SENT: "SYN_SEND",
+    State.SYN_RECEIVED: "SYN_RCVD",
+    **{s: s.name for s in State if s not in {State.SYN_SENT, State.SYN_RECEIVED}},
+}
+"""How the source document writes the states; its SYN_SEND and SYN_RCVD are SYN-SENT and SYN-RECEIVED."""
+
+
+def after(state: State, event: Event) -> State:
+    """The state after an event; the same state where the table has no such transition."""
+    return TRANSITIONS[state].get(event, state)

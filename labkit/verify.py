@@ -1,0 +1,324 @@
+"""Judges captures: every rule looks at every segment, and what it finds becomes a `Finding`.
+
+    verdict = verify("a.pcapng", profile="rfc9293")
+    for finding in verdict.findings:
+        print(finding.packet, finding.code, finding.message)
+
+The order for each segment is the one of `labkit.track`: relate it to what is known, settle the doubts that it answers,
+ask the rules, add it to what is known. A finding is never an exception; a capture that ends in the middle of a packet
+is judged up to there (`Verdict.damage`). Nothing of a capture is kept but what `track` and `payload` bound.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from labkit.capture import Damage, Frame, open_capture
+from labkit.errors import UsageError
+from labkit.flows import Flow, FlowTable, segments
+from labkit.i18n import _
+from labkit.payload import Octets
+from labkit.rule import DOCUMENT, LITERAL, RFC9293, SPACES, Rule, Scope, Severity, collect
+from labkit.segment import ABSENT, SOUND, Seen
+from labkit.seq import diff
+from labkit.track import Side, advance, close, look, settle, spoiled
+
+PROFILES = (RFC9293, DOCUMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule says of one packet, or of a whole conversation (`packet` None).
+
+    `expected` and `actual` are the field's raw values; `*_relative` counts them from the sender's, or for acks the
+    peer's, initial sequence number, and is None where the field is no sequence number. `time` is in seconds since the
+    capture's first frame.
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    packet: int | None
+    time: float | None
+    flow: int
+    source: str
+    destination: str
+    message: str
+    field: str
+    expected: int | None
+    actual: int | None
+    expected_relative: int | None
+    actual_relative: int | None
+    reference: str
+    receiver: str
+    wireshark: str | None
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found in one capture, in the order of its packets."""
+
+    path: str
+    profile: str
+    findings: list[Finding] = field(default_factory=list)
+    packets: int = 0
+    """Frames of any kind."""
+    segments: int = 0
+    """TCP segments among them."""
+    flows: int = 0
+    damage: Damage | None = None
+    """Why the capture could not be read to its end."""
+    error: str | None = None
+    """Why it could not be read at all."""
+
+    def worst(self) -> Severity | None:
+        """The gravest severity found."""
+        return max((finding.severity for finding in self.findings), default=None)
+
+    def passes(self, fail_on: Severity = Severity.ERROR) -> bool:
+        """Whether nothing at or above a severity was found, in a capture that could be read."""
+        return self.error is None and (self.worst() or 0) < fail_on
+
+    @property
+    def ok(self) -> bool:
+        """Whether no error was found."""
+        return self.passes()
+
+
+def verify(
+    source: str | Path | BinaryIO,
+    profile: str = RFC9293,
+    *,
+    literal: bool = False,
+    watch: Callable[[int], None] | None = None,
+) -> Verdict:
+    """Judge one capture: a path, "-" for standard input, or an open binary file.
+
+    `literal` applies the document's two computation rules as they stand (profile `document` only). `watch` is called
+    with the number of frames from time to time. UsageError for an unknown profile, CaptureError for what is no capture.
+    """
+    with open_capture(source) as capture:
+        verifier = Verifier(profile, literal=literal)
+        verdict = verifier.run(capture, watch)
+        verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
+        verdict.damage = capture.damage
+        return verdict
+
+
+class Verifier:
+    """Judges one stream of frames under one profile."""
+
+    def __init__(self, profile: str = RFC9293, *, literal: bool = False) -> None:
+        if profile not in PROFILES:
+            known = ", ".join(PROFILES)
+            raise UsageError(_("there is no profile '{name}'; there are {known}").format(name=profile, known=known))
+        if literal and profile != DOCUMENT:
+            raise UsageError(_("the literal rules belong to the profile 'document'"))
+        self.profile = LITERAL if literal else profile
+        rules = [each for each in collect() if self.profile in each.profiles]
+        self._frame = [each for each in rules if each.scope == Scope.FRAME]
+        self._segment = [each for each in rules if each.scope == Scope.SEGMENT]
+        self._doubt = [each for each in rules if each.scope == Scope.DOUBT]
+        self._flow = [each for each in rules if each.scope == Scope.FLOW]
+        self._table = FlowTable()
+        self._open: dict[int, _Judged] = {}
+        self._said: set[tuple[str, bytes]] = set()
+        self._start: int | None = None
+        self._verdict = Verdict("", profile)
+
+    def run(self, frames: Iterable[Frame], watch: Callable[[int], None] | None = None) -> Verdict:
+        """Judge all frames, once."""
+        seg = Seen()
+        for frame, data in segments(self._counted(frames, watch), seg):
+            self._judge(frame, data, seg)
+            if self._table.over:
+                for flow in self._table.over:
+                    self._finish(flow)
+                self._table.over.clear()
+        for flow in self._table.close():
+            self._finish(flow)
+        verdict = self._verdict
+        verdict.flows = self._table.count
+        verdict.findings.sort(key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code))
+        return verdict
+
+    def _counted(self, frames: Iterable[Frame], watch: Callable[[int], None] | None) -> Iterator[Frame]:
+        verdict = self._verdict
+        for frame in frames:
+            if self._start is None:
+                self._start = frame.time
+            verdict.packets += 1
+            if watch is not None and not verdict.packets & 0xFFF:
+                watch(verdict.packets)
+            yield frame
+
+    def _judge(self, frame: Frame, data: bytes, seg: Seen) -> None:
+        self._verdict.segments += 1
+        flow, sender = self._table.find(data, seg)
+        judged = self._open.get(flow.index)
+        if judged is None:
+            judged = self._open[flow.index] = _Judged(flow)
+        me, peer = flow.sides[sender], flow.sides[1 - sender]
+        for rule in self._frame:
+            found = rule.predicate(seg, me, peer)
+            if found:
+                self._add(judged, rule, found, seg, me, peer, sender)
+        if seg.fault != SOUND:
+            return
+        look(seg, me, peer)
+        if seg.data_len and not spoiled(seg):
+            octets = data[seg.data_at : seg.data_at + seg.data_len]
+            if seg.delta < 0:
+                seg.conflict = judged.octets[sender].conflict(seg.seq, octets)
+            if seg.novel:
+                judged.octets[sender].add(seg.seq, octets)
+        if me.doubt_n or peer.doubt_n:
+            self._settle(judged, seg, sender)
+        for rule in self._segment:
+            found = rule.predicate(seg, me, peer)
+            if found:
+                self._add(judged, rule, found, seg, me, peer, sender)
+        judged.last = sender
+        advance(seg, me, peer)
+
+    def _settle(self, judged: "_Judged", seg: Seen, sender: int) -> None:
+        for side in (sender, 1 - sender):
+            me, peer = judged.flow.sides[side], judged.flow.sides[1 - side]
+            while settle(me):
+                for rule in self._doubt:
+                    found = rule.predicate(seg, me, peer)
+                    if found:
+                        self._add(judged, rule, found, seg, me, peer, side)
+
+    def _finish(self, flow: Flow) -> None:
+        judged = self._open.pop(flow.index, None)
+        if judged is None:
+            return
+        first, other = flow.sides
+        close(first, other)
+        close(other, first)
+        seg = Seen()
+        self._settle(judged, seg, 0)
+        for rule in self._flow:
+            found = rule.predicate(seg, first, other)
+            if found:
+                self._add(judged, rule, found, seg, first, other, 0)
+        self._verdict.findings += judged.kept()
+
+    def _add(
+        self, judged: "_Judged", rule: Rule, found: int, seg: Seen, me: Side, peer: Side, sender: int
+    ) -> None:
+        severity = rule.severity_in(self.profile, found)
+        packet, time = _place(rule, seg, me, peer)
+        if rule.at.startswith("peer"):
+            sender = 1 - sender
+        if rule.once:
+            said = rule.code, judged.flow.ends[sender][0]
+            if said in self._said:
+                return
+            self._said.add(said)
+        values = {"seg": seg, "me": me, "peer": peer}
+        expected, actual = _number(rule.expected, values), _number(rule.actual, values)
+        whose = _whose(rule, values)
+        template = rule.otherwise.get(severity, rule.message) if found > 1 else rule.message
+        finding = Finding(
+            code=rule.code,
+            name=rule.name,
+            severity=severity,
+            packet=packet,
+            time=None if time is None else round((time - (self._start or 0)) / 1e9, 9),
+            flow=judged.flow.index,
+            source=judged.flow.name(sender),
+            destination=judged.flow.name(1 - sender),
+            message=_(template).format(seg=_Shown("seg", seg, me, peer), me=_Shown("me", me, me, peer),
+                                       peer=_Shown("peer", peer, me, peer)),
+            field=rule.field(seg, me, peer) if callable(rule.field) else rule.field,
+            expected=expected,
+            actual=actual,
+            expected_relative=_relative(expected, whose),
+            actual_relative=_relative(actual, whose),
+            reference=rule.reference,
+            receiver=_(rule.receiver) if rule.receiver else "",
+            wireshark=rule.wireshark,
+        )
+        judged.add(rule, finding)
+
+
+class _Judged:
+    """A conversation under judgement: what was found so far, and what payload is remembered."""
+
+    __slots__ = ("findings", "flow", "last", "octets")
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self.findings: dict[tuple[int | None, str], tuple[Rule, Finding]] = {}
+        self.octets = Octets(), Octets()
+        self.last = 0
+
+    def add(self, rule: Rule, finding: Finding) -> None:
+        """Keep a finding; what is found later of the same packet by the same rule takes the place of what was first."""
+        self.findings[finding.packet, finding.code] = rule, finding
+
+    def kept(self) -> list[Finding]:
+        """What was found, less what another rule says more precisely."""
+        grave = {found.code for _, found in self.findings.values() if found.severity == Severity.ERROR}
+        return [
+            found
+            for rule, found in self.findings.values()
+            if not any(
+                code in grave if rule.scope == Scope.FLOW else (found.packet, code) in self.findings
+                for code in rule.unless
+            )
+        ]
+
+
+class _Shown:
+    """A `Seen` or `Side` as messages show it: sequence numbers relative to their side, and raw."""
+
+    __slots__ = ("_me", "_name", "_of", "_peer")
+
+    def __init__(self, name: str, of: Seen | Side, me: Side, peer: Side) -> None:
+        self._name, self._of, self._me, self._peer = name, of, me, peer
+
+    def __getattr__(self, attribute: str) -> int | str:
+        value: int = getattr(self._of, attribute)
+        space = SPACES.get(f"{self._name}.{attribute}")
+        if space is None:
+            return value
+        side = self._me if space == "me" else self._peer
+        relative = diff(value, side.base)
+        return str(value) if relative == value else f"{relative} (raw {value})"
+
+
+def _place(rule: Rule, seg: Seen, me: Side, peer: Side) -> tuple[int | None, int | None]:
+    """The packet that a finding is about, and its time; none for a finding about the whole conversation."""
+    if rule.scope == Scope.FLOW:
+        return None, None
+    if not rule.at:
+        return seg.number, seg.time
+    name, _, prefix = rule.at.partition(".")
+    side = me if name == "me" else peer
+    return getattr(side, f"{prefix}_packet"), getattr(side, f"{prefix}_time")
+
+
+def _number(wanted: str | Callable[[Seen, Side, Side], int] | None, values: dict[str, object]) -> int | None:
+    if wanted is None:
+        return None
+    if callable(wanted):
+        return wanted(values["seg"], values["me"], values["peer"])  # type: ignore[arg-type]
+    name, _, attribute = wanted.partition(".")
+    value: int = getattr(values[name], attribute)
+    return value
+
+
+def _whose(rule: Rule, values: dict[str, object]) -> Side | None:
+    """Whose sequence numbers `expected` and `actual` are; None where they are none."""
+    field_ = rule.field(values["seg"], values["me"], values["peer"]) if callable(rule.field) else rule.field  # type: ignore[arg-type]
+    owner = {"seq": "me", "ack": "peer"}.get(field_)
+    side = values[owner] if owner else None
+    return side if isinstance(side, Side) else None
+
+
+def _relative(value: int | None, side: Side | None) -> int | None:
+    return None if value is None or side is None else diff(value, side.base)

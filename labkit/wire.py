@@ -1,0 +1,166 @@
+"""Segments as Scapy packets. The only module that imports Scapy to build.
+
+The strategy: whatever follows from the rest of a packet (lengths, checksums, data offset) is left for Scapy
+to fill in when the packet's octets are asked for. A user can therefore change any field of a packet in Scapy,
+and its lengths and checksums are right afterwards. Options are given as Scapy's own tuples, so that they read
+`('MSS', 1460)` there; their octets are those of `labkit.options.pack`.
+
+Scapy takes half a second to import, and most commands build nothing: it is imported when the first packet is
+built.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING, Any
+
+from labkit import options as opt
+from labkit.errors import UsageError
+from labkit.linktype import ETHERNET, RAW
+from labkit.segment import Segment
+
+if TYPE_CHECKING:
+    from scapy.packet import Packet
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One end of a conversation, as its packets' headers name it.
+
+    `address` is an IPv4 or IPv6 address in text, `mac` six octets in hexadecimal with colons. `name` stands
+    in the capture's name-resolution block and in what labkit prints. `ttl` is the IPv6 hop limit as well;
+    `dscp` the upper six bits of IPv4's type of service and IPv6's traffic class. ValueError for a value that
+    its field cannot hold.
+    """
+
+    address: str
+    port: int
+    name: str = ""
+    mac: str = "02:00:00:00:00:01"
+    ttl: int = 64
+    dscp: int = 0
+
+    def __post_init__(self) -> None:
+        ip_address(self.address)
+        for name, value, limit in (
+            ("port", self.port, 0xFFFF),
+            ("ttl", self.ttl, 0xFF),
+            ("dscp", self.dscp, 63),
+        ):
+            if not 0 <= value <= limit:
+                raise ValueError(f"{name} {value} is outside 0..{limit}")
+
+    @property
+    def ip(self) -> IPv4Address | IPv6Address:
+        """The address as a number of its family."""
+        return ip_address(self.address)
+
+    def __str__(self) -> str:
+        """The address and the port, an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+def packet(
+    segment: Segment, source: Host, target: Host, *, ident: int = 0, link: int = ETHERNET, time: int = 0
+) -> "Packet":
+    """The segment as a Scapy packet from `source` to `target`.
+
+    `ident` is the IPv4 identification (its low 16 bits; RFC 6864: free where the datagram is not fragmented,
+    and labkit sets DF), `time` nanoseconds since 1970-01-01, which become the packet's `time` without loss.
+    UsageError for a link type that is not built, or for addresses of two families.
+    """
+    from scapy.layers.l2 import Ether
+    from scapy.utils import EDecimal
+
+    built = _network(segment, source, target, ident) / tcp(segment, source.port, target.port)
+    if segment.payload:
+        from scapy.packet import Raw as Octets
+
+        built /= Octets(segment.payload)
+    if link == ETHERNET:
+        built = (
+            Ether(src=source.mac, dst=target.mac, type=0x86DD if source.ip.version == 6 else 0x0800) / built
+        )
+    elif link != RAW:
+        raise UsageError(
+            f"link type {link} cannot be built: labkit builds {ETHERNET} (Ethernet) and {RAW} (raw IP)"
+        )
+    built.time = EDecimal(time) / 1_000_000_000
+    return built
+
+
+def tcp(segment: Segment, sport: int, dport: int) -> "Packet":
+    """The segment's header as Scapy's TCP layer, without its payload."""
+    from scapy.layers.inet import TCP
+
+    fields: dict[str, Any] = {
+        "sport": sport,
+        "dport": dport,
+        "seq": segment.seq,
+        "ack": segment.ack,
+        "reserved": segment.ctl >> 9,
+        "flags": segment.ctl & 0x1FF,
+        "window": segment.window,
+        "urgptr": segment.urgent,
+    }
+    tuples = scapy_options(segment.options)
+    if tuples is None:
+        from scapy.fields import RawVal
+
+        octets = opt.pack(segment.options)
+        fields |= {"options": RawVal(octets), "dataofs": 5 + len(octets) // 4}
+    else:
+        opt.pack(
+            segment.options
+        )  # ValueError where they do not fit the header; Scapy would write a wrong offset
+        fields["options"] = tuples
+    return TCP(**fields)
+
+
+def scapy_options(options: tuple[opt.Option, ...]) -> list[tuple[str | int, Any]] | None:
+    """The options as Scapy's TCP layer takes them; None where its tuples cannot say them (a false length)."""
+    tuples: list[tuple[str | int, Any]] = []
+    for option in options:
+        match option:
+            case opt.End():
+                tuples.append(("EOL", None))
+            case opt.Nop():
+                tuples.append(("NOP", None))
+            case opt.Mss(size):
+                tuples.append(("MSS", size))
+            case opt.WindowScale(shift):
+                tuples.append(("WScale", shift))
+            case opt.SackPermitted():
+                tuples.append(("SAckOK", b""))
+            case opt.Sack(blocks):
+                tuples.append(("SAck", tuple(edge for block in blocks for edge in block)))
+            case opt.Timestamps(value, echo):
+                tuples.append(("Timestamp", (value, echo)))
+            case opt.FastOpen(cookie):
+                tuples.append(("TFO", cookie))
+            case opt.Raw(octets):
+                if len(octets) < 2 or octets[0] < 2 or octets[1] != len(octets):
+                    return None
+                tuples.append((octets[0], octets[2:]))
+    return tuples
+
+
+def _network(segment: Segment, source: Host, target: Host, ident: int) -> "Packet":
+    """The IP header (RFC 791; RFC 8200 section 3), without what Scapy fills in."""
+    if source.ip.version != target.ip.version:
+        raise UsageError(f"{source.address} and {target.address} are addresses of two families")
+    service = source.dscp << 2 | segment.ecn
+    if source.ip.version == 6:
+        from scapy.layers.inet6 import IPv6
+
+        return IPv6(src=source.address, dst=target.address, tc=service, hlim=source.ttl, nh=6)
+    from scapy.layers.inet import IP
+
+    return IP(
+        src=source.address,
+        dst=target.address,
+        tos=service,
+        ttl=source.ttl,
+        id=ident & 0xFFFF,
+        flags="DF",
+        proto=6,
+    )

@@ -1,0 +1,323 @@
+"""The pcapng format: blocks built by hand in both byte orders, and what is written."""
+
+import io
+import struct
+
+import pytest
+
+from labkit.capture import create, open_capture
+from labkit.errors import CaptureError
+
+ORDERS = ("<", ">")
+NOW = 1_700_000_000_123_456_789
+
+
+class Blocks:
+    """Builds blocks in one byte order."""
+
+    def __init__(self, order):
+        self.order = order
+
+    def pack(self, fields, *values):
+        return struct.pack(self.order + fields, *values)
+
+    def block(self, kind, body, trailer=None):
+        length = len(body) + 12
+        return self.pack("II", kind, length) + body + self.pack("I", length if trailer is None else trailer)
+
+    def options(self, *options):
+        parts = [
+            self.pack("HH", code, len(value)) + value + bytes(-len(value) & 3) for code, value in options
+        ]
+        return b"".join(parts) + bytes(4) if parts else b""
+
+    def section(self, *options, major=1):
+        return self.block(0x0A0D0D0A, self.pack("IHHq", 0x1A2B3C4D, major, 0, -1) + self.options(*options))
+
+    def interface(self, link=1, snaplen=0, *options):
+        return self.block(1, self.pack("HHI", link, 0, snaplen) + self.options(*options))
+
+    def enhanced(self, data=b"data", stamp=0, interface=0, caplen=None, wirelen=None, options=()):
+        caplen = len(data) if caplen is None else caplen
+        fields = self.pack("IIIII", interface, stamp >> 32, stamp & 0xFFFF_FFFF, caplen, wirelen or len(data))
+        return self.block(6, fields + data + bytes(-len(data) & 3) + self.options(*options))
+
+    def obsolete(self, data, stamp, interface=0, options=()):
+        fields = self.pack("HHIIII", interface, 77, stamp >> 32, stamp & 0xFFFF_FFFF, len(data), len(data))
+        return self.block(2, fields + data + bytes(-len(data) & 3) + self.options(*options))
+
+    def simple(self, data, wirelen):
+        return self.block(3, self.pack("I", wirelen) + data + bytes(-len(data) & 3))
+
+
+LITTLE = Blocks("<")
+
+
+def read(octets):
+    with open_capture(io.BytesIO(octets)) as capture:
+        return list(capture), capture
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_all_kinds_of_packets(order):
+    blocks = Blocks(order)
+    frames, capture = read(
+        blocks.section((1, b"one"), (3, b"system"), (1, "zwei ü".encode()))
+        + blocks.interface(1, 6, (2, b"eth0"), (3, b"the first"), (13, b"\4"))
+        + blocks.interface(101, 0, (9, b"\x09"))
+        + blocks.enhanced(b"a", 5, options=((2, bytes(4)), (1, b"hello"), (1, b""), (1, b"\xff")))
+        + blocks.enhanced(b"abcde", NOW, interface=1, wirelen=1500)
+        + blocks.simple(b"abcdef", 60)
+        + blocks.simple(b"abc", 3)
+        + blocks.obsolete(b"xyz", 7, options=((1, b"old"),))
+    )
+    assert frames == [
+        (1, 5000, 1, b"a", 1, ("hello", "", "\ufffd"), 0),
+        (2, NOW, 101, b"abcde", 1500, (), 1),
+        (3, 0, 1, b"abcdef", 60, (), 0),
+        (4, 0, 1, b"abc", 3, (), 0),
+        (5, 7000, 1, b"xyz", 3, ("old",), 0),
+    ]
+    assert capture.damage is None
+    assert capture.comments == ["one", "zwei ü"]
+    first, second = capture.interfaces
+    assert (first.link, first.snaplen, first.name, first.description, first.fcs) == (
+        1,
+        6,
+        "eth0",
+        "the first",
+        4,
+    )
+    assert (second.link, second.snaplen, second.name) == (101, 0, "")
+
+
+@pytest.mark.parametrize(
+    ("options", "stamp", "time"),
+    [
+        ((), 1, 1000),
+        (((9, b"\x00"),), 3, 3 * 10**9),
+        (((9, b"\x03"),), 3, 3 * 10**6),
+        (((9, b"\x09"),), 2**63 - 1, 2**63 - 1),
+        (((9, b"\x0c"),), 1999, 1),
+        (((9, b"\x7f"),), 2**64 - 1, 0),
+        (((9, b"\x80"),), 2, 2 * 10**9),
+        (((9, b"\x8a"),), 1, 976_562),
+        (((9, b"\xff"),), 2**64 - 1, 0),
+        (((9, b""),), 1, 1000),
+        (((14, (100).to_bytes(8, "little")),), 1, 100 * 10**9 + 1000),
+        (((14, (-1).to_bytes(8, "little", signed=True)),), 1, 1000 - 10**9),
+        (((14, b"short"),), 1, 1000),
+        # Times that 64 bits do not hold stay at their limit.
+        (((9, b"\x00"),), 2**64 - 1, 2**63 - 1),
+        (((14, (-(2**63)).to_bytes(8, "little", signed=True)),), 1, 1 - 2**63),
+    ],
+)
+def test_clocks(options, stamp, time):
+    frames, _capture = read(
+        LITTLE.section() + LITTLE.interface(1, 0, *options) + LITTLE.enhanced(stamp=stamp)
+    )
+    assert [frame.time for frame in frames] == [time]
+
+
+def test_sections_have_their_own_order_and_interfaces():
+    octets = b""
+    for blocks, link in ((LITTLE, 1), (Blocks(">"), 101)):
+        octets += (
+            blocks.section((1, blocks.order.encode())) + blocks.interface(link) + blocks.enhanced(stamp=1)
+        )
+    frames, capture = read(octets)
+    assert [(frame.number, frame.link, frame.time, frame.interface) for frame in frames] == [
+        (1, 1, 1000, 0),
+        (2, 101, 1000, 1),
+    ]
+    assert capture.comments == ["<", ">"]
+    assert [each.link for each in capture.interfaces] == [1, 101]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_names(order):
+    blocks = Blocks(order)
+    records = blocks.options(
+        (1, bytes([192, 0, 2, 10]) + b"client\0also\0"),
+        (1, bytes([192, 0, 2, 10]) + b"second\0"),
+        (1, bytes([192, 0, 2, 11]) + b"\0"),
+        (1, b"\1\2"),
+        (2, bytes.fromhex("20010db8" + "00" * 11 + "14") + b"ser\x1bver\0"),
+        (9, b"whatever"),
+    )
+    _frames, capture = read(blocks.section() + blocks.block(4, records))
+    assert capture.names == {"192.0.2.10": "client", "2001:db8::14": r"ser\x1bver"}
+
+
+def test_unknown_blocks_and_options_are_passed_over():
+    frames, capture = read(
+        LITTLE.section((0x8001, b"?"))
+        + LITTLE.block(0x0BAD, b"custom" + bytes(2))
+        + LITTLE.block(5, bytes(12))
+        + LITTLE.interface(1, 0, (77, b"?"))
+        + LITTLE.block(0x8000_0001, b"")
+        + LITTLE.enhanced(options=((1, b"kept"), (99, b"?")))
+    )
+    assert [frame.comments for frame in frames] == [("kept",)]
+    assert capture.damage is None
+
+
+def test_an_option_that_does_not_fit_ends_its_list():
+    body = struct.pack("<IIIII", 0, 0, 0, 4, 4) + b"data" + struct.pack("<HH", 1, 9) + b"abcd"
+    frames, capture = read(LITTLE.section() + LITTLE.interface() + LITTLE.block(6, body))
+    assert [(frame.data, frame.comments) for frame in frames] == [(b"data", ())]
+    assert capture.damage is None
+
+
+HEAD = LITTLE.section() + LITTLE.interface() + LITTLE.enhanced()
+AT = len(HEAD)
+
+
+@pytest.mark.parametrize(
+    ("rest", "reason"),
+    [
+        (
+            LITTLE.enhanced(interface=1),
+            f"packet 2 at byte {AT} cannot be read: it is of interface 1, and the",
+        ),
+        (LITTLE.enhanced(caplen=5), "it claims 5 octets in a block that has room for 4"),
+        (LITTLE.enhanced(caplen=0xFFFF_FFFF), "it claims 4294967295 octets"),
+        (LITTLE.block(6, bytes(16)), "its 28 octets are too few"),
+        (LITTLE.block(2, bytes(16)), "its 28 octets are too few"),
+        (LITTLE.block(3, b""), "its 12 octets are too few"),
+        (LITTLE.simple(b"abcd", 5), "it claims 5 octets in a block that has room for 4"),
+        (LITTLE.block(1, bytes(4)), f"the block at byte {AT} cannot be read: its 16 octets are too few"),
+        (LITTLE.block(0x0A0D0D0A, b"\x4d\x3c\x2b\x1a"), "its 16 octets are too few"),
+        (LITTLE.section(major=2), "version 2"),
+        (LITTLE.block(0x0A0D0D0A, b"\1\2\3\4" + bytes(12)), "01 02 03 04 is no byte-order magic"),
+        (LITTLE.block(5, bytes(8), trailer=24), "its length is 20 at the start and 24 at the end"),
+        (struct.pack("<III", 6, 8, 8), f"packet 2 at byte {AT} cannot be read: 8 is no length of a block"),
+        (struct.pack("<III", 5, 0, 0), f"the block at byte {AT} cannot be read: 0 is no length of a block"),
+        (struct.pack("<III", 5, 14, 14), "14 is no length"),
+        (struct.pack("<III", 5, 0xFFFF_FFFC, 14), "4294967292 is no length"),
+        (LITTLE.section() + LITTLE.enhanced(), "it is of interface 0, and the section has 0"),
+    ],
+)
+def test_what_makes_no_sense_ends_the_capture(rest, reason):
+    frames, capture = read(HEAD + rest + LITTLE.enhanced())
+    assert len(frames) == 1
+    assert reason in capture.damage.message
+    assert not capture.damage.cut
+    assert capture.damage.at >= AT
+
+
+def test_too_many_interfaces():
+    frames, capture = read(LITTLE.section() + LITTLE.interface() * 65_537 + LITTLE.enhanced())
+    assert frames == []
+    assert "more than 65536 interfaces" in capture.damage.message
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        (
+            1,
+            f"middle of packet 2, which begins at byte {AT}: 35 of the 36 octets of its block are there",
+        ),
+        (35, f"in the middle of a block, which begins at byte {AT}: 1 of the 12 octets"),
+    ],
+)
+def test_a_cut_capture_says_where(missing, message):
+    frames, capture = read((HEAD + LITTLE.enhanced())[:-missing])
+    assert len(frames) == 1
+    assert message in capture.damage.message
+    assert (capture.damage.at, capture.damage.cut) == (AT, True)
+
+
+@pytest.mark.parametrize(
+    ("octets", "message"),
+    [
+        (b"\n\r\r\n", "4 of the 12 octets"),
+        (b"\n\r\r\nabcdefgh", "65 66 67 68 is no byte-order magic"),
+        (LITTLE.section()[:-1], "27 of the 28 octets"),
+        (LITTLE.section(major=7), "version 7"),
+        (
+            LITTLE.block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1), trailer=4),
+            "28 at the start and 4",
+        ),
+    ],
+)
+def test_a_broken_first_section_is_no_capture(octets, message):
+    with pytest.raises(CaptureError, match=message):
+        read(octets)
+
+
+def test_round_trip_with_everything():
+    target = io.BytesIO()
+    names = {"192.0.2.10": "client", "2001:db8::14": "server"}
+    with create(
+        target,
+        link=1,
+        comment="a section",
+        names=names,
+        interface_name="eth0",
+        interface_description="the client's",
+        hardware="h",
+        system="s",
+        application="a",
+    ) as capture:
+        capture.write(NOW, b"first", comments=["eins", "zwei ü", ""], outbound=False)
+        other = capture.add_interface(101, name="tun0")
+        capture.write(0, b"", wirelen=60, interface=other, outbound=True)
+    frames, read_back = read(target.getvalue())
+    assert frames == [(1, NOW, 1, b"first", 5, ("eins", "zwei ü", ""), 0), (2, 0, 101, b"", 60, (), 1)]
+    assert (read_back.names, read_back.comments, read_back.damage) == (names, ["a section"], None)
+    assert [(each.name, each.description) for each in read_back.interfaces] == [
+        ("eth0", "the client's"),
+        ("tun0", ""),
+    ]
+
+
+def test_microseconds_are_rounded_down():
+    target = io.BytesIO()
+    with create(target, link=1, nanoseconds=False) as capture:
+        capture.write(1999, b"")
+    assert [frame.time for frame in read(target.getvalue())[0]] == [1000]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("x" * 65_536, "x" * 65_535),
+        ("ü" * 40_000, "ü" * 32_767),
+        ("\udc80", "?"),
+    ],
+)
+def test_texts_are_cut_between_characters(text, kept):
+    target = io.BytesIO()
+    with create(target, link=1, comment=text, names={"192.0.2.1": text}) as capture:
+        capture.write(0, b"abc", comments=[text])
+    frames, read_back = read(target.getvalue())
+    assert frames[0].comments == (kept,)
+    assert read_back.comments == [kept]
+    # The address and the null character at the end take their part.
+    assert read_back.names == {
+        "192.0.2.1": kept[: len(kept) - 5] if "x" in kept else kept[: (65_535 - 5) // 2]
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((-1, b""), {}, "1970 to 2554"),
+        ((2**64, b""), {}, "1970 to 2554"),
+        ((0, b"abc"), {"wirelen": 2}, "cannot have had 2"),
+        ((0, b"abc"), {"interface": 1}, "no interface 1"),
+        ((0, b"abc"), {"interface": -1}, "no interface -1"),
+        ((0, b"abc"), {"comments": ["x" * 65_535] * 256}, "a block of"),
+    ],
+)
+def test_what_a_pcapng_cannot_hold(arguments, options, message):
+    with create(io.BytesIO(), link=1) as capture, pytest.raises(CaptureError, match=message):
+        capture.write(*arguments, **options)
+
+
+@pytest.mark.parametrize("address", ["client", "192.0.2", "2001:::1", "", "1\0"])
+def test_names_need_addresses(address):
+    with pytest.raises(CaptureError, match="is not an address"):
+        create(io.BytesIO(), link=1, names={address: "name"})

@@ -1,0 +1,270 @@
+"""The program itself: exit codes, one line for whatever goes wrong, help that is quick."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from labkit import __version__, cli
+from labkit.cli import _common
+from labkit.errors import CaptureError, LabkitError, LinkError, ScenarioError, UsageError
+from labkit.rule import BOTH
+
+LABKIT = (sys.executable, "-m", "labkit")
+NAMES = sorted(path.stem for path in Path(cli.__file__).parent.glob("*.py") if not path.stem.startswith("_"))
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Makes every command fail with an error."""
+
+    def arrange(error: BaseException) -> None:
+        @click.command()
+        def command() -> None:
+            raise error
+
+        monkeypatch.setattr(cli.Commands, "get_command", lambda *_: command)
+
+    return arrange
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What went to standard error, when nothing went to standard output."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (UsageError("no such rule: ACK99"), 2, "labkit: no such rule: ACK99"),
+        (ScenarioError("a.yaml:3: sned: unknown"), 2, "labkit: a.yaml:3: sned: unknown"),
+        (CaptureError("a.pcap: not a capture"), 3, "labkit: a.pcap: not a capture"),
+        (LinkError("needs CAP_NET_RAW"), 4, "labkit: needs CAP_NET_RAW"),
+        (LabkitError("of a kind to come"), 2, "labkit: of a kind to come"),
+        (FileNotFoundError(2, "No such file or directory", "x"), 3, "labkit: x: No such file or directory"),
+        (OSError(28, "No space left on device"), 3, "labkit: No space left on device"),
+        (click.ClickException("some file"), 3, "labkit: some file"),
+        (KeyboardInterrupt(), 130, "labkit: interrupted"),
+        (click.Abort(), 130, "labkit: interrupted"),
+        (
+            ZeroDivisionError("0 / 0"),
+            70,
+            "labkit: internal error: ZeroDivisionError: 0 / 0 (LABKIT_DEBUG=1 shows where; please report it)",
+        ),
+        (CaptureError("a\nb\x1b[31m\udcff"), 3, "labkit: a\\nb\\x1b[31m\\udcff"),
+    ],
+)
+def test_each_error_is_one_line_and_a_code(
+    error: BaseException,
+    code: int,
+    line: str,
+    failing: Callable[[BaseException], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failing(error)
+    assert cli.run(["command"]) == code
+    assert lines(capsys) == [line]
+
+
+def test_a_closed_pipe_is_silent(
+    failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(BrokenPipeError(32, "Broken pipe"))
+    assert cli.run(["command"]) == 141
+    assert lines(capsys) == []
+
+
+def test_the_traceback_is_there_for_who_asks(
+    failing: Callable[[BaseException], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LABKIT_DEBUG", "1")
+    failing(ZeroDivisionError("here"))
+    assert cli.run(["command"]) == 70
+    said = lines(capsys)
+    assert said[0] == "Traceback (most recent call last):"
+    assert said[-1].startswith("labkit: internal error")
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (
+            ["scenario"],
+            "labkit: there is no command 'scenario'; did you mean 'scenarios'? (see 'labkit --help')",
+        ),
+        (["xyzzy"], "labkit: there is no command 'xyzzy' (see 'labkit --help')"),
+        (["_common"], "labkit: there is no command '_common' (see 'labkit --help')"),
+        (["build"], "labkit: missing argument 'SCENARIO' (see 'labkit build --help')"),
+        (
+            ["build", "document", "--seed", "-1"],
+            "labkit: invalid value for '--seed': -1 is not in the range x>=0 (see 'labkit build --help')",
+        ),
+        (["--color"], "labkit: option '--color' requires an argument (see 'labkit --help')"),
+    ],
+)
+def test_wrong_usage_is_one_line(args: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(args) == 2
+    assert lines(capsys) == [line]
+
+
+def test_without_a_command_there_is_help_but_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([]) == 2
+    assert lines(capsys)[0].startswith("Usage: labkit [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_names_every_command(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([flag]) == 0
+    listed = capsys.readouterr().out.partition("\nCommands:\n")[2].partition("\n\n")[0]
+    assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ")] == NAMES
+    assert "..." not in listed, "a summary is too long to be shown whole"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([name, "-h"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"Usage: labkit {name}")
+    command = cli.cli.get_command(click.Context(cli.cli), name)
+    assert command is not None
+    assert command.help
+    silent = [param.name for param in command.params if isinstance(param, click.Option) and not param.help]
+    assert silent == [], "options without help"
+
+
+def test_a_command_loads_no_other() -> None:
+    code = (
+        "import sys; from labkit.cli import run; run(['build', '--help']); "
+        "print([name for name in sys.modules if name.startswith('labkit.cli.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "['labkit.cli._common', 'labkit.cli.build']"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"labkit {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "environment", "coloured"),
+    [
+        ([], {}, None),
+        ([], {"NO_COLOR": "1"}, False),
+        ([], {"NO_COLOR": ""}, None),
+        (["--color", "always"], {"NO_COLOR": "1"}, True),
+        (["--color", "never"], {}, False),
+    ],
+)
+def test_colour(
+    args: list[str], environment: dict[str, str], coloured: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    @click.command()
+    @click.pass_context
+    def command(ctx: click.Context) -> None:
+        seen.append(ctx.color)
+
+    monkeypatch.setattr(cli.Commands, "get_command", lambda *_: command)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert cli.run([*args, "command"]) == 0
+    assert seen == [coloured]
+
+
+def test_json_is_utf8_whatever_the_names(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    value = {"path": "a\udcff.pcap", "message": "规则 → \x1b"}
+    _common.emit_json(value)
+    _common.emit_json(value, indent=None)
+    out = capsysbinary.readouterr().out
+    assert "规则 →".encode() in out
+    assert b"\x1b" not in out
+    assert json.loads(out.splitlines()[-1]) == value
+    assert json.loads(out.rpartition(b"\n{")[0]) == value
+
+
+class TestProcess:
+    """What only a process of its own shows."""
+
+    def test_a_reader_that_goes_away(self) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "wb") as output:
+            done = subprocess.run([*LABKIT, "--help"], stdout=output, stderr=subprocess.PIPE, check=False)
+        assert (done.returncode, done.stderr) == (141, b"")
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+    def test_a_full_disk(self) -> None:
+        with Path("/dev/full").open("wb") as output:
+            done = subprocess.run([*LABKIT, "--help"], stdout=output, stderr=subprocess.PIPE, check=False)
+        assert (done.returncode, done.stderr) == (3, b"labkit: No space left on device\n")
+
+    def test_an_output_that_cannot_show_it(self) -> None:
+        code = (
+            "import click; from labkit import cli; "
+            "cli.Commands.get_command = lambda *_: click.Command('x', callback=lambda: click.echo('a → b')); "
+            "import sys; sys.argv = ['labkit', 'x']; cli.main()"
+        )
+        environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+        assert done.stdout == b"a \\u2192 b\n"
+
+    def test_interrupted(self) -> None:
+        code = (
+            "import click, time; from labkit import cli; "
+            "wait = lambda: (click.echo('ready'), time.sleep(60)); "
+            "cli.Commands.get_command = lambda *_: click.Command('x', callback=wait); "
+            "import sys; sys.argv = ['labkit', 'x']; cli.main()"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+        assert (process.returncode, said) == (130, b"labkit: interrupted\n")
+
+
+def test_nearest_knows_when_it_does_not() -> None:
+    assert _common.nearest("DOCMENT", ["document", "refused"]) == "document"
+    assert _common.nearest("qqq", ["document", "refused"]) is None
+
+
+def test_profiles_are_those_that_rules_know() -> None:
+    assert set(_common.PROFILES) <= BOTH
+
+
+def test_captures_need_not_exist_for_the_parser(capsys: pytest.CaptureFixture[str]) -> None:
+    # A capture that is not there is exit code 3, which only the reader can give; the parser would say 2.
+    @click.command()
+    @_common.captures_argument
+    @_common.profile_option
+    @_common.format_option("text", "json", "jsonl")
+    def command(captures: tuple[str, ...], profile: str, format_: str) -> None:
+        click.echo(f"{captures} {profile} {format_}")
+
+    command.main(["nowhere.pcap", "-", "--format", "jsonl"], standalone_mode=False)
+    assert capsys.readouterr().out == "('nowhere.pcap', '-') rfc9293 jsonl\n"
+    with pytest.raises(click.MissingParameter):
+        command.main([], standalone_mode=False)
+
+
+def test_output_that_is_closed() -> None:
+    # As under `labkit --help >&-`: Python then has no sys.stdout at all.
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -m labkit --help >&-', sys.executable], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
