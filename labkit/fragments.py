@@ -1,15 +1,17 @@
 """IP fragments put together again: IPv4 (RFC 791 section 3.2) and IPv6 (RFC 8200 section 4.5).
 
-A datagram in the making is its octets and the list of holes in them (RFC 815): a fragment fills holes, the last one
-tells where the final hole ends, and the datagram is whole when no hole is left. Where IPv4 fragments overlap, the
-octets that came first stay. An IPv6 datagram with overlapping fragments is dropped with all that follows of it (RFC
-5722); exact duplicates are ignored.
+A datagram in the making is its octets and the list of holes in them (RFC 815): a fragment fills holes, the
+last one tells where the final hole ends, and the datagram is whole when no hole is left. Where IPv4 fragments
+overlap, the octets that came first stay. An IPv6 datagram with overlapping fragments is dropped with all that
+follows of it (RFC 5722); exact duplicates are ignored.
 
-Captures may be hostile: pending datagrams, their size, their age and their holes are bounded, and whatever exceeds a
-bound is forgotten. Fragments are rare, so none of this is on the way of other frames.
+Captures may be hostile: pending datagrams, their size, their age and their holes are bounded, and whatever
+exceeds a bound is forgotten. Fragments are rare, so none of this is on the way of other frames.
 """
 
-from labkit.decode import FRAGMENT, decode_datagram, ones_sum
+from typing import NamedTuple
+
+from labkit.decode import FRAGMENT, TCP, decode_datagram, ones_sum
 from labkit.decode.layer import u16
 from labkit.segment import SUM_GOOD, Seen
 
@@ -24,53 +26,99 @@ IN_IPV6 = (0, 43, 60, 51, 135, 139, 140)
 FRAGMENT_HEADER, AUTHENTICATION = 44, 51
 
 
+class Fragment(NamedTuple):
+    """A fragment as it is put in its place."""
+
+    key: bytes
+    """What all fragments of a datagram have in common, and no other datagram's of the same time."""
+    head: bytes
+    """The headers before what is fragmented; in IPv6 the fragment header is the last of them."""
+    start: int
+    data: bytes
+    last: bool
+    sound: bool
+    """Whether it has an IPv4 header checksum, and a right one."""
+
+    @property
+    def end(self) -> int:
+        """Where the fragment ends in its datagram."""
+        return self.start + len(self.data)
+
+
 class Pending:
     """A datagram in the making: what its fragments carry, from offset 0."""
 
     def __init__(self, born: int) -> None:
         self.born = born
-        self.dead = False
-        """Whether its fragments overlapped: the rest of it is dropped as well (RFC 5722 section 4)."""
-        self.head = b""
-        """The headers of the first fragment, up to what it carries."""
-        self.sound = False
-        """Whether the first fragment's IPv4 header checksum was right."""
+        self.first: Fragment | None = None
+        self.size = LONGEST
+        """Its octets, once the last fragment has told."""
         self.octets = bytearray()
-        self.holes = [(0, LONGEST + 1)]
+        self.holes = [(0, LONGEST)]
+        self.dead = False
+        """Whether the datagram cannot be right: what else comes of it is dropped as well (RFC 5722)."""
 
-    def fill(self, start: int, data: bytes, last: bool) -> bool:
-        """Put a fragment's octets where there are holes; whether it lay in a hole entirely."""
-        end = start + len(data)
-        if len(self.octets) < end:
-            self.octets += bytes(end - len(self.octets))
-        kept: list[tuple[int, int]] = []
+    def add(self, piece: Fragment, overlapping: bool) -> None:
+        """Put a fragment in its place. `overlapping` fragments are the death of a datagram, or tolerated."""
+        if self.dead or self._repeats(piece):
+            return
+        if piece.start == 0 and self.first is None:
+            self.first = piece
+        if piece.last:
+            self.size = min(self.size, piece.end)
+        wrong = piece.end > self.size or len(self.octets) > self.size
+        if wrong or (self._fill(piece) < len(piece.data) and not overlapping) or len(self.holes) > HOLES:
+            self.dead = True
+            self.octets.clear()
+            self.holes.clear()
+
+    def _fill(self, piece: Fragment) -> int:
+        """Fill holes with a fragment's octets; how many found one."""
+        if len(self.octets) < piece.end:
+            self.octets += bytes(piece.end - len(self.octets))
+        holes: list[tuple[int, int]] = []
         filled = 0
         for low, high in self.holes:
-            begin, stop = max(low, start), min(high, end)
-            if begin < stop:
-                self.octets[begin:stop] = data[begin - start : stop - start]
-                filled += stop - begin
-                kept += [(low, begin)] if low < begin else []
-                kept += [(stop, high)] if stop < high else []
+            begin, end = max(low, piece.start), min(high, piece.end)
+            if begin < end:
+                self.octets[begin:end] = piece.data[begin - piece.start : end - piece.start]
+                filled += end - begin
+                holes += [(low, begin), (end, high)]
             else:
-                kept.append((low, high))
-        if last:
-            # What lies beyond the end is no hole.
-            kept = [(low, min(high, end)) for low, high in kept if low < end]
-        self.holes = kept
-        return filled == len(data)
+                holes.append((low, high))
+        self.holes = [(low, min(high, self.size)) for low, high in holes if low < min(high, self.size)]
+        return filled
 
-    def repeats(self, start: int, data: bytes) -> bool:
+    def _repeats(self, piece: Fragment) -> bool:
         """Whether exactly these octets are there already."""
-        end = start + len(data)
-        return bytes(self.octets[start:end]) == data and all(high <= start or low >= end for low, high in self.holes)
+        there = all(high <= piece.start or low >= piece.end for low, high in self.holes)
+        return there and self.octets[piece.start : piece.end] == piece.data
+
+    def whole(self) -> bytes | None:
+        """The datagram with a header that fits it, or None as long as something is missing."""
+        if self.dead or self.holes or self.first is None:
+            return None
+        head = bytearray(self.first.head)
+        length = len(head) + len(self.octets)
+        if length > LONGEST:
+            return None
+        if head[0] >> 4 == 4:
+            head[2:4] = length.to_bytes(2)
+            head[6:8] = bytes((head[6] & 0x40, 0))
+            if self.first.sound:
+                head[10:12] = bytes(2)
+                head[10:12] = (65535 - ones_sum(bytes(head), 0, len(head))).to_bytes(2)
+        else:
+            head[4:6] = (length - 40).to_bytes(2)
+            head[-6:-4] = bytes(2)
+        return bytes(head + self.octets)
 
 
 class Reassembler:
     """Collects fragments until their datagrams are whole.
 
-    At most `datagrams` are pending, each for at most `age` nanoseconds of the capture's time, with at most 64 KiB each:
-    the oldest makes room.
+    At most `datagrams` are pending, each for at most `age` nanoseconds of the capture's time, with at most 64
+    KiB each: the oldest makes room.
     """
 
     def __init__(self, datagrams: int = 256, age: int = 60 * SECOND) -> None:
@@ -80,62 +128,44 @@ class Reassembler:
 
     @property
     def pending(self) -> int:
-        """Datagrams of which fragments are missing."""
+        """Datagrams that are not whole, or cannot become it."""
         return len(self._pending)
 
-    def complete(self, buf: bytes, end: int, seg: Seen, now: int) -> tuple[int, bytes]:
-        """Add the fragment that `decode` has just found in a frame that ends at `end`, and decode what gets whole.
+    def segment(self, buf: bytes, seg: Seen) -> bytes | None:
+        """Add the fragment that `decode` has just found in the frame `buf`, at `seg.time`.
 
-        Gives what `decode` gives, and the octets that the positions in `seg` then refer to: the datagram's own where
-        it is whole, `buf` as long as it is not (FRAGMENT). A tunnel's datagram may hold a fragment again.
+        Where it makes a datagram whole that holds a TCP segment, `seg` is filled, and the datagram's octets,
+        which the positions in `seg` count in, are given; else None. What a tunnel's datagram holds may be a
+        fragment again.
         """
         found = FRAGMENT
         while found == FRAGMENT:
             # It ends: each turn takes a pending datagram out, and none is both new and whole.
-            whole = self.add(buf, end, seg, now)
+            whole = self.add(buf, seg)
             if whole is None:
-                break
-            buf, end = whole, len(whole)
-            found = decode_datagram(buf, 0, end, seg)
-        return found, buf
+                return None
+            buf = whole
+            found = decode_datagram(buf, 0, len(buf), seg)
+        return buf if found == TCP else None
 
-    def add(self, buf: bytes, end: int, seg: Seen, now: int) -> bytes | None:
-        """Add one fragment, whose IP header `seg` locates in buf[:end]; the whole datagram once nothing is missing.
+    def add(self, buf: bytes, seg: Seen) -> bytes | None:
+        """Add the fragment whose IP header `seg` locates in `buf`; the datagram once nothing is missing.
 
-        The datagram has a header that says it is whole: without fragment offset in IPv4, where the checksum is made
-        right if the first fragment's was, and with an atomic fragment header in IPv6.
+        The datagram has a header that says it is whole: without fragment offset in IPv4, where the checksum
+        is made right if the first fragment's was, and with an atomic fragment header in IPv6.
         """
-        at = seg.ip_at
-        body = at + (buf[at] & 15) * 4 if seg.version == 4 else _fragment_header(buf, at, end)
-        stop = at + seg.ip_len
-        # A length of 0 says nothing of a fragment; one that was cut by the snapshot length leaves a hole anyway.
-        if body > end or stop > end or stop < body:
+        piece = _ipv4_fragment(buf, seg) if seg.version == 4 else _ipv6_fragment(buf, seg)
+        if piece is None:
             return None
-        if seg.version == 4:
-            key = b"4" + buf[at + 4 : at + 6] + buf[at + 9 : at + 10] + buf[at + 12 : at + 20]
-            field = u16(buf, at + 6)
-            start, more = (field & 0x1FFF) * 8, field & 0x2000 != 0
-        else:
-            key = b"6" + buf[at + 8 : at + 40] + buf[body - 4 : body]
-            field = u16(buf, body - 6)
-            start, more = field & 0xFFF8, field & 1 != 0
-        if more:
-            # All but the last carry multiples of eight octets (RFC 791 section 3.2).
-            stop -= (stop - body) % 8
-        if stop == body:
-            return None
-        pending = self._find(key, now)
-        if start == 0 and not pending.head:
-            pending.head = bytes(buf[at:body])
-            pending.sound = seg.ip_sum_state == SUM_GOOD
-        self._fill(key, pending, start, bytes(buf[body:stop]), not more)
-        if key not in self._pending or pending.holes or pending.dead:
-            return None
-        del self._pending[key]
-        return _whole(pending)
+        pending = self._find(piece.key, seg.time)
+        pending.add(piece, overlapping=seg.version == 4)
+        whole = pending.whole()
+        if whole is not None:
+            del self._pending[piece.key]
+        return whole
 
     def _find(self, key: bytes, now: int) -> Pending:
-        """The pending datagram that a fragment belongs to: a new one where the old one is too old to be the same."""
+        """The pending datagram that a fragment belongs to; a new one where the old one is too old for it."""
         pending = self._pending.get(key)
         if pending is None or now - pending.born > self.age:
             self._pending.pop(key, None)
@@ -144,44 +174,35 @@ class Reassembler:
             pending = self._pending[key] = Pending(now)
         return pending
 
-    def _fill(self, key: bytes, pending: Pending, start: int, data: bytes, last: bool) -> None:
-        """Fill in a fragment's octets, or drop the datagram where they cannot be right."""
-        end = start + len(data)
-        if pending.dead or pending.repeats(start, data):
-            return
-        if len(pending.head) + end > LONGEST or (last and end < len(pending.octets)):
-            # Longer than a datagram can be, or with octets beyond its own end.
-            del self._pending[key]
-            return
-        alone = pending.fill(start, data, last)
-        if not alone and key.startswith(b"6"):
-            pending.dead = True
-            pending.octets.clear()
-            pending.holes = []
-        if len(pending.holes) > HOLES:
-            del self._pending[key]
+
+def _ipv4_fragment(buf: bytes, seg: Seen) -> Fragment | None:
+    """The fragment in an IPv4 datagram; None where not all of it was captured."""
+    at = seg.ip_at
+    body = at + (buf[at] & 15) * 4
+    field = u16(buf, at + 6)
+    key = b"4" + buf[at + 4 : at + 6] + buf[at + 9 : at + 10] + buf[at + 12 : at + 20]
+    return _fragment(buf, seg, body, (field & 0x1FFF) * 8, field & 0x2000 != 0, key)
 
 
-def _fragment_header(buf: bytes, at: int, end: int) -> int:
-    """Where what an IPv6 fragment carries starts: after its fragment header, which `decode` has met."""
-    kind = buf[at + 6]
-    at += 40
-    while kind in IN_IPV6 and at + 8 <= end:
+def _ipv6_fragment(buf: bytes, seg: Seen) -> Fragment | None:
+    """The fragment in an IPv6 datagram, in whose fragment header `decode` has stopped."""
+    start = seg.ip_at
+    kind, at = buf[start + 6], start + 40
+    while kind in IN_IPV6 and at + 8 <= len(buf):
         kind, at = buf[at], at + 8 + buf[at + 1] * (4 if kind == AUTHENTICATION else 8)
-    return at + 8 if kind == FRAGMENT_HEADER else end + 1
+    if kind != FRAGMENT_HEADER or at + 8 > len(buf):
+        return None
+    field = u16(buf, at + 2)
+    key = b"6" + buf[start + 8 : start + 40] + buf[at + 4 : at + 8]
+    return _fragment(buf, seg, at + 8, field & 0xFFF8, field & 1 != 0, key)
 
 
-def _whole(pending: Pending) -> bytes:
-    """The datagram, with a header that fits it."""
-    head = bytearray(pending.head)
-    if head[0] >> 4 == 4:
-        head[2:4] = (len(head) + len(pending.octets)).to_bytes(2)
-        head[6] &= 0x40
-        head[7] = 0
-        if pending.sound:
-            head[10:12] = bytes(2)
-            head[10:12] = (65535 - ones_sum(bytes(head), 0, len(head))).to_bytes(2)
-    else:
-        head[4:6] = (len(head) - 40 + len(pending.octets)).to_bytes(2)
-        head[-6:-4] = bytes(2)
-    return bytes(head + pending.octets)
+def _fragment(buf: bytes, seg: Seen, body: int, start: int, more: bool, key: bytes) -> Fragment | None:
+    """The fragment whose octets follow its headers at `body`."""
+    stop = seg.ip_at + seg.ip_len
+    if more:
+        # All but the last carry multiples of eight octets (RFC 791 section 3.2).
+        stop -= (stop - body) % 8
+    if not body < stop <= len(buf):
+        return None
+    return Fragment(key, buf[seg.ip_at : body], start, buf[body:stop], not more, seg.ip_sum_state == SUM_GOOD)

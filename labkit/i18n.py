@@ -6,12 +6,12 @@ read once. Codes, keys of JSON and the words of RFCs never go through here.
 
 A message with values is translated before they are filled in: `_("{count} packets").format(count=12)`. A
 message that must exist before it is shown (a rule's template in its decorator) is marked with `N_` and
-translated where it is printed. `printable` makes a foreign text fit to stand in a sentence. Nothing but `os`
-is imported unless another language than English is wanted.
+translated where it is printed. `printable` makes a foreign text fit to stand in a sentence, `nearest` guesses
+at a misspelt word. Nothing but `os` is imported unless another language than English is wanted.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -82,3 +82,12 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The nearest of some words, to end a sentence with: `; did you mean 'x'?`; empty where none is near."""
+    from difflib import get_close_matches
+
+    known = {each.lower(): each for each in words}
+    near = get_close_matches(word.lower(), known, 1)
+    return _("; did you mean '{word}'?").format(word=known[near[0]]) if near else ""

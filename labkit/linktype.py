@@ -1,7 +1,7 @@
 """Link types: what the first octets of a captured frame are, by the number that pcap and pcapng files give.
 
-The registry is tcpdump.org's list of link-layer header types; only those that `decode` reads stand here. 12 and 14 are
-what BSD systems wrote for raw IP before the registry had a number of its own.
+The registry is tcpdump.org's list of link-layer header types; only those that `decode` reads stand here. 12
+and 14 are what BSD systems wrote for raw IP before the registry had a number of its own.
 """
 
 NULL = 0

@@ -1,7 +1,8 @@
-"""What lies between two endpoints: delay, and what a network does to packets. Both directions apart, and seeded.
+"""What lies between two endpoints: delay, and what a network does to packets. Both directions apart, and
+seeded.
 
-A path holds no packets: it is asked for each one when it is sent, and says when copies of it arrive. Times are
-nanoseconds, sizes octets.
+A path holds no packets: it is asked for each one when it is sent, and says when copies of it arrive. Times
+are nanoseconds, sizes octets.
 """
 
 from dataclasses import dataclass, field

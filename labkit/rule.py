@@ -49,8 +49,11 @@ class Scope(IntEnum):
     DOUBT = 2
     """For each answered doubt about a segment of `me` (`labkit.track`); `seg` is the segment that answered it, or the
     conversation's last one."""
-    FLOW = 3
-    """Once at the end of a conversation, `me` being the side whose segment was seen first; `seg` is the last segment."""
+    SIDE = 3
+    """For each side at the end of a conversation; `seg` is an empty one."""
+    FLOW = 4
+    """Once at the end of a conversation, `me` being the side whose segment was seen first; `seg` is an empty
+    one."""
 
 
 RFC9293, DOCUMENT, LITERAL = "rfc9293", "document", "literal"
@@ -79,6 +82,7 @@ SPACES = {
     "me.odd_ack": "peer",
     "me.last_seq": "me",
     "peer.last_ack": "me",
+    "me.last_ack": "peer",
     "peer.nxt": "peer",
     "peer.isn": "peer",
     "peer.syn_end": "peer",

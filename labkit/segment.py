@@ -81,8 +81,9 @@ class Segment:
         return pack(self.options)
 
 
-# What `Seen.fault` says of headers that do not fit the packet (rule CAP01).
-SOUND, SHORT_IP, SHORT_TCP, BAD_OFFSET = 0, 1, 2, 3
+# What `Seen.fault` says of headers that do not fit the packet (rule CAP01). CUT is the capture's doing, not the sender's:
+# the TCP header was there, but not all of its first twenty octets were kept.
+SOUND, SHORT_IP, SHORT_TCP, BAD_OFFSET, CUT = 0, 1, 2, 3, 4
 
 # What is known of a checksum (rules CK01 to CK03). PARTIAL: only the pseudo-header's sum, left for hardware to complete.
 SUM_UNKNOWN, SUM_GOOD, SUM_BAD, SUM_ZERO, SUM_PARTIAL = 0, 1, 2, 3, 4
@@ -121,6 +122,8 @@ class Seen:
     """4 or 16 octets at `src_at` and `dst_at`."""
     ip_len: int = 0
     """The length that the IP header gives to the whole datagram; 0 where it leaves it open (TSO)."""
+    ip_id: int = ABSENT
+    """The IPv4 identification; ABSENT for IPv6. A datagram that the network delivers twice keeps it."""
     ttl: int = 0
     ecn: int = 0
     ip_sum: int = 0

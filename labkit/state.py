@@ -52,7 +52,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
     S.LISTEN: {E.RCV_SYN: S.SYN_RECEIVED, E.ACTIVE_OPEN: S.SYN_SENT, E.DELETE: S.CLOSED},
     S.SYN_SENT: {
         E.RCV_SYN_ACK: S.ESTABLISHED,
-        E.RCV_SYN: S.SYN_RECEIVED,  # simultaneous open, figure 8
+        E.RCV_SYN: S.SYN_RECEIVED,  # simultaneous open, figure 7
         E.DELETE: S.CLOSED,
         E.RCV_RST: S.CLOSED,
     },

@@ -1,6 +1,7 @@
 """A conversation as it was captured: every segment with its time, its cause, and what it did to both ends.
 
-A trace is what a scenario becomes, and what is written to a file. It knows no Scapy until packets are asked for.
+A trace is what a scenario becomes, and what is written to a file. It knows no Scapy until packets are asked
+for.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,8 +44,8 @@ EDITIONS = ("annotated", "student")
 class Record:
     """One captured segment. `time` is in nanoseconds from the trace's start.
 
-    `client` and `server` are each end's state before and after this segment: its sender's change is what led to
-    sending it, its receiver's what its arrival brought about.
+    `client` and `server` are each end's state before and after this segment: its sender's change is what led
+    to sending it, its receiver's what its arrival brought about.
     """
 
     number: int
@@ -62,7 +63,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The records of one conversation, in the order in which they were captured, and whose conversation it is."""
+    """The records of one conversation, in the order in which they were captured, and whose conversation it
+    is.
+    """
 
     name: str
     summary: str
@@ -83,7 +86,7 @@ class Trace:
         return iter(self.records)
 
     def relative(self, record: Record) -> tuple[int, int]:
-        """The record's seq and ack, counted from each side's initial sequence number; ack is 0 without ACK."""
+        """The record's seq and ack, counted from each side's initial number; ack is 0 without ACK."""
         own, peer = self.client_isn, self.server_isn
         if record.sender == "server":
             own, peer = peer, own
@@ -101,7 +104,9 @@ class Trace:
     def _packets(self) -> "Iterator[Packet]":
         counts = {"client": 0, "server": 0}
         for record in self.records:
-            source, target = (self.client, self.server) if record.sender == "client" else (self.server, self.client)
+            source, target = (
+                (self.client, self.server) if record.sender == "client" else (self.server, self.client)
+            )
             counts[record.sender] += 1
             yield packet(
                 record.segment,
@@ -118,13 +123,19 @@ class Trace:
         for record, built in zip(self.records, self._packets(), strict=True):
             yield self.start + record.time, bytes(built), seen.explain(record)
 
-    def write(self, target: str | Path | BinaryIO, *, format: str | None = None, edition: str = "annotated") -> None:  # noqa: A002 - the word of `capture.create`
+    def write(
+        self,
+        target: str | Path | BinaryIO,
+        *,
+        format: str | None = None,  # noqa: A002 - the word of the field
+        edition: str = "annotated",
+    ) -> None:
         """Write the capture to a file, a stream, or "-" (standard output).
 
-        `format` is a capture format's name; without it the target's suffix decides. Edition "annotated" has a comment
-        on each packet, one on the whole, and the hosts' names, where the format has room for them; "student" has the
-        packets only, so that nothing tells what the exercise asks. UsageError for another edition or format,
-        CaptureError where the target cannot be written.
+        `format` is a capture format's name; without it the target's suffix decides. Edition "annotated" has a
+        comment on each packet, one on the whole, and the hosts' names, where the format has room for them;
+        "student" has the packets only, so that nothing tells what the exercise asks. UsageError for another
+        edition or format, CaptureError where the target cannot be written.
         """
         from labkit.capture import create
 
@@ -132,13 +143,19 @@ class Trace:
             raise UsageError(f"edition {edition!r} is not known; there are: {', '.join(EDITIONS)}")
         annotated = edition == "annotated"
         comment = f"{self.name}: {self.summary}\nseed {self.seed}" if annotated else None
-        names = {host.address: host.name for host in (self.client, self.server) if host.name} if annotated else None
+        names = (
+            {host.address: host.name for host in (self.client, self.server) if host.name}
+            if annotated
+            else None
+        )
         with create(target, link=self.link, format=format, comment=comment, names=names) as writer:
             for time, octets, text in self.frames():
                 writer.write(time, octets, comments=(text,) if annotated else ())
 
     def explanation(self, record: Record) -> str:
-        """Why the record's segment is what it is: its step, the states, how seq and ack follow, where to read on."""
+        """Why the record's segment is what it is: its step, the states, how seq and ack follow, where to read
+        on.
+        """
         seen = _Seen(self)
         for earlier in self.records:
             if earlier is record:
@@ -185,22 +202,22 @@ class _Seen:
         """How the segment's sequence number follows."""
         segment = record.segment
         start = self.trace.relative(record)[0]
-        text = f"seq {start} (raw {segment.seq}): "
+        text = f"seq {start} (raw {segment.seq})"
         expected = self.next[record.sender]
         if segment.ctl & SYN:
-            text += "the initial sequence number" + (", again" if expected else "")
+            text += ": the initial sequence number" + (", again" if expected else "")
         elif segment.ctl & RST and not segment.ctl & ACK and record.why == "rst" and not expected:
-            text += "the number that the segment before acknowledged"
+            text += ": the number that the segment before acknowledged"
         elif segment.ctl & RST and segment.seq == 0:
-            text += "0, for there is no connection that could have a number"
+            text += ": 0, for there is no connection that could have a number"
         elif start == expected:
-            text += f"= {_sum(1, start, self.fin.get(record.sender))}"
+            text += f" = {_sum(1, start, self.fin.get(record.sender))}"
         elif record.why == "keep-alive":
-            text += "one before the next number, to provoke an answer"
+            text += ": one before the next number, to provoke an answer"
         elif start < expected:
-            text += f"sent before ({record.sender} has used all numbers below {expected})"
+            text += f": sent before ({record.sender} has used all numbers below {expected})"
         else:
-            text += f"ahead of {expected}: the segments between were not captured"
+            text += f": ahead of {expected}: the segments between were not captured"
         taken = segment.length
         if taken and not segment.ctl & RST:
             parts = [f"{len(segment.payload)} octets"] if segment.payload else []
@@ -212,7 +229,9 @@ class _Seen:
         """How the segment's acknowledgement number follows from what the peer sent."""
         peer = "server" if record.sender == "client" else "client"
         number = self.trace.relative(record)[1]
-        text = f"ack {number} (raw {record.segment.ack}): = {_sum(1, number, self.fin.get(peer))} of the {peer}"
+        text = (
+            f"ack {number} (raw {record.segment.ack}) = {_sum(1, number, self.fin.get(peer))} of the {peer}"
+        )
         missing = self.next[peer] - number
         if missing > 0:
             text += f"; {missing} more sent, not acknowledged here"

@@ -3,7 +3,8 @@
 For every segment the caller runs, in this order, with `me` its sender and `peer` the other side:
 
     look(seg, me, peer)         relate the segment to what is known: seg.span, end, delta, novel
-    while settle(side): ...     questions about earlier packets that this segment has answered, for both sides
+    while settle(side): ...     questions about earlier packets that this segment has answered, for both sides;
+                                where there were any, relate(seg, me) once more
     (the rules)
     advance(seg, me, peer)      add the segment to what is known
 
@@ -76,12 +77,15 @@ class Side:
     # Sequence numbers.
     nxt: int = 0
     has_nxt: int = 0
+    top: int = 0
+    """The highest number that a segment ended at, also of a pure ACK beyond `nxt`; known where `nxt` is."""
     last_seq: int = 0
     last_len: int = 0
     last_ctl: int = 0
     last_ack: int = 0
     has_last_ack: int = 0
     """The ack field of the last segment that had one, whatever it was."""
+    last_id: int = ABSENT
     last_packet: int = 0
     last_time: int = 0
     data_seq: int = 0
@@ -93,6 +97,8 @@ class Side:
     """Segments of which no number was new."""
     missed: int = 0
     """Gaps that the receiver acknowledged: the capture lacks packets of this side."""
+    run: int = 0
+    """Segments since the other side sent one."""
     probe: int = 0
     """1 where the last segment was a keep-alive or a window probe."""
 
@@ -163,10 +169,9 @@ def look(seg: Seen, me: Side, peer: Side) -> None:
     seg.delta = 0
     seg.novel = seg.span
     seg.conflict = ABSENT
-    if me.has_nxt and seg.ctl & (SYN | RST) == 0:
-        seg.delta = sn.diff(seg.seq, me.nxt)
-        if seg.delta < 0:
-            seg.novel = max(0, sn.diff(seg.end, me.nxt)) + _missing(seg, me)
+    relate(seg, me)
+    if seg.delta < 0:
+        seg.novel = max(0, sn.diff(seg.end, me.nxt)) + _missing(seg, me)
     if seg.ctl & (SYN | RST):
         return
     if me.doubt_n:
@@ -177,13 +182,23 @@ def look(seg: Seen, me: Side, peer: Side) -> None:
         _answer_unsent(seg, me, peer)
 
 
+def relate(seg: Seen, me: Side) -> None:
+    """Where the segment starts; to be called again where `settle` has answered a doubt, which may move SND.NXT."""
+    if me.has_nxt and seg.ctl & (SYN | RST) == 0:
+        seg.delta = sn.diff(seg.seq, me.nxt)
+        if seg.delta >= 0:
+            seg.novel = seg.span
+
+
 def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether the segment asks for an ACK with a number just before SND.NXT, at most one octet, all being acked.
 
-    Keep-alives (RFC 9293 section 3.8.4) and Linux's window probes have this form; the octet may be garbage.
+    Keep-alives (RFC 9293 section 3.8.4) and Linux's window probes have this form; the octet may be garbage. They come
+    from a timer, and acknowledge nothing new.
     """
     return (
         seg.delta == -1
+        and not (me.has_ack and sn.after(seg.ack, me.ack))
         and seg.len <= 1
         and seg.ctl & (SYN | FIN | RST) == 0
         and me.has_nxt != 0
@@ -194,8 +209,10 @@ def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
 def overtaken(seg: Seen, me: Side) -> bool:
     """Whether another segment of the same sender may have passed this one on its way, as far as it shows.
 
-    It has an older timestamp, or comes within a moment of the segment before it.
+    It has an older timestamp, or comes within a moment of the segment before it. One with new octets was sent last.
     """
+    if seg.novel and seg.delta >= 0 and not sn.before(seg.seq, me.top):
+        return False
     older = seg.tsval >= 0 and me.tsval >= 0 and sn.before(seg.tsval, me.tsval)
     return older or seg.time - me.last_time <= SAME_MOMENT
 
@@ -375,7 +392,7 @@ def close(me: Side, peer: Side) -> None:
             right = sn.add(me.doubt_want[i], me.doubt_span[i])
             end = sn.add(me.doubt_seen[i], me.doubt_span[i])
             closed = me.has_fin and sn.after(peer.ack, me.fin) and sn.before(me.fin, sn.add(end, -1))
-            wrong = me.doubt_span[i] and peer.has_ack and (peer.ack == right or closed)
+            wrong = peer.has_ack and (closed or (me.doubt_span[i] and peer.ack == right))
         else:
             # The sender never went on from there. In a capture that shows the whole, those octets were never sent;
             # acks that go on and on beyond what is seen are those of a capture that lost sight of the sender.
@@ -388,6 +405,8 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     if not me.seen:
         me.first_packet, me.first_time, me.first_seq, me.first_ctl = seg.number, seg.time, seg.seq, seg.ctl
     me.seen += 1
+    me.run += 1
+    peer.run = 0
     me.probe = 1 if is_probe(seg, me, peer) else 0
     if not me.has_base:
         _set_base(me, seg.seq if seg.ctl & (SYN | RST) else sn.add(seg.seq, -1))
@@ -404,7 +423,9 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     me.last_seq, me.last_len, me.last_ctl = seg.seq, seg.len, seg.ctl
     if seg.ctl & ACK:
         me.last_ack, me.has_last_ack = seg.ack, 1
-    me.last_packet, me.last_time = seg.number, seg.time
+    me.last_packet, me.last_time, me.last_id = seg.number, seg.time, seg.ip_id
+    if me.third == 1 and seg.ctl & (SYN | RST) == 0:
+        me.third = 2
     if seg.tsval >= 0 and (me.tsval < 0 or sn.after(seg.tsval, me.tsval)):
         me.tsval = seg.tsval
 
@@ -429,11 +450,17 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
     _set_base(me, seg.seq)
     if not me.has_nxt or sn.after(seg.end, me.nxt):
         me.nxt, me.has_nxt = seg.end, 1
+    me.top = me.nxt
     if seg.ctl & ACK and peer.syn and peer.third == 0:
         peer.third = 1
 
 
 def _advance_sequence(seg: Seen, me: Side) -> None:
+    fin = sn.add(seg.seq, seg.len)
+    if seg.ctl & FIN and not me.has_fin and me.has_nxt and me.doubt_n == 0 and sn.before(fin, me.nxt):
+        # A FIN before octets that were sent has a wrong number (FIN01): it counts as though it stood after them.
+        fin = me.nxt
+        me.nxt = sn.add(fin, 1)
     if not me.has_nxt:
         me.nxt, me.has_nxt = seg.end, 1
         me.octets += seg.len
@@ -448,13 +475,12 @@ def _advance_sequence(seg: Seen, me: Side) -> None:
         me.octets += min(seg.novel, seg.len)
         if sn.after(seg.end, me.nxt):
             me.nxt = seg.end
+    me.top = seg.end if me.seen == 1 else sn.latest(me.top, seg.end)
     if seg.len and seg.novel:
         me.data_seq, me.data_len = seg.seq, seg.len
     if seg.ctl & FIN and not me.has_fin:
-        me.fin, me.has_fin = sn.add(seg.seq, seg.len), 1
+        me.fin, me.has_fin = fin, 1
         me.fin_packet, me.fin_time = seg.number, seg.time
-    if me.third == 1:
-        me.third = 2
 
 
 def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:

@@ -22,7 +22,7 @@ from labkit.payload import Octets
 from labkit.rule import DOCUMENT, LITERAL, RFC9293, SPACES, Rule, Scope, Severity, collect
 from labkit.segment import ABSENT, SOUND, Seen
 from labkit.seq import diff
-from labkit.track import Side, advance, close, look, settle, spoiled
+from labkit.track import Side, advance, close, look, relate, settle, spoiled
 
 PROFILES = (RFC9293, DOCUMENT)
 
@@ -120,6 +120,7 @@ class Verifier:
         self._frame = [each for each in rules if each.scope == Scope.FRAME]
         self._segment = [each for each in rules if each.scope == Scope.SEGMENT]
         self._doubt = [each for each in rules if each.scope == Scope.DOUBT]
+        self._side = [each for each in rules if each.scope == Scope.SIDE]
         self._flow = [each for each in rules if each.scope == Scope.FLOW]
         self._table = FlowTable()
         self._open: dict[int, _Judged] = {}
@@ -167,14 +168,14 @@ class Verifier:
         if seg.fault != SOUND:
             return
         look(seg, me, peer)
+        if (me.doubt_n or peer.doubt_n) and self._settle(judged, seg, sender):
+            relate(seg, me)
         if seg.data_len and not spoiled(seg):
             octets = data[seg.data_at : seg.data_at + seg.data_len]
             if seg.delta < 0:
                 seg.conflict = judged.octets[sender].conflict(seg.seq, octets)
             if seg.novel:
                 judged.octets[sender].add(seg.seq, octets)
-        if me.doubt_n or peer.doubt_n:
-            self._settle(judged, seg, sender)
         for rule in self._segment:
             found = rule.predicate(seg, me, peer)
             if found:
@@ -182,14 +183,17 @@ class Verifier:
         judged.last = sender
         advance(seg, me, peer)
 
-    def _settle(self, judged: "_Judged", seg: Seen, sender: int) -> None:
+    def _settle(self, judged: "_Judged", seg: Seen, sender: int) -> bool:
+        settled = False
         for side in (sender, 1 - sender):
             me, peer = judged.flow.sides[side], judged.flow.sides[1 - side]
             while settle(me):
+                settled = True
                 for rule in self._doubt:
                     found = rule.predicate(seg, me, peer)
                     if found:
                         self._add(judged, rule, found, seg, me, peer, side)
+        return settled
 
     def _finish(self, flow: Flow) -> None:
         judged = self._open.pop(flow.index, None)
@@ -200,6 +204,11 @@ class Verifier:
         close(other, first)
         seg = Seen()
         self._settle(judged, seg, 0)
+        for rule in self._side:
+            for side in (0, 1):
+                found = rule.predicate(seg, flow.sides[side], flow.sides[1 - side])
+                if found:
+                    self._add(judged, rule, found, seg, flow.sides[side], flow.sides[1 - side], side)
         for rule in self._flow:
             found = rule.predicate(seg, first, other)
             if found:

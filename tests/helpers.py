@@ -14,9 +14,9 @@ MS = 1_000_000
 class ConnectionPair:
     """`client` and `server` with a path of `delay` between them; `log` holds what was sent.
 
-    `carry(name, number, segment)` says what becomes of the number-th segment (from 1) of a side: a list of extra
-    delays, one for each copy that arrives; an empty list loses it. Data is read as it arrives unless `reading` is
-    taken away from a side.
+    `carry(name, number, segment)` says what becomes of the number-th segment (from 1) of a side: a list of
+    extra delays, one for each copy that arrives; an empty list loses it. Data is read as it arrives unless
+    `reading` is taken away from a side.
     """
 
     def __init__(
@@ -103,7 +103,8 @@ class ConnectionPair:
             own, peer = (self.client, self.server) if name == "client" else (self.server, self.client)
             start = own.snd.position(segment.seq) if own.snd.high else segment.seq
             ack = peer.snd.position(segment.ack) if "ACK" in control_names(segment.ctl) else None
-            text = f"{'>' if name == 'client' else '<'} {control_names(segment.ctl)} {start}:{start + len(segment.payload)}"
+            arrow = ">" if name == "client" else "<"
+            text = f"{arrow} {control_names(segment.ctl)} {start}:{start + len(segment.payload)}"
             found.append(text if ack is None else f"{text} ack {ack}")
         return found
 

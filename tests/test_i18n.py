@@ -106,3 +106,16 @@ def test_a_language_without_a_catalogue_is_english(monkeypatch: pytest.MonkeyPat
 )
 def test_printable(text: str, shown: str) -> None:
     assert i18n.printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("word", "words", "hint"),
+    [
+        ("DOCMENT", ["refused", "document"], "; did you mean 'document'?"),
+        ("ack10", ["SEQ01", "ACK01"], "; did you mean 'ACK01'?"),
+        ("qqq", ["refused", "document"], ""),
+        ("qqq", [], ""),
+    ],
+)
+def test_nearest(word: str, words: list[str], hint: str) -> None:
+    assert i18n.nearest(word, words) == hint

@@ -16,9 +16,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     {"seq", "errors", "i18n"},
     {"options", "segment", "state", "linktype"},
-    {"notation", "decode", "fragments", "track", "rule", "endpoint"},
-    {"capture", "rules", "path", "scenario", "trace", "wire", "verify"},
-    {"compiled", "scenarios", "report", "diagram", "live", "grade"},
+    {"notation", "decode", "fragments", "track", "payload", "rule", "endpoint"},
+    {"capture", "edits", "flows", "observe", "path", "rules", "scenario", "trace", "verify", "wire"},
+    {"compiled", "diagram", "examples", "grade", "lessons", "live", "report", "scenarios"},
     {"cli"},
 )
 """Imports point downward, or stay in their layer. A package counts as one. New modules get a place here."""

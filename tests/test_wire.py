@@ -14,8 +14,8 @@ from scapy.utils import PcapWriter
 
 from labkit import options as opt
 from labkit.errors import UsageError
-from labkit.segment import ACK, AE, CE, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
 from labkit.linktype import ETHERNET, RAW
+from labkit.segment import ACK, AE, CE, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
 from labkit.wire import Host, packet, scapy_options
 
 V4 = (Host("192.0.2.10", 40000), Host("192.0.2.20", 80, mac="02:00:00:00:00:02"))

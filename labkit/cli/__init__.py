@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 import click
 
 from labkit import __version__
-from labkit.cli._common import COMPLETE, Exit, nearest, note
+from labkit.cli._common import COMPLETE, Exit, note
 from labkit.errors import CaptureError, LabkitError, LinkError, ScenarioError, UsageError
-from labkit.i18n import _
+from labkit.i18n import _, nearest
 
 CODES: dict[type[LabkitError], Exit] = {
     UsageError: Exit.USAGE,
@@ -48,8 +48,7 @@ class Commands(click.Group):
         name = args[0]
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name):
             return super().resolve_command(ctx, args)
-        guess = nearest(name, self.list_commands(ctx))
-        hint = _("; did you mean '{guess}'?").format(guess=guess) if guess else ""
+        hint = nearest(name, self.list_commands(ctx))
         raise click.UsageError(_("there is no command '{name}'").format(name=name) + hint, ctx)
 
 

@@ -8,7 +8,7 @@ it.
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -63,13 +63,6 @@ def emit_json(value: object, *, indent: int | None = 2) -> None:
     # A file name that is not UTF-8 holds lone surrogates: "backslashreplace" makes JSON's escapes of those.
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     click.echo(text.encode("utf-8", "backslashreplace"))
-
-
-def nearest(word: str, words: Iterable[str]) -> str | None:
-    """The one of `words` that `word` was most likely meant to be, or None."""
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(word.lower(), list(words), 1)), None)
 
 
 PROFILES = {

@@ -1,7 +1,8 @@
 """IPv4 (RFC 791), IPv6 (RFC 8200) and what stands between them and TCP: options and extension headers.
 
-They fill the IP fields of `Seen`. The addresses are the ones that TCP's checksum covers: with a source route that has
-hops to go, `dst_at` is the final destination; with a Home Address option, `src_at` is the home address.
+They fill the IP fields of `Seen`. The addresses are the ones that TCP's checksum covers: with a source route
+that has hops to go, `dst_at` is the final destination; with a Home Address option, `src_at` is the home
+address.
 """
 
 from labkit.decode.layer import END, IP_PROTOCOL, PIECE, Step, ones_sum, u16, u32
@@ -21,6 +22,7 @@ def clear_ip(seg: Seen) -> None:
     seg.dst_at = ABSENT
     seg.addr_len = 0
     seg.ip_len = 0
+    seg.ip_id = ABSENT
     seg.ttl = 0
     seg.ecn = 0
     seg.ip_sum = 0
@@ -47,6 +49,7 @@ def ipv4(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     seg.dst_at = at + 16
     seg.addr_len = 4
     seg.ip_len = total
+    seg.ip_id = buf[at + 4] * 0x100 + buf[at + 5]
     seg.ttl = buf[at + 8]
     seg.ecn = buf[at + 1] & 3
     seg.ip_sum = buf[at + 10] * 0x100 + buf[at + 11]
@@ -87,7 +90,7 @@ def _judge_header(buf: bytes, at: int, header: int, end: int, seg: Seen) -> None
 
 
 def _source_route(buf: bytes, at: int, stop: int, end: int, seg: Seen) -> None:
-    """Find the final destination of a loose or strict source route that has hops to go (RFC 791 section 3.1)."""
+    """Find the destination of a loose or strict source route that has hops to go (RFC 791 section 3.1)."""
     at += 20
     while at + 2 < stop and at + 2 < end and buf[at] != 0:
         if buf[at] == 1:
@@ -96,13 +99,16 @@ def _source_route(buf: bytes, at: int, stop: int, end: int, seg: Seen) -> None:
         size = buf[at + 1]
         if size < 2 or at + size > stop or at + size > end:
             return
-        if (buf[at] == LSRR or buf[at] == SSRR) and size >= 7 and buf[at + 2] < size:  # noqa: PLR1714
+        if (buf[at] == LSRR or buf[at] == SSRR) and size >= 7 and buf[at + 2] < size:
             seg.dst_at = at + size - 4
         at += size
 
 
 def ipv6(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
-    """An IPv6 header (RFC 8200 section 3). A payload length of 0 leaves the length to a jumbo option or the frame."""
+    """An IPv6 header (RFC 8200 section 3).
+
+    A payload length of 0 leaves the length to a jumbo payload option, or to the frame.
+    """
     if at + 40 > end or buf[at] >> 4 != 6:
         return END, at, stop
     payload = buf[at + 4] * 0x100 + buf[at + 5]
@@ -113,6 +119,7 @@ def ipv6(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     seg.dst_at = at + 24
     seg.addr_len = 16
     seg.ip_len = 40 + payload if payload else 0
+    seg.ip_id = ABSENT
     seg.ttl = buf[at + 7]
     seg.ecn = buf[at + 1] >> 4 & 3
     seg.ip_sum = 0
@@ -126,7 +133,8 @@ def ipv6(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
 def options_header(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     """A hop-by-hop or destination options header (RFC 8200 sections 4.3 and 4.6).
 
-    The jumbo payload option gives the datagram's length (RFC 2675), the home address option its source (RFC 6275).
+    The jumbo payload option gives the datagram's length (RFC 2675), the home address option its source (RFC
+    6275).
     """
     if at + 8 > end:
         return END, at, stop
@@ -152,8 +160,8 @@ def options_header(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
 def routing_header(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     """A routing header (RFC 8200 section 4.4): while hops are left, the final destination stands in it.
 
-    Type 0 (RFC 5095) and uncompressed type 3 (RFC 6554) have it last, types 2 (RFC 6275) and 4 (RFC 8754) first. For
-    any other, the destination, and with it the checksum, cannot be told, and nothing is read.
+    Type 0 (RFC 5095) and uncompressed type 3 (RFC 6554) have it last, types 2 (RFC 6275) and 4 (RFC 8754)
+    first. For any other, the destination, and with it the checksum, cannot be told, and nothing is read.
     """
     if at + 8 > end:
         return END, at, stop
@@ -165,7 +173,7 @@ def routing_header(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
             return END, at, stop
         if kind == 0 or (kind == 3 and buf[at + 4] == 0):
             seg.dst_at = after - 16
-        elif kind == 2 or kind == 4:  # noqa: PLR1714
+        elif kind == 2 or kind == 4:
             seg.dst_at = at + 8
         else:
             return END, at, stop
@@ -173,7 +181,7 @@ def routing_header(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
 
 
 def fragment_header(buf: bytes, at: int, end: int, stop: int) -> Step:
-    """A fragment header (RFC 8200 section 4.5); an atomic one, of a datagram that is whole, is stepped over."""
+    """A fragment header (RFC 8200 section 4.5); that of a whole datagram (RFC 6946) is stepped over."""
     if at + 8 > end:
         return END, at, stop
     if u16(buf, at + 2) & 0xFFF9:

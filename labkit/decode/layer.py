@@ -5,11 +5,12 @@ A layer is a function `(buf, at, end, stop) -> (next, at, stop)` of integers:
     buf    octets, indexed from 0
     at     where the layer's header starts
     end    where the captured octets of the frame end: nothing at or beyond it may be read
-    stop   where the layer ends on the wire, as far as the layers before it say. Beyond `end` where the frame was cut
-           by the snapshot length; before it where padding or a trailer follows
+    stop   where the layer ends on the wire, as far as the layers before it say: beyond `end` where the
+           frame was cut by the snapshot length
     next   what the next layer is: a number from one of the registries below, or END or PIECE
 
-Layers that matter to TCP itself (IP and its extension headers) take the `Seen` to be filled as a last argument.
+Layers that matter to TCP itself (IP and its extension headers) take the `Seen` to be filled as a last
+argument.
 
 Compiled and interpreted, the source is the same: no slices, no exceptions, no containers but tuples of
 integers. `ones_sum` is the one exception; the compiled engine has its own. Octets are put together by
@@ -37,10 +38,10 @@ TCP = IP_PROTOCOL + 6
 
 
 def ones_sum(buf: bytes, start: int, end: int) -> int:
-    """The ones'-complement sum of the 16-bit words in buf[start:end] (RFC 1071), an odd last octet padded with zero.
+    """The ones'-complement sum of the 16-bit words in buf[start:end], an odd last octet padded (RFC 1071).
 
-    In [0, 65535): ones' complement has two zeros, 0x0000 and 0xFFFF, and this gives 0 for both, so that sums can be
-    added modulo 65535 and compared.
+    In [0, 65535): ones' complement has two zeros, 0x0000 and 0xFFFF, and this gives 0 for both, so that sums
+    can be added modulo 65535 and compared.
     """
     total = int.from_bytes(buf[start:end])
     if (end - start) & 1:
@@ -69,7 +70,7 @@ def le32(buf: bytes, at: int) -> int:
 
 
 def ip_version(buf: bytes, at: int, end: int) -> int:
-    """The EtherType of the IP header that starts at `at`, by its version field; END where it is no such header."""
+    """The EtherType of the IP header that starts at `at`, by its version; END where it is no such header."""
     if at < end:
         version = buf[at] >> 4
         if version == 4:

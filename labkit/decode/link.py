@@ -1,4 +1,4 @@
-"""Link layers and what stands between them and IP: Ethernet and its tags, PPP, loopback, cooked captures, 802.11.
+"""Link layers, and what stands between them and IP: Ethernet and its tags, PPP, cooked captures, 802.11.
 
 Every function is a layer, as `labkit.decode.layer` explains.
 """
@@ -18,7 +18,7 @@ from labkit.decode.layer import (
     u32,
 )
 
-MPLS = 0x8847
+MPLS, VLAN, QINQ = 0x8847, 0x8100, 0x88A8
 ETHERTYPES = 0x0600
 """From here up, a type/length field is an EtherType (IEEE 802.3 clause 3.2.6)."""
 
@@ -56,14 +56,14 @@ def tag(buf: bytes, at: int, end: int, stop: int) -> Step:
 
 
 def long_tag(buf: bytes, at: int, end: int, stop: int, size: int) -> Step:
-    """A tag of `size` octets with the next EtherType at its end: VN-Tag, E-Tag (IEEE 802.1BR), Cisco metadata."""
+    """A tag of `size` octets, the next EtherType at its end: VN-Tag, E-Tag (IEEE 802.1BR), Cisco metadata."""
     if at + size > end:
         return END, at, stop
     return _type_or_length(buf, at + size - 2, stop)
 
 
 def inner_ethernet(at: int, stop: int, size: int) -> Step:
-    """A whole Ethernet frame after `size` octets: 802.1ah's I-TAG, FabricPath's tag, a pseudo-wire's control word."""
+    """A whole Ethernet frame after `size` octets: the I-TAG of IEEE 802.1ah, FabricPath's tag."""
     return ETHERNET, at + size, stop
 
 
@@ -112,18 +112,27 @@ def token_ring(buf: bytes, at: int, end: int, stop: int) -> Step:
 
 
 def mpls(buf: bytes, at: int, end: int, stop: int) -> Step:
-    """One MPLS label (RFC 3032); after the last, IP or a pseudo-wire's Ethernet, by the first octet (RFC 4385)."""
+    """One MPLS label (RFC 3032); after the last one, by the first octet, IP or Ethernet (RFC 4385)."""
     if at + 5 > end:
         return END, at, stop
     if not buf[at + 2] & 1:
         return MPLS, at + 4, stop
-    nibble = buf[at + 4] >> 4
-    if nibble == 0:
-        return ETHERNET, at + 8, stop
-    if nibble == 1:
-        return END, at, stop
-    following = ip_version(buf, at + 4, end)
-    return (ETHERNET if following == END else following), at + 4, stop
+    at += 4
+    following = ip_version(buf, at, end)
+    if following != END:
+        return following, at, stop
+    if buf[at] >> 4 == 0 and not _carries_ip(buf, at, end):
+        # A control word comes first. An Ethernet address may begin with zeros just as well.
+        at += 4
+    return (ETHERNET if _carries_ip(buf, at, end) else END), at, stop
+
+
+def _carries_ip(buf: bytes, at: int, end: int) -> bool:
+    """Whether a guess holds that an Ethernet frame starts here: it has IP in it, or a tag."""
+    if at + 14 > end:
+        return False
+    kind = u16(buf, at + 12)
+    return kind == IPV4 or kind == IPV6 or kind == VLAN or kind == QINQ
 
 
 def nsh(buf: bytes, at: int, end: int, stop: int) -> Step:
@@ -175,7 +184,7 @@ def ppp(buf: bytes, at: int, end: int, stop: int) -> Step:
 
 
 def cisco_hdlc(buf: bytes, at: int, end: int, stop: int) -> Step:
-    """Cisco's HDLC: address, control, EtherType; where the address is PPP's, it is PPP in HDLC-like framing."""
+    """Cisco's HDLC: address, control, EtherType; where the address is PPP's, PPP in HDLC-like framing."""
     if at + 4 > end:
         return END, at, stop
     if buf[at] == 0xFF:
@@ -250,7 +259,7 @@ def cooked(buf: bytes, at: int, end: int, stop: int, hardware: int, kind: int, s
 
 
 def nflog(buf: bytes, at: int, end: int, stop: int) -> Step:
-    """Linux netfilter log: attributes in the byte order of the machine that captured, one of them the packet."""
+    """Linux netfilter log: attributes in the byte order of the capturing machine, one of them the packet."""
     if at + 8 > end:
         return END, at, stop
     following = family(buf[at])

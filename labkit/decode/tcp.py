@@ -7,6 +7,7 @@ from labkit.decode.layer import ones_sum, u16, u32
 from labkit.segment import (
     ABSENT,
     BAD_OFFSET,
+    CUT,
     OPT_LENGTH,
     OPT_OVERRUN,
     OPT_SOUND,
@@ -22,22 +23,22 @@ from labkit.segment import (
 SIZES = (0, 0, 4, 3, 2, 0, 6, 6, 10, 2, 3, 0, 0, 0, 3, 3, 0, 0, 3, 18, 0, 0, 0, 0, 0, 0, 0, 8, 4)
 """The one legal size of an option, by kind; 0 where sizes vary or nothing is known of the kind.
 
-Kinds 2, 3, 4, 8: RFC 9293, 7323, 2018; 6, 7, 9, 10, 14, 15, 18: the registry's obsolete ones (RFC 1072, 1693, 1146);
-19: RFC 2385; 27: RFC 4782; 28: RFC 5482.
+Kinds 2, 3, 4, 8: RFC 9293, 7323, 2018; 6, 7, 9, 10, 14, 15, 18: the registry's obsolete ones (RFC 1072, 1693,
+1146, and 18, the trailer checksum); 19: RFC 2385; 27: RFC 4782; 28: RFC 5482.
 """
 
 FAST_OPEN_MAGIC = 0xF989
-"""Marks Fast Open among the experimental options of kind 254 (RFC 7413 section 4.1.1's predecessor, RFC 6994)."""
+"""Marks Fast Open among the experimental options of kind 254 (RFC 6994), from before it had a kind."""
 
 
 def read_tcp(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> None:
-    """Fill `seg` from the TCP header at `at`; the IP fields, and a `seg` cleared of the last frame, are there already.
+    """Fill a cleared `seg`, which has the IP fields already, from the TCP header at `at`.
 
-    A header that ends before its twenty octets is SHORT_TCP, also where only the capture was cut (end < stop).
+    A header that ends before its twenty octets is SHORT_TCP, or CUT where the snapshot length did that.
     """
     seg.tcp_at = at
     if at + 20 > end:
-        seg.fault = SHORT_TCP
+        seg.fault = SHORT_TCP if at + 20 > stop else CUT
         _read_short(buf, at, end, seg)
         return
     seg.sport = buf[at] * 0x100 + buf[at + 1]
@@ -86,8 +87,9 @@ def _read_short(buf: bytes, at: int, end: int, seg: Seen) -> None:
 def judge_sum(buf: bytes, at: int, stop: int, seg: Seen) -> None:
     """Verify the checksum over the pseudo-header and the whole segment buf[at:stop] (RFC 9293 section 3.1).
 
-    As receivers do, 0x0000 and 0xFFFF are taken for the same zero. PARTIAL is what a sender leaves to hardware: the
-    pseudo-header's sum, not complemented; for segmentation offload some leave the length out of it.
+    As receivers do, 0x0000 and 0xFFFF are taken for the same zero. PARTIAL is what a sender leaves to
+    hardware: the pseudo-header's sum, not complemented; for segmentation offload some leave the length out of
+    it.
     """
     size = seg.addr_len
     src = seg.src_at
@@ -112,7 +114,8 @@ def judge_sum(buf: bytes, at: int, stop: int, seg: Seen) -> None:
 def read_options(buf: bytes, at: int, stop: int, end: int, seg: Seen) -> None:
     """Read the option list buf[at:stop], of which the capture holds what lies before `end`.
 
-    The first fault is kept. Where an option stands twice, the last one's value counts, as it does in the kernels.
+    The first fault is kept. Where an option stands twice, the last one's value counts, as it does in the
+    kernels.
     """
     found = 0
     while at < stop and at < end:
@@ -134,7 +137,7 @@ def read_options(buf: bytes, at: int, stop: int, end: int, seg: Seen) -> None:
             return
         if at + size > end:
             return
-        # Kind 30 is Multipath TCP, which may stand several times with different subtypes (RFC 8684 section 3).
+        # Kind 30 is Multipath TCP, which may stand several times (RFC 8684 section 3).
         if kind < 62 and kind != 30:
             if found >> kind & 1 and seg.opt_twice == ABSENT:
                 seg.opt_twice = kind
@@ -183,7 +186,7 @@ def _read_option(buf: bytes, at: int, kind: int, size: int, seg: Seen) -> bool:
 
 
 def _read_fast_open(cookie: int, seg: Seen) -> bool:
-    """A Fast Open cookie has an even number of octets, 4 to 16; none asks for one (RFC 7413 section 4.1.1)."""
+    """A Fast Open cookie has 4 to 16 octets, an even number; none asks for one (RFC 7413 4.1.1)."""
     seg.tfo_len = cookie
     return cookie == 0 or (4 <= cookie <= 16 and cookie & 1 == 0)
 

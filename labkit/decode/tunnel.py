@@ -1,7 +1,7 @@
 """Tunnels over IP: GRE and its relatives, and those over UDP by their ports.
 
-Every function is a layer, as `labkit.decode.layer` explains. Ports are a guess: a payload that does not look like the
-tunnel's own header ends the search.
+Every function is a layer, as `labkit.decode.layer` explains. Ports are a guess: a payload that does not look
+like the tunnel's own header ends the search.
 """
 
 from labkit.decode.layer import (
@@ -132,7 +132,7 @@ def gtp(buf: bytes, at: int, end: int, stop: int) -> Step:
 
 
 def _gtp_extensions(buf: bytes, at: int, end: int) -> int:
-    """Where the payload of a G-PDU starts: after the optional fields and the extension headers that they announce."""
+    """Where the payload of a G-PDU starts: after the optional fields and the extension headers."""
     flags = buf[at]
     at += 8
     if flags & 7:
@@ -173,7 +173,7 @@ def l2tp(buf: bytes, at: int, end: int, stop: int) -> Step:
 
 
 def tzsp(buf: bytes, at: int, end: int, stop: int) -> Step:
-    """TaZmen Sniffer Protocol, which routers mirror traffic with: tagged fields up to an end mark, then Ethernet."""
+    """TaZmen Sniffer Protocol, which routers mirror traffic with: tagged fields to an end mark, Ethernet."""
     if at + 4 > end or u32(buf, at) != 0x0100_0001:
         return END, at, stop
     at += 4

@@ -1,6 +1,7 @@
 """The walk from a frame's first octet to its TCP header: what follows what, one line a layer.
 
-To add an encapsulation, write its function beside its relatives and name it here, under the number that announces it.
+To add an encapsulation, write its function beside its relatives and name it here, under the number that
+announces it.
 """
 
 from labkit import linktype
@@ -20,11 +21,12 @@ DEPTH = 32
 def decode(buf: bytes, start: int, end: int, link_type: int, seg: Seen) -> int:
     """Find the TCP segment in the frame buf[start:end] and fill `seg` with it; OTHER, TCP or FRAGMENT.
 
-    `seg.wirelen` is the frame's length on the wire and `link_type` its link type, as the capture gives them. The
-    frame's own fields of `seg` are left alone; all others are set. For FRAGMENT the IP fields tell whose it is, for
-    OTHER they are those of the last IP header, if there was any. A TCP header that an ICMP error quotes is no segment.
+    `seg.wirelen` is the frame's length on the wire and `link_type` its link type, as the capture gives them.
+    The frame's own fields of `seg` are left alone; all others are set. For FRAGMENT the IP fields tell whose
+    it is, for OTHER they are those of the last IP header, if there was any. A TCP header that an ICMP error
+    quotes is no segment.
     """
-    return _walk(buf, LINK + link_type, start, end, max(end, start + seg.wirelen), seg)
+    return _walk(buf, LINK + (link_type & 0xFFFF), start, end, max(end, start + seg.wirelen), seg)
 
 
 def decode_datagram(buf: bytes, start: int, end: int, seg: Seen) -> int:

@@ -95,7 +95,7 @@ def _syn_sent(end: "Endpoint", segment: Segment, now: int) -> None:
         return
     _take_syn(end, segment, now)
     if not acked:
-        # Simultaneous open (figure 8): "form a SYN,ACK segment <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>"
+        # Simultaneous open (figure 7): "form a SYN,ACK segment <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>"
         end.move(Event.RCV_SYN)
         end.resend_syn = True
         return
@@ -105,7 +105,7 @@ def _syn_sent(end: "Endpoint", segment: Segment, now: int) -> None:
     # before whatever the application does now that it is connected.
     output.form_ack(end, "ack", now)
     if segment.payload or ctl & FIN:
-        _text(end, segment, 1, now)
+        _text(end, segment, 0, now)
 
 
 def _established(end: "Endpoint", event: Event) -> None:

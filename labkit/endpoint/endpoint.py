@@ -197,6 +197,11 @@ class Endpoint:
         """When `handle_timeout` has something to do; None: never, unless something else happens."""
         return timers.next_due(self)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing will happen here by itself but keep-alives, which never end."""
+        return timers.next_due(self) == timers.keep_alive_at(self)
+
     def handle_timeout(self, now: int) -> None:
         """Time has passed: act on every timer that is due (section 3.10.8)."""
         timers.fire(self, now)

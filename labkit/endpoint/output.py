@@ -84,7 +84,10 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         out.append(Outgoing(Segment(snd.iss, 0, SYN, window, b"", options), "syn"))
     if first:
         snd.sent(0, 1, now)
-    elif end.retries:
+        return
+    # Whoever provoked it, the timer begins anew: (5.1) of RFC 6298 for a segment that is sent again.
+    end.rto_at = now + end.rtt.rto
+    if end.retries:
         out[-1] = Outgoing(out[-1].segment, "retransmission-rto")
         snd.timed = None
 

@@ -123,7 +123,7 @@ class Receiver:
         return self._deliver()
 
     def _insert(self, start: int, payload: bytes) -> None:
-        """Keep octets, joining them with the blocks that they touch. What is there already is kept as it is."""
+        """Keep octets, joining them with the blocks that they touch. What is there already stays."""
         blocks = self.blocks
         end = start + len(payload)
         at = bisect_right(blocks, start, key=_start)

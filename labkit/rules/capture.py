@@ -22,7 +22,7 @@ from labkit.track import Side
         > S 0:0(0)
     """,
     bad="""
-        > S 0:0(0) {doff=16}   # CAP01
+        > S 0:0(0) {doff=4}   # CAP01
     """,
 )
 def headers_do_not_fit(seg: Seen, me: Side, peer: Side) -> int:
@@ -47,7 +47,7 @@ def headers_do_not_fit(seg: Seen, me: Side, peer: Side) -> int:
         > P. 1:100(99) ack 1
     """,
     bad="""
-        > P. 1:100(99) ack 1 {caplen=60}   # CAP02
+        > P. 1:100(99) ack 1 {caplen=80}   # CAP02
     """,
 )
 def frame_cut_short(seg: Seen, me: Side, peer: Side) -> int:

@@ -22,7 +22,8 @@ GOOD = """
     "FIN01",
     Severity.ERROR,
     "RFC 9293 3.6",
-    "FIN takes {seg.end} - 1, but the sender has sent octets up to {me.nxt}: FIN follows the last of them",
+    "FIN has seq {seg.seq} and {seg.len} octets before it, but the sender's next number is {me.nxt}: FIN follows the last "
+    "octet that was sent",
     field="seq",
     expected=lambda seg, me, peer: add(me.nxt, -seg.len),
     actual="seg.seq",
@@ -94,11 +95,12 @@ def fin_after_a_gap(seg: Seen, me: Side, peer: Side) -> int:
         < S. 0:0(0) ack 1
         > .  1:1(0) ack 1
         > P. 1:100(99) ack 1
-        < .  1:1(0) ack 100
-        > F. 100:100(0) ack 1
-        < .  1:1(0) ack 100      # FIN02
-        < F. 1:1(0) ack 101
-        > .  101:101(0) ack 2
+        < P. 1:120(119) ack 100
+        > .  100:100(0) ack 120
+        > F. 100:100(0) ack 120
+        < .  120:120(0) ack 100     # FIN02
+        < F. 120:120(0) ack 101
+        > .  101:101(0) ack 121
     """,
 )
 def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
@@ -115,10 +117,53 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
         and me.ack == peer.fin
         and peer.last_packet == peer.fin_packet
         and peer.fin_packet > me.last_packet
+        # Where the FIN is not the only thing that arrived, its ACK may follow; in lock-step with no FIN of its own sent
+        # this side acknowledges all at once.
+        and (peer.run == 1 or not me.has_fin)
         and peer.doubt_n == 0
         and seg.win == me.raw_win
         # The network may deliver the ACK before it twice.
-        and not (me.last_len == 0 and me.last_seq == seg.seq and me.last_ctl == seg.ctl)
+        and not (me.last_len == 0 and me.last_seq == seg.seq and me.last_ctl == seg.ctl and me.last_id == seg.ip_id)
+    )
+
+
+@rule(
+    "FIN02",
+    Severity.ERROR,
+    "RFC 9293 3.6",
+    "ack {me.last_ack} does not cover the peer's FIN, and is the last of the conversation: FIN takes one number, so that "
+    "its acknowledgement is one more",
+    at="me.last",
+    field="ack",
+    expected=lambda seg, me, peer: add(peer.fin, 1),
+    actual="me.last_ack",
+    scope=Scope.SIDE,
+    receiver="It keeps its FIN unacknowledged and sends it again.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > F. 1:1(0) ack 1
+        < .  1:1(0) ack 2
+        < F. 1:1(0) ack 2
+        > .  2:2(0) ack 1   # FIN02
+    """,
+)
+def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
+    """The last segment of a closed conversation acknowledges the FIN that came last.
+
+    Found at the end, where one side's FIN is acknowledged and this side answers the other FIN with an ACK that does not
+    cover it, and nothing more follows.
+    """
+    return (
+        me.syn != 0
+        and _fin_acked(me, peer)
+        and peer.has_fin != 0
+        and me.last_packet > peer.fin_packet
+        and me.last_ctl & (SYN | FIN | RST | ACK) == ACK
+        and me.last_len == 0
+        and me.last_ack == peer.fin
     )
 
 

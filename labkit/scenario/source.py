@@ -1,18 +1,15 @@
 """A scenario's text: YAML 1.2 as plain values, with the line of every key, or an error that names the line.
 
-Scenarios are hostile input. Nothing of YAML is used that could build an object or grow: no tags, no anchors, no aliases,
-bounded size and depth; a key that stands twice is an error.
+Scenarios are hostile input. Nothing of YAML is used that could build an object or grow: no tags, no anchors,
+no aliases, bounded size and depth; a key that stands twice is an error.
 """
 
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labkit.errors import ScenarioError
-
-if TYPE_CHECKING:
-    from ruamel.yaml.nodes import Node
 
 LARGEST = 1 << 20
 """Octets of a scenario file."""
@@ -89,13 +86,17 @@ def parse(text: str, name: str) -> Source:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
-        raise ScenarioError(f"{name}{line}: is not YAML: {_one_line(error.problem or error.context)}") from error
+        raise ScenarioError(
+            f"{name}{line}: is not YAML: {_one_line(error.problem or error.context)}"
+        ) from error
     except (YAMLError, ValueError, RecursionError) as error:
         raise ScenarioError(f"{name}: is not YAML: {_one_line(str(error))}") from error
     if root is None:
         raise ScenarioError(f"{name}: is empty; expected a scenario")
     if root.id != "mapping":
-        raise ScenarioError(f"{name}:{root.start_mark.line + 1}: is no mapping; expected keys such as 'steps:'")
+        raise ScenarioError(
+            f"{name}:{root.start_mark.line + 1}: is no mapping; expected keys such as 'steps:'"
+        )
     source.data = _value(root, (), source)
     return source
 
@@ -123,8 +124,8 @@ def _refuse_machinery(yaml: Any, text: str, name: str) -> None:
             raise ScenarioError(f"{name}:{line}: tags ({event.tag}) are not allowed in a scenario")
 
 
-def _value(node: "Node", key: Key, source: Source) -> Any:
-    """A node's value; lines are noted on the way."""
+def _value(node: Any, key: Key, source: Source) -> Any:
+    """The value of one of ruamel's nodes; lines are noted on the way."""
     source.lines.setdefault(key, node.start_mark.line + 1)
     if node.id == "mapping":
         found: dict[str, Any] = {}

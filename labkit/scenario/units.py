@@ -1,4 +1,6 @@
-"""How values are written in a scenario: durations, sizes, ranges, chances; and how a range is drawn from the seed."""
+"""How values are written in a scenario: durations, sizes, ranges, chances; and how a range is drawn from the
+seed.
+"""
 
 import re
 from collections.abc import Callable
@@ -24,7 +26,9 @@ class Range:
     high: int
 
     def draw(self, seed: int, key: str) -> int:
-        """The number for a seed. `key` says which value is drawn, so that no range changes what another becomes."""
+        """The number for a seed. `key` says which value is drawn, so that no range changes what another
+        becomes.
+        """
         return self.low if self.low == self.high else Random(f"{seed}/{key}").randint(self.low, self.high)
 
 

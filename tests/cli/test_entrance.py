@@ -238,11 +238,6 @@ class TestProcess:
         assert (process.returncode, said) == (130, b"labkit: interrupted\n")
 
 
-def test_nearest_knows_when_it_does_not() -> None:
-    assert _common.nearest("DOCMENT", ["document", "refused"]) == "document"
-    assert _common.nearest("qqq", ["document", "refused"]) is None
-
-
 def test_profiles_are_those_that_rules_know() -> None:
     assert set(_common.PROFILES) <= BOTH
 

@@ -1,0 +1,100 @@
+"""`labkit explain`: a rule with its examples, or a lesson."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from labkit.cli._common import Command, complete_rules
+from labkit.errors import UsageError
+from labkit.i18n import _, nearest
+from labkit.lessons import lesson, names, summary
+
+if TYPE_CHECKING:
+    from labkit.rule import Rule
+
+
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    lessons = [CompletionItem(name, help=summary(name)) for name in names() if name.startswith(incomplete)]
+    return lessons + complete_rules(ctx, param, incomplete)
+
+
+@click.command("explain", cls=Command)
+@click.argument("topic", required=False, shell_complete=_complete)
+@click.argument("arguments", nargs=-1, metavar="[ARGUMENTS]...")
+def command(topic: str | None, arguments: tuple[str, ...]) -> None:
+    """Explain a rule, by code (ACK01) or name, or give a lesson.
+
+    Lessons: 'document' (where the source document is wrong, with proof) and 'osi' (its seven layers on a real packet).
+    """
+    if topic is None:
+        for name in names():
+            click.echo(f"{click.style(name, bold=True)}  {_(summary(name))}")
+        click.echo(_("a rule: one of {codes}").format(codes=", ".join(_codes())))
+        return
+    if topic in names():
+        lines = lesson(topic)(arguments)
+    else:
+        if arguments:
+            raise UsageError(_("'{topic}' takes no further words").format(topic=topic))
+        lines = _rules(topic)
+    for line in lines:
+        click.echo(line)
+
+
+def _codes() -> list[str]:
+    from labkit.rule import collect
+
+    return sorted({each.code for each in collect()})
+
+
+def _rules(topic: str) -> Iterator[str]:
+    from labkit.rule import collect, lookup
+
+    found = lookup(topic, collect())
+    if not found:
+        known = [*map(str.lower, _codes()), *(each.name for each in collect()), *names()]
+        raise UsageError(_("there is no rule and no lesson '{topic}'").format(topic=topic) + nearest(topic, known))
+    for number, each in enumerate(found):
+        if number:
+            yield ""
+        yield from _rule(each)
+
+
+def _rule(rule: "Rule") -> Iterator[str]:
+    from labkit.rule import LITERAL, RFC9293
+
+    severity = "/".join(str(level) for level in sorted({rule.severity, *rule.otherwise}, reverse=True))
+    profiles = ", ".join(sorted(rule.profiles - {LITERAL})) or f"document --{LITERAL}"
+    yield click.style(f"{rule.code} {rule.name}", bold=True) + f" ({severity}; {_('profile')} {profiles})"
+    for paragraph in _(rule.explanation).split("\n\n"):
+        yield ""
+        yield from _wrapped(paragraph)
+    yield ""
+    yield from _wrapped(f"{_('Finding')}: {_pattern(rule.message)}", "  ")
+    for level, message in sorted(rule.otherwise.items(), reverse=True):
+        yield from _wrapped(f"{_('or, as a {severity}').format(severity=level)}: {_pattern(message)}", "  ")
+    if rule.document is not None and RFC9293 in rule.profiles:
+        yield f"  {_('Under the profile document it is a {severity}.').format(severity=rule.document)}"
+    if rule.receiver:
+        yield from _wrapped(f"{_('Receiver')}: {_(rule.receiver)}", "  ")
+    yield f"  {_('Wireshark')}: {rule.wireshark or _('has no such check')}"
+    if rule.reference:
+        yield f"  {_('Read on')}: {rule.reference}"
+    yield ""
+    for label, example in ((_("Good:"), rule.good), (_("Bad:"), rule.bad)):
+        yield label
+        yield from (f"    {line}" for line in example.splitlines())
+
+
+def _pattern(template: str) -> str:
+    """A message with dots where its numbers stand."""
+    return re.sub(r"\{[^}]*\}", "…", _(template))
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    from textwrap import wrap
+
+    return wrap(text, 100, initial_indent=indent, subsequent_indent=indent + ("  " if indent else ""))

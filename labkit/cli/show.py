@@ -1,0 +1,40 @@
+"""`labkit show`: a capture as a table of its conversations, with the states of both ends."""
+
+import click
+
+from labkit.cli._common import Command, Exit, format_option, note, profile_option
+from labkit.errors import UsageError
+from labkit.i18n import _
+
+
+@click.command("show", cls=Command)
+@click.argument("capture", type=click.Path(allow_dash=True))
+@profile_option
+@format_option("text", "json", "jsonl", "notation")
+@click.option("--flow", type=click.IntRange(min=0), metavar="N", help=_("Only conversation N; the first is 0."))
+@click.option("--window", is_flag=True, help=_("Text: the window on every segment, not only on SYNs."))
+def command(capture: str, profile: str, format_: str, flow: int | None, window: bool) -> int:
+    """Show conversations: states of both ends, segment by segment.
+
+    CAPTURE is a pcap or pcapng file; '-' is standard input. Each line has the time, the states of both ends, the segment
+    with relative numbers, and the raw ones. States are RFC 9293's, after the segment has arrived; with --profile document
+    they stand where the document's tables have them, in its words.
+    """
+    from labkit.capture import open_capture
+    from labkit.observe import observe
+    from labkit.table import FORMATS, Style
+
+    with open_capture(capture) as reader:
+        style = Style(profile == "document", window, reader.names)
+        rows = (row for row in observe(reader) if flow is None or row.flow.index == flow)
+        empty = True
+        for line in FORMATS[format_](rows, style):
+            empty = False
+            click.echo(line)
+        if reader.damage is not None:
+            note(_("{message}; shown up to there").format(message=reader.damage.message))
+        elif empty and flow is not None:
+            raise UsageError(_("{capture}: there is no conversation {n}").format(capture=capture, n=flow))
+        elif empty:
+            note(_("{capture}: there is no TCP segment in it").format(capture=capture))
+        return Exit.UNREADABLE if reader.damage is not None and not reader.damage.cut else Exit.OK

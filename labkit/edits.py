@@ -1,0 +1,90 @@
+"""Edits of a finished frame: a named field gets another value, whatever that breaks.
+
+What an endpoint sends is correct; a fault is an edit of what it has sent. The checksums are made right after it, so
+that nothing but the fault is wrong, unless the edit is about a checksum.
+"""
+
+from collections.abc import Callable, Mapping
+
+from labkit.decode import TCP, decode, ones_sum
+from labkit.segment import ABSENT, Seen
+
+Edit = Callable[[bytearray, Seen, str], None]
+
+
+def apply(frame: bytes, link: int, edits: Mapping[str, str]) -> tuple[bytes, int]:
+    """The frame after the edits, and its length on the wire; ValueError for an edit that is unknown or does not fit.
+
+    `edits` maps the names of EDITS to values, numbers in decimal or with 0x.
+    """
+    seg = Seen(wirelen=len(frame), caplen=len(frame))
+    if decode(frame, 0, len(frame), link, seg) != TCP:
+        raise ValueError("the frame holds no TCP segment")
+    edited = bytearray(frame)
+    for name, value in edits.items():
+        if name not in EDITS:
+            raise ValueError(f"there is no edit '{name}'; there are {', '.join(EDITS)}")
+        EDITS[name](edited, seg, value)
+    if "sum" not in edits:
+        _put(edited, seg.tcp_at + 16, _tcp_sum(edited, seg))
+    if "ip.sum" not in edits and seg.version == 4:
+        _put(edited, seg.ip_at + 10, _ip_sum(edited, seg))
+    kept = int(edits.get("caplen", len(edited)))
+    return bytes(edited[:kept]), len(edited)
+
+
+def _data_offset(frame: bytearray, seg: Seen, value: str) -> None:
+    frame[seg.tcp_at + 12] = _number(value, 15) << 4 | frame[seg.tcp_at + 12] & 15
+
+
+def _tcp_checksum(frame: bytearray, seg: Seen, value: str) -> None:
+    number = ~_tcp_sum(frame, seg, partial=True) & 0xFFFF if value == "partial" else _number(value, 0xFFFF)
+    _put(frame, seg.tcp_at + 16, number)
+
+
+def _ip_checksum(frame: bytearray, seg: Seen, value: str) -> None:
+    if seg.version != 4:
+        raise ValueError("IPv6 has no header checksum")
+    _put(frame, seg.ip_at + 10, _number(value, 0xFFFF))
+
+
+def _captured_length(frame: bytearray, seg: Seen, value: str) -> None:
+    if _number(value, len(frame)) < seg.tcp_at + 20:
+        raise ValueError(f"caplen {value}: the frame's headers alone take {seg.tcp_at + 20} octets")
+
+
+EDITS: dict[str, Edit] = {
+    "doff": _data_offset,
+    "sum": _tcp_checksum,
+    "ip.sum": _ip_checksum,
+    "caplen": _captured_length,
+}
+"""`doff`: the TCP data offset, in units of four octets. `sum`: the TCP checksum, or `partial` for what checksum offload
+leaves in it. `ip.sum`: the IPv4 header checksum. `caplen`: how many octets of the frame are captured."""
+
+
+def _tcp_sum(frame: bytearray, seg: Seen, *, partial: bool = False) -> int:
+    """The right TCP checksum; with `partial` the complement of the pseudo-header's sum alone."""
+    end = len(frame) if seg.data_at == ABSENT else seg.data_at + seg.len
+    length = end - seg.tcp_at
+    pseudo = bytes(frame[seg.src_at : seg.src_at + 2 * seg.addr_len]) + length.to_bytes(4) + (6).to_bytes(4)
+    segment = b"" if partial else bytes(frame[seg.tcp_at : seg.tcp_at + 16]) + bytes(2) + bytes(frame[seg.tcp_at + 18 : end])
+    octets = pseudo + segment
+    return ~ones_sum(octets, 0, len(octets)) & 0xFFFF
+
+
+def _ip_sum(frame: bytearray, seg: Seen) -> int:
+    size = (frame[seg.ip_at] & 15) * 4
+    header = bytes(frame[seg.ip_at : seg.ip_at + 10]) + bytes(2) + bytes(frame[seg.ip_at + 12 : seg.ip_at + size])
+    return ~ones_sum(header, 0, len(header)) & 0xFFFF
+
+
+def _put(frame: bytearray, at: int, number: int) -> None:
+    frame[at : at + 2] = number.to_bytes(2)
+
+
+def _number(text: str, limit: int) -> int:
+    number = int(text, 0)
+    if not 0 <= number <= limit:
+        raise ValueError(f"{number} is outside 0..{limit}")
+    return number

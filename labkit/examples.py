@@ -1,0 +1,56 @@
+"""Conversations in the notation as frames: what the rules' examples become when they are run.
+
+Both ends have documentation addresses (RFC 5737, RFC 3849); a line without a time comes STEP after the one before.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from labkit.capture import Frame
+from labkit.edits import apply
+from labkit.linktype import ETHERNET
+from labkit.notation import CLIENT, Line
+from labkit.segment import ACK, SYN, Segment
+from labkit.seq import MASK, add
+from labkit.wire import Host, packet
+
+STEP = 10_000_000
+"""Nanoseconds between lines whose time is not given."""
+
+ENDS = {
+    4: (Host("192.0.2.10", 40000, "client"), Host("192.0.2.20", 80, "server", mac="02:00:00:00:00:02")),
+    6: (Host("2001:db8::10", 40000, "client"), Host("2001:db8::20", 80, "server", mac="02:00:00:00:00:02")),
+}
+
+
+def frames(lines: Sequence[Line], *, version: int = 4, isns: tuple[int, int] = (0, 0)) -> Iterator[Frame]:
+    """The lines as frames of a capture, numbered from 1.
+
+    `isns` are added to all numbers of the client and of the server (modulo 2**32), but for a side that never sends a
+    SYN while the other does: it has no number, and the 0 of its reset means 0.
+    """
+    offsets = _offsets(lines, isns)
+    now = 0
+    for number, line in enumerate(lines, 1):
+        if line.time is None:
+            now += STEP
+        else:
+            now = now + line.time if line.relative else line.time
+        ends = ENDS[version] if line.sender == CLIENT else ENDS[version][::-1]
+        segment = _moved(line.segment, offsets[line.sender], offsets[1 - line.sender])
+        octets = bytes(packet(segment, *ends, ident=number))
+        wirelen = len(octets)
+        if line.edits:
+            edits = {name: value for name, value in line.edits.items() if name != "ip.sum" or version == 4}
+            octets, wirelen = apply(octets, ETHERNET, edits)
+        yield Frame(number, now, ETHERNET, octets, wirelen)
+
+
+def _offsets(lines: Sequence[Line], isns: tuple[int, int]) -> tuple[int, int]:
+    opens = {line.sender for line in lines if line.segment.ctl & SYN}
+    first, second = (isns[side] & MASK if not opens or side in opens else 0 for side in (0, 1))
+    return first, second
+
+
+def _moved(segment: Segment, own: int, peer: int) -> Segment:
+    ack = add(segment.ack, peer) if segment.ctl & ACK else segment.ack
+    return segment.with_(seq=add(segment.seq, own), ack=ack)

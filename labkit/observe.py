@@ -1,0 +1,234 @@
+"""The states of both ends after each segment of a capture, as an observer infers them from TRANSITIONS.
+
+`observe` walks over the frames and gives one `Row` for each TCP segment. What a capture cannot show is assumed: that a
+segment arrives, in the order of the capture, and that its receiver acts at once. A conversation whose beginning is not
+in the capture is taken to be ESTABLISHED.
+
+RFC 9293's figures show each state once the segment has arrived. The source document shows it when it becomes visible:
+a state that a segment causes and that is answered at once (SYN, SYN ACK, FIN) stands beside the answer. `Row.states` has
+the first, `Row.shown` the second.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from labkit.capture import Frame
+from labkit.flows import Flow, FlowTable, segments
+from labkit.options import Option, unpack
+from labkit.segment import ACK, FIN, RST, SOUND, SYN, Seen
+from labkit.seq import add, after, diff
+from labkit.state import Event, State
+from labkit.state import after as next_state
+from labkit.track import Side, advance, look, relate, settle
+
+WAITING = 10_000
+"""Rows that may wait for the answer to a SYN; with more of them the oldest are given without it."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One segment of a capture. Side 0 is the client, side 1 the server."""
+
+    number: int
+    time: int
+    """Nanoseconds since 1970-01-01."""
+    flow: Flow
+    sender: int
+    ctl: int
+    seq: int
+    ack: int
+    relative_seq: int
+    relative_ack: int
+    length: int
+    window: int
+    """The field as sent."""
+    urgent: int
+    ecn: int
+    options: tuple[Option, ...]
+    payload: bytes
+    """What the capture holds of it."""
+    states: list[State | None] = field(default_factory=lambda: [None, None])
+    """Client's and server's state after the segment; None where the capture does not tell."""
+    shown: list[State | None] = field(default_factory=lambda: [None, None])
+    """The states that the source document's tables show beside this segment; None: none, or the same as before."""
+    waits: bool = False
+
+
+@dataclass(slots=True)
+class _Ends:
+    """The states of one conversation's two ends, by side of the flow; `pending` waits to be shown with an answer."""
+
+    state: list[State]
+    pending: list[State | None] = field(default_factory=lambda: [None, None])
+    unanswered: list[Row] = field(default_factory=list)
+
+
+def observe(frames: Iterable[Frame]) -> Iterator[Row]:
+    """A row for each TCP segment whose headers are sound, in the order of the capture."""
+    table = FlowTable()
+    ends: dict[int, _Ends] = {}
+    queue: deque[Row] = deque()
+    seg = Seen()
+    for frame, data in segments(frames, seg):
+        if seg.fault != SOUND:
+            continue
+        flow, side = table.find(data, seg)
+        for over in table.over:
+            _give_up(ends.pop(over.index, None))
+        table.over.clear()
+        me, peer = flow.sides[side], flow.sides[1 - side]
+        if flow.index not in ends:
+            ends[flow.index] = _Ends([State.CLOSED, State.LISTEN] if seg.ctl & SYN else [State.ESTABLISHED] * 2)
+            if seg.ctl & (SYN | ACK) == SYN | ACK:
+                ends[flow.index].state = [State.SYN_RECEIVED, State.SYN_SENT]
+        look(seg, me, peer)
+        settled = False
+        for one in (me, peer):
+            while settle(one):
+                settled = True
+        if settled:
+            relate(seg, me)
+        row = _row(frame, data, seg, flow, side)
+        _move(ends[flow.index], row, seg, side, me, peer)
+        advance(seg, me, peer)
+        row.relative_seq = diff(seg.seq, me.base)
+        row.relative_ack = diff(seg.ack, peer.base) if seg.ctl & ACK else seg.ack
+        queue.append(row)
+        while queue and (not queue[0].waits or len(queue) > WAITING):
+            yield queue.popleft()
+    yield from queue
+
+
+def _row(frame: Frame, data: bytes, seg: Seen, flow: Flow, side: int) -> Row:
+    header = data[seg.tcp_at + 20 : min(seg.tcp_at + seg.doff, len(data))]
+    return Row(
+        number=frame.number,
+        time=frame.time,
+        flow=flow,
+        sender=0 if side == flow.client else 1,
+        ctl=seg.ctl,
+        seq=seg.seq,
+        ack=seg.ack,
+        relative_seq=0,
+        relative_ack=0,
+        length=seg.len,
+        window=seg.win,
+        urgent=seg.urg,
+        ecn=seg.ecn,
+        options=unpack(header),
+        payload=data[seg.data_at : seg.data_at + seg.data_len],
+    )
+
+
+def _move(ends: _Ends, row: Row, seg: Seen, side: int, me: Side, peer: Side) -> None:
+    """Both ends' states after the segment."""
+    other = 1 - side
+    before = list(ends.state)
+    if ends.unanswered and not (seg.ctl & SYN and not seg.ctl & ACK):
+        _answered(ends, side, seg)
+    ends.state[side] = _sent(ends.state[side], seg, peer)
+    ends.state[other], answers = _received(ends.state[other], seg, me, peer)
+    if seg.ctl & (SYN | ACK | RST) == SYN and peer.seen == 0:
+        # Whether somebody listens there shows in the answer.
+        row.waits = True
+        ends.unanswered.append(row)
+    client = row.flow.client
+    row.states = [ends.state[client], ends.state[1 - client]]
+    if row.waits:
+        row.states[0 if other == client else 1] = None
+    _show(ends, row, side, before, answers)
+
+
+def _show(ends: _Ends, row: Row, side: int, before: list[State], answers: bool) -> None:
+    """What the document's tables show: the sender's state now, the receiver's with its answer where it answers."""
+    other = 1 - side
+    client = row.flow.client
+    mine = ends.pending[side] or (ends.state[side] if ends.state[side] != before[side] else None)
+    if ends.state[side] != before[side]:
+        mine = ends.state[side]
+    ends.pending[side] = None
+    theirs = ends.state[other] if ends.state[other] != before[other] else None
+    if theirs is not None and answers:
+        ends.pending[other], theirs = theirs, None
+    for which, state in ((side, mine), (other, theirs)):
+        row.shown[0 if which == client else 1] = state
+
+
+def _answered(ends: _Ends, side: int, seg: Seen) -> None:
+    """The side to which SYNs were sent has shown what it is."""
+    state = ends.state[side]
+    if seg.ctl & RST:
+        state = State.CLOSED
+    elif not seg.ctl & SYN and state == State.SYN_RECEIVED:
+        state = State.ESTABLISHED  # an ACK for a SYN: the other end has a connection that this capture does not show
+    for row in ends.unanswered:
+        if row.sender != (0 if side == row.flow.client else 1):
+            row.states[0 if side == row.flow.client else 1] = state
+            row.waits = False
+    ends.state[side] = state
+    ends.unanswered.clear()
+
+
+def _give_up(ends: _Ends | None) -> None:
+    """A conversation is over: what waited for an answer waits no longer."""
+    for row in ends.unanswered if ends else ():
+        row.waits = False
+
+
+def _sent(state: State, seg: Seen, peer: Side) -> State:
+    """The sender's state after sending."""
+    if seg.ctl & RST:
+        return next_state(state, Event.SEND_RST)
+    if seg.ctl & (SYN | ACK) == SYN:
+        return next_state(state, Event.ACTIVE_OPEN)
+    if seg.ctl & FIN:
+        if state == State.CLOSE_WAIT and peer.has_fin and not after(seg.ack, peer.fin):
+            # The two FINs have crossed (RFC 9293 figure 13): this one was sent before the other had arrived.
+            return next_state(next_state(State.ESTABLISHED, Event.SEND_FIN), Event.RCV_FIN)
+        return next_state(state, Event.SEND_FIN)
+    return state
+
+
+def _received(state: State, seg: Seen, sender: Side, me: Side) -> tuple[State, bool]:
+    """The receiver's state after the segment, and whether it must answer. `me` is the receiver's side."""
+    if seg.ctl & RST:
+        in_place = not sender.has_nxt or seg.seq == sender.nxt or state in (State.SYN_SENT, State.SYN_RECEIVED)
+        return (next_state(state, Event.RCV_RST) if in_place else state), False
+    acked = seg.ctl & ACK != 0 and me.has_nxt != 0 and not after(seg.ack, me.nxt)
+    if seg.ctl & SYN:
+        if not seg.ctl & ACK:
+            return next_state(state, Event.RCV_SYN), True
+        if acked and state == State.SYN_RECEIVED:
+            return next_state(state, Event.RCV_ACK_OF_SYN), True
+        good = not me.has_nxt or (acked and after(seg.ack, me.isn))
+        return (next_state(state, Event.RCV_SYN_ACK) if good else state), True
+    if state == State.SYN_RECEIVED and (not me.has_nxt or (acked and after(seg.ack, me.isn))):
+        state = next_state(state, Event.RCV_ACK_OF_SYN)
+    fin_acked = acked and me.has_fin != 0 and after(seg.ack, me.fin)
+    if seg.ctl & FIN and _in_order(seg, sender):
+        return _received_fin(state, fin_acked)
+    return (next_state(state, Event.RCV_ACK_OF_FIN) if fin_acked else state), False
+
+
+def _received_fin(state: State, fin_acked: bool) -> tuple[State, bool]:
+    if fin_acked and state == State.FIN_WAIT_1:
+        return next_state(state, Event.RCV_FIN_AND_ACK_OF_FIN), True
+    if fin_acked:
+        state = next_state(state, Event.RCV_ACK_OF_FIN)
+    return next_state(state, Event.RCV_FIN), True
+
+
+def _in_order(seg: Seen, sender: Side) -> bool:
+    """Whether all octets before the FIN have been seen."""
+    return sender.doubt_n == 0 and (not sender.has_nxt or not after(seg.seq, sender.nxt))
+
+
+def flow_of(row: Row) -> tuple[str, str]:
+    """The client's and the server's `address:port`."""
+    return row.flow.name(row.flow.client), row.flow.name(1 - row.flow.client)
+
+
+def end_of(row: Row) -> int:
+    """The sequence number after the segment's last octet, as the notation writes it."""
+    return add(row.seq, row.length)

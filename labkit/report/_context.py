@@ -1,0 +1,104 @@
+"""The segments around a finding, and the one that explains its numbers.
+
+They are read from the capture a second time, once it is known what is wrong: judging keeps no packets. A capture that
+cannot be read twice (standard input) has no context.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from labkit.capture import open_capture
+from labkit.errors import CaptureError
+from labkit.observe import Row, observe
+from labkit.segment import FIN, SYN
+from labkit.seq import add
+from labkit.verify import Finding
+
+BEFORE, AFTER = 2, 1
+"""Segments of the same conversation that are shown before and after the one in question."""
+
+MEMORY = 64
+"""Segments of a conversation among which the explaining one is looked for."""
+
+
+@dataclass(slots=True)
+class Context:
+    """What stands around one packet."""
+
+    packet: int
+    rows: list[Row]
+    """The packet, with some segments before and after it."""
+    history: list[Row]
+    """More of what came before, the latest last."""
+
+    @property
+    def full(self) -> bool:
+        """Whether enough segments after the packet are there."""
+        return sum(row.number > self.packet for row in self.rows) >= AFTER
+
+
+@dataclass(slots=True)
+class _Flow:
+    """A conversation that is being read."""
+
+    history: deque[Row] = field(default_factory=lambda: deque(maxlen=MEMORY))
+    open: list[Context] = field(default_factory=list)
+    """Contexts that still wait for the segments after their packet."""
+
+
+def gather(path: str, wanted: Iterable[Finding]) -> dict[int, Context]:
+    """The context of each packet in question, by its number; none of it where the capture cannot be read again."""
+    packets = {found.packet for found in wanted if found.packet is not None}
+    contexts: dict[int, Context] = {}
+    if not packets or path == "-":
+        return contexts
+    flows: dict[int, _Flow] = {}
+    waiting, last = 0, max(packets)
+    try:
+        with open_capture(path) as capture:
+            for row in observe(capture):
+                flow = flows.setdefault(row.flow.index, _Flow())
+                if row.number in packets:
+                    history = list(flow.history)
+                    contexts[row.number] = Context(row.number, history[-BEFORE:], history)
+                    flow.open.append(contexts[row.number])
+                    waiting += 1
+                for context in flow.open:
+                    context.rows.append(row)
+                waiting -= sum(context.full for context in flow.open)
+                flow.open = [context for context in flow.open if not context.full]
+                flow.history.append(row)
+                if row.number >= last and not waiting:
+                    break
+    except CaptureError:
+        return {}
+    return contexts
+
+
+def because(found: Finding, context: Context) -> tuple[Row, str] | None:
+    """The latest segment whose numbers give the expected value, and the sum; None where there is none."""
+    if found.expected_relative is None or found.field not in {"seq", "ack"}:
+        return None
+    here = next((row for row in context.rows if row.number == found.packet), None)
+    if here is None:
+        return None
+    for row in reversed(context.history):
+        took = row.length + (row.ctl & SYN != 0) + (row.ctl & FIN != 0)
+        theirs = (row.sender != here.sender) == (found.field == "ack")
+        if theirs and add(row.seq, took) == found.expected:
+            return row, _sum(row, found.expected_relative)
+    return None
+
+
+def _sum(row: Row, result: int) -> str:
+    terms = [str(row.relative_seq)]
+    if row.ctl & SYN:
+        terms.append("1 (SYN)")
+    if row.length:
+        terms.append(f"{row.length}")
+    if row.ctl & FIN:
+        terms.append("1 (FIN)")
+    if len(terms) == 1:
+        terms.append("0")
+    return f"{' + '.join(terms)} = {result}"

@@ -1,0 +1,117 @@
+"""Scenarios: a few lines of YAML that say what two applications do, and what the path between them does.
+
+    name: document
+    client: {address: 192.0.2.10, port: 40000, isn: 0}
+    server: {address: 192.0.2.20, port: 80, isn: 0}
+    path: {rtt: 20ms}
+    steps:
+      - client: connect
+      - client: {send: 99}
+      - server: {send: 119}
+      - client: close
+      - server: {close: {after: 5ms}}
+
+Steps run in their order. A step begins when the step before it is complete, and `after` (think time, 0 where
+it is not given) has passed. What complete means depends on whose step it was:
+
+- The same side's. `connect`: when this side is ESTABLISHED. `receive: N`: when N more octets have been
+  delivered to the application. `wait: TIME`: when the time has passed. `send`, `close`, `abort`, `pause`,
+  `resume`: at once.
+- The peer's. `connect`: when this side is ESTABLISHED. `send`: when all its octets have been delivered here,
+  so that a reply carries their acknowledgement; but for a `close`, when the acknowledgement has also reached
+  the peer: who closes has nothing more to say. A `receive` before the `close` makes it close at once, and the
+  FIN carries the acknowledgement. `close`: when its FIN has arrived here, before that is acknowledged; a
+  `close` at that moment merges both. `abort`: when its RST has arrived here. `receive`, `wait`, `pause`,
+  `resume`: as for the peer itself.
+
+A step with `at_once: true` does not wait for the step before it to be complete, only to have begun: two
+`close` steps of this kind are a simultaneous close. `pause` stops an application from reading, so that its
+window fills; `resume` lets it read again.
+
+The packets are captured at the client, unless `capture: server` is given: those that the client sends have
+the time at which they were sent, those of the server the time at which they arrived, and what the path lost
+on its way to the client is not there.
+
+Ranges (`send: 50..400`, `rtt: 10ms..50ms`, `isn: random`) are drawn from the seed, each by itself.
+"""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labkit.errors import ScenarioError
+from labkit.scenario.source import Source, nearest, parse, read_file
+
+if TYPE_CHECKING:
+    from labkit.scenario.model import ScenarioModel
+    from labkit.trace import Trace
+
+SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A scenario that validates."""
+
+    source: Source
+    model: "ScenarioModel"
+
+    @classmethod
+    def load(cls, name: str | Path) -> "Scenario":
+        """A shipped scenario by its name, or a file: whatever ends in .yaml or .yml, or names a folder.
+
+        ScenarioError, one line, where there is none, or where it does not validate.
+        """
+        text = str(name)
+        if isinstance(name, Path) or text.endswith(SUFFIXES) or "/" in text:
+            return cls.parse(read_file(Path(text)), text)
+        known = shipped()
+        if text not in known:
+            hint = nearest(text, known) or "; 'labkit scenarios' lists them, and a file's name ends in .yaml"
+            raise ScenarioError(f"{text!r} is no shipped scenario{hint}")
+        return cls.parse(_shipped_file(text).read_text("utf-8"), f"{text}.yaml")
+
+    @classmethod
+    def parse(cls, text: str, source: str = "<text>") -> "Scenario":
+        """A scenario from its YAML text; `source` is what errors call it."""
+        from labkit.scenario.model import validate
+
+        found = parse(text, source)
+        return cls(found, validate(found))
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.model.name
+
+    @property
+    def summary(self) -> str:
+        """What it shows, in a line."""
+        return self.model.summary
+
+    @property
+    def look(self) -> tuple[str, ...]:
+        """What to look at in the capture."""
+        return self.model.look
+
+    def play(self, seed: int = 0) -> "Trace":
+        """The conversation, with what is left to chance drawn from `seed`: the same seed gives the same
+        trace.
+
+        ScenarioError where a step cannot be done or never begins.
+        """
+        from labkit.scenario.play import play
+
+        return play(self.model, self.source, seed)
+
+
+def shipped() -> list[str]:
+    """The names of the shipped scenarios."""
+    folder = files("labkit").joinpath("scenarios")
+    return sorted(Path(each.name).stem for each in folder.iterdir() if each.name.endswith(SUFFIXES[0]))
+
+
+def _shipped_file(name: str) -> Path:
+    # The package is always unpacked, so that its files are files.
+    return Path(str(files("labkit").joinpath("scenarios", f"{name}.yaml")))

@@ -1,0 +1,155 @@
+"""A capture's conversations as a table for people, as JSON, and in the notation: what `labkit show` prints."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from json import dumps
+
+import click
+
+from labkit.i18n import _
+from labkit.lines import details, seconds, segment_text
+from labkit.notation import CLIENT, Line, format_line
+from labkit.notation import format_option as option_text
+from labkit.observe import Row, flow_of
+from labkit.segment import ACK, Segment, control_names
+from labkit.state import DOCUMENT_WORDS, State
+
+PREVIEW = 2_000
+"""Rows that are looked at before the first is printed, to know how many conversations there are and how wide they get."""
+
+STATE_WIDTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What a user can choose about the table."""
+
+    document: bool = False
+    """The states where the document's tables have them, in its words."""
+    window: bool = False
+    """The window on every segment, not only on those with SYN."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The names that the capture gives to addresses; read when the first row is printed."""
+
+
+def _text(rows: Iterator[Row], style: Style) -> Iterator[str]:
+    preview = list(islice(rows, PREVIEW))
+    if not preview:
+        return
+    many = len({row.flow.index for row in preview}) > 1 or len(preview) == PREVIEW
+    start = preview[0].time
+    width = max(len(segment_text(row, window=style.window)) for row in preview)
+    begun: set[int] = set()
+    for row in chain(preview, rows):
+        if row.flow.index not in begun:
+            begun.add(row.flow.index)
+            yield from _opening(row, many, width, style)
+        client, server = _states(row, style.document)
+        text = segment_text(row, window=style.window)
+        more = details(row)
+        index = f"{row.flow.index:>4} " if many else ""
+        line = (
+            f"{index}{row.number:>5} {seconds(row.time - start):>11}  {client:<{STATE_WIDTH}}  {text:<{width}}  "
+            f"{server:<{STATE_WIDTH}}  {click.style(more, dim=True) if more else ''}"
+        )
+        yield line.rstrip()
+
+
+def _opening(row: Row, many: bool, width: int, style: Style) -> Iterator[str]:
+    """What stands above a conversation's first segment."""
+    client, server = flow_of(row)
+    title = f"{_named(client, style)} ↔ {_named(server, style)}"
+    if many:
+        title = _("conversation {n}: ").format(n=row.flow.index) + title
+    yield click.style(title, bold=True)
+    index = "flow " if many else ""
+    if not many or row.flow.index == 0:
+        head = (
+            f"{index}{_('no.'):>5} {_('time'):>11}  {_('client'):<{STATE_WIDTH}}  {_('segment'):<{width}}  "
+            f"{_('server'):<{STATE_WIDTH}}"
+        )
+        yield click.style(head.rstrip(), underline=False, dim=True)
+    if row.states[0] == State.SYN_SENT and row.sender == CLIENT:
+        listen = "LISTEN" if style.document or row.states[1] != State.CLOSED else ""
+        lead = " " * (5 if many else 0)
+        yield f"{lead}{'':>5} {'':>11}  {'CLOSED':<{STATE_WIDTH}}  {'':<{width}}  {listen}".rstrip()
+
+
+def _named(end: str, style: Style) -> str:
+    """An end with the name that the capture gives to its address."""
+    name = style.names.get(end.rpartition(":")[0].strip("[]"))
+    return f"{name} {end}" if name else end
+
+
+def _states(row: Row, document: bool) -> tuple[str, str]:
+    if document:
+        client, server = (DOCUMENT_WORDS[state] if state else "" for state in row.shown)
+    else:
+        client, server = (str(state) if state else "" for state in row.states)
+    return client, server
+
+
+def _plain(row: Row, document: bool) -> dict[str, object]:
+    client, server = _states(row, document)
+    ends = flow_of(row)
+    return {
+        "packet": row.number,
+        "time": row.time / 1e9,
+        "flow": row.flow.index,
+        "source": ends[row.sender],
+        "destination": ends[1 - row.sender],
+        "from": ("client", "server")[row.sender],
+        "client_state": client or None,
+        "server_state": server or None,
+        "flags": control_names(row.ctl).split(),
+        "seq": row.seq,
+        "ack": row.ack if row.ctl & ACK else None,
+        "relative_seq": row.relative_seq,
+        "relative_ack": row.relative_ack if row.ctl & ACK else None,
+        "length": row.length,
+        "window": row.window,
+        "options": [option_text(option) for option in row.options],
+    }
+
+
+def _json(rows: Iterable[Row], style: Style) -> Iterator[str]:  # noqa: ARG001 - as its siblings
+    yield '{"segments": ['
+    last = None
+    for row in rows:
+        if last is not None:
+            yield f" {last},"
+        last = dumps(_plain(row, style.document))
+    yield f" {last}" if last is not None else ""
+    yield "]}"
+
+
+def _jsonl(rows: Iterable[Row], style: Style) -> Iterator[str]:  # noqa: ARG001 - as its siblings
+    for row in rows:
+        yield dumps(_plain(row, style.document))
+
+
+def _notation(rows: Iterable[Row], style: Style) -> Iterator[str]:  # noqa: ARG001 - as its siblings
+    flows: set[int] = set()
+    start = None
+    for row in rows:
+        start = row.time if start is None else start
+        if row.flow.index not in flows:
+            flows.add(row.flow.index)
+            client, server = flow_of(row)
+            yield f"# {client} > {server}"
+        segment = Segment(
+            row.seq, row.ack, row.ctl, row.window, row.payload, row.options, row.urgent, row.ecn
+        )
+        # The length on the wire, which the captured octets may fall short of.
+        segment = segment.with_(payload=bytes(row.length)) if row.length != len(row.payload) else segment
+        yield format_line(Line(row.sender, segment, max(0, row.time - start)))
+
+
+FORMATS: dict[str, Callable[[Iterator[Row], Style], Iterator[str]]] = {
+    "text": _text,
+    "json": _json,
+    "jsonl": _jsonl,
+    "notation": _notation,
+}
+"""What prints rows, by the name of the output format."""
