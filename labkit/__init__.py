@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labkit.scenario import Scenario
     from labkit.trace import Trace
-    from labkit.verify import Verdict, verify
+    from labkit.verifier import Verdict, verify
 
 __version__ = "0.1.0"
 __all__ = ["Scenario", "Trace", "Verdict", "__version__", "verify"]
 
-_HOMES = {"Scenario": "scenario", "Trace": "trace", "Verdict": "verify", "verify": "verify"}
+_HOMES = {"Scenario": "scenario", "Trace": "trace", "Verdict": "verifier", "verify": "verifier"}
 
 
 def __getattr__(name: str) -> Any:

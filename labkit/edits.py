@@ -68,7 +68,9 @@ def _tcp_sum(frame: bytearray, seg: Seen, *, partial: bool = False) -> int:
     end = len(frame) if seg.data_at == ABSENT else seg.data_at + seg.len
     length = end - seg.tcp_at
     pseudo = bytes(frame[seg.src_at : seg.src_at + 2 * seg.addr_len]) + length.to_bytes(4) + (6).to_bytes(4)
-    segment = b"" if partial else bytes(frame[seg.tcp_at : seg.tcp_at + 16]) + bytes(2) + bytes(frame[seg.tcp_at + 18 : end])
+    segment = (
+        b"" if partial else bytes(frame[seg.tcp_at : seg.tcp_at + 16]) + bytes(2) + bytes(frame[seg.tcp_at + 18 : end])
+    )
     octets = pseudo + segment
     return ~ones_sum(octets, 0, len(octets)) & 0xFFFF
 

@@ -193,7 +193,9 @@ def _option(words: list[str]) -> opt.Option:
     except ValueError:
         # Fall through: the message below names the option as it was written.
         words = [*words]
-    raise ValueError(f"option '{' '.join(words)}' is not understood; expected mss, wscale, sackOK, sack, TS, FO, nop, eol or raw")
+    raise ValueError(
+        f"option '{' '.join(words)}' is not understood; expected mss, wscale, sackOK, sack, TS, FO, nop, eol or raw"
+    )
 
 
 def _number(text: str, limit: int) -> int:

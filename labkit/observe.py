@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from labkit.capture import Frame
 from labkit.flows import Flow, FlowTable, segments
 from labkit.options import Option, unpack
-from labkit.segment import ACK, FIN, RST, SOUND, SYN, Seen
+from labkit.segment import ACK, FIN, RST, SYN, Seen
 from labkit.seq import add, after, diff
 from labkit.state import Event, State
 from labkit.state import after as next_state
@@ -71,7 +71,7 @@ def observe(frames: Iterable[Frame]) -> Iterator[Row]:
     queue: deque[Row] = deque()
     seg = Seen()
     for frame, data in segments(frames, seg):
-        if seg.fault != SOUND:
+        if not seg.readable:
             continue
         flow, side = table.find(data, seg)
         for over in table.over:

@@ -9,7 +9,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-KIND_END, KIND_NOP, KIND_MSS, KIND_WSCALE, KIND_SACK_OK, KIND_SACK, KIND_TS, KIND_TFO = 0, 1, 2, 3, 4, 5, 8, 34
+KIND_END, KIND_NOP, KIND_MSS, KIND_WSCALE, KIND_SACK_OK, KIND_SACK, KIND_TS, KIND_TFO = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    8,
+    34,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class Direction:
     """Packets that are lost, by number."""
     duplicate: frozenset[int] = frozenset()
     """Packets that arrive twice, by number."""
+    mark: frozenset[int] = frozenset()
+    """Packets that are marked as congested where they are ECN-capable (RFC 3168), by number."""
     late: dict[int, int] = field(default_factory=dict)
     """Packets that take so much longer and are overtaken, by number."""
 
@@ -87,6 +89,11 @@ class Way:
         self.waiting.append(self.busy_until)
         return self.busy_until
 
+    @property
+    def marked(self) -> bool:
+        """Whether the path marks the packet that was carried last."""
+        return self.count in self.plan.mark
+
 
 class Path:
     """Both directions of a path, each with a generator of its own."""
@@ -100,3 +107,7 @@ class Path:
     def carry(self, sender: str, size: int, now: int) -> list[int]:
         """When the copies of a packet arrive that `sender` ("client" or "server") sends now."""
         return self.ways[sender].carry(size, now)
+
+    def marked(self, sender: str) -> bool:
+        """Whether the path marks the packet that `sender` sent last, if it is ECN-capable."""
+        return self.ways[sender].marked

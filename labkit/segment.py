@@ -16,7 +16,17 @@ from labkit.options import Option, pack
 T = TypeVar("T")
 
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, AE = 1, 2, 4, 8, 16, 32, 64, 128, 256
-BITS = {"FIN": FIN, "SYN": SYN, "RST": RST, "PSH": PSH, "ACK": ACK, "URG": URG, "ECE": ECE, "CWR": CWR, "AE": AE}
+BITS = {
+    "FIN": FIN,
+    "SYN": SYN,
+    "RST": RST,
+    "PSH": PSH,
+    "ACK": ACK,
+    "URG": URG,
+    "ECE": ECE,
+    "CWR": CWR,
+    "AE": AE,
+}
 
 NOT_ECT, ECT1, ECT0, CE = 0, 1, 2, 3
 """The ECN field of the IP header (RFC 3168 section 5)."""
@@ -81,8 +91,8 @@ class Segment:
         return pack(self.options)
 
 
-# What `Seen.fault` says of headers that do not fit the packet (rule CAP01). CUT is the capture's doing, not the sender's:
-# the TCP header was there, but not all of its first twenty octets were kept.
+# What `Seen.fault` says of headers that do not fit the packet (rule CAP01). CUT is the capture's doing, not the
+# sender's: the TCP header was there, but not all of its first twenty octets were kept.
 SOUND, SHORT_IP, SHORT_TCP, BAD_OFFSET, CUT = 0, 1, 2, 3, 4
 
 # What is known of a checksum (rules CK01 to CK03). PARTIAL: only the pseudo-header's sum, left for hardware to complete.
@@ -191,3 +201,8 @@ class Seen:
     """Sequence numbers of the segment that were never seen before."""
     conflict: int = ABSENT
     """The first sequence number whose octet differs from the one that was sent under it before."""
+
+    @property
+    def readable(self) -> bool:
+        """Whether the TCP header is all there. Where only the IP length is too great, it still says what was sent."""
+        return self.fault in (SOUND, SHORT_IP)

@@ -66,7 +66,12 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         E.RCV_RST: S.CLOSED,
         E.SEND_RST: S.CLOSED,
     },
-    S.ESTABLISHED: {E.SEND_FIN: S.FIN_WAIT_1, E.RCV_FIN: S.CLOSE_WAIT, E.RCV_RST: S.CLOSED, E.SEND_RST: S.CLOSED},
+    S.ESTABLISHED: {
+        E.SEND_FIN: S.FIN_WAIT_1,
+        E.RCV_FIN: S.CLOSE_WAIT,
+        E.RCV_RST: S.CLOSED,
+        E.SEND_RST: S.CLOSED,
+    },
     S.FIN_WAIT_1: {
         E.RCV_ACK_OF_FIN: S.FIN_WAIT_2,
         E.RCV_FIN: S.CLOSING,
@@ -84,10 +89,9 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
 SYNCHRONISED = frozenset(State) - {S.CLOSED, S.LISTEN, S.SYN_SENT, S.SYN_RECEIVED}
 """The states in which both sides' sequence numbers are known (RFC 9293 section 3.5.2, group 3)."""
 
-DOCUMENT_WORDS = {
+DOCUMENT_WORDS = {state: state.name for state in State} | {
     State.SYN_SENT: "SYN_SEND",
     State.SYN_RECEIVED: "SYN_RCVD",
-    **{s: s.name for s in State if s not in {State.SYN_SENT, State.SYN_RECEIVED}},
 }
 """How the source document writes the states; its SYN_SEND and SYN_RCVD are SYN-SENT and SYN-RECEIVED."""
 

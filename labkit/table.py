@@ -113,7 +113,7 @@ def _plain(row: Row, document: bool) -> dict[str, object]:
     }
 
 
-def _json(rows: Iterable[Row], style: Style) -> Iterator[str]:  # noqa: ARG001 - as its siblings
+def _json(rows: Iterable[Row], style: Style) -> Iterator[str]:
     yield '{"segments": ['
     last = None
     for row in rows:
@@ -124,7 +124,7 @@ def _json(rows: Iterable[Row], style: Style) -> Iterator[str]:  # noqa: ARG001 -
     yield "]}"
 
 
-def _jsonl(rows: Iterable[Row], style: Style) -> Iterator[str]:  # noqa: ARG001 - as its siblings
+def _jsonl(rows: Iterable[Row], style: Style) -> Iterator[str]:
     for row in rows:
         yield dumps(_plain(row, style.document))
 
@@ -138,9 +138,7 @@ def _notation(rows: Iterable[Row], style: Style) -> Iterator[str]:  # noqa: ARG0
             flows.add(row.flow.index)
             client, server = flow_of(row)
             yield f"# {client} > {server}"
-        segment = Segment(
-            row.seq, row.ack, row.ctl, row.window, row.payload, row.options, row.urgent, row.ecn
-        )
+        segment = Segment(row.seq, row.ack, row.ctl, row.window, row.payload, row.options, row.urgent, row.ecn)
         # The length on the wire, which the captured octets may fall short of.
         segment = segment.with_(payload=bytes(row.length)) if row.length != len(row.payload) else segment
         yield format_line(Line(row.sender, segment, max(0, row.time - start)))

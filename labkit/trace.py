@@ -14,7 +14,7 @@ from labkit.errors import UsageError
 from labkit.linktype import ETHERNET
 from labkit.segment import ACK, FIN, RST, SYN, Segment
 from labkit.state import State
-from labkit.wire import Host, packet
+from labkit.wire import Host, Stamp, packet
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
@@ -104,9 +104,7 @@ class Trace:
     def _packets(self) -> "Iterator[Packet]":
         counts = {"client": 0, "server": 0}
         for record in self.records:
-            source, target = (
-                (self.client, self.server) if record.sender == "client" else (self.server, self.client)
-            )
+            source, target = (self.client, self.server) if record.sender == "client" else (self.server, self.client)
             counts[record.sender] += 1
             yield packet(
                 record.segment,
@@ -120,8 +118,15 @@ class Trace:
     def frames(self) -> Iterator[tuple[int, bytes, str]]:
         """What a file holds of each packet: (nanoseconds since 1970-01-01, octets, comment)."""
         seen = _Seen(self)
-        for record, built in zip(self.records, self._packets(), strict=True):
-            yield self.start + record.time, bytes(built), seen.explain(record)
+        counts = {"client": 0, "server": 0}
+        stamps = {
+            "client": Stamp(self.client, self.server, self.link),
+            "server": Stamp(self.server, self.client, self.link),
+        }
+        for record in self.records:
+            counts[record.sender] += 1
+            octets = stamps[record.sender].frame(record.segment, counts[record.sender])
+            yield self.start + record.time, octets, seen.explain(record)
 
     def write(
         self,
@@ -143,11 +148,7 @@ class Trace:
             raise UsageError(f"edition {edition!r} is not known; there are: {', '.join(EDITIONS)}")
         annotated = edition == "annotated"
         comment = f"{self.name}: {self.summary}\nseed {self.seed}" if annotated else None
-        names = (
-            {host.address: host.name for host in (self.client, self.server) if host.name}
-            if annotated
-            else None
-        )
+        names = {host.address: host.name for host in (self.client, self.server) if host.name} if annotated else None
         with create(target, link=self.link, format=format, comment=comment, names=names) as writer:
             for time, octets, text in self.frames():
                 writer.write(time, octets, comments=(text,) if annotated else ())
@@ -214,6 +215,8 @@ class _Seen:
             text += f" = {_sum(1, start, self.fin.get(record.sender))}"
         elif record.why == "keep-alive":
             text += ": one before the next number, to provoke an answer"
+        elif start < expected and not segment.length:
+            text += f" = {_sum(1, start, self.fin.get(record.sender))}; what was sent beyond has not been taken"
         elif start < expected:
             text += f": sent before ({record.sender} has used all numbers below {expected})"
         else:
@@ -229,9 +232,7 @@ class _Seen:
         """How the segment's acknowledgement number follows from what the peer sent."""
         peer = "server" if record.sender == "client" else "client"
         number = self.trace.relative(record)[1]
-        text = (
-            f"ack {number} (raw {record.segment.ack}) = {_sum(1, number, self.fin.get(peer))} of the {peer}"
-        )
+        text = f"ack {number} (raw {record.segment.ack}) = {_sum(1, number, self.fin.get(peer))} of the {peer}"
         missing = self.next[peer] - number
         if missing > 0:
             text += f"; {missing} more sent, not acknowledged here"

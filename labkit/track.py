@@ -217,7 +217,7 @@ def overtaken(seg: Seen, me: Side) -> bool:
     return older or seg.time - me.last_time <= SAME_MOMENT
 
 
-def unacked(seg: Seen, me: Side, peer: Side) -> bool:
+def unacked(seg: Seen, peer: Side) -> bool:
     """Whether some number of the segment was not yet acknowledged, as far as the capture shows."""
     return peer.has_ack == 0 or sn.after(seg.end, peer.ack)
 
@@ -484,10 +484,9 @@ def _advance_sequence(seg: Seen, me: Side) -> None:
 
 
 def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
-    if peer.has_nxt and sn.after(seg.ack, peer.nxt):
-        if peer.seen:
-            _doubt(seg, me, UNSENT, peer.nxt, seg.ack)
-            return
+    if peer.seen and peer.has_nxt and sn.after(seg.ack, peer.nxt):
+        _doubt(seg, me, UNSENT, peer.nxt, seg.ack)
+        return
     if not me.has_ack or sn.after(seg.ack, me.ack):
         me.ack, me.has_ack = seg.ack, 1
         me.ack_packet, me.ack_time = seg.number, seg.time

@@ -11,6 +11,7 @@ built.
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from labkit import options as opt
@@ -77,13 +78,9 @@ def packet(
 
         built /= Octets(segment.payload)
     if link == ETHERNET:
-        built = (
-            Ether(src=source.mac, dst=target.mac, type=0x86DD if source.ip.version == 6 else 0x0800) / built
-        )
+        built = Ether(src=source.mac, dst=target.mac, type=0x86DD if source.ip.version == 6 else 0x0800) / built
     elif link != RAW:
-        raise UsageError(
-            f"link type {link} cannot be built: labkit builds {ETHERNET} (Ethernet) and {RAW} (raw IP)"
-        )
+        raise UsageError(f"link type {link} cannot be built: labkit builds {ETHERNET} (Ethernet) and {RAW} (raw IP)")
     built.time = EDecimal(time) / 1_000_000_000
     return built
 
@@ -109,9 +106,7 @@ def tcp(segment: Segment, sport: int, dport: int) -> "Packet":
         octets = opt.pack(segment.options)
         fields |= {"options": RawVal(octets), "dataofs": 5 + len(octets) // 4}
     else:
-        opt.pack(
-            segment.options
-        )  # ValueError where they do not fit the header; Scapy would write a wrong offset
+        opt.pack(segment.options)  # ValueError where they do not fit the header; Scapy would write a wrong offset
         fields["options"] = tuples
     return TCP(**fields)
 
@@ -142,6 +137,65 @@ def scapy_options(options: tuple[opt.Option, ...]) -> list[tuple[str | int, Any]
                     return None
                 tuples.append((octets[0], octets[2:]))
     return tuples
+
+
+class Stamp:
+    """A quick way to the octets that `packet` has, for one direction of a conversation.
+
+    Scapy builds a template once; each segment is stamped into a copy. A hundred times as fast, and the same
+    octets. UsageError as from `packet`.
+    """
+
+    def __init__(self, source: Host, target: Host, link: int = ETHERNET) -> None:
+        template = bytes(packet(Segment(), source, target, link=link))
+        self.link_at = len(template) - (60 if source.ip.version == 6 else 40)
+        self.link_header = template[: self.link_at]
+        self.version = source.ip.version
+        self.network = template[self.link_at : -20]
+        self.ports = template[-20:-16]
+        self.service = source.dscp << 2
+        addresses = source.ip.packed + target.ip.packed
+        # RFC 9293 section 3.1 and RFC 8200 section 8.1: both pseudo-headers have the same sum.
+        self.pseudo = int.from_bytes(addresses) + 6
+
+    def frame(self, segment: Segment, ident: int = 0) -> bytes:
+        """The octets of `packet(segment, ...)`."""
+        options = segment.header
+        length = 20 + len(options) + len(segment.payload)
+        tcp_header = HEADER.pack(
+            self.ports,
+            segment.seq,
+            segment.ack,
+            (20 + len(options)) << 10 | segment.ctl,
+            segment.window,
+            0,
+            segment.urgent,
+        )
+        octets = tcp_header + options + segment.payload
+        total = int.from_bytes(octets + b"\0" if length % 2 else octets) + self.pseudo + length
+        octets = octets[:16] + _complement(total).to_bytes(2) + octets[18:]
+        return self.link_header + self._ip(length, segment.ecn, ident) + octets
+
+    def _ip(self, length: int, ecn: int, ident: int) -> bytes:
+        """The IP header for a TCP segment of `length` octets."""
+        header = self.network
+        if self.version == 6:
+            service = int.from_bytes(header[:4]) | ecn << 20
+            return service.to_bytes(4) + length.to_bytes(2) + header[6:]
+        varying = bytes((self.service | ecn,)) + (20 + length).to_bytes(2) + (ident & 0xFFFF).to_bytes(2)
+        header = header[:1] + varying + header[6:10] + b"\0\0" + header[12:]
+        return header[:10] + _complement(int.from_bytes(header)).to_bytes(2) + header[12:]
+
+
+HEADER = Struct("!4sIIHHHH")
+
+
+def _complement(total: int) -> int:
+    """The Internet checksum (RFC 1071) of 16-bit words read as one large number, which is not zero.
+
+    2**16 is 1 modulo 2**16 - 1, so the remainder is the folded sum; 0 stands for its other form, 0xFFFF.
+    """
+    return 0xFFFF - (total % 0xFFFF or 0xFFFF)
 
 
 def _network(segment: Segment, source: Host, target: Host, ident: int) -> "Packet":

@@ -38,9 +38,7 @@ def tcp(
     """A segment from port 40000 to 80; `options` are padded."""
     options += bytes(-len(options) % 4)
     offset = 5 + len(options) // 4 if doff is None else doff
-    head = (
-        n16(40000) + n16(80) + seq.to_bytes(4) + ack.to_bytes(4) + bytes((offset << 4 | ctl >> 8, ctl & 255))
-    )
+    head = n16(40000) + n16(80) + seq.to_bytes(4) + ack.to_bytes(4) + bytes((offset << 4 | ctl >> 8, ctl & 255))
     segment = head + n16(500) + bytes(2) + n16(0) + options + payload
     if sum_ is None:
         sum_ = checksum(addresses + n16(6) + len(segment).to_bytes(4) + segment)

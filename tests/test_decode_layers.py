@@ -16,9 +16,7 @@ INNER6 = ip6(tcp(b"data", addresses=SIX))
 ETHER4 = ether(INNER4)
 SNAP = bytes.fromhex("aaaa03000000")
 LLC4 = SNAP + n16(0x0800) + INNER4
-DATA_FRAME = (
-    bytes.fromhex("0801") + bytes(2) + bytes.fromhex("020000000001020000000002020000000003") + bytes(2)
-)
+DATA_FRAME = bytes.fromhex("0801") + bytes(2) + bytes.fromhex("020000000001020000000002020000000003") + bytes(2)
 QOS_FRAME = b"\x88" + DATA_FRAME[1:]
 HOME = bytes.fromhex("20010db80000000000000000000000aa")
 

@@ -17,8 +17,8 @@ LAYERS = (
     {"seq", "errors", "i18n"},
     {"options", "segment", "state", "linktype"},
     {"notation", "decode", "fragments", "track", "payload", "rule", "endpoint"},
-    {"capture", "edits", "flows", "observe", "path", "rules", "scenario", "trace", "verify", "wire"},
-    {"compiled", "diagram", "examples", "grade", "lessons", "live", "report", "scenarios"},
+    {"capture", "edits", "flows", "lines", "observe", "path", "rules", "scenario", "trace", "verifier", "wire"},
+    {"compiled", "diagram", "examples", "grade", "lessons", "live", "report", "scenarios", "table"},
     {"cli"},
 )
 """Imports point downward, or stay in their layer. A package counts as one. New modules get a place here."""
@@ -158,9 +158,7 @@ class TestTheTestItself:
             ),
         ],
     )
-    def test_finds(
-        self, where: str, source: str, faults: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_finds(self, where: str, source: str, faults: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for each in ("seq.py", "segment.py", "options.py", "cli/__init__.py", where):
             path = tmp_path / each
             path.parent.mkdir(exist_ok=True)

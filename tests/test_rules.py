@@ -8,7 +8,7 @@ import pytest
 from labkit.examples import frames
 from labkit.notation import parse
 from labkit.rule import BOTH, DOCUMENT, LITERAL, RFC9293, Rule, Scope, Severity, collect
-from labkit.verify import Verifier
+from labkit.verifier import Verifier
 
 ISNS = {
     "zero": (0, 0),
@@ -26,9 +26,7 @@ def profile_of(rule: Rule) -> tuple[str, bool]:
     return DOCUMENT, True
 
 
-def found(
-    text: str, rule: Rule, version: int, isns: tuple[int, int]
-) -> dict[tuple[int | None, str], Severity]:
+def found(text: str, rule: Rule, version: int, isns: tuple[int, int]) -> dict[tuple[int | None, str], Severity]:
     profile, literal = profile_of(rule)
     lines = list(parse(text, rule.code))
     verdict = Verifier(profile, literal=literal).run(frames(lines, version=version, isns=isns))
@@ -43,9 +41,7 @@ def marked(text: str) -> set[tuple[int | None, str]]:
     for line in text.splitlines():
         segment, _, comment = line.partition("#")
         number += bool(segment.strip())
-        promised |= {
-            (number if segment.strip() else None, code) for code in re.findall(r"[A-Z]+\d\d", comment)
-        }
+        promised |= {(number if segment.strip() else None, code) for code in re.findall(r"[A-Z]+\d\d", comment)}
     return promised
 
 
@@ -74,9 +70,7 @@ def test_bad_example_is_found(rule: Rule, version: int, isns: tuple[int, int]) -
 def test_good_example_is_clean(rule: Rule, version: int, isns: tuple[int, int]) -> None:
     got = found(rule.good, rule, version, isns)
     assert rule.code not in {code for _, code in got}
-    assert {place for place, severity in got.items() if severity > Severity.NOTE} <= {
-        (None, code) for code in CONTEXT
-    }
+    assert {place for place, severity in got.items() if severity > Severity.NOTE} <= {(None, code) for code in CONTEXT}
 
 
 @EACH

@@ -16,7 +16,7 @@ from labkit import options as opt
 from labkit.errors import UsageError
 from labkit.linktype import ETHERNET, RAW
 from labkit.segment import ACK, AE, CE, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
-from labkit.wire import Host, packet, scapy_options
+from labkit.wire import Host, Stamp, packet, scapy_options
 
 V4 = (Host("192.0.2.10", 40000), Host("192.0.2.20", 80, mac="02:00:00:00:00:02"))
 V6 = (Host("2001:db8::10", 40000), Host("2001:db8::20", 80, mac="02:00:00:00:00:02"))
@@ -145,3 +145,35 @@ def test_tshark_finds_lengths_and_checksums_right(tmp_path):
         ["tshark", "-r", target, *checks, "-T", "fields", *fields], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     assert [line.rstrip("\t") for line in shown] == ["1\t1", "1"] * 6
+
+
+SEGMENTS = st.builds(
+    Segment,
+    seq=st.integers(0, 2**32 - 1),
+    ack=st.integers(0, 2**32 - 1),
+    ctl=st.integers(0, 0xFFF),
+    window=st.integers(0, 65535),
+    payload=st.binary(max_size=70) | st.sampled_from([b"", b"\0", b"\xff\xff"]),
+    options=st.sampled_from(OPTION_LISTS),
+    urgent=st.integers(0, 65535),
+    ecn=st.integers(0, 3),
+)
+
+
+@given(SEGMENTS, st.integers(0, 70000), st.sampled_from([V4, V6]), st.sampled_from([ETHERNET, RAW]))
+def test_a_stamp_has_the_octets_that_scapy_builds(segment, ident, hosts, link):
+    source, target = hosts
+    assert Stamp(source, target, link).frame(segment, ident) == bytes(
+        packet(segment, source, target, ident=ident, link=link)
+    )
+
+
+@FAMILIES
+def test_a_stamp_knows_the_sum_that_is_all_ones(hosts, layer):
+    stamp = Stamp(*hosts)
+    found = set()
+    for number in range(65536):
+        frame = stamp.frame(Segment(seq=number))
+        found.add(frame[-4:-2])
+    assert b"\x00\x00" in found
+    assert b"\xff\xff" not in found

@@ -158,11 +158,7 @@ class Reader(ABC):
 
     def _invalid(self, at: int, reason: str, packet: int = 0) -> None:
         """The record at `at`, which is `packet` (0: no packet), makes no sense."""
-        what = (
-            _("packet {packet} at {where} cannot be read")
-            if packet
-            else _("the block at {where} cannot be read")
-        )
+        what = _("packet {packet} at {where} cannot be read") if packet else _("the block at {where} cannot be read")
         self.damage = Damage(f"{what.format(packet=packet, where=self._where(at))}: {reason}", at, cut=False)
         self.close()
 
@@ -227,9 +223,9 @@ class Writer(ABC):
     def _check(self, data: bytes, wirelen: int) -> None:
         if len(data) > LONGEST:
             raise self._unfit(
-                _(
-                    "a packet of {have} octets is longer than {limit}, the most that other programs read"
-                ).format(have=len(data), limit=LONGEST)
+                _("a packet of {have} octets is longer than {limit}, the most that other programs read").format(
+                    have=len(data), limit=LONGEST
+                )
             )
         if not len(data) <= wirelen <= 0xFFFF_FFFF:
             raise self._unfit(

@@ -100,9 +100,7 @@ class PcapngReader(Reader):
             if first:
                 self._section(*first[1:])
         except BlockError as error:
-            raise self._unreadable(
-                _("not a pcapng that can be read: {reason}").format(reason=error)
-            ) from None
+            raise self._unreadable(_("not a pcapng that can be read: {reason}").format(reason=error)) from None
         if self.damage:
             raise self._unreadable(self.damage.message)
 
@@ -331,9 +329,7 @@ class PcapngWriter(Writer):
             try:
                 octets = inet_pton(AF_INET6 if ":" in address else AF_INET, address)
             except (OSError, ValueError):
-                raise self._unfit(
-                    _("{address} is not an address").format(address=printable(address))
-                ) from None
+                raise self._unfit(_("{address} is not an address").format(address=printable(address))) from None
             # The name ends with the first null character.
             text = encoded(name.partition("\0")[0], LONGEST_TEXT - len(octets) - 1)
             records.append((IPV4 if len(octets) == 4 else IPV6, octets + text + b"\0"))
@@ -342,9 +338,7 @@ class PcapngWriter(Writer):
     def _block(self, kind: int, body: bytes) -> None:
         length = len(body) + 12
         if length > LIMIT:
-            raise self._unfit(
-                _("a block of {length} octets is longer than {limit}").format(length=length, limit=LIMIT)
-            )
+            raise self._unfit(_("a block of {length} octets is longer than {limit}").format(length=length, limit=LIMIT))
         self._sink.write(self._layout.head.pack(kind, length) + body + self._layout.length.pack(length))
 
 

@@ -114,9 +114,7 @@ class Source:
             try:
                 out = inflate.decompress(piece, CHUNK)
             except zlib.error as error:
-                self.trouble = _("the gzip data is damaged ({reason})").format(
-                    reason=str(error).rpartition(": ")[2]
-                )
+                self.trouble = _("the gzip data is damaged ({reason})").format(reason=str(error).rpartition(": ")[2])
                 # zlib keeps what it had when it failed: give it the same octets one by one, up to the bad
                 # one.
                 yield from _single(before, piece)
@@ -160,8 +158,6 @@ def _open(source: str | Path | BinaryIO) -> tuple[BinaryIO, str, bool]:
     except IsADirectoryError:
         raise CaptureError(_("{name}: is a directory, not a capture").format(name=name)) from None
     except OSError as error:
-        raise CaptureError(
-            _("{name}: cannot be read: {reason}").format(name=name, reason=because(error))
-        ) from error
+        raise CaptureError(_("{name}: cannot be read: {reason}").format(name=name, reason=because(error))) from error
     except ValueError as error:  # a null character in the name
         raise CaptureError(_("{name}: cannot be read: {reason}").format(name=name, reason=error)) from error

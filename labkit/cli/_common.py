@@ -100,9 +100,9 @@ def captures_argument(function: F) -> F:
 
     Whether a file is there, and what it is, is for `labkit.capture` to find out: that is exit code 3, not 2.
     """
-    return click.argument(
-        "captures", metavar="CAPTURE...", nargs=-1, required=True, type=click.Path(allow_dash=True)
-    )(function)
+    return click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True, type=click.Path(allow_dash=True))(
+        function
+    )
 
 
 def complete_scenarios(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -1,5 +1,6 @@
 """`labkit verify`: which packet of a capture breaks which rule, and why."""
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,13 @@ from labkit.report import Options, names, renderer
 
 if TYPE_CHECKING:
     from labkit.rule import Severity
-    from labkit.verify import Verdict
+    from labkit.verifier import Verdict
 
 
 @click.command("verify", cls=Command)
 @captures_argument
 @profile_option
-@click.option(
-    "--literal", is_flag=True, help=_("With --profile document: its two computation rules as they stand.")
-)
+@click.option("--literal", is_flag=True, help=_("With --profile document: its two computation rules as they stand."))
 @click.option(
     "--format",
     "format_",
@@ -92,7 +91,7 @@ class _Outcome:
 
 def _judge(path: str, profile: str, literal: bool) -> "Verdict":
     """One capture's verdict; a file that cannot be read has one too."""
-    from labkit.verify import Verdict, verify
+    from labkit.verifier import Verdict, verify
 
     try:
         with _Progress(path) as watch:
@@ -116,7 +115,7 @@ class _Progress:
             click.echo("\r\x1b[K", nl=False, err=True)
 
     def _show(self, packets: int) -> None:
-        if click.get_text_stream("stderr").isatty():
+        if sys.stderr.isatty():
             self._shown = True
             count = _("{count:,} packets").format(count=packets)
             click.echo(f"\r{self._path}: {count}", nl=False, err=True)

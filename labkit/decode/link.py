@@ -6,7 +6,6 @@ Every function is a layer, as `labkit.decode.layer` explains.
 from labkit.decode.layer import (
     END,
     ETHERNET,
-    IP_PROTOCOL,
     IPV4,
     IPV6,
     LINK,
@@ -132,7 +131,7 @@ def _carries_ip(buf: bytes, at: int, end: int) -> bool:
     if at + 14 > end:
         return False
     kind = u16(buf, at + 12)
-    return kind == IPV4 or kind == IPV6 or kind == VLAN or kind == QINQ
+    return kind in (IPV4, IPV6, VLAN, QINQ)
 
 
 def nsh(buf: bytes, at: int, end: int, stop: int) -> Step:
@@ -325,8 +324,3 @@ def _first_of_aggregate(buf: bytes, at: int, end: int, stop: int) -> Step:
     if at + 14 > end:
         return END, at, stop
     return LINK + 100, at + 14, min(stop, at + 14 + u16(buf, at + 12))
-
-
-def raw_protocol(number: int, at: int, stop: int) -> Step:
-    """A payload whose IP protocol number is known from elsewhere."""
-    return IP_PROTOCOL + number, at, stop

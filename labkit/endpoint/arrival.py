@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 
 from labkit import options as opt
 from labkit import seq as sn
-from labkit.endpoint import handshake, output
+from labkit.endpoint import acks, ecn, handshake, output
 from labkit.endpoint.congestion import load
 from labkit.endpoint.signals import Notice, Outgoing
-from labkit.segment import ACK, FIN, RST, SYN, Segment
+from labkit.segment import ACK, ECE, FIN, RST, SYN, URG, Segment
 from labkit.state import Event, State
 
 if TYPE_CHECKING:
     from labkit.endpoint.endpoint import Endpoint
-OPENING = frozenset({State.SYN_SENT, State.SYN_RECEIVED})
-"""Where it still counts that a SYN had to be sent again."""
-
 TEXT_STATES = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
 """Where a segment's text is taken (seventh step); elsewhere the peer has said that there is no more."""
 
@@ -63,6 +60,10 @@ def _listen(end: "Endpoint", segment: Segment, now: int) -> None:
     elif segment.ctl & SYN:
         _take_syn(end, segment, now)
         end.move(Event.RCV_SYN)
+        handshake.fast_open(end, segment)
+        if end.fast_opened:
+            _load_control(end)
+            end.tell(Notice.DATA)
 
 
 def _take_syn(end: "Endpoint", segment: Segment, now: int) -> None:
@@ -99,7 +100,12 @@ def _syn_sent(end: "Endpoint", segment: Segment, now: int) -> None:
         end.move(Event.RCV_SYN)
         end.resend_syn = True
         return
-    _acknowledged(end, snd.position(segment.ack), segment, now)
+    acks.acknowledged(end, snd.position(segment.ack), segment, now)
+    cookie = segment.option(opt.FastOpen)
+    end.cookie = cookie.cookie if cookie is not None else None
+    if snd.high > snd.una:
+        # RFC 7413 section 4.2.1: the server did not take the data of the SYN, so it goes out again.
+        snd.take_back()
     _established(end, Event.RCV_SYN_ACK)
     # "Form an ACK segment <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> and send it": formed here, so that it is there
     # before whatever the application does now that it is connected.
@@ -111,18 +117,26 @@ def _syn_sent(end: "Endpoint", segment: Segment, now: int) -> None:
 def _established(end: "Endpoint", event: Event) -> None:
     """ESTABLISHED: both sides know each other's numbers and options."""
     config = end.config
-    if config.congestion is not None:
-        room = end.snd.mss - (12 if end.stamping else 0)
-        # RFC 6928 section 2; RFC 5681 section 3.1: one segment where the SYN or its answer was lost.
-        full = config.initial_window * room
-        initial = room if end.retries else min(full, max(2 * room, config.initial_window * 1460))
-        end.control = load(config.congestion, room, initial)
+    if end.control is None:
+        _load_control(end)
     if end.retries and not end.stamping:
         # RFC 6298, (5.7): after a lost SYN, the timer begins with 3 seconds.
         end.rtt.rto = max(end.rtt.rto_min, min(3 * config.rto_initial, end.rtt.rto_max))
     end.retries = 0
     end.move(event)
     end.tell(Notice.CONNECTED)
+
+
+def _load_control(end: "Endpoint") -> None:
+    """The congestion control, with its first window (RFC 6928 section 2)."""
+    config = end.config
+    if config.congestion is None:
+        return
+    room = end.snd.mss - (12 if end.stamping else 0)
+    full = config.initial_window * room
+    # RFC 5681 section 3.1: one segment where the SYN or its answer was lost.
+    initial = room if end.retries else min(full, max(2 * room, config.initial_window * 1460))
+    end.control = load(config.congestion, room, initial)
 
 
 def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
@@ -142,6 +156,10 @@ def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
         return
     if not _fifth_check_ack(end, segment, start, now):
         return
+    if end.ecn:
+        ecn.arrived(end, segment)
+    if segment.ctl & URG:
+        _sixth_check_urg(end, segment, start)
     if segment.payload or segment.ctl & FIN:
         _text(end, segment, start, now)
 
@@ -216,7 +234,7 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
         if not snd.una < ack <= snd.high:
             _reset_for(end, segment)
             return False
-        _acknowledged(end, ack, segment, now)
+        acks.acknowledged(end, ack, segment, now)
         _established(end, Event.RCV_ACK_OF_SYN)
         snd.wl1 = start
         if not segment.ctl & SYN:
@@ -228,21 +246,28 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
         end.rcv.owe("challenge-ack")
         return False
     moved = snd.update_window(segment.window, start, ack) if ack >= snd.una else False
-    news = _selective(end, segment) if end.recovery.sack else False
+    news = acks.selective(end, segment) if end.recovery.sack else False
+    if end.ecn and segment.ctl & ECE and ack > snd.una:
+        ecn.echoed(end, ack)
     if ack > snd.una:
-        _acknowledged(end, ack, segment, now)
-    elif (
-        ack == snd.una
-        and snd.high > ack
-        and not segment.length
-        and (news or not (moved or end.recovery.sack))
-    ):
-        _duplicate(end)
+        acks.acknowledged(end, ack, segment, now)
+    elif ack == snd.una and snd.high > ack and not segment.length and (news or not (moved or end.recovery.sack)):
+        acks.duplicate(end)
     if snd.edge > snd.nxt:
         end.persist_at = None
     if snd.fin_acked:
         _fin_acknowledged(end, now)
     return end.state is not State.CLOSED
+
+
+def _sixth_check_urg(end: "Endpoint", segment: Segment, start: int) -> None:
+    """Sixth, the URG bit: "RCV.UP <- max(RCV.UP,SEG.UP), and signal the user" where that is news."""
+    if end.state not in TEXT_STATES:
+        return
+    announced = start + segment.urgent
+    if announced > max(end.rcv.up, end.rcv.nxt):
+        end.rcv.up = announced
+        end.tell(Notice.URGENT)
 
 
 def _fin_acknowledged(end: "Endpoint", now: int) -> None:
@@ -260,86 +285,6 @@ def _time_wait(end: "Endpoint", now: int) -> None:
     """TIME-WAIT: "turn off the other timers", start the one of two MSL."""
     end.rto_at = end.persist_at = None
     end.time_wait_at = now + 2 * end.config.msl
-
-
-def _selective(end: "Endpoint", segment: Segment) -> bool:
-    """Enter a SACK option into the scoreboard (RFC 6675 section 5); whether it held news."""
-    option = segment.option(opt.Sack)
-    if option is None:
-        return False
-    snd, news = end.snd, False
-    ack = snd.position(segment.ack)
-    for left, right in option.blocks:
-        low, high = snd.position(left), snd.position(right)
-        # A block below the ACK is a D-SACK, one beyond what was sent a lie: neither tells what is missing.
-        if max(ack, snd.una) < low < high <= snd.high:
-            news |= end.recovery.mark(low, high)
-    return news
-
-
-def _acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
-    """SND.UNA <- SEG.ACK: "any segments on the retransmission queue that are thereby entirely acknowledged
-    are removed"; the round-trip time, the timer and the congestion window follow.
-    """
-    snd, recovery, control = end.snd, end.recovery, end.control
-    acked = ack - snd.una
-    _measure(end, ack, segment, now)
-    snd.acknowledge(ack)
-    recovery.acknowledged(ack)
-    if end.state not in OPENING:
-        end.retries = 0
-    end.persist_for = 0
-    # RFC 6298, (5.2) and (5.3): off when all is acknowledged, else again from now.
-    end.rto_at = now + end.rtt.rto if snd.high > ack else None
-    if control is None:
-        return
-    if recovery.cause is None:
-        control.acked(acked)
-    elif ack >= recovery.point:
-        if recovery.cause == "fast":
-            control.recovered(snd.high - ack)
-        recovery.stop()
-    elif recovery.cause == "timeout":
-        control.acked(acked)
-    elif not recovery.sack:
-        recovery.partial(ack, acked, end.snd.mss)
-
-
-def _measure(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
-    """RFC 6298 section 3 (Karn's rule) or, with timestamps, RFC 7323 section 4.1."""
-    stamp = segment.option(opt.Timestamps) if end.stamping else None
-    if stamp is not None and stamp.echo:
-        ticks = max(sn.diff(handshake.clock(end, now), stamp.echo), 0)
-        end.rtt.sample(max(ticks, 1) * 1_000_000)
-    elif end.snd.timed is not None and end.snd.timed[0] <= ack:
-        end.rtt.sample(now - end.snd.timed[1])
-    if end.snd.timed is not None and end.snd.timed[0] <= ack:
-        end.snd.timed = None
-
-
-def _duplicate(end: "Endpoint") -> None:
-    """A duplicate ACK (RFC 5681 section 2; RFC 6675 section 2): the third, or a telling scoreboard, is a
-    loss.
-    """
-    snd, recovery, control = end.snd, end.recovery, end.control
-    if control is None or end.state not in {*TEXT_STATES, State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING}:
-        return
-    recovery.duplicates += 1
-    if recovery.cause is not None:
-        if recovery.cause == "fast" and not recovery.sack:
-            recovery.inflation += snd.mss
-        return
-    if not recovery.sack and 0 < recovery.point >= snd.una:
-        # RFC 6582 section 3.2, step 2: these duplicates come from what was sent before the last recovery.
-        return
-    head_lost = recovery.head_lost(snd.una, snd.high, snd.mss)
-    if recovery.duplicates >= 3 or head_lost:
-        control.lost(snd.high - snd.una)
-        recovery.start_fast(snd.una, snd.high, snd.mss)
-        snd.timed = None
-    elif not recovery.sack:
-        # RFC 3042, limited transmit: the first two duplicates each let one new segment out.
-        recovery.inflation = recovery.duplicates * snd.mss
 
 
 def _text(end: "Endpoint", segment: Segment, start: int, now: int) -> None:

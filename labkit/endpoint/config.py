@@ -51,6 +51,12 @@ class Config:
     """Maximum segment lifetime; TIME-WAIT takes two. RFC 9293 section 3.4.2 says two minutes; stacks use
     less.
     """
+    ecn: bool = False
+    """Whether explicit congestion notification is offered and agreed to (RFC 3168)."""
+    fast_open: bytes | None = None
+    """Fast Open (RFC 7413). For an active side: the cookie it has, or an empty one to ask for it. For a
+    passive side: the cookie that it gives and accepts. None: no Fast Open.
+    """
     keep_alive: int | None = None
     """Idle time before a keep-alive is sent (RFC 9293 section 3.8.4: off unless asked for)."""
     keep_alive_interval: int = 75 * SECOND
@@ -69,3 +75,5 @@ class Config:
         ):
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name} {value} is outside {low}..{high}")
+        if self.fast_open and (len(self.fast_open) % 2 or not 4 <= len(self.fast_open) <= 16):
+            raise ValueError(f"a Fast Open cookie of {len(self.fast_open)} octets; 4 to 16, an even number, can be")

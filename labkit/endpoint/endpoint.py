@@ -44,10 +44,15 @@ class Endpoint:
 
     __slots__ = (
         "active",
-        "aux",
         "config",
         "control",
+        "cookie",
         "delivered",
+        "ecn",
+        "ecn_echo",
+        "ecn_point",
+        "ecn_reduced",
+        "fast_opened",
         "keepalives",
         "last_heard",
         "last_sent",
@@ -97,6 +102,18 @@ class Endpoint:
         """TS.Recent (RFC 7323 section 4.3)."""
         self.ts_acked = 0
         """Last.ACK.sent, as a position."""
+        self.ecn = False
+        """Whether both sides agreed to ECN."""
+        self.ecn_echo = False
+        """A mark has arrived, and is echoed until the sender has reacted."""
+        self.ecn_point = 0
+        """The window was reduced for an echo: until this position is acknowledged, it is not again."""
+        self.ecn_reduced = False
+        """The next new data tells the peer that the window was reduced."""
+        self.fast_opened = False
+        """A passive side has taken the data of the SYN, and may answer before the handshake is over."""
+        self.cookie: bytes | None = None
+        """The Fast Open cookie that the peer gave."""
         self.replies: list[Outgoing] = []
         """Segments that were formed already and only wait to be collected."""
         self.resend_syn = False
@@ -127,8 +144,12 @@ class Endpoint:
         self.last_heard = now
         self.move(Event.ACTIVE_OPEN)
 
-    def send(self, data: bytes, now: int) -> None:
-        """SEND: queue octets; they are pushed. UsageError before OPEN and after CLOSE."""
+    def send(self, data: bytes, now: int, urgent: bool = False) -> None:
+        """SEND: queue octets; they are pushed. UsageError before OPEN and after CLOSE.
+
+        `urgent` announces them, and all before them, as urgent (section 3.8.5; RFC 6093: better not used any
+        more).
+        """
         if self.state is State.CLOSED or self.state is State.LISTEN:
             raise UsageError("connection does not exist")
         if self.state not in SENDING or self.snd.fin is not None:
@@ -136,7 +157,7 @@ class Endpoint:
         if not self._in_flight():
             self._after_idle(now)
         if data:
-            self.snd.write(data)
+            self.snd.write(data, urgent)
 
     def read(self, limit: int | None = None) -> bytes:
         """RECEIVE: take octets that arrived in order, at most `limit`; reading is what opens the window

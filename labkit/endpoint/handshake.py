@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from labkit import options as opt
 from labkit import seq as sn
+from labkit.endpoint import ecn
 from labkit.endpoint.config import MILLISECOND
 from labkit.segment import Segment
 
@@ -31,12 +32,18 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
         options.append(opt.Timestamps(clock(end, now), end.ts_recent))
     if config.window_scale is not None and (end.scaling or not answering):
         options += [opt.Nop(), opt.WindowScale(config.window_scale)]
+    cookie = end.cookie if answering else config.fast_open
+    # RFC 7413 section 4.1.3: a SYN that has to be sent again does without, in case that something on the path
+    # minds.
+    if cookie is not None and not end.retries:
+        options.append(opt.FastOpen(cookie))
     return tuple(options)
 
 
 def learn(end: "Endpoint", syn: Segment) -> None:
     """Take what the peer's SYN or SYN,ACK offers; both sides offered it, or neither uses it."""
     config = end.config
+    ecn.learn(end, syn)
     mss = syn.option(opt.Mss)
     # Section 3.7.1, MUST-15: 536 (1220 for IPv6) where there is no option. A peer that says less than any
     # path carries would have us send headers for nothing.
@@ -53,6 +60,22 @@ def learn(end: "Endpoint", syn: Segment) -> None:
     if end.stamping and stamp is not None:
         end.ts_recent = stamp.value
     end.rcv.mss = max(min(config.mss, end.snd.mss) - (12 if end.stamping else 0), 1)
+
+
+def fast_open(end: "Endpoint", syn: Segment) -> None:
+    """RFC 7413 section 4.2.2: give a cookie to a SYN that asks, take the data of one that has it; else
+    neither.
+
+    The data of a SYN without a sound cookie is dropped, and acknowledged when it comes again.
+    """
+    option = syn.option(opt.FastOpen)
+    if option is None or end.config.fast_open is None:
+        return
+    if option.cookie and option.cookie == end.config.fast_open:
+        end.fast_opened = True
+        end.delivered += end.rcv.take(1, syn.payload)
+    else:
+        end.cookie = end.config.fast_open
 
 
 def clock(end: "Endpoint", now: int) -> int:

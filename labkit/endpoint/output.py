@@ -8,16 +8,14 @@ what is sent again.
 from typing import TYPE_CHECKING
 
 from labkit import options as opt
-from labkit.endpoint import handshake
+from labkit.endpoint import ecn, handshake
 from labkit.endpoint.signals import Outgoing
-from labkit.segment import ACK, FIN, PSH, SYN, Segment
+from labkit.segment import ACK, FIN, PSH, SYN, URG, Segment
 from labkit.state import Event, State
 
 if TYPE_CHECKING:
     from labkit.endpoint.endpoint import Endpoint
-TRANSMITTING = frozenset(
-    {State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK}
-)
+TRANSMITTING = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
 """The states in which data or FIN may be sent, or sent again."""
 
 
@@ -29,6 +27,9 @@ def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
         return out
     if state is State.SYN_SENT or state is State.SYN_RECEIVED:
         _handshake(end, now, out)
+        if end.fast_opened and end.snd.high and end.snd.nxt < end.snd.end:
+            # RFC 7413 section 3: the answer need not wait for the handshake's third segment.
+            _transmit(end, now, out)
     elif state in TRANSMITTING:
         if end.recovery.cause is not None:
             _retransmit(end, now, out)
@@ -53,12 +54,20 @@ def form_ack(end: "Endpoint", why: str, now: int) -> None:
     _put(end, end.replies, why, now)
 
 
-def _segment(end: "Endpoint", low: int, ctl: int, payload: bytes, options: tuple[opt.Option, ...]) -> Segment:
+def _segment(
+    end: "Endpoint", low: int, ctl: int, payload: bytes, options: tuple[opt.Option, ...], new: bool = False
+) -> Segment:
     """A segment of a synchronised connection: it acknowledges all, and offers the window there is."""
-    rcv = end.rcv
-    ack = rcv.ack
+    rcv, snd = end.rcv, end.snd
+    urgent, field = 0, 0
+    if end.ecn:
+        ctl, field = ecn.bits(end, ctl, new and bool(payload))
+    if payload and snd.up > low:
+        # Section 3.8.5; RFC 6093 section 4: the pointer shows the octet after the urgent ones.
+        ctl, urgent = ctl | URG, min(snd.up - low, 0xFFFF)
     end.ts_acked = rcv.nxt
-    return Segment(end.snd.seq(low), ack, ctl, rcv.offer(), payload, options)
+    ack = rcv.ack
+    return Segment(snd.seq(low), ack, ctl, rcv.offer(), payload, options, urgent, field)
 
 
 def _put(end: "Endpoint", out: "list[Outgoing]", why: str, now: int) -> None:
@@ -77,13 +86,17 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
     end.resend_syn = False
     options = handshake.offered(end, now)
     window = end.rcv.offer(scaled=False)
+    ctl, payload = SYN | ecn.syn_bits(end), b""
     if end.synchronised:
-        out.append(Outgoing(Segment(snd.iss, end.rcv.ack, SYN | ACK, window, b"", options), "syn-ack"))
+        out.append(Outgoing(Segment(snd.iss, end.rcv.ack, ctl | ACK, window, b"", options), "syn-ack"))
         end.ts_acked = end.rcv.nxt
     else:
-        out.append(Outgoing(Segment(snd.iss, 0, SYN, window, b"", options), "syn"))
+        if end.config.fast_open and first:
+            # RFC 7413 section 4.2.1: who has a cookie may send data with the SYN.
+            payload = snd.payload(1, min(snd.end, 1 + end.config.mss - len(opt.pack(options))))
+        out.append(Outgoing(Segment(snd.iss, 0, ctl, window, payload, options), "syn"))
     if first:
-        snd.sent(0, 1, now)
+        snd.sent(0, 1 + len(payload), now)
         return
     # Whoever provoked it, the timer begins anew: (5.1) of RFC 6298 for a segment that is sent again.
     end.rto_at = now + end.rtt.rto
@@ -121,13 +134,13 @@ def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         options = handshake.carried(end, now)
 
 
-def _data(end: "Endpoint", low: int, high: int, options: tuple[opt.Option, ...]) -> Segment:
+def _data(end: "Endpoint", low: int, high: int, options: tuple[opt.Option, ...], new: bool = False) -> Segment:
     """The segment that covers positions [low, high), of which the last may be the FIN's."""
     snd = end.snd
     fin = snd.fin is not None and high > snd.fin
     last = high - fin
     ctl = ACK | (FIN if fin else 0) | (PSH if last > low and snd.pushed(low, last) else 0)
-    return _segment(end, low, ctl, snd.payload(low, last), options)
+    return _segment(end, low, ctl, snd.payload(low, last), options, new)
 
 
 def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
@@ -146,14 +159,14 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         if queued > 0:
             if take <= 0 or not _worth_sending(end, take, queued, room):
                 return
-        elif snd.fin is None or low > snd.fin or snd.edge <= low:
+        elif snd.fin is None or low > snd.fin or snd.edge <= low or end.state is State.SYN_RECEIVED:
             return
         else:
             take = 0
         high = low + take
         # The FIN goes with the last octets where the window has room for its number.
-        fin = high == snd.fin and high < snd.edge
-        out.append(Outgoing(_data(end, low, high + fin, options), "data" if take else "fin"))
+        fin = high == snd.fin and high < snd.edge and end.state is not State.SYN_RECEIVED
+        out.append(Outgoing(_data(end, low, high + fin, options, low >= snd.high), "data" if take else "fin"))
         snd.sent(low, high + fin, now)
         if fin:
             end.move(Event.SEND_FIN)
@@ -170,7 +183,8 @@ def _worth_sending(end: "Endpoint", take: int, queued: int, room: int) -> bool:
     """
     if take >= room:
         return True
-    idle = end.snd.una == end.snd.nxt
+    # A SYN under way is no data (Fast Open): nothing waits for it.
+    idle = max(end.snd.una, 1) == end.snd.nxt
     if take == queued:
         return idle or not end.config.nagle or end.snd.fin is not None
     return idle and 2 * take >= end.snd.max_wnd > 0 and end.snd.edge - end.snd.nxt == take

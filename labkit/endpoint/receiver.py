@@ -45,6 +45,7 @@ class Receiver:
         "shift",
         "size",
         "unacked",
+        "up",
     )
 
     def __init__(self, config: Config) -> None:
@@ -73,6 +74,8 @@ class Receiver:
         self.ack_at: int | None = None
         """When the delayed acknowledgement is due."""
         self.mss = config.mss
+        self.up = 0
+        """RCV.UP, the position after the last octet that was announced as urgent."""
 
     def synchronise(self, irs: int) -> None:
         """The peer's SYN arrived: its ISS is `irs` (3.10.7.2: "RCV.NXT is set to SEG.SEQ+1")."""

@@ -30,6 +30,7 @@ class Sender:
         "shift",
         "timed",
         "una",
+        "up",
         "wl1",
         "wl2",
     )
@@ -60,6 +61,8 @@ class Sender:
         """
         self.timed: tuple[int, int] | None = None
         """The segment whose round trip is being measured: its end, and when it was sent."""
+        self.up = 0
+        """SND.UP, the position after the last urgent octet; nothing is urgent once it is acknowledged."""
 
     def seq(self, position: int) -> int:
         """The sequence number at a position."""
@@ -89,10 +92,12 @@ class Sender:
         """Whether the peer has acknowledged the FIN."""
         return self.fin is not None and self.una > self.fin
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, urgent: bool = False) -> None:
         """Queue what the application sends."""
         self.data += data
         self.pushes.append(self.end)
+        if urgent:
+            self.up = self.end
 
     def payload(self, low: int, high: int) -> bytes:
         """The octets at positions [low, high)."""
@@ -115,6 +120,12 @@ class Sender:
         self.high = max(self.high, high)
         if self.timed is None and low != high:
             self.timed = (high, now)
+
+    def take_back(self) -> None:
+        """Everything from SND.UNA on is to be sent as if for the first time: the peer has thrown it away."""
+        self.nxt = self.high = self.una
+        self.cuts.clear()
+        self.timed = None
 
     def acknowledge(self, position: int) -> None:
         """The peer has everything before `position` (una < position =< high)."""

@@ -11,6 +11,7 @@ class Notice(Enum):
 
     CONNECTED = "connected"
     DATA = "data arrived"
+    URGENT = "urgent data announced"
     PEER_CLOSED = "the peer closed"
     REFUSED = "connection refused"
     RESET = "connection reset"

@@ -11,8 +11,8 @@ import click
 from labkit.capture import Frame
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
-from labkit.observe import Row, observe
 from labkit.lines import segment_text
+from labkit.observe import Row, observe
 
 SUMMARY = N_("where the source document is wrong or loose, each point with the packet that proves it")
 
@@ -43,7 +43,9 @@ ERRATA = (
         "RFC 9293 3.4",
         "document",
         (5, 6),
-        N_("seq 1 + 119 octets = 120: that is what the client acknowledges. 'labkit build document-111' is the prose's."),
+        N_(
+            "seq 1 + 119 octets = 120: that is what the client acknowledges. 'labkit build document-111' is the prose's."
+        ),
     ),
     Erratum(
         "E2",
@@ -78,7 +80,7 @@ ERRATA = (
         ),
         "RFC 9293 3.4, 3.8",
         "mss-536",
-        (4, 5),
+        (5, 6),
         N_("The second segment's seq is beyond the peer's last ack, for nothing has been acknowledged in between."),
     ),
     Erratum(
@@ -147,8 +149,9 @@ def lines(arguments: Sequence[str]) -> Iterator[str]:
     known = {erratum.code: erratum for erratum in ERRATA}
     for word in wanted:
         if word not in known:
-            raise UsageError(_("{word} is no point of the errata; there are {known}").format(
-                word=word, known=", ".join(known)))
+            raise UsageError(
+                _("{word} is no point of the errata; there are {known}").format(word=word, known=", ".join(known))
+            )
     for number, erratum in enumerate(known[word] for word in wanted or known):
         if number:
             yield ""

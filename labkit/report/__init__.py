@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from labkit.rule import Severity
-    from labkit.verify import Verdict
+    from labkit.verifier import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from labkit.errors import CaptureError
 from labkit.observe import Row, observe
 from labkit.segment import FIN, SYN
 from labkit.seq import add
-from labkit.verify import Finding
+from labkit.verifier import Finding
 
 BEFORE, AFTER = 2, 1
 """Segments of the same conversation that are shown before and after the one in question."""

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from labkit import __version__
 from labkit.rule import Severity
-from labkit.verify import Finding, Verdict
+from labkit.verifier import Finding, Verdict
 
 
 def finding(found: Finding) -> dict[str, object]:

@@ -5,7 +5,7 @@ from json import dumps
 
 from labkit.report import Options
 from labkit.report._plain import head, verdict
-from labkit.verify import Verdict
+from labkit.verifier import Verdict
 
 
 def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
@@ -18,4 +18,4 @@ def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
             yield ","
         first = False
         yield dumps(verdict(judged, options.fail_on), indent=1)
-    yield ']}' if not first else dumps({**head(""), "captures": []})
+    yield "]}" if not first else dumps({**head(""), "captures": []})

@@ -5,7 +5,7 @@ from json import dumps
 
 from labkit.report import Options
 from labkit.report._plain import finding
-from labkit.verify import Verdict
+from labkit.verifier import Verdict
 
 
 def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:  # noqa: ARG001 - every format has them

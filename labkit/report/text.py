@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 import click
 
 from labkit.i18n import _, ngettext, printable
+from labkit.lines import segment_text
 from labkit.report import Options
 from labkit.report._context import Context, because, gather
-from labkit.lines import segment_text
 from labkit.rule import Severity
-from labkit.verify import Finding, Verdict
+from labkit.verifier import Finding, Verdict
 
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 

@@ -1,19 +1,32 @@
 """What the capture holds, before anything is judged: broken headers, cut frames, half conversations."""
 
 from labkit.rule import BOTH, RFC_ONLY, Scope, Severity, rule
-from labkit.segment import SOUND, SYN, Seen
+from labkit.segment import BAD_OFFSET, CUT, SHORT_IP, SHORT_TCP, SYN, Seen
 from labkit.track import Side
+
+
+def _wrong_length(seg: Seen, me: Side, peer: Side) -> str:
+    return "hdr_len" if seg.fault == BAD_OFFSET else "ip.len"
+
+
+def _room(seg: Seen, me: Side, peer: Side) -> int:
+    """The length that would fit: for a data offset, of the header; for the IP length, of what the frame holds."""
+    if seg.fault == SHORT_IP:
+        return seg.wirelen - seg.ip_at
+    if seg.fault == SHORT_TCP:
+        return seg.tcp_at + 20 - seg.ip_at
+    return 20 if seg.doff < 20 else seg.ip_at + seg.ip_len - seg.tcp_at
 
 
 @rule(
     "CAP01",
     Severity.ERROR,
     "RFC 9293 3.1",
-    "the header lengths do not fit the packet: the data offset says {seg.doff} octets of TCP header; it must be 20 to "
-    "60, and lie within the {seg.ip_len} octets of the IP datagram",
-    field="hdr_len",
-    expected=lambda seg, me, peer: 20,
-    actual="seg.doff",
+    "the lengths in the headers do not fit the packet: {seg.ip_len} octets by the IP header, a TCP header of {seg.doff} "
+    "octets by the data offset, in a frame of {seg.wirelen}",
+    field=_wrong_length,
+    expected=_room,
+    actual=lambda seg, me, peer: seg.doff if seg.fault == BAD_OFFSET else seg.ip_len,
     scope=Scope.FRAME,
     profiles=RFC_ONLY,
     receiver="It drops the packet: it cannot tell header from data.",
@@ -26,12 +39,12 @@ from labkit.track import Side
     """,
 )
 def headers_do_not_fit(seg: Seen, me: Side, peer: Side) -> int:
-    """The lengths in the headers fit the packet: at least 20 octets of TCP header, and no more than the IP length gives.
+    """The lengths in the headers fit the packet, and each other.
 
-    The data offset counts the TCP header in units of four octets. Less than five units cannot hold the fixed header,
-    and more than the datagram has would place the data outside of it.
+    The data offset counts the TCP header in units of four octets: less than five units cannot hold the fixed header, and
+    more than the datagram has would place the data outside of it. The IP header's length lies within the frame.
     """
-    return seg.fault != SOUND
+    return seg.fault in (SHORT_IP, SHORT_TCP, BAD_OFFSET)
 
 
 @rule(
@@ -56,7 +69,7 @@ def frame_cut_short(seg: Seen, me: Side, peer: Side) -> int:
     `tcpdump -s 96` does so, for example. The length of the payload is still known from the IP header, so that sequence
     numbers can be followed.
     """
-    return seg.data_len < seg.len
+    return seg.fault == CUT or (seg.data_len < seg.len and seg.caplen < seg.wirelen)
 
 
 @rule(

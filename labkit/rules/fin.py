@@ -191,10 +191,7 @@ def octets_after_fin(seg: Seen, me: Side, peer: Side) -> int:
     """
     if not me.has_fin or seg.ctl & (SYN | RST) or is_probe(seg, me, peer):
         return False
-    data_end = add(seg.seq, seg.len)
-    if seg.ctl & FIN:
-        return data_end != me.fin
-    return seg.len > 0 and after(data_end, me.fin)
+    return (seg.len > 0 or seg.ctl & FIN != 0) and after(add(seg.seq, seg.len), me.fin)
 
 
 @rule(

@@ -18,7 +18,7 @@ def _field(seg: Seen, me: Side, peer: Side) -> str:
     "SYN ends at {peer.syn_end}",
     field=_field,
     expected=lambda seg, me, peer: 0 if seg.seq else peer.syn_end,
-    actual=lambda seg, me, peer: seg.seq if seg.seq else seg.ack,
+    actual=lambda seg, me, peer: seg.seq or seg.ack,
     profiles=RFC_ONLY,
     receiver="In SYN-SENT a reset counts only if it acknowledges the SYN; this one is dropped, and the SYN sent again.",
     good="""

@@ -33,7 +33,7 @@ def retransmission(seg: Seen, me: Side, peer: Side) -> int:
         return me.syn != 0 and seg.seq == me.isn and (peer.has_ack == 0 or peer.ack == me.isn)
     if seg.ctl & RST or seg.span == 0 or seg.delta >= 0 or seg.novel == seg.span:
         return False
-    return not is_probe(seg, me, peer) and unacked(seg, me, peer)
+    return not is_probe(seg, me, peer) and unacked(seg, peer)
 
 
 @rule(
@@ -114,4 +114,4 @@ def spurious_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.span == 0 or seg.delta >= 0 or seg.novel or seg.ctl & (SYN | RST) or is_probe(seg, me, peer):
         return False
-    return not unacked(seg, me, peer)
+    return not unacked(seg, peer)

@@ -145,7 +145,7 @@ def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
     actual="me.odd_seq",
     profiles=RFC_ONLY,
     scope=Scope.DOUBT,
-    unless=("HS03",),
+    unless=("HS03", "FIN01"),
     receiver="It waits for the octet that is missing, which never comes: the connection hangs.",
     wireshark="tcp.analysis.lost_segment",
     good=GOOD,
@@ -182,7 +182,7 @@ def pure_ack_counted(seg: Seen, me: Side, peer: Side) -> int:
     expected=lambda seg, me, peer: add(seg.seq, 1),
     actual="seg.seq",
     profiles=RFC_ONLY,
-    unless=("HS03",),
+    unless=("HS03", "FIN01"),
     receiver="It takes the segment for an old one: it drops the octet it knows, and acknowledges.",
     good="""
         > S  0:0(0)

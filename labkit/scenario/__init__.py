@@ -75,7 +75,7 @@ class Scenario:
     @classmethod
     def parse(cls, text: str, source: str = "<text>") -> "Scenario":
         """A scenario from its YAML text; `source` is what errors call it."""
-        from labkit.scenario.model import validate
+        from labkit.scenario.check import validate
 
         found = parse(text, source)
         return cls(found, validate(found))

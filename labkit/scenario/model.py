@@ -6,29 +6,29 @@ are errors with the line, what was expected, and the nearest word.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from netaddr import EUI, AddrFormatError, IPAddress, mac_unix_expanded
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticUndefined
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from labkit.endpoint import Config
 from labkit.endpoint.congestion import names as congestion_names
-from labkit.scenario.source import Key, Source, nearest
+from labkit.scenario.source import nearest
 from labkit.scenario.units import (
     Chance,
     Duration,
     DurationOrOff,
     DurationRange,
     Number,
-    NumberOrOff,
     NumberRange,
     Range,
     Rate,
     Size,
     SizeRange,
+    or_off,
     ranged,
 )
+from labkit.scenario.units import duration as read_duration
 from labkit.scenario.units import number as read_number
 
 MOST_STEPS = 10_000
@@ -44,18 +44,14 @@ def _address(value: Any) -> str:
     try:
         return str(IPAddress(str(value), flags=1))
     except (AddrFormatError, ValueError) as error:
-        raise ValueError(
-            f"{str(value)[:50]!r} is not an address; expected IPv4 or IPv6, such as 192.0.2.10"
-        ) from error
+        raise ValueError(f"{str(value)[:50]!r} is not an address; expected IPv4 or IPv6, such as 192.0.2.10") from error
 
 
 def _mac(value: Any) -> str:
     try:
         return str(EUI(str(value), version=48, dialect=mac_unix_expanded))
     except (AddrFormatError, ValueError) as error:
-        raise ValueError(
-            f"{str(value)[:50]!r} is not a MAC; expected one such as 02:00:00:00:00:01"
-        ) from error
+        raise ValueError(f"{str(value)[:50]!r} is not a MAC; expected one such as 02:00:00:00:00:01") from error
 
 
 def _isn(value: Any) -> Any:
@@ -66,9 +62,7 @@ def _start(value: Any) -> int:
     try:
         found = datetime.fromisoformat(str(value))
     except ValueError as error:
-        raise ValueError(
-            f"{str(value)[:50]!r} is not a time; expected one such as 2026-01-01T00:00:00Z"
-        ) from error
+        raise ValueError(f"{str(value)[:50]!r} is not a time; expected one such as 2026-01-01T00:00:00Z") from error
     found = found if found.tzinfo else found.replace(tzinfo=UTC)
     nanoseconds = int(found.timestamp()) * 1_000_000_000 + found.microsecond * 1_000
     if nanoseconds < 0:
@@ -87,6 +81,18 @@ def _congestion(value: Any) -> Any:
     return value
 
 
+def _cookie(value: Any) -> Any:
+    if value in {"off", "request"}:
+        return None if value == "off" else b""
+    try:
+        cookie = bytes.fromhex(str(value))
+    except ValueError:
+        cookie = b""
+    if len(cookie) % 2 or not 4 <= len(cookie) <= 16:
+        raise ValueError(f"{str(value)[:50]!r} is no cookie; expected off, request, or 4 to 16 octets in hexadecimal")
+    return cookie
+
+
 def _lines(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
@@ -103,15 +109,19 @@ class Side(Model):
     isn: Annotated[Range | None, BeforeValidator(_isn)] = None
     mss: Annotated[Number, Field(ge=88, le=65495)] | None = None
     window: Annotated[Size, Field(ge=1)] = 65535
-    window_scale: Annotated[NumberOrOff, Field(le=14)] = None
+    window_scale: Annotated[Annotated[int, Field(le=14)] | None, BeforeValidator(or_off(read_number))] = None
     sack: bool = True
     timestamps: bool = False
-    delayed_ack: Annotated[DurationOrOff, Field(le=500_000_000)] = 40_000_000
+    delayed_ack: Annotated[Annotated[int, Field(le=500_000_000)] | None, BeforeValidator(or_off(read_duration))] = (
+        40_000_000
+    )
     nagle: bool = True
     congestion: Annotated[str | None, BeforeValidator(_congestion)] = "reno"
     initial_window: Annotated[Number, Field(ge=1, le=1000)] = 10
     rto_min: Duration = 1_000_000_000
     msl: Duration = 30_000_000_000
+    ecn: bool = False
+    fast_open: Annotated[bytes | None, BeforeValidator(_cookie)] = None
     keep_alive: DurationOrOff = None
     keep_alive_interval: Duration = 75_000_000_000
     keep_alive_probes: Annotated[Number, Field(ge=1, le=100)] = 9
@@ -135,6 +145,8 @@ class Side(Model):
             initial_window=self.initial_window,
             rto_min=self.rto_min,
             msl=self.msl,
+            ecn=self.ecn,
+            fast_open=self.fast_open,
             keep_alive=self.keep_alive,
             keep_alive_interval=self.keep_alive_interval,
             keep_alive_probes=self.keep_alive_probes,
@@ -151,6 +163,7 @@ class Way(Model):
     loss: Chance = 0.0
     lose: tuple[Number, ...] = ()
     duplicate: tuple[Number, ...] = ()
+    mark: tuple[Number, ...] = ()
     late: dict[Number, Duration] = {}
 
 
@@ -169,23 +182,41 @@ class Timing(Model):
     at_once: bool = False
 
 
-class Send(Timing):
-    """Octets to be sent: a number of them (a readable pattern), a text, or hexadecimal digits."""
+class Connect(Timing):
+    """A connection, and octets that are sent with it: a number of them (a readable pattern), text, or
+    hexadecimal.
+    """
 
     octets: SizeRange | None = None
     text: str | None = None
     hex: str | None = None
 
+    @property
+    def payloads(self) -> int:
+        """How many payloads there are."""
+        return sum(each is not None for each in (self.octets, self.text, self.hex))
+
     @model_validator(mode="after")
-    def _one_payload(self) -> "Send":
-        given = [name for name in ("octets", "text", "hex") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"has {len(given) or 'no'} payloads; expected one of octets, text, hex")
+    def _sound_payload(self) -> "Connect":
+        if self.payloads > 1:
+            raise ValueError(f"has {self.payloads} payloads; expected one of octets, text, hex")
         if self.hex is not None:
             try:
                 bytes.fromhex(self.hex)
             except ValueError as error:
                 raise ValueError(f"hex {self.hex[:40]!r} is not pairs of hexadecimal digits") from error
+        return self
+
+
+class Send(Connect):
+    """Octets to be sent, and whether as urgent data."""
+
+    urgent: bool = False
+
+    @model_validator(mode="after")
+    def _some_payload(self) -> "Send":
+        if not self.payloads:
+            raise ValueError("has no payload; expected one of octets, text, hex")
         return self
 
 
@@ -208,7 +239,7 @@ MAIN = {"send": "octets", "receive": "octets", "wait": "time"}
 class Action(Model):
     """One thing that an application does: exactly one verb."""
 
-    connect: Timing | None = None
+    connect: Connect | None = None
     send: Send | None = None
     receive: Receive | None = None
     close: Timing | None = None
@@ -293,99 +324,3 @@ class ScenarioModel(Model):
     server: Side = Side()
     path: PathModel = PathModel()
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS)]
-
-
-def validate(source: Source) -> ScenarioModel:
-    """The model of a scenario's values; ScenarioError for the first thing that is wrong, by line."""
-    try:
-        model = ScenarioModel.model_validate(source.data)
-    except ValidationError as error:
-        found = [(_key(each["loc"]), each) for each in error.errors(include_url=False)]
-        # What is wrong inside of something comes before what that does to the whole.
-        inner = [(key, each) for key, each in found if not any(_holds(key, other) for other, _ in found)]
-        key, first = min(inner, key=lambda item: source.line(item[0]))
-        raise source.error(key, _message(key, first)) from error
-    _check_hosts(model, source)
-    return model
-
-
-def _check_hosts(model: ScenarioModel, source: Source) -> None:
-    """What only both hosts together can get wrong."""
-    versions = {side: getattr(model, side).address for side in ("client", "server")}
-    given = {side: ":" in address for side, address in versions.items() if address is not None}
-    if len(given) == 2 and given["client"] != given["server"]:
-        raise source.error(("server", "address"), "is of another family than the client's; expected the same")
-    for side in ("client", "server"):
-        port, isn = getattr(model, side).port, getattr(model, side).isn
-        if port is not None and not 1 <= port.low <= port.high <= 65535:
-            raise source.error((side, "port"), f"{port.high} is not a port; expected 1 to 65535")
-        if isn is not None and isn.high > 0xFFFFFFFF:
-            raise source.error(
-                (side, "isn"), f"{isn.high} is not a sequence number; expected at most 4294967295"
-            )
-        try:
-            getattr(model, side).config(0, ipv6=any(given.values()), stamp=0)
-        except ValueError as error:
-            raise source.error((side,), f"{error}") from error
-
-
-def _key(location: tuple[int | str, ...]) -> Key:
-    """Where an error is, without the names that pydantic adds for its own types."""
-    return tuple(part for part in location if isinstance(part, int) or "[" not in part)
-
-
-def _holds(key: Key, other: Key) -> bool:
-    """Whether `other` lies inside of `key`."""
-    return len(other) > len(key) and other[: len(key)] == key
-
-
-def _message(key: Key, error: ErrorDetails) -> str:
-    """Pydantic's error as a sentence: what is wrong; expected; did you mean."""
-    kind, given, context = error["type"], error["input"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        words = sorted(_fields(key[:-1]))
-        return f"is not known here; expected one of {', '.join(words)}{nearest(key[-1], words)}"
-    if kind == "missing":
-        return "is missing"
-    if kind == "value_error":
-        return str(context.get("error", error["msg"]))
-    if kind == "literal_error":
-        words = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
-        return f"{_shown(given)} is not known; expected one of {', '.join(words)}{nearest(given, words)}"
-    if kind in {"model_type", "model_attributes_type", "dict_type"}:
-        return f"{_shown(given)} is no mapping; expected keys and values"
-    if kind in {"bool_type", "bool_parsing"}:
-        return f"{_shown(given)} is neither true nor false; expected one of them"
-    if kind == "string_type":
-        return f"{_shown(given)} is no text; expected text, in quotes where it looks like a number"
-    if kind in {"too_short", "too_long"}:
-        return (
-            "is empty; expected at least one"
-            if kind == "too_short"
-            else f"has more than {MOST_STEPS} entries"
-        )
-    if kind == "string_pattern_mismatch":
-        return f"{_shown(given)} has other characters than letters, digits, dot, dash and underscore"
-    message = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{_shown(given)} does not fit; expected {message}"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping | list | tuple):
-        return "a mapping" if isinstance(value, Mapping) else "a list"
-    return "nothing" if value is None or value is PydanticUndefined else repr(value)[:60]
-
-
-def _fields(key: Key) -> set[str]:
-    """The keys that a mapping at `key` may have."""
-    model: type[BaseModel] = ScenarioModel
-    for part in key:
-        if isinstance(part, int) or part not in model.model_fields:
-            continue
-        annotation = model.model_fields[part].annotation
-        for option in (annotation, *get_args(annotation)):
-            if isinstance(option, type) and issubclass(option, BaseModel):
-                model = option
-        if part == "steps":
-            model = Step
-    return set(model.model_fields)

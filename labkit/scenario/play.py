@@ -6,20 +6,18 @@ What a step means, and when it begins, is described in `labkit.scenario`.
 import heapq
 from bisect import bisect_left
 from dataclasses import dataclass
-from hashlib import blake2b
-from random import Random
 
 from labkit.endpoint import Endpoint, Outgoing
 from labkit.errors import ScenarioError, UsageError
 from labkit.linktype import ETHERNET, RAW
-from labkit.path import Direction, Path
-from labkit.scenario.model import Receive, ScenarioModel, Send, Side, Step, Wait, Way
+from labkit.scenario import cast
+from labkit.scenario.cast import Plan
+from labkit.scenario.model import ScenarioModel, Send
 from labkit.scenario.source import Source
 from labkit.scenario.units import LARGEST
-from labkit.segment import FIN, RST, SYN
+from labkit.segment import CE, ECT0, ECT1, FIN, RST, SYN, Segment
 from labkit.state import State
 from labkit.trace import Record, Trace
-from labkit.wire import Host
 
 SIDES = ("client", "server")
 MOST_EVENTS = 2_000_000
@@ -29,40 +27,6 @@ hour.
 """
 HEADERS = 40
 """Octets that the path counts beyond the payload and TCP's options."""
-
-LINE = b"abcdefghijklmnopqrstuvwxyz, ABCDEFGHIJKLMNOPQRSTUVWXYZ.\r\n"
-"""What follows the six digits and the blank in each line of a payload that is given by its length only."""
-
-
-def pattern(count: int) -> bytes:
-    """Octets to be sent where only their number is given: lines of 64, each beginning with the place of its
-    first.
-
-    So a reader sees in any segment which octets of a SEND it carries. The last line has an end, however short
-    it is.
-    """
-    lines = (b"%06d %s" % (place % 1_000_000, LINE) for place in range(0, count, 64))
-    octets = b"".join(lines)[:count]
-    return octets if count < 2 else octets[:-2] + b"\r\n"
-
-
-@dataclass(slots=True)
-class Plan:
-    """A step, what chance made of it, and how far it is."""
-
-    number: int
-    side: str
-    verb: str
-    step: Step
-    line: int
-    after: int
-    text: str = ""
-    payload: bytes = b""
-    octets: int = 0
-    due: int | None = None
-    """When it begins, once that is known."""
-    until: int = 0
-    """When a wait is over; for a send or receive: the octets of its side up to its end."""
 
 
 @dataclass(slots=True)
@@ -75,6 +39,14 @@ class Flight:
     sent: tuple[State, State]
     received: tuple[State, State] | None = None
     times: tuple[int, ...] = ()
+    marked: bool = False
+    """Whether the path has marked it as congested."""
+
+    @property
+    def arriving(self) -> Segment:
+        """The segment as it arrives."""
+        segment = self.out.segment
+        return segment.with_(ecn=CE) if self.marked and segment.ecn in {ECT0, ECT1} else segment
 
 
 class Player:
@@ -85,10 +57,10 @@ class Player:
         self.source = source
         self.seed = seed
         self.now = 0
-        self.hosts = {side: self._host(side) for side in SIDES}
-        self.ends = {side: self._endpoint(side) for side in SIDES}
-        self.path = self._path()
-        self.plans = [self._plan(number, step) for number, step in enumerate(model.steps)]
+        self.hosts = {side: cast.host(model, side, seed) for side in SIDES}
+        self.ends = {side: cast.endpoint(model, self.hosts, side, seed) for side in SIDES}
+        self.path = cast.path(model, seed)
+        self.plans = cast.plans(model, source, seed)
         self.cursor = 0
         self.reading = {"client": True, "server": True}
         self.sent = {"client": 0, "server": 0}
@@ -107,89 +79,6 @@ class Player:
         self.taken: list[tuple[int, Flight]] = []
         """What was captured: time and segment."""
 
-    # What chance and the model give.
-
-    def _host(self, side: str) -> Host:
-        given: Side = getattr(self.model, side)
-        other: Side = getattr(self.model, "server" if side == "client" else "client")
-        last = {"client": 10, "server": 20}[side]
-        ipv6 = ":" in (given.address or other.address or "")
-        address = given.address or (f"2001:db8::{last}" if ipv6 else f"192.0.2.{last}")
-        port = {"client": 40000, "server": 80}[side]
-        if given.port is not None:
-            port = given.port.draw(self.seed, f"{side}.port")
-        mac = given.mac or f"02:00:00:00:00:{SIDES.index(side) + 1:02x}"
-        return Host(address, port, given.name or side, mac, given.ttl, given.dscp)
-
-    def _endpoint(self, side: str) -> Endpoint:
-        given: Side = getattr(self.model, side)
-        isn = given.isn
-        iss = self._initial_number(side) if isn is None else isn.draw(self.seed, f"{side}.isn")
-        rng = Random(f"{self.seed}/{side}")
-        ipv6 = ":" in self.hosts[side].address
-        return Endpoint(given.config(iss, ipv6, rng.getrandbits(32)), rng)
-
-    def _initial_number(self, side: str) -> int:
-        """RFC 6528 section 3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey), the key from
-        the seed.
-        """
-        own, peer = self.hosts[side], self.hosts["server" if side == "client" else "client"]
-        tuple_ = f"{own.address} {own.port} {peer.address} {peer.port}".encode()
-        key = blake2b(str(self.seed).encode(), digest_size=32).digest()
-        clock = self.model.start // 4_000
-        return (clock + int.from_bytes(blake2b(tuple_, key=key, digest_size=4).digest())) & 0xFFFF_FFFF
-
-    def _path(self) -> Path:
-        model = self.model.path
-        rtt = model.rtt.draw(self.seed, "path.rtt")
-        return Path(
-            self._direction(model.to_server, rtt // 2, "path.to_server"),
-            self._direction(model.to_client, rtt - rtt // 2, "path.to_client"),
-            f"{self.seed}/path",
-        )
-
-    def _direction(self, way: Way, delay: int, key: str) -> Direction:
-        return Direction(
-            delay=delay if way.delay is None else way.delay.draw(self.seed, f"{key}.delay"),
-            jitter=way.jitter,
-            bandwidth=way.bandwidth,
-            queue=way.queue,
-            loss=way.loss,
-            lose=frozenset(way.lose),
-            duplicate=frozenset(way.duplicate),
-            late=dict(way.late),
-        )
-
-    def _plan(self, number: int, step: Step) -> Plan:
-        details = step.action.details
-        key = f"steps[{number + 1}]"
-        plan = Plan(
-            number,
-            step.side,
-            step.action.verb,
-            step,
-            self.source.line(("steps", number)),
-            details.after.draw(self.seed, f"{key}.after"),
-        )
-        words = plan.verb
-        if isinstance(details, Send):
-            plan.payload = self._payload(details, f"{key}.octets")
-            plan.octets = len(plan.payload)
-            words = f"send {plan.octets} octets"
-        elif isinstance(details, Receive):
-            plan.octets = details.octets.draw(self.seed, f"{key}.octets")
-            words = f"receive {plan.octets} octets"
-        plan.text = f"step {number + 1}: {plan.side} {words}"
-        return plan
-
-    def _payload(self, send: Send, key: str) -> bytes:
-        if send.text is not None:
-            return send.text.encode()
-        if send.hex is not None:
-            return bytes.fromhex(send.hex)
-        count = send.octets.draw(self.seed, key) if send.octets is not None else 0
-        return pattern(count)
-
     # The run.
 
     def play(self) -> Trace:
@@ -204,9 +93,7 @@ class Player:
             if not self._next_event():
                 break
         else:
-            raise ScenarioError(
-                f"{self.source.name}: the conversation does not end after {MOST_EVENTS} events"
-            )
+            raise ScenarioError(f"{self.source.name}: the conversation does not end after {MOST_EVENTS} events")
         self._check_finished()
         return self._trace()
 
@@ -243,7 +130,7 @@ class Player:
             self.taken.append((self.now, flight))
         end = self.ends[side]
         before, delivered = self.settled[side], end.delivered
-        end.receive(flight.out.segment, self.now)
+        end.receive(flight.arriving, self.now)
         if end.delivered > delivered:
             self.progress = self.now
         self.settled[side] = end.state
@@ -253,10 +140,9 @@ class Player:
         return side
 
     def _go_on(self, side: str) -> None:
-        """After anything that happened at `side`: the applications act, then the endpoints send."""
+        """After anything that happened at `side`: the applications act, then its endpoint sends."""
         self._steps()
         self._emit(side)
-        self._emit("server" if side == "client" else "client")
 
     def _emit(self, side: str) -> None:
         """The application at `side` reads what there is, and the endpoint sends what it has to."""
@@ -276,9 +162,8 @@ class Player:
         flight = Flight(side, out, self._cause(side, out), (before, self.settled[side]))
         if side == self.model.capture:
             self.taken.append((self.now, flight))
-        flight.times = tuple(
-            self.path.carry(side, HEADERS + len(segment.header) + len(segment.payload), self.now)
-        )
+        flight.times = tuple(self.path.carry(side, HEADERS + len(segment.header) + len(segment.payload), self.now))
+        flight.marked = self.path.marked(side)
         for at in flight.times:
             self._at(at, flight)
 
@@ -289,8 +174,8 @@ class Player:
     def _cause(self, side: str, out: Outgoing) -> str:
         """The step that a segment comes from: its own side's, or for an answer the one that it answers."""
         segment = out.segment
-        if segment.payload:
-            sends = self.sends[side]
+        sends = self.sends[side]
+        if segment.payload and sends:
             last = self.ends[side].snd.position(segment.seq) - 1 + len(segment.payload)
             at = bisect_left(sends, last, key=lambda item: item[0])
             return sends[min(at, len(sends) - 1)][1]
@@ -326,9 +211,9 @@ class Player:
         if previous.side == plan.side or previous.verb in {"receive", "wait", "pause", "resume"}:
             return self._complete(previous)
         own, peer = self.ends[plan.side], self.ends[previous.side]
-        if previous.verb == "connect":
+        if previous.verb == "connect" and not previous.octets:
             return self._connected(own)
-        if previous.verb == "send":
+        if previous.verb in {"connect", "send"}:
             if own.delivered < previous.until:
                 return False
             # An application that closes now has nothing more to say: it is done when its peer knows that it
@@ -361,11 +246,9 @@ class Player:
                     if side == "server" and end.state is State.LISTEN:
                         end.close(self.now)
                     end.open(self.now)
+                    self._send_payload(plan, end)
                 case "send":
-                    end.send(plan.payload, self.now)
-                    self.sent[side] += plan.octets
-                    plan.until = self.sent[side]
-                    self.sends[side].append((plan.until, plan.text))
+                    self._send_payload(plan, end)
                 case "receive":
                     self.wanted[side] += plan.octets
                     plan.until = self.wanted[side]
@@ -376,20 +259,19 @@ class Player:
                 case "pause" | "resume":
                     self.reading[side] = plan.verb == "resume"
                 case _:
-                    self._wait(plan)
+                    plan.until = self.now + plan.time
+                    self._at(plan.until, None)
         except UsageError as error:
             key = ("steps", plan.number, side)
-            raise self.source.error(
-                key, f"cannot {plan.verb}: {error} (the {side} is in {end.state})"
-            ) from error
+            raise self.source.error(key, f"cannot {plan.verb}: {error} (the {side} is in {end.state})") from error
 
-    def _wait(self, plan: Plan) -> None:
+    def _send_payload(self, plan: Plan, end: Endpoint) -> None:
         details = plan.step.action.details
-        time = (
-            details.time.draw(self.seed, f"steps[{plan.number + 1}].time") if isinstance(details, Wait) else 0
-        )
-        plan.until = self.now + time
-        self._at(plan.until, None)
+        end.send(plan.payload, self.now, urgent=isinstance(details, Send) and details.urgent)
+        self.sent[plan.side] += plan.octets
+        plan.until = self.sent[plan.side]
+        if plan.octets:
+            self.sends[plan.side].append((plan.until, plan.text))
 
     def _check_finished(self) -> None:
         """Every step has begun, and the last is complete."""
@@ -421,7 +303,7 @@ class Player:
                     number,
                     time,
                     flight.sender,
-                    flight.out.segment,
+                    flight.out.segment if flight.sender == self.model.capture else flight.arriving,
                     flight.out.why,
                     flight.step,
                     states["client"],

@@ -86,17 +86,13 @@ def parse(text: str, name: str) -> Source:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
-        raise ScenarioError(
-            f"{name}{line}: is not YAML: {_one_line(error.problem or error.context)}"
-        ) from error
+        raise ScenarioError(f"{name}{line}: is not YAML: {_one_line(error.problem or error.context)}") from error
     except (YAMLError, ValueError, RecursionError) as error:
         raise ScenarioError(f"{name}: is not YAML: {_one_line(str(error))}") from error
     if root is None:
         raise ScenarioError(f"{name}: is empty; expected a scenario")
     if root.id != "mapping":
-        raise ScenarioError(
-            f"{name}:{root.start_mark.line + 1}: is no mapping; expected keys such as 'steps:'"
-        )
+        raise ScenarioError(f"{name}:{root.start_mark.line + 1}: is no mapping; expected keys such as 'steps:'")
     source.data = _value(root, (), source)
     return source
 

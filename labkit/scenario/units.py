@@ -101,7 +101,9 @@ def ranged(one: Callable[[Any], int]) -> Callable[[Any], Any]:
     return read
 
 
-def _or_off(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def or_off(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A reader for `off`, which is None, or for what `read` takes."""
+
     def either(value: Any) -> Any:
         return None if value == "off" else read(value)
 
@@ -110,11 +112,10 @@ def _or_off(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 Duration = Annotated[int, BeforeValidator(duration)]
 DurationRange = Annotated[Range, BeforeValidator(ranged(duration))]
-DurationOrOff = Annotated[int | None, BeforeValidator(_or_off(duration))]
+DurationOrOff = Annotated[int | None, BeforeValidator(or_off(duration))]
 Size = Annotated[int, BeforeValidator(size)]
 SizeRange = Annotated[Range, BeforeValidator(ranged(size))]
 Number = Annotated[int, BeforeValidator(number)]
-NumberOrOff = Annotated[int | None, BeforeValidator(_or_off(number))]
 NumberRange = Annotated[Range, BeforeValidator(ranged(number))]
 Chance = Annotated[float, BeforeValidator(chance)]
 Rate = Annotated[int, BeforeValidator(rate)]

@@ -7,8 +7,8 @@ from labkit.cli import run
 
 TOP = Path(__file__).resolve().parents[2]
 CAPTURE = "demo/document.pcapng"
-CORRECT = "pcaps/real/correct.pcap"
-FAULTY = "pcaps/real/faulty.pcap"
+CORRECT = "pcaps/real/get.pcap"
+FAULTY = "pcaps/real/qi_internet_SYNACK_curl_jsonip.pcap"
 
 STEPS = (
     ("A scenario becomes a capture, with a comment on each packet", f"build document -o {CAPTURE}", 0),

@@ -16,9 +16,7 @@ LATEST = (2**32 - 1) * 10**9
 """The last second that a pcap holds, in nanoseconds."""
 
 packets = st.lists(
-    st.tuples(
-        st.integers(0, LATEST), st.binary(max_size=80), st.integers(0, 2000), st.lists(st.text(), max_size=2)
-    ),
+    st.tuples(st.integers(0, LATEST), st.binary(max_size=80), st.integers(0, 2000), st.lists(st.text(), max_size=2)),
     max_size=6,
 )
 
@@ -26,9 +24,7 @@ packets = st.lists(
 def written(format_, sent, nanoseconds=True):
     target = io.BytesIO()
     names = {"192.0.2.1": "client", "2001:db8::1": "server"}
-    with create(
-        target, link=113, format=format_, comment="all", names=names, nanoseconds=nanoseconds
-    ) as capture:
+    with create(target, link=113, format=format_, comment="all", names=names, nanoseconds=nanoseconds) as capture:
         for time, data, more, comments in sent:
             capture.write(time, data, wirelen=len(data) + more, comments=comments, outbound=bool(more & 1))
     return target.getvalue()

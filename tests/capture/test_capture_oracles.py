@@ -15,8 +15,7 @@ NOW = 1_700_000_000_123_456_789
 LAST = 2**31 * 10**9 - 1
 """The last nanosecond that tcpdump's time has."""
 FRAME = bytes.fromhex(
-    "020000000002020000000001080045000028000040004006b6b1c000020ac0000214"
-    "9c4000500000000000000000500200ffb1340000"
+    "020000000002020000000001080045000028000040004006b6b1c000020ac00002149c4000500000000000000000500200ffb1340000"
 )
 """A SYN from 192.0.2.10 to 192.0.2.20 on Ethernet."""
 
@@ -74,9 +73,7 @@ def seconds(text):
 def test_tshark_reads_what_is_written(capture):
     path, times = capture
     fields = ("frame.time_epoch", "frame.cap_len", "frame.len", "tcp.flags.syn", "ip.src")
-    output = run(
-        "tshark", "-n", "-r", str(path), "-T", "fields", *(word for field in fields for word in ("-e", field))
-    )
+    output = run("tshark", "-n", "-r", str(path), "-T", "fields", *(word for field in fields for word in ("-e", field)))
     rows = [line.split("\t") for line in output.splitlines()]
     assert [seconds(row[0]) for row in rows] == times
     last = 40 if path.suffix == ".pcapng" else 54

@@ -103,9 +103,7 @@ def test_what_a_record_may_claim(snaplen, caplen, sane):
         assert capture.damage is None
     else:
         assert len(frames) == 1
-        assert (
-            f"packet 2 at byte 41 cannot be read: its record claims {caplen} octets" in capture.damage.message
-        )
+        assert f"packet 2 at byte 41 cannot be read: its record claims {caplen} octets" in capture.damage.message
         assert not capture.damage.cut
 
 

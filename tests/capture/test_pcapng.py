@@ -26,9 +26,7 @@ class Blocks:
         return self.pack("II", kind, length) + body + self.pack("I", length if trailer is None else trailer)
 
     def options(self, *options):
-        parts = [
-            self.pack("HH", code, len(value)) + value + bytes(-len(value) & 3) for code, value in options
-        ]
+        parts = [self.pack("HH", code, len(value)) + value + bytes(-len(value) & 3) for code, value in options]
         return b"".join(parts) + bytes(4) if parts else b""
 
     def section(self, *options, major=1):
@@ -113,18 +111,14 @@ def test_all_kinds_of_packets(order):
     ],
 )
 def test_clocks(options, stamp, time):
-    frames, _capture = read(
-        LITTLE.section() + LITTLE.interface(1, 0, *options) + LITTLE.enhanced(stamp=stamp)
-    )
+    frames, _capture = read(LITTLE.section() + LITTLE.interface(1, 0, *options) + LITTLE.enhanced(stamp=stamp))
     assert [frame.time for frame in frames] == [time]
 
 
 def test_sections_have_their_own_order_and_interfaces():
     octets = b""
     for blocks, link in ((LITTLE, 1), (Blocks(">"), 101)):
-        octets += (
-            blocks.section((1, blocks.order.encode())) + blocks.interface(link) + blocks.enhanced(stamp=1)
-        )
+        octets += blocks.section((1, blocks.order.encode())) + blocks.interface(link) + blocks.enhanced(stamp=1)
     frames, capture = read(octets)
     assert [(frame.number, frame.link, frame.time, frame.interface) for frame in frames] == [
         (1, 1, 1000, 0),
@@ -296,9 +290,7 @@ def test_texts_are_cut_between_characters(text, kept):
     assert frames[0].comments == (kept,)
     assert read_back.comments == [kept]
     # The address and the null character at the end take their part.
-    assert read_back.names == {
-        "192.0.2.1": kept[: len(kept) - 5] if "x" in kept else kept[: (65_535 - 5) // 2]
-    }
+    assert read_back.names == {"192.0.2.1": kept[: len(kept) - 5] if "x" in kept else kept[: (65_535 - 5) // 2]}
 
 
 @pytest.mark.parametrize(

@@ -132,10 +132,7 @@ def test_gzip_of_several_members_with_padding(octets):
 def test_all_packets_of_a_gzip_with_a_bad_end(octets, harm, message):
     frames, capture = read(io.BytesIO(harm(squeezed(octets))))
     assert frames == read(io.BytesIO(octets))[0]
-    assert (
-        capture.damage.message
-        == f"{message}; the capture ends at byte {len(octets)} of the uncompressed data"
-    )
+    assert capture.damage.message == f"{message}; the capture ends at byte {len(octets)} of the uncompressed data"
     assert capture.damage.cut
 
 
@@ -158,9 +155,7 @@ def test_a_cut_gzip_gives_what_is_before():
     frames, capture = read(io.BytesIO(packed[: len(packed) // 2]))
     assert len(frames) > 900
     assert frames == read(io.BytesIO(octets))[0][: len(frames)]
-    assert capture.damage.message.startswith(
-        "the gzip data is cut short; the capture ends in the middle of packet"
-    )
+    assert capture.damage.message.startswith("the gzip data is cut short; the capture ends in the middle of packet")
     assert capture.damage.message.count("of the uncompressed data") == 1
 
 

@@ -19,9 +19,7 @@ def test_prints_a_script_that_the_shell_understands(shell: str, capsys: pytest.C
     text = capsys.readouterr().out
     assert f"_LABKIT_COMPLETE={shell}_complete" in text
     if program := shutil.which(shell):
-        subprocess.run(
-            [program, "-n", "-c", text] if shell == "bash" else [program, "-n"], check=True, input=b""
-        )
+        subprocess.run([program, "-n", "-c", text] if shell == "bash" else [program, "-n"], check=True, input=b"")
 
 
 def words(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -52,9 +50,7 @@ def test_completes(
     assert words(line, monkeypatch, capsys) == offered
 
 
-def test_completes_every_shipped_scenario(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_completes_every_shipped_scenario(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert words("labkit build ", monkeypatch, capsys) == shipped()
 
 

@@ -74,9 +74,7 @@ def test_each_error_is_one_line_and_a_code(
     assert lines(capsys) == [line]
 
 
-def test_a_closed_pipe_is_silent(
-    failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_closed_pipe_is_silent(failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]) -> None:
     failing(BrokenPipeError(32, "Broken pipe"))
     assert cli.run(["command"]) == 141
     assert lines(capsys) == []
@@ -228,9 +226,7 @@ class TestProcess:
             "cli.Commands.get_command = lambda *_: click.Command('x', callback=wait); "
             "import sys; sys.argv = ['labkit', 'x']; cli.main()"
         )
-        process = subprocess.Popen(
-            [sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        process = subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGINT)

@@ -58,9 +58,7 @@ def test_what_is_not_shipped_is_not_printed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.yaml").write_text(
-        files("labkit").joinpath("scenarios", "document.yaml").read_text("utf-8")
-    )
+    (tmp_path / "mine.yaml").write_text(files("labkit").joinpath("scenarios", "document.yaml").read_text("utf-8"))
     assert run(["scenarios", name]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -77,9 +77,7 @@ def test_options_are_used_where_both_offer_them(client, server, syn, answer):
     pair = ConnectionPair(Config(**client), Config(**server)).connect()
     pair.client.send(bytes(10), pair.now)
     pair.flush()
-    kinds = [
-        [type(option) for option in segment.options if option.kind != 1] for _, _, segment, _ in pair.log
-    ]
+    kinds = [[type(option) for option in segment.options if option.kind != 1] for _, _, segment, _ in pair.log]
     assert kinds[:2] == [syn, answer]
     stamped = Timestamps in syn and Timestamps in answer
     assert kinds[2:] == [[Timestamps] if stamped else []] * 2
@@ -93,9 +91,7 @@ def test_options_are_used_where_both_offer_them(client, server, syn, answer):
     [(1460, 1460, False, 1460), (536, 1460, False, 536), (1460, 536, False, 536), (1460, 1460, True, 1448)],
 )
 def test_segments_are_cut_by_the_smaller_mss(client, server, stamps, largest):
-    pair = ConnectionPair(
-        Config(mss=client, timestamps=stamps), Config(mss=server, timestamps=stamps)
-    ).connect()
+    pair = ConnectionPair(Config(mss=client, timestamps=stamps), Config(mss=server, timestamps=stamps)).connect()
     pair.client.send(bytes(5000), pair.now)
     pair.flush()
     pair.run(pair.now + 1000 * MS)
@@ -364,9 +360,7 @@ def test_every_change_of_state_is_in_the_table():
     assert all(TRANSITIONS[before][event] is after for before, event, after in seen)
 
 
-@pytest.mark.parametrize(
-    "choice", [{"mss": 10}, {"window": 0}, {"window": 65536}, {"window_scale": 15}, {"iss": -1}]
-)
+@pytest.mark.parametrize("choice", [{"mss": 10}, {"window": 0}, {"window": 65536}, {"window_scale": 15}, {"iss": -1}])
 def test_a_config_that_tcp_cannot_have(choice):
     with pytest.raises(ValueError, match="outside"):
         Config(**choice)

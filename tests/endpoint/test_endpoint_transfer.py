@@ -130,9 +130,7 @@ def test_fast_retransmit(sack, lost):
 
 def test_sack_blocks_as_in_rfc_2018():
     """Section 4's example 2: the first of eight segments of 500 octets is lost, the rest arrive."""
-    pair = ConnectionPair(
-        Config(iss=4999, mss=500, initial_window=20), Config(iss=0), carry=lose(3)
-    ).connect()
+    pair = ConnectionPair(Config(iss=4999, mss=500, initial_window=20), Config(iss=0), carry=lose(3)).connect()
     begin = len(pair.log)
     pair.client.send(bytes(4000), pair.now)
     pair.flush()
@@ -169,9 +167,7 @@ def test_a_duplicate_segment_is_reported_as_in_rfc_2883():
 
 
 def test_two_duplicate_acks_are_not_a_loss():
-    late = ConnectionPair(
-        carry=lambda name, number, _: [MS if (name, number) == ("client", 5) else 0]
-    ).connect()
+    late = ConnectionPair(carry=lambda name, number, _: [MS if (name, number) == ("client", 5) else 0]).connect()
     whys = transfer(late, bytes(1460 * 4))
     assert not [why for why in whys if why.startswith("retransmission")]
 
@@ -209,9 +205,7 @@ def test_a_peer_that_never_answers_is_given_up():
 
 
 def test_a_fin_that_overtakes_data_waits_for_it():
-    pair = ConnectionPair(
-        carry=lambda name, number, _: [5 * MS if (name, number) == ("client", 3) else 0]
-    ).connect()
+    pair = ConnectionPair(carry=lambda name, number, _: [5 * MS if (name, number) == ("client", 3) else 0]).connect()
     pair.client.send(b"last words", pair.now)
     pair.flush()
     pair.client.close(pair.now)
@@ -259,6 +253,8 @@ def conversations(draw):
         delayed_ack=st.sampled_from([None, 40 * MS]),
         nagle=st.booleans(),
         congestion=st.sampled_from([None, "reno"]),
+        ecn=st.booleans(),
+        fast_open=st.sampled_from([None, None, b"", b"cookie", b"other!"]),
     )
     sizes = st.lists(st.integers(1, 6000), max_size=4)
     fates = st.dictionaries(
@@ -279,9 +275,10 @@ def test_whatever_the_path_does_the_octets_arrive(given_):
         pair = ConnectionPair(client, server, delay * MS, lambda name, n, _: fates.get((name, n), [0]))
         pair.server.listen()
         pair.client.open(0)
+        sent = {"client": b"with the SYN, if there is a cookie", "server": b""}
+        pair.client.send(sent["client"], 0)
         pair.flush()
         pair.run(20 * SECOND)
-        sent = {"client": b"", "server": b""}
         for name, sizes in (("client", from_client), ("server", from_server)):
             for size in sizes:
                 data = rng.randbytes(size)

@@ -131,7 +131,7 @@ ERRORS = [
     ),
     (HEAD + STEPS + "  - client: {send: {text: a, hex: 00ff}}\n", "steps[2].client.send: has 2 payloads"),
     (HEAD + STEPS + "  - client: {send: {hex: 0g}}\n", "hex '0g' is not pairs of hexadecimal digits"),
-    (HEAD + STEPS + "  - client: {send: }\n", "steps[2].client.send: has no payloads"),
+    (HEAD + STEPS + "  - client: {send: }\n", "steps[2].client.send: has no payload;"),
     (
         HEAD + STEPS + "  - client: {send: {octets: 5, aftr: 1s}}\n",
         "steps[2].client.send.aftr: is not known here",
@@ -180,9 +180,7 @@ def test_steps_that_cannot_be_done(steps, message):
 
 
 def test_a_refused_connection_stops_the_steps():
-    with pytest.raises(
-        ScenarioError, match=r"client send never begins: it waits for the client's connect \(line 4\)"
-    ):
+    with pytest.raises(ScenarioError, match=r"client send never begins: it waits for the client's connect \(line 4\)"):
         Scenario.parse(f"{HEAD}server: {{listen: false}}\n{STEPS}  - client: {{send: 5}}\n").play()
 
 
@@ -280,6 +278,21 @@ def test_no_text_is_too_odd_for_a_message(text):
         Scenario.parse(text).play()
     except LabkitError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("key", ["window_scale", "delayed_ack", "congestion", "fast_open", "keep_alive"])
+def test_what_can_be_off(key):
+    scenario = Scenario.parse(f"{HEAD}client: {{{key}: off}}\n{STEPS}")
+    assert getattr(scenario.model.client, key) is None
+    assert scenario.play().records
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"), [("window_scale: 15", "window_scale"), ("delayed_ack: 1s", "delayed_ack")]
+)
+def test_what_is_too_much(setting, message):
+    with pytest.raises(ScenarioError, match=rf"f:2: client.{message}: .* does not fit; expected less than or equal"):
+        Scenario.parse(f"{HEAD}client: {{{setting}}}\n{STEPS}", "f")
 
 
 def test_every_shipped_scenario_has_a_summary_and_something_to_look_at():

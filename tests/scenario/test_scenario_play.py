@@ -17,11 +17,7 @@ MS = 1_000_000
 
 
 def play(steps: str, rest: str = "", seed: int = 0) -> Trace:
-    head = (
-        "name: test\nclient: {isn: 0}\nserver: {isn: 0}\npath: {rtt: 20ms}\n"
-        if not rest
-        else f"name: test\n{rest}"
-    )
+    head = "name: test\nclient: {isn: 0}\nserver: {isn: 0}\npath: {rtt: 20ms}\n" if not rest else f"name: test\n{rest}"
     lines = "".join(f"  - {line}\n" for line in steps.split("; "))
     return Scenario.parse(f"{head}steps:\n{lines}").play(seed)
 
@@ -36,9 +32,7 @@ def lines(trace: Trace) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "reply"), [("document", 119), ("document-111", 111), ("document-ipv6", 119)]
-)
+@pytest.mark.parametrize(("name", "reply"), [("document", 119), ("document-111", 111), ("document-ipv6", 119)])
 def test_the_documents_segments_emerge(name, reply):
     trace = Scenario.load(name).play()
     assert lines(trace) == [

@@ -20,8 +20,8 @@ from labkit.flows import Flow, FlowTable, segments
 from labkit.i18n import _
 from labkit.payload import Octets
 from labkit.rule import DOCUMENT, LITERAL, RFC9293, SPACES, Rule, Scope, Severity, collect
-from labkit.segment import ABSENT, SOUND, Seen
-from labkit.seq import diff
+from labkit.segment import SYN, Seen
+from labkit.seq import add, diff
 from labkit.track import Side, advance, close, look, relate, settle, spoiled
 
 PROFILES = (RFC9293, DOCUMENT)
@@ -131,8 +131,8 @@ class Verifier:
     def run(self, frames: Iterable[Frame], watch: Callable[[int], None] | None = None) -> Verdict:
         """Judge all frames, once."""
         seg = Seen()
-        for frame, data in segments(self._counted(frames, watch), seg):
-            self._judge(frame, data, seg)
+        for _frame, data in segments(self._counted(frames, watch), seg):
+            self._judge(data, seg)
             if self._table.over:
                 for flow in self._table.over:
                     self._finish(flow)
@@ -154,7 +154,7 @@ class Verifier:
                 watch(verdict.packets)
             yield frame
 
-    def _judge(self, frame: Frame, data: bytes, seg: Seen) -> None:
+    def _judge(self, data: bytes, seg: Seen) -> None:
         self._verdict.segments += 1
         flow, sender = self._table.find(data, seg)
         judged = self._open.get(flow.index)
@@ -165,17 +165,13 @@ class Verifier:
             found = rule.predicate(seg, me, peer)
             if found:
                 self._add(judged, rule, found, seg, me, peer, sender)
-        if seg.fault != SOUND:
+        if not seg.readable:
             return
         look(seg, me, peer)
         if (me.doubt_n or peer.doubt_n) and self._settle(judged, seg, sender):
             relate(seg, me)
         if seg.data_len and not spoiled(seg):
-            octets = data[seg.data_at : seg.data_at + seg.data_len]
-            if seg.delta < 0:
-                seg.conflict = judged.octets[sender].conflict(seg.seq, octets)
-            if seg.novel:
-                judged.octets[sender].add(seg.seq, octets)
+            _remember(judged.octets[sender], data[seg.data_at : seg.data_at + seg.data_len], seg, me)
         for rule in self._segment:
             found = rule.predicate(seg, me, peer)
             if found:
@@ -215,9 +211,7 @@ class Verifier:
                 self._add(judged, rule, found, seg, first, other, 0)
         self._verdict.findings += judged.kept()
 
-    def _add(
-        self, judged: "_Judged", rule: Rule, found: int, seg: Seen, me: Side, peer: Side, sender: int
-    ) -> None:
+    def _add(self, judged: "_Judged", rule: Rule, found: int, seg: Seen, me: Side, peer: Side, sender: int) -> None:
         severity = rule.severity_in(self.profile, found)
         packet, time = _place(rule, seg, me, peer)
         if rule.at.startswith("peer"):
@@ -240,8 +234,11 @@ class Verifier:
             flow=judged.flow.index,
             source=judged.flow.name(sender),
             destination=judged.flow.name(1 - sender),
-            message=_(template).format(seg=_Shown("seg", seg, me, peer), me=_Shown("me", me, me, peer),
-                                       peer=_Shown("peer", peer, me, peer)),
+            message=_(template).format(
+                seg=_Shown("seg", seg, me, peer),
+                me=_Shown("me", me, me, peer),
+                peer=_Shown("peer", peer, me, peer),
+            ),
             field=rule.field(seg, me, peer) if callable(rule.field) else rule.field,
             expected=expected,
             actual=actual,
@@ -252,6 +249,15 @@ class Verifier:
             wireshark=rule.wireshark,
         )
         judged.add(rule, finding)
+
+
+def _remember(sent: Octets, octets: bytes, seg: Seen, me: Side) -> None:
+    """Compare a segment's octets with those that were sent under the same numbers, and keep what is new."""
+    first = add(seg.seq, 1) if seg.ctl & SYN else seg.seq
+    if seg.delta < 0 or (seg.ctl & SYN and me.syn):
+        seg.conflict = sent.conflict(first, octets)
+    if seg.novel:
+        sent.add(first, octets)
 
 
 class _Judged:
