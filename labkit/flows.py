@@ -15,7 +15,7 @@ from labkit.capture import Frame
 from labkit.decode import FRAGMENT, TCP, decode
 from labkit.segment import ACK, RST, SYN, Seen
 from labkit.seq import add
-from labkit.track import Side
+from labkit.side import Side
 
 MOST = 200_000
 """Conversations that are held at a time; the oldest is finished for good when another one comes."""

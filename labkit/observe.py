@@ -14,16 +14,26 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from labkit.capture import Frame
+from labkit.doubt import settle
 from labkit.flows import Flow, FlowTable, segments
 from labkit.options import Option, unpack
 from labkit.segment import ACK, FIN, RST, SYN, Seen
 from labkit.seq import add, after, diff
+from labkit.side import Side
 from labkit.state import Event, State
 from labkit.state import after as next_state
-from labkit.track import Side, advance, look, relate, settle
+from labkit.track import advance, look, relate
 
 WAITING = 10_000
 """Rows that may wait for the answer to a SYN; with more of them the oldest are given without it."""
+
+
+UNACKNOWLEDGED = {
+    State.FIN_WAIT_2: State.FIN_WAIT_1,
+    State.TIME_WAIT: State.CLOSING,
+    State.CLOSED: State.LAST_ACK,
+}
+"""The state of a side whose FIN seemed to be acknowledged, and was not."""
 
 
 @dataclass(slots=True)
@@ -127,7 +137,7 @@ def _move(ends: _Ends, row: Row, seg: Seen, side: int, me: Side, peer: Side) -> 
     before = list(ends.state)
     if ends.unanswered and not (seg.ctl & SYN and not seg.ctl & ACK):
         _answered(ends, side, seg)
-    ends.state[side] = _sent(ends.state[side], seg, peer)
+    ends.state[side] = _sent(ends.state[side], seg, me, peer)
     ends.state[other], answers = _received(ends.state[other], seg, me, peer)
     if seg.ctl & (SYN | ACK | RST) == SYN and peer.seen == 0:
         # Whether somebody listens there shows in the answer.
@@ -176,13 +186,16 @@ def _give_up(ends: _Ends | None) -> None:
         row.waits = False
 
 
-def _sent(state: State, seg: Seen, peer: Side) -> State:
+def _sent(state: State, seg: Seen, me: Side, peer: Side) -> State:
     """The sender's state after sending."""
     if seg.ctl & RST:
         return next_state(state, Event.SEND_RST)
     if seg.ctl & (SYN | ACK) == SYN:
         return next_state(state, Event.ACTIVE_OPEN)
     if seg.ctl & FIN:
+        if me.has_fin:
+            # It sends its FIN again, so the ACK that this capture shows has not arrived.
+            return UNACKNOWLEDGED.get(state, state)
         if state == State.CLOSE_WAIT and peer.has_fin and not after(seg.ack, peer.fin):
             # The two FINs have crossed (RFC 9293 figure 13): this one was sent before the other had arrived.
             return next_state(next_state(State.ESTABLISHED, Event.SEND_FIN), Event.RCV_FIN)

@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from labkit.i18n import N_
 from labkit.segment import Seen
-from labkit.track import Side
+from labkit.side import Side
 
 
 class Severity(IntEnum):

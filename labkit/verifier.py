@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from labkit.capture import Damage, Frame, open_capture
+from labkit.doubt import close, settle
 from labkit.errors import UsageError
 from labkit.flows import Flow, FlowTable, segments
 from labkit.i18n import _
@@ -22,7 +23,8 @@ from labkit.payload import Octets
 from labkit.rule import DOCUMENT, LITERAL, RFC9293, SPACES, Rule, Scope, Severity, collect
 from labkit.segment import SYN, Seen
 from labkit.seq import add, diff
-from labkit.track import Side, advance, close, look, relate, settle, spoiled
+from labkit.side import Side
+from labkit.track import advance, look, relate, spoiled
 
 PROFILES = (RFC9293, DOCUMENT)
 

@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     {"seq", "errors", "i18n"},
     {"options", "segment", "state", "linktype"},
-    {"notation", "decode", "fragments", "track", "payload", "rule", "endpoint"},
+    {"notation", "decode", "fragments", "doubt", "payload", "side", "track", "rule", "endpoint"},
     {"capture", "edits", "flows", "lines", "observe", "path", "rules", "scenario", "trace", "verifier", "wire"},
     {"compiled", "diagram", "examples", "grade", "lessons", "live", "report", "scenarios", "table"},
     {"cli"},

@@ -1,9 +1,11 @@
 """Acknowledgement numbers."""
 
+from labkit.doubt import LATE, MISSED, UNPROVEN, UNSENT, WRONG
 from labkit.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.segment import ABSENT, ACK, FIN, RST, SYN, Seen
 from labkit.seq import add, after, before, diff
-from labkit.track import LATE, MISSED, UNPROVEN, UNSENT, WRONG, Side, is_probe, overtaken
+from labkit.side import Side
+from labkit.track import is_probe, overtaken
 
 GOOD = """
     > S  0:0(0)

@@ -2,7 +2,7 @@
 
 from labkit.rule import BOTH, RFC_ONLY, Scope, Severity, rule
 from labkit.segment import BAD_OFFSET, CUT, SHORT_IP, SHORT_TCP, SYN, Seen
-from labkit.track import Side
+from labkit.side import Side
 
 
 def _wrong_length(seg: Seen, me: Side, peer: Side) -> str:

@@ -2,7 +2,7 @@
 
 from labkit.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.segment import SUM_BAD, SUM_PARTIAL, SUM_ZERO, Seen
-from labkit.track import Side
+from labkit.side import Side
 
 
 @rule(

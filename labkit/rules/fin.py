@@ -1,9 +1,11 @@
 """Closing a connection: FIN, its acknowledgement, and what must not come after it."""
 
+from labkit.doubt import GAP, WRONG
 from labkit.rule import Scope, Severity, rule
 from labkit.segment import ACK, FIN, RST, SYN, Seen
 from labkit.seq import add, after, before
-from labkit.track import GAP, WRONG, Side, is_probe
+from labkit.side import Side
+from labkit.track import is_probe
 
 GOOD = """
     > S  0:0(0)

@@ -2,7 +2,7 @@
 
 from labkit.rule import RFC_ONLY, Severity, rule
 from labkit.segment import ACK, FIN, PSH, RST, SYN, URG, Seen
-from labkit.track import Side
+from labkit.side import Side
 
 
 @rule(

@@ -1,9 +1,10 @@
 """The three-way handshake."""
 
+from labkit.doubt import UNSENT, WRONG
 from labkit.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.segment import ACK, RST, SYN, Seen
 from labkit.seq import add, before, between
-from labkit.track import UNSENT, WRONG, Side
+from labkit.side import Side
 
 
 @rule(

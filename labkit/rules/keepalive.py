@@ -2,7 +2,8 @@
 
 from labkit.rule import Severity, rule
 from labkit.segment import ACK, FIN, RST, SYN, Seen
-from labkit.track import Side, is_probe
+from labkit.side import Side
+from labkit.track import is_probe
 
 
 @rule(

@@ -1,9 +1,10 @@
 """Resets: how a connection is refused or aborted."""
 
+from labkit.doubt import SAME_MOMENT
 from labkit.rule import RFC_ONLY, Severity, rule
 from labkit.segment import ACK, RST, SYN, Seen
 from labkit.seq import add, after, between
-from labkit.track import SAME_MOMENT, Side
+from labkit.side import Side
 
 
 def _field(seg: Seen, me: Side, peer: Side) -> str:

@@ -2,7 +2,8 @@
 
 from labkit.rule import RFC_ONLY, Severity, rule
 from labkit.segment import ABSENT, RST, SYN, Seen
-from labkit.track import Side, is_probe, unacked
+from labkit.side import Side
+from labkit.track import is_probe, unacked
 
 
 @rule(

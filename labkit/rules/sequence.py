@@ -1,9 +1,11 @@
 """Sequence numbers: where a segment starts, and how much it takes."""
 
+from labkit.doubt import GAP, MISSED, UNPROVEN, WRONG
 from labkit.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.segment import ACK, FIN, RST, SYN, Seen
 from labkit.seq import add, before
-from labkit.track import GAP, MISSED, UNPROVEN, WRONG, Side, is_probe, overtaken
+from labkit.side import Side
+from labkit.track import is_probe, overtaken
 
 GOOD = """
     > S  0:0(0)

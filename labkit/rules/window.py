@@ -3,7 +3,7 @@
 from labkit.rule import RFC_ONLY, Severity, rule
 from labkit.segment import RST, SYN, Seen
 from labkit.seq import add, after
-from labkit.track import Side
+from labkit.side import Side
 
 
 @rule(

@@ -1,0 +1,133 @@
+"""What the capture shows of one sender: plain numbers, which `labkit.track` and `labkit.doubt` keep up to date.
+
+Every value is an integer or a fixed row of integers, so that the rules can be compiled as they are. Sequence numbers are
+absolute; `has_*` says whether a number is known, for 0 is a sequence number like any other. RFC 9293 section 3.3.1 names
+the variables: nxt is SND.NXT, ack what the side itself acknowledges (its RCV.NXT).
+"""
+
+from dataclasses import dataclass, field
+
+from labkit.segment import ABSENT
+
+DOUBTS = 8
+"""Open doubts that are kept for a side; the oldest gives way."""
+
+
+def _row() -> list[int]:
+    return [0] * DOUBTS
+
+
+@dataclass(slots=True)
+class Side:
+    """What the capture shows of one sender."""
+
+    seen: int = 0
+    """Segments seen from this side."""
+    base: int = 0
+    """The number that is shown as 0: the ISN, or one before the first number seen."""
+    has_base: int = 0
+
+    # The opening.
+    syn: int = 0
+    """1 once a SYN without ACK was seen, 2 once a SYN with ACK was."""
+    isn: int = 0
+    syn_end: int = 0
+    """The number after the SYN and any data on it."""
+    syn_packet: int = 0
+    resyn: int = 0
+    """ISN of a SYN that arrived in the middle of the connection."""
+    has_resyn: int = 0
+    resyn_packet: int = 0
+    third: int = 0
+    """1 while this side owes the third segment of the handshake, 2 once it has sent it."""
+    first_packet: int = 0
+    first_time: int = 0
+    first_seq: int = 0
+    first_ctl: int = 0
+
+    # Sequence numbers.
+    nxt: int = 0
+    has_nxt: int = 0
+    top: int = 0
+    """The highest number that a segment ended at, also of a pure ACK beyond `nxt`; known where `nxt` is."""
+    last_seq: int = 0
+    last_len: int = 0
+    last_ctl: int = 0
+    last_ack: int = 0
+    has_last_ack: int = 0
+    """The ack field of the last segment that had one, whatever it was."""
+    last_id: int = ABSENT
+    last_packet: int = 0
+    last_time: int = 0
+    data_seq: int = 0
+    """Start of the last segment that carried new octets in order, and its length."""
+    data_len: int = 0
+    octets: int = 0
+    """Octets of payload seen for the first time."""
+    resent: int = 0
+    """Segments of which no number was new."""
+    missed: int = 0
+    """Gaps that the receiver acknowledged: the capture lacks packets of this side."""
+    run: int = 0
+    """Segments since the other side sent one."""
+    probe: int = 0
+    """1 where the last segment was a keep-alive or a window probe."""
+
+    # What this side acknowledges, and the window that it offers.
+    ack: int = 0
+    has_ack: int = 0
+    ack_packet: int = 0
+    ack_time: int = 0
+    win: int = 0
+    """The last window, in octets."""
+    raw_win: int = 0
+    edge: int = 0
+    """The right-most number that it has ever offered to take."""
+    has_edge: int = 0
+    wscale: int = ABSENT
+    """The shift that its SYN offered; ABSENT where it offered none."""
+    mss: int = ABSENT
+    tsval: int = ABSENT
+
+    # The end.
+    fin: int = 0
+    """The number that FIN takes."""
+    has_fin: int = 0
+    fin_packet: int = 0
+    fin_time: int = 0
+    rst: int = 0
+    rst_seq: int = 0
+    rst_packet: int = 0
+    rst_time: int = 0
+
+    # Open doubts about segments of this side, one a column; doubt_n of them.
+    doubt_n: int = 0
+    doubt_kind: list[int] = field(default_factory=_row)
+    doubt_state: list[int] = field(default_factory=_row)
+    doubt_packet: list[int] = field(default_factory=_row)
+    doubt_time: list[int] = field(default_factory=_row)
+    doubt_want: list[int] = field(default_factory=_row)
+    """The number that was expected: SND.NXT of whoever sends these octets."""
+    doubt_low: list[int] = field(default_factory=_row)
+    """GAP: the first number that is still missing."""
+    doubt_high: list[int] = field(default_factory=_row)
+    """GAP: the first number that is not missing."""
+    doubt_seen: list[int] = field(default_factory=_row)
+    """The number that was there instead: GAP: the segment's seq; UNSENT: its ack."""
+    doubt_span: list[int] = field(default_factory=_row)
+    doubt_ctl: list[int] = field(default_factory=_row)
+    doubt_mark: list[int] = field(default_factory=_row)
+    """1: the third segment of a handshake; 2: the segment before it was a pure ACK of the same sender."""
+
+    # The doubt that `settle` took out last.
+    odd_kind: int = 0
+    odd_state: int = 0
+    odd_packet: int = 0
+    odd_time: int = 0
+    odd_want: int = 0
+    odd_seq: int = 0
+    odd_ack_want: int = 0
+    odd_ack: int = 0
+    odd_span: int = 0
+    odd_ctl: int = 0
+    odd_mark: int = 0
