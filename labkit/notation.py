@@ -81,6 +81,8 @@ def parse_line(text: str) -> Line:
         raise ValueError(f"a segment of {octets} octets does not fit into an IP datagram")
     edits = _edits(match["edits"] or "")
     fill = edits.pop("fill", None)
+    if fill == "":
+        raise ValueError("{fill=}: expected a character to fill the payload with")
     segment = Segment(
         seq=seq,
         ack=int(words.get("ack", 0)),

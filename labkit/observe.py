@@ -71,7 +71,7 @@ class _Ends:
 
     state: list[State]
     pending: list[State | None] = field(default_factory=lambda: [None, None])
-    unanswered: list[Row] = field(default_factory=list)
+    unanswered: deque[Row] = field(default_factory=deque)
 
 
 def observe(frames: Iterable[Frame]) -> Iterator[Row]:
@@ -81,12 +81,13 @@ def observe(frames: Iterable[Frame]) -> Iterator[Row]:
     queue: deque[Row] = deque()
     seg = Seen()
     for frame, data in segments(frames, seg):
-        if not seg.readable:
-            continue
+        # A segment that cannot be read counts for its conversation: the verifier numbers them the same way.
         flow, side = table.find(data, seg)
         for over in table.over:
             _give_up(ends.pop(over.index, None))
         table.over.clear()
+        if not seg.readable:
+            continue
         me, peer = flow.sides[side], flow.sides[1 - side]
         if flow.index not in ends:
             ends[flow.index] = _Ends([State.CLOSED, State.LISTEN] if seg.ctl & SYN else [State.ESTABLISHED] * 2)
@@ -106,8 +107,17 @@ def observe(frames: Iterable[Frame]) -> Iterator[Row]:
         row.relative_ack = diff(seg.ack, peer.base) if seg.ctl & ACK else seg.ack
         queue.append(row)
         while queue and (not queue[0].waits or len(queue) > WAITING):
-            yield queue.popleft()
+            yield _given(queue.popleft(), ends)
     yield from queue
+
+
+def _given(row: Row, ends: dict[int, _Ends]) -> Row:
+    """A row that leaves the queue: the answer that it may still wait for comes too late."""
+    if row.waits:
+        # The queue has the rows in order, so this one is its conversation's oldest.
+        ends[row.flow.index].unanswered.popleft()
+        row.waits = False
+    return row
 
 
 def _row(frame: Frame, data: bytes, seg: Seen, flow: Flow, side: int) -> Row:
@@ -166,17 +176,20 @@ def _show(ends: _Ends, row: Row, side: int, before: list[State], answers: bool) 
 
 
 def _answered(ends: _Ends, side: int, seg: Seen) -> None:
-    """The side to which SYNs were sent has shown what it is."""
-    state = ends.state[side]
+    """A segment of `side` tells whether somebody listens where SYNs were sent."""
+    first = ends.unanswered[0]
+    asking = first.flow.client if first.sender == 0 else 1 - first.flow.client
+    state: State | None = ends.state[1 - asking]
     if seg.ctl & RST:
-        state = State.CLOSED
-    elif not seg.ctl & SYN and state == State.SYN_RECEIVED:
-        state = State.ESTABLISHED  # an ACK for a SYN: the other end has a connection that this capture does not show
+        ends.state[side] = State.CLOSED
+        # Who gives up without an answer in the capture leaves it open who was there.
+        state = State.CLOSED if side != asking else None
+    elif side != asking and not seg.ctl & SYN and state == State.SYN_RECEIVED:
+        # An ACK for a SYN: the other end has a connection that this capture does not show.
+        state = ends.state[side] = State.ESTABLISHED
     for row in ends.unanswered:
-        if row.sender != (0 if side == row.flow.client else 1):
-            row.states[0 if side == row.flow.client else 1] = state
-            row.waits = False
-    ends.state[side] = state
+        row.states[1 - row.sender] = state
+        row.waits = False
     ends.unanswered.clear()
 
 
@@ -192,6 +205,8 @@ def _sent(state: State, seg: Seen, me: Side, peer: Side) -> State:
         return next_state(state, Event.SEND_RST)
     if seg.ctl & (SYN | ACK) == SYN:
         return next_state(state, Event.ACTIVE_OPEN)
+    if seg.ctl & (SYN | ACK) == ACK:
+        state = _synchronised(state, seg, me)
     if seg.ctl & FIN:
         if me.has_fin:
             # It sends its FIN again, so the ACK that this capture shows has not arrived.
@@ -203,10 +218,21 @@ def _sent(state: State, seg: Seen, me: Side, peer: Side) -> State:
     return state
 
 
+def _synchronised(state: State, seg: Seen, me: Side) -> State:
+    """The state that an acknowledgement shows its sender to be in, though what brought it there was not captured."""
+    if state == State.SYN_SENT:
+        return next_state(state, Event.RCV_SYN_ACK)
+    if state == State.SYN_RECEIVED and me.has_ack and after(seg.ack, me.ack):
+        return next_state(state, Event.RCV_ACK_OF_SYN)  # nothing after the SYN is taken before that
+    return state
+
+
 def _received(state: State, seg: Seen, sender: Side, me: Side) -> tuple[State, bool]:
     """The receiver's state after the segment, and whether it must answer. `me` is the receiver's side."""
     if seg.ctl & RST:
-        in_place = not sender.has_nxt or seg.seq == sender.nxt or state in (State.SYN_SENT, State.SYN_RECEIVED)
+        # RFC 5961 section 3.2: only at RCV.NXT. Before ESTABLISHED it is the ack that counts.
+        in_place = not sender.has_nxt or seg.seq == sender.nxt or (me.has_last_ack != 0 and seg.seq == me.last_ack)
+        in_place = in_place or state in (State.SYN_SENT, State.SYN_RECEIVED)
         return (next_state(state, Event.RCV_RST) if in_place else state), False
     acked = seg.ctl & ACK != 0 and me.has_nxt != 0 and not after(seg.ack, me.nxt)
     if seg.ctl & SYN:

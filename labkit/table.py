@@ -44,7 +44,7 @@ def _text(rows: Iterator[Row], style: Style) -> Iterator[str]:
     for row in chain(preview, rows):
         if row.flow.index not in begun:
             begun.add(row.flow.index)
-            yield from _opening(row, many, width, style)
+            yield from _opening(row, many, width, style, head=len(begun) == 1)
         client, server = _states(row, style.document)
         text = segment_text(row, window=style.window)
         more = details(row)
@@ -56,22 +56,23 @@ def _text(rows: Iterator[Row], style: Style) -> Iterator[str]:
         yield line.rstrip()
 
 
-def _opening(row: Row, many: bool, width: int, style: Style) -> Iterator[str]:
-    """What stands above a conversation's first segment."""
+def _opening(row: Row, many: bool, width: int, style: Style, *, head: bool) -> Iterator[str]:
+    """What stands above a conversation's first segment; with the columns' names above the first conversation."""
     client, server = flow_of(row)
     title = f"{_named(client, style)} ↔ {_named(server, style)}"
     if many:
         title = _("conversation {n}: ").format(n=row.flow.index) + title
     yield click.style(title, bold=True)
     index = "flow " if many else ""
-    if not many or row.flow.index == 0:
-        head = (
+    if head:
+        columns = (
             f"{index}{_('no.'):>5} {_('time'):>11}  {_('client'):<{STATE_WIDTH}}  {_('segment'):<{width}}  "
             f"{_('server'):<{STATE_WIDTH}}"
         )
-        yield click.style(head.rstrip(), underline=False, dim=True)
+        yield click.style(columns.rstrip(), underline=False, dim=True)
     if row.states[0] == State.SYN_SENT and row.sender == CLIENT:
-        listen = "LISTEN" if style.document or row.states[1] != State.CLOSED else ""
+        # Where nobody answers, or with a SYN of its own, nobody is known to listen.
+        listen = "LISTEN" if row.states[1] == State.SYN_RECEIVED else ""
         lead = " " * (5 if many else 0)
         yield f"{lead}{'':>5} {'':>11}  {'CLOSED':<{STATE_WIDTH}}  {'':<{width}}  {listen}".rstrip()
 

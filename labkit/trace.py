@@ -4,12 +4,13 @@ A trace is what a scenario becomes, and what is written to a file. It knows no S
 for.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from labkit import seq as sn
+from labkit.edits import apply
 from labkit.errors import UsageError
 from labkit.linktype import ETHERNET
 from labkit.segment import ACK, FIN, RST, SYN, Segment
@@ -59,6 +60,14 @@ class Record:
     server: tuple[State, State]
     arrived: bool = True
     """False where the path lost the segment after it was captured."""
+    edits: Mapping[str, str] = field(default_factory=dict)
+    """What is forced into the finished frame (`labkit.edits`): what a valid segment cannot say."""
+    tap: str = "client"
+    """The side at which it was captured."""
+    ident: int | None = None
+    """The IPv4 identification, where another record is of the same packet; None: its sender's records are
+    counted.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +115,28 @@ class Trace:
         for record in self.records:
             source, target = (self.client, self.server) if record.sender == "client" else (self.server, self.client)
             counts[record.sender] += 1
-            yield packet(
+            built = packet(
                 record.segment,
                 source,
                 target,
-                ident=counts[record.sender],
+                ident=counts[record.sender] if record.ident is None else record.ident,
                 link=self.link,
                 time=self.start + record.time,
             )
+            if record.edits:
+                edited = type(built)(apply(bytes(built), self.link, record.edits)[0])
+                edited.time = built.time
+                built = edited
+            yield built
 
     def frames(self) -> Iterator[tuple[int, bytes, str]]:
         """What a file holds of each packet: (nanoseconds since 1970-01-01, octets, comment)."""
-        seen = _Seen(self)
+        for time, octets, _wirelen, comment in self._frames():
+            yield time, octets, comment
+
+    def _frames(self) -> Iterator[tuple[int, bytes, int, str]]:
+        """The same with the length that each packet has on the wire, before the comment."""
+        seen = {tap: _Seen(self) for tap in ("client", "server")}
         counts = {"client": 0, "server": 0}
         stamps = {
             "client": Stamp(self.client, self.server, self.link),
@@ -125,8 +144,12 @@ class Trace:
         }
         for record in self.records:
             counts[record.sender] += 1
-            octets = stamps[record.sender].frame(record.segment, counts[record.sender])
-            yield self.start + record.time, octets, seen.explain(record)
+            ident = counts[record.sender] if record.ident is None else record.ident
+            octets = stamps[record.sender].frame(record.segment, ident)
+            wirelen = len(octets)
+            if record.edits:
+                octets, wirelen = apply(octets, self.link, record.edits)
+            yield self.start + record.time, octets, wirelen, seen[record.tap].explain(record)
 
     def write(
         self,
@@ -149,9 +172,14 @@ class Trace:
         annotated = edition == "annotated"
         comment = f"{self.name}: {self.summary}\nseed {self.seed}" if annotated else None
         names = {host.address: host.name for host in (self.client, self.server) if host.name} if annotated else None
+        taps = list(dict.fromkeys(record.tap for record in self.records))
         with create(target, link=self.link, format=format, comment=comment, names=names) as writer:
-            for time, octets, text in self.frames():
-                writer.write(time, octets, comments=(text,) if annotated else ())
+            for tap in taps[1:]:
+                writer.add_interface(self.link, name=tap if annotated else "")
+            for record, (time, octets, wirelen, text) in zip(self.records, self._frames(), strict=True):
+                interface = taps.index(record.tap)
+                comments = (text,) if annotated else ()
+                writer.write(time, octets, wirelen=wirelen, comments=comments, interface=interface)
 
     def explanation(self, record: Record) -> str:
         """Why the record's segment is what it is: its step, the states, how seq and ack follow, where to read
@@ -161,7 +189,8 @@ class Trace:
         for earlier in self.records:
             if earlier is record:
                 break
-            seen.note(earlier)
+            if earlier.tap == record.tap:
+                seen.note(earlier)
         return seen.explain(record)
 
 

@@ -17,6 +17,9 @@ from labkit.doubt import GAP, SAME_MOMENT, UNSENT, answer, missing, raise_doubt
 from labkit.segment import ABSENT, ACK, FIN, RST, SUM_BAD, SYN, Seen
 from labkit.side import Side
 
+NEAR = 64
+"""IPv4 identifications that lie so near to each other are taken to be counted."""
+
 MAX_SHIFT = 14
 """RFC 7323 section 2.3: a larger shift counts as 14."""
 
@@ -63,12 +66,14 @@ def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
 def overtaken(seg: Seen, me: Side) -> bool:
     """Whether another segment of the same sender may have passed this one on its way, as far as it shows.
 
-    It has an older timestamp, or comes within a moment of the segment before it. One with new octets was sent last.
+    It has an older timestamp, an IPv4 identification that was counted before (most stacks count them), or comes within a
+    moment of the segment before it. One with new octets was sent last.
     """
     if seg.novel and seg.delta >= 0 and not sn.before(seg.seq, me.top):
         return False
     older = seg.tsval >= 0 and me.tsval >= 0 and sn.before(seg.tsval, me.tsval)
-    return older or seg.time - me.last_time <= SAME_MOMENT
+    counted_before = seg.ip_id > 0 and me.last_id > 0 and 0 < (me.last_id - seg.ip_id) & 0xFFFF <= NEAR
+    return older or counted_before or seg.time - me.last_time <= SAME_MOMENT
 
 
 def unacked(seg: Seen, peer: Side) -> bool:

@@ -17,7 +17,7 @@ LAYERS = (
     {"seq", "errors", "i18n"},
     {"options", "segment", "state", "linktype"},
     {"notation", "decode", "fragments", "doubt", "payload", "side", "track", "rule", "endpoint"},
-    {"capture", "edits", "flows", "lines", "observe", "path", "rules", "scenario", "trace", "verifier", "wire"},
+    {"capture", "edits", "faults", "flows", "lines", "observe", "path", "rules", "scenario", "trace", "verifier", "wire"},
     {"compiled", "diagram", "examples", "grade", "lessons", "live", "report", "scenarios", "table"},
     {"cli"},
 )

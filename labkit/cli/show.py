@@ -1,5 +1,7 @@
 """`labkit show`: a capture as a table of its conversations, with the states of both ends."""
 
+from itertools import chain, islice
+
 import click
 
 from labkit.cli._common import Command, Exit, format_option, note, profile_option
@@ -27,14 +29,13 @@ def command(capture: str, profile: str, format_: str, flow: int | None, window: 
     with open_capture(capture) as reader:
         style = Style(profile == "document", window, reader.names)
         rows = (row for row in observe(reader) if flow is None or row.flow.index == flow)
-        empty = True
-        for line in FORMATS[format_](rows, style):
-            empty = False
+        first = list(islice(rows, 1))
+        for line in FORMATS[format_](chain(first, rows), style):
             click.echo(line)
         if reader.damage is not None:
             note(_("{message}; shown up to there").format(message=reader.damage.message))
-        elif empty and flow is not None:
+        elif not first and flow is not None:
             raise UsageError(_("{capture}: there is no conversation {n}").format(capture=capture, n=flow))
-        elif empty:
+        elif not first:
             note(_("{capture}: there is no TCP segment in it").format(capture=capture))
         return Exit.UNREADABLE if reader.damage is not None and not reader.damage.cut else Exit.OK

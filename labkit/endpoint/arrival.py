@@ -104,7 +104,7 @@ def _syn_sent(end: "Endpoint", segment: Segment, now: int) -> None:
     cookie = segment.option(opt.FastOpen)
     end.cookie = cookie.cookie if cookie is not None else None
     if snd.high > snd.una:
-        # RFC 7413 section 4.2.1: the server did not take the data of the SYN, so it goes out again.
+        # RFC 7413 section 4.2.2: the server did not take the data of the SYN, so it goes out again.
         snd.take_back()
     _established(end, Event.RCV_SYN_ACK)
     # "Form an ACK segment <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> and send it": formed here, so that it is there

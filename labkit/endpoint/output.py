@@ -92,7 +92,7 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         end.ts_acked = end.rcv.nxt
     else:
         if end.config.fast_open and first:
-            # RFC 7413 section 4.2.1: who has a cookie may send data with the SYN.
+            # RFC 7413 section 4.2.2: who has a cookie may send data with the SYN.
             payload = snd.payload(1, min(snd.end, 1 + end.config.mss - len(opt.pack(options))))
         out.append(Outgoing(Segment(snd.iss, 0, ctl, window, payload, options), "syn"))
     if first:

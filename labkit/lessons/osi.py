@@ -1,5 +1,6 @@
 """The document's seven layers, laid over the octets of a real packet."""
 
+import re
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
@@ -29,7 +30,7 @@ def lines(arguments: Sequence[str]) -> Iterator[str]:
         raise UsageError(_("expected: labkit explain osi [CAPTURE [PACKET]]"))
     seg = Seen()
     if arguments:
-        number = int(arguments[1]) if len(arguments) == 2 and arguments[1].isdecimal() else None
+        number = int(arguments[1]) if len(arguments) == 2 and re.fullmatch(r"[0-9]{1,18}", arguments[1]) else None
         if len(arguments) == 2 and number is None:
             raise UsageError(_("'{word}' is no packet number").format(word=arguments[1]))
         data, link = _of_capture(arguments[0], number, seg)

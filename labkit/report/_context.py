@@ -5,7 +5,7 @@ cannot be read twice (standard input) has no context.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from labkit.capture import open_capture
@@ -47,33 +47,39 @@ class _Flow:
     """Contexts that still wait for the segments after their packet."""
 
 
-def gather(path: str, wanted: Iterable[Finding]) -> dict[int, Context]:
+def gather(path: str, wanted: Sequence[Finding]) -> dict[int, Context]:
     """The context of each packet in question, by its number; none of it where the capture cannot be read again."""
     packets = {found.packet for found in wanted if found.packet is not None}
     contexts: dict[int, Context] = {}
     if not packets or path == "-":
         return contexts
-    flows: dict[int, _Flow] = {}
+    flows = {found.flow: _Flow() for found in wanted}
     waiting, last = 0, max(packets)
     try:
         with open_capture(path) as capture:
             for row in observe(capture):
-                flow = flows.setdefault(row.flow.index, _Flow())
-                if row.number in packets:
-                    history = list(flow.history)
-                    contexts[row.number] = Context(row.number, history[-BEFORE:], history)
-                    flow.open.append(contexts[row.number])
-                    waiting += 1
-                for context in flow.open:
-                    context.rows.append(row)
-                waiting -= sum(context.full for context in flow.open)
-                flow.open = [context for context in flow.open if not context.full]
-                flow.history.append(row)
+                flow = flows.get(row.flow.index)
+                if flow is not None:
+                    waiting += _take(row, flow, packets, contexts)
                 if row.number >= last and not waiting:
                     break
     except CaptureError:
         return {}
     return contexts
+
+
+def _take(row: Row, flow: _Flow, packets: set[int], contexts: dict[int, Context]) -> int:
+    """Note a segment of a conversation in question; how many more contexts wait for segments than before."""
+    before = len(flow.open)
+    if row.number in packets:
+        history = list(flow.history)
+        contexts[row.number] = Context(row.number, history[-BEFORE:], history)
+        flow.open.append(contexts[row.number])
+    for context in flow.open:
+        context.rows.append(row)
+    flow.open = [context for context in flow.open if not context.full]
+    flow.history.append(row)
+    return len(flow.open) - before
 
 
 def because(found: Finding, context: Context) -> tuple[Row, str] | None:

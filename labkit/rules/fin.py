@@ -165,7 +165,7 @@ def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
         and me.last_packet > peer.fin_packet
         and me.last_ctl & (SYN | FIN | RST | ACK) == ACK
         and me.last_len == 0
-        and me.last_ack == peer.fin
+        and me.last_ack == me.ack == peer.fin
     )
 
 

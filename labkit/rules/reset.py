@@ -1,10 +1,10 @@
 """Resets: how a connection is refused or aborted."""
 
-from labkit.doubt import SAME_MOMENT
 from labkit.rule import RFC_ONLY, Severity, rule
 from labkit.segment import ACK, RST, SYN, Seen
 from labkit.seq import add, after, between
 from labkit.side import Side
+from labkit.track import overtaken
 
 
 def _field(seg: Seen, me: Side, peer: Side) -> str:
@@ -74,4 +74,4 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
         return False
     if me.has_nxt and me.rst_seq != me.nxt:
         return False  # not at SND.NXT: the peer ignores it or challenges it, and the connection lives on (RFC 5961)
-    return seg.time - me.rst_time > SAME_MOMENT or after(seg.end, me.rst_seq)
+    return not overtaken(seg, me) or after(seg.end, me.rst_seq)

@@ -30,7 +30,8 @@ window fills; `resume` lets it read again.
 
 The packets are captured at the client, unless `capture: server` is given: those that the client sends have
 the time at which they were sent, those of the server the time at which they arrived, and what the path lost
-on its way to the client is not there.
+on its way to the client is not there. `capture: both` takes every packet at each side that it passes; a
+pcapng file has an interface for either, other formats cannot hold it.
 
 Ranges (`send: 50..400`, `rtt: 10ms..50ms`, `isn: random`) are drawn from the seed, each by itself.
 """

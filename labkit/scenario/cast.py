@@ -72,10 +72,8 @@ def endpoint(model: ScenarioModel, hosts: Mapping[str, Host], side: str, seed: i
     """A side's endpoint."""
     given: Side = getattr(model, side)
     own, peer = hosts[side], hosts[OTHER[side]]
-    if given.isn is None:
-        iss = initial_number(own, peer, model.start, seed)
-    else:
-        iss = given.isn.draw(seed, f"{side}.isn")
+    isn = given.isn
+    iss = initial_number(own, peer, model.start, seed) if isn is None else isn.draw(seed, f"{side}.isn")
     rng = Random(f"{seed}/{side}")
     return Endpoint(given.config(iss, ":" in own.address, rng.getrandbits(32)), rng)
 

@@ -317,7 +317,7 @@ class ScenarioModel(Model):
     look: Annotated[tuple[str, ...], BeforeValidator(_lines)] = ()
     """What to look at in the capture, a line each."""
     start: Annotated[int, BeforeValidator(_start)] = 1_767_225_600_000_000_000
-    capture: Literal["client", "server"] = "client"
+    capture: Literal["client", "server", "both"] = "client"
     """Where the packets are captured: it decides their times and which of the lost ones are seen."""
     link: Literal["ethernet", "raw"] = "ethernet"
     client: Side = Side()

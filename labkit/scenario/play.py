@@ -37,6 +37,7 @@ class Flight:
     out: Outgoing
     step: str
     sent: tuple[State, State]
+    ident: int
     received: tuple[State, State] | None = None
     times: tuple[int, ...] = ()
     marked: bool = False
@@ -76,8 +77,11 @@ class Player:
         self.order = 0
         self.progress = 0
         """When an application last did something, or got something."""
-        self.taken: list[tuple[int, Flight]] = []
-        """What was captured: time and segment."""
+        self.taps = SIDES if model.capture == "both" else (model.capture,)
+        self.taken: list[tuple[int, str, Flight]] = []
+        """What was captured: when, where, and the segment."""
+        self.counts = {"client": 0, "server": 0}
+        """Segments that each side has sent."""
 
     # The run.
 
@@ -126,8 +130,8 @@ class Player:
         read.
         """
         side = "server" if flight.sender == "client" else "client"
-        if side == self.model.capture:
-            self.taken.append((self.now, flight))
+        if side in self.taps:
+            self.taken.append((self.now, side, flight))
         end = self.ends[side]
         before, delivered = self.settled[side], end.delivered
         end.receive(flight.arriving, self.now)
@@ -159,9 +163,10 @@ class Player:
         before = self.settled[side]
         if segment.ctl & (SYN | FIN | RST):
             self.settled[side] = state
-        flight = Flight(side, out, self._cause(side, out), (before, self.settled[side]))
-        if side == self.model.capture:
-            self.taken.append((self.now, flight))
+        self.counts[side] += 1
+        flight = Flight(side, out, self._cause(side, out), (before, self.settled[side]), self.counts[side])
+        if side in self.taps:
+            self.taken.append((self.now, side, flight))
         flight.times = tuple(self.path.carry(side, HEADERS + len(segment.header) + len(segment.payload), self.now))
         flight.marked = self.path.marked(side)
         for at in flight.times:
@@ -294,7 +299,7 @@ class Player:
 
     def _trace(self) -> Trace:
         records = []
-        for number, (time, flight) in enumerate(self.taken, 1):
+        for number, (time, tap, flight) in enumerate(self.taken, 1):
             other = "server" if flight.sender == "client" else "client"
             received = flight.received or (self.settled[other],) * 2
             states = {flight.sender: flight.sent, other: received}
@@ -303,12 +308,14 @@ class Player:
                     number,
                     time,
                     flight.sender,
-                    flight.out.segment if flight.sender == self.model.capture else flight.arriving,
+                    flight.out.segment if flight.sender == tap else flight.arriving,
                     flight.out.why,
                     flight.step,
                     states["client"],
                     states["server"],
                     bool(flight.times),
+                    tap=tap,
+                    ident=flight.ident if len(self.taps) > 1 else None,
                 )
             )
         return Trace(

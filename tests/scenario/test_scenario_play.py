@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from labkit.capture import create
+from labkit.capture import create, open_capture
+from labkit.errors import CaptureError
 from labkit.linktype import ETHERNET
 from labkit.scenario import Scenario, shipped
 from labkit.segment import control_names
@@ -188,3 +189,27 @@ def test_tshark_finds_nothing_malformed(tmp_path):
         check=True,
     ).stdout.split()
     assert [names[int(number) - 1] for number in shown] == []
+
+
+def test_captured_at_both_sides(tmp_path):
+    rest = "capture: both\npath: {rtt: 20ms, to_server: {lose: [1]}}\n"
+    trace = play("client: connect", rest)
+    assert [(r.tap, r.sender, r.time // MS, r.ident, r.arrived) for r in trace] == [
+        ("client", "client", 0, 1, False),
+        ("client", "client", 1000, 2, True),
+        ("server", "client", 1010, 2, True),
+        ("server", "server", 1010, 1, True),
+        ("client", "server", 1020, 1, True),
+        ("client", "client", 1020, 3, True),
+        ("server", "client", 1030, 3, True),
+    ]
+    assert "again" in trace.explanation(trace.records[1])
+    assert "again" not in trace.explanation(trace.records[2])
+    trace.write(tmp_path / "both.pcapng")
+    with open_capture(tmp_path / "both.pcapng") as reader:
+        frames = list(reader)
+    assert [frame.interface for frame in frames] == [0, 0, 1, 1, 0, 0, 1]
+    assert frames[1].data == frames[2].data
+    with pytest.raises(CaptureError, match="one interface"):
+        trace.write(tmp_path / "both.pcap")
+    assert not (tmp_path / "both.pcap").exists()
