@@ -13,10 +13,10 @@ from labkit.side import DOUBTS, Side
 GAP, UNSENT = 1, 2
 """What a doubt is about: numbers left out before a segment, or an ack of numbers not sent."""
 
-OPEN, FILLED, MISSED, LATE, WRONG, UNPROVEN = 0, 1, 2, 3, 4, 5
+OPEN, FILLED, MISSED, LATE, WRONG, UNPROVEN, LOST = 0, 1, 2, 3, 4, 5, 6
 """How a doubt stands. FILLED: the octets came later. MISSED: the capture lacks packets, the numbers are right.
 LATE: the cause was captured after its effect. WRONG: the sender, or the receiver, went on as though the number had
-been another. UNPROVEN: nothing later tells."""
+been another. LOST: the receiver asks for the octets to the end. UNPROVEN: nothing later tells."""
 
 SAME_MOMENT = 3_000_000
 """Nanoseconds within which a capture may show an answer before its cause (several queues, several interfaces)."""
@@ -198,13 +198,23 @@ def close(me: Side, peer: Side) -> None:
         if me.doubt_state[i] != OPEN:
             continue
         if me.doubt_kind[i] == GAP:
-            # Acknowledged as though it had had the right number, or the sender's FIN lies before its end.
-            right = sn.add(me.doubt_want[i], me.doubt_span[i])
-            end = sn.add(me.doubt_seen[i], me.doubt_span[i])
-            closed = me.has_fin and sn.after(peer.ack, me.fin) and sn.before(me.fin, sn.add(end, -1))
-            wrong = peer.has_ack and (closed or (me.doubt_span[i] and peer.ack == right))
+            me.doubt_state[i] = _final(me, peer, i)
         else:
             # The sender never went on from there. In a capture that shows the whole, those octets were never sent;
             # acks that go on and on beyond what is seen are those of a capture that lost sight of the sender.
             wrong = me.syn != 0 and peer.syn != 0 and peer.missed == 0 and unsent == 1
-        me.doubt_state[i] = WRONG if wrong else UNPROVEN
+            me.doubt_state[i] = WRONG if wrong else UNPROVEN
+
+
+def _final(me: Side, peer: Side, i: int) -> int:
+    """How a gap that was never filled stands at the end."""
+    if not peer.has_ack:
+        return UNPROVEN
+    # Acknowledged as though it had had the right number, or the sender's FIN lies before its end.
+    right = sn.add(me.doubt_want[i], me.doubt_span[i])
+    end = sn.add(me.doubt_seen[i], me.doubt_span[i])
+    closed = me.has_fin and sn.after(peer.ack, me.fin) and sn.before(me.fin, sn.add(end, -1))
+    if closed or (me.doubt_span[i] and peer.ack == right):
+        return WRONG
+    asks = peer.last_time > me.doubt_time[i] and not sn.after(peer.ack, me.doubt_low[i])
+    return LOST if asks else UNPROVEN

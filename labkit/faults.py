@@ -148,8 +148,9 @@ def _edited(record: Record, **edits: str) -> list[Record]:
 
 
 def _after_it(record: Record, segment: Segment, delay: int = 10_000_000) -> list[Record]:
-    """The record, and another segment of the same sender behind it."""
-    return [record, replace(record, segment=segment, time=record.time + delay, why="data")]
+    """The record, and another segment of the same sender behind it, with an identification of its own."""
+    ident = None if record.ident is None else (record.ident + 0x8000) & 0xFFFF
+    return [record, replace(record, segment=segment, time=record.time + delay, why="data", ident=ident)]
 
 
 def _acks_something(segment: Segment) -> bool:

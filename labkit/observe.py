@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from labkit.capture import Frame
-from labkit.doubt import settle
+from labkit.doubt import GAP, settle
 from labkit.flows import Flow, FlowTable, segments
 from labkit.options import Option, unpack
 from labkit.segment import ACK, FIN, RST, SYN, Seen
@@ -260,7 +260,8 @@ def _received_fin(state: State, fin_acked: bool) -> tuple[State, bool]:
 
 def _in_order(seg: Seen, sender: Side) -> bool:
     """Whether all octets before the FIN have been seen."""
-    return sender.doubt_n == 0 and (not sender.has_nxt or not after(seg.seq, sender.nxt))
+    gaps = any(sender.doubt_kind[i] == GAP for i in range(sender.doubt_n))
+    return not gaps and (not sender.has_nxt or not after(seg.seq, sender.nxt))
 
 
 def flow_of(row: Row) -> tuple[str, str]:

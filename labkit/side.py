@@ -73,6 +73,9 @@ class Side:
     probe: int = 0
     """1 where the last segment was a keep-alive or a window probe."""
 
+    delay: int = 0
+    """Nanoseconds from the peer's SYN to this side's answer: what an answer takes at least, at the point of capture."""
+
     # What this side acknowledges, and the window that it offers.
     ack: int = 0
     has_ack: int = 0

@@ -65,9 +65,7 @@ class Record:
     tap: str = "client"
     """The side at which it was captured."""
     ident: int | None = None
-    """The IPv4 identification, where another record is of the same packet; None: its sender's records are
-    counted.
-    """
+    """The IPv4 identification, counted by its sender as it sends; None: as the sender's records are counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     me.last_packet, me.last_time, me.last_id = seg.number, seg.time, seg.ip_id
     if me.third == 1 and seg.ctl & (SYN | RST) == 0:
         me.third = 2
+        me.delay = max(0, seg.time - peer.last_time)
     if seg.tsval >= 0 and (me.tsval < 0 or sn.after(seg.tsval, me.tsval)):
         me.tsval = seg.tsval
 
@@ -134,6 +135,7 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
     me.top = me.nxt
     if seg.ctl & ACK and peer.syn and peer.third == 0:
         peer.third = 1
+        me.delay = max(0, seg.time - peer.last_time)
 
 
 def _advance_sequence(seg: Seen, me: Side) -> None:

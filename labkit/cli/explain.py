@@ -1,6 +1,5 @@
 """`labkit explain`: a rule with its examples, or a lesson."""
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -64,18 +63,17 @@ def _rules(topic: str) -> Iterator[str]:
 
 
 def _rule(rule: "Rule") -> Iterator[str]:
-    from labkit.rule import LITERAL, RFC9293
+    from labkit.cli._rules import pattern, profiles, severity
+    from labkit.rule import RFC9293
 
-    severity = "/".join(str(level) for level in sorted({rule.severity, *rule.otherwise}, reverse=True))
-    profiles = ", ".join(sorted(rule.profiles - {LITERAL})) or f"document --{LITERAL}"
-    yield click.style(f"{rule.code} {rule.name}", bold=True) + f" ({severity}; {_('profile')} {profiles})"
+    yield click.style(f"{rule.code} {rule.name}", bold=True) + f" ({severity(rule)}; {_('profile')} {profiles(rule)})"
     for paragraph in _(rule.explanation).split("\n\n"):
         yield ""
         yield from _wrapped(paragraph)
     yield ""
-    yield from _wrapped(f"{_('Finding')}: {_pattern(rule.message)}", "  ")
+    yield from _wrapped(f"{_('Finding')}: {pattern(rule.message)}", "  ")
     for level, message in sorted(rule.otherwise.items(), reverse=True):
-        yield from _wrapped(f"{_('or, as a {severity}').format(severity=level)}: {_pattern(message)}", "  ")
+        yield from _wrapped(f"{_('or, as a {severity}').format(severity=level)}: {pattern(message)}", "  ")
     if rule.document is not None and RFC9293 in rule.profiles:
         yield f"  {_('Under the profile document it is a {severity}.').format(severity=rule.document)}"
     if rule.receiver:
@@ -87,11 +85,6 @@ def _rule(rule: "Rule") -> Iterator[str]:
     for label, example in ((_("Good:"), rule.good), (_("Bad:"), rule.bad)):
         yield label
         yield from (f"    {line}" for line in example.splitlines())
-
-
-def _pattern(template: str) -> str:
-    """A message with dots where its numbers stand."""
-    return re.sub(r"\{[^}]*\}", "…", _(template))
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

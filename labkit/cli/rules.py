@@ -1,5 +1,7 @@
-"""`labkit rules`: the catalogue."""
+"""`labkit rules`: the catalogue, as a table, as JSON, or as the page `docs/rules.md`."""
 
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
@@ -12,21 +14,24 @@ if TYPE_CHECKING:
 
 
 @click.command("rules", cls=Command)
-@format_option("text", "json")
+@format_option("text", "json", "markdown")
 def command(format_: str) -> None:
     """List the rules by which captures are judged."""
-    from labkit.rule import LITERAL, collect
+    from labkit.cli._rules import profiles, severity
+    from labkit.rule import collect
 
     rules = sorted(collect(), key=lambda each: each.code)
     if format_ == "json":
         emit_json({"rules": [_plain(each) for each in rules]})
         return
+    if format_ == "markdown":
+        for line in _page(rules):
+            click.echo(line)
+        return
     width = max(len(each.name) for each in rules)
     for each in rules:
-        profiles = ", ".join(sorted(each.profiles - {LITERAL})) or "document --literal"
-        severity = "/".join(str(level) for level in sorted({each.severity, *each.otherwise}, reverse=True))
         code = click.style(f"{each.code:<5}", bold=True)
-        line = f"{code}  {each.name:<{width}}  {severity:<13}  {profiles:<18}  {each.reference}"
+        line = f"{code}  {each.name:<{width}}  {severity(each):<13}  {profiles(each):<18}  {each.reference}"
         click.echo(line.rstrip())
     note(_("'labkit explain CODE' explains one, with a good and a bad example"))
 
@@ -46,3 +51,58 @@ def _plain(rule: "Rule") -> dict[str, object]:
         "good": rule.good,
         "bad": rule.bad,
     }
+
+
+# The page: families in the order of their files, codes within them, the rules of a code together.
+
+
+def _page(rules: Sequence["Rule"]) -> Iterator[str]:
+    from importlib import import_module
+
+    yield f"# {_('The rules')}"
+    yield ""
+    yield _("This page is written by `scripts/docs` from the declarations in `labkit/rules/`; do not edit it.")
+    yield ""
+    yield _(
+        "Several rules may share a code: they find the same fault in different places, or for different profiles. A rule "
+        "that can also find a lesser form of its fault has two severities. Examples are in the notation of "
+        "`labkit show --format notation`, with relative numbers; a comment with a code stands where the rule finds its fault, "
+        "and every example is run as a test. `labkit explain CODE` shows the same in the terminal."
+    )
+    for family, members in groupby(sorted(rules, key=lambda each: (each.family, each.code)), lambda each: each.family):
+        title = (import_module(f"labkit.rules.{family}").__doc__ or family).split("\n")[0].rstrip(".")
+        yield ""
+        yield f"## {title}"
+        for each in members:
+            yield ""
+            yield from _section(each)
+
+
+def _section(rule: "Rule") -> Iterator[str]:
+    """One rule."""
+    from labkit.cli._rules import pattern, profiles, severity
+    from labkit.rule import RFC9293
+
+    yield f"### {rule.code} {rule.name}"
+    yield ""
+    yield f"{_('Severity')}: {severity(rule)}. {_('Profile')}: {profiles(rule)}."
+    if rule.document is not None and RFC9293 in rule.profiles:
+        yield _("Under the profile document it is a {severity}.").format(severity=rule.document)
+    yield ""
+    yield _escaped(_(rule.explanation))
+    yield ""
+    yield f"- {_('Finding')}: {_escaped(pattern(rule.message))}"
+    for level, message in sorted(rule.otherwise.items(), reverse=True):
+        yield f"- {_('or, as a {severity}').format(severity=level)}: {_escaped(pattern(message))}"
+    if rule.receiver:
+        yield f"- {_('Receiver')}: {_escaped(_(rule.receiver))}"
+    yield f"- {_('Wireshark')}: {f'`{rule.wireshark}`' if rule.wireshark else _('has no such check')}"
+    if rule.reference:
+        yield f"- {_('Read on')}: {rule.reference}"
+    for label, example in ((_("Good:"), rule.good), (_("Bad:"), rule.bad)):
+        yield from ("", label, "", "```notation", *example.splitlines(), "```")
+
+
+def _escaped(text: str) -> str:
+    """Text in which Markdown sees nothing of its own: RFCs write segments as `<SEQ=0>`."""
+    return text.replace("<", "\\<").replace("*", "\\*")

@@ -162,8 +162,8 @@ def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
 def pure_ack_counted(seg: Seen, me: Side, peer: Side) -> int:
     """SYN and FIN take one sequence number each, data takes one for each octet; a pure ACK and a RST take none.
 
-    Section 3.4: "ACK segments that carry no data do not occupy sequence number space". The sender whose next segment
-    starts one higher has counted its ACK.
+    Section 3.5, on figure 6: "the ACK does not occupy sequence number space (if it did, we would wind up ACKing ACKs!)".
+    The sender whose next segment starts one higher has counted its ACK.
     """
     if me.odd_kind != GAP or me.odd_mark == 0 or me.odd_seq != add(me.odd_want, 1):
         return False

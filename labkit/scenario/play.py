@@ -315,7 +315,7 @@ class Player:
                     states["server"],
                     bool(flight.times),
                     tap=tap,
-                    ident=flight.ident if len(self.taps) > 1 else None,
+                    ident=flight.ident,
                 )
             )
         return Trace(

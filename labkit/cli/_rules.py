@@ -1,0 +1,21 @@
+"""How the commands that show rules put them into words."""
+
+import re
+
+from labkit.i18n import _
+from labkit.rule import LITERAL, Rule
+
+
+def severity(rule: Rule) -> str:
+    """All severities that a rule can find, the gravest first: `error/note`."""
+    return "/".join(str(level) for level in sorted({rule.severity, *rule.otherwise}, reverse=True))
+
+
+def profiles(rule: Rule) -> str:
+    """What a user asks for to have the rule applied: `document, rfc9293`."""
+    return ", ".join(sorted(rule.profiles - {LITERAL})) or f"document --{LITERAL}"
+
+
+def pattern(template: str) -> str:
+    """A message in the user's language, with dots where its numbers stand."""
+    return re.sub(r"\{[^}]*\}", "…", _(template))
