@@ -127,15 +127,6 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
         # What comes sooner than an answer can was sent before the FIN had arrived.
         and seg.time - peer.fin_time >= me.delay
         and not _repeats(seg, me)
-        # Where the FIN is not the only thing that arrived, its ACK may follow; in lock-step with no FIN of its own sent
-        # this side acknowledges all at once.
-        and (peer.run == 1 or not me.has_fin)
-        and peer.doubt_n == 0
-        and seg.win == me.raw_win
-        # What comes sooner than an answer can was sent before the FIN had arrived.
-        and seg.time - peer.fin_time >= me.delay
-        # The network may deliver the ACK before it twice.
-        and not (me.last_len == 0 and me.last_seq == seg.seq and me.last_ctl == seg.ctl and me.last_id == seg.ip_id)
     )
 
 
