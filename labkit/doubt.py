@@ -146,6 +146,8 @@ def _learn(side: Side, i: int) -> None:
         side.nxt = sn.add(side.doubt_want[i], side.doubt_span[i])
         if side.has_fin and side.fin_packet == side.doubt_packet[i]:
             side.fin = sn.add(side.nxt, -1)
+        if side.data_len and side.data_seq == side.doubt_seen[i]:
+            side.data_seq = side.doubt_want[i]
 
 
 def _drop(side: Side, i: int) -> None:

@@ -48,6 +48,12 @@ def _ip_checksum(frame: bytearray, seg: Seen, value: str) -> None:
     _put(frame, seg.ip_at + 10, _number(value, 0xFFFF))
 
 
+def _identification(frame: bytearray, seg: Seen, value: str) -> None:
+    if seg.version != 4:
+        raise ValueError("IPv6 has no identification but in a fragment")
+    _put(frame, seg.ip_at + 4, _number(value, 0xFFFF))
+
+
 def _captured_length(frame: bytearray, seg: Seen, value: str) -> None:
     if _number(value, len(frame)) < seg.tcp_at + 20:
         raise ValueError(f"caplen {value}: the frame's headers alone take {seg.tcp_at + 20} octets")
@@ -57,10 +63,12 @@ EDITS: dict[str, Edit] = {
     "doff": _data_offset,
     "sum": _tcp_checksum,
     "ip.sum": _ip_checksum,
+    "ip.id": _identification,
     "caplen": _captured_length,
 }
 """`doff`: the TCP data offset, in units of four octets. `sum`: the TCP checksum, or `partial` for what checksum offload
-leaves in it. `ip.sum`: the IPv4 header checksum. `caplen`: how many octets of the frame are captured."""
+leaves in it. `ip.sum` and `ip.id`: the IPv4 header's checksum and identification. `caplen`: how many octets of the frame
+are captured."""
 
 
 def _tcp_sum(frame: bytearray, seg: Seen, *, partial: bool = False) -> int:

@@ -9,6 +9,7 @@ from labkit.capture import Frame
 from labkit.edits import apply
 from labkit.linktype import ETHERNET
 from labkit.notation import CLIENT, Line
+from labkit.options import Sack
 from labkit.segment import ACK, SYN, Segment
 from labkit.seq import MASK, add
 from labkit.wire import Host, packet
@@ -40,7 +41,7 @@ def frames(lines: Sequence[Line], *, version: int = 4, isns: tuple[int, int] = (
         octets = bytes(packet(segment, *ends, ident=number))
         wirelen = len(octets)
         if line.edits:
-            edits = {name: value for name, value in line.edits.items() if name != "ip.sum" or version == 4}
+            edits = {name: value for name, value in line.edits.items() if not name.startswith("ip.") or version == 4}
             octets, wirelen = apply(octets, ETHERNET, edits)
         yield Frame(number, now, ETHERNET, octets, wirelen)
 
@@ -53,4 +54,10 @@ def _offsets(lines: Sequence[Line], isns: tuple[int, int]) -> tuple[int, int]:
 
 def _moved(segment: Segment, own: int, peer: int) -> Segment:
     ack = add(segment.ack, peer) if segment.ctl & ACK else segment.ack
-    return segment.with_(seq=add(segment.seq, own), ack=ack)
+    options = tuple(
+        Sack(tuple((add(left, peer), add(right, peer)) for left, right in option.blocks))
+        if isinstance(option, Sack)
+        else option
+        for option in segment.options
+    )
+    return segment.with_(seq=add(segment.seq, own), ack=ack, options=options)

@@ -20,6 +20,9 @@ from labkit.side import Side
 MOST = 200_000
 """Conversations that are held at a time; the oldest is finished for good when another one comes."""
 
+TWO_MSL = 240 * 1_000_000_000
+"""Nanoseconds that TIME-WAIT lasts (RFC 9293 section 3.4.2: MSL is 2 minutes)."""
+
 End = tuple[bytes, int]
 """An address as it stands in the packet, and a port."""
 
@@ -72,7 +75,8 @@ class FlowTable:
                 self.over.append(flow)
                 resyn = peer.resyn if seg.ctl & ACK and peer.has_resyn else None
                 syn_packet = peer.resyn_packet
-                flow, side = self._begin(key, source, target), 0
+                over, flow, side = flow, self._begin(key, source, target), 0
+                _inherit(flow, over, seg.time)
                 if resyn is not None:
                     _remember_syn(flow.sides[1], resyn, syn_packet)
         flow.segments += 1
@@ -112,6 +116,16 @@ def _begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
         return add(seg.seq, 1) != me.first_seq  # it may just be captured after the segments that follow it
     # The peer's SYN, and its SYN ACK even, is a simultaneous open; else the peer was seen in mid-connection.
     return peer.syn == 0 and peer.rst == 0
+
+
+def _inherit(flow: Flow, over: Flow, now: int) -> None:
+    """What a new connection knows of the one that used its four-tuple before."""
+    closed = over.sides[0].has_fin and over.sides[1].has_fin
+    quiet = now - max(side.last_time for side in over.sides)
+    for end, side in zip(flow.ends, flow.sides, strict=True):
+        old = over.sides[over.ends.index(end)]
+        side.old_nxt = old.nxt
+        side.has_old = 2 if closed and quiet < TWO_MSL and old.has_nxt else 1
 
 
 def _remember_syn(side: Side, isn: int, packet: int) -> None:

@@ -145,7 +145,7 @@ def _move(ends: _Ends, row: Row, seg: Seen, side: int, me: Side, peer: Side) -> 
     """Both ends' states after the segment."""
     other = 1 - side
     before = list(ends.state)
-    if ends.unanswered and not (seg.ctl & SYN and not seg.ctl & ACK):
+    if ends.unanswered:
         _answered(ends, side, seg)
     ends.state[side] = _sent(ends.state[side], seg, me, peer)
     ends.state[other], answers = _received(ends.state[other], seg, me, peer)
@@ -176,11 +176,15 @@ def _show(ends: _Ends, row: Row, side: int, before: list[State], answers: bool) 
 
 
 def _answered(ends: _Ends, side: int, seg: Seen) -> None:
-    """A segment of `side` tells whether somebody listens where SYNs were sent."""
+    """A segment of `side` tells whether somebody listens where SYNs were sent, unless it is one more of them."""
     first = ends.unanswered[0]
     asking = first.flow.client if first.sender == 0 else 1 - first.flow.client
     state: State | None = ends.state[1 - asking]
-    if seg.ctl & RST:
+    if seg.ctl & (SYN | ACK | RST) == SYN:
+        if side == asking:
+            return
+        state = None  # a simultaneous open: nobody listens
+    elif seg.ctl & RST:
         ends.state[side] = State.CLOSED
         # Who gives up without an answer in the capture leaves it open who was there.
         state = State.CLOSED if side != asking else None

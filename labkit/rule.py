@@ -81,6 +81,7 @@ SPACES = {
     "me.odd_ack_want": "peer",
     "me.odd_ack": "peer",
     "me.last_seq": "me",
+    "me.old_nxt": "me",
     "peer.last_ack": "me",
     "me.last_ack": "peer",
     "peer.nxt": "peer",

@@ -34,6 +34,15 @@ class Side:
     syn_end: int = 0
     """The number after the SYN and any data on it."""
     syn_packet: int = 0
+    syn_ctl: int = 0
+    sack_ok: int = 0
+    stamps: int = 0
+    """1 where the SYN carried timestamps."""
+    tfo_len: int = ABSENT
+    """Octets of the Fast Open cookie on the SYN; ABSENT where it had no such option."""
+    old_nxt: int = 0
+    """SND.NXT at the end of the connection that used the same four-tuple before."""
+    has_old: int = 0
     resyn: int = 0
     """ISN of a SYN that arrived in the middle of the connection."""
     has_resyn: int = 0
@@ -91,6 +100,11 @@ class Side:
     """The shift that its SYN offered; ABSENT where it offered none."""
     mss: int = ABSENT
     tsval: int = ABSENT
+    """The latest timestamp."""
+    max_win: int = 0
+    """The largest window ever offered, in octets."""
+    same_acks: int = 0
+    """Duplicate ACKs in a row (RFC 5681 section 2)."""
 
     # The end.
     fin: int = 0

@@ -17,7 +17,7 @@ from labkit.doubt import GAP, SAME_MOMENT, UNSENT, answer, missing, raise_doubt
 from labkit.segment import ABSENT, ACK, FIN, RST, SUM_BAD, SYN, Seen
 from labkit.side import Side
 
-NEAR = 64
+NEAR = 1024
 """IPv4 identifications that lie so near to each other are taken to be counted."""
 
 MAX_SHIFT = 14
@@ -63,6 +63,33 @@ def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
     )
 
 
+def is_window_probe(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the segment asks whether a closed window has opened (RFC 9293 section 3.8.6.1).
+
+    It carries the first octet beyond the window, or, as Linux sends it, no octet and an old number.
+    """
+    closed = peer.has_edge != 0 and peer.win == 0 and me.has_nxt != 0 and seg.ctl & (SYN | FIN | RST) == 0
+    return closed and ((seg.len == 1 and seg.delta == 0) or is_probe(seg, me, peer))
+
+
+def is_duplicate_ack(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the segment is a duplicate ACK: RFC 5681 section 2.
+
+    It acknowledges once more what was acknowledged, with the same window and no data, while data is under way.
+    """
+    return (
+        seg.ctl & (SYN | FIN | RST | ACK) == ACK
+        and seg.len == 0
+        and seg.delta == 0
+        and me.has_ack != 0
+        and seg.ack == me.ack
+        and seg.win == me.raw_win
+        and peer.has_nxt != 0
+        and sn.after(peer.nxt, seg.ack)
+        and peer.probe == 0
+    )
+
+
 def overtaken(seg: Seen, me: Side) -> bool:
     """Whether another segment of the same sender may have passed this one on its way, as far as it shows.
 
@@ -88,7 +115,7 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     me.seen += 1
     me.run += 1
     peer.run = 0
-    me.probe = 1 if is_probe(seg, me, peer) else 0
+    me.probe = 1 if is_probe(seg, me, peer) or is_window_probe(seg, me, peer) else 0
     if not me.has_base:
         _set_base(me, seg.seq if seg.ctl & (SYN | RST) else sn.add(seg.seq, -1))
     if not peer.has_base and seg.ctl & ACK:
@@ -129,6 +156,7 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
     me.syn = 2 if seg.ctl & ACK else max(me.syn, 1)
     me.syn_end = seg.end
     me.mss, me.wscale = seg.mss, seg.wscale
+    me.syn_ctl, me.sack_ok, me.stamps, me.tfo_len = seg.ctl, seg.sack_ok, int(seg.tsval >= 0), seg.tfo_len
     _set_base(me, seg.seq)
     if not me.has_nxt or sn.after(seg.end, me.nxt):
         me.nxt, me.has_nxt = seg.end, 1
@@ -173,11 +201,15 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
     if not me.has_ack or sn.after(seg.ack, me.ack):
         me.ack, me.has_ack = seg.ack, 1
         me.ack_packet, me.ack_time = seg.number, seg.time
+        me.same_acks = 0
+    elif is_duplicate_ack(seg, me, peer):
+        me.same_acks += 1
     elif sn.before(seg.ack, me.ack):
         return  # overtaken: its window is old news (RFC 9293 section 3.10.7.4: SND.WL1 and SND.WL2)
     me.raw_win = seg.win
     me.win = scaled(seg.win, seg.ctl, me, peer)
     edge = sn.add(seg.ack, me.win)
+    me.max_win = max(me.max_win, me.win)
     if not me.has_edge or sn.after(edge, me.edge):
         me.edge, me.has_edge = edge, 1
 

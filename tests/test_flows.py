@@ -104,7 +104,14 @@ def test_who_is_the_client(text: str, from_client: list[bool]) -> None:
 
 
 def test_four_tuples_are_kept_apart() -> None:
-    found = [between(1, SYN), between(2, SYN), between(1, SYN, 81), between(1, ACK), between(2, ACK), between(1, ACK, 81)]
+    found = [
+        between(1, SYN),
+        between(2, SYN),
+        between(1, SYN, 81),
+        between(1, ACK),
+        between(2, ACK),
+        between(1, ACK, 81),
+    ]
     assert [flow for flow, _ in followed([frame(n, each) for n, each in enumerate(found, 1)])] == [0, 1, 2, 0, 1, 2]
 
 

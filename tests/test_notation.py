@@ -117,7 +117,7 @@ def test_what_options_say(text: str, options: tuple[Option, ...]) -> None:
     ],
 )
 def test_what_is_wrong_with_a_line(text: str, words: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is the point
+    with pytest.raises(ValueError) as caught:
         parse_line(text)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -36,9 +36,7 @@ pieces = st.tuples(st.integers(0, 60), st.text("ab", max_size=20).map(str.encode
 @example(0, [(0, b"aaaa"), (2, b"aaaa")], (0, b"aaaaab"))
 @example(0, [(5, b"b"), (0, b"aaaaaa")], (0, b"aaaaaaa"))
 @example(0, [(0, b"")], (0, b"a"))
-def test_conflicts_are_those_of_the_model(
-    base: int, sent: list[tuple[int, bytes]], again: tuple[int, bytes]
-) -> None:
+def test_conflicts_are_those_of_the_model(base: int, sent: list[tuple[int, bytes]], again: tuple[int, bytes]) -> None:
     octets, model = Octets(), Model()
     for position, piece in sent:
         octets.add(add(base, position), piece)

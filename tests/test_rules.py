@@ -54,8 +54,8 @@ CONTEXT = {"CAP05", "FIN06"}
 @pytest.mark.parametrize("isns", ISNS.values(), ids=ISNS.keys())
 @pytest.mark.parametrize("version", [4, 6])
 def test_bad_example_is_found(rule: Rule, version: int, isns: tuple[int, int]) -> None:
-    if rule.code == "CK01" and version == 6:
-        pytest.skip("IPv6 has no header checksum")
+    if "{ip." in rule.bad and version == 6:
+        pytest.skip("IPv6 has no header checksum, and no identification")
     promised = marked(rule.bad)
     assert rule.code in {code for _, code in promised}
     got = found(rule.bad, rule, version, isns)

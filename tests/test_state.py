@@ -92,5 +92,17 @@ def test_two_fins_at_once_is_the_short_way() -> None:
 def test_words() -> None:
     assert str(State.FIN_WAIT_1) == "FIN-WAIT-1"
     assert sorted(DOCUMENT_WORDS.values()) == sorted(
-        "CLOSED LISTEN SYN_SEND SYN_RCVD ESTABLISHED FIN_WAIT_1 FIN_WAIT_2 CLOSE_WAIT CLOSING LAST_ACK TIME_WAIT".split()
+        [
+            "CLOSED",
+            "LISTEN",
+            "SYN_SEND",
+            "SYN_RCVD",
+            "ESTABLISHED",
+            "FIN_WAIT_1",
+            "FIN_WAIT_2",
+            "CLOSE_WAIT",
+            "CLOSING",
+            "LAST_ACK",
+            "TIME_WAIT",
+        ]
     )

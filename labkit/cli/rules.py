@@ -28,11 +28,11 @@ def command(format_: str) -> None:
         for line in _page(rules):
             click.echo(line)
         return
-    width = max(len(each.name) for each in rules)
-    for each in rules:
-        code = click.style(f"{each.code:<5}", bold=True)
-        line = f"{code}  {each.name:<{width}}  {severity(each):<13}  {profiles(each):<18}  {each.reference}"
-        click.echo(line.rstrip())
+    columns = [(each.code, each.name, severity(each), profiles(each), each.reference) for each in rules]
+    widths = [max(map(len, column)) for column in zip(*columns, strict=True)]
+    for row in columns:
+        code, *rest = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join((click.style(code, bold=True), *rest)).rstrip())
     note(_("'labkit explain CODE' explains one, with a good and a bad example"))
 
 

@@ -33,7 +33,8 @@ def command(capture: str, profile: str, format_: str, flow: int | None, window: 
         for line in FORMATS[format_](chain(first, rows), style):
             click.echo(line)
         if reader.damage is not None:
-            note(_("{message}; shown up to there").format(message=reader.damage.message))
+            text = _("{capture}: {message}; shown up to there")
+            note(text.format(capture=capture, message=reader.damage.message))
         elif not first and flow is not None:
             raise UsageError(_("{capture}: there is no conversation {n}").format(capture=capture, n=flow))
         elif not first:

@@ -85,7 +85,8 @@ class _Outcome:
         if verdict.error is not None:
             note(verdict.error)
         elif verdict.damage is not None:
-            note(_("{message}; judged up to there").format(message=verdict.damage.message))
+            text = _("{path}: {message}; judged up to there")
+            note(text.format(path=verdict.path, message=verdict.damage.message))
         return verdict
 
 

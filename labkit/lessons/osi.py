@@ -69,7 +69,7 @@ def _layers(data: bytes, link: int, seg: Seen) -> Iterator[str]:
     payload = data[seg.data_at : end] if seg.data_at != ABSENT else b""
     yield _layer("7 6 5", _("application, presentation, session"), _("what the two programs say to each other"))
     yield _(
-        "       TCP/IP does not divide these three: what the document gives to presentation (translation, encryption, "
+        "       TCP/IP does not divide these three: what the document gives to presentation (translation, encryption,"
     )
     yield _("       compression) and session is done by the program, or by a library of it such as TLS.")
     yield from _octets(data, end - len(payload), end, text=True)

@@ -209,3 +209,31 @@ def ack_inside_a_segment(seg: Seen, me: Side, peer: Side) -> int:
         and me.has_edge != 0
         and not after(add(peer.data_seq, peer.data_len), me.edge)
     )
+
+
+@rule(
+    "ACK04",
+    Severity.WARNING,
+    "RFC 5961 5",
+    "ack {seg.ack} is far too old: {me.ack} was acknowledged before, and no window of this side ever reached so far back",
+    field="ack",
+    expected="me.ack",
+    actual="seg.ack",
+    profiles=RFC_ONLY,
+    unless=("HS03",),
+    receiver="It answers with a challenge ACK, and drops the segment: it may be forged.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        < P. 1:20(19) ack 4294800000   # ACK04 ACK02
+    """,
+)
+def ack_far_too_old(seg: Seen, me: Side, peer: Side) -> int:
+    """An old ACK is acceptable only as far back as SND.UNA less the largest window that its sender ever offered."""
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or me.has_ack == 0 or me.syn == 0 or peer.syn == 0:
+        return False
+    return before(seg.ack, add(me.ack, -max(me.max_win, 65535)))

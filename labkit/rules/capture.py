@@ -1,7 +1,8 @@
 """What the capture holds, before anything is judged: broken headers, cut frames, half conversations."""
 
+from labkit.doubt import SAME_MOMENT
 from labkit.rule import BOTH, RFC_ONLY, Scope, Severity, rule
-from labkit.segment import BAD_OFFSET, CUT, SHORT_IP, SHORT_TCP, SYN, Seen
+from labkit.segment import BAD_OFFSET, CUT, RST, SHORT_IP, SHORT_TCP, SUM_PARTIAL, SYN, Seen
 from labkit.side import Side
 
 
@@ -102,3 +103,98 @@ def part_of_a_conversation(seg: Seen, me: Side, peer: Side) -> int:
     # A refused SYN is a whole conversation, though the side that refuses never sends one.
     refused = me.syn == 1 and peer.syn == 0 and peer.rst != 0 and peer.last_ctl & SYN == 0 and me.third == 0
     return one_way or (started_before and not refused)
+
+
+@rule(
+    "CAP04",
+    Severity.WARNING,
+    "RFC 9293 3.7.1",
+    "{seg.len} octets of payload are more than the {peer.mss} that the peer can take in one segment",
+    otherwise={
+        Severity.NOTE: "{seg.len} octets of payload, more than the peer's MSS of {peer.mss}: the capture was taken above "
+        "segmentation offload; the network card cuts such a segment into smaller ones, or has joined them"
+    },
+    field="len",
+    expected="peer.mss",
+    actual="seg.len",
+    profiles=RFC_ONLY,
+    once=True,
+    receiver="It may have to drop the segment, for it was not ready for its size.",
+    good="""
+        > S  0:0(0) <mss 1460>
+        < S. 0:0(0) ack 1 <mss 536>
+        > .  1:1(0) ack 1
+        > P. 1:537(536) ack 1
+    """,
+    bad="""
+        > S  0:0(0) <mss 1460>
+        < S. 0:0(0) ack 1 <mss 536>
+        > .  1:1(0) ack 1
+        > P. 1:538(537) ack 1   # CAP04
+    """,
+)
+def payload_beyond_the_mss(seg: Seen, me: Side, peer: Side) -> int:
+    """A segment carries no more than the peer's MSS option allows (MUST-16).
+
+    Where the capture comes from a host that lets its network card cut segments (TSO), or join them (GRO), they are larger
+    than any that was on the wire.
+    """
+    if peer.mss <= 0 or seg.len <= peer.mss or seg.ctl & (SYN | RST):
+        return False
+    offloaded = seg.len >= 2 * peer.mss or seg.sum_state == SUM_PARTIAL or seg.ip_len > 1500 or seg.ip_len == 0
+    return Severity.NOTE if offloaded else True
+
+
+@rule(
+    "CAP06",
+    Severity.NOTE,
+    "",
+    "the same packet once more: the capture shows it twice, or the network has delivered it twice",
+    profiles=RFC_ONLY,
+    once=True,
+    good="""
+        > P. 1:100(99) ack 1
+        +0.3 > P. 1:100(99) ack 1
+    """,
+    bad="""
+        > P. 1:100(99) ack 1
+        +0.0001 > P. 1:100(99) ack 1 {ip.id=1}   # CAP06
+    """,
+)
+def captured_twice(seg: Seen, me: Side, peer: Side) -> int:
+    """One packet with one IPv4 identification appears twice within a moment: on loopback, behind a mirror port, or where
+    two interfaces were captured."""
+    return (
+        me.seen > 0
+        and seg.ip_id > 0
+        and seg.ip_id == me.last_id
+        and seg.seq == me.last_seq
+        and seg.len == me.last_len
+        and seg.ctl == me.last_ctl
+        and seg.time - me.last_time <= SAME_MOMENT
+        and (seg.ctl & RST != 0 or seg.ack == me.last_ack)
+    )
+
+
+@rule(
+    "CAP07",
+    Severity.NOTE,
+    "",
+    "time goes backwards: this packet is older than one that stands before it in the capture",
+    profiles=RFC_ONLY,
+    once=True,
+    good="""
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+    """,
+    bad="""
+        1.0 > P. 1:100(99) ack 1
+        0.9 < .  1:1(0) ack 100   # CAP07
+    """,
+)
+def time_goes_back(seg: Seen, me: Side, peer: Side) -> int:
+    """Packets of several queues or interfaces may be written in another order than they came, or a clock was set back.
+
+    Segments are judged in the order of the capture.
+    """
+    return (me.seen > 0 and seg.time < me.last_time) or (peer.seen > 0 and seg.time < peer.last_time)

@@ -236,3 +236,27 @@ def _fin_acked(side: Side, other: Side) -> bool:
     if not side.has_fin:
         return False
     return (other.has_ack != 0 and after(other.ack, side.fin)) or after(other.last_ack, side.fin)
+
+
+@rule(
+    "FIN05",
+    Severity.NOTE,
+    "RFC 9293 3.6",
+    "simultaneous close: both sides have sent FIN before they saw the other's; that is legal",
+    receiver="It acknowledges the FIN, and goes to CLOSING, then to TIME-WAIT.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > F. 1:1(0) ack 1
+        < F. 1:1(0) ack 1   # FIN05
+        > .  2:2(0) ack 2
+        < .  2:2(0) ack 2
+    """,
+)
+def simultaneous_close(seg: Seen, me: Side, peer: Side) -> int:
+    """Two FINs that cross close the connection as well (figure 13): neither acknowledges the other's."""
+    if seg.ctl & (FIN | SYN | RST) != FIN or me.has_fin or not peer.has_fin:
+        return False
+    return not after(seg.ack, peer.fin)

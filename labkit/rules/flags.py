@@ -123,3 +123,26 @@ def ack_bit_missing(seg: Seen, me: Side, peer: Side) -> int:
 def ack_number_without_ack(seg: Seen, me: Side, peer: Side) -> int:
     """The acknowledgement field counts only if ACK is set; otherwise senders leave it 0."""
     return seg.ctl & ACK == 0 and seg.ack != 0
+
+
+@rule(
+    "FL06",
+    Severity.NOTE,
+    "RFC 9293 3.1",
+    "the urgent pointer is {seg.urg}, but URG is not set: the field has no meaning",
+    field="urgent_pointer",
+    expected=lambda seg, me, peer: 0,
+    actual="seg.urg",
+    profiles=RFC_ONLY,
+    receiver="It ignores the field.",
+    wireshark="tcp.urgent_pointer.non_zero",
+    good="""
+        > PU. 1:100(99) ack 1 win 65535 urg 5
+    """,
+    bad="""
+        > P. 1:100(99) ack 1 win 65535 urg 5   # FL06
+    """,
+)
+def urgent_pointer_without_urg(seg: Seen, me: Side, peer: Side) -> int:
+    """The urgent pointer counts only if URG is set; otherwise senders leave it 0."""
+    return seg.ctl & URG == 0 and seg.urg != 0

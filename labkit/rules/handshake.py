@@ -2,8 +2,8 @@
 
 from labkit.doubt import UNSENT, WRONG
 from labkit.rule import RFC_ONLY, Scope, Severity, rule
-from labkit.segment import ACK, RST, SYN, Seen
-from labkit.seq import add, before, between
+from labkit.segment import ABSENT, ACK, RST, SYN, Seen
+from labkit.seq import add, after, before, between
 from labkit.side import Side
 
 
@@ -174,3 +174,151 @@ def syn_resent_with_other_isn(seg: Seen, me: Side, peer: Side) -> int:
     if seg.ctl & (SYN | RST) != SYN or me.syn == 0 or seg.seq == me.isn:
         return False
     return me.third == 0 and peer.third < 2 and me.octets == 0 and (seg.ctl & ACK != 0) == (me.syn == 2)
+
+
+@rule(
+    "HS05",
+    Severity.WARNING,
+    "RFC 9293 3.4",
+    "the SYN ACK carries {seg.len} octets of data, though the SYN did not ask for TCP Fast Open",
+    field="len",
+    expected=lambda seg, me, peer: 0,
+    actual="seg.len",
+    receiver="It may keep the octets until the connection is established, or drop them.",
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        < P. 1:20(19) ack 1
+    """,
+    bad="""
+        > S  0:0(0)
+        < S. 0:19(19) ack 1   # HS05
+    """,
+)
+def data_before_established(seg: Seen, me: Side, peer: Side) -> int:
+    """Data is delivered only once the connection is established, so that it is sent only then.
+
+    TCP Fast Open (RFC 7413) is the exception: with its option on the SYN both SYNs may carry data.
+    """
+    return seg.ctl & (SYN | ACK | RST) == SYN | ACK and seg.len > 0 and peer.syn != 0 and peer.tfo_len == ABSENT
+
+
+@rule(
+    "HS06",
+    Severity.NOTE,
+    "RFC 9293 3.5",
+    "simultaneous open: both sides have sent a SYN before they saw the other's; that is legal",
+    receiver="It answers with a SYN ACK that has the number of its own SYN.",
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+    """,
+    bad="""
+        > S  0:0(0)
+        < S  0:0(0)         # HS06
+        > S. 0:0(0) ack 1
+        < S. 0:0(0) ack 1
+    """,
+)
+def simultaneous_open(seg: Seen, me: Side, peer: Side) -> int:
+    """Two SYNs that cross open one connection, not two (figure 7). The document does not know it."""
+    return seg.ctl & (SYN | ACK | RST) == SYN and me.syn == 0 and me.seen == 0 and peer.syn == 1 and peer.third == 0
+
+
+@rule(
+    "HS07",
+    Severity.NOTE,
+    "RFC 5961 4",
+    "a SYN in the middle of a connection: its sender has forgotten the connection, or somebody forges it",
+    receiver="It answers with a challenge ACK; a host that has forgotten the connection answers that with a reset.",
+    wireshark="tcp.analysis.reused_ports",
+    unless=("HS04",),
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+    """,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > S  5000:5000(0)     # HS07
+        < .  1:1(0) ack 100
+        > R  100:100(0)
+    """,
+)
+def syn_in_a_connection(seg: Seen, me: Side, peer: Side) -> int:
+    """A SYN with a new number on a connection that both sides have established.
+
+    A host that has crashed does so when it opens the same four-tuple again (RFC 9293 figure 9): the challenge ACK finds
+    the half-open connection out. Nothing is wrong with it, but it is rare.
+    """
+    return (
+        seg.ctl & (SYN | ACK | RST) == SYN and me.syn != 0 and seg.seq != me.isn and (me.third == 2 or peer.third == 2)
+    )
+
+
+@rule(
+    "TFO01",
+    Severity.WARNING,
+    "RFC 7413 4.2",
+    "the SYN carries {seg.len} octets of data without a Fast Open cookie",
+    field="len",
+    expected=lambda seg, me, peer: 0,
+    actual="seg.len",
+    profiles=RFC_ONLY,
+    receiver="It acknowledges only the SYN, or keeps the octets until the connection is established.",
+    good="""
+        > S  0:20(20) <mss 1460,FO a1b2c3d4,nop,nop>
+        < S. 0:0(0) ack 21 <mss 1460>
+    """,
+    bad="""
+        > S 0:20(20) <mss 1460>   # TFO01
+    """,
+)
+def data_on_syn_without_cookie(seg: Seen, me: Side, peer: Side) -> int:
+    """A SYN may carry data only with a cookie that the server gave before; else anybody could make it work in vain.
+
+    RFC 9293 allows data on a SYN, to be delivered once the connection is established, but nobody does that.
+    """
+    return seg.ctl & (SYN | ACK | RST) == SYN and seg.len > 0 and seg.tfo_len <= 0
+
+
+@rule(
+    "ST02",
+    Severity.WARNING,
+    "RFC 9293 3.6.1",
+    "the four-tuple is used again within 2 MSL, with an ISN {seg.seq} that is not beyond {me.old_nxt}, where the old "
+    "connection ended: old segments may be taken for new ones",
+    otherwise={Severity.NOTE: "the four-tuple was used by another connection before in this capture"},
+    field="seq",
+    actual="seg.seq",
+    profiles=RFC_ONLY,
+    receiver="In TIME-WAIT it answers with an ACK and stays there: the connection is not opened.",
+    wireshark="tcp.analysis.reused_ports",
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+    """,
+    bad="""
+        > S  9000:9000(0)
+        < S. 0:0(0) ack 9001
+        > F. 9001:9001(0) ack 1
+        < F. 1:1(0) ack 9002
+        > .  9002:9002(0) ack 2
+        +1.0 > S 5000:5000(0)   # ST02
+    """,
+)
+def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
+    """A connection may be reopened from TIME-WAIT by a SYN whose number is beyond the old connection's (MAY-2).
+
+    With timestamps the clock decides instead (RFC 6191). After 2 MSL, or after a reset, any number will do.
+    """
+    if seg.ctl & (SYN | ACK | RST) != SYN or me.has_old == 0 or me.syn != 0:
+        return False
+    if me.has_old == 2 and seg.tsval == ABSENT and not after(seg.seq, me.old_nxt):
+        return True
+    return Severity.NOTE

@@ -75,3 +75,39 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
     if me.has_nxt and me.rst_seq != me.nxt:
         return False  # not at SND.NXT: the peer ignores it or challenges it, and the connection lives on (RFC 5961)
     return not overtaken(seg, me) or after(seg.end, me.rst_seq)
+
+
+@rule(
+    "RST01",
+    Severity.WARNING,
+    "RFC 9293 3.5.3",
+    "the reset has seq {seg.seq}, outside of the peer's window ({peer.ack} to {peer.edge})",
+    field="seq",
+    expected="peer.ack",
+    actual="seg.seq",
+    profiles=RFC_ONLY,
+    receiver="It drops the reset without a word: the connection lives on.",
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > R. 1:1(0) ack 1
+    """,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > R  900000:900000(0)   # RST01
+    """,
+)
+def reset_outside_the_window(seg: Seen, me: Side, peer: Side) -> int:
+    """A reset counts only if its number lies in the window; RFC 5961: only if it is exactly RCV.NXT.
+
+    Anywhere else in the window it is answered with a challenge ACK, so that a forger has to guess the exact number.
+    """
+    if seg.ctl & RST == 0 or me.syn == 0 or peer.syn == 0 or peer.has_edge == 0 or peer.has_ack == 0 or peer.rst:
+        return False
+    if me.doubt_n or peer.doubt_n or me.missed or peer.missed:
+        return False
+    # A reset that answers an old segment has the number that the segment acknowledged, and one for a lost ACK is late.
+    return not between(add(peer.ack, -65536), seg.seq, peer.edge) and seg.seq != me.nxt

@@ -3,7 +3,7 @@
 from labkit.rule import RFC_ONLY, Severity, rule
 from labkit.segment import ABSENT, RST, SYN, Seen
 from labkit.side import Side
-from labkit.track import is_probe, unacked
+from labkit.track import is_duplicate_ack, is_probe, unacked
 
 
 @rule(
@@ -116,3 +116,60 @@ def spurious_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     if seg.span == 0 or seg.delta >= 0 or seg.novel or seg.ctl & (SYN | RST) or is_probe(seg, me, peer):
         return False
     return not unacked(seg, peer)
+
+
+@rule(
+    "RTX06",
+    Severity.NOTE,
+    "RFC 5681 2",
+    "duplicate ACK: {seg.ack} once more, while later octets are under way",
+    profiles=RFC_ONLY,
+    receiver="It counts them: the third makes it resend the segment that is missing.",
+    wireshark="tcp.analysis.duplicate_ack",
+    good="""
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+    """,
+    bad="""
+        < .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        > P. 200:300(100) ack 1
+        < .  1:1(0) ack 100
+        < .  1:1(0) ack 100   # RTX06
+    """,
+)
+def duplicate_ack(seg: Seen, me: Side, peer: Side) -> int:
+    """An ACK that repeats the one before it while data is under way: something arrived, but not what was expected."""
+    return is_duplicate_ack(seg, me, peer)
+
+
+@rule(
+    "RTX06",
+    Severity.NOTE,
+    "RFC 5681 3.2",
+    "fast retransmission: three duplicate ACKs ask for {seg.seq}",
+    profiles=RFC_ONLY,
+    receiver="It fills the gap, and acknowledges all that it has.",
+    wireshark="tcp.analysis.fast_retransmission",
+    good="""
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+    """,
+    bad="""
+        < .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        > P. 100:200(100) ack 1
+        > P. 200:300(100) ack 1
+        > P. 300:400(100) ack 1
+        > P. 400:500(100) ack 1
+        < .  1:1(0) ack 100
+        < .  1:1(0) ack 100       # RTX06
+        < .  1:1(0) ack 100       # RTX06
+        < .  1:1(0) ack 100       # RTX06
+        > P. 100:200(100) ack 1   # RTX06
+    """,
+)
+def fast_retransmission(seg: Seen, me: Side, peer: Side) -> int:
+    """After three duplicate ACKs the sender resends the segment that they ask for, before its timer runs out."""
+    resent = seg.span > 0 and seg.delta < 0 and seg.novel == 0 and seg.ctl & (SYN | RST) == 0
+    return resent and peer.same_acks >= 3 and peer.has_ack != 0 and seg.seq == peer.ack

@@ -1,0 +1,289 @@
+"""`labkit show`: the table of a capture, and the same for programs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labkit.capture import create, open_capture
+from labkit.cli import run
+from labkit.examples import frames
+from labkit.notation import parse
+from labkit.observe import observe
+from labkit.scenario import Scenario
+
+ROOT = Path(__file__).parents[2]
+
+DOCUMENT = """\
+192.0.2.10:40000 ↔ 192.0.2.20:80
+  no.        time  client        segment                           server
+                   CLOSED                                          LISTEN
+    1    0.000000  SYN_SEND      → SYN      seq=0 win=65535                      <mss 1460, sackOK>
+    2    0.020000                ← SYN ACK  seq=0 ack=1 win=65535  SYN_RCVD      <mss 1460, sackOK>
+    3    0.020000  ESTABLISHED   → ACK      seq=1 ack=1            ESTABLISHED
+    4    0.020000                → PSH ACK  seq=1 ack=1 len=99
+    5    0.040000                ← PSH ACK  seq=1 ack=100 len=119
+    6    0.080000                → ACK      seq=100 ack=120
+    7    0.090000  FIN_WAIT_1    → FIN ACK  seq=100 ack=120
+    8    0.110000  FIN_WAIT_2    ← ACK      seq=120 ack=101        CLOSE_WAIT
+    9    0.115000                ← FIN ACK  seq=120 ack=101        LAST_ACK
+   10    0.115000  TIME_WAIT     → ACK      seq=101 ack=121        CLOSED
+"""
+
+TWO = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n> R. 1:1(0) ack 1\n> S 500:500(0)\n< R. 0:0(0) ack 501\n"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test works in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def scenario(name: str, path: str = "a.pcap", edition: str = "annotated") -> None:
+    Scenario.load(name).play().write(path, edition=edition)
+
+
+def notation(text: str, path: str = "a.pcap") -> None:
+    with create(path, link=1) as writer:
+        for frame in frames(list(parse(text))):
+            writer.write(frame.time, frame.data)
+
+
+def shown(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert run(["show", *arguments]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+def test_the_table_of_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario("document")
+    assert shown("--profile", "document", "a.pcap", capsys=capsys) == DOCUMENT
+
+
+def test_the_states_of_the_rfc(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario("document")
+    lines = shown("a.pcap", capsys=capsys).splitlines()
+    assert lines[2].split() == ["CLOSED", "LISTEN"]
+    assert lines[3].split()[2] == "SYN-SENT"
+    assert "SYN-RECEIVED" in lines[3]
+    assert lines[-1].split()[2] == "TIME-WAIT"
+    assert lines[-1].endswith("CLOSED")
+    assert not any(word in "\n".join(lines) for word in ("SYN_", "FIN_", "TIME_"))
+
+
+def test_names_that_the_capture_gives(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario("document", "a.pcapng")
+    assert shown("a.pcapng", capsys=capsys).startswith("client 192.0.2.10:40000 ↔ server 192.0.2.20:80\n")
+    scenario("document", "b.pcapng", "student")
+    assert shown("b.pcapng", capsys=capsys).startswith("192.0.2.10:40000 ↔ 192.0.2.20:80\n")
+
+
+def test_ipv6_ends_stand_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario("document-ipv6")
+    assert shown("a.pcap", capsys=capsys).startswith("[2001:db8::10]:40000 ↔ [2001:db8::20]:80\n")
+
+
+@pytest.mark.parametrize("profile", ["rfc9293", "document"])
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        ("> S 0:0(0)\n< S. 0:0(0) ack 1\n", ["CLOSED", "LISTEN"]),
+        # Nobody is known to listen where the SYN is refused, not answered, or crossed by another.
+        ("> S 0:0(0)\n< R. 0:0(0) ack 1\n", ["CLOSED"]),
+        ("> S 0:0(0)\n", ["CLOSED"]),
+        ("> S 0:0(0)\n< S 0:0(0)\n> S. 0:0(0) ack 1\n", ["CLOSED"]),
+    ],
+)
+def test_the_states_before_the_first_segment(
+    text: str, before: list[str], profile: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notation(text)
+    assert shown("--profile", profile, "a.pcap", capsys=capsys).splitlines()[2].split() == before
+
+
+def test_a_capture_from_the_middle_has_no_states_before(capsys: pytest.CaptureFixture[str]) -> None:
+    notation("> P. 1:9(8) ack 1\n< . 1:1(0) ack 9\n")
+    lines = shown("a.pcap", capsys=capsys).splitlines()
+    assert len(lines) == 4
+    assert lines[2].split()[:2] == ["1", "0.000000"]
+
+
+def test_raw_numbers_stand_beside_relative_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario("seq-wraparound")
+    lines = shown("a.pcap", capsys=capsys).splitlines()
+    assert all("raw seq " in line for line in lines[3:])
+    assert lines[3].split("seq=")[1].startswith("0 ")
+
+
+def test_windows(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario("document")
+    assert shown("a.pcap", capsys=capsys).count("win=") == 2
+    assert shown("--window", "a.pcap", capsys=capsys).count("win=") == 10
+
+
+# More conversations than one.
+
+
+def test_conversations_have_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    notation(TWO)
+    lines = shown("a.pcap", capsys=capsys).splitlines()
+    assert [line for line in lines if line.startswith("conversation ")] == [
+        "conversation 0: 192.0.2.10:40000 ↔ 192.0.2.20:80",
+        "conversation 1: 192.0.2.10:40000 ↔ 192.0.2.20:80",
+    ]
+    assert [line.split()[0] for line in lines if " seq=" in line] == ["0"] * 4 + ["1"] * 2
+
+
+@pytest.mark.parametrize(("flow", "packets"), [("0", ["1", "2", "3", "4"]), ("1", ["5", "6"])])
+def test_one_of_them(flow: str, packets: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    notation(TWO)
+    lines = shown("--flow", flow, "a.pcap", capsys=capsys).splitlines()
+    assert lines[1].split()[0] == "no."
+    assert [line.split()[0] for line in lines if " seq=" in line] == packets
+
+
+def test_a_long_one_has_its_columns_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("labkit.table.PREVIEW", 2)
+    notation(TWO)
+    for flow in ("0", "1"):
+        lines = shown("--flow", flow, "a.pcap", capsys=capsys).splitlines()
+        assert [line.split()[:2] for line in lines].count(["flow", "no."]) == 1
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "jsonl", "notation"])
+def test_one_that_is_not_there(format_: str, capsys: pytest.CaptureFixture[str]) -> None:
+    notation(TWO)
+    assert run(["show", "--flow", "2", "--format", format_, "a.pcap"]) == 2
+    assert capsys.readouterr().err == "labkit: a.pcap: there is no conversation 2\n"
+
+
+# For programs.
+
+KEYS = [
+    "packet",
+    "time",
+    "flow",
+    "source",
+    "destination",
+    "from",
+    "client_state",
+    "server_state",
+    "flags",
+    "seq",
+    "ack",
+    "relative_seq",
+    "relative_ack",
+    "length",
+    "window",
+    "options",
+]
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario("document")
+    segments = json.loads(shown("--format", "json", "a.pcap", capsys=capsys))["segments"]
+    assert len(segments) == 10
+    assert all(list(segment) == KEYS for segment in segments)
+    syn, reply = segments[0], segments[4]
+    assert (syn["flags"], syn["ack"], syn["relative_ack"]) == (["SYN"], None, None)
+    assert (syn["client_state"], syn["server_state"]) == ("SYN-SENT", "SYN-RECEIVED")
+    assert [option for option in syn["options"] if option != "nop"] == ["mss 1460", "sackOK"]
+    assert (reply["from"], reply["source"], reply["length"], reply["relative_ack"]) == (
+        "server",
+        "192.0.2.20:80",
+        119,
+        100,
+    )
+    lines = shown("--format", "jsonl", "a.pcap", capsys=capsys).splitlines()
+    assert [json.loads(line) for line in lines] == segments
+
+
+def test_json_in_the_words_of_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario("document")
+    segments = json.loads(shown("--format", "json", "--profile", "document", "a.pcap", capsys=capsys))["segments"]
+    assert (segments[0]["client_state"], segments[0]["server_state"]) == ("SYN_SEND", None)
+    assert (segments[3]["client_state"], segments[3]["server_state"]) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["document", "seq-wraparound", "timestamps", "urgent", "ecn", "fast-retransmit-sack"])
+def test_the_notation_can_be_played_again(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario(name)
+    text = shown("--format", "notation", "a.pcap", capsys=capsys)
+    assert text.startswith("# 192.0.2.10:40000 > 192.0.2.20:80\n")
+    again = list(observe(frames(list(parse(text)))))
+    with open_capture("a.pcap") as capture:
+        first = list(observe(capture))
+    for one, other in zip(first, again, strict=True):
+        for field in ("number", "sender", "ctl", "seq", "ack", "length", "window", "urgent", "ecn", "states"):
+            assert getattr(one, field) == getattr(other, field), (one.number, field)
+        assert one.time - first[0].time == other.time
+        assert one.options == other.options
+
+
+# What cannot be shown.
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "jsonl", "notation"])
+def test_a_capture_without_tcp(format_: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with create("a.pcap", link=1) as writer:
+        writer.write(0, bytes(60))
+    assert run(["show", "--format", format_, "a.pcap"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "labkit: a.pcap: there is no TCP segment in it\n"
+    if format_ == "json":
+        assert json.loads(captured.out) == {"segments": []}
+    else:
+        assert captured.out == ""
+
+
+def test_a_capture_that_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario("document")
+    Path("a.pcap").write_bytes(Path("a.pcap").read_bytes()[:-3])
+    assert run(["show", "a.pcap"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.count(" seq=") == 9
+    assert captured.err.startswith("labkit: a.pcap: the capture ends in the middle of packet 10")
+    assert captured.err.endswith("; shown up to there\n")
+
+
+def test_garbage_in_the_middle(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario("document")
+    Path("a.pcap").write_bytes(Path("a.pcap").read_bytes() + b"\xff" * 100)
+    assert run(["show", "a.pcap"]) == 3
+    captured = capsys.readouterr()
+    assert captured.out.count(" seq=") == 10
+    assert len(captured.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"", "is empty"), (b"hello, this is text\n", 'begins with "hello'), (None, "No such file")],
+)
+def test_no_capture(data: bytes | None, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if data is not None:
+        Path("a.pcap").write_bytes(data)
+    assert run(["show", "a.pcap"]) == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("labkit: a.pcap: ")
+    assert words in line
+
+
+def test_standard_input() -> None:
+    scenario("document")
+    done = subprocess.run(
+        [sys.executable, "-m", "labkit", "show", "--profile", "document", "-"],
+        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "PYTHONIOENCODING": "utf-8"},
+        input=Path("a.pcap").read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.decode() == DOCUMENT
+    assert done.stderr == b""

@@ -1,0 +1,207 @@
+"""The report for people: what stands around a finding, what is only counted, what is said of the whole."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+import pytest
+
+from labkit.capture import Damage, create
+from labkit.examples import frames
+from labkit.notation import parse
+from labkit.report import Options, names, renderer
+from labkit.rule import Severity
+from labkit.verifier import Verdict, verify
+
+OPEN = """
+    > S  0:0(0)
+    < S. 0:0(0) ack 1
+    > .  1:1(0) ack 1
+"""
+WRONG_ACK = (
+    OPEN
+    + """
+    > P. 1:100(99) ack 1
+    < P. 1:120(119) ack 100
+    > .  100:100(0) ack 121
+"""
+)
+PLAIN = Options(Severity.ERROR)
+
+
+def judged(path: Path, text: str, isns: tuple[int, int] = (0, 0)) -> Verdict:
+    with create(path, link=1) as writer:
+        for frame in frames(list(parse(text)), isns=isns):
+            writer.write(frame.time, frame.data, wirelen=frame.wirelen)
+    return verify(path)
+
+
+def only(verdict: Verdict, *codes: str) -> Verdict:
+    """The verdict without what other rules say."""
+    verdict.findings = [finding for finding in verdict.findings if finding.code in codes]
+    return verdict
+
+
+def text(verdicts: Verdict | Iterable[Verdict], options: Options = PLAIN) -> list[str]:
+    verdicts = [verdicts] if isinstance(verdicts, Verdict) else verdicts
+    return [click.unstyle(line) for line in renderer("text")(verdicts, options)]
+
+
+def test_formats() -> None:
+    assert names()[0] == "text"
+    assert {"text", "json", "jsonl"} <= set(names())
+    assert not [name for name in names() if name.startswith("_")]
+    with pytest.raises(KeyError):
+        renderer("_plain")
+    with pytest.raises(KeyError):
+        renderer("word")
+
+
+def test_a_finding_with_what_stands_around_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcap"
+    assert text(only(judged(path, WRONG_ACK), "ACK01")) == [
+        f"{path}: FAIL  1 error (6 packets, 1 conversation, profile rfc9293)",
+        "",
+        "error[ACK01] ack-of-unsent-data: packet 6, 192.0.2.10:40000 → 192.0.2.20:80",
+        "        4  → PSH ACK  seq=1 ack=1 len=99",
+        "        5  ← PSH ACK  seq=1 ack=100 len=119",
+        "  >     6  → ACK      seq=100 ack=121",
+        "                              ^^^^^^^ expected 120",
+        "  what      ack 121 is beyond 120, the next octet that the peer would send",
+        "  because   1 + 119 = 120, by packet 5",
+        "  receiver  It answers with an ACK of its own numbers, and drops the segment.",
+        "  read on   RFC 9293 3.10.7.4; labkit explain ACK01",
+    ]
+
+
+@pytest.mark.parametrize("isns", [(0, 0), (2**32 - 1, 2**32 - 120), (2**31, 2**32 - 1), (2**32 - 100, 2**32 - 121)])
+def test_expected_numbers_are_relative_wherever_they_start(tmp_path: Path, isns: tuple[int, int]) -> None:
+    lines = text(judged(tmp_path / "a.pcap", WRONG_ACK, isns))
+    assert "                              ^^^^^^^ expected 120" in lines
+    assert "  because   1 + 119 = 120, by packet 5" in lines
+
+
+@pytest.mark.parametrize(
+    ("wrong", "mark", "because"),
+    [
+        (
+            OPEN + "> P. 11:110(99) ack 1\n< . 1:1(0) ack 100\n> P. 100:150(50) ack 1\n< . 1:1(0) ack 150\n",
+            ("seq=11", 1),
+            None,
+        ),
+        ("> S 0:0(0)\n< S. 0:0(0) ack 5\n", ("ack=5", 1), "0 + 1 (SYN) = 1, by packet 1"),
+        (
+            OPEN + "> F. 1:1(0) ack 1\n< . 1:1(0) ack 9\n< F. 1:1(0) ack 2\n> . 2:2(0) ack 2\n",
+            ("ack=9", 2),
+            "1 + 1 (FIN) = 2, by packet 4",
+        ),
+    ],
+)
+def test_the_mark_stands_under_the_wrong_number(
+    tmp_path: Path, wrong: str, mark: tuple[str, int], because: str | None
+) -> None:
+    lines = text(judged(tmp_path / "a.pcap", wrong))
+    word, expected = mark
+    below = next(number for number, line in enumerate(lines) if line.endswith(f"^ expected {expected}"))
+    start = lines[below].index("^")
+    assert lines[below - 1][start : start + len(word)] == word
+    assert lines[below].count("^") == len(word)
+    assert lines[below - 1].startswith("  > ")
+    if because is not None:
+        assert f"  because   {because}" in lines
+
+
+def test_a_correct_capture_is_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcap"
+    lines = text(judged(path, "> P. 1:9(8) ack 1\n< . 1:1(0) ack 9\n"))
+    assert lines[0].startswith(f"{path}: PASS  ")
+    assert "error[" not in "\n".join(lines)
+
+
+def test_notes_are_counted_unless_asked_for(tmp_path: Path) -> None:
+    verdict = only(judged(tmp_path / "a.pcap", OPEN), "FIN06")
+    assert [finding.severity for finding in verdict.findings] == [Severity.NOTE]
+    brief, full = text(verdict), text(verdict, Options(Severity.ERROR, verbose=True))
+    assert brief[0] == full[0]
+    assert brief[-1] == f"note[FIN06] 1 × {verdict.findings[0].name}"
+    assert not [line for line in brief if line.startswith("  read on")]
+    assert f"note[FIN06] {verdict.findings[0].name}: the whole conversation, " in full[2]
+
+
+MANY = OPEN + "".join(f"> . 1:1(0) ack {200 + number}\n< . 1:1(0) ack 1\n" for number in range(20))
+
+
+@pytest.mark.parametrize(("most", "shown"), [(5, 5), (1, 1), (0, 20)])
+def test_so_many_findings_of_a_rule_are_shown(tmp_path: Path, most: int, shown: int) -> None:
+    verdict = only(judged(tmp_path / "a.pcap", MANY), "ACK01")
+    found = verdict.findings
+    assert len(found) == 20
+    code = "ACK01"
+    lines = text(verdict, Options(Severity.ERROR, most=most))
+    assert len([line for line in lines if line.startswith(f"error[{code}] {found[0].name}: ")]) == shown
+    rest = [line for line in lines if line.startswith(f"error[{code}] ") and " × " in line]
+    if shown == 20:
+        assert rest == []
+    else:
+        (line,) = rest
+        packets = ", ".join(str(finding.packet) for finding in found[shown : shown + 6])
+        assert line == f"error[{code}] {20 - shown} × {found[0].name} (packets {packets}, …)"
+
+
+def test_captures_follow_each_other(tmp_path: Path) -> None:
+    lines = text(judged(tmp_path / name, OPEN) for name in ("a.pcap", "b.pcap"))
+    (second,) = [number for number, line in enumerate(lines) if "b.pcap" in line]
+    assert lines[second - 1] == ""
+    assert "a.pcap" in lines[0]
+
+
+def test_an_unreadable_capture_is_no_result() -> None:
+    assert text(Verdict("a.pcap", "rfc9293", error="a.pcap: is empty")) == []
+    ok = Verdict("b.pcap", "rfc9293", segments=1)
+    assert text([Verdict("a.pcap", "rfc9293", error="a.pcap: is empty"), ok])[0].startswith("b.pcap: PASS")
+
+
+def test_what_was_not_judged_is_said() -> None:
+    verdict = Verdict("a.pcap", "rfc9293", packets=3, segments=0)
+    assert text(verdict) == [
+        "a.pcap: PASS  nothing found (3 packets, 0 conversations, profile rfc9293)",
+        "  note: there is no TCP segment in this capture: nothing was judged",
+    ]
+    verdict.segments, verdict.damage = 3, Damage("it ends\x1b[31m here", 9, cut=True)
+    assert text(verdict)[1] == r"  note: it ends\x1b[31m here; judged up to there"
+
+
+def test_names_of_files_cannot_steer_the_terminal() -> None:
+    verdict = Verdict("a\x1b[2J\n.pcap", "rfc9293", segments=1)
+    assert text(verdict)[0].startswith(r"a\x1b[2J\n.pcap: PASS")
+
+
+def test_context_is_of_the_same_conversation_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcap"
+    found = list(frames(list(parse(WRONG_ACK))))
+    others = list(frames(list(parse(OPEN + "> P. 1:50(49) ack 1\n")), version=6))
+    with create(path, link=1) as writer:
+        for number, frame in enumerate(found):
+            writer.write(frame.time, frame.data)
+            if number < len(others):
+                writer.write(frame.time + 1, others[number].data)
+    lines = text(verify(path))
+    around = [line for line in lines if "→" in line[:14] or "←" in line[:14]]
+    # In the file the others' packets stand between them.
+    assert [line.lstrip(" >").split()[0] for line in around] == ["7", "9", "10"]
+
+
+def test_a_capture_that_is_gone_has_no_context(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcap"
+    verdict = judged(path, WRONG_ACK)
+    path.unlink()
+    lines = text(verdict)
+    assert "^" not in "\n".join(lines)
+    assert "  what      ack 121 is beyond 120, the next octet that the peer would send" in lines
+
+
+def test_standard_input_cannot_be_read_again(tmp_path: Path) -> None:
+    verdict = judged(tmp_path / "a.pcap", WRONG_ACK)
+    verdict.path = "-"
+    assert text(verdict)[0].startswith("-: FAIL")
+    assert "^" not in "\n".join(text(verdict))

@@ -1,0 +1,405 @@
+"""The documentation: what it shows is run, what it lists is compared with the code, what it links to is there.
+
+Fences are run in the order of their document, in a folder of its own. By the words after the three backticks:
+
+- `python`: executed, all of a document in one namespace; a `text output` behind it is what it has printed.
+- `sh`: each line is run; its exit code is 0 unless `# exit code N` stands behind it.
+- `console`: `$ COMMAND` lines with their output, in which a line `…` stands for any lines; `$ echo $?` shows an exit code
+  other than 0.
+- `yaml`: a scenario, which is saved under its name and played. With further words it is a part of one, or `invalid`.
+- `notation`: lines of the notation.
+
+Any other fence is an error.
+"""
+
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from test_layers import LAYERS
+
+from labkit.cli import Exit, run
+from labkit.errors import ScenarioError
+from labkit.i18n import catalogue
+from labkit.notation import parse
+from labkit.rule import Rule, collect
+from labkit.scenario import Scenario
+from labkit.verifier import Finding
+
+TOP = Path(__file__).parents[1]
+PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
+ANY = "…"
+
+NOT_RUN = ("./scripts/demo", "./scripts/test")
+"""What would run this test, or install something; that it is there is tested."""
+
+
+class Fence(NamedTuple):
+    """A fenced block: the words after its backticks, its lines, and its own line in the page."""
+
+    words: str
+    lines: list[str]
+    at: int
+
+
+def fences(text: str) -> Iterator[Fence]:
+    """The fenced blocks of a page."""
+    inside: Fence | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if inside is None and line.startswith("```"):
+            inside = Fence(line[3:].strip(), [], number)
+        elif inside is not None and line == "```":
+            yield inside
+            inside = None
+        elif inside is not None:
+            inside.lines.append(line)
+    assert inside is None, f"line {inside.at}: the fence has no end"
+
+
+class Reader:
+    """Somebody who does what a page says, in the present folder."""
+
+    def __init__(self) -> None:
+        self.namespace: dict[str, Any] = {"__name__": "documentation"}
+        self.printed = ""
+        self.code = 0
+        bin_ = Path(".bin")
+        bin_.mkdir()
+        shim = bin_ / "labkit"
+        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m labkit "$@"\n')
+        shim.chmod(0o755)
+        self.path = str(bin_.absolute())
+
+    def follow(self, fence: Fence) -> None:
+        """Do what a fence says, and compare with what it shows."""
+        kind, _, rest = fence.words.partition(" ")
+        handlers: dict[str, Callable[[Fence, str], None]] = {
+            "python": self._python,
+            "text": self._output,
+            "sh": self._sh,
+            "console": self._console,
+            "yaml": self._yaml,
+            "notation": self._notation,
+        }
+        assert kind in handlers, f"line {fence.at}: nothing runs a fence of {kind!r}"
+        handlers[kind](fence, rest)
+
+    def _python(self, fence: Fence, rest: str) -> None:
+        assert not rest
+        source = "\n" * fence.at + "\n".join(fence.lines)
+        stream = io.StringIO()
+        with redirect_stdout(stream):
+            exec(compile(source, "<page>", "exec"), self.namespace)  # noqa: S102 - that is the test
+        self.printed = stream.getvalue()
+
+    def _output(self, fence: Fence, rest: str) -> None:
+        assert rest == "output", f"line {fence.at}: text that nothing is compared with"
+        compare(fence, fence.lines, self.printed.splitlines())
+
+    def _sh(self, fence: Fence, rest: str) -> None:
+        assert not rest
+        for line in fence.lines:
+            command, _, comment = line.partition(" #")
+            if command.strip() in NOT_RUN:
+                assert (TOP / command.strip()).is_file()
+                continue
+            stated = re.search(r"exit code (\d+)", comment)
+            self._run(fence, command.strip())
+            assert self.code == int(stated[1] if stated else 0), f"line {fence.at}: {command}: {self.code}"
+
+    def _console(self, fence: Fence, rest: str) -> None:
+        assert not rest
+        assert fence.lines[0].startswith("$ "), f"line {fence.at}: no command"
+        sessions: list[tuple[str, list[str]]] = []
+        for line in fence.lines:
+            if line.startswith("$ "):
+                sessions.append((line[2:], []))
+            else:
+                sessions[-1][1].append(line)
+        unsaid = 0
+        for command, shown in sessions:
+            if command == "echo $?":
+                assert shown == [str(self.code)], f"line {fence.at}: exit code {self.code}"
+                unsaid = 0
+                continue
+            assert unsaid == 0, f"line {fence.at}: exit code {unsaid} is not shown"
+            compare(fence, shown, self._run(fence, command).splitlines())
+            unsaid = self.code
+        assert unsaid == 0, f"line {fence.at}: exit code {unsaid} is not shown"
+
+    def _run(self, fence: Fence, command: str) -> str:
+        """Run one command line, in this process where it is labkit's alone; what it has printed, and `self.code`."""
+        words = command.split()
+        assert words[0] == "labkit", f"line {fence.at}: nothing runs {words[0]!r}"
+        if set(command) & set("|<>\"'*"):
+            environment = {"PATH": f"{self.path}:/usr/bin:/bin", "HOME": str(Path.cwd()), "LANGUAGE": "en"}
+            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment, check=False)
+            self.code = done.returncode
+            return done.stdout + done.stderr
+        octets = io.BytesIO()
+        stream = io.TextIOWrapper(octets, "utf-8", write_through=True)
+        with redirect_stdout(stream), redirect_stderr(stream):
+            self.code = run(words[1:])
+        stream.flush()
+        return octets.getvalue().decode()
+
+    def _yaml(self, fence: Fence, rest: str) -> None:
+        text = "\n".join(fence.lines) + "\n"
+        name = re.search(r"^name: (\S+)$", text, re.MULTILINE)
+        if name:
+            Path(f"{name[1]}.yaml").write_text(text, "utf-8")
+        if rest == "invalid":
+            with pytest.raises(ScenarioError):
+                Scenario.parse(text).play()
+            return
+        assert bool(name) != bool(rest), f"line {fence.at}: a whole scenario has a name, a part of one has a word"
+        if rest == "steps":
+            text = f"steps:\n{text}"
+        elif rest and "steps:" not in text:
+            text += "steps:\n- client: connect\n"
+        assert len(Scenario.parse(text if name else f"name: part\n{text}").play(seed=1))
+
+    def _notation(self, fence: Fence, rest: str) -> None:
+        assert not rest
+        assert list(parse("\n".join(fence.lines)))
+
+
+def compare(fence: Fence, shown: list[str], printed: list[str]) -> None:
+    """Whether a page shows what was printed; a line `…` stands for any lines."""
+    pattern = "".join("(?:.*\n)*?" if line.strip() == ANY else re.escape(line) + "\n" for line in shown)
+    text = "".join(f"{line}\n" for line in printed)
+    assert re.fullmatch(pattern, text), f"line {fence.at} shows something else than:\n{text}"
+
+
+@pytest.fixture
+def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Messages as the documentation has them, whatever language the machine speaks."""
+    monkeypatch.setenv("LANGUAGE", "en")
+    catalogue.cache_clear()
+    yield
+    catalogue.cache_clear()
+
+
+def page(name: str) -> str:
+    return (TOP / name).read_text("utf-8")
+
+
+def rows(text: str, head: str) -> list[list[str]]:
+    """The cells of the table whose first column has a head."""
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.startswith(f"| {head} |"):
+            break
+    else:
+        raise AssertionError(f"there is no table {head!r}")
+    next(lines)
+    found = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        found.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+    return found
+
+
+def coded(text: str) -> set[str]:
+    """All that stands in backticks."""
+    return set(re.findall(r"`([^`\n]+)`", text))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.usefixtures("english")
+def test_what_it_shows_is_so(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    reader = Reader()
+    for fence in fences(path.read_text("utf-8")):
+        reader.follow(fence)
+
+
+def headings(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    found = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        name, _, anchor = target.partition("#")
+        to = (path.parent / name).resolve() if name else path
+        assert to.exists(), target
+        assert to.is_relative_to(TOP), target
+        assert not anchor or anchor in headings(to.read_text("utf-8")), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_files_that_it_names_are_there(path: Path) -> None:
+    named = {
+        each
+        for each in coded(path.read_text("utf-8"))
+        if re.fullmatch(r"(labkit|scripts|tests|docs|pcaps)/[\w./-]*", each)
+    }
+    assert [each for each in named if not (TOP / each).exists()] == []
+
+
+@pytest.mark.usefixtures("english")
+def test_the_catalogue_is_current(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rules", "--format", "markdown"]) == 0
+    assert capsys.readouterr().out == page("docs/rules.md"), "docs/rules.md is not what the rules say: run scripts/docs"
+
+
+def test_every_rule_is_in_the_catalogue() -> None:
+    text = page("docs/rules.md")
+    sections = re.findall(r"^### (\w+) ([\w-]+)$", text, re.MULTILINE)
+    assert sorted(sections) == sorted((rule.code, rule.name) for rule in collect())
+    # Angle brackets would be taken for HTML, and vanish.
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    assert re.search(r"(?<!\\)<", prose) is None
+
+
+def test_readme_is_brief() -> None:
+    assert page("README.md").count("\n") <= 160
+
+
+def test_readme_has_every_exit_code() -> None:
+    assert [int(cells[0]) for cells in rows(page("README.md"), "exit code")] == sorted(Exit)
+
+
+def test_readme_has_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    from labkit.cli import cli
+
+    assert {cells[0].strip("`") for cells in rows(page("README.md"), "command")} == set(cli.list_commands(None))  # type: ignore[arg-type]
+
+
+def test_readme_has_every_key_of_the_json() -> None:
+    from labkit.report._plain import head, verdict
+    from labkit.rule import Severity
+    from labkit.verifier import Verdict
+
+    keys = [key for cells in rows(page("README.md"), "key of a finding") for key in coded(cells[0])]
+    assert sorted(keys) == sorted(each.name for each in fields(Finding))
+    plain = verdict(Verdict("x", "rfc9293"), Severity.ERROR)
+    assert {*head("rfc9293"), *plain, "message", "at", "cut"} <= coded(page("README.md"))
+
+
+def test_scenario_keys_are_all_explained() -> None:
+    from labkit.scenario import model
+
+    known: set[str] = set()
+    for kind in (
+        model.Side,
+        model.Way,
+        model.PathModel,
+        model.ScenarioModel,
+        model.Action,
+        model.Send,
+        model.Receive,
+        model.Wait,
+    ):
+        known |= set(kind.model_fields)
+    words = {word for each in coded(page("docs/scenarios.md")) for word in re.findall(r"\w+", each)}
+    assert known - words == set()
+
+
+def test_architecture_has_the_layers() -> None:
+    table = [coded(cells[1]) for cells in rows(page("docs/architecture.md"), "layer")]
+    there = {path.stem for path in (TOP / "labkit").iterdir() if not path.name.startswith("_")}
+    assert table == [set(layer) & there for layer in LAYERS]
+
+
+def test_architecture_has_the_bounds() -> None:
+    for name, value, *_ in rows(page("docs/architecture.md"), "bound"):
+        module, _, constant = name.strip("`").rpartition(".")
+        number = getattr(import_module(f"labkit.{module}"), constant)
+        assert value.split()[0].replace(",", "") == str(number), name
+
+
+def test_architecture_s_new_rule_would_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule that the page shows as an example works, and both of its examples are right."""
+    from labkit.examples import frames
+    from labkit.verifier import Verifier
+
+    monkeypatch.chdir(tmp_path)
+    reader = Reader()
+    for fence in fences(page("docs/architecture.md")):
+        if fence.words == "python":
+            reader.follow(fence)
+    declared = [each.rule for each in reader.namespace.values() if isinstance(getattr(each, "rule", None), Rule)]
+    assert len(declared) == 1
+    monkeypatch.setattr("labkit.verifier.collect", lambda: tuple(declared))
+    for text, expected in ((declared[0].good, []), (declared[0].bad, [declared[0].code])):
+        found = Verifier().run(frames(list(parse(text)))).findings
+        assert [finding.code for finding in found] == expected
+        assert all(asdict(finding)["message"] for finding in found)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_commands_in_its_sentences_exist(path: Path) -> None:
+    from labkit.cli import cli
+
+    prose = re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.DOTALL)
+    named = {match[1] for each in coded(prose) if (match := re.match(r"labkit (\w+)", each))}
+    assert named <= set(cli.list_commands(None))  # type: ignore[arg-type]
+
+
+CONTENTS = {
+    "3.1", "3.2", "3.2.1", "3.2.2", "3.3", "3.3.1", "3.3.2", "3.4", "3.4.1", "3.4.2", "3.4.3",
+    "3.5", "3.5.1", "3.5.2", "3.5.3", "3.6", "3.6.1",
+    "3.7", "3.7.1", "3.7.2", "3.7.3", "3.7.4", "3.7.5",
+    "3.8", "3.8.1", "3.8.2", "3.8.3", "3.8.4", "3.8.5", "3.8.6",
+    "3.8.6.1", "3.8.6.2", "3.8.6.2.1", "3.8.6.2.2", "3.8.6.3",
+    "3.9", "3.9.1", "3.9.1.1", "3.9.1.2", "3.9.1.3", "3.9.1.4", "3.9.1.5", "3.9.1.6", "3.9.1.7", "3.9.1.8",
+    "3.9.2", "3.9.2.1", "3.9.2.2", "3.9.2.3",
+    "3.10", "3.10.1", "3.10.2", "3.10.3", "3.10.4", "3.10.5", "3.10.6", "3.10.7",
+    "3.10.7.1", "3.10.7.2", "3.10.7.3", "3.10.7.4", "3.10.8", "3.11",
+}  # fmt: skip
+"""The sections of chapter 3 of RFC 9293."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*PAGES, *sorted((TOP / "labkit").rglob("*.py")), *sorted((TOP / "labkit").rglob("*.yaml"))],
+    ids=lambda path: str(path.relative_to(TOP)),
+)
+def test_sections_of_the_rfc_exist(path: Path) -> None:
+    cited = re.findall(r"RFC 9293,?\s+(?:sections?\s+)?(\d+(?:\.\d+)+)", path.read_text("utf-8"))
+    assert set(cited) <= CONTENTS
+
+
+class TestTheTestItself:
+    """A reader who skips what he does not know would be content with anything."""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "```\nx\n```",
+            "```ruby\nx\n```",
+            "```text\nx\n```",
+            "```sh\nrm -r x\n```",
+            "```sh\nlabkit nonsense\n```",
+            "```sh\nlabkit rules   # exit code 1\n```",
+            "```console\nlabkit rules\n```",
+            "```console\n$ labkit --version\nlabkit 9\n```",
+            "```console\n$ labkit nonsense\n…\n```",
+            "```yaml\nsteps:\n- client: connect\n```",
+            "```yaml\nname: x\n```",
+            "```yaml invalid\nname: x\nsteps:\n- client: connect\n```",
+            "```python\nprint(1)\n```\n```text output\n2\n```",
+            "```python\n1 / 0\n```",
+            "```notation\n> nonsense\n```",
+            "```notation",
+        ],
+    )
+    def test_wrong_pages_are_found(self, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        reader = Reader()
+        with pytest.raises((AssertionError, ArithmeticError, ScenarioError, pytest.fail.Exception)):
+            for fence in fences(text):
+                reader.follow(fence)
