@@ -102,7 +102,7 @@ def test_the_traceback_is_there_for_who_asks(
         ),
         (["xyzzy"], "labkit: there is no command 'xyzzy' (see 'labkit --help')"),
         (["_common"], "labkit: there is no command '_common' (see 'labkit --help')"),
-        (["build"], "labkit: missing argument 'SCENARIO' (see 'labkit build --help')"),
+        (["build"], "labkit: which scenario? 'labkit scenarios' lists those that there are"),
         (
             ["build", "document", "--seed", "-1"],
             "labkit: invalid value for '--seed': -1 is not in the range x>=0 (see 'labkit build --help')",
