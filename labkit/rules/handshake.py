@@ -179,7 +179,7 @@ def syn_resent_with_other_isn(seg: Seen, me: Side, peer: Side) -> int:
 @rule(
     "HS05",
     Severity.WARNING,
-    "RFC 9293 3.4",
+    "RFC 9293 3.5",
     "the SYN ACK carries {seg.len} octets of data, though the SYN did not ask for TCP Fast Open",
     field="len",
     expected=lambda seg, me, peer: 0,
@@ -197,7 +197,9 @@ def syn_resent_with_other_isn(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def data_before_established(seg: Seen, me: Side, peer: Side) -> int:
-    """Data is delivered only once the connection is established, so that it is sent only then.
+    """Data is delivered only once the connection is established, so that stacks send none before.
+
+    Section 3.5 allows data on a SYN where the receiver holds it back: unusual, and no error.
 
     TCP Fast Open (RFC 7413) is the exception: with its option on the SYN both SYNs may carry data.
     """

@@ -113,7 +113,7 @@ UNREADABLE = [
     ("broken gzip", octets(b"\x1f\x8b\x08" + bytes(40)), "not a capture"),
     ("zip", octets(b"PK\x03\x04" + bytes(40)), "zip data: uncompress it first"),
     ("directory", Path.mkdir, "is a directory, not a capture"),
-    ("missing", lambda path: None, "No such file or directory"),
+    ("missing", lambda _path: None, "No such file or directory"),
 ]
 
 
