@@ -119,8 +119,8 @@ class Verifier:
             raise UsageError(_("the literal rules belong to the profile 'document'"))
         self.profile = LITERAL if literal else profile
         rules = [each for each in collect() if self.profile in each.profiles]
-        self._frame = [each for each in rules if each.scope == Scope.FRAME]
-        self._segment = [each for each in rules if each.scope == Scope.SEGMENT]
+        self._frame = [(each.predicate, each) for each in rules if each.scope == Scope.FRAME]
+        self._segment = [(each.predicate, each) for each in rules if each.scope == Scope.SEGMENT]
         self._doubt = [each for each in rules if each.scope == Scope.DOUBT]
         self._side = [each for each in rules if each.scope == Scope.SIDE]
         self._flow = [each for each in rules if each.scope == Scope.FLOW]
@@ -163,8 +163,8 @@ class Verifier:
         if judged is None:
             judged = self._open[flow.index] = _Judged(flow)
         me, peer = flow.sides[sender], flow.sides[1 - sender]
-        for rule in self._frame:
-            found = rule.predicate(seg, me, peer)
+        for predicate, rule in self._frame:
+            found = predicate(seg, me, peer)
             if found:
                 self._add(judged, rule, found, seg, me, peer, sender)
         if not seg.readable:
@@ -174,8 +174,8 @@ class Verifier:
             relate(seg, me)
         if seg.data_len and not spoiled(seg):
             _remember(judged.octets[sender], data[seg.data_at : seg.data_at + seg.data_len], seg, me)
-        for rule in self._segment:
-            found = rule.predicate(seg, me, peer)
+        for predicate, rule in self._segment:
+            found = predicate(seg, me, peer)
             if found:
                 self._add(judged, rule, found, seg, me, peer, sender)
         judged.last = sender
