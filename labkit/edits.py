@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from labkit.decode import TCP, decode, ones_sum
 from labkit.segment import ABSENT, Seen
 
+TCP_PROTOCOL, FRAGMENT_HEADER = 6, 44
+"""IP protocol numbers."""
+
 Edit = Callable[[bytearray, Seen, str], None]
 
 
@@ -75,7 +78,7 @@ def _tcp_sum(frame: bytearray, seg: Seen, *, partial: bool = False) -> int:
     """The right TCP checksum; with `partial` the complement of the pseudo-header's sum alone."""
     end = len(frame) if seg.data_at == ABSENT else seg.data_at + seg.len
     length = end - seg.tcp_at
-    pseudo = bytes(frame[seg.src_at : seg.src_at + 2 * seg.addr_len]) + length.to_bytes(4) + (6).to_bytes(4)
+    pseudo = bytes(frame[seg.src_at : seg.src_at + 2 * seg.addr_len]) + length.to_bytes(4) + TCP_PROTOCOL.to_bytes(4)
     segment = (
         b"" if partial else bytes(frame[seg.tcp_at : seg.tcp_at + 16]) + bytes(2) + bytes(frame[seg.tcp_at + 18 : end])
     )
@@ -98,3 +101,36 @@ def _number(text: str, limit: int) -> int:
     if not 0 <= number <= limit:
         raise ValueError(f"{number} is outside 0..{limit}")
     return number
+
+
+def cut(frame: bytes, link: int, size: int, ident: int = 1) -> list[bytes]:
+    """The frame as IP fragments with at most `size` octets of payload each, rounded down to a multiple of eight.
+
+    RFC 791 section 3.2; RFC 8200 section 4.5 (where `ident` is the fragments' identification). The frame itself where it
+    fits. ValueError for a size below eight.
+    """
+    if size < 8:
+        raise ValueError(f"fragments of {size} octets: at least 8 are needed")
+    seg = Seen(wirelen=len(frame), caplen=len(frame))
+    if decode(frame, 0, len(frame), link, seg) != TCP:
+        raise ValueError("the frame holds no TCP segment")
+    step = size // 8 * 8
+    body = frame[seg.tcp_at :]
+    if len(body) <= size:
+        return [frame]
+    return [
+        _fragment(frame, seg, at, body[at : at + step], at + step < len(body), ident)
+        for at in range(0, len(body), step)
+    ]
+
+
+def _fragment(frame: bytes, seg: Seen, at: int, piece: bytes, more: bool, ident: int) -> bytes:
+    header = bytearray(frame[: seg.tcp_at])
+    if seg.version == 4:
+        _put(header, seg.ip_at + 2, seg.tcp_at - seg.ip_at + len(piece))
+        _put(header, seg.ip_at + 6, at // 8 | more << 13)
+        _put(header, seg.ip_at + 10, _ip_sum(header, seg))
+        return bytes(header) + piece
+    header[seg.ip_at + 6] = FRAGMENT_HEADER
+    _put(header, seg.ip_at + 4, 8 + len(piece))
+    return bytes(header) + bytes((TCP_PROTOCOL, 0)) + (at | more).to_bytes(2) + ident.to_bytes(4) + piece

@@ -6,7 +6,7 @@ Both ends have documentation addresses (RFC 5737, RFC 3849); a line without a ti
 from collections.abc import Iterator, Sequence
 
 from labkit.capture import Frame
-from labkit.edits import apply
+from labkit.edits import apply, cut
 from labkit.linktype import ETHERNET
 from labkit.notation import CLIENT, Line
 from labkit.options import Sack
@@ -24,7 +24,8 @@ ENDS = {
 
 
 def frames(lines: Sequence[Line], *, version: int = 4, isns: tuple[int, int] = (0, 0)) -> Iterator[Frame]:
-    """The lines as frames of a capture, numbered from 1.
+    """The lines as frames of a capture, numbered from 1. `{fragment=N}` cuts one into IP fragments of N octets, which
+    share its number.
 
     `isns` are added to all numbers of the client and of the server (modulo 2**32), but for a side that never sends a
     SYN while the other does: it has no number, and the 0 of its reset means 0.
@@ -42,7 +43,13 @@ def frames(lines: Sequence[Line], *, version: int = 4, isns: tuple[int, int] = (
         wirelen = len(octets)
         if line.edits:
             edits = {name: value for name, value in line.edits.items() if not name.startswith("ip.") or version == 4}
+            size = int(edits.pop("fragment", len(octets)))
             octets, wirelen = apply(octets, ETHERNET, edits)
+            if size < len(octets):
+                yield from (
+                    Frame(number, now, ETHERNET, each, len(each)) for each in cut(octets, ETHERNET, size, number)
+                )
+                continue
         yield Frame(number, now, ETHERNET, octets, wirelen)
 
 

@@ -14,11 +14,14 @@ from ipaddress import ip_address
 from labkit.capture import Frame
 from labkit.decode import FRAGMENT, TCP, decode
 from labkit.segment import ACK, RST, SYN, Seen
-from labkit.seq import add
+from labkit.seq import add, diff
 from labkit.side import Side
 
 MOST = 200_000
 """Conversations that are held at a time; the oldest is finished for good when another one comes."""
+
+HOSTS = 10_000
+"""Hosts whose last initial sequence numbers are remembered."""
 
 TWO_MSL = 240 * 1_000_000_000
 """Nanoseconds that TIME-WAIT lasts (RFC 9293 section 3.4.2: MSL is 2 minutes)."""
@@ -57,6 +60,7 @@ class FlowTable:
     def __init__(self, most: int = MOST) -> None:
         self._open: dict[tuple[End, End], Flow] = {}
         self._most = most
+        self._isns: dict[bytes, tuple[int, int, int]] = {}
         self.count = 0
         self.over: list[Flow] = []
 
@@ -80,9 +84,25 @@ class FlowTable:
                 if resyn is not None:
                     _remember_syn(flow.sides[1], resyn, syn_packet)
         flow.segments += 1
+        if seg.ctl & SYN:
+            self._compare(source[0], seg, flow.sides[side])
         if seg.ctl & SYN and flow.sides[0].syn == flow.sides[1].syn == 0:
             flow.client = 1 - side if seg.ctl & ACK else side
         return flow, side
+
+    def _compare(self, host: bytes, seg: Seen, me: Side) -> None:
+        """What this host's ISNs were before; kept for at most HOSTS hosts."""
+        known = self._isns.get(host)
+        if me.syn or seg.ctl & RST:
+            return
+        if known is None:
+            if len(self._isns) >= HOSTS:
+                self._isns.pop(next(iter(self._isns)))
+            self._isns[host] = seg.seq, 0, 1
+            return
+        last, step, count = known
+        me.host_isn, me.host_step, me.host_isns = last, step, count
+        self._isns[host] = seg.seq, diff(seg.seq, last), count + 1
 
     def close(self) -> Iterator[Flow]:
         """All that is left, in the order of their beginning; the table is empty afterwards."""
@@ -146,6 +166,7 @@ def segments(frames: Iterable[Frame], seg: Seen) -> Iterator[tuple[Frame, bytes]
         data = frame.data
         seg.number, seg.time, seg.caplen = frame.number, frame.time, len(data)
         seg.wirelen = max(frame.wirelen, len(data))
+        seg.joined = 0
         status = decode(data, 0, len(data), frame.link, seg)
         if status == FRAGMENT:
             from labkit.fragments import Reassembler
@@ -153,6 +174,7 @@ def segments(frames: Iterable[Frame], seg: Seen) -> Iterator[tuple[Frame, bytes]
             reassembler = reassembler or Reassembler()
             whole = reassembler.segment(data, seg)
             if whole is not None:
+                seg.joined = 1
                 yield frame, whole
         elif status == TCP:
             yield frame, data

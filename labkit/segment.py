@@ -142,6 +142,9 @@ class Seen:
     """What it should be, where it was verified."""
     ip_sum_state: int = SUM_UNKNOWN
 
+    joined: int = 0
+    """1 where the datagram came in fragments, and was put together again."""
+
     # The TCP header.
     tcp_at: int = ABSENT
     sport: int = 0

@@ -43,6 +43,13 @@ class Side:
     old_nxt: int = 0
     """SND.NXT at the end of the connection that used the same four-tuple before."""
     has_old: int = 0
+    """1: it was used before; 2: within 2 MSL, and closed in order."""
+    host_isns: int = 0
+    """Connections that this host has opened, or answered, before in this capture."""
+    host_isn: int = 0
+    """The ISN of the last of them."""
+    host_step: int = 0
+    """How far it was from the one before."""
     resyn: int = 0
     """ISN of a SYN that arrived in the middle of the connection."""
     has_resyn: int = 0
@@ -71,6 +78,8 @@ class Side:
     data_seq: int = 0
     """Start of the last segment that carried new octets in order, and its length."""
     data_len: int = 0
+    since: int = 0
+    """When the oldest octet that is not acknowledged was captured; 0 where all are acknowledged."""
     octets: int = 0
     """Octets of payload seen for the first time."""
     resent: int = 0

@@ -187,6 +187,8 @@ def _advance_sequence(seg: Seen, me: Side) -> None:
         if sn.after(seg.end, me.nxt):
             me.nxt = seg.end
     me.top = seg.end if me.seen == 1 else sn.latest(me.top, seg.end)
+    if seg.len and seg.novel and me.since == 0:
+        me.since = seg.time
     if seg.len and seg.novel:
         me.data_seq, me.data_len = seg.seq, seg.len
     if seg.ctl & FIN and not me.has_fin:
@@ -202,6 +204,7 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
         me.ack, me.has_ack = seg.ack, 1
         me.ack_packet, me.ack_time = seg.number, seg.time
         me.same_acks = 0
+        peer.since = 0 if not peer.has_nxt or not sn.before(seg.ack, peer.nxt) else peer.last_time
     elif is_duplicate_ack(seg, me, peer):
         me.same_acks += 1
     elif sn.before(seg.ack, me.ack):

@@ -7,6 +7,8 @@ from labkit.seq import add, after, before, diff
 from labkit.side import Side
 from labkit.track import is_probe, overtaken
 
+HALF_A_SECOND = 500_000_000
+
 GOOD = """
     > S  0:0(0)
     < S. 0:0(0) ack 1
@@ -237,3 +239,31 @@ def ack_far_too_old(seg: Seen, me: Side, peer: Side) -> int:
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or me.has_ack == 0 or me.syn == 0 or peer.syn == 0:
         return False
     return before(seg.ack, add(me.ack, -max(me.max_win, 65535)))
+
+
+@rule(
+    "ACK05",
+    Severity.NOTE,
+    "RFC 9293 3.8.6.3",
+    "this acknowledgement comes more than half a second after the data",
+    profiles=RFC_ONLY,
+    receiver="It may have sent the data again already.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        +0.7 < . 1:1(0) ack 100   # ACK05
+    """,
+)
+def acknowledged_too_late(seg: Seen, me: Side, peer: Side) -> int:
+    """An ACK may be delayed, so that it can ride on data or cover two segments, but by less than 0.5 seconds (MUST-40).
+
+    Between the point of capture and the receiver time passes too, as much as the handshake took at least; what was lost
+    behind the capture looks the same.
+    """
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.since == 0 or me.has_ack == 0 or peer.doubt_n:
+        return False
+    late = seg.time - peer.since - me.delay > HALF_A_SECOND
+    return late and after(seg.ack, me.ack) and peer.resent == 0

@@ -198,3 +198,25 @@ def time_goes_back(seg: Seen, me: Side, peer: Side) -> int:
     Segments are judged in the order of the capture.
     """
     return (me.seen > 0 and seg.time < me.last_time) or (peer.seen > 0 and seg.time < peer.last_time)
+
+
+@rule(
+    "CAP03",
+    Severity.NOTE,
+    "RFC 791 3.2, RFC 8200 4.5",
+    "the datagram came in fragments; it was put together again, and is judged at its last one",
+    scope=Scope.FRAME,
+    once=True,
+    good="""
+        > P. 1:100(99) ack 1
+    """,
+    bad="""
+        > P. 1:1001(1000) ack 1 {fragment=512}   # CAP03
+    """,
+)
+def came_in_fragments(seg: Seen, me: Side, peer: Side) -> int:
+    """IP has cut the datagram into pieces; TCP can be read only once they are all there.
+
+    Pieces that never become whole, or that overlap, hold no segment that could be judged.
+    """
+    return seg.joined != 0

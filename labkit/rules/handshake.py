@@ -3,7 +3,7 @@
 from labkit.doubt import UNSENT, WRONG
 from labkit.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.segment import ABSENT, ACK, RST, SYN, Seen
-from labkit.seq import add, after, before, between
+from labkit.seq import add, after, before, between, diff
 from labkit.side import Side
 
 
@@ -324,3 +324,40 @@ def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
     if me.has_old == 2 and seg.tsval == ABSENT and not after(seg.seq, me.old_nxt):
         return True
     return Severity.NOTE
+
+
+@rule(
+    "ISN01",
+    Severity.WARNING,
+    "RFC 9293 3.4.1",
+    "the initial sequence number {seg.seq} can be foretold: this host used the same one before, or goes on by a constant "
+    "step, from one connection to the next",
+    field="seq",
+    actual="seg.seq",
+    once=True,
+    receiver="It opens the connection; whoever can foretell the number can send segments in this host's name.",
+    good="""
+        > S  7310:7310(0)
+        < S. 911:911(0) ack 7311
+        > R. 7311:7311(0) ack 912
+        > S  995310:995310(0)
+        < S. 11:11(0) ack 995311
+    """,
+    bad="""
+        > S  0:0(0)
+        < S. 911:911(0) ack 1
+        > R. 1:1(0) ack 912
+        > S  0:0(0)             # ISN01
+        < S. 55555:55555(0) ack 1
+    """,
+)
+def initial_number_can_be_foretold(seg: Seen, me: Side, peer: Side) -> int:
+    """Each connection starts from a number of a clock plus a keyed hash of addresses and ports (RFC 6528).
+
+    The document says "random". ISN 0 for every connection, the same number again, or one that grows by a constant step
+    lets a stranger who cannot see the traffic forge segments.
+    """
+    if seg.ctl & (SYN | RST) != SYN or me.syn or me.host_isns == 0:
+        return False
+    step = diff(seg.seq, me.host_isn)
+    return step == 0 or (me.host_isns > 2 and step == me.host_step)

@@ -173,3 +173,27 @@ def fast_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     """After three duplicate ACKs the sender resends the segment that they ask for, before its timer runs out."""
     resent = seg.span > 0 and seg.delta < 0 and seg.novel == 0 and seg.ctl & (SYN | RST) == 0
     return resent and peer.same_acks >= 3 and peer.has_ack != 0 and seg.seq == peer.ack
+
+
+@rule(
+    "RTX05",
+    Severity.NOTE,
+    "RFC 9293 3.8.1",
+    "a resend that is cut differently: octets that were sent before, and new ones, in one segment",
+    profiles=RFC_ONLY,
+    unless=("SEQ01",),
+    receiver="It takes what is new.",
+    good="""
+        > P. 1:100(99) ack 1
+        +0.3 > P. 1:100(99) ack 1
+    """,
+    bad="""
+        > P. 1:100(99) ack 1
+        +0.3 > P. 1:150(149) ack 1   # RTX05
+    """,
+)
+def resend_cut_differently(seg: Seen, me: Side, peer: Side) -> int:
+    """A sender may cut what it sends again as it likes: only the octets have numbers, not the segments."""
+    if seg.delta >= 0 or seg.ctl & (SYN | RST) or is_probe(seg, me, peer):
+        return False
+    return 0 < seg.novel < seg.span
