@@ -85,13 +85,13 @@ class FlowTable:
                     _remember_syn(flow.sides[1], resyn, syn_packet)
         flow.segments += 1
         if seg.ctl & SYN:
-            self._compare(source[0], seg, flow.sides[side])
+            self._compare(source[0] + bytes((seg.ctl & ACK,)), seg, flow.sides[side])
         if seg.ctl & SYN and flow.sides[0].syn == flow.sides[1].syn == 0:
             flow.client = 1 - side if seg.ctl & ACK else side
         return flow, side
 
     def _compare(self, host: bytes, seg: Seen, me: Side) -> None:
-        """What this host's ISNs were before; kept for at most HOSTS hosts."""
+        """What this host's ISNs were before, as a client or as a server; kept for at most HOSTS of them."""
         known = self._isns.get(host)
         if me.syn or seg.ctl & RST:
             return

@@ -311,7 +311,7 @@ def test_conversations_do_not_mix() -> None:
     mixed = [frame._replace(number=number) for number, frame in enumerate(mixed, 1)]
     verdict = Verifier().run(mixed)
     assert verdict.flows == 2
-    wrong = [(each.code, each.packet, each.flow) for each in grave(verdict) if each.code != "CK02"]
+    wrong = [(each.code, each.packet, each.flow) for each in grave(verdict) if each.code not in {"CK02", "ISN01"}]
     assert wrong == [("ACK01", 9, 0), ("ACK01", 10, 1)]
 
 

@@ -330,8 +330,8 @@ def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
     "ISN01",
     Severity.WARNING,
     "RFC 9293 3.4.1",
-    "the initial sequence number {seg.seq} can be foretold: this host used the same one before, or goes on by a constant "
-    "step, from one connection to the next",
+    "the initial sequence number can be foretold: this host began its last connection with {me.host_isn}, and this one with "
+    "the same number, or the same step further as before",
     field="seq",
     actual="seg.seq",
     once=True,
@@ -360,4 +360,6 @@ def initial_number_can_be_foretold(seg: Seen, me: Side, peer: Side) -> int:
     if seg.ctl & (SYN | RST) != SYN or me.syn or me.host_isns == 0:
         return False
     step = diff(seg.seq, me.host_isn)
+    if step == 0 and me.has_old:
+        return False  # the same attempt once more, after a reset
     return step == 0 or (me.host_isns > 2 and step == me.host_step)
