@@ -345,10 +345,11 @@ def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
     """,
     bad="""
         > S  0:0(0)
-        < S. 911:911(0) ack 1
-        > R. 1:1(0) ack 912
-        > S  0:0(0)             # ISN01
-        < S. 55555:55555(0) ack 1
+        < R. 0:0(0) ack 1
+        > S  64000:64000(0)
+        < R. 0:0(0) ack 64001
+        > S  128000:128000(0)   # ISN01
+        < R. 0:0(0) ack 128001
     """,
 )
 def initial_number_can_be_foretold(seg: Seen, me: Side, peer: Side) -> int:
@@ -362,4 +363,4 @@ def initial_number_can_be_foretold(seg: Seen, me: Side, peer: Side) -> int:
     step = diff(seg.seq, me.host_isn)
     if step == 0 and me.has_old:
         return False  # the same attempt once more, after a reset
-    return step == 0 or (me.host_isns > 2 and step == me.host_step)
+    return step == 0 or (me.host_isns >= 2 and step == me.host_step)
