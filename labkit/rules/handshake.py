@@ -1,10 +1,13 @@
 """The three-way handshake."""
 
-from labkit.doubt import UNSENT, WRONG
+from labkit.doubt import SAME_MOMENT, UNSENT, WRONG
 from labkit.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.segment import ABSENT, ACK, RST, SYN, Seen
 from labkit.seq import add, after, before, between, diff
 from labkit.side import Side
+
+FIRST_RTO = 900_000_000
+"""Nanoseconds: a SYN is not sent again sooner (RFC 6298 section 2 says one second)."""
 
 
 @rule(
@@ -38,6 +41,36 @@ def opened_without_syn(seg: Seen, me: Side, peer: Side) -> int:
         and peer.first_ctl & (SYN | RST) == 0
         and seg.ack == add(peer.first_seq, 1)
     )
+
+
+@rule(
+    "HS01",
+    Severity.ERROR,
+    "RFC 9293 3.5",
+    "the SYN ACK stands before the SYN that it acknowledges",
+    at="peer.first",
+    field="flags",
+    receiver="A closed port answers a SYN ACK with RST; so does a listening one.",
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+    """,
+    bad="""
+        < S. 0:0(0) ack 1   # HS01
+        > S  0:0(0)
+        > .  1:1(0) ack 1
+    """,
+)
+def answered_before_asked(seg: Seen, me: Side, peer: Side) -> int:
+    """A SYN ACK answers a SYN, and comes after it.
+
+    A capture may show them the other way round within a moment; and where the first SYN was missed, the one that shows is
+    sent again, a second later at least (RFC 6298 section 2).
+    """
+    if seg.ctl & (SYN | ACK | RST) != SYN or me.seen or peer.seen != 1 or peer.syn != 2 or peer.last_ack != seg.end:
+        return False
+    return SAME_MOMENT < seg.time - peer.first_time < FIRST_RTO
 
 
 @rule(
@@ -142,6 +175,37 @@ def third_segment_ahead(seg: Seen, me: Side, peer: Side) -> int:
     once the conversation has gone on as though the number had been the right one.
     """
     return me.odd_mark == 1 and me.odd_state == WRONG
+
+
+@rule(
+    "HS03",
+    Severity.ERROR,
+    "RFC 9293 3.5",
+    "the third segment of the handshake stands before the SYN ACK that it acknowledges",
+    at="peer.last",
+    field="ack",
+    actual="peer.last_ack",
+    receiver="A server in SYN-RECEIVED has not sent its number yet: nobody could know it.",
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+    """,
+    bad="""
+        > S  0:0(0)
+        > .  1:1(0) ack 1   # HS03
+        < S. 0:0(0) ack 1
+    """,
+)
+def third_segment_before_the_second(seg: Seen, me: Side, peer: Side) -> int:
+    """The client acknowledges the server's SYN once it has seen it.
+
+    A capture may show them the other way round within a moment; and where the first SYN ACK was missed, the one that
+    shows is sent again, a second later at least (RFC 6298 section 2).
+    """
+    if seg.ctl & (SYN | ACK | RST) != SYN | ACK or me.seen or peer.syn != 1 or not peer.has_last_ack:
+        return False
+    return peer.last_ack == seg.end and SAME_MOMENT < seg.time - peer.last_time < FIRST_RTO
 
 
 @rule(
