@@ -425,6 +425,6 @@ def initial_number_can_be_foretold(seg: Seen, me: Side, peer: Side) -> int:
     if seg.ctl & (SYN | RST) != SYN or me.syn or me.host_isns == 0:
         return False
     step = diff(seg.seq, me.host_isn)
-    if step == 0 and me.has_old:
-        return False  # the same attempt once more, after a reset
+    if me.has_old == 2 or (step == 0 and me.has_old):
+        return False  # out of TIME-WAIT, where Linux goes on from the old number; or the same attempt after a reset
     return step == 0 or (me.host_isns >= 2 and step == me.host_step)
