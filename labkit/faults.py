@@ -13,10 +13,11 @@ fault takes the first packet that it applies to. Checksums are right after an ed
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from labkit import options as opt
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, nearest
-from labkit.notation import format_segment
-from labkit.segment import ACK, FIN, PSH, RST, SYN, URG, Segment, control_names
+from labkit.notation import format_option, format_segment
+from labkit.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment, control_names
 from labkit.seq import add, after
 from labkit.state import State
 from labkit.trace import Record, Trace
@@ -121,14 +122,16 @@ def _described(record: Record) -> str:
 
 def _difference(before: Record, now: Record) -> str:
     changes = [f"{name}: {value}" for name, value in now.edits.items() if before.edits.get(name) != value]
-    for name in ("seq", "ack", "ctl", "window", "urgent", "payload"):
+    for name in ("seq", "ack", "ctl", "window", "urgent", "payload", "options"):
         old, new = getattr(before.segment, name), getattr(now.segment, name)
         if old != new:
             changes.append(f"{name}: {_value(name, old)} -> {_value(name, new)}")
     return ", ".join(changes)
 
 
-def _value(name: str, value: int | bytes) -> str:
+def _value(name: str, value: int | bytes | tuple[opt.Option, ...]) -> str:
+    if isinstance(value, tuple):
+        return f"<{', '.join(map(format_option, value))}>"
     if name == "ctl" and isinstance(value, int):
         return control_names(value)
     return f"{len(value)} octets" if isinstance(value, bytes) else str(value)
@@ -397,6 +400,159 @@ def _goes_on_after_reset(records: Sequence[Record], index: int) -> Edited:
     return _after_it(record, late)
 
 
+def _ack_far_too_old(records: Sequence[Record], index: int) -> Edited:
+    edited = _ack_goes_back(records, index)
+    return None if edited is None else _with(records[index], ack=add(records[index].segment.ack, -(1 << 30) - 1))
+
+
+def _data(change: Callable[[Segment], dict[str, object]]) -> Edit:
+    """An edit of a segment with data of an established connection."""
+
+    def edit(records: Sequence[Record], index: int) -> Edited:
+        segment = records[index].segment
+        if not segment.payload or not _acks_something(segment) or _is_third(records, index):
+            return None
+        return _with(records[index], **change(segment))
+
+    return edit
+
+
+def _syn(answer: bool, change: Callable[[Segment], dict[str, object]]) -> Edit:
+    """An edit of the opening SYN, or of the SYN ACK."""
+
+    def edit(records: Sequence[Record], index: int) -> Edited:
+        place = _handshake(records)[1 if answer else 0]
+        return _with(records[index], **change(records[index].segment)) if index == place else None
+
+    return edit
+
+
+def _and(segment: Segment, *options: opt.Option) -> tuple[opt.Option, ...]:
+    """The segment's options and others, as long as a header has room for them."""
+    room = 40 - sum(len(option.pack()) for option in options)
+    kept: list[opt.Option] = []
+    for option in segment.options:
+        room -= len(option.pack())
+        if room >= 0:
+            kept.append(option)
+    return (*kept, *options)
+
+
+def _without(segment: Segment, kind: type) -> tuple[opt.Option, ...]:
+    return tuple(option for option in segment.options if not isinstance(option, kind | opt.Nop))
+
+
+def _unoffered_scale(records: Sequence[Record], index: int) -> Edited:
+    syn, answer, _third = _handshake(records)
+    if index != answer or syn is None or records[syn].segment.option(opt.WindowScale) is not None:
+        return None
+    return _with(records[index], options=_and(records[index].segment, opt.Nop(), opt.WindowScale(3)))
+
+
+def _offers(records: Sequence[Record], kind: type[opt.Option]) -> int:
+    """How many of the two SYNs carry an option."""
+    return sum(records[i].segment.option(kind) is not None for i in _handshake(records)[:2] if i is not None)
+
+
+def _sack_not_permitted(records: Sequence[Record], index: int) -> Edited:
+    segment = records[index].segment
+    if not _plain_ack(records, index) or _offers(records, opt.SackPermitted) or None in _handshake(records)[:2]:
+        return None
+    return _with(records[index], options=_and(segment, opt.Sack(((segment.ack, add(segment.ack, 10)),))))
+
+
+def _impossible_sack(records: Sequence[Record], index: int) -> Edited:
+    segment = records[index].segment
+    if not _plain_ack(records, index) or _offers(records, opt.SackPermitted) < 2:
+        return None
+    return _with(records[index], options=_and(segment, opt.Sack(((add(segment.ack, 90), add(segment.ack, 10)),))))
+
+
+def _plain_ack(records: Sequence[Record], index: int) -> bool:
+    """Whether a segment is an ACK without data, after the handshake."""
+    segment = records[index].segment
+    return _acks_something(segment) and not segment.length and not _is_third(records, index)
+
+
+def _stamped(change: Callable[[opt.Timestamps], opt.Timestamps | None]) -> Edit:
+    """An edit of the timestamps of a segment with new data."""
+
+    def edit(records: Sequence[Record], index: int) -> Edited:
+        segment = records[index].segment
+        stamps = segment.option(opt.Timestamps)
+        if stamps is None or not segment.payload or segment.ctl & (SYN | RST):
+            return None
+        if any(
+            not after(segment.seq, each.segment.seq) for each in _sent_before(records, index) if each.segment.payload
+        ):
+            return None
+        new = change(stamps)
+        options = _without(segment, opt.Timestamps) if new is None else _and_stamps(segment, new)
+        return _with(records[index], options=options)
+
+    return edit
+
+
+def _and_stamps(segment: Segment, stamps: opt.Timestamps) -> tuple[opt.Option, ...]:
+    return tuple(stamps if isinstance(option, opt.Timestamps) else option for option in segment.options)
+
+
+def _ecn_agreed_unasked(records: Sequence[Record], index: int) -> Edited:
+    syn, answer, _third = _handshake(records)
+    if index != answer or syn is None or records[syn].segment.ctl & (ECE | CWR):
+        return None
+    return _with(records[index], ctl=records[index].segment.ctl | ECE)
+
+
+def _ecn_without_agreement(records: Sequence[Record], index: int) -> Edited:
+    syn, answer, _third = _handshake(records)
+    if syn is None or answer is None or records[answer].segment.ctl & ECE or not _plain_ack(records, index):
+        return None
+    return _with(records[index], ctl=records[index].segment.ctl | ECE)
+
+
+def _data_on_syn(answer: bool) -> Edit:
+    def edit(records: Sequence[Record], index: int) -> Edited:
+        syn, reply, _third = _handshake(records)
+        if index != (reply if answer else syn) or syn is None or records[syn].segment.option(opt.FastOpen) is not None:
+            return None
+        return _with(records[index], payload=b"too early")
+
+    return edit
+
+
+def _window_shrinks(records: Sequence[Record], index: int) -> Edited:
+    if not _plain_ack(records, index) or None in _handshake(records)[:2]:
+        return None
+    return _with(records[index], window=1)
+
+
+def _reset_outside_the_window(records: Sequence[Record], index: int) -> Edited:
+    record = records[index]
+    heard = _heard_before(records, index)
+    if not record.segment.ctl & RST or not _sent_before(records, index) or not heard or record.segment.seq == 0:
+        return None
+    if None in _handshake(records)[:2]:
+        return None
+    return _with(record, seq=add(record.segment.seq, 1 << 30))
+
+
+def _payload_beyond_the_mss(records: Sequence[Record], index: int) -> Edited:
+    record = records[index]
+    offered = [each.segment.option(opt.Mss) for each in _heard_before(records, index) if each.segment.ctl & SYN]
+    sent = {each.segment.seq for each in _sent_before(records, index) if each.segment.payload}
+    if (
+        not offered
+        or offered[0] is None
+        or len(record.segment.payload) != offered[0].size
+        or record.segment.seq in sent
+    ):
+        return None
+    if record.segment.options or offered[0].size > 1000:
+        return None
+    return _with(record, payload=record.segment.payload + b"!")
+
+
 FAULTS = (
     Fault("ack-of-unsent-data", "ACK01", N_("ack + 1000: beyond what the peer has sent"), _ack_of_unsent_data),
     Fault("ack-goes-back", "ACK02", N_("ack one less than the one before"), _ack_goes_back),
@@ -425,6 +581,63 @@ FAULTS = (
     Fault("reset-does-not-fit-the-syn", "RST02", N_("the refusing RST's ack + 1"), _reset_does_not_fit_the_syn),
     Fault("goes-on-after-reset", "RST03", N_("data after the sender's own RST"), _goes_on_after_reset),
     Fault("resent-octets-differ", "RTX02", N_("data sent again with other octets"), _resent_octets_differ),
+    Fault("ack-far-too-old", "ACK04", N_("ack - 2**30: far before any window"), _ack_far_too_old),
+    Fault("payload-beyond-the-mss", "CAP04", N_("one octet more than the peer's MSS"), _payload_beyond_the_mss),
+    Fault("ecn-agreed-unasked", "ECN01", N_("ECE on the SYN ACK, which nobody asked for"), _ecn_agreed_unasked),
+    Fault("ecn-without-agreement", "ECN02", N_("ECE on an ACK without agreement"), _ecn_without_agreement),
+    Fault("urgent-pointer-without-urg", "FL06", N_("an urgent pointer of 7"), _data(lambda each: {"urgent": 7})),
+    Fault("data-on-syn-ack", "HS05", N_("nine octets on the SYN ACK"), _data_on_syn(answer=True)),
+    Fault(
+        "illegal-option-length",
+        "OPT01",
+        N_("an MSS option of three octets on the SYN"),
+        _syn(False, lambda each: {"options": (*_without(each, opt.Mss)[:2], opt.Raw(b"\x02\x03\x05"))}),
+    ),
+    Fault(
+        "opening-option-without-syn",
+        "OPT02",
+        N_("an MSS option on a segment with data"),
+        _data(lambda each: {"options": _and(each, opt.Mss(1000))}),
+    ),
+    Fault("answered-what-was-not-offered", "OPT03", N_("a window scale only on the SYN ACK"), _unoffered_scale),
+    Fault(
+        "window-scale-too-large",
+        "OPT04",
+        N_("a window scale of 15 on the SYN"),
+        _syn(False, lambda each: {"options": (*_without(each, opt.WindowScale), opt.Nop(), opt.WindowScale(15))}),
+    ),
+    Fault(
+        "options-not-in-order",
+        "OPT05",
+        N_("two MSS options on the SYN"),
+        _syn(False, lambda each: {"options": _and(each, opt.Mss(1200), opt.Mss(1000))}),
+    ),
+    Fault(
+        "syn-without-mss",
+        "OPT06",
+        N_("no MSS on the SYN"),
+        _syn(False, lambda each: {"options": _without(each, opt.Mss)}),
+    ),
+    Fault("reset-outside-the-window", "RST01", N_("the RST's seq + 2**30"), _reset_outside_the_window),
+    Fault("sack-not-permitted", "SACK01", N_("a SACK block, though the peer did not permit it"), _sack_not_permitted),
+    Fault("impossible-sack-block", "SACK02", N_("a SACK block that ends before it starts"), _impossible_sack),
+    Fault("data-on-syn-without-cookie", "TFO01", N_("nine octets on the SYN"), _data_on_syn(answer=False)),
+    Fault(
+        "timestamps-missing", "TS01", N_("the timestamps left out on a segment with data"), _stamped(lambda _each: None)
+    ),
+    Fault(
+        "echo-of-no-timestamp",
+        "TS02",
+        N_("an echo that the peer has not sent"),
+        _stamped(lambda each: opt.Timestamps(each.value, add(each.echo, 1 << 30))),
+    ),
+    Fault(
+        "timestamp-goes-back",
+        "TS03",
+        N_("a timestamp of long ago"),
+        _stamped(lambda each: opt.Timestamps(add(each.value, -100_000), each.echo)),
+    ),
+    Fault("window-shrinks", "WIN02", N_("a window of 1"), _window_shrinks),
     Fault("data-beyond-the-window", "WIN01", N_("data far beyond the window"), _data_beyond_the_window),
 )
 """Every fault, by the code of its rule."""
