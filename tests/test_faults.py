@@ -8,7 +8,8 @@ import pytest
 
 from labkit.cli import run
 from labkit.errors import UsageError
-from labkit.faults import FAULTS, Fault, inject
+from labkit.faults import faults, inject
+from labkit.faults.base import Fault
 from labkit.rule import RFC9293, Severity, collect
 from labkit.scenario import Scenario, shipped
 from labkit.trace import Trace
@@ -69,7 +70,7 @@ def applied(fault: Fault) -> list[tuple[str, Trace, int]]:
     return found
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
 def test_fault_is_found_where_it_is(fault: Fault) -> None:
     cases = applied(fault)
     assert cases
@@ -86,10 +87,10 @@ def test_fault_is_found_where_it_is(fault: Fault) -> None:
 
 def test_every_rule_that_a_packet_can_break_has_a_fault() -> None:
     codes = {rule.code for rule in collect()}
-    assert codes - {fault.code for fault in FAULTS} == set(RULES_WITHOUT_A_FAULT)
+    assert codes - {fault.code for fault in faults()} == set(RULES_WITHOUT_A_FAULT)
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
 def test_the_same_fault_gives_the_same_bytes(fault: Fault) -> None:
     name, trace, packet = applied(fault)[0]
     again, manifest = inject(Scenario.load(name).play(seed=3), [f"{fault.name}@{packet - _inserted(trace, name)}"])
@@ -154,4 +155,4 @@ def test_build_writes_the_manifest_beside_the_capture(tmp_path: Path, capsys: py
 def test_faults_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["build", "--fault", "list"]) == 0
     out = capsys.readouterr().out
-    assert all(fault.name in out and fault.code in out for fault in FAULTS)
+    assert all(fault.name in out and fault.code in out for fault in faults())

@@ -13,9 +13,9 @@ STANDARD_OUTPUT = "-"
 
 
 def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from labkit.faults import FAULTS
+    from labkit.faults import faults
 
-    return [CompletionItem(fault.name, help=fault.code) for fault in FAULTS if fault.name.startswith(incomplete)]
+    return [CompletionItem(fault.name, help=fault.code) for fault in faults() if fault.name.startswith(incomplete)]
 
 
 @click.command("build", cls=Command)
@@ -104,10 +104,10 @@ def command(
 
 
 def _list_faults() -> None:
-    from labkit.faults import FAULTS
+    from labkit.faults import faults
 
-    width = max(len(fault.name) for fault in FAULTS)
-    for fault in FAULTS:
+    width = max(len(fault.name) for fault in faults())
+    for fault in faults():
         code = click.style(f"{fault.code:<5}", bold=True)
         click.echo(f"{code}  {fault.name:<{width}}  {_(fault.summary)}")
 

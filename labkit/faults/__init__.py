@@ -1,0 +1,132 @@
+"""Faults: named edits of a finished trace, each of which breaks one rule.
+
+An endpoint sends what is right; whoever needs something wrong edits what it has sent. A fault knows the rule that it
+breaks, so that a faulty capture comes with its manifest: which packet, which rule, what was changed.
+
+    trace, manifest = inject(trace, ["ack-of-unsent-data@6"])
+
+A fault is one row of the FAULTS of a module here, and one function (see `base`). `@N` names the packet (1 is the
+first); without it the fault takes the first packet that it applies to. Checksums are right after an edit, unless the
+checksum is the fault.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+from labkit import options as opt
+from labkit.errors import UsageError
+from labkit.faults.base import Fault
+from labkit.i18n import _, nearest
+from labkit.notation import format_option, format_segment
+from labkit.segment import control_names
+from labkit.trace import Record, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """One line of a manifest: a fault as it was made."""
+
+    fault: str
+    code: str
+    packet: int
+    """The packet of the faulty capture where the rule is broken."""
+    inserted: bool
+    """Whether the packet was put in; else it was changed."""
+    changed: str
+    """What was done to it."""
+
+
+@cache
+def faults() -> tuple[Fault, ...]:
+    """Every fault, by the code of its rule."""
+    modules = (import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
+    found = (fault for module in modules for fault in getattr(module, "FAULTS", ()))
+    return tuple(sorted(found, key=lambda fault: (fault.code, fault.name)))
+
+
+def inject(trace: Trace, wanted: Sequence[str]) -> tuple[Trace, list[Injected]]:
+    """The trace with faults, each given as `name` or `name@packet`, made one after the other; and the manifest.
+
+    Packets are counted in the trace as it is when the fault is made. UsageError for an unknown fault, a packet that is
+    not there, or one that the fault does not apply to.
+    """
+    manifest: list[Injected] = []
+    for text in wanted:
+        name, _at, number = text.partition("@")
+        fault = find(name)
+        trace, injected = _inject(trace, fault, number)
+        manifest = [*(_moved(each, injected) for each in manifest), injected]
+    return trace, manifest
+
+
+def plain(manifest: Sequence[Injected]) -> list[dict[str, object]]:
+    """A manifest as plain values, for JSON."""
+    return [asdict(each) for each in manifest]
+
+
+def find(name: str) -> Fault:
+    """A fault by its name; UsageError where there is none."""
+    known = {fault.name: fault for fault in faults()}
+    if name not in known:
+        raise UsageError(_("there is no fault '{name}'").format(name=name) + nearest(name, known))
+    return known[name]
+
+
+def _inject(trace: Trace, fault: Fault, number: str) -> tuple[Trace, Injected]:
+    records = trace.records
+    if number:
+        if not number.isdecimal() or not 1 <= int(number) <= len(records):
+            raise UsageError(
+                _("{fault}@{n}: there is no such packet; there are {count}").format(
+                    fault=fault.name, n=number, count=len(records)
+                )
+            )
+        places = [int(number) - 1]
+    else:
+        places = list(range(len(records)))
+    for index in places if not fault.ipv4_only or trace.client.ip.version == 4 else ():
+        edited = fault.edit(records, index)
+        if edited is not None:
+            return _replaced(trace, fault, index, edited)
+    if number:
+        raise UsageError(_("{fault} does not apply to packet {n}").format(fault=fault.name, n=number))
+    raise UsageError(_("{fault} applies to no packet of this scenario").format(fault=fault.name))
+
+
+def _replaced(trace: Trace, fault: Fault, index: int, edited: Sequence[Record]) -> tuple[Trace, Injected]:
+    before = trace.records[index]
+    records = [*trace.records[:index], *edited, *trace.records[index + 1 :]]
+    records = [replace(record, number=number) for number, record in enumerate(records, 1)]
+    inserted = len(edited) > 1
+    what = _described(edited[1]) if inserted else _difference(before, edited[0])
+    return replace(trace, records=records), Injected(fault.name, fault.code, index + 1 + inserted, inserted, what)
+
+
+def _moved(earlier: Injected, later: Injected) -> Injected:
+    """Where an earlier fault is found, once a later one has put a packet in before it."""
+    behind = later.inserted and earlier.packet >= later.packet
+    return replace(earlier, packet=earlier.packet + 1) if behind else earlier
+
+
+def _described(record: Record) -> str:
+    return f"{'<' if record.sender == 'server' else '>'} {format_segment(record.segment)}"
+
+
+def _difference(before: Record, now: Record) -> str:
+    changes = [f"{name}: {value}" for name, value in now.edits.items() if before.edits.get(name) != value]
+    for name in ("seq", "ack", "ctl", "window", "urgent", "payload", "options"):
+        old, new = getattr(before.segment, name), getattr(now.segment, name)
+        if old != new:
+            changes.append(f"{name}: {_value(name, old)} -> {_value(name, new)}")
+    return ", ".join(changes)
+
+
+def _value(name: str, value: int | bytes | tuple[opt.Option, ...]) -> str:
+    if isinstance(value, tuple):
+        return f"<{', '.join(map(format_option, value))}>"
+    if name == "ctl" and isinstance(value, int):
+        return control_names(value)
+    return f"{len(value)} octets" if isinstance(value, bytes) else str(value)
