@@ -75,7 +75,8 @@ def is_window_probe(seg: Seen, me: Side, peer: Side) -> bool:
 def is_duplicate_ack(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether the segment is a duplicate ACK: RFC 5681 section 2.
 
-    It acknowledges once more what was acknowledged, with the same window and no data, while data is under way.
+    It acknowledges once more what was acknowledged, with the same window and no data, while data is under way. A window
+    of 0 says more than that: there is no room, and nothing to be sent again.
     """
     return (
         seg.ctl & (SYN | FIN | RST | ACK) == ACK
@@ -84,10 +85,20 @@ def is_duplicate_ack(seg: Seen, me: Side, peer: Side) -> bool:
         and me.has_ack != 0
         and seg.ack == me.ack
         and seg.win == me.raw_win
-        and peer.has_nxt != 0
-        and sn.after(peer.nxt, seg.ack)
+        and seg.win != 0
         and peer.probe == 0
+        and _under_way(seg, peer)
     )
+
+
+def _under_way(seg: Seen, peer: Side) -> bool:
+    """Whether the peer has sent more than the segment acknowledges: seen in the capture, or by a SACK block.
+
+    One of the first two blocks lies beyond the ack, where any does, for only the first may be a D-SACK (RFC 2883).
+    """
+    if peer.has_nxt and sn.after(peer.nxt, seg.ack):
+        return True
+    return (seg.sack_n > 0 and sn.after(seg.sack_l0, seg.ack)) or (seg.sack_n > 1 and sn.after(seg.sack_l1, seg.ack))
 
 
 def overtaken(seg: Seen, me: Side) -> bool:
@@ -199,6 +210,7 @@ def _advance_sequence(seg: Seen, me: Side) -> None:
 def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
     if peer.seen and peer.has_nxt and sn.after(seg.ack, peer.nxt):
         raise_doubt(seg, me, UNSENT, peer.nxt, seg.ack)
+        me.raw_win = seg.win
         return
     if not me.has_ack or sn.after(seg.ack, me.ack):
         me.ack, me.has_ack = seg.ack, 1

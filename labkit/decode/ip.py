@@ -12,6 +12,9 @@ LSRR, SSRR = 131, 137
 JUMBO_PAYLOAD = 0xC2
 HOME_ADDRESS = 0xC9
 
+MTU = 1500
+"""The longest datagram of an Ethernet frame (RFC 894)."""
+
 
 def clear_ip(seg: Seen) -> None:
     """Forget the last frame's IP header."""
@@ -53,9 +56,9 @@ def ipv4(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     seg.ttl = buf[at + 8]
     seg.ecn = buf[at + 1] & 3
     seg.ip_sum = buf[at + 10] * 0x100 + buf[at + 11]
-    if total != 0:
-        stop = _datagram_end(at + total, stop, enclosed, seg)
     _judge_header(buf, at, header, end, seg)
+    if total != 0:
+        stop = _datagram_end(at + total, stop, enclosed or total > MTU or seg.ip_sum_state == SUM_BAD, seg)
     if header > 20:
         _source_route(buf, at, at + header, end, seg)
     if (buf[at + 6] & 0x3F) | buf[at + 7]:
@@ -63,16 +66,17 @@ def ipv4(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     return IP_PROTOCOL + buf[at + 9], at + header, stop
 
 
-def _datagram_end(claimed: int, stop: int, enclosed: bool, seg: Seen) -> int:
+def _datagram_end(claimed: int, stop: int, doubtful: bool, seg: Seen) -> int:
     """Where a datagram ends that claims to end at `claimed`, in a frame or tunnel that ends at `stop`.
 
     A claim beyond `stop` is SHORT_IP. It is believed against a frame, for a frame loses its tail, and the
-    record of its true length, in many a tool; within a tunnel the outer datagram's length is the better one.
+    record of its true length, in many a tool. It is doubtful within a tunnel, where the outer datagram's length is
+    the better one, in a header whose checksum is wrong, and where it is more than an Ethernet frame can hold.
     """
     if claimed <= stop:
         return claimed
     seg.fault = SHORT_IP
-    return stop if enclosed else claimed
+    return stop if doubtful else claimed
 
 
 def _judge_header(buf: bytes, at: int, header: int, end: int, seg: Seen) -> None:
@@ -126,7 +130,7 @@ def ipv6(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     seg.ip_sum_want = 0
     seg.ip_sum_state = SUM_UNKNOWN
     if payload:
-        stop = _datagram_end(at + 40 + payload, stop, enclosed, seg)
+        stop = _datagram_end(at + 40 + payload, stop, enclosed or 40 + payload > MTU, seg)
     return IP_PROTOCOL + buf[at + 6], at + 40, stop
 
 

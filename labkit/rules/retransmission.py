@@ -1,9 +1,15 @@
 """Octets that are sent more than once."""
 
 from labkit.rule import RFC_ONLY, Severity, rule
-from labkit.segment import ABSENT, RST, SYN, Seen
+from labkit.segment import ABSENT, ACK, RST, SYN, Seen
+from labkit.seq import after
 from labkit.side import Side
 from labkit.track import is_duplicate_ack, is_probe, unacked
+
+
+def _syn_again(seg: Seen, me: Side) -> bool:
+    """Whether a SYN is sent again. The SYN ACK of a simultaneous open is not: it answers the peer's SYN."""
+    return me.syn != 0 and seg.seq == me.isn and (seg.ctl ^ me.syn_ctl) & ACK == 0
 
 
 @rule(
@@ -31,7 +37,7 @@ def retransmission(seg: Seen, me: Side, peer: Side) -> int:
     not by the clock: what was never seen before is no retransmission, however late it comes.
     """
     if seg.ctl & SYN:
-        return me.syn != 0 and seg.seq == me.isn and (peer.has_ack == 0 or peer.ack == me.isn)
+        return _syn_again(seg, me) and (peer.has_ack == 0 or not after(peer.ack, me.isn))
     if seg.ctl & RST or seg.span == 0 or seg.delta >= 0 or seg.novel == seg.span:
         return False
     return not is_probe(seg, me, peer) and unacked(seg, peer)
@@ -84,9 +90,12 @@ def resent_octets_differ(seg: Seen, me: Side, peer: Side) -> int:
 def out_of_order(seg: Seen, me: Side, peer: Side) -> int:
     """A segment fills a gap: it was overtaken, or its first copy was lost before it came to the capture.
 
-    Which of the two it was the capture cannot show; that its octets are new to it is certain.
+    Which of the two it was the capture cannot show; that its octets are new to it is certain. A gap may also lie between
+    SND.NXT and a pure ACK with a higher number, whose sender had sent all before it.
     """
-    return seg.span != 0 and seg.delta < 0 and seg.novel == seg.span and seg.ctl & (SYN | RST) == 0
+    if seg.span == 0 or seg.novel != seg.span or seg.ctl & (SYN | RST):
+        return False
+    return seg.delta < 0 or (me.has_nxt != 0 and not after(seg.end, me.top))
 
 
 @rule(
@@ -113,7 +122,9 @@ def spurious_retransmission(seg: Seen, me: Side, peer: Side) -> int:
 
     The acknowledgement was lost behind the capture, or it was under way when the sender's timer ran out.
     """
-    if seg.span == 0 or seg.delta >= 0 or seg.novel or seg.ctl & (SYN | RST) or is_probe(seg, me, peer):
+    if seg.ctl & SYN:
+        return _syn_again(seg, me) and peer.has_ack != 0 and after(peer.ack, me.isn)
+    if seg.span == 0 or seg.delta >= 0 or seg.novel or seg.ctl & RST or is_probe(seg, me, peer):
         return False
     return not unacked(seg, peer)
 

@@ -41,9 +41,9 @@ def gap_in_sequence(seg: Seen, me: Side, peer: Side) -> int:
     """A new segment starts where the one before it ended: at SND.NXT.
 
     Numbers that are left out belong to a segment that was lost before it came to the capture, that was overtaken, or
-    that the capture missed. Whether it is a fault shows later.
+    that the capture missed. Whether it is a fault shows later. A gap that a pure ACK has shown already is not found again.
     """
-    return seg.delta > 0
+    return seg.delta > 0 and seg.seq != me.top
 
 
 @rule(

@@ -159,10 +159,19 @@ def window_full(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def window_update(seg: Seen, me: Side, peer: Side) -> int:
-    """An ACK that acknowledges nothing new says that the window has changed."""
+    """An ACK that acknowledges nothing new says that the window has changed.
+
+    The window of a SYN is never scaled: behind it, only a change of more than the rounding is one.
+    """
     if seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.delta or seg.win == 0 or not me.has_nxt:
         return False
-    return me.has_ack != 0 and seg.ack == me.ack and seg.win != me.raw_win and me.last_ctl & SYN == 0
+    ahead = me.has_last_ack != 0 and after(me.last_ack, me.ack)  # the peer's segments are not all in the capture
+    if me.has_ack == 0 or seg.ack != (me.last_ack if ahead else me.ack):
+        return False
+    if me.last_ctl & SYN == 0:
+        return seg.win != me.raw_win
+    unit = 1 << min(me.wscale, MAX_SHIFT) if me.wscale >= 0 and peer.wscale >= 0 else 1
+    return abs(scaled(seg.win, seg.ctl, me, peer) - me.win) >= unit
 
 
 @rule(
