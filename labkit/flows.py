@@ -129,7 +129,8 @@ def _begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
     if seg.ctl & ACK:
         # It answers a SYN that came in the middle of the old connection: that one had been forgotten (RFC 9293 3.5.1).
         answers_other = peer.has_resyn != 0 and seg.ack == add(peer.resyn, 1) and seg.ack != add(peer.isn, 1)
-        return answers_other or (over and me.syn != 0 and seg.seq != me.isn)
+        goes_on = me.has_nxt != 0 and seg.seq == me.nxt  # a segment of the old one, on which SYN is wrong
+        return answers_other or (over and me.syn != 0 and seg.seq != me.isn and not goes_on)
     if me.syn:
         return over
     if me.seen:

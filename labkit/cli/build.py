@@ -80,6 +80,8 @@ def command(
         return
     if scenario is None:
         raise UsageError(_("which scenario? 'labkit scenarios' lists those that there are"))
+    if manifest not in {None, STANDARD_OUTPUT} and manifest == output:
+        raise UsageError(_("{file}: the capture and the manifest cannot be the same file").format(file=output))
     from labkit.scenario import Scenario
 
     trace = Scenario.load(scenario).play(seed=seed)

@@ -98,6 +98,9 @@ def _inject(trace: Trace, fault: Fault, number: str) -> tuple[Trace, Injected]:
 
 def _replaced(trace: Trace, fault: Fault, index: int, edited: Sequence[Record]) -> tuple[Trace, Injected]:
     before = trace.records[index]
+    if len(edited) > 1 and index + 1 < len(trace.records):
+        # What is put in does not come after what follows it.
+        edited = [edited[0], replace(edited[1], time=min(edited[1].time, trace.records[index + 1].time))]
     records = [*trace.records[:index], *edited, *trace.records[index + 1 :]]
     records = [replace(record, number=number) for number, record in enumerate(records, 1)]
     inserted = len(edited) > 1

@@ -259,4 +259,4 @@ def simultaneous_close(seg: Seen, me: Side, peer: Side) -> int:
     """Two FINs that cross close the connection as well (figure 13): neither acknowledges the other's."""
     if seg.ctl & (FIN | SYN | RST) != FIN or me.has_fin or not peer.has_fin:
         return False
-    return not after(seg.ack, peer.fin)
+    return not after(seg.ack, peer.fin) and not (me.has_ack and after(me.ack, peer.fin))

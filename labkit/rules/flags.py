@@ -11,7 +11,6 @@ from labkit.side import Side
     "RFC 9293 3.10.7",
     "SYN and FIN are both set: the segment opens and closes at once",
     field="flags",
-    profiles=RFC_ONLY,
     receiver="Stacks differ: some drop it, some take the SYN and ignore the FIN. Firewalls drop it as a probe.",
     good="""
         > S 0:0(0)
@@ -55,7 +54,6 @@ def syn_or_fin_with_rst(seg: Seen, me: Side, peer: Side) -> int:
     "RFC 9293 3.10.7.4",
     "none of SYN, RST and ACK is set: no state of TCP sends such a segment; it is a scanner's probe or a crafted packet",
     field="flags",
-    profiles=RFC_ONLY,
     receiver="A closed port answers with RST; an open one, or a connection, drops the segment.",
     good="""
         > F. 100:100(0) ack 120

@@ -147,8 +147,7 @@ def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
     "HS03",
     Severity.ERROR,
     "RFC 9293 3.5",
-    "the third segment of the handshake runs ahead: its seq must be the ISN + 1 ({me.odd_want}), its ack the peer's "
-    "ISN + 1",
+    "the third segment of the handshake runs ahead: its seq must be the client's ISN + 1, and its ack the server's ISN + 1",
     at="me.odd",
     field=lambda seg, me, peer: "ack" if me.odd_kind == UNSENT else "seq",
     expected=lambda seg, me, peer: add(peer.isn, 1) if me.odd_kind == UNSENT else add(me.isn, 1),
@@ -428,3 +427,30 @@ def initial_number_can_be_foretold(seg: Seen, me: Side, peer: Side) -> int:
     if me.has_old == 2 or (step == 0 and me.has_old):
         return False  # out of TIME-WAIT, where Linux goes on from the old number; or the same attempt after a reset
     return step == 0 or (me.host_isns >= 2 and step == me.host_step)
+
+
+@rule(
+    "HS07",
+    Severity.ERROR,
+    "RFC 9293 3.10.7.4",
+    "SYN is set, with seq {seg.seq}, though this side has sent its SYN before, with {me.isn}: both ends are past it",
+    field="flags",
+    unless=("HS02", "HS04"),
+    receiver="It answers with a challenge ACK, and ignores the rest (RFC 5961 section 4).",
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+    """,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > S. 1:1(0) ack 1   # HS07
+        > P. 1:100(99) ack 1
+    """,
+)
+def syn_past_the_handshake(seg: Seen, me: Side, peer: Side) -> int:
+    """A side sends SYN once; it may send the same one again, but with the same number."""
+    if seg.ctl & (SYN | ACK | RST) != SYN | ACK or me.syn == 0 or seg.seq == me.isn:
+        return False
+    return me.syn == 1 or peer.third == 2
