@@ -20,6 +20,10 @@ from labkit.side import Side
 NEAR = 1024
 """IPv4 identifications that lie so near to each other are taken to be counted."""
 
+ANSWERED = -(1 << 30)
+"""`Side.same_acks` once the segment that duplicate ACKs ask for was sent again: they no longer count until a new ACK (RFC
+5681 section 3.2, step 6)."""
+
 MAX_SHIFT = 14
 """RFC 7323 section 2.3: a larger shift counts as 14."""
 
@@ -137,6 +141,8 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
         _advance_syn(seg, me, peer)
     else:
         _advance_sequence(seg, me)
+    if seg.delta < 0 and seg.span and not seg.novel and seg.seq == peer.ack:
+        peer.same_acks = ANSWERED
     if seg.ctl & ACK and seg.ctl & RST == 0:
         _advance_ack(seg, me, peer)
     me.last_seq, me.last_len, me.last_ctl = seg.seq, seg.len, seg.ctl

@@ -1,0 +1,149 @@
+"""What `scripts/accuracy` prints, and docs/accuracy.md."""
+
+from collections.abc import Iterator
+
+from accuracy_reasons import LABKIT, NOBODY, REASONS, TSHARK
+from accuracy_score import CLASSES, ENOUGH, FAMILY, GOAL, Case, Score, verdict
+
+EXAMPLES = 3
+"""Captures that are named for a reason."""
+
+HEAD = """# Accuracy
+
+How far labkit and Wireshark agree on what happens in a capture, packet by packet. `scripts/accuracy` writes this page: it
+lets labkit and tshark {release} (two passes, checksums validated) look at every capture of a folder, and counts for each
+class of events the segments that both name, and those that only one of them names.
+
+Wireshark is no judge of TCP: it describes what it sees from a few numbers that it keeps, and from the clock. So there are
+two pairs of figures. *Raw* takes Wireshark for the truth. *Adjudicated* takes the reasons below for it, each a condition
+that a program checks on facts which do not come from labkit's rules: which octets stood in the capture before, which
+were acknowledged, what a checksum says. Where none holds, Wireshark is held to be right. What cannot be told is in the raw
+figures only. The goal is {goal} for each adjudicated figure where Wireshark names {enough} segments or more.
+
+Three things limit what the adjudicated figures say. The facts come from labkit's decoder. The reasons were written with
+these disagreements in view; what they claim can be looked up in the captures that they name. And what neither of the two
+names does not show here: two observers that agree may both be wrong.
+
+- *Precision*: of the segments that labkit counts to a class, how many belong to it.
+- *Recall*: of the segments that belong to it, how many labkit finds.
+
+The classes are named by the Wireshark names of labkit's findings: `tcp.analysis.lost_segment` is SEQ01,
+`tcp.analysis.duplicate_ack` RTX06, and so on; [the catalogue](rules.md) has all of them. A checksum that was left to the
+hardware (CK03) counts as a wrong one, as it does in this version of Wireshark. A segment that an ICMP error quotes
+belongs to no conversation, and does not count.
+"""
+
+
+def table(scores: dict[str, Score]) -> str:
+    """The figures as text for a terminal."""
+    return "".join(f"{line}\n" for name, score in scores.items() for line in (_summary(name, score), *_lines(score)))
+
+
+def _summary(name: str, score: Score) -> str:
+    return f"{name}: {score.captures:,} captures, {score.packets:,} packets, {score.segments:,} TCP segments"
+
+
+def _lines(score: Score) -> Iterator[str]:
+    yield f"  {'class':26}{'Wireshark':>10}{'both':>8}{'precision':>11}{'recall':>9}   adjudicated"
+    for group in CLASSES:
+        if score.named(group) or score.count(group, LABKIT):
+            raw, just = score.raw(group), score.adjudicated(group)
+            yield (
+                f"  {group:26}{score.named(group):10,}{score.both[group]:8,}{raw[0]:11.4f}{raw[1]:9.4f}"
+                f"   {just[0]:.4f} {just[1]:.4f}"
+            )
+    for case in score.cases:
+        if case.reason is None:
+            yield f"  without a reason: {case.group}: only {case.only}: {case.path} {case.packet}"
+
+
+def page(scores: dict[str, Score], release: str) -> str:
+    """The page, in Markdown. It names captures by their place in the folder only."""
+    lines = [HEAD.format(release=release, goal=GOAL, enough=ENOUGH)]
+    for name, score in scores.items():
+        lines += [
+            "## Figures: " + name,
+            "",
+            _summary("Measured on", score).replace(":", "", 1) + ".",
+            "",
+            *_figures(score),
+            "",
+        ]
+    whole = Score()
+    for score in scores.values():
+        whole.add(score)
+    lines += ["## Disagreements", "", *_reasons(whole), *_wrong(whole), "## Kinds of resend", "", *_kinds(whole), ""]
+    lines += ["## Segments", "", *_unseen(whole)]
+    return "\n".join(lines) + "\n"
+
+
+def _figures(score: Score) -> Iterator[str]:
+    yield "| class | Wireshark | labkit | both | precision | recall | adjudicated precision | adjudicated recall |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for group in CLASSES:
+        named, ours = score.named(group), score.both[group] + score.count(group, LABKIT)
+        figures = (*score.raw(group), *score.adjudicated(group)) if named or ours else ()
+        cells = [f"{figure:.4f}" for figure in figures] or ["–"] * 4
+        yield f"| {group} | {named:,} | {ours:,} | {score.both[group]:,} | {' | '.join(cells)} |"
+
+
+def _reasons(score: Score) -> Iterator[str]:
+    yield "Each with how many there are, who is right, and where to look: the capture, and the packets."
+    yield ""
+    for number, reason in enumerate(REASONS):
+        cases = [case for case in score.cases if case.reason == number]
+        if cases:
+            right = reason.right if reason.right == NOBODY else f"{reason.right} is right"
+            yield f"### {reason.group[0].upper()}{reason.group[1:]}, only {reason.only}: {len(cases):,}, {right}"
+            yield ""
+            yield reason.why
+            yield ""
+            yield from (f"- {line}" for line in _examples(cases))
+            yield ""
+
+
+def _examples(cases: list[Case]) -> Iterator[str]:
+    packets: dict[str, list[int]] = {}
+    for case in cases:
+        packets.setdefault(case.path, []).append(case.packet)
+    for path, numbers in sorted(packets.items(), key=lambda each: -len(each[1]))[:EXAMPLES]:
+        shown = ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5:,} more" if len(numbers) > 5 else "")
+        yield f"`{path}`: {shown}"
+    if len(packets) > EXAMPLES:
+        yield f"and {len(packets) - EXAMPLES:,} more capture{'s' * (len(packets) > EXAMPLES + 1)}"
+
+
+def _wrong(score: Score) -> Iterator[str]:
+    yield "## labkit is wrong here"
+    yield ""
+    cases = [case for case in score.cases if verdict(case) == TSHARK]
+    if not cases:
+        yield "Nowhere: each disagreement has a reason."
+        yield ""
+        return
+    yield "No reason holds for these, so that Wireshark is held to be right."
+    yield ""
+    yield from (f"- {case.group}, only {case.only}: `{case.path}` packet {case.packet}" for case in cases)
+    yield ""
+
+
+def _kinds(score: Score) -> Iterator[str]:
+    yield "What kind of resend a segment is, where both count it to the family. Here the two differ by design: Wireshark guesses"
+    yield "from the clock, labkit decides by the octets that the capture has shown before. What is out of order to labkit was"
+    yield "never seen before; a fast retransmission follows three duplicate ACKs (RFC 5681 section 3.2), where Wireshark asks for"
+    yield "two, and counts what is no duplicate ACK. Lines are Wireshark's kinds, columns labkit's."
+    yield ""
+    names = [kind.replace("_", " ") for kind in FAMILY]
+    yield f"| Wireshark | {' | '.join(names)} |"
+    yield "| --- |" + " ---: |" * len(FAMILY)
+    for theirs, name in zip(FAMILY, names, strict=True):
+        yield f"| {name} | {' | '.join(f'{score.kinds[theirs, ours]:,}' for ours in FAMILY)} |"
+
+
+def _unseen(score: Score) -> Iterator[str]:
+    if not score.unseen:
+        yield "Both see the same frames as TCP segments, in every capture."
+        return
+    yield "Both see the same frames as TCP segments, but for these:"
+    yield ""
+    yield from (f"- `{path}`: {count:,} that only {who} sees" for path, count, who in score.unseen)

@@ -1,0 +1,124 @@
+"""`scripts/accuracy`: the independent observer, the reasons and the figures."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.capture import create
+from labkit.examples import frames
+from labkit.linktype import ETHERNET
+from labkit.notation import parse
+from labkit.seq import MASK
+
+TOP = Path(__file__).parents[1]
+LIB = str(TOP / "scripts" / "lib")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _scripts() -> Iterator[None]:
+    sys.path.insert(0, LIB)
+    yield
+    sys.path.remove(LIB)
+
+
+def module(name: str) -> ModuleType:
+    return import_module(name)
+
+
+def told(tmp_path: Path, text: str, isn: int = 0) -> list:
+    """The facts about each line of a conversation."""
+    path = tmp_path / "a.pcap"
+    with create(path, link=ETHERNET) as capture:
+        for frame in frames(list(parse(text)), isns=(isn, isn)):
+            capture.write(frame.time, frame.data, wirelen=frame.wirelen)
+    return list(module("accuracy_facts").facts(path).values())
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=30), st.integers(0, 60), st.integers(0, 20))
+def test_intervals_count_what_a_set_would(pieces: list[tuple[int, int]], low: int, size: int) -> None:
+    line, seen = module("accuracy_facts")._Line(), set()
+    for start, length in pieces:
+        line.add(start, start + length)
+        seen |= set(range(start, start + length))
+    assert line.count(low, low + size) == len(seen & set(range(low, low + size)))
+    assert line.edges == sorted(set(line.edges))
+
+
+@pytest.mark.parametrize("isn", [0, MASK, MASK - 100])
+def test_facts_of_a_resend(tmp_path: Path, isn: int) -> None:
+    first, ack, again, gap, fills, stale = told(
+        tmp_path,
+        """
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 101 win 0
+        > P. 1:101(100) ack 1
+        > P. 201:301(100) ack 1
+        > P. 101:201(100) ack 1
+        < .  1:1(0) ack 51
+        """,
+        isn,
+    )
+    assert (first.first, first.old, first.span, first.gap) == (True, 0, 100, False)
+    assert (ack.under_way, ack.alone, ack.repeats) == (False, False, False)
+    assert (again.old, again.acked, again.idle, again.closed) == (100, True, True, True)
+    assert (gap.gap, gap.old, gap.shown, gap.beyond) == (True, 0, False, False)
+    assert (fills.gap, fills.old, fills.beyond, fills.idle) == (False, 0, True, False)
+    assert (stale.stale, stale.under_way) == (True, True)
+
+
+def test_a_reason_holds_only_for_its_own_class(tmp_path: Path) -> None:
+    reasons = module("accuracy_reasons")
+    (fact,) = told(tmp_path, "> P. 1:101(100) ack 1")
+    assert reasons.adjudicate("duplicate ACK", reasons.TSHARK, fact) is not None
+    assert reasons.adjudicate("zero window", reasons.TSHARK, fact) is None
+    assert reasons.adjudicate("duplicate ACK", reasons.TSHARK, None) is None
+    busy = replace(fact, alone=False, under_way=True)
+    assert reasons.adjudicate("duplicate ACK", reasons.TSHARK, busy) is None
+
+
+def test_figures() -> None:
+    counts, reasons = module("accuracy_score"), module("accuracy_reasons")
+    group = "lost segment"
+    right, open_ = next(
+        (number, None)
+        for number, reason in enumerate(reasons.REASONS)
+        if (reason.group, reason.only, reason.right) == (group, reasons.LABKIT, reasons.LABKIT)
+    )
+    score = counts.Score()
+    score.both[group] = 97
+    score.cases = [
+        counts.Case("a", 1, group, reasons.LABKIT, right),
+        counts.Case("a", 2, group, reasons.LABKIT, open_),
+        counts.Case("a", 3, group, reasons.TSHARK, open_),
+    ]
+    assert score.raw(group) == (97 / 99, 97 / 98)
+    assert score.adjudicated(group) == (98 / 99, 98 / 99)
+    assert score.misses() == [group]
+    score.cases = score.cases[:1]
+    assert score.misses() == []
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_the_captures_at_hand_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tshark, accuracy, page = module("accuracy_tshark"), module("accuracy"), module("accuracy_page")
+    monkeypatch.setattr(tshark.tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = TOP / "pcaps" / "real"
+    release = tshark.version()
+    whole = module("accuracy_score").Score()
+    for path in accuracy.captures(folder):
+        whole.add(accuracy.compare(release, folder, path))
+    assert whole.captures >= 3
+    assert whole.both["checksum"] + whole.both["retransmission family"] > 0
+    assert [case for case in whole.cases if case.reason is None] == []
+    assert whole.unseen == []
+    text = page.page({"pcaps": whole}, release)
+    assert f"| retransmission family | {whole.named('retransmission family'):,} |" in text
+    assert str(TOP) not in text
