@@ -20,5 +20,9 @@ class CaptureError(LabkitError):
     """A file cannot be read, or written, as the capture that it should be."""
 
 
+class InputError(LabkitError):
+    """A file that a command needs beside captures and scenarios (a roster, a key) is not what it should be."""
+
+
 class LinkError(LabkitError):
     """A live link failed, or a privilege or program that it needs is missing."""

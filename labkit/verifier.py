@@ -24,6 +24,7 @@ from labkit.rule import DOCUMENT, LITERAL, RFC9293, SPACES, Rule, Scope, Severit
 from labkit.segment import SYN, Seen
 from labkit.seq import add, diff
 from labkit.side import Side
+from labkit.survey import FAMILIES, RETRANSMISSIONS, Conversation, Limit, Survey
 from labkit.track import advance, look, relate, spoiled
 
 PROFILES = (RFC9293, DOCUMENT)
@@ -73,6 +74,14 @@ class Verdict:
     """Why the capture could not be read to its end."""
     error: str | None = None
     """Why it could not be read at all."""
+    limits: list[Limit] = field(default_factory=list)
+    """What the capture cannot show, and so cannot be judged."""
+    conversations: list[Conversation] = field(default_factory=list)
+    """Those that are reported, in the order in which they began; at most `survey.MOST`."""
+    reported: int = 0
+    """Conversations of which findings are reported: all of them, unless `wanted` chose."""
+    left_out: int = 0
+    """Findings that somebody has chosen not to hear of."""
 
     def worst(self) -> Severity | None:
         """The gravest severity found."""
@@ -94,14 +103,16 @@ def verify(
     *,
     literal: bool = False,
     watch: Callable[[int], None] | None = None,
+    wanted: Callable[[Flow], bool] | None = None,
 ) -> Verdict:
     """Judge one capture: a path, "-" for standard input, or an open binary file.
 
     `literal` applies the document's two computation rules as they stand (profile `document` only). `watch` is called
-    with the number of frames from time to time. UsageError for an unknown profile, CaptureError for what is no capture.
+    with the number of frames from time to time. `wanted` says of a conversation whether its findings are reported; all
+    are judged. UsageError for an unknown profile, CaptureError for what is no capture.
     """
     with open_capture(source) as capture:
-        verifier = Verifier(profile, literal=literal)
+        verifier = Verifier(profile, literal=literal, wanted=wanted)
         verdict = verifier.run(capture, watch)
         verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
         verdict.damage = capture.damage
@@ -111,14 +122,16 @@ def verify(
 class Verifier:
     """Judges one stream of frames under one profile."""
 
-    def __init__(self, profile: str = RFC9293, *, literal: bool = False) -> None:
+    def __init__(
+        self, profile: str = RFC9293, *, literal: bool = False, wanted: Callable[[Flow], bool] | None = None
+    ) -> None:
         if profile not in PROFILES:
             known = ", ".join(PROFILES)
             raise UsageError(_("there is no profile '{name}'; there are {known}").format(name=profile, known=known))
         if literal and profile != DOCUMENT:
             raise UsageError(_("the literal rules belong to the profile 'document'"))
         self.profile = LITERAL if literal else profile
-        rules = [each for each in collect() if self.profile in each.profiles]
+        rules = [each for each in collect() if self.profile in each.profiles or each.family in FAMILIES]
         self._frame = [(each.predicate, each) for each in rules if each.scope == Scope.FRAME]
         self._segment = [(each.predicate, each) for each in rules if each.scope == Scope.SEGMENT]
         self._doubt = [each for each in rules if each.scope == Scope.DOUBT]
@@ -128,6 +141,8 @@ class Verifier:
         self._open: dict[int, _Judged] = {}
         self._said: set[tuple[str, bytes]] = set()
         self._start: int | None = None
+        self._wanted = wanted
+        self._survey = Survey()
         self._verdict = Verdict("", profile)
 
     def run(self, frames: Iterable[Frame], watch: Callable[[int], None] | None = None) -> Verdict:
@@ -143,6 +158,8 @@ class Verifier:
             self._finish(flow)
         verdict = self._verdict
         verdict.flows = self._table.count
+        verdict.limits = self._survey.limits()
+        verdict.conversations = sorted(self._survey.conversations, key=lambda each: each.flow)
         verdict.findings.sort(key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code))
         return verdict
 
@@ -161,7 +178,8 @@ class Verifier:
         flow, sender = self._table.find(data, seg)
         judged = self._open.get(flow.index)
         if judged is None:
-            judged = self._open[flow.index] = _Judged(flow)
+            judged = self._open[flow.index] = _Judged(flow, self._wanted is None or self._wanted(flow))
+            self._verdict.reported += judged.wanted
         me, peer = flow.sides[sender], flow.sides[1 - sender]
         for predicate, rule in self._frame:
             found = predicate(seg, me, peer)
@@ -211,11 +229,17 @@ class Verifier:
             found = rule.predicate(seg, first, other)
             if found:
                 self._add(judged, rule, found, seg, first, other, 0)
+        self._survey.end(flow, judged.resent, self._start or 0, describe=judged.wanted)
         self._verdict.findings += judged.kept()
 
     def _add(self, judged: "_Judged", rule: Rule, found: int, seg: Seen, me: Side, peer: Side, sender: int) -> None:
         severity = rule.severity_in(self.profile, found)
         packet, time = _place(rule, seg, me, peer)
+        self._survey.hit(rule, found, packet, me, peer)
+        if rule.name in RETRANSMISSIONS:
+            judged.resent[sender] += 1
+        if not judged.wanted or self.profile not in rule.profiles:
+            return
         if rule.at.startswith("peer"):
             sender = 1 - sender
         if rule.once:
@@ -265,10 +289,14 @@ def _remember(sent: Octets, octets: bytes, seg: Seen, me: Side) -> None:
 class _Judged:
     """A conversation under judgement: what was found so far, and what payload is remembered."""
 
-    __slots__ = ("findings", "flow", "last", "octets")
+    __slots__ = ("findings", "flow", "last", "octets", "resent", "wanted")
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Flow, wanted: bool) -> None:
         self.flow = flow
+        self.wanted = wanted
+        """Whether it is reported."""
+        self.resent = [0, 0]
+        """Segments that each side has sent again."""
         self.findings: dict[tuple[int | None, str], tuple[Rule, Finding]] = {}
         self.octets = Octets(), Octets()
         self.last = 0

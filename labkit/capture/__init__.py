@@ -26,7 +26,18 @@ from labkit.capture.source import Source, printable
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _
 
-__all__ = ["Damage", "Format", "Frame", "Interface", "Reader", "Writer", "create", "formats", "open_capture"]
+__all__ = [
+    "Damage",
+    "Format",
+    "Frame",
+    "Interface",
+    "Reader",
+    "Writer",
+    "create",
+    "formats",
+    "is_capture",
+    "open_capture",
+]
 
 HEAD = 16
 """Octets by which a format is known."""
@@ -62,6 +73,16 @@ def open_capture(source: str | Path | BinaryIO) -> Reader:
         raise
 
 
+def is_capture(path: str | Path) -> bool:
+    """Whether a file begins as a capture does, compressed or not. CaptureError where that cannot be seen."""
+    octets = Source(path)
+    try:
+        head = octets.peek(HEAD)
+    finally:
+        octets.close()
+    return any(format_.matches(head) for format_ in formats())
+
+
 def create(
     target: str | Path | BinaryIO,
     *,
@@ -73,20 +94,22 @@ def create(
     snaplen: int = LONGEST,
     interface_name: str = "",
     interface_description: str = "",
+    fcs: int = 0,
     hardware: str = "",
     system: str = "",
     application: str = "",
 ) -> Writer:
     """A writer for a new capture; "-" is standard output.
 
-    `link` is the LINKTYPE of interface 0, `comment` stands on the capture itself, `names` maps addresses to
-    names. What a format has no room for is left out (`Writer.annotates`). Nothing of this machine, and no
-    time, goes into the file. The format is the one named, or that of the target's suffix, or pcapng for a
-    stream: UsageError where there is none. CaptureError where the target cannot be written.
+    `link` is the LINKTYPE of interface 0, and `fcs` how many octets of a frame check sequence end its packets.
+    `comment` stands on the capture itself, `names` maps addresses to names. What a format has no room for is left out
+    (`Writer.annotates`). Nothing of this machine, and no time, goes into the file. The format is the one named, or that
+    of the target's suffix, or pcapng for a stream: UsageError where there is none. CaptureError where the target cannot
+    be written.
     """
     chosen = _choose(target, format)
     description = Description(
-        Interface(link, snaplen, interface_name, interface_description),
+        Interface(link, snaplen, interface_name, interface_description, fcs),
         comment or "",
         dict(names or {}),
         nanoseconds,

@@ -49,8 +49,9 @@ class Damage:
 
     message: str
     """One line that says what is wrong and where."""
-    at: int
-    """Where the record begins that could not be read: octets from the start of the (uncompressed) file."""
+    at: int | None
+    """Where the record begins that could not be read: octets from the start of the (uncompressed) file. None where it is
+    not the file that kept somebody from reading on."""
     cut: bool
     """True where the file just ends too early, False where what is there makes no sense."""
 
@@ -198,8 +199,13 @@ class Writer(ABC):
         """
 
     @abstractmethod
-    def add_interface(self, link: int, *, name: str = "", description: str = "") -> int:
-        """Declare one more interface, and return its index; the first one, 0, is made by `create`."""
+    def add_interface(
+        self, link: int, *, snaplen: int | None = None, name: str = "", description: str = "", fcs: int = 0
+    ) -> int:
+        """Declare one more interface, and return its index; the first one, 0, is made by `create`.
+
+        `snaplen` is the one of the capture where None; `fcs` the octets of a frame check sequence after each packet.
+        """
 
     def __enter__(self) -> Self:
         return self

@@ -119,7 +119,9 @@ class PcapWriter(Writer):
         self._pack = struct.Struct("<IIII").pack
         magic = 0xA1B2_3C4D if description.nanoseconds else 0xA1B2_C3D4
         interface = description.interface
-        sink.write(struct.pack("<IHHiIII", magic, 2, 4, 0, 0, interface.snaplen, interface.link))
+        # As it is read: bit 26 says that there is a frame check sequence, bits 28 to 31 count its 16-bit words.
+        link = interface.link | (0x0400_0000 | interface.fcs // 2 << 28 if interface.fcs else 0)
+        sink.write(struct.pack("<IHHiIII", magic, 2, 4, 0, 0, interface.snaplen, link))
 
     def write(
         self,
@@ -141,7 +143,15 @@ class PcapWriter(Writer):
             raise self._unfit(_("a pcap has one interface, 0, not {interface}").format(interface=interface))
         self._sink.write(self._pack(seconds, fraction // self._unit, len(data), length) + data)
 
-    def add_interface(self, link: int, *, name: str = "", description: str = "") -> int:  # noqa: ARG002
+    def add_interface(
+        self,
+        link: int,  # noqa: ARG002 - there is none to have it
+        *,
+        snaplen: int | None = None,  # noqa: ARG002
+        name: str = "",  # noqa: ARG002
+        description: str = "",  # noqa: ARG002
+        fcs: int = 0,  # noqa: ARG002
+    ) -> int:
         """CaptureError: there is no second one."""
         raise self._unfit(_("a pcap has one interface; a pcapng can have several"))
 

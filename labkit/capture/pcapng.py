@@ -185,7 +185,7 @@ class PcapngReader(Reader):
         offset = self._layout.offset.unpack(seconds)[0] * SECOND if len(seconds) == 8 else 0
         self._clocks.append(Clock(link, times, by, offset, snaplen, len(self.interfaces)))
         name, description = decoded(options.get(NAME, b"")), decoded(options.get(DESCRIPTION, b""))
-        self.interfaces.append(Interface(link, snaplen, name, description, options.get(FCS, b"\0")[0]))
+        self.interfaces.append(Interface(link, snaplen, name, description, (options.get(FCS) or b"\0")[0]))
 
     def _clock(self, interface: int) -> Clock:
         try:
@@ -282,16 +282,20 @@ class PcapngWriter(Writer):
         head = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
         self._block(SECTION, head + packed((code, encoded(text)) for code, text in options if text))
         first = description.interface
-        self.add_interface(first.link, name=first.name, description=first.description)
+        self.add_interface(first.link, name=first.name, description=first.description, fcs=first.fcs)
         if description.names:
             self._name(description.names)
 
-    def add_interface(self, link: int, *, name: str = "", description: str = "") -> int:
+    def add_interface(
+        self, link: int, *, snaplen: int | None = None, name: str = "", description: str = "", fcs: int = 0
+    ) -> int:
         """Declare one more interface."""
         texts = ((NAME, name), (DESCRIPTION, description))
         options = [(code, encoded(text)) for code, text in texts if text]
         options.append((RESOLUTION, b"\x09" if self._unit == 1 else b"\x06"))
-        fields = self._layout.interface.pack(link, self._description.interface.snaplen)
+        if fcs:
+            options.append((FCS, bytes((fcs,))))
+        fields = self._layout.interface.pack(link, self._description.interface.snaplen if snaplen is None else snaplen)
         self._block(INTERFACE, fields + packed(options))
         self._links.append(link)
         return len(self._links) - 1

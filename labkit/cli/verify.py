@@ -1,25 +1,26 @@
 """`labkit verify`: which packet of a capture breaks which rule, and why."""
 
-import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, Exit, captures_argument, note, profile_option
-from labkit.errors import CaptureError
-from labkit.i18n import _, printable
+from labkit.cli._choices import choices_options, chosen
+from labkit.cli._common import Command, Exit, captures_argument, note
+from labkit.cli._wanted import Wanted, wanted_options
+from labkit.errors import CaptureError, UsageError
+from labkit.i18n import _, ngettext, printable
 from labkit.report import Options, names, renderer
 
 if TYPE_CHECKING:
-    from labkit.rule import Severity
+    from labkit.cli._inputs import Inputs
     from labkit.verifier import Verdict
 
 
 @click.command("verify", cls=Command)
 @captures_argument
-@profile_option
-@click.option("--literal", is_flag=True, help=_("With --profile document: its two computation rules as they stand."))
+@choices_options
+@wanted_options
 @click.option(
     "--format",
     "format_",
@@ -29,13 +30,20 @@ if TYPE_CHECKING:
     help=_("How the result is printed."),
 )
 @click.option(
-    "--fail-on",
-    type=click.Choice(["error", "warning", "note"]),
-    default="error",
-    show_default=True,
-    help=_("The severity from which a capture fails (exit code 1)."),
+    "--annotate",
+    type=click.Path(),
+    metavar="OUT.pcapng",
+    help=_("Write the capture once more, with each finding as a comment on its packet. One capture only."),
 )
-@click.option("-v", "--verbose", is_flag=True, help=_("Text: notes in full, not only counted."))
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=_("Captures that are judged at a time; by default one, or one for each processor where there is much to do."),
+)
+@click.option(
+    "-v", "--verbose", is_flag=True, help=_("Text: notes in full, not only counted; each conversation in figures.")
+)
 @click.option(
     "--most",
     type=click.IntRange(min=0),
@@ -46,77 +54,100 @@ if TYPE_CHECKING:
 )
 def command(
     captures: tuple[str, ...],
-    profile: str,
-    literal: bool,
+    flow: tuple[int, ...],
+    host: tuple[Any, ...],
+    port: tuple[int, ...],
     format_: str,
-    fail_on: str,
+    annotate: str | None,
+    jobs: int | None,
     verbose: bool,
     most: int,
+    **choices: Any,
 ) -> int:
     """Judge captures: which packet breaks which rule, and why.
 
-    CAPTURE is a pcap or pcapng file, also compressed with gzip; '-' is standard input. Exit code 1 where a capture
-    breaks a rule, 3 where a file cannot be read.
+    CAPTURE is a pcap or pcapng file, also compressed with gzip; '-' is standard input. Of a folder all captures in it are
+    judged. Exit code 1 where a capture breaks a rule, 3 where a file cannot be read.
     """
-    from labkit.rule import Severity
+    from labkit.cli._inputs import expand
+    from labkit.cli._judge import Interrupts, Request, verdicts
 
-    severity = Severity[fail_on.upper()]
-    outcome = _Outcome(severity)
-    options = Options(severity, verbose, most)
-    judged = (outcome.seen(_judge(path, profile, literal)) for path in captures)
-    for line in renderer(format_)(judged, options):
-        click.echo(line)
+    choice = chosen(**choices)
+    wanted = Wanted(flow, host, port) if flow or host or port else None
+    options = Options(choice.fail_on, verbose, most, choice.rules)
+    inputs = expand(captures)
+    _check(inputs, annotate)
+    outcome = _Outcome(options, annotate)
+    with Interrupts() as interrupts:
+        judged = verdicts(inputs.captures, Request(choice, wanted), jobs, interrupts)
+        for line in renderer(format_)(outcome.seen(judged), options):
+            click.echo(line)
+    if inputs.passed_over:
+        text = ngettext(
+            "{n} file that is no capture was passed over",
+            "{n} files that are no captures were passed over",
+            inputs.passed_over,
+        )
+        note(text.format(n=inputs.passed_over))
+    if interrupts.seen:
+        note(_("interrupted"))
+        return Exit.INTERRUPTED
+    if wanted is not None and not outcome.reported and outcome.code == Exit.OK:
+        raise UsageError(_("there is no such conversation"))
     return outcome.code
 
 
+def _check(inputs: "Inputs", target: str | None) -> None:
+    """Whether the captures can be annotated as is asked. UsageError where not, before anything is judged."""
+    if target is None:
+        return
+    from labkit.annotate import check
+
+    if len(inputs.captures) != 1:
+        raise UsageError(_("--annotate takes one capture, not {n}").format(n=len(inputs.captures)))
+    check(inputs.captures[0].path, target)
+
+
 class _Outcome:
-    """The exit code that all verdicts together give: unreadable counts more than failed."""
+    """What all verdicts together come to."""
 
-    def __init__(self, fail_on: "Severity") -> None:
-        self._fail_on = fail_on
+    def __init__(self, options: Options, target: str | None) -> None:
+        self._options = options
+        self._target = target
         self.code = Exit.OK
+        """The exit code: unreadable counts more than failed."""
+        self.reported = 0
+        """Conversations of which was reported."""
 
-    def seen(self, verdict: "Verdict") -> "Verdict":
-        """Take a verdict into account."""
+    def seen(self, verdicts: "Iterable[Verdict]") -> "Iterator[Verdict]":
+        """Take verdicts into account as they come, and pass them on."""
+        for verdict in verdicts:
+            self._take(verdict)
+            if self._target is not None and verdict.error is None:
+                self._annotate(verdict, self._target)
+            yield verdict
+
+    def _take(self, verdict: "Verdict") -> None:
         if verdict.error is not None or (verdict.damage is not None and not verdict.damage.cut):
             self.code = Exit.UNREADABLE
-        elif not verdict.passes(self._fail_on) and self.code == Exit.OK:
+        elif not verdict.passes(self._options.fail_on) and self.code == Exit.OK:
             self.code = Exit.FINDINGS
+        self.reported += verdict.reported
         if verdict.error is not None:
             note(verdict.error)
         elif verdict.damage is not None:
             text = _("{path}: {message}; judged up to there")
             note(text.format(path=verdict.path, message=verdict.damage.message))
-        return verdict
 
+    def _annotate(self, verdict: "Verdict", target: str) -> None:
+        """Write the annotated capture. That it cannot be written does not keep the verdict back."""
+        from labkit.annotate import annotate
 
-def _judge(path: str, profile: str, literal: bool) -> "Verdict":
-    """One capture's verdict; a file that cannot be read has one too."""
-    from labkit.verifier import Verdict, verify
-
-    try:
-        with _Progress(path) as watch:
-            return verify(path, profile, literal=literal, watch=watch)
-    except CaptureError as error:
-        return Verdict(path, profile, error=str(error))
-
-
-class _Progress:
-    """Shows how far a long capture is read, on a terminal only; a context manager that gives the function to call."""
-
-    def __init__(self, path: str) -> None:
-        self._path = printable(path)
-        self._shown = False
-
-    def __enter__(self) -> Callable[[int], None]:
-        return self._show
-
-    def __exit__(self, *exc: object) -> None:
-        if self._shown:
-            click.echo("\r\x1b[K", nl=False, err=True)
-
-    def _show(self, packets: int) -> None:
-        if sys.stderr.isatty():
-            self._shown = True
-            count = _("{count:,} packets").format(count=packets)
-            click.echo(f"\r{self._path}: {count}", nl=False, err=True)
+        try:
+            count = annotate(verdict, target, self._options)
+        except CaptureError as error:
+            self.code = Exit.UNREADABLE
+            note(str(error))
+            return
+        text = ngettext("{file}: {n} packet with comments", "{file}: {n} packets with comments", count)
+        note(text.format(file=printable(target), n=count))

@@ -11,7 +11,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from labkit.rule import Severity
+    from labkit.rule import Rule, Severity
     from labkit.verifier import Verdict
 
 
@@ -25,6 +25,8 @@ class Options:
     """Notes in full, not counted only."""
     most: int = 5
     """Findings of one rule in one capture that are shown in full; the others are counted. 0: all."""
+    rules: "tuple[Rule, ...]" = ()
+    """The rules by which is judged, for formats that name them all; none: those of the verdict's profile."""
 
 
 Render = Callable[[Iterable["Verdict"], Options], Iterator[str]]

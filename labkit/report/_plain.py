@@ -1,9 +1,10 @@
-"""Verdicts and findings as plain values, for the formats that other programs read. The keys are a contract."""
+"""Verdicts and findings as plain values and short words, for the formats that other programs read. The keys are a contract."""
 
 from dataclasses import asdict
 
 from labkit import __version__
-from labkit.rule import Severity
+from labkit.report import Options
+from labkit.rule import Rule, Severity, collect
 from labkit.verifier import Finding, Verdict
 
 
@@ -24,6 +25,9 @@ def verdict(judged: Verdict, fail_on: Severity) -> dict[str, object]:
         "flows": judged.flows,
         "error": judged.error,
         "damage": {"message": damage.message, "at": damage.at, "cut": damage.cut} if damage else None,
+        "left_out": judged.left_out,
+        "limits": [asdict(limit) for limit in judged.limits],
+        "conversations": [asdict(each) for each in judged.conversations],
         "findings": [finding(found) for found in judged.findings],
     }
 
@@ -31,3 +35,31 @@ def verdict(judged: Verdict, fail_on: Severity) -> dict[str, object]:
 def head(profile: str) -> dict[str, object]:
     """What stands before the captures."""
     return {"labkit": __version__, "profile": profile}
+
+
+def rules(judged: Verdict, options: Options) -> tuple[Rule, ...]:
+    """The rules that a capture was judged by."""
+    return options.rules or tuple(each for each in collect() if judged.profile in each.profiles)
+
+
+def unreadable(judged: Verdict) -> str | None:
+    """Why a capture was not read, or what in it makes no sense; None where it was read, if only up to a cut."""
+    if judged.error is not None:
+        return judged.error
+    damage = judged.damage
+    return f"{judged.path}: {damage.message}" if damage is not None and not damage.cut else None
+
+
+def sentence(found: Finding) -> str:
+    """A finding on one line: where it is, what is wrong and what would be right."""
+    place = f"packet {found.packet}" if found.packet is not None else f"conversation {found.flow}"
+    return f"{place}, {found.source} → {found.destination}: {found.message}{expected(found)}"
+
+
+def expected(found: Finding) -> str:
+    """`; expected ack 120 (raw 4711)`, to end a sentence with; empty where there is no such number."""
+    if found.expected is None or not found.field:
+        return ""
+    shown = found.expected if found.expected_relative is None else found.expected_relative
+    raw = "" if shown == found.expected else f" (raw {found.expected})"
+    return f"; expected {found.field} {shown}{raw}"

@@ -3,11 +3,12 @@ would do, and where to read on."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import click
 
-from labkit.i18n import _, ngettext, printable
-from labkit.lines import segment_text
+from labkit.i18n import N_, _, ngettext, printable
+from labkit.lines import ARROWS, segment_text
 from labkit.report import Options
 from labkit.report._context import Context, because, gather
 from labkit.rule import Severity
@@ -15,29 +16,87 @@ from labkit.verifier import Finding, Verdict
 
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
+OUTCOMES = {"pass": "green", "fail": "red", "unreadable": "magenta"}
+
+OPENED = {
+    "handshake": N_("opened by a handshake"),
+    "simultaneous": N_("opened by both at once"),
+    "half-open": N_("half open"),
+    "refused": N_("refused"),
+    "unanswered": N_("not answered"),
+    "not-seen": N_("its opening was not captured"),
+}
+CLOSED = {
+    "fin": N_("closed by both"),
+    "half-closed": N_("closed by one"),
+    "reset": N_("reset"),
+    "open": N_("still open"),
+}
+"""How a conversation began and ended, in words: the keys are those of `labkit.survey.Conversation`."""
+
 COLUMNS = {"seq": "seq=", "ack": "ack=", "len": "len=", "window": "win=", "flags": ""}
 """How a field begins in the line of a segment."""
 
 
 def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
-    """The lines, capture after capture. A capture that cannot be read has none: that is no result but an error."""
+    """The lines, capture after capture, and a table of them where there are several.
+
+    A capture that cannot be read stands in that table only: why it cannot is no result but an error.
+    """
     first = True
+    rows: list[_Row] = []
     for verdict in verdicts:
+        outcome = "unreadable" if verdict.error is not None else "pass" if verdict.passes(options.fail_on) else "fail"
+        counts = [] if verdict.error else [_counts(verdict.findings)]
+        if verdict.damage:
+            counts.append(_("not read to its end"))
+        rows.append(_Row(outcome, verdict.path, ", ".join(counts)))
         if verdict.error is not None:
             continue
         if not first:
             yield ""
         first = False
         yield from _capture(verdict, options)
+    if len(rows) > 1:
+        if not first:
+            yield ""
+        yield from _table(rows)
+
+
+class _Row(NamedTuple):
+    """A line of the table."""
+
+    outcome: str
+    path: str
+    counts: str
+
+
+def _table(rows: list[_Row]) -> Iterator[str]:
+    """How many captures passed, failed, or could not be read; and which."""
+    count = Counter(row.outcome for row in rows)
+    words = {"pass": _("PASS"), "fail": _("FAIL"), "unreadable": _("UNREADABLE")}
+    sums = ", ".join(f"{count[outcome]} {word}" for outcome, word in words.items() if count[outcome])
+    captures = ngettext("{n} capture", "{n} captures", len(rows)).format(n=len(rows))
+    yield click.style(f"{captures}: {sums}", bold=True)
+    width = max(len(words[row.outcome]) for row in rows)
+    longest = min(60, max(len(printable(row.path)) for row in rows))
+    for row in rows:
+        word = click.style(words[row.outcome].ljust(width), fg=OUTCOMES[row.outcome])
+        yield f"  {word}  {printable(row.path).ljust(longest)}  {row.counts}".rstrip()
 
 
 def _capture(verdict: Verdict, options: Options) -> Iterator[str]:
-    yield _headline(verdict, options)
+    yield f"{click.style(printable(verdict.path), bold=True)}: {headline(verdict, options)}"
     if verdict.damage:
         yield "  " + _("note: {message}; judged up to there").format(message=printable(verdict.damage.message))
     if not verdict.segments:
         yield "  " + _("note: there is no TCP segment in this capture: nothing was judged")
-    full, counted = _sorted(verdict.findings, options)
+    for limit in verdict.limits:
+        yield "  " + _("note: {message}").format(message=limit.message)
+    if options.verbose:
+        yield from _conversations(verdict)
+    said = {limit.code for limit in verdict.limits}
+    full, counted = _sorted(verdict.findings, options, said)
     contexts = gather(verdict.path, full)
     for finding in full:
         yield ""
@@ -47,16 +106,22 @@ def _capture(verdict: Verdict, options: Options) -> Iterator[str]:
         yield from _summary(counted)
 
 
-def _headline(verdict: Verdict, options: Options) -> str:
-    path = click.style(printable(verdict.path), bold=True)
+def headline(verdict: Verdict, options: Options) -> str:
+    """The verdict on a line: passed or failed, how many findings, in how much."""
     passed = verdict.passes(options.fail_on)
     word = click.style(_("PASS"), fg="green", bold=True) if passed else click.style(_("FAIL"), fg="red", bold=True)
+    conversations = ngettext("{n} conversation", "{n} conversations", verdict.flows).format(n=verdict.flows)
+    if verdict.reported != verdict.flows:
+        conversations = _("{n} of {conversations}").format(n=verdict.reported, conversations=conversations)
     facts = [
         ngettext("{n} packet", "{n} packets", verdict.packets).format(n=verdict.packets),
-        ngettext("{n} conversation", "{n} conversations", verdict.flows).format(n=verdict.flows),
+        conversations,
         _("profile {name}").format(name=verdict.profile),
     ]
-    return f"{path}: {word}  {_counts(verdict.findings)} ({', '.join(facts)})"
+    if verdict.left_out:
+        left_out = ngettext("{n} finding left out", "{n} findings left out", verdict.left_out)
+        facts.append(left_out.format(n=verdict.left_out))
+    return f"{word}  {_counts(verdict.findings)} ({', '.join(facts)})"
 
 
 def _counts(findings: list[Finding]) -> str:
@@ -70,13 +135,41 @@ def _counts(findings: list[Finding]) -> str:
     return ", ".join(filter(None, words)) or _("nothing found")
 
 
-def _sorted(findings: list[Finding], options: Options) -> tuple[list[Finding], dict[str, list[Finding]]]:
-    """What is shown in full, and what is only counted, by code."""
+def _conversations(verdict: Verdict) -> Iterator[str]:
+    """A line for each conversation."""
+    for each in verdict.conversations:
+        opened = _(OPENED.get(each.opened, each.opened))
+        closed = _(CLOSED.get(each.closed, each.closed))
+        ways = "".join(f"; {way}" for way in map(_way, ARROWS, each.packets, each.octets, each.retransmissions))
+        label = click.style(_("conversation {n}").format(n=each.flow), dim=True)
+        yield f"  {label} {each.client} → {each.server}: {opened}, {closed}, {each.duration:.6f} s{ways}"
+    more = verdict.reported - len(verdict.conversations)
+    if more > 0:
+        yield "  " + ngettext("and {n} more conversation", "and {n} more conversations", more).format(n=more)
+
+
+def _way(arrow: str, packets: int, octets: int, resent: int) -> str:
+    """One direction of a conversation in figures."""
+    words = [
+        ngettext("{n} packet", "{n} packets", packets).format(n=packets),
+        ngettext("{n} octet", "{n} octets", octets).format(n=octets),
+    ]
+    if resent:
+        words.append(ngettext("{n} retransmission", "{n} retransmissions", resent).format(n=resent))
+    return f"{arrow} {', '.join(words)}"
+
+
+def _sorted(
+    findings: list[Finding], options: Options, said: set[str]
+) -> tuple[list[Finding], dict[str, list[Finding]]]:
+    """What is shown in full, and what is only counted, by code; notes with a code of `said` were told already."""
     full: list[Finding] = []
     counted: dict[str, list[Finding]] = defaultdict(list)
     shown: Counter[str] = Counter()
     for finding in findings:
         brief = finding.severity == Severity.NOTE and not options.verbose
+        if brief and finding.code in said:
+            continue
         if brief or (options.most and shown[finding.code] >= options.most):
             counted[finding.code].append(finding)
         else:

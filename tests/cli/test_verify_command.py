@@ -112,7 +112,7 @@ UNREADABLE = [
     ("gzip of text", octets(gzip.compress(b"hello", mtime=0)), 'uncompressed it begins with "hello"'),
     ("broken gzip", octets(b"\x1f\x8b\x08" + bytes(40)), "not a capture"),
     ("zip", octets(b"PK\x03\x04" + bytes(40)), "zip data: uncompress it first"),
-    ("directory", Path.mkdir, "is a directory, not a capture"),
+    ("empty folder", Path.mkdir, "there is no capture in this folder"),
     ("missing", lambda _path: None, "No such file or directory"),
 ]
 

@@ -125,7 +125,7 @@ def test_notes_are_counted_unless_asked_for(tmp_path: Path) -> None:
     assert brief[0] == full[0]
     assert brief[-1] == f"note[FIN06] 1 × {verdict.findings[0].name}"
     assert not [line for line in brief if line.startswith("  read on")]
-    assert f"note[FIN06] {verdict.findings[0].name}: the whole conversation, " in full[2]
+    assert f"note[FIN06] {verdict.findings[0].name}: the whole conversation, " in full[3]
 
 
 MANY = OPEN + "".join(f"> . 1:1(0) ack {200 + number}\n< . 1:1(0) ack 1\n" for number in range(20))
@@ -150,9 +150,55 @@ def test_so_many_findings_of_a_rule_are_shown(tmp_path: Path, most: int, shown: 
 
 def test_captures_follow_each_other(tmp_path: Path) -> None:
     lines = text(judged(tmp_path / name, OPEN) for name in ("a.pcap", "b.pcap"))
-    (second,) = [number for number, line in enumerate(lines) if "b.pcap" in line]
+    second, _in_the_table = [number for number, line in enumerate(lines) if "b.pcap" in line]
     assert lines[second - 1] == ""
     assert "a.pcap" in lines[0]
+
+
+def test_conversations_in_figures(tmp_path: Path) -> None:
+    again = "+0.5 > P. 1:100(99) ack 1\n"
+    verdict = judged(tmp_path / "a.pcap", OPEN + "> P. 1:100(99) ack 1\n" + again + "< . 1:1(0) ack 100\n")
+    line = "  conversation 0 192.0.2.10:40000 → 192.0.2.20:80: opened by a handshake, still open, "
+    (shown,) = [each for each in text(verdict, Options(Severity.ERROR, verbose=True)) if each.startswith(line)]
+    assert shown.endswith("; → 4 packets, 99 octets, 1 retransmission; ← 2 packets, 0 octets")
+    assert not [each for each in text(verdict) if each.startswith("  conversation")]
+    verdict.conversations, verdict.reported, verdict.flows = [], 3, 3
+    assert "  and 3 more conversations" in text(verdict, Options(Severity.ERROR, verbose=True))
+
+
+def test_what_a_capture_cannot_show_is_said_once(tmp_path: Path) -> None:
+    verdict = judged(tmp_path / "a.pcap", "> P. 1:9(8) ack 1\n< . 1:1(0) ack 9\n")
+    lines = text(verdict)
+    (said,) = [line for line in lines if "began before the capture" in line]
+    assert said.startswith("  note: 1 conversation began before the capture: its handshake, windows, and ")
+    assert "CAP05" in {finding.code for finding in verdict.findings}
+    assert "CAP05" not in "\n".join(lines)
+    assert "note[CAP05]" in "\n".join(text(verdict, Options(Severity.ERROR, verbose=True)))
+
+
+def test_a_choice_is_said() -> None:
+    verdict = Verdict("a.pcap", "rfc9293", packets=3, segments=3, flows=4, reported=1, left_out=2)
+    facts = "(3 packets, 1 of 4 conversations, profile rfc9293, 2 findings left out)"
+    assert text(verdict) == [f"a.pcap: PASS  nothing found {facts}"]
+
+
+def test_a_table_of_several(tmp_path: Path) -> None:
+    cut = Verdict("c.pcap", "rfc9293", segments=1, damage=Damage("it ends here", 9, cut=True))
+    lines = text(
+        [
+            Verdict("a\n.pcap", "rfc9293", segments=1),
+            only(judged(tmp_path / "b.pcap", WRONG_ACK), "ACK01"),
+            cut,
+            Verdict("d.pcap", "rfc9293", error="d.pcap: is empty"),
+        ]
+    )
+    width = min(60, len(str(tmp_path / "b.pcap")))
+    assert lines[lines.index("4 captures: 2 PASS, 1 FAIL, 1 UNREADABLE") + 1 :] == [
+        f"  PASS        {'a' + chr(92) + 'n.pcap':<{width}}  nothing found",
+        f"  FAIL        {tmp_path / 'b.pcap'}  1 error",
+        f"  PASS        {'c.pcap':<{width}}  nothing found, not read to its end",
+        "  UNREADABLE  d.pcap",
+    ]
 
 
 def test_an_unreadable_capture_is_no_result() -> None:

@@ -1,0 +1,216 @@
+"""Judging one capture after the other, or several at a time: progress, and what Ctrl-C does.
+
+The first Ctrl-C ends the reading: what was read of the capture is judged as one that was cut, the captures after it are
+not read, and what there is gets printed. The second one ends the program. A signal is taken between two packets, so that
+no packet is judged by halves; only who waits for octets, or for another process, is interrupted at once.
+"""
+
+import signal
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from os.path import getsize
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from labkit.cli._inputs import Input
+from labkit.cli._wanted import Wanted
+from labkit.errors import CaptureError
+from labkit.i18n import _, printable
+
+if TYPE_CHECKING:
+    from labkit.capture import Frame
+    from labkit.choices import Choices
+    from labkit.verifier import Verdict
+
+FEW = 4
+"""Captures below which one process judges them all, unless somebody asks for more."""
+
+SMALL = 4_000_000
+"""Octets of all captures below which the start of other processes would cost more than it gains."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """By what captures are judged, and what is wanted of them."""
+
+    choices: "Choices"
+    wanted: Wanted | None = None
+
+
+class Interrupts:
+    """Ctrl-C, while captures are judged. `seen` says whether it was pressed."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._waiting = False
+
+    def __enter__(self) -> "Interrupts":
+        # A program in the background is told to ignore the signal, and a caller may have a use of its own for it.
+        self._ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        try:
+            if self._ours:
+                signal.signal(signal.SIGINT, self._take)
+        except ValueError:
+            self._ours = False  # not the main thread, which alone gets signals
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _take(self, _number: int, _frame: FrameType | None) -> None:
+        again, self.seen = self.seen, True
+        if again or self._waiting:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """What is done within may be interrupted at any place; that it was is no exception afterwards, but `seen`."""
+        try:
+            self._waiting = True
+            yield
+        except KeyboardInterrupt:
+            self.seen = True
+        finally:
+            self._waiting = False
+
+    def frames(self, frames: Iterable["Frame"]) -> Iterator["Frame"]:
+        """The frames up to an interruption."""
+        iterator = iter(frames)
+        while not self.seen:
+            try:
+                self._waiting = True
+                frame = next(iterator, None)
+                self._waiting = False
+            except KeyboardInterrupt:
+                self._waiting, self.seen = False, True
+                return
+            if frame is None:
+                return
+            yield frame
+
+
+def judge(given: Input, request: Request, interrupts: Interrupts | None = None, place: str = "") -> "Verdict":
+    """One capture's verdict; a file that cannot be read has one too. `place` says which of several it is."""
+    from labkit.capture import Damage, open_capture
+    from labkit.verifier import Verifier
+
+    choices, path = request.choices, given.path
+    verifier = Verifier(choices.profile, literal=choices.literal, wanted=request.wanted)
+    if given.error:
+        return _unjudged(path, request, given.error)
+    try:
+        with open_capture(path) as capture, Progress(place + printable(path)) as progress:
+            verdict = verifier.run(interrupts.frames(capture) if interrupts else capture, progress.packets)
+            verdict.path, verdict.damage = path, capture.damage
+    except CaptureError as error:
+        return _unjudged(path, request, str(error))
+    if interrupts is not None and interrupts.seen:
+        reason = _("interrupted after packet {n}").format(n=verdict.packets)
+        verdict.damage = verdict.damage or Damage(reason, None, cut=True)
+    return choices.apply(verdict)
+
+
+def verdicts(
+    captures: Sequence[Input], request: Request, jobs: int | None, interrupts: Interrupts
+) -> Iterator["Verdict"]:
+    """The verdicts, in the order of the captures, up to an interruption. `jobs` None: as many as seem good."""
+    count = jobs or _jobs(captures)
+    if count > 1 and len(captures) > 1 and all(each.path != "-" for each in captures):
+        yield from _by_many(captures, request, min(count, len(captures)), interrupts)
+        return
+    for number, each in enumerate(captures, 1):
+        if interrupts.seen:
+            return
+        place = f"[{number}/{len(captures)}] " if len(captures) > 1 else ""
+        yield judge(each, request, interrupts, place)
+
+
+def _jobs(captures: Sequence[Input]) -> int:
+    """How many processes are worth their start."""
+    from os import cpu_count
+
+    if len(captures) < FEW:
+        return 1
+    size = 0
+    for each in captures:
+        try:
+            size += getsize(each.path)  # noqa: PTH202 - the path may be any string
+        except (OSError, ValueError):
+            continue
+    return 1 if size < SMALL else cpu_count() or 1
+
+
+def _by_many(captures: Sequence[Input], request: Request, jobs: int, interrupts: Interrupts) -> Iterator["Verdict"]:
+    """The same by several processes. No more verdicts wait for their turn than there are processes, twice."""
+    from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import active_children, get_context
+
+    def submitted(given: Input) -> "Future[Verdict]":
+        try:
+            return pool.submit(judge, given, request)
+        except BrokenProcessPool as error:
+            failed: Future[Verdict] = Future()
+            failed.set_exception(error)
+            return failed
+
+    others = set(active_children())
+    # "spawn" starts afresh: a copy of this process would be one of its locks and threads too.
+    with ProcessPoolExecutor(jobs, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_DFL)) as pool:
+        pending: deque[Future[Verdict]] = deque()
+        for number, given in enumerate(captures):
+            pending.extend(submitted(each) for each in captures[number + len(pending) : number + 2 * jobs])
+            name = printable(given.path)
+            verdict = _unjudged(
+                given.path,
+                request,
+                _("{name}: was not judged: a process that judges captures has died").format(name=name),
+            )
+            with suppress(BrokenProcessPool), Progress(f"[{number + 1}/{len(captures)}] {name}") as progress:
+                progress.show()
+                with interrupts.waiting():
+                    verdict = pending.popleft().result()
+            if not interrupts.seen:
+                yield verdict
+            if interrupts.seen:
+                for process in set(active_children()) - others:
+                    process.terminate()
+                pool.shutdown(wait=False, cancel_futures=True)
+                return
+
+
+def _unjudged(path: str, request: Request, error: str) -> "Verdict":
+    from labkit.verifier import Verdict
+
+    return Verdict(path, request.choices.profile, error=error)
+
+
+class Progress:
+    """A line on standard error, where that is a terminal, that says what is being done; gone at the end of the block."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._shown = False
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._shown:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+    def packets(self, count: int) -> None:
+        """Show how many packets were read."""
+        self.show(_(": {count:,} packets").format(count=count))
+
+    def show(self, more: str = "") -> None:
+        """Show the line."""
+        if sys.stderr is not None and sys.stderr.isatty():
+            self._shown = True
+            click.echo(f"\r\x1b[K{self._what}{more}", nl=False, err=True)

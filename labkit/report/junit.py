@@ -1,0 +1,84 @@
+"""JUnit's XML, which CI servers show: a test suite for each capture, a test for each rule that it was judged by.
+
+A rule that finds something at or above `--fail-on` fails, with all that it found as the text of its failure; what is
+below that is the output of a test that passes. A capture that cannot be read is an error. The XML is pure ASCII, so that
+it is valid in whatever encoding it is printed, and holds no character that XML has no room for.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from xml.sax.saxutils import escape, quoteattr
+
+from labkit.i18n import printable
+from labkit.report import Options
+from labkit.report._plain import rules, sentence, unreadable
+from labkit.verifier import Finding, Verdict
+
+
+def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
+    """The document, a suite at a time."""
+    yield '<?xml version="1.0" encoding="UTF-8"?>'
+    yield '<testsuites name="labkit">'
+    for judged in verdicts:
+        yield from (_ascii(line) for line in _suite(judged, options))
+    yield "</testsuites>"
+
+
+def _suite(judged: Verdict, options: Options) -> Iterator[str]:
+    found: dict[str, list[Finding]] = defaultdict(list)
+    for finding in judged.findings:
+        found[finding.code].append(finding)
+    # A code is one test, whatever number of rules share it; nothing was judged where nothing could be read.
+    names: dict[str, str] = {}
+    for rule in sorted(rules(judged, options), key=lambda each: each.code) if judged.error is None else ():
+        names[rule.code] = f"{names.get(rule.code, rule.code)} {rule.name}"
+    for code, each in found.items():
+        names.setdefault(code, f"{code} {each[0].name}")
+    trouble = unreadable(judged)
+    failed = [code for code, each in found.items() if max(one.severity for one in each) >= options.fail_on]
+    yield (
+        f'  <testsuite name={_quoted(judged.path)} tests="{1 + len(names)}" failures="{len(failed)}" '
+        f'errors="{int(trouble is not None)}" skipped="0">'
+    )
+    yield from _properties(judged)
+    yield from _case(judged, "can be read", f"      <error message={_quoted(trouble)}/>" if trouble else "")
+    for code, name in names.items():
+        yield from _case(judged, name, _outcome(found.get(code, []), code in failed))
+    yield "  </testsuite>"
+
+
+def _properties(judged: Verdict) -> Iterator[str]:
+    yield "    <properties>"
+    for name in ("profile", "packets", "segments", "flows"):
+        yield f'      <property name="{name}" value={_quoted(str(getattr(judged, name)))}/>'
+    for limit in judged.limits:
+        yield f'      <property name="limit.{limit.kind}" value={_quoted(limit.message)}/>'
+    if judged.damage is not None:
+        yield f'      <property name="damage" value={_quoted(judged.damage.message)}/>'
+    yield "    </properties>"
+
+
+def _case(judged: Verdict, name: str, outcome: str) -> Iterator[str]:
+    head = f"    <testcase classname={_quoted(judged.path)} name={_quoted(name)}"
+    yield from (f"{head}>", outcome, "    </testcase>") if outcome else (f"{head}/>",)
+
+
+def _outcome(found: list[Finding], failed: bool) -> str:
+    """What a rule found, as the element that stands in its test; nothing where it found nothing."""
+    if not found:
+        return ""
+    lines = [f"{each.severity}: {sentence(each)} [{each.reference}]" for each in found]
+    text = escape("\n".join(printable(line) for line in lines))
+    if not failed:
+        return f"      <system-out>{text}</system-out>"
+    worst = max(found, key=lambda each: each.severity)
+    return f'      <failure type="{worst.severity}" message={_quoted(sentence(worst))}>{text}</failure>'
+
+
+def _quoted(text: str) -> str:
+    """The text as an attribute's value."""
+    return quoteattr(printable(text))
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "xmlcharrefreplace").decode()

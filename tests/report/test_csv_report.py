@@ -1,0 +1,96 @@
+"""CSV: what a spreadsheet, and a strict reader, makes of it."""
+
+import csv
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from labkit.capture import create
+from labkit.examples import frames
+from labkit.notation import parse
+from labkit.report import Options, renderer
+from labkit.rule import Severity
+from labkit.verifier import Verdict, verify
+
+WRONG = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n< . 1:1(0) ack 7\n> . 1:1(0) ack 1\n"
+
+
+def text(*verdicts: Verdict) -> str:
+    return "".join(f"{line}\n" for line in renderer("csv")(verdicts, Options(Severity.ERROR)))
+
+
+def rows(*verdicts: Verdict) -> list[dict[str, str]]:
+    return list(csv.DictReader(StringIO(text(*verdicts), newline=""), strict=True))
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Verdict:
+    with create(tmp_path / "a.pcap", link=1) as writer:
+        for frame in frames(list(parse(WRONG))):
+            writer.write(frame.time, frame.data)
+    return verify(tmp_path / "a.pcap")
+
+
+def test_a_row_for_each_finding(faulty: Verdict) -> None:
+    found = rows(faulty)
+    assert len(found) == len(faulty.findings)
+    (error,) = [row for row in found if row["severity"] == "error"]
+    assert (error["path"], error["code"], error["packet"]) == (faulty.path, "ACK01", "4")
+    assert (error["expected"], error["actual"], error["time"]) == ("1", "7", "0.03")
+    assert error["message"] == next(each.message for each in faulty.findings if each.code == "ACK01")
+
+
+def test_every_line_ends_as_the_rfc_says(faulty: Verdict) -> None:
+    lines = text(faulty, Verdict("b.pcap", "rfc9293", error="b.pcap: is empty")).split("\r\n")
+    assert lines[-1] == ""
+    assert lines[0].startswith("path,code,name,severity,packet,time,")
+    assert not [line for line in lines if "\n" in line or "\r" in line]
+
+
+def test_no_capture_is_a_header() -> None:
+    assert text().count("\r\n") == 1
+
+
+def test_what_is_not_there_is_empty(faulty: Verdict) -> None:
+    faulty.findings = [replace(faulty.findings[0], packet=None, time=None, expected=None)]
+    (whole,) = rows(faulty)
+    assert (whole["packet"], whole["time"], whole["expected"]) == ("", "", "")
+
+
+def test_an_unreadable_capture_is_a_row() -> None:
+    (row,) = rows(Verdict("a.pcap", "rfc9293", error="a.pcap: is empty"))
+    assert (row["path"], row["severity"], row["message"], row["code"]) == (
+        "a.pcap",
+        "unreadable",
+        "a.pcap: is empty",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ('=HYPERLINK("http://x","y")', '\'=HYPERLINK("http://x","y")'),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("  =1", "'  =1"),
+        ("＝1", "'＝1"),
+        ("\t=1", r"\t=1"),
+        ("a,b", "a,b"),
+        ('a"b', 'a"b'),
+        ("a\nb\r", r"a\nb\r"),
+        ("a=1", "a=1"),
+        ("\udcff", r"\udcff"),
+    ],
+)
+def test_names_of_files_are_no_formulas(faulty: Verdict, name: str, cell: str) -> None:
+    faulty.path = name
+    assert {row["path"] for row in rows(faulty)} == {cell}
+
+
+def test_numbers_stay_numbers(faulty: Verdict) -> None:
+    faulty.findings = [replace(faulty.findings[0], expected_relative=-1)]
+    assert [row["expected_relative"] for row in rows(faulty)] == ["-1"]

@@ -1,0 +1,117 @@
+"""JUnit's XML: a CI server counts tests, failures and errors, and shows what failed."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from labkit.capture import Damage, create
+from labkit.examples import frames
+from labkit.notation import parse
+from labkit.report import Options, renderer
+from labkit.rule import Severity, collect, lookup
+from labkit.verifier import Verdict, verify
+
+WRONG = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n< . 1:1(0) ack 7\n> . 1:1(0) ack 1\n"
+
+
+def text(*verdicts: Verdict, options: Options | None = None) -> str:
+    return "\n".join(renderer("junit")(verdicts, options or Options(Severity.ERROR)))
+
+
+def suites(*verdicts: Verdict, options: Options | None = None) -> list[ElementTree.Element]:
+    root = ElementTree.fromstring(text(*verdicts, options=options))  # noqa: S314 - labkit's own
+    assert root.tag == "testsuites"
+    for suite in root:
+        # The counts are those of the elements.
+        cases = suite.findall("testcase")
+        counts = (len(cases), len(suite.findall("*/failure")), len(suite.findall("*/error")))
+        assert tuple(int(suite.get(name, "")) for name in ("tests", "failures", "errors")) == counts
+        assert len({case.get("name") for case in cases}) == len(cases)
+        assert {case.get("classname") for case in cases} == {suite.get("name")}
+    return list(root)
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Verdict:
+    with create(tmp_path / "a.pcap", link=1) as writer:
+        for frame in frames(list(parse(WRONG))):
+            writer.write(frame.time, frame.data)
+    return verify(tmp_path / "a.pcap")
+
+
+def test_a_test_for_each_code(faulty: Verdict) -> None:
+    (suite,) = suites(faulty)
+    names = [case.get("name", "") for case in suite.iter("testcase")]
+    codes = {rule.code for rule in collect() if "rfc9293" in rule.profiles}
+    assert names[0] == "can be read"
+    assert {name.split()[0] for name in names[1:]} == codes
+
+
+def test_what_fails(faulty: Verdict) -> None:
+    (suite,) = suites(faulty)
+    failed = [case for case in suite.iter("testcase") if case.find("failure") is not None]
+    assert [case.get("name") for case in failed] == ["ACK01 ack-of-unsent-data"]
+    failure = failed[0].find("failure")
+    assert failure is not None
+    assert failure.get("type") == "error"
+    assert "packet 4, 192.0.2.20:80 → 192.0.2.10:40000: ack 7 is beyond 1" in (failure.get("message") or "")
+    assert "[RFC 9293 3.10.7.4]" in (failure.text or "")
+
+
+def test_notes_pass_unless_they_are_to_fail(faulty: Verdict) -> None:
+    (suite,) = suites(faulty)
+    noted = {case.get("name", "").split()[0] for case in suite.iter("testcase") if case.find("system-out") is not None}
+    assert noted == {found.code for found in faulty.findings if found.severity < Severity.ERROR}
+    (suite,) = suites(faulty, options=Options(Severity.NOTE))
+    assert not suite.findall("*/system-out")
+    assert len(suite.findall("*/failure")) == len({found.code for found in faulty.findings})
+
+
+def test_only_the_rules_that_were_asked_for(faulty: Verdict) -> None:
+    options = Options(Severity.ERROR, rules=lookup("ACK01", collect()) + lookup("SEQ01", collect()))
+    faulty.findings = [found for found in faulty.findings if found.code == "ACK01"]
+    (suite,) = suites(faulty, options=options)
+    names = [case.get("name", "") for case in suite.iter("testcase")]
+    assert [name.split()[0] for name in names] == ["can", "ACK01", "SEQ01"]
+    assert names[2].startswith("SEQ01 gap-in-sequence sequence-number-skips")
+
+
+def test_an_unreadable_capture_is_an_error() -> None:
+    (suite,) = suites(Verdict("a.pcap", "rfc9293", error="a.pcap: is empty"))
+    error = suite.find("testcase/error")
+    assert error is not None
+    assert error.get("message") == "a.pcap: is empty"
+
+
+@pytest.mark.parametrize(("cut", "errors"), [(True, 0), (False, 1)])
+def test_a_damaged_capture(faulty: Verdict, cut: bool, errors: int) -> None:
+    faulty.damage = Damage("it ends here", 9, cut=cut)
+    (suite,) = suites(faulty)
+    assert len(suite.findall("*/error")) == errors
+    assert len(suite.findall("*/failure")) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nb", "a\x00\x1b[2J\x0b", "\udcff\ufffe", "<&\"'>]]>", "中文 – é", "\x85\u2028", "😀"]
+)
+def test_the_xml_is_valid_whatever_a_name_holds(faulty: Verdict, name: str) -> None:
+    faulty.path = name
+    assert text(faulty).isascii()
+    (suite,) = suites(faulty)
+    assert suite.get("name")
+
+
+def test_several_captures_are_several_suites(faulty: Verdict) -> None:
+    assert len(suites(faulty, Verdict("b.pcap", "document"))) == 2
+    assert suites() == []
+
+
+def test_what_cannot_be_judged_is_a_property(tmp_path: Path) -> None:
+    with create(tmp_path / "a.pcap", link=1) as writer:
+        for frame in frames(list(parse("> P. 1:9(8) ack 1\n< . 1:1(0) ack 9\n"))):
+            writer.write(frame.time, frame.data)
+    (suite,) = suites(verify(tmp_path / "a.pcap"))
+    properties = {each.get("name"): each.get("value") for each in suite.iter("property")}
+    assert (properties["packets"], properties["profile"]) == ("2", "rfc9293")
+    assert "began before the capture" in (properties["limit.mid-stream"] or "")

@@ -1,0 +1,118 @@
+"""SARIF 2.1.0: the keys that the schema requires, and that references lead somewhere."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import pytest
+
+from labkit.capture import Damage, create
+from labkit.examples import frames
+from labkit.notation import parse
+from labkit.report import Options, renderer
+from labkit.rule import Severity, collect
+from labkit.verifier import Verdict, verify
+
+WRONG = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n< . 1:1(0) ack 7\n> . 1:1(0) ack 1\n"
+
+ALLOWED = {
+    "top": ({"version", "runs"}, {"$schema"}),
+    "run": ({"tool"}, {"results", "artifacts", "invocations", "columnKind"}),
+    "driver": ({"name"}, {"version", "semanticVersion", "rules"}),
+    "rule": ({"id"}, {"name", "shortDescription", "fullDescription", "help", "defaultConfiguration", "properties"}),
+    "result": ({"message"}, {"ruleId", "ruleIndex", "level", "locations", "properties"}),
+    "invocation": ({"executionSuccessful"}, {"toolExecutionNotifications"}),
+    "notification": ({"message"}, {"level", "locations"}),
+    "artifact": (set(), {"location", "roles", "properties"}),
+}
+"""The required and the other keys that are used of each object of the schema (which allows no others)."""
+
+
+def keeps(kind: str, value: dict[str, Any]) -> bool:
+    required, others = ALLOWED[kind]
+    return required <= set(value) <= required | others
+
+
+def log(*verdicts: Verdict, options: Options | None = None) -> dict[str, Any]:
+    value = json.loads("\n".join(renderer("sarif")(verdicts, options or Options(Severity.ERROR))))
+    assert keeps("top", value)
+    assert value["version"] == "2.1.0"
+    (run,) = value["runs"]
+    assert keeps("run", run)
+    driver = run["tool"]["driver"]
+    assert keeps("driver", driver)
+    assert all(keeps("rule", each) for each in driver["rules"])
+    assert len({each["id"] for each in driver["rules"]}) == len(driver["rules"])
+    for each in run["results"]:
+        assert keeps("result", each)
+        assert each["level"] in {"none", "note", "warning", "error"}
+        assert driver["rules"][each["ruleIndex"]]["id"] == each["ruleId"]
+        (place,) = each["locations"]
+        where = place["physicalLocation"]["artifactLocation"]
+        assert run["artifacts"][where["index"]]["location"]["uri"] == where["uri"]
+    assert all(keeps("artifact", each) for each in run["artifacts"])
+    for each in run["invocations"]:
+        assert keeps("invocation", each)
+        assert all(keeps("notification", one) for one in each["toolExecutionNotifications"])
+    return run
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Verdict:
+    with create(tmp_path / "a.pcap", link=1) as writer:
+        for frame in frames(list(parse(WRONG))):
+            writer.write(frame.time, frame.data)
+    return verify(tmp_path / "a.pcap")
+
+
+def test_a_result_for_each_finding(faulty: Verdict) -> None:
+    run = log(faulty)
+    assert [each["ruleId"] for each in run["results"]] == [found.code for found in faulty.findings]
+    (error,) = [each for each in run["results"] if each["level"] == "error"]
+    assert error["locations"][0]["physicalLocation"]["region"] == {"startLine": 4}
+    assert (error["properties"]["packet"], error["properties"]["expected"]) == (4, 1)
+    assert error["message"]["text"].startswith("ack 7 is beyond 1, ")
+    assert error["message"]["text"].endswith("; expected ack 1")
+
+
+def test_a_finding_about_a_conversation_has_no_region(faulty: Verdict) -> None:
+    faulty.findings = [replace(faulty.findings[0], packet=None)]
+    (whole,) = log(faulty)["results"]
+    assert "region" not in whole["locations"][0]["physicalLocation"]
+
+
+@pytest.mark.parametrize("rules", [(), tuple(each for each in collect() if each.code == "SEQ01")])
+def test_the_rules_stand_in_it(rules: tuple) -> None:
+    run = log(Verdict("a.pcap", "rfc9293"), options=Options(Severity.ERROR, rules=rules))
+    wanted = {each.code for each in rules or collect() if "rfc9293" in each.profiles}
+    assert {each["id"] for each in run["tool"]["driver"]["rules"]} == wanted
+
+
+def test_no_capture_is_a_run_too() -> None:
+    run = log()
+    assert (run["results"], run["artifacts"]) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["a b.pcap", "ü/中.pcap", "a:b.pcap", "\udcff", "x\ny", "/abs/a.pcap", "#?%.pcap"])
+def test_names_of_files_are_uris(name: str) -> None:
+    uri = log(Verdict(name, "rfc9293"))["artifacts"][0]["location"]["uri"]
+    assert not set(uri) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/:%")
+    assert unquote_to_bytes(uri.removeprefix("file://")) == name.encode("utf-8", "surrogateescape")
+    assert uri.startswith("file:") == name.startswith("/")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "good"),
+    [
+        (Verdict("a.pcap", "rfc9293"), True),
+        (Verdict("a.pcap", "rfc9293", error="a.pcap: is empty"), False),
+        (Verdict("a.pcap", "rfc9293", damage=Damage("it ends here", 9, cut=True)), True),
+        (Verdict("a.pcap", "rfc9293", damage=Damage("no sense", 9, cut=False)), False),
+    ],
+)
+def test_what_could_not_be_read(verdict: Verdict, good: bool) -> None:
+    (invocation,) = log(verdict)["invocations"]
+    assert invocation["executionSuccessful"] is good
+    assert len(invocation["toolExecutionNotifications"]) == int(not good)
