@@ -12,6 +12,25 @@ CLIENT, SERVER = "client", "server"
 
 
 @dataclass(frozen=True, slots=True)
+class Burst:
+    """Losses that come together, as E. N. Gilbert modelled them: each packet may begin a burst, in which all are lost.
+
+    ValueError for a chance outside 0..1, or a length below one.
+    """
+
+    chance: float
+    """The chance that a packet, outside a burst, begins one."""
+    length: float
+    """How many packets a burst takes on average; how many it takes is geometrically distributed."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.chance <= 1:
+            raise ValueError(f"burst chance {self.chance} is outside 0..1")
+        if self.length < 1:
+            raise ValueError(f"a burst of {self.length} packets is none")
+
+
+@dataclass(frozen=True, slots=True)
 class Direction:
     """One direction of a path. Packets are counted from 1, in the order in which they are sent.
 
@@ -26,8 +45,11 @@ class Direction:
     """Bits a second; None: a packet takes no time to be sent."""
     queue: int | None = None
     """Packets that may wait for the ones before them, where there is a bandwidth; one more is dropped."""
+    mark_queue: int | None = None
+    """Packets that wait when one that joins them is marked as congested where it is ECN-capable (RFC 3168)."""
     loss: float = 0.0
-    """The chance that a packet is lost."""
+    """The chance that a packet is lost, outside a burst."""
+    burst: Burst | None = None
     lose: frozenset[int] = frozenset()
     """Packets that are lost, by number."""
     duplicate: frozenset[int] = frozenset()
@@ -49,7 +71,7 @@ class Direction:
 class Way:
     """One direction in use: its counter, its queue, its share of chance."""
 
-    __slots__ = ("busy_until", "count", "last", "plan", "rng", "waiting")
+    __slots__ = ("bursting", "busy_until", "count", "last", "marked", "plan", "rng", "waiting")
 
     def __init__(self, plan: Direction, rng: Random) -> None:
         self.plan = plan
@@ -57,6 +79,10 @@ class Way:
         self.count = 0
         self.busy_until = 0
         self.last = 0
+        self.bursting = False
+        """Whether a burst of losses goes on."""
+        self.marked = False
+        """Whether the path marks the packet that was carried last as congested."""
         self.waiting: list[int] = []
         """When each packet that has not left yet will have left."""
 
@@ -68,7 +94,8 @@ class Way:
         # Drawn for every packet, so that naming one packet as lost changes nothing for the others.
         chance = self.rng.random() if plan.loss else 1.0
         jitter = self.rng.randrange(plan.jitter + 1) if plan.jitter else 0
-        if leaves is None or chance < plan.loss or self.count in plan.lose:
+        in_burst = plan.burst is not None and self._in_burst(plan.burst)
+        if leaves is None or chance < plan.loss or in_burst or self.count in plan.lose:
             return []
         at = leaves + plan.delay + jitter
         if self.count in plan.late:
@@ -80,19 +107,22 @@ class Way:
     def _leave(self, size: int, now: int) -> int | None:
         """When the packet has left the queue; None where the queue is full."""
         plan = self.plan
+        self.marked = self.count in plan.mark
         if plan.bandwidth is None:
             return now
         self.waiting = [at for at in self.waiting if at > now]
+        self.marked |= plan.mark_queue is not None and len(self.waiting) >= plan.mark_queue
         if plan.queue is not None and len(self.waiting) > plan.queue:
             return None
         self.busy_until = max(self.busy_until, now) + size * 8 * 1_000_000_000 // plan.bandwidth
         self.waiting.append(self.busy_until)
         return self.busy_until
 
-    @property
-    def marked(self) -> bool:
-        """Whether the path marks the packet that was carried last."""
-        return self.count in self.plan.mark
+    def _in_burst(self, burst: Burst) -> bool:
+        """Whether a burst of losses takes the packet: the one that goes on, or one that begins."""
+        drawn = self.rng.random()
+        self.bursting = drawn >= 1 / burst.length if self.bursting else drawn < burst.chance
+        return self.bursting
 
 
 class Path:

@@ -1,4 +1,4 @@
-"""A conversation as it was captured: every segment with its time, its cause, and what it did to both ends.
+"""Conversations as they were captured: every segment with its time, its cause, and what it did to both ends.
 
 A trace is what a scenario becomes, and what is written to a file. It knows no Scapy until packets are asked
 for.
@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from labkit import seq as sn
-from labkit.edits import apply
+from labkit.edits import apply, cut
 from labkit.errors import UsageError
 from labkit.linktype import ETHERNET
 from labkit.segment import ACK, FIN, RST, SYN, Segment
 from labkit.state import State
-from labkit.wire import Host, Stamp, packet
+from labkit.wire import PLAIN, Framing, Host, Stamp, packet
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
+
+    from labkit.faults import Injected
 
 SECTIONS = {
     "syn": "RFC 9293 section 3.5 (establishing a connection), 3.4.1 (initial sequence number)",
@@ -54,8 +56,9 @@ class Record:
     sender: str
     segment: Segment
     why: str
+    """Why its endpoint sent it, a key of SECTIONS; empty where no endpoint did, and it was written by hand."""
     step: str
-    """The step of the scenario that this segment comes from."""
+    """The step of the scenario that this segment comes from; what is said of it where it was written by hand."""
     client: tuple[State, State]
     server: tuple[State, State]
     arrived: bool = True
@@ -66,25 +69,46 @@ class Record:
     """The side at which it was captured."""
     ident: int | None = None
     """The IPv4 identification, counted by its sender as it sends; None: as the sender's records are counted."""
+    connection: int = 0
+    """Whose segment it is, as a position in `Trace.connections`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """The records of one conversation, in the order in which they were captured, and whose conversation it
-    is.
-    """
+class Connection:
+    """Who a connection joins, and with which initial sequence numbers."""
 
-    name: str
-    summary: str
-    seed: int
-    start: int
-    """Nanoseconds since 1970-01-01 at time 0."""
     client: Host
     server: Host
     client_isn: int
     server_isn: int
+
+    def isns(self, sender: str) -> tuple[int, int]:
+        """The initial number of a sender, and of its peer."""
+        isns = self.client_isn, self.server_isn
+        return isns if sender == "client" else isns[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The records of a capture, in the order in which they were taken, and whose conversations they are.
+
+    Most traces have one connection. Several may follow each other between the same ports, or be interleaved.
+    """
+
+    name: str
+    summary: str
+    seed: int | None
+    """None where nothing was left to chance."""
+    start: int
+    """Nanoseconds since 1970-01-01 at time 0."""
+    connections: tuple[Connection, ...]
+    """`Record.connection` counts in it."""
     records: Sequence[Record]
-    link: int = ETHERNET
+    framing: Framing = PLAIN
+    hops: int = 0
+    """Routers that a packet has passed when it arrives: each takes one from its TTL."""
+    injected: tuple["Injected", ...] = ()
+    """The faults that were made in it (`labkit.faults`)."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -92,11 +116,34 @@ class Trace:
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
 
+    @property
+    def link(self) -> int:
+        """The capture's link type."""
+        return self.framing.link
+
+    @property
+    def client(self) -> Host:
+        """The client of the first connection."""
+        return self.connections[0].client
+
+    @property
+    def server(self) -> Host:
+        """The server of the first connection."""
+        return self.connections[0].server
+
+    @property
+    def client_isn(self) -> int:
+        """The client's initial sequence number in the first connection."""
+        return self.connections[0].client_isn
+
+    @property
+    def server_isn(self) -> int:
+        """The server's initial sequence number in the first connection."""
+        return self.connections[0].server_isn
+
     def relative(self, record: Record) -> tuple[int, int]:
         """The record's seq and ack, counted from each side's initial number; ack is 0 without ACK."""
-        own, peer = self.client_isn, self.server_isn
-        if record.sender == "server":
-            own, peer = peer, own
+        own, peer = self.connections[record.connection].isns(record.sender)
         segment = record.segment
         # An endpoint without a connection has no ISN: a reset that it sends starts from nothing.
         start = 0 if segment.ctl & RST and segment.seq == 0 else (segment.seq - own) & sn.MASK
@@ -104,50 +151,108 @@ class Trace:
 
     # What it becomes.
 
+    def numbers(self) -> list[int]:
+        """The number of each record's packet in a file, from 1; of its last one, where it is fragmented."""
+        total = 0
+        return [total := total + self._count(record) for record in self.records]
+
+    def _count(self, record: Record) -> int:
+        """How many packets a record becomes."""
+        limit = self.framing.fragment
+        length = 20 + len(record.segment.header) + len(record.segment.payload)
+        if "fragment" in record.edits:
+            return (
+                -(-length // (int(record.edits["fragment"], 0) // 8 * 8))
+                if length > int(record.edits["fragment"], 0)
+                else 1
+            )
+        if limit is None or "caplen" in record.edits:
+            return 1
+        header = 40 if self.client.ip.version == 6 else 20
+        return 1 if header + length <= limit else -(-length // self._step(header))
+
+    def _step(self, header: int) -> int:
+        """Octets that each fragment but the last carries: as many as there is room for behind its headers, in eights."""
+        assert self.framing.fragment is not None  # noqa: S101 - where none is wanted, nobody asks
+        return (self.framing.fragment - header - (8 if header == 40 else 0)) // 8 * 8
+
     def packets(self) -> "list[Packet]":
         """The segments as Scapy packets, to go on editing; lengths and checksums follow what is edited."""
         return list(self._packets())
 
     def _packets(self) -> "Iterator[Packet]":
-        counts = {"client": 0, "server": 0}
-        for record in self.records:
-            source, target = (self.client, self.server) if record.sender == "client" else (self.server, self.client)
-            counts[record.sender] += 1
-            built = packet(
-                record.segment,
-                source,
-                target,
-                ident=counts[record.sender] if record.ident is None else record.ident,
-                link=self.link,
-                time=self.start + record.time,
-            )
+        for record, ident in self._numbered():
+            source, target = self._ends(record)
+            time = self.start + record.time
+            built = packet(record.segment, source, target, ident=ident, framing=self.framing, time=time)
+            octets = bytes(built) if record.edits or not self.framing.dont_fragment else b""
             if record.edits:
-                edited = type(built)(apply(bytes(built), self.link, record.edits)[0])
-                edited.time = built.time
-                built = edited
-            yield built
+                octets = apply(octets, self.link, record.edits)[0]
+            pieces = self._pieces(octets, ident, record) if octets else []
+            if record.edits or len(pieces) > 1:
+                for piece in pieces:
+                    part = type(built)(piece)
+                    part.time = built.time
+                    yield part
+            else:
+                yield built
+
+    def _numbered(self) -> Iterator[tuple[Record, int]]:
+        """Each record with its IPv4 identification."""
+        counts: dict[str, int] = {}
+        for record in self.records:
+            ident = record.ident
+            if ident is None:
+                ident = counts[record.sender] = counts.get(record.sender, 0) + 1
+            yield record, ident
+
+    def _ends(self, record: Record) -> tuple[Host, Host]:
+        """Source and target of a record, as its packet shows them where it was captured."""
+        connection = self.connections[record.connection]
+        source, target = connection.client, connection.server
+        if record.sender == "server":
+            source, target = target, source
+        return (source if record.sender == record.tap else source.forwarded(self.hops)), target
+
+    def _pieces(self, octets: bytes, ident: int, record: Record) -> list[bytes]:
+        """A frame, or the frames of its fragments where the datagram is too large for one."""
+        if "fragment" in record.edits:
+            return cut(octets, self.link, int(record.edits["fragment"], 0), ident)
+        limit = self.framing.fragment
+        at = 14 + 4 * len(self.framing.vlans) if self.link == ETHERNET else 0
+        if limit is None or len(octets) - at <= limit or "caplen" in record.edits:
+            return [octets]
+        return cut(octets, self.link, self._step(40 if octets[at] >> 4 == 6 else 20), ident)
 
     def frames(self) -> Iterator[tuple[int, bytes, str]]:
         """What a file holds of each packet: (nanoseconds since 1970-01-01, octets, comment)."""
-        for time, octets, _wirelen, comment in self._frames():
-            yield time, octets, comment
+        for record, octets, _wirelen, comment in self._frames():
+            yield self.start + record.time, octets, comment
 
-    def _frames(self) -> Iterator[tuple[int, bytes, int, str]]:
-        """The same with the length that each packet has on the wire, before the comment."""
-        seen = {tap: _Seen(self) for tap in ("client", "server")}
-        counts = {"client": 0, "server": 0}
-        stamps = {
-            "client": Stamp(self.client, self.server, self.link),
-            "server": Stamp(self.server, self.client, self.link),
-        }
-        for record in self.records:
-            counts[record.sender] += 1
-            ident = counts[record.sender] if record.ident is None else record.ident
-            octets = stamps[record.sender].frame(record.segment, ident)
+    def _frames(self) -> Iterator[tuple[Record, bytes, int, str]]:
+        """The same for each record, or each of its fragments, with the length on the wire."""
+        seen: dict[tuple[str, int], _Seen] = {}
+        templates: dict[tuple[int, int], Stamp] = {}
+        stamps: dict[tuple[Host, Host], Stamp] = {}
+        for record, ident in self._numbered():
+            ends = self._ends(record)
+            if ends not in stamps:
+                kind = ends[0].ttl, ends[0].dscp
+                if kind not in templates:
+                    templates[kind] = Stamp(*ends, self.framing)
+                stamps[ends] = templates[kind].between(*ends)
+            octets = stamps[ends].frame(record.segment, ident)
             wirelen = len(octets)
             if record.edits:
                 octets, wirelen = apply(octets, self.link, record.edits)
-            yield self.start + record.time, octets, wirelen, seen[record.tap].explain(record)
+            reader = seen.setdefault((record.tap, record.connection), _Seen(self))
+            comment = reader.explain(record)
+            pieces = self._pieces(octets, ident, record)
+            if len(pieces) == 1:
+                yield record, octets, wirelen, comment
+                continue
+            for number, piece in enumerate(pieces, 1):
+                yield record, piece, len(piece), f"fragment {number} of {len(pieces)} of a datagram\n{comment}".strip()
 
     def write(
         self,
@@ -155,8 +260,8 @@ class Trace:
         *,
         format: str | None = None,  # noqa: A002 - the word of the field
         edition: str = "annotated",
-    ) -> None:
-        """Write the capture to a file, a stream, or "-" (standard output).
+    ) -> int:
+        """Write the capture to a file, a stream, or "-" (standard output); the number of packets in it.
 
         `format` is a capture format's name; without it the target's suffix decides. Edition "annotated" has a
         comment on each packet, one on the whole, and the hosts' names, where the format has room for them;
@@ -168,16 +273,31 @@ class Trace:
         if edition not in EDITIONS:
             raise UsageError(f"edition {edition!r} is not known; there are: {', '.join(EDITIONS)}")
         annotated = edition == "annotated"
-        comment = f"{self.name}: {self.summary}\nseed {self.seed}" if annotated else None
-        names = {host.address: host.name for host in (self.client, self.server) if host.name} if annotated else None
+        comment = self._comment() if annotated else None
         taps = list(dict.fromkeys(record.tap for record in self.records))
-        with create(target, link=self.link, format=format, comment=comment, names=names) as writer:
+        packets = 0
+        with create(
+            target, link=self.link, format=format, comment=comment, names=self._names() if annotated else None
+        ) as writer:
             for tap in taps[1:]:
                 writer.add_interface(self.link, name=tap if annotated else "")
-            for record, (time, octets, wirelen, text) in zip(self.records, self._frames(), strict=True):
+            for record, octets, wirelen, text in self._frames():
                 interface = taps.index(record.tap)
-                comments = (text,) if annotated else ()
+                comments = (text,) if annotated and text else ()
+                time = self.start + record.time
                 writer.write(time, octets, wirelen=wirelen, comments=comments, interface=interface)
+                packets += 1
+        return packets
+
+    def _comment(self) -> str:
+        """What is said of the whole capture."""
+        title = f"{self.name}: {self.summary}" if self.summary else self.name
+        return title if self.seed is None else f"{title}\nseed {self.seed}"
+
+    def _names(self) -> dict[str, str]:
+        """The hosts' names by their addresses."""
+        hosts = (host for each in self.connections for host in (each.client, each.server))
+        return {host.address: host.name for host in hosts if host.name}
 
     def explanation(self, record: Record) -> str:
         """Why the record's segment is what it is: its step, the states, how seq and ack follow, where to read
@@ -187,7 +307,7 @@ class Trace:
         for earlier in self.records:
             if earlier is record:
                 break
-            if earlier.tap == record.tap:
+            if (earlier.tap, earlier.connection) == (record.tap, record.connection):
                 seen.note(earlier)
         return seen.explain(record)
 
@@ -213,6 +333,9 @@ class _Seen:
 
     def explain(self, record: Record) -> str:
         """The comment on a packet, and take account of it."""
+        if not record.why:
+            self.note(record)
+            return record.step
         lines = [
             record.step,
             f"client {_change(record.client)}; server {_change(record.server)}",

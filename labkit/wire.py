@@ -9,7 +9,8 @@ Scapy takes half a second to import, and most commands build nothing: it is impo
 built.
 """
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from struct import Struct
 from typing import TYPE_CHECKING, Any
@@ -55,34 +56,92 @@ class Host:
         """The address as a number of its family."""
         return ip_address(self.address)
 
+    def forwarded(self, hops: int) -> "Host":
+        """The host as packets show it that `hops` routers have forwarded: each took one from the TTL."""
+        return replace(self, ttl=self.ttl - hops) if hops else self
+
     def __str__(self) -> str:
         """The address and the port, an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
-def packet(
-    segment: Segment, source: Host, target: Host, *, ident: int = 0, link: int = ETHERNET, time: int = 0
-) -> "Packet":
-    """The segment as a Scapy packet from `source` to `target`.
+@dataclass(frozen=True, slots=True)
+class Vlan:
+    """A VLAN tag (IEEE 802.1Q): `id` 0 to 4095, of which 0 only gives the priority, 0 to 7.
 
-    `ident` is the IPv4 identification (its low 16 bits; RFC 6864: free where the datagram is not fragmented,
-    and labkit sets DF), `time` nanoseconds since 1970-01-01, which become the packet's `time` without loss.
-    UsageError for a link type that is not built, or for addresses of two families.
+    `service` makes it a service tag (802.1ad), as the outer one of two often is. ValueError for other numbers.
     """
-    from scapy.layers.l2 import Ether
+
+    id: int
+    priority: int = 0
+    service: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, limit in (("VLAN id", self.id, 4095), ("VLAN priority", self.priority, 7)):
+            if not 0 <= value <= limit:
+                raise ValueError(f"{name} {value} is outside 0..{limit}")
+
+    @property
+    def type(self) -> int:
+        """The Ethernet type that announces the tag."""
+        return 0x88A8 if self.service else 0x8100
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """What the datagrams of a capture are wrapped in, and cut into."""
+
+    link: int = ETHERNET
+    """The link type: ETHERNET or RAW."""
+    vlans: tuple[Vlan, ...] = ()
+    """The VLAN tags of each frame, the outer first."""
+    fragment: int | None = None
+    """Octets of the largest IP datagram that is not fragmented; None: all of them have the IPv4 flag DF."""
+
+    @property
+    def dont_fragment(self) -> bool:
+        """Whether IPv4 headers have the flag DF."""
+        return self.fragment is None
+
+
+PLAIN = Framing()
+
+
+def packet(
+    segment: Segment, source: Host, target: Host, *, ident: int = 0, framing: Framing = PLAIN, time: int = 0
+) -> "Packet":
+    """The segment as a Scapy packet from `source` to `target`, not fragmented.
+
+    `ident` is the IPv4 identification (its low 16 bits; RFC 6864: free where the datagram is not fragmented), `time`
+    nanoseconds since 1970-01-01, which become the packet's `time` without loss. UsageError for a link type that is not
+    built, or for addresses of two families.
+    """
     from scapy.utils import EDecimal
 
-    built = _network(segment, source, target, ident) / tcp(segment, source.port, target.port)
+    built = _network(segment, source, target, ident, framing) / tcp(segment, source.port, target.port)
     if segment.payload:
         from scapy.packet import Raw as Octets
 
         built /= Octets(segment.payload)
-    if link == ETHERNET:
-        built = Ether(src=source.mac, dst=target.mac, type=0x86DD if source.ip.version == 6 else 0x0800) / built
-    elif link != RAW:
-        raise UsageError(f"link type {link} cannot be built: labkit builds {ETHERNET} (Ethernet) and {RAW} (raw IP)")
+    if framing.link == ETHERNET:
+        built = _link(source, target, framing.vlans) / built
+    elif framing.link != RAW:
+        raise UsageError(
+            f"link type {framing.link} cannot be built: labkit builds {ETHERNET} (Ethernet) and {RAW} (raw IP)"
+        )
     built.time = EDecimal(time) / 1_000_000_000
     return built
+
+
+def _link(source: Host, target: Host, vlans: tuple[Vlan, ...]) -> "Packet":
+    """The Ethernet header with its VLAN tags; each type says what follows."""
+    from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
+
+    types = [*(tag.type for tag in vlans), 0x86DD if source.ip.version == 6 else 0x0800]
+    header = Ether(src=source.mac, dst=target.mac, type=types[0])
+    for tag, following in zip(vlans, types[1:], strict=True):
+        header /= (Dot1AD if tag.service else Dot1Q)(vlan=tag.id, prio=tag.priority, type=following)
+    return header
 
 
 def tcp(segment: Segment, sport: int, dport: int) -> "Packet":
@@ -146,17 +205,33 @@ class Stamp:
     octets. UsageError as from `packet`.
     """
 
-    def __init__(self, source: Host, target: Host, link: int = ETHERNET) -> None:
-        template = bytes(packet(Segment(), source, target, link=link))
+    def __init__(self, source: Host, target: Host, framing: Framing = PLAIN) -> None:
+        template = bytes(packet(Segment(), source, target, framing=framing))
         self.link_at = len(template) - (60 if source.ip.version == 6 else 40)
         self.link_header = template[: self.link_at]
         self.version = source.ip.version
         self.network = template[self.link_at : -20]
         self.ports = template[-20:-16]
-        self.service = source.dscp << 2
-        addresses = source.ip.packed + target.ip.packed
+        self.service, self.ttl = source.dscp << 2, source.ttl
         # RFC 9293 section 3.1 and RFC 8200 section 8.1: both pseudo-headers have the same sum.
-        self.pseudo = int.from_bytes(addresses) + 6
+        self.pseudo = int.from_bytes(source.ip.packed + target.ip.packed) + 6
+
+    def between(self, source: Host, target: Host) -> "Stamp":
+        """The same between other hosts, without asking Scapy again.
+
+        ValueError where the source has another TTL or DSCP, or another IP version.
+        """
+        made = copy(self)
+        addresses = source.ip.packed + target.ip.packed
+        if (source.ip.version, source.dscp << 2, source.ttl) != (self.version, self.service, self.ttl):
+            raise ValueError(f"{source} has another TTL, DSCP or IP version than the template")
+        if self.link_header:
+            macs = bytes.fromhex(f"{target.mac}{source.mac}".replace(":", ""))
+            made.link_header = macs + self.link_header[len(macs) :]
+        made.network = self.network[: -len(addresses)] + addresses
+        made.ports = source.port.to_bytes(2) + target.port.to_bytes(2)
+        made.pseudo = int.from_bytes(addresses) + 6
+        return made
 
     def frame(self, segment: Segment, ident: int = 0) -> bytes:
         """The octets of `packet(segment, ...)`."""
@@ -198,7 +273,7 @@ def _complement(total: int) -> int:
     return 0xFFFF - (total % 0xFFFF or 0xFFFF)
 
 
-def _network(segment: Segment, source: Host, target: Host, ident: int) -> "Packet":
+def _network(segment: Segment, source: Host, target: Host, ident: int, framing: Framing) -> "Packet":
     """The IP header (RFC 791; RFC 8200 section 3), without what Scapy fills in."""
     if source.ip.version != target.ip.version:
         raise UsageError(f"{source.address} and {target.address} are addresses of two families")
@@ -215,6 +290,6 @@ def _network(segment: Segment, source: Host, target: Host, ident: int) -> "Packe
         tos=service,
         ttl=source.ttl,
         id=ident & 0xFFFF,
-        flags="DF",
+        flags="DF" if framing.dont_fragment else 0,
         proto=6,
     )

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from labkit.path import Direction, Path, Way
+from labkit.path import Burst, Direction, Path, Way
 
 MS = 1_000_000
 
@@ -61,6 +61,36 @@ def test_a_lost_packet_changes_nothing_for_the_others():
 def test_directions_are_apart():
     path = Path(Direction(delay=1), Direction(delay=2, lose=frozenset({1})), "seed")
     assert [path.carry(side, 60, 10) for side in ("client", "server", "server")] == [[11], [], [12]]
+
+
+def test_losses_come_in_bursts():
+    lost = [not copies for copies in arrivals(Direction(burst=Burst(0.02, 4)), [100] * 20_000)]
+    bursts = [len(run) for run in "".join(".x"[each] for each in lost).split(".") if run]
+    assert 3.5 < sum(bursts) / len(bursts) < 4.5
+    assert max(bursts) > 10
+    # Gilbert's model: one state is left with 0.02, the other with 1/4.
+    assert 0.05 < sum(lost) / len(lost) < 0.1
+
+
+def test_bursts_of_one_are_plain_losses_that_never_touch():
+    lost = [not copies for copies in arrivals(Direction(burst=Burst(1.0, 1)), [100] * 6)]
+    assert lost == [True, False] * 3
+
+
+def test_a_full_queue_marks_before_it_drops():
+    way = Way(Direction(bandwidth=8_000_000_000, queue=3, mark_queue=2, mark=frozenset({1})), Random(1))
+    found = []
+    for _ in range(6):
+        copies = way.carry(1000, 0)
+        found.append((bool(copies), way.marked))
+    assert found[:4] == [(True, True), (True, False), (True, True), (True, True)]
+    assert [arrived for arrived, _ in found[4:]] == [False, False]
+
+
+@pytest.mark.parametrize(("chance", "length"), [(1.5, 3), (-0.1, 3), (0.5, 0.5)])
+def test_bursts_that_are_none(chance, length):
+    with pytest.raises(ValueError, match=r"outside 0\.\.1|is none"):
+        Burst(chance, length)
 
 
 @pytest.mark.parametrize("plan", [{"loss": 1.5}, {"delay": -1}, {"late": {1: -2}}, {"bandwidth": 0}])

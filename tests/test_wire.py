@@ -16,7 +16,7 @@ from labkit import options as opt
 from labkit.errors import UsageError
 from labkit.linktype import ETHERNET, RAW
 from labkit.segment import ACK, AE, CE, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
-from labkit.wire import Host, Stamp, packet, scapy_options
+from labkit.wire import Framing, Host, Stamp, Vlan, packet, scapy_options
 
 V4 = (Host("192.0.2.10", 40000), Host("192.0.2.20", 80, mac="02:00:00:00:00:02"))
 V6 = (Host("2001:db8::10", 40000), Host("2001:db8::20", 80, mac="02:00:00:00:00:02"))
@@ -45,7 +45,7 @@ OPTION_LISTS = [
 
 def octets_of(segment: Segment) -> bytes:
     """The options as they stand in the packet that `wire` builds."""
-    built = bytes(packet(segment, *V4, link=RAW))
+    built = bytes(packet(segment, *V4, framing=Framing(RAW)))
     return built[40 : 20 + (built[32] >> 4) * 4]
 
 
@@ -114,9 +114,32 @@ def test_time_keeps_its_nanoseconds():
 
 
 def test_link_types():
-    assert bytes(packet(Segment(), *V4, link=ETHERNET))[14:] == bytes(packet(Segment(), *V4, link=RAW))
+    assert bytes(packet(Segment(), *V4))[14:] == bytes(packet(Segment(), *V4, framing=Framing(RAW)))
     with pytest.raises(UsageError, match="link type 9"):
-        packet(Segment(), *V4, link=9)
+        packet(Segment(), *V4, framing=Framing(9))
+
+
+def test_vlan_tags():
+    framing = Framing(vlans=(Vlan(100, priority=5, service=True), Vlan(200)))
+    for hosts in (V4, V6):
+        frame = bytes(packet(Segment(), *hosts, framing=framing))
+        assert frame[12:20].hex() == "88a8a064810000c8"
+        assert frame[:12] + frame[20:] == bytes(packet(Segment(), *hosts))
+    for wrong in ({"id": 4096}, {"id": 1, "priority": 8}):
+        with pytest.raises(ValueError, match=r"outside 0\.\."):
+            Vlan(**wrong)
+
+
+def test_forwarded_packets_have_less_time_to_live():
+    frames = [bytes(packet(Segment(), V4[0].forwarded(hops), V4[1])) for hops in (0, 3)]
+    assert [frame[22] for frame in frames] == [64, 61]
+    with pytest.raises(ValueError, match="ttl -1"):
+        V4[0].forwarded(65)
+
+
+def test_what_may_be_fragmented_says_so():
+    flags = [bytes(packet(Segment(), *V4, framing=Framing(fragment=size)))[20] for size in (None, 576)]
+    assert flags == [0x40, 0]
 
 
 def test_hosts_are_checked():
@@ -147,6 +170,13 @@ def test_tshark_finds_lengths_and_checksums_right(tmp_path):
     assert [line.rstrip("\t") for line in shown] == ["1\t1", "1"] * 6
 
 
+FRAMINGS = [
+    Framing(),
+    Framing(RAW),
+    Framing(fragment=576),
+    Framing(vlans=(Vlan(7),)),
+    Framing(vlans=(Vlan(4095, 7, service=True), Vlan(0))),
+]
 SEGMENTS = st.builds(
     Segment,
     seq=st.integers(0, 2**32 - 1),
@@ -160,12 +190,27 @@ SEGMENTS = st.builds(
 )
 
 
-@given(SEGMENTS, st.integers(0, 70000), st.sampled_from([V4, V6]), st.sampled_from([ETHERNET, RAW]))
-def test_a_stamp_has_the_octets_that_scapy_builds(segment, ident, hosts, link):
+@given(SEGMENTS, st.integers(0, 70000), st.sampled_from([V4, V6]), st.sampled_from(FRAMINGS))
+def test_a_stamp_has_the_octets_that_scapy_builds(segment, ident, hosts, framing):
     source, target = hosts
-    assert Stamp(source, target, link).frame(segment, ident) == bytes(
-        packet(segment, source, target, ident=ident, link=link)
+    assert Stamp(source, target, framing).frame(segment, ident) == bytes(
+        packet(segment, source, target, ident=ident, framing=framing)
     )
+
+
+@given(SEGMENTS, st.sampled_from([V4, V6]), st.sampled_from(FRAMINGS), st.integers(0, 2**32 - 1), st.integers(0, 65535))
+def test_a_stamp_between_other_hosts(segment, hosts, framing, address, port):
+    prefix = "2001:db8:{:x}:{:x}::" if hosts is V6 else "{}.{}.7.9"
+    source = Host(prefix.format(address >> 24, address >> 16 & 255), port, mac="0a:0b:0c:0d:0e:0f")
+    target = Host(prefix.format(address >> 8 & 255, address & 255), 65535 - port)
+    built = bytes(packet(segment, source, target, ident=3, framing=framing))
+    assert Stamp(*hosts, framing).between(source, target).frame(segment, 3) == built
+
+
+def test_a_stamp_is_for_one_kind_of_host():
+    for source in (Host("192.0.2.1", 1, ttl=63), Host("192.0.2.1", 1, dscp=1), V6[0]):
+        with pytest.raises(ValueError, match="another TTL, DSCP or IP version"):
+            Stamp(*V4).between(source, V4[1])
 
 
 @FAMILIES

@@ -57,7 +57,9 @@ def acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
         recovery.stop()
     elif recovery.cause == "timeout":
         control.acked(acked)
-    elif not recovery.sack:
+    elif recovery.sack:
+        recovery.may_rescue()
+    else:
         recovery.partial(ack, acked, end.snd.mss)
 
 

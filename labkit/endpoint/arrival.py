@@ -16,6 +16,11 @@ from labkit.state import Event, State
 
 if TYPE_CHECKING:
     from labkit.endpoint.endpoint import Endpoint
+
+PAWS_IDLE = 24 * 86_400 * 1_000_000_000
+"""After 24 days TS.Recent says nothing any more, for a clock of a millisecond may have gone half around (RFC 7323
+section 5.5).
+"""
 TEXT_STATES = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
 """Where a segment's text is taken (seventh step); elsewhere the peer has said that there is no more."""
 
@@ -31,6 +36,21 @@ def arrives(end: "Endpoint", segment: Segment, now: int) -> None:
             _syn_sent(end, segment, now)
         case _:
             _otherwise(end, segment, now)
+
+
+def gives_way(end: "Endpoint", segment: Segment) -> bool:
+    """RFC 6191 section 2: whether TIME-WAIT makes room for the next connection that a SYN asks for.
+
+    It does where the SYN is newer than all of the old connection, by its timestamp or by its number.
+    """
+    if end.state is not State.TIME_WAIT or segment.ctl & (SYN | ACK | RST) != SYN:
+        return False
+    stamp = segment.option(opt.Timestamps) if end.config.timestamps else None
+    newer = sn.after(segment.seq, end.rcv.ack)
+    if not end.stamping or stamp is None:
+        # A timestamp that the old connection did not have tells it from the old connection's segments.
+        return newer or (stamp is not None and not end.stamping)
+    return sn.after(stamp.value, end.ts_recent) or (stamp.value == end.ts_recent and newer)
 
 
 def _reply(end: "Endpoint", segment: Segment, why: str) -> None:
@@ -72,6 +92,7 @@ def _take_syn(end: "Endpoint", segment: Segment, now: int) -> None:
     end.synchronised = True
     end.last_heard = now
     handshake.learn(end, segment)
+    end.ts_recent_at = now
     shift, end.snd.shift = end.snd.shift, 0
     end.snd.update_window(segment.window, 0, end.snd.position(segment.ack) if segment.ctl & ACK else 0)
     end.snd.shift = shift
@@ -178,13 +199,14 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
     """First, the sequence number; before it the timestamp (RFC 7323 section 5.3, R1). Whether to go on."""
     rcv = end.rcv
     stamp = segment.option(opt.Timestamps) if end.stamping else None
-    if stamp is not None and not segment.ctl & RST and sn.before(stamp.value, end.ts_recent):
+    old = stamp is not None and not segment.ctl & RST and sn.before(stamp.value, end.ts_recent)
+    if old and now - end.ts_recent_at <= PAWS_IDLE:
         # PAWS: "If SEG.TSval < TS.Recent ... treat the segment as not acceptable: send an ACK and drop"
         rcv.owe("duplicate-ack")
         return False
     if rcv.acceptable(start, segment.length):
-        if stamp is not None and start <= end.ts_acked:
-            end.ts_recent = stamp.value
+        if stamp is not None and (old or start <= end.ts_acked):
+            end.ts_recent, end.ts_recent_at = stamp.value, now
         return True
     if _is_open_from_both(end, segment):
         return True
@@ -204,8 +226,9 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
     if start < rcv.nxt and segment.payload:
         # RFC 2883: what arrived twice is reported in the first block.
         rcv.dsack = (start, min(start + len(segment.payload), rcv.nxt))
-    # "an acknowledgment should be sent in reply (unless the RST bit is set ...)"
-    rcv.owe("duplicate-ack")
+    # "an acknowledgment should be sent in reply (unless the RST bit is set ...)"; to a SYN it is a challenge ACK,
+    # wherever its number lies (RFC 5961 section 4).
+    rcv.owe("challenge-ack" if segment.ctl & SYN else "duplicate-ack")
     return False
 
 

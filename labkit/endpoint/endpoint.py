@@ -77,6 +77,7 @@ class Endpoint:
         "ts_acked",
         "ts_offset",
         "ts_recent",
+        "ts_recent_at",
     )
 
     def __init__(
@@ -99,7 +100,8 @@ class Endpoint:
         self.stamping = False
         self.ts_offset = drawn[1] if config.timestamp_offset is None else config.timestamp_offset
         self.ts_recent = 0
-        """TS.Recent (RFC 7323 section 4.3)."""
+        """TS.Recent (RFC 7323 section 4.3), and when it was set."""
+        self.ts_recent_at = 0
         self.ts_acked = 0
         """Last.ACK.sent, as a position."""
         self.ecn = False
@@ -209,6 +211,13 @@ class Endpoint:
     def receive(self, segment: Segment, now: int) -> None:
         """A segment of this connection arrives (section 3.10.7)."""
         arrival.arrives(self, segment, now)
+
+    def gives_way(self, segment: Segment) -> bool:
+        """Whether a SYN may begin the next connection between the same addresses and ports (RFC 9293 section 3.6.1).
+
+        An endpoint is one connection: whoever holds it replaces it by one in LISTEN, and gives that the SYN.
+        """
+        return arrival.gives_way(self, segment)
 
     def segments(self, now: int) -> list[Outgoing]:
         """What is to be transmitted now, in order; empty where nothing is."""

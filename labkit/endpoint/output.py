@@ -36,6 +36,8 @@ def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
         if end.snd.nxt < end.snd.end or (end.snd.fin is not None and end.snd.nxt <= end.snd.fin):
             _transmit(end, now, out)
             _persist(end, now)
+        if end.recovery.rescue is not None and end.recovery.cause == "fast":
+            _rescue(end, now, out)
     rcv = end.rcv
     if rcv.ack_why is not None:
         _put(end, out, rcv.ack_why, now)
@@ -132,6 +134,32 @@ def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         snd.timed = None
         out.append(Outgoing(_data(end, low, high, options), why))
         options = handshake.carried(end, now)
+
+
+def _rescue(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
+    """Where nothing new can be sent, and nothing more is known to be lost, what may be lost goes again: otherwise only
+    the timer would find the loss of the last segments, of which no later one can tell.
+    """
+    snd, recovery, control = end.snd, end.recovery, end.control
+    if control is None or snd.nxt < min(snd.end, snd.edge):
+        return
+    if recovery.next_lost(snd.una, snd.high, snd.mss) is not None:
+        return
+    while control.cwnd - recovery.pipe(snd.una, snd.high, snd.mss) >= snd.mss:
+        unsure = recovery.next_unsure(snd.una, snd.high)
+        if unsure is None:
+            return
+        low, high, rescue = unsure
+        options = handshake.carried(end, now)
+        room = _room(end, options)
+        if rescue:
+            # "RescueRxt set to RecoveryPoint. HighRxt MUST NOT be updated."
+            low, recovery.rescue = snd.last_cut(low, high, room), False
+        else:
+            high = snd.cut(low, min(high, low + room))
+            recovery.high_rxt = high
+        snd.timed = None
+        out.append(Outgoing(_data(end, low, high, options), "retransmission-fast"))
 
 
 def _data(end: "Endpoint", low: int, high: int, options: tuple[opt.Option, ...], new: bool = False) -> Segment:

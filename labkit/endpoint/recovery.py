@@ -21,6 +21,7 @@ class Recovery:
         "inflation",
         "lost_to",
         "point",
+        "rescue",
         "sack",
         "sacked",
     )
@@ -44,6 +45,10 @@ class Recovery:
         """What duplicate ACKs without SACK add to the congestion window (RFC 6582 section 3.2)."""
         self.first = False
         """The next retransmission is the first of a fast recovery: it does not wait for the window."""
+        self.rescue: bool | None = None
+        """Whether the end of what is under way may be sent again without a sign that it is lost, once in each
+        recovery: None before a partial ACK has come, False where it is done.
+        """
 
     # What the ACKs tell.
 
@@ -78,6 +83,7 @@ class Recovery:
         self.high_rxt = una
         self.lost_to = una + 1
         self.first = True
+        self.rescue = None
         self.inflation = 0 if self.sack else DUP_THRESH * mss
 
     def start_timeout(self, una: int, nxt: int) -> None:
@@ -97,6 +103,28 @@ class Recovery:
         self.lost_to = una + 1
         self.first = True
         self.inflation = max(self.inflation - acked, 0) + (mss if acked >= mss else 0)
+
+    def may_rescue(self) -> None:
+        """A partial ACK in a fast recovery with SACK.
+
+        RFC 6675 would let go before what is not known to be lost. But only now a round trip has passed, after which
+        whatever has arrived has been reported; before, it may just be under way.
+        """
+        if self.rescue is None:
+            self.rescue = True
+
+    def next_unsure(self, una: int, nxt: int) -> tuple[int, int, bool] | None:
+        """What to send again though nothing says that it is lost, where nothing new can be sent: positions [start, end),
+        and whether it is the rescue, of which only the last segment goes.
+
+        Rules (3) and (4) of NextSeg (RFC 6675 section 4), once a partial ACK has come.
+        """
+        for start, end, octets, _ in self._gaps(una, nxt) if self.rescue is not None else ():
+            if octets and max(start, self.high_rxt) < end:
+                return max(start, self.high_rxt), end, False
+            if not octets and self.rescue:
+                return start, end, True
+        return None
 
     def stop(self) -> None:
         """The recovery is over."""
@@ -150,7 +178,7 @@ class Recovery:
             start, end = gap[0], gap[1]
             lost_end = self._lost_end(gap, mss)
             total += end - lost_end
-            total += max(min(lost_end, self.high_rxt) - start, 0)
+            total += max(min(end, self.high_rxt) - start, 0)
         return total
 
     def next_lost(self, una: int, nxt: int, mss: int) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ stumble over 2**32. The names are those of RFC 9293 section 3.3.1: `una`, `nxt`,
 SND.WND.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 from labkit import seq as sn
 from labkit.endpoint.config import Config
@@ -112,6 +112,11 @@ class Sender:
         """Where a retransmission from `low` ends: where the first transmission did, at most at `high`."""
         at = bisect_right(self.cuts, low)
         return min(high, self.cuts[at]) if at < len(self.cuts) else high
+
+    def last_cut(self, low: int, high: int, room: int) -> int:
+        """Where the last segment of positions [low, high) begins, at most `room` before its end."""
+        at = bisect_left(self.cuts, high)
+        return max(low, high - room, self.cuts[at - 1] if at else low)
 
     def sent(self, low: int, high: int, now: int) -> None:
         """Positions [low, high) were transmitted for the first time, or again after a probe."""

@@ -22,26 +22,35 @@ it is not given) has passed. What complete means depends on whose step it was:
   the peer: who closes has nothing more to say. A `receive` before the `close` makes it close at once, and the
   FIN carries the acknowledgement. `close`: when its FIN has arrived here, before that is acknowledged; a
   `close` at that moment merges both. `abort`: when its RST has arrived here. `receive`, `wait`, `pause`,
-  `resume`: as for the peer itself.
+  `resume`, `crash`: as for the peer itself.
 
 A step with `at_once: true` does not wait for the step before it to be complete, only to have begun: two
 `close` steps of this kind are a simultaneous close. `pause` stops an application from reading, so that its
-window fills; `resume` lets it read again.
+window fills; `resume` lets it read again. `crash` makes a host forget the connection; what arrives for it is then
+answered with a reset. An `exchange` is several `send` steps: the messages of both sides in their turn.
+
+A `connect` begins another connection between the same addresses and ports where its side has connected before, or one
+of the steps since then was a `close`, an `abort` or a `crash`. Each later step belongs to it. A server that listens
+takes it when the connection before is gone, or in TIME-WAIT and the SYN is newer. With `conversations` all steps are
+done by many clients, each with its own chances, and all of it is captured together.
 
 The packets are captured at the client, unless `capture: server` is given: those that the client sends have
 the time at which they were sent, those of the server the time at which they arrived, and what the path lost
 on its way to the client is not there. `capture: both` takes every packet at each side that it passes; a
 pcapng file has an interface for either, other formats cannot hold it.
 
+`faults` lists rules to be broken on purpose, each as the name of a fault, or NAME@N for packet N.
+
 Ranges (`send: 50..400`, `rtt: 10ms..50ms`, `isn: random`) are drawn from the seed, each by itself.
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labkit.errors import ScenarioError
+from labkit.errors import ScenarioError, UsageError
 from labkit.scenario.source import Source, nearest, parse, read_file
 
 if TYPE_CHECKING:
@@ -66,7 +75,7 @@ class Scenario:
         """
         text = str(name)
         if isinstance(name, Path) or text.endswith(SUFFIXES) or "/" in text:
-            return cls.parse(read_file(Path(text)), text)
+            return cls.parse(read_file(Path(text)), text, Path(text).parent)
         known = shipped()
         if text not in known:
             hint = nearest(text, known) or "; 'labkit scenarios' lists them, and a file's name ends in .yaml"
@@ -74,11 +83,14 @@ class Scenario:
         return cls.parse(_shipped_file(text).read_text("utf-8"), f"{text}.yaml")
 
     @classmethod
-    def parse(cls, text: str, source: str = "<text>") -> "Scenario":
-        """A scenario from its YAML text; `source` is what errors call it."""
+    def parse(cls, text: str, source: str = "<text>", folder: Path | None = None) -> "Scenario":
+        """A scenario from its YAML text; `source` is what errors call it, `folder` holds the files that it names.
+
+        ScenarioError where it does not validate.
+        """
         from labkit.scenario.check import validate
 
-        found = parse(text, source)
+        found = parse(text, source, folder)
         return cls(found, validate(found))
 
     @property
@@ -96,15 +108,36 @@ class Scenario:
         """What to look at in the capture."""
         return self.model.look
 
+    @property
+    def wireshark(self) -> tuple[str, ...]:
+        """The flags that Wireshark will show, by the names of its fields."""
+        return self.model.wireshark
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the scenario's text and of the files that it names: 32 octets."""
+        found = sha256(self.source.text.encode())
+        for name, octets in sorted(self.source.files.items()):
+            found.update(sha256(name.encode()).digest() + sha256(octets).digest())
+        return found.digest()
+
     def play(self, seed: int = 0) -> "Trace":
-        """The conversation, with what is left to chance drawn from `seed`: the same seed gives the same
-        trace.
+        """What is captured of the conversation, or of all of them, with what is left to chance drawn from `seed`:
+        the same seed gives the same trace. The scenario's faults are made in it.
 
-        ScenarioError where a step cannot be done or never begins.
+        ScenarioError where a step cannot be done or never begins, or a fault does not apply.
         """
-        from labkit.scenario.play import play
+        from labkit.scenario.many import play
 
-        return play(self.model, self.source, seed)
+        trace = play(self.model, self.source, seed)
+        for place, fault in enumerate(self.model.faults):
+            from labkit.faults import inject
+
+            try:
+                trace = inject(trace, [fault])
+            except UsageError as error:
+                raise self.source.error(("faults", place), str(error)) from error
+        return trace
 
 
 def shipped() -> list[str]:

@@ -4,18 +4,22 @@ An unknown key, a value of the wrong kind and a combination that cannot work are
 key, what was expected, and the nearest word. One error is reported, the first in the file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from labkit.scenario.model import MOST_STEPS, ScenarioModel, Step
+from labkit.scenario.model import Conversations, ScenarioModel, Side
 from labkit.scenario.source import Key, Source, nearest
+from labkit.scenario.steps import Connect
+from labkit.scenario.units import LARGEST
 
 
 def validate(source: Source) -> ScenarioModel:
-    """The model of a scenario's values; ScenarioError for the first thing that is wrong, by line."""
+    """The model of a scenario's values, with the files that it names; ScenarioError for the first thing that is wrong,
+    by line.
+    """
     try:
         model = ScenarioModel.model_validate(source.data)
     except ValidationError as error:
@@ -24,26 +28,89 @@ def validate(source: Source) -> ScenarioModel:
         inner = [(key, each) for key, each in found if not any(_holds(key, other) for other, _ in found)]
         key, first = min(inner, key=lambda item: source.line(item[0]))
         raise source.error(key, _message(key, first)) from error
-    _check_hosts(model, source)
+    ipv6 = _check_families(model, source)
+    for side in ("client", "server"):
+        _check_side(model, side, ipv6, source)
+    _check_frames(model, ipv6, source)
+    if model.conversations is not None:
+        _check_conversations(model.conversations, ipv6, source)
+    _load_files(model, source)
     return model
 
 
-def _check_hosts(model: ScenarioModel, source: Source) -> None:
-    """What only both hosts together can get wrong."""
+def _check_families(model: ScenarioModel, source: Source) -> bool:
+    """Both hosts have addresses of one family; whether that is IPv6."""
     versions = {side: getattr(model, side).address for side in ("client", "server")}
     given = {side: ":" in address for side, address in versions.items() if address is not None}
     if len(given) == 2 and given["client"] != given["server"]:
         raise source.error(("server", "address"), "is of another family than the client's; expected the same")
-    for side in ("client", "server"):
-        port, isn = getattr(model, side).port, getattr(model, side).isn
-        if port is not None and not 1 <= port.low <= port.high <= 65535:
-            raise source.error((side, "port"), f"{port.high} is not a port; expected 1 to 65535")
-        if isn is not None and isn.high > 0xFFFFFFFF:
-            raise source.error((side, "isn"), f"{isn.high} is not a sequence number; expected at most 4294967295")
-        try:
-            getattr(model, side).config(0, ipv6=any(given.values()), stamp=0)
-        except ValueError as error:
-            raise source.error((side,), f"{error}") from error
+    return any(given.values())
+
+
+def _check_side(model: ScenarioModel, side: str, ipv6: bool, source: Source) -> None:
+    """What the keys of a host, each right by itself, can get wrong together."""
+    given: Side = getattr(model, side)
+    port, isn = given.port, given.isn
+    if port is not None and not 1 <= port.low <= port.high <= 65535:
+        raise source.error((side, "port"), f"{port.high} is not a port; expected 1 to 65535")
+    if isn is not None and isn.high > 0xFFFFFFFF:
+        raise source.error((side, "isn"), f"{isn.high} is not a sequence number; expected at most 4294967295")
+    if given.ttl <= model.path.hops:
+        raise source.error((side, "ttl"), f"{given.ttl} is used up by {model.path.hops} hops; expected more")
+    most = model.path.mtu - (60 if ipv6 else 40)
+    if given.mss is not None and given.mss > most and model.path.fragment is None:
+        raise source.error(
+            (side, "mss"),
+            f"{given.mss} makes datagrams that the path's MTU of {model.path.mtu} has no room for; expected at most "
+            f"{most}, or path.fragment",
+        )
+    try:
+        given.config(0, ipv6=ipv6, stamp=0, mtu=model.path.mtu)
+    except ValueError as error:
+        raise source.error((side,), f"{error}") from error
+
+
+def _check_frames(model: ScenarioModel, ipv6: bool, source: Source) -> None:
+    """The frames' headers fit together."""
+    if model.vlan is not None and model.link != "ethernet":
+        raise source.error(("vlan",), f"link {model.link} has no VLAN tags; expected link ethernet")
+    # RFC 8200 section 5: every link carries 1280 octets, so that no smaller fragments are sent.
+    if ipv6 and model.path.fragment is not None and model.path.fragment < 1280:
+        raise source.error(
+            ("path", "fragment"), f"{model.path.fragment} is below IPv6's smallest MTU; expected 1280 or more"
+        )
+    if ipv6 and model.path.mtu < 1280:
+        raise source.error(("path", "mtu"), f"{model.path.mtu} is below IPv6's smallest MTU; expected 1280 or more")
+
+
+def _check_conversations(given: Conversations, ipv6: bool, source: Source) -> None:
+    """There are addresses and ports for all of them."""
+    place = ("conversations", "ports")
+    if not 1 <= given.ports.low <= given.ports.high <= 65535:
+        raise source.error(place, f"{given.ports.high} is not a port; expected 1 to 65535")
+    if given.clients is not None and (given.clients.version == 6) != ipv6:
+        key = ("conversations", "clients")
+        raise source.error(key, f"{given.clients.text} is of another family than the server; expected the same")
+    # One address may be the server's own.
+    addresses = 1 if given.clients is None else given.clients.size() - 1 or 1
+    room = addresses * (given.ports.high - given.ports.low + 1) * len(given.server_ports or (0,))
+    if given.count > room:
+        key = ("conversations", "count")
+        raise source.error(
+            key, f"{given.count} is more than there are addresses and ports for; expected at most {room}"
+        )
+    for port in given.listening or ():
+        if given.server_ports is not None and port not in given.server_ports:
+            raise source.error(("conversations", "listening"), f"{port} is none of server_ports")
+
+
+def _load_files(model: ScenarioModel, source: Source) -> None:
+    """The files that payloads come from."""
+    for place, step in enumerate(model.steps):
+        action = step.action
+        details = action.details if action is not None else None
+        if action is not None and isinstance(details, Connect) and details.file is not None:
+            source.load(("steps", place, step.side, action.verb, "file"), details.file, LARGEST)
 
 
 def _key(location: tuple[int | str, ...]) -> Key:
@@ -76,7 +143,11 @@ def _message(key: Key, error: ErrorDetails) -> str:
     if kind == "string_type":
         return f"{_shown(given)} is no text; expected text, in quotes where it looks like a number"
     if kind in {"too_short", "too_long"}:
-        return "is empty; expected at least one" if kind == "too_short" else f"has more than {MOST_STEPS} entries"
+        return (
+            "is empty; expected at least one"
+            if kind == "too_short"
+            else f"has more than {context['max_length']} entries"
+        )
     if kind == "string_pattern_mismatch":
         return f"{_shown(given)} has other characters than letters, digits, dot, dash and underscore"
     message = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
@@ -93,12 +164,26 @@ def _fields(key: Key) -> set[str]:
     """The keys that a mapping at `key` may have."""
     model: type[BaseModel] = ScenarioModel
     for part in key:
-        if isinstance(part, int) or part not in model.model_fields:
-            continue
-        annotation = model.model_fields[part].annotation
-        for option in (annotation, *get_args(annotation)):
-            if isinstance(option, type) and issubclass(option, BaseModel):
-                model = option
-        if part == "steps":
-            model = Step
+        field = model.model_fields.get(part) if isinstance(part, str) else None
+        model = next(_models(field.annotation), model) if field is not None else model
     return set(model.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models in a type: itself, or those of an optional, a tuple, an annotated type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
+
+
+def models(top: type[BaseModel]) -> set[type[BaseModel]]:
+    """A model, and all that its fields hold."""
+    found: set[type[BaseModel]] = set()
+    waiting = [top]
+    while waiting:
+        model = waiting.pop()
+        if model not in found:
+            found.add(model)
+            waiting += [inner for field in model.model_fields.values() for inner in _models(field.annotation)]
+    return found

@@ -1,6 +1,7 @@
-"""Playing a scenario: two endpoints over a path, on a virtual clock, until nothing is left to happen.
+"""Playing a conversation: two endpoints over a path, on a virtual clock, until nothing is left to happen.
 
-What a step means, and when it begins, is described in `labkit.scenario`.
+What a step means, and when it begins, is described in `labkit.scenario`. Several connections may follow each other
+between the same hosts and ports; each side has one endpoint at a time, and counts which connection it serves.
 """
 
 import heapq
@@ -9,15 +10,14 @@ from dataclasses import dataclass
 
 from labkit.endpoint import Endpoint, Outgoing
 from labkit.errors import ScenarioError, UsageError
-from labkit.linktype import ETHERNET, RAW
 from labkit.scenario import cast
-from labkit.scenario.cast import Plan
-from labkit.scenario.model import ScenarioModel, Send
+from labkit.scenario.cast import Parts, Plan
+from labkit.scenario.model import ScenarioModel
 from labkit.scenario.source import Source
 from labkit.scenario.units import LARGEST
-from labkit.segment import CE, ECT0, ECT1, FIN, RST, SYN, Segment
+from labkit.segment import ACK, CE, ECT0, ECT1, FIN, RST, SYN, Segment
 from labkit.state import State
-from labkit.trace import Record, Trace
+from labkit.trace import Connection
 
 SIDES = ("client", "server")
 MOST_EVENTS = 2_000_000
@@ -27,6 +27,8 @@ hour.
 """
 HEADERS = 40
 """Octets that the path counts beyond the payload and TCP's options."""
+SILENT = {"receive", "wait", "pause", "resume", "crash"}
+"""Verbs of which the peer hears nothing: they are complete for it when they are for their own side."""
 
 
 @dataclass(slots=True)
@@ -38,6 +40,7 @@ class Flight:
     step: str
     sent: tuple[State, State]
     ident: int
+    connection: int
     received: tuple[State, State] | None = None
     times: tuple[int, ...] = ()
     marked: bool = False
@@ -50,18 +53,35 @@ class Flight:
         return segment.with_(ecn=CE) if self.marked and segment.ecn in {ECT0, ECT1} else segment
 
 
-class Player:
-    """One run of a scenario with one seed."""
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What was captured of a conversation."""
 
-    def __init__(self, model: ScenarioModel, source: Source, seed: int) -> None:
+    connections: tuple[Connection, ...]
+    taken: list[tuple[int, str, Flight]]
+    """When (from the conversation's begin), where, and the segment."""
+    idents: tuple[int, int]
+    """The IPv4 identifications that client and server have used."""
+    events: int
+
+
+class Player:
+    """One run of a conversation."""
+
+    def __init__(self, model: ScenarioModel, source: Source, parts: Parts) -> None:
         self.model = model
         self.source = source
-        self.seed = seed
+        self.parts = parts
         self.now = 0
-        self.hosts = {side: cast.host(model, side, seed) for side in SIDES}
-        self.ends = {side: cast.endpoint(model, self.hosts, side, seed) for side in SIDES}
-        self.path = cast.path(model, seed)
-        self.plans = cast.plans(model, source, seed)
+        self.ends: dict[str, Endpoint] = {}
+        self.serving = {"client": 0, "server": 0}
+        """The connection that each side's endpoint serves."""
+        self.isns: list[dict[str, int]] = []
+        """Each connection's initial numbers, as far as it has them."""
+        self.path = cast.path(model, parts.seed)
+        self.plans = cast.plans(model, source, parts.seed)
+        if parts.tried and not parts.listens:
+            self.plans = self.plans[: 1 + next((i for i, plan in enumerate(self.plans) if plan.verb == "connect"), 0)]
         self.cursor = 0
         self.reading = {"client": True, "server": True}
         self.sent = {"client": 0, "server": 0}
@@ -69,7 +89,8 @@ class Player:
         self.sends: dict[str, list[tuple[int, str]]] = {"client": [], "server": []}
         """Where each side's sends end in its stream, and their steps."""
         self.own_step = {"client": "", "server": ""}
-        self.heard_step = {"client": "", "server": ""}
+        self.heard: dict[str, Flight | None] = {"client": None, "server": None}
+        """The last segment that arrived at each side."""
         self.settled = {"client": State.CLOSED, "server": State.CLOSED}
         """Each side's state as the last recorded thing left it."""
         self.queue: list[tuple[int, int, Flight | None]] = []
@@ -79,27 +100,51 @@ class Player:
         """When an application last did something, or got something."""
         self.taps = SIDES if model.capture == "both" else (model.capture,)
         self.taken: list[tuple[int, str, Flight]] = []
-        """What was captured: when, where, and the segment."""
-        self.counts = {"client": 0, "server": 0}
-        """Segments that each side has sent."""
+        self.counts = dict(zip(SIDES, parts.idents, strict=True))
+        """IPv4 identifications that each side has used."""
+        for side in SIDES:
+            self._renew(side, 0)
 
     # The run.
 
-    def play(self) -> Trace:
+    def play(self) -> Played:
         """Everything that happens. ScenarioError where a step cannot be done, or never begins."""
         if sum(plan.octets for plan in self.plans) > 4 * LARGEST:
             raise self.source.error(("steps",), f"send and receive more than {4 * LARGEST >> 20} MiB in all")
-        if self.model.server.listen:
+        if self.parts.listens:
             self.ends["server"].listen()
             self.settled["server"] = State.LISTEN
         self._go_on("client")
-        for _ in range(MOST_EVENTS):
-            if not self._next_event():
-                break
-        else:
-            raise ScenarioError(f"{self.source.name}: the conversation does not end after {MOST_EVENTS} events")
+        events = 0
+        while self._next_event():
+            events += 1
+            if events == MOST_EVENTS:
+                raise ScenarioError(f"{self.source.name}: the conversation does not end after {MOST_EVENTS} events")
         self._check_finished()
-        return self._trace()
+        for _, _, flight in self.taken:
+            # What never arrived changed nothing.
+            flight.received = flight.received or (self.settled[cast.OTHER[flight.sender]],) * 2
+        hosts = self.parts.hosts
+        connections = (
+            Connection(hosts["client"], hosts["server"], isns.get("client", 0), isns.get("server", 0))
+            for isns in self.isns
+        )
+        return Played(tuple(connections), self.taken, (self.counts["client"], self.counts["server"]), events)
+
+    def _renew(self, side: str, connection: int) -> None:
+        """The side gets an endpoint for a connection that it has not served before."""
+        before = self.ends.get(side)
+        # A host that has crashed knows no more what it has used: only the clock helps.
+        used = before.snd.seq(before.snd.high) if before is not None and before.snd.high else None
+        self.ends[side] = cast.endpoint(self.model, self.parts, side, self.now, used)
+        self.serving[side] = connection
+        while len(self.isns) <= connection:
+            self.isns.append({})
+        self.isns[connection][side] = self.ends[side].snd.iss
+        self.reading[side] = True
+        self.sent[side] = self.wanted[side] = 0
+        self.sends[side] = []
+        self.settled[side] = State.CLOSED
 
     def _next_event(self) -> bool:
         """Let the next thing happen; False where nothing more will."""
@@ -132,16 +177,31 @@ class Player:
         side = "server" if flight.sender == "client" else "client"
         if side in self.taps:
             self.taken.append((self.now, side, flight))
+        if self._begins_next(side, flight):
+            self._renew(side, flight.connection)
+            self.ends[side].listen()
+            self.settled[side] = State.LISTEN
         end = self.ends[side]
         before, delivered = self.settled[side], end.delivered
+        self.heard[side] = flight
         end.receive(flight.arriving, self.now)
         if end.delivered > delivered:
             self.progress = self.now
         self.settled[side] = end.state
         if flight.received is None:
             flight.received = (before, end.state)
-        self.heard_step[side] = flight.step
         return side
+
+    def _begins_next(self, side: str, flight: Flight) -> bool:
+        """Whether a SYN begins another connection at a server that listens: the one before is gone, or in TIME-WAIT and
+        gives way.
+        """
+        if side != "server" or not self.parts.listens or flight.connection <= self.serving[side]:
+            return False
+        segment, end = flight.arriving, self.ends[side]
+        if segment.ctl & (SYN | ACK | RST) != SYN:
+            return False
+        return end.state in {State.CLOSED, State.LISTEN} or end.gives_way(segment)
 
     def _go_on(self, side: str) -> None:
         """After anything that happened at `side`: the applications act, then its endpoint sends."""
@@ -164,7 +224,8 @@ class Player:
         if segment.ctl & (SYN | FIN | RST):
             self.settled[side] = state
         self.counts[side] += 1
-        flight = Flight(side, out, self._cause(side, out), (before, self.settled[side]), self.counts[side])
+        step, connection = self._cause(side, out)
+        flight = Flight(side, out, step, (before, self.settled[side]), self.counts[side], connection)
         if side in self.taps:
             self.taken.append((self.now, side, flight))
         flight.times = tuple(self.path.carry(side, HEADERS + len(segment.header) + len(segment.payload), self.now))
@@ -176,18 +237,21 @@ class Player:
         self.order += 1
         heapq.heappush(self.queue, (time, self.order, flight))
 
-    def _cause(self, side: str, out: Outgoing) -> str:
-        """The step that a segment comes from: its own side's, or for an answer the one that it answers."""
+    def _cause(self, side: str, out: Outgoing) -> tuple[str, int]:
+        """The step and the connection that a segment comes from: its own side's, or for an answer those of the segment
+        that it answers.
+        """
         segment = out.segment
-        sends = self.sends[side]
+        sends, connection = self.sends[side], self.serving[side]
         if segment.payload and sends:
             last = self.ends[side].snd.position(segment.seq) - 1 + len(segment.payload)
             at = bisect_left(sends, last, key=lambda item: item[0])
-            return sends[min(at, len(sends) - 1)][1]
+            return sends[min(at, len(sends) - 1)][1], connection
+        heard = self.heard[side]
         own = out.why in {"syn", "fin", "window-update", "keep-alive"} or bool(segment.ctl & FIN)
-        if own or (out.why == "rst" and "abort" in self.own_step[side]):
-            return self.own_step[side]
-        return self.heard_step[side]
+        if heard is None or own or (out.why == "rst" and "abort" in self.own_step[side]):
+            return self.own_step[side], connection
+        return heard.step, heard.connection if out.why == "rst" else connection
 
     # The steps.
 
@@ -210,10 +274,12 @@ class Player:
 
     def _ready(self, plan: Plan) -> bool:
         """Whether the step before is complete, as far as this step's side is concerned."""
-        if plan.number == 0 or plan.step.action.details.at_once:
+        if plan.verb != "connect" and self.serving[plan.side] != plan.connection:
+            return False
+        if plan.number == 0 or plan.at_once:
             return True
         previous = self.plans[plan.number - 1]
-        if previous.side == plan.side or previous.verb in {"receive", "wait", "pause", "resume"}:
+        if previous.side == plan.side or previous.verb in SILENT:
             return self._complete(previous)
         own, peer = self.ends[plan.side], self.ends[previous.side]
         if previous.verb == "connect" and not previous.octets:
@@ -248,10 +314,7 @@ class Player:
         try:
             match plan.verb:
                 case "connect":
-                    if side == "server" and end.state is State.LISTEN:
-                        end.close(self.now)
-                    end.open(self.now)
-                    self._send_payload(plan, end)
+                    self._connect(plan)
                 case "send":
                     self._send_payload(plan, end)
                 case "receive":
@@ -261,18 +324,34 @@ class Player:
                     end.close(self.now)
                 case "abort":
                     end.abort(self.now)
+                case "crash":
+                    # The host comes up again without the connection; it has no endpoint until the next one.
+                    self.ends[side] = cast.endpoint(self.model, self.parts, side, self.now)
+                    self.settled[side] = State.CLOSED
                 case "pause" | "resume":
                     self.reading[side] = plan.verb == "resume"
                 case _:
                     plan.until = self.now + plan.time
                     self._at(plan.until, None)
         except UsageError as error:
-            key = ("steps", plan.number, side)
+            key = ("steps", plan.place, side)
             raise self.source.error(key, f"cannot {plan.verb}: {error} (the {side} is in {end.state})") from error
 
+    def _connect(self, plan: Plan) -> None:
+        """The application opens the connection, or the next one."""
+        side = plan.side
+        if plan.connection != self.serving[side]:
+            if self.ends[side].state not in {State.CLOSED, State.LISTEN}:
+                raise UsageError("connection already exists")
+            self._renew(side, plan.connection)
+        end = self.ends[side]
+        if end.state is State.LISTEN:
+            end.close(self.now)
+        end.open(self.now)
+        self._send_payload(plan, end)
+
     def _send_payload(self, plan: Plan, end: Endpoint) -> None:
-        details = plan.step.action.details
-        end.send(plan.payload, self.now, urgent=isinstance(details, Send) and details.urgent)
+        end.send(plan.payload, self.now, urgent=plan.urgent)
         self.sent[plan.side] += plan.octets
         plan.until = self.sent[plan.side]
         if plan.octets:
@@ -284,7 +363,7 @@ class Player:
             plan = self.plans[self.cursor]
             before = self.plans[plan.number - 1]
             raise self.source.error(
-                ("steps", plan.number),
+                ("steps", plan.place),
                 f"{plan.side} {plan.verb} never begins: it waits for the {before.side}'s {before.verb} (line "
                 f"{before.line}); in the end the client is in {self.ends['client'].state}, the server in "
                 f"{self.ends['server'].state}",
@@ -293,45 +372,6 @@ class Player:
         if not self._complete(last):
             got = self.ends[last.side].delivered
             raise self.source.error(
-                ("steps", last.number),
+                ("steps", last.place),
                 f"{last.side} {last.verb} never completes: {got} octets arrived in all",
             )
-
-    def _trace(self) -> Trace:
-        records = []
-        for number, (time, tap, flight) in enumerate(self.taken, 1):
-            other = "server" if flight.sender == "client" else "client"
-            received = flight.received or (self.settled[other],) * 2
-            states = {flight.sender: flight.sent, other: received}
-            records.append(
-                Record(
-                    number,
-                    time,
-                    flight.sender,
-                    flight.out.segment if flight.sender == tap else flight.arriving,
-                    flight.out.why,
-                    flight.step,
-                    states["client"],
-                    states["server"],
-                    bool(flight.times),
-                    tap=tap,
-                    ident=flight.ident,
-                )
-            )
-        return Trace(
-            name=self.model.name,
-            summary=self.model.summary,
-            seed=self.seed,
-            start=self.model.start,
-            client=self.hosts["client"],
-            server=self.hosts["server"],
-            client_isn=self.ends["client"].snd.iss,
-            server_isn=self.ends["server"].snd.iss,
-            records=tuple(records),
-            link=ETHERNET if self.model.link == "ethernet" else RAW,
-        )
-
-
-def play(model: ScenarioModel, source: Source, seed: int) -> Trace:
-    """The trace of a scenario for a seed; the same for the same seed, always."""
-    return Player(model, source, seed).play()

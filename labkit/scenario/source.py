@@ -26,6 +26,12 @@ class Source:
     name: str
     data: dict[str, Any] = field(default_factory=dict)
     lines: dict[Key, int] = field(default_factory=dict)
+    folder: Path | None = None
+    """Where the files stand that the scenario names; None: it may name none."""
+    text: str = ""
+    """The whole of it, as it was written."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    """The content of each of them."""
 
     def line(self, key: Key) -> int:
         """The line (from 1) of a key, or of the nearest one around it."""
@@ -36,6 +42,30 @@ class Source:
     def error(self, key: Key, message: str) -> ScenarioError:
         """An error at a key: `FILE:LINE: key: message`."""
         return ScenarioError(f"{self.name}:{self.line(key)}: {spell(key)}{': ' if key else ''}{message}")
+
+    def load(self, key: Key, name: str, largest: int) -> None:
+        """Take up the content of a file that the scenario names at `key`, at most `largest` octets.
+
+        A scenario may be a stranger's: it names nothing outside of its own folder.
+        """
+        if name in self.files:
+            return
+        if self.folder is None:
+            raise self.error(key, "the scenario stands in no folder, so that it can name no file")
+        try:
+            path = (self.folder / name).resolve()
+            if not path.is_relative_to(self.folder.resolve()):
+                raise self.error(key, f"{name[:80]!r} is outside of the scenario's folder; expected a file in it")
+            if not path.is_file():
+                raise self.error(key, f"{name[:80]!r} is no file beside the scenario")
+            with path.open("rb") as file:
+                octets = file.read(largest + 1)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise self.error(key, f"{name[:80]!r} cannot be read: {reason.lower()}") from error
+        if len(octets) > largest:
+            raise self.error(key, f"{name[:80]!r} is larger than {largest >> 20} MiB")
+        self.files[name] = octets
 
 
 def spell(key: Key) -> str:
@@ -52,19 +82,19 @@ def nearest(word: object, words: list[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def read_file(path: Path) -> str:
-    """The text of a scenario file; ScenarioError, one line, for whatever is not one."""
+def read_file(path: Path, largest: int = LARGEST, what: str = "a scenario file") -> str:
+    """The text of a file of at most `largest` octets; ScenarioError, one line, for whatever is not one."""
     try:
         if path.is_dir():
-            raise ScenarioError(f"{path}: is a directory; expected a scenario file")
+            raise ScenarioError(f"{path}: is a directory; expected {what}")
         with path.open("rb") as file:
-            octets = file.read(LARGEST + 1)
+            octets = file.read(largest + 1)
     except OSError as error:
         raise ScenarioError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:
         raise ScenarioError(f"{str(path)!r}: is not a file's name") from error
-    if len(octets) > LARGEST:
-        raise ScenarioError(f"{path}: is larger than {LARGEST >> 20} MiB; expected a scenario file")
+    if len(octets) > largest:
+        raise ScenarioError(f"{path}: is larger than {largest >> 20} MiB; expected {what}")
     try:
         return octets.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -72,14 +102,14 @@ def read_file(path: Path) -> str:
         raise ScenarioError(f"{path}:{line}: is not UTF-8 text (octet {error.start})") from error
 
 
-def parse(text: str, name: str) -> Source:
+def parse(text: str, name: str, folder: Path | None = None) -> Source:
     """The values of a scenario's text. ScenarioError where it is not YAML, or more than a scenario needs."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     if len(text) > LARGEST:
         raise ScenarioError(f"{name}: is larger than {LARGEST >> 20} MiB; expected a scenario")
-    source = Source(name)
+    source = Source(name, folder=folder, text=text)
     try:
         _refuse_machinery(YAML(typ="safe", pure=True), text, name)
         root = YAML(typ="safe", pure=True).compose(text)

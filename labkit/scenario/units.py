@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
 SIZES = {"": 1, "B": 1, "kB": 1_000, "KiB": 1 << 10, "MB": 1_000_000, "MiB": 1 << 20}
@@ -16,6 +16,18 @@ LARGEST = 1 << 26
 """Octets that one step can send: 64 MiB."""
 LONGEST = 86_400_000_000_000
 """The longest duration: a day, in nanoseconds."""
+
+
+class Seed(int):
+    """A seed that remembers what was drawn from it: the number that each range became, by its key."""
+
+    drawn: dict[str, int]
+
+    def __new__(cls, number: int) -> Self:
+        """The seed, from which nothing was drawn yet."""
+        seed = super().__new__(cls, number)
+        seed.drawn = {}
+        return seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +41,12 @@ class Range:
         """The number for a seed. `key` says which value is drawn, so that no range changes what another
         becomes.
         """
-        return self.low if self.low == self.high else Random(f"{seed}/{key}").randint(self.low, self.high)
+        if self.low == self.high:
+            return self.low
+        found = Random(f"{seed}/{key}").randint(self.low, self.high)
+        if isinstance(seed, Seed):
+            seed.drawn[key] = found
+        return found
 
 
 def duration(value: Any) -> int:
@@ -110,12 +127,27 @@ def or_off(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return either
 
 
-Duration = Annotated[int, BeforeValidator(duration)]
-DurationRange = Annotated[Range, BeforeValidator(ranged(duration))]
-DurationOrOff = Annotated[int | None, BeforeValidator(or_off(duration))]
-Size = Annotated[int, BeforeValidator(size)]
-SizeRange = Annotated[Range, BeforeValidator(ranged(size))]
-Number = Annotated[int, BeforeValidator(number)]
-NumberRange = Annotated[Range, BeforeValidator(ranged(number))]
-Chance = Annotated[float, BeforeValidator(chance)]
-Rate = Annotated[int, BeforeValidator(rate)]
+_DURATION = r"\d+(\.\d+)? ?(ns|us|µs|ms|s|min)|0"
+_SIZE = r"\d+ ?(B|kB|KiB|MB|MiB)?"
+
+
+def _text(pattern: str, example: str, *, numbers: bool = False) -> WithJsonSchema:
+    """What an editor is told of a value: its pattern, and one as an example."""
+    kinds = ["string", "number"] if numbers else "string"
+    return WithJsonSchema({"type": kinds, "pattern": f"^({pattern})$", "examples": [example]})
+
+
+def _span(pattern: str, example: str, *, numbers: bool = False) -> WithJsonSchema:
+    return _text(rf"({pattern})(\.\.({pattern}))?", example, numbers=numbers)
+
+
+Duration = Annotated[int, BeforeValidator(duration), _text(_DURATION, "20ms", numbers=True)]
+DurationRange = Annotated[Range, BeforeValidator(ranged(duration)), _span(_DURATION, "10ms..50ms", numbers=True)]
+DURATION_OR_OFF = _text(f"{_DURATION}|off", "40ms", numbers=True)
+DurationOrOff = Annotated[int | None, BeforeValidator(or_off(duration)), DURATION_OR_OFF]
+Size = Annotated[int, BeforeValidator(size), _text(_SIZE, "10kB", numbers=True)]
+SizeRange = Annotated[Range, BeforeValidator(ranged(size)), _span(_SIZE, "50..400", numbers=True)]
+Number = Annotated[int, BeforeValidator(number), WithJsonSchema({"type": "integer", "minimum": 0})]
+NumberRange = Annotated[Range, BeforeValidator(ranged(number)), _span(r"\d+", "40000..60000", numbers=True)]
+Chance = Annotated[float, BeforeValidator(chance), _text(r"\d+(\.\d+)? ?%?", "2%", numbers=True)]
+Rate = Annotated[int, BeforeValidator(rate), _text(r"\d+(\.\d+)? ?[kMG]?bit/s", "10Mbit/s")]

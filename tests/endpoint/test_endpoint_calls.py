@@ -139,6 +139,70 @@ def test_paws_drops_an_older_timestamp():
     assert pair.log[-1][3] == "duplicate-ack"
 
 
+@pytest.mark.parametrize(("days", "taken"), [(23, b""), (25, b"late")])
+def test_after_24_days_an_older_timestamp_is_taken(days, taken):
+    """RFC 7323 section 5.5."""
+    pair = ConnectionPair(Config(iss=100, timestamps=True), Config(iss=300, timestamps=True)).connect()
+    pair.run(pair.now + days * 86_400_000 * MS)
+    server = pair.server
+    old = sn.add(server.ts_recent, -1)
+    pair.inject("server", Segment(101, 301, ACK | PSH, payload=b"late", options=(Timestamps(old, 0),)))
+    assert bytes(pair.read["server"]) == taken
+    assert (server.ts_recent == old) is bool(taken)
+
+
+# RFC 6191 section 2: which SYN ends TIME-WAIT. What the old connection had, what the SYN has beyond it.
+@pytest.mark.parametrize(
+    ("stamps", "ahead", "stamp", "gives_way"),
+    [
+        (False, 1, None, True),
+        (False, 0, None, False),
+        (False, -1, None, False),
+        (True, 1, None, True),
+        (True, 0, None, False),
+        (True, -50, 1, True),
+        (True, 1, 0, True),
+        (True, 0, 0, False),
+        (True, 1, -1, False),
+    ],
+)
+@pytest.mark.parametrize("iss", [100, 2**32 - 1])
+def test_time_wait_gives_way_to_a_newer_syn(stamps, ahead, stamp, gives_way, iss):
+    pair = ConnectionPair(Config(iss=iss, timestamps=stamps), Config(timestamps=stamps)).connect()
+    pair.server.close(pair.now)
+    pair.flush()
+    pair.run(pair.now + 30 * MS)
+    pair.client.close(pair.now)
+    pair.flush()
+    pair.run(pair.now + 30 * MS)
+    server = pair.server
+    assert server.state is State.TIME_WAIT
+    options = () if stamp is None else (Timestamps(sn.add(server.ts_recent, stamp), 0),)
+    syn = Segment(sn.add(server.rcv.ack, ahead), 0, SYN, options=options)
+    assert server.gives_way(syn) is gives_way
+    assert not server.gives_way(syn.with_(ctl=SYN | ACK))
+    assert not server.gives_way(syn.with_(ctl=SYN | RST))
+    assert not pair.client.gives_way(syn)
+
+
+def test_a_timestamp_that_is_new_tells_connections_apart():
+    pair = ConnectionPair(Config(), Config(timestamps=True)).connect()
+    pair.server.close(pair.now)
+    pair.flush()
+    pair.run(pair.now + 30 * MS)
+    pair.client.close(pair.now)
+    pair.flush()
+    pair.run(pair.now + 30 * MS)
+    assert pair.server.gives_way(Segment(sn.add(pair.server.rcv.ack, -5), 0, SYN, options=(Timestamps(1, 0),)))
+
+
+def test_a_syn_in_a_connection_is_challenged_wherever_its_number_lies():
+    pair = ConnectionPair().connect()
+    for number in (101, 50, 2**31):
+        pair.inject("server", Segment(number, 0, SYN))
+        assert (pair.log[-1][3], pair.log[-1][2].ack) == ("challenge-ack", 101)
+
+
 @pytest.mark.parametrize(
     ("segment", "answer"),
     [

@@ -128,6 +128,30 @@ def test_fast_retransmit(sack, lost):
     assert "retransmission-rto" not in whys
 
 
+@pytest.mark.parametrize(("lost", "whys"), [((5, 14), 2), ((5, 13, 14), 3)])
+def test_a_loss_at_the_end_of_a_recovery_is_rescued(lost, whys):
+    """RFC 6675 section 4, NextSeg rule (4): what no later segment can tell of does not wait for the timer."""
+    pair = ConnectionPair(carry=lose(*lost)).connect()
+    found = transfer(pair, bytes(1460 * 12))
+    assert found.count("retransmission-fast") == whys
+    assert "retransmission-rto" not in found
+
+
+def test_a_rescue_goes_once_in_a_recovery():
+    """Its own loss is found by the timer."""
+    pair = ConnectionPair(carry=lose(5, 14, 16)).connect()
+    found = transfer(pair, bytes(1460 * 12))
+    assert [why for why in found if why.startswith("retransmission")] == [
+        *["retransmission-fast"] * 2,
+        "retransmission-rto",
+    ]
+
+
+def test_what_is_only_under_way_is_not_rescued():
+    pair = ConnectionPair(carry=lose(5)).connect()
+    assert transfer(pair, bytes(1460 * 12)).count("retransmission-fast") == 1
+
+
 def test_sack_blocks_as_in_rfc_2018():
     """Section 4's example 2: the first of eight segments of 500 octets is lost, the rest arrive."""
     pair = ConnectionPair(Config(iss=4999, mss=500, initial_window=20), Config(iss=0), carry=lose(3)).connect()

@@ -116,7 +116,7 @@ ERRORS = [
     (HEAD + "steps:\n  - client: conect\n", "did you mean 'connect'?"),
     (
         HEAD + "steps:\n  - cleint: connect\n",
-        "f.yaml:3: steps[1].cleint: is not known here; expected one of client, server",
+        "f.yaml:3: steps[1].cleint: is not known here; expected one of client, exchange, server",
     ),
     (HEAD + "steps:\n  - client: connect\n    server: close\n", "f.yaml:3: steps[1]: is not one side's step"),
     (

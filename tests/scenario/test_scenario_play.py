@@ -2,14 +2,10 @@
 always.
 """
 
-import shutil
-import subprocess
-
 import pytest
 
-from labkit.capture import create, open_capture
+from labkit.capture import open_capture
 from labkit.errors import CaptureError
-from labkit.linktype import ETHERNET
 from labkit.scenario import Scenario, shipped
 from labkit.segment import control_names
 from labkit.trace import Trace
@@ -169,26 +165,6 @@ def test_shipped_scenarios_with_any_seed_and_number(name):
         assert trace == again
         assert trace.records
         assert all(trace.explanation(record) for record in (trace.records[0], trace.records[-1]))
-
-
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
-def test_tshark_finds_nothing_malformed(tmp_path):
-    target = tmp_path / "all.pcapng"
-    names = []
-    with create(target, link=ETHERNET) as writer:
-        for name in shipped():
-            for time, octets, _ in Scenario.load(name).play().frames():
-                names.append(name)
-                writer.write(time, octets)
-    bad = "_ws.malformed || tcp.checksum.status == 0 || ip.checksum.status == 0 || tcp.option.len.invalid"
-    checks = ["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"]
-    shown = subprocess.run(
-        ["tshark", "-r", target, *checks, "-Y", bad, "-T", "fields", "-e", "frame.number"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    assert [names[int(number) - 1] for number in shown] == []
 
 
 def test_captured_at_both_sides(tmp_path):
