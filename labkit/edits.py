@@ -1,16 +1,21 @@
 """Edits of a finished frame: a named field gets another value, whatever that breaks.
 
 What an endpoint sends is correct; a fault is an edit of what it has sent. The checksums are made right after it, so
-that nothing but the fault is wrong, unless the edit is about a checksum.
+that nothing but the fault is wrong, unless the edit is about a checksum. `told` reads from a frame the edits that make
+another frame as wrong as this one.
 """
 
 from collections.abc import Callable, Mapping
 
 from labkit.decode import TCP, decode, ones_sum
-from labkit.segment import ABSENT, Seen
+from labkit.segment import ABSENT, SUM_BAD, SUM_PARTIAL, SUM_ZERO, Seen
 
 TCP_PROTOCOL, FRAGMENT_HEADER = 6, 44
 """IP protocol numbers."""
+
+WRONG_SUMS = frozenset({SUM_BAD, SUM_PARTIAL, SUM_ZERO})
+SMALLEST_FRAGMENT = 8
+"""Octets: where a fragment belongs is counted in units of so many (RFC 791 section 3.1)."""
 
 Edit = Callable[[bytearray, Seen, str], None]
 
@@ -23,6 +28,8 @@ def apply(frame: bytes, link: int, edits: Mapping[str, str]) -> tuple[bytes, int
     seg = Seen(wirelen=len(frame), caplen=len(frame))
     if decode(frame, 0, len(frame), link, seg) != TCP:
         raise ValueError("the frame holds no TCP segment")
+    if "caplen" in edits and "fragment" in edits:
+        raise ValueError("caplen and fragment exclude each other; expected one of them")
     edited = bytearray(frame)
     for name, value in edits.items():
         if name not in EDITS:
@@ -32,8 +39,26 @@ def apply(frame: bytes, link: int, edits: Mapping[str, str]) -> tuple[bytes, int
         _put(edited, seg.tcp_at + 16, _tcp_sum(edited, seg))
     if "ip.sum" not in edits and seg.version == 4:
         _put(edited, seg.ip_at + 10, _ip_sum(edited, seg))
-    kept = int(edits.get("caplen", len(edited)))
+    kept = int(edits["caplen"], 0) if "caplen" in edits else len(edited)
     return bytes(edited[:kept]), len(edited)
+
+
+def told(frame: bytes, seg: Seen) -> dict[str, str]:
+    """What must be forced into a sound Ethernet frame with the same segment to make it what this one is.
+
+    That are checksums that are wrong, and where the capture has cut it. `seg` is what `frame` was decoded to.
+    """
+    edits = {}
+    if seg.sum_state in WRONG_SUMS:
+        partial = ~_tcp_sum(bytearray(frame), seg, partial=True) & 0xFFFF
+        edits["sum"] = "partial" if seg.sum == partial else f"0x{seg.sum:04x}"
+    if seg.ip_sum_state in WRONG_SUMS:
+        edits["ip.sum"] = f"0x{seg.ip_sum:04x}"
+    options_end = min(seg.tcp_at + seg.doff, len(frame))
+    if seg.data_len < seg.len or options_end < seg.tcp_at + seg.doff:
+        network = 20 if seg.version == 4 else 40
+        edits["caplen"] = str(14 + network + options_end - seg.tcp_at + seg.data_len)
+    return edits
 
 
 def _data_offset(frame: bytearray, seg: Seen, value: str) -> None:
@@ -62,16 +87,22 @@ def _captured_length(frame: bytearray, seg: Seen, value: str) -> None:
         raise ValueError(f"caplen {value}: the frame's headers alone take {seg.tcp_at + 20} octets")
 
 
+def _fragment_size(_frame: bytearray, _seg: Seen, value: str) -> None:
+    if _number(value, 0xFFFF) < SMALLEST_FRAGMENT:
+        raise ValueError(f"fragments of {value} octets: at least {SMALLEST_FRAGMENT} are needed")
+
+
 EDITS: dict[str, Edit] = {
     "doff": _data_offset,
     "sum": _tcp_checksum,
     "ip.sum": _ip_checksum,
     "ip.id": _identification,
     "caplen": _captured_length,
+    "fragment": _fragment_size,
 }
 """`doff`: the TCP data offset, in units of four octets. `sum`: the TCP checksum, or `partial` for what checksum offload
 leaves in it. `ip.sum` and `ip.id`: the IPv4 header's checksum and identification. `caplen`: how many octets of the frame
-are captured."""
+are captured. `fragment`: octets of each of the IP fragments that the frame is then cut into, by `cut`."""
 
 
 def _tcp_sum(frame: bytearray, seg: Seen, *, partial: bool = False) -> int:
@@ -97,7 +128,10 @@ def _put(frame: bytearray, at: int, number: int) -> None:
 
 
 def _number(text: str, limit: int) -> int:
-    number = int(text, 0)
+    try:
+        number = int(text[:20], 0)
+    except ValueError:
+        raise ValueError(f"{text[:20]!r} is not a number; expected one in decimal, or with 0x") from None
     if not 0 <= number <= limit:
         raise ValueError(f"{number} is outside 0..{limit}")
     return number
@@ -109,8 +143,8 @@ def cut(frame: bytes, link: int, size: int, ident: int = 1) -> list[bytes]:
     RFC 791 section 3.2; RFC 8200 section 4.5 (where `ident` is the fragments' identification). The frame itself where it
     fits. ValueError for a size below eight.
     """
-    if size < 8:
-        raise ValueError(f"fragments of {size} octets: at least 8 are needed")
+    if size < SMALLEST_FRAGMENT:
+        raise ValueError(f"fragments of {size} octets: at least {SMALLEST_FRAGMENT} are needed")
     seg = Seen(wirelen=len(frame), caplen=len(frame))
     if decode(frame, 0, len(frame), link, seg) != TCP:
         raise ValueError("the frame holds no TCP segment")

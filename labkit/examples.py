@@ -1,10 +1,11 @@
 """Conversations in the notation as frames: what the rules' examples become when they are run.
 
-Both ends have documentation addresses (RFC 5737, RFC 3849); a line without a time comes STEP after the one before.
+Both ends have documentation addresses (RFC 5737, RFC 3849); a line without a time comes 10 ms after the one before.
 """
 
 from collections.abc import Iterator, Sequence
 
+from labkit import pkt
 from labkit.capture import Frame
 from labkit.edits import apply, cut
 from labkit.linktype import ETHERNET
@@ -14,11 +15,8 @@ from labkit.segment import ACK, SYN, Segment
 from labkit.seq import MASK, add
 from labkit.wire import Host, packet
 
-STEP = 10_000_000
-"""Nanoseconds between lines whose time is not given."""
-
 ENDS = {
-    4: (Host("192.0.2.10", 40000, "client"), Host("192.0.2.20", 80, "server", mac="02:00:00:00:00:02")),
+    4: pkt.ENDS,
     6: (Host("2001:db8::10", 40000, "client"), Host("2001:db8::20", 80, "server", mac="02:00:00:00:00:02")),
 }
 
@@ -34,7 +32,7 @@ def frames(lines: Sequence[Line], *, version: int = 4, isns: tuple[int, int] = (
     now = 0
     for number, line in enumerate(lines, 1):
         if line.time is None:
-            now += STEP
+            now += pkt.STEP
         else:
             now = now + line.time if line.relative else line.time
         ends = ENDS[version] if line.sender == CLIENT else ENDS[version][::-1]
@@ -43,12 +41,10 @@ def frames(lines: Sequence[Line], *, version: int = 4, isns: tuple[int, int] = (
         wirelen = len(octets)
         if line.edits:
             edits = {name: value for name, value in line.edits.items() if not name.startswith("ip.") or version == 4}
-            size = int(edits.pop("fragment", len(octets)))
             octets, wirelen = apply(octets, ETHERNET, edits)
-            if size < len(octets):
-                yield from (
-                    Frame(number, now, ETHERNET, each, len(each)) for each in cut(octets, ETHERNET, size, number)
-                )
+            if "fragment" in edits:
+                pieces = cut(octets, ETHERNET, int(edits["fragment"], 0), number)
+                yield from (Frame(number, now, ETHERNET, each, len(each)) for each in pieces)
                 continue
         yield Frame(number, now, ETHERNET, octets, wirelen)
 

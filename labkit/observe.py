@@ -10,11 +10,12 @@ the first, `Row.shown` the second.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from labkit.capture import Frame
 from labkit.doubt import GAP, settle
+from labkit.edits import told
 from labkit.flows import Flow, FlowTable, segments
 from labkit.options import Option, unpack
 from labkit.segment import ACK, FIN, RST, SYN, Seen
@@ -58,6 +59,12 @@ class Row:
     options: tuple[Option, ...]
     payload: bytes
     """What the capture holds of it."""
+    client: int = 0
+    """Which of the flow's sides is taken for the client."""
+    edits: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with the frame, as `labkit.edits` would make it wrong."""
+    options_cut: int = 0
+    """Octets at the end of the options that the capture does not hold."""
     states: list[State | None] = field(default_factory=lambda: [None, None])
     """Client's and server's state after the segment; None where the capture does not tell."""
     shown: list[State | None] = field(default_factory=lambda: [None, None])
@@ -138,6 +145,9 @@ def _row(frame: Frame, data: bytes, seg: Seen, flow: Flow, side: int) -> Row:
         ecn=seg.ecn,
         options=unpack(header),
         payload=data[seg.data_at : seg.data_at + seg.data_len],
+        client=flow.client,
+        edits=told(data, seg),
+        options_cut=seg.doff - 20 - len(header),
     )
 
 
@@ -270,7 +280,7 @@ def _in_order(seg: Seen, sender: Side) -> bool:
 
 def flow_of(row: Row) -> tuple[str, str]:
     """The client's and the server's `address:port`."""
-    return row.flow.name(row.flow.client), row.flow.name(1 - row.flow.client)
+    return row.flow.name(row.client), row.flow.name(1 - row.client)
 
 
 def end_of(row: Row) -> int:

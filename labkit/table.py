@@ -9,10 +9,13 @@ import click
 
 from labkit.i18n import _
 from labkit.lines import details, seconds, segment_text
-from labkit.notation import CLIENT, Line, format_line
+from labkit.notation import CLIENT, Line, format_line, pattern
 from labkit.notation import format_option as option_text
 from labkit.observe import Row, flow_of
+from labkit.options import Raw
+from labkit.pkt import ends_line, start_line
 from labkit.segment import ACK, Segment, control_names
+from labkit.seq import add
 from labkit.state import DOCUMENT_WORDS, State
 
 PREVIEW = 2_000
@@ -131,18 +134,21 @@ def _jsonl(rows: Iterable[Row], style: Style) -> Iterator[str]:
 
 
 def _notation(rows: Iterable[Row], style: Style) -> Iterator[str]:  # noqa: ARG001 - as its siblings
-    flows: set[int] = set()
+    """What `labkit.pkt` reads: the same segments again, with their times, addresses and payloads."""
+    named: tuple[str, str] | None = None
     start = None
     for row in rows:
-        start = row.time if start is None else start
-        if row.flow.index not in flows:
-            flows.add(row.flow.index)
-            client, server = flow_of(row)
-            yield f"# {client} > {server}"
-        segment = Segment(row.seq, row.ack, row.ctl, row.window, row.payload, row.options, row.urgent, row.ecn)
-        # The length on the wire, which the captured octets may fall short of.
-        segment = segment.with_(payload=bytes(row.length)) if row.length != len(row.payload) else segment
-        yield format_line(Line(row.sender, segment, max(0, row.time - start)))
+        if start is None:
+            start = row.time
+            yield start_line(start)
+        if flow_of(row) != named:
+            named = flow_of(row)
+            yield ends_line(*named)
+        options = (*row.options, Raw(bytes(row.options_cut))) if row.options_cut else row.options
+        missing = row.length - len(row.payload)
+        payload = row.payload + pattern(add(row.seq, len(row.payload)), missing)
+        segment = Segment(row.seq, row.ack, row.ctl, row.window, payload, options, row.urgent, row.ecn)
+        yield format_line(Line(row.sender, segment, row.time - start, edits=dict(row.edits)))
 
 
 FORMATS: dict[str, Callable[[Iterator[Row], Style], Iterator[str]]] = {

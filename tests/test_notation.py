@@ -83,16 +83,17 @@ def test_what_options_say(text: str, options: tuple[Option, ...]) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "is not a segment; expected e.g."),
-        ("S 0:0(0)", "is not a segment"),
-        (">S 0:0(0)", "is not a segment"),
-        ("> X 0:0(0)", "is not a segment"),
-        ("> -S 0:0(0)", "is not a segment"),
-        ("> S 0:0", "is not a segment"),
-        ("> S -1:0(1)", "is not a segment"),
-        ("> S 0:0(0) mss 1460", "is not a segment"),
-        ("> S 0:0(0) ack", "is not a segment"),
-        ("0.0000000001 > S 0:0(0)", "is not a segment"),
+        ("", "'' is not understood; expected '>' or '<' and a space"),
+        ("S 0:0(0)", "'S 0:0(0)' is not understood; expected '>' or '<'"),
+        (">S 0:0(0)", "'>S 0:0(0)' is not understood; expected '>' or '<' and a space"),
+        ("> X 0:0(0)", "'X 0:0(0)' is not understood; expected control bits"),
+        ("> -S 0:0(0)", "'-S 0:0(0)' is not understood; expected control bits"),
+        ("> S 0:0", "'0:0' is not understood; expected numbers such as 1:100(99)"),
+        ("> S -1:0(1)", "'-1:0(1)' is not understood; expected numbers"),
+        ("> S 0:0(0) mss 1460", "'mss 1460' is not understood; expected the line's end, or one of ack, win"),
+        ("> S 0:0(0) ack", "'ack' is not understood; expected the line's end"),
+        ("> S 0:0(0) ack 1 ack 2", "ack stands twice"),
+        ("0.0000000001 > S 0:0(0)", "'0.0000000001 > S 0:0(0)' is not understood; expected '>' or '<'"),
         ("> P. 1:100(100) ack 1", "1:100(100): 1 + 100 is not 100"),
         ("> P. 4294967295:4294967296(1) ack 1", "is not 4294967296"),
         ("> S 4294967296:4294967296(0)", "4294967296"),
@@ -126,7 +127,7 @@ def test_what_is_wrong_with_a_line(text: str, words: str) -> None:
 def test_a_text_skips_what_is_empty_and_counts_it() -> None:
     text = "\n# a comment\n> S 0:0(0)\n   \n   # another\n< S. 0:0(0) ack 1\n"
     assert [line.sender for line in parse(text)] == [CLIENT, SERVER]
-    with pytest.raises(ScenarioError, match=r"^a\.txt:4: 'what' is not a segment"):
+    with pytest.raises(ScenarioError, match=r"^a\.txt:4: 'what' is not understood"):
         list(parse("\n\n> S 0:0(0)\nwhat\n", "a.txt"))
 
 

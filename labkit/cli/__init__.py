@@ -15,13 +15,14 @@ import click
 
 from labkit import __version__
 from labkit.cli._common import COMPLETE, Exit, note
-from labkit.errors import CaptureError, LabkitError, LinkError, ScenarioError, UsageError
+from labkit.errors import CaptureError, InputError, LabkitError, LinkError, ScenarioError, UsageError
 from labkit.i18n import _, nearest
 
 CODES: dict[type[LabkitError], Exit] = {
     UsageError: Exit.USAGE,
     ScenarioError: Exit.USAGE,
     CaptureError: Exit.UNREADABLE,
+    InputError: Exit.UNREADABLE,
     LinkError: Exit.UNAVAILABLE,
 }
 """The exit code of each error that a user can cause or mend."""

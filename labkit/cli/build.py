@@ -1,15 +1,34 @@
-"""`labkit build`: a scenario becomes a capture file."""
+"""`labkit build`: a scenario, or a trace that was written by hand, becomes a capture file."""
 
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from labkit.cli._common import Command, complete_formats, complete_scenarios, note
+from labkit.cli._build import STANDARD_OUTPUT, built, write
+from labkit.cli._build import variants as write_variants
+from labkit.cli._common import Command, complete_formats, complete_scenarios
 from labkit.errors import UsageError
-from labkit.i18n import _, ngettext
+from labkit.i18n import _
 
-STANDARD_OUTPUT = "-"
+if TYPE_CHECKING:
+    from labkit.trace import Trace
+
+SUFFIX = ".pkt"
+"""How the name of a trace by hand ends; `labkit.pkt` reads it."""
+
+
+class Seed(click.IntRange):
+    """A number of 0 or more, also in hexadecimal, as the answers to variants have it: 0x1f."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        if isinstance(value, str) and value[:2].lower() == "0x":
+            with suppress(ValueError):
+                value = int(value, 16)
+        return int(super().convert(value, param, ctx))
 
 
 def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -25,11 +44,13 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
     "--output",
     type=click.Path(allow_dash=True),
     metavar="FILE",
-    help=_("Where the capture goes; '-' is standard output.  [default: NAME.pcapng, or NAME.pcap]"),
+    help=_(
+        "Where the capture goes; '-' is standard output.  [default: NAME.pcapng, or NAME.pcap; a folder for variants]"
+    ),
 )
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=Seed(min=0),
     default=0,
     show_default=True,
     help=_("What is left to chance is drawn from it: the same seed gives the same file."),
@@ -44,9 +65,7 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
 @click.option(
     "--edition",
     type=click.Choice(["annotated", "student"]),
-    default="annotated",
-    show_default=True,
-    help=_("With a comment on each packet, or with nothing that tells."),
+    help=_("With a comment on each packet, or with nothing that tells.  [default: annotated; student for variants]"),
 )
 @click.option(
     "--fault",
@@ -62,47 +81,84 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
     metavar="FILE",
     help=_("Where it is written, in JSON, what the faults have done.  [default: beside the capture, .manifest.json]"),
 )
-def command(
-    scenario: str | None,
-    output: str | None,
-    seed: int,
-    format_: str | None,
-    edition: str,
-    faults: tuple[str, ...],
-    manifest: str | None,
-) -> None:
+@click.option(
+    "--variants",
+    type=click.Path(),
+    metavar="ROSTER.csv",
+    help=_("Build a capture of one's own for each student of a list: a CSV file with a column 'student'."),
+)
+@click.option(
+    "--key",
+    type=click.Path(),
+    metavar="FILE",
+    help=_("The secret that the variants' seeds follow from: a file of at least 16 octets that nobody can guess."),
+)
+def command(scenario: str | None, output: str | None, seed: int, format_: str | None, **options: Any) -> None:
     """Write a scenario's packets to a capture file.
 
-    SCENARIO is the name of a shipped one ('labkit scenarios' lists them) or a file that ends in .yaml.
+    SCENARIO is the name of a shipped one ('labkit scenarios' lists them), a file that ends in .yaml, or a trace by hand: a
+    file that ends in .pkt, with a segment a line, as 'labkit show --format notation' writes them.
     """
-    if "list" in faults:
+    if "list" in options["faults"]:
         _list_faults()
         return
     if scenario is None:
         raise UsageError(_("which scenario? 'labkit scenarios' lists those that there are"))
-    if manifest not in {None, STANDARD_OUTPUT} and manifest == output:
-        raise UsageError(_("{file}: the capture and the manifest cannot be the same file").format(file=output))
-    from labkit.scenario import Scenario
+    by_hand = Path(scenario).suffix.lower() == SUFFIX
+    for name, given in (("seed", seed), ("variants", options["variants"])):
+        if by_hand and given:
+            text = _("{scenario}: a trace by hand leaves nothing to chance; it has no --{name}")
+            raise UsageError(text.format(scenario=scenario, name=name))
+    if options["variants"] is not None:
+        _build_variants(scenario, output, seed, format_, **options)
+        return
+    if options["key"] is not None:
+        raise UsageError(_("--key goes with --variants, and means nothing without"))
+    from labkit.faults import inject
 
-    trace = Scenario.load(scenario).play(seed=seed)
-    injected: list[dict[str, object]] = []
-    if faults:
-        from labkit.faults import inject, plain
-
-        trace, made = inject(trace, faults)
-        injected = plain(made)
+    trace = inject(_load_by_hand(scenario) if by_hand else _play(scenario, seed), options["faults"])
     if output is None:
         # Not by the name that the scenario gives itself: a file must not choose where it is written.
         output = f"{Path(scenario).stem}.{format_ or 'pcapng'}"
-    trace.write(output, format=format_, edition=edition)
-    if injected:
-        _write_manifest(manifest, output, {"scenario": trace.name, "seed": seed, "faults": injected})
-    count = len(trace)
-    note(
-        ngettext("{file}: {count} packet, seed {seed}", "{file}: {count} packets, seed {seed}", count).format(
-            file=_("standard output") if output == STANDARD_OUTPUT else output, count=count, seed=seed
-        )
-    )
+    count = write(trace, output, format_, options["edition"] or "annotated", options["manifest"])
+    built(trace, output, count)
+
+
+def _play(scenario: str, seed: int) -> "Trace":
+    from labkit.scenario import Scenario
+
+    return Scenario.load(scenario).play(seed=seed)
+
+
+def _load_by_hand(path: str) -> "Trace":
+    from labkit.pkt import load
+
+    return load(path)
+
+
+def _build_variants(
+    scenario: str,
+    output: str | None,
+    seed: int,
+    format_: str | None,
+    *,
+    edition: str | None,
+    faults: tuple[str, ...],
+    manifest: str | None,
+    variants: str,
+    key: str | None,
+) -> None:
+    from labkit.scenario import Scenario
+
+    if seed:
+        raise UsageError(_("--seed does not go with --variants: each student's seed follows from the key"))
+    if manifest is not None:
+        raise UsageError(_("--manifest does not go with --variants: the answers tell of the faults"))
+    folder = output or f"{Path(scenario).stem}-variants"
+    if folder == STANDARD_OUTPUT:
+        raise UsageError(_("variants are written to a folder, not to standard output"))
+    known = Scenario.load(scenario)
+    write_variants(known, variants, key, folder, format_ or "pcapng", edition or "student", faults)
 
 
 def _list_faults() -> None:
@@ -112,18 +168,3 @@ def _list_faults() -> None:
     for fault in faults():
         code = click.style(f"{fault.code:<5}", bold=True)
         click.echo(f"{code}  {fault.name:<{width}}  {_(fault.summary)}")
-
-
-def _write_manifest(path: str | None, output: str, content: dict[str, object]) -> None:
-    """The manifest goes beside the capture, or where it is asked for; nowhere by default for standard output."""
-    from json import dumps
-
-    if path is None and output == STANDARD_OUTPUT:
-        return
-    text = dumps({"capture": Path(output).name, **content}, indent=2) + "\n"
-    if path == STANDARD_OUTPUT:
-        click.echo(text, nl=False)
-        return
-    target = Path(path) if path else Path(output).with_suffix(".manifest.json")
-    target.write_text(text, "utf-8")
-    note(_("{file}: what the faults have done").format(file=target))

@@ -3,13 +3,15 @@
 An endpoint sends what is right; whoever needs something wrong edits what it has sent. A fault knows the rule that it
 breaks, so that a faulty capture comes with its manifest: which packet, which rule, what was changed.
 
-    trace, manifest = inject(trace, ["ack-of-unsent-data@6"])
+    trace = inject(trace, ["ack-of-unsent-data@6"])
+    trace.injected
 
 A fault is one row of the FAULTS of a module here, and one function (see `base`). `@N` names the packet (1 is the
 first); without it the fault takes the first packet that it applies to. Checksums are right after an edit, unless the
 checksum is the fault.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -47,19 +49,17 @@ def faults() -> tuple[Fault, ...]:
     return tuple(sorted(found, key=lambda fault: (fault.code, fault.name)))
 
 
-def inject(trace: Trace, wanted: Sequence[str]) -> tuple[Trace, list[Injected]]:
-    """The trace with faults, each given as `name` or `name@packet`, made one after the other; and the manifest.
+def inject(trace: Trace, wanted: Sequence[str]) -> Trace:
+    """The trace with faults, each given as `name` or `name@packet`, made one after the other; `injected` tells of them.
 
     Packets are counted in the trace as it is when the fault is made. UsageError for an unknown fault, a packet that is
     not there, or one that the fault does not apply to.
     """
-    manifest: list[Injected] = []
     for text in wanted:
-        name, _at, number = text.partition("@")
-        fault = find(name)
-        trace, injected = _inject(trace, fault, number)
-        manifest = [*(_moved(each, injected) for each in manifest), injected]
-    return trace, manifest
+        name, at, number = text.partition("@")
+        faulty, made = _inject(trace, find(name), number if at else None)
+        trace = replace(faulty, injected=(*(_moved(each, made) for each in trace.injected), made))
+    return trace
 
 
 def plain(manifest: Sequence[Injected]) -> list[dict[str, object]]:
@@ -75,23 +75,32 @@ def find(name: str) -> Fault:
     return known[name]
 
 
-def _inject(trace: Trace, fault: Fault, number: str) -> tuple[Trace, Injected]:
-    records = trace.records
-    if number:
-        if not number.isdecimal() or not 1 <= int(number) <= len(records):
+def _inject(trace: Trace, fault: Fault, number: str | None) -> tuple[Trace, Injected]:
+    numbers = trace.numbers()
+    if number is not None:
+        if not (number.isdecimal() and len(number) < 10) or not 1 <= int(number) <= numbers[-1]:
             raise UsageError(
                 _("{fault}@{n}: there is no such packet; there are {count}").format(
-                    fault=fault.name, n=number, count=len(records)
+                    fault=fault.name, n=number, count=numbers[-1]
                 )
             )
-        places = [int(number) - 1]
+        places = [bisect_left(numbers, int(number))]
     else:
-        places = list(range(len(records)))
-    for index in places if not fault.ipv4_only or trace.client.ip.version == 4 else ():
-        edited = fault.edit(records, index)
+        places = list(range(len(numbers)))
+    if len({record.tap for record in trace}) > 1:
+        raise UsageError(_("{fault}: the capture is of both sides; expected one of them").format(fault=fault.name))
+    if fault.ipv4_only and trace.client.ip.version != 4:
+        places = []
+    # What an edit must know is what was said in the same connection.
+    connections: dict[int, list[int]] = {}
+    for index, record in enumerate(trace):
+        connections.setdefault(record.connection, []).append(index)
+    for index in places:
+        own = connections[trace.records[index].connection]
+        edited = fault.edit([trace.records[each] for each in own], bisect_left(own, index))
         if edited is not None:
             return _replaced(trace, fault, index, edited)
-    if number:
+    if number is not None:
         raise UsageError(_("{fault} does not apply to packet {n}").format(fault=fault.name, n=number))
     raise UsageError(_("{fault} applies to no packet of this scenario").format(fault=fault.name))
 
@@ -105,7 +114,9 @@ def _replaced(trace: Trace, fault: Fault, index: int, edited: Sequence[Record]) 
     records = [replace(record, number=number) for number, record in enumerate(records, 1)]
     inserted = len(edited) > 1
     what = _described(edited[1]) if inserted else _difference(before, edited[0])
-    return replace(trace, records=records), Injected(fault.name, fault.code, index + 1 + inserted, inserted, what)
+    faulty = replace(trace, records=records)
+    packet = faulty.numbers()[index + inserted]
+    return faulty, Injected(fault.name, fault.code, packet, inserted, what)
 
 
 def _moved(earlier: Injected, later: Injected) -> Injected:

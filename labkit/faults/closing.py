@@ -21,7 +21,7 @@ from labkit.trace import Record
 def _fin_before_the_last_octet(records: Sequence[Record], index: int) -> Edited:
     record = records[index]
     sent = [each for each in sent_before(records, index) if each.segment.payload]
-    if not record.segment.ctl & FIN or not sent:
+    if not record.segment.ctl & FIN or record.segment.payload or not sent:
         return None
     if any(each.segment.ctl & FIN for each in sent_before(records, index)):
         return None
