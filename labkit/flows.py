@@ -5,6 +5,11 @@ caller judges the segment and then has it added to what is known (`labkit.track.
 
 A four-tuple may serve many connections, one after the other. A SYN opens a new one where the old one is over, or was
 seen only from its middle; elsewhere it is a retransmission, a second attempt, or a stray.
+
+A capture may also show one connection at several points, an interface for each: on a router, or at both ends. What was
+sent once stands there twice, and one point sees what is lost before the next. Each point shows a conversation of its own:
+once a side's segments were seen at one interface, those at another belong to another conversation. Where each direction has an
+interface to itself, both make one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,12 +18,15 @@ from ipaddress import ip_address
 
 from labkit.capture import Frame
 from labkit.decode import FRAGMENT, TCP, decode
-from labkit.segment import ACK, RST, SYN, Seen
+from labkit.segment import ABSENT, ACK, RST, SYN, Seen
 from labkit.seq import add, diff
 from labkit.side import Side
 
 MOST = 200_000
 """Conversations that are held at a time; the oldest is finished for good when another one comes."""
+
+POINTS = 8
+"""Points of capture at which one connection is told apart; what comes from further ones joins the last of them."""
 
 HOSTS = 10_000
 """Hosts whose last initial sequence numbers are remembered."""
@@ -28,6 +36,9 @@ TWO_MSL = 240 * 1_000_000_000
 
 End = tuple[bytes, int]
 """An address as it stands in the packet, and a port."""
+
+Key = tuple[End, End, int]
+"""The lesser end, the greater one, and which of the points of capture."""
 
 
 @dataclass(slots=True)
@@ -41,6 +52,10 @@ class Flow:
     client: int = 0
     """Which of the two sent the SYN (or got the SYN ACK); the sender of the first segment where neither is seen."""
     segments: int = 0
+    point: int = 0
+    """Which of the points it is at which its connection was captured, from 0."""
+    seen_at: list[int] = field(default_factory=lambda: [ABSENT, ABSENT])
+    """The interface of each side's segments; ABSENT before there was one."""
 
     def name(self, side: int) -> str:
         """`address:port` of a side, an IPv6 address in brackets."""
@@ -58,7 +73,7 @@ class FlowTable:
     """The conversations of a capture. `over` collects those that are finished, until the caller has taken them."""
 
     def __init__(self, most: int = MOST) -> None:
-        self._open: dict[tuple[End, End], Flow] = {}
+        self._open: dict[Key, Flow] = {}
         self._most = most
         self._isns: dict[bytes, tuple[int, int, int]] = {}
         self.count = 0
@@ -68,8 +83,8 @@ class FlowTable:
         """The conversation of a segment, a new one where it opens one; and which of its sides sent it."""
         source = data[seg.src_at : seg.src_at + seg.addr_len], seg.sport
         target = data[seg.dst_at : seg.dst_at + seg.addr_len], seg.dport
-        key = (source, target) if source <= target else (target, source)
-        flow = self._open.get(key)
+        low, high = (source, target) if source <= target else (target, source)
+        key, flow = self._at_point(low, high, source, seg.point)
         if flow is None:
             flow = self._begin(key, source, target)
         side = 0 if flow.ends[0] == source else 1
@@ -84,11 +99,29 @@ class FlowTable:
                 if resyn is not None:
                     _remember_syn(flow.sides[1], resyn, syn_packet)
         flow.segments += 1
-        if seg.ctl & SYN:
+        flow.seen_at[side] = seg.point
+        if seg.ctl & SYN and flow.point == 0:
             self._compare(source[0] + bytes((seg.ctl & ACK,)), seg, flow.sides[side])
         if seg.ctl & SYN and flow.sides[0].syn == flow.sides[1].syn == 0:
             flow.client = 1 - side if seg.ctl & ACK else side
         return flow, side
+
+    def _at_point(self, low: End, high: End, source: End, point: int) -> tuple[Key, Flow | None]:
+        """The conversation that a sender's segment at an interface belongs to, or the key of one that begins with it."""
+        half = None
+        for number in range(POINTS):
+            key = low, high, number
+            flow = self._open.get(key)
+            if flow is None:
+                break
+            mine, other = flow.seen_at if flow.ends[0] == source else flow.seen_at[::-1]
+            if point == (other if mine == ABSENT else mine):
+                return key, flow
+            if mine == ABSENT and half is None:
+                half = key, flow
+        else:
+            return key, flow
+        return half or (key, None)
 
     def _compare(self, host: bytes, seg: Seen, me: Side) -> None:
         """What this host's ISNs were before, as a client or as a server; kept for at most HOSTS of them."""
@@ -111,11 +144,11 @@ class FlowTable:
         self._open.clear()
         return iter(left)
 
-    def _begin(self, key: tuple[End, End], source: End, target: End) -> Flow:
+    def _begin(self, key: Key, source: End, target: End) -> Flow:
         if len(self._open) >= self._most and key not in self._open:
             self.over.append(self._open.pop(next(iter(self._open))))
         self._open.pop(key, None)
-        flow = Flow(self.count, (source, target))
+        flow = Flow(self.count, (source, target), point=key[2])
         self._open[key] = flow
         self.count += 1
         return flow
@@ -165,7 +198,7 @@ def segments(frames: Iterable[Frame], seg: Seen) -> Iterator[tuple[Frame, bytes]
     reassembler = None
     for frame in frames:
         data = frame.data
-        seg.number, seg.time, seg.caplen = frame.number, frame.time, len(data)
+        seg.number, seg.time, seg.caplen, seg.point = frame.number, frame.time, len(data), frame.interface
         seg.wirelen = max(frame.wirelen, len(data))
         seg.joined = 0
         status = decode(data, 0, len(data), frame.link, seg)

@@ -121,6 +121,8 @@ class Seen:
     """Octets of the frame that the capture holds."""
     wirelen: int = 0
     """Octets that the frame had on the wire."""
+    point: int = 0
+    """Where it was captured: the index of the capture's interface."""
     fault: int = SOUND
 
     # The IP header.

@@ -96,6 +96,7 @@ class Survey:
 
     def end(self, flow: Flow, resent: list[int], start: int, *, describe: bool) -> None:
         """A conversation is over. `resent`: retransmissions of its sides, `start`: the time of the first frame."""
+        self._counts["several-points"] += flow.point > 0
         missed = sum(side.missed for side in flow.sides)
         if missed:
             self._counts["packets-missing"] += missed
@@ -154,6 +155,12 @@ def _messages(counts: Counter[str]) -> dict[str, str]:
             "{n} packet stands in the capture twice (packet {packet})",
             "{n} packets stand in the capture twice (the first is packet {packet})",
             _("what looks like a retransmission may be a copy"),
+        ),
+        said(
+            "several-points",
+            "{n} conversation stands in the capture a second time, from another interface",
+            "{n} conversations stand in the capture a second time, from other interfaces",
+            _("what each interface shows is judged by itself"),
         ),
         said(
             "clock-stepped-back",

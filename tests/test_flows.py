@@ -196,3 +196,41 @@ def test_a_capture_that_claims_less_than_it_holds() -> None:
     seg = Seen()
     list(segments([Frame(1, 5, 1, octets, 3)], seg))
     assert (seg.wirelen, seg.caplen, seg.time) == (len(octets), len(octets), 5)
+
+
+# A connection that was captured at several points. A step is the sender ("c" or "s") and the interface.
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ("c0 s0 c0", [0, 0, 0]),
+        ("c3 s3 c3", [0, 0, 0]),
+        # Each direction has an interface to itself.
+        ("c0 s1 c0 s1", [0, 0, 0, 0]),
+        # At both ends: what the client sends is seen there first, and what the server sends at the server.
+        ("c0 c1 s1 s0 c0 c1", [0, 1, 1, 0, 0, 1]),
+        # A capture that begins in the middle makes two conversations of what there is, and loses nothing.
+        ("c0 s1 s0 c1 c0 s1", [0, 0, 1, 1, 0, 0]),
+        # There are not more points than POINTS; the rest joins the last.
+        ("c0 c1 c2 c3 c4 c5 c6 c7 c8 c9 c0", [0, 1, 2, 3, 4, 5, 6, 7, 7, 7, 0]),
+    ],
+)
+def test_points_of_capture(steps: str, expected: list[int]) -> None:
+    client, server = between(40000, ACK), bytearray(between(40000, ACK))
+    # The same frame the other way: addresses and ports change places.
+    server[26:34] = server[30:34] + server[26:30]
+    server[34:38] = server[36:38] + server[34:36]
+    found = [
+        Frame(number, number, 1, client if step[0] == "c" else bytes(server), len(client), interface=int(step[1:]))
+        for number, step in enumerate(steps.split(), 1)
+    ]
+    assert [flow for flow, _ in followed(found)] == expected
+
+
+def test_a_host_s_isn_counts_once_wherever_it_was_seen() -> None:
+    table = FlowTable()
+    syn = between(40000, SYN)
+    followed([Frame(number, number, 1, syn, len(syn), interface=number) for number in (0, 1)], table)
+    for side in (flow.sides[0] for flow in table.close()):
+        assert side.host_isns == 0

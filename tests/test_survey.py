@@ -44,6 +44,14 @@ def test_limits(kind: str, text: str, count: int, packet: int | None, isns: tupl
     assert "{" not in limit.message
 
 
+def test_a_conversation_captured_at_two_points() -> None:
+    whole = frames(list(parse(OPEN + CLOSE)))
+    twice = [each._replace(interface=point) for each in whole for point in (0, 1)]
+    verdict = Verifier().run(twice)
+    assert [(limit.kind, limit.count, limit.packet) for limit in verdict.limits] == [("several-points", 1, None)]
+    assert (verdict.flows, verdict.findings) == (2, [])
+
+
 def test_a_whole_capture_has_none() -> None:
     assert judged(OPEN + CLOSE).limits == []
 
