@@ -1,12 +1,14 @@
 """A capture's conversations as a table for people, as JSON, and in the notation: what `labkit show` prints."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from json import dumps
 
 import click
 
+from labkit.capture import Interface
+from labkit.flows import Flow
 from labkit.i18n import _
 from labkit.lines import details, seconds, segment_text
 from labkit.notation import CLIENT, Line, format_line, pattern
@@ -34,6 +36,8 @@ class Style:
     """The window on every segment, not only on those with SYN."""
     names: Mapping[str, str] = field(default_factory=dict)
     """The names that the capture gives to addresses; read when the first row is printed."""
+    interfaces: Sequence[Interface] = ()
+    """The capture's interfaces; they are named where there are several."""
 
 
 def _text(rows: Iterator[Row], style: Style) -> Iterator[str]:
@@ -65,6 +69,8 @@ def _opening(row: Row, many: bool, width: int, style: Style, *, head: bool) -> I
     title = f"{_named(client, style)} ↔ {_named(server, style)}"
     if many:
         title = _("conversation {n}: ").format(n=row.flow.index) + title
+    if len(style.interfaces) > 1:
+        title += _(" at interface {name}").format(name=_points(row.flow, style.interfaces))
     yield click.style(title, bold=True)
     index = "flow " if many else ""
     if head:
@@ -78,6 +84,12 @@ def _opening(row: Row, many: bool, width: int, style: Style, *, head: bool) -> I
         listen = "LISTEN" if row.states[1] == State.SYN_RECEIVED else ""
         lead = " " * (5 if many else 0)
         yield f"{lead}{'':>5} {'':>11}  {'CLOSED':<{STATE_WIDTH}}  {'':<{width}}  {listen}".rstrip()
+
+
+def _points(flow: Flow, interfaces: Sequence[Interface]) -> str:
+    """The interfaces at which a conversation was seen so far, by name where they have one."""
+    points = [point for point in dict.fromkeys(flow.seen_at) if 0 <= point < len(interfaces)]
+    return " / ".join(interfaces[point].name or str(point) for point in points)
 
 
 def _named(end: str, style: Style) -> str:

@@ -277,7 +277,12 @@ class Trace:
         taps = list(dict.fromkeys(record.tap for record in self.records))
         packets = 0
         with create(
-            target, link=self.link, format=format, comment=comment, names=self._names() if annotated else None
+            target,
+            link=self.link,
+            format=format,
+            comment=comment,
+            interface_name=taps[0] if annotated and len(taps) > 1 else "",
+            names=self._names() if annotated else None,
         ) as writer:
             for tap in taps[1:]:
                 writer.add_interface(self.link, name=tap if annotated else "")

@@ -35,6 +35,14 @@ class Wanted:
             and (not self.ports or any(port in self.ports for _address, port in flow.ends))
         )
 
+    def __str__(self) -> str:
+        parts = (
+            " / ".join(map(str, self.flows)),
+            _("with {address}").format(address=" / ".join(map(str, self.hosts))) if self.hosts else "",
+            _("at port {port}").format(port=" / ".join(map(str, self.ports))) if self.ports else "",
+        )
+        return " ".join(filter(None, parts))
+
 
 def _networks(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[Network, ...]:
     """Addresses, and networks with the length of their prefix, as networks."""
@@ -56,21 +64,21 @@ def wanted_options(function: F) -> F:
             type=click.IntRange(min=0),
             multiple=True,
             metavar="N",
-            help=_("Report conversation N only; the first is 0. All are judged. May be given more than once."),
+            help=_("Only conversation N; the first is 0. May be given more than once, as the next two."),
         ),
         click.option(
             "--host",
             multiple=True,
             callback=_networks,
             metavar="ADDRESS",
-            help=_("Report conversations with an end at ADDRESS, or in a network, only."),
+            help=_("Only conversations with an end at ADDRESS, or in a network."),
         ),
         click.option(
             "--port",
             type=click.IntRange(0, 65535),
             multiple=True,
             metavar="N",
-            help=_("Report conversations with an end at port N only."),
+            help=_("Only conversations with an end at port N."),
         ),
     )
     for option in reversed(options):

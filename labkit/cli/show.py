@@ -5,6 +5,7 @@ from itertools import chain, islice
 import click
 
 from labkit.cli._common import Command, Exit, format_option, note, profile_option
+from labkit.cli._wanted import Network, Wanted, wanted_options
 from labkit.errors import UsageError
 from labkit.i18n import _
 
@@ -13,9 +14,17 @@ from labkit.i18n import _
 @click.argument("capture", type=click.Path(allow_dash=True))
 @profile_option
 @format_option("text", "json", "jsonl", "notation")
-@click.option("--flow", type=click.IntRange(min=0), metavar="N", help=_("Only conversation N; the first is 0."))
+@wanted_options
 @click.option("--window", is_flag=True, help=_("Text: the window on every segment, not only on SYNs."))
-def command(capture: str, profile: str, format_: str, flow: int | None, window: bool) -> int:
+def command(
+    capture: str,
+    profile: str,
+    format_: str,
+    flow: tuple[int, ...],
+    host: tuple[Network, ...],
+    port: tuple[int, ...],
+    window: bool,
+) -> int:
     """Show conversations: states of both ends, segment by segment.
 
     CAPTURE is a pcap or pcapng file; '-' is standard input. Each line has the time, the states of both ends, the segment
@@ -26,17 +35,18 @@ def command(capture: str, profile: str, format_: str, flow: int | None, window: 
     from labkit.observe import observe
     from labkit.table import FORMATS, Style
 
+    wanted = Wanted(flow, host, port)
     with open_capture(capture) as reader:
-        style = Style(profile == "document", window, reader.names)
-        rows = (row for row in observe(reader) if flow is None or row.flow.index == flow)
+        style = Style(profile == "document", window, reader.names, reader.interfaces)
+        rows = (row for row in observe(reader) if wanted(row.flow)) if flow or host or port else observe(reader)
         first = list(islice(rows, 1))
         for line in FORMATS[format_](chain(first, rows), style):
             click.echo(line)
         if reader.damage is not None:
             text = _("{capture}: {message}; shown up to there")
             note(text.format(capture=capture, message=reader.damage.message))
-        elif not first and flow is not None:
-            raise UsageError(_("{capture}: there is no conversation {n}").format(capture=capture, n=flow))
+        elif not first and (flow or host or port):
+            raise UsageError(_("{capture}: there is no conversation {what}").format(capture=capture, what=wanted))
         elif not first:
             note(_("{capture}: there is no TCP segment in it").format(capture=capture))
         return Exit.UNREADABLE if reader.damage is not None and not reader.damage.cut else Exit.OK

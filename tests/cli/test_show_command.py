@@ -35,6 +35,10 @@ DOCUMENT = """\
 
 TWO = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n> R. 1:1(0) ack 1\n> S 500:500(0)\n< R. 0:0(0) ack 501\n"
 
+THREE = "".join(
+    f"# 192.0.2.10:{port} > 192.0.2.20:80\n> S 0:0(0)\n< S. 0:0(0) ack 1\n" for port in (40001, 40002, 40003)
+)
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -161,6 +165,37 @@ def test_one_that_is_not_there(format_: str, capsys: pytest.CaptureFixture[str])
     notation(TWO)
     assert run(["show", "--flow", "2", "--format", format_, "a.pcap"]) == 2
     assert capsys.readouterr().err == "labkit: a.pcap: there is no conversation 2\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "flows"),
+    [
+        (["--port", "40001"], {0}),
+        (["--port", "40001", "--port", "40003"], {0, 2}),
+        (["--host", "192.0.2.20"], {0, 1, 2}),
+        (["--host", "192.0.2.0/28", "--flow", "1"], {1}),
+        (["--host", "2001:db8::/32"], set()),
+    ],
+)
+def test_some_of_them(options: list[str], flows: set[int], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("a.pkt").write_text(THREE)
+    assert run(["build", "a.pkt", "-o", "a.pcap"]) == 0
+    capsys.readouterr()
+    code = run(["show", "--format", "json", *options, "a.pcap"])
+    assert code == (0 if flows else 2)
+    captured = capsys.readouterr()
+    assert {segment["flow"] for segment in json.loads(captured.out)["segments"]} == flows
+    assert captured.err == ("" if flows else "labkit: a.pcap: there is no conversation with 2001:db8::/32\n")
+
+
+def test_interfaces_are_named_where_there_are_several(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario("lossy-both-sides", "a.pcapng")
+    headings = [line for line in shown("a.pcapng", capsys=capsys).splitlines() if "interface" in line]
+    ends = "client 192.0.2.10:40000 ↔ server 192.0.2.20:80"
+    assert headings == [
+        f"conversation 0: {ends} at interface client",
+        f"conversation 1: {ends} at interface server",
+    ]
 
 
 # For programs.
