@@ -15,7 +15,8 @@ kinds of comment line say what stands around the segments:
 A line without a time comes 10 ms after the one before. `labkit show --format notation` writes such a file of any capture, and
 what is built from that has the same segments: addresses and ports, times, all that the TCP header says, options, payloads
 (where the capture was cut, what it holds of them), wrong checksums. What it does not have: link layers and VLAN tags, TTL,
-DSCP, identification and fragmentation of the IP headers, and packets that hold no readable TCP segment.
+DSCP, identification and fragmentation of the IP headers, the interfaces of a capture, and packets that hold no readable TCP
+segment.
 """
 
 import re

@@ -232,12 +232,12 @@ class Trace:
     def _frames(self) -> Iterator[tuple[Record, bytes, int, str]]:
         """The same for each record, or each of its fragments, with the length on the wire."""
         seen: dict[tuple[str, int], _Seen] = {}
-        templates: dict[tuple[int, int], Stamp] = {}
+        templates: dict[tuple[int, int, int], Stamp] = {}
         stamps: dict[tuple[Host, Host], Stamp] = {}
         for record, ident in self._numbered():
             ends = self._ends(record)
             if ends not in stamps:
-                kind = ends[0].ttl, ends[0].dscp
+                kind = ends[0].ttl, ends[0].dscp, ends[0].ip.version
                 if kind not in templates:
                     templates[kind] = Stamp(*ends, self.framing)
                 stamps[ends] = templates[kind].between(*ends)

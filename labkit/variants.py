@@ -4,7 +4,8 @@
 
 So the same student gets the same capture whenever it is built, whoever else is on the roster; nobody can tell one's seed,
 or another's, without the key; and a scenario that was changed gives other captures. A student's file has no comments and no
-names (unless they are asked for, and then still not the seed), and its name follows from the student alone.
+names (unless they are asked for, and then still not the seed). The file's name follows from the student, with a digest
+behind it where it would not do as it is, or where another student's differs in capitals only.
 
 The answers go into two files *beside* the folder of captures, so that the folder can be handed out as it is: NAME.answers.json,
 and NAME.answers.csv for a spreadsheet. They are complete, or not there.
@@ -16,7 +17,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from io import BytesIO, StringIO
@@ -144,6 +145,7 @@ def build(order: Order, students: Sequence[Student]) -> Iterator[dict[str, Any]]
 
     CaptureError where something cannot be written, ScenarioError and UsageError as of a single capture.
     """
+    made = not order.folder.exists()
     try:
         order.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -151,6 +153,8 @@ def build(order: Order, students: Sequence[Student]) -> Iterator[dict[str, Any]]
         text = _("{name}: cannot be made: {reason}").format(name=printable(str(order.folder)), reason=reason)
         raise InputError(text) from error
     with ExitStack() as undo:
+        if made:
+            undo.callback(_take_away_if_empty, order.folder)
         sinks = []
         for path in answer_files(order.folder):
             sink = Sink(path)
@@ -164,6 +168,12 @@ def build(order: Order, students: Sequence[Student]) -> Iterator[dict[str, Any]]
         answers.finish()
         for sink in sinks:
             sink.commit()
+
+
+def _take_away_if_empty(folder: Path) -> None:
+    """Leave no folder behind in which there is nothing."""
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def answer_files(folder: Path) -> tuple[Path, Path]:

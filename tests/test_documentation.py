@@ -7,7 +7,8 @@ Fences are run in the order of their document, in a folder of its own. By the wo
 - `console`: `$ COMMAND` lines with their output, in which a line `…` stands for any lines; `$ echo $?` shows an exit code
   other than 0.
 - `yaml`: a scenario, which is saved under its name and played. With further words it is a part of one, or `invalid`.
-- `notation`: lines of the notation.
+- `notation`: lines of the notation; with a file's name behind it, they are saved there and built.
+- `csv`: saved under the name behind it.
 
 Any other fence is an error.
 """
@@ -30,6 +31,7 @@ from labkit.cli import Exit, run
 from labkit.errors import ScenarioError
 from labkit.i18n import catalogue
 from labkit.notation import parse
+from labkit.pkt import load
 from labkit.rule import Rule, collect
 from labkit.scenario import Scenario
 from labkit.verifier import Finding
@@ -40,6 +42,9 @@ ANY = "…"
 
 NOT_RUN = ("./scripts/demo", "./scripts/test")
 """What would run this test, or install something; that it is there is tested."""
+
+NOT_LABKIT = ("head -c 32 /dev/urandom > course.key",)
+"""What else is run."""
 
 
 class Fence(NamedTuple):
@@ -88,6 +93,7 @@ class Reader:
             "console": self._console,
             "yaml": self._yaml,
             "notation": self._notation,
+            "csv": self._csv,
         }
         assert kind in handlers, f"line {fence.at}: nothing runs a fence of {kind!r}"
         handlers[kind](fence, rest)
@@ -138,7 +144,7 @@ class Reader:
     def _run(self, fence: Fence, command: str) -> str:
         """Run one command line, in this process where it is labkit's alone; what it has printed, and `self.code`."""
         words = command.split()
-        assert words[0] == "labkit", f"line {fence.at}: nothing runs {words[0]!r}"
+        assert words[0] == "labkit" or command in NOT_LABKIT, f"line {fence.at}: nothing runs {words[0]!r}"
         if set(command) & set("|<>\"'*"):
             environment = {"PATH": f"{self.path}:/usr/bin:/bin", "HOME": str(Path.cwd()), "LANGUAGE": "en"}
             done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment, check=False)
@@ -168,8 +174,15 @@ class Reader:
         assert len(Scenario.parse(text if name else f"name: part\n{text}").play(seed=1))
 
     def _notation(self, fence: Fence, rest: str) -> None:
-        assert not rest
-        assert list(parse("\n".join(fence.lines)))
+        text = "\n".join(fence.lines) + "\n"
+        if rest:
+            Path(rest).write_text(text, "utf-8")
+            assert len(load(rest))
+        assert list(parse(text))
+
+    def _csv(self, fence: Fence, rest: str) -> None:
+        assert rest.endswith(".csv")
+        Path(rest).write_text("\n".join(fence.lines) + "\n", "utf-8")
 
 
 def compare(fence: Fence, shown: list[str], printed: list[str]) -> None:
@@ -290,7 +303,7 @@ def test_readme_has_every_key_of_the_json() -> None:
 
 
 def test_scenario_keys_are_all_explained() -> None:
-    from labkit.scenario.check import models
+    from labkit.scenario.complaints import models
     from labkit.scenario.model import ScenarioModel
 
     known = {key for kind in models(ScenarioModel) for key in kind.model_fields}

@@ -1,5 +1,6 @@
 """What `labkit build` writes beside a capture: a manifest of its faults, or a whole folder of variants."""
 
+import sys
 from contextlib import suppress
 from json import dumps
 from pathlib import Path
@@ -23,10 +24,13 @@ def write(trace: "Trace", output: str, format_: str | None, edition: str, manife
     """
     from labkit.capture.sink import Sink
 
+    _refuse_terminal(output)
     target = manifest
     if target is None and trace.injected and output != STANDARD_OUTPUT:
         target = str(Path(output).with_suffix(".manifest.json"))
     if target is None:
+        if trace.injected:
+            note(_("what the faults have done is not written; '--manifest FILE' does it"))
         return trace.write(output, format=format_, edition=edition)
     if target == output:
         raise UsageError(_("the capture and the manifest cannot both go to {name}").format(name=_named(output)))
@@ -42,6 +46,26 @@ def write(trace: "Trace", output: str, format_: str | None, edition: str, manife
     return count
 
 
+def _refuse_terminal(output: str) -> None:
+    """A capture on a terminal is of use to nobody, and may set it up strangely."""
+    stream = sys.stdout
+    if output == STANDARD_OUTPUT and stream is not None and not stream.closed and stream.isatty():
+        raise UsageError(
+            _("standard output is a terminal, and a capture is no text; expected '-o FILE', or a pipe behind it")
+        )
+
+
+def _warn_of_suffix(output: str, format_: str | None) -> None:
+    """Say that a file's name promises another format than the one that was asked for."""
+    from labkit.capture import formats
+
+    suffix = Path(output).suffix.lower()
+    promised = [each.name for each in formats() if suffix in each.suffixes]
+    if output != STANDARD_OUTPUT and format_ is not None and promised and format_ not in promised:
+        text = _("{file}: is {format}, as --format says, though its name ends in {suffix}")
+        note(text.format(file=output, format=format_, suffix=suffix))
+
+
 def _manifest(trace: "Trace", output: str) -> str:
     from labkit.faults import plain
 
@@ -55,8 +79,9 @@ def _named(output: str) -> str:
     return _("standard output") if output == STANDARD_OUTPUT else output
 
 
-def built(trace: "Trace", output: str, count: int) -> None:
+def built(trace: "Trace", output: str, format_: str | None, count: int) -> None:
     """Say what was written."""
+    _warn_of_suffix(output, format_)
     file = _named(output)
     if trace.seed is None:
         text = ngettext("{file}: {count} packet", "{file}: {count} packets", count)

@@ -121,7 +121,7 @@ def command(scenario: str | None, output: str | None, seed: int, format_: str | 
         # Not by the name that the scenario gives itself: a file must not choose where it is written.
         output = f"{Path(scenario).stem}.{format_ or 'pcapng'}"
     count = write(trace, output, format_, options["edition"] or "annotated", options["manifest"])
-    built(trace, output, count)
+    built(trace, output, format_, count)
 
 
 def _play(scenario: str, seed: int) -> "Trace":

@@ -1,17 +1,13 @@
-"""A scenario's values against the model, and what is wrong with them in the user's words.
+"""A scenario's values against the model, and what keys that are right by themselves get wrong together.
 
-An unknown key, a value of the wrong kind and a combination that cannot work are errors with the line, the
-key, what was expected, and the nearest word. One error is reported, the first in the file.
+One error is reported, the first in the file, with the line, the key and what was expected; `complaints` finds the words.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from pydantic import ValidationError
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, PydanticUndefined
-
+from labkit.scenario.complaints import first_error
 from labkit.scenario.model import Conversations, ScenarioModel, Side
-from labkit.scenario.source import Key, Source, nearest
+from labkit.scenario.source import Source
 from labkit.scenario.steps import Connect
 from labkit.scenario.units import LARGEST
 
@@ -23,11 +19,7 @@ def validate(source: Source) -> ScenarioModel:
     try:
         model = ScenarioModel.model_validate(source.data)
     except ValidationError as error:
-        found = [(_key(each["loc"]), each) for each in error.errors(include_url=False)]
-        # What is wrong inside of something comes before what that does to the whole.
-        inner = [(key, each) for key, each in found if not any(_holds(key, other) for other, _ in found)]
-        key, first = min(inner, key=lambda item: source.line(item[0]))
-        raise source.error(key, _message(key, first)) from error
+        raise first_error(source, error.errors(include_url=False)) from error
     ipv6 = _check_families(model, source)
     for side in ("client", "server"):
         _check_side(model, side, ipv6, source)
@@ -111,79 +103,3 @@ def _load_files(model: ScenarioModel, source: Source) -> None:
         details = action.details if action is not None else None
         if action is not None and isinstance(details, Connect) and details.file is not None:
             source.load(("steps", place, step.side, action.verb, "file"), details.file, LARGEST)
-
-
-def _key(location: tuple[int | str, ...]) -> Key:
-    """Where an error is, without the names that pydantic adds for its own types."""
-    return tuple(part for part in location if isinstance(part, int) or "[" not in part)
-
-
-def _holds(key: Key, other: Key) -> bool:
-    """Whether `other` lies inside of `key`."""
-    return len(other) > len(key) and other[: len(key)] == key
-
-
-def _message(key: Key, error: ErrorDetails) -> str:
-    """Pydantic's error as a sentence: what is wrong; expected; did you mean."""
-    kind, given, context = error["type"], error["input"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        words = sorted(_fields(key[:-1]))
-        return f"is not known here; expected one of {', '.join(words)}{nearest(key[-1], words)}"
-    if kind == "missing":
-        return "is missing"
-    if kind == "value_error":
-        return str(context.get("error", error["msg"]))
-    if kind == "literal_error":
-        words = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
-        return f"{_shown(given)} is not known; expected one of {', '.join(words)}{nearest(given, words)}"
-    if kind in {"model_type", "model_attributes_type", "dict_type"}:
-        return f"{_shown(given)} is no mapping; expected keys and values"
-    if kind in {"bool_type", "bool_parsing"}:
-        return f"{_shown(given)} is neither true nor false; expected one of them"
-    if kind == "string_type":
-        return f"{_shown(given)} is no text; expected text, in quotes where it looks like a number"
-    if kind in {"too_short", "too_long"}:
-        return (
-            "is empty; expected at least one"
-            if kind == "too_short"
-            else f"has more than {context['max_length']} entries"
-        )
-    if kind == "string_pattern_mismatch":
-        return f"{_shown(given)} has other characters than letters, digits, dot, dash and underscore"
-    message = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{_shown(given)} does not fit; expected {message}"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping | list | tuple):
-        return "a mapping" if isinstance(value, Mapping) else "a list"
-    return "nothing" if value is None or value is PydanticUndefined else repr(value)[:60]
-
-
-def _fields(key: Key) -> set[str]:
-    """The keys that a mapping at `key` may have."""
-    model: type[BaseModel] = ScenarioModel
-    for part in key:
-        field = model.model_fields.get(part) if isinstance(part, str) else None
-        model = next(_models(field.annotation), model) if field is not None else model
-    return set(model.model_fields)
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models in a type: itself, or those of an optional, a tuple, an annotated type."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models(inner)
-
-
-def models(top: type[BaseModel]) -> set[type[BaseModel]]:
-    """A model, and all that its fields hold."""
-    found: set[type[BaseModel]] = set()
-    waiting = [top]
-    while waiting:
-        model = waiting.pop()
-        if model not in found:
-            found.add(model)
-            waiting += [inner for field in model.model_fields.values() for inner in _models(field.annotation)]
-    return found

@@ -4,6 +4,7 @@ Each reader gives the value, or says in a ValueError what was expected; the JSON
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
@@ -18,6 +19,8 @@ from labkit.scenario.units import DurationRange, Range, duration, ranged
 from labkit.scenario.units import number as read_number
 
 MOST_FAULTS = 100
+MOST_PACKETS = 1_000_000
+"""The highest number by which a packet of the path is named."""
 LARGEST_POOL = 1 << 32
 """Addresses of a pool that are used; an IPv6 network has more."""
 
@@ -135,7 +138,7 @@ def _congestion(value: Any) -> Any:
 
 
 def _cookie(value: Any) -> Any:
-    if value in {"off", "request"}:
+    if value in ("off", "request"):
         return None if value == "off" else b""
     try:
         cookie = bytes.fromhex(str(value))
@@ -153,15 +156,20 @@ def _arrivals(value: Any) -> Arrivals:
     return Arrivals(duration(match[2]), match[1] == "poisson")
 
 
-def _ports(value: Any) -> Any:
-    """Numbers and ranges of them, as one list."""
-    found: list[int] = []
-    for each in value if isinstance(value, list | tuple) else [value]:
-        span = ranged(read_number)(each)
-        if not 1 <= span.low <= span.high <= 65535:
-            raise ValueError(f"{span.high} is not a port; expected 1 to 65535")
-        found += range(span.low, span.high + 1)
-    return tuple(dict.fromkeys(found))
+def _listed(what: str, most: int) -> Callable[[Any], tuple[int, ...]]:
+    """A reader for numbers from 1 to `most`, and ranges of them, as one list; one alone needs no brackets."""
+
+    def read(value: Any) -> tuple[int, ...]:
+        found: list[int] = []
+        for each in value if isinstance(value, list | tuple) else [value]:
+            span = ranged(read_number)(each)
+            if not 1 <= span.low <= span.high <= most:
+                wrong = span.high if span.low else span.low
+                raise ValueError(f"{wrong} is not {what}; expected 1 to {most}")
+            found += range(span.low, span.high + 1)
+        return tuple(dict.fromkeys(found))
+
+    return read
 
 
 def _fault(value: Any) -> str:
@@ -185,7 +193,8 @@ def _words(pattern: str, *examples: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
 
 
-_PORTS = {"type": ["integer", "string"], "pattern": r"^\d+(\.\.\d+)?$"}
+_SPAN = {"type": ["integer", "string"], "pattern": r"^\d+(\.\.\d+)?$"}
+_LISTED = WithJsonSchema({"anyOf": [_SPAN, {"type": "array", "items": _SPAN}]})
 
 Address = Annotated[str, BeforeValidator(_address), _words(r"^[0-9A-Fa-f.:]+$", "192.0.2.10", "2001:db8::10")]
 AddressPool = Annotated[Pool, BeforeValidator(_pool), _words(r"^[0-9A-Fa-f.:/ -]+$", "198.51.100.0/24")]
@@ -203,9 +212,8 @@ Cookie = Annotated[
 ArrivalProcess = Annotated[
     Arrivals, BeforeValidator(_arrivals), _words(r"^(every|poisson) +\S", "poisson 10ms", "every 5ms")
 ]
-Ports = Annotated[
-    tuple[int, ...], BeforeValidator(_ports), WithJsonSchema({"anyOf": [_PORTS, {"type": "array", "items": _PORTS}]})
-]
+Ports = Annotated[tuple[int, ...], BeforeValidator(_listed("a port", 65535)), _LISTED]
+Packets = Annotated[tuple[int, ...], BeforeValidator(_listed("a packet's number", MOST_PACKETS)), _LISTED]
 Lines = Annotated[
     tuple[str, ...],
     BeforeValidator(_lines),

@@ -23,6 +23,7 @@ from labkit.scenario.fields import (
     Lines,
     Mac,
     Model,
+    Packets,
     Ports,
     Start,
 )
@@ -48,6 +49,14 @@ MOST_CONVERSATIONS = 10_000
 DEFAULT_MTU = 1500
 
 
+def _half_second(value: Any) -> int:
+    """A duration as long as an acknowledgement may wait (RFC 9293 section 3.8.6.3)."""
+    found = read_duration(value)
+    if found > 500_000_000:
+        raise ValueError(f"{str(value)[:40]!r} is too long for an acknowledgement to wait; expected at most 500ms")
+    return found
+
+
 class Side(Model):
     """One host: where it is, and how its TCP is set up."""
 
@@ -67,9 +76,7 @@ class Side(Model):
     ] = None
     sack: bool = True
     timestamps: bool = False
-    delayed_ack: Annotated[
-        Annotated[int, Field(le=500_000_000)] | None, BeforeValidator(or_off(read_duration)), DURATION_OR_OFF
-    ] = 40_000_000
+    delayed_ack: Annotated[int | None, BeforeValidator(or_off(_half_second)), DURATION_OR_OFF] = 40_000_000
     nagle: bool = True
     congestion: Congestion = "reno"
     initial_window: Annotated[Number, Field(ge=1, le=1000)] = 10
@@ -127,9 +134,9 @@ class Way(Model):
     """Packets that wait when one is marked as congested instead of queued without a word (ECN)."""
     loss: Chance = 0.0
     burst: Burst | None = None
-    lose: tuple[Number, ...] = ()
-    duplicate: tuple[Number, ...] = ()
-    mark: tuple[Number, ...] = ()
+    lose: Packets = ()
+    duplicate: Packets = ()
+    mark: Packets = ()
     late: dict[Number, Duration] = Field(default_factory=dict)
 
 

@@ -53,7 +53,7 @@ def pattern(count: int) -> bytes:
 
 def _token(value: Any) -> str:
     """Text for a line of a protocol: printable ASCII, so that it stays one line."""
-    text = str(value)
+    text = "" if value is None or isinstance(value, list | dict) else str(value)
     if not text or not text.isascii() or not text.isprintable():
         raise ValueError(f"{text[:40]!r} does not fit in a line; expected printable ASCII")
     return text

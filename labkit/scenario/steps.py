@@ -115,7 +115,9 @@ class Action(Model):
     @model_validator(mode="after")
     def _one_verb(self) -> Self:
         if len(self.model_fields_set) != 1:
-            raise ValueError(f"has {len(self.model_fields_set) or 'no'} verbs; expected exactly one")
+            raise ValueError(
+                f"has {len(self.model_fields_set) or 'no'} verbs; expected exactly one, and a step for each"
+            )
         return self
 
     @property
@@ -173,6 +175,9 @@ class Step(Model):
     def _one_side(self) -> Self:
         if len(self.model_fields_set) != 1:
             raise ValueError("is not one side's step; expected client: or server:, or exchange:")
+        if self.action is None and self.exchange is None:
+            word = next(iter(self.model_fields_set))
+            raise ValueError(f"{word}: has nothing behind it; expected {'http' if word == 'exchange' else 'a verb'}")
         return self
 
     @property

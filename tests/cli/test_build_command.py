@@ -1,5 +1,8 @@
 """`labkit build`: what is written where, and what is said about it."""
 
+import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -121,3 +124,125 @@ def test_what_goes_wrong_is_one_line_and_leaves_nothing(
     assert line.startswith("labkit: ")
     assert [word for word in words if word not in line] == [], line
     assert {path.name for path in here.rglob("*")} == {"broken.yaml", "folder.pcap"}
+
+
+def test_a_terminal_gets_no_capture(here: Path) -> None:
+    leader, follower = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "labkit", "build", "document", "-o", "-"],
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=follower,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(follower)
+    os.close(leader)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "labkit: standard output is a terminal, and a capture is no text; expected '-o FILE', or a pipe behind it\n"
+    )
+
+
+def test_a_name_that_promises_another_format_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["build", "document", "--format", "pcap", "-o", "x.pcapng"]) == 0
+    assert capsys.readouterr().err == (
+        "labkit: x.pcapng: is pcap, as --format says, though its name ends in .pcapng\n"
+        "labkit: x.pcapng: 10 packets, seed 0\n"
+    )
+    with open_capture("x.pcapng") as capture:
+        assert capture.format == "pcap"
+
+
+# Traces by hand.
+
+
+def test_a_trace_by_hand_is_built(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "hand.pkt").write_text("> S 0:0(0)   # who knocks\n< R. 0:0(0) ack 1\n")
+    assert run(["build", "hand.pkt"]) == 0
+    assert capsys.readouterr().err == "labkit: hand.pcapng: 2 packets\n"
+    assert [frame.comments for frame in frames("hand.pcapng")] == [("who knocks",), ()]
+    assert run(["build", "hand.pkt", "--edition", "student", "-o", "b.pcapng"]) == 0
+    assert [frame.comments for frame in frames("b.pcapng")] == [(), ()]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--seed", "1", "hand.pkt: a trace by hand leaves nothing to chance; it has no --seed"),
+        ("--variants", "r.csv", "hand.pkt: a trace by hand leaves nothing to chance; it has no --variants"),
+        ("--key", "key", "--key goes with --variants, and means nothing without"),
+    ],
+)
+def test_what_a_trace_by_hand_has_not(
+    option: str, value: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "hand.pkt").write_text("> S 0:0(0)\n")
+    assert run(["build", "hand.pkt", option, value]) == 2
+    assert capsys.readouterr().err == f"labkit: {message}\n"
+
+
+# Faults, and what they have done.
+
+
+def test_a_fault_in_a_trace_by_hand(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "hand.pkt").write_text("> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n")
+    assert run(["build", "hand.pkt", "--fault", "syn-with-fin"]) == 0
+    # Without a seed: there is none.
+    manifest = json.loads((here / "hand.manifest.json").read_text("utf-8"))
+    assert list(manifest) == ["capture", "scenario", "faults"]
+    assert manifest["faults"][0]["packet"] == 1
+
+
+def test_the_manifest_can_go_to_standard_output(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    arguments = ["build", "document", "--fault", "ack-goes-back", "-o", "a.pcapng", "--manifest", "-"]
+    assert run(arguments) == 0
+    captured = capsysbinary.readouterr()
+    assert json.loads(captured.out)["faults"][0]["fault"] == "ack-goes-back"
+    assert captured.err == b"labkit: a.pcapng: 10 packets, seed 0\n"
+
+
+def test_capture_and_manifest_go_to_two_places(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for target, shown in (("-", "standard output"), ("x.pcapng", "x.pcapng")):
+        arguments = ["build", "document", "--fault", "ack-goes-back", "-o", target, "--manifest", target]
+        assert run(arguments) == 2
+        assert capsys.readouterr().err == f"labkit: the capture and the manifest cannot both go to {shown}\n"
+    assert list(here.iterdir()) == []
+
+
+def test_where_no_manifest_is_written_that_is_said(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert run(["build", "document", "--fault", "ack-goes-back", "-o", "-"]) == 0
+    assert (
+        b"labkit: what the faults have done is not written; '--manifest FILE' does it\n"
+        in capsysbinary.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("faults", ["ack-goes-back@6", "[ack-goes-back@6]", "[wrong-tcp-checksum, ack-goes-back@6]"])
+def test_a_scenario_may_hold_its_faults(faults: str, here: Path) -> None:
+    sends = SCENARIO.replace("client: close", "client: {send: 9}")
+    (here / "mine.yaml").write_text(f"{sends}faults: {faults}\n")
+    assert run(["build", "mine.yaml", "--fault", "wrong-ip-checksum@1"]) == 0
+    made = json.loads((here / "mine.manifest.json").read_text("utf-8"))["faults"]
+    # Those of the scenario first, then those of the command line.
+    assert [each["fault"] for each in made][-2:] == ["ack-goes-back", "wrong-ip-checksum"]
+    assert [each["packet"] for each in made][-2:] == [6, 1]
+
+
+@pytest.mark.parametrize(
+    ("faults", "message"),
+    [
+        ("ack-goes-bak", "mine.yaml:9: faults: 'ack-goes-bak' is no fault; 'labkit build --fault list' lists them"),
+        ("[ack-goes-back@0]", "mine.yaml:9: faults[1]: '0' is no packet's number; expected one from 1"),
+        ("[ack-goes-back@99]", "mine.yaml:9: faults[1]: ack-goes-back@99: there is no such packet; there are 6"),
+        ("[syn-with-fin@3]", "mine.yaml:9: faults[1]: syn-with-fin does not apply to packet 3"),
+        ("{a: b}", "mine.yaml:9: faults: "),
+    ],
+)
+def test_faults_of_a_scenario_that_are_none(
+    faults: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "mine.yaml").write_text(SCENARIO + f"faults: {faults}\n")
+    assert run(["build", "mine.yaml"]) == 2
+    assert capsys.readouterr().err.startswith(f"labkit: {message}")
+    assert [path.name for path in here.iterdir()] == ["mine.yaml"]

@@ -210,8 +210,8 @@ def test_ipv6_clients():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ("count: 0", "conversations.count: 0 does not fit; expected"),
-        ("count: 10001", "conversations.count: 10001 does not fit; expected"),
+        ("count: 0", "conversations.count: 0 is too small; expected at least 1"),
+        ("count: 10001", "conversations.count: 10001 is too large; expected at most 10000"),
         ("clients: 10.0.0.0/8", "f.yaml:3: conversations.count: is missing"),
         ("count: 5, clients: 10.0.0.0/33", "conversations.clients: '10.0.0.0/33' is no pool of addresses; expected"),
         ("count: 5, clients: 10.0.0.9-10.0.0.1", "is no pool of addresses"),

@@ -113,18 +113,21 @@ def test_the_mss_follows_from_the_mtu(rest, mss, most):
 @pytest.mark.parametrize(
     ("rest", "message"),
     [
-        ("vlan: 4096\n", "f.yaml:2: vlan[1].id: 4096 does not fit; expected"),
+        ("vlan: 4096\n", "f.yaml:2: vlan: 4096 is too large; expected at most 4095"),
         ("vlan: [1, {id: 2, prio: 3}]\n", "f.yaml:2: vlan[2].prio: is not known here; expected one of id, priority"),
         ("vlan: []\n", "f.yaml:2: vlan: is empty"),
         ("vlan: 5\nlink: raw\n", "f.yaml:2: vlan: link raw has no VLAN tags; expected link ethernet"),
-        ("path: {fragment: 60}\n", "f.yaml:2: path.fragment: 60 does not fit; expected greater than or equal to 68"),
+        ("path: {fragment: 60}\n", "f.yaml:2: path.fragment: 60 is too small; expected at least 68"),
         (f"{IPV6}path: {{fragment: 600}}\n", "f.yaml:3: path.fragment: 600 is below IPv6's smallest MTU"),
         (f"{IPV6}path: {{mtu: 600}}\n", "f.yaml:3: path.mtu: 600 is below IPv6's smallest MTU"),
         ("client: {mss: 1461}\n", "client.mss: 1461 makes datagrams that the path's MTU of 1500 has no room for"),
         ("path: {hops: 64}\n", "client.ttl: 64 is used up by 64 hops"),
         ("path: {to_server: {burst: {length: 4}}}\n", "f.yaml:2: path.to_server.burst.chance: is missing"),
         ("path: {to_server: {burst: {chance: 2%, lenght: 4}}}\n", "did you mean 'length'?"),
-        ("wireshark: retransmission\n", "wireshark[1]: 'retransmission' has other characters"),
+        (
+            "wireshark: retransmission\n",
+            "wireshark: 'retransmission' does not fit; expected a name such as tcp.analysis.retransmission",
+        ),
     ],
 )
 def test_frames_that_cannot_be(rest, message):

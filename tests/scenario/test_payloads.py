@@ -150,13 +150,13 @@ def test_a_head_response_has_no_body():
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ("exchange: htpp", "steps[2].exchange.htpp: is not known here; expected one of after, at_once, dns, http"),
+        ("exchange: htpp", "steps[2].exchange: 'htpp' is not known here; expected one of after, at_once, dns, http"),
         ("exchange: {think: 1s}", "steps[2].exchange: has no protocols; expected one of http, smtp, dns"),
         ("exchange: {http: , dns: }", "steps[2].exchange: has 2 protocols"),
         ("exchange: {http: {pth: /}}", "steps[2].exchange.http.pth: is not known here"),
         ("exchange: {http: {path: a b}}", "steps[2].exchange.http.path: "),
         ('exchange: {http: {host: "a\\r\\nb"}}', "does not fit in a line; expected printable ASCII"),
-        ("exchange: {http: {status: 99}}", "steps[2].exchange.http.status: 99 does not fit"),
+        ("exchange: {http: {status: 99}}", "steps[2].exchange.http.status: 99 is too small; expected at least 200"),
         ("exchange: {dns: {name: a..b}}", "'a..b' is no domain name; expected labels of 1 to 63 characters"),
         ("exchange: {dns: {type: SOA}}", "type: 'SOA' is not known; expected one of A, AAAA, CNAME"),
         ("exchange: {dns: {answers: [x]}}", "answer 'x' does not fit type A"),

@@ -1,11 +1,16 @@
 """What a scenario may say, and what labkit answers to everything else: file, line, key, what was expected."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import LabkitError, ScenarioError
 from labkit.scenario import Scenario, shipped
+from labkit.scenario.model import Burst, Conversations, PathModel, ScenarioModel, Side, VlanModel, Way
+from labkit.scenario.payloads import DnsExchange, Http, HttpExchange, SmtpExchange
+from labkit.scenario.steps import Action, Exchange, Send, Step
 from labkit.scenario.units import Range, chance, duration, ranged, rate, size
 
 HEAD = "name: a\n"
@@ -82,7 +87,7 @@ ERRORS = [
     (HEAD + "steps: {}\n", "f.yaml:2: steps:"),
     (HEAD + "stepps: 1\n" + STEPS, "f.yaml:2: stepps: is not known here; expected one of capture, client"),
     (HEAD + "stepps: 1\n" + STEPS, "did you mean 'steps'?"),
-    ("name: ../etc\n" + STEPS, "f.yaml:1: name: '../etc' has other characters than letters"),
+    ("name: ../etc\n" + STEPS, "f.yaml:1: name: '../etc' does not fit; expected letters, digits, dots"),
     (HEAD + "client: {prot: 80}\n" + STEPS, "f.yaml:2: client.prot: is not known here"),
     (HEAD + "client: {prot: 80}\n" + STEPS, "did you mean 'port'?"),
     (HEAD + "client:\n  mss: 9\n  port: 70000\n" + STEPS, "f.yaml:3: client.mss:"),
@@ -111,8 +116,9 @@ ERRORS = [
     (HEAD + "path: {rtt: 20}\n" + STEPS, "f.yaml:2: path.rtt: '20' has no unit; expected a number with ns"),
     (HEAD + "path: {rtt: 9ms..1ms}\n" + STEPS, "path.rtt: '9ms..1ms' runs backwards"),
     (HEAD + "path: {to_server: {loss: 7}}\n" + STEPS, "path.to_server.loss: '7' is not a chance"),
-    (HEAD + "path: {to_server: {lose: 7}}\n" + STEPS, "path.to_server.lose: 7 does not fit"),
-    (HEAD + "steps:\n  - client: conect\n", "f.yaml:3: steps[1].client.conect: is not known here"),
+    (HEAD + "path: {to_server: {lose: x}}\n" + STEPS, "path.to_server.lose: 'x' is not a number"),
+    (HEAD + "path: {to_server: {lose: [0]}}\n" + STEPS, "path.to_server.lose: 0 is not a packet's number; expected 1"),
+    (HEAD + "steps:\n  - client: conect\n", "f.yaml:3: steps[1].client: 'conect' is not known here"),
     (HEAD + "steps:\n  - client: conect\n", "did you mean 'connect'?"),
     (
         HEAD + "steps:\n  - cleint: connect\n",
@@ -127,7 +133,7 @@ ERRORS = [
     (HEAD + "steps:\n  - client\n", "f.yaml:3: steps[1]: 'client' is no mapping"),
     (
         HEAD + STEPS + "  - client: {send: lots}\n",
-        "f.yaml:4: steps[2].client.send.octets: 'lots' is not a size",
+        "f.yaml:4: steps[2].client.send: 'lots' is not a size",
     ),
     (HEAD + STEPS + "  - client: {send: {text: a, hex: 00ff}}\n", "steps[2].client.send: has 2 payloads"),
     (HEAD + STEPS + "  - client: {send: {hex: 0g}}\n", "hex '0g' is not pairs of hexadecimal digits"),
@@ -137,7 +143,7 @@ ERRORS = [
         "steps[2].client.send.aftr: is not known here",
     ),
     (HEAD + STEPS + "  - client: {close: 5}\n", "steps[2].client.close: 5 is no mapping"),
-    (HEAD + STEPS + "  - client: {wait: 1}\n", "steps[2].client.wait.time: '1' has no unit"),
+    (HEAD + STEPS + "  - client: {wait: 1}\n", "steps[2].client.wait: '1' has no unit"),
 ]
 
 
@@ -288,10 +294,14 @@ def test_what_can_be_off(key):
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"), [("window_scale: 15", "window_scale"), ("delayed_ack: 1s", "delayed_ack")]
+    ("setting", "message"),
+    [
+        ("window_scale: 15", "window_scale: 15 is too large; expected at most 14"),
+        ("delayed_ack: 1s", "delayed_ack: '1s' is too long for an acknowledgement to wait; expected at most 500ms"),
+    ],
 )
 def test_what_is_too_much(setting, message):
-    with pytest.raises(ScenarioError, match=rf"f:2: client.{message}: .* does not fit; expected less than or equal"):
+    with pytest.raises(ScenarioError, match=rf"^f:2: client\.{message}$"):
         Scenario.parse(f"{HEAD}client: {{{setting}}}\n{STEPS}", "f")
 
 
@@ -301,3 +311,108 @@ def test_every_shipped_scenario_has_a_summary_and_something_to_look_at():
         assert scenario.name == name
         assert scenario.summary
         assert scenario.look
+
+
+MISTAKES = [
+    # What somebody writes who has seen an example, and forgets some of it.
+    (
+        "- client: {send: 50, after: 5ms}",
+        "steps[2].client.after: is not known here; it belongs to the verb: {send: {octets: …, after: …}}",
+    ),
+    (
+        "- client: {close: , after: 5ms}",
+        "steps[2].client.after: is not known here; it belongs to the verb: {close: {after: …}}",
+    ),
+    (
+        "- client: {connect: , octets: 5}",
+        "steps[2].client.octets: is not known here; it belongs to the verb: {connect: {octets: …}}",
+    ),
+    ("- client: {send: 5, close: }", "steps[2].client: has 2 verbs; expected exactly one, and a step for each"),
+    (
+        "- client: close\n    server: close",
+        "steps[2]: is not one side's step; expected client: or server:, or exchange:",
+    ),
+    ("- client:", "steps[2]: client: has nothing behind it; expected a verb"),
+    ("- exchange:", "steps[2]: exchange: has nothing behind it; expected http"),
+    ("- client close", "steps[2]: 'client close' is no mapping; expected a step such as 'client: connect'"),
+    (
+        "- client: {send: GET /}",
+        "steps[2].client.send: 'GET /' is not a size; expected octets, such as 99, 10kB or 1MiB, or a payload such as {text: …}",
+    ),
+    ("- client: {send: -5}", "steps[2].client.send: '-5' is not a size"),
+    (
+        "- client: {send: {text: 5}}",
+        "steps[2].client.send.text: 5 is no text; expected text, in quotes where it looks like a number",
+    ),
+    ("- client: {send: }", "steps[2].client.send: has no payload; expected one of octets, text, hex, file, http, dns"),
+    (
+        "- clinet: close",
+        "steps[2].clinet: is not known here; expected one of client, exchange, server; did you mean 'client'?",
+    ),
+    ("- client: closed", "steps[2].client: 'closed' is not known here; expected one of abort, close, connect"),
+    ("- client: [close]", "steps[2].client: is no step; expected a verb such as connect, or {send: 99}"),
+    ("- server: {wait: 5}", "steps[2].server.wait: '5' has no unit"),
+    ("- server: {wait: 5 s, after: now}", "steps[2].server.after: is not known here; it belongs to the verb"),
+    ("- server: receive", "steps[2].server.receive.octets: is missing"),
+    ("- client: fin", "steps[2].client: 'fin' is not known here"),
+    (
+        "- exchange: ftp",
+        "steps[2].exchange: 'ftp' is not known here; expected one of after, at_once, dns, http, smtp, think",
+    ),
+    ("- client: connect", "steps[2].client: cannot connect: connection already exists (the client is in ESTABLISHED)"),
+    ("- server: connect", "steps[2].server: cannot connect: connection already exists (the server is in ESTABLISHED)"),
+    (
+        "- client: close\n  - client: {send: 5}",
+        "steps[3].client: cannot send: connection closing (the client is in FIN-WAIT-1)",
+    ),
+    ("- server: {receive: 5}", "steps[2]: server receive never completes: 0 octets arrived in all"),
+]
+
+
+@pytest.mark.parametrize(("step", "message"), MISTAKES)
+def test_what_instructors_get_wrong(step, message):
+    with pytest.raises(ScenarioError) as caught:
+        Scenario.parse(f"{HEAD}steps:\n  - client: connect\n  {step}\n", "f.yaml").play()
+    assert str(caught.value).removeprefix("f.yaml:").partition(": ")[2].startswith(message)
+
+
+PLACES = {
+    ScenarioModel: "%s",
+    Side: "client: {%s}",
+    PathModel: "path: {%s}",
+    Way: "path: {to_server: {%s}}",
+    Burst: "path: {to_server: {burst: {chance: 0, %s}}}",
+    Conversations: "conversations: {count: 2, %s}",
+    VlanModel: "vlan: {id: 1, %s}",
+    Step: "steps: [{client: connect}, {%s}]",
+    Action: "steps: [{client: connect}, {client: {%s}}]",
+    Send: "steps: [{client: connect}, {client: {send: {%s}}}]",
+    Exchange: "steps: [{client: connect}, {exchange: {%s}}]",
+    HttpExchange: "steps: [{client: connect}, {exchange: {http: {%s}}}]",
+    SmtpExchange: "steps: [{client: connect}, {exchange: {smtp: {%s}}}]",
+    DnsExchange: "steps: [{client: connect}, {exchange: {dns: {%s}}}]",
+    Http: "steps: [{client: connect}, {client: {send: {http: {%s}}}}]",
+}
+ODD = ["x", "-1", "1.5", "[1]", "{a: 1}", "null", "true", "99999999999", "''", "'5'", "1..2", "2..1", "[a]", "[[1]]"]
+
+
+@pytest.mark.parametrize("kind", PLACES, ids=lambda kind: kind.__name__)
+def test_any_value_anywhere_is_taken_or_refused_in_a_line(kind):
+    for key in kind.model_fields:
+        for odd in ODD:
+            text = PLACES[kind] % f"{key}: {odd}"
+            text += "" if key == "name" and kind is ScenarioModel else "\nname: a"
+            text += "" if "steps" in text else "\nsteps:\n  - client: connect"
+            try:
+                Scenario.parse(text, "f.yaml").play()
+            except ScenarioError as error:
+                assert re.match(r"f\.yaml:\d+: [\w.\[\]]+: \S", str(error)), (text, str(error))
+                # Words of Python and of pydantic are none of the user's.
+                found = re.findall(r"None|tuple|valid|dict|Input|<class|instance|NoneType", str(error))
+                assert found == [], (text, str(error))
+
+
+def test_packets_are_named_one_by_one_or_as_ranges():
+    for text, packets in (("3", (3,)), ("[3, 5]", (3, 5)), ("3..5", (3, 4, 5)), ("[1, 3..4]", (1, 3, 4))):
+        scenario = Scenario.parse(f"{HEAD}path: {{to_server: {{lose: {text}}}}}\n{STEPS}")
+        assert scenario.model.path.to_server.lose == packets

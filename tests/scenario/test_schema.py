@@ -8,7 +8,7 @@ import pytest
 
 from labkit.cli import run
 from labkit.scenario import Scenario, shipped
-from labkit.scenario.check import models
+from labkit.scenario.complaints import models
 from labkit.scenario.model import ScenarioModel
 from labkit.scenario.schema import schema
 from labkit.scenario.source import parse
