@@ -1,0 +1,183 @@
+"""Machine code that outlives the process that made it.
+
+Importing Numba takes about a second, longer than judging a million packets. So what it compiles is kept as object code in a
+folder of the user's, and loaded from there with llvmlite alone, in a few milliseconds. A file is named for all that it was
+made from, the sources, the versions and the processor: other sources find no file, and are compiled anew, so that stale code
+cannot be loaded.
+
+An entry is a function over integers and pointers, all of 64 bits. It allocates nothing and raises nothing: its memory is the
+caller's. The interpreter's lock is released while one runs.
+"""
+
+import ctypes
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from json import dumps, loads
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, NamedTuple
+
+MAGIC = b"labkit object code, format 1\n"
+KEPT = 8
+"""Files in the folder; the oldest give way."""
+FOLDER = "LABKIT_CACHE"
+"""The environment's variable that names the folder."""
+SUFFIX = ".object"
+
+Entry = Callable[..., int]
+"""Takes integers, and addresses as integers; gives an integer."""
+
+
+class Source(NamedTuple):
+    """An entry before it is compiled."""
+
+    function: Callable[..., int]
+    """What Numba is to compile; with `numba.carray` it makes arrays of pointers."""
+    signature: Any
+    """In Numba's types: `types.int64(types.CPointer(...), types.int64, ...)`."""
+
+
+class Library:
+    """Loaded machine code: its `entries` by name."""
+
+    def __init__(self, code: bytes) -> None:
+        """Load what `build` has made. ImportError without llvmlite, ValueError where it is something else."""
+        names, octets = _unpacked(code)
+        import llvmlite.binding as llvm
+
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(octets))
+        self._engine.finalize_object()
+        self.entries: dict[str, Entry] = {name: self._entry(*said) for name, said in names.items()}
+
+    def _entry(self, symbol: str, arguments: int) -> Entry:
+        address = self._engine.get_function_address(symbol)
+        if not address:
+            raise ValueError(f"the object code has no {symbol}")
+        entry = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * arguments)(address)
+        entry.engine = self._engine  # type: ignore[attr-defined]  # the code goes when the engine does
+        return entry
+
+
+def load(
+    name: str, files: Iterable[Path], sources: Callable[[], Mapping[str, Source]], say: Callable[[], None]
+) -> Library:
+    """The library of some entries: from the user's folder, or compiled and put there.
+
+    `files` are all that its code follows from; `name` tells libraries of the same files apart. `sources` gives the entries
+    where they must be compiled, which may take a minute; `say` is called before that. ImportError where llvmlite is missing,
+    or Numba, which is needed to compile.
+    """
+    path = place(name, files)
+    with suppress(ValueError, OSError):
+        return Library(_read(path))
+    say()
+    code = build(sources())
+    with suppress(OSError):
+        _write(path, code)
+    return Library(code)
+
+
+def is_built(name: str, files: Iterable[Path]) -> bool:
+    """Whether the library is in the user's folder, so that `load` takes no time."""
+    return place(name, files).is_file()
+
+
+def build(sources: Mapping[str, Source]) -> bytes:
+    """Compile entries; what `Library` loads. ImportError where Numba is missing."""
+    import llvmlite.binding as llvm
+    from numba import cfunc
+
+    whole, names = None, {}
+    for name, (function, signature) in sources.items():
+        made = cfunc(signature, error_model="numpy")(function)
+        names[name] = made.native_name, len(signature.args)
+        module = llvm.parse_assembly(made.inspect_llvm())
+        if whole is None:
+            whole = module
+        else:
+            whole.link_in(module)
+    octets: bytes = _machine().emit_object(whole)
+    return MAGIC + sha256(octets).digest() + dumps(names).encode() + b"\n" + octets
+
+
+def place(name: str, files: Iterable[Path]) -> Path:
+    """Where the library is kept: a file whose name follows from all that its code follows from."""
+    digest = sha256(name.encode())
+    for file in sorted(files):
+        octets = file.read_bytes()
+        digest.update(f"\n{file.name} {len(octets)}\n".encode() + octets)
+    digest.update(repr((sys.version, sys.byteorder, _versions(), _processor())).encode())
+    return folder() / f"{name}-{digest.hexdigest()[:32]}{SUFFIX}"
+
+
+def folder() -> Path:
+    """The user's folder for what can be made again."""
+    if given := os.environ.get(FOLDER):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labkit"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("llvmlite", "numba", "numpy"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _processor() -> tuple[str, str]:
+    import llvmlite.binding as llvm
+
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def _machine() -> Any:
+    """What LLVM must know to make code for this processor."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    processor, features = _processor()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=processor, features=features, opt=3, codemodel="jitdefault", jit=True
+    )
+
+
+def _unpacked(code: bytes) -> tuple[dict[str, tuple[str, int]], bytes]:
+    """The names, and the object code, of a file that is whole; ValueError for any other."""
+    start = len(MAGIC) + 32
+    end = code.find(b"\n", start)
+    octets = code[end + 1 :]
+    if code[: len(MAGIC)] != MAGIC or end < 0 or sha256(octets).digest() != code[len(MAGIC) : start]:
+        raise ValueError("this is no object code of labkit's, or not all of it")
+    return {name: (symbol, arguments) for name, (symbol, arguments) in loads(code[start:end]).items()}, octets
+
+
+def _read(path: Path) -> bytes:
+    """A file that nobody else can have written; OSError for any other, for what is loaded will run."""
+    with path.open("rb") as file:
+        for status in (os.fstat(file.fileno()), path.parent.stat()):
+            if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise PermissionError(f"{path}: others may write it")
+        return file.read()
+
+
+def _write(path: Path, code: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            file.write(code)
+            file.close()
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    old = sorted(path.parent.glob(f"*{SUFFIX}"), key=lambda each: each.stat().st_mtime)
+    for each in old[:-KEPT]:
+        each.unlink(missing_ok=True)

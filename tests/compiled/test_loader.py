@@ -1,0 +1,152 @@
+"""Machine code is compiled once, kept in the user's folder, and never loaded where its sources have changed."""
+
+import ctypes
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numba", reason="Numba is not installed")
+
+from labkit.compiled import loader
+from labkit.compiled.loader import Library, Source, is_built, load, place
+
+
+def doubled(number: int) -> int:
+    return 2 * number
+
+
+def plus_one(number: int) -> int:
+    return number + 1
+
+
+def sources() -> Mapping[str, Source]:
+    from numba import carray, njit, types
+
+    add_one = njit(plus_one)
+
+    def total(pointer, count):  # type: ignore[no-untyped-def]
+        octets = carray(pointer, count)
+        found = 0
+        for i in range(count):
+            found += octets[i]
+            octets[i] = add_one(octets[i])
+        return found
+
+    return {
+        "total": Source(total, types.int64(types.CPointer(types.uint8), types.int64)),
+        "doubled": Source(doubled, types.int64(types.int64)),
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    found = tmp_path / "cache"
+    monkeypatch.setenv(loader.FOLDER, str(found))
+    return found
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    found = tmp_path / "rules.py"
+    found.write_text("a rule")
+    return found
+
+
+class Told:
+    """Counts how often it was said that something is compiled."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self) -> None:
+        self.times += 1
+
+
+def loaded(file: Path, told: Told) -> Library:
+    return load("test", [file], sources, told)
+
+
+def test_entries_work_on_the_callers_memory(folder: Path, file: Path) -> None:
+    told = Told()
+    for times in (1, 1):
+        library = loaded(file, told)
+        octets = ctypes.create_string_buffer(bytes([1, 2, 255]), 3)
+        assert library.entries["total"](ctypes.addressof(octets), 3) == 258
+        assert octets.raw == bytes([2, 3, 0])
+        assert library.entries["doubled"](1 << 40) == 1 << 41
+        assert told.times == times
+    assert is_built("test", [file])
+    assert not is_built("another", [file])
+
+
+def test_it_is_compiled_anew_where_a_source_has_changed(folder: Path, file: Path) -> None:
+    told = Told()
+    loaded(file, told)
+    before = place("test", [file])
+    file.write_text("a better rule")
+    assert place("test", [file]) != before
+    assert not is_built("test", [file])
+    loaded(file, told)
+    assert told.times == 2
+
+
+def broken(octets: bytes) -> bytes:
+    return octets[:-1] + bytes([octets[-1] ^ 1])
+
+
+@pytest.mark.parametrize("spoil", [lambda octets: octets[:-100], broken, lambda _: b"", lambda _: b"\x7fELF" * 99])
+def test_a_file_that_is_spoiled_is_made_again(spoil: object, folder: Path, file: Path) -> None:
+    told = Told()
+    loaded(file, told)
+    path = place("test", [file])
+    whole = path.read_bytes()
+    path.write_bytes(spoil(whole))  # type: ignore[operator]
+    assert loaded(file, told).entries["doubled"](21) == 42
+    assert told.times == 2
+    assert loaded(file, told).entries["doubled"](4) == 8
+    assert told.times == 2
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_what_others_may_have_written_is_not_run(what: str, folder: Path, file: Path) -> None:
+    told = Told()
+    loaded(file, told)
+    (place("test", [file]) if what == "file" else folder).chmod(0o777)
+    loaded(file, told)
+    assert told.times == 2
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(file: Path, folder: Path) -> None:
+    folder.write_text("no folder")
+    told = Told()
+    for times in (1, 2):
+        assert loaded(file, told).entries["doubled"](4) == 8
+        assert told.times == times
+
+
+def test_old_files_give_way(folder: Path, file: Path) -> None:
+    folder.mkdir(mode=0o700)
+    for number in range(loader.KEPT + 3):
+        path = folder / f"old-{number:02}{loader.SUFFIX}"
+        path.write_bytes(b"")
+        os.utime(path, (number, number))
+    loaded(file, Told())
+    left = sorted(path.name for path in folder.iterdir())
+    assert len(left) == loader.KEPT
+    assert f"old-00{loader.SUFFIX}" not in left
+    assert place("test", [file]).name in left
+
+
+def test_what_is_kept_is_loaded_without_numba(folder: Path, file: Path) -> None:
+    loaded(file, Told())
+    code = (
+        "import sys; from pathlib import Path; from labkit.compiled.loader import load\n"
+        f"library = load('test', [Path({str(file)!r})], None, None)\n"
+        "print(library.entries['doubled'](8), sorted({'numba', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "16 []\n"
