@@ -142,14 +142,28 @@ class Verifier:
         self._said: set[tuple[str, bytes]] = set()
         self._start: int | None = None
         self._wanted = wanted
+        self._heard: Callable[[Finding], None] | None = None
         self._survey = Survey()
         self._verdict = Verdict("", profile)
 
-    def run(self, frames: Iterable[Frame], watch: Callable[[int], None] | None = None) -> Verdict:
-        """Judge all frames, once."""
+    def run(
+        self,
+        frames: Iterable[Frame],
+        watch: Callable[[int], None] | None = None,
+        heard: Callable[[Finding], None] | None = None,
+    ) -> Verdict:
+        """Judge all frames, once.
+
+        `heard` is called with each finding as soon as it stands: one about a packet when no doubt about that packet is
+        open any more, one about a whole conversation when that is over. The end may still tell more precisely what was
+        said of a packet: then both are heard, and the verdict has the latter.
+        """
+        self._heard = heard
         seg = Seen()
         for _frame, data in segments(self._counted(frames, watch), seg):
-            self._judge(data, seg)
+            judged = self._judge(data, seg)
+            if heard is not None and judged.fresh:
+                judged.tell(heard)
             if self._table.over:
                 for flow in self._table.over:
                     self._finish(flow)
@@ -173,7 +187,7 @@ class Verifier:
                 watch(verdict.packets)
             yield frame
 
-    def _judge(self, data: bytes, seg: Seen) -> None:
+    def _judge(self, data: bytes, seg: Seen) -> "_Judged":
         self._verdict.segments += 1
         flow, sender = self._table.find(data, seg)
         judged = self._open.get(flow.index)
@@ -186,7 +200,7 @@ class Verifier:
             if found:
                 self._add(judged, rule, found, seg, me, peer, sender)
         if not seg.readable:
-            return
+            return judged
         look(seg, me, peer)
         if (me.doubt_n or peer.doubt_n) and self._settle(judged, seg, sender):
             relate(seg, me)
@@ -198,6 +212,7 @@ class Verifier:
                 self._add(judged, rule, found, seg, me, peer, sender)
         judged.last = sender
         advance(seg, me, peer)
+        return judged
 
     def _settle(self, judged: "_Judged", seg: Seen, sender: int) -> bool:
         settled = False
@@ -229,6 +244,8 @@ class Verifier:
             found = rule.predicate(seg, first, other)
             if found:
                 self._add(judged, rule, found, seg, first, other, 0)
+        if self._heard is not None:
+            judged.tell(self._heard)
         self._survey.end(flow, judged.resent, self._start or 0, describe=judged.wanted)
         self._verdict.findings += judged.kept()
 
@@ -289,7 +306,7 @@ def _remember(sent: Octets, octets: bytes, seg: Seen, me: Side) -> None:
 class _Judged:
     """A conversation under judgement: what was found so far, and what payload is remembered."""
 
-    __slots__ = ("findings", "flow", "last", "octets", "resent", "wanted")
+    __slots__ = ("findings", "flow", "fresh", "last", "octets", "resent", "wanted")
 
     def __init__(self, flow: Flow, wanted: bool) -> None:
         self.flow = flow
@@ -298,24 +315,43 @@ class _Judged:
         self.resent = [0, 0]
         """Segments that each side has sent again."""
         self.findings: dict[tuple[int | None, str], tuple[Rule, Finding]] = {}
+        self.fresh: list[tuple[int | None, str]] = []
+        """Findings that nobody has been told of."""
         self.octets = Octets(), Octets()
         self.last = 0
 
     def add(self, rule: Rule, finding: Finding) -> None:
         """Keep a finding; what is found later of the same packet by the same rule takes the place of what was first."""
-        self.findings[finding.packet, finding.code] = rule, finding
+        key = finding.packet, finding.code
+        if key not in self.findings:
+            self.fresh.append(key)
+        self.findings[key] = rule, finding
 
     def kept(self) -> list[Finding]:
         """What was found, less what another rule says more precisely."""
-        grave = {found.code for _, found in self.findings.values() if found.severity == Severity.ERROR}
-        return [
-            found
-            for rule, found in self.findings.values()
-            if not any(
-                code in grave if rule.scope == Scope.FLOW else (found.packet, code) in self.findings
-                for code in rule.unless
-            )
-        ]
+        grave = self._grave()
+        return [found for rule, found in self.findings.values() if self._stands(rule, found, grave)]
+
+    def tell(self, heard: Callable[[Finding], None]) -> None:
+        """Tell of what is fresh, but for what a doubt that is still open may change."""
+        sides = self.flow.sides
+        open_ = {packet for side in sides for packet in side.doubt_packet[: side.doubt_n]}
+        fresh, self.fresh = self.fresh, [key for key in self.fresh if key[0] in open_]
+        # Only what is found of the whole conversation asks for what else there is of it.
+        grave = self._grave() if any(packet is None for packet, _ in fresh) else set()
+        for key in fresh:
+            rule, found = self.findings[key]
+            if key[0] not in open_ and self._stands(rule, found, grave):
+                heard(found)
+
+    def _grave(self) -> set[str]:
+        return {found.code for _, found in self.findings.values() if found.severity == Severity.ERROR}
+
+    def _stands(self, rule: Rule, found: Finding, grave: set[str]) -> bool:
+        """Whether no other rule says the same more precisely."""
+        return not any(
+            code in grave if rule.scope == Scope.FLOW else (found.packet, code) in self.findings for code in rule.unless
+        )
 
 
 class _Shown:

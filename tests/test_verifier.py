@@ -10,15 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import verify
-from labkit.capture import Frame
+from labkit.capture import Frame, open_capture
 from labkit.capture import create as create_capture
 from labkit.errors import CaptureError, UsageError
 from labkit.examples import frames
 from labkit.linktype import ETHERNET
 from labkit.notation import parse
-from labkit.rule import DOCUMENT, RFC9293, Severity, collect
+from labkit.rule import DOCUMENT, RFC9293, Rule, Severity, collect
 from labkit.scenario import Scenario
 from labkit.verifier import Finding, Verdict, Verifier
+
+TOP = Path(__file__).parents[1]
 
 HANDSHAKE = """
     > S  0:0(0)
@@ -407,3 +409,56 @@ def test_every_rule_has_a_profile_that_asks_it() -> None:
         for code in [rule.code]
     }
     assert asked == {rule.code for rule in collect()}
+
+
+class TestFindingsAsTheyCome:
+    """`heard`: the same as in the verdict, while frames still come."""
+
+    @staticmethod
+    def agree(source: Iterable[Frame], profile: str) -> None:
+        told: list[Finding] = []
+        verdict = Verifier(profile).run(source, None, told.append)
+        assert [found for found in verdict.findings if found not in told] == []
+        assert len({(found.flow, found.packet, found.code) for found in told}) == len(told)
+        at_last = {(found.flow, found.packet, found.code) for found in verdict.findings}
+        unless = {(rule.code, rule.name): rule.unless for rule in collect()}
+        for found in told:
+            better = ((found.flow, found.packet, code) in at_last for code in unless[found.code, found.name])
+            assert found in verdict.findings or any(better)
+
+    @pytest.mark.parametrize("profile", [RFC9293, DOCUMENT])
+    @pytest.mark.parametrize("rule", collect(), ids=lambda rule: f"{rule.code}-{rule.name}")
+    def test_of_examples(self, rule: Rule, profile: str) -> None:
+        for text in (rule.good, rule.bad):
+            self.agree(frames(list(parse(text))), profile)
+
+    @pytest.mark.parametrize("path", sorted((TOP / "pcaps" / "real").glob("*.pcap*")), ids=lambda path: path.name)
+    def test_of_real_captures(self, path: Path) -> None:
+        with open_capture(path) as capture:
+            self.agree(capture, RFC9293)
+
+    def test_a_fault_is_heard_before_the_next_packet(self) -> None:
+        heard: list[Finding] = []
+        at = []
+
+        def source() -> Iterator[Frame]:
+            for frame in changed("document", 6, ack=1):
+                at.append([found.packet for found in heard if found.code == "ACK01"])
+                yield frame
+
+        Verifier().run(source(), None, heard.append)
+        # Whether the server has sent more is known with its next segment, packet 8.
+        assert at[:8] == [[]] * 8
+        assert at[8:] == [[6]] * 2
+
+    def test_a_fault_that_is_plain_is_heard_at_once(self) -> None:
+        heard: list[Finding] = []
+        counts = []
+
+        def source() -> Iterator[Frame]:
+            for frame in frames(list(parse("> SF 0:0(0)\n< R. 0:0(0) ack 2"))):
+                counts.append(sum(found.code == "FL01" for found in heard))
+                yield frame
+
+        Verifier().run(source(), None, heard.append)
+        assert counts == [0, 1]
