@@ -26,3 +26,7 @@ class InputError(LabkitError):
 
 class LinkError(LabkitError):
     """A live link failed, or a privilege or program that it needs is missing."""
+
+
+class MissingError(LabkitError):
+    """A library or a program that this needs is not installed; the message says how to get it."""

@@ -226,11 +226,11 @@ class Trace:
 
     def frames(self) -> Iterator[tuple[int, bytes, str]]:
         """What a file holds of each packet: (nanoseconds since 1970-01-01, octets, comment)."""
-        for record, octets, _wirelen, comment in self._frames():
+        for record, octets, _wirelen, comment in self.captured():
             yield self.start + record.time, octets, comment
 
-    def _frames(self) -> Iterator[tuple[Record, bytes, int, str]]:
-        """The same for each record, or each of its fragments, with the length on the wire."""
+    def captured(self) -> Iterator[tuple[Record, bytes, int, str]]:
+        """Each record, or each of its fragments: the octets, their length on the wire, and the comment."""
         seen: dict[tuple[str, int], _Seen] = {}
         templates: dict[tuple[int, int, int], Stamp] = {}
         stamps: dict[tuple[Host, Host], Stamp] = {}
@@ -286,7 +286,7 @@ class Trace:
         ) as writer:
             for tap in taps[1:]:
                 writer.add_interface(self.link, name=tap if annotated else "")
-            for record, octets, wirelen, text in self._frames():
+            for record, octets, wirelen, text in self.captured():
                 interface = taps.index(record.tap)
                 comments = (text,) if annotated and text else ()
                 time = self.start + record.time

@@ -35,6 +35,7 @@ LAYERS = (
     },
     {
         "annotate",
+        "bulk",
         "choices",
         "compiled",
         "diagram",
@@ -51,7 +52,7 @@ LAYERS = (
 )
 """Imports point downward, or stay in their layer. A package counts as one. New modules get a place here."""
 
-ONLY = {"scapy": {"wire"}, "numpy": {"compiled"}, "numba": {"compiled"}}
+ONLY = {"scapy": {"wire"}, "numpy": {"bulk", "compiled"}, "numba": {"compiled"}}
 """Heavy libraries, and the only units that may import them."""
 
 HEAVY = {"numba", "numpy", "pydantic", "rich", "ruamel", "scapy"}

@@ -181,7 +181,12 @@ class Writer(ABC):
         self._sink = sink
         self._description = description
 
-    @abstractmethod
+    time_at: ClassVar[int]
+    """Where in a record its time stands: two little-endian numbers of 32 bits, nanoseconds // `radix` and % `radix`."""
+    radix: ClassVar[int]
+    data_at: ClassVar[int]
+    """Where in a record the packet begins."""
+
     def write(
         self,
         time: int,
@@ -197,6 +202,26 @@ class Writer(ABC):
         `wirelen` is its length on the wire (as long as `data` where None), `interface` what `add_interface`
         returned, `outbound` whether that interface sent it (None: not known).
         """
+        self._sink.write(
+            self.record(time, data, wirelen=wirelen, comments=comments, interface=interface, outbound=outbound)
+        )
+
+    @abstractmethod
+    def record(
+        self,
+        time: int,
+        data: bytes,
+        *,
+        wirelen: int | None = None,
+        comments: Iterable[str] = (),
+        interface: int = 0,
+        outbound: bool | None = None,
+    ) -> bytes:
+        """The octets that `write` appends. CaptureError where the format cannot hold them."""
+
+    def append(self, records: bytes | bytearray) -> None:
+        """Append records that `record` has made; with nanoseconds, others may have replaced their times (`time_at`)."""
+        self._sink.write(records)
 
     @abstractmethod
     def add_interface(

@@ -112,6 +112,7 @@ class PcapWriter(Writer):
 
     format = "pcap"
     annotates = False
+    time_at, radix, data_at = 0, SECOND, 16
 
     def __init__(self, sink: Sink, description: Description) -> None:
         super().__init__(sink, description)
@@ -123,7 +124,7 @@ class PcapWriter(Writer):
         link = interface.link | (0x0400_0000 | interface.fcs // 2 << 28 if interface.fcs else 0)
         sink.write(struct.pack("<IHHiIII", magic, 2, 4, 0, 0, interface.snaplen, link))
 
-    def write(
+    def record(
         self,
         time: int,
         data: bytes,
@@ -132,8 +133,8 @@ class PcapWriter(Writer):
         comments: Iterable[str] = (),  # noqa: ARG002 - no room
         interface: int = 0,
         outbound: bool | None = None,  # noqa: ARG002 - no room
-    ) -> None:
-        """Append a packet. CaptureError for a time that is not between 1970 and 2106."""
+    ) -> bytes:
+        """A packet's record. CaptureError for a time that is not between 1970 and 2106."""
         length = len(data) if wirelen is None else wirelen
         self._check(data, length)
         seconds, fraction = divmod(time, SECOND)
@@ -141,7 +142,7 @@ class PcapWriter(Writer):
             raise self._unfit(_("a pcap holds times of 1970 to 2106, not {time} ns").format(time=time))
         if interface:
             raise self._unfit(_("a pcap has one interface, 0, not {interface}").format(interface=interface))
-        self._sink.write(self._pack(seconds, fraction // self._unit, len(data), length) + data)
+        return self._pack(seconds, fraction // self._unit, len(data), length) + data
 
     def add_interface(
         self,

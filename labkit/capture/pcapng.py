@@ -266,6 +266,7 @@ class PcapngWriter(Writer):
 
     format = "pcapng"
     annotates = True
+    time_at, radix, data_at = 12, 1 << 32, 28
 
     def __init__(self, sink: Sink, description: Description) -> None:
         super().__init__(sink, description)
@@ -300,7 +301,7 @@ class PcapngWriter(Writer):
         self._links.append(link)
         return len(self._links) - 1
 
-    def write(
+    def record(
         self,
         time: int,
         data: bytes,
@@ -309,8 +310,8 @@ class PcapngWriter(Writer):
         comments: Iterable[str] = (),
         interface: int = 0,
         outbound: bool | None = None,
-    ) -> None:
-        """Append a packet. CaptureError for a time before 1970, or after 64 bits (in 2554)."""
+    ) -> bytes:
+        """A packet's record. CaptureError for a time before 1970, or after 64 bits (in 2554)."""
         length = len(data) if wirelen is None else wirelen
         self._check(data, length)
         stamp = time // self._unit
@@ -322,7 +323,7 @@ class PcapngWriter(Writer):
         if outbound is not None:
             options.append((FLAGS, b"\2\0\0\0" if outbound else b"\1\0\0\0"))
         fields = self._layout.enhanced.pack(interface, stamp >> 32, stamp & 0xFFFF_FFFF, len(data), length)
-        self._block(ENHANCED, fields + data + bytes(-len(data) & 3) + packed(options))
+        return self._framed(ENHANCED, fields + data + bytes(-len(data) & 3) + packed(options))
 
     def _name(self, names: Mapping[str, str]) -> None:
         """Write the name resolution block."""
@@ -340,10 +341,13 @@ class PcapngWriter(Writer):
         self._block(NAMES, packed(records))
 
     def _block(self, kind: int, body: bytes) -> None:
+        self._sink.write(self._framed(kind, body))
+
+    def _framed(self, kind: int, body: bytes) -> bytes:
         length = len(body) + 12
         if length > LIMIT:
             raise self._unfit(_("a block of {length} octets is longer than {limit}").format(length=length, limit=LIMIT))
-        self._sink.write(self._layout.head.pack(kind, length) + body + self._layout.length.pack(length))
+        return self._layout.head.pack(kind, length) + body + self._layout.length.pack(length)
 
 
 FORMAT = Format("pcapng", (".pcapng", ".ntar"), matches, PcapngReader, PcapngWriter)

@@ -66,7 +66,7 @@ class Sink:
         if old:
             os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
 
-    def write(self, octets: bytes) -> None:
+    def write(self, octets: bytes | bytearray) -> None:
         """Append octets. BrokenPipeError where nobody reads the pipe."""
         try:
             self._file.write(octets)

@@ -15,7 +15,7 @@ import click
 
 from labkit import __version__
 from labkit.cli._common import COMPLETE, Exit, note
-from labkit.errors import CaptureError, InputError, LabkitError, LinkError, ScenarioError, UsageError
+from labkit.errors import CaptureError, InputError, LabkitError, LinkError, MissingError, ScenarioError, UsageError
 from labkit.i18n import _, nearest
 
 CODES: dict[type[LabkitError], Exit] = {
@@ -24,6 +24,7 @@ CODES: dict[type[LabkitError], Exit] = {
     CaptureError: Exit.UNREADABLE,
     InputError: Exit.UNREADABLE,
     LinkError: Exit.UNAVAILABLE,
+    MissingError: Exit.UNAVAILABLE,
 }
 """The exit code of each error that a user can cause or mend."""
 

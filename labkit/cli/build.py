@@ -82,6 +82,12 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
     help=_("Where it is written, in JSON, what the faults have done.  [default: beside the capture, .manifest.json]"),
 )
 @click.option(
+    "--flows",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=_("Build so many conversations in one file, each between its own addresses and ports; without comments."),
+)
+@click.option(
     "--variants",
     type=click.Path(),
     metavar="ROSTER.csv",
@@ -93,7 +99,9 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
     metavar="FILE",
     help=_("The secret that the variants' seeds follow from: a file of at least 16 octets that nobody can guess."),
 )
-def command(scenario: str | None, output: str | None, seed: int, format_: str | None, **options: Any) -> None:
+def command(
+    scenario: str | None, output: str | None, seed: int, format_: str | None, flows: int | None, **options: Any
+) -> None:
     """Write a scenario's packets to a capture file.
 
     SCENARIO is the name of a shipped one ('labkit scenarios' lists them), a file that ends in .yaml, or a trace by hand: a
@@ -105,10 +113,15 @@ def command(scenario: str | None, output: str | None, seed: int, format_: str | 
     if scenario is None:
         raise UsageError(_("which scenario? 'labkit scenarios' lists those that there are"))
     by_hand = Path(scenario).suffix.lower() == SUFFIX
-    for name, given in (("seed", seed), ("variants", options["variants"])):
+    for name, given in (("seed", seed), ("flows", flows), ("variants", options["variants"])):
         if by_hand and given:
             text = _("{scenario}: a trace by hand leaves nothing to chance; it has no --{name}")
             raise UsageError(text.format(scenario=scenario, name=name))
+    if flows is not None:
+        from labkit.cli._bulk import build_bulk
+
+        build_bulk(scenario, flows, output, seed, format_, options)
+        return
     if options["variants"] is not None:
         _build_variants(scenario, output, seed, format_, **options)
         return

@@ -4,6 +4,7 @@ ranges.
 Each range is drawn from the seed and its own key, so that what one becomes does not depend on the others.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
@@ -68,6 +69,8 @@ class Parts:
     tried: bool = False
     idents: tuple[int, int] = (0, 0)
     """The IPv4 identifications that client and server have used before."""
+    numbers: Mapping[str, tuple[int, int]] | None = None
+    """What each side's initial sequence numbers and timestamps count from; None: what the scenario and chance say."""
 
 
 def alone(model: ScenarioModel, seed: int) -> Parts:
@@ -96,14 +99,18 @@ def endpoint(model: ScenarioModel, parts: Parts, side: str, now: int, used: int 
     """
     given: Side = getattr(model, side)
     own, peer = parts.hosts[side], parts.hosts[OTHER[side]]
-    if given.isn is None:
+    rng = Random(f"{parts.seed}/{side}")
+    stamp = rng.getrandbits(32)
+    if parts.numbers is not None:
+        base, stamp = parts.numbers[side]
+        iss = (base + (parts.begin + now) // TICK) & MASK
+    elif given.isn is None:
         iss = initial_number(own, peer, model.start + parts.begin + now, parts.secret)
     else:
         iss = (given.isn.draw(parts.seed, f"{side}.isn") + (parts.begin + now) // TICK) & MASK
     if used is not None and not after(iss, used):
         iss = add(used, 1 << 16)
-    rng = Random(f"{parts.seed}/{side}")
-    return Endpoint(given.config(iss, ":" in own.address, rng.getrandbits(32), model.path.mtu), rng)
+    return Endpoint(given.config(iss, ":" in own.address, stamp, model.path.mtu), rng)
 
 
 def initial_number(own: Host, peer: Host, time: int, seed: int) -> int:

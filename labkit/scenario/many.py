@@ -34,6 +34,20 @@ def play(model: ScenarioModel, source: Source, seed: int) -> Trace:
         events += played.events
         if events > MOST_EVENTS:
             raise source.error(("conversations", "count"), f"the conversations are not over after {MOST_EVENTS} events")
+    return _trace(model, seed, conversations)
+
+
+def play_one(model: ScenarioModel, source: Source, parts: Parts) -> Trace:
+    """The trace of one conversation by itself, whoever holds it."""
+    return _trace(model, parts.secret, [(parts, Player(model, source, parts).play())])
+
+
+def own_seed(seed: int, number: int) -> int:
+    """What the chances of a conversation are drawn from; `number` counts from 0."""
+    return int.from_bytes(blake2b(f"{seed}/conversation {number}".encode(), digest_size=8).digest())
+
+
+def _trace(model: ScenarioModel, seed: int, conversations: list[tuple[Parts, Played]]) -> Trace:
     connections, records = _merged(conversations)
     return Trace(
         name=model.name,
@@ -93,8 +107,7 @@ def _parts(model: ScenarioModel, given: Conversations, seed: int) -> list[Parts]
         port = ports[number % len(ports)]
         listens = model.server.listen and (given.listening is None or port in given.listening)
         hosts = {"client": clients[number], "server": replace(server, port=port)}
-        own = int.from_bytes(blake2b(f"{seed}/conversation {number}".encode(), digest_size=8).digest())
-        found.append(Parts(own, seed, hosts, begin, listens, tried=given.listening is not None))
+        found.append(Parts(own_seed(seed, number), seed, hosts, begin, listens, tried=given.listening is not None))
     return found
 
 
@@ -116,11 +129,11 @@ def _clients(model: ScenarioModel, given: Conversations, server_ports: int, seed
     for number in range(given.count):
         address, port = divmod(drawn[number % server_ports][number // server_ports], ports)
         host = replace(client, port=given.ports.low + port)
-        found.append(host if given.clients is None else _pooled(host, given.clients, address, server))
+        found.append(host if given.clients is None else pooled(host, given.clients, address, server))
     return found
 
 
-def _pooled(host: Host, pool: Pool, place: int, server: int) -> Host:
+def pooled(host: Host, pool: Pool, place: int, server: int) -> Host:
     """A host with an address of the pool, and a MAC that follows from it. Names are for single hosts."""
     address = pool.address(place, server)
     low = int(ip_address(address)) & 0xFFFF_FFFF

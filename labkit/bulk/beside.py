@@ -1,0 +1,54 @@
+"""Preparing a bulk file in another process, while this one loads numpy: each takes about as long as writing a million packets."""
+
+import gc
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labkit.errors import LabkitError
+
+if TYPE_CHECKING:
+    from labkit.bulk.material import Material
+    from labkit.scenario import Scenario
+
+FEW = 10_000
+"""Conversations below which the start of a process is not worth it."""
+
+
+def prepared(scenario: "Scenario | str | Path", flows: int, seed: int) -> "Material":
+    """What `labkit.bulk.template.prepare` gives; a scenario may be given by its name. Errors are the same."""
+    if flows < FEW or not isinstance(scenario, str | Path) or "fork" not in get_all_start_methods():
+        return _prepare(scenario, flows, seed)
+    # A fork has what is loaded here by now, and so starts at once.
+    context = get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(there, scenario, flows, seed), daemon=True)
+    process.start()
+    there.close()
+    from labkit.bulk import order  # noqa: F401 - for what it loads
+
+    try:
+        found = here.recv()
+    except EOFError:
+        # Whatever ended it: it shows here.
+        return _prepare(scenario, flows, seed)
+    if isinstance(found, LabkitError):
+        raise found
+    return found  # type: ignore[no-any-return]
+
+
+def _prepare(scenario: "Scenario | str | Path", flows: int, seed: int) -> "Material":
+    from labkit.bulk.template import prepare
+    from labkit.scenario import Scenario
+
+    return prepare(Scenario.load(scenario) if isinstance(scenario, str | Path) else scenario, flows, seed)
+
+
+def _send(there: "Connection[object, object]", scenario: "str | Path", flows: int, seed: int) -> None:
+    # What is loaded stays, and the process soon ends: there is no garbage worth a search.
+    gc.disable()
+    try:
+        there.send(_prepare(scenario, flows, seed))
+    except LabkitError as error:
+        there.send(error)
