@@ -10,8 +10,9 @@ from labkit import seq as sn
 from labkit.segment import ACK, FIN, RST, SYN, Seen
 from labkit.side import DOUBTS, Side
 
-GAP, UNSENT = 1, 2
-"""What a doubt is about: numbers left out before a segment, or an ack of numbers not sent."""
+GAP, UNSENT, BEHIND = 1, 2, 3
+"""What a doubt is about: numbers left out before a segment; an ack of numbers not sent; the handshake's third segment,
+whose ack does not reach beyond the SYN ACK's number."""
 
 OPEN, FILLED, MISSED, LATE, WRONG, UNPROVEN, LOST = 0, 1, 2, 3, 4, 5, 6
 """How a doubt stands. FILLED: the octets came later. MISSED: the capture lacks packets, the numbers are right.
@@ -98,9 +99,15 @@ def _answer_gaps_by_receiver(seg: Seen, peer: Side) -> None:
 
 def _answer_unsent(seg: Seen, me: Side, peer: Side) -> None:
     for i in range(peer.doubt_n):
-        if peer.doubt_kind[i] != UNSENT or peer.doubt_state[i] != OPEN:
+        if peer.doubt_kind[i] == GAP or peer.doubt_state[i] != OPEN:
             continue
         ack = peer.doubt_seen[i]
+        if peer.doubt_kind[i] == BEHIND:
+            # Who goes on from the number that was acknowledged has not begun where its SYN ACK says.
+            peer.doubt_state[i] = MISSED if seg.seq == ack else WRONG
+            if seg.seq == ack:
+                me.nxt = ack
+            continue
         soon = seg.time - peer.doubt_time[i] <= SAME_MOMENT
         if not sn.before(seg.seq, ack):
             peer.doubt_state[i] = MISSED
@@ -201,6 +208,8 @@ def close(me: Side, peer: Side) -> None:
             continue
         if me.doubt_kind[i] == GAP:
             me.doubt_state[i] = _final(me, peer, i)
+        elif me.doubt_kind[i] == BEHIND:
+            me.doubt_state[i] = WRONG
         else:
             # The sender never went on from there. In a capture that shows the whole, those octets were never sent;
             # acks that go on and on beyond what is seen are those of a capture that lost sight of the sender.

@@ -66,14 +66,20 @@ def _data_offset(frame: bytearray, seg: Seen, value: str) -> None:
 
 
 def _tcp_checksum(frame: bytearray, seg: Seen, value: str) -> None:
-    number = ~_tcp_sum(frame, seg, partial=True) & 0xFFFF if value == "partial" else _number(value, 0xFFFF)
+    if value == "partial":
+        number = ~_tcp_sum(frame, seg, partial=True) & 0xFFFF
+    elif value.startswith("+"):
+        number = (_tcp_sum(frame, seg) + _number(value[1:], 0xFFFE)) % 0xFFFF
+    else:
+        number = _number(value, 0xFFFF)
     _put(frame, seg.tcp_at + 16, number)
 
 
 def _ip_checksum(frame: bytearray, seg: Seen, value: str) -> None:
     if seg.version != 4:
         raise ValueError("IPv6 has no header checksum")
-    _put(frame, seg.ip_at + 10, _number(value, 0xFFFF))
+    off = _number(value[1:], 0xFFFE) if value.startswith("+") else None
+    _put(frame, seg.ip_at + 10, _number(value, 0xFFFF) if off is None else (_ip_sum(frame, seg) + off) % 0xFFFF)
 
 
 def _identification(frame: bytearray, seg: Seen, value: str) -> None:
@@ -100,9 +106,10 @@ EDITS: dict[str, Edit] = {
     "caplen": _captured_length,
     "fragment": _fragment_size,
 }
-"""`doff`: the TCP data offset, in units of four octets. `sum`: the TCP checksum, or `partial` for what checksum offload
-leaves in it. `ip.sum` and `ip.id`: the IPv4 header's checksum and identification. `caplen`: how many octets of the frame
-are captured. `fragment`: octets of each of the IP fragments that the frame is then cut into, by `cut`."""
+"""`doff`: the TCP data offset, in units of four octets. `sum`: the TCP checksum, `partial` for what checksum offload
+leaves in it, or `+N` for one that is off by N. `ip.sum` and `ip.id`: the IPv4 header's checksum (also as `+N`) and
+identification. `caplen`: how many octets of the frame are captured. `fragment`: octets of each of the IP fragments that the
+frame is then cut into, by `cut`."""
 
 
 def _tcp_sum(frame: bytearray, seg: Seen, *, partial: bool = False) -> int:

@@ -175,11 +175,12 @@ def _begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
 def _inherit(flow: Flow, over: Flow, now: int) -> None:
     """What a new connection knows of the one that used its four-tuple before."""
     closed = over.sides[0].has_fin and over.sides[1].has_fin
+    refused = any(side.rst for side in over.sides) and not all(side.syn for side in over.sides)
     quiet = now - max(side.last_time for side in over.sides)
     for end, side in zip(flow.ends, flow.sides, strict=True):
         old = over.sides[over.ends.index(end)]
         side.old_nxt = old.nxt
-        side.has_old = 2 if closed and quiet < TWO_MSL and old.has_nxt else 1
+        side.has_old = 2 if closed and quiet < TWO_MSL and old.has_nxt else 3 if refused else 1
 
 
 def _remember_syn(side: Side, isn: int, packet: int) -> None:

@@ -80,6 +80,7 @@ SPACES = {
     "me.odd_seq": "me",
     "me.odd_ack_want": "peer",
     "me.odd_ack": "peer",
+    "me.part_ack": "peer",
     "me.last_seq": "me",
     "me.old_nxt": "me",
     "peer.last_ack": "me",
@@ -137,6 +138,8 @@ class Rule:
     """Found at most once for each sender: a property of the host or of the capture."""
     unless: tuple[str, ...] = ()
     """Codes of which one, found at the same packet, says the same more precisely."""
+    sums_up: bool = False
+    """Scope SIDE: what it finds stands for all that rules of its code have found of the same sender."""
 
     def severity_in(self, profile: str, found: int) -> Severity:
         """The severity of what the predicate answered, under a profile."""
@@ -165,6 +168,7 @@ def rule(
     scope: Scope = Scope.SEGMENT,
     once: bool = False,
     unless: tuple[str, ...] = (),
+    sums_up: bool = False,
 ) -> Callable[[P], P]:
     """Declare the decorated predicate as a rule; the parameters are the fields of `Rule`.
 
@@ -197,6 +201,7 @@ def rule(
             scope=scope,
             once=once,
             unless=unless,
+            sums_up=sums_up,
         )
         return predicate
 

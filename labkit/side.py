@@ -34,6 +34,7 @@ class Side:
     syn_end: int = 0
     """The number after the SYN and any data on it."""
     syn_packet: int = 0
+    syn_time: int = 0
     syn_ctl: int = 0
     sack_ok: int = 0
     stamps: int = 0
@@ -43,7 +44,7 @@ class Side:
     old_nxt: int = 0
     """SND.NXT at the end of the connection that used the same four-tuple before."""
     has_old: int = 0
-    """1: it was used before; 2: within 2 MSL, and closed in order."""
+    """1: it was used before; 2: within 2 MSL, and closed in order; 3: a reset refused it."""
     host_isns: int = 0
     """Connections that this host has opened, or answered, before in this capture."""
     host_isn: int = 0
@@ -88,6 +89,8 @@ class Side:
     """Gaps that the receiver acknowledged: the capture lacks packets of this side."""
     run: int = 0
     """Segments since the other side sent one."""
+    piped: int = 0
+    """1 once it has sent new numbers while others were under way: it is not in lock-step with the other side."""
     probe: int = 0
     """1 where the last segment was a keep-alive or a window probe."""
 
@@ -114,6 +117,28 @@ class Side:
     """The largest window ever offered, in octets."""
     same_acks: int = 0
     """Duplicate ACKs in a row (RFC 5681 section 2)."""
+    part_packet: int = 0
+    """The last segment that acknowledged all but the last octet of a segment; 0 where there was none."""
+    part_time: int = 0
+    part_ack: int = 0
+
+    # Its checksums (`labkit.track.count_sums`).
+    sums_good: int = 0
+    sums_bad: int = 0
+    sums_alike: int = 0
+    """What all wrong ones have in common: bits of `labkit.track`."""
+    sum_off: int = 0
+    """By how much the first wrong one was wrong."""
+    sum_rest: int = 0
+    """The first wrong one, less the segment's length."""
+    sum_want: int = 0
+    """What the last wrong one should have been."""
+    ips_good: int = 0
+    """The same for IPv4 headers."""
+    ips_bad: int = 0
+    ips_alike: int = 0
+    ip_off: int = 0
+    ip_want: int = 0
 
     # The end.
     fin: int = 0

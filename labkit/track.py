@@ -13,8 +13,8 @@ integers, so that they can be compiled as they are.
 """
 
 from labkit import seq as sn
-from labkit.doubt import GAP, SAME_MOMENT, UNSENT, answer, missing, raise_doubt
-from labkit.segment import ABSENT, ACK, FIN, RST, SUM_BAD, SYN, Seen
+from labkit.doubt import BEHIND, GAP, SAME_MOMENT, UNSENT, answer, missing, raise_doubt
+from labkit.segment import ABSENT, ACK, FIN, RST, SUM_BAD, SUM_GOOD, SYN, Seen
 from labkit.side import Side
 
 NEAR = 1024
@@ -23,6 +23,10 @@ NEAR = 1024
 ANSWERED = -(1 << 30)
 """`Side.same_acks` once the segment that duplicate ACKs ask for was sent again: they no longer count until a new ACK (RFC
 5681 section 3.2, step 6)."""
+
+SUMS_ZERO, SUMS_OFF, SUMS_REST = 1, 2, 4
+"""What wrong checksums of one sender may have in common: they are all 0; they are off by the same amount; they are the same
+but for the segment's length, as sums of a pseudo-header are."""
 
 MAX_SHIFT = 14
 """RFC 7323 section 2.3: a larger shift counts as 14."""
@@ -118,6 +122,67 @@ def overtaken(seg: Seen, me: Side) -> bool:
     return older or counted_before or seg.time - me.last_time <= SAME_MOMENT
 
 
+def in_lock_step(me: Side, peer: Side) -> bool:
+    """Whether each side has waited for the other so far: both SYNs were seen, nothing was sent again, and no side has
+    sent new numbers while others were under way."""
+    return (
+        me.syn != 0
+        and peer.syn != 0
+        and me.piped == 0
+        and peer.piped == 0
+        and me.resent == 0
+        and peer.resent == 0
+        and me.missed == 0
+        and peer.missed == 0
+    )
+
+
+def nothing_between(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the IPv4 identifications show that the capture has all of `peer` up to `seg`, which it has just sent.
+
+    Its host counts them, and none is left out; or all are the same, as in captures made by hand; or both sides' packets are
+    counted as they stand in the capture.
+    """
+    if seg.ip_id <= 0 or peer.last_id <= 0 or me.last_id < 0:
+        return False
+    step = (seg.ip_id - peer.last_id) & 0xFFFF
+    together = step == seg.number - peer.last_packet and (
+        (me.last_id - peer.last_id) & 0xFFFF == (me.last_packet - peer.last_packet) & 0xFFFF
+    )
+    return step <= 1 or together
+
+
+def acks_a_part(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the segment acknowledges a part of the peer's last new segment, which fits the window as a whole.
+
+    Larger segments than the receiver's MSS are those of a capture above segmentation offload: then every ack may lie
+    inside of one.
+    """
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.data_len == 0 or me.has_ack == 0:
+        return False
+    inside = sn.diff(seg.ack, peer.data_seq)
+    return (
+        0 < inside < peer.data_len
+        and me.mss != ABSENT
+        and peer.doubt_n == 0
+        and peer.data_len <= me.mss
+        and not sn.after(me.ack, peer.data_seq)
+        and me.has_edge != 0
+        and not sn.after(sn.add(peer.data_seq, peer.data_len), me.edge)
+    )
+
+
+def renumbers_its_syn(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the third segment has the number that the SYN ACK asks for, and both contradict the SYN's."""
+    return (
+        me.third == 1
+        and seg.ctl & (SYN | RST | ACK) == ACK
+        and peer.last_ctl & (SYN | ACK) == SYN | ACK
+        and seg.seq == peer.last_ack
+        and not sn.between(sn.add(me.isn, 1), seg.seq, me.syn_end)
+    )
+
+
 def unacked(seg: Seen, peer: Side) -> bool:
     """Whether some number of the segment was not yet acknowledged, as far as the capture shows."""
     return peer.has_ack == 0 or sn.after(seg.end, peer.ack)
@@ -128,6 +193,7 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     if not me.seen:
         me.first_packet, me.first_time, me.first_seq, me.first_ctl = seg.number, seg.time, seg.seq, seg.ctl
     me.seen += 1
+    count_sums(seg, me)
     me.run += 1
     peer.run = 0
     me.probe = 1 if is_probe(seg, me, peer) or is_window_probe(seg, me, peer) else 0
@@ -140,7 +206,7 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     elif seg.ctl & SYN:
         _advance_syn(seg, me, peer)
     else:
-        _advance_sequence(seg, me)
+        _advance_sequence(seg, me, peer)
     if seg.delta < 0 and seg.span and not seg.novel and seg.seq == peer.ack:
         peer.same_acks = ANSWERED
     if seg.ctl & ACK and seg.ctl & RST == 0:
@@ -169,7 +235,7 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
     if me.syn == 0 and me.has_nxt:
         return  # a SYN after the connection was seen under way: the flow table begins a new one where it is due
     me.isn = seg.seq
-    me.syn_packet = seg.number
+    me.syn_packet, me.syn_time = seg.number, seg.time
     me.syn = 2 if seg.ctl & ACK else max(me.syn, 1)
     me.syn_end = seg.end
     me.mss, me.wscale = seg.mss, seg.wscale
@@ -183,7 +249,12 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
         me.delay = max(0, seg.time - peer.last_time)
 
 
-def _advance_sequence(seg: Seen, me: Side) -> None:
+def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
+    if renumbers_its_syn(seg, me, peer):
+        me.nxt = seg.seq
+        seg.delta, seg.novel = 0, seg.span
+    if seg.span and me.has_nxt and peer.has_ack and sn.after(me.nxt, peer.ack):
+        me.piped = 1
     fin = sn.add(seg.seq, seg.len)
     if seg.ctl & FIN and not me.has_fin and me.has_nxt and me.doubt_n == 0 and sn.before(fin, me.nxt):
         # A FIN before octets that were sent has a wrong number (FIN01): it counts as though it stood after them.
@@ -218,6 +289,10 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
         raise_doubt(seg, me, UNSENT, peer.nxt, seg.ack)
         me.raw_win = seg.win
         return
+    if me.third == 1 and seg.ctl & SYN == 0 and not sn.after(seg.ack, peer.isn):
+        raise_doubt(seg, me, BEHIND, sn.add(peer.isn, 1), seg.ack)
+    if acks_a_part(seg, me, peer) and sn.add(seg.ack, 1) == sn.add(peer.data_seq, peer.data_len):
+        me.part_packet, me.part_time, me.part_ack = seg.number, seg.time, seg.ack
     if not me.has_ack or sn.after(seg.ack, me.ack):
         me.ack, me.has_ack = seg.ack, 1
         me.ack_packet, me.ack_time = seg.number, seg.time
@@ -240,6 +315,33 @@ def scaled(win: int, ctl: int, me: Side, peer: Side) -> int:
     if ctl & SYN or me.wscale < 0 or peer.wscale < 0:
         return win
     return win << min(me.wscale, MAX_SHIFT)
+
+
+def count_sums(seg: Seen, me: Side) -> None:
+    """Count right and wrong checksums, and what the wrong ones have in common. A frame that comes again counts once."""
+    if seg.sum_state == SUM_GOOD:
+        me.sums_good = 1
+    elif seg.sum_state == SUM_BAD and (me.sums_bad == 0 or seg.sum_want != me.sum_want):
+        off = (seg.sum - seg.sum_want) % 65535
+        rest = (seg.sum - seg.doff - seg.len) % 65535
+        alike = SUMS_ZERO if seg.sum == 0 else 0
+        if me.sums_bad == 0:
+            me.sum_off, me.sum_rest, me.sums_alike = off, rest, SUMS_ZERO | SUMS_OFF | SUMS_REST
+        alike += SUMS_OFF if off == me.sum_off else 0
+        alike += SUMS_REST if rest == me.sum_rest else 0
+        me.sums_alike &= alike
+        me.sum_want = seg.sum_want
+        me.sums_bad += 1
+    if seg.ip_sum_state == SUM_GOOD:
+        me.ips_good = 1
+    elif seg.ip_sum_state == SUM_BAD and (me.ips_bad == 0 or seg.ip_sum_want != me.ip_want):
+        off = (seg.ip_sum - seg.ip_sum_want) % 65535
+        if me.ips_bad == 0:
+            me.ip_off, me.ips_alike = off, SUMS_OFF
+        elif off != me.ip_off:
+            me.ips_alike = 0
+        me.ip_want = seg.ip_sum_want
+        me.ips_bad += 1
 
 
 def spoiled(seg: Seen) -> bool:

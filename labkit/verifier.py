@@ -155,8 +155,8 @@ class Verifier:
         """Judge all frames, once.
 
         `heard` is called with each finding as soon as it stands: one about a packet when no doubt about that packet is
-        open any more, one about a whole conversation when that is over. The end may still tell more precisely what was
-        said of a packet: then both are heard, and the verdict has the latter.
+        open any more, one about a whole conversation when that is over. What comes later may still tell more precisely what
+        was said of a packet, or sum up what was said of many: then both are heard, and the verdict has the latter.
         """
         self._heard = heard
         seg = Seen()
@@ -314,38 +314,48 @@ class _Judged:
         """Whether it is reported."""
         self.resent = [0, 0]
         """Segments that each side has sent again."""
-        self.findings: dict[tuple[int | None, str], tuple[Rule, Finding]] = {}
-        self.fresh: list[tuple[int | None, str]] = []
+        self.findings: dict[tuple[int | None, str], list[tuple[Rule, Finding]]] = {}
+        self.fresh: dict[tuple[int | None, str], None] = {}
         """Findings that nobody has been told of."""
         self.octets = Octets(), Octets()
         self.last = 0
 
     def add(self, rule: Rule, finding: Finding) -> None:
-        """Keep a finding; what is found later of the same packet by the same rule takes the place of what was first."""
+        """Keep a finding. What is found of a packet later, with more in view, takes the place of what was found first
+        under the same code."""
         key = finding.packet, finding.code
-        if key not in self.findings:
-            self.fresh.append(key)
-        self.findings[key] = rule, finding
+        here = self.findings.setdefault(key, [])
+        if not here or rule.at:
+            self.fresh[key] = None
+        if rule.at:
+            here.clear()
+        here.append((rule, finding))
 
     def kept(self) -> list[Finding]:
-        """What was found, less what another rule says more precisely."""
+        """What was found, less what another rule says more precisely, or once for all."""
+        every = [each for here in self.findings.values() for each in here]
         grave = self._grave()
-        return [found for rule, found in self.findings.values() if self._stands(rule, found, grave)]
+        summed = {(found.code, found.source) for rule, found in every if rule.sums_up}
+        return [
+            found
+            for rule, found in every
+            if self._stands(rule, found, grave) and (rule.sums_up or (found.code, found.source) not in summed)
+        ]
 
     def tell(self, heard: Callable[[Finding], None]) -> None:
         """Tell of what is fresh, but for what a doubt that is still open may change."""
         sides = self.flow.sides
         open_ = {packet for side in sides for packet in side.doubt_packet[: side.doubt_n]}
-        fresh, self.fresh = self.fresh, [key for key in self.fresh if key[0] in open_]
+        fresh, self.fresh = self.fresh, {key: None for key in self.fresh if key[0] in open_}
         # Only what is found of the whole conversation asks for what else there is of it.
         grave = self._grave() if any(packet is None for packet, _ in fresh) else set()
         for key in fresh:
-            rule, found = self.findings[key]
-            if key[0] not in open_ and self._stands(rule, found, grave):
-                heard(found)
+            for rule, found in self.findings[key]:
+                if key[0] not in open_ and self._stands(rule, found, grave):
+                    heard(found)
 
     def _grave(self) -> set[str]:
-        return {found.code for _, found in self.findings.values() if found.severity == Severity.ERROR}
+        return {found.code for here in self.findings.values() for _, found in here if found.severity == Severity.ERROR}
 
     def _stands(self, rule: Rule, found: Finding, grave: set[str]) -> bool:
         """Whether no other rule says the same more precisely."""

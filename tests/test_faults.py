@@ -81,6 +81,7 @@ RULES_WITHOUT_A_FAULT = {
     "SEQ03": "the document's: sequence-number-skips breaks it under that profile",
     "CAP05": "says what the capture lacks",
     "FIN06": "says what the capture lacks",
+    "FIN04": "is about a packet that is not there",
     "KA01": "describes what is no fault",
     "ACK05": "describes what is no fault",
     "CAP03": "describes what is no fault",

@@ -98,7 +98,7 @@ WRONG_SEQ = [
     (4, 1, "SEQ02"),
     (4, 10, "SEQ01"),
     (4, 1000, "SEQ01"),
-    (4, -1, "SEQ01"),
+    (4, -1, "SEQ02"),
     (5, 10, "SEQ01"),
     (5, 1000, "SEQ01"),
     (6, 10, "SEQ01"),
@@ -419,12 +419,17 @@ class TestFindingsAsTheyCome:
         told: list[Finding] = []
         verdict = Verifier(profile).run(source, None, told.append)
         assert [found for found in verdict.findings if found not in told] == []
-        assert len({(found.flow, found.packet, found.code) for found in told}) == len(told)
-        at_last = {(found.flow, found.packet, found.code) for found in verdict.findings}
+        assert len({(found.flow, found.packet, found.code, found.name) for found in told}) == len(told)
+        at_last = {(found.flow, found.packet, found.code): found for found in verdict.findings}
         unless = {(rule.code, rule.name): rule.unless for rule in collect()}
+        later = {(rule.code, rule.name) for rule in collect() if rule.at}
+        summed = {(rule.code, rule.name) for rule in collect() if rule.sums_up}
+        sums = {(found.code, found.source) for found in verdict.findings if (found.code, found.name) in summed}
         for found in told:
             better = ((found.flow, found.packet, code) in at_last for code in unless[found.code, found.name])
-            assert found in verdict.findings or any(better)
+            instead = at_last.get((found.flow, found.packet, found.code), found)
+            replaced = instead.name != found.name and (instead.code, instead.name) in later
+            assert found in verdict.findings or any(better) or replaced or (found.code, found.source) in sums
 
     @pytest.mark.parametrize("profile", [RFC9293, DOCUMENT])
     @pytest.mark.parametrize("rule", collect(), ids=lambda rule: f"{rule.code}-{rule.name}")
@@ -462,3 +467,56 @@ class TestFindingsAsTheyCome:
 
         Verifier().run(source(), None, heard.append)
         assert counts == [0, 1]
+
+
+def test_two_things_that_happen_at_one_packet_are_both_said() -> None:
+    text = """
+        > S  0:0(0)
+        < S. 0:0(0) ack 1 win 100
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1 win 0
+    """
+    verdict = Verifier().run(frames(list(parse(text))))
+    assert [each.name for each in verdict.findings if (each.packet, each.code) == (4, "WIN03")] == [
+        "zero-window",
+        "window-full",
+    ]
+
+
+SUMS = [
+    ("all 0", "{sum=0}", True),
+    ("off by the same", "{sum=+513}", True),
+    ("one of its own for each", None, False),
+]
+
+
+@pytest.mark.parametrize(("_name", "edit", "alike"), SUMS)
+@pytest.mark.parametrize("isn", [0, 2**32 - 1])
+def test_wrong_checksums_that_are_alike_are_one_warning(_name: str, edit: str | None, alike: bool, isn: int) -> None:
+    edits = [edit or f"{{sum={n}}}" for n in (0x1111, 0x2345, 0x7777)]
+    text = f"""
+        > S  0:0(0) {edits[0]}
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1 {edits[1]}
+        > P. 1:100(99) ack 1 {edits[2]}
+        < .  1:1(0) ack 100
+    """
+    found = [each for each in Verifier().run(frames(list(parse(text)), isns=(isn, 7))).findings if each.code == "CK02"]
+    if alike:
+        assert [(each.packet, each.severity, each.name) for each in found] == [
+            (1, Severity.WARNING, "checksums-all-wrong")
+        ]
+    else:
+        assert [(each.packet, each.severity) for each in found] == [(n, Severity.ERROR) for n in (1, 3, 4)]
+
+
+def test_one_right_checksum_shows_that_the_wrong_ones_are_wrong() -> None:
+    text = "> S 0:0(0) {sum=0}\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n> P. 1:100(99) ack 1 {sum=0}"
+    found = [each for each in Verifier().run(frames(list(parse(text)))).findings if each.code == "CK02"]
+    assert [(each.packet, each.severity) for each in found] == [(1, Severity.ERROR), (4, Severity.ERROR)]
+
+
+def test_one_frame_captured_twice_proves_nothing_about_checksums() -> None:
+    text = "> S 0:0(0) {sum=4660}\n> S 0:0(0) {sum=4660}\n< S. 0:0(0) ack 1"
+    found = [each for each in Verifier().run(frames(list(parse(text)))).findings if each.code == "CK02"]
+    assert [(each.packet, each.severity) for each in found] == [(1, Severity.ERROR), (2, Severity.ERROR)]

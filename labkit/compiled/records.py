@@ -18,13 +18,16 @@ ROWS = ("list[int]", list[int])
 """The type of the fields that hold a row of integers, as a dataclass may give it."""
 
 WIDTHS = {
-    "u1": "has_base syn sack_ok stamps has_old has_resyn third has_nxt has_last_ack probe has_ack has_edge has_fin rst "
+    "u1": "piped sums_good sums_alike ips_good ips_alike "
+    "has_base syn sack_ok stamps has_old has_resyn third has_nxt has_last_ack probe has_ack has_edge has_fin rst "
     "doubt_kind doubt_state doubt_mark odd_kind odd_state odd_mark "
     "fault version addr_len ttl ecn ip_sum_state joined sum_state opt_fault opt_after_end sack_n",
     "i2": "wscale tfo_len opt_twice",
-    "u2": "syn_ctl first_ctl last_ctl doubt_ctl odd_ctl ctl sport dport doff raw_win sum sum_want ip_sum ip_sum_want urg",
+    "u2": "syn_ctl first_ctl last_ctl doubt_ctl odd_ctl ctl sport dport doff raw_win sum sum_want ip_sum ip_sum_want urg "
+    "sum_off sum_rest ip_off ip_want",
     "i4": "last_id ip_id host_isns host_step seen run same_acks mss caplen point resent missed doubt_n",
-    "u4": "base isn syn_end old_nxt host_isn resyn first_seq nxt top last_seq last_ack data_seq ack edge fin rst_seq "
+    "u4": "part_packet part_ack sums_bad ips_bad "
+    "base isn syn_end old_nxt host_isn resyn first_seq nxt top last_seq last_ack data_seq ack edge fin rst_seq "
     "doubt_want doubt_low doubt_high doubt_seen odd_want odd_seq odd_ack_want odd_ack win max_win "
     "syn_packet resyn_packet first_packet last_packet ack_packet fin_packet rst_packet doubt_packet odd_packet "
     "seq tsecr sack_l0 sack_r0 sack_l1 sack_r1 sack_l2 sack_r2 sack_l3 sack_r3 end number",

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from labkit import options as opt
-from labkit.faults.base import Edit, Edited, Fault, followed, handshake, is_third, rewritten
+from labkit.faults.base import Edit, Edited, Fault, acks_something, followed, handshake, is_third, rewritten
 from labkit.i18n import N_
-from labkit.segment import ACK
+from labkit.segment import ACK, RST, SYN
 from labkit.seq import add
 from labkit.trace import Record
 
@@ -24,6 +24,17 @@ def _syn_ack_acks_wrong_number(records: Sequence[Record], index: int) -> Edited:
 
 def _third_segment_wrong(records: Sequence[Record], index: int) -> Edited:
     return rewritten(records[index], ack=add(records[index].segment.ack, -1)) if is_third(records, index) else None
+
+
+def _syn_ack_with_another_number(records: Sequence[Record], index: int) -> Edited:
+    answers = [i for i, each in enumerate(records) if each.segment.ctl & (SYN | ACK) == SYN | ACK]
+    if handshake(records)[1] != index or len(answers) != 1 or records[index].segment.payload:
+        return None
+    goes_on = any(
+        each.sender == records[index].sender and acks_something(each.segment) and not each.segment.ctl & RST
+        for each in records[index + 1 :]
+    )
+    return rewritten(records[index], seq=add(records[index].segment.seq, 1000)) if goes_on else None
 
 
 def _syn_resent_with_other_isn(records: Sequence[Record], index: int) -> Edited:
@@ -47,6 +58,7 @@ FAULTS = (
     Fault("opened-without-syn", "HS01", N_("ACK in the place of the opening SYN"), _opened_without_syn),
     Fault("syn-ack-acks-wrong-number", "HS02", N_("the SYN ACK's ack + 1"), _syn_ack_acks_wrong_number),
     Fault("third-segment-wrong", "HS03", N_("the third segment's ack - 1"), _third_segment_wrong),
+    Fault("syn-ack-with-another-number", "HS08", N_("the SYN ACK's seq + 1000"), _syn_ack_with_another_number),
     Fault("syn-resent-with-other-isn", "HS04", N_("a second SYN ACK with another ISN"), _syn_resent_with_other_isn),
     Fault("data-on-syn-ack", "HS05", N_("nine octets on the SYN ACK"), _data_on_syn(answer=True)),
     Fault("data-on-syn-without-cookie", "TFO01", N_("nine octets on the SYN"), _data_on_syn(answer=False)),

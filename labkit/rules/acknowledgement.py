@@ -3,9 +3,9 @@
 from labkit.doubt import LATE, MISSED, UNPROVEN, UNSENT, WRONG
 from labkit.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.segment import ABSENT, ACK, FIN, RST, SYN, Seen
-from labkit.seq import add, after, before, diff
+from labkit.seq import add, after, before
 from labkit.side import Side
-from labkit.track import is_probe, overtaken
+from labkit.track import acks_a_part, in_lock_step, is_probe, nothing_between, overtaken
 
 HALF_A_SECOND = 500_000_000
 
@@ -33,7 +33,7 @@ GOOD = """
     expected="me.odd_ack_want",
     actual="me.odd_ack",
     scope=Scope.DOUBT,
-    unless=("HS02", "HS03"),
+    unless=("HS02", "HS03", "FIN04"),
     receiver="It answers with an ACK of its own numbers, and drops the segment.",
     wireshark="tcp.analysis.ack_lost_segment",
     good=GOOD,
@@ -56,6 +56,61 @@ def ack_of_unsent_data(seg: Seen, me: Side, peer: Side) -> int:
     if me.odd_kind != UNSENT:
         return False
     return me.odd_state == WRONG or (Severity.NOTE if me.odd_state in (MISSED, LATE, UNPROVEN) else False)
+
+
+@rule(
+    "ACK01",
+    Severity.ERROR,
+    "RFC 9293 3.10.7.4",
+    "ack {me.odd_ack} is beyond {me.odd_ack_want}, the end of the peer's segment, and the IP identifications show that nothing "
+    "is missing in between: the segment is too short, or the ack too high (119 octets and 111 are not to be mixed, E1)",
+    otherwise={
+        Severity.WARNING: "ack {me.odd_ack} is beyond {me.odd_ack_want}, the end of the peer's segment, though each side waits "
+        "for the other: the segment is too short (119 octets and 111 are not to be mixed, E1), or the capture lacks the next",
+    },
+    at="me.odd",
+    field="ack",
+    expected="me.odd_ack_want",
+    actual="me.odd_ack",
+    scope=Scope.DOUBT,
+    unless=("HS02", "HS03", "FIN04"),
+    receiver="If it has not sent so much, it answers with an ACK of its own numbers, and drops the segment.",
+    wireshark="tcp.analysis.ack_lost_segment",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < P. 1:112(111) ack 100
+        > .  100:100(0) ack 120    # ACK01
+        > P. 100:150(50) ack 120   # ACK01
+        < P. 120:150(30) ack 150   # SEQ01
+    """,
+)
+def ack_of_more_than_was_answered(seg: Seen, me: Side, peer: Side) -> int:
+    """Where nothing is under way but one segment of data, its acknowledgement ends where that segment ends.
+
+    The peer goes on from the higher number, so that it may have sent more than the capture shows. Where everything else
+    waits for an answer, a second segment just there is not likely: a capture that was written by hand has a segment that is
+    too short. Identifications that are counted, or always the same, prove it.
+    """
+    if me.odd_kind != UNSENT or not _one_answer_short(seg, me, peer):
+        return False
+    return True if nothing_between(seg, me, peer) else Severity.WARNING
+
+
+def _one_answer_short(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the side that has acknowledged too much answers one segment of data, in lock-step."""
+    fin = seg.span == 0 and me.odd_ack == add(me.odd_ack_want, 1)  # what is missing may be a FIN: FIN04
+    return (
+        me.odd_state == MISSED
+        and not fin
+        and in_lock_step(me, peer)
+        and 0 < peer.data_len < (me.mss if me.mss > 0 else 536)  # after a full one, others may follow at once
+        and me.odd_ack_want == add(peer.data_seq, peer.data_len)
+        and (me.has_ack == 0 or before(me.ack, me.odd_ack_want))
+    )
 
 
 @rule(
@@ -201,16 +256,44 @@ def ack_inside_a_segment(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.data_len == 0 or me.has_ack == 0:
         return False
-    inside = diff(seg.ack, peer.data_seq)
-    return (
-        0 < inside < peer.data_len
-        and me.mss != ABSENT
-        and peer.doubt_n == 0
-        and peer.data_len <= me.mss
-        and not after(me.ack, peer.data_seq)
-        and me.has_edge != 0
-        and not after(add(peer.data_seq, peer.data_len), me.edge)
-    )
+    return acks_a_part(seg, me, peer)
+
+
+@rule(
+    "ACK06",
+    Severity.ERROR,
+    "RFC 9293 3.10.7.4",
+    "ack {me.part_ack} leaves out the last octet of the peer's segment, which is acknowledged later without having been sent "
+    "again: this side had it",
+    at="me.part",
+    field="ack",
+    expected=lambda seg, me, peer: add(me.part_ack, 1),
+    actual="me.part_ack",
+    profiles=RFC_ONLY,
+    unless=("HS03",),
+    receiver="It counts the octets up to this number as delivered, and will send the last one again.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <mss 1460>
+        < S. 0:0(0) ack 1 <mss 1460>
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < P. 1:120(119) ack 99   # ACK06
+        > .  100:100(0) ack 120
+        < .  120:120(0) ack 100
+    """,
+)
+def last_octet_not_counted(seg: Seen, me: Side, peer: Side) -> int:
+    """A receiver acknowledges RCV.NXT, what it expects next. An ack one too low is told by what follows: the octet that it
+    leaves out is not sent again, and yet acknowledged.
+
+    Where anything was sent again, or is missing in the capture, it stays a warning.
+    """
+    if me.part_packet == 0 or seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or not me.syn or not peer.syn:
+        return False
+    if peer.resent or peer.missed or peer.doubt_n or me.doubt_n:
+        return False
+    return after(seg.ack, me.part_ack) and not after(seg.ack, peer.nxt)
 
 
 @rule(

@@ -4,6 +4,9 @@ from labkit.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.segment import SUM_BAD, SUM_PARTIAL, SUM_ZERO, Seen
 from labkit.side import Side
 
+FEW = 2
+"""Wrong checksums from which on it is no chance that they are alike."""
+
 
 @rule(
     "CK01",
@@ -39,6 +42,40 @@ def wrong_ip_checksum(seg: Seen, me: Side, peer: Side) -> int:
 
 
 @rule(
+    "CK01",
+    Severity.WARNING,
+    "RFC 791 3.1",
+    "none of this side's {me.ips_bad} IPv4 header checksums is right, and all are off by the same amount: an address was "
+    "rewritten after they were computed, or the sender computes them wrongly",
+    at="me.first",
+    field="ip.checksum",
+    scope=Scope.SIDE,
+    sums_up=True,
+    profiles=RFC_ONLY,
+    receiver="If they were so on the wire, it drops the datagrams at once; but then nothing would go on.",
+    wireshark="ip.checksum_bad",
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+    """,
+    bad="""
+        > S  0:0(0) {ip.sum=+513}             # CK01
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1 {ip.sum=+513}
+        > P. 1:100(99) ack 1 {ip.sum=+513}
+    """,
+)
+def ip_checksums_all_wrong(seg: Seen, me: Side, peer: Side) -> int:
+    """Where every header of a sender is wrong by one and the same amount, the capture does not tell who is to blame.
+
+    Address translation behind the point of capture, and tools that make captures anonymous, rewrite addresses and leave
+    the checksum as it was. One warning then stands for all of this side's errors.
+    """
+    return me.ips_good == 0 and me.ips_bad >= FEW and me.ips_alike != 0
+
+
+@rule(
     "CK02",
     Severity.ERROR,
     "RFC 9293 3.1",
@@ -64,6 +101,42 @@ def wrong_tcp_checksum(seg: Seen, me: Side, peer: Side) -> int:
     delivered to the wrong host.
     """
     return seg.sum_state == SUM_BAD
+
+
+@rule(
+    "CK02",
+    Severity.WARNING,
+    "RFC 9293 3.1",
+    "none of this side's {me.sums_bad} TCP checksums is right, and all are wrong alike (always 0, off by the same amount, or "
+    "the same but for the length): the hardware was to fill them in, or addresses were rewritten after they were computed; "
+    "or the sender computes them wrongly",
+    at="me.first",
+    field="checksum",
+    scope=Scope.SIDE,
+    sums_up=True,
+    profiles=RFC_ONLY,
+    receiver="If they were so on the wire, it drops the segments without a word; but then nothing would go on.",
+    wireshark="tcp.checksum_bad",
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+    """,
+    bad="""
+        > S  0:0(0) {sum=0}              # CK02
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1 {sum=0}
+        > P. 1:100(99) ack 1 {sum=0}
+    """,
+)
+def checksums_all_wrong(seg: Seen, me: Side, peer: Side) -> int:
+    """Where every checksum of a sender is wrong in one and the same way, the capture does not tell who is to blame.
+
+    Some network cards are given 0, or the pseudo-header's sum of an address that is translated later, and complete it;
+    tools that make captures anonymous rewrite addresses, and leave the checksum as it was. One warning then stands for all
+    of this side's errors. A single right checksum shows that this is not so.
+    """
+    return me.sums_good == 0 and me.sums_bad >= FEW and me.sums_alike != 0
 
 
 @rule(

@@ -204,6 +204,42 @@ def octets_after_fin(seg: Seen, me: Side, peer: Side) -> int:
 
 
 @rule(
+    "FIN04",
+    Severity.WARNING,
+    "RFC 9293 3.6",
+    "ack {peer.last_ack} covers a FIN of the other side, which has sent none in this capture: its last number is {me.nxt}",
+    at="peer.last",
+    field="ack",
+    expected="me.nxt",
+    actual="peer.last_ack",
+    document=Severity.ERROR,
+    scope=Scope.SIDE,
+    receiver="If it has sent no FIN, it answers with an ACK of its own numbers, and drops the segment.",
+    wireshark="tcp.analysis.ack_lost_segment",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > F. 100:100(0) ack 1
+        < .  1:1(0) ack 101
+        > .  101:101(0) ack 2   # FIN04
+    """,
+)
+def acknowledged_fin_is_missing(seg: Seen, me: Side, peer: Side) -> int:
+    """Both directions end with a FIN, and each is acknowledged by one more than the last number.
+
+    Where one side has closed in order, and acknowledges just one number more than the other has sent at the end, that FIN is
+    missing: nobody has sent it, or the capture lacks it. The document's teardown needs it.
+    """
+    if not (me.syn and peer.syn) or me.rst or peer.rst or me.has_fin or not me.has_nxt or not peer.has_last_ack:
+        return False
+    return peer.has_fin != 0 and _fin_acked(peer, me) and peer.last_ack == add(me.nxt, 1)
+
+
+@rule(
     "FIN06",
     Severity.NOTE,
     "RFC 9293 3.6",
@@ -211,7 +247,7 @@ def octets_after_fin(seg: Seen, me: Side, peer: Side) -> int:
     "RST",
     scope=Scope.FLOW,
     document=Severity.WARNING,
-    unless=("FIN02", "ACK01"),
+    unless=("FIN02", "FIN04", "ACK01"),
     good=GOOD,
     bad="""
         > S  0:0(0)

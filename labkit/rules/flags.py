@@ -52,7 +52,7 @@ def syn_or_fin_with_rst(seg: Seen, me: Side, peer: Side) -> int:
     "FL03",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",
-    "none of SYN, RST and ACK is set: no state of TCP sends such a segment; it is a scanner's probe or a crafted packet",
+    "no control bit is set: no state of TCP sends such a segment; it is a scanner's probe or a crafted packet",
     field="flags",
     receiver="A closed port answers with RST; an open one, or a connection, drops the segment.",
     good="""
@@ -60,16 +60,35 @@ def syn_or_fin_with_rst(seg: Seen, me: Side, peer: Side) -> int:
     """,
     bad="""
         > -    100:100(0)   # FL03
+    """,
+)
+def no_control_bits(seg: Seen, me: Side, peer: Side) -> int:
+    """Every segment has at least one of SYN, RST and ACK. One without any bit is a null scan."""
+    return seg.ctl & (SYN | RST | ACK | FIN | PSH | URG) == 0
+
+
+@rule(
+    "FL03",
+    Severity.ERROR,
+    "RFC 9293 3.10.7.4",
+    "FIN without ACK: every segment after the opening SYN acknowledges, a FIN too",
+    field="flags",
+    unless=("FL01",),
+    receiver="It drops the segment, for ACK is off; the connection is not closed. A closed port answers with RST.",
+    good="""
+        > F. 100:100(0) ack 120
+    """,
+    bad="""
         > F    100:100(0)   # FL03
         > FPU  100:100(0)   # FL03
     """,
 )
-def no_control_bits(seg: Seen, me: Side, peer: Side) -> int:
-    """No bits at all (a null scan), FIN alone, FIN with PSH and URG (an Xmas scan): TCP sends none of them.
+def fin_without_ack(seg: Seen, me: Side, peer: Side) -> int:
+    """FIN alone (a FIN scan), or with PSH and URG (an Xmas scan): TCP sends neither, for its FIN comes with ACK.
 
-    After the opening SYN every segment but a reset acknowledges, so that a FIN always comes with ACK.
+    RFC 9293 section 3.10.7.4: "if the ACK bit is off, drop the segment and return".
     """
-    return seg.ctl & (SYN | RST | ACK) == 0 and (seg.ctl & FIN != 0 or seg.ctl & (PSH | URG) == 0)
+    return seg.ctl & (SYN | RST | ACK | FIN) == FIN
 
 
 @rule(

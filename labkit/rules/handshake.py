@@ -1,10 +1,11 @@
 """The three-way handshake."""
 
-from labkit.doubt import SAME_MOMENT, UNSENT, WRONG
+from labkit.doubt import GAP, SAME_MOMENT, WRONG
 from labkit.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.segment import ABSENT, ACK, RST, SYN, Seen
-from labkit.seq import add, after, before, between, diff
+from labkit.seq import add, before, between
 from labkit.side import Side
+from labkit.track import renumbers_its_syn
 
 FIRST_RTO = 900_000_000
 """Nanoseconds: a SYN is not sent again sooner (RFC 6298 section 2 says one second)."""
@@ -100,31 +101,20 @@ def syn_ack_acks_wrong_number(seg: Seen, me: Side, peer: Side) -> int:
         return False
     if peer.has_resyn and seg.ack == add(peer.resyn, 1):
         return False
+    if me.syn and seg.seq != me.isn and peer.third == 2:
+        return False  # SYN does not belong on this segment at all: HS07
     return not between(add(peer.isn, 1), seg.ack, peer.syn_end)
-
-
-def _third_field(seg: Seen, me: Side, peer: Side) -> str:
-    return "seq" if before(seg.seq, add(me.isn, 1)) else "ack"
-
-
-def _third_expected(seg: Seen, me: Side, peer: Side) -> int:
-    return add(me.isn, 1) if before(seg.seq, add(me.isn, 1)) else add(peer.isn, 1)
-
-
-def _third_actual(seg: Seen, me: Side, peer: Side) -> int:
-    return seg.seq if before(seg.seq, add(me.isn, 1)) else seg.ack
 
 
 @rule(
     "HS03",
     Severity.ERROR,
     "RFC 9293 3.5",
-    "the third segment of the handshake has seq {seg.seq} and ack {seg.ack}; each must be one more than the ISN "
-    "({me.isn} and {peer.isn})",
-    field=_third_field,
-    expected=_third_expected,
-    actual=_third_actual,
-    receiver="With a wrong ack a server in SYN-RECEIVED sends a reset; with a wrong seq it acknowledges, and waits on.",
+    "the third segment of the handshake has seq {seg.seq}; it must be one more than the client's ISN {me.isn}",
+    field="seq",
+    expected=lambda seg, me, peer: add(me.isn, 1),
+    actual="seg.seq",
+    receiver="It takes the segment for an old one: it acknowledges, and waits on for the true one.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -133,25 +123,26 @@ def _third_actual(seg: Seen, me: Side, peer: Side) -> int:
     bad="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
-        > .  1:1(0) ack 0   # HS03
+        > .  0:0(0) ack 1   # HS03
     """,
 )
 def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
-    """The client answers the SYN ACK with seq = its ISN + 1 and ack = the server's ISN + 1: both SYNs are counted."""
+    """The client answers the SYN ACK with seq = its ISN + 1: its SYN is counted."""
     if me.third != 1 or seg.ctl & (SYN | RST) or seg.ctl & ACK == 0:
         return False
-    return before(seg.seq, add(me.isn, 1)) or before(seg.ack, add(peer.isn, 1))
+    return before(seg.seq, add(me.isn, 1)) and not renumbers_its_syn(seg, me, peer)
 
 
 @rule(
     "HS03",
     Severity.ERROR,
     "RFC 9293 3.5",
-    "the third segment of the handshake runs ahead: its seq must be the client's ISN + 1, and its ack the server's ISN + 1",
+    "the third segment of the handshake does not fit the two before it: its seq must be the client's ISN + 1, and its ack "
+    "the server's ISN + 1",
     at="me.odd",
-    field=lambda seg, me, peer: "ack" if me.odd_kind == UNSENT else "seq",
-    expected=lambda seg, me, peer: add(peer.isn, 1) if me.odd_kind == UNSENT else add(me.isn, 1),
-    actual=lambda seg, me, peer: me.odd_ack if me.odd_kind == UNSENT else me.odd_seq,
+    field=lambda seg, me, peer: "seq" if me.odd_kind == GAP else "ack",
+    expected=lambda seg, me, peer: add(me.isn, 1) if me.odd_kind == GAP else add(peer.isn, 1),
+    actual=lambda seg, me, peer: me.odd_seq if me.odd_kind == GAP else me.odd_ack,
     scope=Scope.DOUBT,
     receiver="With a wrong ack a server in SYN-RECEIVED sends a reset; with a wrong seq it acknowledges, and waits on.",
     good="""
@@ -167,11 +158,12 @@ def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
         < .  1:1(0) ack 100
     """,
 )
-def third_segment_ahead(seg: Seen, me: Side, peer: Side) -> int:
-    """The third segment must not skip numbers, nor acknowledge what the server has not sent.
+def third_segment_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
+    """The third segment must not skip numbers, nor acknowledge more or less than the server's SYN.
 
-    A capture may show such a segment though nothing is wrong: where the true third segment was lost. So it counts only
-    once the conversation has gone on as though the number had been the right one.
+    A capture may show such a segment though nothing is wrong with it: where the true third segment was lost, or where it
+    is the SYN ACK that has a wrong number. So it counts only once the conversation has gone on as though the number had
+    been the right one.
     """
     return me.odd_mark == 1 and me.odd_state == WRONG
 
@@ -350,83 +342,6 @@ def data_on_syn_without_cookie(seg: Seen, me: Side, peer: Side) -> int:
     RFC 9293 allows data on a SYN, to be delivered once the connection is established, but nobody does that.
     """
     return seg.ctl & (SYN | ACK | RST) == SYN and seg.len > 0 and seg.tfo_len <= 0
-
-
-@rule(
-    "ST02",
-    Severity.WARNING,
-    "RFC 9293 3.6.1",
-    "the four-tuple is used again within 2 MSL, with an ISN {seg.seq} that is not beyond {me.old_nxt}, where the old "
-    "connection ended: old segments may be taken for new ones",
-    otherwise={Severity.NOTE: "the four-tuple was used by another connection before in this capture"},
-    field="seq",
-    actual="seg.seq",
-    profiles=RFC_ONLY,
-    receiver="In TIME-WAIT it answers with an ACK and stays there: the connection is not opened.",
-    wireshark="tcp.analysis.reused_ports",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-    """,
-    bad="""
-        > S  9000:9000(0)
-        < S. 0:0(0) ack 9001
-        > F. 9001:9001(0) ack 1
-        < F. 1:1(0) ack 9002
-        > .  9002:9002(0) ack 2
-        +1.0 > S 5000:5000(0)   # ST02
-    """,
-)
-def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
-    """A connection may be reopened from TIME-WAIT by a SYN whose number is beyond the old connection's (MAY-2).
-
-    With timestamps the clock decides instead (RFC 6191). After 2 MSL, or after a reset, any number will do.
-    """
-    if seg.ctl & (SYN | ACK | RST) != SYN or me.has_old == 0 or me.syn != 0:
-        return False
-    if me.has_old == 2 and seg.tsval == ABSENT and not after(seg.seq, me.old_nxt):
-        return True
-    return Severity.NOTE
-
-
-@rule(
-    "ISN01",
-    Severity.WARNING,
-    "RFC 9293 3.4.1",
-    "the initial sequence number can be foretold: this host began its last connection with {me.host_isn}, and this one with "
-    "the same number, or the same step further as before",
-    field="seq",
-    actual="seg.seq",
-    once=True,
-    receiver="It opens the connection; whoever can foretell the number can send segments in this host's name.",
-    good="""
-        > S  7310:7310(0)
-        < S. 911:911(0) ack 7311
-        > R. 7311:7311(0) ack 912
-        > S  995310:995310(0)
-        < S. 11:11(0) ack 995311
-    """,
-    bad="""
-        > S  0:0(0)
-        < R. 0:0(0) ack 1
-        > S  64000:64000(0)
-        < R. 0:0(0) ack 64001
-        > S  128000:128000(0)   # ISN01
-        < R. 0:0(0) ack 128001
-    """,
-)
-def initial_number_can_be_foretold(seg: Seen, me: Side, peer: Side) -> int:
-    """Each connection starts from a number of a clock plus a keyed hash of addresses and ports (RFC 6528).
-
-    The document says "random". ISN 0 for every connection, the same number again, or one that grows by a constant step
-    lets a stranger who cannot see the traffic forge segments.
-    """
-    if seg.ctl & (SYN | RST) != SYN or me.syn or me.host_isns == 0:
-        return False
-    step = diff(seg.seq, me.host_isn)
-    if me.has_old == 2 or (step == 0 and me.has_old):
-        return False  # out of TIME-WAIT, where Linux goes on from the old number; or the same attempt after a reset
-    return step == 0 or (me.host_isns >= 2 and step == me.host_step)
 
 
 @rule(

@@ -17,6 +17,7 @@ def _syn_again(seg: Seen, me: Side) -> bool:
     Severity.NOTE,
     "RFC 9293 3.8.1",
     "retransmission: seq {seg.seq} was sent before, and is not acknowledged yet",
+    unless=("FIN01", "SEQ02"),
     receiver="It takes what it had not got yet, and acknowledges.",
     wireshark="tcp.analysis.retransmission",
     good="""
@@ -104,6 +105,7 @@ def out_of_order(seg: Seen, me: Side, peer: Side) -> int:
     "RFC 9293 3.8.1",
     "spurious retransmission: all octets from {seg.seq} to {seg.end} were acknowledged before",
     profiles=RFC_ONLY,
+    unless=("FIN01", "SEQ02"),
     receiver="It drops the octets, and answers with an ACK at once.",
     wireshark="tcp.analysis.spurious_retransmission",
     good="""
@@ -192,7 +194,7 @@ def fast_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     "RFC 9293 3.8.1",
     "a resend that is cut differently: octets that were sent before, and new ones, in one segment",
     profiles=RFC_ONLY,
-    unless=("SEQ01",),
+    unless=("SEQ01", "SEQ02", "FIN01"),
     receiver="It takes what is new.",
     good="""
         > P. 1:100(99) ack 1

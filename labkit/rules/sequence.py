@@ -1,11 +1,14 @@
 """Sequence numbers: where a segment starts, and how much it takes."""
 
-from labkit.doubt import GAP, MISSED, UNPROVEN, WRONG
+from labkit.doubt import FILLED, GAP, MISSED, SAME_MOMENT, UNPROVEN, WRONG
 from labkit.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.segment import ACK, FIN, RST, SYN, Seen
 from labkit.seq import add, before
 from labkit.side import Side
-from labkit.track import is_probe, overtaken
+from labkit.track import in_lock_step, is_probe, overtaken
+
+SHORTEST_RTO = 200_000_000
+"""Nanoseconds: what comes sooner is nothing that was lost, and sent again."""
 
 GOOD = """
     > S  0:0(0)
@@ -53,8 +56,8 @@ def gap_in_sequence(seg: Seen, me: Side, peer: Side) -> int:
     "seq is {me.odd_seq}, but the sender's next number is {me.odd_want}: the conversation goes on from there, and the "
     "numbers between them were never sent",
     otherwise={
-        Severity.WARNING: "seq is {me.odd_seq}, the sender's next number is {me.odd_want}: what lies between never "
-        "shows up in this capture",
+        Severity.WARNING: "seq is {me.odd_seq}, the sender's next number is {me.odd_want}: what lies between has not shown up "
+        "in this capture before",
     },
     at="me.odd",
     field="seq",
@@ -84,7 +87,18 @@ def sequence_number_skips(seg: Seen, me: Side, peer: Side) -> int:
         return False
     if me.odd_state == WRONG:
         return True
-    return Severity.WARNING if me.odd_state in (MISSED, UNPROVEN) and me.odd_span else False
+    return Severity.WARNING if (me.odd_state in (MISSED, UNPROVEN) and me.odd_span) or _ack_counted(seg, me) else False
+
+
+def _ack_counted(seg: Seen, me: Side) -> bool:
+    """Whether the doubt is about a pure ACK that starts one too high: later, and in no haste, the number was used."""
+    return (
+        me.odd_state == FILLED
+        and me.odd_span == 0
+        and me.odd_seq == add(me.odd_want, 1)
+        and seg.seq == me.odd_want
+        and SAME_MOMENT < seg.time - me.odd_time < SHORTEST_RTO
+    )
 
 
 @rule(
@@ -183,8 +197,7 @@ def pure_ack_counted(seg: Seen, me: Side, peer: Side) -> int:
     field="seq",
     expected=lambda seg, me, peer: add(seg.seq, 1),
     actual="seg.seq",
-    profiles=RFC_ONLY,
-    unless=("HS03", "FIN01"),
+    unless=("HS03", "FIN01", "FIN04"),
     receiver="It takes the segment for an old one: it drops the octet it knows, and acknowledges.",
     good="""
         > S  0:0(0)
@@ -212,14 +225,15 @@ def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
         return False
     if me.has_fin and seg.seq == me.fin and seg.len == 0:
         return me.has_ack != 0 and before(me.ack, seg.ack) and seg.time > me.fin_time
-    return me.syn == 2 and seg.seq == me.isn and seg.len > 1
+    opened = me.syn == 2 or me.third == 2
+    return opened and seg.seq == me.isn and seg.len > 1 and me.syn_end == add(me.isn, 1)
 
 
 @rule(
     "SEQ03",
     Severity.ERROR,
     "the document, rule 1; RFC 9293 3.4",
-    "seq is {me.odd_seq}; by the document's rule 1 it is the peer's last ack, {peer.last_ack}",
+    "seq is {me.odd_seq}; by the document's rule 1 it is the peer's last ack, {me.odd_want}",
     at="me.odd",
     field="seq",
     expected="me.odd_want",
@@ -238,10 +252,14 @@ def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def seq_ahead_of_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
-    """In lock-step, where each segment answers the one before, seq is what the peer acknowledged last (rule 1)."""
+    """In lock-step, where each segment answers the one before, seq is what the peer acknowledged last (rule 1).
+
+    Where the capture begins in the middle, its first segment may be a keep-alive, whose number is one too low on purpose.
+    """
     if me.odd_kind != GAP:
         return False
-    return me.odd_state == WRONG or (me.odd_state == MISSED and me.odd_mark != 0 and me.odd_seq == add(me.odd_want, 1))
+    counted = me.odd_state == MISSED and me.odd_mark != 0 and me.odd_seq == add(me.odd_want, 1) and me.syn != 0
+    return me.odd_state == WRONG or counted or (_ack_counted(seg, me) and in_lock_step(me, peer))
 
 
 @rule(
@@ -257,7 +275,7 @@ def seq_ahead_of_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
     expected="peer.last_ack",
     actual="seg.seq",
     profiles=TAUGHT,
-    unless=("HS03", "SEQ01", "FIN01", "FIN03", "KA01"),
+    unless=("HS03", "SEQ01", "SEQ02", "FIN01", "FIN03", "KA01"),
     receiver="It takes what is new in the segment, if anything, and answers an old one with an ACK.",
     good=GOOD,
     bad="""

@@ -38,11 +38,14 @@ def data_beyond_the_window(seg: Seen, me: Side, peer: Side) -> int:
     """A sender sends no octet beyond SND.UNA + SND.WND: the receiver has said that it has no room for it.
 
     What counts is the right-most edge that the peer ever offered, for a receiver may shrink its window while data is
-    under way. One octet beyond a closed window is a probe. The scale of the window is known only from both SYNs.
+    under way. One octet beyond a closed window is a probe. The scale of the window is known only from both SYNs. Who is
+    beyond the edge already is found no second time before the window has caught up.
     """
     if seg.len == 0 or seg.ctl & (SYN | RST) or peer.has_edge == 0 or me.syn == 0 or peer.syn == 0:
         return False
     if not after(add(seg.seq, seg.len), peer.edge) or (seg.len == 1 and seg.seq == peer.edge):
+        return False
+    if me.has_nxt and after(me.nxt, peer.edge) and not (seg.delta == 0 and me.nxt == add(peer.edge, 1)):
         return False
     in_doubt = me.missed or me.doubt_n or peer.missed or peer.doubt_n or seg.delta > 0
     return Severity.WARNING if in_doubt else True

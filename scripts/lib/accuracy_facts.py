@@ -61,6 +61,8 @@ class Fact:
     """Its window in octets differs from the one before it by less than the scale can express."""
     repeats: bool = False
     """It acknowledges as much as its sender ever did."""
+    first_fin: bool = False
+    """A FIN without data whose sender has sent none before."""
     crossing: bool = False
     """A SYN ACK whose sender sent a SYN without ACK before: a simultaneous open."""
     far: bool = False
@@ -89,6 +91,7 @@ class _Line:
     torn: bool = False
     syn: bool = False
     bare_syn: bool = False
+    fin: bool = False
     scale: int = ABSENT
     window: int = 0
     stale: bool = False
@@ -152,6 +155,7 @@ def _tell(fact: Fact, seg: Seen, me: _Line, peer: _Line) -> None:
     low = me.place(seg.seq)
     high = low + fact.span
     fact.crossing = me.bare_syn and seg.ctl & (SYN | ACK) == SYN | ACK
+    fact.first_fin = seg.ctl & FIN != 0 and seg.len == 0 and not me.fin
     fact.far = abs(low - me.top) > WIDEST
     fact.stale = me.ack is not None and seg.ctl & ACK != 0 and peer.place(seg.ack) < me.ack
     fact.repeats = me.ack is not None and seg.ctl & ACK != 0 and peer.place(seg.ack) == me.ack
@@ -193,6 +197,7 @@ def _keep(seg: Seen, me: _Line, peer: _Line) -> None:
     me.seen += 1
     me.rst |= seg.ctl & RST != 0
     me.torn |= seg.fault == SHORT_IP
+    me.fin |= seg.ctl & FIN != 0
     me.syn = seg.ctl & SYN != 0
     me.scale = seg.wscale if me.syn else me.scale
     me.window = _octets(seg, me, peer)

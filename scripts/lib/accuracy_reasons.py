@@ -45,6 +45,14 @@ REASONS = (
         "retransmission family",
         TSHARK,
         LABKIT,
+        lambda fact: fact.first_fin and fact.old == 1,
+        "The sender's first FIN, on a number that another octet, or its SYN, took before: that number is wrong (FIN01). A FIN "
+        "that was never sent cannot be sent again.",
+    ),
+    Reason(
+        "retransmission family",
+        TSHARK,
+        LABKIT,
         lambda fact: fact.span > 0 and fact.old == 0 and not fact.beyond,
         "None of its octets stood in the capture before, and nothing that lies behind them: it is new. The capture holds "
         "the ACK that answers it first (two interfaces, or a clock that steps), and Wireshark goes by that ACK.",
