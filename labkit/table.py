@@ -24,6 +24,8 @@ PREVIEW = 2_000
 """Rows that are looked at before the first is printed, to know how many conversations there are and how wide they get."""
 
 STATE_WIDTH = 12
+ALONG_WIDTH = 36
+"""Characters of a segment where its row is printed before the next one is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +40,20 @@ class Style:
     """The names that the capture gives to addresses; read when the first row is printed."""
     interfaces: Sequence[Interface] = ()
     """The capture's interfaces; they are named where there are several."""
+    along: bool = False
+    """Each row is printed when it comes: nothing is known of those after it."""
+    several: bool = False
+    """There are several conversations, though nothing may be known of them yet."""
 
 
 def _text(rows: Iterator[Row], style: Style) -> Iterator[str]:
-    preview = list(islice(rows, PREVIEW))
+    preview = list(islice(rows, 1 if style.along else PREVIEW))
     if not preview:
         return
-    many = len({row.flow.index for row in preview}) > 1 or len(preview) == PREVIEW
+    many = style.several or len({row.flow.index for row in preview}) > 1 or len(preview) == PREVIEW
     start = preview[0].time
     width = max(len(segment_text(row, window=style.window)) for row in preview)
+    width = max(width, ALONG_WIDTH) if style.along else width
     begun: set[int] = set()
     for row in chain(preview, rows):
         if row.flow.index not in begun:

@@ -10,13 +10,18 @@ Fences are run in the order of their document, in a folder of its own. By the wo
 - `notation`: lines of the notation; with a file's name behind it, they are saved there and built.
 - `csv`: saved under the name behind it.
 
+`sh live` and `console live` are run too where a lab can be made, each command in a process of its own; one that ends in
+` &` goes on while the next ones are run.
+
 Any other fence is an error.
 """
 
 import io
 import re
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, fields
@@ -30,6 +35,7 @@ from test_layers import LAYERS
 from labkit.cli import Exit, run
 from labkit.errors import ScenarioError
 from labkit.i18n import catalogue
+from labkit.live.system import capable
 from labkit.notation import parse
 from labkit.pkt import load
 from labkit.rule import Rule, collect
@@ -37,6 +43,7 @@ from labkit.scenario import Scenario
 from labkit.verifier import Finding
 
 TOP = Path(__file__).parents[1]
+CAN_LIVE = capable() and all(map(shutil.which, ("ip", "nsenter", "unshare")))
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 ANY = "…"
 
@@ -69,6 +76,17 @@ def fences(text: str) -> Iterator[Fence]:
     assert inside is None, f"line {inside.at}: the fence has no end"
 
 
+def apart() -> "subprocess.Popen[str]":
+    """A process with a /run of its own, where nobody else's lab is, until its standard input is closed."""
+    script = "mount -t tmpfs none /run && echo there && read word"
+    made = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert made.stdout is not None
+    assert made.stdout.readline() == "there\n"
+    return made
+
+
 class Reader:
     """Somebody who does what a page says, in the present folder."""
 
@@ -76,12 +94,23 @@ class Reader:
         self.namespace: dict[str, Any] = {"__name__": "documentation"}
         self.printed = ""
         self.code = 0
+        self.live = False
+        self.apart: subprocess.Popen[str] | None = None
+        """Holds what live commands have of the system to themselves."""
+        self.begun: list[subprocess.Popen[bytes]] = []
         bin_ = Path(".bin")
         bin_.mkdir()
         shim = bin_ / "labkit"
         shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m labkit "$@"\n')
         shim.chmod(0o755)
         self.path = str(bin_.absolute())
+
+    def end(self) -> None:
+        """Wait for the end of what was begun: with its lab, or without."""
+        for each in self.begun:
+            each.wait(10)
+        if self.apart is not None:
+            self.apart.communicate()
 
     def follow(self, fence: Fence) -> None:
         """Do what a fence says, and compare with what it shows."""
@@ -98,6 +127,12 @@ class Reader:
         assert kind in handlers, f"line {fence.at}: nothing runs a fence of {kind!r}"
         handlers[kind](fence, rest)
 
+    def _lives(self, rest: str) -> bool:
+        """Whether a fence is to be run: `live` ones only where a lab can be made."""
+        assert rest in {"", "live"}
+        self.live = rest == "live"
+        return not self.live or CAN_LIVE
+
     def _python(self, fence: Fence, rest: str) -> None:
         assert not rest
         source = "\n" * fence.at + "\n".join(fence.lines)
@@ -111,7 +146,8 @@ class Reader:
         compare(fence, fence.lines, self.printed.splitlines())
 
     def _sh(self, fence: Fence, rest: str) -> None:
-        assert not rest
+        if not self._lives(rest):
+            return
         for line in fence.lines:
             command, _, comment = line.partition(" #")
             if command.strip() in NOT_RUN:
@@ -122,7 +158,8 @@ class Reader:
             assert self.code == int(stated[1] if stated else 0), f"line {fence.at}: {command}: {self.code}"
 
     def _console(self, fence: Fence, rest: str) -> None:
-        assert not rest
+        if not self._lives(rest):
+            return
         assert fence.lines[0].startswith("$ "), f"line {fence.at}: no command"
         sessions: list[tuple[str, list[str]]] = []
         for line in fence.lines:
@@ -145,9 +182,24 @@ class Reader:
         """Run one command line, in this process where it is labkit's alone; what it has printed, and `self.code`."""
         words = command.split()
         assert words[0] == "labkit" or command in NOT_LABKIT, f"line {fence.at}: nothing runs {words[0]!r}"
-        if set(command) & set("|<>\"'*"):
-            environment = {"PATH": f"{self.path}:/usr/bin:/bin", "HOME": str(Path.cwd()), "LANGUAGE": "en"}
-            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment, check=False)
+        environment = {"PATH": f"{self.path}:/usr/sbin:/usr/bin:/bin", "HOME": str(Path.cwd()), "LANGUAGE": "en"}
+        environment["PYTHONPATH"] = str(TOP)
+        shell = ["sh", "-c"]
+        if self.live:
+            self.apart = self.apart or apart()
+            shell = ["nsenter", f"--target={self.apart.pid}", "--mount", f"--wd={Path.cwd()}", *shell]
+        if command.endswith(" &"):
+            nothing = subprocess.DEVNULL
+            # What ends it is the end of the lab in which it runs.
+            begun = subprocess.Popen(
+                [*shell, f"exec {command.removesuffix(' &')}"], env=environment, stdout=nothing, stderr=nothing
+            )
+            self.begun.append(begun)
+            self.code = 0
+            time.sleep(1)
+            return ""
+        if self.live or set(command) & set("|<>\"'*"):
+            done = subprocess.run([*shell, command], capture_output=True, text=True, env=environment, check=False)
             self.code = done.returncode
             return done.stdout + done.stderr
         octets = io.BytesIO()
@@ -232,8 +284,11 @@ def coded(text: str) -> set[str]:
 def test_what_it_shows_is_so(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     reader = Reader()
-    for fence in fences(path.read_text("utf-8")):
-        reader.follow(fence)
+    try:
+        for fence in fences(path.read_text("utf-8")):
+            reader.follow(fence)
+    finally:
+        reader.end()
 
 
 def headings(text: str) -> set[str]:
@@ -291,15 +346,15 @@ def test_readme_has_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert {cells[0].strip("`") for cells in rows(page("README.md"), "command")} == set(cli.list_commands(None))  # type: ignore[arg-type]
 
 
-def test_readme_has_every_key_of_the_json() -> None:
+def test_every_key_of_the_json_is_explained() -> None:
     from labkit.report._plain import head, verdict
     from labkit.rule import Severity
     from labkit.verifier import Verdict
 
-    keys = [key for cells in rows(page("README.md"), "key of a finding") for key in coded(cells[0])]
+    keys = [key for cells in rows(page("docs/verifying.md"), "key of a finding") for key in coded(cells[0])]
     assert sorted(keys) == sorted(each.name for each in fields(Finding))
     plain = verdict(Verdict("x", "rfc9293"), Severity.ERROR)
-    assert {*head("rfc9293"), *plain, "message", "at", "cut"} <= coded(page("README.md"))
+    assert {*head("rfc9293"), *plain, "message", "at", "cut"} <= coded(page("docs/verifying.md"))
 
 
 def test_scenario_keys_are_all_explained() -> None:

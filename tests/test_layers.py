@@ -61,6 +61,10 @@ SPEAKING = {"exit", "input", "os._exit", "print", "quit", "sys.exit", "sys.stder
 """Calls that only the command line may make."""
 
 
+ALLOWED = {("live/keeper.py", "os._exit")}
+"""A process that was forked has to end itself: it is not the program."""
+
+
 def unit(path: Path) -> str:
     """The module or package right below `labkit` that a file belongs to."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -141,7 +145,9 @@ def test_only_the_command_line_prints_or_exits() -> None:
         for path in FILES
         if unit(path) not in {"cli", "__main__"}
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in SPEAKING
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in SPEAKING
+        and (path.relative_to(PACKAGE).as_posix(), ast.unparse(node.func)) not in ALLOWED
     ]
     assert found == []
 

@@ -1,0 +1,109 @@
+"""What the commands share that send or listen: what a run may do, how it is ended, what becomes of its frames."""
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labkit.cli._common import Exit, F, note
+from labkit.i18n import _, ngettext, printable
+
+if TYPE_CHECKING:
+    from labkit.capture import Frame
+    from labkit.live.guard import Guard
+
+lab_option = click.option("--lab", metavar="NAME", help=_("Of several labs that are up, which."))
+
+
+def bounds_options(packets: int, seconds: int) -> Callable[[F], F]:
+    """`--packets`, `--seconds`, `--allow-interface` and `--allow-network`: `guard_of` makes a Guard of them."""
+
+    def decorate(function: F) -> F:
+        for option in (
+            click.option(
+                "--allow-network",
+                multiple=True,
+                metavar="NETWORK",
+                help=_("For this run, let packets go there too. Be sure whose it is."),
+            ),
+            click.option(
+                "--allow-interface",
+                multiple=True,
+                metavar="NAME",
+                help=_("For this run, let packets out there, though it is neither loopback nor veth."),
+            ),
+            click.option(
+                "--seconds",
+                type=click.FloatRange(min=0, min_open=True),
+                default=seconds,
+                show_default=True,
+                help=_("How long it takes at most."),
+            ),
+            click.option(
+                "--packets",
+                type=click.IntRange(min=1),
+                default=packets,
+                show_default=True,
+                help=_("How many packets are sent at most."),
+            ),
+        ):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def guard_of(packets: int, seconds: float, allow_interface: tuple[str, ...], allow_network: tuple[str, ...]) -> "Guard":
+    """What a run may do. UsageError for what is no network."""
+    from labkit.live.guard import Guard, networks
+
+    return Guard(frozenset(allow_interface), networks(allow_network), packets, seconds)
+
+
+@contextmanager
+def orderly() -> Iterator[None]:
+    """Within the block, being told to end (SIGTERM, SIGHUP) is no reason to leave things lying about."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before: dict[int, Any] = {}
+    with suppress(ValueError):  # not the main thread, which alone gets signals
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for told, handler in before.items():
+            signal.signal(told, handler)
+
+
+def save(frames: Iterable["Frame"], target: str, comment: str, names: dict[str, str]) -> None:
+    """Write frames to a capture file, and say so. CaptureError, UsageError as `create` has them."""
+    from labkit.capture import create
+    from labkit.linktype import ETHERNET
+
+    count = 0
+    with create(target, link=ETHERNET, comment=comment, names=names) as writer:
+        for frame in frames:
+            writer.write(frame.time, frame.data, comments=frame.comments)
+            count += 1
+    text = ngettext("{file}: {count} packet", "{file}: {count} packets", count)
+    note(text.format(file=_("standard output") if target == "-" else printable(target), count=count))
+
+
+def judge(frames: Iterable["Frame"], title: str) -> Exit:
+    """Judge frames, and print the verdict as `labkit verify` does; the exit code that goes with it."""
+    from labkit.report import Options, renderer
+    from labkit.rule import Severity
+    from labkit.verifier import Verifier
+
+    verdict = Verifier().run(frames)
+    verdict.path = title
+    for line in renderer("text")([verdict], Options(Severity.ERROR)):
+        click.echo(line)
+    return Exit.OK if verdict.ok else Exit.FINDINGS

@@ -1,0 +1,177 @@
+"""What Linux has to offer, asked through the C library: namespaces, capabilities, who lives in a namespace.
+
+Nothing is assumed: whatever is missing is a LinkError that names it, with the way to get it.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from labkit.errors import LinkError
+from labkit.i18n import _
+
+NEW_USER, NEW_NET = 0x1000_0000, 0x4000_0000
+"""CLONE_NEWUSER and CLONE_NEWNET of clone(2)."""
+
+NET_ADMIN, NET_RAW, SYS_ADMIN = 12, 13, 21
+"""The numbers of the capabilities that a lab needs (capabilities(7))."""
+
+PR_SET_TIMERSLACK, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 29, 47, 2
+CAPABILITY_VERSION = 0x2008_0522
+
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+"""Where the programs of administrators are, which the PATH of others often does not have."""
+
+PACKAGES = {"ip": "iproute2"}
+"""The Debian package of a program."""
+
+PATIENCE = 2.0
+"""Seconds that a process gets to end by itself when it is asked to."""
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    if sys.platform != "linux":
+        raise LinkError(_("live conversations need Linux; this is {system}").format(system=sys.platform))
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _called(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def unshare(flags: int) -> None:
+    """Move the calling thread into new namespaces. OSError where the system does not let it."""
+    _called(_libc().unshare(flags))
+
+
+def setns(descriptor: int, kind: int) -> None:
+    """Move the calling thread into a namespace of a kind. OSError where the system does not let it."""
+    _called(_libc().setns(descriptor, kind))
+
+
+def precise_timers() -> None:
+    """Have the calling thread woken when it asked for, not up to 50 µs later."""
+    _libc().prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)
+
+
+def capable() -> bool:
+    """Whether this process may make namespaces and send raw frames."""
+    wanted = 1 << NET_ADMIN | 1 << NET_RAW | 1 << SYS_ADMIN
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return False
+    held = next(
+        int(line.split()[1], 16) for line in status.read_text("ascii").splitlines() if line.startswith("CapEff")
+    )
+    return held & wanted == wanted
+
+
+def require_capable(what: str) -> None:
+    """LinkError where the privileges for `what` are missing."""
+    _libc()
+    if not capable():
+        raise LinkError(
+            _(
+                "{what} needs the capabilities of root (CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN): run it with sudo, "
+                "or without them in a lab of one's own: labkit lab exec -- COMMAND"
+            ).format(what=what)
+        )
+
+
+def require_program(name: str) -> str:
+    """Where a program is; LinkError where it is not."""
+    found = shutil.which(name) or shutil.which(name, path=SBIN)
+    if found is None:
+        package = PACKAGES.get(name, name)
+        raise LinkError(
+            _("the program '{name}' is missing; on Debian: apt install {package}").format(name=name, package=package)
+        )
+    return found
+
+
+def enter_user_namespace() -> None:
+    """Become somebody who may do all that a lab needs, but only in namespaces of one's own (user_namespaces(7)).
+
+    User and group stay what they are, and so do the privileges of the programs that are started. LinkError where the
+    system does not let users do so. Only for a process with one thread.
+    """
+    user, group = os.getuid(), os.getgid()
+    try:
+        unshare(NEW_USER | NEW_NET)
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1\n", "ascii")
+        Path("/proc/self/setgroups").write_text("deny", "ascii")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1\n", "ascii")
+        _inherit_capabilities()
+    except OSError as error:
+        raise LinkError(
+            _(
+                "this system lets nobody but root make a lab: {reason} (user namespaces: see sysctl "
+                "user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns); "
+                "run it with sudo"
+            ).format(reason=error.strerror)
+        ) from error
+
+
+def _inherit_capabilities() -> None:
+    """Pass all capabilities on to programs that are started (ambient capabilities)."""
+
+    class Header(ctypes.Structure):
+        _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+    class Data(ctypes.Structure):
+        _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+
+    libc = _libc()
+    header, data = Header(CAPABILITY_VERSION, 0), (Data * 2)()
+    _called(libc.capget(ctypes.byref(header), data))
+    for half in data:
+        half.inheritable = half.permitted
+    _called(libc.capset(ctypes.byref(header), data))
+    for number in range(64):
+        if data[number // 32].permitted >> number % 32 & 1:
+            _called(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0))
+
+
+def inhabitants(spaces: Iterable[int], spare: int = 0) -> list[int]:
+    """The processes that live in network namespaces, which are named by their inodes; not this one, nor `spare`."""
+    wanted = {f"net:[{inode}]" for inode in spaces}
+    others = {str(os.getpid()), str(spare)}
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and entry.name not in others:
+            with suppress(OSError):
+                if str((entry / "ns" / "net").readlink()) in wanted:
+                    found.append(int(entry.name))
+    return found
+
+
+def end_inhabitants(spaces: Iterable[int], spare: int = 0) -> int:
+    """End every process that lives in network namespaces, but not `spare`, first asking; how many there were.
+
+    LinkError where one of them cannot be ended.
+    """
+    wanted = list(spaces)
+    first = inhabitants(wanted, spare)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + PATIENCE
+        for process in inhabitants(wanted, spare):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(process, number)
+        while inhabitants(wanted, spare):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.005)
+        else:
+            return len(first)
+    left = ", ".join(map(str, inhabitants(wanted, spare)))
+    raise LinkError(_("processes of the lab cannot be ended: {left}").format(left=left))

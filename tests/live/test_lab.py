@@ -1,0 +1,264 @@
+"""Labs: made, found, used and removed, also when whoever made them was killed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import TOP, as_nobody, labkit, needs_ip, needs_root
+
+from labkit.errors import LinkError, UsageError
+from labkit.live import ethtool, system
+from labkit.live import lab as labs
+from labkit.live.lab import Lab
+from labkit.live.namespace import OWN, Namespace
+from labkit.live.wiring import KERNELS
+
+pytestmark = [needs_root, needs_ip]
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """A name that no other test has; nothing of it is left afterwards."""
+    chosen = f"t{os.getpid()}"
+    yield chosen
+    labs.down(chosen)
+
+
+def names_of(name: str) -> list[str]:
+    return sorted(path.name for path in labs.NAMES.glob(f"labkit-{name}-*")) if labs.NAMES.is_dir() else []
+
+
+def until(condition: object, seconds: float = 10) -> bool:
+    """Whether a condition holds before long."""
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def greet(lab: Lab, version: int) -> bytes:
+    """What a kernel's client hears from a kernel's server."""
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    with lab.inside("server"):
+        listening = socket.create_server((KERNELS["server"].address(version), 7), family=family)
+    with lab.inside("client"):
+        client = socket.socket(family)
+    with listening, client:
+        client.settimeout(10)
+        client.connect(listening.getsockname())
+        served, _ = listening.accept()
+        with served:
+            served.sendall(b"hello")
+        return client.recv(10)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("offload", [False, True])
+def test_the_ends_reach_each_other(version: int, offload: bool) -> None:
+    with Lab.held(offload=offload) as lab:
+        assert greet(lab, version) == b"hello"
+
+
+def test_a_thread_comes_back() -> None:
+    before = Path(OWN).stat().st_ino
+    with Lab.held() as lab, lab.inside("client"):
+        assert Path(OWN).stat().st_ino == lab.spaces["client"].inode != before
+        with pytest.raises(ZeroDivisionError), lab.inside("server"):
+            assert Path(OWN).stat().st_ino == lab.spaces["server"].inode
+            raise ZeroDivisionError
+        assert Path(OWN).stat().st_ino == lab.spaces["client"].inode
+    assert Path(OWN).stat().st_ino == before
+
+
+def test_offloads_are_off_unless_asked_for() -> None:
+    def text(lab: Lab, end: str) -> str:
+        # ETHTOOL_GTXCSUM is one below the command that sets it.
+        with lab.inside(end):
+            answer = bytearray(b"\x16\0\0\0\0\0\0\0")
+            return ethtool._ioctl(KERNELS[end].interface, ethtool.SIOCETHTOOL, answer)[4:].hex()
+
+    for offload, wanted in ((False, "00000000"), (True, "01000000")):
+        with Lab.held(offload=offload) as lab:
+            assert [text(lab, end) for end in ("client", "server")] == [wanted] * 2
+
+
+def test_a_lab_without_a_relay_has_none(lab_of_two: Lab) -> None:
+    with pytest.raises(LinkError, match="no relay"), lab_of_two.inside("relay"):
+        pass
+
+
+@pytest.fixture
+def lab_of_two() -> Iterator[Lab]:
+    with Lab.held() as lab:
+        yield lab
+
+
+def test_what_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "capable", lambda: False)
+    with pytest.raises(LinkError, match=r"CAP_NET_ADMIN.*labkit lab exec"):
+        Lab.held()
+    monkeypatch.undo()
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(LinkError, match="'ip' is missing; on Debian: apt install iproute2"):
+        Lab.held()
+
+
+class TestNames:
+    """Labs that stay."""
+
+    def test_up_and_down(self, name: str) -> None:
+        with labs.up(name) as made:
+            assert greet(made, 4) == b"hello"
+        assert names_of(name) == [f"labkit-{name}-client", f"labkit-{name}-server"]
+        assert name in labs.recorded()
+        with labs.find(name) as found:
+            assert found.inodes == made.inodes
+        assert labs.down(name) == (2, 0)
+        assert labs.down(name) == (0, 0)
+        assert names_of(name) == []
+        with pytest.raises(LinkError, match="is not up"):
+            labs.find(name)
+
+    def test_there_are_not_two_of_a_name(self, name: str) -> None:
+        labs.up(name).close()
+        with pytest.raises(UsageError, match="is up already"):
+            labs.up(name)
+        assert len(names_of(name)) == 2
+
+    def test_two_labs_do_not_meet(self, name: str) -> None:
+        with labs.up(name) as one, Lab.held() as other:
+            assert greet(one, 4) == greet(other, 4) == b"hello"
+            with one.inside("server"):
+                listening = socket.create_server(("192.0.2.2", 7))
+            with other.inside("client"):
+                client = socket.socket()
+            with listening, client:
+                client.settimeout(10)
+                with pytest.raises(ConnectionRefusedError):
+                    client.connect(("192.0.2.2", 7))
+
+    @pytest.mark.parametrize("bad", ["", "A", "a b", "../x", "-x", "x" * 40])
+    def test_what_is_no_name(self, bad: str) -> None:
+        with pytest.raises(UsageError, match="no name for a lab"):
+            labs.up(bad)
+
+    def test_down_ends_what_runs_there(self, name: str) -> None:
+        labs.up(name).close()
+        with subprocess.Popen(
+            [sys.executable, "-m", "labkit", "lab", "run", "--name", name, "server", "sleep", "1000"],
+            env=os.environ | {"PYTHONPATH": str(TOP)},
+        ) as running:
+            with labs.find(name) as lab:
+                assert until(lab.inhabitants)
+                assert lab.inhabitants() == [running.pid]
+            assert labs.down(name) == (2, 1)
+            assert running.wait(10) == -signal.SIGTERM
+
+    @pytest.mark.parametrize("step", ["record", "name", "namespace"])
+    def test_down_clears_up_behind_who_was_killed(self, name: str, step: str) -> None:
+        labs.up(name).close()
+        if step == "name":
+            subprocess.run(["umount", str(labs.NAMES / f"labkit-{name}-server")], check=True)
+        elif step == "record":
+            for each in names_of(name):
+                subprocess.run(["ip", "netns", "delete", each], check=True)
+        else:
+            (labs.RECORDS / f"labkit-{name}.json").unlink()
+        labs.down(name)
+        assert (names_of(name), name in labs.recorded()) == ([], False)
+
+    def test_what_is_left_of_a_lab_is_not_taken_for_one(self, name: str) -> None:
+        labs.up(name).close()
+        subprocess.run(["ip", "netns", "delete", f"labkit-{name}-client"], check=True)
+        with pytest.raises(LinkError, match="not whole"):
+            labs.find(name)
+
+    def test_a_failure_leaves_nothing(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise LinkError("no")
+
+        monkeypatch.setattr("labkit.live.wiring.wire", fail)
+        with pytest.raises(LinkError, match="no"):
+            labs.up(name)
+        assert (names_of(name), name in labs.recorded()) == ([], False)
+
+
+class TestCommand:
+    """`labkit lab`."""
+
+    def test_a_session(self, name: str) -> None:
+        assert labkit("lab", "status", "--name", name).returncode == 1
+        done = labkit("lab", "up", "--name", name, "--relay")
+        assert (done.returncode, done.stdout) == (0, "")
+        assert "192.0.2.1" in done.stderr
+        assert labkit("lab", "up", "--name", name).returncode == 2
+        found = json.loads(labkit("lab", "status", "--name", name, "--format", "json").stdout)
+        assert list(found["labs"][0]["ends"]) == ["client", "server", "relay"]
+        assert "2001:db8::2" in labkit("lab", "status", "--name", name).stdout
+        done = labkit("lab", "run", "--name", name, "client", "sh", "-c", "ip -br link; exit 5")
+        assert ("labkit-client" in done.stdout, done.returncode) == (True, 5)
+        done = labkit("lab", "shell", "--name", name, "server", input="ip -br addr\nexit 3\n")
+        assert ("192.0.2.2" in done.stdout, done.returncode) == (True, 3)
+        done = labkit("lab", "run", "--name", name, "client", "no-such-program")
+        assert (done.returncode, "no-such-program" in done.stderr) == (4, True)
+        assert labkit("lab", "down", "--name", name).returncode == 0
+        assert labkit("lab", "down", "--name", name).returncode == 0
+        assert labkit("lab", "run", "--name", name, "client", "true").returncode == 4
+
+    def test_a_lab_for_one_command(self) -> None:
+        words = f"{sys.executable} -m labkit lab run server ip -br addr; ip -br link; exit 9"
+        done = labkit("lab", "exec", "--", "sh", "-c", words)
+        assert ("192.0.2.2" in done.stdout, done.returncode) == (True, 9)
+        # No other network is there.
+        assert [line.split()[0] for line in done.stdout.splitlines()[-1:]] == ["lo"]
+
+    def test_without_root(self) -> None:
+        words = 'id -u; ip -br link; cd /; echo "$LABKIT_LAB"; exit 6'
+        done = as_nobody("lab", "exec", "--relay", "--", "sh", "-c", words)
+        if done.returncode == 4 and "nobody but root" in done.stderr:
+            pytest.skip(done.stderr.strip())
+        assert (done.returncode, done.stderr) == (6, "")
+        assert '"relay": "/proc/' in done.stdout
+
+    def test_without_root_nothing_else_can_be_done(self) -> None:
+        done = as_nobody("lab", "up")
+        assert (done.returncode, "labkit lab exec" in done.stderr) == (4, True)
+
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+    def test_nothing_is_left_of_a_killed_run(self, number: int, tmp_path: Path) -> None:
+        told = tmp_path / "told"
+        words = f"sleep 1000 & echo $! $$ > {told}.part; mv {told}.part {told}; wait"
+        with subprocess.Popen(
+            [sys.executable, "-m", "labkit", "lab", "exec", "--", "sh", "-c", words],
+            env=os.environ | {"PYTHONPATH": str(TOP)},
+            start_new_session=True,
+        ) as running:
+            assert until(told.exists)
+            processes = list(map(int, told.read_text().split()))
+            spaces = {Path(f"/proc/{each}/ns/net").stat().st_ino for each in processes}
+            if number == signal.SIGINT:
+                os.killpg(running.pid, number)  # as a terminal does it
+            else:
+                running.send_signal(number)
+            code = running.wait(10)
+        assert until(lambda: not system.inhabitants(spaces))
+        assert code == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[signal.Signals(number)]
+
+
+def test_namespaces_are_held() -> None:
+    with Namespace.new() as one, Namespace.new() as other:
+        assert one.inode != other.inode
+        with Namespace.at(one.path) as same:
+            assert same.inode == one.inode
+    one.close()
+    with pytest.raises(OSError, match="No such file"):
+        Namespace.at("/nowhere")

@@ -1,0 +1,235 @@
+"""Scenarios on a wire: replayed whole, or one side against a real TCP."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import TOP, needs_ip, needs_root
+
+from labkit.capture import open_capture
+from labkit.errors import LinkError, UsageError
+from labkit.live.guard import Guard, networks
+from labkit.live.lab import Lab
+from labkit.live.stage import Wish, both, on_stage
+from labkit.scenario import Scenario
+from labkit.state import State
+
+pytestmark = [needs_root, needs_ip]
+
+SHORT = """
+name: short
+path: {rtt: 2ms}
+steps:
+  - client: connect
+  - client: {send: 99}
+  - server: {send: 119}
+  - client: close
+  - server: close
+"""
+
+pytest_plugins: list[str] = []
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No lab of somebody else's is found."""
+    monkeypatch.setattr("labkit.live.lab.RECORDS", tmp_path)
+    monkeypatch.delenv("LABKIT_LAB", raising=False)
+    yield
+
+
+@pytest.mark.usefixtures("alone")
+class TestBoth:
+    """Every packet of the built capture, from the end of its sender."""
+
+    @pytest.mark.parametrize("name", ["document", "document-ipv6", "http-vlan", "fragmented-ipv6", "conversations"])
+    def test_what_was_on_the_wire_is_what_is_built(self, name: str) -> None:
+        trace = Scenario.load(name).play(seed=3)
+        with both(trace, Guard(), None) as ready:
+            heard = list(ready.frames(None))
+        built = list(trace.frames())
+        assert sorted(frame.data for frame in heard) == sorted(octets for _, octets, _ in built)
+        assert sorted(frame.comments[0] for frame in heard) == sorted(comment for _, _, comment in built)
+        assert [frame.number for frame in heard] == list(range(1, len(built) + 1))
+
+    def test_its_own_time_is_kept(self) -> None:
+        trace = Scenario.parse(SHORT).play()
+        for speed in (1.0, 4.0):
+            with both(trace, Guard(), speed) as ready:
+                heard = list(ready.frames(speed))
+            took = heard[-1].time - heard[0].time
+            assert took >= (trace.records[-1].time - trace.records[0].time) / speed * 0.9
+
+    def test_both_taps(self) -> None:
+        trace = Scenario.parse(SHORT + "capture: both\n").play()
+        with both(trace, Guard(), None) as ready:
+            assert len(list(ready.frames(None))) == sum(record.tap == "client" for record in trace)
+
+    def test_without_ethernet(self) -> None:
+        trace = Scenario.parse(SHORT + "link: raw\n").play()
+        with both(trace, Guard(), None) as ready:
+            heard = [frame.data[14:] for frame in ready.frames(None)]
+        assert heard == [octets for _, octets, _ in trace.frames()]
+
+    def test_on_the_loopback(self) -> None:
+        with Lab.held() as lab, lab.inside("client"):
+            trace = Scenario.parse(SHORT).play()
+            with both(trace, Guard(), None, interface="lo") as ready:
+                heard = [frame.data for frame in ready.frames(None)]
+            assert heard == [octets for _, octets, _ in trace.frames()]
+
+    def test_what_is_refused(self) -> None:
+        trace = Scenario.parse(
+            SHORT.replace("path", "client: {address: 10.0.0.1}\nserver: {address: 10.0.0.2}\npath")
+        ).play()
+        with (
+            pytest.raises(LinkError, match=r"10\.0\.0\.\d is in none of the lab's networks"),
+            both(trace, Guard(), None),
+        ):
+            pass
+        with both(trace, Guard(networks=networks(["10.0.0.0/8"])), None) as ready:
+            assert len(list(ready.frames(None))) == len(trace)
+        trace = Scenario.load("keep-alive").play()
+        with pytest.raises(LinkError, match=r"takes \d+ seconds.*--speed \d+"), both(trace, Guard(), 1.0):
+            pass
+        with pytest.raises(LinkError, match="--packets allows more"), both(trace, Guard(packets=3), None):
+            pass
+
+
+@pytest.mark.usefixtures("alone")
+class TestKernel:
+    """One side is labkit's, the other the kernel's."""
+
+    @pytest.mark.parametrize("ipv6", [False, True])
+    @pytest.mark.parametrize("side", ["client", "server"])
+    def test_a_conversation(self, side: str, ipv6: bool) -> None:
+        wish = Wish(Scenario.parse(SHORT), side, peer="kernel", ipv6=ipv6)
+        with on_stage(wish) as conversation:
+            frames = list(conversation.frames())
+            assert conversation.leave() is False
+        trace = conversation.trace()
+        assert len(trace) == len(frames)
+        assert {host.ip.version for host in (trace.client, trace.server)} == {6 if ipv6 else 4}
+        assert sum(len(record.segment.payload) for record in trace) == 99 + 119
+        assert (trace.records[-1].client[1], trace.records[-1].server[1]) == (State.TIME_WAIT, State.CLOSED)
+        annotated = list(conversation.annotated())
+        assert [frame.data for frame in annotated] == [frame.data for frame in frames]
+        assert all("seq" in frame.comments[0] for frame in annotated)
+
+    def test_a_hundred_handshakes(self) -> None:
+        text = "name: h\npath: {rtt: 0ms}\nclient: {port: %d}\nsteps:\n- client: connect\n- client: abort\n"
+        from labkit.live.conversation import LINGER
+
+        assert LINGER["kernel"] <= 50_000_000
+        states = []
+        for number in range(20):
+            wish = Wish(Scenario.parse(text % (40000 + number)), "client", peer="kernel")
+            with on_stage(wish) as conversation:
+                list(conversation.frames())
+            states.append([record.why for record in conversation.trace()])
+        assert states == [["syn", "syn-ack", "ack", "rst"]] * 20
+
+    def test_what_takes_too_long_says_what_it_waits_for(self) -> None:
+        text = SHORT.replace("{send: 119}", "{send: 119, after: 10s}")
+        wish = Wish(
+            Scenario.parse(text.replace("{send: 119, after: 10s}", "{send: {octets: 119, after: 10s}}")), "client"
+        )
+        wish.peer, wish.guard = "kernel", Guard(seconds=0.2)
+        with on_stage(wish) as conversation:
+            with pytest.raises(
+                LinkError, match=r"not over after 0.2 seconds.*server send .* waits for the client's send"
+            ):
+                list(conversation.frames())
+            assert conversation.leave() is True
+            assert len(conversation.trace()) >= 4
+
+    def test_what_does_not_go_together(self) -> None:
+        scenario = Scenario.parse(SHORT)
+        for wish, reason in (
+            (Wish(scenario, "client", peer="kernel", interface="lo"), "--on"),
+            (Wish(scenario, "server", to=("192.0.2.2", 80)), "--to"),
+            (Wish(Scenario.load("conversations"), "client"), "many conversations"),
+        ):
+            with pytest.raises(UsageError, match=reason), on_stage(wish):
+                pass
+        with pytest.raises(LinkError, match="is not up"), on_stage(Wish(scenario, "client")):
+            pass
+
+
+class TestCommand:
+    """`labkit play`, in a lab for one command."""
+
+    GET = """
+name: get
+path: {rtt: 2ms}
+steps:
+  - client: connect
+  - client: {send: {http: {path: /, headers: {Connection: close}}}}
+  - server: close
+  - client: close
+"""
+    SERVE = """
+name: serve
+path: {rtt: 2ms}
+steps:
+  - client: connect
+  - client: {send: 10}
+  - server: {send: {text: "it is labkit"}}
+  - server: close
+  - client: close
+"""
+
+    def play(self, folder: Path, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a shell script in a lab, where `labkit` is the command."""
+        (folder / "get.yaml").write_text(self.GET)
+        (folder / "serve.yaml").write_text(self.SERVE)
+        shim = folder / "labkit"
+        shim.write_text(f'#!/bin/sh\nPYTHONPATH={TOP} exec {sys.executable} -m labkit "$@"\n')
+        shim.chmod(0o755)
+        return subprocess.run(
+            [shim, "lab", "exec", "--", "sh", "-c", f"PATH=$PWD:$PATH; {script}"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=90,
+        )
+
+    SERVER = (
+        "import socket; s = socket.create_server(('192.0.2.2', 80)); open('ready', 'w').close(); c, _ = s.accept(); "
+        "c.recv(999); c.sendall(b'hello'); c.close()"
+    )
+    CLIENT = (
+        "import socket; s = socket.create_connection(('192.0.2.20', 80), 20); s.sendall(bytes(10)); "
+        "print(s.makefile().read()); s.close()"
+    )
+
+    def test_as_a_client(self, tmp_path: Path) -> None:
+        done = self.play(
+            tmp_path,
+            f'labkit lab run server {sys.executable} -c "{self.SERVER}" & '
+            "while [ ! -e ready ]; do sleep 0.02; done; labkit play get.yaml --client --verify --capture c.pcapng",
+        )
+        assert done.returncode == 0, done.stderr
+        assert "192.0.2.10:40000 ↔ 192.0.2.2:80" in done.stdout
+        assert "PASS" in done.stdout
+        with open_capture(tmp_path / "c.pcapng") as capture:
+            assert any(b"hello" in frame.data for frame in capture)
+            assert capture.names["192.0.2.10"] == "client"
+
+    def test_as_a_server(self, tmp_path: Path) -> None:
+        done = self.play(
+            tmp_path,
+            "labkit play serve.yaml --server --verify --capture c.pcapng & "
+            f'labkit lab run client {sys.executable} -c "{self.CLIENT}"; wait $!',
+        )
+        assert done.returncode == 0, done.stderr
+        assert "it is labkit" in done.stdout
+        assert "PASS" in done.stdout
+
+    def test_nobody_is_there(self, tmp_path: Path) -> None:
+        done = self.play(tmp_path, "labkit play get.yaml --client")
+        assert (done.returncode, "connection does not exist" in done.stderr) == (4, True)
+        assert "RST" in done.stdout
