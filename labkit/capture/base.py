@@ -131,6 +131,24 @@ class Reader(ABC):
         """Close the file, if it was opened here. A reader that has reached its end is closed already."""
         self._source.close()
 
+    @abstractmethod
+    def rest(self) -> tuple[bytes, int]:
+        """What was read of the file and stands behind the last frame, or before the first; and where that begins.
+
+        With `into` and `resume` this is for who reads plain records in a way of their own, and leaves others to the reader.
+        """
+
+    @abstractmethod
+    def resume(self, octets: bytes, at: int, number: int) -> None:
+        """Iterate from the record on that begins at `at` in the file and is packet `number`, or stands before it.
+
+        `octets` is what has been read of the file from there on.
+        """
+
+    def into(self, buffer: memoryview) -> int:
+        """Read on in the file, past all that `rest` and the frames before it hold; how many octets were at hand, 0 at its end."""
+        return self._source.into(buffer)
+
     def _where(self, at: int) -> str:
         if self.compressed:
             return _("byte {at} of the uncompressed data").format(at=at)

@@ -61,21 +61,40 @@ class PcapReader(Reader):
                     have=len(self._buffer), want=HEADER
                 )
             )
+        self._base, self._here, self._number = 0, HEADER, 1
+        """Where the buffer begins in the file, where in it the next record, and the number of that."""
         self._variant = VARIANTS[self._buffer[:4]]
         snaplen, link = struct.unpack_from(self._variant.order + "II", self._buffer, 16)
         # Section 4 of the draft: where bit 26 is set, bits 28 to 31 count the 16-bit words of the FCS.
         fcs = (link >> 28) * 2 if link & 0x0400_0000 else 0
         self.interfaces.append(Interface(link & 0xFFFF, snaplen, fcs=fcs))
 
+    @property
+    def variant(self) -> Variant:
+        """The form of its records."""
+        return self._variant
+
+    @property
+    def limit(self) -> int:
+        """Octets of the longest packet that is read."""
+        return max(LONGEST, min(self.interfaces[0].snaplen, LIMIT))
+
+    def rest(self) -> tuple[bytes, int]:
+        """What was read behind the last frame."""
+        return self._buffer[self._here :], self._base + self._here
+
+    def resume(self, octets: bytes, at: int, number: int) -> None:
+        """Iterate from a record on."""
+        self._buffer, self._base, self._here, self._number = octets, at, 0, number
+        self._iterator = self._frames()
+
     def _frames(self) -> Iterator[Frame]:
         order, unit, header = self._variant
         unpack = struct.Struct(order + "IIII").unpack_from
-        link, snaplen = self.interfaces[0].link, self.interfaces[0].snaplen
-        limit = max(LONGEST, min(snaplen, LIMIT))
+        link, limit = self.interfaces[0].link, self.limit
         new = tuple.__new__
         nothing: tuple[str, ...] = ()
-        buffer, self._buffer = self._buffer, b""
-        base, at, number = 0, HEADER, 1
+        buffer, base, at, number = self._buffer, self._base, self._here, self._number
         while True:
             size = len(buffer)
             want = header
@@ -89,11 +108,13 @@ class PcapReader(Reader):
                     want = header + caplen
                     break
                 time = seconds * SECOND + fraction * unit
+                self._here = stop
                 yield new(Frame, (number, time, link, buffer[start:stop], wirelen, nothing, 0))
                 at = stop
                 number += 1
             base += at
             buffer = self._source.more(buffer[at:], want)
+            self._buffer, self._base, self._here = buffer, base, 0
             at = 0
             if len(buffer) < want:
                 return self._end(base, len(buffer), number, self._there(len(buffer), want))

@@ -7,7 +7,7 @@ Written is one little-endian section with nanosecond clocks.
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from labkit.capture.base import LIMIT, Description, Format, Frame, Interface, Reader, Writer
@@ -103,6 +103,28 @@ class PcapngReader(Reader):
             raise self._unreadable(_("not a pcapng that can be read: {reason}").format(reason=error)) from None
         if self.damage:
             raise self._unreadable(self.damage.message)
+
+    @property
+    def order(self) -> str:
+        """The byte order of the section, as `struct` has it."""
+        return self._layout.order
+
+    @property
+    def clocks(self) -> Sequence[Clock]:
+        """Of the section's interfaces."""
+        return self._clocks
+
+    def rest(self) -> tuple[bytes, int]:
+        """What was read, from the end of the block on that was looked at last."""
+        _kind, length = self._layout.head.unpack_from(self._buffer, self._here)
+        end = self._here + length
+        return self._buffer[end:], self._base + end
+
+    def resume(self, octets: bytes, at: int, number: int) -> None:
+        """Iterate from a block on."""
+        self._buffer, self._base, self._number = octets, at, number - 1
+        self._walk = self._blocks()
+        self._iterator = self._frames()
 
     def _frames(self) -> Iterator[Frame]:
         others = {SECTION: self._section, INTERFACE: self._interface, NAMES: self._names}

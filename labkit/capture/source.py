@@ -6,15 +6,17 @@ exception but `Source.trouble`, so that the packets before that place can be use
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from labkit.errors import CaptureError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
     import zlib
+
+T = TypeVar("T")
 
 CHUNK = 1 << 20
 """Octets that are read, or uncompressed, at once."""
@@ -74,6 +76,19 @@ class Source:
             have += len(chunk)
         return b"".join(parts)
 
+    def into(self, buffer: memoryview) -> int:
+        """Put what follows into a buffer, as much as is at hand and fits; how many octets, 0 at the end."""
+        if not self._head and not self.compressed:
+            # Where octets need not be looked at they are not copied.
+            read = getattr(self._file, "readinto1", None) or getattr(self._file, "readinto", None)
+            if read is not None:
+                return self._had(lambda: read(buffer)) or 0
+        chunk = self._head or next(self._chunks, b"")
+        count = min(len(chunk), len(buffer))
+        buffer[:count] = chunk[:count]
+        self._head = chunk[count:]
+        return count
+
     def close(self) -> None:
         """Close the file, if it was opened here."""
         if self._owned:
@@ -82,16 +97,17 @@ class Source:
     def _read(self) -> Iterator[bytes]:
         # read1 gives what a pipe has, where read would wait for a whole chunk: a live capture comes at once.
         read = getattr(self._file, "read1", self._file.read)
-        while True:
-            try:
-                chunk = read(CHUNK)
-            except OSError as error:
-                raise CaptureError(
-                    _("{name}: cannot be read: {reason}").format(name=self.name, reason=because(error))
-                ) from error
-            if not chunk:
-                return
+        while chunk := self._had(lambda: read(CHUNK)):
             yield chunk
+
+    def _had(self, read: Callable[[], T]) -> T:
+        """What the file gives."""
+        try:
+            return read()
+        except OSError as error:
+            raise CaptureError(
+                _("{name}: cannot be read: {reason}").format(name=self.name, reason=because(error))
+            ) from error
 
     def _uncompress(self, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """The contents of gzip members (RFC 1952), one after the other, with zeros allowed after them."""

@@ -30,7 +30,7 @@ WIDTHS = {
     "base isn syn_end old_nxt host_isn resyn first_seq nxt top last_seq last_ack data_seq ack edge fin rst_seq "
     "doubt_want doubt_low doubt_high doubt_seen odd_want odd_seq odd_ack_want odd_ack win max_win "
     "syn_packet resyn_packet first_packet last_packet ack_packet fin_packet rst_packet doubt_packet odd_packet "
-    "seq tsecr sack_l0 sack_r0 sack_l1 sack_r1 sack_l2 sack_r2 sack_l3 sack_r3 end number",
+    "seq sack_l0 sack_r0 sack_l1 sack_r1 sack_l2 sack_r2 sack_l3 sack_r3 end number",
 }
 """Which fields, of `Side` or `Seen`, always fit into less than eight octets, by numpy's names of the types."""
 

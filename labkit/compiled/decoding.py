@@ -1,0 +1,79 @@
+"""Frames -> segments: the compiled loop over the records of a batch, and what it is called with."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from labkit.compiled import scan
+from labkit.compiled.memory import SETTINGS, shifted, summed
+from labkit.compiled.records import record
+from labkit.compiled.translate import Translation
+from labkit.decode import FRAGMENT, OTHER, TCP, decode
+from labkit.decode.layer import ones_sum
+from labkit.segment import Seen
+
+if TYPE_CHECKING:
+    from labkit.compiled.loader import Source
+
+IRREGULAR = -1
+"""What the loop answers where it meets a record that is not plain; else FRAGMENT, or something else where it is full."""
+
+AT, END, PACKETS, SEGMENTS, FRAME, FIRST = 0, 1, 2, 3, 4, 5
+"""What the loop is told, and tells: where the next record begins, where the octets end, frames and segments up to there; where
+the fragment's frame is; the time of the capture's first frame."""
+TOLD = 8
+
+
+def sources() -> "Mapping[str, Source]":
+    """The entry `segments`, to be compiled."""
+    from numba import carray, int64, njit, types
+
+    from labkit.compiled.loader import Source
+
+    whole = Translation({ones_sum: "ones_sum"})
+    names = [whole.add(function) for function in (decode, scan.step)]
+    space: dict[str, Any] = {"njit": njit, "int64": int64, "SETTINGS": SETTINGS, "ones_sum": summed()}
+    exec(compile(whole.text, "decoding", "exec"), space)  # noqa: S102 - labkit's own source
+    decoded, step = (space[name] for name in names)
+    shift = shifted()
+    dtype = record(Seen)
+
+    def segments(octets, table, records, places, room, told):  # type: ignore[no-untyped-def]
+        seen = carray(records, room, dtype)
+        at, end, packets, n = told[AT], told[END], told[PACKETS], told[SEGMENTS]
+        status = OTHER
+        while n < room:
+            following, start, caplen, wirelen, time, link, point = step(octets, at, end, table)
+            if following < 0:
+                status = IRREGULAR
+                break
+            at = following
+            if packets == 0:
+                told[FIRST] = time
+            packets += 1
+            seg = seen[n]
+            seg.number = packets
+            seg.time = time
+            seg.caplen = caplen
+            seg.wirelen = max(wirelen, caplen)
+            seg.point = point
+            seg.joined = 0
+            status = decoded(shift(octets, start), 0, caplen, link, seg)
+            if status == TCP:
+                places[n] = start
+                n += 1
+            elif status == FRAGMENT:
+                told[FRAME] = start
+                break
+        told[AT], told[PACKETS], told[SEGMENTS] = at, packets, n
+        return status
+
+    pointer = types.CPointer
+    signature = types.int64(
+        pointer(types.uint8),
+        pointer(types.int64),
+        types.voidptr,
+        pointer(types.int64),
+        types.int64,
+        pointer(types.int64),
+    )
+    return {"segments": Source(segments, signature)}
