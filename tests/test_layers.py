@@ -35,8 +35,10 @@ LAYERS = (
     },
     {
         "annotate",
+        "batches",
         "bulk",
         "choices",
+        "cluster",
         "compiled",
         "diagram",
         "examples",
@@ -52,10 +54,16 @@ LAYERS = (
 )
 """Imports point downward, or stay in their layer. A package counts as one. New modules get a place here."""
 
-ONLY = {"scapy": {"wire"}, "numpy": {"bulk", "compiled"}, "numba": {"compiled"}}
+ONLY = {
+    "scapy": {"wire"},
+    "numpy": {"bulk", "compiled"},
+    "numba": {"compiled"},
+    "dask": {"cluster"},
+    "distributed": {"cluster"},
+}
 """Heavy libraries, and the only units that may import them."""
 
-HEAVY = {"numba", "numpy", "pydantic", "rich", "ruamel", "scapy"}
+HEAVY = {"dask", "distributed", "numba", "numpy", "pydantic", "rich", "ruamel", "scapy"}
 
 SPEAKING = {"exit", "input", "os._exit", "print", "quit", "sys.exit", "sys.stderr.write", "sys.stdout.write"}
 """Calls that only the command line may make."""

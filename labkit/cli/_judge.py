@@ -7,10 +7,10 @@ no packet is judged by halves; only who waits for octets, or for another process
 
 import signal
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from os.path import getsize
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -23,12 +23,20 @@ from labkit.errors import CaptureError
 from labkit.i18n import _, printable
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from labkit.capture import Frame
     from labkit.choices import Choices
     from labkit.verifier import Verdict
 
 FEW = 4
 """Captures below which one process judges them all, unless somebody asks for more."""
+
+SIZE = 50
+"""Captures that are sent to a process at a time, at most."""
+
+BAR = 20
+"""Characters of the bar that shows progress."""
 
 SMALL = 4_000_000
 """Octets of all captures below which the start of other processes would cost more than it gains."""
@@ -117,17 +125,23 @@ def judge(given: Input, request: Request, interrupts: Interrupts | None = None, 
 
 
 def verdicts(
-    captures: Sequence[Input], request: Request, jobs: int | None, interrupts: Interrupts
+    captures: Sequence[Input], request: Request, jobs: int | None, interrupts: Interrupts, cluster: str | None = None
 ) -> Iterator["Verdict"]:
-    """The verdicts, in the order of the captures, up to an interruption. `jobs` None: as many as seem good."""
+    """The verdicts, in the order of the captures, up to an interruption.
+
+    `jobs` None: as many processes as seem good. `cluster` is the address of a Dask scheduler, whose workers then judge.
+    """
+    if cluster is not None:
+        yield from _by_cluster(captures, request, cluster, interrupts)
+        return
     count = jobs or _jobs(captures)
     if count > 1 and len(captures) > 1 and all(each.path != "-" for each in captures):
-        yield from _by_many(captures, request, min(count, len(captures)), interrupts)
+        yield from _by_processes(captures, request, min(count, len(captures)), interrupts)
         return
     for number, each in enumerate(captures, 1):
         if interrupts.seen:
             return
-        place = f"[{number}/{len(captures)}] " if len(captures) > 1 else ""
+        place = bar(number, len(captures)) if len(captures) > 1 else ""
         yield judge(each, request, interrupts, place)
 
 
@@ -146,43 +160,65 @@ def _jobs(captures: Sequence[Input]) -> int:
     return 1 if size < SMALL else cpu_count() or 1
 
 
-def _by_many(captures: Sequence[Input], request: Request, jobs: int, interrupts: Interrupts) -> Iterator["Verdict"]:
-    """The same by several processes. No more verdicts wait for their turn than there are processes, twice."""
-    from concurrent.futures import Future, ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import active_children, get_context
+def _by_processes(
+    captures: Sequence[Input], request: Request, jobs: int, interrupts: Interrupts
+) -> Iterator["Verdict"]:
+    """The same by several processes."""
+    from labkit.cli._processes import Processes
 
-    def submitted(given: Input) -> "Future[Verdict]":
-        try:
-            return pool.submit(judge, given, request)
-        except BrokenProcessPool as error:
-            failed: Future[Verdict] = Future()
-            failed.set_exception(error)
-            return failed
+    # Enough batches that all have something to do up to the end.
+    size = max(1, min(SIZE, len(captures) // (jobs * 4)))
+    with Processes(jobs) as pool:
+        yield from _by_executor(captures, request, pool, jobs * 2, size, interrupts)
+        if interrupts.seen:
+            pool.terminate()
 
-    others = set(active_children())
-    # "spawn" starts afresh: a copy of this process would be one of its locks and threads too.
-    with ProcessPoolExecutor(jobs, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_DFL)) as pool:
-        pending: deque[Future[Verdict]] = deque()
-        for number, given in enumerate(captures):
-            pending.extend(submitted(each) for each in captures[number + len(pending) : number + 2 * jobs])
-            name = printable(given.path)
-            verdict = _unjudged(
-                given.path,
-                request,
-                _("{name}: was not judged: a process that judges captures has died").format(name=name),
-            )
-            with suppress(BrokenProcessPool), Progress(f"[{number + 1}/{len(captures)}] {name}") as progress:
+
+def _by_cluster(
+    captures: Sequence[Input], request: Request, address: str, interrupts: Interrupts
+) -> Iterator["Verdict"]:
+    """The same by the workers of a cluster."""
+    from labkit.cluster import connected
+
+    with connected(address) as cluster:
+        yield from _by_executor(captures, request, cluster.executor, cluster.threads * 2, SIZE, interrupts)
+
+
+def _by_executor(
+    captures: Sequence[Input], request: Request, executor: "Executor", ahead: int, size: int, interrupts: Interrupts
+) -> Iterator["Verdict"]:
+    from labkit import batches
+
+    found = batches.verdicts(
+        [each.path for each in captures if not each.error],
+        partial(judge_path, request),
+        executor,
+        ahead=ahead,
+        size=size,
+    )
+    with closing(found):
+        for number, each in enumerate(captures, 1):
+            verdict = _unjudged(each.path, request, each.error) if each.error else None
+            with Progress(bar(number, len(captures)) + printable(each.path)) as progress:
                 progress.show()
-                with interrupts.waiting():
-                    verdict = pending.popleft().result()
-            if not interrupts.seen:
-                yield verdict
-            if interrupts.seen:
-                for process in set(active_children()) - others:
-                    process.terminate()
-                pool.shutdown(wait=False, cancel_futures=True)
+                if verdict is None:
+                    with interrupts.waiting():
+                        verdict = next(found)
+            if verdict is None or interrupts.seen:
                 return
+            verdict.profile = request.choices.profile
+            yield verdict
+
+
+def judge_path(request: Request, path: str) -> "Verdict":
+    """One capture's verdict, in another process."""
+    return judge(Input(path), request)
+
+
+def bar(number: int, total: int) -> str:
+    """How far it is: `[ 17/120] ##........ `."""
+    done = BAR * (number - 1) // total
+    return f"[{number:>{len(str(total))}}/{total}] {'#' * done}{'.' * (BAR - done)} "
 
 
 def _unjudged(path: str, request: Request, error: str) -> "Verdict":

@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     help=_("Captures that are judged at a time; by default one, or one for each processor where there is much to do."),
 )
 @click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help=_("Let the workers of a Dask cluster judge; ADDRESS is its scheduler's, such as tcp://192.0.2.1:8786."),
+)
+@click.option(
     "-v", "--verbose", is_flag=True, help=_("Text: notes in full, not only counted; each conversation in figures.")
 )
 @click.option(
@@ -60,6 +65,7 @@ def command(
     format_: str,
     annotate: str | None,
     jobs: int | None,
+    cluster: str | None,
     verbose: bool,
     most: int,
     **choices: Any,
@@ -77,9 +83,11 @@ def command(
     options = Options(choice.fail_on, verbose, most, choice.rules)
     inputs = expand(captures)
     _check(inputs, annotate)
+    if cluster is not None and jobs is not None:
+        raise UsageError(_("--cluster does not go with --jobs: its workers are as many as they are"))
     outcome = _Outcome(options, annotate)
     with Interrupts() as interrupts:
-        judged = verdicts(inputs.captures, Request(choice, wanted), jobs, interrupts)
+        judged = verdicts(inputs.captures, Request(choice, wanted), jobs, interrupts, cluster)
         for line in renderer(format_)(outcome.seen(judged), options):
             click.echo(line)
     if inputs.passed_over:

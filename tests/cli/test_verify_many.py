@@ -415,5 +415,5 @@ def test_progress_is_for_a_terminal_only(capsys: pytest.CaptureFixture[str], mon
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     run(["verify", "f", "--jobs", "2"])
     err = capsys.readouterr().err
-    assert "[1/4] f/a" in err
-    assert "[4/4] f/z.pcap" in err
+    assert "[1/4] .................... f/a" in err
+    assert "[4/4] ###############..... f/z.pcap" in err
