@@ -74,3 +74,9 @@ def seen(frame, link=1, wirelen=None):
     """What `decode` finds in a frame, and what it fills."""
     seg = Seen(wirelen=len(frame) if wirelen is None else wirelen)
     return decode(frame, 0, len(frame), link, seg), seg
+
+
+SEGMENTS = ether(ip4(tcp(b"data"))), ether(ip4(tcp())), ether(ip6(tcp(addresses=CLIENT6 + SERVER6)), 0x86DD)
+"""Frames that hold a segment."""
+OTHERS = ether(b"nothing", 0x0806), ether(ip4(udp(b"data", 53), 17))
+"""Frames that hold none."""
