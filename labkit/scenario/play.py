@@ -25,8 +25,8 @@ LINGER = 3_600_000_000_000
 """How long a conversation may go on by itself after the last step (a peer that never opens its window): an
 hour.
 """
-HEADERS = 40
-"""Octets that the path counts beyond the payload and TCP's options."""
+HEADERS = {4: 40, 6: 60}
+"""Octets that the path counts beyond the payload and TCP's options, by the IP version."""
 SILENT = {"receive", "wait", "pause", "resume", "crash"}
 """Verbs of which the peer hears nothing: they are complete for it when they are for their own side."""
 
@@ -79,6 +79,7 @@ class Player:
         self.isns: list[dict[str, int]] = []
         """Each connection's initial numbers, as far as it has them."""
         self.path = cast.path(model, parts.seed)
+        self.headers = HEADERS[parts.hosts["client"].ip.version]
         self.plans = cast.plans(model, source, parts.seed)
         if parts.tried and not parts.listens:
             self.plans = self.plans[: 1 + next((i for i, plan in enumerate(self.plans) if plan.verb == "connect"), 0)]
@@ -228,7 +229,8 @@ class Player:
         flight = Flight(side, out, step, (before, self.settled[side]), self.counts[side], connection)
         if side in self.taps:
             self.taken.append((self.now, side, flight))
-        flight.times = tuple(self.path.carry(side, HEADERS + len(segment.header) + len(segment.payload), self.now))
+        size = self.headers + len(segment.header) + len(segment.payload)
+        flight.times = tuple(self.path.carry(side, size, self.now))
         flight.marked = self.path.marked(side)
         for at in flight.times:
             self._at(at, flight)

@@ -1,0 +1,28 @@
+"""`--for`: how long a command goes on."""
+
+from typing import Any
+
+import click
+
+from labkit.i18n import _
+
+
+class Duration(click.ParamType[float]):
+    """A time such as 60s, 1.5s or 200ms, as seconds; a number without a unit is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds."""
+        from labkit.scenario.units import duration
+
+        if isinstance(value, float):
+            return value
+        text = str(value)
+        try:
+            nanoseconds = duration(f"{text}s" if text[-1:].isdecimal() else text)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if not nanoseconds:
+            self.fail(_("'{text}' is no time at all").format(text=text), param, ctx)
+        return nanoseconds / 1e9

@@ -1,0 +1,115 @@
+"""`labkit relay`: what a scenario's path does, done to the packets of real programs in a lab."""
+
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from labkit.cli._common import Command, complete_scenarios, emit_json, format_option, note
+from labkit.cli._duration import Duration
+from labkit.cli._live import lab_option
+from labkit.i18n import _, ngettext
+
+if TYPE_CHECKING:
+    from labkit.live.carry import Timing
+    from labkit.live.relay import Relay, Tally
+
+ARROWS = {"client": "→", "server": "←"}
+
+
+@click.command("relay", cls=Command)
+@click.argument("scenario", shell_complete=complete_scenarios)
+@lab_option
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=_("What is left to chance."))
+@click.option(
+    "--each-connection", is_flag=True, help=_("Each TCP connection meets the path anew, from its first packet on.")
+)
+@click.option(
+    "--for",
+    "seconds",
+    type=Duration(),
+    metavar="TIME",
+    default=3600.0,
+    show_default="1 h",
+    help=_("How long it carries packets: 60s, 1.5s, 200ms."),
+)
+@click.option(
+    "--packets",
+    type=click.IntRange(min=1),
+    default=100_000_000,
+    show_default=True,
+    help=_("How many packets are sent on at most."),
+)
+@format_option("text", "json")
+def command(
+    scenario: str, lab: str | None, seed: int, each_connection: bool, seconds: float, packets: int, format_: str
+) -> None:
+    """Carry a lab's packets over the path of a scenario.
+
+    SCENARIO is the name of a shipped scenario or a file; of it only 'path' counts: delay, jitter, bandwidth, loss,
+    duplication, reordering, ECN marks and hops, each direction by itself. Its packets are counted from the relay's start,
+    ARP and neighbour discovery apart. The same seed loses the same packets. The lab is one that was made with --relay. It
+    ends at Ctrl-C, and prints what became of the packets.
+    """
+    from labkit.live import lab as labs
+    from labkit.live.carry import carry, carrying
+    from labkit.live.guard import Guard
+    from labkit.live.relay import Connections, Relay
+    from labkit.live.stop import Stop
+    from labkit.scenario import Scenario, cast
+
+    known = Scenario.load(scenario)
+    make = partial(cast.path, known.model, seed)
+    relay = Relay(Connections(make) if each_connection else make(), hops=known.model.path.hops)
+    with Stop() as stop, labs.find(lab) as found, carrying(found, Guard(packets=packets)) as links:
+        note(_("client ⇄ server: the path of {name}, seed {seed}").format(name=known.name, seed=seed))
+        try:
+            timing = carry(relay, links, stop, seconds=seconds)
+        finally:
+            lost = sum(link.lost() for link in links.values())
+    if format_ == "json":
+        emit_json(_plain(relay, timing, lost))
+        return
+    for side, tally in relay.tally.items():
+        click.echo(f"{ARROWS[side]} {_words(tally)}")
+    click.echo(_timing(timing))
+    if lost:
+        text = ngettext(
+            "{n} packet came too fast, and was lost before the path", "{n} packets came too fast, and were lost", lost
+        )
+        note(text.format(n=lost))
+
+
+def _plain(relay: "Relay", timing: "Timing", lost: int) -> dict[str, object]:
+    late = {"frames": timing.frames, "mean": timing.mean, "worst": timing.worst}
+    return {
+        "to_server": asdict(relay.tally["client"]),
+        "to_client": asdict(relay.tally["server"]),
+        "late": late,
+        "overrun": lost,
+    }
+
+
+def _words(tally: "Tally") -> str:
+    """What became of one direction's packets."""
+    words = [
+        ngettext("{n} packet", "{n} packets", tally.packets).format(n=tally.packets),
+        ngettext("{n} octet", "{n} octets", tally.octets).format(n=tally.octets),
+    ]
+    for count, text in (
+        (tally.lost, _("{n} lost")),
+        (tally.repeated, _("{n} delivered twice")),
+        (tally.marked, _("{n} marked")),
+        (tally.expired, _("{n} expired")),
+        (tally.crowded, _("{n} dropped for want of room")),
+        (tally.passed, _("{n} passed untouched")),
+    ):
+        if count:
+            words.append(text.format(n=count))
+    return ", ".join(words)
+
+
+def _timing(timing: "Timing") -> str:
+    text = _("late beyond the path: {mean:.0f} µs on average, {worst:.0f} µs at worst")
+    return text.format(mean=timing.mean / 1000, worst=timing.worst / 1000)

@@ -1,0 +1,158 @@
+"""`labkit watch`: judge what passes an interface, while it passes."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labkit.cli._choices import choices_options, chosen
+from labkit.cli._common import Command, Exit, format_option, note
+from labkit.cli._duration import Duration
+from labkit.cli._live import lab_option
+from labkit.i18n import _, ngettext, printable
+
+if TYPE_CHECKING:
+    from labkit.capture import Frame, Writer
+    from labkit.choices import Choices
+    from labkit.verifier import Finding, Verdict
+
+
+@click.command("watch", cls=Command)
+@click.argument("interface")
+@lab_option
+@click.option(
+    "--for", "seconds", type=Duration(), metavar="TIME", help=_("How long: 60s, 1.5s, 200ms.  [default: until Ctrl-C]")
+)
+@click.option("--capture", type=click.Path(), metavar="FILE", help=_("Where the packets are recorded."))
+@click.option("-v", "--verbose", is_flag=True, help=_("Print notes as well, which otherwise are only counted."))
+@click.option(
+    "--allow-interface",
+    multiple=True,
+    metavar="NAME",
+    help=_("Watch this interface, though it is neither loopback nor veth."),
+)
+@choices_options
+@format_option("text", "jsonl")
+def command(
+    interface: str,
+    lab: str | None,
+    seconds: float | None,
+    capture: str | None,
+    verbose: bool,
+    allow_interface: tuple[str, ...],
+    format_: str,
+    **choices: Any,
+) -> int:
+    """Judge what passes an interface, while it passes.
+
+    INTERFACE is lo, a veth, or an end of the lab: client or server. A finding is printed as soon as nothing that comes
+    later can change it. It ends at Ctrl-C, or with its time or the lab, and prints the verdict. Exit code 1 where a rule is
+    broken.
+    """
+    from labkit.live.stop import Stop
+    from labkit.live.watch import frames, watched
+    from labkit.verifier import Verifier
+
+    choice = chosen(**choices)
+    verifier = Verifier(choice.profile, literal=choice.literal)
+    tell = _Teller(choice, interface, format_, verbose=verbose)
+    with ExitStack() as stack:
+        stop = stack.enter_context(Stop())
+        link = stack.enter_context(watched(interface, lab, allow_interface))
+        passing: Iterable[Frame] = frames(link, stop, seconds=seconds)
+        if capture is not None:
+            passing = _recorded(passing, stack.enter_context(_create(capture, interface)))
+        note(_("{interface}: watching; Ctrl-C ends it").format(interface=printable(interface)))
+        verdict = verifier.run(passing, None, tell)
+        lost = link.lost()
+    verdict.path = interface
+    choice.apply(verdict)
+    tell.conclude(verdict)
+    if lost:
+        text = ngettext(
+            "{n} packet passed too fast to be seen: what is missing may be that one",
+            "{n} packets passed too fast to be seen: what is missing may be those",
+            lost,
+        )
+        note(text.format(n=lost))
+    return Exit.OK if verdict.passes(choice.fail_on) else Exit.FINDINGS
+
+
+def _create(capture: str, interface: str) -> "Writer":
+    """The file that packets are recorded in: there as a whole at the end, or not at all."""
+    from labkit.capture import create
+    from labkit.linktype import ETHERNET
+
+    return create(capture, link=ETHERNET, interface_name=interface)
+
+
+def _recorded(frames: "Iterable[Frame]", writer: "Writer") -> "Iterator[Frame]":
+    """The same frames, each of them written down."""
+    for frame in frames:
+        writer.write(frame.time, frame.data)
+        yield frame
+
+
+class _Teller:
+    """Prints findings as they come, and the verdict in the end."""
+
+    def __init__(self, choices: "Choices", interface: str, format_: str, *, verbose: bool) -> None:
+        self._choices = choices
+        self._interface = interface
+        self._lines = _json_lines if format_ == "jsonl" else _text_lines
+        self._machine = format_ == "jsonl"
+        self._least = 0 if verbose or self._machine else _note() + 1
+        self._unsaid: Counter[tuple[str, str]] = Counter()
+
+    def __call__(self, found: "Finding") -> None:
+        """Print a finding, if somebody wants to hear of it."""
+        for each in self._reported(found).findings:
+            if each.severity < self._least:
+                self._unsaid[each.code, each.name] += 1
+            else:
+                click.echo(self._lines(self._interface, each))
+
+    def _reported(self, found: "Finding") -> "Verdict":
+        from labkit.verifier import Verdict
+
+        return self._choices.apply(Verdict(self._interface, self._choices.profile, [found]))
+
+    def conclude(self, verdict: "Verdict") -> None:
+        """Print the verdict, what could not be judged, and what was not said yet."""
+        from labkit.report import Options
+        from labkit.report.text import headline
+
+        line = f"{printable(self._interface)}: {headline(verdict, Options(self._choices.fail_on))}"
+        if self._machine:
+            note(click.unstyle(line))
+            return
+        click.echo(line)
+        for limit in verdict.limits:
+            click.echo("  " + _("note: {message}").format(message=limit.message))
+        for (code, name), count in sorted(self._unsaid.items()):
+            click.echo(f"  {_('note')}[{code}] {count} × {name}")
+
+
+def _note() -> int:
+    from labkit.rule import Severity
+
+    return Severity.NOTE
+
+
+def _text_lines(_interface: str, found: "Finding") -> str:
+    from labkit.report._plain import sentence
+    from labkit.report.text import COLOURS
+
+    time = "" if found.time is None else f"{found.time:.6f}"
+    severity = click.style(f"{_(str(found.severity))}[{found.code}]", fg=COLOURS[found.severity], bold=True)
+    return f"{time:>12}  {severity} {sentence(found)}"
+
+
+def _json_lines(interface: str, found: "Finding") -> str:
+    from json import dumps
+
+    from labkit.report._plain import finding
+
+    return dumps({"path": interface, **finding(found)})

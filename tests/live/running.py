@@ -1,0 +1,62 @@
+"""Commands that go on while a test does something else."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from labkit.live.lab import Lab
+
+TOP = Path(__file__).parents[2]
+
+
+class Running:
+    """A labkit command that has said its first line, and so is ready; a context manager that ends it."""
+
+    def __init__(self, lab: Lab, *words: str) -> None:
+        environment = os.environ | {"PYTHONPATH": str(TOP), "LANGUAGE": "en", "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "labkit", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment | lab.environment(),
+        )
+        assert self.process.stderr is not None
+        self.said = self.process.stderr.readline()
+
+    def line(self) -> str:
+        """The next line that it prints."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def end(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
+        """Send it a signal: its exit code, and what else it prints, to standard output and error."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> tuple[int, str, str]:
+        """Wait for its end."""
+        output, errors = self.process.communicate(timeout=30)
+        return self.process.returncode, output, errors
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+def until(condition: Callable[[], object], seconds: float = 20) -> bool:
+    """Whether a condition holds before long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True

@@ -1,0 +1,278 @@
+"""The relay's core: real frames meet what the path of a simulation has meant for them."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labkit.live.neighbours import ask
+from labkit.live.relay import Connections, Relay, Tally, congested, datagram, decremented, length
+from labkit.path import CLIENT, SERVER, Direction, Path
+from labkit.scenario import Scenario, cast
+from labkit.segment import ACK, CE, ECT0, SYN, Segment
+from labkit.wire import Framing, Host, Stamp, Vlan
+
+MS = 1_000_000
+HOSTS = Host("192.0.2.1", 1000), Host("192.0.2.2", 80)
+HOSTS6 = Host("2001:db8::1", 1000), Host("2001:db8::2", 80)
+
+
+def framing(tags: int) -> Framing:
+    return Framing(vlans=(Vlan(5),) * tags)
+
+
+def frame(payload: bytes = b"", *, hosts: tuple[Host, Host] = HOSTS, tags: int = 0, ecn: int = 0) -> bytes:
+    return Stamp(*hosts, framing(tags)).frame(Segment(1, 1, 16, 1000, payload, ecn=ecn), 7)
+
+
+def relayed(plan: Direction, frames: list[bytes], gap: int = MS, **more: int) -> tuple[list[tuple[int, bytes]], Tally]:
+    """When which frames of the client's arrive at the server."""
+    relay = Relay(Path(plan, Direction(), "seed"), **more)
+    found = []
+    for number, octets in enumerate(frames):
+        relay.take(CLIENT, octets, number * gap)
+    while (due := relay.due()) is not None:
+        for time, end, octets in relay.ready(due):
+            assert (time, end) == (due, SERVER)
+            found.append((time, octets))
+    return found, relay.tally[CLIENT]
+
+
+SIMULATED = [
+    "bursts",
+    "duplication",
+    "ecn",
+    "ecn-queue",
+    "fast-retransmit-sack",
+    "http-vlan",
+    "lossy-both-sides",
+    "reordering",
+    "slow-start",
+    "syn-lost",
+    "tail-loss",
+]
+"""Shipped scenarios in which a path does something, or frames look otherwise."""
+
+EVERYTHING = """
+name: everything
+client: {address: "2001:db8::10", ecn: true}
+server: {address: "2001:db8::20", ecn: true}
+path:
+  rtt: 20ms..40ms
+  hops: 3
+  to_server: {jitter: 3ms, loss: 3%, mark: [4], lose: [6], late: {9: 30ms}}
+  to_client: {bandwidth: 10Mbit/s, queue: 12, mark_queue: 6, lose: [7], duplicate: [5], burst: {chance: 1%, length: 2}}
+steps:
+- client: connect
+- client: {send: 20kB}
+- server: {send: 100kB}
+- client: close
+- server: close
+"""
+
+
+def everything(address: str) -> Scenario:
+    return Scenario.parse(EVERYTHING.replace("2001:db8::", address))
+
+
+def check_against_simulation(scenario: Scenario, seed: int) -> Relay:
+    """Frames that the ends of a simulation send arrive through the relay as and when they did there."""
+    model = scenario.model.model_copy(update={"capture": "both"})
+    trace = replace(scenario, model=model).play(seed)
+    relay = Relay(cast.path(model, seed), hops=model.path.hops)
+    arrived: list[tuple[int, str, bytes]] = []
+    expected: list[tuple[int, str, bytes]] = []
+    for record, packet in zip(trace.records, trace.packets(), strict=True):
+        if record.tap != record.sender:
+            expected.append((record.time, record.tap, bytes(packet)))
+            continue
+        arrived += relay.ready(record.time)
+        relay.take(record.sender, bytes(packet), record.time)
+    arrived += relay.ready(1 << 62)
+    assert sorted(arrived) == sorted(expected)
+    assert len(arrived) > 3
+    return relay
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_packets_of_a_simulation_meet_what_it_has_meant_for_them(name: str) -> None:
+    check_against_simulation(Scenario.load(name), 0)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.", "2001:db8::"])
+@pytest.mark.parametrize("seed", range(4))
+def test_all_that_a_path_can_do(address: str, seed: int) -> None:
+    relay = check_against_simulation(everything(address), seed)
+    to_server, to_client = relay.tally[CLIENT], relay.tally[SERVER]
+    assert to_server.marked + to_client.marked > 0
+    assert min(to_server.lost, to_client.lost, to_client.repeated) > 0
+    assert to_client.octets > 100_000
+
+
+def test_a_seed_is_a_seed() -> None:
+    plan = Direction(loss=0.3, jitter=5 * MS)
+    frames = [frame(bytes(number)) for number in range(100)]
+    first, other = relayed(plan, frames), relayed(plan, frames)
+    assert first == other
+    assert 10 < first[1].lost < 60
+
+
+def test_the_two_directions_are_apart() -> None:
+    relay = Relay(Path(Direction(delay=5, lose=frozenset({1})), Direction(delay=7)))
+    there, back = frame(), frame(hosts=HOSTS[::-1])
+    for sender, octets in ((CLIENT, there), (SERVER, back), (CLIENT, there)):
+        relay.take(sender, octets, 0)
+    assert list(relay.ready(6)) == [(5, SERVER, there)]
+    assert relay.due() == 7
+    assert list(relay.ready(7)) == [(7, CLIENT, back)]
+    assert relay.due() is None
+    assert relay.tally[CLIENT] == Tally(packets=2, octets=80, lost=1)
+    assert relay.tally[SERVER] == Tally(packets=1, octets=40)
+
+
+BROADCAST = b"\xff" * 6 + bytes(6) + b"\x08\x00" + frame()[14:30] + b"\xff" * 4 + frame()[34:]
+
+UNTOUCHED = {
+    "arp": ask("192.0.2.1", "192.0.2.2", "02:00:00:00:00:01"),
+    "neighbour solicitation": ask("2001:db8::1", "2001:db8::2", "02:00:00:00:00:01"),
+    "broadcast": BROADCAST,
+    "spanning tree": bytes(12) + b"\x00\x26" + bytes(40),
+    "cut": frame()[:30],
+    "cut IPv6": frame(hosts=HOSTS6)[:50],
+    "nothing but tags": bytes(12) + b"\x81\x00\x00\x01" * 20,
+    "short": b"\x08\x00",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("what", UNTOUCHED)
+def test_what_is_no_datagram_for_one_host_passes(what: str) -> None:
+    octets = UNTOUCHED[what]
+    found, tally = relayed(Direction(delay=9 * MS, loss=1.0), [octets, octets], hops=70)
+    assert found == [(0, octets), (MS, octets)]
+    assert tally == Tally(passed=2)
+
+
+def test_unicast_neighbour_discovery_passes() -> None:
+    octets = bytearray(UNTOUCHED["neighbour solicitation"])
+    octets[38:54] = bytes.fromhex("20010db8000000000000000000000001")
+    assert datagram(bytes(octets)) is None
+    octets[54] = 128  # an echo request
+    assert datagram(bytes(octets)) == 14
+
+
+@pytest.mark.parametrize("hosts", [HOSTS, HOSTS6], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("tags", [0, 2])
+def test_size_is_that_of_the_datagram(hosts: tuple[Host, Host], tags: int) -> None:
+    octets = frame(b"x" * 10, hosts=hosts, tags=tags)
+    at = datagram(octets)
+    assert at == 14 + 4 * tags
+    assert length(octets, at) == len(octets) - at == (50 if hosts is HOSTS else 70)
+    assert length(octets + bytes(6), at) == length(octets, at)
+
+
+@pytest.mark.parametrize("hosts", [HOSTS, HOSTS6], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("tags", [0, 1])
+@settings(max_examples=25)
+@given(ident=st.integers(0, 65535), ecn=st.integers(0, 3), hops=st.integers(1, 63))
+def test_headers_are_what_scapy_would_build(
+    hosts: tuple[Host, Host], tags: int, ident: int, ecn: int, hops: int
+) -> None:
+    segment = Segment(1, 1, 16, 1000, b"x", ecn=ecn)
+    near, at = Stamp(*hosts, framing(tags)), 14 + 4 * tags
+    far = Stamp(hosts[0].forwarded(hops), hosts[1], framing(tags))
+    octets = near.frame(segment, ident)
+    assert congested(octets, at) == near.frame(segment.with_(ecn=ecn and CE), ident)
+    assert decremented(octets, at, hops) == far.frame(segment, ident)
+
+
+def test_a_wrong_header_checksum_stays_wrong() -> None:
+    octets = bytearray(frame(ecn=ECT0))
+    octets[24] ^= 1
+    right = congested(frame(ecn=ECT0), 14)
+    assert congested(bytes(octets), 14)[:24] == right[:24]
+    assert congested(bytes(octets), 14)[24:26] != right[24:26]
+
+
+def test_a_ttl_that_does_not_reach() -> None:
+    found, tally = relayed(Direction(), [frame(), frame()], hops=64)
+    assert (found, tally.expired, tally.packets) == ([], 2, 2)
+
+
+def test_room_is_bounded() -> None:
+    octets = frame(bytes(946))  # a thousand octets
+    relay = Relay(Path(Direction(delay=10), Direction(delay=10)), room=3_500)
+    for sender in (CLIENT, SERVER, CLIENT, SERVER, CLIENT):
+        relay.take(sender, octets, 0)
+    assert relay.tally[CLIENT].crowded + relay.tally[SERVER].crowded == 2
+    assert len(list(relay.ready(10))) == 3
+    relay.take(CLIENT, octets, 10)
+    assert len(list(relay.ready(20))) == 1
+
+
+@given(st.binary(max_size=120), st.booleans())
+def test_any_octets_are_borne(octets: bytes, ip: bool) -> None:
+    if ip:
+        octets = octets[:12] + b"\x08\x00" + octets[12:]
+    relay = Relay(Path(Direction(mark=frozenset({1})), Direction()), hops=2)
+    relay.take(CLIENT, octets, 0)
+    assert sum(len(each) for _, _, each in relay.ready(0)) in (0, len(octets))
+
+
+class TestConnections:
+    """A path for each connection."""
+
+    @staticmethod
+    def lost(*packets: tuple[str, bytes]) -> list[bool]:
+        """Which packets are lost where each connection loses the second of either side."""
+        plan = Direction(lose=frozenset({2}))
+        relay = Relay(Connections(lambda: Path(plan, plan)))
+        found = []
+        for sender, octets in packets:
+            relay.take(sender, octets, 0)
+            found.append(not list(relay.ready(0)))
+        return found
+
+    @staticmethod
+    def segment(control: int, *, seq: int = 1, port: int = 1000, version: int = 4, back: bool = False) -> bytes:
+        client, server = HOSTS6 if version == 6 else HOSTS
+        ends = replace(client, port=port), server
+        return Stamp(*ends[:: -1 if back else 1]).frame(Segment(seq, 1, control), 7)
+
+    @pytest.mark.parametrize("version", [4, 6])
+    def test_each_begins_anew(self, version: int) -> None:
+        for port in (1000, 1001):
+            syn = CLIENT, self.segment(SYN, port=port, version=version)
+            answer = SERVER, self.segment(SYN | ACK, port=port, version=version, back=True)
+            data = CLIENT, self.segment(ACK, port=port, version=version)
+            assert self.lost(syn, answer, data, data, answer) == [False, False, True, False, True]
+        other = CLIENT, self.segment(SYN, port=1002, version=version)
+        assert self.lost(syn, other, data, other) == [False, False, True, True]
+
+    def test_a_second_attempt_is_the_same_connection(self) -> None:
+        syn, again = (CLIENT, self.segment(SYN, seq=5)), (CLIENT, self.segment(SYN, seq=6))
+        assert self.lost(syn, syn, syn) == [False, True, False]
+        assert self.lost(syn, again, again) == [False, False, True]
+
+    def test_simultaneous_open(self) -> None:
+        syn, other = (CLIENT, self.segment(SYN, seq=5)), (SERVER, self.segment(SYN, seq=6, back=True))
+        assert self.lost(syn, other, syn, other) == [False, False, True, True]
+
+    def test_what_belongs_to_none_shares_a_path(self) -> None:
+        strays = [(CLIENT, self.segment(ACK, port=port)) for port in (1, 2, 3)]
+        assert self.lost(*strays) == [False, True, False]
+        datagram = bytearray(self.segment(SYN))
+        datagram[23] = 17
+        assert self.lost((CLIENT, bytes(datagram)), (CLIENT, bytes(datagram))) == [False, True]
+
+    def test_they_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("labkit.live.relay.CONNECTIONS", 2)
+        syns = [(CLIENT, self.segment(SYN, port=port)) for port in (1, 2, 3, 2, 1)]
+        assert self.lost(*syns) == [False, False, False, True, False]
+
+    @given(st.binary(min_size=20, max_size=80), st.sampled_from([b"\x08\x00", b"\x86\xdd"]))
+    def test_any_octets_are_borne(self, octets: bytes, kind: bytes) -> None:
+        relay = Relay(Connections(lambda: Path(Direction(), Direction())))
+        relay.take(SERVER, bytes(12) + kind + octets, 0)
+        assert len(list(relay.ready(0))) == 1

@@ -1,0 +1,256 @@
+"""`labkit relay`: real programs meet a scenario's path."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from running import TOP, Running, until
+from support import labkit, needs_ip, needs_root
+
+from labkit.capture import Frame
+from labkit.live.guard import Guard
+from labkit.live.lab import Lab
+from labkit.live.link import Link
+from labkit.live.system import inhabitants
+from labkit.live.watch import frames
+from labkit.live.wiring import KERNELS
+from labkit.path import CLIENT
+from labkit.scenario import Scenario, cast
+from labkit.segment import Segment
+from labkit.verifier import Verifier
+from labkit.wire import Host, Stamp
+
+pytestmark = [needs_root, needs_ip]
+
+OCTETS = bytes(range(251)) * 1200
+
+LOSSY = """
+name: lossy
+path:
+  rtt: 4ms
+  to_server: {loss: 3%, jitter: 1ms, lose: [5]}
+  to_client: {loss: 3%, duplicate: [8], late: {20: 5ms}, lose: [12, 13]}
+steps:
+- client: connect
+"""
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with Lab.held(relay=True) as made:
+        yield made
+
+
+@pytest.fixture
+def lossy(tmp_path: Path) -> str:
+    path = tmp_path / "lossy.yaml"
+    path.write_text(LOSSY)
+    return str(path)
+
+
+class Fetch:
+    """A kernel's client asks a kernel's server for many octets, and closes."""
+
+    def __init__(self, lab: Lab, version: int) -> None:
+        family = socket.AF_INET6 if version == 6 else socket.AF_INET
+        with lab.inside("server"):
+            self.listening = socket.create_server((KERNELS["server"].address(version), 80), family=family)
+        with lab.inside("client"):
+            self.client = socket.socket(family)
+        self.client.settimeout(60)
+        self.received = b""
+
+    def serve(self) -> None:
+        served, _ = self.listening.accept()
+        with served:
+            assert served.recv(100) == b"please"
+            served.sendall(OCTETS)
+            served.shutdown(socket.SHUT_WR)
+            assert served.recv(100) == b""
+
+    def run(self) -> None:
+        """All of it."""
+        serving = Thread(target=self.serve)
+        with self.listening, self.client:
+            serving.start()
+            self.client.connect(self.listening.getsockname())
+            self.client.sendall(b"please")
+            while octets := self.client.recv(1 << 16):
+                self.received += octets
+        serving.join()
+
+
+class Done:
+    """What `frames` takes for somebody who may ask it to stop."""
+
+    asked = False
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe()
+
+    def fileno(self) -> int:
+        return self._reading
+
+    def ask(self) -> None:
+        self.asked = True
+        os.write(self._writing, b"x")
+
+
+def recorded(lab: Lab, fetch: Fetch) -> list[Frame]:
+    """What passes the client's end while it fetches."""
+    with lab.inside("client"):
+        link = Link(KERNELS["client"].interface, None, outgoing=True)
+    done = Done()
+    found: list[Frame] = []
+    listening = Thread(target=lambda: found.extend(frames(link, done)))  # type: ignore[arg-type]
+    with link:
+        listening.start()
+        fetch.run()
+        done.ask()
+        listening.join()
+        assert link.lost() == 0
+    return found
+
+
+@pytest.mark.parametrize(("version", "sack"), [(4, True), (4, False), (6, True)])
+def test_a_kernel_s_tcp_bears_it(lab: Lab, lossy: str, version: int, sack: bool) -> None:
+    if not sack:
+        with lab.inside("client"):
+            Path("/proc/sys/net/ipv4/tcp_sack").write_text("0")
+    with Running(lab, "relay", lossy, "--seed", "3", "--format", "json") as relay:
+        assert "the path of lossy, seed 3" in relay.said
+        fetch = Fetch(lab, version)
+        captured = recorded(lab, fetch)
+        code, printed, errors = relay.end()
+    assert fetch.received == OCTETS
+    assert (code, errors) == (0, "")
+    told = json.loads(printed)
+    assert min(told[way]["lost"] for way in ("to_server", "to_client")) > 0
+    assert told["to_client"]["repeated"] == 1
+    assert told["overrun"] == 0
+    verdict = Verifier().run(captured)
+    assert [found.message for found in verdict.findings if found.severity > 2] == []
+    (conversation,) = verdict.conversations
+    assert sum(conversation.retransmissions) > 0
+    assert conversation.octets[1] == len(OCTETS)
+
+
+def sent(lab: Lab, count: int) -> list[int]:
+    """Packets from the client's end, by number: which of them arrive at the server's, in their order."""
+    hosts = Host("192.0.2.77", 1000, mac="02:00:00:00:00:77"), Host("192.0.2.88", 2000)
+    stamp = Stamp(*hosts)
+    with lab.inside("client"):
+        sending = Link(KERNELS["client"].interface, Guard())
+    with lab.inside("server"):
+        hearing = Link(KERNELS["server"].interface, None)
+    found: list[int] = []
+
+    def hear() -> bool:
+        while (arrived := hearing.receive()) is not None:
+            if len(arrived.data) == 58:
+                found.append(int.from_bytes(arrived.data[-4:]))
+        return count in found
+
+    with sending, hearing:
+        for number in range(1, count):
+            sending.send(stamp.frame(Segment(number, payload=number.to_bytes(4)), number))
+        # The path is behind with nothing when a later packet has come, which may have to be tried more than once.
+        assert until(lambda: sending.send(stamp.frame(Segment(payload=count.to_bytes(4)), 0)) or hear())
+    return [number for number in found if number != count]
+
+
+def test_the_same_seed_loses_the_same_packets_as_a_simulation(lab: Lab, lossy: str) -> None:
+    model = Scenario.load(lossy).model
+    for seed in (1, 2):
+        way = cast.path(model, seed).ways[CLIENT]
+        # One after the other at once: what is late is only later than what comes soon.
+        expected = [number for number in range(1, 200) for _ in way.carry(44, number)]
+        with Running(lab, "relay", lossy, "--seed", str(seed)) as relay:
+            found = sent(lab, 200)
+            assert relay.end()[0] == 0
+        assert found == expected
+        assert len(expected) < 199
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_when_it_is_told_to(lab: Lab, number: int) -> None:
+    with Running(lab, "relay", "document") as relay:
+        code, printed, errors = relay.end(number)
+    assert (code, errors) == (0, "")
+    assert printed.splitlines()[0] == "→ 0 packets, 0 octets"
+    assert not inhabitants(lab.inodes)
+
+
+def test_it_ends_by_itself(lab: Lab) -> None:
+    with Running(lab, "relay", "document", "--for", "100ms") as relay:
+        assert relay.wait()[0] == 0
+
+
+def test_it_ends_with_who_has_started_it(lab: Lab) -> None:
+    words = f"{sys.executable} -m labkit relay document & wait"
+    environment = os.environ | {"PYTHONPATH": str(TOP), "LANGUAGE": "en"} | lab.environment()
+    with subprocess.Popen(["sh", "-c", words], stderr=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stderr is not None
+        assert "the path of document" in parent.stderr.readline()
+        assert len(inhabitants(lab.inodes)) == 1
+        parent.kill()
+    assert until(lambda: not inhabitants(lab.inodes))
+
+
+def test_there_is_one_relay_at_a_time(lab: Lab) -> None:
+    with Running(lab, "relay", "document"), Running(lab, "relay", "document") as other:
+        assert "another relay" in other.said
+        assert other.wait()[0] == 4
+    with Running(lab, "relay", "document") as third:
+        assert third.end()[0] == 0
+
+
+def test_it_needs_a_place(lab: Lab) -> None:
+    with Lab.held() as without, Running(without, "relay", "document") as relay:
+        assert "has no relay" in relay.said
+        assert relay.wait()[0] == 4
+
+
+def test_unfinished_packets_are_refused() -> None:
+    with Lab.held(relay=True, offload=True) as lab, Running(lab, "relay", "document") as relay:
+        with lab.inside("client"):
+            client = socket.socket()
+        with client:
+            client.setblocking(False)
+            client.connect_ex(("192.0.2.2", 80))
+            code, _, errors = relay.wait()
+    assert (code, "--offload off" in errors) == (4, True)
+
+
+def test_packets_are_bounded(lab: Lab) -> None:
+    with Running(lab, "relay", "document", "--packets", "5") as relay:
+        with lab.inside("client"):
+            sending = Link(KERNELS["client"].interface, Guard())
+        with sending:
+            for _ in range(8):
+                sending.send(Stamp(Host("192.0.2.77", 1), Host("192.0.2.88", 2)).frame(Segment(), 0))
+        code, _, errors = relay.wait()
+    assert (code, "5 packets" in errors) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["document", "--for", "1 year"], "'1 year' is not a duration"),
+        (["document", "--for", "0s"], "no time at all"),
+        (["no-such-scenario"], "no shipped scenario"),
+        (["document", "--seed", "-1"], "seed"),
+    ],
+)
+def test_wrong_usage(words: list[str], said: str) -> None:
+    done = labkit("relay", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,259 @@
+"""`labkit watch`: what passes an interface is judged while it passes."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running import TOP, Running, until
+from support import labkit, needs_ip, needs_root
+
+from labkit import verify
+from labkit.capture import open_capture
+from labkit.cli import run
+from labkit.errors import LinkError
+from labkit.live import ethtool
+from labkit.live import lab as labs
+from labkit.live.guard import Guard
+from labkit.live.lab import Lab
+from labkit.live.link import Link
+from labkit.live.namespace import Namespace
+from labkit.live.stop import SIGNALS, Stop
+from labkit.live.system import inhabitants
+from labkit.live.watch import frames, watched
+from labkit.live.wiring import KERNELS, ip
+from labkit.scenario import Scenario
+from labkit.verifier import Verifier
+
+pytestmark = [needs_root, needs_ip]
+
+MANY = bytes(200_000)
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with Lab.held() as made:
+        yield made
+
+
+def faulty() -> list[bytes]:
+    """The frames of a conversation in which packet 6 acknowledges what was never sent."""
+    from labkit.faults import inject
+
+    trace = inject(Scenario.load("document").play(), ["ack-of-unsent-data@6"])
+    return [bytes(packet) for packet in trace.packets()]
+
+
+def talk(lab: Lab, server: str, address: str) -> None:
+    """The client's kernel gets many octets from a kernel, and both close."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with lab.inside(server):
+        listening = socket.create_server((address, 80), family=family)
+    with lab.inside("client"):
+        client = socket.socket(family)
+    with listening, client:
+        client.settimeout(20)
+        client.connect((address, 80))
+        served, _ = listening.accept()
+        with served:
+            sent = 0
+            while sent < len(MANY):
+                sent += served.send(MANY[sent : sent + 10_000])
+                got = 0
+                while got < 10_000:
+                    got += len(client.recv(10_000))
+        assert client.recv(1) == b""
+
+
+def here(*words: str) -> tuple[str, ...]:
+    """The words by which labkit runs a labkit command at the client's end."""
+    return ("lab", "run", "client", sys.executable, "-m", "labkit", *words)
+
+
+def test_each_frame_of_a_loopback_is_seen_once(lab: Lab) -> None:
+    with lab.inside("client"), Stop() as stop, watched("lo", None) as link:
+        talk(lab, "client", "127.0.0.1")
+        passing = list(frames(link, stop, seconds=0.2))
+    assert [frame.number for frame in passing] == list(range(1, len(passing) + 1))
+    verdict = Verifier().run(passing)
+    # Nothing was doubled, and unfinished checksums and joined segments are known for what they are.
+    assert {found.code for found in verdict.findings if found.severity > 2} == set()
+    assert not {found.name for found in verdict.findings} & {"retransmission", "duplicate-ack", "syn-retransmission"}
+    (conversation,) = verdict.conversations
+    assert (conversation.octets, conversation.retransmissions) == ((0, len(MANY)), (0, 0))
+    assert (conversation.opened, conversation.closed) == ("handshake", "fin")
+
+
+@pytest.mark.parametrize("offload", [False, True])
+def test_both_directions_of_a_veth_are_seen(offload: bool) -> None:
+    with Lab.held(offload=offload) as lab, lab.inside("client"), Stop() as stop, watched("labkit-client", None) as link:
+        talk(lab, "server", "2001:db8::2")
+        verdict = Verifier().run(frames(link, stop, seconds=0.2))
+    assert verdict.ok
+    (conversation,) = verdict.conversations
+    assert (conversation.octets, conversation.retransmissions) == ((0, len(MANY)), (0, 0))
+
+
+def test_a_fault_is_said_while_packets_flow(lab: Lab) -> None:
+    octets = faulty()
+    with Running(lab, *here("watch", "lo")) as watching:
+        assert watching.said == "labkit: lo: watching; Ctrl-C ends it\n"
+        with lab.inside("client"):
+            sending = Link("lo", Guard())
+        with sending:
+            for each in octets[:8]:
+                sending.send(each)
+            line = watching.line()
+            assert "error[ACK01] packet 6, 192.0.2.10:40000 → 192.0.2.20:80: ack 1120 is beyond 120" in line
+            for each in octets[8:]:
+                sending.send(each)
+        assert until(lambda: not select.select([watching.process.stdout], [], [], 0)[0])
+        code, printed, errors = watching.end()
+    assert (code, errors) == (1, "")
+    assert printed.startswith("lo: FAIL  1 error")
+
+
+def test_json_lines_and_choices(lab: Lab) -> None:
+    octets = faulty()
+    with (
+        Running(lab, *here("watch", "lo", "--format", "jsonl")) as one,
+        Running(lab, *here("watch", "lo", "--ignore", "ACK01", "--for", "5min")) as other,
+    ):
+        with lab.inside("client"):
+            sending = Link("lo", Guard())
+        with sending:
+            for each in octets:
+                sending.send(each)
+        found = json.loads(one.line())
+        assert (found["path"], found["code"], found["packet"]) == ("lo", "ACK01", 6)
+        code, _, errors = one.end()
+        assert (code, "lo: FAIL  1 error" in errors) == (1, True)
+        code, printed, _ = other.end()
+        assert (code, printed.splitlines()[0].startswith("lo: PASS")) == (0, True)
+        assert "1 finding left out" in printed
+
+
+@pytest.mark.parametrize("name", ["client", "labkit-server"])
+def test_an_end_of_the_lab_with_a_capture(lab: Lab, name: str, tmp_path: Path) -> None:
+    target = tmp_path / "a.pcapng"
+    with Running(lab, "watch", name, "--capture", str(target)) as watching:
+        assert "watching" in watching.said
+        talk(lab, "server", "192.0.2.2")
+        assert inhabitants(lab.inodes) == [watching.process.pid]
+        assert not target.exists()
+        code, printed, _ = watching.end(signal.SIGTERM)
+    assert code == 0
+    verdict = verify(str(target))
+    assert (verdict.ok, verdict.damage) == (True, None)
+    assert printed.startswith(f"{name}: PASS")
+    assert f"({verdict.packets} packets, 1 conversation" in printed
+    assert list(tmp_path.iterdir()) == [target]
+    with open_capture(target) as capture:
+        times = [frame.time for frame in capture]
+        assert capture.interfaces[0].name == name
+    assert times == sorted(times)
+    assert times[0] > 1_700_000_000_000_000_000
+
+
+def test_its_time_is_over(lab: Lab) -> None:
+    with Running(lab, "watch", "client", "--for", "50ms") as watching:
+        code, printed, _ = watching.wait()
+    assert (code, printed) == (0, "client: PASS  nothing found (0 packets, 0 conversations, profile rfc9293)\n")
+
+
+def test_it_ends_with_who_has_started_it(lab: Lab, tmp_path: Path) -> None:
+    target = tmp_path / "a.pcap"
+    words = f"{sys.executable} -m labkit watch client --capture {target} & wait"
+    environment = os.environ | {"PYTHONPATH": str(TOP), "LANGUAGE": "en"} | lab.environment()
+    with subprocess.Popen(["sh", "-c", words], stderr=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stderr is not None
+        assert "watching" in parent.stderr.readline()
+        parent.kill()
+    assert until(lambda: not inhabitants(lab.inodes))
+    # What was seen up to then is whole.
+    assert list(tmp_path.iterdir()) == [target]
+    with open_capture(target) as capture:
+        assert list(capture) == []
+        assert capture.damage is None
+
+
+def test_it_ends_with_the_lab() -> None:
+    name = f"w{os.getpid()}"
+    try:
+        with labs.up(name) as lab, Running(lab, "watch", "client", "--lab", name) as watching:
+            assert labs.down(name) == (2, 1)
+            code, printed, _ = watching.wait()
+        assert (code, printed.startswith("client: PASS")) == (0, True)
+    finally:
+        labs.down(name)
+
+
+def test_other_people_s_interfaces_are_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Namespace.new() as space, space.inside():
+        ip(["link add name a type veth peer name b", "link set dev a up"])
+        with watched("a", None):
+            pass
+        monkeypatch.setattr(ethtool, "driver", lambda _: "e1000e")
+        refused = r"a: is neither loopback nor veth but e1000e: .*--allow-interface a"
+        with pytest.raises(LinkError, match=refused), watched("a", None):
+            pass
+        with watched("a", None, ["a"]):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["no-such"], 4, "no-such: No such device"),
+        (["lo", "--for", "soon"], 2, "'soon' is not a duration"),
+        (["lo", "--capture", "a.txt"], 2, "the suffix does not say"),
+        (["lo", "--capture", "/no/where/a.pcap"], 3, "cannot be written"),
+        (["lo", "--select", "NO99"], 2, "NO99"),
+        (["eth9", "--lab", "no-such-lab"], 4, "eth9: is no interface of a lab; there are client, "),
+        (["client", "--lab", "no-such-lab"], 4, "is not up"),
+    ],
+)
+def test_what_cannot_be_watched(words: list[str], code: int, said: str) -> None:
+    done = labkit("watch", *words)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr.splitlines()[-1]
+
+
+def test_what_was_not_seen_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("LANGUAGE", "en")
+    monkeypatch.setattr(Link, "lost", lambda _: 7)
+    with Namespace.new() as space, space.inside():
+        ip(["link set dev lo up"])
+        assert run(["watch", "lo", "--for", "10ms", "--no-config"]) == 0
+    assert "7 packets passed too fast to be seen" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_something_to_read(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with Stop() as stop:
+        assert (stop.asked, select.select([stop], [], [], 0)[0]) == (False, [])
+        for _ in range(3):
+            os.kill(os.getpid(), number)
+        assert select.select([stop], [], [], 10)[0] == [stop]
+        assert stop.asked
+    assert signal.getsignal(number) is before
+
+
+def test_frames_end_when_they_are_told_to(lab: Lab) -> None:
+    with lab.inside("client"), Stop() as stop, watched("lo", None) as link:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert list(frames(link, stop)) == []
+
+
+def test_interfaces_of_the_lab_are_known_by_their_ends() -> None:
+    from labkit.live.watch import PLACES
+
+    assert PLACES["client"] == PLACES["labkit-client"] == ("client", KERNELS["client"].interface)
+    assert {end for end, _ in PLACES.values()} == {"client", "server", "relay"}
