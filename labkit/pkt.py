@@ -166,7 +166,7 @@ class _Script:
 
     def _frame(self, segment: Segment, ends: tuple[Host, Host]) -> bytes:
         if ends not in self._stamps:
-            self._stamps[ends] = Stamp(*ends)
+            self._stamps[ends] = Stamp.of(*ends)
         return self._stamps[ends].frame(segment)
 
     def trace(self, name: str) -> Trace:

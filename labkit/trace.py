@@ -229,24 +229,23 @@ class Trace:
         for record, octets, _wirelen, comment in self.captured():
             yield self.start + record.time, octets, comment
 
-    def captured(self) -> Iterator[tuple[Record, bytes, int, str]]:
-        """Each record, or each of its fragments: the octets, their length on the wire, and the comment."""
+    def captured(self, *, explained: bool = True) -> Iterator[tuple[Record, bytes, int, str]]:
+        """Each record, or each of its fragments: the octets, their length on the wire, and the comment, where it is to be
+        `explained`.
+        """
         seen: dict[tuple[str, int], _Seen] = {}
-        templates: dict[tuple[int, int, int], Stamp] = {}
         stamps: dict[tuple[Host, Host], Stamp] = {}
         for record, ident in self._numbered():
             ends = self._ends(record)
             if ends not in stamps:
-                kind = ends[0].ttl, ends[0].dscp, ends[0].ip.version
-                if kind not in templates:
-                    templates[kind] = Stamp(*ends, self.framing)
-                stamps[ends] = templates[kind].between(*ends)
+                stamps[ends] = Stamp.of(*ends, self.framing)
             octets = stamps[ends].frame(record.segment, ident)
             wirelen = len(octets)
             if record.edits:
                 octets, wirelen = apply(octets, self.link, record.edits)
-            reader = seen.setdefault((record.tap, record.connection), _Seen(self))
-            comment = reader.explain(record)
+            comment = ""
+            if explained:
+                comment = seen.setdefault((record.tap, record.connection), _Seen(self)).explain(record)
             pieces = self._pieces(octets, ident, record)
             if len(pieces) == 1:
                 yield record, octets, wirelen, comment
@@ -286,7 +285,7 @@ class Trace:
         ) as writer:
             for tap in taps[1:]:
                 writer.add_interface(self.link, name=tap if annotated else "")
-            for record, octets, wirelen, text in self.captured():
+            for record, octets, wirelen, text in self.captured(explained=annotated):
                 interface = taps.index(record.tap)
                 comments = (text,) if annotated and text else ()
                 time = self.start + record.time

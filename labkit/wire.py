@@ -11,6 +11,7 @@ built.
 
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from struct import Struct
 from typing import TYPE_CHECKING, Any
@@ -233,6 +234,11 @@ class Stamp:
         made.pseudo = int.from_bytes(addresses) + 6
         return made
 
+    @staticmethod
+    def of(source: Host, target: Host, framing: Framing = PLAIN) -> "Stamp":
+        """A stamp for two hosts, of a template that is built once for all that differ in addresses and ports only."""
+        return _template(source.ip.version, source.ttl, source.dscp, framing).between(source, target)
+
     def frame(self, segment: Segment, ident: int = 0) -> bytes:
         """The octets of `packet(segment, ...)`."""
         options = segment.header
@@ -293,3 +299,10 @@ def _network(segment: Segment, source: Host, target: Host, ident: int, framing: 
         flags="DF" if framing.dont_fragment else 0,
         proto=6,
     )
+
+
+@lru_cache(maxsize=64)
+def _template(version: int, ttl: int, dscp: int, framing: Framing) -> Stamp:
+    """A stamp that Scapy has built, between addresses of documentation."""
+    source, target = ("2001:db8::1", "2001:db8::2") if version == 6 else ("192.0.2.1", "192.0.2.2")
+    return Stamp(Host(source, 1, ttl=ttl, dscp=dscp), Host(target, 2), framing)

@@ -1,9 +1,12 @@
 """Every fault, on every shipped scenario that it applies to: found as its rule at its packet, and nothing before it."""
 
 import json
-from functools import cache
-from io import BytesIO
+import re
+import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -11,167 +14,69 @@ from labkit.cli import run
 from labkit.errors import UsageError
 from labkit.faults import faults, inject
 from labkit.faults.base import Fault
-from labkit.rule import RFC9293, Severity, collect
+from labkit.rule import collect
 from labkit.scenario import Scenario, shipped
-from labkit.trace import Trace
-from labkit.verifier import Verdict, verify
 
-OTHERWISE: dict[tuple[str, str], str] = {
-    ("fast-open", "opened-without-syn"): "HS02 cannot tell: the SYN's data is acknowledged",
-    ("fast-open-fallback", "ack-inside-a-segment"): "the resend of the SYN's data is no new segment",
-    ("fast-open-fallback", "sequence-number-skips"): "the data was on the SYN before: its octets differ (RTX02)",
-    ("fast-open-fallback", "syn-ack-acks-wrong-number"): "the SYN carries data: one more is the first octet of it",
-    ("syn-ack-lost", "opened-without-syn"): "the true SYN follows",
-    ("syn-lost", "opened-without-syn"): "the true SYN follows",
-    ("time-wait", "fin-not-acknowledged"): "the FIN was acknowledged before: the ack goes back (ACK02)",
-}
-"""Scenarios where a fault is no such fault, and why."""
-
-FURTHER = {
-    "stamped": """
-name: stamped
-client: {address: "2001:db8::1", timestamps: true}
-server: {timestamps: true}
-steps:
-  - client: connect
-  - server: {send: 3000}
-  - client: {send: 2000}
-  - client: close
-  - server: close
-""",
-    "stamped-loss": """
-name: stamped-loss
-client: {timestamps: true, isn: 4294967200}
-server: {timestamps: true, sack: false}
-path: {to_server: {lose: [5]}}
-steps:
-  - client: connect
-  - client: {send: 30000}
-  - server: {send: {octets: 500, after: 2s}}
-  - server: {send: {octets: 500, after: 10ms}}
-  - client: close
-  - server: {close: {after: 5ms}}
-""",
-    "no-sack": """
-name: no-sack
-client: {sack: false, isn: 0, mss: 536}
-server: {isn: 4294967295}
-steps:
-  - client: connect
-  - client: {send: 2000}
-  - server: {send: 5000}
-  - server: close
-  - client: {close: {after: 5ms}}
-""",
-    "small-segments": """
-name: small-segments
-client: {sack: false, address: "2001:db8::1", mss: 1000}
-server: {sack: false, mss: 500}
-steps:
-  - client: connect
-  - client: {send: 3000}
-  - server: {send: 4000}
-  - client: {abort: {after: 1s}}
-""",
-}
-"""Scenarios that are not shipped, for faults that need what few of those have."""
-
-RULES_WITHOUT_A_FAULT = {
-    "ACK03": "the document's: ack-inside-a-segment breaks it under that profile",
-    "SEQ03": "the document's: sequence-number-skips breaks it under that profile",
-    "CAP05": "says what the capture lacks",
-    "FIN06": "says what the capture lacks",
-    "FIN04": "is about a packet that is not there",
-    "KA01": "describes what is no fault",
-    "ACK05": "describes what is no fault",
-    "CAP03": "describes what is no fault",
-    "CAP06": "describes what is no fault",
-    "CAP07": "describes what is no fault",
-    "FIN05": "describes what is no fault",
-    "HS06": "describes what is no fault",
-    "HS07": "describes what is no fault",
-    "ISN01": "is about several connections",
-    "ST02": "is about several connections",
-    "RTX05": "describes what is no fault",
-    "RTX06": "describes what is no fault",
-    "WIN03": "describes what is no fault",
-    "ZWP01": "describes what is no fault",
-    "RTX01": "describes what is no fault",
-    "RTX03": "describes what is no fault",
-    "RTX04": "describes what is no fault",
-}
+TOP = Path(__file__).parents[1]
+PAGE = TOP / "docs" / "faults.md"
 
 
-@cache
-def sound(name: str) -> Trace:
-    """A scenario's trace without faults."""
-    scenario = Scenario.parse(FURTHER[name]) if name in FURTHER else Scenario.load(name)
-    return scenario.play(seed=3)
-
-
-MOST_PACKETS = 400
-"""More of the same shows nothing new, and takes long to judge fifty times."""
-
-
-def judged(trace: Trace) -> Verdict:
-    stream = BytesIO()
-    trace.write(stream, format="pcapng")
-    stream.seek(0)
-    return verify(stream, RFC9293)
-
-
-def applied(fault: Fault) -> list[tuple[str, Trace, int]]:
-    """The scenarios that a fault applies to, faulty, and the packet where it is."""
-    found = []
-    for name in (*shipped(), *FURTHER):
-        if len(sound(name)) > MOST_PACKETS:
-            continue
-        try:
-            trace = inject(sound(name), [fault.name])
-        except UsageError:
-            continue
-        found.append((name, trace, trace.injected[0].packet))
-    return found
+@pytest.fixture(scope="module", name="matrix")
+def _matrix() -> Iterator[ModuleType]:
+    """What makes the page: it plays every fault on every scenario."""
+    lib = str(TOP / "scripts" / "lib")
+    sys.path.insert(0, lib)
+    yield import_module("faults_page")
+    sys.path.remove(lib)
 
 
 @pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
-def test_fault_is_found_where_it_is(fault: Fault) -> None:
-    cases = applied(fault)
+def test_fault_is_found_where_it_is(fault: Fault, matrix: ModuleType) -> None:
+    found = set()
+    for each in matrix.outcomes(fault):
+        assert each.early == (), each.scenario
+        if (each.scenario, fault.name) in matrix.OTHERWISE:
+            assert not each.found, f"{each.scenario}: it is found after all"
+            continue
+        assert each.found, each.scenario
+        found.add(each.scenario)
     # Not the same conversation over and over: a fault that is found in one place only may be found by chance.
-    assert len({name for name, _, _ in cases} - {name for name, other in OTHERWISE if other == fault.name}) >= 3
-    for name, trace, packet in cases:
-        verdict = judged(trace)
-        found = {(finding.code, finding.packet) for finding in verdict.findings}
-        if (name, fault.name) in OTHERWISE:
-            assert (fault.code, packet) not in found, f"{name}: it is found after all"
-            continue
-        assert (fault.code, packet) in found, name
-        errors = [each for each in verdict.findings if each.severity == Severity.ERROR and each.packet]
-        assert all(each.packet >= packet for each in errors if each.packet), name
+    assert len(found) >= 3
+    assert matrix.section(fault) in PAGE.read_text("utf-8"), "docs/faults.md is not current: run scripts/docs"
 
 
-def test_every_rule_that_a_packet_can_break_has_a_fault() -> None:
+def test_every_rule_that_a_packet_can_break_has_a_fault(matrix: ModuleType) -> None:
     codes = {rule.code for rule in collect()}
-    assert codes - {fault.code for fault in faults()} == set(RULES_WITHOUT_A_FAULT)
+    assert codes - {fault.code for fault in faults()} == set(matrix.WITHOUT)
+    text = PAGE.read_text("utf-8")
+    assert all(f"\n- {code}: {why}\n" in text for code, why in matrix.WITHOUT.items())
+
+
+def test_the_page_has_nothing_else(matrix: ModuleType) -> None:
+    text = PAGE.read_text("utf-8")
+    assert re.findall(r"^### (\S+)$", text, re.MULTILINE) == [fault.name for fault in faults()]
+    assert text.startswith(matrix.HEAD.format(most=matrix.MOST_PACKETS, seed=matrix.SEED))
+    assert {name for name, _ in matrix.OTHERWISE} <= set(shipped())
 
 
 @pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
-def test_the_same_fault_gives_the_same_bytes(fault: Fault) -> None:
-    name, trace, packet = applied(fault)[0]
-    again = inject(sound(name), [f"{fault.name}@{packet - (len(trace) - len(sound(name)))}"])
+def test_the_same_fault_gives_the_same_bytes(fault: Fault, matrix: ModuleType) -> None:
+    name, trace = next(matrix.faulty(fault))
+    packet, before = trace.injected[0].packet, matrix.sound(name)
+    again = inject(before, [f"{fault.name}@{packet - (len(trace) - len(before))}"])
     assert list(again.frames()) == list(trace.frames())
     assert again.injected[0].packet == packet
     assert again.injected[0].changed
 
 
-def test_several_faults_keep_their_places() -> None:
+def test_several_faults_keep_their_places(matrix: ModuleType) -> None:
     trace = Scenario.load("document").play()
     faulty = inject(trace, ["wrong-tcp-checksum@9", "resent-octets-differ@4"])
     places = [("wrong-tcp-checksum", 10), ("resent-octets-differ", 5)]
     assert [(each.fault, each.packet) for each in faulty.injected] == places
     one_by_one = inject(inject(trace, ["wrong-tcp-checksum@9"]), ["resent-octets-differ@4"])
     assert one_by_one == faulty
-    assert {("CK02", 10), ("RTX02", 5)} <= {(each.code, each.packet) for each in judged(faulty).findings}
+    assert {("CK02", 10), ("RTX02", 5)} <= {(each.code, each.packet) for each in matrix.judged(faulty).findings}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ class Config:
     iss: int | None = None
     """The initial send sequence number; None draws it from the endpoint's generator."""
     mss: int = 1460
-    """The largest payload that this endpoint takes, as its MSS option says, and the largest that it sends."""
+    """The largest payload that this endpoint takes, as its MSS option says."""
+    send_mss: int | None = None
+    """The largest payload that its own link carries (MMS_S of RFC 9293 section 3.7.1, less the header); None: as `mss`."""
     default_mss: int = 536
     """What to send to a peer without an MSS option (RFC 9293 section 3.7.1: 536 for IPv4, 1220 for IPv6)."""
     window: int = 65535
@@ -62,10 +64,16 @@ class Config:
     keep_alive_interval: int = 75 * SECOND
     keep_alive_probes: int = 9
 
+    @property
+    def most(self) -> int:
+        """The largest payload that this endpoint sends, whatever the peer takes."""
+        return self.mss if self.send_mss is None else self.send_mss
+
     def __post_init__(self) -> None:
         for name, value, low, high in (
             ("iss", self.iss, 0, sn.MASK),
             ("mss", self.mss, 88, 65495),
+            ("send_mss", self.send_mss, 88, 65495),
             ("default_mss", self.default_mss, 88, 65495),
             ("window", self.window, 1, 0xFFFF << (self.window_scale or 0)),
             ("window_scale", self.window_scale, 0, 14),

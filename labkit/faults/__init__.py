@@ -96,13 +96,26 @@ def _inject(trace: Trace, fault: Fault, number: str | None) -> tuple[Trace, Inje
     for index, record in enumerate(trace):
         connections.setdefault(record.connection, []).append(index)
     for index in places:
-        own = connections[trace.records[index].connection]
-        edited = fault.edit([trace.records[each] for each in own], bisect_left(own, index))
-        if edited is not None:
-            return _replaced(trace, fault, index, edited)
+        made = _made(trace, fault, index, connections)
+        if made is not None:
+            return made
     if number is not None:
         raise UsageError(_("{fault} does not apply to packet {n}").format(fault=fault.name, n=number))
     raise UsageError(_("{fault} applies to no packet of this scenario").format(fault=fault.name))
+
+
+def _made(trace: Trace, fault: Fault, index: int, connections: dict[int, list[int]]) -> tuple[Trace, Injected] | None:
+    """The fault at a record; None where it does not apply."""
+    if fault.remake is not None:
+        remade = fault.remake(trace, index)
+        if remade is None:
+            return None
+        what = _difference(trace.records[index], remade.records[index])
+        return remade, Injected(fault.name, fault.code, remade.numbers()[index], inserted=False, changed=what)
+    assert fault.edit is not None  # noqa: S101 - a fault has one or the other
+    own = connections[trace.records[index].connection]
+    edited = fault.edit([trace.records[each] for each in own], bisect_left(own, index))
+    return None if edited is None else _replaced(trace, fault, index, edited)
 
 
 def _replaced(trace: Trace, fault: Fault, index: int, edited: Sequence[Record]) -> tuple[Trace, Injected]:
@@ -131,6 +144,8 @@ def _described(record: Record) -> str:
 
 def _difference(before: Record, now: Record) -> str:
     changes = [f"{name}: {value}" for name, value in now.edits.items() if before.edits.get(name) != value]
+    if before.time != now.time:
+        changes.append(f"time: {(now.time - before.time) / 1e9:+.6f} s")
     for name in ("seq", "ack", "ctl", "window", "urgent", "payload", "options"):
         old, new = getattr(before.segment, name), getattr(now.segment, name)
         if old != new:

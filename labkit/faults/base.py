@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from labkit import options as opt
 from labkit.segment import ACK, RST, SYN, Segment
 from labkit.seq import after
-from labkit.trace import Record
+from labkit.trace import Record, Trace
 
 Edited = Sequence[Record] | None
 Edit = Callable[[Sequence[Record], int], Edited]
+Remake = Callable[[Trace, int], Trace | None]
+"""An edit of what no single packet holds: it gets the whole trace, and gives one of as many records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,10 @@ class Fault:
     code: str
     """The rule that it breaks."""
     summary: str
-    edit: Edit
+    edit: Edit | None = None
     ipv4_only: bool = False
+    remake: Remake | None = None
+    """What is done instead of an edit."""
 
 
 def rewritten(record: Record, **changes: object) -> list[Record]:

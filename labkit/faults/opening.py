@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from labkit import options as opt
 from labkit.faults.base import Edit, Edited, Fault, acks_something, followed, handshake, is_third, rewritten
 from labkit.i18n import N_
-from labkit.segment import ACK, RST, SYN
+from labkit.segment import ACK, FIN, RST, SYN
 from labkit.seq import add
 from labkit.trace import Record
 
@@ -54,12 +54,21 @@ def _data_on_syn(answer: bool) -> Edit:
     return edit
 
 
+def _syn_in_the_middle(records: Sequence[Record], index: int) -> Edited:
+    """SYN on the segment that ends the handshake, whose number shows that it is past it."""
+    segment = records[index].segment
+    if not is_third(records, index) or segment.payload or segment.ctl & FIN:
+        return None
+    return rewritten(records[index], ctl=segment.ctl | SYN)
+
+
 FAULTS = (
     Fault("opened-without-syn", "HS01", N_("ACK in the place of the opening SYN"), _opened_without_syn),
     Fault("syn-ack-acks-wrong-number", "HS02", N_("the SYN ACK's ack + 1"), _syn_ack_acks_wrong_number),
     Fault("third-segment-wrong", "HS03", N_("the third segment's ack - 1"), _third_segment_wrong),
     Fault("syn-ack-with-another-number", "HS08", N_("the SYN ACK's seq + 1000"), _syn_ack_with_another_number),
     Fault("syn-resent-with-other-isn", "HS04", N_("a second SYN ACK with another ISN"), _syn_resent_with_other_isn),
+    Fault("syn-in-the-middle", "HS07", N_("SYN on the third segment"), _syn_in_the_middle),
     Fault("data-on-syn-ack", "HS05", N_("nine octets on the SYN ACK"), _data_on_syn(answer=True)),
     Fault("data-on-syn-without-cookie", "TFO01", N_("nine octets on the SYN"), _data_on_syn(answer=False)),
 )

@@ -36,7 +36,7 @@ PATTERNS = {
 SIMPLE = {
     "bool_type": "{given} is neither true nor false; expected one of them",
     "bool_parsing": "{given} is neither true nor false; expected one of them",
-    "string_type": "{given} is no text; expected text, in quotes where it looks like a number",
+    "string_type": "{given} is no text; expected text, in quotes where it looks like a number or has a colon in it",
     "tuple_type": "{given} is no list; expected {listed}",
     "list_type": "{given} is no list; expected {listed}",
     "too_short": "is empty; expected at least one",

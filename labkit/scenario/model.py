@@ -92,9 +92,12 @@ class Side(Model):
 
     def config(self, iss: int, ipv6: bool, stamp: int, mtu: int = DEFAULT_MTU) -> Config:
         """The endpoint's configuration; the MSS from the MTU where none is given. ValueError where parts do not fit."""
+        room = mtu - (60 if ipv6 else 40)
         return Config(
             iss=iss,
-            mss=self.mss or mtu - (60 if ipv6 else 40),
+            mss=self.mss or room,
+            # Fragments carry what the link does not.
+            send_mss=max(room, self.mss or room),
             default_mss=1220 if ipv6 else 536,
             window=self.window,
             window_scale=self.window_scale,

@@ -255,7 +255,7 @@ def test_a_time_that_does_not_fit_leaves_no_file(tmp_path: Path) -> None:
 
 
 LOSSY = """client: {timestamps: true, mss: 100}
-server: {timestamps: true}
+server: {timestamps: true, mss: 100}
 path: {fragment: 68, to_server: {lose: [4, 6]}}"""
 """Two gaps make two blocks of SACK: with timestamps the header has 52 octets, of which 48 fit."""
 

@@ -103,7 +103,14 @@ def test_each_router_takes_one_from_the_ttl():
         assert [bytes(packet) for packet in trace.packets()] == [octets for _, octets, _ in trace.frames()]
 
 
-@pytest.mark.parametrize(("rest", "mss", "most"), [("", 536, 576), ("client: {mss: 400}\n", 400, 440)])
+@pytest.mark.parametrize(
+    ("rest", "mss", "most"),
+    [
+        ("", 536, 576),
+        ("client: {mss: 400}\nserver: {mss: 400}\n", 400, 440),
+        ("client: {mss: 400}\n", 400, 576),
+    ],
+)
 def test_the_mss_follows_from_the_mtu(rest, mss, most):
     trace = play(f"{rest}path: {{mtu: 576}}\n")
     assert trace.records[0].segment.options[0].size == mss

@@ -342,7 +342,7 @@ MISTAKES = [
     ("- client: {send: -5}", "steps[2].client.send: '-5' is not a size"),
     (
         "- client: {send: {text: 5}}",
-        "steps[2].client.send.text: 5 is no text; expected text, in quotes where it looks like a number",
+        "steps[2].client.send.text: 5 is no text; expected text, in quotes where it looks like a number or has a colon in it",
     ),
     ("- client: {send: }", "steps[2].client.send: has no payload; expected one of octets, text, hex, file, http, dns"),
     (

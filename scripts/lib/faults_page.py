@@ -1,0 +1,196 @@
+"""Every fault on every shipped scenario: what the verifier finds. Prints docs/faults.md; the tests hold it current.
+
+python scripts/lib/faults_page.py > docs/faults.md
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+
+from labkit.errors import UsageError
+from labkit.faults import faults, inject
+from labkit.faults.base import Fault
+from labkit.rule import RFC9293, Severity, collect
+from labkit.scenario import Scenario, shipped
+from labkit.trace import Trace
+from labkit.verifier import Verdict, verify
+
+SEED = 3
+MOST_PACKETS = 150
+"""Of a scenario that is looked at: more of the same shows nothing new, and takes long to judge so many times."""
+
+OTHERWISE: dict[tuple[str, str], str] = {
+    ("fast-open", "opened-without-syn"): "HS02 cannot tell: the SYN's data is acknowledged",
+    ("fast-open-fallback", "ack-inside-a-segment"): "the resend of the SYN's data is no new segment",
+    ("fast-open-fallback", "sequence-number-skips"): "the data was on the SYN before: its octets differ (RTX02)",
+    ("fast-open-fallback", "syn-ack-acks-wrong-number"): "the SYN carries data: one more is the first octet of it",
+    ("syn-ack-lost", "opened-without-syn"): "the true SYN follows",
+    ("syn-lost", "opened-without-syn"): "the true SYN follows",
+    ("time-wait", "fin-not-acknowledged"): "the FIN was acknowledged before: the ack goes back (ACK02)",
+}
+"""Scenarios where a fault is no such fault, and why."""
+
+WITHOUT = {
+    "ACK03": "the document's: `ack-inside-a-segment` breaks it under that profile",
+    "SEQ03": "the document's: `sequence-number-skips` breaks it under that profile",
+    "CAP05": "says what the capture lacks",
+    "FIN04": "is about a packet that is not there",
+    "FIN06": "says what the capture lacks",
+    "CAP03": "describes what is no fault",
+    "FIN05": "describes what is no fault",
+    "HS06": "describes what is no fault",
+    "KA01": "describes what is no fault",
+    "RTX01": "describes what is no fault",
+    "RTX03": "describes what is no fault",
+    "RTX04": "describes what is no fault",
+    "RTX05": "describes what is no fault",
+    "RTX06": "describes what is no fault",
+    "WIN03": "describes what is no fault",
+    "ZWP01": "describes what is no fault",
+}
+"""Rules that no fault breaks, and why."""
+
+HEAD = """# Faults
+
+`labkit build SCENARIO --fault NAME` breaks a rule on purpose, at the first packet that the fault applies to; `NAME@N` breaks
+it at packet N. This page tells, for each fault and each shipped scenario of at most {most} packets (seed {seed}), what
+`labkit verify` finds then. `scripts/docs` writes it, and the tests hold that it is so.
+
+In every case that is listed, the fault is found as its own rule, at its own packet, and no error is found before it. One wrong
+number may make later packets wrong too: what else is found as an error or a warning, and was not found without the fault, is
+its consequence. It stands before the scenarios where that is so, with its distance from the fault in packets: `ACK02 +0` is at
+the same packet, `+3` three packets later. Where nothing stands before them, the fault is all that is found.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a fault in a scenario."""
+
+    scenario: str
+    packet: int
+    found: bool
+    """Whether it was found as its rule, at its packet."""
+    severity: Severity | None
+    early: tuple[tuple[str, int], ...]
+    """Errors before it: there should be none."""
+    further: tuple[tuple[str, int], ...]
+    """What else is found at warning or above, and was not without the fault: codes and packets."""
+
+
+@cache
+def sound(name: str) -> Trace:
+    """A scenario's trace without faults."""
+    return Scenario.load(name).play(SEED)
+
+
+@cache
+def _before(name: str) -> frozenset[tuple[str, int]]:
+    """What is found in it."""
+    return frozenset(_grave(judged(sound(name))))
+
+
+def judged(trace: Trace) -> Verdict:
+    """The verdict about a trace."""
+    stream = BytesIO()
+    trace.write(stream, format="pcapng", edition="student")
+    stream.seek(0)
+    return verify(stream, RFC9293)
+
+
+def _grave(verdict: Verdict) -> Iterator[tuple[str, int]]:
+    for each in verdict.findings:
+        if each.severity >= Severity.WARNING and each.packet is not None:
+            yield each.code, each.packet
+
+
+def faulty(fault: Fault) -> Iterator[tuple[str, Trace]]:
+    """The scenarios that a fault applies to, with the fault."""
+    for name in shipped():
+        if len(sound(name)) <= MOST_PACKETS:
+            try:
+                yield name, inject(sound(name), [fault.name])
+            except UsageError:
+                continue
+
+
+@cache
+def outcomes(fault: Fault) -> tuple[Outcome, ...]:
+    """What becomes of a fault in each of them."""
+    return tuple(_outcome(fault, name, trace) for name, trace in faulty(fault))
+
+
+def _outcome(fault: Fault, name: str, trace: Trace) -> Outcome:
+    packet = trace.injected[0].packet
+    verdict = judged(trace)
+    own = [each for each in verdict.findings if (each.code, each.packet) == (fault.code, packet)]
+    errors = [(each.code, each.packet) for each in verdict.findings if each.severity == Severity.ERROR and each.packet]
+    further = {each for each in _grave(verdict) if each != (fault.code, packet) and each not in _before(name)}
+    return Outcome(
+        name,
+        packet,
+        bool(own),
+        max((each.severity for each in own), default=None),
+        tuple(sorted((code, number) for code, number in errors if number is not None and number < packet)),
+        tuple(sorted(further, key=lambda each: each[::-1])),
+    )
+
+
+def section(fault: Fault) -> str:
+    """What the page says of a fault."""
+    found = [each for each in outcomes(fault) if (each.scenario, fault.name) not in OTHERWISE]
+    severities = " or ".join(
+        str(each) for each in sorted({each.severity for each in found if each.severity is not None})
+    )
+    lines = [
+        f"### {fault.name}",
+        "",
+        f"{fault.summary[0].upper()}{fault.summary[1:]}. Breaks [{fault.code}](rules.md#{_anchor(fault.code)}): {severities}.",
+        "",
+    ]
+    groups: dict[str, list[str]] = {}
+    for each in found:
+        groups.setdefault(_consequences(each), []).append(f"{each.scenario}@{each.packet}")
+    for further, places in sorted(groups.items()):
+        lines.append(f"- {f'{further}: ' if further else ''}{', '.join(places)}")
+    lines += [f"- not in {name}: {why}" for (name, other), why in OTHERWISE.items() if other == fault.name]
+    return "\n".join(lines) + "\n"
+
+
+def _consequences(outcome: Outcome) -> str:
+    """What else is found: each code with how many packets behind the fault it stands."""
+    places: dict[str, list[str]] = {}
+    for code, packet in outcome.further:
+        places.setdefault(code, []).append(f"{packet - outcome.packet:+d}")
+    return "; ".join(f"{code} {_few(numbers)}" for code, numbers in places.items())
+
+
+def _few(numbers: list[str]) -> str:
+    return ", ".join(numbers) if len(numbers) <= 4 else f"{', '.join(numbers[:3])} and {len(numbers) - 3} more"
+
+
+def _anchor(code: str) -> str:
+    name = next(rule.name for rule in collect() if rule.code == code)
+    return f"{code.lower()}-{name}"
+
+
+def summary() -> str:
+    """The table of all faults, and the rules without one."""
+    lines = ["| rule | fault | scenarios |", "| --- | --- | --- |"]
+    for fault in faults():
+        count = sum((each.scenario, fault.name) not in OTHERWISE for each in outcomes(fault))
+        lines.append(f"| {fault.code} | [{fault.name}](#{fault.name}) | {count} |")
+    lines += ["", "Rules that no fault breaks:", ""]
+    lines += [f"- {code}: {why}" for code, why in sorted(WITHOUT.items())]
+    return "\n".join(lines) + "\n"
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD.format(most=MOST_PACKETS, seed=SEED), summary(), *map(section, faults())]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    print(page(), end="")
