@@ -16,6 +16,7 @@ from labkit.i18n import _, ngettext, printable
 if TYPE_CHECKING:
     from labkit.capture import Frame, Writer
     from labkit.choices import Choices
+    from labkit.rule import Severity
     from labkit.verifier import Finding, Verdict
 
 
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
 )
 @click.option("--capture", type=click.Path(), metavar="FILE", help=_("Where the packets are recorded."))
 @click.option("-v", "--verbose", is_flag=True, help=_("Print notes as well, which otherwise are only counted."))
+@click.option(
+    "--most",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help=_("Text: findings of one rule that are printed, before more of them are only counted; 0 is all."),
+)
 @click.option(
     "--allow-interface",
     multiple=True,
@@ -41,6 +50,7 @@ def command(
     seconds: float | None,
     capture: str | None,
     verbose: bool,
+    most: int,
     allow_interface: tuple[str, ...],
     format_: str,
     **choices: Any,
@@ -57,7 +67,7 @@ def command(
 
     choice = chosen(**choices)
     verifier = Verifier(choice.profile, literal=choice.literal)
-    tell = _Teller(choice, interface, format_, verbose=verbose)
+    tell = _Teller(choice, interface, format_, verbose=verbose, most=most)
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())
         link = stack.enter_context(watched(interface, lab, allow_interface))
@@ -98,20 +108,26 @@ def _recorded(frames: "Iterable[Frame]", writer: "Writer") -> "Iterator[Frame]":
 class _Teller:
     """Prints findings as they come, and the verdict in the end."""
 
-    def __init__(self, choices: "Choices", interface: str, format_: str, *, verbose: bool) -> None:
+    def __init__(self, choices: "Choices", interface: str, format_: str, *, verbose: bool, most: int) -> None:
         self._choices = choices
         self._interface = interface
-        self._lines = _json_lines if format_ == "jsonl" else _text_lines
         self._machine = format_ == "jsonl"
-        self._least = 0 if verbose or self._machine else _note() + 1
-        self._unsaid: Counter[tuple[str, str]] = Counter()
+        self._lines = _json_line if self._machine else _text_line
+        self._verbose = verbose or self._machine
+        self._most = 0 if self._machine else most
+        self._said: Counter[str] = Counter()
+        self._unsaid: Counter[tuple[Severity, str, str]] = Counter()
 
     def __call__(self, found: "Finding") -> None:
         """Print a finding, if somebody wants to hear of it."""
+        from labkit.rule import Severity
+
         for each in self._reported(found).findings:
-            if each.severity < self._least:
-                self._unsaid[each.code, each.name] += 1
+            brief = each.severity == Severity.NOTE and not self._verbose
+            if brief or (self._most and self._said[each.code] >= self._most):
+                self._unsaid[each.severity, each.code, each.name] += 1
             else:
+                self._said[each.code] += 1
                 click.echo(self._lines(self._interface, each))
 
     def _reported(self, found: "Finding") -> "Verdict":
@@ -123,6 +139,7 @@ class _Teller:
         """Print the verdict, what could not be judged, and what was not said yet."""
         from labkit.report import Options
         from labkit.report.text import headline
+        from labkit.rule import Severity
 
         line = f"{printable(self._interface)}: {headline(verdict, Options(self._choices.fail_on))}"
         if self._machine:
@@ -131,26 +148,27 @@ class _Teller:
         click.echo(line)
         for limit in verdict.limits:
             click.echo("  " + _("note: {message}").format(message=limit.message))
-        for (code, name), count in sorted(self._unsaid.items()):
-            click.echo(f"  {_('note')}[{code}] {count} × {name}")
+        said = {limit.code for limit in verdict.limits}
+        for (severity, code, name), count in sorted(self._unsaid.items(), key=lambda each: (-each[0][0], each[0][1])):
+            if severity > Severity.NOTE or code not in said:
+                click.echo(f"  {_marked(severity, code)} {count} × {name}")
 
 
-def _note() -> int:
-    from labkit.rule import Severity
-
-    return Severity.NOTE
-
-
-def _text_lines(_interface: str, found: "Finding") -> str:
-    from labkit.report._plain import sentence
+def _marked(severity: "Severity", code: str) -> str:
+    """`error[ACK01]`, in the severity's colour."""
     from labkit.report.text import COLOURS
 
+    return click.style(f"{_(str(severity))}[{code}]", fg=COLOURS[severity], bold=True)
+
+
+def _text_line(_interface: str, found: "Finding") -> str:
+    from labkit.report._plain import sentence
+
     time = "" if found.time is None else f"{found.time:.6f}"
-    severity = click.style(f"{_(str(found.severity))}[{found.code}]", fg=COLOURS[found.severity], bold=True)
-    return f"{time:>12}  {severity} {sentence(found)}"
+    return f"{time:>12}  {_marked(found.severity, found.code)} {sentence(found)}"
 
 
-def _json_lines(interface: str, found: "Finding") -> str:
+def _json_line(interface: str, found: "Finding") -> str:
     from json import dumps
 
     from labkit.report._plain import finding
