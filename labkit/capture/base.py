@@ -113,6 +113,16 @@ class Reader(ABC):
         """Whether the file is compressed."""
         return self._source.compressed
 
+    @property
+    def size(self) -> int | None:
+        """Octets of the file, where that is known: of a plain file that is not compressed."""
+        return self._source.size
+
+    @property
+    def waits(self) -> bool:
+        """Whether octets may be long in coming: from a pipe, or a terminal."""
+        return self._source.waits
+
     @abstractmethod
     def _frames(self) -> Iterator[Frame]:
         """The frames; ends with a call of `_end` or `_invalid`."""

@@ -93,7 +93,7 @@ class PcapngReader(Reader):
         self._base = 0
         """Where the buffer begins in the file."""
         self._here = 0
-        """Where the current block begins in the buffer."""
+        """Where the current block begins in the buffer; -1 before there is one."""
         self._walk = self._blocks()
         try:
             first = next(self._walk, None)
@@ -116,13 +116,15 @@ class PcapngReader(Reader):
 
     def rest(self) -> tuple[bytes, int]:
         """What was read, from the end of the block on that was looked at last."""
+        if self._here < 0:
+            return self._buffer, self._base
         _kind, length = self._layout.head.unpack_from(self._buffer, self._here)
         end = self._here + length
         return self._buffer[end:], self._base + end
 
     def resume(self, octets: bytes, at: int, number: int) -> None:
         """Iterate from a block on."""
-        self._buffer, self._base, self._number = octets, at, number - 1
+        self._buffer, self._base, self._here, self._number = octets, at, -1, number - 1
         self._walk = self._blocks()
         self._iterator = self._frames()
 

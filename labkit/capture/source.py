@@ -5,6 +5,7 @@ exception but `Source.trouble`, so that the packets before that place can be use
 """
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,6 +58,25 @@ class Source:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def size(self) -> int | None:
+        """Octets of the whole, where that is known: of a plain file."""
+        status = self._status()
+        return status.st_size if status is not None and stat.S_ISREG(status.st_mode) and not self.compressed else None
+
+    @property
+    def waits(self) -> bool:
+        """Whether octets may be long in coming: from a pipe, or a terminal."""
+        status = self._status()
+        return status is not None and not stat.S_ISREG(status.st_mode)
+
+    def _status(self) -> os.stat_result | None:
+        """What the system says of the file; None where there is no file."""
+        try:
+            return os.fstat(self._file.fileno())
+        except (AttributeError, OSError, ValueError):
+            return None
 
     def peek(self, want: int) -> bytes:
         """The next `want` octets, or as many as there are, which stay to be read."""

@@ -30,5 +30,8 @@ def library(say: Callable[[], None]) -> Library:
 
 
 def is_built() -> bool:
-    """Whether it need not be compiled."""
-    return loader.is_built(NAME, files())
+    """Whether it need not be compiled, and what loads it is there."""
+    try:
+        return loader.is_built(NAME, files())
+    except ImportError:
+        return False

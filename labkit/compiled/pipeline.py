@@ -8,12 +8,9 @@ gets signals; so Ctrl-C ends the reading, and what was read is judged.
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol
+from typing import NamedTuple, Protocol
 
 from labkit.compiled.reader import Batch, Feed
-
-if TYPE_CHECKING:
-    from labkit.verifier import Verdict
 
 BATCHES = 3
 """One is filled, one is judged, and one waits, so that neither stage waits for the other where their paces vary."""
@@ -25,41 +22,42 @@ class Judge(Protocol):
     def take(self, batch: Batch) -> None:
         """Judge the next segments. The batch is filled again afterwards: nothing of it may be kept."""
 
-    def finish(self) -> "Verdict":
-        """The verdict, after the last batch."""
+
+class Whole(NamedTuple):
+    """What a capture was, all in all."""
+
+    packets: int
+    """Frames of any kind."""
+    start: int
+    """The time of the first one; 0 where there is none."""
 
 
-def run(feed: Feed, judge: Judge, watch: Callable[[int], None] | None = None, *, parallel: bool = True) -> "Verdict":
-    """The verdict on all that a feed gives. `watch` is called with the number of frames from time to time."""
+def run(feed: Feed, judge: Judge, watch: Callable[[int], None] | None = None, *, parallel: bool = True) -> Whole:
+    """Have all judged that a feed gives. `watch` is called with the number of frames from time to time."""
     if parallel:
-        packets = _both(feed, judge, watch or _nobody)
-    else:
-        batch = Batch()
-        while feed.fill(batch):
-            judge.take(batch)
-            (watch or _nobody)(batch.packets)
-        packets = batch.packets
-    verdict = judge.finish()
-    verdict.packets = packets
-    return verdict
+        return _both(feed, judge, watch or _nobody)
+    batch = Batch()
+    while feed.fill(batch):
+        judge.take(batch)
+        (watch or _nobody)(batch.packets)
+    return Whole(batch.packets, batch.start)
 
 
-def _both(feed: Feed, judge: Judge, watch: Callable[[int], None]) -> int:
+def _both(feed: Feed, judge: Judge, watch: Callable[[int], None]) -> Whole:
     batches = deque(Batch() for _ in range(BATCHES))
     judged: deque[Future[None]] = deque()
-    packets = 0
     with ThreadPoolExecutor(1) as thread:
         while feed.fill(batches[0]):
-            packets = batches[0].packets
             judged.append(thread.submit(judge.take, batches[0]))
-            watch(packets)
+            watch(batches[0].packets)
             batches.rotate(-1)
             # The next batch is free once it was judged, and so were all before it.
             if len(judged) == BATCHES:
                 judged.popleft().result()
         for each in judged:
             each.result()
-    return packets
+    # The feed has told the batch that it did not fill anymore how many there were.
+    return Whole(batches[0].packets, batches[0].start)
 
 
 def _nobody(_packets: int) -> None:

@@ -10,7 +10,7 @@ from labkit.compiled.loader import Library
 
 
 @pytest.fixture(scope="session")
-def engine() -> Library:
+def code() -> Library:
     pytest.importorskip("numba", reason="Numba is not installed")
     return compiled(library.library)
 

@@ -51,8 +51,8 @@ def interpreted(source: Path | BinaryIO) -> Read | str:
     return opened(source, by_interpreter)
 
 
-def compiled(source: Path | BinaryIO, engine: Library, chunk: int = reader.CHUNK) -> Read | str:
-    return opened(source, lambda capture: by_engine(capture, engine, chunk))
+def compiled(source: Path | BinaryIO, code: Library, chunk: int = reader.CHUNK) -> Read | str:
+    return opened(source, lambda capture: by_engine(capture, code, chunk))
 
 
 def opened(source: Path | BinaryIO, read: Callable[[Reader], tuple[Segments, int, int]]) -> Read | str:
@@ -81,8 +81,8 @@ def by_interpreter(capture: Iterable[Frame]) -> tuple[Segments, int, int]:
     return found, count, start
 
 
-def by_engine(capture: Iterable[Frame], engine: Library, chunk: int = reader.CHUNK) -> tuple[Segments, int, int]:
-    feed, batch = Feed(capture, engine, chunk=chunk), Batch()
+def by_engine(capture: Iterable[Frame], code: Library, chunk: int = reader.CHUNK) -> tuple[Segments, int, int]:
+    feed, batch = Feed(capture, code, chunk=chunk), Batch()
     found: Segments = []
     while feed.fill(batch):
         rows, places = batch.records[: batch.segments], batch.places[: batch.segments]
@@ -103,8 +103,8 @@ def test_there_are_files() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_captures(file: Path, engine: Library) -> None:
-    assert compiled(file, engine) == interpreted(file)
+def test_captures(file: Path, code: Library) -> None:
+    assert compiled(file, code) == interpreted(file)
 
 
 # Every form of a file, and what may be wrong with it.
@@ -164,31 +164,31 @@ CHUNKS = [
 
 @pytest.mark.parametrize("chunk", CHUNKS)
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_cut(form: str, chunk: int, engine: Library) -> None:
+def test_what_is_cut(form: str, chunk: int, code: Library) -> None:
     whole = FORMS[form]
     assert isinstance(interpreted(io.BytesIO(whole)), Read)
     for end in range(len(whole) + 1):
-        assert compiled(io.BytesIO(whole[:end]), engine, chunk) == interpreted(io.BytesIO(whole[:end])), end
+        assert compiled(io.BytesIO(whole[:end]), code, chunk) == interpreted(io.BytesIO(whole[:end])), end
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_spoiled(form: str, engine: Library) -> None:
+def test_what_is_spoiled(form: str, code: Library) -> None:
     whole = FORMS[form]
     for at in range(len(whole)):
         spoiled = io.BytesIO(whole[:at] + bytes((whole[at] ^ 0x80,)) + whole[at + 1 :])
-        found = compiled(spoiled, engine, 100 + at)
+        found = compiled(spoiled, code, 100 + at)
         spoiled.seek(0)
         assert found == interpreted(spoiled), at
 
 
 @given(random=st.randoms(use_true_random=False), form=st.sampled_from(sorted(FORMS)))
-def test_what_is_spoiled_in_many_places(random: Random, form: str, engine: Library) -> None:
+def test_what_is_spoiled_in_many_places(random: Random, form: str, code: Library) -> None:
     octets = bytearray(FORMS[form])
     for _ in range(random.randrange(1, 6)):
         at = random.randrange(len(octets))
         octets[at : at + random.randrange(3)] = random.randbytes(random.randrange(6))
     chunk = random.randrange(64, 2000)
-    assert compiled(io.BytesIO(octets), engine, chunk) == interpreted(io.BytesIO(octets))
+    assert compiled(io.BytesIO(octets), code, chunk) == interpreted(io.BytesIO(octets))
 
 
 class Trickle(io.RawIOBase):
@@ -206,45 +206,45 @@ class Trickle(io.RawIOBase):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("through", [Trickle, lambda octets: io.BytesIO(gzip.compress(octets))], ids=["pipe", "gzip"])
-def test_what_is_streamed(through: Callable[[bytes], BinaryIO], form: str, engine: Library) -> None:
+def test_what_is_streamed(through: Callable[[bytes], BinaryIO], form: str, code: Library) -> None:
     whole = FORMS[form]
     assert isinstance(interpreted(through(whole)), Read)
     for octets in (whole, whole[:-1], whole + b"\0"):
-        assert compiled(through(octets), engine, 300) == interpreted(through(octets))
+        assert compiled(through(octets), code, 300) == interpreted(through(octets))
     if form != "section":
         return
     cut = gzip.compress(whole)[:-12]
-    assert compiled(io.BytesIO(cut), engine) == interpreted(io.BytesIO(cut))
+    assert compiled(io.BytesIO(cut), code) == interpreted(io.BytesIO(cut))
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
-def test_blocks_that_are_no_packets_between_all_packets(chunk: int, engine: Library) -> None:
+def test_blocks_that_are_no_packets_between_all_packets(chunk: int, code: Library) -> None:
     blocks = Blocks("<")
     each = blocks.block(0xBAD, b"what is this") + blocks.enhanced(FRAME, 5)
     octets = blocks.section() + blocks.interface() + each * (reader.TURNS + 10)
-    found = compiled(io.BytesIO(octets), engine, chunk)
+    found = compiled(io.BytesIO(octets), code, chunk)
     assert found == interpreted(io.BytesIO(octets))
     assert isinstance(found, Read)
     assert found.packets == reader.TURNS + 10
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
-def test_datagrams_that_become_whole_all_at_once(chunk: int, engine: Library) -> None:
+def test_datagrams_that_become_whole_all_at_once(chunk: int, code: Library) -> None:
     count, half = 40, 32_000
     body = tcp(bytes(range(256)) * 250)
     ends = [(body[:half], 0x2000), (body[half:], half // 8)]
     datagrams = [ether(ip4(part, ident=ident, fragment=place)) for part, place in ends for ident in range(count)]
     frames = [Frame(number, number, 1, data, len(data)) for number, data in enumerate(datagrams, 1)]
-    segments_, packets, start = by_engine(frames, engine, chunk)
+    segments_, packets, start = by_engine(frames, code, chunk)
     assert (segments_, packets, start) == by_interpreter(frames)
     assert (len(segments_), packets, start) == (count, 2 * count, 1)
 
 
-def test_frames_of_any_iterable(engine: Library) -> None:
+def test_frames_of_any_iterable(code: Library) -> None:
     frames = [Frame(n, -n, 1, data, len(data)) for n, data in enumerate([OTHER, FRAME, FRAME[:50], b""] * 5000, 1)]
     for chunk in (50, reader.CHUNK):
-        assert by_engine(iter(frames), engine, chunk) == by_interpreter(frames)
-    assert by_engine([], engine) == ([], 0, 0)
+        assert by_engine(iter(frames), code, chunk) == by_interpreter(frames)
+    assert by_engine([], code) == ([], 0, 0)
 
 
 class Stop(reader.Never):
@@ -260,11 +260,11 @@ class Stop(reader.Never):
         return nullcontext()
 
 
-def test_an_interruption_is_no_damage(engine: Library) -> None:
+def test_an_interruption_is_no_damage(code: Library) -> None:
     told = []
     for readings in range(5):
         with open_capture(Trickle(FORMS["microseconds"])) as capture:
-            feed, batch = Feed(capture, engine, Stop(readings), 120), Batch()
+            feed, batch = Feed(capture, code, Stop(readings), 120), Batch()
             while feed.fill(batch):
                 pass
             assert capture.damage is None
