@@ -77,6 +77,8 @@ class FlowTable:
         self._most = most
         self._isns: dict[bytes, tuple[int, int, int]] = {}
         self.count = 0
+        self.forgotten = 0
+        """Conversations that had to give way to others while they were open."""
         self.over: list[Flow] = []
 
     def find(self, data: bytes, seg: Seen) -> tuple[Flow, int]:
@@ -90,7 +92,7 @@ class FlowTable:
         side = 0 if flow.ends[0] == source else 1
         if seg.ctl & SYN and flow.segments:
             me, peer = flow.sides[side], flow.sides[1 - side]
-            if _begins_anew(seg, me, peer):
+            if begins_anew(seg, me, peer):
                 self.over.append(flow)
                 resyn = peer.resyn if seg.ctl & ACK and peer.has_resyn else None
                 syn_packet = peer.resyn_packet
@@ -147,6 +149,7 @@ class FlowTable:
     def _begin(self, key: Key, source: End, target: End) -> Flow:
         if len(self._open) >= self._most and key not in self._open:
             self.over.append(self._open.pop(next(iter(self._open))))
+            self.forgotten += 1
         self._open.pop(key, None)
         flow = Flow(self.count, (source, target), point=key[2])
         self._open[key] = flow
@@ -154,7 +157,7 @@ class FlowTable:
         return flow
 
 
-def _begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
+def begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether a SYN belongs to a connection of its own, not to the one that is open on its four-tuple."""
     if seg.ctl & RST:
         return False

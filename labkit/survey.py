@@ -87,21 +87,29 @@ class Survey:
     def hit(self, rule: Rule, found: int, packet: int | None, me: Side, peer: Side) -> None:
         """Take note of what a rule has found, whether it is reported or not."""
         partly = rule.name == "part-of-a-conversation"
-        kind = KINDS.get((rule.name, not (me.seen and peer.seen) if partly else found == Severity.NOTE))
-        if kind is not None:
-            self._counts[kind] += 1
+        self.count(rule, not (me.seen and peer.seen) if partly else found == Severity.NOTE, 1, packet)
+
+    def count(self, rule: Rule, lesser: bool, times: int, packet: int | None) -> None:
+        """As `hit`, of what was found several times in one of the two forms that KINDS tells apart, first at a packet."""
+        kind = KINDS.get((rule.name, lesser))
+        if kind is not None and times:
+            self._counts[kind] += times
             self._codes[kind] = rule.code
             if packet is not None:
                 self._first.setdefault(kind, packet)
 
     def end(self, flow: Flow, resent: list[int], start: int, *, describe: bool) -> None:
         """A conversation is over. `resent`: retransmissions of its sides, `start`: the time of the first frame."""
-        self._counts["several-points"] += flow.point > 0
-        missed = sum(side.missed for side in flow.sides)
-        if missed:
-            self._counts["packets-missing"] += missed
+        self.end_many(missed=sum(side.missed for side in flow.sides), again=int(flow.point > 0))
         if describe and len(self.conversations) < MOST:
-            self.conversations.append(_described(flow, resent, start))
+            self.conversations.append(described(flow, resent, start))
+
+    def end_many(self, *, missed: int, again: int, forgotten: int = 0) -> None:
+        """Conversations are over, in which so many gaps were acknowledged; so many of them stand there again, from another
+        interface; and so many had to give way while they were open."""
+        self._counts["packets-missing"] += missed
+        self._counts["several-points"] += again
+        self._counts["forgotten"] += forgotten
 
     def limits(self) -> list[Limit]:
         """What the capture cannot show, in the order of MESSAGES."""
@@ -163,6 +171,12 @@ def _messages(counts: Counter[str]) -> dict[str, str]:
             _("what each interface shows is judged by itself"),
         ),
         said(
+            "forgotten",
+            "{n} conversation had to give way to later ones",
+            "{n} conversations had to give way to later ones",
+            _("more were open than are kept; what else came of these was judged as begun before the capture"),
+        ),
+        said(
             "clock-stepped-back",
             "{n} packet is older than one before it (packet {packet})",
             "{n} packets are older than one before them (the first is packet {packet})",
@@ -178,7 +192,8 @@ def _messages(counts: Counter[str]) -> dict[str, str]:
     return {kind: message for kind, message in every if counts[kind]}
 
 
-def _described(flow: Flow, resent: list[int], start: int) -> Conversation:
+def described(flow: Flow, resent: list[int], start: int) -> Conversation:
+    """A conversation in figures. `resent`: retransmissions of its sides, `start`: the time of the first frame."""
     order = flow.client, 1 - flow.client
     client, server = (flow.sides[side] for side in order)
     # A side may be known from the conversation before this one only: then no packet of it was seen.

@@ -9,7 +9,7 @@ ask the rules, add it to what is known. A finding is never an exception; a captu
 is judged up to there (`Verdict.damage`). Nothing of a capture is kept but what `track` and `payload` bound.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -17,12 +17,14 @@ from typing import BinaryIO
 from labkit.capture import Damage, Frame, open_capture
 from labkit.doubt import close, settle
 from labkit.errors import UsageError
+from labkit.finding import Evidence, finding, tally
+from labkit.finding import Finding as Finding
 from labkit.flows import Flow, FlowTable, segments
 from labkit.i18n import _
-from labkit.payload import Octets
-from labkit.rule import DOCUMENT, LITERAL, RFC9293, SPACES, Rule, Scope, Severity, collect
+from labkit.payload import Memory, Octets
+from labkit.rule import DOCUMENT, LITERAL, RFC9293, Number, Rule, Scope, Severity, collect
 from labkit.segment import SYN, Seen
-from labkit.seq import add, diff
+from labkit.seq import add
 from labkit.side import Side
 from labkit.survey import FAMILIES, RETRANSMISSIONS, Conversation, Limit, Survey
 from labkit.track import advance, look, relate, spoiled
@@ -30,32 +32,8 @@ from labkit.track import advance, look, relate, spoiled
 PROFILES = (RFC9293, DOCUMENT)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a rule says of one packet, or of a whole conversation (`packet` None).
-
-    `expected` and `actual` are the field's raw values; `*_relative` counts them from the sender's, or for acks the
-    peer's, initial sequence number, and is None where the field is no sequence number. `time` is in seconds since the
-    capture's first frame.
-    """
-
-    code: str
-    name: str
-    severity: Severity
-    packet: int | None
-    time: float | None
-    flow: int
-    source: str
-    destination: str
-    message: str
-    field: str
-    expected: int | None
-    actual: int | None
-    expected_relative: int | None
-    actual_relative: int | None
-    reference: str
-    receiver: str
-    wireshark: str | None
+MOST_SAID = 65_536
+"""Rules and hosts of which is remembered that something was said once; when there are more, all of them are forgotten."""
 
 
 @dataclass(slots=True)
@@ -64,7 +42,7 @@ class Verdict:
 
     path: str
     profile: str
-    findings: list[Finding] = field(default_factory=list)
+    findings: Sequence[Finding] = field(default_factory=list)
     packets: int = 0
     """Frames of any kind."""
     segments: int = 0
@@ -76,7 +54,7 @@ class Verdict:
     """Why it could not be read at all."""
     limits: list[Limit] = field(default_factory=list)
     """What the capture cannot show, and so cannot be judged."""
-    conversations: list[Conversation] = field(default_factory=list)
+    conversations: Sequence[Conversation] = field(default_factory=list)
     """Those that are reported, in the order in which they began; at most `survey.MOST`."""
     reported: int = 0
     """Conversations of which findings are reported: all of them, unless `wanted` chose."""
@@ -85,7 +63,7 @@ class Verdict:
 
     def worst(self) -> Severity | None:
         """The gravest severity found."""
-        return max((finding.severity for finding in self.findings), default=None)
+        return max(tally(self.findings), default=None)
 
     def passes(self, fail_on: Severity = Severity.ERROR) -> bool:
         """Whether nothing at or above a severity was found, in a capture that could be read."""
@@ -143,7 +121,9 @@ class Verifier:
         self._start: int | None = None
         self._wanted = wanted
         self._heard: Callable[[Finding], None] | None = None
+        self._memory = Memory()
         self._survey = Survey()
+        self._kept: list[Finding] = []
         self._verdict = Verdict("", profile)
 
     def run(
@@ -172,9 +152,12 @@ class Verifier:
             self._finish(flow)
         verdict = self._verdict
         verdict.flows = self._table.count
+        self._survey.end_many(missed=0, again=0, forgotten=self._table.forgotten)
         verdict.limits = self._survey.limits()
         verdict.conversations = sorted(self._survey.conversations, key=lambda each: each.flow)
-        verdict.findings.sort(key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code))
+        verdict.findings = sorted(
+            self._kept, key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code)
+        )
         return verdict
 
     def _counted(self, frames: Iterable[Frame], watch: Callable[[int], None] | None) -> Iterator[Frame]:
@@ -192,7 +175,7 @@ class Verifier:
         flow, sender = self._table.find(data, seg)
         judged = self._open.get(flow.index)
         if judged is None:
-            judged = self._open[flow.index] = _Judged(flow, self._wanted is None or self._wanted(flow))
+            judged = self._open[flow.index] = _Judged(flow, self._memory, self._wanted is None or self._wanted(flow))
             self._verdict.reported += judged.wanted
         me, peer = flow.sides[sender], flow.sides[1 - sender]
         for predicate, rule in self._frame:
@@ -247,10 +230,9 @@ class Verifier:
         if self._heard is not None:
             judged.tell(self._heard)
         self._survey.end(flow, judged.resent, self._start or 0, describe=judged.wanted)
-        self._verdict.findings += judged.kept()
+        self._kept += judged.kept()
 
     def _add(self, judged: "_Judged", rule: Rule, found: int, seg: Seen, me: Side, peer: Side, sender: int) -> None:
-        severity = rule.severity_in(self.profile, found)
         packet, time = _place(rule, seg, me, peer)
         self._survey.hit(rule, found, packet, me, peer)
         if rule.name in RETRANSMISSIONS:
@@ -263,35 +245,23 @@ class Verifier:
             said = rule.code, judged.flow.ends[sender][0]
             if said in self._said:
                 return
+            if len(self._said) == MOST_SAID:
+                self._said.clear()
             self._said.add(said)
-        values = {"seg": seg, "me": me, "peer": peer}
-        expected, actual = _number(rule.expected, values), _number(rule.actual, values)
-        whose = _whose(rule, values)
-        template = rule.otherwise.get(severity, rule.message) if found > 1 else rule.message
-        finding = Finding(
-            code=rule.code,
-            name=rule.name,
-            severity=severity,
+        values: dict[str, Seen | Side] = {"seg": seg, "me": me, "peer": peer}
+        evidence = Evidence(
             packet=packet,
-            time=None if time is None else round((time - (self._start or 0)) / 1e9, 9),
+            time=None if time is None else time - (self._start or 0),
             flow=judged.flow.index,
             source=judged.flow.name(sender),
             destination=judged.flow.name(1 - sender),
-            message=_(template).format(
-                seg=_Shown("seg", seg, me, peer),
-                me=_Shown("me", me, me, peer),
-                peer=_Shown("peer", peer, me, peer),
-            ),
             field=rule.field(seg, me, peer) if callable(rule.field) else rule.field,
-            expected=expected,
-            actual=actual,
-            expected_relative=_relative(expected, whose),
-            actual_relative=_relative(actual, whose),
-            reference=rule.reference,
-            receiver=_(rule.receiver) if rule.receiver else "",
-            wireshark=rule.wireshark,
+            expected=_number(rule.expected, seg, me, peer),
+            actual=_number(rule.actual, seg, me, peer),
+            value=lambda name: _value(name, values),
+            bases=(me.base, peer.base),
         )
-        judged.add(rule, finding)
+        judged.add(rule, finding(rule, found, self.profile, evidence))
 
 
 def _remember(sent: Octets, octets: bytes, seg: Seen, me: Side) -> None:
@@ -308,7 +278,7 @@ class _Judged:
 
     __slots__ = ("findings", "flow", "fresh", "last", "octets", "resent", "wanted")
 
-    def __init__(self, flow: Flow, wanted: bool) -> None:
+    def __init__(self, flow: Flow, memory: Memory, wanted: bool) -> None:
         self.flow = flow
         self.wanted = wanted
         """Whether it is reported."""
@@ -317,7 +287,7 @@ class _Judged:
         self.findings: dict[tuple[int | None, str], list[tuple[Rule, Finding]]] = {}
         self.fresh: dict[tuple[int | None, str], None] = {}
         """Findings that nobody has been told of."""
-        self.octets = Octets(), Octets()
+        self.octets = Octets(memory), Octets(memory)
         self.last = 0
 
     def add(self, rule: Rule, finding: Finding) -> None:
@@ -364,24 +334,6 @@ class _Judged:
         )
 
 
-class _Shown:
-    """A `Seen` or `Side` as messages show it: sequence numbers relative to their side, and raw."""
-
-    __slots__ = ("_me", "_name", "_of", "_peer")
-
-    def __init__(self, name: str, of: Seen | Side, me: Side, peer: Side) -> None:
-        self._name, self._of, self._me, self._peer = name, of, me, peer
-
-    def __getattr__(self, attribute: str) -> int | str:
-        value: int = getattr(self._of, attribute)
-        space = SPACES.get(f"{self._name}.{attribute}")
-        if space is None:
-            return value
-        side = self._me if space == "me" else self._peer
-        relative = diff(value, side.base)
-        return str(value) if relative == value else f"{relative} (raw {value})"
-
-
 def _place(rule: Rule, seg: Seen, me: Side, peer: Side) -> tuple[int | None, int | None]:
     """The packet that a finding is about, and its time; none for a finding about the whole conversation."""
     if rule.scope == Scope.FLOW:
@@ -393,23 +345,15 @@ def _place(rule: Rule, seg: Seen, me: Side, peer: Side) -> tuple[int | None, int
     return getattr(side, f"{prefix}_packet"), getattr(side, f"{prefix}_time")
 
 
-def _number(wanted: str | Callable[[Seen, Side, Side], int] | None, values: dict[str, object]) -> int | None:
+def _number(wanted: str | Number | None, seg: Seen, me: Side, peer: Side) -> int | None:
+    """What a rule declares as `expected` or `actual`."""
     if wanted is None:
         return None
-    if callable(wanted):
-        return wanted(values["seg"], values["me"], values["peer"])  # type: ignore[arg-type]
-    name, _, attribute = wanted.partition(".")
-    value: int = getattr(values[name], attribute)
+    return wanted(seg, me, peer) if callable(wanted) else _value(wanted, {"seg": seg, "me": me, "peer": peer})
+
+
+def _value(name: str, values: Mapping[str, Seen | Side]) -> int:
+    """A number by its name, such as `seg.ack`."""
+    whose, _, attribute = name.partition(".")
+    value: int = getattr(values[whose], attribute)
     return value
-
-
-def _whose(rule: Rule, values: dict[str, object]) -> Side | None:
-    """Whose sequence numbers `expected` and `actual` are; None where they are none."""
-    field_ = rule.field(values["seg"], values["me"], values["peer"]) if callable(rule.field) else rule.field  # type: ignore[arg-type]
-    owner = {"seq": "me", "ack": "peer"}.get(field_)
-    side = values[owner] if owner else None
-    return side if isinstance(side, Side) else None
-
-
-def _relative(value: int | None, side: Side | None) -> int | None:
-    return None if value is None or side is None else diff(value, side.base)

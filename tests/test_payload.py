@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from labkit.payload import OCTETS, PIECES, Octets
+from labkit.payload import OCTETS, PIECES, Memory, Octets
 from labkit.segment import ABSENT
 from labkit.seq import add
 
@@ -37,7 +37,7 @@ pieces = st.tuples(st.integers(0, 60), st.text("ab", max_size=20).map(str.encode
 @example(0, [(5, b"b"), (0, b"aaaaaa")], (0, b"aaaaaaa"))
 @example(0, [(0, b"")], (0, b"a"))
 def test_conflicts_are_those_of_the_model(base: int, sent: list[tuple[int, bytes]], again: tuple[int, bytes]) -> None:
-    octets, model = Octets(), Model()
+    octets, model = Octets(Memory()), Model()
     for position, piece in sent:
         octets.add(add(base, position), piece)
         model.add(position, piece)
@@ -63,19 +63,19 @@ def test_conflicts_are_those_of_the_model(base: int, sent: list[tuple[int, bytes
     ],
 )
 def test_conflict_with_one_piece(seq: int, octets: bytes, conflict: int) -> None:
-    held = Octets()
+    held = Octets(Memory())
     held.add(100, b"hello")
     assert held.conflict(seq, octets) == conflict
 
 
 def test_conflict_at_exactly_zero_is_not_mistaken_for_none() -> None:
-    held = Octets()
+    held = Octets(Memory())
     held.add(2**32 - 2, b"aaaa")
     assert held.conflict(2**32 - 2, b"aaba") == 0
 
 
 def test_old_pieces_are_forgotten() -> None:
-    held = Octets()
+    held = Octets(Memory())
     for number in range(PIECES + 1):
         held.add(number, b"a")
     assert held.conflict(0, b"b") == ABSENT
@@ -83,7 +83,7 @@ def test_old_pieces_are_forgotten() -> None:
 
 
 def test_old_octets_are_forgotten() -> None:
-    held = Octets()
+    held = Octets(Memory())
     half = OCTETS // 2
     held.add(0, b"a" * half)
     held.add(half, b"a" * half)
@@ -94,8 +94,28 @@ def test_old_octets_are_forgotten() -> None:
 
 
 def test_a_piece_that_is_too_long_is_not_held() -> None:
-    held = Octets()
+    held = Octets(Memory())
     held.add(0, b"a" * (OCTETS + 1))
     assert held.conflict(0, b"b") == ABSENT
     held.add(0, b"a")
     assert held.conflict(0, b"b") == 0
+
+
+@pytest.mark.parametrize("bound", ["ALL_PIECES", "ALL_OCTETS"])
+def test_the_oldest_of_all_sides_are_forgotten(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"labkit.payload.{bound}", 3 if bound == "ALL_PIECES" else 6)
+    memory = Memory()
+    one, other = Octets(memory), Octets(memory)
+    one.add(0, b"aa")
+    other.add(0, b"aa")
+    one.add(2, b"aa")
+    assert one.conflict(0, b"bb") == 0
+    other.add(2, b"aa")
+    assert one.conflict(0, b"bb") == ABSENT
+    assert one.conflict(2, b"bb") == 2
+    assert other.conflict(0, b"bb") == 0
+    # What a side has forgotten by itself is not forgotten twice.
+    for number in range(10):
+        one.add(number, b"aa")
+    assert other.conflict(0, b"bbbb") == ABSENT
+    assert one.conflict(9, b"bb") == 9

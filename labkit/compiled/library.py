@@ -19,9 +19,9 @@ def files() -> list[Path]:
 
 def sources() -> Mapping[str, Source]:
     """Every entry. ImportError where Numba is missing."""
-    from labkit.compiled import decoding
+    from labkit.compiled import decoding, kernels
 
-    return decoding.sources()
+    return {**decoding.sources(), **kernels.sources()}
 
 
 def library(say: Callable[[], None]) -> Library:

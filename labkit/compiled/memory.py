@@ -78,3 +78,21 @@ def summed() -> Callable[..., Any]:
         return (total % 65535 * scale + rest) % 65535
 
     return ones_sum  # type: ignore[no-any-return]
+
+
+@cache
+def copied() -> Callable[..., Any]:
+    """`labkit.compiled.judging.keep` for pointers."""
+    from numba import njit
+
+    from labkit.payload import ALL_OCTETS
+
+    @njit(**SETTINGS)  # type: ignore[untyped-decorator]
+    def keep(buf: Any, at: int, size: int, ring: Any, to: int) -> None:
+        room = ALL_OCTETS - to
+        for i in range(min(size, room)):
+            ring[to + i] = buf[at + i]
+        for i in range(room, size):
+            ring[i - room] = buf[at + i]
+
+    return keep  # type: ignore[no-any-return]

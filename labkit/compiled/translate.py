@@ -27,6 +27,8 @@ BUILT_IN = frozenset({"abs", "bool", "int", "len", "max", "min", "range"})
 WIDE = "int64"
 """What makes a 64-bit integer of any other, in the text."""
 NUMBERS = frozenset({"int", "bool"})
+ROWS = "Rows"
+"""The annotation of a parameter whose elements are records."""
 
 
 class UntranslatableError(LabkitError):
@@ -55,7 +57,10 @@ class Translation:
             body: list[ast.stmt] = [ast.Return(node.body)] if isinstance(node, ast.Lambda) else list(node.body)
             returns = getattr(node, "returns", None)
             number = isinstance(node, ast.Lambda) or (isinstance(returns, ast.Name) and returns.id in NUMBERS)
-            writer = _Writer(self, function, {*arguments, *_assigned(body)}, number)
+            rows = {
+                each.arg for each in node.args.args if ROWS in ast.unparse(each.annotation or ast.Pass()).split("[")
+            }
+            writer = _Writer(self, function, {*arguments, *_assigned(body)}, number, rows)
             for default in node.args.defaults:
                 writer.visit(default)
             body = [changed for each in body if (changed := writer.visit(each)) is not None]
@@ -78,12 +83,15 @@ def sources_of(functions: Iterable[Callable[..., Any]]) -> set[Path]:
 class _Writer(ast.NodeTransformer):
     """Rewrites the body of one function."""
 
-    def __init__(self, whole: Translation, function: Callable[..., Any], local: set[str], number: bool) -> None:
+    def __init__(
+        self, whole: Translation, function: Callable[..., Any], local: set[str], number: bool, rows: set[str]
+    ) -> None:
         self._whole = whole
         self._function = function
         self._globals = function.__globals__
         self._local = local
         self._number = number
+        self._rows = rows
 
     def refuse(self, node: ast.AST, reason: str) -> UntranslatableError:
         place = f"{self._function.__module__}:{getattr(node, 'lineno', 0)}: {self._function.__qualname__}"
@@ -107,7 +115,9 @@ class _Writer(ast.NodeTransformer):
             if isinstance(holder, ModuleType | type):
                 return self._value(node, getattr(holder, node.attr))
             raise self.refuse(node, f"'{owner.id}.{node.attr}' is no constant")
-        if not isinstance(owner, ast.Name):
+        if isinstance(owner, ast.Subscript) and isinstance(owner.value, ast.Name) and owner.value.id in self._rows:
+            node = ast.Attribute(self.visit(owner), node.attr, node.ctx)
+        elif not isinstance(owner, ast.Name):
             raise self.refuse(node, "a field of a field")
         return node if isinstance(node.ctx, ast.Store) else _wide(node)
 
@@ -120,7 +130,8 @@ class _Writer(ast.NodeTransformer):
         else:
             value = self.visit(node.value)
         made = ast.Subscript(value, index, node.ctx)
-        return made if isinstance(node.ctx, ast.Store) else _wide(made)
+        record = isinstance(node.value, ast.Name) and node.value.id in self._rows
+        return made if record or isinstance(node.ctx, ast.Store) else _wide(made)
 
     def _value(self, node: ast.AST, value: object) -> ast.expr:
         if isinstance(value, int):

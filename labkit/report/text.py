@@ -2,19 +2,23 @@
 would do, and where to read on."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import click
 
+from labkit.finding import Finding, Group, groups, tally
 from labkit.i18n import N_, _, ngettext, printable
 from labkit.lines import ARROWS, segment_text
 from labkit.report import Options
 from labkit.report._context import Context, because, gather
 from labkit.rule import Severity
-from labkit.verifier import Finding, Verdict
+from labkit.verifier import Verdict
 
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+
+LISTED = 6
+"""Packets that are named of what is only counted."""
 
 OUTCOMES = {"pass": "green", "fail": "red", "unreadable": "magenta"}
 
@@ -61,6 +65,18 @@ def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
         if not first:
             yield ""
         yield from _table(rows)
+
+
+class _Rest(NamedTuple):
+    """Findings with one code that are only counted."""
+
+    code: str
+    severity: Severity
+    """The gravest."""
+    number: int
+    names: list[str]
+    packets: list[int | None]
+    """Of the first of them; one more than are listed where there are more."""
 
 
 class _Row(NamedTuple):
@@ -124,8 +140,8 @@ def headline(verdict: Verdict, options: Options) -> str:
     return f"{word}  {_counts(verdict.findings)} ({', '.join(facts)})"
 
 
-def _counts(findings: list[Finding]) -> str:
-    count = Counter(finding.severity for finding in findings)
+def _counts(findings: Sequence[Finding]) -> str:
+    count = tally(findings)
     errors, warnings, notes = (count[each] for each in (Severity.ERROR, Severity.WARNING, Severity.NOTE))
     words = [
         ngettext("{n} error", "{n} errors", errors).format(n=errors) if errors else "",
@@ -159,23 +175,26 @@ def _way(arrow: str, packets: int, octets: int, resent: int) -> str:
     return f"{arrow} {', '.join(words)}"
 
 
-def _sorted(
-    findings: list[Finding], options: Options, said: set[str]
-) -> tuple[list[Finding], dict[str, list[Finding]]]:
+def _sorted(findings: Sequence[Finding], options: Options, said: set[str]) -> tuple[list[Finding], list[_Rest]]:
     """What is shown in full, and what is only counted, by code; notes with a code of `said` were told already."""
-    full: list[Finding] = []
-    counted: dict[str, list[Finding]] = defaultdict(list)
-    shown: Counter[str] = Counter()
-    for finding in findings:
-        brief = finding.severity == Severity.NOTE and not options.verbose
-        if brief and finding.code in said:
-            continue
-        if brief or (options.most and shown[finding.code] >= options.most):
-            counted[finding.code].append(finding)
-        else:
-            shown[finding.code] += 1
-            full.append(finding)
-    return full, counted
+    full: list[int] = []
+    counted: list[_Rest] = []
+    by_code: dict[str, list[Group]] = defaultdict(list)
+    for group in groups(findings, options.most + LISTED + 1 if options.most else None):
+        by_code[group.code].append(group)
+    for code, found in by_code.items():
+        brief = [group for group in found if group.severity == Severity.NOTE and not options.verbose]
+        places = sorted(place for group in found if group not in brief for place in group.places)
+        shown = places[: options.most or None]
+        full += shown
+        rest = [group for group in found if group not in brief or code not in said]
+        count = sum(group.count for group in rest) - len(shown)
+        if count:
+            left = sorted({place for group in rest for place in group.places} - set(shown))
+            packets = [findings[place].packet for place in left[: LISTED + 1]]
+            names = list(dict.fromkeys(group.name for group in rest))
+            counted.append(_Rest(code, max(group.severity for group in rest), count, names, packets))
+    return [findings[place] for place in sorted(full)], counted
 
 
 def _finding(finding: Finding, context: Context | None) -> Iterator[str]:
@@ -215,13 +234,10 @@ def _labelled(label: str, text: str) -> str:
     return f"  {click.style(label.ljust(9), dim=True)} {text}"
 
 
-def _summary(counted: dict[str, list[Finding]]) -> Iterator[str]:
-    for code in sorted(counted, key=lambda code: (-counted[code][0].severity, code)):
-        findings = counted[code]
-        worst = max(finding.severity for finding in findings)
-        packets = [str(finding.packet) for finding in findings if finding.packet is not None]
-        shown = ", ".join(packets[:6]) + (", …" if len(packets) > 6 else "")
+def _summary(counted: list[_Rest]) -> Iterator[str]:
+    for rest in sorted(counted, key=lambda rest: (-rest.severity, rest.code)):
+        packets = [str(packet) for packet in rest.packets if packet is not None]
+        shown = ", ".join(packets[:LISTED]) + (", …" if len(packets) > LISTED else "")
         place = ngettext(" (packet {list})", " (packets {list})", len(packets)).format(list=shown) if packets else ""
-        severity = click.style(f"{_(str(worst))}[{code}]", fg=COLOURS[worst])
-        names = ", ".join(dict.fromkeys(finding.name for finding in findings))
-        yield f"{severity} {len(findings)} × {names}{place}"
+        severity = click.style(f"{_(str(rest.severity))}[{rest.code}]", fg=COLOURS[rest.severity])
+        yield f"{severity} {rest.number} × {', '.join(rest.names)}{place}"

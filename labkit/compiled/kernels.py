@@ -1,0 +1,216 @@
+"""The kernels: the judge and the decoder as one text, made of the interpreter's source and of the catalogue.
+
+What the catalogue adds is a function for each scope, which asks its rules one after the other, and for each rule one that
+writes down what it has found, with the numbers that its message shows.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+from labkit.compiled import judging, table
+from labkit.compiled.judging import Event, Hit, Piece, Said
+from labkit.compiled.loader import Source
+from labkit.compiled.records import ROWS, record
+from labkit.compiled.table import Conversation, Host, State
+from labkit.compiled.translate import Translation
+from labkit.finding import NAME
+from labkit.rule import Rule, Scope, collect
+from labkit.segment import Seen
+from labkit.side import Side
+from labkit.survey import RETRANSMISSIONS
+
+ASKED = {
+    Scope.FRAME: judging.ask_frame,
+    Scope.SEGMENT: judging.ask_segment,
+    Scope.DOUBT: judging.ask_doubt,
+    Scope.SIDE: judging.ask_side,
+    Scope.FLOW: judging.ask_flow,
+}
+SIGNATURE = "seg, me, peer, row, side, t, events, hits, asked, said"
+
+ENDS = ("family", "a0", "a1", "a2", "a3", "a_port", "b0", "b1", "b2", "b3", "b_port")
+"""What events copy of a conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """The text, and what a reader of events must know about it."""
+
+    text: str
+    words: tuple[str, ...]
+    names: Mapping[Callable[..., Any], str]
+
+
+def shown(rule: Rule) -> list[str]:
+    """The names of the numbers that a rule's messages show, in the order in which events hold their values."""
+    found = NAME.findall(" ".join((rule.message, *rule.otherwise.values())))
+    return list(dict.fromkeys(found))
+
+
+@cache
+def kernels() -> Kernels:
+    """All that is compiled."""
+    whole = Translation(
+        {
+            table.clear: "clear",
+            judging.behind: "behind",
+            judging.keep: "keep",
+            **{each: each.__name__ for each in ASKED.values()},
+        }
+    )
+    rules = collect()
+    codes = list(dict.fromkeys(rule.code for rule in rules))
+    texts = [_clear()]
+    asking: dict[Scope, list[str]] = {scope: [] for scope in Scope}
+    for number, rule in enumerate(rules):
+        predicate = whole.add(rule.predicate)
+        asking[rule.scope] += [
+            f"    found = {predicate}(seg, me, peer)",
+            "    if found:",
+            f"        found_{number}(found, {SIGNATURE})",
+        ]
+        texts.append("\n".join(_found(number, rule, codes.index(rule.code), whole)))
+    for scope, lines in asking.items():
+        texts.append("\n".join([f"@njit(**SETTINGS)\ndef {ASKED[scope].__name__}({SIGNATURE}):", *lines, "    return"]))
+    before = whole.text
+    for function in (judging.judge, judging.finish):
+        whole.add(function)
+    after = whole.text[len(before) :]
+    return Kernels("\n\n\n".join([before, *texts, after]), tuple(whole.words), dict(whole.names))
+
+
+def _clear() -> str:
+    lines = ["@njit(**SETTINGS)\ndef clear(side):"]
+    lines += [f"    side.{each.name} = {each.default}" for each in fields(Side) if each.type not in ROWS]
+    return "\n".join(lines)
+
+
+def _found(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[str]:
+    """The function that writes down what a rule has found."""
+    packet, time = ("0", "0") if rule.scope == Scope.FLOW else _place(rule)
+    lesser = "not (int64(me.seen) and int64(peer.seen))" if rule.name == "part-of-a-conversation" else "found == 2"
+    yield f"@njit(**SETTINGS)\ndef found_{number}(found, {SIGNATURE}):"
+    yield f"    packet = {packet}"
+    yield f"    hit = hits[{2 * number} + (1 if {lesser} else 0)]"
+    yield "    if int64(hit.count) == 0:"
+    yield "        hit.packet = packet"
+    yield "    hit.count = int64(hit.count) + 1"
+    if rule.name in RETRANSMISSIONS:
+        yield "    if side:"
+        yield "        row.b_resent = int64(row.b_resent) + 1"
+        yield "    else:"
+        yield "        row.a_resent = int64(row.a_resent) + 1"
+    yield f"    if not int64(asked[{number}]):"
+    yield "        return"
+    sender = "1 - side" if rule.at.startswith("peer") else "side"
+    yield f"    sender = {sender}"
+    if rule.once:
+        said = whole.add(judging.said_before)
+        yield f"    if int64(t.once) and {said}({code}, row, sender, t, said):"
+        yield "        return"
+    yield "    event = events[int64(t.events)]"
+    yield "    t.events = int64(t.events) + 1"
+    values = {
+        "rule": str(number),
+        "found": "found",
+        "side": "sender",
+        "flow": "int64(row.index)",
+        **{name: f"int64(row.{name})" for name in ENDS},
+        "packet": "packet",
+        "time": time,
+        "base_me": "int64(me.base)",
+        "base_peer": "int64(peer.base)",
+        "word": _number(rule.field if callable(rule.field) else None, whole),
+        "expected": _number(rule.expected, whole),
+        "actual": _number(rule.actual, whole),
+    }
+    for place, name in enumerate(shown(rule)):
+        values[f"v{place}"] = f"int64({name})"
+    for name, value in values.items():
+        yield f"    event.{name} = {value}"
+    yield "    return"
+
+
+def _place(rule: Rule) -> tuple[str, str]:
+    if not rule.at:
+        return "int64(seg.number)", "int64(seg.time)"
+    return f"int64({rule.at}_packet)", f"int64({rule.at}_time)"
+
+
+def _number(wanted: object, whole: Translation) -> str:
+    if wanted is None:
+        return "0"
+    if callable(wanted):
+        return f"{whole.add(wanted)}(seg, me, peer)"
+    return f"int64({wanted})"
+
+
+ARRAYS = (
+    ("segs", Seen),
+    ("blank", Seen),
+    ("t", State),
+    ("rows", Conversation),
+    ("sides", Side),
+    ("heads", "i4"),
+    ("hosts", Host),
+    ("host_heads", "i4"),
+    ("events", Event),
+    ("hits", Hit),
+    ("asked", "u1"),
+    ("said", Said),
+    ("pieces", Piece),
+    ("ring", "u1"),
+    ("described", Conversation),
+    ("described_sides", Side),
+)
+"""What an entry is given the addresses of, in this order, after its numbers; and of what each consists."""
+
+
+def sources() -> Mapping[str, Source]:
+    """The entries `judge(first, count, octets, places, *ARRAYS)` and `finish(*ARRAYS)`, to be compiled.
+
+    ImportError without Numba.
+    """
+    import numpy as np
+    from numba import carray, int64, njit, types
+
+    from labkit.compiled.memory import SETTINGS, copied, shifted
+
+    made = kernels()
+    space: dict[str, Any] = {
+        "njit": njit,
+        "int64": int64,
+        "SETTINGS": SETTINGS,
+        "behind": shifted(),
+        "keep": copied(),
+        "carray": carray,
+        "LARGE": 1 << 40,
+    }
+    for name, kind in ARRAYS:
+        space[f"kind_{name}"] = np.dtype(kind) if isinstance(kind, str) else record(kind)
+    names = ", ".join(name for name, _ in ARRAYS)
+    arrays = "\n".join(f"    {name} = carray({name}, LARGE, kind_{name})" for name, _ in ARRAYS)
+    judging_ = (
+        "segs, blank[0], t[0], rows, sides, heads, hosts, host_heads, events, hits, asked, said, pieces, ring, "
+        "described, described_sides"
+    )
+    judge, finish = made.names[judging.judge], made.names[judging.finish]
+    finishing = "blank[0], t[0], rows, sides, events, hits, asked, said, described, described_sides"
+    entries = f"""
+def judge(first, count, octets, places, {names}):
+{arrays}
+    return {judge}(first, count, octets, places, {judging_})
+
+def finish({names}):
+{arrays}
+    return {finish}({finishing})
+"""
+    exec(compile(f"{made.text}\n{entries}", "labkit.compiled.kernels", "exec"), space)  # noqa: S102 - labkit's own source
+    pointers = [types.voidptr] * len(ARRAYS)
+    octets, places = types.CPointer(types.uint8), types.CPointer(types.int64)
+    return {
+        "judge": Source(space["judge"], types.int64(types.int64, types.int64, octets, places, *pointers)),
+        "finish": Source(space["finish"], types.int64(*pointers)),
+    }

@@ -1,0 +1,410 @@
+"""The conversations of a capture in flat memory: what `labkit.flows.FlowTable` is to the interpreter.
+
+Written as the rules are, in integers and fields, to be translated and compiled. Conversations stand in rows that are used
+again; `heads` leads from a hash to the first row of a chain; `older` and `newer` chain the open ones in the order in which
+they began, so that the oldest can give way.
+"""
+
+from dataclasses import dataclass
+
+from labkit.compiled.records import Rows
+from labkit.flows import HOSTS, POINTS, TWO_MSL, begins_anew
+from labkit.segment import ABSENT, ACK, RST, SYN, Seen
+from labkit.seq import add, diff
+from labkit.side import Side
+
+NONE = -1
+"""No row."""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A row of the table: `labkit.flows.Flow`, without its sides. They stand in the rows 2 * row and 2 * row + 1 of theirs."""
+
+    index: int = 0
+    hash: int = 0
+    next: int = NONE
+    """The next row with the same hash."""
+    older: int = NONE
+    newer: int = NONE
+    family: int = 0
+    """Octets of an address."""
+    # The ends: addresses as four numbers of 32 bits. The first end has sent the first segment.
+    a0: int = 0
+    a1: int = 0
+    a2: int = 0
+    a3: int = 0
+    a_port: int = 0
+    b0: int = 0
+    b1: int = 0
+    b2: int = 0
+    b3: int = 0
+    b_port: int = 0
+    client: int = 0
+    segments: int = 0
+    point: int = 0
+    a_seen_at: int = ABSENT
+    b_seen_at: int = ABSENT
+    a_resent: int = 0
+    b_resent: int = 0
+    a_piece: int = 0
+    """The serial number of the last piece of payload that is remembered of the side, from 1; 0 where there is none."""
+    b_piece: int = 0
+
+
+@dataclass(slots=True)
+class Host:
+    """What is remembered of a host's initial sequence numbers, as a client or as a server."""
+
+    role: int = 0
+    family: int = 0
+    w0: int = 0
+    w1: int = 0
+    w2: int = 0
+    w3: int = 0
+    last: int = 0
+    step: int = 0
+    count: int = 0
+    next: int = NONE
+
+
+@dataclass(slots=True)
+class State:
+    """All numbers that are no rows."""
+
+    count: int = 0
+    """Conversations so far."""
+    open: int = 0
+    most: int = 0
+    rows: int = 0
+    """Rows that were ever used."""
+    free: int = NONE
+    oldest: int = NONE
+    newest: int = NONE
+    mask: int = 0
+    """Of the hash, for `heads`."""
+    forgotten: int = 0
+    """Conversations that had to give way."""
+    over_a: int = NONE
+    over_b: int = NONE
+    """Rows of conversations that are over, and must be finished."""
+
+    hosts: int = 0
+    """Hosts that were ever remembered; HOSTS of them are at a time."""
+    hosts_mask: int = 0
+
+    # The segment that is being looked up.
+    s0: int = 0
+    s1: int = 0
+    s2: int = 0
+    s3: int = 0
+    d0: int = 0
+    d1: int = 0
+    d2: int = 0
+    d3: int = 0
+
+    # What was found.
+    segments: int = 0
+    events: int = 0
+    room: int = 0
+    """Events at which judging must pause, so that they can be taken out."""
+    missed: int = 0
+    again: int = 0
+    """Conversations that stand in the capture again, from another interface."""
+    described: int = 0
+    describable: int = 0
+
+    once: int = 0
+    """1 where what is said once of a host is said once here."""
+    said: int = 0
+    """Codes and hosts of which something was said."""
+    said_most: int = 0
+    said_mask: int = 0
+
+    # The payload that is remembered.
+    pieces: int = 0
+    """Pieces so far: the serial number of the last one."""
+    pieces_mask: int = 0
+    octets: int = 0
+    """Octets so far."""
+    octets_mask: int = 0
+
+
+def word(buf: bytes, at: int) -> int:
+    """Four octets as a number."""
+    return buf[at] * 0x1000000 + buf[at + 1] * 0x10000 + buf[at + 2] * 0x100 + buf[at + 3]
+
+
+def find(
+    buf: bytes,
+    seg: Seen,
+    t: State,
+    rows: Rows[Conversation],
+    sides: Rows[Side],
+    heads: list[int],
+    hosts: Rows[Host],
+    host_heads: list[int],
+) -> int:
+    """The row of the segment's conversation times two, plus the side that sent it. A new one begins where it opens one."""
+    _read_ends(buf, seg, t)
+    slot = _at_point(seg, t, rows, heads)
+    side = 0
+    if slot < 0:
+        slot = _begin(seg, t, rows, sides, heads, -1 - slot)
+    elif not _is_first(seg, t, rows[slot]):
+        side = 1
+    flow = rows[slot]
+    if seg.ctl & SYN and flow.segments:
+        me = sides[2 * slot + side]
+        peer = sides[2 * slot + 1 - side]
+        if begins_anew(seg, me, peer):
+            resyn = ABSENT
+            if seg.ctl & ACK and peer.has_resyn:
+                resyn = peer.resyn
+            over = slot
+            _take_out(t, rows, heads, over)
+            slot = _begin(seg, t, rows, sides, heads, flow.point)
+            _inherit(sides, over, slot, side, seg.time)
+            if resyn != ABSENT:
+                _remember_syn(sides[2 * slot + 1], resyn, sides[2 * over + 1 - side].resyn_packet)
+            t.over_b = over
+            side = 0
+    flow = rows[slot]
+    flow.segments += 1
+    if side:
+        flow.b_seen_at = seg.point
+    else:
+        flow.a_seen_at = seg.point
+    if seg.ctl & SYN and flow.point == 0:
+        _compare(seg, t, hosts, host_heads, sides[2 * slot + side])
+    if seg.ctl & SYN and sides[2 * slot].syn == 0 and sides[2 * slot + 1].syn == 0:
+        flow.client = 1 - side if seg.ctl & ACK else side
+    return 2 * slot + side
+
+
+def _read_ends(buf: bytes, seg: Seen, t: State) -> None:
+    """The addresses, as numbers."""
+    source = seg.src_at
+    target = seg.dst_at
+    t.s0 = word(buf, source)
+    t.d0 = word(buf, target)
+    if seg.addr_len == 4:
+        t.s1 = t.s2 = t.s3 = t.d1 = t.d2 = t.d3 = 0
+        return
+    t.s1 = word(buf, source + 4)
+    t.s2 = word(buf, source + 8)
+    t.s3 = word(buf, source + 12)
+    t.d1 = word(buf, target + 4)
+    t.d2 = word(buf, target + 8)
+    t.d3 = word(buf, target + 12)
+
+
+def mixed(number: int) -> int:
+    """The number with its bits mixed (the finaliser of splitmix64, over 62 bits)."""
+    number = (number ^ number >> 30) * 0x3F58476D1CE4E5B9 & 0x3FFFFFFFFFFFFFFF
+    number = (number ^ number >> 27) * 0x14D049BB133111EB & 0x3FFFFFFFFFFFFFFF
+    return number ^ number >> 31
+
+
+def _hash(seg: Seen, t: State, point: int) -> int:
+    """The same for both directions."""
+    one = mixed(t.s0 * 0x10000 + seg.sport + t.s1 * 3 + t.s2 * 5 + t.s3 * 0x1000F)
+    other = mixed(t.d0 * 0x10000 + seg.dport + t.d1 * 3 + t.d2 * 5 + t.d3 * 0x1000F)
+    return mixed((one ^ other) + point + seg.addr_len)
+
+
+def _is_first(seg: Seen, t: State, row: Conversation) -> bool:
+    """Whether the segment was sent by the conversation's first end."""
+    return t.s0 == row.a0 and seg.sport == row.a_port and t.s3 == row.a3 and t.s2 == row.a2 and t.s1 == row.a1
+
+
+def _is_between(seg: Seen, t: State, row: Conversation) -> bool:
+    """Whether the conversation is between the segment's two ends."""
+    if seg.addr_len != row.family:
+        return False
+    if _is_first(seg, t, row) and (
+        t.d0 == row.b0 and seg.dport == row.b_port and t.d3 == row.b3 and t.d2 == row.b2 and t.d1 == row.b1
+    ):
+        return True
+    return (
+        t.s0 == row.b0
+        and seg.sport == row.b_port
+        and t.s3 == row.b3
+        and t.s2 == row.b2
+        and t.s1 == row.b1
+        and t.d0 == row.a0
+        and seg.dport == row.a_port
+        and t.d3 == row.a3
+        and t.d2 == row.a2
+        and t.d1 == row.a1
+    )
+
+
+def _look_up(seg: Seen, t: State, rows: Rows[Conversation], heads: list[int], point: int) -> int:
+    """The row of the conversation at one point of capture; NONE where there is none."""
+    found = _hash(seg, t, point)
+    slot = heads[found & t.mask]
+    while slot >= 0:
+        row = rows[slot]
+        if row.hash == found and row.point == point and _is_between(seg, t, row):
+            return slot
+        slot = row.next
+    return NONE
+
+
+def _at_point(seg: Seen, t: State, rows: Rows[Conversation], heads: list[int]) -> int:
+    """The row of the segment's conversation; -1 - N where none is there, and one at point N begins."""
+    half = NONE
+    last = NONE
+    for number in range(POINTS):
+        slot = _look_up(seg, t, rows, heads, number)
+        if slot < 0:
+            return half if half >= 0 else -1 - number
+        row = rows[slot]
+        first = _is_first(seg, t, row)
+        mine = row.a_seen_at if first else row.b_seen_at
+        other = row.b_seen_at if first else row.a_seen_at
+        if mine == seg.point or (mine == ABSENT and other == seg.point):
+            return slot
+        if mine == ABSENT and half < 0:
+            half = slot
+        last = slot
+    return last
+
+
+def _begin(seg: Seen, t: State, rows: Rows[Conversation], sides: Rows[Side], heads: list[int], point: int) -> int:
+    """The row of a new conversation, whose first end is the segment's sender."""
+    if t.open >= t.most:
+        t.over_a = t.oldest
+        t.forgotten += 1
+        _take_out(t, rows, heads, t.oldest)
+    slot = t.free
+    if slot >= 0:
+        t.free = rows[slot].next
+    else:
+        slot = t.rows
+        t.rows += 1
+    row = rows[slot]
+    row.index = t.count
+    t.count += 1
+    row.family = seg.addr_len
+    row.a0, row.a1, row.a2, row.a3, row.a_port = t.s0, t.s1, t.s2, t.s3, seg.sport
+    row.b0, row.b1, row.b2, row.b3, row.b_port = t.d0, t.d1, t.d2, t.d3, seg.dport
+    row.client = row.segments = row.a_resent = row.b_resent = row.a_piece = row.b_piece = 0
+    row.point = point
+    row.a_seen_at = row.b_seen_at = ABSENT
+    row.hash = _hash(seg, t, point)
+    row.next = heads[row.hash & t.mask]
+    heads[row.hash & t.mask] = slot
+    row.older, row.newer = t.newest, NONE
+    if t.newest >= 0:
+        rows[t.newest].newer = slot
+    else:
+        t.oldest = slot
+    t.newest = slot
+    t.open += 1
+    clear(sides[2 * slot])
+    clear(sides[2 * slot + 1])
+    return slot
+
+
+def clear(side: Side) -> None:
+    """Make a side what `Side()` is: written by the builder of the kernels, from the dataclass."""
+    side.seen = 0
+
+
+def _take_out(t: State, rows: Rows[Conversation], heads: list[int], slot: int) -> None:
+    """Take a conversation out of the table. Its row stays as it is until it is given back."""
+    row = rows[slot]
+    place = row.hash & t.mask
+    if heads[place] == slot:
+        heads[place] = row.next
+    else:
+        before = heads[place]
+        while rows[before].next != slot:
+            before = rows[before].next
+        rows[before].next = row.next
+    if row.older >= 0:
+        rows[row.older].newer = row.newer
+    else:
+        t.oldest = row.newer
+    if row.newer >= 0:
+        rows[row.newer].older = row.older
+    else:
+        t.newest = row.older
+    t.open -= 1
+
+
+def give_back(t: State, rows: Rows[Conversation], slot: int) -> None:
+    """The row of a conversation that was taken out, and finished, may be used again."""
+    rows[slot].next = t.free
+    t.free = slot
+
+
+def _inherit(sides: Rows[Side], over: int, slot: int, side: int, now: int) -> None:
+    """What a new connection knows of the one that used its four-tuple before."""
+    first = sides[2 * over]
+    other = sides[2 * over + 1]
+    closed = first.has_fin and other.has_fin
+    quiet = now - max(first.last_time, other.last_time)
+    for number in range(2):
+        old = sides[2 * over + (number ^ side)]
+        new = sides[2 * slot + number]
+        new.old_nxt = old.nxt
+        new.has_old = 2 if closed and quiet < TWO_MSL and old.has_nxt else 1
+
+
+def _remember_syn(side: Side, isn: int, packet: int) -> None:
+    """A side whose SYN was seen before its connection was known to be a new one."""
+    side.syn, side.isn, side.syn_end, side.syn_packet = 1, isn, add(isn, 1), packet
+    side.base, side.has_base = isn, 1
+    side.nxt, side.has_nxt = add(isn, 1), 1
+    side.seen = 1
+
+
+def _compare(seg: Seen, t: State, hosts: Rows[Host], heads: list[int], me: Side) -> None:
+    """What this host's ISNs were before, as a client or as a server."""
+    if me.syn or seg.ctl & RST:
+        return
+    role = seg.ctl & ACK
+    place = mixed(t.s0 + t.s1 * 3 + t.s2 * 5 + t.s3 * 0x1000F + role + seg.addr_len) & t.hosts_mask
+    slot = heads[place]
+    while slot >= 0:
+        host = hosts[slot]
+        if (
+            host.w0 == t.s0
+            and host.w1 == t.s1
+            and host.w2 == t.s2
+            and host.w3 == t.s3
+            and host.role == role
+            and host.family == seg.addr_len
+        ):
+            me.host_isn, me.host_step, me.host_isns = host.last, host.step, host.count
+            host.step = diff(seg.seq, host.last)
+            host.last = seg.seq
+            host.count += 1
+            return
+        slot = host.next
+    slot = t.hosts % HOSTS
+    if t.hosts >= HOSTS:
+        _forget_host(t, hosts, heads, slot)
+    t.hosts += 1
+    host = hosts[slot]
+    host.role, host.family = role, seg.addr_len
+    host.w0, host.w1, host.w2, host.w3 = t.s0, t.s1, t.s2, t.s3
+    host.last, host.step, host.count = seg.seq, 0, 1
+    host.next = heads[place]
+    heads[place] = slot
+
+
+def _forget_host(t: State, hosts: Rows[Host], heads: list[int], slot: int) -> None:
+    """Take the host that was remembered first out of its chain."""
+    host = hosts[slot]
+    place = mixed(host.w0 + host.w1 * 3 + host.w2 * 5 + host.w3 * 0x1000F + host.role + host.family) & t.hosts_mask
+    if heads[place] == slot:
+        heads[place] = host.next
+        return
+    before = heads[place]
+    while hosts[before].next != slot:
+        before = hosts[before].next
+    hosts[before].next = host.next

@@ -1,0 +1,149 @@
+"""What a rule says of one packet, or of a whole conversation: made of the numbers that were there when it was found."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from labkit.i18n import _
+from labkit.rule import SPACES, Rule, Severity
+from labkit.seq import diff
+
+NAME = re.compile(r"\{((?:seg|me|peer)\.\w+)\}")
+"""A number in a message."""
+
+OWNERS = {"seq": "me", "ack": "peer"}
+"""Whose sequence numbers a header field holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule says of one packet, or of a whole conversation (`packet` None).
+
+    `expected` and `actual` are the field's raw values; `*_relative` counts them from the sender's, or for acks the
+    peer's, initial sequence number, and is None where the field is no sequence number. `time` is in seconds since the
+    capture's first frame.
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    packet: int | None
+    time: float | None
+    flow: int
+    source: str
+    destination: str
+    message: str
+    field: str
+    expected: int | None
+    actual: int | None
+    expected_relative: int | None
+    actual_relative: int | None
+    reference: str
+    receiver: str
+    wireshark: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was there when a rule found something."""
+
+    packet: int | None
+    """The frame that it is about; None for the whole conversation."""
+    time: int | None
+    """Nanoseconds since the capture's first frame; None for the whole conversation."""
+    flow: int
+    source: str
+    destination: str
+    field: str
+    """The header field, where the rule names one."""
+    expected: int | None
+    actual: int | None
+    value: Callable[[str], int]
+    """The number by a name such as `seg.ack`."""
+    bases: tuple[int, int]
+    """The numbers of the sender, and of its peer, that are shown as 0."""
+
+
+def finding(rule: Rule, found: int, profile: str, evidence: Evidence) -> Finding:
+    """What a rule says, of what its predicate has answered, in the user's language."""
+    severity = rule.severity_in(profile, found)
+    template = rule.otherwise.get(severity, rule.message) if found > 1 else rule.message
+    bases = dict(zip(("me", "peer"), evidence.bases, strict=True))
+
+    def shown(name: str) -> str:
+        value = evidence.value(name)
+        space = SPACES.get(name)
+        relative = value if space is None else diff(value, bases[space])
+        return str(value) if relative == value else f"{relative} (raw {value})"
+
+    base = bases.get(OWNERS.get(evidence.field, ""))
+
+    def relative(value: int | None) -> int | None:
+        return None if value is None or base is None else diff(value, base)
+
+    return Finding(
+        code=rule.code,
+        name=rule.name,
+        severity=severity,
+        packet=evidence.packet,
+        time=None if evidence.time is None else round(evidence.time / 1e9, 9),
+        flow=evidence.flow,
+        source=evidence.source,
+        destination=evidence.destination,
+        message=NAME.sub(lambda match: shown(match[1]), _(template)),
+        field=evidence.field,
+        expected=evidence.expected,
+        actual=evidence.actual,
+        expected_relative=relative(evidence.expected),
+        actual_relative=relative(evidence.actual),
+        reference=rule.reference,
+        receiver=_(rule.receiver) if rule.receiver else "",
+        wireshark=rule.wireshark,
+    )
+
+
+@dataclass(slots=True)
+class Group:
+    """Findings of one rule at one severity."""
+
+    code: str
+    name: str
+    severity: Severity
+    count: int = 0
+    places: list[int] = field(default_factory=list)
+    """Where the first of them stand among all findings."""
+
+
+def groups(findings: Sequence[Finding], first: int | None) -> list[Group]:
+    """All findings in groups, in the order of each group's first; with the places of the `first` ones of each, or of all.
+
+    A sequence that makes its findings when they are looked at has a method `groups` that makes none.
+    """
+    if isinstance(findings, Grouped):
+        return findings.groups(first)
+    found: dict[tuple[str, str, Severity], Group] = {}
+    for place, each in enumerate(findings):
+        key = each.code, each.name, each.severity
+        group = found.setdefault(key, Group(*key))
+        group.count += 1
+        if first is None or group.count <= first:
+            group.places.append(place)
+    return list(found.values())
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """Findings that know their groups."""
+
+    def groups(self, first: int | None) -> list[Group]:
+        """As the function `groups` has them."""
+
+
+def tally(findings: Sequence[Finding]) -> Counter[Severity]:
+    """How many findings there are of each severity."""
+    count: Counter[Severity] = Counter()
+    for group in groups(findings, 0):
+        count[group.severity] += group.count
+    return count
