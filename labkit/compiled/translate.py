@@ -14,8 +14,7 @@ translated is refused with the place and the reason, when the tests run.
 """
 
 import ast
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -73,11 +72,6 @@ class Translation:
     def text(self) -> str:
         """Every function so far. `njit`, `int64` and `SETTINGS` are for whoever runs it to define."""
         return "\n\n".join(self._texts)
-
-
-def sources_of(functions: Iterable[Callable[..., Any]]) -> set[Path]:
-    """The files that functions stand in."""
-    return {Path(inspect.getfile(each)) for each in functions}
 
 
 class _Writer(ast.NodeTransformer):
