@@ -10,8 +10,8 @@ from labkit.i18n import _
 from labkit.rule import SPACES, Rule, Severity
 from labkit.seq import diff
 
-NAME = re.compile(r"\{((?:seg|me|peer)\.\w+)\}")
-"""A number in a message."""
+NAME = re.compile(r"\{((?:seg|me|peer)\.\w+)(?::([^{}]*))?\}")
+"""A number in a message, and how it is formatted."""
 
 OWNERS = {"seq": "me", "ack": "peer"}
 """Whose sequence numbers a header field holds."""
@@ -72,11 +72,11 @@ def finding(rule: Rule, found: int, profile: str, evidence: Evidence) -> Finding
     template = rule.otherwise.get(severity, rule.message) if found > 1 else rule.message
     bases = dict(zip(("me", "peer"), evidence.bases, strict=True))
 
-    def shown(name: str) -> str:
-        value = evidence.value(name)
-        space = SPACES.get(name)
+    def shown(match: re.Match[str]) -> str:
+        value = evidence.value(match[1])
+        space = SPACES.get(match[1])
         relative = value if space is None else diff(value, bases[space])
-        return str(value) if relative == value else f"{relative} (raw {value})"
+        return format(value, match[2] or "") if relative == value else f"{relative} (raw {value})"
 
     base = bases.get(OWNERS.get(evidence.field, ""))
 
@@ -92,7 +92,7 @@ def finding(rule: Rule, found: int, profile: str, evidence: Evidence) -> Finding
         flow=evidence.flow,
         source=evidence.source,
         destination=evidence.destination,
-        message=NAME.sub(lambda match: shown(match[1]), _(template)),
+        message=NAME.sub(shown, _(template)),
         field=evidence.field,
         expected=evidence.expected,
         actual=evidence.actual,

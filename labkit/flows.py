@@ -97,9 +97,11 @@ class FlowTable:
                 resyn = peer.resyn if seg.ctl & ACK and peer.has_resyn else None
                 syn_packet = peer.resyn_packet
                 over, flow, side = flow, self._begin(key, source, target), 0
-                _inherit(flow, over, seg.time)
+                for end, new in zip(flow.ends, flow.sides, strict=True):
+                    place = over.ends.index(end)
+                    inherit(new, over.sides[place], over.sides[1 - place], seg.time)
                 if resyn is not None:
-                    _remember_syn(flow.sides[1], resyn, syn_packet)
+                    remember_syn(flow.sides[1], resyn, syn_packet)
         flow.segments += 1
         flow.seen_at[side] = seg.point
         if seg.ctl & SYN and flow.point == 0:
@@ -175,18 +177,16 @@ def begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
     return peer.syn == 0 and peer.rst == 0
 
 
-def _inherit(flow: Flow, over: Flow, now: int) -> None:
-    """What a new connection knows of the one that used its four-tuple before."""
-    closed = over.sides[0].has_fin and over.sides[1].has_fin
-    refused = any(side.rst for side in over.sides) and not all(side.syn for side in over.sides)
-    quiet = now - max(side.last_time for side in over.sides)
-    for end, side in zip(flow.ends, flow.sides, strict=True):
-        old = over.sides[over.ends.index(end)]
-        side.old_nxt = old.nxt
-        side.has_old = 2 if closed and quiet < TWO_MSL and old.has_nxt else 3 if refused else 1
+def inherit(new: Side, old: Side, other: Side, now: int) -> None:
+    """What a side of a new connection knows of the one that used its four-tuple before; `other` was the other side of that."""
+    closed = old.has_fin and other.has_fin
+    refused = (old.rst or other.rst) and not (old.syn and other.syn)
+    quiet = now - max(old.last_time, other.last_time)
+    new.old_nxt = old.nxt
+    new.has_old = 2 if closed and quiet < TWO_MSL and old.has_nxt else 3 if refused else 1
 
 
-def _remember_syn(side: Side, isn: int, packet: int) -> None:
+def remember_syn(side: Side, isn: int, packet: int) -> None:
     """A side whose SYN was seen before its connection was known to be a new one."""
     side.syn, side.isn, side.syn_end, side.syn_packet = 1, isn, add(isn, 1), packet
     side.base, side.has_base = isn, 1

@@ -264,14 +264,19 @@ def _keys(rows: "np.ndarray[Any, Any]", codes: "np.ndarray[Any, Any]") -> "np.nd
 
 
 def _last(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Of the findings of a packet with one code the one that was found last."""
-    keys = _keys(rows, _codes()[1][rows["rule"]])
-    _, first = np.unique(keys[::-1], return_index=True)
-    return rows[len(rows) - 1 - first]
+    """Without what was found of a packet before more was in view: a finding about an earlier packet takes the place of all
+    that were found there with the same code."""
+    _, which = np.unique(_keys(rows, _codes()[1][rows["rule"]]), return_inverse=True)
+    later = np.array([bool(rule.at) for rule in collect()])[rows["rule"]]
+    order = np.arange(len(rows))
+    last = np.zeros(len(rows), np.int64)
+    np.maximum.at(last, which, np.where(later, order, 0))
+    standing: np.ndarray[Any, Any] = rows[order >= last[which]]
+    return standing
 
 
 def _standing(rows: "np.ndarray[Any, Any]", profile: str) -> "np.ndarray[Any, Any]":
-    """What no other rule says more precisely."""
+    """What no other rule says more precisely, or once for all."""
     codes, code_of = _codes()
     keys = _keys(rows, code_of[rows["rule"]])
     grave = rows[_severities(rows, profile) == Severity.ERROR]
@@ -285,6 +290,9 @@ def _standing(rows: "np.ndarray[Any, Any]", profile: str) -> "np.ndarray[Any, An
         place, known = (-1 - rows["flow"][mine], graves) if rule.scope == Scope.FLOW else (_place(rows[mine]), keys)
         for code in rule.unless:
             stands[mine] &= ~np.isin(place * len(codes) + codes.index(code), known)
+    sums = np.array([rule.sums_up for rule in collect()])[rows["rule"]]
+    sender = (rows["flow"] * 2 + rows["side"]) * len(codes) + code_of[rows["rule"]]
+    stands &= sums | ~np.isin(sender, sender[sums])
     return rows[stands]
 
 

@@ -45,8 +45,8 @@ class Kernels:
 
 def shown(rule: Rule) -> list[str]:
     """The names of the numbers that a rule's messages show, in the order in which events hold their values."""
-    found = NAME.findall(" ".join((rule.message, *rule.otherwise.values())))
-    return list(dict.fromkeys(found))
+    found = NAME.finditer(" ".join((rule.message, *rule.otherwise.values())))
+    return list(dict.fromkeys(match[1] for match in found))
 
 
 @cache

@@ -7,14 +7,22 @@ from labkit.compiled import loader
 from labkit.compiled.loader import Library, Source
 
 NAME = "engine"
-FOLDERS = ("capture", "compiled", "decode", "rules")
-"""Packages whose files, with all modules of `labkit` itself, may change what is compiled."""
+PACKAGES = ("decode", "rules")
+"""All of these is compiled."""
+MODULES = (
+    *("doubt", "flows", "linktype", "payload", "rule", "segment", "seq", "side", "survey", "track"),
+    *("capture/base", "capture/pcapng_blocks", "finding"),
+    *(f"compiled/{name}" for name in ("decoding", "judging", "kernels", "library", "loader", "memory")),
+    *(f"compiled/{name}" for name in ("records", "scan", "table", "translate")),
+)
+"""Of what else there is, what is compiled, or decides what is."""
 
 
 def files() -> list[Path]:
-    """All files that the machine code may follow from."""
+    """All files that the machine code follows from."""
     root = Path(__file__).parent.parent
-    return [*root.glob("*.py"), *(file for folder in FOLDERS for file in (root / folder).glob("*.py"))]
+    packages = (file for package in PACKAGES for file in (root / package).glob("*.py"))
+    return [*packages, *(root / f"{module}.py" for module in MODULES)]
 
 
 def sources() -> Mapping[str, Source]:

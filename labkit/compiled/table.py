@@ -8,9 +8,9 @@ they began, so that the oldest can give way.
 from dataclasses import dataclass
 
 from labkit.compiled.records import Rows
-from labkit.flows import HOSTS, POINTS, TWO_MSL, begins_anew
+from labkit.flows import HOSTS, POINTS, begins_anew, inherit, remember_syn
 from labkit.segment import ABSENT, ACK, RST, SYN, Seen
-from labkit.seq import add, diff
+from labkit.seq import diff
 from labkit.side import Side
 
 NONE = -1
@@ -164,9 +164,10 @@ def find(
             over = slot
             _take_out(t, rows, heads, over)
             slot = _begin(seg, t, rows, sides, heads, flow.point)
-            _inherit(sides, over, slot, side, seg.time)
+            inherit(sides[2 * slot], me, peer, seg.time)
+            inherit(sides[2 * slot + 1], peer, me, seg.time)
             if resyn != ABSENT:
-                _remember_syn(sides[2 * slot + 1], resyn, sides[2 * over + 1 - side].resyn_packet)
+                remember_syn(sides[2 * slot + 1], resyn, sides[2 * over + 1 - side].resyn_packet)
             t.over_b = over
             side = 0
     flow = rows[slot]
@@ -339,27 +340,6 @@ def give_back(t: State, rows: Rows[Conversation], slot: int) -> None:
     """The row of a conversation that was taken out, and finished, may be used again."""
     rows[slot].next = t.free
     t.free = slot
-
-
-def _inherit(sides: Rows[Side], over: int, slot: int, side: int, now: int) -> None:
-    """What a new connection knows of the one that used its four-tuple before."""
-    first = sides[2 * over]
-    other = sides[2 * over + 1]
-    closed = first.has_fin and other.has_fin
-    quiet = now - max(first.last_time, other.last_time)
-    for number in range(2):
-        old = sides[2 * over + (number ^ side)]
-        new = sides[2 * slot + number]
-        new.old_nxt = old.nxt
-        new.has_old = 2 if closed and quiet < TWO_MSL and old.has_nxt else 1
-
-
-def _remember_syn(side: Side, isn: int, packet: int) -> None:
-    """A side whose SYN was seen before its connection was known to be a new one."""
-    side.syn, side.isn, side.syn_end, side.syn_packet = 1, isn, add(isn, 1), packet
-    side.base, side.has_base = isn, 1
-    side.nxt, side.has_nxt = add(isn, 1), 1
-    side.seen = 1
 
 
 def _compare(seg: Seen, t: State, hosts: Rows[Host], heads: list[int], me: Side) -> None:
