@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     {"seq", "errors", "i18n"},
     {"options", "segment", "state", "linktype"},
-    {"notation", "decode", "fragments", "doubt", "payload", "side", "track", "rule", "endpoint"},
+    {"notation", "decode", "fragments", "doubt", "payload", "side", "track", "rule", "endpoint", "finding"},
     {
         "capture",
         "edits",

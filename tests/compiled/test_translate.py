@@ -11,7 +11,7 @@ import pytest
 from labkit import doubt, track
 from labkit.capture import Frame
 from labkit.compiled.records import WIDTHS
-from labkit.compiled.translate import Translation, UntranslatableError, sources_of
+from labkit.compiled.translate import Translation, UntranslatableError
 from labkit.decode import decode
 from labkit.decode.layer import ones_sum
 from labkit.examples import frames
@@ -169,11 +169,6 @@ def test_lambdas_on_one_line_are_told_apart() -> None:
     space: dict[str, Any] = {"njit": _as_it_is, "int64": int, "SETTINGS": {}}
     exec(whole.text, space)  # noqa: S102 - its own
     assert [space[name](5) for name in names] == [6, 7]
-
-
-def test_the_sources_are_all_files_that_it_was_made_from(translated: Translated) -> None:
-    files = {path.name for path in sources_of(translated.names)}
-    assert {"seq.py", "track.py", "doubt.py", "walk.py", "ip.py", "tcp.py", "window.py"} <= files
 
 
 def test_widths_are_of_fields_that_there_are() -> None:
