@@ -15,7 +15,7 @@ from labkit import __version__
 
 TOP = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text("utf-8"))["project"]
-SCRIPTS = ("scripts/demo", "scripts/test", "scripts/lock", ".ci/run")
+SCRIPTS = ("scripts/bench", "scripts/demo", "scripts/test", "scripts/lock", ".ci/run")
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
 
 

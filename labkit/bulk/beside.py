@@ -1,9 +1,11 @@
 """Preparing a bulk file in another process, while this one loads numpy: each takes about as long as writing a million packets."""
 
 import gc
+import sys
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import active_count
 from typing import TYPE_CHECKING
 
 from labkit.errors import LabkitError
@@ -18,7 +20,7 @@ FEW = 10_000
 
 def prepared(scenario: "Scenario | str | Path", flows: int, seed: int) -> "Material":
     """What `labkit.bulk.template.prepare` gives; a scenario may be given by its name. Errors are the same."""
-    if flows < FEW or not isinstance(scenario, str | Path) or "fork" not in get_all_start_methods():
+    if flows < FEW or not isinstance(scenario, str | Path) or not _worth_it():
         return _prepare(scenario, flows, seed)
     # A fork has what is loaded here by now, and so starts at once.
     context = get_context("fork")
@@ -36,6 +38,11 @@ def prepared(scenario: "Scenario | str | Path", flows: int, seed: int) -> "Mater
     if isinstance(found, LabkitError):
         raise found
     return found  # type: ignore[no-any-return]
+
+
+def _worth_it() -> bool:
+    """Whether numpy is still to be loaded, and a fork can do no harm: of threads it would only have the locks."""
+    return "numpy" not in sys.modules and active_count() == 1 and "fork" in get_all_start_methods()
 
 
 def _prepare(scenario: "Scenario | str | Path", flows: int, seed: int) -> "Material":

@@ -1,8 +1,10 @@
 """Files of many conversations: each is, octet for octet, what the scenario gives by itself."""
 
+import subprocess
 import sys
 from io import BytesIO
 from itertools import pairwise
+from multiprocessing import get_all_start_methods
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import verify
-from labkit.bulk import beside, build, parts
+from labkit.bulk import build, parts
 from labkit.bulk.material import Field, Material
 from labkit.bulk.order import interleaved
 from labkit.bulk.plan import Block, Plan
 from labkit.bulk.template import prepare
 from labkit.capture import Frame, open_capture
 from labkit.cli import run
-from labkit.errors import CaptureError, LabkitError, MissingError, ScenarioError, UsageError
+from labkit.errors import CaptureError, MissingError, ScenarioError, UsageError
 from labkit.rule import Severity
 from labkit.scenario import Scenario, many, shipped
 
@@ -230,20 +232,43 @@ def test_only_what_is_open_is_held() -> None:
     assert (np.diff(np.concatenate(times)) >= 0).all()
 
 
-def test_another_process_prepares_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = beside.prepared("document", 30, 5)
-    monkeypatch.setattr(beside, "FEW", 1)
-    assert beside.prepared("document", 30, 5) == here
-    for name, flows in (("nowhere", 30), ("document", 10**9)):
-        with pytest.raises(LabkitError) as there:
-            beside.prepared(name, flows, 0)
-        assert str(there.value)
+BESIDE = """
+import os, sys
+from labkit.bulk import beside
+from labkit.errors import LabkitError
+
+name, flows, dies = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "dies"
+forks = []
+fork = os.fork
+os.fork = lambda: forks.append(0) or fork()
+if dies:
+    beside._send = lambda *_: os._exit(9)
+assert "numpy" not in sys.modules
+try:
+    found = beside.prepared(name, flows, 5)
+except LabkitError as error:
+    print(type(error).__name__, error)
+else:
+    print(found == beside._prepare(name, flows, 5))
+print(len(forks))
+"""
 
 
-def test_a_process_that_dies_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside, "FEW", 1)
-    monkeypatch.setattr(beside, "_send", lambda *_: sys.exit(9))
-    assert beside.prepared("document", 30, 0).flows == 30
+@pytest.mark.skipif("fork" not in get_all_start_methods(), reason="there is no fork here")
+@pytest.mark.parametrize(
+    ("name", "flows", "dies", "printed"),
+    [
+        ("document", 10_000, False, "True\n1\n"),
+        ("document", 9_999, False, "True\n0\n"),
+        ("document", 10_000, True, "True\n1\n"),
+        ("document", 10**9, False, "UsageError 1000000000 flows: expected 1 to 100000000\n1\n"),
+        ("nowhere", 10_000, False, "ScenarioError 'nowhere' is no shipped scenario; 'labkit scenarios' lists them"),
+    ],
+)
+def test_another_process_prepares_the_same(name: str, flows: int, dies: bool, printed: str) -> None:
+    arguments = [name, str(flows), "dies" if dies else "lives"]
+    done = subprocess.run([sys.executable, "-c", BESIDE, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(printed)
 
 
 def test_a_time_that_does_not_fit_leaves_no_file(tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""How fast labkit is: what `scripts/bench` runs."""
+
+import argparse
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import bench_page
+from bench_parts import Bench
+from bench_run import FailedError, say
+from bench_tools import machine, versions
+
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+
+
+def main() -> int:
+    """Measure, print, write the page."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="How fast labkit is beside other programs.")
+    parser.add_argument("--quick", action="store_true", help="small captures and few runs; the page is not written")
+    parser.add_argument(
+        "--only", action="append", choices=list(bench_page.SECTIONS), help="one part; the page is not written"
+    )
+    parser.add_argument("--runs", type=int, help="how often each command is run")
+    parser.add_argument("--page", help="where the page is written; - for nowhere")
+    parser.add_argument("--folder", help="where captures are kept, and looked for")
+    parser.add_argument("--from", dest="start", default=".", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    runs = asked.runs or (2 if asked.quick else 5)
+    wanted = asked.only or list(bench_page.SECTIONS)
+    target = asked.page or ("-" if asked.quick or asked.only else str(PAGE))
+    with (
+        nullcontext(str(Path(asked.start, asked.folder)))
+        if asked.folder
+        else TemporaryDirectory(prefix="bench-") as folder
+    ):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        bench = Bench(Path(folder), asked.quick, runs)
+        try:
+            bench.warm_up()
+            parts = {name: bench_page.SECTIONS[name].part(bench) for name in wanted}
+        except FailedError as error:
+            say(str(error))
+            return 1
+    text = bench_page.page(parts, machine(), versions(), runs, bench.spread, asked.quick)
+    print(text, end="")
+    if target != "-":
+        Path(asked.start, target).write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,230 @@
+"""The page `docs/benchmarks.md`: what was measured, as tables."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bench_parts import KINDS, Bench, Reading
+from bench_run import Measured
+
+Row = list[str]
+
+WALL = (
+    "Wall times are those of whole processes, start included: the median of {runs} runs, for which the programs took turns. "
+    "Memory is what the largest process held at most. The longest run of a command took up to {spread:.1f} times as long as its "
+    "shortest; 1 would be a quiet machine."
+)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A ratio to be reached: labkit's time by another's, for the same number of packets."""
+
+    work: str
+    against: str
+    ratio: float | None
+    """None: it could not be measured, for something is not installed."""
+    limit: float
+
+
+def goals(bench: Bench) -> list[Goal]:
+    """What is aimed at, and what came out."""
+    read = bench.reading("small")
+    ours = read.by_tool["labkit"]
+    work = f"verify {read.capture.packets:,} packets, all rules and checksums"
+    found = [
+        Goal(work, against, _ratio(ours, read.by_tool.get(tool)), limit)
+        for tool, against, limit in (
+            ("tcptrace", "`tcptrace -n`", 0.6),
+            ("tshark", "`tshark -Y tcp.analysis.flags`", 1 / 25),
+            ("tcpdump", "`tcpdump -r F -w COPY`", 2.0),
+        )
+    ]
+    cold = bench.cold()
+    found.append(Goal("verify 20 packets, cold", "`tshark -r F`", _ratio(cold["labkit"], cold.get("tshark")), 0.6))
+    built = bench.building()
+    size = max(each.units for name, each in built if name.startswith("labkit") and each.units <= 1_000_000)
+    labkit = next(each for name, each in built if each.units == size and name.startswith("labkit"))
+    scapy = next(each for name, each in built if name.startswith("Scapy"))
+    found.append(
+        Goal(f"build {size:,} packets to a file", "Scapy's `wrpcap`, for a packet", _ratio(labkit, scapy), 1 / 300)
+    )
+    many = bench.many()
+    ours, theirs = many["labkit verify"], many.get("tshark for each")
+    found.append(
+        Goal(f"verify {ours.units:,} small captures", "one `tshark -r` for each", _ratio(ours, theirs), 1 / 20)
+    )
+    slowest = max(seconds for _what, _segments, seconds in bench.simulation())
+    found.append(Goal("simulate 100,000 segments", "3 s of a processor", slowest / 3, 1.0))
+    return found
+
+
+def _ratio(ours: Measured, theirs: Measured | None) -> float | None:
+    return None if theirs is None else ours.each / theirs.each
+
+
+def ratio(value: float | None) -> str:
+    """`0.55`, or `1/27` for what is much less than 1."""
+    if value is None:
+        return "not measured"
+    return f"1/{1 / value:,.0f}" if value < 0.1 else f"{value:.2f}"
+
+
+def goals_part(bench: Bench) -> str:
+    """The goals."""
+    rows = [
+        [goal.work, goal.against, ratio(goal.ratio), f"{ratio(goal.limit)} or less", _reached(goal)]
+        for goal in goals(bench)
+    ]
+    return table(["work", "against", "ratio", "goal", ""], rows)
+
+
+def _reached(goal: Goal) -> str:
+    return "" if goal.ratio is None else "reached" if goal.ratio <= goal.limit else "missed"
+
+
+def captures_part(bench: Bench) -> str:
+    """Every tool on every capture."""
+    parts = [_reading(bench.reading(kind)) for kind in KINDS]
+    real = bench.real()
+    none = "There was no real capture: `LABKIT_CAPTURES` names no folder with one.\n"
+    return "\n".join([*parts, none if real is None else _reading(real)])
+
+
+def _reading(found: Reading) -> str:
+    ours = found.by_tool["labkit"]
+    rows = [
+        [
+            name,
+            f"{each.units:,}",
+            seconds(each.wall),
+            f"{each.each * 1e6:,.2f}",
+            memory(each.peak),
+            "" if name == "labkit" else ratio(_ratio(ours, each)),
+        ]
+        for name, each in found.by_tool.items()
+    ]
+    what = found.capture.what
+    head = f"### {what[0].upper()}{what[1:]}\n\n"
+    about = f"{found.capture.packets:,} packets, {found.capture.size / 1e6:,.1f} MB.\n\n"
+    failed = f"\nCould not read it: {', '.join(found.failed)}.\n" if found.failed else ""
+    return (
+        head
+        + about
+        + table(["program", "packets", "wall", "µs a packet", "peak memory", "labkit by this"], rows)
+        + failed
+    )
+
+
+def growth_part(bench: Bench) -> str:
+    """labkit on more and more packets."""
+    rows = [
+        [
+            f"{capture.packets:,}",
+            f"{capture.size / 1e6:,.1f} MB",
+            seconds(each.wall),
+            f"{each.each * 1e6:,.2f}",
+            memory(each.peak),
+        ]
+        for capture, each in bench.growth()
+    ]
+    return table(["packets", "file", "wall", "µs a packet", "peak memory"], rows)
+
+
+def building_part(bench: Bench) -> str:
+    """Building files."""
+    rows = [
+        [name, f"{each.units:,}", seconds(each.wall), f"{each.each * 1e6:,.2f}", memory(each.peak) if each.peak else ""]
+        for name, each in bench.building()
+    ]
+    return table(["program", "packets", "wall", "µs a packet", "peak memory"], rows)
+
+
+def many_part(bench: Bench) -> str:
+    """Many small captures."""
+    rows = [
+        [name, f"{each.units:,}", seconds(each.wall), f"{each.each * 1e3:,.2f}", memory(each.peak)]
+        for name, each in bench.many().items()
+    ]
+    return table(["command", "captures", "wall", "ms a capture", "peak memory"], rows)
+
+
+def simulation_part(bench: Bench) -> str:
+    """Playing scenarios."""
+    rows = [[what, f"{segments:,}", f"{each:.2f} s"] for what, segments, each in bench.simulation()]
+    return table(["scenario", "segments", "processor time for 100,000"], rows)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page."""
+
+    title: str
+    text: str
+    part: Callable[[Bench], str]
+
+
+SECTIONS: dict[str, Section] = {
+    "goals": Section(
+        "Goals", "A ratio is labkit's time by the other's, for the same number of packets: less is better.", goals_part
+    ),
+    "captures": Section(
+        "Captures",
+        "What the programs do differs: tcpdump copies, tcptrace follows connections without looking at checksums, dpkt and Scapy "
+        "only decode. Where the time would be long, a program got the first packets only; the ratio is that of the times "
+        "for a packet.",
+        captures_part,
+    ),
+    "growth": Section("Growth", "labkit verify on captures of the same kind.", growth_part),
+    "building": Section(
+        "Building",
+        "Whole processes, with their start, for labkit; for Scapy only the writing of packets that are there.",
+        building_part,
+    ),
+    "many": Section("Many small captures", "The shipped scenarios, each with many seeds.", many_part),
+    "simulation": Section(
+        "Simulation", "Scenarios that are played, without files. The goal is 3 s at most.", simulation_part
+    ),
+}
+
+
+def page(
+    parts: Mapping[str, str],
+    machine: Mapping[str, str],
+    versions: Mapping[str, str | None],
+    runs: int,
+    spread: float = 1.0,
+    quick: bool = False,
+) -> str:
+    """The whole page."""
+    lines = ["# Benchmarks", "", "Written by `scripts/bench`, which measures everything anew.", ""]
+    if quick:
+        lines += ["A quick run: the captures are small, and starts count for much.", ""]
+    lines += ["## Machine", "", table(list(machine), [list(machine.values())])]
+    there = ", ".join(f"{name} {each}" for name, each in versions.items() if each is not None)
+    lines += [f"Programs: {there}.", ""]
+    missing = [name for name, each in versions.items() if each is None]
+    if missing:
+        lines += [f"Not installed, and left out: {', '.join(missing)}.", ""]
+    lines += [
+        WALL.format(runs=runs, spread=spread),
+        "",
+    ]
+    for name, text in parts.items():
+        lines += [f"## {SECTIONS[name].title}", "", SECTIONS[name].text, "", text]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def table(header: Row, rows: list[Row]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def seconds(value: float) -> str:
+    """`0.123 s`, `12.3 s`."""
+    return f"{value:.3f} s" if value < 10 else f"{value:.1f} s"
+
+
+def memory(octets: int) -> str:
+    """In millions of octets."""
+    return f"{octets / 1e6:,.0f} MB"

@@ -1,0 +1,193 @@
+"""What is measured: reading captures, growth, building, many small captures, simulation. Each is measured once."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import bench_captures
+from bench_captures import LABKIT, Capture, Captures
+from bench_run import FailedError, Measured, Run, climb, in_turn, run, say
+from bench_tools import SCAPY_WRITE, SIMULATE, Tool, tools, verify
+
+KINDS = ("small", "full", "lossy", "one", "flows")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the tools took for one capture."""
+
+    capture: Capture
+    by_tool: dict[str, Measured]
+    failed: tuple[str, ...] = ()
+    """Tools that cannot read it."""
+
+
+class Bench:
+    """All measurements, for one folder of captures."""
+
+    def __init__(self, folder: Path, quick: bool, runs: int) -> None:
+        self.captures = Captures(folder, quick)
+        self.folder, self.quick, self.runs = folder, quick, runs
+        self.tools = [tool for tool in tools(folder) if _installed(tool)]
+        self.spread = 1.0
+        """How many times as long as its shortest a command's longest run took, at most: 1 on a quiet machine."""
+        self.reading = cache(self._reading)
+        self.real = cache(self._real)
+        self.growth = cache(self._growth)
+        self.cold = cache(self._cold)
+        self.building = cache(self._building)
+        self.many = cache(self._many)
+        self.simulation = cache(self._simulation)
+
+    def warm_up(self) -> None:
+        """What is compiled once is not measured."""
+        for number in (1_000, 60_000):
+            run(verify(self.captures.of(f"packets-{number}").path), (0, 1))
+
+    def _reading(self, kind: str) -> Reading:
+        """All tools on a capture that labkit builds."""
+        return self._on(self.captures.of(kind))
+
+    def _real(self) -> Reading | None:
+        """The same on the largest real capture; None where there is none."""
+        capture = self.captures.largest()
+        return None if capture is None else self._on(capture)
+
+    def _on(self, capture: Capture) -> Reading:
+        """Those that take too long get the first packets only."""
+        steps = [size for size in (10_000, 100_000, 1_000_000) if size < capture.packets]
+        sizes: dict[str, int] = {}
+        commands: dict[str, Callable[[], Run]] = {}
+        failed = []
+        for tool in self.tools:
+            say(f"{capture.what}: {tool.name}")
+
+            def read(size: int, tool: Tool = tool) -> Run:
+                return self._read(tool, capture, size)
+
+            try:
+                size = climb([*steps, capture.packets], lambda size, read=read: read(size).wall)  # type: ignore[misc]
+            except FailedError as error:
+                say(str(error))
+                failed.append(tool.name)
+                continue
+            sizes[tool.name] = size
+            commands[tool.name] = partial(read, size)
+        runs = in_turn(commands, self.runs)
+        found = {name: Measured(sizes[name], each) for name, each in runs.items()}
+        self.spread = max([self.spread, *(each.spread for each in found.values())])
+        return Reading(capture, found, tuple(failed))
+
+    def _read(self, tool: Tool, capture: Capture, packets: int) -> Run:
+        return run(tool.command(self.captures.slice(capture, packets).path), tool.expected)
+
+    def _growth(self) -> list[tuple[Capture, Measured]]:
+        """labkit on captures of 10**3 to 10**7 packets."""
+        found = []
+        for exponent in range(3, 6 if self.quick else 8):
+            capture = self.captures.of(f"packets-{10**exponent}")
+            say(f"growth: {capture.packets} packets")
+            first = run(verify(capture.path), (0, 1))
+            times = 1 if first.wall > 60 else self.runs
+            runs = [first, *(run(verify(capture.path), (0, 1)) for _ in range(times - 1))]
+            found.append((capture, Measured(capture.packets, tuple(runs))))
+        return found
+
+    def _cold(self) -> dict[str, Measured]:
+        """A capture of 20 packets, and nothing else."""
+        say("20 packets")
+        path = self.captures.slice(self.captures.of("packets-1000"), 20).path
+        commands: dict[str, Callable[[], Run]] = {"labkit": lambda: run([*LABKIT, "verify", str(path)], (0, 1))}
+        if shutil.which("tshark"):
+            commands["tshark"] = lambda: run(["tshark", "-r", str(path)])
+        return {name: Measured(20, runs) for name, runs in in_turn(commands, 3 * self.runs).items()}
+
+    def _building(self) -> list[tuple[str, Measured]]:
+        """`labkit build --flows`, and Scapy's `wrpcap` of packets that are there."""
+        target = self.folder / "built.pcap"
+        sizes = (10_000, 100_000) if self.quick else (10_000, 100_000, 1_000_000, 10_000_000)
+        found = []
+        for size in sizes:
+            say(f"building {size} packets")
+            command = [*LABKIT, "build", "document", "--flows", str(size // 10), "-o", str(target)]
+            runs = tuple(_anew(target, command) for _ in range(self.runs))
+            found.append(("labkit build --flows", Measured(size, runs)))
+        size = 2_000 if self.quick else 10_000
+        runs = tuple(
+            _timed_within([sys.executable, "-c", SCAPY_WRITE, str(size), str(target)])[0] for _ in range(self.runs)
+        )
+        found.append(("Scapy wrpcap", Measured(size, runs)))
+        target.unlink()
+        return found
+
+    def _many(self) -> dict[str, Measured]:
+        """A thousand small captures, and one tshark for each; so many of them that it can be waited for."""
+        number = 100 if self.quick else 1_000
+        paths = self.captures.handful(number)
+        say(f"{number} small captures")
+        folder = str(paths[0].parent)
+        commands: dict[str, Callable[[], Run]] = {
+            "labkit verify": lambda: run([*LABKIT, "verify", folder], (0, 1)),
+            "labkit verify --jobs 2": lambda: run([*LABKIT, "verify", folder, "--jobs", "2"], (0, 1)),
+        }
+        found = {name: Measured(number, runs) for name, runs in in_turn(commands, self.runs).items()}
+        if shutil.which("tshark"):
+            some = paths[:: max(1, number // 20)]
+            say(f"{len(some)} of them by tshark")
+            found["tshark for each"] = _for_each([["tshark", "-r", str(path)] for path in some])
+        return found
+
+    def _simulation(self) -> list[tuple[str, int, float]]:
+        """Scenarios that are played: what they are, segments, and seconds of the processor's time for 100,000 of them."""
+        found = []
+        plays = (
+            ("requests and replies", bench_captures.SMALL, 200),
+            ("downloads of full-size segments", bench_captures.FULL, 60),
+            ("downloads with 1 % loss, SACK and timestamps", bench_captures.LOSSY, 40),
+            ("one conversation", bench_captures.ONE.format(octets=6_000_000), 1),
+        )
+        for what, scenario, times in plays:
+            say(f"simulation: {what}")
+            path = self.folder / "simulated.yaml"
+            path.write_text(scenario)
+            command = [sys.executable, "-c", SIMULATE, str(path), str(max(1, times // 10) if self.quick else times)]
+            outcomes = [list(map(float, _output(command))) for _ in range(self.runs)]
+            seconds, segments = sorted(outcomes)[len(outcomes) // 2]
+            found.append((what, int(segments), seconds / segments * 100_000))
+        return found
+
+
+def _installed(tool: Tool) -> bool:
+    command = tool.command(Path("x"))
+    if "-c" in command:
+        name = tool.name.lower()
+        return (
+            subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True, check=False).returncode == 0
+        )
+    return shutil.which(command[0]) is not None
+
+
+def _anew(target: Path, command: Sequence[str]) -> Run:
+    """Write a file that is not there yet."""
+    target.unlink(missing_ok=True)
+    return run(command)
+
+
+def _output(command: Sequence[str]) -> list[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def _timed_within(command: Sequence[str]) -> tuple[Run, list[str]]:
+    """A program that prints its own time."""
+    words = _output(command)
+    return Run(float(words[0]), float(words[0]), 0, 0), words
+
+
+def _for_each(commands: Sequence[Sequence[str]]) -> Measured:
+    runs = [run(command, (0, 2)) for command in commands]
+    total = Run(sum(each.wall for each in runs), sum(each.cpu for each in runs), max(each.peak for each in runs), 0)
+    return Measured(len(runs), (total,))
