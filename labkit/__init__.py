@@ -10,14 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from labkit.compiled.engine import verify
     from labkit.scenario import Scenario
     from labkit.trace import Trace
-    from labkit.verifier import Verdict, verify
+    from labkit.verifier import Verdict
 
 __version__ = "0.1.0"
 __all__ = ["Scenario", "Trace", "Verdict", "__version__", "verify"]
 
-_HOMES = {"Scenario": "scenario", "Trace": "trace", "Verdict": "verifier", "verify": "verifier"}
+_HOMES = {"Scenario": "scenario", "Trace": "trace", "Verdict": "verifier", "verify": "compiled.engine"}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,16 +7,17 @@ no packet is judged by halves; only who waits for octets, or for another process
 
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from os.path import getsize
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
+from labkit.cli._common import note
 from labkit.cli._inputs import Input
 from labkit.cli._wanted import Wanted
 from labkit.errors import CaptureError
@@ -48,6 +49,10 @@ class Request:
 
     choices: "Choices"
     wanted: Wanted | None = None
+    engine: str = "auto"
+    """Which of `labkit.compiled.engine.ENGINES` judges."""
+    alone: bool = True
+    """Whether no other process of ours judges at the same time."""
 
 
 class Interrupts:
@@ -103,19 +108,37 @@ class Interrupts:
             yield frame
 
 
-def judge(given: Input, request: Request, interrupts: Interrupts | None = None, place: str = "") -> "Verdict":
-    """One capture's verdict; a file that cannot be read has one too. `place` says which of several it is."""
+def judge(
+    given: Input,
+    request: Request,
+    interrupts: Interrupts | None = None,
+    place: str = "",
+    say: Callable[[str], None] | None = None,
+) -> "Verdict":
+    """One capture's verdict; a file that cannot be read has one too.
+
+    `place` says which of several it is; `say` takes a line for the user.
+    """
     from labkit.capture import Damage, open_capture
-    from labkit.verifier import Verifier
+    from labkit.compiled import engine
 
     choices, path = request.choices, given.path
-    verifier = Verifier(choices.profile, literal=choices.literal, wanted=request.wanted)
     if given.error:
         return _unjudged(path, request, given.error)
     try:
         with open_capture(path) as capture, Progress(place + printable(path)) as progress:
-            verdict = verifier.run(interrupts.frames(capture) if interrupts else capture, progress.packets)
-            verdict.path, verdict.damage = path, capture.damage
+            verdict = engine.judge(
+                capture,
+                choices.profile,
+                literal=choices.literal,
+                watch=progress.packets,
+                wanted=request.wanted,
+                engine=request.engine,
+                interruption=interrupts,
+                say=say,
+                alone=request.alone,
+            )
+            verdict.path = path
     except CaptureError as error:
         return _unjudged(path, request, str(error))
     if interrupts is not None and interrupts.seen:
@@ -138,26 +161,26 @@ def verdicts(
     if count > 1 and len(captures) > 1 and all(each.path != "-" for each in captures):
         yield from _by_processes(captures, request, min(count, len(captures)), interrupts)
         return
+    say = cache(note)  # what holds for all of them is said once
     for number, each in enumerate(captures, 1):
         if interrupts.seen:
             return
         place = bar(number, len(captures)) if len(captures) > 1 else ""
-        yield judge(each, request, interrupts, place)
+        yield judge(each, request, interrupts, place, say)
 
 
 def _jobs(captures: Sequence[Input]) -> int:
     """How many processes are worth their start."""
     from os import cpu_count
 
-    if len(captures) < FEW:
-        return 1
-    size = 0
+    return 1 if len(captures) < FEW or sum(_sizes(captures)) < SMALL else cpu_count() or 1
+
+
+def _sizes(captures: Sequence[Input]) -> Iterator[int]:
+    """How many octets the files have."""
     for each in captures:
-        try:
-            size += getsize(each.path)  # noqa: PTH202 - the path may be any string
-        except (OSError, ValueError):
-            continue
-    return 1 if size < SMALL else cpu_count() or 1
+        with suppress(OSError, ValueError):
+            yield getsize(each.path)  # noqa: PTH202 - the path may be any string
 
 
 def _by_processes(
@@ -165,11 +188,15 @@ def _by_processes(
 ) -> Iterator["Verdict"]:
     """The same by several processes."""
     from labkit.cli._processes import Processes
+    from labkit.compiled import engine
 
+    # What they need is compiled by one of us, before they begin.
+    with interrupts.waiting():
+        engine.prepare(request.engine, max(_sizes(captures), default=0), note)
     # Enough batches that all have something to do up to the end.
     size = max(1, min(SIZE, len(captures) // (jobs * 4)))
     with Processes(jobs) as pool:
-        yield from _by_executor(captures, request, pool, jobs * 2, size, interrupts)
+        yield from _by_executor(captures, replace(request, alone=False), pool, jobs * 2, size, interrupts)
         if interrupts.seen:
             pool.terminate()
 

@@ -8,6 +8,7 @@ import click
 from labkit.cli._choices import choices_options, chosen
 from labkit.cli._common import Command, Exit, captures_argument, note
 from labkit.cli._wanted import Wanted, wanted_options
+from labkit.compiled import AUTO, ENGINES
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _, ngettext, printable
 from labkit.report import Options, names, renderer
@@ -34,6 +35,15 @@ if TYPE_CHECKING:
     type=click.Path(),
     metavar="OUT.pcapng",
     help=_("Write the capture once more, with each finding as a comment on its packet. One capture only."),
+)
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default=AUTO,
+    show_default=True,
+    help=_(
+        "What judges: the interpreter, or compiled code, which is quicker with large captures; auto takes the quicker one."
+    ),
 )
 @click.option(
     "--jobs",
@@ -64,6 +74,7 @@ def command(
     port: tuple[int, ...],
     format_: str,
     annotate: str | None,
+    engine: str,
     jobs: int | None,
     cluster: str | None,
     verbose: bool,
@@ -87,7 +98,7 @@ def command(
         raise UsageError(_("--cluster does not go with --jobs: its workers are as many as they are"))
     outcome = _Outcome(options, annotate)
     with Interrupts() as interrupts:
-        judged = verdicts(inputs.captures, Request(choice, wanted), jobs, interrupts, cluster)
+        judged = verdicts(inputs.captures, Request(choice, wanted, engine), jobs, interrupts, cluster)
         for line in renderer(format_)(outcome.seen(judged), options):
             click.echo(line)
     if inputs.passed_over:

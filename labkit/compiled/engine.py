@@ -1,0 +1,146 @@
+"""Which of the two engines judges a capture, and the compiled one, put together.
+
+Both give the same verdict. The interpreter's needs nothing, and has judged a small capture before the compiled one has begun;
+the compiled one judges millions of packets a second. Its code is compiled once, which takes a while, and kept.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from labkit.capture import Reader, open_capture
+from labkit.capture.source import CHUNK
+from labkit.compiled import AUTO, COMPILED, INTERPRETED
+from labkit.i18n import _
+from labkit.rule import LITERAL, RFC9293
+from labkit.verifier import Verdict, Verifier
+
+if TYPE_CHECKING:
+    from labkit.compiled.loader import Library
+    from labkit.compiled.reader import Interruption
+    from labkit.flows import Flow
+
+LARGE = 1 << 22
+"""Octets of a capture from which on compiled code that is at hand is the quicker one, its start included."""
+LARGE_ENOUGH_TO_COMPILE = 1 << 26
+"""The same where it must be compiled first."""
+SECONDS = 60
+"""About how long that takes."""
+
+Say = Callable[[str], None]
+"""Takes a line for the user."""
+
+
+def verify(
+    source: str | Path | BinaryIO,
+    profile: str = RFC9293,
+    *,
+    literal: bool = False,
+    watch: Callable[[int], None] | None = None,
+    wanted: "Callable[[Flow], bool] | None" = None,
+    engine: str = AUTO,
+) -> Verdict:
+    """Judge one capture, as `labkit.verifier.verify` does, with one of ENGINES.
+
+    AUTO takes the compiled one where a capture is large. Where Numba is missing, and nothing was compiled before, the
+    interpreter judges.
+    """
+    with open_capture(source) as capture:
+        verdict = judge(capture, profile, literal=literal, watch=watch, wanted=wanted, engine=engine)
+        verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
+        return verdict
+
+
+def judge(
+    capture: Reader,
+    profile: str = RFC9293,
+    *,
+    literal: bool = False,
+    watch: Callable[[int], None] | None = None,
+    wanted: "Callable[[Flow], bool] | None" = None,
+    engine: str = AUTO,
+    interruption: "Interruption | None" = None,
+    say: Say | None = None,
+    alone: bool = True,
+) -> Verdict:
+    """The verdict on an open capture, its damage included; it has no path yet.
+
+    `say` takes a line where code is compiled, or cannot be. `interruption` may end the reading. Not `alone` is who shares the
+    processors with others of its kind: it takes one thread, and compiles nothing.
+    """
+    verifier = Verifier(profile, literal=literal, wanted=wanted)
+    library = None
+    if wanted is None and engine != INTERPRETED:
+        with interruption.waiting() if interruption else nullcontext():
+            library = _library(capture, engine, say or _silent, alone)
+    if library is None:
+        frames = interruption.frames(capture) if interruption else capture
+        verdict = verifier.run(frames, watch)
+    else:
+        from labkit.compiled.judge import Judge
+        from labkit.compiled.pipeline import run
+        from labkit.compiled.reader import Feed
+
+        rows = Judge(LITERAL if literal else profile, library)
+        whole = run(Feed(capture, library, interruption), rows, watch, parallel=alone)
+        verdict = rows.verdict(whole.packets, whole.start, profile)
+    verdict.damage = capture.damage
+    return verdict
+
+
+def prepare(engine: str, largest: int, say: Say) -> None:
+    """Compile now what captures, the largest of so many octets, will be judged by elsewhere."""
+    if engine == COMPILED or (engine == AUTO and largest >= LARGE_ENOUGH_TO_COMPILE):
+        _loaded(say)
+
+
+def _library(capture: Reader, engine: str, say: Say, alone: bool) -> "Library | None":
+    """The compiled code, where it is to judge."""
+    from labkit.compiled import library
+
+    if engine == AUTO and not capture.waits and not is_large(capture, LARGE):
+        return None
+    if not library.is_built():
+        # Of what comes through a pipe nobody knows how much there will be.
+        worth = engine == COMPILED or (not capture.waits and is_large(capture, LARGE_ENOUGH_TO_COMPILE))
+        if not alone or not worth:
+            return None
+    return _loaded(say)
+
+
+def _loaded(say: Say) -> "Library | None":
+    """The compiled code; None, and a line, where what it needs is missing."""
+    from labkit.compiled import library
+
+    def compiling() -> None:
+        say(_("compiling for this computer, once: about {n} seconds").format(n=SECONDS))
+
+    try:
+        import numpy  # noqa: F401 - the judge needs it
+
+        return library.library(compiling)
+    except ImportError as error:
+        text = _("{name} is missing: interpreted, which takes longer; pip install 'labkit[fast]' has it")
+        say(text.format(name=error.name or "Numba"))
+        return None
+
+
+def _silent(_line: str) -> None:
+    """Says nothing."""
+
+
+def is_large(capture: Reader, least: int) -> bool:
+    """Whether a capture that nothing was read of has at least so many octets, uncompressed.
+
+    A compressed one is uncompressed until that shows, and is then read on from its start.
+    """
+    if capture.size is not None:
+        return capture.size >= least
+    read, at = capture.rest()
+    octets = bytearray(read)
+    buffer = memoryview(bytearray(CHUNK))
+    while len(octets) < least and (count := capture.into(buffer)):
+        octets += buffer[:count]
+    capture.resume(bytes(octets), at, 1)
+    return len(octets) >= least
