@@ -63,12 +63,28 @@ def guard_of(packets: int, seconds: float, allow_interface: tuple[str, ...], all
     return Guard(frozenset(allow_interface), networks(allow_network), packets, seconds)
 
 
-@contextmanager
-def orderly() -> Iterator[None]:
-    """Within the block, being told to end (SIGTERM, SIGHUP) is no reason to leave things lying about."""
+class Told:
+    """Which signal told the program to end, if one did."""
 
-    def end(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+    def __init__(self) -> None:
+        self.number = 0
+
+    def code(self, otherwise: int) -> int:
+        """The exit code: as shells number that signal, or what it would be without."""
+        return 128 + self.number if self.number else otherwise
+
+
+@contextmanager
+def orderly() -> Iterator[Told]:
+    """Within the block, being told to end (SIGTERM, SIGHUP) is like Ctrl-C: no reason to leave things lying about."""
+    told = Told()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        told.number = number
+        interrupt = signal.getsignal(signal.SIGINT)
+        if not callable(interrupt):
+            raise KeyboardInterrupt
+        interrupt(signal.SIGINT, frame)
 
     before: dict[int, Any] = {}
     with suppress(ValueError):  # not the main thread, which alone gets signals
@@ -76,10 +92,10 @@ def orderly() -> Iterator[None]:
             if signal.getsignal(number) is signal.SIG_DFL:
                 before[number] = signal.signal(number, end)
     try:
-        yield
+        yield told
     finally:
-        for told, handler in before.items():
-            signal.signal(told, handler)
+        for number_, handler in before.items():
+            signal.signal(number_, handler)
 
 
 def save(frames: Iterable["Frame"], target: str, comment: str, names: dict[str, str]) -> None:

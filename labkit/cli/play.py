@@ -120,13 +120,13 @@ def command(
     if capture is not None:
         _check_target(capture)
     outcome = Outcome()
-    with Interrupts() as interrupts, orderly():
+    with Interrupts() as interrupts, orderly() as told:
         source = _both(known, guard, outcome, more) if role == "both" else _one(known, role, guard, outcome, more)
         several = role == "both" and known.model.conversations is not None
         _watch(interrupts.frames(source), quiet or capture == "-", several)
         source.close()
         outcome.interrupted = interrupts.seen
-    return _conclude(known, outcome, capture, verify)
+    return told.code(_conclude(known, outcome, capture, verify))
 
 
 def _check_options(role: str) -> None:

@@ -59,7 +59,7 @@ class Conversation:
         self.parts = parts
         self.taken: list[Taken] = []
         """All that was taken down."""
-        self._scenario = given.scenario
+        self.scenario = given.scenario
         path = cast.path(model, parts.seed) if given.path else Path(Direction(), Direction())
         self._link = link
         self.crafted = Crafted(model, parts, side, Station(link, parts.hosts[side]), path)
@@ -155,7 +155,7 @@ class Conversation:
 
     def trace(self) -> Trace:
         """What happened, as a trace. The peer's states are those that an observer infers."""
-        crafted, model = self.crafted, self._scenario.model
+        crafted, model = self.crafted, self.scenario.model
         rows = {row.number: row for row in observe(self._frame(n, each) for n, each in enumerate(self.taken, 1))}
         own_first = self.side == "client"
         peer_state = State.CLOSED if not own_first else State.LISTEN

@@ -67,6 +67,8 @@ class Crafted:
         self.isns: list[dict[str, int]] = []
         """Each connection's initial numbers, as far as it has them."""
         self.reading = True
+        self.received = bytearray()
+        """What the application has read of the present connection."""
         self._near = model.capture != OTHER[side]
         self._framing = Framing(fragment=model.path.fragment)
         self._queue: list[tuple[int, int, Coming | Taken]] = []
@@ -86,6 +88,7 @@ class Crafted:
             self.isns.append({})
         self.isns[connection][self.side] = self.end.snd.iss
         self.reading, self._sent = True, 0
+        self.received = bytearray()
         self._sends = []
         self._settled = State.CLOSED
         return self.end
@@ -244,7 +247,7 @@ class Crafted:
     def flush(self, now: int) -> None:
         """The application reads what there is, and the endpoint sends what it has to."""
         if self.reading:
-            self.end.read()
+            self.received += self.end.read()
         self.end.events()
         for out in self.end.segments(now):
             self._carry(out, now)

@@ -9,7 +9,7 @@ import fcntl
 import select
 import socket
 import struct
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from labkit.errors import LinkError
@@ -48,6 +48,8 @@ CLASSIC = {
     "net/ipv4/tcp_recovery": "0",
     "net/ipv4/tcp_early_retrans": "0",
     "net/ipv4/tcp_frto": "0",
+    # Each segment out of order is acknowledged (RFC 5681 section 4.2), not several of them together.
+    "net/ipv4/tcp_comp_sack_nr": "0",
 }
 
 
@@ -162,6 +164,10 @@ class Kernel:
             return 0
         found: int = struct.unpack("@i", fcntl.ioctl(self._socket, request, bytes(4)))[0]
         return found
+
+    def inside(self) -> AbstractContextManager[None]:
+        """The calling thread is where the socket is, within the block."""
+        return self._lab.inside(self.side)
 
     # What it does.
 
@@ -319,7 +325,7 @@ class Kernel:
             return
         before, number = self.state, self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
         self.state = STATES[number]
-        if before is State.SYN_SENT and self.state is State.ESTABLISHED:
+        if before in {State.SYN_SENT, State.SYN_RECEIVED} and self.state is State.ESTABLISHED:
             # Not before: the ACK of the handshake would wait for company too.
             self._be_patient(self._socket)
 

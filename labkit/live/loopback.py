@@ -1,6 +1,6 @@
 """The loopback interface as a wire: the kernel gets an address there, and finds another one, which is labkit's.
 
-Both last as long as the run, however it ends.
+Both last as long as the run, however it ends. It is for IPv4 only: Linux makes an IPv6 route over lo one that rejects.
 """
 
 import subprocess
@@ -26,8 +26,9 @@ def loopback(kernel: Host, own: Host) -> Iterator[None]:
     """
     require_capable(_("a conversation on lo"))
     program = require_program("ip")
-    family, bits = ("-6", 128) if own.ip.version == 6 else ("-4", 32)
-    forwards = Path(f"/proc/sys/net/ipv{'6' if bits == 128 else '4'}/conf/lo/forwarding")
+    if own.ip.version == 6:
+        raise LinkError(_("lo: Linux sends nothing over IPv6 to others on lo; use a lab, or IPv4"))
+    forwards = Path("/proc/sys/net/ipv4/conf/lo/forwarding")
     if forwards.is_file() and forwards.read_text("ascii").strip() != "0":
         raise LinkError(
             _("lo: this host is a router, and would send each packet round and round ({file} is 1); use a lab").format(
@@ -35,12 +36,12 @@ def loopback(kernel: Host, own: Host) -> Iterator[None]:
             )
         )
     known = subprocess.run(  # noqa: S603 - a program by its full path, without a shell
-        [program, family, "-br", "address", "show"], capture_output=True, text=True, check=False
+        [program, "-br", "address", "show"], capture_output=True, text=True, check=False
     ).stdout.split()
     for host in (kernel, own):
         if any(each.partition("/")[0] == host.address for each in known):
             raise LinkError(_("lo: {address} is an address of this host already").format(address=host.address))
-    undo = [f"route del {own.address}/{bits} dev {NAME}", f"address del {kernel.address}/{bits} dev {NAME}"]
+    undo = [f"route del {own.address}/32 dev {NAME}", f"address del {kernel.address}/32 dev {NAME}"]
 
     def tidy() -> None:
         for line in undo:
@@ -52,8 +53,8 @@ def loopback(kernel: Host, own: Host) -> Iterator[None]:
         ip(
             [
                 "link set dev lo up",
-                f"address add {kernel.address}/{bits} dev {NAME}{' nodad' if bits == 128 else ''}",
-                f"route add {own.address}/{bits} dev {NAME}",
+                f"address add {kernel.address}/32 dev {NAME}",
+                f"route add {own.address}/32 dev {NAME}",
             ]
         )
         yield

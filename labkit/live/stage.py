@@ -74,8 +74,9 @@ def on_stage(wish: Wish) -> Iterator[Conversation]:
             lab = stack.enter_context(
                 Lab.held(mtu=_mtu(model.path.mtu)) if wish.peer == "kernel" else labs.find(wish.lab)
             )
-            with lab.inside(wish.side):
-                link = Link(wiring.KERNELS[wish.side].interface, wish.guard)
+            # It lives there, and so ends with the lab.
+            stack.enter_context(lab.inside(wish.side))
+            link = Link(wiring.KERNELS[wish.side].interface, wish.guard)
             if wish.peer == "kernel":
                 settle(lab, OTHER[wish.side], model)
                 kernel = Kernel(lab, model, parts, OTHER[wish.side], other, own)
@@ -156,8 +157,8 @@ def both(
         for side in wiring.ENDS:
             with held.inside(side):
                 links[side] = stack.enter_context(Link(wiring.KERNELS[side].interface, guard))
-        with held.inside(tap_side):
-            tap = stack.enter_context(Link(wiring.KERNELS[tap_side].interface, None, outgoing=True))
+        stack.enter_context(held.inside(tap_side))
+        tap = stack.enter_context(Link(wiring.KERNELS[tap_side].interface, None, outgoing=True))
         yield Rehearsed(wanted, links, tap)
 
 
