@@ -9,6 +9,7 @@ Fences are run in the order of their document, in a folder of its own. By the wo
 - `yaml`: a scenario, which is saved under its name and played. With further words it is a part of one, or `invalid`.
 - `notation`: lines of the notation; with a file's name behind it, they are saved there and built.
 - `csv`: saved under the name behind it.
+- `mermaid`: the state diagram.
 
 `sh live` and `console live` are run too where a lab can be made, each command in a process of its own; one that ends in
 ` &` goes on while the next ones are run.
@@ -33,6 +34,7 @@ import pytest
 from test_layers import LAYERS
 
 from labkit.cli import Exit, run
+from labkit.diagram.states import mermaid
 from labkit.errors import ScenarioError
 from labkit.i18n import catalogue
 from labkit.live.system import capable
@@ -123,6 +125,7 @@ class Reader:
             "yaml": self._yaml,
             "notation": self._notation,
             "csv": self._csv,
+            "mermaid": self._mermaid,
         }
         assert kind in handlers, f"line {fence.at}: nothing runs a fence of {kind!r}"
         handlers[kind](fence, rest)
@@ -231,6 +234,10 @@ class Reader:
             Path(rest).write_text(text, "utf-8")
             assert len(load(rest))
         assert list(parse(text))
+
+    def _mermaid(self, fence: Fence, rest: str) -> None:
+        assert not rest
+        assert "\n".join(fence.lines) + "\n" == mermaid(), f"line {fence.at}: the table of states draws another diagram"
 
     def _csv(self, fence: Fence, rest: str) -> None:
         assert rest.endswith(".csv")

@@ -29,7 +29,7 @@ def proof(code: str) -> list[Row]:
 
 
 def test_every_lesson_has_a_line_about_it() -> None:
-    assert names() == ["document", "osi"]
+    assert names() == ["document", "osi", "states"]
     for name in names():
         assert summary(name)
         assert "\n" not in summary(name)

@@ -53,7 +53,7 @@ def a_side(rng: Random) -> str:
         *maybe(rng, 0.2, "nagle: false"),
         *maybe(rng, 0.2, f"delayed_ack: {rng.choice(['off', '200ms'])}"),
         *maybe(rng, 0.3, "ecn: true"),
-        *maybe(rng, 0.3, f"congestion: {rng.choice(['off', 'reno'])}"),
+        *maybe(rng, 0.3, f"congestion: {rng.choice(['off', 'reno', 'cubic'])}"),
         *maybe(rng, 0.2, "fast_open: request"),
     ]
     return f"{{{', '.join(found)}}}"

@@ -26,7 +26,8 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 def command(topic: str | None, arguments: tuple[str, ...]) -> None:
     """Explain a rule, by code (ACK01) or name, or give a lesson.
 
-    Lessons: 'document' (where the source document is wrong, with proof) and 'osi' (its seven layers on a real packet).
+    Lessons: 'document' (where the source document is wrong, with proof), 'osi' (its seven layers on a real packet) and
+    'states' (the states of a connection, also as a diagram).
     """
     if topic is None:
         for name in names():

@@ -50,13 +50,13 @@ def acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
     if control is None:
         return
     if recovery.cause is None:
-        control.acked(acked)
+        control.acked(acked, now, end.rtt.srtt or 0)
     elif ack >= recovery.point:
         if recovery.cause == "fast":
             control.recovered(snd.high - ack)
         recovery.stop()
     elif recovery.cause == "timeout":
-        control.acked(acked)
+        control.acked(acked, now, end.rtt.srtt or 0)
     elif recovery.sack:
         recovery.may_rescue()
     else:

@@ -44,7 +44,7 @@ def test_section_3_1_after_a_lost_syn_or_answer_it_is_one_segment(lost, segments
 def test_equation_2_slow_start_adds_at_most_a_segment_for_each_ack():
     control = Control(MSS, 10 * MSS)
     for octets, cwnd in ((MSS, 11), (2 * MSS, 12), (MSS // 2, 12.5), (10 * MSS, 13.5)):
-        control.acked(octets)
+        control.acked(octets, 0, 0)
         assert control.cwnd == cwnd * MSS
 
 
@@ -54,7 +54,7 @@ def test_equation_3_congestion_avoidance_adds_a_segment_each_round_trip():
     assert (control.ssthresh, control.cwnd) == (10 * MSS, 10 * MSS)
     for round_trip in range(1, 5):
         for _ in range(control.cwnd // MSS):
-            control.acked(MSS)
+            control.acked(MSS, 0, 0)
         assert control.cwnd == (10 + round_trip) * MSS
 
 
@@ -71,10 +71,10 @@ def test_section_3_1_a_timeout_leaves_the_loss_window():
     assert (control.ssthresh, control.cwnd) == (10 * MSS, MSS)
     # Slow start up to half of what was lost, then one segment a round trip.
     for _ in range(9):
-        control.acked(MSS)
+        control.acked(MSS, 0, 0)
     assert control.cwnd == 10 * MSS
     for _ in range(10):
-        control.acked(MSS)
+        control.acked(MSS, 0, 0)
     assert control.cwnd == 11 * MSS
 
 

@@ -17,8 +17,10 @@ class Algorithm(Protocol):
     cwnd: int
     ssthresh: int
 
-    def acked(self, octets: int) -> None:
-        """New octets were acknowledged, outside of a recovery."""
+    def acked(self, octets: int, now: int, rtt: int) -> None:
+        """New octets were acknowledged, outside of a recovery. `rtt` is the smoothed round-trip time in nanoseconds, 0
+        where there is none yet.
+        """
 
     def lost(self, flight: int) -> None:
         """A loss was detected by duplicate ACKs, or the network marked a packet, with `flight` octets under

@@ -16,7 +16,7 @@ class Control:
         self.ssthresh = 1 << 30
         self.counted = 0
 
-    def acked(self, octets: int) -> None:
+    def acked(self, octets: int, now: int, rtt: int) -> None:  # noqa: ARG002 - only the count matters here
         """New octets were acknowledged."""
         if self.cwnd < self.ssthresh:
             # Slow start, equation (2): cwnd += min (N, SMSS)
