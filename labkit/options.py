@@ -23,9 +23,10 @@ KIND_END, KIND_NOP, KIND_MSS, KIND_WSCALE, KIND_SACK_OK, KIND_SACK, KIND_TS, KIN
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """End of the option list (RFC 9293 section 3.2)."""
+    """End of the option list (RFC 9293 section 3.2). Each kind has its number, and its `width` in octets."""
 
     kind: ClassVar[int] = KIND_END
+    width: ClassVar[int] = 1
 
     def pack(self) -> bytes:
         """The option's octets."""
@@ -37,6 +38,7 @@ class Nop:
     """No-operation: aligns what follows (RFC 9293 section 3.2)."""
 
     kind: ClassVar[int] = KIND_NOP
+    width: ClassVar[int] = 1
 
     def pack(self) -> bytes:
         """The option's octets."""
@@ -49,6 +51,7 @@ class Mss:
 
     size: int
     kind: ClassVar[int] = KIND_MSS
+    width: ClassVar[int] = 4
 
     def pack(self) -> bytes:
         """The option's octets."""
@@ -61,6 +64,7 @@ class WindowScale:
 
     shift: int
     kind: ClassVar[int] = KIND_WSCALE
+    width: ClassVar[int] = 3
 
     def pack(self) -> bytes:
         """The option's octets."""
@@ -72,6 +76,7 @@ class SackPermitted:
     """The sender can use selective acknowledgements (RFC 2018 section 2)."""
 
     kind: ClassVar[int] = KIND_SACK_OK
+    width: ClassVar[int] = 2
 
     def pack(self) -> bytes:
         """The option's octets."""
@@ -84,6 +89,11 @@ class Sack:
 
     blocks: tuple[tuple[int, int], ...]
     kind: ClassVar[int] = KIND_SACK
+
+    @property
+    def width(self) -> int:
+        """How many octets it takes."""
+        return 2 + 8 * len(self.blocks)
 
     def pack(self) -> bytes:
         """The option's octets."""
@@ -98,6 +108,7 @@ class Timestamps:
     value: int
     echo: int
     kind: ClassVar[int] = KIND_TS
+    width: ClassVar[int] = 10
 
     def pack(self) -> bytes:
         """The option's octets."""
@@ -110,6 +121,11 @@ class FastOpen:
 
     cookie: bytes = b""
     kind: ClassVar[int] = KIND_TFO
+
+    @property
+    def width(self) -> int:
+        """How many octets it takes."""
+        return 2 + len(self.cookie)
 
     def pack(self) -> bytes:
         """The option's octets."""
@@ -127,6 +143,11 @@ class Raw:
         """The option's kind octet; 0 where there is none."""
         return self.octets[0] if self.octets else KIND_END
 
+    @property
+    def width(self) -> int:
+        """How many octets it takes."""
+        return len(self.octets)
+
     def pack(self) -> bytes:
         """The option's octets."""
         return self.octets
@@ -142,6 +163,14 @@ def pack(options: Iterable[Option]) -> bytes:
     if len(octets) > 40:
         raise ValueError(f"TCP options take {len(octets)} octets; a header has room for 40")
     return octets
+
+
+def length(options: Iterable[Option]) -> int:
+    """How many octets `pack` makes of the options."""
+    octets = 0
+    for option in options:
+        octets += option.width
+    return octets + -octets % 4
 
 
 def unpack(octets: bytes) -> tuple[Option, ...]:

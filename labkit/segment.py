@@ -56,6 +56,16 @@ class Segment:
     ecn: int = NOT_ECT
 
     def __post_init__(self) -> None:
+        # In one go, for there are many segments; which of them it is only matters for a message.
+        if (
+            0 <= self.seq <= sn.MASK
+            and 0 <= self.ack <= sn.MASK
+            and 0 <= self.ctl <= 0xFFF
+            and 0 <= self.window <= 0xFFFF
+            and 0 <= self.urgent <= 0xFFFF
+            and 0 <= self.ecn <= 3
+        ):
+            return
         for name, value, limit in (
             ("seq", self.seq, sn.MASK),
             ("ack", self.ack, sn.MASK),
@@ -79,7 +89,10 @@ class Segment:
 
     def option(self, kind: type[T]) -> T | None:
         """The first option of a type, or None."""
-        return next((option for option in self.options if isinstance(option, kind)), None)
+        for option in self.options:
+            if isinstance(option, kind):
+                return option
+        return None
 
     def with_(self, **changes: object) -> "Segment":
         """A copy with some fields changed."""

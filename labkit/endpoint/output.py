@@ -95,7 +95,7 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
     else:
         if end.config.fast_open and first:
             # RFC 7413 section 4.2.2: who has a cookie may send data with the SYN.
-            payload = snd.payload(1, min(snd.end, 1 + end.config.most - len(opt.pack(options))))
+            payload = snd.payload(1, min(snd.end, 1 + end.config.most - opt.length(options)))
         out.append(Outgoing(Segment(snd.iss, 0, ctl, window, payload, options), "syn"))
     if first:
         snd.sent(0, 1 + len(payload), now)
@@ -109,7 +109,7 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
 
 def _room(end: "Endpoint", options: tuple[opt.Option, ...]) -> int:
     """Eff.snd.MSS: payload of a full-sized segment with these options (RFC 6691; RFC 9293 section 3.7.1)."""
-    return max(end.snd.mss - (len(opt.pack(options)) if options else 0), 1)
+    return max(end.snd.mss - (opt.length(options) if options else 0), 1)
 
 
 def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:

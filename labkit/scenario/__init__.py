@@ -15,8 +15,8 @@ Steps run in their order. A step begins when the step before it is complete, and
 it is not given) has passed. What complete means depends on whose step it was:
 
 - The same side's. `connect`: when this side is ESTABLISHED. `receive: N`: when N more octets have been
-  delivered to the application. `wait: TIME`: when the time has passed. `send`, `close`, `abort`, `pause`,
-  `resume`: at once.
+  delivered to the application. `wait: TIME`: when the time has passed. `send`, `close`, `shutdown`, `abort`,
+  `pause`, `resume`: at once.
 - The peer's. `connect`: when this side is ESTABLISHED. `send`: when all its octets have been delivered here,
   so that a reply carries their acknowledgement; but for a `close`, when the acknowledgement has also reached
   the peer: who closes has nothing more to say. A `receive` before the `close` makes it close at once, and the

@@ -205,8 +205,10 @@ def _plan(place: int, number: int, step: Step, source: Source, seed: int) -> Pla
     details: Timing = step.action.details
     key = f"steps[{place + 1}]"
     line, after = source.line(("steps", place)), details.after.draw(seed, f"{key}.after")
-    plan = Plan(number, place, line, step.side, step.action.verb, after, details.at_once)
-    words = plan.verb
+    words = step.action.verb
+    # RFC 9293 section 3.6: CLOSE means "I have no more data to send", which sockets call shutdown.
+    verb = "close" if words == "shutdown" else words
+    plan = Plan(number, place, line, step.side, verb, after, details.at_once)
     if isinstance(details, Connect):
         plan.payload = _payload(details, f"{key}.octets", source, seed)
         plan.octets = len(plan.payload)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from labkit.endpoint import Endpoint, Outgoing
 from labkit.errors import ScenarioError, UsageError
+from labkit.options import length
 from labkit.scenario import cast
 from labkit.scenario.cast import Parts, Plan
 from labkit.scenario.model import ScenarioModel
@@ -229,7 +230,7 @@ class Player:
         flight = Flight(side, out, step, (before, self.settled[side]), self.counts[side], connection)
         if side in self.taps:
             self.taken.append((self.now, side, flight))
-        size = self.headers + len(segment.header) + len(segment.payload)
+        size = self.headers + length(segment.options) + len(segment.payload)
         flight.times = tuple(self.path.carry(side, size, self.now))
         flight.marked = self.path.marked(side)
         for at in flight.times:

@@ -87,6 +87,8 @@ class Action(Model):
     send: Send | None = None
     receive: Receive | None = None
     close: Timing | None = None
+    shutdown: Timing | None = None
+    """The same to TCP as close: FIN. It says that the application goes on reading, as a socket's shutdown does."""
     abort: Timing | None = None
     crash: Timing | None = None
     """The host forgets the connection, and tells nobody."""

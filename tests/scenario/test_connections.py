@@ -1,5 +1,6 @@
 """Several connections in a scenario: one after the other between the same ports, or many side by side."""
 
+import gc
 from collections import Counter
 from itertools import pairwise
 
@@ -230,3 +231,21 @@ def test_conversations_that_cannot_be(keys, message):
         Scenario.parse(f"{HEAD}conversations: {{{keys}}}\nsteps:\n  - client: connect\n", "f.yaml")
     assert message in str(caught.value)
     assert str(caught.value).startswith("f.yaml:3: ")
+
+
+def test_what_is_played_has_no_cycles():
+    """The collector of garbage rests meanwhile, and afterwards has nothing to do."""
+    scenario = Scenario.load("conversations")
+    scenario.play()
+    gc.collect()
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        scenario.play(1)
+        # It stays as it was, off or on.
+        assert not gc.isenabled()
+        assert gc.collect() < 50
+    finally:
+        gc.enable()
+    scenario.play(2)
+    assert gc.isenabled()

@@ -189,3 +189,13 @@ def test_captured_at_both_sides(tmp_path):
     with pytest.raises(CaptureError, match="one interface"):
         trace.write(tmp_path / "both.pcap")
     assert not (tmp_path / "both.pcap").exists()
+
+
+def test_a_shutdown_is_a_close_that_goes_on_reading():
+    texts = [
+        f"name: a\nsteps:\n  - client: connect\n  - client: {verb}\n  - server: {{send: 3000}}\n  - server: close\n"
+        for verb in ("close", "shutdown")
+    ]
+    closed, shut = (Scenario.parse(text).play() for text in texts)
+    assert [record.segment for record in shut] == [record.segment for record in closed]
+    assert {record.step for record in shut} - {record.step for record in closed} == {"step 2: client shutdown"}
