@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from labkit.errors import ScenarioError
-from labkit.scenario.model import ScenarioModel
+from labkit.scenario.model import ScenarioModel, Way
 from labkit.scenario.source import Key, Source, nearest
 from labkit.scenario.steps import MAIN, Action
 
@@ -132,6 +132,8 @@ def _unknown(key: Key, data: Any) -> str:
     if verb in Action.model_fields and key[-1] in _fields((*key[:-1], verb)):
         main = f"{MAIN[verb]}: …, " if verb in MAIN else ""
         return f"is not known here; it belongs to the verb: {{{verb}: {{{main}{key[-1]}: …}}}}"
+    if key[:-1] == ("path",) and key[-1] in Way.model_fields:
+        return f"is not known here; it belongs to a direction: {{to_server: {{{key[-1]}: …}}}}, or to_client"
     return f"is not known here; expected one of {', '.join(words)}{nearest(key[-1], words)}"
 
 

@@ -128,6 +128,8 @@ def parse(text: str, name: str, folder: Path | None = None) -> Source:
 
 
 def _one_line(text: str | None) -> str:
+    if text is not None and r"character '\t'" in text:
+        return "a tab stands where only blanks may; expected blanks"
     return " ".join((text or "not readable").split())
 
 

@@ -376,6 +376,29 @@ def test_what_instructors_get_wrong(step, message):
     assert str(caught.value).removeprefix("f.yaml:").partition(": ")[2].startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: a\nclient:\n\tport: 5\n", "f.yaml:3: is not YAML: a tab stands where only blanks may; expected blanks"),
+        (
+            "name: a\npath: {loss: 5%}\nsteps:\n  - client: connect\n",
+            "f.yaml:2: path.loss: is not known here; it belongs to a direction: {to_server: {loss: …}}, or to_client",
+        ),
+        (
+            "name: my lab\nsteps:\n  - client: connect\n",
+            "f.yaml:1: name: 'my lab' does not fit; expected letters, digits",
+        ),
+        ("name: a\nsteps:\n  client: connect\n", "f.yaml:2: steps: a mapping is no list; expected one such as"),
+        ("name: a\nsteps:\n  - client: {send: 10\n", "f.yaml:4: is not YAML: expected ',' or '}'"),
+        ("name: a\nlook: [What: to see]\nsteps:\n  - client: connect\n", "f.yaml:2: look[1]: a mapping is no text"),
+    ],
+)
+def test_what_else_they_get_wrong(text, message):
+    with pytest.raises(ScenarioError) as caught:
+        Scenario.parse(text, "f.yaml")
+    assert str(caught.value).startswith(message)
+
+
 PLACES = {
     ScenarioModel: "%s",
     Side: "client: {%s}",
