@@ -1,5 +1,6 @@
 """`scripts/accuracy`: the independent observer, the reasons and the figures."""
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,10 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.capture import create
+from labkit.errors import CaptureError
 from labkit.examples import frames
 from labkit.linktype import ETHERNET
 from labkit.notation import parse
+from labkit.rule import DOCUMENT, RFC9293, Severity
 from labkit.seq import MASK
+from labkit.verifier import verify
 
 TOP = Path(__file__).parents[1]
 LIB = str(TOP / "scripts" / "lib")
@@ -122,3 +126,50 @@ def test_the_captures_at_hand_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     text = page.page({"pcaps": whole}, release)
     assert f"| retransmission family | {whole.named('retransmission family'):,} |" in text
     assert str(TOP) not in text
+
+
+def errors_of(path: Path) -> dict[str, set[int | None]]:
+    """The errors in a capture, under both profiles: the packets by code."""
+    found: dict[str, set[int | None]] = {}
+    for profile in (RFC9293, DOCUMENT):
+        for each in verify(path, profile).findings:
+            if each.severity == Severity.ERROR:
+                found.setdefault(each.code, set()).add(each.packet)
+    return found
+
+
+def listed() -> dict[str, dict[str, tuple[int, ...]]]:
+    """What `accuracy_errors` has of each capture."""
+    every: dict[str, dict[str, tuple[int, ...]]] = {}
+    for group in module("accuracy_errors").ERRORS:
+        for path, found in group.found.items():
+            assert not every.get(path, {}).keys() & found.keys(), f"{path} is listed twice"
+            every.setdefault(path, {}).update(found)
+    return every
+
+
+@pytest.mark.skipif("LABKIT_CAPTURES" not in os.environ, reason="LABKIT_CAPTURES names no folder of captures")
+@pytest.mark.parametrize("part", ["kernel", "real"])
+def test_every_error_on_the_captures_is_listed_with_its_proof(part: str) -> None:
+    folder = Path(os.environ["LABKIT_CAPTURES"])
+    wanted = listed()
+    judged = 0
+    for path in module("accuracy").captures(folder / part):
+        try:
+            found = errors_of(path)
+        except CaptureError:
+            continue
+        judged += 1
+        name = path.relative_to(folder).as_posix()
+        expected = wanted.get(name, {})
+        assert found.keys() == expected.keys(), name
+        for code, packets in expected.items():
+            assert not packets or found[code] == set(packets), f"{name}: {code}"
+    assert judged > 50
+
+
+def test_the_page_has_every_error() -> None:
+    page = (TOP / "docs" / "accuracy.md").read_text("utf-8")
+    for path, found in listed().items():
+        lines = [line for line in page.splitlines() if line.startswith(f"- `{path}`: ")]
+        assert all(any(f"{code}" in line for line in lines) for code in found), path

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from labkit.capture import open_capture
 from labkit.flows import segments
-from labkit.segment import ABSENT, ACK, FIN, RST, SHORT_IP, SUM_GOOD, SUM_PARTIAL, SYN, Seen
+from labkit.segment import ABSENT, ACK, FIN, RST, SHORT_IP, SUM_BAD, SUM_GOOD, SUM_PARTIAL, SYN, Seen
 from labkit.seq import diff
 
 WIDEST = 1 << 30
@@ -22,8 +22,8 @@ WIDEST = 1 << 30
 class Fact:
     """One segment, against all that stood before it in the capture.."""
 
-    offloaded: bool
-    """The checksum is left to the hardware: it is the pseudo-header's sum only."""
+    wrong_sum: bool
+    """The checksum is wrong, or left to the hardware: the pseudo-header's sum only."""
     good_sum: bool
     joined: bool
     short: bool
@@ -130,7 +130,7 @@ def _walk(path: Path) -> Iterator[tuple[int, Fact]]:
     with open_capture(path) as capture:
         for _, data in segments(capture, seg):
             fact = Fact(
-                offloaded=seg.sum_state == SUM_PARTIAL,
+                wrong_sum=seg.sum_state in (SUM_BAD, SUM_PARTIAL),
                 good_sum=seg.sum_state == SUM_GOOD,
                 joined=seg.joined != 0,
                 short=seg.fault == SHORT_IP,

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 
+from accuracy_errors import ERRORS
 from accuracy_reasons import LABKIT, NOBODY, REASONS, TSHARK
 from accuracy_score import CLASSES, ENOUGH, FAMILY, GOAL, Case, Score, verdict
+
+SHOWN = 10
+"""Packets of an error that are listed one by one."""
 
 EXAMPLES = 3
 """Captures that are named for a reason."""
@@ -28,8 +32,9 @@ names does not show here: two observers that agree may both be wrong.
 - *Recall*: of the segments that belong to it, how many labkit finds.
 
 The classes are named by the Wireshark names of labkit's findings: `tcp.analysis.lost_segment` is SEQ01,
-`tcp.analysis.duplicate_ack` RTX06, and so on; [the catalogue](rules.md) has all of them. A checksum that was left to the
-hardware (CK03) counts as a wrong one, as it does in this version of Wireshark. A segment that an ICMP error quotes
+`tcp.analysis.duplicate_ack` RTX06, and so on; [the catalogue](rules.md) has all of them. For checksums each segment
+counts by itself, though labkit sums up those of a side that are wrong alike; one that was left to the hardware (CK03) counts as
+a wrong one, as it does in this version of Wireshark. A segment that an ICMP error quotes
 belongs to no conversation, and does not count.
 """
 
@@ -73,6 +78,7 @@ def page(scores: dict[str, Score], release: str) -> str:
     for score in scores.values():
         whole.add(score)
     lines += ["## Disagreements", "", *_reasons(whole), *_wrong(whole), "## Kinds of resend", "", *_kinds(whole), ""]
+    lines += ["## Errors on real captures", "", *_errors(), ""]
     lines += ["## Segments", "", *_unseen(whole)]
     return "\n".join(lines) + "\n"
 
@@ -138,6 +144,24 @@ def _kinds(score: Score) -> Iterator[str]:
     yield "| --- |" + " ---: |" * len(FAMILY)
     for theirs, name in zip(FAMILY, names, strict=True):
         yield f"| {name} | {' | '.join(f'{score.kinds[theirs, ours]:,}' for ours in FAMILY)} |"
+
+
+def _errors() -> Iterator[str]:
+    yield "An error fails a capture, so that none may be a false alarm. These are all that labkit finds, under either profile,"
+    yield "in the captures above, each looked up in the packets; a test fails where there is another. Checksums of one side that"
+    yield "are all wrong alike are a warning, and so not here: the capture does not tell whether the packets were sent so."
+    for each in ERRORS:
+        yield from ("", f"### {each.title}", "", each.proof, "")
+        for path, found in each.found.items():
+            yield f"- `{path}`: {', '.join(_packets(code, numbers) for code, numbers in found.items())}"
+
+
+def _packets(code: str, numbers: tuple[int, ...]) -> str:
+    """A rule and where it finds its errors."""
+    if len(numbers) > SHOWN:
+        return f"{code} (packets {numbers[0]} to {numbers[-1]})"
+    word = "packet" if len(numbers) == 1 else "packets"
+    return f"{code} ({word} {', '.join(map(str, numbers))})" if numbers else code
 
 
 def _unseen(score: Score) -> Iterator[str]:

@@ -1,0 +1,140 @@
+"""Errors that labkit finds in captures of real traffic and of the kernel: every one of them, and why it is none of labkit's.
+
+A test judges the captures of the folder that LABKIT_CAPTURES names, and fails on an error that is not listed here, and on
+one that is listed and not found. `docs/accuracy.md` prints the list.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Errors that one reason explains: for each capture the rules, and the packets at which they find them."""
+
+    title: str
+    proof: str
+    """Why labkit is right; what can be looked up, and where."""
+    found: dict[str, dict[str, tuple[int, ...]]]
+    """By capture and by code, the packets; an empty tuple where there are too many to list."""
+
+
+ERRORS = (
+    Errors(
+        "The window was overrun",
+        "The sender puts octets beyond ack + window, as tshark shows both (`tcp.ack`, `tcp.window_size`), and no segment "
+        "before has ever offered as much (RFC 9293 section 3.10.7.4). In `206_example_b` the receiver shows what that "
+        "costs: it stops at 136936 with a window of 0, and what was beyond is sent again from there. The others were made "
+        "by programs that know no window: all octets in one go, without an answer. The first segment beyond the edge is "
+        "found.",
+        {
+            "real/contentline/rlogin-long-client-user-no-nul.pcapng.gz": {"WIN01": (57,)},
+            "real/contentline/rsh-long-client-user-no-nul.pcapng.gz": {"WIN01": (57,)},
+            "real/contentline/telnet-long-line-no-eol.pcapng.gz": {"WIN01": (57,)},
+            "real/contentline/telnet-unclosed-suboption.pcapng.gz": {"WIN01": (57,)},
+            "real/http/206_example_b.pcap": {"WIN01": (150, 1044, 1139)},
+            "real/portmapper-many-unanswered-calls.pcapng.gz": {"WIN01": (57,)},
+            "real/redis/oss-fuzz-473580107.pcap": {"WIN01": (153,)},
+            "real/smtp/mime-header-size-limit.pcap.gz": {"WIN01": (22, 24, 26, 28, 30, 32, 34)},
+            "real/smtp/smtp-many-addresses.pcap.gz": {"WIN01": (2423,)},
+            "real/ssh/kex-quadratic-1000.pcap.gz": {"WIN01": (8, 10)},
+        },
+    ),
+    Errors(
+        "Probes and crafted segments",
+        "FIN without ACK on the number of the SYN, a SYN with FIN and URG, no control bit at all: a scanner or a fuzzer "
+        "has sent them (RFC 9293 section 3.10.7.4, fifth check). In `fin_retransmission` the middle box goes on to send "
+        "FIN with the SYN's number in the place of the third segment. In `fuzz-72` packet 35 carries other octets than "
+        "packet 33 under 465.",
+        {
+            "real/ipv4/fragmented-4.pcap": {"FL03": (5, 6)},
+            "real/modbus/fuzz-72.pcap": {"CAP01": (1, 20), "FL01": (1,), "FL04": (11,), "RTX02": (35,)},
+            "real/tcp/fin_retransmission.pcap": {"FIN01": (2,), "FL03": (2,), "HS03": (4,)},
+            "real/tcp/syn-then-stuff-then-rst.pcap": {"FIN01": (3,), "FL03": (3,)},
+        },
+    ),
+    Errors(
+        "Injected segments",
+        "Somebody else sends in a host's name. `qi_internet_SYNACK_curl_jsonip`: packet 5 is a forged reply without the "
+        "timestamps that both SYNs agreed on (RFC 7323 section 3.2); the true server's packets 7 and 9 know nothing of its"
+        " octets, and packet 9 has others under the same numbers. `rst-inject-rae`: packet 2 refuses a SYN without having "
+        "its number (ack is the ISN itself, RFC 9293 section 3.5.2), and the SYN ACK follows.",
+        {
+            "real/tcp/qi_internet_SYNACK_curl_jsonip.pcap": {"RTX02": (9,), "SEQ03": (7, 9), "TS01": (5,)},
+            "real/tcp/rst-inject-rae.pcap": {"RST02": (2,)},
+        },
+    ),
+    Errors(
+        "A sender that goes on after its own reset",
+        "Two programs behind one address: a kernel that knows nothing of the connection resets it, and a program with a "
+        "TCP of its own (a scanner; the user-space TCP of the spoiled capture) goes on (RFC 9293 section 3.5.2).",
+        {
+            "kernel/uk_kernel_rst_spoils_handshake.on.pcap": {"RST03": (8,)},
+            "real/modbus/modbus-and-non-modbus-p502.pcap": {"RST03": (65,)},
+        },
+    ),
+    Errors(
+        "Timestamps that nobody asked for",
+        "The SYN (packet 1, whose checksum is right) has MSS and SACK-permitted only. The SYN ACK answers with a window "
+        "scale and timestamps all the same, and the client joins in (RFC 7323 section 1.3). tshark lists the options of "
+        "each.",
+        {"real/tcp/reassembly.pcap": {"OPT03": (2,), "TS01": ()}},
+    ),
+    Errors(
+        "An option of the wrong length",
+        "Timestamps of 8 octets (`08 08` in packet 1), where they have 10; tshark says `option length should be 10`.",
+        {"real/tcp/truncated-header.pcap": {"OPT01": (1,)}},
+    ),
+    Errors(
+        "Lengths that do not fit",
+        "The IP header's length goes beyond what holds it, and tshark says so too: a PPPoE payload length that is six "
+        "octets too short, a GTP payload that ends early, frames that lost their tail when they were stored.",
+        {
+            "real/pppoe-over-qinq.pcap": {"CAP01": (19, 33, 41, 47, 63, 81)},
+            "real/tcp/reassembly.pcap": {"CAP01": (7, 26, 35, 39, 85)},
+            "real/tunnels/gtp/gtp9_unknown_or_too_short_payload.pcap": {"CAP01": (11,)},
+        },
+    ),
+    Errors(
+        "One wrong checksum among right ones",
+        "tshark finds the same ones, and no other of the same host. The payload was edited by hand, to show a protocol "
+        "that is broken, and the checksum left as it was; in `reassembly` octets were damaged.",
+        {
+            "real/globus-url-copy-bad-encoding.pcap": {"CK02": (9,)},
+            "real/http/http-bad-request-with-version.pcap": {"CK02": (4,)},
+            "real/http/no-uri.pcap": {"CK02": (4,)},
+            "real/ldap/krb5-sign-seal-01.pcap": {"CK02": (10,)},
+            "real/nfs/nfs_fsinfo_bad_status.pcap": {"CK02": (25,)},
+            "real/nfs/nfs_getattr_bad_ftype.pcap": {"CK02": (29,)},
+            "real/nfs/nfs_write_bad_stable_how.pcap": {"CK02": (134,)},
+            "real/rdp/rdp-unknown-keyboard.pcap": {"CK02": (11,)},
+            "real/tcp/reassembly.pcap": {"CK02": ()},
+            "real/tls/tls1.2-late-protocol-error.pcap": {"CK02": (10,)},
+            "real/tls/tls1.2-protocol-violation.pcap": {"CK02": (5,)},
+            "real/tunnels/geneve-many-options.pcap": {"CK02": (6,)},
+        },
+    ),
+    Errors(
+        "Checksums that were spoiled on purpose, or with the addresses",
+        "tshark finds the same ones. Single packets show nothing that all of a host's would have in common, so that they "
+        "stay errors; so do those of `simpleauth`, where besides the addresses the text was made anonymous. In "
+        "`tcp-http-with-padding` one host leaves the sum of its pseudo-header under another address (0xdffe in each ACK), "
+        "but for the last ACK: Linux answers from TIME-WAIT without a socket, and sums that up itself.",
+        {
+            "real/chksums/ip4-tcp-bad-chksum.pcap": {"CK02": (1,)},
+            "real/chksums/ip6-hoa-tcp-bad-chksum.pcap": {"CK02": (1,)},
+            "real/chksums/ip6-route0-tcp-bad-chksum.pcap": {"CK02": (1,)},
+            "real/chksums/ip6-tcp-bad-chksum.pcap": {"CK02": (1,)},
+            "real/conn-size.pcap": {"CK01": (1,), "CK02": (1,)},
+            "real/ldap/simpleauth-diff-port.pcap": {"CK02": tuple(range(1, 13))},
+            "real/ldap/simpleauth.pcap": {"CK02": tuple(range(1, 13))},
+            "real/mpls-in-vlan.pcap": {"CK01": (1, 2, 3), "CK02": (1, 2, 3)},
+            "real/quic/383379789-decrypt-crash.pcap": {"CK01": (1,), "CK02": (1,)},
+            "real/tcp-http-with-padding.pcap": {"CK02": ()},
+            "real/tcp/syn-bad.pcap": {"CK02": (1,)},
+            "real/tunnels/geneve-inner-tcp-bad-checksum.pcap": {"CK02": (1,)},
+            "real/tunnels/vxlan-inner-tcp-bad-checksum.pcap": {"CK02": (1,)},
+            "real/vntag_vlan_sandwich_clean.pcap": {"CK01": (1,)},
+            "real/web.pcap": {"CK01": (1, 2), "CK02": (1, 2)},
+        },
+    ),
+)
