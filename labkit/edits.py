@@ -82,6 +82,14 @@ def _ip_checksum(frame: bytearray, seg: Seen, value: str) -> None:
     _put(frame, seg.ip_at + 10, _number(value, 0xFFFF) if off is None else (_ip_sum(frame, seg) + off) % 0xFFFF)
 
 
+def _ip_length(frame: bytearray, seg: Seen, value: str) -> None:
+    number = _number(value, 0xFFFF)
+    if seg.version == 4:
+        _put(frame, seg.ip_at + 2, number)
+    else:
+        _put(frame, seg.ip_at + 4, max(0, number - 40))
+
+
 def _identification(frame: bytearray, seg: Seen, value: str) -> None:
     if seg.version != 4:
         raise ValueError("IPv6 has no identification but in a fragment")
@@ -101,15 +109,16 @@ def _fragment_size(_frame: bytearray, _seg: Seen, value: str) -> None:
 EDITS: dict[str, Edit] = {
     "doff": _data_offset,
     "sum": _tcp_checksum,
+    "ip.len": _ip_length,
     "ip.sum": _ip_checksum,
     "ip.id": _identification,
     "caplen": _captured_length,
     "fragment": _fragment_size,
 }
-"""`doff`: the TCP data offset, in units of four octets. `sum`: the TCP checksum, `partial` for what checksum offload
-leaves in it, or `+N` for one that is off by N. `ip.sum` and `ip.id`: the IPv4 header's checksum (also as `+N`) and
-identification. `caplen`: how many octets of the frame are captured. `fragment`: octets of each of the IP fragments that the
-frame is then cut into, by `cut`."""
+"""`doff`: the TCP data offset, in units of four octets. `sum`: the TCP checksum, `partial` for what checksum offload leaves
+in it, or `+N` for one that is off by N. `ip.len`, `ip.sum` (also as `+N`) and `ip.id`: the datagram's length, the IPv4
+header's checksum and identification. `caplen`: how many octets of the frame are captured. `fragment`: octets of each of the
+IP fragments that the frame is then cut into, by `cut`."""
 
 
 def _tcp_sum(frame: bytearray, seg: Seen, *, partial: bool = False) -> int:

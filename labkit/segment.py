@@ -147,6 +147,8 @@ class Seen:
     """4 or 16 octets at `src_at` and `dst_at`."""
     ip_len: int = 0
     """The length that the IP header gives to the whole datagram; 0 where it leaves it open (TSO)."""
+    room: int = 0
+    """Octets that there are for the datagram in what holds it: the frame, PPPoE, a tunnel; 0 where its length fits."""
     ip_id: int = ABSENT
     """The IPv4 identification; ABSENT for IPv6. A datagram that the network delivers twice keeps it."""
     ttl: int = 0

@@ -49,7 +49,7 @@ class Limit:
     """One thing that the capture does not show as it was, or not at all."""
 
     kind: str
-    """A word for programs, which stays: a key of MESSAGES."""
+    """A word for programs, which stays: `no-segments`, or one of `_messages`."""
     code: str
     """The rule whose notes say the same of single packets; empty where there is none."""
     count: int
@@ -111,9 +111,12 @@ class Survey:
         self._counts["several-points"] += again
         self._counts["forgotten"] += forgotten
 
-    def limits(self) -> list[Limit]:
-        """What the capture cannot show, in the order of MESSAGES."""
+    def limits(self, segments: int) -> list[Limit]:
+        """What a capture of so many TCP segments cannot show, the gravest first."""
         found = []
+        if segments == 0:
+            text = _("there is no TCP segment in this capture: nothing was judged")
+            found.append(Limit("no-segments", "", 0, None, text))
         for kind, message in _messages(self._counts).items():
             packet = self._first.get(kind)
             text = message.format(n=self._counts[kind], packet=packet)

@@ -153,7 +153,7 @@ class Verifier:
         verdict = self._verdict
         verdict.flows = self._table.count
         self._survey.end_many(missed=0, again=0, forgotten=self._table.forgotten)
-        verdict.limits = self._survey.limits()
+        verdict.limits = self._survey.limits(verdict.segments)
         verdict.conversations = sorted(self._survey.conversations, key=lambda each: each.flow)
         verdict.findings = sorted(
             self._kept, key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code)

@@ -9,7 +9,7 @@ from labkit.examples import frames
 from labkit.notation import parse
 from labkit.rule import collect
 from labkit.scenario import Scenario
-from labkit.survey import KINDS, RETRANSMISSIONS
+from labkit.survey import KINDS, RETRANSMISSIONS, Survey
 from labkit.verifier import Verdict, Verifier, verify
 
 OPEN = "> S 0:0(0) <mss 100>\n< S. 0:0(0) ack 1 <mss 100>\n> . 1:1(0) ack 1\n"
@@ -145,3 +145,11 @@ def test_what_is_said_once_of_a_host_is_said_where_it_is_wanted() -> None:
     second = [frame._replace(number=2, data=frame.data[:35] + b"\x07" + frame.data[36:]) for frame in first]
     seen = Verifier(wanted=lambda flow: flow.index == 1).run([*first, *second])
     assert [found.flow for found in seen.findings if found.code == "CK03"] == [1]
+
+
+def test_a_capture_without_tcp_says_so() -> None:
+    verdict = Verifier().run([])
+    assert [(each.kind, each.count, each.message) for each in verdict.limits] == [
+        ("no-segments", 0, "there is no TCP segment in this capture: nothing was judged")
+    ]
+    assert Survey().limits(1) == []

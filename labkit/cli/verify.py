@@ -96,7 +96,7 @@ def command(
     _check(inputs, annotate)
     if cluster is not None and jobs is not None:
         raise UsageError(_("--cluster does not go with --jobs: its workers are as many as they are"))
-    outcome = _Outcome(options, annotate)
+    outcome = _Outcome(options, annotate, told=format_ == "text")
     with Interrupts() as interrupts:
         judged = verdicts(inputs.captures, Request(choice, wanted, engine), jobs, interrupts, cluster)
         for line in renderer(format_)(outcome.seen(judged), options):
@@ -130,8 +130,10 @@ def _check(inputs: "Inputs", target: str | None) -> None:
 class _Outcome:
     """What all verdicts together come to."""
 
-    def __init__(self, options: Options, target: str | None) -> None:
+    def __init__(self, options: Options, target: str | None, *, told: bool) -> None:
         self._options = options
+        self._told = told
+        """Whether the report itself says, in words, where a capture broke off. What is no mere cut is an error besides."""
         self._target = target
         self.code = Exit.OK
         """The exit code: unreadable counts more than failed."""
@@ -154,7 +156,7 @@ class _Outcome:
         self.reported += verdict.reported
         if verdict.error is not None:
             note(verdict.error)
-        elif verdict.damage is not None:
+        elif verdict.damage is not None and not (self._told and verdict.damage.cut):
             text = _("{path}: {message}; judged up to there")
             note(text.format(path=verdict.path, message=verdict.damage.message))
 

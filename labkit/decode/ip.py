@@ -25,6 +25,7 @@ def clear_ip(seg: Seen) -> None:
     seg.dst_at = ABSENT
     seg.addr_len = 0
     seg.ip_len = 0
+    seg.room = 0
     seg.ip_id = ABSENT
     seg.ttl = 0
     seg.ecn = 0
@@ -76,6 +77,7 @@ def _datagram_end(claimed: int, stop: int, doubtful: bool, seg: Seen) -> int:
     if claimed <= stop:
         return claimed
     seg.fault = SHORT_IP
+    seg.room = stop - seg.ip_at
     return stop if doubtful else claimed
 
 

@@ -1,6 +1,10 @@
-"""JSON lines: one finding a line, with the capture that it belongs to; a capture that cannot be read is a line too."""
+"""JSON lines: one finding a line, with the capture that it belongs to.
+
+That a capture cannot be read, or not to its end, is a line too: `error`, or `damage`.
+"""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from json import dumps
 
 from labkit.report import Options
@@ -13,5 +17,7 @@ def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:  # n
     for judged in verdicts:
         if judged.error:
             yield dumps({"path": judged.path, "error": judged.error})
+        if judged.damage:
+            yield dumps({"path": judged.path, "damage": asdict(judged.damage)})
         for found in judged.findings:
             yield dumps({"path": judged.path, **finding(found)})

@@ -105,8 +105,6 @@ def _capture(verdict: Verdict, options: Options) -> Iterator[str]:
     yield f"{click.style(printable(verdict.path), bold=True)}: {headline(verdict, options)}"
     if verdict.damage:
         yield "  " + _("note: {message}; judged up to there").format(message=printable(verdict.damage.message))
-    if not verdict.segments:
-        yield "  " + _("note: there is no TCP segment in this capture: nothing was judged")
     for limit in verdict.limits:
         yield "  " + _("note: {message}").format(message=limit.message)
     if options.verbose:

@@ -11,9 +11,7 @@ def _wrong_length(seg: Seen, me: Side, peer: Side) -> str:
 
 
 def _room(seg: Seen, me: Side, peer: Side) -> int:
-    """The length that would fit: for a data offset, of the header; for the IP length, of what the frame holds."""
-    if seg.fault == SHORT_IP:
-        return seg.wirelen - seg.ip_at
+    """The length that would fit: for a data offset, of the TCP header; else of the IP datagram."""
     if seg.fault == SHORT_TCP:
         return seg.tcp_at + 20 - seg.ip_at
     return 20 if seg.doff < 20 else seg.ip_at + seg.ip_len - seg.tcp_at
@@ -43,9 +41,37 @@ def headers_do_not_fit(seg: Seen, me: Side, peer: Side) -> int:
     """The lengths in the headers fit the packet, and each other.
 
     The data offset counts the TCP header in units of four octets: less than five units cannot hold the fixed header, and
-    more than the datagram has would place the data outside of it. The IP header's length lies within the frame.
+    more than the datagram has would place the data outside of it.
     """
-    return seg.fault in (SHORT_IP, SHORT_TCP, BAD_OFFSET)
+    return seg.fault in (SHORT_TCP, BAD_OFFSET)
+
+
+@rule(
+    "CAP01",
+    Severity.ERROR,
+    "RFC 791 3.1, RFC 8200 3",
+    "the IP header gives the datagram {seg.ip_len} octets, but what holds it (the frame, PPPoE, or a tunnel) has "
+    "{seg.room} for it",
+    field="ip.len",
+    expected="seg.room",
+    actual="seg.ip_len",
+    scope=Scope.FRAME,
+    profiles=RFC_ONLY,
+    receiver="It drops the packet: octets are missing.",
+    wireshark="tcp.short_segment",
+    good="""
+        > P. 1:100(99) ack 1
+    """,
+    bad="""
+        > P. 1:100(99) ack 1 {ip.len=200}   # CAP01
+    """,
+)
+def datagram_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
+    """An IP datagram is as long as its header says, and lies whole in the frame, or in the tunnel, that carries it.
+
+    Where a tool has cut the frame's tail, and the record of its length with it, the capture looks the same.
+    """
+    return seg.fault == SHORT_IP
 
 
 @rule(

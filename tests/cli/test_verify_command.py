@@ -165,7 +165,10 @@ def test_a_cut_capture_is_judged_up_to_the_cut(start: Write, code: int, capsys: 
     assert run(["verify", "a.pcap"]) == code
     captured = capsys.readouterr()
     assert "judged up to there" in captured.out.splitlines()[1]
-    (line,) = captured.err.splitlines()
+    assert "the capture ends in the middle of " in captured.out.splitlines()[1]
+    assert captured.err == ""
+    assert run(["verify", "--format", "csv", "a.pcap"]) == code
+    (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("labkit: a.pcap: the capture ends in the middle of ")
     assert line.endswith("; judged up to there")
     got, capture = result("a.pcap", capsys=capsys)

@@ -170,6 +170,9 @@ def test_a_line_for_each_finding(faulty: Verdict) -> None:
 
 
 def test_a_line_for_what_cannot_be_read() -> None:
+    cut = Verdict("b.pcap", "rfc9293", damage=Damage("it ends here", 678, cut=True))
+    (line,) = renderer("jsonl")([cut], Options(Severity.ERROR))
+    assert json.loads(line) == {"path": "b.pcap", "damage": {"message": "it ends here", "at": 678, "cut": True}}
     (line,) = renderer("jsonl")([Verdict("a.pcap", "rfc9293", error="a.pcap: no")], Options(Severity.ERROR))
     assert json.loads(line) == {"path": "a.pcap", "error": "a.pcap: no"}
 

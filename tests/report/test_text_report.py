@@ -11,6 +11,7 @@ from labkit.examples import frames
 from labkit.notation import parse
 from labkit.report import Options, names, renderer
 from labkit.rule import Severity
+from labkit.survey import Survey
 from labkit.verifier import Verdict, verify
 
 OPEN = """
@@ -208,12 +209,12 @@ def test_an_unreadable_capture_is_no_result() -> None:
 
 
 def test_what_was_not_judged_is_said() -> None:
-    verdict = Verdict("a.pcap", "rfc9293", packets=3, segments=0)
+    verdict = Verdict("a.pcap", "rfc9293", packets=3, segments=0, limits=Survey().limits(0))
     assert text(verdict) == [
         "a.pcap: PASS  nothing found (3 packets, 0 conversations, profile rfc9293)",
         "  note: there is no TCP segment in this capture: nothing was judged",
     ]
-    verdict.segments, verdict.damage = 3, Damage("it ends\x1b[31m here", 9, cut=True)
+    verdict.segments, verdict.limits, verdict.damage = 3, [], Damage("it ends\x1b[31m here", 9, cut=True)
     assert text(verdict)[1] == r"  note: it ends\x1b[31m here; judged up to there"
 
 
