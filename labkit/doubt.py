@@ -148,6 +148,8 @@ def _learn(side: Side, i: int) -> None:
     end = sn.add(side.doubt_seen[i], side.doubt_span[i])
     if side.doubt_state[i] == MISSED:
         side.missed += 1
+    elif side.doubt_state[i] == WRONG and side.doubt_span[i] == 0 and side.top == end:
+        side.top = side.nxt  # the sender was never there
     elif side.doubt_state[i] == WRONG and side.nxt == end:
         # The segment counts as though it had had the number expected.
         side.nxt = sn.add(side.doubt_want[i], side.doubt_span[i])

@@ -117,12 +117,13 @@ def parse_line(text: str) -> Line:
         )
     edits = _edits(match["edits"] or "")
     reserved = _number(edits.pop("reserved", "0"), 7)
+    syn = "S" in match["ctl"]  # its number comes before that of the first octet
     segment = Segment(
         seq=seq,
         ack=words.get("ack", 0),
         ctl=reserved << _RESERVED | (0 if match["ctl"] == "-" else sum(LETTERS[each] for each in set(match["ctl"]))),
         window=words.get("win", 65535),
-        payload=_payload(seq, octets, match["text"], edits),
+        payload=_payload(sn.add(seq, syn), octets, match["text"], edits),
         options=parse_options(match["options"] or ""),
         urgent=words.get("urg", 0),
         ecn=words.get("ecn", 0),
@@ -149,7 +150,7 @@ def _wrong(text: str) -> str:
 
 
 def _payload(seq: int, octets: int, text: str | None, edits: dict[str, str]) -> bytes:
-    """What a segment carries. Takes out of the edits what is about that."""
+    """What a segment carries, `seq` being its first octet's number. Takes out of the edits what is about that."""
     fill, data = edits.pop("fill", None), edits.pop("data", None)
     if (text is not None) + (fill is not None) + (data is not None) > 1:
         raise ValueError('the payload is given twice; expected one of "text", {data=} and {fill=}')
@@ -210,7 +211,7 @@ def format_line(line: Line) -> str:
 def _spell(segment: Segment, edits: dict[str, str]) -> str:
     """The payload as a text, or put into the edits; nothing where it is the pattern."""
     payload = segment.payload
-    standing = pattern(segment.seq, len(payload))
+    standing = pattern(sn.add(segment.seq, segment.ctl & SYN != 0), len(payload))
     if payload == standing:
         return ""
     if len(payload) > 1 and payload.count(payload[:1]) == len(payload):

@@ -275,7 +275,7 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
         if sn.after(seg.end, me.nxt):
             me.nxt = seg.end
     me.top = seg.end if me.seen == 1 else sn.latest(me.top, seg.end)
-    if seg.len and seg.novel and me.since == 0:
+    if seg.len and seg.novel and me.since == 0 and me.probe == 0:
         me.since = seg.time
     if seg.len and seg.novel:
         me.data_seq, me.data_len = seg.seq, seg.len

@@ -183,7 +183,7 @@ def ack_is_not_the_peers_seq_plus_length(seg: Seen, me: Side, peer: Side) -> int
     if seg.ack == want or is_probe(seg, me, peer) or after(seg.ack, peer.nxt):
         return False
     partly = after(seg.ack, peer.last_seq) and before(seg.ack, want)
-    in_step = want == peer.nxt and me.has_ack != 0 and me.ack == peer.last_seq
+    in_step = want == peer.nxt and me.has_ack != 0 and me.ack == peer.last_seq and not after(want, add(me.edge, 1))
     return True if partly and in_step and _one_segment(peer, me) else Severity.NOTE
 
 
@@ -305,7 +305,7 @@ def last_octet_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     expected="me.ack",
     actual="seg.ack",
     profiles=RFC_ONLY,
-    unless=("HS03",),
+    unless=("HS03", "ACK01"),
     receiver="It answers with a challenge ACK, and drops the segment: it may be forged.",
     good=GOOD,
     bad="""

@@ -82,6 +82,10 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
     Severity.WARNING,
     "RFC 9293 3.5.3",
     "the reset has seq {seg.seq}, outside of the peer's window ({peer.ack} to {peer.edge})",
+    otherwise={
+        Severity.NOTE: "the reset has seq {seg.seq}, which lies in the peer's window, but is not {peer.ack}, the number that it "
+        "expects: it is answered with a challenge ACK",
+    },
     field="seq",
     expected="peer.ack",
     actual="seg.seq",
@@ -109,5 +113,7 @@ def reset_outside_the_window(seg: Seen, me: Side, peer: Side) -> int:
         return False
     if me.doubt_n or peer.doubt_n or me.missed or peer.missed:
         return False
+    if seg.seq in (me.nxt, peer.ack, peer.last_ack):
+        return False
     # A reset that answers an old segment has the number that the segment acknowledged, and one for a lost ACK is late.
-    return not between(add(peer.ack, -65536), seg.seq, peer.edge) and seg.seq != me.nxt
+    return Severity.NOTE if between(add(peer.ack, -65536), seg.seq, peer.edge) else True

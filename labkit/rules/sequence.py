@@ -55,10 +55,6 @@ def gap_in_sequence(seg: Seen, me: Side, peer: Side) -> int:
     "RFC 9293 3.4",
     "seq is {me.odd_seq}, but the sender's next number is {me.odd_want}: the conversation goes on from there, and the "
     "numbers between them were never sent",
-    otherwise={
-        Severity.WARNING: "seq is {me.odd_seq}, the sender's next number is {me.odd_want}: what lies between has not shown up "
-        "in this capture before",
-    },
     at="me.odd",
     field="seq",
     expected="me.odd_want",
@@ -83,11 +79,46 @@ def sequence_number_skips(seg: Seen, me: Side, peer: Side) -> int:
 
     Loss, reordering and capture drops leave other traces: the missing octets come later, or they are acknowledged.
     """
+    return me.odd_kind == GAP and me.odd_state == WRONG
+
+
+@rule(
+    "SEQ01",
+    Severity.WARNING,
+    "RFC 9293 3.4",
+    "seq is {me.odd_seq}, the sender's next number is {me.odd_want}: what lies between was not sent before, as far as this "
+    "capture shows, and is not sent again as something that was lost",
+    at="me.odd",
+    field="seq",
+    expected="me.odd_want",
+    actual="me.odd_seq",
+    scope=Scope.DOUBT,
+    unless=("HS03", "SEQ02", "FIN01"),
+    receiver="If it has not got what lies between, it keeps the segment and asks for that.",
+    wireshark="tcp.analysis.lost_segment",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 101:201(100) ack 1   # SEQ01
+        < .  1:1(0) ack 201
+        > .  202:202(0) ack 1     # SEQ01
+        > F. 201:201(0) ack 1
+        < F. 1:1(0) ack 202
+        > .  202:202(0) ack 2
+    """,
+)
+def what_lies_between_is_missing(seg: Seen, me: Side, peer: Side) -> int:
+    """Octets that never show up, and are acknowledged all the same, are missing in the capture; or the numbers are wrong.
+
+    A pure ACK that starts one too high, with the number used soon after, has counted itself, or was overtaken.
+    """
     if me.odd_kind != GAP:
         return False
-    if me.odd_state == WRONG:
-        return True
-    return Severity.WARNING if (me.odd_state in (MISSED, UNPROVEN) and me.odd_span) or _ack_counted(seg, me) else False
+    if me.odd_state == MISSED and me.odd_mark and me.odd_seq == add(me.odd_want, 1) and me.syn and peer.syn:
+        return False  # a pure ACK was counted: SEQ02, SEQ03
+    return (me.odd_state in (MISSED, UNPROVEN) and me.odd_span != 0) or _ack_counted(seg, me)
 
 
 def _ack_counted(seg: Seen, me: Side) -> bool:
@@ -295,7 +326,7 @@ def seq_is_not_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | RST) or peer.has_last_ack == 0 or seg.seq == peer.last_ack or not me.has_nxt:
         return False
-    if seg.delta == 0 and peer.ack == me.nxt:
+    if seg.delta == 0 and (peer.has_ack == 0 or peer.ack == me.nxt):
         return False  # the peer's last ack is the odd one, not this seq
     return True if _falls_behind(seg, me, peer) else Severity.NOTE
 
