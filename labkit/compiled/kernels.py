@@ -174,9 +174,9 @@ def sources() -> Mapping[str, Source]:
     ImportError without Numba.
     """
     import numpy as np
-    from numba import carray, int64, njit, types
+    from numba import from_dtype, int64, njit, types
 
-    from labkit.compiled.memory import SETTINGS, copied, shifted
+    from labkit.compiled.memory import SETTINGS, copied, rows, shifted
 
     made = kernels()
     space: dict[str, Any] = {
@@ -185,30 +185,25 @@ def sources() -> Mapping[str, Source]:
         "SETTINGS": SETTINGS,
         "behind": shifted(),
         "keep": copied(),
-        "carray": carray,
-        "LARGE": 1 << 40,
     }
-    for name, kind in ARRAYS:
-        space[f"kind_{name}"] = np.dtype(kind) if isinstance(kind, str) else record(kind)
     names = ", ".join(name for name, _ in ARRAYS)
-    arrays = "\n".join(f"    {name} = carray({name}, LARGE, kind_{name})" for name, _ in ARRAYS)
-    judging_ = (
+    judged = (
         "segs, blank[0], t[0], rows, sides, heads, hosts, host_heads, events, hits, asked, said, pieces, ring, "
         "described, described_sides"
     )
-    judge, finish = made.names[judging.judge], made.names[judging.finish]
-    finishing = "blank[0], t[0], rows, sides, events, hits, asked, said, described, described_sides"
+    finished = "blank[0], t[0], rows, sides, events, hits, asked, said, described, described_sides"
     entries = f"""
 def judge(first, count, octets, places, {names}):
-{arrays}
-    return {judge}(first, count, octets, places, {judging_})
+    return {made.names[judging.judge]}(first, count, octets, places, {judged})
 
 def finish({names}):
-{arrays}
-    return {finish}({finishing})
+    return {made.names[judging.finish]}({finished})
 """
     exec(compile(f"{made.text}\n{entries}", "labkit.compiled.kernels", "exec"), space)  # noqa: S102 - labkit's own source
-    pointers = [types.voidptr] * len(ARRAYS)
+    pointers = [
+        types.CPointer(from_dtype(np.dtype(kind))) if isinstance(kind, str) else rows()(record(kind))
+        for _, kind in ARRAYS
+    ]
     octets, places = types.CPointer(types.uint8), types.CPointer(types.int64)
     return {
         "judge": Source(space["judge"], types.int64(types.int64, types.int64, octets, places, *pointers)),

@@ -22,12 +22,16 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
-MAGIC = b"labkit object code, format 1\n"
+MAGIC = b"labkit object code, format 2\n"
 KEPT = 8
 """Files in the folder; the oldest give way."""
 FOLDER = "LABKIT_CACHE"
 """The environment's variable that names the folder."""
 SUFFIX = ".object"
+
+COPYING = {"memcpy": ctypes.memmove, "memmove": ctypes.memmove, "memset": ctypes.memset}
+"""What LLVM makes of copying and filling. What else the code names is Numba's, for exceptions and references: there are none
+of either, so that it is never called. But each name must have an address: where one has none, LLVM fills in none at all."""
 
 Entry = Callable[..., int]
 """Takes integers, and addresses as integers; gives an integer."""
@@ -47,9 +51,12 @@ class Library:
 
     def __init__(self, code: bytes) -> None:
         """Load what `build` has made. ImportError without llvmlite, ValueError where it is something else."""
-        names, octets = _unpacked(code)
+        names, unknown, octets = _unpacked(code)
         import llvmlite.binding as llvm
 
+        for name in unknown:
+            if llvm.address_of_symbol(name) is None:
+                llvm.add_symbol(name, _address(COPYING.get(name, ctypes.pythonapi.Py_FatalError)))
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(octets))
         self._engine.finalize_object()
@@ -103,7 +110,18 @@ def build(sources: Mapping[str, Source]) -> bytes:
         else:
             whole.link_in(module)
     octets: bytes = _machine().emit_object(whole)
-    return MAGIC + sha256(octets).digest() + dumps(names).encode() + b"\n" + octets
+    head = dumps([names, _unknown(whole)]).encode()
+    return MAGIC + sha256(octets).digest() + head + b"\n" + octets
+
+
+def _unknown(module: Any) -> list[str]:
+    """The names that a module uses and does not define; those of LLVM's own operations left out."""
+    declared = [each.name for each in (*module.functions, *module.global_variables) if each.is_declaration]
+    return sorted({*COPYING, *(name for name in declared if not name.startswith("llvm."))})
+
+
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def place(name: str, files: Iterable[Path]) -> Path:
@@ -149,14 +167,15 @@ def _machine() -> Any:
     )
 
 
-def _unpacked(code: bytes) -> tuple[dict[str, tuple[str, int]], bytes]:
-    """The names, and the object code, of a file that is whole; ValueError for any other."""
+def _unpacked(code: bytes) -> tuple[dict[str, tuple[str, int]], list[str], bytes]:
+    """The entries, the names they need, and the object code, of a file that is whole; ValueError for any other."""
     start = len(MAGIC) + 32
     end = code.find(b"\n", start)
     octets = code[end + 1 :]
     if code[: len(MAGIC)] != MAGIC or end < 0 or sha256(octets).digest() != code[len(MAGIC) : start]:
         raise ValueError("this is no object code of labkit's, or not all of it")
-    return {name: (symbol, arguments) for name, (symbol, arguments) in loads(code[start:end]).items()}, octets
+    names, unknown = loads(code[start:end])
+    return {name: (symbol, arguments) for name, (symbol, arguments) in names.items()}, unknown, octets
 
 
 def _read(path: Path) -> bytes:

@@ -13,6 +13,7 @@ pytest.importorskip("numba", reason="Numba is not installed")
 
 from labkit.compiled import loader
 from labkit.compiled.loader import Library, Source, is_built, load, place
+from labkit.compiled.memory import copying
 
 
 def doubled(number: int) -> int:
@@ -27,6 +28,7 @@ def sources() -> Mapping[str, Source]:
     from numba import carray, njit, types
 
     add_one = njit(plus_one)
+    copy = copying()
 
     def total(pointer, count):  # type: ignore[no-untyped-def]
         octets = carray(pointer, count)
@@ -36,8 +38,14 @@ def sources() -> Mapping[str, Source]:
             octets[i] = add_one(octets[i])
         return found
 
+    def copied(to, source, count):  # type: ignore[no-untyped-def]
+        copy(to, 0, source, 0, count)
+        return count
+
+    octets = types.CPointer(types.uint8)
     return {
-        "total": Source(total, types.int64(types.CPointer(types.uint8), types.int64)),
+        "copied": Source(copied, types.int64(octets, octets, types.int64)),
+        "total": Source(total, types.int64(octets, types.int64)),
         "doubled": Source(doubled, types.int64(types.int64)),
     }
 
@@ -144,9 +152,12 @@ def test_old_files_give_way(folder: Path, file: Path) -> None:
 def test_what_is_kept_is_loaded_without_numba(folder: Path, file: Path) -> None:
     loaded(file, Told())
     code = (
-        "import sys; from pathlib import Path; from labkit.compiled.loader import load\n"
+        "import ctypes, sys; from pathlib import Path; from labkit.compiled.loader import load\n"
         f"library = load('test', [Path({str(file)!r})], None, None)\n"
-        "print(library.entries['doubled'](8), sorted({'numba', 'numpy'} & set(sys.modules)))"
+        # Copying calls a function of the C library, by an address that the loader has to find.
+        "one, other = ctypes.create_string_buffer(b'octets'), ctypes.create_string_buffer(6)\n"
+        "library.entries['copied'](ctypes.addressof(other), ctypes.addressof(one), 5)\n"
+        "print(library.entries['doubled'](8), other.raw, sorted({'numba', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "16 []\n"
+    assert done.stdout == "16 b'octet\\x00' []\n"
