@@ -115,7 +115,7 @@ class Judge:
             packets=packets,
             segments=int(state["segments"]),
             flows=int(state["count"]),
-            limits=self._surveyed().limits(),
+            limits=self._surveyed().limits(int(state["segments"])),
             conversations=Conversations(self._arrays["described"], self._arrays["described_sides"], count, start),
             reported=int(state["count"]),
         )
