@@ -29,18 +29,18 @@ PROFILES = {RFC9293: RFC9293, DOCUMENT: DOCUMENT, LITERAL: DOCUMENT}
 """Each profile of rules, and the one that a verdict names."""
 
 
-def compiled(found: list[Frame], engine: Library, profile: str) -> Verdict:
-    judge, feed, batch = Judge(profile, engine), Feed(found, engine), Batch()
+def compiled(found: list[Frame], code: Library, profile: str) -> Verdict:
+    judge, feed, batch = Judge(profile, code), Feed(found, code), Batch()
     while feed.fill(batch):
         judge.take(batch)
     return judge.verdict(batch.packets, batch.start, PROFILES[profile])
 
 
-def agree(found: list[Frame], engine: Library, profile: str) -> None:
+def agree(found: list[Frame], code: Library, profile: str) -> None:
     # The pieces of a datagram in an example have one number; in a capture each has its own.
     found = [frame._replace(number=number) for number, frame in enumerate(found, 1)]
     one = Verifier(PROFILES[profile], literal=profile == LITERAL).run(found)
-    other = compiled(found, engine, profile)
+    other = compiled(found, code, profile)
     assert list(other.findings) == list(one.findings)
     assert other == one
     assert sorted(map(repr, groups(other.findings, 3))) == sorted(map(repr, groups(one.findings, 3)))
@@ -48,25 +48,25 @@ def agree(found: list[Frame], engine: Library, profile: str) -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_of_captures(path: Path, profile: str, engine: Library) -> None:
+def test_of_captures(path: Path, profile: str, code: Library) -> None:
     try:
         with open_capture(path) as capture:
             found = list(capture)
     except CaptureError as why:
         pytest.skip(str(why))
-    agree(found, engine, profile)
+    agree(found, code, profile)
 
 
 @pytest.mark.parametrize("isns", [(0, 0), (2**32 - 1, 2**32 - 50)])
-def test_of_the_rules_examples(isns: tuple[int, int], engine: Library) -> None:
+def test_of_the_rules_examples(isns: tuple[int, int], code: Library) -> None:
     for rule in collect():
         for text in (rule.good, rule.bad):
             for profile in PROFILES:
-                agree(list(frames(list(parse(text)), isns=isns)), engine, profile)
+                agree(list(frames(list(parse(text)), isns=isns)), code, profile)
 
 
 @pytest.mark.parametrize("name", ["document", "fast-retransmit-sack", "keep-alive", "http-ipv6"])
-def test_of_faults(name: str, engine: Library, tmp_path: Path) -> None:
+def test_of_faults(name: str, code: Library, tmp_path: Path) -> None:
     trace = Scenario.load(name).play(seed=5)
     tried = 0
     for fault in faults():
@@ -77,5 +77,5 @@ def test_of_faults(name: str, engine: Library, tmp_path: Path) -> None:
         tried += 1
         spoiled.write(tmp_path / "a.pcapng")
         with open_capture(tmp_path / "a.pcapng") as capture:
-            agree(list(capture), engine, RFC9293)
+            agree(list(capture), code, RFC9293)
     assert tried > 10

@@ -10,6 +10,7 @@ import pytest
 
 from labkit import doubt, track
 from labkit.capture import Frame
+from labkit.compiled.kernels import ARRAYS
 from labkit.compiled.records import WIDTHS
 from labkit.compiled.translate import Translation, UntranslatableError
 from labkit.decode import decode
@@ -172,7 +173,8 @@ def test_lambdas_on_one_line_are_told_apart() -> None:
 
 
 def test_widths_are_of_fields_that_there_are() -> None:
-    there = {field.name for kind in (Seen, Side) for field in fields(kind)}
+    kinds = {Seen, Side, *(kind for _, kind in ARRAYS if not isinstance(kind, str))}
+    there = {field.name for kind in kinds for field in fields(kind)}
     named = [name for names in WIDTHS.values() for name in names.split()]
     assert len(named) == len(set(named))
     assert set(named) <= there
