@@ -118,16 +118,21 @@ def what_lies_between_is_missing(seg: Seen, me: Side, peer: Side) -> int:
         return False
     if me.odd_state == MISSED and me.odd_mark and me.odd_seq == add(me.odd_want, 1) and me.syn and peer.syn:
         return False  # a pure ACK was counted: SEQ02, SEQ03
-    return (me.odd_state in (MISSED, UNPROVEN) and me.odd_span != 0) or _ack_counted(seg, me)
+    return (me.odd_state in (MISSED, UNPROVEN) and me.odd_span != 0) or _ack_counted(seg, me, peer)
 
 
-def _ack_counted(seg: Seen, me: Side) -> bool:
-    """Whether the doubt is about a pure ACK that starts one too high: later, and in no haste, the number was used."""
+def _ack_counted(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the doubt is about a pure ACK that starts one too high: later, and in no haste, the number was used.
+
+    Where segments are lost, the number may have been used before, by a FIN that was lost and is sent again.
+    """
     return (
         me.odd_state == FILLED
         and me.odd_span == 0
         and me.odd_seq == add(me.odd_want, 1)
         and seg.seq == me.odd_want
+        and me.resent == 0
+        and peer.resent == 0
         and SAME_MOMENT < seg.time - me.odd_time < SHORTEST_RTO
     )
 
@@ -290,7 +295,7 @@ def seq_ahead_of_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
     if me.odd_kind != GAP:
         return False
     counted = me.odd_state == MISSED and me.odd_mark != 0 and me.odd_seq == add(me.odd_want, 1) and me.syn != 0
-    return me.odd_state == WRONG or counted or (_ack_counted(seg, me) and in_lock_step(me, peer))
+    return me.odd_state == WRONG or counted or (_ack_counted(seg, me, peer) and in_lock_step(me, peer))
 
 
 @rule(

@@ -230,10 +230,12 @@ def test_what_was_read_before_ctrl_c_is_judged(small: Path, code: Library) -> No
     command = labkit("verify", "--engine", "compiled", "--format", "json", "-")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
-        process.stdin.write(small.read_bytes())
-        process.stdin.flush()
-        # The pipe is empty once the process has read it, and then it waits for more.
-        wait_until(lambda: unread(process.stdin) == 0)
+        octets = small.read_bytes()
+        # What stands in the pipe at first may be read to see what it is; what comes then, only to be judged.
+        for part in (octets[:-10], octets[-10:]):
+            process.stdin.write(part)
+            process.stdin.flush()
+            wait_until(lambda: unread(process.stdin) == 0)
         process.send_signal(signal.SIGINT)
         process.stdin.close()
         assert process.stdout is not None
