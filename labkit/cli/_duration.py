@@ -1,9 +1,11 @@
-"""`--for`: how long a command goes on."""
+"""`--for`, which is also `--seconds`: how long a command goes on, at most."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+from labkit.cli._common import F
 from labkit.i18n import _
 
 
@@ -26,3 +28,16 @@ class Duration(click.ParamType[float]):
         if not nanoseconds:
             self.fail(_("'{text}' is no time at all").format(text=text), param, ctx)
         return nanoseconds / 1e9
+
+
+def for_option(default: float | None, shown: str) -> Callable[[F], F]:
+    """`--for`, passed as `seconds`: None, or what `default` says, where it is not given; `shown` is that in words."""
+    return click.option(
+        "--for",
+        "--seconds",
+        "seconds",
+        type=Duration(),
+        metavar="TIME",
+        default=default,
+        help=_("How long it takes at most: 60s, 1.5s, 200ms.  [default: {default}]").format(default=shown),
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._common import Exit, F, note
+from labkit.cli._duration import for_option
 from labkit.i18n import _, ngettext, printable
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ lab_option = click.option("--lab", metavar="NAME", help=_("Of several labs that 
 
 
 def bounds_options(packets: int, seconds: int) -> Callable[[F], F]:
-    """`--packets`, `--seconds`, `--allow-interface` and `--allow-network`: `guard_of` makes a Guard of them."""
+    """`--packets`, `--for`, `--allow-interface` and `--allow-network`: `guard_of` makes a Guard of them."""
 
     def decorate(function: F) -> F:
         for option in (
@@ -35,13 +36,7 @@ def bounds_options(packets: int, seconds: int) -> Callable[[F], F]:
                 metavar="NAME",
                 help=_("For this run, let packets out there, though it is neither loopback nor veth."),
             ),
-            click.option(
-                "--seconds",
-                type=click.FloatRange(min=0, min_open=True),
-                default=seconds,
-                show_default=True,
-                help=_("How long it takes at most."),
-            ),
+            for_option(float(seconds), f"{seconds}s"),
             click.option(
                 "--packets",
                 type=click.IntRange(min=1),

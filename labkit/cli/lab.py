@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._common import Command, Exit, F, emit_json, format_option, note
+from labkit.cli._live import orderly
 from labkit.errors import LinkError
 from labkit.i18n import _, ngettext, printable
 
@@ -56,13 +57,20 @@ def command() -> None:
 @command.command("up", cls=Command)
 @name_option
 @made_option
-def up(name: str | None, relay: bool, offload: str, mtu: int) -> None:
+def up(name: str | None, relay: bool, offload: str, mtu: int) -> int:
     """Make a lab that stays until it is taken down."""
     from labkit.live import lab
 
-    with lab.up(name, relay=relay, offload=offload == "on", mtu=mtu) as made:
-        for line in _lines(made):
-            note(line)
+    with orderly() as told:
+        try:
+            with lab.up(name, relay=relay, offload=offload == "on", mtu=mtu) as made:
+                for line in _lines(made):
+                    note(line)
+        except KeyboardInterrupt:
+            # What was made so far is gone again.
+            note(_("interrupted"))
+            return told.code(Exit.INTERRUPTED)
+    return Exit.OK
 
 
 @command.command("down", cls=Command)

@@ -181,6 +181,9 @@ def _one(known: "Scenario", role: str, guard: Any, outcome: Outcome, more: dict[
     )
     try:
         with on_stage(wish) as conversation:
+            for part, has in (("faults", known.model.faults), ("vlan", known.model.vlan)):
+                if has:
+                    note(_("{name}: '{part}' is left out: only --both plays it").format(name=known.name, part=part))
             if role == "server" and more["peer"] == "program":
                 note(_("waiting for a client at {host}").format(host=conversation.crafted.station.own))
             try:

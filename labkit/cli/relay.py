@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labkit.cli._common import Command, complete_scenarios, emit_json, format_option, note
-from labkit.cli._duration import Duration
+from labkit.cli._duration import for_option
 from labkit.cli._live import lab_option
 from labkit.i18n import _, ngettext
 
@@ -25,15 +25,7 @@ ARROWS = {"client": "→", "server": "←"}
 @click.option(
     "--each-connection", is_flag=True, help=_("Each TCP connection meets the path anew, from its first packet on.")
 )
-@click.option(
-    "--for",
-    "seconds",
-    type=Duration(),
-    metavar="TIME",
-    default=3600.0,
-    show_default="1 h",
-    help=_("How long it carries packets: 60s, 1.5s, 200ms."),
-)
+@for_option(3600.0, _("one hour"))
 @click.option(
     "--packets",
     type=click.IntRange(min=1),

@@ -9,7 +9,7 @@ import click
 
 from labkit.cli._choices import choices_options, chosen
 from labkit.cli._common import Command, Exit, format_option, note
-from labkit.cli._duration import Duration
+from labkit.cli._duration import for_option
 from labkit.cli._live import lab_option
 from labkit.i18n import _, ngettext, printable
 
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 @click.command("watch", cls=Command)
 @click.argument("interface")
 @lab_option
-@click.option(
-    "--for", "seconds", type=Duration(), metavar="TIME", help=_("How long: 60s, 1.5s, 200ms.  [default: until Ctrl-C]")
-)
+@for_option(None, _("until Ctrl-C"))
 @click.option("--capture", type=click.Path(), metavar="FILE", help=_("Where the packets are recorded."))
 @click.option("-v", "--verbose", is_flag=True, help=_("Print notes as well, which otherwise are only counted."))
 @click.option(

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 from labkit.errors import LinkError
 from labkit.i18n import _
+from labkit.live import ethtool
 from labkit.live.guard import Guard
 from labkit.live.lab import Lab
 from labkit.live.link import Link
 from labkit.live.relay import Relay
 from labkit.live.stop import Stop
 from labkit.live.system import precise_timers
-from labkit.live.wiring import BETWEEN, RELAY
+from labkit.live.wiring import BETWEEN, KERNELS, RELAY
 
 BATCH = 64
 """Frames that are taken from one link before the other one has its turn."""
@@ -50,8 +51,13 @@ class Timing:
 def carrying(lab: Lab, guard: Guard) -> Iterator[dict[str, Link]]:
     """The relay's links, by the end of the lab that each leads to; this process lives in the relay's place from then on.
 
-    So it is ended with the lab. LinkError where the lab has no such place, or another relay is there.
+    So it is ended with the lab. LinkError where the lab has no such place, another relay is there, or the ends leave
+    checksums to hardware.
     """
+    for end, kernel in KERNELS.items():
+        with lab.inside(end):
+            if ethtool.leaves_checksums(kernel.interface):
+                raise LinkError(_unfinished(kernel.interface))
     with lab.inside(RELAY):
         lock = _alone()
     with ExitStack() as stack:
@@ -94,6 +100,11 @@ def carry(relay: Relay, links: Mapping[str, Link], stop: Stop, *, seconds: float
     return timing
 
 
+def _unfinished(interface: str) -> str:
+    text = _("{interface}: packets come unfinished: the relay needs a lab that was made with --offload off")
+    return text.format(interface=interface)
+
+
 def _take(relay: Relay, side: str, link: Link) -> None:
     """Take what has come from one end."""
     now, wall = time.monotonic_ns(), time.time_ns()
@@ -102,11 +113,7 @@ def _take(relay: Relay, side: str, link: Link) -> None:
         if arrived is None:
             return
         if arrived.partial:
-            raise LinkError(
-                _(
-                    "{interface}: packets come unfinished: the relay needs a lab that was made with --offload off"
-                ).format(interface=link.interface)
-            )
+            raise LinkError(_unfinished(link.interface))
         # The calendar's clock may be set at any time: what it says counts only within reason.
         relay.take(side, arrived.data, now - min(max(0, wall - arrived.time), SECOND))
 

@@ -94,7 +94,7 @@ class Conversation:
                 return
             if now >= limit:
                 raise LinkError(
-                    _("not over after {n:g} seconds: {reason}; --seconds allows more").format(
+                    _("not over after {n:g} seconds: {reason}; --for allows more").format(
                         n=self.guard.seconds, reason=self.script.waits_for()
                     )
                 )

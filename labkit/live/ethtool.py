@@ -11,7 +11,7 @@ from labkit.errors import LinkError
 from labkit.i18n import _, printable
 
 SIOCETHTOOL = 0x8946
-GET_DRIVER = 0x03
+GET_DRIVER, GET_TX_CHECKSUMS = 0x03, 0x16
 SET_OFFLOADS = {"rx checksums": 0x15, "tx checksums": 0x17, "TSO": 0x1F, "GSO": 0x24, "GRO": 0x2C}
 """The commands that switch an offload (linux/ethtool.h)."""
 
@@ -71,6 +71,12 @@ def mtu(interface: str) -> int:
 def hardware_address(interface: str) -> str:
     """The interface's own address, six octets in hexadecimal with colons."""
     return _ioctl(interface, SIOCGIFHWADDR)[2:8].hex(":")
+
+
+def leaves_checksums(interface: str) -> bool:
+    """Whether what it sends has its checksums still to be finished, by hardware."""
+    answer = bytearray(struct.pack("@II", GET_TX_CHECKSUMS, 0))
+    return bool(struct.unpack_from("@I", _ioctl(interface, SIOCETHTOOL, answer), 4)[0])
 
 
 def stop_offloads(interface: str) -> None:

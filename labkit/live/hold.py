@@ -40,8 +40,10 @@ def hold(command: Sequence[str], *, relay: bool = False, offload: bool = False, 
     with Lab.held(relay=relay, offload=offload, mtu=mtu) as lab:
         inodes = [here, *lab.inodes]
         own = os.getpid()
-        # By then this process is gone, or has ended them itself and only waits.
-        with Keeper(lambda: end_inhabitants(inodes, spare=own)) as keeper:
+        # By then this process is gone, or has ended them itself and only waits. The keeper holds the namespaces: the numbers
+        # of those that are gone would soon be others'.
+        holding = [space.fileno() for space in lab.spaces.values()]
+        with Keeper(lambda: end_inhabitants(inodes, spare=own), holding) as keeper:
             try:
                 return _run(command, lab)
             finally:

@@ -1,28 +1,27 @@
 """A process that outlives another one only to clear up behind it, however that one ends.
 
 It waits at the end of a pipe: when nobody holds the other end any more, its owner is gone, and it does what it was made
-for. It holds nothing else, so that it keeps nothing alive.
+for. It holds nothing else but what it is given to hold: it keeps nothing alive that is not its business.
 """
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 
 class Keeper:
     """Calls a function, in another process, when this process is gone or has dismissed it; a context manager.
 
-    The function must hold no descriptors of its own: all but the standard ones are closed before. Make it while the
-    process has one thread.
+    All descriptors but those of `holding` are closed in it. Make it while the process has one thread.
     """
 
-    def __init__(self, duty: Callable[[], object]) -> None:
+    def __init__(self, duty: Callable[[], object], holding: Iterable[int] = ()) -> None:
         reading, self._writing = os.pipe()
         self.process = os.fork()
         """The number of the keeper's process."""
         if self.process == 0:
-            _keep(reading, duty)
+            _keep(reading, duty, set(holding))
         os.close(reading)
 
     def dismiss(self) -> None:
@@ -40,7 +39,7 @@ class Keeper:
         self.dismiss()
 
 
-def _keep(reading: int, duty: Callable[[], object]) -> None:
+def _keep(reading: int, duty: Callable[[], object], holding: set[int]) -> None:
     """The keeper's whole life. Signals of the terminal are not for it."""
     try:
         os.setsid()
@@ -49,8 +48,11 @@ def _keep(reading: int, duty: Callable[[], object]) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
             os.dup2(nothing, standard)
-        os.closerange(3, reading)
-        os.closerange(reading + 1, os.sysconf("SC_OPEN_MAX"))
+        last = 2
+        for kept in sorted({reading, *holding}):
+            os.closerange(last + 1, kept)
+            last = kept
+        os.closerange(last + 1, os.sysconf("SC_OPEN_MAX"))
         while os.read(reading, 1):
             pass
         duty()

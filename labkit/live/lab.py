@@ -117,8 +117,7 @@ def up(name: str | None = None, *, relay: bool = False, offload: bool = False, m
     names = {end: f"{prefix}-{end}" for end in ends}
     try:
         RECORDS.mkdir(mode=0o755, exist_ok=True)
-        with record.open("x", encoding="utf-8") as file:
-            json.dump(names, file)
+        file = record.open("x", encoding="utf-8")
     except FileExistsError as error:
         raise UsageError(
             _("{lab} is up already; 'labkit lab down' removes it, '--name' gives another one its name").format(
@@ -128,6 +127,8 @@ def up(name: str | None = None, *, relay: bool = False, offload: bool = False, m
     except OSError as error:
         raise LinkError(_("{file}: {reason}").format(file=record, reason=error.strerror)) from error
     try:
+        with file:
+            json.dump(names, file)
         for each in names.values():
             done = subprocess.run(  # noqa: S603 - a program by its full path, without a shell
                 [program, "netns", "add", each], capture_output=True, text=True, check=False
@@ -188,8 +189,7 @@ def find(name: str | None = None) -> Lab:
     """The lab of a name, or the one that this program was started in. LinkError where there is none, or only a part."""
     given = os.environ.get(VARIABLE)
     if given and name is None:
-        paths = json.loads(given)
-        title = _("the lab of {variable}").format(variable=VARIABLE)
+        title, text, source = _("the lab of {variable}").format(variable=VARIABLE), given, VARIABLE
     else:
         record = RECORDS / f"{_prefix(name)}.json"
         if not record.is_file():
@@ -198,8 +198,12 @@ def find(name: str | None = None) -> Lab:
                     lab=_title(name)
                 )
             )
-        paths = {end: NAMES / each for end, each in json.loads(record.read_text("utf-8")).items()}
-        title = _title(name)
+        title, text, source = _title(name), record.read_text("utf-8"), str(record)
+    try:
+        # Names are below NAMES; what a variable leads to are whole paths, which stay what they are.
+        paths = {end: NAMES / each for end, each in json.loads(text).items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise _incomplete(title, _("{file} cannot be read").format(file=source)) from error
     require_capable(title)
     spaces: dict[str, Namespace] = {}
     try:
@@ -208,12 +212,13 @@ def find(name: str | None = None) -> Lab:
     except OSError as error:
         for space in spaces.values():
             space.close()
-        raise LinkError(
-            _("{lab} is not whole: {reason}; 'labkit lab down' removes what is left of it").format(
-                lab=title, reason=f"{error.filename}: {error.strerror}"
-            )
-        ) from error
+        raise _incomplete(title, f"{error.filename}: {error.strerror}") from error
     return Lab(spaces, title)
+
+
+def _incomplete(title: str, reason: str) -> LinkError:
+    text = _("{lab} is not whole: {reason}; 'labkit lab down' removes what is left of it")
+    return LinkError(text.format(lab=title, reason=reason))
 
 
 def shell() -> str:

@@ -45,6 +45,16 @@ class Arrived(NamedTuple):
     """Whether its checksum is still to be finished, by hardware that there may not be."""
 
 
+def _unavailable(error: OSError) -> str:
+    """Why there is no packet socket, and how to get one."""
+    if error.errno == errno.EAFNOSUPPORT:
+        return _("this kernel has no packet sockets (CONFIG_PACKET): sudo modprobe af_packet")
+    return _(
+        "a packet socket needs the capability CAP_NET_RAW ({reason}): run it with sudo, or in a lab of one's own: "
+        "labkit lab exec -- COMMAND"
+    ).format(reason=error.strerror)
+
+
 class Link:
     """A packet socket on an interface of the namespace in which it is made; a context manager.
 
@@ -61,9 +71,7 @@ class Link:
         try:
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         except OSError as error:
-            raise LinkError(
-                _("a packet socket needs the capability CAP_NET_RAW: {reason}").format(reason=error.strerror)
-            ) from error
+            raise LinkError(_unavailable(error)) from error
         try:
             self._set_up(outgoing)
         except OSError as error:

@@ -3,6 +3,7 @@
 A thread may step into a namespace and out of it again. What it makes there (a socket, a process) stays there.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +44,11 @@ class Namespace:
         thread.start()
         thread.join()
         if failed:
-            reason = failed[0].strerror
+            reasons = {
+                errno.EINVAL: _("this kernel was built without them (CONFIG_NET_NS)"),
+                errno.ENOSPC: _("there are as many as sysctl user.max_net_namespaces allows"),
+            }
+            reason = reasons.get(failed[0].errno or 0, failed[0].strerror)
             raise LinkError(_("no network namespace can be made: {reason}").format(reason=reason)) from failed[0]
         return cls(made[0])
 
@@ -51,6 +56,10 @@ class Namespace:
     def at(cls, path: str | Path) -> "Namespace":
         """The one that a path names (`/run/netns/NAME`, `/proc/PID/ns/net`). OSError where there is none."""
         return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._descriptor
 
     @property
     def path(self) -> str:

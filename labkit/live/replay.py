@@ -65,7 +65,7 @@ def check(trace: Trace, wanted: list[Packet], guard: Guard, speed: float | None)
     if speed is not None and length / speed > guard.seconds:
         raise LinkError(
             _(
-                "the conversation takes {n:.0f} seconds, and a run {most:g} at most: --seconds allows more, "
+                "the conversation takes {n:.0f} seconds, and a run {most:g} at most: --for allows more, "
                 "--speed {speed:.0f} or --topspeed makes it shorter"
             ).format(n=length / speed, most=guard.seconds, speed=length / guard.seconds + 1)
         )

@@ -54,6 +54,7 @@ SETTINGS = {
     "net/ipv4/ip_forward": "0",
     "net/ipv4/tcp_congestion_control": "reno",
     "net/ipv4/tcp_no_metrics_save": "1",
+    "net/ipv6/conf/all/disable_ipv6": "0",
     "net/ipv6/conf/all/forwarding": "0",
     "net/ipv6/conf/default/accept_ra": "0",
     "net/ipv6/conf/default/autoconf": "0",
@@ -68,6 +69,8 @@ def wire(spaces: Mapping[str, Namespace], *, offload: bool = False, mtu: int = 1
 
     LinkError where the system refuses.
     """
+    if not Path("/proc/sys/net/ipv6").is_dir():
+        raise LinkError(_("this kernel runs without IPv6, and a lab has both: see ipv6.disable of its command line"))
     for space in spaces.values():
         with space.inside():
             _settle()
@@ -83,7 +86,7 @@ def wire(spaces: Mapping[str, Namespace], *, offload: bool = False, mtu: int = 1
         # Both ends would get the number 2, and be taken for one that waits a second before it comes up.
         one, two = f"mtu {mtu} index {10 + number}", f"mtu {mtu} index {20 + number}"
         with space.inside():
-            ip([f"link add name {name} {one} type veth peer name {peer} {two} netns {other.path}"])
+            _pair(f"link add name {name} {one} type veth peer name {peer} {two} netns {other.path}")
     for space, interfaces in _interfaces(spaces):
         with space.inside():
             for interface in interfaces:
@@ -96,6 +99,18 @@ def wire(spaces: Mapping[str, Namespace], *, offload: bool = False, mtu: int = 1
                 _await(interface)
             # The kernel does one such thing after the other: when this is done, it has done what came before.
             ip(line for interface in interfaces for line in _address(interface))
+
+
+def _pair(line: str) -> None:
+    """Make a veth pair. LinkError where that cannot be."""
+    try:
+        ip([line])
+    except LinkError as error:
+        if any(words in str(error) for words in ("Unknown device type", "not supported")):
+            raise LinkError(
+                _("this kernel has no veth interfaces ({reason}): sudo modprobe veth").format(reason=error)
+            ) from error
+        raise
 
 
 def _interfaces(spaces: Mapping[str, Namespace]) -> list[tuple[Namespace, list[str]]]:

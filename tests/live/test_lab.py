@@ -1,5 +1,6 @@
 """Labs: made, found, used and removed, also when whoever made them was killed."""
 
+import errno
 import json
 import os
 import signal
@@ -8,14 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from support import TOP, as_nobody, labkit, needs_ip, needs_root
 
+from labkit.cli import run
 from labkit.errors import LinkError, UsageError
 from labkit.live import ethtool, system
 from labkit.live import lab as labs
+from labkit.live.keeper import Keeper
 from labkit.live.lab import Lab
 from labkit.live.namespace import OWN, Namespace
 from labkit.live.wiring import KERNELS
@@ -80,15 +84,11 @@ def test_a_thread_comes_back() -> None:
 
 
 def test_offloads_are_off_unless_asked_for() -> None:
-    def text(lab: Lab, end: str) -> str:
-        # ETHTOOL_GTXCSUM is one below the command that sets it.
-        with lab.inside(end):
-            answer = bytearray(b"\x16\0\0\0\0\0\0\0")
-            return ethtool._ioctl(KERNELS[end].interface, ethtool.SIOCETHTOOL, answer)[4:].hex()
-
-    for offload, wanted in ((False, "00000000"), (True, "01000000")):
+    for offload in (False, True):
         with Lab.held(offload=offload) as lab:
-            assert [text(lab, end) for end in ("client", "server")] == [wanted] * 2
+            for end in ("client", "server"):
+                with lab.inside(end):
+                    assert ethtool.leaves_checksums(KERNELS[end].interface) is offload
 
 
 def test_a_lab_without_a_relay_has_none(lab_of_two: Lab) -> None:
@@ -182,6 +182,24 @@ class TestNames:
         with pytest.raises(LinkError, match="not whole"):
             labs.find(name)
 
+    @pytest.mark.parametrize("record", ["", "{", "[]", "3", '{"client": 3}'])
+    def test_a_record_that_cannot_be_read(self, name: str, record: str) -> None:
+        labs.up(name).close()
+        (labs.RECORDS / f"labkit-{name}.json").write_text(record)
+        with pytest.raises(LinkError, match=r"not whole.*cannot be read.*labkit lab down"):
+            labs.find(name)
+        assert labs.down(name) == (2, 0)
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_a_signal_while_it_is_made_leaves_nothing(
+        self, name: str, number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("LANGUAGE", "en")
+        monkeypatch.setattr("labkit.live.wiring.wire", lambda *_, **__: os.kill(os.getpid(), number))
+        assert run(["lab", "up", "--name", name]) == 128 + number
+        assert capsys.readouterr().err == "labkit: interrupted\n"
+        assert (names_of(name), name in labs.recorded()) == ([], False)
+
     def test_a_failure_leaves_nothing(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object, **__: object) -> None:
             raise LinkError("no")
@@ -252,6 +270,31 @@ class TestCommand:
             code = running.wait(10)
         assert until(lambda: not system.inhabitants(spaces))
         assert code == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[signal.Signals(number)]
+
+
+def test_what_the_kernel_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_veth(_lines: object) -> None:
+        raise LinkError("ip: Error: Unknown device type.")
+
+    monkeypatch.setattr("labkit.live.wiring.ip", no_veth)
+    with pytest.raises(LinkError, match=r"no veth interfaces .*modprobe veth"):
+        Lab.held()
+
+    def no_namespaces(_flags: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr("labkit.live.namespace.unshare", no_namespaces)
+    with pytest.raises(LinkError, match="CONFIG_NET_NS"):
+        Lab.held()
+
+
+def test_a_keeper_holds_what_it_is_given() -> None:
+    for held in (True, False):
+        reading, writing = os.pipe()
+        with Keeper(partial(os.write, writing, b"x"), [writing] if held else []):
+            os.close(writing)
+        assert os.read(reading, 2) == (b"x" if held else b"")
+        os.close(reading)
 
 
 def test_namespaces_are_held() -> None:

@@ -291,6 +291,16 @@ steps:
         assert "it is labkit" in done.stdout
         assert "PASS" in done.stdout
 
+    def test_what_one_side_leaves_out_is_said(self, tmp_path: Path) -> None:
+        tagged = self.SERVE.replace("steps:", "faults: [ack-of-unsent-data]\nvlan: 5\nsteps:")
+        (tmp_path / "tagged.yaml").write_text(tagged)
+        done = self.play(tmp_path, "labkit play tagged.yaml --client --peer kernel --verify")
+        assert (done.returncode, "PASS" in done.stdout) == (0, True), done.stderr
+        assert done.stderr.splitlines() == [
+            "labkit: serve: 'faults' is left out: only --both plays it",
+            "labkit: serve: 'vlan' is left out: only --both plays it",
+        ]
+
     def test_nobody_is_there(self, tmp_path: Path) -> None:
         done = self.play(tmp_path, "labkit play get.yaml --client")
         assert (done.returncode, "connection does not exist" in done.stderr) == (4, True)

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from running import TOP, Running, until
 from support import labkit, needs_ip, needs_root
 
 from labkit.capture import Frame
+from labkit.live import ethtool
 from labkit.live.guard import Guard
 from labkit.live.lab import Lab
 from labkit.live.link import Link
@@ -221,7 +223,16 @@ def test_it_needs_a_place(lab: Lab) -> None:
 
 def test_unfinished_packets_are_refused() -> None:
     with Lab.held(relay=True, offload=True) as lab, Running(lab, "relay", "document") as relay:
+        assert "--offload off" in relay.said
+        assert relay.wait()[0] == 4
+
+
+def test_packets_that_become_unfinished_end_it(lab: Lab) -> None:
+    with Running(lab, "relay", "document") as relay:
         with lab.inside("client"):
+            # ETHTOOL_STXCSUM: somebody hands checksums to the hardware that there is not.
+            switch = bytearray(struct.pack("@II", ethtool.SET_OFFLOADS["tx checksums"], 1))
+            ethtool._ioctl(KERNELS["client"].interface, ethtool.SIOCETHTOOL, switch)
             client = socket.socket()
         with client:
             client.setblocking(False)

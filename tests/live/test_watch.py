@@ -251,6 +251,8 @@ def test_privileges_are_asked_for() -> None:
     done = as_nobody("watch", "lo")
     assert (done.returncode, done.stdout) == (4, "")
     assert "CAP_NET_RAW" in done.stderr
+    assert "sudo" in done.stderr
+    assert "labkit lab exec" in done.stderr
 
 
 def test_what_was_not_seen_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
