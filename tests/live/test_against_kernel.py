@@ -7,18 +7,26 @@ not have done so otherwise: what differs is played again, before it counts.
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from running import Running
 from support import TOP, needs_ip, needs_root
 
 from labkit.capture import create
 from labkit.linktype import ETHERNET
-from labkit.live.conversation import Conversation
+from labkit.live import stage
+from labkit.live.conversation import Cast, Conversation
 from labkit.live.guard import Guard
+from labkit.live.kernel import Kernel, settle
+from labkit.live.lab import Lab
+from labkit.live.link import Link
 from labkit.live.stage import Wish, on_stage
+from labkit.live.wiring import KERNELS
 from labkit.scenario import Scenario, cast
 from labkit.scenario.cast import OTHER
 from labkit.segment import ACK, FIN, PSH, RST, SYN
@@ -33,7 +41,7 @@ EXCHANGE = "steps:\n- client: connect\n- client: {send: 99}\n- server: {send: 11
 
 CASES = {
     "connect": HEAD + "steps:\n- client: connect\n- client: {abort: {after: 5ms}}\n",
-    "request and response": HEAD + EXCHANGE + "- client: close\n- server: {close: {after: 60ms}}\n",
+    "request and response, four-segment close": HEAD + EXCHANGE + "- client: close\n- server: {close: {after: 60ms}}\n",
     "three-segment close": HEAD + EXCHANGE + "- client: close\n- server: close\n",
     "the server closes first": HEAD + EXCHANGE + "- server: {close: {after: 60ms}}\n- client: {close: {after: 60ms}}\n",
     "simultaneous close": HEAD + EXCHANGE + "- client: {close: {after: 90ms}}\n- server: {close: {at_once: true}}\n",
@@ -41,9 +49,15 @@ CASES = {
     "- client: {send: {octets: 99, after: 20ms}}\n- client: close\n- server: close\n",
     "half-close": HEAD + "steps:\n- client: connect\n- client: {send: 99}\n- client: close\n"
     "- server: {send: {octets: 2000, after: 60ms}}\n- server: close\n",
+    "half-close by the server": HEAD + "steps:\n- client: connect\n- client: {send: 99}\n- server: close\n"
+    "- client: {send: {octets: 2000, after: 60ms}}\n- client: close\n",
     "refused": HEAD + "server: {listen: false}\nsteps:\n- client: connect\n",
     "the client aborts": HEAD + EXCHANGE + "- client: {abort: {after: 60ms}}\n",
     "the server aborts": HEAD + EXCHANGE + "- server: {abort: {after: 60ms}}\n",
+    "reset, for the client has crashed": HEAD + EXCHANGE + "- client: {crash: {after: 60ms}}\n"
+    "- server: {send: {octets: 5, after: 60ms}}\n",
+    "reset, for the server has crashed": HEAD + EXCHANGE + "- server: {crash: {after: 60ms}}\n"
+    "- client: {send: {octets: 5, after: 60ms}}\n",
     "MSS 536": HEAD + "client: {mss: 536}\nserver: {mss: 536}\nsteps:\n- client: connect\n- client: {send: 3000}\n"
     "- server: {send: 3000}\n- client: close\n- server: close\n",
     "timestamps": HEAD
@@ -59,8 +73,12 @@ CASES = {
     "- client: close\n- server: close\n",
     "zero window": HEAD + "client: {window: 8kB, rto_min: 200ms}\nserver: {window: 8kB, rto_min: 200ms}\n"
     "steps:\n- client: connect\n- server: pause\n- client: {send: {octets: 40kB}}\n"
-    "- server: {resume: {after: 300ms, at_once: true}}\n"
+    "- server: {resume: {after: 450ms, at_once: true}}\n"
     "- server: {receive: 40kB}\n- client: close\n- server: close\n",
+    "zero window at the client": HEAD + "client: {window: 8kB, rto_min: 200ms}\nserver: {window: 8kB, rto_min: 200ms}\n"
+    "steps:\n- client: connect\n- client: pause\n- server: {send: {octets: 40kB, after: 20ms}}\n"
+    "- client: {resume: {after: 450ms, at_once: true}}\n"
+    "- client: {receive: 40kB}\n- client: close\n- server: close\n",
     "loss with SACK": "name: x\npath: {rtt: 10ms, to_server: {lose: [6]}, to_client: {lose: [9]}}\n"
     "client: {rto_min: 200ms}\nserver: {rto_min: 200ms}\nsteps:\n- client: connect\n- client: {send: 20kB}\n"
     "- server: {send: 20kB}\n- client: close\n- server: close\n",
@@ -76,8 +94,8 @@ CASES = {
 }
 """What is played, by what it is called in docs/kernel.md."""
 
-SLOW = {"the SYN is lost", "keep-alive"}
-"""What takes a second, and has nothing to do with the version of IP."""
+THROUGH = {f"{name} through the relay": CASES[name] for name in ("loss with SACK", "loss without SACK")}
+"""What is played once more, with `labkit relay` between the two, which loses what labkit's own path does otherwise."""
 
 Line = tuple[int, int, int, int]
 """Control bits, relative seq, relative ack, octets."""
@@ -158,7 +176,7 @@ def listed() -> dict[tuple[str, str], set[str]]:
     found = {}
     for line in (TOP / "docs" / "kernel.md").read_text("utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 3 and cells[0] in CASES:
+        if len(cells) == 3 and cells[0] in CASES | THROUGH:
             for side, cell in zip(("server", "client"), cells[1:], strict=True):
                 found[cells[0], side] = set(re.findall(r"\w+", cell)) & set(LESS)
     return found
@@ -186,8 +204,31 @@ class Run:
         return OTHER[self.side]
 
 
-def play(text: str, side: str, ipv6: bool) -> Run:
+@contextmanager
+def relayed(text: str, side: str) -> Iterator[Conversation]:
+    """A conversation whose packets meet the path of their scenario in a relay, and not before."""
+    scenario = Scenario.parse(text)
+    guard = Guard(seconds=20)
+    parts = stage._parts(Wish(scenario, side, peer="kernel"))
+    own, other = parts.hosts[side], parts.hosts[OTHER[side]]
+    with TemporaryDirectory() as folder, Lab.held(relay=True) as lab:
+        path = Path(folder, "path.yaml")
+        path.write_text(text, "utf-8")
+        with Running(lab, "relay", str(path)) as relay:
+            assert "the path of x" in relay.said
+            settle(lab, OTHER[side], scenario.model)
+            kernel = Kernel(lab, scenario.model, parts, OTHER[side], other, own)
+            with lab.inside(side), Link(KERNELS[side].interface, guard) as link:
+                conversation = Conversation(Cast(scenario, side, path=False), parts, link, guard, kernel)
+                yield conversation
+                conversation.leave()
+            assert relay.end()[0] == 0
+
+
+def play(text: str, side: str, ipv6: bool, through: bool = False) -> Run:
     """Play a case, and look at the kernel as it goes along."""
+    if through:
+        text += f"capture: {side}\n"
     if ipv6 and "\nclient: {" in text:
         text = text.replace("\nclient: {", '\nclient: {address: "2001:db8::10", ', 1)
     elif ipv6:
@@ -195,7 +236,7 @@ def play(text: str, side: str, ipv6: bool) -> Run:
     wish = Wish(Scenario.parse(text), side, peer="kernel", guard=Guard(seconds=20))
     simulated = Scenario.parse(text).play()
     states: list[State] = []
-    with on_stage(wish) as conversation:
+    with relayed(text, side) if through else on_stage(wish) as conversation:
         kernel = conversation.kernel
         assert kernel is not None
         for _ in conversation.frames():
@@ -233,7 +274,11 @@ def check(name: str, run: Run, allowed: set[str]) -> str:
     conversation, trace = run.conversation, run.conversation.trace()
     # The octets arrived as they were sent.
     plans = cast.plans(conversation.scenario.model, conversation.scenario.source, 0)
-    sent = {side: b"".join(plan.payload for plan in plans if plan.side == side) for side in ("client", "server")}
+    # To one that has crashed nothing arrives.
+    crash = next((plan.number for plan in plans if plan.verb == "crash"), len(plans))
+    sent = {
+        side: b"".join(plan.payload for plan in plans[:crash] if plan.side == side) for side in ("client", "server")
+    }
     if run.conversation.crafted.received != sent[run.kernels] or run.received != sent[run.side]:
         return "other octets arrived than were sent"
     # Both were in the states of the simulation.
@@ -260,11 +305,9 @@ def test_the_model_is_tcp(side: str, ipv6: bool, tmp_path: Path) -> None:
     known, wrong = listed(), []
     path = tmp_path / "all.pcapng"
     with create(path, link=ETHERNET) as writer:
-        for name, text in CASES.items():
-            if ipv6 and name in SLOW:
-                continue
+        for name, text in (CASES | THROUGH).items():
             for _ in range(3):
-                run = play(text, side, ipv6)
+                run = play(text, side, ipv6, name in THROUGH)
                 fault = check(name, run, known[name, side])
                 if not fault:
                     break
@@ -285,7 +328,7 @@ def test_the_model_is_tcp(side: str, ipv6: bool, tmp_path: Path) -> None:
 
 
 def test_all_that_is_played_is_listed() -> None:
-    assert set(listed()) == {(name, side) for name in CASES for side in ("client", "server")}
+    assert set(listed()) == {(name, side) for name in CASES | THROUGH for side in ("client", "server")}
 
 
 def test_differences_are_found() -> None:
