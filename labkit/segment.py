@@ -90,7 +90,7 @@ class Segment:
     def option(self, kind: type[T]) -> T | None:
         """The first option of a type, or None."""
         for option in self.options:
-            if isinstance(option, kind):
+            if type(option) is kind:
                 return option
         return None
 

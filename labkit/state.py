@@ -23,6 +23,8 @@ class State(Enum):
     LAST_ACK = "LAST-ACK"
     TIME_WAIT = "TIME-WAIT"
 
+    __hash__ = object.__hash__  # each is there once; Enum's own hash takes its time
+
     def __str__(self) -> str:
         return self.value
 

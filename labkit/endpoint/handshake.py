@@ -11,6 +11,7 @@ from labkit.segment import Segment
 if TYPE_CHECKING:
     from labkit.endpoint.endpoint import Endpoint
 
+NOP = opt.Nop()
 SACK_ROOM = 4
 """Blocks that fit into 40 octets of options; three beside timestamps (RFC 2018 section 3)."""
 
@@ -25,13 +26,13 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
     sack = config.sack and (end.recovery.sack or not answering)
     stamps = config.timestamps and (end.stamping or not answering)
     if not sack and stamps:
-        options += [opt.Nop(), opt.Nop()]
+        options += [NOP, NOP]
     if sack:
-        options += [opt.SackPermitted()] if stamps else [opt.Nop(), opt.Nop(), opt.SackPermitted()]
+        options += [opt.SackPermitted()] if stamps else [NOP, NOP, opt.SackPermitted()]
     if stamps:
         options.append(opt.Timestamps(clock(end, now), end.ts_recent))
     if config.window_scale is not None and (end.scaling or not answering):
-        options += [opt.Nop(), opt.WindowScale(config.window_scale)]
+        options += [NOP, opt.WindowScale(config.window_scale)]
     cookie = end.cookie if answering else config.fast_open
     # RFC 7413 section 4.1.3: a SYN that has to be sent again does without, in case that something on the path
     # minds.
@@ -87,9 +88,9 @@ def carried(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
     """The options of a segment after the handshake: timestamps, and what SACK has to tell."""
     stamps: tuple[opt.Option, ...] = ()
     if end.stamping:
-        stamps = (opt.Nop(), opt.Nop(), opt.Timestamps(clock(end, now), end.ts_recent))
+        stamps = (NOP, NOP, opt.Timestamps(clock(end, now), end.ts_recent))
     if end.recovery.sack and (end.rcv.blocks or end.rcv.dsack is not None):
         blocks = end.rcv.sack_blocks(SACK_ROOM - 1 if stamps else SACK_ROOM)
         if blocks:
-            return (*stamps, opt.Nop(), opt.Nop(), opt.Sack(blocks))
+            return (*stamps, NOP, NOP, opt.Sack(blocks))
     return stamps

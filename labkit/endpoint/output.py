@@ -107,6 +107,11 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         snd.timed = None
 
 
+def _next(end: "Endpoint", options: tuple[opt.Option, ...], now: int) -> tuple[opt.Option, ...]:
+    """The options of the segment that follows at once: what arrived twice is told once (RFC 2883 section 4)."""
+    return handshake.carried(end, now) if options and type(options[-1]) is opt.Sack else options
+
+
 def _room(end: "Endpoint", options: tuple[opt.Option, ...]) -> int:
     """Eff.snd.MSS: payload of a full-sized segment with these options (RFC 6691; RFC 9293 section 3.7.1)."""
     return max(end.snd.mss - (opt.length(options) if options else 0), 1)
@@ -133,7 +138,7 @@ def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         recovery.lost_to = max(recovery.lost_to, high) if recovery.cause == "timeout" else recovery.lost_to
         snd.timed = None
         out.append(Outgoing(_data(end, low, high, options), why))
-        options = handshake.carried(end, now)
+        options = _next(end, options, now)
 
 
 def _rescue(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
@@ -199,7 +204,7 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         if fin:
             end.move(Event.SEND_FIN)
             return
-        options = handshake.carried(end, now)
+        options = _next(end, options, now)
 
 
 def _worth_sending(end: "Endpoint", take: int, queued: int, room: int) -> bool:

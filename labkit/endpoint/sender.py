@@ -20,6 +20,7 @@ class Sender:
         "cuts",
         "data",
         "edge",
+        "end",
         "fin",
         "high",
         "iss",
@@ -52,6 +53,8 @@ class Sender:
         self.data = bytearray()
         self.base = 1
         """The position of the first octet in `data`."""
+        self.end = 1
+        """The position after the last octet that the application has sent."""
         self.fin: int | None = None
         """The position of the FIN, once CLOSE was called."""
         self.pushes: list[int] = []
@@ -73,11 +76,6 @@ class Sender:
         return self.una + sn.diff(number, sn.add(self.iss, self.una))
 
     @property
-    def end(self) -> int:
-        """The position after the last octet that the application has sent."""
-        return self.base + len(self.data)
-
-    @property
     def wnd(self) -> int:
         """SND.WND: what the peer offers beyond SND.UNA."""
         return max(self.edge - self.una, 0)
@@ -95,6 +93,7 @@ class Sender:
     def write(self, data: bytes, urgent: bool = False) -> None:
         """Queue what the application sends."""
         self.data += data
+        self.end += len(data)
         self.pushes.append(self.end)
         if urgent:
             self.up = self.end

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
 def next_due(end: "Endpoint") -> int | None:
     """The earliest timer that runs; None where none does."""
-    due = None
-    for at in (end.rto_at, end.rcv.ack_at, end.persist_at, end.time_wait_at, keep_alive_at(end)):
+    due = end.rto_at
+    for at in (end.rcv.ack_at, end.persist_at, end.time_wait_at):
         if at is not None and (due is None or at < due):
             due = at
-    return due
+    if end.config.keep_alive is None:
+        return due
+    at = keep_alive_at(end)
+    return at if due is None or (at is not None and at < due) else due
 
 
 def keep_alive_at(end: "Endpoint") -> int | None:

@@ -51,7 +51,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.errors import ScenarioError, UsageError
-from labkit.scenario.source import Source, nearest, parse, read_file
+from labkit.i18n import nearest
+from labkit.scenario.source import Source, parse, read_file
 
 if TYPE_CHECKING:
     from labkit.scenario.model import ScenarioModel

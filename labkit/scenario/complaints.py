@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from labkit.errors import ScenarioError
+from labkit.i18n import nearest
 from labkit.scenario.model import ScenarioModel, Way
-from labkit.scenario.source import Key, Source, nearest
+from labkit.scenario.source import Key, Source
 from labkit.scenario.steps import MAIN, Action
 
 LISTS = {
@@ -93,7 +94,7 @@ def _message(key: Key, error: ErrorDetails, data: Any) -> str:
         return _said(key, given, str(context.get("error", error["msg"])))
     if kind == "literal_error":
         words = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
-        return f"{_shown(given)} is not known; expected one of {', '.join(words)}{nearest(given, words)}"
+        return f"{_shown(given)} is not known; expected one of {', '.join(words)}{nearest(str(given), words)}"
     if kind in {"model_type", "model_attributes_type", "dict_type"}:
         return f"{_shown(given)} is no mapping; expected {_mapping(key)}"
     word = next((part for part in reversed(key) if isinstance(part, str)), "")
@@ -134,7 +135,7 @@ def _unknown(key: Key, data: Any) -> str:
         return f"is not known here; it belongs to the verb: {{{verb}: {{{main}{key[-1]}: …}}}}"
     if key[:-1] == ("path",) and key[-1] in Way.model_fields:
         return f"is not known here; it belongs to a direction: {{to_server: {{{key[-1]}: …}}}}, or to_client"
-    return f"is not known here; expected one of {', '.join(words)}{nearest(key[-1], words)}"
+    return f"is not known here; expected one of {', '.join(words)}{nearest(str(key[-1]), words)}"
 
 
 def _shown(value: Any) -> str:

@@ -14,7 +14,7 @@ from netaddr import EUI, AddrFormatError, IPAddress, IPNetwork, IPRange, mac_uni
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from labkit.endpoint.congestion import names as congestion_names
-from labkit.scenario.source import nearest
+from labkit.i18n import nearest
 from labkit.scenario.units import DurationRange, Range, duration, ranged
 from labkit.scenario.units import number as read_number
 
@@ -132,7 +132,7 @@ def _congestion(value: Any) -> Any:
     if value not in congestion_names():
         raise ValueError(
             f"{str(value)[:50]!r} is not known; expected off, or one of: {', '.join(congestion_names())}"
-            f"{nearest(value, congestion_names())}"
+            f"{nearest(str(value), congestion_names())}"
         )
     return value
 

@@ -39,6 +39,9 @@ def _without_collecting() -> Iterator[None]:
         yield
     finally:
         if collecting:
+            # What was made counts as old, so that the next search for young garbage does not begin with all of it.
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 
@@ -94,7 +97,7 @@ def _merged(conversations: list[tuple[Parts, Played]]) -> tuple[tuple[Connection
             (parts.begin + time, place, order, tap, base + flight.connection, flight)
             for order, (time, tap, flight) in enumerate(played.taken)
         ]
-    found.sort(key=lambda each: each[:3])
+    found.sort()  # no two have the same time, conversation and order
     records = []
     for number, (time, _, _, tap, connection, flight) in enumerate(found, 1):
         received = flight.received

@@ -88,7 +88,7 @@ class Player:
         self.reading = {"client": True, "server": True}
         self.sent = {"client": 0, "server": 0}
         self.wanted = {"client": 0, "server": 0}
-        self.sends: dict[str, list[tuple[int, str]]] = {"client": [], "server": []}
+        self.sends: dict[str, tuple[list[int], list[str]]] = {"client": ([], []), "server": ([], [])}
         """Where each side's sends end in its stream, and their steps."""
         self.own_step = {"client": "", "server": ""}
         self.heard: dict[str, Flight | None] = {"client": None, "server": None}
@@ -145,7 +145,7 @@ class Player:
         self.isns[connection][side] = self.ends[side].snd.iss
         self.reading[side] = True
         self.sent[side] = self.wanted[side] = 0
-        self.sends[side] = []
+        self.sends[side] = [], []
         self.settled[side] = State.CLOSED
 
     def _next_event(self) -> bool:
@@ -207,13 +207,13 @@ class Player:
 
     def _go_on(self, side: str) -> None:
         """After anything that happened at `side`: the applications act, then its endpoint sends."""
-        self._steps()
-        self._emit(side)
+        if self._steps() != side:
+            self._emit(side)
 
     def _emit(self, side: str) -> None:
         """The application at `side` reads what there is, and the endpoint sends what it has to."""
         end = self.ends[side]
-        if self.reading[side]:
+        if self.reading[side] and end.rcv.ready:
             end.read()
         end.events()
         for out in end.segments(self.now):
@@ -245,11 +245,10 @@ class Player:
         that it answers.
         """
         segment = out.segment
-        sends, connection = self.sends[side], self.serving[side]
-        if segment.payload and sends:
+        (until, steps), connection = self.sends[side], self.serving[side]
+        if segment.payload and steps:
             last = self.ends[side].snd.position(segment.seq) - 1 + len(segment.payload)
-            at = bisect_left(sends, last, key=lambda item: item[0])
-            return sends[min(at, len(sends) - 1)][1], connection
+            return steps[min(bisect_left(until, last), len(steps) - 1)], connection
         heard = self.heard[side]
         own = out.why in {"syn", "fin", "window-update", "keep-alive"} or bool(segment.ctl & FIN)
         if heard is None or own or (out.why == "rst" and "abort" in self.own_step[side]):
@@ -258,22 +257,25 @@ class Player:
 
     # The steps.
 
-    def _steps(self) -> None:
-        """Begin every step whose time has come."""
+    def _steps(self) -> str:
+        """Begin every step whose time has come; the side of the last one, whose endpoint has sent what it has to."""
+        side = ""
         while self.cursor < len(self.plans):
             plan = self.plans[self.cursor]
             if plan.due is None:
                 if not self._ready(plan):
-                    return
+                    break
                 plan.due = self.now + plan.after
                 if plan.after:
                     self._at(plan.due, None)
             if plan.due > self.now:
-                return
+                break
             self._do(plan)
             self.cursor += 1
             # What a call wants to send leaves before the application makes the next one.
-            self._emit(plan.side)
+            side = plan.side
+            self._emit(side)
+        return side
 
     def _ready(self, plan: Plan) -> bool:
         """Whether the step before is complete, as far as this step's side is concerned."""
@@ -358,7 +360,9 @@ class Player:
         self.sent[plan.side] += plan.octets
         plan.until = self.sent[plan.side]
         if plan.octets:
-            self.sends[plan.side].append((plan.until, plan.text))
+            until, steps = self.sends[plan.side]
+            until.append(plan.until)
+            steps.append(plan.text)
 
     def _check_finished(self) -> None:
         """Every step has begun, and the last is complete."""

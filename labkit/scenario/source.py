@@ -5,7 +5,6 @@ no aliases, bounded size and depth; a key that stands twice is an error.
 """
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +73,6 @@ def spell(key: Key) -> str:
     for part in key:
         text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part
     return text
-
-
-def nearest(word: object, words: list[str]) -> str:
-    """`; did you mean 'x'?` for the nearest of some words; an empty text where none is near."""
-    near = get_close_matches(str(word), words, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def read_file(path: Path, largest: int = LARGEST, what: str = "a scenario file") -> str:

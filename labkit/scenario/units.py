@@ -5,7 +5,7 @@ seed.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
+from hashlib import blake2b
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -43,7 +43,9 @@ class Range:
         """
         if self.low == self.high:
             return self.low
-        found = Random(f"{seed}/{key}").randint(self.low, self.high)
+        # 16 octets, so that no number of a range is likelier than another by more than one part in 2**80.
+        chance = int.from_bytes(blake2b(f"{seed}/{key}".encode(), digest_size=16).digest())
+        found = self.low + chance % (self.high - self.low + 1)
         if isinstance(seed, Seed):
             seed.drawn[key] = found
         return found

@@ -4,6 +4,7 @@ A module here defines `Control`, a class with the methods of `Algorithm`. The en
 (acknowledged, lost, timed out, idle) and reads `cwnd`. Amounts are octets.
 """
 
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Protocol
@@ -37,9 +38,10 @@ class Algorithm(Protocol):
         """Nothing was sent for longer than the retransmission timeout."""
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """The algorithms that there are."""
-    return sorted(module.name for module in iter_modules(__path__))
+    return tuple(sorted(module.name for module in iter_modules(__path__)))
 
 
 def load(name: str, mss: int, initial: int) -> Algorithm:
