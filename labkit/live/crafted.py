@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from labkit.edits import cut
 from labkit.endpoint import Config, Endpoint, Outgoing
-from labkit.errors import UsageError
+from labkit.errors import LinkError, UsageError
 from labkit.linktype import ETHERNET
 from labkit.live.station import Heard, Station
 from labkit.path import Path
@@ -205,14 +205,20 @@ class Crafted:
             self._sends.append((self._sent, plan.text))
 
     def leave(self, now: int) -> bool:
-        """End a connection that is still there, so that the peer need not wait for nobody; whether there was one."""
+        """End a connection that is still there, so that the peer need not wait for nobody; whether one was ended.
+
+        It is not where nothing may be sent any more: then it is only forgotten.
+        """
         if self.state in {State.CLOSED, State.LISTEN, State.TIME_WAIT}:
             return False
         self.end.abort(now)
         self._queue.clear()
-        for out in self.end.segments(now):
-            if self.peer is not None:
-                self.station.transmit(self._frames(out.segment, self.peer)[0], self.peer.address, now)
+        try:
+            for out in self.end.segments(now):
+                if self.peer is not None:
+                    self.station.transmit(self._frames(out.segment, self.peer)[0], self.peer.address, now)
+        except LinkError:
+            return False
         return True
 
     # What comes and goes.

@@ -6,6 +6,7 @@ kernel itself believes.
 
 import errno
 import fcntl
+import os
 import select
 import socket
 import struct
@@ -201,7 +202,7 @@ class Kernel:
         self._number(self._socket)
         error = self._socket.connect_ex((self.peer.address, self.peer.port))
         if error not in BEGUN:
-            raise OSError(error, "connect")
+            raise OSError(error, os.strerror(error))
         if plan.octets:
             self._send(plan)
 

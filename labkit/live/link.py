@@ -101,6 +101,11 @@ class Link:
         """For `select`: readable when a frame has come."""
         return self._socket.fileno()
 
+    def permit(self, address: str) -> None:
+        """LinkError where the guard lets nothing be sent to an address."""
+        if self._guard is not None:
+            self._guard.check_addresses([address])
+
     def send(self, octets: bytes) -> None:
         """Transmit a frame. LinkError where the guard or the system refuses, or there is no guard."""
         if self._guard is None:

@@ -46,6 +46,7 @@ class Station:
         self.own = own
         self._packed = own.ip.packed
         self._known: dict[str, str] = {}
+        self._permitted: set[str] = set()
         self._asked: dict[str, int] = {}
         self._waiting: list[tuple[str, bytes]] = []
         self._stamps: dict[tuple[Host, Host], Stamp] = {}
@@ -82,7 +83,12 @@ class Station:
         return self._stamps[ends].frame(segment, ident)
 
     def transmit(self, frame: bytes, target: str, now: int) -> None:
-        """Send a frame to an address, when it is known where that is."""
+        """Send a frame to an address, when it is known where that is. LinkError where the guard does not let it."""
+        if target not in self._permitted:
+            self.link.permit(target)
+            if len(self._permitted) >= MOST_NEIGHBOURS:
+                self._permitted.clear()
+            self._permitted.add(target)
         mac = self._known.get(target)
         if mac is not None:
             self.link.send(bytes.fromhex(mac.replace(":", "")) + frame[6:])

@@ -284,12 +284,34 @@ steps:
     def test_as_a_server(self, tmp_path: Path) -> None:
         done = self.play(
             tmp_path,
-            "labkit play serve.yaml --server --verify --capture c.pcapng & "
+            "labkit play serve.yaml --server --verify --capture c.pcapng 2> told & "
+            "until grep -q waiting told || ! kill -0 $!; do sleep 0.02; done; "
             f'labkit lab run client {sys.executable} -c "{self.CLIENT}"; wait $!',
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, (tmp_path / "told").read_text() + done.stderr
         assert "it is labkit" in done.stdout
         assert "PASS" in done.stdout
+
+    @pytest.mark.parametrize("allowed", [False, True])
+    def test_a_client_from_elsewhere(self, allowed: bool, tmp_path: Path) -> None:
+        client = self.CLIENT.replace("80), 20", "80), 2, ('10.9.9.9', 0)")
+        done = self.play(
+            tmp_path,
+            "labkit lab run client ip address add 10.9.9.9/32 dev labkit-client; "
+            f"labkit play serve.yaml --server {'--allow-network 10.0.0.0/8' if allowed else ''} 2> told & "
+            "until grep -q waiting told || ! kill -0 $!; do sleep 0.02; done; "
+            f'labkit lab run client {sys.executable} -c "{client}"; wait $!',
+        )
+        told = (tmp_path / "told").read_text()
+        assert done.returncode == (0 if allowed else 4), told
+        assert ("it is labkit" in done.stdout) is allowed
+        assert ("10.9.9.9 is in none of the lab's networks" in told) is not allowed
+
+    def test_what_was_sent_before_the_bound_is_kept(self, tmp_path: Path) -> None:
+        done = self.play(tmp_path, "labkit play serve.yaml --client --peer kernel --packets 3 --capture c.pcapng")
+        assert (done.returncode, "3 packets were sent" in done.stderr) == (4, True)
+        with open_capture(tmp_path / "c.pcapng") as capture:
+            assert len(list(capture)) >= 3
 
     def test_what_one_side_leaves_out_is_said(self, tmp_path: Path) -> None:
         tagged = self.SERVE.replace("steps:", "faults: [ack-of-unsent-data]\nvlan: 5\nsteps:")
