@@ -12,15 +12,16 @@ The verifier knows nothing of this: `Choices.apply` takes out of a verdict what 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from labkit.errors import UsageError
+from labkit.finding import Group, regraded
 from labkit.i18n import _, nearest, printable
 from labkit.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect
-from labkit.verifier import PROFILES, Finding, Verdict
+from labkit.verifier import PROFILES, Verdict
 
 FILE, PROJECT = "labkit.toml", "pyproject.toml"
 
@@ -71,19 +72,27 @@ class Choices:
 
     def apply(self, verdict: Verdict) -> Verdict:
         """The verdict with the findings that are reported, at their severities. It is the same object."""
-        kept = [self._graded(found) for found in verdict.findings if (found.code, found.name) in self._reported]
-        verdict.left_out += len(verdict.findings) - len(kept)
-        verdict.findings = kept
+        findings = regraded(verdict.findings, self._choice)
+        beyond = [
+            Group(each.code, each.name, severity, each.count)
+            for each in verdict.beyond
+            if (severity := self._choice(each.code, each.name, each.severity)) is not None
+        ]
+        verdict.left_out += len(verdict.findings) - len(findings)
+        verdict.left_out += sum(each.count for each in verdict.beyond) - sum(each.count for each in beyond)
+        verdict.findings, verdict.beyond = findings, beyond
         return verdict
 
-    def _graded(self, found: Finding) -> Finding:
-        """The finding at its chosen severity. What a rule itself says at a lesser one, being less sure, is not raised."""
-        key = found.code, found.name
-        chosen = self.severities.get(key)
+    def _choice(self, code: str, name: str, severity: Severity) -> Severity | None:
+        """The chosen severity of a finding. What a rule itself says at a lesser one, being less sure, is not raised."""
+        rule = self._reported.get((code, name))
+        if rule is None:
+            return None
+        chosen = self.severities.get((code, name))
         if chosen is None:
-            return found
-        own = self._reported[key].severity_in(LITERAL if self.literal else self.profile, True)
-        return replace(found, severity=chosen if found.severity >= own else min(chosen, found.severity))
+            return severity
+        own = rule.severity_in(LITERAL if self.literal else self.profile, True)
+        return chosen if severity >= own else min(chosen, severity)
 
 
 def rules_named(word: str) -> tuple[Rule, ...]:

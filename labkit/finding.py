@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 from labkit.i18n import _
@@ -12,6 +12,9 @@ from labkit.seq import diff
 
 NAME = re.compile(r"\{((?:seg|me|peer)\.\w+)(?::([^{}]*))?\}")
 """A number in a message, and how it is formatted."""
+
+MOST = 250_000
+"""Findings of one severity that are kept; more are only counted."""
 
 OWNERS = {"seq": "me", "ack": "peer"}
 """Whose sequence numbers a header field holds."""
@@ -133,6 +136,23 @@ def groups(findings: Sequence[Finding], first: int | None) -> list[Group]:
     return list(found.values())
 
 
+def regraded(findings: Sequence[Finding], choice: "Choice") -> Sequence[Finding]:
+    """The findings for which a choice gives a severity, at that severity; the same ones where nothing changes."""
+    if isinstance(findings, Grouped):
+        return findings.regraded(choice)
+    found = []
+    for each in findings:
+        severity = choice(each.code, each.name, each.severity)
+        if severity is not None:
+            found.append(each if severity == each.severity else replace(each, severity=severity))
+    return found
+
+
+Choice = Callable[[str, str, Severity], Severity | None]
+"""What somebody chooses for a rule's code and name, and the severity of a finding: another severity, or None to leave it
+out."""
+
+
 @runtime_checkable
 class Grouped(Protocol):
     """Findings that know their groups."""
@@ -140,10 +160,13 @@ class Grouped(Protocol):
     def groups(self, first: int | None) -> list[Group]:
         """As the function `groups` has them."""
 
+    def regraded(self, choice: Choice) -> Sequence[Finding]:
+        """As the function `regraded` has them."""
 
-def tally(findings: Sequence[Finding]) -> Counter[Severity]:
-    """How many findings there are of each severity."""
+
+def tally(findings: Sequence[Finding], beyond: Iterable[Group] = ()) -> Counter[Severity]:
+    """How many findings there are of each severity, with those that were only counted."""
     count: Counter[Severity] = Counter()
-    for group in groups(findings, 0):
+    for group in (*groups(findings, 0), *beyond):
         count[group.severity] += group.count
     return count

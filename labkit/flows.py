@@ -22,8 +22,12 @@ from labkit.segment import ABSENT, ACK, RST, SYN, Seen
 from labkit.seq import add, diff
 from labkit.side import Side
 
-MOST = 200_000
-"""Conversations that are held at a time; the oldest is finished for good when another one comes."""
+MOST = 100_000
+"""Conversations that are open at a time; the oldest is finished for good when another one comes."""
+
+OVER = 16_384
+"""Conversations that are remembered though they are over, for what comes late, and for the next one between the same ends;
+the one that has been silent for longest is finished when another one is over."""
 
 POINTS = 8
 """Points of capture at which one connection is told apart; what comes from further ones joins the last of them."""
@@ -57,6 +61,12 @@ class Flow:
     seen_at: list[int] = field(default_factory=lambda: [ABSENT, ABSENT])
     """The interface of each side's segments; ABSENT before there was one."""
 
+    @property
+    def key(self) -> Key:
+        """By what it is found."""
+        one, other = self.ends
+        return (one, other, self.point) if one <= other else (other, one, self.point)
+
     def name(self, side: int) -> str:
         """`address:port` of a side, an IPv6 address in brackets."""
         return end_name(self.ends[side])
@@ -72,9 +82,11 @@ def end_name(end: End) -> str:
 class FlowTable:
     """The conversations of a capture. `over` collects those that are finished, until the caller has taken them."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST, most_over: int = OVER) -> None:
         self._open: dict[Key, Flow] = {}
-        self._most = most
+        self._ended: dict[Key, Flow] = {}
+        """Those that are over, the one that has been silent for longest first."""
+        self._most, self._most_over = most, most_over
         self._isns: dict[bytes, tuple[int, int, int]] = {}
         self.count = 0
         self.forgotten = 0
@@ -115,7 +127,7 @@ class FlowTable:
         half = None
         for number in range(POINTS):
             key = low, high, number
-            flow = self._open.get(key)
+            flow = self._open.get(key) or self._ended.get(key)
             if flow is None:
                 break
             mine, other = flow.seen_at if flow.ends[0] == source else flow.seen_at[::-1]
@@ -141,29 +153,47 @@ class FlowTable:
         me.host_isn, me.host_step, me.host_isns = last, step, count
         self._isns[host] = seg.seq, diff(seg.seq, last), count + 1
 
+    def settle(self, flow: Flow) -> None:
+        """After a segment of a conversation was added to what is known: whether it is over now."""
+        if is_over(*flow.sides):
+            key = flow.key
+            self._open.pop(key, None)
+            self._ended.pop(key, None)
+            self._ended[key] = flow
+            if len(self._ended) > self._most_over:
+                self.over.append(self._ended.pop(next(iter(self._ended))))
+
     def close(self) -> Iterator[Flow]:
-        """All that is left, in the order of their beginning; the table is empty afterwards."""
-        left = sorted([*self.over, *self._open.values()], key=lambda flow: flow.index)
+        """All that is left: those that are over, then the others in the order of their beginning. The table is empty
+        afterwards."""
+        left = [*self.over, *self._ended.values(), *self._open.values()]
         self.over.clear()
         self._open.clear()
+        self._ended.clear()
         return iter(left)
 
     def _begin(self, key: Key, source: End, target: End) -> Flow:
-        if len(self._open) >= self._most and key not in self._open:
+        self._open.pop(key, None)
+        self._ended.pop(key, None)
+        if len(self._open) >= self._most:
             self.over.append(self._open.pop(next(iter(self._open))))
             self.forgotten += 1
-        self._open.pop(key, None)
         flow = Flow(self.count, (source, target), point=key[2])
         self._open[key] = flow
         self.count += 1
         return flow
 
 
+def is_over(one: Side, other: Side) -> bool:
+    """Whether a conversation has come to its end: by a reset, or by a FIN of each side."""
+    return one.rst != 0 or other.rst != 0 or (one.has_fin != 0 and other.has_fin != 0)
+
+
 def begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether a SYN belongs to a connection of its own, not to the one that is open on its four-tuple."""
     if seg.ctl & RST:
         return False
-    over = bool(me.rst or peer.rst or (me.has_fin and peer.has_fin))
+    over = is_over(me, peer)
     if seg.ctl & ACK:
         # It answers a SYN that came in the middle of the old connection: that one had been forgotten (RFC 9293 3.5.1).
         answers_other = peer.has_resyn != 0 and seg.ack == add(peer.resyn, 1) and seg.ack != add(peer.isn, 1)

@@ -104,12 +104,13 @@ class Survey:
         if describe and len(self.conversations) < MOST:
             self.conversations.append(described(flow, resent, start))
 
-    def end_many(self, *, missed: int, again: int, forgotten: int = 0) -> None:
+    def end_many(self, *, missed: int, again: int, forgotten: int = 0, beyond: int = 0) -> None:
         """Conversations are over, in which so many gaps were acknowledged; so many of them stand there again, from another
-        interface; and so many had to give way while they were open."""
+        interface; so many had to give way while they were open; and so many findings were not kept."""
         self._counts["packets-missing"] += missed
         self._counts["several-points"] += again
         self._counts["forgotten"] += forgotten
+        self._counts["findings-not-kept"] += beyond
 
     def limits(self, segments: int) -> list[Limit]:
         """What a capture of so many TCP segments cannot show, the gravest first."""
@@ -178,6 +179,12 @@ def _messages(counts: Counter[str]) -> dict[str, str]:
             "{n} conversation had to give way to later ones",
             "{n} conversations had to give way to later ones",
             _("more were open than are kept; what else came of these was judged as begun before the capture"),
+        ),
+        said(
+            "findings-not-kept",
+            "{n} finding was counted only",
+            "{n} findings were counted only",
+            _("there are more of its severity than are kept"),
         ),
         said(
             "clock-stepped-back",

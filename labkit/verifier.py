@@ -9,15 +9,18 @@ ask the rules, add it to what is known. A finding is never an exception; a captu
 is judged up to there (`Verdict.damage`). Nothing of a capture is kept but what `track` and `payload` bound.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
+from labkit import finding as findings
+from labkit import flows
 from labkit.capture import Damage, Frame, open_capture
 from labkit.doubt import close, settle
 from labkit.errors import UsageError
-from labkit.finding import Evidence, finding, tally
+from labkit.finding import Evidence, Group, finding, tally
 from labkit.finding import Finding as Finding
 from labkit.flows import Flow, FlowTable, segments
 from labkit.i18n import _
@@ -60,10 +63,12 @@ class Verdict:
     """Conversations of which findings are reported: all of them, unless `wanted` chose."""
     left_out: int = 0
     """Findings that somebody has chosen not to hear of."""
+    beyond: list[Group] = field(default_factory=list)
+    """Findings that were counted, and not kept: there were more of their severity than `finding.MOST`."""
 
     def worst(self) -> Severity | None:
         """The gravest severity found."""
-        return max(tally(self.findings), default=None)
+        return max(tally(self.findings, self.beyond), default=None)
 
     def passes(self, fail_on: Severity = Severity.ERROR) -> bool:
         """Whether nothing at or above a severity was found, in a capture that could be read."""
@@ -97,11 +102,27 @@ def verify(
         return verdict
 
 
+class Bounds(NamedTuple):
+    """How much is remembered of one capture, however long it is."""
+
+    open: int = flows.MOST
+    """Conversations that are open at a time."""
+    over: int = flows.OVER
+    """Conversations that are remembered though they are over."""
+    findings: int = findings.MOST
+    """Findings of one severity."""
+
+
 class Verifier:
     """Judges one stream of frames under one profile."""
 
     def __init__(
-        self, profile: str = RFC9293, *, literal: bool = False, wanted: Callable[[Flow], bool] | None = None
+        self,
+        profile: str = RFC9293,
+        *,
+        literal: bool = False,
+        wanted: Callable[[Flow], bool] | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         if profile not in PROFILES:
             known = ", ".join(PROFILES)
@@ -115,7 +136,8 @@ class Verifier:
         self._doubt = [each for each in rules if each.scope == Scope.DOUBT]
         self._side = [each for each in rules if each.scope == Scope.SIDE]
         self._flow = [each for each in rules if each.scope == Scope.FLOW]
-        self._table = FlowTable()
+        bounds = bounds or Bounds()
+        self._table = FlowTable(bounds.open, bounds.over)
         self._open: dict[int, _Judged] = {}
         self._said: set[tuple[str, bytes]] = set()
         self._start: int | None = None
@@ -124,6 +146,9 @@ class Verifier:
         self._memory = Memory()
         self._survey = Survey()
         self._kept: list[Finding] = []
+        self._most = bounds.findings
+        self._counts: Counter[Severity] = Counter()
+        self._beyond: dict[tuple[str, str, Severity], Group] = {}
         self._verdict = Verdict("", profile)
 
     def run(
@@ -152,7 +177,9 @@ class Verifier:
             self._finish(flow)
         verdict = self._verdict
         verdict.flows = self._table.count
-        self._survey.end_many(missed=0, again=0, forgotten=self._table.forgotten)
+        verdict.beyond = [self._beyond[key] for key in sorted(self._beyond)]
+        beyond = sum(group.count for group in verdict.beyond)
+        self._survey.end_many(missed=0, again=0, forgotten=self._table.forgotten, beyond=beyond)
         verdict.limits = self._survey.limits(verdict.segments)
         verdict.conversations = sorted(self._survey.conversations, key=lambda each: each.flow)
         verdict.findings = sorted(
@@ -195,6 +222,7 @@ class Verifier:
                 self._add(judged, rule, found, seg, me, peer, sender)
         judged.last = sender
         advance(seg, me, peer)
+        self._table.settle(flow)
         return judged
 
     def _settle(self, judged: "_Judged", seg: Seen, sender: int) -> bool:
@@ -248,6 +276,12 @@ class Verifier:
             if len(self._said) == MOST_SAID:
                 self._said.clear()
             self._said.add(said)
+        severity = rule.severity_in(self.profile, found)
+        if self._counts[severity] == self._most:
+            key = rule.code, rule.name, severity
+            self._beyond.setdefault(key, Group(*key)).count += 1
+            return
+        self._counts[severity] += 1
         values: dict[str, Seen | Side] = {"seg": seg, "me": me, "peer": peer}
         evidence = Evidence(
             packet=packet,

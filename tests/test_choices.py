@@ -9,6 +9,7 @@ import pytest
 from labkit.choices import KEYS, LARGEST, Choices, find, load, rules_named
 from labkit.errors import UsageError
 from labkit.examples import frames
+from labkit.finding import Group
 from labkit.notation import parse
 from labkit.rule import Severity, collect
 from labkit.verifier import Verdict, Verifier
@@ -234,3 +235,14 @@ def test_every_rule_can_be_chosen() -> None:
     for rule in collect():
         for word in (rule.code, rule.name, rule.family):
             assert rule in rules_named(word)
+
+
+def test_what_was_only_counted_is_chosen_from_too(verdict: Verdict) -> None:
+    verdict.findings = []
+    verdict.beyond = [
+        Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 3),
+        Group("OPT06", "syn-without-mss", Severity.NOTE, 4),
+    ]
+    Choices(ignore=("OPT",), severity={"ACK01": Severity.WARNING}).apply(verdict)
+    assert verdict.beyond == [Group("ACK01", "ack-of-unsent-data", Severity.WARNING, 3)]
+    assert verdict.left_out == 4

@@ -7,7 +7,7 @@ from labkit.capture import Frame
 from labkit.examples import frames
 from labkit.flows import FlowTable, end_name, segments
 from labkit.notation import parse
-from labkit.segment import ACK, FIN, PSH, SYN, Seen
+from labkit.segment import ACK, FIN, PSH, RST, SYN, Seen
 from labkit.track import advance, look
 
 HANDSHAKE = """
@@ -41,6 +41,7 @@ def followed(found: list[Frame], table: FlowTable | None = None) -> list[tuple[i
         me, peer = flow.sides[side], flow.sides[1 - side]
         look(seg, me, peer)
         advance(seg, me, peer)
+        table.settle(flow)
         result.append((flow.index, side == flow.client))
     return result
 
@@ -234,3 +235,26 @@ def test_a_host_s_isn_counts_once_wherever_it_was_seen() -> None:
     followed([Frame(number, number, 1, syn, len(syn), interface=number) for number in (0, 1)], table)
     for side in (flow.sides[0] for flow in table.close()):
         assert side.host_isns == 0
+
+
+def test_what_is_over_is_remembered_until_others_are_over() -> None:
+    table = FlowTable(most=2, most_over=2)
+    for port in range(1, 6):
+        followed([frame(port, between(port, ACK | RST))], table)
+    assert [flow.index for flow in table.over] == [0, 1, 2]
+    assert table.forgotten == 0  # none of them was open
+    # A late segment finds its conversation, which then is the last to be forgotten.
+    assert followed([frame(6, between(4, ACK))], table) == [(3, True)]
+    followed([frame(7, between(7, ACK | RST))], table)
+    assert [flow.index for flow in table.over] == [0, 1, 2, 4]
+    # What was finished begins anew; those that are over count for no open one.
+    assert followed([frame(8, between(1, ACK)), frame(9, between(2, ACK))], table) == [(6, True), (7, True)]
+    assert table.forgotten == 0
+    assert [flow.index for flow in table.close()] == [0, 1, 2, 4, 3, 5, 6, 7]
+
+
+def test_a_new_connection_takes_the_place_of_one_that_is_over() -> None:
+    table = FlowTable(most=5, most_over=5)
+    followed(list(frames(list(parse(HANDSHAKE + CLOSE + AGAIN)))), table)
+    assert [flow.index for flow in table.over] == [0]
+    assert [flow.index for flow in table.close()] == [0, 1]

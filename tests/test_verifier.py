@@ -14,11 +14,12 @@ from labkit.capture import Frame, open_capture
 from labkit.capture import create as create_capture
 from labkit.errors import CaptureError, UsageError
 from labkit.examples import frames
+from labkit.finding import Group, tally
 from labkit.linktype import ETHERNET
 from labkit.notation import parse
 from labkit.rule import DOCUMENT, RFC9293, Rule, Severity, collect
 from labkit.scenario import Scenario
-from labkit.verifier import Finding, Verdict, Verifier
+from labkit.verifier import Bounds, Finding, Verdict, Verifier
 
 TOP = Path(__file__).parents[1]
 
@@ -520,3 +521,25 @@ def test_one_frame_captured_twice_proves_nothing_about_checksums() -> None:
     text = "> S 0:0(0) {sum=4660}\n> S 0:0(0) {sum=4660}\n< S. 0:0(0) ack 1"
     found = [each for each in Verifier().run(frames(list(parse(text)))).findings if each.code == "CK02"]
     assert [(each.packet, each.severity) for each in found] == [(1, Severity.ERROR), (2, Severity.ERROR)]
+
+
+def test_no_more_findings_are_kept_than_so_many_of_a_severity() -> None:
+    text = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n" + "< . 1:1(0) ack 7\n" * 5 + "> . 1:1(0) ack 1\n"
+    found = list(frames(list(parse(text))))
+    whole, bounded = Verifier().run(found), Verifier(bounds=Bounds(findings=2)).run(found)
+    assert not whole.beyond
+    assert "findings-not-kept" not in {limit.kind for limit in whole.limits}
+    kept = tally(bounded.findings)
+    assert max(kept.values()) == 2
+    # What is only counted is not compared with what else is said of its packet.
+    assert tally(bounded.findings, bounded.beyond) >= tally(whole.findings)
+    assert tally(bounded.findings, bounded.beyond)[Severity.ERROR] == tally(whole.findings)[Severity.ERROR] == 5
+    assert {group.severity for group in bounded.beyond if kept[group.severity] < 2} == set()
+    (limit,) = [limit for limit in bounded.limits if limit.kind == "findings-not-kept"]
+    assert limit.count == sum(group.count for group in bounded.beyond)
+
+
+def test_what_was_only_counted_fails_too() -> None:
+    verdict = Verdict("a.pcap", RFC9293, beyond=[Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 3)])
+    assert verdict.worst() == Severity.ERROR
+    assert not verdict.ok

@@ -5,56 +5,54 @@ for all of them would take longer than finding them.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from copy import copy
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from labkit import survey
-from labkit.compiled.judging import Event
-from labkit.compiled.kernels import ARRAYS, kernels, shown
+from labkit.compiled.kernels import ARRAYS, COUNTS, kernels, shown
 from labkit.compiled.loader import Library
 from labkit.compiled.records import record
 from labkit.compiled.table import State
-from labkit.finding import Evidence, Finding, Group, finding
-from labkit.flows import HOSTS, MOST, Flow, end_name
+from labkit.finding import Choice, Evidence, Finding, Group, finding
+from labkit.flows import HOSTS, Flow, end_name
 from labkit.payload import ALL_OCTETS, ALL_PIECES
-from labkit.rule import Scope, Severity, collect
+from labkit.rule import Rule, Scope, Severity, collect
 from labkit.segment import Seen
 from labkit.survey import Survey, described
-from labkit.verifier import MOST_SAID, Verdict
+from labkit.verifier import MOST_SAID, Bounds, Verdict
 
 if TYPE_CHECKING:
     from labkit.compiled.reader import Batch
 
-EVENTS = 1 << 16
-"""Events that are held before they are taken out."""
-MARGIN = 1 << 12
-"""Events that one segment may bring at most, with the conversations that it ends."""
-NOWHERE = 0
-"""The packet of an event about a whole conversation."""
+LIGHT = np.dtype([(name, np.int64) for name in ("rule", "found", "severity", "packet", "flow", "side", "at")])
+"""What decides about an event: some of its numbers, the severity at which it is reported, and where it stands."""
 
 
 class Judge:
     """Judges one capture under a profile: `take` each batch, then ask for the verdict."""
 
-    def __init__(self, profile: str, library: Library) -> None:
+    def __init__(self, profile: str, library: Library, bounds: Bounds | None = None) -> None:
         """`profile` is one of labkit.rule: RFC9293, DOCUMENT or LITERAL."""
         self.profile = profile
+        bounds = bounds or Bounds()
         self._judge, self._finish = library.entries["judge"], library.entries["finish"]
         sizes = {
             "segs": 0,
             "blank": 1,
             "t": 1,
-            "rows": MOST + 2,
-            "sides": 2 * (MOST + 2),
-            "heads": _power(2 * MOST),
+            "rows": bounds.open + bounds.over + 3,
+            "sides": 2 * (bounds.open + bounds.over + 3),
+            "heads": _power(2 * bounds.open),
             "hosts": HOSTS,
             "host_heads": _power(HOSTS),
-            "events": EVENTS,
+            "events": len(Severity) * bounds.findings,
             "hits": 2 * len(collect()),
             "asked": len(collect()),
             "said": _power(2 * MOST_SAID),
+            "kept": COUNTS * (1 + len(collect())),
             "pieces": ALL_PIECES,
             "ring": ALL_OCTETS,
             "described": survey.MOST,
@@ -67,15 +65,15 @@ class Judge:
         self._arrays["host_heads"][:] = -1
         for number, rule in enumerate(collect()):
             # The rules of FAMILIES are asked under every profile, for the survey: each rule is, here.
-            self._arrays["asked"][number] = profile in rule.profiles
+            self._arrays["asked"][number] = rule.severity_in(profile, 1) if profile in rule.profiles else 0
         state = self._arrays["t"][0]
         for each in fields(State):
             state[each.name] = each.default
-        state["most"], state["mask"], state["hosts_mask"] = MOST, sizes["heads"] - 1, sizes["host_heads"] - 1
-        state["room"], state["describable"], state["once"] = EVENTS - MARGIN, survey.MOST, 1
+        state["most"], state["most_ended"], state["most_kept"] = bounds
+        state["mask"], state["hosts_mask"] = sizes["heads"] - 1, sizes["host_heads"] - 1
+        state["describable"], state["once"] = survey.MOST, 1
         state["said_most"], state["said_mask"] = MOST_SAID, sizes["said"] - 1
         self._state = state
-        self._events: list[np.ndarray[Any, Any]] = []
         self._addresses = {name: array.ctypes.data for name, array in self._arrays.items()}
 
     def _blank(self) -> None:
@@ -86,28 +84,15 @@ class Judge:
     def take(self, batch: "Batch") -> None:
         """Judge a batch of segments."""
         self._addresses["segs"] = batch.records_address
-        first = 0
-        while first < batch.segments:
-            first = self._judge(
-                first, batch.segments, batch.octets.address, batch.places_address, *self._addresses.values()
-            )
-            self._take_out()
-
-    def _take_out(self) -> None:
-        """Take the events out of the kernel's memory."""
-        count = int(self._state["events"])
-        if count:
-            self._events.append(self._arrays["events"][:count].copy())
-            self._state["events"] = 0
+        self._judge(batch.segments, batch.octets.address, batch.places_address, *self._addresses.values())
 
     def verdict(self, packets: int, start: int, profile: str) -> Verdict:
         """The verdict on all that was taken: on a capture of so many frames, which began at a time."""
-        while self._finish(*self._addresses.values()):
-            self._take_out()
-        self._take_out()
+        self._finish(*self._addresses.values())
         state = self._state
         count = int(state["described"])
-        found = Findings(self._events, self.profile, start)
+        found = Findings(self._arrays["events"][: int(state["events"])], self.profile, start)
+        beyond = self._beyond()
         return Verdict(
             "",
             profile,
@@ -115,12 +100,23 @@ class Judge:
             packets=packets,
             segments=int(state["segments"]),
             flows=int(state["count"]),
-            limits=self._surveyed().limits(int(state["segments"])),
+            limits=self._surveyed(sum(each.count for each in beyond)).limits(int(state["segments"])),
             conversations=Conversations(self._arrays["described"], self._arrays["described_sides"], count, start),
             reported=int(state["count"]),
+            beyond=beyond,
         )
 
-    def _surveyed(self) -> Survey:
+    def _beyond(self) -> list[Group]:
+        """The findings that were only counted."""
+        found: dict[tuple[str, str, Severity], Group] = {}
+        for rule, counts in zip(collect(), self._arrays["kept"].reshape(-1, COUNTS)[1:], strict=True):
+            for severity in Severity:
+                if counts[severity]:
+                    key = rule.code, rule.name, severity
+                    found.setdefault(key, Group(*key)).count += int(counts[severity])
+        return [found[key] for key in sorted(found)]
+
+    def _surveyed(self, beyond: int) -> Survey:
         found = Survey()
         hits = self._arrays["hits"]
         for number, rule in enumerate(collect()):
@@ -128,7 +124,8 @@ class Judge:
                 hit = hits[2 * number + form]
                 found.count(rule, bool(form), int(hit["count"]), int(hit["packet"]) or None)
         state = self._state
-        found.end_many(missed=int(state["missed"]), again=int(state["again"]), forgotten=int(state["forgotten"]))
+        missed, again, forgotten = (int(state[name]) for name in ("missed", "again", "forgotten"))
+        found.end_many(missed=missed, again=again, forgotten=forgotten, beyond=beyond)
         return found
 
 
@@ -143,20 +140,36 @@ def _kind(kind: type | str) -> "np.dtype[Any]":
 class Findings(Sequence[Finding]):
     """The findings of a capture, each made when somebody looks at it; in the order of packets."""
 
-    def __init__(self, events: list["np.ndarray[Any, Any]"], profile: str, start: int) -> None:
-        self._profile, self._start = profile, start
-        self._rows = _sorted(_standing(_last(np.concatenate([np.zeros(0, record(Event)), *events])), profile))
+    def __init__(self, events: "np.ndarray[Any, Any]", profile: str, start: int) -> None:
+        self._events, self._profile, self._start = events, profile, start
+        rows = np.zeros(len(events), LIGHT)
+        for name in ("rule", "found", "packet", "flow", "side"):
+            rows[name] = events[name]
+        rows["severity"] = _severities(rows, profile)
+        rows["at"] = np.arange(len(events))
+        self._rows = _sorted(_standing(_last(rows)))
 
     def groups(self, first: int | None) -> list[Group]:
         """As `labkit.finding.groups` has them; no finding is made for it."""
-        keys = self._rows["rule"] * (len(Severity) + 2) + _severities(self._rows, self._profile)
         found = []
-        for key in np.unique(keys):
-            places = np.flatnonzero(keys == key)
-            rule = collect()[key // (len(Severity) + 2)]
-            severity = Severity(int(key % (len(Severity) + 2)))
+        for rule, severity, places in self._grouped():
             found.append(Group(rule.code, rule.name, severity, len(places), [int(place) for place in places[:first]]))
         return sorted(found, key=lambda group: group.places or [0])
+
+    def regraded(self, choice: Choice) -> "Findings":
+        """As `labkit.finding.regraded` has them; no finding is made for it."""
+        rows = self._rows.copy()
+        for rule, severity, places in self._grouped():
+            rows["severity"][places] = choice(rule.code, rule.name, severity) or 0
+        regraded = copy(self)
+        regraded._rows = rows[rows["severity"] > 0]
+        return regraded
+
+    def _grouped(self) -> Iterator[tuple[Rule, Severity, "np.ndarray[Any, Any]"]]:
+        """Each rule and severity that was found, and where these findings stand."""
+        keys = self._rows["rule"] * COUNTS + self._rows["severity"]
+        for key in np.unique(keys):
+            yield collect()[key // COUNTS], Severity(int(key % COUNTS)), np.flatnonzero(keys == key)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -181,7 +194,7 @@ class Findings(Sequence[Finding]):
     __hash__ = None  # type: ignore[assignment]
 
     def _finding(self, row: Any) -> Finding:
-        event = dict(zip(row.dtype.names, row.item(), strict=True))
+        event = dict(zip(self._events.dtype.names or (), self._events[int(row["at"])].item(), strict=True))
         rule = collect()[event["rule"]]
         values = dict(zip(shown(rule), (event[f"v{place}"] for place in range(4)), strict=False))
         whole = rule.scope == Scope.FLOW
@@ -199,7 +212,8 @@ class Findings(Sequence[Finding]):
             value=values.__getitem__,
             bases=(event["base_me"], event["base_peer"]),
         )
-        return finding(rule, event["found"], self._profile, evidence)
+        found, severity = finding(rule, event["found"], self._profile, evidence), Severity(int(row["severity"]))
+        return found if found.severity == severity else replace(found, severity=severity)
 
 
 class Conversations(Sequence[survey.Conversation]):
@@ -275,11 +289,11 @@ def _last(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     return standing
 
 
-def _standing(rows: "np.ndarray[Any, Any]", profile: str) -> "np.ndarray[Any, Any]":
+def _standing(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """What no other rule says more precisely, or once for all."""
     codes, code_of = _codes()
     keys = _keys(rows, code_of[rows["rule"]])
-    grave = rows[_severities(rows, profile) == Severity.ERROR]
+    grave = rows[rows["severity"] == Severity.ERROR]
     graves = np.unique((-1 - grave["flow"]) * len(codes) + code_of[grave["rule"]])
     stands = np.ones(len(rows), bool)
     for number in np.unique(rows["rule"]):

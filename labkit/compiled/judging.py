@@ -7,7 +7,7 @@ themselves, so that the calls can be translated.
 from dataclasses import dataclass
 
 from labkit.compiled.records import Rows
-from labkit.compiled.table import NONE, Conversation, Host, State, find, give_back, mixed
+from labkit.compiled.table import NONE, Conversation, Host, State, find, give_back, mixed, retire
 from labkit.doubt import close, settle
 from labkit.payload import ALL_OCTETS, ALL_PIECES, OCTETS, PIECES
 from labkit.segment import ABSENT, SHORT_IP, SOUND, SYN, Seen
@@ -97,6 +97,7 @@ def ask_frame(
     hits: Rows[Hit],
     asked: list[int],
     said: Rows[Said],
+    kept: list[int],
 ) -> None:
     """Ask the rules of scope FRAME."""
 
@@ -112,6 +113,7 @@ def ask_segment(
     hits: Rows[Hit],
     asked: list[int],
     said: Rows[Said],
+    kept: list[int],
 ) -> None:
     """Ask the rules of scope SEGMENT."""
 
@@ -127,6 +129,7 @@ def ask_doubt(
     hits: Rows[Hit],
     asked: list[int],
     said: Rows[Said],
+    kept: list[int],
 ) -> None:
     """Ask the rules of scope DOUBT."""
 
@@ -142,6 +145,7 @@ def ask_side(
     hits: Rows[Hit],
     asked: list[int],
     said: Rows[Said],
+    kept: list[int],
 ) -> None:
     """Ask the rules of scope SIDE."""
 
@@ -157,6 +161,7 @@ def ask_flow(
     hits: Rows[Hit],
     asked: list[int],
     said: Rows[Said],
+    kept: list[int],
 ) -> None:
     """Ask the rules of scope FLOW."""
 
@@ -192,7 +197,6 @@ def said_before(code: int, row: Conversation, side: int, t: State, said: Rows[Sa
 
 
 def judge(
-    first: int,
     count: int,
     octets: bytes,
     places: list[int],
@@ -208,17 +212,14 @@ def judge(
     hits: Rows[Hit],
     asked: list[int],
     said: Rows[Said],
+    kept: list[int],
     pieces: Rows[Piece],
     ring: list[int],
     described: Rows[Conversation],
     described_sides: Rows[Side],
 ) -> int:
-    """Judge segments from `first` on; how far it came: `count`, or less where the events must be taken out first.
-
-    A segment's octets begin at its `places` in `octets`.
-    """
-    i = first
-    while i < count and t.events < t.room:
+    """Judge so many segments. A segment's octets begin at its `places` in `octets`."""
+    for i in range(count):
         _judge(
             behind(octets, places[i]),
             segs[i],
@@ -232,20 +233,23 @@ def judge(
             hits,
             asked,
             said,
+            kept,
             pieces,
             ring,
         )
-        while t.over_a >= 0 or t.over_b >= 0:
+        while t.over_a >= 0 or t.over_b >= 0 or t.over_c >= 0:
             slot = t.over_a
             if slot >= 0:
                 t.over_a = NONE
-            else:
+            elif t.over_b >= 0:
                 slot = t.over_b
                 t.over_b = NONE
-            _finish(slot, blank, t, rows, sides, events, hits, asked, said, described, described_sides)
+            else:
+                slot = t.over_c
+                t.over_c = NONE
+            _finish(slot, blank, t, rows, sides, events, hits, asked, said, kept, described, described_sides)
             give_back(t, rows, slot)
-        i += 1
-    return i
+    return count
 
 
 def behind(octets: bytes, at: int) -> bytes:
@@ -262,16 +266,22 @@ def finish(
     hits: Rows[Hit],
     asked: list[int],
     said: Rows[Said],
+    kept: list[int],
     described: Rows[Conversation],
     described_sides: Rows[Side],
 ) -> int:
-    """Finish the conversations that are open, the oldest first; how many are left: the events must be taken out first."""
-    while t.open and t.events < t.room:
-        slot = t.oldest
-        t.oldest = rows[slot].newer
-        t.open -= 1
-        _finish(slot, blank, t, rows, sides, events, hits, asked, said, described, described_sides)
-    return t.open
+    """Finish the conversations that are left: those that are over, then the open ones, the oldest first."""
+    while t.open + t.ended:
+        if t.ended:
+            slot = t.quietest
+            t.quietest = rows[slot].newer
+            t.ended -= 1
+        else:
+            slot = t.oldest
+            t.oldest = rows[slot].newer
+            t.open -= 1
+        _finish(slot, blank, t, rows, sides, events, hits, asked, said, kept, described, described_sides)
+    return 0
 
 
 def _judge(
@@ -287,6 +297,7 @@ def _judge(
     hits: Rows[Hit],
     asked: list[int],
     said: Rows[Said],
+    kept: list[int],
     pieces: Rows[Piece],
     ring: list[int],
 ) -> None:
@@ -297,16 +308,17 @@ def _judge(
     row = rows[slot]
     me = sides[place]
     peer = sides[place ^ 1]
-    ask_frame(seg, me, peer, row, side, t, events, hits, asked, said)
+    ask_frame(seg, me, peer, row, side, t, events, hits, asked, said, kept)
     if seg.fault not in (SOUND, SHORT_IP):
         return
     look(seg, me, peer)
-    if (me.doubt_n or peer.doubt_n) and _settle(seg, me, peer, row, side, t, events, hits, asked, said):
+    if (me.doubt_n or peer.doubt_n) and _settle(seg, me, peer, row, side, t, events, hits, asked, said, kept):
         relate(seg, me)
     if seg.data_len and not spoiled(seg):
         _remember(buf, seg, me, row, side, t, pieces, ring)
-    ask_segment(seg, me, peer, row, side, t, events, hits, asked, said)
+    ask_segment(seg, me, peer, row, side, t, events, hits, asked, said, kept)
     advance(seg, me, peer)
+    retire(t, rows, sides, heads, slot)
 
 
 def _settle(
@@ -320,14 +332,15 @@ def _settle(
     hits: Rows[Hit],
     asked: list[int],
     said: Rows[Said],
+    kept: list[int],
 ) -> bool:
     settled = False
     while settle(me):
         settled = True
-        ask_doubt(seg, me, peer, row, side, t, events, hits, asked, said)
+        ask_doubt(seg, me, peer, row, side, t, events, hits, asked, said, kept)
     while settle(peer):
         settled = True
-        ask_doubt(seg, peer, me, row, 1 - side, t, events, hits, asked, said)
+        ask_doubt(seg, peer, me, row, 1 - side, t, events, hits, asked, said, kept)
     return settled
 
 
@@ -341,6 +354,7 @@ def _finish(
     hits: Rows[Hit],
     asked: list[int],
     said: Rows[Said],
+    kept: list[int],
     described: Rows[Conversation],
     described_sides: Rows[Side],
 ) -> None:
@@ -349,10 +363,10 @@ def _finish(
     other = sides[2 * slot + 1]
     close(first, other)
     close(other, first)
-    _settle(blank, first, other, row, 0, t, events, hits, asked, said)
-    ask_side(blank, first, other, row, 0, t, events, hits, asked, said)
-    ask_side(blank, other, first, row, 1, t, events, hits, asked, said)
-    ask_flow(blank, first, other, row, 0, t, events, hits, asked, said)
+    _settle(blank, first, other, row, 0, t, events, hits, asked, said, kept)
+    ask_side(blank, first, other, row, 0, t, events, hits, asked, said, kept)
+    ask_side(blank, other, first, row, 1, t, events, hits, asked, said, kept)
+    ask_flow(blank, first, other, row, 0, t, events, hits, asked, said, kept)
     t.again += row.point > 0
     t.missed += first.missed + other.missed
     if t.described < t.describable:

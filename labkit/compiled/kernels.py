@@ -16,7 +16,7 @@ from labkit.compiled.records import ROWS, record
 from labkit.compiled.table import Conversation, Host, State
 from labkit.compiled.translate import Translation
 from labkit.finding import NAME
-from labkit.rule import Rule, Scope, collect
+from labkit.rule import Rule, Scope, Severity, collect
 from labkit.segment import Seen
 from labkit.side import Side
 from labkit.survey import RETRANSMISSIONS
@@ -28,7 +28,10 @@ ASKED = {
     Scope.SIDE: judging.ask_side,
     Scope.FLOW: judging.ask_flow,
 }
-SIGNATURE = "seg, me, peer, row, side, t, events, hits, asked, said"
+SIGNATURE = "seg, me, peer, row, side, t, events, hits, asked, said, kept"
+
+COUNTS = max(Severity) + 1
+"""Counters, by severity, of the findings that are kept; and after these, for each rule, of those that are not."""
 
 ENDS = ("family", "a0", "a1", "a2", "a3", "a_port", "b0", "b1", "b2", "b3", "b_port")
 """What events copy of a conversation."""
@@ -102,7 +105,8 @@ def _found(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[s
         yield "        row.b_resent = int64(row.b_resent) + 1"
         yield "    else:"
         yield "        row.a_resent = int64(row.a_resent) + 1"
-    yield f"    if not int64(asked[{number}]):"
+    yield f"    own = int64(asked[{number}])"
+    yield "    if not own:"
     yield "        return"
     sender = "1 - side" if rule.at.startswith("peer") else "side"
     yield f"    sender = {sender}"
@@ -110,6 +114,11 @@ def _found(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[s
         said = whole.add(judging.said_before)
         yield f"    if int64(t.once) and {said}({code}, row, sender, t, said):"
         yield "        return"
+    yield "    severity = found if found > 1 else own"
+    yield "    if int64(kept[severity]) == int64(t.most_kept):"
+    yield f"        kept[{(number + 1) * COUNTS} + severity] += 1"
+    yield "        return"
+    yield "    kept[severity] += 1"
     yield "    event = events[int64(t.events)]"
     yield "    t.events = int64(t.events) + 1"
     values = {
@@ -160,6 +169,7 @@ ARRAYS = (
     ("hits", Hit),
     ("asked", "u1"),
     ("said", Said),
+    ("kept", "i8"),
     ("pieces", Piece),
     ("ring", "u1"),
     ("described", Conversation),
@@ -169,7 +179,7 @@ ARRAYS = (
 
 
 def sources() -> Mapping[str, Source]:
-    """The entries `judge(first, count, octets, places, *ARRAYS)` and `finish(*ARRAYS)`, to be compiled.
+    """The entries `judge(count, octets, places, *ARRAYS)` and `finish(*ARRAYS)`, to be compiled.
 
     ImportError without Numba.
     """
@@ -188,13 +198,13 @@ def sources() -> Mapping[str, Source]:
     }
     names = ", ".join(name for name, _ in ARRAYS)
     judged = (
-        "segs, blank[0], t[0], rows, sides, heads, hosts, host_heads, events, hits, asked, said, pieces, ring, "
-        "described, described_sides"
+        "segs, blank[0], t[0], rows, sides, heads, hosts, host_heads, events, hits, asked, said, kept, pieces, "
+        "ring, described, described_sides"
     )
-    finished = "blank[0], t[0], rows, sides, events, hits, asked, said, described, described_sides"
+    finished = "blank[0], t[0], rows, sides, events, hits, asked, said, kept, described, described_sides"
     entries = f"""
-def judge(first, count, octets, places, {names}):
-    return {made.names[judging.judge]}(first, count, octets, places, {judged})
+def judge(count, octets, places, {names}):
+    return {made.names[judging.judge]}(count, octets, places, {judged})
 
 def finish({names}):
     return {made.names[judging.finish]}({finished})
@@ -206,6 +216,6 @@ def finish({names}):
     ]
     octets, places = types.CPointer(types.uint8), types.CPointer(types.int64)
     return {
-        "judge": Source(space["judge"], types.int64(types.int64, types.int64, octets, places, *pointers)),
+        "judge": Source(space["judge"], types.int64(types.int64, octets, places, *pointers)),
         "finish": Source(space["finish"], types.int64(*pointers)),
     }

@@ -2,13 +2,13 @@
 
 Written as the rules are, in integers and fields, to be translated and compiled. Conversations stand in rows that are used
 again; `heads` leads from a hash to the first row of a chain; `older` and `newer` chain the open ones in the order in which
-they began, so that the oldest can give way.
+they began, and those that are over in the order of their last segments, so that the first of a chain can give way.
 """
 
 from dataclasses import dataclass
 
 from labkit.compiled.records import Rows
-from labkit.flows import HOSTS, POINTS, begins_anew, inherit, remember_syn
+from labkit.flows import HOSTS, POINTS, begins_anew, inherit, is_over, remember_syn
 from labkit.segment import ABSENT, ACK, RST, SYN, Seen
 from labkit.seq import diff
 from labkit.side import Side
@@ -27,6 +27,8 @@ class Conversation:
     """The next row with the same hash."""
     older: int = NONE
     newer: int = NONE
+    ended: int = 0
+    """1 where it is in the chain of those that are over."""
     family: int = 0
     """Octets of an address."""
     # The ends: addresses as four numbers of 32 bits. The first end has sent the first segment.
@@ -76,18 +78,26 @@ class State:
     """Conversations so far."""
     open: int = 0
     most: int = 0
+    ended: int = 0
+    """Conversations that are over, and remembered."""
+    most_ended: int = 0
     rows: int = 0
     """Rows that were ever used."""
     free: int = NONE
     oldest: int = NONE
     newest: int = NONE
+    quietest: int = NONE
+    """Of those that are over the one that has been silent for longest."""
+    latest: int = NONE
     mask: int = 0
     """Of the hash, for `heads`."""
     forgotten: int = 0
     """Conversations that had to give way."""
     over_a: int = NONE
     over_b: int = NONE
-    """Rows of conversations that are over, and must be finished."""
+    over_c: int = NONE
+    """Rows of conversations that were taken out, and must be finished in this order: the one that a new one takes the place
+    of, the one that gives way to it, and the one that gives way to another that is over."""
 
     hosts: int = 0
     """Hosts that were ever remembered; HOSTS of them are at a time."""
@@ -106,8 +116,8 @@ class State:
     # What was found.
     segments: int = 0
     events: int = 0
-    room: int = 0
-    """Events at which judging must pause, so that they can be taken out."""
+    most_kept: int = 0
+    """Findings of one severity that are kept."""
     missed: int = 0
     again: int = 0
     """Conversations that stand in the capture again, from another interface."""
@@ -168,7 +178,7 @@ def find(
             inherit(sides[2 * slot + 1], peer, me, seg.time)
             if resyn != ABSENT:
                 remember_syn(sides[2 * slot + 1], resyn, sides[2 * over + 1 - side].resyn_packet)
-            t.over_b = over
+            t.over_a = over
             side = 0
     flow = rows[slot]
     flow.segments += 1
@@ -276,7 +286,7 @@ def _at_point(seg: Seen, t: State, rows: Rows[Conversation], heads: list[int]) -
 def _begin(seg: Seen, t: State, rows: Rows[Conversation], sides: Rows[Side], heads: list[int], point: int) -> int:
     """The row of a new conversation, whose first end is the segment's sender."""
     if t.open >= t.most:
-        t.over_a = t.oldest
+        t.over_b = t.oldest
         t.forgotten += 1
         _take_out(t, rows, heads, t.oldest)
     slot = t.free
@@ -297,13 +307,8 @@ def _begin(seg: Seen, t: State, rows: Rows[Conversation], sides: Rows[Side], hea
     row.hash = _hash(seg, t, point)
     row.next = heads[row.hash & t.mask]
     heads[row.hash & t.mask] = slot
-    row.older, row.newer = t.newest, NONE
-    if t.newest >= 0:
-        rows[t.newest].newer = slot
-    else:
-        t.oldest = slot
-    t.newest = slot
-    t.open += 1
+    row.ended = 0
+    _append(t, rows, slot)
     clear(sides[2 * slot])
     clear(sides[2 * slot + 1])
     return slot
@@ -325,15 +330,61 @@ def _take_out(t: State, rows: Rows[Conversation], heads: list[int], slot: int) -
         while rows[before].next != slot:
             before = rows[before].next
         rows[before].next = row.next
+    _unchain(t, rows, slot)
+
+
+def _append(t: State, rows: Rows[Conversation], slot: int) -> None:
+    """Put a row at the end of its chain."""
+    row = rows[slot]
+    row.newer = NONE
+    if row.ended:
+        row.older = t.latest
+        t.latest = slot
+        t.ended += 1
+        if row.older < 0:
+            t.quietest = slot
+    else:
+        row.older = t.newest
+        t.newest = slot
+        t.open += 1
+        if row.older < 0:
+            t.oldest = slot
+    if row.older >= 0:
+        rows[row.older].newer = slot
+
+
+def _unchain(t: State, rows: Rows[Conversation], slot: int) -> None:
+    """Take a row out of its chain."""
+    row = rows[slot]
     if row.older >= 0:
         rows[row.older].newer = row.newer
+    elif row.ended:
+        t.quietest = row.newer
     else:
         t.oldest = row.newer
     if row.newer >= 0:
         rows[row.newer].older = row.older
+    elif row.ended:
+        t.latest = row.older
     else:
         t.newest = row.older
-    t.open -= 1
+    if row.ended:
+        t.ended -= 1
+    else:
+        t.open -= 1
+
+
+def retire(t: State, rows: Rows[Conversation], sides: Rows[Side], heads: list[int], slot: int) -> None:
+    """After a segment of a conversation was added to what is known: whether it is over now."""
+    if not is_over(sides[2 * slot], sides[2 * slot + 1]):
+        return
+    if slot != t.latest:
+        _unchain(t, rows, slot)
+        rows[slot].ended = 1
+        _append(t, rows, slot)
+    if t.ended > t.most_ended:
+        t.over_c = t.quietest
+        _take_out(t, rows, heads, t.quietest)
 
 
 def give_back(t: State, rows: Rows[Conversation], slot: int) -> None:

@@ -26,10 +26,19 @@ def verdict(judged: Verdict, fail_on: Severity) -> dict[str, object]:
         "error": judged.error,
         "damage": {"message": damage.message, "at": damage.at, "cut": damage.cut} if damage else None,
         "left_out": judged.left_out,
+        "not_kept": not_kept(judged),
         "limits": [asdict(limit) for limit in judged.limits],
         "conversations": [asdict(each) for each in judged.conversations],
         "findings": [finding(found) for found in judged.findings],
     }
+
+
+def not_kept(judged: Verdict) -> list[dict[str, object]]:
+    """The findings that were only counted: how many of each rule, at each severity."""
+    return [
+        {"code": each.code, "name": each.name, "severity": str(each.severity), "count": each.count}
+        for each in judged.beyond
+    ]
 
 
 def head(profile: str) -> dict[str, object]:

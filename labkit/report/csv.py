@@ -11,11 +11,13 @@ from io import StringIO
 
 from labkit.i18n import printable
 from labkit.report import Options
-from labkit.report._plain import finding
+from labkit.report._plain import finding, not_kept
 from labkit.verifier import Finding, Verdict
 
 COLUMNS = ("path", *(each.name for each in fields(Finding)))
-"""A row for a capture that cannot be read has its path, the severity `unreadable`, and why as its message."""
+"""A row for a capture that cannot be read has its path, the severity `unreadable`, and why as its message.
+So has a row for findings that were only counted: the severity `not_kept`, the rule's code and name, and how many as its message.
+"""
 
 FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
@@ -30,6 +32,10 @@ def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:  # n
         for found in judged.findings:
             values = {"path": judged.path, **finding(found)}
             yield _row([values[column] for column in COLUMNS])
+        for each in not_kept(judged):
+            message = f"{each['count']} more ({each['severity']})"
+            values = {**each, "path": judged.path, "severity": "not_kept", "message": message}
+            yield _row([values.get(column) for column in COLUMNS])
 
 
 def _row(values: Iterable[object]) -> str:

@@ -1,6 +1,6 @@
 """JSON lines: one finding a line, with the capture that it belongs to.
 
-That a capture cannot be read, or not to its end, is a line too: `error`, or `damage`.
+That a capture cannot be read, or not to its end, is a line too: `error`, or `damage`; and what was only counted: `not_kept`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from dataclasses import asdict
 from json import dumps
 
 from labkit.report import Options
-from labkit.report._plain import finding
+from labkit.report._plain import finding, not_kept
 from labkit.verifier import Verdict
 
 
@@ -21,3 +21,5 @@ def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:  # n
             yield dumps({"path": judged.path, "damage": asdict(judged.damage)})
         for found in judged.findings:
             yield dumps({"path": judged.path, **finding(found)})
+        if judged.beyond:
+            yield dumps({"path": judged.path, "not_kept": not_kept(judged)})

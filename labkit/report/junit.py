@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from xml.sax.saxutils import escape, quoteattr
 
+from labkit.finding import Group
 from labkit.i18n import printable
 from labkit.report import Options
 from labkit.report._plain import rules, sentence, unreadable
@@ -35,7 +36,10 @@ def _suite(judged: Verdict, options: Options) -> Iterator[str]:
     for code, each in found.items():
         names.setdefault(code, f"{code} {each[0].name}")
     trouble = unreadable(judged)
-    failed = [code for code, each in found.items() if max(one.severity for one in each) >= options.fail_on]
+    for group in judged.beyond:
+        names.setdefault(group.code, f"{group.code} {group.name}")
+    failed = {each.code for each in judged.findings if each.severity >= options.fail_on}
+    failed |= {each.code for each in judged.beyond if each.severity >= options.fail_on}
     yield (
         f'  <testsuite name={_quoted(judged.path)} tests="{1 + len(names)}" failures="{len(failed)}" '
         f'errors="{int(trouble is not None)}" skipped="0">'
@@ -43,7 +47,7 @@ def _suite(judged: Verdict, options: Options) -> Iterator[str]:
     yield from _properties(judged)
     yield from _case(judged, "can be read", f"      <error message={_quoted(trouble)}/>" if trouble else "")
     for code, name in names.items():
-        yield from _case(judged, name, _outcome(found.get(code, []), code in failed))
+        yield from _case(judged, name, _outcome(found.get(code, []), _counted(judged, code), code in failed))
     yield "  </testsuite>"
 
 
@@ -63,16 +67,21 @@ def _case(judged: Verdict, name: str, outcome: str) -> Iterator[str]:
     yield from (f"{head}>", outcome, "    </testcase>") if outcome else (f"{head}/>",)
 
 
-def _outcome(found: list[Finding], failed: bool) -> str:
+def _counted(judged: Verdict, code: str) -> list[Group]:
+    return [each for each in judged.beyond if each.code == code]
+
+
+def _outcome(found: list[Finding], counted: list[Group], failed: bool) -> str:
     """What a rule found, as the element that stands in its test; nothing where it found nothing."""
-    if not found:
+    if not found and not counted:
         return ""
-    lines = [f"{each.severity}: {sentence(each)} [{each.reference}]" for each in found]
-    text = escape("\n".join(printable(line) for line in lines))
+    said = [(each.severity, sentence(each), f" [{each.reference}]") for each in found]
+    said += [(each.severity, f"{each.count} more were only counted", "") for each in counted]
+    text = escape("\n".join(printable(f"{severity}: {message}{source}") for severity, message, source in said))
     if not failed:
         return f"      <system-out>{text}</system-out>"
-    worst = max(found, key=lambda each: each.severity)
-    return f'      <failure type="{worst.severity}" message={_quoted(sentence(worst))}>{text}</failure>'
+    severity, message, _source = max(said, key=lambda each: each[0])
+    return f'      <failure type="{severity}" message={_quoted(message)}>{text}</failure>'
 
 
 def _quoted(text: str) -> str:

@@ -2,7 +2,7 @@
 would do, and where to read on."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import click
@@ -51,7 +51,7 @@ def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
     rows: list[_Row] = []
     for verdict in verdicts:
         outcome = "unreadable" if verdict.error is not None else "pass" if verdict.passes(options.fail_on) else "fail"
-        counts = [] if verdict.error else [_counts(verdict.findings)]
+        counts = [] if verdict.error else [_counts(verdict)]
         if verdict.damage:
             counts.append(_("not read to its end"))
         rows.append(_Row(outcome, verdict.path, ", ".join(counts)))
@@ -110,7 +110,7 @@ def _capture(verdict: Verdict, options: Options) -> Iterator[str]:
     if options.verbose:
         yield from _conversations(verdict)
     said = {limit.code for limit in verdict.limits}
-    full, counted = _sorted(verdict.findings, options, said)
+    full, counted = _sorted(verdict, options, said)
     contexts = gather(verdict.path, full)
     for finding in full:
         yield ""
@@ -135,11 +135,11 @@ def headline(verdict: Verdict, options: Options) -> str:
     if verdict.left_out:
         left_out = ngettext("{n} finding left out", "{n} findings left out", verdict.left_out)
         facts.append(left_out.format(n=verdict.left_out))
-    return f"{word}  {_counts(verdict.findings)} ({', '.join(facts)})"
+    return f"{word}  {_counts(verdict)} ({', '.join(facts)})"
 
 
-def _counts(findings: Sequence[Finding]) -> str:
-    count = tally(findings)
+def _counts(verdict: Verdict) -> str:
+    count = tally(verdict.findings, verdict.beyond)
     errors, warnings, notes = (count[each] for each in (Severity.ERROR, Severity.WARNING, Severity.NOTE))
     words = [
         ngettext("{n} error", "{n} errors", errors).format(n=errors) if errors else "",
@@ -173,12 +173,13 @@ def _way(arrow: str, packets: int, octets: int, resent: int) -> str:
     return f"{arrow} {', '.join(words)}"
 
 
-def _sorted(findings: Sequence[Finding], options: Options, said: set[str]) -> tuple[list[Finding], list[_Rest]]:
+def _sorted(verdict: Verdict, options: Options, said: set[str]) -> tuple[list[Finding], list[_Rest]]:
     """What is shown in full, and what is only counted, by code; notes with a code of `said` were told already."""
     full: list[int] = []
     counted: list[_Rest] = []
     by_code: dict[str, list[Group]] = defaultdict(list)
-    for group in groups(findings, options.most + LISTED + 1 if options.most else None):
+    findings = verdict.findings
+    for group in (*groups(findings, options.most + LISTED + 1 if options.most else None), *verdict.beyond):
         by_code[group.code].append(group)
     for code, found in by_code.items():
         brief = [group for group in found if group.severity == Severity.NOTE and not options.verbose]

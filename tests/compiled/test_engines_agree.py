@@ -1,49 +1,35 @@
 """Both engines say the same of every capture: findings, limits, conversations and counts."""
 
 import os
+import pickle
 from pathlib import Path
 
 import pytest
+from engines import PROFILES, agree, compiled
 
-from labkit.capture import Frame, open_capture
-from labkit.compiled.judge import Judge
+from labkit.capture import open_capture
+from labkit.choices import Choices
+from labkit.compiled.judge import Findings
 from labkit.compiled.loader import Library
-from labkit.compiled.reader import Batch, Feed
 from labkit.errors import CaptureError, LabkitError
 from labkit.examples import frames
 from labkit.faults import faults, inject
 from labkit.finding import groups
 from labkit.notation import parse
-from labkit.rule import DOCUMENT, LITERAL, RFC9293, collect
+from labkit.rule import RFC9293, Severity, collect
 from labkit.scenario import Scenario
-from labkit.verifier import Verdict, Verifier
+from labkit.verifier import Bounds, Verifier
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
 FOLDER = os.environ.get("LABKIT_CAPTURES")
 LARGEST = 150_000
 """Octets of a capture that is tried here; larger ones have little else in them."""
 FILES = [
-    each for each in sorted(Path(FOLDER or PCAPS).rglob("*.*")) if each.is_file() and each.stat().st_size < LARGEST
+    each
+    for folder in filter(None, (PCAPS, FOLDER))
+    for each in sorted(Path(folder).rglob("*.pcap*"))
+    if each.is_file() and each.stat().st_size < LARGEST
 ]
-PROFILES = {RFC9293: RFC9293, DOCUMENT: DOCUMENT, LITERAL: DOCUMENT}
-"""Each profile of rules, and the one that a verdict names."""
-
-
-def compiled(found: list[Frame], code: Library, profile: str) -> Verdict:
-    judge, feed, batch = Judge(profile, code), Feed(found, code), Batch()
-    while feed.fill(batch):
-        judge.take(batch)
-    return judge.verdict(batch.packets, batch.start, PROFILES[profile])
-
-
-def agree(found: list[Frame], code: Library, profile: str) -> None:
-    # The pieces of a datagram in an example have one number; in a capture each has its own.
-    found = [frame._replace(number=number) for number, frame in enumerate(found, 1)]
-    one = Verifier(PROFILES[profile], literal=profile == LITERAL).run(found)
-    other = compiled(found, code, profile)
-    assert list(other.findings) == list(one.findings)
-    assert other == one
-    assert sorted(map(repr, groups(other.findings, 3))) == sorted(map(repr, groups(one.findings, 3)))
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -79,3 +65,23 @@ def test_of_faults(name: str, code: Library, tmp_path: Path) -> None:
         with open_capture(tmp_path / "a.pcapng") as capture:
             agree(list(capture), code, RFC9293)
     assert tried > 10
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        Choices(),
+        Choices(select=("OPT", "FIN", "ACK01")),
+        Choices(ignore=("ACK01",)),
+        Choices(severity={"ACK01": Severity.NOTE, "OPT06": Severity.ERROR}),
+    ],
+)
+def test_of_choices(choices: Choices, code: Library) -> None:
+    text = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n" + "< . 1:1(0) ack 7\n" * 3 + "> . 1:1(0) ack 1\n"
+    found, bounds = list(frames(list(parse(text)))), Bounds(findings=2)
+    one = choices.apply(Verifier(bounds=bounds).run(found))
+    other = choices.apply(compiled(found, code, RFC9293, bounds))
+    assert isinstance(other.findings, Findings)  # none was made for it
+    assert other == one
+    assert groups(other.findings, None) == groups(one.findings, None)
+    assert pickle.loads(pickle.dumps(other)) == one  # noqa: S301 - our own

@@ -9,6 +9,7 @@ import pytest
 
 from labkit.capture import create
 from labkit.examples import frames
+from labkit.finding import Group
 from labkit.notation import parse
 from labkit.report import Options, renderer
 from labkit.rule import Severity
@@ -94,3 +95,11 @@ def test_names_of_files_are_no_formulas(faulty: Verdict, name: str, cell: str) -
 def test_numbers_stay_numbers(faulty: Verdict) -> None:
     faulty.findings = [replace(faulty.findings[0], expected_relative=-1)]
     assert [row["expected_relative"] for row in rows(faulty)] == ["-1"]
+
+
+def test_what_was_only_counted_is_a_row(faulty: Verdict) -> None:
+    faulty.beyond = [Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 12)]
+    *found, last = rows(faulty)
+    assert len(found) == len(faulty.findings)
+    assert (last["path"], last["code"], last["severity"]) == (faulty.path, "ACK01", "not_kept")
+    assert (last["message"], last["packet"]) == ("12 more (error)", "")

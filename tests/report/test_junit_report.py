@@ -7,6 +7,7 @@ import pytest
 
 from labkit.capture import Damage, create
 from labkit.examples import frames
+from labkit.finding import Group
 from labkit.notation import parse
 from labkit.report import Options, renderer
 from labkit.rule import Severity, collect, lookup
@@ -115,3 +116,13 @@ def test_what_cannot_be_judged_is_a_property(tmp_path: Path) -> None:
     properties = {each.get("name"): each.get("value") for each in suite.iter("property")}
     assert (properties["packets"], properties["profile"]) == ("2", "rfc9293")
     assert "began before the capture" in (properties["limit.mid-stream"] or "")
+
+
+@pytest.mark.parametrize("severity", [Severity.ERROR, Severity.NOTE])
+def test_what_was_only_counted_stands_with_its_rule(faulty: Verdict, severity: Severity) -> None:
+    verdict = Verdict("b.pcap", "rfc9293", segments=1, beyond=[Group("ACK01", "ack-of-unsent-data", severity, 12)])
+    _, suite = suites(faulty, verdict)
+    (case,) = [case for case in suite.iter("testcase") if (case.get("name") or "").startswith("ACK01")]
+    (outcome,) = case
+    assert outcome.tag == ("failure" if severity == Severity.ERROR else "system-out")
+    assert outcome.text == f"{severity}: 12 more were only counted"

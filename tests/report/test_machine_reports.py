@@ -10,6 +10,7 @@ import pytest
 from labkit import __version__
 from labkit.capture import Damage, create
 from labkit.examples import frames
+from labkit.finding import Group
 from labkit.notation import parse
 from labkit.report import Options, renderer
 from labkit.rule import Severity, collect
@@ -192,3 +193,14 @@ def test_results_come_while_others_are_still_judged(format_: str, faulty: Verdic
     next(lines)
     # The first lines of some formats stand before all captures.
     assert taken <= 1
+
+
+def test_what_was_only_counted(faulty: Verdict) -> None:
+    counted = {"code": "ACK01", "name": "ack-of-unsent-data", "severity": "error", "count": 12}
+    assert as_json([faulty])["captures"][0]["not_kept"] == []
+    faulty.beyond = [Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 12)]
+    assert as_json([faulty])["captures"][0]["not_kept"] == [counted]
+    *_, last = renderer("jsonl")([faulty], Options(Severity.ERROR))
+    assert json.loads(last) == {"path": faulty.path, "not_kept": [counted]}
+    faulty.findings = []
+    assert as_json([faulty])["captures"][0]["verdict"] == "fail"

@@ -8,6 +8,7 @@ import pytest
 
 from labkit.capture import Damage, create
 from labkit.examples import frames
+from labkit.finding import Group
 from labkit.notation import parse
 from labkit.report import Options, names, renderer
 from labkit.rule import Severity
@@ -252,3 +253,10 @@ def test_standard_input_cannot_be_read_again(tmp_path: Path) -> None:
     verdict.path = "-"
     assert text(verdict)[0].startswith("-: FAIL")
     assert "^" not in "\n".join(text(verdict))
+
+
+def test_what_was_only_counted_counts() -> None:
+    verdict = Verdict("a.pcap", "rfc9293", beyond=[Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 12)])
+    lines = text(verdict)
+    assert lines[0].startswith("a.pcap: FAIL  12 errors (")
+    assert lines[-1] == "error[ACK01] 12 × ack-of-unsent-data"
