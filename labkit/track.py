@@ -81,10 +81,14 @@ def is_window_probe(seg: Seen, me: Side, peer: Side) -> bool:
 
 
 def is_duplicate_ack(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the segment is a duplicate ACK: RFC 5681 section 2.
+    """Whether the segment is a duplicate ACK: RFC 5681 section 2. It repeats an ACK while data is under way."""
+    return repeats_ack(seg, me, peer) and _under_way(seg, peer)
 
-    It acknowledges once more what was acknowledged, with the same window and no data, while data is under way. A window
-    of 0 says more than that: there is no room, and nothing to be sent again.
+
+def repeats_ack(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the segment acknowledges once more what was acknowledged, with the same window and no data.
+
+    A window of 0 says more than that: there is no room, and nothing to be sent again.
     """
     return (
         seg.ctl & (SYN | FIN | RST | ACK) == ACK
@@ -95,7 +99,6 @@ def is_duplicate_ack(seg: Seen, me: Side, peer: Side) -> bool:
         and seg.win == me.raw_win
         and seg.win != 0
         and peer.probe == 0
-        and _under_way(seg, peer)
     )
 
 

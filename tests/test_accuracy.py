@@ -19,6 +19,7 @@ from labkit.examples import frames
 from labkit.linktype import ETHERNET
 from labkit.notation import parse
 from labkit.rule import DOCUMENT, RFC9293, Severity
+from labkit.scenario import Scenario
 from labkit.seq import MASK
 from labkit.verifier import verify
 
@@ -126,6 +127,17 @@ def test_the_captures_at_hand_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     text = page.page({"pcaps": whole}, release)
     assert f"| retransmission family | {whole.named('retransmission family'):,} |" in text
     assert str(TOP) not in text
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@pytest.mark.parametrize("name", ["lossy-both-sides", "zero-window"])
+def test_scenarios_leave_no_disagreement_open(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tshark, accuracy = module("accuracy_tshark"), module("accuracy")
+    monkeypatch.setattr(tshark.tempfile, "gettempdir", lambda: str(tmp_path))
+    Scenario.load(name).play(seed=1).write(path := tmp_path / "a.pcapng")
+    score = accuracy.compare(tshark.version(), tmp_path, path)
+    assert score.cases, "there is something to be told"
+    assert [case for case in score.cases if case.reason is None] == []
 
 
 def errors_of(path: Path) -> dict[str, set[int | None]]:

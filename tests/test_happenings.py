@@ -62,7 +62,7 @@ CASES = {
     ),
     "a D-SACK tells of nothing under way": (
         OPENED + "< P. 1:51(50) ack 1\n> .  1:1(0) ack 51 win 1000\n> .  1:1(0) ack 51 win 1000 <nop,nop,sack 1:51>",
-        [],
+        [(6, "duplicate_ack")],  # Wireshark's word for it
     ),
     "a closed window is no duplicate ACK": (
         OPENED + "> P. 1:101(100) ack 1\n> P. 101:201(100) ack 1\n< . 1:1(0) ack 101 win 0\n< . 1:1(0) ack 101 win 0",

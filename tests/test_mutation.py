@@ -46,7 +46,7 @@ def checks(mutation: ModuleType) -> object:
     return mutation.Checks(1)
 
 
-EACH = 25
+EACH = 24
 """One mutant of so many is tried here; scripts/mutation tries all."""
 
 ENOUGH = 0.62
@@ -54,12 +54,11 @@ ENOUGH = 0.62
 conditions that guard against what cannot come together, and bounds that no example lies upon."""
 
 
-@pytest.mark.parametrize("part", ["labkit.track", "labkit.doubt", "labkit.rules"])
-def test_most_small_changes_are_noticed(part: str, mutation: ModuleType, checks: object) -> None:
-    chosen = [each for each in mutation.functions() if each.__module__.startswith(part)]
-    mutants = [mutant for function in chosen for mutant in mutation.mutants(function)][::EACH]
+def test_most_small_changes_are_noticed(mutation: ModuleType, checks: object) -> None:
+    # All parts together, for a part by itself has too few mutants to tell a part of them.
+    mutants = [mutant for function in mutation.functions() for mutant in mutation.mutants(function)][::EACH]
     unnoticed = [str(mutant) for mutant in mutants if not checks.notice(mutant)]  # type: ignore[attr-defined]
-    assert len(mutants) >= 8
+    assert len(mutants) >= 100
     assert len(unnoticed) <= (1 - ENOUGH) * len(mutants), unnoticed
 
 

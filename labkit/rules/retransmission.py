@@ -4,7 +4,7 @@ from labkit.rule import RFC_ONLY, Severity, rule
 from labkit.segment import ABSENT, ACK, RST, SYN, Seen
 from labkit.seq import after
 from labkit.side import Side
-from labkit.track import is_duplicate_ack, is_probe, unacked
+from labkit.track import is_duplicate_ack, is_probe, repeats_ack, unacked
 
 
 def _syn_again(seg: Seen, me: Side) -> bool:
@@ -154,6 +154,34 @@ def spurious_retransmission(seg: Seen, me: Side, peer: Side) -> int:
 def duplicate_ack(seg: Seen, me: Side, peer: Side) -> int:
     """An ACK that repeats the one before it while data is under way: something arrived, but not what was expected."""
     return is_duplicate_ack(seg, me, peer)
+
+
+@rule(
+    "RTX06",
+    Severity.NOTE,
+    "RFC 5681 2",
+    "an ACK of {seg.ack} once more, with nothing under way: Wireshark calls it a duplicate ACK, which by the RFC it is not",
+    profiles=RFC_ONLY,
+    receiver="It does not count it: nothing is missing.",
+    wireshark="tcp.analysis.duplicate_ack",
+    good="""
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+    """,
+    bad="""
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        < .  1:1(0) ack 100   # RTX06
+    """,
+)
+def ack_repeated(seg: Seen, me: Side, peer: Side) -> int:
+    """All that the peer has sent, as far as the capture shows, is acknowledged, and is acknowledged once more.
+
+    What arrives twice is answered so (a resend that was not needed: RFC 9293 section 3.10.7.4), and some stacks answer each
+    read of the application. A duplicate ACK tells of a loss only while data is outstanding (condition (a) of the definition).
+    """
+    again = repeats_ack(seg, me, peer) and seg.ack == me.last_ack and me.last_ctl & SYN == 0
+    return again and not is_duplicate_ack(seg, me, peer)
 
 
 @rule(

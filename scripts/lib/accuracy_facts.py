@@ -29,6 +29,8 @@ class Fact:
     short: bool
     """The IP length goes beyond the frame."""
     readable: bool
+    several: bool = False
+    """Its connection was captured at several interfaces: all that is said here is of its own interface only."""
     first: bool = False
     """The first segment of its sender."""
     length: int = 0
@@ -126,7 +128,8 @@ def facts(path: Path) -> dict[int, Fact]:
 
 def _walk(path: Path) -> Iterator[tuple[int, Fact]]:
     seg = Seen()
-    lines: dict[tuple[bytes, int, bytes, int], _Line] = {}
+    lines: dict[tuple[bytes, int, bytes, int, int], _Line] = {}
+    several = _at_several_points(path)
     with open_capture(path) as capture:
         for _, data in segments(capture, seg):
             fact = Fact(
@@ -139,12 +142,28 @@ def _walk(path: Path) -> Iterator[tuple[int, Fact]]:
             if seg.readable:
                 source = data[seg.src_at : seg.src_at + seg.addr_len], seg.sport
                 target = data[seg.dst_at : seg.dst_at + seg.addr_len], seg.dport
-                me, peer = (lines.setdefault(key, _Line()) for key in ((*source, *target), (*target, *source)))
+                fact.several = bool({(*source, *target), (*target, *source)} & several)
+                point = seg.point if fact.several else 0
+                keys = (*source, *target, point), (*target, *source, point)
+                me, peer = (lines.setdefault(key, _Line()) for key in keys)
                 if seg.ctl & (SYN | ACK) == SYN and me.seen and seg.seq != me.start & 0xFFFFFFFF:
-                    me, peer = lines[*source, *target], lines[*target, *source] = _Line(), _Line()
+                    me, peer = lines[keys[0]], lines[keys[1]] = _Line(), _Line()
                 _tell(fact, seg, me, peer)
                 _keep(seg, me, peer)
             yield seg.number, fact
+
+
+def _at_several_points(path: Path) -> set[tuple[bytes, int, bytes, int]]:
+    """Senders, and whom they send to, whose segments were captured at more than one interface."""
+    seg, points = Seen(), {}
+    several = set()
+    with open_capture(path) as capture:
+        for _, data in segments(capture, seg):
+            source = data[seg.src_at : seg.src_at + seg.addr_len], seg.sport
+            target = data[seg.dst_at : seg.dst_at + seg.addr_len], seg.dport
+            if points.setdefault((*source, *target), seg.point) != seg.point:
+                several.add((*source, *target))
+    return several
 
 
 def _tell(fact: Fact, seg: Seen, me: _Line, peer: _Line) -> None:

@@ -29,6 +29,45 @@ REASONS = (
         "retransmission family",
         TSHARK,
         LABKIT,
+        lambda fact: fact.several and fact.old < fact.span,
+        "The connection was captured at several interfaces, and at this one the segment has new octets. What Wireshark takes for "
+        "a resend is what another interface has shown before.",
+    ),
+    Reason(
+        "lost segment",
+        LABKIT,
+        LABKIT,
+        lambda fact: fact.several and fact.gap,
+        "The connection was captured at several interfaces, and this one has not seen the numbers before it. Wireshark has, at "
+        "another one.",
+    ),
+    Reason(
+        "duplicate ACK",
+        TSHARK,
+        LABKIT,
+        lambda fact: fact.several and not fact.repeats,
+        "The connection was captured at several interfaces, and at this one the ACK is new. Wireshark has seen it at another.",
+    ),
+    Reason(
+        "keep-alive",
+        TSHARK,
+        LABKIT,
+        lambda fact: fact.several and fact.shown,
+        "The connection was captured at several interfaces, and at this one the segment starts where its sender's last one "
+        "ended.",
+    ),
+    Reason(
+        "retransmission family",
+        LABKIT,
+        LABKIT,
+        lambda fact: 0 < fact.old < fact.span and not fact.acked,
+        "Some of its octets stood in the capture before, and are not acknowledged: the first octet, for instance, which a "
+        "probe of the closed window had carried. Wireshark does not count what a probe carries.",
+    ),
+    Reason(
+        "retransmission family",
+        TSHARK,
+        LABKIT,
         lambda fact: fact.crossing,
         "A simultaneous open: the SYN ACK answers the peer's SYN, as RFC 9293 section 3.5 has it (figure 7). It takes the "
         "number of its sender's SYN because it is the same SYN; it is no resend.",
