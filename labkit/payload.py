@@ -12,8 +12,8 @@ OCTETS = 65_536
 PIECES = 128
 """The last octets of a side, and the segments that they may come from."""
 
-ALL_OCTETS = 1 << 26
-ALL_PIECES = 1 << 20
+ALL_OCTETS = 1 << 24
+ALL_PIECES = 1 << 18
 """The last of all sides together. Powers of two: the compiled engine keeps them in rings."""
 
 

@@ -1,6 +1,7 @@
 """`labkit verify`: which packet of a capture breaks which rule, and why."""
 
 from collections.abc import Iterable, Iterator
+from os import environ
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -89,6 +90,8 @@ def command(
     from labkit.cli._inputs import expand
     from labkit.cli._judge import Interrupts, Request, verdicts
 
+    # numpy would start threads for linear algebra, which takes longer than all else that is imported; nothing here uses any.
+    environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     choice = chosen(**choices)
     wanted = Wanted(flow, host, port) if flow or host or port else None
     options = Options(choice.fail_on, verbose, most, choice.rules)

@@ -46,7 +46,8 @@ def record(kind: type) -> "np.dtype[np.void]":
 
     width = {name: size for size, names in WIDTHS.items() for name in names.split()}
     columns: list[Any] = []
-    for each in sorted(fields(kind), key=lambda field: -int(width.get(field.name, "i8")[1])):
+    # Rows of doubts are rarely looked at: behind all else, so that what is looked at is near together.
+    for each in sorted(fields(kind), key=lambda field: (field.type in ROWS, -int(width.get(field.name, "i8")[1]))):
         size = width.get(each.name, "i8")
         columns.append((each.name, size, (DOUBTS,)) if each.type in ROWS else (each.name, size))
     return np.dtype(columns, align=True)
