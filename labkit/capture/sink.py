@@ -1,13 +1,16 @@
 """Where the octets of a new capture go: a file that appears whole or not at all, or a stream.
 
-A file is written beside its place, under another name, and takes its place at the end. What is not a regular
-file (a pipe, a device, standard output) is written directly.
+A file is written beside its place and takes its place at the end. Up to then it has no name, where the system has such
+files (O_TMPFILE of Linux): so nothing is left of it, however the program ends; elsewhere it has another name. What is
+not a regular file (a pipe, a device, standard output) is written directly.
 """
 
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +27,8 @@ class Sink:
     def __init__(self, target: str | Path | BinaryIO) -> None:
         self._part = ""
         """The file's name while it is written; empty where it has none of its own, and at the end."""
+        self._nameless = False
+        """Whether it has no name at all yet."""
         self._place = ""
         self._owned = False
         """Whether the file was opened here, and is closed here."""
@@ -59,7 +64,11 @@ class Sink:
             self._file = open(place, "wb", buffering=BUFFER)  # noqa: SIM115, PTH123 - closed at the end
             self._owned = True
             return
-        descriptor, self._part = _beside(place)
+        nameless = _nameless(place)
+        if nameless is None:
+            descriptor, self._part = _beside(place)
+        else:
+            descriptor, self._nameless = nameless, True
         self._file = open(descriptor, "wb", buffering=BUFFER)  # noqa: SIM115, PTH123 - closed at the end
         self._owned = True
         self._place = place
@@ -78,6 +87,9 @@ class Sink:
     def commit(self) -> None:
         """Finish: the file takes its place. Nothing happens the second time, or after `discard`."""
         try:
+            if self._nameless:
+                self._file.flush()
+                self._nameless, self._part = False, _named(self._file.fileno(), self._place)
             if self._owned:
                 self._file.close()
             elif not self._file.closed:
@@ -93,7 +105,7 @@ class Sink:
 
     def discard(self) -> None:
         """Give up: the file under construction is removed. What went to a stream cannot be taken back."""
-        part, self._part = self._part, ""
+        part, self._part, self._nameless = self._part, "", False
         if self._owned:
             # What can no longer be written was to be thrown away.
             with suppress(OSError):
@@ -105,13 +117,44 @@ class Sink:
         return CaptureError(_("{name}: cannot be written: {reason}").format(name=self.name, reason=reason))
 
 
+DESCRIPTORS = "/proc/self/fd"
+"""Where files without names can be reached, to be given one."""
+
+
+def _nameless(place: str) -> int | None:
+    """A new file without a name in the folder of `place`; None where there is no such thing."""
+    kind = getattr(os, "O_TMPFILE", None)
+    if kind is None:
+        return None
+    try:
+        descriptor = os.open(Path(place).parent, os.O_WRONLY | os.O_CLOEXEC | kind, 0o666)
+    except OSError:  # not on every file system; what else is wrong is said when a name is tried
+        return None
+    if not Path(f"{DESCRIPTORS}/{descriptor}").exists():  # /proc is not there, or not for this program
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _named(descriptor: int, place: str) -> str:
+    """Give a file without a name one beside `place`."""
+    for part in _parts(place):
+        with suppress(FileExistsError):
+            # With a descriptor of a folder, which an absolute path needs none of, Python follows the link.
+            os.link(f"{DESCRIPTORS}/{descriptor}", part, src_dir_fd=descriptor, follow_symlinks=True)
+            return part
+    raise AssertionError  # there is no last one
+
+
 def _beside(place: str) -> tuple[int, str]:
     """A new file beside `place`, with the permissions that the umask leaves: its number and name."""
-    folder = Path(place).parent
-    count = 0
-    while True:
-        part = str(folder / f".labkit-{os.getpid()}-{count}.part")
-        try:
+    for part in _parts(place):
+        with suppress(FileExistsError):
             return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), part
-        except FileExistsError:
-            count += 1
+    raise AssertionError  # as above
+
+
+def _parts(place: str) -> Iterator[str]:
+    """Names beside `place`, of which one will be free."""
+    folder = Path(place).parent
+    return (str(folder / f".labkit-{os.getpid()}-{number}.part") for number in count())

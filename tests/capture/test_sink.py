@@ -3,13 +3,15 @@
 import errno
 import io
 import os
+import signal
 import stat
+import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 
-from labkit.capture import create, open_capture
+from labkit.capture import create, open_capture, sink
 from labkit.errors import CaptureError, UsageError
 
 
@@ -79,6 +81,37 @@ def test_an_older_file_stays_until_the_new_one_is_whole(tmp_path):
     fill(path)
     assert len(read(path)) == 1
     assert list(tmp_path.iterdir()) == [path]
+
+
+DIES = """
+import os, signal, sys
+from labkit.capture import create
+capture = create(sys.argv[1], link=1)
+for number in range(100):
+    capture.write(number, bytes(10_000))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_nothing_is_left_by_who_is_killed_while_writing(tmp_path):
+    if sink._nameless(str(tmp_path / "a.pcap")) is None:
+        pytest.skip("this system has no files without names")
+    assert subprocess.run([sys.executable, "-c", DIES, tmp_path / "a.pcap"], check=False).returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lacking", ["files without names", "/proc"])
+def test_where_each_file_has_a_name(tmp_path, monkeypatch, lacking):
+    if lacking == "/proc":
+        monkeypatch.setattr(sink, "DESCRIPTORS", str(tmp_path / "none"))
+    else:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    with create(tmp_path / "a.pcap", link=1) as capture:
+        capture.write(0, b"data")
+        assert [path.suffix for path in tmp_path.iterdir()] == [".part"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pcap"]
+    create(tmp_path / "b.pcap", link=1).abort()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pcap"]
 
 
 def test_two_captures_at_once_in_one_folder(tmp_path):
