@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from labkit import verify
+from labkit.errors import LinkError
 from labkit.rule import Severity
 from labkit.scenario import Scenario
 
@@ -207,6 +208,11 @@ class Fake:
     def simulation(self) -> list[tuple[str, int, float]]:
         return [("downloads", 50_000, 2.5 if self.fast else 3.5)]
 
+    def live(self) -> list[object]:
+        if not self.others:
+            raise LinkError("a lab needs root")
+        return [module("bench_live").Figure("TCP through the relay", 512.3, "Mbit/s")]
+
 
 def written(bench: Fake, versions: dict[str, str | None] | None = None) -> str:
     page = module("bench_page")
@@ -231,6 +237,11 @@ def test_what_is_not_installed_is_left_out_with_a_word() -> None:
     assert "Not installed, and left out: tcptrace." in text
     assert text.count("not measured") == 5
     assert "There was no real capture" in text
+    assert "Not measured: a lab needs root." in text
+
+
+def test_the_relay_s_figures_are_there() -> None:
+    assert "| TCP through the relay | 512 Mbit/s |" in written(Fake(fast=True))
 
 
 def test_a_slower_tool_is_compared_packet_by_packet() -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from bench_parts import KINDS, Bench, Reading
 from bench_run import Measured
 
+from labkit.errors import LinkError
+
 Row = list[str]
 
 WALL = (
@@ -154,6 +156,15 @@ def simulation_part(bench: Bench) -> str:
     return table(["scenario", "segments", "processor time for 100,000"], rows)
 
 
+def live_part(bench: Bench) -> str:
+    """The relay, beside the same lab without one."""
+    try:
+        found = bench.live()
+    except LinkError as error:
+        return f"Not measured: {error}.\n"
+    return table(["figure", "value"], [[each.name, f"{each.value:,.0f} {each.unit}"] for each in found])
+
+
 @dataclass(frozen=True)
 class Section:
     """A part of the page."""
@@ -183,6 +194,11 @@ SECTIONS: dict[str, Section] = {
     "many": Section("Many small captures", "The shipped scenarios, each with many seeds.", many_part),
     "simulation": Section(
         "Simulation", "Scenarios that are played, without files. The goal is 3 s at most.", simulation_part
+    ),
+    "live": Section(
+        "The relay",
+        "What `labkit relay` costs two kernels' TCP in a lab, beside the same lab without it. This needs root.",
+        live_part,
     ),
 }
 

@@ -1,4 +1,4 @@
-"""What is measured: reading captures, growth, building, many small captures, simulation. Each is measured once."""
+"""What is measured: reading captures, growth, building, many small captures, simulation, the relay. Each is measured once."""
 
 import shutil
 import subprocess
@@ -9,6 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import bench_captures
+import bench_live
 from bench_captures import LABKIT, Capture, Captures
 from bench_run import FailedError, Measured, Run, climb, in_turn, run, say
 from bench_tools import SCAPY_WRITE, SIMULATE, Tool, tools, verify
@@ -42,6 +43,7 @@ class Bench:
         self.building = cache(self._building)
         self.many = cache(self._many)
         self.simulation = cache(self._simulation)
+        self.live = cache(self._live)
 
     def warm_up(self) -> None:
         """What is compiled once is not measured."""
@@ -159,6 +161,11 @@ class Bench:
             seconds, segments = sorted(outcomes)[len(outcomes) // 2]
             found.append((what, int(segments), seconds / segments * 100_000))
         return found
+
+    def _live(self) -> list[bench_live.Figure]:
+        """What the relay costs. LinkError where a lab cannot be made."""
+        say("the relay")
+        return list(bench_live.figures(0.2, 100) if self.quick else bench_live.figures())
 
 
 def _installed(tool: Tool) -> bool:
