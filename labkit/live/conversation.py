@@ -148,6 +148,9 @@ class Conversation:
 
     def leave(self) -> bool:
         """End a connection that is still there, with a reset that is not taken down; whether there was one."""
+        # Where a run breaks off, not everything that was taken down has been asked for.
+        self.taken += self.crafted.taken
+        self.crafted.taken.clear()
         left = self.crafted.leave(self.clock.now())
         if self.kernel is not None:
             self.kernel.close()

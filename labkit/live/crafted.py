@@ -327,15 +327,15 @@ class Crafted:
             self.serving,
             self._ident,
         )
-        if self._near:
-            self.taken.append(taken)
-        if self.path.marked(self.side):
-            taken = replace(taken, segment=_marked(segment))
+        sent = replace(taken, segment=_marked(segment)) if self.path.marked(self.side) else taken
         for at in times:
             if at <= now:
-                self._leave_path(taken, now)
+                self._leave_path(sent, now)
             else:
-                self._at(at, taken)
+                self._at(at, sent)
+        # Behind the sending: what may not be sent was never there.
+        if self._near:
+            self.taken.append(taken)
 
     def _leave_path(self, taken: Taken, at: int) -> None:
         """A segment has come through the path, and goes onto the wire."""
