@@ -110,6 +110,7 @@ def observe(frames: Iterable[Frame]) -> Iterator[Row]:
         row = _row(frame, data, seg, flow, side)
         _move(ends[flow.index], row, seg, side, me, peer)
         advance(seg, me, peer)
+        table.settle(flow)
         row.relative_seq = diff(seg.seq, me.base)
         row.relative_ack = diff(seg.ack, peer.base) if seg.ctl & ACK else seg.ack
         queue.append(row)

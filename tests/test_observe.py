@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,12 @@ import pytest
 from labkit import observe as module
 from labkit.capture import Frame, open_capture
 from labkit.examples import frames
+from labkit.flows import FlowTable
 from labkit.notation import parse
 from labkit.observe import Row, end_of, flow_of, observe
 from labkit.scenario import Scenario
 from labkit.state import DOCUMENT_WORDS
-from labkit.verifier import Verifier
+from labkit.verifier import Bounds, Verifier
 
 
 def played(name: str) -> list[Row]:
@@ -452,3 +454,16 @@ def test_every_capture_of_a_kernel_gives_a_row_for_each_segment_in_order() -> No
         rows = observed(path.name)
         numbers = [row.number for row in rows]
         assert numbers == sorted(set(numbers)), path.name
+
+
+@pytest.mark.parametrize("most_over", [0, 1, 5])
+def test_conversations_have_the_verifiers_numbers(most_over: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n> F. 1:1(0) ack 1\n< F. 1:1(0) ack 2\n> . 2:2(0) ack 2\n"
+    found = list(frames(list(parse(text + "> . 2:2(0) ack 2\n")), version=4))
+    found += list(frames(list(parse(text)), version=6))
+    found = [frame._replace(number=number) for number, frame in enumerate([*found, found[2]], 1)]
+    monkeypatch.setattr("labkit.observe.FlowTable", partial(FlowTable, most_over=most_over))
+    rows = list(observe(found))
+    verdict = Verifier(bounds=Bounds(over=most_over)).run(found)
+    # Behind the end of the first there are two segments more of it, and at last a third.
+    assert len({row.flow.index for row in rows}) == verdict.flows == {0: 4, 1: 3, 5: 2}[most_over]

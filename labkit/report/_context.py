@@ -18,6 +18,9 @@ from labkit.verifier import Finding
 BEFORE, AFTER = 2, 1
 """Segments of the same conversation that are shown before and after the one in question."""
 
+FARTHEST = 50_000
+"""The last packet that is shown with those around it: reading up to it takes a second or two, to millions of them minutes."""
+
 MEMORY = 64
 """Segments of a conversation among which the explaining one is looked for."""
 
@@ -48,8 +51,9 @@ class _Flow:
 
 
 def gather(path: str, wanted: Sequence[Finding]) -> dict[int, Context]:
-    """The context of each packet in question, by its number; none of it where the capture cannot be read again."""
-    packets = {found.packet for found in wanted if found.packet is not None}
+    """The context of each packet in question, by its number; none of those beyond FARTHEST, and none at all where the capture
+    cannot be read again."""
+    packets = {found.packet for found in wanted if found.packet is not None and found.packet <= FARTHEST}
     contexts: dict[int, Context] = {}
     if not packets or path == "-":
         return contexts
@@ -61,7 +65,7 @@ def gather(path: str, wanted: Sequence[Finding]) -> dict[int, Context]:
                 flow = flows.get(row.flow.index)
                 if flow is not None:
                     waiting += _take(row, flow, packets, contexts)
-                if row.number >= last and not waiting:
+                if row.number >= last and (not waiting or row.number > FARTHEST):
                     break
     except CaptureError:
         return {}

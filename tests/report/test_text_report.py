@@ -260,3 +260,14 @@ def test_what_was_only_counted_counts() -> None:
     lines = text(verdict)
     assert lines[0].startswith("a.pcap: FAIL  12 errors (")
     assert lines[-1] == "error[ACK01] 12 × ack-of-unsent-data"
+
+
+@pytest.mark.parametrize(("farthest", "shown"), [(6, True), (5, False)])
+def test_what_is_far_in_a_capture_stands_alone(
+    farthest: int, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labkit.report._context.FARTHEST", farthest)
+    lines = text(only(judged(tmp_path / "a.pcap", WRONG_ACK), "ACK01"))
+    assert lines[2].startswith("error[ACK01] ack-of-unsent-data: packet 6, ")
+    assert lines[3].startswith("        4  → PSH ACK") == shown
+    assert "  what      ack 121 is beyond 120, the next octet that the peer would send" in lines
