@@ -121,9 +121,9 @@ class Captures:
             case "small":
                 return self._built(name, "small segments", SMALL, flows=108_000 // scale)
             case "full":
-                return self._built(name, "full-size segments", FULL, flows=4_000 // scale)
+                return self._built(name, "full-size segments", FULL, flows=8_000 // scale)
             case "lossy":
-                return self._built(name, "1 % loss, SACK, timestamps", LOSSY, flows=4_000 // scale)
+                return self._built(name, "1 % loss, SACK, timestamps", LOSSY, flows=16_000 // scale)
             case "one":
                 return self._built(name, "one conversation", ONE.format(octets=f"{60_000_000 // scale}"))
             case _:
