@@ -80,7 +80,8 @@ class Side:
     """Start of the last segment that carried new octets in order, and its length."""
     data_len: int = 0
     since: int = 0
-    """When the oldest octet that is not acknowledged was captured; 0 where all are acknowledged."""
+    """When the oldest octet that is not acknowledged was captured, or one that filled a gap behind which the others lay;
+    0 where all are acknowledged."""
     octets: int = 0
     """Octets of payload seen for the first time."""
     resent: int = 0

@@ -278,8 +278,8 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
         if sn.after(seg.end, me.nxt):
             me.nxt = seg.end
     me.top = seg.end if me.seen == 1 else sn.latest(me.top, seg.end)
-    if seg.len and seg.novel and me.since == 0 and me.probe == 0:
-        me.since = seg.time
+    if seg.len and seg.novel and me.probe == 0 and (me.since == 0 or seg.delta < 0):
+        me.since = seg.time  # before a gap is filled, nothing behind it can be acknowledged
     if seg.len and seg.novel:
         me.data_seq, me.data_len = seg.seq, seg.len
     if seg.ctl & FIN and not me.has_fin:
