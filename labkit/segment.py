@@ -192,6 +192,8 @@ class Seen:
     """The kind of an option that stands in the list twice."""
     opt_after_end: int = 0
     """1 where something other than zeros follows the end-of-list option."""
+    opt_cut: int = 0
+    """1 where the capture holds only a part of the list: what was not read may have been there."""
     mss: int = ABSENT
     wscale: int = ABSENT
     sack_ok: int = 0

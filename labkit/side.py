@@ -39,6 +39,8 @@ class Side:
     sack_ok: int = 0
     stamps: int = 0
     """1 where the SYN carried timestamps."""
+    opt_cut: int = 0
+    """1 where the capture holds only a part of the SYN's options."""
     tfo_len: int = ABSENT
     """Octets of the Fast Open cookie on the SYN; ABSENT where it had no such option."""
     old_nxt: int = 0

@@ -148,7 +148,7 @@ def _messages(counts: Counter[str]) -> dict[str, str]:
             "truncated",
             "{n} packet was cut when it was captured (packet {packet})",
             "{n} packets were cut when they were captured (the first is packet {packet})",
-            _("checksums and payload cannot be judged there"),
+            _("checksums and payload cannot be judged there, nor what the options of such a SYN agreed on"),
         ),
         said(
             "checksum-offload",

@@ -243,6 +243,7 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
     me.syn_end = seg.end
     me.mss, me.wscale = seg.mss, seg.wscale
     me.syn_ctl, me.sack_ok, me.stamps, me.tfo_len = seg.ctl, seg.sack_ok, int(seg.tsval >= 0), seg.tfo_len
+    me.opt_cut = seg.opt_cut
     _set_base(me, seg.seq)
     if not me.has_nxt or sn.after(seg.end, me.nxt):
         me.nxt, me.has_nxt = seg.end, 1
@@ -311,6 +312,13 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
     me.max_win = max(me.max_win, me.win)
     if not me.has_edge or sn.after(edge, me.edge):
         me.edge, me.has_edge = edge, 1
+
+
+def scale_is_known(me: Side, peer: Side) -> bool:
+    """Whether the capture shows by how much windows are shifted: it has both SYNs, and what they say of it."""
+    if me.syn == 0 or peer.syn == 0:
+        return False
+    return (me.wscale >= 0 or me.opt_cut == 0) and (peer.wscale >= 0 or peer.opt_cut == 0)
 
 
 def scaled(win: int, ctl: int, me: Side, peer: Side) -> int:

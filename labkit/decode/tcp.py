@@ -130,13 +130,13 @@ def read_options(buf: bytes, at: int, stop: int, end: int, seg: Seen) -> None:
             _option_fault(OPT_OVERRUN, at, seg)
             return
         if at + 1 >= end:
-            return
+            break
         size = buf[at + 1]
         if size < 2 or at + size > stop:
             _option_fault(OPT_LENGTH if size < 2 else OPT_OVERRUN, at, seg)
             return
         if at + size > end:
-            return
+            break
         # Kind 30 is Multipath TCP, which may stand several times (RFC 8684 section 3).
         if kind < 62 and kind != 30:
             if found >> kind & 1 and seg.opt_twice == ABSENT:
@@ -145,6 +145,7 @@ def read_options(buf: bytes, at: int, stop: int, end: int, seg: Seen) -> None:
         if not _read_option(buf, at, kind, size, seg):
             _option_fault(OPT_LENGTH, at, seg)
         at += size
+    seg.opt_cut = 1 if at < stop else 0
 
 
 def _option_fault(fault: int, at: int, seg: Seen) -> None:
@@ -232,6 +233,7 @@ def clear_tcp(seg: Seen) -> None:
     seg.opt_at = ABSENT
     seg.opt_twice = ABSENT
     seg.opt_after_end = 0
+    seg.opt_cut = 0
     seg.mss = ABSENT
     seg.wscale = ABSENT
     seg.sack_ok = 0

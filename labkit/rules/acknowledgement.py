@@ -5,7 +5,7 @@ from labkit.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.segment import ABSENT, ACK, FIN, RST, SYN, Seen
 from labkit.seq import add, after, before
 from labkit.side import Side
-from labkit.track import acks_a_part, in_lock_step, is_probe, nothing_between, overtaken
+from labkit.track import acks_a_part, in_lock_step, is_probe, nothing_between, overtaken, scale_is_known
 
 HALF_A_SECOND = 500_000_000
 
@@ -319,7 +319,7 @@ def last_octet_not_counted(seg: Seen, me: Side, peer: Side) -> int:
 )
 def ack_far_too_old(seg: Seen, me: Side, peer: Side) -> int:
     """An old ACK is acceptable only as far back as SND.UNA less the largest window that its sender ever offered."""
-    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or me.has_ack == 0 or me.syn == 0 or peer.syn == 0:
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or me.has_ack == 0 or not scale_is_known(me, peer):
         return False
     return before(seg.ack, add(me.ack, -max(me.max_win, 65535)))
 

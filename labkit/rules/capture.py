@@ -78,8 +78,8 @@ def datagram_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
     "CAP02",
     Severity.NOTE,
     "",
-    "the frame was cut when it was captured: {seg.data_len} of {seg.len} octets of payload are there; checksums and "
-    "payload of such frames are not judged",
+    "the frame was cut when it was captured: {seg.caplen} of {seg.wirelen} octets are there; checksums, payload, and what the "
+    "options of a SYN would have told, are not judged",
     scope=Scope.FRAME,
     once=True,
     profiles=BOTH,
@@ -94,9 +94,11 @@ def frame_cut_short(seg: Seen, me: Side, peer: Side) -> int:
     """A capture may keep only the first octets of each frame (its snap length); the rest cannot be judged.
 
     `tcpdump -s 96` does so, for example. The length of the payload is still known from the IP header, so that sequence
-    numbers can be followed.
+    numbers can be followed. Where options of a SYN are missing, nobody knows what was agreed on: timestamps, SACK, by how
+    much windows are shifted.
     """
-    return seg.fault == CUT or (seg.data_len < seg.len and seg.caplen < seg.wirelen)
+    part = seg.fault == CUT or seg.opt_cut != 0 or seg.data_len < seg.len
+    return part and seg.caplen < seg.wirelen
 
 
 @rule(

@@ -258,7 +258,9 @@ def data_before_established(seg: Seen, me: Side, peer: Side) -> int:
 
     TCP Fast Open (RFC 7413) is the exception: with its option on the SYN both SYNs may carry data.
     """
-    return seg.ctl & (SYN | ACK | RST) == SYN | ACK and seg.len > 0 and peer.syn != 0 and peer.tfo_len == ABSENT
+    if seg.ctl & (SYN | ACK | RST) != SYN | ACK or seg.len == 0 or peer.syn == 0:
+        return False
+    return peer.tfo_len == ABSENT and not peer.opt_cut
 
 
 @rule(
@@ -341,7 +343,7 @@ def data_on_syn_without_cookie(seg: Seen, me: Side, peer: Side) -> int:
 
     RFC 9293 allows data on a SYN, to be delivered once the connection is established, but nobody does that.
     """
-    return seg.ctl & (SYN | ACK | RST) == SYN and seg.len > 0 and seg.tfo_len <= 0
+    return seg.ctl & (SYN | ACK | RST) == SYN and seg.len > 0 and seg.tfo_len <= 0 and not seg.opt_cut
 
 
 @rule(

@@ -71,7 +71,7 @@ def opening_option_without_syn(seg: Seen, me: Side, peer: Side) -> int:
 )
 def answered_what_was_not_offered(seg: Seen, me: Side, peer: Side) -> int:
     """Window scale and timestamps are sent in a SYN ACK only if the SYN had them (RFC 7323 section 1.3)."""
-    if seg.ctl & (SYN | ACK | RST) != SYN | ACK or peer.syn == 0:
+    if seg.ctl & (SYN | ACK | RST) != SYN | ACK or peer.syn == 0 or peer.opt_cut:
         return False
     return (seg.wscale != ABSENT and peer.wscale == ABSENT) or (seg.tsval != ABSENT and not peer.stamps)
 
@@ -130,4 +130,4 @@ def options_not_in_order(seg: Seen, me: Side, peer: Side) -> int:
 )
 def syn_without_mss(seg: Seen, me: Side, peer: Side) -> int:
     """A SYN should say how large a segment its sender can take (SHLD-5)."""
-    return seg.ctl & (SYN | RST) == SYN and seg.mss == ABSENT and seg.opt_fault == OPT_SOUND
+    return seg.ctl & (SYN | RST) == SYN and seg.mss == ABSENT and seg.opt_fault == OPT_SOUND and not seg.opt_cut

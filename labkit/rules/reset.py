@@ -4,7 +4,7 @@ from labkit.rule import RFC_ONLY, Severity, rule
 from labkit.segment import ACK, RST, SYN, Seen
 from labkit.seq import add, after, between
 from labkit.side import Side
-from labkit.track import overtaken
+from labkit.track import overtaken, scale_is_known
 
 
 def _field(seg: Seen, me: Side, peer: Side) -> str:
@@ -109,7 +109,7 @@ def reset_outside_the_window(seg: Seen, me: Side, peer: Side) -> int:
 
     Anywhere else in the window it is answered with a challenge ACK, so that a forger has to guess the exact number.
     """
-    if seg.ctl & RST == 0 or me.syn == 0 or peer.syn == 0 or peer.has_edge == 0 or peer.has_ack == 0 or peer.rst:
+    if seg.ctl & RST == 0 or not scale_is_known(me, peer) or peer.has_edge == 0 or peer.has_ack == 0 or peer.rst:
         return False
     if me.doubt_n or peer.doubt_n or me.missed or peer.missed:
         return False

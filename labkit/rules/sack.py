@@ -37,7 +37,7 @@ GOOD = """
 )
 def sack_not_permitted(seg: Seen, me: Side, peer: Side) -> int:
     """SACK blocks are sent only to a peer whose SYN carried SACK-permitted."""
-    return seg.sack_n > 0 and peer.syn != 0 and peer.sack_ok == 0
+    return seg.sack_n > 0 and peer.syn != 0 and peer.sack_ok == 0 and not peer.opt_cut
 
 
 def _backward(left: int, right: int) -> bool:

@@ -40,6 +40,8 @@ def timestamps_as_agreed(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | RST) or me.syn == 0 or peer.syn == 0 or seg.ctl & ACK == 0:
         return False
+    if seg.opt_cut or me.opt_cut or peer.opt_cut:
+        return False
     agreed = me.stamps != 0 and peer.stamps != 0
     return agreed != (seg.tsval != ABSENT)
 

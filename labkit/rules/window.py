@@ -4,7 +4,7 @@ from labkit.rule import RFC_ONLY, Severity, rule
 from labkit.segment import ACK, FIN, RST, SYN, Seen
 from labkit.seq import add, after, before
 from labkit.side import Side
-from labkit.track import MAX_SHIFT, is_probe, is_window_probe, overtaken, scaled
+from labkit.track import MAX_SHIFT, is_probe, is_window_probe, overtaken, scale_is_known, scaled
 
 
 @rule(
@@ -41,7 +41,7 @@ def data_beyond_the_window(seg: Seen, me: Side, peer: Side) -> int:
     under way. One octet beyond a closed window is a probe. The scale of the window is known only from both SYNs. Who is
     beyond the edge already is found no second time before the window has caught up.
     """
-    if seg.len == 0 or seg.ctl & (SYN | RST) or peer.has_edge == 0 or me.syn == 0 or peer.syn == 0:
+    if seg.len == 0 or seg.ctl & (SYN | RST) or peer.has_edge == 0 or not scale_is_known(me, peer):
         return False
     if not after(add(seg.seq, seg.len), peer.edge) or (seg.len == 1 and seg.seq == peer.edge):
         return False
@@ -83,7 +83,7 @@ def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
 
     A scaled window is exact only to a multiple of 2**scale: less than that is rounding.
     """
-    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST | FIN) or me.has_edge == 0 or me.syn == 0 or peer.syn == 0:
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST | FIN) or me.has_edge == 0 or not scale_is_known(me, peer):
         return False
     if (me.has_ack and before(seg.ack, me.ack)) or overtaken(seg, me):
         return False
@@ -137,7 +137,7 @@ def zero_window(seg: Seen, me: Side, peer: Side) -> int:
 )
 def window_full(seg: Seen, me: Side, peer: Side) -> int:
     """The sender has used all the room that the receiver offered last."""
-    if seg.len == 0 or seg.ctl & (SYN | FIN | RST) or peer.has_edge == 0 or me.syn == 0 or peer.syn == 0:
+    if seg.len == 0 or seg.ctl & (SYN | FIN | RST) or peer.has_edge == 0 or not scale_is_known(me, peer):
         return False
     return add(seg.seq, seg.len) == add(peer.ack, peer.win) and peer.win != 0
 

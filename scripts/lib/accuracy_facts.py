@@ -29,6 +29,8 @@ class Fact:
     short: bool
     """The IP length goes beyond the frame."""
     readable: bool
+    cut: bool = False
+    """Of its options the capture holds only the first octets."""
     several: bool = False
     """Its connection was captured at several interfaces: all that is said here is of its own interface only."""
     first: bool = False
@@ -138,6 +140,7 @@ def _walk(path: Path) -> Iterator[tuple[int, Fact]]:
                 joined=seg.joined != 0,
                 short=seg.fault == SHORT_IP,
                 readable=seg.readable,
+                cut=seg.opt_cut != 0,
             )
             if seg.readable:
                 source = data[seg.src_at : seg.src_at + seg.addr_len], seg.sport

@@ -24,7 +24,23 @@ class Reason:
     why: str
 
 
+CUT = (
+    "The capture cuts the frame within its options. Wireshark says nothing of a segment whose header it has not whole; its "
+    "numbers, control bits and window are there."
+)
+
 REASONS = (
+    *(
+        Reason(group, LABKIT, LABKIT, lambda fact: fact.cut, CUT)
+        for group in (
+            "retransmission family",
+            "lost segment",
+            "duplicate ACK",
+            "zero window",
+            "window update",
+            "window full",
+        )
+    ),
     Reason(
         "retransmission family",
         TSHARK,
