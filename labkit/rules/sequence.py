@@ -176,6 +176,7 @@ def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
         and peer.has_ack != 0
         and peer.ack == me.nxt
         and me.resent == 0
+        and not (me.probe and seg.delta == -1)  # the octet of a probe goes again with those behind it
         and not (me.has_ack and before(seg.ack, me.ack))
         and (seg.novel > 0 or not overtaken(seg, me))
     )
