@@ -88,7 +88,7 @@ def test_several_faults_keep_their_places(matrix: ModuleType) -> None:
         ("ack-of-unsent-data@", "there is no such packet"),
         ("ack-of-unsent-data@" + "9" * 5000, "there is no such packet"),
         ("ack-of-unsent-data@x", "there is no such packet"),
-        ("syn-with-fin@4", "syn-with-fin does not apply to packet 4"),
+        ("syn-with-fin@4", "syn-with-fin does not apply to packet 4; the first that it applies to is 1"),
         ("goes-on-after-reset", "goes-on-after-reset applies to no packet of this scenario"),
     ],
 )

@@ -9,6 +9,9 @@ from typing import NamedTuple
 from labkit.errors import CaptureError
 from labkit.i18n import _, printable
 
+NAMES = (".pcap", ".pcapng", ".cap")
+"""How names of captures end, compressed ones before `.gz`. A file that has such a name and is none was handed in as one."""
+
 
 class Input(NamedTuple):
     """One capture to be read, or why there is none."""
@@ -53,7 +56,7 @@ def _within(folder: str) -> tuple[list[Input], int]:
             path = str(Path(place) / name)
             try:
                 # A pipe would keep us waiting.
-                known = stat.S_ISREG(Path(path).stat().st_mode) and _is_capture(path)
+                known = stat.S_ISREG(Path(path).stat().st_mode) and (_is_named_so(name) or _is_capture(path))
             except (CaptureError, OSError) as error:
                 found.append(Input(path, str(error)) if isinstance(error, CaptureError) else _unreadable(path, error))
                 continue
@@ -62,6 +65,10 @@ def _within(folder: str) -> tuple[list[Input], int]:
             else:
                 others += 1
     return sorted(found, key=lambda each: Path(each.path).parts), others
+
+
+def _is_named_so(name: str) -> bool:
+    return name.lower().removesuffix(".gz").endswith(NAMES)
 
 
 def _is_capture(path: str) -> bool:

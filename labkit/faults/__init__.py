@@ -99,8 +99,12 @@ def _inject(trace: Trace, fault: Fault, number: str | None) -> tuple[Trace, Inje
         made = _made(trace, fault, index, connections)
         if made is not None:
             return made
-    if number is not None:
-        raise UsageError(_("{fault} does not apply to packet {n}").format(fault=fault.name, n=number))
+    if number is not None and places:
+        elsewhere = (index for index in range(len(numbers)) if _made(trace, fault, index, connections) is not None)
+        first = next(elsewhere, None)
+        if first is not None:
+            text = _("{fault} does not apply to packet {n}; the first that it applies to is {first}")
+            raise UsageError(text.format(fault=fault.name, n=number, first=numbers[first]))
     raise UsageError(_("{fault} applies to no packet of this scenario").format(fault=fault.name))
 
 

@@ -65,7 +65,7 @@ def folder() -> Path:
     written(top / "a", WRONG)
     (top / "b" / "x.gz").write_bytes(gzip.compress(written(Path("x"), OPEN + CLOSE).read_bytes()))
     written(top / "b" / "c" / "y.bin", OPEN + CLOSE)
-    (top / "notes.pcap").write_text("no capture at all")
+    (top / "notes.txt").write_text("no capture at all")
     (top / "b" / "empty").touch()
     return top
 
@@ -76,6 +76,14 @@ def test_a_folder_is_walked(capsys: pytest.CaptureFixture[str]) -> None:
     assert [each["path"] for each in captures] == ["f/a", "f/b/c/y.bin", "f/b/x.gz", "f/z.pcap"]
     assert (code, [each["verdict"] for each in captures]) == (1, ["fail", "pass", "pass", "pass"])
     assert err == "labkit: 2 files that are no captures were passed over\n"
+
+
+@pytest.mark.parametrize("name", ["b.pcap", "B.PCAPNG", "b.cap", "b.pcap.gz"])
+def test_what_is_only_called_a_capture_is_not_passed_over(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder() / name).write_text("no capture at all")
+    code, captures, err = result("f", capsys=capsys)
+    assert (code, [each["verdict"] for each in captures].count("unreadable")) == (3, 1)
+    assert f"f/{name}: not a capture" in err
 
 
 def test_a_table_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
