@@ -82,7 +82,10 @@ def test_several_faults_keep_their_places(matrix: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("ack-of-unsent", "there is no fault 'ack-of-unsent'; did you mean 'ack-of-unsent-data'?"),
+        (
+            "ack-of-unsent",
+            "there is no fault 'ack-of-unsent'; 'labkit build --fault list' lists them; did you mean 'ack-o",
+        ),
         ("ack-of-unsent-data@99", "there is no such packet; there are 10"),
         ("ack-of-unsent-data@0", "there is no such packet"),
         ("ack-of-unsent-data@", "there is no such packet"),

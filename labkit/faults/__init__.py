@@ -71,7 +71,8 @@ def find(name: str) -> Fault:
     """A fault by its name; UsageError where there is none."""
     known = {fault.name: fault for fault in faults()}
     if name not in known:
-        raise UsageError(_("there is no fault '{name}'").format(name=name) + nearest(name, known))
+        message = _("there is no fault '{name}'; 'labkit build --fault list' lists them").format(name=name)
+        raise UsageError(message + nearest(name, known))
     return known[name]
 
 

@@ -56,6 +56,9 @@ def first_error(source: Source, errors: list[ErrorDetails]) -> ScenarioError:
     found = [(_key(each["loc"]), each) for each in errors]
     # What is wrong inside of something comes before what that does to the whole.
     inner = [(key, each) for key, each in found if not any(_holds(key, other) for other, _ in found)]
+    # A key that is misspelt is missing too: the misspelling is what the user wants to know.
+    misspelt = {key[:-1] for key, each in inner if each["type"] == "extra_forbidden"}
+    inner = [(key, each) for key, each in inner if each["type"] != "missing" or key[:-1] not in misspelt]
     key, first = min(inner, key=lambda item: source.line(item[0]))
     message = _message(key, first, source.data)
     written = _written(key, source)

@@ -82,6 +82,9 @@ ERRORS = [
     ("{a: 1}: 2\n", "a key must be a word"),
     (STEPS, "f.yaml:1: name: is missing"),
     (HEAD, "f.yaml:1: steps: is missing"),
+    # A misspelt key comes before what is missing for it, at the top and further in.
+    (HEAD + "setps: []\n", "setps: is not known here; expected one of"),
+    (HEAD + "client: {adress: 192.0.2.10}\n" + STEPS, "did you mean 'address'?"),
     (HEAD + "steps: []\n", "f.yaml:2: steps: is empty; expected at least one"),
     (HEAD + STEPS + "  - client: {send: {hex: 12}}\n", "12 is no text; expected text, in quotes"),
     (HEAD + "steps: {}\n", "f.yaml:2: steps:"),
