@@ -12,11 +12,10 @@ from random import Random
 from labkit.endpoint import Endpoint
 from labkit.linktype import ETHERNET, RAW
 from labkit.path import Burst, Direction, Path
-from labkit.scenario.fields import Timing
 from labkit.scenario.model import ScenarioModel, Side, Way
 from labkit.scenario.payloads import pattern
 from labkit.scenario.source import Source
-from labkit.scenario.steps import Connect, Receive, Send, Step, Wait
+from labkit.scenario.steps import Action, Connect, Receive, Send, Step, Wait
 from labkit.seq import MASK, add, after
 from labkit.wire import Framing, Host, Vlan
 
@@ -182,8 +181,8 @@ def _count_connections(plans: list[Plan]) -> None:
 
 def _plans(place: int, number: int, step: Step, source: Source, seed: int) -> list[Plan]:
     """What a step becomes; the first has the position `number`."""
-    if step.action is not None:
-        return [_plan(place, number, step, source, seed)]
+    if (action := step.action) is not None:
+        return [_plan(place, number, step.side, action, source, seed)]
     exchange = step.exchange
     assert exchange is not None  # noqa: S101 - the model holds that a step is one or the other
     key = f"steps[{place + 1}]"
@@ -200,15 +199,14 @@ def _plans(place: int, number: int, step: Step, source: Source, seed: int) -> li
     return found
 
 
-def _plan(place: int, number: int, step: Step, source: Source, seed: int) -> Plan:
-    assert step.action is not None  # noqa: S101 - _plans holds it
-    details: Timing = step.action.details
+def _plan(place: int, number: int, side: str, action: Action, source: Source, seed: int) -> Plan:
+    details = action.details
     key = f"steps[{place + 1}]"
     line, after = source.line(("steps", place)), details.after.draw(seed, f"{key}.after")
-    words = step.action.verb
+    words = action.verb
     # RFC 9293 section 3.6: CLOSE means "I have no more data to send", which sockets call shutdown.
     verb = "close" if words == "shutdown" else words
-    plan = Plan(number, place, line, step.side, verb, after, details.at_once)
+    plan = Plan(number, place, line, side, verb, after, details.at_once)
     if isinstance(details, Connect):
         plan.payload = _payload(details, f"{key}.octets", source, seed)
         plan.octets = len(plan.payload)
