@@ -227,7 +227,8 @@ def _final(me: Side, peer: Side, i: int) -> int:
     right = sn.add(me.doubt_want[i], me.doubt_span[i])
     end = sn.add(me.doubt_seen[i], me.doubt_span[i])
     closed = me.has_fin and sn.after(peer.ack, me.fin) and sn.before(me.fin, sn.add(end, -1))
-    if closed or (me.doubt_span[i] and peer.ack == right):
+    whole = me.doubt_low[i] == me.doubt_want[i]  # else other octets came that an ack of `right` is for
+    if closed or (me.doubt_span[i] and whole and peer.ack == right):
         return WRONG
     asks = peer.last_time > me.doubt_time[i] and not sn.after(peer.ack, me.doubt_low[i])
     return LOST if asks else UNPROVEN

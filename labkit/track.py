@@ -115,11 +115,13 @@ def _under_way(seg: Seen, peer: Side) -> bool:
 def overtaken(seg: Seen, me: Side) -> bool:
     """Whether another segment of the same sender may have passed this one on its way, as far as it shows.
 
-    It has an older timestamp, an IPv4 identification that was counted before (most stacks count them), or comes within a
-    moment of the segment before it. One with new octets was sent last.
+    It has an older timestamp, an IPv4 identification that was counted before (most stacks count them), comes within a
+    moment of the segment before it, or fills a gap that a later one has left. One with new octets was sent last.
     """
     if seg.novel and seg.delta >= 0 and not sn.before(seg.seq, me.top):
         return False
+    if seg.novel and seg.novel == seg.span:
+        return True
     older = seg.tsval >= 0 and me.tsval >= 0 and sn.before(seg.tsval, me.tsval)
     counted_before = seg.ip_id > 0 and me.last_id > 0 and 0 < (me.last_id - seg.ip_id) & 0xFFFF <= NEAR
     return older or counted_before or seg.time - me.last_time <= SAME_MOMENT

@@ -61,10 +61,8 @@ def gather(path: str, wanted: Sequence[Finding]) -> dict[int, Context]:
     waiting, last = 0, max(packets)
     try:
         with open_capture(path) as capture:
-            for row in observe(capture):
-                flow = flows.get(row.flow.index)
-                if flow is not None:
-                    waiting += _take(row, flow, packets, contexts)
+            for row in observe(capture, flows):
+                waiting += _take(row, flows[row.flow.index], packets, contexts)
                 if row.number >= last and (not waiting or row.number > FARTHEST):
                     break
     except CaptureError:

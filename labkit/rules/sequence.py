@@ -124,8 +124,13 @@ def what_lies_between_is_missing(seg: Seen, me: Side, peer: Side) -> int:
 def _ack_counted(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether the doubt is about a pure ACK that starts one too high: later, and in no haste, the number was used.
 
-    Where segments are lost, the number may have been used before, by a FIN that was lost and is sent again.
+    Where segments are lost, the number may have been used before, by a FIN that was lost and is sent again. One that
+    acknowledges less, or has an older timestamp, was sent first and overtaken.
     """
+    if me.has_ack and before(seg.ack, me.ack):
+        return False
+    if seg.tsval >= 0 and me.tsval >= 0 and before(seg.tsval, me.tsval):
+        return False
     return (
         me.odd_state == FILLED
         and me.odd_span == 0
