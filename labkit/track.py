@@ -239,6 +239,8 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
         me.has_nxt = 0  # nobody has answered the first one: this attempt takes its place
     if me.syn == 0 and me.has_nxt:
         return  # a SYN after the connection was seen under way: the flow table begins a new one where it is due
+    if me.syn == (2 if seg.ctl & ACK else 1) and seg.seq == me.isn:
+        me.resent += 1
     me.isn = seg.seq
     me.syn_packet, me.syn_time = seg.number, seg.time
     me.syn = 2 if seg.ctl & ACK else max(me.syn, 1)

@@ -123,6 +123,7 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
         # this side acknowledges all at once.
         and (peer.run == 1 or not me.has_fin)
         and peer.doubt_n == 0
+        and (peer.fin != peer.syn_end or peer.resent == 0)  # each SYN ACK that comes again is answered
         and seg.win == me.raw_win
         # What comes sooner than an answer can was sent before the FIN had arrived.
         and seg.time - peer.fin_time >= me.delay

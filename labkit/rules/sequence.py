@@ -103,7 +103,6 @@ def sequence_number_skips(seg: Seen, me: Side, peer: Side) -> int:
         > .  1:1(0) ack 1
         > P. 101:201(100) ack 1   # SEQ01
         < .  1:1(0) ack 201
-        > .  202:202(0) ack 1     # SEQ01
         > F. 201:201(0) ack 1
         < F. 1:1(0) ack 202
         > .  202:202(0) ack 2
@@ -112,7 +111,7 @@ def sequence_number_skips(seg: Seen, me: Side, peer: Side) -> int:
 def what_lies_between_is_missing(seg: Seen, me: Side, peer: Side) -> int:
     """Octets that never show up, and are acknowledged all the same, are missing in the capture; or the numbers are wrong.
 
-    A pure ACK that starts one too high, with the number used soon after, has counted itself, or was overtaken.
+    In lock-step, a pure ACK that starts one too high, with the number used soon after, has counted itself.
     """
     if me.odd_kind != GAP:
         return False
@@ -124,20 +123,16 @@ def what_lies_between_is_missing(seg: Seen, me: Side, peer: Side) -> int:
 def _ack_counted(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether the doubt is about a pure ACK that starts one too high: later, and in no haste, the number was used.
 
-    Where segments are lost, the number may have been used before, by a FIN that was lost and is sent again. One that
-    acknowledges less, or has an older timestamp, was sent first and overtaken.
+    Where segments are lost or overtaken, the number may have been used before, by a FIN that comes late, or again. So it
+    is told only where nothing speaks for that: in lock-step, and where the later segment is no older one.
     """
-    if me.has_ack and before(seg.ack, me.ack):
-        return False
-    if seg.tsval >= 0 and me.tsval >= 0 and before(seg.tsval, me.tsval):
-        return False
     return (
         me.odd_state == FILLED
         and me.odd_span == 0
         and me.odd_seq == add(me.odd_want, 1)
         and seg.seq == me.odd_want
-        and me.resent == 0
-        and peer.resent == 0
+        and in_lock_step(me, peer)
+        and not (me.has_ack and before(seg.ack, me.ack))
         and SAME_MOMENT < seg.time - me.odd_time < SHORTEST_RTO
     )
 
@@ -301,7 +296,7 @@ def seq_ahead_of_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
     if me.odd_kind != GAP:
         return False
     counted = me.odd_state == MISSED and me.odd_mark != 0 and me.odd_seq == add(me.odd_want, 1) and me.syn != 0
-    return me.odd_state == WRONG or counted or (_ack_counted(seg, me, peer) and in_lock_step(me, peer))
+    return me.odd_state == WRONG or counted or _ack_counted(seg, me, peer)
 
 
 @rule(
