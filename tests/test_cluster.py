@@ -90,7 +90,7 @@ def test_the_command_says_the_same(
 ) -> None:
     monkeypatch.chdir(cluster.captures.parent)
     (cluster.captures / "bad.pcap").write_text("nonsense")
-    arguments = ["verify", "captures", "missing.pcap", "captures/bad.pcap", "--format", "json", "--port", "80"]
+    arguments = ["verify", "captures", "missing.pcap", "--format", "json", "--port", "80"]
     results = []
     for more in (["--jobs", "1"], ["--cluster", cluster.address]):
         code = run([*arguments, *more])
