@@ -126,6 +126,7 @@ def settle(side: Side) -> bool:
     for i in range(side.doubt_n):
         if side.doubt_state[i] == OPEN:
             continue
+        i = _at_first_sight(side, i)
         side.odd_kind = side.doubt_kind[i]
         side.odd_state = side.doubt_state[i]
         side.odd_packet = side.doubt_packet[i]
@@ -141,6 +142,20 @@ def settle(side: Side) -> bool:
         _drop(side, i)
         return True
     return False
+
+
+def _at_first_sight(side: Side, i: int) -> int:
+    """One gap is one doubt: where a pure ACK shows what is missing, and octets follow under its number, both have the same
+    answer. It is given once, of the octets, at the packet of the pure ACK. Returns the row to go on with."""
+    if side.doubt_kind[i] != GAP or side.doubt_span[i] or side.doubt_state[i] not in (MISSED, UNPROVEN):
+        return i
+    for k in range(i + 1, side.doubt_n):
+        same = side.doubt_want[k] == side.doubt_want[i] and side.doubt_seen[k] == side.doubt_seen[i]
+        if same and side.doubt_kind[k] == GAP and side.doubt_span[k] and side.doubt_state[k] == side.doubt_state[i]:
+            side.doubt_packet[k], side.doubt_time[k] = side.doubt_packet[i], side.doubt_time[i]
+            _drop(side, i)
+            return k - 1
+    return i
 
 
 def _learn(side: Side, i: int) -> None:
