@@ -3,6 +3,7 @@
 Each is as small as it can be and still be what it should: another program decodes it without complaint.
 """
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from random import Random
 from typing import Annotated, Any, Literal, Self
@@ -46,9 +47,17 @@ def pattern(count: int) -> bytes:
     So a reader sees in any segment which octets of a SEND it carries. The last line has an end, however short
     it is.
     """
-    period = b"".join(b"%06d %s" % (place, LINE) for place in range(0, min(count, 1_000_000), 64))
-    octets = (period * (count // 1_000_000 + 1))[:count]
+    if count > 1_000_000:
+        octets = (_lines(1_000_000) * (count // 1_000_000 + 1))[:count]
+    else:
+        octets = _lines(1 << max(count, 1024).bit_length())[:count]
     return octets if count < 2 else octets[:-2] + b"\r\n"
+
+
+@lru_cache(maxsize=4)
+def _lines(count: int) -> bytes:
+    """The lines of a pattern whose places are below `count` and a million."""
+    return b"".join(b"%06d %s" % (place, LINE) for place in range(0, min(count, 1_000_000), 64))
 
 
 def _token(value: Any) -> str:
