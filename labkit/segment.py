@@ -8,10 +8,12 @@ Control bits: RFC 9293 section 3.1; AE: RFC 9768.
 """
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from labkit import seq as sn
-from labkit.options import Option, pack
+
+if TYPE_CHECKING:
+    from labkit.options import Option
 
 T = TypeVar("T")
 
@@ -51,7 +53,7 @@ class Segment:
     ctl: int = 0
     window: int = 65535
     payload: bytes = b""
-    options: tuple[Option, ...] = ()
+    options: "tuple[Option, ...]" = ()
     urgent: int = 0
     ecn: int = NOT_ECT
 
@@ -101,6 +103,8 @@ class Segment:
     @property
     def header(self) -> bytes:
         """The options' octets, padded."""
+        from labkit.options import pack  # judging, which needs `Seen` alone, starts without it
+
         return pack(self.options)
 
 

@@ -97,10 +97,10 @@ def prepare(engine: str, largest: int, say: Say) -> None:
 
 def _library(capture: Reader, engine: str, say: Say, alone: bool) -> "Library | None":
     """The compiled code, where it is to judge."""
-    from labkit.compiled import library
-
     if engine == AUTO and not capture.waits and not is_large(capture, LARGE):
         return None
+    from labkit.compiled import library
+
     if not library.is_built():
         # Of what comes through a pipe nobody knows how much there will be.
         worth = engine == COMPILED or (not capture.waits and is_large(capture, LARGE_ENOUGH_TO_COMPILE))

@@ -9,9 +9,7 @@ import click
 
 from labkit.finding import Finding, Group, groups, tally
 from labkit.i18n import N_, _, ngettext, printable
-from labkit.lines import ARROWS, segment_text
 from labkit.report import Options
-from labkit.report._context import Context, because, gather
 from labkit.rule import Severity
 from labkit.verifier import Verdict
 
@@ -37,9 +35,6 @@ CLOSED = {
     "open": N_("still open"),
 }
 """How a conversation began and ended, in words: the keys are those of `labkit.survey.Conversation`."""
-
-COLUMNS = {"seq": "seq=", "ack": "ack=", "len": "len=", "window": "win=", "flags": ""}
-"""How a field begins in the line of a segment."""
 
 
 def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
@@ -111,10 +106,10 @@ def _capture(verdict: Verdict, options: Options) -> Iterator[str]:
         yield from _conversations(verdict)
     said = {limit.code for limit in verdict.limits}
     full, counted = _sorted(verdict, options, said)
-    contexts = gather(verdict.path, full)
-    for finding in full:
-        yield ""
-        yield from _finding(finding, contexts.get(finding.packet or 0))
+    if full:
+        from labkit.report._finding import in_full
+
+        yield from in_full(verdict.path, full)
     if counted:
         yield ""
         yield from _summary(counted)
@@ -151,6 +146,8 @@ def _counts(verdict: Verdict) -> str:
 
 def _conversations(verdict: Verdict) -> Iterator[str]:
     """A line for each conversation."""
+    from labkit.lines import ARROWS
+
     for each in verdict.conversations:
         opened = _(OPENED.get(each.opened, each.opened))
         closed = _(CLOSED.get(each.closed, each.closed))
@@ -194,43 +191,6 @@ def _sorted(verdict: Verdict, options: Options, said: set[str]) -> tuple[list[Fi
             names = list(dict.fromkeys(group.name for group in rest))
             counted.append(_Rest(code, max(group.severity for group in rest), count, names, packets))
     return [findings[place] for place in sorted(full)], counted
-
-
-def _finding(finding: Finding, context: Context | None) -> Iterator[str]:
-    severity = click.style(f"{_(str(finding.severity))}[{finding.code}]", fg=COLOURS[finding.severity], bold=True)
-    where = _("the whole conversation") if finding.packet is None else _("packet {n}").format(n=finding.packet)
-    ends = f"{finding.source} → {finding.destination}"
-    yield f"{severity} {click.style(finding.name, bold=True)}: {where}, {ends}"
-    if context is not None:
-        yield from _around(finding, context)
-    yield _labelled(_("what"), finding.message)
-    reason = because(finding, context) if context is not None else None
-    if reason is not None:
-        row, total = reason
-        yield _labelled(_("because"), _("{total}, by packet {n}").format(total=total, n=row.number))
-    if finding.receiver:
-        yield _labelled(_("receiver"), finding.receiver)
-    source = f"{finding.reference}; " if finding.reference else ""
-    yield _labelled(_("read on"), f"{source}labkit explain {finding.code}")
-
-
-def _around(finding: Finding, context: Context) -> Iterator[str]:
-    for row in context.rows:
-        here = row.number == finding.packet
-        lead = f"{'>' if here else ' '} {row.number:>5}  "
-        text = segment_text(row, window=finding.field == "window")
-        yield click.style(f"  {lead}{text}", bold=here) if here else f"  {lead}{text}"
-        if here and finding.field in COLUMNS and finding.expected is not None:
-            start = text.find(COLUMNS[finding.field])
-            if start >= 0:
-                word = text[start:].split(" ", 1)[0]
-                value = finding.expected if finding.expected_relative is None else finding.expected_relative
-                mark = " " * (2 + len(lead) + start) + "^" * len(word)
-                yield click.style(f"{mark} {_('expected')} {value}", fg=COLOURS[finding.severity])
-
-
-def _labelled(label: str, text: str) -> str:
-    return f"  {click.style(label.ljust(9), dim=True)} {text}"
 
 
 def _summary(counted: list[_Rest]) -> Iterator[str]:
