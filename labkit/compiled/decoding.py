@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from labkit.compiled import scan
-from labkit.compiled.memory import SETTINGS, shifted, summed
-from labkit.compiled.records import record
 from labkit.compiled.translate import Translation
 from labkit.decode import FRAGMENT, OTHER, TCP, decode
 from labkit.decode.layer import ones_sum
@@ -25,20 +23,19 @@ TOLD = 8
 
 def sources() -> "Mapping[str, Source]":
     """The entry `segments`, to be compiled."""
-    from numba import carray, int64, njit, types
+    from numba import int64, njit, types
 
+    from labkit.compiled import memory
     from labkit.compiled.loader import Source
 
     whole = Translation({ones_sum: "ones_sum"})
     names = [whole.add(function) for function in (decode, scan.step)]
-    space: dict[str, Any] = {"njit": njit, "int64": int64, "SETTINGS": SETTINGS, "ones_sum": summed()}
+    space: dict[str, Any] = {"njit": njit, "int64": int64, "SETTINGS": memory.SETTINGS, "ones_sum": memory.ones_sum}
     exec(compile(whole.text, "decoding", "exec"), space)  # noqa: S102 - labkit's own source
     decoded, step = (space[name] for name in names)
-    shift = shifted()
-    dtype = record(Seen)
+    shift = memory.shift
 
-    def segments(octets, table, records, places, room, told):  # type: ignore[no-untyped-def]
-        seen = carray(records, room, dtype)
+    def segments(octets, table, seen, places, room, told):  # type: ignore[no-untyped-def]
         at, end, packets, n = told[AT], told[END], told[PACKETS], told[SEGMENTS]
         status = OTHER
         while n < room:
@@ -67,13 +64,8 @@ def sources() -> "Mapping[str, Source]":
         told[AT], told[PACKETS], told[SEGMENTS] = at, packets, n
         return status
 
-    pointer = types.CPointer
+    numbers = memory.numbers
     signature = types.int64(
-        pointer(types.uint8),
-        pointer(types.int64),
-        types.voidptr,
-        pointer(types.int64),
-        types.int64,
-        pointer(types.int64),
+        *(numbers("u1"), numbers("i8"), memory.rows(Seen), numbers("i8"), types.int64, numbers("i8")),
     )
     return {"segments": Source(segments, signature)}

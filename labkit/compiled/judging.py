@@ -1,6 +1,6 @@
 """Judging in flat memory: what `labkit.verifier.Verifier` does segment by segment, as source for the compiler.
 
-`ask_*`, `clear` and `know` are written by `labkit.compiled.kernels`, rule by rule, from the catalogue; here they stand for
+`ask_*`, `clear` and `house` are written by `labkit.compiled.kernels`, rule by rule, from the catalogue; here they stand for
 themselves, so that the calls can be translated.
 """
 
@@ -166,6 +166,10 @@ def ask_flow(
     """Ask the rules of scope FLOW."""
 
 
+def house(side: Side, spare: int, t: State, doubts: Rows[Side]) -> None:
+    """Give a side a row beside where there are doubts about it, and take it back where there are none."""
+
+
 def said_before(code: int, row: Conversation, side: int, t: State, said: Rows[Said]) -> bool:
     """Whether something that is said once of a host was said; from now on it was. All is forgotten where it is too much."""
     w0 = row.b0 if side else row.a0
@@ -205,6 +209,7 @@ def judge(
     t: State,
     rows: Rows[Conversation],
     sides: Rows[Side],
+    doubts: Rows[Side],
     heads: list[int],
     hosts: Rows[Host],
     host_heads: list[int],
@@ -226,6 +231,7 @@ def judge(
             t,
             rows,
             sides,
+            doubts,
             heads,
             hosts,
             host_heads,
@@ -247,7 +253,7 @@ def judge(
             else:
                 slot = t.over_c
                 t.over_c = NONE
-            _finish(slot, blank, t, rows, sides, events, hits, asked, said, kept, described, described_sides)
+            _finish(slot, blank, t, rows, sides, doubts, events, hits, asked, said, kept, described, described_sides)
             give_back(t, rows, slot)
     return count
 
@@ -262,6 +268,7 @@ def finish(
     t: State,
     rows: Rows[Conversation],
     sides: Rows[Side],
+    doubts: Rows[Side],
     events: Rows[Event],
     hits: Rows[Hit],
     asked: list[int],
@@ -280,7 +287,7 @@ def finish(
             slot = t.oldest
             t.oldest = rows[slot].newer
             t.open -= 1
-        _finish(slot, blank, t, rows, sides, events, hits, asked, said, kept, described, described_sides)
+        _finish(slot, blank, t, rows, sides, doubts, events, hits, asked, said, kept, described, described_sides)
     return 0
 
 
@@ -290,6 +297,7 @@ def _judge(
     t: State,
     rows: Rows[Conversation],
     sides: Rows[Side],
+    doubts: Rows[Side],
     heads: list[int],
     hosts: Rows[Host],
     host_heads: list[int],
@@ -318,6 +326,8 @@ def _judge(
         _remember(buf, seg, me, row, side, t, pieces, ring)
     ask_segment(seg, me, peer, row, side, t, events, hits, asked, said, kept)
     advance(seg, me, peer)
+    house(me, side, t, doubts)
+    house(peer, 1 - side, t, doubts)
     retire(t, rows, sides, heads, slot)
 
 
@@ -350,6 +360,7 @@ def _finish(
     t: State,
     rows: Rows[Conversation],
     sides: Rows[Side],
+    doubts: Rows[Side],
     events: Rows[Event],
     hits: Rows[Hit],
     asked: list[int],
@@ -367,6 +378,8 @@ def _finish(
     ask_side(blank, first, other, row, 0, t, events, hits, asked, said, kept)
     ask_side(blank, other, first, row, 1, t, events, hits, asked, said, kept)
     ask_flow(blank, first, other, row, 0, t, events, hits, asked, said, kept)
+    house(first, 0, t, doubts)
+    house(other, 1, t, doubts)
     t.again += row.point > 0
     t.missed += first.missed + other.missed
     if t.described < t.describable:

@@ -5,6 +5,7 @@ writes down what it has found, with the numbers that its message shows.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from ctypes import sizeof
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from labkit.compiled import judging, table
 from labkit.compiled.judging import Event, Hit, Piece, Said
 from labkit.compiled.loader import Source
-from labkit.compiled.records import ROWS, record
+from labkit.compiled.records import FREE, WHERE, beside, columns
 from labkit.compiled.table import Conversation, Host, State
 from labkit.compiled.translate import Translation
 from labkit.finding import NAME
@@ -58,6 +59,7 @@ def kernels() -> Kernels:
     whole = Translation(
         {
             table.clear: "clear",
+            judging.house: "house",
             judging.behind: "behind",
             judging.keep: "keep",
             **{each: each.__name__ for each in ASKED.values()},
@@ -65,7 +67,7 @@ def kernels() -> Kernels:
     )
     rules = collect()
     codes = list(dict.fromkeys(rule.code for rule in rules))
-    texts = [_clear()]
+    texts = [_clear(), HOUSE]
     asking: dict[Scope, list[str]] = {scope: [] for scope in Scope}
     for number, rule in enumerate(rules):
         predicate = whole.add(rule.predicate)
@@ -85,58 +87,87 @@ def kernels() -> Kernels:
 
 
 def _clear() -> str:
-    lines = ["@njit(**SETTINGS)\ndef clear(side):"]
-    lines += [f"    side.{each.name} = {each.default}" for each in fields(Side) if each.type not in ROWS]
+    lines = ["@njit(**SETTINGS)\ndef clear(side, spare, t):"]
+    lines += [f"    side.{each.name} = {each.default}" for each in fields(Side) if not columns(Side)[each.name].beside]
+    lines += [f"    side.{WHERE} = t.doubts_at + spare * {SIZE}", "    return"]
     return "\n".join(lines)
+
+
+SIZE = sizeof(beside(Side))
+SPARES = 2
+"""Rows beside that are nobody's own: one for all first ends without doubts, and one for all second ends."""
+HOUSE = f"""
+@njit(**SETTINGS)
+def house(side, spare, t, doubts):
+    own = t.doubts_at + spare * {SIZE}
+    if side.doubt_n:
+        if side.{WHERE} == own:
+            number = t.doubts_free
+            if number < 0:
+                number = t.doubts
+                t.doubts += 1
+            else:
+                t.doubts_free = doubts[number].{FREE}
+            doubts[number] = doubts[spare]
+            side.{WHERE} = t.doubts_at + number * {SIZE}
+    elif side.{WHERE} != own:
+        number = (side.{WHERE} - t.doubts_at) // {SIZE}
+        doubts[number].{FREE} = t.doubts_free
+        t.doubts_free = number
+        side.{WHERE} = own
+    return
+"""
+"""Gives a side a row beside once there are doubts about it, and takes it back when there are none. Until then it has a spare
+one: between two segments nothing stands there."""
 
 
 def _found(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[str]:
     """The function that writes down what a rule has found."""
     packet, time = ("0", "0") if rule.scope == Scope.FLOW else _place(rule)
-    lesser = "not (int64(me.seen) and int64(peer.seen))" if rule.name == "part-of-a-conversation" else "found == 2"
+    lesser = "not (me.seen and peer.seen)" if rule.name == "part-of-a-conversation" else "found == 2"
     yield f"@njit(**SETTINGS)\ndef found_{number}(found, {SIGNATURE}):"
     yield f"    packet = {packet}"
     yield f"    hit = hits[{2 * number} + (1 if {lesser} else 0)]"
-    yield "    if int64(hit.count) == 0:"
+    yield "    if hit.count == 0:"
     yield "        hit.packet = packet"
-    yield "    hit.count = int64(hit.count) + 1"
+    yield "    hit.count = hit.count + 1"
     if rule.name in RETRANSMISSIONS:
         yield "    if side:"
-        yield "        row.b_resent = int64(row.b_resent) + 1"
+        yield "        row.b_resent = row.b_resent + 1"
         yield "    else:"
-        yield "        row.a_resent = int64(row.a_resent) + 1"
-    yield f"    own = int64(asked[{number}])"
+        yield "        row.a_resent = row.a_resent + 1"
+    yield f"    own = asked[{number}]"
     yield "    if not own:"
     yield "        return"
     sender = "1 - side" if rule.at.startswith("peer") else "side"
     yield f"    sender = {sender}"
     if rule.once:
         said = whole.add(judging.said_before)
-        yield f"    if int64(t.once) and {said}({code}, row, sender, t, said):"
+        yield f"    if t.once and {said}({code}, row, sender, t, said):"
         yield "        return"
     yield "    severity = found if found > 1 else own"
-    yield "    if int64(kept[severity]) == int64(t.most_kept):"
+    yield "    if kept[severity] == t.most_kept:"
     yield f"        kept[{(number + 1) * COUNTS} + severity] += 1"
     yield "        return"
     yield "    kept[severity] += 1"
-    yield "    event = events[int64(t.events)]"
-    yield "    t.events = int64(t.events) + 1"
+    yield "    event = events[t.events]"
+    yield "    t.events = t.events + 1"
     values = {
         "rule": str(number),
         "found": "found",
         "side": "sender",
-        "flow": "int64(row.index)",
-        **{name: f"int64(row.{name})" for name in ENDS},
+        "flow": "row.index",
+        **{name: f"row.{name}" for name in ENDS},
         "packet": "packet",
         "time": time,
-        "base_me": "int64(me.base)",
-        "base_peer": "int64(peer.base)",
+        "base_me": "me.base",
+        "base_peer": "peer.base",
         "word": _number(rule.field if callable(rule.field) else None, whole),
         "expected": _number(rule.expected, whole),
         "actual": _number(rule.actual, whole),
     }
     for place, name in enumerate(shown(rule)):
-        values[f"v{place}"] = f"int64({name})"
+        values[f"v{place}"] = f"{name}"
     for name, value in values.items():
         yield f"    event.{name} = {value}"
     yield "    return"
@@ -144,8 +175,8 @@ def _found(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[s
 
 def _place(rule: Rule) -> tuple[str, str]:
     if not rule.at:
-        return "int64(seg.number)", "int64(seg.time)"
-    return f"int64({rule.at}_packet)", f"int64({rule.at}_time)"
+        return "seg.number", "seg.time"
+    return f"{rule.at}_packet", f"{rule.at}_time"
 
 
 def _number(wanted: object, whole: Translation) -> str:
@@ -153,15 +184,16 @@ def _number(wanted: object, whole: Translation) -> str:
         return "0"
     if callable(wanted):
         return f"{whole.add(wanted)}(seg, me, peer)"
-    return f"int64({wanted})"
+    return f"{wanted}"
 
 
-ARRAYS = (
+ARRAYS: tuple[tuple[str, type | str], ...] = (
     ("segs", Seen),
     ("blank", Seen),
     ("t", State),
     ("rows", Conversation),
     ("sides", Side),
+    ("doubts", beside(Side)),
     ("heads", "i4"),
     ("hosts", Host),
     ("host_heads", "i4"),
@@ -183,25 +215,24 @@ def sources() -> Mapping[str, Source]:
 
     ImportError without Numba.
     """
-    import numpy as np
-    from numba import from_dtype, int64, njit, types
+    from numba import int64, njit, types
 
-    from labkit.compiled.memory import SETTINGS, copied, rows, shifted
+    from labkit.compiled.memory import SETTINGS, keep, numbers, rows, shift
 
     made = kernels()
     space: dict[str, Any] = {
         "njit": njit,
         "int64": int64,
         "SETTINGS": SETTINGS,
-        "behind": shifted(),
-        "keep": copied(),
+        "behind": shift,
+        "keep": keep,
     }
     names = ", ".join(name for name, _ in ARRAYS)
     judged = (
-        "segs, blank[0], t[0], rows, sides, heads, hosts, host_heads, events, hits, asked, said, kept, pieces, "
+        "segs, blank[0], t[0], rows, sides, doubts, heads, hosts, host_heads, events, hits, asked, said, kept, pieces, "
         "ring, described, described_sides"
     )
-    finished = "blank[0], t[0], rows, sides, events, hits, asked, said, kept, described, described_sides"
+    finished = "blank[0], t[0], rows, sides, doubts, events, hits, asked, said, kept, described, described_sides"
     entries = f"""
 def judge(count, octets, places, {names}):
     return {made.names[judging.judge]}(count, octets, places, {judged})
@@ -210,11 +241,8 @@ def finish({names}):
     return {made.names[judging.finish]}({finished})
 """
     exec(compile(f"{made.text}\n{entries}", "labkit.compiled.kernels", "exec"), space)  # noqa: S102 - labkit's own source
-    pointers = [
-        types.CPointer(from_dtype(np.dtype(kind))) if isinstance(kind, str) else rows()(record(kind))
-        for _, kind in ARRAYS
-    ]
-    octets, places = types.CPointer(types.uint8), types.CPointer(types.int64)
+    pointers = [numbers(kind) if isinstance(kind, str) else rows(kind) for _, kind in ARRAYS]
+    octets, places = numbers("u1"), numbers("i8")
     return {
         "judge": Source(space["judge"], types.int64(types.int64, octets, places, *pointers)),
         "finish": Source(space["finish"], types.int64(*pointers)),

@@ -13,8 +13,8 @@ import ctypes
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from json import dumps, loads
@@ -41,9 +41,9 @@ class Source(NamedTuple):
     """An entry before it is compiled."""
 
     function: Callable[..., int]
-    """What Numba is to compile; with `numba.carray` it makes arrays of pointers."""
+    """What Numba is to compile."""
     signature: Any
-    """In Numba's types: `types.int64(types.CPointer(...), types.int64, ...)`."""
+    """In Numba's types, and those of `labkit.compiled.memory`: `types.int64(numbers("u1"), types.int64, ...)`."""
 
 
 class Library:
@@ -100,18 +100,43 @@ def build(sources: Mapping[str, Source]) -> bytes:
     import llvmlite.binding as llvm
     from numba import cfunc
 
-    whole, names = None, {}
-    for name, (function, signature) in sources.items():
-        made = cfunc(signature, error_model="numpy")(function)
-        names[name] = made.native_name, len(signature.args)
-        module = llvm.parse_assembly(made.inspect_llvm())
-        if whole is None:
-            whole = module
-        else:
-            whole.link_in(module)
-    octets: bytes = _machine().emit_object(whole)
+    whole, names = llvm.parse_assembly(""), {}
+    with _unoptimised():
+        for name, (function, signature) in sources.items():
+            made = cfunc(signature, error_model="numpy")(function)
+            names[name] = made.native_name, len(signature.args)
+            whole.link_in(llvm.parse_assembly(made.inspect_llvm()))
+    machine = _machine()
+    _optimise(whole, machine, {symbol for symbol, _ in names.values()})
+    octets: bytes = machine.emit_object(whole)
     head = dumps([names, _unknown(whole)]).encode()
     return MAGIC + sha256(octets).digest() + head + b"\n" + octets
+
+
+@contextmanager
+def _unoptimised() -> Iterator[None]:
+    """Within, Numba leaves its code as it is: it would optimise each function with all that it calls, again and again."""
+    from numba.core import config
+    from numba.core.registry import cpu_target
+
+    cpu_target.target_context.codegen()  # it is made once, and is to remain as it would have been
+    before = config.OPT
+    config.OPT = type(before)(0)
+    try:
+        yield
+    finally:
+        config.OPT = before
+
+
+def _optimise(whole: Any, machine: Any, entries: set[str]) -> None:
+    """Optimise a module as a whole, of which only some functions are called from outside."""
+    import llvmlite.binding as llvm
+
+    for each in whole.functions:
+        if not each.is_declaration and each.name not in entries:
+            each.linkage = "internal"
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+    builder.getModulePassManager().run(whole, builder)
 
 
 def _unknown(module: Any) -> list[str]:

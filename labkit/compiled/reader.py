@@ -6,10 +6,11 @@ packets, and says what is wrong where something is. So there is one opinion of w
 """
 
 import ctypes
-import mmap
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from ctypes import sizeof
+from dataclasses import fields
 from typing import Protocol
 
 from labkit.capture import Frame, Reader
@@ -18,7 +19,7 @@ from labkit.capture.pcap import PcapReader
 from labkit.capture.pcapng import FARTHEST, Clock, PcapngReader
 from labkit.compiled import decoding, scan
 from labkit.compiled.loader import Library
-from labkit.compiled.records import record
+from labkit.compiled.records import Memory, record
 from labkit.decode import FRAGMENT
 from labkit.fragments import LONGEST, Reassembler
 from labkit.segment import Seen
@@ -71,26 +72,16 @@ class Never:
         return iter(frames)
 
 
-class Memory:
-    """Memory at an address that stays, all zeros, of which only what is used costs any."""
-
-    def __init__(self, size: int) -> None:
-        self.view = memoryview(mmap.mmap(-1, size))
-        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))
-
-
 class Batch:
     """Segments in the order of the capture, and the octets that they stand in. Filled again and again."""
 
     def __init__(self) -> None:
-        import numpy as np
-
         self.octets = Memory(OCTETS + SPARE)
         kind = record(Seen)
-        self._records, self._places = Memory(ROOM * kind.itemsize), Memory(ROOM * 8)
-        self.records = np.frombuffer(self._records.view, kind)
+        self._records, self._places = Memory(ROOM * sizeof(kind)), Memory(ROOM * 8)
+        self.records = (kind * ROOM).from_buffer(self._records.view)
         """Rows of `Seen`, of which the first `segments` count."""
-        self.places = np.frombuffer(self._places.view, np.int64)
+        self.places = self._places.view.cast("q")
         """For each of them where in `octets` that begins which its positions count in: the frame, or the datagram."""
         self.segments = 0
         self.packets = 0
@@ -234,14 +225,15 @@ class Feed:
         """Add a fragment; the datagram that becomes whole with it is put behind the octets. Where there is room left."""
         told, seg = self._told, Seen()
         n, start = told[decoding.SEGMENTS], told[decoding.FRAME]
-        names = batch.records.dtype.names or ()
-        for name, value in zip(names, batch.records[n].item(), strict=True):
-            setattr(seg, name, value)
+        row, names = batch.records[n], [each.name for each in fields(Seen)]
+        for name in names:
+            setattr(seg, name, getattr(row, name))
         whole = self._reassembler.segment(bytes(batch.octets.view[start : start + seg.caplen]), seg)
         if whole is None:
             return spare
         seg.joined = 1
-        batch.records[n] = tuple(getattr(seg, name) for name in names)
+        for name in names:
+            setattr(row, name, getattr(seg, name))
         batch.octets.view[spare : spare + len(whole)] = whole
         batch.places[n] = spare
         told[decoding.SEGMENTS] += 1

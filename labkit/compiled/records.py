@@ -2,52 +2,129 @@
 
 The fields are read from the dataclasses, so that there is no second list of them. A field that is named in no width below
 takes eight octets, which always works; the widths are there for size and speed.
+
+Of a `Side` only what every one needs stands in its row. What only those need about which there are doubts stands in a row of
+its own, beside: most conversations have none at a time, and a doubt takes more room than all else that is known of a sender.
 """
 
+import ctypes
+import mmap
 from collections.abc import MutableSequence
 from dataclasses import fields
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-from labkit.side import DOUBTS
+from labkit.side import DOUBTS, Side
 
-if TYPE_CHECKING:
-    import numpy as np
-
-ROWS = ("list[int]", list[int])
+COLUMNS = ("list[int]", list[int])
 """The type of the fields that hold a row of integers, as a dataclass may give it."""
 
+TYPES = {
+    "i1": ctypes.c_int8,
+    "u1": ctypes.c_uint8,
+    "i2": ctypes.c_int16,
+    "u2": ctypes.c_uint16,
+    "i4": ctypes.c_int32,
+    "u4": ctypes.c_uint32,
+    "i8": ctypes.c_int64,
+}
 WIDTHS = {
     "u1": "piped sums_good sums_alike ips_good ips_alike family side word has_base syn sack_ok stamps has_old "
     "has_resyn third has_nxt has_last_ack probe has_ack has_edge has_fin rst doubt_kind doubt_state doubt_mark "
     "odd_kind odd_state odd_mark fault version addr_len ttl ecn ip_sum_state joined sum_state opt_fault "
-    "opt_after_end opt_cut sack_n",
+    "opt_after_end opt_cut sack_n client ended",
+    "i1": "doubt_n",
     "i2": "rule found wscale tfo_len opt_twice",
     "u2": "a_port b_port syn_ctl first_ctl last_ctl doubt_ctl odd_ctl ctl sport dport doff raw_win sum sum_want "
     "ip_sum ip_sum_want urg sum_off sum_rest ip_off ip_want",
-    "i4": "room last_id ip_id host_isns host_step seen run same_acks mss caplen point resent missed doubt_n",
+    "i4": "room last_id ip_id host_isns host_step seen run same_acks mss caplen point resent missed next older newer "
+    "a_seen_at b_seen_at a_resent b_resent",
     "u4": "part_packet part_ack sums_bad ips_bad a0 a1 a2 a3 b0 b1 b2 b3 w0 w1 w2 w3 base_me base_peer base isn "
     "syn_end old_nxt host_isn resyn first_seq nxt top last_seq last_ack data_seq ack edge fin rst_seq "
     "doubt_want doubt_low doubt_high doubt_seen odd_want odd_seq odd_ack_want odd_ack win max_win syn_packet "
     "resyn_packet first_packet last_packet ack_packet fin_packet rst_packet doubt_packet odd_packet seq "
-    "sack_l0 sack_r0 sack_l1 sack_r1 sack_l2 sack_r2 sack_l3 sack_r3 end number",
+    "sack_l0 sack_r0 sack_l1 sack_r1 sack_l2 sack_r2 sack_l3 sack_r3 end number last_len data_len",
 }
-"""Which fields always fit into less than eight octets, by numpy's names of the types; the same for all records."""
+"""Which fields always fit into less than eight octets, by the names of TYPES; the same for all records."""
 
+BESIDE: dict[type, tuple[str, ...]] = {Side: ("doubt_", "odd_")}
+"""How the fields begin that stand in rows beside; `doubt_n` does not, for it says whether there is anything."""
+HERE = frozenset({"doubt_n"})
+WHERE = "beside"
+"""The column of a record that holds the address of its row beside."""
+FREE = "next_free"
+"""The column of a row beside that chains those that are free."""
 
 Rows = MutableSequence
 """In the source of the kernels: an array of records, of which an element is a record and no number."""
 
 
-@cache
-def record(kind: type) -> "np.dtype[np.void]":
-    """The numpy type of a dataclass of integers: a field for each of its fields, a row of DOUBTS for each list."""
-    import numpy as np
+class Column(NamedTuple):
+    """Where a field stands in the octets of a record."""
 
-    width = {name: size for size, names in WIDTHS.items() for name in names.split()}
-    columns: list[Any] = []
-    # Rows of doubts are rarely looked at: behind all else, so that what is looked at is near together.
-    for each in sorted(fields(kind), key=lambda field: (field.type in ROWS, -int(width.get(field.name, "i8")[1]))):
-        size = width.get(each.name, "i8")
-        columns.append((each.name, size, (DOUBTS,)) if each.type in ROWS else (each.name, size))
-    return np.dtype(columns, align=True)
+    at: int
+    size: int
+    signed: bool
+    row: bool
+    """Whether it holds a row of integers, each of that size."""
+    beside: bool
+    """Whether it stands in the row beside."""
+
+
+@cache
+def record(kind: type) -> type[ctypes.Structure]:
+    """The octets of a dataclass of integers: a field for each of its fields, a row of DOUBTS for each list. A structure is its
+    own record."""
+    if issubclass(kind, ctypes.Structure):
+        return kind
+    own = [(name, kind_) for name, kind_, is_beside in _fields(kind) if not is_beside]
+    return _structure(kind.__name__, [*own, (WHERE, ctypes.c_int64)] if kind in BESIDE else own)
+
+
+@cache
+def beside(kind: type) -> type[ctypes.Structure]:
+    """The octets of a row beside."""
+    own = [(name, kind_) for name, kind_, is_beside in _fields(kind) if is_beside]
+    return _structure(f"{kind.__name__}Beside", [*own, (FREE, ctypes.c_int64)])
+
+
+@cache
+def columns(kind: type) -> dict[str, Column]:
+    """Where each field stands."""
+    found = _columns(record(kind), is_beside=False)
+    return found | _columns(beside(kind), is_beside=True) if kind in BESIDE else found
+
+
+def _columns(structure: type[ctypes.Structure], *, is_beside: bool) -> dict[str, Column]:
+    found = {}
+    types: dict[str, Any] = {each[0]: each[1] for each in structure._fields_}
+    for name, type_ in types.items():
+        row = issubclass(type_, ctypes.Array)
+        one = type_._type_ if row else type_
+        signed = one(-1).value < 0
+        found[name] = Column(getattr(structure, name).offset, ctypes.sizeof(one), signed, row, is_beside)
+    return found
+
+
+def _fields(kind: type) -> list[tuple[str, Any, bool]]:
+    """Name, type in memory, and whether it stands beside, of each field."""
+    width = {name: TYPES[size] for size, names in WIDTHS.items() for name in names.split()}
+    found = []
+    for each in fields(kind):
+        one = width.get(each.name, ctypes.c_int64)
+        is_beside = each.name.startswith(BESIDE.get(kind, ())) and each.name not in HERE
+        found.append((each.name, one * DOUBTS if each.type in COLUMNS else one, is_beside))
+    return found
+
+
+def _structure(name: str, own: list[tuple[str, Any]]) -> type[ctypes.Structure]:
+    """A structure, the widest columns first, so that none is padded."""
+    return type(name, (ctypes.Structure,), {"_fields_": sorted(own, key=lambda each: -ctypes.alignment(each[1]))})
+
+
+class Memory:
+    """Memory at an address that stays, all zeros, of which only what is used costs any."""
+
+    def __init__(self, size: int) -> None:
+        self.view = memoryview(mmap.mmap(-1, max(1, size)))
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))

@@ -6,9 +6,10 @@ they began, and those that are over in the order of their last segments, so that
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from labkit.compiled.records import Rows
-from labkit.flows import HOSTS, POINTS, begins_anew, inherit, is_over, remember_syn
+from labkit.flows import HOSTS, POINTS, End, begins_anew, inherit, is_over, remember_syn
 from labkit.segment import ABSENT, ACK, RST, SYN, Seen
 from labkit.seq import diff
 from labkit.side import Side
@@ -99,6 +100,12 @@ class State:
     """Rows of conversations that were taken out, and must be finished in this order: the one that a new one takes the place
     of, the one that gives way to it, and the one that gives way to another that is over."""
 
+    doubts: int = 0
+    """Rows beside sides that were ever used (`labkit.compiled.records`)."""
+    doubts_free: int = NONE
+    doubts_at: int = 0
+    """Their address."""
+
     hosts: int = 0
     """Hosts that were ever remembered; HOSTS of them are at a time."""
     hosts_mask: int = 0
@@ -138,6 +145,15 @@ class State:
     octets: int = 0
     """Octets so far."""
     octets_mask: int = 0
+
+
+def ends(row: Any) -> tuple[End, End]:
+    """The two ends of a conversation, as `labkit.flows.Flow` has them, of its columns in a row of this table or another one."""
+    found = []
+    for end in "ab":
+        words = b"".join(getattr(row, f"{end}{number}").to_bytes(4) for number in range(4))
+        found.append((words[: row.family], getattr(row, f"{end}_port")))
+    return found[0], found[1]
 
 
 def word(buf: bytes, at: int) -> int:
@@ -309,14 +325,13 @@ def _begin(seg: Seen, t: State, rows: Rows[Conversation], sides: Rows[Side], hea
     heads[row.hash & t.mask] = slot
     row.ended = 0
     _append(t, rows, slot)
-    clear(sides[2 * slot])
-    clear(sides[2 * slot + 1])
+    clear(sides[2 * slot], 0, t)
+    clear(sides[2 * slot + 1], 1, t)
     return slot
 
 
-def clear(side: Side) -> None:
+def clear(side: Side, spare: int, t: State) -> None:
     """Make a side what `Side()` is: written by the builder of the kernels, from the dataclass."""
-    side.seen = 0
 
 
 def _take_out(t: State, rows: Rows[Conversation], heads: list[int], slot: int) -> None:

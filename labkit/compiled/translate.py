@@ -1,11 +1,9 @@
 """The interpreter's source, rewritten so that Numba compiles it as it stands.
 
 Decoding, tracking and rules are plain functions over integers and over the integer fields of `Seen` and `Side`. Numba
-compiles such functions, where the fields are those of numpy records. What is rewritten is only the spelling:
+compiles such functions, where the fields are those of `labkit.compiled.memory`. What is rewritten is only the spelling:
 
 - a name of a constant becomes its value, and a name of a function that function's name in the one text that comes out;
-- a field is read as a 64-bit integer, whatever its width in the record: arithmetic between narrow unsigned integers is not
-  Python's;
 - `match` becomes a chain of `if`, and `x in (A, B)` one of `or`;
 - annotations and docstrings are left out.
 
@@ -110,10 +108,10 @@ class _Writer(ast.NodeTransformer):
                 return self._value(node, getattr(holder, node.attr))
             raise self.refuse(node, f"'{owner.id}.{node.attr}' is no constant")
         if isinstance(owner, ast.Subscript) and isinstance(owner.value, ast.Name) and owner.value.id in self._rows:
-            node = ast.Attribute(self.visit(owner), node.attr, node.ctx)
-        elif not isinstance(owner, ast.Name):
+            return ast.Attribute(self.visit(owner), node.attr, node.ctx)
+        if not isinstance(owner, ast.Name):
             raise self.refuse(node, "a field of a field")
-        return node if isinstance(node.ctx, ast.Store) else _wide(node)
+        return node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         if isinstance(node.slice, ast.Slice):
@@ -123,9 +121,7 @@ class _Writer(ast.NodeTransformer):
             value: ast.expr = node.value
         else:
             value = self.visit(node.value)
-        made = ast.Subscript(value, index, node.ctx)
-        record = isinstance(node.value, ast.Name) and node.value.id in self._rows
-        return made if record or isinstance(node.ctx, ast.Store) else _wide(made)
+        return ast.Subscript(value, index, node.ctx)
 
     def _value(self, node: ast.AST, value: object) -> ast.expr:
         if isinstance(value, int):
@@ -148,6 +144,14 @@ class _Writer(ast.NodeTransformer):
         raise self.refuse(node, f"a {type(node.value).__name__}")
 
     # Statements and operators.
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        called = self.visit(node.func)
+        values = [self.visit(each) for each in node.args]
+        if not (isinstance(called, ast.Name) and called.id in BUILT_IN):
+            # For each constant that a function is given, Numba would compile it anew.
+            values = [_wide(each) if isinstance(each, ast.Constant) else each for each in values]
+        return ast.Call(called, values, [self.visit(each) for each in node.keywords])
 
     def visit_Expr(self, node: ast.Expr) -> ast.stmt | None:
         if isinstance(node.value, ast.Constant):

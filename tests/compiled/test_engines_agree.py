@@ -9,7 +9,7 @@ from engines import PROFILES, agree, compiled
 
 from labkit.capture import open_capture
 from labkit.choices import Choices
-from labkit.compiled.judge import Findings
+from labkit.compiled.found import Findings
 from labkit.compiled.loader import Library
 from labkit.errors import CaptureError, LabkitError
 from labkit.examples import frames

@@ -13,7 +13,7 @@ pytest.importorskip("numba", reason="Numba is not installed")
 
 from labkit.compiled import loader
 from labkit.compiled.loader import Library, Source, is_built, load, place
-from labkit.compiled.memory import copying
+from labkit.compiled.memory import copy, numbers
 
 
 def doubled(number: int) -> int:
@@ -25,13 +25,11 @@ def plus_one(number: int) -> int:
 
 
 def sources() -> Mapping[str, Source]:
-    from numba import carray, njit, types
+    from numba import njit, types
 
     add_one = njit(plus_one)
-    copy = copying()
 
-    def total(pointer, count):  # type: ignore[no-untyped-def]
-        octets = carray(pointer, count)
+    def total(octets, count):  # type: ignore[no-untyped-def]
         found = 0
         for i in range(count):
             found += octets[i]
@@ -42,7 +40,7 @@ def sources() -> Mapping[str, Source]:
         copy(to, 0, source, 0, count)
         return count
 
-    octets = types.CPointer(types.uint8)
+    octets = numbers("u1")
     return {
         "copied": Source(copied, types.int64(octets, octets, types.int64)),
         "total": Source(total, types.int64(octets, types.int64)),

@@ -38,7 +38,7 @@ class Notes:
             raise ValueError("a mistake")
         if self._random:
             time.sleep(self._random.random() / 500)
-        self.numbers += batch.records["number"][: batch.segments].tolist()
+        self.numbers += [row.number for row in batch.records[: batch.segments]]
 
 
 @pytest.mark.parametrize("parallel", [False, True])

@@ -86,8 +86,8 @@ def by_engine(capture: Iterable[Frame], code: Library, chunk: int = reader.CHUNK
     found: Segments = []
     while feed.fill(batch):
         rows, places = batch.records[: batch.segments], batch.places[: batch.segments]
-        columns = [rows[name].tolist() for name in FIELDS]
-        for values, place in zip(zip(*columns, strict=True), places.tolist(), strict=True):
+        for row, place in zip(rows, places, strict=True):
+            values = tuple(getattr(row, name) for name in FIELDS)
             found.append((values, bytes(batch.octets.view[place : place + size(values)])))
     return found, batch.packets, batch.start
 

@@ -1,33 +1,47 @@
 """Rows of memory hold what `Seen` and `Side` hold."""
 
+from ctypes import sizeof
 from dataclasses import fields
 
 import pytest
 
-pytest.importorskip("numpy", reason="numpy is not installed")
-
-from labkit.compiled.records import record
+from labkit.compiled.records import beside, columns, record
 from labkit.segment import ABSENT, Seen
 from labkit.side import Side
 
 
 @pytest.mark.parametrize("kind", [Seen, Side])
 def test_a_new_one_fits(kind: type[Seen] | type[Side]) -> None:
-    import numpy as np
-
-    row = np.zeros(1, record(kind))
+    row, rest = record(kind)(), beside(Side)()
     new = kind()
     for field in fields(kind):
         value = getattr(new, field.name)
-        row[0][field.name] = value
-        assert row[0][field.name].tolist() == value
+        column = columns(kind)[field.name]
+        where = rest if column.beside else row
+        if column.row:
+            getattr(where, field.name)[:] = value
+            assert list(getattr(where, field.name)) == value
+        else:
+            setattr(where, field.name, value)
+            assert getattr(where, field.name) == value
 
 
 @pytest.mark.parametrize("name", ["tsval", "tsecr"])
 def test_numbers_that_may_be_absent_have_room_for_that_and_for_all_values(name: str) -> None:
-    import numpy as np
-
-    row = np.zeros(1, record(Seen))
+    row = record(Seen)()
     for value in (ABSENT, 0, 2**32 - 1):
-        row[0][name] = value
-        assert row[0][name] == value
+        setattr(row, name, value)
+        assert getattr(row, name) == value
+
+
+def test_what_is_known_of_a_sender_is_small() -> None:
+    assert sizeof(record(Side)) <= 304
+    assert not any(column.row and not column.beside for column in columns(Side).values())
+
+
+@pytest.mark.parametrize("kind", [Seen, Side])
+def test_columns_do_not_overlap(kind: type[Seen] | type[Side]) -> None:
+    for is_beside in (False, True):
+        taken = [column for column in columns(kind).values() if column.beside == is_beside and not column.row]
+        places = [place for column in taken for place in range(column.at, column.at + column.size)]
+        assert len(places) == len(set(places))

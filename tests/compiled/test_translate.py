@@ -11,7 +11,7 @@ import pytest
 from labkit import doubt, track
 from labkit.capture import Frame
 from labkit.compiled.kernels import ARRAYS
-from labkit.compiled.records import WIDTHS
+from labkit.compiled.records import WIDTHS, columns
 from labkit.compiled.translate import Translation, UntranslatableError
 from labkit.decode import decode
 from labkit.decode.layer import ones_sum
@@ -174,7 +174,7 @@ def test_lambdas_on_one_line_are_told_apart() -> None:
 
 def test_widths_are_of_fields_that_there_are() -> None:
     kinds = {Seen, Side, *(kind for _, kind in ARRAYS if not isinstance(kind, str))}
-    there = {field.name for kind in kinds for field in fields(kind)}
+    there = {name for kind in kinds for name in columns(kind)}
     named = [name for names in WIDTHS.values() for name in names.split()]
     assert len(named) == len(set(named))
     assert set(named) <= there
