@@ -140,7 +140,7 @@ class Reassembler:
         """
         found = FRAGMENT
         while found == FRAGMENT:
-            # It ends: each turn takes a pending datagram out, and none is both new and whole.
+            # It ends: each turn takes a pending datagram out, and none is whole with its first fragment.
             whole = self.add(buf, seg)
             if whole is None:
                 return None
@@ -188,8 +188,9 @@ def _ipv6_fragment(buf: bytes, seg: Seen) -> Fragment | None:
     """The fragment in an IPv6 datagram, in whose fragment header `decode` has stopped."""
     start = seg.ip_at
     kind, at = buf[start + 6], start + 40
-    while kind in IN_IPV6 and at + 8 <= len(buf):
-        kind, at = buf[at], at + 8 + buf[at + 1] * (4 if kind == AUTHENTICATION else 8)
+    while at + 8 <= len(buf) and (kind in IN_IPV6 or (kind == FRAGMENT_HEADER and not u16(buf, at + 2) & 0xFFF9)):
+        size = 0 if kind == FRAGMENT_HEADER else buf[at + 1] * (4 if kind == AUTHENTICATION else 8)
+        kind, at = buf[at], at + 8 + size
     if kind != FRAGMENT_HEADER or at + 8 > len(buf):
         return None
     field = u16(buf, at + 2)
@@ -203,6 +204,7 @@ def _fragment(buf: bytes, seg: Seen, body: int, start: int, more: bool, key: byt
     if more:
         # All but the last carry multiples of eight octets (RFC 791 section 3.2).
         stop -= (stop - body) % 8
-    if not body < stop <= len(buf):
+    whole = start == 0 and not more  # then `decode` has stopped elsewhere: in IPv4 before a fragment header of IPv6
+    if whole or not body < stop <= len(buf):
         return None
     return Fragment(key, buf[seg.ip_at : body], start, buf[body:stop], not more, seg.ip_sum_state == SUM_GOOD)

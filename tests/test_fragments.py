@@ -157,6 +157,29 @@ def test_fragments_in_a_tunnel():
     assert last[1].sum_state == SUM_GOOD
 
 
+ATOMIC = bytes((44, 0, 0, 0)) + bytes(4)
+"""A fragment header that says the datagram is whole, before another fragment header (RFC 6946)."""
+PLACED = bytes((6, 0)) + (40).to_bytes(2) + bytes(4)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [ether(ip4(PLACED + SEGMENT[40:], 44)), ether(ip6(ATOMIC * 3 + PLACED + SEGMENT6[40:], 44), 0x86DD)],
+    ids=["in-ipv4", "after-others"],
+)
+def test_a_second_fragment_header_is_no_riddle(frame):
+    """The first one says that the datagram is whole, and so it would be, again and again."""
+    assert feed(Reassembler(), frame) is None
+
+
+def test_the_fragment_header_that_counts():
+    reassembler = Reassembler()
+    first, last = (fragment6(*place)[54:] for place in ((0, 40), (40, 80)))
+    assert feed(reassembler, ether(ip6(ATOMIC + first, 44), 0x86DD)) is None
+    _datagram, seg = feed(reassembler, ether(ip6(ATOMIC + last, 44), 0x86DD))
+    assert (seg.sport, seg.len, seg.sum_state) == (40000, 60, SUM_GOOD)
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.booleans(), st.booleans()), max_size=30))
 def test_any_fragments(pieces):
     """Whatever comes in whatever order: no exception, and what is given is a datagram."""
