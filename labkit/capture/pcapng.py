@@ -45,9 +45,9 @@ from labkit.capture.source import Source, printable
 from labkit.i18n import _
 
 SECOND = 1_000_000_000
-FARTHEST = (1 << 63) - 1
-"""The latest time, in nanoseconds, that 64 bits with a sign hold: the year 2262. Others are read as this
-one."""
+FARTHEST = (1 << 62) - 1
+"""The latest time, in nanoseconds: the year 2116. Later ones are read as this one, and those before 1970 as 0: of such
+times one can be subtracted, and from that another, and 64 bits with a sign hold what is left."""
 
 MOST = 65_536
 """Interfaces and names that are kept: what a capture may make its reader remember is bounded."""
@@ -230,8 +230,8 @@ class PcapngReader(Reader):
         if stop > last:
             raise _crowded(caplen, last - start)
         time = (high << 32 | low) * times // by + offset
-        if not -FARTHEST <= time <= FARTHEST:
-            time = FARTHEST if time > 0 else -FARTHEST
+        if not 0 <= time <= FARTHEST:
+            time = FARTHEST if time > 0 else 0
         comments: tuple[str, ...] = ()
         options = stop + (-caplen & 3)
         if options < last:

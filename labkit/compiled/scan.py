@@ -90,6 +90,8 @@ def pcapng(buf: bytes, at: int, end: int, table: Sequence[int]) -> Record:
     if table[row + BY] != 1:
         time = time // table[row + BY]
     time += table[row + OFFSET]
+    if time < 0:
+        return IRREGULAR, 0, 0, 0, 0, 0, 0
     return stop, at + 28, caplen, number(buf, at + 24, big), time, table[row + LINKTYPE], table[row + POINT]
 
 

@@ -136,6 +136,7 @@ def sections(order: str) -> bytes:
         + blocks.enhanced(DATAGRAM, NOW, interface=1, wirelen=1500)
         + blocks.interface(101, 0, (9, b"\x94"), (14, struct.pack(order + "q", -7)))
         + blocks.enhanced(DATAGRAM, 1 << 40, interface=2)
+        + blocks.enhanced(DATAGRAM, 6 << 20, interface=2)
         + blocks.simple(FRAME, len(FRAME))
         + blocks.obsolete(FRAME, 9)
         + blocks.enhanced(DATAGRAM, 2**64 - 1, interface=1)
