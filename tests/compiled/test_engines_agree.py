@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from engines import PROFILES, agree, compiled
+from frames import CLIENT6, SERVER6, ether, ip4, ip6, tcp
 
-from labkit.capture import open_capture
+from labkit.capture import Frame, open_capture
 from labkit.choices import Choices
 from labkit.compiled.found import Findings
 from labkit.compiled.loader import Library
@@ -65,6 +66,25 @@ def test_of_faults(name: str, code: Library, tmp_path: Path) -> None:
         with open_capture(tmp_path / "a.pcapng") as capture:
             agree(list(capture), code, RFC9293)
     assert tried > 10
+
+
+LARGE = 2**32 - 1
+JUMBO = bytes((6, 0, 0xC2, 4)) + LARGE.to_bytes(4)
+"""A hop-by-hop header with the length of a jumbogram (RFC 2675)."""
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        ether(ip6(JUMBO + tcp(b"octets", addresses=CLIENT6 + SERVER6), 0, length=0), 0x86DD),
+        ether(ip4(tcp(b"octets"), length=0)),
+        ether(ip4(tcp(b"octets", ctl=0x13), length=0)),
+    ],
+    ids=["jumbogram", "segments-together", "on-a-syn"],
+)
+@pytest.mark.parametrize("wirelen", [LARGE, 2**31 + 20])
+def test_of_lengths_that_fill_their_fields(frame: bytes, wirelen: int, code: Library) -> None:
+    agree([Frame(1, time, 1, frame, wirelen) for time in range(3)], code, RFC9293)
 
 
 @pytest.mark.parametrize(
