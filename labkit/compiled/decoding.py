@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from labkit.compiled import scan
+from labkit.compiled.table import flow_hash
 from labkit.compiled.translate import Translation
 from labkit.decode import FRAGMENT, OTHER, TCP, decode
 from labkit.decode.layer import ones_sum
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 IRREGULAR = -1
 """What the loop answers where it meets a record that is not plain; else FRAGMENT, or something else where it is full."""
 
-AT, END, PACKETS, SEGMENTS, FRAME, FIRST = 0, 1, 2, 3, 4, 5
+AT, END, PACKETS, SEGMENTS, FRAME, FIRST, SEED = 0, 1, 2, 3, 4, 5, 6
 """What the loop is told, and tells: where the next record begins, where the octets end, frames and segments up to there; where
-the fragment's frame is; the time of the capture's first frame."""
+the fragment's frame is; the time of the capture's first frame; by what ends are hashed."""
 TOLD = 8
 
 
@@ -29,13 +30,13 @@ def sources() -> "Mapping[str, Source]":
     from labkit.compiled.loader import Source
 
     whole = Translation({ones_sum: "ones_sum"})
-    names = [whole.add(function) for function in (decode, scan.step)]
+    names = [whole.add(function) for function in (decode, scan.step, flow_hash)]
     space: dict[str, Any] = {"njit": njit, "int64": int64, "SETTINGS": memory.SETTINGS, "ones_sum": memory.ones_sum}
     exec(compile(whole.text, "decoding", "exec"), space)  # noqa: S102 - labkit's own source
-    decoded, step = (space[name] for name in names)
+    decoded, step, hashed = (space[name] for name in names)
     shift = memory.shift
 
-    def segments(octets, table, seen, places, room, told):  # type: ignore[no-untyped-def]
+    def segments(octets, table, seen, places, hashes, room, told):  # type: ignore[no-untyped-def]
         at, end, packets, n = told[AT], told[END], told[PACKETS], told[SEGMENTS]
         status = OTHER
         while n < room:
@@ -57,6 +58,7 @@ def sources() -> "Mapping[str, Source]":
             status = decoded(shift(octets, start), 0, caplen, link, seg)
             if status == TCP:
                 places[n] = start
+                hashes[n] = hashed(shift(octets, start), seg, told[SEED])
                 n += 1
             elif status == FRAGMENT:
                 told[FRAME] = start
@@ -66,6 +68,6 @@ def sources() -> "Mapping[str, Source]":
 
     numbers = memory.numbers
     signature = types.int64(
-        *(numbers("u1"), numbers("i8"), memory.rows(Seen), numbers("i8"), types.int64, numbers("i8")),
+        *(numbers("u1"), numbers("i8"), memory.rows(Seen), numbers("i8"), numbers("i8"), types.int64, numbers("i8")),
     )
     return {"segments": Source(segments, signature)}

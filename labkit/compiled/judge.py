@@ -12,7 +12,7 @@ from labkit.compiled.judging import Event
 from labkit.compiled.kernels import ARRAYS, COUNTS, SPARES
 from labkit.compiled.loader import Library
 from labkit.compiled.records import TYPES, WHERE, Memory, columns, record
-from labkit.compiled.table import Conversation, State, ends
+from labkit.compiled.table import Conversation, State, ends, seed
 from labkit.finding import Finding, Group
 from labkit.flows import HOSTS, Flow
 from labkit.payload import ALL_OCTETS, ALL_PIECES
@@ -70,6 +70,7 @@ class Judge:
         state.mask, state.hosts_mask = sizes["heads"] - 1, sizes["host_heads"] - 1
         state.describable, state.once = survey.MOST, 1
         state.said_most, state.said_mask = MOST_SAID, sizes["said"] - 1
+        state.seed = seed()
         state.doubts, state.doubts_at = SPARES, self._addresses["doubts"]
         self._state = state
 
@@ -82,7 +83,9 @@ class Judge:
     def take(self, batch: "Batch") -> None:
         """Judge a batch of segments."""
         self._addresses["segs"] = batch.records_address
-        self._judge(batch.segments, batch.octets.address, batch.places_address, *self._addresses.values())
+        self._judge(
+            batch.segments, batch.octets.address, batch.places_address, batch.hashes_address, *self._addresses.values()
+        )
 
     def verdict(self, packets: int, start: int, profile: str) -> Verdict:
         """The verdict on all that was taken: on a capture of so many frames, which began at a time."""

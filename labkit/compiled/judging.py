@@ -7,7 +7,7 @@ themselves, so that the calls can be translated.
 from dataclasses import dataclass
 
 from labkit.compiled.records import Rows
-from labkit.compiled.table import NONE, Conversation, Host, State, find, give_back, mixed, retire
+from labkit.compiled.table import NONE, Conversation, Host, State, end_hash, find, give_back, retire
 from labkit.doubt import close, settle
 from labkit.payload import ALL_OCTETS, ALL_PIECES, OCTETS, PIECES
 from labkit.segment import ABSENT, SHORT_IP, SOUND, SYN, Seen
@@ -176,7 +176,7 @@ def said_before(code: int, row: Conversation, side: int, t: State, said: Rows[Sa
     w1 = row.b1 if side else row.a1
     w2 = row.b2 if side else row.a2
     w3 = row.b3 if side else row.a3
-    place = mixed(w0 + w1 * 3 + w2 * 5 + w3 * 0x1000F + code * 0x10001 + row.family) & t.said_mask
+    place = end_hash(t.seed, w0, w1, w2, w3, code, row.family) & t.said_mask
     while said[place].used:
         one = said[place]
         if (
@@ -204,6 +204,7 @@ def judge(
     count: int,
     octets: bytes,
     places: list[int],
+    hashes: list[int],
     segs: Rows[Seen],
     blank: Seen,
     t: State,
@@ -223,11 +224,13 @@ def judge(
     described: Rows[Conversation],
     described_sides: Rows[Side],
 ) -> int:
-    """Judge so many segments. A segment's octets begin at its `places` in `octets`."""
+    """Judge so many segments. A segment's octets begin at its `places` in `octets`; `hashes` are the segments' `flow_hash`."""
     for i in range(count):
+        foresee(i, octets, places, hashes, t, rows, sides, heads)
         _judge(
             behind(octets, places[i]),
             segs[i],
+            hashes[i],
             t,
             rows,
             sides,
@@ -256,6 +259,36 @@ def judge(
             _finish(slot, blank, t, rows, sides, doubts, events, hits, asked, said, kept, described, described_sides)
             give_back(t, rows, slot)
     return count
+
+
+AHEAD = 16
+"""Segments after the one that is judged whose conversation is looked for: so long memory takes to come."""
+
+
+def foresee(
+    i: int,
+    octets: bytes,
+    places: list[int],
+    hashes: list[int],
+    t: State,
+    rows: Rows[Conversation],
+    sides: Rows[Side],
+    heads: list[int],
+) -> None:
+    """Have memory come that will be wanted. It changes nothing: what is beyond the batch's segments is some older one's."""
+    fetch(heads, hashes[i + AHEAD] & t.mask)
+    slot = heads[hashes[i + AHEAD // 2] & t.mask]
+    if slot >= 0:
+        fetch(rows, slot)
+    slot = heads[hashes[i + AHEAD // 4] & t.mask]
+    if slot >= 0:
+        fetch(sides, 2 * slot)
+        fetch(sides, 2 * slot + 1)
+    fetch(octets, places[i + AHEAD // 4])
+
+
+def fetch(array: object, index: int) -> None:
+    """Compiled, ask the processor to bring an element."""
 
 
 def behind(octets: bytes, at: int) -> bytes:
@@ -294,6 +327,7 @@ def finish(
 def _judge(
     buf: bytes,
     seg: Seen,
+    hashed: int,
     t: State,
     rows: Rows[Conversation],
     sides: Rows[Side],
@@ -310,7 +344,7 @@ def _judge(
     ring: list[int],
 ) -> None:
     t.segments += 1
-    place = find(buf, seg, t, rows, sides, heads, hosts, host_heads)
+    place = find(buf, seg, hashed, t, rows, sides, heads, hosts, host_heads)
     side = place & 1
     slot = place >> 1
     row = rows[slot]

@@ -61,6 +61,7 @@ def kernels() -> Kernels:
             table.clear: "clear",
             judging.house: "house",
             judging.behind: "behind",
+            judging.fetch: "fetch",
             judging.keep: "keep",
             **{each: each.__name__ for each in ASKED.values()},
         }
@@ -211,13 +212,13 @@ ARRAYS: tuple[tuple[str, type | str], ...] = (
 
 
 def sources() -> Mapping[str, Source]:
-    """The entries `judge(count, octets, places, *ARRAYS)` and `finish(*ARRAYS)`, to be compiled.
+    """The entries `judge(count, octets, places, hashes, *ARRAYS)` and `finish(*ARRAYS)`, to be compiled.
 
     ImportError without Numba.
     """
     from numba import int64, njit, types
 
-    from labkit.compiled.memory import SETTINGS, keep, numbers, rows, shift
+    from labkit.compiled.memory import SETTINGS, fetch, keep, numbers, rows, shift
 
     made = kernels()
     space: dict[str, Any] = {
@@ -225,6 +226,7 @@ def sources() -> Mapping[str, Source]:
         "int64": int64,
         "SETTINGS": SETTINGS,
         "behind": shift,
+        "fetch": fetch,
         "keep": keep,
     }
     names = ", ".join(name for name, _ in ARRAYS)
@@ -234,8 +236,8 @@ def sources() -> Mapping[str, Source]:
     )
     finished = "blank[0], t[0], rows, sides, doubts, events, hits, asked, said, kept, described, described_sides"
     entries = f"""
-def judge(count, octets, places, {names}):
-    return {made.names[judging.judge]}(count, octets, places, {judged})
+def judge(count, octets, places, hashes, {names}):
+    return {made.names[judging.judge]}(count, octets, places, hashes, {judged})
 
 def finish({names}):
     return {made.names[judging.finish]}({finished})
@@ -244,6 +246,6 @@ def finish({names}):
     pointers = [numbers(kind) if isinstance(kind, str) else rows(kind) for _, kind in ARRAYS]
     octets, places = numbers("u1"), numbers("i8")
     return {
-        "judge": Source(space["judge"], types.int64(types.int64, octets, places, *pointers)),
+        "judge": Source(space["judge"], types.int64(types.int64, octets, places, places, *pointers)),
         "finish": Source(space["finish"], types.int64(*pointers)),
     }

@@ -37,6 +37,8 @@ SETTINGS = {"error_model": "numpy", "boundscheck": False, "no_cpython_wrapper": 
 calls it."""
 
 WORD = ir.IntType(64)
+LINE = 64
+"""Octets that the processor brings from memory at a time."""
 
 
 # Numba's types. Its own arrays are counted references of seven words each: passing them on costs more than what is done with
@@ -204,6 +206,23 @@ def shift(_context: Any, octets: Any, _count: Any) -> Any:
         return builder.gep(arguments[0], [arguments[1]])
 
     return octets(octets, types.int64), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fetch(_context: Any, array: Any, _index: Any) -> Any:
+    """(numbers or records, position) -> ask the processor to bring that element."""
+
+    def code(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        place = _at(builder, arguments[0], arguments[1], array.size)
+        for octets in range(0, array.size, LINE):
+            # To be read, and kept in every cache.
+            builder.call(function, [_beyond(builder, place, octets), number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), code
 
 
 @intrinsic  # type: ignore[untyped-decorator]

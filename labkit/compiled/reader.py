@@ -18,8 +18,10 @@ from labkit.capture.base import LIMIT
 from labkit.capture.pcap import PcapReader
 from labkit.capture.pcapng import FARTHEST, Clock, PcapngReader
 from labkit.compiled import decoding, scan
+from labkit.compiled.judging import AHEAD
 from labkit.compiled.loader import Library
 from labkit.compiled.records import Memory, record
+from labkit.compiled.table import flow_hash, seed
 from labkit.decode import FRAGMENT
 from labkit.fragments import LONGEST, Reassembler
 from labkit.segment import Seen
@@ -78,11 +80,14 @@ class Batch:
     def __init__(self) -> None:
         self.octets = Memory(OCTETS + SPARE)
         kind = record(Seen)
-        self._records, self._places = Memory(ROOM * sizeof(kind)), Memory(ROOM * 8)
+        self._records = Memory(ROOM * sizeof(kind))
+        self._places, self._hashes = Memory((ROOM + AHEAD) * 8), Memory((ROOM + AHEAD) * 8)
         self.records = (kind * ROOM).from_buffer(self._records.view)
         """Rows of `Seen`, of which the first `segments` count."""
         self.places = self._places.view.cast("q")
         """For each of them where in `octets` that begins which its positions count in: the frame, or the datagram."""
+        self.hashes = self._hashes.view.cast("q")
+        """For each of them its `labkit.compiled.table.flow_hash`."""
         self.segments = 0
         self.packets = 0
         """Frames of the capture up to the end of this batch."""
@@ -98,6 +103,11 @@ class Batch:
     def places_address(self) -> int:
         """Where `places` are."""
         return self._places.address
+
+    @property
+    def hashes_address(self) -> int:
+        """Where `hashes` are."""
+        return self._hashes.address
 
 
 class Feed:
@@ -125,6 +135,7 @@ class Feed:
         self._start: int | None = None
         self._reassembler = Reassembler()
         self._told = Memory(decoding.TOLD * 8).view.cast("q")
+        self._told[decoding.SEED] = seed()
         self._table = _Table()
         self._file = capture if isinstance(capture, PcapReader | PcapngReader) else None
         if self._file is None:
@@ -207,6 +218,7 @@ class Feed:
                 self._table.address,
                 batch.records_address,
                 batch.places_address,
+                batch.hashes_address,
                 ROOM,
                 ctypes.addressof(ctypes.c_char.from_buffer(told)),
             )
@@ -235,7 +247,7 @@ class Feed:
         for name in names:
             setattr(row, name, getattr(seg, name))
         batch.octets.view[spare : spare + len(whole)] = whole
-        batch.places[n] = spare
+        batch.places[n], batch.hashes[n] = spare, flow_hash(whole, seg, told[decoding.SEED])
         told[decoding.SEGMENTS] += 1
         return spare + len(whole)
 

@@ -10,6 +10,7 @@ its own, beside: most conversations have none at a time, and a doubt takes more 
 import ctypes
 import mmap
 from collections.abc import MutableSequence
+from contextlib import suppress
 from dataclasses import fields
 from functools import cache
 from typing import Any, NamedTuple
@@ -126,5 +127,8 @@ class Memory:
     """Memory at an address that stays, all zeros, of which only what is used costs any."""
 
     def __init__(self, size: int) -> None:
-        self.view = memoryview(mmap.mmap(-1, max(1, size)))
+        pages = mmap.mmap(-1, max(1, size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with suppress(AttributeError, OSError):
+            pages.madvise(mmap.MADV_HUGEPAGE)  # conversations are looked up all over the table
+        self.view = memoryview(pages)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))

@@ -6,6 +6,7 @@ they began, and those that are over in the order of their last segments, so that
 """
 
 from dataclasses import dataclass
+from os import urandom
 from typing import Any
 
 from labkit.compiled.records import Rows
@@ -16,6 +17,9 @@ from labkit.side import Side
 
 NONE = -1
 """No row."""
+
+WHOLE = 0x3FFF_FFFF_FFFF_FFFF
+"""The bits of a hash."""
 
 
 @dataclass(slots=True)
@@ -110,7 +114,11 @@ class State:
     """Hosts that were ever remembered; HOSTS of them are at a time."""
     hosts_mask: int = 0
 
+    seed: int = 0
+    """Of what is hashed here."""
+
     # The segment that is being looked up.
+    hash: int = 0
     s0: int = 0
     s1: int = 0
     s2: int = 0
@@ -156,6 +164,11 @@ def ends(row: Any) -> tuple[End, End]:
     return found[0], found[1]
 
 
+def seed() -> int:
+    """A number to hash with, another one each time: what is found does not depend on it, how long it takes could."""
+    return int.from_bytes(urandom(7))
+
+
 def word(buf: bytes, at: int) -> int:
     """Four octets as a number."""
     return buf[at] * 0x1000000 + buf[at + 1] * 0x10000 + buf[at + 2] * 0x100 + buf[at + 3]
@@ -164,6 +177,7 @@ def word(buf: bytes, at: int) -> int:
 def find(
     buf: bytes,
     seg: Seen,
+    hashed: int,
     t: State,
     rows: Rows[Conversation],
     sides: Rows[Side],
@@ -171,8 +185,10 @@ def find(
     hosts: Rows[Host],
     host_heads: list[int],
 ) -> int:
-    """The row of the segment's conversation times two, plus the side that sent it. A new one begins where it opens one."""
+    """The row of the segment's conversation times two, plus the side that sent it. A new one begins where it opens one.
+    `hashed` is its `flow_hash`."""
     _read_ends(buf, seg, t)
+    t.hash = hashed
     slot = _at_point(seg, t, rows, heads)
     side = 0
     if slot < 0:
@@ -228,16 +244,50 @@ def _read_ends(buf: bytes, seg: Seen, t: State) -> None:
 
 def mixed(number: int) -> int:
     """The number with its bits mixed (the finaliser of splitmix64, over 62 bits)."""
-    number = (number ^ number >> 30) * 0x3F58476D1CE4E5B9 & 0x3FFFFFFFFFFFFFFF
-    number = (number ^ number >> 27) * 0x14D049BB133111EB & 0x3FFFFFFFFFFFFFFF
+    number = (number ^ number >> 30) * 0x3F58476D1CE4E5B9 & WHOLE
+    number = (number ^ number >> 27) * 0x14D049BB133111EB & WHOLE
     return number ^ number >> 31
 
 
-def _hash(seg: Seen, t: State, point: int) -> int:
-    """The same for both directions."""
-    one = mixed(t.s0 * 0x10000 + seg.sport + t.s1 * 3 + t.s2 * 5 + t.s3 * 0x1000F)
-    other = mixed(t.d0 * 0x10000 + seg.dport + t.d1 * 3 + t.d2 * 5 + t.d3 * 0x1000F)
-    return mixed((one ^ other) + point + seg.addr_len)
+def end_hash(seed: int, w0: int, w1: int, w2: int, w3: int, port: int, octets: int) -> int:
+    """A number for an address of so many octets and a port. Who does not know the seed cannot find ends with the same one."""
+    number = mixed(seed + w0 * 0x10000 + port)
+    if octets == 16:
+        number = mixed(mixed(mixed(number ^ w1) ^ w2) ^ w3)
+    return number
+
+
+def flow_hash(buf: bytes, seg: Seen, seed: int) -> int:
+    """A number for the segment's two ends, the same for both directions."""
+    source = seg.src_at
+    target = seg.dst_at
+    if seg.addr_len == 4:
+        one = end_hash(seed, word(buf, source), 0, 0, 0, seg.sport, 4)
+        return one + end_hash(seed, word(buf, target), 0, 0, 0, seg.dport, 4) & WHOLE
+    one = end_hash(
+        seed,
+        word(buf, source),
+        word(buf, source + 4),
+        word(buf, source + 8),
+        word(buf, source + 12),
+        seg.sport,
+        16,
+    )
+    other = end_hash(
+        seed,
+        word(buf, target),
+        word(buf, target + 4),
+        word(buf, target + 8),
+        word(buf, target + 12),
+        seg.dport,
+        16,
+    )
+    return one + other & WHOLE
+
+
+def _hash(t: State, point: int) -> int:
+    """That of the segment that is being looked up, at one point of capture."""
+    return t.hash + point * 0x1E3779B97F4A7C15 & WHOLE
 
 
 def _is_first(seg: Seen, t: State, row: Conversation) -> bool:
@@ -269,7 +319,7 @@ def _is_between(seg: Seen, t: State, row: Conversation) -> bool:
 
 def _look_up(seg: Seen, t: State, rows: Rows[Conversation], heads: list[int], point: int) -> int:
     """The row of the conversation at one point of capture; NONE where there is none."""
-    found = _hash(seg, t, point)
+    found = _hash(t, point)
     slot = heads[found & t.mask]
     while slot >= 0:
         row = rows[slot]
@@ -320,7 +370,7 @@ def _begin(seg: Seen, t: State, rows: Rows[Conversation], sides: Rows[Side], hea
     row.client = row.segments = row.a_resent = row.b_resent = row.a_piece = row.b_piece = 0
     row.point = point
     row.a_seen_at = row.b_seen_at = ABSENT
-    row.hash = _hash(seg, t, point)
+    row.hash = _hash(t, point)
     row.next = heads[row.hash & t.mask]
     heads[row.hash & t.mask] = slot
     row.ended = 0
@@ -413,7 +463,7 @@ def _compare(seg: Seen, t: State, hosts: Rows[Host], heads: list[int], me: Side)
     if me.syn or seg.ctl & RST:
         return
     role = seg.ctl & ACK
-    place = mixed(t.s0 + t.s1 * 3 + t.s2 * 5 + t.s3 * 0x1000F + role + seg.addr_len) & t.hosts_mask
+    place = end_hash(t.seed, t.s0, t.s1, t.s2, t.s3, role, seg.addr_len) & t.hosts_mask
     slot = heads[place]
     while slot >= 0:
         host = hosts[slot]
@@ -446,7 +496,7 @@ def _compare(seg: Seen, t: State, hosts: Rows[Host], heads: list[int], me: Side)
 def _forget_host(t: State, hosts: Rows[Host], heads: list[int], slot: int) -> None:
     """Take the host that was remembered first out of its chain."""
     host = hosts[slot]
-    place = mixed(host.w0 + host.w1 * 3 + host.w2 * 5 + host.w3 * 0x1000F + host.role + host.family) & t.hosts_mask
+    place = end_hash(t.seed, host.w0, host.w1, host.w2, host.w3, host.role, host.family) & t.hosts_mask
     if heads[place] == slot:
         heads[place] = host.next
         return
