@@ -6,6 +6,7 @@ the compiled one judges millions of packets a second. Its code is compiled once,
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -25,7 +26,7 @@ LARGE = 1 << 22
 """Octets of a capture from which on compiled code that is at hand is the quicker one, its start included."""
 LARGE_ENOUGH_TO_COMPILE = 1 << 26
 """The same where it must be compiled first."""
-SECONDS = 60
+SECONDS = 40
 """About how long that takes."""
 
 Say = Callable[[str], None]
@@ -117,13 +118,19 @@ def _loaded(say: Say) -> "Library | None":
         say(_("compiling for this computer, once: about {n} seconds").format(n=SECONDS))
 
     try:
-        import numpy  # noqa: F401 - the judge needs it
-
+        _require("numpy")
         return library.library(compiling)
     except ImportError as error:
         text = _("{name} is missing: interpreted, which takes longer; pip install 'labkit[fast]' has it")
         say(text.format(name=error.name or "Numba"))
         return None
+
+
+def _require(name: str) -> None:
+    """ImportError where a module is not there. It is not imported: numpy is needed where something is found, and takes as long
+    as all else."""
+    if find_spec(name) is None:
+        raise ImportError(name=name)
 
 
 def _silent(_line: str) -> None:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from json import dumps, loads
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -166,11 +166,16 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labkit"
 
 
-def _versions() -> dict[str, str]:
+def _versions() -> dict[str, list[str]]:
+    """What is installed of that which compiles. `importlib.metadata` would say the same, and takes a while to be imported."""
     found = {}
-    for name in ("llvmlite", "numba", "numpy"):
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
+    for name in ("llvmlite", "numba"):
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            package = Path(spec.origin).parent
+            # A distribution's folder is named for its version.
+            folders = sorted(each.name for each in package.parent.glob(f"{name}-*-info"))
+            found[name] = folders or [f"{package} {package.stat().st_mtime_ns}"]
     return found
 
 

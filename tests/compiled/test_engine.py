@@ -165,7 +165,7 @@ def test_it_is_compiled_by_who_asks_for_it(small: Path, tmp_path: Path, monkeypa
     for wish, largest in ((COMPILED, 1), (AUTO, 1 << 40)):
         with pytest.raises(ValueError, match="no object code"):
             engine.prepare(wish, largest, said.append)
-    assert said == ["compiling for this computer, once: about 60 seconds"] * 2
+    assert said == ["compiling for this computer, once: about 40 seconds"] * 2
 
 
 @pytest.mark.parametrize("module", ["numba", "llvmlite.binding", "numpy"])
