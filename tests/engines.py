@@ -7,25 +7,28 @@ from labkit.compiled.reader import Batch, Feed
 from labkit.finding import groups
 from labkit.rule import DOCUMENT, LITERAL, RFC9293
 from labkit.verifier import Bounds, Verdict, Verifier
+from labkit.wanted import Wanted
 
 PROFILES = {RFC9293: RFC9293, DOCUMENT: DOCUMENT, LITERAL: DOCUMENT}
 """Each profile of rules, and the one that a verdict names."""
 
 
-def compiled(found: list[Frame], code: Library, profile: str, bounds: Bounds) -> Verdict:
-    judge, feed, batch = Judge(profile, code, bounds), Feed(found, code), Batch()
+def compiled(found: list[Frame], code: Library, profile: str, bounds: Bounds, wanted: Wanted | None = None) -> Verdict:
+    judge, feed, batch = Judge(profile, code, bounds, wanted), Feed(found, code), Batch()
     while feed.fill(batch):
         judge.take(batch)
     return judge.verdict(batch.packets, batch.start, PROFILES[profile])
 
 
-def agree(found: list[Frame], code: Library, profile: str, bounds: Bounds | None = None) -> None:
+def agree(
+    found: list[Frame], code: Library, profile: str, bounds: Bounds | None = None, wanted: Wanted | None = None
+) -> None:
     """Judge frames with both engines, and compare all that they say."""
     bounds = bounds or Bounds()
     # The pieces of a datagram in an example have one number; in a capture each has its own.
     found = [frame._replace(number=number) for number, frame in enumerate(found, 1)]
-    one = Verifier(PROFILES[profile], literal=profile == LITERAL, bounds=bounds).run(found)
-    other = compiled(found, code, profile, bounds)
+    one = Verifier(PROFILES[profile], literal=profile == LITERAL, bounds=bounds, wanted=wanted).run(found)
+    other = compiled(found, code, profile, bounds, wanted)
     assert list(other.findings) == list(one.findings)
     assert other == one
     assert sorted(map(repr, groups(other.findings, 3))) == sorted(map(repr, groups(one.findings, 3)))

@@ -31,6 +31,7 @@ LAYERS = (
         "survey",
         "trace",
         "verifier",
+        "wanted",
         "wire",
     },
     {

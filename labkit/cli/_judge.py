@@ -19,7 +19,6 @@ import click
 
 from labkit.cli._common import note
 from labkit.cli._inputs import Input
-from labkit.cli._wanted import Wanted
 from labkit.errors import CaptureError
 from labkit.i18n import _, printable
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from labkit.capture import Frame
     from labkit.choices import Choices
     from labkit.verifier import Verdict
+    from labkit.wanted import Wanted
 
 FEW = 4
 """Captures below which one process judges them all, unless somebody asks for more."""
@@ -48,7 +48,7 @@ class Request:
     """By what captures are judged, and what is wanted of them."""
 
     choices: "Choices"
-    wanted: Wanted | None = None
+    wanted: "Wanted | None" = None
     engine: str = "auto"
     """Which of `labkit.compiled.engine.ENGINES` judges."""
     alone: bool = True

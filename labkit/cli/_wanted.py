@@ -1,47 +1,15 @@
 """`--flow`, `--host` and `--port`: of which conversations is reported."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING, Any, TypeVar
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any, TypeVar
 
 import click
 
 from labkit.i18n import _, printable
 
-if TYPE_CHECKING:
-    from labkit.flows import Flow
-
 F = TypeVar("F", bound=Callable[..., Any])
 Network = IPv4Network | IPv6Network
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Whether a conversation is wanted: as one of `flows`, with an end in one of `hosts`, and one of `ports`.
-
-    Where nothing is named, all will do. It is called with a conversation of which the first segment was just seen.
-    """
-
-    flows: tuple[int, ...] = ()
-    hosts: tuple[Network, ...] = ()
-    ports: tuple[int, ...] = ()
-
-    def __call__(self, flow: "Flow") -> bool:
-        addresses = [ip_address(address) for address, _port in flow.ends]
-        return (
-            (not self.flows or flow.index in self.flows)
-            and (not self.hosts or any(each in host for each in addresses for host in self.hosts))
-            and (not self.ports or any(port in self.ports for _address, port in flow.ends))
-        )
-
-    def __str__(self) -> str:
-        parts = (
-            " / ".join(map(str, self.flows)),
-            _("with {address}").format(address=" / ".join(map(str, self.hosts))) if self.hosts else "",
-            _("at port {port}").format(port=" / ".join(map(str, self.ports))) if self.ports else "",
-        )
-        return " ".join(filter(None, parts))
 
 
 def _networks(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[Network, ...]:
@@ -57,7 +25,7 @@ def _networks(_ctx: click.Context, _param: click.Parameter, values: tuple[str, .
 
 
 def wanted_options(function: F) -> F:
-    """The three options, passed as `flow`, `host` and `port`: tuples of what `Wanted` takes."""
+    """The three options, passed as `flow`, `host` and `port`: tuples of what `labkit.wanted.Wanted` takes."""
     options = (
         click.option(
             "--flow",

@@ -5,7 +5,7 @@ from itertools import chain, islice
 import click
 
 from labkit.cli._common import Command, Exit, format_option, note, profile_option
-from labkit.cli._wanted import Network, Wanted, wanted_options
+from labkit.cli._wanted import Network, wanted_options
 from labkit.errors import UsageError
 from labkit.i18n import _
 
@@ -34,6 +34,7 @@ def command(
     from labkit.capture import open_capture
     from labkit.observe import observe
     from labkit.table import FORMATS, Style
+    from labkit.wanted import Wanted
 
     wanted = Wanted(flow, host, port)
     with open_capture(capture) as reader:

@@ -8,7 +8,7 @@ import click
 
 from labkit.cli._choices import choices_options, chosen
 from labkit.cli._common import Command, Exit, captures_argument, note
-from labkit.cli._wanted import Wanted, wanted_options
+from labkit.cli._wanted import wanted_options
 from labkit.compiled import AUTO, ENGINES
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _, ngettext, printable
@@ -89,6 +89,7 @@ def command(
     """
     from labkit.cli._inputs import expand
     from labkit.cli._judge import Interrupts, Request, verdicts
+    from labkit.wanted import Wanted
 
     # numpy would start threads for linear algebra, which takes longer than all else that is imported; nothing here uses any.
     environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -16,13 +16,14 @@ from labkit.compiled import AUTO, COMPILED, INTERPRETED
 from labkit.i18n import _
 from labkit.rule import LITERAL, RFC9293
 from labkit.verifier import Verdict, Verifier
+from labkit.wanted import Wanted
 
 if TYPE_CHECKING:
     from labkit.compiled.loader import Library
     from labkit.compiled.reader import Interruption
     from labkit.flows import Flow
 
-LARGE = 1 << 22
+LARGE = 1 << 20
 """Octets of a capture from which on compiled code that is at hand is the quicker one, its start included."""
 LARGE_ENOUGH_TO_COMPILE = 1 << 26
 """The same where it must be compiled first."""
@@ -72,7 +73,7 @@ def judge(
     """
     verifier = Verifier(profile, literal=literal, wanted=wanted)
     library = None
-    if wanted is None and engine != INTERPRETED:
+    if engine != INTERPRETED and (wanted is None or isinstance(wanted, Wanted)):
         with interruption.waiting() if interruption else nullcontext():
             library = _library(capture, engine, say or _silent, alone)
     if library is None:
@@ -83,7 +84,7 @@ def judge(
         from labkit.compiled.pipeline import run
         from labkit.compiled.reader import Feed
 
-        rows = Judge(LITERAL if literal else profile, library)
+        rows = Judge(LITERAL if literal else profile, library, wanted=wanted if isinstance(wanted, Wanted) else None)
         whole = run(Feed(capture, library, interruption), rows, watch, parallel=alone)
         verdict = rows.verdict(whole.packets, whole.start, profile)
     verdict.damage = capture.damage

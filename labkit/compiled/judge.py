@@ -12,7 +12,7 @@ from labkit.compiled.judging import Event
 from labkit.compiled.kernels import ARRAYS, COUNTS, SPARES
 from labkit.compiled.loader import Library
 from labkit.compiled.records import TYPES, WHERE, Memory, columns, record
-from labkit.compiled.table import Conversation, State, ends, seed
+from labkit.compiled.table import Conversation, State, ends, numbers_of, seed
 from labkit.finding import Finding, Group
 from labkit.flows import HOSTS, Flow
 from labkit.payload import ALL_OCTETS, ALL_PIECES
@@ -21,6 +21,7 @@ from labkit.segment import Seen
 from labkit.side import Side
 from labkit.survey import Survey, described
 from labkit.verifier import MOST_SAID, Bounds, Verdict
+from labkit.wanted import Wanted
 
 if TYPE_CHECKING:
     from labkit.compiled.reader import Batch
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
 class Judge:
     """Judges one capture under a profile: `take` each batch, then ask for the verdict."""
 
-    def __init__(self, profile: str, library: Library, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, profile: str, library: Library, bounds: Bounds | None = None, wanted: Wanted | None = None
+    ) -> None:
         """`profile` is one of labkit.rule: RFC9293, DOCUMENT or LITERAL."""
         self.profile = profile
         bounds = bounds or Bounds()
         self._judge, self._finish = library.entries["judge"], library.entries["finish"]
+        chosen = numbers_of(wanted or Wanted())
         sizes = {
             "segs": 0,
             "blank": 1,
@@ -53,6 +57,7 @@ class Judge:
             "ring": ALL_OCTETS,
             "described": survey.MOST,
             "described_sides": 2 * survey.MOST,
+            "chosen": len(chosen),
         }
         self._memory = {name: Memory(sizes[name] * sizeof(_kind(kind))) for name, kind in ARRAYS}
         self._addresses = {name: memory.address for name, memory in self._memory.items()}
@@ -62,6 +67,7 @@ class Judge:
                 setattr(row, each.name, each.default)
         for name in ("heads", "host_heads"):
             ctypes.memset(self._addresses[name], 0xFF, len(self._memory[name].view))
+        self._array("chosen")[:] = chosen
         asked = self._array("asked")
         for number, rule in enumerate(collect()):
             # The rules of FAMILIES are asked under every profile, for the survey: each rule is, here.
@@ -101,7 +107,7 @@ class Judge:
             flows=state.count,
             limits=self._surveyed(sum(each.count for each in beyond)).limits(state.segments),
             conversations=self._conversations(start),
-            reported=state.count,
+            reported=state.reported,
             beyond=beyond,
         )
 

@@ -7,7 +7,7 @@ themselves, so that the calls can be translated.
 from dataclasses import dataclass
 
 from labkit.compiled.records import Rows
-from labkit.compiled.table import NONE, Conversation, Host, State, end_hash, find, give_back, retire
+from labkit.compiled.table import NONE, Conversation, Host, State, end_hash, find, give_back, is_wanted, retire
 from labkit.doubt import close, settle
 from labkit.payload import ALL_OCTETS, ALL_PIECES, OCTETS, PIECES
 from labkit.segment import ABSENT, SHORT_IP, SOUND, SYN, Seen
@@ -223,6 +223,7 @@ def judge(
     ring: list[int],
     described: Rows[Conversation],
     described_sides: Rows[Side],
+    chosen: list[int],
 ) -> int:
     """Judge so many segments. A segment's octets begin at its `places` in `octets`; `hashes` are the segments' `flow_hash`."""
     for i in range(count):
@@ -245,6 +246,7 @@ def judge(
             kept,
             pieces,
             ring,
+            chosen,
         )
         while t.over_a >= 0 or t.over_b >= 0 or t.over_c >= 0:
             slot = t.over_a
@@ -342,12 +344,16 @@ def _judge(
     kept: list[int],
     pieces: Rows[Piece],
     ring: list[int],
+    chosen: list[int],
 ) -> None:
     t.segments += 1
     place = find(buf, seg, hashed, t, rows, sides, heads, hosts, host_heads)
     side = place & 1
     slot = place >> 1
     row = rows[slot]
+    if row.segments == 1:
+        row.wanted = int(is_wanted(row, chosen))
+        t.reported += row.wanted
     me = sides[place]
     peer = sides[place ^ 1]
     ask_frame(seg, me, peer, row, side, t, events, hits, asked, said, kept)
@@ -416,7 +422,7 @@ def _finish(
     house(other, 1, t, doubts)
     t.again += row.point > 0
     t.missed += first.missed + other.missed
-    if t.described < t.describable:
+    if row.wanted and t.described < t.describable:
         described[t.described] = rows[slot]
         described_sides[2 * t.described] = sides[2 * slot]
         described_sides[2 * t.described + 1] = sides[2 * slot + 1]

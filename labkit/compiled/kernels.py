@@ -138,7 +138,7 @@ def _found(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[s
         yield "    else:"
         yield "        row.a_resent = row.a_resent + 1"
     yield f"    own = asked[{number}]"
-    yield "    if not own:"
+    yield "    if not own or not row.wanted:"
     yield "        return"
     sender = "1 - side" if rule.at.startswith("peer") else "side"
     yield f"    sender = {sender}"
@@ -207,6 +207,7 @@ ARRAYS: tuple[tuple[str, type | str], ...] = (
     ("ring", "u1"),
     ("described", Conversation),
     ("described_sides", Side),
+    ("chosen", "i8"),
 )
 """What an entry is given the addresses of, in this order, after its numbers; and of what each consists."""
 
@@ -232,7 +233,7 @@ def sources() -> Mapping[str, Source]:
     names = ", ".join(name for name, _ in ARRAYS)
     judged = (
         "segs, blank[0], t[0], rows, sides, doubts, heads, hosts, host_heads, events, hits, asked, said, kept, pieces, "
-        "ring, described, described_sides"
+        "ring, described, described_sides, chosen"
     )
     finished = "blank[0], t[0], rows, sides, doubts, events, hits, asked, said, kept, described, described_sides"
     entries = f"""

@@ -14,9 +14,13 @@ from labkit.flows import HOSTS, POINTS, End, begins_anew, inherit, is_over, reme
 from labkit.segment import ABSENT, ACK, RST, SYN, Seen
 from labkit.seq import diff
 from labkit.side import Side
+from labkit.wanted import Wanted
 
 NONE = -1
 """No row."""
+
+NETWORK = 9
+"""Numbers of a network that is wanted."""
 
 WHOLE = 0x3FFF_FFFF_FFFF_FFFF
 """The bits of a hash."""
@@ -32,6 +36,8 @@ class Conversation:
     """The next row with the same hash."""
     older: int = NONE
     newer: int = NONE
+    wanted: int = 0
+    """1 where it is reported."""
     ended: int = 0
     """1 where it is in the chain of those that are over."""
     family: int = 0
@@ -136,6 +142,8 @@ class State:
     missed: int = 0
     again: int = 0
     """Conversations that stand in the capture again, from another interface."""
+    reported: int = 0
+    """Conversations that are wanted."""
     described: int = 0
     describable: int = 0
 
@@ -382,6 +390,52 @@ def _begin(seg: Seen, t: State, rows: Rows[Conversation], sides: Rows[Side], hea
 
 def clear(side: Side, spare: int, t: State) -> None:
     """Make a side what `Side()` is: written by the builder of the kernels, from the dataclass."""
+
+
+def is_wanted(row: Conversation, chosen: list[int]) -> bool:
+    """What `labkit.wanted.Wanted` answers, whose numbers `chosen` are: see `numbers_of`."""
+    flows = chosen[0]
+    found = flows == 0
+    for i in range(flows):
+        found = found or chosen[1 + i] == row.index
+    at = 1 + flows
+    if not found:
+        return False
+    hosts = chosen[at]
+    found = hosts == 0
+    for i in range(hosts):
+        found = found or _is_in(row, chosen, at + 1 + i * NETWORK)
+    at += 1 + hosts * NETWORK
+    if not found:
+        return False
+    ports = chosen[at]
+    found = ports == 0
+    for i in range(ports):
+        found = found or row.a_port == chosen[at + 1 + i] or row.b_port == chosen[at + 1 + i]
+    return found
+
+
+def _is_in(row: Conversation, chosen: list[int], at: int) -> bool:
+    """Whether one end is in the network whose numbers begin there."""
+    if row.family != chosen[at]:
+        return False
+    m0, m1, m2, m3 = chosen[at + 5], chosen[at + 6], chosen[at + 7], chosen[at + 8]
+    w0, w1, w2, w3 = chosen[at + 1], chosen[at + 2], chosen[at + 3], chosen[at + 4]
+    if row.a0 & m0 == w0 and row.a1 & m1 == w1 and row.a2 & m2 == w2 and row.a3 & m3 == w3:
+        return True
+    return row.b0 & m0 == w0 and row.b1 & m1 == w1 and row.b2 & m2 == w2 and row.b3 & m3 == w3
+
+
+def numbers_of(wanted: Wanted) -> list[int]:
+    """How many conversations, and their numbers; how many networks, and for each NETWORK numbers: octets of an address, those
+    of the network as four words, and those of its mask; how many ports, and their numbers."""
+    numbers = [len(wanted.flows), *wanted.flows, len(wanted.hosts)]
+    for host in wanted.hosts:
+        octets = len(host.network_address.packed)
+        for address in (host.network_address, host.netmask):
+            words = [int.from_bytes(address.packed[at : at + 4]) for at in range(0, octets, 4)]
+            numbers += [*([octets] if address is host.network_address else []), *words, *[0] * (4 - len(words))]
+    return [*numbers, len(wanted.ports), *wanted.ports]
 
 
 def _take_out(t: State, rows: Rows[Conversation], heads: list[int], slot: int) -> None:

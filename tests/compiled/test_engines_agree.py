@@ -2,6 +2,8 @@
 
 import os
 import pickle
+from ipaddress import ip_network
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from labkit.notation import parse
 from labkit.rule import RFC9293, Severity, collect
 from labkit.scenario import Scenario
 from labkit.verifier import Bounds, Verifier
+from labkit.wanted import Network, Wanted
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
 FOLDER = os.environ.get("LABKIT_CAPTURES")
@@ -50,6 +53,43 @@ def test_of_the_rules_examples(isns: tuple[int, int], code: Library) -> None:
         for text in (rule.good, rule.bad):
             for profile in PROFILES:
                 agree(list(frames(list(parse(text)), isns=isns)), code, profile)
+
+
+def networks(*names: str) -> tuple[Network, ...]:
+    return tuple(ip_network(name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reported"),
+    [
+        (Wanted(), 6),
+        (Wanted(flows=(0,)), 1),
+        (Wanted(flows=(5, 1, 99)), 2),
+        (Wanted(hosts=networks("192.0.2.10/32")), 3),
+        (Wanted(hosts=networks("2001:db8::20/128")), 3),
+        (Wanted(hosts=networks("2001:db8::/48", "192.0.2.16/29")), 6),
+        (Wanted(hosts=networks("::/0")), 3),
+        (Wanted(hosts=networks("0.0.0.0/0")), 3),
+        (Wanted(hosts=networks("192.0.2.0/29")), 0),
+        (Wanted(ports=(40001,)), 2),
+        (Wanted(ports=(80, 40001)), 6),
+        (Wanted(ports=(1,)), 0),
+        (Wanted(flows=(0, 1, 2, 3), hosts=networks("2001:db8::/64"), ports=(40000, 40001)), 2),
+    ],
+    ids=str,
+)
+def test_of_what_is_wanted(wanted: Wanted, reported: int, code: Library) -> None:
+    found = []
+    for port, number in product(range(3), range(3)):
+        one = ether(ip4(tcp(b"octets", seq=1000 + 60 * number)))
+        other = ether(ip6(tcp(b"octets", seq=1000 + 60 * number, addresses=CLIENT6 + SERVER6)), 0x86DD)
+        # The sum is wrong by as much: a finding in each of them.
+        found += [one[:35] + bytes([port + 64]) + one[36:], other[:55] + bytes([port + 64]) + other[56:]]
+    whole = [Frame(number, number, 1, octets, len(octets)) for number, octets in enumerate(found, 1)]
+    agree(whole, code, RFC9293, wanted=wanted)
+    verdict = compiled(whole, code, RFC9293, Bounds(), wanted)
+    assert (verdict.flows, verdict.reported, len(verdict.conversations)) == (6, reported, reported)
+    assert len({finding.flow for finding in verdict.findings}) == reported
 
 
 @pytest.mark.parametrize("name", ["document", "fast-retransmit-sack", "keep-alive", "http-ipv6"])
