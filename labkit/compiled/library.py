@@ -1,6 +1,7 @@
 """The engine's machine code: which entries it has, and which files they follow from."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 from labkit.compiled import loader
@@ -33,13 +34,23 @@ def sources() -> Mapping[str, Source]:
 
 
 def library(say: Callable[[], None]) -> Library:
-    """The engine's library. `say` is called before it is compiled, which takes a minute; ImportError without Numba."""
-    return loader.load(NAME, files(), sources, say)
+    """The engine's library, the same one for all of a process. `say` is called before it is compiled, which takes a minute;
+    ImportError without Numba."""
+    held = _held(loader.folder())
+    if not held:
+        held.append(loader.load(NAME, files(), sources, say))
+    return held[0]
+
+
+@cache
+def _held(_folder: Path) -> list[Library]:
+    """The library of a folder, once it was loaded: where nothing can be kept there, it would be compiled for each capture."""
+    return []
 
 
 def is_built() -> bool:
     """Whether it need not be compiled, and what loads it is there."""
     try:
-        return loader.is_built(NAME, files())
+        return bool(_held(loader.folder())) or loader.is_built(NAME, files())
     except ImportError:
         return False

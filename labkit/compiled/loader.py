@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
-MAGIC = b"labkit object code, format 2\n"
+MAGIC = b"labkit object code, format 3\n"
 KEPT = 8
 """Files in the folder; the oldest give way."""
 FOLDER = "LABKIT_CACHE"
@@ -91,8 +91,11 @@ def load(
 
 
 def is_built(name: str, files: Iterable[Path]) -> bool:
-    """Whether the library is in the user's folder, so that `load` takes no time."""
-    return place(name, files).is_file()
+    """Whether the library is in the user's folder, whole, so that `load` takes no time."""
+    with suppress(ValueError, OSError):
+        _unpacked(_read(place(name, files)))
+        return True
+    return False
 
 
 def build(sources: Mapping[str, Source]) -> bytes:
@@ -109,8 +112,8 @@ def build(sources: Mapping[str, Source]) -> bytes:
     machine = _machine()
     _optimise(whole, machine, {symbol for symbol, _ in names.values()})
     octets: bytes = machine.emit_object(whole)
-    head = dumps([names, _unknown(whole)]).encode()
-    return MAGIC + sha256(octets).digest() + head + b"\n" + octets
+    rest = dumps([names, _unknown(whole)]).encode() + b"\n" + octets
+    return MAGIC + sha256(rest).digest() + rest
 
 
 @contextmanager
@@ -163,7 +166,10 @@ def folder() -> Path:
     """The user's folder for what can be made again."""
     if given := os.environ.get(FOLDER):
         return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labkit"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labkit"
+    except RuntimeError:
+        return Path(os.devnull, "labkit")  # a user without a home: nothing is there, and nothing can be kept
 
 
 def _versions() -> dict[str, list[str]]:
@@ -200,26 +206,28 @@ def _machine() -> Any:
 def _unpacked(code: bytes) -> tuple[dict[str, tuple[str, int]], list[str], bytes]:
     """The entries, the names they need, and the object code, of a file that is whole; ValueError for any other."""
     start = len(MAGIC) + 32
-    end = code.find(b"\n", start)
-    octets = code[end + 1 :]
-    if code[: len(MAGIC)] != MAGIC or end < 0 or sha256(octets).digest() != code[len(MAGIC) : start]:
+    rest = code[start:]
+    if code[: len(MAGIC)] != MAGIC or sha256(rest).digest() != code[len(MAGIC) : start]:
         raise ValueError("this is no object code of labkit's, or not all of it")
-    names, unknown = loads(code[start:end])
+    head, _, octets = rest.partition(b"\n")
+    names, unknown = loads(head)
     return {name: (symbol, arguments) for name, (symbol, arguments) in names.items()}, unknown, octets
 
 
 def _read(path: Path) -> bytes:
     """A file that nobody else can have written; OSError for any other, for what is loaded will run."""
-    with path.open("rb") as file:
-        for status in (os.fstat(file.fileno()), path.parent.stat()):
-            if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise PermissionError(f"{path}: others may write it")
-        return file.read()
+    for status in (path.parent.stat(), path.stat()):
+        if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermissionError(f"{path}: others may write it")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: is no file")  # another thing could keep its reader waiting
+    return path.read_bytes()
 
 
 def _write(path: Path, code: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, delete=False) as file:
+    # What a process leaves that is ended here gives way like all else that is old.
+    with NamedTemporaryFile(dir=path.parent, suffix=SUFFIX, delete=False) as file:
         try:
             file.write(code)
             file.close()

@@ -168,6 +168,21 @@ def test_it_is_compiled_by_who_asks_for_it(small: Path, tmp_path: Path, monkeypa
     assert said == ["compiling for this computer, once: about 40 seconds"] * 2
 
 
+def test_what_cannot_be_kept_is_compiled_once(
+    small: Path, used: list[str], code: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = loader.place(library.NAME, library.files()).read_bytes()
+    said: list[str] = []
+    (tmp_path / "cache").write_text("no folder")
+    monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
+    monkeypatch.setattr(loader, "build", lambda _sources: kept)
+    for _ in range(2):
+        with open_capture(small) as capture:
+            engine.judge(capture, engine=COMPILED, say=said.append)
+    assert len(said) == 1
+    assert used == [COMPILED, COMPILED]
+
+
 @pytest.mark.parametrize("module", ["numba", "llvmlite.binding", "numpy"])
 def test_without_numba_the_interpreter_judges(
     module: str, small: Path, used: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,9 +2,10 @@
 
 import ctypes
 import os
+import resource
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -104,13 +105,22 @@ def broken(octets: bytes) -> bytes:
     return octets[:-1] + bytes([octets[-1] ^ 1])
 
 
-@pytest.mark.parametrize("spoil", [lambda octets: octets[:-100], broken, lambda _: b"", lambda _: b"\x7fELF" * 99])
-def test_a_file_that_is_spoiled_is_made_again(spoil: object, folder: Path, file: Path) -> None:
+def renamed(octets: bytes) -> bytes:
+    """With another number of arguments, before the machine code."""
+    return octets.replace(b", 1]", b", 7]", 1)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda octets: octets[:-100], broken, renamed, lambda _: b"", lambda _: b"\x7fELF" * 99]
+)
+def test_a_file_that_is_spoiled_is_made_again(spoil: Callable[[bytes], bytes], folder: Path, file: Path) -> None:
     told = Told()
     loaded(file, told)
     path = place("test", [file])
     whole = path.read_bytes()
-    path.write_bytes(spoil(whole))  # type: ignore[operator]
+    assert spoil(whole) != whole
+    path.write_bytes(spoil(whole))
+    assert not is_built("test", [file])
     assert loaded(file, told).entries["doubled"](21) == 42
     assert told.times == 2
     assert loaded(file, told).entries["doubled"](4) == 8
@@ -126,12 +136,74 @@ def test_what_others_may_have_written_is_not_run(what: str, folder: Path, file: 
     assert told.times == 2
 
 
-def test_a_folder_that_cannot_be_written_costs_only_time(file: Path, folder: Path) -> None:
-    folder.write_text("no folder")
+def in_vain(file: Path) -> None:
+    """Nothing can be kept: what is wanted is compiled, each time."""
     told = Told()
     for times in (1, 2):
         assert loaded(file, told).entries["doubled"](4) == 8
         assert told.times == times
+        assert not is_built("test", [file])
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(file: Path, folder: Path) -> None:
+    folder.write_text("no folder")
+    in_vain(file)
+
+
+def test_a_user_without_a_home(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in (loader.FOLDER, "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    in_vain(file)
+
+
+def test_a_disk_that_is_full(file: Path, folder: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        in_vain(file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_in_the_place_of_the_file(file: Path, folder: Path) -> None:
+    place("test", [file]).mkdir(mode=0o700, parents=True)
+    folder.chmod(0o700)
+    in_vain(file)
+
+
+def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(file: Path, folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    os.mkfifo(place("test", [file]), 0o600)
+    assert loaded(file, Told()).entries["doubled"](4) == 8
+    assert is_built("test", [file])
+
+
+def compiling(file: Path) -> "subprocess.Popen[str]":
+    """Another process that compiles, which it says before, and then uses what it has compiled."""
+    code = (
+        "from pathlib import Path; from numba import types; from labkit.compiled.loader import Source, load\n"
+        "sources = lambda: {'doubled': Source(lambda number: 2 * number, types.int64(types.int64))}\n"
+        f"library = load('test', [Path({str(file)!r})], sources, lambda: print('compiling', flush=True))\n"
+        "print(library.entries['doubled'](21))"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+
+
+def test_two_that_compile_at_a_time_and_one_that_is_killed(file: Path, folder: Path) -> None:
+    first, second, third = (compiling(file) for _ in range(3))
+    assert first.stdout is not None
+    assert first.stdout.readline() == "compiling\n"
+    first.kill()
+    first.communicate()
+    for other in (second, third):
+        assert other.communicate()[0] in ("compiling\n42\n", "42\n")
+        assert other.returncode == 0
+    assert list(folder.iterdir()) == [place("test", [file])]
 
 
 def test_old_files_give_way(folder: Path, file: Path) -> None:
