@@ -144,7 +144,7 @@ class Judge:
                 hit = hits[2 * number + form]
                 found.count(rule, bool(form), hit.count, hit.packet or None)
         state = self._state
-        found.end_many(missed=state.missed, again=state.again, forgotten=state.forgotten, beyond=beyond)
+        found.end_many(missed=state.lacking, again=state.again, forgotten=state.forgotten, beyond=beyond)
         return found
 
 

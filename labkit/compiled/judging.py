@@ -421,7 +421,7 @@ def _finish(
     house(first, 0, t, doubts)
     house(other, 1, t, doubts)
     t.again += row.point > 0
-    t.missed += first.missed + other.missed
+    t.lacking += first.missed + other.missed
     if row.wanted and t.described < t.describable:
         described[t.described] = rows[slot]
         described_sides[2 * t.described] = sides[2 * slot]

@@ -33,7 +33,7 @@ WIDTHS = {
     "u1": "piped sums_good sums_alike ips_good ips_alike family side word has_base syn sack_ok stamps has_old "
     "has_resyn third has_nxt has_last_ack probe has_ack has_edge has_fin rst doubt_kind doubt_state doubt_mark "
     "odd_kind odd_state odd_mark fault version addr_len ttl ecn ip_sum_state joined sum_state opt_fault "
-    "opt_after_end opt_cut sack_n client ended wanted",
+    "opt_after_end opt_cut sack_n client over wanted",
     "i1": "doubt_n",
     "i2": "rule found wscale tfo_len opt_twice",
     "u2": "a_port b_port syn_ctl first_ctl last_ctl doubt_ctl odd_ctl ctl sport dport doff raw_win sum sum_want "

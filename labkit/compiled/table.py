@@ -38,7 +38,7 @@ class Conversation:
     newer: int = NONE
     wanted: int = 0
     """1 where it is reported."""
-    ended: int = 0
+    over: int = 0
     """1 where it is in the chain of those that are over."""
     family: int = 0
     """Octets of an address."""
@@ -139,7 +139,8 @@ class State:
     events: int = 0
     most_kept: int = 0
     """Findings of one severity that are kept."""
-    missed: int = 0
+    lacking: int = 0
+    """Gaps that were acknowledged."""
     again: int = 0
     """Conversations that stand in the capture again, from another interface."""
     reported: int = 0
@@ -381,7 +382,7 @@ def _begin(seg: Seen, t: State, rows: Rows[Conversation], sides: Rows[Side], hea
     row.hash = _hash(t, point)
     row.next = heads[row.hash & t.mask]
     heads[row.hash & t.mask] = slot
-    row.ended = 0
+    row.over = 0
     _append(t, rows, slot)
     clear(sides[2 * slot], 0, t)
     clear(sides[2 * slot + 1], 1, t)
@@ -456,7 +457,7 @@ def _append(t: State, rows: Rows[Conversation], slot: int) -> None:
     """Put a row at the end of its chain."""
     row = rows[slot]
     row.newer = NONE
-    if row.ended:
+    if row.over:
         row.older = t.latest
         t.latest = slot
         t.ended += 1
@@ -477,17 +478,17 @@ def _unchain(t: State, rows: Rows[Conversation], slot: int) -> None:
     row = rows[slot]
     if row.older >= 0:
         rows[row.older].newer = row.newer
-    elif row.ended:
+    elif row.over:
         t.quietest = row.newer
     else:
         t.oldest = row.newer
     if row.newer >= 0:
         rows[row.newer].older = row.older
-    elif row.ended:
+    elif row.over:
         t.latest = row.older
     else:
         t.newest = row.older
-    if row.ended:
+    if row.over:
         t.ended -= 1
     else:
         t.open -= 1
@@ -499,7 +500,7 @@ def retire(t: State, rows: Rows[Conversation], sides: Rows[Side], heads: list[in
         return
     if slot != t.latest:
         _unchain(t, rows, slot)
-        rows[slot].ended = 1
+        rows[slot].over = 1
         _append(t, rows, slot)
     if t.ended > t.most_ended:
         t.over_c = t.quietest

@@ -92,6 +92,17 @@ def test_of_what_is_wanted(wanted: Wanted, reported: int, code: Library) -> None
     assert len({finding.flow for finding in verdict.findings}) == reported
 
 
+@pytest.mark.parametrize("bounds", [Bounds(), Bounds(open=300, over=280, findings=500)], ids=["as-usual", "small"])
+def test_of_many_conversations(bounds: Bounds, code: Library) -> None:
+    """More than fit into a byte are open at a time, and over; then their ends go on."""
+    found = []
+    for ctl, ports in product((0x02, 0x04, 0x10), range(700)):
+        octets = ip4(tcp(ctl=ctl))
+        found.append(ether(octets[:20] + (1024 + ports).to_bytes(2) + octets[22:]))
+    whole = [Frame(number, number * 1000, 1, octets, len(octets)) for number, octets in enumerate(found, 1)]
+    agree(whole, code, RFC9293, bounds)
+
+
 @pytest.mark.parametrize("name", ["document", "fast-retransmit-sack", "keep-alive", "http-ipv6"])
 def test_of_faults(name: str, code: Library, tmp_path: Path) -> None:
     trace = Scenario.load(name).play(seed=5)

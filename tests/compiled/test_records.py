@@ -6,6 +6,7 @@ from dataclasses import fields
 import pytest
 
 from labkit.compiled.records import beside, columns, record
+from labkit.compiled.table import State
 from labkit.segment import ABSENT, Seen
 from labkit.side import Side
 
@@ -32,6 +33,10 @@ def test_numbers_that_may_be_absent_have_room_for_that_and_for_all_values(name: 
     for value in (ABSENT, 0, 2**32 - 1):
         setattr(row, name, value)
         assert getattr(row, name) == value
+
+
+def test_what_counts_without_a_bound_has_room_for_it() -> None:
+    assert {column.size for column in columns(State).values()} == {8}
 
 
 def test_what_is_known_of_a_sender_is_small() -> None:
