@@ -436,7 +436,8 @@ def numbers_of(wanted: Wanted) -> list[int]:
         for address in (host.network_address, host.netmask):
             words = [int.from_bytes(address.packed[at : at + 4]) for at in range(0, octets, 4)]
             numbers += [*([octets] if address is host.network_address else []), *words, *[0] * (4 - len(words))]
-    return [*numbers, len(wanted.ports), *wanted.ports]
+    # No conversation has a number that 64 bits do not hold; cut down to these, it could be another's.
+    return [max(NONE, min(each, WHOLE)) for each in (*numbers, len(wanted.ports), *wanted.ports)]
 
 
 def _take_out(t: State, rows: Rows[Conversation], heads: list[int], slot: int) -> None:

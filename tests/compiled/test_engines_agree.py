@@ -65,6 +65,7 @@ def networks(*names: str) -> tuple[Network, ...]:
         (Wanted(), 6),
         (Wanted(flows=(0,)), 1),
         (Wanted(flows=(5, 1, 99)), 2),
+        (Wanted(flows=(2**64, -(2**64))), 0),
         (Wanted(hosts=networks("192.0.2.10/32")), 3),
         (Wanted(hosts=networks("2001:db8::20/128")), 3),
         (Wanted(hosts=networks("2001:db8::/48", "192.0.2.16/29")), 6),
