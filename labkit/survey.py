@@ -49,7 +49,7 @@ class Limit:
     """One thing that the capture does not show as it was, or not at all."""
 
     kind: str
-    """A word for programs, which stays: `no-segments`, or one of `_messages`."""
+    """A word for programs, which stays: `no-segments`, `none-wanted`, or one of `_messages`."""
     code: str
     """The rule whose notes say the same of single packets; empty where there is none."""
     count: int
@@ -112,12 +112,15 @@ class Survey:
         self._counts["forgotten"] += forgotten
         self._counts["findings-not-kept"] += beyond
 
-    def limits(self, segments: int) -> list[Limit]:
-        """What a capture of so many TCP segments cannot show, the gravest first."""
+    def limits(self, segments: int, reported: int) -> list[Limit]:
+        """What a capture of so many TCP segments cannot show, the gravest first, where so many conversations are reported."""
         found = []
         if segments == 0:
             text = _("there is no TCP segment in this capture: nothing was judged")
             found.append(Limit("no-segments", "", 0, None, text))
+        elif reported == 0:
+            text = _("no conversation of this capture is among those that were asked for: nothing is reported")
+            found.append(Limit("none-wanted", "", 0, None, text))
         for kind, message in _messages(self._counts).items():
             packet = self._first.get(kind)
             text = message.format(n=self._counts[kind], packet=packet)

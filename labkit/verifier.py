@@ -180,7 +180,7 @@ class Verifier:
         verdict.beyond = [self._beyond[key] for key in sorted(self._beyond)]
         beyond = sum(group.count for group in verdict.beyond)
         self._survey.end_many(missed=0, again=0, forgotten=self._table.forgotten, beyond=beyond)
-        verdict.limits = self._survey.limits(verdict.segments)
+        verdict.limits = self._survey.limits(verdict.segments, verdict.reported)
         verdict.conversations = sorted(self._survey.conversations, key=lambda each: each.flow)
         verdict.findings = sorted(
             self._kept, key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code)

@@ -137,7 +137,8 @@ def test_only_wanted_conversations_are_reported() -> None:
     none = Verifier(wanted=lambda _flow: False).run(frames(list(parse(text))))
     assert whole.findings
     assert (none.findings, none.conversations, none.reported) == ([], [], 0)
-    assert (none.flows, none.segments, none.limits) == (whole.flows, whole.segments, whole.limits)
+    assert (none.flows, none.segments) == (whole.flows, whole.segments)
+    assert [each for each in none.limits if each.kind != "none-wanted"] == whole.limits
 
 
 def test_what_is_said_once_of_a_host_is_said_where_it_is_wanted() -> None:
@@ -152,4 +153,11 @@ def test_a_capture_without_tcp_says_so() -> None:
     assert [(each.kind, each.count, each.message) for each in verdict.limits] == [
         ("no-segments", 0, "there is no TCP segment in this capture: nothing was judged")
     ]
-    assert Survey().limits(1) == []
+    assert Survey().limits(1, 1) == []
+
+
+def test_a_capture_without_what_was_asked_for_says_so() -> None:
+    verdict = Verifier(wanted=lambda flow: flow.index == 1).run(frames(list(parse("> S 0:0(0)\n"))))
+    assert [(each.kind, each.count, each.message) for each in verdict.limits] == [
+        ("none-wanted", 0, "no conversation of this capture is among those that were asked for: nothing is reported")
+    ]

@@ -98,6 +98,7 @@ class Judge:
         self._finish(*self._addresses.values())
         state = self._state
         beyond = self._beyond()
+        surveyed = self._surveyed(sum(each.count for each in beyond))
         return Verdict(
             "",
             profile,
@@ -105,7 +106,7 @@ class Judge:
             packets=packets,
             segments=state.segments,
             flows=state.count,
-            limits=self._surveyed(sum(each.count for each in beyond)).limits(state.segments),
+            limits=surveyed.limits(state.segments, state.reported),
             conversations=self._conversations(start),
             reported=state.reported,
             beyond=beyond,
