@@ -35,6 +35,9 @@ POINTS = 8
 HOSTS = 10_000
 """Hosts whose last initial sequence numbers are remembered."""
 
+SYSTEM_PORTS = 1024
+"""Ports below it are system ports (RFC 6335 section 6)."""
+
 TWO_MSL = 240 * 1_000_000_000
 """Nanoseconds that TIME-WAIT lasts (RFC 9293 section 3.4.2: MSL is 2 minutes)."""
 
@@ -54,7 +57,7 @@ class Flow:
     """The sender of the first segment that was seen, and the other."""
     sides: tuple[Side, Side] = field(default_factory=lambda: (Side(), Side()))
     client: int = 0
-    """Which of the two sent the SYN (or got the SYN ACK); the sender of the first segment where neither is seen."""
+    """Which of the two sent the SYN (or got the SYN ACK); where neither is seen, what `asking` takes for it."""
     segments: int = 0
     point: int = 0
     """Which of the points it is at which its connection was captured, from 0."""
@@ -178,10 +181,18 @@ class FlowTable:
         if len(self._open) >= self._most:
             self.over.append(self._open.pop(next(iter(self._open))))
             self.forgotten += 1
-        flow = Flow(self.count, (source, target), point=key[2])
+        flow = Flow(self.count, (source, target), client=asking(source[1], target[1]), point=key[2])
         self._open[key] = flow
         self.count += 1
         return flow
+
+
+def asking(source: int, target: int) -> int:
+    """Which side is taken for the client as long as no SYN tells: 0 the sender of the first segment, 1 the other.
+
+    Servers listen on system ports (RFC 6335 section 6); where neither port is one, or both are, the sender is.
+    """
+    return 1 if source < SYSTEM_PORTS <= target else 0
 
 
 def is_over(one: Side, other: Side) -> bool:

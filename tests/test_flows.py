@@ -5,7 +5,7 @@ from frames import ether, ip4, ip6, tcp, udp
 
 from labkit.capture import Frame
 from labkit.examples import frames
-from labkit.flows import FlowTable, end_name, segments
+from labkit.flows import FlowTable, asking, end_name, segments
 from labkit.notation import parse
 from labkit.segment import ACK, FIN, PSH, RST, SYN, Seen
 from labkit.track import advance, look
@@ -94,14 +94,25 @@ def test_where_a_conversation_begins(text: str, flows: list[int], isns: tuple[in
         ("< S 0:0(0)\n> S. 0:0(0) ack 1\n", [True, False]),
         # The SYN is not in the capture: who sends the SYN ACK is the server.
         ("< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n", [False, True]),
-        # Mid-connection: the first to speak.
-        ("< P. 1:9(8) ack 1\n> . 1:1(0) ack 9\n", [True, False]),
+        # Mid-connection: who has a system port is the server, whoever speaks first.
+        ("< P. 1:9(8) ack 1\n> . 1:1(0) ack 9\n", [False, True]),
+        ("> P. 1:9(8) ack 1\n< . 1:1(0) ack 9\n", [True, False]),
+        # A SYN tells more than a port does.
+        ("< . 1:1(0) ack 1\n< S 0:0(0)\n", [False, True]),
         # Both send a SYN: the first.
         ("> S 0:0(0)\n< S 0:0(0)\n", [True, False]),
     ],
 )
 def test_who_is_the_client(text: str, from_client: list[bool]) -> None:
     assert [client for _, client in followed(list(frames(list(parse(text)))))] == from_client
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "side"),
+    [(40000, 80, 0), (80, 40000, 1), (1023, 1024, 1), (1024, 1023, 0), (40000, 8080, 0), (8080, 40000, 0), (22, 80, 0)],
+)
+def test_who_is_taken_for_the_client_without_a_syn(source: int, target: int, side: int) -> None:
+    assert asking(source, target) == side
 
 
 def test_four_tuples_are_kept_apart() -> None:

@@ -10,7 +10,7 @@ from os import urandom
 from typing import Any
 
 from labkit.compiled.records import Rows
-from labkit.flows import HOSTS, POINTS, End, begins_anew, inherit, is_over, remember_syn
+from labkit.flows import HOSTS, POINTS, End, asking, begins_anew, inherit, is_over, remember_syn
 from labkit.segment import ABSENT, ACK, RST, SYN, Seen
 from labkit.seq import diff
 from labkit.side import Side
@@ -376,7 +376,8 @@ def _begin(seg: Seen, t: State, rows: Rows[Conversation], sides: Rows[Side], hea
     row.family = seg.addr_len
     row.a0, row.a1, row.a2, row.a3, row.a_port = t.s0, t.s1, t.s2, t.s3, seg.sport
     row.b0, row.b1, row.b2, row.b3, row.b_port = t.d0, t.d1, t.d2, t.d3, seg.dport
-    row.client = row.segments = row.a_resent = row.b_resent = row.a_piece = row.b_piece = 0
+    row.client = asking(seg.sport, seg.dport)
+    row.segments = row.a_resent = row.b_resent = row.a_piece = row.b_piece = 0
     row.point = point
     row.a_seen_at = row.b_seen_at = ABSENT
     row.hash = _hash(t, point)
