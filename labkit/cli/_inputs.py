@@ -1,8 +1,10 @@
-"""The captures that a command line names: files as they are, and what captures there are in folders."""
+"""The captures that a command line names: files as they are, what captures there are in folders, and what patterns match."""
 
 import os
 import stat
 from collections.abc import Iterable
+from glob import glob, has_magic
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +34,7 @@ def expand(paths: Iterable[str]) -> Inputs:
     """Find the captures of a command line. What is no folder is taken for a capture, and judged by who reads it."""
     captures: list[Input] = []
     passed_over = 0
-    for path in paths:
+    for path in chain.from_iterable(map(_named, paths)):
         if path == "-" or not os.path.isdir(path):  # noqa: PTH112 - a name with a null character is none
             captures.append(Input(path))
             continue
@@ -41,6 +43,14 @@ def expand(paths: Iterable[str]) -> Inputs:
         name = printable(path)
         captures += found or [Input(path, _("{name}: there is no capture in this folder").format(name=name))]
     return Inputs(captures, passed_over)
+
+
+def _named(path: str) -> list[str]:
+    """What a pattern stands for that no shell has replaced: it may stand for more names than a command line can hold."""
+    if os.path.lexists(path) or not has_magic(path):
+        return [path]
+    found = glob(path, recursive=True)  # noqa: PTH207 - a Path has another idea of "./a" and of "..", and names none outside
+    return sorted(found, key=lambda each: Path(each).parts) or [path]
 
 
 def _within(folder: str) -> tuple[list[Input], int]:

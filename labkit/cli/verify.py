@@ -85,7 +85,7 @@ def command(
     """Judge captures: which packet breaks which rule, and why.
 
     CAPTURE is a pcap or pcapng file, also compressed with gzip; '-' is standard input. Of a folder all captures in it are
-    judged. Exit code 1 where a capture breaks a rule, 3 where a file cannot be read.
+    judged; a pattern in quotes may stand for many. Exit code 1 where a capture breaks a rule, 3 where a file cannot be read.
     """
     from labkit.cli._inputs import expand
     from labkit.cli._judge import Interrupts, Request, verdicts

@@ -145,6 +145,24 @@ def test_a_folder_without_captures(capsys: pytest.CaptureFixture[str]) -> None:
     assert "f: there is no capture in this folder" in err
 
 
+@pytest.mark.parametrize(
+    ("pattern", "paths"),
+    [
+        ("f/*", ["f/a", "f/b/c/y.bin", "f/b/x.gz", "f/z.pcap"]),
+        ("f/**/*.[gp]*", ["f/b/x.gz", "f/z.pcap"]),
+        ("f/?", ["f/a", "f/b/c/y.bin", "f/b/x.gz"]),
+        ("f/*.pcap*", ["f/z.pcap"]),
+        ("[1]*.pcap", ["[1]*.pcap"]),
+        ("g*/*", ["g*/*"]),
+    ],
+)
+def test_a_pattern_stands_for_what_it_matches(pattern: str, paths: list[str]) -> None:
+    (folder() / "notes.txt").unlink()
+    for name in ("[1]*.pcap", "1.pcap"):
+        written(Path(name), OPEN + CLOSE)
+    assert [each.path for each in expand([pattern]).captures] == paths
+
+
 def test_names_are_taken_as_they_are() -> None:
     assert expand(["-", "nowhere", "a\0b"]).captures == [Input("-"), Input("nowhere"), Input("a\0b")]
 
