@@ -1,7 +1,9 @@
 """Preparing a bulk file in another process, while this one loads numpy: each takes about as long as writing a million packets."""
 
 import gc
+import signal
 import sys
+from contextlib import suppress
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,8 +27,13 @@ def prepared(scenario: "Scenario | str | Path", flows: int, seed: int) -> "Mater
     # A fork has what is loaded here by now, and so starts at once.
     context = get_context("fork")
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(there, scenario, flows, seed), daemon=True)
-    process.start()
+    process = context.Process(target=_send, args=(here, there, scenario, flows, seed), daemon=True)
+    # Ctrl-C goes to all processes of a terminal. This one takes it, and ends the other.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     there.close()
     from labkit.bulk import order  # noqa: F401 - for what it loads
 
@@ -52,10 +59,21 @@ def _prepare(scenario: "Scenario | str | Path", flows: int, seed: int) -> "Mater
     return prepare(Scenario.load(scenario) if isinstance(scenario, str | Path) else scenario, flows, seed)
 
 
-def _send(there: "Connection[object, object]", scenario: "str | Path", flows: int, seed: int) -> None:
+def _send(
+    here: "Connection[object, object]",
+    there: "Connection[object, object]",
+    scenario: "str | Path",
+    flows: int,
+    seed: int,
+) -> None:
     # What is loaded stays, and the process soon ends: there is no garbage worth a search.
     gc.disable()
+    # While anybody could read it, who writes to a pipe may wait for that. This one must not be waited for by itself.
+    here.close()
+    found: object
     try:
-        there.send(_prepare(scenario, flows, seed))
+        found = _prepare(scenario, flows, seed)
     except LabkitError as error:
-        there.send(error)
+        found = error
+    with suppress(BrokenPipeError):  # nobody waits for it any more
+        there.send(found)

@@ -1,5 +1,6 @@
 """Files of many conversations: each is, octet for octet, what the scenario gives by itself."""
 
+import signal
 import subprocess
 import sys
 from io import BytesIO
@@ -269,6 +270,39 @@ def test_another_process_prepares_the_same(name: str, flows: int, dies: bool, pr
     arguments = [name, str(flows), "dies" if dies else "lives"]
     done = subprocess.run([sys.executable, "-c", BESIDE, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(printed)
+
+
+LEFT = """
+import os, signal
+from labkit.bulk import beside
+
+def prepare(*_):
+    {what}
+    return bytes(1_000_000)  # more than a pipe holds
+
+beside._prepare = prepare
+try:
+    beside.prepared("document", 10_000, 5)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif("fork" not in get_all_start_methods(), reason="there is no fork here")
+@pytest.mark.parametrize(
+    ("what", "outcome"),
+    [
+        ("os.kill(os.getpid(), signal.SIGINT)", (0, "", "")),
+        ("os.killpg(0, signal.SIGINT)", (0, "interrupted\n", "")),
+        ("os.kill(os.getppid(), signal.SIGTERM)", (-signal.SIGTERM, "", "")),
+        ("os.kill(os.getppid(), signal.SIGKILL)", (-signal.SIGKILL, "", "")),
+    ],
+)
+def test_the_other_process_ends_with_the_one_that_asked(what: str, outcome: tuple[int, str, str]) -> None:
+    program = [sys.executable, "-c", LEFT.replace("{what}", what)]
+    # What is left over would hold the pipes open until the time is over.
+    done = subprocess.run(program, check=False, capture_output=True, text=True, start_new_session=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == outcome
 
 
 def test_a_time_that_does_not_fit_leaves_no_file(tmp_path: Path) -> None:
