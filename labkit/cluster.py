@@ -2,13 +2,17 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from typing import NamedTuple
+from threading import Event, Thread
+from typing import TYPE_CHECKING, NamedTuple
 
 from labkit.errors import LinkError, MissingError, UsageError
 from labkit.i18n import _
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 PATIENCE = 10
 """Seconds in which a scheduler must answer, and have a worker."""
@@ -23,9 +27,10 @@ class Cluster(NamedTuple):
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Cluster]:
+def connected(address: str, say: Callable[[str], None] | None = None) -> Iterator[Cluster]:
     """The cluster with a scheduler at an address such as "tcp://192.0.2.1:8786".
 
+    When all workers are gone, their tasks wait for new ones: `say` is told, from a thread of its own.
     UsageError for what is no address, MissingError where Dask is not installed, LinkError where nobody answers, or there is
     no worker.
     """
@@ -49,7 +54,33 @@ def connected(address: str) -> Iterator[Cluster]:
                 client.wait_for_workers(1, timeout=PATIENCE)
             except TimeoutError as error:
                 raise LinkError(_("{address}: the scheduler has no workers").format(address=address)) from error
-            yield Cluster(client.get_executor(pure=False), sum(client.nthreads().values()))
+            with _watched(client, address, say or str):
+                yield Cluster(client.get_executor(pure=False), sum(client.nthreads().values()))
+
+
+@contextmanager
+def _watched(client: "Client", address: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Look from time to time whether there are workers, and tell when there are none, once each time."""
+    done = Event()
+
+    def look() -> None:
+        before = True
+        while not done.wait(PATIENCE / 2):
+            try:
+                now = bool(client.nthreads())
+            except (OSError, ValueError, RuntimeError):
+                return  # the scheduler is gone, which ends the tasks, too
+            if before and not now:
+                say(_("{address}: no worker is left; waiting for another one").format(address=address))
+            before = now
+
+    watcher = Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 @contextmanager

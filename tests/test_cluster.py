@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from time import monotonic, sleep
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import pytest
 from labkit import verify
 from labkit.batches import verdicts
 from labkit.cli import run
-from labkit.cluster import connected
+from labkit.cluster import _watched, connected
 from labkit.scenario import Scenario
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +46,25 @@ def test_where_nobody_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setattr("labkit.cluster.PATIENCE", 0.2)
     assert run(["verify", "a.pcap", "--cluster", "tcp://127.0.0.1:1"]) == 4
     assert capsys.readouterr().err.startswith("labkit: tcp://127.0.0.1:1: no scheduler answers: ")
+
+
+def test_that_no_worker_is_left_is_said_once_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labkit.cluster.PATIENCE", 0.002)
+    seen = iter([{"a": 1}, {}, {}, {"a": 1}, {"b": 1}, {}, {}])
+    over = Event()
+
+    class Client:
+        def nthreads(self) -> dict[str, int]:
+            try:
+                return next(seen)
+            except StopIteration:
+                over.set()
+                raise OSError from None
+
+    said: list[str] = []
+    with _watched(Client(), "tcp://h:1", said.append):
+        assert over.wait(60)
+    assert said == ["tcp://h:1: no worker is left; waiting for another one"] * 2
 
 
 class Cluster(NamedTuple):

@@ -49,7 +49,7 @@ def _named(path: str) -> list[str]:
     """What a pattern stands for that no shell has replaced: it may stand for more names than a command line can hold."""
     if os.path.lexists(path) or not has_magic(path):
         return [path]
-    found = glob(path, recursive=True)  # noqa: PTH207 - a Path has another idea of "./a" and of "..", and names none outside
+    found = glob(path, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
     return sorted(found, key=lambda each: Path(each).parts) or [path]
 
 

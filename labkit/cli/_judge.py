@@ -207,7 +207,7 @@ def _by_cluster(
     """The same by the workers of a cluster."""
     from labkit.cluster import connected
 
-    with connected(address) as cluster:
+    with connected(address, note) as cluster:
         yield from _by_executor(captures, request, cluster.executor, cluster.threads * 2, SIZE, interrupts)
 
 
