@@ -54,7 +54,7 @@ def connected(address: str, say: Callable[[str], None] | None = None) -> Iterato
                 client.wait_for_workers(1, timeout=PATIENCE)
             except TimeoutError as error:
                 raise LinkError(_("{address}: the scheduler has no workers").format(address=address)) from error
-            with _watched(client, address, say or str):
+            with _watched(client, address, say or (lambda _text: None)):
                 yield Cluster(client.get_executor(pure=False), sum(client.nthreads().values()))
 
 
