@@ -166,7 +166,10 @@ def verdicts(
         if interrupts.seen:
             return
         place = bar(number, len(captures)) if len(captures) > 1 else ""
-        yield judge(each, request, interrupts, place, say)
+        verdict = judge(each, request, interrupts, place, say)
+        if interrupts.seen and not verdict.packets and verdict.error is None:
+            return  # nothing of it was read: that nothing was found says nothing
+        yield verdict
 
 
 def _jobs(captures: Sequence[Input]) -> int:

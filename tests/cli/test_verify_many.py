@@ -267,6 +267,14 @@ def test_ctrl_c_between_two_packets(here: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_capture_of_which_nothing_was_read_has_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    written(Path("a.pcap"), OPEN + CLOSE)
+    monkeypatch.setattr("labkit.compiled.engine._library", lambda *_: signal.raise_signal(signal.SIGINT))
+    with Interrupts() as interrupts:
+        found = list(verdicts([Input("a.pcap")] * 3, Request(Choices()), 1, interrupts))
+    assert (found, interrupts.seen) == ([], True)
+
+
 def test_a_signal_that_is_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
