@@ -11,6 +11,7 @@ from pathlib import PurePath
 from urllib.parse import quote
 
 from labkit import __version__
+from labkit.i18n import printable
 from labkit.report import Options
 from labkit.report._plain import expected, finding, rules, unreadable, verdict
 from labkit.rule import Rule, collect
@@ -84,6 +85,8 @@ def _artifact(judged: Verdict, options: Options) -> dict[str, object]:
     """A capture, with what is said of it as a whole."""
     plain = verdict(judged, options.fail_on)
     del plain["findings"], plain["conversations"]
+    # The URI is exact. A name that is not UTF-8 would be no Unicode text here, which strict readers refuse.
+    plain["path"] = printable(judged.path)
     return {
         "location": {"uri": _uri(judged.path)},
         "roles": ["analysisTarget"],

@@ -101,6 +101,9 @@ def test_names_of_files_are_uris(name: str) -> None:
     assert not set(uri) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/:%")
     assert unquote_to_bytes(uri.removeprefix("file://")) == name.encode("utf-8", "surrogateescape")
     assert uri.startswith("file:") == name.startswith("/")
+    assert "\\ud" not in "".join(renderer("sarif")([Verdict(name, "rfc9293")], Options(Severity.ERROR))).replace(
+        "\\\\", ""
+    )
 
 
 @pytest.mark.parametrize(
