@@ -7,10 +7,13 @@ no packet is judged by halves; only who waits for octets, or for another process
 
 import signal
 import sys
+from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import accumulate
+from os import get_terminal_size
 from os.path import getsize
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -279,4 +282,21 @@ class Progress:
         """Show the line."""
         if sys.stderr is not None and sys.stderr.isatty():
             self._shown = True
-            click.echo(f"\r\x1b[K{self._what}{more}", nl=False, err=True)
+            # A second line would stay.
+            what = fitting(self._what, _columns() - 1 - len(more))
+            click.echo(f"\r\x1b[K{what}{more}", nl=False, err=True)
+
+
+def _columns() -> int:
+    """Of the terminal."""
+    with suppress(OSError):
+        return get_terminal_size(sys.stderr.fileno()).columns or 80
+    return 80
+
+
+def fitting(text: str, columns: int) -> str:
+    """As much of a text as fits into so many columns of a terminal, where a Chinese character takes two."""
+    from unicodedata import east_asian_width
+
+    ends = list(accumulate(2 if east_asian_width(char) in "WF" else 1 for char in text))
+    return text if not ends or ends[-1] <= columns else text[: bisect(ends, columns - 3)] + "..."

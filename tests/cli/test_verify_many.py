@@ -20,7 +20,7 @@ from labkit.capture import create
 from labkit.choices import Choices
 from labkit.cli import run
 from labkit.cli._inputs import Input, expand
-from labkit.cli._judge import Interrupts, Request, judge, verdicts
+from labkit.cli._judge import Interrupts, Request, fitting, judge, verdicts
 from labkit.cli.verify import command
 from labkit.examples import frames
 from labkit.notation import parse
@@ -451,3 +451,19 @@ def test_progress_is_for_a_terminal_only(capsys: pytest.CaptureFixture[str], mon
     err = capsys.readouterr().err
     assert "[1/4] .................... f/a" in err
     assert "[4/4] ###############..... f/z.pcap" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "shown"),
+    [
+        ("", 0, ""),
+        ("[1/4] a.pcap", 12, "[1/4] a.pcap"),
+        ("[1/4] a.pcap", 11, "[1/4] a...."),
+        ("[1/4] 中文.pcap", 15, "[1/4] 中文.pcap"),
+        ("[1/4] 中文.pcap", 14, "[1/4] 中文...."),
+        ("[1/4] 中文.pcap", 12, "[1/4] 中..."),
+        ("a.pcap", 1, "..."),
+    ],
+)
+def test_progress_has_one_line(text: str, columns: int, shown: str) -> None:
+    assert fitting(text, columns) == shown
