@@ -78,7 +78,8 @@ def _within(folder: str) -> tuple[list[Input], int]:
 
 
 def _is_named_so(name: str) -> bool:
-    return name.lower().removesuffix(".gz").endswith(NAMES)
+    # macOS puts what else it knows of a.pcap into ._a.pcap, also into archives.
+    return not name.startswith("._") and name.lower().removesuffix(".gz").endswith(NAMES)
 
 
 def _is_capture(path: str) -> bool:

@@ -86,6 +86,15 @@ def test_what_is_only_called_a_capture_is_not_passed_over(name: str, capsys: pyt
     assert f"f/{name}: not a capture" in err
 
 
+def test_what_macos_adds_is_no_capture(capsys: pytest.CaptureFixture[str]) -> None:
+    top = folder()
+    (top / "._z.pcap").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    written(top / "._real.pcap", OPEN + CLOSE)
+    code, captures, err = result("f", capsys=capsys)
+    assert (code, captures[0]["path"], len(captures)) == (1, "f/._real.pcap", 5)
+    assert err == "labkit: 3 files that are no captures were passed over\n"
+
+
 def test_a_table_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     folder()
     assert run(["verify", "f", "missing"]) == 3
