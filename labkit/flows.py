@@ -82,6 +82,12 @@ def end_name(end: End) -> str:
     return f"[{text}]:{port}" if len(address) == 16 else f"{text}:{port}"
 
 
+def end_of(name: str) -> End:
+    """The end that `end_name` names so."""
+    address, _, port = name.rpartition(":")
+    return ip_address(address.strip("[]")).packed, int(port)
+
+
 class FlowTable:
     """The conversations of a capture. `over` collects those that are finished, until the caller has taken them."""
 

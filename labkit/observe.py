@@ -10,7 +10,7 @@ the first, `Row.shown` the second.
 """
 
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from labkit.capture import Frame
@@ -81,9 +81,9 @@ class _Ends:
     unanswered: deque[Row] = field(default_factory=deque)
 
 
-def observe(frames: Iterable[Frame], only: Container[int] | None = None) -> Iterator[Row]:
-    """A row for each TCP segment whose headers are sound, in the order of the capture; with `only` those of certain
-    conversations, by their index, which takes half the time.
+def observe(frames: Iterable[Frame], only: Callable[[Flow], bool] | None = None) -> Iterator[Row]:
+    """A row for each TCP segment whose headers are sound, in the order of the capture; with `only` those of the
+    conversations that it chooses, which takes half the time.
     """
     table = FlowTable()
     ends: dict[int, _Ends] = {}
@@ -98,7 +98,7 @@ def observe(frames: Iterable[Frame], only: Container[int] | None = None) -> Iter
         if not seg.readable:
             continue
         me, peer = flow.sides[side], flow.sides[1 - side]
-        asked = only is None or flow.index in only
+        asked = only is None or only(flow)
         if asked and flow.index not in ends:
             ends[flow.index] = _Ends([State.CLOSED, State.LISTEN] if seg.ctl & SYN else [State.ESTABLISHED] * 2)
             if seg.ctl & (SYN | ACK) == SYN | ACK:

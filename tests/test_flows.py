@@ -5,7 +5,7 @@ from frames import ether, ip4, ip6, tcp, udp
 
 from labkit.capture import Frame
 from labkit.examples import frames
-from labkit.flows import FlowTable, asking, end_name, segments
+from labkit.flows import FlowTable, asking, end_name, end_of, segments
 from labkit.notation import parse
 from labkit.segment import ACK, FIN, PSH, RST, SYN, Seen
 from labkit.track import advance, look
@@ -174,6 +174,7 @@ def test_a_closed_conversation_is_handed_over_once() -> None:
 )
 def test_names_of_ends(address: str, port: int, name: str) -> None:
     assert end_name((bytes.fromhex(address), port)) == name
+    assert end_of(name) == (bytes.fromhex(address), port)
 
 
 def test_only_segments_are_given_with_their_frames() -> None:

@@ -266,6 +266,8 @@ class Progress:
     def __init__(self, what: str) -> None:
         self._what = what
         self._shown = False
+        # Asked once: who asks gives the interpreter to other threads meanwhile.
+        self._seen = sys.stderr is not None and sys.stderr.isatty()
 
     def __enter__(self) -> "Progress":
         return self
@@ -280,7 +282,7 @@ class Progress:
 
     def show(self, more: str = "") -> None:
         """Show the line."""
-        if sys.stderr is not None and sys.stderr.isatty():
+        if self._seen:
             self._shown = True
             # A second line would stay.
             what = fitting(self._what, _columns() - 1 - len(more))

@@ -39,7 +39,7 @@ def command(
     wanted = Wanted(flow, host, port)
     with open_capture(capture) as reader:
         style = Style(profile == "document", window, reader.names, reader.interfaces)
-        rows = (row for row in observe(reader) if wanted(row.flow)) if flow or host or port else observe(reader)
+        rows = observe(reader, wanted if flow or host or port else None)
         first = list(islice(rows, 1))
         for line in FORMATS[format_](chain(first, rows), style):
             click.echo(line)

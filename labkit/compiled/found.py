@@ -11,7 +11,7 @@ from typing import Any, overload
 import numpy as np
 
 from labkit.compiled.judging import Event
-from labkit.compiled.kernels import COUNTS, kernels, shown
+from labkit.compiled.kernels import COUNTS, shown, words
 from labkit.compiled.records import record
 from labkit.compiled.table import ends
 from labkit.finding import Choice, Evidence, Finding, Group, finding
@@ -86,7 +86,7 @@ class Findings(Sequence[Finding]):
         values = dict(zip(shown(rule), (event.v0, event.v1, event.v2, event.v3), strict=False))
         whole = rule.scope == Scope.FLOW
         names = [end_name(end) for end in ends(event)]
-        field = kernels().words[event.word] if callable(rule.field) else rule.field
+        field = words()[event.word] if callable(rule.field) else rule.field
         evidence = Evidence(
             packet=None if whole else event.packet,
             time=None if whole else event.time - self._start,

@@ -40,10 +40,9 @@ ENDS = ("family", "a0", "a1", "a2", "a3", "a_port", "b0", "b1", "b2", "b3", "b_p
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """The text, and what a reader of events must know about it."""
+    """The text, and the names of functions in it."""
 
     text: str
-    words: tuple[str, ...]
     names: Mapping[Callable[..., Any], str]
 
 
@@ -51,6 +50,20 @@ def shown(rule: Rule) -> list[str]:
     """The names of the numbers that a rule's messages show, in the order in which events hold their values."""
     found = NAME.finditer(" ".join((rule.message, *rule.otherwise.values())))
     return list(dict.fromkeys(match[1] for match in found))
+
+
+@cache
+def words() -> tuple[str, ...]:
+    """What the numbers in `Event.word` stand for."""
+    return tuple(_fields(Translation()))
+
+
+def _fields(whole: Translation) -> list[str]:
+    """Translate the functions by which rules choose a field; the strings that there are in them."""
+    for rule in collect():
+        if callable(rule.field):
+            whole.add(rule.field)
+    return whole.words
 
 
 @cache
@@ -66,6 +79,7 @@ def kernels() -> Kernels:
             **{each: each.__name__ for each in ASKED.values()},
         }
     )
+    _fields(whole)  # before all else, so that `words` need not translate that
     rules = collect()
     codes = list(dict.fromkeys(rule.code for rule in rules))
     texts = [_clear(), HOUSE]
@@ -84,7 +98,7 @@ def kernels() -> Kernels:
     for function in (judging.judge, judging.finish):
         whole.add(function)
     after = whole.text[len(before) :]
-    return Kernels("\n\n\n".join([before, *texts, after]), tuple(whole.words), dict(whole.names))
+    return Kernels("\n\n\n".join([before, *texts, after]), dict(whole.names))
 
 
 def _clear() -> str:

@@ -4,12 +4,15 @@ They are read from the capture a second time, once it is known what is wrong: ju
 cannot be read twice (standard input) has no context.
 """
 
-from collections import deque
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
-from labkit.capture import open_capture
+from labkit.capture import Frame, open_capture
 from labkit.errors import CaptureError
+from labkit.flows import End, end_of
+from labkit.linktype import ETHERNET
 from labkit.observe import Row, observe
 from labkit.segment import FIN, SYN
 from labkit.seq import add
@@ -18,8 +21,12 @@ from labkit.verifier import Finding
 BEFORE, AFTER = 2, 1
 """Segments of the same conversation that are shown before and after the one in question."""
 
-FARTHEST = 50_000
-"""The last packet that is shown with those around it: reading up to it takes a second or two, to millions of them minutes."""
+FARTHEST = 200_000
+"""The last packet that is shown with those around it: reading up to it takes a fraction of a second, to millions of them longer
+than judging them."""
+
+MOST = 50_000
+"""Segments that are looked at: of conversations in question, which takes longer."""
 
 MEMORY = 64
 """Segments of a conversation among which the explaining one is looked for."""
@@ -51,23 +58,41 @@ class _Flow:
 
 
 def gather(path: str, wanted: Sequence[Finding]) -> dict[int, Context]:
-    """The context of each packet in question, by its number; none of those beyond FARTHEST, and none at all where the capture
-    cannot be read again."""
+    """The context of each packet in question, by its number; none of those beyond FARTHEST or MOST, and none at all where the
+    capture cannot be read again."""
     packets = {found.packet for found in wanted if found.packet is not None and found.packet <= FARTHEST}
     contexts: dict[int, Context] = {}
     if not packets or path == "-":
         return contexts
-    flows = {found.flow: _Flow() for found in wanted}
+    ends = {(end_of(each.source), end_of(each.destination)) for each in wanted}
+    ends |= {(target, source) for source, target in ends}
+    flows: defaultdict[int, _Flow] = defaultdict(_Flow)
     waiting, last = 0, max(packets)
     try:
         with open_capture(path) as capture:
-            for row in observe(capture, flows):
+            rows = observe(_between(islice(capture, FARTHEST), ends), lambda flow: flow.ends in ends)
+            for row in islice(rows, MOST):
                 waiting += _take(row, flows[row.flow.index], packets, contexts)
-                if row.number >= last and (not waiting or row.number > FARTHEST):
+                if row.number >= last and not waiting:
                     break
     except CaptureError:
         return {}
     return contexts
+
+
+def _between(frames: Iterable[Frame], ends: Collection[tuple[End, End]]) -> Iterator[Frame]:
+    """The frames without those that are plainly no segments between such ends: most need not be decoded for that. What is no
+    whole IP datagram with TCP alone, right behind an Ethernet header, may be anything."""
+    keys = {source + target + sport.to_bytes(2) + dport.to_bytes(2) for (source, sport), (target, dport) in ends}
+    for frame in frames:
+        data = frame.data
+        if frame.link == ETHERNET:
+            if data[12:15] == b"\x08\x00\x45":
+                if data[23:24] == b"\x06" and not (data[20] & 0x3F or data[21]) and data[26:38] not in keys:
+                    continue
+            elif data[12:14] == b"\x86\xdd" and data[20:21] == b"\x06" and data[22:58] not in keys:
+                continue
+        yield frame
 
 
 def _take(row: Row, flow: _Flow, packets: set[int], contexts: dict[int, Context]) -> int:
