@@ -119,6 +119,11 @@ class Reader(ABC):
         return self._source.size
 
     @property
+    def share(self) -> float | None:
+        """How much of the file was read, from 0 to 1, compressed or not; None where its length is not known."""
+        return self._source.share
+
+    @property
     def waits(self) -> bool:
         """Whether octets may be long in coming: from a pipe, or a terminal."""
         return self._source.waits

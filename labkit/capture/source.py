@@ -48,6 +48,7 @@ class Source:
         self.trouble = ""
         """What is wrong with the compression, once that has ended the data too early."""
         self.compressed = False
+        self._taken = 0
         self._chunks = self._read()
         self._head = b""
         try:
@@ -64,6 +65,14 @@ class Source:
         """Octets of the whole, where that is known: of a plain file."""
         status = self._status()
         return status.st_size if status is not None and stat.S_ISREG(status.st_mode) and not self.compressed else None
+
+    @property
+    def share(self) -> float | None:
+        """How much of the file was read, from 0 to 1; None where nobody knows how long it will be, as with a pipe."""
+        status = self._status()
+        if status is None or not stat.S_ISREG(status.st_mode) or not status.st_size:
+            return None
+        return min(1.0, self._taken / status.st_size)
 
     @property
     def waits(self) -> bool:
@@ -102,7 +111,9 @@ class Source:
             # Where octets need not be looked at they are not copied.
             read = getattr(self._file, "readinto1", None) or getattr(self._file, "readinto", None)
             if read is not None:
-                return self._had(lambda: read(buffer)) or 0
+                count = self._had(lambda: read(buffer)) or 0
+                self._taken += count
+                return count
         chunk = self._head or next(self._chunks, b"")
         count = min(len(chunk), len(buffer))
         buffer[:count] = chunk[:count]
@@ -118,6 +129,7 @@ class Source:
         # read1 gives what a pipe has, where read would wait for a whole chunk: a live capture comes at once.
         read = getattr(self._file, "read1", self._file.read)
         while chunk := self._had(lambda: read(CHUNK)):
+            self._taken += len(chunk)
             yield chunk
 
     def _had(self, read: Callable[[], T]) -> T:

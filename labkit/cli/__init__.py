@@ -160,6 +160,8 @@ def _failure(error: Exception) -> Exit:
 def _usage_line(error: click.UsageError) -> str:
     """What is wrong with a command line, and where to read how it goes: click says it in three lines."""
     what = " ".join(error.format_message().split()).rstrip(".")
+    # What click calls the types of options that have a smallest value.
+    what = what.replace("a valid integer range", "a valid integer").replace("a valid float range", "a valid number")
     what = what[0].lower() + what[1:] if what[1:2].islower() else what
     path = error.ctx.command_path if error.ctx else "labkit"
     return _("{what} (see '{path} --help')").format(what=what, path=path)

@@ -15,6 +15,7 @@ from functools import cache, partial
 from itertools import accumulate
 from os import get_terminal_size
 from os.path import getsize
+from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,9 @@ SIZE = 50
 
 BAR = 20
 """Characters of the bar that shows progress."""
+
+PAUSE = 0.1
+"""Seconds between two counts that are shown: a terminal far away need not keep up with what reads."""
 
 SMALL = 4_000_000
 """Octets of all captures below which the start of other processes would cost more than it gains."""
@@ -129,7 +133,7 @@ def judge(
     if given.error:
         return _unjudged(path, request, given.error)
     try:
-        with open_capture(path) as capture, Progress(place + printable(path)) as progress:
+        with open_capture(path) as capture, Progress(place + printable(path), lambda: capture.share) as progress:
             verdict = engine.judge(
                 capture,
                 choices.profile,
@@ -263,11 +267,15 @@ def _unjudged(path: str, request: Request, error: str) -> "Verdict":
 class Progress:
     """A line on standard error, where that is a terminal, that says what is being done; gone at the end of the block."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, share: Callable[[], float | None] | None = None) -> None:
+        """`share` says how much is done, from 0 to 1, or None where nobody knows."""
         self._what = what
+        self._share = share or (lambda: None)
         self._shown = False
         # Asked once: who asks gives the interpreter to other threads meanwhile.
         self._seen = sys.stderr is not None and sys.stderr.isatty()
+        self._next = 0.0
+        """When a count may be shown again."""
 
     def __enter__(self) -> "Progress":
         return self
@@ -277,8 +285,14 @@ class Progress:
             click.echo("\r\x1b[K", nl=False, err=True)
 
     def packets(self, count: int) -> None:
-        """Show how many packets were read."""
-        self.show(_(": {count:,} packets").format(count=count))
+        """Show how many packets there are by now, unless that has just been shown."""
+        now = monotonic()
+        if not self._seen or now < self._next:
+            return
+        self._next = now + PAUSE
+        share = self._share()
+        done = "" if share is None else f", {share:.0%}"
+        self.show(_(": {count:,} packets").format(count=count) + done)
 
     def show(self, more: str = "") -> None:
         """Show the line."""

@@ -55,7 +55,7 @@ def _rules(topic: str) -> Iterator[str]:
 
     found = lookup(topic, collect())
     if not found:
-        known = [*map(str.lower, _codes()), *(each.name for each in collect()), *names()]
+        known = [*_codes(), *(each.name for each in collect()), *names()]
         raise UsageError(_("there is no rule and no lesson '{topic}'").format(topic=topic) + nearest(topic, known))
     for number, each in enumerate(found):
         if number:

@@ -218,6 +218,22 @@ def test_no_permission(tmp_path):
         open_capture(path)
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_how_much_of_a_file_was_read(tmp_path, packed):
+    octets = written(packets=30_000, size=100)
+    path = tmp_path / "a.pcap"
+    path.write_bytes(gzip.compress(octets, 1) if packed else octets)
+    with open_capture(path) as capture:
+        shares = [capture.share, *(capture.share for _frame in capture)]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.5 < shares[-2] <= shares[-1] == 1
+
+
+def test_nobody_knows_how_much_of_a_stream_was_read():
+    with open_capture(io.BytesIO(written())) as capture:
+        assert {capture.share, *(capture.share for _frame in capture)} == {None}
+
+
 class Failing(io.RawIOBase):
     """A stream that gives a few octets, then fails as a broken disk does."""
 

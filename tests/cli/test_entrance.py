@@ -107,6 +107,14 @@ def test_the_traceback_is_there_for_who_asks(
             ["build", "document", "--seed", "-1"],
             "labkit: invalid value for '--seed': -1 is not in the range x>=0 (see 'labkit build --help')",
         ),
+        (
+            ["build", "document", "--flows", "1e6"],
+            "labkit: invalid value for '--flows': '1e6' is not a valid integer (see 'labkit build --help')",
+        ),
+        (
+            ["play", "document", "--both", "--speed", "fast"],
+            "labkit: invalid value for '--speed': 'fast' is not a valid number (see 'labkit play --help')",
+        ),
         (["--color"], "labkit: option '--color' requires an argument (see 'labkit --help')"),
     ],
 )

@@ -82,7 +82,7 @@ def test_lessons(arguments: list[str], words: list[str], capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["ACK99"], 2, ["there is no rule and no lesson 'ACK99'", "did you mean 'ack"]),
+        (["ACK99"], 2, ["there is no rule and no lesson 'ACK99'", "did you mean 'ACK"]),
         (["ack-of-unsend-data"], 2, ["did you mean 'ack-of-unsent-data'?"]),
         (["documnet"], 2, ["did you mean 'document'?"]),
         (["qqqqqq"], 2, ["there is no rule and no lesson 'qqqqqq'"]),

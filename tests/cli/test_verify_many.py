@@ -20,7 +20,7 @@ from labkit.capture import create
 from labkit.choices import Choices
 from labkit.cli import run
 from labkit.cli._inputs import Input, expand
-from labkit.cli._judge import Interrupts, Request, fitting, judge, verdicts
+from labkit.cli._judge import Interrupts, Progress, Request, fitting, judge, verdicts
 from labkit.cli.verify import command
 from labkit.examples import frames
 from labkit.notation import parse
@@ -476,3 +476,22 @@ def test_progress_is_for_a_terminal_only(capsys: pytest.CaptureFixture[str], mon
 )
 def test_progress_has_one_line(text: str, columns: int, shown: str) -> None:
     assert fitting(text, columns) == shown
+
+
+def test_counts_are_shown_from_time_to_time_and_how_much_that_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    clock = iter([0.0, 0.05, 0.2, 0.25, 0.4])
+    monkeypatch.setattr("labkit.cli._judge.monotonic", lambda: next(clock))
+    shares = iter([0.104, 0.5, None])
+    with Progress("a.pcap", lambda: next(shares)) as progress:
+        for count in (1000, 2000, 3000, 4000, 5000):
+            progress.packets(count)
+    assert capsys.readouterr().err.replace("\x1b[K", "").split("\r") == [
+        "",
+        "a.pcap: 1,000 packets, 10%",
+        "a.pcap: 3,000 packets, 50%",
+        "a.pcap: 5,000 packets",
+        "",
+    ]
