@@ -33,7 +33,7 @@ POINTS = 8
 """Points of capture at which one connection is told apart; what comes from further ones joins the last of them."""
 
 HOSTS = 10_000
-"""Hosts whose last initial sequence numbers are remembered."""
+"""Hosts whose last initial sequence numbers are remembered, as clients or as servers; the first gives way."""
 
 SYSTEM_PORTS = 1024
 """Ports below it are system ports (RFC 6335 section 6)."""
@@ -91,11 +91,11 @@ def end_of(name: str) -> End:
 class FlowTable:
     """The conversations of a capture. `over` collects those that are finished, until the caller has taken them."""
 
-    def __init__(self, most: int = MOST, most_over: int = OVER) -> None:
+    def __init__(self, most: int = MOST, most_over: int = OVER, most_hosts: int = HOSTS) -> None:
         self._open: dict[Key, Flow] = {}
         self._ended: dict[Key, Flow] = {}
         """Those that are over, the one that has been silent for longest first."""
-        self._most, self._most_over = most, most_over
+        self._most, self._most_over, self._most_hosts = most, most_over, most_hosts
         self._isns: dict[bytes, tuple[int, int, int]] = {}
         self.count = 0
         self.forgotten = 0
@@ -115,14 +115,11 @@ class FlowTable:
             me, peer = flow.sides[side], flow.sides[1 - side]
             if begins_anew(seg, me, peer):
                 self.over.append(flow)
-                resyn = peer.resyn if seg.ctl & ACK and peer.has_resyn else None
-                syn_packet = peer.resyn_packet
-                over, flow, side = flow, self._begin(key, source, target), 0
-                for end, new in zip(flow.ends, flow.sides, strict=True):
-                    place = over.ends.index(end)
-                    inherit(new, over.sides[place], over.sides[1 - place], seg.time)
-                if resyn is not None:
-                    remember_syn(flow.sides[1], resyn, syn_packet)
+                flow, side = self._begin(key, source, target), 0
+                inherit(flow.sides[0], me, peer, seg.time)
+                inherit(flow.sides[1], peer, me, seg.time)
+                if seg.ctl & ACK and peer.has_resyn:
+                    remember_syn(flow.sides[1], peer.resyn, peer.resyn_packet)
         flow.segments += 1
         flow.seen_at[side] = seg.point
         if seg.ctl & SYN and flow.point == 0:
@@ -149,12 +146,12 @@ class FlowTable:
         return half or (key, None)
 
     def _compare(self, host: bytes, seg: Seen, me: Side) -> None:
-        """What this host's ISNs were before, as a client or as a server; kept for at most HOSTS of them."""
+        """What this host's ISNs were before, as a client or as a server; the one that came first gives way."""
         known = self._isns.get(host)
         if me.syn or seg.ctl & RST:
             return
         if known is None:
-            if len(self._isns) >= HOSTS:
+            if len(self._isns) >= self._most_hosts:
                 self._isns.pop(next(iter(self._isns)))
             self._isns[host] = seg.seq, 0, 1
             return

@@ -6,6 +6,7 @@ left out of the report, so that no verdict is taken for more than it is.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from labkit.flows import Flow
@@ -68,11 +69,25 @@ KINDS = {
     ("captured-twice", False): "duplicated",
     ("time-goes-back", False): "clock-stepped-back",
 }
-"""The limit that a finding of a rule shows: by the rule's name, and whether it is its lesser form, or (of parts of
-conversations) one direction alone."""
+"""The limit that a finding of a rule shows: by the rule's name, and whether it is in its lesser form (`form_of`)."""
 
 RETRANSMISSIONS = frozenset({"retransmission", "spurious-retransmission"})
 """Rules of which one finds each segment that is sent again; no segment is found by both."""
+
+
+def form_of(rule: Rule) -> Callable[[int, Side, Side], bool]:
+    """What tells, of what a rule's predicate has answered and of both sides, whether it was found in its lesser form."""
+    return _one_sided if rule.name == "part-of-a-conversation" else _noted
+
+
+def _one_sided(found: int, me: Side, peer: Side) -> bool:  # noqa: ARG001 - as the other form has them
+    """Of a part of a conversation: one direction is there, not the end of both."""
+    return not (me.seen and peer.seen)
+
+
+def _noted(found: int, me: Side, peer: Side) -> bool:  # noqa: ARG001 - as the other form has them
+    """Of any other rule: it is a note."""
+    return found == Severity.NOTE
 
 
 class Survey:
@@ -86,8 +101,7 @@ class Survey:
 
     def hit(self, rule: Rule, found: int, packet: int | None, me: Side, peer: Side) -> None:
         """Take note of what a rule has found, whether it is reported or not."""
-        partly = rule.name == "part-of-a-conversation"
-        self.count(rule, not (me.seen and peer.seen) if partly else found == Severity.NOTE, 1, packet)
+        self.count(rule, form_of(rule)(found, me, peer), 1, packet)
 
     def count(self, rule: Rule, lesser: bool, times: int, packet: int | None) -> None:
         """As `hit`, of what was found several times in one of the two forms that KINDS tells apart, first at a packet."""

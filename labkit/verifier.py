@@ -111,6 +111,10 @@ class Bounds(NamedTuple):
     """Conversations that are remembered though they are over."""
     findings: int = findings.MOST
     """Findings of one severity."""
+    said: int = MOST_SAID
+    """Hosts and rules of which something was said once."""
+    hosts: int = flows.HOSTS
+    """Hosts, as clients and as servers, with their last initial sequence numbers."""
 
 
 class Verifier:
@@ -137,7 +141,7 @@ class Verifier:
         self._side = [each for each in rules if each.scope == Scope.SIDE]
         self._flow = [each for each in rules if each.scope == Scope.FLOW]
         bounds = bounds or Bounds()
-        self._table = FlowTable(bounds.open, bounds.over)
+        self._table = FlowTable(bounds.open, bounds.over, bounds.hosts)
         self._open: dict[int, _Judged] = {}
         self._said: set[tuple[str, bytes]] = set()
         self._start: int | None = None
@@ -146,7 +150,7 @@ class Verifier:
         self._memory = Memory()
         self._survey = Survey()
         self._kept: list[Finding] = []
-        self._most = bounds.findings
+        self._most, self._most_said = bounds.findings, bounds.said
         self._counts: Counter[Severity] = Counter()
         self._beyond: dict[tuple[str, str, Severity], Group] = {}
         self._verdict = Verdict("", profile)
@@ -246,8 +250,8 @@ class Verifier:
         close(other, first)
         seg = Seen()
         self._settle(judged, seg, 0)
-        for rule in self._side:
-            for side in (0, 1):
+        for side in (0, 1):
+            for rule in self._side:
                 found = rule.predicate(seg, flow.sides[side], flow.sides[1 - side])
                 if found:
                     self._add(judged, rule, found, seg, flow.sides[side], flow.sides[1 - side], side)
@@ -273,7 +277,7 @@ class Verifier:
             said = rule.code, judged.flow.ends[sender][0]
             if said in self._said:
                 return
-            if len(self._said) == MOST_SAID:
+            if len(self._said) == self._most_said:
                 self._said.clear()
             self._said.add(said)
         severity = rule.severity_in(self.profile, found)

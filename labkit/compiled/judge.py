@@ -14,13 +14,13 @@ from labkit.compiled.loader import Library
 from labkit.compiled.records import TYPES, WHERE, Memory, columns, record
 from labkit.compiled.table import Conversation, State, ends, numbers_of, seed
 from labkit.finding import Finding, Group
-from labkit.flows import HOSTS, Flow
+from labkit.flows import Flow
 from labkit.payload import ALL_OCTETS, ALL_PIECES
 from labkit.rule import Severity, collect
 from labkit.segment import Seen
 from labkit.side import Side
 from labkit.survey import Survey, described
-from labkit.verifier import MOST_SAID, Bounds, Verdict
+from labkit.verifier import Bounds, Verdict
 from labkit.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ class Judge:
             "sides": 2 * (bounds.open + bounds.over + 3),
             "doubts": 2 * (bounds.open + bounds.over + 4),
             "heads": _power(2 * bounds.open),
-            "hosts": HOSTS,
-            "host_heads": _power(HOSTS),
+            "hosts": bounds.hosts,
+            "host_heads": _power(bounds.hosts),
             "events": len(Severity) * bounds.findings,
             "hits": 2 * len(collect()),
             "asked": len(collect()),
-            "said": _power(2 * MOST_SAID),
+            "said": _power(2 * bounds.said),
             "kept": COUNTS * (1 + len(collect())),
             "pieces": ALL_PIECES,
             "ring": ALL_OCTETS,
@@ -72,10 +72,10 @@ class Judge:
         for number, rule in enumerate(collect()):
             # The rules of FAMILIES are asked under every profile, for the survey: each rule is, here.
             asked[number] = rule.severity_in(profile, 1) if profile in rule.profiles else 0
-        state.most, state.most_ended, state.most_kept = bounds
+        state.most, state.most_ended, state.most_kept, state.said_most, state.most_hosts = bounds
         state.mask, state.hosts_mask = sizes["heads"] - 1, sizes["host_heads"] - 1
-        state.describable, state.once = survey.MOST, 1
-        state.said_most, state.said_mask = MOST_SAID, sizes["said"] - 1
+        state.describable = survey.MOST
+        state.said_mask = sizes["said"] - 1
         state.seed = seed()
         state.doubts, state.doubts_at = SPARES, self._addresses["doubts"]
         self._state = state

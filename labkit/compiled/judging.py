@@ -176,7 +176,8 @@ def said_before(code: int, row: Conversation, side: int, t: State, said: Rows[Sa
     w1 = row.b1 if side else row.a1
     w2 = row.b2 if side else row.a2
     w3 = row.b3 if side else row.a3
-    place = end_hash(t.seed, w0, w1, w2, w3, code, row.family) & t.said_mask
+    home = end_hash(t.seed, w0, w1, w2, w3, code, row.family) & t.said_mask
+    place = home
     while said[place].used:
         one = said[place]
         if (
@@ -193,6 +194,7 @@ def said_before(code: int, row: Conversation, side: int, t: State, said: Rows[Sa
         for i in range(t.said_mask + 1):
             said[i].used = 0
         t.said = 0
+        place = home
     one = said[place]
     one.used, one.code, one.family = 1, code, row.family
     one.w0, one.w1, one.w2, one.w3 = w0, w1, w2, w3

@@ -20,7 +20,7 @@ from labkit.finding import NAME
 from labkit.rule import Rule, Scope, Severity, collect
 from labkit.segment import Seen
 from labkit.side import Side
-from labkit.survey import RETRANSMISSIONS
+from labkit.survey import RETRANSMISSIONS, form_of
 
 ASKED = {
     Scope.FRAME: judging.ask_frame,
@@ -139,10 +139,9 @@ one: between two segments nothing stands there."""
 def _found(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[str]:
     """The function that writes down what a rule has found."""
     packet, time = ("0", "0") if rule.scope == Scope.FLOW else _place(rule)
-    lesser = "not (me.seen and peer.seen)" if rule.name == "part-of-a-conversation" else "found == 2"
     yield f"@njit(**SETTINGS)\ndef found_{number}(found, {SIGNATURE}):"
     yield f"    packet = {packet}"
-    yield f"    hit = hits[{2 * number} + (1 if {lesser} else 0)]"
+    yield f"    hit = hits[{2 * number} + {whole.add(form_of(rule))}(found, me, peer)]"
     yield "    if hit.count == 0:"
     yield "        hit.packet = packet"
     yield "    hit.count = hit.count + 1"
@@ -158,7 +157,7 @@ def _found(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[s
     yield f"    sender = {sender}"
     if rule.once:
         said = whole.add(judging.said_before)
-        yield f"    if t.once and {said}({code}, row, sender, t, said):"
+        yield f"    if {said}({code}, row, sender, t, said):"
         yield "        return"
     yield "    severity = found if found > 1 else own"
     yield "    if kept[severity] == t.most_kept:"

@@ -10,7 +10,7 @@ from os import urandom
 from typing import Any
 
 from labkit.compiled.records import Rows
-from labkit.flows import HOSTS, POINTS, End, asking, begins_anew, inherit, is_over, remember_syn
+from labkit.flows import POINTS, End, asking, begins_anew, inherit, is_over, remember_syn
 from labkit.segment import ABSENT, ACK, RST, SYN, Seen
 from labkit.seq import diff
 from labkit.side import Side
@@ -117,7 +117,8 @@ class State:
     """Their address."""
 
     hosts: int = 0
-    """Hosts that were ever remembered; HOSTS of them are at a time."""
+    """Hosts that were ever remembered; `most_hosts` of them are at a time."""
+    most_hosts: int = 0
     hosts_mask: int = 0
 
     seed: int = 0
@@ -148,8 +149,6 @@ class State:
     described: int = 0
     describable: int = 0
 
-    once: int = 0
-    """1 where what is said once of a host is said once here."""
     said: int = 0
     """Codes and hosts of which something was said."""
     said_most: int = 0
@@ -158,10 +157,8 @@ class State:
     # The payload that is remembered.
     pieces: int = 0
     """Pieces so far: the serial number of the last one."""
-    pieces_mask: int = 0
     octets: int = 0
     """Octets so far."""
-    octets_mask: int = 0
 
 
 def ends(row: Any) -> tuple[End, End]:
@@ -209,17 +206,13 @@ def find(
         me = sides[2 * slot + side]
         peer = sides[2 * slot + 1 - side]
         if begins_anew(seg, me, peer):
-            resyn = ABSENT
-            if seg.ctl & ACK and peer.has_resyn:
-                resyn = peer.resyn
-            over = slot
-            _take_out(t, rows, heads, over)
+            t.over_a = slot
+            _take_out(t, rows, heads, slot)
             slot = _begin(seg, t, rows, sides, heads, flow.point)
             inherit(sides[2 * slot], me, peer, seg.time)
             inherit(sides[2 * slot + 1], peer, me, seg.time)
-            if resyn != ABSENT:
-                remember_syn(sides[2 * slot + 1], resyn, sides[2 * over + 1 - side].resyn_packet)
-            t.over_a = over
+            if seg.ctl & ACK and peer.has_resyn:
+                remember_syn(sides[2 * slot + 1], peer.resyn, peer.resyn_packet)
             side = 0
     flow = rows[slot]
     flow.segments += 1
@@ -538,8 +531,8 @@ def _compare(seg: Seen, t: State, hosts: Rows[Host], heads: list[int], me: Side)
             host.count += 1
             return
         slot = host.next
-    slot = t.hosts % HOSTS
-    if t.hosts >= HOSTS:
+    slot = t.hosts % t.most_hosts
+    if t.hosts >= t.most_hosts:
         _forget_host(t, hosts, heads, slot)
     t.hosts += 1
     host = hosts[slot]

@@ -2,13 +2,14 @@
 
 import os
 import pickle
+from collections import Counter
 from ipaddress import ip_network
 from itertools import product
 from pathlib import Path
 
 import pytest
 from engines import PROFILES, agree, compiled
-from frames import CLIENT6, SERVER6, ether, ip4, ip6, tcp
+from frames import CLIENT6, SERVER6, ether, ip4, ip6, n16, tcp
 
 from labkit.capture import Frame, open_capture
 from labkit.choices import Choices
@@ -19,8 +20,10 @@ from labkit.examples import frames
 from labkit.faults import faults, inject
 from labkit.finding import groups
 from labkit.notation import parse
+from labkit.payload import ALL_OCTETS
 from labkit.rule import RFC9293, Severity, collect
 from labkit.scenario import Scenario
+from labkit.segment import SYN
 from labkit.verifier import Bounds, Verifier
 from labkit.wanted import Network, Wanted
 
@@ -102,6 +105,56 @@ def test_of_many_conversations(bounds: Bounds, code: Library) -> None:
         found.append(ether(octets[:20] + (1024 + ports).to_bytes(2) + octets[22:]))
     whole = [Frame(number, number * 1000, 1, octets, len(octets)) for number, octets in enumerate(found, 1)]
     agree(whole, code, RFC9293, bounds)
+
+
+def moved(frame: bytes, host: int, port: int = 0) -> bytes:
+    """The frame from another host and between other ports; its checksums are right for these, too."""
+    words = [int.from_bytes(frame[at : at + 2]) for at in (26, 28, 34, 36)]
+    changed = [word + change for word, change in zip(words, (-host, host, port, -port), strict=True)]
+    source, ports = (b"".join(map(n16, pair)) for pair in (changed[:2], changed[2:]))
+    return frame[:26] + source + frame[30:34] + ports + frame[38:]
+
+
+def numbered(found: list[bytes]) -> list[Frame]:
+    return [Frame(number, number * 1000, 1, octets, len(octets)) for number, octets in enumerate(found, 1)]
+
+
+def codes(whole: list[Frame], code: Library, bounds: Bounds) -> Counter[str]:
+    """How often a rule finds its fault, after both engines agree."""
+    agree(whole, code, RFC9293, bounds)
+    return Counter(each.code for each in compiled(whole, code, RFC9293, bounds).findings)
+
+
+@pytest.mark.parametrize(("said", "times"), [(1, 90), (29, 90), (30, 30), (100, 30)])
+def test_of_what_is_said_once(said: int, times: int, code: Library) -> None:
+    """The same is found of each host three times: where that is too much to be remembered it is said again."""
+    syn = ether(ip4(tcp(ctl=SYN)))
+    whole = numbered([moved(syn, host, port) for port, host in product(range(4), range(30))])
+    assert codes(whole, code, Bounds(said=said))["ISN01"] == times
+
+
+def test_of_what_is_said_once_and_again_after_all_was_forgotten(code: Library) -> None:
+    """What makes all be forgotten is remembered itself, wherever its place was taken before."""
+    syn = ether(ip4(tcp(ctl=SYN)))
+    found = [moved(syn, host, port) for host in range(200) for port in range(4)]
+    assert codes(numbered(found), code, Bounds(said=8))["ISN01"] == 200
+
+
+def test_of_more_hosts_than_are_remembered(code: Library) -> None:
+    """The first ones are forgotten, with their initial sequence numbers."""
+    syn = ether(ip4(tcp(ctl=SYN)))
+    found = [moved(syn, host) for host in range(120)] + [moved(syn, host, 1) for host in reversed(range(50))]
+    assert codes(numbered(found), code, Bounds(hosts=100))["ISN01"] == 30
+
+
+@pytest.mark.parametrize(("between", "conflicts"), [(262, 2), (263, 1)])
+def test_of_more_octets_than_are_remembered(between: int, conflicts: int, code: Library) -> None:
+    """What is sent again with other octets is compared as long as not too much of all was sent since."""
+    assert 262 * 64_000 + 99 < ALL_OCTETS < 263 * 64_000
+    zeros, other = ether(ip4(tcp(bytes(64_000)))), ether(ip4(tcp(bytes(63_999) + b"z")))
+    found = [ether(ip4(tcp(b"a" * 99))), *(moved(zeros, host) for host in range(1, between + 1))]
+    found += [moved(other, between), ether(ip4(tcp(b"b" * 99)))]
+    assert codes(numbered(found), code, Bounds())["RTX02"] == conflicts
 
 
 @pytest.mark.parametrize("name", ["document", "fast-retransmit-sack", "keep-alive", "http-ipv6"])
