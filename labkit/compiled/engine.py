@@ -79,15 +79,17 @@ def judge(
     if library is None:
         frames = interruption.frames(capture) if interruption else capture
         verdict = verifier.run(frames, watch)
+        verdict.damage = capture.damage
     else:
         from labkit.compiled.judge import Judge
         from labkit.compiled.pipeline import run
         from labkit.compiled.reader import Feed
 
         rows = Judge(LITERAL if literal else profile, library, wanted=wanted if isinstance(wanted, Wanted) else None)
-        whole = run(Feed(capture, library, interruption), rows, watch, parallel=alone)
+        feed = Feed(capture, library, interruption)
+        whole = run(feed, rows, watch, parallel=alone)
         verdict = rows.verdict(whole.packets, whole.start, profile)
-    verdict.damage = capture.damage
+        verdict.damage = capture.damage or feed.damage
     return verdict
 
 

@@ -13,7 +13,7 @@ from ctypes import sizeof
 from dataclasses import fields
 from typing import Protocol
 
-from labkit.capture import Frame, Reader
+from labkit.capture import Damage, Frame, Reader
 from labkit.capture.base import LIMIT
 from labkit.capture.pcap import PcapReader
 from labkit.capture.pcapng import FARTHEST, Clock, PcapngReader
@@ -24,6 +24,7 @@ from labkit.compiled.records import Memory, record
 from labkit.compiled.table import flow_hash, seed
 from labkit.decode import FRAGMENT
 from labkit.fragments import LONGEST, Reassembler
+from labkit.i18n import _
 from labkit.segment import Seen
 
 CHUNK = 1 << 20
@@ -38,6 +39,9 @@ TURNS = 64
 """How often plain records are looked for anew behind others, before all of a file is left to `labkit.capture`."""
 CLOCKS = 1024
 """Interfaces of a section whose packets are plain records."""
+MOST = (1 << 32) - (1 << 24)
+"""Frames after which no other batch is read: what counts them has four octets (`labkit.compiled.records`), and a batch holds
+fewer than these leave."""
 
 Plain = PcapReader | PcapngReader
 """Readers of files whose records may be plain."""
@@ -127,6 +131,8 @@ class Feed:
         """While the capture's own reader reads."""
         self._tail = b""
         """What stands before the rest of the file, and was not looked at."""
+        self.damage: Damage | None = None
+        """Why no more was read, where neither the capture nor an interruption ended it."""
         self._at = 0
         """Where the tail begins in the file."""
         self._exhausted = self._over = False
@@ -148,6 +154,11 @@ class Feed:
         """Put the next segments into a batch, in which there may be none; False where there are no more frames."""
         batch.segments = 0
         before = self._packets
+        if before >= MOST and not self._over:
+            self._over = True
+            self.damage = Damage(
+                _("there are more than {n} packets; the others were not read").format(n=before), None, cut=True
+            )
         while not self._over and self._packets == before:
             if self._file is not None and self._frames is None:
                 self._read(self._file, batch)
@@ -162,7 +173,7 @@ class Feed:
         have = len(self._tail)
         view[:have] = self._tail
         with self._interruption.waiting():
-            while have < self._chunk and not self._exhausted:
+            while have < self._chunk and not self._exhausted and not self._interruption.seen:
                 count = file.into(view[have : self._chunk])
                 self._exhausted = count == 0
                 have += count

@@ -1,7 +1,8 @@
 """`Seen`, `Side` and others as rows of memory: the same fields by the same names, in as few octets as they need.
 
 The fields are read from the dataclasses, so that there is no second list of them. A field that is named in no width below
-takes eight octets, which always works; the widths are there for size and speed.
+takes eight octets, which always works; the widths are there for size and speed. What counts packets of a capture, or things
+of which each takes a packet, has four octets: `labkit.compiled.reader.MOST` keeps them from running over.
 
 Of a `Side` only what every one needs stands in its row. What only those need about which there are doubts stands in a row of
 its own, beside: most conversations have none at a time, and a doubt takes more room than all else that is known of a sender.
@@ -38,13 +39,13 @@ WIDTHS = {
     "i2": "rule found wscale tfo_len opt_twice",
     "u2": "a_port b_port syn_ctl first_ctl last_ctl doubt_ctl odd_ctl ctl sport dport doff raw_win sum sum_want "
     "ip_sum ip_sum_want urg sum_off sum_rest ip_off ip_want",
-    "i4": "last_id ip_id host_isns host_step seen run same_acks mss caplen point resent missed next older newer "
-    "a_seen_at b_seen_at a_resent b_resent",
+    "i4": "last_id ip_id host_step mss caplen point next older newer a_seen_at b_seen_at",
     "u4": "part_packet part_ack sums_bad ips_bad a0 a1 a2 a3 b0 b1 b2 b3 w0 w1 w2 w3 base_me base_peer base isn "
     "syn_end old_nxt host_isn resyn first_seq nxt top last_seq last_ack data_seq ack edge fin rst_seq "
     "doubt_want doubt_low doubt_high doubt_seen odd_want odd_seq odd_ack_want odd_ack win max_win syn_packet "
     "resyn_packet first_packet last_packet ack_packet fin_packet rst_packet doubt_packet odd_packet seq "
-    "sack_l0 sack_r0 sack_l1 sack_r1 sack_l2 sack_r2 sack_l3 sack_r3 end number last_len data_len room",
+    "sack_l0 sack_r0 sack_l1 sack_r1 sack_l2 sack_r2 sack_l3 sack_r3 end number last_len data_len room "
+    "host_isns seen run resent missed a_resent b_resent",
 }
 """Which fields always fit into less than eight octets, by the names of TYPES; the same for all records."""
 

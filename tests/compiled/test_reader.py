@@ -19,10 +19,13 @@ from hypothesis import strategies as st
 
 from labkit.capture import Damage, Frame, Reader, open_capture
 from labkit.compiled import reader
+from labkit.compiled.judge import Judge
 from labkit.compiled.loader import Library
+from labkit.compiled.pipeline import run
 from labkit.compiled.reader import Batch, Feed
 from labkit.errors import CaptureError
 from labkit.flows import segments
+from labkit.rule import RFC9293
 from labkit.segment import Seen
 
 FIELDS = [each.name for each in fields(Seen) if each.name not in {"span", "end", "delta", "novel", "conflict"}]
@@ -270,4 +273,24 @@ def test_an_interruption_is_no_damage(code: Library) -> None:
                 pass
             assert capture.damage is None
             told.append(batch.packets)
-    assert told == [2, 4, 5, 5, 5]
+    assert told == [0, 2, 4, 5, 5]
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_more_packets_than_can_be_counted(parallel: bool, code: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [Frame(n, n, 1, FRAME, len(FRAME)) for n in range(1, 100)]
+    monkeypatch.setattr(reader, "MOST", 40)
+    feed = Feed(frames, code, chunk=1000)
+    whole = run(feed, Judge(RFC9293, code), parallel=parallel)
+    assert 40 <= whole.packets < 60
+    assert feed.damage == Damage(
+        f"there are more than {whole.packets} packets; the others were not read", None, cut=True
+    )
+    monkeypatch.setattr(reader, "MOST", 99)
+    feed = Feed(frames[:98], code, chunk=1000)
+    assert (run(feed, Judge(RFC9293, code)).packets, feed.damage) == (98, None)
+
+
+def test_what_counts_packets_has_room_for_one_batch_more() -> None:
+    smallest = 16  # octets of a pcap's record that holds nothing
+    assert reader.MOST + (reader.OCTETS + reader.SPARE) // smallest < 2**32
