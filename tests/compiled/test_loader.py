@@ -127,11 +127,12 @@ def test_a_file_that_is_spoiled_is_made_again(spoil: Callable[[bytes], bytes], f
     assert told.times == 2
 
 
+@pytest.mark.parametrize("who", [0o020, 0o002], ids=["group", "all"])
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_what_others_may_have_written_is_not_run(what: str, folder: Path, file: Path) -> None:
+def test_what_others_may_have_written_is_not_run(what: str, who: int, folder: Path, file: Path) -> None:
     told = Told()
     loaded(file, told)
-    (place("test", [file]) if what == "file" else folder).chmod(0o777)
+    (place("test", [file]) if what == "file" else folder).chmod(0o700 | who)
     loaded(file, told)
     assert told.times == 2
 
