@@ -8,19 +8,20 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from labkit.capture import Reader, open_capture
 from labkit.capture.source import CHUNK
 from labkit.compiled import AUTO, COMPILED, INTERPRETED
 from labkit.i18n import _
-from labkit.rule import LITERAL, RFC9293
+from labkit.rule import RFC9293
 from labkit.verifier import Verdict, Verifier
 from labkit.wanted import Wanted
 
 if TYPE_CHECKING:
+    from labkit.compiled.judge import Judge
     from labkit.compiled.loader import Library
-    from labkit.compiled.reader import Interruption
+    from labkit.compiled.reader import Batch, Interruption
     from labkit.flows import Flow
 
 LARGE = 1 << 20
@@ -72,25 +73,58 @@ def judge(
     processors with others of its kind: it takes one thread, and compiles nothing.
     """
     verifier = Verifier(profile, literal=literal, wanted=wanted)
-    library = None
+    compiled = None
     if engine != INTERPRETED and (wanted is None or isinstance(wanted, Wanted)):
         with interruption.waiting() if interruption else nullcontext():
             library = _library(capture, engine, say or _silent, alone)
-    if library is None:
+            if library is not None:
+                compiled = _Compiled.having_room(library, verifier.profile, wanted, say or _silent, alone)
+    if compiled is None:
         frames = interruption.frames(capture) if interruption else capture
         verdict = verifier.run(frames, watch)
         verdict.damage = capture.damage
     else:
+        verdict = compiled.verdict(capture, profile, interruption, watch)
+    return verdict
+
+
+class _Compiled(NamedTuple):
+    """Compiled code, and the memory to judge a capture with it."""
+
+    library: "Library"
+    judge: "Judge"
+    batches: "list[Batch]"
+
+    @classmethod
+    def having_room(
+        cls, library: "Library", profile: str, wanted: Wanted | None, say: Say, alone: bool
+    ) -> "_Compiled | None":
+        """With all the memory that it takes; None, and a line, where there is not so much."""
         from labkit.compiled.judge import Judge
+        from labkit.compiled.pipeline import room
+
+        try:
+            return cls(library, Judge(profile, library, wanted=wanted), room(parallel=alone))
+        except MemoryError:
+            say(_("there is too little memory for compiled code: interpreted, which takes longer"))
+            return None
+
+    def verdict(
+        self,
+        capture: Reader,
+        profile: str,
+        interruption: "Interruption | None",
+        watch: Callable[[int], None] | None,
+    ) -> Verdict:
+        """On a capture, `profile` being the one that the user named; its damage included."""
         from labkit.compiled.pipeline import run
         from labkit.compiled.reader import Feed
 
-        rows = Judge(LITERAL if literal else profile, library, wanted=wanted if isinstance(wanted, Wanted) else None)
-        feed = Feed(capture, library, interruption)
-        whole = run(feed, rows, watch, parallel=alone)
-        verdict = rows.verdict(whole.packets, whole.start, profile)
+        feed = Feed(capture, self.library, interruption)
+        whole = run(feed, self.judge, self.batches, watch)
+        verdict = self.judge.verdict(whole.packets, whole.start, profile)
         verdict.damage = capture.damage or feed.damage
-    return verdict
+        return verdict
 
 
 def prepare(engine: str, largest: int, say: Say) -> None:

@@ -6,7 +6,7 @@ gets signals; so Ctrl-C ends the reading, and what was read is judged.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
@@ -32,19 +32,24 @@ class Whole(NamedTuple):
     """The time of the first one; 0 where there is none."""
 
 
-def run(feed: Feed, judge: Judge, watch: Callable[[int], None] | None = None, *, parallel: bool = True) -> Whole:
-    """Have all judged that a feed gives. `watch` is called with the number of frames from time to time."""
-    if parallel:
-        return _both(feed, judge, watch or _nobody)
-    batch = Batch()
+def room(*, parallel: bool = True) -> list[Batch]:
+    """Memory for the batches of one capture: several, so that the stages run at once, or one. MemoryError where there is none."""
+    return [Batch() for _ in range(BATCHES if parallel else 1)]
+
+
+def run(feed: Feed, judge: Judge, batches: Sequence[Batch], watch: Callable[[int], None] | None = None) -> Whole:
+    """Have all judged that a feed gives, in the memory of `room`; at once where there is room for several batches. `watch` is
+    called with the number of frames from time to time."""
+    if len(batches) > 1:
+        return _both(feed, judge, deque(batches), watch or _nobody)
+    (batch,) = batches
     while feed.fill(batch):
         judge.take(batch)
         (watch or _nobody)(batch.packets)
     return Whole(batch.packets, batch.start)
 
 
-def _both(feed: Feed, judge: Judge, watch: Callable[[int], None]) -> Whole:
-    batches = deque(Batch() for _ in range(BATCHES))
+def _both(feed: Feed, judge: Judge, batches: deque[Batch], watch: Callable[[int], None]) -> Whole:
     judged: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1) as thread:
         while feed.fill(batches[0]):
@@ -52,7 +57,7 @@ def _both(feed: Feed, judge: Judge, watch: Callable[[int], None]) -> Whole:
             watch(batches[0].packets)
             batches.rotate(-1)
             # The next batch is free once it was judged, and so were all before it.
-            if len(judged) == BATCHES:
+            if len(judged) == len(batches):
                 judged.popleft().result()
         for each in judged:
             each.result()

@@ -125,10 +125,14 @@ def _structure(name: str, own: list[tuple[str, Any]]) -> type[ctypes.Structure]:
 
 
 class Memory:
-    """Memory at an address that stays, all zeros, of which only what is used costs any."""
+    """Memory at an address that stays, all zeros, of which only what is used costs any. MemoryError where a process may have
+    no more."""
 
     def __init__(self, size: int) -> None:
-        pages = mmap.mmap(-1, max(1, size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        try:
+            pages = mmap.mmap(-1, max(1, size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except OSError as error:
+            raise MemoryError(f"{size} octets") from error
         with suppress(AttributeError, OSError):
             pages.madvise(mmap.MADV_HUGEPAGE)  # conversations are looked up all over the table
         self.view = memoryview(pages)

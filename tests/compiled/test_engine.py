@@ -1,9 +1,11 @@
 """Which engine judges a capture, what is said of that, and that whoever asks gets the same verdict."""
 
+import errno
 import fcntl
 import gzip
 import io
 import json
+import mmap
 import signal
 import subprocess
 import sys
@@ -198,6 +200,28 @@ def test_without_numba_the_interpreter_judges(
         name
     ]
     assert "labkit[fast]" in said[-1]
+
+
+@pytest.mark.parametrize("taken", [0, 5, 20])
+def test_without_memory_the_interpreter_judges(
+    taken: int, small: Path, used: list[str], code: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the memory is wanted for that is refused."""
+    maps, real, said = [0], mmap.mmap, list[str]()
+
+    def refusing(*arguments: int, **named: int) -> mmap.mmap:
+        maps[0] += 1
+        if maps[0] > taken:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(mmap, "mmap", refusing)
+    with open_capture(small) as capture:
+        verdict = engine.judge(capture, engine=COMPILED, say=said.append)
+    verdict.path = str(small)
+    assert verdict == verify(small)
+    assert used == [INTERPRETED, INTERPRETED]
+    assert said == ["there is too little memory for compiled code: interpreted, which takes longer"]
 
 
 # The command line.

@@ -23,7 +23,7 @@ from labkit.notation import parse
 from labkit.payload import ALL_OCTETS
 from labkit.rule import RFC9293, Severity, collect
 from labkit.scenario import Scenario
-from labkit.segment import SYN
+from labkit.segment import RST, SYN
 from labkit.verifier import Bounds, Verifier
 from labkit.wanted import Network, Wanted
 
@@ -145,6 +145,23 @@ def test_of_more_hosts_than_are_remembered(code: Library) -> None:
     syn = ether(ip4(tcp(ctl=SYN)))
     found = [moved(syn, host) for host in range(120)] + [moved(syn, host, 1) for host in reversed(range(50))]
     assert codes(numbered(found), code, Bounds(hosts=100))["ISN01"] == 30
+
+
+@pytest.mark.parametrize(("hosts", "flows"), [((0, 1, 2, 0), 4), ((0, 1, 0, 2, 0), 3), ((0, 1, 0, 2, 1), 4)])
+def test_of_what_is_over_and_remembered(hosts: tuple[int, ...], flows: int, code: Library) -> None:
+    """The one that was silent for longest gives way: what comes of it later is another conversation."""
+    reset = ether(ip4(tcp(ctl=RST)))
+    whole, bounds = numbered([moved(reset, host) for host in hosts]), Bounds(over=2)
+    agree(whole, code, RFC9293, bounds)
+    assert compiled(whole, code, RFC9293, bounds).flows == flows
+
+
+def test_of_octets_of_a_conversation_that_is_forgotten(code: Library) -> None:
+    """What another one sent under the same numbers, whose memory is used again, is nobody's business."""
+    one, other = (ether(ip4(tcp(fill * 99))) for fill in (b"a", b"b"))
+    reset = ether(ip4(tcp(ctl=RST, seq=1099)))
+    whole = numbered([one, reset, moved(other, 1), moved(other, 1), moved(one, 1)])
+    assert codes(whole, code, Bounds(over=0))["RTX02"] == 1
 
 
 @pytest.mark.parametrize(("between", "conflicts"), [(262, 2), (263, 1)])

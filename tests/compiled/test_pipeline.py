@@ -12,7 +12,7 @@ from frames import OTHERS, SEGMENTS
 
 from labkit.capture import Frame
 from labkit.compiled.loader import Library
-from labkit.compiled.pipeline import BATCHES, run
+from labkit.compiled.pipeline import BATCHES, room, run
 from labkit.compiled.reader import Batch, Feed
 
 
@@ -46,7 +46,7 @@ class Notes:
 @pytest.mark.parametrize("count", [0, 1, 500])
 def test_every_segment_is_judged_in_order(count: int, slow: bool, parallel: bool, code: Library) -> None:
     notes, told = Notes(slow=slow), list[int]()
-    whole = run(Feed(frames(count), code, chunk=1000), notes, told.append, parallel=parallel)
+    whole = run(Feed(frames(count), code, chunk=1000), notes, room(parallel=parallel), told.append)
     wanted = [n for n in range(1, count + 1) if n % (len(SEGMENTS) + len(OTHERS)) < len(SEGMENTS)]
     assert notes.numbers == wanted
     assert whole == (count, min(count, 1))
@@ -61,7 +61,7 @@ def test_every_segment_is_judged_in_order(count: int, slow: bool, parallel: bool
 def test_a_mistake_in_the_judge_is_seen(fails_at: int, code: Library) -> None:
     before = threading.active_count()
     with pytest.raises(ValueError, match="a mistake"):
-        run(Feed(frames(500), code, chunk=1000), Notes(fails_at=fails_at))
+        run(Feed(frames(500), code, chunk=1000), Notes(fails_at=fails_at), room())
     assert threading.active_count() == before
 
 
@@ -72,5 +72,5 @@ def test_a_mistake_in_the_frames_is_seen(code: Library) -> None:
 
     before = threading.active_count()
     with pytest.raises(ValueError, match="no more"):
-        run(Feed(broken(), code, chunk=1000), Notes())
+        run(Feed(broken(), code, chunk=1000), Notes(), room())
     assert threading.active_count() == before

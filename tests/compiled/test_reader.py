@@ -21,7 +21,7 @@ from labkit.capture import Damage, Frame, Reader, open_capture
 from labkit.compiled import reader
 from labkit.compiled.judge import Judge
 from labkit.compiled.loader import Library
-from labkit.compiled.pipeline import run
+from labkit.compiled.pipeline import room, run
 from labkit.compiled.reader import Batch, Feed
 from labkit.errors import CaptureError
 from labkit.flows import segments
@@ -281,14 +281,14 @@ def test_more_packets_than_can_be_counted(parallel: bool, code: Library, monkeyp
     frames = [Frame(n, n, 1, FRAME, len(FRAME)) for n in range(1, 100)]
     monkeypatch.setattr(reader, "MOST", 40)
     feed = Feed(frames, code, chunk=1000)
-    whole = run(feed, Judge(RFC9293, code), parallel=parallel)
+    whole = run(feed, Judge(RFC9293, code), room(parallel=parallel))
     assert 40 <= whole.packets < 60
     assert feed.damage == Damage(
         f"there are more than {whole.packets} packets; the others were not read", None, cut=True
     )
     monkeypatch.setattr(reader, "MOST", 99)
     feed = Feed(frames[:98], code, chunk=1000)
-    assert (run(feed, Judge(RFC9293, code)).packets, feed.damage) == (98, None)
+    assert (run(feed, Judge(RFC9293, code), room()).packets, feed.damage) == (98, None)
 
 
 def test_what_counts_packets_has_room_for_one_batch_more() -> None:
