@@ -5,9 +5,11 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from pkgutil import resolve_name
 from threading import Event, Thread
 from typing import TYPE_CHECKING, NamedTuple
 
+from labkit import __version__
 from labkit.errors import LinkError, MissingError, UsageError
 from labkit.i18n import _
 
@@ -31,8 +33,8 @@ def connected(address: str, say: Callable[[str], None] | None = None) -> Iterato
     """The cluster with a scheduler at an address such as "tcp://192.0.2.1:8786".
 
     When all workers are gone, their tasks wait for new ones: `say` is told, from a thread of its own.
-    UsageError for what is no address, MissingError where Dask is not installed, LinkError where nobody answers, or there is
-    no worker.
+    UsageError for what is no address, or where a worker has another version of labkit; MissingError where Dask is not installed
+    here, or labkit there; LinkError where nobody answers, or there is no worker.
     """
     if not re.fullmatch(r"[a-z]+://\S+:\d+", address):
         raise UsageError(
@@ -54,8 +56,27 @@ def connected(address: str, say: Callable[[str], None] | None = None) -> Iterato
                 client.wait_for_workers(1, timeout=PATIENCE)
             except TimeoutError as error:
                 raise LinkError(_("{address}: the scheduler has no workers").format(address=address)) from error
+            _check(client, address)
             with _watched(client, address, say or (lambda _text: None)):
                 yield Cluster(client.get_executor(pure=False), sum(client.nthreads().values()))
+
+
+def _check(client: "Client", address: str) -> None:
+    """Whether all workers have this version of labkit. One that has none would end itself at its first task."""
+    # A function of Python's own is known there in any case.
+    for worker, found in client.run(resolve_name, "labkit:__version__", on_error="return").items():
+        if isinstance(found, ImportError):
+            raise MissingError(
+                _("{address}: the worker {worker} has no labkit: {error}").format(
+                    address=address, worker=worker, error=found
+                )
+            )
+        if isinstance(found, str) and found != __version__:
+            raise UsageError(
+                _("{address}: the worker {worker} has labkit {theirs}, not {ours}: its verdicts could differ").format(
+                    address=address, worker=worker, theirs=found, ours=__version__
+                )
+            )
 
 
 @contextmanager

@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 from time import monotonic, sleep
@@ -13,10 +14,11 @@ from typing import NamedTuple
 
 import pytest
 
-from labkit import verify
+from labkit import __version__, verify
 from labkit.batches import verdicts
 from labkit.cli import run
-from labkit.cluster import _watched, connected
+from labkit.cluster import _check, _watched, connected
+from labkit.errors import LabkitError, MissingError, UsageError
 from labkit.scenario import Scenario
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +67,25 @@ def test_that_no_worker_is_left_is_said_once_each_time(monkeypatch: pytest.Monke
     with _watched(Client(), "tcp://h:1", said.append):
         assert over.wait(60)
     assert said == ["tcp://h:1: no worker is left; waiting for another one"] * 2
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "message"),
+    [
+        (__version__, None, ""),
+        (OSError("the worker has gone"), None, ""),
+        (ImportError("No module named 'labkit'"), MissingError, "the worker tcp://w:2 has no labkit: No module named"),
+        ("0.0.0", UsageError, f"the worker tcp://w:2 has labkit 0.0.0, not {__version__}: its verdicts could differ"),
+    ],
+)
+def test_every_worker_must_have_the_same_labkit(found: object, error: type[LabkitError] | None, message: str) -> None:
+    class Client:
+        def run(self, function: Callable[[str], str], name: str, *, on_error: str) -> dict[str, object]:
+            assert on_error == "return"
+            return {"tcp://w:1": function(name), "tcp://w:2": found}
+
+    with nullcontext() if error is None else pytest.raises(error, match=f"^tcp://h:1: {message}"):
+        _check(Client(), "tcp://h:1")
 
 
 class Cluster(NamedTuple):
