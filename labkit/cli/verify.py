@@ -61,6 +61,9 @@ if TYPE_CHECKING:
     "-v", "--verbose", is_flag=True, help=_("Text: notes in full, not only counted; each conversation in figures.")
 )
 @click.option(
+    "-q", "--quiet", is_flag=True, help=_("Text: the verdict alone; of several captures the table of them alone.")
+)
+@click.option(
     "--most",
     type=click.IntRange(min=0),
     default=5,
@@ -79,6 +82,7 @@ def command(
     jobs: int | None,
     cluster: str | None,
     verbose: bool,
+    quiet: bool,
     most: int,
     **choices: Any,
 ) -> int:
@@ -95,7 +99,9 @@ def command(
     environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     choice = chosen(**choices)
     wanted = Wanted(flow, host, port) if flow or host or port else None
-    options = Options(choice.fail_on, verbose, most, choice.rules)
+    if quiet and verbose:
+        raise UsageError(_("--quiet and --verbose exclude each other"))
+    options = Options(choice.fail_on, verbose, most, choice.rules, quiet)
     inputs = expand(captures)
     _check(inputs, annotate)
     if cluster is not None and jobs is not None:

@@ -27,6 +27,8 @@ class Options:
     """Findings of one rule in one capture that are shown in full; the others are counted. 0: all."""
     rules: "tuple[Rule, ...]" = ()
     """The rules by which is judged, for formats that name them all; none: those of the verdict's profile."""
+    quiet: bool = False
+    """The verdicts alone, for people: no findings."""
 
 
 Render = Callable[[Iterable["Verdict"], Options], Iterator[str]]

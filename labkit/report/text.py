@@ -38,11 +38,12 @@ CLOSED = {
 
 
 def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
-    """The lines, capture after capture, and a table of them where there are several.
+    """The lines, capture after capture, and a table of them where there are several: if it is to be quiet, that alone.
 
     A capture that cannot be read stands in that table only: why it cannot is no result but an error.
     """
     first = True
+    heading: list[str] = []
     rows: list[_Row] = []
     for verdict in verdicts:
         outcome = "unreadable" if verdict.error is not None else "pass" if verdict.passes(options.fail_on) else "fail"
@@ -52,6 +53,9 @@ def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
         rows.append(_Row(outcome, verdict.path, ", ".join(counts)))
         if verdict.error is not None:
             continue
+        if options.quiet:
+            heading = heading or list(_heading(verdict, options))
+            continue
         if not first:
             yield ""
         first = False
@@ -60,6 +64,8 @@ def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
         if not first:
             yield ""
         yield from _table(rows)
+    else:
+        yield from heading
 
 
 class _Rest(NamedTuple):
@@ -96,12 +102,17 @@ def _table(rows: list[_Row]) -> Iterator[str]:
         yield f"  {word}  {printable(row.path).ljust(longest)}  {row.counts}".rstrip()
 
 
-def _capture(verdict: Verdict, options: Options) -> Iterator[str]:
+def _heading(verdict: Verdict, options: Options) -> Iterator[str]:
+    """The verdict, and what it could not take into account."""
     yield f"{click.style(printable(verdict.path), bold=True)}: {headline(verdict, options)}"
     if verdict.damage:
         yield "  " + _("note: {message}; judged up to there").format(message=printable(verdict.damage.message))
     for limit in verdict.limits:
         yield "  " + _("note: {message}").format(message=limit.message)
+
+
+def _capture(verdict: Verdict, options: Options) -> Iterator[str]:
+    yield from _heading(verdict, options)
     if options.verbose:
         yield from _conversations(verdict)
     said = {limit.code for limit in verdict.limits}

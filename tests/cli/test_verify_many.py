@@ -111,6 +111,14 @@ def test_a_table_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     assert "missing: cannot be read: No such file" in captured.err
 
 
+def test_the_table_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    folder()
+    assert run(["verify", "f", "-q"]) == 1
+    assert capsys.readouterr().out.splitlines()[0] == "4 captures: 3 PASS, 1 FAIL"
+    assert run(["verify", "f", "-q", "-v"]) == 2
+    assert "--quiet and --verbose exclude each other" in capsys.readouterr().err
+
+
 def test_what_is_no_file_is_not_opened(capsys: pytest.CaptureFixture[str]) -> None:
     top = folder()
     os.mkfifo(top / "pipe")  # reading it would wait for ever

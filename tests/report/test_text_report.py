@@ -271,3 +271,19 @@ def test_what_is_far_in_a_capture_stands_alone(
     assert lines[2].startswith("error[ACK01] ack-of-unsent-data: packet 6, ")
     assert lines[3].startswith("        4  → PSH ACK") == shown
     assert "  what      ack 121 is beyond 120, the next octet that the peer would send" in lines
+
+
+def test_quietly_there_are_verdicts_only(tmp_path: Path) -> None:
+    quiet = Options(Severity.ERROR, quiet=True)
+    wrong = judged(tmp_path / "a.pcap", WRONG_ACK)
+    cut = tmp_path / "b.pcap"
+    judged(cut, OPEN)
+    cut.write_bytes(cut.read_bytes()[:-10])
+    damaged, unreadable = verify(cut), Verdict("c.pcap", "rfc9293", error="c.pcap: is empty")
+    assert text(wrong, quiet) == text(wrong)[:1]
+    assert text(damaged, quiet) == text(damaged)[:2]
+    assert "judged up to there" in text(damaged, quiet)[1]
+    assert text(unreadable, quiet) == text([], quiet) == []
+    every = [wrong, damaged, unreadable]
+    assert text(every, quiet) == text(every)[-4:]
+    assert text(every, quiet)[0] == "3 captures: 1 PASS, 1 FAIL, 1 UNREADABLE"
