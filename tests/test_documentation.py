@@ -398,6 +398,7 @@ def test_architecture_s_new_rule_would_be_one(tmp_path: Path, monkeypatch: pytes
             reader.follow(fence)
     declared = [each.rule for each in reader.namespace.values() if isinstance(getattr(each, "rule", None), Rule)]
     assert len(declared) == 1
+    assert declared[0].name not in {each.name for each in collect()}
     monkeypatch.setattr("labkit.verifier.collect", lambda: tuple(declared))
     for text, expected in ((declared[0].good, []), (declared[0].bad, [declared[0].code])):
         found = Verifier().run(frames(list(parse(text)))).findings

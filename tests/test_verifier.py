@@ -1,5 +1,6 @@
 """The verifier: a wrong number is found where it is, correct traffic is not accused, hostile input is borne."""
 
+import gc
 import os
 from collections.abc import Iterable, Iterator
 from io import BytesIO
@@ -15,6 +16,7 @@ from labkit.capture import create as create_capture
 from labkit.errors import CaptureError, UsageError
 from labkit.examples import frames
 from labkit.finding import Group, tally
+from labkit.flows import Flow
 from labkit.linktype import ETHERNET
 from labkit.notation import parse
 from labkit.rule import DOCUMENT, RFC9293, Rule, Severity, collect
@@ -543,3 +545,20 @@ def test_what_was_only_counted_fails_too() -> None:
     verdict = Verdict("a.pcap", RFC9293, beyond=[Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 3)])
     assert verdict.worst() == Severity.ERROR
     assert not verdict.ok
+
+
+def test_a_conversation_that_is_over_and_gone_is_not_held() -> None:
+    conversation = list(frames(list(parse(HANDSHAKE + "> R. 1:1(0) ack 1"))))
+    held = []
+
+    def found() -> Iterator[Frame]:
+        for _ in range(40):
+            yield from conversation
+        held.append(conversations())
+
+    def conversations() -> int:
+        return sum(isinstance(each, Flow) for each in gc.get_objects())
+
+    before = conversations()
+    assert Verifier().run(found()).flows == 40
+    assert held[0] - before <= 2
