@@ -173,7 +173,7 @@ class Side:
     doubt_mark: list[int] = field(default_factory=_row)
     """1: the third segment of a handshake; 2: the segment before it was a pure ACK of the same sender."""
 
-    # The doubt that `settle` took out last.
+    # The doubt that `settle` took out last: for rules of scope DOUBT, and until the next one.
     odd_kind: int = 0
     odd_state: int = 0
     odd_packet: int = 0

@@ -20,7 +20,7 @@ from labkit.examples import frames
 from labkit.faults import faults, inject
 from labkit.finding import groups
 from labkit.notation import parse
-from labkit.payload import ALL_OCTETS
+from labkit.payload import ALL_OCTETS, OCTETS, PIECES
 from labkit.rule import RFC9293, Severity, collect
 from labkit.scenario import Scenario
 from labkit.segment import RST, SYN
@@ -162,6 +162,15 @@ def test_of_octets_of_a_conversation_that_is_forgotten(code: Library) -> None:
     reset = ether(ip4(tcp(ctl=RST, seq=1099)))
     whole = numbered([one, reset, moved(other, 1), moved(other, 1), moved(one, 1)])
     assert codes(whole, code, Bounds(over=0))["RTX02"] == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "pieces", "conflicts"),
+    [(10, PIECES - 1, 1), (10, PIECES, 0), (1000, OCTETS // 1000 - 1, 1), (1000, OCTETS // 1000, 0)],
+)
+def test_of_more_of_one_sender_than_is_remembered(size: int, pieces: int, conflicts: int, code: Library) -> None:
+    sent = [ether(ip4(tcp(b"a" * size, seq=1000 + number * size))) for number in range(pieces + 1)]
+    assert codes(numbered([*sent, ether(ip4(tcp(b"b" * size)))]), code, Bounds())["RTX02"] == conflicts
 
 
 @pytest.mark.parametrize(("between", "conflicts"), [(262, 2), (263, 1)])

@@ -5,19 +5,25 @@ What a packet is depends on what was sent before, so that most of it makes sense
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from random import Random
 from typing import NamedTuple
 
 import pytest
 from engines import agree
-from frames import checksum, ether, n16
+from frames import SEGMENTS, checksum, ether, n16
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from labkit import verifier
 from labkit.capture import Frame
 from labkit.compiled.loader import Library
+from labkit.compiled.records import columns
+from labkit.decode import decode
 from labkit.rule import DOCUMENT, LITERAL, RFC9293
-from labkit.segment import ACK, FIN, PSH, RST, SYN
-from labkit.verifier import Bounds
+from labkit.segment import ACK, FIN, PSH, RST, SYN, Seen
+from labkit.side import Side
+from labkit.track import advance
+from labkit.verifier import Bounds, Verifier
 
 ROUND = 2**32
 ISNS = 0, 1000, ROUND - 1, ROUND - 40
@@ -169,3 +175,45 @@ def test_both_engines_say_the_same(
     profile: str, bounds: Bounds, code: Library, packets: list[Packet], isns: tuple[int, int]
 ) -> None:
     agree(captured(packets, isns), code, profile, bounds)
+
+
+def misfits(kind: type[Seen] | type[Side], values: Seen | Side) -> list[tuple[str, int]]:
+    """Numbers that would be others in their columns."""
+    found = []
+    for name, column in columns(kind).items():
+        known = getattr(values, name, 0)
+        least = -(1 << 8 * column.size - 1) if column.signed else 0
+        found += [
+            (name, each)
+            for each in (known if column.row else [known])
+            if not least <= each < least + (1 << 8 * column.size)
+        ]
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(packets=st.lists(PACKETS, min_size=8, max_size=40), isns=st.tuples(*[st.sampled_from(ISNS)] * 2))
+def test_what_the_interpreter_knows_fits_its_columns(packets: list[Packet], isns: tuple[int, int]) -> None:
+    def checked(seg: Seen, me: Side, peer: Side) -> None:
+        advance(seg, me, peer)
+        assert misfits(Seen, seg) + misfits(Side, me) + misfits(Side, peer) == []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verifier, "advance", checked)
+        Verifier().run(captured(packets, isns))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    random=st.randoms(use_true_random=False),
+    frames=st.lists(st.sampled_from(SEGMENTS), min_size=1, max_size=3),
+    more=st.sampled_from([0, 10, 2000, ROUND]),
+)
+def test_what_is_decoded_fits_its_columns(random: Random, frames: list[bytes], more: int) -> None:
+    """Frames within frames, with any octet changed, and however long they claim to have been."""
+    octets = bytearray(b"".join(frame[: 34 * (frame is not frames[-1]) or None] for frame in frames))
+    for _ in range(random.randrange(6)):
+        octets[random.randrange(len(octets))] = random.choice([0, 1, 4, 41, 47, 255, random.randrange(256)])
+    seg = Seen(caplen=len(octets), wirelen=min(len(octets) + more, ROUND - 1))
+    decode(octets, 0, len(octets), 1, seg)
+    assert misfits(Seen, seg) == []

@@ -10,7 +10,7 @@ import pytest
 
 from labkit import doubt, track
 from labkit.capture import Frame
-from labkit.compiled.kernels import ARRAYS
+from labkit.compiled.kernels import ARRAYS, shown
 from labkit.compiled.records import WIDTHS, columns
 from labkit.compiled.translate import Translation, UntranslatableError
 from labkit.decode import decode
@@ -18,7 +18,7 @@ from labkit.decode.layer import ones_sum
 from labkit.examples import frames
 from labkit.flows import FlowTable
 from labkit.notation import parse
-from labkit.rule import Rule, collect
+from labkit.rule import Rule, Scope, collect
 from labkit.segment import Seen
 from labkit.side import Side
 
@@ -178,3 +178,16 @@ def test_widths_are_of_fields_that_there_are() -> None:
     named = [name for names in WIDTHS.values() for name in names.split()]
     assert len(named) == len(set(named))
     assert set(named) <= there
+
+
+def test_only_rules_about_doubts_read_the_doubt_that_was_settled() -> None:
+    """In compiled code it stands in memory that many sides share, until the next one is settled."""
+    for rule in collect():
+        whole, named = Translation(), [rule.at, *shown(rule)]
+        for each in (rule.predicate, rule.field, rule.expected, rule.actual):
+            if callable(each):
+                whole.add(each)
+            else:
+                named.append(each or "")
+        reads = re.search(r"\.odd(_|\b)", "\n".join([whole.text, *named])) is not None
+        assert not reads or rule.scope == Scope.DOUBT, rule.name
