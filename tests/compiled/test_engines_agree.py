@@ -14,7 +14,10 @@ from frames import CLIENT6, SERVER6, ether, ip4, ip6, n16, tcp
 from labkit.capture import Frame, open_capture
 from labkit.choices import Choices
 from labkit.compiled.found import Findings
+from labkit.compiled.judge import Judge
+from labkit.compiled.kernels import SPARES
 from labkit.compiled.loader import Library
+from labkit.compiled.reader import Batch, Feed
 from labkit.errors import CaptureError, LabkitError
 from labkit.examples import frames
 from labkit.faults import faults, inject
@@ -162,6 +165,18 @@ def test_of_octets_of_a_conversation_that_is_forgotten(code: Library) -> None:
     reset = ether(ip4(tcp(ctl=RST, seq=1099)))
     whole = numbered([one, reset, moved(other, 1), moved(other, 1), moved(one, 1)])
     assert codes(whole, code, Bounds(over=0))["RTX02"] == 1
+
+
+def test_memory_for_doubts_is_used_again(code: Library) -> None:
+    """A hundred gaps, each filled before the next one."""
+    found = [ether(ip4(tcp(b"a" * 9, seq=1000 + 9 * (number ^ 1)))) for number in range(200)]
+    whole, batch = numbered(found), Batch()
+    agree(whole, code, RFC9293)
+    judge, feed = Judge(RFC9293, code), Feed(whole, code)
+    while feed.fill(batch):
+        judge.take(batch)
+    assert judge._state.doubts == SPARES + 1
+    assert Counter(each.code for each in judge.verdict(batch.packets, batch.start, RFC9293).findings)["RTX03"] >= 99
 
 
 @pytest.mark.parametrize(
