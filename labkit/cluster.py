@@ -2,6 +2,7 @@
 
 import logging
 import re
+from asyncio import run, wait_for
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ def connected(address: str, say: Callable[[str], None] | None = None) -> Iterato
     UsageError for what is no address, or where a worker has another version of labkit; MissingError where Dask is not installed
     here, or labkit there; LinkError where nobody answers, or there is no worker.
     """
-    if not re.fullmatch(r"[a-z]+://\S+:\d+", address):
+    if not re.fullmatch(r"(tcp|tls|ucx)://\S+:\d+", address):
         raise UsageError(
             _("{address}: expected a scheduler's address, such as tcp://192.0.2.1:8786").format(address=address)
         )
@@ -45,12 +46,11 @@ def connected(address: str, say: Callable[[str], None] | None = None) -> Iterato
     except ImportError as error:
         raise MissingError(_("a cluster needs Dask: pip install 'labkit[cluster]'")) from error
     with _silent():
+        _ask(address)
         try:
             client = Client(address, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise LinkError(
-                _("{address}: no scheduler answers: {error}").format(address=address, error=error)
-            ) from error
+            raise _no_answer(address, error) from error
         with client:
             try:
                 client.wait_for_workers(1, timeout=PATIENCE)
@@ -59,6 +59,31 @@ def connected(address: str, say: Callable[[str], None] | None = None) -> Iterato
             _check(client, address)
             with _watched(client, address, say or (lambda _text: None)):
                 yield Cluster(client.get_executor(pure=False), sum(client.nthreads().values()))
+
+
+def _ask(address: str) -> None:
+    """Whether somebody at an address speaks Dask's language. A `Client` would wait without end for one who does not."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    async def ask() -> None:
+        options = Security().get_connection_args("client")
+        connection = await wait_for(connect(address, timeout=PATIENCE, **options), PATIENCE * 1.1)
+        connection.abort()
+
+    try:
+        run(ask())
+    except TimeoutError as error:
+        raise LinkError(_("{address}: what answers is no Dask scheduler").format(address=address)) from error
+    except OSError as error:
+        raise _no_answer(address, error) from error
+    except (TypeError, ValueError) as error:
+        # What the way to it needs is not there, such as the certificates of TLS.
+        raise UsageError(f"{address}: {error}") from error
+
+
+def _no_answer(address: str, error: Exception) -> LinkError:
+    return LinkError(_("{address}: no scheduler answers: {error}").format(address=address, error=error))
 
 
 def _check(client: "Client", address: str) -> None:

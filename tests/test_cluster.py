@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from socket import create_server
 from threading import Event
 from time import monotonic, sleep
 from typing import NamedTuple
@@ -48,6 +49,19 @@ def test_where_nobody_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setattr("labkit.cluster.PATIENCE", 0.2)
     assert run(["verify", "a.pcap", "--cluster", "tcp://127.0.0.1:1"]) == 4
     assert capsys.readouterr().err.startswith("labkit: tcp://127.0.0.1:1: no scheduler answers: ")
+
+
+def test_what_answers_otherwise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    monkeypatch.setattr("labkit.cluster.PATIENCE", 0.2)
+    with create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        assert run(["verify", "a.pcap", "--cluster", f"tcp://{address}"]) == 4
+        assert capsys.readouterr().err == f"labkit: tcp://{address}: what answers is no Dask scheduler\n"
+        assert run(["verify", "a.pcap", "--cluster", f"tls://{address}"]) == 2
+        assert capsys.readouterr().err.startswith(f"labkit: tls://{address}: TLS expects ")
+        assert run(["verify", "a.pcap", "--cluster", f"http://{address}"]) == 2
+        assert "expected a scheduler's address" in capsys.readouterr().err
 
 
 def test_that_no_worker_is_left_is_said_once_each_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import signal
 import sys
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import accumulate
@@ -217,8 +217,12 @@ def _by_cluster(
     """The same by the workers of a cluster."""
     from labkit.cluster import connected
 
-    with connected(address, note) as cluster:
-        yield from _by_executor(captures, request, cluster.executor, cluster.threads * 2, SIZE, interrupts)
+    with ExitStack() as stack:
+        cluster = None
+        with interrupts.waiting():
+            cluster = stack.enter_context(connected(address, note))
+        if cluster is not None:
+            yield from _by_executor(captures, request, cluster.executor, cluster.threads * 2, SIZE, interrupts)
 
 
 def _by_executor(
