@@ -1,12 +1,14 @@
 """A finding for people, with the segments around it."""
 
 from collections.abc import Iterator, Sequence
+from shlex import quote
 
 import click
 
 from labkit.finding import Finding
-from labkit.i18n import _
+from labkit.i18n import _, printable
 from labkit.lines import segment_text
+from labkit.report import _context
 from labkit.report._context import Context, because, gather
 from labkit.report.text import COLOURS
 
@@ -15,11 +17,16 @@ COLUMNS = {"seq": "seq=", "ack": "ack=", "len": "len=", "window": "win=", "flags
 
 
 def in_full(path: str, findings: Sequence[Finding]) -> Iterator[str]:
-    """The lines of findings in a capture, an empty one before each."""
+    """The lines of findings in a capture, an empty one before each.
+
+    Where a packet is too far for those around it to be shown, a line tells how they can be seen.
+    """
     contexts = gather(path, findings)
     for finding in findings:
         yield ""
         yield from _finding(finding, contexts.get(finding.packet or 0))
+        if finding.packet is not None and finding.packet > _context.FARTHEST and path != "-":
+            yield _labelled(_("look at"), f"labkit show {quote(printable(path))} --flow {finding.flow}")
 
 
 def _finding(finding: Finding, context: Context | None) -> Iterator[str]:

@@ -267,7 +267,8 @@ def test_what_is_far_in_a_capture_stands_alone(
     farthest: int, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("labkit.report._context.FARTHEST", farthest)
-    lines = text(only(judged(tmp_path / "a.pcap", WRONG_ACK), "ACK01"))
+    lines = text(only(judged(tmp_path / "a b.pcap", WRONG_ACK), "ACK01"))
+    assert (f"  look at   labkit show '{tmp_path / 'a b.pcap'}' --flow 0" in lines) != shown
     assert lines[2].startswith("error[ACK01] ack-of-unsent-data: packet 6, ")
     assert lines[3].startswith("        4  → PSH ACK") == shown
     assert "  what      ack 121 is beyond 120, the next octet that the peer would send" in lines
