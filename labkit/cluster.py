@@ -62,24 +62,30 @@ def connected(address: str, say: Callable[[str], None] | None = None) -> Iterato
 
 
 def _ask(address: str) -> None:
-    """Whether somebody at an address speaks Dask's language. A `Client` would wait without end for one who does not."""
+    """Whether a scheduler is at an address. A `Client` would wait without end for one who does not speak Dask's language."""
     from distributed.comm import connect
     from distributed.security import Security
 
-    async def ask() -> None:
-        options = Security().get_connection_args("client")
-        connection = await wait_for(connect(address, timeout=PATIENCE, **options), PATIENCE * 1.1)
-        connection.abort()
+    async def ask() -> bool:
+        connection = await connect(address, timeout=PATIENCE, **Security().get_connection_args("client"))
+        try:
+            await connection.write({"op": "identity", "reply": True})
+            # A worker would answer, too.
+            return "workers" in await connection.read()
+        finally:
+            connection.abort()
 
     try:
-        run(ask())
-    except TimeoutError as error:
-        raise LinkError(_("{address}: what answers is no Dask scheduler").format(address=address)) from error
+        found = run(wait_for(ask(), PATIENCE * 1.1))
+    except TimeoutError:
+        found = False
     except OSError as error:
         raise _no_answer(address, error) from error
     except (TypeError, ValueError) as error:
         # What the way to it needs is not there, such as the certificates of TLS.
         raise UsageError(f"{address}: {error}") from error
+    if not found:
+        raise LinkError(_("{address}: what answers is no Dask scheduler").format(address=address))
 
 
 def _no_answer(address: str, error: Exception) -> LinkError:

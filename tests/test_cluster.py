@@ -157,6 +157,13 @@ def test_the_command_says_the_same(
     assert len(results[0][1]["captures"]) == 122
 
 
+def test_a_worker_is_no_scheduler(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    with connected(cluster.address) as there:
+        worker = next(iter(there.executor._client.nthreads()))  # type: ignore[attr-defined]
+    assert run(["verify", "a.pcap", "--cluster", worker]) == 4
+    assert capsys.readouterr().err == f"labkit: {worker}: what answers is no Dask scheduler\n"
+
+
 def test_a_worker_that_is_lost_loses_nothing(cluster: Cluster) -> None:
     paths = sorted(map(str, cluster.captures.iterdir()))
     found = []
