@@ -220,11 +220,12 @@ def test_processes_change_nothing(format_: str, capsys: pytest.CaptureFixture[st
 
 def test_a_process_that_dies_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     captures = [Input(str(folder() / "z.pcap"))] * 6
-    dead = Request(Choices(), _Deadly())  # type: ignore[arg-type]
+    dead = Request(Choices(profile="document"), _Deadly())  # type: ignore[arg-type]
     with Interrupts() as interrupts:
         found = list(verdicts(captures, dead, 2, interrupts))
     assert len(found) == 6
     assert all("has died" in (verdict.error or "") for verdict in found)
+    assert {verdict.profile for verdict in found} == {"document"}
 
 
 class _Deadly:

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import mmap
+import os
 import signal
 import subprocess
 import sys
@@ -125,6 +126,22 @@ def test_a_very_large_capture_is_worth_compiling(
     with open_capture(small) as capture:
         engine.judge(capture, alone=False)
     assert used == [COMPILED, INTERPRETED]
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_nobody_waits_to_see_how_much_a_pipe_will_hold(
+    built: bool, small: Path, used: list[str], code: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(engine, "is_large", lambda _capture, least: asked.append(least))
+    monkeypatch.setattr(library, "is_built", lambda: built)
+    ends = os.pipe()
+    with os.fdopen(ends[0], "rb") as read, os.fdopen(ends[1], "wb") as write:
+        write.write(small.read_bytes())
+        write.close()
+        assert engine.verify(read).packets == verify(small).packets
+    assert used[0] == (COMPILED if built else INTERPRETED)
+    assert asked == []
 
 
 def test_conversations_that_are_wanted(small: Path, used: list[str], code: Library) -> None:

@@ -75,6 +75,7 @@ def networks(*names: str) -> tuple[Network, ...]:
         (Wanted(hosts=networks("192.0.2.10/32")), 3),
         (Wanted(hosts=networks("2001:db8::20/128")), 3),
         (Wanted(hosts=networks("2001:db8::/48", "192.0.2.16/29")), 6),
+        (Wanted(hosts=networks("2001:db8::11/128", "2001:db8::21/128", "2001:db8:0:1::10/128")), 0),
         (Wanted(hosts=networks("::/0")), 3),
         (Wanted(hosts=networks("0.0.0.0/0")), 3),
         (Wanted(hosts=networks("192.0.2.0/29")), 0),
