@@ -194,10 +194,13 @@ def _sorted(verdict: Verdict, options: Options, said: set[str]) -> tuple[list[Fi
         places = sorted(place for group in found if group not in brief for place in group.places)
         shown = places[: options.most or None]
         full += shown
-        rest = [group for group in found if group not in brief or code not in said]
-        count = sum(group.count for group in rest) - len(shown)
+        told = set(shown)
+        # What is shown in full does not make what is left graver than it is.
+        asked = [group for group in found if group not in brief or code not in said]
+        rest = [group for group in asked if group.count > len(told.intersection(group.places))]
+        count = sum(group.count for group in asked) - len(shown)
         if count:
-            left = sorted({place for group in rest for place in group.places} - set(shown))
+            left = sorted({place for group in rest for place in group.places} - told)
             packets = [findings[place].packet for place in left[: LISTED + 1]]
             names = list(dict.fromkeys(group.name for group in rest))
             counted.append(_Rest(code, max(group.severity for group in rest), count, names, packets))

@@ -1,6 +1,7 @@
 """The report for people: what stands around a finding, what is only counted, what is said of the whole."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -260,6 +261,18 @@ def test_what_was_only_counted_counts() -> None:
     lines = text(verdict)
     assert lines[0].startswith("a.pcap: FAIL  12 errors (")
     assert lines[-1] == "error[ACK01] 12 × ack-of-unsent-data"
+
+
+@pytest.mark.parametrize(
+    ("most", "counted"), [(0, "note[ACK01] 1 × "), (2, "note[ACK01] 1 × "), (1, "error[ACK01] 2 × ")]
+)
+def test_what_is_left_is_no_graver_than_it_is(most: int, counted: str, tmp_path: Path) -> None:
+    verdict = only(judged(tmp_path / "a.pcap", MANY), "ACK01")
+    verdict.findings = list(verdict.findings)[:3]
+    verdict.findings[1] = replace(verdict.findings[1], severity=Severity.NOTE)
+    lines = text(verdict, Options(Severity.ERROR, most=most))
+    (rest,) = [line for line in lines if " × " in line]
+    assert rest.startswith(f"{counted}{verdict.findings[0].name} (packet")
 
 
 @pytest.mark.parametrize(("farthest", "shown"), [(6, True), (5, False)])
