@@ -84,9 +84,9 @@ def built(trace: "Trace", output: str, format_: str | None, count: int) -> None:
     _warn_of_suffix(output, format_)
     file = _named(output)
     if trace.seed is None:
-        text = ngettext("{file}: {count} packet", "{file}: {count} packets", count)
+        text = ngettext("{file}: {count:,} packet", "{file}: {count:,} packets", count)
     else:
-        text = ngettext("{file}: {count} packet, seed {seed}", "{file}: {count} packets, seed {seed}", count)
+        text = ngettext("{file}: {count:,} packet, seed {seed}", "{file}: {count:,} packets, seed {seed}", count)
     note(text.format(file=file, count=count, seed=trace.seed))
 
 

@@ -22,10 +22,10 @@ def build_bulk(
     with Progress(_("building")) as progress:
         count = build(scenario, flows, target, seed=seed, format=format_, watch=progress.packets)
     text = ngettext(
-        "{file}: {count} packet, {flows}, seed {seed}", "{file}: {count} packets, {flows}, seed {seed}", count
+        "{file}: {count:,} packet, {flows}, seed {seed}", "{file}: {count:,} packets, {flows}, seed {seed}", count
     )
     file = _("standard output") if target == STANDARD_OUTPUT else target
-    conversations = ngettext("{n} conversation", "{n} conversations", flows).format(n=flows)
+    conversations = ngettext("{n:,} conversation", "{n:,} conversations", flows).format(n=flows)
     note(text.format(file=file, count=count, flows=conversations, seed=seed))
 
 

@@ -43,6 +43,9 @@ SIZE = 50
 BAR = 20
 """Characters of the bar that shows progress."""
 
+TICK = 1
+"""Seconds after which it is shown again how long something takes."""
+
 PAUSE = 0.1
 """Seconds between two counts that are shown: a terminal far away need not keep up with what reads."""
 
@@ -142,7 +145,7 @@ def judge(
                 wanted=request.wanted,
                 engine=request.engine,
                 interruption=interrupts,
-                say=say,
+                say=None if say is None else partial(progress.pause, say),
                 alone=request.alone,
             )
             verdict.path = path
@@ -201,8 +204,8 @@ def _by_processes(
     from labkit.compiled import engine
 
     # What they need is compiled by one of us, before they begin.
-    with interrupts.waiting():
-        engine.prepare(request.engine, max(_sizes(captures), default=0), note)
+    with interrupts.waiting(), Progress(_("compiling")) as progress:
+        engine.prepare(request.engine, max(_sizes(captures), default=0), partial(progress.pause, note))
     # Enough batches that all have something to do up to the end.
     size = max(1, min(SIZE, len(captures) // (jobs * 4)))
     with Processes(jobs) as pool:
@@ -280,19 +283,54 @@ class Progress:
         self._seen = sys.stderr is not None and sys.stderr.isatty()
         self._next = 0.0
         """When a count may be shown again."""
+        self._go_on: Callable[[], None] | None = None
+        """Ends a pause."""
 
     def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._end_pause()
+        self._clear()
+
+    def _clear(self) -> None:
         if self._shown:
             click.echo("\r\x1b[K", nl=False, err=True)
+
+    def pause(self, say: Callable[[str], None], why: str) -> None:
+        """Say why there is nothing to count for a while; from then on the line says how long that takes."""
+        self._clear()
+        say(why)
+        if not self._seen or self._go_on is not None:
+            return
+        from threading import Event, Thread
+
+        over, began = Event(), monotonic()
+
+        def tick() -> None:
+            while not over.wait(TICK):
+                self.show(_(": {seconds:.0f} s").format(seconds=monotonic() - began))
+
+        thread = Thread(target=tick, daemon=True)
+
+        def go_on() -> None:
+            over.set()
+            thread.join()
+
+        thread.start()
+        self._go_on = go_on
+
+    def _end_pause(self) -> None:
+        if self._go_on is not None:
+            self._go_on()
+            self._go_on = None
 
     def packets(self, count: int) -> None:
         """Show how many packets there are by now, unless that has just been shown."""
         now = monotonic()
         if not self._seen or now < self._next:
             return
+        self._end_pause()
         self._next = now + PAUSE
         share = self._share()
         done = "" if share is None else f", {share:.0%}"

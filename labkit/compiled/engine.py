@@ -28,8 +28,6 @@ LARGE = 1 << 20
 """Octets of a capture from which on compiled code that is at hand is the quicker one, its start included."""
 LARGE_ENOUGH_TO_COMPILE = 1 << 26
 """The same where it must be compiled first."""
-SECONDS = 40
-"""About how long that takes."""
 
 Say = Callable[[str], None]
 """Takes a line for the user."""
@@ -152,7 +150,7 @@ def _loaded(say: Say) -> "Library | None":
     from labkit.compiled import library
 
     def compiling() -> None:
-        say(_("compiling for this computer, once: about {n} seconds").format(n=SECONDS))
+        say(_("compiling for this computer, once: about a minute"))
 
     try:
         _require("numpy")

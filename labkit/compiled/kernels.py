@@ -159,7 +159,8 @@ def _found(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[s
         said = whole.add(judging.said_before)
         yield f"    if {said}({code}, row, sender, t, said):"
         yield "        return"
-    yield "    severity = found if found > 1 else own"
+    # A rule that answers anything else is wrong, and is told so by the interpreter; no memory may be written for it.
+    yield f"    severity = min(found, {max(Severity):d}) if found > 1 else own"
     yield "    if kept[severity] == t.most_kept:"
     yield f"        kept[{(number + 1) * COUNTS} + severity] += 1"
     yield "        return"

@@ -92,8 +92,8 @@ def _table(rows: list[_Row]) -> Iterator[str]:
     """How many captures passed, failed, or could not be read; and which."""
     count = Counter(row.outcome for row in rows)
     words = {"pass": _("PASS"), "fail": _("FAIL"), "unreadable": _("UNREADABLE")}
-    sums = ", ".join(f"{count[outcome]} {word}" for outcome, word in words.items() if count[outcome])
-    captures = ngettext("{n} capture", "{n} captures", len(rows)).format(n=len(rows))
+    sums = ", ".join(f"{count[outcome]:,} {word}" for outcome, word in words.items() if count[outcome])
+    captures = ngettext("{n:,} capture", "{n:,} captures", len(rows)).format(n=len(rows))
     yield click.style(f"{captures}: {sums}", bold=True)
     width = max(len(words[row.outcome]) for row in rows)
     longest = min(60, max(len(printable(row.path)) for row in rows))
@@ -130,16 +130,16 @@ def headline(verdict: Verdict, options: Options) -> str:
     """The verdict on a line: passed or failed, how many findings, in how much."""
     passed = verdict.passes(options.fail_on)
     word = click.style(_("PASS"), fg="green", bold=True) if passed else click.style(_("FAIL"), fg="red", bold=True)
-    conversations = ngettext("{n} conversation", "{n} conversations", verdict.flows).format(n=verdict.flows)
+    conversations = ngettext("{n:,} conversation", "{n:,} conversations", verdict.flows).format(n=verdict.flows)
     if verdict.reported != verdict.flows:
-        conversations = _("{n} of {conversations}").format(n=verdict.reported, conversations=conversations)
+        conversations = _("{n:,} of {conversations}").format(n=verdict.reported, conversations=conversations)
     facts = [
-        ngettext("{n} packet", "{n} packets", verdict.packets).format(n=verdict.packets),
+        ngettext("{n:,} packet", "{n:,} packets", verdict.packets).format(n=verdict.packets),
         conversations,
         _("profile {name}").format(name=verdict.profile),
     ]
     if verdict.left_out:
-        left_out = ngettext("{n} finding left out", "{n} findings left out", verdict.left_out)
+        left_out = ngettext("{n:,} finding left out", "{n:,} findings left out", verdict.left_out)
         facts.append(left_out.format(n=verdict.left_out))
     return f"{word}  {_counts(verdict)} ({', '.join(facts)})"
 
@@ -148,9 +148,9 @@ def _counts(verdict: Verdict) -> str:
     count = tally(verdict.findings, verdict.beyond)
     errors, warnings, notes = (count[each] for each in (Severity.ERROR, Severity.WARNING, Severity.NOTE))
     words = [
-        ngettext("{n} error", "{n} errors", errors).format(n=errors) if errors else "",
-        ngettext("{n} warning", "{n} warnings", warnings).format(n=warnings) if warnings else "",
-        ngettext("{n} note", "{n} notes", notes).format(n=notes) if notes else "",
+        ngettext("{n:,} error", "{n:,} errors", errors).format(n=errors) if errors else "",
+        ngettext("{n:,} warning", "{n:,} warnings", warnings).format(n=warnings) if warnings else "",
+        ngettext("{n:,} note", "{n:,} notes", notes).format(n=notes) if notes else "",
     ]
     return ", ".join(filter(None, words)) or _("nothing found")
 
@@ -167,17 +167,17 @@ def _conversations(verdict: Verdict) -> Iterator[str]:
         yield f"  {label} {each.client} → {each.server}: {opened}, {closed}, {each.duration:.6f} s{ways}"
     more = verdict.reported - len(verdict.conversations)
     if more > 0:
-        yield "  " + ngettext("and {n} more conversation", "and {n} more conversations", more).format(n=more)
+        yield "  " + ngettext("and {n:,} more conversation", "and {n:,} more conversations", more).format(n=more)
 
 
 def _way(arrow: str, packets: int, octets: int, resent: int) -> str:
     """One direction of a conversation in figures."""
     words = [
-        ngettext("{n} packet", "{n} packets", packets).format(n=packets),
-        ngettext("{n} octet", "{n} octets", octets).format(n=octets),
+        ngettext("{n:,} packet", "{n:,} packets", packets).format(n=packets),
+        ngettext("{n:,} octet", "{n:,} octets", octets).format(n=octets),
     ]
     if resent:
-        words.append(ngettext("{n} retransmission", "{n} retransmissions", resent).format(n=resent))
+        words.append(ngettext("{n:,} retransmission", "{n:,} retransmissions", resent).format(n=resent))
     return f"{arrow} {', '.join(words)}"
 
 
@@ -213,4 +213,4 @@ def _summary(counted: list[_Rest]) -> Iterator[str]:
         shown = ", ".join(packets[:LISTED]) + (", …" if len(packets) > LISTED else "")
         place = ngettext(" (packet {list})", " (packets {list})", len(packets)).format(list=shown) if packets else ""
         severity = click.style(f"{_(str(rest.severity))}[{rest.code}]", fg=COLOURS[rest.severity])
-        yield f"{severity} {rest.number} × {', '.join(rest.names)}{place}"
+        yield f"{severity} {rest.number:,} × {', '.join(rest.names)}{place}"

@@ -487,6 +487,24 @@ def test_progress_has_one_line(text: str, columns: int, shown: str) -> None:
     assert fitting(text, columns) == shown
 
 
+def test_a_pause_shows_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = threading.Event()
+    shown: list[str] = []
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("labkit.cli._judge.TICK", 0.001)
+    monkeypatch.setattr(Progress, "show", lambda _self, more="": seen.set() or shown.append(more))
+    said: list[str] = []
+    with Progress("a.pcap") as progress:
+        progress.pause(said.append, "compiling")
+        assert seen.wait(60)
+        progress.packets(7)
+        threads = threading.active_count()
+        progress.pause(said.append, "again")
+    assert (shown[0], said) == (": 0 s", ["compiling", "again"])
+    assert ": 7 packets" in shown
+    assert threading.active_count() == threads
+
+
 def test_counts_are_shown_from_time_to_time_and_how_much_that_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
