@@ -10,15 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from labkit.compiled.engine import verify
-    from labkit.scenario import Scenario
-    from labkit.trace import Trace
-    from labkit.verifier import Verdict
+    from labkit.analysis.native.engine import verify
+    from labkit.analysis.verifier import Verdict
+    from labkit.build.scenario import Scenario
+    from labkit.build.trace import Trace
 
 __version__ = "0.1.0"
 __all__ = ["Scenario", "Trace", "Verdict", "__version__", "verify"]
 
-_HOMES = {"Scenario": "scenario", "Trace": "trace", "Verdict": "verifier", "verify": "compiled.engine"}
+_HOMES = {
+    "Scenario": "build.scenario",
+    "Trace": "build.trace",
+    "Verdict": "analysis.verifier",
+    "verify": "analysis.native.engine",
+}
 
 
 def __getattr__(name: str) -> Any:

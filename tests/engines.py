@@ -1,13 +1,13 @@
 """What both engines say of the same frames."""
 
+from labkit.analysis.finding import groups
+from labkit.analysis.flow_filter import Wanted
+from labkit.analysis.native.judge import Judge
+from labkit.analysis.native.loader import Library
+from labkit.analysis.native.reader import Batch, Feed
+from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293
+from labkit.analysis.verifier import Bounds, Verdict, Verifier
 from labkit.capture import Frame
-from labkit.compiled.judge import Judge
-from labkit.compiled.loader import Library
-from labkit.compiled.reader import Batch, Feed
-from labkit.finding import groups
-from labkit.rule import DOCUMENT, LITERAL, RFC9293
-from labkit.verifier import Bounds, Verdict, Verifier
-from labkit.wanted import Wanted
 
 PROFILES = {RFC9293: RFC9293, DOCUMENT: DOCUMENT, LITERAL: DOCUMENT}
 """Each profile of rules, and the one that a verdict names."""

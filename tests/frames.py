@@ -1,7 +1,7 @@
 """Frames octet by octet, and what `decode` makes of them. Written apart from labkit, checksums included."""
 
-from labkit.decode import decode
-from labkit.segment import Seen
+from labkit.packet.decode import decode
+from labkit.packet.seen import Seen
 
 CLIENT4, SERVER4 = bytes((192, 0, 2, 10)), bytes((192, 0, 2, 20))
 CLIENT6 = bytes.fromhex("20010db8000000000000000000000010")

@@ -4,9 +4,9 @@ import heapq
 from collections.abc import Callable
 from random import Random
 
-from labkit.endpoint import Config, Endpoint, Notice
-from labkit.segment import Segment, control_names
-from labkit.state import State
+from labkit.tcp.endpoint import Config, Endpoint, Notice
+from labkit.tcp.segment import Segment, control_names
+from labkit.tcp.state import State
 
 MS = 1_000_000
 

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labkit.analysis.rule import DOCUMENT, RFC9293, Severity
+from labkit.analysis.verifier import verify
+from labkit.build.scenario import Scenario
 from labkit.capture import create
 from labkit.errors import CaptureError
-from labkit.examples import frames
-from labkit.linktype import ETHERNET
-from labkit.notation import parse
-from labkit.rule import DOCUMENT, RFC9293, Severity
-from labkit.scenario import Scenario
-from labkit.seq import MASK
-from labkit.verifier import verify
+from labkit.packet.linktype import ETHERNET
+from labkit.tcp.notation import parse
+from labkit.tcp.seq import MASK
+from labkit.teach.examples import frames
 
 TOP = Path(__file__).parents[1]
 LIB = str(TOP / "scripts" / "lib")

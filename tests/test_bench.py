@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 
 from labkit import verify
+from labkit.analysis.rule import Severity
+from labkit.build.scenario import Scenario
 from labkit.errors import LinkError
-from labkit.rule import Severity
-from labkit.scenario import Scenario
 
 TOP = Path(__file__).parents[1]
 LIB = str(TOP / "scripts" / "lib")

@@ -31,18 +31,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from test_layers import LAYERS
+from test_layers import WINGS
 
+from labkit.analysis.rule import Rule, collect
+from labkit.analysis.verifier import Finding
+from labkit.build.scenario import Scenario
+from labkit.build.script import load
 from labkit.cli import Exit, run
-from labkit.diagram.states import mermaid
 from labkit.errors import ScenarioError
 from labkit.i18n import catalogue
 from labkit.live.system import capable
-from labkit.notation import parse
-from labkit.pkt import load
-from labkit.rule import Rule, collect
-from labkit.scenario import Scenario
-from labkit.verifier import Finding
+from labkit.tcp.notation import parse
+from labkit.teach.diagram.states import mermaid
 
 TOP = Path(__file__).parents[1]
 CAN_LIVE = capable() and all(map(shutil.which, ("ip", "nsenter", "unshare")))
@@ -354,9 +354,9 @@ def test_readme_has_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_key_of_the_json_is_explained() -> None:
-    from labkit.report._plain import head, verdict
-    from labkit.rule import Severity
-    from labkit.verifier import Verdict
+    from labkit.analysis.rule import Severity
+    from labkit.analysis.verifier import Verdict
+    from labkit.report.formats._plain import head, verdict
 
     keys = [key for cells in rows(page("docs/verifying.md"), "key of a finding") for key in coded(cells[0])]
     assert sorted(keys) == sorted(each.name for each in fields(Finding))
@@ -365,18 +365,16 @@ def test_every_key_of_the_json_is_explained() -> None:
 
 
 def test_scenario_keys_are_all_explained() -> None:
-    from labkit.scenario.complaints import models
-    from labkit.scenario.model import ScenarioModel
+    from labkit.build.scenario.complaints import models
+    from labkit.build.scenario.model import ScenarioModel
 
     known = {key for kind in models(ScenarioModel) for key in kind.model_fields}
     words = {word for each in coded(page("docs/scenarios.md")) for word in re.findall(r"\w+", each)}
     assert known - words == set()
 
 
-def test_architecture_has_the_layers() -> None:
-    table = [coded(cells[1]) for cells in rows(page("docs/architecture.md"), "layer")]
-    there = {path.stem for path in (TOP / "labkit").iterdir() if not path.name.startswith("_")}
-    assert table == [set(layer) & there for layer in LAYERS]
+def test_architecture_has_the_wings() -> None:
+    assert [cells[0].strip("`") for cells in rows(page("docs/architecture.md"), "wing")] == list(WINGS)
 
 
 def test_architecture_has_the_bounds() -> None:
@@ -388,8 +386,8 @@ def test_architecture_has_the_bounds() -> None:
 
 def test_architecture_s_new_rule_would_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rule that the page shows as an example works, and both of its examples are right."""
-    from labkit.examples import frames
-    from labkit.verifier import Verifier
+    from labkit.analysis.verifier import Verifier
+    from labkit.teach.examples import frames
 
     monkeypatch.chdir(tmp_path)
     reader = Reader()
@@ -399,7 +397,7 @@ def test_architecture_s_new_rule_would_be_one(tmp_path: Path, monkeypatch: pytes
     declared = [each.rule for each in reader.namespace.values() if isinstance(getattr(each, "rule", None), Rule)]
     assert len(declared) == 1
     assert declared[0].name not in {each.name for each in collect()}
-    monkeypatch.setattr("labkit.verifier.collect", lambda: tuple(declared))
+    monkeypatch.setattr("labkit.analysis.verifier.collect", lambda: tuple(declared))
     for text, expected in ((declared[0].good, []), (declared[0].bad, [declared[0].code])):
         found = Verifier().run(frames(list(parse(text)))).findings
         assert [finding.code for finding in found] == expected

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,56 +14,24 @@ import labkit
 PACKAGE = Path(labkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-LAYERS = (
-    {"seq", "errors", "i18n"},
-    {"options", "segment", "state", "linktype"},
-    {"notation", "decode", "fragments", "doubt", "payload", "side", "track", "rule", "endpoint", "finding"},
-    {
-        "capture",
-        "edits",
-        "faults",
-        "flows",
-        "lines",
-        "observe",
-        "path",
-        "pkt",
-        "rules",
-        "scenario",
-        "survey",
-        "trace",
-        "verifier",
-        "wanted",
-        "wire",
-    },
-    {
-        "annotate",
-        "batches",
-        "bulk",
-        "choices",
-        "cluster",
-        "compiled",
-        "diagram",
-        "examples",
-        "grade",
-        "lessons",
-        "live",
-        "report",
-        "scenarios",
-        "table",
-        "variants",
-    },
-    {"cli"},
-)
-"""Imports point downward, or stay in their layer. A package counts as one. New modules get a place here."""
+WINGS = ("tcp", "packet", "capture", "analysis", "build", "live", "report", "teach", "jobs", "cli")
+"""From the lowest to the highest: a wing imports only itself and the wings before it."""
+
+FOUNDATION = {"errors", "i18n"}
+"""Modules that every wing may import."""
+
+STRANGERS = {("build", "analysis")}
+"""Pairs of wings of which the first must not import the second, though it stands above it: what builds a conversation
+knows nothing of how one is judged."""
 
 ONLY = {
-    "scapy": {"wire"},
-    "numpy": {"bulk", "compiled"},
-    "numba": {"compiled"},
-    "dask": {"cluster"},
-    "distributed": {"cluster"},
+    "scapy": {"packet/scapy_build.py"},
+    "numpy": {"build/bulk", "analysis/native"},
+    "numba": {"analysis/native"},
+    "dask": {"jobs/cluster.py"},
+    "distributed": {"jobs/cluster.py"},
 }
-"""Heavy libraries, and the only units that may import them."""
+"""Heavy libraries, and the only places that may import them."""
 
 HEAVY = {"dask", "distributed", "numba", "numpy", "pydantic", "rich", "ruamel", "scapy"}
 
@@ -70,22 +39,18 @@ SPEAKING = {"exit", "input", "os._exit", "print", "quit", "sys.exit", "sys.stder
 """Calls that only the command line may make."""
 
 
-ALLOWED = {("live/keeper.py", "os._exit")}
+ALLOWED = {("jobs/processes.py", "os._exit"), ("live/cleanup.py", "os._exit")}
 """A process that was forked has to end itself: it is not the program."""
 
 
-def unit(path: Path) -> str:
-    """The module or package right below `labkit` that a file belongs to."""
+def wing(path: Path) -> str:
+    """The wing, or the module right below `labkit`, that a file belongs to."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def layer(name: str) -> int:
-    """The layer of a unit, 0 the lowest. The entrance stands above everything."""
-    if name == "__main__":
-        return len(LAYERS)
-    found = [number for number, names in enumerate(LAYERS) if name in names]
-    assert found, f"labkit.{name} has no place in the layers"
-    return found[0]
+def rank(name: str) -> int:
+    """The place of a wing in the order, -1 for the foundation."""
+    return -1 if name in FOUNDATION else WINGS.index(name)
 
 
 def nodes(tree: ast.AST) -> Iterator[ast.AST]:
@@ -113,28 +78,65 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def misplaced(path: Path) -> Iterator[str]:
-    """What a file imports from above its layer, or although it is another's to import."""
-    me = unit(path)
+    """Imports that break the order of the wings, or belong to another place."""
+    me, own = wing(path), path.relative_to(PACKAGE).as_posix()
     for line, name in imports(path):
         top, _, rest = name.partition(".")
-        where = f"{path.relative_to(PACKAGE)}:{line}: {name}"
-        if me not in ONLY.get(top, {me}):
-            yield f"{where} (only {', '.join(ONLY[top])} may)"
+        where = f"{own}:{line}: {name}"
+        if top in ONLY and not any(own == place or own.startswith(f"{place}/") for place in ONLY[top]):
+            yield f"{where} (only {', '.join(sorted(ONLY[top]))} may)"
         target = rest.partition(".")[0]
-        # `from labkit import __version__` names no module.
-        is_module = (PACKAGE / target).is_dir() or (PACKAGE / f"{target}.py").is_file()
-        if top == "labkit" and target and is_module and layer(target) > layer(me):
-            yield f"{where} (from above)"
+        if top != "labkit" or (target not in WINGS and target not in FOUNDATION):
+            continue  # `from labkit import __version__` names no module
+        if me != "__main__" and rank(target) > rank(me):
+            yield f"{where} (a higher wing)"
+        if (me, target) in STRANGERS:
+            yield f"{where} (the other half)"
 
 
-def test_every_module_has_a_place() -> None:
-    names = {unit(path) for path in FILES} - {"__init__"}
-    assert {name: layer(name) for name in names}
+def module_of(name: str) -> Path | None:
+    """The file of this package that an imported name stands in, if any: a module, or a package's `__init__`."""
+    parts = name.split(".")[1:]
+    for end in (len(parts), len(parts) - 1):
+        place = PACKAGE.joinpath(*parts[:end])
+        if end > 0 and place.with_suffix(".py").is_file():
+            return place.with_suffix(".py")
+        if end > 0 and (place / "__init__.py").is_file():
+            return place / "__init__.py"
+    return None
+
+
+def circles(files: list[Path]) -> list[list[str]]:
+    """Groups of files that import each other in a circle, also inside functions."""
+    graph = {
+        path: {found for _, name in imports(path) if name.startswith("labkit.") and (found := module_of(name))} - {path}
+        for path in files
+    }
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return [[path.relative_to(PACKAGE).as_posix() for path in error.args[1]]]
+    return []
+
+
+def test_the_top_level_holds_the_wings_and_nothing_else() -> None:
+    there = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    assert there == {*WINGS, *(f"{name}.py" for name in FOUNDATION), "__init__.py", "__main__.py", "py.typed"}
+
+
+def test_each_wing_is_explained_by_one_line() -> None:
+    for name in WINGS:
+        text = ast.get_docstring(ast.parse((PACKAGE / name / "__init__.py").read_text("utf-8"))) or ""
+        assert text.partition("\n")[0].endswith("."), name
 
 
 def test_imports_point_downward() -> None:
-    # The package's own __init__ loads public names on demand, from every layer: the one exception.
-    assert [fault for path in FILES if unit(path) != "__init__" for fault in misplaced(path)] == []
+    # The package's own __init__ loads public names on demand, from every wing: the one exception.
+    assert [fault for path in FILES if wing(path) != "__init__" for fault in misplaced(path)] == []
+
+
+def test_no_circles() -> None:
+    assert circles([path for path in FILES if wing(path) != "__init__"]) == []
 
 
 def test_the_root_imports_nothing_of_labkit() -> None:
@@ -152,7 +154,7 @@ def test_only_the_command_line_prints_or_exits() -> None:
     found = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}: {ast.unparse(node.func)}"
         for path in FILES
-        if unit(path) not in {"cli", "__main__"}
+        if wing(path) not in {"cli", "__main__"}
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) in SPEAKING
@@ -184,29 +186,37 @@ def test_what_must_be_quick_loads_nothing_heavy(statement: str) -> None:
 class TestTheTestItself:
     """A test of absence passes on an empty list: these say that it would find something."""
 
-    @pytest.mark.parametrize(
-        ("where", "source", "faults"),
-        [
-            ("seq.py", "from labkit.segment import Segment", 1),
-            ("seq.py", "def f():\n    import labkit.cli", 1),
-            ("seq.py", "from . import segment", 1),
-            ("seq.py", "import numpy as np", 1),
-            ("cli/x.py", "from scapy.layers.inet import IP", 1),
-            ("cli/x.py", "from ..segment import Segment", 0),
-            ("cli/x.py", "from labkit import __version__", 0),
-            ("segment.py", "from labkit import seq, options", 0),
-            (
-                "seq.py",
-                "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from labkit.segment import Segment",
-                0,
-            ),
-        ],
-    )
-    def test_finds(self, where: str, source: str, faults: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        for each in ("seq.py", "segment.py", "options.py", "cli/__init__.py", where):
+    @pytest.fixture(autouse=True)
+    def package(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        for each in ("tcp/seq.py", "tcp/segment.py", "analysis/rule.py", "build/trace.py", "cli/__init__.py", "cli/x.py"):
             path = tmp_path / each
             path.parent.mkdir(exist_ok=True)
             path.touch()
-        (tmp_path / where).write_text(source)
         monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
-        assert len(list(misplaced(tmp_path / where))) == faults
+        return tmp_path
+
+    @pytest.mark.parametrize(
+        ("where", "source", "faults"),
+        [
+            ("tcp/seq.py", "from labkit.analysis.rule import Rule", 1),
+            ("tcp/seq.py", "def f():\n    import labkit.cli", 1),
+            ("tcp/seq.py", "from ..analysis import rule", 1),
+            ("tcp/seq.py", "import numpy as np", 1),
+            ("tcp/seq.py", "from labkit.errors import LabkitError", 0),
+            ("build/trace.py", "from labkit.analysis.rule import Rule", 1),
+            ("cli/x.py", "from scapy.layers.inet import IP", 1),
+            ("cli/x.py", "from ..tcp.segment import Segment", 0),
+            ("cli/x.py", "from labkit import __version__", 0),
+            ("tcp/segment.py", "from labkit.tcp import seq", 0),
+            ("tcp/seq.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from labkit.cli import x", 0),
+        ],
+    )
+    def test_finds(self, where: str, source: str, faults: int, package: Path) -> None:
+        (package / where).write_text(source)
+        assert len(list(misplaced(package / where))) == faults
+
+    def test_finds_circles(self, package: Path) -> None:
+        (package / "tcp/seq.py").write_text("def f():\n    from labkit.tcp import segment")
+        assert circles([package / "tcp/seq.py", package / "tcp/segment.py"]) == []
+        (package / "tcp/segment.py").write_text("from labkit.tcp.seq import MASK")
+        assert circles([package / "tcp/seq.py", package / "tcp/segment.py"]) != []

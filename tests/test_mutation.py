@@ -8,11 +8,11 @@ from types import ModuleType
 
 import pytest
 
-from labkit import track, verifier
-from labkit.examples import frames
-from labkit.notation import parse
-from labkit.rule import DOCUMENT, LITERAL, RFC9293, Rule, collect
-from labkit.verifier import Verifier
+from labkit.analysis import tracker, verifier
+from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, collect
+from labkit.analysis.verifier import Verifier
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
 
 LIB = str(Path(__file__).parents[1] / "scripts" / "lib")
 
@@ -63,8 +63,8 @@ def test_most_small_changes_are_noticed(mutation: ModuleType, checks: object) ->
 
 
 def test_a_mutant_is_gone_afterwards(mutation: ModuleType) -> None:
-    before = track.look.__code__
-    mutant = next(mutation.mutants(track.look))
+    before = tracker.look.__code__
+    mutant = next(mutation.mutants(tracker.look))
     with mutation.at_work(mutant):
-        assert track.look.__code__ is mutant.code is not before
-    assert track.look.__code__ is before
+        assert tracker.look.__code__ is mutant.code is not before
+    assert tracker.look.__code__ is before

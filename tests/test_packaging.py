@@ -61,7 +61,7 @@ def test_the_wheel_holds_the_package_whole(wheel: Path) -> None:
     here = {name for name in here if "__pycache__" not in name}
     there = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert there == here | {"labkit/py.typed"}
-    assert "labkit/scenarios/document.yaml" in there
+    assert "labkit/build/scenarios/document.yaml" in there
 
 
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from labkit.analysis.rule import Severity
+from labkit.analysis.verifier import Verifier, verify
+from labkit.build.scenario import Scenario, shipped
 from labkit.capture import open_capture
-from labkit.rule import Severity
-from labkit.scenario import Scenario, shipped
-from labkit.verifier import Verifier, verify
 
 PCAPS = Path(__file__).parents[1] / "pcaps"
 REAL = PCAPS / "real"

@@ -18,15 +18,15 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from labkit.analysis.rule import RFC9293, Severity
+from labkit.analysis.verifier import verify
+from labkit.build.scenario import Scenario
+from labkit.build.trace import Trace
 from labkit.capture import create
-from labkit.endpoint import Endpoint
 from labkit.errors import ScenarioError
-from labkit.linktype import ETHERNET
-from labkit.rule import RFC9293, Severity
-from labkit.scenario import Scenario
-from labkit.state import State
-from labkit.trace import Trace
-from labkit.verifier import verify
+from labkit.packet.linktype import ETHERNET
+from labkit.tcp.endpoint import Endpoint
+from labkit.tcp.state import State
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 """A seed cannot be made simpler; the scenario that it stands for is shown."""
@@ -149,7 +149,7 @@ def watched():
         made.append(Watched(*arguments))
         return made[-1]
 
-    with patch("labkit.scenario.cast.Endpoint", make):
+    with patch("labkit.build.scenario.setup.Endpoint", make):
         yield made
 
 

@@ -11,8 +11,8 @@ from labkit.errors import UsageError
 from labkit.i18n import _, ngettext, printable
 
 if TYPE_CHECKING:
-    from labkit.scenario import Scenario
-    from labkit.trace import Trace
+    from labkit.build.scenario import Scenario
+    from labkit.build.trace import Trace
 
 STANDARD_OUTPUT = "-"
 
@@ -67,7 +67,7 @@ def _warn_of_suffix(output: str, format_: str | None) -> None:
 
 
 def _manifest(trace: "Trace", output: str) -> str:
-    from labkit.faults import plain
+    from labkit.build.faults import plain
 
     content: dict[str, Any] = {"capture": Path(output).name, "scenario": trace.name}
     if trace.seed is not None:
@@ -94,8 +94,8 @@ def variants(
     scenario: "Scenario", roster: str, key: str | None, folder: str, format_: str, edition: str, faults: tuple[str, ...]
 ) -> None:
     """Build a capture for each student of a roster, and the answers."""
-    from labkit import variants as making
     from labkit.cli._judge import Progress
+    from labkit.teach import variants as making
 
     if key is None:
         raise UsageError(

@@ -15,7 +15,7 @@ def build_bulk(
     scenario: str, flows: int, output: str | None, seed: int, format_: str | None, options: Mapping[str, Any]
 ) -> None:
     """Write them. UsageError where other options of `build` are given that are for single packets or students."""
-    from labkit.bulk import build
+    from labkit.build.bulk import build
 
     _check(options)
     target = output or f"{Path(scenario).stem}.{format_ or 'pcapng'}"

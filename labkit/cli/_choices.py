@@ -13,7 +13,7 @@ from labkit.errors import UsageError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
-    from labkit.choices import Choices
+    from labkit.analysis.report_config import Choices
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,8 +82,8 @@ def chosen(
     """
     from dataclasses import replace
 
-    from labkit.choices import SEVERITIES
-    from labkit.rule import DOCUMENT
+    from labkit.analysis.report_config import SEVERITIES
+    from labkit.analysis.rule import DOCUMENT
 
     base = _from_file(config, no_config)
     changes: dict[str, Any] = {}
@@ -106,7 +106,7 @@ def chosen(
 
 
 def _from_file(config: str | None, no_config: bool) -> "Choices":
-    from labkit.choices import Choices, find, load
+    from labkit.analysis.report_config import Choices, find, load
 
     if no_config:
         if config is not None:

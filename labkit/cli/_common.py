@@ -69,7 +69,7 @@ PROFILES = {
     "rfc9293": N_("what RFC 9293 and its companions ask for"),
     "document": N_("the words of the teaching document"),
 }
-"""The profiles that can be asked for by name, each with what it is (`labkit.rule` has them all)."""
+"""The profiles that can be asked for by name, each with what it is (`labkit.analysis.rule` has them all)."""
 
 
 def format_option(*formats: str) -> Callable[[F], F]:
@@ -107,7 +107,7 @@ def captures_argument(function: F) -> F:
 
 def complete_scenarios(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """What the shell offers for a scenario: the shipped ones, and the files that are there."""
-    from labkit.scenario import shipped
+    from labkit.build.scenario import shipped
 
     names = [CompletionItem(name) for name in shipped() if name.startswith(incomplete)]
     return names or [CompletionItem(incomplete, type="file")]
@@ -115,7 +115,7 @@ def complete_scenarios(_ctx: click.Context, _param: click.Parameter, incomplete:
 
 def complete_rules(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """What the shell offers for a rule: its code, with its name as help."""
-    from labkit.rule import collect
+    from labkit.analysis.rule import collect
 
     # Profiles may each have a rule of the same code.
     names = {rule.code: rule.name for rule in collect() if rule.code.startswith(incomplete.upper())}

@@ -16,7 +16,7 @@ class Duration(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The seconds."""
-        from labkit.scenario.units import duration
+        from labkit.build.scenario.units import duration
 
         if isinstance(value, float):
             return value

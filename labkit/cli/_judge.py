@@ -29,10 +29,10 @@ from labkit.i18n import _, printable
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from labkit.analysis.flow_filter import Wanted
+    from labkit.analysis.report_config import Choices
+    from labkit.analysis.verifier import Verdict
     from labkit.capture import Frame
-    from labkit.choices import Choices
-    from labkit.verifier import Verdict
-    from labkit.wanted import Wanted
 
 FEW = 4
 """Captures below which one process judges them all, unless somebody asks for more."""
@@ -60,7 +60,7 @@ class Request:
     choices: "Choices"
     wanted: "Wanted | None" = None
     engine: str = "auto"
-    """Which of `labkit.compiled.engine.ENGINES` judges."""
+    """Which of `labkit.analysis.native.engine.ENGINES` judges."""
     alone: bool = True
     """Whether no other process of ours judges at the same time."""
 
@@ -129,8 +129,8 @@ def judge(
 
     `place` says which of several it is; `say` takes a line for the user.
     """
+    from labkit.analysis.native import engine
     from labkit.capture import Damage, open_capture
-    from labkit.compiled import engine
 
     choices, path = request.choices, given.path
     if given.error:
@@ -200,8 +200,8 @@ def _by_processes(
     captures: Sequence[Input], request: Request, jobs: int, interrupts: Interrupts
 ) -> Iterator["Verdict"]:
     """The same by several processes."""
-    from labkit.cli._processes import Processes
-    from labkit.compiled import engine
+    from labkit.analysis.native import engine
+    from labkit.jobs.processes import Processes
 
     # What they need is compiled by one of us, before they begin.
     with interrupts.waiting(), Progress(_("compiling")) as progress:
@@ -218,7 +218,7 @@ def _by_cluster(
     captures: Sequence[Input], request: Request, address: str, interrupts: Interrupts
 ) -> Iterator["Verdict"]:
     """The same by the workers of a cluster."""
-    from labkit.cluster import connected
+    from labkit.jobs.cluster import connected
 
     with ExitStack() as stack:
         cluster = None
@@ -231,7 +231,7 @@ def _by_cluster(
 def _by_executor(
     captures: Sequence[Input], request: Request, executor: "Executor", ahead: int, size: int, interrupts: Interrupts
 ) -> Iterator["Verdict"]:
-    from labkit import batches
+    from labkit.jobs import batches
 
     found = batches.verdicts(
         [each.path for each in captures if not each.error],
@@ -266,7 +266,7 @@ def bar(number: int, total: int) -> str:
 
 
 def _unjudged(path: str, request: Request, error: str) -> "Verdict":
-    from labkit.verifier import Verdict
+    from labkit.analysis.verifier import Verdict
 
     return Verdict(path, request.choices.profile, error=error)
 

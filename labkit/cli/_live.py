@@ -96,7 +96,7 @@ def orderly() -> Iterator[Told]:
 def save(frames: Iterable["Frame"], target: str, comment: str, names: dict[str, str]) -> None:
     """Write frames to a capture file, and say so. CaptureError, UsageError as `create` has them."""
     from labkit.capture import create
-    from labkit.linktype import ETHERNET
+    from labkit.packet.linktype import ETHERNET
 
     count = 0
     with create(target, link=ETHERNET, comment=comment, names=names) as writer:
@@ -109,9 +109,9 @@ def save(frames: Iterable["Frame"], target: str, comment: str, names: dict[str, 
 
 def judge(frames: Iterable["Frame"], title: str) -> Exit:
     """Judge frames, and print the verdict as `labkit verify` does; the exit code that goes with it."""
-    from labkit.report import Options, renderer
-    from labkit.rule import Severity
-    from labkit.verifier import Verifier
+    from labkit.analysis.rule import Severity
+    from labkit.analysis.verifier import Verifier
+    from labkit.report.formats import Options, renderer
 
     verdict = Verifier().run(frames)
     verdict.path = title

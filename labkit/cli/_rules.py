@@ -2,8 +2,8 @@
 
 import re
 
+from labkit.analysis.rule import LITERAL, Rule
 from labkit.i18n import _
-from labkit.rule import LITERAL, Rule
 
 
 def severity(rule: Rule) -> str:

@@ -14,10 +14,10 @@ from labkit.errors import UsageError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
-    from labkit.trace import Trace
+    from labkit.build.trace import Trace
 
 SUFFIX = ".pkt"
-"""How the name of a trace by hand ends; `labkit.pkt` reads it."""
+"""How the name of a trace by hand ends; `labkit.build.script` reads it."""
 
 
 class Seed(click.IntRange):
@@ -32,7 +32,7 @@ class Seed(click.IntRange):
 
 
 def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from labkit.faults import faults
+    from labkit.build.faults import faults
 
     return [CompletionItem(fault.name, help=fault.code) for fault in faults() if fault.name.startswith(incomplete)]
 
@@ -127,7 +127,7 @@ def command(
         return
     if options["key"] is not None:
         raise UsageError(_("--key goes with --variants, and means nothing without"))
-    from labkit.faults import inject
+    from labkit.build.faults import inject
 
     trace = inject(_load_by_hand(scenario) if by_hand else _play(scenario, seed), options["faults"])
     if output is None:
@@ -138,13 +138,13 @@ def command(
 
 
 def _play(scenario: str, seed: int) -> "Trace":
-    from labkit.scenario import Scenario
+    from labkit.build.scenario import Scenario
 
     return Scenario.load(scenario).play(seed=seed)
 
 
 def _load_by_hand(path: str) -> "Trace":
-    from labkit.pkt import load
+    from labkit.build.script import load
 
     return load(path)
 
@@ -161,7 +161,7 @@ def _build_variants(
     variants: str,
     key: str | None,
 ) -> None:
-    from labkit.scenario import Scenario
+    from labkit.build.scenario import Scenario
 
     if seed:
         raise UsageError(_("--seed does not go with --variants: each student's seed follows from the key"))
@@ -175,7 +175,7 @@ def _build_variants(
 
 
 def _list_faults() -> None:
-    from labkit.faults import faults
+    from labkit.build.faults import faults
 
     width = max(len(fault.name) for fault in faults())
     for fault in faults():

@@ -9,10 +9,10 @@ from click.shell_completion import CompletionItem
 from labkit.cli._common import Command, complete_rules
 from labkit.errors import UsageError
 from labkit.i18n import _, nearest
-from labkit.lessons import lesson, names, summary
+from labkit.teach.lessons import lesson, names, summary
 
 if TYPE_CHECKING:
-    from labkit.rule import Rule
+    from labkit.analysis.rule import Rule
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -45,13 +45,13 @@ def command(topic: str | None, arguments: tuple[str, ...]) -> None:
 
 
 def _codes() -> list[str]:
-    from labkit.rule import collect
+    from labkit.analysis.rule import collect
 
     return sorted({each.code for each in collect()})
 
 
 def _rules(topic: str) -> Iterator[str]:
-    from labkit.rule import collect, lookup
+    from labkit.analysis.rule import collect, lookup
 
     found = lookup(topic, collect())
     if not found:
@@ -64,8 +64,8 @@ def _rules(topic: str) -> Iterator[str]:
 
 
 def _rule(rule: "Rule") -> Iterator[str]:
+    from labkit.analysis.rule import RFC9293
     from labkit.cli._rules import pattern, profiles, severity
-    from labkit.rule import RFC9293
 
     yield click.style(f"{rule.code} {rule.name}", bold=True) + f" ({severity(rule)}; {_('profile')} {profiles(rule)})"
     for paragraph in _(rule.explanation).split("\n\n"):

@@ -181,7 +181,7 @@ def exec_(relay: bool, offload: str, mtu: int, words: tuple[str, ...]) -> int:
     In the command, 'labkit lab run', 'play', 'relay' and 'watch' find the lab. It is gone when the command has ended, with
     all that still runs in it. The command has no other network. The exit code is the command's.
     """
-    from labkit.live.hold import hold
+    from labkit.live.lab_exec import hold
 
     return hold(words, relay=relay, offload=offload == "on", mtu=mtu)
 

@@ -15,8 +15,8 @@ from labkit.i18n import _, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from labkit.build.scenario import Scenario
     from labkit.capture import Frame
-    from labkit.scenario import Scenario
 
 
 if TYPE_CHECKING:
@@ -109,8 +109,8 @@ def command(
     conversation with a real one, from the scenario's address, which no kernel owns. Where no lab is up, --both and --peer
     kernel make one of their own.
     """
+    from labkit.build.scenario import Scenario
     from labkit.cli._judge import Interrupts
-    from labkit.scenario import Scenario
 
     if role is None:
         raise UsageError(_("who is played? --both, --client or --server"))
@@ -141,7 +141,7 @@ def _check_options(role: str) -> None:
 def _check_target(capture: str) -> None:
     """Whether a capture can be written there: better to know before than after."""
     from labkit.capture import create
-    from labkit.linktype import ETHERNET
+    from labkit.packet.linktype import ETHERNET
 
     if capture != "-":
         create(capture, link=ETHERNET).abort()
@@ -149,7 +149,7 @@ def _check_target(capture: str) -> None:
 
 def _both(known: "Scenario", guard: Any, outcome: Outcome, more: dict[str, Any]) -> "Generator[Frame]":
     """The frames of a replay, as they are heard."""
-    from labkit.live.stage import both
+    from labkit.live.session import both
 
     speed = None if more["topspeed"] else more["speed"]
     trace = known.play(more["seed"])
@@ -165,7 +165,7 @@ def _both(known: "Scenario", guard: Any, outcome: Outcome, more: dict[str, Any])
 
 def _one(known: "Scenario", role: str, guard: Any, outcome: Outcome, more: dict[str, Any]) -> "Generator[Frame]":
     """The frames of a conversation with somebody else, as they come and go."""
-    from labkit.live.stage import Wish, on_stage
+    from labkit.live.session import Wish, on_stage
 
     wish = Wish(
         known,
@@ -199,8 +199,8 @@ def _one(known: "Scenario", role: str, guard: Any, outcome: Outcome, more: dict[
 
 def _watch(frames: "Iterable[Frame]", quiet: bool, several: bool) -> None:
     """Let everything happen, and print the conversation as it goes along."""
-    from labkit.observe import observe
-    from labkit.table import FORMATS, Style
+    from labkit.analysis.states import observe
+    from labkit.report.conversation_table import FORMATS, Style
 
     if quiet:
         for _frame in frames:

@@ -44,15 +44,15 @@ def command(
     ARP and neighbour discovery apart. The same seed loses the same packets. The lab is one that was made with --relay. It
     ends at Ctrl-C, and prints what became of the packets.
     """
+    from labkit.build.scenario import Scenario, setup
     from labkit.live import lab as labs
     from labkit.live.carry import carry, carrying
     from labkit.live.guard import Guard
     from labkit.live.relay import Connections, Relay
     from labkit.live.stop import Stop
-    from labkit.scenario import Scenario, cast
 
     known = Scenario.load(scenario)
-    make = partial(cast.path, known.model, seed)
+    make = partial(setup.path, known.model, seed)
     relay = Relay(Connections(make) if each_connection else make(), hops=known.model.path.hops)
     with Stop() as stop, labs.find(lab) as found, carrying(found, Guard(packets=packets)) as links:
         note(_("client ⇄ server: the path of {name}, seed {seed}").format(name=known.name, seed=seed))

@@ -10,15 +10,15 @@ from labkit.cli._common import Command, emit_json, format_option, note
 from labkit.i18n import _
 
 if TYPE_CHECKING:
-    from labkit.rule import Rule
+    from labkit.analysis.rule import Rule
 
 
 @click.command("rules", cls=Command)
 @format_option("text", "json", "markdown")
 def command(format_: str) -> None:
     """List the rules by which captures are judged."""
+    from labkit.analysis.rule import collect
     from labkit.cli._rules import profiles, severity
-    from labkit.rule import collect
 
     rules = sorted(collect(), key=lambda each: each.code)
     if format_ == "json":
@@ -61,7 +61,7 @@ def _page(rules: Sequence["Rule"]) -> Iterator[str]:
 
     yield f"# {_('The rules')}"
     yield ""
-    yield _("This page is written by `scripts/docs` from the declarations in `labkit/rules/`; do not edit it.")
+    yield _("This page is written by `scripts/docs` from the declarations in `labkit/analysis/rules/`; do not edit it.")
     yield ""
     yield _(
         "Several rules may share a code: they find the same fault in different places, or for different profiles. A rule "
@@ -70,7 +70,7 @@ def _page(rules: Sequence["Rule"]) -> Iterator[str]:
         "and every example is run as a test. `labkit explain CODE` shows the same in the terminal."
     )
     for family, members in groupby(sorted(rules, key=lambda each: (each.family, each.code)), lambda each: each.family):
-        title = (import_module(f"labkit.rules.{family}").__doc__ or family).split("\n")[0].rstrip(".")
+        title = (import_module(f"labkit.analysis.rules.{family}").__doc__ or family).split("\n")[0].rstrip(".")
         yield ""
         yield f"## {title}"
         for each in members:
@@ -80,8 +80,8 @@ def _page(rules: Sequence["Rule"]) -> Iterator[str]:
 
 def _section(rule: "Rule") -> Iterator[str]:
     """One rule."""
+    from labkit.analysis.rule import RFC9293
     from labkit.cli._rules import pattern, profiles, severity
-    from labkit.rule import RFC9293
 
     yield f"### {rule.code} {rule.name}"
     yield ""

@@ -16,7 +16,7 @@ def command(name: str | None, format_: str) -> None:
     With a SCENARIO its YAML is printed as it is, to be saved, changed and built:
     'labkit scenarios document > mine.yaml', then 'labkit build mine.yaml'.
     """
-    from labkit.scenario import Scenario, shipped
+    from labkit.build.scenario import Scenario, shipped
 
     if name is not None:
         text = _source(name)
@@ -39,10 +39,10 @@ def _source(name: str) -> str:
     """The YAML of a shipped scenario; ScenarioError where there is none of that name."""
     from importlib.resources import files
 
-    from labkit.scenario import Scenario, shipped
+    from labkit.build.scenario import Scenario, shipped
 
     if name not in shipped():
         # Says what is nearest, for a name; a file that is no shipped scenario needs no printing.
         Scenario.load(name)
         raise UsageError(_("{name} is a file of yours, not a shipped scenario").format(name=name))
-    return files("labkit").joinpath("scenarios", f"{name}.yaml").read_text("utf-8")
+    return files("labkit.build").joinpath("scenarios", f"{name}.yaml").read_text("utf-8")

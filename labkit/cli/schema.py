@@ -12,6 +12,6 @@ def command() -> None:
     An editor that knows YAML and JSON schemas completes keys by it: save it, and begin a scenario with the line
     '# yaml-language-server: $schema=labkit.schema.json'.
     """
-    from labkit.scenario.schema import schema
+    from labkit.build.scenario.schema import schema
 
     emit_json(schema())

@@ -31,10 +31,10 @@ def command(
     with relative numbers, and the raw ones. States are RFC 9293's, after the segment has arrived; with --profile document
     they stand where the document's tables have them, in its words.
     """
+    from labkit.analysis.flow_filter import Wanted
+    from labkit.analysis.states import observe
     from labkit.capture import open_capture
-    from labkit.observe import observe
-    from labkit.table import FORMATS, Style
-    from labkit.wanted import Wanted
+    from labkit.report.conversation_table import FORMATS, Style
 
     wanted = Wanted(flow, host, port)
     with open_capture(capture) as reader:

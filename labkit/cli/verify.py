@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labkit.analysis.native import AUTO, ENGINES
 from labkit.cli._choices import choices_options, chosen
 from labkit.cli._common import Command, Exit, captures_argument, note
 from labkit.cli._wanted import wanted_options
-from labkit.compiled import AUTO, ENGINES
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _, ngettext, printable
-from labkit.report import Options, names, renderer
+from labkit.report.formats import Options, names, renderer
 
 if TYPE_CHECKING:
+    from labkit.analysis.verifier import Verdict
     from labkit.cli._inputs import Inputs
-    from labkit.verifier import Verdict
 
 
 @click.command("verify", cls=Command)
@@ -91,9 +91,9 @@ def command(
     CAPTURE is a pcap or pcapng file, also compressed with gzip; '-' is standard input. Of a folder all captures in it are
     judged; a pattern in quotes may stand for many. Exit code 1 where a capture breaks a rule, 3 where a file cannot be read.
     """
+    from labkit.analysis.flow_filter import Wanted
     from labkit.cli._inputs import expand
     from labkit.cli._judge import Interrupts, Request, verdicts
-    from labkit.wanted import Wanted
 
     # numpy would start threads for linear algebra, which takes longer than all else that is imported; nothing here uses any.
     environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -130,7 +130,7 @@ def _check(inputs: "Inputs", target: str | None) -> None:
     """Whether the captures can be annotated as is asked. UsageError where not, before anything is judged."""
     if target is None:
         return
-    from labkit.annotate import check
+    from labkit.report.annotate import check
 
     if len(inputs.captures) != 1:
         raise UsageError(_("--annotate takes one capture, not {n}").format(n=len(inputs.captures)))
@@ -172,7 +172,7 @@ class _Outcome:
 
     def _annotate(self, verdict: "Verdict", target: str) -> None:
         """Write the annotated capture. That it cannot be written does not keep the verdict back."""
-        from labkit.annotate import annotate
+        from labkit.report.annotate import annotate
 
         try:
             count = annotate(verdict, target, self._options)

@@ -14,10 +14,10 @@ from labkit.cli._live import lab_option
 from labkit.i18n import _, ngettext, printable
 
 if TYPE_CHECKING:
+    from labkit.analysis.report_config import Choices
+    from labkit.analysis.rule import Severity
+    from labkit.analysis.verifier import Finding, Verdict
     from labkit.capture import Frame, Writer
-    from labkit.choices import Choices
-    from labkit.rule import Severity
-    from labkit.verifier import Finding, Verdict
 
 
 @click.command("watch", cls=Command)
@@ -59,9 +59,9 @@ def command(
     later can change it. It ends at Ctrl-C, or with its time or the lab, and prints the verdict. Exit code 1 where a rule is
     broken.
     """
+    from labkit.analysis.verifier import Verifier
     from labkit.live.stop import Stop
     from labkit.live.watch import frames, watched
-    from labkit.verifier import Verifier
 
     choice = chosen(**choices)
     verifier = Verifier(choice.profile, literal=choice.literal)
@@ -91,7 +91,7 @@ def command(
 def _create(capture: str, interface: str) -> "Writer":
     """The file that packets are recorded in: there as a whole at the end, or not at all."""
     from labkit.capture import create
-    from labkit.linktype import ETHERNET
+    from labkit.packet.linktype import ETHERNET
 
     return create(capture, link=ETHERNET, interface_name=interface)
 
@@ -118,7 +118,7 @@ class _Teller:
 
     def __call__(self, found: "Finding") -> None:
         """Print a finding, if somebody wants to hear of it."""
-        from labkit.rule import Severity
+        from labkit.analysis.rule import Severity
 
         for each in self._reported(found).findings:
             brief = each.severity == Severity.NOTE and not self._verbose
@@ -129,15 +129,15 @@ class _Teller:
                 click.echo(self._lines(self._interface, each))
 
     def _reported(self, found: "Finding") -> "Verdict":
-        from labkit.verifier import Verdict
+        from labkit.analysis.verifier import Verdict
 
         return self._choices.apply(Verdict(self._interface, self._choices.profile, [found]))
 
     def conclude(self, verdict: "Verdict") -> None:
         """Print the verdict, what could not be judged, and what was not said yet."""
-        from labkit.report import Options
-        from labkit.report.text import headline
-        from labkit.rule import Severity
+        from labkit.analysis.rule import Severity
+        from labkit.report.formats import Options
+        from labkit.report.formats.text import headline
 
         line = f"{printable(self._interface)}: {headline(verdict, Options(self._choices.fail_on))}"
         if self._machine:
@@ -154,13 +154,13 @@ class _Teller:
 
 def _marked(severity: "Severity", code: str) -> str:
     """`error[ACK01]`, in the severity's colour."""
-    from labkit.report.text import COLOURS
+    from labkit.report.formats._colours import COLOURS
 
     return click.style(f"{_(str(severity))}[{code}]", fg=COLOURS[severity], bold=True)
 
 
 def _text_line(_interface: str, found: "Finding") -> str:
-    from labkit.report._plain import sentence
+    from labkit.report.formats._plain import sentence
 
     time = "" if found.time is None else f"{found.time:.6f}"
     return f"{time:>12}  {_marked(found.severity, found.code)} {sentence(found)}"
@@ -169,6 +169,6 @@ def _text_line(_interface: str, found: "Finding") -> str:
 def _json_line(interface: str, found: "Finding") -> str:
     from json import dumps
 
-    from labkit.report._plain import finding
+    from labkit.report.formats._plain import finding
 
     return dumps({"path": interface, **finding(found)})

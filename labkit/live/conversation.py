@@ -9,26 +9,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from socket import socket
 
+from labkit.analysis.states import observe
+from labkit.build.path import Direction, Path
+from labkit.build.scenario import Scenario, setup
+from labkit.build.scenario.setup import OTHER, Parts
+from labkit.build.trace import Connection, Record, Trace
 from labkit.capture import Frame
 from labkit.errors import LinkError
 from labkit.i18n import _
-from labkit.linktype import ETHERNET
 from labkit.live.clock import SECOND, Clock
-from labkit.live.crafted import Crafted, Taken
-from labkit.live.ends import End, Stranger
 from labkit.live.guard import Guard
 from labkit.live.kernel import Kernel
+from labkit.live.labkit_end import Crafted, Taken
 from labkit.live.link import Link
+from labkit.live.peers import End, Stranger
 from labkit.live.script import Script
 from labkit.live.station import Station
-from labkit.observe import observe
-from labkit.path import Direction, Path
-from labkit.scenario import Scenario, cast
-from labkit.scenario.cast import OTHER, Parts
-from labkit.segment import ACK, FIN, RST, SYN, Segment
-from labkit.state import State
-from labkit.trace import Connection, Record, Trace
-from labkit.wire import Host
+from labkit.packet.linktype import ETHERNET
+from labkit.packet.scapy_build import Host
+from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
+from labkit.tcp.state import State
 
 TICK = 2_000_000
 """Nanoseconds after which a socket is looked at again: of what is acknowledged it does not tell by itself."""
@@ -60,13 +60,13 @@ class Conversation:
         self.taken: list[Taken] = []
         """All that was taken down."""
         self.scenario = given.scenario
-        path = cast.path(model, parts.seed) if given.path else Path(Direction(), Direction())
+        path = setup.path(model, parts.seed) if given.path else Path(Direction(), Direction())
         self._link = link
         self.crafted = Crafted(model, parts, side, Station(link, parts.hosts[side]), path)
         self.kernel = kernel
         other: End = kernel or Stranger(self.crafted)
         self.script = Script(
-            cast.plans(model, given.scenario.source, parts.seed),
+            setup.plans(model, given.scenario.source, parts.seed),
             {side: self.crafted, OTHER[side]: other},
             given.scenario.source,
         )

@@ -13,14 +13,14 @@ import struct
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
+from labkit.build.scenario.model import ScenarioModel, Side
+from labkit.build.scenario.setup import Parts, Plan
 from labkit.errors import LinkError
 from labkit.i18n import _
 from labkit.live.lab import Lab
 from labkit.live.wiring import KERNELS, ip
-from labkit.scenario.cast import Parts, Plan
-from labkit.scenario.model import ScenarioModel, Side
-from labkit.state import State
-from labkit.wire import Host
+from labkit.packet.scapy_build import Host
+from labkit.tcp.state import State
 
 STATES = {
     1: State.ESTABLISHED,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from labkit.errors import LinkError
 from labkit.i18n import _
-from labkit.live.keeper import Keeper
+from labkit.live.cleanup import Keeper
 from labkit.live.system import require_capable, require_program
 from labkit.live.wiring import ip
-from labkit.wire import Host
+from labkit.packet.scapy_build import Host
 
 NAME = "lo"
 

@@ -6,7 +6,7 @@ A host whose address no kernel owns must say itself where it is when it is asked
 import struct
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from labkit.decode import ones_sum
+from labkit.packet.decode import ones_sum
 
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
 REQUEST, REPLY = 1, 2

@@ -1,6 +1,6 @@
 """What a scenario's path does, done to real frames. No I/O: frames and times come in, frames and times go out.
 
-The decisions are those of `labkit.path`, so that packets which a simulation would send meet what the simulation has
+The decisions are those of `labkit.build.path`, so that packets which a simulation would send meet what the simulation has
 meant for them, packet by packet. A datagram is lost, delayed, marked or delivered twice; what is not addressed to one
 host, and what neighbours say to find each other (ARP, neighbour discovery), passes at once and is not counted, as no path
 that has routers would carry it.
@@ -10,9 +10,9 @@ import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from labkit.decode import ones_sum
-from labkit.path import CLIENT, SERVER, Path
-from labkit.segment import ACK, CE, SYN
+from labkit.build.path import CLIENT, SERVER, Path
+from labkit.packet.decode import ones_sum
+from labkit.tcp.segment import ACK, CE, SYN
 
 OTHER = {CLIENT: SERVER, SERVER: CLIENT}
 

@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from labkit.build.trace import Trace
 from labkit.capture import Frame
 from labkit.errors import LinkError
 from labkit.i18n import _
-from labkit.linktype import ETHERNET
 from labkit.live.clock import SECOND, Clock
 from labkit.live.guard import Guard
 from labkit.live.link import Link
 from labkit.live.system import precise_timers
-from labkit.trace import Trace
+from labkit.packet.linktype import ETHERNET
 
 AHEAD = 64
 """Frames among which one that was heard is looked for: those of the two ends may change places."""

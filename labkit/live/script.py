@@ -1,14 +1,14 @@
-"""The steps of a scenario, done in real time: which begins when, as `labkit.scenario` describes it.
+"""The steps of a scenario, done in real time: which begins when, as `labkit.build.scenario` describes it.
 
-It is the order of `labkit.scenario.play`, with two ends that are only as well known as they let themselves be.
+It is the order of `labkit.build.scenario.play`, with two ends that are only as well known as they let themselves be.
 """
 
+from labkit.build.scenario.play import SILENT
+from labkit.build.scenario.setup import Plan
+from labkit.build.scenario.source import Source
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import _
-from labkit.live.ends import End
-from labkit.scenario.cast import Plan
-from labkit.scenario.play import SILENT
-from labkit.scenario.source import Source
+from labkit.live.peers import End
 
 
 class Script:

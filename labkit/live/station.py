@@ -10,16 +10,17 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from labkit.decode import TCP, decode
 from labkit.errors import LinkError
 from labkit.i18n import _
-from labkit.linktype import ETHERNET
 from labkit.live.clock import SECOND, Clock
 from labkit.live.link import Link
 from labkit.live.neighbours import answer, ask, learned
-from labkit.options import unpack
-from labkit.segment import SUM_BAD, Seen, Segment
-from labkit.wire import PLAIN, Framing, Host, Stamp
+from labkit.packet.decode import TCP, decode
+from labkit.packet.linktype import ETHERNET
+from labkit.packet.scapy_build import PLAIN, Framing, Host, Stamp
+from labkit.packet.seen import SUM_BAD, Seen
+from labkit.tcp.options import unpack
+from labkit.tcp.segment import Segment
 
 ASK_EVERY = 200_000_000
 """Nanoseconds between two questions for the same neighbour."""

@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from labkit.capture import Frame
 from labkit.errors import LinkError
 from labkit.i18n import _, printable
-from labkit.linktype import ETHERNET
 from labkit.live import ethtool
 from labkit.live import lab as labs
 from labkit.live.link import Link
 from labkit.live.stop import Stop
 from labkit.live.wiring import BETWEEN, KERNELS, RELAY
+from labkit.packet.linktype import ETHERNET
 
 SECOND = 1_000_000_000
 

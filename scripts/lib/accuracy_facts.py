@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from labkit.analysis.flows import segments
 from labkit.capture import open_capture
-from labkit.flows import segments
-from labkit.segment import ABSENT, ACK, FIN, RST, SHORT_IP, SUM_BAD, SUM_GOOD, SUM_PARTIAL, SYN, Seen
-from labkit.seq import diff
+from labkit.packet.seen import ABSENT, SHORT_IP, SUM_BAD, SUM_GOOD, SUM_PARTIAL, Seen
+from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.seq import diff
 
 WIDEST = 1 << 30
 """The largest window that there can be (RFC 7323 section 2.3)."""

@@ -10,7 +10,7 @@ from bench_run import say
 
 from labkit.capture import create, open_capture
 from labkit.errors import CaptureError
-from labkit.linktype import ETHERNET
+from labkit.packet.linktype import ETHERNET
 
 LABKIT = [sys.executable, "-m", "labkit"]
 
@@ -192,7 +192,7 @@ class Captures:
         """So many small captures, of the shipped scenarios."""
         folder = self.folder / f"many-{number}"
         if not folder.exists():
-            from labkit.scenario import Scenario, shipped
+            from labkit.build.scenario import Scenario, shipped
 
             say(f"building {number} small captures")
             folder.mkdir()

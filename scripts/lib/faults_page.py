@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 
+from labkit.analysis.rule import RFC9293, Severity, collect
+from labkit.analysis.verifier import Verdict, verify
+from labkit.build.faults import faults, inject
+from labkit.build.faults.base import Fault
+from labkit.build.scenario import Scenario, shipped
+from labkit.build.trace import Trace
 from labkit.errors import UsageError
-from labkit.faults import faults, inject
-from labkit.faults.base import Fault
-from labkit.rule import RFC9293, Severity, collect
-from labkit.scenario import Scenario, shipped
-from labkit.trace import Trace
-from labkit.verifier import Verdict, verify
 
 SEED = 3
 

@@ -25,13 +25,13 @@ from types import CodeType, FrameType, FunctionType
 
 from verdicts import CONVERSATIONS, EXAMPLES, blocks, told
 
+from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, collect
+from labkit.analysis.verifier import Finding, Verifier
 from labkit.capture import Frame
-from labkit.examples import frames
-from labkit.notation import parse
-from labkit.rule import DOCUMENT, LITERAL, RFC9293, collect
-from labkit.verifier import Finding, Verifier
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
 
-CORE = ("labkit.track", "labkit.doubt")
+CORE = ("labkit.analysis.tracker", "labkit.analysis.pending")
 ISNS = ((0, 0), (2**32 - 101, 2**32 - 50))
 """Initial sequence numbers of client and server with which every check runs."""
 

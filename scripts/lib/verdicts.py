@@ -8,11 +8,11 @@ written by hand; the examples are those of the rules. `scripts/verdicts` writes 
 from collections.abc import Iterator
 from pathlib import Path
 
+from labkit.analysis.rule import DOCUMENT, RFC9293, collect
+from labkit.analysis.verifier import Finding, Verifier
 from labkit.capture import Frame
-from labkit.examples import frames
-from labkit.notation import parse
-from labkit.rule import DOCUMENT, RFC9293, collect
-from labkit.verifier import Finding, Verifier
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
 
 TESTS = Path(__file__).parents[2] / "tests"
 CONVERSATIONS, EXAMPLES = TESTS / "conversations.txt", TESTS / "examples.txt"

@@ -6,9 +6,9 @@ import subprocess
 import click
 import pytest
 
+from labkit.analysis.rule import collect
+from labkit.build.scenario import shipped
 from labkit.cli import _common, run
-from labkit.rule import collect
-from labkit.scenario import shipped
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -12,9 +12,9 @@ import click
 import pytest
 
 from labkit import __version__, cli
+from labkit.analysis.rule import BOTH
 from labkit.cli import _common
 from labkit.errors import CaptureError, LabkitError, LinkError, ScenarioError, UsageError
-from labkit.rule import BOTH
 
 LABKIT = (sys.executable, "-m", "labkit")
 NAMES = sorted(path.stem for path in Path(cli.__file__).parent.glob("*.py") if not path.stem.startswith("_"))

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from labkit.analysis.rule import Rule, collect
 from labkit.cli import run
-from labkit.lessons import names, summary
-from labkit.rule import Rule, collect
+from labkit.teach.lessons import names, summary
 
 EACH = pytest.mark.parametrize("rule", collect(), ids=lambda rule: f"{rule.code}-{rule.name}")
 

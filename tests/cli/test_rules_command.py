@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from labkit.analysis.rule import LITERAL, collect
 from labkit.cli import run
-from labkit.rule import LITERAL, collect
 
 KEYS = {"code", "name", "severity", "severities", "profiles", "reference", "wireshark", "message", "explanation"}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from labkit.build.scenario import Scenario, shipped
 from labkit.cli import run
-from labkit.scenario import Scenario, shipped
 
 
 def test_lists_each_with_its_summary(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,7 +34,7 @@ def test_prints_what_can_be_built_again(
     monkeypatch.chdir(tmp_path)
     assert run(["scenarios", "document"]) == 0
     text = capsys.readouterr().out
-    assert text == files("labkit").joinpath("scenarios", "document.yaml").read_text("utf-8")
+    assert text == files("labkit.build").joinpath("scenarios", "document.yaml").read_text("utf-8")
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
     assert run(["build", "mine.yaml", "-o", "mine.pcap"]) == 0
     assert run(["build", "document", "-o", "document.pcap"]) == 0
@@ -58,7 +58,7 @@ def test_what_is_not_shipped_is_not_printed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.yaml").write_text(files("labkit").joinpath("scenarios", "document.yaml").read_text("utf-8"))
+    (tmp_path / "mine.yaml").write_text(files("labkit.build").joinpath("scenarios", "document.yaml").read_text("utf-8"))
     assert run(["scenarios", name]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from labkit.analysis.states import observe
+from labkit.build.scenario import Scenario
 from labkit.capture import create, open_capture
 from labkit.cli import run
-from labkit.examples import frames
-from labkit.notation import parse
-from labkit.observe import observe
-from labkit.scenario import Scenario
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
 
 ROOT = Path(__file__).parents[2]
 
@@ -153,7 +153,7 @@ def test_one_of_them(flow: str, packets: list[str], capsys: pytest.CaptureFixtur
 
 
 def test_a_long_one_has_its_columns_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("labkit.table.PREVIEW", 2)
+    monkeypatch.setattr("labkit.report.conversation_table.PREVIEW", 2)
     notation(TWO)
     for flow in ("0", "1"):
         lines = shown("--flow", flow, "a.pcap", capsys=capsys).splitlines()

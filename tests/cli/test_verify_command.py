@@ -11,11 +11,11 @@ from random import Random
 
 import pytest
 
+from labkit.build.scenario import Scenario
 from labkit.capture import create
 from labkit.cli import run
-from labkit.examples import frames
-from labkit.notation import parse
-from labkit.scenario import Scenario
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
 
 ROOT = Path(__file__).parents[2]
 
@@ -359,7 +359,7 @@ def test_verifying_needs_little() -> None:
     notation(WRONG_ACK)(Path("a.pcap"))
     program = (
         "import sys; from labkit.cli import run; code = run(['verify', 'a.pcap']); "
-        "heavy = {'scapy', 'numpy', 'numba', 'pydantic', 'ruamel', 'rich', 'labkit.scenario', 'labkit.wire'}; "
+        "heavy = {'scapy', 'numpy', 'numba', 'pydantic', 'ruamel', 'rich', 'labkit.build.scenario', 'labkit.packet.scapy_build'}; "
         "print(code, sorted(heavy & sys.modules.keys()))"
     )
     done = subprocess.run(

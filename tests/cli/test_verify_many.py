@@ -16,15 +16,15 @@ from xml.etree import ElementTree
 import click
 import pytest
 
+from labkit.analysis.report_config import Choices
 from labkit.capture import create
-from labkit.choices import Choices
 from labkit.cli import run
 from labkit.cli._inputs import Input, expand
 from labkit.cli._judge import Interrupts, Progress, Request, fitting, judge, verdicts
 from labkit.cli.verify import command
-from labkit.examples import frames
-from labkit.notation import parse
-from labkit.report import names
+from labkit.report.formats import names
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
 
 ROOT = Path(__file__).parents[2]
 
@@ -287,7 +287,7 @@ def test_ctrl_c_between_two_packets(here: Path) -> None:
 
 def test_a_capture_of_which_nothing_was_read_has_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     written(Path("a.pcap"), OPEN + CLOSE)
-    monkeypatch.setattr("labkit.compiled.engine._library", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("labkit.analysis.native.engine._library", lambda *_: signal.raise_signal(signal.SIGINT))
     with Interrupts() as interrupts:
         found = list(verdicts([Input("a.pcap")] * 3, Request(Choices()), 1, interrupts))
     assert (found, interrupts.seen) == ([], True)

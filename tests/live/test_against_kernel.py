@@ -17,24 +17,24 @@ import pytest
 from running import Running
 from support import TOP, needs_ip, needs_root
 
+from labkit.analysis.rule import Severity
+from labkit.analysis.verifier import Verifier
+from labkit.build.scenario import Scenario, setup
+from labkit.build.scenario.setup import OTHER
+from labkit.build.trace import Record, Trace
 from labkit.capture import Frame, create
 from labkit.errors import LinkError
-from labkit.linktype import ETHERNET
-from labkit.live import stage
+from labkit.live import session
 from labkit.live.conversation import Cast, Conversation
 from labkit.live.guard import Guard
 from labkit.live.kernel import Kernel, settle
 from labkit.live.lab import Lab
 from labkit.live.link import Link
-from labkit.live.stage import Wish, on_stage
+from labkit.live.session import Wish, on_stage
 from labkit.live.wiring import KERNELS
-from labkit.rule import Severity
-from labkit.scenario import Scenario, cast
-from labkit.scenario.cast import OTHER
-from labkit.segment import ACK, FIN, PSH, RST, SYN
-from labkit.state import State
-from labkit.trace import Record, Trace
-from labkit.verifier import Verifier
+from labkit.packet.linktype import ETHERNET
+from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
+from labkit.tcp.state import State
 
 pytestmark = [needs_root, needs_ip]
 
@@ -211,7 +211,7 @@ def relayed(text: str, side: str) -> Iterator[Conversation]:
     """A conversation whose packets meet the path of their scenario in a relay, and not before."""
     scenario = Scenario.parse(text)
     guard = Guard(seconds=20)
-    parts = stage._parts(Wish(scenario, side, peer="kernel"))
+    parts = session._parts(Wish(scenario, side, peer="kernel"))
     own, other = parts.hosts[side], parts.hosts[OTHER[side]]
     with TemporaryDirectory() as folder, Lab.held(relay=True) as lab:
         path = Path(folder, "path.yaml")
@@ -275,7 +275,7 @@ def check(name: str, run: Run, allowed: set[str]) -> str:
     """What is wrong with a run; empty where nothing is."""
     conversation, trace = run.conversation, run.conversation.trace()
     # The octets arrived as they were sent.
-    plans = cast.plans(conversation.scenario.model, conversation.scenario.source, 0)
+    plans = setup.plans(conversation.scenario.model, conversation.scenario.source, 0)
     # To one that has crashed nothing arrives.
     crash = next((plan.number for plan in plans if plan.verb == "crash"), len(plans))
     sent = {

@@ -19,7 +19,7 @@ from labkit.cli import run
 from labkit.errors import LinkError, UsageError
 from labkit.live import ethtool, system
 from labkit.live import lab as labs
-from labkit.live.keeper import Keeper
+from labkit.live.cleanup import Keeper
 from labkit.live.lab import Lab
 from labkit.live.namespace import OWN, Namespace
 from labkit.live.wiring import KERNELS

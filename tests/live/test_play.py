@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support import TOP, needs_ip, needs_root
 
+from labkit.build.scenario import Scenario, setup
 from labkit.capture import open_capture
 from labkit.errors import LinkError, UsageError
 from labkit.live.conversation import Cast, Conversation
@@ -20,10 +21,9 @@ from labkit.live.kernel import Kernel
 from labkit.live.lab import Lab
 from labkit.live.link import Link
 from labkit.live.replay import packets, replay
-from labkit.live.stage import Wish, both, on_stage
+from labkit.live.session import Wish, both, on_stage
 from labkit.live.wiring import KERNELS
-from labkit.scenario import Scenario, cast
-from labkit.state import State
+from labkit.tcp.state import State
 
 pytestmark = [needs_root, needs_ip]
 
@@ -179,7 +179,7 @@ class TestKernel:
         with Lab.held() as lab:
             for number in range(100):
                 scenario = Scenario.parse(text % (40000 + number))
-                parts = cast.alone(scenario.model, 0)
+                parts = setup.alone(scenario.model, 0)
                 there = replace(parts.hosts["server"], address=KERNELS["server"].ipv4)
                 parts = replace(parts, hosts={"client": parts.hosts["client"], "server": there})
                 guard = Guard()

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labkit.build.path import CLIENT, SERVER, Direction, Path
+from labkit.build.scenario import Scenario, setup
 from labkit.live.neighbours import ask
 from labkit.live.relay import Connections, Relay, Tally, congested, datagram, decremented, length
-from labkit.path import CLIENT, SERVER, Direction, Path
-from labkit.scenario import Scenario, cast
-from labkit.segment import ACK, CE, ECT0, SYN, Segment
-from labkit.wire import Framing, Host, Stamp, Vlan
+from labkit.packet.scapy_build import Framing, Host, Stamp, Vlan
+from labkit.tcp.segment import ACK, CE, ECT0, SYN, Segment
 
 MS = 1_000_000
 HOSTS = Host("192.0.2.1", 1000), Host("192.0.2.2", 80)
@@ -80,7 +80,7 @@ def check_against_simulation(scenario: Scenario, seed: int) -> Relay:
     """Frames that the ends of a simulation send arrive through the relay as and when they did there."""
     model = scenario.model.model_copy(update={"capture": "both"})
     trace = replace(scenario, model=model).play(seed)
-    relay = Relay(cast.path(model, seed), hops=model.path.hops)
+    relay = Relay(setup.path(model, seed), hops=model.path.hops)
     arrived: list[tuple[int, str, bytes]] = []
     expected: list[tuple[int, str, bytes]] = []
     for record, packet in zip(trace.records, trace.packets(), strict=True):

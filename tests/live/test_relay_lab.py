@@ -16,6 +16,9 @@ import pytest
 from running import TOP, Running, until
 from support import labkit, needs_ip, needs_root
 
+from labkit.analysis.verifier import Verifier
+from labkit.build.path import CLIENT
+from labkit.build.scenario import Scenario, setup
 from labkit.capture import Frame
 from labkit.live import ethtool
 from labkit.live.guard import Guard
@@ -24,11 +27,8 @@ from labkit.live.link import Link
 from labkit.live.system import inhabitants
 from labkit.live.watch import frames
 from labkit.live.wiring import KERNELS
-from labkit.path import CLIENT
-from labkit.scenario import Scenario, cast
-from labkit.segment import Segment
-from labkit.verifier import Verifier
-from labkit.wire import Host, Stamp
+from labkit.packet.scapy_build import Host, Stamp
+from labkit.tcp.segment import Segment
 
 pytestmark = [needs_root, needs_ip]
 
@@ -172,7 +172,7 @@ def sent(lab: Lab, count: int) -> list[int]:
 def test_the_same_seed_loses_the_same_packets_as_a_simulation(lab: Lab, lossy: str) -> None:
     model = Scenario.load(lossy).model
     for seed in (1, 2):
-        way = cast.path(model, seed).ways[CLIENT]
+        way = setup.path(model, seed).ways[CLIENT]
         # One after the other at once: what is late is only later than what comes soon.
         expected = [number for number in range(1, 200) for _ in way.carry(44, number)]
         with Running(lab, "relay", lossy, "--seed", str(seed)) as relay:

@@ -15,6 +15,8 @@ from running import TOP, Running, until
 from support import as_nobody, labkit, needs_ip, needs_root
 
 from labkit import verify
+from labkit.analysis.verifier import Verifier
+from labkit.build.scenario import Scenario
 from labkit.capture import open_capture
 from labkit.cli import run
 from labkit.errors import LinkError
@@ -28,8 +30,6 @@ from labkit.live.stop import SIGNALS, Stop
 from labkit.live.system import inhabitants
 from labkit.live.watch import frames, watched
 from labkit.live.wiring import KERNELS, ip
-from labkit.scenario import Scenario
-from labkit.verifier import Verifier
 
 pytestmark = [needs_root, needs_ip]
 
@@ -44,7 +44,7 @@ def lab() -> Iterator[Lab]:
 
 def faulty() -> list[bytes]:
     """The frames of a conversation in which packet 6 acknowledges what was never sent."""
-    from labkit.faults import inject
+    from labkit.build.faults import inject
 
     trace = inject(Scenario.load("document").play(), ["ack-of-unsent-data@6"])
     return [bytes(packet) for packet in trace.packets()]

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from labkit.analysis.finding import Finding
+from labkit.analysis.verifier import verify
 from labkit.capture import create, open_capture
 from labkit.errors import CaptureError
-from labkit.finding import Finding
-from labkit.linktype import ETHERNET
-from labkit.report import _context
-from labkit.report._context import gather
-from labkit.verifier import verify
+from labkit.packet.linktype import ETHERNET
+from labkit.report.formats import _context
+from labkit.report.formats._context import gather
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from labkit.analysis.finding import Group
+from labkit.analysis.rule import Severity
+from labkit.analysis.verifier import Verdict, verify
 from labkit.capture import create
-from labkit.examples import frames
-from labkit.finding import Group
-from labkit.notation import parse
-from labkit.report import Options, renderer
-from labkit.rule import Severity
-from labkit.verifier import Verdict, verify
+from labkit.report.formats import Options, renderer
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
 
 WRONG = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n< . 1:1(0) ack 7\n> . 1:1(0) ack 1\n"
 

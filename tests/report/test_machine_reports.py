@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from labkit import __version__
+from labkit.analysis.finding import Group
+from labkit.analysis.rule import Severity, collect
+from labkit.analysis.verifier import Verdict, verify
 from labkit.capture import Damage, create
-from labkit.examples import frames
-from labkit.finding import Group
-from labkit.notation import parse
-from labkit.report import Options, renderer
-from labkit.rule import Severity, collect
-from labkit.verifier import Verdict, verify
+from labkit.report.formats import Options, renderer
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
 
 FINDING = {
     "code": str,

@@ -8,12 +8,12 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
+from labkit.analysis.rule import Severity, collect
+from labkit.analysis.verifier import Verdict, verify
 from labkit.capture import Damage, create
-from labkit.examples import frames
-from labkit.notation import parse
-from labkit.report import Options, renderer
-from labkit.rule import Severity, collect
-from labkit.verifier import Verdict, verify
+from labkit.report.formats import Options, renderer
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
 
 WRONG = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n< . 1:1(0) ack 7\n> . 1:1(0) ack 1\n"
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 import pytest
 
+from labkit.analysis.finding import Group
+from labkit.analysis.limits import Survey
+from labkit.analysis.rule import Severity
+from labkit.analysis.verifier import Verdict, verify
 from labkit.capture import Damage, create
-from labkit.examples import frames
-from labkit.finding import Group
-from labkit.notation import parse
-from labkit.report import Options, names, renderer
-from labkit.rule import Severity
-from labkit.survey import Survey
-from labkit.verifier import Verdict, verify
+from labkit.report.formats import Options, names, renderer
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
 
 OPEN = """
     > S  0:0(0)
@@ -279,7 +279,7 @@ def test_what_is_left_is_no_graver_than_it_is(most: int, counted: str, tmp_path:
 def test_what_is_far_in_a_capture_stands_alone(
     farthest: int, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labkit.report._context.FARTHEST", farthest)
+    monkeypatch.setattr("labkit.report.formats._context.FARTHEST", farthest)
     lines = text(only(judged(tmp_path / "a b.pcap", WRONG_ACK), "ACK01"))
     assert (f"  look at   labkit show '{tmp_path / 'a b.pcap'}' --flow 0" in lines) != shown
     assert lines[2].startswith("error[ACK01] ack-of-unsent-data: packet 6, ")

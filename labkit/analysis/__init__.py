@@ -1,0 +1,1 @@
+"""A capture becomes a verdict: conversations, what is known of their ends, rules, findings."""

@@ -1,0 +1,263 @@
+"""Conversations: which segments belong together, and where one ends and the next on the same four-tuple begins.
+
+`follow` walks over the frames of a capture and gives, for each TCP segment, the conversation that it belongs to. The
+caller judges the segment and then has it added to what is known (`labkit.analysis.tracker.advance`).
+
+A four-tuple may serve many connections, one after the other. A SYN opens a new one where the old one is over, or was
+seen only from its middle; elsewhere it is a retransmission, a second attempt, or a stray.
+
+A capture may also show one connection at several points, an interface for each: on a router, or at both ends. What was
+sent once stands there twice, and one point sees what is lost before the next. Each point shows a conversation of its own:
+once a side's segments were seen at one interface, those at another belong to another conversation. Where each direction has an
+interface to itself, both make one.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from labkit.analysis.side import Side
+from labkit.capture import Frame
+from labkit.packet.decode import FRAGMENT, TCP, decode
+from labkit.packet.seen import ABSENT, Seen
+from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.seq import add, diff
+
+MOST = 100_000
+"""Conversations that are open at a time; the oldest is finished for good when another one comes."""
+
+OVER = 16_384
+"""Conversations that are remembered though they are over, for what comes late, and for the next one between the same ends;
+the one that has been silent for longest is finished when another one is over."""
+
+POINTS = 8
+"""Points of capture at which one connection is told apart; what comes from further ones joins the last of them."""
+
+HOSTS = 10_000
+"""Hosts whose last initial sequence numbers are remembered, as clients or as servers; the first gives way."""
+
+SYSTEM_PORTS = 1024
+"""Ports below it are system ports (RFC 6335 section 6)."""
+
+TWO_MSL = 240 * 1_000_000_000
+"""Nanoseconds that TIME-WAIT lasts (RFC 9293 section 3.4.2: MSL is 2 minutes)."""
+
+End = tuple[bytes, int]
+"""An address as it stands in the packet, and a port."""
+
+Key = tuple[End, End, int]
+"""The lesser end, the greater one, and which of the points of capture."""
+
+
+@dataclass(slots=True)
+class Flow:
+    """One conversation: its number (0 is the capture's first), its two ends and what is known of them."""
+
+    index: int
+    ends: tuple[End, End]
+    """The sender of the first segment that was seen, and the other."""
+    sides: tuple[Side, Side] = field(default_factory=lambda: (Side(), Side()))
+    client: int = 0
+    """Which of the two sent the SYN (or got the SYN ACK); where neither is seen, what `asking` takes for it."""
+    segments: int = 0
+    point: int = 0
+    """Which of the points it is at which its connection was captured, from 0."""
+    seen_at: list[int] = field(default_factory=lambda: [ABSENT, ABSENT])
+    """The interface of each side's segments; ABSENT before there was one."""
+
+    @property
+    def key(self) -> Key:
+        """By what it is found."""
+        one, other = self.ends
+        return (one, other, self.point) if one <= other else (other, one, self.point)
+
+    def name(self, side: int) -> str:
+        """`address:port` of a side, an IPv6 address in brackets."""
+        return end_name(self.ends[side])
+
+
+def end_name(end: End) -> str:
+    """`address:port`, an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
+    address, port = end
+    text = str(ip_address(address))
+    return f"[{text}]:{port}" if len(address) == 16 else f"{text}:{port}"
+
+
+def end_of(name: str) -> End:
+    """The end that `end_name` names so."""
+    address, _, port = name.rpartition(":")
+    return ip_address(address.strip("[]")).packed, int(port)
+
+
+class FlowTable:
+    """The conversations of a capture. `over` collects those that are finished, until the caller has taken them."""
+
+    def __init__(self, most: int = MOST, most_over: int = OVER, most_hosts: int = HOSTS) -> None:
+        self._open: dict[Key, Flow] = {}
+        self._ended: dict[Key, Flow] = {}
+        """Those that are over, the one that has been silent for longest first."""
+        self._most, self._most_over, self._most_hosts = most, most_over, most_hosts
+        self._isns: dict[bytes, tuple[int, int, int]] = {}
+        self.count = 0
+        self.forgotten = 0
+        """Conversations that had to give way to others while they were open."""
+        self.over: list[Flow] = []
+
+    def find(self, data: bytes, seg: Seen) -> tuple[Flow, int]:
+        """The conversation of a segment, a new one where it opens one; and which of its sides sent it."""
+        source = data[seg.src_at : seg.src_at + seg.addr_len], seg.sport
+        target = data[seg.dst_at : seg.dst_at + seg.addr_len], seg.dport
+        low, high = (source, target) if source <= target else (target, source)
+        key, flow = self._at_point(low, high, source, seg.point)
+        if flow is None:
+            flow = self._begin(key, source, target)
+        side = 0 if flow.ends[0] == source else 1
+        if seg.ctl & SYN and flow.segments:
+            me, peer = flow.sides[side], flow.sides[1 - side]
+            if begins_anew(seg, me, peer):
+                self.over.append(flow)
+                flow, side = self._begin(key, source, target), 0
+                inherit(flow.sides[0], me, peer, seg.time)
+                inherit(flow.sides[1], peer, me, seg.time)
+                if seg.ctl & ACK and peer.has_resyn:
+                    remember_syn(flow.sides[1], peer.resyn, peer.resyn_packet)
+        flow.segments += 1
+        flow.seen_at[side] = seg.point
+        if seg.ctl & SYN and flow.point == 0:
+            self._compare(source[0] + bytes((seg.ctl & ACK,)), seg, flow.sides[side])
+        if seg.ctl & SYN and flow.sides[0].syn == flow.sides[1].syn == 0:
+            flow.client = 1 - side if seg.ctl & ACK else side
+        return flow, side
+
+    def _at_point(self, low: End, high: End, source: End, point: int) -> tuple[Key, Flow | None]:
+        """The conversation that a sender's segment at an interface belongs to, or the key of one that begins with it."""
+        half = None
+        for number in range(POINTS):
+            key = low, high, number
+            flow = self._open.get(key) or self._ended.get(key)
+            if flow is None:
+                break
+            mine, other = flow.seen_at if flow.ends[0] == source else flow.seen_at[::-1]
+            if point == (other if mine == ABSENT else mine):
+                return key, flow
+            if mine == ABSENT and half is None:
+                half = key, flow
+        else:
+            return key, flow
+        return half or (key, None)
+
+    def _compare(self, host: bytes, seg: Seen, me: Side) -> None:
+        """What this host's ISNs were before, as a client or as a server; the one that came first gives way."""
+        known = self._isns.get(host)
+        if me.syn or seg.ctl & RST:
+            return
+        if known is None:
+            if len(self._isns) >= self._most_hosts:
+                self._isns.pop(next(iter(self._isns)))
+            self._isns[host] = seg.seq, 0, 1
+            return
+        last, step, count = known
+        me.host_isn, me.host_step, me.host_isns = last, step, count
+        self._isns[host] = seg.seq, diff(seg.seq, last), count + 1
+
+    def settle(self, flow: Flow) -> None:
+        """After a segment of a conversation was added to what is known: whether it is over now."""
+        if is_over(*flow.sides):
+            key = flow.key
+            self._open.pop(key, None)
+            self._ended.pop(key, None)
+            self._ended[key] = flow
+            if len(self._ended) > self._most_over:
+                self.over.append(self._ended.pop(next(iter(self._ended))))
+
+    def close(self) -> Iterator[Flow]:
+        """All that is left: those that are over, then the others in the order of their beginning. The table is empty
+        afterwards."""
+        left = [*self.over, *self._ended.values(), *self._open.values()]
+        self.over.clear()
+        self._open.clear()
+        self._ended.clear()
+        return iter(left)
+
+    def _begin(self, key: Key, source: End, target: End) -> Flow:
+        self._open.pop(key, None)
+        self._ended.pop(key, None)
+        if len(self._open) >= self._most:
+            self.over.append(self._open.pop(next(iter(self._open))))
+            self.forgotten += 1
+        flow = Flow(self.count, (source, target), client=asking(source[1], target[1]), point=key[2])
+        self._open[key] = flow
+        self.count += 1
+        return flow
+
+
+def asking(source: int, target: int) -> int:
+    """Which side is taken for the client as long as no SYN tells: 0 the sender of the first segment, 1 the other.
+
+    Servers listen on system ports (RFC 6335 section 6); where neither port is one, or both are, the sender is.
+    """
+    return 1 if source < SYSTEM_PORTS <= target else 0
+
+
+def is_over(one: Side, other: Side) -> bool:
+    """Whether a conversation has come to its end: by a reset, or by a FIN of each side."""
+    return one.rst != 0 or other.rst != 0 or (one.has_fin != 0 and other.has_fin != 0)
+
+
+def begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a SYN belongs to a connection of its own, not to the one that is open on its four-tuple."""
+    if seg.ctl & RST:
+        return False
+    over = is_over(me, peer)
+    if seg.ctl & ACK:
+        # It answers a SYN that came in the middle of the old connection: that one had been forgotten (RFC 9293 3.5.1).
+        answers_other = peer.has_resyn != 0 and seg.ack == add(peer.resyn, 1) and seg.ack != add(peer.isn, 1)
+        goes_on = me.has_nxt != 0 and seg.seq == me.nxt  # a segment of the old one, on which SYN is wrong
+        return answers_other or (over and me.syn != 0 and seg.seq != me.isn and not goes_on)
+    if me.syn:
+        return over
+    if me.seen:
+        return add(seg.seq, 1) != me.first_seq  # it may just be captured after the segments that follow it
+    # The peer's SYN, and its SYN ACK even, is a simultaneous open; else the peer was seen in mid-connection.
+    return peer.syn == 0 and peer.rst == 0
+
+
+def inherit(new: Side, old: Side, other: Side, now: int) -> None:
+    """What a side of a new connection knows of the one that used its four-tuple before; `other` was the other side of that."""
+    closed = old.has_fin and other.has_fin
+    refused = (old.rst or other.rst) and not (old.syn and other.syn)
+    quiet = now - max(old.last_time, other.last_time)
+    new.old_nxt = old.nxt
+    new.has_old = 2 if closed and quiet < TWO_MSL and old.has_nxt else 3 if refused else 1
+
+
+def remember_syn(side: Side, isn: int, packet: int) -> None:
+    """A side whose SYN was seen before its connection was known to be a new one."""
+    side.syn, side.isn, side.syn_end, side.syn_packet = 1, isn, add(isn, 1), packet
+    side.base, side.has_base = isn, 1
+    side.nxt, side.has_nxt = add(isn, 1), 1
+    side.seen = 1
+
+
+def segments(frames: Iterable[Frame], seg: Seen) -> Iterator[tuple[Frame, bytes]]:
+    """Fill `seg` for each frame that holds a TCP segment; gives the frame, and the octets that positions count in.
+
+    For an IP fragment that completes a datagram these octets are the datagram, not the frame.
+    """
+    reassembler = None
+    for frame in frames:
+        data = frame.data
+        seg.number, seg.time, seg.caplen, seg.point = frame.number, frame.time, len(data), frame.interface
+        seg.wirelen = max(frame.wirelen, len(data))
+        seg.joined = 0
+        status = decode(data, 0, len(data), frame.link, seg)
+        if status == FRAGMENT:
+            from labkit.packet.reassembly import Reassembler
+
+            reassembler = reassembler or Reassembler()
+            whole = reassembler.segment(data, seg)
+            if whole is not None:
+                seg.joined = 1
+                yield frame, whole
+        elif status == TCP:
+            yield frame, data

@@ -1,0 +1,272 @@
+"""The interpreter's source, rewritten so that Numba compiles it as it stands.
+
+Decoding, tracking and rules are plain functions over integers and over the integer fields of `Seen` and `Side`. Numba
+compiles such functions, where the fields are those of `labkit.analysis.native.memory`. What is rewritten is only the spelling:
+
+- a name of a constant becomes its value, and a name of a function that function's name in the one text that comes out;
+- `match` becomes a chain of `if`, and `x in (A, B)` one of `or`;
+- annotations and docstrings are left out.
+
+So there is one source, which a rule's author reads, and no second one that could say something else. What cannot be
+translated is refused with the place and the reason, when the tests run.
+"""
+
+import ast
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from labkit.errors import LabkitError
+
+BUILT_IN = frozenset({"abs", "bool", "int", "len", "max", "min", "range"})
+WIDE = "int64"
+"""What makes a 64-bit integer of any other, in the text."""
+NUMBERS = frozenset({"int", "bool"})
+ROWS = "Rows"
+"""The annotation of a parameter whose elements are records."""
+
+
+class UntranslatableError(LabkitError):
+    """A function that uses what cannot be compiled."""
+
+
+class Translation:
+    """Collects functions, with all that they call. `names` gives each one's name in the text."""
+
+    def __init__(self, replaced: Mapping[Callable[..., Any], str] | None = None) -> None:
+        """Functions in `replaced` are not translated, but called by the names given there."""
+        self.names: dict[Callable[..., Any], str] = dict(replaced or {})
+        self.words: list[str] = []
+        """Strings, which become their positions in this list."""
+        self._texts: list[str] = []
+
+    def add(self, function: Callable[..., Any]) -> str:
+        """Translate a function and what it calls; its name in the text. UntranslatableError where that is not possible."""
+        if function not in self.names:
+            name = _mangled(function)
+            while name in self.names.values():
+                name += "_"
+            self.names[function] = name
+            node = _node_of(function)
+            arguments = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+            body: list[ast.stmt] = [ast.Return(node.body)] if isinstance(node, ast.Lambda) else list(node.body)
+            returns = getattr(node, "returns", None)
+            number = isinstance(node, ast.Lambda) or (isinstance(returns, ast.Name) and returns.id in NUMBERS)
+            rows = {
+                each.arg for each in node.args.args if ROWS in ast.unparse(each.annotation or ast.Pass()).split("[")
+            }
+            writer = _Writer(self, function, {*arguments, *_assigned(body)}, number, rows)
+            for default in node.args.defaults:
+                writer.visit(default)
+            body = [changed for each in body if (changed := writer.visit(each)) is not None]
+            made = ast.FunctionDef(name, _plain(node.args), body or [ast.Pass()], [], lineno=1, col_offset=0)
+            # Callees come first: they were added while the body was visited.
+            self._texts.append(f"@njit(**SETTINGS)\n{ast.unparse(ast.fix_missing_locations(made))}\n")
+        return self.names[function]
+
+    @property
+    def text(self) -> str:
+        """Every function so far. `njit`, `int64` and `SETTINGS` are for whoever runs it to define."""
+        return "\n\n".join(self._texts)
+
+
+class _Writer(ast.NodeTransformer):
+    """Rewrites the body of one function."""
+
+    def __init__(
+        self, whole: Translation, function: Callable[..., Any], local: set[str], number: bool, rows: set[str]
+    ) -> None:
+        self._whole = whole
+        self._function = function
+        self._globals = function.__globals__
+        self._local = local
+        self._number = number
+        self._rows = rows
+
+    def refuse(self, node: ast.AST, reason: str) -> UntranslatableError:
+        place = f"{self._function.__module__}:{getattr(node, 'lineno', 0)}: {self._function.__qualname__}"
+        return UntranslatableError(f"{place}: {reason}; expected integers, their fields and plain functions only")
+
+    # Names.
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if isinstance(node.ctx, ast.Store) or node.id in self._local:
+            return node
+        if node.id in self._globals:
+            return self._value(node, self._globals[node.id])
+        if node.id in BUILT_IN:
+            return node
+        raise self.refuse(node, f"'{node.id}' is not known")
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        owner = node.value
+        if isinstance(owner, ast.Name) and owner.id not in self._local:
+            holder = self._globals.get(owner.id)
+            if isinstance(holder, ModuleType | type):
+                return self._value(node, getattr(holder, node.attr))
+            raise self.refuse(node, f"'{owner.id}.{node.attr}' is no constant")
+        if isinstance(owner, ast.Subscript) and isinstance(owner.value, ast.Name) and owner.value.id in self._rows:
+            return ast.Attribute(self.visit(owner), node.attr, node.ctx)
+        if not isinstance(owner, ast.Name):
+            raise self.refuse(node, "a field of a field")
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        if isinstance(node.slice, ast.Slice):
+            raise self.refuse(node, "a slice")
+        index = self.visit(node.slice)
+        if isinstance(node.value, ast.Attribute) and isinstance(node.value.value, ast.Name):
+            value: ast.expr = node.value
+        else:
+            value = self.visit(node.value)
+        return ast.Subscript(value, index, node.ctx)
+
+    def _value(self, node: ast.AST, value: object) -> ast.expr:
+        if isinstance(value, int):
+            return ast.Constant(int(value))
+        if isinstance(value, tuple) and all(isinstance(each, int) for each in value):
+            return ast.Tuple([ast.Constant(int(each)) for each in value], ast.Load())
+        if isinstance(value, FunctionType) and (value in self._whole.names or value.__module__.startswith("labkit.")):
+            return ast.Name(self._whole.add(value), ast.Load())
+        raise self.refuse(node, f"a {type(value).__name__}")
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if isinstance(node.value, str):
+            if node.value not in self._whole.words:
+                self._whole.words.append(node.value)
+            return ast.Constant(self._whole.words.index(node.value))
+        if isinstance(node.value, int):
+            return ast.Constant(int(node.value))
+        if node.value is None:
+            return node
+        raise self.refuse(node, f"a {type(node.value).__name__}")
+
+    # Statements and operators.
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        called = self.visit(node.func)
+        values = [self.visit(each) for each in node.args]
+        if not (isinstance(called, ast.Name) and called.id in BUILT_IN):
+            # For each constant that a function is given, Numba would compile it anew.
+            values = [_wide(each) if isinstance(each, ast.Constant) else each for each in values]
+        return ast.Call(called, values, [self.visit(each) for each in node.keywords])
+
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt | None:
+        if isinstance(node.value, ast.Constant):
+            return None
+        return ast.Expr(self.visit(node.value))
+
+    def visit_Return(self, node: ast.Return) -> ast.stmt:
+        if node.value is None:
+            return node
+        value = self.visit(node.value)
+        return ast.Return(_wide(value) if self._number else value)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt | None:
+        if node.value is None:
+            return None
+        return ast.Assign([self.visit(node.target)], self.visit(node.value))
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        if isinstance(node.target, ast.Name):
+            return ast.AugAssign(node.target, node.op, self.visit(node.value))
+        read = ast.parse(ast.unparse(node.target), mode="eval").body
+        return ast.Assign([self.visit(node.target)], ast.BinOp(self.visit(read), node.op, self.visit(node.value)))
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        if not isinstance(node.ops[0], ast.In | ast.NotIn):
+            return self.generic_visit(node)  # type: ignore[return-value]
+        values = self.visit(node.comparators[0])
+        if len(node.ops) > 1 or not isinstance(values, ast.Tuple):
+            raise self.refuse(node, "'in' something else than a row of constants")
+        left = self.visit(node.left)
+        found = ast.BoolOp(ast.Or(), [ast.Compare(left, [ast.Eq()], [value]) for value in values.elts])
+        return found if isinstance(node.ops[0], ast.In) else ast.UnaryOp(ast.Not(), found)
+
+    def visit_Match(self, node: ast.Match) -> ast.stmt:
+        if not isinstance(node.subject, ast.Name):
+            raise self.refuse(node, "'match' of something else than a name")
+        chain: list[ast.stmt] = []
+        for case in reversed(node.cases):
+            body = [changed for each in case.body if (changed := self.visit(each)) is not None]
+            if case.guard is not None:
+                raise self.refuse(node, "a guard")
+            if isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None and case.pattern.name is None:
+                chain = body
+            else:
+                chain = [ast.If(self._test(node.subject, case.pattern), body, chain)]
+        return chain[0] if len(chain) == 1 else ast.If(ast.Constant(1), chain, [])
+
+    def _test(self, subject: ast.Name, pattern: ast.pattern) -> ast.expr:
+        if isinstance(pattern, ast.MatchOr):
+            return ast.BoolOp(ast.Or(), [self._test(subject, each) for each in pattern.patterns])
+        if isinstance(pattern, ast.MatchValue):
+            return ast.Compare(ast.Name(subject.id, ast.Load()), [ast.Eq()], [self.visit(pattern.value)])
+        raise self.refuse(pattern, "a pattern other than a value")
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        if not isinstance(node, ALLOWED):
+            raise self.refuse(node, f"{type(node).__name__.lower()} cannot be compiled")
+        return super().generic_visit(node)
+
+
+ALLOWED = (
+    *(ast.Assign, ast.If, ast.While, ast.For, ast.Continue, ast.Break, ast.Pass, ast.Return),
+    *(ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Call, ast.Tuple),
+    *(ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context, ast.keyword),
+)
+"""What a function may hold, besides what has a method of its own."""
+
+
+def _wide(node: ast.expr) -> ast.expr:
+    return ast.Call(ast.Name(WIDE, ast.Load()), [node], [])
+
+
+def _plain(arguments: ast.arguments) -> ast.arguments:
+    """The same without annotations."""
+    for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        each.annotation = None
+    return arguments
+
+
+def _assigned(body: list[ast.stmt]) -> set[str]:
+    """The names that a body gives a value to."""
+    nodes = (node for each in body for node in ast.walk(each))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def _mangled(function: Callable[..., Any]) -> str:
+    module = function.__module__.removeprefix("labkit.").replace(".", "_")
+    return f"{module}__{function.__name__.strip('<>')}"
+
+
+def _node_of(function: Callable[..., Any]) -> ast.FunctionDef | ast.Lambda:
+    """The function's part of a copy of its file's syntax tree."""
+    code = function.__code__
+    tree = ast.parse(_text_of(code.co_filename))
+    found = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.Lambda) and _is_of(node, code, function.__name__)
+    ]
+    if len(found) != 1:
+        raise UntranslatableError(f"{function.__module__}: {function.__qualname__}: its source is not found")
+    return found[0]
+
+
+def _is_of(node: ast.FunctionDef | ast.Lambda, code: CodeType, name: str) -> bool:
+    """Whether code was compiled from a node. Several lambdas on a line are told apart by where their bodies stand."""
+    if isinstance(node, ast.FunctionDef):
+        first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+        return node.name == name and first == code.co_firstlineno
+    start, end = (node.body.lineno, node.body.col_offset), (node.body.end_lineno, node.body.end_col_offset)
+    return name == "<lambda>" and any(
+        (line, column) == start and (last, stop) <= end for line, last, column, stop in code.co_positions()
+    )
+
+
+@cache
+def _text_of(path: str) -> str:
+    return Path(path).read_text("utf-8")

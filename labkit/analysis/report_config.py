@@ -1,0 +1,287 @@
+"""What somebody has chosen to hear of a verdict: which rules, how grave, and from which severity a capture fails.
+
+A course keeps its choices in a file, `labkit.toml`, or in the table `[tool.labkit]` of a `pyproject.toml`:
+
+    profile = "rfc9293"           # or "document"; with it, literal = true
+    fail-on = "warning"
+    select = ["ACK", "SEQ"]       # codes, names, families, or how codes begin; without it, all rules
+    ignore = ["duplicate-ack"]
+    severity = {ACK06 = "error"}
+
+The verifier knows nothing of this: `Choices.apply` takes out of a verdict what nobody wants to hear, and says how much.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from labkit.analysis.finding import Group, regraded
+from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect
+from labkit.analysis.verifier import PROFILES, Verdict
+from labkit.errors import UsageError
+from labkit.i18n import _, nearest, printable
+
+FILE, PROJECT = "labkit.toml", "pyproject.toml"
+
+LARGEST = 1_048_576
+"""Octets of the largest file of choices that is read."""
+
+SEVERITIES = {str(each): each for each in sorted(Severity)}
+
+Key = tuple[str, str]
+"""A rule's code and name: several rules share a code."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is reported, and what it counts for. Rules are named as `rules_named` reads them."""
+
+    profile: str = RFC9293
+    literal: bool = False
+    """With the profile `document`: its two computation rules as they stand."""
+    fail_on: Severity = Severity.ERROR
+    select: tuple[str, ...] = ()
+    """The rules that are reported; none named is all of them."""
+    ignore: tuple[str, ...] = ()
+    """Rules that are not reported, selected or not."""
+    severity: Mapping[str, Severity] = field(default_factory=dict)
+    """Other severities for rules. A later entry counts more than an earlier one."""
+
+    def __getstate__(self) -> dict[str, object]:
+        """What goes to another process: the words, not the rules that they were found to name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules of the profile that are reported. UsageError for a word that names no rule."""
+        known = _of_profile(LITERAL if self.literal else self.profile)
+        chosen = _named(self.select) if self.select else {_key(each) for each in known}
+        chosen -= _named(self.ignore)
+        return tuple(each for each in known if _key(each) in chosen)
+
+    @cached_property
+    def severities(self) -> dict[Key, Severity]:
+        """The severity of each rule that has another one than its own."""
+        return {key: severity for word, severity in self.severity.items() for key in _named([word])}
+
+    @cached_property
+    def _reported(self) -> dict[Key, Rule]:
+        return {_key(each): each for each in self.rules}
+
+    def apply(self, verdict: Verdict) -> Verdict:
+        """The verdict with the findings that are reported, at their severities. It is the same object."""
+        findings = regraded(verdict.findings, self._choice)
+        beyond = [
+            Group(each.code, each.name, severity, each.count)
+            for each in verdict.beyond
+            if (severity := self._choice(each.code, each.name, each.severity)) is not None
+        ]
+        verdict.left_out += len(verdict.findings) - len(findings)
+        verdict.left_out += sum(each.count for each in verdict.beyond) - sum(each.count for each in beyond)
+        verdict.findings, verdict.beyond = findings, beyond
+        return verdict
+
+    def _choice(self, code: str, name: str, severity: Severity) -> Severity | None:
+        """The chosen severity of a finding. What a rule itself says at a lesser one, being less sure, is not raised."""
+        rule = self._reported.get((code, name))
+        if rule is None:
+            return None
+        chosen = self.severities.get((code, name))
+        if chosen is None:
+            return severity
+        own = rule.severity_in(LITERAL if self.literal else self.profile, True)
+        return chosen if severity >= own else min(chosen, severity)
+
+
+def rules_named(word: str) -> tuple[Rule, ...]:
+    """The rules of a word: a code, a name, a family (`sequence`), or how codes begin (`SEQ`). None where there are none."""
+    text = word.strip().lower().replace("_", "-")
+    rules = collect()
+    exact = tuple(each for each in rules if text in {each.code.lower(), each.name, each.family.replace("_", "-")})
+    # A single letter begins too many codes to be meant.
+    return exact or tuple(each for each in rules if len(text) > 1 and each.code.lower().startswith(text))
+
+
+def _named(words: Iterable[str]) -> set[Key]:
+    """All rules that some words name. UsageError for one that names none."""
+    found: set[Key] = set()
+    for word in words:
+        rules = rules_named(word)
+        if not rules:
+            names = ("code",) if any(map(str.isdigit, word)) else ("code", "name", "family")
+            known = [getattr(each, name) for each in collect() for name in names]
+            text = _("there is no rule, family or beginning of a code '{word}'")
+            raise UsageError(text.format(word=printable(word)) + nearest(word, known))
+        found |= {_key(each) for each in rules}
+    return found
+
+
+def _of_profile(profile: str) -> tuple[Rule, ...]:
+    return tuple(each for each in collect() if profile in each.profiles)
+
+
+def _key(rule: Rule) -> Key:
+    return rule.code, rule.name
+
+
+# Files.
+
+
+def find(start: Path) -> Path | None:
+    """The file of choices nearest to a folder: in it, or in one that holds it. None where there is none.
+
+    In a folder `labkit.toml` counts more than `pyproject.toml`, which counts only with a table `[tool.labkit]`: one
+    that cannot be read is not labkit's business.
+    """
+    for folder in (start, *start.parents):
+        if _is_file(own := folder / FILE):
+            return own
+        if _is_file(shared := folder / PROJECT) and _mentions(shared):
+            return shared
+    return None
+
+
+def load(path: Path) -> Choices:
+    """The choices in a file. UsageError, with the file and the key, for what does not fit."""
+    name = printable(str(path))
+    table = _table(path, name)
+    unknown = [key for key in table if key not in KEYS]
+    if unknown:
+        text = _("{file}: there is no key '{key}'").format(file=name, key=printable(unknown[0]))
+        raise UsageError(text + nearest(unknown[0], KEYS))
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        attribute, read = KEYS[key]
+        try:
+            values[attribute] = read(value)
+        except UsageError as error:
+            raise UsageError(f"{name}: {key}: {error}") from None
+    choices = Choices(**values)
+    if choices.literal and choices.profile != DOCUMENT:
+        text = _("{file}: literal: the literal rules belong to the profile 'document'")
+        raise UsageError(text.format(file=name))
+    return choices
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file, as far as the folder may be looked into."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _mentions(path: Path) -> bool:
+    """Whether a `pyproject.toml` has choices, or seems to and cannot be read."""
+    from tomllib import TOMLDecodeError
+
+    try:
+        octets = _octets(path, "")
+    except UsageError:
+        return False
+    if b"labkit" not in octets:
+        return False  # most of them, without parsing
+    try:
+        tool = _parsed(octets).get("tool")
+    except (TOMLDecodeError, UnicodeDecodeError, RecursionError):
+        return b"tool.labkit" in octets
+    return isinstance(tool, dict) and "labkit" in tool
+
+
+def _table(path: Path, name: str) -> Mapping[str, object]:
+    """The choices as they stand in the file."""
+    from tomllib import TOMLDecodeError
+
+    try:
+        table: object = _parsed(_octets(path, name))
+    except (TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(_("{file}: is no TOML: {reason}").format(file=name, reason=printable(str(error)))) from None
+    except RecursionError:
+        raise UsageError(_("{file}: is nested too deeply").format(file=name)) from None
+    if path.name == PROJECT:
+        for key in ("tool", "labkit"):
+            table = table.get(key, {}) if isinstance(table, dict) else table
+        if not isinstance(table, dict):
+            raise UsageError(_("{file}: tool.labkit: must be a table").format(file=name))
+    return table  # type: ignore[return-value]  # TOML's top is a table
+
+
+def _parsed(octets: bytes) -> dict[str, object]:
+    from tomllib import loads
+
+    return loads(octets.decode("utf-8"))
+
+
+def _octets(path: Path, name: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            octets = file.read(LARGEST + 1)
+    except OSError as error:
+        raise UsageError(_("{file}: cannot be read: {reason}").format(file=name, reason=error.strerror)) from None
+    if len(octets) > LARGEST:
+        raise UsageError(_("{file}: is larger than {most} octets").format(file=name, most=LARGEST))
+    return octets
+
+
+# What each key holds. Each function gives the value that `Choices` has, or a UsageError that says what was expected.
+
+
+def _profile(value: object) -> str:
+    return _word(value, PROFILES)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(_("must be true or false, not {value}").format(value=_shown(value)))
+    return value
+
+
+def _severity(value: object) -> Severity:
+    return SEVERITIES[_word(value, SEVERITIES)]
+
+
+def _words(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise UsageError(_('must be a list of rules, as in ["ACK", "SEQ01"], not {value}').format(value=_shown(value)))
+    _named(value)
+    return tuple(value)
+
+
+def _severities(value: object) -> dict[str, Severity]:
+    if not isinstance(value, dict):
+        raise UsageError(_('must be a table, as in {{ACK06 = "error"}}, not {value}').format(value=_shown(value)))
+    _named(value)
+    found = {}
+    for rule, severity in value.items():
+        try:
+            found[rule] = _severity(severity)
+        except UsageError as error:
+            raise UsageError(f"{printable(rule)}: {error}") from None
+    return found
+
+
+def _word(value: object, known: Iterable[str]) -> str:
+    words = tuple(known)
+    if not isinstance(value, str) or value not in words:
+        text = _("must be one of {known}, not {value}").format(known=", ".join(words), value=_shown(value))
+        raise UsageError(text + (nearest(value, words) if isinstance(value, str) else ""))
+    return value
+
+
+def _shown(value: object) -> str:
+    """A value in a message, on one line and not too long."""
+    text = printable(repr(value))
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+KEYS = {
+    "profile": ("profile", _profile),
+    "literal": ("literal", _flag),
+    "fail-on": ("fail_on", _severity),
+    "select": ("select", _words),
+    "ignore": ("ignore", _words),
+    "severity": ("severity", _severities),
+}
+"""The keys of a file: the attribute of `Choices`, and what reads the value."""

@@ -1,0 +1,300 @@
+"""Closing a connection: FIN, its acknowledgement, and what must not come after it."""
+
+from labkit.analysis.pending import GAP, SAME_MOMENT, WRONG
+from labkit.analysis.rule import Scope, Severity, rule
+from labkit.analysis.side import Side
+from labkit.analysis.tracker import is_probe
+from labkit.packet.seen import Seen
+from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.seq import add, after, before
+
+GOOD = """
+    > S  0:0(0)
+    < S. 0:0(0) ack 1
+    > .  1:1(0) ack 1
+    > P. 1:100(99) ack 1
+    < .  1:1(0) ack 100
+    > F. 100:100(0) ack 1
+    < .  1:1(0) ack 101
+    < F. 1:1(0) ack 101
+    > .  101:101(0) ack 2
+"""
+
+
+@rule(
+    "FIN01",
+    Severity.ERROR,
+    "RFC 9293 3.6",
+    "FIN has seq {seg.seq} and {seg.len} octets before it, but the sender's next number is {me.nxt}: FIN follows the last "
+    "octet that was sent",
+    field="seq",
+    expected=lambda seg, me, peer: add(me.nxt, -seg.len),
+    actual="seg.seq",
+    receiver="It closes the connection with octets missing, or drops the segment as an old one.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > F. 90:90(0) ack 1   # FIN01
+    """,
+)
+def fin_before_the_last_octet(seg: Seen, me: Side, peer: Side) -> int:
+    """FIN takes the sequence number after the last octet of the stream: nothing that was sent lies beyond it."""
+    if seg.ctl & (FIN | SYN | RST) != FIN or me.has_fin or not me.has_nxt or me.doubt_n:
+        return False  # an open doubt may be about the octets beyond, not about the FIN
+    return before(add(seg.seq, seg.len), me.nxt)
+
+
+@rule(
+    "FIN01",
+    Severity.ERROR,
+    "RFC 9293 3.6",
+    "FIN has seq {me.odd_seq}, but the sender's next number is {me.odd_want}: the octets between were never sent",
+    at="me.odd",
+    field="seq",
+    expected="me.odd_want",
+    actual="me.odd_seq",
+    scope=Scope.DOUBT,
+    unless=("HS03",),
+    receiver="It waits for the octets that are missing, and does not close.",
+    wireshark="tcp.analysis.lost_segment",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > F. 103:103(0) ack 1   # FIN01
+        < .  1:1(0) ack 101
+        < F. 1:1(0) ack 101
+        > .  101:101(0) ack 2
+    """,
+)
+def fin_after_a_gap(seg: Seen, me: Side, peer: Side) -> int:
+    """FIN takes the sequence number after the last octet of the stream, without a gap before it.
+
+    A FIN that overtakes the last data leaves a gap too, which is filled soon. The verdict waits for that.
+    """
+    return me.odd_kind == GAP and me.odd_state == WRONG and me.odd_ctl & FIN != 0
+
+
+@rule(
+    "FIN02",
+    Severity.ERROR,
+    "RFC 9293 3.6",
+    "ack {seg.ack} does not cover the peer's FIN: FIN takes one number, so that its acknowledgement is one more",
+    field="ack",
+    expected=lambda seg, me, peer: add(peer.fin, 1),
+    actual="seg.ack",
+    unless=("HS03",),
+    receiver="It keeps its FIN unacknowledged and sends it again.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < P. 1:120(119) ack 100
+        > .  100:100(0) ack 120
+        > F. 100:100(0) ack 120
+        < .  120:120(0) ack 100     # FIN02
+        < F. 120:120(0) ack 101
+        > .  101:101(0) ack 121
+    """,
+)
+def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
+    """FIN takes one sequence number: who has received it acknowledges FIN's number plus one.
+
+    Found where nothing but the FIN can have caused the ACK: it repeats, without data and with the same window, what
+    its sender had acknowledged before, right after the FIN.
+    """
+    if not peer.has_fin or seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.delta or seg.sack_n:
+        return False
+    return (
+        seg.ack == peer.fin
+        and me.has_ack != 0
+        and me.ack == peer.fin
+        and peer.last_packet == peer.fin_packet
+        and peer.fin_packet > me.last_packet
+        # Where the FIN is not the only thing that arrived, its ACK may follow; in lock-step with no FIN of its own sent
+        # this side acknowledges all at once.
+        and (peer.run == 1 or not me.has_fin)
+        and peer.doubt_n == 0
+        and (peer.fin != peer.syn_end or peer.resent == 0)  # each SYN ACK that comes again is answered
+        and seg.win == me.raw_win
+        # What comes sooner than an answer can was sent before the FIN had arrived.
+        and seg.time - peer.fin_time >= me.delay
+        and not _repeats(seg, me)
+    )
+
+
+def _repeats(seg: Seen, me: Side) -> bool:
+    """Whether the sender's last segment was the same pure ACK: delivered twice, or sent twice in a moment."""
+    same = me.last_len == 0 and me.last_seq == seg.seq and me.last_ctl == seg.ctl and me.last_ack == seg.ack
+    return same and (me.last_id == seg.ip_id or seg.time - me.last_time <= SAME_MOMENT)
+
+
+@rule(
+    "FIN02",
+    Severity.ERROR,
+    "RFC 9293 3.6",
+    "ack {me.last_ack} does not cover the peer's FIN, and is the last of the conversation: FIN takes one number, so that "
+    "its acknowledgement is one more",
+    at="me.last",
+    field="ack",
+    expected=lambda seg, me, peer: add(peer.fin, 1),
+    actual="me.last_ack",
+    scope=Scope.SIDE,
+    receiver="It keeps its FIN unacknowledged and sends it again.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > F. 1:1(0) ack 1
+        < .  1:1(0) ack 2
+        < F. 1:1(0) ack 2
+        > .  2:2(0) ack 1   # FIN02
+    """,
+)
+def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
+    """The last segment of a closed conversation acknowledges the FIN that came last.
+
+    Found at the end, where one side's FIN is acknowledged and this side answers the other FIN with an ACK that does not
+    cover it, and nothing more follows.
+    """
+    return (
+        me.syn != 0
+        and _fin_acked(me, peer)
+        and peer.has_fin != 0
+        and me.last_packet > peer.fin_packet
+        and me.last_ctl & (SYN | FIN | RST | ACK) == ACK
+        and me.last_len == 0
+        and me.last_ack == me.ack == peer.fin
+    )
+
+
+@rule(
+    "FIN03",
+    Severity.ERROR,
+    "RFC 9293 3.6",
+    "the segment reaches {seg.end}, but the sender's FIN took {me.fin}: nothing is sent after a FIN",
+    field="seq",
+    receiver="It ignores the octets: after FIN there is nothing to receive (RFC 9293 3.10.7.4, seventh step).",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > F. 1:1(0) ack 1
+        < .  1:1(0) ack 2
+        > P. 2:101(99) ack 1   # FIN03
+    """,
+)
+def octets_after_fin(seg: Seen, me: Side, peer: Side) -> int:
+    """FIN says "no more data from sender": no octet and no other FIN has a higher number.
+
+    The same FIN may be sent again, alone or with the octets before it.
+    """
+    if not me.has_fin or seg.ctl & (SYN | RST) or is_probe(seg, me, peer):
+        return False
+    return (seg.len > 0 or seg.ctl & FIN != 0) and after(add(seg.seq, seg.len), me.fin)
+
+
+@rule(
+    "FIN04",
+    Severity.WARNING,
+    "RFC 9293 3.6",
+    "ack {peer.last_ack} covers a FIN of the other side, which has sent none in this capture: its last number is {me.nxt}",
+    at="peer.last",
+    field="ack",
+    expected="me.nxt",
+    actual="peer.last_ack",
+    document=Severity.ERROR,
+    scope=Scope.SIDE,
+    receiver="If it has sent no FIN, it answers with an ACK of its own numbers, and drops the segment.",
+    wireshark="tcp.analysis.ack_lost_segment",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > F. 100:100(0) ack 1
+        < .  1:1(0) ack 101
+        > .  101:101(0) ack 2   # FIN04
+    """,
+)
+def acknowledged_fin_is_missing(seg: Seen, me: Side, peer: Side) -> int:
+    """Both directions end with a FIN, and each is acknowledged by one more than the last number.
+
+    Where one side has closed in order, and acknowledges just one number more than the other has sent at the end, that FIN is
+    missing: nobody has sent it, or the capture lacks it. The document's teardown needs it.
+    """
+    if not (me.syn and peer.syn) or me.rst or peer.rst or me.has_fin or not me.has_nxt or not peer.has_last_ack:
+        return False
+    return peer.has_fin != 0 and _fin_acked(peer, me) and peer.last_ack == add(me.nxt, 1)
+
+
+@rule(
+    "FIN06",
+    Severity.NOTE,
+    "RFC 9293 3.6",
+    "the conversation is not closed in this capture: not every direction has a FIN that is acknowledged, and none has a "
+    "RST",
+    scope=Scope.FLOW,
+    document=Severity.WARNING,
+    unless=("FIN02", "FIN04", "ACK01"),
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        # FIN06
+    """,
+)
+def teardown_not_complete(seg: Seen, me: Side, peer: Side) -> int:
+    """A conversation ends when both sides have sent FIN and both FINs are acknowledged, or with a RST.
+
+    A capture that stops earlier shows no fault of TCP; the document's four segments are then not all there.
+    """
+    if not (me.syn and peer.syn) or me.rst or peer.rst:
+        return False
+    return not (_fin_acked(me, peer) and _fin_acked(peer, me))
+
+
+def _fin_acked(side: Side, other: Side) -> bool:
+    if not side.has_fin:
+        return False
+    return (other.has_ack != 0 and after(other.ack, side.fin)) or after(other.last_ack, side.fin)
+
+
+@rule(
+    "FIN05",
+    Severity.NOTE,
+    "RFC 9293 3.6",
+    "simultaneous close: both sides have sent FIN before they saw the other's; that is legal",
+    receiver="It acknowledges the FIN, and goes to CLOSING, then to TIME-WAIT.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > F. 1:1(0) ack 1
+        < F. 1:1(0) ack 1   # FIN05
+        > .  2:2(0) ack 2
+        < .  2:2(0) ack 2
+    """,
+)
+def simultaneous_close(seg: Seen, me: Side, peer: Side) -> int:
+    """Two FINs that cross close the connection as well (figure 13): neither acknowledges the other's."""
+    if seg.ctl & (FIN | SYN | RST) != FIN or me.has_fin or not peer.has_fin:
+        return False
+    return not after(seg.ack, peer.fin) and not (me.has_ack and after(me.ack, peer.fin))

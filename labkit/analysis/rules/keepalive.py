@@ -1,0 +1,59 @@
+"""Keep-alives: segments that ask whether the peer is still there."""
+
+from labkit.analysis.rule import Severity, rule
+from labkit.analysis.side import Side
+from labkit.analysis.tracker import is_probe
+from labkit.packet.seen import Seen
+from labkit.tcp.segment import ACK, FIN, RST, SYN
+
+
+@rule(
+    "KA01",
+    Severity.NOTE,
+    "RFC 9293 3.8.4",
+    "keep-alive: seq {seg.seq} is one before {me.nxt}, the sender's next number, to make the peer answer",
+    receiver="It answers at once with an ACK of what it expects next.",
+    wireshark="tcp.analysis.keep_alive",
+    good="""
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > P. 100:150(50) ack 1
+    """,
+    bad="""
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        +60.0 > . 99:99(0) ack 1   # KA01
+        < .  1:1(0) ack 100        # KA01
+    """,
+)
+def keep_alive(seg: Seen, me: Side, peer: Side) -> int:
+    """A keep-alive carries the number before SND.NXT and no data, or one octet of garbage, on an idle connection.
+
+    The number is old on purpose: it is outside the window, so that the peer must answer with an ACK.
+    """
+    return is_probe(seg, me, peer) and (peer.has_edge == 0 or peer.win != 0)
+
+
+@rule(
+    "KA01",
+    Severity.NOTE,
+    "RFC 9293 3.8.4",
+    "answer to a keep-alive: ack {seg.ack} once more",
+    receiver="It knows that the peer is still there.",
+    wireshark="tcp.analysis.keep_alive_ack",
+    good="""
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+    """,
+    bad="""
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        +60.0 > . 99:99(0) ack 1   # KA01
+        < .  1:1(0) ack 100        # KA01
+    """,
+)
+def keep_alive_answer(seg: Seen, me: Side, peer: Side) -> int:
+    """The answer to a keep-alive is an ACK that acknowledges nothing new."""
+    if peer.probe == 0 or seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.delta or me.has_ack == 0:
+        return False
+    return seg.ack == me.ack and seg.win == me.raw_win and me.win != 0

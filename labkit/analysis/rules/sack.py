@@ -1,0 +1,90 @@
+"""Selective acknowledgements."""
+
+from labkit.analysis.rule import RFC_ONLY, Severity, rule
+from labkit.analysis.side import Side
+from labkit.packet.seen import Seen
+from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.seq import after, before
+
+GOOD = """
+    > S  0:0(0) <sackOK>
+    < S. 0:0(0) ack 1 <sackOK>
+    > .  1:1(0) ack 1
+    > P. 101:201(100) ack 1
+    < .  1:1(0) ack 1 <nop,nop,sack 101:201>
+    > P. 1:101(100) ack 1
+    < .  1:1(0) ack 201
+    > P. 1:101(100) ack 1
+    < .  1:1(0) ack 201 <nop,nop,sack 1:101>
+"""
+
+
+@rule(
+    "SACK01",
+    Severity.ERROR,
+    "RFC 2018 2",
+    "the segment selectively acknowledges, though the peer's SYN did not permit it",
+    field="options",
+    profiles=RFC_ONLY,
+    receiver="It ignores the option, or drops the segment.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 101:201(100) ack 1
+        < .  1:1(0) ack 1 <nop,nop,sack 101:201>   # SACK01
+    """,
+)
+def sack_not_permitted(seg: Seen, me: Side, peer: Side) -> int:
+    """SACK blocks are sent only to a peer whose SYN carried SACK-permitted."""
+    return seg.sack_n > 0 and peer.syn != 0 and peer.sack_ok == 0 and not peer.opt_cut
+
+
+def _backward(left: int, right: int) -> bool:
+    return not before(left, right)
+
+
+@rule(
+    "SACK02",
+    Severity.ERROR,
+    "RFC 2018 3",
+    "a SACK block is impossible: its right edge does not lie after its left one, or it covers what the peer has not sent",
+    otherwise={Severity.WARNING: "a SACK block covers what this capture does not show of the peer"},
+    field="options",
+    profiles=RFC_ONLY,
+    receiver="It ignores the block (RFC 6675 does not trust it), or drops the segment.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 1 <nop,nop,sack 301:401>   # SACK02
+    """,
+)
+def impossible_sack_block(seg: Seen, me: Side, peer: Side) -> int:
+    """A SACK block covers octets that were received beyond the ack: left edge < right edge =< SND.NXT of the peer.
+
+    The first block may lie below the ack: it then reports octets that came twice (D-SACK, RFC 2883 section 4).
+    """
+    if seg.sack_n == 0 or seg.ctl & ACK == 0 or seg.ctl & (SYN | RST):
+        return False
+    if _backward(seg.sack_l0, seg.sack_r0) or (seg.sack_n > 1 and _backward(seg.sack_l1, seg.sack_r1)):
+        return True
+    if (seg.sack_n > 2 and _backward(seg.sack_l2, seg.sack_r2)) or (
+        seg.sack_n > 3 and _backward(seg.sack_l3, seg.sack_r3)
+    ):
+        return True
+    if peer.seen == 0 or not peer.has_nxt:
+        return False
+    beyond = (
+        after(seg.sack_r0, peer.nxt)
+        or (seg.sack_n > 1 and after(seg.sack_r1, peer.nxt))
+        or (seg.sack_n > 2 and after(seg.sack_r2, peer.nxt))
+        or (seg.sack_n > 3 and after(seg.sack_r3, peer.nxt))
+    )
+    if beyond:
+        whole = me.syn and peer.syn and peer.missed == 0 and peer.doubt_n == 0 and me.doubt_n == 0
+        return True if whole else Severity.WARNING
+    return False

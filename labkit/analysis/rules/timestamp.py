@@ -1,0 +1,100 @@
+"""The timestamps option."""
+
+from labkit.analysis.rule import RFC_ONLY, Severity, rule
+from labkit.analysis.side import Side
+from labkit.packet.seen import ABSENT, Seen
+from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.seq import after, diff
+
+GOOD = """
+    > S  0:0(0) <nop,nop,TS val 100 ecr 0>
+    < S. 0:0(0) ack 1 <nop,nop,TS val 900 ecr 100>
+    > .  1:1(0) ack 1 <nop,nop,TS val 120 ecr 900>
+    > P. 1:100(99) ack 1 <nop,nop,TS val 120 ecr 900>
+    < .  1:1(0) ack 100 <nop,nop,TS val 920 ecr 120>
+    > R. 100:100(0) ack 1
+"""
+
+IDLE = 24 * 86_400 * 1_000_000_000
+"""RFC 7323 section 5.5: after 24 idle days a timestamp says nothing."""
+
+
+@rule(
+    "TS01",
+    Severity.ERROR,
+    "RFC 7323 3.2",
+    "the segment has no timestamps though both SYNs agreed on them, or has them though they did not",
+    field="options",
+    profiles=RFC_ONLY,
+    receiver="It drops a segment without agreed timestamps; timestamps that were not agreed on it ignores.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <nop,nop,TS val 100 ecr 0>
+        < S. 0:0(0) ack 1 <nop,nop,TS val 900 ecr 100>
+        > .  1:1(0) ack 1   # TS01
+    """,
+)
+def timestamps_as_agreed(seg: Seen, me: Side, peer: Side) -> int:
+    """Once agreed on, timestamps stand on every segment but a RST; else on none.
+
+    Section 3.2: "TSopt MUST be sent in every non-<RST> segment for the duration of the connection".
+    """
+    if seg.ctl & (SYN | RST) or me.syn == 0 or peer.syn == 0 or seg.ctl & ACK == 0:
+        return False
+    if seg.opt_cut or me.opt_cut or peer.opt_cut:
+        return False
+    agreed = me.stamps != 0 and peer.stamps != 0
+    return agreed != (seg.tsval != ABSENT)
+
+
+@rule(
+    "TS02",
+    Severity.WARNING,
+    "RFC 7323 3.2",
+    "the echo {seg.tsecr} is later than {peer.tsval}, the last timestamp that the peer has sent",
+    field="options.timestamp.tsecr",
+    expected="peer.tsval",
+    actual="seg.tsecr",
+    profiles=RFC_ONLY,
+    receiver="It computes a wrong round-trip time from it.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <nop,nop,TS val 100 ecr 0>
+        < S. 0:0(0) ack 1 <nop,nop,TS val 900 ecr 5000>   # TS02
+    """,
+)
+def echo_of_no_timestamp(seg: Seen, me: Side, peer: Side) -> int:
+    """TSecr repeats a TSval of the peer: it cannot be later than the last one."""
+    if seg.tsval == ABSENT or seg.ctl & ACK == 0 or seg.ctl & RST or peer.tsval == ABSENT or peer.syn == 0:
+        return False
+    return after(seg.tsecr, peer.tsval) and peer.missed == 0 and peer.doubt_n == 0 and me.doubt_n == 0
+
+
+@rule(
+    "TS03",
+    Severity.WARNING,
+    "RFC 7323 5",
+    "the timestamp goes back: {seg.tsval} after {me.tsval}, on octets that were never sent before",
+    field="options.timestamp.tsval",
+    expected="me.tsval",
+    actual="seg.tsval",
+    profiles=RFC_ONLY,
+    receiver="It takes the segment for an old duplicate (PAWS), acknowledges and drops it.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <nop,nop,TS val 100 ecr 0>
+        < S. 0:0(0) ack 1 <nop,nop,TS val 900 ecr 100>
+        > .  1:1(0) ack 1 <nop,nop,TS val 120 ecr 900>
+        > P. 1:100(99) ack 1 <nop,nop,TS val 60 ecr 900>   # TS03
+    """,
+)
+def timestamp_goes_back(seg: Seen, me: Side, peer: Side) -> int:
+    """Timestamps do not decrease from one new segment to the next: they come from a clock.
+
+    A segment that was overtaken shows an older one, which is no fault: its octets lie before those of the segments that
+    overtook it. Linux may step back by one.
+    """
+    if seg.tsval == ABSENT or me.tsval == ABSENT or seg.ctl & (SYN | RST) or not me.has_nxt:
+        return False
+    newest = seg.novel > 0 and seg.delta >= 0 and diff(seg.seq, me.top) >= 0
+    return newest and diff(seg.tsval, me.tsval) < -1 and seg.time - me.last_time < IDLE

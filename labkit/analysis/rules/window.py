@@ -1,0 +1,238 @@
+"""The window: how much the receiver is ready to take."""
+
+from labkit.analysis.rule import RFC_ONLY, Severity, rule
+from labkit.analysis.side import Side
+from labkit.analysis.tracker import MAX_SHIFT, is_probe, is_window_probe, overtaken, scale_is_known, scaled
+from labkit.packet.seen import Seen
+from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.seq import add, after, before
+
+
+@rule(
+    "WIN01",
+    Severity.ERROR,
+    "RFC 9293 3.10.7.4",
+    "the data ends at {seg.end}, beyond {peer.edge}, the right edge of the window that the peer has offered",
+    otherwise={
+        Severity.WARNING: "the data ends at {seg.end}, beyond {peer.edge}, the right edge of the last window that this "
+        "capture shows; it lacks packets of the peer, and maybe the one that opened the window",
+    },
+    field="len",
+    expected=lambda seg, me, peer: max(0, seg.len - (add(seg.seq, seg.len) - peer.edge & 0xFFFFFFFF)),
+    actual="seg.len",
+    profiles=RFC_ONLY,
+    receiver="It takes the octets up to the edge, drops the rest and acknowledges what it took.",
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1 win 100
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+    """,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1 win 100
+        > .  1:1(0) ack 1
+        > P. 1:102(101) ack 1   # WIN01
+    """,
+)
+def data_beyond_the_window(seg: Seen, me: Side, peer: Side) -> int:
+    """A sender sends no octet beyond SND.UNA + SND.WND: the receiver has said that it has no room for it.
+
+    What counts is the right-most edge that the peer ever offered, for a receiver may shrink its window while data is
+    under way. One octet beyond a closed window is a probe. The scale of the window is known only from both SYNs. Who is
+    beyond the edge already is found no second time before the window has caught up.
+    """
+    if seg.len == 0 or seg.ctl & (SYN | RST) or peer.has_edge == 0 or not scale_is_known(me, peer):
+        return False
+    if not after(add(seg.seq, seg.len), peer.edge) or (seg.len == 1 and seg.seq == peer.edge):
+        return False
+    if me.has_nxt and after(me.nxt, peer.edge) and not (seg.delta == 0 and me.nxt == add(peer.edge, 1)):
+        return False
+    in_doubt = me.missed or me.doubt_n or peer.missed or peer.doubt_n or seg.delta > 0
+    return Severity.WARNING if in_doubt else True
+
+
+OPEN = """
+    > S  0:0(0)
+    < S. 0:0(0) ack 1 win 1000
+    > .  1:1(0) ack 1
+    > P. 1:101(100) ack 1
+    < .  1:1(0) ack 101 win 900
+"""
+
+
+@rule(
+    "WIN02",
+    Severity.WARNING,
+    "RFC 9293 3.8.6",
+    "the window shrinks: ack {seg.ack} and a window of {seg.win} take back room that the segment before had offered",
+    field="window",
+    actual="seg.win",
+    profiles=RFC_ONLY,
+    receiver="It must bear it: what lies beyond the new edge it sends again later.",
+    good=OPEN,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1 win 1000
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 101 win 100   # WIN02
+    """,
+)
+def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
+    """A receiver should not move the right edge of its window to the left (SHLD-14).
+
+    A scaled window is exact only to a multiple of 2**scale: less than that is rounding.
+    """
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST | FIN) or me.has_edge == 0 or not scale_is_known(me, peer):
+        return False
+    if (me.has_ack and before(seg.ack, me.ack)) or overtaken(seg, me):
+        return False
+    unit = 1 << min(max(me.wscale, 0), MAX_SHIFT)
+    edge = add(seg.ack, scaled(seg.win, seg.ctl, me, peer))
+    return after(add(me.ack, me.win + 1 - unit), edge)
+
+
+@rule(
+    "WIN03",
+    Severity.NOTE,
+    "RFC 9293 3.8.6",
+    "zero window: the sender of this segment has no room for data",
+    field="window",
+    profiles=RFC_ONLY,
+    receiver="It stops sending, and asks from time to time whether the window has opened.",
+    wireshark="tcp.analysis.zero_window",
+    good=OPEN,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1 win 100
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1           # WIN03
+        < .  1:1(0) ack 101 win 0       # WIN03
+        < .  1:1(0) ack 101 win 5000    # WIN03
+    """,
+)
+def zero_window(seg: Seen, me: Side, peer: Side) -> int:
+    """A window of zero says that the application has not read what has arrived."""
+    return seg.win == 0 and seg.ctl & (SYN | FIN | RST) == 0 and seg.ctl & ACK != 0
+
+
+@rule(
+    "WIN03",
+    Severity.NOTE,
+    "RFC 9293 3.8.6",
+    "window full: the data ends at {seg.end}, exactly where the peer's window ends",
+    field="len",
+    profiles=RFC_ONLY,
+    receiver="It has no room for more until its application reads.",
+    wireshark="tcp.analysis.window_full",
+    good=OPEN,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1 win 100
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1           # WIN03
+        < .  1:1(0) ack 101 win 0       # WIN03
+        < .  1:1(0) ack 101 win 5000    # WIN03
+    """,
+)
+def window_full(seg: Seen, me: Side, peer: Side) -> int:
+    """The sender has used all the room that the receiver offered last."""
+    if seg.len == 0 or seg.ctl & (SYN | FIN | RST) or peer.has_edge == 0 or not scale_is_known(me, peer):
+        return False
+    return add(seg.seq, seg.len) == add(peer.ack, peer.win) and peer.win != 0
+
+
+@rule(
+    "WIN03",
+    Severity.NOTE,
+    "RFC 9293 3.8.6.2.2",
+    "window update: nothing new is acknowledged, but the window has changed to {seg.win}",
+    field="window",
+    profiles=RFC_ONLY,
+    receiver="It may send on, as far as the new window reaches.",
+    wireshark="tcp.analysis.window_update",
+    good=OPEN,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1 win 100
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1           # WIN03
+        < .  1:1(0) ack 101 win 0       # WIN03
+        < .  1:1(0) ack 101 win 5000    # WIN03
+    """,
+)
+def window_update(seg: Seen, me: Side, peer: Side) -> int:
+    """An ACK that acknowledges nothing new says that the window has changed.
+
+    The window of a SYN is never scaled: behind it, only a change of more than the rounding is one.
+    """
+    if seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.delta or seg.win == 0 or not me.has_nxt:
+        return False
+    ahead = me.has_last_ack != 0 and after(me.last_ack, me.ack)  # the peer's segments are not all in the capture
+    if me.has_ack == 0 or seg.ack != (me.last_ack if ahead else me.ack):
+        return False
+    if me.last_ctl & SYN == 0:
+        return seg.win != me.raw_win
+    unit = 1 << min(me.wscale, MAX_SHIFT) if me.wscale >= 0 and peer.wscale >= 0 else 1
+    return abs(scaled(seg.win, seg.ctl, me, peer) - me.win) >= unit
+
+
+@rule(
+    "ZWP01",
+    Severity.NOTE,
+    "RFC 9293 3.8.6.1",
+    "window probe: the peer's window is closed, and the sender asks whether it has opened",
+    profiles=RFC_ONLY,
+    receiver="It answers with an ACK and its window.",
+    wireshark="tcp.analysis.zero_window_probe",
+    good=OPEN,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1 win 100
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 101 win 0
+        +1.0 > . 101:102(1) ack 1       # ZWP01
+        < .  1:1(0) ack 101 win 0       # ZWP01
+    """,
+)
+def window_probe(seg: Seen, me: Side, peer: Side) -> int:
+    """A sender that has data for a closed window sends one octet of it from time to time, so that an update that was
+    lost does not stop the connection for good (MUST-36).
+
+    Linux sends an old number without data instead, which must be answered too.
+    """
+    return is_window_probe(seg, me, peer)
+
+
+@rule(
+    "ZWP01",
+    Severity.NOTE,
+    "RFC 9293 3.8.6.1",
+    "answer to a window probe: the window is still closed",
+    profiles=RFC_ONLY,
+    receiver="It waits, and probes again later.",
+    wireshark="tcp.analysis.zero_window_probe_ack",
+    good=OPEN,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1 win 100
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 101 win 0
+        +1.0 > . 101:102(1) ack 1       # ZWP01
+        < .  1:1(0) ack 101 win 0       # ZWP01
+    """,
+)
+def window_probe_answer(seg: Seen, me: Side, peer: Side) -> int:
+    """The answer to a window probe acknowledges nothing new, and has a window of zero."""
+    if (
+        peer.probe == 0
+        or seg.ctl & (SYN | FIN | RST | ACK) != ACK
+        or seg.len
+        or me.has_ack == 0
+        or is_probe(seg, me, peer)
+    ):
+        return False
+    return seg.win == 0 and me.win == 0 and me.has_edge != 0 and seg.ack == me.ack

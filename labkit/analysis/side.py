@@ -1,0 +1,187 @@
+"""What the capture shows of one sender: plain numbers, which `labkit.analysis.tracker` and `labkit.analysis.pending` keep up to date.
+
+Every value is an integer or a fixed row of integers, so that the rules can be compiled as they are. Sequence numbers are
+absolute; `has_*` says whether a number is known, for 0 is a sequence number like any other. RFC 9293 section 3.3.1 names
+the variables: nxt is SND.NXT, ack what the side itself acknowledges (its RCV.NXT).
+"""
+
+from dataclasses import dataclass, field
+
+from labkit.packet.seen import ABSENT
+
+DOUBTS = 8
+"""Open doubts that are kept for a side; the oldest gives way."""
+
+
+def _row() -> list[int]:
+    return [0] * DOUBTS
+
+
+@dataclass(slots=True)
+class Side:
+    """What the capture shows of one sender."""
+
+    seen: int = 0
+    """Segments seen from this side."""
+    base: int = 0
+    """The number that is shown as 0: the ISN, or one before the first number seen."""
+    has_base: int = 0
+
+    # The opening.
+    syn: int = 0
+    """1 once a SYN without ACK was seen, 2 once a SYN with ACK was."""
+    isn: int = 0
+    syn_end: int = 0
+    """The number after the SYN and any data on it."""
+    syn_packet: int = 0
+    syn_time: int = 0
+    syn_ctl: int = 0
+    sack_ok: int = 0
+    stamps: int = 0
+    """1 where the SYN carried timestamps."""
+    opt_cut: int = 0
+    """1 where the capture holds only a part of the SYN's options."""
+    tfo_len: int = ABSENT
+    """Octets of the Fast Open cookie on the SYN; ABSENT where it had no such option."""
+    old_nxt: int = 0
+    """SND.NXT at the end of the connection that used the same four-tuple before."""
+    has_old: int = 0
+    """1: it was used before; 2: within 2 MSL, and closed in order; 3: a reset refused it."""
+    host_isns: int = 0
+    """Connections that this host has opened, or answered, before in this capture."""
+    host_isn: int = 0
+    """The ISN of the last of them."""
+    host_step: int = 0
+    """How far it was from the one before."""
+    resyn: int = 0
+    """ISN of a SYN that arrived in the middle of the connection."""
+    has_resyn: int = 0
+    resyn_packet: int = 0
+    third: int = 0
+    """1 while this side owes the third segment of the handshake, 2 once it has sent it."""
+    first_packet: int = 0
+    first_time: int = 0
+    first_seq: int = 0
+    first_ctl: int = 0
+
+    # Sequence numbers.
+    nxt: int = 0
+    has_nxt: int = 0
+    top: int = 0
+    """The highest number that a segment ended at, also of a pure ACK beyond `nxt`; known where `nxt` is."""
+    last_seq: int = 0
+    last_len: int = 0
+    last_ctl: int = 0
+    last_ack: int = 0
+    has_last_ack: int = 0
+    """The ack field of the last segment that had one, whatever it was."""
+    last_id: int = ABSENT
+    last_packet: int = 0
+    last_time: int = 0
+    data_seq: int = 0
+    """Start of the last segment that carried new octets in order, and its length."""
+    data_len: int = 0
+    since: int = 0
+    """When the oldest octet that is not acknowledged was captured, or one that filled a gap behind which the others lay;
+    0 where all are acknowledged."""
+    octets: int = 0
+    """Octets of payload seen for the first time."""
+    resent: int = 0
+    """Segments of which no number was new."""
+    missed: int = 0
+    """Gaps that the receiver acknowledged: the capture lacks packets of this side."""
+    run: int = 0
+    """Segments since the other side sent one."""
+    piped: int = 0
+    """1 once it has sent new numbers while others were under way: it is not in lock-step with the other side."""
+    probe: int = 0
+    """1 where the last segment was a keep-alive or a window probe."""
+
+    delay: int = 0
+    """Nanoseconds from the peer's SYN to this side's answer: what an answer takes at least, at the point of capture."""
+
+    # What this side acknowledges, and the window that it offers.
+    ack: int = 0
+    has_ack: int = 0
+    ack_packet: int = 0
+    ack_time: int = 0
+    win: int = 0
+    """The last window, in octets."""
+    raw_win: int = 0
+    edge: int = 0
+    """The right-most number that it has ever offered to take."""
+    has_edge: int = 0
+    wscale: int = ABSENT
+    """The shift that its SYN offered; ABSENT where it offered none."""
+    mss: int = ABSENT
+    tsval: int = ABSENT
+    """The latest timestamp."""
+    max_win: int = 0
+    """The largest window ever offered, in octets."""
+    same_acks: int = 0
+    """Duplicate ACKs in a row (RFC 5681 section 2)."""
+    part_packet: int = 0
+    """The last segment that acknowledged all but the last octet of a segment; 0 where there was none."""
+    part_time: int = 0
+    part_ack: int = 0
+
+    # Its checksums (`labkit.analysis.tracker.count_sums`).
+    sums_good: int = 0
+    sums_bad: int = 0
+    sums_alike: int = 0
+    """What all wrong ones have in common: bits of `labkit.analysis.tracker`."""
+    sum_off: int = 0
+    """By how much the first wrong one was wrong."""
+    sum_rest: int = 0
+    """The first wrong one, less the segment's length."""
+    sum_want: int = 0
+    """What the last wrong one should have been."""
+    ips_good: int = 0
+    """The same for IPv4 headers."""
+    ips_bad: int = 0
+    ips_alike: int = 0
+    ip_off: int = 0
+    ip_want: int = 0
+
+    # The end.
+    fin: int = 0
+    """The number that FIN takes."""
+    has_fin: int = 0
+    fin_packet: int = 0
+    fin_time: int = 0
+    rst: int = 0
+    rst_seq: int = 0
+    rst_packet: int = 0
+    rst_time: int = 0
+
+    # Open doubts about segments of this side, one a column; doubt_n of them.
+    doubt_n: int = 0
+    doubt_kind: list[int] = field(default_factory=_row)
+    doubt_state: list[int] = field(default_factory=_row)
+    doubt_packet: list[int] = field(default_factory=_row)
+    doubt_time: list[int] = field(default_factory=_row)
+    doubt_want: list[int] = field(default_factory=_row)
+    """The number that was expected: SND.NXT of whoever sends these octets."""
+    doubt_low: list[int] = field(default_factory=_row)
+    """GAP: the first number that is still missing."""
+    doubt_high: list[int] = field(default_factory=_row)
+    """GAP: the first number that is not missing."""
+    doubt_seen: list[int] = field(default_factory=_row)
+    """The number that was there instead: GAP: the segment's seq; UNSENT: its ack."""
+    doubt_span: list[int] = field(default_factory=_row)
+    doubt_ctl: list[int] = field(default_factory=_row)
+    doubt_mark: list[int] = field(default_factory=_row)
+    """1: the third segment of a handshake; 2: the segment before it was a pure ACK of the same sender."""
+
+    # The doubt that `settle` took out last: for rules of scope DOUBT, and until the next one.
+    odd_kind: int = 0
+    odd_state: int = 0
+    odd_packet: int = 0
+    odd_time: int = 0
+    odd_want: int = 0
+    odd_seq: int = 0
+    odd_ack_want: int = 0
+    odd_ack: int = 0
+    odd_span: int = 0
+    odd_ctl: int = 0
+    odd_mark: int = 0

@@ -1,0 +1,365 @@
+"""How each segment adds to what an observer knows of its sender. Knows, never judges.
+
+For every segment the caller runs, in this order, with `me` its sender and `peer` the other side:
+
+    look(seg, me, peer)         relate the segment to what is known: seg.span, end, delta, novel
+    while settle(side): ...     doubts about earlier packets that this segment has answered, for both sides (`labkit.analysis.pending`);
+                                where there were any, relate(seg, me) once more
+    (the rules)
+    advance(seg, me, peer)      add the segment to what is known
+
+and `labkit.analysis.pending.close(me, peer)` for both sides when the conversation, or the capture, ends. Plain functions over
+integers, so that they can be compiled as they are.
+"""
+
+from labkit.analysis.pending import BEHIND, GAP, SAME_MOMENT, UNSENT, answer, missing, raise_doubt
+from labkit.analysis.side import Side
+from labkit.packet.seen import ABSENT, SUM_BAD, SUM_GOOD, Seen
+from labkit.tcp import seq as sn
+from labkit.tcp.segment import ACK, FIN, RST, SYN
+
+NEAR = 1024
+"""IPv4 identifications that lie so near to each other are taken to be counted."""
+
+ANSWERED = -(1 << 30)
+"""`Side.same_acks` once the segment that duplicate ACKs ask for was sent again: they no longer count until a new ACK (RFC
+5681 section 3.2, step 6)."""
+
+SUMS_ZERO, SUMS_OFF, SUMS_REST = 1, 2, 4
+"""What wrong checksums of one sender may have in common: they are all 0; they are off by the same amount; they are the same
+but for the segment's length, as sums of a pseudo-header are."""
+
+MAX_SHIFT = 14
+"""RFC 7323 section 2.3: a larger shift counts as 14."""
+
+
+def look(seg: Seen, me: Side, peer: Side) -> None:
+    """Relate a segment to what is known, and answer the doubts that it can answer."""
+    seg.span = seg.len + (seg.ctl & SYN != 0) + (seg.ctl & FIN != 0)
+    seg.end = sn.add(seg.seq, seg.span)
+    seg.delta = 0
+    seg.novel = seg.span
+    seg.conflict = ABSENT
+    relate(seg, me)
+    if seg.delta < 0:
+        seg.novel = max(0, sn.diff(seg.end, me.nxt)) + missing(seg, me)
+    if seg.ctl & (SYN | RST):
+        return
+    answer(seg, me, peer)
+
+
+def relate(seg: Seen, me: Side) -> None:
+    """Where the segment starts; to be called again where `settle` has answered a doubt, which may move SND.NXT."""
+    if me.has_nxt and seg.ctl & (SYN | RST) == 0:
+        seg.delta = sn.diff(seg.seq, me.nxt)
+        if seg.delta >= 0:
+            seg.novel = seg.span
+
+
+def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the segment asks for an ACK with a number just before SND.NXT, at most one octet, all being acked.
+
+    Keep-alives (RFC 9293 section 3.8.4) and Linux's window probes have this form; the octet may be garbage. They come
+    from a timer, and acknowledge nothing new.
+    """
+    return (
+        seg.delta == -1
+        and not (me.has_ack and sn.after(seg.ack, me.ack))
+        and seg.len <= 1
+        and seg.ctl & (SYN | FIN | RST) == 0
+        and me.has_nxt != 0
+        and (peer.has_ack == 0 or peer.ack == me.nxt or peer.win == 0)
+    )
+
+
+def is_window_probe(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the segment asks whether a closed window has opened (RFC 9293 section 3.8.6.1).
+
+    It carries the first octet beyond the window, or, as Linux sends it, no octet and an old number.
+    """
+    closed = peer.has_edge != 0 and peer.win == 0 and me.has_nxt != 0 and seg.ctl & (SYN | FIN | RST) == 0
+    return closed and ((seg.len == 1 and seg.delta == 0) or is_probe(seg, me, peer))
+
+
+def is_duplicate_ack(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the segment is a duplicate ACK: RFC 5681 section 2. It repeats an ACK while data is under way."""
+    return repeats_ack(seg, me, peer) and _under_way(seg, peer)
+
+
+def repeats_ack(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the segment acknowledges once more what was acknowledged, with the same window and no data.
+
+    A window of 0 says more than that: there is no room, and nothing to be sent again.
+    """
+    return (
+        seg.ctl & (SYN | FIN | RST | ACK) == ACK
+        and seg.len == 0
+        and seg.delta == 0
+        and me.has_ack != 0
+        and seg.ack == me.ack
+        and seg.win == me.raw_win
+        and seg.win != 0
+        and peer.probe == 0
+    )
+
+
+def _under_way(seg: Seen, peer: Side) -> bool:
+    """Whether the peer has sent more than the segment acknowledges: seen in the capture, or by a SACK block.
+
+    One of the first two blocks lies beyond the ack, where any does, for only the first may be a D-SACK (RFC 2883).
+    """
+    if peer.has_nxt and sn.after(peer.nxt, seg.ack):
+        return True
+    return (seg.sack_n > 0 and sn.after(seg.sack_l0, seg.ack)) or (seg.sack_n > 1 and sn.after(seg.sack_l1, seg.ack))
+
+
+def overtaken(seg: Seen, me: Side) -> bool:
+    """Whether another segment of the same sender may have passed this one on its way, as far as it shows.
+
+    It has an older timestamp, an IPv4 identification that was counted before (most stacks count them), comes within a
+    moment of the segment before it, or fills a gap that a later one has left. One with new octets was sent last.
+    """
+    if seg.novel and seg.delta >= 0 and not sn.before(seg.seq, me.top):
+        return False
+    if seg.novel and seg.novel == seg.span:
+        return True
+    older = seg.tsval >= 0 and me.tsval >= 0 and sn.before(seg.tsval, me.tsval)
+    counted_before = seg.ip_id > 0 and me.last_id > 0 and 0 < (me.last_id - seg.ip_id) & 0xFFFF <= NEAR
+    return older or counted_before or seg.time - me.last_time <= SAME_MOMENT
+
+
+def in_lock_step(me: Side, peer: Side) -> bool:
+    """Whether each side has waited for the other so far: both SYNs were seen, nothing was sent again, and no side has
+    sent new numbers while others were under way."""
+    return (
+        me.syn != 0
+        and peer.syn != 0
+        and me.piped == 0
+        and peer.piped == 0
+        and me.resent == 0
+        and peer.resent == 0
+        and me.missed == 0
+        and peer.missed == 0
+    )
+
+
+def nothing_between(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the IPv4 identifications show that the capture has all of `peer` up to `seg`, which it has just sent.
+
+    Its host counts them, and none is left out; or all are the same, as in captures made by hand; or both sides' packets are
+    counted as they stand in the capture.
+    """
+    if seg.ip_id <= 0 or peer.last_id <= 0 or me.last_id < 0:
+        return False
+    step = (seg.ip_id - peer.last_id) & 0xFFFF
+    together = step == seg.number - peer.last_packet and (
+        (me.last_id - peer.last_id) & 0xFFFF == (me.last_packet - peer.last_packet) & 0xFFFF
+    )
+    return step <= 1 or together
+
+
+def acks_a_part(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the segment acknowledges a part of the peer's last new segment, which fits the window as a whole.
+
+    Larger segments than the receiver's MSS are those of a capture above segmentation offload: then every ack may lie
+    inside of one.
+    """
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.data_len == 0 or me.has_ack == 0:
+        return False
+    inside = sn.diff(seg.ack, peer.data_seq)
+    return (
+        0 < inside < peer.data_len
+        and me.mss != ABSENT
+        and peer.doubt_n == 0
+        and peer.data_len <= me.mss
+        and not sn.after(me.ack, peer.data_seq)
+        and me.has_edge != 0
+        and not sn.after(sn.add(peer.data_seq, peer.data_len), me.edge)
+    )
+
+
+def renumbers_its_syn(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the third segment has the number that the SYN ACK asks for, and both contradict the SYN's."""
+    return (
+        me.third == 1
+        and seg.ctl & (SYN | RST | ACK) == ACK
+        and peer.last_ctl & (SYN | ACK) == SYN | ACK
+        and seg.seq == peer.last_ack
+        and not sn.between(sn.add(me.isn, 1), seg.seq, me.syn_end)
+    )
+
+
+def unacked(seg: Seen, peer: Side) -> bool:
+    """Whether some number of the segment was not yet acknowledged, as far as the capture shows."""
+    return peer.has_ack == 0 or sn.after(seg.end, peer.ack)
+
+
+def advance(seg: Seen, me: Side, peer: Side) -> None:
+    """Add a segment to what is known. A segment whose header is broken only counts."""
+    if not me.seen:
+        me.first_packet, me.first_time, me.first_seq, me.first_ctl = seg.number, seg.time, seg.seq, seg.ctl
+    me.seen += 1
+    count_sums(seg, me)
+    me.run += 1
+    peer.run = 0
+    me.probe = 1 if is_probe(seg, me, peer) or is_window_probe(seg, me, peer) else 0
+    if not me.has_base:
+        _set_base(me, seg.seq if seg.ctl & (SYN | RST) else sn.add(seg.seq, -1))
+    if not peer.has_base and seg.ctl & ACK:
+        _set_base(peer, sn.add(seg.ack, -1))
+    if seg.ctl & RST:
+        me.rst, me.rst_seq, me.rst_packet, me.rst_time = 1, seg.seq, seg.number, seg.time
+    elif seg.ctl & SYN:
+        _advance_syn(seg, me, peer)
+    else:
+        _advance_sequence(seg, me, peer)
+    if seg.delta < 0 and seg.span and not seg.novel and seg.seq == peer.ack:
+        peer.same_acks = ANSWERED
+    if seg.ctl & ACK and seg.ctl & RST == 0:
+        _advance_ack(seg, me, peer)
+    me.last_seq, me.last_len, me.last_ctl = seg.seq, seg.len, seg.ctl
+    if seg.ctl & ACK:
+        me.last_ack, me.has_last_ack = seg.ack, 1
+    me.last_packet, me.last_time, me.last_id = seg.number, seg.time, seg.ip_id
+    if me.third == 1 and seg.ctl & (SYN | RST) == 0:
+        me.third = 2
+        me.delay = max(0, seg.time - peer.last_time)
+    if seg.tsval >= 0 and (me.tsval < 0 or sn.after(seg.tsval, me.tsval)):
+        me.tsval = seg.tsval
+
+
+def _set_base(side: Side, number: int) -> None:
+    side.base, side.has_base = number, 1
+
+
+def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
+    if me.syn and seg.seq != me.isn:
+        if peer.seen or seg.ctl & ACK:
+            me.resyn, me.has_resyn, me.resyn_packet = seg.seq, 1, seg.number
+            return
+        me.has_nxt = 0  # nobody has answered the first one: this attempt takes its place
+    if me.syn == 0 and me.has_nxt:
+        return  # a SYN after the connection was seen under way: the flow table begins a new one where it is due
+    if me.syn == (2 if seg.ctl & ACK else 1) and seg.seq == me.isn:
+        me.resent += 1
+    me.isn = seg.seq
+    me.syn_packet, me.syn_time = seg.number, seg.time
+    me.syn = 2 if seg.ctl & ACK else max(me.syn, 1)
+    me.syn_end = seg.end
+    me.mss, me.wscale = seg.mss, seg.wscale
+    me.syn_ctl, me.sack_ok, me.stamps, me.tfo_len = seg.ctl, seg.sack_ok, int(seg.tsval >= 0), seg.tfo_len
+    me.opt_cut = seg.opt_cut
+    _set_base(me, seg.seq)
+    if not me.has_nxt or sn.after(seg.end, me.nxt):
+        me.nxt, me.has_nxt = seg.end, 1
+    me.top = me.nxt
+    if seg.ctl & ACK and peer.syn and peer.third == 0:
+        peer.third = 1
+        me.delay = max(0, seg.time - peer.last_time)
+
+
+def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
+    if renumbers_its_syn(seg, me, peer):
+        me.nxt = seg.seq
+        seg.delta, seg.novel = 0, seg.span
+    if seg.span and me.has_nxt and peer.has_ack and sn.after(me.nxt, peer.ack):
+        me.piped = 1
+    fin = sn.add(seg.seq, seg.len)
+    if seg.ctl & FIN and not me.has_fin and me.has_nxt and me.doubt_n == 0 and sn.before(fin, me.nxt):
+        # A FIN before octets that were sent has a wrong number (FIN01): it counts as though it stood after them.
+        fin = me.nxt
+        me.nxt = sn.add(fin, 1)
+    if not me.has_nxt:
+        me.nxt, me.has_nxt = seg.end, 1
+        me.octets += seg.len
+    elif seg.delta > 0:
+        raise_doubt(seg, me, GAP, me.nxt, seg.seq)
+        if seg.span:
+            me.nxt = seg.end
+            me.octets += seg.len
+    else:
+        if seg.span and not seg.novel:
+            me.resent += 1
+        me.octets += min(seg.novel, seg.len)
+        if sn.after(seg.end, me.nxt):
+            me.nxt = seg.end
+    me.top = seg.end if me.seen == 1 else sn.latest(me.top, seg.end)
+    if seg.len and seg.novel and me.probe == 0 and (me.since == 0 or seg.delta < 0):
+        me.since = seg.time  # before a gap is filled, nothing behind it can be acknowledged
+    if seg.len and seg.novel:
+        me.data_seq, me.data_len = seg.seq, seg.len
+    if seg.ctl & FIN and not me.has_fin:
+        me.fin, me.has_fin = fin, 1
+        me.fin_packet, me.fin_time = seg.number, seg.time
+
+
+def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
+    if peer.seen and peer.has_nxt and sn.after(seg.ack, peer.nxt):
+        raise_doubt(seg, me, UNSENT, peer.nxt, seg.ack)
+        me.raw_win = seg.win
+        return
+    if me.third == 1 and seg.ctl & SYN == 0 and not sn.after(seg.ack, peer.isn):
+        raise_doubt(seg, me, BEHIND, sn.add(peer.isn, 1), seg.ack)
+    if acks_a_part(seg, me, peer) and sn.add(seg.ack, 1) == sn.add(peer.data_seq, peer.data_len):
+        me.part_packet, me.part_time, me.part_ack = seg.number, seg.time, seg.ack
+    if not me.has_ack or sn.after(seg.ack, me.ack):
+        me.ack, me.has_ack = seg.ack, 1
+        me.ack_packet, me.ack_time = seg.number, seg.time
+        me.same_acks = 0
+        peer.since = 0 if not peer.has_nxt or not sn.before(seg.ack, peer.nxt) else peer.last_time
+    elif is_duplicate_ack(seg, me, peer):
+        me.same_acks += 1
+    elif sn.before(seg.ack, me.ack):
+        return  # overtaken: its window is old news (RFC 9293 section 3.10.7.4: SND.WL1 and SND.WL2)
+    me.raw_win = seg.win
+    me.win = scaled(seg.win, seg.ctl, me, peer)
+    edge = sn.add(seg.ack, me.win)
+    me.max_win = max(me.max_win, me.win)
+    if not me.has_edge or sn.after(edge, me.edge):
+        me.edge, me.has_edge = edge, 1
+
+
+def scale_is_known(me: Side, peer: Side) -> bool:
+    """Whether the capture shows by how much windows are shifted: it has both SYNs, and what they say of it."""
+    if me.syn == 0 or peer.syn == 0:
+        return False
+    return (me.wscale >= 0 or me.opt_cut == 0) and (peer.wscale >= 0 or peer.opt_cut == 0)
+
+
+def scaled(win: int, ctl: int, me: Side, peer: Side) -> int:
+    """A window in octets: shifted where both SYNs offered a scale, never on a SYN itself (RFC 7323 section 2.2)."""
+    if ctl & SYN or me.wscale < 0 or peer.wscale < 0:
+        return win
+    return win << min(me.wscale, MAX_SHIFT)
+
+
+def count_sums(seg: Seen, me: Side) -> None:
+    """Count right and wrong checksums, and what the wrong ones have in common. A frame that comes again counts once."""
+    if seg.sum_state == SUM_GOOD:
+        me.sums_good = 1
+    elif seg.sum_state == SUM_BAD and (me.sums_bad == 0 or seg.sum_want != me.sum_want):
+        off = (seg.sum - seg.sum_want) % 65535
+        rest = (seg.sum - seg.doff - seg.len) % 65535
+        alike = SUMS_ZERO if seg.sum == 0 else 0
+        if me.sums_bad == 0:
+            me.sum_off, me.sum_rest, me.sums_alike = off, rest, SUMS_ZERO | SUMS_OFF | SUMS_REST
+        alike += SUMS_OFF if off == me.sum_off else 0
+        alike += SUMS_REST if rest == me.sum_rest else 0
+        me.sums_alike &= alike
+        me.sum_want = seg.sum_want
+        me.sums_bad += 1
+    if seg.ip_sum_state == SUM_GOOD:
+        me.ips_good = 1
+    elif seg.ip_sum_state == SUM_BAD and (me.ips_bad == 0 or seg.ip_sum_want != me.ip_want):
+        off = (seg.ip_sum - seg.ip_sum_want) % 65535
+        if me.ips_bad == 0:
+            me.ip_off, me.ips_alike = off, SUMS_OFF
+        elif off != me.ip_off:
+            me.ips_alike = 0
+        me.ip_want = seg.ip_sum_want
+        me.ips_bad += 1
+
+
+def spoiled(seg: Seen) -> bool:
+    """Whether the octets of the segment cannot be trusted: its checksum is wrong, so its receiver drops it."""
+    return seg.sum_state == SUM_BAD

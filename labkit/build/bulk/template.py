@@ -1,0 +1,232 @@
+"""Playing what the conversations of a bulk file have in common, and finding where in their packets they differ."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from labkit.build.bulk.material import PROBES, Field, Material, Row, Slot, Template
+from labkit.errors import ScenarioError, UsageError
+from labkit.packet.linktype import ETHERNET
+from labkit.build.scenario import Scenario
+from labkit.build.scenario import setup
+from labkit.build.scenario import merge
+from labkit.build.scenario.setup import Parts
+from labkit.build.scenario.fields import Pool
+from labkit.build.scenario.model import Conversations, ScenarioModel
+from labkit.tcp.segment import ACK, RST
+from labkit.build.trace import Record, Trace
+from labkit.packet.scapy_build import Host
+
+MOST_FLOWS = 100_000_000
+MOST_ADDRESSES = 1 << 20
+"""Addresses of a pool that are used."""
+DRAWS = 16
+"""Conversations that are played for a scenario, each with its own chances."""
+ENOUGH = 20_000
+"""Packets after which no further one is played."""
+BENCHMARKS = {4: "198.18.0.0/15", 6: "2001:2::/111"}
+"""Where clients come from if the scenario does not say: addresses for benchmarks (RFC 2544 and RFC 5180)."""
+
+
+def prepare(scenario: Scenario, flows: int, seed: int) -> Material:
+    """Play what the conversations have in common.
+
+    ScenarioError where the scenario cannot be played, or has too few addresses and ports; UsageError where it cannot be
+    stamped: it makes faults, or cuts TCP headers into fragments.
+    """
+    model = scenario.model
+    if model.faults:
+        raise UsageError(f"{scenario.source.name}: faults belong to single packets, and do not go with many flows")
+    if not 1 <= flows <= MOST_FLOWS:
+        raise UsageError(f"{flows} flows: expected 1 to {MOST_FLOWS}")
+    server = setup.host(model, "server", seed)
+    given = conversations(model, server)
+    ports = given.server_ports or (server.port,)
+    listening = frozenset(ports if given.listening is None else given.listening) if model.server.listen else frozenset()
+    addresses = 1 if given.clients is None else _addresses(given.clients, int(server.ip))
+    room = addresses * (given.ports.high - given.ports.low + 1) * len(ports)
+    if flows > room:
+        raise ScenarioError(
+            f"{scenario.source.name}: {flows} flows are more than there are addresses and ports for; expected at most {room}"
+        )
+    used, draws = ports[:flows], min(flows, DRAWS)
+    return Material(
+        name=model.name,
+        link=setup.framing(model).link,
+        start=model.start,
+        interfaces=2 if model.capture == "both" else 1,
+        seed=seed,
+        flows=flows,
+        accepted=_templates(scenario, given, seed, draws, listens=True) if listening.intersection(used) else [],
+        refused=_templates(scenario, given, seed, draws, listens=False) if set(used) - listening else [],
+        ports=ports,
+        listening=listening,
+        first=None if given.clients is None else given.clients.first,
+        addresses=addresses,
+        server=int(server.ip),
+        client_ports=(given.ports.low, given.ports.high - given.ports.low + 1),
+        gap=given.arrivals.gap,
+        poisson=given.arrivals.poisson,
+    )
+
+
+def conversations(model: ScenarioModel, server: Host) -> Conversations:
+    """Where the conversations come from, and when; their number is another matter."""
+    if model.conversations is not None:
+        return model.conversations
+    return Conversations.model_validate({"count": 1, "clients": BENCHMARKS[server.ip.version]})
+
+
+def _addresses(pool: Pool, server: int) -> int:
+    """How many addresses of a pool are used: only their low 32 bits may differ."""
+    return min(pool.size(server), MOST_ADDRESSES, 0xFFFF_FFFF - (pool.first & 0xFFFF_FFFF) or 1)
+
+
+def _templates(scenario: Scenario, given: Conversations, seed: int, draws: int, *, listens: bool) -> list[Template]:
+    found: list[Template] = []
+    packets = 0
+    while len(found) < draws and packets < ENOUGH:
+        parts = probe(scenario.model, given, seed, len(found), listens=listens)
+        trace = merge.play_one(scenario.model, scenario.source, parts)
+        found.append(_template(scenario.model, trace, parts, given.clients is not None))
+        packets += len(found[-1].rows)
+    return found
+
+
+def probe(model: ScenarioModel, given: Conversations, seed: int, number: int, *, listens: bool) -> Parts:
+    """The conversation that becomes the template with a number."""
+    hosts = {side: setup.host(model, side, seed) for side in setup.OTHER}
+    if given.clients is not None:
+        hosts["client"] = merge.pooled(hosts["client"], given.clients, 0, int(hosts["server"].ip))
+    return Parts(
+        merge.own_seed(seed, number), seed, hosts, listens=listens, tried=given.listening is not None, numbers=PROBES
+    )
+
+
+def _template(model: ScenarioModel, trace: Trace, parts: Parts, pooled: bool) -> Template:
+    taps = list(dict.fromkeys(record.tap for record in trace.records))
+    rows: list[Row] = []
+    for number, group in groupby(trace.captured(), key=lambda each: each[0].number):
+        record = trace.records[number - 1]
+        datagram = _Datagram(trace, record, [octets for _, octets, _, _ in group], pooled)
+        rows += (row._replace(interface=taps.index(record.tap)) for row in datagram.rows())
+    sides = (model.client, model.server)
+    isns = [
+        None if side.isn is None else side.isn.draw(parts.seed, f"{name}.isn")
+        for side, name in zip(sides, ("client", "server"), strict=True)
+    ]
+    idents = [max((each.ident or 0 for each in trace.records if each.sender == side), default=0) for side in setup.OTHER]
+    return Template(rows, (idents[0], idents[1]), (isns[0], isns[1]))
+
+
+class _Datagram:
+    """One record's frame, or the frames of its fragments, and what can be stamped in them."""
+
+    def __init__(self, trace: Trace, record: Record, frames: list[bytes], pooled: bool) -> None:
+        self.trace, self.record, self.frames, self.pooled = trace, record, frames, pooled
+        self.ethernet = trace.link == ETHERNET
+        self.ip_at = 14 + 4 * len(trace.framing.vlans) if self.ethernet else 0
+        self.version = frames[0][self.ip_at] >> 4
+        header = 20 if self.version == 4 else 40 + 8 * (len(frames) > 1)
+        self.tcp_at = self.ip_at + header
+        own, peer = ("client", "server") if record.sender == "client" else ("server", "client")
+        self.numbers = PROBES[own][0], PROBES[peer][0]
+        self.client_sends = own == "client"
+        self.own_seq, self.peer_seq = self._fields(Field.CLIENT_SEQ, Field.SERVER_SEQ)
+        self.own_stamp, self.peer_stamp = self._fields(Field.CLIENT_STAMP, Field.SERVER_STAMP)
+        self.ident = self._fields(Field.CLIENT_IDENT, Field.SERVER_IDENT)[0]
+
+    def _fields(self, client: Field, server: Field) -> tuple[Field, Field]:
+        """The sender's, and its peer's."""
+        return (client, server) if self.client_sends else (server, client)
+
+    def rows(self) -> Iterator[Row]:
+        """A row for each frame."""
+        tcp = list(self._tcp())
+        first = self.frames[0]
+        if any(slot.at + slot.width > len(first) for slot in tcp):
+            raise UsageError(
+                f"{self.trace.name}: path.fragment {self.trace.framing.fragment} cuts TCP headers, which cannot be stamped"
+            )
+        segment = b"".join(octets[self.tcp_at :] for octets in self.frames)
+        network = list(self._network())
+        for number, octets in enumerate(self.frames):
+            slots = network + tcp if number == 0 else [slot._replace(tcp=0) for slot in network]
+            yield Row(
+                octets=octets,
+                wirelen=len(octets),
+                time=self.record.time,
+                interface=0,
+                slots=slots,
+                tcp_sum_at=0 if number else self.tcp_at + 16,
+                tcp_sum=0 if number else self._tcp_sum(first, segment, slots),
+                ip_sum_at=self.ip_at + 10 if self.version == 4 else 0,
+                ip_sum=self._ip_sum(octets, slots) if self.version == 4 else 0,
+            )
+
+    def _network(self) -> Iterator[Slot]:
+        """What stands before the TCP header."""
+        if self.pooled and self.ethernet:
+            # The client's MAC ends with its address.
+            at = 8 if self.client_sends else 2
+            yield Slot("mac", at, Field.CLIENT_ADDRESS, 0, 4)
+        if self.pooled:
+            size = 4 if self.version == 4 else 16
+            at = self.ip_at + (12 if self.version == 4 else 8) + (0 if self.client_sends else size) + size - 4
+            yield Slot("address", at, Field.CLIENT_ADDRESS, 0, 4, tcp=1, ip=1)
+        ident = self.record.ident or 0
+        if self.version == 4:
+            yield Slot("ident", self.ip_at + 4, self.ident, ident, 2, ip=1)
+        elif len(self.frames) > 1:
+            yield Slot("ident", self.ip_at + 44, self.ident, ident, 4)
+
+    def _tcp(self) -> Iterator[Slot]:
+        """What stands in the TCP header."""
+        segment = self.record.segment
+        at = self.tcp_at
+        client, server = (at, at + 2) if self.client_sends else (at + 2, at)
+        yield Slot("client port", client, Field.CLIENT_PORT, 0, 2, 1)
+        yield Slot("server port", server, Field.SERVER_PORT, 0, 2, 1)
+        if segment.seq or not segment.ctl & RST:
+            yield Slot("seq", at + 4, self.own_seq, segment.seq, 4, 1)
+        if segment.ctl & ACK:
+            yield Slot("ack", at + 8, self.peer_seq, segment.ack, 4, 1)
+        yield from self._options(segment.header, at + 20)
+
+    def _options(self, octets: bytes, start: int) -> Iterator[Slot]:
+        """What stands in timestamps and in the edges of SACK blocks (RFC 7323, RFC 2018)."""
+        at = 0
+        while at < len(octets) and octets[at]:
+            if octets[at] == 1:
+                at += 1
+                continue
+            kind, length = octets[at], octets[at + 1]
+            places = {8: (("stamp", self.own_stamp), ("echo", self.peer_stamp))}.get(
+                kind, [(f"edge {number}", self.peer_seq) for number in range((length - 2) // 4)] if kind == 5 else []
+            )
+            for number, (column, field) in enumerate(places):
+                place = at + 2 + 4 * number
+                value = int.from_bytes(octets[place : place + 4])
+                if value or column != "echo":
+                    yield Slot(column, start + place, field, value, 4, 256 if place % 2 else 1)
+            at += length
+
+    def _tcp_sum(self, octets: bytes, segment: bytes, slots: list[Slot]) -> int:
+        """Of the pseudo-header and the segment (RFC 9293 section 3.1), with nothing where something is stamped."""
+        size = 8 if self.version == 4 else 32
+        at = self.ip_at + (12 if self.version == 4 else 8)
+        blank = _blank(octets[: self.tcp_at] + segment, slots, self.tcp_at + 16)
+        total = int.from_bytes(blank[at : at + size]) + 6 + len(segment)
+        return (total + int.from_bytes(blank[self.tcp_at :] + b"\0" * (len(segment) % 2))) % 0xFFFF
+
+    def _ip_sum(self, octets: bytes, slots: list[Slot]) -> int:
+        blank = _blank(octets, slots, self.ip_at + 10)
+        return int.from_bytes(blank[self.ip_at : self.ip_at + 20]) % 0xFFFF
+
+
+def _blank(octets: bytes, slots: list[Slot], checksum: int) -> bytes:
+    """The octets with zeros in every slot and in a checksum."""
+    blank = bytearray(octets)
+    blank[checksum : checksum + 2] = bytes(2)
+    for slot in slots:
+        blank[slot.at : slot.at + slot.width] = bytes(slot.width)
+    return bytes(blank)

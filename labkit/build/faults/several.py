@@ -1,0 +1,106 @@
+"""Faults of a connection beside another one: initial numbers that an earlier connection has used, or may have used.
+
+A whole connection gets another initial number, and every number that counts from it moves along, so that nothing but the
+initial number is wrong.
+"""
+
+from dataclasses import replace
+
+from labkit.tcp import options as opt
+from labkit.build.faults.base import Fault
+from labkit.i18n import N_
+from labkit.tcp.segment import ACK, RST, SYN, Segment
+from labkit.tcp.seq import add, diff
+from labkit.build.trace import Record, Trace
+
+
+def _opening(trace: Trace, index: int) -> bool:
+    """Whether a record is the first SYN of its connection, and another connection stands before it."""
+    record = trace.records[index]
+    if record.segment.ctl & (SYN | ACK | RST) != SYN or record.sender != "client" or record.connection == 0:
+        return False
+    return not any(each.connection == record.connection for each in trace.records[:index])
+
+
+def _foretold(trace: Trace, index: int) -> Trace | None:
+    """The client begins with the same number as with its connection before, to somebody else or from another port."""
+    if not _opening(trace, index):
+        return None
+    mine = trace.connections[trace.records[index].connection]
+    for each in reversed(trace.records[:index]):
+        other = trace.connections[each.connection]
+        begins = each.segment.ctl & (SYN | ACK) == SYN and each.sender == "client"
+        if begins and other.client.address == mine.client.address:
+            same = (other.client.port, str(other.server)) == (mine.client.port, str(mine.server))
+            return None if same else _renumbered(trace, trace.records[index].connection, other.client_isn)
+    return None
+
+
+def _reused_too_low(trace: Trace, index: int) -> Trace | None:
+    """The same ports again, from TIME-WAIT, with a number that the connection before has used."""
+    record = trace.records[index]
+    if not _opening(trace, index) or record.segment.option(opt.Timestamps) is not None:
+        return None
+    mine = trace.connections[record.connection]
+    earlier = [
+        place
+        for place, other in enumerate(trace.connections[: record.connection])
+        if (str(other.client), str(other.server)) == (str(mine.client), str(mine.server))
+    ]
+    over = [each for each in trace.records[:index] if earlier and each.connection == earlier[-1]]
+    if not over or any(each.segment.ctl & RST for each in over) or not _has_ended(over):
+        return None
+    return _renumbered(trace, record.connection, trace.connections[earlier[-1]].client_isn)
+
+
+def _has_ended(records: list[Record]) -> bool:
+    """Whether one of the ends is in TIME-WAIT, or both are gone."""
+    last = records[-1]
+    return last.client[1].value in {"TIME-WAIT", "CLOSED"} and last.server[1].value in {"TIME-WAIT", "CLOSED"}
+
+
+def _renumbered(trace: Trace, connection: int, isn: int) -> Trace:
+    """The trace in which the client of a connection begins with another number."""
+    own = trace.connections[connection]
+    by = diff(isn, own.client_isn)
+    connections = list(trace.connections)
+    connections[connection] = replace(own, client_isn=isn)
+    records = [
+        replace(each, segment=_moved(each.segment, each.sender == "client", by))
+        if each.connection == connection
+        else each
+        for each in trace.records
+    ]
+    return replace(trace, connections=tuple(connections), records=records)
+
+
+def _moved(segment: Segment, mine: bool, by: int) -> Segment:
+    """A segment after the client's numbers have moved: its own seq, or what the server says of it."""
+    if mine:
+        return segment.with_(seq=add(segment.seq, by))
+    if not segment.ctl & ACK:
+        # A reset that answers an ACK has the number that was acknowledged.
+        return segment
+    options = tuple(
+        opt.Sack(tuple((add(left, by), add(right, by)) for left, right in each.blocks))
+        if isinstance(each, opt.Sack)
+        else each
+        for each in segment.options
+    )
+    return segment.with_(ack=add(segment.ack, by), options=options)
+
+
+FAULTS = (
+    Fault(
+        "initial-number-again",
+        "ISN01",
+        N_("a client's ISN as that of its connection before; all numbers follow"),
+        remake=_foretold,
+    ),
+    Fault(
+        "port-reused-too-low",
+        "ST02",
+        N_("the same ports again, with the ISN of the connection before; all numbers follow"),
+        remake=_reused_too_low,
+    ),
+)

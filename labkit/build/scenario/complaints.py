@@ -1,0 +1,176 @@
+"""What is wrong with a scenario's values, in the user's words: the key as it was written, what was expected there, and the
+nearest word.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails, PydanticUndefined
+
+from labkit.errors import ScenarioError
+from labkit.i18n import nearest
+from labkit.build.scenario.model import ScenarioModel, Way
+from labkit.build.scenario.source import Key, Source
+from labkit.build.scenario.steps import MAIN, Action
+
+LISTS = {
+    "answers": "one such as [192.0.2.80]",
+    "faults": "names such as [ack-goes-back@6]",
+    "look": "lines of text",
+    "steps": "one such as '- client: connect'",
+    "wireshark": "one such as [tcp.analysis.retransmission]",
+}
+"""What stands in a list, by its key."""
+
+PATTERNS = {
+    "method": "capital letters such as GET",
+    "name": "letters, digits, dots, dashes and underscores",
+    "path": "a path without blanks, such as /index.html",
+    "sender": "an address such as alice@example",
+    "to": "an address such as bob@example",
+    "wireshark": "a name such as tcp.analysis.retransmission",
+}
+"""What a text consists of, by its key."""
+
+SIMPLE = {
+    "bool_type": "{given} is neither true nor false; expected one of them",
+    "bool_parsing": "{given} is neither true nor false; expected one of them",
+    "string_type": "{given} is no text; expected text, in quotes where it looks like a number or has a colon in it",
+    "tuple_type": "{given} is no list; expected {listed}",
+    "list_type": "{given} is no list; expected {listed}",
+    "too_short": "is empty; expected at least one",
+    "too_long": "is longer than {max_length}",
+    "string_too_short": "is empty; expected text",
+    "string_too_long": "is longer than {max_length} characters",
+    "less_than_equal": "{given} is too large; expected at most {le}",
+    "greater_than_equal": "{given} is too small; expected at least {ge}",
+    "string_pattern_mismatch": "{given} does not fit; expected {pattern}",
+}
+"""Messages by the kind of pydantic's errors, for those that need no more than what the error says."""
+
+
+def first_error(source: Source, errors: list[ErrorDetails]) -> ScenarioError:
+    """The error that stands first in the file, of those that pydantic has found."""
+    found = [(_key(each["loc"]), each) for each in errors]
+    # What is wrong inside of something comes before what that does to the whole.
+    inner = [(key, each) for key, each in found if not any(_holds(key, other) for other, _ in found)]
+    # A key that is misspelt is missing too: the misspelling is what the user wants to know.
+    misspelt = {key[:-1] for key, each in inner if each["type"] == "extra_forbidden"}
+    inner = [(key, each) for key, each in inner if each["type"] != "missing" or key[:-1] not in misspelt]
+    key, first = min(inner, key=lambda item: source.line(item[0]))
+    message = _message(key, first, source.data)
+    written = _written(key, source)
+    if first["type"] == "extra_forbidden" and written != key:
+        message = f"{key[-1]!r} {message}"
+    return source.error(key if first["type"] == "missing" else written, message)
+
+
+def _key(location: tuple[int | str, ...]) -> Key:
+    """Where an error is, without the names that pydantic adds for its own types."""
+    return tuple(part for part in location if isinstance(part, int) or "[" not in part)
+
+
+def _written(key: Key, source: Source) -> Key:
+    """The key as far as the user has written it: `send: x` is short for more, and so is one tag for a list of them."""
+    for end in range(len(key), 0, -1):
+        for found in (key[:end], tuple(part for part in key[:end] if part != 0)):
+            if found in source.lines:
+                return found
+    return ()
+
+
+def _holds(key: Key, other: Key) -> bool:
+    """Whether `other` lies inside of `key`."""
+    return len(other) > len(key) and other[: len(key)] == key
+
+
+def _message(key: Key, error: ErrorDetails, data: Any) -> str:
+    """Pydantic's error as a sentence: what is wrong; expected; did you mean."""
+    kind, given, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown(key, data)
+    if kind == "missing":
+        return "is missing"
+    if kind == "value_error":
+        return _said(key, given, str(context.get("error", error["msg"])))
+    if kind == "literal_error":
+        words = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
+        return f"{_shown(given)} is not known; expected one of {', '.join(words)}{nearest(str(given), words)}"
+    if kind in {"model_type", "model_attributes_type", "dict_type"}:
+        return f"{_shown(given)} is no mapping; expected {_mapping(key)}"
+    word = next((part for part in reversed(key) if isinstance(part, str)), "")
+    template = SIMPLE.get(kind, "{given} does not fit here")
+    pattern, listed = PATTERNS.get(word, "other characters"), LISTS.get(word, "one")
+    return template.format_map({**context, "given": _shown(given), "pattern": pattern, "listed": listed})
+
+
+def _said(key: Key, given: Any, message: str) -> str:
+    """What a reader of the model has said, which begins with the value."""
+    if key[-2:] == ("send", "octets") and isinstance(given, str) and not given[:1].isdigit():
+        message += ", or a payload such as {text: …}"
+    if given is None or isinstance(given, Mapping | list | tuple):
+        # What is no single value is not shown as Python would.
+        return re.sub(r"^(['\"]).*?\1(?= )", _shown(given), message)
+    return message
+
+
+def _mapping(key: Key) -> str:
+    """What is expected where a mapping should stand."""
+    if len(key) == 2 and key[0] == "steps":
+        return "a step such as 'client: connect'"
+    if key[-1:] == ("late",):
+        return "one such as {4: 1ms}"
+    return f"keys and values, such as {{{min(_fields(key))}: …}}"
+
+
+def _unknown(key: Key, data: Any) -> str:
+    """A key that is not known, with what may stand there, or where else it may stand."""
+    words = sorted(_fields(key[:-1]))
+    beside = data
+    for part in key[:-1]:
+        there = range(len(beside)) if isinstance(beside, list) else beside if isinstance(beside, Mapping) else ()
+        beside = beside[part] if part in there else None
+    verb = next((word for word in beside if word in words), None) if isinstance(beside, Mapping) else None
+    if verb in Action.model_fields and key[-1] in _fields((*key[:-1], verb)):
+        main = f"{MAIN[verb]}: …, " if verb in MAIN else ""
+        return f"is not known here; it belongs to the verb: {{{verb}: {{{main}{key[-1]}: …}}}}"
+    if key[:-1] == ("path",) and key[-1] in Way.model_fields:
+        return f"is not known here; it belongs to a direction: {{to_server: {{{key[-1]}: …}}}}, or to_client"
+    return f"is not known here; expected one of {', '.join(words)}{nearest(str(key[-1]), words)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping | list | tuple):
+        return "a mapping" if isinstance(value, Mapping) else "a list"
+    return "nothing" if value is None or value is PydanticUndefined else repr(value)[:60]
+
+
+def _fields(key: Key) -> set[str]:
+    """The keys that a mapping at `key` may have."""
+    model: type[BaseModel] = ScenarioModel
+    for part in key:
+        field = model.model_fields.get(part) if isinstance(part, str) else None
+        model = next(_models(field.annotation), model) if field is not None else model
+    return set(model.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models in a type: itself, or those of an optional, a tuple, an annotated type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
+
+
+def models(top: type[BaseModel]) -> set[type[BaseModel]]:
+    """A model, and all that its fields hold."""
+    found: set[type[BaseModel]] = set()
+    waiting = [top]
+    while waiting:
+        model = waiting.pop()
+        if model not in found:
+            found.add(model)
+            waiting += [inner for field in model.model_fields.values() for inner in _models(field.annotation)]
+    return found

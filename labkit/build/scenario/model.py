@@ -1,0 +1,212 @@
+"""What a scenario may say: the model behind the YAML. The steps stand in `steps`, the kinds of values in `fields` and
+`units`.
+
+Every key is listed here, once. An unknown key, a value of the wrong kind and a combination that cannot work
+are errors with the line, what was expected, and the nearest word.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from labkit.tcp.endpoint import Config
+from labkit.build.scenario.fields import (
+    Address,
+    AddressPool,
+    ArrivalProcess,
+    Arrivals,
+    Congestion,
+    Cookie,
+    Faults,
+    Flags,
+    Isn,
+    Lines,
+    Mac,
+    Model,
+    Packets,
+    Ports,
+    Start,
+)
+from labkit.build.scenario.steps import Step
+from labkit.build.scenario.units import (
+    DURATION_OR_OFF,
+    Chance,
+    Duration,
+    DurationOrOff,
+    DurationRange,
+    Number,
+    NumberRange,
+    Range,
+    Rate,
+    Size,
+    or_off,
+)
+from labkit.build.scenario.units import duration as read_duration
+from labkit.build.scenario.units import number as read_number
+
+MOST_STEPS = 10_000
+MOST_CONVERSATIONS = 10_000
+DEFAULT_MTU = 1500
+
+
+def _half_second(value: Any) -> int:
+    """A duration as long as an acknowledgement may wait (RFC 9293 section 3.8.6.3)."""
+    found = read_duration(value)
+    if found > 500_000_000:
+        raise ValueError(f"{str(value)[:40]!r} is too long for an acknowledgement to wait; expected at most 500ms")
+    return found
+
+
+class Side(Model):
+    """One host: where it is, and how its TCP is set up."""
+
+    address: Address | None = None
+    port: NumberRange | None = None
+    name: Annotated[str, Field(min_length=1, max_length=60)] | None = None
+    mac: Mac | None = None
+    ttl: Annotated[Number, Field(ge=1, le=255)] = 64
+    dscp: Annotated[Number, Field(le=63)] = 0
+    isn: Isn = None
+    mss: Annotated[Number, Field(ge=88, le=65495)] | None = None
+    window: Annotated[Size, Field(ge=1)] = 65535
+    window_scale: Annotated[
+        Annotated[int, Field(le=14)] | None,
+        BeforeValidator(or_off(read_number)),
+        WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 14}, {"enum": ["off"]}]}),
+    ] = None
+    sack: bool = True
+    timestamps: bool = False
+    delayed_ack: Annotated[int | None, BeforeValidator(or_off(_half_second)), DURATION_OR_OFF] = 40_000_000
+    nagle: bool = True
+    congestion: Congestion = "reno"
+    initial_window: Annotated[Number, Field(ge=1, le=1000)] = 10
+    rto_min: Duration = 1_000_000_000
+    msl: Duration = 30_000_000_000
+    ecn: bool = False
+    fast_open: Cookie = None
+    keep_alive: DurationOrOff = None
+    keep_alive_interval: Duration = 75_000_000_000
+    keep_alive_probes: Annotated[Number, Field(ge=1, le=100)] = 9
+    listen: bool = True
+    """A server that does not listen refuses."""
+
+    def config(self, iss: int, ipv6: bool, stamp: int, mtu: int = DEFAULT_MTU) -> Config:
+        """The endpoint's configuration; the MSS from the MTU where none is given. ValueError where parts do not fit."""
+        room = mtu - (60 if ipv6 else 40)
+        return Config(
+            iss=iss,
+            mss=self.mss or room,
+            # Fragments carry what the link does not.
+            send_mss=max(room, self.mss or room),
+            default_mss=1220 if ipv6 else 536,
+            window=self.window,
+            window_scale=self.window_scale,
+            sack=self.sack,
+            timestamps=self.timestamps,
+            timestamp_offset=stamp,
+            delayed_ack=self.delayed_ack,
+            nagle=self.nagle,
+            congestion=self.congestion,
+            initial_window=self.initial_window,
+            rto_min=self.rto_min,
+            msl=self.msl,
+            ecn=self.ecn,
+            fast_open=self.fast_open,
+            keep_alive=self.keep_alive,
+            keep_alive_interval=self.keep_alive_interval,
+            keep_alive_probes=self.keep_alive_probes,
+        )
+
+
+class Burst(Model):
+    """Losses that come together (Gilbert's model): each packet begins a burst with this chance."""
+
+    chance: Chance
+    length: Annotated[Number, Field(ge=1, le=1_000_000)] = 3
+    """Packets that a burst takes on average."""
+
+
+class Way(Model):
+    """What one direction of the path does. Packets are counted from 1."""
+
+    delay: DurationRange | None = None
+    jitter: Duration = 0
+    bandwidth: Rate | None = None
+    queue: Number | None = None
+    mark_queue: Number | None = None
+    """Packets that wait when one is marked as congested instead of queued without a word (ECN)."""
+    loss: Chance = 0.0
+    burst: Burst | None = None
+    lose: Packets = ()
+    duplicate: Packets = ()
+    mark: Packets = ()
+    late: dict[Number, Duration] = Field(default_factory=dict)
+
+
+class PathModel(Model):
+    """The path: a round-trip time for both directions, or a delay for each; and how large its datagrams may be."""
+
+    rtt: DurationRange = Range(20_000_000, 20_000_000)
+    mtu: Annotated[Number, Field(ge=128, le=65535)] = DEFAULT_MTU
+    """Octets of the largest datagram; each side's MSS follows from it."""
+    fragment: Annotated[Number, Field(ge=68, le=65535)] | None = None
+    """Octets of the largest datagram that is not cut into fragments."""
+    hops: Annotated[Number, Field(le=254)] = 0
+    """Routers, each of which takes one from the TTL."""
+    to_server: Way = Way()
+    to_client: Way = Way()
+
+
+class VlanModel(Model):
+    """A VLAN tag."""
+
+    id: Annotated[Number, Field(le=4095)]
+    priority: Annotated[Number, Field(le=7)] = 0
+    service: bool = False
+    """Whether it is a service tag (802.1ad)."""
+
+
+def _tags(value: Any) -> Any:
+    """One tag or several, each a number or a mapping."""
+    return tuple(
+        each if isinstance(each, dict) else {"id": each} for each in (value if isinstance(value, list) else [value])
+    )
+
+
+class Conversations(Model):
+    """Many conversations by the same steps, each with what chance makes of them."""
+
+    count: Annotated[Number, Field(ge=1, le=MOST_CONVERSATIONS)]
+    clients: AddressPool | None = None
+    """Where the clients' addresses are drawn from; without it, the client has one."""
+    ports: NumberRange = Range(32768, 60999)
+    """Where the clients' ports are drawn from."""
+    server_ports: Ports | None = None
+    """The server's ports, which the conversations take in turn."""
+    listening: Ports | None = None
+    """Those of the server's ports that accept; without it, all do. On the others only the first connect is tried."""
+    arrivals: ArrivalProcess = Arrivals(10_000_000, poisson=True)
+
+
+class ScenarioModel(Model):
+    """A whole scenario."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
+    summary: Annotated[str, Field(max_length=500)] = ""
+    look: Lines = ()
+    """What to look at in the capture, a line each."""
+    wireshark: Flags = ()
+    """The flags that Wireshark will show."""
+    start: Start = 1_767_225_600_000_000_000
+    capture: Literal["client", "server", "both"] = "client"
+    """Where the packets are captured: it decides their times and which of the lost ones are seen."""
+    link: Literal["ethernet", "raw"] = "ethernet"
+    vlan: Annotated[tuple[VlanModel, ...], Field(min_length=1, max_length=8), BeforeValidator(_tags)] | None = None
+    """The VLAN tags of each frame, the outer first: numbers, or mappings."""
+    client: Side = Side()
+    server: Side = Side()
+    path: PathModel = PathModel()
+    conversations: Conversations | None = None
+    faults: Faults = ()
+    """What is made wrong on purpose, in this order: the names of faults, with @N for packet N."""
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS)]

@@ -1,0 +1,112 @@
+"""The JSON schema of scenarios, by which an editor completes keys, shows what they mean, and marks what is wrong.
+
+It comes from the model, so that it knows every key that the model knows. What the model cannot say of itself are the
+short forms (`- client: connect`, `send: 99`, `exchange: http`, `vlan: 7`): they are put in here. The schema accepts
+whatever labkit accepts; labkit knows more errors than the schema.
+"""
+
+from typing import Any
+
+from labkit.build.scenario.steps import MAIN
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+Schema = dict[str, Any]
+
+
+def schema() -> Schema:
+    """The schema, as JSON's values."""
+    from labkit.build.scenario.model import ScenarioModel
+
+    found = ScenarioModel.model_json_schema(mode="validation")
+    known = found["$defs"]
+    _action(known["Action"])
+    _exchange(known["Exchange"])
+    for name, words in (("Connect", ("http", "dns")), ("Send", ("http", "dns"))):
+        for word in words:
+            _or_nothing(known[name]["properties"], word)
+    _one_of(known["Step"])
+    _tags(found["properties"]["vlan"])
+    _without_none(found)
+    return {"$schema": DRAFT, **found, "title": "labkit scenario"}
+
+
+def _action(action: Schema) -> None:
+    """`connect`, `send: 99` and `send: {octets: 99}`."""
+    verbs = action["properties"]
+    for verb, details in verbs.items():
+        form = _inner(details)
+        forms = [form] if verb in MAIN else [form, {"type": "null"}]
+        if verb in MAIN:
+            forms.append({"type": ["string", "number"], "description": f"{MAIN[verb]}"})
+        verbs[verb] = {"anyOf": forms, **_described(details)}
+    bare = {"enum": [verb for verb in verbs if verb not in MAIN]}
+    _one_of(action)
+    _either(action, bare)
+
+
+def _exchange(exchange: Schema) -> None:
+    """`http`, `{http: }` and `{http: {path: /}}`."""
+    for protocol in ("http", "smtp", "dns"):
+        _or_nothing(exchange["properties"], protocol)
+    _either(exchange, {"enum": ["http", "smtp", "dns"]})
+
+
+def _tags(vlan: Schema) -> None:
+    """One tag or several, each a number or a mapping."""
+    tag = {"anyOf": [{"$ref": "#/$defs/VlanModel"}, {"type": "integer", "minimum": 0, "maximum": 4095}]}
+    description = _described(vlan)
+    vlan.clear()
+    vlan.update(description)
+    vlan["anyOf"] = [*tag["anyOf"], {"type": "array", "items": tag, "minItems": 1, "maxItems": 8}]
+
+
+def _either(mapping: Schema, short: Schema) -> None:
+    """Make of a mapping's schema one that takes a short form too."""
+    long = dict(mapping)
+    mapping.clear()
+    mapping.update({"anyOf": [short, long], **_described(long)})
+
+
+def _or_nothing(properties: Schema, name: str) -> None:
+    """A key that may have nothing behind it."""
+    details = properties[name]
+    properties[name] = {"anyOf": [_inner(details), {"type": "null"}], **_described(details)}
+
+
+def _one_of(mapping: Schema) -> None:
+    """Exactly one key."""
+    mapping.update(minProperties=1, maxProperties=1)
+
+
+def _inner(details: Schema) -> Schema:
+    """What an optional value is where it is there."""
+    forms = [form for form in details.get("anyOf", [details]) if form.get("type") != "null"]
+    return forms[0] if len(forms) == 1 else {"anyOf": forms}
+
+
+def _described(details: Schema) -> Schema:
+    return {key: details[key] for key in ("description",) if key in details}
+
+
+def _without_none(node: Any) -> None:
+    """Take out what only Python needs: `null` as what an absent key means, and titles that repeat the key."""
+    if isinstance(node, list):
+        for each in node:
+            _without_none(each)
+    elif isinstance(node, dict):
+        if "default" in node:
+            del node["default"]
+        properties = node.get("properties")
+        for each in properties.values() if isinstance(properties, dict) else ():
+            each.pop("title", None)
+            forms = each.get("anyOf", [])
+            # The short forms were put in with `null` on purpose; pydantic's own stands last, with a default.
+            if "default" in each and {"type": "null"} in forms:
+                forms.remove({"type": "null"})
+            if isinstance(forms, list) and len(forms) == 1:
+                each.pop("anyOf")
+                each.update({key: value for key, value in forms[0].items() if key not in each})
+        for key, each in node.items():
+            if key != "examples":
+                _without_none(each)

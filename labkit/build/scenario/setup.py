@@ -1,0 +1,242 @@
+"""What a conversation begins with: hosts, endpoints, the path and the steps, with what chance makes of their
+ranges.
+
+Each range is drawn from the seed and its own key, so that what one becomes does not depend on the others.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from random import Random
+
+from labkit.tcp.endpoint import Endpoint
+from labkit.packet.linktype import ETHERNET, RAW
+from labkit.build.path import Burst, Direction, Path
+from labkit.build.scenario.model import ScenarioModel, Side, Way
+from labkit.build.scenario.payloads import pattern
+from labkit.build.scenario.source import Source
+from labkit.build.scenario.steps import Action, Connect, Receive, Send, Step, Wait
+from labkit.tcp.seq import MASK, add, after
+from labkit.packet.scapy_build import Framing, Host, Vlan
+
+OTHER = {"client": "server", "server": "client"}
+TICK = 4_000
+"""Nanoseconds in which the clock of initial sequence numbers moves by one (RFC 9293 section 3.4.1)."""
+ENDINGS = {"close", "abort", "crash"}
+
+
+@dataclass(slots=True)
+class Plan:
+    """A step, what chance made of it, and how far it is. A step of an exchange becomes several."""
+
+    number: int
+    """Its position among the plans, from 0."""
+    place: int
+    """The position in the scenario's `steps`, from 0."""
+    line: int
+    side: str
+    verb: str
+    after: int
+    at_once: bool = False
+    connection: int = 0
+    """The connection that it belongs to, where several follow each other."""
+    text: str = ""
+    payload: bytes = b""
+    octets: int = 0
+    urgent: bool = False
+    time: int = 0
+    """How long a wait takes."""
+    due: int | None = None
+    """When it begins, once that is known."""
+    until: int = 0
+    """When a wait is over; for a send or receive: the octets of its side up to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One conversation of a scenario: who holds it, and when."""
+
+    seed: int
+    """What its own chances are drawn from."""
+    secret: int
+    """What the hosts' initial sequence numbers are drawn from, the same for all conversations."""
+    hosts: dict[str, Host]
+    begin: int = 0
+    """Nanoseconds from the scenario's start."""
+    listens: bool = True
+    """Whether the server accepts; where `tried` is true as well, only the first connect is made."""
+    tried: bool = False
+    idents: tuple[int, int] = (0, 0)
+    """The IPv4 identifications that client and server have used before."""
+    numbers: Mapping[str, tuple[int, int]] | None = None
+    """What each side's initial sequence numbers and timestamps count from; None: what the scenario and chance say."""
+
+
+def alone(model: ScenarioModel, seed: int) -> Parts:
+    """The one conversation of a scenario that has no other."""
+    hosts = {side: host(model, side, seed) for side in OTHER}
+    return Parts(seed, seed, hosts, listens=model.server.listen)
+
+
+def host(model: ScenarioModel, side: str, seed: int) -> Host:
+    """A side's address, port and the like; where none is given, one that documentation may use (RFC 5737, RFC
+    3849).
+    """
+    given: Side = getattr(model, side)
+    other: Side = getattr(model, OTHER[side])
+    last, port, mac = {"client": (10, 40000, 1), "server": (20, 80, 2)}[side]
+    ipv6 = ":" in (given.address or other.address or "")
+    address = given.address or (f"2001:db8::{last}" if ipv6 else f"192.0.2.{last}")
+    if given.port is not None:
+        port = given.port.draw(seed, f"{side}.port")
+    return Host(address, port, given.name or side, given.mac or f"02:00:00:00:00:{mac:02x}", given.ttl, given.dscp)
+
+
+def endpoint(model: ScenarioModel, parts: Parts, side: str, now: int, used: int | None = None) -> Endpoint:
+    """A side's endpoint for a connection that begins `now` nanoseconds after the conversation: a later connection has
+    a greater initial number, also than the last that the one before has `used` (RFC 9293 section 3.4.1).
+    """
+    given: Side = getattr(model, side)
+    own, peer = parts.hosts[side], parts.hosts[OTHER[side]]
+    rng = Random(f"{parts.seed}/{side}")
+    stamp = rng.getrandbits(32)
+    if parts.numbers is not None:
+        base, stamp = parts.numbers[side]
+        iss = (base + (parts.begin + now) // TICK) & MASK
+    elif given.isn is None:
+        iss = initial_number(own, peer, model.start + parts.begin + now, parts.secret)
+    else:
+        iss = (given.isn.draw(parts.seed, f"{side}.isn") + (parts.begin + now) // TICK) & MASK
+    if used is not None and not after(iss, used):
+        iss = add(used, 1 << 16)
+    return Endpoint(given.config(iss, ":" in own.address, stamp, model.path.mtu), rng)
+
+
+def initial_number(own: Host, peer: Host, time: int, seed: int) -> int:
+    """RFC 6528 section 3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey), the key from the
+    seed.
+
+    M is a clock with a tick every four microseconds; `time` is in nanoseconds.
+    """
+    four = f"{own.address} {own.port} {peer.address} {peer.port}".encode()
+    key = blake2b(str(seed).encode(), digest_size=32).digest()
+    return (time // TICK + int.from_bytes(blake2b(four, key=key, digest_size=4).digest())) & MASK
+
+
+def path(model: ScenarioModel, seed: int) -> Path:
+    """The path, both directions."""
+    plan = model.path
+    rtt = plan.rtt.draw(seed, "path.rtt")
+    to_server = _direction(plan.to_server, rtt // 2, "path.to_server", seed)
+    to_client = _direction(plan.to_client, rtt - rtt // 2, "path.to_client", seed)
+    return Path(to_server, to_client, f"{seed}/path")
+
+
+def _direction(way: Way, delay: int, key: str, seed: int) -> Direction:
+    return Direction(
+        delay=delay if way.delay is None else way.delay.draw(seed, f"{key}.delay"),
+        jitter=way.jitter,
+        bandwidth=way.bandwidth,
+        queue=way.queue,
+        mark_queue=way.mark_queue,
+        loss=way.loss,
+        burst=None if way.burst is None else Burst(way.burst.chance, way.burst.length),
+        lose=frozenset(way.lose),
+        duplicate=frozenset(way.duplicate),
+        mark=frozenset(way.mark),
+        late=dict(way.late),
+    )
+
+
+def framing(model: ScenarioModel) -> Framing:
+    """What the capture's frames are."""
+    tags = tuple(Vlan(tag.id, tag.priority, tag.service) for tag in model.vlan or ())
+    return Framing(ETHERNET if model.link == "ethernet" else RAW, tags, model.path.fragment)
+
+
+def plans(model: ScenarioModel, source: Source, seed: int) -> list[Plan]:
+    """The steps, ready to be done, each with the connection that it belongs to."""
+    found: list[Plan] = []
+    for place, step in enumerate(model.steps):
+        found += _plans(place, len(found), step, source, seed)
+    _count_connections(found)
+    return found
+
+
+def _count_connections(plans: list[Plan]) -> None:
+    """A connect begins another connection where its side has connected before, or one has ended before."""
+    connection = 0
+    connected: set[str] = set()
+    ended = False
+    for plan in plans:
+        if plan.verb == "connect":
+            if ended or plan.side in connected:
+                connection += 1
+                connected.clear()
+                ended = False
+            connected.add(plan.side)
+        ended = ended or plan.verb in ENDINGS
+        plan.connection = connection
+
+
+def _plans(place: int, number: int, step: Step, source: Source, seed: int) -> list[Plan]:
+    """What a step becomes; the first has the position `number`."""
+    if (action := step.action) is not None:
+        return [_plan(place, number, step.side, action, source, seed)]
+    exchange = step.exchange
+    assert exchange is not None  # noqa: S101 - the model holds that a step is one or the other
+    key = f"steps[{place + 1}]"
+    line = source.line(("steps", place))
+    found = []
+    for turn, (side, words, octets) in enumerate(exchange.protocol.turns(seed, key)):
+        after = (
+            exchange.think.draw(seed, f"{key}.think[{turn + 1}]") if turn else exchange.after.draw(seed, f"{key}.after")
+        )
+        plan = Plan(number + turn, place, line, side, "send", after, exchange.at_once and not turn)
+        plan.payload, plan.octets = octets, len(octets)
+        plan.text = f"step {place + 1}: {side} sends {words}, {len(octets)} octets"
+        found.append(plan)
+    return found
+
+
+def _plan(place: int, number: int, side: str, action: Action, source: Source, seed: int) -> Plan:
+    details = action.details
+    key = f"steps[{place + 1}]"
+    line, after = source.line(("steps", place)), details.after.draw(seed, f"{key}.after")
+    words = action.verb
+    # RFC 9293 section 3.6: CLOSE means "I have no more data to send", which sockets call shutdown.
+    verb = "close" if words == "shutdown" else words
+    plan = Plan(number, place, line, side, verb, after, details.at_once)
+    if isinstance(details, Connect):
+        plan.payload = _payload(details, f"{key}.octets", source, seed)
+        plan.octets = len(plan.payload)
+        plan.urgent = isinstance(details, Send) and details.urgent
+        message = details.http or details.dns
+        words += f" {message.words}," if message is not None else ""
+    elif isinstance(details, Receive):
+        plan.octets = details.octets.draw(seed, f"{key}.octets")
+    elif isinstance(details, Wait):
+        plan.time = details.time.draw(seed, f"{key}.time")
+    if plan.octets:
+        words += f"{' with' if plan.verb == 'connect' else ''} {plan.octets} octets"
+    plan.text = f"step {place + 1}: {plan.side} {words}"
+    return plan
+
+
+def _payload(given: Connect, key: str, source: Source, seed: int) -> bytes:
+    if given.text is not None:
+        return given.text.encode()
+    if given.hex is not None:
+        return bytes.fromhex(given.hex)
+    if given.file is not None:
+        return source.files[given.file]
+    message = given.http or given.dns
+    if message is not None:
+        return message.octets(seed, key)
+    if given.octets is None:
+        return b""
+    count = given.octets.draw(seed, key)
+    if given.pattern is None:
+        return pattern(count)
+    repeated = given.pattern.encode()
+    return (repeated * (count // len(repeated) + 1))[:count]

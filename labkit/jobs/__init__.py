@@ -1,0 +1,1 @@
+"""Many captures: in batches, in several processes, on many machines."""

@@ -1,0 +1,186 @@
+"""Edits of a finished frame: a named field gets another value, whatever that breaks.
+
+What an endpoint sends is correct; a fault is an edit of what it has sent. The checksums are made right after it, so
+that nothing but the fault is wrong, unless the edit is about a checksum. `told` reads from a frame the edits that make
+another frame as wrong as this one.
+"""
+
+from collections.abc import Callable, Mapping
+
+from labkit.packet.decode import TCP, decode, ones_sum
+from labkit.packet.seen import ABSENT, SUM_BAD, SUM_PARTIAL, SUM_ZERO, Seen
+
+TCP_PROTOCOL, FRAGMENT_HEADER = 6, 44
+"""IP protocol numbers."""
+
+WRONG_SUMS = frozenset({SUM_BAD, SUM_PARTIAL, SUM_ZERO})
+SMALLEST_FRAGMENT = 8
+"""Octets: where a fragment belongs is counted in units of so many (RFC 791 section 3.1)."""
+
+Edit = Callable[[bytearray, Seen, str], None]
+
+
+def apply(frame: bytes, link: int, edits: Mapping[str, str]) -> tuple[bytes, int]:
+    """The frame after the edits, and its length on the wire; ValueError for an edit that is unknown or does not fit.
+
+    `edits` maps the names of EDITS to values, numbers in decimal or with 0x.
+    """
+    seg = Seen(wirelen=len(frame), caplen=len(frame))
+    if decode(frame, 0, len(frame), link, seg) != TCP:
+        raise ValueError("the frame holds no TCP segment")
+    if "caplen" in edits and "fragment" in edits:
+        raise ValueError("caplen and fragment exclude each other; expected one of them")
+    edited = bytearray(frame)
+    for name, value in edits.items():
+        if name not in EDITS:
+            raise ValueError(f"there is no edit '{name}'; there are {', '.join(EDITS)}")
+        EDITS[name](edited, seg, value)
+    if "sum" not in edits:
+        _put(edited, seg.tcp_at + 16, _tcp_sum(edited, seg))
+    if "ip.sum" not in edits and seg.version == 4:
+        _put(edited, seg.ip_at + 10, _ip_sum(edited, seg))
+    kept = int(edits["caplen"], 0) if "caplen" in edits else len(edited)
+    return bytes(edited[:kept]), len(edited)
+
+
+def told(frame: bytes, seg: Seen) -> dict[str, str]:
+    """What must be forced into a sound Ethernet frame with the same segment to make it what this one is.
+
+    That are checksums that are wrong, and where the capture has cut it. `seg` is what `frame` was decoded to.
+    """
+    edits = {}
+    if seg.sum_state in WRONG_SUMS:
+        partial = ~_tcp_sum(bytearray(frame), seg, partial=True) & 0xFFFF
+        edits["sum"] = "partial" if seg.sum == partial else f"0x{seg.sum:04x}"
+    if seg.ip_sum_state in WRONG_SUMS:
+        edits["ip.sum"] = f"0x{seg.ip_sum:04x}"
+    options_end = min(seg.tcp_at + seg.doff, len(frame))
+    if seg.data_len < seg.len or options_end < seg.tcp_at + seg.doff:
+        network = 20 if seg.version == 4 else 40
+        edits["caplen"] = str(14 + network + options_end - seg.tcp_at + seg.data_len)
+    return edits
+
+
+def _data_offset(frame: bytearray, seg: Seen, value: str) -> None:
+    frame[seg.tcp_at + 12] = _number(value, 15) << 4 | frame[seg.tcp_at + 12] & 15
+
+
+def _tcp_checksum(frame: bytearray, seg: Seen, value: str) -> None:
+    if value == "partial":
+        number = ~_tcp_sum(frame, seg, partial=True) & 0xFFFF
+    elif value.startswith("+"):
+        number = (_tcp_sum(frame, seg) + _number(value[1:], 0xFFFE)) % 0xFFFF
+    else:
+        number = _number(value, 0xFFFF)
+    _put(frame, seg.tcp_at + 16, number)
+
+
+def _ip_checksum(frame: bytearray, seg: Seen, value: str) -> None:
+    if seg.version != 4:
+        raise ValueError("IPv6 has no header checksum")
+    off = _number(value[1:], 0xFFFE) if value.startswith("+") else None
+    _put(frame, seg.ip_at + 10, _number(value, 0xFFFF) if off is None else (_ip_sum(frame, seg) + off) % 0xFFFF)
+
+
+def _ip_length(frame: bytearray, seg: Seen, value: str) -> None:
+    number = _number(value, 0xFFFF)
+    if seg.version == 4:
+        _put(frame, seg.ip_at + 2, number)
+    else:
+        _put(frame, seg.ip_at + 4, max(0, number - 40))
+
+
+def _identification(frame: bytearray, seg: Seen, value: str) -> None:
+    if seg.version != 4:
+        raise ValueError("IPv6 has no identification but in a fragment")
+    _put(frame, seg.ip_at + 4, _number(value, 0xFFFF))
+
+
+def _captured_length(frame: bytearray, seg: Seen, value: str) -> None:
+    if _number(value, len(frame)) < seg.tcp_at + 20:
+        raise ValueError(f"caplen {value}: the frame's headers alone take {seg.tcp_at + 20} octets")
+
+
+def _fragment_size(_frame: bytearray, _seg: Seen, value: str) -> None:
+    if _number(value, 0xFFFF) < SMALLEST_FRAGMENT:
+        raise ValueError(f"fragments of {value} octets: at least {SMALLEST_FRAGMENT} are needed")
+
+
+EDITS: dict[str, Edit] = {
+    "doff": _data_offset,
+    "sum": _tcp_checksum,
+    "ip.len": _ip_length,
+    "ip.sum": _ip_checksum,
+    "ip.id": _identification,
+    "caplen": _captured_length,
+    "fragment": _fragment_size,
+}
+"""`doff`: the TCP data offset, in units of four octets. `sum`: the TCP checksum, `partial` for what checksum offload leaves
+in it, or `+N` for one that is off by N. `ip.len`, `ip.sum` (also as `+N`) and `ip.id`: the datagram's length, the IPv4
+header's checksum and identification. `caplen`: how many octets of the frame are captured. `fragment`: octets of each of the
+IP fragments that the frame is then cut into, by `cut`."""
+
+
+def _tcp_sum(frame: bytearray, seg: Seen, *, partial: bool = False) -> int:
+    """The right TCP checksum; with `partial` the complement of the pseudo-header's sum alone."""
+    end = len(frame) if seg.data_at == ABSENT else seg.data_at + seg.len
+    length = end - seg.tcp_at
+    pseudo = bytes(frame[seg.src_at : seg.src_at + 2 * seg.addr_len]) + length.to_bytes(4) + TCP_PROTOCOL.to_bytes(4)
+    segment = (
+        b"" if partial else bytes(frame[seg.tcp_at : seg.tcp_at + 16]) + bytes(2) + bytes(frame[seg.tcp_at + 18 : end])
+    )
+    octets = pseudo + segment
+    return ~ones_sum(octets, 0, len(octets)) & 0xFFFF
+
+
+def _ip_sum(frame: bytearray, seg: Seen) -> int:
+    size = (frame[seg.ip_at] & 15) * 4
+    header = bytes(frame[seg.ip_at : seg.ip_at + 10]) + bytes(2) + bytes(frame[seg.ip_at + 12 : seg.ip_at + size])
+    return ~ones_sum(header, 0, len(header)) & 0xFFFF
+
+
+def _put(frame: bytearray, at: int, number: int) -> None:
+    frame[at : at + 2] = number.to_bytes(2)
+
+
+def _number(text: str, limit: int) -> int:
+    try:
+        number = int(text[:20], 0)
+    except ValueError:
+        raise ValueError(f"{text[:20]!r} is not a number; expected one in decimal, or with 0x") from None
+    if not 0 <= number <= limit:
+        raise ValueError(f"{number} is outside 0..{limit}")
+    return number
+
+
+def cut(frame: bytes, link: int, size: int, ident: int = 1) -> list[bytes]:
+    """The frame as IP fragments with at most `size` octets of payload each, rounded down to a multiple of eight.
+
+    RFC 791 section 3.2; RFC 8200 section 4.5 (where `ident` is the fragments' identification). The frame itself where it
+    fits. ValueError for a size below eight.
+    """
+    if size < SMALLEST_FRAGMENT:
+        raise ValueError(f"fragments of {size} octets: at least {SMALLEST_FRAGMENT} are needed")
+    seg = Seen(wirelen=len(frame), caplen=len(frame))
+    if decode(frame, 0, len(frame), link, seg) != TCP:
+        raise ValueError("the frame holds no TCP segment")
+    step = size // 8 * 8
+    body = frame[seg.tcp_at :]
+    if len(body) <= size:
+        return [frame]
+    return [
+        _fragment(frame, seg, at, body[at : at + step], at + step < len(body), ident)
+        for at in range(0, len(body), step)
+    ]
+
+
+def _fragment(frame: bytes, seg: Seen, at: int, piece: bytes, more: bool, ident: int) -> bytes:
+    header = bytearray(frame[: seg.tcp_at])
+    if seg.version == 4:
+        _put(header, seg.ip_at + 2, seg.tcp_at - seg.ip_at + len(piece))
+        _put(header, seg.ip_at + 6, at // 8 | more << 13)
+        _put(header, seg.ip_at + 10, _ip_sum(header, seg))
+        return bytes(header) + piece
+    header[seg.ip_at + 6] = FRAGMENT_HEADER
+    _put(header, seg.ip_at + 4, 8 + len(piece))
+    return bytes(header) + bytes((TCP_PROTOCOL, 0)) + (at | more).to_bytes(2) + ident.to_bytes(4) + piece

@@ -1,0 +1,210 @@
+"""IP fragments put together again: IPv4 (RFC 791 section 3.2) and IPv6 (RFC 8200 section 4.5).
+
+A datagram in the making is its octets and the list of holes in them (RFC 815): a fragment fills holes, the
+last one tells where the final hole ends, and the datagram is whole when no hole is left. Where IPv4 fragments
+overlap, the octets that came first stay. An IPv6 datagram with overlapping fragments is dropped with all that
+follows of it (RFC 5722); exact duplicates are ignored.
+
+Captures may be hostile: pending datagrams, their size, their age and their holes are bounded, and whatever
+exceeds a bound is forgotten. Fragments are rare, so none of this is on the way of other frames.
+"""
+
+from typing import NamedTuple
+
+from labkit.packet.decode import FRAGMENT, TCP, decode_datagram, ones_sum
+from labkit.packet.decode.layer import u16
+from labkit.packet.seen import SUM_GOOD, Seen
+
+SECOND = 1_000_000_000
+LONGEST = 65535
+"""Octets of an IP datagram; fragments that would make a longer one are an attack."""
+HOLES = 64
+"""Holes that a datagram may have at a time; honest reordering makes a few."""
+
+IN_IPV6 = (0, 43, 60, 51, 135, 139, 140)
+"""Extension headers that may stand before a fragment header, or that hostile senders put there."""
+FRAGMENT_HEADER, AUTHENTICATION = 44, 51
+
+
+class Fragment(NamedTuple):
+    """A fragment as it is put in its place."""
+
+    key: bytes
+    """What all fragments of a datagram have in common, and no other datagram's of the same time."""
+    head: bytes
+    """The headers before what is fragmented; in IPv6 the fragment header is the last of them."""
+    start: int
+    data: bytes
+    last: bool
+    sound: bool
+    """Whether it has an IPv4 header checksum, and a right one."""
+
+    @property
+    def end(self) -> int:
+        """Where the fragment ends in its datagram."""
+        return self.start + len(self.data)
+
+
+class Pending:
+    """A datagram in the making: what its fragments carry, from offset 0."""
+
+    def __init__(self, born: int) -> None:
+        self.born = born
+        self.first: Fragment | None = None
+        self.size = LONGEST
+        """Its octets, once the last fragment has told."""
+        self.octets = bytearray()
+        self.holes = [(0, LONGEST)]
+        self.dead = False
+        """Whether the datagram cannot be right: what else comes of it is dropped as well (RFC 5722)."""
+
+    def add(self, piece: Fragment, overlapping: bool) -> None:
+        """Put a fragment in its place. `overlapping` fragments are the death of a datagram, or tolerated."""
+        if self.dead or self._repeats(piece):
+            return
+        if piece.start == 0 and self.first is None:
+            self.first = piece
+        if piece.last:
+            self.size = min(self.size, piece.end)
+        wrong = piece.end > self.size or len(self.octets) > self.size
+        if wrong or (self._fill(piece) < len(piece.data) and not overlapping) or len(self.holes) > HOLES:
+            self.dead = True
+            self.octets.clear()
+            self.holes.clear()
+
+    def _fill(self, piece: Fragment) -> int:
+        """Fill holes with a fragment's octets; how many found one."""
+        if len(self.octets) < piece.end:
+            self.octets += bytes(piece.end - len(self.octets))
+        holes: list[tuple[int, int]] = []
+        filled = 0
+        for low, high in self.holes:
+            begin, end = max(low, piece.start), min(high, piece.end)
+            if begin < end:
+                self.octets[begin:end] = piece.data[begin - piece.start : end - piece.start]
+                filled += end - begin
+                holes += [(low, begin), (end, high)]
+            else:
+                holes.append((low, high))
+        self.holes = [(low, min(high, self.size)) for low, high in holes if low < min(high, self.size)]
+        return filled
+
+    def _repeats(self, piece: Fragment) -> bool:
+        """Whether exactly these octets are there already."""
+        there = all(high <= piece.start or low >= piece.end for low, high in self.holes)
+        return there and self.octets[piece.start : piece.end] == piece.data
+
+    def whole(self) -> bytes | None:
+        """The datagram with a header that fits it, or None as long as something is missing."""
+        if self.dead or self.holes or self.first is None:
+            return None
+        head = bytearray(self.first.head)
+        length = len(head) + len(self.octets)
+        if length > LONGEST:
+            return None
+        if head[0] >> 4 == 4:
+            head[2:4] = length.to_bytes(2)
+            head[6:8] = bytes((head[6] & 0x40, 0))
+            if self.first.sound:
+                head[10:12] = bytes(2)
+                head[10:12] = (65535 - ones_sum(bytes(head), 0, len(head))).to_bytes(2)
+        else:
+            head[4:6] = (length - 40).to_bytes(2)
+            head[-6:-4] = bytes(2)
+        return bytes(head + self.octets)
+
+
+class Reassembler:
+    """Collects fragments until their datagrams are whole.
+
+    At most `datagrams` are pending, each for at most `age` nanoseconds of the capture's time, with at most 64
+    KiB each: the oldest makes room.
+    """
+
+    def __init__(self, datagrams: int = 256, age: int = 60 * SECOND) -> None:
+        self.datagrams = datagrams
+        self.age = age
+        self._pending: dict[bytes, Pending] = {}
+
+    @property
+    def pending(self) -> int:
+        """Datagrams that are not whole, or cannot become it."""
+        return len(self._pending)
+
+    def segment(self, buf: bytes, seg: Seen) -> bytes | None:
+        """Add the fragment that `decode` has just found in the frame `buf`, at `seg.time`.
+
+        Where it makes a datagram whole that holds a TCP segment, `seg` is filled, and the datagram's octets,
+        which the positions in `seg` count in, are given; else None. What a tunnel's datagram holds may be a
+        fragment again.
+        """
+        found = FRAGMENT
+        while found == FRAGMENT:
+            # It ends: each turn takes a pending datagram out, and none is whole with its first fragment.
+            whole = self.add(buf, seg)
+            if whole is None:
+                return None
+            buf = whole
+            found = decode_datagram(buf, 0, len(buf), seg)
+        return buf if found == TCP else None
+
+    def add(self, buf: bytes, seg: Seen) -> bytes | None:
+        """Add the fragment whose IP header `seg` locates in `buf`; the datagram once nothing is missing.
+
+        The datagram has a header that says it is whole: without fragment offset in IPv4, where the checksum
+        is made right if the first fragment's was, and with an atomic fragment header in IPv6.
+        """
+        piece = _ipv4_fragment(buf, seg) if seg.version == 4 else _ipv6_fragment(buf, seg)
+        if piece is None:
+            return None
+        pending = self._find(piece.key, seg.time)
+        pending.add(piece, overlapping=seg.version == 4)
+        whole = pending.whole()
+        if whole is not None:
+            del self._pending[piece.key]
+        return whole
+
+    def _find(self, key: bytes, now: int) -> Pending:
+        """The pending datagram that a fragment belongs to; a new one where the old one is too old for it."""
+        pending = self._pending.get(key)
+        if pending is None or now - pending.born > self.age:
+            self._pending.pop(key, None)
+            if len(self._pending) >= self.datagrams:
+                del self._pending[next(iter(self._pending))]
+            pending = self._pending[key] = Pending(now)
+        return pending
+
+
+def _ipv4_fragment(buf: bytes, seg: Seen) -> Fragment | None:
+    """The fragment in an IPv4 datagram; None where not all of it was captured."""
+    at = seg.ip_at
+    body = at + (buf[at] & 15) * 4
+    field = u16(buf, at + 6)
+    key = b"4" + buf[at + 4 : at + 6] + buf[at + 9 : at + 10] + buf[at + 12 : at + 20]
+    return _fragment(buf, seg, body, (field & 0x1FFF) * 8, field & 0x2000 != 0, key)
+
+
+def _ipv6_fragment(buf: bytes, seg: Seen) -> Fragment | None:
+    """The fragment in an IPv6 datagram, in whose fragment header `decode` has stopped."""
+    start = seg.ip_at
+    kind, at = buf[start + 6], start + 40
+    while at + 8 <= len(buf) and (kind in IN_IPV6 or (kind == FRAGMENT_HEADER and not u16(buf, at + 2) & 0xFFF9)):
+        size = 0 if kind == FRAGMENT_HEADER else buf[at + 1] * (4 if kind == AUTHENTICATION else 8)
+        kind, at = buf[at], at + 8 + size
+    if kind != FRAGMENT_HEADER or at + 8 > len(buf):
+        return None
+    field = u16(buf, at + 2)
+    key = b"6" + buf[start + 8 : start + 40] + buf[at + 4 : at + 8]
+    return _fragment(buf, seg, at + 8, field & 0xFFF8, field & 1 != 0, key)
+
+
+def _fragment(buf: bytes, seg: Seen, body: int, start: int, more: bool, key: bytes) -> Fragment | None:
+    """The fragment whose octets follow its headers at `body`."""
+    stop = seg.ip_at + seg.ip_len
+    if more:
+        # All but the last carry multiples of eight octets (RFC 791 section 3.2).
+        stop -= (stop - body) % 8
+    whole = start == 0 and not more  # then `decode` has stopped elsewhere: in IPv4 before a fragment header of IPv6
+    if whole or not body < stop <= len(buf):
+        return None
+    return Fragment(key, buf[seg.ip_at : body], start, buf[body:stop], not more, seg.ip_sum_state == SUM_GOOD)

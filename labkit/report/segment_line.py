@@ -1,0 +1,40 @@
+"""One segment of a capture as one line of text: what `show` prints, and what stands around a finding."""
+
+from labkit.analysis.states import Row
+from labkit.tcp.notation import format_option
+from labkit.tcp.options import Nop
+from labkit.tcp.segment import ACK, SYN, URG, control_names
+
+ARROWS = ("→", "←")
+
+
+def segment_text(row: Row, *, window: bool = False) -> str:
+    """`→ PSH ACK  seq=1 ack=100 len=119`, numbers relative; with the window where it is a SYN's, or asked for."""
+    words = [ARROWS[row.sender], f"{control_names(row.ctl):<8}", f"seq={row.relative_seq}"]
+    if row.ctl & ACK:
+        words.append(f"ack={row.relative_ack}")
+    if row.length:
+        words.append(f"len={row.length}")
+    if row.ctl & SYN or window:
+        words.append(f"win={row.window}")
+    if row.ctl & URG:
+        words.append(f"urg={row.urgent}")
+    return " ".join(words)
+
+
+def details(row: Row) -> str:
+    """The raw numbers, where they differ from the relative ones, and a SYN's options."""
+    words = []
+    if row.seq != row.relative_seq or (row.ctl & ACK and row.ack != row.relative_ack):
+        words.append(f"raw seq {row.seq} ack {row.ack}" if row.ctl & ACK else f"raw seq {row.seq}")
+    shown = [format_option(option) for option in row.options if not isinstance(option, Nop)]
+    if row.ctl & SYN and shown:
+        words.append(f"<{', '.join(shown)}>")
+    return " ".join(words)
+
+
+def seconds(nanoseconds: int) -> str:
+    """A time to the microsecond."""
+    sign = "-" if nanoseconds < 0 else ""
+    whole, rest = divmod(abs(nanoseconds), 1_000_000_000)
+    return f"{sign}{whole}.{rest // 1000:06d}"

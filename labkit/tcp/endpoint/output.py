@@ -1,0 +1,257 @@
+"""What an endpoint sends, and when: segmentation, windows, Nagle, and the acknowledgement that goes alone if
+nothing else does.
+
+RFC 9293 sections 3.7.4 (Nagle), 3.8.6 (windows, silly-window avoidance), 3.10.8; RFC 5681, 6582 and 6675 for
+what is sent again.
+"""
+
+from typing import TYPE_CHECKING
+
+from labkit.tcp import options as opt
+from labkit.tcp.endpoint import ecn, handshake
+from labkit.tcp.endpoint.signals import Outgoing
+from labkit.tcp.segment import ACK, FIN, PSH, SYN, URG, Segment
+from labkit.tcp.state import Event, State
+
+if TYPE_CHECKING:
+    from labkit.tcp.endpoint.endpoint import Endpoint
+TRANSMITTING = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
+"""The states in which data or FIN may be sent, or sent again."""
+
+
+def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
+    """What is to be transmitted now."""
+    out, end.replies = end.replies, []
+    state = end.state
+    if state is State.CLOSED:
+        return out
+    if state is State.SYN_SENT or state is State.SYN_RECEIVED:
+        _handshake(end, now, out)
+        if end.fast_opened and end.snd.high and end.snd.nxt < end.snd.end:
+            # RFC 7413 section 3: the answer need not wait for the handshake's third segment.
+            _transmit(end, now, out)
+    elif state in TRANSMITTING:
+        if end.recovery.cause is not None:
+            _retransmit(end, now, out)
+        if end.snd.nxt < end.snd.end or (end.snd.fin is not None and end.snd.nxt <= end.snd.fin):
+            _transmit(end, now, out)
+            _persist(end, now)
+        if end.recovery.rescue is not None and end.recovery.cause == "fast":
+            _rescue(end, now, out)
+    rcv = end.rcv
+    if rcv.ack_why is not None:
+        _put(end, out, rcv.ack_why, now)
+    elif end.synchronised and end.delivered and not end.received_fin and rcv.update_due():
+        _put(end, out, "window-update", now)
+    if out:
+        end.last_sent = now
+        if end.rto_at is None and end.snd.high > end.snd.una and end.persist_at is None:
+            # RFC 6298, (5.1): "if the timer is not running, start it"
+            end.rto_at = now + end.rtt.rto
+    return out
+
+
+def form_ack(end: "Endpoint", why: str, now: int) -> None:
+    """Form an acknowledgement now, whatever may still happen before it is collected."""
+    _put(end, end.replies, why, now)
+
+
+def _segment(
+    end: "Endpoint", low: int, ctl: int, payload: bytes, options: tuple[opt.Option, ...], new: bool = False
+) -> Segment:
+    """A segment of a synchronised connection: it acknowledges all, and offers the window there is."""
+    rcv, snd = end.rcv, end.snd
+    urgent, field = 0, 0
+    if end.ecn:
+        ctl, field = ecn.bits(end, ctl, new and bool(payload))
+    if payload and snd.up > low:
+        # Section 3.8.5; RFC 6093 section 4: the pointer shows the octet after the urgent ones.
+        ctl, urgent = ctl | URG, min(snd.up - low, 0xFFFF)
+    end.ts_acked = rcv.nxt
+    ack = rcv.ack
+    return Segment(snd.seq(low), ack, ctl, rcv.offer(), payload, options, urgent, field)
+
+
+def _put(end: "Endpoint", out: "list[Outgoing]", why: str, now: int) -> None:
+    """A segment without data at SND.NXT, or at the right edge of a window that was taken back."""
+    snd = end.snd
+    low = max(snd.una, min(snd.high, snd.edge))
+    out.append(Outgoing(_segment(end, low, ACK, b"", handshake.carried(end, now)), why))
+
+
+def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
+    """The SYN, or the SYN,ACK: for the first time, or again."""
+    snd = end.snd
+    first = snd.high == 0
+    if not first and not end.resend_syn:
+        return
+    end.resend_syn = False
+    options = handshake.offered(end, now)
+    window = end.rcv.offer(scaled=False)
+    ctl, payload = SYN | ecn.syn_bits(end), b""
+    if end.synchronised:
+        out.append(Outgoing(Segment(snd.iss, end.rcv.ack, ctl | ACK, window, b"", options), "syn-ack"))
+        end.ts_acked = end.rcv.nxt
+    else:
+        if end.config.fast_open and first:
+            # RFC 7413 section 4.2.2: who has a cookie may send data with the SYN.
+            payload = snd.payload(1, min(snd.end, 1 + end.config.most - opt.length(options)))
+        out.append(Outgoing(Segment(snd.iss, 0, ctl, window, payload, options), "syn"))
+    if first:
+        snd.sent(0, 1 + len(payload), now)
+        return
+    # Whoever provoked it, the timer begins anew: (5.1) of RFC 6298 for a segment that is sent again.
+    end.rto_at = now + end.rtt.rto
+    if end.retries:
+        out[-1] = Outgoing(out[-1].segment, "retransmission-rto")
+        snd.timed = None
+
+
+def _next(end: "Endpoint", options: tuple[opt.Option, ...], now: int) -> tuple[opt.Option, ...]:
+    """The options of the segment that follows at once: what arrived twice is told once (RFC 2883 section 4)."""
+    return handshake.carried(end, now) if options and type(options[-1]) is opt.Sack else options
+
+
+def _room(end: "Endpoint", options: tuple[opt.Option, ...]) -> int:
+    """Eff.snd.MSS: payload of a full-sized segment with these options (RFC 6691; RFC 9293 section 3.7.1)."""
+    return max(end.snd.mss - (opt.length(options) if options else 0), 1)
+
+
+def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
+    """Send again what recovery thinks lost, as far as the congestion window goes."""
+    snd, recovery, control = end.snd, end.recovery, end.control
+    options = handshake.carried(end, now)
+    room = _room(end, options)
+    why = "retransmission-rto" if recovery.cause == "timeout" else "retransmission-fast"
+    while True:
+        lost = recovery.next_lost(snd.una, snd.high, snd.mss)
+        if lost is None:
+            return
+        low = lost[0]
+        high = snd.cut(low, min(lost[1], low + room))
+        if not recovery.first and control is not None:
+            free = control.cwnd + recovery.inflation - recovery.pipe(snd.una, snd.high, snd.mss)
+            if free < min(high - low, snd.mss):
+                return
+        recovery.first = False
+        recovery.high_rxt = high
+        recovery.lost_to = max(recovery.lost_to, high) if recovery.cause == "timeout" else recovery.lost_to
+        snd.timed = None
+        out.append(Outgoing(_data(end, low, high, options), why))
+        options = _next(end, options, now)
+
+
+def _rescue(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
+    """Where nothing new can be sent, and nothing more is known to be lost, what may be lost goes again: otherwise only
+    the timer would find the loss of the last segments, of which no later one can tell.
+    """
+    snd, recovery, control = end.snd, end.recovery, end.control
+    if control is None or snd.nxt < min(snd.end, snd.edge):
+        return
+    if recovery.next_lost(snd.una, snd.high, snd.mss) is not None:
+        return
+    while control.cwnd - recovery.pipe(snd.una, snd.high, snd.mss) >= snd.mss:
+        unsure = recovery.next_unsure(snd.una, snd.high)
+        if unsure is None:
+            return
+        low, high, rescue = unsure
+        options = handshake.carried(end, now)
+        room = _room(end, options)
+        if rescue:
+            # "RescueRxt set to RecoveryPoint. HighRxt MUST NOT be updated."
+            low, recovery.rescue = snd.last_cut(low, high, room), False
+        else:
+            high = snd.cut(low, min(high, low + room))
+            recovery.high_rxt = high
+        snd.timed = None
+        out.append(Outgoing(_data(end, low, high, options), "retransmission-fast"))
+
+
+def _data(end: "Endpoint", low: int, high: int, options: tuple[opt.Option, ...], new: bool = False) -> Segment:
+    """The segment that covers positions [low, high), of which the last may be the FIN's."""
+    snd = end.snd
+    fin = snd.fin is not None and high > snd.fin
+    last = high - fin
+    ctl = ACK | (FIN if fin else 0) | (PSH if last > low and snd.pushed(low, last) else 0)
+    return _segment(end, low, ctl, snd.payload(low, last), options, new)
+
+
+def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
+    """New data, then the FIN, as far as both windows go."""
+    snd, recovery, control = end.snd, end.recovery, end.control
+    options = handshake.carried(end, now)
+    limit = snd.edge
+    if control is not None:
+        free = control.cwnd + recovery.inflation - recovery.pipe(snd.una, snd.nxt, snd.mss)
+        limit = min(limit, snd.nxt + free)
+    while True:
+        room = _room(end, options)
+        queued = snd.end - snd.nxt
+        take = min(queued, room, limit - snd.nxt)
+        low = snd.nxt
+        if queued > 0:
+            if take <= 0 or not _worth_sending(end, take, queued, room):
+                return
+        elif snd.fin is None or low > snd.fin or snd.edge <= low or end.state is State.SYN_RECEIVED:
+            return
+        else:
+            take = 0
+        high = low + take
+        # The FIN goes with the last octets where the window has room for its number.
+        fin = high == snd.fin and high < snd.edge and end.state is not State.SYN_RECEIVED
+        out.append(Outgoing(_data(end, low, high + fin, options, low >= snd.high), "data" if take else "fin"))
+        snd.sent(low, high + fin, now)
+        if fin:
+            end.move(Event.SEND_FIN)
+            return
+        options = _next(end, options, now)
+
+
+def _worth_sending(end: "Endpoint", take: int, queued: int, room: int) -> bool:
+    """Sender's silly-window avoidance (section 3.8.6.2.1) with Nagle's rule (section 3.7.4).
+
+    All data that the application sends is pushed, so what is left of the four conditions is: (1) a full-sized
+    segment, (2) all that is queued, if nothing is under way or Nagle is off, (3) half of the largest window,
+    if nothing is under way. A last segment before the FIN does not wait.
+    """
+    if take >= room:
+        return True
+    # A SYN under way is no data (Fast Open): nothing waits for it.
+    idle = max(end.snd.una, 1) == end.snd.nxt
+    if take == queued:
+        return idle or not end.config.nagle or end.snd.fin is not None
+    return idle and 2 * take >= end.snd.max_wnd > 0 and end.snd.edge - end.snd.nxt == take
+
+
+def _persist(end: "Endpoint", now: int) -> None:
+    """Start the persist timer where the window is all that holds us back (section 3.8.6.1)."""
+    snd = end.snd
+    stuck = snd.nxt < snd.end or (snd.fin is not None and snd.nxt <= snd.fin)
+    if not stuck or snd.una != snd.nxt:
+        end.persist_at = None
+    elif end.persist_at is None:
+        end.persist_for = min(max(end.persist_for * 2, end.rtt.rto), end.config.rto_max)
+        end.persist_at = now + end.persist_for
+
+
+def probe(end: "Endpoint", now: int) -> None:
+    """The persist timer ran out: "at least one octet of new data", or all that the small window takes."""
+    snd = end.snd
+    options = handshake.carried(end, now)
+    low = snd.nxt
+    window = snd.edge - low
+    if window > 0:
+        high = min(snd.end, low + window, low + _room(end, options))
+        end.replies.append(Outgoing(_data(end, low, high, options), "data"))
+        snd.sent(low, high, now)
+        return
+    end.replies.append(Outgoing(_data(end, low, low + 1, options), "zero-window-probe"))
+    snd.high = max(snd.high, low + 1)
+    if snd.fin is not None and low == snd.fin:
+        snd.nxt = low + 1
+        end.move(Event.SEND_FIN)
+
+
+def keep_alive(end: "Endpoint", now: int) -> Segment:
+    """Section 3.8.4: <SEQ=SND.NXT-1><ACK=RCV.NXT><CTL=ACK>, without the octet: no peer needs it any more."""
+    return _segment(end, end.snd.high - 1, ACK, b"", handshake.carried(end, now))

@@ -1,0 +1,232 @@
+"""The receiving half: what has arrived, what is offered, and which acknowledgement is owed.
+
+Positions count the peer's sequence numbers from its ISS without wrapping (its SYN is 0, its first octet 1),
+so that plain arithmetic is right; `seq` and `position` translate at the border. RFC 9293 section 3.3.1's RCV
+variables are `nxt`, and `edge` for RCV.NXT + RCV.WND.
+"""
+
+from bisect import bisect_right
+
+from labkit.tcp import seq as sn
+from labkit.tcp.endpoint.config import Config
+
+
+class Block:
+    """Octets that lie beyond a gap: positions [start, end)."""
+
+    __slots__ = ("end", "parts", "start")
+
+    def __init__(self, start: int, payload: bytes) -> None:
+        self.start = start
+        self.end = start + len(payload)
+        self.parts = [payload]
+
+
+def _start(block: Block) -> int:
+    return block.start
+
+
+class Receiver:
+    """RCV.NXT and what belongs to it."""
+
+    __slots__ = (
+        "ack_at",
+        "ack_why",
+        "blocks",
+        "dsack",
+        "edge",
+        "fin_at",
+        "irs",
+        "mss",
+        "nxt",
+        "offered",
+        "ready",
+        "recent",
+        "shift",
+        "size",
+        "unacked",
+        "up",
+    )
+
+    def __init__(self, config: Config) -> None:
+        self.irs = 0
+        self.nxt = 0
+        self.size = config.window
+        self.shift = 0
+        self.edge = 0
+        """The right edge of the window that was offered; it never goes back (section 3.8.6)."""
+        self.offered = 0
+        """The window that the last segment offered, in octets."""
+        self.ready = bytearray()
+        """Octets in order that the application has not read."""
+        self.blocks: list[Block] = []
+        self.recent: list[int] = []
+        """Positions inside blocks, the block that changed last first: the order of SACK blocks (RFC 2018
+        section 4).
+        """
+        self.dsack: tuple[int, int] | None = None
+        self.fin_at: int | None = None
+        """The position of the peer's FIN, once seen."""
+        self.unacked = 0
+        """Octets that arrived in order since the last acknowledgement."""
+        self.ack_why: str | None = None
+        """Why an acknowledgement must go out now; None where none must."""
+        self.ack_at: int | None = None
+        """When the delayed acknowledgement is due."""
+        self.mss = config.mss
+        self.up = 0
+        """RCV.UP, the position after the last octet that was announced as urgent."""
+
+    def synchronise(self, irs: int) -> None:
+        """The peer's SYN arrived: its ISS is `irs` (3.10.7.2: "RCV.NXT is set to SEG.SEQ+1")."""
+        self.irs = irs
+        self.nxt = 1
+        self.edge = 1 + min(self.size, 0xFFFF)
+
+    def seq(self, position: int) -> int:
+        """The sequence number at a position."""
+        return sn.add(self.irs, position)
+
+    def position(self, number: int) -> int:
+        """The position of a sequence number, the one nearest to RCV.NXT."""
+        return self.nxt + sn.diff(number, sn.add(self.irs, self.nxt))
+
+    @property
+    def ack(self) -> int:
+        """RCV.NXT as a sequence number."""
+        return sn.add(self.irs, self.nxt)
+
+    # What arrives.
+
+    def acceptable(self, start: int, length: int) -> bool:
+        """The four cases of section 3.4: whether a segment's sequence numbers lie in the receive window."""
+        nxt, edge = self.nxt, self.edge
+        if length == 0:
+            return start == nxt if edge == nxt else nxt <= start < edge
+        return edge > nxt and (nxt <= start < edge or nxt < start + length <= edge)
+
+    def take(self, start: int, payload: bytes) -> int:
+        """Put a segment's octets in their place; how many became readable (3.10.7.4, seventh step).
+
+        Octets that are there already, or lie outside the window, are cut off. Sets what a D-SACK must tell.
+        """
+        end = start + len(payload)
+        if start == self.nxt and not self.blocks and end <= self.edge:
+            self.ready += payload
+            self.nxt = end
+            return len(payload)
+        if start < self.nxt:
+            self.dsack = (start, min(end, self.nxt))
+            payload = payload[self.nxt - start :]
+            start = self.nxt
+        payload = payload[: max(self.edge - start, 0)]
+        if not payload:
+            return 0
+        self._insert(start, payload)
+        return self._deliver()
+
+    def _insert(self, start: int, payload: bytes) -> None:
+        """Keep octets, joining them with the blocks that they touch. What is there already stays."""
+        blocks = self.blocks
+        end = start + len(payload)
+        at = bisect_right(blocks, start, key=_start)
+        if at and blocks[at - 1].end >= start:
+            at -= 1
+        first = at
+        joined = Block(start, b"")
+        joined.parts.clear()
+        cursor = start
+        while at < len(blocks) and blocks[at].start <= end:
+            block = blocks[at]
+            if block.start <= start:
+                joined.start = block.start
+            else:
+                joined.parts.append(payload[cursor - start : block.start - start])
+            overlap = (max(block.start, start), min(block.end, end))
+            if overlap[0] < overlap[1]:
+                self.dsack = self.dsack or overlap
+            joined.parts += block.parts
+            cursor = max(cursor, block.end)
+            at += 1
+        if cursor < end:
+            joined.parts.append(payload[cursor - start :])
+            cursor = end
+        joined.end = cursor
+        blocks[first:at] = [joined]
+        self.recent = [start, *(p for p in self.recent if not joined.start <= p < joined.end)]
+
+    def _deliver(self) -> int:
+        """Move what has become contiguous to the application's side; how many octets that were."""
+        if not self.blocks or self.blocks[0].start != self.nxt:
+            return 0
+        block = self.blocks.pop(0)
+        self.ready += b"".join(block.parts)
+        count = block.end - self.nxt
+        self.nxt = block.end
+        self.recent = [p for p in self.recent if p >= self.nxt]
+        return count
+
+    def sack_blocks(self, limit: int) -> tuple[tuple[int, int], ...]:
+        """What a SACK option tells now, at most `limit` blocks, as sequence numbers.
+
+        RFC 2018 section 4: the block with the newest segment first, then those reported most recently; RFC
+        2883 section 4: a duplicate, if there was one, before all.
+        """
+        found: list[tuple[int, int]] = []
+        if self.dsack is not None:
+            found.append(self.dsack)
+        for position in self.recent:
+            if len(found) >= limit:
+                break
+            block = self.blocks[bisect_right(self.blocks, position, key=_start) - 1]
+            found.append((block.start, block.end))
+        return tuple((self.seq(left), self.seq(right)) for left, right in found)
+
+    # What is offered, and acknowledged.
+
+    def _room(self) -> int:
+        """The window that the buffer has room for, after silly-window avoidance (section 3.8.6.2.2).
+
+        A window below a full-sized segment (or half of a small buffer) is not opened at all; a larger one
+        moves with every octet read, for its sender has enough to fill a segment.
+        """
+        free = self.size - len(self.ready)
+        return free if free >= min(self.mss, self.size // 2) else 0
+
+    def offer(self, scaled: bool = True) -> int:
+        """The window field of the segment that goes out now, which acknowledges all that has arrived."""
+        shift = self.shift if scaled else 0
+        window = max(self._room(), self.edge - self.nxt)
+        field = min(window >> shift, 0xFFFF)
+        self.offered = field << shift
+        self.edge = max(self.edge, self.nxt + self.offered)
+        self.unacked = 0
+        self.ack_why = None
+        self.ack_at = None
+        self.dsack = None
+        return field
+
+    def update_due(self) -> bool:
+        """Whether reading has opened the window so far that the peer must be told (section 3.8.6.2.2)."""
+        gain = self.nxt + self._room() - self.edge
+        if gain <= 0:
+            return False
+        if self.edge - self.nxt < self.mss:
+            return gain >= min(self.mss, self.size // 2)
+        return gain >= min(2 * self.mss, self.size // 2) and self.ack_at is None and self.unacked == 0
+
+    def owe(self, why: str) -> None:
+        """An acknowledgement must go out at once; the first reason stays."""
+        if self.ack_why is None:
+            self.ack_why = why
+
+    def owe_delayed(self, octets: int, delay: int | None, now: int) -> None:
+        """Octets arrived in order: acknowledge at once or within `delay` (section 3.8.6.3).
+
+        MUST-58: an ACK for at least every second full-sized segment.
+        """
+        self.unacked += octets
+        if delay is None or self.unacked >= 2 * self.mss:
+            self.owe("ack")
+        elif self.ack_at is None:
+            self.ack_at = now + delay

@@ -1,0 +1,37 @@
+"""The retransmission timeout: RFC 6298, in integer nanoseconds."""
+
+from labkit.tcp.endpoint.config import MILLISECOND, Config
+
+GRANULARITY = MILLISECOND
+"""G, the clock's tick in RFC 6298: that of the timestamp option."""
+
+
+class Rtt:
+    """Round-trip times as they are measured, and the timeout that follows from them."""
+
+    __slots__ = ("rto", "rto_max", "rto_min", "srtt", "variation")
+
+    def __init__(self, config: Config) -> None:
+        # RFC 6298, (2.1): until a round-trip time is known, RTO is 1 second.
+        self.rto = config.rto_initial
+        self.rto_min = config.rto_min
+        self.rto_max = config.rto_max
+        self.srtt: int | None = None
+        self.variation = 0
+
+    def sample(self, rtt: int) -> None:
+        """Take a measured round-trip time (not of a retransmitted segment, unless timestamps tell which)."""
+        if self.srtt is None:
+            # (2.2): SRTT <- R, RTTVAR <- R/2
+            self.srtt = rtt
+            self.variation = rtt // 2
+        else:
+            # (2.3): RTTVAR <- 3/4 RTTVAR + 1/4 |SRTT - R'|, SRTT <- 7/8 SRTT + 1/8 R', in this order
+            self.variation += (abs(self.srtt - rtt) - self.variation) // 4
+            self.srtt += (rtt - self.srtt) // 8
+        rto = self.srtt + max(GRANULARITY, 4 * self.variation)
+        self.rto = min(max(rto, self.rto_min), self.rto_max)
+
+    def back_off(self) -> None:
+        """The timer ran out: (5.5) RTO <- RTO * 2, until there is a new sample."""
+        self.rto = min(self.rto * 2, self.rto_max)

@@ -1,0 +1,31 @@
+"""What an endpoint hands out: segments for the network, notices for the application."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from labkit.tcp.segment import Segment
+
+
+class Notice(Enum):
+    """What an endpoint tells its application."""
+
+    CONNECTED = "connected"
+    DATA = "data arrived"
+    URGENT = "urgent data announced"
+    PEER_CLOSED = "the peer closed"
+    REFUSED = "connection refused"
+    RESET = "connection reset"
+    TIMED_OUT = "connection aborted due to user timeout"
+    CLOSED = "connection closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A segment to be transmitted, and why it exists: a short word that programs can compare.
+
+    The words: syn, syn-ack, ack, delayed-ack, duplicate-ack, challenge-ack, window-update, data, fin, rst,
+    retransmission-rto, retransmission-fast, zero-window-probe, keep-alive.
+    """
+
+    segment: Segment
+    why: str

@@ -1,0 +1,333 @@
+"""The one-line text form of a segment, and back: packetdrill's packet lines, which the field knows.
+
+    +0.010 > P. 1:100(99) ack 1 win 65535 <nop,nop,TS val 7 ecr 3>   # a comment
+    +0.010 < P. 1:7(6) ack 100 win 65535 "250 \\r\\n"
+
+A line holds: a time (absolute seconds, which may be negative, or `+` seconds after the line before; may be left out), the
+direction (`>` from client to server, `<` back), the control bits, `seq:end(octets)`, then `ack`, `win`, `urg`, `ecn`,
+options in angle brackets, the payload in quotation marks, and labkit's own extension: edits in braces, `{sum=0}`, which
+name a field of the finished frame and the value to force into it. The braces say what a valid segment cannot.
+
+Letters of the control bits: S F R P . U E W A for SYN FIN RST PSH ACK URG ECE CWR AE; `-` where none is set. `seq:end`
+counts payload only, as tcpdump does: a SYN is `0:0(0)`. Numbers are the segment's own (absolute).
+
+The payload is a pattern that follows from the sequence numbers, so that a resend carries the same, unless the line says it:
+`"text"`, with Python's escapes `\\r`, `\\n`, `\\t`, `\\"`, `\\\\` and `\\x00`; `{data=00ff}`, in hexadecimal; or one octet
+again and again, `{fill=x}` or `{fill=0x00}`. Where `{caplen=N}` says that the capture has less than the whole frame, it may be
+shorter than the segment: the pattern goes on. `{reserved=N}` sets the three bits between data offset and control bits.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from labkit.errors import ScenarioError
+from labkit.tcp import options as opt
+from labkit.tcp import seq as sn
+from labkit.tcp.segment import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
+
+LETTERS = {"S": SYN, "F": FIN, "R": RST, "P": PSH, "U": URG, "E": ECE, "W": CWR, "A": AE, ".": ACK}
+
+CLIENT, SERVER = 0, 1
+"""Who sends: the client's segments are written `>`, the server's `<`."""
+
+LONGEST = 0xFFFF
+"""Octets of the longest payload: more fit into no IP datagram."""
+
+LONGEST_LINE = 5 * LONGEST
+"""Characters of the longest line: each octet of a payload takes at most four."""
+
+_ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
+
+_RESERVED = 9
+"""How far the reserved bits stand above the lowest control bit."""
+
+_PARTS = (
+    ("", r"(?a)\s*(?:(?P<sign>[+-]?)(?P<time>\d{1,11}(?:\.\d{1,9})?)\s+)?"),
+    ("'>' or '<' and a space, after at most a time such as 0.5 or +0.010", r"(?P<direction>[<>])\s+"),
+    ("control bits such as S. or -", r"(?P<ctl>[SFRPUEWA.]+|-)\s+"),
+    ("numbers such as 1:100(99)", r"(?P<seq>\d{1,10}):(?P<end>\d{1,10})\((?P<len>\d{1,10})\)(?=[\s#]|$)"),
+    ("", r"(?P<words>(?:\s+(?:ack|win|urg|ecn)\s+\d{1,10}(?=[\s#]|$))*)"),
+    ("", r"(?:\s+<(?P<options>[^>]*)>)?"),
+    ("", r'(?:\s+"(?P<text>[^"\\]*(?:\\.[^"\\]*)*)")?'),
+    ("", r"(?:\s+\{(?P<edits>[^}]*)\})?"),
+    (
+        'the line\'s end, or one of ack, win, urg, ecn, <options>, "text", {edits}, # comment, in this order',
+        r"\s*(?:\#\s*(?P<comment>.*))?$",
+    ),
+)
+"""The parts of a line in their order, each with what is expected in its place."""
+
+_LINE = re.compile("".join(pattern for _, pattern in _PARTS))
+
+_ESCAPES = {"r": "\r", "n": "\n", "t": "\t", '"': '"', "\\": "\\"}
+_PLAIN = frozenset(range(0x20, 0x7F)) | frozenset(b"\r\n\t")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the notation. `time` is in nanoseconds; `relative`: after the line before. None: not said."""
+
+    sender: int
+    segment: Segment
+    time: int | None = None
+    relative: bool = False
+    edits: dict[str, str] = field(default_factory=dict)
+    comment: str = ""
+
+
+def pattern(number: int, octets: int) -> bytes:
+    """The payload that stands for `octets` octets from sequence number `number`: a resend carries the same."""
+    room = sn.MASK + 1 - number
+    if octets > room > 0:
+        return pattern(number, room) + pattern(0, octets - room)
+    start = number % 26
+    return (_ALPHABET * (octets // 26 + 2))[start : start + octets]
+
+
+def parse(text: str, source: str = "<text>") -> Iterator[Line]:
+    """Read lines of the notation; empty ones and comments are passed over. ScenarioError names source and line."""
+    for number, raw in enumerate(text.split("\n"), 1):
+        if raw.strip() and not raw.lstrip().startswith("#"):
+            try:
+                yield parse_line(raw)
+            except ValueError as why:
+                raise ScenarioError(f"{source}:{number}: {why}") from None
+
+
+def parse_line(text: str) -> Line:
+    """Read one line; ValueError says what is wrong with it, and what was expected."""
+    if len(text) > LONGEST_LINE:
+        raise ValueError(f"a line of {len(text)} characters; expected at most {LONGEST_LINE}")
+    match = _LINE.match(text)
+    if match is None:
+        raise ValueError(_wrong(text))
+    words: dict[str, int] = {}
+    for name, value in re.findall(r"(ack|win|urg|ecn)\s+(\d+)", match["words"]):
+        if name in words:
+            raise ValueError(f"{name} stands twice; expected it once")
+        words[name] = int(value)
+    seq, octets = int(match["seq"]), int(match["len"])
+    if octets > LONGEST:
+        raise ValueError(f"a segment of {octets} octets does not fit into an IP datagram; expected at most {LONGEST}")
+    if sn.add(seq, octets) != int(match["end"]):
+        raise ValueError(
+            f"{seq}:{match['end']}({octets}): {seq} + {octets} is not {match['end']}; expected {sn.add(seq, octets)}"
+        )
+    edits = _edits(match["edits"] or "")
+    reserved = _number(edits.pop("reserved", "0"), 7)
+    syn = "S" in match["ctl"]  # its number comes before that of the first octet
+    segment = Segment(
+        seq=seq,
+        ack=words.get("ack", 0),
+        ctl=reserved << _RESERVED | (0 if match["ctl"] == "-" else sum(LETTERS[each] for each in set(match["ctl"]))),
+        window=words.get("win", 65535),
+        payload=_payload(sn.add(seq, syn), octets, match["text"], edits),
+        options=parse_options(match["options"] or ""),
+        urgent=words.get("urg", 0),
+        ecn=words.get("ecn", 0),
+    )
+    time = None
+    if match["time"] is not None:
+        seconds, _, fraction = match["time"].partition(".")
+        time = int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0"))
+        time = -time if match["sign"] == "-" else time
+    sender = CLIENT if match["direction"] == ">" else SERVER
+    return Line(sender, segment, time, match["sign"] == "+", edits, (match["comment"] or "").strip())
+
+
+def _wrong(text: str) -> str:
+    """What is wrong with a line that does not match: the first part that is not there."""
+    known, rest = "", text
+    for expected, part in _PARTS:
+        match = re.match(known + part, text)
+        if match is None:
+            found = rest.strip()
+            return f"{found[:40] + '…' if len(found) > 40 else found!r} is not understood; expected {expected}"
+        known, rest = known + part, text[match.end() :]
+    return f"{text[:40]!r} is not understood"
+
+
+def _payload(seq: int, octets: int, text: str | None, edits: dict[str, str]) -> bytes:
+    """What a segment carries, `seq` being its first octet's number. Takes out of the edits what is about that."""
+    fill, data = edits.pop("fill", None), edits.pop("data", None)
+    if (text is not None) + (fill is not None) + (data is not None) > 1:
+        raise ValueError('the payload is given twice; expected one of "text", {data=} and {fill=}')
+    if fill is not None:
+        return _octet(fill) * octets
+    if text is None and data is None:
+        return pattern(seq, octets)
+    said = _unescaped(text) if text is not None else _hexadecimal(data or "")
+    if len(said) != octets and not (len(said) < octets and "caplen" in edits):
+        raise ValueError(f"the payload has {len(said)} octets, the segment {octets}; expected as many")
+    return said + pattern(sn.add(seq, len(said)), octets - len(said))
+
+
+def _octet(text: str) -> bytes:
+    match = re.fullmatch(r"0x([0-9A-Fa-f]{2})|([!-~])", text)
+    if match is None:
+        raise ValueError(f"{{fill={text}}}: expected a character, or an octet such as 0x00, to fill the payload with")
+    return bytes.fromhex(match[1]) if match[1] else match[2].encode()
+
+
+def _hexadecimal(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise ValueError(f"{{data={text[:20]}}}: expected octets in hexadecimal") from None
+
+
+def _unescaped(text: str) -> bytes:
+    """The octets of a text: itself in UTF-8, with escapes."""
+
+    def escaped(match: re.Match[str]) -> str:
+        word = match[1]
+        if word in _ESCAPES:
+            return _ESCAPES[word]
+        if len(word) < 3:
+            raise ValueError(f"'\\{word}' is not an escape; expected one of \\r, \\n, \\t, \\\", \\\\, \\x00")
+        return chr(0xDC00 + int(word[1:], 16)) if word[1] in "89abcdefABCDEF" else chr(int(word[1:], 16))
+
+    # An octet that is no ASCII travels as a lone surrogate, as file names do.
+    return re.sub(r"\\(x[0-9A-Fa-f]{2}|.)", escaped, text).encode("utf-8", "surrogateescape")
+
+
+def format_line(line: Line) -> str:
+    """Write one line: the inverse of `parse_line`."""
+    time = ""
+    if line.time is not None:
+        sign = "-" if line.time < 0 else "+" if line.relative else ""
+        time = f"{sign}{abs(line.time) // 1_000_000_000}.{abs(line.time) % 1_000_000_000:09d} "
+    segment, edits = line.segment, dict(line.edits)
+    text = _spell(segment, edits)
+    if segment.ctl >> _RESERVED:
+        edits["reserved"] = str(segment.ctl >> _RESERVED)
+    forced = " {" + ", ".join(f"{name}={value}" for name, value in edits.items()) + "}" if edits else ""
+    comment = f"  # {line.comment}" if line.comment else ""
+    return f"{time}{'<' if line.sender else '>'} {format_segment(segment)}{text}{forced}{comment}"
+
+
+def _spell(segment: Segment, edits: dict[str, str]) -> str:
+    """The payload as a text, or put into the edits; nothing where it is the pattern."""
+    payload = segment.payload
+    standing = pattern(sn.add(segment.seq, segment.ctl & SYN != 0), len(payload))
+    if payload == standing:
+        return ""
+    if len(payload) > 1 and payload.count(payload[:1]) == len(payload):
+        edits["fill"] = f"0x{payload[0]:02x}"
+        return ""
+    if "caplen" in edits:
+        # What the capture does not hold is the pattern, and need not be said.
+        payload = payload[: bisect_left(range(len(payload)), True, key=lambda at: payload[at:] == standing[at:])]
+    if sum(octet not in _PLAIN for octet in payload) * 10 <= len(payload):
+        return f' "{"".join(map(_escaped, payload))}"'
+    edits["data"] = payload.hex()
+    return ""
+
+
+def _escaped(octet: int) -> str:
+    char = chr(octet)
+    if char in '"\\':
+        return "\\" + char
+    if " " <= char <= "~":
+        return char
+    return {"\r": "\\r", "\n": "\\n", "\t": "\\t"}.get(char, f"\\x{octet:02x}")
+
+
+def format_segment(segment: Segment) -> str:
+    """A segment in the notation, without time and direction."""
+    end = sn.add(segment.seq, len(segment.payload))
+    parts = [control_letters(segment.ctl), f"{segment.seq}:{end}({len(segment.payload)})"]
+    if segment.ctl & ACK or segment.ack:
+        parts.append(f"ack {segment.ack}")
+    parts.append(f"win {segment.window}")
+    if segment.urgent:
+        parts.append(f"urg {segment.urgent}")
+    if segment.ecn:
+        parts.append(f"ecn {segment.ecn}")
+    if segment.options:
+        parts.append(f"<{','.join(map(format_option, segment.options))}>")
+    return " ".join(parts)
+
+
+def control_letters(ctl: int) -> str:
+    """The control bits as letters, `-` where none is set."""
+    return "".join(letter for letter, bit in LETTERS.items() if ctl & bit) or "-"
+
+
+def _edits(text: str) -> dict[str, str]:
+    edits = {}
+    for item in filter(None, (item.strip() for item in text.split(","))):
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ValueError(f"{{{item}}}: expected name=value")
+        if name.strip() in edits:
+            raise ValueError(f"{{{item}}}: {name.strip()} stands twice; expected it once")
+        edits[name.strip()] = value.strip()
+    return edits
+
+
+def format_option(option: opt.Option) -> str:
+    """One option in the notation."""
+    match option:
+        case opt.End():
+            return "eol"
+        case opt.Nop():
+            return "nop"
+        case opt.Mss(size):
+            return f"mss {size}"
+        case opt.WindowScale(shift):
+            return f"wscale {shift}"
+        case opt.SackPermitted():
+            return "sackOK"
+        case opt.Sack(blocks):
+            return "sack " + " ".join(f"{left}:{right}" for left, right in blocks)
+        case opt.Timestamps(value, echo):
+            return f"TS val {value} ecr {echo}"
+        case opt.FastOpen(cookie):
+            return f"FO {cookie.hex()}".rstrip()
+        case opt.Raw(octets):
+            return f"raw {octets.hex()}"
+
+
+def parse_options(text: str) -> tuple[opt.Option, ...]:
+    """The options between the angle brackets; ValueError names the one that is not understood."""
+    return tuple(_option(item.split()) for item in filter(None, (item.strip() for item in text.split(","))))
+
+
+def _option(words: list[str]) -> opt.Option:
+    try:
+        match words:
+            case ["eol"]:
+                return opt.End()
+            case ["nop"]:
+                return opt.Nop()
+            case ["mss", size]:
+                return opt.Mss(_number(size, 0xFFFF))
+            case ["wscale", shift]:
+                return opt.WindowScale(_number(shift, 0xFF))
+            case ["sackOK"]:
+                return opt.SackPermitted()
+            case ["sack", *blocks] if blocks:
+                edges = [block.split(":") for block in blocks]
+                return opt.Sack(tuple((_number(left, sn.MASK), _number(right, sn.MASK)) for left, right in edges))
+            case ["TS", "val", value, "ecr", echo]:
+                return opt.Timestamps(_number(value, sn.MASK), _number(echo, sn.MASK))
+            case ["FO", *cookie] if len(cookie) <= 1:
+                return opt.FastOpen(bytes.fromhex("".join(cookie)))
+            case ["raw", octets]:
+                return opt.Raw(bytes.fromhex(octets))
+    except ValueError:
+        # Fall through: the message below names the option as it was written.
+        words = [*words]
+    raise ValueError(
+        f"option '{' '.join(words)}' is not understood; expected mss, wscale, sackOK, sack, TS, FO, nop, eol or raw"
+    )
+
+
+def _number(text: str, limit: int) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else -1
+    if not 0 <= number <= limit:
+        raise ValueError(f"{text[:20]!r} is not a number of 0..{limit}")
+    return number

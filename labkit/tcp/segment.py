@@ -1,0 +1,108 @@
+"""One TCP segment as plain values, of two kinds.
+
+`Segment` is valid by construction: it is what an endpoint sends, what the notation writes and what `wire` turns into a
+packet. `Seen` is what a capture shows, where anything goes: `decode` fills it, and rules read it. Only `Segment` is
+immutable; one `Seen` is filled again for every frame.
+
+Control bits: RFC 9293 section 3.1; AE: RFC 9768.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from labkit.tcp import seq as sn
+
+if TYPE_CHECKING:
+    from labkit.tcp.options import Option
+
+T = TypeVar("T")
+
+FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, AE = 1, 2, 4, 8, 16, 32, 64, 128, 256
+BITS = {
+    "FIN": FIN,
+    "SYN": SYN,
+    "RST": RST,
+    "PSH": PSH,
+    "ACK": ACK,
+    "URG": URG,
+    "ECE": ECE,
+    "CWR": CWR,
+    "AE": AE,
+}
+
+NOT_ECT, ECT1, ECT0, CE = 0, 1, 2, 3
+"""The ECN field of the IP header (RFC 3168 section 5)."""
+
+
+def control_names(ctl: int) -> str:
+    """The control bits as words, the opening ones first: `SYN ACK`; `none` where no bit is set."""
+    order = (SYN, FIN, RST, PSH, URG, ECE, CWR, AE, ACK)
+    names = {bit: name for name, bit in BITS.items()}
+    return " ".join(names[bit] for bit in order if ctl & bit) or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A TCP segment to be sent. Numbers are absolute; `window` is the header's field, before scaling.
+
+    `ecn` is the IP header's ECN field, for TCP decides it. ValueError for a value that its field cannot hold.
+    """
+
+    seq: int = 0
+    ack: int = 0
+    ctl: int = 0
+    window: int = 65535
+    payload: bytes = b""
+    options: "tuple[Option, ...]" = ()
+    urgent: int = 0
+    ecn: int = NOT_ECT
+
+    def __post_init__(self) -> None:
+        # In one go, for there are many segments; which of them it is only matters for a message.
+        if (
+            0 <= self.seq <= sn.MASK
+            and 0 <= self.ack <= sn.MASK
+            and 0 <= self.ctl <= 0xFFF
+            and 0 <= self.window <= 0xFFFF
+            and 0 <= self.urgent <= 0xFFFF
+            and 0 <= self.ecn <= 3
+        ):
+            return
+        for name, value, limit in (
+            ("seq", self.seq, sn.MASK),
+            ("ack", self.ack, sn.MASK),
+            ("ctl", self.ctl, 0xFFF),
+            ("window", self.window, 0xFFFF),
+            ("urgent", self.urgent, 0xFFFF),
+            ("ecn", self.ecn, 3),
+        ):
+            if not 0 <= value <= limit:
+                raise ValueError(f"{name} {value} is outside 0..{limit}")
+
+    @property
+    def length(self) -> int:
+        """Sequence numbers that the segment takes, SEG.LEN: its octets, and one each for SYN and FIN."""
+        return len(self.payload) + (self.ctl & SYN != 0) + (self.ctl & FIN != 0)
+
+    @property
+    def end(self) -> int:
+        """The sequence number after the segment's last one."""
+        return sn.add(self.seq, self.length)
+
+    def option(self, kind: type[T]) -> T | None:
+        """The first option of a type, or None."""
+        for option in self.options:
+            if type(option) is kind:
+                return option
+        return None
+
+    def with_(self, **changes: object) -> "Segment":
+        """A copy with some fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    @property
+    def header(self) -> bytes:
+        """The options' octets, padded."""
+        from labkit.tcp.options import pack  # judging, which needs `Seen` alone, starts without it
+
+        return pack(self.options)

@@ -1,0 +1,1 @@
+"""What classes use: lessons, diagrams, examples, and a capture for each student."""

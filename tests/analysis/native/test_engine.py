@@ -1,0 +1,320 @@
+"""Which engine judges a capture, what is said of that, and that whoever asks gets the same verdict."""
+
+import errno
+import fcntl
+import gzip
+import io
+import json
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import termios
+import time
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+pytest.importorskip("numba", reason="Numba is not installed")
+
+from labkit.analysis.flows import Flow
+from labkit.analysis.native import AUTO, COMPILED, ENGINES, INTERPRETED, engine, library, loader, pipeline
+from labkit.analysis.native.loader import Library
+from labkit.analysis.verifier import verify
+from labkit.capture import create, open_capture
+from labkit.cli import run
+from labkit.errors import UsageError
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
+
+OPEN = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n"
+WRONG = OPEN + "< . 1:1(0) ack 7\n> . 1:1(0) ack 1\n"
+
+
+def written(path: Path, conversations: int = 3, format_: str = "pcap") -> Path:
+    with create(path, link=1, format=format_) as writer:
+        for number in range(conversations):
+            for frame in frames(list(parse(WRONG)), version=4 if number % 2 else 6):
+                writer.write(frame.time + number * 10**9, frame.data)
+    return path
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    return written(tmp_path / "small.pcap")
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Notes which engine judged."""
+    noted: list[str] = []
+
+    def noting(name: str, what: Callable[..., object]) -> Callable[..., object]:
+        def called(*arguments: object, **named: object) -> object:
+            noted.append(name)
+            return what(*arguments, **named)
+
+        return called
+
+    monkeypatch.setattr(engine.Verifier, "run", noting(INTERPRETED, engine.Verifier.run))
+    monkeypatch.setattr(pipeline, "run", noting(COMPILED, pipeline.run))
+    return noted
+
+
+# How large a capture is.
+
+
+@pytest.mark.parametrize("format_", ["pcap", "pcapng"])
+def test_a_capture_is_as_large_as_its_octets(format_: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "a", 50, format_)
+    packed = tmp_path / "b"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    size = path.stat().st_size
+    assert packed.stat().st_size < size // 2
+    with open_capture(path) as capture:
+        whole = list(capture)
+    for source in (lambda: path, lambda: packed, lambda: io.BytesIO(path.read_bytes())):
+        for least, is_so in ((size + 1, False), (size - 200, True), (0, True)):
+            with open_capture(source()) as capture:
+                assert [engine.is_large(capture, least) for _ in range(2)] == [is_so, is_so]
+                assert list(capture) == whole
+                assert capture.damage is None
+
+
+# Which engine it is.
+
+
+@pytest.mark.parametrize(
+    ("wish", "large", "built", "judges"),
+    [
+        (AUTO, False, True, INTERPRETED),
+        (AUTO, True, True, COMPILED),
+        (AUTO, True, False, INTERPRETED),
+        (COMPILED, False, True, COMPILED),
+        (COMPILED, False, False, COMPILED),
+        (INTERPRETED, True, True, INTERPRETED),
+    ],
+)
+def test_the_engine_follows_from_wish_size_and_what_is_at_hand(
+    wish: str,
+    large: bool,
+    built: bool,
+    judges: str,
+    small: Path,
+    used: list[str],
+    code: Library,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "LARGE", 0 if large else 1 << 40)
+    monkeypatch.setattr(library, "is_built", lambda: built)
+    verdict = engine.verify(small, engine=wish)
+    assert used == [judges]
+    assert verdict == verify(small)
+
+
+def test_a_very_large_capture_is_worth_compiling(
+    small: Path, used: list[str], code: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LARGE", 0)
+    monkeypatch.setattr(engine, "LARGE_ENOUGH_TO_COMPILE", 0)
+    monkeypatch.setattr(library, "is_built", lambda: False)
+    engine.verify(small)
+    with open_capture(small) as capture:
+        engine.judge(capture, alone=False)
+    assert used == [COMPILED, INTERPRETED]
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_nobody_waits_to_see_how_much_a_pipe_will_hold(
+    built: bool, small: Path, used: list[str], code: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(engine, "is_large", lambda _capture, least: asked.append(least))
+    monkeypatch.setattr(library, "is_built", lambda: built)
+    ends = os.pipe()
+    with os.fdopen(ends[0], "rb") as read, os.fdopen(ends[1], "wb") as write:
+        write.write(small.read_bytes())
+        write.close()
+        assert engine.verify(read).packets == verify(small).packets
+    assert used[0] == (COMPILED if built else INTERPRETED)
+    assert asked == []
+
+
+def test_conversations_that_are_wanted(small: Path, used: list[str], code: Library) -> None:
+    def wanted(flow: Flow) -> bool:
+        return flow.index == 1
+
+    assert engine.verify(small, engine=COMPILED, wanted=wanted) == verify(small, wanted=wanted)
+
+
+@pytest.mark.parametrize("profile", ["rfc9293", "document"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_verdicts_are_the_same(profile: str, alone: bool, small: Path, code: Library) -> None:
+    with open_capture(small) as capture:
+        verdict = engine.judge(capture, profile, engine=COMPILED, alone=alone)
+    verdict.path = str(small)
+    assert verdict == verify(small, profile)
+    assert len(verdict.findings) > 2
+
+
+def test_what_is_damaged(small: Path, code: Library) -> None:
+    small.write_bytes(small.read_bytes()[:-1])
+    verdict = engine.verify(small, engine=COMPILED)
+    assert verdict.damage is not None
+    assert verdict == verify(small)
+
+
+def test_a_wrong_profile_is_refused_by_both(small: Path) -> None:
+    for each in ENGINES:
+        with pytest.raises(UsageError, match="there is no profile 'x'"):
+            engine.verify(small, "x", engine=each)
+
+
+def test_it_is_compiled_by_who_asks_for_it(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
+    monkeypatch.setattr(loader, "build", lambda _sources: b"")
+    for wish, largest in ((INTERPRETED, 1 << 40), (AUTO, 1)):
+        engine.prepare(wish, largest, said.append)
+    assert said == []
+    for wish, largest in ((COMPILED, 1), (AUTO, 1 << 40)):
+        with pytest.raises(ValueError, match="no object code"):
+            engine.prepare(wish, largest, said.append)
+    assert said == ["compiling for this computer, once: about a minute"] * 2
+
+
+def test_what_cannot_be_kept_is_compiled_once(
+    small: Path, used: list[str], code: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = loader.place(library.NAME, library.files()).read_bytes()
+    said: list[str] = []
+    (tmp_path / "cache").write_text("no folder")
+    monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
+    monkeypatch.setattr(loader, "build", lambda _sources: kept)
+    for _ in range(2):
+        with open_capture(small) as capture:
+            engine.judge(capture, engine=COMPILED, say=said.append)
+    assert len(said) == 1
+    assert used == [COMPILED, COMPILED]
+
+
+@pytest.mark.parametrize("module", ["numba", "llvmlite.binding", "numpy"])
+def test_without_numba_the_interpreter_judges(
+    module: str, small: Path, used: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, module, None)
+    with open_capture(small) as capture:
+        engine.judge(capture, engine=COMPILED, say=said.append)
+    name = module.partition(".")[0]
+    assert used == [INTERPRETED]
+    assert [line.partition(" is missing: interpreted")[0].partition(".")[0] for line in said if "missing" in line] == [
+        name
+    ]
+    assert "labkit[fast]" in said[-1]
+
+
+@pytest.mark.parametrize("taken", [0, 5, 20])
+def test_without_memory_the_interpreter_judges(
+    taken: int, small: Path, used: list[str], code: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the memory is wanted for that is refused."""
+    maps, real, said = [0], mmap.mmap, list[str]()
+
+    def refusing(*arguments: int, **named: int) -> mmap.mmap:
+        maps[0] += 1
+        if maps[0] > taken:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(mmap, "mmap", refusing)
+    with open_capture(small) as capture:
+        verdict = engine.judge(capture, engine=COMPILED, say=said.append)
+    verdict.path = str(small)
+    assert verdict == verify(small)
+    assert used == [INTERPRETED, INTERPRETED]
+    assert said == ["there is too little memory for compiled code: interpreted, which takes longer"]
+
+
+# The command line.
+
+
+def test_the_command_says_what_is_missing_once(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    assert run(["verify", "--engine", "compiled", str(small), str(small)]) == 1
+    assert capsys.readouterr().err == (
+        "labkit: numpy is missing: interpreted, which takes longer; pip install 'labkit[fast]' has it\n"
+    )
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_the_commands_output_is_the_same(
+    jobs: str, small: Path, tmp_path: Path, code: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = written(tmp_path / "other.pcapng", 5, "pcapng")
+    printed = []
+    for each in (INTERPRETED, COMPILED):
+        assert run(["verify", "--format", "json", "--jobs", jobs, "--engine", each, str(small), str(other)]) == 1
+        printed.append(capsys.readouterr())
+    assert printed[0] == printed[1]
+    assert printed[0].err == ""
+
+
+def labkit(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "labkit", *arguments]
+
+
+def test_standard_input(small: Path, code: Library) -> None:
+    octets = small.read_bytes()
+    told = [
+        subprocess.run(labkit("verify", "--engine", each, "-"), input=octets, capture_output=True, check=False)
+        for each in (INTERPRETED, COMPILED)
+    ]
+    assert told[0].stdout == told[1].stdout
+    assert [each.returncode for each in told] == [1, 1]
+
+
+def test_what_was_read_before_ctrl_c_is_judged(small: Path, code: Library) -> None:
+    command = labkit("verify", "--engine", "compiled", "--format", "json", "-")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        octets = small.read_bytes()
+        # What stands in the pipe at first may be read to see what it is; what comes then, only to be judged.
+        for part in (octets[:-10], octets[-10:]):
+            process.stdin.write(part)
+            process.stdin.flush()
+            wait_until(lambda: unread(process.stdin) == 0)
+        process.send_signal(signal.SIGINT)
+        process.stdin.close()
+        assert process.stdout is not None
+        assert process.stderr is not None
+        (capture,) = json.loads(process.stdout.read())["captures"]
+        told = process.stderr.read().decode()
+    packets = verify(small).packets
+    assert process.returncode == 130
+    assert (capture["packets"], capture["verdict"]) == (packets, "fail")
+    assert told == (f"labkit: -: interrupted after packet {packets}; judged up to there\nlabkit: interrupted\n")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came to that")
+
+
+def unread(pipe: IO[bytes] | None) -> int:
+    """Octets that stand in a pipe."""
+    assert pipe is not None
+    count = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]

@@ -1,0 +1,234 @@
+"""Machine code is compiled once, kept in the user's folder, and never loaded where its sources have changed."""
+
+import ctypes
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numba", reason="Numba is not installed")
+
+from labkit.analysis.native import loader
+from labkit.analysis.native.loader import Library, Source, is_built, load, place
+from labkit.analysis.native.memory import copy, numbers
+
+
+def doubled(number: int) -> int:
+    return 2 * number
+
+
+def plus_one(number: int) -> int:
+    return number + 1
+
+
+def sources() -> Mapping[str, Source]:
+    from numba import njit, types
+
+    add_one = njit(plus_one)
+
+    def total(octets, count):  # type: ignore[no-untyped-def]
+        found = 0
+        for i in range(count):
+            found += octets[i]
+            octets[i] = add_one(octets[i])
+        return found
+
+    def copied(to, source, count):  # type: ignore[no-untyped-def]
+        copy(to, 0, source, 0, count)
+        return count
+
+    octets = numbers("u1")
+    return {
+        "copied": Source(copied, types.int64(octets, octets, types.int64)),
+        "total": Source(total, types.int64(octets, types.int64)),
+        "doubled": Source(doubled, types.int64(types.int64)),
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    found = tmp_path / "cache"
+    monkeypatch.setenv(loader.FOLDER, str(found))
+    return found
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    found = tmp_path / "rules.py"
+    found.write_text("a rule")
+    return found
+
+
+class Told:
+    """Counts how often it was said that something is compiled."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self) -> None:
+        self.times += 1
+
+
+def loaded(file: Path, told: Told) -> Library:
+    return load("test", [file], sources, told)
+
+
+def test_entries_work_on_the_callers_memory(folder: Path, file: Path) -> None:
+    told = Told()
+    for times in (1, 1):
+        library = loaded(file, told)
+        octets = ctypes.create_string_buffer(bytes([1, 2, 255]), 3)
+        assert library.entries["total"](ctypes.addressof(octets), 3) == 258
+        assert octets.raw == bytes([2, 3, 0])
+        assert library.entries["doubled"](1 << 40) == 1 << 41
+        assert told.times == times
+    assert is_built("test", [file])
+    assert not is_built("another", [file])
+
+
+def test_it_is_compiled_anew_where_a_source_has_changed(folder: Path, file: Path) -> None:
+    told = Told()
+    loaded(file, told)
+    before = place("test", [file])
+    file.write_text("a better rule")
+    assert place("test", [file]) != before
+    assert not is_built("test", [file])
+    loaded(file, told)
+    assert told.times == 2
+
+
+def broken(octets: bytes) -> bytes:
+    return octets[:-1] + bytes([octets[-1] ^ 1])
+
+
+def renamed(octets: bytes) -> bytes:
+    """With another number of arguments, before the machine code."""
+    return octets.replace(b", 1]", b", 7]", 1)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda octets: octets[:-100], broken, renamed, lambda _: b"", lambda _: b"\x7fELF" * 99]
+)
+def test_a_file_that_is_spoiled_is_made_again(spoil: Callable[[bytes], bytes], folder: Path, file: Path) -> None:
+    told = Told()
+    loaded(file, told)
+    path = place("test", [file])
+    whole = path.read_bytes()
+    assert spoil(whole) != whole
+    path.write_bytes(spoil(whole))
+    assert not is_built("test", [file])
+    assert loaded(file, told).entries["doubled"](21) == 42
+    assert told.times == 2
+    assert loaded(file, told).entries["doubled"](4) == 8
+    assert told.times == 2
+
+
+@pytest.mark.parametrize("who", [0o020, 0o002], ids=["group", "all"])
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_what_others_may_have_written_is_not_run(what: str, who: int, folder: Path, file: Path) -> None:
+    told = Told()
+    loaded(file, told)
+    (place("test", [file]) if what == "file" else folder).chmod(0o700 | who)
+    loaded(file, told)
+    assert told.times == 2
+
+
+def in_vain(file: Path) -> None:
+    """Nothing can be kept: what is wanted is compiled, each time."""
+    told = Told()
+    for times in (1, 2):
+        assert loaded(file, told).entries["doubled"](4) == 8
+        assert told.times == times
+        assert not is_built("test", [file])
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(file: Path, folder: Path) -> None:
+    folder.write_text("no folder")
+    in_vain(file)
+
+
+def test_a_user_without_a_home(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in (loader.FOLDER, "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    in_vain(file)
+
+
+def test_a_disk_that_is_full(file: Path, folder: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        in_vain(file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_in_the_place_of_the_file(file: Path, folder: Path) -> None:
+    place("test", [file]).mkdir(mode=0o700, parents=True)
+    folder.chmod(0o700)
+    in_vain(file)
+
+
+def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(file: Path, folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    os.mkfifo(place("test", [file]), 0o600)
+    assert loaded(file, Told()).entries["doubled"](4) == 8
+    assert is_built("test", [file])
+
+
+def compiling(file: Path) -> "subprocess.Popen[str]":
+    """Another process that compiles, which it says before, and then uses what it has compiled."""
+    code = (
+        "from pathlib import Path; from numba import types; from labkit.analysis.native.loader import Source, load\n"
+        "sources = lambda: {'doubled': Source(lambda number: 2 * number, types.int64(types.int64))}\n"
+        f"library = load('test', [Path({str(file)!r})], sources, lambda: print('compiling', flush=True))\n"
+        "print(library.entries['doubled'](21))"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+
+
+def test_two_that_compile_at_a_time_and_one_that_is_killed(file: Path, folder: Path) -> None:
+    first, second, third = (compiling(file) for _ in range(3))
+    assert first.stdout is not None
+    assert first.stdout.readline() == "compiling\n"
+    first.kill()
+    first.communicate()
+    for other in (second, third):
+        assert other.communicate()[0] in ("compiling\n42\n", "42\n")
+        assert other.returncode == 0
+    assert list(folder.iterdir()) == [place("test", [file])]
+
+
+def test_old_files_give_way(folder: Path, file: Path) -> None:
+    folder.mkdir(mode=0o700)
+    for number in range(loader.KEPT + 3):
+        path = folder / f"old-{number:02}{loader.SUFFIX}"
+        path.write_bytes(b"")
+        os.utime(path, (number, number))
+    loaded(file, Told())
+    left = sorted(path.name for path in folder.iterdir())
+    assert len(left) == loader.KEPT
+    assert f"old-00{loader.SUFFIX}" not in left
+    assert place("test", [file]).name in left
+
+
+def test_what_is_kept_is_loaded_without_numba(folder: Path, file: Path) -> None:
+    loaded(file, Told())
+    code = (
+        "import ctypes, sys; from pathlib import Path; from labkit.analysis.native.loader import load\n"
+        f"library = load('test', [Path({str(file)!r})], None, None)\n"
+        # Copying calls a function of the C library, by an address that the loader has to find.
+        "one, other = ctypes.create_string_buffer(b'octets'), ctypes.create_string_buffer(6)\n"
+        "library.entries['copied'](ctypes.addressof(other), ctypes.addressof(one), 5)\n"
+        "print(library.entries['doubled'](8), other.raw, sorted({'numba', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "16 b'octet\\x00' []\n"

@@ -1,0 +1,193 @@
+"""The rewritten source says what the interpreter's says; here it is run without Numba, on the same objects."""
+
+import re
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from labkit.analysis import pending, tracker
+from labkit.analysis.flows import FlowTable
+from labkit.analysis.native.kernels import ARRAYS, shown
+from labkit.analysis.native.records import WIDTHS, columns
+from labkit.analysis.native.translate import Translation, UntranslatableError
+from labkit.analysis.rule import Rule, Scope, collect
+from labkit.analysis.side import Side
+from labkit.capture import Frame
+from labkit.packet.decode import decode
+from labkit.packet.decode.layer import ones_sum
+from labkit.packet.seen import Seen
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
+
+RULES = collect()
+
+
+class Translated:
+    """All that judging needs, translated, and run by the interpreter."""
+
+    def __init__(self) -> None:
+        whole = Translation({ones_sum: "ones_sum"})
+        for function in (tracker.look, tracker.relate, tracker.advance, pending.settle, pending.close, decode):
+            whole.add(function)
+        for rule in RULES:
+            for each in (rule.predicate, rule.expected, rule.actual, rule.field):
+                if callable(each):
+                    whole.add(each)
+        self.words, self.names = whole.words, whole.names
+        space: dict[str, Any] = {"njit": _as_it_is, "int64": int, "SETTINGS": {}, "ones_sum": ones_sum}
+        exec(compile(whole.text, "translation", "exec"), space)  # noqa: S102 - its own
+        self.functions = {function: space[name] for function, name in whole.names.items()}
+
+    def of(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        found: Callable[..., Any] = self.functions[function]
+        return found
+
+
+def _as_it_is(**_: object) -> Callable[[Any], Any]:
+    return lambda function: function
+
+
+@pytest.fixture(scope="module")
+def translated() -> Translated:
+    return Translated()
+
+
+def values(of: Seen | Side) -> dict[str, int]:
+    return {field.name: getattr(of, field.name) for field in fields(of)}
+
+
+@pytest.mark.parametrize("isns", [(0, 0), (2**32 - 1, 2**32 - 50)])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.code}-{rule.name}")
+def test_the_same_is_found_and_known(rule: Rule, isns: tuple[int, int], translated: Translated) -> None:
+    for text in (rule.good, rule.bad):
+        compare(list(frames(list(parse(text)), isns=isns)), translated)
+
+
+def compare(found: list[Frame], translated: Translated) -> None:
+    """Judge a conversation with the originals; at each step, the translation must give the same on a copy."""
+    table = FlowTable()
+    for frame in found:
+        seg = Seen(number=frame.number, time=frame.time, caplen=len(frame.data), wirelen=frame.wirelen)
+        mine = deepcopy(seg)
+        status = decode(frame.data, 0, len(frame.data), frame.link, seg)
+        assert translated.of(decode)(frame.data, 0, len(frame.data), frame.link, mine) == status
+        assert values(mine) == values(seg)
+        if status != 1 or not seg.readable:
+            continue
+        flow, side = table.find(frame.data, seg)
+        sides = [flow.sides[side], flow.sides[1 - side]]
+        both(translated, tracker.look, seg, *sides)
+        for one in sides:
+            while both(translated, pending.settle, one):
+                ask(translated, seg, *sides)
+        both(translated, tracker.relate, seg, sides[0])
+        ask(translated, seg, *sides)
+        both(translated, tracker.advance, seg, *sides)
+    for flow in table.close():
+        both(translated, pending.close, *flow.sides)
+        ask(translated, Seen(), *flow.sides)
+
+
+def both(translated: Translated, function: Callable[..., Any], *arguments: Any) -> Any:
+    copies = deepcopy(arguments)
+    answer = function(*arguments)
+    assert translated.of(function)(*copies) == (None if answer is None else int(answer))
+    assert [values(each) for each in copies] == [values(each) for each in arguments]
+    return answer
+
+
+def ask(translated: Translated, seg: Seen, me: Side, peer: Side) -> None:
+    for rule in RULES:
+        for each in (rule.predicate, rule.expected, rule.actual, rule.field):
+            if callable(each):
+                answer = each(seg, me, peer)
+                mine = translated.of(each)(seg, me, peer)
+                assert (translated.words[mine] if isinstance(answer, str) else mine) == answer
+
+
+# What cannot be translated.
+
+LIST = [1, 2]
+
+
+def a_list(seg: Seen, me: Side, peer: Side) -> int:
+    return LIST[seg.len]
+
+
+def a_slice(buf: bytes) -> int:
+    return len(buf[1:2])
+
+
+def an_exception(number: int) -> int:
+    try:
+        return 1 // number
+    except ZeroDivisionError:
+        return 0
+
+
+def a_float(number: int) -> bool:
+    return number > 0.5
+
+
+def a_comprehension(number: int) -> int:
+    return max(each for each in (number, 2))
+
+
+def a_call(number: int) -> int:
+    return len(str(number))
+
+
+def a_field_of_a_field(rule: Rule) -> int:
+    return len(rule.code.name)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (a_list, "a list"),
+        (a_slice, "a slice"),
+        (an_exception, "try cannot be compiled"),
+        (a_float, "a float"),
+        (a_comprehension, "generatorexp cannot be compiled"),
+        (a_call, "'str' is not known"),
+        (a_field_of_a_field, "a field of a field"),
+    ],
+)
+def test_what_cannot_be_translated_is_refused(function: Callable[..., Any], words: str) -> None:
+    with pytest.raises(UntranslatableError, match=rf"test_translate:\d+: {function.__name__}: {re.escape(words)}"):
+        Translation().add(function)
+
+
+LOWER, UPPER = (lambda number: number + 1), (lambda number: number + 2)
+
+
+def test_lambdas_on_one_line_are_told_apart() -> None:
+    whole = Translation()
+    names = [whole.add(each) for each in (LOWER, UPPER)]
+    space: dict[str, Any] = {"njit": _as_it_is, "int64": int, "SETTINGS": {}}
+    exec(whole.text, space)  # noqa: S102 - its own
+    assert [space[name](5) for name in names] == [6, 7]
+
+
+def test_widths_are_of_fields_that_there_are() -> None:
+    kinds = {Seen, Side, *(kind for _, kind in ARRAYS if not isinstance(kind, str))}
+    there = {name for kind in kinds for name in columns(kind)}
+    named = [name for names in WIDTHS.values() for name in names.split()]
+    assert len(named) == len(set(named))
+    assert set(named) <= there
+
+
+def test_only_rules_about_doubts_read_the_doubt_that_was_settled() -> None:
+    """In compiled code it stands in memory that many sides share, until the next one is settled."""
+    for rule in collect():
+        whole, named = Translation(), [rule.at, *shown(rule)]
+        for each in (rule.predicate, rule.field, rule.expected, rule.actual):
+            if callable(each):
+                whole.add(each)
+            else:
+                named.append(each or "")
+        reads = re.search(r"\.odd(_|\b)", "\n".join([whole.text, *named])) is not None
+        assert not reads or rule.scope == Scope.DOUBT, rule.name

@@ -1,0 +1,131 @@
+"""Every fault, on every shipped scenario that it applies to: found as its rule at its packet, and nothing before it."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from labkit.cli import run
+from labkit.errors import UsageError
+from labkit.build.faults import faults, inject
+from labkit.build.faults.base import Fault
+from labkit.analysis.rule import collect
+from labkit.build.scenario import Scenario, shipped
+
+TOP = Path(__file__).parents[2]
+PAGE = TOP / "docs" / "faults.md"
+
+
+@pytest.fixture(scope="module", name="matrix")
+def _matrix() -> Iterator[ModuleType]:
+    """What makes the page: it plays every fault on every scenario."""
+    lib = str(TOP / "scripts" / "lib")
+    sys.path.insert(0, lib)
+    yield import_module("faults_page")
+    sys.path.remove(lib)
+
+
+@pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
+def test_fault_is_found_where_it_is(fault: Fault, matrix: ModuleType) -> None:
+    found = set()
+    for each in matrix.outcomes(fault):
+        assert each.early == (), each.scenario
+        if (each.scenario, fault.name) in matrix.OTHERWISE:
+            assert not each.found, f"{each.scenario}: it is found after all"
+            continue
+        assert each.found, each.scenario
+        found.add(each.scenario)
+    # Not the same conversation over and over: a fault that is found in one place only may be found by chance.
+    assert len(found) >= 3
+    assert matrix.section(fault) in PAGE.read_text("utf-8"), "docs/faults.md is not current: run scripts/docs"
+
+
+def test_every_rule_that_a_packet_can_break_has_a_fault(matrix: ModuleType) -> None:
+    codes = {rule.code for rule in collect()}
+    assert codes - {fault.code for fault in faults()} == set(matrix.WITHOUT)
+    text = PAGE.read_text("utf-8")
+    assert all(f"\n- {code}: {why}\n" in text for code, why in matrix.WITHOUT.items())
+
+
+def test_the_page_has_nothing_else(matrix: ModuleType) -> None:
+    text = PAGE.read_text("utf-8")
+    assert re.findall(r"^### (\S+)$", text, re.MULTILINE) == [fault.name for fault in faults()]
+    assert text.startswith(matrix.HEAD.format(seed=matrix.SEED))
+    assert {name for name, _ in matrix.OTHERWISE} <= set(shipped())
+
+
+@pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
+def test_the_same_fault_gives_the_same_bytes(fault: Fault, matrix: ModuleType) -> None:
+    name, trace = next(matrix.faulty(fault))
+    packet, before = trace.injected[0].packet, matrix.sound(name)
+    again = inject(before, [f"{fault.name}@{packet - (len(trace) - len(before))}"])
+    assert list(again.frames()) == list(trace.frames())
+    assert again.injected[0].packet == packet
+    assert again.injected[0].changed
+
+
+def test_several_faults_keep_their_places(matrix: ModuleType) -> None:
+    trace = Scenario.load("document").play()
+    faulty = inject(trace, ["wrong-tcp-checksum@9", "resent-octets-differ@4"])
+    places = [("wrong-tcp-checksum", 10), ("resent-octets-differ", 5)]
+    assert [(each.fault, each.packet) for each in faulty.injected] == places
+    one_by_one = inject(inject(trace, ["wrong-tcp-checksum@9"]), ["resent-octets-differ@4"])
+    assert one_by_one == faulty
+    assert {("CK02", 10), ("RTX02", 5)} <= {(each.code, each.packet) for each in matrix.judged(faulty).findings}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (
+            "ack-of-unsent",
+            "there is no fault 'ack-of-unsent'; 'labkit build --fault list' lists them; did you mean 'ack-o",
+        ),
+        ("ack-of-unsent-data@99", "there is no such packet; there are 10"),
+        ("ack-of-unsent-data@0", "there is no such packet"),
+        ("ack-of-unsent-data@", "there is no such packet"),
+        ("ack-of-unsent-data@" + "9" * 5000, "there is no such packet"),
+        ("ack-of-unsent-data@x", "there is no such packet"),
+        ("syn-with-fin@4", "syn-with-fin does not apply to packet 4; the first that it applies to is 1"),
+        ("goes-on-after-reset", "goes-on-after-reset applies to no packet of this scenario"),
+    ],
+)
+def test_what_cannot_be_made_is_said_in_a_line(wanted: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message.replace("?", r"\?")):
+        inject(Scenario.load("document").play(), [wanted])
+
+
+def test_scapy_packets_have_the_fault_too() -> None:
+    trace = inject(Scenario.load("document").play(), ["wrong-tcp-checksum@4"])
+    assert bytes(trace.packets()[3]) == list(trace.frames())[3][1]
+
+
+def test_build_writes_the_manifest_beside_the_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "faulty.pcapng"
+    assert run(["build", "document", "--fault", "ack-of-unsent-data@6", "-o", str(target)]) == 0
+    manifest = json.loads((tmp_path / "faulty.manifest.json").read_text("utf-8"))
+    assert manifest["capture"] == "faulty.pcapng"
+    assert manifest["faults"] == [
+        {
+            "fault": "ack-of-unsent-data",
+            "code": "ACK01",
+            "packet": 6,
+            "inserted": False,
+            "changed": "ack: 120 -> 1120",
+        }
+    ]
+    capsys.readouterr()
+    assert run(["verify", "--format", "json", str(target)]) == 1
+    findings = json.loads(capsys.readouterr().out)["captures"][0]["findings"]
+    assert [(each["code"], each["packet"]) for each in findings if each["severity"] == "error"] == [("ACK01", 6)]
+
+
+def test_faults_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["build", "--fault", "list"]) == 0
+    out = capsys.readouterr().out
+    assert all(fault.name in out and fault.code in out for fault in faults())

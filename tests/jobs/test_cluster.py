@@ -1,0 +1,184 @@
+"""A real scheduler and two real workers on loopback, one of which is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from socket import create_server
+from threading import Event
+from time import monotonic, sleep
+from typing import NamedTuple
+
+import pytest
+
+from labkit import __version__, verify
+from labkit.build.scenario import Scenario
+from labkit.cli import run
+from labkit.errors import LabkitError, MissingError, UsageError
+from labkit.jobs.batches import verdicts
+from labkit.jobs.cluster import _check, _watched, connected
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_without_dask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert run(["verify", "a.pcap", "--cluster", "tcp://127.0.0.1:8786"]) == 4
+    assert capsys.readouterr().err == "labkit: a cluster needs Dask: pip install 'labkit[cluster]'\n"
+
+
+def test_jobs_are_for_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["verify", "a.pcap", "--cluster", "tcp://127.0.0.1:8786", "--jobs", "2"]) == 2
+    assert "--cluster does not go with --jobs" in capsys.readouterr().err
+
+
+def test_what_is_no_address(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    assert run(["verify", "a.pcap", "--cluster", "localhost"]) == 2
+    assert (
+        capsys.readouterr().err == "labkit: localhost: expected a scheduler's address, such as tcp://192.0.2.1:8786\n"
+    )
+
+
+def test_where_nobody_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    monkeypatch.setattr("labkit.jobs.cluster.PATIENCE", 0.2)
+    assert run(["verify", "a.pcap", "--cluster", "tcp://127.0.0.1:1"]) == 4
+    assert capsys.readouterr().err.startswith("labkit: tcp://127.0.0.1:1: no scheduler answers: ")
+
+
+def test_what_answers_otherwise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    monkeypatch.setattr("labkit.jobs.cluster.PATIENCE", 0.2)
+    with create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        assert run(["verify", "a.pcap", "--cluster", f"tcp://{address}"]) == 4
+        assert capsys.readouterr().err == f"labkit: tcp://{address}: what answers is no Dask scheduler\n"
+        assert run(["verify", "a.pcap", "--cluster", f"tls://{address}"]) == 2
+        assert capsys.readouterr().err.startswith(f"labkit: tls://{address}: TLS expects ")
+        assert run(["verify", "a.pcap", "--cluster", f"http://{address}"]) == 2
+        assert "expected a scheduler's address" in capsys.readouterr().err
+
+
+def test_that_no_worker_is_left_is_said_once_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labkit.jobs.cluster.PATIENCE", 0.002)
+    seen = iter([{"a": 1}, {}, {}, {"a": 1}, {"b": 1}, {}, {}])
+    over = Event()
+
+    class Client:
+        def nthreads(self) -> dict[str, int]:
+            try:
+                return next(seen)
+            except StopIteration:
+                over.set()
+                raise OSError from None
+
+    said: list[str] = []
+    with _watched(Client(), "tcp://h:1", said.append):
+        assert over.wait(60)
+    assert said == ["tcp://h:1: no worker is left; waiting for another one"] * 2
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "message"),
+    [
+        (__version__, None, ""),
+        (OSError("the worker has gone"), None, ""),
+        (ImportError("No module named 'labkit'"), MissingError, "the worker tcp://w:2 has no labkit: No module named"),
+        ("0.0.0", UsageError, f"the worker tcp://w:2 has labkit 0.0.0, not {__version__}: its verdicts could differ"),
+    ],
+)
+def test_every_worker_must_have_the_same_labkit(found: object, error: type[LabkitError] | None, message: str) -> None:
+    class Client:
+        def run(self, function: Callable[[str], str], name: str, *, on_error: str) -> dict[str, object]:
+            assert on_error == "return"
+            return {"tcp://w:1": function(name), "tcp://w:2": found}
+
+    with nullcontext() if error is None else pytest.raises(error, match=f"^tcp://h:1: {message}"):
+        _check(Client(), "tcp://h:1")
+
+
+class Cluster(NamedTuple):
+    address: str
+    workers: list[subprocess.Popen[bytes]]
+    captures: Path
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    folder = tmp_path_factory.mktemp("cluster")
+    captures = folder / "captures"
+    captures.mkdir()
+    for seed in range(120):
+        Scenario.load("lossy-both-sides").play(seed).write(captures / f"{seed:03}.pcapng", edition="student")
+    note = folder / "scheduler.json"
+    # The workers stand elsewhere, so that no relative name is of use to them.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+    quiet = {"cwd": folder, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    command += ["--no-dashboard", "--scheduler-file", str(note)]
+    scheduler = subprocess.Popen(command, **quiet)  # type: ignore[call-overload]
+    processes = [scheduler]
+    try:
+        limit = monotonic() + 60
+        while not note.exists() and monotonic() < limit:
+            sleep(0.05)
+        address = json.loads(note.read_text())["address"]
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1"]
+        command += ["--no-dashboard", "--local-directory", str(folder)]
+        workers = [subprocess.Popen(command, **quiet) for _ in range(2)]  # type: ignore[call-overload]
+        processes += workers
+        yield Cluster(address, workers, captures)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_the_command_says_the_same(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(cluster.captures.parent)
+    (cluster.captures / "bad.pcap").write_text("nonsense")
+    arguments = ["verify", "captures", "missing.pcap", "--format", "json", "--port", "80"]
+    results = []
+    for more in (["--jobs", "1"], ["--cluster", cluster.address]):
+        code = run([*arguments, *more])
+        captured = capsys.readouterr()
+        results.append((code, json.loads(captured.out), captured.err))
+    (cluster.captures / "bad.pcap").unlink()
+    assert results[0] == results[1]
+    assert results[0][0] == 3
+    assert len(results[0][1]["captures"]) == 122
+
+
+def test_a_worker_is_no_scheduler(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    with connected(cluster.address) as there:
+        worker = next(iter(there.executor._client.nthreads()))  # type: ignore[attr-defined]
+    assert run(["verify", "a.pcap", "--cluster", worker]) == 4
+    assert capsys.readouterr().err == f"labkit: {worker}: what answers is no Dask scheduler\n"
+
+
+def test_a_worker_that_is_lost_loses_nothing(cluster: Cluster) -> None:
+    paths = sorted(map(str, cluster.captures.iterdir()))
+    found = []
+    with connected(cluster.address) as there:
+        assert there.threads == 2
+        client = there.executor._client  # type: ignore[attr-defined]
+        for verdict in verdicts(paths, verify, there.executor, ahead=60, size=1):
+            found.append(verdict)
+            if len(found) == 10:
+                held = client.processing()
+                victim = cluster.workers[0]
+                os.kill(victim.pid, signal.SIGKILL)
+                victim.wait()
+        assert all(len(tasks) > 1 for tasks in held.values())
+        assert len(client.nthreads()) == 1
+    assert [(each.path, each.packets, each.findings) for each in found] == [
+        (path, (expected := verify(path)).packets, expected.findings) for path in paths
+    ]

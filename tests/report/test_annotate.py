@@ -1,0 +1,234 @@
+"""Annotated captures: all that was there, and the findings beside it; tshark is asked too."""
+
+import gzip
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from labkit.analysis.rule import Severity, collect
+from labkit.analysis.verifier import Verdict, Verifier, verify
+from labkit.capture import Frame, Interface, create, open_capture
+from labkit.errors import CaptureError, UsageError
+from labkit.report.annotate import annotate, comment
+from labkit.report.formats import Options
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
+
+OPTIONS = Options(Severity.ERROR)
+OPEN = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n"
+WRONG = OPEN + "< . 1:1(0) ack 7\n> . 1:1(0) ack 1\n"
+
+
+def written(path: Path, text: str = WRONG) -> Path:
+    with create(path, link=1) as writer:
+        for frame in frames(list(parse(text))):
+            writer.write(frame.time, frame.data, wirelen=frame.wirelen)
+    return path
+
+
+def read(path: Path) -> tuple[list[Frame], list[Interface], dict[str, str], list[str]]:
+    with open_capture(path) as capture:
+        found = list(capture)
+    assert capture.damage is None
+    return found, capture.interfaces, capture.names, capture.comments
+
+
+@pytest.mark.parametrize("suffix", [".pcap", ".pcapng"])
+def test_each_finding_stands_at_its_packet(tmp_path: Path, suffix: str) -> None:
+    verdict = verify(written(tmp_path / f"a{suffix}"))
+    count = annotate(verdict, str(tmp_path / "out.pcapng"), OPTIONS)
+    found, *_rest = read(tmp_path / "out.pcapng")
+    assert [frame._replace(comments=()) for frame in found] == read(tmp_path / f"a{suffix}")[0]
+    for finding in verdict.findings:
+        at = 1 if finding.packet is None else finding.packet
+        assert comment(finding) in found[at - 1].comments
+    assert sum(len(frame.comments) for frame in found) == len(verdict.findings)
+    assert count == sum(bool(frame.comments) for frame in found)
+
+
+def test_the_words_of_a_comment(tmp_path: Path) -> None:
+    verdict = verify(written(tmp_path / "a.pcap"))
+    (error,) = [found for found in verdict.findings if found.code == "ACK01"]
+    assert comment(error).splitlines() == [
+        "error[ACK01] ack-of-unsent-data",
+        f"{error.message}; expected ack 1",
+        f"receiver: {error.receiver}",
+        "read on: RFC 9293 3.10.7.4; labkit explain ACK01",
+    ]
+
+
+def test_the_gravest_comes_first_and_own_comments_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcapng"
+    with create(path, link=1) as writer:
+        for frame in frames(list(parse(WRONG))):
+            writer.write(frame.time, frame.data, comments=["mine", "too"])
+    verdict = verify(path)
+    annotate(verdict, str(tmp_path / "out.pcapng"), OPTIONS)
+    for frame in read(tmp_path / "out.pcapng")[0]:
+        assert frame.comments[:2] == ("mine", "too")
+        words = [each.split("[")[0] for each in frame.comments[2:]]
+        assert words == sorted(words, key=["error", "warning", "note"].index)
+
+
+def test_interfaces_names_and_comments_are_kept(tmp_path: Path) -> None:
+    path, out = tmp_path / "a.pcapng", tmp_path / "out.pcapng"
+    found = list(frames(list(parse(WRONG))))
+    with create(
+        path,
+        link=1,
+        comment="the first\nof May",
+        names={"192.0.2.10": "client", "2001:db8::1": "six"},
+        snaplen=900,
+        interface_name="eth0",
+        interface_description="a wire",
+        fcs=4,
+    ) as writer:
+        raw = writer.add_interface(101, snaplen=77, name="tun0")
+        for frame in found:
+            writer.write(frame.time + 7, frame.data)
+            writer.write(frame.time + 8, frame.data[14:], wirelen=9000, interface=raw)
+    verdict = verify(path)
+    annotate(verdict, str(out), OPTIONS)
+    before, after = read(path), read(out)
+    assert [frame._replace(comments=()) for frame in after[0]] == before[0]
+    assert after[1:3] == before[1:3]
+    assert after[1] == [Interface(1, 900, "eth0", "a wire", 4), Interface(101, 77, "tun0")]
+    (said,) = after[3]
+    assert said.startswith("the first\nof May\n\nlabkit ")
+    assert ": FAIL  2 errors, " in said
+    assert str(tmp_path) not in said
+
+
+def test_several_sections_become_one(tmp_path: Path) -> None:
+    written(tmp_path / "a.pcapng")
+    octets = (tmp_path / "a.pcapng").read_bytes()
+    (tmp_path / "two.pcapng").write_bytes(octets + octets)
+    annotate(verify(tmp_path / "two.pcapng"), str(tmp_path / "out.pcapng"), OPTIONS)
+    found, interfaces, *_rest = read(tmp_path / "out.pcapng")
+    assert [frame.interface for frame in found] == [0] * 5 + [1] * 5
+    assert len(interfaces) == 2
+
+
+def test_a_frame_check_sequence_survives_in_a_pcap(tmp_path: Path) -> None:
+    with create(tmp_path / "a.pcap", link=1, fcs=4) as writer:
+        writer.write(0, b"x" * 64)
+    assert read(tmp_path / "a.pcap")[1] == [Interface(1, 262_144, fcs=4)]
+    annotate(verify(tmp_path / "a.pcap"), str(tmp_path / "out.pcapng"), OPTIONS)
+    assert read(tmp_path / "out.pcapng")[1] == [Interface(1, 262_144, fcs=4)]
+
+
+def test_an_empty_option_for_it_is_none(tmp_path: Path) -> None:
+    with create(tmp_path / "a.pcapng", link=1, fcs=4) as writer:
+        writer.write(0, b"x" * 64)
+    octets = (tmp_path / "a.pcapng").read_bytes()
+    option = b"\x0d\x00\x01\x00\x04\x00\x00\x00"
+    assert option in octets
+    # The same room, with an option of no octets and one that nobody knows.
+    (tmp_path / "a.pcapng").write_bytes(octets.replace(option, b"\x0d\x00\x00\x00\xff\x7f\x00\x00"))
+    assert read(tmp_path / "a.pcapng")[1][0].fcs == 0
+
+
+def test_a_cut_capture_is_written_up_to_the_cut(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.pcap")
+    path.write_bytes(path.read_bytes()[:-10])
+    annotate(verify(path), str(tmp_path / "out.pcapng"), OPTIONS)
+    found, _interfaces, _names, (said,) = read(tmp_path / "out.pcapng")
+    assert len(found) == 4
+    assert "the capture ends in the middle of packet 5" in said
+    assert "judged up to there" in said
+
+
+def test_compressed_and_shorter_on_the_wire_than_it_is(tmp_path: Path) -> None:
+    octets = bytearray(written(tmp_path / "a.pcap").read_bytes())
+    octets[24 + 12 : 24 + 16] = (1).to_bytes(4, "little")
+    (tmp_path / "a.pcap.gz").write_bytes(gzip.compress(bytes(octets), mtime=0))
+    annotate(verify(tmp_path / "a.pcap.gz"), str(tmp_path / "out.pcapng"), OPTIONS)
+    found, *_rest = read(tmp_path / "out.pcapng")
+    assert (len(found), found[0].wirelen) == (5, len(found[0].data))
+
+
+def test_a_capture_without_packets(tmp_path: Path) -> None:
+    written(tmp_path / "a.pcapng", "> S 0:0(0)\n")
+    head = (tmp_path / "a.pcapng").read_bytes()
+    section = int.from_bytes(head[4:8], "little")
+    (tmp_path / "a.pcapng").write_bytes(head[:section])
+    assert annotate(verify(tmp_path / "a.pcapng"), str(tmp_path / "out.pcapng"), OPTIONS) == 0
+    assert read(tmp_path / "out.pcapng")[0] == []
+
+
+def test_conversations_that_are_not_described_stand_on_the_capture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labkit.analysis.limits.MOST", 0)
+    verdict = verify(written(tmp_path / "a.pcap", OPEN))
+    assert [found.packet for found in verdict.findings if found.code == "FIN06"] == [None]
+    annotate(verdict, str(tmp_path / "out.pcapng"), OPTIONS)
+    assert "note[FIN06]" in read(tmp_path / "out.pcapng")[3][0]
+
+
+@pytest.mark.parametrize("name", ["out.pcap", "out", "out.pcapng.gz"])
+def test_only_a_pcapng_can_be_annotated(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="is a pcapng"):
+        annotate(verify(written(tmp_path / "a.pcap")), str(tmp_path / name), OPTIONS)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pcap"]
+
+
+def test_the_capture_is_not_overwritten(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.pcapng")
+    (tmp_path / "link.pcapng").symlink_to(path)
+    before = path.read_bytes()
+    for target in (path, tmp_path / "link.pcapng"):
+        with pytest.raises(UsageError, match="would overwrite the capture itself"):
+            annotate(verify(path), str(target), OPTIONS)
+    assert path.read_bytes() == before
+
+
+def test_standard_input_cannot_be_annotated(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="standard input"):
+        annotate(Verdict("-", "rfc9293"), str(tmp_path / "out.pcapng"), OPTIONS)
+
+
+def test_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A packet that no pcapng of labkit's may hold comes after one that it may."""
+    path, out = tmp_path / "a.pcap", tmp_path / "out.pcapng"
+    octets = written(path).read_bytes()
+    long = 300_000
+    head = octets[:16] + (1 << 20).to_bytes(4, "little") + octets[20:]
+    path.write_bytes(head + bytes(8) + long.to_bytes(4, "little") * 2 + bytes(long))
+    out.write_bytes(b"what was there before")
+    verdict = verify(path)
+    assert verdict.packets == 6
+    with pytest.raises(CaptureError, match="is longer than"):
+        annotate(verdict, str(out), OPTIONS)
+    assert out.read_bytes() == b"what was there before"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.pcap", "out.pcapng"]
+
+
+def test_a_capture_that_is_gone(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.pcap")
+    verdict = verify(path)
+    path.unlink()
+    with pytest.raises(CaptureError, match="No such file"):
+        annotate(verdict, str(tmp_path / "out.pcapng"), OPTIONS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_findings_of_every_rule_can_be_written(tmp_path: Path) -> None:
+    for rule in collect():
+        found = list(frames(list(parse(rule.bad))))
+        profile = "rfc9293" if "rfc9293" in rule.profiles else "document"
+        for finding in Verifier(profile).run(found).findings:
+            text = comment(finding)
+            assert text.startswith(f"{finding.severity}[{finding.code}] {finding.name}")
+            assert "None" not in text
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_tshark_reads_the_comments(tmp_path: Path) -> None:
+    verdict = verify(written(tmp_path / "a.pcap"))
+    annotate(verdict, str(tmp_path / "out.pcapng"), OPTIONS)
+    command = ["tshark", "-r", str(tmp_path / "out.pcapng"), "-Y", "frame.comment contains ACK01", "-T", "fields"]
+    done = subprocess.run([*command, "-e", "frame.number"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["4"]
