@@ -1,7 +1,7 @@
 """What both engines say of the same frames."""
 
 from labkit.analysis.finding import groups
-from labkit.analysis.flow_filter import Wanted
+from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native.judge import Judge
 from labkit.analysis.native.loader import Library
 from labkit.analysis.native.reader import Batch, Feed
@@ -13,7 +13,9 @@ PROFILES = {RFC9293: RFC9293, DOCUMENT: DOCUMENT, LITERAL: DOCUMENT}
 """Each profile of rules, and the one that a verdict names."""
 
 
-def compiled(found: list[Frame], code: Library, profile: str, bounds: Bounds, wanted: Wanted | None = None) -> Verdict:
+def compiled(
+    found: list[Frame], code: Library, profile: str, bounds: Bounds, wanted: FlowFilter | None = None
+) -> Verdict:
     judge, feed, batch = Judge(profile, code, bounds, wanted), Feed(found, code), Batch()
     while feed.fill(batch):
         judge.take(batch)
@@ -21,7 +23,7 @@ def compiled(found: list[Frame], code: Library, profile: str, bounds: Bounds, wa
 
 
 def agree(
-    found: list[Frame], code: Library, profile: str, bounds: Bounds | None = None, wanted: Wanted | None = None
+    found: list[Frame], code: Library, profile: str, bounds: Bounds | None = None, wanted: FlowFilter | None = None
 ) -> None:
     """Judge frames with both engines, and compare all that they say."""
     bounds = bounds or Bounds()

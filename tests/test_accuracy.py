@@ -71,7 +71,7 @@ def test_facts_of_a_resend(tmp_path: Path, isn: int) -> None:
         """,
         isn,
     )
-    assert (first.first, first.old, first.span, first.gap) == (True, 0, 100, False)
+    assert (first.first, first.old, first.seg_len, first.gap) == (True, 0, 100, False)
     assert (ack.under_way, ack.alone, ack.repeats) == (False, False, False)
     assert (again.old, again.acked, again.idle, again.closed) == (100, True, True, True)
     assert (gap.gap, gap.old, gap.shown, gap.beyond) == (True, 0, False, False)

@@ -188,7 +188,14 @@ class TestTheTestItself:
 
     @pytest.fixture(autouse=True)
     def package(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        for each in ("tcp/seq.py", "tcp/segment.py", "analysis/rule.py", "build/trace.py", "cli/__init__.py", "cli/x.py"):
+        for each in (
+            "tcp/seq.py",
+            "tcp/segment.py",
+            "analysis/rule.py",
+            "build/trace.py",
+            "cli/__init__.py",
+            "cli/x.py",
+        ):
             path = tmp_path / each
             path.parent.mkdir(exist_ok=True)
             path.touch()

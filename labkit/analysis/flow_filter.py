@@ -10,7 +10,7 @@ Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FlowFilter:
     """Whether a conversation is wanted: as one of `flows`, with an end in one of `hosts`, and one of `ports`.
 
     Where nothing is named, all will do.

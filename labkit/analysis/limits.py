@@ -1,6 +1,6 @@
 """What a capture is: its conversations in figures, and the limits of what it can show.
 
-`Survey` listens while a capture is judged: it counts what the rules of the families `capture` and `checksum` find, and
+`CaptureLimits` listens while a capture is judged: it counts what the rules of the families `capture` and `checksum` find, and
 looks at each conversation when that is over. What it says is said once for the whole capture, whatever findings are
 left out of the report, so that no verdict is taken for more than it is.
 """
@@ -90,7 +90,7 @@ def _noted(found: int, me: Side, peer: Side) -> bool:  # noqa: ARG001 - as the o
     return found == Severity.NOTE
 
 
-class Survey:
+class CaptureLimits:
     """Counts, while a capture is judged, what it cannot show; and describes its conversations."""
 
     def __init__(self) -> None:
@@ -271,4 +271,4 @@ def _closed(client: Side, server: Side) -> str:
 
 def _finished(one: Side, other: Side) -> bool:
     """Whether a side has sent its FIN, and the other has acknowledged it."""
-    return bool(one.has_fin and other.has_ack and after(other.ack, one.fin))
+    return bool(one.has_fin and other.has_rcv_nxt and after(other.rcv_nxt, one.fin))

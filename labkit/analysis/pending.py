@@ -6,7 +6,7 @@ unless the sender goes on from there. Such a segment becomes a doubt: a row of a
 until later segments answer it, or the conversation ends (`close`).
 """
 
-from labkit.analysis.side import DOUBTS, Side
+from labkit.analysis.side import MAX_PENDING, Side
 from labkit.packet.seen import Seen
 from labkit.tcp import seq as sn
 from labkit.tcp.segment import ACK, FIN, RST, SYN
@@ -26,9 +26,9 @@ SAME_MOMENT = 3_000_000
 
 def answer(seg: Seen, me: Side, peer: Side) -> None:
     """Answer the doubts, about either side, that a segment of `me` can answer; `settle` then takes them out."""
-    if me.doubt_n:
+    if me.pending_n:
         _answer_gaps_by_sender(seg, me)
-    if peer.doubt_n:
+    if peer.pending_n:
         if seg.ctl & ACK:
             _answer_gaps_by_receiver(seg, peer)
         _answer_unsent(seg, me, peer)
@@ -37,109 +37,109 @@ def answer(seg: Seen, me: Side, peer: Side) -> None:
 def missing(seg: Seen, me: Side) -> int:
     """How many numbers of the segment lie in open gaps."""
     total = 0
-    for i in range(me.doubt_n):
-        if me.doubt_kind[i] == GAP and me.doubt_span[i]:
-            low = sn.latest(seg.seq, me.doubt_low[i])
-            high = me.doubt_high[i] if sn.before(me.doubt_high[i], seg.end) else seg.end
+    for i in range(me.pending_n):
+        if me.pending_kind[i] == GAP and me.pending_seg_len[i]:
+            low = sn.latest(seg.seq, me.pending_low[i])
+            high = me.pending_high[i] if sn.before(me.pending_high[i], seg.end) else seg.end
             total += max(0, sn.diff(high, low))
     return total
 
 
 def _answer_gaps_by_sender(seg: Seen, me: Side) -> None:
-    rows = me.doubt_n  # a gap that is filled in the middle adds a row, which needs no answer now
+    rows = me.pending_n  # a gap that is filled in the middle adds a row, which needs no answer now
     for i in range(rows):
-        if me.doubt_kind[i] != GAP or me.doubt_state[i] != OPEN:
+        if me.pending_kind[i] != GAP or me.pending_state[i] != OPEN:
             continue
-        low, high = me.doubt_low[i], me.doubt_high[i]
-        if seg.span and sn.before(seg.seq, high) and sn.after(seg.end, low):
-            if me.doubt_span[i] == 0 and sn.after(seg.end, high):
+        low, high = me.pending_low[i], me.pending_high[i]
+        if seg.seg_len and sn.before(seg.seq, high) and sn.after(seg.end, low):
+            if me.pending_seg_len[i] == 0 and sn.after(seg.end, high):
                 # Octets sent later run across the number: SND.NXT was never there.
-                me.doubt_state[i] = WRONG
+                me.pending_state[i] = WRONG
             else:
                 _fill(seg, me, i)
         elif _goes_on_without(seg, me, i):
-            me.doubt_state[i] = WRONG
+            me.pending_state[i] = WRONG
 
 
 def _fill(seg: Seen, me: Side, i: int) -> None:
     """Take the segment's numbers out of a gap."""
-    low, high = me.doubt_low[i], me.doubt_high[i]
+    low, high = me.pending_low[i], me.pending_high[i]
     if not sn.after(seg.seq, low):
-        me.doubt_low[i] = seg.end
+        me.pending_low[i] = seg.end
         if not sn.before(seg.end, high):
-            me.doubt_state[i] = FILLED
+            me.pending_state[i] = FILLED
         return
-    me.doubt_high[i] = seg.seq
-    if sn.before(seg.end, high) and me.doubt_n < DOUBTS:
-        _copy(me, i, me.doubt_n)
-        me.doubt_low[me.doubt_n], me.doubt_high[me.doubt_n] = seg.end, high
-        me.doubt_n += 1
+    me.pending_high[i] = seg.seq
+    if sn.before(seg.end, high) and me.pending_n < MAX_PENDING:
+        _copy(me, i, me.pending_n)
+        me.pending_low[me.pending_n], me.pending_high[me.pending_n] = seg.end, high
+        me.pending_n += 1
 
 
 def _goes_on_without(seg: Seen, me: Side, i: int) -> bool:
     """Whether the sender goes on from where it would be, had the doubtful segment had the number expected."""
-    numbered_right = sn.add(me.doubt_want[i], me.doubt_span[i])
-    if seg.seq != numbered_right or not sn.before(seg.seq, sn.add(me.doubt_seen[i], me.doubt_span[i])):
+    numbered_right = sn.add(me.pending_want[i], me.pending_seg_len[i])
+    if seg.seq != numbered_right or not sn.before(seg.seq, sn.add(me.pending_seen[i], me.pending_seg_len[i])):
         return False
-    if seg.span:
+    if seg.seg_len:
         # Below the doubtful segment this may be a resend of what was lost, and at its number one of the segment itself.
-        return me.doubt_span[i] != 0 and sn.after(numbered_right, me.doubt_seen[i])
+        return me.pending_seg_len[i] != 0 and sn.after(numbered_right, me.pending_seen[i])
     # A pure ACK that was overtaken acknowledges less, or comes at once.
-    if me.has_ack and sn.before(seg.ack, me.ack):
+    if me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt):
         return False
-    return me.doubt_span[i] != 0 or seg.time - me.doubt_time[i] > SAME_MOMENT
+    return me.pending_seg_len[i] != 0 or seg.time - me.pending_time[i] > SAME_MOMENT
 
 
 def _answer_gaps_by_receiver(seg: Seen, peer: Side) -> None:
-    for i in range(peer.doubt_n):
-        if peer.doubt_kind[i] == GAP and peer.doubt_state[i] == OPEN:
-            end = sn.add(peer.doubt_seen[i], peer.doubt_span[i])
+    for i in range(peer.pending_n):
+        if peer.pending_kind[i] == GAP and peer.pending_state[i] == OPEN:
+            end = sn.add(peer.pending_seen[i], peer.pending_seg_len[i])
             if not sn.before(seg.ack, end) and sn.diff(seg.ack, peer.nxt) <= 0:
-                peer.doubt_state[i] = MISSED
+                peer.pending_state[i] = MISSED
 
 
 def _answer_unsent(seg: Seen, me: Side, peer: Side) -> None:
-    for i in range(peer.doubt_n):
-        if peer.doubt_kind[i] == GAP or peer.doubt_state[i] != OPEN:
+    for i in range(peer.pending_n):
+        if peer.pending_kind[i] == GAP or peer.pending_state[i] != OPEN:
             continue
-        ack = peer.doubt_seen[i]
-        if peer.doubt_kind[i] == BEHIND:
+        ack = peer.pending_seen[i]
+        if peer.pending_kind[i] == BEHIND:
             # Who goes on from the number that was acknowledged has not begun where its SYN ACK says.
-            peer.doubt_state[i] = MISSED if seg.seq == ack else WRONG
+            peer.pending_state[i] = MISSED if seg.seq == ack else WRONG
             if seg.seq == ack:
                 me.nxt = ack
             continue
-        soon = seg.time - peer.doubt_time[i] <= SAME_MOMENT
+        soon = seg.time - peer.pending_time[i] <= SAME_MOMENT
         if not sn.before(seg.seq, ack):
-            peer.doubt_state[i] = MISSED
-        elif seg.span and soon and seg.end == ack:
-            peer.doubt_state[i] = LATE
+            peer.pending_state[i] = MISSED
+        elif seg.seg_len and soon and seg.end == ack:
+            peer.pending_state[i] = LATE
         elif (
-            seg.delta == 0
-            and not (seg.span and soon and sn.before(seg.end, ack))
-            and not (me.has_ack and sn.before(seg.ack, me.ack))
+            seg.seq_offset == 0
+            and not (seg.seg_len and soon and sn.before(seg.end, ack))
+            and not (me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt))
         ):
-            peer.doubt_state[i] = WRONG
+            peer.pending_state[i] = WRONG
 
 
-def settle(side: Side) -> bool:
+def resolve(side: Side) -> bool:
     """Take one answered doubt out of the table into `odd_*`; False when none is left."""
-    for i in range(side.doubt_n):
-        if side.doubt_state[i] == OPEN:
+    for i in range(side.pending_n):
+        if side.pending_state[i] == OPEN:
             continue
         i = _at_first_sight(side, i)
-        side.odd_kind = side.doubt_kind[i]
-        side.odd_state = side.doubt_state[i]
-        side.odd_packet = side.doubt_packet[i]
-        side.odd_time = side.doubt_time[i]
-        side.odd_span = side.doubt_span[i]
-        side.odd_ctl = side.doubt_ctl[i]
-        side.odd_mark = side.doubt_mark[i]
+        side.odd_kind = side.pending_kind[i]
+        side.odd_state = side.pending_state[i]
+        side.odd_packet = side.pending_packet[i]
+        side.odd_time = side.pending_time[i]
+        side.odd_seg_len = side.pending_seg_len[i]
+        side.odd_ctl = side.pending_ctl[i]
+        side.odd_mark = side.pending_mark[i]
         if side.odd_kind == GAP:
-            side.odd_want, side.odd_seq = side.doubt_want[i], side.doubt_seen[i]
+            side.odd_want, side.odd_seq = side.pending_want[i], side.pending_seen[i]
             _learn(side, i)
         else:
-            side.odd_ack_want, side.odd_ack = side.doubt_want[i], side.doubt_seen[i]
+            side.odd_ack_want, side.odd_ack = side.pending_want[i], side.pending_seen[i]
         _drop(side, i)
         return True
     return False
@@ -148,12 +148,17 @@ def settle(side: Side) -> bool:
 def _at_first_sight(side: Side, i: int) -> int:
     """One gap is one doubt: where a pure ACK shows what is missing, and octets follow under its number, both have the same
     answer. It is given once, of the octets, at the packet of the pure ACK. Returns the row to go on with."""
-    if side.doubt_kind[i] != GAP or side.doubt_span[i] or side.doubt_state[i] not in (MISSED, UNPROVEN):
+    if side.pending_kind[i] != GAP or side.pending_seg_len[i] or side.pending_state[i] not in (MISSED, UNPROVEN):
         return i
-    for k in range(i + 1, side.doubt_n):
-        same = side.doubt_want[k] == side.doubt_want[i] and side.doubt_seen[k] == side.doubt_seen[i]
-        if same and side.doubt_kind[k] == GAP and side.doubt_span[k] and side.doubt_state[k] == side.doubt_state[i]:
-            side.doubt_packet[k], side.doubt_time[k] = side.doubt_packet[i], side.doubt_time[i]
+    for k in range(i + 1, side.pending_n):
+        same = side.pending_want[k] == side.pending_want[i] and side.pending_seen[k] == side.pending_seen[i]
+        if (
+            same
+            and side.pending_kind[k] == GAP
+            and side.pending_seg_len[k]
+            and side.pending_state[k] == side.pending_state[i]
+        ):
+            side.pending_packet[k], side.pending_time[k] = side.pending_packet[i], side.pending_time[i]
             _drop(side, i)
             return k - 1
     return i
@@ -161,90 +166,90 @@ def _at_first_sight(side: Side, i: int) -> int:
 
 def _learn(side: Side, i: int) -> None:
     """What an answered gap says about the sender as a whole."""
-    end = sn.add(side.doubt_seen[i], side.doubt_span[i])
-    if side.doubt_state[i] == MISSED:
+    end = sn.add(side.pending_seen[i], side.pending_seg_len[i])
+    if side.pending_state[i] == MISSED:
         side.missed += 1
-    elif side.doubt_state[i] == WRONG and side.doubt_span[i] == 0 and side.top == end:
+    elif side.pending_state[i] == WRONG and side.pending_seg_len[i] == 0 and side.top == end:
         side.top = side.nxt  # the sender was never there
-    elif side.doubt_state[i] == WRONG and side.nxt == end:
+    elif side.pending_state[i] == WRONG and side.nxt == end:
         # The segment counts as though it had had the number expected.
-        side.nxt = sn.add(side.doubt_want[i], side.doubt_span[i])
-        if side.has_fin and side.fin_packet == side.doubt_packet[i]:
+        side.nxt = sn.add(side.pending_want[i], side.pending_seg_len[i])
+        if side.has_fin and side.fin_packet == side.pending_packet[i]:
             side.fin = sn.add(side.nxt, -1)
-        if side.data_len and side.data_seq == side.doubt_seen[i]:
-            side.data_seq = side.doubt_want[i]
+        if side.data_len and side.data_seq == side.pending_seen[i]:
+            side.data_seq = side.pending_want[i]
 
 
 def _drop(side: Side, i: int) -> None:
-    side.doubt_n -= 1
-    for k in range(i, side.doubt_n):
+    side.pending_n -= 1
+    for k in range(i, side.pending_n):
         _copy(side, k + 1, k)
 
 
 def _copy(side: Side, i: int, k: int) -> None:
     """Row i of the table, written into row k."""
-    side.doubt_kind[k] = side.doubt_kind[i]
-    side.doubt_state[k] = side.doubt_state[i]
-    side.doubt_packet[k] = side.doubt_packet[i]
-    side.doubt_time[k] = side.doubt_time[i]
-    side.doubt_want[k] = side.doubt_want[i]
-    side.doubt_low[k] = side.doubt_low[i]
-    side.doubt_high[k] = side.doubt_high[i]
-    side.doubt_seen[k] = side.doubt_seen[i]
-    side.doubt_span[k] = side.doubt_span[i]
-    side.doubt_ctl[k] = side.doubt_ctl[i]
-    side.doubt_mark[k] = side.doubt_mark[i]
+    side.pending_kind[k] = side.pending_kind[i]
+    side.pending_state[k] = side.pending_state[i]
+    side.pending_packet[k] = side.pending_packet[i]
+    side.pending_time[k] = side.pending_time[i]
+    side.pending_want[k] = side.pending_want[i]
+    side.pending_low[k] = side.pending_low[i]
+    side.pending_high[k] = side.pending_high[i]
+    side.pending_seen[k] = side.pending_seen[i]
+    side.pending_seg_len[k] = side.pending_seg_len[i]
+    side.pending_ctl[k] = side.pending_ctl[i]
+    side.pending_mark[k] = side.pending_mark[i]
 
 
-def raise_doubt(seg: Seen, me: Side, kind: int, want: int, high: int) -> None:
+def open_pending(seg: Seen, me: Side, kind: int, want: int, high: int) -> None:
     """Put a segment of `me` into the table; the oldest row gives way where it is full."""
-    if me.doubt_n == DOUBTS:
+    if me.pending_n == MAX_PENDING:
         _drop(me, 0)
-    i = me.doubt_n
-    me.doubt_kind[i] = kind
-    me.doubt_state[i] = OPEN
-    me.doubt_packet[i] = seg.number
-    me.doubt_time[i] = seg.time
-    me.doubt_want[i] = want
-    me.doubt_low[i] = want
-    me.doubt_high[i] = high
-    me.doubt_seen[i] = high
-    me.doubt_span[i] = seg.span
-    me.doubt_ctl[i] = seg.ctl
+    i = me.pending_n
+    me.pending_kind[i] = kind
+    me.pending_state[i] = OPEN
+    me.pending_packet[i] = seg.number
+    me.pending_time[i] = seg.time
+    me.pending_want[i] = want
+    me.pending_low[i] = want
+    me.pending_high[i] = high
+    me.pending_seen[i] = high
+    me.pending_seg_len[i] = seg.seg_len
+    me.pending_ctl[i] = seg.ctl
     pure = me.last_ctl & (SYN | FIN | RST) == 0 and me.last_len == 0 and me.last_seq == me.nxt and me.seen > 0
-    me.doubt_mark[i] = 1 if me.third == 1 else 2 if pure else 0
-    me.doubt_n = i + 1
+    me.pending_mark[i] = 1 if me.third == 1 else 2 if pure else 0
+    me.pending_n = i + 1
 
 
 def close(me: Side, peer: Side) -> None:
     """The conversation is over: every open doubt about `me` gets the answer that the whole of it gives."""
     unsent = 0
-    for i in range(me.doubt_n):
-        unsent += me.doubt_kind[i] == UNSENT and me.doubt_state[i] == OPEN
-    for i in range(me.doubt_n):
-        if me.doubt_state[i] != OPEN:
+    for i in range(me.pending_n):
+        unsent += me.pending_kind[i] == UNSENT and me.pending_state[i] == OPEN
+    for i in range(me.pending_n):
+        if me.pending_state[i] != OPEN:
             continue
-        if me.doubt_kind[i] == GAP:
-            me.doubt_state[i] = _final(me, peer, i)
-        elif me.doubt_kind[i] == BEHIND:
-            me.doubt_state[i] = WRONG
+        if me.pending_kind[i] == GAP:
+            me.pending_state[i] = _final(me, peer, i)
+        elif me.pending_kind[i] == BEHIND:
+            me.pending_state[i] = WRONG
         else:
             # The sender never went on from there. In a capture that shows the whole, those octets were never sent;
             # acks that go on and on beyond what is seen are those of a capture that lost sight of the sender.
             wrong = me.syn != 0 and peer.syn != 0 and peer.missed == 0 and unsent == 1
-            me.doubt_state[i] = WRONG if wrong else UNPROVEN
+            me.pending_state[i] = WRONG if wrong else UNPROVEN
 
 
 def _final(me: Side, peer: Side, i: int) -> int:
     """How a gap that was never filled stands at the end."""
-    if not peer.has_ack:
+    if not peer.has_rcv_nxt:
         return UNPROVEN
     # Acknowledged as though it had had the right number, or the sender's FIN lies before its end.
-    right = sn.add(me.doubt_want[i], me.doubt_span[i])
-    end = sn.add(me.doubt_seen[i], me.doubt_span[i])
-    closed = me.has_fin and sn.after(peer.ack, me.fin) and sn.before(me.fin, sn.add(end, -1))
-    whole = me.doubt_low[i] == me.doubt_want[i]  # else other octets came that an ack of `right` is for
-    if closed or (me.doubt_span[i] and whole and peer.ack == right):
+    right = sn.add(me.pending_want[i], me.pending_seg_len[i])
+    end = sn.add(me.pending_seen[i], me.pending_seg_len[i])
+    closed = me.has_fin and sn.after(peer.rcv_nxt, me.fin) and sn.before(me.fin, sn.add(end, -1))
+    whole = me.pending_low[i] == me.pending_want[i]  # else other octets came that an ack of `right` is for
+    if closed or (me.pending_seg_len[i] and whole and peer.rcv_nxt == right):
         return WRONG
-    asks = peer.last_time > me.doubt_time[i] and not sn.after(peer.ack, me.doubt_low[i])
+    asks = peer.last_time > me.pending_time[i] and not sn.after(peer.rcv_nxt, me.pending_low[i])
     return LOST if asks else UNPROVEN

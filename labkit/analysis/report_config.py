@@ -8,7 +8,7 @@ A course keeps its choices in a file, `labkit.toml`, or in the table `[tool.labk
     ignore = ["duplicate-ack"]
     severity = {ACK06 = "error"}
 
-The verifier knows nothing of this: `Choices.apply` takes out of a verdict what nobody wants to hear, and says how much.
+The verifier knows nothing of this: `ReportConfig.apply` takes out of a verdict what nobody wants to hear, and says how much.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Choices:
+class ReportConfig:
     """What is reported, and what it counts for. Rules are named as `rules_named` reads them."""
 
     profile: str = RFC9293
@@ -143,7 +143,7 @@ def find(start: Path) -> Path | None:
     return None
 
 
-def load(path: Path) -> Choices:
+def load(path: Path) -> ReportConfig:
     """The choices in a file. UsageError, with the file and the key, for what does not fit."""
     name = printable(str(path))
     table = _table(path, name)
@@ -158,7 +158,7 @@ def load(path: Path) -> Choices:
             values[attribute] = read(value)
         except UsageError as error:
             raise UsageError(f"{name}: {key}: {error}") from None
-    choices = Choices(**values)
+    choices = ReportConfig(**values)
     if choices.literal and choices.profile != DOCUMENT:
         text = _("{file}: literal: the literal rules belong to the profile 'document'")
         raise UsageError(text.format(file=name))
@@ -225,7 +225,7 @@ def _octets(path: Path, name: str) -> bytes:
     return octets
 
 
-# What each key holds. Each function gives the value that `Choices` has, or a UsageError that says what was expected.
+# What each key holds. Each function gives the value that `ReportConfig` has, or a UsageError that says what was expected.
 
 
 def _profile(value: object) -> str:
@@ -284,4 +284,4 @@ KEYS = {
     "ignore": ("ignore", _words),
     "severity": ("severity", _severities),
 }
-"""The keys of a file: the attribute of `Choices`, and what reads the value."""
+"""The keys of a file: the attribute of `ReportConfig`, and what reads the value."""

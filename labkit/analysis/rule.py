@@ -46,7 +46,7 @@ class Scope(IntEnum):
     """For each segment, also where its headers are broken; `me` and `peer` are not to be read."""
     SEGMENT = 1
     """For each segment whose headers are sound."""
-    DOUBT = 2
+    PENDING = 2
     """For each answered doubt about a segment of `me` (`labkit.analysis.tracker`); `seg` is the segment that answered it, or the
     conversation's last one."""
     SIDE = 3
@@ -73,8 +73,8 @@ SPACES = {
     "me.resyn": "me",
     "me.syn_end": "me",
     "me.fin": "me",
-    "me.ack": "peer",
-    "me.edge": "peer",
+    "me.rcv_nxt": "peer",
+    "me.right_edge": "peer",
     "me.first_seq": "me",
     "me.odd_want": "me",
     "me.odd_seq": "me",
@@ -89,8 +89,8 @@ SPACES = {
     "peer.isn": "peer",
     "peer.syn_end": "peer",
     "peer.fin": "peer",
-    "peer.ack": "me",
-    "peer.edge": "me",
+    "peer.rcv_nxt": "me",
+    "peer.right_edge": "me",
     "peer.data_seq": "peer",
     "peer.last_seq": "peer",
 }

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from labkit.packet.seen import ABSENT
 
-DOUBTS = 8
+MAX_PENDING = 8
 """Open doubts that are kept for a side; the oldest gives way."""
 
 
 def _row() -> list[int]:
-    return [0] * DOUBTS
+    return [0] * MAX_PENDING
 
 
 @dataclass(slots=True)
@@ -101,16 +101,14 @@ class Side:
     """Nanoseconds from the peer's SYN to this side's answer: what an answer takes at least, at the point of capture."""
 
     # What this side acknowledges, and the window that it offers.
-    ack: int = 0
-    has_ack: int = 0
-    ack_packet: int = 0
-    ack_time: int = 0
+    rcv_nxt: int = 0
+    has_rcv_nxt: int = 0
     win: int = 0
     """The last window, in octets."""
     raw_win: int = 0
-    edge: int = 0
+    right_edge: int = 0
     """The right-most number that it has ever offered to take."""
-    has_edge: int = 0
+    has_right_edge: int = 0
     wscale: int = ABSENT
     """The shift that its SYN offered; ABSENT where it offered none."""
     mss: int = ABSENT
@@ -151,26 +149,24 @@ class Side:
     fin_time: int = 0
     rst: int = 0
     rst_seq: int = 0
-    rst_packet: int = 0
-    rst_time: int = 0
 
-    # Open doubts about segments of this side, one a column; doubt_n of them.
-    doubt_n: int = 0
-    doubt_kind: list[int] = field(default_factory=_row)
-    doubt_state: list[int] = field(default_factory=_row)
-    doubt_packet: list[int] = field(default_factory=_row)
-    doubt_time: list[int] = field(default_factory=_row)
-    doubt_want: list[int] = field(default_factory=_row)
+    # Open doubts about segments of this side, one a column; pending_n of them.
+    pending_n: int = 0
+    pending_kind: list[int] = field(default_factory=_row)
+    pending_state: list[int] = field(default_factory=_row)
+    pending_packet: list[int] = field(default_factory=_row)
+    pending_time: list[int] = field(default_factory=_row)
+    pending_want: list[int] = field(default_factory=_row)
     """The number that was expected: SND.NXT of whoever sends these octets."""
-    doubt_low: list[int] = field(default_factory=_row)
+    pending_low: list[int] = field(default_factory=_row)
     """GAP: the first number that is still missing."""
-    doubt_high: list[int] = field(default_factory=_row)
+    pending_high: list[int] = field(default_factory=_row)
     """GAP: the first number that is not missing."""
-    doubt_seen: list[int] = field(default_factory=_row)
+    pending_seen: list[int] = field(default_factory=_row)
     """The number that was there instead: GAP: the segment's seq; UNSENT: its ack."""
-    doubt_span: list[int] = field(default_factory=_row)
-    doubt_ctl: list[int] = field(default_factory=_row)
-    doubt_mark: list[int] = field(default_factory=_row)
+    pending_seg_len: list[int] = field(default_factory=_row)
+    pending_ctl: list[int] = field(default_factory=_row)
+    pending_mark: list[int] = field(default_factory=_row)
     """1: the third segment of a handshake; 2: the segment before it was a pure ACK of the same sender."""
 
     # The doubt that `settle` took out last: for rules of scope DOUBT, and until the next one.
@@ -182,6 +178,6 @@ class Side:
     odd_seq: int = 0
     odd_ack_want: int = 0
     odd_ack: int = 0
-    odd_span: int = 0
+    odd_seg_len: int = 0
     odd_ctl: int = 0
     odd_mark: int = 0

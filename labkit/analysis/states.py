@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from labkit.analysis.flows import Flow, FlowTable, segments
-from labkit.analysis.pending import GAP, settle
+from labkit.analysis.pending import GAP, resolve
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import advance, look, relate
 from labkit.capture import Frame
@@ -107,7 +107,7 @@ def observe(frames: Iterable[Frame], only: Callable[[Flow], bool] | None = None)
         look(seg, me, peer)
         settled = False
         for one in (me, peer):
-            while settle(one):
+            while resolve(one):
                 settled = True
         if settled:
             relate(seg, me)
@@ -245,7 +245,7 @@ def _synchronised(state: State, seg: Seen, me: Side) -> State:
     """The state that an acknowledgement shows its sender to be in, though what brought it there was not captured."""
     if state == State.SYN_SENT:
         return next_state(state, Event.RCV_SYN_ACK)
-    if state == State.SYN_RECEIVED and me.has_ack and after(seg.ack, me.ack):
+    if state == State.SYN_RECEIVED and me.has_rcv_nxt and after(seg.ack, me.rcv_nxt):
         return next_state(state, Event.RCV_ACK_OF_SYN)  # nothing after the SYN is taken before that
     return state
 
@@ -283,7 +283,7 @@ def _received_fin(state: State, fin_acked: bool) -> tuple[State, bool]:
 
 def _in_order(seg: Seen, sender: Side) -> bool:
     """Whether all octets before the FIN have been seen."""
-    gaps = any(sender.doubt_kind[i] == GAP for i in range(sender.doubt_n))
+    gaps = any(sender.pending_kind[i] == GAP for i in range(sender.pending_n))
     return not gaps and (not sender.has_nxt or not after(seg.seq, sender.nxt))
 
 

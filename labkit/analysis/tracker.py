@@ -2,8 +2,8 @@
 
 For every segment the caller runs, in this order, with `me` its sender and `peer` the other side:
 
-    look(seg, me, peer)         relate the segment to what is known: seg.span, end, delta, novel
-    while settle(side): ...     doubts about earlier packets that this segment has answered, for both sides (`labkit.analysis.pending`);
+    look(seg, me, peer)         relate the segment to what is known: seg.seg_len, end, delta, novel
+    while resolve(side): ...     doubts about earlier packets that this segment has answered, for both sides (`labkit.analysis.pending`);
                                 where there were any, relate(seg, me) once more
     (the rules)
     advance(seg, me, peer)      add the segment to what is known
@@ -12,7 +12,7 @@ and `labkit.analysis.pending.close(me, peer)` for both sides when the conversati
 integers, so that they can be compiled as they are.
 """
 
-from labkit.analysis.pending import BEHIND, GAP, SAME_MOMENT, UNSENT, answer, missing, raise_doubt
+from labkit.analysis.pending import BEHIND, GAP, SAME_MOMENT, UNSENT, answer, missing, open_pending
 from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT, SUM_BAD, SUM_GOOD, Seen
 from labkit.tcp import seq as sn
@@ -35,14 +35,14 @@ MAX_SHIFT = 14
 
 def look(seg: Seen, me: Side, peer: Side) -> None:
     """Relate a segment to what is known, and answer the doubts that it can answer."""
-    seg.span = seg.len + (seg.ctl & SYN != 0) + (seg.ctl & FIN != 0)
-    seg.end = sn.add(seg.seq, seg.span)
-    seg.delta = 0
-    seg.novel = seg.span
+    seg.seg_len = seg.len + (seg.ctl & SYN != 0) + (seg.ctl & FIN != 0)
+    seg.end = sn.add(seg.seq, seg.seg_len)
+    seg.seq_offset = 0
+    seg.new_octets = seg.seg_len
     seg.conflict = ABSENT
     relate(seg, me)
-    if seg.delta < 0:
-        seg.novel = max(0, sn.diff(seg.end, me.nxt)) + missing(seg, me)
+    if seg.seq_offset < 0:
+        seg.new_octets = max(0, sn.diff(seg.end, me.nxt)) + missing(seg, me)
     if seg.ctl & (SYN | RST):
         return
     answer(seg, me, peer)
@@ -51,9 +51,9 @@ def look(seg: Seen, me: Side, peer: Side) -> None:
 def relate(seg: Seen, me: Side) -> None:
     """Where the segment starts; to be called again where `settle` has answered a doubt, which may move SND.NXT."""
     if me.has_nxt and seg.ctl & (SYN | RST) == 0:
-        seg.delta = sn.diff(seg.seq, me.nxt)
-        if seg.delta >= 0:
-            seg.novel = seg.span
+        seg.seq_offset = sn.diff(seg.seq, me.nxt)
+        if seg.seq_offset >= 0:
+            seg.new_octets = seg.seg_len
 
 
 def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
@@ -63,12 +63,12 @@ def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
     from a timer, and acknowledge nothing new.
     """
     return (
-        seg.delta == -1
-        and not (me.has_ack and sn.after(seg.ack, me.ack))
+        seg.seq_offset == -1
+        and not (me.has_rcv_nxt and sn.after(seg.ack, me.rcv_nxt))
         and seg.len <= 1
         and seg.ctl & (SYN | FIN | RST) == 0
         and me.has_nxt != 0
-        and (peer.has_ack == 0 or peer.ack == me.nxt or peer.win == 0)
+        and (peer.has_rcv_nxt == 0 or peer.rcv_nxt == me.nxt or peer.win == 0)
     )
 
 
@@ -77,8 +77,8 @@ def is_window_probe(seg: Seen, me: Side, peer: Side) -> bool:
 
     It carries the first octet beyond the window, or, as Linux sends it, no octet and an old number.
     """
-    closed = peer.has_edge != 0 and peer.win == 0 and me.has_nxt != 0 and seg.ctl & (SYN | FIN | RST) == 0
-    return closed and ((seg.len == 1 and seg.delta == 0) or is_probe(seg, me, peer))
+    closed = peer.has_right_edge != 0 and peer.win == 0 and me.has_nxt != 0 and seg.ctl & (SYN | FIN | RST) == 0
+    return closed and ((seg.len == 1 and seg.seq_offset == 0) or is_probe(seg, me, peer))
 
 
 def is_duplicate_ack(seg: Seen, me: Side, peer: Side) -> bool:
@@ -94,9 +94,9 @@ def repeats_ack(seg: Seen, me: Side, peer: Side) -> bool:
     return (
         seg.ctl & (SYN | FIN | RST | ACK) == ACK
         and seg.len == 0
-        and seg.delta == 0
-        and me.has_ack != 0
-        and seg.ack == me.ack
+        and seg.seq_offset == 0
+        and me.has_rcv_nxt != 0
+        and seg.ack == me.rcv_nxt
         and seg.win == me.raw_win
         and seg.win != 0
         and peer.probe == 0
@@ -119,9 +119,9 @@ def overtaken(seg: Seen, me: Side) -> bool:
     It has an older timestamp, an IPv4 identification that was counted before (most stacks count them), comes within a
     moment of the segment before it, or fills a gap that a later one has left. One with new octets was sent last.
     """
-    if seg.novel and seg.delta >= 0 and not sn.before(seg.seq, me.top):
+    if seg.new_octets and seg.seq_offset >= 0 and not sn.before(seg.seq, me.top):
         return False
-    if seg.novel and seg.novel == seg.span:
+    if seg.new_octets and seg.new_octets == seg.seg_len:
         return True
     older = seg.tsval >= 0 and me.tsval >= 0 and sn.before(seg.tsval, me.tsval)
     counted_before = seg.ip_id > 0 and me.last_id > 0 and 0 < (me.last_id - seg.ip_id) & 0xFFFF <= NEAR
@@ -164,17 +164,17 @@ def acks_a_part(seg: Seen, me: Side, peer: Side) -> bool:
     Larger segments than the receiver's MSS are those of a capture above segmentation offload: then every ack may lie
     inside of one.
     """
-    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.data_len == 0 or me.has_ack == 0:
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.data_len == 0 or me.has_rcv_nxt == 0:
         return False
     inside = sn.diff(seg.ack, peer.data_seq)
     return (
         0 < inside < peer.data_len
         and me.mss != ABSENT
-        and peer.doubt_n == 0
+        and peer.pending_n == 0
         and peer.data_len <= me.mss
-        and not sn.after(me.ack, peer.data_seq)
-        and me.has_edge != 0
-        and not sn.after(sn.add(peer.data_seq, peer.data_len), me.edge)
+        and not sn.after(me.rcv_nxt, peer.data_seq)
+        and me.has_right_edge != 0
+        and not sn.after(sn.add(peer.data_seq, peer.data_len), me.right_edge)
     )
 
 
@@ -191,7 +191,7 @@ def renumbers_its_syn(seg: Seen, me: Side, peer: Side) -> bool:
 
 def unacked(seg: Seen, peer: Side) -> bool:
     """Whether some number of the segment was not yet acknowledged, as far as the capture shows."""
-    return peer.has_ack == 0 or sn.after(seg.end, peer.ack)
+    return peer.has_rcv_nxt == 0 or sn.after(seg.end, peer.rcv_nxt)
 
 
 def advance(seg: Seen, me: Side, peer: Side) -> None:
@@ -208,12 +208,12 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     if not peer.has_base and seg.ctl & ACK:
         _set_base(peer, sn.add(seg.ack, -1))
     if seg.ctl & RST:
-        me.rst, me.rst_seq, me.rst_packet, me.rst_time = 1, seg.seq, seg.number, seg.time
+        me.rst, me.rst_seq = 1, seg.seq
     elif seg.ctl & SYN:
         _advance_syn(seg, me, peer)
     else:
         _advance_sequence(seg, me, peer)
-    if seg.delta < 0 and seg.span and not seg.novel and seg.seq == peer.ack:
+    if seg.seq_offset < 0 and seg.seg_len and not seg.new_octets and seg.seq == peer.rcv_nxt:
         peer.same_acks = ANSWERED
     if seg.ctl & ACK and seg.ctl & RST == 0:
         _advance_ack(seg, me, peer)
@@ -261,32 +261,32 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
 def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
     if renumbers_its_syn(seg, me, peer):
         me.nxt = seg.seq
-        seg.delta, seg.novel = 0, seg.span
-    if seg.span and me.has_nxt and peer.has_ack and sn.after(me.nxt, peer.ack):
+        seg.seq_offset, seg.new_octets = 0, seg.seg_len
+    if seg.seg_len and me.has_nxt and peer.has_rcv_nxt and sn.after(me.nxt, peer.rcv_nxt):
         me.piped = 1
     fin = sn.add(seg.seq, seg.len)
-    if seg.ctl & FIN and not me.has_fin and me.has_nxt and me.doubt_n == 0 and sn.before(fin, me.nxt):
+    if seg.ctl & FIN and not me.has_fin and me.has_nxt and me.pending_n == 0 and sn.before(fin, me.nxt):
         # A FIN before octets that were sent has a wrong number (FIN01): it counts as though it stood after them.
         fin = me.nxt
         me.nxt = sn.add(fin, 1)
     if not me.has_nxt:
         me.nxt, me.has_nxt = seg.end, 1
         me.octets += seg.len
-    elif seg.delta > 0:
-        raise_doubt(seg, me, GAP, me.nxt, seg.seq)
-        if seg.span:
+    elif seg.seq_offset > 0:
+        open_pending(seg, me, GAP, me.nxt, seg.seq)
+        if seg.seg_len:
             me.nxt = seg.end
             me.octets += seg.len
     else:
-        if seg.span and not seg.novel:
+        if seg.seg_len and not seg.new_octets:
             me.resent += 1
-        me.octets += min(seg.novel, seg.len)
+        me.octets += min(seg.new_octets, seg.len)
         if sn.after(seg.end, me.nxt):
             me.nxt = seg.end
     me.top = seg.end if me.seen == 1 else sn.latest(me.top, seg.end)
-    if seg.len and seg.novel and me.probe == 0 and (me.since == 0 or seg.delta < 0):
+    if seg.len and seg.new_octets and me.probe == 0 and (me.since == 0 or seg.seq_offset < 0):
         me.since = seg.time  # before a gap is filled, nothing behind it can be acknowledged
-    if seg.len and seg.novel:
+    if seg.len and seg.new_octets:
         me.data_seq, me.data_len = seg.seq, seg.len
     if seg.ctl & FIN and not me.has_fin:
         me.fin, me.has_fin = fin, 1
@@ -295,28 +295,27 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
 
 def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
     if peer.seen and peer.has_nxt and sn.after(seg.ack, peer.nxt):
-        raise_doubt(seg, me, UNSENT, peer.nxt, seg.ack)
+        open_pending(seg, me, UNSENT, peer.nxt, seg.ack)
         me.raw_win = seg.win
         return
     if me.third == 1 and seg.ctl & SYN == 0 and not sn.after(seg.ack, peer.isn):
-        raise_doubt(seg, me, BEHIND, sn.add(peer.isn, 1), seg.ack)
+        open_pending(seg, me, BEHIND, sn.add(peer.isn, 1), seg.ack)
     if acks_a_part(seg, me, peer) and sn.add(seg.ack, 1) == sn.add(peer.data_seq, peer.data_len):
         me.part_packet, me.part_time, me.part_ack = seg.number, seg.time, seg.ack
-    if not me.has_ack or sn.after(seg.ack, me.ack):
-        me.ack, me.has_ack = seg.ack, 1
-        me.ack_packet, me.ack_time = seg.number, seg.time
+    if not me.has_rcv_nxt or sn.after(seg.ack, me.rcv_nxt):
+        me.rcv_nxt, me.has_rcv_nxt = seg.ack, 1
         me.same_acks = 0
         peer.since = 0 if not peer.has_nxt or not sn.before(seg.ack, peer.nxt) else peer.last_time
     elif is_duplicate_ack(seg, me, peer):
         me.same_acks += 1
-    elif sn.before(seg.ack, me.ack):
+    elif sn.before(seg.ack, me.rcv_nxt):
         return  # overtaken: its window is old news (RFC 9293 section 3.10.7.4: SND.WL1 and SND.WL2)
     me.raw_win = seg.win
     me.win = scaled(seg.win, seg.ctl, me, peer)
     edge = sn.add(seg.ack, me.win)
     me.max_win = max(me.max_win, me.win)
-    if not me.has_edge or sn.after(edge, me.edge):
-        me.edge, me.has_edge = edge, 1
+    if not me.has_right_edge or sn.after(edge, me.right_edge):
+        me.right_edge, me.has_right_edge = edge, 1
 
 
 def scale_is_known(me: Side, peer: Side) -> bool:

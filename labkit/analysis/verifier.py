@@ -20,9 +20,9 @@ from labkit.analysis import flows
 from labkit.analysis.finding import Evidence, Group, finding, tally
 from labkit.analysis.finding import Finding as Finding
 from labkit.analysis.flows import Flow, FlowTable, segments
-from labkit.analysis.limits import FAMILIES, RETRANSMISSIONS, Conversation, Limit, Survey
+from labkit.analysis.limits import FAMILIES, RETRANSMISSIONS, CaptureLimits, Conversation, Limit
 from labkit.analysis.payload import Memory, Octets
-from labkit.analysis.pending import close, settle
+from labkit.analysis.pending import close, resolve
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Rule, Scope, Severity, collect
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import advance, look, relate, spoiled
@@ -138,7 +138,7 @@ class Verifier:
         rules = [each for each in collect() if self.profile in each.profiles or each.family in FAMILIES]
         self._frame = [(each.predicate, each) for each in rules if each.scope == Scope.FRAME]
         self._segment = [(each.predicate, each) for each in rules if each.scope == Scope.SEGMENT]
-        self._doubt = [each for each in rules if each.scope == Scope.DOUBT]
+        self._doubt = [each for each in rules if each.scope == Scope.PENDING]
         self._side = [each for each in rules if each.scope == Scope.SIDE]
         self._flow = [each for each in rules if each.scope == Scope.FLOW]
         bounds = bounds or Bounds()
@@ -149,7 +149,7 @@ class Verifier:
         self._wanted = wanted
         self._heard: Callable[[Finding], None] | None = None
         self._memory = Memory()
-        self._survey = Survey()
+        self._survey = CaptureLimits()
         self._kept: list[Finding] = []
         self._most, self._most_said = bounds.findings, bounds.said
         self._counts: Counter[Severity] = Counter()
@@ -217,7 +217,7 @@ class Verifier:
         if not seg.readable:
             return judged
         look(seg, me, peer)
-        if (me.doubt_n or peer.doubt_n) and self._settle(judged, seg, sender):
+        if (me.pending_n or peer.pending_n) and self._settle(judged, seg, sender):
             relate(seg, me)
         if seg.data_len and not spoiled(seg):
             _remember(judged.octets[sender], data[seg.data_at : seg.data_at + seg.data_len], seg, me)
@@ -234,7 +234,7 @@ class Verifier:
         settled = False
         for side in (sender, 1 - sender):
             me, peer = judged.flow.sides[side], judged.flow.sides[1 - side]
-            while settle(me):
+            while resolve(me):
                 settled = True
                 for rule in self._doubt:
                     found = rule.predicate(seg, me, peer)
@@ -306,9 +306,9 @@ class Verifier:
 def _remember(sent: Octets, octets: bytes, seg: Seen, me: Side) -> None:
     """Compare a segment's octets with those that were sent under the same numbers, and keep what is new."""
     first = add(seg.seq, 1) if seg.ctl & SYN else seg.seq
-    if seg.delta < 0 or (seg.ctl & SYN and me.syn):
+    if seg.seq_offset < 0 or (seg.ctl & SYN and me.syn):
         seg.conflict = sent.conflict(first, octets)
-    if seg.novel:
+    if seg.new_octets:
         sent.add(first, octets)
 
 
@@ -354,7 +354,7 @@ class _Judged:
     def tell(self, heard: Callable[[Finding], None]) -> None:
         """Tell of what is fresh, but for what a doubt that is still open may change."""
         sides = self.flow.sides
-        open_ = {packet for side in sides for packet in side.doubt_packet[: side.doubt_n]}
+        open_ = {packet for side in sides for packet in side.pending_packet[: side.pending_n]}
         fresh, self.fresh = self.fresh, {key: None for key in self.fresh if key[0] in open_}
         # Only what is found of the whole conversation asks for what else there is of it.
         grave = self._grave() if any(packet is None for packet, _ in fresh) else set()

@@ -29,8 +29,8 @@ from labkit.i18n import _, printable
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from labkit.analysis.flow_filter import Wanted
-    from labkit.analysis.report_config import Choices
+    from labkit.analysis.flow_filter import FlowFilter
+    from labkit.analysis.report_config import ReportConfig
     from labkit.analysis.verifier import Verdict
     from labkit.capture import Frame
 
@@ -57,8 +57,8 @@ SMALL = 4_000_000
 class Request:
     """By what captures are judged, and what is wanted of them."""
 
-    choices: "Choices"
-    wanted: "Wanted | None" = None
+    choices: "ReportConfig"
+    wanted: "FlowFilter | None" = None
     engine: str = "auto"
     """Which of `labkit.analysis.native.engine.ENGINES` judges."""
     alone: bool = True

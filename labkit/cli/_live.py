@@ -58,7 +58,7 @@ def guard_of(packets: int, seconds: float, allow_interface: tuple[str, ...], all
     return Guard(frozenset(allow_interface), networks(allow_network), packets, seconds)
 
 
-class Told:
+class Signalled:
     """Which signal told the program to end, if one did."""
 
     def __init__(self) -> None:
@@ -70,9 +70,9 @@ class Told:
 
 
 @contextmanager
-def orderly() -> Iterator[Told]:
+def orderly() -> Iterator[Signalled]:
     """Within the block, being told to end (SIGTERM, SIGHUP) is like Ctrl-C: no reason to leave things lying about."""
-    told = Told()
+    told = Signalled()
 
     def end(number: int, frame: FrameType | None) -> None:
         told.number = number

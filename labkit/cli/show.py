@@ -5,7 +5,7 @@ from itertools import chain, islice
 import click
 
 from labkit.cli._common import Command, Exit, format_option, note, profile_option
-from labkit.cli._wanted import Network, wanted_options
+from labkit.cli._flow_filter import Network, wanted_options
 from labkit.errors import UsageError
 from labkit.i18n import _
 
@@ -31,12 +31,12 @@ def command(
     with relative numbers, and the raw ones. States are RFC 9293's, after the segment has arrived; with --profile document
     they stand where the document's tables have them, in its words.
     """
-    from labkit.analysis.flow_filter import Wanted
+    from labkit.analysis.flow_filter import FlowFilter
     from labkit.analysis.states import observe
     from labkit.capture import open_capture
     from labkit.report.conversation_table import FORMATS, Style
 
-    wanted = Wanted(flow, host, port)
+    wanted = FlowFilter(flow, host, port)
     with open_capture(capture) as reader:
         style = Style(profile == "document", window, reader.names, reader.interfaces)
         rows = observe(reader, wanted if flow or host or port else None)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.analysis.native import AUTO, ENGINES
-from labkit.cli._choices import choices_options, chosen
 from labkit.cli._common import Command, Exit, captures_argument, note
-from labkit.cli._wanted import wanted_options
+from labkit.cli._flow_filter import wanted_options
+from labkit.cli._report_config import choices_options, chosen
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _, ngettext, printable
 from labkit.report.formats import Options, names, renderer
@@ -91,14 +91,14 @@ def command(
     CAPTURE is a pcap or pcapng file, also compressed with gzip; '-' is standard input. Of a folder all captures in it are
     judged; a pattern in quotes may stand for many. Exit code 1 where a capture breaks a rule, 3 where a file cannot be read.
     """
-    from labkit.analysis.flow_filter import Wanted
+    from labkit.analysis.flow_filter import FlowFilter
     from labkit.cli._inputs import expand
     from labkit.cli._judge import Interrupts, Request, verdicts
 
     # numpy would start threads for linear algebra, which takes longer than all else that is imported; nothing here uses any.
     environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     choice = chosen(**choices)
-    wanted = Wanted(flow, host, port) if flow or host or port else None
+    wanted = FlowFilter(flow, host, port) if flow or host or port else None
     if quiet and verbose:
         raise UsageError(_("--quiet and --verbose exclude each other"))
     options = Options(choice.fail_on, verbose, most, choice.rules, quiet)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._choices import choices_options, chosen
 from labkit.cli._common import Command, Exit, format_option, note
 from labkit.cli._duration import for_option
 from labkit.cli._live import lab_option
+from labkit.cli._report_config import choices_options, chosen
 from labkit.i18n import _, ngettext, printable
 
 if TYPE_CHECKING:
-    from labkit.analysis.report_config import Choices
+    from labkit.analysis.report_config import ReportConfig
     from labkit.analysis.rule import Severity
     from labkit.analysis.verifier import Finding, Verdict
     from labkit.capture import Frame, Writer
@@ -106,7 +106,7 @@ def _recorded(frames: "Iterable[Frame]", writer: "Writer") -> "Iterator[Frame]":
 class _Teller:
     """Prints findings as they come, and the verdict in the end."""
 
-    def __init__(self, choices: "Choices", interface: str, format_: str, *, verbose: bool, most: int) -> None:
+    def __init__(self, choices: "ReportConfig", interface: str, format_: str, *, verbose: bool, most: int) -> None:
         self._choices = choices
         self._interface = interface
         self._machine = format_ == "jsonl"

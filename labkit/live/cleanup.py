@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 
-class Keeper:
+class CleanupProcess:
     """Calls a function, in another process, when this process is gone or has dismissed it; a context manager.
 
     All descriptors but those of `holding` are closed in it. Make it while the process has one thread.
@@ -32,7 +32,7 @@ class Keeper:
             with suppress(ChildProcessError):
                 os.waitpid(self.process, 0)
 
-    def __enter__(self) -> "Keeper":
+    def __enter__(self) -> "CleanupProcess":
         return self
 
     def __exit__(self, *_exception: object) -> None:

@@ -20,9 +20,9 @@ from labkit.i18n import _
 from labkit.live.clock import SECOND, Clock
 from labkit.live.guard import Guard
 from labkit.live.kernel import Kernel
-from labkit.live.labkit_end import Crafted, Taken
+from labkit.live.labkit_end import LabkitEnd, Taken
 from labkit.live.link import Link
-from labkit.live.peers import End, Stranger
+from labkit.live.peers import End, ExternalPeer
 from labkit.live.script import Script
 from labkit.live.station import Station
 from labkit.packet.linktype import ETHERNET
@@ -62,9 +62,9 @@ class Conversation:
         self.scenario = given.scenario
         path = setup.path(model, parts.seed) if given.path else Path(Direction(), Direction())
         self._link = link
-        self.crafted = Crafted(model, parts, side, Station(link, parts.hosts[side]), path)
+        self.crafted = LabkitEnd(model, parts, side, Station(link, parts.hosts[side]), path)
         self.kernel = kernel
-        other: End = kernel or Stranger(self.crafted)
+        other: End = kernel or ExternalPeer(self.crafted)
         self.script = Script(
             setup.plans(model, given.scenario.source, parts.seed),
             {side: self.crafted, OTHER[side]: other},

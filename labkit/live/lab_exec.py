@@ -14,7 +14,7 @@ from types import FrameType
 
 from labkit.errors import LinkError
 from labkit.i18n import _, printable
-from labkit.live.cleanup import Keeper
+from labkit.live.cleanup import CleanupProcess
 from labkit.live.lab import Lab
 from labkit.live.namespace import OWN, Namespace
 from labkit.live.system import capable, end_inhabitants, enter_user_namespace
@@ -43,7 +43,7 @@ def hold(command: Sequence[str], *, relay: bool = False, offload: bool = False, 
         # By then this process is gone, or has ended them itself and only waits. The keeper holds the namespaces: the numbers
         # of those that are gone would soon be others'.
         holding = [space.fileno() for space in lab.spaces.values()]
-        with Keeper(lambda: end_inhabitants(inodes, spare=own), holding) as keeper:
+        with CleanupProcess(lambda: end_inhabitants(inodes, spare=own), holding) as keeper:
             try:
                 return _run(command, lab)
             finally:

@@ -55,7 +55,7 @@ class Coming(NamedTuple):
     taken: Taken | None
 
 
-class Crafted:
+class LabkitEnd:
     """One end, played by labkit. Call `go_on` when something has come, when it is `due`, and after each step."""
 
     def __init__(self, model: ScenarioModel, parts: Parts, side: str, station: Station, path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from labkit.errors import LinkError
 from labkit.i18n import _
-from labkit.live.cleanup import Keeper
+from labkit.live.cleanup import CleanupProcess
 from labkit.live.system import require_capable, require_program
 from labkit.live.wiring import ip
 from labkit.packet.scapy_build import Host
@@ -49,7 +49,7 @@ def loopback(kernel: Host, own: Host) -> Iterator[None]:
                 [program, *line.split()], capture_output=True, check=False
             )
 
-    with Keeper(tidy):
+    with CleanupProcess(tidy):
         ip(
             [
                 "link set dev lo up",

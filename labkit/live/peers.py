@@ -1,6 +1,6 @@
 """The two ends of a conversation that is played: what the steps of a scenario need to know of each, and have it do.
 
-`crafted.Crafted` is labkit's own TCP, `kernel.Kernel` a socket of the kernel. `Stranger` is a program of which only that is
+`crafted.LabkitEnd` is labkit's own TCP, `kernel.Kernel` a socket of the kernel. `ExternalPeer` is a program of which only that is
 known which its segments tell.
 """
 
@@ -39,10 +39,10 @@ class End(Protocol):
         """Begin a step. UsageError where TCP does not let it."""
 
 
-class Stranger:
+class ExternalPeer:
     """The other end of a crafted one, seen through its segments: whatever it does, it does by itself."""
 
-    def __init__(self, seen_by: "Witness") -> None:
+    def __init__(self, seen_by: "PeerView") -> None:
         self._witness = seen_by
 
     @property
@@ -77,7 +77,7 @@ class Stranger:
         """Its steps are its own affair."""
 
 
-class Witness(Protocol):
+class PeerView(Protocol):
     """What a crafted end tells of its peer."""
 
     @property

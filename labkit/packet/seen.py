@@ -114,13 +114,13 @@ class Seen:
     sack_r3: int = 0
 
     # What is known only from the segments before it; `track.look` fills these.
-    span: int = 0
+    seg_len: int = 0
     """SEG.LEN: the payload, and one each for SYN and FIN."""
     end: int = 0
     """The sequence number after the segment's last one."""
-    delta: int = 0
+    seq_offset: int = 0
     """How far `seq` lies beyond SND.NXT as the capture shows it: 0 in order, negative for numbers used before."""
-    novel: int = 0
+    new_octets: int = 0
     """Sequence numbers of the segment that were never seen before."""
     conflict: int = ABSENT
     """The first sequence number whose octet differs from the one that was sent under it before."""

@@ -38,7 +38,7 @@ class Fact:
     """The first segment of its sender."""
     length: int = 0
     """Octets of payload."""
-    span: int = 0
+    seg_len: int = 0
     """Numbers that it takes: its octets, SYN and FIN."""
     old: int = 0
     """How many of them stood in the capture before."""
@@ -174,9 +174,9 @@ def _tell(fact: Fact, seg: Seen, me: _Line, peer: _Line) -> None:
     fact.first, fact.alone, fact.refused, fact.torn = me.seen == 0, peer.seen == 0, peer.rst, me.torn
     fact.after_syn = me.syn
     fact.length = seg.len
-    fact.span = seg.len + (seg.ctl & SYN != 0) + (seg.ctl & FIN != 0)
+    fact.seg_len = seg.len + (seg.ctl & SYN != 0) + (seg.ctl & FIN != 0)
     low = me.place(seg.seq)
-    high = low + fact.span
+    high = low + fact.seg_len
     fact.crossing = me.bare_syn and seg.ctl & (SYN | ACK) == SYN | ACK
     fact.first_fin = seg.ctl & FIN != 0 and seg.len == 0 and not me.fin
     fact.far = abs(low - me.top) > WIDEST

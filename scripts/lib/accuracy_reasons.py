@@ -45,7 +45,7 @@ REASONS = (
         "retransmission family",
         TSHARK,
         LABKIT,
-        lambda fact: fact.several and fact.old < fact.span,
+        lambda fact: fact.several and fact.old < fact.seg_len,
         "The connection was captured at several interfaces, and at this one the segment has new octets. What Wireshark takes for "
         "a resend is what another interface has shown before.",
     ),
@@ -76,7 +76,7 @@ REASONS = (
         "retransmission family",
         LABKIT,
         LABKIT,
-        lambda fact: 0 < fact.old < fact.span and not fact.acked,
+        lambda fact: 0 < fact.old < fact.seg_len and not fact.acked,
         "Some of its octets stood in the capture before, and are not acknowledged: the first octet, for instance, which a "
         "probe of the closed window had carried. Wireshark does not count what a probe carries.",
     ),
@@ -92,7 +92,7 @@ REASONS = (
         "retransmission family",
         TSHARK,
         LABKIT,
-        lambda fact: fact.refused and fact.old == fact.span,
+        lambda fact: fact.refused and fact.old == fact.seg_len,
         "A SYN that was refused with RST is sent once more, with the same number. The RST ended that attempt and deleted "
         "its TCB (RFC 9293 section 3.10.7.3): this SYN opens another connection, and labkit begins one there.",
     ),
@@ -108,7 +108,7 @@ REASONS = (
         "retransmission family",
         TSHARK,
         LABKIT,
-        lambda fact: fact.span > 0 and fact.old == 0 and not fact.beyond,
+        lambda fact: fact.seg_len > 0 and fact.old == 0 and not fact.beyond,
         "None of its octets stood in the capture before, and nothing that lies behind them: it is new. The capture holds "
         "the ACK that answers it first (two interfaces, or a clock that steps), and Wireshark goes by that ACK.",
     ),
@@ -116,7 +116,7 @@ REASONS = (
         "retransmission family",
         LABKIT,
         LABKIT,
-        lambda fact: fact.length == fact.span == fact.old == 1 and not fact.acked,
+        lambda fact: fact.length == fact.seg_len == fact.old == 1 and not fact.acked,
         "One octet is sent again that is not acknowledged yet. Wireshark takes any single octet before SND.NXT for a "
         "keep-alive; a keep-alive belongs to an idle connection (RFC 9293 section 3.8.4), and this one has data under way.",
     ),
@@ -124,7 +124,7 @@ REASONS = (
         "retransmission family",
         LABKIT,
         LABKIT,
-        lambda fact: 0 < fact.span == fact.old,
+        lambda fact: 0 < fact.seg_len == fact.old,
         "All its octets, or its SYN, stood in the capture before. Wireshark does not look where it holds the header to be cut: "
         "in FabricPath frames, for instance, whose last octets it takes for a frame check sequence.",
     ),
@@ -132,7 +132,7 @@ REASONS = (
         "retransmission family",
         LABKIT,
         LABKIT,
-        lambda fact: fact.span > 0 and fact.old == 0 and fact.beyond,
+        lambda fact: fact.seg_len > 0 and fact.old == 0 and fact.beyond,
         "It fills a gap: its octets are new, and numbers behind them stood in the capture before.",
     ),
     Reason(
@@ -204,7 +204,7 @@ REASONS = (
         "window probe",
         LABKIT,
         LABKIT,
-        lambda fact: fact.closed and fact.span <= 1,
+        lambda fact: fact.closed and fact.seg_len <= 1,
         "The same: a probe of a closed window, as Linux sends it.",
     ),
     Reason(

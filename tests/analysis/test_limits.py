@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.analysis.limits import KINDS, RETRANSMISSIONS, Survey
+from labkit.analysis.limits import KINDS, RETRANSMISSIONS, CaptureLimits
 from labkit.analysis.rule import collect
 from labkit.analysis.verifier import Verdict, Verifier, verify
 from labkit.build.scenario import Scenario
@@ -153,7 +153,7 @@ def test_a_capture_without_tcp_says_so() -> None:
     assert [(each.kind, each.count, each.message) for each in verdict.limits] == [
         ("no-segments", 0, "there is no TCP segment in this capture: nothing was judged")
     ]
-    assert Survey().limits(1, 1) == []
+    assert CaptureLimits().limits(1, 1) == []
 
 
 def test_a_capture_without_what_was_asked_for_says_so() -> None:

@@ -1,4 +1,4 @@
-"""Choices: which rules are named by a word, what is left of a verdict, and files with their errors."""
+"""ReportConfig: which rules are named by a word, what is left of a verdict, and files with their errors."""
 
 import pickle
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labkit.analysis.finding import Group
-from labkit.analysis.report_config import KEYS, LARGEST, Choices, find, load, rules_named
+from labkit.analysis.report_config import KEYS, LARGEST, ReportConfig, find, load, rules_named
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verifier import Verdict, Verifier
 from labkit.errors import UsageError
@@ -54,20 +54,20 @@ def test_a_code_names_all_rules_that_share_it() -> None:
 
 def test_nothing_chosen_is_everything(verdict: Verdict) -> None:
     before = list(verdict.findings)
-    assert Choices().apply(verdict) is verdict
+    assert ReportConfig().apply(verdict) is verdict
     assert (verdict.findings, verdict.left_out) == (before, 0)
 
 
 @pytest.mark.parametrize(
     ("choices", "there", "gone"),
     [
-        (Choices(select=("ACK",)), {"ACK01"}, {"FIN06", "OPT06"}),
-        (Choices(ignore=("ACK",)), {"OPT06"}, {"ACK01"}),
-        (Choices(select=("ACK01", "OPT"), ignore=("ACK",)), {"OPT06"}, {"ACK01"}),
-        (Choices(select=("ack-of-unsent-data",)), {"ACK01"}, {"OPT06"}),
+        (ReportConfig(select=("ACK",)), {"ACK01"}, {"FIN06", "OPT06"}),
+        (ReportConfig(ignore=("ACK",)), {"OPT06"}, {"ACK01"}),
+        (ReportConfig(select=("ACK01", "OPT"), ignore=("ACK",)), {"OPT06"}, {"ACK01"}),
+        (ReportConfig(select=("ack-of-unsent-data",)), {"ACK01"}, {"OPT06"}),
     ],
 )
-def test_what_is_left(verdict: Verdict, choices: Choices, there: set[str], gone: set[str]) -> None:
+def test_what_is_left(verdict: Verdict, choices: ReportConfig, there: set[str], gone: set[str]) -> None:
     count = len(verdict.findings)
     choices.apply(verdict)
     assert there <= codes(verdict)
@@ -76,20 +76,20 @@ def test_what_is_left(verdict: Verdict, choices: Choices, there: set[str], gone:
 
 
 def test_the_rules_are_those_of_the_profile() -> None:
-    assert all("rfc9293" in rule.profiles for rule in Choices().rules)
-    assert all("document" in rule.profiles for rule in Choices(profile="document").rules)
-    assert all("literal" in rule.profiles for rule in Choices(profile="document", literal=True).rules)
+    assert all("rfc9293" in rule.profiles for rule in ReportConfig().rules)
+    assert all("document" in rule.profiles for rule in ReportConfig(profile="document").rules)
+    assert all("literal" in rule.profiles for rule in ReportConfig(profile="document", literal=True).rules)
 
 
 @pytest.mark.parametrize("severity", list(Severity))
 def test_another_severity(verdict: Verdict, severity: Severity) -> None:
-    Choices(severity={"ACK01": severity}).apply(verdict)
+    ReportConfig(severity={"ACK01": severity}).apply(verdict)
     assert {found.severity for found in verdict.findings if found.code == "ACK01"} == {severity}
     assert verdict.passes() is (severity < Severity.ERROR)
 
 
 def test_a_later_severity_counts_more(verdict: Verdict) -> None:
-    Choices(severity={"ACK": Severity.NOTE, "ACK01": Severity.WARNING}).apply(verdict)
+    ReportConfig(severity={"ACK": Severity.NOTE, "ACK01": Severity.WARNING}).apply(verdict)
     assert {found.severity for found in verdict.findings if found.code == "ACK01"} == {Severity.WARNING}
 
 
@@ -100,7 +100,7 @@ def test_a_later_severity_counts_more(verdict: Verdict) -> None:
 def test_what_a_rule_is_less_sure_of_is_not_raised(chosen: Severity, expected: Severity) -> None:
     # CAP04 is a warning, and a note where the capture was taken above segmentation offload.
     text = "> S 0:0(0) <mss 100>\n< S. 0:0(0) ack 1 <mss 100>\n> . 1:1(0) ack 1\n> P. 1:301(300) ack 1\n"
-    verdict = Choices(severity={"CAP04": chosen}).apply(Verifier().run(frames(list(parse(text)))))
+    verdict = ReportConfig(severity={"CAP04": chosen}).apply(Verifier().run(frames(list(parse(text)))))
     assert [found.severity for found in verdict.findings if found.code == "CAP04"] == [expected]
 
 
@@ -108,13 +108,13 @@ def test_what_a_rule_is_less_sure_of_is_not_raised(chosen: Severity, expected: S
 @pytest.mark.parametrize(("word", "hint"), [("ACK1", "'ACK01'"), ("sequense", "'sequence'"), ("\x1b[2J", None)])
 def test_a_word_that_names_nothing(field: str, word: str, hint: str | None) -> None:
     with pytest.raises(UsageError) as error:
-        _ = replace(Choices(), **{field: (word,)}).rules
+        _ = replace(ReportConfig(), **{field: (word,)}).rules
     assert str(error.value).isprintable()
     assert hint is None or f"did you mean {hint}?" in str(error.value)
 
 
 def test_it_can_be_sent_to_another_process(verdict: Verdict) -> None:
-    choices = Choices(select=("ACK",), severity={"ACK01": Severity.NOTE})
+    choices = ReportConfig(select=("ACK",), severity={"ACK01": Severity.NOTE})
     assert choices.rules
     choices.apply(verdict)
     again = pickle.loads(pickle.dumps(choices))  # noqa: S301 - it was written above
@@ -131,7 +131,7 @@ def test_a_file(tmp_path: Path) -> None:
         'profile = "document"\nliteral = true\nfail-on = "warning"\nselect = ["ACK"]\nignore = ["ACK02", "fin"]\n'
         'severity = {ACK01 = "note", SEQ = "error"}\n'
     )
-    assert load(path) == Choices(
+    assert load(path) == ReportConfig(
         profile="document",
         literal=True,
         fail_on=Severity.WARNING,
@@ -143,11 +143,11 @@ def test_a_file(tmp_path: Path) -> None:
 
 def test_an_empty_file_chooses_nothing(tmp_path: Path) -> None:
     (tmp_path / "labkit.toml").touch()
-    assert load(tmp_path / "labkit.toml") == Choices()
+    assert load(tmp_path / "labkit.toml") == ReportConfig()
 
 
 def test_every_key_has_its_attribute() -> None:
-    names = set(Choices.__dataclass_fields__)
+    names = set(ReportConfig.__dataclass_fields__)
     assert {attribute for attribute, _read in KEYS.values()} == names
 
 
@@ -243,6 +243,6 @@ def test_what_was_only_counted_is_chosen_from_too(verdict: Verdict) -> None:
         Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 3),
         Group("OPT06", "syn-without-mss", Severity.NOTE, 4),
     ]
-    Choices(ignore=("OPT",), severity={"ACK01": Severity.WARNING}).apply(verdict)
+    ReportConfig(ignore=("OPT",), severity={"ACK01": Severity.WARNING}).apply(verdict)
     assert verdict.beyond == [Group("ACK01", "ack-of-unsent-data", Severity.WARNING, 3)]
     assert verdict.left_out == 4

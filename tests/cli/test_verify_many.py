@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import click
 import pytest
 
-from labkit.analysis.report_config import Choices
+from labkit.analysis.report_config import ReportConfig
 from labkit.capture import create
 from labkit.cli import run
 from labkit.cli._inputs import Input, expand
@@ -220,7 +220,7 @@ def test_processes_change_nothing(format_: str, capsys: pytest.CaptureFixture[st
 
 def test_a_process_that_dies_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     captures = [Input(str(folder() / "z.pcap"))] * 6
-    dead = Request(Choices(profile="document"), _Deadly())  # type: ignore[arg-type]
+    dead = Request(ReportConfig(profile="document"), _Deadly())  # type: ignore[arg-type]
     with Interrupts() as interrupts:
         found = list(verdicts(captures, dead, 2, interrupts))
     assert len(found) == 6
@@ -278,7 +278,7 @@ def test_ctrl_c_between_two_packets(here: Path) -> None:
             if len(seen) == 2:
                 signal.raise_signal(signal.SIGINT)
         assert (seen, interrupts.seen) == ([1, 2], True)
-        verdict = judge(Input("a.pcap"), Request(Choices()), interrupts)
+        verdict = judge(Input("a.pcap"), Request(ReportConfig()), interrupts)
         assert verdict.packets == 0
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
@@ -289,7 +289,7 @@ def test_a_capture_of_which_nothing_was_read_has_no_verdict(monkeypatch: pytest.
     written(Path("a.pcap"), OPEN + CLOSE)
     monkeypatch.setattr("labkit.analysis.native.engine._library", lambda *_: signal.raise_signal(signal.SIGINT))
     with Interrupts() as interrupts:
-        found = list(verdicts([Input("a.pcap")] * 3, Request(Choices()), 1, interrupts))
+        found = list(verdicts([Input("a.pcap")] * 3, Request(ReportConfig()), 1, interrupts))
     assert (found, interrupts.seen) == ([], True)
 
 
@@ -317,7 +317,7 @@ def test_ctrl_c_ends_other_processes() -> None:
     captures = [Input(str(folder() / "z.pcap"))] * 40
     with Interrupts() as interrupts:
         seen = 0
-        for _verdict in verdicts(captures, Request(Choices()), 2, interrupts):
+        for _verdict in verdicts(captures, Request(ReportConfig()), 2, interrupts):
             seen += 1
             signal.raise_signal(signal.SIGINT)
     assert seen == 1

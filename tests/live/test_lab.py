@@ -19,7 +19,7 @@ from labkit.cli import run
 from labkit.errors import LinkError, UsageError
 from labkit.live import ethtool, system
 from labkit.live import lab as labs
-from labkit.live.cleanup import Keeper
+from labkit.live.cleanup import CleanupProcess
 from labkit.live.lab import Lab
 from labkit.live.namespace import OWN, Namespace
 from labkit.live.wiring import KERNELS
@@ -291,7 +291,7 @@ def test_what_the_kernel_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_keeper_holds_what_it_is_given() -> None:
     for held in (True, False):
         reading, writing = os.pipe()
-        with Keeper(partial(os.write, writing, b"x"), [writing] if held else []):
+        with CleanupProcess(partial(os.write, writing, b"x"), [writing] if held else []):
             os.close(writing)
         assert os.read(reading, 2) == (b"x" if held else b"")
         os.close(reading)

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from labkit.analysis.finding import Group
-from labkit.analysis.limits import Survey
+from labkit.analysis.limits import CaptureLimits
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verdict, verify
 from labkit.capture import Damage, create
@@ -211,7 +211,7 @@ def test_an_unreadable_capture_is_no_result() -> None:
 
 
 def test_what_was_not_judged_is_said() -> None:
-    verdict = Verdict("a.pcap", "rfc9293", packets=3, segments=0, limits=Survey().limits(0, 0))
+    verdict = Verdict("a.pcap", "rfc9293", packets=3, segments=0, limits=CaptureLimits().limits(0, 0))
     assert text(verdict) == [
         "a.pcap: PASS  nothing found (3 packets, 0 conversations, profile rfc9293)",
         "  note: there is no TCP segment in this capture: nothing was judged",

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from labkit.analysis.flow_filter import Wanted
+from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
 from labkit.analysis.rule import RFC9293
 from labkit.analysis.verifier import Verdict, Verifier
@@ -72,7 +72,7 @@ def judge(
     """
     verifier = Verifier(profile, literal=literal, wanted=wanted)
     compiled = None
-    if engine != INTERPRETED and (wanted is None or isinstance(wanted, Wanted)):
+    if engine != INTERPRETED and (wanted is None or isinstance(wanted, FlowFilter)):
         with interruption.waiting() if interruption else nullcontext():
             library = _library(capture, engine, say or _silent, alone)
             if library is not None:
@@ -95,7 +95,7 @@ class _Compiled(NamedTuple):
 
     @classmethod
     def having_room(
-        cls, library: "Library", profile: str, wanted: Wanted | None, say: Say, alone: bool
+        cls, library: "Library", profile: str, wanted: FlowFilter | None, say: Say, alone: bool
     ) -> "_Compiled | None":
         """With all the memory that it takes; None, and a line, where there is not so much."""
         from labkit.analysis.native.judge import Judge

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from labkit.analysis import limits
 from labkit.analysis.finding import Finding, Group
-from labkit.analysis.flow_filter import Wanted
+from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.flows import Flow
-from labkit.analysis.limits import Survey, described
+from labkit.analysis.limits import CaptureLimits, described
 from labkit.analysis.native.judging import Event
 from labkit.analysis.native.kernels import ARRAYS, COUNTS, SPARES
 from labkit.analysis.native.loader import Library
@@ -31,13 +31,13 @@ class Judge:
     """Judges one capture under a profile: `take` each batch, then ask for the verdict."""
 
     def __init__(
-        self, profile: str, library: Library, bounds: Bounds | None = None, wanted: Wanted | None = None
+        self, profile: str, library: Library, bounds: Bounds | None = None, wanted: FlowFilter | None = None
     ) -> None:
         """`profile` is one of labkit.analysis.rule: RFC9293, DOCUMENT or LITERAL."""
         self.profile = profile
         bounds = bounds or Bounds()
         self._judge, self._finish = library.entries["judge"], library.entries["finish"]
-        chosen = numbers_of(wanted or Wanted())
+        chosen = numbers_of(wanted or FlowFilter())
         sizes = {
             "segs": 0,
             "blank": 1,
@@ -137,8 +137,8 @@ class Judge:
                     found.setdefault(key, Group(*key)).count += count
         return [found[key] for key in sorted(found)]
 
-    def _surveyed(self, beyond: int) -> Survey:
-        found = Survey()
+    def _surveyed(self, beyond: int) -> CaptureLimits:
+        found = CaptureLimits()
         hits = self._array("hits")
         for number, rule in enumerate(collect()):
             for form in (0, 1):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from labkit.analysis.native.records import Rows
 from labkit.analysis.native.table import NONE, Conversation, Host, State, end_hash, find, give_back, is_wanted, retire
 from labkit.analysis.payload import ALL_OCTETS, ALL_PIECES, OCTETS, PIECES
-from labkit.analysis.pending import close, settle
+from labkit.analysis.pending import close, resolve
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import advance, look, relate, spoiled
 from labkit.packet.seen import ABSENT, SHORT_IP, SOUND, Seen
@@ -119,7 +119,7 @@ def ask_segment(
     """Ask the rules of scope SEGMENT."""
 
 
-def ask_doubt(
+def ask_pending(
     seg: Seen,
     me: Side,
     peer: Side,
@@ -363,7 +363,7 @@ def _judge(
     if seg.fault not in (SOUND, SHORT_IP):
         return
     look(seg, me, peer)
-    if (me.doubt_n or peer.doubt_n) and _settle(seg, me, peer, row, side, t, events, hits, asked, said, kept):
+    if (me.pending_n or peer.pending_n) and _settle(seg, me, peer, row, side, t, events, hits, asked, said, kept):
         relate(seg, me)
     if seg.data_len and not spoiled(seg):
         _remember(buf, seg, me, row, side, t, pieces, ring)
@@ -388,12 +388,12 @@ def _settle(
     kept: list[int],
 ) -> bool:
     settled = False
-    while settle(me):
+    while resolve(me):
         settled = True
-        ask_doubt(seg, me, peer, row, side, t, events, hits, asked, said, kept)
-    while settle(peer):
+        ask_pending(seg, me, peer, row, side, t, events, hits, asked, said, kept)
+    while resolve(peer):
         settled = True
-        ask_doubt(seg, peer, me, row, 1 - side, t, events, hits, asked, said, kept)
+        ask_pending(seg, peer, me, row, 1 - side, t, events, hits, asked, said, kept)
     return settled
 
 
@@ -439,9 +439,9 @@ def _remember(
     at = seg.data_at
     first = add(seg.seq, 1) if seg.ctl & SYN else seg.seq
     last = row.b_piece if side else row.a_piece
-    if seg.delta < 0 or (seg.ctl & SYN and me.syn):
+    if seg.seq_offset < 0 or (seg.ctl & SYN and me.syn):
         seg.conflict = _conflict(first, buf, at, seg.data_len, last, t, pieces, ring)
-    if seg.novel:
+    if seg.new_octets:
         piece = pieces[(t.pieces + 1) & (ALL_PIECES - 1)]
         piece.seq, piece.size, piece.at, piece.before = first, seg.data_len, t.octets, last
         keep(buf, at, seg.data_len, ring, t.octets & (ALL_OCTETS - 1))

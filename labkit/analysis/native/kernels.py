@@ -25,7 +25,7 @@ from labkit.packet.seen import Seen
 ASKED = {
     Scope.FRAME: judging.ask_frame,
     Scope.SEGMENT: judging.ask_segment,
-    Scope.DOUBT: judging.ask_doubt,
+    Scope.PENDING: judging.ask_pending,
     Scope.SIDE: judging.ask_side,
     Scope.FLOW: judging.ask_flow,
 }
@@ -115,7 +115,7 @@ HOUSE = f"""
 @njit(**SETTINGS)
 def house(side, spare, t, doubts):
     own = t.doubts_at + spare * {SIZE}
-    if side.doubt_n:
+    if side.pending_n:
         if side.{WHERE} == own:
             number = t.doubts_free
             if number < 0:

@@ -16,7 +16,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, NamedTuple
 
-from labkit.analysis.side import DOUBTS, Side
+from labkit.analysis.side import MAX_PENDING, Side
 
 COLUMNS = ("list[int]", list[int])
 """The type of the fields that hold a row of integers, as a dataclass may give it."""
@@ -32,26 +32,26 @@ TYPES = {
 }
 WIDTHS = {
     "u1": "piped sums_good sums_alike ips_good ips_alike family side word has_base syn sack_ok stamps has_old "
-    "has_resyn third has_nxt has_last_ack probe has_ack has_edge has_fin rst doubt_kind doubt_state doubt_mark "
+    "has_resyn third has_nxt has_last_ack probe has_rcv_nxt has_right_edge has_fin rst pending_kind pending_state pending_mark "
     "odd_kind odd_state odd_mark fault version addr_len ttl ecn ip_sum_state joined sum_state opt_fault "
     "opt_after_end opt_cut sack_n client over wanted",
-    "i1": "doubt_n",
+    "i1": "pending_n",
     "i2": "rule found wscale tfo_len opt_twice",
-    "u2": "a_port b_port syn_ctl first_ctl last_ctl doubt_ctl odd_ctl ctl sport dport doff raw_win sum sum_want "
+    "u2": "a_port b_port syn_ctl first_ctl last_ctl pending_ctl odd_ctl ctl sport dport doff raw_win sum sum_want "
     "ip_sum ip_sum_want urg sum_off sum_rest ip_off ip_want",
     "i4": "last_id ip_id host_step mss caplen point next older newer a_seen_at b_seen_at",
     "u4": "part_packet part_ack sums_bad ips_bad a0 a1 a2 a3 b0 b1 b2 b3 w0 w1 w2 w3 base_me base_peer base isn "
-    "syn_end old_nxt host_isn resyn first_seq nxt top last_seq last_ack data_seq ack edge fin rst_seq "
-    "doubt_want doubt_low doubt_high doubt_seen odd_want odd_seq odd_ack_want odd_ack win max_win syn_packet "
-    "resyn_packet first_packet last_packet ack_packet fin_packet rst_packet doubt_packet odd_packet seq "
+    "syn_end old_nxt host_isn resyn first_seq nxt top last_seq last_ack data_seq rcv_nxt right_edge fin rst_seq "
+    "pending_want pending_low pending_high pending_seen odd_want odd_seq odd_ack_want odd_ack win max_win syn_packet "
+    "resyn_packet first_packet last_packet fin_packet pending_packet odd_packet seq "
     "sack_l0 sack_r0 sack_l1 sack_r1 sack_l2 sack_r2 sack_l3 sack_r3 end number last_len data_len room "
     "host_isns seen run resent missed a_resent b_resent",
 }
 """Which fields always fit into less than eight octets, by the names of TYPES; the same for all records."""
 
-BESIDE: dict[type, tuple[str, ...]] = {Side: ("doubt_", "odd_")}
-"""How the fields begin that stand in rows beside; `doubt_n` does not, for it says whether there is anything."""
-HERE = frozenset({"doubt_n"})
+BESIDE: dict[type, tuple[str, ...]] = {Side: ("pending_", "odd_")}
+"""How the fields begin that stand in rows beside; `pending_n` does not, for it says whether there is anything."""
+HERE = frozenset({"pending_n"})
 WHERE = "beside"
 """The column of a record that holds the address of its row beside."""
 FREE = "next_free"
@@ -75,7 +75,7 @@ class Column(NamedTuple):
 
 @cache
 def record(kind: type) -> type[ctypes.Structure]:
-    """The octets of a dataclass of integers: a field for each of its fields, a row of DOUBTS for each list. A structure is its
+    """The octets of a dataclass of integers: a field for each of its fields, a row of MAX_PENDING for each list. A structure is its
     own record."""
     if issubclass(kind, ctypes.Structure):
         return kind
@@ -115,7 +115,7 @@ def _fields(kind: type) -> list[tuple[str, Any, bool]]:
     for each in fields(kind):
         one = width.get(each.name, ctypes.c_int64)
         is_beside = each.name.startswith(BESIDE.get(kind, ())) and each.name not in HERE
-        found.append((each.name, one * DOUBTS if each.type in COLUMNS else one, is_beside))
+        found.append((each.name, one * MAX_PENDING if each.type in COLUMNS else one, is_beside))
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from os import urandom
 from typing import Any
 
-from labkit.analysis.flow_filter import Wanted
+from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.flows import POINTS, End, asking, begins_anew, inherit, is_over, remember_syn
 from labkit.analysis.native.records import Rows
 from labkit.analysis.side import Side
@@ -389,7 +389,7 @@ def clear(side: Side, spare: int, t: State) -> None:
 
 
 def is_wanted(row: Conversation, chosen: list[int]) -> bool:
-    """What `labkit.analysis.flow_filter.Wanted` answers, whose numbers `chosen` are: see `numbers_of`."""
+    """What `labkit.analysis.flow_filter.FlowFilter` answers, whose numbers `chosen` are: see `numbers_of`."""
     flows = chosen[0]
     found = flows == 0
     for i in range(flows):
@@ -422,7 +422,7 @@ def _is_in(row: Conversation, chosen: list[int], at: int) -> bool:
     return row.b0 & m0 == w0 and row.b1 & m1 == w1 and row.b2 & m2 == w2 and row.b3 & m3 == w3
 
 
-def numbers_of(wanted: Wanted) -> list[int]:
+def numbers_of(wanted: FlowFilter) -> list[int]:
     """How many conversations, and their numbers; how many networks, and for each NETWORK numbers: octets of an address, those
     of the network as four words, and those of its mask; how many ports, and their numbers."""
     numbers = [len(wanted.flows), *wanted.flows, len(wanted.hosts)]

@@ -33,7 +33,7 @@ GOOD = """
     field="ack",
     expected="me.odd_ack_want",
     actual="me.odd_ack",
-    scope=Scope.DOUBT,
+    scope=Scope.PENDING,
     unless=("HS02", "HS03", "FIN04"),
     receiver="It answers with an ACK of its own numbers, and drops the segment.",
     wireshark="tcp.analysis.ack_lost_segment",
@@ -73,7 +73,7 @@ def ack_of_unsent_data(seg: Seen, me: Side, peer: Side) -> int:
     field="ack",
     expected="me.odd_ack_want",
     actual="me.odd_ack",
-    scope=Scope.DOUBT,
+    scope=Scope.PENDING,
     unless=("HS02", "HS03", "FIN04"),
     receiver="If it has not sent so much, it answers with an ACK of its own numbers, and drops the segment.",
     wireshark="tcp.analysis.ack_lost_segment",
@@ -103,14 +103,14 @@ def ack_of_more_than_was_answered(seg: Seen, me: Side, peer: Side) -> int:
 
 def _one_answer_short(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether the side that has acknowledged too much answers one segment of data, in lock-step."""
-    fin = seg.span == 0 and me.odd_ack == add(me.odd_ack_want, 1)  # what is missing may be a FIN: FIN04
+    fin = seg.seg_len == 0 and me.odd_ack == add(me.odd_ack_want, 1)  # what is missing may be a FIN: FIN04
     return (
         me.odd_state == MISSED
         and not fin
         and in_lock_step(me, peer)
         and 0 < peer.data_len < (me.mss if me.mss > 0 else 536)  # after a full one, others may follow at once
         and me.odd_ack_want == add(peer.data_seq, peer.data_len)
-        and (me.has_ack == 0 or before(me.ack, me.odd_ack_want))
+        and (me.has_rcv_nxt == 0 or before(me.rcv_nxt, me.odd_ack_want))
     )
 
 
@@ -118,10 +118,10 @@ def _one_answer_short(seg: Seen, me: Side, peer: Side) -> bool:
     "ACK02",
     Severity.WARNING,
     "RFC 9293 3.10.7.4",
-    "ack goes back: {seg.ack} after {me.ack}; what was acknowledged once cannot be taken back",
-    otherwise={Severity.NOTE: "ack {seg.ack} is older than {me.ack}: this segment was overtaken on its way"},
+    "ack goes back: {seg.ack} after {me.rcv_nxt}; what was acknowledged once cannot be taken back",
+    otherwise={Severity.NOTE: "ack {seg.ack} is older than {me.rcv_nxt}: this segment was overtaken on its way"},
     field="ack",
-    expected=lambda seg, me, peer: me.ack if peer.doubt_n or not peer.has_nxt else peer.nxt,
+    expected=lambda seg, me, peer: me.rcv_nxt if peer.pending_n or not peer.has_nxt else peer.nxt,
     actual="seg.ack",
     unless=("HS03",),
     receiver="It ignores the ack as a duplicate (SEG.ACK =< SND.UNA).",
@@ -141,9 +141,9 @@ def ack_goes_back(seg: Seen, me: Side, peer: Side) -> int:
     A segment that was overtaken shows an older number; its own sequence number, its timestamp or the moment of its
     arrival tells.
     """
-    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or me.has_ack == 0 or not before(seg.ack, me.ack):
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or me.has_rcv_nxt == 0 or not before(seg.ack, me.rcv_nxt):
         return False
-    return Severity.NOTE if seg.delta < 0 or overtaken(seg, me) else True
+    return Severity.NOTE if seg.seq_offset < 0 or overtaken(seg, me) else True
 
 
 @rule(
@@ -184,7 +184,12 @@ def ack_is_not_the_peers_seq_plus_length(seg: Seen, me: Side, peer: Side) -> int
     if seg.ack == want or is_probe(seg, me, peer) or after(seg.ack, peer.nxt):
         return False
     partly = after(seg.ack, peer.last_seq) and before(seg.ack, want)
-    in_step = want == peer.nxt and me.has_ack != 0 and me.ack == peer.last_seq and not after(want, add(me.edge, 1))
+    in_step = (
+        want == peer.nxt
+        and me.has_rcv_nxt != 0
+        and me.rcv_nxt == peer.last_seq
+        and not after(want, add(me.right_edge, 1))
+    )
     return True if partly and in_step and _one_segment(peer, me) else Severity.NOTE
 
 
@@ -255,7 +260,7 @@ def ack_inside_a_segment(seg: Seen, me: Side, peer: Side) -> int:
     A receiver acknowledges a part of a segment only where the rest lies outside its window. Larger segments than the
     receiver's MSS are those of a capture above segmentation offload; acks inside of them are normal.
     """
-    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.data_len == 0 or me.has_ack == 0:
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.data_len == 0 or me.has_rcv_nxt == 0:
         return False
     return acks_a_part(seg, me, peer)
 
@@ -292,7 +297,7 @@ def last_octet_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     """
     if me.part_packet == 0 or seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or not me.syn or not peer.syn:
         return False
-    if peer.resent or peer.missed or peer.doubt_n or me.doubt_n:
+    if peer.resent or peer.missed or peer.pending_n or me.pending_n:
         return False
     return after(seg.ack, me.part_ack) and not after(seg.ack, peer.nxt)
 
@@ -301,9 +306,9 @@ def last_octet_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     "ACK04",
     Severity.WARNING,
     "RFC 5961 5",
-    "ack {seg.ack} is far too old: {me.ack} was acknowledged before, and no window of this side ever reached so far back",
+    "ack {seg.ack} is far too old: {me.rcv_nxt} was acknowledged before, and no window of this side ever reached so far back",
     field="ack",
-    expected="me.ack",
+    expected="me.rcv_nxt",
     actual="seg.ack",
     profiles=RFC_ONLY,
     unless=("HS03", "ACK01"),
@@ -320,9 +325,9 @@ def last_octet_not_counted(seg: Seen, me: Side, peer: Side) -> int:
 )
 def ack_far_too_old(seg: Seen, me: Side, peer: Side) -> int:
     """An old ACK is acceptable only as far back as SND.UNA less the largest window that its sender ever offered."""
-    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or me.has_ack == 0 or not scale_is_known(me, peer):
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or me.has_rcv_nxt == 0 or not scale_is_known(me, peer):
         return False
-    return before(seg.ack, add(me.ack, -max(me.max_win, 65535)))
+    return before(seg.ack, add(me.rcv_nxt, -max(me.max_win, 65535)))
 
 
 @rule(
@@ -347,7 +352,7 @@ def acknowledged_too_late(seg: Seen, me: Side, peer: Side) -> int:
     Between the point of capture and the receiver time passes too, as much as the handshake took at least; what was lost
     behind the capture looks the same.
     """
-    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.since == 0 or me.has_ack == 0 or peer.doubt_n:
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.since == 0 or me.has_rcv_nxt == 0 or peer.pending_n:
         return False
     late = seg.time - peer.since - me.delay > HALF_A_SECOND
-    return late and after(seg.ack, me.ack) and peer.resent == 0
+    return late and after(seg.ack, me.rcv_nxt) and peer.resent == 0

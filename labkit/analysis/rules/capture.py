@@ -127,7 +127,7 @@ def part_of_a_conversation(seg: Seen, me: Side, peer: Side) -> int:
     Then the initial sequence numbers and the options that the handshake agreed on are unknown. Rules that need them are
     silent for this conversation, and relative numbers count from the first segment that was seen.
     """
-    one_way = peer.seen == 0 and me.has_ack != 0
+    one_way = peer.seen == 0 and me.has_rcv_nxt != 0
     started_before = (me.seen > 0 and me.syn == 0) or (peer.seen > 0 and peer.syn == 0)
     # A refused SYN is a whole conversation, though the side that refuses never sends one.
     refused = me.syn == 1 and peer.syn == 0 and peer.rst != 0 and peer.last_ctl & SYN == 0 and me.third == 0

@@ -43,7 +43,7 @@ GOOD = """
 )
 def fin_before_the_last_octet(seg: Seen, me: Side, peer: Side) -> int:
     """FIN takes the sequence number after the last octet of the stream: nothing that was sent lies beyond it."""
-    if seg.ctl & (FIN | SYN | RST) != FIN or me.has_fin or not me.has_nxt or me.doubt_n:
+    if seg.ctl & (FIN | SYN | RST) != FIN or me.has_fin or not me.has_nxt or me.pending_n:
         return False  # an open doubt may be about the octets beyond, not about the FIN
     return before(add(seg.seq, seg.len), me.nxt)
 
@@ -57,7 +57,7 @@ def fin_before_the_last_octet(seg: Seen, me: Side, peer: Side) -> int:
     field="seq",
     expected="me.odd_want",
     actual="me.odd_seq",
-    scope=Scope.DOUBT,
+    scope=Scope.PENDING,
     unless=("HS03",),
     receiver="It waits for the octets that are missing, and does not close.",
     wireshark="tcp.analysis.lost_segment",
@@ -112,18 +112,18 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
     Found where nothing but the FIN can have caused the ACK: it repeats, without data and with the same window, what
     its sender had acknowledged before, right after the FIN.
     """
-    if not peer.has_fin or seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.delta or seg.sack_n:
+    if not peer.has_fin or seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.seq_offset or seg.sack_n:
         return False
     return (
         seg.ack == peer.fin
-        and me.has_ack != 0
-        and me.ack == peer.fin
+        and me.has_rcv_nxt != 0
+        and me.rcv_nxt == peer.fin
         and peer.last_packet == peer.fin_packet
         and peer.fin_packet > me.last_packet
         # Where the FIN is not the only thing that arrived, its ACK may follow; in lock-step with no FIN of its own sent
         # this side acknowledges all at once.
         and (peer.run == 1 or not me.has_fin)
-        and peer.doubt_n == 0
+        and peer.pending_n == 0
         and (peer.fin != peer.syn_end or peer.resent == 0)  # each SYN ACK that comes again is answered
         and seg.win == me.raw_win
         # What comes sooner than an answer can was sent before the FIN had arrived.
@@ -174,7 +174,7 @@ def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
         and me.last_packet > peer.fin_packet
         and me.last_ctl & (SYN | FIN | RST | ACK) == ACK
         and me.last_len == 0
-        and me.last_ack == me.ack == peer.fin
+        and me.last_ack == me.rcv_nxt == peer.fin
     )
 
 
@@ -273,7 +273,7 @@ def teardown_not_complete(seg: Seen, me: Side, peer: Side) -> int:
 def _fin_acked(side: Side, other: Side) -> bool:
     if not side.has_fin:
         return False
-    return (other.has_ack != 0 and after(other.ack, side.fin)) or after(other.last_ack, side.fin)
+    return (other.has_rcv_nxt != 0 and after(other.rcv_nxt, side.fin)) or after(other.last_ack, side.fin)
 
 
 @rule(
@@ -297,4 +297,4 @@ def simultaneous_close(seg: Seen, me: Side, peer: Side) -> int:
     """Two FINs that cross close the connection as well (figure 13): neither acknowledges the other's."""
     if seg.ctl & (FIN | SYN | RST) != FIN or me.has_fin or not peer.has_fin:
         return False
-    return not after(seg.ack, peer.fin) and not (me.has_ack and after(me.ack, peer.fin))
+    return not after(seg.ack, peer.fin) and not (me.has_rcv_nxt and after(me.rcv_nxt, peer.fin))

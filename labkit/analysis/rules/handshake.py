@@ -144,7 +144,7 @@ def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
     field=lambda seg, me, peer: "seq" if me.odd_kind == GAP else "ack",
     expected=lambda seg, me, peer: add(me.isn, 1) if me.odd_kind == GAP else add(peer.isn, 1),
     actual=lambda seg, me, peer: me.odd_seq if me.odd_kind == GAP else me.odd_ack,
-    scope=Scope.DOUBT,
+    scope=Scope.PENDING,
     receiver="With a wrong ack a server in SYN-RECEIVED sends a reset; with a wrong seq it acknowledges, and waits on.",
     good="""
         > S  0:0(0)

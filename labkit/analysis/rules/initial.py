@@ -22,7 +22,7 @@ from labkit.tcp.seq import add, after, diff
     field="seq",
     expected=lambda seg, me, peer: add(me.odd_ack, -1),
     actual="peer.isn",
-    scope=Scope.DOUBT,
+    scope=Scope.PENDING,
     receiver="It acknowledges this number plus one, so that the octets that follow are old to it, or leave a gap.",
     good="""
         > S  0:0(0)

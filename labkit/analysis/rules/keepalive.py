@@ -31,7 +31,7 @@ def keep_alive(seg: Seen, me: Side, peer: Side) -> int:
 
     The number is old on purpose: it is outside the window, so that the peer must answer with an ACK.
     """
-    return is_probe(seg, me, peer) and (peer.has_edge == 0 or peer.win != 0)
+    return is_probe(seg, me, peer) and (peer.has_right_edge == 0 or peer.win != 0)
 
 
 @rule(
@@ -54,6 +54,6 @@ def keep_alive(seg: Seen, me: Side, peer: Side) -> int:
 )
 def keep_alive_answer(seg: Seen, me: Side, peer: Side) -> int:
     """The answer to a keep-alive is an ACK that acknowledges nothing new."""
-    if peer.probe == 0 or seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.delta or me.has_ack == 0:
+    if peer.probe == 0 or seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.seq_offset or me.has_rcv_nxt == 0:
         return False
-    return seg.ack == me.ack and seg.win == me.raw_win and me.win != 0
+    return seg.ack == me.rcv_nxt and seg.win == me.raw_win and me.win != 0

@@ -82,13 +82,13 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
     "RST01",
     Severity.WARNING,
     "RFC 9293 3.5.3",
-    "the reset has seq {seg.seq}, outside of the peer's window ({peer.ack} to {peer.edge})",
+    "the reset has seq {seg.seq}, outside of the peer's window ({peer.rcv_nxt} to {peer.right_edge})",
     otherwise={
-        Severity.NOTE: "the reset has seq {seg.seq}, which lies in the peer's window, but is not {peer.ack}, the number that it "
+        Severity.NOTE: "the reset has seq {seg.seq}, which lies in the peer's window, but is not {peer.rcv_nxt}, the number that it "
         "expects: it is answered with a challenge ACK",
     },
     field="seq",
-    expected="peer.ack",
+    expected="peer.rcv_nxt",
     actual="seg.seq",
     profiles=RFC_ONLY,
     receiver="It drops the reset without a word: the connection lives on.",
@@ -110,11 +110,17 @@ def reset_outside_the_window(seg: Seen, me: Side, peer: Side) -> int:
 
     Anywhere else in the window it is answered with a challenge ACK, so that a forger has to guess the exact number.
     """
-    if seg.ctl & RST == 0 or not scale_is_known(me, peer) or peer.has_edge == 0 or peer.has_ack == 0 or peer.rst:
+    if (
+        seg.ctl & RST == 0
+        or not scale_is_known(me, peer)
+        or peer.has_right_edge == 0
+        or peer.has_rcv_nxt == 0
+        or peer.rst
+    ):
         return False
-    if me.doubt_n or peer.doubt_n or me.missed or peer.missed:
+    if me.pending_n or peer.pending_n or me.missed or peer.missed:
         return False
-    if seg.seq in (me.nxt, peer.ack, peer.last_ack):
+    if seg.seq in (me.nxt, peer.rcv_nxt, peer.last_ack):
         return False
     # A reset that answers an old segment has the number that the segment acknowledged, and one for a lost ACK is late.
-    return Severity.NOTE if between(add(peer.ack, -65536), seg.seq, peer.edge) else True
+    return Severity.NOTE if between(add(peer.rcv_nxt, -65536), seg.seq, peer.right_edge) else True

@@ -39,8 +39,8 @@ def retransmission(seg: Seen, me: Side, peer: Side) -> int:
     not by the clock: what was never seen before is no retransmission, however late it comes.
     """
     if seg.ctl & SYN:
-        return _syn_again(seg, me) and (peer.has_ack == 0 or not after(peer.ack, me.isn))
-    if seg.ctl & RST or seg.span == 0 or seg.delta >= 0 or seg.novel == seg.span:
+        return _syn_again(seg, me) and (peer.has_rcv_nxt == 0 or not after(peer.rcv_nxt, me.isn))
+    if seg.ctl & RST or seg.seg_len == 0 or seg.seq_offset >= 0 or seg.new_octets == seg.seg_len:
         return False
     return not is_probe(seg, me, peer) and unacked(seg, peer)
 
@@ -95,9 +95,9 @@ def out_of_order(seg: Seen, me: Side, peer: Side) -> int:
     Which of the two it was the capture cannot show; that its octets are new to it is certain. A gap may also lie between
     SND.NXT and a pure ACK with a higher number, whose sender had sent all before it.
     """
-    if seg.span == 0 or seg.novel != seg.span or seg.ctl & (SYN | RST):
+    if seg.seg_len == 0 or seg.new_octets != seg.seg_len or seg.ctl & (SYN | RST):
         return False
-    return seg.delta < 0 or (me.has_nxt != 0 and not after(seg.end, me.top))
+    return seg.seq_offset < 0 or (me.has_nxt != 0 and not after(seg.end, me.top))
 
 
 @rule(
@@ -126,8 +126,8 @@ def spurious_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     The acknowledgement was lost behind the capture, or it was under way when the sender's timer ran out.
     """
     if seg.ctl & SYN:
-        return _syn_again(seg, me) and peer.has_ack != 0 and after(peer.ack, me.isn)
-    if seg.span == 0 or seg.delta >= 0 or seg.novel or seg.ctl & RST or is_probe(seg, me, peer):
+        return _syn_again(seg, me) and peer.has_rcv_nxt != 0 and after(peer.rcv_nxt, me.isn)
+    if seg.seg_len == 0 or seg.seq_offset >= 0 or seg.new_octets or seg.ctl & RST or is_probe(seg, me, peer):
         return False
     return not unacked(seg, peer)
 
@@ -213,8 +213,8 @@ def ack_repeated(seg: Seen, me: Side, peer: Side) -> int:
 )
 def fast_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     """After three duplicate ACKs the sender resends the segment that they ask for, before its timer runs out."""
-    resent = seg.span > 0 and seg.delta < 0 and seg.novel == 0 and seg.ctl & (SYN | RST) == 0
-    return resent and peer.same_acks >= 3 and peer.has_ack != 0 and seg.seq == peer.ack
+    resent = seg.seg_len > 0 and seg.seq_offset < 0 and seg.new_octets == 0 and seg.ctl & (SYN | RST) == 0
+    return resent and peer.same_acks >= 3 and peer.has_rcv_nxt != 0 and seg.seq == peer.rcv_nxt
 
 
 @rule(
@@ -236,6 +236,6 @@ def fast_retransmission(seg: Seen, me: Side, peer: Side) -> int:
 )
 def resend_cut_differently(seg: Seen, me: Side, peer: Side) -> int:
     """A sender may cut what it sends again as it likes: only the octets have numbers, not the segments."""
-    if seg.delta >= 0 or seg.ctl & (SYN | RST) or is_probe(seg, me, peer):
+    if seg.seq_offset >= 0 or seg.ctl & (SYN | RST) or is_probe(seg, me, peer):
         return False
-    return 0 < seg.novel < seg.span
+    return 0 < seg.new_octets < seg.seg_len

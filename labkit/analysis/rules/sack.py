@@ -85,6 +85,6 @@ def impossible_sack_block(seg: Seen, me: Side, peer: Side) -> int:
         or (seg.sack_n > 3 and after(seg.sack_r3, peer.nxt))
     )
     if beyond:
-        whole = me.syn and peer.syn and peer.missed == 0 and peer.doubt_n == 0 and me.doubt_n == 0
+        whole = me.syn and peer.syn and peer.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
         return True if whole else Severity.WARNING
     return False

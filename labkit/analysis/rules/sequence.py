@@ -47,7 +47,7 @@ def gap_in_sequence(seg: Seen, me: Side, peer: Side) -> int:
     Numbers that are left out belong to a segment that was lost before it came to the capture, that was overtaken, or
     that the capture missed. Whether it is a fault shows later. A gap that a pure ACK has shown already is not found again.
     """
-    return seg.delta > 0 and seg.seq != me.top
+    return seg.seq_offset > 0 and seg.seq != me.top
 
 
 @rule(
@@ -60,7 +60,7 @@ def gap_in_sequence(seg: Seen, me: Side, peer: Side) -> int:
     field="seq",
     expected="me.odd_want",
     actual="me.odd_seq",
-    scope=Scope.DOUBT,
+    scope=Scope.PENDING,
     unless=("HS03", "SEQ02", "SEQ03", "FIN01"),
     receiver="It keeps the segment, if it lies in the window, and acknowledges again what it has in order.",
     wireshark="tcp.analysis.lost_segment",
@@ -93,7 +93,7 @@ def sequence_number_skips(seg: Seen, me: Side, peer: Side) -> int:
     field="seq",
     expected="me.odd_want",
     actual="me.odd_seq",
-    scope=Scope.DOUBT,
+    scope=Scope.PENDING,
     unless=("HS03", "SEQ02", "FIN01"),
     receiver="If it has not got what lies between, it keeps the segment and asks for that.",
     wireshark="tcp.analysis.lost_segment",
@@ -118,7 +118,7 @@ def what_lies_between_is_missing(seg: Seen, me: Side, peer: Side) -> int:
         return False
     if me.odd_state == MISSED and me.odd_mark and me.odd_seq == add(me.odd_want, 1) and me.syn and peer.syn:
         return False  # a pure ACK was counted: SEQ02, SEQ03
-    return (me.odd_state in (MISSED, UNPROVEN) and me.odd_span != 0) or _ack_counted(seg, me, peer)
+    return (me.odd_state in (MISSED, UNPROVEN) and me.odd_seg_len != 0) or _ack_counted(seg, me, peer)
 
 
 def _ack_counted(seg: Seen, me: Side, peer: Side) -> bool:
@@ -129,11 +129,11 @@ def _ack_counted(seg: Seen, me: Side, peer: Side) -> bool:
     """
     return (
         me.odd_state == FILLED
-        and me.odd_span == 0
+        and me.odd_seg_len == 0
         and me.odd_seq == add(me.odd_want, 1)
         and seg.seq == me.odd_want
         and in_lock_step(me, peer)
-        and not (me.has_ack and before(seg.ack, me.ack))
+        and not (me.has_rcv_nxt and before(seg.ack, me.rcv_nxt))
         and SAME_MOMENT < seg.time - me.odd_time < SHORTEST_RTO
     )
 
@@ -170,16 +170,16 @@ def sequence_number_falls_behind(seg: Seen, me: Side, peer: Side) -> int:
 
 def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
     return (
-        seg.delta < 0
+        seg.seq_offset < 0
         and not is_probe(seg, me, peer)
         and seg.ctl & (SYN | RST) == 0
-        and (seg.span == 0 or (0 < seg.novel < seg.span))
-        and peer.has_ack != 0
-        and peer.ack == me.nxt
+        and (seg.seg_len == 0 or (0 < seg.new_octets < seg.seg_len))
+        and peer.has_rcv_nxt != 0
+        and peer.rcv_nxt == me.nxt
         and me.resent == 0
-        and not (me.probe and seg.delta == -1)  # the octet of a probe goes again with those behind it
-        and not (me.has_ack and before(seg.ack, me.ack))
-        and (seg.novel > 0 or not overtaken(seg, me))
+        and not (me.probe and seg.seq_offset == -1)  # the octet of a probe goes again with those behind it
+        and not (me.has_rcv_nxt and before(seg.ack, me.rcv_nxt))
+        and (seg.new_octets > 0 or not overtaken(seg, me))
     )
 
 
@@ -198,7 +198,7 @@ def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
     expected="me.odd_want",
     actual="me.odd_seq",
     profiles=RFC_ONLY,
-    scope=Scope.DOUBT,
+    scope=Scope.PENDING,
     unless=("HS03", "FIN01"),
     receiver="It waits for the octet that is missing, which never comes: the connection hangs.",
     wireshark="tcp.analysis.lost_segment",
@@ -262,7 +262,7 @@ def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     if seg.ctl & (SYN | RST | FIN):
         return False
     if me.has_fin and seg.seq == me.fin and seg.len == 0:
-        return me.has_ack != 0 and before(me.ack, seg.ack) and seg.time > me.fin_time
+        return me.has_rcv_nxt != 0 and before(me.rcv_nxt, seg.ack) and seg.time > me.fin_time
     opened = me.syn == 2 or me.third == 2
     return opened and seg.seq == me.isn and seg.len > 1 and me.syn_end == add(me.isn, 1)
 
@@ -277,7 +277,7 @@ def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     expected="me.odd_want",
     actual="me.odd_seq",
     profiles=TAUGHT,
-    scope=Scope.DOUBT,
+    scope=Scope.PENDING,
     unless=("HS03", "FIN01"),
     receiver="It keeps the segment and waits for the octets that are missing.",
     good=GOOD,
@@ -333,7 +333,7 @@ def seq_is_not_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | RST) or peer.has_last_ack == 0 or seg.seq == peer.last_ack or not me.has_nxt:
         return False
-    if seg.delta == 0 and (peer.has_ack == 0 or peer.ack == me.nxt):
+    if seg.seq_offset == 0 and (peer.has_rcv_nxt == 0 or peer.rcv_nxt == me.nxt):
         return False  # the peer's last ack is the odd one, not this seq
     return True if _falls_behind(seg, me, peer) else Severity.NOTE
 

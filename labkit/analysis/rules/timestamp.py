@@ -67,7 +67,7 @@ def echo_of_no_timestamp(seg: Seen, me: Side, peer: Side) -> int:
     """TSecr repeats a TSval of the peer: it cannot be later than the last one."""
     if seg.tsval == ABSENT or seg.ctl & ACK == 0 or seg.ctl & RST or peer.tsval == ABSENT or peer.syn == 0:
         return False
-    return after(seg.tsecr, peer.tsval) and peer.missed == 0 and peer.doubt_n == 0 and me.doubt_n == 0
+    return after(seg.tsecr, peer.tsval) and peer.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
 
 
 @rule(
@@ -96,5 +96,5 @@ def timestamp_goes_back(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.tsval == ABSENT or me.tsval == ABSENT or seg.ctl & (SYN | RST) or not me.has_nxt:
         return False
-    newest = seg.novel > 0 and seg.delta >= 0 and diff(seg.seq, me.top) >= 0
+    newest = seg.new_octets > 0 and seg.seq_offset >= 0 and diff(seg.seq, me.top) >= 0
     return newest and diff(seg.tsval, me.tsval) < -1 and seg.time - me.last_time < IDLE

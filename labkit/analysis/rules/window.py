@@ -12,13 +12,13 @@ from labkit.tcp.seq import add, after, before
     "WIN01",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",
-    "the data ends at {seg.end}, beyond {peer.edge}, the right edge of the window that the peer has offered",
+    "the data ends at {seg.end}, beyond {peer.right_edge}, the right edge of the window that the peer has offered",
     otherwise={
-        Severity.WARNING: "the data ends at {seg.end}, beyond {peer.edge}, the right edge of the last window that this "
+        Severity.WARNING: "the data ends at {seg.end}, beyond {peer.right_edge}, the right edge of the last window that this "
         "capture shows; it lacks packets of the peer, and maybe the one that opened the window",
     },
     field="len",
-    expected=lambda seg, me, peer: max(0, seg.len - (add(seg.seq, seg.len) - peer.edge & 0xFFFFFFFF)),
+    expected=lambda seg, me, peer: max(0, seg.len - (add(seg.seq, seg.len) - peer.right_edge & 0xFFFFFFFF)),
     actual="seg.len",
     profiles=RFC_ONLY,
     receiver="It takes the octets up to the edge, drops the rest and acknowledges what it took.",
@@ -42,13 +42,17 @@ def data_beyond_the_window(seg: Seen, me: Side, peer: Side) -> int:
     under way. One octet beyond a closed window is a probe. The scale of the window is known only from both SYNs. Who is
     beyond the edge already is found no second time before the window has caught up.
     """
-    if seg.len == 0 or seg.ctl & (SYN | RST) or peer.has_edge == 0 or not scale_is_known(me, peer):
+    if seg.len == 0 or seg.ctl & (SYN | RST) or peer.has_right_edge == 0 or not scale_is_known(me, peer):
         return False
-    if not after(add(seg.seq, seg.len), peer.edge) or (seg.len == 1 and seg.seq == peer.edge):
+    if not after(add(seg.seq, seg.len), peer.right_edge) or (seg.len == 1 and seg.seq == peer.right_edge):
         return False
-    if me.has_nxt and after(me.nxt, peer.edge) and not (seg.delta == 0 and me.nxt == add(peer.edge, 1)):
+    if (
+        me.has_nxt
+        and after(me.nxt, peer.right_edge)
+        and not (seg.seq_offset == 0 and me.nxt == add(peer.right_edge, 1))
+    ):
         return False
-    in_doubt = me.missed or me.doubt_n or peer.missed or peer.doubt_n or seg.delta > 0
+    in_doubt = me.missed or me.pending_n or peer.missed or peer.pending_n or seg.seq_offset > 0
     return Severity.WARNING if in_doubt else True
 
 
@@ -84,13 +88,13 @@ def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
 
     A scaled window is exact only to a multiple of 2**scale: less than that is rounding.
     """
-    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST | FIN) or me.has_edge == 0 or not scale_is_known(me, peer):
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST | FIN) or me.has_right_edge == 0 or not scale_is_known(me, peer):
         return False
-    if (me.has_ack and before(seg.ack, me.ack)) or overtaken(seg, me):
+    if (me.has_rcv_nxt and before(seg.ack, me.rcv_nxt)) or overtaken(seg, me):
         return False
     unit = 1 << min(max(me.wscale, 0), MAX_SHIFT)
     edge = add(seg.ack, scaled(seg.win, seg.ctl, me, peer))
-    return after(add(me.ack, me.win + 1 - unit), edge)
+    return after(add(me.rcv_nxt, me.win + 1 - unit), edge)
 
 
 @rule(
@@ -138,9 +142,9 @@ def zero_window(seg: Seen, me: Side, peer: Side) -> int:
 )
 def window_full(seg: Seen, me: Side, peer: Side) -> int:
     """The sender has used all the room that the receiver offered last."""
-    if seg.len == 0 or seg.ctl & (SYN | FIN | RST) or peer.has_edge == 0 or not scale_is_known(me, peer):
+    if seg.len == 0 or seg.ctl & (SYN | FIN | RST) or peer.has_right_edge == 0 or not scale_is_known(me, peer):
         return False
-    return add(seg.seq, seg.len) == add(peer.ack, peer.win) and peer.win != 0
+    return add(seg.seq, seg.len) == add(peer.rcv_nxt, peer.win) and peer.win != 0
 
 
 @rule(
@@ -167,10 +171,10 @@ def window_update(seg: Seen, me: Side, peer: Side) -> int:
 
     The window of a SYN is never scaled: behind it, only a change of more than the rounding is one.
     """
-    if seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.delta or seg.win == 0 or not me.has_nxt:
+    if seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.seq_offset or seg.win == 0 or not me.has_nxt:
         return False
-    ahead = me.has_last_ack != 0 and after(me.last_ack, me.ack)  # the peer's segments are not all in the capture
-    if me.has_ack == 0 or seg.ack != (me.last_ack if ahead else me.ack):
+    ahead = me.has_last_ack != 0 and after(me.last_ack, me.rcv_nxt)  # the peer's segments are not all in the capture
+    if me.has_rcv_nxt == 0 or seg.ack != (me.last_ack if ahead else me.rcv_nxt):
         return False
     if me.last_ctl & SYN == 0:
         return seg.win != me.raw_win
@@ -231,8 +235,8 @@ def window_probe_answer(seg: Seen, me: Side, peer: Side) -> int:
         peer.probe == 0
         or seg.ctl & (SYN | FIN | RST | ACK) != ACK
         or seg.len
-        or me.has_ack == 0
+        or me.has_rcv_nxt == 0
         or is_probe(seg, me, peer)
     ):
         return False
-    return seg.win == 0 and me.win == 0 and me.has_edge != 0 and seg.ack == me.ack
+    return seg.win == 0 and me.win == 0 and me.has_right_edge != 0 and seg.ack == me.rcv_nxt

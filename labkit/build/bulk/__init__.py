@@ -23,7 +23,7 @@ from labkit.errors import MissingError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
-    from labkit.build.bulk.material import Material
+    from labkit.build.bulk.bulk_plan import BulkPlan
     from labkit.build.bulk.plan import Block
     from labkit.build.scenario import Scenario
     from labkit.build.scenario.setup import Parts
@@ -53,7 +53,7 @@ def build(
 
 
 def write(
-    material: "Material",
+    material: "BulkPlan",
     target: str | Path | BinaryIO,
     *,
     format: str | None = None,  # noqa: A002 - the word of the field
@@ -86,7 +86,7 @@ def write(
     return written
 
 
-def parts(scenario: "Scenario", material: "Material", block: "Block", column: int) -> "Parts":
+def parts(scenario: "Scenario", material: "BulkPlan", block: "Block", column: int) -> "Parts":
     """A conversation of a block as `labkit.build.scenario.merge.play_one` plays it by itself."""
     from labkit.build.bulk.single import single
 

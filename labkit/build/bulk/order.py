@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from labkit.build.bulk.material import Field
+from labkit.build.bulk.bulk_plan import Field
 from labkit.build.bulk.plan import Numbers, Plan
 from labkit.build.bulk.stamp import Packets
 

@@ -12,7 +12,7 @@ from math import gcd, log
 import numpy as np
 from numpy.typing import NDArray
 
-from labkit.build.bulk.material import PROBES, Field, Material, Template
+from labkit.build.bulk.bulk_plan import PROBES, Field, BulkPlan, Template
 
 Numbers = NDArray[np.int64]
 
@@ -42,7 +42,7 @@ class Block:
 class Plan:
     """The conversations of a bulk file."""
 
-    def __init__(self, material: Material) -> None:
+    def __init__(self, material: BulkPlan) -> None:
         self.material = material
         self.templates: list[Template] = material.accepted + material.refused
         self._packets = np.array([template.packets for template in self.templates], np.int64)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from labkit.build.bulk.material import Field, Material
+from labkit.build.bulk.bulk_plan import Field, BulkPlan
 from labkit.build.bulk.plan import Block
 from labkit.build.bulk.template import conversations, probe
 from labkit.build.scenario import Scenario
@@ -11,7 +11,7 @@ from labkit.build.scenario import merge
 from labkit.build.scenario.setup import TICK, Parts
 
 
-def single(scenario: Scenario, material: Material, block: Block, column: int) -> Parts:
+def single(scenario: Scenario, material: BulkPlan, block: Block, column: int) -> Parts:
     """The conversation at a column of a block."""
     model = scenario.model
     number = int(block.template[column])

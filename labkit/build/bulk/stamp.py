@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labkit.build.bulk.material import Field, Row
+from labkit.build.bulk.bulk_plan import Field, Row
 from labkit.build.bulk.plan import Numbers
 
 if TYPE_CHECKING:

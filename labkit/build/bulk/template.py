@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-from labkit.build.bulk.material import PROBES, Field, Material, Row, Slot, Template
+from labkit.build.bulk.bulk_plan import PROBES, Field, BulkPlan, Row, Slot, Template
 from labkit.errors import ScenarioError, UsageError
 from labkit.packet.linktype import ETHERNET
 from labkit.build.scenario import Scenario
@@ -27,7 +27,7 @@ BENCHMARKS = {4: "198.18.0.0/15", 6: "2001:2::/111"}
 """Where clients come from if the scenario does not say: addresses for benchmarks (RFC 2544 and RFC 5180)."""
 
 
-def prepare(scenario: Scenario, flows: int, seed: int) -> Material:
+def prepare(scenario: Scenario, flows: int, seed: int) -> BulkPlan:
     """Play what the conversations have in common.
 
     ScenarioError where the scenario cannot be played, or has too few addresses and ports; UsageError where it cannot be
@@ -49,7 +49,7 @@ def prepare(scenario: Scenario, flows: int, seed: int) -> Material:
             f"{scenario.source.name}: {flows} flows are more than there are addresses and ports for; expected at most {room}"
         )
     used, draws = ports[:flows], min(flows, DRAWS)
-    return Material(
+    return BulkPlan(
         name=model.name,
         link=setup.framing(model).link,
         start=model.start,

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from labkit.errors import LabkitError
 
 if TYPE_CHECKING:
-    from labkit.build.bulk.material import Material
+    from labkit.build.bulk.bulk_plan import BulkPlan
     from labkit.build.scenario import Scenario
 
 FEW = 10_000
 """Conversations below which the start of a process is not worth it."""
 
 
-def prepared(scenario: "Scenario | str | Path", flows: int, seed: int) -> "Material":
+def prepared(scenario: "Scenario | str | Path", flows: int, seed: int) -> "BulkPlan":
     """What `labkit.build.bulk.template.prepare` gives; a scenario may be given by its name. Errors are the same."""
     if flows < FEW or not isinstance(scenario, str | Path) or not _worth_it():
         return _prepare(scenario, flows, seed)
@@ -52,7 +52,7 @@ def _worth_it() -> bool:
     return "numpy" not in sys.modules and active_count() == 1 and "fork" in get_all_start_methods()
 
 
-def _prepare(scenario: "Scenario | str | Path", flows: int, seed: int) -> "Material":
+def _prepare(scenario: "Scenario | str | Path", flows: int, seed: int) -> "BulkPlan":
     from labkit.build.bulk.template import prepare
     from labkit.build.scenario import Scenario
 

@@ -8,8 +8,8 @@ import click
 from labkit.analysis.finding import Finding
 from labkit.i18n import _, printable
 from labkit.report.formats import _context
-from labkit.report.formats._context import Context, because, gather
 from labkit.report.formats._colours import COLOURS
+from labkit.report.formats._context import Context, because, gather
 from labkit.report.segment_line import segment_text
 
 COLUMNS = {"seq": "seq=", "ack": "ack=", "len": "len=", "window": "win=", "flags": ""}

@@ -12,14 +12,14 @@ from engines import PROFILES, agree, compiled
 from frames import CLIENT6, SERVER6, ether, ip4, ip6, n16, tcp
 
 from labkit.analysis.finding import groups
-from labkit.analysis.flow_filter import Network, Wanted
+from labkit.analysis.flow_filter import FlowFilter, Network
 from labkit.analysis.native.found import Findings
 from labkit.analysis.native.judge import Judge
 from labkit.analysis.native.kernels import SPARES
 from labkit.analysis.native.loader import Library
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.payload import ALL_OCTETS, OCTETS, PIECES
-from labkit.analysis.report_config import Choices
+from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import RFC9293, Severity, collect
 from labkit.analysis.verifier import Bounds, Verifier
 from labkit.build.faults import faults, inject
@@ -68,25 +68,25 @@ def networks(*names: str) -> tuple[Network, ...]:
 @pytest.mark.parametrize(
     ("wanted", "reported"),
     [
-        (Wanted(), 6),
-        (Wanted(flows=(0,)), 1),
-        (Wanted(flows=(5, 1, 99)), 2),
-        (Wanted(flows=(2**64, -(2**64))), 0),
-        (Wanted(hosts=networks("192.0.2.10/32")), 3),
-        (Wanted(hosts=networks("2001:db8::20/128")), 3),
-        (Wanted(hosts=networks("2001:db8::/48", "192.0.2.16/29")), 6),
-        (Wanted(hosts=networks("2001:db8::11/128", "2001:db8::21/128", "2001:db8:0:1::10/128")), 0),
-        (Wanted(hosts=networks("::/0")), 3),
-        (Wanted(hosts=networks("0.0.0.0/0")), 3),
-        (Wanted(hosts=networks("192.0.2.0/29")), 0),
-        (Wanted(ports=(40001,)), 2),
-        (Wanted(ports=(80, 40001)), 6),
-        (Wanted(ports=(1,)), 0),
-        (Wanted(flows=(0, 1, 2, 3), hosts=networks("2001:db8::/64"), ports=(40000, 40001)), 2),
+        (FlowFilter(), 6),
+        (FlowFilter(flows=(0,)), 1),
+        (FlowFilter(flows=(5, 1, 99)), 2),
+        (FlowFilter(flows=(2**64, -(2**64))), 0),
+        (FlowFilter(hosts=networks("192.0.2.10/32")), 3),
+        (FlowFilter(hosts=networks("2001:db8::20/128")), 3),
+        (FlowFilter(hosts=networks("2001:db8::/48", "192.0.2.16/29")), 6),
+        (FlowFilter(hosts=networks("2001:db8::11/128", "2001:db8::21/128", "2001:db8:0:1::10/128")), 0),
+        (FlowFilter(hosts=networks("::/0")), 3),
+        (FlowFilter(hosts=networks("0.0.0.0/0")), 3),
+        (FlowFilter(hosts=networks("192.0.2.0/29")), 0),
+        (FlowFilter(ports=(40001,)), 2),
+        (FlowFilter(ports=(80, 40001)), 6),
+        (FlowFilter(ports=(1,)), 0),
+        (FlowFilter(flows=(0, 1, 2, 3), hosts=networks("2001:db8::/64"), ports=(40000, 40001)), 2),
     ],
     ids=str,
 )
-def test_of_what_is_wanted(wanted: Wanted, reported: int, code: Library) -> None:
+def test_of_what_is_wanted(wanted: FlowFilter, reported: int, code: Library) -> None:
     found = []
     for port, number in product(range(3), range(3)):
         one = ether(ip4(tcp(b"octets", seq=1000 + 60 * number)))
@@ -237,13 +237,13 @@ def test_of_lengths_that_fill_their_fields(frame: bytes, wirelen: int, code: Lib
 @pytest.mark.parametrize(
     "choices",
     [
-        Choices(),
-        Choices(select=("OPT", "FIN", "ACK01")),
-        Choices(ignore=("ACK01",)),
-        Choices(severity={"ACK01": Severity.NOTE, "OPT06": Severity.ERROR}),
+        ReportConfig(),
+        ReportConfig(select=("OPT", "FIN", "ACK01")),
+        ReportConfig(ignore=("ACK01",)),
+        ReportConfig(severity={"ACK01": Severity.NOTE, "OPT06": Severity.ERROR}),
     ],
 )
-def test_of_choices(choices: Choices, code: Library) -> None:
+def test_of_choices(choices: ReportConfig, code: Library) -> None:
     text = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n" + "< . 1:1(0) ack 7\n" * 3 + "> . 1:1(0) ack 1\n"
     found, bounds = list(frames(list(parse(text)))), Bounds(findings=2)
     one = choices.apply(Verifier(bounds=bounds).run(found))

@@ -63,7 +63,7 @@ def file(tmp_path: Path) -> Path:
     return found
 
 
-class Told:
+class Signalled:
     """Counts how often it was said that something is compiled."""
 
     def __init__(self) -> None:
@@ -73,12 +73,12 @@ class Told:
         self.times += 1
 
 
-def loaded(file: Path, told: Told) -> Library:
+def loaded(file: Path, told: Signalled) -> Library:
     return load("test", [file], sources, told)
 
 
 def test_entries_work_on_the_callers_memory(folder: Path, file: Path) -> None:
-    told = Told()
+    told = Signalled()
     for times in (1, 1):
         library = loaded(file, told)
         octets = ctypes.create_string_buffer(bytes([1, 2, 255]), 3)
@@ -91,7 +91,7 @@ def test_entries_work_on_the_callers_memory(folder: Path, file: Path) -> None:
 
 
 def test_it_is_compiled_anew_where_a_source_has_changed(folder: Path, file: Path) -> None:
-    told = Told()
+    told = Signalled()
     loaded(file, told)
     before = place("test", [file])
     file.write_text("a better rule")
@@ -114,7 +114,7 @@ def renamed(octets: bytes) -> bytes:
     "spoil", [lambda octets: octets[:-100], broken, renamed, lambda _: b"", lambda _: b"\x7fELF" * 99]
 )
 def test_a_file_that_is_spoiled_is_made_again(spoil: Callable[[bytes], bytes], folder: Path, file: Path) -> None:
-    told = Told()
+    told = Signalled()
     loaded(file, told)
     path = place("test", [file])
     whole = path.read_bytes()
@@ -130,7 +130,7 @@ def test_a_file_that_is_spoiled_is_made_again(spoil: Callable[[bytes], bytes], f
 @pytest.mark.parametrize("who", [0o020, 0o002], ids=["group", "all"])
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_what_others_may_have_written_is_not_run(what: str, who: int, folder: Path, file: Path) -> None:
-    told = Told()
+    told = Signalled()
     loaded(file, told)
     (place("test", [file]) if what == "file" else folder).chmod(0o700 | who)
     loaded(file, told)
@@ -139,7 +139,7 @@ def test_what_others_may_have_written_is_not_run(what: str, who: int, folder: Pa
 
 def in_vain(file: Path) -> None:
     """Nothing can be kept: what is wanted is compiled, each time."""
-    told = Told()
+    told = Signalled()
     for times in (1, 2):
         assert loaded(file, told).entries["doubled"](4) == 8
         assert told.times == times
@@ -180,7 +180,7 @@ def test_a_folder_in_the_place_of_the_file(file: Path, folder: Path) -> None:
 def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(file: Path, folder: Path) -> None:
     folder.mkdir(mode=0o700)
     os.mkfifo(place("test", [file]), 0o600)
-    assert loaded(file, Told()).entries["doubled"](4) == 8
+    assert loaded(file, Signalled()).entries["doubled"](4) == 8
     assert is_built("test", [file])
 
 
@@ -213,7 +213,7 @@ def test_old_files_give_way(folder: Path, file: Path) -> None:
         path = folder / f"old-{number:02}{loader.SUFFIX}"
         path.write_bytes(b"")
         os.utime(path, (number, number))
-    loaded(file, Told())
+    loaded(file, Signalled())
     left = sorted(path.name for path in folder.iterdir())
     assert len(left) == loader.KEPT
     assert f"old-00{loader.SUFFIX}" not in left
@@ -221,7 +221,7 @@ def test_old_files_give_way(folder: Path, file: Path) -> None:
 
 
 def test_what_is_kept_is_loaded_without_numba(folder: Path, file: Path) -> None:
-    loaded(file, Told())
+    loaded(file, Signalled())
     code = (
         "import ctypes, sys; from pathlib import Path; from labkit.analysis.native.loader import load\n"
         f"library = load('test', [Path({str(file)!r})], None, None)\n"

@@ -28,7 +28,9 @@ from labkit.capture import Damage, Frame, Reader, open_capture
 from labkit.errors import CaptureError
 from labkit.packet.seen import Seen
 
-FIELDS = [each.name for each in fields(Seen) if each.name not in {"span", "end", "delta", "novel", "conflict"}]
+FIELDS = [
+    each.name for each in fields(Seen) if each.name not in {"seg_len", "end", "seq_offset", "new_octets", "conflict"}
+]
 """All but those that say what is known from the segments before."""
 PCAPS = Path(__file__).parents[3] / "pcaps"
 FOLDER = os.environ.get("LABKIT_CAPTURES")

@@ -30,7 +30,7 @@ class Translated:
 
     def __init__(self) -> None:
         whole = Translation({ones_sum: "ones_sum"})
-        for function in (tracker.look, tracker.relate, tracker.advance, pending.settle, pending.close, decode):
+        for function in (tracker.look, tracker.relate, tracker.advance, pending.resolve, pending.close, decode):
             whole.add(function)
         for rule in RULES:
             for each in (rule.predicate, rule.expected, rule.actual, rule.field):
@@ -81,7 +81,7 @@ def compare(found: list[Frame], translated: Translated) -> None:
         sides = [flow.sides[side], flow.sides[1 - side]]
         both(translated, tracker.look, seg, *sides)
         for one in sides:
-            while both(translated, pending.settle, one):
+            while both(translated, pending.resolve, one):
                 ask(translated, seg, *sides)
         both(translated, tracker.relate, seg, sides[0])
         ask(translated, seg, *sides)
@@ -190,4 +190,4 @@ def test_only_rules_about_doubts_read_the_doubt_that_was_settled() -> None:
             else:
                 named.append(each or "")
         reads = re.search(r"\.odd(_|\b)", "\n".join([whole.text, *named])) is not None
-        assert not reads or rule.scope == Scope.DOUBT, rule.name
+        assert not reads or rule.scope == Scope.PENDING, rule.name

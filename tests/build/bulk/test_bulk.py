@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from labkit import verify
 from labkit.build.bulk import build, parts
-from labkit.build.bulk.material import Field, Material
+from labkit.build.bulk.bulk_plan import Field, BulkPlan
 from labkit.build.bulk.order import interleaved
 from labkit.build.bulk.plan import Block, Plan
 from labkit.build.bulk.template import prepare
@@ -48,7 +48,7 @@ def written(wanted: Scenario, flows: int, seed: int = 0, format_: str = "pcapng"
     return found
 
 
-def blocks(wanted: Scenario, flows: int, seed: int = 0, size: int = 3) -> tuple[Material, list[Block]]:
+def blocks(wanted: Scenario, flows: int, seed: int = 0, size: int = 3) -> tuple[BulkPlan, list[Block]]:
     material = prepare(wanted, flows, seed)
     return material, list(Plan(material).blocks(size))
 

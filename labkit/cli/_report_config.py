@@ -13,7 +13,7 @@ from labkit.errors import UsageError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
-    from labkit.analysis.report_config import Choices
+    from labkit.analysis.report_config import ReportConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,7 +74,7 @@ def chosen(
     fail_on: str,
     config: str | None,
     no_config: bool,
-) -> "Choices":
+) -> "ReportConfig":
     """What the command line chooses, and beneath it the file. UsageError for a rule, a key or a value that is none.
 
     An option of the command line takes the place of the file's; `--select` that of the file's `ignore` as well, and
@@ -105,13 +105,13 @@ def chosen(
     return choices
 
 
-def _from_file(config: str | None, no_config: bool) -> "Choices":
-    from labkit.analysis.report_config import Choices, find, load
+def _from_file(config: str | None, no_config: bool) -> "ReportConfig":
+    from labkit.analysis.report_config import ReportConfig, find, load
 
     if no_config:
         if config is not None:
             raise UsageError(_("--config and --no-config exclude each other"))
-        return Choices()
+        return ReportConfig()
     if config is not None:
         return load(Path(config))
     try:
@@ -119,7 +119,7 @@ def _from_file(config: str | None, no_config: bool) -> "Choices":
     except OSError:
         path = None  # the present folder is gone, or may not be seen
     if path is None:
-        return Choices()
+        return ReportConfig()
     # A verdict that depends on a file that nobody has named says so.
     note(_("choices of {file}").format(file=path))
     return load(path)

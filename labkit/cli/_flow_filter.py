@@ -25,7 +25,7 @@ def _networks(_ctx: click.Context, _param: click.Parameter, values: tuple[str, .
 
 
 def wanted_options(function: F) -> F:
-    """The three options, passed as `flow`, `host` and `port`: tuples of what `labkit.analysis.flow_filter.Wanted` takes."""
+    """The three options, passed as `flow`, `host` and `port`: tuples of what `labkit.analysis.flow_filter.FlowFilter` takes."""
     options = (
         click.option(
             "--flow",

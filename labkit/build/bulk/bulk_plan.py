@@ -75,7 +75,7 @@ class Template:
 
 
 @dataclass(frozen=True)
-class Material:
+class BulkPlan:
     """All that is needed to write the conversations."""
 
     name: str
