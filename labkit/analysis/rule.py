@@ -11,8 +11,10 @@ The function is a predicate over plain integers, called before the segment is ad
 another severity finds its lesser form, for which `otherwise` holds the message; False or 0 finds nothing. It changes
 nothing, keeps nothing, and uses `labkit.tcp.seq` for sequence numbers.
 
-A message is a template, and a gettext message id. `{seg.ack}`, `{me.nxt}`: a name in SPACES is a sequence number, shown
-relative to its side's ISN and, where that differs, raw.
+A finding's text answers four questions: `message` says what is wrong, `should_be` what would be right, `receiver` what a
+receiver does, and `mend` how to mend it. Each is a template and a gettext message id of its own. `{seg.ack}` and `{me.nxt}`
+are numbers of the segment and of the sides; a name in SPACES is a sequence number, shown relative to its side's ISN and,
+where that differs, raw. `{expected}` and `{actual}` are the values that the rule declares for its field.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -127,8 +129,12 @@ class Rule:
     actual: str | Number | None = None
     at: str = ""
     """Where the finding belongs if not to `seg`: a prefix p, `p_packet` and `p_time` being the frame."""
+    should_be: str = ""
+    """A template like `message`: the right value, and where it comes from."""
     receiver: str = ""
     """What a receiver does with such a segment."""
+    mend: str = ""
+    """A template like `message`: how to change the capture or its sender. Empty where the capture shows nothing wrong."""
     wireshark: str | None = None
     profiles: frozenset[str] = BOTH
     document: Severity | None = None
@@ -160,7 +166,9 @@ def rule(
     expected: str | Number | None = None,
     actual: str | Number | None = None,
     at: str = "",
+    should_be: str = "",
     receiver: str = "",
+    mend: str = "",
     wireshark: str | None = None,
     otherwise: Mapping[Severity, str] | None = None,
     profiles: frozenset[str] = BOTH,
@@ -194,7 +202,9 @@ def rule(
             expected=expected,
             actual=actual,
             at=at,
+            should_be=N_(should_be),
             receiver=N_(receiver),
+            mend=N_(mend),
             wireshark=wireshark,
             profiles=profiles,
             document=document,

@@ -10,12 +10,12 @@ from types import ModuleType
 
 import pytest
 
-from labkit.cli import run
-from labkit.errors import UsageError
+from labkit.analysis.rule import collect
 from labkit.build.faults import faults, inject
 from labkit.build.faults.base import Fault
-from labkit.analysis.rule import collect
 from labkit.build.scenario import Scenario, shipped
+from labkit.cli import run
+from labkit.errors import UsageError
 
 TOP = Path(__file__).parents[2]
 PAGE = TOP / "docs" / "faults.md"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
-from labkit.analysis.finding import NAME
+from labkit.analysis.finding import NUMBER
 from labkit.analysis.limits import RETRANSMISSIONS, form_of
 from labkit.analysis.native import judging, table
 from labkit.analysis.native.judging import Event, Hit, Piece, Said
@@ -47,9 +47,9 @@ class Kernels:
 
 
 def shown(rule: Rule) -> list[str]:
-    """The names of the numbers that a rule's messages show, in the order in which events hold their values."""
-    found = NAME.finditer(" ".join((rule.message, *rule.otherwise.values())))
-    return list(dict.fromkeys(match[1] for match in found))
+    """The names of the numbers that a finding's text shows, in the order in which events hold their values."""
+    found = NUMBER.finditer(" ".join((rule.message, *rule.otherwise.values(), rule.should_be, rule.mend)))
+    return list(dict.fromkeys(match[1] for match in found if "." in match[1]))
 
 
 @cache
