@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
-from labkit.analysis.rule import SPACES, Rule, Severity
+from labkit.analysis.rule import NUMBER, SPACES, Rule, Severity
 from labkit.i18n import _
 from labkit.tcp.seq import diff
-
-NUMBER = re.compile(r"\{((?:seg|me|peer)\.\w+|expected|actual)(?::([^{}]*))?\}")
-"""A number in a template, and how it is formatted."""
 
 MAX_KEPT = 250_000
 """Findings of one severity that are kept; later ones are only counted."""
@@ -82,18 +79,16 @@ def finding(rule: Rule, found: int, profile: str, evidence: Evidence) -> Finding
     legal = found == Severity.NOTE < rule.severity
     bases = dict(zip(("me", "peer"), evidence.bases, strict=True))
     owner = OWNERS.get((evidence.field, rule.at.startswith("peer")))
-    own = {"expected": evidence.expected, "actual": evidence.actual}
+    declared = {"expected": evidence.expected or 0, "actual": evidence.actual or 0}
 
     def relative(value: int | None) -> int | None:
         return None if value is None or owner is None else diff(value, bases[owner])
 
     def shown(match: re.Match[str]) -> str:
         name = match[1]
-        value = own[name] if name in own else evidence.value(name)
-        if value is None:
-            raise ValueError(f"the rule {rule.name} has no value {name}")
-        space = owner if name in own else SPACES.get(name)
-        counted = value if space is None else diff(value, bases[space])
+        value = declared[name] if name in declared else evidence.value(name)
+        space = owner if name in declared else SPACES[name]
+        counted = diff(value, bases[space]) if space else value
         return format(value, match[2] or "") if counted == value else f"{counted} (raw {value})"
 
     def text(template: str) -> str:

@@ -12,13 +12,14 @@ another severity finds its lesser form, for which `otherwise` holds the message;
 nothing, keeps nothing, and uses `labkit.tcp.seq` for sequence numbers.
 
 A finding's text answers four questions: `message` says what is wrong, `should_be` what would be right, `receiver` what a
-receiver does, and `mend` how to mend it. Each is a template and a gettext message id of its own. `{seg.ack}` and `{me.nxt}`
-are numbers of the segment and of the sides; a name in SPACES is a sequence number, shown relative to its side's ISN and,
-where that differs, raw. `{expected}` and `{actual}` are the values that the rule declares for its field.
+receiver does, and `mend` how to mend it. Each is a template and a gettext message id of its own. `{seg.ack}` is a field of
+`Seen`, `{me.nxt}` one of `Side`. A field that is declared as `Seq` or `PeerSeq` is a sequence number: it is shown relative to
+its side's ISN and, where that differs, raw. `{expected}` and `{actual}` are the values that the rule declares for its field.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from functools import cache
 from importlib import import_module
@@ -26,8 +27,9 @@ from pkgutil import iter_modules
 from typing import TypeVar
 
 from labkit.analysis.side import Side
-from labkit.i18n import N_
-from labkit.packet.seen import Seen
+from labkit.errors import UsageError
+from labkit.i18n import N_, _
+from labkit.packet.seen import OWN, PEER, Seen
 
 
 class Severity(IntEnum):
@@ -65,38 +67,23 @@ RFC_ONLY = frozenset({RFC9293})
 TAUGHT = frozenset({DOCUMENT})
 AS_IT_STANDS = frozenset({LITERAL})
 
-SPACES = {
-    "seg.seq": "me",
-    "seg.end": "me",
-    "seg.ack": "peer",
-    "seg.conflict": "me",
-    "me.nxt": "me",
-    "me.isn": "me",
-    "me.resyn": "me",
-    "me.syn_end": "me",
-    "me.fin": "me",
-    "me.rcv_nxt": "peer",
-    "me.right_edge": "peer",
-    "me.first_seq": "me",
-    "me.odd_want": "me",
-    "me.odd_seq": "me",
-    "me.odd_ack_want": "peer",
-    "me.odd_ack": "peer",
-    "me.part_ack": "peer",
-    "me.last_seq": "me",
-    "me.old_nxt": "me",
-    "peer.last_ack": "me",
-    "me.last_ack": "peer",
-    "peer.nxt": "peer",
-    "peer.isn": "peer",
-    "peer.syn_end": "peer",
-    "peer.fin": "peer",
-    "peer.rcv_nxt": "me",
-    "peer.right_edge": "me",
-    "peer.data_seq": "peer",
-    "peer.last_seq": "peer",
-}
-"""The names that hold sequence numbers, and whose numbers they are."""
+MAX_NUMBERS = 4
+"""Numbers in a finding's text: the compiled engine keeps this many for each finding, besides `expected` and `actual`."""
+
+NUMBER = re.compile(r"\{((?:seg|me|peer)\.\w+|expected|actual)(?::([^{}]*))?\}")
+"""A number in a template, such as `{seg.ack}` or `{expected}`, and its format."""
+
+
+def _spaces() -> Iterator[tuple[str, str]]:
+    """Each name that a rule may use, and whose sequence number it holds: "me", "peer", or "" for another kind of number."""
+    for name, kind in (("seg", Seen), ("me", Side), ("peer", Side)):
+        owner, other = ("peer", "me") if name == "peer" else ("me", "peer")
+        spaces = {OWN: owner, PEER: other}
+        for each in fields(kind):
+            yield f"{name}.{each.name}", spaces.get(next(iter(getattr(each.type, "__metadata__", ())), ""), "")
+
+
+SPACES = dict(_spaces())
 
 Predicate = Callable[[Seen, Side, Side], int]
 Number = Callable[[Seen, Side, Side], int]
@@ -122,6 +109,8 @@ class Rule:
     good: str
     bad: str
     otherwise: Mapping[Severity, str] = field(default_factory=dict)
+    limits: Mapping[int, str] = field(default_factory=dict)
+    """The capture limit (`labkit.analysis.limits`) that a finding shows, by the predicate's answer: True or a `Severity`."""
     field: str | Name = ""
     """The header field that is wrong, in Wireshark's short names: seq, ack, window, flags, checksum, ..."""
     expected: str | Number | None = None
@@ -146,6 +135,12 @@ class Rule:
     """Codes of which one, found at the same packet, says the same more precisely."""
     sums_up: bool = False
     """Scope SIDE: what it finds stands for all that rules of its code have found of the same sender."""
+    retransmission: bool = False
+    """Each finding is one segment that was sent again. No segment is found by two such rules."""
+    no_fault: str = ""
+    """Why no fault (`labkit.build.faults`) breaks rules of this code. Empty: a fault declares this code."""
+    numbers: tuple[str, ...] = ()
+    """The numbers that the text shows, such as "seg.ack": at most MAX_NUMBERS."""
 
     def severity_in(self, profile: str, found: int) -> Severity:
         """The severity of what the predicate answered, under a profile."""
@@ -177,8 +172,13 @@ def rule(
     once: bool = False,
     unless: tuple[str, ...] = (),
     sums_up: bool = False,
+    limit: str | Mapping[int, str] = "",
+    retransmission: bool = False,
+    no_fault: str = "",
 ) -> Callable[[P], P]:
     """Declare the decorated predicate as a rule; the parameters are the fields of `Rule`.
+
+    `limit` alone means `{True: limit}`. UsageError, naming the rule, for a declaration that no engine could follow.
 
     `good` and `bad` are conversations in the notation of `labkit.tcp.notation`. In `bad`, the comment `# CODE` stands at
     each line where the rule must find its fault (on a line of its own: a finding about the whole conversation), in
@@ -186,12 +186,15 @@ def rule(
     """
 
     def declare(predicate: P) -> P:
+        name = predicate.__name__.replace("_", "-")
+        templates = [message, *(otherwise or {}).values(), should_be, mend]
+        numbers = _numbers(f"{code} ({name})", templates, expected, actual)
         predicate.__dict__["rule"] = Rule(
             code=code,
             severity=severity,
             reference=reference,
             message=N_(message),
-            name=predicate.__name__.replace("_", "-"),
+            name=name,
             explanation=N_(_unfolded(predicate.__doc__ or "")),
             predicate=predicate,
             family=predicate.__module__.rpartition(".")[2],
@@ -212,10 +215,28 @@ def rule(
             once=once,
             unless=unless,
             sums_up=sums_up,
+            limits={True: limit} if isinstance(limit, str) and limit else limit or {},
+            retransmission=retransmission,
+            no_fault=no_fault,
+            numbers=numbers,
         )
         return predicate
 
     return declare
+
+
+def _numbers(rule: str, templates: Iterable[str], expected: object, actual: object) -> tuple[str, ...]:
+    """The numbers that templates show. UsageError for too many, and for a name that does not exist."""
+    shown = dict.fromkeys(match[1] for template in templates for match in NUMBER.finditer(template))
+    declared = {name for name, value in (("expected", expected), ("actual", actual)) if value is not None}
+    for name in (*shown, expected, actual):
+        if isinstance(name, str) and name not in SPACES and name not in declared:
+            raise UsageError(_("rule {rule}: '{name}' does not exist").format(rule=rule, name=name))
+    numbers = tuple(name for name in shown if name in SPACES)
+    if len(numbers) > MAX_NUMBERS:
+        text = _("rule {rule}: its text shows {n} numbers ({names}); at most {most} are possible")
+        raise UsageError(text.format(rule=rule, n=len(numbers), names=", ".join(numbers), most=MAX_NUMBERS))
+    return numbers
 
 
 @cache

@@ -71,7 +71,7 @@ def test_a_finding_has_an_excerpt_and_four_lines(tmp_path: Path) -> None:
         "  >     6  → ACK      seq=100 ack=121",
         "                              ^^^^^^^ expected 120",
         "  what      ack 121 is beyond 120, the next octet that the peer would send",
-        "  should be ack 120: 1 + 119 = 120 (packet 5)",
+        "  should be ack 120 (1 + 119 = 120, packet 5)",
         "  receiver  It answers with an ACK of its own numbers, and drops the segment.",
         "  read on   RFC 9293 3.10.7.4; labkit explain ACK01",
     ]
@@ -82,7 +82,7 @@ def test_expected_numbers_are_relative_wherever_they_start(tmp_path: Path, isns:
     lines = text(judged(tmp_path / "a.pcap", WRONG_ACK, isns))
     assert "                              ^^^^^^^ expected 120" in lines
     assert [
-        line for line in lines if line.startswith("  should be ack 120") and line.endswith(": 1 + 119 = 120 (packet 5)")
+        line for line in lines if line.startswith("  should be ack 120") and line.endswith(" (1 + 119 = 120, packet 5)")
     ]
 
 
@@ -94,11 +94,11 @@ def test_expected_numbers_are_relative_wherever_they_start(tmp_path: Path, isns:
             ("seq=11", 1),
             None,
         ),
-        ("> S 0:0(0)\n< S. 0:0(0) ack 5\n", ("ack=5", 1), "0 + 1 (SYN) = 1 (packet 1)"),
+        ("> S 0:0(0)\n< S. 0:0(0) ack 5\n", ("ack=5", 1), "0 + 1 (SYN) = 1, packet 1"),
         (
             OPEN + "> F. 1:1(0) ack 1\n< . 1:1(0) ack 9\n< F. 1:1(0) ack 2\n> . 2:2(0) ack 2\n",
             ("ack=9", 2),
-            "1 + 1 (FIN) = 2 (packet 4)",
+            "1 + 1 (FIN) = 2, packet 4",
         ),
     ],
 )
@@ -113,7 +113,7 @@ def test_the_mark_stands_under_the_wrong_number(
     assert lines[below].count("^") == len(word)
     assert lines[below - 1].startswith("  > ")
     if total is not None:
-        assert [line for line in lines if line.startswith("  should be ") and line.endswith(f": {total}")]
+        assert [line for line in lines if line.startswith("  should be ") and line.endswith(f" ({total})")]
 
 
 def test_a_correct_capture_has_no_error(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def labelled_lines(finding: Finding, excerpt: Excerpt | None = None) -> Iterator
     right = right_value(finding)
     total = arithmetic(finding, excerpt) if excerpt is not None and right else None
     if total is not None:
-        right = _("{value}: {sum} (packet {n})").format(value=right, sum=total[0], n=total[1])
+        right = _("{value} ({sum}, packet {n})").format(value=right, sum=total[0], n=total[1])
     if right:
         yield _("should be"), right
     if finding.receiver:
