@@ -232,7 +232,7 @@ def test_a_rule_that_cannot_be_compiled_is_interpreted(
     said: list[str] = []
     rules = (*collect()[:-1], replace(collect()[-1], predicate=with_text))
     monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
-    monkeypatch.setattr(kernels, "collect", lambda: rules)
+    monkeypatch.setattr(kernels, "shipped", lambda: rules)
     kernels.kernels.cache_clear()
     with open_capture(small) as capture:
         engine.judge(capture, engine=COMPILED, say=said.append)
