@@ -43,7 +43,7 @@ def sack_not_permitted(seg: Seen, me: Side, peer: Side) -> int:
     return seg.sack_n > 0 and peer.syn != 0 and peer.sack_ok == 0 and not peer.opt_cut
 
 
-def _backward(left: int, right: int) -> bool:
+def _is_empty_or_reversed(left: int, right: int) -> bool:
     return not before(left, right)
 
 
@@ -76,10 +76,12 @@ def impossible_sack_block(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.sack_n == 0 or seg.ctl & ACK == 0 or seg.ctl & (SYN | RST):
         return False
-    if _backward(seg.sack_l0, seg.sack_r0) or (seg.sack_n > 1 and _backward(seg.sack_l1, seg.sack_r1)):
+    if _is_empty_or_reversed(seg.sack_l0, seg.sack_r0) or (
+        seg.sack_n > 1 and _is_empty_or_reversed(seg.sack_l1, seg.sack_r1)
+    ):
         return True
-    if (seg.sack_n > 2 and _backward(seg.sack_l2, seg.sack_r2)) or (
-        seg.sack_n > 3 and _backward(seg.sack_l3, seg.sack_r3)
+    if (seg.sack_n > 2 and _is_empty_or_reversed(seg.sack_l2, seg.sack_r2)) or (
+        seg.sack_n > 3 and _is_empty_or_reversed(seg.sack_l3, seg.sack_r3)
     ):
         return True
     if peer.seen == 0 or not peer.has_nxt:
