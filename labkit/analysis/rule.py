@@ -18,17 +18,21 @@ its side's ISN and, where that differs, raw. `{expected}` and `{actual}` are the
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
-from functools import cache
+from functools import cache, wraps
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 from labkit.analysis.side import Side
 from labkit.errors import UsageError
-from labkit.i18n import N_, _
+from labkit.i18n import N_, _, printable
 from labkit.packet.seen import OWN, PEER, Seen
 
 
@@ -84,6 +88,9 @@ def _spaces() -> Iterator[tuple[str, str]]:
 
 
 SPACES = dict(_spaces())
+
+GROUP = "labkit.rules"
+"""The group of entry points by which an installed package adds rules: each names a module that declares some."""
 
 Predicate = Callable[[Seen, Side, Side], int]
 Number = Callable[[Seen, Side, Side], int]
@@ -240,23 +247,121 @@ def _numbers(rule: str, templates: Iterable[str], expected: object, actual: obje
 
 
 @cache
-def collect() -> tuple[Rule, ...]:
-    """Every rule of the catalogue: families in the order of their files, rules as they stand in them."""
-    return tuple(found for module in _families() for found in _rules_of(module))
-
-
-def _families() -> Iterator[str]:
+def shipped() -> tuple[Rule, ...]:
+    """Every rule of labkit's own: families in the order of their files, rules in their order there."""
     package = import_module("labkit.analysis.rules")
-    return (
-        f"labkit.analysis.rules.{name}" for _, name, _ in sorted(iter_modules(package.__path__), key=lambda m: m.name)
-    )
+    names = sorted(name for _, name, _ in iter_modules(package.__path__))
+    return tuple(found for name in names for found in _rules_of(import_module(f"{package.__name__}.{name}")))
 
 
-def _rules_of(module: str) -> Iterator[Rule]:
-    for value in vars(import_module(module)).values():
+@cache
+def collect(extra: tuple[str, ...] = ()) -> tuple[Rule, ...]:
+    """Every rule: the shipped ones, those of installed packages (entry points of the group `labkit.rules`), and those of the
+    files `extra`. UsageError for a source that has no usable rules."""
+    rules = shipped()
+    for source, added in _installed():
+        rules += _new(added, rules, source)
+    for path in extra:
+        rules += _new(_rules_in(path), rules, path)
+    return rules
+
+
+def load_rules(path: str | Path) -> tuple[Rule, ...]:
+    """The rules of a Python file. UsageError for a file that cannot be imported, has no rule, or has a code that exists."""
+    return collect((str(path),))[len(collect()) :]
+
+
+def _rules_of(module: ModuleType) -> Iterator[Rule]:
+    for value in vars(module).values():
         found = getattr(value, "rule", None)
-        if isinstance(found, Rule) and value.__module__ == module:
+        if isinstance(found, Rule) and value.__module__ == module.__name__:
             yield found
+
+
+def _installed() -> Iterator[tuple[str, tuple[Rule, ...]]]:
+    """The rules of each installed package that has some. To import `importlib.metadata` takes longer than all else."""
+    files = (file for folder in sys.path for file in Path(folder or ".").glob("*-info/entry_points.txt"))
+    if not any(GROUP.encode() in file.read_bytes() for file in files):
+        return
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=GROUP):
+        source = f"{GROUP}: {point.name} = {point.value}"
+        with _complaints(source, ""):
+            module = import_module(point.value)
+        yield source, tuple(_rules_of(module))
+
+
+def _rules_in(path: str) -> tuple[Rule, ...]:
+    """Run a file as a module of its own; nothing is written beside it."""
+    name = printable(path)
+    try:
+        source = Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(_("{file}: cannot be read: {reason}").format(file=name, reason=error.strerror)) from None
+    stem = Path(path).stem
+    module = ModuleType(f"labkit_rules_{abs(hash(path)):x}.{stem}")
+    module.__file__ = path
+    sys.modules[module.__name__] = module  # dataclasses look for it there
+    with _complaints(name, path):
+        exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - the user names a file to be run
+    return tuple(_rules_of(module))
+
+
+@contextmanager
+def _complaints(source: str, path: str) -> Iterator[None]:
+    """Turn what goes wrong in the code of others into one line, with the line in their file."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from None
+    except (Exception, SystemExit) as error:
+        from traceback import walk_tb  # it takes a while to be imported
+
+        lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == path]
+        place = _("{file}, line {n}").format(file=source, n=lines[-1]) if lines else source
+        reason = printable(f"{type(error).__name__}: {error}")
+        raise UsageError(_("{file}: cannot be used: {reason}").format(file=place, reason=reason)) from None
+
+
+def _new(added: tuple[Rule, ...], known: tuple[Rule, ...], source: str) -> tuple[Rule, ...]:
+    """The rules of a source from outside, so that a mistake in one of them ends in a line that names it."""
+    name = printable(source)
+    if not added:
+        raise UsageError(_("{file}: there is no rule in it").format(file=name))
+    names = {rule.code: rule.name for rule in known}
+    for rule in added:
+        if rule.code in names:
+            text = _("{file}: rule {code} ({name}): its code is taken by {other}")
+            raise UsageError(text.format(file=name, code=rule.code, name=rule.name, other=names[rule.code]))
+    return tuple(_guarded(rule, name) for rule in added)
+
+
+def _guarded(rule: Rule, source: str) -> Rule:
+    """The rule, with functions that raise UsageError and nothing else."""
+    label = f"{source}: {rule.code} ({rule.name})"
+
+    def guard(function: Any, answers: frozenset[int] | None = None) -> Any:
+        if not callable(function):
+            return function
+
+        @wraps(function)
+        def guarded(*arguments: object) -> Any:
+            with _complaints(label, function.__code__.co_filename):
+                found = function(*arguments)
+                if answers is not None and found not in answers:
+                    raise UsageError(_("answers {value}; expected True, False or a Severity").format(value=found))
+                return found
+
+        return guarded
+
+    return replace(
+        rule,
+        predicate=guard(rule.predicate, frozenset({False, True, *Severity})),
+        field=guard(rule.field),
+        expected=guard(rule.expected),
+        actual=guard(rule.actual),
+    )
 
 
 def lookup(text: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:

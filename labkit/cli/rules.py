@@ -1,5 +1,6 @@
 """`labkit rules`: the catalogue, as a table, as JSON, or as the page `docs/rules.md`."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -59,8 +60,6 @@ def _plain(rule: "Rule") -> dict[str, object]:
 
 
 def _page(rules: Sequence["Rule"]) -> Iterator[str]:
-    from importlib import import_module
-
     yield f"# {_('The rules')}"
     yield ""
     yield _("This page is written by `scripts/docs` from the declarations in `labkit/analysis/rules/`; do not edit it.")
@@ -71,8 +70,9 @@ def _page(rules: Sequence["Rule"]) -> Iterator[str]:
         "`labkit show --format notation`, with relative numbers; a comment with a code stands where the rule finds its fault, "
         "and every example is run as a test. `labkit explain CODE` shows the same in the terminal."
     )
-    for family, members in groupby(sorted(rules, key=lambda each: (each.family, each.code)), lambda each: each.family):
-        title = (import_module(f"labkit.analysis.rules.{family}").__doc__ or family).split("\n")[0].rstrip(".")
+    ordered = sorted(rules, key=lambda each: (each.family, each.code))
+    for module, members in groupby(ordered, lambda each: each.predicate.__module__):
+        title = (sys.modules[module].__doc__ or module).split("\n")[0].rstrip(".")
         yield ""
         yield f"## {title}"
         for each in members:
