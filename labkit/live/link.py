@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from labkit.errors import LinkError
 from labkit.i18n import _, printable
+from labkit.live import ethtool
 from labkit.live.guard import Guard
 
 SOL_PACKET, PACKET_STATISTICS, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING = 263, 6, 8, 23
@@ -164,5 +165,8 @@ class Link:
             errno.ENXIO: _("the interface was removed during the run"),
             errno.ENODEV: _("there is no such interface"),
         }
-        reason = reasons.get(error.errno or 0, error.strerror)
+        number = error.errno or 0
+        if number == errno.ENETDOWN and ethtool.was_removed(self.interface, self._socket):
+            number = errno.ENXIO
+        reason = reasons.get(number, error.strerror)
         return LinkError(_("{interface}: {reason}").format(interface=printable(self.interface), reason=reason))

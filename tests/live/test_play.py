@@ -336,5 +336,9 @@ steps:
 
     def test_nobody_is_there(self, tmp_path: Path) -> None:
         done = self.play(tmp_path, "labkit play get.yaml --client")
-        assert (done.returncode, "the server refused the connection (packet 2; no program listens at 192.0.2.2:80) before step 2" in done.stderr) == (4, True)
+        assert (
+            done.returncode,
+            "the server refused the connection (packet 2; no program listens at 192.0.2.2:80) before step 2"
+            in done.stderr,
+        ) == (4, True)
         assert "RST" in done.stdout

@@ -93,7 +93,7 @@ class Fetch:
 class Done:
     """What `frames` takes for somebody who may ask it to stop."""
 
-    asked = False
+    requested = False
 
     def __init__(self) -> None:
         self._reading, self._writing = os.pipe()
@@ -101,7 +101,7 @@ class Done:
     def fileno(self) -> int:
         return self._reading
 
-    def ask(self) -> None:
+    def request(self) -> None:
         self.requested = True
         os.write(self._writing, b"x")
 
@@ -116,7 +116,7 @@ def recorded(lab: Lab, fetch: Fetch) -> list[Frame]:
     with link:
         listening.start()
         fetch.run()
-        done.ask()
+        done.request()
         listening.join()
         assert link.lost() == 0
     return found
