@@ -8,7 +8,7 @@ import errno
 import socket
 import struct
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import NamedTuple
 
 from labkit.errors import LinkError
@@ -39,8 +39,6 @@ class Arrived(NamedTuple):
     time: int
     """The kernel's timestamp, in nanoseconds since 1970-01-01."""
     data: bytes
-    outgoing: bool
-    """Whether this host sent it."""
     partial: bool
     """Whether its checksum is unfinished, because the sender left it to hardware."""
 
@@ -54,7 +52,7 @@ def _unavailable(error: OSError) -> str:
     ).format(reason=error.strerror)
 
 
-class Link:
+class Link(AbstractContextManager["Link"]):
     """A packet socket on an interface of the current namespace; a context manager.
 
     `outgoing`: whether it also receives frames that this host sends through other sockets. Without a guard it cannot send.
@@ -123,7 +121,7 @@ class Link:
     def receive(self) -> Arrived | None:
         """The next received frame; None if there is none. LinkError if the interface is gone."""
         try:
-            data, extra, _flags, address = self._socket.recvmsg(MAX_FRAME_OCTETS, 256)
+            data, extra, _flags, _address = self._socket.recvmsg(MAX_FRAME_OCTETS, 256)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -138,7 +136,7 @@ class Link:
                 if status & TAG_VALID:
                     type_ = type_ if status & TAG_TYPE_VALID else 0x8100
                     data = data[:12] + struct.pack("!HH", type_, tag) + data[12:]
-        return Arrived(stamp or time.time_ns(), data, address[2] == 4, bool(status & CHECKSUM_MISSING))
+        return Arrived(stamp or time.time_ns(), data, bool(status & CHECKSUM_MISSING))
 
     def lost(self) -> int:
         """The number of frames dropped for lack of buffer space since the socket was opened."""
@@ -151,9 +149,6 @@ class Link:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
-
-    def __enter__(self) -> "Link":
-        return self
 
     def __exit__(self, *_exception: object) -> None:
         self.close()

@@ -244,7 +244,7 @@ def play(text: str, side: str, ipv6: bool, through: bool = False) -> Run:
         for _ in conversation.frames():
             states += [kernel.state]
         states += [kernel.state]
-        with kernel.inside():
+        with kernel._lab.inside(kernel.side):
             listing = subprocess.run(["ss", "-Htan"], capture_output=True, text=True, check=True).stdout
         received = bytes(kernel.received)
     return Run(conversation, simulated, list(dict.fromkeys(states)), listing, received)

@@ -54,8 +54,8 @@ class TestBoth:
     @pytest.mark.parametrize("name", ["document", "document-ipv6", "http-vlan", "fragmented-ipv6", "conversations"])
     def test_what_was_on_the_wire_is_what_is_built(self, name: str) -> None:
         trace = Scenario.load(name).play(seed=3)
-        with open_replay(trace, Guard(), None) as ready:
-            heard = list(ready.frames(None))
+        with open_replay(trace, Guard(), None) as frames:
+            heard = list(frames)
         built = list(trace.frames())
         assert sorted(frame.data for frame in heard) == sorted(octets for _, octets, _ in built)
         assert sorted(frame.comments[0] for frame in heard) == sorted(comment for _, _, comment in built)
@@ -64,27 +64,27 @@ class TestBoth:
     def test_its_own_time_is_kept(self) -> None:
         trace = Scenario.parse(SHORT).play()
         for speed in (1.0, 4.0):
-            with open_replay(trace, Guard(), speed) as ready:
-                heard = list(ready.frames(speed))
+            with open_replay(trace, Guard(), speed) as frames:
+                heard = list(frames)
             took = heard[-1].time - heard[0].time
             assert took >= (trace.records[-1].time - trace.records[0].time) / speed * 0.9
 
     def test_both_taps(self) -> None:
         trace = Scenario.parse(SHORT + "capture: both\n").play()
-        with open_replay(trace, Guard(), None) as ready:
-            assert len(list(ready.frames(None))) == sum(record.tap == "client" for record in trace)
+        with open_replay(trace, Guard(), None) as frames:
+            assert len(list(frames)) == sum(record.tap == "client" for record in trace)
 
     def test_without_ethernet(self) -> None:
         trace = Scenario.parse(SHORT + "link: raw\n").play()
-        with open_replay(trace, Guard(), None) as ready:
-            heard = [frame.data[14:] for frame in ready.frames(None)]
+        with open_replay(trace, Guard(), None) as frames:
+            heard = [frame.data[14:] for frame in frames]
         assert heard == [octets for _, octets, _ in trace.frames()]
 
     def test_on_the_loopback(self) -> None:
         with Lab.temporary() as lab, lab.inside("client"):
             trace = Scenario.parse(SHORT).play()
-            with open_replay(trace, Guard(), None, interface="lo") as ready:
-                heard = [frame.data for frame in ready.frames(None)]
+            with open_replay(trace, Guard(), None, interface="lo") as frames:
+                heard = [frame.data for frame in frames]
             assert heard == [octets for _, octets, _ in trace.frames()]
 
     @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="the program 'tcpdump' is missing")
@@ -144,8 +144,8 @@ class TestBoth:
             open_replay(trace, Guard(), None),
         ):
             pass
-        with open_replay(trace, Guard(networks=networks(["10.0.0.0/8"])), None) as ready:
-            assert len(list(ready.frames(None))) == len(trace)
+        with open_replay(trace, Guard(networks=networks(["10.0.0.0/8"])), None) as frames:
+            assert len(list(frames)) == len(trace)
         trace = Scenario.load("keep-alive").play()
         with pytest.raises(LinkError, match=r"takes \d+ seconds.*--speed \d+"), open_replay(trace, Guard(), 1.0):
             pass
