@@ -11,12 +11,13 @@ The function is a predicate over plain integers, called before the segment is ad
 another severity finds its lesser form, for which `otherwise` holds the message; False or 0 finds nothing. It changes
 nothing, keeps nothing, and uses `labkit.tcp.seq` for sequence numbers.
 
-A message is a template, and a gettext message id. `{seg.ack}`, `{me.nxt}`: a name in SPACES is a sequence number, shown
-relative to its side's ISN and, where that differs, raw.
+A message is a template, and a gettext message id. `{seg.ack}` is a field of `Seen`, `{me.nxt}` one of `Side`. A field that is
+declared as `Seq` or `PeerSeq` is a sequence number: it is shown relative to its side's ISN and, where that differs, raw.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from functools import cache
 from importlib import import_module
@@ -24,8 +25,9 @@ from pkgutil import iter_modules
 from typing import TypeVar
 
 from labkit.analysis.side import Side
-from labkit.i18n import N_
-from labkit.packet.seen import Seen
+from labkit.errors import UsageError
+from labkit.i18n import N_, _
+from labkit.packet.seen import OWN, PEER, Seen
 
 
 class Severity(IntEnum):
@@ -63,38 +65,23 @@ RFC_ONLY = frozenset({RFC9293})
 TAUGHT = frozenset({DOCUMENT})
 AS_IT_STANDS = frozenset({LITERAL})
 
-SPACES = {
-    "seg.seq": "me",
-    "seg.end": "me",
-    "seg.ack": "peer",
-    "seg.conflict": "me",
-    "me.nxt": "me",
-    "me.isn": "me",
-    "me.resyn": "me",
-    "me.syn_end": "me",
-    "me.fin": "me",
-    "me.rcv_nxt": "peer",
-    "me.right_edge": "peer",
-    "me.first_seq": "me",
-    "me.odd_want": "me",
-    "me.odd_seq": "me",
-    "me.odd_ack_want": "peer",
-    "me.odd_ack": "peer",
-    "me.part_ack": "peer",
-    "me.last_seq": "me",
-    "me.old_nxt": "me",
-    "peer.last_ack": "me",
-    "me.last_ack": "peer",
-    "peer.nxt": "peer",
-    "peer.isn": "peer",
-    "peer.syn_end": "peer",
-    "peer.fin": "peer",
-    "peer.rcv_nxt": "me",
-    "peer.right_edge": "me",
-    "peer.data_seq": "peer",
-    "peer.last_seq": "peer",
-}
-"""The names that hold sequence numbers, and whose numbers they are."""
+MAX_NUMBERS = 4
+"""Numbers in a rule's messages: the compiled engine keeps this many for each finding."""
+
+NUMBER = re.compile(r"\{((?:seg|me|peer)\.\w+)(?::([^{}]*))?\}")
+"""A number in a message, such as `{seg.ack}`, and its format."""
+
+
+def _spaces() -> Iterator[tuple[str, str]]:
+    """Each name that a rule may use, and whose sequence number it holds: "me", "peer", or "" for another kind of number."""
+    for name, kind in (("seg", Seen), ("me", Side), ("peer", Side)):
+        owner, other = ("peer", "me") if name == "peer" else ("me", "peer")
+        spaces = {OWN: owner, PEER: other}
+        for each in fields(kind):
+            yield f"{name}.{each.name}", spaces.get(next(iter(getattr(each.type, "__metadata__", ())), ""), "")
+
+
+SPACES = dict(_spaces())
 
 Predicate = Callable[[Seen, Side, Side], int]
 Number = Callable[[Seen, Side, Side], int]
@@ -120,6 +107,8 @@ class Rule:
     good: str
     bad: str
     otherwise: Mapping[Severity, str] = field(default_factory=dict)
+    limits: Mapping[int, str] = field(default_factory=dict)
+    """The capture limit (`labkit.analysis.limits`) that a finding shows, by the predicate's answer: True or a `Severity`."""
     field: str | Name = ""
     """The header field that is wrong, in Wireshark's short names: seq, ack, window, flags, checksum, ..."""
     expected: str | Number | None = None
@@ -140,6 +129,12 @@ class Rule:
     """Codes of which one, found at the same packet, says the same more precisely."""
     sums_up: bool = False
     """Scope SIDE: what it finds stands for all that rules of its code have found of the same sender."""
+    retransmission: bool = False
+    """Each finding is one segment that was sent again. No segment is found by two such rules."""
+    no_fault: str = ""
+    """Why no fault (`labkit.build.faults`) breaks rules of this code. Empty: a fault declares this code."""
+    numbers: tuple[str, ...] = ()
+    """The numbers that the messages show, such as "seg.ack": at most MAX_NUMBERS."""
 
     def severity_in(self, profile: str, found: int) -> Severity:
         """The severity of what the predicate answered, under a profile."""
@@ -169,8 +164,13 @@ def rule(
     once: bool = False,
     unless: tuple[str, ...] = (),
     sums_up: bool = False,
+    limit: str | Mapping[int, str] = "",
+    retransmission: bool = False,
+    no_fault: str = "",
 ) -> Callable[[P], P]:
     """Declare the decorated predicate as a rule; the parameters are the fields of `Rule`.
+
+    `limit` alone means `{True: limit}`. UsageError, naming the rule, for a declaration that no engine could follow.
 
     `good` and `bad` are conversations in the notation of `labkit.tcp.notation`. In `bad`, the comment `# CODE` stands at
     each line where the rule must find its fault (on a line of its own: a finding about the whole conversation), in
@@ -178,12 +178,14 @@ def rule(
     """
 
     def declare(predicate: P) -> P:
+        name = predicate.__name__.replace("_", "-")
+        numbers = _numbers(f"{code} ({name})", [message, *(otherwise or {}).values()], [expected, actual])
         predicate.__dict__["rule"] = Rule(
             code=code,
             severity=severity,
             reference=reference,
             message=N_(message),
-            name=predicate.__name__.replace("_", "-"),
+            name=name,
             explanation=N_(_unfolded(predicate.__doc__ or "")),
             predicate=predicate,
             family=predicate.__module__.rpartition(".")[2],
@@ -202,10 +204,26 @@ def rule(
             once=once,
             unless=unless,
             sums_up=sums_up,
+            limits={True: limit} if isinstance(limit, str) and limit else limit or {},
+            retransmission=retransmission,
+            no_fault=no_fault,
+            numbers=numbers,
         )
         return predicate
 
     return declare
+
+
+def _numbers(rule: str, messages: Iterable[str], values: Iterable[object]) -> tuple[str, ...]:
+    """The numbers that messages show. UsageError for too many, and for a name that does not exist in them or in `values`."""
+    numbers = tuple(dict.fromkeys(match[1] for message in messages for match in NUMBER.finditer(message)))
+    for name in (*numbers, *values):
+        if isinstance(name, str) and name not in SPACES:
+            raise UsageError(_("rule {rule}: '{name}' does not exist").format(rule=rule, name=name))
+    if len(numbers) > MAX_NUMBERS:
+        text = _("rule {rule}: its messages show {n} numbers ({names}); at most {most} are possible")
+        raise UsageError(text.format(rule=rule, n=len(numbers), names=", ".join(numbers), most=MAX_NUMBERS))
+    return numbers
 
 
 @cache

@@ -20,7 +20,7 @@ from labkit.analysis import flows
 from labkit.analysis.finding import Evidence, Group, finding, tally
 from labkit.analysis.finding import Finding as Finding
 from labkit.analysis.flows import Flow, FlowTable, segments
-from labkit.analysis.limits import FAMILIES, RETRANSMISSIONS, CaptureLimits, Conversation, Limit
+from labkit.analysis.limits import FAMILIES, CaptureLimits, Conversation, Limit
 from labkit.analysis.payload import Memory, Octets
 from labkit.analysis.pending import close, resolve
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Rule, Scope, Severity, collect
@@ -267,8 +267,9 @@ class Verifier:
 
     def _add(self, judged: "_Judged", rule: Rule, found: int, seg: Seen, me: Side, peer: Side, sender: int) -> None:
         packet, time = _place(rule, seg, me, peer)
-        self._survey.hit(rule, found, packet, me, peer)
-        if rule.name in RETRANSMISSIONS:
+        if rule.limits:
+            self._survey.count(rule, found, packet)
+        if rule.retransmission:
             judged.resent[sender] += 1
         if not judged.wanted or self.profile not in rule.profiles:
             return

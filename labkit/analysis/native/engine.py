@@ -15,7 +15,8 @@ from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
 from labkit.analysis.rule import RFC9293
 from labkit.analysis.verifier import Verdict, Verifier
 from labkit.capture import Reader, open_capture
-from labkit.capture.source import CHUNK
+from labkit.capture.source import CHUNK_OCTETS
+from labkit.errors import UncompilableError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
@@ -155,6 +156,9 @@ def _loaded(say: Say) -> "Library | None":
     try:
         _require("numpy")
         return library.library(compiling)
+    except UncompilableError as error:
+        say(_("{reason}: interpreted, which takes longer").format(reason=error))
+        return None
     except ImportError as error:
         text = _("{name} is missing: interpreted, which takes longer; pip install 'labkit[fast]' has it")
         say(text.format(name=error.name or "Numba"))
@@ -181,7 +185,7 @@ def is_large(capture: Reader, least: int) -> bool:
         return capture.size >= least
     read, at = capture.rest()
     octets = bytearray(read)
-    buffer = memoryview(bytearray(CHUNK))
+    buffer = memoryview(bytearray(CHUNK_OCTETS))
     while len(octets) < least and (count := capture.into(buffer)):
         octets += buffer[:count]
     capture.resume(bytes(octets), at, 1)

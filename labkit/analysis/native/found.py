@@ -13,7 +13,7 @@ import numpy as np
 from labkit.analysis.finding import Choice, Evidence, Finding, Group, finding
 from labkit.analysis.flows import end_name
 from labkit.analysis.native.judging import Event
-from labkit.analysis.native.kernels import COUNTS, shown, words
+from labkit.analysis.native.kernels import COUNTS, words
 from labkit.analysis.native.records import record
 from labkit.analysis.native.table import ends
 from labkit.analysis.rule import Rule, Scope, Severity, collect
@@ -83,7 +83,7 @@ class Findings(Sequence[Finding]):
     def _finding(self, row: Any) -> Finding:
         event = record(Event).from_buffer_copy(self._events[int(row["at"])].tobytes())
         rule = collect()[event.rule]
-        values = dict(zip(shown(rule), (event.v0, event.v1, event.v2, event.v3), strict=False))
+        values = dict(zip(rule.numbers, (event.v0, event.v1, event.v2, event.v3), strict=False))
         whole = rule.scope == Scope.FLOW
         names = [end_name(end) for end in ends(event)]
         field = words()[event.word] if callable(rule.field) else rule.field

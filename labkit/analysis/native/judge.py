@@ -49,7 +49,7 @@ class Judge:
             "hosts": bounds.hosts,
             "host_heads": _power(bounds.hosts),
             "events": len(Severity) * bounds.findings,
-            "hits": 2 * len(collect()),
+            "hits": COUNTS * len(collect()),
             "asked": len(collect()),
             "said": _power(2 * bounds.said),
             "kept": COUNTS * (1 + len(collect())),
@@ -141,9 +141,9 @@ class Judge:
         found = CaptureLimits()
         hits = self._array("hits")
         for number, rule in enumerate(collect()):
-            for form in (0, 1):
-                hit = hits[2 * number + form]
-                found.count(rule, bool(form), hit.count, hit.packet or None)
+            for answer in rule.limits:
+                hit = hits[COUNTS * number + answer]
+                found.count(rule, answer, hit.packet or None, hit.count)
         state = self._state
         found.end_many(missed=state.lacking, again=state.again, forgotten=state.forgotten, beyond=beyond)
         return found
