@@ -155,8 +155,8 @@ def _both(known: "Scenario", guard: Any, outcome: Outcome, more: dict[str, Any])
     trace = known.play(more["seed"])
     outcome.names = {host.address: host.name for each in trace.connections for host in (each.client, each.server)}
     try:
-        with open_replay(trace, guard, speed, lab=more["lab"], interface=more["interface"]) as ready:
-            for frame in ready.frames(speed):
+        with open_replay(trace, guard, speed, lab=more["lab"], interface=more["interface"]) as frames:
+            for frame in frames:
                 outcome.frames.append(frame)
                 yield frame
     except LinkError as error:
