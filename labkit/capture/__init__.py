@@ -101,11 +101,11 @@ def create(
 ) -> Writer:
     """A writer for a new capture; "-" is standard output.
 
-    `link` is the LINKTYPE of interface 0, and `fcs` how many octets of a frame check sequence end its packets.
-    `comment` stands on the capture itself, `names` maps addresses to names. What a format has no room for is left out
-    (`Writer.annotates`). Nothing of this machine, and no time, goes into the file. The format is the one named, or that
-    of the target's suffix, or pcapng for a stream: UsageError where there is none. CaptureError where the target cannot
-    be written.
+    `link` is the LINKTYPE of interface 0, and `fcs` how many octets of a frame check sequence end its packets. `comment`
+    stands on the capture itself, `names` maps addresses to names. What a format has no room for is left out
+    (`Writer.annotates`). Nothing of this machine, and no time, goes into the file. The format is the one named, or that of
+    the target's suffix, or pcapng for a stream: UsageError where there is none. CaptureError where the target cannot be
+    written.
     """
     chosen = _choose(target, format)
     description = Description(

@@ -1,9 +1,8 @@
 """What every capture format has in common: frames, damage, and the classes that readers and writers extend.
 
-A reader streams: it holds one buffer, never the file, and never allocates what a file merely claims. A
-capture that breaks off, or turns into garbage, is no exception: the frames before that place are delivered,
-and `Reader.damage` says what happened. Times are integer nanoseconds since 1970-01-01 UTC, lengths are
-octets.
+A reader streams: it holds one buffer, never the file, and never allocates what a file merely claims. A capture that breaks
+off, or turns into garbage, is no exception: the frames before that place are delivered, and `Reader.damage` says what
+happened. Times are integer nanoseconds since 1970-01-01 UTC, lengths are octets.
 """
 
 from abc import ABC, abstractmethod
@@ -36,8 +35,7 @@ class Frame(NamedTuple):
     data: bytes
     """The octets that were captured."""
     wirelen: int
-    """How many octets the packet had on the wire. What the file says: it may be less than what `data`
-    holds."""
+    """How many octets the packet had on the wire. What the file says: it may be less than what `data` holds."""
     comments: tuple[str, ...] = ()
     interface: int = 0
     """The index in `Reader.interfaces`."""
@@ -87,10 +85,9 @@ class Description:
 class Reader(ABC):
     """Iterates over the frames of a capture, once and in the file's order; also a context manager.
 
-    `damage` is None until iteration has met something that it cannot read, which ends it. `names` (address to
-    name, where the capture has them), `comments` (on the capture itself) and `interfaces` grow while blocks
-    that hold them go by: they are complete after the last frame. Iterating raises CaptureError only where the
-    system fails to read.
+    `damage` is None until iteration has met something that it cannot read, which ends it. `names` (address to name, where
+    the capture has them), `comments` (on the capture itself) and `interfaces` grow while blocks that hold them go by: they
+    are complete after the last frame. Iterating raises CaptureError only where the system fails to read.
     """
 
     format: ClassVar[str]
@@ -175,8 +172,8 @@ class Reader(ABC):
     def _end(self, at: int, have: int, packet: int, there: str) -> None:
         """The file ends after `have` octets of the record at `at`, which is `packet` (0: no packet).
 
-        `there` says how much of the record that is. Where `have` is 0, and the source has no trouble, this is
-        the end that every capture should have.
+        `there` says how much of the record that is. Where `have` is 0, and the source has no trouble, this is the end that
+        every capture should have.
         """
         if have and packet:
             message = _("the capture ends in the middle of packet {packet}, which begins at {where}: {there}")
@@ -200,10 +197,9 @@ class Reader(ABC):
 class Writer(ABC):
     """Writes packets to a new capture; a context manager.
 
-    A file appears under its name, whole, when the writer is closed or its `with` block ends. When that block
-    ends with an exception, or `abort` is called, there is no file, and one that was there before is as it
-    was. CaptureError where the format cannot hold a value, or the system cannot write; BrokenPipeError where
-    nobody reads a pipe.
+    A file appears under its name, whole, when the writer is closed or its `with` block ends. When that block ends with an
+    exception, or `abort` is called, there is no file, and one that was there before is as it was. CaptureError where the
+    format cannot hold a value, or the system cannot write; BrokenPipeError where nobody reads a pipe.
     """
 
     format: ClassVar[str]
@@ -232,8 +228,8 @@ class Writer(ABC):
     ) -> None:
         """Append a packet that was seen at `time`, nanoseconds since the epoch.
 
-        `wirelen` is its length on the wire (as long as `data` where None), `interface` what `add_interface`
-        returned, `outbound` whether that interface sent it (None: not known).
+        `wirelen` is its length on the wire (as long as `data` where None), `interface` what `add_interface` returned,
+        `outbound` whether that interface sent it (None: not known).
         """
         self._sink.write(
             self.record(time, data, wirelen=wirelen, comments=comments, interface=interface, outbound=outbound)

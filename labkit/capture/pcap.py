@@ -1,8 +1,7 @@
 """The pcap format (draft-ietf-opsawg-pcap): a header, then records of a time, two lengths and the packet.
 
-Read are both byte orders, micro- and nanoseconds, and the "modified" format of old Linux systems, whose
-records carry eight octets more. Written is the little-endian form, with nanoseconds unless microseconds are
-asked for.
+Read are both byte orders, micro- and nanoseconds, and the "modified" format of old Linux systems, whose records carry eight
+octets more. Written is the little-endian form, with nanoseconds unless microseconds are asked for.
 """
 
 import struct
@@ -45,8 +44,7 @@ VARIANTS = {
 }
 
 HEADER = 24
-"""Octets of the file's header: magic, version (two of 16 bits), two unused, snaplen, link type with FCS
-bits."""
+"""Octets of the file's header: magic, version (two of 16 bits), two unused, snaplen, link type with FCS bits."""
 
 SECOND = 1_000_000_000
 

@@ -1,9 +1,9 @@
 """The pcapng format (draft-ietf-opsawg-pcapng): sections of blocks, each with its length before and after it.
 
-A section has its own byte order and its own interfaces, each of which has its own clock. Read are sections,
-interfaces, packets of all three kinds (enhanced, simple, obsolete), name resolution and comments; other
-blocks are passed over. Options that make no sense are left out; a block that makes none ends the capture.
-Written is one little-endian section with nanosecond clocks.
+A section has its own byte order and its own interfaces, each of which has its own clock. Read are sections, interfaces,
+packets of all three kinds (enhanced, simple, obsolete), name resolution and comments; other blocks are passed over. Options
+that make no sense are left out; a block that makes none ends the capture. Written is one little-endian section with
+nanosecond clocks.
 """
 
 import struct
@@ -56,8 +56,8 @@ MAX_COMMENTS = 256
 
 
 class Clock(NamedTuple):
-    """What a packet takes from its interface. How an interface's time stamps become nanoseconds: stamp *
-    `times` // `by` + `offset`."""
+    """What a packet takes from its interface. How an interface's time stamps become nanoseconds: stamp * `times` // `by` +
+    `offset`."""
 
     link: int
     times: int
@@ -263,8 +263,7 @@ class PcapngReader(Reader):
             family, size = families[kind]
             name = value[size:].partition(b"\0")[0]
             if name:
-                # No name that a resolver gave has control characters: one that has is out to steer a
-                # terminal.
+                # No name that a resolver gave has control characters: one that has is out to steer a terminal.
                 self.names.setdefault(inet_ntop(family, value[:size]), printable(decoded(name)))
 
 

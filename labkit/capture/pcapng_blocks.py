@@ -48,8 +48,7 @@ def layout(order: str) -> Layout:
 def unpacked(layout_: Layout, buffer: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
     """The codes and values of options between two places, up to their end or the first that does not fit.
 
-    The records of a name resolution block have the same form: a type, a length, a value, padding; 0 ends
-    them.
+    The records of a name resolution block have the same form: a type, a length, a value, padding; 0 ends them.
     """
     unpack = layout_.option.unpack_from
     while at + 4 <= end:

@@ -1,8 +1,8 @@
 """Where the octets of a new capture go: a file that appears whole or not at all, or a stream.
 
 A file is written beside its place and takes its place at the end. Up to then it has no name, where the system has such
-files (O_TMPFILE of Linux): so nothing is left of it, however the program ends; elsewhere it has another name. What is
-not a regular file (a pipe, a device, standard output) is written directly.
+files (O_TMPFILE of Linux): so nothing is left of it, however the program ends; elsewhere it has another name. What is not a
+regular file (a pipe, a device, standard output) is written directly.
 """
 
 import os

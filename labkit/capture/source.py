@@ -1,7 +1,7 @@
 """Where the octets of a capture come from: a file, a pipe or standard input, plain or compressed with gzip.
 
-Everything is read once, in order, in chunks of bounded size. What goes wrong with the compression is not an
-exception but `Source.trouble`, so that the packets before that place can be used.
+Everything is read once, in order, in chunks of bounded size. What goes wrong with the compression is not an exception but
+`Source.trouble`, so that the packets before that place can be used.
 """
 
 import os
@@ -156,8 +156,7 @@ class Source:
                 out = inflate.decompress(piece, CHUNK_OCTETS)
             except zlib.error as error:
                 self.trouble = _("the gzip data is damaged ({reason})").format(reason=str(error).rpartition(": ")[2])
-                # zlib keeps what it had when it failed: give it the same octets one by one, up to the bad
-                # one.
+                # zlib keeps what it had when it failed: give it the same octets one by one, up to the bad one.
                 yield from _single(before, piece)
                 return
             data = (inflate.unconsumed_tail or inflate.unused_data) + data

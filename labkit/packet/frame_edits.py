@@ -1,7 +1,7 @@
 """Edits of a finished frame: a named field gets another value, whatever that breaks.
 
-What an endpoint sends is correct; a fault is an edit of what it has sent. The checksums are made right after it, so
-that nothing but the fault is wrong, unless the edit is about a checksum. `edits_of` reads from a frame the edits that make
+What an endpoint sends is correct; a fault is an edit of what it has sent. The checksums are made right after it, so that
+nothing but the fault is wrong, unless the edit is about a checksum. `edits_of` reads from a frame the edits that make
 another frame as wrong as this one.
 """
 
