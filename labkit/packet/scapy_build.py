@@ -280,7 +280,7 @@ def _complement(total: int) -> int:
 def _network(segment: Segment, source: Host, target: Host, ident: int, framing: Framing) -> "Packet":
     """The IP header (RFC 791; RFC 8200 section 3), without what Scapy fills in."""
     if source.ip.version != target.ip.version:
-        raise UsageError(f"{source.address} and {target.address} are addresses of two families")
+        raise UsageError(f"{source.address} and {target.address} belong to different address families")
     service = source.dscp << 2 | segment.ecn
     if source.ip.version == 6:
         from scapy.layers.inet6 import IPv6
