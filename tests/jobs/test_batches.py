@@ -15,7 +15,7 @@ from labkit.analysis.verifier import Verdict
 from labkit.capture import create
 from labkit.errors import MissingError, UsageError
 from labkit.jobs import batches
-from labkit.jobs.batches import Mark, Sent, judge_batch, verdicts
+from labkit.jobs.batches import Item, batched, judge_batch, verdicts
 from labkit.jobs.processes import Processes
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
@@ -40,12 +40,14 @@ class Elsewhere(Executor):
 
     def __init__(self, sees: Callable[[str], bool] = lambda _place: False) -> None:
         self.sees = sees
-        self.sent: list[list[Sent]] = []
+        self.sent: list[list[Item]] = []
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         version, judge, items = args
         self.sent.append(items)
-        there = [item if self.sees(item.place) else replace(item, place=f"/nowhere{item.place}") for item in items]
+        there = [
+            item if self.sees(item.absolute) else replace(item, absolute=f"/nowhere{item.absolute}") for item in items
+        ]
         future: Future[Any] = Future()
         try:
             future.set_result(function(version, judge, there, **kwargs))
@@ -72,14 +74,14 @@ def test_by_path_where_the_file_is_seen(paths: list[str]) -> None:
     executor = Elsewhere(lambda _place: True)
     assert same(list(verdicts(paths, verify, executor, size=5)), paths)
     assert [len(items) for items in executor.sent] == [5, 5, 2]
-    assert all(item.octets is None and Path(item.place).is_absolute() for items in executor.sent for item in items)
+    assert all(item.content is None and Path(item.absolute).is_absolute() for items in executor.sent for item in items)
 
 
 def test_by_content_where_it_is_not(paths: list[str]) -> None:
     executor = Elsewhere()
     assert same(list(verdicts(paths, verify, executor, size=5, ahead=1)), paths)
     # The first batch is sent twice; for the others it is known.
-    assert [items[0].octets is not None for items in executor.sent] == [False, True, True, True]
+    assert [items[0].content is not None for items in executor.sent] == [False, True, True, True]
 
 
 def test_some_are_seen_and_some_are_not(paths: list[str]) -> None:
@@ -89,26 +91,25 @@ def test_some_are_seen_and_some_are_not(paths: list[str]) -> None:
 
 def test_another_file_at_the_same_place_is_not_taken_for_it(paths: list[str]) -> None:
     os.utime(paths[0], ns=(0, 1_000))
-    (items,) = batches._Crowd(verify, Elsewhere()).batches(paths[:1], 5)
-    assert items[0].mark == Mark(Path(paths[0]).stat().st_size, 1_000)
+    (items,) = batched(paths[:1], 5)
+    assert items[0].stamp == (Path(paths[0]).stat().st_size, 1_000)
     os.utime(paths[0], ns=(0, 2_000))
     assert judge_batch(batches.__version__, verify, items) == [None]
 
 
 def test_batches_are_bounded_by_octets(paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = [Path(path).stat().st_size for path in paths]
-    monkeypatch.setattr(batches, "OCTETS", sum(sizes[:3]))
-    crowd = batches._Crowd(verify, Elsewhere())
-    assert [item.path for item in next(iter(crowd.batches(paths, 50)))] == paths[:3]
-    monkeypatch.setattr(batches, "OCTETS", 1)
-    assert [len(items) for items in crowd.batches(paths, 50)] == [1] * 12
+    monkeypatch.setattr(batches, "MAX_BATCH_OCTETS", sum(sizes[:3]))
+    assert [item.path for item in next(iter(batched(paths, 50)))] == paths[:3]
+    monkeypatch.setattr(batches, "MAX_BATCH_OCTETS", 1)
+    assert [len(items) for items in batched(paths, 50)] == [1] * 12
 
 
 def test_what_is_too_large_to_send_is_judged_here(paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "SHIPPED", Path(paths[5]).stat().st_size)
+    monkeypatch.setattr(batches, "MAX_SENT_OCTETS", Path(paths[5]).stat().st_size)
     executor = Elsewhere()
     assert same(list(verdicts(paths, verify, executor)), paths)
-    sent = {item.path for items in executor.sent for item in items if item.octets is not None}
+    sent = {item.path for items in executor.sent for item in items if item.content is not None}
     assert sent == set(paths[:6])
 
 
@@ -138,7 +139,7 @@ def test_only_the_capture_that_kills_is_lost(paths: list[str], tmp_path: Path) -
     with Processes(2) as executor:
         found = list(verdicts(paths, partial(deadly, tmp_path / "deaths"), executor, size=3))
     assert [each.path for each in found] == paths
-    assert found[4].error == "4.pcap: was not judged: a process that judges captures has died"
+    assert found[4].error == "4.pcap: was not judged: its worker process has died"
     assert same(found[:4] + found[5:], paths[:4] + paths[5:])
     assert (tmp_path / "deaths").read_text() == "xx"
 
@@ -153,9 +154,7 @@ class Gone(Executor):
 def test_where_nobody_is_left_each_is_named(paths: list[str]) -> None:
     found = list(verdicts(paths, verify, Gone(), size=5))
     assert [each.path for each in found] == paths
-    assert {(each.error or "").partition(": ")[2] for each in found} == {
-        "was not judged: a process that judges captures has died"
-    }
+    assert {(each.error or "").partition(": ")[2] for each in found} == {"was not judged: its worker process has died"}
 
 
 def test_where_all_is_cancelled_nobody_is_asked_again(paths: list[str]) -> None:
@@ -174,9 +173,7 @@ def test_where_all_is_cancelled_nobody_is_asked_again(paths: list[str]) -> None:
     found = list(verdicts(paths, verify, Leaving(), size=4, ahead=2))
     assert len(asked) == 3
     assert same(found[:4], paths[:4])
-    assert [each.error for each in found[4:]] == [
-        f"{path}: was not judged: those who judge captures have gone away" for path in paths[4:]
-    ]
+    assert [each.error for each in found[4:]] == [f"{path}: was not judged: all workers are gone" for path in paths[4:]]
 
 
 def strange(path: str) -> Verdict:
@@ -195,7 +192,7 @@ def no_labkit(_path: str) -> Verdict:
 
 
 def test_who_has_no_labkit_cannot_judge(paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(MissingError, match="labkit cannot be loaded where captures are judged"):
+    with pytest.raises(MissingError, match="a worker cannot load labkit"):
         list(verdicts(paths, no_labkit, Elsewhere(lambda _place: True)))
     monkeypatch.setattr(batches, "__version__", "9")
     with pytest.raises(UsageError, match=r"other machines have labkit 9, not 8"):

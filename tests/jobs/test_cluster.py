@@ -33,7 +33,7 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 def test_jobs_are_for_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", "a.pcap", "--cluster", "tcp://127.0.0.1:8786", "--jobs", "2"]) == 2
-    assert "--cluster does not go with --jobs" in capsys.readouterr().err
+    assert "--cluster excludes --jobs" in capsys.readouterr().err
 
 
 def test_what_is_no_address(capsys: pytest.CaptureFixture[str]) -> None:

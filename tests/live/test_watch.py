@@ -103,7 +103,7 @@ def test_both_directions_of_a_veth_are_seen(offload: bool) -> None:
 def test_a_fault_is_said_while_packets_flow(lab: Lab) -> None:
     octets = faulty()
     with Running(lab, *here("watch", "lo")) as watching:
-        assert watching.said == "labkit: lo: watching; Ctrl-C ends it\n"
+        assert watching.said == "labkit: watching lo; Ctrl-C stops\n"
         with lab.inside("client"):
             sending = Link("lo", Guard())
         with sending:
@@ -261,7 +261,7 @@ def test_what_was_not_seen_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     with Namespace.new() as space, space.inside():
         ip(["link set dev lo up"])
         assert run(["watch", "lo", "--for", "10ms", "--no-config"]) == 0
-    assert "7 packets passed too fast to be seen" in capsys.readouterr().err
+    assert "the kernel dropped 7 packets before labkit read them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", SIGNALS)

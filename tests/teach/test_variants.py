@@ -285,14 +285,14 @@ def test_a_key_may_be_any_octets() -> None:
     ("options", "code", "words"),
     [
         (["--variants", "roster.csv"], 2, ["--variants needs --key FILE", "head -c 32 /dev/urandom > key"]),
-        (["--key", "key"], 2, ["--key goes with --variants"]),
-        (["--variants", "roster.csv", "--key", "key", "--seed", "1"], 2, ["--seed does not go with --variants"]),
+        (["--key", "key"], 2, ["--key needs --variants"]),
+        (["--variants", "roster.csv", "--key", "key", "--seed", "1"], 2, ["--variants excludes --seed"]),
         (
             ["--variants", "roster.csv", "--key", "key", "--manifest", "m"],
             2,
-            ["--manifest does not go with --variants"],
+            ["--variants excludes --manifest"],
         ),
-        (["--variants", "roster.csv", "--key", "key", "-o", "-"], 2, ["to a folder, not to standard output"]),
+        (["--variants", "roster.csv", "--key", "key", "-o", "-"], 2, ["cannot write to standard output"]),
         (["--variants", "roster.csv", "--key", "key", "-o", "key"], 3, ["key: cannot be made: file exists"]),
         (["--variants", "nobody.csv", "--key", "key"], 3, ["nobody.csv: cannot be read"]),
         (["--variants", "roster.csv", "--key", "key", "--format", "word"], 2, ["word", "pcapng"]),
@@ -411,12 +411,12 @@ def test_a_roster_of_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_column_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     made("login,mail\nann,a@example\n")
     said = capsys.readouterr().err
-    assert "roster.csv: there is no column 'student'; the students are taken from the first, 'login'" in said
+    assert "roster.csv: has no column 'student'; taking the students from its first column, 'login'" in said
 
 
 def test_a_scenario_that_draws_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     made("student\nann\nben\n", scenario="document")
-    assert "all captures are the same: the scenario draws nothing from the seed" in capsys.readouterr().err
+    assert "all captures are the same: the scenario uses no random numbers" in capsys.readouterr().err
 
 
 @given(

@@ -348,11 +348,11 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--fault", "ack-goes-back"], 2, "--flows does not go with --fault: that is for captures of single packets"),
-        (["--manifest", "x"], 2, "--flows does not go with --manifest"),
-        (["--variants", "x"], 2, "--flows does not go with --variants"),
-        (["--key", "x"], 2, "--flows does not go with --key"),
-        (["--edition", "annotated"], 2, "--flows does not go with --edition annotated"),
+        (["--fault", "ack-goes-back"], 2, "--flows excludes --fault"),
+        (["--manifest", "x"], 2, "--flows excludes --manifest"),
+        (["--variants", "x"], 2, "--flows excludes --variants"),
+        (["--key", "x"], 2, "--flows excludes --key"),
+        (["--edition", "annotated"], 2, "--flows excludes --edition annotated"),
         (["--flows", "0"], 2, "0 is not in the range x>=1"),
         (["--flows", "100000001"], 2, "100000001 flows: expected 1 to 100000000"),
         (["-o", "a.txt"], 2, "the suffix does not say which format to write"),
