@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
-from labkit.analysis.rule import SPACES, Rule, Severity
+from labkit.analysis.rule import NUMBER, SPACES, Rule, Severity
 from labkit.i18n import _
 from labkit.tcp.seq import diff
-
-NAME = re.compile(r"\{((?:seg|me|peer)\.\w+)(?::([^{}]*))?\}")
-"""A number in a message, and how it is formatted."""
 
 MOST = 250_000
 """Findings of one severity that are kept; more are only counted."""
@@ -77,8 +74,8 @@ def finding(rule: Rule, found: int, profile: str, evidence: Evidence) -> Finding
 
     def shown(match: re.Match[str]) -> str:
         value = evidence.value(match[1])
-        space = SPACES.get(match[1])
-        relative = value if space is None else diff(value, bases[space])
+        space = SPACES[match[1]]
+        relative = diff(value, bases[space]) if space else value
         return format(value, match[2] or "") if relative == value else f"{relative} (raw {value})"
 
     base = bases.get(OWNERS.get(evidence.field, ""))
@@ -95,7 +92,7 @@ def finding(rule: Rule, found: int, profile: str, evidence: Evidence) -> Finding
         flow=evidence.flow,
         source=evidence.source,
         destination=evidence.destination,
-        message=NAME.sub(shown, _(template)),
+        message=NUMBER.sub(shown, _(template)),
         field=evidence.field,
         expected=evidence.expected,
         actual=evidence.actual,

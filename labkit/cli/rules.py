@@ -1,5 +1,6 @@
 """`labkit rules`: list the rules as a table, as JSON, or as the page `docs/rules.md`."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -57,8 +58,6 @@ def _plain(rule: "Rule") -> dict[str, object]:
 
 
 def _page(rules: Sequence["Rule"]) -> Iterator[str]:
-    from importlib import import_module
-
     yield f"# {_('The rules')}"
     yield ""
     yield _("`scripts/docs` writes this page from the declarations in `labkit/analysis/rules/`; do not edit it.")
@@ -69,8 +68,9 @@ def _page(rules: Sequence["Rule"]) -> Iterator[str]:
         "`labkit show --format notation`, with relative numbers. A comment with a code marks the line where the rule finds its "
         "fault. The tests run every example. `labkit explain CODE` shows the same in the terminal."
     )
-    for family, members in groupby(sorted(rules, key=lambda each: (each.family, each.code)), lambda each: each.family):
-        title = (import_module(f"labkit.analysis.rules.{family}").__doc__ or family).split("\n")[0].rstrip(".")
+    ordered = sorted(rules, key=lambda each: (each.family, each.code))
+    for module, members in groupby(ordered, lambda each: each.predicate.__module__):
+        title = (sys.modules[module].__doc__ or module).split("\n")[0].rstrip(".")
         yield ""
         yield f"## {title}"
         for each in members:

@@ -66,14 +66,14 @@ def command(
     """
     from labkit.analysis.verifier import Verifier
     from labkit.live.stop import Stop
-    from labkit.live.watch import frames, watched
+    from labkit.live.watch import frames, open_link
 
     config = report_config(**others)
     verifier = Verifier(config.profile, literal=config.literal)
     printer = _FindingPrinter(config, interface, format_, verbose=verbose, most=most)
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())
-        link = stack.enter_context(watched(interface, lab, allow_interface))
+        link = stack.enter_context(open_link(interface, lab, allow_interface))
         passing: Iterable[Frame] = frames(link, stop, seconds=seconds)
         if capture is not None:
             passing = _recorded(passing, stack.enter_context(_create(capture, interface)))

@@ -404,7 +404,7 @@ def test_a_roster_of_ten_thousand() -> None:
 
 def test_a_roster_of_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("labkit.teach.variants.MAX_STUDENTS", 3)
-    with pytest.raises(InputError, match=r"roster\.csv:5: there are more than 3 students"):
+    with pytest.raises(InputError, match=r"roster\.csv:5: more than 3 students"):
         roster("student\na\nb\nc\nd\n")
 
 

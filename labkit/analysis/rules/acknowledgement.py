@@ -162,6 +162,7 @@ def ack_goes_back(seg: Seen, me: Side, peer: Side) -> int:
     profiles=TAUGHT,
     unless=("HS02", "HS03", "ACK01", "ACK02", "FIN02"),
     receiver="It counts the octets up to this number as delivered, and will send the rest again.",
+    no_fault="the document's: `ack-inside-a-segment` breaks it under that profile",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -214,6 +215,7 @@ def _one_segment(sender: Side, receiver: Side) -> bool:
     actual="seg.ack",
     profiles=AS_IT_STANDS,
     receiver="Nothing: the segment is correct TCP, only the document's sentence does not hold for it.",
+    no_fault="the document's: `ack-inside-a-segment` breaks it under that profile",
     good=GOOD,
     bad="""
         > S  0:0(0)

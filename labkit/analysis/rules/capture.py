@@ -84,6 +84,7 @@ def datagram_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
     scope=Scope.FRAME,
     once=True,
     profiles=BOTH,
+    limit="truncated",
     good="""
         > P. 1:100(99) ack 1
     """,
@@ -110,6 +111,8 @@ def frame_cut_short(seg: Seen, me: Side, peer: Side) -> int:
     "the missing part is not judged",
     scope=Scope.FLOW,
     profiles=BOTH,
+    limit={True: "mid-stream", Severity.NOTE: "one-sided"},
+    no_fault="says what the capture lacks",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -131,7 +134,8 @@ def part_of_a_conversation(seg: Seen, me: Side, peer: Side) -> int:
     started_before = (me.seen > 0 and me.syn == 0) or (peer.seen > 0 and peer.syn == 0)
     # A refused SYN is a whole conversation, though the side that refuses never sends one.
     refused = me.syn == 1 and peer.syn == 0 and peer.rst != 0 and peer.last_ctl & SYN == 0 and me.third == 0
-    return one_way or (started_before and not refused)
+    one_sided = me.seen == 0 or peer.seen == 0
+    return (one_way or (started_before and not refused)) and (Severity.NOTE if one_sided else True)
 
 
 @rule(
@@ -149,6 +153,7 @@ def part_of_a_conversation(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     once=True,
     receiver="It may have to drop the segment, for it was not ready for its size.",
+    limit={Severity.NOTE: "segmentation-offload"},
     good="""
         > S  0:0(0) <mss 1460>
         < S. 0:0(0) ack 1 <mss 536>
@@ -181,6 +186,7 @@ def payload_beyond_the_mss(seg: Seen, me: Side, peer: Side) -> int:
     "the same packet once more: the capture shows it twice, or the network has delivered it twice",
     profiles=RFC_ONLY,
     once=True,
+    limit="duplicated",
     good="""
         > P. 1:100(99) ack 1
         +0.3 > P. 1:100(99) ack 1
@@ -212,6 +218,7 @@ def captured_twice(seg: Seen, me: Side, peer: Side) -> int:
     "time goes backwards: this packet is older than one that stands before it in the capture",
     profiles=RFC_ONLY,
     once=True,
+    limit="clock-stepped-back",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -236,6 +243,7 @@ def time_goes_back(seg: Seen, me: Side, peer: Side) -> int:
     "the datagram came in fragments; it was put together again, and is judged at its last one",
     scope=Scope.FRAME,
     once=True,
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
     """,

@@ -148,6 +148,7 @@ def checksums_all_wrong(seg: Seen, me: Side, peer: Side) -> int:
     scope=Scope.FRAME,
     once=True,
     profiles=RFC_ONLY,
+    limit="checksum-offload",
     good="""
         > S 0:0(0)
     """,

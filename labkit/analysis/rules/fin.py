@@ -218,6 +218,7 @@ def octets_after_fin(seg: Seen, me: Side, peer: Side) -> int:
     scope=Scope.SIDE,
     receiver="If it has sent no FIN, it answers with an ACK of its own numbers, and drops the segment.",
     wireshark="tcp.analysis.ack_lost_segment",
+    no_fault="is about a packet that is not there",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -250,6 +251,7 @@ def acknowledged_fin_is_missing(seg: Seen, me: Side, peer: Side) -> int:
     scope=Scope.FLOW,
     document=Severity.WARNING,
     unless=("FIN02", "FIN04", "ACK01"),
+    no_fault="says what the capture lacks",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -282,6 +284,7 @@ def _fin_acked(side: Side, other: Side) -> bool:
     "RFC 9293 3.6",
     "simultaneous close: both sides have sent FIN before they saw the other's; that is legal",
     receiver="It acknowledges the FIN, and goes to CLOSING, then to TIME-WAIT.",
+    no_fault="describes what is no fault",
     good=GOOD,
     bad="""
         > S  0:0(0)

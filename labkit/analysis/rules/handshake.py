@@ -270,6 +270,7 @@ def data_before_established(seg: Seen, me: Side, peer: Side) -> int:
     "RFC 9293 3.5",
     "simultaneous open: both sides have sent a SYN before they saw the other's; that is legal",
     receiver="It answers with a SYN ACK that has the number of its own SYN.",
+    no_fault="describes what is no fault",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1

@@ -21,6 +21,8 @@ def _syn_again(seg: Seen, me: Side) -> bool:
     unless=("FIN01", "SEQ02"),
     receiver="It takes what it had not got yet, and acknowledges.",
     wireshark="tcp.analysis.retransmission",
+    retransmission=True,
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -79,6 +81,7 @@ def resent_octets_differ(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It puts the octets where they belong, and acknowledges all that is in order now.",
     wireshark="tcp.analysis.out_of_order",
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         > P. 100:150(50) ack 1
@@ -109,6 +112,8 @@ def out_of_order(seg: Seen, me: Side, peer: Side) -> int:
     unless=("FIN01", "SEQ02"),
     receiver="It drops the octets, and answers with an ACK at once.",
     wireshark="tcp.analysis.spurious_retransmission",
+    retransmission=True,
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -140,6 +145,7 @@ def spurious_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It counts them: the third makes it resend the segment that is missing.",
     wireshark="tcp.analysis.duplicate_ack",
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -165,6 +171,7 @@ def duplicate_ack(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It does not count it: nothing is missing.",
     wireshark="tcp.analysis.duplicate_ack",
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -193,6 +200,7 @@ def ack_repeated(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It fills the gap, and acknowledges all that it has.",
     wireshark="tcp.analysis.fast_retransmission",
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -225,6 +233,7 @@ def fast_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     unless=("SEQ01", "SEQ02", "FIN01"),
     receiver="It takes what is new.",
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         +0.3 > P. 1:100(99) ack 1

@@ -280,6 +280,7 @@ def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     scope=Scope.PENDING,
     unless=("HS03", "FIN01"),
     receiver="It keeps the segment and waits for the octets that are missing.",
+    no_fault="the document's: `sequence-number-skips` breaks it under that profile",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -315,6 +316,7 @@ def seq_ahead_of_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
     profiles=TAUGHT,
     unless=("HS03", "SEQ01", "SEQ02", "FIN01", "FIN03", "KA01"),
     receiver="It takes what is new in the segment, if anything, and answers an old one with an ACK.",
+    no_fault="the document's: `sequence-number-skips` breaks it under that profile",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -348,6 +350,7 @@ def seq_is_not_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
     actual="seg.seq",
     profiles=AS_IT_STANDS,
     receiver="Nothing: the segment is correct TCP, only the document's sentence does not hold for it.",
+    no_fault="the document's: `sequence-number-skips` breaks it under that profile",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1

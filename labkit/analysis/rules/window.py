@@ -106,6 +106,7 @@ def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It stops sending, and asks from time to time whether the window has opened.",
     wireshark="tcp.analysis.zero_window",
+    no_fault="describes what is no fault",
     good=OPEN,
     bad="""
         > S  0:0(0)
@@ -130,6 +131,7 @@ def zero_window(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It has no room for more until its application reads.",
     wireshark="tcp.analysis.window_full",
+    no_fault="describes what is no fault",
     good=OPEN,
     bad="""
         > S  0:0(0)
@@ -156,6 +158,7 @@ def window_full(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It may send on, as far as the new window reaches.",
     wireshark="tcp.analysis.window_update",
+    no_fault="describes what is no fault",
     good=OPEN,
     bad="""
         > S  0:0(0)
@@ -190,6 +193,7 @@ def window_update(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It answers with an ACK and its window.",
     wireshark="tcp.analysis.zero_window_probe",
+    no_fault="describes what is no fault",
     good=OPEN,
     bad="""
         > S  0:0(0)
@@ -218,6 +222,7 @@ def window_probe(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It waits, and probes again later.",
     wireshark="tcp.analysis.zero_window_probe_ack",
+    no_fault="describes what is no fault",
     good=OPEN,
     bad="""
         > S  0:0(0)
