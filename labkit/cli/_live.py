@@ -117,10 +117,10 @@ def verify_frames(frames: Iterable["Frame"], title: str) -> Exit:
     """Judge frames, print the verdict as `labkit verify` does, and return its exit code."""
     from labkit.analysis.rule import Severity
     from labkit.analysis.verifier import Verifier
-    from labkit.report.formats import Options, renderer
+    from labkit.report.formats import ReportOptions, renderer
 
     verdict = Verifier().run(frames)
     verdict.path = title
-    for line in renderer("text")([verdict], Options(Severity.ERROR)):
+    for line in renderer("text")([verdict], ReportOptions(Severity.ERROR)):
         click.echo(line)
     return Exit.OK if verdict.ok else Exit.FINDINGS

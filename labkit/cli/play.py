@@ -169,8 +169,8 @@ def _both(known: "Scenario", guard: Any, outcome: Outcome, more: dict[str, Any])
     trace = known.play(more["seed"])
     outcome.names = {host.address: host.name for each in trace.connections for host in (each.client, each.server)}
     try:
-        with open_replay(trace, guard, speed, lab=more["lab"], interface=more["interface"]) as ready:
-            for frame in ready.frames(speed):
+        with open_replay(trace, guard, speed, lab=more["lab"], interface=more["interface"]) as frames:
+            for frame in frames:
                 outcome.frames.append(frame)
                 yield frame
     except LinkError as error:
@@ -215,13 +215,13 @@ def _one(known: "Scenario", role: str, guard: Any, outcome: Outcome, more: dict[
 def _run(frames: "Iterable[Frame]", quiet: bool, several: bool) -> None:
     """Run the conversation by reading its frames, and print it as it goes."""
     from labkit.analysis.states import observe
-    from labkit.report.conversation_table import FORMATS, Style
+    from labkit.report.conversation_table import FORMATS, TableStyle
 
     if quiet:
         for _frame in frames:
             continue
         return
-    for line in FORMATS["text"](observe(frames), Style(along=True, several=several)):
+    for line in FORMATS["text"](observe(frames), TableStyle(live=True, several=several)):
         click.echo(line)
 
 

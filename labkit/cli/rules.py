@@ -48,7 +48,9 @@ def _plain(rule: "Rule") -> dict[str, object]:
         "wireshark": rule.wireshark,
         "message": _(rule.message),
         "explanation": _(rule.explanation),
-        "receiver": _(rule.receiver) if rule.receiver else "",
+        "should_be": _(rule.should_be),
+        "receiver": _(rule.receiver),
+        "mend": _(rule.mend),
         "good": rule.good,
         "bad": rule.bad,
     }
@@ -80,7 +82,7 @@ def _page(rules: Sequence["Rule"]) -> Iterator[str]:
 
 def _section(rule: "Rule") -> Iterator[str]:
     from labkit.analysis.rule import RFC9293
-    from labkit.cli._rules import pattern, profiles, severity
+    from labkit.cli._rules import pattern, profiles, severity, texts
 
     yield f"### {rule.code} {rule.name}"
     yield ""
@@ -93,8 +95,8 @@ def _section(rule: "Rule") -> Iterator[str]:
     yield f"- {_('Finding')}: {_escaped(pattern(rule.message))}"
     for level, message in sorted(rule.otherwise.items(), reverse=True):
         yield f"- {_('or, as a {severity}').format(severity=level)}: {_escaped(pattern(message))}"
-    if rule.receiver:
-        yield f"- {_('Receiver')}: {_escaped(_(rule.receiver))}"
+    for label, template in texts(rule):
+        yield f"- {label}: {_escaped(pattern(template))}"
     yield f"- {_('Wireshark')}: {f'`{rule.wireshark}`' if rule.wireshark else _('has no such check')}"
     if rule.reference:
         yield f"- {_('Reference')}: {rule.reference}"

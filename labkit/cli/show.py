@@ -31,11 +31,11 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
     """
     from labkit.analysis.states import observe
     from labkit.capture import open_capture
-    from labkit.report.conversation_table import FORMATS, Style
+    from labkit.report.conversation_table import FORMATS, TableStyle
 
     wanted = flow_filter(others)
     with open_capture(capture) as reader:
-        style = Style(profile == "document", window, reader.names, reader.interfaces)
+        style = TableStyle(profile == "document", window, reader.names, reader.interfaces)
         rows = observe(reader, wanted)
         first = list(islice(rows, 1))
         for line in FORMATS[format_](chain(first, rows), style):

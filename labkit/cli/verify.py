@@ -13,7 +13,7 @@ from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.cli._report_config import report_config, report_options
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _, ngettext, printable
-from labkit.report.formats import Options, names, renderer
+from labkit.report.formats import ReportOptions, names, renderer
 
 if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
@@ -105,7 +105,7 @@ def command(
     config = report_config(**others)
     if quiet and verbose:
         raise UsageError(_("--quiet and --verbose exclude each other"))
-    options = Options(config.fail_on, verbose, most, config.rules, quiet)
+    options = ReportOptions(config.fail_on, verbose, most, config.rules, quiet)
     inputs = expand(captures)
     if annotate is not None:
         _check_annotate(inputs.captures, annotate)
@@ -152,7 +152,7 @@ def _note_skipped(skipped: list[str]) -> None:
 class _Outcome:
     """The exit code of all verdicts together, and the notes on each."""
 
-    def __init__(self, options: Options, target: str | None, *, shows_damage: bool) -> None:
+    def __init__(self, options: ReportOptions, target: str | None, *, shows_damage: bool) -> None:
         self._options = options
         self._shows_damage = shows_damage
         """Whether the report itself says where a capture was cut."""
