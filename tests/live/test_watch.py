@@ -101,7 +101,7 @@ def test_watch_sees_both_directions_of_a_veth(offload: bool) -> None:
 def test_a_finding_is_printed_while_packets_pass(lab: Lab) -> None:
     octets = faulty()
     with Running(lab, *at_client("watch", "lo")) as watching:
-        assert watching.first_line == "labkit: lo: watching; Ctrl-C ends it\n"
+        assert watching.first_line == "labkit: watching lo; Ctrl-C stops\n"
         with lab.inside("client"):
             sending = Link("lo", Guard())
         with sending:
@@ -262,7 +262,7 @@ def test_dropped_packets_are_reported(monkeypatch: pytest.MonkeyPatch, capsys: p
     with Namespace.new() as space, space.inside():
         ip(["link set dev lo up"])
         assert run(["watch", "lo", "--for", "10ms", "--no-config"]) == 0
-    assert "7 packets passed too fast to be seen" in capsys.readouterr().err
+    assert "the kernel dropped 7 packets before labkit read them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", SIGNALS)
