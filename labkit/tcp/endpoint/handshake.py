@@ -44,7 +44,7 @@ def learn(end: "Endpoint", syn: Segment) -> None:
     mss = syn.option(opt.Mss)
     # Section 3.7.1, MUST-15: 536 (1220 for IPv6) where there is no option. A peer that says less than any path carries
     # would have us send headers for nothing.
-    end.snd.mss = min(config.most, max(mss.size, 1) if mss else config.default_mss)
+    end.snd.mss = min(config.max_payload, max(mss.size, 1) if mss else config.default_mss)
     end.recovery.sack = config.sack and syn.option(opt.SackPermitted) is not None
     scale = syn.option(opt.WindowScale)
     end.scaling = config.window_scale is not None and scale is not None

@@ -95,7 +95,7 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
     else:
         if end.config.fast_open and first:
             # RFC 7413 section 4.2.2: who has a cookie may send data with the SYN.
-            payload = snd.payload(1, min(snd.end, 1 + end.config.most - opt.length(options)))
+            payload = snd.payload(1, min(snd.end, 1 + end.config.max_payload - opt.length(options)))
         out.append(Outgoing(Segment(snd.iss, 0, ctl, window, payload, options), "syn"))
     if first:
         snd.sent(0, 1 + len(payload), now)

@@ -46,7 +46,7 @@ class Sender:
         self.shift = 0
         self.wl1 = 0
         self.wl2 = 0
-        self.mss = min(config.most, config.default_mss)
+        self.mss = min(config.max_payload, config.default_mss)
         """SendMSS, the largest payload of a segment without options."""
         self.data = bytearray()
         self.base = 1
