@@ -21,7 +21,7 @@ from labkit.analysis.finding import Evidence, Group, finding, tally
 from labkit.analysis.finding import Finding as Finding
 from labkit.analysis.flows import Flow, FlowTable, segments
 from labkit.analysis.limits import FAMILIES, CaptureLimits, Conversation, Limit
-from labkit.analysis.payload import Memory, Octets
+from labkit.analysis.payload import PayloadStore, remember
 from labkit.analysis.pending import close, resolve
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Rule, Scope, Severity, collect
 from labkit.analysis.side import Side
@@ -30,8 +30,6 @@ from labkit.capture import Damage, Frame, open_capture
 from labkit.errors import UsageError
 from labkit.i18n import _
 from labkit.packet.seen import Seen
-from labkit.tcp.segment import SYN
-from labkit.tcp.seq import add
 
 PROFILES = (RFC9293, DOCUMENT)
 
@@ -65,7 +63,7 @@ class Verdict:
     left_out: int = 0
     """Findings that somebody has chosen not to hear of."""
     beyond: list[Group] = field(default_factory=list)
-    """Findings that were counted, and not kept: there were more of their severity than `finding.MOST`."""
+    """Findings that were counted, and not kept: there were more of their severity than `finding.MAX_KEPT`."""
 
     def worst(self) -> Severity | None:
         """The gravest severity found."""
@@ -88,15 +86,17 @@ def verify(
     literal: bool = False,
     watch: Callable[[int], None] | None = None,
     wanted: Callable[[Flow], bool] | None = None,
+    rules: Iterable[Rule] | None = None,
 ) -> Verdict:
     """Judge one capture: a path, "-" for standard input, or an open binary file.
 
     `literal` applies the document's two computation rules as they stand (profile `document` only). `watch` is called
-    with the number of frames from time to time. `wanted` says of a conversation whether its findings are reported; all
-    are judged. UsageError for an unknown profile, CaptureError for what is no capture.
+    with the number of frames from time to time. `wanted` chooses the conversations whose findings are reported; all are
+    judged. `rules` is the catalogue: `collect(("my_rules.py",))` adds a file's rules. UsageError for an unknown profile,
+    CaptureError for a file that is not a capture.
     """
     with open_capture(source) as capture:
-        verifier = Verifier(profile, literal=literal, wanted=wanted)
+        verifier = Verifier(profile, literal=literal, wanted=wanted, rules=rules)
         verdict = verifier.run(capture, watch)
         verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
         verdict.damage = capture.damage
@@ -106,15 +106,15 @@ def verify(
 class Bounds(NamedTuple):
     """How much is remembered of one capture, however long it is."""
 
-    open: int = flows.MOST
+    open: int = flows.MAX_OPEN
     """Conversations that are open at a time."""
-    over: int = flows.OVER
+    over: int = flows.MAX_OVER
     """Conversations that are remembered though they are over."""
-    findings: int = findings.MOST
+    findings: int = findings.MAX_KEPT
     """Findings of one severity."""
     said: int = MOST_SAID
     """Hosts and rules of which something was said once."""
-    hosts: int = flows.HOSTS
+    hosts: int = flows.MAX_HOSTS
     """Hosts, as clients and as servers, with their last initial sequence numbers."""
 
 
@@ -128,14 +128,17 @@ class Verifier:
         literal: bool = False,
         wanted: Callable[[Flow], bool] | None = None,
         bounds: Bounds | None = None,
+        rules: Iterable[Rule] | None = None,
     ) -> None:
+        """`rules`: the catalogue; without it, `labkit.analysis.rule.collect()`."""
         if profile not in PROFILES:
             known = ", ".join(PROFILES)
             raise UsageError(_("there is no profile '{name}'; there are {known}").format(name=profile, known=known))
         if literal and profile != DOCUMENT:
             raise UsageError(_("the literal rules belong to the profile 'document'"))
         self.profile = LITERAL if literal else profile
-        rules = [each for each in collect() if self.profile in each.profiles or each.family in FAMILIES]
+        every = collect() if rules is None else rules
+        rules = [each for each in every if self.profile in each.profiles or each.family in FAMILIES]
         self._frame = [(each.predicate, each) for each in rules if each.scope == Scope.FRAME]
         self._segment = [(each.predicate, each) for each in rules if each.scope == Scope.SEGMENT]
         self._doubt = [each for each in rules if each.scope == Scope.PENDING]
@@ -148,7 +151,7 @@ class Verifier:
         self._start: int | None = None
         self._wanted = wanted
         self._heard: Callable[[Finding], None] | None = None
-        self._memory = Memory()
+        self._payload = PayloadStore()
         self._survey = CaptureLimits()
         self._kept: list[Finding] = []
         self._most, self._most_said = bounds.findings, bounds.said
@@ -207,7 +210,7 @@ class Verifier:
         flow, sender = self._table.find(data, seg)
         judged = self._open.get(flow.index)
         if judged is None:
-            judged = self._open[flow.index] = _Judged(flow, self._memory, self._wanted is None or self._wanted(flow))
+            judged = self._open[flow.index] = _Judged(flow, self._wanted is None or self._wanted(flow))
             self._verdict.reported += judged.wanted
         me, peer = flow.sides[sender], flow.sides[1 - sender]
         for predicate, rule in self._frame:
@@ -220,7 +223,7 @@ class Verifier:
         if (me.pending_n or peer.pending_n) and self._settle(judged, seg, sender):
             relate(seg, me)
         if seg.data_len and not spoiled(seg):
-            _remember(judged.octets[sender], data[seg.data_at : seg.data_at + seg.data_len], seg, me)
+            remember(data, seg, me, self._payload)
         for predicate, rule in self._segment:
             found = predicate(seg, me, peer)
             if found:
@@ -304,21 +307,12 @@ class Verifier:
         judged.add(rule, finding(rule, found, self.profile, evidence))
 
 
-def _remember(sent: Octets, octets: bytes, seg: Seen, me: Side) -> None:
-    """Compare a segment's octets with those that were sent under the same numbers, and keep what is new."""
-    first = add(seg.seq, 1) if seg.ctl & SYN else seg.seq
-    if seg.seq_offset < 0 or (seg.ctl & SYN and me.syn):
-        seg.conflict = sent.conflict(first, octets)
-    if seg.new_octets:
-        sent.add(first, octets)
-
-
 class _Judged:
-    """A conversation under judgement: what was found so far, and what payload is remembered."""
+    """A conversation under judgement: what was found so far."""
 
-    __slots__ = ("findings", "flow", "fresh", "last", "octets", "resent", "wanted")
+    __slots__ = ("findings", "flow", "fresh", "last", "resent", "wanted")
 
-    def __init__(self, flow: Flow, memory: Memory, wanted: bool) -> None:
+    def __init__(self, flow: Flow, wanted: bool) -> None:
         self.flow = flow
         self.wanted = wanted
         """Whether it is reported."""
@@ -327,7 +321,6 @@ class _Judged:
         self.findings: dict[tuple[int | None, str], list[tuple[Rule, Finding]]] = {}
         self.fresh: dict[tuple[int | None, str], None] = {}
         """Findings that nobody has been told of."""
-        self.octets = Octets(memory), Octets(memory)
         self.last = 0
 
     def add(self, rule: Rule, finding: Finding) -> None:

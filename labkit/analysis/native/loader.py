@@ -37,7 +37,7 @@ Entry = Callable[..., int]
 """Takes integers, and addresses as integers; gives an integer."""
 
 
-class Source(NamedTuple):
+class EntrySource(NamedTuple):
     """An entry before it is compiled."""
 
     function: Callable[..., int]
@@ -72,7 +72,7 @@ class Library:
 
 
 def load(
-    name: str, files: Iterable[Path], sources: Callable[[], Mapping[str, Source]], say: Callable[[], None]
+    name: str, files: Iterable[Path], sources: Callable[[], Mapping[str, EntrySource]], say: Callable[[], None]
 ) -> Library:
     """The library of some entries: from the user's folder, or compiled and put there.
 
@@ -98,7 +98,7 @@ def is_built(name: str, files: Iterable[Path]) -> bool:
     return False
 
 
-def build(sources: Mapping[str, Source]) -> bytes:
+def build(sources: Mapping[str, EntrySource]) -> bytes:
     """Compile entries; what `Library` loads. ImportError where Numba is missing."""
     import llvmlite.binding as llvm
     from numba import cfunc
@@ -163,13 +163,16 @@ def place(name: str, files: Iterable[Path]) -> Path:
 
 
 def folder() -> Path:
-    """The user's folder for what can be made again."""
+    """The user's cache folder. A user without a home directory has none: the path then lies below /dev/null."""
     if given := os.environ.get(FOLDER):
         return Path(given)
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labkit"
-    except RuntimeError:
-        return Path(os.devnull, "labkit")  # a user without a home: nothing is there, and nothing can be kept
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache, "labkit")
+    with suppress(RuntimeError):
+        home = Path.home()
+        if home.is_dir():
+            return home / ".cache" / "labkit"
+    return Path(os.devnull, "labkit")
 
 
 def _versions() -> dict[str, list[str]]:

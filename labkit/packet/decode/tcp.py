@@ -8,6 +8,7 @@ from labkit.packet.seen import (
     ABSENT,
     BAD_OFFSET,
     CUT,
+    MAX_SACK_BLOCKS,
     OPT_LENGTH,
     OPT_OVERRUN,
     OPT_SOUND,
@@ -191,22 +192,14 @@ def _read_fast_open(cookie: int, seg: Seen) -> bool:
 
 
 def _read_sack(buf: bytes, at: int, size: int, seg: Seen) -> bool:
-    """The first four blocks of a SACK option (RFC 2018 section 3); there is no room for more."""
+    """Read the blocks of a SACK option (RFC 2018 section 3)."""
     if size < 10 or (size - 2) & 7:
         return False
     n = (size - 2) >> 3
     seg.sack_n = n
-    seg.sack_l0 = u32(buf, at + 2)
-    seg.sack_r0 = u32(buf, at + 6)
-    if n > 1:
-        seg.sack_l1 = u32(buf, at + 10)
-        seg.sack_r1 = u32(buf, at + 14)
-    if n > 2:
-        seg.sack_l2 = u32(buf, at + 18)
-        seg.sack_r2 = u32(buf, at + 22)
-    if n > 3:
-        seg.sack_l3 = u32(buf, at + 26)
-        seg.sack_r3 = u32(buf, at + 30)
+    for i in range(n):
+        seg.sack_left[i] = u32(buf, at + 2 + 8 * i)
+        seg.sack_right[i] = u32(buf, at + 6 + 8 * i)
     return True
 
 
@@ -238,6 +231,7 @@ def clear_tcp(seg: Seen) -> None:
     seg.tsval = ABSENT
     seg.tsecr = ABSENT
     seg.tfo_len = ABSENT
-    seg.sack_n = 0
-    seg.sack_l0 = seg.sack_r0 = seg.sack_l1 = seg.sack_r1 = 0
-    seg.sack_l2 = seg.sack_r2 = seg.sack_l3 = seg.sack_r3 = 0
+    if seg.sack_n:
+        seg.sack_n = 0
+        for i in range(MAX_SACK_BLOCKS):
+            seg.sack_left[i] = seg.sack_right[i] = 0

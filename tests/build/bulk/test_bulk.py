@@ -14,17 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import verify
+from labkit.analysis.rule import Severity
 from labkit.build.bulk import build, parts
-from labkit.build.bulk.bulk_plan import Field, BulkPlan
+from labkit.build.bulk.bulk_plan import BulkPlan, Field
 from labkit.build.bulk.order import interleaved
 from labkit.build.bulk.plan import Block, Plan
 from labkit.build.bulk.template import prepare
+from labkit.build.scenario import Scenario, merge, shipped
 from labkit.capture import Frame, open_capture
 from labkit.cli import run
 from labkit.errors import CaptureError, MissingError, ScenarioError, UsageError
-from labkit.analysis.rule import Severity
-from labkit.build.scenario import Scenario, shipped
-from labkit.build.scenario import merge
 
 STEPS = "steps: [client: connect, client: {send: 9}, server: {send: 9}, client: close, server: close]\n"
 
@@ -348,11 +347,11 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--fault", "ack-goes-back"], 2, "--flows does not go with --fault: that is for captures of single packets"),
-        (["--manifest", "x"], 2, "--flows does not go with --manifest"),
-        (["--variants", "x"], 2, "--flows does not go with --variants"),
-        (["--key", "x"], 2, "--flows does not go with --key"),
-        (["--edition", "annotated"], 2, "--flows does not go with --edition annotated"),
+        (["--fault", "ack-goes-back"], 2, "--flows excludes --fault"),
+        (["--manifest", "x"], 2, "--flows excludes --manifest"),
+        (["--variants", "x"], 2, "--flows excludes --variants"),
+        (["--key", "x"], 2, "--flows excludes --key"),
+        (["--edition", "annotated"], 2, "--flows excludes --edition annotated"),
         (["--flows", "0"], 2, "0 is not in the range x>=1"),
         (["--flows", "100000001"], 2, "100000001 flows: expected 1 to 100000000"),
         (["-o", "a.txt"], 2, "the suffix names no capture format"),
@@ -375,7 +374,7 @@ def test_what_does_not_go_with_it(
 
 def test_a_trace_by_hand_is_no_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["build", str(tmp_path / "a.pkt"), "--flows", "3"]) == 2
-    assert "it has no --flows" in capsys.readouterr().err
+    assert "excludes --flows" in capsys.readouterr().err
 
 
 def test_without_numpy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
