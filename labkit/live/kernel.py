@@ -11,8 +11,9 @@ import socket
 import struct
 from contextlib import suppress
 
+from labkit.build.application import Plan
 from labkit.build.scenario.model import ScenarioModel, Side
-from labkit.build.scenario.setup import Parts, Plan
+from labkit.build.scenario.setup import Parts
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import _
 from labkit.live.lab import Lab

@@ -6,7 +6,7 @@ which labkit knows only through its segments.
 
 from typing import Protocol
 
-from labkit.build.scenario.setup import Plan
+from labkit.build.application import Plan
 from labkit.live.labkit_end import LabkitEnd
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from labkit.build.scenario.play import SILENT
-from labkit.build.scenario.setup import Plan
+from labkit.build.application import SILENT, Plan
 from labkit.build.scenario.source import Source
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import _
