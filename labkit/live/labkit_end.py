@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import NamedTuple
 
-from labkit.build.path import Path
+from labkit.build.path import HEADERS, Path
 from labkit.build.scenario import setup
 from labkit.build.scenario.model import ScenarioModel
-from labkit.build.scenario.play import HEADERS
 from labkit.build.scenario.setup import OTHER, Parts
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import _

@@ -14,7 +14,7 @@
 Steps run in their order. A step begins when the step before it is complete, and `after` (think time, 0 where
 it is not given) has passed. What complete means depends on whose step it was:
 
-- The same side's. `connect`: when this side is ESTABLISHED. `receive: N`: when N more octets have been
+- The same side's. `connect`: when this side is ESTABLISHED or the attempt has failed. `receive: N`: when N more octets have been
   delivered to the application. `wait: TIME`: when the time has passed. `send`, `close`, `shutdown`, `abort`,
   `pause`, `resume`: at once.
 - The peer's. `connect`: when this side is ESTABLISHED. `send`: when all its octets have been delivered here,
@@ -50,9 +50,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labkit.build.scenario.source import Source, parse, read_file
 from labkit.errors import ScenarioError, UsageError
 from labkit.i18n import nearest
-from labkit.build.scenario.source import Source, parse, read_file
 
 if TYPE_CHECKING:
     from labkit.build.scenario.model import ScenarioModel
