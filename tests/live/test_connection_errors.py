@@ -25,12 +25,10 @@ HEAD = "name: x\npath: {rtt: 2ms}\nsteps:\n- client: connect\n"
 EXCHANGE = HEAD + "- client: {send: 9}\n- server: {send: 119}\n"
 
 
-@pytest.fixture
-def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    with Lab.temporary() as made:
-        for name, value in made.environment().items():
-            monkeypatch.setenv(name, value)
-        yield made
+@pytest.fixture(autouse=True)
+def use_lab(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in lab.environment().items():
+        monkeypatch.setenv(name, value)
 
 
 def reset(served: socket.socket) -> None:
@@ -76,8 +74,7 @@ def packet(text: str) -> int:
     return int(re.search(r"\(packet (\d+)", text)[1])  # type: ignore[index]
 
 
-@pytest.mark.usefixtures("lab")
-def test_nobody_listens() -> None:
+def test_a_server_that_refuses_the_connection() -> None:
     message = failure(EXCHANGE)
     assert message == (
         "<text>:5: the server refused the connection (packet 2; no program listens at 192.0.2.2:80) "
@@ -125,7 +122,6 @@ def test_the_server_does_not_answer_the_syn(lab: Lab, text: str) -> None:
         )
 
 
-@pytest.mark.usefixtures("lab")
 def test_no_client_connects() -> None:
     assert failure(EXCHANGE, "server", 0.2) == (
         "not over after 0.2 seconds: no client has connected to 192.0.2.20:80; --for allows more"
@@ -155,7 +151,6 @@ def test_the_client_resets_the_connection(lab: Lab) -> None:
     )
 
 
-@pytest.mark.usefixtures("lab")
 @pytest.mark.parametrize(
     ("address", "protocol"), [("192.0.2.77", "ARP"), ("2001:db8::77", "neighbour solicitation")], ids=["IPv4", "IPv6"]
 )
