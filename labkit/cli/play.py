@@ -201,13 +201,13 @@ def _one(known: "Scenario", role: str, guard: Any, outcome: Outcome, more: dict[
 def _watch(frames: "Iterable[Frame]", quiet: bool, several: bool) -> None:
     """Let everything happen, and print the conversation as it goes along."""
     from labkit.analysis.states import observe
-    from labkit.report.conversation_table import FORMATS, Style
+    from labkit.report.conversation_table import FORMATS, TableStyle
 
     if quiet:
         for _frame in frames:
             continue
         return
-    for line in FORMATS["text"](observe(frames), Style(along=True, several=several)):
+    for line in FORMATS["text"](observe(frames), TableStyle(live=True, several=several)):
         click.echo(line)
 
 

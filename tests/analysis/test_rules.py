@@ -122,14 +122,15 @@ def declare(message: str, **named: object) -> object:
         (
             "{seg.seq} {seg.ack} {seg.win} {seg.urg} {seg.len}",
             {},
-            "messages show 5 numbers (seg.seq, seg.ack, seg.win, seg.urg, seg.len); at most 4 are possible",
+            "its text shows 5 numbers (seg.seq, seg.ack, seg.win, seg.urg, seg.len); at most 4 are possible",
         ),
         (
             "{seg.seq}",
             {"otherwise": {Severity.NOTE: "{me.nxt} {me.top} {me.win} {me.fin}"}},
-            "its messages show 5 numbers",
+            "its text shows 5 numbers",
         ),
         ("{peer.window}", {}, "rule EX01 (too-much): 'peer.window' does not exist"),
+        ("", {"mend": "Set ack to {expected}."}, "rule EX01 (too-much): 'expected' does not exist"),
         ("", {"expected": "seg.ak"}, "rule EX01 (too-much): 'seg.ak' does not exist"),
     ],
 )
@@ -140,5 +141,5 @@ def test_a_declaration_that_no_engine_can_follow_is_refused(
         declare(message, **named)
 
 
-def test_a_message_may_show_four_numbers() -> None:
+def test_a_text_may_show_four_numbers() -> None:
     declare("{seg.seq:,} {seg.ack} {seg.win} {seg.urg} {seg.seq}", expected="me.nxt", actual="peer.top")

@@ -17,7 +17,7 @@ from labkit.build.trace import Trace
 from labkit.capture import open_capture
 from labkit.cli import run
 from labkit.errors import CaptureError, ScenarioError
-from labkit.report.conversation_table import FORMATS, Style, flow_of
+from labkit.report.conversation_table import FORMATS, TableStyle, flow_of
 from labkit.tcp.notation import LETTERS, Line, format_line
 from labkit.tcp.options import Mss, Nop, Raw, Sack, SackPermitted, Timestamps, WindowScale
 from labkit.tcp.segment import Segment
@@ -199,7 +199,9 @@ def rows(source: BytesIO | Path, most: int = MOST_ROWS) -> list[Row]:
 
 def notation(found: Iterable[Row]) -> str:
     """What `labkit show --format notation` prints of rows."""
-    return "\n".join(FORMATS["notation"](iter(found), Style(document=False, window=False, names={}, interfaces=[])))
+    return "\n".join(
+        FORMATS["notation"](iter(found), TableStyle(document=False, window=False, names={}, interfaces=[]))
+    )
 
 
 def facts(row: Row) -> tuple[object, ...]:

@@ -16,7 +16,7 @@ from labkit.analysis.native.loader import Source
 from labkit.analysis.native.records import FREE, WHERE, beside, columns
 from labkit.analysis.native.table import Conversation, Host, State
 from labkit.analysis.native.translate import Translation, UntranslatableError
-from labkit.analysis.rule import Rule, Scope, Severity, collect
+from labkit.analysis.rule import Rule, Scope, Severity, shipped
 from labkit.analysis.side import Side
 from labkit.errors import UncompilableError
 from labkit.i18n import _
@@ -54,7 +54,7 @@ def words() -> tuple[str, ...]:
 
 def _fields(whole: Translation) -> list[str]:
     """Translate the functions by which rules choose a field; the strings that there are in them."""
-    for rule in collect():
+    for rule in shipped():
         if callable(rule.field):
             whole.add(rule.field)
     return whole.words
@@ -74,7 +74,7 @@ def kernels() -> Kernels:
         }
     )
     _fields(whole)  # before all else, so that `words` need not translate that
-    rules = collect()
+    rules = shipped()
     codes = list(dict.fromkeys(rule.code for rule in rules))
     texts = [_clear(), HOUSE]
     asking: dict[Scope, list[str]] = {scope: [] for scope in Scope}

@@ -72,7 +72,11 @@ class Recovery:
         self.inflation = 0 if self.sack else DUP_THRESH * mss
 
     def start_timeout(self, una: int, nxt: int) -> None:
-        """The timer ran out: everything that the peer has not is lost."""
+        """The timer ran out: everything that the peer has not acknowledged is lost.
+
+        RFC 2018 section 8: after a timeout the sender must not rely on what was SACKed.
+        """
+        self.sacked.clear()
         self.cause = "timeout"
         self.point = nxt
         self.high_rxt = una

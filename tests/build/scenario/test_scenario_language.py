@@ -189,7 +189,9 @@ def test_steps_that_cannot_be_done(steps, message):
 
 
 def test_no_data_can_be_sent_after_a_refused_connect():
-    with pytest.raises(ScenarioError, match=r":5: .*cannot send: connection does not exist \(the client is in CLOSED\)"):
+    with pytest.raises(
+        ScenarioError, match=r":5: .*cannot send: connection does not exist \(the client is in CLOSED\)"
+    ):
         Scenario.parse(f"{HEAD}server: {{listen: false}}\n{STEPS}  - client: {{send: 5}}\n").play()
 
 
