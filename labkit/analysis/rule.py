@@ -303,6 +303,8 @@ def _complaints(source: str, path: str) -> Iterator[None]:
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
     except (Exception, SystemExit) as error:
+        from traceback import walk_tb  # it takes a while to be imported
+
         lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == path]
         place = _("{file}, line {n}").format(file=source, n=lines[-1]) if lines else source
         reason = printable(f"{type(error).__name__}: {error}")

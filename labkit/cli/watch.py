@@ -61,14 +61,14 @@ def command(
     """
     from labkit.analysis.verifier import Verifier
     from labkit.live.stop import Stop
-    from labkit.live.watch import frames, watched
+    from labkit.live.watch import frames, open_link
 
     choice = chosen(**choices)
     verifier = Verifier(choice.profile, literal=choice.literal)
     tell = _Teller(choice, interface, format_, verbose=verbose, most=most)
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())
-        link = stack.enter_context(watched(interface, lab, allow_interface))
+        link = stack.enter_context(open_link(interface, lab, allow_interface))
         passing: Iterable[Frame] = frames(link, stop, seconds=seconds)
         if capture is not None:
             passing = _recorded(passing, stack.enter_context(_create(capture, interface)))

@@ -17,12 +17,10 @@ from labkit.analysis.verifier import Finding, Verdict
 from labkit.capture import Interface, create, open_capture
 from labkit.errors import UsageError
 from labkit.i18n import _, printable
+from labkit.packet.linktype import ETHERNET
 from labkit.report.formats import Options
 from labkit.report.formats._plain import expected
 from labkit.report.formats.text import headline
-
-ETHERNET = 1
-"""The link type of a capture that names no interface, and so has no packet."""
 
 
 def check(path: str, target: str) -> None:
@@ -50,6 +48,7 @@ def annotate(verdict: Verdict, target: str, options: Options) -> int:
     with open_capture(verdict.path) as head:
         deque(head, maxlen=0)  # to its end, for what only its blocks hold
     comments, whole = _comments(verdict)
+    # A capture that names no interface has no packet: any link type will do.
     first = head.interfaces[0] if head.interfaces else Interface(ETHERNET)
     with (
         open_capture(verdict.path) as capture,

@@ -64,5 +64,5 @@ def as_nobody(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def lab() -> Iterator[Lab]:
     """A lab of the test's own."""
-    with Lab.held() as made:
+    with Lab.temporary() as made:
         yield made

@@ -25,12 +25,12 @@ from labkit.build.trace import Record, Trace
 from labkit.capture import Frame, create
 from labkit.errors import LinkError
 from labkit.live import session
-from labkit.live.conversation import Cast, Conversation
+from labkit.live.conversation import Conversation, SessionConfig
 from labkit.live.guard import Guard
-from labkit.live.kernel import Kernel, settle
+from labkit.live.kernel import KernelSocket, configure_kernel
 from labkit.live.lab import Lab
 from labkit.live.link import Link
-from labkit.live.session import Wish, on_stage
+from labkit.live.session import open_session
 from labkit.live.wiring import KERNELS
 from labkit.packet.linktype import ETHERNET
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
@@ -211,17 +211,17 @@ def relayed(text: str, side: str) -> Iterator[Conversation]:
     """A conversation whose packets meet the path of their scenario in a relay, and not before."""
     scenario = Scenario.parse(text)
     guard = Guard(seconds=20)
-    parts = session._parts(Wish(scenario, side, peer="kernel"))
+    parts = session._parts(SessionConfig(scenario, side, peer="kernel"))
     own, other = parts.hosts[side], parts.hosts[OTHER[side]]
-    with TemporaryDirectory() as folder, Lab.held(relay=True) as lab:
+    with TemporaryDirectory() as folder, Lab.temporary(relay=True) as lab:
         path = Path(folder, "path.yaml")
         path.write_text(text, "utf-8")
         with Running(lab, "relay", str(path)) as relay:
             assert "the path of x" in relay.said
-            settle(lab, OTHER[side], scenario.model)
-            kernel = Kernel(lab, scenario.model, parts, OTHER[side], other, own)
+            configure_kernel(lab, OTHER[side], scenario.model)
+            kernel = KernelSocket(lab, scenario.model, parts, OTHER[side], other, own)
             with lab.inside(side), Link(KERNELS[side].interface, guard) as link:
-                conversation = Conversation(Cast(scenario, side, path=False), parts, link, guard, kernel)
+                conversation = Conversation(SessionConfig(scenario, side, path=False, guard=guard), parts, link, kernel)
                 yield conversation
                 conversation.leave()
             assert relay.end()[0] == 0
@@ -235,10 +235,10 @@ def play(text: str, side: str, ipv6: bool, through: bool = False) -> Run:
         text = text.replace("\nclient: {", '\nclient: {address: "2001:db8::10", ', 1)
     elif ipv6:
         text = 'client: {address: "2001:db8::10"}\n' + text
-    wish = Wish(Scenario.parse(text), side, peer="kernel", guard=Guard(seconds=20))
+    wish = SessionConfig(Scenario.parse(text), side, peer="kernel", guard=Guard(seconds=20))
     simulated = Scenario.parse(text).play()
     states: list[State] = []
-    with relayed(text, side) if through else on_stage(wish) as conversation:
+    with relayed(text, side) if through else open_session(wish) as conversation:
         kernel = conversation.kernel
         assert kernel is not None
         for _ in conversation.frames():
@@ -281,10 +281,10 @@ def check(name: str, run: Run, allowed: set[str]) -> str:
     sent = {
         side: b"".join(plan.payload for plan in plans[:crash] if plan.side == side) for side in ("client", "server")
     }
-    if run.conversation.crafted.received != sent[run.kernels] or run.received != sent[run.side]:
+    if run.conversation.labkit_end.received != sent[run.kernels] or run.received != sent[run.side]:
         return "other octets arrived than were sent"
     # Both were in the states of the simulation.
-    own = conversation.crafted.state
+    own = conversation.labkit_end.state
     if own is not final(run.simulated, run.side):
         return f"labkit's end is in {own}, in the simulation in {final(run.simulated, run.side)}"
     strange = set(run.states) - set(ends(run.simulated, run.kernels)) - {State.CLOSED}

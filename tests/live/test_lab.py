@@ -68,27 +68,27 @@ def greet(lab: Lab, version: int) -> bytes:
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("offload", [False, True])
 def test_the_ends_reach_each_other(version: int, offload: bool) -> None:
-    with Lab.held(offload=offload) as lab:
+    with Lab.temporary(offload=offload) as lab:
         assert greet(lab, version) == b"hello"
 
 
 def test_a_thread_comes_back() -> None:
     before = Path(OWN).stat().st_ino
-    with Lab.held() as lab, lab.inside("client"):
-        assert Path(OWN).stat().st_ino == lab.spaces["client"].inode != before
+    with Lab.temporary() as lab, lab.inside("client"):
+        assert Path(OWN).stat().st_ino == lab.namespaces["client"].inode != before
         with pytest.raises(ZeroDivisionError), lab.inside("server"):
-            assert Path(OWN).stat().st_ino == lab.spaces["server"].inode
+            assert Path(OWN).stat().st_ino == lab.namespaces["server"].inode
             raise ZeroDivisionError
-        assert Path(OWN).stat().st_ino == lab.spaces["client"].inode
+        assert Path(OWN).stat().st_ino == lab.namespaces["client"].inode
     assert Path(OWN).stat().st_ino == before
 
 
 def test_offloads_are_off_unless_asked_for() -> None:
     for offload in (False, True):
-        with Lab.held(offload=offload) as lab:
+        with Lab.temporary(offload=offload) as lab:
             for end in ("client", "server"):
                 with lab.inside(end):
-                    assert ethtool.leaves_checksums(KERNELS[end].interface) is offload
+                    assert ethtool.offloads_checksums(KERNELS[end].interface) is offload
 
 
 def test_a_lab_without_a_relay_has_none(lab_of_two: Lab) -> None:
@@ -98,18 +98,18 @@ def test_a_lab_without_a_relay_has_none(lab_of_two: Lab) -> None:
 
 @pytest.fixture
 def lab_of_two() -> Iterator[Lab]:
-    with Lab.held() as lab:
+    with Lab.temporary() as lab:
         yield lab
 
 
 def test_what_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "capable", lambda: False)
     with pytest.raises(LinkError, match=r"CAP_NET_ADMIN.*labkit lab exec"):
-        Lab.held()
+        Lab.temporary()
     monkeypatch.undo()
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(LinkError, match="'ip' is missing; on Debian: apt install iproute2"):
-        Lab.held()
+        Lab.temporary()
 
 
 class TestNames:
@@ -130,12 +130,12 @@ class TestNames:
 
     def test_there_are_not_two_of_a_name(self, name: str) -> None:
         labs.up(name).close()
-        with pytest.raises(UsageError, match="is up already"):
+        with pytest.raises(UsageError, match="is already up"):
             labs.up(name)
         assert len(names_of(name)) == 2
 
     def test_two_labs_do_not_meet(self, name: str) -> None:
-        with labs.up(name) as one, Lab.held() as other:
+        with labs.up(name) as one, Lab.temporary() as other:
             assert greet(one, 4) == greet(other, 4) == b"hello"
             with one.inside("server"):
                 listening = socket.create_server(("192.0.2.2", 7))
@@ -148,7 +148,7 @@ class TestNames:
 
     @pytest.mark.parametrize("bad", ["", "A", "a b", "../x", "-x", "x" * 40])
     def test_what_is_no_name(self, bad: str) -> None:
-        with pytest.raises(UsageError, match="no name for a lab"):
+        with pytest.raises(UsageError, match="not a lab name"):
             labs.up(bad)
 
     def test_down_ends_what_runs_there(self, name: str) -> None:
@@ -158,8 +158,8 @@ class TestNames:
             env=os.environ | {"PYTHONPATH": str(TOP)},
         ) as running:
             with labs.find(name) as lab:
-                assert until(lab.inhabitants)
-                assert lab.inhabitants() == [running.pid]
+                assert until(lab.processes)
+                assert lab.processes() == [running.pid]
             assert labs.down(name) == (2, 1)
             assert running.wait(10) == -signal.SIGTERM
 
@@ -179,14 +179,14 @@ class TestNames:
     def test_what_is_left_of_a_lab_is_not_taken_for_one(self, name: str) -> None:
         labs.up(name).close()
         subprocess.run(["ip", "netns", "delete", f"labkit-{name}-client"], check=True)
-        with pytest.raises(LinkError, match="not whole"):
+        with pytest.raises(LinkError, match="is incomplete"):
             labs.find(name)
 
     @pytest.mark.parametrize("record", ["", "{", "[]", "3", '{"client": 3}'])
     def test_a_record_that_cannot_be_read(self, name: str, record: str) -> None:
         labs.up(name).close()
         (labs.RECORDS / f"labkit-{name}.json").write_text(record)
-        with pytest.raises(LinkError, match=r"not whole.*cannot be read.*labkit lab down"):
+        with pytest.raises(LinkError, match=r"is incomplete.*cannot be read.*labkit lab down"):
             labs.find(name)
         assert labs.down(name) == (2, 0)
 
@@ -242,7 +242,7 @@ class TestCommand:
     def test_without_root(self) -> None:
         words = 'id -u; ip -br link; cd /; echo "$LABKIT_LAB"; exit 6'
         done = as_nobody("lab", "exec", "--relay", "--", "sh", "-c", words)
-        if done.returncode == 4 and "nobody but root" in done.stderr:
+        if done.returncode == 4 and "only root can make a lab" in done.stderr:
             pytest.skip(done.stderr.strip())
         assert (done.returncode, done.stderr) == (6, "")
         assert '"relay": "/proc/' in done.stdout
@@ -262,13 +262,13 @@ class TestCommand:
         ) as running:
             assert until(told.exists)
             processes = list(map(int, told.read_text().split()))
-            spaces = {Path(f"/proc/{each}/ns/net").stat().st_ino for each in processes}
+            namespaces = {Path(f"/proc/{each}/ns/net").stat().st_ino for each in processes}
             if number == signal.SIGINT:
                 os.killpg(running.pid, number)  # as a terminal does it
             else:
                 running.send_signal(number)
             code = running.wait(10)
-        assert until(lambda: not system.inhabitants(spaces))
+        assert until(lambda: not system.processes_in(namespaces))
         assert code == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[signal.Signals(number)]
 
 
@@ -278,14 +278,14 @@ def test_what_the_kernel_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("labkit.live.wiring.ip", no_veth)
     with pytest.raises(LinkError, match=r"no veth interfaces .*modprobe veth"):
-        Lab.held()
+        Lab.temporary()
 
     def no_namespaces(_flags: int) -> None:
         raise OSError(errno.EINVAL, "Invalid argument")
 
     monkeypatch.setattr("labkit.live.namespace.unshare", no_namespaces)
     with pytest.raises(LinkError, match="CONFIG_NET_NS"):
-        Lab.held()
+        Lab.temporary()
 
 
 def test_a_keeper_holds_what_it_is_given() -> None:

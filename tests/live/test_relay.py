@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from labkit.build.path import CLIENT, SERVER, Direction, Path
 from labkit.build.scenario import Scenario, setup
-from labkit.live.neighbours import ask
-from labkit.live.relay import Connections, Relay, Tally, congested, datagram, decremented, length
+from labkit.live.neighbours import query
+from labkit.live.relay import Connections, PacketCounts, Relay, congested, datagram, decremented, length
 from labkit.packet.scapy_build import Framing, Host, Stamp, Vlan
 from labkit.tcp.segment import ACK, CE, ECT0, SYN, Segment
 
@@ -26,17 +26,19 @@ def frame(payload: bytes = b"", *, hosts: tuple[Host, Host] = HOSTS, tags: int =
     return Stamp(*hosts, framing(tags)).frame(Segment(1, 1, 16, 1000, payload, ecn=ecn), 7)
 
 
-def relayed(plan: Direction, frames: list[bytes], gap: int = MS, **more: int) -> tuple[list[tuple[int, bytes]], Tally]:
+def relayed(
+    plan: Direction, frames: list[bytes], gap: int = MS, **more: int
+) -> tuple[list[tuple[int, bytes]], PacketCounts]:
     """When which frames of the client's arrive at the server."""
     relay = Relay(Path(plan, Direction(), "seed"), **more)
     found = []
     for number, octets in enumerate(frames):
-        relay.take(CLIENT, octets, number * gap)
+        relay.receive(CLIENT, octets, number * gap)
     while (due := relay.due()) is not None:
         for time, end, octets in relay.ready(due):
             assert (time, end) == (due, SERVER)
             found.append((time, octets))
-    return found, relay.tally[CLIENT]
+    return found, relay.counts[CLIENT]
 
 
 SIMULATED = [
@@ -88,7 +90,7 @@ def check_against_simulation(scenario: Scenario, seed: int) -> Relay:
             expected.append((record.time, record.tap, bytes(packet)))
             continue
         arrived += relay.ready(record.time)
-        relay.take(record.sender, bytes(packet), record.time)
+        relay.receive(record.sender, bytes(packet), record.time)
     arrived += relay.ready(1 << 62)
     assert sorted(arrived) == sorted(expected)
     assert len(arrived) > 3
@@ -104,7 +106,7 @@ def test_packets_of_a_simulation_meet_what_it_has_meant_for_them(name: str) -> N
 @pytest.mark.parametrize("seed", range(4))
 def test_all_that_a_path_can_do(address: str, seed: int) -> None:
     relay = check_against_simulation(everything(address), seed)
-    to_server, to_client = relay.tally[CLIENT], relay.tally[SERVER]
+    to_server, to_client = relay.counts[CLIENT], relay.counts[SERVER]
     assert to_server.marked + to_client.marked > 0
     assert min(to_server.lost, to_client.lost, to_client.repeated) > 0
     assert to_client.octets > 100_000
@@ -122,20 +124,20 @@ def test_the_two_directions_are_apart() -> None:
     relay = Relay(Path(Direction(delay=5, lose=frozenset({1})), Direction(delay=7)))
     there, back = frame(), frame(hosts=HOSTS[::-1])
     for sender, octets in ((CLIENT, there), (SERVER, back), (CLIENT, there)):
-        relay.take(sender, octets, 0)
+        relay.receive(sender, octets, 0)
     assert list(relay.ready(6)) == [(5, SERVER, there)]
     assert relay.due() == 7
     assert list(relay.ready(7)) == [(7, CLIENT, back)]
     assert relay.due() is None
-    assert relay.tally[CLIENT] == Tally(packets=2, octets=80, lost=1)
-    assert relay.tally[SERVER] == Tally(packets=1, octets=40)
+    assert relay.counts[CLIENT] == PacketCounts(packets=2, octets=80, lost=1)
+    assert relay.counts[SERVER] == PacketCounts(packets=1, octets=40)
 
 
 BROADCAST = b"\xff" * 6 + bytes(6) + b"\x08\x00" + frame()[14:30] + b"\xff" * 4 + frame()[34:]
 
 UNTOUCHED = {
-    "arp": ask("192.0.2.1", "192.0.2.2", "02:00:00:00:00:01"),
-    "neighbour solicitation": ask("2001:db8::1", "2001:db8::2", "02:00:00:00:00:01"),
+    "arp": query("192.0.2.1", "192.0.2.2", "02:00:00:00:00:01"),
+    "neighbour solicitation": query("2001:db8::1", "2001:db8::2", "02:00:00:00:00:01"),
     "broadcast": BROADCAST,
     "spanning tree": bytes(12) + b"\x00\x26" + bytes(40),
     "cut": frame()[:30],
@@ -151,7 +153,7 @@ def test_what_is_no_datagram_for_one_host_passes(what: str) -> None:
     octets = UNTOUCHED[what]
     found, tally = relayed(Direction(delay=9 * MS, loss=1.0), [octets, octets], hops=70)
     assert found == [(0, octets), (MS, octets)]
-    assert tally == Tally(passed=2)
+    assert tally == PacketCounts(passed=2)
 
 
 def test_unicast_neighbour_discovery_passes() -> None:
@@ -204,10 +206,10 @@ def test_room_is_bounded() -> None:
     octets = frame(bytes(946))  # a thousand octets
     relay = Relay(Path(Direction(delay=10), Direction(delay=10)), room=3_500)
     for sender in (CLIENT, SERVER, CLIENT, SERVER, CLIENT):
-        relay.take(sender, octets, 0)
-    assert relay.tally[CLIENT].crowded + relay.tally[SERVER].crowded == 2
+        relay.receive(sender, octets, 0)
+    assert relay.counts[CLIENT].crowded + relay.counts[SERVER].crowded == 2
     assert len(list(relay.ready(10))) == 3
-    relay.take(CLIENT, octets, 10)
+    relay.receive(CLIENT, octets, 10)
     assert len(list(relay.ready(20))) == 1
 
 
@@ -216,7 +218,7 @@ def test_any_octets_are_borne(octets: bytes, ip: bool) -> None:
     if ip:
         octets = octets[:12] + b"\x08\x00" + octets[12:]
     relay = Relay(Path(Direction(mark=frozenset({1})), Direction()), hops=2)
-    relay.take(CLIENT, octets, 0)
+    relay.receive(CLIENT, octets, 0)
     assert sum(len(each) for _, _, each in relay.ready(0)) in (0, len(octets))
 
 
@@ -230,7 +232,7 @@ class TestConnections:
         relay = Relay(Connections(lambda: Path(plan, plan)))
         found = []
         for sender, octets in packets:
-            relay.take(sender, octets, 0)
+            relay.receive(sender, octets, 0)
             found.append(not list(relay.ready(0)))
         return found
 
@@ -267,12 +269,12 @@ class TestConnections:
         assert self.lost((CLIENT, bytes(datagram)), (CLIENT, bytes(datagram))) == [False, True]
 
     def test_they_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("labkit.live.relay.CONNECTIONS", 2)
+        monkeypatch.setattr("labkit.live.relay.MAX_CONNECTIONS", 2)
         syns = [(CLIENT, self.segment(SYN, port=port)) for port in (1, 2, 3, 2, 1)]
         assert self.lost(*syns) == [False, False, False, True, False]
 
     @given(st.binary(min_size=20, max_size=80), st.sampled_from([b"\x08\x00", b"\x86\xdd"]))
     def test_any_octets_are_borne(self, octets: bytes, kind: bytes) -> None:
         relay = Relay(Connections(lambda: Path(Direction(), Direction())))
-        relay.take(SERVER, bytes(12) + kind + octets, 0)
+        relay.receive(SERVER, bytes(12) + kind + octets, 0)
         assert len(list(relay.ready(0))) == 1

@@ -24,7 +24,7 @@ from labkit.live import ethtool
 from labkit.live.guard import Guard
 from labkit.live.lab import Lab
 from labkit.live.link import Link
-from labkit.live.system import inhabitants
+from labkit.live.system import processes_in
 from labkit.live.watch import frames
 from labkit.live.wiring import KERNELS
 from labkit.packet.scapy_build import Host, Stamp
@@ -47,7 +47,7 @@ steps:
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    with Lab.held(relay=True) as made:
+    with Lab.temporary(relay=True) as made:
         yield made
 
 
@@ -102,7 +102,7 @@ class Done:
         return self._reading
 
     def ask(self) -> None:
-        self.asked = True
+        self.requested = True
         os.write(self._writing, b"x")
 
 
@@ -188,7 +188,7 @@ def test_it_ends_when_it_is_told_to(lab: Lab, number: int) -> None:
         code, printed, errors = relay.end(number)
     assert (code, errors) == (0, "")
     assert printed.startswith("→ 0 packets, 0 octets")
-    assert not inhabitants(lab.inodes)
+    assert not processes_in(lab.inodes)
 
 
 def test_it_ends_by_itself(lab: Lab) -> None:
@@ -202,9 +202,9 @@ def test_it_ends_with_who_has_started_it(lab: Lab) -> None:
     with subprocess.Popen(["sh", "-c", words], stderr=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stderr is not None
         assert "the path of document" in parent.stderr.readline()
-        assert len(inhabitants(lab.inodes)) == 1
+        assert len(processes_in(lab.inodes)) == 1
         parent.kill()
-    assert until(lambda: not inhabitants(lab.inodes))
+    assert until(lambda: not processes_in(lab.inodes))
 
 
 def test_there_is_one_relay_at_a_time(lab: Lab) -> None:
@@ -216,13 +216,13 @@ def test_there_is_one_relay_at_a_time(lab: Lab) -> None:
 
 
 def test_it_needs_a_place(lab: Lab) -> None:
-    with Lab.held() as without, Running(without, "relay", "document") as relay:
+    with Lab.temporary() as without, Running(without, "relay", "document") as relay:
         assert "has no relay" in relay.said
         assert relay.wait()[0] == 4
 
 
 def test_unfinished_packets_are_refused() -> None:
-    with Lab.held(relay=True, offload=True) as lab, Running(lab, "relay", "document") as relay:
+    with Lab.temporary(relay=True, offload=True) as lab, Running(lab, "relay", "document") as relay:
         assert "--offload off" in relay.said
         assert relay.wait()[0] == 4
 

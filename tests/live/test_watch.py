@@ -27,8 +27,8 @@ from labkit.live.lab import Lab
 from labkit.live.link import Link
 from labkit.live.namespace import Namespace
 from labkit.live.stop import SIGNALS, Stop
-from labkit.live.system import inhabitants
-from labkit.live.watch import frames, watched
+from labkit.live.system import processes_in
+from labkit.live.watch import frames, open_link
 from labkit.live.wiring import KERNELS, ip
 
 pytestmark = [needs_root, needs_ip]
@@ -38,7 +38,7 @@ MANY = bytes(200_000)
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    with Lab.held() as made:
+    with Lab.temporary() as made:
         yield made
 
 
@@ -77,7 +77,7 @@ def here(*words: str) -> tuple[str, ...]:
 
 
 def test_each_frame_of_a_loopback_is_seen_once(lab: Lab) -> None:
-    with lab.inside("client"), Stop() as stop, watched("lo", None) as link:
+    with lab.inside("client"), Stop() as stop, open_link("lo", None) as link:
         talk(lab, "client", "127.0.0.1")
         passing = list(frames(link, stop, seconds=0.2))
     assert [frame.number for frame in passing] == list(range(1, len(passing) + 1))
@@ -92,7 +92,12 @@ def test_each_frame_of_a_loopback_is_seen_once(lab: Lab) -> None:
 
 @pytest.mark.parametrize("offload", [False, True])
 def test_both_directions_of_a_veth_are_seen(offload: bool) -> None:
-    with Lab.held(offload=offload) as lab, lab.inside("client"), Stop() as stop, watched("labkit-client", None) as link:
+    with (
+        Lab.temporary(offload=offload) as lab,
+        lab.inside("client"),
+        Stop() as stop,
+        open_link("labkit-client", None) as link,
+    ):
         talk(lab, "server", "2001:db8::2")
         verdict = Verifier().run(frames(link, stop, seconds=0.2))
     assert verdict.ok
@@ -163,7 +168,7 @@ def test_an_end_of_the_lab_with_a_capture(lab: Lab, name: str, tmp_path: Path) -
     with Running(lab, "watch", name, "--capture", str(target)) as watching:
         assert "watching" in watching.said
         talk(lab, "server", "192.0.2.2")
-        assert inhabitants(lab.inodes) == [watching.process.pid]
+        assert processes_in(lab.inodes) == [watching.process.pid]
         assert not target.exists()
         code, printed, _ = watching.end(signal.SIGTERM)
     assert code == 0
@@ -197,7 +202,7 @@ def test_it_ends_with_who_has_started_it(lab: Lab, tmp_path: Path) -> None:
         assert parent.stderr is not None
         assert "watching" in parent.stderr.readline()
         parent.kill()
-    assert until(lambda: not inhabitants(lab.inodes))
+    assert until(lambda: not processes_in(lab.inodes))
     # What was seen up to then is whole.
     assert list(tmp_path.iterdir()) == [target]
     with open_capture(target) as capture:
@@ -219,13 +224,13 @@ def test_it_ends_with_the_lab() -> None:
 def test_other_people_s_interfaces_are_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     with Namespace.new() as space, space.inside():
         ip(["link add name a type veth peer name b", "link set dev a up"])
-        with watched("a", None):
+        with open_link("a", None):
             pass
         monkeypatch.setattr(ethtool, "driver", lambda _: "e1000e")
-        refused = r"a: is neither loopback nor veth but e1000e: .*--allow-interface a"
-        with pytest.raises(LinkError, match=refused), watched("a", None):
+        refused = r"a: the driver is e1000e; .*--allow-interface a"
+        with pytest.raises(LinkError, match=refused), open_link("a", None):
             pass
-        with watched("a", None, ["a"]):
+        with open_link("a", None, ["a"]):
             pass
 
 
@@ -237,7 +242,7 @@ def test_other_people_s_interfaces_are_not_watched(monkeypatch: pytest.MonkeyPat
         (["lo", "--capture", "a.txt"], 2, "the suffix does not say"),
         (["lo", "--capture", "/no/where/a.pcap"], 3, "cannot be written"),
         (["lo", "--select", "NO99"], 2, "NO99"),
-        (["eth9", "--lab", "no-such-lab"], 4, "eth9: is no interface of a lab; there are client, "),
+        (["eth9", "--lab", "no-such-lab"], 4, "eth9: a lab has no such interface; it has client, "),
         (["client", "--lab", "no-such-lab"], 4, "is not up"),
     ],
 )
@@ -268,22 +273,22 @@ def test_what_was_not_seen_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_a_signal_is_something_to_read(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with Stop() as stop:
-        assert (stop.asked, select.select([stop], [], [], 0)[0]) == (False, [])
+        assert (stop.requested, select.select([stop], [], [], 0)[0]) == (False, [])
         for _ in range(3):
             os.kill(os.getpid(), number)
         assert select.select([stop], [], [], 10)[0] == [stop]
-        assert stop.asked
+        assert stop.requested
     assert signal.getsignal(number) is before
 
 
 def test_frames_end_when_they_are_told_to(lab: Lab) -> None:
-    with lab.inside("client"), Stop() as stop, watched("lo", None) as link:
+    with lab.inside("client"), Stop() as stop, open_link("lo", None) as link:
         os.kill(os.getpid(), signal.SIGTERM)
         assert list(frames(link, stop)) == []
 
 
 def test_interfaces_of_the_lab_are_known_by_their_ends() -> None:
-    from labkit.live.watch import PLACES
+    from labkit.live.watch import LAB_INTERFACES
 
-    assert PLACES["client"] == PLACES["labkit-client"] == ("client", KERNELS["client"].interface)
-    assert {end for end, _ in PLACES.values()} == {"client", "server", "relay"}
+    assert LAB_INTERFACES["client"] == LAB_INTERFACES["labkit-client"] == ("client", KERNELS["client"].interface)
+    assert {end for end, _ in LAB_INTERFACES.values()} == {"client", "server", "relay"}

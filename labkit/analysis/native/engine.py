@@ -15,7 +15,7 @@ from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
 from labkit.analysis.rule import RFC9293, Rule, collect, shipped
 from labkit.analysis.verifier import Verdict, Verifier
 from labkit.capture import Reader, open_capture
-from labkit.capture.source import CHUNK
+from labkit.capture.source import CHUNK_OCTETS
 from labkit.errors import UncompilableError, UsageError
 from labkit.i18n import _
 
@@ -194,7 +194,7 @@ def is_large(capture: Reader, least: int) -> bool:
         return capture.size >= least
     read, at = capture.rest()
     octets = bytearray(read)
-    buffer = memoryview(bytearray(CHUNK))
+    buffer = memoryview(bytearray(CHUNK_OCTETS))
     while len(octets) < least and (count := capture.into(buffer)):
         octets += buffer[:count]
     capture.resume(bytes(octets), at, 1)

@@ -29,7 +29,7 @@ def selective(end: "Endpoint", segment: Segment) -> bool:
         low, high = snd.position(left), snd.position(right)
         # A block below the ACK is a D-SACK, one beyond what was sent a lie: neither tells what is missing.
         if max(ack, snd.una) < low < high <= snd.high:
-            news |= end.recovery.mark(low, high)
+            news |= end.recovery.sacked.add(low, high) > 0
     return news
 
 

@@ -148,11 +148,14 @@ def test_nobody_waits_to_see_how_much_a_pipe_will_hold(
     assert asked == []
 
 
-def test_conversations_that_are_wanted(small: Path, used: list[str], code: Library) -> None:
-    def wanted(flow: Flow) -> bool:
+def test_a_function_that_chooses_conversations_is_not_compiled(small: Path, used: list[str], code: Library) -> None:
+    def second(flow: Flow) -> bool:
         return flow.index == 1
 
-    assert engine.verify(small, engine=COMPILED, wanted=wanted) == verify(small, wanted=wanted)
+    assert engine.verify(small, engine=AUTO, wanted=second) == verify(small, wanted=second)
+    assert used == [INTERPRETED, INTERPRETED]
+    with pytest.raises(UsageError, match="the compiled engine needs a FlowFilter"):
+        engine.verify(small, engine=COMPILED, wanted=second)
 
 
 @pytest.mark.parametrize("profile", ["rfc9293", "document"])
