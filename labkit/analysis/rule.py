@@ -11,8 +11,10 @@ The function is a predicate over plain integers, called before the segment is ad
 another severity finds its lesser form, for which `otherwise` holds the message; False or 0 finds nothing. It changes
 nothing, keeps nothing, and uses `labkit.tcp.seq` for sequence numbers.
 
-A message is a template, and a gettext message id. `{seg.ack}` is a field of `Seen`, `{me.nxt}` one of `Side`. A field that is
-declared as `Seq` or `PeerSeq` is a sequence number: it is shown relative to its side's ISN and, where that differs, raw.
+A finding's text answers four questions: `message` says what is wrong, `should_be` what would be right, `receiver` what a
+receiver does, and `mend` how to mend it. Each is a template and a gettext message id of its own. `{seg.ack}` is a field of
+`Seen`, `{me.nxt}` one of `Side`. A field that is declared as `Seq` or `PeerSeq` is a sequence number: it is shown relative to
+its side's ISN and, where that differs, raw. `{expected}` and `{actual}` are the values that the rule declares for its field.
 """
 
 import re
@@ -70,10 +72,10 @@ TAUGHT = frozenset({DOCUMENT})
 AS_IT_STANDS = frozenset({LITERAL})
 
 MAX_NUMBERS = 4
-"""Numbers in a rule's messages: the compiled engine keeps this many for each finding."""
+"""Numbers in a finding's text: the compiled engine keeps this many for each finding, besides `expected` and `actual`."""
 
-NUMBER = re.compile(r"\{((?:seg|me|peer)\.\w+)(?::([^{}]*))?\}")
-"""A number in a message, such as `{seg.ack}`, and its format."""
+NUMBER = re.compile(r"\{((?:seg|me|peer)\.\w+|expected|actual)(?::([^{}]*))?\}")
+"""A number in a template, such as `{seg.ack}` or `{expected}`, and its format."""
 
 
 def _spaces() -> Iterator[tuple[str, str]]:
@@ -123,8 +125,12 @@ class Rule:
     actual: str | Number | None = None
     at: str = ""
     """Where the finding belongs if not to `seg`: a prefix p, `p_packet` and `p_time` being the frame."""
+    should_be: str = ""
+    """A template like `message`: the right value, and where it comes from."""
     receiver: str = ""
     """What a receiver does with such a segment."""
+    mend: str = ""
+    """A template like `message`: how to change the capture or its sender. Empty where the capture shows nothing wrong."""
     wireshark: str | None = None
     profiles: frozenset[str] = BOTH
     document: Severity | None = None
@@ -141,7 +147,7 @@ class Rule:
     no_fault: str = ""
     """Why no fault (`labkit.build.faults`) breaks rules of this code. Empty: a fault declares this code."""
     numbers: tuple[str, ...] = ()
-    """The numbers that the messages show, such as "seg.ack": at most MAX_NUMBERS."""
+    """The numbers that the text shows, such as "seg.ack": at most MAX_NUMBERS."""
 
     def severity_in(self, profile: str, found: int) -> Severity:
         """The severity of what the predicate answered, under a profile."""
@@ -162,7 +168,9 @@ def rule(
     expected: str | Number | None = None,
     actual: str | Number | None = None,
     at: str = "",
+    should_be: str = "",
     receiver: str = "",
+    mend: str = "",
     wireshark: str | None = None,
     otherwise: Mapping[Severity, str] | None = None,
     profiles: frozenset[str] = BOTH,
@@ -186,7 +194,8 @@ def rule(
 
     def declare(predicate: P) -> P:
         name = predicate.__name__.replace("_", "-")
-        numbers = _numbers(f"{code} ({name})", [message, *(otherwise or {}).values()], [expected, actual])
+        templates = [message, *(otherwise or {}).values(), should_be, mend]
+        numbers = _numbers(f"{code} ({name})", templates, expected, actual)
         predicate.__dict__["rule"] = Rule(
             code=code,
             severity=severity,
@@ -203,7 +212,9 @@ def rule(
             expected=expected,
             actual=actual,
             at=at,
+            should_be=N_(should_be),
             receiver=N_(receiver),
+            mend=N_(mend),
             wireshark=wireshark,
             profiles=profiles,
             document=document,
@@ -221,14 +232,16 @@ def rule(
     return declare
 
 
-def _numbers(rule: str, messages: Iterable[str], values: Iterable[object]) -> tuple[str, ...]:
-    """The numbers that messages show. UsageError for too many, and for a name that does not exist in them or in `values`."""
-    numbers = tuple(dict.fromkeys(match[1] for message in messages for match in NUMBER.finditer(message)))
-    for name in (*numbers, *values):
-        if isinstance(name, str) and name not in SPACES:
+def _numbers(rule: str, templates: Iterable[str], expected: object, actual: object) -> tuple[str, ...]:
+    """The numbers that templates show. UsageError for too many, and for a name that does not exist."""
+    shown = dict.fromkeys(match[1] for template in templates for match in NUMBER.finditer(template))
+    declared = {name for name, value in (("expected", expected), ("actual", actual)) if value is not None}
+    for name in (*shown, expected, actual):
+        if isinstance(name, str) and name not in SPACES and name not in declared:
             raise UsageError(_("rule {rule}: '{name}' does not exist").format(rule=rule, name=name))
+    numbers = tuple(name for name in shown if name in SPACES)
     if len(numbers) > MAX_NUMBERS:
-        text = _("rule {rule}: its messages show {n} numbers ({names}); at most {most} are possible")
+        text = _("rule {rule}: its text shows {n} numbers ({names}); at most {most} are possible")
         raise UsageError(text.format(rule=rule, n=len(numbers), names=", ".join(numbers), most=MAX_NUMBERS))
     return numbers
 

@@ -63,7 +63,7 @@ class Verdict:
     left_out: int = 0
     """Findings that somebody has chosen not to hear of."""
     beyond: list[Group] = field(default_factory=list)
-    """Findings that were counted, and not kept: there were more of their severity than `finding.MOST`."""
+    """Findings that were counted, and not kept: there were more of their severity than `finding.MAX_KEPT`."""
 
     def worst(self) -> Severity | None:
         """The gravest severity found."""
@@ -110,7 +110,7 @@ class Bounds(NamedTuple):
     """Conversations that are open at a time."""
     over: int = flows.MAX_OVER
     """Conversations that are remembered though they are over."""
-    findings: int = findings.MOST
+    findings: int = findings.MAX_KEPT
     """Findings of one severity."""
     said: int = MOST_SAID
     """Hosts and rules of which something was said once."""

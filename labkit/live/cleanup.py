@@ -7,10 +7,10 @@ calls the cleanup function and exits.
 import os
 import signal
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
 
-class CleanupProcess:
+class CleanupProcess(AbstractContextManager["CleanupProcess"]):
     """Call a function in a child process when this process ends or calls `finish`; a context manager.
 
     The child closes all descriptors except those in `keep_open`. Create it while the process has one thread.
@@ -30,9 +30,6 @@ class CleanupProcess:
             self._write_end = -1
             with suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)
-
-    def __enter__(self) -> "CleanupProcess":
-        return self
 
     def __exit__(self, *_exception: object) -> None:
         self.finish()

@@ -118,6 +118,9 @@ class Conversation:
             return _("no client has connected to {host}").format(host=end.station.own)
         if end.state is State.SYN_SENT:
             return _("{host} has not answered the SYN").format(host=end.peer)
+        if unacknowledged := end.unacknowledged:
+            text = _("the {peer} does not acknowledge {n} octets")
+            return text.format(peer=OTHER[self.side], n=unacknowledged)
         return self.script.waiting_for()
 
     def _advance(self, now: int) -> Iterator[Frame]:

@@ -1,6 +1,7 @@
 """Query and set interface properties by ioctl: driver, flags, MTU and offloads (ethtool(8)). No external program is needed."""
 
 import ctypes
+import errno
 import fcntl
 import socket
 import struct
@@ -19,17 +20,30 @@ IFF_LOOPBACK, IFF_RUNNING = 0x8, 0x40
 
 def _ioctl(interface: str, request: int, buffer: bytearray | None = None) -> bytes:
     """Call an ioctl for an interface of the current namespace and return the answer. LinkError if it fails."""
-    name = interface.encode()[:15].ljust(16, b"\0")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as request_socket:
         try:
-            if buffer is None:
-                return fcntl.ioctl(request_socket, request, name + bytes(24))[16:]
-            pointer = ctypes.addressof((ctypes.c_char * len(buffer)).from_buffer(buffer))
-            fcntl.ioctl(request_socket, request, name + struct.pack("@P", pointer) + bytes(16))
+            return _ioctl_on(request_socket, interface, request, buffer)
         except OSError as error:
             text = _("{interface}: {reason}")
             raise LinkError(text.format(interface=printable(interface), reason=error.strerror)) from error
-        return bytes(buffer)
+
+
+def _ioctl_on(request_socket: socket.socket, interface: str, request: int, buffer: bytearray | None) -> bytes:
+    name = interface.encode()[:15].ljust(16, b"\0")
+    if buffer is None:
+        return fcntl.ioctl(request_socket, request, name + bytes(24))[16:]
+    pointer = ctypes.addressof((ctypes.c_char * len(buffer)).from_buffer(buffer))
+    fcntl.ioctl(request_socket, request, name + struct.pack("@P", pointer) + bytes(16))
+    return bytes(buffer)
+
+
+def was_removed(interface: str, link: socket.socket) -> bool:
+    """Whether the interface of a socket is gone. SIOCETHTOOL waits for the end of a removal that has begun."""
+    try:
+        _ioctl_on(link, interface, SIOCETHTOOL, bytearray(struct.pack("@II", GET_TX_CHECKSUMS, 0)))
+    except OSError as error:
+        return error.errno == errno.ENODEV
+    return False
 
 
 def driver(interface: str) -> str:

@@ -9,7 +9,7 @@ import os
 import select
 import socket
 import struct
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 
 from labkit.build.scenario.model import ScenarioModel, Side
 from labkit.build.scenario.setup import Parts, Plan
@@ -162,10 +162,6 @@ class KernelSocket:
             return 0
         found: int = struct.unpack("@i", fcntl.ioctl(self._socket, request, bytes(4)))[0]
         return found
-
-    def inside(self) -> AbstractContextManager[None]:
-        """Run the block with the calling thread in the socket's namespace."""
-        return self._lab.inside(self.side)
 
     # The steps.
 

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from labkit.errors import LinkError, UsageError
@@ -30,7 +30,7 @@ VARIABLE = "LABKIT_LAB"
 """The environment variable by which a program finds a lab without a name."""
 
 
-class Lab:
+class Lab(AbstractContextManager["Lab"]):
     """A lab's namespaces by end: `client`, `server`, and `relay` if it has one. A context manager that closes them."""
 
     def __init__(self, namespaces: Mapping[str, Namespace], title: str) -> None:
@@ -78,9 +78,6 @@ class Lab:
     def close(self) -> None:
         """Close the namespaces. A temporary lab is gone when every process has closed them."""
         _close(self.namespaces.values())
-
-    def __enter__(self) -> "Lab":
-        return self
 
     def __exit__(self, *_exception: object) -> None:
         self.close()

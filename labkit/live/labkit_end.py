@@ -135,6 +135,11 @@ class LabkitEnd:
         return max(min(snd.una, snd.end) - 1, 0)
 
     @property
+    def unacknowledged(self) -> int:
+        """Octets, SYN and FIN included, that wait for an acknowledgement."""
+        return self.end.snd.high - self.end.snd.una
+
+    @property
     def fin_acknowledged(self) -> bool:
         """Whether the peer has acknowledged the FIN."""
         return self.end.snd.fin_acked

@@ -8,11 +8,12 @@ import errno
 import socket
 import struct
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import NamedTuple
 
 from labkit.errors import LinkError
 from labkit.i18n import _, printable
+from labkit.live import ethtool
 from labkit.live.guard import Guard
 
 SOL_PACKET, PACKET_STATISTICS, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING = 263, 6, 8, 23
@@ -38,8 +39,6 @@ class Arrived(NamedTuple):
     time: int
     """The kernel's timestamp, in nanoseconds since 1970-01-01."""
     data: bytes
-    outgoing: bool
-    """Whether this host sent it."""
     partial: bool
     """Whether its checksum is unfinished, because the sender left it to hardware."""
 
@@ -53,7 +52,7 @@ def _unavailable(error: OSError) -> str:
     ).format(reason=error.strerror)
 
 
-class Link:
+class Link(AbstractContextManager["Link"]):
     """A packet socket on an interface of the current namespace; a context manager.
 
     `outgoing`: whether it also receives frames that this host sends through other sockets. Without a guard it cannot send.
@@ -122,7 +121,7 @@ class Link:
     def receive(self) -> Arrived | None:
         """The next received frame; None if there is none. LinkError if the interface is gone."""
         try:
-            data, extra, _flags, address = self._socket.recvmsg(MAX_FRAME_OCTETS, 256)
+            data, extra, _flags, _address = self._socket.recvmsg(MAX_FRAME_OCTETS, 256)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -137,7 +136,7 @@ class Link:
                 if status & TAG_VALID:
                     type_ = type_ if status & TAG_TYPE_VALID else 0x8100
                     data = data[:12] + struct.pack("!HH", type_, tag) + data[12:]
-        return Arrived(stamp or time.time_ns(), data, address[2] == 4, bool(status & CHECKSUM_MISSING))
+        return Arrived(stamp or time.time_ns(), data, bool(status & CHECKSUM_MISSING))
 
     def lost(self) -> int:
         """The number of frames dropped for lack of buffer space since the socket was opened."""
@@ -151,9 +150,6 @@ class Link:
         """Close the socket."""
         self._socket.close()
 
-    def __enter__(self) -> "Link":
-        return self
-
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
@@ -164,5 +160,8 @@ class Link:
             errno.ENXIO: _("the interface was removed during the run"),
             errno.ENODEV: _("there is no such interface"),
         }
-        reason = reasons.get(error.errno or 0, error.strerror)
+        number = error.errno or 0
+        if number == errno.ENETDOWN and ethtool.was_removed(self.interface, self._socket):
+            number = errno.ENXIO
+        reason = reasons.get(number, error.strerror)
         return LinkError(_("{interface}: {reason}").format(interface=printable(self.interface), reason=reason))

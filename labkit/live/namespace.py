@@ -6,7 +6,7 @@ A thread can enter a namespace and leave it again. Sockets and processes that it
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -18,7 +18,7 @@ OWN = "/proc/thread-self/ns/net"
 """The namespace of the thread that opens this."""
 
 
-class Namespace:
+class Namespace(AbstractContextManager["Namespace"]):
     """A network namespace; a context manager that closes its descriptor."""
 
     def __init__(self, descriptor: int) -> None:
@@ -88,9 +88,6 @@ class Namespace:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-    def __enter__(self) -> "Namespace":
-        return self
 
     def __exit__(self, *_exception: object) -> None:
         self.close()

@@ -7,7 +7,7 @@ which labkit knows only through its segments.
 from typing import Protocol
 
 from labkit.build.scenario.setup import Plan
-from labkit.tcp.state import State
+from labkit.live.labkit_end import LabkitEnd
 
 
 class End(Protocol):
@@ -39,34 +39,10 @@ class End(Protocol):
         """Begin a step. UsageError if TCP forbids it."""
 
 
-class PeerView(Protocol):
-    """What labkit's end knows of its peer."""
-
-    @property
-    def state(self) -> State:
-        """The state of labkit's end."""
-
-    @property
-    def connected(self) -> bool:
-        """Whether the handshake is complete."""
-
-    @property
-    def acknowledged(self) -> int:
-        """Octets that the peer has acknowledged."""
-
-    @property
-    def fin_acknowledged(self) -> bool:
-        """Whether the peer has acknowledged the FIN."""
-
-    @property
-    def owes(self) -> bool:
-        """Whether labkit still has to acknowledge a segment of the peer."""
-
-
 class ExternalPeer:
     """An external program at the other end. It acts on its own, and labkit infers its state from the segments."""
 
-    def __init__(self, view: PeerView) -> None:
+    def __init__(self, view: LabkitEnd) -> None:
         self._view = view
 
     @property
@@ -87,7 +63,7 @@ class ExternalPeer:
     @property
     def gone(self) -> bool:
         """Whether labkit's end has no connection."""
-        return self._view.state is State.CLOSED
+        return self._view.gone
 
     def knows(self, octets: int) -> bool:  # noqa: ARG002 - part of the protocol
         """Whether labkit has acknowledged all segments of the peer."""

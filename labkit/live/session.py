@@ -6,7 +6,7 @@ with open_session(SessionConfig(scenario, "client", peer="kernel")) as conversat
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from labkit.build.scenario import setup
 from labkit.build.scenario.setup import OTHER, Parts
@@ -102,24 +102,14 @@ def _parts(config: SessionConfig) -> Parts:
     return replace(parts, hosts={config.side: own, OTHER[config.side]: there})
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """A trace that is ready to be sent."""
-
-    to_send: list[Packet]
-    links: dict[str, Link]
-    tap: Link
-
-    def frames(self, speed: float | None) -> Iterator[Frame]:
-        """Send all packets; see `replay.replay`."""
-        return replay(self.to_send, self.links, self.tap, speed)
-
-
 @contextmanager
 def open_replay(
     trace: Trace, guard: Guard, speed: float | None = 1.0, *, lab: str | None = None, interface: str | None = None
-) -> Iterator[Replay]:
-    """Prepare to send a trace from both ends of a running lab, of a temporary lab, or through one interface."""
+) -> Iterator[Iterator[Frame]]:
+    """Prepare to send a trace from both ends of a running lab, of a temporary lab, or through one interface.
+
+    The iterator sends the packets and yields the recorded frames; see `replay.replay`.
+    """
     to_send = packets(trace)
     check(trace, to_send, guard, speed)
     tap_side = trace.records[0].tap if trace.records else "client"
@@ -129,7 +119,7 @@ def open_replay(
             link = stack.enter_context(Link(interface, guard))
             # A loopback returns sent frames, and the tap records them then; elsewhere it records them as they leave.
             tap = stack.enter_context(Link(interface, None, outgoing=not link.is_loopback))
-            yield Replay(to_send, dict.fromkeys(wiring.ENDS, link), tap)
+            yield replay(to_send, dict.fromkeys(wiring.ENDS, link), tap, speed)
             return
         held = stack.enter_context(_lab_for(to_send, lab))
         links = {}
@@ -138,7 +128,7 @@ def open_replay(
                 links[side] = stack.enter_context(Link(wiring.KERNELS[side].interface, guard))
         stack.enter_context(held.inside(tap_side))
         tap = stack.enter_context(Link(wiring.KERNELS[tap_side].interface, None, outgoing=True))
-        yield Replay(to_send, links, tap)
+        yield replay(to_send, links, tap, speed)
 
 
 def _lab_for(to_send: list[Packet], name: str | None) -> Lab:

@@ -46,6 +46,8 @@ class RangeSet:
     def remove_before(self, point: int) -> None:
         """Remove all integers less than `point`."""
         ranges = self._ranges
+        if not ranges:
+            return
         del ranges[: bisect_right(ranges, point, key=_end)]
         if ranges and ranges[0][0] < point:
             ranges[0] = point, ranges[0][1]

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labkit.analysis.states import Row, observe
+from labkit.build.scenario import Scenario, shipped
+from labkit.build.script import LARGEST_DATAGRAM, LATEST, START, STEP, load, parse
+from labkit.build.trace import Trace
 from labkit.capture import open_capture
 from labkit.cli import run
 from labkit.errors import CaptureError, ScenarioError
+from labkit.report.conversation_table import FORMATS, TableStyle, flow_of
 from labkit.tcp.notation import LETTERS, Line, format_line
-from labkit.analysis.states import Row, observe
 from labkit.tcp.options import Mss, Nop, Raw, Sack, SackPermitted, Timestamps, WindowScale
-from labkit.build.script import LARGEST_DATAGRAM, LATEST, START, STEP, load, parse
-from labkit.build.scenario import Scenario, shipped
 from labkit.tcp.segment import Segment
 from labkit.tcp.state import State
-from labkit.report.conversation_table import FORMATS, Style, flow_of
-from labkit.build.trace import Trace
 
 FOLDER = Path(os.environ.get("LABKIT_CAPTURES", "/nonexistent"))
 MOST_ROWS = 150
@@ -123,9 +123,9 @@ def test_a_file_is_read_whatever_ends_its_lines(tmp_path: Path) -> None:
         ("> S 0:0(0) <" + "mss 1,nop," * 9 + ">", "a.pkt:1: TCP options take "),
         ("> . 0:65535(65535)", f"a.pkt:1: a datagram of 65575 octets; expected at most {LARGEST_DATAGRAM}"),
         ("> . 0:70000(70000)", "a.pkt:1: a segment of 70000 octets does not fit into an IP datagram"),
-        ('> . 0:3(3) "four"', "a.pkt:1: the payload has 4 octets, the segment 3; expected as many"),
+        ('> . 0:3(3) "four"', "a.pkt:1: the payload has 4 octets, but the segment has 3"),
         ('> . 0:3(3) "abc" {fill=x}', "a.pkt:1: the payload is given twice"),
-        ("> . 0:0(0) {nonsense=1}", "a.pkt:1: there is no edit 'nonsense'; there are doff, sum"),
+        ("> . 0:0(0) {nonsense=1}", "a.pkt:1: unknown edit 'nonsense'; expected one of doff, sum"),
         ("> . 0:0(0) {doff=99}", "a.pkt:1: 99 is outside 0..15"),
         ("> . 0:0(0) {doff}", "a.pkt:1: {doff}: expected name=value"),
         ("> . 0:0(0) {caplen=20}", "a.pkt:1: caplen 20: the frame's headers alone take 54 octets"),
@@ -199,7 +199,9 @@ def rows(source: BytesIO | Path, most: int = MOST_ROWS) -> list[Row]:
 
 def notation(found: Iterable[Row]) -> str:
     """What `labkit show --format notation` prints of rows."""
-    return "\n".join(FORMATS["notation"](iter(found), Style(document=False, window=False, names={}, interfaces=[])))
+    return "\n".join(
+        FORMATS["notation"](iter(found), TableStyle(document=False, window=False, names={}, interfaces=[]))
+    )
 
 
 def facts(row: Row) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""ARP and neighbour discovery: Scapy reads what labkit says, and labkit answers what Scapy asks."""
+"""ARP and neighbour discovery: Scapy decodes labkit's messages, and labkit answers Scapy's."""
 
 import socket
 
@@ -31,7 +31,7 @@ def same_checksum(frame: bytes) -> bool:
     return bool(Ether(bytes(parsed))[kind].cksum == stated)
 
 
-def test_who_asks_by_arp_is_answered() -> None:
+def test_an_arp_request_is_answered() -> None:
     own, other = FOUR
     frame = bytes(Ether(src=OTHERS, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=OTHERS, psrc=other, pdst=own))
     reply = Ether(reply_to(frame, own, MINE))
@@ -42,7 +42,7 @@ def test_who_asks_by_arp_is_answered() -> None:
     assert announced(bytes(reply)) == (own, MINE)
 
 
-def test_who_asks_by_solicitation_is_answered() -> None:
+def test_a_neighbour_solicitation_is_answered() -> None:
     own, other = SIX
     for option in (True, False):
         frame = solicitation(own, other, option=option)
@@ -57,7 +57,7 @@ def test_who_asks_by_solicitation_is_answered() -> None:
         assert announced(octets) == (own, MINE)
 
 
-def test_an_address_that_is_tried_out_is_defended() -> None:
+def test_duplicate_address_detection_is_answered() -> None:
     octets = reply_to(solicitation(SIX[0], "::", option=False), SIX[0], MINE)
     assert octets is not None
     reply = Ether(octets)
@@ -66,7 +66,7 @@ def test_an_address_that_is_tried_out_is_defended() -> None:
 
 
 @pytest.mark.parametrize(("own", "other"), [FOUR, SIX])
-def test_what_is_asked_is_what_others_answer(own: str, other: str) -> None:
+def test_a_query_gets_a_reply(own: str, other: str) -> None:
     question = query(other, own, MINE)
     parsed = Ether(question)
     assert parsed.src == MINE
@@ -82,7 +82,7 @@ def test_what_is_asked_is_what_others_answer(own: str, other: str) -> None:
     assert announced(question) == (own, MINE)
 
 
-def test_nobody_else_is_answered() -> None:
+def test_requests_for_other_addresses_get_no_answer() -> None:
     assert reply_to(query(FOUR[1], FOUR[0], MINE), "192.0.2.3", OTHERS) is None
     assert reply_to(query(SIX[1], SIX[0], MINE), "2001:db8::3", OTHERS) is None
     reply = reply_to(query(FOUR[1], FOUR[0], MINE), FOUR[1], OTHERS)
@@ -91,7 +91,7 @@ def test_nobody_else_is_answered() -> None:
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_what_is_cut_is_passed_over(version: int) -> None:
+def test_cut_frames_are_ignored(version: int) -> None:
     own, other = FOUR if version == 4 else SIX
     frame = query(other, own, MINE)
     for length in range(len(frame)):

@@ -24,8 +24,8 @@ from labkit.packet.seen import (
 SIZES = (0, 0, 4, 3, 2, 0, 6, 6, 10, 2, 3, 0, 0, 0, 3, 3, 0, 0, 3, 18, 0, 0, 0, 0, 0, 0, 0, 8, 4)
 """The one legal size of an option, by kind; 0 where sizes vary or nothing is known of the kind.
 
-Kinds 2, 3, 4, 8: RFC 9293, 7323, 2018; 6, 7, 9, 10, 14, 15, 18: the registry's obsolete ones (RFC 1072, 1693,
-1146, and 18, the trailer checksum); 19: RFC 2385; 27: RFC 4782; 28: RFC 5482.
+Kinds 2, 3, 4, 8: RFC 9293, 7323, 2018; 6, 7, 9, 10, 14, 15, 18: the registry's obsolete ones (RFC 1072, 1693, 1146, and 18,
+the trailer checksum); 19: RFC 2385; 27: RFC 4782; 28: RFC 5482.
 """
 
 FAST_OPEN_MAGIC = 0xF989
@@ -88,9 +88,8 @@ def _read_short(buf: bytes, at: int, end: int, seg: Seen) -> None:
 def judge_sum(buf: bytes, at: int, stop: int, seg: Seen) -> None:
     """Verify the checksum over the pseudo-header and the whole segment buf[at:stop] (RFC 9293 section 3.1).
 
-    As receivers do, 0x0000 and 0xFFFF are taken for the same zero. PARTIAL is what a sender leaves to
-    hardware: the pseudo-header's sum, not complemented; for segmentation offload some leave the length out of
-    it.
+    As receivers do, 0x0000 and 0xFFFF are taken for the same zero. PARTIAL is what a sender leaves to hardware: the
+    pseudo-header's sum, not complemented; for segmentation offload some leave the length out of it.
     """
     size = seg.addr_len
     src = seg.src_at
@@ -115,8 +114,7 @@ def judge_sum(buf: bytes, at: int, stop: int, seg: Seen) -> None:
 def read_options(buf: bytes, at: int, stop: int, end: int, seg: Seen) -> None:
     """Read the option list buf[at:stop], of which the capture holds what lies before `end`.
 
-    The first fault is kept. Where an option stands twice, the last one's value counts, as it does in the
-    kernels.
+    The first fault is kept. Where an option stands twice, the last one's value counts, as it does in the kernels.
     """
     found = 0
     while at < stop and at < end:
