@@ -47,24 +47,24 @@ def run(
     (batch,) = memory
     while feed.fill(batch):
         verifier.take(batch)
-        (on_progress or _ignore)(batch.packets)
-    return Whole(batch.packets, batch.start)
+        (on_progress or _ignore)(batch.row.packets)
+    return Whole(batch.row.packets, batch.row.start)
 
 
 def _both(feed: Feed, verifier: BatchVerifier, batches: deque[Batch], on_progress: Callable[[int], None]) -> Whole:
-    judged: deque[Future[None]] = deque()
+    verified: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1) as thread:
         while feed.fill(batches[0]):
-            judged.append(thread.submit(verifier.take, batches[0]))
-            on_progress(batches[0].packets)
+            verified.append(thread.submit(verifier.take, batches[0]))
+            on_progress(batches[0].row.packets)
             batches.rotate(-1)
-            # The next batch is free once it was judged, and so were all before it.
-            if len(judged) == len(batches):
-                judged.popleft().result()
-        for each in judged:
+            # The next batch is free once it is verified.
+            if len(verified) == len(batches):
+                verified.popleft().result()
+        for each in verified:
             each.result()
     # The last call of `fill` has put the final count there, though it found no frames.
-    return Whole(batches[0].packets, batches[0].start)
+    return Whole(batches[0].row.packets, batches[0].row.start)
 
 
 def _ignore(_packets: int) -> None:

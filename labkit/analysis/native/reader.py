@@ -96,18 +96,6 @@ class Batch:
         self.address = self._row.address
         """The address of `row`."""
 
-    @property
-    def packets(self) -> int:
-        """Frames of the capture up to the end of this batch."""
-        count: int = self.row.packets
-        return count
-
-    @property
-    def start(self) -> int:
-        """The time of the capture's first frame; 0 while there is none."""
-        time: int = self.row.start
-        return time
-
 
 class Feed:
     """Fills batches from a capture, or from any frames, until their end or an interruption."""

@@ -177,7 +177,10 @@ def test_cold_rows_are_used_again(code: Library) -> None:
     while feed.fill(batch):
         verifier.take(batch)
     assert verifier._context.cold_used == SPARE_ROWS + 1
-    assert Counter(each.code for each in verifier.verdict(batch.packets, batch.start, RFC9293).findings)["RTX03"] >= 99
+    assert (
+        Counter(each.code for each in verifier.verdict(batch.row.packets, batch.row.start, RFC9293).findings)["RTX03"]
+        >= 99
+    )
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def by_engine(capture: Iterable[Frame], code: Library, chunk: int = reader.CHUNK
             read_row(row, seg)
             values = tuple(getattr(seg, name) for name in FIELDS)
             found.append((values, bytes(batch.octets.view[place : place + size(values)])))
-    return found, batch.packets, batch.start
+    return found, batch.row.packets, batch.row.start
 
 
 def size(values: tuple[int, ...]) -> int:
@@ -278,7 +278,7 @@ def test_an_interruption_is_not_reported_as_damage(code: Library) -> None:
             while feed.fill(batch):
                 pass
             assert capture.damage is None
-            told.append(batch.packets)
+            told.append(batch.row.packets)
     assert told == [0, 2, 4, 5, 5]
 
 
