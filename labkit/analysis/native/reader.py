@@ -35,11 +35,11 @@ SPARE = 1 << 20
 """Octets behind them, for reassembled datagrams."""
 ROOM = CHUNK // 64
 """Segments of a batch."""
-TURNS = 64
+MAX_RETURNS = 64
 """After that many records that were not plain, `labkit.capture` reads the rest of the file."""
-CLOCKS = 1024
+MAX_CLOCKS = 1024
 """Interfaces of a section whose packets may be plain records."""
-MOST = (1 << 32) - (1 << 24)
+MAX_PACKETS = (1 << 32) - (1 << 24)
 """Frames after which no other batch is read: their numbers must fit four octets, and a batch holds fewer than are left."""
 
 Plain = PcapReader | PcapngReader
@@ -142,7 +142,7 @@ class Feed:
             self._seed,
             self._table.address,
         )
-        if before >= MOST and not self._over:
+        if before >= MAX_PACKETS and not self._over:
             self._over = True
             self.damage = Damage(
                 _("there are more than {n} packets; the others were not read").format(n=before), None, cut=True
@@ -179,7 +179,7 @@ class Feed:
 
     def _take(self, frames: Iterator[Frame], batch: Batch) -> None:
         """Fill a batch with frames from the capture's own reader."""
-        file = self._file if self._turns < TURNS else None
+        file = self._file if self._turns < MAX_RETURNS else None
         view, have = batch.octets.view, len(self._tail)
         view[:have] = self._tail
         while have < self._chunk:
@@ -236,7 +236,7 @@ class _Table:
     """The table of `labkit.analysis.native.scan`, which describes the records of a file."""
 
     def __init__(self) -> None:
-        memory = Memory((1 + CLOCKS) * scan.ROW * 8)
+        memory = Memory((1 + MAX_CLOCKS) * scan.ROW * 8)
         self.address = memory.address
         self._numbers = memory.view.cast("q")
 
@@ -252,8 +252,8 @@ class _Table:
             link = capture.interfaces[0].link
             row = [scan.PCAP, order == ">", unit, header, capture.limit, link]
         else:
-            row = [scan.PCAPNG, capture.order == ">", 0, 0, 0, min(len(capture.clocks), CLOCKS)]
-            for number, clock in enumerate(capture.clocks[:CLOCKS], 1):
+            row = [scan.PCAPNG, capture.order == ">", 0, 0, 0, min(len(capture.clocks), MAX_CLOCKS)]
+            for number, clock in enumerate(capture.clocks[:MAX_CLOCKS], 1):
                 for column, value in enumerate(_row(clock)):
                     numbers[number * scan.ROW + column] = value
         for column, value in enumerate(row):

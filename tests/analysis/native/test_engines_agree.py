@@ -134,14 +134,14 @@ def test_findings_that_are_reported_once_per_host(said: int, times: int, code: L
     """Each host breaks a rule three times. With too many hosts to remember, the rule reports each time."""
     syn = ether(ip4(tcp(ctl=SYN)))
     whole = numbered([moved(syn, host, port) for port, host in product(range(4), range(30))])
-    assert codes(whole, code, Bounds(said=said))["ISN01"] == times
+    assert codes(whole, code, Bounds(once=said))["ISN01"] == times
 
 
 def test_a_host_is_remembered_right_after_all_were_forgotten(code: Library) -> None:
     """The key that makes the engine forget all others is itself remembered."""
     syn = ether(ip4(tcp(ctl=SYN)))
     found = [moved(syn, host, port) for host in range(200) for port in range(4)]
-    assert codes(numbered(found), code, Bounds(said=8))["ISN01"] == 200
+    assert codes(numbered(found), code, Bounds(once=8))["ISN01"] == 200
 
 
 def test_more_hosts_than_are_remembered(code: Library) -> None:

@@ -14,13 +14,15 @@ from frames import SEGMENTS, checksum, ether, n16
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labkit.analysis import verifier
+from labkit.analysis.analyzer import DONE, PENDING, analyze
+from labkit.analysis.flows import FlowTable
 from labkit.analysis.native.loader import Library
 from labkit.analysis.native.records import SideRow, columns
+from labkit.analysis.payload import PayloadStore
+from labkit.analysis.pending import Resolved
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import advance
-from labkit.analysis.verifier import Bounds, Verifier
+from labkit.analysis.verifier import Bounds
 from labkit.capture import Frame
 from labkit.packet.decode import decode
 from labkit.packet.seen import Seen
@@ -166,7 +168,7 @@ def captured(packets: Iterable[Packet], isns: tuple[int, int]) -> list[Frame]:
         (RFC9293, Bounds()),
         (DOCUMENT, Bounds()),
         (LITERAL, Bounds()),
-        (RFC9293, Bounds(open=1, over=1, findings=3, said=1, hosts=1)),
+        (RFC9293, Bounds(open=1, over=1, findings=3, once=1, hosts=1)),
         (RFC9293, Bounds(open=2, over=0, findings=1)),
     ],
 )
@@ -178,7 +180,7 @@ def test_both_engines_agree(
     agree(captured(packets, isns), code, profile, bounds)
 
 
-def misfits(kind: type, values: Seen | Side) -> list[tuple[str, int]]:
+def misfits(kind: type, values: Seen | Side | Resolved) -> list[tuple[str, int]]:
     """Values that do not fit their columns."""
     found = []
     for name, column in columns(kind).items():
@@ -195,13 +197,11 @@ def misfits(kind: type, values: Seen | Side) -> list[tuple[str, int]]:
 @settings(max_examples=60, deadline=None)
 @given(packets=st.lists(PACKETS, min_size=8, max_size=40), isns=st.tuples(*[st.sampled_from(ISNS)] * 2))
 def test_the_interpreters_values_fit_their_columns(packets: list[Packet], isns: tuple[int, int]) -> None:
-    def checked(seg: Seen, me: Side, peer: Side) -> None:
-        advance(seg, me, peer)
-        assert misfits(Seen, seg) + misfits(SideRow, me) + misfits(SideRow, peer) == []
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verifier, "advance", checked)
-        Verifier().run(captured(packets, isns))
+    for step in analyze(captured(packets, isns), FlowTable(), PayloadStore()):
+        if step.scope == DONE:
+            assert misfits(Seen, step.seg) + misfits(SideRow, step.me) + misfits(SideRow, step.peer) == []
+        elif step.scope == PENDING:
+            assert misfits(Resolved, step.resolved) == []
 
 
 @settings(max_examples=300, deadline=None)

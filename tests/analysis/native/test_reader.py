@@ -231,11 +231,11 @@ def test_streams(through: Callable[[bytes], BinaryIO], form: str, code: Library)
 def test_a_block_without_a_packet_after_each_packet(chunk: int, code: Library) -> None:
     blocks = Blocks("<")
     each = blocks.block(0xBAD, b"what is this") + blocks.enhanced(FRAME, 5)
-    octets = blocks.section() + blocks.interface() + each * (reader.TURNS + 10)
+    octets = blocks.section() + blocks.interface() + each * (reader.MAX_RETURNS + 10)
     found = compiled(io.BytesIO(octets), code, chunk)
     assert found == interpreted(io.BytesIO(octets))
     assert isinstance(found, Read)
-    assert found.packets == reader.TURNS + 10
+    assert found.packets == reader.MAX_RETURNS + 10
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
@@ -287,18 +287,18 @@ def test_reading_stops_before_packet_numbers_overflow(
     parallel: bool, code: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = [Frame(n, n, 1, FRAME, len(FRAME)) for n in range(1, 100)]
-    monkeypatch.setattr(reader, "MOST", 40)
+    monkeypatch.setattr(reader, "MAX_PACKETS", 40)
     feed = Feed(frames, code, chunk=1000)
     whole = run(feed, NativeVerifier(RFC9293, code), batches(parallel=parallel))
     assert 40 <= whole.packets < 60
     assert feed.damage == Damage(
         f"there are more than {whole.packets} packets; the others were not read", None, cut=True
     )
-    monkeypatch.setattr(reader, "MOST", 99)
+    monkeypatch.setattr(reader, "MAX_PACKETS", 99)
     feed = Feed(frames[:98], code, chunk=1000)
     assert (run(feed, NativeVerifier(RFC9293, code), batches()).packets, feed.damage) == (98, None)
 
 
 def test_packet_numbers_have_room_for_one_more_batch() -> None:
     smallest = 16  # octets of a pcap's record that holds nothing
-    assert reader.MOST + (reader.OCTETS + reader.SPARE) // smallest < 2**32
+    assert reader.MAX_PACKETS + (reader.OCTETS + reader.SPARE) // smallest < 2**32
