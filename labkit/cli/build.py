@@ -129,7 +129,8 @@ def command(
         raise UsageError(_("--key goes with --variants, and means nothing without"))
     from labkit.build.faults import inject
 
-    trace = inject(_load_by_hand(scenario) if by_hand else _play(scenario, seed), options["faults"])
+    faults = options["faults"]
+    trace = inject(_load_by_hand(scenario, faults) if by_hand else _play(scenario, seed), faults)
     if output is None:
         # Not by the name that the scenario gives itself: a file must not choose where it is written.
         output = f"{Path(scenario).stem}.{format_ or 'pcapng'}"
@@ -143,10 +144,15 @@ def _play(scenario: str, seed: int) -> "Trace":
     return Scenario.load(scenario).play(seed=seed)
 
 
-def _load_by_hand(path: str) -> "Trace":
+def _load_by_hand(path: str, faults: tuple[str, ...]) -> "Trace":
     from labkit.build.script import load
 
-    return load(path)
+    if not faults:
+        return load(path)
+    from labkit.report.trace_states import with_states
+
+    # Some faults apply only in certain states.
+    return with_states(load(path))
 
 
 def _build_variants(

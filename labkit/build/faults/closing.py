@@ -56,11 +56,10 @@ def _reset_does_not_fit_the_syn(records: Sequence[Record], index: int) -> Edited
 
 def _goes_on_after_reset(records: Sequence[Record], index: int) -> Edited:
     record = records[index]
-    aborted = record.client[1] == record.server[1] == State.CLOSED and State.CLOSED not in (
-        record.client[0],
-        record.server[0],
-    )
-    if not record.segment.ctl & RST or not sent_before(records, index) or not aborted:
+    if not record.segment.ctl & RST or not sent_before(records, index):
+        return None
+    # The reset ends a connection that both ends had.
+    if not all(states and states[0] is not State.CLOSED is states[1] for states in (record.client, record.server)):
         return None
     late = record.segment.with_(ctl=PSH | ACK, payload=b"after RST")
     return followed(record, late)
