@@ -5,7 +5,7 @@ from dataclasses import replace
 from labkit.build.bulk.bulk_plan import BulkPlan, Field
 from labkit.build.bulk.plan import Block
 from labkit.build.bulk.template import conversations, probe
-from labkit.build.scenario import Scenario, merge, setup
+from labkit.build.scenario import Scenario, setup
 from labkit.build.scenario.setup import TICK, Parts
 
 
@@ -22,7 +22,7 @@ def single(scenario: Scenario, material: BulkPlan, block: Block, column: int) ->
     assert found.numbers is not None  # noqa: S101 - a probe has them
     client, server = found.hosts["client"], found.hosts["server"]
     if given.clients is not None:
-        client = merge.pooled(client, given.clients, int(block.place[column]), material.server)
+        client = setup.pooled(client, given.clients, int(block.place[column]), material.server)
     # The clock counts from the conversation's begin as well.
     numbers = {
         side: ((own + fields[seq] - begin // TICK) & 0xFFFF_FFFF, (stamp + fields[stamped]) & 0xFFFF_FFFF)

@@ -94,9 +94,9 @@ def probe(model: ScenarioModel, given: Conversations, seed: int, number: int, *,
     """The conversation that becomes the template with a number."""
     hosts = {side: setup.host(model, side, seed) for side in setup.OTHER}
     if given.clients is not None:
-        hosts["client"] = merge.pooled(hosts["client"], given.clients, 0, int(hosts["server"].ip))
+        hosts["client"] = setup.pooled(hosts["client"], given.clients, 0, int(hosts["server"].ip))
     return Parts(
-        merge.own_seed(seed, number), seed, hosts, listens=listens, tried=given.listening is not None, numbers=PROBES
+        setup.own_seed(seed, number), seed, hosts, listens=listens, tried=given.listening is not None, numbers=PROBES
     )
 
 
