@@ -20,7 +20,7 @@ def build_bulk(
     _check(options)
     target = output or f"{Path(scenario).stem}.{format_ or 'pcapng'}"
     with Progress(_("building")) as progress:
-        count = build(scenario, flows, target, seed=seed, format=format_, watch=progress.packets)
+        count = build(scenario, flows, target, seed=seed, format=format_, on_progress=progress.packets)
     text = ngettext(
         "{file}: {count:,} packet, {flows}, seed {seed}", "{file}: {count:,} packets, {flows}, seed {seed}", count
     )
