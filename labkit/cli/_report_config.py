@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from labkit.cli._common import F, complete_rules, note, profile_option
+from labkit.cli._common import F, complete_rules, note, profile_option, rules_option
 from labkit.errors import UsageError
 from labkit.i18n import _
 
@@ -26,6 +26,7 @@ def report_options(function: F) -> F:
     """The options of `report_config`."""
     options: tuple[Callable[[F], F], ...] = (
         profile_option,
+        rules_option,
         click.option(
             "--literal",
             is_flag=True,
@@ -71,6 +72,7 @@ def report_config(
     *,
     profile: str,
     literal: bool,
+    extra: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fail_on: str,
@@ -86,7 +88,7 @@ def report_config(
     from labkit.analysis.report_config import SEVERITIES
     from labkit.analysis.rule import DOCUMENT
 
-    base = _from_file(config, no_config)
+    base = _from_file(config, extra, no_config=no_config)
     changes: dict[str, Any] = {}
     if _given("profile"):
         changes |= {"profile": profile, "literal": literal}
@@ -106,24 +108,24 @@ def report_config(
     return merged
 
 
-def _from_file(config: str | None, no_config: bool) -> "ReportConfig":
+def _from_file(config: str | None, extra: tuple[str, ...], *, no_config: bool) -> "ReportConfig":
     from labkit.analysis.report_config import ReportConfig, find, load
 
     if no_config:
         if config is not None:
             raise UsageError(_("--config and --no-config exclude each other"))
-        return ReportConfig()
+        return ReportConfig(extra=extra)
     if config is not None:
-        return load(Path(config))
+        return load(Path(config), extra)
     try:
         path = find(Path.cwd())
     except OSError:
         path = None  # the current folder is gone, or may not be read
     if path is None:
-        return ReportConfig()
+        return ReportConfig(extra=extra)
     # A verdict that depends on a file which the user did not name says so.
     note(_("using the configuration in {file}").format(file=path))
-    return load(path)
+    return load(path, extra)
 
 
 def _given(name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labkit.cli._common import Command, emit_json, format_option, note
+from labkit.cli._common import Command, emit_json, format_option, note, rules_option
 from labkit.i18n import _
 
 if TYPE_CHECKING:
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 @click.command("rules", cls=Command, section="verify", examples=("labkit rules", "labkit rules --format json"))
 @format_option("text", "json", "markdown")
-def command(format_: str) -> None:
+@rules_option
+def command(format_: str, extra: tuple[str, ...]) -> None:
     """List the rules that captures must keep."""
     from labkit.analysis.rule import collect
     from labkit.cli._rules import profiles, severity
 
-    rules = sorted(collect(), key=lambda each: each.code)
+    rules = sorted(collect(extra), key=lambda each: each.code)
     if format_ == "json":
         emit_json({"rules": [_plain(each) for each in rules]})
         return

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from os import environ
+from os.path import abspath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -112,6 +114,8 @@ def command(
     if cluster is not None and jobs is not None:
         raise UsageError(_("--cluster excludes --jobs: the cluster sets the number of workers"))
     outcome = _Outcome(options, annotate, shows_damage=format_ == "text")
+    if cluster is not None:  # its workers run elsewhere
+        config = replace(config, extra=tuple(map(abspath, config.extra)))
     request = Request(config, wanted, engine)
     with (
         Interrupts() as interrupts,

@@ -64,12 +64,13 @@ def command(
     change it. Ctrl-C, the end of --for or the end of the lab stops it; then it prints the verdict. Exit code 1 if a rule
     is broken.
     """
+    from labkit.analysis.rule import collect
     from labkit.analysis.verifier import Verifier
     from labkit.live.stop import Stop
     from labkit.live.watch import frames, open_link
 
     config = report_config(**others)
-    verifier = Verifier(config.profile, literal=config.literal)
+    verifier = Verifier(config.profile, literal=config.literal, rules=collect(config.extra))
     printer = _FindingPrinter(config, interface, format_, verbose=verbose, most=most)
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())

@@ -9,6 +9,7 @@ from os import cpu_count
 from os.path import getsize
 
 from labkit.analysis.native import engine
+from labkit.analysis.rule import collect
 from labkit.analysis.verifier import Verdict
 from labkit.jobs import batches
 from labkit.jobs.inputs import Input
@@ -78,7 +79,8 @@ def _in_processes(
 
     # This process compiles what all of them need, before they begin.
     with interrupts.waiting():
-        engine.prepare(request.engine, max(_sizes(captures), default=0), listener.on_notice)
+        rules = collect(request.config.extra)
+        engine.prepare(request.engine, max(_sizes(captures), default=0), listener.on_notice, rules)
     # Small enough that every process has batches up to the end.
     size = max(1, min(batches.MAX_BATCH, len(captures) // (count * 4)))
     with Processes(count) as pool:

@@ -132,18 +132,15 @@ class _Compiled(NamedTuple):
         return verdict
 
 
-def prepare(engine: str, largest: int, say: Say) -> None:
-    """Compile now what captures, the largest of so many octets, will be judged by elsewhere."""
+def prepare(engine: str, largest: int, say: Say, rules: tuple[Rule, ...]) -> None:
+    """Compile the code with which other processes will judge captures, the largest of which has `largest` octets."""
     if engine == COMPILED or (engine == AUTO and largest >= LARGE_ENOUGH_TO_COMPILE):
-        _loaded(say)
+        _loaded(say, rules)
 
 
 def _library(capture: Reader, engine: str, say: Say, alone: bool, rules: tuple[Rule, ...]) -> "Library | None":
     """The compiled code, where it is to judge."""
     if engine == AUTO and not capture.waits and not is_large(capture, LARGE):
-        return None
-    if rules != shipped():
-        say(_("only labkit's own rules can be compiled: interpreted, which takes longer"))
         return None
     from labkit.analysis.native import library
 
@@ -152,11 +149,14 @@ def _library(capture: Reader, engine: str, say: Say, alone: bool, rules: tuple[R
         worth = engine == COMPILED or (not capture.waits and is_large(capture, LARGE_ENOUGH_TO_COMPILE))
         if not alone or not worth:
             return None
-    return _loaded(say)
+    return _loaded(say, rules)
 
 
-def _loaded(say: Say) -> "Library | None":
-    """The compiled code; None, and a line, where what it needs is missing."""
+def _loaded(say: Say, rules: tuple[Rule, ...]) -> "Library | None":
+    """The compiled code; None, and a line, if it lacks something or knows other rules."""
+    if rules != shipped():
+        say(_("only labkit's own rules can be compiled: interpreted, which takes longer"))
+        return None
     from labkit.analysis.native import library
 
     def compiling() -> None:

@@ -186,11 +186,11 @@ def test_it_is_compiled_by_who_asks_for_it(small: Path, tmp_path: Path, monkeypa
     monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
     monkeypatch.setattr(loader, "build", lambda _sources: b"")
     for wish, largest in ((INTERPRETED, 1 << 40), (AUTO, 1)):
-        engine.prepare(wish, largest, said.append)
+        engine.prepare(wish, largest, said.append, collect())
     assert said == []
     for wish, largest in ((COMPILED, 1), (AUTO, 1 << 40)):
         with pytest.raises(ValueError, match="no object code"):
-            engine.prepare(wish, largest, said.append)
+            engine.prepare(wish, largest, said.append, collect())
     assert said == ["compiling for this computer, once: about a minute"] * 2
 
 
