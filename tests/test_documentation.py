@@ -46,11 +46,11 @@ from labkit.teach.diagram.states import mermaid
 
 TOP = Path(__file__).parents[1]
 CAN_LIVE = capable() and all(map(shutil.which, ("ip", "nsenter", "unshare")))
-PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
+PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("*.md"))]
 ANY = "…"
 
-NOT_RUN = ("./scripts/demo", "./scripts/test")
-"""What would run this test, or install something; that it is there is tested."""
+SCRIPT = re.compile(r"(\./)?(scripts/\w+)( .*)?")
+"""Commands that the test does not run, because they run this test or install something; it only looks for the script."""
 
 NOT_LABKIT = ("head -c 32 /dev/urandom > course.key",)
 """What else is run."""
@@ -156,8 +156,8 @@ class Reader:
             return
         for line in fence.lines:
             command, _, comment = line.partition(" #")
-            if command.strip() in NOT_RUN:
-                assert (TOP / command.strip()).is_file()
+            if script := SCRIPT.fullmatch(command.strip()):
+                assert (TOP / script[2]).is_file()
                 continue
             stated = re.search(r"exit code (\d+)", comment)
             self._run(fence, command.strip())
@@ -289,7 +289,14 @@ def coded(text: str) -> set[str]:
     return set(re.findall(r"`([^`\n]+)`", text))
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def marks(path: Path) -> list[pytest.MarkDecorator]:
+    """The markers of a page's test: what its fences need."""
+    text = path.read_text("utf-8")
+    needs = {"live": re.search(r"^```\w+ live$", text, re.MULTILINE), "compiled": "--engine compiled" in text}
+    return [getattr(pytest.mark, name) for name, needed in needs.items() if needed]
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, marks=marks(path), id=path.name) for path in PAGES])
 @pytest.mark.usefixtures("english")
 def test_what_it_shows_is_so(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -105,9 +105,9 @@ WHOLE = [
 
 UNREADABLE = [
     # (what the file is, the words of the line)
-    ("empty", octets(b""), "is empty, not a capture"),
+    ("empty", octets(b""), "not a capture: the file is empty"),
     ("text", octets(b"hello, this is no capture\n"), 'it begins with "hello, this is '),
-    ("random", octets(Random(1).randbytes(5000)), "not a capture: it begins with the octets "),
+    ("random", octets(Random(1).randbytes(5000)), "not a capture: it begins with the bytes "),
     ("short magic", octets(b"\xd4\xc3\xb2"), "not a capture"),
     ("gzip of text", octets(gzip.compress(b"hello", mtime=0)), 'uncompressed it begins with "hello"'),
     ("broken gzip", octets(b"\x1f\x8b\x08" + bytes(40)), "not a capture"),
@@ -350,7 +350,7 @@ def test_standard_input(write: Write, code: int) -> None:
     done = labkit("verify", "-", stdin=path.read_bytes())
     assert done.returncode == code
     if code == 3:
-        assert (done.stdout, done.stderr) == (b"", b"labkit: standard input: is empty, not a capture\n")
+        assert (done.stdout, done.stderr) == (b"", b"labkit: standard input: not a capture: the file is empty\n")
     else:
         assert done.stdout.startswith(b"-: PASS" if code == 0 else b"-: FAIL")
 
