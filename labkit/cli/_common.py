@@ -101,6 +101,17 @@ PROFILES = ("rfc9293", "document")
 """The profiles of `labkit.analysis.rule` that a user can name."""
 
 
+def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """One decorator for several options, which help lists in this order."""
+
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
 def format_option(*formats: str) -> Callable[[F], F]:
     """`--format`, passed as `format_`: one of `formats`, the first of which is the default."""
     return click.option(

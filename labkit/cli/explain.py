@@ -67,24 +67,15 @@ def _rules(topic: str, extra: tuple[str, ...]) -> Iterator[str]:
 
 
 def _rule(rule: "Rule") -> Iterator[str]:
-    from labkit.analysis.rule import RFC9293
-    from labkit.cli._rules import pattern, profiles, severity, texts
+    from labkit.cli._rules import details, profiles, severity
 
     yield click.style(f"{rule.code} {rule.name}", bold=True) + f" ({severity(rule)}; {_('profile')} {profiles(rule)})"
     for paragraph in _(rule.explanation).split("\n\n"):
         yield ""
         yield from _wrapped(paragraph)
     yield ""
-    yield from _wrapped(f"{_('Finding')}: {pattern(rule.message)}", "  ")
-    for level, message in sorted(rule.otherwise.items(), reverse=True):
-        yield from _wrapped(f"{_('or, as a {severity}').format(severity=level)}: {pattern(message)}", "  ")
-    if rule.document is not None and RFC9293 in rule.profiles:
-        yield f"  {_('With --profile document it is a {severity}.').format(severity=rule.document)}"
-    for label, template in texts(rule):
-        yield from _wrapped(f"{label}: {pattern(template)}", "  ")
-    yield f"  {_('Wireshark')}: {rule.wireshark or _('has no such check')}"
-    if rule.reference:
-        yield f"  {_('Reference')}: {rule.reference}"
+    for label, text in details(rule):
+        yield from _wrapped(f"{label}: {text}", "  ")
     yield ""
     for label, example in ((_("Good:"), rule.good), (_("Bad:"), rule.bad)):
         yield label

@@ -82,25 +82,16 @@ def _page(rules: Sequence["Rule"]) -> Iterator[str]:
 
 
 def _section(rule: "Rule") -> Iterator[str]:
-    from labkit.analysis.rule import RFC9293
-    from labkit.cli._rules import pattern, profiles, severity, texts
+    from labkit.cli._rules import details, profiles, severity
 
     yield f"### {rule.code} {rule.name}"
     yield ""
     yield f"{_('Severity')}: {severity(rule)}. {_('Profile')}: {profiles(rule)}."
-    if rule.document is not None and RFC9293 in rule.profiles:
-        yield _("With --profile document it is a {severity}.").format(severity=rule.document)
     yield ""
     yield _escaped(_(rule.explanation))
     yield ""
-    yield f"- {_('Finding')}: {_escaped(pattern(rule.message))}"
-    for level, message in sorted(rule.otherwise.items(), reverse=True):
-        yield f"- {_('or, as a {severity}').format(severity=level)}: {_escaped(pattern(message))}"
-    for label, template in texts(rule):
-        yield f"- {label}: {_escaped(pattern(template))}"
-    yield f"- {_('Wireshark')}: {f'`{rule.wireshark}`' if rule.wireshark else _('has no such check')}"
-    if rule.reference:
-        yield f"- {_('Reference')}: {rule.reference}"
+    for label, text in details(rule):
+        yield f"- {label}: {_escaped(text)}"
     for label, example in ((_("Good:"), rule.good), (_("Bad:"), rule.bad)):
         yield from ("", label, "", "```notation", *example.splitlines(), "```")
 

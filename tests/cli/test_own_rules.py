@@ -1,6 +1,7 @@
 """`--rules`: a course's rules in verify, watch, explain and rules."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,6 +10,7 @@ import pytest
 
 from labkit.analysis.native import engine
 from labkit.build.scenario import Scenario
+from labkit.capture import open_capture
 from labkit.cli import run, verify
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-rules.md"
@@ -83,6 +85,20 @@ def test_rules_and_explain_show_them(capsys: pytest.CaptureFixture[str]) -> None
     assert run(["explain", "--rules", "course.py"]) == 0
     assert ", EX01, " in capsys.readouterr().out
     assert run(["explain", "EX01"]) == 2
+
+
+def test_watch_applies_them(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    class Link:
+        def lost(self) -> int:
+            return 0
+
+    with open_capture("a.pcapng") as capture:
+        passing = list(capture)
+    monkeypatch.setattr("labkit.live.watch.open_link", lambda *_: nullcontext(Link()))
+    monkeypatch.setattr("labkit.live.watch.frames", lambda *_, **__: passing)
+    assert run(["watch", "lo", "--rules", "course.py"]) == 1
+    assert "error[EX01] packet 5" in capsys.readouterr().out
+    assert run(["watch", "lo", "--rules", "course.py", "--ignore", "EX01"]) == 0
 
 
 def test_the_shell_completes_their_codes() -> None:
