@@ -1,13 +1,13 @@
 """The sentences that a user sees, in the user's language.
 
 English is the message id, so that no catalogue is needed to run. Translations are gettext catalogues,
-`labkit/locale/LANGUAGE/LC_MESSAGES/labkit.mo`; the language comes from LANGUAGE, LC_ALL, LC_MESSAGES or LANG,
-read once. Codes, keys of JSON and the words of RFCs never go through here.
+`labkit/locale/LANGUAGE/LC_MESSAGES/labkit.mo`; the language comes from LANGUAGE, LC_ALL, LC_MESSAGES or LANG, read once.
+Codes, keys of JSON and the words of RFCs never go through here.
 
-A message with values is translated before they are filled in: `_("{count} packets").format(count=12)`. A
-message that must exist before it is shown (a rule's template in its decorator) is marked with `N_` and
-translated where it is printed. `printable` makes a foreign text fit to stand in a sentence, `nearest` guesses
-at a misspelt word. Nothing but `os` is imported unless another language than English is wanted.
+A message with values is translated before they are filled in: `_("{count} packets").format(count=12)`. A message that must
+exist before it is shown (a rule's template in its decorator) is marked with `N_` and translated where it is printed.
+`printable` makes a foreign text fit to stand in a sentence, `nearest` guesses at a misspelt word. Nothing but `os` is
+imported unless another language than English is wanted.
 """
 
 import os

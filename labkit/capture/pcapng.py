@@ -1,9 +1,8 @@
 """The pcapng format (draft-ietf-opsawg-pcapng): sections of blocks, each with its length before and after it.
 
-A section has its own byte order and its own interfaces, each of which has its own clock. Read are sections,
-interfaces, packets of all three kinds (enhanced, simple, obsolete), name resolution and comments; other
-blocks are passed over. Options that make no sense are left out; a block that makes none ends the capture.
-Written is one little-endian section with nanosecond clocks.
+A section has its own byte order and its own interfaces, each with its own clock. The reader takes sections, interfaces,
+packets of all three kinds (enhanced, simple, obsolete), name resolution and comments, and skips other blocks. It skips
+malformed options; a malformed block ends the capture. The writer writes one little-endian section with nanosecond clocks.
 """
 
 import struct
@@ -46,18 +45,17 @@ from labkit.i18n import _, printable
 
 SECOND = 1_000_000_000
 MAX_TIME = (1 << 62) - 1
-"""The latest time, in nanoseconds: the year 2116. Later ones are read as this one, and those before 1970 as 0: of such
-times one can be subtracted, and from that another, and 64 bits with a sign hold what is left."""
+"""The latest time in nanoseconds, in the year 2116; later ones are read as this one, and those before 1970 as 0. Differences
+of differences of such times fit into a signed 64-bit integer."""
 
 MAX_INTERFACES = MAX_NAMES = 65_536
-"""Interfaces of a capture, and the names in it that are kept."""
+"""Interfaces and names that the reader keeps."""
 MAX_COMMENTS = 256
-"""Comments on sections that are kept."""
+"""Comments on sections that the reader keeps."""
 
 
 class Clock(NamedTuple):
-    """What a packet takes from its interface. How an interface's time stamps become nanoseconds: stamp *
-    `times` // `by` + `offset`."""
+    """What a packet takes from its interface. Its time in nanoseconds is its stamp * `times` // `by` + `offset`."""
 
     link: int
     times: int
@@ -65,20 +63,20 @@ class Clock(NamedTuple):
     offset: int
     snaplen: int
     number: int
-    """Of the interface in `Reader.interfaces`."""
+    """The interface's index in `Reader.interfaces`."""
 
 
 class BlockError(Exception):
-    """A block makes no sense. Never leaves this module."""
+    """A malformed block. Never leaves this module."""
 
 
 def matches(head: bytes) -> bool:
-    """Whether a file that begins so is a pcapng."""
+    """Whether a file with this head is a pcapng."""
     return head.startswith(SECTION_MAGIC)
 
 
 class PcapngReader(Reader):
-    """Reads a pcapng. A packet without a time (simple packet block) is at time 0."""
+    """Reads a pcapng. A packet without a time (in a simple packet block) gets time 0."""
 
     format = "pcapng"
 
@@ -86,36 +84,36 @@ class PcapngReader(Reader):
         super().__init__(source)
         self._layout = layout("<")
         self._clocks: list[Clock] = []
-        """Of the section's interfaces."""
+        """The clocks of the section's interfaces."""
         self._number = 0
-        """Of the last packet."""
+        """The last packet's number."""
         self._buffer = b""
         self._base = 0
         """Where the buffer begins in the file."""
         self._here = 0
-        """Where the current block begins in the buffer; -1 before there is one."""
+        """Where the current block begins in the buffer; -1 before the first."""
         self._walk = self._blocks()
         try:
             first = next(self._walk, None)
             if first:
                 self._section(*first[1:])
         except BlockError as error:
-            raise self._unreadable(_("not a pcapng that can be read: {reason}").format(reason=error)) from None
+            raise self._unreadable(_("cannot read the pcapng: {reason}").format(reason=error)) from None
         if self.damage:
             raise self._unreadable(self.damage.message)
 
     @property
     def order(self) -> str:
-        """The byte order of the section, as `struct` has it."""
+        """The byte order of the section, in the notation of `struct`."""
         return self._layout.order
 
     @property
     def clocks(self) -> Sequence[Clock]:
-        """Of the section's interfaces."""
+        """The clocks of the section's interfaces."""
         return self._clocks
 
     def rest(self) -> tuple[bytes, int]:
-        """What was read, from the end of the block on that was looked at last."""
+        """The octets read beyond the current block, and where they begin."""
         if self._here < 0:
             return self._buffer, self._base
         _kind, length = self._layout.head.unpack_from(self._buffer, self._here)
@@ -123,7 +121,7 @@ class PcapngReader(Reader):
         return self._buffer[end:], self._base + end
 
     def resume(self, octets: bytes, at: int, number: int) -> None:
-        """Iterate from a block on."""
+        """Continue at a block."""
         self._buffer, self._base, self._here, self._number = octets, at, -1, number - 1
         self._walk = self._blocks()
         self._iterator = self._frames()
@@ -147,7 +145,7 @@ class PcapngReader(Reader):
         return self._number + 1 if kind in PACKETS else 0
 
     def _blocks(self) -> Iterator[tuple[int, int, int]]:
-        """The type of each block, and where it begins and ends in the buffer, in which it stands whole."""
+        """The type of each block, and where the whole block begins and ends in the buffer."""
         at = 0
         while True:
             buffer = self._buffer
@@ -155,12 +153,12 @@ class PcapngReader(Reader):
             want = 12
             while at + 12 <= size:
                 self._here = at
-                # The type of a section is the same in both byte orders: nothing is known of its order before.
+                # The type of a section header block reads the same in both byte orders.
                 if buffer.startswith(SECTION_MAGIC, at):
                     self._layout = self._order(at)
                 kind, length = self._layout.head.unpack_from(buffer, at)
                 if length < 12 or length & 3 or length > MAX_RECORD_OCTETS:
-                    raise BlockError(_("{length} is no length of a block").format(length=length))
+                    raise BlockError(_("{length} is not a valid block length").format(length=length))
                 end = at + length
                 if end > size:
                     want = length
@@ -177,13 +175,13 @@ class PcapngReader(Reader):
             have = len(self._buffer)
             if have < want:
                 packet = self._packet() if have >= 4 else 0
-                there = _("{have} of the {want} octets of its block are there")
+                there = _("{have} of the {want} bytes of its block are present")
                 return self._end(self._base, have, packet, there.format(have=have, want=want))
 
     def _order(self, at: int) -> Layout:
         magic = self._buffer[at + 8 : at + 12]
         if magic not in ORDERS:
-            raise BlockError(_("{octets} is no byte-order magic").format(octets=magic.hex(" ")))
+            raise BlockError(_("{octets} is not a byte-order magic").format(octets=magic.hex(" ")))
         return layout(ORDERS[magic])
 
     def _section(self, at: int, end: int) -> None:
@@ -191,7 +189,7 @@ class PcapngReader(Reader):
             raise _short(end - at)
         (major,) = struct.unpack_from(self._layout.order + "H", self._buffer, at + 12)
         if major != 1:
-            raise BlockError(_("version {major} of the format is not known").format(major=major))
+            raise BlockError(_("unknown format version {major}").format(major=major))
         self._clocks = []
         for code, value in unpacked(self._layout, self._buffer, at + 24, end - 4):
             if code == COMMENT and len(self.comments) < MAX_COMMENTS:
@@ -201,7 +199,7 @@ class PcapngReader(Reader):
         if end - at < 20:
             raise _short(end - at)
         if len(self.interfaces) >= MAX_INTERFACES:
-            raise BlockError(_("there are more than {most} interfaces").format(most=MAX_INTERFACES))
+            raise BlockError(_("it declares more than {most} interfaces").format(most=MAX_INTERFACES))
         link, snaplen = self._layout.interface.unpack_from(self._buffer, at + 8)
         options = dict(unpacked(self._layout, self._buffer, at + 16, end - 4))
         times, by = _resolution(options.get(RESOLUTION, b""))
@@ -215,7 +213,7 @@ class PcapngReader(Reader):
         try:
             return self._clocks[interface]
         except IndexError:
-            reason = _("it is of interface {interface}, and the section has {count}")
+            reason = _("it names interface {interface}, but the section has {count}")
             raise BlockError(reason.format(interface=interface, count=len(self._clocks))) from None
 
     def _timed(self, kind: int, at: int, end: int) -> Frame:
@@ -245,7 +243,7 @@ class PcapngReader(Reader):
             raise _short(end - at)
         clock = self._clock(0)
         (wirelen,) = self._layout.length.unpack_from(self._buffer, at + 8)
-        # How much was captured is not said: it follows from the interface's limit.
+        # The block does not give the captured length; it follows from the interface's snapshot length.
         caplen = min(wirelen, clock.snaplen or wirelen)
         start = at + 12
         if start + caplen > end - 4:
@@ -263,22 +261,21 @@ class PcapngReader(Reader):
             family, size = families[kind]
             name = value[size:].partition(b"\0")[0]
             if name:
-                # No name that a resolver gave has control characters: one that has is out to steer a
-                # terminal.
+                # No resolver gives names with control characters; such a name tries to control the terminal.
                 self.names.setdefault(inet_ntop(family, value[:size]), printable(decoded(name)))
 
 
 def _short(length: int) -> BlockError:
-    return BlockError(_("its {length} octets are too few for its type").format(length=length))
+    return BlockError(_("{length} bytes are too few for its block type").format(length=length))
 
 
 def _crowded(claimed: int, room: int) -> BlockError:
-    reason = _("it claims {claimed} octets in a block that has room for {room}")
+    reason = _("it claims {claimed} bytes, but its block has room for {room}")
     return BlockError(reason.format(claimed=claimed, room=room))
 
 
 def _resolution(option: bytes) -> tuple[int, int]:
-    """By what a stamp is multiplied, and then divided, to give nanoseconds."""
+    """The factor and the divisor that turn a time stamp into nanoseconds."""
     value = option[0] if option else 6
     if value & 0x80:
         return SECOND, 1 << (value & 0x7F)
@@ -303,7 +300,7 @@ class PcapngWriter(Writer):
             (SYSTEM, description.system),
             (APPLICATION, description.application),
         )
-        # A section of unknown length (-1): what follows need not be known now.
+        # A section of unknown length (-1).
         head = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
         self._block(SECTION, head + packed((code, encoded(text)) for code, text in options if text))
         first = description.interface
@@ -340,7 +337,7 @@ class PcapngWriter(Writer):
         self._check(data, length)
         stamp = time // self._unit
         if not 0 <= stamp < 1 << 64:
-            raise self._unfit(_("a pcapng holds times of 1970 to 2554, not {time} ns").format(time=time))
+            raise self._unfit(_("a pcapng can hold times from 1970 to 2554, not {time} ns").format(time=time))
         if not 0 <= interface < len(self._links):
             raise self._unfit(_("there is no interface {interface}").format(interface=interface))
         options = [(COMMENT, encoded(comment)) for comment in comments]
@@ -350,7 +347,6 @@ class PcapngWriter(Writer):
         return self._framed(ENHANCED, fields + data + bytes(-len(data) & 3) + packed(options))
 
     def _name(self, names: Mapping[str, str]) -> None:
-        """Write the name resolution block."""
         from socket import AF_INET, AF_INET6, inet_pton
 
         records = []
@@ -358,8 +354,8 @@ class PcapngWriter(Writer):
             try:
                 octets = inet_pton(AF_INET6 if ":" in address else AF_INET, address)
             except (OSError, ValueError):
-                raise self._unfit(_("{address} is not an address").format(address=printable(address))) from None
-            # The name ends with the first null character.
+                raise self._unfit(_("{address} is not an IP address").format(address=printable(address))) from None
+            # A null character ends the name.
             text = encoded(name.partition("\0")[0], MAX_TEXT_OCTETS - len(octets) - 1)
             records.append((IPV4 if len(octets) == 4 else IPV6, octets + text + b"\0"))
         self._block(NAMES, packed(records))
@@ -371,7 +367,7 @@ class PcapngWriter(Writer):
         length = len(body) + 12
         if length > MAX_RECORD_OCTETS:
             raise self._unfit(
-                _("a block of {length} octets is longer than {limit}").format(length=length, limit=MAX_RECORD_OCTETS)
+                _("a block of {length} bytes exceeds {limit}").format(length=length, limit=MAX_RECORD_OCTETS)
             )
         return self._layout.head.pack(kind, length) + body + self._layout.length.pack(length)
 

@@ -1,12 +1,12 @@
 """IP fragments put together again: IPv4 (RFC 791 section 3.2) and IPv6 (RFC 8200 section 4.5).
 
-A datagram in the making is its octets and the list of holes in them (RFC 815): a fragment fills holes, the
-last one tells where the final hole ends, and the datagram is whole when no hole is left. Where IPv4 fragments
-overlap, the octets that came first stay. An IPv6 datagram with overlapping fragments is dropped with all that
-follows of it (RFC 5722); exact duplicates are ignored.
+A datagram in the making is its octets and the list of holes in them (RFC 815): a fragment fills holes, the last one tells
+where the final hole ends, and the datagram is whole when no hole is left. Where IPv4 fragments overlap, the octets that
+came first stay. An IPv6 datagram with overlapping fragments is dropped with all that follows of it (RFC 5722); exact
+duplicates are ignored.
 
-Captures may be hostile: pending datagrams, their size, their age and their holes are bounded, and whatever
-exceeds a bound is forgotten. Fragments are rare, so none of this is on the way of other frames.
+Captures may be hostile: pending datagrams, their size, their age and their holes are bounded, and whatever exceeds a bound
+is forgotten. Fragments are rare, so none of this is on the way of other frames.
 """
 
 from typing import NamedTuple
@@ -112,8 +112,8 @@ class Pending:
 class Reassembler:
     """Collects fragments until their datagrams are whole.
 
-    At most `datagrams` are pending, each for at most `age` nanoseconds of the capture's time, with at most 64
-    KiB each: the oldest makes room.
+    At most `datagrams` are pending, each for at most `age` nanoseconds of the capture's time, with at most 64 KiB each: the
+    oldest makes room.
     """
 
     def __init__(self, datagrams: int = 256, age: int = 60 * SECOND) -> None:
@@ -129,9 +129,8 @@ class Reassembler:
     def segment(self, buf: bytes, seg: Seen) -> bytes | None:
         """Add the fragment that `decode` has just found in the frame `buf`, at `seg.time`.
 
-        Where it makes a datagram whole that holds a TCP segment, `seg` is filled, and the datagram's octets,
-        which the positions in `seg` count in, are given; else None. What a tunnel's datagram holds may be a
-        fragment again.
+        Where it makes a datagram whole that holds a TCP segment, `seg` is filled, and the datagram's octets, which the
+        positions in `seg` count in, are given; else None. What a tunnel's datagram holds may be a fragment again.
         """
         found = FRAGMENT
         while found == FRAGMENT:
@@ -146,8 +145,8 @@ class Reassembler:
     def add(self, buf: bytes, seg: Seen) -> bytes | None:
         """Add the fragment whose IP header `seg` locates in `buf`; the datagram once nothing is missing.
 
-        The datagram has a header that says it is whole: without fragment offset in IPv4, where the checksum
-        is made right if the first fragment's was, and with an atomic fragment header in IPv6.
+        The datagram has a header that says it is whole: without fragment offset in IPv4, where the checksum is made right
+        if the first fragment's was, and with an atomic fragment header in IPv6.
         """
         piece = _ipv4_fragment(buf, seg) if seg.version == 4 else _ipv6_fragment(buf, seg)
         if piece is None:

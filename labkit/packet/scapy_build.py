@@ -1,12 +1,11 @@
 """Segments as Scapy packets. The only module that imports Scapy to build.
 
-The strategy: whatever follows from the rest of a packet (lengths, checksums, data offset) is left for Scapy
-to fill in when the packet's octets are asked for. A user can therefore change any field of a packet in Scapy,
-and its lengths and checksums are right afterwards. Options are given as Scapy's own tuples, so that they read
-`('MSS', 1460)` there; their octets are those of `labkit.tcp.options.pack`.
+The strategy: whatever follows from the rest of a packet (lengths, checksums, data offset) is left for Scapy to fill in when
+the packet's octets are asked for. A user can therefore change any field of a packet in Scapy, and its lengths and checksums
+are right afterwards. Options are given as Scapy's own tuples, so that they read `('MSS', 1460)` there; their octets are
+those of `labkit.tcp.options.pack`.
 
-Scapy takes half a second to import, and most commands build nothing: it is imported when the first packet is
-built.
+Scapy takes half a second to import, and most commands build nothing: it is imported when the first packet is built.
 """
 
 from copy import copy
@@ -29,10 +28,9 @@ if TYPE_CHECKING:
 class Host:
     """One end of a conversation, as its packets' headers name it.
 
-    `address` is an IPv4 or IPv6 address in text, `mac` six octets in hexadecimal with colons. `name` stands
-    in the capture's name-resolution block and in what labkit prints. `ttl` is the IPv6 hop limit as well;
-    `dscp` the upper six bits of IPv4's type of service and IPv6's traffic class. ValueError for a value that
-    its field cannot hold.
+    `address` is an IPv4 or IPv6 address in text, `mac` six octets in hexadecimal with colons. `name` stands in the
+    capture's name-resolution block and in what labkit prints. `ttl` is the IPv6 hop limit as well; `dscp` the upper six
+    bits of IPv4's type of service and IPv6's traffic class. ValueError for a value that its field cannot hold.
     """
 
     address: str
@@ -202,8 +200,8 @@ def scapy_options(options: tuple[opt.Option, ...]) -> list[tuple[str | int, Any]
 class Stamp:
     """A quick way to the octets that `packet` has, for one direction of a conversation.
 
-    Scapy builds a template once; each segment is stamped into a copy. A hundred times as fast, and the same
-    octets. UsageError as from `packet`.
+    Scapy builds a template once; each segment is stamped into a copy. A hundred times as fast, and the same octets.
+    UsageError as from `packet`.
     """
 
     def __init__(self, source: Host, target: Host, framing: Framing = PLAIN) -> None:
@@ -282,7 +280,7 @@ def _complement(total: int) -> int:
 def _network(segment: Segment, source: Host, target: Host, ident: int, framing: Framing) -> "Packet":
     """The IP header (RFC 791; RFC 8200 section 3), without what Scapy fills in."""
     if source.ip.version != target.ip.version:
-        raise UsageError(f"{source.address} and {target.address} are addresses of two families")
+        raise UsageError(f"{source.address} and {target.address} belong to different address families")
     service = source.dscp << 2 | segment.ecn
     if source.ip.version == 6:
         from scapy.layers.inet6 import IPv6

@@ -106,7 +106,7 @@ def parse_line(text: str) -> Line:
     words: dict[str, int] = {}
     for name, value in re.findall(r"(ack|win|urg|ecn)\s+(\d+)", match["words"]):
         if name in words:
-            raise ValueError(f"{name} stands twice; expected it once")
+            raise ValueError(f"{name} is given twice; expected once")
         words[name] = int(value)
     seq, octets = int(match["seq"]), int(match["len"])
     if octets > MAX_PAYLOAD_OCTETS:
@@ -162,14 +162,14 @@ def _payload(seq: int, octets: int, text: str | None, edits: dict[str, str]) -> 
         return pattern(seq, octets)
     said = _unescaped(text) if text is not None else _hexadecimal(data or "")
     if len(said) != octets and not (len(said) < octets and "caplen" in edits):
-        raise ValueError(f"the payload has {len(said)} octets, the segment {octets}; expected as many")
+        raise ValueError(f"the payload has {len(said)} octets, but the segment has {octets}")
     return said + pattern(sn.add(seq, len(said)), octets - len(said))
 
 
 def _octet(text: str) -> bytes:
     match = re.fullmatch(r"0x([0-9A-Fa-f]{2})|([!-~])", text)
     if match is None:
-        raise ValueError(f"{{fill={text}}}: expected a character, or an octet such as 0x00, to fill the payload with")
+        raise ValueError(f"{{fill={text}}}: expected a character or an octet such as 0x00")
     return bytes.fromhex(match[1]) if match[1] else match[2].encode()
 
 
@@ -265,7 +265,7 @@ def _edits(text: str) -> dict[str, str]:
         if not equals:
             raise ValueError(f"{{{item}}}: expected name=value")
         if name.strip() in edits:
-            raise ValueError(f"{{{item}}}: {name.strip()} stands twice; expected it once")
+            raise ValueError(f"{{{item}}}: {name.strip()} is given twice; expected once")
         edits[name.strip()] = value.strip()
     return edits
 

@@ -1,8 +1,8 @@
 """TCP options as values: the kinds that labkit knows, each with the octets it stands for.
 
-`pack` turns a tuple of options into header octets, padded to a multiple of four; `unpack` reads octets that anyone may
-have written and never fails: what does not parse comes back as `Raw`, octet for octet, so that packing it again gives
-the same header. Kinds and lengths: RFC 9293 section 3.2 and the registry that it names.
+`pack` turns a tuple of options into header octets, padded to a multiple of four; `unpack` reads octets that anyone may have
+written and never fails: what does not parse comes back as `Raw`, octet for octet, so that packing it again gives the same
+header. Kinds and lengths: RFC 9293 section 3.2 and the registry that it names.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """Arithmetic on sequence numbers, modulo 2**32 (RFC 9293 section 3.4).
 
-Every `+`, `-` and `<` on a sequence number of the project stands in this file. Numbers are plain integers in
-[0, 2**32): 0 is a sequence number like any other, never a mark for "unknown". Nothing is imported, so that the
-functions can be compiled as they are.
+Every `+`, `-` and `<` on a sequence number of the project stands in this file. Numbers are plain integers in [0, 2**32): 0
+is a sequence number like any other, never a mark for "unknown". Nothing is imported, so that the functions can be compiled
+as they are.
 """
 
 MASK = 0xFFFF_FFFF

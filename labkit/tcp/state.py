@@ -1,8 +1,8 @@
 """The TCP state machine as data: RFC 9293 section 3.3.2, figure 5, free of roles.
 
-TRANSITIONS maps (state, event) to the next state. A pair that is missing is not a transition: the endpoint then
-follows the text of section 3.10 (ignore, acknowledge or reset), and an observer stays where it is. The diagram that
-labkit draws comes from this table.
+TRANSITIONS maps (state, event) to the next state. A pair that is missing is not a transition: the endpoint then follows the
+text of section 3.10 (ignore, acknowledge or reset), and an observer stays where it is. The diagram that labkit draws comes
+from this table.
 """
 
 from enum import Enum
@@ -63,8 +63,8 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         E.SEND_FIN: S.FIN_WAIT_1,
         # Section 3.10.7.4, eighth step: the segment that acknowledges the SYN may carry the peer's FIN.
         E.RCV_FIN: S.CLOSE_WAIT,
-        # Section 3.10.7.4, second step: back to LISTEN after a passive OPEN. labkit's endpoint is one connection;
-        # its listener is another object, so the connection itself is gone.
+        # Section 3.10.7.4, second step: back to LISTEN after a passive OPEN. labkit's endpoint is one connection; its
+        # listener is another object, so the connection itself is gone.
         E.RCV_RST: S.CLOSED,
         E.SEND_RST: S.CLOSED,
     },

@@ -330,8 +330,8 @@ steps:
         done = self.play(tmp_path, "labkit play tagged.yaml --client --peer kernel --verify")
         assert (done.returncode, "PASS" in done.stdout) == (0, True), done.stderr
         assert done.stderr.splitlines() == [
-            "labkit: serve: 'faults' is left out: only --both plays it",
-            "labkit: serve: 'vlan' is left out: only --both plays it",
+            "labkit: serve: ignoring 'faults': only --both plays it",
+            "labkit: serve: ignoring 'vlan': only --both plays it",
         ]
 
     def test_a_server_that_does_not_listen(self, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""TCP options: their lengths, where they may stand, and what was agreed on."""
+"""TCP options: lengths, order and negotiation."""
 
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side

@@ -1,7 +1,7 @@
 """Tunnels over IP: GRE and its relatives, and those over UDP by their ports.
 
-Every function is a layer, as `labkit.packet.decode.layer` explains. Ports are a guess: a payload that does not look
-like the tunnel's own header ends the search.
+Every function is a layer, as `labkit.packet.decode.layer` explains. Ports are a guess: a payload that does not look like
+the tunnel's own header ends the search.
 """
 
 from labkit.packet.decode.layer import (

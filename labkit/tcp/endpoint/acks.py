@@ -33,9 +33,8 @@ def selective(end: "Endpoint", segment: Segment) -> bool:
 
 
 def acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
-    """SND.UNA <- SEG.ACK: "any segments on the retransmission queue that are thereby entirely acknowledged
-    are removed"; the round-trip time, the timer and the congestion window follow.
-    """
+    """SND.UNA <- SEG.ACK: "any segments on the retransmission queue that are thereby entirely acknowledged are removed";
+    the round-trip time, the timer and the congestion window follow."""
     snd, recovery, control = end.snd, end.recovery, end.control
     acked = ack - snd.una
     measure(end, ack, segment, now)
@@ -83,9 +82,7 @@ def marked(end: "Endpoint", ack: int) -> None:
 
 
 def duplicate(end: "Endpoint") -> None:
-    """A duplicate ACK (RFC 5681 section 2; RFC 6675 section 2): the third, or a telling scoreboard, is a
-    loss.
-    """
+    """A duplicate ACK (RFC 5681 section 2; RFC 6675 section 2): the third, or a telling scoreboard, is a loss."""
     snd, recovery, control = end.snd, end.recovery, end.control
     if control is None or end.state in OPENING:
         return

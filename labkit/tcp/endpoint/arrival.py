@@ -1,7 +1,7 @@
 """SEGMENT ARRIVES: RFC 9293 section 3.10.7, in its order, with RFC 5961's guards and RFC 7323's timestamps.
 
-One function a state or step; each quotes what it does. None of them sends: they change the record, owe an
-acknowledgement, or form a reply.
+One function a state or step; each quotes what it does. None of them sends: they change the record, owe an acknowledgement,
+or form a reply.
 """
 
 from typing import TYPE_CHECKING
@@ -66,9 +66,7 @@ def _reset_for(end: "Endpoint", segment: Segment) -> None:
 
 
 def _listen(end: "Endpoint", segment: Segment, now: int) -> None:
-    """3.10.7.2: LISTEN. RST is ignored, ACK is answered with RST, SYN begins the connection, the rest is
-    dropped.
-    """
+    """3.10.7.2: LISTEN. RST is ignored, ACK is answered with RST, SYN begins the connection, the rest is dropped."""
     if segment.ctl & RST:
         return
     if segment.ctl & ACK:
@@ -124,8 +122,8 @@ def _syn_sent(end: "Endpoint", segment: Segment, now: int) -> None:
         # RFC 7413 section 4.2.2: the server did not take the data of the SYN, so it goes out again.
         snd.take_back()
     _established(end, Event.RCV_SYN_ACK)
-    # "Form an ACK segment <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> and send it": formed here, so that it is there
-    # before whatever the application does now that it is connected.
+    # "Form an ACK segment <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> and send it": formed here, so that it is there before
+    # whatever the application does now that it is connected.
     output.form_ack(end, "ack", now)
     if segment.payload or ctl & FIN:
         _text(end, segment, 0, now)
@@ -211,8 +209,8 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
     if segment.ctl & RST:
         return False
     if end.state is State.SYN_RECEIVED and segment.ctl & SYN and segment.seq == rcv.irs:
-        # A repeated SYN: our answer was lost. The RFC asks for an ACK; every stack repeats the SYN,ACK,
-        # without which the peer could not go on.
+        # A repeated SYN: our answer was lost. The RFC asks for an ACK; every stack repeats the SYN,ACK, without which the
+        # peer could not go on.
         end.resend_syn = True
         return False
     if rcv.edge == rcv.nxt == start:
@@ -224,8 +222,8 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
     if start < rcv.nxt and segment.payload:
         # RFC 2883: what arrived twice is reported in the first block.
         rcv.dsack = (start, min(start + len(segment.payload), rcv.nxt))
-    # "an acknowledgment should be sent in reply (unless the RST bit is set ...)"; to a SYN it is a challenge ACK,
-    # wherever its number lies (RFC 5961 section 4).
+    # "an acknowledgment should be sent in reply (unless the RST bit is set ...)"; to a SYN it is a challenge ACK, wherever
+    # its number lies (RFC 5961 section 4).
     rcv.owe("challenge-ack" if segment.ctl & SYN else "duplicate-ack")
     return False
 

@@ -31,8 +31,7 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
     if config.window_scale is not None and (end.scaling or not answering):
         options += [NOP, opt.WindowScale(config.window_scale)]
     cookie = end.cookie if answering else config.fast_open
-    # RFC 7413 section 4.1.3: a SYN that has to be sent again does without, in case that something on the path
-    # minds.
+    # RFC 7413 section 4.1.3: a SYN that has to be sent again does without, in case that something on the path minds.
     if cookie is not None and not end.timers.retries:
         options.append(opt.FastOpen(cookie))
     return tuple(options)
@@ -43,8 +42,8 @@ def learn(end: "Endpoint", syn: Segment) -> None:
     config = end.config
     end.ecn.learn(syn)
     mss = syn.option(opt.Mss)
-    # Section 3.7.1, MUST-15: 536 (1220 for IPv6) where there is no option. A peer that says less than any
-    # path carries would have us send headers for nothing.
+    # Section 3.7.1, MUST-15: 536 (1220 for IPv6) where there is no option. A peer that says less than any path carries
+    # would have us send headers for nothing.
     end.snd.mss = min(config.most, max(mss.size, 1) if mss else config.default_mss)
     end.recovery.sack = config.sack and syn.option(opt.SackPermitted) is not None
     scale = syn.option(opt.WindowScale)
@@ -61,8 +60,7 @@ def learn(end: "Endpoint", syn: Segment) -> None:
 
 
 def fast_open(end: "Endpoint", syn: Segment) -> None:
-    """RFC 7413 section 4.2.2: give a cookie to a SYN that asks, take the data of one that has it; else
-    neither.
+    """RFC 7413 section 4.2.2: give a cookie to a SYN that asks, take the data of one that has it; else neither.
 
     The data of a SYN without a sound cookie is dropped, and acknowledged when it comes again.
     """

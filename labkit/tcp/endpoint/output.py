@@ -1,8 +1,8 @@
-"""What an endpoint sends, and when: segmentation, windows, Nagle, and the acknowledgement that goes alone if
-nothing else does.
+"""What an endpoint sends, and when: segmentation, windows, Nagle, and the acknowledgement that goes alone if nothing else
+does.
 
-RFC 9293 sections 3.7.4 (Nagle), 3.8.6 (windows, silly-window avoidance), 3.10.8; RFC 5681, 6582 and 6675 for
-what is sent again.
+RFC 9293 sections 3.7.4 (Nagle), 3.8.6 (windows, silly-window avoidance), 3.10.8; RFC 5681, 6582 and 6675 for what is sent
+again.
 """
 
 from typing import TYPE_CHECKING
@@ -142,9 +142,8 @@ def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
 
 
 def _rescue(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
-    """Where nothing new can be sent, and nothing more is known to be lost, what may be lost goes again: otherwise only
-    the timer would find the loss of the last segments, of which no later one can tell.
-    """
+    """Where nothing new can be sent, and nothing more is known to be lost, what may be lost goes again: otherwise only the
+    timer would find the loss of the last segments, of which no later one can tell."""
     snd, recovery, control = end.snd, end.recovery, end.control
     if control is None or snd.nxt < min(snd.end, snd.edge):
         return
@@ -210,9 +209,9 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
 def _worth_sending(end: "Endpoint", take: int, queued: int, room: int) -> bool:
     """Sender's silly-window avoidance (section 3.8.6.2.1) with Nagle's rule (section 3.7.4).
 
-    All data that the application sends is pushed, so what is left of the four conditions is: (1) a full-sized
-    segment, (2) all that is queued, if nothing is under way or Nagle is off, (3) half of the largest window,
-    if nothing is under way. A last segment before the FIN does not wait.
+    All data that the application sends is pushed, so what is left of the four conditions is: (1) a full-sized segment, (2)
+    all that is queued, if nothing is under way or Nagle is off, (3) half of the largest window, if nothing is under way. A
+    last segment before the FIN does not wait.
     """
     if take >= room:
         return True

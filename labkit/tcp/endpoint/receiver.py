@@ -1,8 +1,8 @@
 """The receiving half: what has arrived, what is offered, and which acknowledgement is owed.
 
-Positions count the peer's sequence numbers from its ISS without wrapping (its SYN is 0, its first octet 1),
-so that plain arithmetic is right; `seq` and `position` translate at the border. RFC 9293 section 3.3.1's RCV
-variables are `nxt`, and `edge` for RCV.NXT + RCV.WND.
+Positions count the peer's sequence numbers from its ISS without wrapping (its SYN is 0, its first octet 1), so that plain
+arithmetic is right; `seq` and `position` translate at the border. RFC 9293 section 3.3.1's RCV variables are `nxt`, and
+`edge` for RCV.NXT + RCV.WND.
 """
 
 from labkit.tcp import seq as sn
@@ -49,9 +49,7 @@ class Receiver:
         self.beyond = bytearray()
         """The octets from position `nxt` on that are beyond a gap; zeros in the gaps."""
         self.recent: list[int] = []
-        """Positions inside blocks, the block that changed last first: the order of SACK blocks (RFC 2018
-        section 4).
-        """
+        """Positions inside blocks, the block that changed last first: the order of SACK blocks (RFC 2018 section 4)."""
         self.dsack: tuple[int, int] | None = None
         self.fin_at: int | None = None
         """The position of the peer's FIN, once seen."""
@@ -143,8 +141,8 @@ class Receiver:
     def sack_blocks(self, limit: int) -> tuple[tuple[int, int], ...]:
         """What a SACK option tells now, at most `limit` blocks, as sequence numbers.
 
-        RFC 2018 section 4: the block with the newest segment first, then those reported most recently; RFC
-        2883 section 4: a duplicate, if there was one, before all.
+        RFC 2018 section 4: the block with the newest segment first, then those reported most recently; RFC 2883 section 4:
+        a duplicate, if there was one, before all.
         """
         found: list[tuple[int, int]] = []
         if self.dsack is not None:
@@ -162,8 +160,8 @@ class Receiver:
     def _room(self) -> int:
         """The window that the buffer has room for, after silly-window avoidance (section 3.8.6.2.2).
 
-        A window below a full-sized segment (or half of a small buffer) is not opened at all; a larger one
-        moves with every octet read, for its sender has enough to fill a segment.
+        A window below a full-sized segment (or half of a small buffer) is not opened at all; a larger one moves with every
+        octet read, for its sender has enough to fill a segment.
         """
         free = self.size - len(self.ready)
         return free if free >= min(self.mss, self.size // 2) else 0

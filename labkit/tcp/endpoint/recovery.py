@@ -1,7 +1,7 @@
 """Loss recovery of a sender: which octets are lost, and which of them to send again.
 
-One set of books serves three ways to recover: RFC 6582 (NewReno) where the peer has no SACK, RFC 6675 where
-it has, and what follows a retransmission timeout (RFC 5681 section 3.1). Positions are those of `Sender`.
+One set of books serves three ways to recover: RFC 6582 (NewReno) where the peer has no SACK, RFC 6675 where it has, and
+what follows a retransmission timeout (RFC 5681 section 3.1). Positions are those of `Sender`.
 """
 
 from collections.abc import Iterator
@@ -36,9 +36,7 @@ class Recovery:
         """The positions that the peer has beyond its ACK."""
         self.duplicates = 0
         self.point = 0
-        """RecoveryPoint ("recover" in RFC 6582): the recovery is over when everything before it is
-        acknowledged.
-        """
+        """RecoveryPoint ("recover" in RFC 6582): the recovery is over when everything before it is acknowledged."""
         self.high_rxt = 0
         """HighRxt: everything lost before it has been sent again."""
         self.lost_to = 0
@@ -48,9 +46,8 @@ class Recovery:
         self.first = False
         """The next retransmission is the first of a fast recovery: it does not wait for the window."""
         self.rescue: bool | None = None
-        """Whether the end of what is under way may be sent again without a sign that it is lost, once in each
-        recovery: None before a partial ACK has come, False where it is done.
-        """
+        """Whether the end of what is under way may be sent again without a sign that it is lost, once in each recovery:
+        None before a partial ACK has come, False where it is done."""
 
     # What the ACKs tell.
 
@@ -85,9 +82,7 @@ class Recovery:
         self.first = True
 
     def partial(self, una: int, acked: int, mss: int) -> None:
-        """A partial ACK in a fast recovery without SACK: the next segment is lost too (RFC 6582 section 3.2,
-        step 3).
-        """
+        """A partial ACK in a fast recovery without SACK: the next segment is lost too (RFC 6582 section 3.2, step 3)."""
         self.high_rxt = una
         self.lost_to = una + 1
         self.first = True
@@ -141,8 +136,7 @@ class Recovery:
     def _lost_end(self, gap: tuple[int, int, int, int], mss: int) -> int:
         """Where the lost part of a gap ends; lost parts begin where the gap does.
 
-        IsLost of RFC 6675 section 4: DupThresh blocks, or more than (DupThresh - 1) * SMSS octets, sacked
-        above.
+        IsLost of RFC 6675 section 4: DupThresh blocks, or more than (DupThresh - 1) * SMSS octets, sacked above.
         """
         start, end, octets, blocks = gap
         if blocks >= DUP_THRESH or octets > (DUP_THRESH - 1) * mss:
@@ -150,9 +144,7 @@ class Recovery:
         return max(start, min(end, self.lost_to))
 
     def head_lost(self, una: int, nxt: int, mss: int) -> bool:
-        """Whether the scoreboard alone says that the first octet under way is lost (RFC 6675 section 5, step
-        2).
-        """
+        """Whether the scoreboard alone says that the first octet under way is lost (RFC 6675 section 5, step 2)."""
         if not self.sacked:
             return False
         gap = next(self._gaps(una, nxt), None)
@@ -171,9 +163,7 @@ class Recovery:
         return total
 
     def next_lost(self, una: int, nxt: int, mss: int) -> tuple[int, int] | None:
-        """The first octets that are lost and were not sent again: positions [start, end); None where there
-        are none.
-        """
+        """The first octets that are lost and were not sent again: positions [start, end); None where there are none."""
         if self.cause is None:
             return None
         for gap in self._gaps(una, nxt):

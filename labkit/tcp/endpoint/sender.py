@@ -1,9 +1,8 @@
 """The sending half: what is queued, what is under way, and how far the peer's window reaches.
 
-Positions count this side's sequence numbers from the ISS without wrapping: the SYN is 0, the first octet 1,
-the FIN follows the last octet. `seq` and `position` translate at the border, so that nothing inside can
-stumble over 2**32. The names are those of RFC 9293 section 3.3.1: `una`, `nxt`, and `edge` for SND.UNA +
-SND.WND.
+Positions count this side's sequence numbers from the ISS without wrapping: the SYN is 0, the first octet 1, the FIN follows
+the last octet. `seq` and `position` translate at the border, so that nothing inside can stumble over 2**32. The names are
+those of RFC 9293 section 3.3.1: `una`, `nxt`, and `edge` for SND.UNA + SND.WND.
 """
 
 from bisect import bisect_left, bisect_right
@@ -41,8 +40,7 @@ class Sender:
         self.una = 0
         self.nxt = 0
         self.high = 0
-        """The position after the last one ever sent: beyond `nxt` only by the octet of a zero-window probe.
-        """
+        """The position after the last one ever sent: beyond `nxt` only by the octet of a zero-window probe."""
         self.edge = 0
         self.max_wnd = 0
         self.shift = 0
@@ -60,8 +58,7 @@ class Sender:
         self.pushes: list[int] = []
         """Where each SEND ended: the segment with that octet has PSH (section 3.9.1.2)."""
         self.cuts: list[int] = []
-        """Where each segment under way ends, so that a retransmission is cut as the first transmission was.
-        """
+        """Where each segment under way ends, so that a retransmission is cut as the first transmission was."""
         self.timed: tuple[int, int] | None = None
         """The segment whose round trip is being measured: its end, and when it was sent."""
         self.up = 0
