@@ -9,36 +9,9 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from labkit.capture import pcapng_blocks as block
 from labkit.capture.base import MAX_RECORD_OCTETS, Description, Format, Frame, Interface, Reader, Writer
-from labkit.capture.pcapng_blocks import (
-    APPLICATION,
-    COMMENT,
-    DESCRIPTION,
-    ENHANCED,
-    FCS,
-    FLAGS,
-    HARDWARE,
-    INTERFACE,
-    IPV4,
-    IPV6,
-    MAX_TEXT_OCTETS,
-    NAME,
-    NAMES,
-    OFFSET,
-    ORDERS,
-    PACKETS,
-    RESOLUTION,
-    SECTION,
-    SECTION_MAGIC,
-    SIMPLE,
-    SYSTEM,
-    Layout,
-    decoded,
-    encoded,
-    layout,
-    packed,
-    unpacked,
-)
+from labkit.capture.pcapng_blocks import Layout, decoded, encoded, layout, packed, unpacked
 from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.i18n import _, printable
@@ -72,7 +45,7 @@ class BlockError(Exception):
 
 def matches(head: bytes) -> bool:
     """Whether a file with this head is a pcapng."""
-    return head.startswith(SECTION_MAGIC)
+    return head.startswith(block.SECTION_MAGIC)
 
 
 class PcapngReader(Reader):
@@ -127,11 +100,11 @@ class PcapngReader(Reader):
         self._iterator = self._frames()
 
     def _frames(self) -> Iterator[Frame]:
-        others = {SECTION: self._section, INTERFACE: self._interface, NAMES: self._names}
+        others = {block.SECTION: self._section, block.INTERFACE: self._interface, block.NAMES: self._names}
         try:
             for kind, at, end in self._walk:
-                if kind in PACKETS:
-                    frame = self._simple(at, end) if kind == SIMPLE else self._timed(kind, at, end)
+                if kind in block.PACKETS:
+                    frame = self._simple(at, end) if kind == block.SIMPLE else self._timed(kind, at, end)
                     self._number += 1
                     yield frame
                 elif kind in others:
@@ -142,7 +115,7 @@ class PcapngReader(Reader):
     def _packet(self) -> int:
         """The number of the packet that the current block should hold; 0 where it is another block."""
         (kind,) = self._layout.length.unpack_from(self._buffer, self._here)
-        return self._number + 1 if kind in PACKETS else 0
+        return self._number + 1 if kind in block.PACKETS else 0
 
     def _blocks(self) -> Iterator[tuple[int, int, int]]:
         """The type of each block, and where the whole block begins and ends in the buffer."""
@@ -154,7 +127,7 @@ class PcapngReader(Reader):
             while at + 12 <= size:
                 self._here = at
                 # The type of a section header block reads the same in both byte orders.
-                if buffer.startswith(SECTION_MAGIC, at):
+                if buffer.startswith(block.SECTION_MAGIC, at):
                     self._layout = self._order(at)
                 kind, length = self._layout.head.unpack_from(buffer, at)
                 if length < 12 or length & 3 or length > MAX_RECORD_OCTETS:
@@ -180,9 +153,9 @@ class PcapngReader(Reader):
 
     def _order(self, at: int) -> Layout:
         magic = self._buffer[at + 8 : at + 12]
-        if magic not in ORDERS:
+        if magic not in block.ORDERS:
             raise BlockError(_("{octets} is not a byte-order magic").format(octets=magic.hex(" ")))
-        return layout(ORDERS[magic])
+        return layout(block.ORDERS[magic])
 
     def _section(self, at: int, end: int) -> None:
         if end - at < 28:
@@ -192,7 +165,7 @@ class PcapngReader(Reader):
             raise BlockError(_("unknown format version {major}").format(major=major))
         self._clocks = []
         for code, value in unpacked(self._layout, self._buffer, at + 24, end - 4):
-            if code == COMMENT and len(self.comments) < MAX_COMMENTS:
+            if code == block.COMMENT and len(self.comments) < MAX_COMMENTS:
                 self.comments.append(decoded(value))
 
     def _interface(self, at: int, end: int) -> None:
@@ -202,12 +175,12 @@ class PcapngReader(Reader):
             raise BlockError(_("it declares more than {most} interfaces").format(most=MAX_INTERFACES))
         link, snaplen = self._layout.interface.unpack_from(self._buffer, at + 8)
         options = dict(unpacked(self._layout, self._buffer, at + 16, end - 4))
-        times, by = _resolution(options.get(RESOLUTION, b""))
-        seconds = options.get(OFFSET, b"")
+        times, by = _resolution(options.get(block.RESOLUTION, b""))
+        seconds = options.get(block.OFFSET, b"")
         offset = self._layout.offset.unpack(seconds)[0] * SECOND if len(seconds) == 8 else 0
         self._clocks.append(Clock(link, times, by, offset, snaplen, len(self.interfaces)))
-        name, description = decoded(options.get(NAME, b"")), decoded(options.get(DESCRIPTION, b""))
-        self.interfaces.append(Interface(link, snaplen, name, description, (options.get(FCS) or b"\0")[0]))
+        name, description = decoded(options.get(block.NAME, b"")), decoded(options.get(block.DESCRIPTION, b""))
+        self.interfaces.append(Interface(link, snaplen, name, description, (options.get(block.FCS) or b"\0")[0]))
 
     def _clock(self, interface: int) -> Clock:
         try:
@@ -220,7 +193,7 @@ class PcapngReader(Reader):
         """The packet of an enhanced or an obsolete packet block."""
         if end - at < 32:
             raise _short(end - at)
-        fields = self._layout.enhanced if kind == ENHANCED else self._layout.obsolete
+        fields = self._layout.enhanced if kind == block.ENHANCED else self._layout.obsolete
         interface, high, low, caplen, wirelen = fields.unpack_from(self._buffer, at + 8)
         link, times, by, offset, _snaplen, index = self._clock(interface)
         start, last = at + 28, end - 4
@@ -234,7 +207,7 @@ class PcapngReader(Reader):
         options = stop + (-caplen & 3)
         if options < last:
             found = unpacked(self._layout, self._buffer, options, last)
-            comments = tuple(decoded(value) for code, value in found if code == COMMENT)
+            comments = tuple(decoded(value) for code, value in found if code == block.COMMENT)
         data = self._buffer[start:stop]
         return tuple.__new__(Frame, (self._number + 1, time, link, data, wirelen, comments, index))
 
@@ -254,7 +227,7 @@ class PcapngReader(Reader):
     def _names(self, at: int, end: int) -> None:
         from socket import AF_INET, AF_INET6, inet_ntop
 
-        families = {IPV4: (AF_INET, 4), IPV6: (AF_INET6, 16)}
+        families = {block.IPV4: (AF_INET, 4), block.IPV6: (AF_INET6, 16)}
         for kind, value in unpacked(self._layout, self._buffer, at + 8, end - 4):
             if kind not in families or len(self.names) >= MAX_NAMES:
                 continue
@@ -295,14 +268,14 @@ class PcapngWriter(Writer):
         self._unit = 1 if description.nanoseconds else 1000
         self._links: list[int] = []
         options = (
-            (COMMENT, description.comment),
-            (HARDWARE, description.hardware),
-            (SYSTEM, description.system),
-            (APPLICATION, description.application),
+            (block.COMMENT, description.comment),
+            (block.HARDWARE, description.hardware),
+            (block.SYSTEM, description.system),
+            (block.APPLICATION, description.application),
         )
         # A section of unknown length (-1).
         head = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
-        self._block(SECTION, head + packed((code, encoded(text)) for code, text in options if text))
+        self._block(block.SECTION, head + packed((code, encoded(text)) for code, text in options if text))
         first = description.interface
         self.add_interface(first.link, name=first.name, description=first.description, fcs=first.fcs)
         if description.names:
@@ -312,13 +285,13 @@ class PcapngWriter(Writer):
         self, link: int, *, snaplen: int | None = None, name: str = "", description: str = "", fcs: int = 0
     ) -> int:
         """Declare one more interface."""
-        texts = ((NAME, name), (DESCRIPTION, description))
+        texts = ((block.NAME, name), (block.DESCRIPTION, description))
         options = [(code, encoded(text)) for code, text in texts if text]
-        options.append((RESOLUTION, b"\x09" if self._unit == 1 else b"\x06"))
+        options.append((block.RESOLUTION, b"\x09" if self._unit == 1 else b"\x06"))
         if fcs:
-            options.append((FCS, bytes((fcs,))))
+            options.append((block.FCS, bytes((fcs,))))
         fields = self._layout.interface.pack(link, self._description.interface.snaplen if snaplen is None else snaplen)
-        self._block(INTERFACE, fields + packed(options))
+        self._block(block.INTERFACE, fields + packed(options))
         self._links.append(link)
         return len(self._links) - 1
 
@@ -340,11 +313,11 @@ class PcapngWriter(Writer):
             raise self._unfit(_("a pcapng can hold times from 1970 to 2554, not {time} ns").format(time=time))
         if not 0 <= interface < len(self._links):
             raise self._unfit(_("there is no interface {interface}").format(interface=interface))
-        options = [(COMMENT, encoded(comment)) for comment in comments]
+        options = [(block.COMMENT, encoded(comment)) for comment in comments]
         if outbound is not None:
-            options.append((FLAGS, b"\2\0\0\0" if outbound else b"\1\0\0\0"))
+            options.append((block.FLAGS, b"\2\0\0\0" if outbound else b"\1\0\0\0"))
         fields = self._layout.enhanced.pack(interface, stamp >> 32, stamp & 0xFFFF_FFFF, len(data), length)
-        return self._framed(ENHANCED, fields + data + bytes(-len(data) & 3) + packed(options))
+        return self._framed(block.ENHANCED, fields + data + bytes(-len(data) & 3) + packed(options))
 
     def _name(self, names: Mapping[str, str]) -> None:
         from socket import AF_INET, AF_INET6, inet_pton
@@ -356,9 +329,9 @@ class PcapngWriter(Writer):
             except (OSError, ValueError):
                 raise self._unfit(_("{address} is not an IP address").format(address=printable(address))) from None
             # A null character ends the name.
-            text = encoded(name.partition("\0")[0], MAX_TEXT_OCTETS - len(octets) - 1)
-            records.append((IPV4 if len(octets) == 4 else IPV6, octets + text + b"\0"))
-        self._block(NAMES, packed(records))
+            text = encoded(name.partition("\0")[0], block.MAX_TEXT_OCTETS - len(octets) - 1)
+            records.append((block.IPV4 if len(octets) == 4 else block.IPV6, octets + text + b"\0"))
+        self._block(block.NAMES, packed(records))
 
     def _block(self, kind: int, body: bytes) -> None:
         self._sink.write(self._framed(kind, body))

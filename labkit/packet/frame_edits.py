@@ -1,8 +1,7 @@
-"""Edits of a finished frame: a named field gets another value, whatever that breaks.
+"""Edits of a finished frame: set a named field to any value, however wrong.
 
-What an endpoint sends is correct; a fault is an edit of what it has sent. The checksums are made right after it, so that
-nothing but the fault is wrong, unless the edit is about a checksum. `edits_of` reads from a frame the edits that make
-another frame as wrong as this one.
+An endpoint sends correct segments; a fault is an edit of one. `apply` then corrects the checksums, unless the edit is one of
+a checksum, so that only the fault is wrong. `edits_of` gives the edits that reproduce the faults of a frame.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ TCP_PROTOCOL, FRAGMENT_HEADER = 6, 44
 
 WRONG_SUMS = frozenset({SUM_BAD, SUM_PARTIAL, SUM_ZERO})
 MIN_FRAGMENT_OCTETS = 8
-"""Octets: where a fragment belongs is counted in units of so many (RFC 791 section 3.1)."""
+"""The unit of the fragment offset (RFC 791 section 3.1)."""
 
 Edit = Callable[[bytearray, Seen, str], None]
 
@@ -44,9 +43,9 @@ def apply(frame: bytes, link: int, edits: Mapping[str, str]) -> tuple[bytes, int
 
 
 def edits_of(frame: bytes, seg: Seen) -> dict[str, str]:
-    """What must be forced into a sound Ethernet frame with the same segment to make it what this one is.
+    """The edits that turn a sound Ethernet frame with the same segment into `frame`, which was decoded to `seg`.
 
-    That are checksums that are wrong, and where the capture has cut it. `seg` is what `frame` was decoded to.
+    They reproduce wrong checksums and the captured length.
     """
     edits = {}
     if seg.sum_state in WRONG_SUMS:

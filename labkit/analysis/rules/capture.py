@@ -31,7 +31,7 @@ def _right_length(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     should_be="a length of {expected} bytes instead of {actual}",
     receiver="It drops the packet, because it cannot tell the header from the data.",
-    mend="Correct the IP length or the data offset; Scapy computes both if they are None.",
+    mend="Correct the length, or let Scapy compute it (del packet[IP].len, packet[TCP].dataofs).",
     wireshark="tcp.bogus_header_length",
     good="""
         > S 0:0(0)

@@ -117,7 +117,7 @@ def syn_ack_acks_wrong_number(seg: Seen, me: Side, peer: Side) -> int:
     "HS03",
     Severity.ERROR,
     "RFC 9293 3.5",
-    "the third segment of the handshake has seq {actual}, but the SYN has already taken {me.isn}",
+    "the third segment of the handshake has seq {actual}, but the SYN has already taken number {me.isn}",
     field="seq",
     expected=lambda seg, me, peer: add(me.isn, 1),
     actual="seg.seq",

@@ -129,7 +129,7 @@ def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
     "ISN01",
     Severity.WARNING,
     "RFC 9293 3.4.1",
-    "the ISN {actual} is predictable: it repeats this host's last ISN {me.host_isn}, or the step from the one before",
+    "the ISN {actual} is predictable from this host's last ISN {me.host_isn}: it is the same, or the same step further",
     field="seq",
     actual="seg.seq",
     once=True,

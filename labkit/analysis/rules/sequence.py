@@ -148,7 +148,7 @@ def _counts_pure_ack(seg: Seen, me: Side, peer: Side) -> bool:
     "SEQ01",
     Severity.WARNING,
     "RFC 9293 3.4",
-    "seq is {actual}, but bytes up to {me.nxt} are already acknowledged, and this is not a retransmission",
+    "seq is {actual}, but the bytes before {me.nxt} are already acknowledged, and this is not a retransmission",
     field="seq",
     expected="me.nxt",
     actual="seg.seq",

@@ -1,4 +1,4 @@
-"""IPv4 (RFC 791), IPv6 (RFC 8200) and what stands between them and TCP: options and extension headers.
+"""IPv4 (RFC 791), IPv6 (RFC 8200), their options and extension headers.
 
 They fill the IP fields of `Seen`. The addresses are the ones that TCP's checksum covers: with a source route that has hops
 to go, `dst_at` is the final destination; with a Home Address option, `src_at` is the home address.
@@ -28,7 +28,7 @@ MTU = 1500
 
 
 def clear_ip(seg: Seen) -> None:
-    """Forget the last frame's IP header."""
+    """Clear the IP fields of the last frame."""
     seg.fault = SOUND
     seg.version = 0
     seg.ip_at = ABSENT
@@ -94,7 +94,7 @@ def _datagram_end(claimed: int, stop: int, doubtful: bool, seg: Seen) -> int:
 
 
 def _judge_header(buf: bytes, at: int, header: int, end: int, seg: Seen) -> None:
-    """Verify the header checksum, where the whole header was captured."""
+    """Verify the header checksum, if the whole header was captured."""
     if at + header > end:
         seg.ip_sum_state = SUM_UNKNOWN
         seg.ip_sum_want = 0
@@ -108,7 +108,7 @@ def _judge_header(buf: bytes, at: int, header: int, end: int, seg: Seen) -> None
 
 
 def _source_route(buf: bytes, at: int, stop: int, end: int, seg: Seen) -> None:
-    """Find the destination of a loose or strict source route that has hops to go (RFC 791 section 3.1)."""
+    """Find the final destination of a source route that has hops left (RFC 791 section 3.1)."""
     at += 20
     while at + 2 < stop and at + 2 < end and buf[at] != 0:
         if buf[at] == 1:
@@ -213,7 +213,7 @@ def fragment_header(buf: bytes, at: int, end: int, stop: int) -> Step:
 
 @ip_protocol(135, 139, 140)
 def extension_header(buf: bytes, at: int, end: int, stop: int) -> Step:
-    """Any other extension header in the common form (RFC 6564): mobility, HIP, shim6."""
+    """Another extension header of the common form (RFC 6564): mobility, HIP, shim6."""
     if at + 8 > end:
         return END, at, stop
     return IP_PROTOCOL + buf[at], at + 8 + buf[at + 1] * 8, stop

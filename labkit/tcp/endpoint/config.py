@@ -1,4 +1,4 @@
-"""What can be chosen about an endpoint, with the defaults of a plain conversation that is easy to read."""
+"""The configuration of an endpoint, with defaults for conversations that are easy to read."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ MILLISECOND, SECOND = 1_000_000, 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The choices of one endpoint. Times are nanoseconds, sizes octets. ValueError for what TCP cannot do.
+    """The configuration of one endpoint. Times are nanoseconds, sizes octets. ValueError for an impossible value.
 
     The defaults are a modern stack's where that does not hide the numbers: no window scale and no timestamps, so that a
     window is what its field says, and SACK permitted, which shows only where something is lost.
@@ -33,7 +33,7 @@ class Config:
     timestamp_offset: int | None = None
     """What the timestamp clock (one tick a millisecond) shows at time 0; None draws it."""
     delayed_ack: int | None = 40 * MILLISECOND
-    """How long an acknowledgement may wait for company (RFC 9293 section 3.8.6.3: below 0.5 s); None: not at all."""
+    """The longest delay of an acknowledgement (RFC 9293 section 3.8.6.3: below 0.5 s); None: no delay."""
     nagle: bool = True
     congestion: str | None = "reno"
     """The name of a module in `labkit.tcp.endpoint.congestion`; None: only the peer's window limits what is sent."""
@@ -59,7 +59,7 @@ class Config:
     keep_alive_probes: int = 9
 
     @property
-    def most(self) -> int:
+    def max_payload(self) -> int:
         """The largest payload that this endpoint sends, whatever the peer takes."""
         return self.mss if self.send_mss is None else self.send_mss
 
