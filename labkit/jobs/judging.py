@@ -43,15 +43,15 @@ def judge(
 ) -> Verdict:
     """Judge one capture. CaptureError where its file cannot be read."""
     with open_capture(path) as capture:
-        verdict = engine.judge(
+        verdict = engine.verify_capture(
             capture,
             request.config.profile,
             literal=request.config.literal,
-            watch=None if listener is None else lambda packets: listener.on_progress(packets, capture.share),
+            on_progress=None if listener is None else lambda packets: listener.on_progress(packets, capture.share),
             wanted=request.flow_filter,
             engine=request.engine,
             interruption=interrupts,
-            say=None if listener is None else listener.on_notice,
+            on_notice=None if listener is None else listener.on_notice,
             alone=request.alone,
             rules=collect(request.config.extra),
         )

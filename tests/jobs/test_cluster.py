@@ -181,6 +181,7 @@ def test_a_lost_worker_loses_no_verdict(cluster: Cluster) -> None:
                 victim.wait()
         assert all(len(tasks) > 1 for tasks in held.values())
         assert len(client.nthreads()) == 1
+    assert [each.error for each in found if each.error] == []
     assert [(each.path, each.packets, each.findings) for each in found] == [
         (path, (expected := verify(path)).packets, expected.findings) for path in paths
     ]
