@@ -70,7 +70,7 @@ def parse(text: str, source: str = "<text>") -> Trace:
         except ValueError as why:
             raise ScenarioError(f"{source}:{number}: {why}") from None
     if not script.records:
-        raise ScenarioError(f"{source}: there is no segment in it; expected lines such as '> S 0:0(0)'")
+        raise ScenarioError(f"{source}: contains no segment; expected lines such as '> S 0:0(0)'")
     return script.trace(Path(source).stem)
 
 
@@ -109,13 +109,15 @@ class _Script:
             self._converse(_host(match[1], match[2]), _host(match[3], match[4]))
         elif match := _START.match(stripped):
             if self.records:
-                raise ValueError("the start stands behind a segment; expected it before the first one")
+                raise ValueError("'# start' follows a segment; expected it before the first one")
             self.start = int(match[1]) * 1_000_000_000 + int((match[2] or "").ljust(9, "0"))
 
     def _converse(self, client: Host, server: Host) -> None:
         """The lines that follow are of this conversation."""
         if client.ip.version != server.ip.version:
-            raise ValueError(f"{client.address} and {server.address} are of two families; expected one")
+            raise ValueError(
+                f"{client.address} and {server.address} differ in their address family; expected one family"
+            )
         if (client, server) not in self._places:
             self._places[client, server] = len(self.ends)
             self.ends.append((client, server))
@@ -132,7 +134,7 @@ class _Script:
             raise ValueError("the time lies before 1970 or after 2105; expected one that a capture file can hold")
         self.payload += len(line.segment.payload)
         if self.payload > MOST_PAYLOAD:
-            raise ValueError(f"up to here there are more than {MOST_PAYLOAD >> 20} MiB of payload; expected less")
+            raise ValueError(f"up to this line there are more than {MOST_PAYLOAD >> 20} MiB of payload; expected less")
         self._check(line)
         self.records.append(
             Record(

@@ -83,15 +83,15 @@ def test_several_faults_keep_their_places(matrix: ModuleType) -> None:
     [
         (
             "ack-of-unsent",
-            "there is no fault 'ack-of-unsent'; 'labkit build --fault list' lists them; did you mean 'ack-o",
+            "unknown fault 'ack-of-unsent'; 'labkit build --fault list' lists them; did you mean 'ack-o",
         ),
-        ("ack-of-unsent-data@99", "there is no such packet; there are 10"),
-        ("ack-of-unsent-data@0", "there is no such packet"),
-        ("ack-of-unsent-data@", "there is no such packet"),
-        ("ack-of-unsent-data@" + "9" * 5000, "there is no such packet"),
-        ("ack-of-unsent-data@x", "there is no such packet"),
+        ("ack-of-unsent-data@99", "no such packet; the trace has 10"),
+        ("ack-of-unsent-data@0", "no such packet"),
+        ("ack-of-unsent-data@", "no such packet"),
+        ("ack-of-unsent-data@" + "9" * 5000, "no such packet"),
+        ("ack-of-unsent-data@x", "no such packet"),
         ("syn-with-fin@4", "syn-with-fin does not apply to packet 4; the first that it applies to is 1"),
-        ("goes-on-after-reset", "goes-on-after-reset applies to no packet of this scenario"),
+        ("goes-on-after-reset", "goes-on-after-reset does not apply to any packet of this scenario"),
     ],
 )
 def test_what_cannot_be_made_is_said_in_a_line(wanted: str, message: str) -> None:

@@ -107,8 +107,8 @@ def test_a_file_is_read_whatever_ends_its_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "a.pkt: there is no segment in it; expected lines such as '> S 0:0(0)'"),
-        ("# only a comment\n\n", "a.pkt: there is no segment in it"),
+        ("", "a.pkt: contains no segment; expected lines such as '> S 0:0(0)'"),
+        ("# only a comment\n\n", "a.pkt: contains no segment"),
         ("> S 0:0(0)\nnonsense", "a.pkt:2: 'nonsense' is not understood; expected '>' or '<'"),
         ("> S 0:0(0) wni 5", "a.pkt:1: 'wni 5' is not understood; expected the line's end, or one of ack, win"),
         ("> S 0:5(0)", "a.pkt:1: 0:5(0): 0 + 0 is not 5; expected 0"),
@@ -128,13 +128,13 @@ def test_a_file_is_read_whatever_ends_its_lines(tmp_path: Path) -> None:
         ("> . 0:0(0) {caplen=20}", "a.pkt:1: caplen 20: the frame's headers alone take 54 octets"),
         ("> . 0:0(0) {caplen=60, fragment=8}", "a.pkt:1: caplen and fragment exclude each other"),
         ("# [::1]:1 > [::2]:2\n> . 0:0(0) {ip.sum=1}", "a.pkt:2: IPv6 has no header checksum"),
-        ("# 192.0.2.1:1 > [::2]:2", "a.pkt:1: 192.0.2.1 and ::2 are of two families; expected one"),
+        ("# 192.0.2.1:1 > [::2]:2", "a.pkt:1: 192.0.2.1 and ::2 differ in their address family; expected one family"),
         ("# 192.0.2.999:1 > 192.0.2.2:2", "a.pkt:1: '192.0.2.999' is not an address; expected one such as 192.0.2.10"),
         ("# ::1:1 > ::2:2", "a.pkt:1: '::1' is not an address"),
         ("# [192.0.2.1]:1 > 192.0.2.2:2", "a.pkt:1: '[192.0.2.1]' is not an address"),
         ("# [fe80::1%eth0]:1 > [::2]:2", "a.pkt:1: '[fe80::1%eth0]' is not an address"),
         ("# 192.0.2.1:65536 > 192.0.2.2:2", "a.pkt:1: 65536 is not a port; expected at most 65535"),
-        ("> S 0:0(0)\n# start 5", "a.pkt:2: the start stands behind a segment; expected it before the first one"),
+        ("> S 0:0(0)\n# start 5", "a.pkt:2: '# start' follows a segment; expected it before the first one"),
         ("-1767225601 > S 0:0(0)", "a.pkt:1: the time lies before 1970 or after 2105"),
         (f"# start {LATEST // 10**9}\n> S 0:0(0)", "a.pkt:2: the time lies before 1970 or after 2105"),
     ],
@@ -178,7 +178,7 @@ def test_payloads_are_bounded_all_together(monkeypatch: pytest.MonkeyPatch) -> N
     # A line of fifteen characters stands for 65,000 octets.
     monkeypatch.setattr("labkit.build.script.MOST_PAYLOAD", 4 << 20)
     with pytest.raises(
-        ScenarioError, match=r"a\.pkt:65: up to here there are more than 4 MiB of payload; expected less"
+        ScenarioError, match=r"a\.pkt:65: up to this line there are more than 4 MiB of payload; expected less"
     ):
         parse("> . 0:65000(65000)\n" * 1000, "a.pkt")
 

@@ -57,7 +57,7 @@ def find(name: str) -> Fault:
     """A fault by its name; UsageError where there is none."""
     known = {fault.name: fault for fault in faults()}
     if name not in known:
-        message = _("there is no fault '{name}'; 'labkit build --fault list' lists them").format(name=name)
+        message = _("unknown fault '{name}'; 'labkit build --fault list' lists them").format(name=name)
         raise UsageError(message + nearest(name, known))
     return known[name]
 
@@ -67,7 +67,7 @@ def _inject(trace: Trace, fault: Fault, number: str | None) -> tuple[Trace, Inje
     if number is not None:
         if not (number.isdecimal() and len(number) < 10) or not 1 <= int(number) <= numbers[-1]:
             raise UsageError(
-                _("{fault}@{n}: there is no such packet; there are {count}").format(
+                _("{fault}@{n}: no such packet; the trace has {count}").format(
                     fault=fault.name, n=number, count=numbers[-1]
                 )
             )
@@ -75,7 +75,11 @@ def _inject(trace: Trace, fault: Fault, number: str | None) -> tuple[Trace, Inje
     else:
         places = list(range(len(numbers)))
     if len({record.tap for record in trace}) > 1:
-        raise UsageError(_("{fault}: the capture is of both sides; expected one of them").format(fault=fault.name))
+        raise UsageError(
+            _("{fault}: the trace was captured at both sides; expected capture: client or server").format(
+                fault=fault.name
+            )
+        )
     if fault.ipv4_only and trace.client.ip.version != 4:
         places = []
     # What an edit must know is what was said in the same connection.
@@ -92,7 +96,7 @@ def _inject(trace: Trace, fault: Fault, number: str | None) -> tuple[Trace, Inje
         if first is not None:
             text = _("{fault} does not apply to packet {n}; the first that it applies to is {first}")
             raise UsageError(text.format(fault=fault.name, n=number, first=numbers[first]))
-    raise UsageError(_("{fault} applies to no packet of this scenario").format(fault=fault.name))
+    raise UsageError(_("{fault} does not apply to any packet of this scenario").format(fault=fault.name))
 
 
 def _made(trace: Trace, fault: Fault, index: int, connections: dict[int, list[int]]) -> tuple[Trace, Injected] | None:

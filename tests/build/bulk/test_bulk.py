@@ -267,7 +267,7 @@ print(len(forks))
         ("document", 9_999, False, "True\n0\n"),
         ("document", 10_000, True, "True\n1\n"),
         ("document", 10**9, False, "UsageError 1000000000 flows: expected 1 to 100000000\n1\n"),
-        ("nowhere", 10_000, False, "ScenarioError 'nowhere' is no shipped scenario; 'labkit scenarios' lists them"),
+        ("nowhere", 10_000, False, "ScenarioError 'nowhere' is not a shipped scenario; 'labkit scenarios' lists them"),
     ],
 )
 def test_another_process_prepares_the_same(name: str, flows: int, dies: bool, printed: str) -> None:

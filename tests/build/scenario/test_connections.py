@@ -147,7 +147,7 @@ def test_conversations_are_interleaved_and_never_collide():
 
 def test_all_addresses_and_ports_can_be_used():
     rest = "conversations: {count: 12, clients: 198.51.100.8/30, ports: 7..12, arrivals: every 1ms}\n"
-    with pytest.raises(ScenarioError, match="12 is more than there are addresses and ports for; expected at most 6"):
+    with pytest.raises(ScenarioError, match="12 is too large for the addresses and ports; expected at most 6"):
         play(*CALL, rest=rest)
     trace = play(*CALL, rest=rest.replace("/30", "/29").replace("12, c", "30, c"))
     assert len(set(tuples(trace))) == 30
@@ -214,19 +214,19 @@ def test_ipv6_clients():
         ("count: 0", "conversations.count: 0 is too small; expected at least 1"),
         ("count: 10001", "conversations.count: 10001 is too large; expected at most 10000"),
         ("clients: 10.0.0.0/8", "f.yaml:3: conversations.count: is missing"),
-        ("count: 5, clients: 10.0.0.0/33", "conversations.clients: '10.0.0.0/33' is no pool of addresses; expected"),
-        ("count: 5, clients: 10.0.0.9-10.0.0.1", "is no pool of addresses"),
-        ("count: 5, clients: '2001:db8::/64'", "2001:db8::/64 is of another family than the server"),
+        ("count: 5, clients: 10.0.0.0/33", "conversations.clients: '10.0.0.0/33' is not an address pool; expected"),
+        ("count: 5, clients: 10.0.0.9-10.0.0.1", "is not an address pool"),
+        ("count: 5, clients: '2001:db8::/64'", "2001:db8::/64 is not of the server's address family"),
         ("count: 5, ports: 0..9", "conversations.ports: 9 is not a port; expected 1 to 65535"),
-        ("count: 5, ports: 7", "conversations.count: 5 is more than there are addresses and ports for"),
+        ("count: 5, ports: 7", "conversations.count: 5 is too large for the addresses and ports"),
         ("count: 5, server_ports: [80, 70000]", "70000 is not a port"),
-        ("count: 5, server_ports: [80], listening: 81", "conversations.listening: 81 is none of server_ports"),
-        ("count: 5, arrivals: often", "'often' is no arrival process; expected 'every 5ms' or 'poisson 10ms'"),
+        ("count: 5, server_ports: [80], listening: 81", "conversations.listening: 81 is not one of server_ports"),
+        ("count: 5, arrivals: often", "'often' is not an arrival process; expected 'every 5ms' or 'poisson 10ms'"),
         ("count: 5, arrivals: poisson 10", "'10' has no unit"),
         ("count: 5, arrival: every 1s", "conversations.arrival: is not known here; expected one of arrivals"),
     ],
 )
-def test_conversations_that_cannot_be(keys, message):
+def test_impossible_conversations_are_refused(keys, message):
     with pytest.raises(ScenarioError) as caught:
         Scenario.parse(f"{HEAD}conversations: {{{keys}}}\nsteps:\n  - client: connect\n", "f.yaml")
     assert message in str(caught.value)

@@ -127,8 +127,8 @@ def test_the_mss_follows_from_the_mtu(rest, mss, most):
         ("path: {fragment: 60}\n", "f.yaml:2: path.fragment: 60 is too small; expected at least 68"),
         (f"{IPV6}path: {{fragment: 600}}\n", "f.yaml:3: path.fragment: 600 is below IPv6's smallest MTU"),
         (f"{IPV6}path: {{mtu: 600}}\n", "f.yaml:3: path.mtu: 600 is below IPv6's smallest MTU"),
-        ("client: {mss: 1461}\n", "client.mss: 1461 makes datagrams that the path's MTU of 1500 has no room for"),
-        ("path: {hops: 64}\n", "client.ttl: 64 is used up by 64 hops"),
+        ("client: {mss: 1461}\n", "client.mss: 1461 makes datagrams larger than the path's MTU of 1500"),
+        ("path: {hops: 64}\n", "client.ttl: 64 is too small for 64 hops; expected at least 65"),
         ("path: {to_server: {burst: {length: 4}}}\n", "f.yaml:2: path.to_server.burst.chance: is missing"),
         ("path: {to_server: {burst: {chance: 2%, lenght: 4}}}\n", "did you mean 'length'?"),
         (
@@ -137,7 +137,7 @@ def test_the_mss_follows_from_the_mtu(rest, mss, most):
         ),
     ],
 )
-def test_frames_that_cannot_be(rest, message):
+def test_impossible_frames_are_refused(rest, message):
     with pytest.raises(ScenarioError) as caught:
         play(rest)
     assert message in str(caught.value)
