@@ -134,7 +134,7 @@ def test_message_has_relative_and_raw_numbers() -> None:
     (finding,) = grave(verdict)
     assert finding.code == "ACK01"
     assert "101 (raw 4000000101)" in finding.message
-    assert "100 (raw 4000000100)" in finding.message
+    assert "100 (raw 4000000100)" in finding.should_be
     assert (finding.expected, finding.actual) == (4_000_000_100, 4_000_000_101)
     assert (finding.expected_relative, finding.actual_relative) == (100, 101)
 
@@ -425,7 +425,7 @@ class TestFindingsAsTheyCome:
         assert len({(found.flow, found.packet, found.code, found.name) for found in told}) == len(told)
         at_last = {(found.flow, found.packet, found.code): found for found in verdict.findings}
         unless = {(rule.code, rule.name): rule.unless for rule in collect()}
-        later = {(rule.code, rule.name) for rule in collect() if rule.at}
+        later = {(rule.code, rule.name) for rule in collect() if rule.revises}
         summed = {(rule.code, rule.name) for rule in collect() if rule.sums_up}
         sums = {(found.code, found.source) for found in verdict.findings if (found.code, found.name) in summed}
         for found in told:

@@ -1,50 +1,52 @@
-"""The findings of the compiled judge: rows of numbers, until somebody looks at one.
+"""The findings of the compiled verifier: rows of numbers, and a `Finding` made from a row when it is read.
 
-A capture with a million lost packets has as many notes, and words for all of them would take longer than finding them.
+A capture with a million lost packets has a million notes. To make all of these would take longer than to verify the capture.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
+from labkit.analysis import policy
 from labkit.analysis.finding import Choice, Evidence, Finding, Group, finding
 from labkit.analysis.flows import end_name
-from labkit.analysis.native.judging import Event
-from labkit.analysis.native.kernels import COUNTS, words
+from labkit.analysis.native.context import SEVERITIES, FindingRow
+from labkit.analysis.native.flow_table import ends_of
+from labkit.analysis.native.kernels import words
+from labkit.analysis.native.lazy import LazySequence
 from labkit.analysis.native.records import record
-from labkit.analysis.native.table import ends
 from labkit.analysis.rule import Rule, Scope, Severity, shipped
 
-LIGHT = np.dtype([(name, np.int64) for name in ("rule", "found", "severity", "packet", "flow", "side", "at")])
-"""What decides about an event: some of its numbers, the severity at which it is reported, and where it stands."""
+LIGHT = np.dtype([(name, np.int64) for name in ("rule", "answer", "severity", "packet", "flow", "sender", "at")])
+"""The numbers of a finding that policy needs: some of its columns, its severity, and its row."""
 
 
-class Findings(Sequence[Finding]):
-    """The findings of a capture, each made when somebody looks at it; in the order of packets."""
+class Findings(LazySequence[Finding]):
+    """The findings of a capture in the order of packets, each made when it is read."""
 
     def __init__(self, octets: memoryview, profile: str, start: int) -> None:
-        """`octets` are those of the events."""
+        """`octets` are rows of `FindingRow`."""
         self._profile, self._start = profile, start
-        self._events = events = np.frombuffer(octets, np.dtype(record(Event)))
+        self._events = events = np.frombuffer(octets, np.dtype(record(FindingRow)))
         rows = np.zeros(len(events), LIGHT)
-        for name in ("rule", "found", "packet", "flow", "side"):
+        for name in ("rule", "answer", "packet", "flow", "sender"):
             rows[name] = events[name]
         rows["severity"] = _severities(rows, profile)
         rows["at"] = np.arange(len(events))
-        self._rows = _sorted(_standing(_last(rows)))
+        self._rows = _sorted(_standing(rows))
 
     def groups(self, first: int | None) -> list[Group]:
-        """As `labkit.analysis.finding.groups` has them; no finding is made for it."""
+        """As `labkit.analysis.finding.groups`, without making a finding."""
         found = []
         for rule, severity, places in self._grouped():
             found.append(Group(rule.code, rule.name, severity, len(places), [int(place) for place in places[:first]]))
         return sorted(found, key=lambda group: group.places or [0])
 
     def regraded(self, choice: Choice) -> "Findings":
-        """As `labkit.analysis.finding.regraded` has them; no finding is made for it."""
+        """As `labkit.analysis.finding.regraded`, without making a finding."""
         rows = self._rows.copy()
         for rule, severity, places in self._grouped():
             rows["severity"][places] = choice(rule.code, rule.name, severity) or 0
@@ -53,126 +55,62 @@ class Findings(Sequence[Finding]):
         return regraded
 
     def _grouped(self) -> Iterator[tuple[Rule, Severity, "np.ndarray[Any, Any]"]]:
-        """Each rule and severity that was found, and where these findings stand."""
-        keys = self._rows["rule"] * COUNTS + self._rows["severity"]
+        """Each rule and severity, and the places of their findings."""
+        keys = self._rows["rule"] * SEVERITIES + self._rows["severity"]
         for key in np.unique(keys):
-            yield shipped()[key // COUNTS], Severity(int(key % COUNTS)), np.flatnonzero(keys == key)
+            yield shipped()[key // SEVERITIES], Severity(int(key % SEVERITIES)), np.flatnonzero(keys == key)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __iter__(self) -> Iterator[Finding]:
-        return (self._finding(row) for row in self._rows)
-
-    @overload
-    def __getitem__(self, index: int) -> Finding: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Finding]: ...
-
-    def __getitem__(self, index: int | slice) -> Finding | list[Finding]:
-        if isinstance(index, slice):
-            return [self._finding(row) for row in self._rows[index]]
-        return self._finding(self._rows[index])
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def _finding(self, row: Any) -> Finding:
-        event = record(Event).from_buffer_copy(self._events[int(row["at"])].tobytes())
+    def _make(self, place: int) -> Finding:
+        row = self._rows[place]
+        event = record(FindingRow).from_buffer_copy(self._events[int(row["at"])].tobytes())
         rule = shipped()[event.rule]
-        values = dict(zip(rule.numbers, (event.v0, event.v1, event.v2, event.v3), strict=False))
+        values = dict(zip(rule.numbers, event.values, strict=False))
         whole = rule.scope == Scope.FLOW
-        names = [end_name(end) for end in ends(event)]
-        field = words()[event.word] if callable(rule.field) else rule.field
+        names = [end_name(end) for end in ends_of(event)]
         evidence = Evidence(
             packet=None if whole else event.packet,
             time=None if whole else event.time - self._start,
             flow=event.flow,
-            source=names[event.side],
-            destination=names[1 - event.side],
-            field=field,
+            source=names[event.sender],
+            destination=names[1 - event.sender],
+            field=words()[event.field_name] if callable(rule.field) else rule.field,
             expected=None if rule.expected is None else event.expected,
             actual=None if rule.actual is None else event.actual,
             value=values.__getitem__,
-            bases=(event.base_me, event.base_peer),
+            bases=(event.bases[0], event.bases[1]),
         )
-        found, severity = finding(rule, event.found, self._profile, evidence), Severity(int(row["severity"]))
+        found, severity = finding(rule, event.answer, self._profile, evidence), Severity(int(row["severity"]))
         return found if found.severity == severity else replace(found, severity=severity)
 
 
-# What stands of what was found: as `labkit.analysis.verifier` has it, for many rows at once.
-
-
-def _codes() -> tuple[list[str], "np.ndarray[Any, Any]"]:
-    """All codes in their order, and each rule's position among them."""
-    codes = sorted({rule.code for rule in shipped()})
-    return codes, np.array([codes.index(rule.code) for rule in shipped()])
-
-
-def _keys(rows: "np.ndarray[Any, Any]", codes: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """A number for each packet, or for whole conversations conversation, and code."""
-    keys: np.ndarray[Any, Any] = _place(rows) * len(_codes()[0]) + codes
-    return keys
-
-
-def _last(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Without what was found of a packet before more was in view: a finding about an earlier packet takes the place of all
-    that were found there with the same code."""
-    later = np.array([bool(rule.at) for rule in shipped()])[rows["rule"]]
-    if not later.any():
-        return rows
-    _, which = np.unique(_keys(rows, _codes()[1][rows["rule"]]), return_inverse=True)
-    order = np.arange(len(rows))
-    last = np.zeros(len(rows), np.int64)
-    np.maximum.at(last, which, np.where(later, order, 0))
-    standing: np.ndarray[Any, Any] = rows[order >= last[which]]
-    return standing
-
-
 def _standing(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """What no other rule says more precisely, or once for all."""
-    codes, code_of = _codes()
-    keys = _keys(rows, code_of[rows["rule"]])
-    grave = rows[rows["severity"] == Severity.ERROR]
-    graves = np.unique((-1 - grave["flow"]) * len(codes) + code_of[grave["rule"]])
-    stands = np.ones(len(rows), bool)
-    for number in np.unique(rows["rule"]):
-        rule = shipped()[number]
-        if not rule.unless:
-            continue
-        mine = rows["rule"] == number
-        place, known = (-1 - rows["flow"][mine], graves) if rule.scope == Scope.FLOW else (_place(rows[mine]), keys)
-        for code in map(codes.index, rule.unless):
-            # Few were found under that code: looking for those only takes a tenth of the time.
-            others = known[known % len(codes) == code]
-            if len(others):
-                stands[mine] &= ~np.isin(place * len(codes) + code, others)
-    sums = np.array([rule.sums_up for rule in shipped()])[rows["rule"]]
-    sender = (rows["flow"] * 2 + rows["side"]) * len(codes) + code_of[rows["rule"]]
-    if sums.any():
-        stands &= sums | ~np.isin(sender, sender[sums])
-    return rows[stands]
-
-
-def _place(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """A number for each packet, or for whole conversations below zero."""
-    place: np.ndarray[Any, Any] = np.where(rows["packet"] > 0, rows["packet"], -1 - rows["flow"])
-    return place
+    """The rows that the verdict has, as `labkit.analysis.policy` decides. Rules that depend on no other are not asked about."""
+    rules = shipped()
+    dependent = policy.dependent([rules[number] for number in np.unique(rows["rule"])])
+    asked = np.array([rule.code in dependent for rule in rules])[rows["rule"]]
+    columns = (rows[name][asked].tolist() for name in ("rule", "severity", "packet", "flow", "sender"))
+    events = [policy.Event(rules[number], *rest) for number, *rest in zip(*columns, strict=True)]
+    stands = ~asked
+    stands[np.flatnonzero(asked)[policy.standing(events)]] = True
+    standing: np.ndarray[Any, Any] = rows[stands]
+    return standing
 
 
 def _severities(rows: "np.ndarray[Any, Any]", profile: str) -> "np.ndarray[Any, Any]":
     """Each row's severity, as `Rule.severity_in` has it."""
     own = np.array([int(rule.severity_in(profile, 1)) for rule in shipped()])
-    severities: np.ndarray[Any, Any] = np.where(rows["found"] > 1, rows["found"], own[rows["rule"]])
+    severities: np.ndarray[Any, Any] = np.where(rows["answer"] > 1, rows["answer"], own[rows["rule"]])
     return severities
 
 
 def _sorted(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """In the order of a verdict: by packets, what is about whole conversations last."""
     whole = np.array([rule.scope == Scope.FLOW for rule in shipped()])[rows["rule"]]
-    order = np.lexsort((_codes()[1][rows["rule"]], rows["flow"], rows["packet"], whole))
+    codes = sorted({rule.code for rule in shipped()})
+    places = np.array([codes.index(rule.code) for rule in shipped()])[rows["rule"]]
+    order = np.lexsort((places, rows["flow"], rows["packet"], whole))
     ordered: np.ndarray[Any, Any] = rows[order]
     return ordered

@@ -1,6 +1,6 @@
 """Acknowledgement numbers."""
 
-from labkit.analysis.pending import LATE, MISSED, UNPROVEN, UNSENT, WRONG
+from labkit.analysis.pending import LATE, MISSED, UNPROVEN, UNSENT, WRONG, Resolved
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import acks_a_part, in_lock_step, is_probe, nothing_between, overtaken, scale_is_known
@@ -8,7 +8,8 @@ from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, before
 
-HALF_A_SECOND = 500_000_000
+MAX_ACK_DELAY = 500_000_000
+"""Nanoseconds; RFC 9293 section 3.8.6.3, MUST-40."""
 
 GOOD = """
     > S  0:0(0)
@@ -29,10 +30,9 @@ GOOD = """
         Severity.NOTE: "ack {actual} acknowledges bytes that this capture does not show: it lacks packets of the "
         "peer, or shows them late",
     },
-    at="me.odd",
     field="ack",
-    expected="me.odd_ack_want",
-    actual="me.odd_ack",
+    expected="resolved.want_ack",
+    actual="resolved.ack",
     scope=Scope.PENDING,
     unless=("HS02", "HS03", "FIN04"),
     should_be="ack {expected} at most, the peer's next sequence number",
@@ -49,16 +49,16 @@ GOOD = """
         > .  100:100(0) ack 120
     """,
 )
-def ack_of_unsent_data(seg: Seen, me: Side, peer: Side) -> int:
+def ack_of_unsent_data(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
     """An ack must not cover bytes that the peer has never sent.
 
     RFC 9293 section 3.10.7.4: "If the ACK acks something not yet sent (SEG.ACK > SND.NXT), then send an ACK, drop the
     segment, and return". A capture that lacks packets looks the same, but then the peer continues from the
     acknowledged number. labkit therefore waits for the peer's next segment.
     """
-    if me.odd_kind != UNSENT:
+    if resolved.kind != UNSENT:
         return False
-    return me.odd_state == WRONG or (Severity.NOTE if me.odd_state in (MISSED, LATE, UNPROVEN) else False)
+    return resolved.state == WRONG or (Severity.NOTE if resolved.state in (MISSED, LATE, UNPROVEN) else False)
 
 
 @rule(
@@ -70,10 +70,9 @@ def ack_of_unsent_data(seg: Seen, me: Side, peer: Side) -> int:
         Severity.WARNING: "ack {actual} goes beyond the peer's segment, although both sides wait for each other: the "
         "segment is too short, or the capture lacks the next one",
     },
-    at="me.odd",
     field="ack",
-    expected="me.odd_ack_want",
-    actual="me.odd_ack",
+    expected="resolved.want_ack",
+    actual="resolved.ack",
     scope=Scope.PENDING,
     unless=("HS02", "HS03", "FIN04"),
     should_be="ack {expected}, the end of the peer's segment",
@@ -92,7 +91,7 @@ def ack_of_unsent_data(seg: Seen, me: Side, peer: Side) -> int:
         < P. 120:150(30) ack 150   # SEQ01
     """,
 )
-def ack_of_more_than_was_answered(seg: Seen, me: Side, peer: Side) -> int:
+def ack_of_more_than_was_answered(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
     """In lock-step, the ack of a single data segment is the number after its last byte.
 
     The peer continues from the higher number, so it may have sent more than the capture shows. A second segment is
@@ -100,21 +99,21 @@ def ack_of_more_than_was_answered(seg: Seen, me: Side, peer: Side) -> int:
     and 111 bytes mixed up, error E1 of the document). Consecutive or constant IP identifications prove that no packet
     is missing.
     """
-    if me.odd_kind != UNSENT or not _one_answer_short(seg, me, peer):
+    if resolved.kind != UNSENT or not _lacks_end_of_answer(seg, me, peer, resolved):
         return False
     return True if nothing_between(seg, me, peer) else Severity.WARNING
 
 
-def _one_answer_short(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the side that has acknowledged too much answers one segment of data, in lock-step."""
-    fin = seg.seg_len == 0 and me.odd_ack == add(me.odd_ack_want, 1)  # what is missing may be a FIN: FIN04
+def _lacks_end_of_answer(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> bool:
+    """Whether the ack exceeds the end of the peer's only data segment, in lock-step."""
+    fin = seg.seg_len == 0 and resolved.ack == add(resolved.want_ack, 1)  # the missing number may be a FIN's: FIN04
     return (
-        me.odd_state == MISSED
+        resolved.state == MISSED
         and not fin
         and in_lock_step(me, peer)
-        and 0 < peer.data_len < (me.mss if me.mss > 0 else 536)  # after a full one, others may follow at once
-        and me.odd_ack_want == add(peer.data_seq, peer.data_len)
-        and (me.has_rcv_nxt == 0 or before(me.rcv_nxt, me.odd_ack_want))
+        and 0 < peer.data_len < (me.mss if me.mss > 0 else 536)  # a full segment is often followed by another
+        and resolved.want_ack == add(peer.data_seq, peer.data_len)
+        and (me.has_rcv_nxt == 0 or before(me.rcv_nxt, resolved.want_ack))
     )
 
 
@@ -164,7 +163,7 @@ def ack_goes_back(seg: Seen, me: Side, peer: Side) -> int:
         "which is legal (E4)",
     },
     field="ack",
-    expected=lambda seg, me, peer: _after_last(peer),
+    expected=lambda seg, me, peer: _end_of_last_segment(peer),
     actual="seg.ack",
     profiles=TAUGHT,
     unless=("HS02", "HS03", "ACK01", "ACK02", "FIN02"),
@@ -192,7 +191,7 @@ def ack_is_not_the_peers_seq_plus_length(seg: Seen, me: Side, peer: Side) -> int
     """
     if seg.ctl & ACK == 0 or seg.ctl & RST or peer.seen == 0 or peer.last_ctl & RST:
         return False
-    want = _after_last(peer)
+    want = _end_of_last_segment(peer)
     if seg.ack == want or is_probe(seg, me, peer) or after(seg.ack, peer.nxt):
         return False
     partly = after(seg.ack, peer.last_seq) and before(seg.ack, want)
@@ -202,16 +201,15 @@ def ack_is_not_the_peers_seq_plus_length(seg: Seen, me: Side, peer: Side) -> int
         and me.rcv_nxt == peer.last_seq
         and not after(want, add(me.right_edge, 1))
     )
-    return True if partly and in_step and _one_segment(peer, me) else Severity.NOTE
+    return True if partly and in_step and _fits_one_segment(peer, me) else Severity.NOTE
 
 
-def _after_last(side: Side) -> int:
-    """The number after the side's last segment."""
+def _end_of_last_segment(side: Side) -> int:
     return add(side.last_seq, side.last_len + (side.last_ctl & SYN != 0) + (side.last_ctl & FIN != 0))
 
 
-def _one_segment(sender: Side, receiver: Side) -> bool:
-    """Whether the sender's last data is one segment on the wire, not many that offload had not cut yet."""
+def _fits_one_segment(sender: Side, receiver: Side) -> bool:
+    """Whether the sender's last data is one segment on the wire, and not several before segmentation offload."""
     return sender.data_len <= (receiver.mss if receiver.mss != ABSENT else 536)
 
 
@@ -380,5 +378,5 @@ def acknowledged_too_late(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.since == 0 or me.has_rcv_nxt == 0 or peer.pending_n:
         return False
-    late = seg.time - peer.since - me.delay > HALF_A_SECOND
+    late = seg.time - peer.since - me.delay > MAX_ACK_DELAY
     return late and after(seg.ack, me.rcv_nxt) and peer.resent == 0

@@ -1,6 +1,6 @@
 """The three-way handshake."""
 
-from labkit.analysis.pending import GAP, SAME_MOMENT, WRONG
+from labkit.analysis.pending import GAP, SAME_MOMENT, WRONG, Resolved
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import renumbers_its_syn
@@ -8,8 +8,14 @@ from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import add, before, between
 
-FIRST_RTO = 900_000_000
-"""Nanoseconds: a SYN is not sent again sooner (RFC 6298 section 2 says one second)."""
+MIN_SYN_RTO = 900_000_000
+"""Nanoseconds before a SYN is retransmitted: one second (RFC 6298 section 2), less a margin for the clock."""
+
+GOOD = """
+    > S  0:0(0)
+    < S. 0:0(0) ack 1
+    > .  1:1(0) ack 1
+"""
 
 
 @rule(
@@ -22,11 +28,7 @@ FIRST_RTO = 900_000_000
     should_be="SYN set, without ACK",
     receiver="A listening TCP answers with RST, because a segment with ACK must belong to a known connection.",
     mend="Set SYN and clear ACK on the first segment.",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         > .  0:0(0) ack 1   # HS01
         < S. 0:0(0) ack 1
@@ -57,11 +59,7 @@ def opened_without_syn(seg: Seen, me: Side, peer: Side) -> int:
     should_be="the SYN first, then the SYN ACK",
     receiver="A host that has sent no SYN answers a SYN ACK with RST.",
     mend="Put the SYN before the SYN ACK.",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         < S. 0:0(0) ack 1   # HS01
         > S  0:0(0)
@@ -76,7 +74,7 @@ def answered_before_asked(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | ACK | RST) != SYN or me.seen or peer.seen != 1 or peer.syn != 2 or peer.last_ack != seg.end:
         return False
-    return SAME_MOMENT < seg.time - peer.first_time < FIRST_RTO
+    return SAME_MOMENT < seg.time - peer.first_time < MIN_SYN_RTO
 
 
 @rule(
@@ -109,7 +107,7 @@ def syn_ack_acks_wrong_number(seg: Seen, me: Side, peer: Side) -> int:
     if peer.has_resyn and seg.ack == add(peer.resyn, 1):
         return False
     if me.syn and seg.seq != me.isn and peer.third == 2:
-        return False  # SYN does not belong on this segment at all: HS07
+        return False  # this segment must not have SYN at all: HS07
     return not between(add(peer.isn, 1), seg.ack, peer.syn_end)
 
 
@@ -117,18 +115,14 @@ def syn_ack_acks_wrong_number(seg: Seen, me: Side, peer: Side) -> int:
     "HS03",
     Severity.ERROR,
     "RFC 9293 3.5",
-    "the third segment of the handshake has seq {actual}, but the SYN has already taken {me.isn}",
+    "the third segment of the handshake has seq {actual}, but the SYN has already taken number {me.isn}",
     field="seq",
     expected=lambda seg, me, peer: add(me.isn, 1),
     actual="seg.seq",
     should_be="seq {expected}, because the SYN takes one sequence number",
     receiver="It takes the segment for an old one, acknowledges it and keeps waiting for the right one.",
     mend="Set seq to {expected}.",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -147,20 +141,15 @@ def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
     Severity.ERROR,
     "RFC 9293 3.5",
     "the third segment of the handshake has the number {actual}, which does not follow from the SYN and the SYN ACK",
-    at="me.odd",
-    field=lambda seg, me, peer: "seq" if me.odd_kind == GAP else "ack",
-    expected=lambda seg, me, peer: add(me.isn, 1) if me.odd_kind == GAP else add(peer.isn, 1),
-    actual=lambda seg, me, peer: me.odd_seq if me.odd_kind == GAP else me.odd_ack,
+    field=lambda seg, me, peer, resolved: "seq" if resolved.kind == GAP else "ack",
+    expected=lambda seg, me, peer, resolved: add(me.isn, 1) if resolved.kind == GAP else add(peer.isn, 1),
+    actual=lambda seg, me, peer, resolved: resolved.seq if resolved.kind == GAP else resolved.ack,
     scope=Scope.PENDING,
     should_be="{expected}: seq is the client's ISN + 1, and ack is the server's ISN + 1",
     receiver="In SYN-RECEIVED it answers a wrong ack with a reset; after a wrong seq it sends an ACK and keeps "
     "waiting.",
     mend="Set the number to {expected}.",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -169,13 +158,13 @@ def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
         < .  1:1(0) ack 100
     """,
 )
-def third_segment_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
+def third_segment_does_not_fit(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
     """The third segment neither skips numbers nor acknowledges more or less than the server's SYN.
 
     The same shows if the capture lacks the real third segment, or if the SYN ACK has the wrong number. labkit
     therefore reports the fault only when the conversation continues from the right number.
     """
-    return me.odd_mark == 1 and me.odd_state == WRONG
+    return resolved.mark == 1 and resolved.state == WRONG
 
 
 @rule(
@@ -189,11 +178,7 @@ def third_segment_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
     should_be="the SYN ACK first, then its acknowledgement",
     receiver="It answers with a reset, because nobody can know its initial sequence number yet.",
     mend="Put the third segment after the SYN ACK.",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         > S  0:0(0)
         > .  1:1(0) ack 1   # HS03
@@ -208,7 +193,7 @@ def third_segment_before_the_second(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or me.seen or peer.syn != 1 or not peer.has_last_ack:
         return False
-    return peer.last_ack == seg.end and SAME_MOMENT < seg.time - peer.last_time < FIRST_RTO
+    return peer.last_ack == seg.end and SAME_MOMENT < seg.time - peer.last_time < MIN_SYN_RTO
 
 
 @rule(
@@ -312,11 +297,7 @@ def simultaneous_open(seg: Seen, me: Side, peer: Side) -> int:
     receiver="It answers with a challenge ACK, which a host without this connection answers with a reset.",
     wireshark="tcp.analysis.reused_ports",
     unless=("HS04",),
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -378,11 +359,7 @@ def data_on_syn_without_cookie(seg: Seen, me: Side, peer: Side) -> int:
     should_be="SYN clear",
     receiver="It answers with a challenge ACK and ignores the rest (RFC 5961 section 4).",
     mend="Clear SYN.",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         > S  0:0(0)
         < S. 0:0(0) ack 1

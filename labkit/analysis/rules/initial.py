@@ -1,6 +1,6 @@
-"""Initial sequence numbers: which one a connection begins with, and whether both ends go on from it."""
+"""Initial sequence numbers: their choice, and whether both ends continue from them."""
 
-from labkit.analysis.pending import BEHIND, MISSED, UNSENT
+from labkit.analysis.pending import BEHIND, MISSED, UNSENT, Resolved
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import renumbers_its_syn
@@ -20,7 +20,7 @@ from labkit.tcp.seq import add, after, diff
     },
     at="peer.syn",
     field="seq",
-    expected=lambda seg, me, peer: add(me.odd_ack, -1),
+    expected=lambda seg, me, peer, resolved: add(resolved.ack, -1),
     actual="peer.isn",
     scope=Scope.PENDING,
     should_be="seq {expected}, one less than the number from which both ends continue",
@@ -40,15 +40,15 @@ from labkit.tcp.seq import add, after, diff
         > .  1:1(0) ack 100
     """,
 )
-def syn_ack_with_another_number(seg: Seen, me: Side, peer: Side) -> int:
+def syn_ack_with_another_number(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
     """The SYN ACK tells where the server's sequence numbers begin, and both ends must continue from there.
 
     If both ends agree on another number, the SYN ACK is wrong. A higher number is only a warning: the capture may
     lack the server's first bytes and their ACK.
     """
-    if me.odd_mark != 1 or me.odd_state != MISSED or peer.syn != 2 or peer.seen != 1 or seg.seq != me.odd_ack:
+    if resolved.mark != 1 or resolved.state != MISSED or peer.syn != 2 or peer.seen != 1 or seg.seq != resolved.ack:
         return False
-    return True if me.odd_kind == BEHIND else Severity.WARNING if me.odd_kind == UNSENT else False
+    return True if resolved.kind == BEHIND else Severity.WARNING if resolved.kind == UNSENT else False
 
 
 @rule(
@@ -129,7 +129,7 @@ def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
     "ISN01",
     Severity.WARNING,
     "RFC 9293 3.4.1",
-    "the ISN {actual} is predictable: it repeats this host's last ISN {me.host_isn}, or the step from the one before",
+    "the ISN {actual} is predictable from this host's last ISN {me.host_isn}: it is the same, or the same step further",
     field="seq",
     actual="seg.seq",
     once=True,
@@ -162,5 +162,5 @@ def initial_number_can_be_foretold(seg: Seen, me: Side, peer: Side) -> int:
         return False
     step = diff(seg.seq, me.host_isn)
     if me.has_old == 2 or (step == 0 and me.has_old):
-        return False  # out of TIME-WAIT, where Linux goes on from the old number; or the same attempt after a reset
+        return False  # Linux continues from the old number in TIME-WAIT; a repeated attempt after a reset is legal
     return step == 0 or (me.host_isns >= 2 and step == me.host_step)

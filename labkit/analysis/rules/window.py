@@ -1,4 +1,4 @@
-"""The window: how much the receiver is ready to take."""
+"""The receive window: data beyond it, shrinking, probes and updates."""
 
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
@@ -54,8 +54,8 @@ def data_beyond_the_window(seg: Seen, me: Side, peer: Side) -> int:
         and not (seg.seq_offset == 0 and me.nxt == add(peer.right_edge, 1))
     ):
         return False
-    in_doubt = me.missed or me.pending_n or peer.missed or peer.pending_n or seg.seq_offset > 0
-    return Severity.WARNING if in_doubt else True
+    uncertain = me.missed or me.pending_n or peer.missed or peer.pending_n or seg.seq_offset > 0
+    return Severity.WARNING if uncertain else True
 
 
 OPEN = """
@@ -64,6 +64,25 @@ OPEN = """
     > .  1:1(0) ack 1
     > P. 1:101(100) ack 1
     < .  1:1(0) ack 101 win 900
+"""
+
+PROBED = """
+    > S  0:0(0)
+    < S. 0:0(0) ack 1 win 100
+    > .  1:1(0) ack 1
+    > P. 1:101(100) ack 1
+    < .  1:1(0) ack 101 win 0
+    +1.0 > . 101:102(1) ack 1       # ZWP01
+    < .  1:1(0) ack 101 win 0       # ZWP01
+"""
+
+CLOSED_AND_REOPENED = """
+    > S  0:0(0)
+    < S. 0:0(0) ack 1 win 100
+    > .  1:1(0) ack 1
+    > P. 1:101(100) ack 1           # WIN03
+    < .  1:1(0) ack 101 win 0       # WIN03
+    < .  1:1(0) ack 101 win 5000    # WIN03
 """
 
 
@@ -112,14 +131,7 @@ def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
     wireshark="tcp.analysis.zero_window",
     no_fault="describes what is no fault",
     good=OPEN,
-    bad="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1 win 100
-        > .  1:1(0) ack 1
-        > P. 1:101(100) ack 1           # WIN03
-        < .  1:1(0) ack 101 win 0       # WIN03
-        < .  1:1(0) ack 101 win 5000    # WIN03
-    """,
+    bad=CLOSED_AND_REOPENED,
 )
 def zero_window(seg: Seen, me: Side, peer: Side) -> int:
     """A window of zero means that the application has not yet read the data that has arrived."""
@@ -137,14 +149,7 @@ def zero_window(seg: Seen, me: Side, peer: Side) -> int:
     wireshark="tcp.analysis.window_full",
     no_fault="describes what is no fault",
     good=OPEN,
-    bad="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1 win 100
-        > .  1:1(0) ack 1
-        > P. 1:101(100) ack 1           # WIN03
-        < .  1:1(0) ack 101 win 0       # WIN03
-        < .  1:1(0) ack 101 win 5000    # WIN03
-    """,
+    bad=CLOSED_AND_REOPENED,
 )
 def window_full(seg: Seen, me: Side, peer: Side) -> int:
     """The sender has used all the room that the receiver has offered."""
@@ -164,14 +169,7 @@ def window_full(seg: Seen, me: Side, peer: Side) -> int:
     wireshark="tcp.analysis.window_update",
     no_fault="describes what is no fault",
     good=OPEN,
-    bad="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1 win 100
-        > .  1:1(0) ack 1
-        > P. 1:101(100) ack 1           # WIN03
-        < .  1:1(0) ack 101 win 0       # WIN03
-        < .  1:1(0) ack 101 win 5000    # WIN03
-    """,
+    bad=CLOSED_AND_REOPENED,
 )
 def window_update(seg: Seen, me: Side, peer: Side) -> int:
     """An ACK that acknowledges nothing new reports a changed window.
@@ -180,7 +178,7 @@ def window_update(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.seq_offset or seg.win == 0 or not me.has_nxt:
         return False
-    ahead = me.has_last_ack != 0 and after(me.last_ack, me.rcv_nxt)  # the peer's segments are not all in the capture
+    ahead = me.has_last_ack != 0 and after(me.last_ack, me.rcv_nxt)  # the capture lacks segments of the peer
     if me.has_rcv_nxt == 0 or seg.ack != (me.last_ack if ahead else me.rcv_nxt):
         return False
     if me.last_ctl & SYN == 0:
@@ -199,15 +197,7 @@ def window_update(seg: Seen, me: Side, peer: Side) -> int:
     wireshark="tcp.analysis.zero_window_probe",
     no_fault="describes what is no fault",
     good=OPEN,
-    bad="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1 win 100
-        > .  1:1(0) ack 1
-        > P. 1:101(100) ack 1
-        < .  1:1(0) ack 101 win 0
-        +1.0 > . 101:102(1) ack 1       # ZWP01
-        < .  1:1(0) ack 101 win 0       # ZWP01
-    """,
+    bad=PROBED,
 )
 def window_probe(seg: Seen, me: Side, peer: Side) -> int:
     """A sender with data for a closed window sends one byte from time to time, so that a lost window update cannot stop
@@ -228,15 +218,7 @@ def window_probe(seg: Seen, me: Side, peer: Side) -> int:
     wireshark="tcp.analysis.zero_window_probe_ack",
     no_fault="describes what is no fault",
     good=OPEN,
-    bad="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1 win 100
-        > .  1:1(0) ack 1
-        > P. 1:101(100) ack 1
-        < .  1:1(0) ack 101 win 0
-        +1.0 > . 101:102(1) ack 1       # ZWP01
-        < .  1:1(0) ack 101 win 0       # ZWP01
-    """,
+    bad=PROBED,
 )
 def window_probe_answer(seg: Seen, me: Side, peer: Side) -> int:
     """The answer to a window probe acknowledges nothing new and has a window of zero."""
