@@ -176,7 +176,7 @@ def test_what_is_no_such_file(
 
 def test_payloads_are_bounded_all_together(monkeypatch: pytest.MonkeyPatch) -> None:
     # A line of fifteen characters stands for 65,000 octets.
-    monkeypatch.setattr("labkit.build.script.MOST_PAYLOAD", 4 << 20)
+    monkeypatch.setattr("labkit.build.script.MAX_PAYLOADS", 4 << 20)
     with pytest.raises(
         ScenarioError, match=r"a\.pkt:65: up to this line there are more than 4 MiB of payload; expected less"
     ):
