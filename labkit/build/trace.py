@@ -377,19 +377,21 @@ class _Explainer:
         if segment.ctl & SYN:
             text += ": the initial sequence number" + (", again" if expected else "")
         elif segment.ctl & RST and not segment.ctl & ACK and record.why == "rst" and not expected:
-            text += ": the number that the segment before acknowledged"
+            text += ": the number that the previous segment acknowledged"
         elif segment.ctl & RST and segment.seq == 0:
-            text += ": 0, for there is no connection that could have a number"
+            text += ": 0, because there is no connection"
         elif start == expected:
             text += f" = {_sum(1, start, self.fin.get(record.sender))}"
         elif record.why == "keep-alive":
-            text += ": one before the next number, to provoke an answer"
+            text += ": one before the next number, so that the peer must answer"
         elif start < expected and not segment.length:
-            text += f" = {_sum(1, start, self.fin.get(record.sender))}; what was sent beyond has not been taken"
+            text += (
+                f" = {_sum(1, start, self.fin.get(record.sender))}; the peer has not accepted the octets sent beyond"
+            )
         elif start < expected:
             text += f": sent before ({record.sender} has used all numbers below {expected})"
         else:
-            text += f": ahead of {expected}: the segments between were not captured"
+            text += f": ahead of {expected}: the capture lacks the segments between"
         taken = segment.length
         if taken and not segment.ctl & RST:
             parts = [f"{len(segment.payload)} octets"] if segment.payload else []
@@ -404,7 +406,7 @@ class _Explainer:
         text = f"ack {number} (raw {record.segment.ack}) = {_sum(1, number, self.fin.get(peer))} of the {peer}"
         missing = self.next[peer] - number
         if missing > 0:
-            text += f"; {missing} more sent, not acknowledged here"
+            text += f"; {missing} more sent, not yet acknowledged"
         return text
 
 

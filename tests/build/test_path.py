@@ -88,12 +88,12 @@ def test_a_full_queue_marks_before_it_drops():
 
 
 @pytest.mark.parametrize(("chance", "length"), [(1.5, 3), (-0.1, 3), (0.5, 0.5)])
-def test_bursts_that_are_none(chance, length):
-    with pytest.raises(ValueError, match=r"outside 0\.\.1|is none"):
+def test_impossible_bursts_are_refused(chance, length):
+    with pytest.raises(ValueError, match=r"outside 0\.\.1|must be at least 1"):
         Burst(chance, length)
 
 
 @pytest.mark.parametrize("plan", [{"loss": 1.5}, {"delay": -1}, {"late": {1: -2}}, {"bandwidth": 0}])
-def test_what_no_path_does(plan):
+def test_impossible_directions_are_refused(plan):
     with pytest.raises(ValueError, match=r"outside|before|positive"):
         Direction(**plan)

@@ -135,8 +135,8 @@ def test_a_file_is_read_whatever_ends_its_lines(tmp_path: Path) -> None:
         ("# [fe80::1%eth0]:1 > [::2]:2", "a.pkt:1: '[fe80::1%eth0]' is not an address"),
         ("# 192.0.2.1:65536 > 192.0.2.2:2", "a.pkt:1: 65536 is not a port; expected at most 65535"),
         ("> S 0:0(0)\n# start 5", "a.pkt:2: '# start' follows a segment; expected it before the first one"),
-        ("-1767225601 > S 0:0(0)", "a.pkt:1: the time lies before 1970 or after 2105"),
-        (f"# start {LATEST // 10**9}\n> S 0:0(0)", "a.pkt:2: the time lies before 1970 or after 2105"),
+        ("-1767225601 > S 0:0(0)", "a.pkt:1: the time is before 1970 or after 2105"),
+        (f"# start {LATEST // 10**9}\n> S 0:0(0)", "a.pkt:2: the time is before 1970 or after 2105"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(

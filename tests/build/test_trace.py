@@ -70,11 +70,11 @@ def test_the_states_of_both_ends(document):
         ("tail-loss", "seq 2921 (raw "),
         ("tail-loss", "sent before (client has used all numbers below 4001)"),
         ("tail-loss", "the path loses this segment after the point of capture"),
-        ("keep-alive", "one before the next number, to provoke an answer"),
-        ("refused", "seq 0 (raw 0): 0, for there is no connection that could have a number"),
+        ("keep-alive", "one before the next number, so that the peer must answer"),
+        ("refused", "seq 0 (raw 0): 0, because there is no connection"),
         ("syn-lost", "the initial sequence number, again"),
         ("zero-window", "zero-window-probe: RFC 9293 section 3.8.6.1 (zero-window probing)"),
-        ("fast-retransmit", "more sent, not acknowledged here"),
+        ("fast-retransmit", "more sent, not yet acknowledged"),
     ],
 )
 def test_what_explanations_say(name, text):
