@@ -136,7 +136,7 @@ def command(
     from labkit.build.faults import inject
 
     faults = options["faults"]
-    trace = inject(_load(scenario, faults) if by_hand else _play(scenario, seed), faults)
+    trace = inject(_load_by_hand(scenario, faults) if by_hand else _play(scenario, seed), faults)
     if output is None:
         # Not the name that stands in the scenario: a file must not choose where labkit writes.
         output = f"{Path(scenario).stem}.{format_ or 'pcapng'}"
@@ -150,7 +150,7 @@ def _play(scenario: str, seed: int) -> "Trace":
     return Scenario.load(scenario).play(seed=seed)
 
 
-def _load(path: str, faults: tuple[str, ...]) -> "Trace":
+def _load_by_hand(path: str, faults: tuple[str, ...]) -> "Trace":
     from labkit.build.script import load
 
     if not faults:

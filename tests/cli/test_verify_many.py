@@ -21,7 +21,7 @@ from labkit.capture import create
 from labkit.cli import run
 from labkit.cli._progress import ProgressLine, fitting
 from labkit.cli.verify import command
-from labkit.jobs.dispatch import verdicts
+from labkit.jobs.dispatch import Dispatcher
 from labkit.jobs.inputs import Input, expand
 from labkit.jobs.interrupts import Interrupts
 from labkit.jobs.judging import Request, judge
@@ -183,7 +183,7 @@ def test_a_pattern_is_expanded(pattern: str, paths: list[str]) -> None:
     assert [each.path for each in expand([pattern]).captures] == paths
 
 
-def test_names_are_taken_as_they_are() -> None:
+def test_names_are_not_changed() -> None:
     assert expand(["-", "nowhere", "a\0b"]).captures == [Input("-"), Input("nowhere"), Input("a\0b")]
 
 
@@ -221,11 +221,11 @@ def test_processes_change_no_output(format_: str, capsys: pytest.CaptureFixture[
     assert seen[0][0] == 3
 
 
-def test_a_process_that_dies_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_process_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     captures = [Input(str(folder() / "z.pcap"))] * 6
     dead = Request(ReportConfig(profile="document"), _Deadly())  # type: ignore[arg-type]
     with Interrupts() as interrupts:
-        found = list(verdicts(captures, dead, interrupts, ProgressLine(), jobs=2))
+        found = list(Dispatcher(captures, dead, interrupts, ProgressLine()).verdicts(jobs=2))
     assert len(found) == 6
     assert all("has died" in (verdict.error or "") for verdict in found)
     assert {verdict.profile for verdict in found} == {"document"}
@@ -292,7 +292,9 @@ def test_a_capture_without_a_packet_read_has_no_verdict(monkeypatch: pytest.Monk
     written(Path("a.pcap"), OPEN + CLOSE)
     monkeypatch.setattr("labkit.analysis.native.engine._library", lambda *_: signal.raise_signal(signal.SIGINT))
     with Interrupts() as interrupts:
-        found = list(verdicts([Input("a.pcap")] * 3, Request(ReportConfig()), interrupts, ProgressLine(), jobs=1))
+        found = list(
+            Dispatcher([Input("a.pcap")] * 3, Request(ReportConfig()), interrupts, ProgressLine()).verdicts(jobs=1)
+        )
     assert (found, interrupts.seen) == ([], True)
 
 
@@ -307,7 +309,7 @@ def test_an_ignored_signal_stays_ignored() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_it_runs_in_any_thread(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_runs_in_any_thread(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), OPEN + CLOSE)
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(run(["verify", "a.pcap"])))
@@ -320,7 +322,7 @@ def test_ctrl_c_ends_other_processes() -> None:
     captures = [Input(str(folder() / "z.pcap"))] * 40
     with Interrupts() as interrupts:
         seen = 0
-        for _verdict in verdicts(captures, Request(ReportConfig()), interrupts, ProgressLine(), jobs=2):
+        for _verdict in Dispatcher(captures, Request(ReportConfig()), interrupts, ProgressLine()).verdicts(jobs=2):
             seen += 1
             signal.raise_signal(signal.SIGINT)
     assert seen == 1
