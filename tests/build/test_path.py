@@ -1,4 +1,4 @@
-"""`path`: when packets arrive, and which do not."""
+"""`path`: arrival times and losses."""
 
 from random import Random
 
@@ -27,7 +27,7 @@ def arrivals(plan: Direction, sizes: list[int], gap: int = 0, seed: int = 1) -> 
         (Direction(bandwidth=8_000_000_000, queue=1), [[1000], [2000], []]),
     ],
 )
-def test_what_becomes_of_three_packets(plan, found):
+def test_arrival_times_of_three_packets(plan, found):
     assert arrivals(plan, [1000] * 3) == found
 
 
@@ -58,7 +58,7 @@ def test_a_lost_packet_changes_nothing_for_the_others():
     assert named[7:] == chance[7:]
 
 
-def test_directions_are_apart():
+def test_directions_are_independent():
     path = Path(Direction(delay=1), Direction(delay=2, lose=frozenset({1})), "seed")
     assert [path.carry(side, 60, 10) for side in ("client", "server", "server")] == [[11], [], [12]]
 
@@ -72,7 +72,7 @@ def test_losses_come_in_bursts():
     assert 0.05 < sum(lost) / len(lost) < 0.1
 
 
-def test_bursts_of_one_are_plain_losses_that_never_touch():
+def test_bursts_of_length_one_are_isolated_losses():
     lost = [not copies for copies in arrivals(Direction(burst=Burst(1.0, 1)), [100] * 6)]
     assert lost == [True, False] * 3
 

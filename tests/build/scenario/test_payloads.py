@@ -1,4 +1,4 @@
-"""What applications say: text, files, patterns; messages of HTTP, DNS and SMTP, and exchanges of them."""
+"""Payloads: text, files, patterns; HTTP, DNS and SMTP messages and exchanges."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def parse(*steps: str, folder: Path | None = None) -> Scenario:
 
 
 def said(trace: Trace) -> list[tuple[str, bytes]]:
-    """What each side says, in turns."""
+    """The payloads of both sides, in turn."""
     turns: list[tuple[str, bytes]] = []
     for record in trace:
         if record.segment.payload and turns and turns[-1][0] == record.sender:
@@ -124,7 +124,7 @@ def test_dns_messages():
         ("exchange: {http: {method: HEAD}, after: 1s..2s}", ["client", "server"]),
     ],
 )
-def test_exchanges_go_in_turns(step, turns):
+def test_the_sides_of_an_exchange_take_turns(step, turns):
     trace = parse(step, "client: close", "server: close").play()
     assert [side for side, _ in said(trace)] == turns
     # Each message carries the acknowledgement of the one before; none is alone but the handshake's and the last.

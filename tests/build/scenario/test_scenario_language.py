@@ -1,4 +1,4 @@
-"""What a scenario may say, and what labkit answers to everything else: file, line, key, what was expected."""
+"""The scenario language, and the errors: file, line, key, and the expected value."""
 
 import re
 
@@ -56,12 +56,12 @@ def test_units(read, text, value):
         (ranged(size), "1..", "is not a size"),
     ],
 )
-def test_units_that_are_none(read, text, message):
+def test_bad_units_are_refused(read, text, message):
     with pytest.raises(ValueError, match=message):
         read(text)
 
 
-def test_a_range_is_drawn_by_its_own_name():
+def test_the_key_of_a_range_determines_its_value():
     assert Range(5, 5).draw(1, "a") == 5
     drawn = {Range(0, 10**9).draw(seed, key) for seed in (1, 2) for key in ("a", "b")}
     assert len(drawn) == 4
@@ -182,7 +182,7 @@ PLAYS = [
 
 
 @pytest.mark.parametrize(("steps", "message"), PLAYS)
-def test_steps_that_cannot_be_done(steps, message):
+def test_impossible_steps_are_refused(steps, message):
     with pytest.raises(ScenarioError) as caught:
         Scenario.parse(f"{HEAD}steps:\n{steps}", "f.yaml").play()
     assert str(caught.value).startswith(message)
@@ -222,7 +222,7 @@ def test_a_window_that_never_opens_ends_the_run():
         ("a\0b.yaml", "is not a file name"),
     ],
 )
-def test_what_cannot_be_loaded(name, message):
+def test_unknown_scenarios_are_refused(name, message):
     with pytest.raises(ScenarioError) as caught:
         Scenario.load(name)
     assert message in str(caught.value)
@@ -232,7 +232,7 @@ def test_what_cannot_be_loaded(name, message):
     ("octets", "message"),
     [(b"name: \xff\n", ":1: is not UTF-8 text (octet 6)"), (b"#" * (2**20 + 1), "is larger than 1 MiB")],
 )
-def test_files_that_are_no_scenario(tmp_path, octets, message):
+def test_files_without_a_scenario_are_refused(tmp_path, octets, message):
     target = tmp_path / "a.yaml"
     target.write_bytes(octets)
     with pytest.raises(ScenarioError) as caught:
@@ -290,7 +290,7 @@ WORDS = st.sampled_from(
 
 
 @given(st.lists(WORDS, max_size=40).map("".join) | st.text(max_size=60))
-def test_no_text_is_too_odd_for_a_message(text):
+def test_any_text_gives_a_message_of_one_line(text):
     try:
         Scenario.parse(text).play()
     except LabkitError as error:
@@ -298,7 +298,7 @@ def test_no_text_is_too_odd_for_a_message(text):
 
 
 @pytest.mark.parametrize("key", ["window_scale", "delayed_ack", "congestion", "fast_open", "keep_alive"])
-def test_what_can_be_off(key):
+def test_values_that_can_be_off(key):
     scenario = Scenario.parse(f"{HEAD}client: {{{key}: off}}\n{STEPS}")
     assert getattr(scenario.model.client, key) is None
     assert scenario.play().records
@@ -311,12 +311,12 @@ def test_what_can_be_off(key):
         ("delayed_ack: 1s", "delayed_ack: '1s' is too long for an acknowledgement to wait; expected at most 500ms"),
     ],
 )
-def test_what_is_too_much(setting, message):
+def test_bounds(setting, message):
     with pytest.raises(ScenarioError, match=rf"^f:2: client\.{message}$"):
         Scenario.parse(f"{HEAD}client: {{{setting}}}\n{STEPS}", "f")
 
 
-def test_every_shipped_scenario_has_a_summary_and_something_to_look_at():
+def test_every_shipped_scenario_has_a_summary_and_notes():
     for name in shipped():
         scenario = Scenario.load(name)
         assert scenario.name == name
@@ -381,7 +381,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("step", "message"), MISTAKES)
-def test_what_instructors_get_wrong(step, message):
+def test_mistakes_of_instructors(step, message):
     with pytest.raises(ScenarioError) as caught:
         Scenario.parse(f"{HEAD}steps:\n  - client: connect\n  {step}\n", "f.yaml").play()
     assert str(caught.value).removeprefix("f.yaml:").partition(": ")[2].startswith(message)
@@ -431,7 +431,7 @@ ODD = ["x", "-1", "1.5", "[1]", "{a: 1}", "null", "true", "99999999999", "''", "
 
 
 @pytest.mark.parametrize("kind", PLACES, ids=lambda kind: kind.__name__)
-def test_any_value_anywhere_is_taken_or_refused_in_a_line(kind):
+def test_any_value_is_accepted_or_refused_in_one_line(kind):
     for key in kind.model_fields:
         for odd in ODD:
             text = PLACES[kind] % f"{key}: {odd}"
@@ -446,7 +446,7 @@ def test_any_value_anywhere_is_taken_or_refused_in_a_line(kind):
                 assert found == [], (text, str(error))
 
 
-def test_packets_are_named_one_by_one_or_as_ranges():
+def test_packet_numbers_are_single_or_ranges():
     for text, packets in (("3", (3,)), ("[3, 5]", (3, 5)), ("3..5", (3, 4, 5)), ("[1, 3..4]", (1, 3, 4))):
         scenario = Scenario.parse(f"{HEAD}path: {{to_server: {{lose: {text}}}}}\n{STEPS}")
         assert scenario.model.path.to_server.lose == packets
