@@ -223,7 +223,7 @@ class Ledger:
             # It answers the SYN, and the reply acknowledges one number more: a SYN ACK without its SYN bit.
             me.isn, me.nxt = seg.seq, add(seg.seq, 1)
             me.shifts[-1] = self._enter(seg, "flags", fault="syn-bit", certain=True)
-        elif nobody_acked and peer.opened and not seg.ctl & RST:
+        elif nobody_acked and peer.opened and reply is not None and not (seg.ctl | reply.ctl) & RST:
             self._enter(seg, "missing", fault="syn-ack", lossy=True)
         me.ends.append(me.nxt)
 
@@ -263,24 +263,28 @@ class Ledger:
             if cause.fault != "syn-bit":
                 self._number(seg, "seq", me, me.nxt, seg.seq, cause=cause)
             self._take(seg, me, off)
-        elif not off or self._is_resent(seg, me, off) or self._is_probe(seg, me, off):
+        elif not off or self._is_resent(seg, me, off):
             self._take(seg, me, off)
+        elif self._is_probe(seg, me, peer, off):
+            pass  # its octet is meaningless, and takes no number
         elif off > 0 and self._is_filled(index, seg, me):
             me.ends += [seg.seq, add(seg.seq, seg.length)]
-            me.starts.setdefault(seg.seq, seg)
+            if seg.seg_len:
+                me.starts.setdefault(seg.seq, seg)
         else:
             self._wrong_seq(seg, me, peer, off)
 
     def _wrong_seq(self, seg: Shown, me: _Account, peer: _Account, off: int) -> None:
         swapped = bool(seg.ctl & ACK and peer.opened and seg.seq == peer.nxt and seg.ack == me.nxt)
-        relative = bool(me.isn) and seg.seq == _relative(me) and not swapped
+        relative = bool(me.isn) and seg.seq == _relative(me) and not swapped and seg.seq not in me.ends
         entry = self._number(seg, "seq", me, me.nxt, seg.seq, cause=self._first_relative() if relative else None)
         entry.swapped, entry.relative = swapped, relative
         entry.at_syn = seg.seq == me.isn
         entry.at_fin = me.fin is not None and seg.seq == me.fin_at and me.nxt == add(me.fin_at, 1)
         entry.lossy = off > 0 and not swapped and not relative
         news = me.has_acked and bool(seg.ctl & ACK) and diff(seg.ack, me.acked) > 0
-        entry.certain = swapped or (relative and abs(off) > 0xFFFF) or (off < 0 and news) or (entry.at_syn and bool(seg.length))
+        behind = off < 0 and news and not seg.length  # octets under old numbers are those rules' that compare payload
+        entry.certain = swapped or behind or (relative and abs(off) > 0xFFFF)
         me.shifts.setdefault(off, entry.cause or entry)
         self._take(seg, me, off)
 
@@ -301,7 +305,7 @@ class Ledger:
             me.fin_at = add(me.nxt, -1)
             me.ends.append(me.fin_at)
         me.ends.append(me.nxt)
-        while (early := me.starts.get(me.nxt)) is not None:
+        while (early := me.starts.get(me.nxt)) is not None and not early.ctl & SYN:
             me.nxt = add(me.nxt, early.seg_len)
             me.ends.append(me.nxt)
             if early.ctl & FIN:
@@ -330,11 +334,12 @@ class Ledger:
                 return bool(known) and seg.payload[: len(known)] == known
         return False
 
-    def _is_probe(self, seg: Shown, me: _Account, off: int) -> bool:
-        """A keep-alive or a window probe: one below SND.NXT, at most one octet, and it acknowledges nothing new."""
-        if off != -1 or seg.length > 1 or seg.ctl & (SYN | FIN | RST):
+    def _is_probe(self, seg: Shown, me: _Account, peer: _Account, off: int) -> bool:
+        """A keep-alive or a window probe: one below SND.NXT, or below what the peer expects, at most one octet, and it
+        acknowledges nothing new."""
+        if seg.length > 1 or seg.ctl & (SYN | FIN | RST) or not me.has_acked or diff(seg.ack, me.acked) > 0:
             return False
-        return me.has_acked and diff(seg.ack, me.acked) <= 0
+        return off == -1 or (peer.has_acked and diff(seg.seq, peer.acked) in (-1, 0) and off < 0)
 
     def _is_filled(self, index: int, seg: Shown, me: _Account) -> bool:
         """Whether the numbers that the segment leaves out come later: it was overtaken, or another was lost."""
@@ -382,7 +387,7 @@ class Ledger:
     def _old_ack(self, index: int, seg: Shown, me: _Account, peer: _Account) -> None:
         if me.has_acked and seg.ack == me.acked:
             self._same_ack(index, seg, me, peer)
-        elif seg.ctl & SYN or (not me.has_acked and seg.ack == peer.isn):
+        elif (seg.ctl & SYN and seg.ack not in peer.ends) or (not me.has_acked and seg.ack == peer.isn):
             self._wrong_ack(index, seg, peer, add(peer.isn, 1)).certain = True
         elif me.has_acked and diff(seg.ack, me.acked) < 0:
             if not (seg.seg_len and me.starts.get(seg.seq) not in (None, seg)):
@@ -435,7 +440,7 @@ class Ledger:
             if one.side != seg.side and one.seg_len and one.seq == at:
                 at = one.end
                 if diff(at, seg.ack) >= 0:
-                    return at == seg.ack
+                    return at == seg.ack or one.length > peer.mss
         return False
 
     def _fin_is_due(self, seg: Shown) -> bool:
@@ -483,8 +488,9 @@ class Ledger:
             return
         first = waiting[0]
         late = [seg for seg in self._segments if seg.side != side and seg.packet > first.packet and seg.ctl & ACK]
-        if not late:
-            if first.ctl & FIN:
+        crosses = len(late) == 1 and diff(late[0].ack, self._acked_before(late[0])) > 0
+        if not late or crosses:
+            if first.ctl & FIN and not crosses:
                 self._enter(first, "missing", fault="last-ack", lossy=True)
             return
         silent = next((entry for entry in self.entries if entry.fault == "silent" and entry.shown.side != side), None)
@@ -493,6 +499,11 @@ class Ledger:
         for seg in late:
             if seg is not root.shown and seg.ack == root.actual:
                 self._number(seg, "ack", me, first.end, seg.ack, cause=root)
+
+    def _acked_before(self, seg: Shown) -> int:
+        """What the sender of a segment had acknowledged before it."""
+        before = [one.ack for one in self._segments if one.side == seg.side and one.packet < seg.packet and one.ctl & ACK]
+        return max(before, key=lambda ack: diff(ack, seg.ack), default=seg.ack)
 
     # Entries.
 
@@ -532,16 +543,32 @@ def _relative(account: _Account) -> int:
 def evidence(segments: Sequence[Shown]) -> str:
     """What shows that no packet is missing between the segments; empty where nothing does.
 
-    `constant`: all have one IP identification other than 0, as packets made by hand. `counted`: the identifications of
-    each host, or of both together, count without a gap.
+    `constant`: all have one IP identification other than 0, as packets made by hand. `together`: the identifications of
+    both hosts count as one, without a gap; `apart`: those of each host do.
     """
     ids = [seg.ip_id for seg in segments]
     if len(ids) < 3 or min(ids) < 0 or len({seg.side for seg in segments}) < 2:
         return ""
     if len(set(ids)) == 1:
         return "constant" if ids[0] else ""
+    if _counts(ids):
+        return "together"
     own = ([seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER))
-    return "counted" if _counts(ids) or all(map(_counts, own)) else ""
+    return "apart" if all(map(_counts, own)) else ""
+
+
+def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
+    """Whether what `evidence` found leaves no explanation of an entry by a packet that is missing or late.
+
+    Where each host counts for itself, nothing shows what the peer sent behind its last segment, nor in which order the
+    segments of both were sent.
+    """
+    if entry.certain or why in ("constant", "together"):
+        return bool(why) or entry.certain
+    if entry.field == "ack" and entry.off > 0:
+        later = any(seg.side != entry.shown.side and seg.packet > entry.packet for seg in segments)
+        return why == "apart" and later and not entry.later
+    return why == "apart"
 
 
 def _counts(ids: Sequence[int]) -> bool:
