@@ -16,6 +16,10 @@ class ScenarioError(LabkitError):
     """A scenario, or a line of the notation, does not validate."""
 
 
+class UncompilableError(LabkitError):
+    """A rule that the compiled engine cannot take; the interpreter can."""
+
+
 class CaptureError(LabkitError):
     """A file cannot be read, or written, as the capture that it should be."""
 

@@ -1,9 +1,42 @@
-"""Makes this folder importable, so that tests in the folders below find `helpers`; and how Hypothesis runs."""
+"""Test setup: helper imports, markers by file, and Hypothesis profiles.
 
+pytest puts this folder on the import path, so that tests in subfolders can import `helpers`, `frames` and `blocks`.
+"""
+
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
-# No test asserts a time: a slow machine, or one that is busy, is no failure. The same commit gets the same examples, so that
-# a red test speaks of the change that made it red; `scripts/test --hypothesis-profile=explore` looks at others each time.
+TESTS = Path(__file__).parent
+
+MARKED = {
+    "live": "live",
+    "analysis/native": "compiled",
+    "capture/test_capture_oracles.py": "slow",
+    "jobs/test_cluster.py": "slow",
+    "packet/test_decode_corpus.py": "slow",
+    "test_accuracy.py": "slow",
+    "test_bench.py": "slow",
+    "test_mutation.py": "slow",
+    "test_packaging.py": "slow",
+}
+"""The marker of every test in a folder or file. `scripts/test --quick` leaves out all three markers."""
+
+# No test asserts a time, so no example has a deadline. The default profile draws the same examples for the same commit;
+# `scripts/test --hypothesis-profile=explore` draws new ones, and the quick lane draws fewer.
 settings.register_profile("explore", deadline=None)
 settings.register_profile("labkit", deadline=None, derandomize=True)
+settings.register_profile("quick", settings.get_profile("labkit"), max_examples=20)
 settings.load_profile("labkit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test as MARKED says, and every test that runs tshark as slow."""
+    for item in items:
+        path = item.path.relative_to(TESTS).as_posix()
+        for place, mark in MARKED.items():
+            if path == place or path.startswith(f"{place}/"):
+                item.add_marker(mark)
+        if any("tshark" in str(skip.kwargs.get("reason")) for skip in item.iter_markers("skipif")):
+            item.add_marker("slow")

@@ -46,11 +46,11 @@ from labkit.teach.diagram.states import mermaid
 
 TOP = Path(__file__).parents[1]
 CAN_LIVE = capable() and all(map(shutil.which, ("ip", "nsenter", "unshare")))
-PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
+PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("*.md"))]
 ANY = "…"
 
-NOT_RUN = ("./scripts/demo", "./scripts/test")
-"""What would run this test, or install something; that it is there is tested."""
+SCRIPT = re.compile(r"(\./)?(scripts/\w+)( .*)?")
+"""Commands that the test does not run, because they run this test or install something; it only looks for the script."""
 
 NOT_LABKIT = ("head -c 32 /dev/urandom > course.key",)
 """What else is run."""
@@ -153,8 +153,8 @@ class Reader:
             return
         for line in fence.lines:
             command, _, comment = line.partition(" #")
-            if command.strip() in NOT_RUN:
-                assert (TOP / command.strip()).is_file()
+            if script := SCRIPT.fullmatch(command.strip()):
+                assert (TOP / script[2]).is_file()
                 continue
             stated = re.search(r"exit code (\d+)", comment)
             self._run(fence, command.strip())
@@ -286,7 +286,14 @@ def coded(text: str) -> set[str]:
     return set(re.findall(r"`([^`\n]+)`", text))
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def marks(path: Path) -> list[pytest.MarkDecorator]:
+    """The markers of a page's test: what its fences need."""
+    text = path.read_text("utf-8")
+    needs = {"live": re.search(r"^```\w+ live$", text, re.MULTILINE), "compiled": "--engine compiled" in text}
+    return [getattr(pytest.mark, name) for name, needed in needs.items() if needed]
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, marks=marks(path), id=path.name) for path in PAGES])
 @pytest.mark.usefixtures("english")
 def test_what_it_shows_is_so(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -356,12 +363,12 @@ def test_readme_has_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_key_of_the_json_is_explained() -> None:
     from labkit.analysis.rule import Severity
     from labkit.analysis.verifier import Verdict
-    from labkit.report.formats._plain import head, verdict
+    from labkit.report.formats._records import header, verdict_record
 
     keys = [key for cells in rows(page("docs/verifying.md"), "key of a finding") for key in coded(cells[0])]
     assert sorted(keys) == sorted(each.name for each in fields(Finding))
-    plain = verdict(Verdict("x", "rfc9293"), Severity.ERROR)
-    assert {*head("rfc9293"), *plain, "message", "at", "cut"} <= coded(page("docs/verifying.md"))
+    record = verdict_record(Verdict("x", "rfc9293"), Severity.ERROR)
+    assert {*header("rfc9293"), *record, "message", "at", "cut"} <= coded(page("docs/verifying.md"))
 
 
 def test_scenario_keys_are_all_explained() -> None:

@@ -1,4 +1,4 @@
-"""What a rule says of one packet, or of a whole conversation: made of the numbers that were there when it was found."""
+"""Findings: a rule's fault at one packet or in one conversation, with the numbers that were seen there."""
 
 import re
 from collections import Counter
@@ -6,27 +6,25 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
-from labkit.analysis.rule import SPACES, Rule, Severity
+from labkit.analysis.rule import NUMBER, SPACES, Rule, Severity
 from labkit.i18n import _
 from labkit.tcp.seq import diff
 
-NAME = re.compile(r"\{((?:seg|me|peer)\.\w+)(?::([^{}]*))?\}")
-"""A number in a message, and how it is formatted."""
+MAX_KEPT = 250_000
+"""Findings of one severity that are kept; later ones are only counted."""
 
-MOST = 250_000
-"""Findings of one severity that are kept; more are only counted."""
-
-OWNERS = {"seq": "me", "ack": "peer"}
-"""Whose sequence numbers a header field holds."""
+OWNERS = {("seq", False): "me", ("ack", False): "peer", ("seq", True): "peer", ("ack", True): "me"}
+"""The side whose sequence numbers a header field holds; True: the field is one of the peer's segment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule says of one packet, or of a whole conversation (`packet` None).
+    """A rule's fault at one packet, or in one conversation (`packet` is None).
 
-    `expected` and `actual` are the field's raw values; `*_relative` counts them from the sender's, or for acks the
-    peer's, initial sequence number, and is None where the field is no sequence number. `time` is in seconds since the
-    capture's first frame.
+    Its text has four parts: `message` (what is wrong), `should_be`, `receiver` (what a receiver does) and `mend` (how to mend
+    it). Only `message` is never empty. `expected` and `actual` are the field's raw values. The values `*_relative` count from
+    the sender's initial sequence number, or the peer's for an ack; they are None for a field that holds no sequence number.
+    `time` is in seconds since the capture's first frame.
     """
 
     code: str
@@ -44,47 +42,57 @@ class Finding:
     expected_relative: int | None
     actual_relative: int | None
     reference: str
+    should_be: str
     receiver: str
+    mend: str
     wireshark: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was there when a rule found something."""
+    """The numbers that a rule saw when it found its fault."""
 
     packet: int | None
-    """The frame that it is about; None for the whole conversation."""
+    """The frame of the fault; None for the whole conversation."""
     time: int | None
     """Nanoseconds since the capture's first frame; None for the whole conversation."""
     flow: int
     source: str
     destination: str
     field: str
-    """The header field, where the rule names one."""
+    """The header field, if the rule names one."""
     expected: int | None
     actual: int | None
     value: Callable[[str], int]
-    """The number by a name such as `seg.ack`."""
+    """Return the number of a name such as `seg.ack`."""
     bases: tuple[int, int]
-    """The numbers of the sender, and of its peer, that are shown as 0."""
+    """The sequence numbers of the sender and of its peer that are shown as 0."""
 
 
 def finding(rule: Rule, found: int, profile: str, evidence: Evidence) -> Finding:
-    """What a rule says, of what its predicate has answered, in the user's language."""
+    """Put what the predicate answered into the words of the user's language.
+
+    The lesser form of a fault that is only a note may be legal: it has a message, and nothing to mend.
+    """
     severity = rule.severity_in(profile, found)
-    template = rule.otherwise.get(severity, rule.message) if found > 1 else rule.message
+    message = rule.otherwise.get(severity, rule.message) if found > 1 else rule.message
+    legal = found == Severity.NOTE < rule.severity
     bases = dict(zip(("me", "peer"), evidence.bases, strict=True))
-
-    def shown(match: re.Match[str]) -> str:
-        value = evidence.value(match[1])
-        space = SPACES.get(match[1])
-        relative = value if space is None else diff(value, bases[space])
-        return format(value, match[2] or "") if relative == value else f"{relative} (raw {value})"
-
-    base = bases.get(OWNERS.get(evidence.field, ""))
+    owner = OWNERS.get((evidence.field, rule.at.startswith("peer")))
+    declared = {"expected": evidence.expected or 0, "actual": evidence.actual or 0}
 
     def relative(value: int | None) -> int | None:
-        return None if value is None or base is None else diff(value, base)
+        return None if value is None or owner is None else diff(value, bases[owner])
+
+    def shown(match: re.Match[str]) -> str:
+        name = match[1]
+        value = declared[name] if name in declared else evidence.value(name)
+        space = owner if name in declared else SPACES[name]
+        counted = diff(value, bases[space]) if space else value
+        return format(value, match[2] or "") if counted == value else f"{counted} (raw {value})"
+
+    def text(template: str) -> str:
+        return NUMBER.sub(shown, _(template))
 
     return Finding(
         code=rule.code,
@@ -95,34 +103,37 @@ def finding(rule: Rule, found: int, profile: str, evidence: Evidence) -> Finding
         flow=evidence.flow,
         source=evidence.source,
         destination=evidence.destination,
-        message=NAME.sub(shown, _(template)),
+        message=text(message),
         field=evidence.field,
         expected=evidence.expected,
         actual=evidence.actual,
         expected_relative=relative(evidence.expected),
         actual_relative=relative(evidence.actual),
         reference=rule.reference,
-        receiver=_(rule.receiver) if rule.receiver else "",
+        should_be="" if legal else text(rule.should_be),
+        receiver="" if legal else text(rule.receiver),
+        mend="" if legal else text(rule.mend),
         wireshark=rule.wireshark,
     )
 
 
 @dataclass(slots=True)
 class Group:
-    """Findings of one rule at one severity."""
+    """The findings of one rule at one severity."""
 
     code: str
     name: str
     severity: Severity
     count: int = 0
     places: list[int] = field(default_factory=list)
-    """Where the first of them stand among all findings."""
+    """The positions of the first of them among all findings."""
 
 
 def groups(findings: Sequence[Finding], first: int | None) -> list[Group]:
-    """All findings in groups, in the order of each group's first; with the places of the `first` ones of each, or of all.
+    """Group the findings by rule and severity, in the order of each group's first finding.
 
-    A sequence that makes its findings when they are looked at has a method `groups` that makes none.
+    Each group has the places of its `first` findings (None: of all). A sequence that builds its findings lazily has a method
+    `groups` that builds none.
     """
     if isinstance(findings, Grouped):
         return findings.groups(first)
@@ -137,7 +148,7 @@ def groups(findings: Sequence[Finding], first: int | None) -> list[Group]:
 
 
 def regraded(findings: Sequence[Finding], choice: "Choice") -> Sequence[Finding]:
-    """The findings for which a choice gives a severity, at that severity; the same ones where nothing changes."""
+    """Give each finding the severity that `choice` returns for it, and leave out those for which it returns None."""
     if isinstance(findings, Grouped):
         return findings.regraded(choice)
     found = []
@@ -149,23 +160,22 @@ def regraded(findings: Sequence[Finding], choice: "Choice") -> Sequence[Finding]
 
 
 Choice = Callable[[str, str, Severity], Severity | None]
-"""What somebody chooses for a rule's code and name, and the severity of a finding: another severity, or None to leave it
-out."""
+"""Return the severity to report for a rule's code, its name and a finding's severity; None leaves the finding out."""
 
 
 @runtime_checkable
 class Grouped(Protocol):
-    """Findings that know their groups."""
+    """A sequence of findings that can group and regrade itself without building them."""
 
     def groups(self, first: int | None) -> list[Group]:
-        """As the function `groups` has them."""
+        """Do what the function `groups` does."""
 
     def regraded(self, choice: Choice) -> Sequence[Finding]:
-        """As the function `regraded` has them."""
+        """Do what the function `regraded` does."""
 
 
 def tally(findings: Sequence[Finding], beyond: Iterable[Group] = ()) -> Counter[Severity]:
-    """How many findings there are of each severity, with those that were only counted."""
+    """Count the findings of each severity, those in `beyond` included."""
     count: Counter[Severity] = Counter()
     for group in (*groups(findings, 0), *beyond):
         count[group.severity] += group.count

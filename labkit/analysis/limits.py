@@ -6,11 +6,10 @@ left out of the report, so that no verdict is taken for more than it is.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from labkit.analysis.flows import Flow
-from labkit.analysis.rule import Rule, Severity
+from labkit.analysis.rule import Rule
 from labkit.analysis.side import Side
 from labkit.i18n import _, ngettext
 from labkit.tcp.segment import ACK, SYN
@@ -60,36 +59,6 @@ class Limit:
     message: str
 
 
-KINDS = {
-    ("part-of-a-conversation", False): "mid-stream",
-    ("part-of-a-conversation", True): "one-sided",
-    ("frame-cut-short", False): "truncated",
-    ("partial-checksum", False): "checksum-offload",
-    ("payload-beyond-the-mss", True): "segmentation-offload",
-    ("captured-twice", False): "duplicated",
-    ("time-goes-back", False): "clock-stepped-back",
-}
-"""The limit that a finding of a rule shows: by the rule's name, and whether it is in its lesser form (`form_of`)."""
-
-RETRANSMISSIONS = frozenset({"retransmission", "spurious-retransmission"})
-"""Rules of which one finds each segment that is sent again; no segment is found by both."""
-
-
-def form_of(rule: Rule) -> Callable[[int, Side, Side], bool]:
-    """What tells, of what a rule's predicate has answered and of both sides, whether it was found in its lesser form."""
-    return _one_sided if rule.name == "part-of-a-conversation" else _noted
-
-
-def _one_sided(found: int, me: Side, peer: Side) -> bool:  # noqa: ARG001 - as the other form has them
-    """Of a part of a conversation: one direction is there, not the end of both."""
-    return not (me.seen and peer.seen)
-
-
-def _noted(found: int, me: Side, peer: Side) -> bool:  # noqa: ARG001 - as the other form has them
-    """Of any other rule: it is a note."""
-    return found == Severity.NOTE
-
-
 class CaptureLimits:
     """Counts, while a capture is judged, what it cannot show; and describes its conversations."""
 
@@ -99,14 +68,10 @@ class CaptureLimits:
         self._first: dict[str, int] = {}
         self.conversations: list[Conversation] = []
 
-    def hit(self, rule: Rule, found: int, packet: int | None, me: Side, peer: Side) -> None:
-        """Take note of what a rule has found, whether it is reported or not."""
-        self.count(rule, form_of(rule)(found, me, peer), 1, packet)
-
-    def count(self, rule: Rule, lesser: bool, times: int, packet: int | None) -> None:
-        """As `hit`, of what was found several times in one of the two forms that KINDS tells apart, first at a packet."""
-        kind = KINDS.get((rule.name, lesser))
-        if kind is not None and times:
+    def count(self, rule: Rule, answer: int, packet: int | None, times: int = 1) -> None:
+        """Count findings, reported or not. `answer` is the predicate's, `packet` the first one that the findings are about."""
+        kind = rule.limits.get(answer)
+        if kind and times:
             self._counts[kind] += times
             self._codes[kind] = rule.code
             if packet is not None:

@@ -30,6 +30,7 @@ LARGEST = 1_048_576
 
 SEVERITIES = {str(each): each for each in sorted(Severity)}
 
+Rules = tuple[Rule, ...]
 Key = tuple[str, str]
 """A rule's code and name: several rules share a code."""
 
@@ -49,6 +50,9 @@ class ReportConfig:
     severity: Mapping[str, Severity] = field(default_factory=dict)
     """Other severities for rules. A later entry counts more than an earlier one."""
 
+    extra: tuple[str, ...] = ()
+    """Files of further rules (`labkit.analysis.rule.load_rules`)."""
+
     def __getstate__(self) -> dict[str, object]:
         """What goes to another process: the words, not the rules that they were found to name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
@@ -56,15 +60,18 @@ class ReportConfig:
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The rules of the profile that are reported. UsageError for a word that names no rule."""
-        known = _of_profile(LITERAL if self.literal else self.profile)
-        chosen = _named(self.select) if self.select else {_key(each) for each in known}
-        chosen -= _named(self.ignore)
+        profile, every = LITERAL if self.literal else self.profile, collect(self.extra)
+        known = [each for each in every if profile in each.profiles]
+        chosen = _named(self.select, every) if self.select else {_key(each) for each in known}
+        chosen -= _named(self.ignore, every)
         return tuple(each for each in known if _key(each) in chosen)
 
     @cached_property
     def severities(self) -> dict[Key, Severity]:
         """The severity of each rule that has another one than its own."""
-        return {key: severity for word, severity in self.severity.items() for key in _named([word])}
+        return {
+            key: severity for word, severity in self.severity.items() for key in _named([word], collect(self.extra))
+        }
 
     @cached_property
     def _reported(self) -> dict[Key, Rule]:
@@ -95,31 +102,26 @@ class ReportConfig:
         return chosen if severity >= own else min(chosen, severity)
 
 
-def rules_named(word: str) -> tuple[Rule, ...]:
+def rules_named(word: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     """The rules of a word: a code, a name, a family (`sequence`), or how codes begin (`SEQ`). None where there are none."""
     text = word.strip().lower().replace("_", "-")
-    rules = collect()
     exact = tuple(each for each in rules if text in {each.code.lower(), each.name, each.family.replace("_", "-")})
     # A single letter begins too many codes to be meant.
     return exact or tuple(each for each in rules if len(text) > 1 and each.code.lower().startswith(text))
 
 
-def _named(words: Iterable[str]) -> set[Key]:
+def _named(words: Iterable[str], rules: tuple[Rule, ...]) -> set[Key]:
     """All rules that some words name. UsageError for one that names none."""
     found: set[Key] = set()
     for word in words:
-        rules = rules_named(word)
-        if not rules:
+        named = rules_named(word, rules)
+        if not named:
             names = ("code",) if any(map(str.isdigit, word)) else ("code", "name", "family")
-            known = [getattr(each, name) for each in collect() for name in names]
+            known = [getattr(each, name) for each in rules for name in names]
             text = _("there is no rule, family or beginning of a code '{word}'")
             raise UsageError(text.format(word=printable(word)) + nearest(word, known))
-        found |= {_key(each) for each in rules}
+        found |= {_key(each) for each in named}
     return found
-
-
-def _of_profile(profile: str) -> tuple[Rule, ...]:
-    return tuple(each for each in collect() if profile in each.profiles)
 
 
 def _key(rule: Rule) -> Key:
@@ -143,19 +145,20 @@ def find(start: Path) -> Path | None:
     return None
 
 
-def load(path: Path) -> ReportConfig:
-    """The choices in a file. UsageError, with the file and the key, for what does not fit."""
+def load(path: Path, extra: tuple[str, ...] = ()) -> ReportConfig:
+    """The choices in a file, where `extra` names files of further rules. UsageError, with the file and the key, for what does not
+    fit."""
     name = printable(str(path))
     table = _table(path, name)
     unknown = [key for key in table if key not in KEYS]
     if unknown:
         text = _("{file}: there is no key '{key}'").format(file=name, key=printable(unknown[0]))
         raise UsageError(text + nearest(unknown[0], KEYS))
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"extra": extra}
     for key, value in table.items():
         attribute, read = KEYS[key]
         try:
-            values[attribute] = read(value)
+            values[attribute] = read(value, collect(extra))
         except UsageError as error:
             raise UsageError(f"{name}: {key}: {error}") from None
     choices = ReportConfig(**values)
@@ -228,35 +231,35 @@ def _octets(path: Path, name: str) -> bytes:
 # What each key holds. Each function gives the value that `ReportConfig` has, or a UsageError that says what was expected.
 
 
-def _profile(value: object) -> str:
+def _profile(value: object, _rules: Rules) -> str:
     return _word(value, PROFILES)
 
 
-def _flag(value: object) -> bool:
+def _flag(value: object, _rules: Rules) -> bool:
     if not isinstance(value, bool):
         raise UsageError(_("must be true or false, not {value}").format(value=_shown(value)))
     return value
 
 
-def _severity(value: object) -> Severity:
+def _severity(value: object, _rules: Rules) -> Severity:
     return SEVERITIES[_word(value, SEVERITIES)]
 
 
-def _words(value: object) -> tuple[str, ...]:
+def _words(value: object, rules: Rules) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise UsageError(_('must be a list of rules, as in ["ACK", "SEQ01"], not {value}').format(value=_shown(value)))
-    _named(value)
+    _named(value, rules)
     return tuple(value)
 
 
-def _severities(value: object) -> dict[str, Severity]:
+def _severities(value: object, rules: Rules) -> dict[str, Severity]:
     if not isinstance(value, dict):
         raise UsageError(_('must be a table, as in {{ACK06 = "error"}}, not {value}').format(value=_shown(value)))
-    _named(value)
+    _named(value, rules)
     found = {}
     for rule, severity in value.items():
         try:
-            found[rule] = _severity(severity)
+            found[rule] = _severity(severity, rules)
         except UsageError as error:
             raise UsageError(f"{printable(rule)}: {error}") from None
     return found

@@ -11,21 +11,29 @@ The function is a predicate over plain integers, called before the segment is ad
 another severity finds its lesser form, for which `otherwise` holds the message; False or 0 finds nothing. It changes
 nothing, keeps nothing, and uses `labkit.tcp.seq` for sequence numbers.
 
-A message is a template, and a gettext message id. `{seg.ack}`, `{me.nxt}`: a name in SPACES is a sequence number, shown
-relative to its side's ISN and, where that differs, raw.
+A finding's text answers four questions: `message` says what is wrong, `should_be` what would be right, `receiver` what a
+receiver does, and `mend` how to mend it. Each is a template and a gettext message id of its own. `{seg.ack}` is a field of
+`Seen`, `{me.nxt}` one of `Side`. A field that is declared as `Seq` or `PeerSeq` is a sequence number: it is shown relative to
+its side's ISN and, where that differs, raw. `{expected}` and `{actual}` are the values that the rule declares for its field.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
-from functools import cache
+from functools import cache, wraps
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 from labkit.analysis.side import Side
-from labkit.i18n import N_
-from labkit.packet.seen import Seen
+from labkit.errors import UsageError
+from labkit.i18n import N_, _, printable
+from labkit.packet.seen import OWN, PEER, Seen
 
 
 class Severity(IntEnum):
@@ -63,38 +71,26 @@ RFC_ONLY = frozenset({RFC9293})
 TAUGHT = frozenset({DOCUMENT})
 AS_IT_STANDS = frozenset({LITERAL})
 
-SPACES = {
-    "seg.seq": "me",
-    "seg.end": "me",
-    "seg.ack": "peer",
-    "seg.conflict": "me",
-    "me.nxt": "me",
-    "me.isn": "me",
-    "me.resyn": "me",
-    "me.syn_end": "me",
-    "me.fin": "me",
-    "me.rcv_nxt": "peer",
-    "me.right_edge": "peer",
-    "me.first_seq": "me",
-    "me.odd_want": "me",
-    "me.odd_seq": "me",
-    "me.odd_ack_want": "peer",
-    "me.odd_ack": "peer",
-    "me.part_ack": "peer",
-    "me.last_seq": "me",
-    "me.old_nxt": "me",
-    "peer.last_ack": "me",
-    "me.last_ack": "peer",
-    "peer.nxt": "peer",
-    "peer.isn": "peer",
-    "peer.syn_end": "peer",
-    "peer.fin": "peer",
-    "peer.rcv_nxt": "me",
-    "peer.right_edge": "me",
-    "peer.data_seq": "peer",
-    "peer.last_seq": "peer",
-}
-"""The names that hold sequence numbers, and whose numbers they are."""
+MAX_NUMBERS = 4
+"""Numbers in a finding's text: the compiled engine keeps this many for each finding, besides `expected` and `actual`."""
+
+NUMBER = re.compile(r"\{((?:seg|me|peer)\.\w+|expected|actual)(?::([^{}]*))?\}")
+"""A number in a template, such as `{seg.ack}` or `{expected}`, and its format."""
+
+
+def _spaces() -> Iterator[tuple[str, str]]:
+    """Each name that a rule may use, and whose sequence number it holds: "me", "peer", or "" for another kind of number."""
+    for name, kind in (("seg", Seen), ("me", Side), ("peer", Side)):
+        owner, other = ("peer", "me") if name == "peer" else ("me", "peer")
+        spaces = {OWN: owner, PEER: other}
+        for each in fields(kind):
+            yield f"{name}.{each.name}", spaces.get(next(iter(getattr(each.type, "__metadata__", ())), ""), "")
+
+
+SPACES = dict(_spaces())
+
+GROUP = "labkit.rules"
+"""The group of entry points by which an installed package adds rules: each names a module that declares some."""
 
 Predicate = Callable[[Seen, Side, Side], int]
 Number = Callable[[Seen, Side, Side], int]
@@ -120,6 +116,8 @@ class Rule:
     good: str
     bad: str
     otherwise: Mapping[Severity, str] = field(default_factory=dict)
+    limits: Mapping[int, str] = field(default_factory=dict)
+    """The capture limit (`labkit.analysis.limits`) that a finding shows, by the predicate's answer: True or a `Severity`."""
     field: str | Name = ""
     """The header field that is wrong, in Wireshark's short names: seq, ack, window, flags, checksum, ..."""
     expected: str | Number | None = None
@@ -127,8 +125,12 @@ class Rule:
     actual: str | Number | None = None
     at: str = ""
     """Where the finding belongs if not to `seg`: a prefix p, `p_packet` and `p_time` being the frame."""
+    should_be: str = ""
+    """A template like `message`: the right value, and where it comes from."""
     receiver: str = ""
     """What a receiver does with such a segment."""
+    mend: str = ""
+    """A template like `message`: how to change the capture or its sender. Empty where the capture shows nothing wrong."""
     wireshark: str | None = None
     profiles: frozenset[str] = BOTH
     document: Severity | None = None
@@ -140,6 +142,12 @@ class Rule:
     """Codes of which one, found at the same packet, says the same more precisely."""
     sums_up: bool = False
     """Scope SIDE: what it finds stands for all that rules of its code have found of the same sender."""
+    retransmission: bool = False
+    """Each finding is one segment that was sent again. No segment is found by two such rules."""
+    no_fault: str = ""
+    """Why no fault (`labkit.build.faults`) breaks rules of this code. Empty: a fault declares this code."""
+    numbers: tuple[str, ...] = ()
+    """The numbers that the text shows, such as "seg.ack": at most MAX_NUMBERS."""
 
     def severity_in(self, profile: str, found: int) -> Severity:
         """The severity of what the predicate answered, under a profile."""
@@ -160,7 +168,9 @@ def rule(
     expected: str | Number | None = None,
     actual: str | Number | None = None,
     at: str = "",
+    should_be: str = "",
     receiver: str = "",
+    mend: str = "",
     wireshark: str | None = None,
     otherwise: Mapping[Severity, str] | None = None,
     profiles: frozenset[str] = BOTH,
@@ -169,8 +179,13 @@ def rule(
     once: bool = False,
     unless: tuple[str, ...] = (),
     sums_up: bool = False,
+    limit: str | Mapping[int, str] = "",
+    retransmission: bool = False,
+    no_fault: str = "",
 ) -> Callable[[P], P]:
     """Declare the decorated predicate as a rule; the parameters are the fields of `Rule`.
+
+    `limit` alone means `{True: limit}`. UsageError, naming the rule, for a declaration that no engine could follow.
 
     `good` and `bad` are conversations in the notation of `labkit.tcp.notation`. In `bad`, the comment `# CODE` stands at
     each line where the rule must find its fault (on a line of its own: a finding about the whole conversation), in
@@ -178,12 +193,15 @@ def rule(
     """
 
     def declare(predicate: P) -> P:
+        name = predicate.__name__.replace("_", "-")
+        templates = [message, *(otherwise or {}).values(), should_be, mend]
+        numbers = _numbers(f"{code} ({name})", templates, expected, actual)
         predicate.__dict__["rule"] = Rule(
             code=code,
             severity=severity,
             reference=reference,
             message=N_(message),
-            name=predicate.__name__.replace("_", "-"),
+            name=name,
             explanation=N_(_unfolded(predicate.__doc__ or "")),
             predicate=predicate,
             family=predicate.__module__.rpartition(".")[2],
@@ -194,7 +212,9 @@ def rule(
             expected=expected,
             actual=actual,
             at=at,
+            should_be=N_(should_be),
             receiver=N_(receiver),
+            mend=N_(mend),
             wireshark=wireshark,
             profiles=profiles,
             document=document,
@@ -202,30 +222,146 @@ def rule(
             once=once,
             unless=unless,
             sums_up=sums_up,
+            limits={True: limit} if isinstance(limit, str) and limit else limit or {},
+            retransmission=retransmission,
+            no_fault=no_fault,
+            numbers=numbers,
         )
         return predicate
 
     return declare
 
 
+def _numbers(rule: str, templates: Iterable[str], expected: object, actual: object) -> tuple[str, ...]:
+    """The numbers that templates show. UsageError for too many, and for a name that does not exist."""
+    shown = dict.fromkeys(match[1] for template in templates for match in NUMBER.finditer(template))
+    declared = {name for name, value in (("expected", expected), ("actual", actual)) if value is not None}
+    for name in (*shown, expected, actual):
+        if isinstance(name, str) and name not in SPACES and name not in declared:
+            raise UsageError(_("rule {rule}: '{name}' does not exist").format(rule=rule, name=name))
+    numbers = tuple(name for name in shown if name in SPACES)
+    if len(numbers) > MAX_NUMBERS:
+        text = _("rule {rule}: its text shows {n} numbers ({names}); at most {most} are possible")
+        raise UsageError(text.format(rule=rule, n=len(numbers), names=", ".join(numbers), most=MAX_NUMBERS))
+    return numbers
+
+
 @cache
-def collect() -> tuple[Rule, ...]:
-    """Every rule of the catalogue: families in the order of their files, rules as they stand in them."""
-    return tuple(found for module in _families() for found in _rules_of(module))
-
-
-def _families() -> Iterator[str]:
+def shipped() -> tuple[Rule, ...]:
+    """Every rule of labkit's own: families in the order of their files, rules in their order there."""
     package = import_module("labkit.analysis.rules")
-    return (
-        f"labkit.analysis.rules.{name}" for _, name, _ in sorted(iter_modules(package.__path__), key=lambda m: m.name)
-    )
+    names = sorted(name for _, name, _ in iter_modules(package.__path__))
+    return tuple(found for name in names for found in _rules_of(import_module(f"{package.__name__}.{name}")))
 
 
-def _rules_of(module: str) -> Iterator[Rule]:
-    for value in vars(import_module(module)).values():
+@cache
+def collect(extra: tuple[str, ...] = ()) -> tuple[Rule, ...]:
+    """Every rule: the shipped ones, those of installed packages (entry points of the group `labkit.rules`), and those of the
+    files `extra`. UsageError for a source that has no usable rules."""
+    rules = shipped()
+    for source, added in _installed():
+        rules += _new(added, rules, source)
+    for path in extra:
+        rules += _new(_rules_in(path), rules, path)
+    return rules
+
+
+def load_rules(path: str | Path) -> tuple[Rule, ...]:
+    """The rules of a Python file. UsageError for a file that cannot be imported, has no rule, or has a code that exists."""
+    return collect((str(path),))[len(collect()) :]
+
+
+def _rules_of(module: ModuleType) -> Iterator[Rule]:
+    for value in vars(module).values():
         found = getattr(value, "rule", None)
-        if isinstance(found, Rule) and value.__module__ == module:
+        if isinstance(found, Rule) and value.__module__ == module.__name__:
             yield found
+
+
+def _installed() -> Iterator[tuple[str, tuple[Rule, ...]]]:
+    """The rules of each installed package that has some. To import `importlib.metadata` takes longer than all else."""
+    files = (file for folder in sys.path for file in Path(folder or ".").glob("*-info/entry_points.txt"))
+    if not any(GROUP.encode() in file.read_bytes() for file in files):
+        return
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=GROUP):
+        source = f"{GROUP}: {point.name} = {point.value}"
+        with _complaints(source, ""):
+            module = import_module(point.value)
+        yield source, tuple(_rules_of(module))
+
+
+def _rules_in(path: str) -> tuple[Rule, ...]:
+    """Run a file as a module of its own; nothing is written beside it."""
+    name = printable(path)
+    try:
+        source = Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(_("{file}: cannot be read: {reason}").format(file=name, reason=error.strerror)) from None
+    stem = Path(path).stem
+    module = ModuleType(f"labkit_rules_{abs(hash(path)):x}.{stem}")
+    module.__file__ = path
+    sys.modules[module.__name__] = module  # dataclasses look for it there
+    with _complaints(name, path):
+        exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - the user names a file to be run
+    return tuple(_rules_of(module))
+
+
+@contextmanager
+def _complaints(source: str, path: str) -> Iterator[None]:
+    """Turn what goes wrong in the code of others into one line, with the line in their file."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from None
+    except (Exception, SystemExit) as error:
+        from traceback import walk_tb  # it takes a while to be imported
+
+        lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == path]
+        place = _("{file}, line {n}").format(file=source, n=lines[-1]) if lines else source
+        reason = printable(f"{type(error).__name__}: {error}")
+        raise UsageError(_("{file}: cannot be used: {reason}").format(file=place, reason=reason)) from None
+
+
+def _new(added: tuple[Rule, ...], known: tuple[Rule, ...], source: str) -> tuple[Rule, ...]:
+    """The rules of a source from outside, so that a mistake in one of them ends in a line that names it."""
+    name = printable(source)
+    if not added:
+        raise UsageError(_("{file}: there is no rule in it").format(file=name))
+    names = {rule.code: rule.name for rule in known}
+    for rule in added:
+        if rule.code in names:
+            text = _("{file}: rule {code} ({name}): its code is taken by {other}")
+            raise UsageError(text.format(file=name, code=rule.code, name=rule.name, other=names[rule.code]))
+    return tuple(_guarded(rule, name) for rule in added)
+
+
+def _guarded(rule: Rule, source: str) -> Rule:
+    """The rule, with functions that raise UsageError and nothing else."""
+    label = f"{source}: {rule.code} ({rule.name})"
+
+    def guard(function: Any, answers: frozenset[int] | None = None) -> Any:
+        if not callable(function):
+            return function
+
+        @wraps(function)
+        def guarded(*arguments: object) -> Any:
+            with _complaints(label, function.__code__.co_filename):
+                found = function(*arguments)
+                if answers is not None and found not in answers:
+                    raise UsageError(_("answers {value}; expected True, False or a Severity").format(value=found))
+                return found
+
+        return guarded
+
+    return replace(
+        rule,
+        predicate=guard(rule.predicate, frozenset({False, True, *Severity})),
+        field=guard(rule.field),
+        expected=guard(rule.expected),
+        actual=guard(rule.actual),
+    )
 
 
 def lookup(text: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:

@@ -7,7 +7,7 @@ the variables: nxt is SND.NXT, ack what the side itself acknowledges (its RCV.NX
 
 from dataclasses import dataclass, field
 
-from labkit.packet.seen import ABSENT
+from labkit.packet.seen import ABSENT, PeerSeq, Seq
 
 MAX_PENDING = 8
 """Open doubts that are kept for a side; the oldest gives way."""
@@ -23,15 +23,15 @@ class Side:
 
     seen: int = 0
     """Segments seen from this side."""
-    base: int = 0
+    base: Seq = 0
     """The number that is shown as 0: the ISN, or one before the first number seen."""
     has_base: int = 0
 
     # The opening.
     syn: int = 0
     """1 once a SYN without ACK was seen, 2 once a SYN with ACK was."""
-    isn: int = 0
-    syn_end: int = 0
+    isn: Seq = 0
+    syn_end: Seq = 0
     """The number after the SYN and any data on it."""
     syn_packet: int = 0
     syn_time: int = 0
@@ -43,7 +43,7 @@ class Side:
     """1 where the capture holds only a part of the SYN's options."""
     tfo_len: int = ABSENT
     """Octets of the Fast Open cookie on the SYN; ABSENT where it had no such option."""
-    old_nxt: int = 0
+    old_nxt: Seq = 0
     """SND.NXT at the end of the connection that used the same four-tuple before."""
     has_old: int = 0
     """1: it was used before; 2: within 2 MSL, and closed in order; 3: a reset refused it."""
@@ -53,7 +53,7 @@ class Side:
     """The ISN of the last of them."""
     host_step: int = 0
     """How far it was from the one before."""
-    resyn: int = 0
+    resyn: Seq = 0
     """ISN of a SYN that arrived in the middle of the connection."""
     has_resyn: int = 0
     resyn_packet: int = 0
@@ -61,24 +61,24 @@ class Side:
     """1 while this side owes the third segment of the handshake, 2 once it has sent it."""
     first_packet: int = 0
     first_time: int = 0
-    first_seq: int = 0
+    first_seq: Seq = 0
     first_ctl: int = 0
 
     # Sequence numbers.
-    nxt: int = 0
+    nxt: Seq = 0
     has_nxt: int = 0
-    top: int = 0
+    top: Seq = 0
     """The highest number that a segment ended at, also of a pure ACK beyond `nxt`; known where `nxt` is."""
-    last_seq: int = 0
+    last_seq: Seq = 0
     last_len: int = 0
     last_ctl: int = 0
-    last_ack: int = 0
+    last_ack: PeerSeq = 0
     has_last_ack: int = 0
     """The ack field of the last segment that had one, whatever it was."""
     last_id: int = ABSENT
     last_packet: int = 0
     last_time: int = 0
-    data_seq: int = 0
+    data_seq: Seq = 0
     """Start of the last segment that carried new octets in order, and its length."""
     data_len: int = 0
     since: int = 0
@@ -101,12 +101,12 @@ class Side:
     """Nanoseconds from the peer's SYN to this side's answer: what an answer takes at least, at the point of capture."""
 
     # What this side acknowledges, and the window that it offers.
-    rcv_nxt: int = 0
+    rcv_nxt: PeerSeq = 0
     has_rcv_nxt: int = 0
     win: int = 0
     """The last window, in octets."""
     raw_win: int = 0
-    right_edge: int = 0
+    right_edge: PeerSeq = 0
     """The right-most number that it has ever offered to take."""
     has_right_edge: int = 0
     wscale: int = ABSENT
@@ -121,7 +121,7 @@ class Side:
     part_packet: int = 0
     """The last segment that acknowledged all but the last octet of a segment; 0 where there was none."""
     part_time: int = 0
-    part_ack: int = 0
+    part_ack: PeerSeq = 0
 
     # Its checksums (`labkit.analysis.tracker.count_sums`).
     sums_good: int = 0
@@ -142,13 +142,13 @@ class Side:
     ip_want: int = 0
 
     # The end.
-    fin: int = 0
+    fin: Seq = 0
     """The number that FIN takes."""
     has_fin: int = 0
     fin_packet: int = 0
     fin_time: int = 0
     rst: int = 0
-    rst_seq: int = 0
+    rst_seq: Seq = 0
 
     # Open doubts about segments of this side, one a column; pending_n of them.
     pending_n: int = 0
@@ -174,10 +174,10 @@ class Side:
     odd_state: int = 0
     odd_packet: int = 0
     odd_time: int = 0
-    odd_want: int = 0
-    odd_seq: int = 0
-    odd_ack_want: int = 0
-    odd_ack: int = 0
+    odd_want: Seq = 0
+    odd_seq: Seq = 0
+    odd_ack_want: PeerSeq = 0
+    odd_ack: PeerSeq = 0
     odd_seg_len: int = 0
     odd_ctl: int = 0
     odd_mark: int = 0

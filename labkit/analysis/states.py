@@ -18,7 +18,7 @@ from labkit.analysis.pending import GAP, resolve
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import advance, look, relate
 from labkit.capture import Frame
-from labkit.packet.frame_edits import told
+from labkit.packet.frame_edits import edits_of
 from labkit.packet.seen import Seen
 from labkit.tcp.options import Option, unpack
 from labkit.tcp.segment import ACK, FIN, RST, SYN
@@ -155,7 +155,7 @@ def _row(frame: Frame, data: bytes, seg: Seen, flow: Flow, side: int) -> Row:
         options=unpack(header),
         payload=data[seg.data_at : seg.data_at + seg.data_len],
         client=flow.client,
-        edits=told(data, seg),
+        edits=edits_of(data, seg),
         options_cut=seg.doff - 20 - len(header),
     )
 

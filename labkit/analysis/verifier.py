@@ -20,7 +20,7 @@ from labkit.analysis import flows
 from labkit.analysis.finding import Evidence, Group, finding, tally
 from labkit.analysis.finding import Finding as Finding
 from labkit.analysis.flows import Flow, FlowTable, segments
-from labkit.analysis.limits import FAMILIES, RETRANSMISSIONS, CaptureLimits, Conversation, Limit
+from labkit.analysis.limits import FAMILIES, CaptureLimits, Conversation, Limit
 from labkit.analysis.payload import Memory, Octets
 from labkit.analysis.pending import close, resolve
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Rule, Scope, Severity, collect
@@ -65,7 +65,7 @@ class Verdict:
     left_out: int = 0
     """Findings that somebody has chosen not to hear of."""
     beyond: list[Group] = field(default_factory=list)
-    """Findings that were counted, and not kept: there were more of their severity than `finding.MOST`."""
+    """Findings that were counted, and not kept: there were more of their severity than `finding.MAX_KEPT`."""
 
     def worst(self) -> Severity | None:
         """The gravest severity found."""
@@ -88,15 +88,17 @@ def verify(
     literal: bool = False,
     watch: Callable[[int], None] | None = None,
     wanted: Callable[[Flow], bool] | None = None,
+    rules: Iterable[Rule] | None = None,
 ) -> Verdict:
     """Judge one capture: a path, "-" for standard input, or an open binary file.
 
     `literal` applies the document's two computation rules as they stand (profile `document` only). `watch` is called
-    with the number of frames from time to time. `wanted` says of a conversation whether its findings are reported; all
-    are judged. UsageError for an unknown profile, CaptureError for what is no capture.
+    with the number of frames from time to time. `wanted` chooses the conversations whose findings are reported; all are
+    judged. `rules` is the catalogue: `collect(("my_rules.py",))` adds a file's rules. UsageError for an unknown profile,
+    CaptureError for a file that is not a capture.
     """
     with open_capture(source) as capture:
-        verifier = Verifier(profile, literal=literal, wanted=wanted)
+        verifier = Verifier(profile, literal=literal, wanted=wanted, rules=rules)
         verdict = verifier.run(capture, watch)
         verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
         verdict.damage = capture.damage
@@ -110,7 +112,7 @@ class Bounds(NamedTuple):
     """Conversations that are open at a time."""
     over: int = flows.OVER
     """Conversations that are remembered though they are over."""
-    findings: int = findings.MOST
+    findings: int = findings.MAX_KEPT
     """Findings of one severity."""
     said: int = MOST_SAID
     """Hosts and rules of which something was said once."""
@@ -128,14 +130,17 @@ class Verifier:
         literal: bool = False,
         wanted: Callable[[Flow], bool] | None = None,
         bounds: Bounds | None = None,
+        rules: Iterable[Rule] | None = None,
     ) -> None:
+        """`rules`: the catalogue; without it, `labkit.analysis.rule.collect()`."""
         if profile not in PROFILES:
             known = ", ".join(PROFILES)
             raise UsageError(_("there is no profile '{name}'; there are {known}").format(name=profile, known=known))
         if literal and profile != DOCUMENT:
             raise UsageError(_("the literal rules belong to the profile 'document'"))
         self.profile = LITERAL if literal else profile
-        rules = [each for each in collect() if self.profile in each.profiles or each.family in FAMILIES]
+        every = collect() if rules is None else rules
+        rules = [each for each in every if self.profile in each.profiles or each.family in FAMILIES]
         self._frame = [(each.predicate, each) for each in rules if each.scope == Scope.FRAME]
         self._segment = [(each.predicate, each) for each in rules if each.scope == Scope.SEGMENT]
         self._doubt = [each for each in rules if each.scope == Scope.PENDING]
@@ -267,8 +272,9 @@ class Verifier:
 
     def _add(self, judged: "_Judged", rule: Rule, found: int, seg: Seen, me: Side, peer: Side, sender: int) -> None:
         packet, time = _place(rule, seg, me, peer)
-        self._survey.hit(rule, found, packet, me, peer)
-        if rule.name in RETRANSMISSIONS:
+        if rule.limits:
+            self._survey.count(rule, found, packet)
+        if rule.retransmission:
             judged.resent[sender] += 1
         if not judged.wanted or self.profile not in rule.profiles:
             return

@@ -25,17 +25,17 @@ from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from labkit.capture import Frame
-from labkit.packet.frame_edits import apply
-from labkit.errors import ScenarioError
-from labkit.packet.linktype import ETHERNET
-from labkit.tcp.notation import CLIENT, Line, parse_line
 from labkit.analysis.states import observe
+from labkit.build.trace import Connection, Record, Trace
+from labkit.capture import Frame
+from labkit.errors import ScenarioError
+from labkit.packet.frame_edits import apply
+from labkit.packet.linktype import ETHERNET
+from labkit.packet.scapy_build import Host, Stamp
+from labkit.tcp.notation import CLIENT, Line, parse_line
 from labkit.tcp.segment import SYN, Segment
 from labkit.tcp.seq import add
 from labkit.tcp.state import State
-from labkit.build.trace import Connection, Record, Trace
-from labkit.packet.scapy_build import Host, Stamp
 
 SUFFIX = ".pkt"
 LARGEST = 16 << 20

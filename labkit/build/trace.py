@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from labkit.tcp import seq as sn
-from labkit.packet.frame_edits import apply, cut
 from labkit.errors import UsageError
+from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET
+from labkit.packet.scapy_build import PLAIN, Framing, Host, Stamp, packet
+from labkit.tcp import seq as sn
 from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
 from labkit.tcp.state import State
-from labkit.packet.scapy_build import PLAIN, Framing, Host, Stamp, packet
 
 if TYPE_CHECKING:
     from scapy.packet import Packet

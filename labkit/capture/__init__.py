@@ -20,11 +20,11 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import BinaryIO
 
-from labkit.capture.base import LONGEST, Damage, Description, Format, Frame, Interface, Reader, Writer
+from labkit.capture.base import MAX_PACKET_OCTETS, Damage, Description, Format, Frame, Interface, Reader, Writer
 from labkit.capture.sink import Sink
-from labkit.capture.source import Source, printable
+from labkit.capture.source import Source
 from labkit.errors import CaptureError, UsageError
-from labkit.i18n import _
+from labkit.i18n import _, printable
 
 __all__ = [
     "Damage",
@@ -39,10 +39,10 @@ __all__ = [
     "open_capture",
 ]
 
-HEAD = 16
+HEAD_OCTETS = 16
 """Octets by which a format is known."""
 
-STRANGERS = {
+COMPRESSIONS = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\xfd7zXZ\x00": "xz",
     b"BZh": "bzip2",
@@ -77,7 +77,7 @@ def is_capture(path: str | Path) -> bool:
     """Whether a file begins as a capture does, compressed or not. CaptureError where that cannot be seen."""
     octets = Source(path)
     try:
-        head = octets.peek(HEAD)
+        head = octets.peek(HEAD_OCTETS)
     finally:
         octets.close()
     return any(format_.matches(head) for format_ in formats())
@@ -91,7 +91,7 @@ def create(
     comment: str | None = None,
     names: Mapping[str, str] | None = None,
     nanoseconds: bool = True,
-    snaplen: int = LONGEST,
+    snaplen: int = MAX_PACKET_OCTETS,
     interface_name: str = "",
     interface_description: str = "",
     fcs: int = 0,
@@ -127,7 +127,7 @@ def create(
 
 def _recognize(octets: Source) -> Callable[[Source], Reader]:
     """What reads a capture that begins so."""
-    head = octets.peek(HEAD)
+    head = octets.peek(HEAD_OCTETS)
     for format_ in formats():
         if format_.matches(head):
             return format_.reader
@@ -163,13 +163,13 @@ def _stranger(head: bytes, octets: Source) -> str:
         if octets.trouble:
             return _("not a capture: {trouble}").format(trouble=octets.trouble)
         return _("is empty, not a capture")
-    for magic, name in STRANGERS.items():
+    for magic, name in COMPRESSIONS.items():
         if head.startswith(magic):
             return _("not a capture but {name} data: uncompress it first").format(name=name)
     # A character may be cut at the end of the head, and only there.
     text = head.decode("utf-8", "ignore")
     if len(head) - len(text.encode()) < 4 and all(char.isprintable() or char in "\t\r\n\f" for char in text):
-        shown = f'"{printable(text)}{"…" if len(head) == HEAD else ""}"'
+        shown = f'"{printable(text)}{"…" if len(head) == HEAD_OCTETS else ""}"'
     else:
         shown = _("the octets {octets}").format(octets=head.hex(" "))
     if octets.compressed:

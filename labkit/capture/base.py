@@ -17,10 +17,10 @@ from labkit.capture.source import Source
 from labkit.errors import CaptureError
 from labkit.i18n import _
 
-LONGEST = 262_144
+MAX_PACKET_OCTETS = 262_144
 """Octets of the longest packet that Wireshark and tcpdump accept, and that is written here."""
 
-LIMIT = 1 << 24
+MAX_RECORD_OCTETS = 1 << 24
 """Octets of the longest record that is read: a hostile capture can claim a small multiple of it in memory."""
 
 
@@ -285,10 +285,10 @@ class Writer(ABC):
         self._sink.discard()
 
     def _check(self, data: bytes, wirelen: int) -> None:
-        if len(data) > LONGEST:
+        if len(data) > MAX_PACKET_OCTETS:
             raise self._unfit(
                 _("a packet of {have} octets is longer than {limit}, the most that other programs read").format(
-                    have=len(data), limit=LONGEST
+                    have=len(data), limit=MAX_PACKET_OCTETS
                 )
             )
         if not len(data) <= wirelen <= 0xFFFF_FFFF:

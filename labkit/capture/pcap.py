@@ -9,7 +9,16 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from labkit.capture.base import LIMIT, LONGEST, Description, Format, Frame, Interface, Reader, Writer
+from labkit.capture.base import (
+    MAX_PACKET_OCTETS,
+    MAX_RECORD_OCTETS,
+    Description,
+    Format,
+    Frame,
+    Interface,
+    Reader,
+    Writer,
+)
 from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.i18n import _
@@ -77,7 +86,7 @@ class PcapReader(Reader):
     @property
     def limit(self) -> int:
         """Octets of the longest packet that is read."""
-        return max(LONGEST, min(self.interfaces[0].snaplen, LIMIT))
+        return max(MAX_PACKET_OCTETS, min(self.interfaces[0].snaplen, MAX_RECORD_OCTETS))
 
     def rest(self) -> tuple[bytes, int]:
         """What was read behind the last frame."""

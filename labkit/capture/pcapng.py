@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from labkit.capture.base import LIMIT, Description, Format, Frame, Interface, Reader, Writer
+from labkit.capture.base import MAX_RECORD_OCTETS, Description, Format, Frame, Interface, Reader, Writer
 from labkit.capture.pcapng_blocks import (
     APPLICATION,
     COMMENT,
@@ -22,7 +22,7 @@ from labkit.capture.pcapng_blocks import (
     INTERFACE,
     IPV4,
     IPV6,
-    LONGEST_TEXT,
+    MAX_TEXT_OCTETS,
     NAME,
     NAMES,
     OFFSET,
@@ -41,17 +41,17 @@ from labkit.capture.pcapng_blocks import (
     unpacked,
 )
 from labkit.capture.sink import Sink
-from labkit.capture.source import Source, printable
-from labkit.i18n import _
+from labkit.capture.source import Source
+from labkit.i18n import _, printable
 
 SECOND = 1_000_000_000
-FARTHEST = (1 << 62) - 1
+MAX_TIME = (1 << 62) - 1
 """The latest time, in nanoseconds: the year 2116. Later ones are read as this one, and those before 1970 as 0: of such
 times one can be subtracted, and from that another, and 64 bits with a sign hold what is left."""
 
-MOST = 65_536
-"""Interfaces and names that are kept: what a capture may make its reader remember is bounded."""
-MOST_COMMENTS = 256
+MAX_INTERFACES = MAX_NAMES = 65_536
+"""Interfaces of a capture, and the names in it that are kept."""
+MAX_COMMENTS = 256
 """Comments on sections that are kept."""
 
 
@@ -159,7 +159,7 @@ class PcapngReader(Reader):
                 if buffer.startswith(SECTION_MAGIC, at):
                     self._layout = self._order(at)
                 kind, length = self._layout.head.unpack_from(buffer, at)
-                if length < 12 or length & 3 or length > LIMIT:
+                if length < 12 or length & 3 or length > MAX_RECORD_OCTETS:
                     raise BlockError(_("{length} is no length of a block").format(length=length))
                 end = at + length
                 if end > size:
@@ -194,14 +194,14 @@ class PcapngReader(Reader):
             raise BlockError(_("version {major} of the format is not known").format(major=major))
         self._clocks = []
         for code, value in unpacked(self._layout, self._buffer, at + 24, end - 4):
-            if code == COMMENT and len(self.comments) < MOST_COMMENTS:
+            if code == COMMENT and len(self.comments) < MAX_COMMENTS:
                 self.comments.append(decoded(value))
 
     def _interface(self, at: int, end: int) -> None:
         if end - at < 20:
             raise _short(end - at)
-        if len(self.interfaces) >= MOST:
-            raise BlockError(_("there are more than {most} interfaces").format(most=MOST))
+        if len(self.interfaces) >= MAX_INTERFACES:
+            raise BlockError(_("there are more than {most} interfaces").format(most=MAX_INTERFACES))
         link, snaplen = self._layout.interface.unpack_from(self._buffer, at + 8)
         options = dict(unpacked(self._layout, self._buffer, at + 16, end - 4))
         times, by = _resolution(options.get(RESOLUTION, b""))
@@ -230,8 +230,8 @@ class PcapngReader(Reader):
         if stop > last:
             raise _crowded(caplen, last - start)
         time = (high << 32 | low) * times // by + offset
-        if not 0 <= time <= FARTHEST:
-            time = FARTHEST if time > 0 else 0
+        if not 0 <= time <= MAX_TIME:
+            time = MAX_TIME if time > 0 else 0
         comments: tuple[str, ...] = ()
         options = stop + (-caplen & 3)
         if options < last:
@@ -258,7 +258,7 @@ class PcapngReader(Reader):
 
         families = {IPV4: (AF_INET, 4), IPV6: (AF_INET6, 16)}
         for kind, value in unpacked(self._layout, self._buffer, at + 8, end - 4):
-            if kind not in families or len(self.names) >= MOST:
+            if kind not in families or len(self.names) >= MAX_NAMES:
                 continue
             family, size = families[kind]
             name = value[size:].partition(b"\0")[0]
@@ -360,7 +360,7 @@ class PcapngWriter(Writer):
             except (OSError, ValueError):
                 raise self._unfit(_("{address} is not an address").format(address=printable(address))) from None
             # The name ends with the first null character.
-            text = encoded(name.partition("\0")[0], LONGEST_TEXT - len(octets) - 1)
+            text = encoded(name.partition("\0")[0], MAX_TEXT_OCTETS - len(octets) - 1)
             records.append((IPV4 if len(octets) == 4 else IPV6, octets + text + b"\0"))
         self._block(NAMES, packed(records))
 
@@ -369,8 +369,10 @@ class PcapngWriter(Writer):
 
     def _framed(self, kind: int, body: bytes) -> bytes:
         length = len(body) + 12
-        if length > LIMIT:
-            raise self._unfit(_("a block of {length} octets is longer than {limit}").format(length=length, limit=LIMIT))
+        if length > MAX_RECORD_OCTETS:
+            raise self._unfit(
+                _("a block of {length} octets is longer than {limit}").format(length=length, limit=MAX_RECORD_OCTETS)
+            )
         return self._layout.head.pack(kind, length) + body + self._layout.length.pack(length)
 
 

@@ -20,7 +20,7 @@ FLAGS = 2
 IPV4, IPV6 = 1, 2
 """Records of a name resolution block."""
 
-LONGEST_TEXT = 65_535
+MAX_TEXT_OCTETS = 65_535
 """Octets of a text: its length has 16 bits."""
 
 
@@ -70,7 +70,7 @@ def packed(options: Iterable[tuple[int, bytes]]) -> bytes:
     return b"".join(parts) + bytes(4) if parts else b""
 
 
-def encoded(text: str, limit: int = LONGEST_TEXT) -> bytes:
+def encoded(text: str, limit: int = MAX_TEXT_OCTETS) -> bytes:
     """The text as UTF-8, cut between characters where it is longer than `limit` octets."""
     octets = text.encode("utf-8", "replace")
     return octets if len(octets) <= limit else octets[:limit].decode("utf-8", "ignore").encode()

@@ -14,11 +14,11 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from labkit.capture.source import because, printable
+from labkit.capture.source import reason_of
 from labkit.errors import CaptureError
-from labkit.i18n import _
+from labkit.i18n import _, printable
 
-BUFFER = 1 << 18
+BUFFER_OCTETS = 1 << 18
 
 
 class Sink:
@@ -47,7 +47,7 @@ class Sink:
                 self._open(os.path.realpath(target))
             except OSError as error:
                 self.discard()
-                raise self._failed(because(error)) from error
+                raise self._failed(reason_of(error)) from error
             except ValueError as error:  # a null character in the name
                 raise self._failed(str(error)) from error
 
@@ -61,7 +61,7 @@ class Sink:
         if old and not os.access(place, os.W_OK):
             raise PermissionError(None, _("it may not be written to"))
         if old and not stat.S_ISREG(old.st_mode):
-            self._file = open(place, "wb", buffering=BUFFER)  # noqa: SIM115, PTH123 - closed at the end
+            self._file = open(place, "wb", buffering=BUFFER_OCTETS)  # noqa: SIM115, PTH123 - closed at the end
             self._owned = True
             return
         nameless = _nameless(place)
@@ -69,7 +69,7 @@ class Sink:
             descriptor, self._part = _beside(place)
         else:
             descriptor, self._nameless = nameless, True
-        self._file = open(descriptor, "wb", buffering=BUFFER)  # noqa: SIM115, PTH123 - closed at the end
+        self._file = open(descriptor, "wb", buffering=BUFFER_OCTETS)  # noqa: SIM115, PTH123 - closed at the end
         self._owned = True
         self._place = place
         if old:
@@ -82,7 +82,7 @@ class Sink:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise self._failed(because(error)) from error
+            raise self._failed(reason_of(error)) from error
 
     def commit(self) -> None:
         """Finish: the file takes its place. Nothing happens the second time, or after `discard`."""
@@ -100,7 +100,7 @@ class Sink:
         except BaseException as error:
             self.discard()
             if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-                raise self._failed(because(error)) from error
+                raise self._failed(reason_of(error)) from error
             raise
 
     def discard(self) -> None:

@@ -12,30 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from labkit.errors import CaptureError
-from labkit.i18n import _
+from labkit.i18n import _, printable
 
 if TYPE_CHECKING:
     import zlib
 
 T = TypeVar("T")
 
-CHUNK = 1 << 20
+CHUNK_OCTETS = 1 << 20
 """Octets that are read, or uncompressed, at once."""
 
-PIECE = 1 << 16
+GZIP_PIECE_OCTETS = 1 << 16
 """Compressed octets that are handled at once."""
 
 GZIP = b"\x1f\x8b"
 
 
-def printable(text: str) -> str:
-    """The text with whatever could steer a terminal, or cannot be encoded, written as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
-def because(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
     """The system's reason, in a few words."""
     return error.strerror or str(error) or type(error).__name__
 
@@ -128,7 +121,7 @@ class Source:
     def _read(self) -> Iterator[bytes]:
         # read1 gives what a pipe has, where read would wait for a whole chunk: a live capture comes at once.
         read = getattr(self._file, "read1", self._file.read)
-        while chunk := self._had(lambda: read(CHUNK)):
+        while chunk := self._had(lambda: read(CHUNK_OCTETS)):
             self._taken += len(chunk)
             yield chunk
 
@@ -138,7 +131,7 @@ class Source:
             return read()
         except OSError as error:
             raise CaptureError(
-                _("{name}: cannot be read: {reason}").format(name=self.name, reason=because(error))
+                _("{name}: cannot be read: {reason}").format(name=self.name, reason=reason_of(error))
             ) from error
 
     def _uncompress(self, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -157,10 +150,10 @@ class Source:
                     return
                 inflate = zlib.decompressobj(31)
                 first = False
-            piece, data = data[:PIECE], data[PIECE:]
+            piece, data = data[:GZIP_PIECE_OCTETS], data[GZIP_PIECE_OCTETS:]
             before = inflate.copy()
             try:
-                out = inflate.decompress(piece, CHUNK)
+                out = inflate.decompress(piece, CHUNK_OCTETS)
             except zlib.error as error:
                 self.trouble = _("the gzip data is damaged ({reason})").format(reason=str(error).rpartition(": ")[2])
                 # zlib keeps what it had when it failed: give it the same octets one by one, up to the bad
@@ -206,6 +199,6 @@ def _open(source: str | Path | BinaryIO) -> tuple[BinaryIO, str, bool]:
     except IsADirectoryError:
         raise CaptureError(_("{name}: is a directory, not a capture").format(name=name)) from None
     except OSError as error:
-        raise CaptureError(_("{name}: cannot be read: {reason}").format(name=name, reason=because(error))) from error
+        raise CaptureError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason_of(error))) from error
     except ValueError as error:  # a null character in the name
         raise CaptureError(_("{name}: cannot be read: {reason}").format(name=name, reason=error)) from error

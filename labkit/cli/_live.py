@@ -111,10 +111,10 @@ def judge(frames: Iterable["Frame"], title: str) -> Exit:
     """Judge frames, and print the verdict as `labkit verify` does; the exit code that goes with it."""
     from labkit.analysis.rule import Severity
     from labkit.analysis.verifier import Verifier
-    from labkit.report.formats import Options, renderer
+    from labkit.report.formats import ReportOptions, renderer
 
     verdict = Verifier().run(frames)
     verdict.path = title
-    for line in renderer("text")([verdict], Options(Severity.ERROR)):
+    for line in renderer("text")([verdict], ReportOptions(Severity.ERROR)):
         click.echo(line)
     return Exit.OK if verdict.ok else Exit.FINDINGS

@@ -16,6 +16,12 @@ def profiles(rule: Rule) -> str:
     return ", ".join(sorted(rule.profiles - {LITERAL})) or f"document --{LITERAL}"
 
 
+def texts(rule: Rule) -> list[tuple[str, str]]:
+    """The templates of a finding's text after its message, with their labels; without empty ones."""
+    found = ((_("Should be"), rule.should_be), (_("Receiver"), rule.receiver), (_("Mend"), rule.mend))
+    return [(label, template) for label, template in found if template]
+
+
 def pattern(template: str) -> str:
     """A message in the user's language, with dots where its numbers stand."""
     return re.sub(r"\{[^}]*\}", "…", _(template))

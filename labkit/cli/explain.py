@@ -65,7 +65,7 @@ def _rules(topic: str) -> Iterator[str]:
 
 def _rule(rule: "Rule") -> Iterator[str]:
     from labkit.analysis.rule import RFC9293
-    from labkit.cli._rules import pattern, profiles, severity
+    from labkit.cli._rules import pattern, profiles, severity, texts
 
     yield click.style(f"{rule.code} {rule.name}", bold=True) + f" ({severity(rule)}; {_('profile')} {profiles(rule)})"
     for paragraph in _(rule.explanation).split("\n\n"):
@@ -77,8 +77,8 @@ def _rule(rule: "Rule") -> Iterator[str]:
         yield from _wrapped(f"{_('or, as a {severity}').format(severity=level)}: {pattern(message)}", "  ")
     if rule.document is not None and RFC9293 in rule.profiles:
         yield f"  {_('Under the profile document it is a {severity}.').format(severity=rule.document)}"
-    if rule.receiver:
-        yield from _wrapped(f"{_('Receiver')}: {_(rule.receiver)}", "  ")
+    for label, template in texts(rule):
+        yield from _wrapped(f"{label}: {pattern(template)}", "  ")
     yield f"  {_('Wireshark')}: {rule.wireshark or _('has no such check')}"
     if rule.reference:
         yield f"  {_('Read on')}: {rule.reference}"

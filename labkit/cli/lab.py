@@ -84,8 +84,8 @@ def down(name: str | None, every: bool) -> None:
     from labkit.live import lab
 
     for each in lab.recorded() or [None] if every else [name]:
-        spaces, processes = lab.down(each)
-        if not spaces:
+        namespaces, processes = lab.down(each)
+        if not namespaces:
             note(_("there is no lab to take down"))
             continue
         text = ngettext(
@@ -103,7 +103,7 @@ def status(name: str | None, format_: str) -> int:
     Exit code 1 where none is.
     """
     from labkit.live import lab
-    from labkit.live.system import inhabitants
+    from labkit.live.system import processes_in
     from labkit.live.wiring import ENDS, KERNELS
 
     names = [each for each in lab.recorded() if name is None or each == name]
@@ -114,8 +114,8 @@ def status(name: str | None, format_: str) -> int:
                 ends = {
                     end: {"addresses": [KERNELS[end].ipv4, KERNELS[end].ipv6] if end in ENDS else []}
                     | {"interface": KERNELS[end].interface if end in ENDS else None}
-                    | {"processes": sorted(inhabitants([space.inode]))}
-                    for end, space in one.spaces.items()
+                    | {"processes": sorted(processes_in([space.inode]))}
+                    for end, space in one.namespaces.items()
                 }
                 found.append({"name": each, "whole": True, "ends": ends})
         except LinkError as error:
@@ -150,10 +150,10 @@ def run(name: str | None, end: str, words: tuple[str, ...]) -> None:
     from labkit.live import lab
 
     with lab.find(name) as found:
-        if end not in found.spaces:
+        if end not in found.namespaces:
             with found.inside(end):  # which says why not
                 pass
-        found.spaces[end].enter()
+        found.namespaces[end].enter()
         _become(words)
 
 
@@ -165,10 +165,10 @@ def shell(name: str | None, end: str) -> None:
     from labkit.live import lab
 
     with lab.find(name) as found:
-        if end not in found.spaces:
+        if end not in found.namespaces:
             with found.inside(end):
                 pass
-        found.spaces[end].enter()
+        found.namespaces[end].enter()
         _become((lab.shell(),))
 
 
@@ -181,9 +181,9 @@ def exec_(relay: bool, offload: str, mtu: int, words: tuple[str, ...]) -> int:
     In the command, 'labkit lab run', 'play', 'relay' and 'watch' find the lab. It is gone when the command has ended, with
     all that still runs in it. The command has no other network. The exit code is the command's.
     """
-    from labkit.live.lab_exec import hold
+    from labkit.live.lab_exec import run_in_new_lab
 
-    return hold(words, relay=relay, offload=offload == "on", mtu=mtu)
+    return run_in_new_lab(words, relay=relay, offload=offload == "on", mtu=mtu)
 
 
 def _become(words: tuple[str, ...]) -> None:
@@ -201,6 +201,8 @@ def _lines(lab: "Lab") -> list[str]:
     from labkit.live.wiring import KERNELS
 
     ends = [
-        f"{end} {kernel.interface} {kernel.ipv4} {kernel.ipv6}" for end, kernel in KERNELS.items() if end in lab.spaces
+        f"{end} {kernel.interface} {kernel.ipv4} {kernel.ipv6}"
+        for end, kernel in KERNELS.items()
+        if end in lab.namespaces
     ]
     return [_("{lab} is up: {ends}").format(lab=lab.title, ends=" ↔ ".join(ends))]

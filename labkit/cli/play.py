@@ -149,14 +149,14 @@ def _check_target(capture: str) -> None:
 
 def _both(known: "Scenario", guard: Any, outcome: Outcome, more: dict[str, Any]) -> "Generator[Frame]":
     """The frames of a replay, as they are heard."""
-    from labkit.live.session import both
+    from labkit.live.session import open_replay
 
     speed = None if more["topspeed"] else more["speed"]
     trace = known.play(more["seed"])
     outcome.names = {host.address: host.name for each in trace.connections for host in (each.client, each.server)}
     try:
-        with both(trace, guard, speed, lab=more["lab"], interface=more["interface"]) as ready:
-            for frame in ready.frames(speed):
+        with open_replay(trace, guard, speed, lab=more["lab"], interface=more["interface"]) as frames:
+            for frame in frames:
                 outcome.frames.append(frame)
                 yield frame
     except LinkError as error:
@@ -165,9 +165,10 @@ def _both(known: "Scenario", guard: Any, outcome: Outcome, more: dict[str, Any])
 
 def _one(known: "Scenario", role: str, guard: Any, outcome: Outcome, more: dict[str, Any]) -> "Generator[Frame]":
     """The frames of a conversation with somebody else, as they come and go."""
-    from labkit.live.session import Wish, on_stage
+    from labkit.live.conversation import SessionConfig
+    from labkit.live.session import open_session
 
-    wish = Wish(
+    config = SessionConfig(
         known,
         role,
         seed=more["seed"],
@@ -180,18 +181,18 @@ def _one(known: "Scenario", role: str, guard: Any, outcome: Outcome, more: dict[
         guard=guard,
     )
     try:
-        with on_stage(wish) as conversation:
+        with open_session(config) as conversation:
             for part, has in (("faults", known.model.faults), ("vlan", known.model.vlan)):
                 if has:
                     note(_("{name}: '{part}' is left out: only --both plays it").format(name=known.name, part=part))
             if role == "server" and more["peer"] == "program":
-                note(_("waiting for a client at {host}").format(host=conversation.crafted.station.own))
+                note(_("waiting for a client at {host}").format(host=conversation.labkit_end.station.own))
             try:
                 yield from conversation.frames()
             finally:
                 outcome.left_open = conversation.leave()
                 outcome.frames = list(conversation.annotated())
-                hosts = conversation.crafted.station.own, conversation.crafted.trusted()
+                hosts = conversation.labkit_end.station.own, conversation.labkit_end.peer_host()
                 outcome.names = {host.address: host.name for host in hosts if host.name}
     except LinkError as error:
         outcome.error = error
@@ -200,13 +201,13 @@ def _one(known: "Scenario", role: str, guard: Any, outcome: Outcome, more: dict[
 def _watch(frames: "Iterable[Frame]", quiet: bool, several: bool) -> None:
     """Let everything happen, and print the conversation as it goes along."""
     from labkit.analysis.states import observe
-    from labkit.report.conversation_table import FORMATS, Style
+    from labkit.report.conversation_table import FORMATS, TableStyle
 
     if quiet:
         for _frame in frames:
             continue
         return
-    for line in FORMATS["text"](observe(frames), Style(along=True, several=several)):
+    for line in FORMATS["text"](observe(frames), TableStyle(live=True, several=several)):
         click.echo(line)
 
 

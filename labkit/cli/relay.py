@@ -12,8 +12,8 @@ from labkit.cli._live import lab_option
 from labkit.i18n import _, ngettext
 
 if TYPE_CHECKING:
-    from labkit.live.carry import Timing
-    from labkit.live.relay import Relay, Tally
+    from labkit.live.forwarding import Delays
+    from labkit.live.relay import PacketCounts, Relay
 
 ARROWS = {"client": "→", "server": "←"}
 
@@ -46,7 +46,7 @@ def command(
     """
     from labkit.build.scenario import Scenario, setup
     from labkit.live import lab as labs
-    from labkit.live.carry import carry, carrying
+    from labkit.live.forwarding import forward, open_links
     from labkit.live.guard import Guard
     from labkit.live.relay import Connections, Relay
     from labkit.live.stop import Stop
@@ -54,16 +54,16 @@ def command(
     known = Scenario.load(scenario)
     make = partial(setup.path, known.model, seed)
     relay = Relay(Connections(make) if each_connection else make(), hops=known.model.path.hops)
-    with Stop() as stop, labs.find(lab) as found, carrying(found, Guard(packets=packets)) as links:
+    with Stop() as stop, labs.find(lab) as found, open_links(found, Guard(packets=packets)) as links:
         note(_("client ⇄ server: the path of {name}, seed {seed}").format(name=known.name, seed=seed))
         try:
-            timing = carry(relay, links, stop, seconds=seconds)
+            timing = forward(relay, links, stop, seconds=seconds)
         finally:
             lost = sum(link.lost() for link in links.values())
     if format_ == "json":
         emit_json(_plain(relay, timing, lost))
         return
-    for side, tally in relay.tally.items():
+    for side, tally in relay.counts.items():
         click.echo(f"{ARROWS[side]} {_words(tally)}")
     click.echo(_timing(timing))
     if lost:
@@ -73,17 +73,17 @@ def command(
         note(text.format(n=lost))
 
 
-def _plain(relay: "Relay", timing: "Timing", lost: int) -> dict[str, object]:
+def _plain(relay: "Relay", timing: "Delays", lost: int) -> dict[str, object]:
     late = {"frames": timing.frames, "mean": timing.mean, "worst": timing.worst}
     return {
-        "to_server": asdict(relay.tally["client"]),
-        "to_client": asdict(relay.tally["server"]),
+        "to_server": asdict(relay.counts["client"]),
+        "to_client": asdict(relay.counts["server"]),
         "late": late,
         "overrun": lost,
     }
 
 
-def _words(tally: "Tally") -> str:
+def _words(tally: "PacketCounts") -> str:
     """What became of one direction's packets."""
     words = [
         ngettext("{n} packet", "{n} packets", tally.packets).format(n=tally.packets),
@@ -102,6 +102,6 @@ def _words(tally: "Tally") -> str:
     return ", ".join(words)
 
 
-def _timing(timing: "Timing") -> str:
+def _timing(timing: "Delays") -> str:
     text = _("late beyond the path: {mean:.0f} µs on average, {worst:.0f} µs at worst")
     return text.format(mean=timing.mean / 1000, worst=timing.worst / 1000)

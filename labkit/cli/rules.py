@@ -1,5 +1,6 @@
 """`labkit rules`: the catalogue, as a table, as JSON, or as the page `docs/rules.md`."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -47,7 +48,9 @@ def _plain(rule: "Rule") -> dict[str, object]:
         "wireshark": rule.wireshark,
         "message": _(rule.message),
         "explanation": _(rule.explanation),
-        "receiver": _(rule.receiver) if rule.receiver else "",
+        "should_be": _(rule.should_be),
+        "receiver": _(rule.receiver),
+        "mend": _(rule.mend),
         "good": rule.good,
         "bad": rule.bad,
     }
@@ -57,8 +60,6 @@ def _plain(rule: "Rule") -> dict[str, object]:
 
 
 def _page(rules: Sequence["Rule"]) -> Iterator[str]:
-    from importlib import import_module
-
     yield f"# {_('The rules')}"
     yield ""
     yield _("This page is written by `scripts/docs` from the declarations in `labkit/analysis/rules/`; do not edit it.")
@@ -69,8 +70,9 @@ def _page(rules: Sequence["Rule"]) -> Iterator[str]:
         "`labkit show --format notation`, with relative numbers; a comment with a code stands where the rule finds its fault, "
         "and every example is run as a test. `labkit explain CODE` shows the same in the terminal."
     )
-    for family, members in groupby(sorted(rules, key=lambda each: (each.family, each.code)), lambda each: each.family):
-        title = (import_module(f"labkit.analysis.rules.{family}").__doc__ or family).split("\n")[0].rstrip(".")
+    ordered = sorted(rules, key=lambda each: (each.family, each.code))
+    for module, members in groupby(ordered, lambda each: each.predicate.__module__):
+        title = (sys.modules[module].__doc__ or module).split("\n")[0].rstrip(".")
         yield ""
         yield f"## {title}"
         for each in members:
@@ -81,7 +83,7 @@ def _page(rules: Sequence["Rule"]) -> Iterator[str]:
 def _section(rule: "Rule") -> Iterator[str]:
     """One rule."""
     from labkit.analysis.rule import RFC9293
-    from labkit.cli._rules import pattern, profiles, severity
+    from labkit.cli._rules import pattern, profiles, severity, texts
 
     yield f"### {rule.code} {rule.name}"
     yield ""
@@ -94,8 +96,8 @@ def _section(rule: "Rule") -> Iterator[str]:
     yield f"- {_('Finding')}: {_escaped(pattern(rule.message))}"
     for level, message in sorted(rule.otherwise.items(), reverse=True):
         yield f"- {_('or, as a {severity}').format(severity=level)}: {_escaped(pattern(message))}"
-    if rule.receiver:
-        yield f"- {_('Receiver')}: {_escaped(_(rule.receiver))}"
+    for label, template in texts(rule):
+        yield f"- {label}: {_escaped(pattern(template))}"
     yield f"- {_('Wireshark')}: {f'`{rule.wireshark}`' if rule.wireshark else _('has no such check')}"
     if rule.reference:
         yield f"- {_('Read on')}: {rule.reference}"

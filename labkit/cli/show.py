@@ -34,11 +34,11 @@ def command(
     from labkit.analysis.flow_filter import FlowFilter
     from labkit.analysis.states import observe
     from labkit.capture import open_capture
-    from labkit.report.conversation_table import FORMATS, Style
+    from labkit.report.conversation_table import FORMATS, TableStyle
 
     wanted = FlowFilter(flow, host, port)
     with open_capture(capture) as reader:
-        style = Style(profile == "document", window, reader.names, reader.interfaces)
+        style = TableStyle(profile == "document", window, reader.names, reader.interfaces)
         rows = observe(reader, wanted if flow or host or port else None)
         first = list(islice(rows, 1))
         for line in FORMATS[format_](chain(first, rows), style):

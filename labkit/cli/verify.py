@@ -12,7 +12,7 @@ from labkit.cli._flow_filter import wanted_options
 from labkit.cli._report_config import choices_options, chosen
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _, ngettext, printable
-from labkit.report.formats import Options, names, renderer
+from labkit.report.formats import ReportOptions, names, renderer
 
 if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
@@ -101,7 +101,7 @@ def command(
     wanted = FlowFilter(flow, host, port) if flow or host or port else None
     if quiet and verbose:
         raise UsageError(_("--quiet and --verbose exclude each other"))
-    options = Options(choice.fail_on, verbose, most, choice.rules, quiet)
+    options = ReportOptions(choice.fail_on, verbose, most, choice.rules, quiet)
     inputs = expand(captures)
     _check(inputs, annotate)
     if cluster is not None and jobs is not None:
@@ -140,7 +140,7 @@ def _check(inputs: "Inputs", target: str | None) -> None:
 class _Outcome:
     """What all verdicts together come to."""
 
-    def __init__(self, options: Options, target: str | None, *, told: bool) -> None:
+    def __init__(self, options: ReportOptions, target: str | None, *, told: bool) -> None:
         self._options = options
         self._told = told
         """Whether the report itself says, in words, where a capture broke off. What is no mere cut is an error besides."""

@@ -61,14 +61,14 @@ def command(
     """
     from labkit.analysis.verifier import Verifier
     from labkit.live.stop import Stop
-    from labkit.live.watch import frames, watched
+    from labkit.live.watch import frames, open_link
 
     choice = chosen(**choices)
     verifier = Verifier(choice.profile, literal=choice.literal)
     tell = _Teller(choice, interface, format_, verbose=verbose, most=most)
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())
-        link = stack.enter_context(watched(interface, lab, allow_interface))
+        link = stack.enter_context(open_link(interface, lab, allow_interface))
         passing: Iterable[Frame] = frames(link, stop, seconds=seconds)
         if capture is not None:
             passing = _recorded(passing, stack.enter_context(_create(capture, interface)))
@@ -136,10 +136,10 @@ class _Teller:
     def conclude(self, verdict: "Verdict") -> None:
         """Print the verdict, what could not be judged, and what was not said yet."""
         from labkit.analysis.rule import Severity
-        from labkit.report.formats import Options
+        from labkit.report.formats import ReportOptions
         from labkit.report.formats.text import headline
 
-        line = f"{printable(self._interface)}: {headline(verdict, Options(self._choices.fail_on))}"
+        line = f"{printable(self._interface)}: {headline(verdict, ReportOptions(self._choices.fail_on))}"
         if self._machine:
             note(click.unstyle(line))
             return
@@ -160,15 +160,15 @@ def _marked(severity: "Severity", code: str) -> str:
 
 
 def _text_line(_interface: str, found: "Finding") -> str:
-    from labkit.report.formats._plain import sentence
+    from labkit.report.formats._records import one_line
 
     time = "" if found.time is None else f"{found.time:.6f}"
-    return f"{time:>12}  {_marked(found.severity, found.code)} {sentence(found)}"
+    return f"{time:>12}  {_marked(found.severity, found.code)} {one_line(found)}"
 
 
 def _json_line(interface: str, found: "Finding") -> str:
     from json import dumps
 
-    from labkit.report.formats._plain import finding
+    from labkit.report.formats._records import finding_record
 
-    return dumps({"path": interface, **finding(found)})
+    return dumps({"path": interface, **finding_record(found)})

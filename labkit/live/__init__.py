@@ -1,6 +1,6 @@
-"""Conversations on a wire: the lab's namespaces, packet sockets, and what drives an `Endpoint` against a real TCP.
+"""A scenario on a wire: lab namespaces, packet sockets, and `Endpoint` against a real TCP.
 
-`system` and `namespace` speak to Linux, `lab` makes the two ends and the wire between them, `link` is a packet socket,
-`neighbours` answers ARP and neighbour solicitation. Nothing is sent that `guard` has not let through. Times are
-nanoseconds of a monotonic clock, unless they are those of a capture.
+`system` and `namespace` call Linux, `lab` builds the client, the server and the wire, `link` is a packet socket, and
+`neighbours` answers ARP and neighbour solicitation. `guard` checks every frame before it leaves. Times are nanoseconds of
+a monotonic clock; capture times are nanoseconds since 1970.
 """

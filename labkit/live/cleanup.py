@@ -1,60 +1,56 @@
-"""A process that outlives another one only to clear up behind it, however that one ends.
+"""A child process that cleans up after its parent, however the parent ends.
 
-It waits at the end of a pipe: when nobody holds the other end any more, its owner is gone, and it does what it was made
-for. It holds nothing else but what it is given to hold: it keeps nothing alive that is not its business.
+The child reads from a pipe whose write end only the parent holds. End of file means that the parent is gone; the child then
+calls the cleanup function and exits.
 """
 
 import os
 import signal
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
 
-class CleanupProcess:
-    """Calls a function, in another process, when this process is gone or has dismissed it; a context manager.
+class CleanupProcess(AbstractContextManager["CleanupProcess"]):
+    """Call a function in a child process when this process ends or calls `finish`; a context manager.
 
-    All descriptors but those of `holding` are closed in it. Make it while the process has one thread.
+    The child closes all descriptors except those in `keep_open`. Create it while the process has one thread.
     """
 
-    def __init__(self, duty: Callable[[], object], holding: Iterable[int] = ()) -> None:
-        reading, self._writing = os.pipe()
-        self.process = os.fork()
-        """The number of the keeper's process."""
-        if self.process == 0:
-            _keep(reading, duty, set(holding))
-        os.close(reading)
+    def __init__(self, cleanup: Callable[[], object], keep_open: Iterable[int] = ()) -> None:
+        read_end, self._write_end = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _wait_and_clean_up(read_end, cleanup, set(keep_open))
+        os.close(read_end)
 
-    def dismiss(self) -> None:
-        """Let it do its duty now, and wait for that; nothing happens the second time."""
-        if self._writing >= 0:
-            os.close(self._writing)
-            self._writing = -1
+    def finish(self) -> None:
+        """Start the cleanup and wait for its end. Later calls do nothing."""
+        if self._write_end >= 0:
+            os.close(self._write_end)
+            self._write_end = -1
             with suppress(ChildProcessError):
-                os.waitpid(self.process, 0)
-
-    def __enter__(self) -> "CleanupProcess":
-        return self
+                os.waitpid(self.pid, 0)
 
     def __exit__(self, *_exception: object) -> None:
-        self.dismiss()
+        self.finish()
 
 
-def _keep(reading: int, duty: Callable[[], object], holding: set[int]) -> None:
-    """The keeper's whole life. Signals of the terminal are not for it."""
+def _wait_and_clean_up(read_end: int, cleanup: Callable[[], object], keep_open: set[int]) -> None:
+    """Run the child. It ignores the terminal's signals."""
     try:
         os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)
-        nothing = os.open(os.devnull, os.O_RDWR)
+        null = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
-            os.dup2(nothing, standard)
+            os.dup2(null, standard)
         last = 2
-        for kept in sorted({reading, *holding}):
-            os.closerange(last + 1, kept)
-            last = kept
+        for descriptor in sorted({read_end, *keep_open}):
+            os.closerange(last + 1, descriptor)
+            last = descriptor
         os.closerange(last + 1, os.sysconf("SC_OPEN_MAX"))
-        while os.read(reading, 1):
+        while os.read(read_end, 1):
             pass
-        duty()
+        cleanup()
     finally:
         os._exit(0)

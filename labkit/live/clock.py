@@ -1,4 +1,4 @@
-"""Time on the wire: nanoseconds since a run began, on a clock that never steps, and what a calendar says of them."""
+"""Time on the wire: nanoseconds since the run began, on a monotonic clock, and the wall-clock time that belongs to them."""
 
 import time
 
@@ -6,7 +6,7 @@ SECOND = 1_000_000_000
 
 
 class Clock:
-    """Starts at 0 when it is made."""
+    """A clock that starts at 0."""
 
     def __init__(self) -> None:
         self._begin = time.monotonic_ns()
@@ -17,10 +17,10 @@ class Clock:
         return time.monotonic_ns() - self._begin
 
     def wall(self, now: int) -> int:
-        """Such a time as nanoseconds since 1970-01-01."""
+        """Convert a time of this clock to nanoseconds since 1970-01-01."""
         return self._epoch + now
 
     def sleep_until(self, deadline: int) -> None:
-        """Wait for a time. Deadlines are absolute, so that what one wait is late the next one is not."""
+        """Wait until an absolute time, so that delays do not add up over several waits."""
         while (left := deadline - self.now()) > 0:
             time.sleep(left / SECOND)

@@ -1,12 +1,12 @@
-"""A conversation in real time: labkit's TCP at one end, the kernel's or a stranger's at the other.
+"""A conversation in real time between labkit's TCP and the kernel's, or that of an external program.
 
-`frames` does everything: it lets the steps happen, carries the segments, and gives each frame when it was taken down. Who
-does not ask for the next one stops the conversation. What happened is a `Trace` afterwards, like one that was built.
+`frames` runs it: it starts the steps, exchanges segments, and yields each frame that it captures. A caller that stops iterating
+stops the conversation. Afterwards `trace` returns the conversation as a `Trace`, like one that was built.
 """
 
 import select
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from socket import socket
 
 from labkit.analysis.states import observe
@@ -19,8 +19,8 @@ from labkit.errors import LinkError
 from labkit.i18n import _
 from labkit.live.clock import SECOND, Clock
 from labkit.live.guard import Guard
-from labkit.live.kernel import Kernel
-from labkit.live.labkit_end import LabkitEnd, Taken
+from labkit.live.kernel import KernelSocket
+from labkit.live.labkit_end import CapturedSegment, LabkitEnd
 from labkit.live.link import Link
 from labkit.live.peers import End, ExternalPeer
 from labkit.live.script import Script
@@ -31,111 +31,134 @@ from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
 from labkit.tcp.state import State
 
 TICK = 2_000_000
-"""Nanoseconds after which a socket is looked at again: of what is acknowledged it does not tell by itself."""
-LINGER = {"kernel": 20_000_000, "stranger": 200_000_000}
-"""Nanoseconds of silence after which a conversation is over whose steps are done."""
+"""Nanoseconds between two looks at a kernel socket, because `select` does not report acknowledgements."""
+LINGER = {"kernel": 20_000_000, "program": 200_000_000}
+"""Nanoseconds of silence after the last step that end a conversation, by the kind of peer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """Who plays, and where."""
+@dataclass(slots=True)
+class SessionConfig:
+    """What to play, where, and against which peer."""
 
     scenario: Scenario
     side: str
-    """Labkit's."""
+    """Labkit's side, client or server."""
     seed: int = 0
+    peer: str = "program"
+    """`program`: any program that answers or connects. `kernel`: a kernel socket that does the other side's steps."""
+    to: tuple[str, int | None] | None = None
+    """The server's address and port, if it is outside the lab."""
     path: bool = True
     """Whether the scenario's path lies between labkit and the wire."""
+    ipv6: bool = False
+    lab: str | None = None
+    """The lab's name."""
+    interface: str | None = None
+    """The interface to use instead of a lab."""
+    guard: Guard = field(default_factory=Guard)
 
 
 class Conversation:
-    """One conversation on one link. A context manager; `frames` may be asked for once."""
+    """One conversation on one link. Call `frames` once."""
 
-    def __init__(self, given: Cast, parts: Parts, link: Link, guard: Guard, kernel: Kernel | None = None) -> None:
-        model, side = given.scenario.model, given.side
-        self.seed = given.seed
+    def __init__(self, config: SessionConfig, parts: Parts, link: Link, kernel: KernelSocket | None = None) -> None:
+        scenario, side = config.scenario, config.side
+        model = scenario.model
+        self.scenario = scenario
+        self.seed = config.seed
         self.side = side
-        self.guard = guard
+        self.guard = config.guard
         self.parts = parts
-        self.taken: list[Taken] = []
-        """All that was taken down."""
-        self.scenario = given.scenario
-        path = setup.path(model, parts.seed) if given.path else Path(Direction(), Direction())
+        self.captured: list[CapturedSegment] = []
+        path = setup.path(model, parts.seed) if config.path else Path(Direction(), Direction())
         self._link = link
-        self.crafted = LabkitEnd(model, parts, side, Station(link, parts.hosts[side]), path)
+        self.labkit_end = LabkitEnd(model, parts, side, Station(link, parts.hosts[side]), path)
         self.kernel = kernel
-        other: End = kernel or ExternalPeer(self.crafted)
+        peer: End = kernel or ExternalPeer(self.labkit_end)
         self.script = Script(
-            setup.plans(model, given.scenario.source, parts.seed),
-            {side: self.crafted, OTHER[side]: other},
-            given.scenario.source,
+            setup.plans(model, scenario.source, parts.seed),
+            {side: self.labkit_end, OTHER[side]: peer},
+            scenario.source,
+            self.labkit_end.loss,
         )
-        # Whatever takes its time for the first frame takes it now, and not while somebody waits for an answer.
-        self.crafted.station.frame(Segment(), parts.hosts[side], parts.hosts[OTHER[side]], 0)
+        # Building the first frame is slow, so it happens before the peer waits for an answer.
+        self.labkit_end.station.frame(Segment(), parts.hosts[side], parts.hosts[OTHER[side]], 0)
         self.clock = Clock()
 
     def frames(self) -> Iterator[Frame]:
-        """Everything that happens, frame by frame. LinkError where it cannot go on, or takes too long."""
-        crafted = self.crafted
-        guarded = crafted.peer
-        if guarded is not None:
-            self.guard.check_addresses([guarded.address])
-            crafted.station.locate(guarded.address, self.clock)
+        """Run the conversation and yield its frames. LinkError if it cannot go on or takes too long."""
+        end = self.labkit_end
+        if end.peer is not None:
+            self.guard.check_addresses([end.peer.address])
+            end.station.resolve(end.peer.address, self.clock)
         begin = self.clock.now()
         if self.side == "server" and self.parts.listens:
-            crafted.listen()
+            end.listen()
         limit = begin + int(self.guard.seconds * SECOND)
+        linger = LINGER["kernel" if self.kernel else "program"]
         silent_since: int | None = None
         while True:
             now = self.clock.now()
-            yield from self._happen(now)
+            yield from self._advance(now)
             silent_since = (silent_since or now) if self._silent(now) else None
-            if silent_since is not None and now - silent_since >= LINGER["kernel" if self.kernel else "stranger"]:
+            if silent_since is not None and now - silent_since >= linger:
                 return
             if now >= limit:
                 raise LinkError(
                     _("not over after {n:g} seconds: {reason}; --for allows more").format(
-                        n=self.guard.seconds, reason=self.script.waits_for()
+                        n=self.guard.seconds, reason=self._waiting_for()
                     )
                 )
             self._wait(now, limit)
 
-    def _happen(self, now: int) -> Iterator[Frame]:
-        """All that is to happen now; the application has its chance to answer each segment."""
-        crafted = self.crafted
-        crafted.arrive(now)
+    def _waiting_for(self) -> str:
+        """The reason why a conversation does not end, for an error message."""
+        end = self.labkit_end
+        if end.state is State.LISTEN and end.peer is None:
+            return _("no client has connected to {host}").format(host=end.station.own)
+        if end.state is State.SYN_SENT:
+            return _("{host} has not answered the SYN").format(host=end.peer)
+        if unacknowledged := end.unacknowledged:
+            text = _("the {peer} does not acknowledge {n} octets")
+            return text.format(peer=OTHER[self.side], n=unacknowledged)
+        return self.script.waiting_for()
+
+    def _advance(self, now: int) -> Iterator[Frame]:
+        """Handle everything that is due. After each segment the application can act before TCP answers."""
+        end = self.labkit_end
+        end.arrive(now)
         if self.kernel is not None:
-            self.kernel.look()
+            self.kernel.poll()
         while True:
-            went_on = crafted.go_on(now)
-            yield from self._new()
+            handled = end.go_on(now)
+            yield from self._new_frames()
             begun = self.script.go_on(now)
-            crafted.flush(now)
-            yield from self._new()
-            if not went_on and not begun:
+            end.flush(now)
+            yield from self._new_frames()
+            if not handled and not begun:
                 return
 
-    def _new(self) -> Iterator[Frame]:
-        """The frames that were taken down since the last call."""
-        while self.crafted.taken:
-            taken = self.crafted.taken.popleft()
-            self.taken.append(taken)
-            yield self._frame(len(self.taken), taken)
+    def _new_frames(self) -> Iterator[Frame]:
+        while self.labkit_end.captured:
+            captured = self.labkit_end.captured.popleft()
+            self.captured.append(captured)
+            yield self._frame(captured)
 
-    def _frame(self, number: int, taken: Taken, comment: str = "") -> Frame:
+    def _frame(self, captured: CapturedSegment, comment: str = "") -> Frame:
         comments = (comment,) if comment else ()
-        return Frame(number, self.clock.wall(taken.time), ETHERNET, taken.frame, len(taken.frame), comments)
+        data = captured.frame
+        return Frame(captured.number, self.clock.wall(captured.time), ETHERNET, data, len(data), comments)
 
     def _silent(self, now: int) -> bool:
-        """Whether all steps are done, and nothing more is to be expected."""
-        if not self.script.complete(now) or not self.crafted.quiet:
+        """Whether all steps are complete and no segment is in flight."""
+        if not self.script.complete(now) or not self.labkit_end.quiet:
             return False
         return self.kernel is None or self.kernel.quiet
 
     def _wait(self, now: int, limit: int) -> None:
-        """Until something has come, or time has."""
-        times = [time for time in (self.crafted.due(), self.script.due()) if time is not None and time > now]
-        until = min([*times, limit, now + LINGER["stranger"] // 4])
+        """Wait until a frame comes or the next thing is due."""
+        times = [time for time in (self.labkit_end.due(), self.script.due()) if time is not None and time > now]
+        until = min([*times, limit, now + LINGER["program"] // 4])
         reading: list[Link | socket] = [self._link]
         writing: list[socket] = []
         if self.kernel is not None:
@@ -144,38 +167,39 @@ class Conversation:
             writing += self.kernel.writes
         select.select(reading, writing, [], max(until - self.clock.now(), 0) / SECOND)
 
-    # Afterwards.
+    # After the run.
 
     def leave(self) -> bool:
-        """End a connection that is still there, with a reset that is not taken down; whether there was one."""
-        # Where a run breaks off, not everything that was taken down has been asked for.
-        self.taken += self.crafted.taken
-        self.crafted.taken.clear()
-        left = self.crafted.leave(self.clock.now())
+        """Reset a connection that is still open, without capturing the RST; return whether there was one."""
+        # A run that broke off may have left captured segments behind.
+        self.captured += self.labkit_end.captured
+        self.labkit_end.captured.clear()
+        left = self.labkit_end.leave(self.clock.now())
         if self.kernel is not None:
             self.kernel.close()
         return left
 
     def trace(self) -> Trace:
-        """What happened, as a trace. The peer's states are those that an observer infers."""
-        crafted, model = self.crafted, self.scenario.model
-        rows = {row.number: row for row in observe(self._frame(n, each) for n, each in enumerate(self.taken, 1))}
+        """The conversation as a trace. The peer's states are inferred from the capture."""
+        end, model = self.labkit_end, self.scenario.model
+        rows = {row.number: row for row in observe(map(self._frame, self.captured))}
         own_first = self.side == "client"
-        peer_state = State.CLOSED if not own_first else State.LISTEN
+        peer_state = State.LISTEN if own_first else State.CLOSED
+        start = self.captured[0].time if self.captured else 0
         records = []
-        for number, each in enumerate(self.taken, 1):
-            row = rows.get(number)
-            seen = row.states[1 if own_first else 0] if row is not None else None
-            before, peer_state = peer_state, seen or peer_state
+        for each in self.captured:
+            row = rows.get(each.number)
+            inferred = row.states[1 if own_first else 0] if row is not None else None
+            before, peer_state = peer_state, inferred or peer_state
             states = (each.before, each.after), (before, peer_state)
             records.append(
                 Record(
-                    number,
-                    each.time - self.taken[0].time,
+                    each.number,
+                    each.time - start,
                     each.sender,
                     each.segment,
                     each.why or _why(each.segment),
-                    each.step or _("seen from {host}").format(host=crafted.trusted()),
+                    each.step or _("seen from {host}").format(host=end.peer_host()),
                     *(states if own_first else states[::-1]),
                     arrived=each.arrived,
                     tap=model.capture if model.capture != "both" else self.side,
@@ -187,25 +211,25 @@ class Conversation:
             name=model.name,
             summary=model.summary,
             seed=self.seed,
-            start=self.clock.wall(self.taken[0].time if self.taken else 0),
-            connections=tuple(self._connection(isns) for isns in crafted.isns),
+            start=self.clock.wall(start),
+            connections=tuple(self._connection(isns) for isns in end.isns),
             records=tuple(records),
         )
 
     def _connection(self, isns: dict[str, int]) -> Connection:
-        hosts: dict[str, Host] = {self.side: self.crafted.station.own, OTHER[self.side]: self.crafted.trusted()}
+        hosts: dict[str, Host] = {self.side: self.labkit_end.station.own, OTHER[self.side]: self.labkit_end.peer_host()}
         hosts = {side: replace(host, name=host.name or side) for side, host in hosts.items()}
         return Connection(hosts["client"], hosts["server"], isns.get("client", 0), isns.get("server", 0))
 
     def annotated(self) -> Iterator[Frame]:
-        """All frames once more, each with the comment that says why it was sent and how its numbers follow."""
+        """All frames, each with a comment that says why it was sent and how its numbers follow."""
         comments = (comment for _time, _octets, comment in self.trace().frames())
-        for number, (taken, comment) in enumerate(zip(self.taken, comments, strict=True), 1):
-            yield self._frame(number, taken, comment)
+        for captured, comment in zip(self.captured, comments, strict=True):
+            yield self._frame(captured, comment)
 
 
 def _why(segment: Segment) -> str:
-    """Why somebody will have sent a segment, as far as it tells."""
+    """The likely reason for a segment of the peer."""
     if segment.ctl & RST:
         return "rst"
     if segment.ctl & SYN:

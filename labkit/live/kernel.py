@@ -1,7 +1,6 @@
-"""An end that is the kernel's own TCP: a socket that does the steps of a scenario.
+"""The kernel's end of a live conversation: a socket that does the steps of a scenario.
 
-The kernel is set as the scenario has it where it lets itself be set. What `TCP_INFO` says of the connection is what the
-kernel itself believes.
+Labkit configures the kernel like the scenario's side, as far as Linux allows. `TCP_INFO` reports the connection's state.
 """
 
 import errno
@@ -10,15 +9,14 @@ import os
 import select
 import socket
 import struct
-from contextlib import AbstractContextManager, suppress
-from pathlib import Path
+from contextlib import suppress
 
 from labkit.build.scenario.model import ScenarioModel, Side
 from labkit.build.scenario.setup import Parts, Plan
-from labkit.errors import LinkError
+from labkit.errors import LinkError, UsageError
 from labkit.i18n import _
 from labkit.live.lab import Lab
-from labkit.live.wiring import KERNELS, ip
+from labkit.live.wiring import KERNELS, ip, set_sysctls
 from labkit.packet.scapy_build import Host
 from labkit.tcp.state import State
 
@@ -36,28 +34,29 @@ STATES = {
     11: State.CLOSING,
     12: State.SYN_RECEIVED,
 }
-"""The kernel's numbers of the states (net/tcp_states.h)."""
+"""The states by the kernel's numbers (net/tcp_states.h)."""
 
 FIONREAD, SIOCOUTQ = 0x541B, 0x5411
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ, REPAIR_OFF, SEND_QUEUE = 19, 20, 21, -1, 2
 POLLRDHUP = 0x2000
-ONCE = 65_536
-"""Octets that are read at a time."""
-BEGUN = {errno.EINPROGRESS, errno.EAGAIN}
+READ_OCTETS = 65_536
+"""Octets that the application reads or writes at a time."""
+IN_PROGRESS = {errno.EINPROGRESS, errno.EAGAIN}
+CONNECTION_LOST = {errno.ENOTCONN, errno.EPIPE, errno.ECONNRESET, errno.ECONNREFUSED, errno.ETIMEDOUT}
 CLASSIC = {
-    # Losses are found as RFC 5681 and 6675 have it, not by the time at which segments were sent (RFC 8985).
+    # Detect losses as in RFC 5681 and 6675, not by the time at which segments were sent (RFC 8985).
     "net/ipv4/tcp_recovery": "0",
     "net/ipv4/tcp_early_retrans": "0",
     "net/ipv4/tcp_frto": "0",
-    # Each segment out of order is acknowledged (RFC 5681 section 4.2), not several of them together.
+    # Acknowledge each out-of-order segment (RFC 5681 section 4.2).
     "net/ipv4/tcp_comp_sack_nr": "0",
 }
 
 
-def settle(lab: Lab, side: str, model: ScenarioModel) -> None:
-    """Set the kernel of an end as the scenario has its side."""
+def configure_kernel(lab: Lab, side: str, model: ScenarioModel) -> None:
+    """Configure the kernel of an end like the scenario's side."""
     given: Side = getattr(model, side)
-    wanted = CLASSIC | {
+    settings = CLASSIC | {
         "net/ipv4/tcp_sack": str(int(given.sack)),
         "net/ipv4/tcp_timestamps": str(int(given.timestamps)),
         "net/ipv4/tcp_window_scaling": str(int(given.window_scale is not None)),
@@ -66,9 +65,7 @@ def settle(lab: Lab, side: str, model: ScenarioModel) -> None:
     interface = KERNELS[side].interface
     timeout = f"rto_min {max(given.rto_min // 1_000_000, 1)}ms"
     with lab.inside(side):
-        for name, value in wanted.items():
-            with suppress(OSError):
-                Path("/proc/sys", name).write_text(value, "ascii")
+        set_sysctls(settings)
         ip(
             [
                 f"route replace 192.0.2.0/24 dev {interface} src {KERNELS[side].ipv4} {timeout}",
@@ -77,8 +74,8 @@ def settle(lab: Lab, side: str, model: ScenarioModel) -> None:
         )
 
 
-class Kernel:
-    """One end, played by a socket in the namespace of a lab's end. Call `look` after each wait."""
+class KernelSocket:
+    """A socket in the namespace of a lab's end. Call `poll` after each wait."""
 
     def __init__(self, lab: Lab, model: ScenarioModel, parts: Parts, side: str, own: Host, peer: Host) -> None:
         self.side, self.own, self.peer = side, own, peer
@@ -87,32 +84,32 @@ class Kernel:
         self.serving = 0
         self.reading = True
         self.received = bytearray()
-        """What the application has read of the present connection."""
+        """The bytes that the application has read from the current connection."""
         self.offered = 0
-        """Octets that the application has handed over."""
+        """Octets that the application has sent."""
         self.state = State.CLOSED
-        """What the kernel says."""
+        """The state that the kernel reports."""
         self._unsent = bytearray()
         self._closing = self._ended = self._failed = False
         self._socket: socket.socket | None = None
         self._listening: socket.socket | None = None
         if side == "server" and parts.listens:
-            self._listening = self._new()
+            self._listening = self._open()
             self._listening.listen(16)
-            self._be_patient(self._listening)
+            self._delay_acks(self._listening)
             self.state = State.LISTEN
 
-    def _new(self) -> socket.socket:
-        """A socket at the end's own address and port, set as the scenario has it."""
+    def _open(self) -> socket.socket:
+        """Make a socket with the scenario's options at the end's own address and port."""
         with self._lab.inside(self.side):
             made = socket.socket(socket.AF_INET6 if self.own.ip.version == 6 else socket.AF_INET)
         made.setblocking(False)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._set(made)
+        self._set_options(made)
         made.bind((self.own.address, self.own.port))
         return made
 
-    def _set(self, made: socket.socket) -> None:
+    def _set_options(self, made: socket.socket) -> None:
         given: Side = self._given
         tcp = socket.IPPROTO_TCP
         made.setsockopt(tcp, socket.TCP_NODELAY, int(not given.nagle))
@@ -122,7 +119,7 @@ class Kernel:
         with suppress(OSError):
             made.setsockopt(tcp, socket.TCP_CONGESTION, b"reno")
         if given.window < 65_535:
-            # The kernel counts its own overhead as well, and takes twice what it is told.
+            # The kernel doubles this value to allow for its own overhead.
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, given.window)
         if given.keep_alive is not None:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -130,34 +127,34 @@ class Kernel:
             made.setsockopt(tcp, socket.TCP_KEEPINTVL, max(given.keep_alive_interval // 1_000_000_000, 1))
             made.setsockopt(tcp, socket.TCP_KEEPCNT, given.keep_alive_probes)
 
-    # What the steps need to know.
+    # What the steps ask.
 
     @property
     def connected(self) -> bool:
-        """Whether the handshake is over."""
+        """Whether the handshake is complete."""
         return self._socket is not None and self.state not in {State.SYN_SENT, State.SYN_RECEIVED, State.CLOSED}
 
     @property
     def delivered(self) -> int:
-        """Octets that have become readable."""
+        """Octets that TCP has delivered to the application."""
         return len(self.received) + self._ioctl(FIONREAD)
 
     @property
-    def heard_end(self) -> bool:
-        """Whether the peer's FIN has come, or the connection is gone."""
+    def peer_closed(self) -> bool:
+        """Whether the peer's FIN has arrived, or the connection is gone."""
         return self._ended or self.gone
 
     @property
     def gone(self) -> bool:
-        """Whether there is no connection, or none any more."""
+        """Whether there is no connection, or it has ended."""
         return self._failed or (self.state is State.CLOSED and self._socket is not None)
 
     def knows(self, octets: int) -> bool:
-        """Whether so many octets were acknowledged."""
+        """Whether the peer has acknowledged this many octets."""
         return self.offered - len(self._unsent) - self._ioctl(SIOCOUTQ) >= octets
 
     def begins(self, plan: Plan) -> bool:
-        """Whether a step belongs to the connection that it serves."""
+        """Whether a step belongs to the current connection."""
         return plan.verb == "connect" or (self.serving == plan.connection and self._socket is not None)
 
     def _ioctl(self, request: int) -> int:
@@ -166,14 +163,12 @@ class Kernel:
         found: int = struct.unpack("@i", fcntl.ioctl(self._socket, request, bytes(4)))[0]
         return found
 
-    def inside(self) -> AbstractContextManager[None]:
-        """The calling thread is where the socket is, within the block."""
-        return self._lab.inside(self.side)
+    # The steps.
 
-    # What it does.
-
-    def do(self, plan: Plan, now: int) -> None:  # noqa: ARG002 - as its siblings
-        """The application acts. LinkError where the kernel refuses."""
+    def do(self, plan: Plan, now: int) -> None:  # noqa: ARG002 - part of the protocol
+        """Do a step of the application. UsageError without a connection, LinkError if the kernel refuses."""
+        if self.gone and plan.verb in {"send", "close", "abort"}:
+            raise UsageError(_("the connection does not exist"))
         try:
             match plan.verb:
                 case "connect":
@@ -184,30 +179,33 @@ class Kernel:
                     self._closing = True
                     self._write()
                 case "abort" | "crash":
-                    self._vanish(silently=plan.verb == "crash")
+                    self._abort(silently=plan.verb == "crash")
                 case "pause" | "resume":
                     self.reading = plan.verb == "resume"
         except OSError as error:
-            text = _("the kernel does not {verb}: {reason}")
+            if error.errno in CONNECTION_LOST:
+                self._failed = True
+                raise UsageError(error.strerror) from error
+            text = _("the kernel refuses {verb}: {reason}")
             raise LinkError(text.format(verb=plan.verb, reason=error.strerror)) from error
-        self.look()
+        self.poll()
 
     def _connect(self, plan: Plan) -> None:
-        self._forget()
+        self._reset()
         self.serving = plan.connection
         if self._listening is not None:
             self._listening.close()
             self._listening = None
-        self._socket = self._new()
-        self._number(self._socket)
+        self._socket = self._open()
+        self._set_isn(self._socket)
         error = self._socket.connect_ex((self.peer.address, self.peer.port))
-        if error not in BEGUN:
+        if error not in IN_PROGRESS:
             raise OSError(error, os.strerror(error))
         if plan.octets:
             self._send(plan)
 
-    def _number(self, made: socket.socket) -> None:
-        """Give the connection the scenario's initial sequence number, where it has one: as if it were to be repaired."""
+    def _set_isn(self, made: socket.socket) -> None:
+        """Give the connection the scenario's initial sequence number, by means of TCP_REPAIR."""
         if self._given.isn is None:
             return
         isn = self._given.isn.draw(self._parts.seed, f"{self.side}.isn")
@@ -218,7 +216,7 @@ class Kernel:
             made.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, REPAIR_OFF)
 
     def _send(self, plan: Plan) -> None:
-        assert self._socket is not None  # noqa: S101 - `begins` holds it
+        assert self._socket is not None  # noqa: S101 - `begins` checks it
         self.offered += plan.octets
         if plan.urgent:
             self._socket.send(plan.payload, socket.MSG_OOB)
@@ -227,18 +225,18 @@ class Kernel:
         self._write()
 
     def _write(self) -> None:
-        """Hand over what the kernel takes, then close where that is all."""
+        """Send what the kernel accepts; close when everything is sent and the application has closed."""
         if self._socket is None:
             return
         with suppress(BlockingIOError):
             while self._unsent:
-                del self._unsent[: self._socket.send(self._unsent[:ONCE])]
+                del self._unsent[: self._socket.send(self._unsent[:READ_OCTETS])]
             if self._closing:
                 self._closing = False
                 self._socket.shutdown(socket.SHUT_WR)
 
-    def _vanish(self, *, silently: bool) -> None:
-        """Abort the connection; `silently`: without a word to the peer, as after a crash."""
+    def _abort(self, *, silently: bool) -> None:
+        """Abort the connection; `silently`: without an RST, as after a crash."""
         if self._socket is None:
             return
         if silently:
@@ -248,8 +246,8 @@ class Kernel:
         self._socket.close()
         self._socket, self._failed, self.state = None, True, State.CLOSED
 
-    def _forget(self) -> None:
-        """Be ready for another connection."""
+    def _reset(self) -> None:
+        """Prepare for another connection."""
         if self._socket is not None:
             self._socket.close()
         self._socket = None
@@ -260,33 +258,32 @@ class Kernel:
         self.reading = True
         self.state = State.CLOSED
 
-    # What has happened.
+    # The kernel's progress.
 
     @property
     def reads(self) -> list[socket.socket]:
-        """The sockets that are to be waited for because something may come."""
+        """The sockets to wait for until they are readable."""
         waits = self._socket is not None and self.reading and not self._ended and not self._failed
         return [each for each in (self._socket if waits else None, self._listening) if each is not None]
 
     @property
     def writes(self) -> list[socket.socket]:
-        """The sockets that are to be waited for because something is to go out, or a connection is to come about."""
+        """The sockets to wait for until they are writable."""
         waits = self._unsent or self.state is State.SYN_SENT
         return [self._socket] if self._socket is not None and waits and not self._failed else []
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is under way."""
+        """Whether all data is sent and acknowledged."""
         return not self._unsent and self._ioctl(SIOCOUTQ) == 0
 
-    def look(self) -> None:
-        """Take account of what the kernel has done by itself: a connection, octets, a close."""
+    def poll(self) -> None:
+        """Accept a connection, write and read data, and update the state."""
         if self._listening is not None:
             with suppress(BlockingIOError):
                 accepted, _address = self._listening.accept()
-                again = self._socket is not None or self._failed
-                serving = self.serving + again
-                self._forget()
+                serving = self.serving + (self._socket is not None or self._failed)
+                self._reset()
                 self._socket, self.serving = accepted, serving
                 accepted.setblocking(False)
         if self._socket is None:
@@ -295,44 +292,43 @@ class Kernel:
             self._write()
             self._read()
         except OSError as error:
-            if error.errno not in {errno.ENOTCONN, errno.EPIPE, *BEGUN}:
+            if error.errno not in {errno.ENOTCONN, errno.EPIPE, *IN_PROGRESS}:
                 self._failed = True
-        self._ask()
+        self._update_state()
 
-    def _be_patient(self, made: socket.socket) -> None:
-        """Delay acknowledgements where the scenario does: otherwise a new connection answers at once for some time."""
+    def _delay_acks(self, made: socket.socket) -> None:
+        """Delay acknowledgements if the scenario does. By default a new connection sends its first ones at once."""
         if self._given.delayed_ack is not None:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
 
     def _read(self) -> None:
-        assert self._socket is not None  # noqa: S101 - who calls has looked
+        assert self._socket is not None  # noqa: S101 - the caller has checked it
         events = select.poll()
         events.register(self._socket, POLLRDHUP)
-        for _descriptor, seen in events.poll(0):
-            if seen & POLLRDHUP and not seen & select.POLLERR and self._ioctl(FIONREAD) == 0:
+        for _descriptor, event in events.poll(0):
+            if event & POLLRDHUP and not event & select.POLLERR and self._ioctl(FIONREAD) == 0:
                 self._ended = self.state is not State.SYN_SENT
         with suppress(BlockingIOError):
             while self.reading and self.state is not State.SYN_SENT:
-                octets = self._socket.recv(ONCE)
+                octets = self._socket.recv(READ_OCTETS)
                 if not octets:
                     self._ended = True
                     return
                 self.received += octets
 
-    def _ask(self) -> None:
-        """Ask the kernel for the connection's state."""
+    def _update_state(self) -> None:
         if self._socket is None or self._failed:
             self.state = State.CLOSED
             return
         before, number = self.state, self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
         self.state = STATES[number]
         if before in {State.SYN_SENT, State.SYN_RECEIVED} and self.state is State.ESTABLISHED:
-            # Not before: the ACK of the handshake would wait for company too.
-            self._be_patient(self._socket)
+            # Not earlier, because the handshake's ACK would be delayed too.
+            self._delay_acks(self._socket)
 
     def close(self) -> None:
-        """Let go of everything."""
-        self._forget()
+        """Close all sockets."""
+        self._reset()
         if self._listening is not None:
             self._listening.close()
             self._listening = None

@@ -1,103 +1,104 @@
-"""The lab: namespaces for a client, a server and, where it is wanted, a relay between them.
+"""The lab: network namespaces for a client, a server and, on request, a relay between them.
 
-A lab is held by a process and vanishes with it, or, made by root, it has names (`labkit-client`, `labkit-server`; of a
-lab NAME `labkit-NAME-client` and so on) and stays until it is taken down. What has a name is recorded before it
-is made, below /run/labkit, so that whatever a killed run has left is found and removed.
+A temporary lab belongs to a process and vanishes with it. A named lab, made by root, stays until `down`; its namespaces are
+called `labkit-client`, `labkit-server`, or `labkit-NAME-client` for a lab with a name. `up` writes a record below /run/labkit
+before it makes anything, so that `down` can remove what a killed run has left.
 """
 
 import json
 import os
 import re
 import shutil
-import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import _, printable
 from labkit.live import wiring
 from labkit.live.namespace import Namespace
-from labkit.live.system import end_inhabitants, inhabitants, require_capable, require_program
+from labkit.live.system import end_processes_in, processes_in, require_capable, require_program
 from labkit.live.wiring import CLIENT, RELAY, SERVER
 
 RECORDS = Path("/run/labkit")
-"""Where labs with names are recorded."""
+"""The folder with the records of named labs."""
 
 NAMES = Path("/run/netns")
-"""Where `ip netns` has its names."""
+"""The folder in which `ip netns` keeps named namespaces."""
 
 VARIABLE = "LABKIT_LAB"
-"""The environment's variable that leads programs to a lab that has no name."""
+"""The environment variable by which a program finds a lab without a name."""
 
 
-class Lab:
-    """A lab's namespaces, by end: `client`, `server`, perhaps `relay`. A context manager that lets go of them."""
+class Lab(AbstractContextManager["Lab"]):
+    """A lab's namespaces by end: `client`, `server`, and `relay` if it has one. A context manager that closes them."""
 
-    def __init__(self, spaces: Mapping[str, Namespace], title: str) -> None:
-        self.spaces = dict(spaces)
+    def __init__(self, namespaces: Mapping[str, Namespace], title: str) -> None:
+        self.namespaces = dict(namespaces)
         self.title = title
-        """What it is called in messages."""
+        """The lab's name in messages."""
 
     @classmethod
-    def held(cls, *, relay: bool = False, offload: bool = False, mtu: int = 1500) -> "Lab":
-        """A new lab without names, which is there as long as this process. LinkError where it cannot be made."""
+    def temporary(cls, *, relay: bool = False, offload: bool = False, mtu: int = 1500) -> "Lab":
+        """Make a lab that lasts as long as this process. LinkError if that fails."""
         require_capable(_("a lab"))
-        spaces: dict[str, Namespace] = {}
+        namespaces: dict[str, Namespace] = {}
         try:
-            for end in (CLIENT, SERVER, RELAY) if relay else (CLIENT, SERVER):
-                spaces[end] = Namespace.new()
-            wiring.wire(spaces, offload=offload, mtu=mtu)
+            for end in _ends(relay):
+                namespaces[end] = Namespace.new()
+            wiring.wire(namespaces, offload=offload, mtu=mtu)
         except BaseException:
-            for space in spaces.values():
-                space.close()
+            _close(namespaces.values())
             raise
-        return cls(spaces, _("the lab of process {pid}").format(pid=os.getpid()))
+        return cls(namespaces, _("the lab of process {pid}").format(pid=os.getpid()))
 
     @contextmanager
     def inside(self, end: str) -> Iterator[None]:
-        """The calling thread is at an end within the block. LinkError where the lab has no such end."""
-        if end not in self.spaces:
+        """Run the block with the calling thread in an end's namespace. LinkError if the lab has no such end."""
+        if end not in self.namespaces:
             raise LinkError(
-                _("{lab} has no {end}: it was made without ('labkit lab up --relay' makes one with)").format(
-                    lab=self.title, end=end
-                )
+                _("{lab} has no {end}; 'labkit lab up --relay' makes a lab with one").format(lab=self.title, end=end)
             )
-        with self.spaces[end].inside():
+        with self.namespaces[end].inside():
             yield
 
     def environment(self) -> dict[str, str]:
-        """What a program's environment must have, so that labkit finds this lab in it."""
-        return {VARIABLE: json.dumps({end: space.path for end, space in self.spaces.items()})}
+        """The environment variable by which a labkit that this process starts finds this lab."""
+        return {VARIABLE: json.dumps({end: space.path for end, space in self.namespaces.items()})}
 
     @property
     def inodes(self) -> list[int]:
-        """What the namespaces are told apart by."""
-        return [space.inode for space in self.spaces.values()]
+        """The inode numbers of the namespaces, which identify them."""
+        return [space.inode for space in self.namespaces.values()]
 
-    def inhabitants(self) -> list[int]:
-        """The processes that live in it, without this one."""
-        return inhabitants(self.inodes)
+    def processes(self) -> list[int]:
+        """The ids of the processes in the lab, without this one."""
+        return processes_in(self.inodes)
 
     def close(self) -> None:
-        """Let go of it: a lab without names is gone when all have."""
-        for space in self.spaces.values():
-            space.close()
-
-    def __enter__(self) -> "Lab":
-        return self
+        """Close the namespaces. A temporary lab is gone when every process has closed them."""
+        _close(self.namespaces.values())
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
 
+def _ends(relay: bool) -> tuple[str, ...]:
+    return (CLIENT, SERVER, RELAY) if relay else (CLIENT, SERVER)
+
+
+def _close(namespaces: Iterable[Namespace]) -> None:
+    for space in namespaces:
+        space.close()
+
+
 def _prefix(name: str | None) -> str:
-    """How the names of a lab's namespaces begin. UsageError for what is no name."""
+    """The prefix of a lab's namespace names. UsageError if the name is malformed."""
     if name is None:
         return "labkit"
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
         raise UsageError(
-            _("'{name}' is no name for a lab; expected lower-case letters, digits and dashes").format(
+            _("'{name}' is not a lab name; use up to 31 lower-case letters, digits and dashes").format(
                 name=printable(name)
             )
         )
@@ -109,20 +110,18 @@ def _title(name: str | None) -> str:
 
 
 def up(name: str | None = None, *, relay: bool = False, offload: bool = False, mtu: int = 1500) -> Lab:
-    """Make a lab that stays until `down`. UsageError where one of its name is there, LinkError where it cannot be made."""
+    """Make a lab that stays until `down`. UsageError if the name is taken, LinkError if the lab cannot be made."""
     require_capable("labkit lab up")
-    prefix, program = _prefix(name), require_program("ip")
+    require_program("ip")
+    prefix = _prefix(name)
     record = RECORDS / f"{prefix}.json"
-    ends = (CLIENT, SERVER, RELAY) if relay else (CLIENT, SERVER)
-    names = {end: f"{prefix}-{end}" for end in ends}
+    names = {end: f"{prefix}-{end}" for end in _ends(relay)}
     try:
         RECORDS.mkdir(mode=0o755, exist_ok=True)
         file = record.open("x", encoding="utf-8")
     except FileExistsError as error:
         raise UsageError(
-            _("{lab} is up already; 'labkit lab down' removes it, '--name' gives another one its name").format(
-                lab=_title(name)
-            )
+            _("{lab} is already up; 'labkit lab down' removes it, '--name' makes another one").format(lab=_title(name))
         ) from error
     except OSError as error:
         raise LinkError(_("{file}: {reason}").format(file=record, reason=error.strerror)) from error
@@ -130,13 +129,9 @@ def up(name: str | None = None, *, relay: bool = False, offload: bool = False, m
         with file:
             json.dump(names, file)
         for each in names.values():
-            done = subprocess.run(  # noqa: S603 - a program by its full path, without a shell
-                [program, "netns", "add", each], capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                raise LinkError(_("ip: {reason}").format(reason=printable(done.stderr.strip())))  # noqa: TRY301
+            wiring.run_ip("netns", "add", each)
         lab = Lab({end: Namespace.at(NAMES / each) for end, each in names.items()}, _title(name))
-        wiring.wire(lab.spaces, offload=offload, mtu=mtu)
+        wiring.wire(lab.namespaces, offload=offload, mtu=mtu)
     except BaseException:
         down(name)
         raise
@@ -144,41 +139,40 @@ def up(name: str | None = None, *, relay: bool = False, offload: bool = False, m
 
 
 def down(name: str | None = None) -> tuple[int, int]:
-    """Remove a lab, or what a killed run has left of it: how many namespaces and how many processes there were.
+    """Remove a lab, or the rest of a killed run; return the number of its namespaces and of the processes in them.
 
-    That there is none is no error. LinkError where something cannot be removed.
+    A lab that does not exist is not an error. LinkError if something cannot be removed.
     """
     prefix = _prefix(name)
     record = RECORDS / f"{prefix}.json"
-    found = [path for path in (NAMES / f"{prefix}-{end}" for end in (CLIENT, SERVER, RELAY)) if path.exists()]
+    found = [path for path in (NAMES / f"{prefix}-{end}" for end in _ends(True)) if path.exists()]
     if not found and not record.exists():
         return 0, 0
     require_capable("labkit lab down")
     processes = 0
     for path in found:
-        # A name that was made, but not yet bound to a namespace, is an empty file.
+        # A killed `ip netns add` leaves an empty file that is not bound to a namespace.
         with suppress(OSError), Namespace.at(path) as space:
             if path.stat().st_dev == Path("/proc/self/ns/net").stat().st_dev:
-                processes += end_inhabitants([space.inode])
+                processes += end_processes_in([space.inode])
         _remove(path)
     record.unlink(missing_ok=True)
     return len(found), processes
 
 
 def _remove(path: Path) -> None:
-    """Take the name from a namespace."""
-    done = subprocess.run(  # noqa: S603 - a program by its full path, without a shell
-        [require_program("ip"), "netns", "delete", path.name], capture_output=True, text=True, check=False
-    )
-    if done.returncode and path.exists():
+    """Remove a namespace's name."""
+    try:
+        wiring.run_ip("netns", "delete", path.name)
+    except LinkError:
         with suppress(OSError):
             path.unlink()
         if path.exists():
-            raise LinkError(_("ip: {reason}").format(reason=printable(done.stderr.strip())))
+            raise
 
 
 def recorded() -> list[str | None]:
-    """The names of the labs that are up; None is the one without a name of its own."""
+    """The names of the labs that are up; None is the lab without a name."""
     if not RECORDS.is_dir():
         return []
     stems = sorted(path.stem for path in RECORDS.glob("labkit*.json"))
@@ -186,7 +180,7 @@ def recorded() -> list[str | None]:
 
 
 def find(name: str | None = None) -> Lab:
-    """The lab of a name, or the one that this program was started in. LinkError where there is none, or only a part."""
+    """Open a named lab, or the lab in which this program was started. LinkError if it is missing or incomplete."""
     given = os.environ.get(VARIABLE)
     if given and name is None:
         title, text, source = _("the lab of {variable}").format(variable=VARIABLE), given, VARIABLE
@@ -194,30 +188,29 @@ def find(name: str | None = None) -> Lab:
         record = RECORDS / f"{_prefix(name)}.json"
         if not record.is_file():
             raise LinkError(
-                _("{lab} is not up: 'labkit lab up' makes it; without root: labkit lab exec -- COMMAND").format(
+                _("{lab} is not up; 'labkit lab up' makes it; without root: labkit lab exec -- COMMAND").format(
                     lab=_title(name)
                 )
             )
         title, text, source = _title(name), record.read_text("utf-8"), str(record)
     try:
-        # Names are below NAMES; what a variable leads to are whole paths, which stay what they are.
+        # A record holds names below NAMES. The variable holds absolute paths, which `/` leaves unchanged.
         paths = {end: NAMES / each for end, each in json.loads(text).items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise _incomplete(title, _("{file} cannot be read").format(file=source)) from error
     require_capable(title)
-    spaces: dict[str, Namespace] = {}
+    namespaces: dict[str, Namespace] = {}
     try:
         for end, path in paths.items():
-            spaces[end] = Namespace.at(path)
+            namespaces[end] = Namespace.at(path)
     except OSError as error:
-        for space in spaces.values():
-            space.close()
+        _close(namespaces.values())
         raise _incomplete(title, f"{error.filename}: {error.strerror}") from error
-    return Lab(spaces, title)
+    return Lab(namespaces, title)
 
 
 def _incomplete(title: str, reason: str) -> LinkError:
-    text = _("{lab} is not whole: {reason}; 'labkit lab down' removes what is left of it")
+    text = _("{lab} is incomplete: {reason}; 'labkit lab down' removes the rest of it")
     return LinkError(text.format(lab=title, reason=reason))
 
 

@@ -1,7 +1,7 @@
-"""A lab for one command: it is there as long as the command runs, with or without root.
+"""Run one command in a lab of its own, with or without root.
 
-All of it lives in network namespaces of its own, also the command itself. When the command ends, or whoever started it
-is killed, whatever still runs in them is ended, and nothing is left.
+The command and the lab live in new network namespaces. When the command ends, or its parent is killed, all processes in these
+namespaces are ended, and nothing remains.
 """
 
 import os
@@ -17,18 +17,18 @@ from labkit.i18n import _, printable
 from labkit.live.cleanup import CleanupProcess
 from labkit.live.lab import Lab
 from labkit.live.namespace import OWN, Namespace
-from labkit.live.system import capable, end_inhabitants, enter_user_namespace
+from labkit.live.system import capable, end_processes_in, enter_user_namespace
 from labkit.live.wiring import ip
 
-PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
-"""Signals that go to the command. Those of the terminal reach it anyway."""
+FORWARDED = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that this process sends on to the command. The terminal's signals reach the command directly."""
 
 
-def hold(command: Sequence[str], *, relay: bool = False, offload: bool = False, mtu: int = 1500) -> int:
-    """Run a command with a lab; its exit code, or 128 and the number of the signal that ended it.
+def run_in_new_lab(command: Sequence[str], *, relay: bool = False, offload: bool = False, mtu: int = 1500) -> int:
+    """Run a command in a new lab; return its exit code, or 128 plus the number of the signal that ended it.
 
-    The process lives in a namespace of its own from then on, without any other network. LinkError where the lab cannot
-    be made, or the command not be started. Only for a process with one thread.
+    This process moves into a namespace without any other network. LinkError if the lab cannot be made or the command
+    cannot be started. Call it only from a process with one thread.
     """
     if capable():
         with Namespace.new() as base:
@@ -36,40 +36,37 @@ def hold(command: Sequence[str], *, relay: bool = False, offload: bool = False, 
     else:
         enter_user_namespace()
     ip(["link set dev lo up"])
-    here = Path(OWN).stat().st_ino
-    with Lab.held(relay=relay, offload=offload, mtu=mtu) as lab:
-        inodes = [here, *lab.inodes]
-        own = os.getpid()
-        # By then this process is gone, or has ended them itself and only waits. The keeper holds the namespaces: the numbers
-        # of those that are gone would soon be others'.
-        holding = [space.fileno() for space in lab.spaces.values()]
-        with CleanupProcess(lambda: end_inhabitants(inodes, spare=own), holding) as keeper:
+    own_inode = Path(OWN).stat().st_ino
+    with Lab.temporary(relay=relay, offload=offload, mtu=mtu) as lab:
+        inodes = [own_inode, *lab.inodes]
+        parent = os.getpid()
+        # The child keeps the namespaces open, because Linux soon gives the inode number of a removed one to another.
+        # It spares the parent, which by then is gone or has ended the processes itself and waits.
+        keep_open = [space.fileno() for space in lab.namespaces.values()]
+        with CleanupProcess(lambda: end_processes_in(inodes, spare=parent), keep_open) as cleanup:
             try:
                 return _run(command, lab)
             finally:
-                end_inhabitants(inodes, spare=keeper.process)
+                end_processes_in(inodes, spare=cleanup.pid)
 
 
 def _run(command: Sequence[str], lab: Lab) -> int:
-    """Run the command to its end."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def pass_on(number: int, _frame: FrameType | None) -> None:
+    def forward(number: int, _frame: FrameType | None) -> None:
         for each in running:
-            if number in PASSED_ON:
+            if number in FORWARDED:
                 with suppress(ProcessLookupError):
                     each.send_signal(number)
 
-    # Not ignored but taken: what is ignored would be ignored by the command as well.
-    before = {number: signal.signal(number, pass_on) for number in (*PASSED_ON, signal.SIGINT, signal.SIGQUIT)}
+    # Handled, not ignored: the command would inherit ignored signals.
+    before = {number: signal.signal(number, forward) for number in (*FORWARDED, signal.SIGINT, signal.SIGQUIT)}
     try:
         try:
             running.append(subprocess.Popen(list(command), env=os.environ | lab.environment()))  # noqa: S603 - the user's
         except OSError as error:
             raise LinkError(
-                _("'{program}' cannot be started: {reason}").format(
-                    program=printable(command[0]), reason=error.strerror
-                )
+                _("cannot start '{program}': {reason}").format(program=printable(command[0]), reason=error.strerror)
             ) from error
         code = running[0].wait()
     finally:

@@ -1,7 +1,7 @@
-"""An end that is labkit's own TCP: an `Endpoint` on a `Station`, with the scenario's path between it and the wire.
+"""Labkit's end of a live conversation: an `Endpoint` on a `Station`, with the scenario's path between it and the wire.
 
-What it sends and what comes for it is taken down where the scenario captures: at this end, before the path, or at the
-other one, behind it. Times are of the run's clock.
+It captures segments at the scenario's capture point: at this end, before the path, or at the other end, behind it. Times are
+those of the run's clock.
 """
 
 import heapq
@@ -14,67 +14,70 @@ from typing import NamedTuple
 from labkit.build.path import Path
 from labkit.build.scenario import setup
 from labkit.build.scenario.model import ScenarioModel
+from labkit.build.scenario.play import HEADERS
 from labkit.build.scenario.setup import OTHER, Parts, Plan
 from labkit.errors import LinkError, UsageError
-from labkit.live.station import Heard, Station
+from labkit.i18n import _
+from labkit.live.station import Received, Station
 from labkit.packet.frame_edits import cut
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.scapy_build import Framing, Host
-from labkit.tcp.endpoint import Config, Endpoint, Outgoing
+from labkit.tcp.endpoint import Config, Endpoint, Notice, Outgoing
 from labkit.tcp.segment import ACK, CE, ECT0, ECT1, FIN, RST, SYN, Segment
 from labkit.tcp.state import State
 
-HEADERS = 40
-"""Octets that the path counts beyond the payload and TCP's options."""
-
 
 @dataclass(slots=True)
-class Taken:
-    """A segment as it was taken down. Where that was before it has arrived, `before` and `after` follow."""
+class CapturedSegment:
+    """A segment of the capture. If it has yet to arrive at labkit's end, `before` and `after` change when it does."""
 
+    number: int
+    """The packet number, from 1."""
     time: int
     sender: str
     segment: Segment
     frame: bytes
     why: str
-    """Why the crafted end has sent it; empty for a segment of its peer."""
+    """Why labkit sent it; empty for a segment of the peer."""
     step: str
     before: State
     after: State
-    """The crafted end's state before and after."""
+    """The state of labkit's end before and after."""
     arrived: bool
-    """Whether the path lets it through, as far as it has still to pass it."""
+    """False if the path loses it."""
     connection: int
     ident: int | None
 
 
-class Coming(NamedTuple):
-    """A segment of the peer that is on the path, and what has been taken down of it already."""
+class InFlight(NamedTuple):
+    """A segment of the peer on the path, with its captured form if the capture point is before the path."""
 
-    heard: Heard
-    taken: Taken | None
+    received: Received
+    captured: CapturedSegment | None
 
 
 class LabkitEnd:
-    """One end, played by labkit. Call `go_on` when something has come, when it is `due`, and after each step."""
+    """Labkit's end. Call `arrive` when the link is readable, and `go_on` then, when it is `due`, and after each step."""
 
     def __init__(self, model: ScenarioModel, parts: Parts, side: str, station: Station, path: Path) -> None:
         self.model, self.parts, self.side, self.station, self.path = model, parts, side, station, path
         self.peer: Host | None = parts.hosts[OTHER[side]] if side == "client" else None
         self.serving = 0
-        self.taken: deque[Taken] = deque()
-        """What was taken down since somebody last looked."""
+        self.captured: deque[CapturedSegment] = deque()
+        """Segments captured since the caller last emptied it."""
         self.isns: list[dict[str, int]] = []
-        """Each connection's initial numbers, as far as it has them."""
+        """The known initial sequence numbers of each connection, by side."""
         self.reading = True
         self.received = bytearray()
-        """What the application has read of the present connection."""
+        """The bytes that the application has read from the current connection."""
         self._near = model.capture != OTHER[side]
         self._framing = Framing(fragment=model.path.fragment)
-        self._queue: list[tuple[int, int, Coming | Taken]] = []
-        """What is on the path: when it is through."""
-        self._order = self._ident = self._sent = 0
+        self._header_octets = HEADERS[station.own.ip.version]
+        self._queue: list[tuple[int, int, InFlight | CapturedSegment]] = []
+        """The segments on the path, by the time at which they leave it."""
+        self._order = self._ident = self._sent = self._count = 0
         self._sends: list[tuple[int, str]] = []
+        self._loss = ""
         self._own_step = ""
         self._settled = State.CLOSED
         self.end = self._renew(0, 0)
@@ -90,10 +93,11 @@ class LabkitEnd:
         self.reading, self._sent = True, 0
         self.received = bytearray()
         self._sends = []
+        self._loss = ""
         self._settled = State.CLOSED
         return self.end
 
-    # What is known of it, and through it of its peer.
+    # The state of this end, and what it knows of its peer.
 
     @property
     def state(self) -> State:
@@ -102,26 +106,26 @@ class LabkitEnd:
 
     @property
     def connected(self) -> bool:
-        """Whether the handshake is over."""
+        """Whether the handshake is complete."""
         return self.end.synchronised and self.state not in {State.SYN_SENT, State.SYN_RECEIVED, State.CLOSED}
 
     @property
     def delivered(self) -> int:
-        """Octets that have become readable."""
+        """Octets that TCP has delivered to the application."""
         return self.end.delivered
 
     @property
-    def heard_end(self) -> bool:
-        """Whether the peer's FIN has come, or the connection is gone."""
+    def peer_closed(self) -> bool:
+        """Whether the peer's FIN has arrived, or the connection is gone."""
         return self.end.received_fin or self.gone
 
     @property
     def gone(self) -> bool:
-        """Whether there is no connection, or none any more."""
+        """Whether there is no connection, or it has ended."""
         return self.state is State.CLOSED
 
     def knows(self, octets: int) -> bool:
-        """Whether so many octets were acknowledged."""
+        """Whether the peer has acknowledged this many octets."""
         return self.end.snd.una > octets
 
     @property
@@ -131,19 +135,24 @@ class LabkitEnd:
         return max(min(snd.una, snd.end) - 1, 0)
 
     @property
+    def unacknowledged(self) -> int:
+        """Octets, SYN and FIN included, that wait for an acknowledgement."""
+        return self.end.snd.high - self.end.snd.una
+
+    @property
     def fin_acknowledged(self) -> bool:
         """Whether the peer has acknowledged the FIN."""
         return self.end.snd.fin_acked
 
     @property
     def owes(self) -> bool:
-        """Whether something that has come from the peer is yet to be acknowledged."""
+        """Whether this end still has to acknowledge a segment of the peer."""
         rcv = self.end.rcv
         return bool(rcv.unacked) or rcv.ack_at is not None or rcv.ack_why is not None
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is under way, and nothing will happen here by itself but keep-alives and TIME-WAIT."""
+        """Whether no segment is in flight and no timer runs, except for keep-alives and TIME-WAIT."""
         if self._queue:
             return False
         if self.state in {State.CLOSED, State.LISTEN, State.TIME_WAIT}:
@@ -151,23 +160,45 @@ class LabkitEnd:
         return not self.owes and self.end.snd.high == self.end.snd.una and self.end.idle
 
     def due(self) -> int | None:
-        """When to `go_on` although nothing has come."""
+        """When to call `go_on` although no frame has come; None: never."""
         times = [self.end.timeout(), self.station.due(), self._queue[0][0] if self._queue else None]
         return min((time for time in times if time is not None), default=None)
+
+    def loss(self) -> str:
+        """How the peer or a timeout ended the connection, as the start of a sentence; empty if neither did."""
+        return self._loss
+
+    def _note_loss(self, captured: CapturedSegment | None) -> None:
+        """Record how the connection ended, if the endpoint reports that."""
+        peer = OTHER[self.side]
+        for notice in self.end.events():
+            if notice is Notice.TIMED_OUT:
+                self._loss = _("the {peer} stopped answering").format(peer=peer)
+            elif captured is None:
+                continue
+            elif notice is Notice.REFUSED and self.side == "client":
+                text = _("the {peer} refused the connection (packet {number}; no program listens at {host})")
+                self._loss = text.format(peer=peer, number=captured.number, host=self.peer)
+            elif self.gone and captured.segment.ctl & RST:
+                text = _("the {peer} reset the connection (packet {number})")
+                self._loss = text.format(peer=peer, number=captured.number)
+            elif notice is Notice.PEER_CLOSED:
+                text = _("the {peer} closed the connection (packet {number})")
+                self._loss = text.format(peer=peer, number=captured.number)
 
     # The steps.
 
     def begins(self, plan: Plan) -> bool:
-        """Whether a step belongs to the connection that it serves."""
+        """Whether a step belongs to the current connection."""
         return plan.verb == "connect" or self.serving == plan.connection
 
     def listen(self) -> None:
-        """Take connections from now on."""
+        """Accept connections."""
         self.end.listen()
         self._settled = State.LISTEN
 
     def do(self, plan: Plan, now: int) -> None:
-        """The application acts. UsageError where TCP does not let it."""
+        """Do a step of the application. UsageError if TCP forbids it."""
         self._own_step = plan.text
         match plan.verb:
             case "connect":
@@ -183,7 +214,7 @@ class LabkitEnd:
                 self._settled = State.CLOSED
             case "pause" | "resume":
                 self.reading = plan.verb == "resume"
-        # What a call wants to send leaves before the application makes the next one.
+        # Segments of this call leave before the application makes the next call.
         self.flush(now)
 
     def _connect(self, plan: Plan, now: int) -> None:
@@ -205,10 +236,7 @@ class LabkitEnd:
             self._sends.append((self._sent, plan.text))
 
     def leave(self, now: int) -> bool:
-        """End a connection that is still there, so that the peer need not wait for nobody; whether one was ended.
-
-        It is not where nothing may be sent any more: then it is only forgotten.
-        """
+        """Reset a connection that is still open; return whether a reset was sent."""
         if self.state in {State.CLOSED, State.LISTEN, State.TIME_WAIT}:
             return False
         self.end.abort(now)
@@ -221,100 +249,110 @@ class LabkitEnd:
             return False
         return True
 
-    # What comes and goes.
+    # Segments.
 
     def arrive(self, now: int) -> None:
-        """Take from the wire what has come; the path decides when it is here, if at all."""
-        for heard in self.station.poll(now):
-            times = self.path.carry(OTHER[self.side], _size(heard.segment), now)
+        """Read frames from the wire and put their segments on the path."""
+        for received in self.station.poll(now):
+            times = self.path.carry(OTHER[self.side], self._size(received.segment), now)
             if self.path.marked(OTHER[self.side]):
-                heard = heard._replace(segment=_marked(heard.segment))
-            taken = None if self._near else self._note(heard, now, bool(times))
+                received = received._replace(segment=_marked(received.segment))
+            captured = None if self._near else self._capture_received(received, now, bool(times))
             for at in times:
-                self._at(at, Coming(heard, taken))
+                self._enqueue(at, InFlight(received, captured))
 
     def go_on(self, now: int) -> bool:
-        """Let the next thing happen whose time has come: a segment arrives, or a timer runs out. Whether there was one.
+        """Handle the next segment or timer that is due; return whether there was one.
 
-        The application then has its chance to answer, before `flush` sends what is owed.
+        The application can then act before `flush` sends acknowledgements.
         """
         while self._queue and self._queue[0][0] <= now:
-            _at, _order, what = heapq.heappop(self._queue)
-            if isinstance(what, Coming):
-                self._hear(what, now)
+            _time, _order, item = heapq.heappop(self._queue)
+            if isinstance(item, InFlight):
+                self._receive(item, now)
                 return True
-            self._leave_path(what, now)
+            self._transmit(item, now)
         due = self.end.timeout()
         if due is None or due > now:
             return False
         self.end.handle_timeout(now)
+        self._note_loss(None)
         return True
 
     def flush(self, now: int) -> None:
-        """The application reads what there is, and the endpoint sends what it has to."""
+        """Let the application read, and send the segments that the endpoint has to send."""
         if self.reading:
             self.received += self.end.read()
         self.end.events()
         for out in self.end.segments(now):
-            self._carry(out, now)
+            self._send_segment(out, now)
         self._settled = self.state
 
-    def _at(self, time: int, what: Coming | Taken) -> None:
+    def _enqueue(self, time: int, item: InFlight | CapturedSegment) -> None:
         self._order += 1
-        heapq.heappush(self._queue, (time, self._order, what))
+        heapq.heappush(self._queue, (time, self._order, item))
 
-    def _hear(self, coming: Coming, now: int) -> None:
-        """A segment is here."""
-        heard, taken = coming
-        source, segment = heard.source, heard.segment
+    def _receive(self, item: InFlight, now: int) -> None:
+        """Pass a segment of the peer to the endpoint."""
+        received, captured = item
+        source, segment = received.source, received.segment
         opening = segment.ctl & (SYN | ACK | RST) == SYN
-        waits = self.state is State.LISTEN or (self.peer is None and self.state is State.CLOSED)
+        is_waiting = self.state is State.LISTEN or (self.peer is None and self.state is State.CLOSED)
         if opening and self.parts.listens and self.side == "server" and self._begins_next(segment):
             self._renew(self.serving + 1, now)
             self.listen()
-            waits = True
-        if waits and (opening or self.peer is None):
+            is_waiting = True
+        if is_waiting and (opening or self.peer is None):
             self.peer = source
         if self.peer is None or (source.address, source.port) != (self.peer.address, self.peer.port):
-            self._refuse(heard, now)
+            self._refuse(received, now)
             return
         before = self._settled
         self.isns[self.serving].setdefault(OTHER[self.side], segment.seq if segment.ctl & SYN else 0)
         self.end.receive(segment, now)
         self._settled = self.state
-        taken = taken or self._note(heard, now, True)
-        taken.before, taken.after = before, self._settled
+        captured = captured or self._capture_received(received, now, True)
+        captured.before, captured.after = before, self._settled
+        self._note_loss(captured)
 
     def _begins_next(self, segment: Segment) -> bool:
         if self.state is State.CLOSED:
             return bool(self.end.synchronised or self.end.snd.high)
         return self.end.gives_way(segment)
 
-    def _note(self, heard: Heard, now: int, arrived: bool) -> Taken:
-        """Take down a segment of the peer."""
+    def _capture_received(self, received: Received, now: int, arrived: bool) -> CapturedSegment:
         sender, state = OTHER[self.side], self._settled
-        taken = Taken(now, sender, heard.segment, heard.frame, "", "", state, state, arrived, self.serving, None)
-        self.taken.append(taken)
-        return taken
+        return self._capture(
+            CapturedSegment(
+                0, now, sender, received.segment, received.frame, "", "", state, state, arrived, self.serving, None
+            )
+        )
 
-    def _refuse(self, heard: Heard, now: int) -> None:
-        """Somebody else wants something: as where there is no connection."""
-        nobody = Endpoint(Config(), Random(0))
-        nobody.receive(heard.segment, now)
-        for out in nobody.segments(now):
-            for frame in self._frames(out.segment, heard.source):
-                self.station.transmit(frame, heard.source.address, now)
+    def _capture(self, segment: CapturedSegment) -> CapturedSegment:
+        self._count += 1
+        segment.number = self._count
+        self.captured.append(segment)
+        return segment
 
-    def _carry(self, out: Outgoing, now: int) -> None:
-        """A segment goes onto the path."""
-        assert self.peer is not None  # noqa: S101 - nobody sends before there is a peer
+    def _refuse(self, received: Received, now: int) -> None:
+        """Answer a segment of another host as a closed port does."""
+        closed = Endpoint(Config(), Random(0))
+        closed.receive(received.segment, now)
+        for out in closed.segments(now):
+            for frame in self._frames(out.segment, received.source):
+                self.station.transmit(frame, received.source.address, now)
+
+    def _send_segment(self, out: Outgoing, now: int) -> None:
+        """Put a segment of the endpoint on the path."""
+        assert self.peer is not None  # noqa: S101 - an endpoint without a peer sends nothing
         segment, before = out.segment, self._settled
         if segment.ctl & (SYN | FIN | RST):
             self._settled = self.state
         self._ident += 1
-        times = self.path.carry(self.side, _size(segment), now)
+        times = self.path.carry(self.side, self._size(segment), now)
         frame = self.station.frame(segment, self.station.own, self.peer, self._ident, self._framing)
-        taken = Taken(
+        captured = CapturedSegment(
+            0,
             now,
             self.side,
             segment,
@@ -327,27 +365,27 @@ class LabkitEnd:
             self.serving,
             self._ident,
         )
-        sent = replace(taken, segment=_marked(segment)) if self.path.marked(self.side) else taken
+        sent = replace(captured, segment=_marked(segment)) if self.path.marked(self.side) else captured
         for at in times:
             if at <= now:
-                self._leave_path(sent, now)
+                self._transmit(sent, now)
             else:
-                self._at(at, sent)
-        # Behind the sending: what may not be sent was never there.
+                self._enqueue(at, sent)
+        # After sending, because the guard may refuse the frame.
         if self._near:
-            self.taken.append(taken)
+            self._capture(captured)
 
-    def _leave_path(self, taken: Taken, at: int) -> None:
-        """A segment has come through the path, and goes onto the wire."""
-        assert self.peer is not None  # noqa: S101 - it was there when the segment was sent
-        frames = self._frames(taken.segment, self.peer, taken.ident)
+    def _transmit(self, captured: CapturedSegment, at: int) -> None:
+        """Send a segment that has passed the path."""
+        assert self.peer is not None  # noqa: S101 - the segment was sent to it
+        frames = self._frames(captured.segment, self.peer, captured.ident)
         if not self._near:
-            self.taken.append(replace(taken, time=at, frame=frames[0]))
+            self._capture(replace(captured, time=at, frame=frames[0]))
         for frame in frames:
             self.station.transmit(frame, self.peer.address, at)
 
     def _frames(self, segment: Segment, target: Host, ident: int | None = None) -> list[bytes]:
-        """What goes onto the wire: as routers have passed it on, and cut where the path cuts it."""
+        """The frames of a segment behind the path: with a lower TTL, and in fragments if the path fragments."""
         if ident is None:
             self._ident += 1
             ident = self._ident
@@ -359,7 +397,7 @@ class LabkitEnd:
         return cut(whole, ETHERNET, (limit - header - (8 if header == 40 else 0)) // 8 * 8, ident)
 
     def _cause(self, out: Outgoing) -> str:
-        """The step that a segment comes from."""
+        """The step that caused a segment."""
         segment = out.segment
         if segment.payload and self._sends:
             last = self.end.snd.position(segment.seq) - 1 + len(segment.payload)
@@ -367,13 +405,13 @@ class LabkitEnd:
             return self._sends[min(at, len(self._sends) - 1)][1]
         return self._own_step
 
-    def trusted(self) -> Host:
-        """The host at the other end; where nobody has come yet, the one that the scenario expects."""
-        return self.peer or replace(self.parts.hosts[OTHER[self.side]])
+    def peer_host(self) -> Host:
+        """The host at the other end, or the scenario's host if no peer has connected yet."""
+        return self.peer or self.parts.hosts[OTHER[self.side]]
 
-
-def _size(segment: Segment) -> int:
-    return HEADERS + len(segment.header) + len(segment.payload)
+    def _size(self, segment: Segment) -> int:
+        """The datagram's length, which the path counts."""
+        return self._header_octets + len(segment.header) + len(segment.payload)
 
 
 def _marked(segment: Segment) -> Segment:

@@ -1,12 +1,12 @@
-"""Network namespaces, each held by a descriptor: it is gone when nobody holds it, however a program ends.
+"""Network namespaces, each held by a file descriptor: Linux removes a namespace when nothing refers to it any more.
 
-A thread may step into a namespace and out of it again. What it makes there (a socket, a process) stays there.
+A thread can enter a namespace and leave it again. Sockets and processes that it creates there stay there.
 """
 
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -18,22 +18,22 @@ OWN = "/proc/thread-self/ns/net"
 """The namespace of the thread that opens this."""
 
 
-class Namespace:
-    """A network namespace. `close` gives up the hold on it."""
+class Namespace(AbstractContextManager["Namespace"]):
+    """A network namespace; a context manager that closes its descriptor."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.inode = os.fstat(descriptor).st_ino
-        """By which namespaces are told apart."""
+        """The inode number, which identifies the namespace."""
 
     @classmethod
     def new(cls) -> "Namespace":
-        """A new one, with nothing but a loopback interface that is down. LinkError where that may not be."""
+        """Make a namespace whose only interface is a loopback that is down. LinkError if the system refuses."""
         made: list[int] = []
         failed: list[OSError] = []
 
         def make() -> None:
-            # In a thread that ends here: the one that asked stays where it is.
+            # This thread moves into the new namespace and ends; the calling thread stays where it is.
             try:
                 unshare(NEW_NET)
                 made.append(os.open(OWN, os.O_RDONLY | os.O_CLOEXEC))
@@ -45,34 +45,34 @@ class Namespace:
         thread.join()
         if failed:
             reasons = {
-                errno.EINVAL: _("this kernel was built without them (CONFIG_NET_NS)"),
-                errno.ENOSPC: _("there are as many as sysctl user.max_net_namespaces allows"),
+                errno.EINVAL: _("this kernel was built without CONFIG_NET_NS"),
+                errno.ENOSPC: _("the limit of sysctl user.max_net_namespaces is reached"),
             }
             reason = reasons.get(failed[0].errno or 0, failed[0].strerror)
-            raise LinkError(_("no network namespace can be made: {reason}").format(reason=reason)) from failed[0]
+            raise LinkError(_("cannot make a network namespace: {reason}").format(reason=reason)) from failed[0]
         return cls(made[0])
 
     @classmethod
     def at(cls, path: str | Path) -> "Namespace":
-        """The one that a path names (`/run/netns/NAME`, `/proc/PID/ns/net`). OSError where there is none."""
+        """Open a namespace by its path (`/run/netns/NAME`, `/proc/PID/ns/net`). OSError if there is none."""
         return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """The file descriptor."""
         return self._descriptor
 
     @property
     def path(self) -> str:
-        """A path by which other processes reach it as long as this one holds it."""
+        """The path by which other processes can open it while this process holds it."""
         return f"/proc/{os.getpid()}/fd/{self._descriptor}"
 
     def enter(self) -> None:
-        """Move the calling thread into it, for good."""
+        """Move the calling thread into the namespace."""
         setns(self._descriptor, NEW_NET)
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """The calling thread is in it within the block."""
+        """Run the block with the calling thread in the namespace."""
         back = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
         try:
             setns(self._descriptor, NEW_NET)
@@ -84,13 +84,10 @@ class Namespace:
             os.close(back)
 
     def close(self) -> None:
-        """Give it up; nothing happens the second time."""
+        """Close the descriptor. Later calls do nothing."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-    def __enter__(self) -> "Namespace":
-        return self
 
     def __exit__(self, *_exception: object) -> None:
         self.close()

@@ -1,6 +1,6 @@
 """ARP (RFC 826) and IPv6 neighbour discovery (RFC 4861), as far as a host in user space needs them. No I/O.
 
-A host whose address no kernel owns must say itself where it is when it is asked for, and ask where others are.
+No kernel owns the address of such a host, so labkit answers requests for it and asks for the addresses of others.
 """
 
 import struct
@@ -12,43 +12,43 @@ ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
 REQUEST, REPLY = 1, 2
 ICMPV6, SOLICITATION, ADVERTISEMENT = 58, 135, 136
 SOURCE_ADDRESS, TARGET_ADDRESS = 1, 2
-"""Options of neighbour discovery: a link-layer address."""
-EVERYBODY = b"\xff" * 6
+"""Neighbour-discovery options that carry a link-layer address."""
+BROADCAST = b"\xff" * 6
 
 ARP_BODY = struct.Struct("!HHBBH6s4s6s4s")
 
 
-def ask(target: str, own: str, mac: str) -> bytes:
-    """The frame in which `own` at `mac` asks everybody who has the address `target`."""
-    wanted = ip_address(target)
-    if isinstance(wanted, IPv4Address):
-        return _arp(EVERYBODY, REQUEST, _octets(mac), ip_address(own).packed, bytes(6), wanted.packed)
-    group = b"\xff\x02" + bytes(9) + b"\x01\xff" + wanted.packed[13:]
-    body = bytes(4) + wanted.packed + bytes((SOURCE_ADDRESS, 1)) + _octets(mac)
+def query(target: str, own: str, mac: str) -> bytes:
+    """The request by which `own`, at `mac`, asks for the MAC address of `target`."""
+    address = ip_address(target)
+    if isinstance(address, IPv4Address):
+        return _arp(BROADCAST, REQUEST, _octets(mac), ip_address(own).packed, bytes(6), address.packed)
+    group = b"\xff\x02" + bytes(9) + b"\x01\xff" + address.packed[13:]
+    body = bytes(4) + address.packed + bytes((SOURCE_ADDRESS, 1)) + _octets(mac)
     to = b"\x33\x33" + group[12:]
     return _icmpv6(to, _octets(mac), ip_address(own).packed, group, SOLICITATION, body)
 
 
-def answer(frame: bytes, address: str, mac: str) -> bytes | None:
-    """The answer to a frame in which somebody asks for `address`, which is at `mac`; None to any other frame."""
+def reply_to(frame: bytes, address: str, mac: str) -> bytes | None:
+    """The reply to a request for `address`, which is at `mac`; None for any other frame."""
     own, at = ip_address(address), _octets(mac)
-    asked = _asked(frame)
-    if asked is None or asked[0] != own.packed:
+    request = _request(frame)
+    if request is None or request[0] != own.packed:
         return None
-    _target, source, sender = asked
+    _target, source, sender = request
     if isinstance(own, IPv4Address):
         return _arp(sender, REPLY, at, own.packed, sender, source)
-    # RFC 4861 section 7.2.4: solicited, and it overrides what was known before.
+    # RFC 4861 section 7.2.4: the flags Solicited and Override.
     body = b"\x60\0\0\0" + own.packed + bytes((TARGET_ADDRESS, 1)) + at
     if not any(source):
-        # An address is only being tried out (RFC 4862): everybody hears that it is taken.
+        # Duplicate address detection (RFC 4862): the answer goes to all nodes.
         group = IPv6Address("ff02::1").packed
         return _icmpv6(b"\x33\x33\0\0\0\x01", at, own.packed, group, ADVERTISEMENT, b"\x20" + body[1:])
     return _icmpv6(sender, at, own.packed, source, ADVERTISEMENT, body)
 
 
-def learned(frame: bytes) -> tuple[str, str] | None:
-    """Who says in a frame where they are: the address, and the MAC; None where nobody does."""
+def announced(frame: bytes) -> tuple[str, str] | None:
+    """The IP address and MAC address that the sender of a frame announces; None if it announces none."""
     if len(frame) < 42:
         return None
     kind = int.from_bytes(frame[12:14])
@@ -63,8 +63,8 @@ def learned(frame: bytes) -> tuple[str, str] | None:
     return None
 
 
-def _asked(frame: bytes) -> tuple[bytes, bytes, bytes] | None:
-    """Which address a frame asks for, who asks, and where they are."""
+def _request(frame: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """The address that a frame asks for, and the IP and MAC addresses of the host that asks."""
     if len(frame) < 42:
         return None
     kind = int.from_bytes(frame[12:14])
@@ -76,11 +76,11 @@ def _asked(frame: bytes) -> tuple[bytes, bytes, bytes] | None:
     return None
 
 
-def _option(frame: bytes, wanted: int) -> bytes | None:
-    """The link-layer address in an option of a neighbour-discovery message."""
+def _option(frame: bytes, kind: int) -> bytes | None:
+    """The link-layer address in an option of a neighbour-discovery message; None if the option is missing."""
     at = 78
     while at + 8 <= len(frame) and frame[at + 1]:
-        if frame[at] == wanted:
+        if frame[at] == kind:
             return frame[at + 2 : at + 8]
         at += frame[at + 1] * 8
     return None
@@ -92,7 +92,7 @@ def _arp(to: bytes, operation: int, mac: bytes, own: bytes, target_mac: bytes, t
 
 
 def _icmpv6(to: bytes, mac: bytes, own: bytes, target: bytes, kind: int, body: bytes) -> bytes:
-    """A message of neighbour discovery; its hop limit of 255 says that no router has passed it on."""
+    """A neighbour-discovery message. The hop limit of 255 shows that no router has forwarded it."""
     length = 4 + len(body)
     message = bytes((kind, 0, 0, 0)) + body
     pseudo = own + target + length.to_bytes(4) + ICMPV6.to_bytes(4)

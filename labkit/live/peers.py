@@ -1,101 +1,77 @@
-"""The two ends of a conversation that is played: what the steps of a scenario need to know of each, and have it do.
+"""The ends of a live conversation, as the scenario's steps use them.
 
-`crafted.LabkitEnd` is labkit's own TCP, `kernel.Kernel` a socket of the kernel. `ExternalPeer` is a program of which only that is
-known which its segments tell.
+`labkit_end.LabkitEnd` is labkit's own TCP and `kernel.KernelSocket` a socket of the kernel. `ExternalPeer` is another program,
+which labkit knows only through its segments.
 """
 
 from typing import Protocol
 
 from labkit.build.scenario.setup import Plan
-from labkit.tcp.state import State
+from labkit.live.labkit_end import LabkitEnd
 
 
 class End(Protocol):
-    """One end. What it says of itself is as of the last time that it was asked to `go_on`."""
+    """One end of a conversation."""
 
     @property
     def connected(self) -> bool:
-        """Whether the handshake is over, as far as this end can tell."""
+        """Whether the handshake is complete, as far as this end knows."""
 
     @property
     def delivered(self) -> int:
-        """Octets that have become readable here."""
+        """Octets that TCP has delivered to the application."""
 
     @property
-    def heard_end(self) -> bool:
+    def peer_closed(self) -> bool:
         """Whether the peer has closed, or the connection is gone."""
 
     @property
     def gone(self) -> bool:
-        """Whether there is no connection, or none any more."""
+        """Whether there is no connection, or it has ended."""
 
     def knows(self, octets: int) -> bool:
-        """Whether it knows that so many octets of its own have arrived."""
+        """Whether it knows that this many of its octets have arrived."""
 
     def begins(self, plan: Plan) -> bool:
-        """Whether it may begin the step now, as far as that is its own affair."""
+        """Whether this end can begin the step now."""
 
     def do(self, plan: Plan, now: int) -> None:
-        """Begin a step. UsageError where TCP does not let it."""
+        """Begin a step. UsageError if TCP forbids it."""
 
 
 class ExternalPeer:
-    """The other end of a crafted one, seen through its segments: whatever it does, it does by itself."""
+    """An external program at the other end. It acts on its own, and labkit infers its state from the segments."""
 
-    def __init__(self, seen_by: "PeerView") -> None:
-        self._witness = seen_by
+    def __init__(self, view: LabkitEnd) -> None:
+        self._view = view
 
     @property
     def connected(self) -> bool:
-        """As the crafted end has it."""
-        return self._witness.connected
+        """Whether labkit's end is connected."""
+        return self._view.connected
 
     @property
     def delivered(self) -> int:
-        """What it has acknowledged."""
-        return self._witness.acknowledged
+        """Octets that the peer has acknowledged."""
+        return self._view.acknowledged
 
     @property
-    def heard_end(self) -> bool:
-        """Whether it has acknowledged the FIN, or the connection is gone."""
-        return self._witness.fin_acknowledged or self.gone
+    def peer_closed(self) -> bool:
+        """Whether the peer has acknowledged the FIN, or the connection is gone."""
+        return self._view.fin_acknowledged or self.gone
 
     @property
     def gone(self) -> bool:
-        """As the crafted end has it."""
-        return self._witness.state is State.CLOSED
+        """Whether labkit's end has no connection."""
+        return self._view.gone
 
-    def knows(self, octets: int) -> bool:  # noqa: ARG002 - as its siblings
-        """Whether everything that has come from it was acknowledged."""
-        return not self._witness.owes
+    def knows(self, octets: int) -> bool:  # noqa: ARG002 - part of the protocol
+        """Whether labkit has acknowledged all segments of the peer."""
+        return not self._view.owes
 
-    def begins(self, plan: Plan) -> bool:  # noqa: ARG002 - as its siblings
-        """Nobody asks it."""
+    def begins(self, plan: Plan) -> bool:  # noqa: ARG002 - part of the protocol
+        """Always true: an external peer acts on its own."""
         return True
 
     def do(self, plan: Plan, now: int) -> None:
-        """Its steps are its own affair."""
-
-
-class PeerView(Protocol):
-    """What a crafted end tells of its peer."""
-
-    @property
-    def state(self) -> State:
-        """The crafted end's state."""
-
-    @property
-    def connected(self) -> bool:
-        """Whether the handshake is over."""
-
-    @property
-    def acknowledged(self) -> int:
-        """Octets that the peer has acknowledged."""
-
-    @property
-    def fin_acknowledged(self) -> bool:
-        """Whether the peer has acknowledged the FIN."""
-
-    @property
-    def owes(self) -> bool:
-        """Whether something that has come from the peer is yet to be acknowledged."""
+        """Do nothing: an external peer acts on its own."""

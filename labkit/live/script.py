@@ -1,7 +1,6 @@
-"""The steps of a scenario, done in real time: which begins when, as `labkit.build.scenario` describes it.
+"""Run the steps of a scenario in real time, in the order that `labkit.build.scenario` describes."""
 
-It is the order of `labkit.build.scenario.play`, with two ends that are only as well known as they let themselves be.
-"""
+from collections.abc import Callable
 
 from labkit.build.scenario.play import SILENT
 from labkit.build.scenario.setup import Plan
@@ -12,12 +11,16 @@ from labkit.live.peers import End
 
 
 class Script:
-    """The plans of one conversation and its two ends, `client` and `server`."""
+    """The steps of one conversation and its two ends, `client` and `server`.
 
-    def __init__(self, plans: list[Plan], ends: dict[str, End], source: Source) -> None:
+    `loss` says how the peer or a timeout ended the connection, for error messages.
+    """
+
+    def __init__(self, plans: list[Plan], ends: dict[str, End], source: Source, loss: Callable[[], str]) -> None:
         self.plans = plans
         self.ends = ends
         self._source = source
+        self._loss = loss
         self._cursor = 0
         self._sent = {"client": 0, "server": 0}
         self._wanted = {"client": 0, "server": 0}
@@ -29,18 +32,18 @@ class Script:
         return self._cursor == len(self.plans)
 
     def complete(self, now: int) -> bool:
-        """Whether every step has begun, and the last has done what it does."""
+        """Whether every step has begun and the last one is complete."""
         return self.finished and self._complete(self.plans[-1], now)
 
     def due(self) -> int | None:
-        """When the next step begins, or the wait before it is over, where that is known."""
+        """When the next step begins or the wait before it ends; None if the time is unknown."""
         if not self.finished and self.plans[self._cursor].due is not None:
             return self.plans[self._cursor].due
         before = self.plans[self._cursor - 1] if self._cursor else None
         return before.until if before is not None and before.verb == "wait" else None
 
     def go_on(self, now: int) -> bool:
-        """Begin every step whose time has come; whether there was one. LinkError where one cannot be done."""
+        """Begin every step that is due; return whether there was one. LinkError if a step is impossible."""
         begun = False
         while not self.finished:
             plan = self.plans[self._cursor]
@@ -55,8 +58,8 @@ class Script:
             begun = True
         return begun
 
-    def waits_for(self) -> str:
-        """What the next step waits for, for who wonders why nothing happens."""
+    def waiting_for(self) -> str:
+        """The step that has not happened, and what it waits for."""
         if self.finished:
             plan = self.plans[-1]
             return _("the {side}'s {verb} (line {line}) is not complete").format(
@@ -71,7 +74,7 @@ class Script:
         )
 
     def _ready(self, plan: Plan, now: int) -> bool:
-        """Whether the step before is complete, as far as this step's side is concerned."""
+        """Whether the previous step is complete, from the point of view of this step's side."""
         if not self.ends[plan.side].begins(plan):
             return False
         if plan.number == 0 or plan.at_once:
@@ -83,17 +86,22 @@ class Script:
         if previous.verb == "connect" and not previous.octets:
             return own.connected
         if previous.verb in {"connect", "send"}:
-            if own.delivered < previous.until and not own.heard_end:
+            if own.delivered < previous.until and not own.peer_closed:
                 return False
             return plan.verb != "close" or peer.knows(previous.until)
-        return own.heard_end if previous.verb == "close" else own.gone
+        return own.peer_closed if previous.verb == "close" else own.gone
 
     def _complete(self, plan: Plan, now: int) -> bool:
-        """Whether a step has done what it does, for its own side."""
+        """Whether a step is complete for its own side. LinkError if it never will be."""
         end = self.ends[plan.side]
         if plan.verb == "connect":
             return end.connected or end.gone
         if plan.verb == "receive":
+            if end.delivered < plan.until and end.peer_closed:
+                text = _("{file}:{line}: the {side} received {count} of {octets} octets: {reason}")
+                raise self._error(
+                    plan, text, count=end.delivered, octets=plan.until, reason=self._loss() or _("the peer has closed")
+                )
             return end.delivered >= plan.until
         return plan.verb != "wait" or now >= plan.until
 
@@ -115,8 +123,10 @@ class Script:
         try:
             self.ends[side].do(plan, now)
         except UsageError as error:
-            raise LinkError(
-                _("{file}:{line}: the {side} cannot {verb}: {reason}").format(
-                    file=self._source.name, line=plan.line, side=side, verb=plan.verb, reason=error
-                )
-            ) from error
+            if self.ends[side].gone and self._loss():
+                text = _("{file}:{line}: {reason} before step {step} ({side} {verb})")
+                raise self._error(plan, text, reason=self._loss(), step=plan.place + 1) from error
+            raise self._error(plan, _("{file}:{line}: the {side} cannot {verb}: {reason}"), reason=error) from error
+
+    def _error(self, plan: Plan, text: str, **more: object) -> LinkError:
+        return LinkError(text.format(file=self._source.name, line=plan.line, side=plan.side, verb=plan.verb, **more))

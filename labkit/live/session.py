@@ -1,14 +1,14 @@
-"""Where a scenario is played: in a lab that is up, in one of the run's own, or on an interface; and who plays.
+"""Open what a live run needs: a running lab, a temporary lab, or an interface; links; and the conversation.
 
-with on_stage(Wish(scenario, "client", peer="kernel")) as conversation:
+with open_session(SessionConfig(scenario, "client", peer="kernel")) as conversation:
     for frame in conversation.frames(): ...
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from labkit.build.scenario import Scenario, setup
+from labkit.build.scenario import setup
 from labkit.build.scenario.setup import OTHER, Parts
 from labkit.build.trace import Trace
 from labkit.capture import Frame
@@ -16,9 +16,9 @@ from labkit.errors import LinkError, UsageError
 from labkit.i18n import _
 from labkit.live import lab as labs
 from labkit.live import wiring
-from labkit.live.conversation import Cast, Conversation
+from labkit.live.conversation import Conversation, SessionConfig
 from labkit.live.guard import Guard
-from labkit.live.kernel import Kernel, settle
+from labkit.live.kernel import KernelSocket, configure_kernel
 from labkit.live.lab import Lab
 from labkit.live.link import Link
 from labkit.live.loopback import loopback
@@ -27,147 +27,116 @@ from labkit.live.system import require_capable
 from labkit.packet.scapy_build import Host
 
 IPV6 = {"client": "2001:db8::10", "server": "2001:db8::20"}
-"""The addresses of a scenario's hosts where it is played over IPv6 although it says otherwise."""
+"""The addresses that `--ipv6` gives to a scenario's hosts."""
 
 
-@dataclass(slots=True)
-class Wish:
-    """What is to be played, where, and against whom."""
-
-    scenario: Scenario
-    side: str
-    """Labkit's side, client or server."""
-    seed: int = 0
-    peer: str = "program"
-    """`program`: whoever answers, or comes. `kernel`: the other side's steps too, done by a socket of the kernel."""
-    to: tuple[str, int | None] | None = None
-    """Where the peer of a client is, if not in the lab."""
-    path: bool = True
-    ipv6: bool = False
-    lab: str | None = None
-    """The name of the lab."""
-    interface: str | None = None
-    """Where to play if not in a lab."""
-    guard: Guard = field(default_factory=Guard)
+MIN_IPV6_MTU = 1280
+"""RFC 8200 section 5."""
 
 
 @contextmanager
-def on_stage(wish: Wish) -> Iterator[Conversation]:
-    """A conversation that is ready to be played; whatever is made for it is gone afterwards. LinkError, UsageError."""
-    model = wish.scenario.model
+def open_session(config: SessionConfig) -> Iterator[Conversation]:
+    """Open a conversation that is ready to run. LinkError if the system refuses, UsageError for options that conflict."""
+    model = config.scenario.model
     if model.conversations is not None:
         raise UsageError(
-            _("{name}: has many conversations; --both plays them, --client and --server play one").format(
-                name=wish.scenario.name
+            _("{name}: the scenario has many conversations; --client and --server play one, --both plays all").format(
+                name=config.scenario.name
             )
         )
-    parts = _parts(wish)
-    own, other = parts.hosts[wish.side], parts.hosts[OTHER[wish.side]]
-    wish.guard.check_addresses([own.address, other.address])
+    parts = _parts(config)
+    own, other = parts.hosts[config.side], parts.hosts[OTHER[config.side]]
+    config.guard.check_addresses([own.address, other.address])
     with ExitStack() as stack:
-        kernel: Kernel | None = None
-        if wish.interface is not None:
-            if wish.interface == "lo":
+        kernel: KernelSocket | None = None
+        if config.interface is not None:
+            if config.interface == "lo":
                 stack.enter_context(loopback(other, own))
-            link = Link(wish.interface, wish.guard)
+            link = Link(config.interface, config.guard)
         else:
             lab = stack.enter_context(
-                Lab.held(mtu=_mtu(model.path.mtu)) if wish.peer == "kernel" else labs.find(wish.lab)
+                Lab.temporary(mtu=max(model.path.mtu, MIN_IPV6_MTU))
+                if config.peer == "kernel"
+                else labs.find(config.lab)
             )
-            # It lives there, and so ends with the lab.
-            stack.enter_context(lab.inside(wish.side))
-            link = Link(wiring.KERNELS[wish.side].interface, wish.guard)
-            if wish.peer == "kernel":
-                settle(lab, OTHER[wish.side], model)
-                kernel = Kernel(lab, model, parts, OTHER[wish.side], other, own)
+            # The process lives in the lab, and so ends with it.
+            stack.enter_context(lab.inside(config.side))
+            link = Link(wiring.KERNELS[config.side].interface, config.guard)
+            if config.peer == "kernel":
+                configure_kernel(lab, OTHER[config.side], model)
+                kernel = KernelSocket(lab, model, parts, OTHER[config.side], other, own)
         stack.enter_context(link)
-        given = Cast(wish.scenario, wish.side, wish.seed, wish.path)
-        conversation = Conversation(given, parts, link, wish.guard, kernel)
+        conversation = Conversation(config, parts, link, kernel)
         stack.callback(conversation.leave)
         yield conversation
 
 
-def _mtu(mtu: int) -> int:
-    """The MTU of a wire of the run's own: IPv6 needs 1280."""
-    return max(mtu, 1280)
-
-
-def _parts(wish: Wish) -> Parts:
-    """Who holds the conversation: labkit's side as the scenario has it, the other where it really is."""
-    if wish.interface is not None and wish.peer == "kernel":
-        raise UsageError(_("--peer kernel plays in a lab of its own; it does not go with --on"))
-    if wish.to is not None and (wish.peer == "kernel" or wish.side == "server"):
-        raise UsageError(_("--to says where a client finds its server; it goes with --client alone"))
-    parts = setup.alone(wish.scenario.model, wish.seed)
-    own, other = parts.hosts[wish.side], parts.hosts[OTHER[wish.side]]
-    if wish.ipv6 or (wish.to is not None and ":" in wish.to[0]):
-        own = own if own.ip.version == 6 else replace(own, address=IPV6[wish.side])
+def _parts(config: SessionConfig) -> Parts:
+    """The hosts of the conversation: labkit's as in the scenario, the other with its real address."""
+    if config.interface is not None and config.peer == "kernel":
+        raise UsageError(_("--peer kernel runs in a temporary lab; --on does not go with it"))
+    if config.to is not None and (config.peer == "kernel" or config.side == "server"):
+        raise UsageError(_("--to gives a client its server; it goes only with --client"))
+    parts = setup.alone(config.scenario.model, config.seed)
+    own, other = parts.hosts[config.side], parts.hosts[OTHER[config.side]]
+    if config.ipv6 or (config.to is not None and ":" in config.to[0]):
+        own = own if own.ip.version == 6 else replace(own, address=IPV6[config.side])
     version = own.ip.version
-    kernel = wiring.KERNELS[OTHER[wish.side]]
-    port = (wish.to[1] if wish.to is not None else None) or other.port
-    address = wish.to[0] if wish.to is not None else kernel.address(version)
+    kernel = wiring.KERNELS[OTHER[config.side]]
+    port = (config.to[1] if config.to is not None else None) or other.port
+    address = config.to[0] if config.to is not None else kernel.address(version)
     there = Host(address, port, other.name, kernel.mac, other.ttl, other.dscp)
     if there.ip.version != version:
         raise UsageError(
-            _("{there} and {own} are addresses of two families; --ipv6 plays a scenario over IPv6").format(
+            _("{there} and {own} belong to different IP versions; --ipv6 plays a scenario over IPv6").format(
                 there=there.address, own=own.address
             )
         )
     for each in wiring.KERNELS.values():
         if own.address == each.address(version):
             raise LinkError(
-                _("{address}: is the lab's kernel's; expected another address for the {side}").format(
-                    address=own.address, side=wish.side
+                _("{address}: a kernel of the lab has this address; give the {side} another one").format(
+                    address=own.address, side=config.side
                 )
             )
-    return replace(parts, hosts={wish.side: own, OTHER[wish.side]: there})
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsed:
-    """A trace that is ready to be replayed."""
-
-    wanted: list[Packet]
-    links: dict[str, Link]
-    tap: Link
-
-    def frames(self, speed: float | None) -> Iterator[Frame]:
-        """Send everything; see `replay`."""
-        return replay(self.wanted, self.links, self.tap, speed)
+    return replace(parts, hosts={config.side: own, OTHER[config.side]: there})
 
 
 @contextmanager
-def both(
+def open_replay(
     trace: Trace, guard: Guard, speed: float | None = 1.0, *, lab: str | None = None, interface: str | None = None
-) -> Iterator["Rehearsed"]:
-    """A trace, ready to be sent from both ends: of the lab that is up, of one of the run's own, or of one interface."""
-    wanted = packets(trace)
-    check(trace, wanted, guard, speed)
+) -> Iterator[Iterator[Frame]]:
+    """Prepare to send a trace from both ends of a running lab, of a temporary lab, or through one interface.
+
+    The iterator sends the packets and yields the recorded frames; see `replay.replay`.
+    """
+    to_send = packets(trace)
+    check(trace, to_send, guard, speed)
     tap_side = trace.records[0].tap if trace.records else "client"
     with ExitStack() as stack:
         if interface is not None:
             require_capable(_("sending frames"))
             link = stack.enter_context(Link(interface, guard))
-            # What is sent on a loopback comes back, and is heard then; elsewhere it is heard as it goes.
+            # A loopback returns sent frames, and the tap records them then; elsewhere it records them as they leave.
             tap = stack.enter_context(Link(interface, None, outgoing=not link.is_loopback))
-            yield Rehearsed(wanted, dict.fromkeys(wiring.ENDS, link), tap)
+            yield replay(to_send, dict.fromkeys(wiring.ENDS, link), tap, speed)
             return
-        held = stack.enter_context(_lab_for(wanted, lab))
+        held = stack.enter_context(_lab_for(to_send, lab))
         links = {}
         for side in wiring.ENDS:
             with held.inside(side):
                 links[side] = stack.enter_context(Link(wiring.KERNELS[side].interface, guard))
         stack.enter_context(held.inside(tap_side))
         tap = stack.enter_context(Link(wiring.KERNELS[tap_side].interface, None, outgoing=True))
-        yield Rehearsed(wanted, links, tap)
+        yield replay(to_send, links, tap, speed)
 
 
-def _lab_for(wanted: list[Packet], name: str | None) -> Lab:
-    """The lab that is up; if there is none, and none was asked for by name, one of the run's own."""
+def _lab_for(to_send: list[Packet], name: str | None) -> Lab:
+    """The running lab; without one, and without a name, a temporary lab."""
     try:
         return labs.find(name)
     except LinkError:
         if name is not None:
             raise
-    longest = max((len(each.octets) for each in wanted), default=0)
-    return Lab.held(mtu=max(1500, longest - 14))
+    longest = max((len(each.octets) for each in to_send), default=0)
+    return Lab.temporary(mtu=max(1500, longest - 14))

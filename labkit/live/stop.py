@@ -1,7 +1,7 @@
-"""When a program that waits for packets is to end: Ctrl-C, a request of the system, the end of whoever started it.
+"""Orderly end of a program that waits for packets: on Ctrl-C, SIGTERM or SIGHUP, or when its parent ends.
 
-A signal does not interrupt what is being done, and no packet is handled by halves: it makes something readable that the
-program waits for together with its packets.
+A signal does not interrupt the handling of a packet. It makes a descriptor readable, for which the program waits together
+with its packets.
 """
 
 import ctypes
@@ -15,38 +15,37 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
-    """A context manager for the main thread; `select` finds it readable when the program is to end."""
+    """A context manager for the main thread; `select` reports it readable when the program should end."""
 
     def __init__(self) -> None:
-        self.asked = False
-        """Whether the program is to end."""
+        self.requested = False
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "Stop":
-        self._reading, self._writing = os.pipe()
-        os.set_blocking(self._writing, False)
+        self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
         for number in SIGNALS:
-            # What runs in the background of a script is told to ignore Ctrl-C, which is not meant for it.
+            # A shell script starts background commands with SIGINT ignored, because Ctrl-C is not meant for them.
             if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._take)
-        # If the signal was there before it was wished for, nobody would ever ask.
+                self._before[number] = signal.signal(number, self._request)
+        # If the parent ends before prctl takes effect, no signal comes.
         parent = os.getppid()
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        self.asked = os.getppid() != parent
+        self.requested = os.getppid() != parent
         return self
 
     def __exit__(self, *_exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 0)
-        os.close(self._reading)
-        os.close(self._writing)
+        os.close(self._read_end)
+        os.close(self._write_end)
 
     def fileno(self) -> int:
-        """For `select`."""
-        return self._reading
+        """The descriptor for `select`."""
+        return self._read_end
 
-    def _take(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked = True
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
+        self.requested = True
         with suppress(BlockingIOError):
-            os.write(self._writing, b"\0")
+            os.write(self._write_end, b"\0")

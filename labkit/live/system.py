@@ -1,6 +1,6 @@
-"""What Linux has to offer, asked through the C library: namespaces, capabilities, who lives in a namespace.
+"""Linux system calls through the C library: namespaces, capabilities, the processes of a namespace.
 
-Nothing is assumed: whatever is missing is a LinkError that names it, with the way to get it.
+A LinkError names each missing privilege or program and says how to get it.
 """
 
 import ctypes
@@ -21,19 +21,19 @@ NEW_USER, NEW_NET = 0x1000_0000, 0x4000_0000
 """CLONE_NEWUSER and CLONE_NEWNET of clone(2)."""
 
 NET_ADMIN, NET_RAW, SYS_ADMIN = 12, 13, 21
-"""The numbers of the capabilities that a lab needs (capabilities(7))."""
+"""Capability numbers that a lab needs (capabilities(7))."""
 
 PR_SET_TIMERSLACK, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 29, 47, 2
 CAPABILITY_VERSION = 0x2008_0522
 
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
-"""Where the programs of administrators are, which the PATH of others often does not have."""
+"""Folders that the PATH of ordinary users often lacks."""
 
 PACKAGES = {"ip": "iproute2"}
-"""The Debian package of a program."""
+"""The Debian package of a program whose name differs."""
 
-PATIENCE = 2.0
-"""Seconds that a process gets to end by itself when it is asked to."""
+TERMINATION_TIMEOUT = 2.0
+"""Seconds that a process has to end after a signal."""
 
 
 @cache
@@ -43,29 +43,29 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _called(result: int) -> None:
+def _check(result: int) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
 
 def unshare(flags: int) -> None:
-    """Move the calling thread into new namespaces. OSError where the system does not let it."""
-    _called(_libc().unshare(flags))
+    """Move the calling thread into new namespaces. OSError if the system refuses."""
+    _check(_libc().unshare(flags))
 
 
 def setns(descriptor: int, kind: int) -> None:
-    """Move the calling thread into a namespace of a kind. OSError where the system does not let it."""
-    _called(_libc().setns(descriptor, kind))
+    """Move the calling thread into a namespace. OSError if the system refuses."""
+    _check(_libc().setns(descriptor, kind))
 
 
-def precise_timers() -> None:
-    """Have the calling thread woken when it asked for, not up to 50 µs later."""
+def set_timer_slack() -> None:
+    """Make the kernel wake the calling thread on time, not up to 50 µs later."""
     _libc().prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)
 
 
 def capable() -> bool:
-    """Whether this process may make namespaces and send raw frames."""
+    """Whether this process has the capabilities to make namespaces and send raw frames."""
     wanted = 1 << NET_ADMIN | 1 << NET_RAW | 1 << SYS_ADMIN
     status = Path("/proc/self/status")
     if not status.is_file():
@@ -77,19 +77,19 @@ def capable() -> bool:
 
 
 def require_capable(what: str) -> None:
-    """LinkError where the privileges for `what` are missing."""
+    """LinkError if this process lacks the capabilities for `what`."""
     _libc()
     if not capable():
         raise LinkError(
             _(
                 "{what} needs the capabilities of root (CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN): run it with sudo, "
-                "or without them in a lab of one's own: labkit lab exec -- COMMAND"
+                "or without root: labkit lab exec -- COMMAND"
             ).format(what=what)
         )
 
 
 def require_program(name: str) -> str:
-    """Where a program is; LinkError where it is not."""
+    """The path of a program. LinkError if it is not installed."""
     found = shutil.which(name) or shutil.which(name, path=SBIN)
     if found is None:
         package = PACKAGES.get(name, name)
@@ -100,10 +100,10 @@ def require_program(name: str) -> str:
 
 
 def enter_user_namespace() -> None:
-    """Become somebody who may do all that a lab needs, but only in namespaces of one's own (user_namespaces(7)).
+    """Move into a user namespace in which this process has all capabilities of a lab (user_namespaces(7)).
 
-    User and group stay what they are, and so do the privileges of the programs that are started. LinkError where the
-    system does not let users do so. Only for a process with one thread.
+    User and group ids stay the same; started programs inherit the capabilities. LinkError if the system does not allow it.
+    Call it only from a process with one thread.
     """
     user, group = os.getuid(), os.getgid()
     try:
@@ -115,7 +115,7 @@ def enter_user_namespace() -> None:
     except OSError as error:
         raise LinkError(
             _(
-                "this system lets nobody but root make a lab: {reason} (user namespaces: see sysctl "
+                "only root can make a lab on this system: {reason} (user namespaces: see sysctl "
                 "user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns); "
                 "run it with sudo"
             ).format(reason=error.strerror)
@@ -123,7 +123,7 @@ def enter_user_namespace() -> None:
 
 
 def _inherit_capabilities() -> None:
-    """Pass all capabilities on to programs that are started (ambient capabilities)."""
+    """Make started programs inherit all capabilities (ambient capabilities)."""
 
     class Header(ctypes.Structure):
         _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
@@ -133,18 +133,18 @@ def _inherit_capabilities() -> None:
 
     libc = _libc()
     header, data = Header(CAPABILITY_VERSION, 0), (Data * 2)()
-    _called(libc.capget(ctypes.byref(header), data))
+    _check(libc.capget(ctypes.byref(header), data))
     for half in data:
         half.inheritable = half.permitted
-    _called(libc.capset(ctypes.byref(header), data))
+    _check(libc.capset(ctypes.byref(header), data))
     for number in range(64):
         if data[number // 32].permitted >> number % 32 & 1:
-            _called(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0))
+            _check(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0))
 
 
-def inhabitants(spaces: Iterable[int], spare: int = 0) -> list[int]:
-    """The processes that live in network namespaces, which are named by their inodes; not this one, nor `spare`."""
-    wanted = {f"net:[{inode}]" for inode in spaces}
+def processes_in(namespaces: Iterable[int], spare: int = 0) -> list[int]:
+    """The ids of the processes in network namespaces, given by inode, without this process and `spare`."""
+    wanted = {f"net:[{inode}]" for inode in namespaces}
     others = {str(os.getpid()), str(spare)}
     found = []
     for entry in Path("/proc").iterdir():
@@ -155,23 +155,23 @@ def inhabitants(spaces: Iterable[int], spare: int = 0) -> list[int]:
     return found
 
 
-def end_inhabitants(spaces: Iterable[int], spare: int = 0) -> int:
-    """End every process that lives in network namespaces, but not `spare`, first asking; how many there were.
+def end_processes_in(namespaces: Iterable[int], spare: int = 0) -> int:
+    """End every process in network namespaces except this one and `spare`, by SIGTERM, then SIGKILL; return their number.
 
-    LinkError where one of them cannot be ended.
+    LinkError if a process does not end.
     """
-    wanted = list(spaces)
-    first = inhabitants(wanted, spare)
+    wanted = list(namespaces)
+    first = processes_in(wanted, spare)
     for number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + PATIENCE
-        for process in inhabitants(wanted, spare):
+        deadline = time.monotonic() + TERMINATION_TIMEOUT
+        for process in processes_in(wanted, spare):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(process, number)
-        while inhabitants(wanted, spare):
+        while processes_in(wanted, spare):
             if time.monotonic() > deadline:
                 break
             time.sleep(0.005)
         else:
             return len(first)
-    left = ", ".join(map(str, inhabitants(wanted, spare)))
-    raise LinkError(_("processes of the lab cannot be ended: {left}").format(left=left))
+    left = ", ".join(map(str, processes_in(wanted, spare)))
+    raise LinkError(_("cannot end these processes of the lab: {left}").format(left=left))

@@ -1,11 +1,10 @@
-"""Frames of an interface as they pass, for whoever judges them meanwhile.
+"""Read the frames that pass an interface.
 
-    with watched("lo", None) as link:
+    with open_link("lo", None) as link:
         for frame in frames(link, stop): ...
 
-A frame on a loopback passes twice, as it leaves and as it arrives: it is taken when it arrives. On a veth both directions
-are taken. Where a checksum is left to hardware, or segments are joined, the frame is given as it is: that is what a
-capture of the interface would show, and the rules know of it.
+A frame on a loopback passes twice; labkit takes it once, when it arrives. On a veth it takes both directions. Frames with
+unfinished checksums or joined segments stay as they are: a capture of the interface would show the same, and rules allow for it.
 """
 
 import select
@@ -18,51 +17,49 @@ from labkit.errors import LinkError
 from labkit.i18n import _, printable
 from labkit.live import ethtool
 from labkit.live import lab as labs
+from labkit.live.clock import SECOND
 from labkit.live.link import Link
 from labkit.live.stop import Stop
-from labkit.live.wiring import BETWEEN, KERNELS, RELAY
+from labkit.live.wiring import KERNELS, RELAY, RELAY_INTERFACES
 from labkit.packet.linktype import ETHERNET
 
-SECOND = 1_000_000_000
-
-PLACES = {
+LAB_INTERFACES = {
     **{name: (end, kernel.interface) for end, kernel in KERNELS.items() for name in (end, kernel.interface)},
-    **{name: (RELAY, name) for name in BETWEEN.values()},
+    **{name: (RELAY, name) for name in RELAY_INTERFACES.values()},
 }
-"""What a lab's interfaces may be called: at which end they are, and their names there."""
+"""The end and the interface for each name that a lab's interface may have on the command line."""
 
 
 @contextmanager
-def watched(name: str, lab: str | None, allowed: Collection[str] = ()) -> Iterator[Link]:
-    """A link that hears all that passes an interface of the present namespace, or of a lab, and sends nothing.
+def open_link(name: str, lab: str | None, allowed: Collection[str] = ()) -> Iterator[Link]:
+    """Open a link that receives all frames of an interface and sends none.
 
-    A lab is looked in where `lab` names one, or where no interface here has the name; a lab's end names its interface too.
-    This process lives at that end from then on, so that it is ended with the lab. LinkError where there is no such
-    interface, where it may be other people's and is not in `allowed`, and where the system does not let it be.
+    The interface is that of a lab if `lab` is given or the current namespace has none of that name. The process then moves
+    to that end of the lab, so that it ends with the lab. LinkError if the interface does not exist, or is neither loopback
+    nor veth and not in `allowed`, or the system refuses.
     """
-    if name in PLACES and (lab is not None or not _here(name)):
-        end, name = PLACES[name]
+    if name in LAB_INTERFACES and (lab is not None or not _exists(name)):
+        end, name = LAB_INTERFACES[name]
         with labs.find(lab) as found:
             with found.inside(end):
                 ethtool.mtu(name)
-            found.spaces[end].enter()
+            found.namespaces[end].enter()
     elif lab is not None:
-        text = _("{name}: is no interface of a lab; there are {known}")
-        raise LinkError(text.format(name=printable(name), known=", ".join(PLACES)))
+        text = _("{name}: a lab has no such interface; it has {known}")
+        raise LinkError(text.format(name=printable(name), known=", ".join(LAB_INTERFACES)))
     loopback = ethtool.is_loopback(name)
     if not loopback and name not in allowed and (driver := ethtool.driver(name)) != "veth":
         raise LinkError(
             _(
-                "{name}: is neither loopback nor veth but {driver}: what passes there may be other people's; "
-                "--allow-interface {name} says that it is yours to watch"
-            ).format(name=printable(name), driver=driver or _("of an unknown driver"))
+                "{name}: the driver is {driver}; other people's packets may pass there. "
+                "--allow-interface {name} confirms that you may watch it"
+            ).format(name=printable(name), driver=driver or _("unknown"))
         )
     with Link(name, None, outgoing=not loopback) as link:
         yield link
 
 
-def _here(name: str) -> bool:
-    """Whether the present namespace has an interface of the name."""
+def _exists(name: str) -> bool:
     try:
         ethtool.mtu(name)
     except LinkError:
@@ -71,9 +68,8 @@ def _here(name: str) -> bool:
 
 
 def frames(link: Link, stop: Stop, *, seconds: float | None = None) -> Iterator[Frame]:
-    """The frames that pass, numbered from 1, until `stop` is asked or the time is over: those that have passed by then.
-
-    LinkError where the link fails.
+    """Yield all frames that pass before `stop` is requested or the time is over, numbered from 1. LinkError if the
+    link fails.
     """
     end = None if seconds is None else time.monotonic_ns() + int(seconds * SECOND)
     last: int | None = None
@@ -81,7 +77,7 @@ def frames(link: Link, stop: Stop, *, seconds: float | None = None) -> Iterator[
     number = 0
     while True:
         left = None if end is None else (end - time.monotonic_ns()) / SECOND
-        if last is None and (stop.asked or (left is not None and left <= 0)):
+        if last is None and (stop.requested or (left is not None and left <= 0)):
             last = time.time_ns()
         arrived = link.receive()
         if arrived is not None and (last is None or arrived.time <= last):

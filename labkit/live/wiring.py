@@ -1,8 +1,7 @@
-"""What lies in a lab's namespaces: a veth pair with addresses, or two of them with a relay's place between.
+"""The network of a lab: a veth pair with addresses, or two pairs with a relay between them.
 
-The kernels of the two ends own the addresses `.1` and `.2`. All other addresses that documentation may use (RFC 5737,
-RFC 3849) lie on the wire, so that hosts of a scenario may be anywhere in them. `ip -batch` does all of one namespace
-in one go.
+The kernels of the two ends own the addresses `.1` and `.2`. Both ends route all other documentation addresses (RFC 5737,
+RFC 3849) to the wire, so that a scenario's hosts may use any of them. One `ip -batch` configures each namespace.
 """
 
 import subprocess
@@ -21,12 +20,12 @@ CLIENT, SERVER, RELAY = "client", "server", "relay"
 ENDS = (CLIENT, SERVER)
 
 NETWORKS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
-"""The lab's networks: where its packets may go."""
+"""The lab's networks, the only ones to which labkit sends by default."""
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """What the kernel of one end has."""
+class KernelHost:
+    """The interface and addresses of the kernel at one end."""
 
     interface: str
     ipv4: str
@@ -34,23 +33,22 @@ class End:
     mac: str
 
     def address(self, version: int) -> str:
-        """Its address of an IP version."""
+        """The address of an IP version."""
         return self.ipv6 if version == 6 else self.ipv4
 
 
 KERNELS = {
-    CLIENT: End("labkit-client", "192.0.2.1", "2001:db8::1", "02:00:00:00:10:01"),
-    SERVER: End("labkit-server", "192.0.2.2", "2001:db8::2", "02:00:00:00:10:02"),
+    CLIENT: KernelHost("labkit-client", "192.0.2.1", "2001:db8::1", "02:00:00:00:10:01"),
+    SERVER: KernelHost("labkit-server", "192.0.2.2", "2001:db8::2", "02:00:00:00:10:02"),
 }
-"""The two ends of every lab."""
 
-BETWEEN = {CLIENT: "labkit-to-c", SERVER: "labkit-to-s"}
-"""The relay's interfaces, by the end that they lead to."""
+RELAY_INTERFACES = {CLIENT: "labkit-to-c", SERVER: "labkit-to-s"}
+"""The relay's interfaces by the end that each leads to."""
 
-PATIENCE = 5.0
-"""Seconds in which an interface must come up."""
+UP_TIMEOUT = 5.0
+"""Seconds within which an interface must come up."""
 
-SETTINGS = {
+SYSCTLS = {
     "net/ipv4/ip_forward": "0",
     "net/ipv4/tcp_congestion_control": "reno",
     "net/ipv4/tcp_no_metrics_save": "1",
@@ -61,48 +59,44 @@ SETTINGS = {
     "net/ipv6/conf/default/dad_transmits": "0",
     "net/ipv6/conf/default/router_solicitations": "0",
 }
-"""How the kernels of the ends are set (/proc/sys): as plain and as repeatable as they can be."""
+"""Kernel settings of each namespace (/proc/sys) that make runs simple and repeatable."""
 
 
-def wire(spaces: Mapping[str, Namespace], *, offload: bool = False, mtu: int = 1500) -> None:
-    """Build everything in new namespaces, which are named by their ends; with RELAY among them its place is made.
-
-    LinkError where the system refuses.
-    """
+def wire(namespaces: Mapping[str, Namespace], *, offload: bool = False, mtu: int = 1500) -> None:
+    """Build the network in new namespaces, given by end. LinkError if the system refuses."""
     if not Path("/proc/sys/net/ipv6").is_dir():
-        raise LinkError(_("this kernel runs without IPv6, and a lab has both: see ipv6.disable of its command line"))
-    for space in spaces.values():
+        raise LinkError(_("this kernel runs without IPv6, which a lab needs; see ipv6.disable on its command line"))
+    for space in namespaces.values():
         with space.inside():
-            _settle()
+            set_sysctls(SYSCTLS)
     client, server = KERNELS[CLIENT].interface, KERNELS[SERVER].interface
-    if RELAY in spaces:
+    if RELAY in namespaces:
         pairs = [
-            (spaces[RELAY], BETWEEN[CLIENT], spaces[CLIENT], client),
-            (spaces[RELAY], BETWEEN[SERVER], spaces[SERVER], server),
+            (namespaces[RELAY], RELAY_INTERFACES[CLIENT], namespaces[CLIENT], client),
+            (namespaces[RELAY], RELAY_INTERFACES[SERVER], namespaces[SERVER], server),
         ]
     else:
-        pairs = [(spaces[CLIENT], client, spaces[SERVER], server)]
+        pairs = [(namespaces[CLIENT], client, namespaces[SERVER], server)]
     for number, (space, name, other, peer) in enumerate(pairs):
-        # Both ends would get the number 2, and be taken for one that waits a second before it comes up.
+        # If both ends of a pair had the same index, the kernel would wait a second before it brings them up.
         one, two = f"mtu {mtu} index {10 + number}", f"mtu {mtu} index {20 + number}"
         with space.inside():
-            _pair(f"link add name {name} {one} type veth peer name {peer} {two} netns {other.path}")
-    for space, interfaces in _interfaces(spaces):
+            _make_pair(f"link add name {name} {one} type veth peer name {peer} {two} netns {other.path}")
+    for space, interfaces in _interfaces(namespaces):
         with space.inside():
             for interface in interfaces:
                 if not offload:
-                    ethtool.stop_offloads(interface)
+                    ethtool.disable_offloads(interface)
             ip(line for interface in interfaces for line in _bring_up(interface))
-    for space, interfaces in _interfaces(spaces):
+    for space, interfaces in _interfaces(namespaces):
         with space.inside():
             for interface in interfaces:
-                _await(interface)
-            # The kernel does one such thing after the other: when this is done, it has done what came before.
-            ip(line for interface in interfaces for line in _address(interface))
+                _await_up(interface)
+            # The kernel handles these requests in order, so the last one waits for all earlier ones.
+            ip(line for interface in interfaces for line in _add_addresses(interface))
 
 
-def _pair(line: str) -> None:
-    """Make a veth pair. LinkError where that cannot be."""
+def _make_pair(line: str) -> None:
     try:
         ip([line])
     except LinkError as error:
@@ -113,60 +107,66 @@ def _pair(line: str) -> None:
         raise
 
 
-def _interfaces(spaces: Mapping[str, Namespace]) -> list[tuple[Namespace, list[str]]]:
-    found = [(spaces[end], [KERNELS[end].interface]) for end in ENDS]
-    if RELAY in spaces:
-        found.append((spaces[RELAY], list(BETWEEN.values())))
+def _interfaces(namespaces: Mapping[str, Namespace]) -> list[tuple[Namespace, list[str]]]:
+    found = [(namespaces[end], [KERNELS[end].interface]) for end in ENDS]
+    if RELAY in namespaces:
+        found.append((namespaces[RELAY], list(RELAY_INTERFACES.values())))
     return found
 
 
-def _bring_up(interface: str) -> list[str]:
-    """The lines for `ip` that bring an interface up. No address makes itself."""
-    end = _end(interface)
-    mac = [f"link set dev {interface} address {end.mac}"] if end is not None else []
-    return [f"link set dev {interface} addrgenmode none", *mac, f"link set dev {interface} up", "link set dev lo up"]
-
-
-def _end(interface: str) -> End | None:
+def _host(interface: str) -> KernelHost | None:
     return next((each for each in KERNELS.values() if each.interface == interface), None)
 
 
-def _address(interface: str) -> list[str]:
-    """The lines for `ip` that give an interface its addresses."""
-    end = _end(interface)
-    if end is None:
+def _bring_up(interface: str) -> list[str]:
+    """The `ip` commands that bring an interface up, without automatic addresses."""
+    host = _host(interface)
+    mac = [f"link set dev {interface} address {host.mac}"] if host is not None else []
+    return [f"link set dev {interface} addrgenmode none", *mac, f"link set dev {interface} up", "link set dev lo up"]
+
+
+def _add_addresses(interface: str) -> list[str]:
+    host = _host(interface)
+    if host is None:
         return [f"link set dev {interface} up"]
     return [
-        f"address add {end.ipv4}/24 dev {interface}",
-        f"address add {end.ipv6}/64 dev {interface} nodad",
+        f"address add {host.ipv4}/24 dev {interface}",
+        f"address add {host.ipv6}/64 dev {interface} nodad",
         *(f"route replace {network} dev {interface}" for network in NETWORKS[1:]),
     ]
 
 
-def _await(interface: str) -> None:
-    """Until the interface carries frames: what is sent before is lost without a word."""
-    deadline = time.monotonic() + PATIENCE
+def _await_up(interface: str) -> None:
+    """Wait until the interface carries frames, because the kernel silently drops earlier ones."""
+    deadline = time.monotonic() + UP_TIMEOUT
     while not ethtool.is_running(interface):
         if time.monotonic() > deadline:
-            raise LinkError(_("{interface}: does not come up").format(interface=interface))
+            raise LinkError(
+                _("{interface}: did not come up within {n:g} seconds").format(interface=interface, n=UP_TIMEOUT)
+            )
         time.sleep(0.001)
 
 
-def _settle() -> None:
-    """Set the present namespace's kernel. What it does not know, or does not let be set, stays."""
-    for name, value in SETTINGS.items():
+def set_sysctls(settings: Mapping[str, str]) -> None:
+    """Write settings of the current namespace's kernel. Those that it does not know or allow stay as they are."""
+    for name, value in settings.items():
         try:
             Path("/proc/sys", name).write_text(value, "ascii")
         except OSError:
             continue
 
 
-def ip(lines: Iterable[str]) -> None:
-    """Have `ip` do some lines in the present namespace. LinkError with what it says where it cannot."""
-    program = require_program("ip")
+def run_ip(*words: str, lines: Iterable[str] = ()) -> str:
+    """Run `ip` in the current namespace; return its output. LinkError with its first error line if it fails."""
     done = subprocess.run(  # noqa: S603 - a program by its full path, without a shell
-        [program, "-batch", "-"], input="\n".join(lines), capture_output=True, text=True, check=False
+        [require_program("ip"), *words], input="\n".join(lines), capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise LinkError(_("ip: {reason}").format(reason=printable(said[0] if said else str(done.returncode))))
+        output = (done.stderr or done.stdout).strip().splitlines()
+        raise LinkError(_("ip: {reason}").format(reason=printable(output[0] if output else str(done.returncode))))
+    return done.stdout
+
+
+def ip(lines: Iterable[str]) -> None:
+    """Run several commands of `ip` in the current namespace. LinkError if one fails."""
+    run_ip("-batch", "-", lines=lines)

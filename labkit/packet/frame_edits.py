@@ -1,7 +1,7 @@
 """Edits of a finished frame: a named field gets another value, whatever that breaks.
 
 What an endpoint sends is correct; a fault is an edit of what it has sent. The checksums are made right after it, so
-that nothing but the fault is wrong, unless the edit is about a checksum. `told` reads from a frame the edits that make
+that nothing but the fault is wrong, unless the edit is about a checksum. `edits_of` reads from a frame the edits that make
 another frame as wrong as this one.
 """
 
@@ -43,7 +43,7 @@ def apply(frame: bytes, link: int, edits: Mapping[str, str]) -> tuple[bytes, int
     return bytes(edited[:kept]), len(edited)
 
 
-def told(frame: bytes, seg: Seen) -> dict[str, str]:
+def edits_of(frame: bytes, seg: Seen) -> dict[str, str]:
     """What must be forced into a sound Ethernet frame with the same segment to make it what this one is.
 
     That are checksums that are wrong, and where the capture has cut it. `seg` is what `frame` was decoded to.

@@ -1,40 +1,45 @@
-"""Link types: what the first octets of a captured frame are, by the number that pcap and pcapng files give.
+"""Names of link types: the numbers that pcap and pcapng files give to what a frame begins with.
 
-The registry is tcpdump.org's list of link-layer header types; only those that `decode` reads stand here. 12
-and 14 are what BSD systems wrote for raw IP before the registry had a number of its own.
+The numbers and names are those of tcpdump.org's registry of link-layer header types. A link type that labkit reads is
+declared beside the function that reads it, in `labkit.packet.decode.link`; `OTHERS` names common ones that it does not read.
 """
 
-NULL = 0
-"""BSD loopback: an address family in the byte order of the machine that captured."""
-ETHERNET = 1
-TOKEN_RING = 6
-PPP = 9
-FDDI = 10
-RAW_BSD = 12
-RAW_OPENBSD = 14
-PPP_SERIAL = 50
-PPP_ETHER = 51
-"""PPPoE, from its own header on."""
-ATM_RFC1483 = 100
-RAW = 101
-"""An IP header; its version says which."""
-CISCO_HDLC = 104
-IEEE802_11 = 105
-FRAME_RELAY = 107
-LOOP = 108
-"""OpenBSD loopback: an address family in network byte order."""
-ENC = 109
-"""OpenBSD's view of IPsec: an address family and twelve octets of header."""
-LINUX_SLL = 113
-"""Linux cooked capture, version 1: what the pseudo-device `any` gave."""
-PFLOG = 117
-PRISM = 119
-RADIOTAP = 127
-AVS = 163
-PPP_PPPD = 166
-PPI = 192
-IPV4 = 228
-IPV6 = 229
-NFLOG = 239
-LINUX_SLL2 = 276
-"""Linux cooked capture, version 2: what the pseudo-device `any` gives."""
+from labkit.packet.decode.walk import LINK_TYPES
+
+ETHERNET, RAW = 1, 101
+"""The link types that labkit writes: Ethernet frames, and IP headers without a link layer."""
+
+OTHERS = {
+    3: "AX25",
+    7: "ARCNET_BSD",
+    8: "SLIP",
+    114: "LTALK",
+    129: "ARCNET_LINUX",
+    138: "APPLE_IP_OVER_IEEE1394",
+    143: "DOCSIS",
+    144: "LINUX_IRDA",
+    187: "BLUETOOTH_HCI_H4",
+    189: "USB_LINUX",
+    195: "IEEE802_15_4_WITHFCS",
+    201: "BLUETOOTH_HCI_H4_WITH_PHDR",
+    220: "USB_LINUX_MMAPPED",
+    227: "CAN_SOCKETCAN",
+    230: "IEEE802_15_4_NOFCS",
+    247: "INFINIBAND",
+    249: "USBPCAP",
+    251: "BLUETOOTH_LE_LL",
+    252: "WIRESHARK_UPPER_PDU",
+    253: "NETLINK",
+    254: "BLUETOOTH_LINUX_MONITOR",
+    256: "BLUETOOTH_LE_LL_WITH_PHDR",
+    266: "USB_DARWIN",
+    271: "VSOCK",
+    272: "NORDIC_BLE",
+    283: "IEEE802_15_4_TAP",
+}
+
+
+def title(number: int) -> str:
+    """A link type as messages name it: `1 (ETHERNET)`; the number alone where the name is not known."""
+    name = LINK_TYPES.get(number) or OTHERS.get(number)
+    return f"{number} ({name})" if name else str(number)

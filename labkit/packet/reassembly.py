@@ -14,11 +14,12 @@ from typing import NamedTuple
 from labkit.packet.decode import FRAGMENT, TCP, decode_datagram, ones_sum
 from labkit.packet.decode.layer import u16
 from labkit.packet.seen import SUM_GOOD, Seen
+from labkit.tcp.ranges import RangeSet
 
 SECOND = 1_000_000_000
-LONGEST = 65535
+MAX_DATAGRAM_OCTETS = 65535
 """Octets of an IP datagram; fragments that would make a longer one are an attack."""
-HOLES = 64
+MAX_HOLES = 64
 """Holes that a datagram may have at a time; honest reordering makes a few."""
 
 IN_IPV6 = (0, 43, 60, 51, 135, 139, 140)
@@ -51,10 +52,10 @@ class Pending:
     def __init__(self, born: int) -> None:
         self.born = born
         self.first: Fragment | None = None
-        self.size = LONGEST
+        self.size = MAX_DATAGRAM_OCTETS
         """Its octets, once the last fragment has told."""
         self.octets = bytearray()
-        self.holes = [(0, LONGEST)]
+        self.arrived = RangeSet()
         self.dead = False
         """Whether the datagram cannot be right: what else comes of it is dropped as well (RFC 5722)."""
 
@@ -67,40 +68,34 @@ class Pending:
         if piece.last:
             self.size = min(self.size, piece.end)
         wrong = piece.end > self.size or len(self.octets) > self.size
-        if wrong or (self._fill(piece) < len(piece.data) and not overlapping) or len(self.holes) > HOLES:
+        if wrong or (self._fill(piece) < len(piece.data) and not overlapping) or self._holes() > MAX_HOLES:
             self.dead = True
             self.octets.clear()
-            self.holes.clear()
+            self.arrived.clear()
 
     def _fill(self, piece: Fragment) -> int:
-        """Fill holes with a fragment's octets; how many found one."""
+        """Put a fragment's octets where none have arrived; how many those are."""
         if len(self.octets) < piece.end:
             self.octets += bytes(piece.end - len(self.octets))
-        holes: list[tuple[int, int]] = []
-        filled = 0
-        for low, high in self.holes:
-            begin, end = max(low, piece.start), min(high, piece.end)
-            if begin < end:
-                self.octets[begin:end] = piece.data[begin - piece.start : end - piece.start]
-                filled += end - begin
-                holes += [(low, begin), (end, high)]
-            else:
-                holes.append((low, high))
-        self.holes = [(low, min(high, self.size)) for low, high in holes if low < min(high, self.size)]
-        return filled
+        for start, end in self.arrived.gaps(piece.start, piece.end):
+            self.octets[start:end] = piece.data[start - piece.start : end - piece.start]
+        return self.arrived.add(piece.start, piece.end)
+
+    def _holes(self) -> int:
+        return sum(1 for _ in self.arrived.gaps(0, self.size))
 
     def _repeats(self, piece: Fragment) -> bool:
-        """Whether exactly these octets are there already."""
-        there = all(high <= piece.start or low >= piece.end for low, high in self.holes)
-        return there and self.octets[piece.start : piece.end] == piece.data
+        """Whether exactly these octets have arrived already."""
+        missing = next(self.arrived.gaps(piece.start, piece.end), None)
+        return missing is None and self.octets[piece.start : piece.end] == piece.data
 
     def whole(self) -> bytes | None:
         """The datagram with a header that fits it, or None as long as something is missing."""
-        if self.dead or self.holes or self.first is None:
+        if self.dead or self.first is None or self._holes():
             return None
         head = bytearray(self.first.head)
         length = len(head) + len(self.octets)
-        if length > LONGEST:
+        if length > MAX_DATAGRAM_OCTETS:
             return None
         if head[0] >> 4 == 4:
             head[2:4] = length.to_bytes(2)

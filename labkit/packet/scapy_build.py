@@ -17,7 +17,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import UsageError
-from labkit.packet.linktype import ETHERNET, RAW
+from labkit.packet.linktype import ETHERNET, RAW, title
 from labkit.tcp import options as opt
 from labkit.tcp.segment import Segment
 
@@ -128,7 +128,7 @@ def packet(
         built = _link(source, target, framing.vlans) / built
     elif framing.link != RAW:
         raise UsageError(
-            f"link type {framing.link} cannot be built: labkit builds {ETHERNET} (Ethernet) and {RAW} (raw IP)"
+            f"link type {title(framing.link)} cannot be built: labkit builds {title(ETHERNET)} and {title(RAW)}"
         )
     built.time = EDecimal(time) / 1_000_000_000
     return built

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 # What `Seen.fault` says of headers that do not fit the packet (rule CAP01). CUT is the capture's doing, not the
 # sender's: the TCP header was there, but not all of its first twenty octets were kept.
@@ -16,6 +17,12 @@ SUM_UNKNOWN, SUM_GOOD, SUM_BAD, SUM_ZERO, SUM_PARTIAL = 0, 1, 2, 3, 4
 OPT_SOUND, OPT_LENGTH, OPT_OVERRUN = 0, 1, 2
 
 ABSENT = -1
+
+OWN, PEER = "own", "peer"
+Seq = Annotated[int, OWN]
+"""A sequence number of the sender. Reports show it relative to the sender's ISN."""
+PeerSeq = Annotated[int, PEER]
+"""A sequence number of the other side, such as an ack. Reports show it relative to that side's ISN."""
 
 
 @dataclass(slots=True)
@@ -67,8 +74,8 @@ class Seen:
     tcp_at: int = ABSENT
     sport: int = 0
     dport: int = 0
-    seq: int = 0
-    ack: int = 0
+    seq: Seq = 0
+    ack: PeerSeq = 0
     doff: int = 0
     """Header length in octets, as the data offset gives it."""
     ctl: int = 0
@@ -116,13 +123,13 @@ class Seen:
     # What is known only from the segments before it; `track.look` fills these.
     seg_len: int = 0
     """SEG.LEN: the payload, and one each for SYN and FIN."""
-    end: int = 0
+    end: Seq = 0
     """The sequence number after the segment's last one."""
     seq_offset: int = 0
     """How far `seq` lies beyond SND.NXT as the capture shows it: 0 in order, negative for numbers used before."""
     new_octets: int = 0
     """Sequence numbers of the segment that were never seen before."""
-    conflict: int = ABSENT
+    conflict: Seq = ABSENT
     """The first sequence number whose octet differs from the one that was sent under it before."""
 
     @property

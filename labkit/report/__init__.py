@@ -1,1 +1,1 @@
-"""What people see: verdicts in every output format, annotated captures, tables of segments."""
+"""What users see: verdicts in every output format, annotated captures, tables of segments."""

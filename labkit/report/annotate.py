@@ -1,9 +1,8 @@
-"""A capture once more, as a pcapng in which each finding is a comment on its packet: the verdict, read in Wireshark.
+"""Annotated captures: a pcapng copy of a capture in which each finding is a comment on its packet, for Wireshark.
 
-The capture is read again, twice: its names, and comments on it, may stand anywhere, and come first in what is written. Kept
-are the packets with their times, lengths, interfaces, link types and comments, the names, and the comments on the
-capture. Not kept are statistics, secrets, and what else a reader of `labkit.capture` passes over. Of a capture that
-breaks off the packets before that place are written.
+The capture is read twice more, because names and comments on the capture may stand anywhere in it and come first in the copy.
+The copy keeps the packets with their times, lengths, interfaces, link types and comments, the names, and the comments on the
+capture. It drops statistics, secrets and whatever else `labkit.capture` skips. A damaged capture is copied up to the damage.
 """
 
 from collections import defaultdict, deque
@@ -17,39 +16,40 @@ from labkit.analysis.verifier import Finding, Verdict
 from labkit.capture import Interface, create, open_capture
 from labkit.errors import UsageError
 from labkit.i18n import _, printable
-from labkit.report.formats import Options
-from labkit.report.formats._plain import expected
+from labkit.packet.linktype import ETHERNET
+from labkit.report.formats import ReportOptions
+from labkit.report.formats._finding_text import labelled_lines
 from labkit.report.formats.text import headline
-
-ETHERNET = 1
-"""The link type of a capture that names no interface, and so has no packet."""
 
 
 def check(path: str, target: str) -> None:
-    """Whether a capture can be annotated into a file. UsageError, one line, where it cannot."""
+    """Raise UsageError, with a message of one line, if a capture cannot be annotated into the file `target`."""
     name = printable(target)
     if path == "-":
-        raise UsageError(_("standard input cannot be read again to be annotated; save it to a file first"))
+        raise UsageError(_("cannot annotate standard input, which can be read only once; save it to a file first"))
     if Path(target).suffix.lower() not in {".pcapng", ".ntar"}:
-        raise UsageError(_("{name}: an annotated capture is a pcapng, and must be called so").format(name=name))
+        raise UsageError(
+            _("{name}: an annotated capture is a pcapng file and needs the suffix .pcapng").format(name=name)
+        )
     try:
         same = Path(path).samefile(target)
     except (OSError, ValueError):
-        return  # one of them is not there, which others say
+        return  # one of them does not exist; opening it raises the error
     if same:
-        raise UsageError(_("{name}: would overwrite the capture itself").format(name=name))
+        raise UsageError(_("{name}: this would overwrite the capture itself").format(name=name))
 
 
-def annotate(verdict: Verdict, target: str, options: Options) -> int:
-    """Write the capture of a verdict with its findings; the number of packets that have got a comment.
+def annotate(verdict: Verdict, target: str, options: ReportOptions) -> int:
+    """Write the capture of a verdict with its findings as comments; return the number of packets that got one.
 
-    The file appears whole or not at all. UsageError as `check` has it; CaptureError where the capture cannot be read
-    again, or the target not be written: a pcapng holds no time before 1970, and no packet of more than 262,144 octets.
+    The file appears whole or not at all. UsageError as in `check`. CaptureError if the capture cannot be read again or the target
+    cannot be written: a pcapng file holds no time before 1970, and no packet of more than 262,144 octets.
     """
     check(verdict.path, target)
     with open_capture(verdict.path) as head:
-        deque(head, maxlen=0)  # to its end, for what only its blocks hold
+        deque(head, maxlen=0)  # reads to the end, for the names and comments
     comments, whole = _comments(verdict)
+    # A capture that names no interface has no packet, so any link type will do.
     first = head.interfaces[0] if head.interfaces else Interface(ETHERNET)
     with (
         open_capture(verdict.path) as capture,
@@ -74,7 +74,7 @@ def annotate(verdict: Verdict, target: str, options: Options) -> int:
             out.write(
                 frame.time,
                 frame.data,
-                # A file may say that less was on the wire than it holds.
+                # A file may claim that fewer octets were on the wire than it holds.
                 wirelen=max(frame.wirelen, len(frame.data)),
                 comments=chain(frame.comments, comments.get(frame.number, ())),
                 interface=frame.interface,
@@ -83,9 +83,9 @@ def annotate(verdict: Verdict, target: str, options: Options) -> int:
 
 
 def _comments(verdict: Verdict) -> tuple[dict[int, list[str]], list[str]]:
-    """The comments of each packet, by its number, the gravest first; and those that have no packet.
+    """The comments on each packet, by packet number, the most severe first; and the comments on the capture.
 
-    What is said of a whole conversation stands at its first packet.
+    A finding about a whole conversation is a comment on its first packet, or on the capture if that packet is not known.
     """
     firsts = {each.flow: each.first_packet for each in verdict.conversations}
     packets: dict[int, list[str]] = defaultdict(list)
@@ -100,23 +100,18 @@ def _comments(verdict: Verdict) -> tuple[dict[int, list[str]], list[str]]:
 
 
 def comment(found: Finding) -> str:
-    """A finding as Wireshark shows it beside its packet."""
+    """A finding as a comment on its packet: a headline, and the labelled lines of its text."""
     severity = _(str(found.severity))
     lines = [f"{severity}[{found.code}] {found.name}"]
     if found.packet is None:
         lines[0] += f": {_('the whole conversation')}, {found.source} → {found.destination}"
-    lines.append(found.message + expected(found))
-    if found.receiver:
-        lines.append(_("receiver: {text}").format(text=found.receiver))
-    source = f"{found.reference}; " if found.reference else ""
-    lines.append(_("read on: {text}").format(text=f"{source}labkit explain {found.code}"))
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"{label}: {text}" for label, text in labelled_lines(found))])
 
 
-def _summary(verdict: Verdict, options: Options) -> str:
-    """The verdict on the whole capture, and what it cannot show."""
+def _summary(verdict: Verdict, options: ReportOptions) -> str:
+    """The verdict on the whole capture, and its limits."""
     lines = [f"labkit {__version__}: {click.unstyle(headline(verdict, options))}"]
     if verdict.damage is not None:
-        lines.append(_("{message}; judged up to there").format(message=verdict.damage.message))
+        lines.append(_("{message}; labkit judged the packets before").format(message=verdict.damage.message))
     lines += [limit.message for limit in verdict.limits]
     return "\n".join(lines)

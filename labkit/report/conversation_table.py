@@ -1,4 +1,4 @@
-"""A capture's conversations as a table for people, as JSON, and in the notation: what `labkit show` prints."""
+"""The segments of a capture as a table, as JSON and in the notation, for `labkit show`."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,49 +20,49 @@ from labkit.tcp.segment import ACK, Segment, control_names
 from labkit.tcp.seq import add
 from labkit.tcp.state import DOCUMENT_WORDS, State
 
-PREVIEW = 2_000
-"""Rows that are looked at before the first is printed, to know how many conversations there are and how wide they get."""
+MAX_PREVIEW = 2_000
+"""Rows to read before the first is printed, which set the width of the columns and show if there are several conversations."""
 
 STATE_WIDTH = 12
-ALONG_WIDTH = 36
-"""Characters of a segment where its row is printed before the next one is known."""
+LIVE_WIDTH = 36
+"""The least width of the segment column when rows are printed as they come."""
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
-    """What a user can choose about the table."""
+class TableStyle:
+    """A user's options for the table."""
 
     document: bool = False
-    """The states where the document's tables have them, in its words."""
+    """Show the states in the words and places of the document's tables."""
     window: bool = False
-    """The window on every segment, not only on those with SYN."""
+    """Show the window of every segment, not only of SYNs."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """The names that the capture gives to addresses; read when the first row is printed."""
+    """The capture's names for addresses; read when the first row is printed."""
     interfaces: Sequence[Interface] = ()
-    """The capture's interfaces; they are named where there are several."""
-    along: bool = False
-    """Each row is printed when it comes: nothing is known of those after it."""
+    """The capture's interfaces; the table names them if there are several."""
+    live: bool = False
+    """Print each row as it comes, without a preview of later rows."""
     several: bool = False
-    """There are several conversations, though nothing may be known of them yet."""
+    """Number the conversations from the first row on."""
 
 
-def _text(rows: Iterator[Row], style: Style) -> Iterator[str]:
-    preview = list(islice(rows, 1 if style.along else PREVIEW))
+def _text(rows: Iterator[Row], style: TableStyle) -> Iterator[str]:
+    preview = list(islice(rows, 1 if style.live else MAX_PREVIEW))
     if not preview:
         return
-    many = style.several or len({row.flow.index for row in preview}) > 1 or len(preview) == PREVIEW
+    several = style.several or len({row.flow.index for row in preview}) > 1 or len(preview) == MAX_PREVIEW
     start = preview[0].time
     width = max(len(segment_text(row, window=style.window)) for row in preview)
-    width = max(width, ALONG_WIDTH) if style.along else width
+    width = max(width, LIVE_WIDTH) if style.live else width
     begun: set[int] = set()
     for row in chain(preview, rows):
         if row.flow.index not in begun:
             begun.add(row.flow.index)
-            yield from _opening(row, many, width, style, head=len(begun) == 1)
+            yield from _opening(row, several, width, style, head=len(begun) == 1)
         client, server = _states(row, style.document)
         text = segment_text(row, window=style.window)
         more = details(row)
-        index = f"{row.flow.index:>4} " if many else ""
+        index = f"{row.flow.index:>4} " if several else ""
         line = (
             f"{index}{row.number:>5} {seconds(row.time - start):>11}  {client:<{STATE_WIDTH}}  {text:<{width}}  "
             f"{server:<{STATE_WIDTH}}  {click.style(more, dim=True) if more else ''}"
@@ -70,16 +70,16 @@ def _text(rows: Iterator[Row], style: Style) -> Iterator[str]:
         yield line.rstrip()
 
 
-def _opening(row: Row, many: bool, width: int, style: Style, *, head: bool) -> Iterator[str]:
-    """What stands above a conversation's first segment; with the columns' names above the first conversation."""
+def _opening(row: Row, several: bool, width: int, style: TableStyle, *, head: bool) -> Iterator[str]:
+    """Yield the lines above a conversation's first segment; `head` adds the names of the columns."""
     client, server = flow_of(row)
     title = f"{_named(client, style)} ↔ {_named(server, style)}"
-    if many:
+    if several:
         title = _("conversation {n}: ").format(n=row.flow.index) + title
     if len(style.interfaces) > 1:
-        title += _(" at interface {name}").format(name=_points(row.flow, style.interfaces))
+        title += _(" at interface {name}").format(name=_interface_names(row.flow, style.interfaces))
     yield click.style(title, bold=True)
-    index = "flow " if many else ""
+    index = "flow " if several else ""
     if head:
         columns = (
             f"{index}{_('no.'):>5} {_('time'):>11}  {_('client'):<{STATE_WIDTH}}  {_('segment'):<{width}}  "
@@ -87,20 +87,20 @@ def _opening(row: Row, many: bool, width: int, style: Style, *, head: bool) -> I
         )
         yield click.style(columns.rstrip(), underline=False, dim=True)
     if row.states[0] == State.SYN_SENT and row.sender == CLIENT:
-        # Where nobody answers, or with a SYN of its own, nobody is known to listen.
+        # Without a SYN ACK nobody is known to listen.
         listen = "LISTEN" if row.states[1] == State.SYN_RECEIVED else ""
-        lead = " " * (5 if many else 0)
+        lead = " " * (5 if several else 0)
         yield f"{lead}{'':>5} {'':>11}  {'CLOSED':<{STATE_WIDTH}}  {'':<{width}}  {listen}".rstrip()
 
 
-def _points(flow: Flow, interfaces: Sequence[Interface]) -> str:
-    """The interfaces at which a conversation was seen so far, by name where they have one."""
+def _interface_names(flow: Flow, interfaces: Sequence[Interface]) -> str:
+    """The interfaces at which a conversation was captured so far, by name or else by number."""
     points = [point for point in dict.fromkeys(flow.seen_at) if 0 <= point < len(interfaces)]
     return " / ".join(interfaces[point].name or str(point) for point in points)
 
 
-def _named(end: str, style: Style) -> str:
-    """An end with the name that the capture gives to its address."""
+def _named(end: str, style: TableStyle) -> str:
+    """An end, with the capture's name for its address."""
     name = style.names.get(end.rpartition(":")[0].strip("[]"))
     return f"{name} {end}" if name else end
 
@@ -113,7 +113,7 @@ def _states(row: Row, document: bool) -> tuple[str, str]:
     return client, server
 
 
-def _plain(row: Row, document: bool) -> dict[str, object]:
+def _record(row: Row, document: bool) -> dict[str, object]:
     client, server = _states(row, document)
     ends = flow_of(row)
     return {
@@ -136,24 +136,24 @@ def _plain(row: Row, document: bool) -> dict[str, object]:
     }
 
 
-def _json(rows: Iterable[Row], style: Style) -> Iterator[str]:
+def _json(rows: Iterable[Row], style: TableStyle) -> Iterator[str]:
     yield '{"segments": ['
     last = None
     for row in rows:
         if last is not None:
             yield f" {last},"
-        last = dumps(_plain(row, style.document))
+        last = dumps(_record(row, style.document))
     yield f" {last}" if last is not None else ""
     yield "]}"
 
 
-def _jsonl(rows: Iterable[Row], style: Style) -> Iterator[str]:
+def _jsonl(rows: Iterable[Row], style: TableStyle) -> Iterator[str]:
     for row in rows:
-        yield dumps(_plain(row, style.document))
+        yield dumps(_record(row, style.document))
 
 
-def _notation(rows: Iterable[Row], style: Style) -> Iterator[str]:  # noqa: ARG001 - as its siblings
-    """What `labkit.build.script` reads: the same segments again, with their times, addresses and payloads."""
+def _notation(rows: Iterable[Row], style: TableStyle) -> Iterator[str]:  # noqa: ARG001 - every format has it
+    """Yield the lines from which `labkit.build.script` builds the same segments, with times, addresses and payloads."""
     named: tuple[str, str] | None = None
     start = None
     for row in rows:
@@ -170,10 +170,10 @@ def _notation(rows: Iterable[Row], style: Style) -> Iterator[str]:  # noqa: ARG0
         yield format_line(Line(row.sender, segment, row.time - start, edits=dict(row.edits)))
 
 
-FORMATS: dict[str, Callable[[Iterator[Row], Style], Iterator[str]]] = {
+FORMATS: dict[str, Callable[[Iterator[Row], TableStyle], Iterator[str]]] = {
     "text": _text,
     "json": _json,
     "jsonl": _jsonl,
     "notation": _notation,
 }
-"""What prints rows, by the name of the output format."""
+"""The functions that turn rows into lines, by output format."""

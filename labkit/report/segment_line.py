@@ -1,4 +1,4 @@
-"""One segment of a capture as one line of text: what `show` prints, and what stands around a finding."""
+"""One segment of a capture as one line of text, for `labkit show` and for the excerpts around findings."""
 
 from labkit.analysis.states import Row
 from labkit.tcp.notation import format_option
@@ -9,7 +9,7 @@ ARROWS = ("→", "←")
 
 
 def segment_text(row: Row, *, window: bool = False) -> str:
-    """`→ PSH ACK  seq=1 ack=100 len=119`, numbers relative; with the window where it is a SYN's, or asked for."""
+    """`→ PSH ACK  seq=1 ack=100 len=119`, with relative numbers; the window appears on a SYN or if `window` is set."""
     words = [ARROWS[row.sender], f"{control_names(row.ctl):<8}", f"seq={row.relative_seq}"]
     if row.ctl & ACK:
         words.append(f"ack={row.relative_ack}")
@@ -23,7 +23,7 @@ def segment_text(row: Row, *, window: bool = False) -> str:
 
 
 def details(row: Row) -> str:
-    """The raw numbers, where they differ from the relative ones, and a SYN's options."""
+    """The raw numbers that differ from the relative ones, and the options of a SYN."""
     words = []
     if row.seq != row.relative_seq or (row.ctl & ACK and row.ack != row.relative_ack):
         words.append(f"raw seq {row.seq} ack {row.ack}" if row.ctl & ACK else f"raw seq {row.seq}")
@@ -34,7 +34,7 @@ def details(row: Row) -> str:
 
 
 def seconds(nanoseconds: int) -> str:
-    """A time to the microsecond."""
+    """A time in seconds, down to the microsecond."""
     sign = "-" if nanoseconds < 0 else ""
     whole, rest = divmod(abs(nanoseconds), 1_000_000_000)
     return f"{sign}{whole}.{rest // 1000:06d}"

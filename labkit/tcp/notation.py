@@ -32,10 +32,10 @@ LETTERS = {"S": SYN, "F": FIN, "R": RST, "P": PSH, "U": URG, "E": ECE, "W": CWR,
 CLIENT, SERVER = 0, 1
 """Who sends: the client's segments are written `>`, the server's `<`."""
 
-LONGEST = 0xFFFF
+MAX_PAYLOAD_OCTETS = 0xFFFF
 """Octets of the longest payload: more fit into no IP datagram."""
 
-LONGEST_LINE = 5 * LONGEST
+MAX_LINE_CHARACTERS = 5 * MAX_PAYLOAD_OCTETS
 """Characters of the longest line: each octet of a payload takes at most four."""
 
 _ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
@@ -98,8 +98,8 @@ def parse(text: str, source: str = "<text>") -> Iterator[Line]:
 
 def parse_line(text: str) -> Line:
     """Read one line; ValueError says what is wrong with it, and what was expected."""
-    if len(text) > LONGEST_LINE:
-        raise ValueError(f"a line of {len(text)} characters; expected at most {LONGEST_LINE}")
+    if len(text) > MAX_LINE_CHARACTERS:
+        raise ValueError(f"a line of {len(text)} characters; expected at most {MAX_LINE_CHARACTERS}")
     match = _LINE.match(text)
     if match is None:
         raise ValueError(_wrong(text))
@@ -109,8 +109,10 @@ def parse_line(text: str) -> Line:
             raise ValueError(f"{name} stands twice; expected it once")
         words[name] = int(value)
     seq, octets = int(match["seq"]), int(match["len"])
-    if octets > LONGEST:
-        raise ValueError(f"a segment of {octets} octets does not fit into an IP datagram; expected at most {LONGEST}")
+    if octets > MAX_PAYLOAD_OCTETS:
+        raise ValueError(
+            f"a segment of {octets} octets does not fit into an IP datagram; expected at most {MAX_PAYLOAD_OCTETS}"
+        )
     if sn.add(seq, octets) != int(match["end"]):
         raise ValueError(
             f"{seq}:{match['end']}({octets}): {seq} + {octets} is not {match['end']}; expected {sn.add(seq, octets)}"

@@ -88,9 +88,6 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
     S.TIME_WAIT: {E.TIMEOUT_2MSL: S.CLOSED, E.RCV_RST: S.CLOSED, E.DELETE: S.CLOSED},
 }
 
-SYNCHRONISED = frozenset(State) - {S.CLOSED, S.LISTEN, S.SYN_SENT, S.SYN_RECEIVED}
-"""The states in which both sides' sequence numbers are known (RFC 9293 section 3.5.2, group 3)."""
-
 DOCUMENT_WORDS = {state: state.name for state in State} | {
     State.SYN_SENT: "SYN_SEND",
     State.SYN_RECEIVED: "SYN_RCVD",

@@ -33,7 +33,7 @@ from labkit.build.trace import Trace
 from labkit.capture.sink import Sink
 from labkit.errors import InputError, LabkitError
 from labkit.i18n import _, printable
-from labkit.report.formats.csv import FORMULAS
+from labkit.report.formats.csv import FORMULA_STARTS
 
 SHORTEST_KEY = 16
 """Octets."""
@@ -252,7 +252,7 @@ class _Answers:
     def _row(self, values: Iterable[object]) -> None:
         text = StringIO()
         csv.writer(text).writerow(
-            [f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value for value in values]
+            [f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value for value in values]
         )
         self._table.write(text.getvalue().encode("utf-8", "backslashreplace"))
 

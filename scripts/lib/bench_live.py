@@ -113,14 +113,14 @@ def figures(seconds: float = 2.0, trips: int = 1000) -> Iterator[Figure]:
     """All figures. LinkError where a lab cannot be made."""
     for through in (False, True):
         name = "through the relay" if through else "over the veth"
-        with Lab.held(relay=through) as lab, relayed(lab, "0ms") if through else nullcontext():
+        with Lab.temporary(relay=through) as lab, relayed(lab, "0ms") if through else nullcontext():
             rate = throughput(lab, seconds)
             yield Figure(f"TCP {name}", rate * 8 / 1e6, "Mbit/s")
             yield Figure(f"packets {name}", rate / MSS, "packets/s")
             times = sorted(round_trips(lab, trips))
             yield Figure(f"round trip {name}, median", statistics.median(times) * 1e6, "µs")
             yield Figure(f"round trip {name}, 99 % below", times[len(times) * 99 // 100] * 1e6, "µs")
-    with Lab.held(relay=True) as lab, relayed(lab, "20ms"):
+    with Lab.temporary(relay=True) as lab, relayed(lab, "20ms"):
         times = sorted(round_trips(lab, max(10, trips // 20)))
         yield Figure("round trip of a path of 20 ms, median", statistics.median(times) * 1e6, "µs")
 

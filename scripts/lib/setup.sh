@@ -1,8 +1,8 @@
-# Sourced by the scripts: goes to the top of the checkout and makes .venv what a lock file asks for.
+# Sourced by the scripts: changes to the top of the checkout and installs a lock file's packages into .venv.
 #
 #     . "$(dirname "$(readlink -f "$0")")/lib/setup.sh"; set_up requirements.lock
 #
-# What is there already is used: a stamp in .venv holds the digest of what was installed from, and from where.
+# A stamp file in .venv records the checksum of the lock file and of pyproject.toml, so that nothing is installed twice.
 
 unset CDPATH
 top=$(dirname "$(dirname "$(readlink -f "$0")")")
@@ -11,7 +11,7 @@ python=.venv/bin/python
 
 say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }
 
-# Installs Debian packages where that may be done without asking: as root, where there is apt-get.
+# install_packages NAME...: install Debian packages, if the user is root and there is apt-get.
 install_packages() {
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
     say "installing $* with apt-get"
@@ -23,7 +23,7 @@ install_packages() {
 
 apt_get() { apt-get -qq -y -o Acquire::Retries=1 -o Acquire::http::Timeout=30 "$@"; }
 
-# Prints the name of a Python that is new enough.
+# Print the name of a Python that is new enough.
 find_python() {
     for candidate in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 python3.11; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -50,19 +50,35 @@ make_venv() {
     "$base" -m venv --clear .venv || exit 4
 }
 
-# set_up LOCK: what LOCK names is in .venv, and labkit itself.
+# set_up LOCK: install labkit and the packages of the lock file LOCK into .venv.
 set_up() {
     "$python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || make_venv
     stamp=.venv/set-up.$1
     want=$(cat "$1" pyproject.toml | cksum)" $top"
     [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && return
-    say "installing what $1 names into .venv (once)"
+    say "installing the packages of $1 into .venv (once)"
     "$python" -m pip install -qq --disable-pip-version-check --only-binary :all: --require-hashes -r "$1" || {
-        say "pip could not install what $1 names: is there a network, or a mirror that pip knows?"
+        say "pip could not install the packages of $1: is there a network, or a mirror that pip knows?"
         exit 4
     }
-    # A plain path entry ("compat") rather than setuptools' import hook, which costs every start 20 ms.
+    # editable_mode=compat writes a plain path entry; setuptools' import hook would add 20 ms to every start.
     "$python" -m pip install -qq --disable-pip-version-check --no-index --no-deps --no-build-isolation \
         --config-settings editable_mode=compat --editable . || exit 4
     printf '%s\n' "$want" >"$stamp"
+}
+
+# check_sources: run ruff and mypy; append the commands that fail to $failed.
+failed=
+check_sources() {
+    for command in "ruff check --quiet ." "ruff format --check --quiet ." "mypy --no-error-summary"; do
+        say "$command"
+        # shellcheck disable=SC2086 # each word is an argument
+        "$python" -m $command || failed="$failed [$command]"
+    done
+}
+
+# run_quick_tests ARGUMENT...: run the tests of the quick lane, with further arguments for pytest.
+run_quick_tests() {
+    env -u LABKIT_CAPTURES "$python" -m pytest -n auto -q --hypothesis-profile=quick \
+        -m "not live and not compiled and not slow" "$@"
 }

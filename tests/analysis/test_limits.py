@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.analysis.limits import KINDS, RETRANSMISSIONS, CaptureLimits
+from labkit.analysis.limits import CaptureLimits
 from labkit.analysis.rule import collect
 from labkit.analysis.verifier import Verdict, Verifier, verify
 from labkit.build.scenario import Scenario
@@ -63,8 +63,12 @@ def test_a_limit_says_the_same_as_its_rule() -> None:
             assert verdict.limits[0].code in {found.code for found in verdict.findings}
 
 
-def test_the_rules_that_it_names_are_there() -> None:
-    assert {name for name, _second in KINDS} | RETRANSMISSIONS <= {rule.name for rule in collect()}
+def test_each_limit_that_a_rule_declares_has_a_message() -> None:
+    for rule in collect():
+        for answer, kind in rule.limits.items():
+            counted = CaptureLimits()
+            counted.count(rule, answer, 7)
+            assert [(each.kind, each.code, each.packet) for each in counted.limits(1, 1)] == [(kind, rule.code, 7)]
 
 
 CONVERSATIONS = [

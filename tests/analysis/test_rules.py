@@ -6,7 +6,11 @@ import re
 import pytest
 
 from labkit.analysis.rule import BOTH, DOCUMENT, LITERAL, RFC9293, Rule, Scope, Severity, collect
+from labkit.analysis.rule import rule as declares
+from labkit.analysis.side import Side
 from labkit.analysis.verifier import Verifier
+from labkit.errors import UsageError
+from labkit.packet.seen import Seen
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 
@@ -102,3 +106,40 @@ def test_a_code_says_what_its_forms_share() -> None:
 
 def test_literal_rules_stand_alone() -> None:
     assert [rule.code for rule in collect() if rule.profiles == {LITERAL}] == ["ACK03", "SEQ03"]
+
+
+def declare(message: str, **named: object) -> object:
+    def too_much(seg: Seen, me: Side, peer: Side) -> int:
+        """Never found."""
+        return 0
+
+    return declares("EX01", Severity.NOTE, "", message, good="", bad="", **named)(too_much)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("message", "named", "reason"),
+    [
+        (
+            "{seg.seq} {seg.ack} {seg.win} {seg.urg} {seg.len}",
+            {},
+            "its text shows 5 numbers (seg.seq, seg.ack, seg.win, seg.urg, seg.len); at most 4 are possible",
+        ),
+        (
+            "{seg.seq}",
+            {"otherwise": {Severity.NOTE: "{me.nxt} {me.top} {me.win} {me.fin}"}},
+            "its text shows 5 numbers",
+        ),
+        ("{peer.window}", {}, "rule EX01 (too-much): 'peer.window' does not exist"),
+        ("", {"mend": "Set ack to {expected}."}, "rule EX01 (too-much): 'expected' does not exist"),
+        ("", {"expected": "seg.ak"}, "rule EX01 (too-much): 'seg.ak' does not exist"),
+    ],
+)
+def test_a_declaration_that_no_engine_can_follow_is_refused(
+    message: str, named: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(reason)):
+        declare(message, **named)
+
+
+def test_a_text_may_show_four_numbers() -> None:
+    declare("{seg.seq:,} {seg.ack} {seg.win} {seg.urg} {seg.seq}", expected="me.nxt", actual="peer.top")

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labkit.analysis.states import Row, observe
+from labkit.build.scenario import Scenario, shipped
+from labkit.build.script import LARGEST_DATAGRAM, LATEST, START, STEP, load, parse
+from labkit.build.trace import Trace
 from labkit.capture import open_capture
 from labkit.cli import run
 from labkit.errors import CaptureError, ScenarioError
+from labkit.report.conversation_table import FORMATS, TableStyle, flow_of
 from labkit.tcp.notation import LETTERS, Line, format_line
-from labkit.analysis.states import Row, observe
 from labkit.tcp.options import Mss, Nop, Raw, Sack, SackPermitted, Timestamps, WindowScale
-from labkit.build.script import LARGEST_DATAGRAM, LATEST, START, STEP, load, parse
-from labkit.build.scenario import Scenario, shipped
 from labkit.tcp.segment import Segment
 from labkit.tcp.state import State
-from labkit.report.conversation_table import FORMATS, Style, flow_of
-from labkit.build.trace import Trace
 
 FOLDER = Path(os.environ.get("LABKIT_CAPTURES", "/nonexistent"))
 MOST_ROWS = 150
@@ -199,7 +199,9 @@ def rows(source: BytesIO | Path, most: int = MOST_ROWS) -> list[Row]:
 
 def notation(found: Iterable[Row]) -> str:
     """What `labkit show --format notation` prints of rows."""
-    return "\n".join(FORMATS["notation"](iter(found), Style(document=False, window=False, names={}, interfaces=[])))
+    return "\n".join(
+        FORMATS["notation"](iter(found), TableStyle(document=False, window=False, names={}, interfaces=[]))
+    )
 
 
 def facts(row: Row) -> tuple[object, ...]:

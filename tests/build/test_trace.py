@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 from scapy.layers.inet import IP, TCP
 
+from labkit.build.scenario import Scenario
 from labkit.capture import open_capture
 from labkit.errors import CaptureError, UsageError
-from labkit.build.scenario import Scenario
 
 
 @pytest.fixture(scope="module")

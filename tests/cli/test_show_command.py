@@ -153,7 +153,7 @@ def test_one_of_them(flow: str, packets: list[str], capsys: pytest.CaptureFixtur
 
 
 def test_a_long_one_has_its_columns_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("labkit.report.conversation_table.PREVIEW", 2)
+    monkeypatch.setattr("labkit.report.conversation_table.MAX_PREVIEW", 2)
     notation(TWO)
     for flow in ("0", "1"):
         lines = shown("--flow", flow, "a.pcap", capsys=capsys).splitlines()

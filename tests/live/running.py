@@ -1,4 +1,4 @@
-"""Commands that go on while a test does something else."""
+"""Run labkit commands in the background of a test."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ TOP = Path(__file__).parents[2]
 
 
 class Running:
-    """A labkit command that has said its first line, and so is ready; a context manager that ends it."""
+    """A running labkit command that has printed its first line of stderr, `first_line`; a context manager that ends it."""
 
     def __init__(self, lab: Lab, *words: str) -> None:
         environment = os.environ | {"PYTHONPATH": str(TOP), "LANGUAGE": "en", "PYTHONUNBUFFERED": "1"}
@@ -26,20 +26,20 @@ class Running:
             env=environment | lab.environment(),
         )
         assert self.process.stderr is not None
-        self.said = self.process.stderr.readline()
+        self.first_line = self.process.stderr.readline()
 
     def line(self) -> str:
-        """The next line that it prints."""
+        """Wait for the next line of its standard output."""
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 
     def end(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
-        """Send it a signal: its exit code, and what else it prints, to standard output and error."""
+        """Send a signal; return the exit code and the rest of standard output and error."""
         self.process.send_signal(number)
         return self.wait()
 
     def wait(self) -> tuple[int, str, str]:
-        """Wait for its end."""
+        """Wait for its end; return the same as `end`."""
         output, errors = self.process.communicate(timeout=30)
         return self.process.returncode, output, errors
 
@@ -53,7 +53,7 @@ class Running:
 
 
 def until(condition: Callable[[], object], seconds: float = 20) -> bool:
-    """Whether a condition holds before long."""
+    """Wait until a condition holds; return whether it does."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,15 +1,13 @@
-"""What the tests of the live part share: whether there can be a lab here, and labs to play in."""
+"""Helpers of the live tests: skip marks, labs, and ways to run labkit."""
 
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from labkit.live.lab import Lab
 from labkit.live.system import capable
 
 TOP = Path(__file__).parents[2]
@@ -27,16 +25,16 @@ if os.getuid() == 0:
     os.setgroups([])
     os.setresgid(65534, 65534, 65534)
     os.setresuid(65534, 65534, 65534)
-    # Who has changed may not look at itself; a program that was started by an ordinary user may.
+    # PR_SET_DUMPABLE: after setresuid a process may not read its own /proc entries.
     ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
 os.chdir("/")
 sys.exit(labkit.cli.run(sys.argv[1:]))
 """
-"""Labkit as nobody. All is imported before: where this Python lies, nobody may have no business."""
+"""Run labkit as user `nobody`, who may lack access to this Python. So the script imports everything first."""
 
 
 def labkit(*words: str, **more: object) -> subprocess.CompletedProcess[str]:
-    """Run the command, and return what it has printed."""
+    """Run the command and return its output."""
     environment = os.environ | {"PYTHONPATH": str(TOP), "LANGUAGE": "en"}
     return subprocess.run(
         [sys.executable, "-m", "labkit", *words],
@@ -59,10 +57,3 @@ def as_nobody(*words: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(TOP), "LANGUAGE": "en"},
     )
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    """A lab of the test's own."""
-    with Lab.held() as made:
-        yield made

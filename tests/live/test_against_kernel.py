@@ -1,7 +1,7 @@
 """Labkit's TCP against the kernel's: the same scenario simulated and played, segment by segment.
 
-What may differ, and why, is listed in docs/kernel.md; nothing else may. A busy machine may let a timer run out that would
-not have done so otherwise: what differs is played again, before it counts.
+docs/kernel.md lists all permitted differences and their reasons. On a busy machine a timer may expire early, so a case that
+differs is played again, up to three times.
 """
 
 import re
@@ -25,12 +25,12 @@ from labkit.build.trace import Record, Trace
 from labkit.capture import Frame, create
 from labkit.errors import LinkError
 from labkit.live import session
-from labkit.live.conversation import Cast, Conversation
+from labkit.live.conversation import Conversation, SessionConfig
 from labkit.live.guard import Guard
-from labkit.live.kernel import Kernel, settle
+from labkit.live.kernel import KernelSocket, configure_kernel
 from labkit.live.lab import Lab
 from labkit.live.link import Link
-from labkit.live.session import Wish, on_stage
+from labkit.live.session import open_session
 from labkit.live.wiring import KERNELS
 from labkit.packet.linktype import ETHERNET
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
@@ -94,17 +94,17 @@ CASES = {
     + EXCHANGE
     + "- client: {wait: 1300ms}\n- client: close\n- server: close\n",
 }
-"""What is played, by what it is called in docs/kernel.md."""
+"""The scenarios by their names in docs/kernel.md."""
 
 THROUGH = {f"{name} through the relay": CASES[name] for name in ("loss with SACK", "loss without SACK")}
-"""What is played once more, with `labkit relay` between the two, which loses what labkit's own path does otherwise."""
+"""Scenarios that are played a second time with `labkit relay` in place of labkit's own path."""
 
 Line = tuple[int, int, int, int]
 """Control bits, relative seq, relative ack, octets."""
 
 
 def lines(trace: Trace, sender: str) -> list[Line]:
-    """What one side has sent."""
+    """The segments that one side sent."""
 
     def line(record: Record) -> Line:
         return (record.segment.ctl, *trace.relative(record), len(record.segment.payload))
@@ -113,17 +113,17 @@ def lines(trace: Trace, sender: str) -> list[Line]:
 
 
 def without_push(found: list[Line]) -> list[Line]:
-    """PSH: the kernel sets it by a rule of its own."""
+    """PSH: ignore the bit, which the kernel sets by its own rule."""
     return [(ctl & ~PSH, seq, ack, count) for ctl, seq, ack, count in found]
 
 
 def without_acks(found: list[Line]) -> list[Line]:
-    """ACK: what is acknowledged, and when, apart from what is sent."""
+    """ACK: ignore acknowledgement numbers and pure ACKs."""
     return [(ctl, seq, 0, count) for ctl, seq, _, count in found if count or ctl & (SYN | FIN | RST)]
 
 
 def fin_apart(found: list[Line]) -> list[Line]:
-    """FIN: with the last octets, or behind them."""
+    """FIN: treat a FIN with data like one behind the data."""
     apart: list[Line] = []
     for ctl, seq, ack, count in found:
         apart.append((ctl & ~FIN if count else ctl, seq, ack, count))
@@ -133,12 +133,12 @@ def fin_apart(found: list[Line]) -> list[Line]:
 
 
 def in_any_order(found: list[Line]) -> list[Line]:
-    """order: when something is sent among what else is sent."""
+    """order: ignore the order of segments."""
     return sorted(found)
 
 
 def octets(found: list[Line]) -> list[Line]:
-    """segments: how the octets are cut into segments, and which of them go out twice."""
+    """segments: ignore how octets are cut into segments and which are sent twice."""
     ends = [line for line in found if line[0] & (SYN | FIN | RST)]
     covered, reached = 0, 1
     for _, seq, _, count in sorted(line for line in without_push(fin_apart(found)) if line[3]):
@@ -150,52 +150,54 @@ def octets(found: list[Line]) -> list[Line]:
     ]
 
 
-LESS: dict[str, Callable[[list[Line]], list[Line]]] = {
+IGNORE: dict[str, Callable[[list[Line]], list[Line]]] = {
     "PSH": without_push,
     "ACK": without_acks,
     "FIN": fin_apart,
     "order": in_any_order,
     "segments": octets,
 }
-"""What is left out of a comparison, by the word for it in docs/kernel.md, the smallest loss first."""
+"""Normalisations by their words in docs/kernel.md, the weakest first."""
 
 
 def differ_in(one: list[Line], other: list[Line]) -> set[str] | None:
-    """The fewest words for how two sequences differ; None where there are none."""
-    choices = [[name for place, name in enumerate(LESS) if mask >> place & 1] for mask in range(1 << len(LESS))]
-    # The last word says the most: it is taken where no others will do.
-    for names in sorted(choices, key=lambda names: ("segments" in names, len(names), [*map(list(LESS).index, names)])):
+    """The smallest set of words that explains the difference of two sequences; None if no set does."""
+    choices = [[name for place, name in enumerate(IGNORE) if mask >> place & 1] for mask in range(1 << len(IGNORE))]
+    # "segments" is the coarsest word, so it comes last.
+    for names in sorted(
+        choices, key=lambda names: ("segments" in names, len(names), [*map(list(IGNORE).index, names)])
+    ):
         ours, theirs = one, other
         for name in names:
-            ours, theirs = LESS[name](ours), LESS[name](theirs)
+            ours, theirs = IGNORE[name](ours), IGNORE[name](theirs)
         if ours == theirs:
             return set(names)
     return None
 
 
 def listed() -> dict[tuple[str, str], set[str]]:
-    """What docs/kernel.md lists: how the kernel's segments may differ, by the case and labkit's side."""
+    """The permitted differences in docs/kernel.md, by case and labkit's side."""
     found = {}
     for line in (TOP / "docs" / "kernel.md").read_text("utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 3 and cells[0] in CASES | THROUGH:
             for side, cell in zip(("server", "client"), cells[1:], strict=True):
-                found[cells[0], side] = set(re.findall(r"\w+", cell)) & set(LESS)
+                found[cells[0], side] = set(re.findall(r"\w+", cell)) & set(IGNORE)
     return found
 
 
 @dataclass
 class Run:
-    """One case, played."""
+    """The result of one case."""
 
     conversation: Conversation
     simulated: Trace
     states: list[State]
-    """The kernel's, as it went through them."""
+    """The kernel's states, in order."""
     listing: str
-    """What `ss` said at the end."""
+    """The output of `ss` at the end."""
     received: bytes
-    """What the kernel's application has read."""
+    """The bytes that the kernel's application read."""
 
     @property
     def side(self) -> str:
@@ -208,50 +210,50 @@ class Run:
 
 @contextmanager
 def relayed(text: str, side: str) -> Iterator[Conversation]:
-    """A conversation whose packets meet the path of their scenario in a relay, and not before."""
+    """A conversation over a relay that applies the scenario's path, instead of labkit's end."""
     scenario = Scenario.parse(text)
     guard = Guard(seconds=20)
-    parts = session._parts(Wish(scenario, side, peer="kernel"))
+    parts = session._parts(SessionConfig(scenario, side, peer="kernel"))
     own, other = parts.hosts[side], parts.hosts[OTHER[side]]
-    with TemporaryDirectory() as folder, Lab.held(relay=True) as lab:
+    with TemporaryDirectory() as folder, Lab.temporary(relay=True) as lab:
         path = Path(folder, "path.yaml")
         path.write_text(text, "utf-8")
         with Running(lab, "relay", str(path)) as relay:
-            assert "the path of x" in relay.said
-            settle(lab, OTHER[side], scenario.model)
-            kernel = Kernel(lab, scenario.model, parts, OTHER[side], other, own)
+            assert "the path of x" in relay.first_line
+            configure_kernel(lab, OTHER[side], scenario.model)
+            kernel = KernelSocket(lab, scenario.model, parts, OTHER[side], other, own)
             with lab.inside(side), Link(KERNELS[side].interface, guard) as link:
-                conversation = Conversation(Cast(scenario, side, path=False), parts, link, guard, kernel)
+                conversation = Conversation(SessionConfig(scenario, side, path=False, guard=guard), parts, link, kernel)
                 yield conversation
                 conversation.leave()
             assert relay.end()[0] == 0
 
 
 def play(text: str, side: str, ipv6: bool, through: bool = False) -> Run:
-    """Play a case, and look at the kernel as it goes along."""
+    """Play a case and record the kernel's states."""
     if through:
         text += f"capture: {side}\n"
     if ipv6 and "\nclient: {" in text:
         text = text.replace("\nclient: {", '\nclient: {address: "2001:db8::10", ', 1)
     elif ipv6:
         text = 'client: {address: "2001:db8::10"}\n' + text
-    wish = Wish(Scenario.parse(text), side, peer="kernel", guard=Guard(seconds=20))
+    config = SessionConfig(Scenario.parse(text), side, peer="kernel", guard=Guard(seconds=20))
     simulated = Scenario.parse(text).play()
     states: list[State] = []
-    with relayed(text, side) if through else on_stage(wish) as conversation:
+    with relayed(text, side) if through else open_session(config) as conversation:
         kernel = conversation.kernel
         assert kernel is not None
         for _ in conversation.frames():
             states += [kernel.state]
         states += [kernel.state]
-        with kernel.inside():
+        with kernel._lab.inside(kernel.side):
             listing = subprocess.run(["ss", "-Htan"], capture_output=True, text=True, check=True).stdout
         received = bytes(kernel.received)
     return Run(conversation, simulated, list(dict.fromkeys(states)), listing, received)
 
 
 def ends(trace: Trace, side: str) -> list[State]:
-    """The states that a side of a trace has gone through."""
+    """The states of one side of a trace, in order."""
     found: list[State] = []
     for record in trace:
         found += record.client if side == "client" else record.server
@@ -259,7 +261,7 @@ def ends(trace: Trace, side: str) -> list[State]:
 
 
 def final(trace: Trace, side: str) -> State:
-    """The state in which a side of a trace ends: records stand in the order of one side, whose last may not be last."""
+    """The final state of one side. Records are in the order of one capture point, so the last one may not show it."""
     changes = [record.client if side == "client" else record.server for record in trace]
     for state in (State.CLOSED, State.TIME_WAIT):
         if any(before is not after and after is state for before, after in changes):
@@ -268,43 +270,43 @@ def final(trace: Trace, side: str) -> State:
 
 
 SS = {"SYN-RECV": "SYN-RECEIVED", "ESTAB": "ESTABLISHED", "UNCONN": "CLOSED"}
-"""The words of `ss`, where they are not the RFC's."""
+"""The names of states in `ss` that differ from the RFC's."""
 
 
 def check(name: str, run: Run, allowed: set[str]) -> str:
-    """What is wrong with a run; empty where nothing is."""
+    """The first fault of a run; empty if there is none."""
     conversation, trace = run.conversation, run.conversation.trace()
-    # The octets arrived as they were sent.
+    # All octets arrived unchanged.
     plans = setup.plans(conversation.scenario.model, conversation.scenario.source, 0)
-    # To one that has crashed nothing arrives.
+    # Nothing arrives at a host that has crashed.
     crash = next((plan.number for plan in plans if plan.verb == "crash"), len(plans))
     sent = {
         side: b"".join(plan.payload for plan in plans[:crash] if plan.side == side) for side in ("client", "server")
     }
-    if run.conversation.crafted.received != sent[run.kernels] or run.received != sent[run.side]:
+    if run.conversation.labkit_end.received != sent[run.kernels] or run.received != sent[run.side]:
         return "other octets arrived than were sent"
-    # Both were in the states of the simulation.
-    own = conversation.crafted.state
+    # Both ends went through the states of the simulation.
+    own = conversation.labkit_end.state
     if own is not final(run.simulated, run.side):
         return f"labkit's end is in {own}, in the simulation in {final(run.simulated, run.side)}"
-    strange = set(run.states) - set(ends(run.simulated, run.kernels)) - {State.CLOSED}
-    if strange:
-        return f"the kernel was in {strange}, where the simulation is not"
+    unexpected = set(run.states) - set(ends(run.simulated, run.kernels)) - {State.CLOSED}
+    if unexpected:
+        return f"the kernel was in {unexpected}, where the simulation is not"
     last = final(run.simulated, run.kernels)
     seen = {SS.get(line.split()[0], line.split()[0]) for line in run.listing.splitlines()} - {"LISTEN"}
     if seen != ({str(last)} - {"CLOSED"}):
         return f"ss shows {seen}, the simulation ends in {last}"
     needed = differ_in(lines(run.simulated, run.kernels), lines(trace, run.kernels))
     if needed is None or not needed <= allowed:
-        return f"{name}: the kernel differs in {needed}, listed is {allowed or 'nothing'}: {lines(trace, run.kernels)[:40]}"
+        return f"{name}: the kernel differs in {needed}; {allowed or 'nothing'} is permitted: {lines(trace, run.kernels)[:40]}"
     return ""
 
 
 def attempt(name: str, text: str, side: str, ipv6: bool, allowed: set[str]) -> tuple[list[str], list[Frame]]:
-    """Play a case: what is wrong, an error of labkit's verifier among it, and the frames."""
+    """Play a case; return its faults, findings of labkit's verifier included, and its frames."""
     try:
         run = play(text, side, ipv6, name in THROUGH)
-    except LinkError as error:  # as where a timer ran out, and the connection is gone that was to be used
+    except LinkError as error:  # for example after a timer has ended the connection
         return [f"{name}: {error}"], []
     frames = list(run.conversation.annotated())
     fault = check(name, run, allowed)
@@ -318,7 +320,7 @@ def attempt(name: str, text: str, side: str, ipv6: bool, allowed: set[str]) -> t
 @pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize("side", ["client", "server"])
 @pytest.mark.skipif(shutil.which("ss") is None, reason="the program 'ss' is missing")
-def test_the_model_is_tcp(side: str, ipv6: bool, tmp_path: Path) -> None:
+def test_labkit_and_the_kernel_send_the_same_segments(side: str, ipv6: bool, tmp_path: Path) -> None:
     known, wrong = listed(), []
     path = tmp_path / "all.pcapng"
     with create(path, link=ETHERNET) as writer:
@@ -332,18 +334,18 @@ def test_the_model_is_tcp(side: str, ipv6: bool, tmp_path: Path) -> None:
             wrong += faults
     assert wrong == []
     if shutil.which("tshark"):
-        # 0xffff is the other zero of ones' complement, which the kernel sends and tshark wonders about.
+        # The kernel sends 0xffff, the other zero of ones' complement, which tshark reports as wrong.
         words = "_ws.malformed or (tcp.checksum.status == 0 and tcp.checksum != 0xffff) or ip.checksum.status == 0"
         options = ["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-Y", words]
         done = subprocess.run(["tshark", "-r", path, *options], capture_output=True, text=True, check=True)
         assert done.stdout == ""
 
 
-def test_all_that_is_played_is_listed() -> None:
+def test_every_case_is_listed_in_the_documentation() -> None:
     assert set(listed()) == {(name, side) for name in CASES | THROUGH for side in ("client", "server")}
 
 
-def test_differences_are_found() -> None:
+def test_differ_in_finds_differences() -> None:
     one: list[Line] = [(SYN, 0, 0, 0), (ACK | PSH, 1, 1, 10), (ACK, 11, 20, 0), (ACK | FIN, 11, 20, 5)]
     for other, words in (
         (one, set()),

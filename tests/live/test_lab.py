@@ -1,18 +1,19 @@
-"""Labs: made, found, used and removed, also when whoever made them was killed."""
+"""Labs are made, found, used and removed, even after their maker was killed."""
 
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
+from running import until
 from support import TOP, as_nobody, labkit, needs_ip, needs_root
 
 from labkit.cli import run
@@ -29,7 +30,7 @@ pytestmark = [needs_root, needs_ip]
 
 @pytest.fixture
 def name() -> Iterator[str]:
-    """A name that no other test has; nothing of it is left afterwards."""
+    """A lab name that no other test uses; the lab is removed afterwards."""
     chosen = f"t{os.getpid()}"
     yield chosen
     labs.down(chosen)
@@ -39,18 +40,8 @@ def names_of(name: str) -> list[str]:
     return sorted(path.name for path in labs.NAMES.glob(f"labkit-{name}-*")) if labs.NAMES.is_dir() else []
 
 
-def until(condition: object, seconds: float = 10) -> bool:
-    """Whether a condition holds before long."""
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 def greet(lab: Lab, version: int) -> bytes:
-    """What a kernel's client hears from a kernel's server."""
+    """Connect the kernels of both ends and return what the client receives."""
     family = socket.AF_INET6 if version == 6 else socket.AF_INET
     with lab.inside("server"):
         listening = socket.create_server((KERNELS["server"].address(version), 7), family=family)
@@ -67,53 +58,47 @@ def greet(lab: Lab, version: int) -> bytes:
 
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("offload", [False, True])
-def test_the_ends_reach_each_other(version: int, offload: bool) -> None:
-    with Lab.held(offload=offload) as lab:
+def test_the_kernels_of_the_ends_connect(version: int, offload: bool) -> None:
+    with Lab.temporary(offload=offload) as lab:
         assert greet(lab, version) == b"hello"
 
 
-def test_a_thread_comes_back() -> None:
+def test_a_thread_returns_to_its_namespace() -> None:
     before = Path(OWN).stat().st_ino
-    with Lab.held() as lab, lab.inside("client"):
-        assert Path(OWN).stat().st_ino == lab.spaces["client"].inode != before
+    with Lab.temporary() as lab, lab.inside("client"):
+        assert Path(OWN).stat().st_ino == lab.namespaces["client"].inode != before
         with pytest.raises(ZeroDivisionError), lab.inside("server"):
-            assert Path(OWN).stat().st_ino == lab.spaces["server"].inode
+            assert Path(OWN).stat().st_ino == lab.namespaces["server"].inode
             raise ZeroDivisionError
-        assert Path(OWN).stat().st_ino == lab.spaces["client"].inode
+        assert Path(OWN).stat().st_ino == lab.namespaces["client"].inode
     assert Path(OWN).stat().st_ino == before
 
 
-def test_offloads_are_off_unless_asked_for() -> None:
+def test_offloads_are_off_by_default() -> None:
     for offload in (False, True):
-        with Lab.held(offload=offload) as lab:
+        with Lab.temporary(offload=offload) as lab:
             for end in ("client", "server"):
                 with lab.inside(end):
-                    assert ethtool.leaves_checksums(KERNELS[end].interface) is offload
+                    assert ethtool.offloads_checksums(KERNELS[end].interface) is offload
 
 
-def test_a_lab_without_a_relay_has_none(lab_of_two: Lab) -> None:
-    with pytest.raises(LinkError, match="no relay"), lab_of_two.inside("relay"):
+def test_a_lab_without_a_relay_has_no_relay_end(lab: Lab) -> None:
+    with pytest.raises(LinkError, match="no relay"), lab.inside("relay"):
         pass
 
 
-@pytest.fixture
-def lab_of_two() -> Iterator[Lab]:
-    with Lab.held() as lab:
-        yield lab
-
-
-def test_what_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lab_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "capable", lambda: False)
     with pytest.raises(LinkError, match=r"CAP_NET_ADMIN.*labkit lab exec"):
-        Lab.held()
+        Lab.temporary()
     monkeypatch.undo()
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(LinkError, match="'ip' is missing; on Debian: apt install iproute2"):
-        Lab.held()
+        Lab.temporary()
 
 
 class TestNames:
-    """Labs that stay."""
+    """Labs with names, which stay."""
 
     def test_up_and_down(self, name: str) -> None:
         with labs.up(name) as made:
@@ -128,14 +113,14 @@ class TestNames:
         with pytest.raises(LinkError, match="is not up"):
             labs.find(name)
 
-    def test_there_are_not_two_of_a_name(self, name: str) -> None:
+    def test_up_refuses_a_name_that_is_in_use(self, name: str) -> None:
         labs.up(name).close()
-        with pytest.raises(UsageError, match="is up already"):
+        with pytest.raises(UsageError, match="is already up"):
             labs.up(name)
         assert len(names_of(name)) == 2
 
-    def test_two_labs_do_not_meet(self, name: str) -> None:
-        with labs.up(name) as one, Lab.held() as other:
+    def test_two_labs_are_separate(self, name: str) -> None:
+        with labs.up(name) as one, Lab.temporary() as other:
             assert greet(one, 4) == greet(other, 4) == b"hello"
             with one.inside("server"):
                 listening = socket.create_server(("192.0.2.2", 7))
@@ -147,24 +132,24 @@ class TestNames:
                     client.connect(("192.0.2.2", 7))
 
     @pytest.mark.parametrize("bad", ["", "A", "a b", "../x", "-x", "x" * 40])
-    def test_what_is_no_name(self, bad: str) -> None:
-        with pytest.raises(UsageError, match="no name for a lab"):
+    def test_malformed_lab_names_are_refused(self, bad: str) -> None:
+        with pytest.raises(UsageError, match="not a lab name"):
             labs.up(bad)
 
-    def test_down_ends_what_runs_there(self, name: str) -> None:
+    def test_down_ends_the_processes_of_the_lab(self, name: str) -> None:
         labs.up(name).close()
         with subprocess.Popen(
             [sys.executable, "-m", "labkit", "lab", "run", "--name", name, "server", "sleep", "1000"],
             env=os.environ | {"PYTHONPATH": str(TOP)},
         ) as running:
             with labs.find(name) as lab:
-                assert until(lab.inhabitants)
-                assert lab.inhabitants() == [running.pid]
+                assert until(lab.processes)
+                assert lab.processes() == [running.pid]
             assert labs.down(name) == (2, 1)
             assert running.wait(10) == -signal.SIGTERM
 
     @pytest.mark.parametrize("step", ["record", "name", "namespace"])
-    def test_down_clears_up_behind_who_was_killed(self, name: str, step: str) -> None:
+    def test_down_removes_the_rest_of_a_killed_run(self, name: str, step: str) -> None:
         labs.up(name).close()
         if step == "name":
             subprocess.run(["umount", str(labs.NAMES / f"labkit-{name}-server")], check=True)
@@ -176,22 +161,22 @@ class TestNames:
         labs.down(name)
         assert (names_of(name), name in labs.recorded()) == ([], False)
 
-    def test_what_is_left_of_a_lab_is_not_taken_for_one(self, name: str) -> None:
+    def test_an_incomplete_lab_is_not_found(self, name: str) -> None:
         labs.up(name).close()
         subprocess.run(["ip", "netns", "delete", f"labkit-{name}-client"], check=True)
-        with pytest.raises(LinkError, match="not whole"):
+        with pytest.raises(LinkError, match="is incomplete"):
             labs.find(name)
 
     @pytest.mark.parametrize("record", ["", "{", "[]", "3", '{"client": 3}'])
-    def test_a_record_that_cannot_be_read(self, name: str, record: str) -> None:
+    def test_an_unreadable_record_is_an_error(self, name: str, record: str) -> None:
         labs.up(name).close()
         (labs.RECORDS / f"labkit-{name}.json").write_text(record)
-        with pytest.raises(LinkError, match=r"not whole.*cannot be read.*labkit lab down"):
+        with pytest.raises(LinkError, match=r"is incomplete.*cannot be read.*labkit lab down"):
             labs.find(name)
         assert labs.down(name) == (2, 0)
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    def test_a_signal_while_it_is_made_leaves_nothing(
+    def test_a_signal_during_up_leaves_nothing(
         self, name: str, number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setenv("LANGUAGE", "en")
@@ -200,7 +185,7 @@ class TestNames:
         assert capsys.readouterr().err == "labkit: interrupted\n"
         assert (names_of(name), name in labs.recorded()) == ([], False)
 
-    def test_a_failure_leaves_nothing(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_failed_up_leaves_nothing(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object, **__: object) -> None:
             raise LinkError("no")
 
@@ -213,7 +198,7 @@ class TestNames:
 class TestCommand:
     """`labkit lab`."""
 
-    def test_a_session(self, name: str) -> None:
+    def test_lab_commands(self, name: str) -> None:
         assert labkit("lab", "status", "--name", name).returncode == 1
         done = labkit("lab", "up", "--name", name, "--relay")
         assert (done.returncode, done.stdout) == (0, "")
@@ -226,8 +211,10 @@ class TestCommand:
         assert ("labkit-client" in done.stdout, done.returncode) == (True, 5)
         done = labkit("lab", "shell", "--name", name, "server", input="ip -br addr\nexit 3\n")
         assert ("192.0.2.2" in done.stdout, done.returncode) == (True, 3)
-        done = labkit("lab", "run", "--name", name, "client", "no-such-program")
-        assert (done.returncode, "no-such-program" in done.stderr) == (4, True)
+        for words in (["run", "--name", name, "client"], ["exec", "--"]):
+            done = labkit("lab", *words, "no-such-program")
+            assert done.returncode == 4
+            assert re.search("'no-such-program'.*: No such file or directory", done.stderr)
         assert labkit("lab", "down", "--name", name).returncode == 0
         assert labkit("lab", "down", "--name", name).returncode == 0
         assert labkit("lab", "run", "--name", name, "client", "true").returncode == 4
@@ -236,59 +223,59 @@ class TestCommand:
         words = f"{sys.executable} -m labkit lab run server ip -br addr; ip -br link; exit 9"
         done = labkit("lab", "exec", "--", "sh", "-c", words)
         assert ("192.0.2.2" in done.stdout, done.returncode) == (True, 9)
-        # No other network is there.
+        # The lab has no other network.
         assert [line.split()[0] for line in done.stdout.splitlines()[-1:]] == ["lo"]
 
-    def test_without_root(self) -> None:
+    def test_lab_exec_without_root(self) -> None:
         words = 'id -u; ip -br link; cd /; echo "$LABKIT_LAB"; exit 6'
         done = as_nobody("lab", "exec", "--relay", "--", "sh", "-c", words)
-        if done.returncode == 4 and "nobody but root" in done.stderr:
+        if done.returncode == 4 and "only root can make a lab" in done.stderr:
             pytest.skip(done.stderr.strip())
         assert (done.returncode, done.stderr) == (6, "")
         assert '"relay": "/proc/' in done.stdout
 
-    def test_without_root_nothing_else_can_be_done(self) -> None:
+    def test_lab_up_needs_root(self) -> None:
         done = as_nobody("lab", "up")
         assert (done.returncode, "labkit lab exec" in done.stderr) == (4, True)
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-    def test_nothing_is_left_of_a_killed_run(self, number: int, tmp_path: Path) -> None:
-        told = tmp_path / "told"
-        words = f"sleep 1000 & echo $! $$ > {told}.part; mv {told}.part {told}; wait"
+    def test_a_killed_run_leaves_nothing(self, number: int, tmp_path: Path) -> None:
+        pids = tmp_path / "pids"
+        words = f"sleep 1000 & echo $! $$ > {pids}.part; mv {pids}.part {pids}; wait"
         with subprocess.Popen(
             [sys.executable, "-m", "labkit", "lab", "exec", "--", "sh", "-c", words],
             env=os.environ | {"PYTHONPATH": str(TOP)},
             start_new_session=True,
         ) as running:
-            assert until(told.exists)
-            processes = list(map(int, told.read_text().split()))
-            spaces = {Path(f"/proc/{each}/ns/net").stat().st_ino for each in processes}
+            assert until(pids.exists)
+            processes = list(map(int, pids.read_text().split()))
+            namespaces = {Path(f"/proc/{each}/ns/net").stat().st_ino for each in processes}
             if number == signal.SIGINT:
-                os.killpg(running.pid, number)  # as a terminal does it
+                os.killpg(running.pid, number)  # like a terminal
             else:
                 running.send_signal(number)
             code = running.wait(10)
-        assert until(lambda: not system.inhabitants(spaces))
+        assert until(lambda: not system.processes_in(namespaces))
         assert code == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[signal.Signals(number)]
 
 
-def test_what_the_kernel_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_kernel_features_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_veth(_lines: object) -> None:
         raise LinkError("ip: Error: Unknown device type.")
 
     monkeypatch.setattr("labkit.live.wiring.ip", no_veth)
     with pytest.raises(LinkError, match=r"no veth interfaces .*modprobe veth"):
-        Lab.held()
+        Lab.temporary()
 
     def no_namespaces(_flags: int) -> None:
         raise OSError(errno.EINVAL, "Invalid argument")
 
     monkeypatch.setattr("labkit.live.namespace.unshare", no_namespaces)
     with pytest.raises(LinkError, match="CONFIG_NET_NS"):
-        Lab.held()
+        Lab.temporary()
 
 
-def test_a_keeper_holds_what_it_is_given() -> None:
+def test_a_cleanup_process_keeps_given_descriptors_open() -> None:
     for held in (True, False):
         reading, writing = os.pipe()
         with CleanupProcess(partial(os.write, writing, b"x"), [writing] if held else []):
@@ -297,7 +284,7 @@ def test_a_keeper_holds_what_it_is_given() -> None:
         os.close(reading)
 
 
-def test_namespaces_are_held() -> None:
+def test_a_namespace_exists_while_it_is_open() -> None:
     with Namespace.new() as one, Namespace.new() as other:
         assert one.inode != other.inode
         with Namespace.at(one.path) as same:

@@ -1,4 +1,4 @@
-"""The loopback as a wire, for the time of a run; and what is left of runs that are killed."""
+"""The loopback as a wire during a run, and its state after killed runs."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(TOP), "LANGUAGE": "en"}
 
 
 def run_apart(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
-    """Run a shell script in a network namespace of its own, so that the host's loopback stays as it is."""
+    """Run a shell script in a new network namespace, so that the host's loopback does not change."""
     return subprocess.run(
         ["unshare", "--net", "sh", "-c", f"ip link set lo up; {script}"],
         cwd=folder,
@@ -55,19 +55,19 @@ def test_a_server_on_the_loopback(tmp_path: Path) -> None:
     assert "192.0.2" not in done.stdout.partition("PASS")[2]
 
 
-def test_a_killed_run_leaves_the_loopback_as_it_was(tmp_path: Path) -> None:
+def test_a_killed_run_restores_the_loopback(tmp_path: Path) -> None:
     (tmp_path / "wait.yaml").write_text("name: wait\nsteps:\n- client: connect\n- server: {send: 5}\n")
     done = run_apart(
         tmp_path,
-        f"ip address > before; {sys.executable} -m labkit play wait.yaml --server --on lo 2> told & run=$!; "
-        "until grep -q waiting told; do sleep 0.02; done; ip route | grep -c 192.0.2.20; kill -9 $run; "
+        f"ip address > before; {sys.executable} -m labkit play wait.yaml --server --on lo 2> log & run=$!; "
+        "until grep -q waiting log; do sleep 0.02; done; ip route | grep -c 192.0.2.20; kill -9 $run; "
         "for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do "
         "ip route | grep -q 192.0.2.20 || break; sleep 0.1; done; sleep 0.1; ip address | cmp - before && echo same",
     )
     assert done.stdout.split() == ["1", "same"], done.stderr
 
 
-def test_a_router_s_loopback_is_refused(tmp_path: Path) -> None:
+def test_the_loopback_of_a_router_is_refused(tmp_path: Path) -> None:
     (tmp_path / "greet.yaml").write_text(SCENARIO % "192.0.2.10")
     done = run_apart(
         tmp_path,
@@ -76,7 +76,7 @@ def test_a_router_s_loopback_is_refused(tmp_path: Path) -> None:
     assert (done.returncode, "router" in done.stderr) == (4, True)
 
 
-def test_ipv6_has_no_wire_there(tmp_path: Path) -> None:
+def test_ipv6_on_the_loopback_is_refused(tmp_path: Path) -> None:
     (tmp_path / "greet.yaml").write_text(SCENARIO % '"2001:db8::10"')
     done = run_apart(tmp_path, f"{sys.executable} -m labkit play greet.yaml --client --on lo")
     assert (done.returncode, "use a lab" in done.stderr) == (4, True)
@@ -87,12 +87,12 @@ def test_an_address_in_use_is_refused(tmp_path: Path) -> None:
     done = run_apart(
         tmp_path, f"ip address add 192.0.2.10/32 dev lo; {sys.executable} -m labkit play greet.yaml --client --on lo"
     )
-    assert (done.returncode, "an address of this host already" in done.stderr) == (4, True)
+    assert (done.returncode, "this host already has the address" in done.stderr) == (4, True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_was_seen_before_the_end_is_kept(number: signal.Signals, tmp_path: Path) -> None:
-    """Who ends a run still gets its capture, whole; and the peer gets a reset, not silence."""
+def test_an_interrupted_run_keeps_its_capture(number: signal.Signals, tmp_path: Path) -> None:
+    """An interrupted run writes its whole capture and resets the connection."""
     (tmp_path / "wait.yaml").write_text(
         "name: wait\npath: {rtt: 2ms}\nsteps:\n- client: connect\n- client: {send: 9}\n- server: {send: {octets: 5, after: 30s}}"
         "\n"
@@ -122,7 +122,7 @@ def test_what_was_seen_before_the_end_is_kept(number: signal.Signals, tmp_path: 
             if "len=9" in line:
                 break
         running.send_signal(number)
-        _, said = running.communicate(timeout=30)
+        _, errors = running.communicate(timeout=30)
     assert running.returncode == 128 + number
-    assert "was reset" in said
+    assert "was reset" in errors
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["c.pcapng", "wait.yaml"]

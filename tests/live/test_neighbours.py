@@ -1,4 +1,4 @@
-"""ARP and neighbour discovery: Scapy reads what labkit says, and labkit answers what Scapy asks."""
+"""ARP and neighbour discovery: Scapy decodes labkit's messages, and labkit answers Scapy's."""
 
 import socket
 
@@ -7,7 +7,7 @@ from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptDstLLAddr, I
 from scapy.layers.l2 import ARP, Ether
 from scapy.utils6 import in6_getnsma, inet_pton
 
-from labkit.live.neighbours import answer, ask, learned
+from labkit.live.neighbours import announced, query, reply_to
 
 MINE, OTHERS = "02:00:00:00:00:01", "02:00:00:00:10:02"
 FOUR, SIX = ("192.0.2.10", "192.0.2.2"), ("2001:db8::10", "2001:db8::2")
@@ -31,34 +31,34 @@ def same_checksum(frame: bytes) -> bool:
     return bool(Ether(bytes(parsed))[kind].cksum == stated)
 
 
-def test_who_asks_by_arp_is_answered() -> None:
+def test_an_arp_request_is_answered() -> None:
     own, other = FOUR
     frame = bytes(Ether(src=OTHERS, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=OTHERS, psrc=other, pdst=own))
-    reply = Ether(answer(frame, own, MINE))
+    reply = Ether(reply_to(frame, own, MINE))
     assert (reply.dst, reply.src) == (OTHERS, MINE)
     assert (reply[ARP].op, reply[ARP].hwsrc, reply[ARP].psrc) == (2, MINE, own)
     assert (reply[ARP].hwdst, reply[ARP].pdst) == (OTHERS, other)
-    assert learned(frame) == (other, OTHERS)
-    assert learned(bytes(reply)) == (own, MINE)
+    assert announced(frame) == (other, OTHERS)
+    assert announced(bytes(reply)) == (own, MINE)
 
 
-def test_who_asks_by_solicitation_is_answered() -> None:
+def test_a_neighbour_solicitation_is_answered() -> None:
     own, other = SIX
     for option in (True, False):
         frame = solicitation(own, other, option=option)
-        octets = answer(frame, own, MINE)
+        octets = reply_to(frame, own, MINE)
         assert octets is not None
         reply = Ether(octets)
         assert (reply.dst, reply[IPv6].src, reply[IPv6].dst, reply[IPv6].hlim) == (OTHERS, own, other, 255)
         assert (reply[ICMPv6ND_NA].tgt, reply[ICMPv6ND_NA].S, reply[ICMPv6ND_NA].O) == (own, 1, 1)
         assert reply[ICMPv6NDOptDstLLAddr].lladdr == MINE
         assert same_checksum(octets)
-        assert learned(frame) == (other, OTHERS)
-        assert learned(octets) == (own, MINE)
+        assert announced(frame) == (other, OTHERS)
+        assert announced(octets) == (own, MINE)
 
 
-def test_an_address_that_is_tried_out_is_defended() -> None:
-    octets = answer(solicitation(SIX[0], "::", option=False), SIX[0], MINE)
+def test_duplicate_address_detection_is_answered() -> None:
+    octets = reply_to(solicitation(SIX[0], "::", option=False), SIX[0], MINE)
     assert octets is not None
     reply = Ether(octets)
     assert (reply.dst, reply[IPv6].dst, reply[ICMPv6ND_NA].S) == ("33:33:00:00:00:01", "ff02::1", 0)
@@ -66,8 +66,8 @@ def test_an_address_that_is_tried_out_is_defended() -> None:
 
 
 @pytest.mark.parametrize(("own", "other"), [FOUR, SIX])
-def test_what_is_asked_is_what_others_answer(own: str, other: str) -> None:
-    question = ask(other, own, MINE)
+def test_a_query_gets_a_reply(own: str, other: str) -> None:
+    question = query(other, own, MINE)
     parsed = Ether(question)
     assert parsed.src == MINE
     if ARP in parsed:
@@ -76,25 +76,25 @@ def test_what_is_asked_is_what_others_answer(own: str, other: str) -> None:
         group = in6_getnsma(inet_pton(socket.AF_INET6, other))
         assert (parsed.dst, parsed[ICMPv6ND_NS].tgt) == (in6_getnsmac(group), other)
         assert same_checksum(question)
-    reply = answer(question, other, OTHERS)
+    reply = reply_to(question, other, OTHERS)
     assert reply is not None
-    assert learned(reply) == (other, OTHERS)
-    assert learned(question) == (own, MINE)
+    assert announced(reply) == (other, OTHERS)
+    assert announced(question) == (own, MINE)
 
 
-def test_nobody_else_is_answered() -> None:
-    assert answer(ask(FOUR[1], FOUR[0], MINE), "192.0.2.3", OTHERS) is None
-    assert answer(ask(SIX[1], SIX[0], MINE), "2001:db8::3", OTHERS) is None
-    reply = answer(ask(FOUR[1], FOUR[0], MINE), FOUR[1], OTHERS)
+def test_requests_for_other_addresses_get_no_answer() -> None:
+    assert reply_to(query(FOUR[1], FOUR[0], MINE), "192.0.2.3", OTHERS) is None
+    assert reply_to(query(SIX[1], SIX[0], MINE), "2001:db8::3", OTHERS) is None
+    reply = reply_to(query(FOUR[1], FOUR[0], MINE), FOUR[1], OTHERS)
     assert reply is not None
-    assert answer(reply, FOUR[0], MINE) is None
+    assert reply_to(reply, FOUR[0], MINE) is None
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_what_is_cut_is_passed_over(version: int) -> None:
+def test_cut_frames_are_ignored(version: int) -> None:
     own, other = FOUR if version == 4 else SIX
-    frame = ask(other, own, MINE)
+    frame = query(other, own, MINE)
     for length in range(len(frame)):
-        assert answer(frame[:length], other, OTHERS) is None or length >= 78
-        found = learned(frame[:length])
+        assert reply_to(frame[:length], other, OTHERS) is None or length >= 78
+        found = announced(frame[:length])
         assert found is None or found == (own, MINE)

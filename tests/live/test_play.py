@@ -1,4 +1,4 @@
-"""Scenarios on a wire: replayed whole, or one side against a real TCP."""
+"""Scenarios on a wire: a replay of both sides, or one side against a real TCP."""
 
 import shutil
 import subprocess
@@ -15,13 +15,13 @@ from support import TOP, needs_ip, needs_root
 from labkit.build.scenario import Scenario, setup
 from labkit.capture import open_capture
 from labkit.errors import LinkError, UsageError
-from labkit.live.conversation import Cast, Conversation
+from labkit.live.conversation import Conversation, SessionConfig
 from labkit.live.guard import Guard, networks
-from labkit.live.kernel import Kernel
+from labkit.live.kernel import KernelSocket
 from labkit.live.lab import Lab
 from labkit.live.link import Link
 from labkit.live.replay import packets, replay
-from labkit.live.session import Wish, both, on_stage
+from labkit.live.session import open_replay, open_session
 from labkit.live.wiring import KERNELS
 from labkit.tcp.state import State
 
@@ -41,7 +41,7 @@ steps:
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No lab of somebody else's is found."""
+    """Hide running labs."""
     monkeypatch.setattr("labkit.live.lab.RECORDS", tmp_path)
     monkeypatch.delenv("LABKIT_LAB", raising=False)
     yield
@@ -49,52 +49,52 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("alone")
 class TestBoth:
-    """Every packet of the built capture, from the end of its sender."""
+    """A replay sends every packet of the built capture from its sender's end."""
 
     @pytest.mark.parametrize("name", ["document", "document-ipv6", "http-vlan", "fragmented-ipv6", "conversations"])
-    def test_what_was_on_the_wire_is_what_is_built(self, name: str) -> None:
+    def test_replayed_frames_equal_the_built_ones(self, name: str) -> None:
         trace = Scenario.load(name).play(seed=3)
-        with both(trace, Guard(), None) as ready:
-            heard = list(ready.frames(None))
+        with open_replay(trace, Guard(), None) as frames:
+            recorded = list(frames)
         built = list(trace.frames())
-        assert sorted(frame.data for frame in heard) == sorted(octets for _, octets, _ in built)
-        assert sorted(frame.comments[0] for frame in heard) == sorted(comment for _, _, comment in built)
-        assert [frame.number for frame in heard] == list(range(1, len(built) + 1))
+        assert sorted(frame.data for frame in recorded) == sorted(octets for _, octets, _ in built)
+        assert sorted(frame.comments[0] for frame in recorded) == sorted(comment for _, _, comment in built)
+        assert [frame.number for frame in recorded] == list(range(1, len(built) + 1))
 
-    def test_its_own_time_is_kept(self) -> None:
+    def test_replay_keeps_the_trace_s_times(self) -> None:
         trace = Scenario.parse(SHORT).play()
         for speed in (1.0, 4.0):
-            with both(trace, Guard(), speed) as ready:
-                heard = list(ready.frames(speed))
-            took = heard[-1].time - heard[0].time
+            with open_replay(trace, Guard(), speed) as frames:
+                recorded = list(frames)
+            took = recorded[-1].time - recorded[0].time
             assert took >= (trace.records[-1].time - trace.records[0].time) / speed * 0.9
 
-    def test_both_taps(self) -> None:
+    def test_only_the_first_capture_point_is_replayed(self) -> None:
         trace = Scenario.parse(SHORT + "capture: both\n").play()
-        with both(trace, Guard(), None) as ready:
-            assert len(list(ready.frames(None))) == sum(record.tap == "client" for record in trace)
+        with open_replay(trace, Guard(), None) as frames:
+            assert len(list(frames)) == sum(record.tap == "client" for record in trace)
 
-    def test_without_ethernet(self) -> None:
+    def test_a_trace_without_ethernet_is_replayed_in_ethernet_frames(self) -> None:
         trace = Scenario.parse(SHORT + "link: raw\n").play()
-        with both(trace, Guard(), None) as ready:
-            heard = [frame.data[14:] for frame in ready.frames(None)]
-        assert heard == [octets for _, octets, _ in trace.frames()]
+        with open_replay(trace, Guard(), None) as frames:
+            recorded = [frame.data[14:] for frame in frames]
+        assert recorded == [octets for _, octets, _ in trace.frames()]
 
-    def test_on_the_loopback(self) -> None:
-        with Lab.held() as lab, lab.inside("client"):
+    def test_replay_on_the_loopback(self) -> None:
+        with Lab.temporary() as lab, lab.inside("client"):
             trace = Scenario.parse(SHORT).play()
-            with both(trace, Guard(), None, interface="lo") as ready:
-                heard = [frame.data for frame in ready.frames(None)]
-            assert heard == [octets for _, octets, _ in trace.frames()]
+            with open_replay(trace, Guard(), None, interface="lo") as frames:
+                recorded = [frame.data for frame in frames]
+            assert recorded == [octets for _, octets, _ in trace.frames()]
 
     @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="the program 'tcpdump' is missing")
-    def test_ten_thousand_packets_are_what_tcpdump_sees(self, tmp_path: Path) -> None:
+    def test_tcpdump_sees_ten_thousand_packets_unchanged(self, tmp_path: Path) -> None:
         text = SHORT.replace("{send: 119}", "{send: 10MB}").replace("path: {rtt: 2ms}", "path: {rtt: 0ms}")
         trace = Scenario.parse(text).play()
         built = [octets for _, octets, _ in trace.frames()]
         assert len(built) > 10_000
         path = tmp_path / "seen.pcap"
-        with Lab.held() as lab:
+        with Lab.temporary() as lab:
             with lab.inside("server"):
                 words = [
                     "tcpdump",
@@ -121,47 +121,47 @@ class TestBoth:
                         links[side] = stack.enter_context(Link(KERNELS[side].interface, Guard()))
                 with lab.inside("client"):
                     tap = stack.enter_context(Link(KERNELS["client"].interface, None, outgoing=True))
-                heard = [frame.data for frame in replay(packets(trace), links, tap, None)]
+                recorded = [frame.data for frame in replay(packets(trace), links, tap, None)]
             wanted, deadline = 24 + sum(16 + len(octets) for octets in built), time.monotonic() + 20
             while path.stat().st_size < wanted and time.monotonic() < deadline:
                 time.sleep(0.02)
             seeing.terminate()
-            _, said = seeing.communicate(timeout=30)
-        assert "0 packets dropped by kernel" in said
+            _, errors = seeing.communicate(timeout=30)
+        assert "0 packets dropped by kernel" in errors
         with open_capture(path) as capture:
             seen = [frame.data for frame in capture]
-        assert sorted(heard) == sorted(built)
-        # Each direction is in its order; how the two are interleaved, at full speed, is the machine's affair.
+        assert sorted(recorded) == sorted(built)
+        # Each direction keeps its order; at full speed, how they interleave depends on the machine.
         for sender in (built[0][6:12], built[1][6:12]):
             assert [data for data in seen if data[6:12] == sender] == [data for data in built if data[6:12] == sender]
 
-    def test_what_is_refused(self) -> None:
+    def test_the_guard_limits_a_replay(self) -> None:
         trace = Scenario.parse(
             SHORT.replace("path", "client: {address: 10.0.0.1}\nserver: {address: 10.0.0.2}\npath")
         ).play()
         with (
-            pytest.raises(LinkError, match=r"10\.0\.0\.\d is in none of the lab's networks"),
-            both(trace, Guard(), None),
+            pytest.raises(LinkError, match=r"10\.0\.0\.\d is outside the lab's networks"),
+            open_replay(trace, Guard(), None),
         ):
             pass
-        with both(trace, Guard(networks=networks(["10.0.0.0/8"])), None) as ready:
-            assert len(list(ready.frames(None))) == len(trace)
+        with open_replay(trace, Guard(networks=networks(["10.0.0.0/8"])), None) as frames:
+            assert len(list(frames)) == len(trace)
         trace = Scenario.load("keep-alive").play()
-        with pytest.raises(LinkError, match=r"takes \d+ seconds.*--speed \d+"), both(trace, Guard(), 1.0):
+        with pytest.raises(LinkError, match=r"takes \d+ seconds.*--speed \d+"), open_replay(trace, Guard(), 1.0):
             pass
-        with pytest.raises(LinkError, match="--packets allows more"), both(trace, Guard(packets=3), None):
+        with pytest.raises(LinkError, match="--packets allows more"), open_replay(trace, Guard(packets=3), None):
             pass
 
 
 @pytest.mark.usefixtures("alone")
 class TestKernel:
-    """One side is labkit's, the other the kernel's."""
+    """Labkit plays one side, the kernel the other."""
 
     @pytest.mark.parametrize("ipv6", [False, True])
     @pytest.mark.parametrize("side", ["client", "server"])
     def test_a_conversation(self, side: str, ipv6: bool) -> None:
-        wish = Wish(Scenario.parse(SHORT), side, peer="kernel", ipv6=ipv6)
-        with on_stage(wish) as conversation:
+        config = SessionConfig(Scenario.parse(SHORT), side, peer="kernel", ipv6=ipv6)
+        with open_session(config) as conversation:
             frames = list(conversation.frames())
             assert conversation.leave() is False
         trace = conversation.trace()
@@ -176,7 +176,7 @@ class TestKernel:
     def test_a_hundred_handshakes(self) -> None:
         text = "name: h\npath: {rtt: 0ms}\nclient: {port: %d}\nsteps:\n- client: connect\n- client: abort\n"
         states = []
-        with Lab.held() as lab:
+        with Lab.temporary() as lab:
             for number in range(100):
                 scenario = Scenario.parse(text % (40000 + number))
                 parts = setup.alone(scenario.model, 0)
@@ -185,21 +185,21 @@ class TestKernel:
                 guard = Guard()
                 with lab.inside("client"):
                     link = Link(KERNELS["client"].interface, guard)
-                kernel = Kernel(lab, scenario.model, parts, "server", there, parts.hosts["client"])
+                kernel = KernelSocket(lab, scenario.model, parts, "server", there, parts.hosts["client"])
                 with link:
-                    conversation = Conversation(Cast(scenario, "client"), parts, link, guard, kernel)
+                    conversation = Conversation(SessionConfig(scenario, "client", guard=guard), parts, link, kernel)
                     list(conversation.frames())
                     conversation.leave()
                 states.append([record.why for record in conversation.trace()])
         assert states == [["syn", "syn-ack", "ack", "rst"]] * 100
 
-    def test_what_takes_too_long_says_what_it_waits_for(self) -> None:
+    def test_a_run_that_takes_too_long_names_the_step(self) -> None:
         text = SHORT.replace("{send: 119}", "{send: 119, after: 10s}")
-        wish = Wish(
+        config = SessionConfig(
             Scenario.parse(text.replace("{send: 119, after: 10s}", "{send: {octets: 119, after: 10s}}")), "client"
         )
-        wish.peer, wish.guard = "kernel", Guard(seconds=0.2)
-        with on_stage(wish) as conversation:
+        config.peer, config.guard = "kernel", Guard(seconds=0.2)
+        with open_session(config) as conversation:
             with pytest.raises(
                 LinkError, match=r"not over after 0.2 seconds.*server send .* waits for the client's send"
             ):
@@ -208,7 +208,7 @@ class TestKernel:
             assert len(conversation.trace()) >= 4
 
     @pytest.mark.parametrize("most", range(2, 9))
-    def test_what_was_sent_before_the_bound_is_taken_down(self, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_packets_sent_before_the_limit_are_captured(self, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
         sent, really = [], Link.send
 
         def send(link: Link, octets: bytes) -> None:
@@ -216,29 +216,29 @@ class TestKernel:
             sent.append(octets)
 
         monkeypatch.setattr(Link, "send", send)
-        wish = Wish(Scenario.parse(SHORT), "client", peer="kernel", path=False, guard=Guard(packets=most))
-        with on_stage(wish) as conversation, suppress(LinkError):
+        config = SessionConfig(Scenario.parse(SHORT), "client", peer="kernel", path=False, guard=Guard(packets=most))
+        with open_session(config) as conversation, suppress(LinkError):
             list(conversation.frames())
         assert len(sent) <= most
-        own = [taken.frame for taken in conversation.taken if taken.sender == "client"]
-        # The others have asked and said where somebody is.
+        own = [captured.frame for captured in conversation.captured if captured.sender == "client"]
+        # The other frames are ARP.
         assert own == [octets for octets in sent if octets[12:14] == b"\x08\x00"]
 
-    def test_what_does_not_go_together(self) -> None:
+    def test_options_that_conflict_are_refused(self) -> None:
         scenario = Scenario.parse(SHORT)
-        for wish, reason in (
-            (Wish(scenario, "client", peer="kernel", interface="lo"), "--on"),
-            (Wish(scenario, "server", to=("192.0.2.2", 80)), "--to"),
-            (Wish(Scenario.load("conversations"), "client"), "many conversations"),
+        for config, reason in (
+            (SessionConfig(scenario, "client", peer="kernel", interface="lo"), "--on"),
+            (SessionConfig(scenario, "server", to=("192.0.2.2", 80)), "--to"),
+            (SessionConfig(Scenario.load("conversations"), "client"), "many conversations"),
         ):
-            with pytest.raises(UsageError, match=reason), on_stage(wish):
+            with pytest.raises(UsageError, match=reason), open_session(config):
                 pass
-        with pytest.raises(LinkError, match="is not up"), on_stage(Wish(scenario, "client")):
+        with pytest.raises(LinkError, match="is not up"), open_session(SessionConfig(scenario, "client")):
             pass
 
 
 class TestCommand:
-    """`labkit play`, in a lab for one command."""
+    """`labkit play` in a `labkit lab exec`."""
 
     GET = """
 name: get
@@ -261,7 +261,7 @@ steps:
 """
 
     def play(self, folder: Path, script: str) -> subprocess.CompletedProcess[str]:
-        """Run a shell script in a lab, where `labkit` is the command."""
+        """Run a shell script in a lab, with `labkit` on its PATH."""
         (folder / "get.yaml").write_text(self.GET)
         (folder / "serve.yaml").write_text(self.SERVE)
         shim = folder / "labkit"
@@ -285,7 +285,7 @@ steps:
         "print(s.makefile().read()); s.close()"
     )
 
-    def test_as_a_client(self, tmp_path: Path) -> None:
+    def test_labkit_as_a_client(self, tmp_path: Path) -> None:
         done = self.play(
             tmp_path,
             f'labkit lab run server {sys.executable} -c "{self.SERVER}" & '
@@ -298,33 +298,33 @@ steps:
             assert any(b"hello" in frame.data for frame in capture)
             assert capture.names["192.0.2.10"] == "client"
 
-    def test_as_a_server(self, tmp_path: Path) -> None:
+    def test_labkit_as_a_server(self, tmp_path: Path) -> None:
         done = self.play(
             tmp_path,
-            "labkit play serve.yaml --server --verify --capture c.pcapng 2> told & "
-            "until grep -q waiting told || ! kill -0 $!; do sleep 0.02; done; "
+            "labkit play serve.yaml --server --verify --capture c.pcapng 2> log & "
+            "until grep -q waiting log || ! kill -0 $!; do sleep 0.02; done; "
             f'labkit lab run client {sys.executable} -c "{self.CLIENT}"; wait $!',
         )
-        assert done.returncode == 0, (tmp_path / "told").read_text() + done.stderr
+        assert done.returncode == 0, (tmp_path / "log").read_text() + done.stderr
         assert "it is labkit" in done.stdout
         assert "PASS" in done.stdout
 
     @pytest.mark.parametrize("allowed", [False, True])
-    def test_a_client_from_elsewhere(self, allowed: bool, tmp_path: Path) -> None:
+    def test_a_client_outside_the_lab_networks_is_refused(self, allowed: bool, tmp_path: Path) -> None:
         client = self.CLIENT.replace("80), 20", "80), 2, ('10.9.9.9', 0)")
         done = self.play(
             tmp_path,
             "labkit lab run client ip address add 10.9.9.9/32 dev labkit-client; "
-            f"labkit play serve.yaml --server {'--allow-network 10.0.0.0/8' if allowed else ''} 2> told & "
-            "until grep -q waiting told || ! kill -0 $!; do sleep 0.02; done; "
+            f"labkit play serve.yaml --server {'--allow-network 10.0.0.0/8' if allowed else ''} 2> log & "
+            "until grep -q waiting log || ! kill -0 $!; do sleep 0.02; done; "
             f'labkit lab run client {sys.executable} -c "{client}"; wait $!',
         )
-        told = (tmp_path / "told").read_text()
-        assert done.returncode == (0 if allowed else 4), told
+        log = (tmp_path / "log").read_text()
+        assert done.returncode == (0 if allowed else 4), log
         assert ("it is labkit" in done.stdout) is allowed
-        assert ("10.9.9.9 is in none of the lab's networks" in told) is not allowed
+        assert ("10.9.9.9 is outside the lab's networks" in log) is not allowed
 
-    def test_what_one_side_leaves_out_is_said(self, tmp_path: Path) -> None:
+    def test_ignored_parts_of_a_scenario_are_named(self, tmp_path: Path) -> None:
         tagged = self.SERVE.replace("steps:", "faults: [ack-of-unsent-data]\nvlan: 5\nsteps:")
         (tmp_path / "tagged.yaml").write_text(tagged)
         done = self.play(tmp_path, "labkit play tagged.yaml --client --peer kernel --verify")
@@ -334,7 +334,11 @@ steps:
             "labkit: serve: 'vlan' is left out: only --both plays it",
         ]
 
-    def test_nobody_is_there(self, tmp_path: Path) -> None:
+    def test_a_server_that_does_not_listen(self, tmp_path: Path) -> None:
         done = self.play(tmp_path, "labkit play get.yaml --client")
-        assert (done.returncode, "connection does not exist" in done.stderr) == (4, True)
+        assert (
+            done.returncode,
+            "the server refused the connection (packet 2; no program listens at 192.0.2.2:80) before step 2"
+            in done.stderr,
+        ) == (4, True)
         assert "RST" in done.stdout

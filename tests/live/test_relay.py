@@ -1,4 +1,4 @@
-"""The relay's core: real frames meet what the path of a simulation has meant for them."""
+"""The relay's core does to real frames what a simulation's path does to its packets."""
 
 from dataclasses import replace
 
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from labkit.build.path import CLIENT, SERVER, Direction, Path
 from labkit.build.scenario import Scenario, setup
-from labkit.live.neighbours import ask
-from labkit.live.relay import Connections, Relay, Tally, congested, datagram, decremented, length
+from labkit.live.neighbours import query
+from labkit.live.relay import Connections, PacketCounts, Relay, congested, datagram, decremented, length
 from labkit.packet.scapy_build import Framing, Host, Stamp, Vlan
 from labkit.tcp.segment import ACK, CE, ECT0, SYN, Segment
 
@@ -26,17 +26,19 @@ def frame(payload: bytes = b"", *, hosts: tuple[Host, Host] = HOSTS, tags: int =
     return Stamp(*hosts, framing(tags)).frame(Segment(1, 1, 16, 1000, payload, ecn=ecn), 7)
 
 
-def relayed(plan: Direction, frames: list[bytes], gap: int = MS, **more: int) -> tuple[list[tuple[int, bytes]], Tally]:
-    """When which frames of the client's arrive at the server."""
+def relayed(
+    plan: Direction, frames: list[bytes], gap: int = MS, **more: int
+) -> tuple[list[tuple[int, bytes]], PacketCounts]:
+    """The client's frames that arrive at the server, with their times, and the counters."""
     relay = Relay(Path(plan, Direction(), "seed"), **more)
     found = []
     for number, octets in enumerate(frames):
-        relay.take(CLIENT, octets, number * gap)
+        relay.receive(CLIENT, octets, number * gap)
     while (due := relay.due()) is not None:
         for time, end, octets in relay.ready(due):
             assert (time, end) == (due, SERVER)
             found.append((time, octets))
-    return found, relay.tally[CLIENT]
+    return found, relay.counts[CLIENT]
 
 
 SIMULATED = [
@@ -52,7 +54,7 @@ SIMULATED = [
     "syn-lost",
     "tail-loss",
 ]
-"""Shipped scenarios in which a path does something, or frames look otherwise."""
+"""Shipped scenarios whose path changes packets or whose frames differ from plain Ethernet."""
 
 EVERYTHING = """
 name: everything
@@ -77,7 +79,7 @@ def everything(address: str) -> Scenario:
 
 
 def check_against_simulation(scenario: Scenario, seed: int) -> Relay:
-    """Frames that the ends of a simulation send arrive through the relay as and when they did there."""
+    """Check that a simulation's frames arrive through the relay unchanged and at the simulation's times."""
     model = scenario.model.model_copy(update={"capture": "both"})
     trace = replace(scenario, model=model).play(seed)
     relay = Relay(setup.path(model, seed), hops=model.path.hops)
@@ -88,7 +90,7 @@ def check_against_simulation(scenario: Scenario, seed: int) -> Relay:
             expected.append((record.time, record.tap, bytes(packet)))
             continue
         arrived += relay.ready(record.time)
-        relay.take(record.sender, bytes(packet), record.time)
+        relay.receive(record.sender, bytes(packet), record.time)
     arrived += relay.ready(1 << 62)
     assert sorted(arrived) == sorted(expected)
     assert len(arrived) > 3
@@ -96,21 +98,21 @@ def check_against_simulation(scenario: Scenario, seed: int) -> Relay:
 
 
 @pytest.mark.parametrize("name", SIMULATED)
-def test_packets_of_a_simulation_meet_what_it_has_meant_for_them(name: str) -> None:
+def test_a_relay_matches_the_simulation(name: str) -> None:
     check_against_simulation(Scenario.load(name), 0)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.", "2001:db8::"])
 @pytest.mark.parametrize("seed", range(4))
-def test_all_that_a_path_can_do(address: str, seed: int) -> None:
+def test_a_relay_matches_a_simulation_of_every_path_feature(address: str, seed: int) -> None:
     relay = check_against_simulation(everything(address), seed)
-    to_server, to_client = relay.tally[CLIENT], relay.tally[SERVER]
+    to_server, to_client = relay.counts[CLIENT], relay.counts[SERVER]
     assert to_server.marked + to_client.marked > 0
     assert min(to_server.lost, to_client.lost, to_client.repeated) > 0
     assert to_client.octets > 100_000
 
 
-def test_a_seed_is_a_seed() -> None:
+def test_the_same_seed_loses_the_same_packets() -> None:
     plan = Direction(loss=0.3, jitter=5 * MS)
     frames = [frame(bytes(number)) for number in range(100)]
     first, other = relayed(plan, frames), relayed(plan, frames)
@@ -118,24 +120,24 @@ def test_a_seed_is_a_seed() -> None:
     assert 10 < first[1].lost < 60
 
 
-def test_the_two_directions_are_apart() -> None:
+def test_the_two_directions_are_independent() -> None:
     relay = Relay(Path(Direction(delay=5, lose=frozenset({1})), Direction(delay=7)))
     there, back = frame(), frame(hosts=HOSTS[::-1])
     for sender, octets in ((CLIENT, there), (SERVER, back), (CLIENT, there)):
-        relay.take(sender, octets, 0)
+        relay.receive(sender, octets, 0)
     assert list(relay.ready(6)) == [(5, SERVER, there)]
     assert relay.due() == 7
     assert list(relay.ready(7)) == [(7, CLIENT, back)]
     assert relay.due() is None
-    assert relay.tally[CLIENT] == Tally(packets=2, octets=80, lost=1)
-    assert relay.tally[SERVER] == Tally(packets=1, octets=40)
+    assert relay.counts[CLIENT] == PacketCounts(packets=2, octets=80, lost=1)
+    assert relay.counts[SERVER] == PacketCounts(packets=1, octets=40)
 
 
 BROADCAST = b"\xff" * 6 + bytes(6) + b"\x08\x00" + frame()[14:30] + b"\xff" * 4 + frame()[34:]
 
 UNTOUCHED = {
-    "arp": ask("192.0.2.1", "192.0.2.2", "02:00:00:00:00:01"),
-    "neighbour solicitation": ask("2001:db8::1", "2001:db8::2", "02:00:00:00:00:01"),
+    "arp": query("192.0.2.1", "192.0.2.2", "02:00:00:00:00:01"),
+    "neighbour solicitation": query("2001:db8::1", "2001:db8::2", "02:00:00:00:00:01"),
     "broadcast": BROADCAST,
     "spanning tree": bytes(12) + b"\x00\x26" + bytes(40),
     "cut": frame()[:30],
@@ -147,11 +149,11 @@ UNTOUCHED = {
 
 
 @pytest.mark.parametrize("what", UNTOUCHED)
-def test_what_is_no_datagram_for_one_host_passes(what: str) -> None:
+def test_frames_that_routers_do_not_forward_pass_at_once(what: str) -> None:
     octets = UNTOUCHED[what]
     found, tally = relayed(Direction(delay=9 * MS, loss=1.0), [octets, octets], hops=70)
     assert found == [(0, octets), (MS, octets)]
-    assert tally == Tally(passed=2)
+    assert tally == PacketCounts(passed=2)
 
 
 def test_unicast_neighbour_discovery_passes() -> None:
@@ -164,7 +166,7 @@ def test_unicast_neighbour_discovery_passes() -> None:
 
 @pytest.mark.parametrize("hosts", [HOSTS, HOSTS6], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize("tags", [0, 2])
-def test_size_is_that_of_the_datagram(hosts: tuple[Host, Host], tags: int) -> None:
+def test_length_is_that_of_the_datagram(hosts: tuple[Host, Host], tags: int) -> None:
     octets = frame(b"x" * 10, hosts=hosts, tags=tags)
     at = datagram(octets)
     assert at == 14 + 4 * tags
@@ -176,7 +178,7 @@ def test_size_is_that_of_the_datagram(hosts: tuple[Host, Host], tags: int) -> No
 @pytest.mark.parametrize("tags", [0, 1])
 @settings(max_examples=25)
 @given(ident=st.integers(0, 65535), ecn=st.integers(0, 3), hops=st.integers(1, 63))
-def test_headers_are_what_scapy_would_build(
+def test_changed_headers_equal_those_that_scapy_builds(
     hosts: tuple[Host, Host], tags: int, ident: int, ecn: int, hops: int
 ) -> None:
     segment = Segment(1, 1, 16, 1000, b"x", ecn=ecn)
@@ -195,42 +197,42 @@ def test_a_wrong_header_checksum_stays_wrong() -> None:
     assert congested(bytes(octets), 14)[24:26] != right[24:26]
 
 
-def test_a_ttl_that_does_not_reach() -> None:
+def test_a_packet_with_a_small_ttl_expires() -> None:
     found, tally = relayed(Direction(), [frame(), frame()], hops=64)
     assert (found, tally.expired, tally.packets) == ([], 2, 2)
 
 
-def test_room_is_bounded() -> None:
-    octets = frame(bytes(946))  # a thousand octets
+def test_the_octets_in_flight_are_bounded() -> None:
+    octets = frame(bytes(946))  # 1000 octets
     relay = Relay(Path(Direction(delay=10), Direction(delay=10)), room=3_500)
     for sender in (CLIENT, SERVER, CLIENT, SERVER, CLIENT):
-        relay.take(sender, octets, 0)
-    assert relay.tally[CLIENT].crowded + relay.tally[SERVER].crowded == 2
+        relay.receive(sender, octets, 0)
+    assert relay.counts[CLIENT].crowded + relay.counts[SERVER].crowded == 2
     assert len(list(relay.ready(10))) == 3
-    relay.take(CLIENT, octets, 10)
+    relay.receive(CLIENT, octets, 10)
     assert len(list(relay.ready(20))) == 1
 
 
 @given(st.binary(max_size=120), st.booleans())
-def test_any_octets_are_borne(octets: bytes, ip: bool) -> None:
+def test_any_octets_pass(octets: bytes, ip: bool) -> None:
     if ip:
         octets = octets[:12] + b"\x08\x00" + octets[12:]
     relay = Relay(Path(Direction(mark=frozenset({1})), Direction()), hops=2)
-    relay.take(CLIENT, octets, 0)
+    relay.receive(CLIENT, octets, 0)
     assert sum(len(each) for _, _, each in relay.ready(0)) in (0, len(octets))
 
 
 class TestConnections:
-    """A path for each connection."""
+    """Each connection has its own path."""
 
     @staticmethod
     def lost(*packets: tuple[str, bytes]) -> list[bool]:
-        """Which packets are lost where each connection loses the second of either side."""
+        """For each packet whether it is lost, if each connection loses the second packet of either side."""
         plan = Direction(lose=frozenset({2}))
         relay = Relay(Connections(lambda: Path(plan, plan)))
         found = []
         for sender, octets in packets:
-            relay.take(sender, octets, 0)
+            relay.receive(sender, octets, 0)
             found.append(not list(relay.ready(0)))
         return found
 
@@ -241,7 +243,7 @@ class TestConnections:
         return Stamp(*ends[:: -1 if back else 1]).frame(Segment(seq, 1, control), 7)
 
     @pytest.mark.parametrize("version", [4, 6])
-    def test_each_begins_anew(self, version: int) -> None:
+    def test_each_connection_meets_the_path_anew(self, version: int) -> None:
         for port in (1000, 1001):
             syn = CLIENT, self.segment(SYN, port=port, version=version)
             answer = SERVER, self.segment(SYN | ACK, port=port, version=version, back=True)
@@ -250,7 +252,7 @@ class TestConnections:
         other = CLIENT, self.segment(SYN, port=1002, version=version)
         assert self.lost(syn, other, data, other) == [False, False, True, True]
 
-    def test_a_second_attempt_is_the_same_connection(self) -> None:
+    def test_a_retransmitted_syn_belongs_to_the_same_connection(self) -> None:
         syn, again = (CLIENT, self.segment(SYN, seq=5)), (CLIENT, self.segment(SYN, seq=6))
         assert self.lost(syn, syn, syn) == [False, True, False]
         assert self.lost(syn, again, again) == [False, False, True]
@@ -259,20 +261,20 @@ class TestConnections:
         syn, other = (CLIENT, self.segment(SYN, seq=5)), (SERVER, self.segment(SYN, seq=6, back=True))
         assert self.lost(syn, other, syn, other) == [False, False, True, True]
 
-    def test_what_belongs_to_none_shares_a_path(self) -> None:
+    def test_packets_without_a_connection_share_a_path(self) -> None:
         strays = [(CLIENT, self.segment(ACK, port=port)) for port in (1, 2, 3)]
         assert self.lost(*strays) == [False, True, False]
         datagram = bytearray(self.segment(SYN))
         datagram[23] = 17
         assert self.lost((CLIENT, bytes(datagram)), (CLIENT, bytes(datagram))) == [False, True]
 
-    def test_they_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("labkit.live.relay.CONNECTIONS", 2)
+    def test_the_number_of_connections_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("labkit.live.relay.MAX_CONNECTIONS", 2)
         syns = [(CLIENT, self.segment(SYN, port=port)) for port in (1, 2, 3, 2, 1)]
         assert self.lost(*syns) == [False, False, False, True, False]
 
     @given(st.binary(min_size=20, max_size=80), st.sampled_from([b"\x08\x00", b"\x86\xdd"]))
-    def test_any_octets_are_borne(self, octets: bytes, kind: bytes) -> None:
+    def test_any_octets_pass(self, octets: bytes, kind: bytes) -> None:
         relay = Relay(Connections(lambda: Path(Direction(), Direction())))
-        relay.take(SERVER, bytes(12) + kind + octets, 0)
+        relay.receive(SERVER, bytes(12) + kind + octets, 0)
         assert len(list(relay.ready(0))) == 1

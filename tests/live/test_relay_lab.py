@@ -1,4 +1,4 @@
-"""`labkit relay`: real programs meet a scenario's path."""
+"""`labkit relay` applies a scenario's path to the packets of real programs."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from labkit.live import ethtool
 from labkit.live.guard import Guard
 from labkit.live.lab import Lab
 from labkit.live.link import Link
-from labkit.live.system import inhabitants
+from labkit.live.system import processes_in
 from labkit.live.watch import frames
 from labkit.live.wiring import KERNELS
 from labkit.packet.scapy_build import Host, Stamp
@@ -47,7 +47,7 @@ steps:
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    with Lab.held(relay=True) as made:
+    with Lab.temporary(relay=True) as made:
         yield made
 
 
@@ -59,7 +59,7 @@ def lossy(tmp_path: Path) -> str:
 
 
 class Fetch:
-    """A kernel's client asks a kernel's server for many octets, and closes."""
+    """A client in the kernel fetches many octets from a server in the kernel, and closes."""
 
     def __init__(self, lab: Lab, version: int) -> None:
         family = socket.AF_INET6 if version == 6 else socket.AF_INET
@@ -79,7 +79,7 @@ class Fetch:
             assert served.recv(100) == b""
 
     def run(self) -> None:
-        """All of it."""
+        """Run client and server."""
         serving = Thread(target=self.serve)
         with self.listening, self.client:
             serving.start()
@@ -91,9 +91,9 @@ class Fetch:
 
 
 class Done:
-    """What `frames` takes for somebody who may ask it to stop."""
+    """A replacement for `Stop` that a test can request."""
 
-    asked = False
+    requested = False
 
     def __init__(self) -> None:
         self._reading, self._writing = os.pipe()
@@ -101,13 +101,13 @@ class Done:
     def fileno(self) -> int:
         return self._reading
 
-    def ask(self) -> None:
-        self.asked = True
+    def request(self) -> None:
+        self.requested = True
         os.write(self._writing, b"x")
 
 
 def recorded(lab: Lab, fetch: Fetch) -> list[Frame]:
-    """What passes the client's end while it fetches."""
+    """Run the fetch and return the frames that pass the client's end."""
     with lab.inside("client"):
         link = Link(KERNELS["client"].interface, None, outgoing=True)
     done = Done()
@@ -116,28 +116,28 @@ def recorded(lab: Lab, fetch: Fetch) -> list[Frame]:
     with link:
         listening.start()
         fetch.run()
-        done.ask()
+        done.request()
         listening.join()
         assert link.lost() == 0
     return found
 
 
 @pytest.mark.parametrize(("version", "sack"), [(4, True), (4, False), (6, True)])
-def test_a_kernel_s_tcp_bears_it(lab: Lab, lossy: str, version: int, sack: bool) -> None:
+def test_kernel_tcp_delivers_all_octets_over_a_lossy_path(lab: Lab, lossy: str, version: int, sack: bool) -> None:
     if not sack:
         with lab.inside("client"):
             Path("/proc/sys/net/ipv4/tcp_sack").write_text("0")
     with Running(lab, "relay", lossy, "--seed", "3", "--format", "json") as relay:
-        assert "the path of lossy, seed 3" in relay.said
+        assert "the path of lossy, seed 3" in relay.first_line
         fetch = Fetch(lab, version)
         captured = recorded(lab, fetch)
         code, printed, errors = relay.end()
     assert fetch.received == OCTETS
     assert (code, errors) == (0, "")
-    told = json.loads(printed)
-    assert min(told[way]["lost"] for way in ("to_server", "to_client")) > 0
-    assert told["to_client"]["repeated"] == 1
-    assert told["overrun"] == 0
+    counts = json.loads(printed)
+    assert min(counts[way]["lost"] for way in ("to_server", "to_client")) > 0
+    assert counts["to_client"]["repeated"] == 1
+    assert counts["overrun"] == 0
     verdict = Verifier().run(captured)
     assert [found.message for found in verdict.findings if found.severity > 2] == []
     (conversation,) = verdict.conversations
@@ -146,7 +146,7 @@ def test_a_kernel_s_tcp_bears_it(lab: Lab, lossy: str, version: int, sack: bool)
 
 
 def sent(lab: Lab, count: int) -> list[int]:
-    """Packets from the client's end, by number: which of them arrive at the server's, in their order."""
+    """Send numbered packets from the client's end; return the numbers that arrive at the server's end, in order."""
     hosts = Host("192.0.2.77", 1000, mac="02:00:00:00:00:77"), Host("192.0.2.88", 2000)
     stamp = Stamp(*hosts)
     with lab.inside("client"):
@@ -164,7 +164,7 @@ def sent(lab: Lab, count: int) -> list[int]:
     with sending, hearing:
         for number in range(1, count):
             sending.send(stamp.frame(Segment(number, payload=number.to_bytes(4)), number))
-        # The path is behind with nothing when a later packet has come, which may have to be tried more than once.
+        # When a later packet has arrived, all earlier ones have. It may be lost and need several attempts.
         assert until(lambda: sending.send(stamp.frame(Segment(payload=count.to_bytes(4)), 0)) or hear())
     return [number for number in found if number != count]
 
@@ -173,7 +173,7 @@ def test_the_same_seed_loses_the_same_packets_as_a_simulation(lab: Lab, lossy: s
     model = Scenario.load(lossy).model
     for seed in (1, 2):
         way = setup.path(model, seed).ways[CLIENT]
-        # One after the other at once: what is late is only later than what comes soon.
+        # The packets leave back to back, so late ones arrive after the next ones.
         expected = [number for number in range(1, 200) for _ in way.carry(44, number)]
         with Running(lab, "relay", lossy, "--seed", str(seed)) as relay:
             found = sent(lab, 200)
@@ -183,54 +183,54 @@ def test_the_same_seed_loses_the_same_packets_as_a_simulation(lab: Lab, lossy: s
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_when_it_is_told_to(lab: Lab, number: int) -> None:
+def test_the_relay_ends_on_a_signal(lab: Lab, number: int) -> None:
     with Running(lab, "relay", "document") as relay:
         code, printed, errors = relay.end(number)
     assert (code, errors) == (0, "")
     assert printed.startswith("→ 0 packets, 0 octets")
-    assert not inhabitants(lab.inodes)
+    assert not processes_in(lab.inodes)
 
 
-def test_it_ends_by_itself(lab: Lab) -> None:
+def test_the_relay_ends_after_its_time(lab: Lab) -> None:
     with Running(lab, "relay", "document", "--for", "100ms") as relay:
         assert relay.wait()[0] == 0
 
 
-def test_it_ends_with_who_has_started_it(lab: Lab) -> None:
+def test_it_ends_with_its_parent(lab: Lab) -> None:
     words = f"{sys.executable} -m labkit relay document & wait"
     environment = os.environ | {"PYTHONPATH": str(TOP), "LANGUAGE": "en"} | lab.environment()
     with subprocess.Popen(["sh", "-c", words], stderr=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stderr is not None
         assert "the path of document" in parent.stderr.readline()
-        assert len(inhabitants(lab.inodes)) == 1
+        assert len(processes_in(lab.inodes)) == 1
         parent.kill()
-    assert until(lambda: not inhabitants(lab.inodes))
+    assert until(lambda: not processes_in(lab.inodes))
 
 
-def test_there_is_one_relay_at_a_time(lab: Lab) -> None:
+def test_a_second_relay_is_refused(lab: Lab) -> None:
     with Running(lab, "relay", "document"), Running(lab, "relay", "document") as other:
-        assert "another relay" in other.said
+        assert "another relay" in other.first_line
         assert other.wait()[0] == 4
     with Running(lab, "relay", "document") as third:
         assert third.end()[0] == 0
 
 
-def test_it_needs_a_place(lab: Lab) -> None:
-    with Lab.held() as without, Running(without, "relay", "document") as relay:
-        assert "has no relay" in relay.said
+def test_a_relay_needs_a_lab_with_a_relay_end(lab: Lab) -> None:
+    with Lab.temporary() as without, Running(without, "relay", "document") as relay:
+        assert "has no relay" in relay.first_line
         assert relay.wait()[0] == 4
 
 
-def test_unfinished_packets_are_refused() -> None:
-    with Lab.held(relay=True, offload=True) as lab, Running(lab, "relay", "document") as relay:
-        assert "--offload off" in relay.said
+def test_a_lab_with_offloads_is_refused() -> None:
+    with Lab.temporary(relay=True, offload=True) as lab, Running(lab, "relay", "document") as relay:
+        assert "--offload off" in relay.first_line
         assert relay.wait()[0] == 4
 
 
-def test_packets_that_become_unfinished_end_it(lab: Lab) -> None:
+def test_an_unfinished_checksum_ends_the_relay(lab: Lab) -> None:
     with Running(lab, "relay", "document") as relay:
         with lab.inside("client"):
-            # ETHTOOL_STXCSUM: somebody hands checksums to the hardware that there is not.
+            # ETHTOOL_STXCSUM: leave checksums to hardware, which a veth does not have.
             switch = bytearray(struct.pack("@II", ethtool.SET_OFFLOADS["tx checksums"], 1))
             ethtool._ioctl(KERNELS["client"].interface, ethtool.SIOCETHTOOL, switch)
             client = socket.socket()
@@ -241,7 +241,7 @@ def test_packets_that_become_unfinished_end_it(lab: Lab) -> None:
     assert (code, "--offload off" in errors) == (4, True)
 
 
-def test_packets_are_bounded(lab: Lab) -> None:
+def test_the_number_of_packets_is_bounded(lab: Lab) -> None:
     with Running(lab, "relay", "document", "--packets", "5") as relay:
         with lab.inside("client"):
             sending = Link(KERNELS["client"].interface, Guard())
@@ -252,8 +252,8 @@ def test_packets_are_bounded(lab: Lab) -> None:
     assert (code, "5 packets" in errors) == (4, True)
 
 
-def test_with_the_privileges_of_a_user_namespace() -> None:
-    """What `labkit lab exec` has without root."""
+def test_relay_and_watch_without_root() -> None:
+    """`labkit lab exec` without root has the privileges of a user namespace."""
     knock = "import socket; socket.create_connection(('192.0.2.2', 9))"
     script = f"""
         {sys.executable} -m labkit relay document --format json & relay=$!
@@ -277,13 +277,13 @@ for _ in range(300):
     environment = os.environ | {"PYTHONPATH": str(TOP), "LANGUAGE": "en"}
     done = subprocess.run([*shell, *words], capture_output=True, text=True, check=False, env=environment, timeout=60)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["to_server"]["packets"] == told["to_client"]["packets"] >= 1
+    counts = json.loads(done.stdout)
+    assert counts["to_server"]["packets"] == counts["to_client"]["packets"] >= 1
     assert "client: PASS" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (["document", "--for", "1 year"], "'1 year' is not a duration"),
         (["document", "--for", "0s"], "no time at all"),
@@ -291,8 +291,8 @@ for _ in range(300):
         (["document", "--seed", "-1"], "seed"),
     ],
 )
-def test_wrong_usage(words: list[str], said: str) -> None:
+def test_wrong_usage(words: list[str], expected: str) -> None:
     done = labkit("relay", *words)
     assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
+    assert expected in done.stderr
     assert done.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""`labkit watch`: what passes an interface is judged while it passes."""
+"""`labkit watch` verifies the packets of an interface while they pass."""
 
 import json
 import os
@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,8 +26,8 @@ from labkit.live.lab import Lab
 from labkit.live.link import Link
 from labkit.live.namespace import Namespace
 from labkit.live.stop import SIGNALS, Stop
-from labkit.live.system import inhabitants
-from labkit.live.watch import frames, watched
+from labkit.live.system import processes_in
+from labkit.live.watch import frames, open_link
 from labkit.live.wiring import KERNELS, ip
 
 pytestmark = [needs_root, needs_ip]
@@ -36,14 +35,8 @@ pytestmark = [needs_root, needs_ip]
 MANY = bytes(200_000)
 
 
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    with Lab.held() as made:
-        yield made
-
-
 def faulty() -> list[bytes]:
-    """The frames of a conversation in which packet 6 acknowledges what was never sent."""
+    """The frames of a conversation in which packet 6 acknowledges data that was never sent."""
     from labkit.build.faults import inject
 
     trace = inject(Scenario.load("document").play(), ["ack-of-unsent-data@6"])
@@ -51,7 +44,7 @@ def faulty() -> list[bytes]:
 
 
 def talk(lab: Lab, server: str, address: str) -> None:
-    """The client's kernel gets many octets from a kernel, and both close."""
+    """A client in the kernel receives many octets from a server in the kernel, and both close."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with lab.inside(server):
         listening = socket.create_server((address, 80), family=family)
@@ -71,18 +64,18 @@ def talk(lab: Lab, server: str, address: str) -> None:
         assert client.recv(1) == b""
 
 
-def here(*words: str) -> tuple[str, ...]:
-    """The words by which labkit runs a labkit command at the client's end."""
+def at_client(*words: str) -> tuple[str, ...]:
+    """The arguments that run a labkit command at the client's end."""
     return ("lab", "run", "client", sys.executable, "-m", "labkit", *words)
 
 
-def test_each_frame_of_a_loopback_is_seen_once(lab: Lab) -> None:
-    with lab.inside("client"), Stop() as stop, watched("lo", None) as link:
+def test_watch_takes_each_loopback_frame_once(lab: Lab) -> None:
+    with lab.inside("client"), Stop() as stop, open_link("lo", None) as link:
         talk(lab, "client", "127.0.0.1")
         passing = list(frames(link, stop, seconds=0.2))
     assert [frame.number for frame in passing] == list(range(1, len(passing) + 1))
     verdict = Verifier().run(passing)
-    # Nothing was doubled, and unfinished checksums and joined segments are known for what they are.
+    # No frame appears twice, and the rules allow for unfinished checksums and joined segments.
     assert {found.code for found in verdict.findings if found.severity > 2} == set()
     assert not {found.name for found in verdict.findings} & {"retransmission", "duplicate-ack", "syn-retransmission"}
     (conversation,) = verdict.conversations
@@ -91,8 +84,13 @@ def test_each_frame_of_a_loopback_is_seen_once(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("offload", [False, True])
-def test_both_directions_of_a_veth_are_seen(offload: bool) -> None:
-    with Lab.held(offload=offload) as lab, lab.inside("client"), Stop() as stop, watched("labkit-client", None) as link:
+def test_watch_sees_both_directions_of_a_veth(offload: bool) -> None:
+    with (
+        Lab.temporary(offload=offload) as lab,
+        lab.inside("client"),
+        Stop() as stop,
+        open_link("labkit-client", None) as link,
+    ):
         talk(lab, "server", "2001:db8::2")
         verdict = Verifier().run(frames(link, stop, seconds=0.2))
     assert verdict.ok
@@ -100,10 +98,10 @@ def test_both_directions_of_a_veth_are_seen(offload: bool) -> None:
     assert (conversation.octets, conversation.retransmissions) == ((0, len(MANY)), (0, 0))
 
 
-def test_a_fault_is_said_while_packets_flow(lab: Lab) -> None:
+def test_a_finding_is_printed_while_packets_pass(lab: Lab) -> None:
     octets = faulty()
-    with Running(lab, *here("watch", "lo")) as watching:
-        assert watching.said == "labkit: lo: watching; Ctrl-C ends it\n"
+    with Running(lab, *at_client("watch", "lo")) as watching:
+        assert watching.first_line == "labkit: lo: watching; Ctrl-C ends it\n"
         with lab.inside("client"):
             sending = Link("lo", Guard())
         with sending:
@@ -119,11 +117,11 @@ def test_a_fault_is_said_while_packets_flow(lab: Lab) -> None:
     assert printed.startswith("lo: FAIL  1 error")
 
 
-def test_json_lines_and_choices(lab: Lab) -> None:
+def test_json_lines_and_rule_options(lab: Lab) -> None:
     octets = faulty()
     with (
-        Running(lab, *here("watch", "lo", "--format", "jsonl")) as one,
-        Running(lab, *here("watch", "lo", "--ignore", "ACK01", "--for", "5min")) as other,
+        Running(lab, *at_client("watch", "lo", "--format", "jsonl")) as one,
+        Running(lab, *at_client("watch", "lo", "--ignore", "ACK01", "--for", "5min")) as other,
     ):
         with lab.inside("client"):
             sending = Link("lo", Guard())
@@ -139,14 +137,14 @@ def test_json_lines_and_choices(lab: Lab) -> None:
         assert "1 finding left out" in printed
 
 
-def test_what_is_found_again_and_again_is_counted(lab: Lab) -> None:
+def test_repeated_findings_are_counted(lab: Lab) -> None:
     octets = faulty()
-    with Running(lab, *here("watch", "lo", "--most", "2", "--select", "ACK01")) as watching:
+    with Running(lab, *at_client("watch", "lo", "--most", "2", "--select", "ACK01")) as watching:
         with lab.inside("client"):
             sending = Link("lo", Guard())
         with sending:
             for number in range(4):
-                # Each time from another port.
+                # Each copy comes from another port.
                 for each in octets:
                     ports = each[34:38].replace(b"\x9c\x40", bytes((0x9C, 0x50 + number)))
                     sending.send(each[:34] + ports + each[38:])
@@ -158,12 +156,12 @@ def test_what_is_found_again_and_again_is_counted(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("name", ["client", "labkit-server"])
-def test_an_end_of_the_lab_with_a_capture(lab: Lab, name: str, tmp_path: Path) -> None:
+def test_watch_records_an_end_of_the_lab(lab: Lab, name: str, tmp_path: Path) -> None:
     target = tmp_path / "a.pcapng"
     with Running(lab, "watch", name, "--capture", str(target)) as watching:
-        assert "watching" in watching.said
+        assert "watching" in watching.first_line
         talk(lab, "server", "192.0.2.2")
-        assert inhabitants(lab.inodes) == [watching.process.pid]
+        assert processes_in(lab.inodes) == [watching.process.pid]
         assert not target.exists()
         code, printed, _ = watching.end(signal.SIGTERM)
     assert code == 0
@@ -179,7 +177,7 @@ def test_an_end_of_the_lab_with_a_capture(lab: Lab, name: str, tmp_path: Path) -
     assert times[0] > 1_700_000_000_000_000_000
 
 
-def test_its_time_is_over(lab: Lab) -> None:
+def test_watch_ends_after_its_time(lab: Lab) -> None:
     with Running(lab, "watch", "client", "--for", "50ms") as watching:
         code, printed, _ = watching.wait()
     assert code == 0
@@ -189,7 +187,7 @@ def test_its_time_is_over(lab: Lab) -> None:
     assert "there is no TCP segment" in limit
 
 
-def test_it_ends_with_who_has_started_it(lab: Lab, tmp_path: Path) -> None:
+def test_it_ends_with_its_parent(lab: Lab, tmp_path: Path) -> None:
     target = tmp_path / "a.pcap"
     words = f"{sys.executable} -m labkit watch client --capture {target} & wait"
     environment = os.environ | {"PYTHONPATH": str(TOP), "LANGUAGE": "en"} | lab.environment()
@@ -197,15 +195,15 @@ def test_it_ends_with_who_has_started_it(lab: Lab, tmp_path: Path) -> None:
         assert parent.stderr is not None
         assert "watching" in parent.stderr.readline()
         parent.kill()
-    assert until(lambda: not inhabitants(lab.inodes))
-    # What was seen up to then is whole.
+    assert until(lambda: not processes_in(lab.inodes))
+    # The capture up to then is complete.
     assert list(tmp_path.iterdir()) == [target]
     with open_capture(target) as capture:
         assert list(capture) == []
         assert capture.damage is None
 
 
-def test_it_ends_with_the_lab() -> None:
+def test_watch_ends_with_the_lab() -> None:
     name = f"w{os.getpid()}"
     try:
         with labs.up(name) as lab, Running(lab, "watch", "client", "--lab", name) as watching:
@@ -216,38 +214,38 @@ def test_it_ends_with_the_lab() -> None:
         labs.down(name)
 
 
-def test_other_people_s_interfaces_are_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watching_another_interface_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with Namespace.new() as space, space.inside():
         ip(["link add name a type veth peer name b", "link set dev a up"])
-        with watched("a", None):
+        with open_link("a", None):
             pass
         monkeypatch.setattr(ethtool, "driver", lambda _: "e1000e")
-        refused = r"a: is neither loopback nor veth but e1000e: .*--allow-interface a"
-        with pytest.raises(LinkError, match=refused), watched("a", None):
+        refused = r"a: the driver is e1000e; .*--allow-interface a"
+        with pytest.raises(LinkError, match=refused), open_link("a", None):
             pass
-        with watched("a", None, ["a"]):
+        with open_link("a", None, ["a"]):
             pass
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "expected"),
     [
         (["no-such"], 4, "no-such: No such device"),
         (["lo", "--for", "soon"], 2, "'soon' is not a duration"),
         (["lo", "--capture", "a.txt"], 2, "the suffix does not say"),
         (["lo", "--capture", "/no/where/a.pcap"], 3, "cannot be written"),
         (["lo", "--select", "NO99"], 2, "NO99"),
-        (["eth9", "--lab", "no-such-lab"], 4, "eth9: is no interface of a lab; there are client, "),
+        (["eth9", "--lab", "no-such-lab"], 4, "eth9: a lab has no such interface; it has client, "),
         (["client", "--lab", "no-such-lab"], 4, "is not up"),
     ],
 )
-def test_what_cannot_be_watched(words: list[str], code: int, said: str) -> None:
+def test_watch_errors(words: list[str], code: int, expected: str) -> None:
     done = labkit("watch", *words)
     assert (done.returncode, done.stdout) == (code, "")
-    assert said in done.stderr.splitlines()[-1]
+    assert expected in done.stderr.splitlines()[-1]
 
 
-def test_privileges_are_asked_for() -> None:
+def test_missing_privileges_are_named() -> None:
     done = as_nobody("watch", "lo")
     assert (done.returncode, done.stdout) == (4, "")
     assert "CAP_NET_RAW" in done.stderr
@@ -255,7 +253,7 @@ def test_privileges_are_asked_for() -> None:
     assert "labkit lab exec" in done.stderr
 
 
-def test_what_was_not_seen_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dropped_packets_are_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("LANGUAGE", "en")
     monkeypatch.setattr(Link, "lost", lambda _: 7)
     with Namespace.new() as space, space.inside():
@@ -265,25 +263,25 @@ def test_what_was_not_seen_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_is_something_to_read(number: signal.Signals) -> None:
+def test_a_signal_makes_stop_readable(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with Stop() as stop:
-        assert (stop.asked, select.select([stop], [], [], 0)[0]) == (False, [])
+        assert (stop.requested, select.select([stop], [], [], 0)[0]) == (False, [])
         for _ in range(3):
             os.kill(os.getpid(), number)
         assert select.select([stop], [], [], 10)[0] == [stop]
-        assert stop.asked
+        assert stop.requested
     assert signal.getsignal(number) is before
 
 
-def test_frames_end_when_they_are_told_to(lab: Lab) -> None:
-    with lab.inside("client"), Stop() as stop, watched("lo", None) as link:
+def test_frames_ends_after_a_signal(lab: Lab) -> None:
+    with lab.inside("client"), Stop() as stop, open_link("lo", None) as link:
         os.kill(os.getpid(), signal.SIGTERM)
         assert list(frames(link, stop)) == []
 
 
-def test_interfaces_of_the_lab_are_known_by_their_ends() -> None:
-    from labkit.live.watch import PLACES
+def test_lab_interfaces_have_the_names_of_their_ends() -> None:
+    from labkit.live.watch import LAB_INTERFACES
 
-    assert PLACES["client"] == PLACES["labkit-client"] == ("client", KERNELS["client"].interface)
-    assert {end for end, _ in PLACES.values()} == {"client", "server", "relay"}
+    assert LAB_INTERFACES["client"] == LAB_INTERFACES["labkit-client"] == ("client", KERNELS["client"].interface)
+    assert {end for end, _ in LAB_INTERFACES.values()} == {"client", "server", "relay"}

@@ -5,8 +5,8 @@ from frames import CLIENT4, CLIENT6, SERVER4, SERVER6, checksum, ether, ip4, ip6
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.packet import linktype
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode, ones_sum
+from labkit.packet.decode.walk import LINK_TYPES
 from labkit.packet.seen import (
     ABSENT,
     BAD_OFFSET,
@@ -26,7 +26,7 @@ from labkit.packet.seen import (
 )
 
 SIX = CLIENT6 + SERVER6
-LINKS = sorted(value for name, value in vars(linktype).items() if name.isupper())
+LINKS = sorted(LINK_TYPES)
 EVERYTHING = bytes.fromhex("020405b4 0402 080a0000000700000005 01 030307")
 
 

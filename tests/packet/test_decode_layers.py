@@ -7,7 +7,10 @@ import pytest
 from frames import CLIENT6, SERVER6, ether, ip4, ip6, n16, seen, tcp, udp
 
 from labkit.capture import create
-from labkit.packet.decode import OTHER, TCP
+from labkit.packet.decode import OTHER, TCP, walk
+from labkit.packet.decode import link as link_layers
+from labkit.packet.decode import tunnel as tunnel_layers
+from labkit.packet.decode.layer import END, announced, link_type, udp_port
 from labkit.packet.seen import SUM_GOOD
 
 SIX = CLIENT6 + SERVER6
@@ -210,3 +213,32 @@ def test_tshark_agrees(tmp_path):
     rows = dict(zip((case[0] for case in CASES), lines, strict=True))
     expected = dict.fromkeys(rows, "1000\t4\t1") | {"padding": "1000\t0\t1"}
     assert {name for name in rows if rows[name] != expected[name]} == set(LABKIT_ONLY)
+
+
+# The declarations.
+
+
+def test_each_case_of_a_link_type_has_a_declaration_and_each_declaration_a_case():
+    missing = {"AVS", "PRISM", "PPP_PPPD"}
+    assert {name for number, name in walk.LINK_TYPES.items() if number not in {case[1] for case in LINKS}} == missing
+
+
+def layer(_buf, at, _end, stop):
+    return END, at, stop
+
+
+@pytest.mark.parametrize(
+    ("module", "declare"), [(link_layers, link_type(TEST=60_000)), (tunnel_layers, udp_port(60_000))]
+)
+def test_a_declaration_is_all_that_a_new_layer_needs(module, declare, monkeypatch):
+    monkeypatch.setattr(layer, "announced", {}, raising=False)
+    monkeypatch.setattr(module, "layer", declare(layer), raising=False)
+    ((number, name),) = announced(layer).items()
+    assert walk._declared()[number] == (layer, name)
+
+
+def test_a_number_that_two_layers_declare_is_refused(monkeypatch):
+    monkeypatch.setattr(layer, "announced", {}, raising=False)
+    monkeypatch.setattr(tunnel_layers, "layer", udp_port(4789)(layer), raising=False)
+    with pytest.raises(ValueError, match="layer 0x312b5 is declared twice"):
+        walk._declared()

@@ -115,7 +115,9 @@ def test_time_keeps_its_nanoseconds():
 
 def test_link_types():
     assert bytes(packet(Segment(), *V4))[14:] == bytes(packet(Segment(), *V4, framing=Framing(RAW)))
-    with pytest.raises(UsageError, match="link type 9"):
+    with pytest.raises(
+        UsageError, match=r"link type 9 \(PPP\) cannot be built: labkit builds 1 \(ETHERNET\) and 101 \(RAW\)"
+    ):
         packet(Segment(), *V4, framing=Framing(9))
 
 

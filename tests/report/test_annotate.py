@@ -1,4 +1,4 @@
-"""Annotated captures: all that was there, and the findings beside it; tshark is asked too."""
+"""Annotated captures: the copy keeps the packets and adds the findings as comments; tshark reads them."""
 
 import gzip
 import shutil
@@ -12,11 +12,12 @@ from labkit.analysis.verifier import Verdict, Verifier, verify
 from labkit.capture import Frame, Interface, create, open_capture
 from labkit.errors import CaptureError, UsageError
 from labkit.report.annotate import annotate, comment
-from labkit.report.formats import Options
+from labkit.report.formats import ReportOptions
+from labkit.report.formats._records import right_value
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 
-OPTIONS = Options(Severity.ERROR)
+OPTIONS = ReportOptions(Severity.ERROR)
 OPEN = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n"
 WRONG = OPEN + "< . 1:1(0) ack 7\n> . 1:1(0) ack 1\n"
 
@@ -36,7 +37,7 @@ def read(path: Path) -> tuple[list[Frame], list[Interface], dict[str, str], list
 
 
 @pytest.mark.parametrize("suffix", [".pcap", ".pcapng"])
-def test_each_finding_stands_at_its_packet(tmp_path: Path, suffix: str) -> None:
+def test_each_finding_is_a_comment_on_its_packet(tmp_path: Path, suffix: str) -> None:
     verdict = verify(written(tmp_path / f"a{suffix}"))
     count = annotate(verdict, str(tmp_path / "out.pcapng"), OPTIONS)
     found, *_rest = read(tmp_path / "out.pcapng")
@@ -48,18 +49,19 @@ def test_each_finding_stands_at_its_packet(tmp_path: Path, suffix: str) -> None:
     assert count == sum(bool(frame.comments) for frame in found)
 
 
-def test_the_words_of_a_comment(tmp_path: Path) -> None:
+def test_a_comment_has_the_lines_of_a_finding(tmp_path: Path) -> None:
     verdict = verify(written(tmp_path / "a.pcap"))
     (error,) = [found for found in verdict.findings if found.code == "ACK01"]
     assert comment(error).splitlines() == [
         "error[ACK01] ack-of-unsent-data",
-        f"{error.message}; expected ack 1",
+        f"what: {error.message}",
+        f"should be: {right_value(error)}",
         f"receiver: {error.receiver}",
         "read on: RFC 9293 3.10.7.4; labkit explain ACK01",
     ]
 
 
-def test_the_gravest_comes_first_and_own_comments_before_it(tmp_path: Path) -> None:
+def test_existing_comments_come_first_then_the_most_severe_finding(tmp_path: Path) -> None:
     path = tmp_path / "a.pcapng"
     with create(path, link=1) as writer:
         for frame in frames(list(parse(WRONG))):
@@ -95,10 +97,10 @@ def test_interfaces_names_and_comments_are_kept(tmp_path: Path) -> None:
     assert [frame._replace(comments=()) for frame in after[0]] == before[0]
     assert after[1:3] == before[1:3]
     assert after[1] == [Interface(1, 900, "eth0", "a wire", 4), Interface(101, 77, "tun0")]
-    (said,) = after[3]
-    assert said.startswith("the first\nof May\n\nlabkit ")
-    assert ": FAIL  2 errors, " in said
-    assert str(tmp_path) not in said
+    (summary,) = after[3]
+    assert summary.startswith("the first\nof May\n\nlabkit ")
+    assert ": FAIL  2 errors, " in summary
+    assert str(tmp_path) not in summary
 
 
 def test_several_sections_become_one(tmp_path: Path) -> None:
@@ -119,13 +121,13 @@ def test_a_frame_check_sequence_survives_in_a_pcap(tmp_path: Path) -> None:
     assert read(tmp_path / "out.pcapng")[1] == [Interface(1, 262_144, fcs=4)]
 
 
-def test_an_empty_option_for_it_is_none(tmp_path: Path) -> None:
+def test_an_empty_fcs_option_means_no_fcs(tmp_path: Path) -> None:
     with create(tmp_path / "a.pcapng", link=1, fcs=4) as writer:
         writer.write(0, b"x" * 64)
     octets = (tmp_path / "a.pcapng").read_bytes()
     option = b"\x0d\x00\x01\x00\x04\x00\x00\x00"
     assert option in octets
-    # The same room, with an option of no octets and one that nobody knows.
+    # The same number of octets, as an empty FCS option and an unknown option.
     (tmp_path / "a.pcapng").write_bytes(octets.replace(option, b"\x0d\x00\x00\x00\xff\x7f\x00\x00"))
     assert read(tmp_path / "a.pcapng")[1][0].fcs == 0
 
@@ -134,13 +136,13 @@ def test_a_cut_capture_is_written_up_to_the_cut(tmp_path: Path) -> None:
     path = written(tmp_path / "a.pcap")
     path.write_bytes(path.read_bytes()[:-10])
     annotate(verify(path), str(tmp_path / "out.pcapng"), OPTIONS)
-    found, _interfaces, _names, (said,) = read(tmp_path / "out.pcapng")
+    found, _interfaces, _names, (summary,) = read(tmp_path / "out.pcapng")
     assert len(found) == 4
-    assert "the capture ends in the middle of packet 5" in said
-    assert "judged up to there" in said
+    assert "the capture ends in the middle of packet 5" in summary
+    assert "labkit judged the packets before" in summary
 
 
-def test_compressed_and_shorter_on_the_wire_than_it_is(tmp_path: Path) -> None:
+def test_a_compressed_capture_whose_wire_length_is_too_short(tmp_path: Path) -> None:
     octets = bytearray(written(tmp_path / "a.pcap").read_bytes())
     octets[24 + 12 : 24 + 16] = (1).to_bytes(4, "little")
     (tmp_path / "a.pcap.gz").write_bytes(gzip.compress(bytes(octets), mtime=0))
@@ -158,7 +160,7 @@ def test_a_capture_without_packets(tmp_path: Path) -> None:
     assert read(tmp_path / "out.pcapng")[0] == []
 
 
-def test_conversations_that_are_not_described_stand_on_the_capture(
+def test_findings_of_undescribed_conversations_are_comments_on_the_capture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("labkit.analysis.limits.MOST", 0)
@@ -170,7 +172,7 @@ def test_conversations_that_are_not_described_stand_on_the_capture(
 
 @pytest.mark.parametrize("name", ["out.pcap", "out", "out.pcapng.gz"])
 def test_only_a_pcapng_can_be_annotated(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="is a pcapng"):
+    with pytest.raises(UsageError, match="is a pcapng file"):
         annotate(verify(written(tmp_path / "a.pcap")), str(tmp_path / name), OPTIONS)
     assert [path.name for path in tmp_path.iterdir()] == ["a.pcap"]
 
@@ -190,8 +192,8 @@ def test_standard_input_cannot_be_annotated(tmp_path: Path) -> None:
         annotate(Verdict("-", "rfc9293"), str(tmp_path / "out.pcapng"), OPTIONS)
 
 
-def test_whole_or_not_at_all(tmp_path: Path) -> None:
-    """A packet that no pcapng of labkit's may hold comes after one that it may."""
+def test_a_failed_copy_leaves_the_old_file(tmp_path: Path) -> None:
+    """The last packet is too long for a pcapng file that labkit writes."""
     path, out = tmp_path / "a.pcap", tmp_path / "out.pcapng"
     octets = written(path).read_bytes()
     long = 300_000
@@ -206,7 +208,7 @@ def test_whole_or_not_at_all(tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.pcap", "out.pcapng"]
 
 
-def test_a_capture_that_is_gone(tmp_path: Path) -> None:
+def test_a_deleted_capture_cannot_be_annotated(tmp_path: Path) -> None:
     path = written(tmp_path / "a.pcap")
     verdict = verify(path)
     path.unlink()

@@ -1,4 +1,4 @@
-"""CSV: what a spreadsheet, and a strict reader, makes of it."""
+"""The CSV report, as a spreadsheet and a strict reader take it."""
 
 import csv
 from dataclasses import replace
@@ -11,7 +11,7 @@ from labkit.analysis.finding import Group
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verdict, verify
 from labkit.capture import create
-from labkit.report.formats import Options, renderer
+from labkit.report.formats import ReportOptions, renderer
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 
@@ -19,7 +19,7 @@ WRONG = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n< . 1:1(0) ack 7\n> . 
 
 
 def text(*verdicts: Verdict) -> str:
-    return "".join(f"{line}\n" for line in renderer("csv")(verdicts, Options(Severity.ERROR)))
+    return "".join(f"{line}\n" for line in renderer("csv")(verdicts, ReportOptions(Severity.ERROR)))
 
 
 def rows(*verdicts: Verdict) -> list[dict[str, str]]:
@@ -43,18 +43,18 @@ def test_a_row_for_each_finding(faulty: Verdict) -> None:
     assert error["message"] == next(each.message for each in faulty.findings if each.code == "ACK01")
 
 
-def test_every_line_ends_as_the_rfc_says(faulty: Verdict) -> None:
+def test_lines_end_with_crlf(faulty: Verdict) -> None:
     lines = text(faulty, Verdict("b.pcap", "rfc9293", error="b.pcap: is empty")).split("\r\n")
     assert lines[-1] == ""
     assert lines[0].startswith("path,code,name,severity,packet,time,")
     assert not [line for line in lines if "\n" in line or "\r" in line]
 
 
-def test_no_capture_is_a_header() -> None:
+def test_without_captures_the_header_remains() -> None:
     assert text().count("\r\n") == 1
 
 
-def test_what_is_not_there_is_empty(faulty: Verdict) -> None:
+def test_none_is_an_empty_cell(faulty: Verdict) -> None:
     faulty.findings = [replace(faulty.findings[0], packet=None, time=None, expected=None)]
     (whole,) = rows(faulty)
     assert (whole["packet"], whole["time"], whole["expected"]) == ("", "", "")
@@ -87,7 +87,7 @@ def test_an_unreadable_capture_is_a_row() -> None:
         ("\udcff", r"\udcff"),
     ],
 )
-def test_names_of_files_are_no_formulas(faulty: Verdict, name: str, cell: str) -> None:
+def test_file_names_are_never_formulas(faulty: Verdict, name: str, cell: str) -> None:
     faulty.path = name
     assert {row["path"] for row in rows(faulty)} == {cell}
 
@@ -97,7 +97,7 @@ def test_numbers_stay_numbers(faulty: Verdict) -> None:
     assert [row["expected_relative"] for row in rows(faulty)] == ["-1"]
 
 
-def test_what_was_only_counted_is_a_row(faulty: Verdict) -> None:
+def test_counted_findings_are_a_row(faulty: Verdict) -> None:
     faulty.beyond = [Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 12)]
     *found, last = rows(faulty)
     assert len(found) == len(faulty.findings)

@@ -1,4 +1,4 @@
-"""JUnit's XML: a CI server counts tests, failures and errors, and shows what failed."""
+"""The JUnit report, as a CI server reads it."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -9,22 +9,22 @@ from labkit.analysis.finding import Group
 from labkit.analysis.rule import Severity, collect, lookup
 from labkit.analysis.verifier import Verdict, verify
 from labkit.capture import Damage, create
-from labkit.report.formats import Options, renderer
+from labkit.report.formats import ReportOptions, renderer
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 
 WRONG = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n< . 1:1(0) ack 7\n> . 1:1(0) ack 1\n"
 
 
-def text(*verdicts: Verdict, options: Options | None = None) -> str:
-    return "\n".join(renderer("junit")(verdicts, options or Options(Severity.ERROR)))
+def text(*verdicts: Verdict, options: ReportOptions | None = None) -> str:
+    return "\n".join(renderer("junit")(verdicts, options or ReportOptions(Severity.ERROR)))
 
 
-def suites(*verdicts: Verdict, options: Options | None = None) -> list[ElementTree.Element]:
+def suites(*verdicts: Verdict, options: ReportOptions | None = None) -> list[ElementTree.Element]:
     root = ElementTree.fromstring(text(*verdicts, options=options))  # noqa: S314 - labkit's own
     assert root.tag == "testsuites"
     for suite in root:
-        # The counts are those of the elements.
+        # The attributes count the elements.
         cases = suite.findall("testcase")
         counts = (len(cases), len(suite.findall("*/failure")), len(suite.findall("*/error")))
         assert tuple(int(suite.get(name, "")) for name in ("tests", "failures", "errors")) == counts
@@ -41,7 +41,7 @@ def faulty(tmp_path: Path) -> Verdict:
     return verify(tmp_path / "a.pcap")
 
 
-def test_a_test_for_each_code(faulty: Verdict) -> None:
+def test_each_code_is_a_test_case(faulty: Verdict) -> None:
     (suite,) = suites(faulty)
     names = [case.get("name", "") for case in suite.iter("testcase")]
     codes = {rule.code for rule in collect() if "rfc9293" in rule.profiles}
@@ -49,7 +49,7 @@ def test_a_test_for_each_code(faulty: Verdict) -> None:
     assert {name.split()[0] for name in names[1:]} == codes
 
 
-def test_what_fails(faulty: Verdict) -> None:
+def test_a_finding_at_fail_on_is_a_failure(faulty: Verdict) -> None:
     (suite,) = suites(faulty)
     failed = [case for case in suite.iter("testcase") if case.find("failure") is not None]
     assert [case.get("name") for case in failed] == ["ACK01 ack-of-unsent-data ack-of-more-than-was-answered"]
@@ -60,17 +60,17 @@ def test_what_fails(faulty: Verdict) -> None:
     assert "[RFC 9293 3.10.7.4]" in (failure.text or "")
 
 
-def test_notes_pass_unless_they_are_to_fail(faulty: Verdict) -> None:
+def test_lesser_findings_are_output_of_a_passing_test_case(faulty: Verdict) -> None:
     (suite,) = suites(faulty)
     noted = {case.get("name", "").split()[0] for case in suite.iter("testcase") if case.find("system-out") is not None}
     assert noted == {found.code for found in faulty.findings if found.severity < Severity.ERROR}
-    (suite,) = suites(faulty, options=Options(Severity.NOTE))
+    (suite,) = suites(faulty, options=ReportOptions(Severity.NOTE))
     assert not suite.findall("*/system-out")
     assert len(suite.findall("*/failure")) == len({found.code for found in faulty.findings})
 
 
-def test_only_the_rules_that_were_asked_for(faulty: Verdict) -> None:
-    options = Options(Severity.ERROR, rules=lookup("ACK01", collect()) + lookup("SEQ01", collect()))
+def test_selected_rules_are_the_only_test_cases(faulty: Verdict) -> None:
+    options = ReportOptions(Severity.ERROR, rules=lookup("ACK01", collect()) + lookup("SEQ01", collect()))
     faulty.findings = [found for found in faulty.findings if found.code == "ACK01"]
     (suite,) = suites(faulty, options=options)
     names = [case.get("name", "") for case in suite.iter("testcase")]
@@ -96,7 +96,7 @@ def test_a_damaged_capture(faulty: Verdict, cut: bool, errors: int) -> None:
 @pytest.mark.parametrize(
     "name", ["a\nb", "a\x00\x1b[2J\x0b", "\udcff\ufffe", "<&\"'>]]>", "中文 – é", "\x85\u2028", "😀"]
 )
-def test_the_xml_is_valid_whatever_a_name_holds(faulty: Verdict, name: str) -> None:
+def test_the_xml_is_valid_for_any_file_name(faulty: Verdict, name: str) -> None:
     faulty.path = name
     assert text(faulty).isascii()
     (suite,) = suites(faulty)
@@ -108,7 +108,7 @@ def test_several_captures_are_several_suites(faulty: Verdict) -> None:
     assert suites() == []
 
 
-def test_what_cannot_be_judged_is_a_property(tmp_path: Path) -> None:
+def test_a_limit_is_a_property(tmp_path: Path) -> None:
     with create(tmp_path / "a.pcap", link=1) as writer:
         for frame in frames(list(parse("> P. 1:9(8) ack 1\n< . 1:1(0) ack 9\n"))):
             writer.write(frame.time, frame.data)
@@ -119,7 +119,7 @@ def test_what_cannot_be_judged_is_a_property(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("severity", [Severity.ERROR, Severity.NOTE])
-def test_what_was_only_counted_stands_with_its_rule(faulty: Verdict, severity: Severity) -> None:
+def test_counted_findings_appear_under_their_rule(faulty: Verdict, severity: Severity) -> None:
     verdict = Verdict("b.pcap", "rfc9293", segments=1, beyond=[Group("ACK01", "ack-of-unsent-data", severity, 12)])
     _, suite = suites(faulty, verdict)
     (case,) = [case for case in suite.iter("testcase") if (case.get("name") or "").startswith("ACK01")]

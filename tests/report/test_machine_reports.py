@@ -1,4 +1,4 @@
-"""The reports that programs read: their keys are a contract."""
+"""The JSON and JSONL reports; their keys are a contract."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from labkit.analysis.finding import Group
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verifier import Verdict, verify
 from labkit.capture import Damage, create
-from labkit.report.formats import Options, renderer
+from labkit.report.formats import ReportOptions, renderer
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 
@@ -30,9 +30,12 @@ FINDING = {
     "expected": (int, type(None)),
     "actual": (int, type(None)),
     "reference": str,
+    "should_be": str,
+    "receiver": str,
+    "mend": str,
     "wireshark": (str, type(None)),
 }
-"""What the contract names; there may be more."""
+"""The keys of the contract; a finding may have more."""
 
 CAPTURE = {"path": str, "verdict": str, "packets": int, "segments": int, "flows": int, "findings": list}
 
@@ -47,7 +50,7 @@ def judged(path: Path, text: str) -> Verdict:
 
 
 def as_json(verdicts: list[Verdict], fail_on: Severity = Severity.ERROR) -> dict:
-    return json.loads("\n".join(renderer("json")(verdicts, Options(fail_on))))
+    return json.loads("\n".join(renderer("json")(verdicts, ReportOptions(fail_on))))
 
 
 def keeps(contract: dict, value: dict) -> bool:
@@ -61,7 +64,7 @@ def faulty(tmp_path: Path) -> Verdict:
     )
 
 
-def test_the_object(faulty: Verdict) -> None:
+def test_the_json_object(faulty: Verdict) -> None:
     value = as_json([faulty])
     assert list(value) == ["labkit", "profile", "captures"]
     assert (value["labkit"], value["profile"]) == (__version__, "rfc9293")
@@ -108,12 +111,12 @@ def test_findings_of_every_rule_keep_the_contract(tmp_path: Path, number: int) -
         (None, Severity.NOTE, "pass"),
     ],
 )
-def test_verdict(faulty: Verdict, worst: Severity | None, fail_on: Severity, outcome: str) -> None:
+def test_fail_on_decides_the_verdict(faulty: Verdict, worst: Severity | None, fail_on: Severity, outcome: str) -> None:
     faulty.findings = [] if worst is None else [replace(faulty.findings[0], severity=worst)]
     assert as_json([faulty], fail_on)["captures"][0]["verdict"] == outcome
 
 
-def test_what_the_capture_is(tmp_path: Path) -> None:
+def test_a_capture_has_limits_and_conversations(tmp_path: Path) -> None:
     verdict = judged(tmp_path / "a.pcap", "> P. 1:9(8) ack 1\n< . 1:1(0) ack 9\n")
     verdict.left_out = 3
     (capture,) = as_json([verdict])["captures"]
@@ -149,19 +152,19 @@ def test_several_captures_are_one_object(count: int) -> None:
     assert [capture["path"] for capture in value["captures"]] == [f"{number}.pcap" for number in range(count)]
 
 
-def test_no_capture_at_all_is_an_object_too() -> None:
+def test_without_captures_there_is_an_empty_object() -> None:
     assert as_json([])["captures"] == []
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[2J", "\udcff", 'quo"te', "中文"])
-def test_names_of_files_come_back(name: str) -> None:
-    lines = list(renderer("json")([Verdict(name, "rfc9293")], Options(Severity.ERROR)))
+def test_any_file_name_survives(name: str) -> None:
+    lines = list(renderer("json")([Verdict(name, "rfc9293")], ReportOptions(Severity.ERROR)))
     assert json.loads("\n".join(lines))["captures"][0]["path"] == name
     assert "\n".join(lines).isascii()
 
 
-def test_a_line_for_each_finding(faulty: Verdict) -> None:
-    lines = [json.loads(line) for line in renderer("jsonl")([faulty, faulty], Options(Severity.ERROR))]
+def test_jsonl_has_a_line_for_each_finding(faulty: Verdict) -> None:
+    lines = [json.loads(line) for line in renderer("jsonl")([faulty, faulty], ReportOptions(Severity.ERROR))]
     assert len(lines) == 2 * len(faulty.findings)
     assert all(keeps(FINDING, line) and line["path"] == faulty.path for line in lines)
     (capture,) = as_json([faulty])["captures"]
@@ -170,16 +173,16 @@ def test_a_line_for_each_finding(faulty: Verdict) -> None:
     )
 
 
-def test_a_line_for_what_cannot_be_read() -> None:
+def test_jsonl_has_a_line_for_a_capture_with_an_error() -> None:
     cut = Verdict("b.pcap", "rfc9293", damage=Damage("it ends here", 678, cut=True))
-    (line,) = renderer("jsonl")([cut], Options(Severity.ERROR))
+    (line,) = renderer("jsonl")([cut], ReportOptions(Severity.ERROR))
     assert json.loads(line) == {"path": "b.pcap", "damage": {"message": "it ends here", "at": 678, "cut": True}}
-    (line,) = renderer("jsonl")([Verdict("a.pcap", "rfc9293", error="a.pcap: no")], Options(Severity.ERROR))
+    (line,) = renderer("jsonl")([Verdict("a.pcap", "rfc9293", error="a.pcap: no")], ReportOptions(Severity.ERROR))
     assert json.loads(line) == {"path": "a.pcap", "error": "a.pcap: no"}
 
 
 @pytest.mark.parametrize("format_", ["csv", "json", "jsonl", "junit", "sarif", "text"])
-def test_results_come_while_others_are_still_judged(format_: str, faulty: Verdict) -> None:
+def test_results_are_printed_while_later_captures_are_judged(format_: str, faulty: Verdict) -> None:
     taken = 0
 
     def verdicts() -> Iterator[Verdict]:
@@ -188,19 +191,19 @@ def test_results_come_while_others_are_still_judged(format_: str, faulty: Verdic
             taken += 1
             yield faulty
 
-    lines = renderer(format_)(verdicts(), Options(Severity.ERROR))
+    lines = renderer(format_)(verdicts(), ReportOptions(Severity.ERROR))
     assert next(lines)
     next(lines)
-    # The first lines of some formats stand before all captures.
+    # Some formats print a header before the first capture.
     assert taken <= 1
 
 
-def test_what_was_only_counted(faulty: Verdict) -> None:
+def test_counted_findings_are_not_kept(faulty: Verdict) -> None:
     counted = {"code": "ACK01", "name": "ack-of-unsent-data", "severity": "error", "count": 12}
     assert as_json([faulty])["captures"][0]["not_kept"] == []
     faulty.beyond = [Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 12)]
     assert as_json([faulty])["captures"][0]["not_kept"] == [counted]
-    *_, last = renderer("jsonl")([faulty], Options(Severity.ERROR))
+    *_, last = renderer("jsonl")([faulty], ReportOptions(Severity.ERROR))
     assert json.loads(last) == {"path": faulty.path, "not_kept": [counted]}
     faulty.findings = []
     assert as_json([faulty])["captures"][0]["verdict"] == "fail"

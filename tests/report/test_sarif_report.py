@@ -1,4 +1,4 @@
-"""SARIF 2.1.0: the keys that the schema requires, and that references lead somewhere."""
+"""The SARIF report: its keys are those of the 2.1.0 schema, and its indexes are valid."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,7 @@ import pytest
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verifier import Verdict, verify
 from labkit.capture import Damage, create
-from labkit.report.formats import Options, renderer
+from labkit.report.formats import ReportOptions, renderer
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 
@@ -27,7 +27,7 @@ ALLOWED = {
     "notification": ({"message"}, {"level", "locations"}),
     "artifact": (set(), {"location", "roles", "properties"}),
 }
-"""The required and the other keys that are used of each object of the schema (which allows no others)."""
+"""For each object: the keys that the schema requires, and the optional ones that labkit uses."""
 
 
 def keeps(kind: str, value: dict[str, Any]) -> bool:
@@ -35,8 +35,8 @@ def keeps(kind: str, value: dict[str, Any]) -> bool:
     return required <= set(value) <= required | others
 
 
-def log(*verdicts: Verdict, options: Options | None = None) -> dict[str, Any]:
-    value = json.loads("\n".join(renderer("sarif")(verdicts, options or Options(Severity.ERROR))))
+def log(*verdicts: Verdict, options: ReportOptions | None = None) -> dict[str, Any]:
+    value = json.loads("\n".join(renderer("sarif")(verdicts, options or ReportOptions(Severity.ERROR))))
     assert keeps("top", value)
     assert value["version"] == "2.1.0"
     (run,) = value["runs"]
@@ -74,7 +74,7 @@ def test_a_result_for_each_finding(faulty: Verdict) -> None:
     assert error["locations"][0]["physicalLocation"]["region"] == {"startLine": 4}
     assert (error["properties"]["packet"], error["properties"]["expected"]) == (4, 1)
     assert error["message"]["text"].startswith("ack 7 is beyond 1, ")
-    assert error["message"]["text"].endswith("; expected ack 1")
+    assert error["message"]["text"].endswith("; should be: ack 1")
 
 
 def test_a_finding_about_a_conversation_has_no_region(faulty: Verdict) -> None:
@@ -84,24 +84,24 @@ def test_a_finding_about_a_conversation_has_no_region(faulty: Verdict) -> None:
 
 
 @pytest.mark.parametrize("rules", [(), tuple(each for each in collect() if each.code == "SEQ01")])
-def test_the_rules_stand_in_it(rules: tuple) -> None:
-    run = log(Verdict("a.pcap", "rfc9293"), options=Options(Severity.ERROR, rules=rules))
+def test_the_driver_has_the_rules(rules: tuple) -> None:
+    run = log(Verdict("a.pcap", "rfc9293"), options=ReportOptions(Severity.ERROR, rules=rules))
     wanted = {each.code for each in rules or collect() if "rfc9293" in each.profiles}
     assert {each["id"] for each in run["tool"]["driver"]["rules"]} == wanted
 
 
-def test_no_capture_is_a_run_too() -> None:
+def test_without_captures_there_is_an_empty_run() -> None:
     run = log()
     assert (run["results"], run["artifacts"]) == ([], [])
 
 
 @pytest.mark.parametrize("name", ["a b.pcap", "ü/中.pcap", "a:b.pcap", "\udcff", "x\ny", "/abs/a.pcap", "#?%.pcap"])
-def test_names_of_files_are_uris(name: str) -> None:
+def test_file_names_become_uris(name: str) -> None:
     uri = log(Verdict(name, "rfc9293"))["artifacts"][0]["location"]["uri"]
     assert not set(uri) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/:%")
     assert unquote_to_bytes(uri.removeprefix("file://")) == name.encode("utf-8", "surrogateescape")
     assert uri.startswith("file:") == name.startswith("/")
-    assert "\\ud" not in "".join(renderer("sarif")([Verdict(name, "rfc9293")], Options(Severity.ERROR))).replace(
+    assert "\\ud" not in "".join(renderer("sarif")([Verdict(name, "rfc9293")], ReportOptions(Severity.ERROR))).replace(
         "\\\\", ""
     )
 
@@ -115,7 +115,7 @@ def test_names_of_files_are_uris(name: str) -> None:
         (Verdict("a.pcap", "rfc9293", damage=Damage("no sense", 9, cut=False)), False),
     ],
 )
-def test_what_could_not_be_read(verdict: Verdict, good: bool) -> None:
+def test_unreadable_captures_are_notifications(verdict: Verdict, good: bool) -> None:
     (invocation,) = log(verdict)["invocations"]
     assert invocation["executionSuccessful"] is good
     assert len(invocation["toolExecutionNotifications"]) == int(not good)

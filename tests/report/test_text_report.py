@@ -1,4 +1,4 @@
-"""The report for people: what stands around a finding, what is only counted, what is said of the whole."""
+"""The text report: findings with their excerpts, counted findings, verdicts and the table of captures."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,7 +12,7 @@ from labkit.analysis.limits import CaptureLimits
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verdict, verify
 from labkit.capture import Damage, create
-from labkit.report.formats import Options, names, renderer
+from labkit.report.formats import ReportOptions, names, renderer
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 
@@ -29,7 +29,7 @@ WRONG_ACK = (
     > .  100:100(0) ack 121
 """
 )
-PLAIN = Options(Severity.ERROR)
+PLAIN = ReportOptions(Severity.ERROR)
 
 
 def judged(path: Path, text: str, isns: tuple[int, int] = (0, 0)) -> Verdict:
@@ -40,12 +40,12 @@ def judged(path: Path, text: str, isns: tuple[int, int] = (0, 0)) -> Verdict:
 
 
 def only(verdict: Verdict, *codes: str) -> Verdict:
-    """The verdict without what other rules say."""
+    """The verdict with the findings of these codes only."""
     verdict.findings = [finding for finding in verdict.findings if finding.code in codes]
     return verdict
 
 
-def text(verdicts: Verdict | Iterable[Verdict], options: Options = PLAIN) -> list[str]:
+def text(verdicts: Verdict | Iterable[Verdict], options: ReportOptions = PLAIN) -> list[str]:
     verdicts = [verdicts] if isinstance(verdicts, Verdict) else verdicts
     return [click.unstyle(line) for line in renderer("text")(verdicts, options)]
 
@@ -55,12 +55,12 @@ def test_formats() -> None:
     assert {"text", "json", "jsonl"} <= set(names())
     assert not [name for name in names() if name.startswith("_")]
     with pytest.raises(KeyError):
-        renderer("_plain")
+        renderer("_records")
     with pytest.raises(KeyError):
         renderer("word")
 
 
-def test_a_finding_with_what_stands_around_it(tmp_path: Path) -> None:
+def test_a_finding_has_an_excerpt_and_four_lines(tmp_path: Path) -> None:
     path = tmp_path / "a.pcap"
     assert text(only(judged(path, WRONG_ACK), "ACK01")) == [
         f"{path}: FAIL  1 error (6 packets, 1 conversation, profile rfc9293)",
@@ -71,7 +71,7 @@ def test_a_finding_with_what_stands_around_it(tmp_path: Path) -> None:
         "  >     6  → ACK      seq=100 ack=121",
         "                              ^^^^^^^ expected 120",
         "  what      ack 121 is beyond 120, the next octet that the peer would send",
-        "  because   1 + 119 = 120, by packet 5",
+        "  should be ack 120 (1 + 119 = 120, packet 5)",
         "  receiver  It answers with an ACK of its own numbers, and drops the segment.",
         "  read on   RFC 9293 3.10.7.4; labkit explain ACK01",
     ]
@@ -81,27 +81,29 @@ def test_a_finding_with_what_stands_around_it(tmp_path: Path) -> None:
 def test_expected_numbers_are_relative_wherever_they_start(tmp_path: Path, isns: tuple[int, int]) -> None:
     lines = text(judged(tmp_path / "a.pcap", WRONG_ACK, isns))
     assert "                              ^^^^^^^ expected 120" in lines
-    assert "  because   1 + 119 = 120, by packet 5" in lines
+    assert [
+        line for line in lines if line.startswith("  should be ack 120") and line.endswith(" (1 + 119 = 120, packet 5)")
+    ]
 
 
 @pytest.mark.parametrize(
-    ("wrong", "mark", "because"),
+    ("wrong", "mark", "total"),
     [
         (
             OPEN + "> P. 11:110(99) ack 1\n< . 1:1(0) ack 100\n> P. 100:150(50) ack 1\n< . 1:1(0) ack 150\n",
             ("seq=11", 1),
             None,
         ),
-        ("> S 0:0(0)\n< S. 0:0(0) ack 5\n", ("ack=5", 1), "0 + 1 (SYN) = 1, by packet 1"),
+        ("> S 0:0(0)\n< S. 0:0(0) ack 5\n", ("ack=5", 1), "0 + 1 (SYN) = 1, packet 1"),
         (
             OPEN + "> F. 1:1(0) ack 1\n< . 1:1(0) ack 9\n< F. 1:1(0) ack 2\n> . 2:2(0) ack 2\n",
             ("ack=9", 2),
-            "1 + 1 (FIN) = 2, by packet 4",
+            "1 + 1 (FIN) = 2, packet 4",
         ),
     ],
 )
 def test_the_mark_stands_under_the_wrong_number(
-    tmp_path: Path, wrong: str, mark: tuple[str, int], because: str | None
+    tmp_path: Path, wrong: str, mark: tuple[str, int], total: str | None
 ) -> None:
     lines = text(judged(tmp_path / "a.pcap", wrong))
     word, expected = mark
@@ -110,21 +112,21 @@ def test_the_mark_stands_under_the_wrong_number(
     assert lines[below - 1][start : start + len(word)] == word
     assert lines[below].count("^") == len(word)
     assert lines[below - 1].startswith("  > ")
-    if because is not None:
-        assert f"  because   {because}" in lines
+    if total is not None:
+        assert [line for line in lines if line.startswith("  should be ") and line.endswith(f" ({total})")]
 
 
-def test_a_correct_capture_is_a_line(tmp_path: Path) -> None:
+def test_a_correct_capture_has_no_error(tmp_path: Path) -> None:
     path = tmp_path / "a.pcap"
     lines = text(judged(path, "> P. 1:9(8) ack 1\n< . 1:1(0) ack 9\n"))
     assert lines[0].startswith(f"{path}: PASS  ")
     assert "error[" not in "\n".join(lines)
 
 
-def test_notes_are_counted_unless_asked_for(tmp_path: Path) -> None:
+def test_notes_are_counted_unless_verbose(tmp_path: Path) -> None:
     verdict = only(judged(tmp_path / "a.pcap", OPEN), "FIN06")
     assert [finding.severity for finding in verdict.findings] == [Severity.NOTE]
-    brief, full = text(verdict), text(verdict, Options(Severity.ERROR, verbose=True))
+    brief, full = text(verdict), text(verdict, ReportOptions(Severity.ERROR, verbose=True))
     assert brief[0] == full[0]
     assert brief[-1] == f"note[FIN06] 1 × {verdict.findings[0].name}"
     assert not [line for line in brief if line.startswith("  read on")]
@@ -135,12 +137,12 @@ MANY = OPEN + "".join(f"> . 1:1(0) ack {200 + number}\n< . 1:1(0) ack 1\n" for n
 
 
 @pytest.mark.parametrize(("most", "shown"), [(5, 5), (1, 1), (0, 20)])
-def test_so_many_findings_of_a_rule_are_shown(tmp_path: Path, most: int, shown: int) -> None:
+def test_further_findings_of_a_rule_are_counted(tmp_path: Path, most: int, shown: int) -> None:
     verdict = only(judged(tmp_path / "a.pcap", MANY), "ACK01")
     found = verdict.findings
     assert len(found) == 20
     code = "ACK01"
-    lines = text(verdict, Options(Severity.ERROR, most=most))
+    lines = text(verdict, ReportOptions(Severity.ERROR, max_shown=most))
     assert len([line for line in lines if line.startswith(f"error[{code}] {found[0].name}: ")]) == shown
     rest = [line for line in lines if line.startswith(f"error[{code}] ") and " × " in line]
     if shown == 20:
@@ -151,9 +153,9 @@ def test_so_many_findings_of_a_rule_are_shown(tmp_path: Path, most: int, shown: 
         assert line == f"error[{code}] {20 - shown} × {found[0].name} (packets {packets}, …)"
 
 
-def test_captures_follow_each_other(tmp_path: Path) -> None:
+def test_an_empty_line_separates_captures(tmp_path: Path) -> None:
     lines = text(judged(tmp_path / name, OPEN) for name in ("a.pcap", "b.pcap"))
-    second, _in_the_table = [number for number, line in enumerate(lines) if "b.pcap" in line]
+    second, _table_row = [number for number, line in enumerate(lines) if "b.pcap" in line]
     assert lines[second - 1] == ""
     assert "a.pcap" in lines[0]
 
@@ -162,30 +164,30 @@ def test_conversations_in_figures(tmp_path: Path) -> None:
     again = "+0.5 > P. 1:100(99) ack 1\n"
     verdict = judged(tmp_path / "a.pcap", OPEN + "> P. 1:100(99) ack 1\n" + again + "< . 1:1(0) ack 100\n")
     line = "  conversation 0 192.0.2.10:40000 → 192.0.2.20:80: opened by a handshake, still open, "
-    (shown,) = [each for each in text(verdict, Options(Severity.ERROR, verbose=True)) if each.startswith(line)]
-    assert shown.endswith("; → 4 packets, 99 octets, 1 retransmission; ← 2 packets, 0 octets")
+    (shown,) = [each for each in text(verdict, ReportOptions(Severity.ERROR, verbose=True)) if each.startswith(line)]
+    assert shown.endswith("; → 4 packets, 99 bytes, 1 retransmission; ← 2 packets, 0 bytes")
     assert not [each for each in text(verdict) if each.startswith("  conversation")]
     verdict.conversations, verdict.reported, verdict.flows = [], 3, 3
-    assert "  and 3 more conversations" in text(verdict, Options(Severity.ERROR, verbose=True))
+    assert "  and 3 more conversations" in text(verdict, ReportOptions(Severity.ERROR, verbose=True))
 
 
-def test_what_a_capture_cannot_show_is_said_once(tmp_path: Path) -> None:
+def test_a_limit_is_a_note_below_the_verdict(tmp_path: Path) -> None:
     verdict = judged(tmp_path / "a.pcap", "> P. 1:9(8) ack 1\n< . 1:1(0) ack 9\n")
     lines = text(verdict)
-    (said,) = [line for line in lines if "began before the capture" in line]
-    assert said.startswith("  note: 1 conversation began before the capture: its handshake, windows, and ")
+    (note,) = [line for line in lines if "began before the capture" in line]
+    assert note.startswith("  note: 1 conversation began before the capture: its handshake, windows, and ")
     assert "CAP05" in {finding.code for finding in verdict.findings}
     assert "CAP05" not in "\n".join(lines)
-    assert "note[CAP05]" in "\n".join(text(verdict, Options(Severity.ERROR, verbose=True)))
+    assert "note[CAP05]" in "\n".join(text(verdict, ReportOptions(Severity.ERROR, verbose=True)))
 
 
-def test_a_choice_is_said() -> None:
+def test_the_verdict_counts_left_out_findings() -> None:
     verdict = Verdict("a.pcap", "rfc9293", packets=3, segments=3, flows=4, reported=1, left_out=2)
     facts = "(3 packets, 1 of 4 conversations, profile rfc9293, 2 findings left out)"
     assert text(verdict) == [f"a.pcap: PASS  nothing found {facts}"]
 
 
-def test_a_table_of_several(tmp_path: Path) -> None:
+def test_several_captures_end_with_a_table(tmp_path: Path) -> None:
     cut = Verdict("c.pcap", "rfc9293", segments=1, damage=Damage("it ends here", 9, cut=True))
     lines = text(
         [
@@ -204,28 +206,28 @@ def test_a_table_of_several(tmp_path: Path) -> None:
     ]
 
 
-def test_an_unreadable_capture_is_no_result() -> None:
+def test_an_unreadable_capture_has_no_verdict() -> None:
     assert text(Verdict("a.pcap", "rfc9293", error="a.pcap: is empty")) == []
     ok = Verdict("b.pcap", "rfc9293", segments=1)
     assert text([Verdict("a.pcap", "rfc9293", error="a.pcap: is empty"), ok])[0].startswith("b.pcap: PASS")
 
 
-def test_what_was_not_judged_is_said() -> None:
+def test_a_damaged_or_empty_capture_has_a_note() -> None:
     verdict = Verdict("a.pcap", "rfc9293", packets=3, segments=0, limits=CaptureLimits().limits(0, 0))
     assert text(verdict) == [
         "a.pcap: PASS  nothing found (3 packets, 0 conversations, profile rfc9293)",
         "  note: there is no TCP segment in this capture: nothing was judged",
     ]
     verdict.segments, verdict.limits, verdict.damage = 3, [], Damage("it ends\x1b[31m here", 9, cut=True)
-    assert text(verdict)[1] == r"  note: it ends\x1b[31m here; judged up to there"
+    assert text(verdict)[1] == r"  note: it ends\x1b[31m here; labkit judged the packets before"
 
 
-def test_names_of_files_cannot_steer_the_terminal() -> None:
+def test_file_names_cannot_control_the_terminal() -> None:
     verdict = Verdict("a\x1b[2J\n.pcap", "rfc9293", segments=1)
     assert text(verdict)[0].startswith(r"a\x1b[2J\n.pcap: PASS")
 
 
-def test_context_is_of_the_same_conversation_only(tmp_path: Path) -> None:
+def test_an_excerpt_shows_one_conversation(tmp_path: Path) -> None:
     path = tmp_path / "a.pcap"
     found = list(frames(list(parse(WRONG_ACK))))
     others = list(frames(list(parse(OPEN + "> P. 1:50(49) ack 1\n")), version=6))
@@ -236,11 +238,11 @@ def test_context_is_of_the_same_conversation_only(tmp_path: Path) -> None:
                 writer.write(frame.time + 1, others[number].data)
     lines = text(verify(path))
     around = [line for line in lines if "→" in line[:14] or "←" in line[:14]]
-    # In the file the others' packets stand between them.
+    # The other conversation's packets are between them in the file.
     assert [line.lstrip(" >").split()[0] for line in around] == ["7", "9", "10"]
 
 
-def test_a_capture_that_is_gone_has_no_context(tmp_path: Path) -> None:
+def test_a_deleted_capture_has_no_excerpt(tmp_path: Path) -> None:
     path = tmp_path / "a.pcap"
     verdict = judged(path, WRONG_ACK)
     path.unlink()
@@ -256,7 +258,7 @@ def test_standard_input_cannot_be_read_again(tmp_path: Path) -> None:
     assert "^" not in "\n".join(text(verdict))
 
 
-def test_what_was_only_counted_counts() -> None:
+def test_counted_errors_fail_a_capture() -> None:
     verdict = Verdict("a.pcap", "rfc9293", beyond=[Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 12)])
     lines = text(verdict)
     assert lines[0].startswith("a.pcap: FAIL  12 errors (")
@@ -266,20 +268,20 @@ def test_what_was_only_counted_counts() -> None:
 @pytest.mark.parametrize(
     ("most", "counted"), [(0, "note[ACK01] 1 × "), (2, "note[ACK01] 1 × "), (1, "error[ACK01] 2 × ")]
 )
-def test_what_is_left_is_no_graver_than_it_is(most: int, counted: str, tmp_path: Path) -> None:
+def test_counted_findings_have_their_own_severity(most: int, counted: str, tmp_path: Path) -> None:
     verdict = only(judged(tmp_path / "a.pcap", MANY), "ACK01")
     verdict.findings = list(verdict.findings)[:3]
     verdict.findings[1] = replace(verdict.findings[1], severity=Severity.NOTE)
-    lines = text(verdict, Options(Severity.ERROR, most=most))
+    lines = text(verdict, ReportOptions(Severity.ERROR, max_shown=most))
     (rest,) = [line for line in lines if " × " in line]
     assert rest.startswith(f"{counted}{verdict.findings[0].name} (packet")
 
 
-@pytest.mark.parametrize(("farthest", "shown"), [(6, True), (5, False)])
-def test_what_is_far_in_a_capture_stands_alone(
-    farthest: int, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("last", "shown"), [(6, True), (5, False)])
+def test_a_finding_beyond_the_last_excerpt_names_a_command(
+    last: int, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labkit.report.formats._context.FARTHEST", farthest)
+    monkeypatch.setattr("labkit.report.formats._excerpt.MAX_PACKET", last)
     lines = text(only(judged(tmp_path / "a b.pcap", WRONG_ACK), "ACK01"))
     assert (f"  look at   labkit show '{tmp_path / 'a b.pcap'}' --flow 0" in lines) != shown
     assert lines[2].startswith("error[ACK01] ack-of-unsent-data: packet 6, ")
@@ -287,8 +289,8 @@ def test_what_is_far_in_a_capture_stands_alone(
     assert "  what      ack 121 is beyond 120, the next octet that the peer would send" in lines
 
 
-def test_quietly_there_are_verdicts_only(tmp_path: Path) -> None:
-    quiet = Options(Severity.ERROR, quiet=True)
+def test_quiet_shows_verdicts_only(tmp_path: Path) -> None:
+    quiet = ReportOptions(Severity.ERROR, quiet=True)
     wrong = judged(tmp_path / "a.pcap", WRONG_ACK)
     cut = tmp_path / "b.pcap"
     judged(cut, OPEN)
@@ -296,7 +298,7 @@ def test_quietly_there_are_verdicts_only(tmp_path: Path) -> None:
     damaged, unreadable = verify(cut), Verdict("c.pcap", "rfc9293", error="c.pcap: is empty")
     assert text(wrong, quiet) == text(wrong)[:1]
     assert text(damaged, quiet) == text(damaged)[:2]
-    assert "judged up to there" in text(damaged, quiet)[1]
+    assert "labkit judged the packets before" in text(damaged, quiet)[1]
     assert text(unreadable, quiet) == text([], quiet) == []
     every = [wrong, damaged, unreadable]
     assert text(every, quiet) == text(every)[-4:]

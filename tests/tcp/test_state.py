@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.tcp.state import DOCUMENT_WORDS, SYNCHRONISED, TRANSITIONS, Event, State, after
+from labkit.tcp.state import DOCUMENT_WORDS, TRANSITIONS, Event, State, after
 
 FIGURE_5 = """
 CLOSED        passive OPEN                  LISTEN
@@ -26,6 +26,9 @@ LAST-ACK      rcv ACK of FIN                CLOSED
 TIME-WAIT     timeout=2MSL                  CLOSED
 """
 """The figure's arrows, by the words of the RFC; resets are in its note 3 and in section 3.10.7."""
+
+SYNCHRONISED = frozenset(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED}
+"""RFC 9293 section 3.5.2, group 3."""
 
 BEYOND = {
     # Note 3 of the figure; section 3.10.5 (ABORT) and 3.10.7.4, second step (RST).

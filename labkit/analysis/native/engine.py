@@ -4,7 +4,7 @@ Both give the same verdict. The interpreter's needs nothing, and has judged a sm
 the compiled one judges millions of packets a second. Its code is compiled once, which takes a while, and kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
-from labkit.analysis.rule import RFC9293
+from labkit.analysis.rule import RFC9293, Rule, collect, shipped
 from labkit.analysis.verifier import Verdict, Verifier
 from labkit.capture import Reader, open_capture
-from labkit.capture.source import CHUNK
+from labkit.capture.source import CHUNK_OCTETS
+from labkit.errors import UncompilableError, UsageError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def verify(
     watch: Callable[[int], None] | None = None,
     wanted: "Callable[[Flow], bool] | None" = None,
     engine: str = AUTO,
+    rules: Iterable[Rule] | None = None,
 ) -> Verdict:
     """Judge one capture, as `labkit.analysis.verifier.verify` does, with one of ENGINES.
 
@@ -48,7 +50,7 @@ def verify(
     interpreter judges.
     """
     with open_capture(source) as capture:
-        verdict = judge(capture, profile, literal=literal, watch=watch, wanted=wanted, engine=engine)
+        verdict = judge(capture, profile, literal=literal, watch=watch, wanted=wanted, engine=engine, rules=rules)
         verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
         return verdict
 
@@ -64,17 +66,22 @@ def judge(
     interruption: "Interruption | None" = None,
     say: Say | None = None,
     alone: bool = True,
+    rules: Iterable[Rule] | None = None,
 ) -> Verdict:
     """The verdict on an open capture, its damage included; it has no path yet.
 
     `say` takes a line where code is compiled, or cannot be. `interruption` may end the reading. Not `alone` is who shares the
-    processors with others of its kind: it takes one thread, and compiles nothing.
+    processors with others of its kind: it takes one thread, and compiles nothing. `rules` is the catalogue, as for `Verifier`;
+    the compiled engine knows the shipped one only. UsageError for COMPILED with a `wanted` that is no FlowFilter.
     """
-    verifier = Verifier(profile, literal=literal, wanted=wanted)
+    rules = collect() if rules is None else tuple(rules)
+    verifier = Verifier(profile, literal=literal, wanted=wanted, rules=rules)
     compiled = None
+    if engine == COMPILED and not (wanted is None or isinstance(wanted, FlowFilter)):
+        raise UsageError(_("the compiled engine needs a FlowFilter, not another function, to choose conversations"))
     if engine != INTERPRETED and (wanted is None or isinstance(wanted, FlowFilter)):
         with interruption.waiting() if interruption else nullcontext():
-            library = _library(capture, engine, say or _silent, alone)
+            library = _library(capture, engine, say or _silent, alone, rules)
             if library is not None:
                 compiled = _Compiled.having_room(library, verifier.profile, wanted, say or _silent, alone)
     if compiled is None:
@@ -131,9 +138,12 @@ def prepare(engine: str, largest: int, say: Say) -> None:
         _loaded(say)
 
 
-def _library(capture: Reader, engine: str, say: Say, alone: bool) -> "Library | None":
+def _library(capture: Reader, engine: str, say: Say, alone: bool, rules: tuple[Rule, ...]) -> "Library | None":
     """The compiled code, where it is to judge."""
     if engine == AUTO and not capture.waits and not is_large(capture, LARGE):
+        return None
+    if rules != shipped():
+        say(_("only labkit's own rules can be compiled: interpreted, which takes longer"))
         return None
     from labkit.analysis.native import library
 
@@ -155,6 +165,9 @@ def _loaded(say: Say) -> "Library | None":
     try:
         _require("numpy")
         return library.library(compiling)
+    except UncompilableError as error:
+        say(_("{reason}: interpreted, which takes longer").format(reason=error))
+        return None
     except ImportError as error:
         text = _("{name} is missing: interpreted, which takes longer; pip install 'labkit[fast]' has it")
         say(text.format(name=error.name or "Numba"))
@@ -181,7 +194,7 @@ def is_large(capture: Reader, least: int) -> bool:
         return capture.size >= least
     read, at = capture.rest()
     octets = bytearray(read)
-    buffer = memoryview(bytearray(CHUNK))
+    buffer = memoryview(bytearray(CHUNK_OCTETS))
     while len(octets) < least and (count := capture.into(buffer)):
         octets += buffer[:count]
     capture.resume(bytes(octets), at, 1)

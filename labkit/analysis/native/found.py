@@ -13,10 +13,10 @@ import numpy as np
 from labkit.analysis.finding import Choice, Evidence, Finding, Group, finding
 from labkit.analysis.flows import end_name
 from labkit.analysis.native.judging import Event
-from labkit.analysis.native.kernels import COUNTS, shown, words
+from labkit.analysis.native.kernels import COUNTS, words
 from labkit.analysis.native.records import record
 from labkit.analysis.native.table import ends
-from labkit.analysis.rule import Rule, Scope, Severity, collect
+from labkit.analysis.rule import Rule, Scope, Severity, shipped
 
 LIGHT = np.dtype([(name, np.int64) for name in ("rule", "found", "severity", "packet", "flow", "side", "at")])
 """What decides about an event: some of its numbers, the severity at which it is reported, and where it stands."""
@@ -56,7 +56,7 @@ class Findings(Sequence[Finding]):
         """Each rule and severity that was found, and where these findings stand."""
         keys = self._rows["rule"] * COUNTS + self._rows["severity"]
         for key in np.unique(keys):
-            yield collect()[key // COUNTS], Severity(int(key % COUNTS)), np.flatnonzero(keys == key)
+            yield shipped()[key // COUNTS], Severity(int(key % COUNTS)), np.flatnonzero(keys == key)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -82,8 +82,8 @@ class Findings(Sequence[Finding]):
 
     def _finding(self, row: Any) -> Finding:
         event = record(Event).from_buffer_copy(self._events[int(row["at"])].tobytes())
-        rule = collect()[event.rule]
-        values = dict(zip(shown(rule), (event.v0, event.v1, event.v2, event.v3), strict=False))
+        rule = shipped()[event.rule]
+        values = dict(zip(rule.numbers, (event.v0, event.v1, event.v2, event.v3), strict=False))
         whole = rule.scope == Scope.FLOW
         names = [end_name(end) for end in ends(event)]
         field = words()[event.word] if callable(rule.field) else rule.field
@@ -108,8 +108,8 @@ class Findings(Sequence[Finding]):
 
 def _codes() -> tuple[list[str], "np.ndarray[Any, Any]"]:
     """All codes in their order, and each rule's position among them."""
-    codes = sorted({rule.code for rule in collect()})
-    return codes, np.array([codes.index(rule.code) for rule in collect()])
+    codes = sorted({rule.code for rule in shipped()})
+    return codes, np.array([codes.index(rule.code) for rule in shipped()])
 
 
 def _keys(rows: "np.ndarray[Any, Any]", codes: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
@@ -121,7 +121,7 @@ def _keys(rows: "np.ndarray[Any, Any]", codes: "np.ndarray[Any, Any]") -> "np.nd
 def _last(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Without what was found of a packet before more was in view: a finding about an earlier packet takes the place of all
     that were found there with the same code."""
-    later = np.array([bool(rule.at) for rule in collect()])[rows["rule"]]
+    later = np.array([bool(rule.at) for rule in shipped()])[rows["rule"]]
     if not later.any():
         return rows
     _, which = np.unique(_keys(rows, _codes()[1][rows["rule"]]), return_inverse=True)
@@ -140,7 +140,7 @@ def _standing(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     graves = np.unique((-1 - grave["flow"]) * len(codes) + code_of[grave["rule"]])
     stands = np.ones(len(rows), bool)
     for number in np.unique(rows["rule"]):
-        rule = collect()[number]
+        rule = shipped()[number]
         if not rule.unless:
             continue
         mine = rows["rule"] == number
@@ -150,7 +150,7 @@ def _standing(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
             others = known[known % len(codes) == code]
             if len(others):
                 stands[mine] &= ~np.isin(place * len(codes) + code, others)
-    sums = np.array([rule.sums_up for rule in collect()])[rows["rule"]]
+    sums = np.array([rule.sums_up for rule in shipped()])[rows["rule"]]
     sender = (rows["flow"] * 2 + rows["side"]) * len(codes) + code_of[rows["rule"]]
     if sums.any():
         stands &= sums | ~np.isin(sender, sender[sums])
@@ -165,14 +165,14 @@ def _place(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 
 def _severities(rows: "np.ndarray[Any, Any]", profile: str) -> "np.ndarray[Any, Any]":
     """Each row's severity, as `Rule.severity_in` has it."""
-    own = np.array([int(rule.severity_in(profile, 1)) for rule in collect()])
+    own = np.array([int(rule.severity_in(profile, 1)) for rule in shipped()])
     severities: np.ndarray[Any, Any] = np.where(rows["found"] > 1, rows["found"], own[rows["rule"]])
     return severities
 
 
 def _sorted(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """In the order of a verdict: by packets, what is about whole conversations last."""
-    whole = np.array([rule.scope == Scope.FLOW for rule in collect()])[rows["rule"]]
+    whole = np.array([rule.scope == Scope.FLOW for rule in shipped()])[rows["rule"]]
     order = np.lexsort((_codes()[1][rows["rule"]], rows["flow"], rows["packet"], whole))
     ordered: np.ndarray[Any, Any] = rows[order]
     return ordered

@@ -18,7 +18,7 @@ from labkit.analysis.native.loader import Library
 from labkit.analysis.native.records import TYPES, WHERE, Memory, columns, record
 from labkit.analysis.native.table import Conversation, State, ends, numbers_of, seed
 from labkit.analysis.payload import ALL_OCTETS, ALL_PIECES
-from labkit.analysis.rule import Severity, collect
+from labkit.analysis.rule import Severity, shipped
 from labkit.analysis.side import Side
 from labkit.analysis.verifier import Bounds, Verdict
 from labkit.packet.seen import Seen
@@ -49,10 +49,10 @@ class Judge:
             "hosts": bounds.hosts,
             "host_heads": _power(bounds.hosts),
             "events": len(Severity) * bounds.findings,
-            "hits": 2 * len(collect()),
-            "asked": len(collect()),
+            "hits": COUNTS * len(shipped()),
+            "asked": len(shipped()),
             "said": _power(2 * bounds.said),
-            "kept": COUNTS * (1 + len(collect())),
+            "kept": COUNTS * (1 + len(shipped())),
             "pieces": ALL_PIECES,
             "ring": ALL_OCTETS,
             "described": limits.MOST,
@@ -69,7 +69,7 @@ class Judge:
             ctypes.memset(self._addresses[name], 0xFF, len(self._memory[name].view))
         self._array("chosen")[:] = chosen
         asked = self._array("asked")
-        for number, rule in enumerate(collect()):
+        for number, rule in enumerate(shipped()):
             # The rules of FAMILIES are asked under every profile, for the survey: each rule is, here.
             asked[number] = rule.severity_in(profile, 1) if profile in rule.profiles else 0
         state.most, state.most_ended, state.most_kept, state.said_most, state.most_hosts = bounds
@@ -130,7 +130,7 @@ class Judge:
         """The findings that were only counted."""
         found: dict[tuple[str, str, Severity], Group] = {}
         kept = self._array("kept")
-        for number, rule in enumerate(collect(), 1):
+        for number, rule in enumerate(shipped(), 1):
             for severity in Severity:
                 if count := kept[number * COUNTS + severity]:
                     key = rule.code, rule.name, severity
@@ -140,10 +140,10 @@ class Judge:
     def _surveyed(self, beyond: int) -> CaptureLimits:
         found = CaptureLimits()
         hits = self._array("hits")
-        for number, rule in enumerate(collect()):
-            for form in (0, 1):
-                hit = hits[2 * number + form]
-                found.count(rule, bool(form), hit.count, hit.packet or None)
+        for number, rule in enumerate(shipped()):
+            for answer in rule.limits:
+                hit = hits[COUNTS * number + answer]
+                found.count(rule, answer, hit.packet or None, hit.count)
         state = self._state
         found.end_many(missed=state.lacking, again=state.again, forgotten=state.forgotten, beyond=beyond)
         return found

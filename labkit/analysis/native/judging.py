@@ -56,7 +56,7 @@ class Event:
 
 @dataclass(slots=True)
 class Hit:
-    """How often a rule was found in one of its two forms, and where first."""
+    """How often a rule's predicate gave one of its answers, and the first packet."""
 
     count: int = 0
     packet: int = 0

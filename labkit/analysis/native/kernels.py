@@ -10,16 +10,16 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
-from labkit.analysis.finding import NAME
-from labkit.analysis.limits import RETRANSMISSIONS, form_of
 from labkit.analysis.native import judging, table
 from labkit.analysis.native.judging import Event, Hit, Piece, Said
 from labkit.analysis.native.loader import Source
 from labkit.analysis.native.records import FREE, WHERE, beside, columns
 from labkit.analysis.native.table import Conversation, Host, State
-from labkit.analysis.native.translate import Translation
-from labkit.analysis.rule import Rule, Scope, Severity, collect
+from labkit.analysis.native.translate import Translation, UntranslatableError
+from labkit.analysis.rule import Rule, Scope, Severity, shipped
 from labkit.analysis.side import Side
+from labkit.errors import UncompilableError
+from labkit.i18n import _
 from labkit.packet.seen import Seen
 
 ASKED = {
@@ -46,12 +46,6 @@ class Kernels:
     names: Mapping[Callable[..., Any], str]
 
 
-def shown(rule: Rule) -> list[str]:
-    """The names of the numbers that a rule's messages show, in the order in which events hold their values."""
-    found = NAME.finditer(" ".join((rule.message, *rule.otherwise.values())))
-    return list(dict.fromkeys(match[1] for match in found))
-
-
 @cache
 def words() -> tuple[str, ...]:
     """What the numbers in `Event.word` stand for."""
@@ -60,7 +54,7 @@ def words() -> tuple[str, ...]:
 
 def _fields(whole: Translation) -> list[str]:
     """Translate the functions by which rules choose a field; the strings that there are in them."""
-    for rule in collect():
+    for rule in shipped():
         if callable(rule.field):
             whole.add(rule.field)
     return whole.words
@@ -80,12 +74,12 @@ def kernels() -> Kernels:
         }
     )
     _fields(whole)  # before all else, so that `words` need not translate that
-    rules = collect()
+    rules = shipped()
     codes = list(dict.fromkeys(rule.code for rule in rules))
     texts = [_clear(), HOUSE]
     asking: dict[Scope, list[str]] = {scope: [] for scope in Scope}
     for number, rule in enumerate(rules):
-        predicate = whole.add(rule.predicate)
+        predicate = _predicate(rule, whole)
         asking[rule.scope] += [
             f"    found = {predicate}(seg, me, peer)",
             "    if found:",
@@ -99,6 +93,15 @@ def kernels() -> Kernels:
         whole.add(function)
     after = whole.text[len(before) :]
     return Kernels("\n\n\n".join([before, *texts, after]), dict(whole.names))
+
+
+def _predicate(rule: Rule, whole: Translation) -> str:
+    """The name of a rule's translated predicate. UncompilableError, naming the rule, where it cannot be translated."""
+    try:
+        return whole.add(rule.predicate)
+    except UntranslatableError as error:
+        text = _("rule {code} ({name}) cannot be compiled: {reason}")
+        raise UncompilableError(text.format(code=rule.code, name=rule.name, reason=error)) from None
 
 
 def _clear() -> str:
@@ -141,11 +144,14 @@ def _found(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[s
     packet, time = ("0", "0") if rule.scope == Scope.FLOW else _place(rule)
     yield f"@njit(**SETTINGS)\ndef found_{number}(found, {SIGNATURE}):"
     yield f"    packet = {packet}"
-    yield f"    hit = hits[{2 * number} + {whole.add(form_of(rule))}(found, me, peer)]"
-    yield "    if hit.count == 0:"
-    yield "        hit.packet = packet"
-    yield "    hit.count = hit.count + 1"
-    if rule.name in RETRANSMISSIONS:
+    # A predicate that answers anything else is wrong, and the interpreter says so; no memory may be written for it.
+    yield f"    answer = max(1, min(found, {max(Severity):d}))"
+    if rule.limits:
+        yield f"    hit = hits[{COUNTS * number} + answer]"
+        yield "    if hit.count == 0:"
+        yield "        hit.packet = packet"
+        yield "    hit.count = hit.count + 1"
+    if rule.retransmission:
         yield "    if side:"
         yield "        row.b_resent = row.b_resent + 1"
         yield "    else:"
@@ -159,8 +165,7 @@ def _found(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[s
         said = whole.add(judging.said_before)
         yield f"    if {said}({code}, row, sender, t, said):"
         yield "        return"
-    # A rule that answers anything else is wrong, and is told so by the interpreter; no memory may be written for it.
-    yield f"    severity = min(found, {max(Severity):d}) if found > 1 else own"
+    yield "    severity = answer if answer > 1 else own"
     yield "    if kept[severity] == t.most_kept:"
     yield f"        kept[{(number + 1) * COUNTS} + severity] += 1"
     yield "        return"
@@ -181,7 +186,7 @@ def _found(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[s
         "expected": _number(rule.expected, whole),
         "actual": _number(rule.actual, whole),
     }
-    for place, name in enumerate(shown(rule)):
+    for place, name in enumerate(rule.numbers):
         values[f"v{place}"] = f"{name}"
     for name, value in values.items():
         yield f"    event.{name} = {value}"

@@ -163,13 +163,16 @@ def place(name: str, files: Iterable[Path]) -> Path:
 
 
 def folder() -> Path:
-    """The user's folder for what can be made again."""
+    """The user's cache folder. A user without a home directory has none: the path then lies below /dev/null."""
     if given := os.environ.get(FOLDER):
         return Path(given)
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labkit"
-    except RuntimeError:
-        return Path(os.devnull, "labkit")  # a user without a home: nothing is there, and nothing can be kept
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache, "labkit")
+    with suppress(RuntimeError):
+        home = Path.home()
+        if home.is_dir():
+            return home / ".cache" / "labkit"
+    return Path(os.devnull, "labkit")
 
 
 def _versions() -> dict[str, list[str]]:

@@ -19,17 +19,17 @@ from labkit.analysis.native.loader import Library
 from labkit.analysis.native.records import Memory, record
 from labkit.analysis.native.table import flow_hash, seed
 from labkit.capture import Damage, Frame, Reader
-from labkit.capture.base import LIMIT
+from labkit.capture.base import MAX_RECORD_OCTETS
 from labkit.capture.pcap import PcapReader
-from labkit.capture.pcapng import FARTHEST, Clock, PcapngReader
+from labkit.capture.pcapng import MAX_TIME, Clock, PcapngReader
 from labkit.i18n import _
 from labkit.packet.decode import FRAGMENT
-from labkit.packet.reassembly import LONGEST, Reassembler
+from labkit.packet.reassembly import MAX_DATAGRAM_OCTETS, Reassembler
 from labkit.packet.seen import Seen
 
 CHUNK = 1 << 20
 """Octets of the file in a batch."""
-OCTETS = 2 * CHUNK + LIMIT
+OCTETS = 2 * CHUNK + MAX_RECORD_OCTETS
 """Octets that a batch has room for: what another reader has read ahead, the longest record included."""
 SPARE = 1 << 20
 """Octets behind them, for datagrams that were put together of fragments."""
@@ -236,7 +236,7 @@ class Feed:
             if status != FRAGMENT:
                 break
             spare = self._join(batch, spare)
-            if OCTETS + SPARE - spare < LONGEST:
+            if OCTETS + SPARE - spare < MAX_DATAGRAM_OCTETS:
                 status = 0
                 break
         if self._start is None and told[decoding.PACKETS]:
@@ -295,5 +295,5 @@ def _row(clock: Clock) -> tuple[int, ...]:
     """An interface's row. Stamps that would not fit into 64 bits on the way to a time are the interpreter's."""
     if clock.by > WIDEST or abs(clock.offset) > WIDEST // 2:
         return 1, 1, 0, -1, clock.link, clock.number
-    latest = min(WIDEST // clock.times, (FARTHEST - max(clock.offset, 0)) * clock.by // clock.times)
+    latest = min(WIDEST // clock.times, (MAX_TIME - max(clock.offset, 0)) * clock.by // clock.times)
     return clock.times, clock.by, clock.offset, min(latest, WIDEST), clock.link, clock.number

@@ -10,7 +10,7 @@ section a row of its clock. A row has ROW columns.
 
 from collections.abc import Sequence
 
-from labkit.capture.base import LIMIT
+from labkit.capture.base import MAX_RECORD_OCTETS
 from labkit.capture.pcapng_blocks import ENHANCED
 
 PCAP, PCAPNG, FRAMES = 0, 1, 2
@@ -74,7 +74,7 @@ def pcapng(buf: bytes, at: int, end: int, table: Sequence[int]) -> Record:
         number(buf, at, big) != ENHANCED
         or length < 32
         or length & 3
-        or length > LIMIT
+        or length > MAX_RECORD_OCTETS
         or stop > end
         or number(buf, stop - 4, big) != length
         or interface >= table[COUNT]

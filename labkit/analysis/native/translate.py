@@ -5,6 +5,7 @@ compiles such functions, where the fields are those of `labkit.analysis.native.m
 
 - a name of a constant becomes its value, and a name of a function that function's name in the one text that comes out;
 - `match` becomes a chain of `if`, and `x in (A, B)` one of `or`;
+- `TABLE[number](...)`, a call of a function that a module's table has for a number, becomes a function with a chain of `if`;
 - annotations and docstrings are left out.
 
 So there is one source, which a rule's author reads, and no second one that could say something else. What cannot be
@@ -41,6 +42,7 @@ class Translation:
         self.words: list[str] = []
         """Strings, which become their positions in this list."""
         self._texts: list[str] = []
+        self._tables: dict[str, str] = {}
 
     def add(self, function: Callable[..., Any]) -> str:
         """Translate a function and what it calls; its name in the text. UntranslatableError where that is not possible."""
@@ -65,6 +67,26 @@ class Translation:
             # Callees come first: they were added while the body was visited.
             self._texts.append(f"@njit(**SETTINGS)\n{ast.unparse(ast.fix_missing_locations(made))}\n")
         return self.names[function]
+
+    def add_table(self, module: str, name: str, table: Mapping[int, FunctionType]) -> str:
+        """Translate a table of functions, all with the same parameters; its name in the text.
+
+        It becomes a function of the number and those parameters. The caller asks first whether the table has the number.
+        """
+        title = f"{module.removeprefix('labkit.').replace('.', '_')}__{name}"
+        if title not in self._tables:
+            functions = {self.add(function): function.__code__ for function in table.values()}
+            numbers = {name: [n for n, each in table.items() if self.names[each] == name] for name in functions}
+            names = ", ".join(f"p{i}" for i in range(next(iter(functions.values())).co_argcount))
+            lines = [
+                f"    if {' or '.join(f'number == {n}' for n in numbers[name])}:\n        return {name}({names})\n"
+                for name in functions
+            ]
+            *_, last = functions
+            lines[-1] = f"    return {last}({names})\n"
+            self._tables[title] = title
+            self._texts.append(f"@njit(**SETTINGS)\ndef {title}(number, {names}):\n{''.join(lines)}")
+        return title
 
     @property
     def text(self) -> str:
@@ -143,11 +165,20 @@ class _Writer(ast.NodeTransformer):
             return node
         raise self.refuse(node, f"a {type(node.value).__name__}")
 
+    def _table(self, node: ast.expr) -> dict[int, FunctionType] | None:
+        """The table of functions by number that a name means; None where it means something else."""
+        value = self._globals.get(node.id) if isinstance(node, ast.Name) and node.id not in self._local else None
+        is_table = isinstance(value, dict) and all(isinstance(each, FunctionType) for each in value.values())
+        return value if is_table else None
+
     # Statements and operators.
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
-        called = self.visit(node.func)
         values = [self.visit(each) for each in node.args]
+        if isinstance(node.func, ast.Subscript) and (table := self._table(node.func.value)):
+            name = self._whole.add_table(self._globals["__name__"], ast.unparse(node.func.value), table)
+            return ast.Call(ast.Name(name, ast.Load()), [self.visit(node.func.slice), *values], [])
+        called = self.visit(node.func)
         if not (isinstance(called, ast.Name) and called.id in BUILT_IN):
             # For each constant that a function is given, Numba would compile it anew.
             values = [_wide(each) if isinstance(each, ast.Constant) else each for each in values]
@@ -178,7 +209,8 @@ class _Writer(ast.NodeTransformer):
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         if not isinstance(node.ops[0], ast.In | ast.NotIn):
             return self.generic_visit(node)  # type: ignore[return-value]
-        values = self.visit(node.comparators[0])
+        table = self._table(node.comparators[0])
+        values = self._value(node, tuple(table)) if table else self.visit(node.comparators[0])
         if len(node.ops) > 1 or not isinstance(values, ast.Tuple):
             raise self.refuse(node, "'in' something else than a row of constants")
         left = self.visit(node.left)

@@ -24,10 +24,10 @@ GOOD = """
     "ACK01",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",
-    "ack {me.odd_ack} is beyond {me.odd_ack_want}, the next octet that the peer would send",
+    "ack {actual} acknowledges bytes that the peer has not sent",
     otherwise={
-        Severity.NOTE: "ack {me.odd_ack} is beyond {me.odd_ack_want}, the last that this capture shows of the peer: the "
-        "capture lacks packets, or shows them late",
+        Severity.NOTE: "ack {actual} acknowledges bytes that this capture does not show: it lacks packets of the "
+        "peer, or shows them late",
     },
     at="me.odd",
     field="ack",
@@ -35,7 +35,9 @@ GOOD = """
     actual="me.odd_ack",
     scope=Scope.PENDING,
     unless=("HS02", "HS03", "FIN04"),
-    receiver="It answers with an ACK of its own numbers, and drops the segment.",
+    should_be="ack {expected} at most, the peer's next sequence number",
+    receiver="It answers with an ACK of its own numbers and drops the segment.",
+    mend="Set ack to {expected}, or add the missing bytes to the peer's data.",
     wireshark="tcp.analysis.ack_lost_segment",
     good=GOOD,
     bad="""
@@ -48,11 +50,11 @@ GOOD = """
     """,
 )
 def ack_of_unsent_data(seg: Seen, me: Side, peer: Side) -> int:
-    """An acknowledgement covers only octets that its receiver has sent.
+    """An ack must not cover bytes that the peer has never sent.
 
-    Section 3.10.7.4: "If the ACK acks something not yet sent (SEG.ACK > SND.NXT), then send an ACK, drop the segment,
-    and return". A capture that lacks packets shows the same, but then the peer goes on from the number that was
-    acknowledged; so the verdict waits for the peer's next segment.
+    RFC 9293 section 3.10.7.4: "If the ACK acks something not yet sent (SEG.ACK > SND.NXT), then send an ACK, drop the
+    segment, and return". A capture that lacks packets looks the same, but then the peer continues from the
+    acknowledged number. labkit therefore waits for the peer's next segment.
     """
     if me.odd_kind != UNSENT:
         return False
@@ -63,11 +65,10 @@ def ack_of_unsent_data(seg: Seen, me: Side, peer: Side) -> int:
     "ACK01",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",
-    "ack {me.odd_ack} is beyond {me.odd_ack_want}, the end of the peer's segment, and the IP identifications show that nothing "
-    "is missing in between: the segment is too short, or the ack too high (119 octets and 111 are not to be mixed, E1)",
+    "ack {actual} goes beyond the peer's segment, and the IP identifications show that no packet is missing in between",
     otherwise={
-        Severity.WARNING: "ack {me.odd_ack} is beyond {me.odd_ack_want}, the end of the peer's segment, though each side waits "
-        "for the other: the segment is too short (119 octets and 111 are not to be mixed, E1), or the capture lacks the next",
+        Severity.WARNING: "ack {actual} goes beyond the peer's segment, although both sides wait for each other: the "
+        "segment is too short, or the capture lacks the next one",
     },
     at="me.odd",
     field="ack",
@@ -75,7 +76,9 @@ def ack_of_unsent_data(seg: Seen, me: Side, peer: Side) -> int:
     actual="me.odd_ack",
     scope=Scope.PENDING,
     unless=("HS02", "HS03", "FIN04"),
-    receiver="If it has not sent so much, it answers with an ACK of its own numbers, and drops the segment.",
+    should_be="ack {expected}, the end of the peer's segment",
+    receiver="It answers with an ACK of its own numbers and drops the segment, unless it has sent the bytes.",
+    mend="Set ack to {expected}, or make the peer's segment longer.",
     wireshark="tcp.analysis.ack_lost_segment",
     good=GOOD,
     bad="""
@@ -90,11 +93,12 @@ def ack_of_unsent_data(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def ack_of_more_than_was_answered(seg: Seen, me: Side, peer: Side) -> int:
-    """Where nothing is under way but one segment of data, its acknowledgement ends where that segment ends.
+    """In lock-step, the ack of a single data segment is the number after its last byte.
 
-    The peer goes on from the higher number, so that it may have sent more than the capture shows. Where everything else
-    waits for an answer, a second segment just there is not likely: a capture that was written by hand has a segment that is
-    too short. Identifications that are counted, or always the same, prove it.
+    The peer continues from the higher number, so it may have sent more than the capture shows. A second segment is
+    unlikely where both sides wait for each other: more often, the segment of a hand-written capture is too short (119
+    and 111 bytes mixed up, error E1 of the document). Consecutive or constant IP identifications prove that no packet
+    is missing.
     """
     if me.odd_kind != UNSENT or not _one_answer_short(seg, me, peer):
         return False
@@ -118,13 +122,17 @@ def _one_answer_short(seg: Seen, me: Side, peer: Side) -> bool:
     "ACK02",
     Severity.WARNING,
     "RFC 9293 3.10.7.4",
-    "ack goes back: {seg.ack} after {me.rcv_nxt}; what was acknowledged once cannot be taken back",
-    otherwise={Severity.NOTE: "ack {seg.ack} is older than {me.rcv_nxt}: this segment was overtaken on its way"},
+    "ack {seg.ack} goes back: this side has already acknowledged {me.rcv_nxt}",
+    otherwise={
+        Severity.NOTE: "ack {seg.ack} is older than {me.rcv_nxt}, because another segment overtook this one",
+    },
     field="ack",
     expected=lambda seg, me, peer: me.rcv_nxt if peer.pending_n or not peer.has_nxt else peer.nxt,
     actual="seg.ack",
     unless=("HS03",),
+    should_be="ack {expected}, because an acknowledgement never decreases",
     receiver="It ignores the ack as a duplicate (SEG.ACK =< SND.UNA).",
+    mend="Set ack to {expected}.",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -136,10 +144,10 @@ def _one_answer_short(seg: Seen, me: Side, peer: Side) -> bool:
     """,
 )
 def ack_goes_back(seg: Seen, me: Side, peer: Side) -> int:
-    """Acknowledgements are cumulative: each covers all octets before it, so that the number never decreases.
+    """Acknowledgements are cumulative: each one covers all bytes before it, so the number never decreases.
 
-    A segment that was overtaken shows an older number; its own sequence number, its timestamp or the moment of its
-    arrival tells.
+    An older number is legal on a segment that was overtaken by a later one. labkit recognizes such a segment by its
+    sequence number, its timestamp or its time of arrival.
     """
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or me.has_rcv_nxt == 0 or not before(seg.ack, me.rcv_nxt):
         return False
@@ -150,18 +158,21 @@ def ack_goes_back(seg: Seen, me: Side, peer: Side) -> int:
     "ACK03",
     Severity.ERROR,
     "the document, rule 2; RFC 9293 3.4",
-    "ack is {seg.ack}; by the document's rule 2 it is the peer's seq {peer.last_seq} + {peer.last_len} octets (+ 1 for "
-    "SYN or FIN)",
+    "ack {actual} is not the number after the peer's last segment",
     otherwise={
-        Severity.NOTE: "ack {seg.ack} does not cover the peer's last segment: the document's rule 2 does not reach this "
-        "segment, for an acknowledgement may come later, or cover several segments (E4)",
+        Severity.NOTE: "rule 2 of the document does not apply: ack {actual} does not cover the peer's last segment, "
+        "which is legal (E4)",
     },
     field="ack",
     expected=lambda seg, me, peer: _after_last(peer),
     actual="seg.ack",
     profiles=TAUGHT,
     unless=("HS02", "HS03", "ACK01", "ACK02", "FIN02"),
-    receiver="It counts the octets up to this number as delivered, and will send the rest again.",
+    should_be="ack {expected}, by rule 2 of the document: the peer's seq {peer.last_seq} plus its {peer.last_len} "
+    "bytes, plus 1 for SYN or FIN",
+    receiver="It takes the bytes up to this number as delivered and sends the rest again.",
+    mend="Set ack to {expected}.",
+    no_fault="the document's: `ack-inside-a-segment` breaks it under that profile",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -173,10 +184,11 @@ def ack_goes_back(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def ack_is_not_the_peers_seq_plus_length(seg: Seen, me: Side, peer: Side) -> int:
-    """In lock-step ack is the peer's seq plus what its segment took: L octets, and one for SYN or FIN (rule 2, mended).
+    """In lock-step, ack is the peer's seq plus the length of its segment (rule 2 of the document, corrected).
 
-    After a pure ACK nothing is added (E3). Where the peer has several segments under way, or the acknowledgement waits
-    for the next segment, the rule does not reach, and a note says so.
+    The document is the introductory text that labkit implements. SYN and FIN count as one byte each; a pure ACK adds
+    nothing (error E3). The rule does not apply where the peer has several segments in flight or the receiver delays
+    its acknowledgement (error E4); a note says so.
     """
     if seg.ctl & ACK == 0 or seg.ctl & RST or peer.seen == 0 or peer.last_ctl & RST:
         return False
@@ -207,13 +219,15 @@ def _one_segment(sender: Side, receiver: Side) -> bool:
     "ACK03",
     Severity.ERROR,
     "the document, rule 2, as it stands",
-    "ack is {seg.ack}; the document's rule 2, taken literally, asks for the peer's seq {peer.last_seq} + L, or + 1 where "
-    "there is no data",
+    "ack {actual} breaks rule 2 of the document in its literal wording",
     field="ack",
     expected=lambda seg, me, peer: add(peer.last_seq, peer.last_len or 1),
     actual="seg.ack",
     profiles=AS_IT_STANDS,
-    receiver="Nothing: the segment is correct TCP, only the document's sentence does not hold for it.",
+    should_be="ack {expected}: the peer's seq {peer.last_seq} plus the length of its data, or plus 1 without data",
+    receiver="It accepts the segment, which is correct TCP.",
+    mend="Leave the segment as it is: the sentence of the document is too simple.",
+    no_fault="the document's: `ack-inside-a-segment` breaks it under that profile",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -223,9 +237,10 @@ def _one_segment(sender: Side, receiver: Side) -> bool:
     """,
 )
 def ack_is_literally_not_plus_one(seg: Seen, me: Side, peer: Side) -> int:
-    """The document's rule 2 as it stands: "ack = the peer's seq + 1 where there is no data, or seq + L".
+    """This rule applies rule 2 of the document literally: "ack = the peer's seq + 1 where there is no data, or seq + L".
 
-    Correct traffic breaks it as soon as a segment follows a pure ACK of the peer: a pure ACK takes no number (E3).
+    Correct traffic breaks the sentence as soon as a segment follows a pure ACK of the peer, because a pure ACK takes
+    no sequence number (error E3).
     """
     if seg.ctl & ACK == 0 or seg.ctl & RST or peer.seen == 0:
         return False
@@ -236,14 +251,15 @@ def ack_is_literally_not_plus_one(seg: Seen, me: Side, peer: Side) -> int:
     "ACK06",
     Severity.WARNING,
     "RFC 9293 3.10.7.4",
-    "ack {seg.ack} falls inside the peer's segment, which starts at {peer.data_seq} and has {peer.data_len} octets: a "
-    "receiver takes a segment that fits its window as a whole",
+    "ack {actual} lies inside the peer's segment, which has {peer.data_len} bytes from {peer.data_seq} on",
     field="ack",
     expected=lambda seg, me, peer: add(peer.data_seq, peer.data_len),
     actual="seg.ack",
     profiles=RFC_ONLY,
     unless=("HS03",),
-    receiver="It counts the octets up to this number as delivered, and will send the rest again.",
+    should_be="ack {expected}, the end of the peer's segment",
+    receiver="It takes the bytes up to this number as delivered and sends the rest again.",
+    mend="Set ack to {expected}.",
     good=GOOD,
     bad="""
         > S  0:0(0) <mss 1460>
@@ -255,10 +271,11 @@ def ack_is_literally_not_plus_one(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def ack_inside_a_segment(seg: Seen, me: Side, peer: Side) -> int:
-    """Acknowledgements end where segments end: a segment inside the window is taken as a whole.
+    """An ack lies on the boundary of a segment, because a receiver takes a segment inside its window as a whole.
 
-    A receiver acknowledges a part of a segment only where the rest lies outside its window. Larger segments than the
-    receiver's MSS are those of a capture above segmentation offload; acks inside of them are normal.
+    Two cases are legal. A receiver acknowledges a part of a segment if the rest lies outside its window. A capture
+    taken above segmentation offload shows segments that are larger than the receiver's MSS, and acks inside them are
+    normal.
     """
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.data_len == 0 or me.has_rcv_nxt == 0:
         return False
@@ -269,15 +286,16 @@ def ack_inside_a_segment(seg: Seen, me: Side, peer: Side) -> int:
     "ACK06",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",
-    "ack {me.part_ack} leaves out the last octet of the peer's segment, which is acknowledged later without having been sent "
-    "again: this side had it",
+    "ack {actual} leaves out the last byte of the peer's segment, although this side has received it",
     at="me.part",
     field="ack",
     expected=lambda seg, me, peer: add(me.part_ack, 1),
     actual="me.part_ack",
     profiles=RFC_ONLY,
     unless=("HS03",),
-    receiver="It counts the octets up to this number as delivered, and will send the last one again.",
+    should_be="ack {expected}, the number after the last byte",
+    receiver="It takes the bytes up to this number as delivered and sends the last one again.",
+    mend="Set ack to {expected}.",
     good=GOOD,
     bad="""
         > S  0:0(0) <mss 1460>
@@ -290,10 +308,10 @@ def ack_inside_a_segment(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def last_octet_not_counted(seg: Seen, me: Side, peer: Side) -> int:
-    """A receiver acknowledges RCV.NXT, what it expects next. An ack one too low is told by what follows: the octet that it
-    leaves out is not sent again, and yet acknowledged.
+    """A receiver acknowledges RCV.NXT, the number after the last byte that it has received.
 
-    Where anything was sent again, or is missing in the capture, it stays a warning.
+    Later segments prove that the ack was one too low: the receiver acknowledges the byte although the sender has not
+    sent it again. labkit reports a warning instead if the capture lacks packets or shows any retransmission.
     """
     if me.part_packet == 0 or seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or not me.syn or not peer.syn:
         return False
@@ -306,13 +324,15 @@ def last_octet_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     "ACK04",
     Severity.WARNING,
     "RFC 5961 5",
-    "ack {seg.ack} is far too old: {me.rcv_nxt} was acknowledged before, and no window of this side ever reached so far back",
+    "ack {actual} is older than any window of this side: it has already acknowledged {me.rcv_nxt}",
     field="ack",
     expected="me.rcv_nxt",
     actual="seg.ack",
     profiles=RFC_ONLY,
     unless=("HS03", "ACK01"),
-    receiver="It answers with a challenge ACK, and drops the segment: it may be forged.",
+    should_be="ack {expected}, the number that this side has acknowledged",
+    receiver="It answers with a challenge ACK and drops the segment, which may be forged.",
+    mend="Set ack to {expected}.",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -324,7 +344,10 @@ def last_octet_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def ack_far_too_old(seg: Seen, me: Side, peer: Side) -> int:
-    """An old ACK is acceptable only as far back as SND.UNA less the largest window that its sender ever offered."""
+    """An old ack is acceptable only down to SND.UNA minus the largest window that its sender has offered.
+
+    An attacker who guesses numbers sends such acks. A delayed segment carries an ack that is only a little too old.
+    """
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or me.has_rcv_nxt == 0 or not scale_is_known(me, peer):
         return False
     return before(seg.ack, add(me.rcv_nxt, -max(me.max_win, 65535)))
@@ -334,9 +357,11 @@ def ack_far_too_old(seg: Seen, me: Side, peer: Side) -> int:
     "ACK05",
     Severity.NOTE,
     "RFC 9293 3.8.6.3",
-    "this acknowledgement comes more than half a second after the data",
+    "the ACK comes more than 0.5 seconds after the data",
     profiles=RFC_ONLY,
-    receiver="It may have sent the data again already.",
+    should_be="an ACK within 0.5 seconds",
+    receiver="It may already have sent the data again.",
+    mend="Send the ACK earlier.",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -347,10 +372,11 @@ def ack_far_too_old(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def acknowledged_too_late(seg: Seen, me: Side, peer: Side) -> int:
-    """An ACK may be delayed, so that it can ride on data or cover two segments, but by less than 0.5 seconds (MUST-40).
+    """A receiver may delay an ACK by less than 0.5 seconds (MUST-40), so that one ACK covers two segments or travels
+    with data.
 
-    Between the point of capture and the receiver time passes too, as much as the handshake took at least; what was lost
-    behind the capture looks the same.
+    labkit subtracts the time that the handshake took between the point of capture and this side. A data segment that
+    was lost behind the point of capture looks the same.
     """
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.since == 0 or me.has_rcv_nxt == 0 or peer.pending_n:
         return False

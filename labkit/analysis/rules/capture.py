@@ -22,14 +22,16 @@ def _room(seg: Seen, me: Side, peer: Side) -> int:
     "CAP01",
     Severity.ERROR,
     "RFC 9293 3.1",
-    "the lengths in the headers do not fit the packet: {seg.ip_len} octets by the IP header, a TCP header of {seg.doff} "
-    "octets by the data offset, in a frame of {seg.wirelen}",
+    "the header lengths do not fit the packet: IP length {seg.ip_len}, TCP header {seg.doff}, frame {seg.wirelen} "
+    "bytes",
     field=_wrong_length,
     expected=_room,
     actual=lambda seg, me, peer: seg.doff if seg.fault == BAD_OFFSET else seg.ip_len,
     scope=Scope.FRAME,
     profiles=RFC_ONLY,
-    receiver="It drops the packet: it cannot tell header from data.",
+    should_be="a length of {expected} bytes instead of {actual}",
+    receiver="It drops the packet, because it cannot tell the header from the data.",
+    mend="Correct the IP length or the data offset; Scapy computes both if they are None.",
     wireshark="tcp.bogus_header_length",
     good="""
         > S 0:0(0)
@@ -39,10 +41,10 @@ def _room(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def headers_do_not_fit(seg: Seen, me: Side, peer: Side) -> int:
-    """The lengths in the headers fit the packet, and each other.
+    """The lengths in the headers must fit the packet and each other.
 
-    The data offset counts the TCP header in units of four octets: less than five units cannot hold the fixed header, and
-    more than the datagram has would place the data outside of it.
+    The data offset counts the TCP header in units of four bytes. Fewer than five units cannot hold the fixed header.
+    More units than the datagram has room for would place the data outside it.
     """
     return seg.fault in (SHORT_TCP, BAD_OFFSET)
 
@@ -51,14 +53,15 @@ def headers_do_not_fit(seg: Seen, me: Side, peer: Side) -> int:
     "CAP01",
     Severity.ERROR,
     "RFC 791 3.1, RFC 8200 3",
-    "the IP header gives the datagram {seg.ip_len} octets, but what holds it (the frame, PPPoE, or a tunnel) has "
-    "{seg.room} for it",
+    "the IP header says {seg.ip_len} bytes, but the frame or the tunnel has room for {seg.room}",
     field="ip.len",
     expected="seg.room",
     actual="seg.ip_len",
     scope=Scope.FRAME,
     profiles=RFC_ONLY,
-    receiver="It drops the packet: octets are missing.",
+    should_be="an IP length of {expected} bytes at most",
+    receiver="It drops the packet, because bytes are missing.",
+    mend="Correct the IP length, or add the missing bytes to the packet.",
     wireshark="tcp.short_segment",
     good="""
         > P. 1:100(99) ack 1
@@ -68,9 +71,9 @@ def headers_do_not_fit(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def datagram_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
-    """An IP datagram is as long as its header says, and lies whole in the frame, or in the tunnel, that carries it.
+    """An IP datagram is as long as its header says, and lies entirely in its frame or tunnel.
 
-    Where a tool has cut the frame's tail, and the record of its length with it, the capture looks the same.
+    The same shows if a tool has cut the end of the frame and has written the shorter length into the capture.
     """
     return seg.fault == SHORT_IP
 
@@ -79,11 +82,12 @@ def datagram_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
     "CAP02",
     Severity.NOTE,
     "",
-    "the frame was cut when it was captured: {seg.caplen} of {seg.wirelen} octets are there; checksums, payload, and what the "
-    "options of a SYN would have told, are not judged",
+    "the capture keeps {seg.caplen} of the frame's {seg.wirelen} bytes; labkit does not judge the rest",
     scope=Scope.FRAME,
     once=True,
     profiles=BOTH,
+    limit="truncated",
+    mend="Capture whole frames, for example with tcpdump -s 0.",
     good="""
         > P. 1:100(99) ack 1
     """,
@@ -92,11 +96,11 @@ def datagram_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def frame_cut_short(seg: Seen, me: Side, peer: Side) -> int:
-    """A capture may keep only the first octets of each frame (its snap length); the rest cannot be judged.
+    """A capture may keep only the first bytes of each frame (its snap length).
 
-    `tcpdump -s 96` does so, for example. The length of the payload is still known from the IP header, so that sequence
-    numbers can be followed. Where options of a SYN are missing, nobody knows what was agreed on: timestamps, SACK, by how
-    much windows are shifted.
+    labkit then judges neither checksums nor payload, nor what depends on the missing options of a SYN: timestamps,
+    SACK and the window scale. It still follows the sequence numbers, because the IP header gives the length of the
+    payload. `tcpdump -s 96` makes such captures.
     """
     part = seg.fault == CUT or seg.opt_cut != 0 or seg.data_len < seg.len
     return part and seg.caplen < seg.wirelen
@@ -106,10 +110,12 @@ def frame_cut_short(seg: Seen, me: Side, peer: Side) -> int:
     "CAP05",
     Severity.NOTE,
     "",
-    "the capture shows only a part of this conversation (its beginning, or one direction, is missing): what depends on "
-    "the missing part is not judged",
+    "the capture lacks the beginning or one direction of this conversation; labkit does not judge what depends on it",
     scope=Scope.FLOW,
     profiles=BOTH,
+    limit={True: "mid-stream", Severity.NOTE: "one-sided"},
+    no_fault="says what the capture lacks",
+    mend="Start the capture before the connection opens, at a point that sees both directions.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -122,33 +128,37 @@ def frame_cut_short(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def part_of_a_conversation(seg: Seen, me: Side, peer: Side) -> int:
-    """A capture may begin in the middle of a conversation, or show one direction only.
+    """A capture may begin in the middle of a conversation, or show only one of its directions.
 
-    Then the initial sequence numbers and the options that the handshake agreed on are unknown. Rules that need them are
-    silent for this conversation, and relative numbers count from the first segment that was seen.
+    The initial sequence numbers and the options of the handshake are then unknown. Rules that need them are silent
+    for this conversation. Relative numbers count from the first segment of the capture.
     """
     one_way = peer.seen == 0 and me.has_rcv_nxt != 0
     started_before = (me.seen > 0 and me.syn == 0) or (peer.seen > 0 and peer.syn == 0)
     # A refused SYN is a whole conversation, though the side that refuses never sends one.
     refused = me.syn == 1 and peer.syn == 0 and peer.rst != 0 and peer.last_ctl & SYN == 0 and me.third == 0
-    return one_way or (started_before and not refused)
+    one_sided = me.seen == 0 or peer.seen == 0
+    return (one_way or (started_before and not refused)) and (Severity.NOTE if one_sided else True)
 
 
 @rule(
     "CAP04",
     Severity.WARNING,
     "RFC 9293 3.7.1",
-    "{seg.len} octets of payload are more than the {peer.mss} that the peer can take in one segment",
+    "a payload of {seg.len} bytes exceeds the peer's MSS of {peer.mss}",
     otherwise={
-        Severity.NOTE: "{seg.len} octets of payload, more than the peer's MSS of {peer.mss}: the capture was taken above "
-        "segmentation offload; the network card cuts such a segment into smaller ones, or has joined them"
+        Severity.NOTE: "a payload of {seg.len} bytes exceeds the peer's MSS of {peer.mss}, because the capture was "
+        "taken above segmentation offload",
     },
     field="len",
     expected="peer.mss",
     actual="seg.len",
     profiles=RFC_ONLY,
     once=True,
-    receiver="It may have to drop the segment, for it was not ready for its size.",
+    should_be="{expected} bytes at most, the MSS option of the peer",
+    receiver="It may drop the segment, because it is not prepared for this size.",
+    mend="Split the data into segments of at most {expected} bytes.",
+    limit={Severity.NOTE: "segmentation-offload"},
     good="""
         > S  0:0(0) <mss 1460>
         < S. 0:0(0) ack 1 <mss 536>
@@ -163,10 +173,10 @@ def part_of_a_conversation(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def payload_beyond_the_mss(seg: Seen, me: Side, peer: Side) -> int:
-    """A segment carries no more than the peer's MSS option allows (MUST-16).
+    """A segment carries no more bytes than the MSS option of the peer allows (MUST-16).
 
-    Where the capture comes from a host that lets its network card cut segments (TSO), or join them (GRO), they are larger
-    than any that was on the wire.
+    Larger segments are normal in a capture from a host whose network card splits segments (TSO) or joins them (GRO).
+    They never were on the wire in this size.
     """
     if peer.mss <= 0 or seg.len <= peer.mss or seg.ctl & (SYN | RST):
         return False
@@ -178,9 +188,11 @@ def payload_beyond_the_mss(seg: Seen, me: Side, peer: Side) -> int:
     "CAP06",
     Severity.NOTE,
     "",
-    "the same packet once more: the capture shows it twice, or the network has delivered it twice",
+    "the capture shows the same packet twice, or the network delivered it twice",
     profiles=RFC_ONLY,
     once=True,
+    limit="duplicated",
+    mend="Capture at one interface only, or remove the copies, for example with editcap -d.",
     good="""
         > P. 1:100(99) ack 1
         +0.3 > P. 1:100(99) ack 1
@@ -191,8 +203,11 @@ def payload_beyond_the_mss(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def captured_twice(seg: Seen, me: Side, peer: Side) -> int:
-    """One packet with one IPv4 identification appears twice within a moment: on loopback, behind a mirror port, or where
-    two interfaces were captured."""
+    """The same packet, with the same IPv4 identification, appears twice within a moment.
+
+    Captures of the loopback interface, of a mirror port or of several interfaces show packets twice. The network may
+    also duplicate a packet.
+    """
     return (
         me.seen > 0
         and seg.ip_id > 0
@@ -209,9 +224,11 @@ def captured_twice(seg: Seen, me: Side, peer: Side) -> int:
     "CAP07",
     Severity.NOTE,
     "",
-    "time goes backwards: this packet is older than one that stands before it in the capture",
+    "this packet is older than a packet before it in the capture",
     profiles=RFC_ONLY,
     once=True,
+    limit="clock-stepped-back",
+    mend="Sort the packets by time, for example with reordercap.",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -222,9 +239,10 @@ def captured_twice(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def time_goes_back(seg: Seen, me: Side, peer: Side) -> int:
-    """Packets of several queues or interfaces may be written in another order than they came, or a clock was set back.
+    """The time of a packet lies before that of an earlier packet in the capture.
 
-    Segments are judged in the order of the capture.
+    A capture of several queues or interfaces may hold packets out of order, or somebody set the clock back. labkit
+    judges the packets in the order of the capture.
     """
     return (me.seen > 0 and seg.time < me.last_time) or (peer.seen > 0 and seg.time < peer.last_time)
 
@@ -233,9 +251,11 @@ def time_goes_back(seg: Seen, me: Side, peer: Side) -> int:
     "CAP03",
     Severity.NOTE,
     "RFC 791 3.2, RFC 8200 4.5",
-    "the datagram came in fragments; it was put together again, and is judged at its last one",
+    "the datagram came in fragments; labkit judges it at the last fragment",
     scope=Scope.FRAME,
     once=True,
+    no_fault="describes what is no fault",
+    mend="Use a smaller MSS, so that IP does not have to fragment.",
     good="""
         > P. 1:100(99) ack 1
     """,
@@ -244,8 +264,9 @@ def time_goes_back(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def came_in_fragments(seg: Seen, me: Side, peer: Side) -> int:
-    """IP has cut the datagram into pieces; TCP can be read only once they are all there.
+    """IP has split the datagram into fragments.
 
-    Pieces that never become whole, or that overlap, hold no segment that could be judged.
+    labkit joins the fragments and judges the segment when the last one has arrived. It cannot judge a datagram with
+    missing or overlapping fragments.
     """
     return seg.joined != 0

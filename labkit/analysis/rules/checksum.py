@@ -12,16 +12,19 @@ FEW = 2
     "CK01",
     Severity.ERROR,
     "RFC 791 3.1",
-    "the IPv4 header checksum is {seg.ip_sum:#06x}; the header sums up to {seg.ip_sum_want:#06x}",
+    "the IPv4 header checksum is {seg.ip_sum:#06x}",
     otherwise={
-        Severity.NOTE: "the IPv4 header checksum is 0: the capture was taken before the hardware filled it in",
+        Severity.NOTE: "the IPv4 header checksum is 0, because the capture was taken before the network card filled "
+        "it in",
     },
     field="ip.checksum",
     expected="seg.ip_sum_want",
     actual="seg.ip_sum",
     scope=Scope.FRAME,
     profiles=RFC_ONLY,
-    receiver="It drops the datagram at once; TCP never sees it.",
+    should_be="checksum {seg.ip_sum_want:#06x}, the complement of the sum over the header",
+    receiver="It drops the datagram before TCP sees it.",
+    mend="Set the IPv4 checksum to {seg.ip_sum_want:#06x}, or let Scapy compute it (del packet[IP].chksum).",
     wireshark="ip.checksum_bad",
     good="""
         > S 0:0(0)
@@ -33,8 +36,7 @@ FEW = 2
 def wrong_ip_checksum(seg: Seen, me: Side, peer: Side) -> int:
     """The IPv4 header checksum is the ones' complement of the ones' complement sum of the header's 16-bit words.
 
-    A checksum of zero is what a sending host leaves for its network card to fill in; it is seen in captures taken on
-    that host, and says nothing about the wire.
+    A checksum of 0 in a capture of the sending host is legal: its network card fills in the field later.
     """
     if seg.ip_sum_state == SUM_ZERO:
         return Severity.NOTE
@@ -45,14 +47,15 @@ def wrong_ip_checksum(seg: Seen, me: Side, peer: Side) -> int:
     "CK01",
     Severity.WARNING,
     "RFC 791 3.1",
-    "none of this side's {me.ips_bad} IPv4 header checksums is right, and all are off by the same amount: an address was "
-    "rewritten after they were computed, or the sender computes them wrongly",
+    "all {me.ips_bad} IPv4 header checksums of this side are wrong by the same amount",
     at="me.first",
     field="ip.checksum",
     scope=Scope.SIDE,
     sums_up=True,
     profiles=RFC_ONLY,
-    receiver="If they were so on the wire, it drops the datagrams at once; but then nothing would go on.",
+    should_be="the complement of the sum over each header",
+    receiver="It drops the datagrams if they arrive like this, so the conversation could not continue.",
+    mend="Compute the checksums again after rewriting addresses, for example with Scapy (del packet[IP].chksum).",
     wireshark="ip.checksum_bad",
     good="""
         > S  0:0(0)
@@ -67,10 +70,10 @@ def wrong_ip_checksum(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def ip_checksums_all_wrong(seg: Seen, me: Side, peer: Side) -> int:
-    """Where every header of a sender is wrong by one and the same amount, the capture does not tell who is to blame.
+    """Every IPv4 header checksum of a sender is wrong by the same amount.
 
-    Address translation behind the point of capture, and tools that make captures anonymous, rewrite addresses and leave
-    the checksum as it was. One warning then stands for all of this side's errors.
+    Address translation and tools that anonymize captures rewrite addresses without the checksum; a faulty sender
+    looks the same. One warning therefore replaces all errors of this side.
     """
     return me.ips_good == 0 and me.ips_bad >= FEW and me.ips_alike != 0
 
@@ -79,13 +82,15 @@ def ip_checksums_all_wrong(seg: Seen, me: Side, peer: Side) -> int:
     "CK02",
     Severity.ERROR,
     "RFC 9293 3.1",
-    "the TCP checksum is {seg.sum:#06x}; header, payload and pseudo-header sum up to {seg.sum_want:#06x}",
+    "the TCP checksum is {seg.sum:#06x}",
     field="checksum",
     expected="seg.sum_want",
     actual="seg.sum",
     scope=Scope.FRAME,
     profiles=RFC_ONLY,
-    receiver="It drops the segment without a word; the sender will resend it.",
+    should_be="checksum {seg.sum_want:#06x}, the complement of the sum over pseudo-header, header and payload",
+    receiver="It drops the segment silently, and the sender sends it again.",
+    mend="Set the TCP checksum to {seg.sum_want:#06x}, or let Scapy compute it (del packet[TCP].chksum).",
     wireshark="tcp.checksum_bad",
     good="""
         > P. 1:100(99) ack 1
@@ -97,8 +102,8 @@ def ip_checksums_all_wrong(seg: Seen, me: Side, peer: Side) -> int:
 def wrong_tcp_checksum(seg: Seen, me: Side, peer: Side) -> int:
     """The TCP checksum covers the header, the payload and a pseudo-header with addresses, protocol and length.
 
-    MUST-2 and MUST-3: the sender generates it and the receiver checks it. The pseudo-header catches segments that were
-    delivered to the wrong host.
+    The sender must generate it and the receiver must check it (MUST-2, MUST-3). The pseudo-header detects segments
+    that were delivered to the wrong host.
     """
     return seg.sum_state == SUM_BAD
 
@@ -107,15 +112,15 @@ def wrong_tcp_checksum(seg: Seen, me: Side, peer: Side) -> int:
     "CK02",
     Severity.WARNING,
     "RFC 9293 3.1",
-    "none of this side's {me.sums_bad} TCP checksums is right, and all are wrong alike (always 0, off by the same amount, or "
-    "the same but for the length): the hardware was to fill them in, or addresses were rewritten after they were computed; "
-    "or the sender computes them wrongly",
+    "all {me.sums_bad} TCP checksums of this side are wrong in the same way",
     at="me.first",
     field="checksum",
     scope=Scope.SIDE,
     sums_up=True,
     profiles=RFC_ONLY,
-    receiver="If they were so on the wire, it drops the segments without a word; but then nothing would go on.",
+    should_be="the complement of the sum over each pseudo-header, header and payload",
+    receiver="It drops the segments if they arrive like this, so the conversation could not continue.",
+    mend="Capture on another host, or compute the checksums again, for example with Scapy (del packet[TCP].chksum).",
     wireshark="tcp.checksum_bad",
     good="""
         > S  0:0(0)
@@ -130,11 +135,11 @@ def wrong_tcp_checksum(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def checksums_all_wrong(seg: Seen, me: Side, peer: Side) -> int:
-    """Where every checksum of a sender is wrong in one and the same way, the capture does not tell who is to blame.
+    """Every TCP checksum of a sender is wrong in the same way: always 0, or by the same amount apart from the length.
 
-    Some network cards are given 0, or the pseudo-header's sum of an address that is translated later, and complete it;
-    tools that make captures anonymous rewrite addresses, and leave the checksum as it was. One warning then stands for all
-    of this side's errors. A single right checksum shows that this is not so.
+    Some network cards complete a checksum field that the host leaves at 0 or at a partial sum. Address translation
+    and tools that anonymize captures rewrite addresses without the checksum. A faulty sender looks the same, so one
+    warning replaces all errors of this side. A single correct checksum rules out these explanations.
     """
     return me.sums_good == 0 and me.sums_bad >= FEW and me.sums_alike != 0
 
@@ -143,11 +148,13 @@ def checksums_all_wrong(seg: Seen, me: Side, peer: Side) -> int:
     "CK03",
     Severity.NOTE,
     "",
-    "the TCP checksum is only the pseudo-header's sum: the capture was taken before the hardware of this host completed "
-    "it; checksums of this host are not judged",
+    "the TCP checksum covers only the pseudo-header, because the capture was taken before the network card completed "
+    "it",
     scope=Scope.FRAME,
     once=True,
     profiles=RFC_ONLY,
+    limit="checksum-offload",
+    mend="Capture on another host, or switch off checksum offload on this one (ethtool -K).",
     good="""
         > S 0:0(0)
     """,
@@ -156,8 +163,10 @@ def checksums_all_wrong(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def partial_checksum(seg: Seen, me: Side, peer: Side) -> int:
-    """Checksum offload: the host leaves the sum of the pseudo-header in the field, and its network card does the rest.
+    """With checksum offload the host writes only the sum of the pseudo-header, and its network card completes the
+    checksum.
 
-    A capture on that host shows the packet before the card has seen it. On the wire the checksum was right.
+    A capture on this host shows the packet before the card has seen it. The checksum on the wire was correct. labkit
+    does not judge the checksums of this host.
     """
     return seg.sum_state == SUM_PARTIAL

@@ -22,10 +22,12 @@ SETUP = ECE | CWR
     "ECN01",
     Severity.WARNING,
     "RFC 3168 6.1.1",
-    "the SYN ACK agrees to ECN (ECE without CWR), which the SYN did not ask for (ECE and CWR)",
+    "the SYN ACK accepts ECN (ECE set, CWR clear), but the SYN did not offer it (ECE and CWR set)",
     field="flags",
     profiles=RFC_ONLY,
-    receiver="It does not use ECN: it never asked for it.",
+    should_be="ECE clear in the SYN ACK",
+    receiver="It does not use ECN, because it did not offer it.",
+    mend="Clear ECE in the SYN ACK, or set ECE and CWR in the SYN.",
     good=GOOD,
     bad="""
         > S   0:0(0)
@@ -33,7 +35,10 @@ SETUP = ECE | CWR
     """,
 )
 def ecn_agreed_unasked(seg: Seen, me: Side, peer: Side) -> int:
-    """A host answers an ECN-setup SYN (ECE and CWR) with an ECN-setup SYN ACK (ECE alone), and nothing else with it."""
+    """A host accepts ECN, with ECE alone on its SYN ACK, only if the SYN has offered ECN with ECE and CWR.
+
+    A SYN ACK with other bits rejects ECN. AccECN (RFC 9768) uses the bits differently and is not judged.
+    """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or peer.syn == 0 or (seg.ctl | peer.syn_ctl) & AE:
         return False
     return seg.ctl & SETUP == ECE and peer.syn_ctl & SETUP != SETUP
@@ -43,11 +48,13 @@ def ecn_agreed_unasked(seg: Seen, me: Side, peer: Side) -> int:
     "ECN02",
     Severity.WARNING,
     "RFC 3168 6.1.1",
-    "ECE, CWR or an ECN codepoint stands on a segment of a connection that has not agreed to ECN",
+    "the segment uses ECE, CWR or an ECN codepoint, but the SYNs did not agree on ECN",
     field="flags",
     profiles=RFC_ONLY,
     once=True,
-    receiver="It ignores the bits; a router on the way may mark the packet instead of dropping it, and nobody notices.",
+    should_be="ECE, CWR and the ECN field of the IP header all 0",
+    receiver="It ignores the bits; a router that marks the packet instead of dropping it goes unnoticed.",
+    mend="Clear ECE, CWR and the ECN field, or negotiate ECN in both SYNs.",
     good=GOOD,
     bad="""
         > S   0:0(0)
@@ -57,9 +64,9 @@ def ecn_agreed_unasked(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def ecn_without_agreement(seg: Seen, me: Side, peer: Side) -> int:
-    """ECE, CWR and ECN-capable packets are for connections whose SYNs have agreed to ECN.
+    """ECE, CWR and ECN-capable packets are reserved for connections whose SYNs have agreed on ECN.
 
-    AccECN (RFC 9768) gives the bits another meaning, and is left alone: its SYN has AE set.
+    AccECN (RFC 9768), whose SYN has AE set, uses the bits differently and is not judged.
     """
     if seg.ctl & (SYN | RST) or me.syn == 0 or peer.syn == 0 or (me.syn_ctl | peer.syn_ctl | seg.ctl) & AE:
         return False

@@ -25,12 +25,13 @@ GOOD = """
     "FIN01",
     Severity.ERROR,
     "RFC 9293 3.6",
-    "FIN has seq {seg.seq} and {seg.len} octets before it, but the sender's next number is {me.nxt}: FIN follows the last "
-    "octet that was sent",
+    "the FIN has seq {seg.seq} and {seg.len} bytes of data, but the sender has already sent bytes up to {me.nxt}",
     field="seq",
     expected=lambda seg, me, peer: add(me.nxt, -seg.len),
     actual="seg.seq",
-    receiver="It closes the connection with octets missing, or drops the segment as an old one.",
+    should_be="seq {expected}, so that the FIN follows the last byte",
+    receiver="It closes the connection without the last bytes, or drops the segment as an old one.",
+    mend="Set seq to {expected}.",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -42,7 +43,10 @@ GOOD = """
     """,
 )
 def fin_before_the_last_octet(seg: Seen, me: Side, peer: Side) -> int:
-    """FIN takes the sequence number after the last octet of the stream: nothing that was sent lies beyond it."""
+    """A FIN takes the sequence number after the last byte of the stream, so no byte of its sender lies beyond it.
+
+    A FIN that arrives late, after a retransmission, still has this number.
+    """
     if seg.ctl & (FIN | SYN | RST) != FIN or me.has_fin or not me.has_nxt or me.pending_n:
         return False  # an open doubt may be about the octets beyond, not about the FIN
     return before(add(seg.seq, seg.len), me.nxt)
@@ -52,14 +56,16 @@ def fin_before_the_last_octet(seg: Seen, me: Side, peer: Side) -> int:
     "FIN01",
     Severity.ERROR,
     "RFC 9293 3.6",
-    "FIN has seq {me.odd_seq}, but the sender's next number is {me.odd_want}: the octets between were never sent",
+    "the FIN has seq {actual}, but the sender never sent the bytes from {expected} on",
     at="me.odd",
     field="seq",
     expected="me.odd_want",
     actual="me.odd_seq",
     scope=Scope.PENDING,
     unless=("HS03",),
-    receiver="It waits for the octets that are missing, and does not close.",
+    should_be="seq {expected}, the sender's next sequence number",
+    receiver="It waits for the missing bytes and does not close the connection.",
+    mend="Set seq to {expected}, or add the missing data.",
     wireshark="tcp.analysis.lost_segment",
     good=GOOD,
     bad="""
@@ -75,9 +81,10 @@ def fin_before_the_last_octet(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def fin_after_a_gap(seg: Seen, me: Side, peer: Side) -> int:
-    """FIN takes the sequence number after the last octet of the stream, without a gap before it.
+    """A FIN takes the sequence number after the last byte of the stream, without a gap before it.
 
-    A FIN that overtakes the last data leaves a gap too, which is filled soon. The verdict waits for that.
+    A FIN that overtakes the last data also leaves a gap, but the data soon fills it. labkit waits for later segments
+    before it reports an error.
     """
     return me.odd_kind == GAP and me.odd_state == WRONG and me.odd_ctl & FIN != 0
 
@@ -86,12 +93,14 @@ def fin_after_a_gap(seg: Seen, me: Side, peer: Side) -> int:
     "FIN02",
     Severity.ERROR,
     "RFC 9293 3.6",
-    "ack {seg.ack} does not cover the peer's FIN: FIN takes one number, so that its acknowledgement is one more",
+    "ack {actual} does not cover the peer's FIN",
     field="ack",
     expected=lambda seg, me, peer: add(peer.fin, 1),
     actual="seg.ack",
     unless=("HS03",),
+    should_be="ack {expected}, because the FIN takes one sequence number",
     receiver="It keeps its FIN unacknowledged and sends it again.",
+    mend="Set ack to {expected}.",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -107,10 +116,10 @@ def fin_after_a_gap(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
-    """FIN takes one sequence number: who has received it acknowledges FIN's number plus one.
+    """A FIN takes one sequence number, so its acknowledgement is the number of the FIN plus one.
 
-    Found where nothing but the FIN can have caused the ACK: it repeats, without data and with the same window, what
-    its sender had acknowledged before, right after the FIN.
+    labkit reports the fault where only the FIN can have caused the ACK: the ACK follows the FIN, carries no data and
+    repeats the previous ack and window. An ACK sent before the FIN arrived is legal.
     """
     if not peer.has_fin or seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.seq_offset or seg.sack_n:
         return False
@@ -142,14 +151,15 @@ def _repeats(seg: Seen, me: Side) -> bool:
     "FIN02",
     Severity.ERROR,
     "RFC 9293 3.6",
-    "ack {me.last_ack} does not cover the peer's FIN, and is the last of the conversation: FIN takes one number, so that "
-    "its acknowledgement is one more",
+    "ack {actual}, the last of the conversation, does not cover the peer's FIN",
     at="me.last",
     field="ack",
     expected=lambda seg, me, peer: add(peer.fin, 1),
     actual="me.last_ack",
     scope=Scope.SIDE,
+    should_be="ack {expected}, because the FIN takes one sequence number",
     receiver="It keeps its FIN unacknowledged and sends it again.",
+    mend="Set ack to {expected}.",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -162,10 +172,10 @@ def _repeats(seg: Seen, me: Side) -> bool:
     """,
 )
 def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
-    """The last segment of a closed conversation acknowledges the FIN that came last.
+    """The last segment of a closed conversation acknowledges the last FIN.
 
-    Found at the end, where one side's FIN is acknowledged and this side answers the other FIN with an ACK that does not
-    cover it, and nothing more follows.
+    labkit reports the fault at the end of the conversation: the FIN of one side is acknowledged, and the last ACK of
+    this side does not cover the other FIN.
     """
     return (
         me.syn != 0
@@ -182,9 +192,11 @@ def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
     "FIN03",
     Severity.ERROR,
     "RFC 9293 3.6",
-    "the segment reaches {seg.end}, but the sender's FIN took {me.fin}: nothing is sent after a FIN",
+    "the segment reaches {seg.end}, but the sender's FIN had number {me.fin}",
     field="seq",
-    receiver="It ignores the octets: after FIN there is nothing to receive (RFC 9293 3.10.7.4, seventh step).",
+    should_be="no data and no other FIN beyond {me.fin}",
+    receiver="It ignores the bytes, because nothing can follow a FIN (RFC 9293 3.10.7.4, seventh step).",
+    mend="Send the data before the FIN, or remove it.",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -196,9 +208,9 @@ def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def octets_after_fin(seg: Seen, me: Side, peer: Side) -> int:
-    """FIN says "no more data from sender": no octet and no other FIN has a higher number.
+    """A FIN means "no more data from sender": no byte and no other FIN has a higher number.
 
-    The same FIN may be sent again, alone or with the octets before it.
+    The sender may send the same FIN again, alone or with the data before it.
     """
     if not me.has_fin or seg.ctl & (SYN | RST) or is_probe(seg, me, peer):
         return False
@@ -209,15 +221,18 @@ def octets_after_fin(seg: Seen, me: Side, peer: Side) -> int:
     "FIN04",
     Severity.WARNING,
     "RFC 9293 3.6",
-    "ack {peer.last_ack} covers a FIN of the other side, which has sent none in this capture: its last number is {me.nxt}",
+    "ack {actual} covers a FIN that the other side has not sent in this capture",
     at="peer.last",
     field="ack",
     expected="me.nxt",
     actual="peer.last_ack",
     document=Severity.ERROR,
     scope=Scope.SIDE,
-    receiver="If it has sent no FIN, it answers with an ACK of its own numbers, and drops the segment.",
+    should_be="ack {expected}, the next sequence number of the other side",
+    receiver="It answers with an ACK of its own numbers and drops the segment, unless it has sent a FIN.",
+    mend="Add the missing FIN, or set ack to {expected}.",
     wireshark="tcp.analysis.ack_lost_segment",
+    no_fault="is about a packet that is not there",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -231,10 +246,10 @@ def octets_after_fin(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def acknowledged_fin_is_missing(seg: Seen, me: Side, peer: Side) -> int:
-    """Both directions end with a FIN, and each is acknowledged by one more than the last number.
+    """Both directions end with a FIN, and the ack of a FIN is its number plus one.
 
-    Where one side has closed in order, and acknowledges just one number more than the other has sent at the end, that FIN is
-    missing: nobody has sent it, or the capture lacks it. The document's teardown needs it.
+    One side has closed in order and acknowledges one number more than the other has sent. Either nobody sent that
+    FIN, or the capture lacks it. The document's teardown needs it.
     """
     if not (me.syn and peer.syn) or me.rst or peer.rst or me.has_fin or not me.has_nxt or not peer.has_last_ack:
         return False
@@ -245,11 +260,14 @@ def acknowledged_fin_is_missing(seg: Seen, me: Side, peer: Side) -> int:
     "FIN06",
     Severity.NOTE,
     "RFC 9293 3.6",
-    "the conversation is not closed in this capture: not every direction has a FIN that is acknowledged, and none has a "
-    "RST",
+    "the close is incomplete: at least one direction has no acknowledged FIN, and nobody reset the connection",
     scope=Scope.FLOW,
     document=Severity.WARNING,
     unless=("FIN02", "FIN04", "ACK01"),
+    no_fault="says what the capture lacks",
+    should_be="an acknowledged FIN in both directions, or a RST",
+    receiver="It keeps the connection open.",
+    mend="Let both sides send a FIN and acknowledge it, or capture until they have.",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -261,9 +279,9 @@ def acknowledged_fin_is_missing(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def teardown_not_complete(seg: Seen, me: Side, peer: Side) -> int:
-    """A conversation ends when both sides have sent FIN and both FINs are acknowledged, or with a RST.
+    """A conversation ends when both sides have sent a FIN and both FINs are acknowledged, or with a RST.
 
-    A capture that stops earlier shows no fault of TCP; the document's four segments are then not all there.
+    A capture that stops earlier shows no fault of TCP. The document teaches the four segments of a complete close.
     """
     if not (me.syn and peer.syn) or me.rst or peer.rst:
         return False
@@ -280,8 +298,9 @@ def _fin_acked(side: Side, other: Side) -> bool:
     "FIN05",
     Severity.NOTE,
     "RFC 9293 3.6",
-    "simultaneous close: both sides have sent FIN before they saw the other's; that is legal",
-    receiver="It acknowledges the FIN, and goes to CLOSING, then to TIME-WAIT.",
+    "simultaneous close: both sides sent a FIN before they saw the other's, which is legal",
+    receiver="It acknowledges the FIN and goes to CLOSING, then to TIME-WAIT.",
+    no_fault="describes what is no fault",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -294,7 +313,10 @@ def _fin_acked(side: Side, other: Side) -> bool:
     """,
 )
 def simultaneous_close(seg: Seen, me: Side, peer: Side) -> int:
-    """Two FINs that cross close the connection as well (figure 13): neither acknowledges the other's."""
+    """Two FINs that cross also close the connection (RFC 9293 figure 13).
+
+    Neither FIN acknowledges the other. Each side then acknowledges the FIN that it has received.
+    """
     if seg.ctl & (FIN | SYN | RST) != FIN or me.has_fin or not peer.has_fin:
         return False
     return not after(seg.ack, peer.fin) and not (me.has_rcv_nxt and after(me.rcv_nxt, peer.fin))

@@ -10,9 +10,12 @@ from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG
     "FL01",
     Severity.ERROR,
     "RFC 9293 3.10.7",
-    "SYN and FIN are both set: the segment opens and closes at once",
+    "SYN and FIN are both set",
     field="flags",
-    receiver="Stacks differ: some drop it, some take the SYN and ignore the FIN. Firewalls drop it as a probe.",
+    should_be="SYN alone to open a connection, or FIN with ACK to close it",
+    receiver="Stacks differ: some drop the segment, others take the SYN and ignore the FIN. Firewalls drop it as a "
+    "probe.",
+    mend="Clear SYN or FIN.",
     good="""
         > S 0:0(0)
     """,
@@ -21,7 +24,10 @@ from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG
     """,
 )
 def syn_with_fin(seg: Seen, me: Side, peer: Side) -> int:
-    """SYN opens a connection and FIN ends one direction of it; no state of the RFC sends both in one segment."""
+    """SYN opens a connection and FIN ends one direction of it, so no TCP state sends both in one segment.
+
+    Scanners send such segments to identify a host.
+    """
     return seg.ctl & (SYN | FIN) == SYN | FIN
 
 
@@ -29,11 +35,15 @@ def syn_with_fin(seg: Seen, me: Side, peer: Side) -> int:
     "FL02",
     Severity.ERROR,
     "RFC 9293 3.10.7",
-    "SYN and RST are both set: the segment opens and aborts at once",
-    otherwise={Severity.WARNING: "FIN and RST are both set: a reset ends both directions at once, FIN adds nothing"},
+    "SYN and RST are both set",
+    otherwise={
+        Severity.WARNING: "FIN and RST are both set, although a reset already ends both directions",
+    },
     field="flags",
     profiles=RFC_ONLY,
-    receiver="RST is looked at first: the segment counts as a reset, or is dropped.",
+    should_be="RST without SYN or FIN",
+    receiver="It checks RST first and takes the segment for a reset, or drops it.",
+    mend="Clear RST, or clear SYN and FIN.",
     good="""
         > S  0:0(0)
         < R. 0:0(0) ack 1
@@ -43,7 +53,10 @@ def syn_with_fin(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def syn_or_fin_with_rst(seg: Seen, me: Side, peer: Side) -> int:
-    """RST aborts a connection: it goes neither with SYN, which opens one, nor with FIN, which closes in order."""
+    """RST aborts a connection, so it goes neither with SYN, which opens one, nor with FIN, which closes one in order.
+
+    RST with FIN is only a warning, because the FIN adds nothing to the reset.
+    """
     if seg.ctl & (FIN | RST) == FIN | RST:
         return Severity.WARNING
     return seg.ctl & (SYN | RST) == SYN | RST
@@ -53,9 +66,11 @@ def syn_or_fin_with_rst(seg: Seen, me: Side, peer: Side) -> int:
     "FL03",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",
-    "no control bit is set: no state of TCP sends such a segment; it is a scanner's probe or a crafted packet",
+    "no control bit is set",
     field="flags",
-    receiver="A closed port answers with RST; an open one, or a connection, drops the segment.",
+    should_be="ACK set, or SYN or RST",
+    receiver="A closed port answers with RST; an open port or a connection drops the segment.",
+    mend="Set ACK and a valid ack number.",
     good="""
         > F. 100:100(0) ack 120
     """,
@@ -64,7 +79,10 @@ def syn_or_fin_with_rst(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def no_control_bits(seg: Seen, me: Side, peer: Side) -> int:
-    """Every segment has at least one of SYN, RST and ACK. One without any bit is a null scan."""
+    """Every TCP segment has at least one of SYN, RST and ACK set.
+
+    A segment without any control bit is a scanner's probe (null scan) or a crafted packet.
+    """
     return seg.ctl & (SYN | RST | ACK | FIN | PSH | URG) == 0
 
 
@@ -72,10 +90,12 @@ def no_control_bits(seg: Seen, me: Side, peer: Side) -> int:
     "FL03",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",
-    "FIN without ACK: every segment after the opening SYN acknowledges, a FIN too",
+    "FIN is set without ACK",
     field="flags",
     unless=("FL01",),
-    receiver="It drops the segment, for ACK is off; the connection is not closed. A closed port answers with RST.",
+    should_be="FIN with ACK, because every segment after the first SYN acknowledges",
+    receiver="It drops the segment and keeps the connection open; a closed port answers with RST.",
+    mend="Set ACK and a valid ack number.",
     good="""
         > F. 100:100(0) ack 120
     """,
@@ -85,9 +105,10 @@ def no_control_bits(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def fin_without_ack(seg: Seen, me: Side, peer: Side) -> int:
-    """FIN alone (a FIN scan), or with PSH and URG (an Xmas scan): TCP sends neither, for its FIN comes with ACK.
+    """A TCP sends its FIN with ACK set.
 
-    RFC 9293 section 3.10.7.4: "if the ACK bit is off, drop the segment and return".
+    A scanner sends FIN alone (FIN scan) or with PSH and URG (Xmas scan). RFC 9293 section 3.10.7.4: "if the ACK bit
+    is off, drop the segment and return".
     """
     return seg.ctl & (SYN | RST | ACK | FIN) == FIN
 
@@ -96,9 +117,11 @@ def fin_without_ack(seg: Seen, me: Side, peer: Side) -> int:
     "FL04",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",
-    "ACK is not set; only an opening SYN and a RST may do without it",
+    "ACK is clear",
     field="flags",
-    receiver="It drops the segment: the fifth check of section 3.10.7.4 asks for ACK.",
+    should_be="ACK set, because only the first SYN and a RST may lack it",
+    receiver="It drops the segment (the fifth check of RFC 9293 section 3.10.7.4).",
+    mend="Set ACK and a valid ack number.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -113,9 +136,9 @@ def fin_without_ack(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def ack_bit_missing(seg: Seen, me: Side, peer: Side) -> int:
-    """Every segment after the opening SYN acknowledges: the ACK bit is set and the ack field counts.
+    """Every segment after the first SYN acknowledges, so its ACK bit is set and its ack field counts.
 
-    RFC 9293 section 3.10.7.4: "if the ACK bit is off, drop the segment and return".
+    RFC 9293 section 3.10.7.4: "if the ACK bit is off, drop the segment and return". A RST may lack ACK.
     """
     return seg.ctl & (SYN | RST | ACK | FIN) == 0 and seg.ctl & (PSH | URG) != 0
 
@@ -124,12 +147,14 @@ def ack_bit_missing(seg: Seen, me: Side, peer: Side) -> int:
     "FL05",
     Severity.NOTE,
     "RFC 9293 3.1",
-    "the ack field is {seg.ack}, but ACK is not set: the field has no meaning",
+    "the ack field is {seg.ack}, but ACK is clear",
     field="ack",
     expected=lambda seg, me, peer: 0,
     actual="seg.ack",
     profiles=RFC_ONLY,
+    should_be="ack 0, because the field has no meaning without ACK",
     receiver="It ignores the field.",
+    mend="Set ack to 0, or set ACK.",
     wireshark="tcp.ack.nonzero",
     good="""
         > S 0:0(0)
@@ -139,7 +164,10 @@ def ack_bit_missing(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def ack_number_without_ack(seg: Seen, me: Side, peer: Side) -> int:
-    """The acknowledgement field counts only if ACK is set; otherwise senders leave it 0."""
+    """The ack field counts only if ACK is set; senders leave it at 0 otherwise.
+
+    A stray value does no harm, but often shows that somebody forgot the ACK bit.
+    """
     return seg.ctl & ACK == 0 and seg.ack != 0
 
 
@@ -147,12 +175,14 @@ def ack_number_without_ack(seg: Seen, me: Side, peer: Side) -> int:
     "FL06",
     Severity.NOTE,
     "RFC 9293 3.1",
-    "the urgent pointer is {seg.urg}, but URG is not set: the field has no meaning",
+    "the urgent pointer is {seg.urg}, but URG is clear",
     field="urgent_pointer",
     expected=lambda seg, me, peer: 0,
     actual="seg.urg",
     profiles=RFC_ONLY,
+    should_be="urgent pointer 0, because the field has no meaning without URG",
     receiver="It ignores the field.",
+    mend="Set the urgent pointer to 0, or set URG.",
     wireshark="tcp.urgent_pointer.non_zero",
     good="""
         > PU. 1:100(99) ack 1 win 65535 urg 5
@@ -162,5 +192,8 @@ def ack_number_without_ack(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def urgent_pointer_without_urg(seg: Seen, me: Side, peer: Side) -> int:
-    """The urgent pointer counts only if URG is set; otherwise senders leave it 0."""
+    """The urgent pointer counts only if URG is set; senders leave it at 0 otherwise.
+
+    A stray value does no harm, but often shows that somebody forgot the URG bit.
+    """
     return seg.ctl & URG == 0 and seg.urg != 0

@@ -16,10 +16,12 @@ FIRST_RTO = 900_000_000
     "HS01",
     Severity.ERROR,
     "RFC 9293 3.5",
-    "the connection is opened by a segment without SYN, and yet answered with SYN ACK (ack = its seq + 1)",
+    "the first segment of the connection has no SYN, but the SYN ACK acknowledges it as one",
     at="peer.first",
     field="flags",
-    receiver="A listening TCP answers with RST: a segment with ACK cannot belong to a connection that it knows.",
+    should_be="SYN set, without ACK",
+    receiver="A listening TCP answers with RST, because a segment with ACK must belong to a known connection.",
+    mend="Set SYN and clear ACK on the first segment.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -32,10 +34,10 @@ FIRST_RTO = 900_000_000
     """,
 )
 def opened_without_syn(seg: Seen, me: Side, peer: Side) -> int:
-    """A connection opens with a SYN that has no ACK: it says where the client's numbers begin, and nothing else.
+    """A connection opens with a SYN without ACK, which tells where the client's sequence numbers begin.
 
-    Found when the SYN ACK arrives: it acknowledges one more than the seq of the segment that stands where the SYN
-    should be, which only a SYN (it takes one number) makes true.
+    labkit reports the fault when the SYN ACK arrives: its ack is one more than the seq of the first segment, and only
+    a SYN takes that one number. A capture that begins later shows no such ack.
     """
     return (
         seg.ctl & (SYN | ACK | RST) == SYN | ACK
@@ -49,10 +51,12 @@ def opened_without_syn(seg: Seen, me: Side, peer: Side) -> int:
     "HS01",
     Severity.ERROR,
     "RFC 9293 3.5",
-    "the SYN ACK stands before the SYN that it acknowledges",
+    "the SYN ACK comes before the SYN that it acknowledges",
     at="peer.first",
     field="flags",
-    receiver="A closed port answers a SYN ACK with RST; so does a listening one.",
+    should_be="the SYN first, then the SYN ACK",
+    receiver="A host that has sent no SYN answers a SYN ACK with RST.",
+    mend="Put the SYN before the SYN ACK.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -65,10 +69,10 @@ def opened_without_syn(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def answered_before_asked(seg: Seen, me: Side, peer: Side) -> int:
-    """A SYN ACK answers a SYN, and comes after it.
+    """A SYN ACK answers a SYN and comes after it.
 
-    A capture may show them the other way round within a moment; and where the first SYN was missed, the one that shows is
-    sent again, a second later at least (RFC 6298 section 2).
+    A capture may swap the two within a moment. If it misses the first SYN, it shows the retransmitted one after the
+    SYN ACK, at least a second later (RFC 6298 section 2). Both are legal.
     """
     if seg.ctl & (SYN | ACK | RST) != SYN or me.seen or peer.seen != 1 or peer.syn != 2 or peer.last_ack != seg.end:
         return False
@@ -79,11 +83,13 @@ def answered_before_asked(seg: Seen, me: Side, peer: Side) -> int:
     "HS02",
     Severity.ERROR,
     "RFC 9293 3.10.7.3",
-    "the SYN ACK acknowledges {seg.ack}; the SYN it answers has seq {peer.isn}, so that ack must be one more",
+    "the SYN ACK has ack {actual}, but the SYN has seq {peer.isn}",
     field="ack",
     expected=lambda seg, me, peer: add(peer.isn, 1),
     actual="seg.ack",
-    receiver="A client in SYN-SENT answers with a reset (seq = this ack) and stays where it is.",
+    should_be="ack {expected}, because the SYN takes one sequence number",
+    receiver="In SYN-SENT it answers with a reset (seq = this ack) and keeps waiting.",
+    mend="Set ack to {expected}.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -94,9 +100,9 @@ def answered_before_asked(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def syn_ack_acks_wrong_number(seg: Seen, me: Side, peer: Side) -> int:
-    """The SYN ACK acknowledges the client's SYN: ack is the client's initial sequence number plus one.
+    """The SYN ACK acknowledges the client's SYN: its ack is the client's initial sequence number plus one.
 
-    A SYN that carries data (TCP Fast Open) may be acknowledged up to the end of its data.
+    A SYN with data (TCP Fast Open) may be acknowledged up to the end of its data.
     """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or peer.syn == 0:
         return False
@@ -111,11 +117,13 @@ def syn_ack_acks_wrong_number(seg: Seen, me: Side, peer: Side) -> int:
     "HS03",
     Severity.ERROR,
     "RFC 9293 3.5",
-    "the third segment of the handshake has seq {seg.seq}; it must be one more than the client's ISN {me.isn}",
+    "the third segment of the handshake has seq {actual}, but the SYN has already taken {me.isn}",
     field="seq",
     expected=lambda seg, me, peer: add(me.isn, 1),
     actual="seg.seq",
-    receiver="It takes the segment for an old one: it acknowledges, and waits on for the true one.",
+    should_be="seq {expected}, because the SYN takes one sequence number",
+    receiver="It takes the segment for an old one, acknowledges it and keeps waiting for the right one.",
+    mend="Set seq to {expected}.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -128,7 +136,7 @@ def syn_ack_acks_wrong_number(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
-    """The client answers the SYN ACK with seq = its ISN + 1: its SYN is counted."""
+    """The client answers the SYN ACK with seq = its initial sequence number + 1, because its SYN takes one number."""
     if me.third != 1 or seg.ctl & (SYN | RST) or seg.ctl & ACK == 0:
         return False
     return before(seg.seq, add(me.isn, 1)) and not renumbers_its_syn(seg, me, peer)
@@ -138,14 +146,16 @@ def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
     "HS03",
     Severity.ERROR,
     "RFC 9293 3.5",
-    "the third segment of the handshake does not fit the two before it: its seq must be the client's ISN + 1, and its ack "
-    "the server's ISN + 1",
+    "the third segment of the handshake has the number {actual}, which does not follow from the SYN and the SYN ACK",
     at="me.odd",
     field=lambda seg, me, peer: "seq" if me.odd_kind == GAP else "ack",
     expected=lambda seg, me, peer: add(me.isn, 1) if me.odd_kind == GAP else add(peer.isn, 1),
     actual=lambda seg, me, peer: me.odd_seq if me.odd_kind == GAP else me.odd_ack,
     scope=Scope.PENDING,
-    receiver="With a wrong ack a server in SYN-RECEIVED sends a reset; with a wrong seq it acknowledges, and waits on.",
+    should_be="{expected}: seq is the client's ISN + 1, and ack is the server's ISN + 1",
+    receiver="In SYN-RECEIVED it answers a wrong ack with a reset; after a wrong seq it sends an ACK and keeps "
+    "waiting.",
+    mend="Set the number to {expected}.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -160,11 +170,10 @@ def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def third_segment_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
-    """The third segment must not skip numbers, nor acknowledge more or less than the server's SYN.
+    """The third segment neither skips numbers nor acknowledges more or less than the server's SYN.
 
-    A capture may show such a segment though nothing is wrong with it: where the true third segment was lost, or where it
-    is the SYN ACK that has a wrong number. So it counts only once the conversation has gone on as though the number had
-    been the right one.
+    The same shows if the capture lacks the real third segment, or if the SYN ACK has the wrong number. labkit
+    therefore reports the fault only when the conversation continues from the right number.
     """
     return me.odd_mark == 1 and me.odd_state == WRONG
 
@@ -173,11 +182,13 @@ def third_segment_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
     "HS03",
     Severity.ERROR,
     "RFC 9293 3.5",
-    "the third segment of the handshake stands before the SYN ACK that it acknowledges",
+    "the third segment of the handshake, with ack {actual}, comes before the SYN ACK that it acknowledges",
     at="peer.last",
     field="ack",
     actual="peer.last_ack",
-    receiver="A server in SYN-RECEIVED has not sent its number yet: nobody could know it.",
+    should_be="the SYN ACK first, then its acknowledgement",
+    receiver="It answers with a reset, because nobody can know its initial sequence number yet.",
+    mend="Put the third segment after the SYN ACK.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -190,10 +201,10 @@ def third_segment_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def third_segment_before_the_second(seg: Seen, me: Side, peer: Side) -> int:
-    """The client acknowledges the server's SYN once it has seen it.
+    """The client acknowledges the server's SYN after it has received it.
 
-    A capture may show them the other way round within a moment; and where the first SYN ACK was missed, the one that
-    shows is sent again, a second later at least (RFC 6298 section 2).
+    A capture may swap the two within a moment. If it misses the first SYN ACK, it shows the retransmitted one after
+    the third segment, at least a second later (RFC 6298 section 2). Both are legal.
     """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or me.seen or peer.syn != 1 or not peer.has_last_ack:
         return False
@@ -204,12 +215,14 @@ def third_segment_before_the_second(seg: Seen, me: Side, peer: Side) -> int:
     "HS04",
     Severity.WARNING,
     "RFC 9293 3.8.1",
-    "a SYN is sent again with another initial sequence number: {seg.seq} after {me.isn}",
+    "the repeated SYN has seq {actual}, but the first one has {me.isn}",
     field="seq",
     expected="me.isn",
     actual="seg.seq",
     profiles=RFC_ONLY,
-    receiver="In SYN-RECEIVED it takes the second SYN for one outside the window, and answers with a challenge ACK.",
+    should_be="seq {expected}, because a retransmission keeps its sequence number",
+    receiver="In SYN-RECEIVED it takes the second SYN for one outside the window and answers with a challenge ACK.",
+    mend="Set seq to {expected}, or use another port for a new connection.",
     wireshark="tcp.analysis.reused_ports",
     good="""
         > S 0:0(0)
@@ -222,10 +235,10 @@ def third_segment_before_the_second(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def syn_resent_with_other_isn(seg: Seen, me: Side, peer: Side) -> int:
-    """A SYN that is sent again is the same SYN: a retransmission keeps its sequence number.
+    """A retransmitted SYN has the same sequence number as the first one.
 
-    A new attempt from the same port takes a new number, and is a new connection. Two SYNs with different numbers
-    while the first is still unanswered, or two different answers to one SYN, are neither.
+    A new attempt from the same port after a failed one is a new connection and takes a new number, which is legal.
+    The fault is a second number while the first SYN is still unanswered, or two different answers to one SYN.
     """
     if seg.ctl & (SYN | RST) != SYN or me.syn == 0 or seg.seq == me.isn:
         return False
@@ -236,11 +249,13 @@ def syn_resent_with_other_isn(seg: Seen, me: Side, peer: Side) -> int:
     "HS05",
     Severity.WARNING,
     "RFC 9293 3.5",
-    "the SYN ACK carries {seg.len} octets of data, though the SYN did not ask for TCP Fast Open",
+    "the SYN ACK carries {actual} bytes of data, but the SYN did not ask for TCP Fast Open",
     field="len",
     expected=lambda seg, me, peer: 0,
     actual="seg.len",
-    receiver="It may keep the octets until the connection is established, or drop them.",
+    should_be="no data on the SYN ACK",
+    receiver="It keeps the bytes until the connection is established, or drops them.",
+    mend="Send the data after the handshake, or add the Fast Open option to the SYN.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -253,11 +268,10 @@ def syn_resent_with_other_isn(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def data_before_established(seg: Seen, me: Side, peer: Side) -> int:
-    """Data is delivered only once the connection is established, so that stacks send none before.
+    """Stacks send data only after the handshake, because TCP delivers it only on an established connection.
 
-    Section 3.5 allows data on a SYN where the receiver holds it back: unusual, and no error.
-
-    TCP Fast Open (RFC 7413) is the exception: with its option on the SYN both SYNs may carry data.
+    RFC 9293 section 3.5 allows data on a SYN if the receiver holds it back, so this is unusual but no error. With the
+    option of TCP Fast Open (RFC 7413) on the SYN, both SYNs may carry data.
     """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or seg.len == 0 or peer.syn == 0:
         return False
@@ -268,8 +282,9 @@ def data_before_established(seg: Seen, me: Side, peer: Side) -> int:
     "HS06",
     Severity.NOTE,
     "RFC 9293 3.5",
-    "simultaneous open: both sides have sent a SYN before they saw the other's; that is legal",
-    receiver="It answers with a SYN ACK that has the number of its own SYN.",
+    "simultaneous open: both sides sent a SYN before they saw the other's, which is legal",
+    receiver="It answers with a SYN ACK that has the sequence number of its own SYN.",
+    no_fault="describes what is no fault",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -282,7 +297,10 @@ def data_before_established(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def simultaneous_open(seg: Seen, me: Side, peer: Side) -> int:
-    """Two SYNs that cross open one connection, not two (figure 7). The document does not know it."""
+    """Two SYNs that cross open one connection, not two (RFC 9293 figure 7).
+
+    The document does not mention this case.
+    """
     return seg.ctl & (SYN | ACK | RST) == SYN and me.syn == 0 and me.seen == 0 and peer.syn == 1 and peer.third == 0
 
 
@@ -290,8 +308,8 @@ def simultaneous_open(seg: Seen, me: Side, peer: Side) -> int:
     "HS07",
     Severity.NOTE,
     "RFC 5961 4",
-    "a SYN in the middle of a connection: its sender has forgotten the connection, or somebody forges it",
-    receiver="It answers with a challenge ACK; a host that has forgotten the connection answers that with a reset.",
+    "a SYN arrives in an established connection: its sender has forgotten the connection, or somebody forges it",
+    receiver="It answers with a challenge ACK, which a host without this connection answers with a reset.",
     wireshark="tcp.analysis.reused_ports",
     unless=("HS04",),
     good="""
@@ -311,10 +329,10 @@ def simultaneous_open(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def syn_in_a_connection(seg: Seen, me: Side, peer: Side) -> int:
-    """A SYN with a new number on a connection that both sides have established.
+    """A SYN with a new number arrives on a connection that both sides have established.
 
-    A host that has crashed does so when it opens the same four-tuple again (RFC 9293 figure 9): the challenge ACK finds
-    the half-open connection out. Nothing is wrong with it, but it is rare.
+    A host does this after a crash, when it opens the same four-tuple again (RFC 9293 figure 9). The challenge ACK
+    then finds the half-open connection. This is legal, but rare.
     """
     return (
         seg.ctl & (SYN | ACK | RST) == SYN and me.syn != 0 and seg.seq != me.isn and (me.third == 2 or peer.third == 2)
@@ -325,12 +343,14 @@ def syn_in_a_connection(seg: Seen, me: Side, peer: Side) -> int:
     "TFO01",
     Severity.WARNING,
     "RFC 7413 4.2",
-    "the SYN carries {seg.len} octets of data without a Fast Open cookie",
+    "the SYN carries {actual} bytes of data without a Fast Open cookie",
     field="len",
     expected=lambda seg, me, peer: 0,
     actual="seg.len",
     profiles=RFC_ONLY,
-    receiver="It acknowledges only the SYN, or keeps the octets until the connection is established.",
+    should_be="no data on the SYN",
+    receiver="It acknowledges only the SYN, or keeps the bytes until the connection is established.",
+    mend="Send the data after the handshake, or add a Fast Open cookie to the SYN.",
     good="""
         > S  0:20(20) <mss 1460,FO a1b2c3d4,nop,nop>
         < S. 0:0(0) ack 21 <mss 1460>
@@ -340,9 +360,10 @@ def syn_in_a_connection(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def data_on_syn_without_cookie(seg: Seen, me: Side, peer: Side) -> int:
-    """A SYN may carry data only with a cookie that the server gave before; else anybody could make it work in vain.
+    """A SYN carries data only with a cookie that the server has issued before (TCP Fast Open).
 
-    RFC 9293 allows data on a SYN, to be delivered once the connection is established, but nobody does that.
+    Without the cookie, an attacker with a forged address could make the server work. RFC 9293 allows data on a SYN,
+    delivered after the handshake, but no common stack sends it.
     """
     return seg.ctl & (SYN | ACK | RST) == SYN and seg.len > 0 and seg.tfo_len <= 0 and not seg.opt_cut
 
@@ -351,10 +372,12 @@ def data_on_syn_without_cookie(seg: Seen, me: Side, peer: Side) -> int:
     "HS07",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",
-    "SYN is set, with seq {seg.seq}, though this side has sent its SYN before, with {me.isn}: both ends are past it",
+    "SYN is set with seq {seg.seq}, but this side has already sent its SYN with {me.isn}",
     field="flags",
     unless=("HS02", "HS04"),
-    receiver="It answers with a challenge ACK, and ignores the rest (RFC 5961 section 4).",
+    should_be="SYN clear",
+    receiver="It answers with a challenge ACK and ignores the rest (RFC 5961 section 4).",
+    mend="Clear SYN.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -368,7 +391,10 @@ def data_on_syn_without_cookie(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def syn_past_the_handshake(seg: Seen, me: Side, peer: Side) -> int:
-    """A side sends SYN once; it may send the same one again, but with the same number."""
+    """A side sends one SYN for each connection.
+
+    It may retransmit this SYN, but only with the same sequence number.
+    """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or me.syn == 0 or seg.seq == me.isn:
         return False
     return me.syn == 1 or peer.third == 2

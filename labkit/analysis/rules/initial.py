@@ -13,17 +13,19 @@ from labkit.tcp.seq import add, after, diff
     "HS08",
     Severity.ERROR,
     "RFC 9293 3.5",
-    "the SYN ACK has seq {peer.isn}, but both ends go on as though it were one less than {me.odd_ack}",
+    "the SYN ACK has seq {actual}, but both ends do not continue from it",
     otherwise={
-        Severity.WARNING: "the SYN ACK has seq {peer.isn}, but both ends go on from {me.odd_ack}: either its number is wrong, "
-        "or the capture lacks what stands between them",
+        Severity.WARNING: "the SYN ACK has seq {actual}, but both ends continue from a higher number: it is wrong, or "
+        "the capture lacks packets",
     },
     at="peer.syn",
     field="seq",
     expected=lambda seg, me, peer: add(me.odd_ack, -1),
     actual="peer.isn",
     scope=Scope.PENDING,
-    receiver="It acknowledges this number plus one, so that the octets that follow are old to it, or leave a gap.",
+    should_be="seq {expected}, one less than the number from which both ends continue",
+    receiver="It acknowledges seq + 1, so later bytes look old or leave a gap.",
+    mend="Set the seq of the SYN ACK to {expected}.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -39,9 +41,10 @@ from labkit.tcp.seq import add, after, diff
     """,
 )
 def syn_ack_with_another_number(seg: Seen, me: Side, peer: Side) -> int:
-    """The SYN ACK says where the server's numbers begin. Where both ends then go on from another one, it is the odd one out.
+    """The SYN ACK tells where the server's sequence numbers begin, and both ends must continue from there.
 
-    The same shows, with a higher number, where the capture lacks the server's first octets and the ACK before them.
+    If both ends agree on another number, the SYN ACK is wrong. A higher number is only a warning: the capture may
+    lack the server's first bytes and their ACK.
     """
     if me.odd_mark != 1 or me.odd_state != MISSED or peer.syn != 2 or peer.seen != 1 or seg.seq != me.odd_ack:
         return False
@@ -52,12 +55,14 @@ def syn_ack_with_another_number(seg: Seen, me: Side, peer: Side) -> int:
     "HS08",
     Severity.ERROR,
     "RFC 9293 3.5",
-    "the SYN has seq {me.isn}, but the SYN ACK and the third segment have its next number as {seg.seq}",
+    "the SYN has seq {actual}, but the SYN ACK and the third segment continue from {seg.seq}",
     at="me.syn",
     field="seq",
     expected=lambda seg, me, peer: add(seg.seq, -1),
     actual="me.isn",
-    receiver="It acknowledges this number plus one: no SYN ACK could agree on another.",
+    should_be="seq {expected}, one less than the number from which both ends continue",
+    receiver="It acknowledges seq + 1, so no SYN ACK could agree on another number.",
+    mend="Set the seq of the SYN to {expected}.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -71,7 +76,10 @@ def syn_ack_with_another_number(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def syn_with_another_number(seg: Seen, me: Side, peer: Side) -> int:
-    """The SYN says where the client's numbers begin. Where both ends then go on from another one, it is the odd one out."""
+    """The SYN tells where the client's sequence numbers begin, and both ends must continue from there.
+
+    If the SYN ACK and the third segment agree on another number, the SYN is wrong.
+    """
     return renumbers_its_syn(seg, me, peer)
 
 
@@ -79,13 +87,17 @@ def syn_with_another_number(seg: Seen, me: Side, peer: Side) -> int:
     "ST02",
     Severity.WARNING,
     "RFC 9293 3.6.1",
-    "the four-tuple is used again within 2 MSL, with an ISN {seg.seq} that is not beyond {me.old_nxt}, where the old "
-    "connection ended: old segments may be taken for new ones",
-    otherwise={Severity.NOTE: "the four-tuple was used by another connection before in this capture"},
+    "the four-tuple is used again within 2 MSL, but its new ISN {actual} is not beyond {me.old_nxt}, the end of the "
+    "old connection",
+    otherwise={
+        Severity.NOTE: "another connection used this four-tuple earlier in the capture",
+    },
     field="seq",
     actual="seg.seq",
     profiles=RFC_ONLY,
-    receiver="In TIME-WAIT it answers with an ACK and stays there: the connection is not opened.",
+    should_be="an ISN beyond {me.old_nxt}, or another port",
+    receiver="In TIME-WAIT it answers with an ACK and does not open the connection.",
+    mend="Choose a higher ISN or another client port, or wait for 2 MSL.",
     wireshark="tcp.analysis.reused_ports",
     good="""
         > S  0:0(0)
@@ -101,10 +113,10 @@ def syn_with_another_number(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
-    """A connection may be reopened from TIME-WAIT by a SYN whose number is beyond the old connection's (MAY-2).
+    """A SYN may reopen a connection in TIME-WAIT only if its number is beyond the old connection's last one (MAY-2).
 
-    With timestamps the clock decides instead (RFC 6191). After 2 MSL, or after a reset, any number will do. A SYN that
-    was refused has opened nothing: that it is sent again is no reuse.
+    Otherwise old segments could be taken for new ones. With timestamps the clock decides instead (RFC 6191). After 2
+    MSL, after a reset or after a refused SYN any number is legal.
     """
     if seg.ctl & (SYN | ACK | RST) != SYN or me.has_old == 0 or me.syn != 0:
         return False
@@ -117,12 +129,13 @@ def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
     "ISN01",
     Severity.WARNING,
     "RFC 9293 3.4.1",
-    "the initial sequence number can be foretold: this host began its last connection with {me.host_isn}, and this one with "
-    "the same number, or the same step further as before",
+    "the ISN {actual} is predictable: it repeats this host's last ISN {me.host_isn}, or the step from the one before",
     field="seq",
     actual="seg.seq",
     once=True,
-    receiver="It opens the connection; whoever can foretell the number can send segments in this host's name.",
+    should_be="an unpredictable ISN: a clock plus a keyed hash of addresses and ports (RFC 6528)",
+    receiver="It opens the connection, but an attacker who predicts the ISN can forge segments of this host.",
+    mend="Choose a random ISN for each connection.",
     good="""
         > S  7310:7310(0)
         < S. 911:911(0) ack 7311
@@ -140,10 +153,10 @@ def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def initial_number_can_be_foretold(seg: Seen, me: Side, peer: Side) -> int:
-    """Each connection starts from a number of a clock plus a keyed hash of addresses and ports (RFC 6528).
+    """Each connection starts from the value of a clock plus a keyed hash of addresses and ports (RFC 6528).
 
-    The document says "random". ISN 0 for every connection, the same number again, or one that grows by a constant step
-    lets a stranger who cannot see the traffic forge segments.
+    ISN 0 for every connection, a repeated ISN or a constant step lets an attacker forge segments without seeing the
+    traffic. The document demands a random number.
     """
     if seg.ctl & (SYN | RST) != SYN or me.syn or me.host_isns == 0:
         return False

@@ -11,9 +11,10 @@ from labkit.tcp.segment import ACK, FIN, RST, SYN
     "KA01",
     Severity.NOTE,
     "RFC 9293 3.8.4",
-    "keep-alive: seq {seg.seq} is one before {me.nxt}, the sender's next number, to make the peer answer",
-    receiver="It answers at once with an ACK of what it expects next.",
+    "keep-alive: seq {seg.seq} is one before the sender's next number {me.nxt}",
+    receiver="It answers at once with an ACK of the number that it expects next.",
     wireshark="tcp.analysis.keep_alive",
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -27,9 +28,9 @@ from labkit.tcp.segment import ACK, FIN, RST, SYN
     """,
 )
 def keep_alive(seg: Seen, me: Side, peer: Side) -> int:
-    """A keep-alive carries the number before SND.NXT and no data, or one octet of garbage, on an idle connection.
+    """A keep-alive carries the number before SND.NXT, with no data or one meaningless byte, on an idle connection.
 
-    The number is old on purpose: it is outside the window, so that the peer must answer with an ACK.
+    The old number is intended: it lies outside the window, so the peer must answer with an ACK.
     """
     return is_probe(seg, me, peer) and (peer.has_right_edge == 0 or peer.win != 0)
 
@@ -38,9 +39,10 @@ def keep_alive(seg: Seen, me: Side, peer: Side) -> int:
     "KA01",
     Severity.NOTE,
     "RFC 9293 3.8.4",
-    "answer to a keep-alive: ack {seg.ack} once more",
+    "answer to a keep-alive: ack {seg.ack} again",
     receiver="It knows that the peer is still there.",
     wireshark="tcp.analysis.keep_alive_ack",
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100

@@ -16,10 +16,12 @@ GOOD = """
     "OPT01",
     Severity.ERROR,
     "RFC 9293 3.1",
-    "an option has an illegal length: it is not the length of its kind, or it runs beyond the header",
+    "an option has an illegal length",
     field="options",
     profiles=RFC_ONLY,
-    receiver="It drops the segment, or stops reading options there; stacks differ.",
+    should_be="the length of its kind, inside the header",
+    receiver="It drops the segment or ignores the remaining options; stacks differ.",
+    mend="Correct the option's length byte.",
     wireshark="tcp.option.len.invalid",
     good=GOOD,
     bad="""
@@ -27,10 +29,10 @@ GOOD = """
     """,
 )
 def illegal_option_length(seg: Seen, me: Side, peer: Side) -> int:
-    """Each option but end-of-list and no-operation has a length, which is at least 2 and lies within the header.
+    """Each option except end-of-list and no-operation has a length byte of at least 2 and lies inside the header.
 
-    MUST-7: a receiver handles illegal lengths without crashing. MUST-68: every option has a length field, so that an
-    unknown one can be skipped.
+    A receiver must survive illegal lengths (MUST-7). It skips an unknown option by its length (MUST-68), so a wrong
+    length garbles all options behind it.
     """
     return seg.opt_fault != OPT_SOUND
 
@@ -39,19 +41,21 @@ def illegal_option_length(seg: Seen, me: Side, peer: Side) -> int:
     "OPT02",
     Severity.WARNING,
     "RFC 9293 3.2",
-    "MSS, window scale or SACK-permitted stands on a segment without SYN, where it says nothing",
+    "MSS, window scale or SACK-permitted appears on a segment without SYN",
     field="options",
     profiles=RFC_ONLY,
+    should_be="these options on a SYN only",
     receiver="It ignores the option.",
+    mend="Remove the option, or move it to the SYN.",
     good=GOOD,
     bad="""
         > P. 1:100(99) ack 1 <mss 1460>   # OPT02
     """,
 )
 def opening_option_without_syn(seg: Seen, me: Side, peer: Side) -> int:
-    """MSS (RFC 9293), window scale (RFC 7323 section 2.2) and SACK-permitted (RFC 2018 section 2) belong to a SYN.
+    """MSS (RFC 9293), window scale (RFC 7323 section 2.2) and SACK-permitted (RFC 2018 section 2) belong on a SYN.
 
-    They say what a side can do, once, when the connection opens.
+    They tell once, when the connection opens, what a side supports.
     """
     return seg.ctl & SYN == 0 and (seg.mss != ABSENT or seg.wscale != ABSENT or seg.sack_ok != 0)
 
@@ -60,10 +64,12 @@ def opening_option_without_syn(seg: Seen, me: Side, peer: Side) -> int:
     "OPT03",
     Severity.ERROR,
     "RFC 7323 1.3",
-    "the SYN ACK has a window scale or timestamps that the SYN did not offer",
+    "the SYN ACK has a window scale or timestamps, but the SYN did not offer them",
     field="options",
     profiles=RFC_ONLY,
-    receiver="It ignores the option; if both sides do not, they misread each other's windows.",
+    should_be="a SYN ACK with those options only that the SYN offered",
+    receiver="It ignores the option; if only one side ignores it, both misread each other's windows.",
+    mend="Remove the option from the SYN ACK, or add it to the SYN.",
     good=GOOD,
     bad="""
         > S  0:0(0) <mss 1460>
@@ -71,7 +77,10 @@ def opening_option_without_syn(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def answered_what_was_not_offered(seg: Seen, me: Side, peer: Side) -> int:
-    """Window scale and timestamps are sent in a SYN ACK only if the SYN had them (RFC 7323 section 1.3)."""
+    """A SYN ACK carries window scale and timestamps only if the SYN had them (RFC 7323 section 1.3).
+
+    Both sides must use the option, or neither.
+    """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or peer.syn == 0 or peer.opt_cut:
         return False
     return (seg.wscale != ABSENT and peer.wscale == ABSENT) or (seg.tsval != ABSENT and not peer.stamps)
@@ -81,12 +90,14 @@ def answered_what_was_not_offered(seg: Seen, me: Side, peer: Side) -> int:
     "OPT04",
     Severity.WARNING,
     "RFC 7323 2.3",
-    "the window scale is {seg.wscale}; more than 14 is not allowed",
+    "the window scale is {actual}",
     field="options.wscale.shift",
     expected=lambda seg, me, peer: 14,
     actual="seg.wscale",
     profiles=RFC_ONLY,
-    receiver="It uses 14 instead, and may log it.",
+    should_be="a window scale of {expected} at most",
+    receiver="It uses 14 instead and may log the value.",
+    mend="Set the window scale to {expected} or less.",
     wireshark="tcp.options.wscale.shift.invalid",
     good=GOOD,
     bad="""
@@ -94,7 +105,10 @@ def answered_what_was_not_offered(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def window_scale_too_large(seg: Seen, me: Side, peer: Side) -> int:
-    """A window of more than 2**30 octets would make old and new sequence numbers indistinguishable."""
+    """A window scale is at most 14, which allows windows of up to 2**30 bytes.
+
+    With larger windows a receiver could not tell old sequence numbers from new ones.
+    """
     return seg.wscale > 14
 
 
@@ -102,17 +116,22 @@ def window_scale_too_large(seg: Seen, me: Side, peer: Side) -> int:
     "OPT05",
     Severity.WARNING,
     "RFC 9293 3.1",
-    "the options hold one kind twice, or something other than zeros behind the end of the list",
+    "an option appears twice, or bytes other than zero follow the end of the option list",
     field="options",
     profiles=RFC_ONLY,
-    receiver="It takes the first or the last of them; what stands behind the end it ignores.",
+    should_be="each option once, and only zeros behind the end of the list",
+    receiver="It takes the first or the last copy, and ignores bytes behind the end.",
+    mend="Remove the second copy, or fill the bytes behind the end with zeros.",
     good=GOOD,
     bad="""
         > S 0:0(0) <mss 1460,mss 536>   # OPT05
     """,
 )
 def options_not_in_order(seg: Seen, me: Side, peer: Side) -> int:
-    """An option stands in the list once, and behind the end of the list there are only zeros (MUST-69)."""
+    """Each option appears once, and only zeros follow the end of the list (MUST-69).
+
+    Stacks differ in which of two copies they take.
+    """
     return seg.opt_twice != ABSENT or seg.opt_after_end != 0
 
 
@@ -120,15 +139,20 @@ def options_not_in_order(seg: Seen, me: Side, peer: Side) -> int:
     "OPT06",
     Severity.NOTE,
     "RFC 9293 3.7.1",
-    "this SYN names no maximum segment size: the peer has to assume 536 octets (IPv4) or 1220 (IPv6)",
+    "the SYN has no MSS option",
     field="options",
     profiles=RFC_ONLY,
-    receiver="It sends small segments only.",
+    should_be="the MSS option on every SYN",
+    receiver="It assumes an MSS of 536 bytes (IPv4) or 1220 bytes (IPv6) and sends small segments.",
+    mend="Add the MSS option to the SYN.",
     good=GOOD,
     bad="""
         > S 0:0(0)   # OPT06
     """,
 )
 def syn_without_mss(seg: Seen, me: Side, peer: Side) -> int:
-    """A SYN should say how large a segment its sender can take (SHLD-5)."""
+    """A SYN should tell the largest segment that its sender can receive (SHLD-5).
+
+    Without the option the peer must assume the default, which is legal but slow.
+    """
     return seg.ctl & (SYN | RST) == SYN and seg.mss == ABSENT and seg.opt_fault == OPT_SOUND and not seg.opt_cut

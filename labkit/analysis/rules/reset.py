@@ -16,13 +16,14 @@ def _field(seg: Seen, me: Side, peer: Side) -> str:
     "RST02",
     Severity.ERROR,
     "RFC 9293 3.5.2",
-    "a reset that refuses a SYN has seq 0 and acknowledges the SYN; this one has seq {seg.seq} and ack {seg.ack}, the "
-    "SYN ends at {peer.syn_end}",
+    "the reset has seq {seg.seq} and ack {seg.ack}, but the SYN that it refuses ends at {peer.syn_end}",
     field=_field,
     expected=lambda seg, me, peer: 0 if seg.seq else peer.syn_end,
     actual=lambda seg, me, peer: seg.seq or seg.ack,
     profiles=RFC_ONLY,
-    receiver="In SYN-SENT a reset counts only if it acknowledges the SYN; this one is dropped, and the SYN sent again.",
+    should_be="seq 0 and ack {peer.syn_end}, the number after the SYN",
+    receiver="In SYN-SENT it drops a reset that does not acknowledge its SYN, and sends the SYN again.",
+    mend="Set seq to 0, set ACK and set ack to {peer.syn_end}.",
     good="""
         > S  0:0(0)
         < R. 0:0(0) ack 1
@@ -33,9 +34,9 @@ def _field(seg: Seen, me: Side, peer: Side) -> str:
     """,
 )
 def reset_does_not_fit_the_syn(seg: Seen, me: Side, peer: Side) -> int:
-    """Where nobody listens, a SYN is answered with <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>.
+    """A closed port answers a SYN with <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>.
 
-    The refusing side knows no number of its own, so that seq is 0, and the ack shows that it has seen this SYN.
+    The refusing host has no sequence number of its own, so seq is 0. The ack proves that it has seen this SYN.
     """
     if seg.ctl & (RST | SYN) != RST or peer.syn != 1 or me.syn or peer.last_ctl & SYN == 0 or peer.third:
         return False
@@ -48,9 +49,11 @@ def reset_does_not_fit_the_syn(seg: Seen, me: Side, peer: Side) -> int:
     "RST03",
     Severity.ERROR,
     "RFC 9293 3.5.2",
-    "the sender goes on after its own RST, which aborted the connection",
+    "the sender continues after its own RST, which aborted the connection",
     field="flags",
-    receiver="It has no such connection any more, and answers with RST.",
+    should_be="no further segment of this connection",
+    receiver="It no longer knows the connection and answers with RST.",
+    mend="Remove the segment, or the RST before it.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -66,10 +69,10 @@ def reset_does_not_fit_the_syn(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
-    """A RST ends the connection for its sender at once: it has nothing more to send on it.
+    """A RST ends the connection for its sender at once, so nothing of it can follow.
 
-    What a sender had under way may be captured after its RST; another RST, or a new SYN, is no fault either. A RST that
-    somebody else has forged in the sender's name looks the same as a fault.
+    Legal are segments that were in flight when the RST was captured, another RST, and a new SYN. A RST that an
+    attacker has forged in the sender's name looks like this fault.
     """
     if me.rst == 0 or seg.ctl & (RST | SYN):
         return False
@@ -82,16 +85,18 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
     "RST01",
     Severity.WARNING,
     "RFC 9293 3.5.3",
-    "the reset has seq {seg.seq}, outside of the peer's window ({peer.rcv_nxt} to {peer.right_edge})",
+    "the reset has seq {actual}, outside the peer's window from {peer.rcv_nxt} to {peer.right_edge}",
     otherwise={
-        Severity.NOTE: "the reset has seq {seg.seq}, which lies in the peer's window, but is not {peer.rcv_nxt}, the number that it "
-        "expects: it is answered with a challenge ACK",
+        Severity.NOTE: "the reset has seq {actual}, in the peer's window but not the expected {peer.rcv_nxt}: the "
+        "peer answers with a challenge ACK",
     },
     field="seq",
     expected="peer.rcv_nxt",
     actual="seg.seq",
     profiles=RFC_ONLY,
-    receiver="It drops the reset without a word: the connection lives on.",
+    should_be="seq {expected}, the number that the peer expects next",
+    receiver="It drops the reset silently, and the connection stays open.",
+    mend="Set seq to {expected}.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -106,9 +111,9 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def reset_outside_the_window(seg: Seen, me: Side, peer: Side) -> int:
-    """A reset counts only if its number lies in the window; RFC 5961: only if it is exactly RCV.NXT.
+    """A reset counts only if its number lies in the window. RFC 5961 accepts it only at exactly RCV.NXT.
 
-    Anywhere else in the window it is answered with a challenge ACK, so that a forger has to guess the exact number.
+    Elsewhere in the window the peer answers with a challenge ACK, so that an attacker has to guess the exact number.
     """
     if (
         seg.ctl & RST == 0

@@ -17,10 +17,12 @@ def _syn_again(seg: Seen, me: Side) -> bool:
     "RTX01",
     Severity.NOTE,
     "RFC 9293 3.8.1",
-    "retransmission: seq {seg.seq} was sent before, and is not acknowledged yet",
+    "retransmission: seq {seg.seq} was sent before and is not yet acknowledged",
     unless=("FIN01", "SEQ02"),
-    receiver="It takes what it had not got yet, and acknowledges.",
+    receiver="It takes the bytes that it has not yet received and acknowledges.",
     wireshark="tcp.analysis.retransmission",
+    retransmission=True,
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -33,10 +35,10 @@ def _syn_again(seg: Seen, me: Side) -> bool:
     """,
 )
 def retransmission(seg: Seen, me: Side, peer: Side) -> int:
-    """Octets (or a SYN or FIN) that were seen before and are not acknowledged yet are sent again.
+    """The sender repeats bytes, a SYN or a FIN that the capture already shows and that nobody has acknowledged.
 
-    Nothing is wrong with it: the sender heard no acknowledgement in time, or heard of a hole. It is told by the octets,
-    not by the clock: what was never seen before is no retransmission, however late it comes.
+    This is legal: an acknowledgement did not arrive in time, or reported a gap. labkit compares sequence numbers, not
+    times: bytes that appear for the first time are no retransmission, however late they come.
     """
     if seg.ctl & SYN:
         return _syn_again(seg, me) and (peer.has_rcv_nxt == 0 or not after(peer.rcv_nxt, me.isn))
@@ -49,10 +51,11 @@ def retransmission(seg: Seen, me: Side, peer: Side) -> int:
     "RTX02",
     Severity.ERROR,
     "RFC 9293 3.4",
-    "the octet at {seg.conflict} differs from the one that was sent under this number before",
+    "the byte at {seg.conflict} differs from the byte sent before with the same sequence number",
     field="payload",
-    receiver="It keeps the octets that came first, or those that came last: stacks differ, and intrusion detection "
-    "is evaded this way.",
+    should_be="the same byte as before",
+    receiver="It keeps the first or the last copy; stacks differ, and attackers evade intrusion detection this way.",
+    mend="Send the same payload again.",
     wireshark="tcp.segment.overlap.conflict",
     good="""
         > P. 1:100(99) ack 1
@@ -64,9 +67,9 @@ def retransmission(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def resent_octets_differ(seg: Seen, me: Side, peer: Side) -> int:
-    """A sequence number stands for one octet: whoever sends it again sends the same octet.
+    """A sequence number stands for one byte, so a retransmission carries the same byte.
 
-    Keep-alives and window probes are excepted: the octet that they carry is garbage by design.
+    Keep-alives and window probes are exempt, because their byte is meaningless by design.
     """
     return seg.conflict != ABSENT and not is_probe(seg, me, peer)
 
@@ -75,10 +78,11 @@ def resent_octets_differ(seg: Seen, me: Side, peer: Side) -> int:
     "RTX03",
     Severity.NOTE,
     "RFC 9293 3.4",
-    "out of order: seq {seg.seq} fills a gap with octets that were never seen before",
+    "out of order: seq {seg.seq} fills a gap with new bytes",
     profiles=RFC_ONLY,
-    receiver="It puts the octets where they belong, and acknowledges all that is in order now.",
+    receiver="It puts the bytes in their place and acknowledges everything that is now in order.",
     wireshark="tcp.analysis.out_of_order",
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         > P. 100:150(50) ack 1
@@ -90,10 +94,10 @@ def resent_octets_differ(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def out_of_order(seg: Seen, me: Side, peer: Side) -> int:
-    """A segment fills a gap: it was overtaken, or its first copy was lost before it came to the capture.
+    """A segment fills a gap: another segment overtook it, or its first copy was lost before the point of capture.
 
-    Which of the two it was the capture cannot show; that its octets are new to it is certain. A gap may also lie between
-    SND.NXT and a pure ACK with a higher number, whose sender had sent all before it.
+    The capture cannot show which. It is certain that the bytes are new. A gap may also lie before a pure ACK with a
+    higher number, whose sender had sent everything below.
     """
     if seg.seg_len == 0 or seg.new_octets != seg.seg_len or seg.ctl & (SYN | RST):
         return False
@@ -104,11 +108,13 @@ def out_of_order(seg: Seen, me: Side, peer: Side) -> int:
     "RTX04",
     Severity.NOTE,
     "RFC 9293 3.8.1",
-    "spurious retransmission: all octets from {seg.seq} to {seg.end} were acknowledged before",
+    "spurious retransmission: the bytes from {seg.seq} to {seg.end} were already acknowledged",
     profiles=RFC_ONLY,
     unless=("FIN01", "SEQ02"),
-    receiver="It drops the octets, and answers with an ACK at once.",
+    receiver="It drops the bytes and answers at once with an ACK.",
     wireshark="tcp.analysis.spurious_retransmission",
+    retransmission=True,
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -121,9 +127,9 @@ def out_of_order(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def spurious_retransmission(seg: Seen, me: Side, peer: Side) -> int:
-    """Octets are sent again though their acknowledgement is in the capture already.
+    """The sender repeats bytes whose acknowledgement is already in the capture.
 
-    The acknowledgement was lost behind the capture, or it was under way when the sender's timer ran out.
+    The acknowledgement was lost behind the point of capture, or was still in flight when the sender's timer expired.
     """
     if seg.ctl & SYN:
         return _syn_again(seg, me) and peer.has_rcv_nxt != 0 and after(peer.rcv_nxt, me.isn)
@@ -136,10 +142,11 @@ def spurious_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     "RTX06",
     Severity.NOTE,
     "RFC 5681 2",
-    "duplicate ACK: {seg.ack} once more, while later octets are under way",
+    "duplicate ACK: ack {seg.ack} again while later bytes are in flight",
     profiles=RFC_ONLY,
-    receiver="It counts them: the third makes it resend the segment that is missing.",
+    receiver="It counts duplicate ACKs; the third makes it resend the missing segment.",
     wireshark="tcp.analysis.duplicate_ack",
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -153,7 +160,7 @@ def spurious_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def duplicate_ack(seg: Seen, me: Side, peer: Side) -> int:
-    """An ACK that repeats the one before it while data is under way: something arrived, but not what was expected."""
+    """An ACK that repeats the one before it, while data is in flight, reports a segment that arrived out of order."""
     return is_duplicate_ack(seg, me, peer)
 
 
@@ -161,10 +168,11 @@ def duplicate_ack(seg: Seen, me: Side, peer: Side) -> int:
     "RTX06",
     Severity.NOTE,
     "RFC 5681 2",
-    "an ACK of {seg.ack} once more, with nothing under way: Wireshark calls it a duplicate ACK, which by the RFC it is not",
+    "ack {seg.ack} again with nothing in flight; Wireshark calls it a duplicate ACK, RFC 5681 does not",
     profiles=RFC_ONLY,
-    receiver="It does not count it: nothing is missing.",
+    receiver="It does not count this ACK, because nothing is missing.",
     wireshark="tcp.analysis.duplicate_ack",
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -176,10 +184,11 @@ def duplicate_ack(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def ack_repeated(seg: Seen, me: Side, peer: Side) -> int:
-    """All that the peer has sent, as far as the capture shows, is acknowledged, and is acknowledged once more.
+    """The peer's data is completely acknowledged, as far as the capture shows, and is acknowledged once more.
 
-    What arrives twice is answered so (a resend that was not needed: RFC 9293 section 3.10.7.4), and some stacks answer each
-    read of the application. A duplicate ACK tells of a loss only while data is outstanding (condition (a) of the definition).
+    A receiver answers unnecessary retransmissions so (RFC 9293 section 3.10.7.4), and some stacks send an ACK after
+    each read of the application. A duplicate ACK reports a loss only while data is outstanding (condition (a) of its
+    definition).
     """
     again = repeats_ack(seg, me, peer) and seg.ack == me.last_ack and me.last_ctl & SYN == 0
     return again and not is_duplicate_ack(seg, me, peer)
@@ -189,10 +198,11 @@ def ack_repeated(seg: Seen, me: Side, peer: Side) -> int:
     "RTX06",
     Severity.NOTE,
     "RFC 5681 3.2",
-    "fast retransmission: three duplicate ACKs ask for {seg.seq}",
+    "fast retransmission: three duplicate ACKs ask for seq {seg.seq}",
     profiles=RFC_ONLY,
-    receiver="It fills the gap, and acknowledges all that it has.",
+    receiver="It fills the gap and acknowledges everything that it has received.",
     wireshark="tcp.analysis.fast_retransmission",
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -212,7 +222,7 @@ def ack_repeated(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def fast_retransmission(seg: Seen, me: Side, peer: Side) -> int:
-    """After three duplicate ACKs the sender resends the segment that they ask for, before its timer runs out."""
+    """After three duplicate ACKs the sender resends the missing segment before its timer expires."""
     resent = seg.seg_len > 0 and seg.seq_offset < 0 and seg.new_octets == 0 and seg.ctl & (SYN | RST) == 0
     return resent and peer.same_acks >= 3 and peer.has_rcv_nxt != 0 and seg.seq == peer.rcv_nxt
 
@@ -221,10 +231,11 @@ def fast_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     "RTX05",
     Severity.NOTE,
     "RFC 9293 3.8.1",
-    "a resend that is cut differently: octets that were sent before, and new ones, in one segment",
+    "retransmission with new boundaries: the segment holds bytes sent before, and new ones",
     profiles=RFC_ONLY,
     unless=("SEQ01", "SEQ02", "FIN01"),
-    receiver="It takes what is new.",
+    receiver="It takes the new bytes.",
+    no_fault="describes what is no fault",
     good="""
         > P. 1:100(99) ack 1
         +0.3 > P. 1:100(99) ack 1
@@ -235,7 +246,9 @@ def fast_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def resend_cut_differently(seg: Seen, me: Side, peer: Side) -> int:
-    """A sender may cut what it sends again as it likes: only the octets have numbers, not the segments."""
+    """A sender may choose new segment boundaries for a retransmission, because bytes have sequence numbers and segments
+    do not.
+    """
     if seg.seq_offset >= 0 or seg.ctl & (SYN | RST) or is_probe(seg, me, peer):
         return False
     return 0 < seg.new_octets < seg.seg_len

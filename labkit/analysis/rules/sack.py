@@ -23,10 +23,12 @@ GOOD = """
     "SACK01",
     Severity.ERROR,
     "RFC 2018 2",
-    "the segment selectively acknowledges, though the peer's SYN did not permit it",
+    "the segment carries a SACK option, but the peer's SYN did not permit it",
     field="options",
     profiles=RFC_ONLY,
-    receiver="It ignores the option, or drops the segment.",
+    should_be="no SACK option",
+    receiver="It ignores the option or drops the segment.",
+    mend="Remove the SACK option, or add SACK-permitted to the peer's SYN.",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -37,7 +39,7 @@ GOOD = """
     """,
 )
 def sack_not_permitted(seg: Seen, me: Side, peer: Side) -> int:
-    """SACK blocks are sent only to a peer whose SYN carried SACK-permitted."""
+    """A host sends SACK blocks only to a peer whose SYN carried SACK-permitted."""
     return seg.sack_n > 0 and peer.syn != 0 and peer.sack_ok == 0 and not peer.opt_cut
 
 
@@ -49,11 +51,15 @@ def _backward(left: int, right: int) -> bool:
     "SACK02",
     Severity.ERROR,
     "RFC 2018 3",
-    "a SACK block is impossible: its right edge does not lie after its left one, or it covers what the peer has not sent",
-    otherwise={Severity.WARNING: "a SACK block covers what this capture does not show of the peer"},
+    "a SACK block is empty or reversed, or covers bytes that the peer has not sent",
+    otherwise={
+        Severity.WARNING: "a SACK block covers bytes of the peer that this capture does not show",
+    },
     field="options",
     profiles=RFC_ONLY,
-    receiver="It ignores the block (RFC 6675 does not trust it), or drops the segment.",
+    should_be="left edge < right edge =< the peer's next sequence number",
+    receiver="It ignores the block (RFC 6675) or drops the segment.",
+    mend="Correct the edges of the block, or remove it.",
     good=GOOD,
     bad="""
         > S  0:0(0) <sackOK>
@@ -64,9 +70,9 @@ def _backward(left: int, right: int) -> bool:
     """,
 )
 def impossible_sack_block(seg: Seen, me: Side, peer: Side) -> int:
-    """A SACK block covers octets that were received beyond the ack: left edge < right edge =< SND.NXT of the peer.
+    """A SACK block covers bytes that arrived beyond the ack: left edge < right edge =< SND.NXT of the peer.
 
-    The first block may lie below the ack: it then reports octets that came twice (D-SACK, RFC 2883 section 4).
+    The first block may lie below the ack. It then reports bytes that arrived twice (D-SACK, RFC 2883 section 4).
     """
     if seg.sack_n == 0 or seg.ctl & ACK == 0 or seg.ctl & (SYN | RST):
         return False

@@ -25,11 +25,12 @@ GOOD = """
     "SEQ01",
     Severity.NOTE,
     "RFC 9293 3.4",
-    "seq {seg.seq} leaves a gap: the sender's next number is {me.nxt}; a segment was lost, overtaken or not captured",
+    "seq {seg.seq} leaves a gap after {me.nxt}: a segment was lost, overtaken or not captured",
     field="seq",
     expected="me.nxt",
     actual="seg.seq",
-    receiver="It keeps the segment, if it lies in the window, and acknowledges again what it has in order.",
+    should_be="seq {expected}, the sender's next sequence number, if no segment is missing",
+    receiver="It keeps the segment if it lies in the window, and repeats its last ACK.",
     wireshark="tcp.analysis.lost_segment",
     good=GOOD,
     bad="""
@@ -42,10 +43,11 @@ GOOD = """
     """,
 )
 def gap_in_sequence(seg: Seen, me: Side, peer: Side) -> int:
-    """A new segment starts where the one before it ended: at SND.NXT.
+    """A new segment starts where the previous one ended, at SND.NXT.
 
-    Numbers that are left out belong to a segment that was lost before it came to the capture, that was overtaken, or
-    that the capture missed. Whether it is a fault shows later. A gap that a pure ACK has shown already is not found again.
+    The missing numbers belong to a segment that was lost before the point of capture, that was overtaken, or that the
+    capture missed. Later segments show whether it is a fault. A gap that a pure ACK has already shown is reported
+    once.
     """
     return seg.seq_offset > 0 and seg.seq != me.top
 
@@ -54,15 +56,16 @@ def gap_in_sequence(seg: Seen, me: Side, peer: Side) -> int:
     "SEQ01",
     Severity.ERROR,
     "RFC 9293 3.4",
-    "seq is {me.odd_seq}, but the sender's next number is {me.odd_want}: the conversation goes on from there, and the "
-    "numbers between them were never sent",
+    "seq is {actual}, but the sender never sent the bytes from {expected} on",
     at="me.odd",
     field="seq",
     expected="me.odd_want",
     actual="me.odd_seq",
     scope=Scope.PENDING,
     unless=("HS03", "SEQ02", "SEQ03", "FIN01"),
-    receiver="It keeps the segment, if it lies in the window, and acknowledges again what it has in order.",
+    should_be="seq {expected}, the sender's next sequence number",
+    receiver="It keeps the segment if it lies in the window, and repeats its last ACK.",
+    mend="Set seq to {expected}.",
     wireshark="tcp.analysis.lost_segment",
     good=GOOD,
     bad="""
@@ -76,9 +79,10 @@ def gap_in_sequence(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def sequence_number_skips(seg: Seen, me: Side, peer: Side) -> int:
-    """A gap is a fault where nothing ever fills it and the conversation goes on as though it were not there.
+    """A gap is a fault if nothing ever fills it and the conversation continues as if it did not exist.
 
-    Loss, reordering and capture drops leave other traces: the missing octets come later, or they are acknowledged.
+    Loss, reordering and a capture that lacks packets look different: the missing bytes come later, or the peer
+    acknowledges them.
     """
     return me.odd_kind == GAP and me.odd_state == WRONG
 
@@ -87,15 +91,16 @@ def sequence_number_skips(seg: Seen, me: Side, peer: Side) -> int:
     "SEQ01",
     Severity.WARNING,
     "RFC 9293 3.4",
-    "seq is {me.odd_seq}, the sender's next number is {me.odd_want}: what lies between was not sent before, as far as this "
-    "capture shows, and is not sent again as something that was lost",
+    "seq is {actual}, but this capture never shows the bytes from {expected} on",
     at="me.odd",
     field="seq",
     expected="me.odd_want",
     actual="me.odd_seq",
     scope=Scope.PENDING,
     unless=("HS03", "SEQ02", "FIN01"),
-    receiver="If it has not got what lies between, it keeps the segment and asks for that.",
+    should_be="seq {expected}, the sender's next sequence number",
+    receiver="If it lacks these bytes, it keeps the segment and asks for them.",
+    mend="Set seq to {expected}, or add the missing data.",
     wireshark="tcp.analysis.lost_segment",
     good=GOOD,
     bad="""
@@ -110,9 +115,10 @@ def sequence_number_skips(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def what_lies_between_is_missing(seg: Seen, me: Side, peer: Side) -> int:
-    """Octets that never show up, and are acknowledged all the same, are missing in the capture; or the numbers are wrong.
+    """The peer acknowledges bytes that never appear: the capture lacks them, or the sequence numbers are wrong.
 
-    In lock-step, a pure ACK that starts one too high, with the number used soon after, has counted itself.
+    In lock-step, labkit also reports a pure ACK that starts one too high, if the sender uses the skipped number soon
+    after: the sender has counted its own ACK.
     """
     if me.odd_kind != GAP:
         return False
@@ -142,14 +148,15 @@ def _ack_counted(seg: Seen, me: Side, peer: Side) -> bool:
     "SEQ01",
     Severity.WARNING,
     "RFC 9293 3.4",
-    "seq {seg.seq} lies before {me.nxt}, the sender's next number, though all before it is acknowledged and nothing is "
-    "sent again",
+    "seq is {actual}, but bytes up to {me.nxt} are already acknowledged, and this is not a retransmission",
     field="seq",
     expected="me.nxt",
     actual="seg.seq",
     profiles=RFC_ONLY,
     unless=("SEQ02", "FIN01", "HS03"),
-    receiver="It takes what is new in the segment, if anything, and answers an old one with an ACK.",
+    should_be="seq {expected}, the sender's next sequence number",
+    receiver="It takes the new bytes of the segment, if any, and answers old ones with an ACK.",
+    mend="Set seq to {expected}.",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -161,9 +168,10 @@ def _ack_counted(seg: Seen, me: Side, peer: Side) -> bool:
     """,
 )
 def sequence_number_falls_behind(seg: Seen, me: Side, peer: Side) -> int:
-    """A segment with nothing old to send again, or with new octets after old ones that are acknowledged, starts too low.
+    """A segment starts too low if it repeats nothing, or if new bytes follow old ones that are already acknowledged.
 
-    A segment that was overtaken starts low as well; an older ack, an older timestamp or the same moment tells.
+    A segment that was overtaken also starts low. labkit recognizes it by an older ack, an older timestamp or the same
+    moment.
     """
     return _falls_behind(seg, me, peer)
 
@@ -187,11 +195,10 @@ def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
     "SEQ02",
     Severity.ERROR,
     "RFC 9293 3.4",
-    "seq is {me.odd_seq}, one more than the sender's next number {me.odd_want}: its segment before was a pure ACK, "
-    "which takes no sequence number",
+    "seq is {actual}, one too high: the segment before was a pure ACK, which takes no sequence number",
     otherwise={
-        Severity.WARNING: "seq is {me.odd_seq}, one more than the sender's next number {me.odd_want}, after a pure ACK: "
-        "either the ACK was counted, which takes no number, or a segment of one octet is missing",
+        Severity.WARNING: "seq is {actual}, one too high after a pure ACK: the sender counted the ACK, or the capture "
+        "lacks a segment of one byte",
     },
     at="me.odd",
     field="seq",
@@ -200,7 +207,9 @@ def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
     profiles=RFC_ONLY,
     scope=Scope.PENDING,
     unless=("HS03", "FIN01"),
-    receiver="It waits for the octet that is missing, which never comes: the connection hangs.",
+    should_be="seq {expected}, the sender's next sequence number",
+    receiver="It waits for the missing byte, which never comes, and the connection hangs.",
+    mend="Set seq to {expected}.",
     wireshark="tcp.analysis.lost_segment",
     good=GOOD,
     bad="""
@@ -212,10 +221,10 @@ def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
     """,
 )
 def pure_ack_counted(seg: Seen, me: Side, peer: Side) -> int:
-    """SYN and FIN take one sequence number each, data takes one for each octet; a pure ACK and a RST take none.
+    """SYN and FIN take one sequence number each, and data takes one for each byte. A pure ACK and a RST take none.
 
-    Section 3.5, on figure 6: "the ACK does not occupy sequence number space (if it did, we would wind up ACKing ACKs!)".
-    The sender whose next segment starts one higher has counted its ACK.
+    RFC 9293 section 3.5, on figure 6: "the ACK does not occupy sequence number space (if it did, we would wind up
+    ACKing ACKs!)". If the next segment starts one higher, its sender has counted the ACK.
     """
     if me.odd_kind != GAP or me.odd_mark == 0 or me.odd_seq != add(me.odd_want, 1):
         return False
@@ -231,12 +240,14 @@ def pure_ack_counted(seg: Seen, me: Side, peer: Side) -> int:
     "SEQ02",
     Severity.ERROR,
     "RFC 9293 3.4",
-    "seq {seg.seq} is the number that the sender's own SYN or FIN took: the next segment starts one higher",
+    "seq is {actual}, the number that the sender's own SYN or FIN has taken",
     field="seq",
     expected=lambda seg, me, peer: add(seg.seq, 1),
     actual="seg.seq",
     unless=("HS03", "FIN01", "FIN04"),
-    receiver="It takes the segment for an old one: it drops the octet it knows, and acknowledges.",
+    should_be="seq {expected}, because SYN and FIN take one sequence number each",
+    receiver="It takes the segment for an old one, drops the known byte and sends an ACK.",
+    mend="Set seq to {expected}.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -255,9 +266,9 @@ def pure_ack_counted(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
-    """SYN and FIN take one sequence number each, so that they can be acknowledged; what follows starts one higher.
+    """SYN and FIN take one sequence number each, so that they can be acknowledged. The next segment starts one higher.
 
-    A keep-alive has the same number on purpose. It acknowledges nothing new, which tells it apart.
+    A keep-alive has the same number on purpose. It acknowledges nothing new, and labkit recognizes it by that.
     """
     if seg.ctl & (SYN | RST | FIN):
         return False
@@ -271,7 +282,7 @@ def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     "SEQ03",
     Severity.ERROR,
     "the document, rule 1; RFC 9293 3.4",
-    "seq is {me.odd_seq}; by the document's rule 1 it is the peer's last ack, {me.odd_want}",
+    "seq is {actual}, but the peer has acknowledged only {expected}",
     at="me.odd",
     field="seq",
     expected="me.odd_want",
@@ -279,7 +290,10 @@ def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     profiles=TAUGHT,
     scope=Scope.PENDING,
     unless=("HS03", "FIN01"),
-    receiver="It keeps the segment and waits for the octets that are missing.",
+    should_be="seq {expected}, by rule 1 of the document: the peer's last ack",
+    receiver="It keeps the segment and waits for the missing bytes.",
+    mend="Set seq to {expected}.",
+    no_fault="the document's: `sequence-number-skips` breaks it under that profile",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -290,9 +304,10 @@ def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def seq_ahead_of_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
-    """In lock-step, where each segment answers the one before, seq is what the peer acknowledged last (rule 1).
+    """In lock-step, where each segment answers the one before, seq is the peer's last ack (rule 1 of the document).
 
-    Where the capture begins in the middle, its first segment may be a keep-alive, whose number is one too low on purpose.
+    The document is the introductory text that labkit implements. If the capture begins in the middle, its first
+    segment may be a keep-alive, whose number is one too low on purpose.
     """
     if me.odd_kind != GAP:
         return False
@@ -304,17 +319,20 @@ def seq_ahead_of_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
     "SEQ03",
     Severity.ERROR,
     "the document, rule 1; RFC 9293 3.4",
-    "seq is {seg.seq}; by the document's rule 1 it is the peer's last ack, {peer.last_ack}",
+    "seq is {actual}, but the peer's last ack is {expected}",
     otherwise={
-        Severity.NOTE: "seq is {seg.seq}, not the peer's last ack {peer.last_ack}: the document's rule 1 does not reach "
-        "this segment, for the sender has other segments under way or sends one again (E4)",
+        Severity.NOTE: "rule 1 of the document does not apply: seq {actual} is not the peer's last ack {expected}, "
+        "which is legal (E4)",
     },
     field="seq",
     expected="peer.last_ack",
     actual="seg.seq",
     profiles=TAUGHT,
     unless=("HS03", "SEQ01", "SEQ02", "FIN01", "FIN03", "KA01"),
-    receiver="It takes what is new in the segment, if anything, and answers an old one with an ACK.",
+    should_be="seq {expected}, by rule 1 of the document: the peer's last ack",
+    receiver="It takes the new bytes of the segment, if any, and answers old ones with an ACK.",
+    mend="Set seq to {expected}.",
+    no_fault="the document's: `sequence-number-skips` breaks it under that profile",
     good=GOOD,
     bad="""
         > S  0:0(0)
@@ -326,10 +344,10 @@ def seq_ahead_of_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def seq_is_not_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
-    """In lock-step, where each segment answers the one before, seq is what the peer acknowledged last (rule 1).
+    """In lock-step, where each segment answers the one before, seq is the peer's last ack (rule 1 of the document).
 
-    The document's rule holds only there. A sender with several segments under way runs ahead of the peer's last ack,
-    and a retransmission starts behind it: the rule then does not reach the segment, and a note says so.
+    The rule holds only in lock-step. A sender with several segments in flight runs ahead of the peer's last ack, and
+    a retransmission starts behind it. The rule then does not apply, and a note says so.
     """
     if seg.ctl & (SYN | RST) or peer.has_last_ack == 0 or seg.seq == peer.last_ack or not me.has_nxt:
         return False
@@ -342,12 +360,15 @@ def seq_is_not_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
     "SEQ03",
     Severity.ERROR,
     "the document, rule 1, as it stands",
-    "seq is {seg.seq}, the peer's last ack is {peer.last_ack}: the document's rule 1, taken literally, is broken",
+    "seq {actual} breaks rule 1 of the document in its literal wording",
     field="seq",
     expected="peer.last_ack",
     actual="seg.seq",
     profiles=AS_IT_STANDS,
-    receiver="Nothing: the segment is correct TCP, only the document's sentence does not hold for it.",
+    should_be="seq {expected}, the peer's last ack",
+    receiver="It accepts the segment, which is correct TCP.",
+    mend="Leave the segment as it is: the sentence of the document is too simple.",
+    no_fault="the document's: `sequence-number-skips` breaks it under that profile",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -366,8 +387,8 @@ def seq_is_not_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def seq_is_literally_not_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
-    """The document's rule 1 as it stands: "seq = the peer's last ack", whatever is under way.
+    """This rule applies rule 1 of the document literally: "seq = the peer's last ack", whatever is in flight.
 
-    Correct traffic breaks it whenever a sender has more than one segment under way (E4): that is the lesson.
+    Correct traffic breaks the sentence whenever a sender has more than one segment in flight (error E4).
     """
     return seg.ctl & ACK != 0 and seg.ctl & RST == 0 and peer.has_last_ack != 0 and seg.seq != peer.last_ack

@@ -23,10 +23,12 @@ IDLE = 24 * 86_400 * 1_000_000_000
     "TS01",
     Severity.ERROR,
     "RFC 7323 3.2",
-    "the segment has no timestamps though both SYNs agreed on them, or has them though they did not",
+    "the segment lacks the timestamps that both SYNs negotiated, or has timestamps that they did not negotiate",
     field="options",
     profiles=RFC_ONLY,
-    receiver="It drops a segment without agreed timestamps; timestamps that were not agreed on it ignores.",
+    should_be="timestamps on every segment after negotiation, and on none without it",
+    receiver="It drops a segment that lacks negotiated timestamps. It ignores timestamps that were not negotiated.",
+    mend="Add the timestamps option to the segment, or remove it.",
     good=GOOD,
     bad="""
         > S  0:0(0) <nop,nop,TS val 100 ecr 0>
@@ -35,9 +37,9 @@ IDLE = 24 * 86_400 * 1_000_000_000
     """,
 )
 def timestamps_as_agreed(seg: Seen, me: Side, peer: Side) -> int:
-    """Once agreed on, timestamps stand on every segment but a RST; else on none.
+    """After both SYNs have carried timestamps, every segment except a RST carries them; otherwise no segment does.
 
-    Section 3.2: "TSopt MUST be sent in every non-<RST> segment for the duration of the connection".
+    RFC 7323 section 3.2: "TSopt MUST be sent in every non-<RST> segment for the duration of the connection".
     """
     if seg.ctl & (SYN | RST) or me.syn == 0 or peer.syn == 0 or seg.ctl & ACK == 0:
         return False
@@ -51,12 +53,14 @@ def timestamps_as_agreed(seg: Seen, me: Side, peer: Side) -> int:
     "TS02",
     Severity.WARNING,
     "RFC 7323 3.2",
-    "the echo {seg.tsecr} is later than {peer.tsval}, the last timestamp that the peer has sent",
+    "TSecr is {actual}, later than the peer's last TSval",
     field="options.timestamp.tsecr",
     expected="peer.tsval",
     actual="seg.tsecr",
     profiles=RFC_ONLY,
-    receiver="It computes a wrong round-trip time from it.",
+    should_be="TSecr {expected} at most, the peer's last TSval",
+    receiver="It computes a wrong round-trip time.",
+    mend="Set TSecr to the TSval of the segment that this one acknowledges.",
     good=GOOD,
     bad="""
         > S  0:0(0) <nop,nop,TS val 100 ecr 0>
@@ -64,7 +68,10 @@ def timestamps_as_agreed(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def echo_of_no_timestamp(seg: Seen, me: Side, peer: Side) -> int:
-    """TSecr repeats a TSval of the peer: it cannot be later than the last one."""
+    """TSecr repeats a TSval of the peer, so it cannot be later than the peer's last one.
+
+    An older TSecr is legal: a delayed ACK echoes the earliest segment that it covers.
+    """
     if seg.tsval == ABSENT or seg.ctl & ACK == 0 or seg.ctl & RST or peer.tsval == ABSENT or peer.syn == 0:
         return False
     return after(seg.tsecr, peer.tsval) and peer.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
@@ -74,12 +81,14 @@ def echo_of_no_timestamp(seg: Seen, me: Side, peer: Side) -> int:
     "TS03",
     Severity.WARNING,
     "RFC 7323 5",
-    "the timestamp goes back: {seg.tsval} after {me.tsval}, on octets that were never sent before",
+    "TSval goes back from {me.tsval} to {actual} on new data",
     field="options.timestamp.tsval",
     expected="me.tsval",
     actual="seg.tsval",
     profiles=RFC_ONLY,
-    receiver="It takes the segment for an old duplicate (PAWS), acknowledges and drops it.",
+    should_be="TSval {expected} or later",
+    receiver="It takes the segment for an old duplicate (PAWS), acknowledges it and drops it.",
+    mend="Set TSval to {expected} or later.",
     good=GOOD,
     bad="""
         > S  0:0(0) <nop,nop,TS val 100 ecr 0>
@@ -89,10 +98,10 @@ def echo_of_no_timestamp(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def timestamp_goes_back(seg: Seen, me: Side, peer: Side) -> int:
-    """Timestamps do not decrease from one new segment to the next: they come from a clock.
+    """Timestamps come from a clock, so they do not decrease from one new segment to the next.
 
-    A segment that was overtaken shows an older one, which is no fault: its octets lie before those of the segments that
-    overtook it. Linux may step back by one.
+    A segment that was overtaken legally shows an older one: its bytes lie before those of the segments that overtook
+    it. Linux may step back by one.
     """
     if seg.tsval == ABSENT or me.tsval == ABSENT or seg.ctl & (SYN | RST) or not me.has_nxt:
         return False

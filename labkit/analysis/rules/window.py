@@ -12,16 +12,18 @@ from labkit.tcp.seq import add, after, before
     "WIN01",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",
-    "the data ends at {seg.end}, beyond {peer.right_edge}, the right edge of the window that the peer has offered",
+    "the data ends at {seg.end}, beyond {peer.right_edge}, the right edge of the peer's window",
     otherwise={
-        Severity.WARNING: "the data ends at {seg.end}, beyond {peer.right_edge}, the right edge of the last window that this "
-        "capture shows; it lacks packets of the peer, and maybe the one that opened the window",
+        Severity.WARNING: "the data ends at {seg.end}, beyond {peer.right_edge}, the right edge of the last window in "
+        "this capture, which lacks packets",
     },
     field="len",
     expected=lambda seg, me, peer: max(0, seg.len - (add(seg.seq, seg.len) - peer.right_edge & 0xFFFFFFFF)),
     actual="seg.len",
     profiles=RFC_ONLY,
-    receiver="It takes the octets up to the edge, drops the rest and acknowledges what it took.",
+    should_be="{expected} bytes at most in this segment",
+    receiver="It takes the bytes inside the window, drops the rest and acknowledges what it took.",
+    mend="Send only {expected} bytes, and wait for the peer to open its window.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1 win 100
@@ -36,11 +38,11 @@ from labkit.tcp.seq import add, after, before
     """,
 )
 def data_beyond_the_window(seg: Seen, me: Side, peer: Side) -> int:
-    """A sender sends no octet beyond SND.UNA + SND.WND: the receiver has said that it has no room for it.
+    """A sender sends no byte beyond SND.UNA + SND.WND, because the receiver has no room for it.
 
-    What counts is the right-most edge that the peer ever offered, for a receiver may shrink its window while data is
-    under way. One octet beyond a closed window is a probe. The scale of the window is known only from both SYNs. Who is
-    beyond the edge already is found no second time before the window has caught up.
+    labkit compares with the right-most edge that the peer has ever offered, because a receiver may shrink its window
+    while data is in flight. One byte beyond a closed window is a legal probe. The window scale is known only from
+    both SYNs. A sender beyond the edge is reported once, until the window has caught up.
     """
     if seg.len == 0 or seg.ctl & (SYN | RST) or peer.has_right_edge == 0 or not scale_is_known(me, peer):
         return False
@@ -69,11 +71,13 @@ OPEN = """
     "WIN02",
     Severity.WARNING,
     "RFC 9293 3.8.6",
-    "the window shrinks: ack {seg.ack} and a window of {seg.win} take back room that the segment before had offered",
+    "ack {seg.ack} with window {actual} takes back room that this side has offered before",
     field="window",
     actual="seg.win",
     profiles=RFC_ONLY,
-    receiver="It must bear it: what lies beyond the new edge it sends again later.",
+    should_be="a window whose right edge does not move to the left",
+    receiver="It must tolerate this, and sends the bytes beyond the new edge later.",
+    mend="Offer a larger window, so that ack + window does not decrease.",
     good=OPEN,
     bad="""
         > S  0:0(0)
@@ -86,7 +90,7 @@ OPEN = """
 def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
     """A receiver should not move the right edge of its window to the left (SHLD-14).
 
-    A scaled window is exact only to a multiple of 2**scale: less than that is rounding.
+    A scaled window is exact only to a multiple of 2**scale. A smaller step is legal rounding.
     """
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST | FIN) or me.has_right_edge == 0 or not scale_is_known(me, peer):
         return False
@@ -104,8 +108,9 @@ def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
     "zero window: the sender of this segment has no room for data",
     field="window",
     profiles=RFC_ONLY,
-    receiver="It stops sending, and asks from time to time whether the window has opened.",
+    receiver="It stops sending and probes the window from time to time.",
     wireshark="tcp.analysis.zero_window",
+    no_fault="describes what is no fault",
     good=OPEN,
     bad="""
         > S  0:0(0)
@@ -117,7 +122,7 @@ def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def zero_window(seg: Seen, me: Side, peer: Side) -> int:
-    """A window of zero says that the application has not read what has arrived."""
+    """A window of zero means that the application has not yet read the data that has arrived."""
     return seg.win == 0 and seg.ctl & (SYN | FIN | RST) == 0 and seg.ctl & ACK != 0
 
 
@@ -125,11 +130,12 @@ def zero_window(seg: Seen, me: Side, peer: Side) -> int:
     "WIN03",
     Severity.NOTE,
     "RFC 9293 3.8.6",
-    "window full: the data ends at {seg.end}, exactly where the peer's window ends",
+    "window full: the data ends at {seg.end}, exactly at the right edge of the peer's window",
     field="len",
     profiles=RFC_ONLY,
-    receiver="It has no room for more until its application reads.",
+    receiver="It has no room for more data until its application reads.",
     wireshark="tcp.analysis.window_full",
+    no_fault="describes what is no fault",
     good=OPEN,
     bad="""
         > S  0:0(0)
@@ -141,7 +147,7 @@ def zero_window(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def window_full(seg: Seen, me: Side, peer: Side) -> int:
-    """The sender has used all the room that the receiver offered last."""
+    """The sender has used all the room that the receiver has offered."""
     if seg.len == 0 or seg.ctl & (SYN | FIN | RST) or peer.has_right_edge == 0 or not scale_is_known(me, peer):
         return False
     return add(seg.seq, seg.len) == add(peer.rcv_nxt, peer.win) and peer.win != 0
@@ -151,11 +157,12 @@ def window_full(seg: Seen, me: Side, peer: Side) -> int:
     "WIN03",
     Severity.NOTE,
     "RFC 9293 3.8.6.2.2",
-    "window update: nothing new is acknowledged, but the window has changed to {seg.win}",
+    "window update: the window is now {seg.win}, and nothing new is acknowledged",
     field="window",
     profiles=RFC_ONLY,
-    receiver="It may send on, as far as the new window reaches.",
+    receiver="It may send up to the new edge of the window.",
     wireshark="tcp.analysis.window_update",
+    no_fault="describes what is no fault",
     good=OPEN,
     bad="""
         > S  0:0(0)
@@ -167,9 +174,9 @@ def window_full(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def window_update(seg: Seen, me: Side, peer: Side) -> int:
-    """An ACK that acknowledges nothing new says that the window has changed.
+    """An ACK that acknowledges nothing new reports a changed window.
 
-    The window of a SYN is never scaled: behind it, only a change of more than the rounding is one.
+    The window of a SYN is never scaled. After a SYN, labkit reports only changes that are larger than the rounding.
     """
     if seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.seq_offset or seg.win == 0 or not me.has_nxt:
         return False
@@ -186,10 +193,11 @@ def window_update(seg: Seen, me: Side, peer: Side) -> int:
     "ZWP01",
     Severity.NOTE,
     "RFC 9293 3.8.6.1",
-    "window probe: the peer's window is closed, and the sender asks whether it has opened",
+    "window probe: the sender asks whether the peer's closed window has opened",
     profiles=RFC_ONLY,
     receiver="It answers with an ACK and its window.",
     wireshark="tcp.analysis.zero_window_probe",
+    no_fault="describes what is no fault",
     good=OPEN,
     bad="""
         > S  0:0(0)
@@ -202,10 +210,10 @@ def window_update(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def window_probe(seg: Seen, me: Side, peer: Side) -> int:
-    """A sender that has data for a closed window sends one octet of it from time to time, so that an update that was
-    lost does not stop the connection for good (MUST-36).
+    """A sender with data for a closed window sends one byte from time to time, so that a lost window update cannot stop
+    the connection for ever (MUST-36).
 
-    Linux sends an old number without data instead, which must be answered too.
+    Linux sends an old number without data instead, which the peer must also answer.
     """
     return is_window_probe(seg, me, peer)
 
@@ -216,8 +224,9 @@ def window_probe(seg: Seen, me: Side, peer: Side) -> int:
     "RFC 9293 3.8.6.1",
     "answer to a window probe: the window is still closed",
     profiles=RFC_ONLY,
-    receiver="It waits, and probes again later.",
+    receiver="It waits and probes again later.",
     wireshark="tcp.analysis.zero_window_probe_ack",
+    no_fault="describes what is no fault",
     good=OPEN,
     bad="""
         > S  0:0(0)
@@ -230,7 +239,7 @@ def window_probe(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def window_probe_answer(seg: Seen, me: Side, peer: Side) -> int:
-    """The answer to a window probe acknowledges nothing new, and has a window of zero."""
+    """The answer to a window probe acknowledges nothing new and has a window of zero."""
     if (
         peer.probe == 0
         or seg.ctl & (SYN | FIN | RST | ACK) != ACK

@@ -12,7 +12,7 @@ from math import gcd, log
 import numpy as np
 from numpy.typing import NDArray
 
-from labkit.build.bulk.bulk_plan import PROBES, Field, BulkPlan, Template
+from labkit.build.bulk.bulk_plan import PROBES, BulkPlan, Field, Template
 
 Numbers = NDArray[np.int64]
 

@@ -2,12 +2,10 @@
 
 from dataclasses import replace
 
-from labkit.build.bulk.bulk_plan import Field, BulkPlan
+from labkit.build.bulk.bulk_plan import BulkPlan, Field
 from labkit.build.bulk.plan import Block
 from labkit.build.bulk.template import conversations, probe
-from labkit.build.scenario import Scenario
-from labkit.build.scenario import setup
-from labkit.build.scenario import merge
+from labkit.build.scenario import Scenario, merge, setup
 from labkit.build.scenario.setup import TICK, Parts
 
 

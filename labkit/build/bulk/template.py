@@ -3,18 +3,16 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-from labkit.build.bulk.bulk_plan import PROBES, Field, BulkPlan, Row, Slot, Template
-from labkit.errors import ScenarioError, UsageError
-from labkit.packet.linktype import ETHERNET
-from labkit.build.scenario import Scenario
-from labkit.build.scenario import setup
-from labkit.build.scenario import merge
-from labkit.build.scenario.setup import Parts
+from labkit.build.bulk.bulk_plan import PROBES, BulkPlan, Field, Row, Slot, Template
+from labkit.build.scenario import Scenario, merge, setup
 from labkit.build.scenario.fields import Pool
 from labkit.build.scenario.model import Conversations, ScenarioModel
-from labkit.tcp.segment import ACK, RST
+from labkit.build.scenario.setup import Parts
 from labkit.build.trace import Record, Trace
+from labkit.errors import ScenarioError, UsageError
+from labkit.packet.linktype import ETHERNET
 from labkit.packet.scapy_build import Host
+from labkit.tcp.segment import ACK, RST
 
 MOST_FLOWS = 100_000_000
 MOST_ADDRESSES = 1 << 20
@@ -114,7 +112,9 @@ def _template(model: ScenarioModel, trace: Trace, parts: Parts, pooled: bool) ->
         None if side.isn is None else side.isn.draw(parts.seed, f"{name}.isn")
         for side, name in zip(sides, ("client", "server"), strict=True)
     ]
-    idents = [max((each.ident or 0 for each in trace.records if each.sender == side), default=0) for side in setup.OTHER]
+    idents = [
+        max((each.ident or 0 for each in trace.records if each.sender == side), default=0) for side in setup.OTHER
+    ]
     return Template(rows, (idents[0], idents[1]), (isns[0], isns[1]))
 
 

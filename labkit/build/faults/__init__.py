@@ -18,13 +18,13 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from labkit.tcp import options as opt
-from labkit.errors import UsageError
 from labkit.build.faults.base import Fault
+from labkit.build.trace import Record, Trace
+from labkit.errors import UsageError
 from labkit.i18n import _, nearest
+from labkit.tcp import options as opt
 from labkit.tcp.notation import format_option, format_segment
 from labkit.tcp.segment import control_names
-from labkit.build.trace import Record, Trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ that one and another behind it. None: the fault does not apply there.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from labkit.build.trace import Record, Trace
 from labkit.tcp import options as opt
 from labkit.tcp.segment import ACK, RST, SYN, Segment
 from labkit.tcp.seq import after
-from labkit.build.trace import Record, Trace
 
 Edited = Sequence[Record] | None
 Edit = Callable[[Sequence[Record], int], Edited]

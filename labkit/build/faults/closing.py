@@ -11,11 +11,11 @@ from labkit.build.faults.base import (
     rewritten,
     sent_before,
 )
+from labkit.build.trace import Record
 from labkit.i18n import N_
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 from labkit.tcp.seq import add
 from labkit.tcp.state import State
-from labkit.build.trace import Record
 
 
 def _fin_before_the_last_octet(records: Sequence[Record], index: int) -> Edited:

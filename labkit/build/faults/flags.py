@@ -12,9 +12,9 @@ from labkit.build.faults.base import (
     plain_ack,
     rewritten,
 )
+from labkit.build.trace import Record
 from labkit.i18n import N_
 from labkit.tcp.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG
-from labkit.build.trace import Record
 
 
 def _flags(needed: int, put: int, taken: int = 0) -> Edit:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from labkit.tcp import options as opt
 from labkit.build.faults.base import (
     Edited,
     Fault,
@@ -14,10 +13,11 @@ from labkit.build.faults.base import (
     rewritten,
     sent_before,
 )
+from labkit.build.trace import Record, Trace
 from labkit.i18n import N_
+from labkit.tcp import options as opt
 from labkit.tcp.segment import ACK, SYN
 from labkit.tcp.seq import after
-from labkit.build.trace import Record, Trace
 
 LARGEST_KNOWN = 1400
 """Octets of an MSS that leaves room below 1500: what is larger may come from segmentation offload."""

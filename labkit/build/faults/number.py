@@ -15,10 +15,10 @@ from labkit.build.faults.base import (
     rewritten,
     sent_before,
 )
+from labkit.build.trace import Record
 from labkit.i18n import N_
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after
-from labkit.build.trace import Record
 
 
 def _ack_of_unsent_data(records: Sequence[Record], index: int) -> Edited:

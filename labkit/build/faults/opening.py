@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from labkit.tcp import options as opt
 from labkit.build.faults.base import Edit, Edited, Fault, acks_something, followed, handshake, is_third, rewritten
+from labkit.build.trace import Record
 from labkit.i18n import N_
+from labkit.tcp import options as opt
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add
-from labkit.build.trace import Record
 
 
 def _opened_without_syn(records: Sequence[Record], index: int) -> Edited:

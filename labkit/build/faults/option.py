@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from labkit.tcp import options as opt
 from labkit.build.faults.base import (
     Edit,
     Edited,
@@ -17,10 +16,11 @@ from labkit.build.faults.base import (
     with_options,
     without_option,
 )
+from labkit.build.trace import Record
 from labkit.i18n import N_
+from labkit.tcp import options as opt
 from labkit.tcp.segment import RST, SYN, Segment
 from labkit.tcp.seq import add, after
-from labkit.build.trace import Record
 
 
 def _unoffered_scale(records: Sequence[Record], index: int) -> Edited:

@@ -6,12 +6,12 @@ initial number is wrong.
 
 from dataclasses import replace
 
-from labkit.tcp import options as opt
 from labkit.build.faults.base import Fault
+from labkit.build.trace import Record, Trace
 from labkit.i18n import N_
+from labkit.tcp import options as opt
 from labkit.tcp.segment import ACK, RST, SYN, Segment
 from labkit.tcp.seq import add, diff
-from labkit.build.trace import Record, Trace
 
 
 def _opening(trace: Trace, index: int) -> bool:

@@ -50,9 +50,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labkit.build.scenario.source import Source, parse, read_file
 from labkit.errors import ScenarioError, UsageError
 from labkit.i18n import nearest
-from labkit.build.scenario.source import Source, parse, read_file
 
 if TYPE_CHECKING:
     from labkit.build.scenario.model import ScenarioModel

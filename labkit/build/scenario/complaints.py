@@ -9,11 +9,11 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from labkit.errors import ScenarioError
-from labkit.i18n import nearest
 from labkit.build.scenario.model import ScenarioModel, Way
 from labkit.build.scenario.source import Key, Source
 from labkit.build.scenario.steps import MAIN, Action
+from labkit.errors import ScenarioError
+from labkit.i18n import nearest
 
 LISTS = {
     "answers": "one such as [192.0.2.80]",

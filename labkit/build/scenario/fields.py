@@ -13,10 +13,10 @@ from typing import Annotated, Any
 from netaddr import EUI, AddrFormatError, IPAddress, IPNetwork, IPRange, mac_unix_expanded
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from labkit.tcp.endpoint.congestion import names as congestion_names
-from labkit.i18n import nearest
 from labkit.build.scenario.units import DurationRange, Range, duration, ranged
 from labkit.build.scenario.units import number as read_number
+from labkit.i18n import nearest
+from labkit.tcp.endpoint.congestion import names as congestion_names
 
 MOST_FAULTS = 100
 MOST_PACKETS = 1_000_000

@@ -13,10 +13,10 @@ from ipaddress import ip_address
 from random import Random
 
 from labkit.build.scenario import setup
-from labkit.build.scenario.setup import Parts
 from labkit.build.scenario.fields import Pool
 from labkit.build.scenario.model import Conversations, ScenarioModel
 from labkit.build.scenario.play import MOST_EVENTS, Played, Player
+from labkit.build.scenario.setup import Parts
 from labkit.build.scenario.source import Source
 from labkit.build.trace import Connection, Record, Trace
 from labkit.packet.scapy_build import Host

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from labkit.tcp.endpoint import Config
 from labkit.build.scenario.fields import (
     Address,
     AddressPool,
@@ -43,6 +42,7 @@ from labkit.build.scenario.units import (
 )
 from labkit.build.scenario.units import duration as read_duration
 from labkit.build.scenario.units import number as read_number
+from labkit.tcp.endpoint import Config
 
 MOST_STEPS = 10_000
 MOST_CONVERSATIONS = 10_000

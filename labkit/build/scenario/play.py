@@ -8,17 +8,17 @@ import heapq
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from labkit.tcp.endpoint import Endpoint, Outgoing
-from labkit.errors import ScenarioError, UsageError
-from labkit.tcp.options import length
 from labkit.build.scenario import setup
-from labkit.build.scenario.setup import Parts, Plan
 from labkit.build.scenario.model import ScenarioModel
+from labkit.build.scenario.setup import Parts, Plan
 from labkit.build.scenario.source import Source
 from labkit.build.scenario.units import LARGEST
+from labkit.build.trace import Connection
+from labkit.errors import ScenarioError, UsageError
+from labkit.tcp.endpoint import Endpoint, Outgoing
+from labkit.tcp.options import length
 from labkit.tcp.segment import ACK, CE, ECT0, ECT1, FIN, RST, SYN, Segment
 from labkit.tcp.state import State
-from labkit.build.trace import Connection
 
 SIDES = ("client", "server")
 MOST_EVENTS = 2_000_000

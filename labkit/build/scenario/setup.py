@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
 
-from labkit.tcp.endpoint import Endpoint
-from labkit.packet.linktype import ETHERNET, RAW
 from labkit.build.path import Burst, Direction, Path
 from labkit.build.scenario.model import ScenarioModel, Side, Way
 from labkit.build.scenario.payloads import pattern
 from labkit.build.scenario.source import Source
 from labkit.build.scenario.steps import Action, Connect, Receive, Send, Step, Wait
-from labkit.tcp.seq import MASK, add, after
+from labkit.packet.linktype import ETHERNET, RAW
 from labkit.packet.scapy_build import Framing, Host, Vlan
+from labkit.tcp.endpoint import Endpoint
+from labkit.tcp.seq import MASK, add, after
 
 OTHER = {"client": "server", "server": "client"}
 TICK = 4_000

@@ -5,7 +5,19 @@ that has hops to go, `dst_at` is the final destination; with a Home Address opti
 address.
 """
 
-from labkit.packet.decode.layer import END, IP_PROTOCOL, PIECE, Step, ones_sum, u16, u32
+from labkit.packet.decode.layer import (
+    END,
+    IP_PROTOCOL,
+    IPV4,
+    IPV6,
+    PIECE,
+    Step,
+    ethertype,
+    ip_protocol,
+    ones_sum,
+    u16,
+    u32,
+)
 from labkit.packet.seen import ABSENT, SHORT_IP, SOUND, SUM_BAD, SUM_GOOD, SUM_UNKNOWN, SUM_ZERO, Seen
 
 LSRR, SSRR = 131, 137
@@ -34,6 +46,8 @@ def clear_ip(seg: Seen) -> None:
     seg.ip_sum_state = SUM_UNKNOWN
 
 
+@ethertype(IPV4)
+@ip_protocol(4)
 def ipv4(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     """An IPv4 header (RFC 791 section 3.1).
 
@@ -110,6 +124,8 @@ def _source_route(buf: bytes, at: int, stop: int, end: int, seg: Seen) -> None:
         at += size
 
 
+@ethertype(IPV6)
+@ip_protocol(41)
 def ipv6(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     """An IPv6 header (RFC 8200 section 3).
 
@@ -136,6 +152,7 @@ def ipv6(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     return IP_PROTOCOL + buf[at + 6], at + 40, stop
 
 
+@ip_protocol(0, 60)
 def options_header(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     """A hop-by-hop or destination options header (RFC 8200 sections 4.3 and 4.6).
 
@@ -163,6 +180,7 @@ def options_header(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     return IP_PROTOCOL + buf[at], after, stop
 
 
+@ip_protocol(43)
 def routing_header(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     """A routing header (RFC 8200 section 4.4): while hops are left, the final destination stands in it.
 
@@ -186,6 +204,7 @@ def routing_header(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     return IP_PROTOCOL + buf[at], after, stop
 
 
+@ip_protocol(44)
 def fragment_header(buf: bytes, at: int, end: int, stop: int) -> Step:
     """A fragment header (RFC 8200 section 4.5); that of a whole datagram (RFC 6946) is stepped over."""
     if at + 8 > end:
@@ -195,6 +214,7 @@ def fragment_header(buf: bytes, at: int, end: int, stop: int) -> Step:
     return IP_PROTOCOL + buf[at], at + 8, stop
 
 
+@ip_protocol(135, 139, 140)
 def extension_header(buf: bytes, at: int, end: int, stop: int) -> Step:
     """Any other extension header in the common form (RFC 6564): mobility, HIP, shim6."""
     if at + 8 > end:
@@ -202,6 +222,7 @@ def extension_header(buf: bytes, at: int, end: int, stop: int) -> Step:
     return IP_PROTOCOL + buf[at], at + 8 + buf[at + 1] * 8, stop
 
 
+@ip_protocol(51)
 def authentication_header(buf: bytes, at: int, end: int, stop: int) -> Step:
     """An IPsec authentication header (RFC 4302 section 2), whose length counts words of four octets."""
     if at + 12 > end:

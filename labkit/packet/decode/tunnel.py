@@ -7,35 +7,24 @@ like the tunnel's own header ends the search.
 from labkit.packet.decode.layer import (
     END,
     ETHERNET,
+    IEEE802_11,
     IP_PROTOCOL,
     IPV4,
     IPV6,
-    LINK,
-    UDP_PORT,
+    PPP,
     Step,
+    ip_protocol,
     ip_version,
     u16,
     u32,
+    udp_port,
 )
 
 GRE_ERSPAN2, GRE_ERSPAN3, GRE_WCCP, GRE_PPP = 0x88BE, 0x22EB, 0x883E, 0x880B
-PORTS = (1701, 2152, 3386, 3544, 4754, 4789, 4790, 5072, 6081, 6635, 8472, 37008)
-"""The UDP ports that `walk` knows a tunnel for."""
 
 
-def udp(buf: bytes, at: int, end: int, stop: int) -> Step:
-    """A UDP header (RFC 768); the next layer is the destination port's, or else the source port's."""
-    if at + 8 > end:
-        return END, at, stop
-    length = u16(buf, at + 4)
-    if length >= 8:
-        stop = min(stop, at + length)
-    port = u16(buf, at + 2)
-    if port not in PORTS:
-        port = u16(buf, at)
-    return (UDP_PORT + port if port in PORTS else END), at + 8, stop
-
-
+@ip_protocol(47)
+@udp_port(4754)
 def gre(buf: bytes, at: int, end: int, stop: int) -> Step:
     """A GRE header (RFC 2784, RFC 2890; version 1: RFC 2637), then what its EtherType says."""
     if at + 4 > end:
@@ -65,15 +54,16 @@ def _gre_payload(buf: bytes, at: int, end: int, stop: int, kind: int, flags: int
     if kind == GRE_ERSPAN3 and at + 12 <= end:
         return ETHERNET, at + (20 if buf[at + 11] & 1 else 12), stop
     if kind == GRE_PPP:
-        return LINK + 9, at, stop
+        return PPP, at, stop
     if kind == GRE_WCCP:
         return IPV4, at + (0 if at < end and buf[at] >> 4 == 4 else 4), stop
     if 0x8200 <= kind <= 0x83FF or kind == 0x9000:
         # Aruba's access points mirror 802.11 frames so.
-        return LINK + 105, at, stop
+        return IEEE802_11, at, stop
     return kind, at, stop
 
 
+@ip_protocol(97)
 def etherip(buf: bytes, at: int, end: int, stop: int) -> Step:
     """Ethernet within IP (RFC 3378): a version and twelve bits of zero."""
     if at + 2 > end or buf[at] != 0x30:
@@ -81,6 +71,7 @@ def etherip(buf: bytes, at: int, end: int, stop: int) -> Step:
     return ETHERNET, at + 2, stop
 
 
+@udp_port(3544)
 def teredo(buf: bytes, at: int, end: int, stop: int) -> Step:
     """Teredo's authentication and origin headers, if any, and IPv6 (RFC 4380 section 5.1.1)."""
     if at + 4 <= end and u16(buf, at) == 1:
@@ -90,6 +81,7 @@ def teredo(buf: bytes, at: int, end: int, stop: int) -> Step:
     return (IPV6 if ip_version(buf, at, end) == IPV6 else END), at, stop
 
 
+@udp_port(4789, 8472, 4790)
 def vxlan(buf: bytes, at: int, end: int, stop: int) -> Step:
     """VXLAN (RFC 7348 section 5), and its extension that names the payload (draft-ietf-nvo3-vxlan-gpe)."""
     if at + 8 > end or not buf[at] & 8:
@@ -104,6 +96,7 @@ def vxlan(buf: bytes, at: int, end: int, stop: int) -> Step:
     return (ETHERNET if kind == 3 else END), at + 8, stop
 
 
+@udp_port(6081)
 def geneve(buf: bytes, at: int, end: int, stop: int) -> Step:
     """Geneve (RFC 8926 section 3.4): options, then what its EtherType says."""
     if at + 8 > end or buf[at] >> 6:
@@ -111,6 +104,7 @@ def geneve(buf: bytes, at: int, end: int, stop: int) -> Step:
     return u16(buf, at + 2), at + 8 + (buf[at] & 63) * 4, stop
 
 
+@udp_port(2152, 3386)
 def gtp(buf: bytes, at: int, end: int, stop: int) -> Step:
     """A G-PDU of GTP-U (3GPP TS 29.281 section 5) or a T-PDU of its version 0 (TS 09.60): IP, or PPP."""
     if at + 8 > end or buf[at + 1] != 255 or not buf[at] & 0x10:
@@ -127,7 +121,7 @@ def gtp(buf: bytes, at: int, end: int, stop: int) -> Step:
         return END, at, stop
     following = ip_version(buf, at, end)
     if following == END and at < end and buf[at] == 0xFF:
-        following = LINK + 9
+        following = PPP
     return following, at, stop
 
 
@@ -144,6 +138,7 @@ def _gtp_extensions(buf: bytes, at: int, end: int) -> int:
     return at
 
 
+@udp_port(5072)
 def ayiya(buf: bytes, at: int, end: int, stop: int) -> Step:
     """Anything in anything (draft-massar-v6ops-ayiya-02): an identity, a signature, then an IP protocol."""
     if at + 8 > end or buf[at + 2] & 15 != 1:
@@ -152,6 +147,7 @@ def ayiya(buf: bytes, at: int, end: int, stop: int) -> Step:
     return IP_PROTOCOL + buf[at + 3], at + size, stop
 
 
+@udp_port(1701)
 def l2tp(buf: bytes, at: int, end: int, stop: int) -> Step:
     """A data message of L2TP version 2 (RFC 2661 section 3.1), then PPP."""
     if at + 6 > end:
@@ -169,9 +165,10 @@ def l2tp(buf: bytes, at: int, end: int, stop: int) -> Step:
         if at + size + 2 > end:
             return END, at, stop
         size += 2 + u16(buf, at + size)
-    return LINK + 9, at + size, stop
+    return PPP, at + size, stop
 
 
+@udp_port(37008)
 def tzsp(buf: bytes, at: int, end: int, stop: int) -> Step:
     """TaZmen Sniffer Protocol, which routers mirror traffic with: tagged fields to an end mark, Ethernet."""
     if at + 4 > end or u32(buf, at) != 0x0100_0001:

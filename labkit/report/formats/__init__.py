@@ -1,7 +1,7 @@
-"""Reports: one module for each output format, found by its name; modules with a leading underscore are helpers.
+"""Reports: one module for each output format, found by its name; a leading underscore marks a helper.
 
-A format has one function, `render(verdicts, options)`: it takes verdicts as they come and gives the lines (without line
-ends) as soon as it can, so that a long run shows its results while it goes on.
+A format has one function, `render(verdicts, options)`. It takes verdicts as they come and yields lines (without line ends) as
+soon as it can, so that a long run shows its first results early.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What a user can choose about a report."""
+class ReportOptions:
+    """A user's options for a report."""
 
     fail_on: "Severity"
-    """The severity from which a capture fails."""
+    """The lowest severity that makes a capture fail."""
     verbose: bool = False
-    """Notes in full, not counted only."""
-    most: int = 5
-    """Findings of one rule in one capture that are shown in full; the others are counted. 0: all."""
+    """Show notes in full; otherwise they are only counted."""
+    max_shown: int = 5
+    """Findings of one rule in one capture to show in full; the others are counted. 0 shows all."""
     rules: "tuple[Rule, ...]" = ()
-    """The rules by which is judged, for formats that name them all; none: those of the verdict's profile."""
+    """The rules that the captures were judged by; empty: those of the verdict's profile."""
     quiet: bool = False
-    """The verdicts alone, for people: no findings."""
+    """Show the verdicts without findings; only the text report obeys."""
 
 
-Render = Callable[[Iterable["Verdict"], Options], Iterator[str]]
+Render = Callable[[Iterable["Verdict"], ReportOptions], Iterator[str]]
 
 
 def names() -> list[str]:
@@ -41,7 +41,7 @@ def names() -> list[str]:
 
 
 def renderer(name: str) -> Render:
-    """The function that renders a format; KeyError for an unknown one."""
+    """Return the function that renders a format; KeyError for an unknown one."""
     if name not in names():
         raise KeyError(name)
     render: Render = import_module(f"{__name__}.{name}").render

@@ -1,4 +1,4 @@
-"""The colour of each severity, on a terminal."""
+"""The terminal colour of each severity."""
 
 from labkit.analysis.rule import Severity
 

@@ -1,7 +1,7 @@
-"""CSV as RFC 4180 has it: a header, a finding a row, CRLF at the end of each (the CR is part of the lines given here).
+"""CSV by RFC 4180: a header, one row for each finding, CRLF line ends (the CR is part of each line yielded here).
 
-A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula, and a capture's name is anybody's choice:
-text that begins so gets an apostrophe before it, which spreadsheets do not show. Numbers stay numbers.
+Spreadsheets take a cell that begins with `=`, `+`, `-` or `@` for a formula, and anyone can choose a capture's name. An
+apostrophe, which spreadsheets do not show, therefore precedes such text. Numbers stay numbers.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,30 +11,29 @@ from io import StringIO
 
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import printable
-from labkit.report.formats import Options
-from labkit.report.formats._plain import finding, not_kept
+from labkit.report.formats import ReportOptions
+from labkit.report.formats._records import finding_record, not_kept
 
 COLUMNS = ("path", *(each.name for each in fields(Finding)))
-"""A row for a capture that cannot be read has its path, the severity `unreadable`, and why as its message.
-So has a row for findings that were only counted: the severity `not_kept`, the rule's code and name, and how many as its message.
-"""
+"""The row of an unreadable capture has the path, the severity `unreadable`, and the reason as its message. The row of findings
+that were only counted has the severity `not_kept`, the rule's code and name, and their number as its message."""
 
-FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
-def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:  # noqa: ARG001 - every format has them
-    """The header, and a row for each finding."""
+def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:  # noqa: ARG001 - every format has them
+    """Yield the header, and a row for each finding."""
     yield _row(COLUMNS)
-    for judged in verdicts:
-        if judged.error is not None:
-            values: dict[str, object] = {"path": judged.path, "severity": "unreadable", "message": judged.error}
+    for verdict in verdicts:
+        if verdict.error is not None:
+            values: dict[str, object] = {"path": verdict.path, "severity": "unreadable", "message": verdict.error}
             yield _row([values.get(column) for column in COLUMNS])
-        for found in judged.findings:
-            values = {"path": judged.path, **finding(found)}
+        for finding in verdict.findings:
+            values = {"path": verdict.path, **finding_record(finding)}
             yield _row([values[column] for column in COLUMNS])
-        for each in not_kept(judged):
+        for each in not_kept(verdict):
             message = f"{each['count']} more ({each['severity']})"
-            values = {**each, "path": judged.path, "severity": "not_kept", "message": message}
+            values = {**each, "path": verdict.path, "severity": "not_kept", "message": message}
             yield _row([values.get(column) for column in COLUMNS])
 
 
@@ -45,8 +44,8 @@ def _row(values: Iterable[object]) -> str:
 
 
 def _cell(value: object) -> object:
-    """A value as it stands in a cell: nothing for None, text on one line that is no formula."""
+    """A cell's content: text goes on one line and is never a formula."""
     if not isinstance(value, str):
         return value
     text = printable(value)
-    return f"'{text}" if text.lstrip().startswith(FORMULAS) else text
+    return f"'{text}" if text.lstrip().startswith(FORMULA_STARTS) else text

@@ -4,18 +4,15 @@ from collections.abc import Iterable, Iterator
 from json import dumps
 
 from labkit.analysis.verifier import Verdict
-from labkit.report.formats import Options
-from labkit.report.formats._plain import head, verdict
+from labkit.report.formats import ReportOptions
+from labkit.report.formats._records import header, verdict_record
 
 
-def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
-    """The object, a capture at a time."""
+def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:
+    """Yield the object, one capture at a time."""
     first = True
-    for judged in verdicts:
-        if first:
-            yield dumps(head(judged.profile))[:-1] + ', "captures": ['
-        else:
-            yield ","
+    for verdict in verdicts:
+        yield dumps(header(verdict.profile))[:-1] + ', "captures": [' if first else ","
         first = False
-        yield dumps(verdict(judged, options.fail_on), indent=1)
-    yield "]}" if not first else dumps({**head(""), "captures": []})
+        yield dumps(verdict_record(verdict, options.fail_on), indent=1)
+    yield "]}" if not first else dumps({**header(""), "captures": []})

@@ -1,6 +1,7 @@
-"""JSON lines: one finding a line, with the capture that it belongs to.
+"""JSON lines: one finding a line, with the path of its capture.
 
-That a capture cannot be read, or not to its end, is a line too: `error`, or `damage`; and what was only counted: `not_kept`.
+Other lines: `error` or `damage` for a capture that could not be read, or not to its end; `not_kept` for findings that were
+only counted.
 """
 
 from collections.abc import Iterable, Iterator
@@ -8,18 +9,18 @@ from dataclasses import asdict
 from json import dumps
 
 from labkit.analysis.verifier import Verdict
-from labkit.report.formats import Options
-from labkit.report.formats._plain import finding, not_kept
+from labkit.report.formats import ReportOptions
+from labkit.report.formats._records import finding_record, not_kept
 
 
-def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:  # noqa: ARG001 - every format has them
-    """A line for each finding."""
-    for judged in verdicts:
-        if judged.error:
-            yield dumps({"path": judged.path, "error": judged.error})
-        if judged.damage:
-            yield dumps({"path": judged.path, "damage": asdict(judged.damage)})
-        for found in judged.findings:
-            yield dumps({"path": judged.path, **finding(found)})
-        if judged.beyond:
-            yield dumps({"path": judged.path, "not_kept": not_kept(judged)})
+def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:  # noqa: ARG001 - every format has them
+    """Yield a line for each finding."""
+    for verdict in verdicts:
+        if verdict.error:
+            yield dumps({"path": verdict.path, "error": verdict.error})
+        if verdict.damage:
+            yield dumps({"path": verdict.path, "damage": asdict(verdict.damage)})
+        for finding in verdict.findings:
+            yield dumps({"path": verdict.path, **finding_record(finding)})
+        if verdict.beyond:
+            yield dumps({"path": verdict.path, "not_kept": not_kept(verdict)})

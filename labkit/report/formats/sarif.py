@@ -1,8 +1,8 @@
-"""SARIF 2.1.0 (OASIS), the format by which code-review servers take the results of analysers.
+"""SARIF 2.1.0 (OASIS), the format in which code-review servers take the results of analysers.
 
-One run: the rules by their codes, a result for each finding. A capture has no lines, but what shows SARIF shows lines:
-the line of a result's region is the number of its packet, and `properties` holds every key of the finding. What could
-not be read stands among the run's notifications.
+The log holds one run, with the rules by their codes and a result for each finding. SARIF viewers show lines, which a capture
+does not have: the line of a result's region is its packet number. `properties` holds every key of the finding. Unreadable
+captures are notifications of the run.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,29 +14,29 @@ from labkit import __version__
 from labkit.analysis.rule import Rule, collect
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import printable
-from labkit.report.formats import Options
-from labkit.report.formats._plain import expected, finding, rules, unreadable, verdict
+from labkit.report.formats import ReportOptions
+from labkit.report.formats._records import fault_text, finding_record, read_error, rules_of, verdict_record
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
-    """The object, a result at a time; the artifacts, and how it went, stand at its end."""
+def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:
+    """Yield the log, one result at a time; the artifacts and the invocation follow the results."""
     yield f'{{"$schema": "{SCHEMA}", "version": "2.1.0", "runs": [{{"results": ['
     artifacts: list[dict[str, object]] = []
     notifications: list[dict[str, object]] = []
     codes: dict[str, list[Rule]] = {}
     separator = ""
-    for judged in verdicts:
+    for verdict in verdicts:
         if not artifacts:
-            codes = _by_code(rules(judged, options))
+            codes = _by_code(rules_of(verdict, options))
         index = len(artifacts)
-        artifacts.append(_artifact(judged, options))
-        trouble = unreadable(judged)
-        if trouble is not None:
-            notifications.append(_notification(trouble, judged, index))
-        for found in judged.findings:
-            yield separator + dumps(_result(found, judged, index, list(codes)))
+        artifacts.append(_artifact(verdict, options))
+        error = read_error(verdict)
+        if error is not None:
+            notifications.append(_notification(error, verdict, index))
+        for found in verdict.findings:
+            yield separator + dumps(_result(found, verdict, index, list(codes)))
             separator = ","
     tail = {
         "tool": {"driver": _driver(codes or _by_code(options.rules or collect()))},
@@ -47,9 +47,9 @@ def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
     yield f"], {dumps(tail, indent=1)[1:]}]}}"
 
 
-def _by_code(rules_: Iterable[Rule]) -> dict[str, list[Rule]]:
+def _by_code(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
     found: dict[str, list[Rule]] = {}
-    for each in sorted(rules_, key=lambda rule: rule.code):
+    for each in sorted(rules, key=lambda rule: rule.code):
         found.setdefault(each.code, []).append(each)
     return found
 
@@ -64,7 +64,7 @@ def _driver(codes: dict[str, list[Rule]]) -> dict[str, object]:
 
 
 def _descriptor(code: str, members: list[Rule]) -> dict[str, object]:
-    """The rules of a code as one."""
+    """The rules that share a code, as one SARIF rule."""
     names = ", ".join(each.name for each in members)
     return {
         "id": code,
@@ -81,56 +81,56 @@ def _descriptor(code: str, members: list[Rule]) -> dict[str, object]:
     }
 
 
-def _artifact(judged: Verdict, options: Options) -> dict[str, object]:
-    """A capture, with what is said of it as a whole."""
-    plain = verdict(judged, options.fail_on)
-    del plain["findings"], plain["conversations"]
-    # The URI is exact. A name that is not UTF-8 would be no Unicode text here, which strict readers refuse.
-    plain["path"] = printable(judged.path)
+def _artifact(verdict: Verdict, options: ReportOptions) -> dict[str, object]:
+    """A capture, with its verdict but for findings and conversations."""
+    properties = verdict_record(verdict, options.fail_on)
+    del properties["findings"], properties["conversations"]
+    # The URI is exact. A name that is not UTF-8 would be invalid Unicode here, and strict readers refuse that.
+    properties["path"] = printable(verdict.path)
     return {
-        "location": {"uri": _uri(judged.path)},
+        "location": {"uri": _uri(verdict.path)},
         "roles": ["analysisTarget"],
-        "properties": plain,
+        "properties": properties,
     }
 
 
 def _uri(path: str) -> str:
-    """The path as a URI reference (RFC 3986): relative as it is given, absolute with its scheme."""
+    """The path as a URI reference (RFC 3986): a relative one as it is, an absolute one with its scheme."""
     if path == "-":
         return "stdin:"
     octets = quote(path.encode("utf-8", "surrogateescape"), safe="/")
     return f"file://{octets}" if PurePath(path).is_absolute() else octets
 
 
-def _where(judged: Verdict, index: int) -> dict[str, object]:
-    return {"uri": _uri(judged.path), "index": index}
+def _where(verdict: Verdict, index: int) -> dict[str, object]:
+    return {"uri": _uri(verdict.path), "index": index}
 
 
-def _result(found: Finding, judged: Verdict, index: int, codes: list[str]) -> dict[str, object]:
-    place: dict[str, object] = {"artifactLocation": _where(judged, index)}
+def _result(found: Finding, verdict: Verdict, index: int, codes: list[str]) -> dict[str, object]:
+    place: dict[str, object] = {"artifactLocation": _where(verdict, index)}
     if found.packet is not None:
         place["region"] = {"startLine": found.packet}
     ends = f"{found.source} → {found.destination}"
     result: dict[str, object] = {
         "ruleId": found.code,
         "level": str(found.severity),
-        "message": {"text": found.message + expected(found)},
+        "message": {"text": fault_text(found)},
         "locations": [
             {
                 "physicalLocation": place,
                 "logicalLocations": [{"name": ends, "fullyQualifiedName": f"conversation {found.flow}: {ends}"}],
             }
         ],
-        "properties": finding(found),
+        "properties": finding_record(found),
     }
     if found.code in codes:
         result["ruleIndex"] = codes.index(found.code)
     return result
 
 
-def _notification(trouble: str, judged: Verdict, index: int) -> dict[str, object]:
+def _notification(error: str, verdict: Verdict, index: int) -> dict[str, object]:
     return {
         "level": "error",
-        "message": {"text": trouble},
-        "locations": [{"physicalLocation": {"artifactLocation": _where(judged, index)}}],
+        "message": {"text": error},
+        "locations": [{"physicalLocation": {"artifactLocation": _where(verdict, index)}}],
     }

@@ -1,5 +1,4 @@
-"""Text for people: each finding with the segments around it, the sum that gives the right number, what a receiver
-would do, and where to read on."""
+"""Text for people: the verdict, then each finding with the segments around it and its text."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,45 +10,46 @@ from labkit.analysis.finding import Finding, Group, groups, tally
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verdict
 from labkit.i18n import N_, _, ngettext, printable
-from labkit.report.formats import Options
+from labkit.report.formats import ReportOptions
 from labkit.report.formats._colours import COLOURS
+from labkit.report.formats._records import outcome
 
-LISTED = 6
-"""Packets that are named of what is only counted."""
+MAX_LISTED = 6
+"""Packets that a line of counted findings lists."""
 
 OUTCOMES = {"pass": "green", "fail": "red", "unreadable": "magenta"}
 
 OPENED = {
     "handshake": N_("opened by a handshake"),
-    "simultaneous": N_("opened by both at once"),
+    "simultaneous": N_("opened by both sides at once"),
     "half-open": N_("half open"),
     "refused": N_("refused"),
-    "unanswered": N_("not answered"),
-    "not-seen": N_("its opening was not captured"),
+    "unanswered": N_("unanswered"),
+    "not-seen": N_("opened before the capture"),
 }
 CLOSED = {
-    "fin": N_("closed by both"),
-    "half-closed": N_("closed by one"),
+    "fin": N_("closed by both sides"),
+    "half-closed": N_("closed by one side"),
     "reset": N_("reset"),
     "open": N_("still open"),
 }
-"""How a conversation began and ended, in words: the keys are those of `labkit.analysis.limits.Conversation`."""
+"""The beginnings and ends of conversations in words, by the values of `labkit.analysis.limits.Conversation`."""
 
 
-def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
-    """The lines, capture after capture, and a table of them where there are several: if it is to be quiet, that alone.
+def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:
+    """Yield the lines of each capture, then a table of several captures; the table alone if the report is quiet.
 
-    A capture that cannot be read stands in that table only: why it cannot is no result but an error.
+    An unreadable capture appears in the table only: the reason is an error, not a result.
     """
     first = True
     heading: list[str] = []
-    rows: list[_Row] = []
+    rows: list[_CaptureRow] = []
     for verdict in verdicts:
-        outcome = "unreadable" if verdict.error is not None else "pass" if verdict.passes(options.fail_on) else "fail"
+        word = outcome(verdict, options.fail_on)
         counts = [] if verdict.error else [_counts(verdict)]
         if verdict.damage:
             counts.append(_("not read to its end"))
-        rows.append(_Row(outcome, verdict.path, ", ".join(counts)))
+        rows.append(_CaptureRow(word, verdict.path, ", ".join(counts)))
         if verdict.error is not None:
             continue
         if options.quiet:
@@ -67,28 +67,28 @@ def render(verdicts: Iterable[Verdict], options: Options) -> Iterator[str]:
         yield from heading
 
 
-class _Rest(NamedTuple):
-    """Findings with one code that are only counted."""
+class _Counted(NamedTuple):
+    """The findings of one code that are only counted."""
 
     code: str
     severity: Severity
-    """The gravest."""
+    """The highest of theirs."""
     number: int
     names: list[str]
     packets: list[int | None]
-    """Of the first of them; one more than are listed where there are more."""
+    """The first packets, one more than a line lists."""
 
 
-class _Row(NamedTuple):
-    """A line of the table."""
+class _CaptureRow(NamedTuple):
+    """A row of the table of captures."""
 
     outcome: str
     path: str
     counts: str
 
 
-def _table(rows: list[_Row]) -> Iterator[str]:
-    """How many captures passed, failed, or could not be read; and which."""
+def _table(rows: list[_CaptureRow]) -> Iterator[str]:
+    """Yield the number of captures of each outcome, then a row for each capture."""
     count = Counter(row.outcome for row in rows)
     words = {"pass": _("PASS"), "fail": _("FAIL"), "unreadable": _("UNREADABLE")}
     sums = ", ".join(f"{count[outcome]:,} {word}" for outcome, word in words.items() if count[outcome])
@@ -101,32 +101,33 @@ def _table(rows: list[_Row]) -> Iterator[str]:
         yield f"  {word}  {printable(row.path).ljust(longest)}  {row.counts}".rstrip()
 
 
-def _heading(verdict: Verdict, options: Options) -> Iterator[str]:
-    """The verdict, and what it could not take into account."""
+def _heading(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
+    """Yield the verdict, and a note for each limit of the capture."""
     yield f"{click.style(printable(verdict.path), bold=True)}: {headline(verdict, options)}"
     if verdict.damage:
-        yield "  " + _("note: {message}; judged up to there").format(message=printable(verdict.damage.message))
+        yield "  " + _("note: {message}; labkit judged the packets before").format(
+            message=printable(verdict.damage.message)
+        )
     for limit in verdict.limits:
         yield "  " + _("note: {message}").format(message=limit.message)
 
 
-def _capture(verdict: Verdict, options: Options) -> Iterator[str]:
+def _capture(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     yield from _heading(verdict, options)
     if options.verbose:
         yield from _conversations(verdict)
-    said = {limit.code for limit in verdict.limits}
-    full, counted = _sorted(verdict, options, said)
+    full, counted = _split(verdict, options)
     if full:
-        from labkit.report.formats._finding import in_full
+        from labkit.report.formats._finding_text import full_text
 
-        yield from in_full(verdict.path, full)
+        yield from full_text(verdict.path, full)
     if counted:
         yield ""
-        yield from _summary(counted)
+        yield from _counted_lines(counted)
 
 
-def headline(verdict: Verdict, options: Options) -> str:
-    """The verdict on a line: passed or failed, how many findings, in how much."""
+def headline(verdict: Verdict, options: ReportOptions) -> str:
+    """The verdict on one line: PASS or FAIL, the number of findings, the size of the capture."""
     passed = verdict.passes(options.fail_on)
     word = click.style(_("PASS"), fg="green", bold=True) if passed else click.style(_("FAIL"), fg="red", bold=True)
     conversations = ngettext("{n:,} conversation", "{n:,} conversations", verdict.flows).format(n=verdict.flows)
@@ -155,61 +156,65 @@ def _counts(verdict: Verdict) -> str:
 
 
 def _conversations(verdict: Verdict) -> Iterator[str]:
-    """A line for each conversation."""
+    """Yield a line for each conversation."""
     from labkit.report.segment_line import ARROWS
 
     for each in verdict.conversations:
         opened = _(OPENED.get(each.opened, each.opened))
         closed = _(CLOSED.get(each.closed, each.closed))
-        ways = "".join(f"; {way}" for way in map(_way, ARROWS, each.packets, each.octets, each.retransmissions))
+        directions = "".join(
+            f"; {each}" for each in map(_direction, ARROWS, each.packets, each.octets, each.retransmissions)
+        )
         label = click.style(_("conversation {n}").format(n=each.flow), dim=True)
-        yield f"  {label} {each.client} → {each.server}: {opened}, {closed}, {each.duration:.6f} s{ways}"
+        yield f"  {label} {each.client} → {each.server}: {opened}, {closed}, {each.duration:.6f} s{directions}"
     more = verdict.reported - len(verdict.conversations)
     if more > 0:
         yield "  " + ngettext("and {n:,} more conversation", "and {n:,} more conversations", more).format(n=more)
 
 
-def _way(arrow: str, packets: int, octets: int, resent: int) -> str:
-    """One direction of a conversation in figures."""
+def _direction(arrow: str, packets: int, octets: int, resent: int) -> str:
     words = [
         ngettext("{n:,} packet", "{n:,} packets", packets).format(n=packets),
-        ngettext("{n:,} octet", "{n:,} octets", octets).format(n=octets),
+        ngettext("{n:,} byte", "{n:,} bytes", octets).format(n=octets),
     ]
     if resent:
         words.append(ngettext("{n:,} retransmission", "{n:,} retransmissions", resent).format(n=resent))
     return f"{arrow} {', '.join(words)}"
 
 
-def _sorted(verdict: Verdict, options: Options, said: set[str]) -> tuple[list[Finding], list[_Rest]]:
-    """What is shown in full, and what is only counted, by code; notes with a code of `said` were told already."""
+def _split(verdict: Verdict, options: ReportOptions) -> tuple[list[Finding], list[_Counted]]:
+    """The findings to show in full, and those to count; the limits of the capture count the notes of their own code."""
+    limited = {limit.code for limit in verdict.limits}
     full: list[int] = []
-    counted: list[_Rest] = []
+    counted: list[_Counted] = []
     by_code: dict[str, list[Group]] = defaultdict(list)
     findings = verdict.findings
-    for group in (*groups(findings, options.most + LISTED + 1 if options.most else None), *verdict.beyond):
+    for group in (
+        *groups(findings, options.max_shown + MAX_LISTED + 1 if options.max_shown else None),
+        *verdict.beyond,
+    ):
         by_code[group.code].append(group)
     for code, found in by_code.items():
         brief = [group for group in found if group.severity == Severity.NOTE and not options.verbose]
         places = sorted(place for group in found if group not in brief for place in group.places)
-        shown = places[: options.most or None]
+        shown = places[: options.max_shown or None]
         full += shown
-        told = set(shown)
-        # What is shown in full does not make what is left graver than it is.
-        asked = [group for group in found if group not in brief or code not in said]
-        rest = [group for group in asked if group.count > len(told.intersection(group.places))]
-        count = sum(group.count for group in asked) - len(shown)
+        # The highest severity is that of the findings that are left, not of those shown in full.
+        reported = [group for group in found if group not in brief or code not in limited]
+        rest = [group for group in reported if group.count > len(set(shown).intersection(group.places))]
+        count = sum(group.count for group in reported) - len(shown)
         if count:
-            left = sorted({place for group in rest for place in group.places} - told)
-            packets = [findings[place].packet for place in left[: LISTED + 1]]
+            left = sorted({place for group in rest for place in group.places}.difference(shown))
+            packets = [findings[place].packet for place in left[: MAX_LISTED + 1]]
             names = list(dict.fromkeys(group.name for group in rest))
-            counted.append(_Rest(code, max(group.severity for group in rest), count, names, packets))
+            counted.append(_Counted(code, max(group.severity for group in rest), count, names, packets))
     return [findings[place] for place in sorted(full)], counted
 
 
-def _summary(counted: list[_Rest]) -> Iterator[str]:
-    for rest in sorted(counted, key=lambda rest: (-rest.severity, rest.code)):
-        packets = [str(packet) for packet in rest.packets if packet is not None]
-        shown = ", ".join(packets[:LISTED]) + (", …" if len(packets) > LISTED else "")
+def _counted_lines(counted: list[_Counted]) -> Iterator[str]:
+    for group in sorted(counted, key=lambda group: (-group.severity, group.code)):
+        packets = [str(packet) for packet in group.packets if packet is not None]
+        shown = ", ".join(packets[:MAX_LISTED]) + (", …" if len(packets) > MAX_LISTED else "")
         place = ngettext(" (packet {list})", " (packets {list})", len(packets)).format(list=shown) if packets else ""
-        severity = click.style(f"{_(str(rest.severity))}[{rest.code}]", fg=COLOURS[rest.severity])
-        yield f"{severity} {rest.number:,} × {', '.join(rest.names)}{place}"
+        severity = click.style(f"{_(str(group.severity))}[{group.code}]", fg=COLOURS[group.severity])
+        yield f"{severity} {group.number:,} × {', '.join(group.names)}{place}"

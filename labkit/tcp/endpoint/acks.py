@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
 from labkit.tcp import seq as sn
-from labkit.tcp.endpoint import handshake
 from labkit.tcp.segment import Segment
 from labkit.tcp.state import State
 
@@ -29,7 +28,7 @@ def selective(end: "Endpoint", segment: Segment) -> bool:
         low, high = snd.position(left), snd.position(right)
         # A block below the ACK is a D-SACK, one beyond what was sent a lie: neither tells what is missing.
         if max(ack, snd.una) < low < high <= snd.high:
-            news |= end.recovery.mark(low, high)
+            news |= end.recovery.sacked.add(low, high) > 0
     return news
 
 
@@ -43,10 +42,10 @@ def acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
     snd.acknowledge(ack)
     recovery.acknowledged(ack)
     if end.state not in OPENING:
-        end.retries = 0
-    end.persist_for = 0
+        end.timers.retries = 0
+    end.timers.persist_for = 0
     # RFC 6298, (5.2) and (5.3): off when all is acknowledged, else again from now.
-    end.rto_at = now + end.rtt.rto if snd.high > ack else None
+    end.timers.rto_at = now + end.rtt.rto if snd.high > ack else None
     if control is None:
         return
     if recovery.cause is None:
@@ -65,14 +64,22 @@ def acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
 
 def measure(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
     """RFC 6298 section 3 (Karn's rule) or, with timestamps, RFC 7323 section 4.1."""
-    stamp = segment.option(opt.Timestamps) if end.stamping else None
+    stamp = end.stamps.of(segment)
     if stamp is not None and stamp.echo:
-        ticks = max(sn.diff(handshake.clock(end, now), stamp.echo), 0)
+        ticks = max(sn.diff(end.stamps.clock(now), stamp.echo), 0)
         end.rtt.sample(max(ticks, 1) * 1_000_000)
     elif end.snd.timed is not None and end.snd.timed[0] <= ack:
         end.rtt.sample(now - end.snd.timed[1])
     if end.snd.timed is not None and end.snd.timed[0] <= ack:
         end.snd.timed = None
+
+
+def marked(end: "Endpoint", ack: int) -> None:
+    """An ACK echoes a mark (RFC 3168 section 6.1.2): react as to a loss, at most once for each window of data."""
+    snd, control = end.snd, end.control
+    if control is not None and end.recovery.cause is None and ack > end.ecn.reacted_to:
+        control.lost(snd.high - snd.una)
+        end.ecn.reduce(snd.high)
 
 
 def duplicate(end: "Endpoint") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
 from labkit.tcp import seq as sn
-from labkit.tcp.endpoint import acks, ecn, handshake, output
+from labkit.tcp.endpoint import acks, handshake, output
 from labkit.tcp.endpoint.congestion import load
 from labkit.tcp.endpoint.signals import Notice, Outgoing
 from labkit.tcp.segment import ACK, ECE, FIN, RST, SYN, URG, Segment
@@ -17,10 +17,6 @@ from labkit.tcp.state import Event, State
 if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
 
-PAWS_IDLE = 24 * 86_400 * 1_000_000_000
-"""After 24 days TS.Recent says nothing any more, for a clock of a millisecond may have gone half around (RFC 7323
-section 5.5).
-"""
 TEXT_STATES = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
 """Where a segment's text is taken (seventh step); elsewhere the peer has said that there is no more."""
 
@@ -47,10 +43,10 @@ def gives_way(end: "Endpoint", segment: Segment) -> bool:
         return False
     stamp = segment.option(opt.Timestamps) if end.config.timestamps else None
     newer = sn.after(segment.seq, end.rcv.ack)
-    if not end.stamping or stamp is None:
+    if not end.stamps.agreed or stamp is None:
         # A timestamp that the old connection did not have tells it from the old connection's segments.
-        return newer or (stamp is not None and not end.stamping)
-    return sn.after(stamp.value, end.ts_recent) or (stamp.value == end.ts_recent and newer)
+        return newer or (stamp is not None and not end.stamps.agreed)
+    return sn.after(stamp.value, end.stamps.recent) or (stamp.value == end.stamps.recent and newer)
 
 
 def _reply(end: "Endpoint", segment: Segment, why: str) -> None:
@@ -83,16 +79,16 @@ def _listen(end: "Endpoint", segment: Segment, now: int) -> None:
         handshake.fast_open(end, segment)
         if end.fast_opened:
             _load_control(end)
-            end.tell(Notice.DATA)
+            end.notify(Notice.DATA)
 
 
 def _take_syn(end: "Endpoint", segment: Segment, now: int) -> None:
     """The peer's SYN: its ISS, its options, its window (never scaled in a SYN, RFC 7323 section 2.2)."""
     end.rcv.synchronise(segment.seq)
     end.synchronised = True
-    end.last_heard = now
+    end.timers.last_heard = now
     handshake.learn(end, segment)
-    end.ts_recent_at = now
+    end.stamps.recent_at = now
     shift, end.snd.shift = end.snd.shift, 0
     end.snd.update_window(segment.window, 0, end.snd.position(segment.ack) if segment.ctl & ACK else 0)
     end.snd.shift = shift
@@ -140,12 +136,12 @@ def _established(end: "Endpoint", event: Event) -> None:
     config = end.config
     if end.control is None:
         _load_control(end)
-    if end.retries and not end.stamping:
+    if end.timers.retries and not end.stamps.agreed:
         # RFC 6298, (5.7): after a lost SYN, the timer begins with 3 seconds.
         end.rtt.rto = max(end.rtt.rto_min, min(3 * config.rto_initial, end.rtt.rto_max))
-    end.retries = 0
+    end.timers.retries = 0
     end.move(event)
-    end.tell(Notice.CONNECTED)
+    end.notify(Notice.CONNECTED)
 
 
 def _load_control(end: "Endpoint") -> None:
@@ -153,10 +149,10 @@ def _load_control(end: "Endpoint") -> None:
     config = end.config
     if config.congestion is None:
         return
-    room = end.snd.mss - (12 if end.stamping else 0)
+    room = end.snd.mss - (12 if end.stamps.agreed else 0)
     full = config.initial_window * room
     # RFC 5681 section 3.1: one segment where the SYN or its answer was lost.
-    initial = room if end.retries else min(full, max(2 * room, config.initial_window * 1460))
+    initial = room if end.timers.retries else min(full, max(2 * room, config.initial_window * 1460))
     end.control = load(config.congestion, room, initial)
 
 
@@ -165,20 +161,21 @@ def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
     start = end.rcv.position(segment.seq)
     if not _first_check(end, segment, start, now):
         return
-    end.last_heard = now
-    end.keepalives = 0
+    end.timers.last_heard = now
+    end.timers.keepalives = 0
     if segment.ctl & RST:
         _second_check_rst(end, start)
         return
     if segment.ctl & SYN and not _is_open_from_both(end, segment):
-        _fourth_check_syn(end)
+        # Fourth, the SYN bit in a state that has one already: a challenge ACK (RFC 5961 section 4).
+        end.rcv.owe("challenge-ack")
         return
     if not segment.ctl & ACK:
         return
     if not _fifth_check_ack(end, segment, start, now):
         return
-    if end.ecn:
-        ecn.arrived(end, segment)
+    if end.ecn.agreed:
+        end.ecn.arrived(segment)
     if segment.ctl & URG:
         _sixth_check_urg(end, segment, start)
     if segment.payload or segment.ctl & FIN:
@@ -198,15 +195,16 @@ def _is_open_from_both(end: "Endpoint", segment: Segment) -> bool:
 def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> bool:
     """First, the sequence number; before it the timestamp (RFC 7323 section 5.3, R1). Whether to go on."""
     rcv = end.rcv
-    stamp = segment.option(opt.Timestamps) if end.stamping else None
-    old = stamp is not None and not segment.ctl & RST and sn.before(stamp.value, end.ts_recent)
-    if old and now - end.ts_recent_at <= PAWS_IDLE:
+    stamps = end.stamps
+    stamp = stamps.of(segment)
+    old = stamp is not None and not segment.ctl & RST and sn.before(stamp.value, stamps.recent)
+    if old and stamps.is_valid(now):
         # PAWS: "If SEG.TSval < TS.Recent ... treat the segment as not acceptable: send an ACK and drop"
         rcv.owe("duplicate-ack")
         return False
     if rcv.acceptable(start, segment.length):
-        if stamp is not None and (old or start <= end.ts_acked):
-            end.ts_recent, end.ts_recent_at = stamp.value, now
+        if stamp is not None and (old or start <= stamps.last_ack):
+            stamps.take(stamp.value, now)
         return True
     if _is_open_from_both(end, segment):
         return True
@@ -222,7 +220,7 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
         _fifth_check_ack(end, segment, start, now)
     if end.state is State.TIME_WAIT and segment.ctl & FIN:
         # Eighth step: "Acknowledge it, and restart the 2 MSL timeout"
-        end.time_wait_at = now + 2 * end.config.msl
+        end.timers.time_wait_at = now + 2 * end.config.msl
     if start < rcv.nxt and segment.payload:
         # RFC 2883: what arrived twice is reported in the first block.
         rcv.dsack = (start, min(start + len(segment.payload), rcv.nxt))
@@ -241,11 +239,6 @@ def _second_check_rst(end: "Endpoint", start: int) -> None:
     closing = end.state in {State.CLOSING, State.LAST_ACK, State.TIME_WAIT}
     notice = Notice.REFUSED if refused else Notice.CLOSED if closing else Notice.RESET
     end.delete(Event.RCV_RST, notice)
-
-
-def _fourth_check_syn(end: "Endpoint") -> None:
-    """Fourth, the SYN bit in a state that has one already: a challenge ACK (RFC 5961 section 4)."""
-    end.rcv.owe("challenge-ack")
 
 
 def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) -> bool:
@@ -270,14 +263,14 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
         return False
     moved = snd.update_window(segment.window, start, ack) if ack >= snd.una else False
     news = acks.selective(end, segment) if end.recovery.sack else False
-    if end.ecn and segment.ctl & ECE and ack > snd.una:
-        ecn.echoed(end, ack)
+    if end.ecn.agreed and segment.ctl & ECE and ack > snd.una:
+        acks.marked(end, ack)
     if ack > snd.una:
         acks.acknowledged(end, ack, segment, now)
     elif ack == snd.una and snd.high > ack and not segment.length and (news or not (moved or end.recovery.sack)):
         acks.duplicate(end)
     if snd.edge > snd.nxt:
-        end.persist_at = None
+        end.timers.persist_at = None
     if snd.fin_acked:
         _fin_acknowledged(end, now)
     return end.state is not State.CLOSED
@@ -290,7 +283,7 @@ def _sixth_check_urg(end: "Endpoint", segment: Segment, start: int) -> None:
     announced = start + segment.urgent
     if announced > max(end.rcv.up, end.rcv.nxt):
         end.rcv.up = announced
-        end.tell(Notice.URGENT)
+        end.notify(Notice.URGENT)
 
 
 def _fin_acknowledged(end: "Endpoint", now: int) -> None:
@@ -301,13 +294,7 @@ def _fin_acknowledged(end: "Endpoint", now: int) -> None:
         return
     end.move(Event.RCV_ACK_OF_FIN)
     if end.state is State.TIME_WAIT and was is State.CLOSING:
-        _time_wait(end, now)
-
-
-def _time_wait(end: "Endpoint", now: int) -> None:
-    """TIME-WAIT: "turn off the other timers", start the one of two MSL."""
-    end.rto_at = end.persist_at = None
-    end.time_wait_at = now + 2 * end.config.msl
+        end.timers.start_time_wait(now, end.config.msl)
 
 
 def _text(end: "Endpoint", segment: Segment, start: int, now: int) -> None:
@@ -325,7 +312,7 @@ def _text(end: "Endpoint", segment: Segment, start: int, now: int) -> None:
         rcv.fin_at = fin_at
     if delivered:
         end.delivered += delivered
-        end.tell(Notice.DATA)
+        end.notify(Notice.DATA)
     if rcv.fin_at is not None and rcv.fin_at == rcv.nxt:
         # "advance RCV.NXT over the FIN, and send an acknowledgment for the FIN"
         rcv.nxt += 1
@@ -343,6 +330,6 @@ def _peer_closed(end: "Endpoint", now: int) -> None:
     """Eighth step: the peer's FIN has arrived, and everything before it."""
     end.received_fin = True
     end.move(Event.RCV_FIN)
-    end.tell(Notice.PEER_CLOSED)
+    end.notify(Notice.PEER_CLOSED)
     if end.state is State.TIME_WAIT:
-        _time_wait(end, now)
+        end.timers.start_time_wait(now, end.config.msl)

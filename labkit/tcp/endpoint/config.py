@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from labkit.tcp import seq as sn
 
-MICROSECOND, MILLISECOND, SECOND = 1_000, 1_000_000, 1_000_000_000
+MILLISECOND, SECOND = 1_000_000, 1_000_000_000
 """In nanoseconds, the unit of every time in labkit."""
 
 

@@ -3,9 +3,6 @@
 from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
-from labkit.tcp import seq as sn
-from labkit.tcp.endpoint import ecn
-from labkit.tcp.endpoint.config import MILLISECOND
 from labkit.tcp.segment import Segment
 
 if TYPE_CHECKING:
@@ -24,19 +21,19 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
     config, answering = end.config, end.synchronised
     options: list[opt.Option] = [opt.Mss(config.mss)]
     sack = config.sack and (end.recovery.sack or not answering)
-    stamps = config.timestamps and (end.stamping or not answering)
+    stamps = config.timestamps and (end.stamps.agreed or not answering)
     if not sack and stamps:
         options += [NOP, NOP]
     if sack:
         options += [opt.SackPermitted()] if stamps else [NOP, NOP, opt.SackPermitted()]
     if stamps:
-        options.append(opt.Timestamps(clock(end, now), end.ts_recent))
+        options.append(end.stamps.option(now))
     if config.window_scale is not None and (end.scaling or not answering):
         options += [NOP, opt.WindowScale(config.window_scale)]
     cookie = end.cookie if answering else config.fast_open
     # RFC 7413 section 4.1.3: a SYN that has to be sent again does without, in case that something on the path
     # minds.
-    if cookie is not None and not end.retries:
+    if cookie is not None and not end.timers.retries:
         options.append(opt.FastOpen(cookie))
     return tuple(options)
 
@@ -44,7 +41,7 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
 def learn(end: "Endpoint", syn: Segment) -> None:
     """Take what the peer's SYN or SYN,ACK offers; both sides offered it, or neither uses it."""
     config = end.config
-    ecn.learn(end, syn)
+    end.ecn.learn(syn)
     mss = syn.option(opt.Mss)
     # Section 3.7.1, MUST-15: 536 (1220 for IPv6) where there is no option. A peer that says less than any
     # path carries would have us send headers for nothing.
@@ -57,10 +54,10 @@ def learn(end: "Endpoint", syn: Segment) -> None:
         end.snd.shift = min(scale.shift, 14)
         end.rcv.shift = config.window_scale or 0
     stamp = syn.option(opt.Timestamps)
-    end.stamping = config.timestamps and stamp is not None
-    if end.stamping and stamp is not None:
-        end.ts_recent = stamp.value
-    end.rcv.mss = max(min(config.mss, end.snd.mss) - (12 if end.stamping else 0), 1)
+    end.stamps.agreed = config.timestamps and stamp is not None
+    if end.stamps.agreed and stamp is not None:
+        end.stamps.recent = stamp.value
+    end.rcv.mss = max(min(config.mss, end.snd.mss) - (12 if end.stamps.agreed else 0), 1)
 
 
 def fast_open(end: "Endpoint", syn: Segment) -> None:
@@ -79,16 +76,11 @@ def fast_open(end: "Endpoint", syn: Segment) -> None:
         end.cookie = end.config.fast_open
 
 
-def clock(end: "Endpoint", now: int) -> int:
-    """The timestamp clock: a tick a millisecond (RFC 7323 section 5.4)."""
-    return sn.add(end.ts_offset, now // MILLISECOND)
-
-
 def carried(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
     """The options of a segment after the handshake: timestamps, and what SACK has to tell."""
     stamps: tuple[opt.Option, ...] = ()
-    if end.stamping:
-        stamps = (NOP, NOP, opt.Timestamps(clock(end, now), end.ts_recent))
+    if end.stamps.agreed:
+        stamps = (NOP, NOP, end.stamps.option(now))
     if end.recovery.sack and (end.rcv.blocks or end.rcv.dsack is not None):
         blocks = end.rcv.sack_blocks(SACK_ROOM - 1 if stamps else SACK_ROOM)
         if blocks:

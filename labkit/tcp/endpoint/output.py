@@ -8,7 +8,7 @@ what is sent again.
 from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
-from labkit.tcp.endpoint import ecn, handshake
+from labkit.tcp.endpoint import handshake
 from labkit.tcp.endpoint.signals import Outgoing
 from labkit.tcp.segment import ACK, FIN, PSH, SYN, URG, Segment
 from labkit.tcp.state import Event, State
@@ -44,10 +44,10 @@ def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
     elif end.synchronised and end.delivered and not end.received_fin and rcv.update_due():
         _put(end, out, "window-update", now)
     if out:
-        end.last_sent = now
-        if end.rto_at is None and end.snd.high > end.snd.una and end.persist_at is None:
+        end.timers.last_sent = now
+        if end.timers.rto_at is None and end.snd.high > end.snd.una and end.timers.persist_at is None:
             # RFC 6298, (5.1): "if the timer is not running, start it"
-            end.rto_at = now + end.rtt.rto
+            end.timers.rto_at = now + end.rtt.rto
     return out
 
 
@@ -62,12 +62,12 @@ def _segment(
     """A segment of a synchronised connection: it acknowledges all, and offers the window there is."""
     rcv, snd = end.rcv, end.snd
     urgent, field = 0, 0
-    if end.ecn:
-        ctl, field = ecn.bits(end, ctl, new and bool(payload))
+    if end.ecn.agreed:
+        ctl, field = end.ecn.bits(ctl, new and bool(payload))
     if payload and snd.up > low:
         # Section 3.8.5; RFC 6093 section 4: the pointer shows the octet after the urgent ones.
         ctl, urgent = ctl | URG, min(snd.up - low, 0xFFFF)
-    end.ts_acked = rcv.nxt
+    end.stamps.last_ack = rcv.nxt
     ack = rcv.ack
     return Segment(snd.seq(low), ack, ctl, rcv.offer(), payload, options, urgent, field)
 
@@ -88,10 +88,10 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
     end.resend_syn = False
     options = handshake.offered(end, now)
     window = end.rcv.offer(scaled=False)
-    ctl, payload = SYN | ecn.syn_bits(end), b""
+    ctl, payload = SYN | end.ecn.syn_bits(end.synchronised), b""
     if end.synchronised:
         out.append(Outgoing(Segment(snd.iss, end.rcv.ack, ctl | ACK, window, b"", options), "syn-ack"))
-        end.ts_acked = end.rcv.nxt
+        end.stamps.last_ack = end.rcv.nxt
     else:
         if end.config.fast_open and first:
             # RFC 7413 section 4.2.2: who has a cookie may send data with the SYN.
@@ -101,8 +101,8 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         snd.sent(0, 1 + len(payload), now)
         return
     # Whoever provoked it, the timer begins anew: (5.1) of RFC 6298 for a segment that is sent again.
-    end.rto_at = now + end.rtt.rto
-    if end.retries:
+    end.timers.rto_at = now + end.rtt.rto
+    if end.timers.retries:
         out[-1] = Outgoing(out[-1].segment, "retransmission-rto")
         snd.timed = None
 
@@ -228,10 +228,10 @@ def _persist(end: "Endpoint", now: int) -> None:
     snd = end.snd
     stuck = snd.nxt < snd.end or (snd.fin is not None and snd.nxt <= snd.fin)
     if not stuck or snd.una != snd.nxt:
-        end.persist_at = None
-    elif end.persist_at is None:
-        end.persist_for = min(max(end.persist_for * 2, end.rtt.rto), end.config.rto_max)
-        end.persist_at = now + end.persist_for
+        end.timers.persist_at = None
+    elif end.timers.persist_at is None:
+        end.timers.persist_for = min(max(end.timers.persist_for * 2, end.rtt.rto), end.config.rto_max)
+        end.timers.persist_at = now + end.timers.persist_for
 
 
 def probe(end: "Endpoint", now: int) -> None:

@@ -5,25 +5,9 @@ so that plain arithmetic is right; `seq` and `position` translate at the border.
 variables are `nxt`, and `edge` for RCV.NXT + RCV.WND.
 """
 
-from bisect import bisect_right
-
 from labkit.tcp import seq as sn
 from labkit.tcp.endpoint.config import Config
-
-
-class Block:
-    """Octets that lie beyond a gap: positions [start, end)."""
-
-    __slots__ = ("end", "parts", "start")
-
-    def __init__(self, start: int, payload: bytes) -> None:
-        self.start = start
-        self.end = start + len(payload)
-        self.parts = [payload]
-
-
-def _start(block: Block) -> int:
-    return block.start
+from labkit.tcp.ranges import RangeSet
 
 
 class Receiver:
@@ -32,6 +16,7 @@ class Receiver:
     __slots__ = (
         "ack_at",
         "ack_why",
+        "beyond",
         "blocks",
         "dsack",
         "edge",
@@ -59,7 +44,10 @@ class Receiver:
         """The window that the last segment offered, in octets."""
         self.ready = bytearray()
         """Octets in order that the application has not read."""
-        self.blocks: list[Block] = []
+        self.blocks = RangeSet()
+        """The positions beyond a gap whose octets have arrived."""
+        self.beyond = bytearray()
+        """The octets from position `nxt` on that are beyond a gap; zeros in the gaps."""
         self.recent: list[int] = []
         """Positions inside blocks, the block that changed last first: the order of SACK blocks (RFC 2018
         section 4).
@@ -126,43 +114,29 @@ class Receiver:
         return self._deliver()
 
     def _insert(self, start: int, payload: bytes) -> None:
-        """Keep octets, joining them with the blocks that they touch. What is there already stays."""
-        blocks = self.blocks
+        """Keep octets beyond a gap. What is there already stays."""
         end = start + len(payload)
-        at = bisect_right(blocks, start, key=_start)
-        if at and blocks[at - 1].end >= start:
-            at -= 1
-        first = at
-        joined = Block(start, b"")
-        joined.parts.clear()
-        cursor = start
-        while at < len(blocks) and blocks[at].start <= end:
-            block = blocks[at]
-            if block.start <= start:
-                joined.start = block.start
-            else:
-                joined.parts.append(payload[cursor - start : block.start - start])
-            overlap = (max(block.start, start), min(block.end, end))
-            if overlap[0] < overlap[1]:
-                self.dsack = self.dsack or overlap
-            joined.parts += block.parts
-            cursor = max(cursor, block.end)
-            at += 1
-        if cursor < end:
-            joined.parts.append(payload[cursor - start :])
-            cursor = end
-        joined.end = cursor
-        blocks[first:at] = [joined]
-        self.recent = [start, *(p for p in self.recent if not joined.start <= p < joined.end)]
+        duplicate = next(self.blocks.overlaps(start, end), None)
+        self.dsack = self.dsack or duplicate
+        base = self.nxt
+        if len(self.beyond) < end - base:
+            self.beyond += bytes(end - base - len(self.beyond))
+        for low, high in self.blocks.gaps(start, end):
+            self.beyond[low - base : high - base] = payload[low - start : high - start]
+        self.blocks.add(start, end)
+        joined = self.blocks.at(start) or (start, end)
+        self.recent = [start, *(p for p in self.recent if not joined[0] <= p < joined[1])]
 
     def _deliver(self) -> int:
         """Move what has become contiguous to the application's side; how many octets that were."""
-        if not self.blocks or self.blocks[0].start != self.nxt:
+        block = self.blocks.at(self.nxt)
+        if block is None:
             return 0
-        block = self.blocks.pop(0)
-        self.ready += b"".join(block.parts)
-        count = block.end - self.nxt
-        self.nxt = block.end
+        count = block[1] - self.nxt
+        self.ready += self.beyond[:count]
+        del self.beyond[:count]
+        self.nxt = block[1]
+        self.blocks.remove_before(self.nxt)
         self.recent = [p for p in self.recent if p >= self.nxt]
         return count
 
@@ -178,8 +152,9 @@ class Receiver:
         for position in self.recent:
             if len(found) >= limit:
                 break
-            block = self.blocks[bisect_right(self.blocks, position, key=_start) - 1]
-            found.append((block.start, block.end))
+            block = self.blocks.at(position)
+            if block is not None:
+                found.append(block)
         return tuple((self.seq(left), self.seq(right)) for left, right in found)
 
     # What is offered, and acknowledged.

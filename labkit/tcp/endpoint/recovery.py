@@ -6,6 +6,8 @@ it has, and what follows a retransmission timeout (RFC 5681 section 3.1). Positi
 
 from collections.abc import Iterator
 
+from labkit.tcp.ranges import RangeSet
+
 DUP_THRESH = 3
 """Duplicate ACKs that mean a loss (RFC 5681 section 3.2)."""
 
@@ -30,8 +32,8 @@ class Recovery:
         self.sack = False
         """Whether the peer sends SACK options."""
         self.cause: str | None = None
-        self.sacked: list[tuple[int, int]] = []
-        """What the peer has beyond its ACK: positions [left, right), in order and apart."""
+        self.sacked = RangeSet()
+        """The positions that the peer has beyond its ACK."""
         self.duplicates = 0
         self.point = 0
         """RecoveryPoint ("recover" in RFC 6582): the recovery is over when everything before it is
@@ -52,26 +54,9 @@ class Recovery:
 
     # What the ACKs tell.
 
-    def mark(self, left: int, right: int) -> bool:
-        """The peer has [left, right); whether that was news."""
-        merged: list[tuple[int, int]] = []
-        low, high = left, right
-        for block in self.sacked:
-            if block[0] <= left and right <= block[1]:
-                return False
-            if block[1] < low or block[0] > high:
-                merged.append(block)
-            else:
-                low, high = min(low, block[0]), max(high, block[1])
-        merged.append((low, high))
-        merged.sort()
-        self.sacked = merged
-        return True
-
     def acknowledged(self, una: int) -> None:
         """Everything before `una` has arrived: forget it."""
-        if self.sacked and self.sacked[0][0] < una:
-            self.sacked = [(max(left, una), right) for left, right in self.sacked if right > una]
+        self.sacked.remove_before(una)
         self.duplicates = 0
         if self.cause is None:
             self.inflation = 0
@@ -87,7 +72,11 @@ class Recovery:
         self.inflation = 0 if self.sack else DUP_THRESH * mss
 
     def start_timeout(self, una: int, nxt: int) -> None:
-        """The timer ran out: everything that the peer has not is lost."""
+        """The timer ran out: everything that the peer has not acknowledged is lost.
+
+        RFC 2018 section 8: after a timeout the sender must not rely on what was SACKed.
+        """
+        self.sacked.clear()
         self.cause = "timeout"
         self.point = nxt
         self.high_rxt = una

@@ -76,16 +76,6 @@ class Sender:
         return self.una + sn.diff(number, sn.add(self.iss, self.una))
 
     @property
-    def wnd(self) -> int:
-        """SND.WND: what the peer offers beyond SND.UNA."""
-        return max(self.edge - self.una, 0)
-
-    @property
-    def fin_sent(self) -> bool:
-        """Whether the FIN has been sent."""
-        return self.fin is not None and self.high > self.fin
-
-    @property
     def fin_acked(self) -> bool:
         """Whether the peer has acknowledged the FIN."""
         return self.fin is not None and self.una > self.fin

@@ -14,6 +14,7 @@ import termios
 import time
 from array import array
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -22,12 +23,15 @@ import pytest
 pytest.importorskip("numba", reason="Numba is not installed")
 
 from labkit.analysis.flows import Flow
-from labkit.analysis.native import AUTO, COMPILED, ENGINES, INTERPRETED, engine, library, loader, pipeline
+from labkit.analysis.native import AUTO, COMPILED, ENGINES, INTERPRETED, engine, kernels, library, loader, pipeline
 from labkit.analysis.native.loader import Library
+from labkit.analysis.rule import collect
+from labkit.analysis.side import Side
 from labkit.analysis.verifier import verify
 from labkit.capture import create, open_capture
 from labkit.cli import run
 from labkit.errors import UsageError
+from labkit.packet.seen import Seen
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 
@@ -144,11 +148,14 @@ def test_nobody_waits_to_see_how_much_a_pipe_will_hold(
     assert asked == []
 
 
-def test_conversations_that_are_wanted(small: Path, used: list[str], code: Library) -> None:
-    def wanted(flow: Flow) -> bool:
+def test_a_function_that_chooses_conversations_is_not_compiled(small: Path, used: list[str], code: Library) -> None:
+    def second(flow: Flow) -> bool:
         return flow.index == 1
 
-    assert engine.verify(small, engine=COMPILED, wanted=wanted) == verify(small, wanted=wanted)
+    assert engine.verify(small, engine=AUTO, wanted=second) == verify(small, wanted=second)
+    assert used == [INTERPRETED, INTERPRETED]
+    with pytest.raises(UsageError, match="the compiled engine needs a FlowFilter"):
+        engine.verify(small, engine=COMPILED, wanted=second)
 
 
 @pytest.mark.parametrize("profile", ["rfc9293", "document"])
@@ -217,6 +224,24 @@ def test_without_numba_the_interpreter_judges(
         name
     ]
     assert "labkit[fast]" in said[-1]
+
+
+def test_a_rule_that_cannot_be_compiled_is_interpreted(
+    small: Path, used: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_text(seg: Seen, me: Side, peer: Side) -> int:
+        return f"{seg.seq}" == "19"
+
+    said: list[str] = []
+    rules = (*collect()[:-1], replace(collect()[-1], predicate=with_text))
+    monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
+    monkeypatch.setattr(kernels, "shipped", lambda: rules)
+    kernels.kernels.cache_clear()
+    with open_capture(small) as capture:
+        engine.judge(capture, engine=COMPILED, say=said.append)
+    assert used == [INTERPRETED]
+    assert said[-1].startswith(f"rule {rules[-1].code} ({rules[-1].name}) cannot be compiled: {__name__}:")
+    assert said[-1].endswith(": interpreted, which takes longer")
 
 
 @pytest.mark.parametrize("taken", [0, 5, 20])

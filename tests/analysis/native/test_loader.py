@@ -232,3 +232,28 @@ def test_what_is_kept_is_loaded_without_numba(folder: Path, file: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "16 b'octet\\x00' []\n"
+
+
+@pytest.mark.parametrize("home", ["missing", "none"])
+def test_a_user_without_a_home_has_no_cache(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(loader.FOLDER, raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+
+    def find_home() -> Path:
+        if home == "none":
+            raise RuntimeError("Could not determine home directory.")
+        return tmp_path / "nonexistent"
+
+    monkeypatch.setattr(Path, "home", find_home)
+    assert loader.folder() == Path(os.devnull, "labkit")
+    with pytest.raises(OSError, match="Not a directory"):
+        loader._write(loader.folder() / "x.object", b"code")
+    assert not (tmp_path / "nonexistent").exists()
+
+
+def test_the_cache_lies_in_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(loader.FOLDER, raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert loader.folder() == tmp_path / ".cache" / "labkit"

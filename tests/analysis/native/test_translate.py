@@ -172,6 +172,25 @@ def test_lambdas_on_one_line_are_told_apart() -> None:
     assert [space[name](5) for name in names] == [6, 7]
 
 
+TABLE = {1: LOWER, 2: UPPER, 5: LOWER}
+
+
+def from_table(kind: int, number: int) -> int:
+    return TABLE[kind](number) if kind in TABLE else 0
+
+
+def test_a_call_through_a_table_becomes_a_chain() -> None:
+    whole = Translation()
+    name = whole.add(from_table)
+    space: dict[str, Any] = {"njit": _as_it_is, "int64": int, "SETTINGS": {}}
+    exec(whole.text, space)  # noqa: S102 - its own
+    assert (
+        [space[name](kind, 5) for kind in range(7)]
+        == [from_table(kind, 5) for kind in range(7)]
+        == [0, 6, 7, 0, 0, 6, 0]
+    )
+
+
 def test_widths_are_of_fields_that_there_are() -> None:
     kinds = {Seen, Side, *(kind for _, kind in ARRAYS if not isinstance(kind, str))}
     there = {name for kind in kinds for name in columns(kind)}

@@ -14,17 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import verify
+from labkit.analysis.rule import Severity
 from labkit.build.bulk import build, parts
-from labkit.build.bulk.bulk_plan import Field, BulkPlan
+from labkit.build.bulk.bulk_plan import BulkPlan, Field
 from labkit.build.bulk.order import interleaved
 from labkit.build.bulk.plan import Block, Plan
 from labkit.build.bulk.template import prepare
+from labkit.build.scenario import Scenario, merge, shipped
 from labkit.capture import Frame, open_capture
 from labkit.cli import run
 from labkit.errors import CaptureError, MissingError, ScenarioError, UsageError
-from labkit.analysis.rule import Severity
-from labkit.build.scenario import Scenario, shipped
-from labkit.build.scenario import merge
 
 STEPS = "steps: [client: connect, client: {send: 9}, server: {send: 9}, client: close, server: close]\n"
 

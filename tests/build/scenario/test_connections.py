@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from labkit.errors import ScenarioError
 from labkit.build.scenario import Scenario
+from labkit.build.trace import Trace
+from labkit.errors import ScenarioError
 from labkit.tcp.segment import control_names
 from labkit.tcp.seq import after
-from labkit.build.trace import Trace
 
 MS = 1_000_000
 HEAD = "name: test\npath: {rtt: 20ms}\n"

@@ -7,12 +7,12 @@ import pytest
 from scapy.layers.inet import IP, TCP, defragment
 from scapy.layers.l2 import Dot1Q
 
-from labkit.capture import open_capture
-from labkit.errors import ScenarioError
 from labkit.analysis.rule import Severity
+from labkit.analysis.verifier import verify
 from labkit.build.scenario import Scenario
 from labkit.build.trace import Trace
-from labkit.analysis.verifier import verify
+from labkit.capture import open_capture
+from labkit.errors import ScenarioError
 
 TALK = "steps:\n  - client: connect\n  - client: {send: 3000}\n  - server: {send: 99}\n"
 IPV6 = "client: {address: '2001:db8::1'}\n"

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from scapy.layers.dns import DNS
 
-from labkit.errors import ScenarioError
 from labkit.build.scenario import Scenario
 from labkit.build.trace import Trace
+from labkit.errors import ScenarioError
 
 HEAD = "name: test\nsteps:\n  - client: connect\n"
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.errors import LabkitError, ScenarioError
 from labkit.build.scenario import Scenario, shipped
 from labkit.build.scenario.model import Burst, Conversations, PathModel, ScenarioModel, Side, VlanModel, Way
 from labkit.build.scenario.payloads import DnsExchange, Http, HttpExchange, SmtpExchange
 from labkit.build.scenario.steps import Action, Exchange, Send, Step
 from labkit.build.scenario.units import Range, chance, duration, ranged, rate, size
+from labkit.errors import LabkitError, ScenarioError
 
 HEAD = "name: a\n"
 STEPS = "steps:\n  - client: connect\n"

@@ -4,11 +4,11 @@ always.
 
 import pytest
 
+from labkit.build.scenario import Scenario, shipped
+from labkit.build.trace import Trace
 from labkit.capture import open_capture
 from labkit.errors import CaptureError
-from labkit.build.scenario import Scenario, shipped
 from labkit.tcp.segment import control_names
-from labkit.build.trace import Trace
 
 MS = 1_000_000
 

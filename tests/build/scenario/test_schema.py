@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from labkit.cli import run
 from labkit.build.scenario import Scenario, shipped
 from labkit.build.scenario.complaints import models
 from labkit.build.scenario.model import ScenarioModel
 from labkit.build.scenario.schema import schema
 from labkit.build.scenario.source import parse
+from labkit.cli import run
 
 TYPES: dict[str, Any] = {
     "string": str,

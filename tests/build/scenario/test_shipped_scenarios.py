@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from labkit.capture import create
-from labkit.packet.linktype import ETHERNET
 from labkit.analysis.rule import Severity
+from labkit.analysis.verifier import verify
 from labkit.build.scenario import Scenario, shipped
 from labkit.build.scenario.units import Range
 from labkit.build.trace import Connection, Trace
-from labkit.analysis.verifier import verify
+from labkit.capture import create
+from labkit.packet.linktype import ETHERNET
 from labkit.packet.scapy_build import Host
 
 SEEDS = (0, 1, 2)

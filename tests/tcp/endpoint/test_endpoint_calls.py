@@ -145,10 +145,10 @@ def test_after_24_days_an_older_timestamp_is_taken(days, taken):
     pair = ConnectionPair(Config(iss=100, timestamps=True), Config(iss=300, timestamps=True)).connect()
     pair.run(pair.now + days * 86_400_000 * MS)
     server = pair.server
-    old = sn.add(server.ts_recent, -1)
+    old = sn.add(server.stamps.recent, -1)
     pair.inject("server", Segment(101, 301, ACK | PSH, payload=b"late", options=(Timestamps(old, 0),)))
     assert bytes(pair.read["server"]) == taken
-    assert (server.ts_recent == old) is bool(taken)
+    assert (server.stamps.recent == old) is bool(taken)
 
 
 # RFC 6191 section 2: which SYN ends TIME-WAIT. What the old connection had, what the SYN has beyond it.
@@ -177,7 +177,7 @@ def test_time_wait_gives_way_to_a_newer_syn(stamps, ahead, stamp, gives_way, iss
     pair.run(pair.now + 30 * MS)
     server = pair.server
     assert server.state is State.TIME_WAIT
-    options = () if stamp is None else (Timestamps(sn.add(server.ts_recent, stamp), 0),)
+    options = () if stamp is None else (Timestamps(sn.add(server.stamps.recent, stamp), 0),)
     syn = Segment(sn.add(server.rcv.ack, ahead), 0, SYN, options=options)
     assert server.gives_way(syn) is gives_way
     assert not server.gives_way(syn.with_(ctl=SYN | ACK))

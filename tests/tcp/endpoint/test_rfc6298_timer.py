@@ -105,18 +105,18 @@ def test_5_3_each_ack_of_new_data_starts_the_timer_anew():
     begin = pair.now
     pair.client.send(b"one", pair.now)
     pair.flush()
-    assert pair.client.rto_at == begin + SECOND
+    assert pair.client.timers.rto_at == begin + SECOND
     pair.run(begin + 15 * MS)
     pair.client.send(b"two", pair.now)
     pair.flush()
     # (5.1): it runs already, and goes on as it was.
-    assert pair.client.rto_at == begin + SECOND
+    assert pair.client.timers.rto_at == begin + SECOND
     pair.run(begin + 21 * MS)
     # (5.3): the first is acknowledged, the second is not.
-    assert pair.client.rto_at == begin + 20 * MS + pair.client.rtt.rto
+    assert pair.client.timers.rto_at == begin + 20 * MS + pair.client.rtt.rto
     pair.run(begin + 60 * MS)
     # (5.2): all is.
-    assert pair.client.rto_at is None
+    assert pair.client.timers.rto_at is None
 
 
 def test_5_7_after_a_lost_syn_it_begins_with_three_seconds():

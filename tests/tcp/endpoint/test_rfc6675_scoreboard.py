@@ -19,7 +19,7 @@ def board(*sacked: tuple[float, float]) -> Recovery:
     recovery = Recovery()
     recovery.sack = True
     for left, right in sacked:
-        recovery.mark(int(left * SMSS), int(right * SMSS))
+        recovery.sacked.add(int(left * SMSS), int(right * SMSS))
     return recovery
 
 
@@ -84,7 +84,7 @@ def test_section_4_set_pipe_octet_by_octet(blocks, resent, mss):
     sacked = set()
     for left, length in blocks:
         right = min(left + length, high)
-        recovery.mark(left, right)
+        recovery.sacked.add(left, right)
         sacked |= set(range(left, right))
     recovery.start_fast(0, high, mss)
     recovery.lost_to = 0

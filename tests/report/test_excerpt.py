@@ -1,4 +1,4 @@
-"""What stands around findings: the same, whatever of the capture need not be looked at for it."""
+"""Excerpts: frames of other conversations are skipped, and skipping them changes nothing."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ from labkit.analysis.verifier import verify
 from labkit.capture import create, open_capture
 from labkit.errors import CaptureError
 from labkit.packet.linktype import ETHERNET
-from labkit.report.formats import _context
-from labkit.report.formats._context import gather
+from labkit.report.formats import _excerpt
+from labkit.report.formats._excerpt import excerpts
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
 
 
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Finding]]:
-    """The shipped captures in one, VLANs, fragments and both versions of IP among them; and what is found in it."""
+    """All shipped captures in one file, with VLANs, fragments and both versions of IP; and its findings."""
     path = tmp_path_factory.mktemp("context") / "all.pcap"
     with create(path, link=ETHERNET) as writer:
         for each in sorted([*PCAPS.glob("*.pcapng"), *PCAPS.glob("real/*.pcap*")]):
@@ -30,49 +30,51 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Finding
     return str(path), found
 
 
-def around(path: str, found: list[Finding]) -> dict[int | None, object]:
-    """What can be seen of the contexts."""
+def comparable(path: str, found: list[Finding]) -> dict[int | None, object]:
+    """The excerpts as values that can be compared."""
     columns = ("number", "relative_seq", "relative_ack", "states", "client", "sender")
     return {
         number: [[[getattr(row, name) for name in columns] for row in rows] for rows in (each.rows, each.history)]
-        for number, each in gather(path, found).items()
+        for number, each in excerpts(path, found).items()
     }
 
 
 @pytest.mark.parametrize("step", [1, 7, 50])
-def test_of_other_conversations_nothing_is_missed(
+def test_skipping_other_conversations_changes_nothing(
     step: int, capture: tuple[str, list[Finding]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, found = capture
     some = found[::step]
-    seen = around(path, some)
+    seen = comparable(path, some)
     assert seen.keys() == {each.packet for each in some}
-    monkeypatch.setattr(_context, "_between", lambda frames, _ends: frames)
-    assert seen == around(path, some)
+    monkeypatch.setattr(_excerpt, "_possible_frames", lambda frames, _ends: frames)
+    assert seen == comparable(path, some)
 
 
-def test_most_frames_of_others_are_passed_over(
+def test_most_frames_of_other_conversations_are_skipped(
     capture: tuple[str, list[Finding]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, found = capture
     frames = []
-    monkeypatch.setattr(_context, "observe", lambda some, _only: frames.extend(some) or iter(()))
-    gather(path, [next(each for each in found if not each.source.startswith(("192.0.2.", "[2001:db8:")))])
+    monkeypatch.setattr(_excerpt, "observe", lambda some, _only: frames.extend(some) or iter(()))
+    excerpts(path, [next(each for each in found if not each.source.startswith(("192.0.2.", "[2001:db8:")))])
     everything = sum(1 for _ in open_capture(path))
     assert 0 < len(frames) < everything / 5
 
 
-def test_of_so_many_segments_no_more(capture: tuple[str, list[Finding]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_decoded_segments_is_bounded(
+    capture: tuple[str, list[Finding]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, found = capture
-    monkeypatch.setattr(_context, "MOST", 100)
-    assert 0 < len(around(path, found)) < len({each.packet for each in found})
+    monkeypatch.setattr(_excerpt, "MAX_SEGMENTS", 100)
+    assert 0 < len(comparable(path, found)) < len({each.packet for each in found})
 
 
-def test_a_capture_that_cannot_be_read_any_more(
+def test_an_unreadable_capture_has_no_excerpts(
     capture: tuple[str, list[Finding]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_path: str) -> None:
         raise CaptureError("gone")
 
-    monkeypatch.setattr(_context, "open_capture", refuse)
-    assert gather(*capture) == {}
+    monkeypatch.setattr(_excerpt, "open_capture", refuse)
+    assert excerpts(*capture) == {}

@@ -1,0 +1,76 @@
+"""A finding for people: the segments around it, and its text in four labelled lines."""
+
+from collections.abc import Iterator, Sequence
+from shlex import quote
+
+import click
+
+from labkit.analysis.finding import Finding
+from labkit.i18n import _, printable
+from labkit.report.formats import _excerpt
+from labkit.report.formats._colours import COLOURS
+from labkit.report.formats._excerpt import Excerpt, arithmetic, excerpts
+from labkit.report.formats._records import right_value
+from labkit.report.segment_line import segment_text
+
+PREFIXES = {"seq": "seq=", "ack": "ack=", "len": "len=", "window": "win=", "flags": ""}
+"""The beginning of a header field in the line of a segment."""
+
+
+def full_text(path: str, findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield the lines of a capture's findings, each after an empty line.
+
+    A finding too far into the capture for an excerpt has a line with the command that shows its conversation.
+    """
+    shown = excerpts(path, findings)
+    for finding in findings:
+        yield ""
+        excerpt = shown.get(finding.packet or 0)
+        yield _headline(finding)
+        if excerpt is not None:
+            yield from _excerpt_lines(finding, excerpt)
+        yield from (_labelled(label, text) for label, text in labelled_lines(finding, excerpt))
+        if finding.packet is not None and finding.packet > _excerpt.MAX_PACKET and path != "-":
+            yield _labelled(_("look at"), f"labkit show {quote(printable(path))} --flow {finding.flow}")
+
+
+def labelled_lines(finding: Finding, excerpt: Excerpt | None = None) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a finding's text that are not empty, each with its label."""
+    yield _("what"), finding.message
+    right = right_value(finding)
+    total = arithmetic(finding, excerpt) if excerpt is not None and right else None
+    if total is not None:
+        right = _("{value} ({sum}, packet {n})").format(value=right, sum=total[0], n=total[1])
+    if right:
+        yield _("should be"), right
+    if finding.receiver:
+        yield _("receiver"), finding.receiver
+    if finding.mend:
+        yield _("mend"), finding.mend
+    reference = f"{finding.reference}; " if finding.reference else ""
+    yield _("read on"), f"{reference}labkit explain {finding.code}"
+
+
+def _headline(finding: Finding) -> str:
+    severity = click.style(f"{_(str(finding.severity))}[{finding.code}]", fg=COLOURS[finding.severity], bold=True)
+    place = _("the whole conversation") if finding.packet is None else _("packet {n}").format(n=finding.packet)
+    return f"{severity} {click.style(finding.name, bold=True)}: {place}, {finding.source} → {finding.destination}"
+
+
+def _excerpt_lines(finding: Finding, excerpt: Excerpt) -> Iterator[str]:
+    for row in excerpt.rows:
+        here = row.number == finding.packet
+        lead = f"{'>' if here else ' '} {row.number:>5}  "
+        text = segment_text(row, window=finding.field == "window")
+        yield click.style(f"  {lead}{text}", bold=here) if here else f"  {lead}{text}"
+        if here and finding.field in PREFIXES and finding.expected is not None:
+            start = text.find(PREFIXES[finding.field])
+            if start >= 0:
+                word = text[start:].split(" ", 1)[0]
+                value = finding.expected if finding.expected_relative is None else finding.expected_relative
+                mark = " " * (2 + len(lead) + start) + "^" * len(word)
+                yield click.style(f"{mark} {_('expected')} {value}", fg=COLOURS[finding.severity])
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"  {click.style(label.ljust(9), dim=True)} {text}"

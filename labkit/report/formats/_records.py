@@ -1,0 +1,84 @@
+"""Verdicts and findings as JSON-ready records and single lines, shared by the machine formats. The keys are a contract."""
+
+from dataclasses import asdict
+
+from labkit import __version__
+from labkit.analysis.rule import Rule, Severity, collect
+from labkit.analysis.verifier import Finding, Verdict
+from labkit.report.formats import ReportOptions
+
+
+def finding_record(finding: Finding) -> dict[str, object]:
+    """A finding; every key is always present."""
+    return {**asdict(finding), "severity": str(finding.severity)}
+
+
+def verdict_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
+    """A capture's verdict ("pass", "fail" or "unreadable"), with `error` or `damage` if it could not be read to its end."""
+    damage = verdict.damage
+    return {
+        "path": verdict.path,
+        "verdict": outcome(verdict, fail_on),
+        "packets": verdict.packets,
+        "segments": verdict.segments,
+        "flows": verdict.flows,
+        "error": verdict.error,
+        "damage": {"message": damage.message, "at": damage.at, "cut": damage.cut} if damage else None,
+        "left_out": verdict.left_out,
+        "not_kept": not_kept(verdict),
+        "limits": [asdict(limit) for limit in verdict.limits],
+        "conversations": [asdict(each) for each in verdict.conversations],
+        "findings": [finding_record(each) for each in verdict.findings],
+    }
+
+
+def outcome(verdict: Verdict, fail_on: Severity) -> str:
+    """The verdict in one word."""
+    return "unreadable" if verdict.error is not None else "pass" if verdict.passes(fail_on) else "fail"
+
+
+def not_kept(verdict: Verdict) -> list[dict[str, object]]:
+    """The number of findings that were counted but not kept, by rule and severity."""
+    return [
+        {"code": each.code, "name": each.name, "severity": str(each.severity), "count": each.count}
+        for each in verdict.beyond
+    ]
+
+
+def header(profile: str) -> dict[str, object]:
+    """The keys that precede the captures."""
+    return {"labkit": __version__, "profile": profile}
+
+
+def rules_of(verdict: Verdict, options: ReportOptions) -> tuple[Rule, ...]:
+    """The rules that a capture was judged by."""
+    return options.rules or tuple(each for each in collect() if verdict.profile in each.profiles)
+
+
+def read_error(verdict: Verdict) -> str | None:
+    """Why a capture could not be read or makes no sense; None if it was read, even if only up to a cut."""
+    if verdict.error is not None:
+        return verdict.error
+    damage = verdict.damage
+    return f"{verdict.path}: {damage.message}" if damage is not None and not damage.cut else None
+
+
+def one_line(finding: Finding) -> str:
+    """A finding on one line: its packet, what is wrong and what it should be."""
+    place = f"packet {finding.packet}" if finding.packet is not None else f"conversation {finding.flow}"
+    return f"{place}, {finding.source} → {finding.destination}: {fault_text(finding)}"
+
+
+def fault_text(finding: Finding) -> str:
+    """What is wrong, and what it should be: `ack 7 ...; should be: ack 1 ...`."""
+    right = right_value(finding)
+    return f"{finding.message}; should be: {right}" if right else finding.message
+
+
+def right_value(finding: Finding) -> str:
+    """What the rule says that would be right, or the bare number, `ack 120 (raw 4711)`; empty if neither is known."""
+    if finding.should_be or finding.expected is None or not finding.field:
+        return finding.should_be
+    shown = finding.expected if finding.expected_relative is None else finding.expected_relative
+    raw = "" if shown == finding.expected else f" (raw {finding.expected})"
+    return f"{finding.field} {shown}{raw}"
