@@ -355,6 +355,8 @@ class Ledger:
         if not peer.opened:
             self._ack_without_syn(seg, me, peer)
             return
+        if seg.ctl & SYN and seg.ack == add(peer.isn, 1):
+            peer.nxt = seg.ack  # whatever data the SYN carried is not taken, and comes again (RFC 7413 section 4.2)
         off = diff(seg.ack, peer.nxt)
         if not off:
             self._acknowledge(seg, me)
@@ -408,7 +410,8 @@ class Ledger:
         before = self._segments[index - 1]
         if not seg.is_pure_ack or me.last is None or seg.window != me.last.window or before.side == seg.side:
             return
-        if before.length and before.seq == seg.ack and before.length <= me.mss:
+        again = any(one.side == before.side and one.seq == before.seq for one in self._segments[index + 1 :])
+        if 1 < before.length <= me.mss and before.seq == seg.ack and not again and seg.window:
             self._number(seg, "ack", peer, before.end, seg.ack).fault = "silent"
 
     def _ack_beyond(self, index: int, seg: Shown, peer: _Account, off: int) -> None:
