@@ -410,8 +410,9 @@ class Ledger:
         before = self._segments[index - 1]
         if not seg.is_pure_ack or me.last is None or seg.window != me.last.window or before.side == seg.side:
             return
-        again = any(one.side == before.side and one.seq == before.seq for one in self._segments[index + 1 :])
-        if 1 < before.length <= me.mss and before.seq == seg.ack and not again and seg.window:
+        first = 1 < before.length <= me.mss and before.seq == seg.ack and peer.starts.get(before.seq) is before
+        sent = [one.seq for one in self._segments if one.side == before.side and one.length]
+        if first and seg.window and len(set(sent)) == len(sent):  # nothing is sent again: nothing was lost
             self._number(seg, "ack", peer, before.end, seg.ack).fault = "silent"
 
     def _ack_beyond(self, index: int, seg: Shown, peer: _Account, off: int) -> None:
