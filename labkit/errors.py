@@ -1,6 +1,6 @@
-"""What can go wrong, each with its own exception. A TCP violation is a finding, never an exception.
+"""labkit's exceptions. A TCP violation is a finding, never an exception.
 
-Every message is one line that says what is wrong and where; the command line prints it as it is.
+Every message is one line that says what is wrong and where; the command line prints it unchanged.
 """
 
 
@@ -9,11 +9,11 @@ class LabkitError(Exception):
 
 
 class UsageError(LabkitError):
-    """A call or a command asks for something that does not exist or does not fit together."""
+    """A call or command names something unknown, or combines things that exclude each other."""
 
 
 class ScenarioError(LabkitError):
-    """A scenario, or a line of the notation, does not validate."""
+    """A scenario, or a line of the notation, is invalid."""
 
 
 class UncompilableError(LabkitError):
@@ -21,16 +21,16 @@ class UncompilableError(LabkitError):
 
 
 class CaptureError(LabkitError):
-    """A file cannot be read, or written, as the capture that it should be."""
+    """A capture cannot be read or written."""
 
 
 class InputError(LabkitError):
-    """A file that a command needs beside captures and scenarios (a roster, a key) is not what it should be."""
+    """Another input file of a command (a roster, a key) is invalid."""
 
 
 class LinkError(LabkitError):
-    """A live link failed, or a privilege or program that it needs is missing."""
+    """A live link failed, or lacks a privilege or a program."""
 
 
 class MissingError(LabkitError):
-    """A library or a program that this needs is not installed; the message says how to get it."""
+    """A required library or program is not installed; the message says how to install it."""

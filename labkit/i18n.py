@@ -1,13 +1,13 @@
-"""The sentences that a user sees, in the user's language.
+"""Translation of messages into the user's language.
 
 English is the message id, so that no catalogue is needed to run. Translations are gettext catalogues,
-`labkit/locale/LANGUAGE/LC_MESSAGES/labkit.mo`; the language comes from LANGUAGE, LC_ALL, LC_MESSAGES or LANG,
-read once. Codes, keys of JSON and the words of RFCs never go through here.
+`labkit/locale/LANGUAGE/LC_MESSAGES/labkit.mo`; the language comes from LANGUAGE, LC_ALL, LC_MESSAGES or LANG, read once.
+Codes, keys of JSON and the words of RFCs never go through here.
 
-A message with values is translated before they are filled in: `_("{count} packets").format(count=12)`. A
-message that must exist before it is shown (a rule's template in its decorator) is marked with `N_` and
-translated where it is printed. `printable` makes a foreign text fit to stand in a sentence, `nearest` guesses
-at a misspelt word. Nothing but `os` is imported unless another language than English is wanted.
+Translate a message before filling in values: `_("{count} packets").format(count=12)`. A message that must
+exist before it is shown (a rule's template in its decorator) is marked with `N_` and translated where it is printed.
+`printable` makes a foreign text fit to stand in a sentence, `nearest` guesses at a misspelt word. Nothing but `os` is
+imported unless another language than English is wanted.
 """
 
 import os
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from gettext import NullTranslations
 
 VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
-"""The environment's variables that name a language, the first one that is set counts; as gettext has it."""
+"""The environment variables that name a language; the first one that is set counts, as in gettext."""
 
 
 def languages(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The languages that a user wants, the dearest first, up to English; none for one who wants English.
+    """The user's preferred languages in order, up to English; empty if English is the first.
 
-    `zh_CN.UTF-8` stands for `zh_CN` and then `zh`. What is no language's name is left out.
+    `zh_CN.UTF-8` stands for `zh_CN` and then `zh`. Malformed names are left out.
     """
     setting = next((environment[name] for name in VARIABLES if environment.get(name)), "")
     wanted: list[str] = []
@@ -34,7 +34,7 @@ def languages(environment: Mapping[str, str]) -> tuple[str, ...]:
         language = name.partition("_")[0]
         if language in {"C", "POSIX", "en"}:
             break
-        # The name becomes part of a path: nothing but letters, digits and underscores may get there.
+        # The name becomes part of a path: only letters, digits and underscores are safe.
         if name.isascii() and name.replace("_", "").isalnum():
             wanted += [each for each in dict.fromkeys((name, language)) if each not in wanted]
     return tuple(wanted)
@@ -42,7 +42,7 @@ def languages(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 @cache
 def catalogue() -> "NullTranslations | None":
-    """The catalogue of the first wanted language that has one; None where English it is."""
+    """The catalogue of the first preferred language that has one; None for English."""
     wanted = languages(os.environ)
     if not wanted:
         return None
@@ -58,14 +58,14 @@ def catalogue() -> "NullTranslations | None":
 
 
 def _(message: str) -> str:
-    """The message in the user's language; itself where there is no translation."""
+    """The message in the user's language; unchanged if there is no translation."""
     found = catalogue()
     # The empty message is the catalogue's header, not a translation.
     return found.gettext(message) if found and message else message
 
 
 def ngettext(singular: str, plural: str, count: int) -> str:
-    """The form of a message that goes with a count, in the user's language."""
+    """The singular or plural of a message, in the user's language."""
     found = catalogue()
     if found:
         return found.ngettext(singular, plural, count)
@@ -73,19 +73,19 @@ def ngettext(singular: str, plural: str, count: int) -> str:
 
 
 def N_(message: str) -> str:  # noqa: N802 - gettext's name, which the tools that extract messages know
-    """The message as it is: marks it for translation where it is written down, not where it is shown."""
+    """The message unchanged: marks it for translation where it is defined, not where it is shown."""
     return message
 
 
 def printable(text: str) -> str:
-    """The text with whatever could steer a terminal, or cannot be encoded, written as an escape."""
+    """The text with escapes for all characters that could control a terminal or cannot be encoded."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """The nearest of some words, to end a sentence with: `; did you mean 'x'?`; empty where none is near."""
+    """The end of a message that suggests the nearest word: `; did you mean 'x'?`; empty if none is near."""
     from difflib import get_close_matches
 
     known = {each.lower(): each for each in words}

@@ -3,6 +3,7 @@
 pytest puts this folder on the import path, so that tests in subfolders can import `helpers`, `frames` and `blocks`.
 """
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,10 @@ MARKED = {
     "test_packaging.py": "slow",
 }
 """The marker of every test in a folder or file. `scripts/test --quick` leaves out all three markers."""
+
+# A shell starts its background jobs with SIGINT ignored, and their children inherit that: a test of Ctrl-C would wait
+# forever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test asserts a time, so no example has a deadline. The default profile draws the same examples for the same commit;
 # `scripts/test --hypothesis-profile=explore` draws new ones, and the quick lane draws fewer.

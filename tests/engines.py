@@ -2,8 +2,8 @@
 
 from labkit.analysis.finding import groups
 from labkit.analysis.flow_filter import FlowFilter
-from labkit.analysis.native.judge import Judge
 from labkit.analysis.native.loader import Library
+from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293
 from labkit.analysis.verifier import Bounds, Verdict, Verifier
@@ -16,10 +16,10 @@ PROFILES = {RFC9293: RFC9293, DOCUMENT: DOCUMENT, LITERAL: DOCUMENT}
 def compiled(
     found: list[Frame], code: Library, profile: str, bounds: Bounds, wanted: FlowFilter | None = None
 ) -> Verdict:
-    judge, feed, batch = Judge(profile, code, bounds, wanted), Feed(found, code), Batch()
+    verifier, feed, batch = NativeVerifier(profile, code, bounds, wanted), Feed(found, code), Batch()
     while feed.fill(batch):
-        judge.take(batch)
-    return judge.verdict(batch.packets, batch.start, PROFILES[profile])
+        verifier.take(batch)
+    return verifier.verdict(batch.packets, batch.start, PROFILES[profile])
 
 
 def agree(

@@ -33,7 +33,7 @@ ONLY = {
 }
 """Heavy libraries, and the only places that may import them."""
 
-HEAVY = {"dask", "distributed", "numba", "numpy", "pydantic", "rich", "ruamel", "scapy"}
+HEAVY = {"dask", "distributed", "numba", "numpy", "pydantic", "ruamel", "scapy"}
 
 SPEAKING = {"exit", "input", "os._exit", "print", "quit", "sys.exit", "sys.stderr.write", "sys.stdout.write"}
 """Calls that only the command line may make."""

@@ -15,6 +15,7 @@ interface to itself, both make one.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Protocol
 
 from labkit.analysis.side import Side
 from labkit.capture import Frame
@@ -23,17 +24,17 @@ from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import add, diff
 
-MOST = 100_000
+MAX_OPEN = 100_000
 """Conversations that are open at a time; the oldest is finished for good when another one comes."""
 
-OVER = 16_384
+MAX_OVER = 16_384
 """Conversations that are remembered though they are over, for what comes late, and for the next one between the same ends;
 the one that has been silent for longest is finished when another one is over."""
 
-POINTS = 8
+MAX_POINTS = 8
 """Points of capture at which one connection is told apart; what comes from further ones joins the last of them."""
 
-HOSTS = 10_000
+MAX_HOSTS = 10_000
 """Hosts whose last initial sequence numbers are remembered, as clients or as servers; the first gives way."""
 
 SYSTEM_PORTS = 1024
@@ -49,6 +50,21 @@ Key = tuple[End, End, int]
 """The lesser end, the greater one, and which of the points of capture."""
 
 
+def no_points() -> list[int]:
+    """The interfaces of both sides before a segment was seen."""
+    return [ABSENT, ABSENT]
+
+
+@dataclass(slots=True)
+class HostIsns:
+    """The initial sequence numbers of a host, as a client or as a server."""
+
+    last: int = 0
+    step: int = 0
+    """How far the last one was from the one before."""
+    count: int = 0
+
+
 @dataclass(slots=True)
 class Flow:
     """One conversation: its number (0 is the capture's first), its two ends and what is known of them."""
@@ -58,11 +74,11 @@ class Flow:
     """The sender of the first segment that was seen, and the other."""
     sides: tuple[Side, Side] = field(default_factory=lambda: (Side(), Side()))
     client: int = 0
-    """Which of the two sent the SYN (or got the SYN ACK); where neither is seen, what `asking` takes for it."""
+    """Which of the two sent the SYN (or got the SYN ACK); where neither is seen, what `likely_client` takes for it."""
     segments: int = 0
     point: int = 0
     """Which of the points it is at which its connection was captured, from 0."""
-    seen_at: list[int] = field(default_factory=lambda: [ABSENT, ABSENT])
+    seen_at: list[int] = field(default_factory=no_points)
     """The interface of each side's segments; ABSENT before there was one."""
 
     @property
@@ -92,12 +108,12 @@ def end_of(name: str) -> End:
 class FlowTable:
     """The conversations of a capture. `over` collects those that are finished, until the caller has taken them."""
 
-    def __init__(self, most: int = MOST, most_over: int = OVER, most_hosts: int = HOSTS) -> None:
+    def __init__(self, most: int = MAX_OPEN, most_over: int = MAX_OVER, most_hosts: int = MAX_HOSTS) -> None:
         self._open: dict[Key, Flow] = {}
         self._ended: dict[Key, Flow] = {}
         """Those that are over, the one that has been silent for longest first."""
         self._most, self._most_over, self._most_hosts = most, most_over, most_hosts
-        self._isns: dict[bytes, tuple[int, int, int]] = {}
+        self._hosts: dict[bytes, HostIsns] = {}
         self.count = 0
         self.forgotten = 0
         """Conversations that had to give way to others while they were open."""
@@ -112,53 +128,45 @@ class FlowTable:
         if flow is None:
             flow = self._begin(key, source, target)
         side = 0 if flow.ends[0] == source else 1
-        if seg.ctl & SYN and flow.segments:
+        if flow.segments:
             me, peer = flow.sides[side], flow.sides[1 - side]
             if begins_anew(seg, me, peer):
                 self.over.append(flow)
                 flow, side = self._begin(key, source, target), 0
-                inherit(flow.sides[0], me, peer, seg.time)
-                inherit(flow.sides[1], peer, me, seg.time)
-                if seg.ctl & ACK and peer.has_resyn:
-                    remember_syn(flow.sides[1], peer.resyn, peer.resyn_packet)
-        flow.segments += 1
-        flow.seen_at[side] = seg.point
-        if seg.ctl & SYN and flow.point == 0:
-            self._compare(source[0] + bytes((seg.ctl & ACK,)), seg, flow.sides[side])
-        if seg.ctl & SYN and flow.sides[0].syn == flow.sides[1].syn == 0:
-            flow.client = 1 - side if seg.ctl & ACK else side
+                succeed(seg, *flow.sides, me, peer)
+        if compares_isn(seg, flow.sides[side], flow.point):
+            self._compare_isn(source[0] + bytes((seg.ctl & ACK,)), seg, flow.sides[side])
+        add_segment(flow, seg, side, *flow.sides)
         return flow, side
 
     def _at_point(self, low: End, high: End, source: End, point: int) -> tuple[Key, Flow | None]:
         """The conversation that a sender's segment at an interface belongs to, or the key of one that begins with it."""
         half = None
-        for number in range(POINTS):
+        for number in range(MAX_POINTS):
             key = low, high, number
             flow = self._open.get(key) or self._ended.get(key)
             if flow is None:
                 break
-            mine, other = flow.seen_at if flow.ends[0] == source else flow.seen_at[::-1]
-            if point == (other if mine == ABSENT else mine):
+            side = 0 if flow.ends[0] == source else 1
+            match = compare_points(point, flow.seen_at[side], flow.seen_at[1 - side])
+            if match == SAME_POINT:
                 return key, flow
-            if mine == ABSENT and half is None:
+            if match == HALF_SEEN and half is None:
                 half = key, flow
         else:
             return key, flow
         return half or (key, None)
 
-    def _compare(self, host: bytes, seg: Seen, me: Side) -> None:
-        """What this host's ISNs were before, as a client or as a server; the one that came first gives way."""
-        known = self._isns.get(host)
-        if me.syn or seg.ctl & RST:
+    def _compare_isn(self, key: bytes, seg: Seen, me: Side) -> None:
+        """Compare the ISN with those of the same host. The host that was remembered first gives way."""
+        host = self._hosts.get(key)
+        if host is not None:
+            next_isn(seg, me, host)
             return
-        if known is None:
-            if len(self._isns) >= self._most_hosts:
-                self._isns.pop(next(iter(self._isns)))
-            self._isns[host] = seg.seq, 0, 1
-            return
-        last, step, count = known
-        me.host_isn, me.host_step, me.host_isns = last, step, count
-        self._isns[host] = seg.seq, diff(seg.seq, last), count + 1
+        if len(self._hosts) >= self._most_hosts:
+            self._hosts.pop(next(iter(self._hosts)))
+        self._hosts[key] = host = HostIsns()
+        first_isn(seg, host)
 
     def settle(self, flow: Flow) -> None:
         """After a segment of a conversation was added to what is known: whether it is over now."""
@@ -185,18 +193,48 @@ class FlowTable:
         if len(self._open) >= self._most:
             self.over.append(self._open.pop(next(iter(self._open))))
             self.forgotten += 1
-        flow = Flow(self.count, (source, target), client=asking(source[1], target[1]), point=key[2])
+        flow = Flow(self.count, (source, target), client=likely_client(source[1], target[1]), point=key[2])
         self._open[key] = flow
         self.count += 1
         return flow
 
 
-def asking(source: int, target: int) -> int:
+def likely_client(source: int, target: int) -> int:
     """Which side is taken for the client as long as no SYN tells: 0 the sender of the first segment, 1 the other.
 
     Servers listen on system ports (RFC 6335 section 6); where neither port is one, or both are, the sender is.
     """
     return 1 if source < SYSTEM_PORTS <= target else 0
+
+
+SAME_POINT, HALF_SEEN, OTHER_POINT = 2, 1, 0
+"""What `compare_points` finds."""
+
+
+def compare_points(point: int, mine: int, other: int) -> int:
+    """Compare the interface of a segment with those of a conversation's sides (`Flow.seen_at`); `mine` is its sender's.
+
+    HALF_SEEN: the sender was not seen yet, and the other side was seen at another interface.
+    """
+    if mine == ABSENT:
+        return SAME_POINT if other == point else HALF_SEEN
+    return SAME_POINT if mine == point else OTHER_POINT
+
+
+class Counters(Protocol):
+    """The integers of a `Flow`, wherever it is stored."""
+
+    segments: int
+    client: int
+    seen_at: list[int]
+
+
+def add_segment(flow: Counters, seg: Seen, side: int, one: Side, other: Side) -> None:
+    """Count a segment of `side`. The first SYN shows which side is the client."""
+    flow.segments += 1
+    flow.seen_at[side] = seg.point
+    if seg.ctl & SYN and one.syn == 0 and other.syn == 0:
+        flow.client = 1 - side if seg.ctl & ACK else side
 
 
 def is_over(one: Side, other: Side) -> bool:
@@ -205,8 +243,8 @@ def is_over(one: Side, other: Side) -> bool:
 
 
 def begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether a SYN belongs to a connection of its own, not to the one that is open on its four-tuple."""
-    if seg.ctl & RST:
+    """Whether a segment is the SYN of a new connection, not of the one that was last seen on its four-tuple."""
+    if seg.ctl & (SYN | RST) != SYN:
         return False
     over = is_over(me, peer)
     if seg.ctl & ACK:
@@ -220,6 +258,14 @@ def begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
         return add(seg.seq, 1) != me.first_seq  # it may just be captured after the segments that follow it
     # The peer's SYN, and its SYN ACK even, is a simultaneous open; else the peer was seen in mid-connection.
     return peer.syn == 0 and peer.rst == 0
+
+
+def succeed(seg: Seen, one: Side, other: Side, me: Side, peer: Side) -> None:
+    """Begin a connection whose first segment is `seg`. `me` and `peer` used its four-tuple before."""
+    inherit(one, me, peer, seg.time)
+    inherit(other, peer, me, seg.time)
+    if seg.ctl & ACK and peer.has_resyn:
+        remember_syn(other, peer.resyn, peer.resyn_packet)
 
 
 def inherit(new: Side, old: Side, other: Side, now: int) -> None:
@@ -237,6 +283,26 @@ def remember_syn(side: Side, isn: int, packet: int) -> None:
     side.base, side.has_base = isn, 1
     side.nxt, side.has_nxt = add(isn, 1), 1
     side.seen = 1
+
+
+def compares_isn(seg: Seen, me: Side, point: int) -> bool:
+    """Whether a segment has the ISN of a new connection: the first SYN of its sender, at the first point of capture."""
+    return seg.ctl & (SYN | RST) == SYN and point == 0 and me.syn == 0
+
+
+def first_isn(seg: Seen, host: HostIsns) -> None:
+    """Remember the first ISN of a host."""
+    host.last = seg.seq
+    host.step = 0
+    host.count = 1
+
+
+def next_isn(seg: Seen, me: Side, host: HostIsns) -> None:
+    """Tell a side the earlier ISNs of its host, and remember its own."""
+    me.host_isn, me.host_step, me.host_isns = host.last, host.step, host.count
+    host.step = diff(seg.seq, host.last)
+    host.last = seg.seq
+    host.count += 1
 
 
 def segments(frames: Iterable[Frame], seg: Seen) -> Iterator[tuple[Frame, bytes]]:

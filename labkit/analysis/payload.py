@@ -1,77 +1,121 @@
-"""The octets that senders have sent lately, to compare with what they send again (rule RTX02).
+"""The payload that senders have sent lately, to compare with what they send again (rule RTX02).
 
-Bounded twice: for each side, and for all of a capture together. Older octets are forgotten, and no longer compared.
+It is bounded twice: for each side, and for all sides of a capture together. Older octets are forgotten, and no longer compared.
+Plain functions over integers, so that they can be compiled as they are; only `copy_octets` and `first_difference` have a compiled
+form of their own.
 """
 
-from collections import deque
+from collections.abc import MutableSequence
+from dataclasses import dataclass, field
+from mmap import mmap
+from typing import Any, Protocol
 
-from labkit.packet.seen import ABSENT
+from labkit.analysis.side import Side
+from labkit.packet.seen import ABSENT, Seen, Seq
+from labkit.tcp.segment import SYN
 from labkit.tcp.seq import add, diff
 
-OCTETS = 65_536
-PIECES = 128
-"""The last octets of a side, and the segments that they may come from."""
+MAX_OCTETS = 65_536
+MAX_PIECES = 128
+"""The last octets of a side that are compared, and the segments that they may come from."""
 
-ALL_OCTETS = 1 << 24
-ALL_PIECES = 1 << 18
-"""The last of all sides together. Powers of two: the compiled engine keeps them in rings."""
-
-
-class Memory:
-    """What is remembered of one capture."""
-
-    def __init__(self) -> None:
-        self.octets = 0
-        self.pieces = 0
-        self._order: deque[tuple[int, int, Octets]] = deque()
-
-    def add(self, size: int, owner: "Octets") -> None:
-        """Somebody remembers so many octets more; the oldest are forgotten where there are too many."""
-        self._order.append((self.pieces, self.octets, owner))
-        self.pieces += 1
-        self.octets += size
-        while self._order and (
-            self.pieces - self._order[0][0] > ALL_PIECES or self.octets - self._order[0][1] > ALL_OCTETS
-        ):
-            serial, _, oldest = self._order.popleft()
-            oldest.forget(serial)
+RING_OCTETS = 1 << 24
+RING_PIECES = 1 << 18
+"""The last octets and segments of all sides together: both rings have these sizes, powers of two."""
 
 
-class Octets:
-    """What one side has sent lately, in the order of arrival."""
+@dataclass(slots=True)
+class Piece:
+    """The payload of one segment."""
 
-    __slots__ = ("_held", "_memory", "_pieces")
+    seq: Seq = 0
+    size: int = 0
+    at: int = 0
+    """Octets that all sides together had sent before."""
+    before: int = 0
+    """The serial number of the piece before this one of the same side; 0: none."""
 
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-        self._pieces: deque[tuple[int, int, bytes]] = deque()
-        """Serial number, sequence number, octets."""
-        self._held = 0
 
-    def add(self, seq: int, octets: bytes) -> None:
-        """Keep octets; the oldest are forgotten where there are too many."""
-        self._pieces.append((self._memory.pieces, seq, octets))
-        self._held += len(octets)
-        self._memory.add(len(octets), self)
-        while self._held > OCTETS or len(self._pieces) > PIECES:
-            self._held -= len(self._pieces.popleft()[2])
+class Store(Protocol):
+    """The payload that is kept of one capture."""
 
-    def forget(self, serial: int) -> None:
-        """Forget a piece, and those before it, if it is still there."""
-        while self._pieces and self._pieces[0][0] <= serial:
-            self._held -= len(self._pieces.popleft()[2])
+    pieces: MutableSequence[Piece]
+    ring: MutableSequence[int]
+    piece_count: int
+    """Pieces so far: the serial number of the last one."""
+    octet_count: int
 
-    def conflict(self, seq: int, octets: bytes) -> int:
-        """The first sequence number whose octet differs from one that is held; ABSENT where none does."""
-        first = len(octets)
-        for _, start, held in self._pieces:
-            offset = diff(seq, start)
-            if offset >= len(held) or -offset >= first:
-                continue
-            mine = octets[max(0, -offset) : first]
-            theirs = held[max(0, offset) :]
-            size = min(len(mine), len(theirs))
-            if mine[:size] != theirs[:size]:
-                differing = next(i for i in range(size) if mine[i] != theirs[i])
-                first = min(first, max(0, -offset) + differing)
-        return ABSENT if first == len(octets) else add(seq, first)
+
+class _Pieces(dict[int, Piece]):
+    """A ring of pieces, each made when it is first used."""
+
+    def __missing__(self, index: int) -> Piece:
+        piece = self[index] = Piece()
+        return piece
+
+
+@dataclass(slots=True)
+class PayloadStore:
+    """The interpreter's `Store`. Only the pages of the ring that are used take memory."""
+
+    pieces: Any = field(default_factory=_Pieces)
+    ring: Any = field(default_factory=lambda: mmap(-1, RING_OCTETS))
+    piece_count: int = 0
+    octet_count: int = 0
+
+
+def remember(buf: bytes, seg: Seen, me: Side, store: Store) -> None:
+    """Compare the payload of a segment with what its sender sent under the same numbers, and keep payload that is new."""
+    seq = add(seg.seq, 1) if seg.ctl & SYN else seg.seq
+    if seg.seq_offset < 0 or (seg.ctl & SYN and me.syn):
+        seg.conflict = conflict(seq, buf, seg.data_at, seg.data_len, me, store)
+    if seg.new_octets:
+        keep(seq, buf, seg.data_at, seg.data_len, me, store)
+
+
+def keep(seq: int, buf: bytes, at: int, size: int, me: Side, store: Store) -> None:
+    """Keep buf[at:at + size], which a side has sent from `seq` on."""
+    piece = store.pieces[(store.piece_count + 1) & (RING_PIECES - 1)]
+    piece.seq, piece.size, piece.at, piece.before = seq, size, store.octet_count, me.last_piece
+    copy_octets(buf, at, size, store.ring, store.octet_count & (RING_OCTETS - 1))
+    store.octet_count += size
+    store.piece_count += 1
+    me.last_piece = store.piece_count
+
+
+def conflict(seq: int, buf: bytes, at: int, size: int, me: Side, store: Store) -> int:
+    """The first sequence number under which a side has sent another octet than in buf[at:at + size], or ABSENT."""
+    first = size
+    octets = 0
+    pieces = 0
+    serial = me.last_piece
+    while serial > 0 and store.piece_count - serial < RING_PIECES:
+        piece = store.pieces[serial & (RING_PIECES - 1)]
+        octets += piece.size
+        pieces += 1
+        if store.octet_count - piece.at > RING_OCTETS or octets > MAX_OCTETS or pieces > MAX_PIECES:
+            break
+        offset = diff(seq, piece.seq)
+        i = max(0, -offset)
+        k = max(0, offset)
+        common = min(first - i, piece.size - k)
+        if common > 0:
+            same = first_difference(buf, at + i, store.ring, (piece.at + k) & (RING_OCTETS - 1), common)
+            if same < common:
+                first = i + same
+        serial = piece.before
+    return ABSENT if first == size else add(seq, first)
+
+
+def copy_octets(buf: bytes, at: int, size: int, ring: Any, to: int) -> None:
+    """Copy octets into the ring."""
+    room = min(size, RING_OCTETS - to)
+    ring[to : to + room] = buf[at : at + room]
+    ring[: size - room] = buf[at + room : at + size]
+
+
+def first_difference(buf: bytes, at: int, ring: Any, place: int, size: int) -> int:
+    """How many octets are the same as those in the ring."""
+    kept = ring[place : place + size] + ring[: max(0, place + size - RING_OCTETS)]
+    sent = buf[at : at + size]
+    return size if sent == kept else next(i for i in range(size) if sent[i] != kept[i])

@@ -1,4 +1,4 @@
-"""What the capture shows of one sender: plain numbers, which `labkit.analysis.tracker` and `labkit.analysis.pending` keep up to date.
+"""What the capture shows of one sender: integers, which `labkit.analysis.tracker` and `labkit.analysis.pending` update.
 
 Every value is an integer or a fixed row of integers, so that the rules can be compiled as they are. Sequence numbers are
 absolute; `has_*` says whether a number is known, for 0 is a sequence number like any other. RFC 9293 section 3.3.1 names
@@ -7,10 +7,15 @@ the variables: nxt is SND.NXT, ack what the side itself acknowledges (its RCV.NX
 
 from dataclasses import dataclass, field
 
-from labkit.packet.seen import ABSENT, PeerSeq, Seq
+from labkit.packet.seen import ABSENT, I8, I16, I32, U8, U16, U32, PeerSeq, Seq
 
 MAX_PENDING = 8
 """Open doubts that are kept for a side; the oldest gives way."""
+
+
+COLD = {"cold": True}
+"""Metadata of the fields that the compiled engine keeps apart from the others, in a cold row: most sides have no pending
+segment at any one time, and pending segments take more memory than everything else about a side."""
 
 
 def _row() -> list[int]:
@@ -21,80 +26,82 @@ def _row() -> list[int]:
 class Side:
     """What the capture shows of one sender."""
 
-    seen: int = 0
+    seen: U32 = 0
     """Segments seen from this side."""
     base: Seq = 0
     """The number that is shown as 0: the ISN, or one before the first number seen."""
-    has_base: int = 0
+    has_base: U8 = 0
 
     # The opening.
-    syn: int = 0
+    syn: U8 = 0
     """1 once a SYN without ACK was seen, 2 once a SYN with ACK was."""
     isn: Seq = 0
     syn_end: Seq = 0
     """The number after the SYN and any data on it."""
-    syn_packet: int = 0
+    syn_packet: U32 = 0
     syn_time: int = 0
-    syn_ctl: int = 0
-    sack_ok: int = 0
-    stamps: int = 0
+    syn_ctl: U16 = 0
+    sack_ok: U8 = 0
+    stamps: U8 = 0
     """1 where the SYN carried timestamps."""
-    opt_cut: int = 0
+    opt_cut: U8 = 0
     """1 where the capture holds only a part of the SYN's options."""
-    tfo_len: int = ABSENT
+    tfo_len: I16 = ABSENT
     """Octets of the Fast Open cookie on the SYN; ABSENT where it had no such option."""
     old_nxt: Seq = 0
     """SND.NXT at the end of the connection that used the same four-tuple before."""
-    has_old: int = 0
+    has_old: U8 = 0
     """1: it was used before; 2: within 2 MSL, and closed in order; 3: a reset refused it."""
-    host_isns: int = 0
+    host_isns: U32 = 0
     """Connections that this host has opened, or answered, before in this capture."""
-    host_isn: int = 0
+    host_isn: U32 = 0
     """The ISN of the last of them."""
-    host_step: int = 0
+    host_step: I32 = 0
     """How far it was from the one before."""
     resyn: Seq = 0
     """ISN of a SYN that arrived in the middle of the connection."""
-    has_resyn: int = 0
-    resyn_packet: int = 0
-    third: int = 0
+    has_resyn: U8 = 0
+    resyn_packet: U32 = 0
+    third: U8 = 0
     """1 while this side owes the third segment of the handshake, 2 once it has sent it."""
-    first_packet: int = 0
+    first_packet: U32 = 0
     first_time: int = 0
     first_seq: Seq = 0
-    first_ctl: int = 0
+    first_ctl: U16 = 0
 
     # Sequence numbers.
     nxt: Seq = 0
-    has_nxt: int = 0
+    has_nxt: U8 = 0
     top: Seq = 0
     """The highest number that a segment ended at, also of a pure ACK beyond `nxt`; known where `nxt` is."""
     last_seq: Seq = 0
-    last_len: int = 0
-    last_ctl: int = 0
+    last_len: U32 = 0
+    last_ctl: U16 = 0
     last_ack: PeerSeq = 0
-    has_last_ack: int = 0
+    has_last_ack: U8 = 0
     """The ack field of the last segment that had one, whatever it was."""
-    last_id: int = ABSENT
-    last_packet: int = 0
+    last_id: I32 = ABSENT
+    last_packet: U32 = 0
     last_time: int = 0
     data_seq: Seq = 0
     """Start of the last segment that carried new octets in order, and its length."""
-    data_len: int = 0
+    data_len: U32 = 0
     since: int = 0
     """When the oldest octet that is not acknowledged was captured, or one that filled a gap behind which the others lay;
     0 where all are acknowledged."""
     octets: int = 0
     """Octets of payload seen for the first time."""
-    resent: int = 0
+    last_piece: int = 0
+    """The serial number of the last piece of its payload that is kept (`labkit.analysis.payload`); 0: none."""
+    resent: U32 = 0
     """Segments of which no number was new."""
-    missed: int = 0
+    missed: U32 = 0
     """Gaps that the receiver acknowledged: the capture lacks packets of this side."""
-    run: int = 0
+    run: U32 = 0
     """Segments since the other side sent one."""
-    piped: int = 0
+    piped: U8 = 0
     """1 once it has sent new numbers while others were under way: it is not in lock-step with the other side."""
-    probe: int = 0
+    probe: U8 = 0
     """1 where the last segment was a keep-alive or a window probe."""
 
     delay: int = 0
@@ -102,82 +109,82 @@ class Side:
 
     # What this side acknowledges, and the window that it offers.
     rcv_nxt: PeerSeq = 0
-    has_rcv_nxt: int = 0
-    win: int = 0
+    has_rcv_nxt: U8 = 0
+    win: U32 = 0
     """The last window, in octets."""
-    raw_win: int = 0
+    raw_win: U16 = 0
     right_edge: PeerSeq = 0
     """The right-most number that it has ever offered to take."""
-    has_right_edge: int = 0
-    wscale: int = ABSENT
+    has_right_edge: U8 = 0
+    wscale: I16 = ABSENT
     """The shift that its SYN offered; ABSENT where it offered none."""
-    mss: int = ABSENT
+    mss: I32 = ABSENT
     tsval: int = ABSENT
     """The latest timestamp."""
-    max_win: int = 0
+    max_win: U32 = 0
     """The largest window ever offered, in octets."""
     same_acks: int = 0
     """Duplicate ACKs in a row (RFC 5681 section 2)."""
-    part_packet: int = 0
+    part_packet: U32 = 0
     """The last segment that acknowledged all but the last octet of a segment; 0 where there was none."""
     part_time: int = 0
     part_ack: PeerSeq = 0
 
     # Its checksums (`labkit.analysis.tracker.count_sums`).
-    sums_good: int = 0
-    sums_bad: int = 0
-    sums_alike: int = 0
+    sums_good: U8 = 0
+    sums_bad: U32 = 0
+    sums_alike: U8 = 0
     """What all wrong ones have in common: bits of `labkit.analysis.tracker`."""
-    sum_off: int = 0
+    sum_off: U16 = 0
     """By how much the first wrong one was wrong."""
-    sum_rest: int = 0
+    sum_rest: U16 = 0
     """The first wrong one, less the segment's length."""
-    sum_want: int = 0
+    sum_want: U16 = 0
     """What the last wrong one should have been."""
-    ips_good: int = 0
+    ips_good: U8 = 0
     """The same for IPv4 headers."""
-    ips_bad: int = 0
-    ips_alike: int = 0
-    ip_off: int = 0
-    ip_want: int = 0
+    ips_bad: U32 = 0
+    ips_alike: U8 = 0
+    ip_off: U16 = 0
+    ip_want: U16 = 0
 
     # The end.
     fin: Seq = 0
     """The number that FIN takes."""
-    has_fin: int = 0
-    fin_packet: int = 0
+    has_fin: U8 = 0
+    fin_packet: U32 = 0
     fin_time: int = 0
-    rst: int = 0
+    rst: U8 = 0
     rst_seq: Seq = 0
 
     # Open doubts about segments of this side, one a column; pending_n of them.
-    pending_n: int = 0
-    pending_kind: list[int] = field(default_factory=_row)
-    pending_state: list[int] = field(default_factory=_row)
-    pending_packet: list[int] = field(default_factory=_row)
-    pending_time: list[int] = field(default_factory=_row)
-    pending_want: list[int] = field(default_factory=_row)
+    pending_n: I8 = 0
+    pending_kind: list[U8] = field(default_factory=_row, metadata=COLD)
+    pending_state: list[U8] = field(default_factory=_row, metadata=COLD)
+    pending_packet: list[U32] = field(default_factory=_row, metadata=COLD)
+    pending_time: list[int] = field(default_factory=_row, metadata=COLD)
+    pending_want: list[U32] = field(default_factory=_row, metadata=COLD)
     """The number that was expected: SND.NXT of whoever sends these octets."""
-    pending_low: list[int] = field(default_factory=_row)
+    pending_low: list[U32] = field(default_factory=_row, metadata=COLD)
     """GAP: the first number that is still missing."""
-    pending_high: list[int] = field(default_factory=_row)
+    pending_high: list[U32] = field(default_factory=_row, metadata=COLD)
     """GAP: the first number that is not missing."""
-    pending_seen: list[int] = field(default_factory=_row)
+    pending_seen: list[U32] = field(default_factory=_row, metadata=COLD)
     """The number that was there instead: GAP: the segment's seq; UNSENT: its ack."""
-    pending_seg_len: list[int] = field(default_factory=_row)
-    pending_ctl: list[int] = field(default_factory=_row)
-    pending_mark: list[int] = field(default_factory=_row)
+    pending_seg_len: list[int] = field(default_factory=_row, metadata=COLD)
+    pending_ctl: list[U16] = field(default_factory=_row, metadata=COLD)
+    pending_mark: list[U8] = field(default_factory=_row, metadata=COLD)
     """1: the third segment of a handshake; 2: the segment before it was a pure ACK of the same sender."""
 
     # The doubt that `settle` took out last: for rules of scope DOUBT, and until the next one.
-    odd_kind: int = 0
-    odd_state: int = 0
-    odd_packet: int = 0
-    odd_time: int = 0
-    odd_want: Seq = 0
-    odd_seq: Seq = 0
-    odd_ack_want: PeerSeq = 0
-    odd_ack: PeerSeq = 0
-    odd_seg_len: int = 0
-    odd_ctl: int = 0
-    odd_mark: int = 0
+    odd_kind: U8 = field(default=0, metadata=COLD)
+    odd_state: U8 = field(default=0, metadata=COLD)
+    odd_packet: U32 = field(default=0, metadata=COLD)
+    odd_time: int = field(default=0, metadata=COLD)
+    odd_want: Seq = field(default=0, metadata=COLD)
+    odd_seq: Seq = field(default=0, metadata=COLD)
+    odd_ack_want: PeerSeq = field(default=0, metadata=COLD)
+    odd_ack: PeerSeq = field(default=0, metadata=COLD)
+    odd_seg_len: int = field(default=0, metadata=COLD)
+    odd_ctl: U16 = field(default=0, metadata=COLD)
+    odd_mark: U8 = field(default=0, metadata=COLD)

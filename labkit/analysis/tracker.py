@@ -110,7 +110,9 @@ def _under_way(seg: Seen, peer: Side) -> bool:
     """
     if peer.has_nxt and sn.after(peer.nxt, seg.ack):
         return True
-    return (seg.sack_n > 0 and sn.after(seg.sack_l0, seg.ack)) or (seg.sack_n > 1 and sn.after(seg.sack_l1, seg.ack))
+    return (seg.sack_n > 0 and sn.after(seg.sack_left[0], seg.ack)) or (
+        seg.sack_n > 1 and sn.after(seg.sack_left[1], seg.ack)
+    )
 
 
 def overtaken(seg: Seen, me: Side) -> bool:

@@ -21,7 +21,7 @@ from labkit.analysis.finding import Evidence, Group, finding, tally
 from labkit.analysis.finding import Finding as Finding
 from labkit.analysis.flows import Flow, FlowTable, segments
 from labkit.analysis.limits import FAMILIES, CaptureLimits, Conversation, Limit
-from labkit.analysis.payload import Memory, Octets
+from labkit.analysis.payload import PayloadStore, remember
 from labkit.analysis.pending import close, resolve
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Rule, Scope, Severity, collect
 from labkit.analysis.side import Side
@@ -30,8 +30,6 @@ from labkit.capture import Damage, Frame, open_capture
 from labkit.errors import UsageError
 from labkit.i18n import _
 from labkit.packet.seen import Seen
-from labkit.tcp.segment import SYN
-from labkit.tcp.seq import add
 
 PROFILES = (RFC9293, DOCUMENT)
 
@@ -108,15 +106,15 @@ def verify(
 class Bounds(NamedTuple):
     """How much is remembered of one capture, however long it is."""
 
-    open: int = flows.MOST
+    open: int = flows.MAX_OPEN
     """Conversations that are open at a time."""
-    over: int = flows.OVER
+    over: int = flows.MAX_OVER
     """Conversations that are remembered though they are over."""
     findings: int = findings.MAX_KEPT
     """Findings of one severity."""
     said: int = MOST_SAID
     """Hosts and rules of which something was said once."""
-    hosts: int = flows.HOSTS
+    hosts: int = flows.MAX_HOSTS
     """Hosts, as clients and as servers, with their last initial sequence numbers."""
 
 
@@ -153,7 +151,7 @@ class Verifier:
         self._start: int | None = None
         self._wanted = wanted
         self._heard: Callable[[Finding], None] | None = None
-        self._memory = Memory()
+        self._payload = PayloadStore()
         self._survey = CaptureLimits()
         self._kept: list[Finding] = []
         self._most, self._most_said = bounds.findings, bounds.said
@@ -212,7 +210,7 @@ class Verifier:
         flow, sender = self._table.find(data, seg)
         judged = self._open.get(flow.index)
         if judged is None:
-            judged = self._open[flow.index] = _Judged(flow, self._memory, self._wanted is None or self._wanted(flow))
+            judged = self._open[flow.index] = _Judged(flow, self._wanted is None or self._wanted(flow))
             self._verdict.reported += judged.wanted
         me, peer = flow.sides[sender], flow.sides[1 - sender]
         for predicate, rule in self._frame:
@@ -225,7 +223,7 @@ class Verifier:
         if (me.pending_n or peer.pending_n) and self._settle(judged, seg, sender):
             relate(seg, me)
         if seg.data_len and not spoiled(seg):
-            _remember(judged.octets[sender], data[seg.data_at : seg.data_at + seg.data_len], seg, me)
+            remember(data, seg, me, self._payload)
         for predicate, rule in self._segment:
             found = predicate(seg, me, peer)
             if found:
@@ -309,21 +307,12 @@ class Verifier:
         judged.add(rule, finding(rule, found, self.profile, evidence))
 
 
-def _remember(sent: Octets, octets: bytes, seg: Seen, me: Side) -> None:
-    """Compare a segment's octets with those that were sent under the same numbers, and keep what is new."""
-    first = add(seg.seq, 1) if seg.ctl & SYN else seg.seq
-    if seg.seq_offset < 0 or (seg.ctl & SYN and me.syn):
-        seg.conflict = sent.conflict(first, octets)
-    if seg.new_octets:
-        sent.add(first, octets)
-
-
 class _Judged:
-    """A conversation under judgement: what was found so far, and what payload is remembered."""
+    """A conversation under judgement: what was found so far."""
 
-    __slots__ = ("findings", "flow", "fresh", "last", "octets", "resent", "wanted")
+    __slots__ = ("findings", "flow", "fresh", "last", "resent", "wanted")
 
-    def __init__(self, flow: Flow, memory: Memory, wanted: bool) -> None:
+    def __init__(self, flow: Flow, wanted: bool) -> None:
         self.flow = flow
         self.wanted = wanted
         """Whether it is reported."""
@@ -332,7 +321,6 @@ class _Judged:
         self.findings: dict[tuple[int | None, str], list[tuple[Rule, Finding]]] = {}
         self.fresh: dict[tuple[int | None, str], None] = {}
         """Findings that nobody has been told of."""
-        self.octets = Octets(memory), Octets(memory)
         self.last = 0
 
     def add(self, rule: Rule, finding: Finding) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 CLIENT, SERVER = "client", "server"
+HEADERS = {4: 40, 6: 60}
+"""Octets of the IP and TCP headers without TCP options, by IP version. A path counts them in a packet's size."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@
     with create("b.pcapng", link=1, comment="a handshake", names={"192.0.2.1": "client"}) as capture:
         capture.write(0, frame_octets, comments=["the SYN"])
 
-A format is one module of this package with a `FORMAT`; `formats` finds it.
+To add a format, write one module of this package with a `FORMAT`; `formats` finds it.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 HEAD_OCTETS = 16
-"""Octets by which a format is known."""
+"""Octets at the start of a file that identify its format."""
 
 COMPRESSIONS = {
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -49,21 +49,22 @@ COMPRESSIONS = {
     b"\x04\x22\x4d\x18": "lz4",
     b"PK\x03\x04": "zip",
 }
-"""How files begin that hold a capture only after another program has uncompressed them."""
+"""Magic numbers of compressions that another program must undo first."""
 
 
 @cache
 def formats() -> tuple[Format, ...]:
-    """Every format there is, by name."""
+    """Every format, in the order of their names."""
     modules = (import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
     found = (module.FORMAT for module in modules if hasattr(module, "FORMAT"))
     return tuple(sorted(found, key=lambda format_: format_.name))
 
 
 def open_capture(source: str | Path | BinaryIO) -> Reader:
-    """A reader for a capture in any format; "-" is standard input. What is not a path is read, never closed.
+    """Open a capture in any format; "-" is standard input. A file object is read and never closed.
 
-    Nothing is sought: a pipe does. CaptureError, one line, for what is missing, unreadable or no capture.
+    The reader never seeks, so a pipe works too. CaptureError, in one line, if the source is missing, unreadable or not a
+    capture.
     """
     octets = Source(source)
     try:
@@ -74,7 +75,7 @@ def open_capture(source: str | Path | BinaryIO) -> Reader:
 
 
 def is_capture(path: str | Path) -> bool:
-    """Whether a file begins as a capture does, compressed or not. CaptureError where that cannot be seen."""
+    """Whether a file begins as a capture does, compressed or not. CaptureError if it cannot be read."""
     octets = Source(path)
     try:
         head = octets.peek(HEAD_OCTETS)
@@ -99,13 +100,13 @@ def create(
     system: str = "",
     application: str = "",
 ) -> Writer:
-    """A writer for a new capture; "-" is standard output.
+    """Create a capture; "-" is standard output.
 
-    `link` is the LINKTYPE of interface 0, and `fcs` how many octets of a frame check sequence end its packets.
-    `comment` stands on the capture itself, `names` maps addresses to names. What a format has no room for is left out
-    (`Writer.annotates`). Nothing of this machine, and no time, goes into the file. The format is the one named, or that
-    of the target's suffix, or pcapng for a stream: UsageError where there is none. CaptureError where the target cannot
-    be written.
+    `link` is the LINKTYPE of interface 0, and `fcs` the octets of the frame check sequence that ends its packets. `comment`
+    is a comment on the capture itself; `names` maps addresses to names. A format leaves out what it has no room for
+    (`Writer.annotates`). The file holds nothing of this machine and no time of its own. `format` names the format; without
+    it the target's suffix decides, and a stream becomes a pcapng. UsageError for an unknown format, CaptureError if the
+    target cannot be written.
     """
     chosen = _choose(target, format)
     description = Description(
@@ -126,23 +127,21 @@ def create(
 
 
 def _recognize(octets: Source) -> Callable[[Source], Reader]:
-    """What reads a capture that begins so."""
     head = octets.peek(HEAD_OCTETS)
     for format_ in formats():
         if format_.matches(head):
             return format_.reader
-    raise CaptureError(f"{octets.name}: {_stranger(head, octets)}")
+    raise CaptureError(f"{octets.name}: {_why_not_a_capture(head, octets)}")
 
 
 def _choose(target: str | Path | BinaryIO, name: str | None) -> Format:
-    """The format to write."""
     path = None if target == "-" or not isinstance(target, str | PathLike) else Path(target)
     if path is None or name is not None:
         name = name or "pcapng"
         known = {format_.name: format_ for format_ in formats()}
         if name not in known:
             raise UsageError(
-                _("{name} is not a capture format; there are {known}").format(
+                _("unknown capture format {name}; labkit knows {known}").format(
                     name=printable(name), known=", ".join(known)
                 )
             )
@@ -150,28 +149,27 @@ def _choose(target: str | Path | BinaryIO, name: str | None) -> Format:
     suffixes = {suffix: format_ for format_ in formats() for suffix in format_.suffixes}
     if path.suffix.lower() not in suffixes:
         raise UsageError(
-            _("{name}: the suffix does not say which format to write; it may be {known}").format(
+            _("{name}: the suffix names no capture format; use one of {known}").format(
                 name=printable(str(path)), known=", ".join(suffixes)
             )
         )
     return suffixes[path.suffix.lower()]
 
 
-def _stranger(head: bytes, octets: Source) -> str:
-    """Why a file that begins so is not a capture."""
+def _why_not_a_capture(head: bytes, octets: Source) -> str:
     if not head:
         if octets.trouble:
             return _("not a capture: {trouble}").format(trouble=octets.trouble)
-        return _("is empty, not a capture")
+        return _("not a capture: the file is empty")
     for magic, name in COMPRESSIONS.items():
         if head.startswith(magic):
             return _("not a capture but {name} data: uncompress it first").format(name=name)
-    # A character may be cut at the end of the head, and only there.
+    # The head may cut its last character, and no other.
     text = head.decode("utf-8", "ignore")
     if len(head) - len(text.encode()) < 4 and all(char.isprintable() or char in "\t\r\n\f" for char in text):
         shown = f'"{printable(text)}{"…" if len(head) == HEAD_OCTETS else ""}"'
     else:
-        shown = _("the octets {octets}").format(octets=head.hex(" "))
+        shown = _("the bytes {octets}").format(octets=head.hex(" "))
     if octets.compressed:
         return _("not a capture: uncompressed it begins with {shown}").format(shown=shown)
     return _("not a capture: it begins with {shown}").format(shown=shown)

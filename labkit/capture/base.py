@@ -1,9 +1,8 @@
 """What every capture format has in common: frames, damage, and the classes that readers and writers extend.
 
-A reader streams: it holds one buffer, never the file, and never allocates what a file merely claims. A
-capture that breaks off, or turns into garbage, is no exception: the frames before that place are delivered,
-and `Reader.damage` says what happened. Times are integer nanoseconds since 1970-01-01 UTC, lengths are
-octets.
+A reader streams: it holds one buffer, never the whole file, and never allocates the size that a file merely claims. A
+damaged capture raises no exception: the reader delivers the frames before the damage, and `Reader.damage` describes it.
+Times are integer nanoseconds since 1970-01-01 UTC, lengths are octets.
 """
 
 from abc import ABC, abstractmethod
@@ -18,10 +17,10 @@ from labkit.errors import CaptureError
 from labkit.i18n import _
 
 MAX_PACKET_OCTETS = 262_144
-"""Octets of the longest packet that Wireshark and tcpdump accept, and that is written here."""
+"""Octets of the longest packet that Wireshark and tcpdump accept, and that labkit writes."""
 
 MAX_RECORD_OCTETS = 1 << 24
-"""Octets of the longest record that is read: a hostile capture can claim a small multiple of it in memory."""
+"""Octets of the longest record that labkit reads: a hostile capture can make it hold a small multiple of that."""
 
 
 class Frame(NamedTuple):
@@ -30,14 +29,13 @@ class Frame(NamedTuple):
     number: int
     """As Wireshark counts: 1 is the first packet of the file, all its interfaces together."""
     time: int
-    """Nanoseconds since the epoch; 0 where the capture has no time for the packet."""
+    """Nanoseconds since the epoch; 0 if the capture gives the packet no time."""
     link: int
     """The LINKTYPE of its interface."""
     data: bytes
     """The octets that were captured."""
     wirelen: int
-    """How many octets the packet had on the wire. What the file says: it may be less than what `data`
-    holds."""
+    """Octets of the packet on the wire, as the file claims: it may claim fewer than `data` holds."""
     comments: tuple[str, ...] = ()
     interface: int = 0
     """The index in `Reader.interfaces`."""
@@ -45,28 +43,27 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Why a capture could not be read to its end."""
+    """Why a capture could not be read to its end, and where."""
 
     message: str
-    """One line that says what is wrong and where."""
     at: int | None
-    """Where the record begins that could not be read: octets from the start of the (uncompressed) file. None where it is
-    not the file that kept somebody from reading on."""
+    """Where the unreadable record begins, in octets from the start of the (uncompressed) file; None if the file itself is
+    sound."""
     cut: bool
-    """True where the file just ends too early, False where what is there makes no sense."""
+    """True if the file ends too early, False if its contents make no sense."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One of the interfaces that a capture was taken from. A pcap file has exactly one."""
+    """An interface that frames were captured on. A pcap file has exactly one."""
 
     link: int
     snaplen: int = 0
-    """Octets that were kept of each packet; 0 is no limit."""
+    """Octets kept of each packet; 0 means no limit."""
     name: str = ""
     description: str = ""
     fcs: int = 0
-    """Octets of the frame check sequence at the end of each packet, where the file says so."""
+    """Octets of the frame check sequence that ends each packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +84,9 @@ class Description:
 class Reader(ABC):
     """Iterates over the frames of a capture, once and in the file's order; also a context manager.
 
-    `damage` is None until iteration has met something that it cannot read, which ends it. `names` (address to
-    name, where the capture has them), `comments` (on the capture itself) and `interfaces` grow while blocks
-    that hold them go by: they are complete after the last frame. Iterating raises CaptureError only where the
-    system fails to read.
+    Iteration ends at the first record that it cannot read, and then sets `damage`. `names` (address to name), `comments`
+    (on the capture itself) and `interfaces` grow during iteration and are complete after the last frame. Iteration raises
+    CaptureError only if the system fails to read.
     """
 
     format: ClassVar[str]
@@ -105,7 +101,7 @@ class Reader(ABC):
 
     @property
     def name(self) -> str:
-        """What the capture is called in messages."""
+        """The capture's name in messages."""
         return self._source.name
 
     @property
@@ -115,25 +111,25 @@ class Reader(ABC):
 
     @property
     def size(self) -> int | None:
-        """Octets of the file, where that is known: of a plain file that is not compressed."""
+        """Octets of a regular, uncompressed file; None for any other."""
         return self._source.size
 
     @property
     def share(self) -> float | None:
-        """How much of the file was read, from 0 to 1, compressed or not; None where its length is not known."""
+        """The share of the file that has been read, from 0 to 1; None if its length is unknown."""
         return self._source.share
 
     @property
     def waits(self) -> bool:
-        """Whether octets may be long in coming: from a pipe, or a terminal."""
+        """Whether a read may block for long: on a pipe or a terminal."""
         return self._source.waits
 
     @abstractmethod
     def _frames(self) -> Iterator[Frame]:
-        """The frames; ends with a call of `_end` or `_invalid`."""
+        """The frames. The implementation ends with a call of `_end` or `_invalid`."""
 
     def __iter__(self) -> Iterator[Frame]:
-        # Always the same iterator: a second loop goes on where the first one stopped.
+        # Always the same iterator: a second loop continues where the first one stopped.
         return self._iterator
 
     def __enter__(self) -> Self:
@@ -143,25 +139,25 @@ class Reader(ABC):
         self.close()
 
     def close(self) -> None:
-        """Close the file, if it was opened here. A reader that has reached its end is closed already."""
+        """Close the file, if the reader opened it. A reader that has reached its end is closed already."""
         self._source.close()
 
     @abstractmethod
     def rest(self) -> tuple[bytes, int]:
-        """What was read of the file and stands behind the last frame, or before the first; and where that begins.
+        """The octets that were read beyond the last frame, and where they begin in the file.
 
-        With `into` and `resume` this is for who reads plain records in a way of their own, and leaves others to the reader.
+        With `into` and `resume` a caller reads plain records by itself, and leaves all others to the reader.
         """
 
     @abstractmethod
     def resume(self, octets: bytes, at: int, number: int) -> None:
-        """Iterate from the record on that begins at `at` in the file and is packet `number`, or stands before it.
+        """Continue the iteration at the record that begins at `at` in the file; the next packet is number `number`.
 
-        `octets` is what has been read of the file from there on.
+        `octets` is what the caller has read of the file from there on.
         """
 
     def into(self, buffer: memoryview) -> int:
-        """Read on in the file, past all that `rest` and the frames before it hold; how many octets were at hand, 0 at its end."""
+        """Read on in the file, beyond what `rest` holds, into a buffer; the number of octets, 0 at the end."""
         return self._source.into(buffer)
 
     def _where(self, at: int) -> str:
@@ -173,10 +169,9 @@ class Reader(ABC):
         return CaptureError(f"{self.name}: {message}")
 
     def _end(self, at: int, have: int, packet: int, there: str) -> None:
-        """The file ends after `have` octets of the record at `at`, which is `packet` (0: no packet).
+        """The file ends after `have` octets of the record at `at`, which is packet number `packet` (0: not a packet).
 
-        `there` says how much of the record that is. Where `have` is 0, and the source has no trouble, this is
-        the end that every capture should have.
+        `there` says in words how much of the record is present. A sound capture ends with `have` 0.
         """
         if have and packet:
             message = _("the capture ends in the middle of packet {packet}, which begins at {where}: {there}")
@@ -191,7 +186,7 @@ class Reader(ABC):
         self.close()
 
     def _invalid(self, at: int, reason: str, packet: int = 0) -> None:
-        """The record at `at`, which is `packet` (0: no packet), makes no sense."""
+        """The record at `at`, which is packet number `packet` (0: not a packet), makes no sense."""
         what = _("packet {packet} at {where} cannot be read") if packet else _("the block at {where} cannot be read")
         self.damage = Damage(f"{what.format(packet=packet, where=self._where(at))}: {reason}", at, cut=False)
         self.close()
@@ -200,25 +195,24 @@ class Reader(ABC):
 class Writer(ABC):
     """Writes packets to a new capture; a context manager.
 
-    A file appears under its name, whole, when the writer is closed or its `with` block ends. When that block
-    ends with an exception, or `abort` is called, there is no file, and one that was there before is as it
-    was. CaptureError where the format cannot hold a value, or the system cannot write; BrokenPipeError where
-    nobody reads a pipe.
+    The complete file appears under its name when the writer is closed or its `with` block ends. After `abort`, or an
+    exception in the block, no file appears, and an older one is unchanged. CaptureError if the format cannot hold a value,
+    or the system cannot write; BrokenPipeError if nobody reads the pipe.
     """
 
     format: ClassVar[str]
     annotates: ClassVar[bool]
-    """Whether the format holds comments, names and several interfaces. One that does not leaves them out."""
+    """Whether the format holds comments, names and several interfaces; otherwise it leaves them out."""
 
     def __init__(self, sink: Sink, description: Description) -> None:
         self._sink = sink
         self._description = description
 
     time_at: ClassVar[int]
-    """Where in a record its time stands: two little-endian numbers of 32 bits, nanoseconds // `radix` and % `radix`."""
+    """The offset of a record's time: two little-endian 32-bit numbers, nanoseconds // `radix` and % `radix`."""
     radix: ClassVar[int]
     data_at: ClassVar[int]
-    """Where in a record the packet begins."""
+    """The offset of a record's packet."""
 
     def write(
         self,
@@ -232,8 +226,8 @@ class Writer(ABC):
     ) -> None:
         """Append a packet that was seen at `time`, nanoseconds since the epoch.
 
-        `wirelen` is its length on the wire (as long as `data` where None), `interface` what `add_interface`
-        returned, `outbound` whether that interface sent it (None: not known).
+        `wirelen` is its length on the wire (None: that of `data`), `interface` an index from `add_interface`, `outbound`
+        whether that interface sent it (None: unknown).
         """
         self._sink.write(
             self.record(time, data, wirelen=wirelen, comments=comments, interface=interface, outbound=outbound)
@@ -250,19 +244,19 @@ class Writer(ABC):
         interface: int = 0,
         outbound: bool | None = None,
     ) -> bytes:
-        """The octets that `write` appends. CaptureError where the format cannot hold them."""
+        """The octets that `write` appends. CaptureError if the format cannot hold them."""
 
     def append(self, records: bytes | bytearray) -> None:
-        """Append records that `record` has made; with nanoseconds, others may have replaced their times (`time_at`)."""
+        """Append records made by `record`; the caller may have replaced their times (`time_at`)."""
         self._sink.write(records)
 
     @abstractmethod
     def add_interface(
         self, link: int, *, snaplen: int | None = None, name: str = "", description: str = "", fcs: int = 0
     ) -> int:
-        """Declare one more interface, and return its index; the first one, 0, is made by `create`.
+        """Declare one more interface, and return its index; `create` has declared the first one, 0.
 
-        `snaplen` is the one of the capture where None; `fcs` the octets of a frame check sequence after each packet.
+        `snaplen` None is that of the capture; `fcs` the octets of the frame check sequence that ends each packet.
         """
 
     def __enter__(self) -> Self:
@@ -277,23 +271,23 @@ class Writer(ABC):
             self.abort()
 
     def close(self) -> None:
-        """Finish the capture: now it is there under its name."""
+        """Finish the capture: it appears under its name."""
         self._sink.commit()
 
     def abort(self) -> None:
-        """Give the capture up: nothing is left of it."""
+        """Discard the capture."""
         self._sink.discard()
 
     def _check(self, data: bytes, wirelen: int) -> None:
         if len(data) > MAX_PACKET_OCTETS:
             raise self._unfit(
-                _("a packet of {have} octets is longer than {limit}, the most that other programs read").format(
+                _("a packet of {have} bytes exceeds {limit}, the longest that other programs read").format(
                     have=len(data), limit=MAX_PACKET_OCTETS
                 )
             )
         if not len(data) <= wirelen <= 0xFFFF_FFFF:
             raise self._unfit(
-                _("a packet of {have} octets cannot have had {wirelen} on the wire").format(
+                _("a packet of {have} captured bytes cannot have had {wirelen} on the wire").format(
                     have=len(data), wirelen=wirelen
                 )
             )
@@ -304,13 +298,13 @@ class Writer(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A capture format. A module of this package that has one as `FORMAT` is found by its being there."""
+    """A capture format. `formats` finds every module of this package that has one as `FORMAT`."""
 
     name: str
     suffixes: tuple[str, ...]
-    """Of file names that are written in this format, in lower case, with the dot."""
+    """File-name suffixes of the format, in lower case, with the dot."""
     matches: Callable[[bytes], bool]
     """Whether a file that begins with these octets (16, or as many as there are) is in this format."""
     reader: Callable[[Source], Reader]
-    """CaptureError where the head of the file cannot be read."""
+    """Raises CaptureError if the head of the file cannot be read."""
     writer: Callable[[Sink, Description], Writer]

@@ -1,8 +1,7 @@
 """The pcap format (draft-ietf-opsawg-pcap): a header, then records of a time, two lengths and the packet.
 
-Read are both byte orders, micro- and nanoseconds, and the "modified" format of old Linux systems, whose
-records carry eight octets more. Written is the little-endian form, with nanoseconds unless microseconds are
-asked for.
+The reader takes both byte orders, micro- and nanoseconds, and the "modified" format of old Linux systems, whose records
+carry eight octets more. The writer writes the little-endian form, with nanoseconds by default.
 """
 
 import struct
@@ -25,12 +24,12 @@ from labkit.i18n import _
 
 
 class Variant(NamedTuple):
-    """What the magic number of a file says of the rest."""
+    """What a magic number says of the file."""
 
     order: str
-    """Of octets, as `struct` has it."""
+    """The byte order, in the notation of `struct`."""
     unit: int
-    """Nanoseconds in one unit of the time's fraction."""
+    """Nanoseconds per unit of the time's fraction."""
     header: int
     """Octets before each packet."""
 
@@ -45,19 +44,18 @@ VARIANTS = {
 }
 
 HEADER = 24
-"""Octets of the file's header: magic, version (two of 16 bits), two unused, snaplen, link type with FCS
-bits."""
+"""Octets of the file's header: magic, version (two of 16 bits), two unused, snaplen, link type with FCS bits."""
 
 SECOND = 1_000_000_000
 
 
 def matches(head: bytes) -> bool:
-    """Whether a file that begins so is a pcap."""
+    """Whether a file with this head is a pcap."""
     return head[:4] in VARIANTS
 
 
 class PcapReader(Reader):
-    """Reads a pcap. Its one interface is known from the start."""
+    """Reads a pcap, whose one interface is known from the start."""
 
     format = "pcap"
 
@@ -66,12 +64,12 @@ class PcapReader(Reader):
         self._buffer = source.more(b"", HEADER)
         if len(self._buffer) < HEADER:
             raise self._unreadable(
-                _("the pcap is cut short: {have} of the {want} octets of its header are there").format(
+                _("the pcap is cut short: {have} of the {want} bytes of its header are present").format(
                     have=len(self._buffer), want=HEADER
                 )
             )
         self._base, self._here, self._number = 0, HEADER, 1
-        """Where the buffer begins in the file, where in it the next record, and the number of that."""
+        """Where the buffer begins in the file, where the next record begins in the buffer, and that record's number."""
         self._variant = VARIANTS[self._buffer[:4]]
         snaplen, link = struct.unpack_from(self._variant.order + "II", self._buffer, 16)
         # Section 4 of the draft: where bit 26 is set, bits 28 to 31 count the 16-bit words of the FCS.
@@ -80,20 +78,20 @@ class PcapReader(Reader):
 
     @property
     def variant(self) -> Variant:
-        """The form of its records."""
+        """The form of the records."""
         return self._variant
 
     @property
     def limit(self) -> int:
-        """Octets of the longest packet that is read."""
+        """Octets of the longest packet that the reader takes."""
         return max(MAX_PACKET_OCTETS, min(self.interfaces[0].snaplen, MAX_RECORD_OCTETS))
 
     def rest(self) -> tuple[bytes, int]:
-        """What was read behind the last frame."""
+        """The octets read beyond the last frame, and where they begin."""
         return self._buffer[self._here :], self._base + self._here
 
     def resume(self, octets: bytes, at: int, number: int) -> None:
-        """Iterate from a record on."""
+        """Continue at a record."""
         self._buffer, self._base, self._here, self._number = octets, at, 0, number
         self._iterator = self._frames()
 
@@ -110,7 +108,7 @@ class PcapReader(Reader):
             while (start := at + header) <= size:
                 seconds, fraction, caplen, wirelen = unpack(buffer, at)
                 if caplen > limit:
-                    reason = _("its record claims {claimed} octets, more than {limit}")
+                    reason = _("its record claims {claimed} bytes, more than {limit}")
                     return self._invalid(base + at, reason.format(claimed=caplen, limit=limit), number)
                 stop = start + caplen
                 if stop > size:
@@ -129,16 +127,15 @@ class PcapReader(Reader):
                 return self._end(base, len(buffer), number, self._there(len(buffer), want))
 
     def _there(self, have: int, want: int) -> str:
-        """How much of a record the file has."""
         header = self._variant.header
         if have < header:
-            message = _("{have} of the {want} octets of its header are there")
+            message = _("{have} of the {want} bytes of its header are present")
             return message.format(have=have, want=header)
-        return _("{have} of its {want} octets are there").format(have=have - header, want=want - header)
+        return _("{have} of its {want} bytes are present").format(have=have - header, want=want - header)
 
 
 class PcapWriter(Writer):
-    """Writes a pcap. It has no room for comments, names and a second interface."""
+    """Writes a pcap, which has no room for comments, names or a second interface."""
 
     format = "pcap"
     annotates = False
@@ -150,7 +147,7 @@ class PcapWriter(Writer):
         self._pack = struct.Struct("<IIII").pack
         magic = 0xA1B2_3C4D if description.nanoseconds else 0xA1B2_C3D4
         interface = description.interface
-        # As it is read: bit 26 says that there is a frame check sequence, bits 28 to 31 count its 16-bit words.
+        # Bit 26 says that there is a frame check sequence; bits 28 to 31 count its 16-bit words.
         link = interface.link | (0x0400_0000 | interface.fcs // 2 << 28 if interface.fcs else 0)
         sink.write(struct.pack("<IHHiIII", magic, 2, 4, 0, 0, interface.snaplen, link))
 
@@ -164,26 +161,26 @@ class PcapWriter(Writer):
         interface: int = 0,
         outbound: bool | None = None,  # noqa: ARG002 - no room
     ) -> bytes:
-        """A packet's record. CaptureError for a time that is not between 1970 and 2106."""
+        """A packet's record. CaptureError for a time before 1970 or after 2106."""
         length = len(data) if wirelen is None else wirelen
         self._check(data, length)
         seconds, fraction = divmod(time, SECOND)
         if not 0 <= seconds <= 0xFFFF_FFFF:
-            raise self._unfit(_("a pcap holds times of 1970 to 2106, not {time} ns").format(time=time))
+            raise self._unfit(_("a pcap can hold times from 1970 to 2106, not {time} ns").format(time=time))
         if interface:
-            raise self._unfit(_("a pcap has one interface, 0, not {interface}").format(interface=interface))
+            raise self._unfit(_("a pcap has only interface 0, not {interface}").format(interface=interface))
         return self._pack(seconds, fraction // self._unit, len(data), length) + data
 
     def add_interface(
         self,
-        link: int,  # noqa: ARG002 - there is none to have it
+        link: int,  # noqa: ARG002 - no room
         *,
         snaplen: int | None = None,  # noqa: ARG002
         name: str = "",  # noqa: ARG002
         description: str = "",  # noqa: ARG002
         fcs: int = 0,  # noqa: ARG002
     ) -> int:
-        """CaptureError: there is no second one."""
+        """Always CaptureError: a pcap has no second interface."""
         raise self._unfit(_("a pcap has one interface; a pcapng can have several"))
 
 

@@ -1,63 +1,34 @@
 """The pcapng format (draft-ietf-opsawg-pcapng): sections of blocks, each with its length before and after it.
 
-A section has its own byte order and its own interfaces, each of which has its own clock. Read are sections,
-interfaces, packets of all three kinds (enhanced, simple, obsolete), name resolution and comments; other
-blocks are passed over. Options that make no sense are left out; a block that makes none ends the capture.
-Written is one little-endian section with nanosecond clocks.
+A section has its own byte order and its own interfaces, each with its own clock. The reader takes sections, interfaces,
+packets of all three kinds (enhanced, simple, obsolete), name resolution and comments, and skips other blocks. It skips
+malformed options; a malformed block ends the capture. The writer writes one little-endian section with nanosecond clocks.
 """
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from labkit.capture import pcapng_blocks as block
 from labkit.capture.base import MAX_RECORD_OCTETS, Description, Format, Frame, Interface, Reader, Writer
-from labkit.capture.pcapng_blocks import (
-    APPLICATION,
-    COMMENT,
-    DESCRIPTION,
-    ENHANCED,
-    FCS,
-    FLAGS,
-    HARDWARE,
-    INTERFACE,
-    IPV4,
-    IPV6,
-    MAX_TEXT_OCTETS,
-    NAME,
-    NAMES,
-    OFFSET,
-    ORDERS,
-    PACKETS,
-    RESOLUTION,
-    SECTION,
-    SECTION_MAGIC,
-    SIMPLE,
-    SYSTEM,
-    Layout,
-    decoded,
-    encoded,
-    layout,
-    packed,
-    unpacked,
-)
+from labkit.capture.pcapng_blocks import Layout, decoded, encoded, layout, packed, unpacked
 from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.i18n import _, printable
 
 SECOND = 1_000_000_000
 MAX_TIME = (1 << 62) - 1
-"""The latest time, in nanoseconds: the year 2116. Later ones are read as this one, and those before 1970 as 0: of such
-times one can be subtracted, and from that another, and 64 bits with a sign hold what is left."""
+"""The latest time in nanoseconds, in the year 2116; later ones are read as this one, and those before 1970 as 0. Differences
+of differences of such times fit into a signed 64-bit integer."""
 
 MAX_INTERFACES = MAX_NAMES = 65_536
-"""Interfaces of a capture, and the names in it that are kept."""
+"""Interfaces and names that the reader keeps."""
 MAX_COMMENTS = 256
-"""Comments on sections that are kept."""
+"""Comments on sections that the reader keeps."""
 
 
 class Clock(NamedTuple):
-    """What a packet takes from its interface. How an interface's time stamps become nanoseconds: stamp *
-    `times` // `by` + `offset`."""
+    """What a packet takes from its interface. Its time in nanoseconds is its stamp * `times` // `by` + `offset`."""
 
     link: int
     times: int
@@ -65,20 +36,20 @@ class Clock(NamedTuple):
     offset: int
     snaplen: int
     number: int
-    """Of the interface in `Reader.interfaces`."""
+    """The interface's index in `Reader.interfaces`."""
 
 
 class BlockError(Exception):
-    """A block makes no sense. Never leaves this module."""
+    """A malformed block. Never leaves this module."""
 
 
 def matches(head: bytes) -> bool:
-    """Whether a file that begins so is a pcapng."""
-    return head.startswith(SECTION_MAGIC)
+    """Whether a file with this head is a pcapng."""
+    return head.startswith(block.SECTION_MAGIC)
 
 
 class PcapngReader(Reader):
-    """Reads a pcapng. A packet without a time (simple packet block) is at time 0."""
+    """Reads a pcapng. A packet without a time (in a simple packet block) gets time 0."""
 
     format = "pcapng"
 
@@ -86,36 +57,36 @@ class PcapngReader(Reader):
         super().__init__(source)
         self._layout = layout("<")
         self._clocks: list[Clock] = []
-        """Of the section's interfaces."""
+        """The clocks of the section's interfaces."""
         self._number = 0
-        """Of the last packet."""
+        """The last packet's number."""
         self._buffer = b""
         self._base = 0
         """Where the buffer begins in the file."""
         self._here = 0
-        """Where the current block begins in the buffer; -1 before there is one."""
+        """Where the current block begins in the buffer; -1 before the first."""
         self._walk = self._blocks()
         try:
             first = next(self._walk, None)
             if first:
                 self._section(*first[1:])
         except BlockError as error:
-            raise self._unreadable(_("not a pcapng that can be read: {reason}").format(reason=error)) from None
+            raise self._unreadable(_("cannot read the pcapng: {reason}").format(reason=error)) from None
         if self.damage:
             raise self._unreadable(self.damage.message)
 
     @property
     def order(self) -> str:
-        """The byte order of the section, as `struct` has it."""
+        """The byte order of the section, in the notation of `struct`."""
         return self._layout.order
 
     @property
     def clocks(self) -> Sequence[Clock]:
-        """Of the section's interfaces."""
+        """The clocks of the section's interfaces."""
         return self._clocks
 
     def rest(self) -> tuple[bytes, int]:
-        """What was read, from the end of the block on that was looked at last."""
+        """The octets read beyond the current block, and where they begin."""
         if self._here < 0:
             return self._buffer, self._base
         _kind, length = self._layout.head.unpack_from(self._buffer, self._here)
@@ -123,17 +94,17 @@ class PcapngReader(Reader):
         return self._buffer[end:], self._base + end
 
     def resume(self, octets: bytes, at: int, number: int) -> None:
-        """Iterate from a block on."""
+        """Continue at a block."""
         self._buffer, self._base, self._here, self._number = octets, at, -1, number - 1
         self._walk = self._blocks()
         self._iterator = self._frames()
 
     def _frames(self) -> Iterator[Frame]:
-        others = {SECTION: self._section, INTERFACE: self._interface, NAMES: self._names}
+        others = {block.SECTION: self._section, block.INTERFACE: self._interface, block.NAMES: self._names}
         try:
             for kind, at, end in self._walk:
-                if kind in PACKETS:
-                    frame = self._simple(at, end) if kind == SIMPLE else self._timed(kind, at, end)
+                if kind in block.PACKETS:
+                    frame = self._simple(at, end) if kind == block.SIMPLE else self._timed(kind, at, end)
                     self._number += 1
                     yield frame
                 elif kind in others:
@@ -144,10 +115,10 @@ class PcapngReader(Reader):
     def _packet(self) -> int:
         """The number of the packet that the current block should hold; 0 where it is another block."""
         (kind,) = self._layout.length.unpack_from(self._buffer, self._here)
-        return self._number + 1 if kind in PACKETS else 0
+        return self._number + 1 if kind in block.PACKETS else 0
 
     def _blocks(self) -> Iterator[tuple[int, int, int]]:
-        """The type of each block, and where it begins and ends in the buffer, in which it stands whole."""
+        """The type of each block, and where the whole block begins and ends in the buffer."""
         at = 0
         while True:
             buffer = self._buffer
@@ -155,12 +126,12 @@ class PcapngReader(Reader):
             want = 12
             while at + 12 <= size:
                 self._here = at
-                # The type of a section is the same in both byte orders: nothing is known of its order before.
-                if buffer.startswith(SECTION_MAGIC, at):
+                # The type of a section header block reads the same in both byte orders.
+                if buffer.startswith(block.SECTION_MAGIC, at):
                     self._layout = self._order(at)
                 kind, length = self._layout.head.unpack_from(buffer, at)
                 if length < 12 or length & 3 or length > MAX_RECORD_OCTETS:
-                    raise BlockError(_("{length} is no length of a block").format(length=length))
+                    raise BlockError(_("{length} is not a valid block length").format(length=length))
                 end = at + length
                 if end > size:
                     want = length
@@ -177,52 +148,52 @@ class PcapngReader(Reader):
             have = len(self._buffer)
             if have < want:
                 packet = self._packet() if have >= 4 else 0
-                there = _("{have} of the {want} octets of its block are there")
+                there = _("{have} of the {want} bytes of its block are present")
                 return self._end(self._base, have, packet, there.format(have=have, want=want))
 
     def _order(self, at: int) -> Layout:
         magic = self._buffer[at + 8 : at + 12]
-        if magic not in ORDERS:
-            raise BlockError(_("{octets} is no byte-order magic").format(octets=magic.hex(" ")))
-        return layout(ORDERS[magic])
+        if magic not in block.ORDERS:
+            raise BlockError(_("{octets} is not a byte-order magic").format(octets=magic.hex(" ")))
+        return layout(block.ORDERS[magic])
 
     def _section(self, at: int, end: int) -> None:
         if end - at < 28:
             raise _short(end - at)
         (major,) = struct.unpack_from(self._layout.order + "H", self._buffer, at + 12)
         if major != 1:
-            raise BlockError(_("version {major} of the format is not known").format(major=major))
+            raise BlockError(_("unknown format version {major}").format(major=major))
         self._clocks = []
         for code, value in unpacked(self._layout, self._buffer, at + 24, end - 4):
-            if code == COMMENT and len(self.comments) < MAX_COMMENTS:
+            if code == block.COMMENT and len(self.comments) < MAX_COMMENTS:
                 self.comments.append(decoded(value))
 
     def _interface(self, at: int, end: int) -> None:
         if end - at < 20:
             raise _short(end - at)
         if len(self.interfaces) >= MAX_INTERFACES:
-            raise BlockError(_("there are more than {most} interfaces").format(most=MAX_INTERFACES))
+            raise BlockError(_("it declares more than {most} interfaces").format(most=MAX_INTERFACES))
         link, snaplen = self._layout.interface.unpack_from(self._buffer, at + 8)
         options = dict(unpacked(self._layout, self._buffer, at + 16, end - 4))
-        times, by = _resolution(options.get(RESOLUTION, b""))
-        seconds = options.get(OFFSET, b"")
+        times, by = _resolution(options.get(block.RESOLUTION, b""))
+        seconds = options.get(block.OFFSET, b"")
         offset = self._layout.offset.unpack(seconds)[0] * SECOND if len(seconds) == 8 else 0
         self._clocks.append(Clock(link, times, by, offset, snaplen, len(self.interfaces)))
-        name, description = decoded(options.get(NAME, b"")), decoded(options.get(DESCRIPTION, b""))
-        self.interfaces.append(Interface(link, snaplen, name, description, (options.get(FCS) or b"\0")[0]))
+        name, description = decoded(options.get(block.NAME, b"")), decoded(options.get(block.DESCRIPTION, b""))
+        self.interfaces.append(Interface(link, snaplen, name, description, (options.get(block.FCS) or b"\0")[0]))
 
     def _clock(self, interface: int) -> Clock:
         try:
             return self._clocks[interface]
         except IndexError:
-            reason = _("it is of interface {interface}, and the section has {count}")
+            reason = _("it names interface {interface}, but the section has {count}")
             raise BlockError(reason.format(interface=interface, count=len(self._clocks))) from None
 
     def _timed(self, kind: int, at: int, end: int) -> Frame:
         """The packet of an enhanced or an obsolete packet block."""
         if end - at < 32:
             raise _short(end - at)
-        fields = self._layout.enhanced if kind == ENHANCED else self._layout.obsolete
+        fields = self._layout.enhanced if kind == block.ENHANCED else self._layout.obsolete
         interface, high, low, caplen, wirelen = fields.unpack_from(self._buffer, at + 8)
         link, times, by, offset, _snaplen, index = self._clock(interface)
         start, last = at + 28, end - 4
@@ -236,7 +207,7 @@ class PcapngReader(Reader):
         options = stop + (-caplen & 3)
         if options < last:
             found = unpacked(self._layout, self._buffer, options, last)
-            comments = tuple(decoded(value) for code, value in found if code == COMMENT)
+            comments = tuple(decoded(value) for code, value in found if code == block.COMMENT)
         data = self._buffer[start:stop]
         return tuple.__new__(Frame, (self._number + 1, time, link, data, wirelen, comments, index))
 
@@ -245,7 +216,7 @@ class PcapngReader(Reader):
             raise _short(end - at)
         clock = self._clock(0)
         (wirelen,) = self._layout.length.unpack_from(self._buffer, at + 8)
-        # How much was captured is not said: it follows from the interface's limit.
+        # The block does not give the captured length; it follows from the interface's snapshot length.
         caplen = min(wirelen, clock.snaplen or wirelen)
         start = at + 12
         if start + caplen > end - 4:
@@ -256,29 +227,28 @@ class PcapngReader(Reader):
     def _names(self, at: int, end: int) -> None:
         from socket import AF_INET, AF_INET6, inet_ntop
 
-        families = {IPV4: (AF_INET, 4), IPV6: (AF_INET6, 16)}
+        families = {block.IPV4: (AF_INET, 4), block.IPV6: (AF_INET6, 16)}
         for kind, value in unpacked(self._layout, self._buffer, at + 8, end - 4):
             if kind not in families or len(self.names) >= MAX_NAMES:
                 continue
             family, size = families[kind]
             name = value[size:].partition(b"\0")[0]
             if name:
-                # No name that a resolver gave has control characters: one that has is out to steer a
-                # terminal.
+                # No resolver gives names with control characters; such a name tries to control the terminal.
                 self.names.setdefault(inet_ntop(family, value[:size]), printable(decoded(name)))
 
 
 def _short(length: int) -> BlockError:
-    return BlockError(_("its {length} octets are too few for its type").format(length=length))
+    return BlockError(_("{length} bytes are too few for its block type").format(length=length))
 
 
 def _crowded(claimed: int, room: int) -> BlockError:
-    reason = _("it claims {claimed} octets in a block that has room for {room}")
+    reason = _("it claims {claimed} bytes, but its block has room for {room}")
     return BlockError(reason.format(claimed=claimed, room=room))
 
 
 def _resolution(option: bytes) -> tuple[int, int]:
-    """By what a stamp is multiplied, and then divided, to give nanoseconds."""
+    """The factor and the divisor that turn a time stamp into nanoseconds."""
     value = option[0] if option else 6
     if value & 0x80:
         return SECOND, 1 << (value & 0x7F)
@@ -298,14 +268,14 @@ class PcapngWriter(Writer):
         self._unit = 1 if description.nanoseconds else 1000
         self._links: list[int] = []
         options = (
-            (COMMENT, description.comment),
-            (HARDWARE, description.hardware),
-            (SYSTEM, description.system),
-            (APPLICATION, description.application),
+            (block.COMMENT, description.comment),
+            (block.HARDWARE, description.hardware),
+            (block.SYSTEM, description.system),
+            (block.APPLICATION, description.application),
         )
-        # A section of unknown length (-1): what follows need not be known now.
+        # A section of unknown length (-1).
         head = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
-        self._block(SECTION, head + packed((code, encoded(text)) for code, text in options if text))
+        self._block(block.SECTION, head + packed((code, encoded(text)) for code, text in options if text))
         first = description.interface
         self.add_interface(first.link, name=first.name, description=first.description, fcs=first.fcs)
         if description.names:
@@ -315,13 +285,13 @@ class PcapngWriter(Writer):
         self, link: int, *, snaplen: int | None = None, name: str = "", description: str = "", fcs: int = 0
     ) -> int:
         """Declare one more interface."""
-        texts = ((NAME, name), (DESCRIPTION, description))
+        texts = ((block.NAME, name), (block.DESCRIPTION, description))
         options = [(code, encoded(text)) for code, text in texts if text]
-        options.append((RESOLUTION, b"\x09" if self._unit == 1 else b"\x06"))
+        options.append((block.RESOLUTION, b"\x09" if self._unit == 1 else b"\x06"))
         if fcs:
-            options.append((FCS, bytes((fcs,))))
+            options.append((block.FCS, bytes((fcs,))))
         fields = self._layout.interface.pack(link, self._description.interface.snaplen if snaplen is None else snaplen)
-        self._block(INTERFACE, fields + packed(options))
+        self._block(block.INTERFACE, fields + packed(options))
         self._links.append(link)
         return len(self._links) - 1
 
@@ -340,17 +310,16 @@ class PcapngWriter(Writer):
         self._check(data, length)
         stamp = time // self._unit
         if not 0 <= stamp < 1 << 64:
-            raise self._unfit(_("a pcapng holds times of 1970 to 2554, not {time} ns").format(time=time))
+            raise self._unfit(_("a pcapng can hold times from 1970 to 2554, not {time} ns").format(time=time))
         if not 0 <= interface < len(self._links):
             raise self._unfit(_("there is no interface {interface}").format(interface=interface))
-        options = [(COMMENT, encoded(comment)) for comment in comments]
+        options = [(block.COMMENT, encoded(comment)) for comment in comments]
         if outbound is not None:
-            options.append((FLAGS, b"\2\0\0\0" if outbound else b"\1\0\0\0"))
+            options.append((block.FLAGS, b"\2\0\0\0" if outbound else b"\1\0\0\0"))
         fields = self._layout.enhanced.pack(interface, stamp >> 32, stamp & 0xFFFF_FFFF, len(data), length)
-        return self._framed(ENHANCED, fields + data + bytes(-len(data) & 3) + packed(options))
+        return self._framed(block.ENHANCED, fields + data + bytes(-len(data) & 3) + packed(options))
 
     def _name(self, names: Mapping[str, str]) -> None:
-        """Write the name resolution block."""
         from socket import AF_INET, AF_INET6, inet_pton
 
         records = []
@@ -358,11 +327,11 @@ class PcapngWriter(Writer):
             try:
                 octets = inet_pton(AF_INET6 if ":" in address else AF_INET, address)
             except (OSError, ValueError):
-                raise self._unfit(_("{address} is not an address").format(address=printable(address))) from None
-            # The name ends with the first null character.
-            text = encoded(name.partition("\0")[0], MAX_TEXT_OCTETS - len(octets) - 1)
-            records.append((IPV4 if len(octets) == 4 else IPV6, octets + text + b"\0"))
-        self._block(NAMES, packed(records))
+                raise self._unfit(_("{address} is not an IP address").format(address=printable(address))) from None
+            # A null character ends the name.
+            text = encoded(name.partition("\0")[0], block.MAX_TEXT_OCTETS - len(octets) - 1)
+            records.append((block.IPV4 if len(octets) == 4 else block.IPV6, octets + text + b"\0"))
+        self._block(block.NAMES, packed(records))
 
     def _block(self, kind: int, body: bytes) -> None:
         self._sink.write(self._framed(kind, body))
@@ -371,7 +340,7 @@ class PcapngWriter(Writer):
         length = len(body) + 12
         if length > MAX_RECORD_OCTETS:
             raise self._unfit(
-                _("a block of {length} octets is longer than {limit}").format(length=length, limit=MAX_RECORD_OCTETS)
+                _("a block of {length} bytes exceeds {limit}").format(length=length, limit=MAX_RECORD_OCTETS)
             )
         return self._layout.head.pack(kind, length) + body + self._layout.length.pack(length)
 

@@ -13,7 +13,7 @@ ORDERS = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
 """The byte-order magic of a section, and what `struct` calls that order."""
 
 COMMENT = 1
-"""The option that every block may have, more than once. The others are each block's own:"""
+"""The option that every block may have, more than once. The others belong to one kind of block each."""
 HARDWARE, SYSTEM, APPLICATION = 2, 3, 4
 NAME, DESCRIPTION, RESOLUTION, FCS, OFFSET = 2, 3, 9, 13, 14
 FLAGS = 2
@@ -21,7 +21,7 @@ IPV4, IPV6 = 1, 2
 """Records of a name resolution block."""
 
 MAX_TEXT_OCTETS = 65_535
-"""Octets of a text: its length has 16 bits."""
+"""Octets of a text, whose length field has 16 bits."""
 
 
 class Layout(NamedTuple):
@@ -34,7 +34,7 @@ class Layout(NamedTuple):
     enhanced: struct.Struct
     """Interface, the time's high and low half, octets captured, octets on the wire."""
     obsolete: struct.Struct
-    """The same; the interface is shorter, and a count of drops, passed over here, follows it."""
+    """The same fields with a shorter interface; labkit skips the drop count after it."""
     interface: struct.Struct
     offset: struct.Struct
 
@@ -46,10 +46,9 @@ def layout(order: str) -> Layout:
 
 
 def unpacked(layout_: Layout, buffer: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """The codes and values of options between two places, up to their end or the first that does not fit.
+    """The codes and values of the options in buffer[at:end], up to their end or the first that does not fit.
 
-    The records of a name resolution block have the same form: a type, a length, a value, padding; 0 ends
-    them.
+    The records of a name resolution block have the same form: type, length, value, padding; type 0 ends them.
     """
     unpack = layout_.option.unpack_from
     while at + 4 <= end:
@@ -62,7 +61,7 @@ def unpacked(layout_: Layout, buffer: bytes, at: int, end: int) -> Iterator[tupl
 
 
 def packed(options: Iterable[tuple[int, bytes]]) -> bytes:
-    """Options (or the records of names) with their end; nothing where there are none."""
+    """The octets of options (or of name records) and their end mark; empty without options."""
     parts = [
         code.to_bytes(2, "little") + len(value).to_bytes(2, "little") + value + bytes(-len(value) & 3)
         for code, value in options
@@ -71,7 +70,7 @@ def packed(options: Iterable[tuple[int, bytes]]) -> bytes:
 
 
 def encoded(text: str, limit: int = MAX_TEXT_OCTETS) -> bytes:
-    """The text as UTF-8, cut between characters where it is longer than `limit` octets."""
+    """The text as UTF-8, cut between two characters to at most `limit` octets."""
     octets = text.encode("utf-8", "replace")
     return octets if len(octets) <= limit else octets[:limit].decode("utf-8", "ignore").encode()
 

@@ -1,8 +1,8 @@
 """Where the octets of a new capture go: a file that appears whole or not at all, or a stream.
 
-A file is written beside its place and takes its place at the end. Up to then it has no name, where the system has such
-files (O_TMPFILE of Linux): so nothing is left of it, however the program ends; elsewhere it has another name. What is
-not a regular file (a pipe, a device, standard output) is written directly.
+A new file is written in the folder of its target and replaces the target at the end. Until then it has no name, on systems
+with such files (O_TMPFILE of Linux), so that nothing is left of it however the program ends; elsewhere it has a temporary
+name. A target that is not a regular file (a pipe, a device, standard output) is written directly.
 """
 
 import os
@@ -22,16 +22,16 @@ BUFFER_OCTETS = 1 << 18
 
 
 class Sink:
-    """Takes octets; `commit` or `discard` ends it. CaptureError where the system cannot write."""
+    """Takes octets until `commit` or `discard`. CaptureError if the system cannot write."""
 
     def __init__(self, target: str | Path | BinaryIO) -> None:
         self._part = ""
-        """The file's name while it is written; empty where it has none of its own, and at the end."""
+        """The temporary name; empty if there is none."""
         self._nameless = False
-        """Whether it has no name at all yet."""
+        """Whether the file still has no name at all."""
         self._place = ""
         self._owned = False
-        """Whether the file was opened here, and is closed here."""
+        """Whether the sink opened the file, and closes it."""
         if target == "-":
             self.name = _("standard output")
             stream = getattr(sys.stdout, "buffer", None)
@@ -59,14 +59,14 @@ class Sink:
         if old and stat.S_ISDIR(old.st_mode):
             raise self._failed(_("it is a directory"))
         if old and not os.access(place, os.W_OK):
-            raise PermissionError(None, _("it may not be written to"))
+            raise PermissionError(None, _("write permission is missing"))
         if old and not stat.S_ISREG(old.st_mode):
             self._file = open(place, "wb", buffering=BUFFER_OCTETS)  # noqa: SIM115, PTH123 - closed at the end
             self._owned = True
             return
         nameless = _nameless(place)
         if nameless is None:
-            descriptor, self._part = _beside(place)
+            descriptor, self._part = _temporary(place)
         else:
             descriptor, self._nameless = nameless, True
         self._file = open(descriptor, "wb", buffering=BUFFER_OCTETS)  # noqa: SIM115, PTH123 - closed at the end
@@ -76,7 +76,7 @@ class Sink:
             os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
 
     def write(self, octets: bytes | bytearray) -> None:
-        """Append octets. BrokenPipeError where nobody reads the pipe."""
+        """Append octets. BrokenPipeError if nobody reads the pipe."""
         try:
             self._file.write(octets)
         except BrokenPipeError:
@@ -85,7 +85,7 @@ class Sink:
             raise self._failed(reason_of(error)) from error
 
     def commit(self) -> None:
-        """Finish: the file takes its place. Nothing happens the second time, or after `discard`."""
+        """Replace the target by the file. Does nothing the second time, or after `discard`."""
         try:
             if self._nameless:
                 self._file.flush()
@@ -104,10 +104,10 @@ class Sink:
             raise
 
     def discard(self) -> None:
-        """Give up: the file under construction is removed. What went to a stream cannot be taken back."""
+        """Remove the unfinished file. What a stream has taken stays there."""
         part, self._part, self._nameless = self._part, "", False
         if self._owned:
-            # What can no longer be written was to be thrown away.
+            # An error here concerns only octets that are discarded anyway.
             with suppress(OSError):
                 self._file.close()
         if part:
@@ -118,17 +118,17 @@ class Sink:
 
 
 DESCRIPTORS = "/proc/self/fd"
-"""Where files without names can be reached, to be given one."""
+"""The folder in which a file without a name can be reached, to give it one."""
 
 
 def _nameless(place: str) -> int | None:
-    """A new file without a name in the folder of `place`; None where there is no such thing."""
+    """A new file without a name in the folder of `place`; None if the system has no such files."""
     kind = getattr(os, "O_TMPFILE", None)
     if kind is None:
         return None
     try:
         descriptor = os.open(Path(place).parent, os.O_WRONLY | os.O_CLOEXEC | kind, 0o666)
-    except OSError:  # not on every file system; what else is wrong is said when a name is tried
+    except OSError:  # not on every file system; any other error shows again with a named file
         return None
     if not Path(f"{DESCRIPTORS}/{descriptor}").exists():  # /proc is not there, or not for this program
         os.close(descriptor)
@@ -137,24 +137,24 @@ def _nameless(place: str) -> int | None:
 
 
 def _named(descriptor: int, place: str) -> str:
-    """Give a file without a name one beside `place`."""
+    """Give a file without a name a temporary one in the folder of `place`."""
     for part in _parts(place):
         with suppress(FileExistsError):
-            # With a descriptor of a folder, which an absolute path needs none of, Python follows the link.
+            # Python follows the link only if src_dir_fd is given; an absolute path ignores it.
             os.link(f"{DESCRIPTORS}/{descriptor}", part, src_dir_fd=descriptor, follow_symlinks=True)
             return part
-    raise AssertionError  # there is no last one
+    raise AssertionError  # _parts is endless
 
 
-def _beside(place: str) -> tuple[int, str]:
-    """A new file beside `place`, with the permissions that the umask leaves: its number and name."""
+def _temporary(place: str) -> tuple[int, str]:
+    """A new file with a temporary name in the folder of `place`: its descriptor and name. The umask applies."""
     for part in _parts(place):
         with suppress(FileExistsError):
             return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), part
-    raise AssertionError  # as above
+    raise AssertionError  # _parts is endless
 
 
 def _parts(place: str) -> Iterator[str]:
-    """Names beside `place`, of which one will be free."""
+    """Temporary names in the folder of `place`, without end."""
     folder = Path(place).parent
     return (str(folder / f".labkit-{os.getpid()}-{number}.part") for number in count())

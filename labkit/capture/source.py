@@ -1,7 +1,7 @@
 """Where the octets of a capture come from: a file, a pipe or standard input, plain or compressed with gzip.
 
-Everything is read once, in order, in chunks of bounded size. What goes wrong with the compression is not an
-exception but `Source.trouble`, so that the packets before that place can be used.
+A source is read once, in order, in chunks of bounded size. An error of the compression is not an exception but
+`Source.trouble`, so that the packets before it can be used.
 """
 
 import os
@@ -23,7 +23,7 @@ CHUNK_OCTETS = 1 << 20
 """Octets that are read, or uncompressed, at once."""
 
 GZIP_PIECE_OCTETS = 1 << 16
-"""Compressed octets that are handled at once."""
+"""Compressed octets that are uncompressed at once."""
 
 GZIP = b"\x1f\x8b"
 
@@ -34,12 +34,12 @@ def reason_of(error: OSError) -> str:
 
 
 class Source:
-    """Octets in order. CaptureError where they cannot be had."""
+    """The octets of a file or stream, in order. CaptureError if the system cannot read them."""
 
     def __init__(self, source: str | Path | BinaryIO) -> None:
         self._file, self.name, self._owned = _open(source)
         self.trouble = ""
-        """What is wrong with the compression, once that has ended the data too early."""
+        """What is wrong with the compression, if it ended the data too early."""
         self.compressed = False
         self._taken = 0
         self._chunks = self._read()
@@ -55,13 +55,13 @@ class Source:
 
     @property
     def size(self) -> int | None:
-        """Octets of the whole, where that is known: of a plain file."""
+        """Octets of a regular, uncompressed file; None for any other."""
         status = self._status()
         return status.st_size if status is not None and stat.S_ISREG(status.st_mode) and not self.compressed else None
 
     @property
     def share(self) -> float | None:
-        """How much of the file was read, from 0 to 1; None where nobody knows how long it will be, as with a pipe."""
+        """The share of the file that has been read, from 0 to 1; None if its length is unknown, as with a pipe."""
         status = self._status()
         if status is None or not stat.S_ISREG(status.st_mode) or not status.st_size:
             return None
@@ -69,24 +69,23 @@ class Source:
 
     @property
     def waits(self) -> bool:
-        """Whether octets may be long in coming: from a pipe, or a terminal."""
+        """Whether a read may block for long: on a pipe or a terminal."""
         status = self._status()
         return status is not None and not stat.S_ISREG(status.st_mode)
 
     def _status(self) -> os.stat_result | None:
-        """What the system says of the file; None where there is no file."""
         try:
             return os.fstat(self._file.fileno())
         except (AttributeError, OSError, ValueError):
             return None
 
     def peek(self, want: int) -> bytes:
-        """The next `want` octets, or as many as there are, which stay to be read."""
+        """The next `want` octets, or all up to the end, without consuming them."""
         self._head = self.more(b"", want)
         return self._head[:want]
 
     def more(self, rest: bytes, want: int) -> bytes:
-        """`rest` and what follows it: at least `want` octets in all, or everything up to the end."""
+        """`rest` and the octets after it: at least `want` in all, or all up to the end."""
         parts = [rest, self._head]
         have = len(rest) + len(self._head)
         self._head = b""
@@ -99,12 +98,12 @@ class Source:
         return b"".join(parts)
 
     def into(self, buffer: memoryview) -> int:
-        """Put what follows into a buffer, as much as is at hand and fits; how many octets, 0 at the end."""
+        """Read the available octets into a buffer, as far as they fit; their number, 0 at the end."""
         if not self._head and not self.compressed:
-            # Where octets need not be looked at they are not copied.
+            # Plain octets go into the buffer without a copy.
             read = getattr(self._file, "readinto1", None) or getattr(self._file, "readinto", None)
             if read is not None:
-                count = self._had(lambda: read(buffer)) or 0
+                count = self._attempt(lambda: read(buffer)) or 0
                 self._taken += count
                 return count
         chunk = self._head or next(self._chunks, b"")
@@ -114,19 +113,18 @@ class Source:
         return count
 
     def close(self) -> None:
-        """Close the file, if it was opened here."""
+        """Close the file, if the source opened it."""
         if self._owned:
             self._file.close()
 
     def _read(self) -> Iterator[bytes]:
-        # read1 gives what a pipe has, where read would wait for a whole chunk: a live capture comes at once.
+        # read1 returns what a pipe holds, while read waits for a whole chunk: a live capture must not wait.
         read = getattr(self._file, "read1", self._file.read)
-        while chunk := self._had(lambda: read(CHUNK_OCTETS)):
+        while chunk := self._attempt(lambda: read(CHUNK_OCTETS)):
             self._taken += len(chunk)
             yield chunk
 
-    def _had(self, read: Callable[[], T]) -> T:
-        """What the file gives."""
+    def _attempt(self, read: Callable[[], T]) -> T:
         try:
             return read()
         except OSError as error:
@@ -135,7 +133,7 @@ class Source:
             ) from error
 
     def _uncompress(self, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """The contents of gzip members (RFC 1952), one after the other, with zeros allowed after them."""
+        """The contents of consecutive gzip members (RFC 1952); zeros may follow them."""
         import zlib
 
         inflate = None
@@ -146,7 +144,7 @@ class Source:
                 if not first and not (data := data.lstrip(b"\0")):
                     continue
                 if not data.startswith(GZIP[:1]):
-                    self.trouble = _("the gzip data is followed by something else")
+                    self.trouble = _("other data follows the gzip data")
                     return
                 inflate = zlib.decompressobj(31)
                 first = False
@@ -156,8 +154,7 @@ class Source:
                 out = inflate.decompress(piece, CHUNK_OCTETS)
             except zlib.error as error:
                 self.trouble = _("the gzip data is damaged ({reason})").format(reason=str(error).rpartition(": ")[2])
-                # zlib keeps what it had when it failed: give it the same octets one by one, up to the bad
-                # one.
+                # zlib gives nothing of a piece with an error: feed the same octets one by one, up to the bad one.
                 yield from _single(before, piece)
                 return
             data = (inflate.unconsumed_tail or inflate.unused_data) + data
@@ -171,7 +168,7 @@ class Source:
 
 
 def _single(inflate: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
-    """What can be uncompressed of a piece before its first bad octet."""
+    """The data that a piece holds before its first bad octet."""
     import zlib
 
     for at in range(len(piece)):
@@ -184,7 +181,7 @@ def _single(inflate: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
 
 
 def _open(source: str | Path | BinaryIO) -> tuple[BinaryIO, str, bool]:
-    """The file to read, its name for messages, and whether it is ours to close."""
+    """The file to read, its name for messages, and whether the source must close it."""
     if source == "-":
         name = _("standard input")
         stream = getattr(sys.stdin, "buffer", None)

@@ -1,7 +1,7 @@
-"""The command `labkit`: one module for each subcommand, found by its name and loaded when it is used.
+"""The command `labkit`, and the only wing that prints or exits: one module for each subcommand, loaded when it is used.
 
-`main` is the program; `run` is the same without leaving Python. Errors end here: whatever happens, a user
-sees one line on standard error and gets an exit code (`Exit`), never a traceback; LABKIT_DEBUG=1 shows it.
+`main` is the program; `run` does the same without leaving Python. Every error ends here: the user gets one line on
+standard error and an exit code (`Exit`), never a traceback, unless LABKIT_DEBUG is set.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from labkit import __version__
-from labkit.cli._common import COMPLETE, Exit, note
+from labkit.cli._common import COMPLETE, SECTIONS, Exit, note
 from labkit.errors import CaptureError, InputError, LabkitError, LinkError, MissingError, ScenarioError, UsageError
 from labkit.i18n import _, nearest
 
@@ -26,27 +26,43 @@ CODES: dict[type[LabkitError], Exit] = {
     LinkError: Exit.UNAVAILABLE,
     MissingError: Exit.UNAVAILABLE,
 }
-"""The exit code of each error that a user can cause or mend."""
+"""The exit code of each error."""
 
 
 class Commands(click.Group):
-    """A group whose subcommands are the modules beside this file: a command is there when its file is."""
+    """The commands: each module beside this file holds one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """The names of the commands, in alphabetical order."""
+        """List the names of the commands, in alphabetical order."""
         return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name, its module loaded; None where there is none."""
+        """Load the module of a command; None where there is no such command."""
         if cmd_name not in self.list_commands(ctx):
             return None
         command: click.Command = import_module(f"{__name__}.{cmd_name}").command
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by sections, each with its summary."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        # The summaries of all sections begin in the same column.
+        width = max(len(name) for name, _command in commands)
+        limit = formatter.width - 6 - width
+        for section, title in SECTIONS.items():
+            with formatter.section(_(title)):
+                formatter.write_dl(
+                    [
+                        (name.ljust(width), command.get_short_help_str(limit))
+                        for name, command in commands
+                        if getattr(command, "section", None) == section and command is not None
+                    ]
+                )
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does it, but what does not exist is answered with the nearest that does."""
+        """Resolve as click does, but suggest the nearest command for an unknown one."""
         name = args[0]
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name):
             return super().resolve_command(ctx, args)
@@ -58,10 +74,10 @@ class Commands(click.Group):
     "labkit",
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    help=_("Write TCP conversations as real packets, and judge captures of them."),
+    help=_("Write TCP conversations as real packets, and verify captures of them."),
     epilog=_(
-        "Exit codes: 0 done, 1 a rule is broken, 2 wrong usage or scenario, 3 unreadable file, "
-        "4 missing privilege or program."
+        "'labkit COMMAND --help' shows a command's options and two examples. Exit codes: 0 done, 1 a rule is broken, "
+        "2 wrong usage or scenario, 3 unreadable file, 4 missing privilege or program."
     ),
     no_args_is_help=False,
     invoke_without_command=True,
@@ -73,11 +89,11 @@ class Commands(click.Group):
     type=click.Choice(["auto", "always", "never"]),
     default="auto",
     show_default=True,
-    help=_("Whether to colour; 'auto' does so on a terminal, unless NO_COLOR is set."),
+    help=_("Colour the output; auto: on a terminal, unless NO_COLOR is set."),
 )
 @click.pass_context
 def cli(ctx: click.Context, color: str) -> int:
-    """Set what holds for every command."""
+    """Apply the options of all commands."""
     if color == "auto":
         ctx.color = False if os.environ.get("NO_COLOR") else None
     else:
@@ -91,12 +107,11 @@ def cli(ctx: click.Context, color: str) -> int:
 def run(args: Sequence[str] | None = None) -> int:
     """Run one command line (`sys.argv` without one) and return its exit code.
 
-    Nothing is raised but SystemExit, with which the shell's completion ends, and nothing is printed but what
-    the command prints and, if it fails, one line on standard error.
+    An error becomes one line on standard error and an exit code. Only shell completion raises SystemExit.
     """
     if os.environ.get(COMPLETE):
         cli.main(args, prog_name="labkit", complete_var=COMPLETE)
-    # Not `cli.main`: it takes a closed pipe for exit code 1, which here says that a rule is broken.
+    # Not `cli.main`: it turns a closed pipe into exit code 1, which here says that a rule is broken.
     try:
         with cli.make_context("labkit", list(sys.argv[1:] if args is None else args)) as ctx:
             return int(cli.invoke(ctx) or Exit.OK)
@@ -105,7 +120,7 @@ def run(args: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         note(_("interrupted"))
         return Exit.INTERRUPTED
-    except Exception as error:  # the last place that can still turn a mistake into a line
+    except Exception as error:  # the last place that can turn an error into a line
         if os.environ.get("LABKIT_DEBUG"):
             from traceback import print_exception
 
@@ -114,9 +129,9 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def main() -> NoReturn:
-    """The program `labkit`: runs the command line and exits with its code."""
+    """Run the command line, and exit with its code."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal or a pipe that cannot show a character gets its escape, not an error.
+        # A stream that cannot encode a character gets its escape, not an error.
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure:
             reconfigure(errors="backslashreplace")
@@ -125,14 +140,14 @@ def main() -> NoReturn:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
-        # It would fail again when Python ends, and loudly: what is left goes nowhere.
+        # Python would flush again when it ends, and print that failure: discard the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or _failure(error)
     sys.exit(code)
 
 
 def _failure(error: Exception) -> Exit:
-    """Print what went wrong as one line; the exit code that goes with it."""
+    """Print an error as one line, and return its exit code."""
     match error:
         case click.UsageError():
             note(_usage_line(error))
@@ -158,9 +173,9 @@ def _failure(error: Exception) -> Exit:
 
 
 def _usage_line(error: click.UsageError) -> str:
-    """What is wrong with a command line, and where to read how it goes: click says it in three lines."""
+    """What is wrong with a command line, in one line; click writes three."""
     what = " ".join(error.format_message().split()).rstrip(".")
-    # What click calls the types of options that have a smallest value.
+    # click names the types of options with a minimum.
     what = what.replace("a valid integer range", "a valid integer").replace("a valid float range", "a valid number")
     what = what[0].lower() + what[1:] if what[1:2].islower() else what
     path = error.ctx.command_path if error.ctx else "labkit"

@@ -1,6 +1,7 @@
-"""What `labkit build` writes beside a capture: a manifest of its faults, or a whole folder of variants."""
+"""What `labkit build` writes: a capture with a manifest of its faults, many conversations, or a folder of variants."""
 
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from json import dumps
 from pathlib import Path
@@ -11,16 +12,15 @@ from labkit.errors import UsageError
 from labkit.i18n import _, ngettext, printable
 
 if TYPE_CHECKING:
-    from labkit.build.scenario import Scenario
     from labkit.build.trace import Trace
 
 STANDARD_OUTPUT = "-"
 
 
 def write(trace: "Trace", output: str, format_: str | None, edition: str, manifest: str | None) -> int:
-    """Write a capture, and the manifest where there are faults in it; the number of packets.
+    """Write a capture, and the manifest of its faults; return the number of packets.
 
-    Where a manifest cannot be written, nothing is.
+    If the manifest cannot be written, neither is the capture.
     """
     from labkit.capture.sink import Sink
 
@@ -30,10 +30,10 @@ def write(trace: "Trace", output: str, format_: str | None, edition: str, manife
         target = str(Path(output).with_suffix(".manifest.json"))
     if target is None:
         if trace.injected:
-            note(_("what the faults have done is not written; '--manifest FILE' does it"))
+            note(_("no list of the injected faults is written; '--manifest FILE' writes it"))
         return trace.write(output, format=format_, edition=edition)
     if target == output:
-        raise UsageError(_("the capture and the manifest cannot both go to {name}").format(name=_named(output)))
+        raise UsageError(_("the capture and the manifest cannot both go to {name}").format(name=_name(output)))
     sink = Sink(target)
     try:
         count = trace.write(output, format=format_, edition=edition)
@@ -42,28 +42,99 @@ def write(trace: "Trace", output: str, format_: str | None, edition: str, manife
     finally:
         sink.discard()
     if target != STANDARD_OUTPUT:
-        note(_("{file}: what the faults have done").format(file=target))
+        note(_("{file}: list of the injected faults").format(file=target))
     return count
 
 
-def _refuse_terminal(output: str) -> None:
-    """A capture on a terminal is of use to nobody, and may set it up strangely."""
-    stream = sys.stdout
-    if output == STANDARD_OUTPUT and stream is not None and not stream.closed and stream.isatty():
-        raise UsageError(
-            _("standard output is a terminal, and a capture is no text; expected '-o FILE', or a pipe behind it")
-        )
-
-
-def _warn_of_suffix(output: str, format_: str | None) -> None:
-    """Say that a file's name promises another format than the one that was asked for."""
+def note_built(trace: "Trace", output: str, format_: str | None, count: int) -> None:
+    """Print a line about the capture, and a warning if its suffix names another format."""
     from labkit.capture import formats
 
     suffix = Path(output).suffix.lower()
-    promised = [each.name for each in formats() if suffix in each.suffixes]
-    if output != STANDARD_OUTPUT and format_ is not None and promised and format_ not in promised:
-        text = _("{file}: is {format}, as --format says, though its name ends in {suffix}")
+    usual = [each.name for each in formats() if suffix in each.suffixes]
+    if output != STANDARD_OUTPUT and format_ is not None and usual and format_ not in usual:
+        text = _("{file}: has the format {format}, as --format says, despite its suffix {suffix}")
         note(text.format(file=output, format=format_, suffix=suffix))
+    text = ngettext("{file}: {count:,} packet", "{file}: {count:,} packets", count)
+    if trace.seed is not None:
+        text = ngettext("{file}: {count:,} packet, seed {seed}", "{file}: {count:,} packets, seed {seed}", count)
+    note(text.format(file=_name(output), count=count, seed=trace.seed))
+
+
+def build_bulk(
+    scenario: str, flows: int, output: str | None, seed: int, format_: str | None, options: Mapping[str, Any]
+) -> None:
+    """Write many conversations of a scenario to one file. UsageError for an option that excludes this."""
+    from labkit.build.bulk import build
+    from labkit.cli._progress import ProgressLine
+
+    for name in ("fault", "manifest", "variants", "key"):
+        if options["faults" if name == "fault" else name]:
+            raise UsageError(_("--flows excludes --{name}").format(name=name))
+    if options["edition"] == "annotated":
+        raise UsageError(_("--flows excludes --edition annotated: its packets have no comments"))
+    target = output or f"{Path(scenario).stem}.{format_ or 'pcapng'}"
+    with ProgressLine(_("building")) as progress:
+        count = build(scenario, flows, target, seed=seed, format=format_, watch=progress.on_progress)
+    text = ngettext(
+        "{file}: {count:,} packet, {flows}, seed {seed}", "{file}: {count:,} packets, {flows}, seed {seed}", count
+    )
+    conversations = ngettext("{n:,} conversation", "{n:,} conversations", flows).format(n=flows)
+    note(text.format(file=_name(target), count=count, flows=conversations, seed=seed))
+
+
+def build_variants(
+    scenario: str, output: str | None, seed: int, format_: str | None, options: Mapping[str, Any]
+) -> None:
+    """Build a capture for each student of a roster, and the answers."""
+    from labkit.build.scenario import Scenario
+    from labkit.cli._progress import ProgressLine
+    from labkit.teach import variants
+
+    if seed:
+        raise UsageError(_("--variants excludes --seed: labkit derives each student's seed from the key"))
+    if options["manifest"] is not None:
+        raise UsageError(_("--variants excludes --manifest: the answers list the faults"))
+    folder = output or f"{Path(scenario).stem}-variants"
+    if folder == STANDARD_OUTPUT:
+        raise UsageError(_("--variants writes a folder, and cannot write to standard output"))
+    loaded = Scenario.load(scenario)
+    if options["key"] is None:
+        raise UsageError(_("--variants needs --key FILE with a secret; to make one: head -c 32 /dev/urandom > key"))
+    order = variants.Order(
+        loaded,
+        variants.read_key(options["key"]),
+        Path(folder),
+        format_ or "pcapng",
+        options["edition"] or "student",
+        options["faults"],
+    )
+    roster = variants.read_roster(options["variants"])
+    if roster.column.casefold() != variants.COLUMN:
+        text = _("{roster}: has no column '{expected}'; taking the students from its first column, '{column}'")
+        note(text.format(roster=options["variants"], expected=variants.COLUMN, column=printable(roster.column)))
+    total = len(roster.students)
+    digests = set()
+    with ProgressLine(_("building")) as progress:
+        for number, answer in enumerate(variants.build(order, roster.students), 1):
+            digests.add(answer["sha256"])
+            progress.show(_(": {number} of {total}").format(number=number, total=total))
+    if len(digests) == 1 < total:
+        note(_("all captures are the same: the scenario uses no random numbers"))
+    answers = ", ".join(map(_relative, variants.answer_files(order.folder)))
+    text = ngettext(
+        "{folder}: {count} capture; the answers are in {answers}",
+        "{folder}: {count} captures; the answers are in {answers}",
+        total,
+    )
+    note(text.format(folder=folder, count=total, answers=answers))
+
+
+def _refuse_terminal(output: str) -> None:
+    """A terminal would take the octets of a capture for commands."""
+    stream = sys.stdout
+    if output == STANDARD_OUTPUT and stream is not None and not stream.closed and stream.isatty():
+        raise UsageError(_("standard output is a terminal; write the capture to a file (-o FILE) or a pipe"))
 
 
 def _manifest(trace: "Trace", output: str) -> str:
@@ -75,56 +146,12 @@ def _manifest(trace: "Trace", output: str) -> str:
     return dumps({**content, "faults": plain(trace.injected)}, indent=2, ensure_ascii=False) + "\n"
 
 
-def _named(output: str) -> str:
+def _name(output: str) -> str:
     return _("standard output") if output == STANDARD_OUTPUT else output
 
 
-def built(trace: "Trace", output: str, format_: str | None, count: int) -> None:
-    """Say what was written."""
-    _warn_of_suffix(output, format_)
-    file = _named(output)
-    if trace.seed is None:
-        text = ngettext("{file}: {count:,} packet", "{file}: {count:,} packets", count)
-    else:
-        text = ngettext("{file}: {count:,} packet, seed {seed}", "{file}: {count:,} packets, seed {seed}", count)
-    note(text.format(file=file, count=count, seed=trace.seed))
-
-
-def variants(
-    scenario: "Scenario", roster: str, key: str | None, folder: str, format_: str, edition: str, faults: tuple[str, ...]
-) -> None:
-    """Build a capture for each student of a roster, and the answers."""
-    from labkit.cli._judge import Progress
-    from labkit.teach import variants as making
-
-    if key is None:
-        raise UsageError(
-            _("--variants needs --key FILE, a secret of your own; to make one: head -c 32 /dev/urandom > key")
-        )
-    order = making.Order(scenario, making.read_key(key), Path(folder), format_, edition, faults)
-    known = making.read_roster(roster)
-    if known.column.casefold() != making.COLUMN:
-        text = _("{roster}: there is no column '{wanted}'; the students are taken from the first, '{column}'")
-        note(text.format(roster=roster, wanted=making.COLUMN, column=printable(known.column)))
-    total = len(known.students)
-    different = set()
-    with Progress(_("building")) as progress:
-        for number, answer in enumerate(making.build(order, known.students), 1):
-            different.add(answer["sha256"])
-            progress.show(_(": {number} of {total}").format(number=number, total=total))
-    if len(different) == 1 < total:
-        note(_("all captures are the same: the scenario draws nothing from the seed"))
-    answers = making.answer_files(order.folder)
-    text = ngettext(
-        "{folder}: {count} capture; the answers are in {answers}",
-        "{folder}: {count} captures; the answers are in {answers}",
-        total,
-    )
-    note(text.format(folder=folder, count=total, answers=", ".join(map(_beside, answers))))
-
-
-def _beside(path: Path) -> str:
-    """A path as it is best shown: from here, where it is below."""
+def _relative(path: Path) -> str:
+    """A path relative to the current folder, if it is below it."""
     with suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)

@@ -1,14 +1,13 @@
-"""What the commands share: exit codes, how a line is printed, common options, what the shell completes.
+"""What the commands share: exit codes, printing, help, common options, shell completion.
 
-A command is a module of this package whose name has no leading underscore. It exports `command`, a
-`click.Command` (`cls=Command`, so that its help is translated), and imports heavy modules inside the function
-that runs. That function prints results with `click.echo` or `emit_json` and notes with `note`, returns its
-exit code (None is 0), and lets every LabkitError through: `labkit.cli.run` makes a line and the exit code of
-it.
+A command is a module of this package whose name has no leading underscore. It exports `command`, a `click.Command` with
+`cls=Command`, and imports heavy modules inside the function that runs. That function prints results with `click.echo` or
+`emit_json` and notes with `note`, returns its exit code (None is 0), and lets every LabkitError through: `labkit.cli.run`
+turns it into a line and an exit code.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -20,24 +19,32 @@ from labkit.i18n import N_, _, printable
 F = TypeVar("F", bound=Callable[..., Any])
 
 COMPLETE = "_LABKIT_COMPLETE"
-"""The environment's variable by which a shell asks for completions."""
+"""The environment variable by which a shell asks for completions."""
+
+SECTIONS = {
+    "build": N_("Build captures"),
+    "verify": N_("Verify captures"),
+    "live": N_("Live traffic"),
+    "teach": N_("Teach and set up"),
+}
+"""The sections of commands in the order of `labkit --help`, with their headings."""
 
 
 class Exit(IntEnum):
     """The exit codes of every command. Other programs rely on them."""
 
     OK = 0
-    """Done, and nothing at or above `--fail-on` was found."""
+    """Done, and no finding is at or above `--fail-on`."""
     FINDINGS = 1
     """The capture breaks a rule, or a graded submission failed."""
     USAGE = 2
     """Wrong usage, or a scenario that does not validate."""
     UNREADABLE = 3
-    """A file that cannot be read, or written, as what it should be."""
+    """A file cannot be read or written, or its format is wrong."""
     UNAVAILABLE = 4
     """A privilege or a program is missing, or the live link failed."""
     INTERNAL = 70
-    """A mistake of labkit's own (EX_SOFTWARE of sysexits.h)."""
+    """A bug in labkit (EX_SOFTWARE of sysexits.h)."""
     INTERRUPTED = 130
     """Interrupted from the keyboard, as shells number SIGINT."""
     PIPE = 141
@@ -45,31 +52,53 @@ class Exit(IntEnum):
 
 
 class Command(click.Command):
-    """A command whose help, the docstring of its function, is shown in the user's language."""
+    """A command with translated help, which ends with examples.
 
-    def __init__(self, name: str | None, help: str | None = None, **attributes: Any) -> None:  # noqa: A002 - click's name
+    `section` is a key of SECTIONS. `examples` are command lines that work.
+    """
+
+    def __init__(
+        self,
+        name: str | None,
+        help: str | None = None,  # noqa: A002 - click's name
+        *,
+        section: str = "",
+        examples: Sequence[str] = (),
+        **attributes: Any,
+    ) -> None:
         super().__init__(name, help=_(inspect.cleandoc(help)) if help else None, **attributes)
+        self.section = section
+        self.examples = examples
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        if self.examples:
+            with formatter.section(_("Examples")):
+                for line in self.examples:
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+        super().format_epilog(ctx, formatter)
+
+
+class CommandGroup(Command, click.Group):
+    """A command with subcommands."""
 
 
 def note(message: str) -> None:
-    """Print one line to standard error: progress, remarks and errors, never a result."""
+    """Print one line to standard error: a remark or an error, never a result."""
     click.echo(f"labkit: {printable(message)}", err=True)
 
 
 def emit_json(value: object, *, indent: int | None = 2) -> None:
-    """Print a value as JSON, always in UTF-8; `indent=None` gives one line, as `jsonl` wants it."""
+    """Print a value as JSON in UTF-8; `indent=None` gives one line."""
     import json
 
-    # A file name that is not UTF-8 holds lone surrogates: "backslashreplace" makes JSON's escapes of those.
+    # A file name that is not UTF-8 holds lone surrogates; "backslashreplace" turns them into escapes of JSON.
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     click.echo(text.encode("utf-8", "backslashreplace"))
 
 
-PROFILES = {
-    "rfc9293": N_("what RFC 9293 and its companions ask for"),
-    "document": N_("the words of the teaching document"),
-}
-"""The profiles that can be asked for by name, each with what it is (`labkit.analysis.rule` has them all)."""
+PROFILES = ("rfc9293", "document")
+"""The profiles of `labkit.analysis.rule` that a user can name."""
 
 
 def format_option(*formats: str) -> Callable[[F], F]:
@@ -80,33 +109,32 @@ def format_option(*formats: str) -> Callable[[F], F]:
         type=click.Choice(formats),
         default=formats[0],
         show_default=True,
-        help=_("How the result is printed."),
+        help=_("Output format."),
     )
 
 
 def profile_option(function: F) -> F:
-    """`--profile`, passed as `profile`: by what a capture is judged or shown."""
+    """`--profile`, passed as `profile`."""
     return click.option(
         "--profile",
-        type=click.Choice(tuple(PROFILES)),
-        default=next(iter(PROFILES)),
+        type=click.Choice(PROFILES),
+        default=PROFILES[0],
         show_default=True,
-        help=_("By what the segments are judged: the RFC, or the words of the teaching document."),
+        help=_("Rule set: RFC 9293, or the introductory text that labkit implements."),
     )(function)
 
 
-def captures_argument(function: F) -> F:
-    """`CAPTURE...`, passed as `captures`, a tuple of one or more names; `-` is standard input.
-
-    Whether a file is there, and what it is, is for `labkit.capture` to find out: that is exit code 3, not 2.
-    """
-    return click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True, type=click.Path(allow_dash=True))(
-        function
-    )
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help=_("Seed of the random numbers; the same seed gives the same packets."),
+)
 
 
 def complete_scenarios(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What the shell offers for a scenario: the shipped ones, and the files that are there."""
+    """Complete a scenario: the shipped ones, else files."""
     from labkit.build.scenario import shipped
 
     names = [CompletionItem(name) for name in shipped() if name.startswith(incomplete)]
@@ -114,7 +142,7 @@ def complete_scenarios(_ctx: click.Context, _param: click.Parameter, incomplete:
 
 
 def complete_rules(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What the shell offers for a rule: its code, with its name as help."""
+    """Complete the code of a rule, with its name as help."""
     from labkit.analysis.rule import collect
 
     # Profiles may each have a rule of the same code.
@@ -123,7 +151,7 @@ def complete_rules(_ctx: click.Context, _param: click.Parameter, incomplete: str
 
 
 def complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What the shell offers for the format of a capture that is written."""
+    """Complete the format of a capture to write."""
     from labkit.capture import formats
 
     return [CompletionItem(each.name) for each in formats() if each.name.startswith(incomplete)]

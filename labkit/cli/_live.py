@@ -1,4 +1,4 @@
-"""What the commands share that send or listen: what a run may do, how it is ended, what becomes of its frames."""
+"""What the live commands share: the limits of a run, signals, and the capture and verdict of its frames."""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -16,10 +16,22 @@ if TYPE_CHECKING:
     from labkit.capture import Frame
     from labkit.live.guard import Guard
 
-lab_option = click.option("--lab", metavar="NAME", help=_("Of several labs that are up, which."))
+lab_option = click.option("--lab", metavar="NAME", help=_("Which lab, if several are up."))
 
 
-def bounds_options(packets: int, seconds: int) -> Callable[[F], F]:
+def packets_option(most: int) -> Callable[[F], F]:
+    """`--packets`, with a default."""
+    return click.option(
+        "--packets",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=most,
+        show_default=True,
+        help=_("Stop after sending N packets."),
+    )
+
+
+def guard_options(packets: int, seconds: int) -> Callable[[F], F]:
     """`--packets`, `--for`, `--allow-interface` and `--allow-network`: `guard_of` makes a Guard of them."""
 
     def decorate(function: F) -> F:
@@ -28,22 +40,16 @@ def bounds_options(packets: int, seconds: int) -> Callable[[F], F]:
                 "--allow-network",
                 multiple=True,
                 metavar="NETWORK",
-                help=_("For this run, let packets go there too. Be sure whose it is."),
+                help=_("Allow packets to this network in this run. Be sure that you may send there."),
             ),
             click.option(
                 "--allow-interface",
                 multiple=True,
                 metavar="NAME",
-                help=_("For this run, let packets out there, though it is neither loopback nor veth."),
+                help=_("Allow packets on this interface in this run, even if it is neither loopback nor veth."),
             ),
             for_option(float(seconds), f"{seconds}s"),
-            click.option(
-                "--packets",
-                type=click.IntRange(min=1),
-                default=packets,
-                show_default=True,
-                help=_("How many packets are sent at most."),
-            ),
+            packets_option(packets),
         ):
             function = option(function)
         return function
@@ -52,30 +58,30 @@ def bounds_options(packets: int, seconds: int) -> Callable[[F], F]:
 
 
 def guard_of(packets: int, seconds: float, allow_interface: tuple[str, ...], allow_network: tuple[str, ...]) -> "Guard":
-    """What a run may do. UsageError for what is no network."""
+    """The limits of a run. UsageError for an invalid network."""
     from labkit.live.guard import Guard, networks
 
     return Guard(frozenset(allow_interface), networks(allow_network), packets, seconds)
 
 
 class Signalled:
-    """Which signal told the program to end, if one did."""
+    """The signal that ended the program, if one did."""
 
     def __init__(self) -> None:
         self.number = 0
 
     def code(self, otherwise: int) -> int:
-        """The exit code: as shells number that signal, or what it would be without."""
+        """The exit code, as shells number the signal; `otherwise` without a signal."""
         return 128 + self.number if self.number else otherwise
 
 
 @contextmanager
 def orderly() -> Iterator[Signalled]:
-    """Within the block, being told to end (SIGTERM, SIGHUP) is like Ctrl-C: no reason to leave things lying about."""
-    told = Signalled()
+    """Within the block, SIGTERM and SIGHUP act like Ctrl-C, so that the program cleans up."""
+    signalled = Signalled()
 
     def end(number: int, frame: FrameType | None) -> None:
-        told.number = number
+        signalled.number = number
         interrupt = signal.getsignal(signal.SIGINT)
         if not callable(interrupt):
             raise KeyboardInterrupt
@@ -87,14 +93,14 @@ def orderly() -> Iterator[Signalled]:
             if signal.getsignal(number) is signal.SIG_DFL:
                 before[number] = signal.signal(number, end)
     try:
-        yield told
+        yield signalled
     finally:
         for number_, handler in before.items():
             signal.signal(number_, handler)
 
 
 def save(frames: Iterable["Frame"], target: str, comment: str, names: dict[str, str]) -> None:
-    """Write frames to a capture file, and say so. CaptureError, UsageError as `create` has them."""
+    """Write frames to a capture file, and print how many. CaptureError and UsageError as `create` raises them."""
     from labkit.capture import create
     from labkit.packet.linktype import ETHERNET
 
@@ -107,8 +113,8 @@ def save(frames: Iterable["Frame"], target: str, comment: str, names: dict[str, 
     note(text.format(file=_("standard output") if target == "-" else printable(target), count=count))
 
 
-def judge(frames: Iterable["Frame"], title: str) -> Exit:
-    """Judge frames, and print the verdict as `labkit verify` does; the exit code that goes with it."""
+def verify_frames(frames: Iterable["Frame"], title: str) -> Exit:
+    """Judge frames, print the verdict as `labkit verify` does, and return its exit code."""
     from labkit.analysis.rule import Severity
     from labkit.analysis.verifier import Verifier
     from labkit.report.formats import ReportOptions, renderer

@@ -1,42 +1,42 @@
-"""The options by which somebody chooses what is reported, and the file that holds a course's choices."""
+"""The options that choose rules and severities, and the configuration file of a course."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from labkit.cli._common import complete_rules, note, profile_option
+from labkit.cli._common import F, complete_rules, note, profile_option
 from labkit.errors import UsageError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
     from labkit.analysis.report_config import ReportConfig
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What the shell offers for the last of some rules."""
+    """Complete the last rule of a list."""
     before, comma, last = incomplete.rpartition(",")
     return [CompletionItem(f"{before}{comma}{item.value}", help=item.help) for item in complete_rules(ctx, param, last)]
 
 
-def choices_options(function: F) -> F:
-    """The options of `chosen`, with its names."""
-    options = (
+def report_options(function: F) -> F:
+    """The options of `report_config`."""
+    options: tuple[Callable[[F], F], ...] = (
         profile_option,
         click.option(
-            "--literal", is_flag=True, help=_("With --profile document: its two computation rules as they stand.")
+            "--literal",
+            is_flag=True,
+            help=_("With --profile document: apply its two formulas for seq and ack exactly as written."),
         ),
         click.option(
             "--select",
             multiple=True,
             metavar="RULE,...",
             shell_complete=_complete,
-            help=_("Report these rules only: codes, names, families, or how codes begin (SEQ)."),
+            help=_("Report only these rules: codes, names, families, or prefixes of codes (SEQ)."),
         ),
         click.option(
             "--ignore",
@@ -50,22 +50,24 @@ def choices_options(function: F) -> F:
             type=click.Choice(["error", "warning", "note"]),
             default="error",
             show_default=True,
-            help=_("The severity from which a capture fails (exit code 1)."),
+            help=_("Lowest severity that fails a capture (exit code 1)."),
         ),
         click.option(
             "--config",
             type=click.Path(),
             metavar="FILE",
-            help=_("The file of choices; otherwise labkit.toml, or [tool.labkit] in pyproject.toml, here or above."),
+            help=_(
+                "Configuration file.  [default: the nearest labkit.toml, or pyproject.toml with a table [tool.labkit]]"
+            ),
         ),
-        click.option("--no-config", is_flag=True, help=_("Read no file of choices.")),
+        click.option("--no-config", is_flag=True, help=_("Read no configuration file.")),
     )
     for option in reversed(options):
         function = option(function)
     return function
 
 
-def chosen(
+def report_config(
     *,
     profile: str,
     literal: bool,
@@ -75,10 +77,9 @@ def chosen(
     config: str | None,
     no_config: bool,
 ) -> "ReportConfig":
-    """What the command line chooses, and beneath it the file. UsageError for a rule, a key or a value that is none.
+    """Merge the options of the command line with the configuration file. UsageError for an unknown rule, key or value.
 
-    An option of the command line takes the place of the file's; `--select` that of the file's `ignore` as well, and
-    `--profile` that of its `literal`.
+    An option replaces the file's value; `--select` also replaces the file's `ignore`, and `--profile` its `literal`.
     """
     from dataclasses import replace
 
@@ -97,12 +98,12 @@ def chosen(
         changes |= {"select": _split("--select", select), "ignore": ()}
     if ignore:
         changes["ignore"] = _split("--ignore", ignore)
-    choices = replace(base, **changes)
-    if choices.literal and choices.profile != DOCUMENT:
-        raise UsageError(_("the literal rules belong to the profile 'document'"))
-    if not choices.rules:
-        raise UsageError(_("no rule of the profile {name} is selected").format(name=choices.profile))
-    return choices
+    merged = replace(base, **changes)
+    if merged.literal and merged.profile != DOCUMENT:
+        raise UsageError(_("--literal needs --profile document"))
+    if not merged.rules:
+        raise UsageError(_("--select and --ignore leave no rule of the profile {name}").format(name=merged.profile))
+    return merged
 
 
 def _from_file(config: str | None, no_config: bool) -> "ReportConfig":
@@ -117,16 +118,16 @@ def _from_file(config: str | None, no_config: bool) -> "ReportConfig":
     try:
         path = find(Path.cwd())
     except OSError:
-        path = None  # the present folder is gone, or may not be seen
+        path = None  # the current folder is gone, or may not be read
     if path is None:
         return ReportConfig()
-    # A verdict that depends on a file that nobody has named says so.
-    note(_("choices of {file}").format(file=path))
+    # A verdict that depends on a file which the user did not name says so.
+    note(_("using the configuration in {file}").format(file=path))
     return load(path)
 
 
 def _given(name: str) -> bool:
-    """Whether the command line has an option."""
+    """Whether an option stands on the command line."""
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 

@@ -1,4 +1,4 @@
-"""How the commands that show rules put them into words."""
+"""What the commands that show rules share: the severity, the profiles and the message of a rule as text."""
 
 import re
 
@@ -7,12 +7,12 @@ from labkit.i18n import _
 
 
 def severity(rule: Rule) -> str:
-    """All severities that a rule can find, the gravest first: `error/note`."""
+    """All severities of a rule, the highest first: `error/note`."""
     return "/".join(str(level) for level in sorted({rule.severity, *rule.otherwise}, reverse=True))
 
 
 def profiles(rule: Rule) -> str:
-    """What a user asks for to have the rule applied: `document, rfc9293`."""
+    """The profiles that apply a rule, as options of the command line: `document, rfc9293`."""
     return ", ".join(sorted(rule.profiles - {LITERAL})) or f"document --{LITERAL}"
 
 
@@ -23,5 +23,5 @@ def texts(rule: Rule) -> list[tuple[str, str]]:
 
 
 def pattern(template: str) -> str:
-    """A message in the user's language, with dots where its numbers stand."""
+    """A message in the user's language, with dots in place of its numbers."""
     return re.sub(r"\{[^}]*\}", "…", _(template))

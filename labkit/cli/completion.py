@@ -1,4 +1,4 @@
-"""`labkit completion`: the script by which a shell completes commands, options, scenarios and rules."""
+"""`labkit completion`: print the script that lets a shell complete commands, options, scenarios and rules."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -6,17 +6,22 @@ from click.shell_completion import get_completion_class
 from labkit.cli._common import COMPLETE, Command
 
 
-@click.command("completion", cls=Command)
+@click.command(
+    "completion",
+    cls=Command,
+    section="teach",
+    examples=(
+        "labkit completion bash >> ~/.bashrc",
+        "labkit completion fish > ~/.config/fish/completions/labkit.fish",
+    ),
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script that makes a shell complete labkit's words.
+    """Print a shell completion script.
 
-    \b
-    bash:  labkit completion bash >> ~/.bashrc
-    zsh:   labkit completion zsh >> ~/.zshrc
-    fish:  labkit completion fish > ~/.config/fish/completions/labkit.fish
+    With it the shell completes commands, options, scenarios and rules.
     """
     complete = get_completion_class(shell)
-    assert complete is not None  # noqa: S101 - the choices above are those that click has
+    assert complete is not None  # noqa: S101 - click has a class for each choice above
     click.echo(complete(ctx.find_root().command, {}, "labkit", COMPLETE).source())

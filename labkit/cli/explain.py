@@ -1,4 +1,4 @@
-"""`labkit explain`: a rule with its examples, or a lesson."""
+"""`labkit explain`: explain a rule with examples, or give a lesson."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -20,25 +20,27 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return lessons + complete_rules(ctx, param, incomplete)
 
 
-@click.command("explain", cls=Command)
+@click.command(
+    "explain", cls=Command, section="teach", examples=("labkit explain ACK01", "labkit explain osi document.pcapng 4")
+)
 @click.argument("topic", required=False, shell_complete=_complete)
 @click.argument("arguments", nargs=-1, metavar="[ARGUMENTS]...")
 def command(topic: str | None, arguments: tuple[str, ...]) -> None:
-    """Explain a rule, by code (ACK01) or name, or give a lesson.
+    """Explain a rule by code or name, or give a lesson.
 
-    Lessons: 'document' (where the source document is wrong, with proof), 'osi' (its seven layers on a real packet) and
-    'states' (the states of a connection, also as a diagram).
+    Lessons: 'document' (the errors of the introductory text that labkit implements, with proof), 'osi' (its seven layers on
+    a real packet) and 'states' (the states of a connection, also as a diagram). Without TOPIC, labkit lists all topics.
     """
     if topic is None:
         for name in names():
             click.echo(f"{click.style(name, bold=True)}  {_(summary(name))}")
-        click.echo(_("a rule: one of {codes}").format(codes=", ".join(_codes())))
+        click.echo(_("rules: {codes}").format(codes=", ".join(_codes())))
         return
     if topic in names():
         lines = lesson(topic)(arguments)
     else:
         if arguments:
-            raise UsageError(_("'{topic}' takes no further words").format(topic=topic))
+            raise UsageError(_("'{topic}' takes no arguments").format(topic=topic))
         lines = _rules(topic)
     for line in lines:
         click.echo(line)
@@ -56,7 +58,7 @@ def _rules(topic: str) -> Iterator[str]:
     found = lookup(topic, collect())
     if not found:
         known = [*_codes(), *(each.name for each in collect()), *names()]
-        raise UsageError(_("there is no rule and no lesson '{topic}'").format(topic=topic) + nearest(topic, known))
+        raise UsageError(_("there is no rule or lesson '{topic}'").format(topic=topic) + nearest(topic, known))
     for number, each in enumerate(found):
         if number:
             yield ""
@@ -76,12 +78,12 @@ def _rule(rule: "Rule") -> Iterator[str]:
     for level, message in sorted(rule.otherwise.items(), reverse=True):
         yield from _wrapped(f"{_('or, as a {severity}').format(severity=level)}: {pattern(message)}", "  ")
     if rule.document is not None and RFC9293 in rule.profiles:
-        yield f"  {_('Under the profile document it is a {severity}.').format(severity=rule.document)}"
+        yield f"  {_('With --profile document it is a {severity}.').format(severity=rule.document)}"
     for label, template in texts(rule):
         yield from _wrapped(f"{label}: {pattern(template)}", "  ")
     yield f"  {_('Wireshark')}: {rule.wireshark or _('has no such check')}"
     if rule.reference:
-        yield f"  {_('Read on')}: {rule.reference}"
+        yield f"  {_('Reference')}: {rule.reference}"
     yield ""
     for label, example in ((_("Good:"), rule.good), (_("Bad:"), rule.bad)):
         yield label

@@ -1,11 +1,11 @@
-"""`labkit lab`: a client, a server and the wire between them, in network namespaces of their own."""
+"""`labkit lab`: make and use labs, each with a client, a server and a wire in network namespaces."""
 
 import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, Exit, F, emit_json, format_option, note
+from labkit.cli._common import Command, CommandGroup, Exit, F, emit_json, format_option, note
 from labkit.cli._live import orderly
 from labkit.errors import LinkError
 from labkit.i18n import _, ngettext, printable
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from labkit.live.lab import Lab
 
 ANY_ARGUMENTS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-"""What follows is another program's command line."""
+"""Of a command whose last arguments are another program's command line."""
 
-name_option = click.option("--name", metavar="NAME", help=_("Of several labs, which."))
+name_option = click.option("--name", metavar="NAME", help=_("Which lab, if there are several."))
 end_argument = click.argument("end", type=click.Choice(["client", "server", "relay"]))
 
 
-def made_option(function: F) -> F:
-    """`--relay`, `--offload` and `--mtu`: what a lab is made with."""
+def lab_options(function: F) -> F:
+    """`--relay`, `--offload` and `--mtu`: the properties of a new lab."""
     for option in (
         click.option(
-            "--mtu", type=click.IntRange(1280, 65535), default=1500, show_default=True, help=_("Of the wire.")
+            "--mtu", type=click.IntRange(1280, 65535), default=1500, show_default=True, help=_("MTU of the wire.")
         ),
         click.option(
             "--offload",
             type=click.Choice(["off", "on"]),
             default="off",
             show_default=True,
-            help=_("Whether the interfaces are left to finish checksums and segments, as hardware does."),
+            help=_("Let the interfaces complete checksums and cut large segments, as hardware does."),
         ),
         click.option(
-            "--relay", is_flag=True, help=_("With a place between the ends, where 'labkit relay' carries the packets.")
+            "--relay", is_flag=True, help=_("Add a relay between the ends, for 'labkit relay' to carry the packets.")
         ),
     ):
         function = option(function)
@@ -43,64 +43,66 @@ def made_option(function: F) -> F:
 
 @click.group(
     "lab",
-    help=_(
-        "Make, use and remove labs: a client, a server and a wire.\n\n"
-        "They are network namespaces. "
-        "The client's kernel has the addresses 192.0.2.1 and 2001:db8::1, the server's 192.0.2.2 and 2001:db8::2. Nothing "
-        "leads out of the lab. It needs root, but for 'exec', which makes a lab for one command."
-    ),
+    cls=CommandGroup,
+    section="live",
+    examples=("sudo labkit lab up", "labkit lab exec -- labkit play document --both --verify"),
 )
 def command() -> None:
-    """Make, use and remove labs."""
+    """Make, use and remove labs: a client, a server and a wire.
+
+    Client and server are network namespaces. The client's kernel has the addresses 192.0.2.1 and 2001:db8::1, the server's
+    192.0.2.2 and 2001:db8::2. Nothing leads out of the lab. Labs need root, except 'exec', which makes a lab for one
+    command.
+    """
 
 
-@command.command("up", cls=Command)
+@command.command("up", cls=Command, examples=("sudo labkit lab up", "sudo labkit lab up --name demo --relay"))
 @name_option
-@made_option
+@lab_options
 def up(name: str | None, relay: bool, offload: str, mtu: int) -> int:
-    """Make a lab that stays until it is taken down."""
+    """Make a lab that stays until 'labkit lab down'."""
     from labkit.live import lab
 
-    with orderly() as told:
+    with orderly() as signalled:
         try:
             with lab.up(name, relay=relay, offload=offload == "on", mtu=mtu) as made:
                 for line in _lines(made):
                     note(line)
         except KeyboardInterrupt:
-            # What was made so far is gone again.
+            # The lab has removed the parts that existed.
             note(_("interrupted"))
-            return told.code(Exit.INTERRUPTED)
+            return signalled.code(Exit.INTERRUPTED)
     return Exit.OK
 
 
-@command.command("down", cls=Command)
+@command.command("down", cls=Command, examples=("sudo labkit lab down", "sudo labkit lab down --all"))
 @name_option
-@click.option("--all", "every", is_flag=True, help=_("All labs that are up."))
+@click.option("--all", "every", is_flag=True, help=_("Remove all labs that are up."))
 def down(name: str | None, every: bool) -> None:
-    """Remove a lab, and end what runs in it.
+    """Remove a lab, and end the processes in it.
 
-    It also removes what a killed run has left, and may be repeated.
+    This also removes the remains of a killed run. It may be repeated.
     """
     from labkit.live import lab
 
     for each in lab.recorded() or [None] if every else [name]:
         namespaces, processes = lab.down(each)
         if not namespaces:
-            note(_("there is no lab to take down"))
+            note(_("no lab is up"))
             continue
         text = ngettext(
-            "the lab is down; {n} process in it was ended", "the lab is down; {n} processes in it were ended", processes
+            "removed the lab, and ended {n} process in it", "removed the lab, and ended {n} processes in it", processes
         )
-        note(text.format(n=processes) if processes else _("the lab is down"))
+        note(text.format(n=processes) if processes else _("removed the lab"))
 
 
-@command.command("status", cls=Command)
+@command.command("status", cls=Command, examples=("labkit lab status", "labkit lab status --format json"))
 @name_option
 @format_option("text", "json")
 def status(name: str | None, format_: str) -> int:
-    """Show which labs are up, and what runs in them.
+    """Show the labs that are up, and the processes in them.
 
-    Exit code 1 where none is.
+    Exit code 1 if no lab is up.
     """
     from labkit.live import lab
     from labkit.live.system import processes_in
@@ -124,7 +126,7 @@ def status(name: str | None, format_: str) -> int:
         emit_json({"labs": found})
         return Exit.OK if found else Exit.FINDINGS
     for one_lab in found:
-        click.echo(click.style(one_lab["name"] or _("(the lab without a name of its own)"), bold=True))
+        click.echo(click.style(one_lab["name"] or _("(the lab without a name)"), bold=True))
         if not one_lab["whole"]:
             click.echo(f"  {one_lab['error']}")
         for end, facts in one_lab["ends"].items():
@@ -138,56 +140,69 @@ def status(name: str | None, format_: str) -> int:
     return Exit.OK if found else Exit.FINDINGS
 
 
-@command.command("run", cls=Command, context_settings=ANY_ARGUMENTS)
+@command.command(
+    "run",
+    cls=Command,
+    context_settings=ANY_ARGUMENTS,
+    examples=("sudo labkit lab run server python3 -m http.server 80", "sudo labkit lab run client ping -c 1 192.0.2.2"),
+)
 @name_option
 @end_argument
 @click.argument("words", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(name: str | None, end: str, words: tuple[str, ...]) -> None:
     """Run a command at an end of the lab.
 
-    Its exit code is the command's.
+    The exit code is the command's.
     """
-    from labkit.live import lab
-
-    with lab.find(name) as found:
-        if end not in found.namespaces:
-            with found.inside(end):  # which says why not
-                pass
-        found.namespaces[end].enter()
-        _become(words)
+    _enter(name, end)
+    _execute(words)
 
 
-@command.command("shell", cls=Command)
+@command.command(
+    "shell", cls=Command, examples=("sudo labkit lab shell client", "sudo labkit lab shell server --name demo")
+)
 @name_option
 @end_argument
 def shell(name: str | None, end: str) -> None:
     """Open a shell at an end of the lab."""
     from labkit.live import lab
 
-    with lab.find(name) as found:
-        if end not in found.namespaces:
-            with found.inside(end):
-                pass
-        found.namespaces[end].enter()
-        _become((lab.shell(),))
+    _enter(name, end)
+    _execute((lab.shell(),))
 
 
-@command.command("exec", cls=Command, context_settings=ANY_ARGUMENTS)
-@made_option
+@command.command(
+    "exec",
+    cls=Command,
+    context_settings=ANY_ARGUMENTS,
+    examples=("labkit lab exec -- labkit play document --both", "labkit lab exec --relay -- bash"),
+)
+@lab_options
 @click.argument("words", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_(relay: bool, offload: str, mtu: int, words: tuple[str, ...]) -> int:
-    """Make a lab for one command, also without root.
+    """Make a lab for one command, even without root.
 
-    In the command, 'labkit lab run', 'play', 'relay' and 'watch' find the lab. It is gone when the command has ended, with
-    all that still runs in it. The command has no other network. The exit code is the command's.
+    Within the command, 'labkit lab run', 'play', 'relay' and 'watch' find the lab. When the command ends, labkit removes
+    the lab and ends all processes in it. The command has no other network. The exit code is the command's.
     """
     from labkit.live.lab_exec import run_in_new_lab
 
     return run_in_new_lab(words, relay=relay, offload=offload == "on", mtu=mtu)
 
 
-def _become(words: tuple[str, ...]) -> None:
-    """Be another program from now on."""
+def _enter(name: str | None, end: str) -> None:
+    """Move this process to an end of a lab. LinkError where there is none."""
+    from labkit.live import lab
+
+    with lab.find(name) as found:
+        if end not in found.namespaces:
+            with found.inside(end):  # raises, with the reason
+                pass
+        found.namespaces[end].enter()
+
+
+def _execute(words: tuple[str, ...]) -> None:
+    """Replace this process by a program."""
     try:
         os.execvp(words[0], words)  # noqa: S606 - what the user asked for
     except OSError as error:
@@ -197,7 +212,6 @@ def _become(words: tuple[str, ...]) -> None:
 
 
 def _lines(lab: "Lab") -> list[str]:
-    """What a lab is, in a few lines."""
     from labkit.live.wiring import KERNELS
 
     ends = [

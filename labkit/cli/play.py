@@ -1,4 +1,4 @@
-"""`labkit play`: a scenario on a wire, both ends crafted, or one of them against a real TCP."""
+"""`labkit play`: play a scenario on a wire, both ends by labkit, or one end against a real TCP."""
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, Exit, complete_scenarios, note
-from labkit.cli._live import bounds_options, guard_of, judge, lab_option, orderly, save
+from labkit.cli._common import Command, Exit, complete_scenarios, note, seed_option
+from labkit.cli._live import guard_of, guard_options, lab_option, orderly, save, verify_frames
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import _, printable
 
@@ -19,19 +19,13 @@ if TYPE_CHECKING:
     from labkit.capture import Frame
 
 
-if TYPE_CHECKING:
-    _Target = click.ParamType[tuple[str, int | None]]
-else:
-    _Target = click.ParamType  # older ones take no type
-
-
-class Target(_Target):
-    """An address, with a port where that is another than the scenario's."""
+class Target(click.ParamType):  # type: ignore[type-arg]  # old versions of click have no type argument
+    """An address, and a port where it differs from the scenario's."""
 
     name = "target"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The address, and the port or None."""
+        """Read the address, and the port or None."""
         text = str(value)
         host, colon, port = text.rpartition(":")
         if not colon or (":" in host and not host.startswith("[")):
@@ -39,57 +33,78 @@ class Target(_Target):
         try:
             address = str(ip_address(host.strip("[]")))
         except ValueError:
-            self.fail(
-                _("'{text}' is no address; expected one such as 192.0.2.2:80 or [2001:db8::2]:80").format(text=text)
-            )
+            self.fail(_("'{text}' is not an address such as 192.0.2.2:80 or [2001:db8::2]:80").format(text=text))
         if port and not (port.isdecimal() and 0 < int(port) < 65536):
-            self.fail(_("'{port}' is no port; expected 1 to 65535").format(port=port), param, ctx)
+            self.fail(_("'{port}' is not a port from 1 to 65535").format(port=port), param, ctx)
         return address, int(port) if port else None
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run has come to."""
+    """The result of a run."""
 
     frames: "list[Frame]" = field(default_factory=list)
     error: LinkError | None = None
-    """Why it was not played to its end."""
+    """Why the run ended early."""
     interrupted: bool = False
     left_open: bool = False
-    """Whether a connection was still there at the end, and was reset."""
+    """Whether labkit had to reset a connection at the end."""
     names: dict[str, str] = field(default_factory=dict)
 
 
-@click.command("play", cls=Command)
+@click.command(
+    "play",
+    cls=Command,
+    section="live",
+    examples=(
+        "labkit play document --both --verify",
+        "labkit play document --client --peer kernel --capture wire.pcapng",
+    ),
+)
 @click.argument("scenario", shell_complete=complete_scenarios)
 @click.option(
-    "--both", "role", flag_value="both", help=_("Both sides are labkit's: the built capture, packet by packet.")
+    "--both", "role", flag_value="both", help=_("labkit plays both sides: the built capture, packet by packet.")
 )
-@click.option("--client", "role", flag_value="client", help=_("The client is labkit's: it connects to a real server."))
-@click.option("--server", "role", flag_value="server", help=_("The server is labkit's: it waits for a real client."))
+@click.option(
+    "--client", "role", flag_value="client", help=_("labkit plays the client, and connects to a real server.")
+)
+@click.option("--server", "role", flag_value="server", help=_("labkit plays the server, and waits for a real client."))
 @click.option(
     "--peer",
     type=click.Choice(["program", "kernel"]),
     default="program",
     show_default=True,
-    help=_("Who the other side is: any program, or a socket of the kernel that does the other side's steps."),
+    help=_("The other side: any program, or a kernel socket that performs that side's steps."),
 )
 @click.option(
-    "--to", type=Target(), metavar="ADDRESS[:PORT]", help=_("Where the server is.  [default: the lab's server]")
+    "--to", type=Target(), metavar="ADDRESS[:PORT]", help=_("Address of the server.  [default: the lab's server]")
 )
-@click.option("--on", "interface", metavar="INTERFACE", help=_("Play on lo or on a veth, not in a lab."))
+@click.option("--on", "interface", metavar="INTERFACE", help=_("Play on lo or on a veth, without a lab."))
 @lab_option
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=_("What is left to chance."))
-@click.option("--ipv6", is_flag=True, help=_("Play over IPv6 what the scenario has over IPv4. One side only."))
-@click.option("--path/--no-path", default=True, help=_("Whether the scenario's path is between labkit and the wire."))
+@seed_option
+@click.option("--ipv6", is_flag=True, help=_("Play an IPv4 scenario over IPv6. Not with --both."))
 @click.option(
-    "--speed", type=click.FloatRange(min=0, min_open=True), default=1.0, help=_("Both: so many times as fast.")
+    "--path/--no-path",
+    default=True,
+    help=_("Apply the scenario's path (delay, loss) between labkit and the wire, or leave it out."),
 )
-@click.option("--topspeed", is_flag=True, help=_("Both: as fast as can be."))
-@click.option("--capture", type=click.Path(allow_dash=True), metavar="FILE", help=_("Where the packets are recorded."))
-@click.option("--verify", is_flag=True, help=_("Judge what was on the wire. Exit code 1 where a rule is broken."))
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="FACTOR",
+    default=1.0,
+    help=_("With --both: play FACTOR times as fast."),
+)
+@click.option("--topspeed", is_flag=True, help=_("With --both: play as fast as possible."))
+@click.option(
+    "--capture",
+    type=click.Path(allow_dash=True),
+    metavar="FILE",
+    help=_("Write the packets to FILE; '-' is standard output."),
+)
+@click.option("--verify", is_flag=True, help=_("Verify the packets on the wire. Exit code 1 if a rule is broken."))
 @click.option("-q", "--quiet", is_flag=True, help=_("Do not print the conversation."))
-@bounds_options(100_000, 60)
+@guard_options(100_000, 60)
 def command(
     scenario: str,
     role: str | None,
@@ -102,44 +117,43 @@ def command(
     allow_network: tuple[str, ...],
     **more: Any,
 ) -> int:
-    """Play a scenario on a wire, and record it.
+    """Play a scenario on a wire.
 
-    SCENARIO is the name of a shipped scenario or a file, the same that 'labkit build' takes. With --both every packet of
-    the built capture leaves the end of its sender, at its time. With --client or --server labkit's TCP holds the
-    conversation with a real one, from the scenario's address, which no kernel owns. Where no lab is up, --both and --peer
-    kernel make one of their own.
+    SCENARIO is the name of a shipped scenario or a file, as for 'labkit build'. With --both, labkit sends every packet of
+    the built capture from its sender's end, at its time. With --client or --server, labkit's TCP talks to a real one, from
+    the scenario's address, which no kernel owns. If no lab is up, --both and --peer kernel make a temporary one.
     """
     from labkit.build.scenario import Scenario
-    from labkit.cli._judge import Interrupts
+    from labkit.jobs.interrupts import Interrupts
 
     if role is None:
-        raise UsageError(_("who is played? --both, --client or --server"))
+        raise UsageError(_("expected one of --both, --client and --server"))
     guard = guard_of(packets, seconds, allow_interface, allow_network)
     known = Scenario.load(scenario)
     _check_options(role)
     if capture is not None:
         _check_target(capture)
     outcome = Outcome()
-    with Interrupts() as interrupts, orderly() as told:
+    with Interrupts() as interrupts, orderly() as signalled:
         source = _both(known, guard, outcome, more) if role == "both" else _one(known, role, guard, outcome, more)
         several = role == "both" and known.model.conversations is not None
-        _watch(interrupts.frames(source), quiet or capture == "-", several)
+        _run(interrupts.frames(source), quiet or capture == "-", several)
         source.close()
         outcome.interrupted = interrupts.seen
-    return told.code(_conclude(known, outcome, capture, verify))
+    return signalled.code(_conclude(known, outcome, capture, verify))
 
 
 def _check_options(role: str) -> None:
-    """UsageError where options do not go with the role."""
+    """UsageError for an option that the role excludes."""
     own = {"both": ("speed", "topspeed"), "client": ("peer", "to", "ipv6", "path"), "server": ("peer", "ipv6", "path")}
     context = click.get_current_context()
     for name in {each for names in own.values() for each in names} - set(own[role]):
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise UsageError(_("--{option} does not go with --{role}").format(option=name, role=role))
+            raise UsageError(_("--{role} excludes --{option}").format(option=name, role=role))
 
 
 def _check_target(capture: str) -> None:
-    """Whether a capture can be written there: better to know before than after."""
+    """Check before the run that the capture can be written."""
     from labkit.capture import create
     from labkit.packet.linktype import ETHERNET
 
@@ -148,7 +162,7 @@ def _check_target(capture: str) -> None:
 
 
 def _both(known: "Scenario", guard: Any, outcome: Outcome, more: dict[str, Any]) -> "Generator[Frame]":
-    """The frames of a replay, as they are heard."""
+    """The frames of a replay, as the receivers get them."""
     from labkit.live.session import open_replay
 
     speed = None if more["topspeed"] else more["speed"]
@@ -164,7 +178,7 @@ def _both(known: "Scenario", guard: Any, outcome: Outcome, more: dict[str, Any])
 
 
 def _one(known: "Scenario", role: str, guard: Any, outcome: Outcome, more: dict[str, Any]) -> "Generator[Frame]":
-    """The frames of a conversation with somebody else, as they come and go."""
+    """The frames of a conversation with another TCP, as they come and go."""
     from labkit.live.conversation import SessionConfig
     from labkit.live.session import open_session
 
@@ -184,7 +198,7 @@ def _one(known: "Scenario", role: str, guard: Any, outcome: Outcome, more: dict[
         with open_session(config) as conversation:
             for part, has in (("faults", known.model.faults), ("vlan", known.model.vlan)):
                 if has:
-                    note(_("{name}: '{part}' is left out: only --both plays it").format(name=known.name, part=part))
+                    note(_("{name}: ignoring '{part}': only --both plays it").format(name=known.name, part=part))
             if role == "server" and more["peer"] == "program":
                 note(_("waiting for a client at {host}").format(host=conversation.labkit_end.station.own))
             try:
@@ -198,8 +212,8 @@ def _one(known: "Scenario", role: str, guard: Any, outcome: Outcome, more: dict[
         outcome.error = error
 
 
-def _watch(frames: "Iterable[Frame]", quiet: bool, several: bool) -> None:
-    """Let everything happen, and print the conversation as it goes along."""
+def _run(frames: "Iterable[Frame]", quiet: bool, several: bool) -> None:
+    """Run the conversation by reading its frames, and print it as it goes."""
     from labkit.analysis.states import observe
     from labkit.report.conversation_table import FORMATS, TableStyle
 
@@ -212,15 +226,15 @@ def _watch(frames: "Iterable[Frame]", quiet: bool, several: bool) -> None:
 
 
 def _conclude(known: "Scenario", outcome: Outcome, capture: str | None, verify: bool) -> int:
-    """Write and judge what there is; the exit code."""
+    """Write and verify the frames; return the exit code."""
     if outcome.left_open:
-        note(_("the connection was still open at the end, and was reset"))
+        note(_("the connection was still open at the end: labkit reset it"))
     if capture is not None and (outcome.frames or outcome.error is None):
         comment = f"{known.name}: {known.summary}" if known.summary else known.name
         save(outcome.frames, capture, comment, outcome.names)
     code = Exit.OK
     if verify and outcome.frames:
-        code = judge(outcome.frames, printable(capture) if capture not in (None, "-") else known.name)
+        code = verify_frames(outcome.frames, printable(capture) if capture not in (None, "-") else known.name)
     if outcome.interrupted:
         note(_("interrupted"))
         return Exit.INTERRUPTED

@@ -1,4 +1,4 @@
-"""`labkit relay`: what a scenario's path does, done to the packets of real programs in a lab."""
+"""`labkit relay`: apply the path of a scenario to the packets of real programs in a lab."""
 
 from dataclasses import asdict
 from functools import partial
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labkit.cli._common import Command, complete_scenarios, emit_json, format_option, note
+from labkit.cli._common import Command, complete_scenarios, emit_json, format_option, note, seed_option
 from labkit.cli._duration import for_option
-from labkit.cli._live import lab_option
+from labkit.cli._live import lab_option, packets_option
 from labkit.i18n import _, ngettext
 
 if TYPE_CHECKING:
@@ -18,31 +18,32 @@ if TYPE_CHECKING:
 ARROWS = {"client": "→", "server": "←"}
 
 
-@click.command("relay", cls=Command)
+@click.command(
+    "relay",
+    cls=Command,
+    section="live",
+    examples=("labkit relay lossy --for 30s", "labkit relay lossy --lab demo --each-connection --format json"),
+)
 @click.argument("scenario", shell_complete=complete_scenarios)
 @lab_option
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=_("What is left to chance."))
+@seed_option
 @click.option(
-    "--each-connection", is_flag=True, help=_("Each TCP connection meets the path anew, from its first packet on.")
+    "--each-connection",
+    is_flag=True,
+    help=_("Give each TCP connection its own path, which begins with its first packet."),
 )
 @for_option(3600.0, _("one hour"))
-@click.option(
-    "--packets",
-    type=click.IntRange(min=1),
-    default=100_000_000,
-    show_default=True,
-    help=_("How many packets are sent on at most."),
-)
+@packets_option(100_000_000)
 @format_option("text", "json")
 def command(
     scenario: str, lab: str | None, seed: int, each_connection: bool, seconds: float, packets: int, format_: str
 ) -> None:
     """Carry a lab's packets over the path of a scenario.
 
-    SCENARIO is the name of a shipped scenario or a file; of it only 'path' counts: delay, jitter, bandwidth, loss,
-    duplication, reordering, ECN marks and hops, each direction by itself. Its packets are counted from the relay's start,
-    ARP and neighbour discovery apart. The same seed loses the same packets. The lab is one that was made with --relay. It
-    ends at Ctrl-C, and prints what became of the packets.
+    SCENARIO is the name of a shipped scenario or a file. The relay uses its 'path' only: delay, jitter, bandwidth, loss,
+    duplication, reordering, ECN marks and hops, for each direction. It counts packets from its start, without ARP and
+    neighbour discovery. The same seed loses the same packets. The lab must be made with --relay. Ctrl-C ends the relay,
+    which then prints the fate of the packets.
     """
     from labkit.build.scenario import Scenario, setup
     from labkit.live import lab as labs
@@ -68,7 +69,7 @@ def command(
     click.echo(_timing(timing))
     if lost:
         text = ngettext(
-            "{n} packet came too fast, and was lost before the path", "{n} packets came too fast, and were lost", lost
+            "the kernel dropped {n} packet before the path", "the kernel dropped {n} packets before the path", lost
         )
         note(text.format(n=lost))
 
@@ -84,7 +85,7 @@ def _plain(relay: "Relay", timing: "Delays", lost: int) -> dict[str, object]:
 
 
 def _words(tally: "PacketCounts") -> str:
-    """What became of one direction's packets."""
+    """The fate of one direction's packets."""
     words = [
         ngettext("{n} packet", "{n} packets", tally.packets).format(n=tally.packets),
         ngettext("{n} octet", "{n} octets", tally.octets).format(n=tally.octets),
@@ -94,7 +95,7 @@ def _words(tally: "PacketCounts") -> str:
         (tally.repeated, _("{n} delivered twice")),
         (tally.marked, _("{n} marked")),
         (tally.expired, _("{n} expired")),
-        (tally.crowded, _("{n} dropped for want of room")),
+        (tally.crowded, _("{n} dropped from the full queue")),
         (tally.passed, _("{n} passed untouched")),
     ):
         if count:
@@ -103,5 +104,5 @@ def _words(tally: "PacketCounts") -> str:
 
 
 def _timing(timing: "Delays") -> str:
-    text = _("late beyond the path: {mean:.0f} µs on average, {worst:.0f} µs at worst")
+    text = _("delay beyond the path: {mean:.0f} µs on average, {worst:.0f} µs at most")
     return text.format(mean=timing.mean / 1000, worst=timing.worst / 1000)

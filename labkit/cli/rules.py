@@ -1,4 +1,4 @@
-"""`labkit rules`: the catalogue, as a table, as JSON, or as the page `docs/rules.md`."""
+"""`labkit rules`: list the rules as a table, as JSON, or as the page `docs/rules.md`."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from labkit.analysis.rule import Rule
 
 
-@click.command("rules", cls=Command)
+@click.command("rules", cls=Command, section="verify", examples=("labkit rules", "labkit rules --format json"))
 @format_option("text", "json", "markdown")
 def command(format_: str) -> None:
-    """List the rules by which captures are judged."""
+    """List the rules that captures must keep."""
     from labkit.analysis.rule import collect
     from labkit.cli._rules import profiles, severity
 
@@ -34,7 +34,7 @@ def command(format_: str) -> None:
     for row in columns:
         code, *rest = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         click.echo("  ".join((click.style(code, bold=True), *rest)).rstrip())
-    note(_("'labkit explain CODE' explains one, with a good and a bad example"))
+    note(_("'labkit explain CODE' explains a rule, with a good and a bad example"))
 
 
 def _plain(rule: "Rule") -> dict[str, object]:
@@ -56,19 +56,19 @@ def _plain(rule: "Rule") -> dict[str, object]:
     }
 
 
-# The page: families in the order of their files, codes within them, the rules of a code together.
+# The page: families in the order of their files, and within them the codes.
 
 
 def _page(rules: Sequence["Rule"]) -> Iterator[str]:
     yield f"# {_('The rules')}"
     yield ""
-    yield _("This page is written by `scripts/docs` from the declarations in `labkit/analysis/rules/`; do not edit it.")
+    yield _("`scripts/docs` writes this page from the declarations in `labkit/analysis/rules/`; do not edit it.")
     yield ""
     yield _(
         "Several rules may share a code: they find the same fault in different places, or for different profiles. A rule "
-        "that can also find a lesser form of its fault has two severities. Examples are in the notation of "
-        "`labkit show --format notation`, with relative numbers; a comment with a code stands where the rule finds its fault, "
-        "and every example is run as a test. `labkit explain CODE` shows the same in the terminal."
+        "with two severities also finds a lesser form of its fault. The examples use the notation of "
+        "`labkit show --format notation`, with relative numbers. A comment with a code marks the line where the rule finds its "
+        "fault. The tests run every example. `labkit explain CODE` shows the same in the terminal."
     )
     ordered = sorted(rules, key=lambda each: (each.family, each.code))
     for module, members in groupby(ordered, lambda each: each.predicate.__module__):
@@ -81,7 +81,6 @@ def _page(rules: Sequence["Rule"]) -> Iterator[str]:
 
 
 def _section(rule: "Rule") -> Iterator[str]:
-    """One rule."""
     from labkit.analysis.rule import RFC9293
     from labkit.cli._rules import pattern, profiles, severity, texts
 
@@ -89,7 +88,7 @@ def _section(rule: "Rule") -> Iterator[str]:
     yield ""
     yield f"{_('Severity')}: {severity(rule)}. {_('Profile')}: {profiles(rule)}."
     if rule.document is not None and RFC9293 in rule.profiles:
-        yield _("Under the profile document it is a {severity}.").format(severity=rule.document)
+        yield _("With --profile document it is a {severity}.").format(severity=rule.document)
     yield ""
     yield _escaped(_(rule.explanation))
     yield ""
@@ -100,11 +99,11 @@ def _section(rule: "Rule") -> Iterator[str]:
         yield f"- {label}: {_escaped(pattern(template))}"
     yield f"- {_('Wireshark')}: {f'`{rule.wireshark}`' if rule.wireshark else _('has no such check')}"
     if rule.reference:
-        yield f"- {_('Read on')}: {rule.reference}"
+        yield f"- {_('Reference')}: {rule.reference}"
     for label, example in ((_("Good:"), rule.good), (_("Bad:"), rule.bad)):
         yield from ("", label, "", "```notation", *example.splitlines(), "```")
 
 
 def _escaped(text: str) -> str:
-    """Text in which Markdown sees nothing of its own: RFCs write segments as `<SEQ=0>`."""
+    """Escape what Markdown would interpret: RFCs write segments as `<SEQ=0>`."""
     return text.replace("<", "\\<").replace("*", "\\*")

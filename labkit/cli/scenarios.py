@@ -1,4 +1,4 @@
-"""`labkit scenarios`: what can be built, and a shipped scenario's text, to be copied and changed."""
+"""`labkit scenarios`: list the shipped scenarios, or print one to copy and change."""
 
 import click
 
@@ -7,14 +7,15 @@ from labkit.errors import UsageError
 from labkit.i18n import _
 
 
-@click.command("scenarios", cls=Command)
+@click.command(
+    "scenarios", cls=Command, section="build", examples=("labkit scenarios", "labkit scenarios document > mine.yaml")
+)
 @click.argument("name", metavar="[SCENARIO]", required=False, shell_complete=complete_scenarios)
 @format_option("text", "json")
 def command(name: str | None, format_: str) -> None:
-    """List the shipped scenarios, or print one of them.
+    """List the shipped scenarios, or print one.
 
-    With a SCENARIO its YAML is printed as it is, to be saved, changed and built:
-    'labkit scenarios document > mine.yaml', then 'labkit build mine.yaml'.
+    With SCENARIO, labkit prints its YAML: save it, change it, and give the file to 'labkit build'.
     """
     from labkit.build.scenario import Scenario, shipped
 
@@ -36,13 +37,13 @@ def command(name: str | None, format_: str) -> None:
 
 
 def _source(name: str) -> str:
-    """The YAML of a shipped scenario; ScenarioError where there is none of that name."""
+    """The YAML of a shipped scenario. ScenarioError for an unknown name."""
     from importlib.resources import files
 
     from labkit.build.scenario import Scenario, shipped
 
     if name not in shipped():
-        # Says what is nearest, for a name; a file that is no shipped scenario needs no printing.
+        # Raises for an unknown name, with the nearest one.
         Scenario.load(name)
-        raise UsageError(_("{name} is a file of yours, not a shipped scenario").format(name=name))
+        raise UsageError(_("{name} is a file, not a shipped scenario").format(name=name))
     return files("labkit.build").joinpath("scenarios", f"{name}.yaml").read_text("utf-8")

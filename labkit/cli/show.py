@@ -1,52 +1,49 @@
-"""`labkit show`: a capture as a table of its conversations, with the states of both ends."""
+"""`labkit show`: show the conversations of a capture, with the states of both ends."""
 
 from itertools import chain, islice
+from typing import Any
 
 import click
 
 from labkit.cli._common import Command, Exit, format_option, note, profile_option
-from labkit.cli._flow_filter import Network, wanted_options
+from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import UsageError
 from labkit.i18n import _
 
 
-@click.command("show", cls=Command)
+@click.command(
+    "show",
+    cls=Command,
+    section="verify",
+    examples=("labkit show document.pcapng", "labkit show document.pcapng --format notation > document.pkt"),
+)
 @click.argument("capture", type=click.Path(allow_dash=True))
 @profile_option
 @format_option("text", "json", "jsonl", "notation")
-@wanted_options
-@click.option("--window", is_flag=True, help=_("Text: the window on every segment, not only on SYNs."))
-def command(
-    capture: str,
-    profile: str,
-    format_: str,
-    flow: tuple[int, ...],
-    host: tuple[Network, ...],
-    port: tuple[int, ...],
-    window: bool,
-) -> int:
+@flow_options
+@click.option("--window", is_flag=True, help=_("Text: show the window of every segment, not only of SYNs."))
+def command(capture: str, profile: str, format_: str, window: bool, **others: Any) -> int:
     """Show conversations: states of both ends, segment by segment.
 
-    CAPTURE is a pcap or pcapng file; '-' is standard input. Each line has the time, the states of both ends, the segment
-    with relative numbers, and the raw ones. States are RFC 9293's, after the segment has arrived; with --profile document
-    they stand where the document's tables have them, in its words.
+    CAPTURE is a pcap or pcapng file; '-' is standard input. Each line has the time, the states of both ends, and the
+    segment with relative numbers. The states are those of RFC 9293 after the segment has arrived. With --profile document,
+    they stand where the tables of the introductory text have them, under its names.
     """
-    from labkit.analysis.flow_filter import FlowFilter
     from labkit.analysis.states import observe
     from labkit.capture import open_capture
     from labkit.report.conversation_table import FORMATS, TableStyle
 
-    wanted = FlowFilter(flow, host, port)
+    wanted = flow_filter(others)
     with open_capture(capture) as reader:
         style = TableStyle(profile == "document", window, reader.names, reader.interfaces)
-        rows = observe(reader, wanted if flow or host or port else None)
+        rows = observe(reader, wanted)
         first = list(islice(rows, 1))
         for line in FORMATS[format_](chain(first, rows), style):
             click.echo(line)
         if reader.damage is not None:
             text = _("{capture}: {message}; shown up to there")
             note(text.format(capture=capture, message=reader.damage.message))
-        elif not first and (flow or host or port):
+        elif not first and wanted is not None:
             raise UsageError(_("{capture}: there is no conversation {what}").format(capture=capture, what=wanted))
         elif not first:
             note(_("{capture}: there is no TCP segment in it").format(capture=capture))

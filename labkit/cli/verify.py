@@ -1,81 +1,82 @@
-"""`labkit verify`: which packet of a capture breaks which rule, and why."""
+"""`labkit verify`: report which packet of a capture breaks which rule, and why."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from os import environ
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from labkit.analysis.native import AUTO, ENGINES
-from labkit.cli._common import Command, Exit, captures_argument, note
-from labkit.cli._flow_filter import wanted_options
-from labkit.cli._report_config import choices_options, chosen
+from labkit.cli._common import Command, Exit, note
+from labkit.cli._flow_filter import flow_filter, flow_options
+from labkit.cli._report_config import report_config, report_options
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _, ngettext, printable
 from labkit.report.formats import ReportOptions, names, renderer
 
 if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
-    from labkit.cli._inputs import Inputs
+    from labkit.cli._progress import ProgressLine
+    from labkit.jobs.inputs import Input
+
+MAX_SKIPPED = 3
+"""Skipped files that the note names."""
 
 
-@click.command("verify", cls=Command)
-@captures_argument
-@choices_options
-@wanted_options
+@click.command(
+    "verify",
+    cls=Command,
+    section="verify",
+    examples=("labkit verify document.pcapng", "labkit verify hand-ins/ --fail-on warning --quiet"),
+)
+@click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@report_options
+@flow_options
 @click.option(
     "--format",
     "format_",
     type=click.Choice(names()),
     default="text",
     show_default=True,
-    help=_("How the result is printed."),
+    help=_("Output format."),
 )
 @click.option(
     "--annotate",
     type=click.Path(),
     metavar="OUT.pcapng",
-    help=_("Write the capture once more, with each finding as a comment on its packet. One capture only."),
+    help=_("Write a copy of the capture, with each finding as a comment on its packet. One capture only."),
 )
 @click.option(
     "--engine",
     type=click.Choice(ENGINES),
     default=AUTO,
     show_default=True,
-    help=_(
-        "What judges: the interpreter, or compiled code, which is quicker with large captures; auto takes the quicker one."
-    ),
+    help=_("Verification engine; auto uses compiled code for large captures."),
 )
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help=_("Captures that are judged at a time; by default one, or one for each processor where there is much to do."),
+    help=_("Verify N captures at a time.  [default: 1; for large inputs, one for each processor]"),
 )
 @click.option(
     "--cluster",
     metavar="ADDRESS",
-    help=_("Let the workers of a Dask cluster judge; ADDRESS is its scheduler's, such as tcp://192.0.2.1:8786."),
+    help=_("Verify on the workers of a Dask cluster; ADDRESS is its scheduler, such as tcp://192.0.2.1:8786."),
 )
-@click.option(
-    "-v", "--verbose", is_flag=True, help=_("Text: notes in full, not only counted; each conversation in figures.")
-)
-@click.option(
-    "-q", "--quiet", is_flag=True, help=_("Text: the verdict alone; of several captures the table of them alone.")
-)
+@click.option("-v", "--verbose", is_flag=True, help=_("Text: show notes in full, and figures for each conversation."))
+@click.option("-q", "--quiet", is_flag=True, help=_("Text: show the verdict only; for several captures, their table."))
 @click.option(
     "--most",
     type=click.IntRange(min=0),
     default=5,
     show_default=True,
     metavar="N",
-    help=_("Text: findings of one rule that are shown in full; 0 is all."),
+    help=_("Text: show at most N findings of each rule in full; 0 shows all."),
 )
 def command(
     captures: tuple[str, ...],
-    flow: tuple[int, ...],
-    host: tuple[Any, ...],
-    port: tuple[int, ...],
     format_: str,
     annotate: str | None,
     engine: str,
@@ -84,81 +85,93 @@ def command(
     verbose: bool,
     quiet: bool,
     most: int,
-    **choices: Any,
+    **others: Any,
 ) -> int:
-    """Judge captures: which packet breaks which rule, and why.
+    """Verify captures: which packet breaks which rule, and why.
 
-    CAPTURE is a pcap or pcapng file, also compressed with gzip; '-' is standard input. Of a folder all captures in it are
-    judged; a pattern in quotes may stand for many. Exit code 1 where a capture breaks a rule, 3 where a file cannot be read.
+    CAPTURE is a pcap or pcapng file, also compressed with gzip; '-' is standard input. For a folder, labkit verifies every
+    capture in it. A pattern in quotation marks may match many files. Exit code 1 if a capture breaks a rule, 3 if a file
+    cannot be read.
     """
-    from labkit.analysis.flow_filter import FlowFilter
-    from labkit.cli._inputs import expand
-    from labkit.cli._judge import Interrupts, Request, verdicts
+    from labkit.cli._progress import ProgressLine
+    from labkit.jobs.dispatch import verdicts
+    from labkit.jobs.inputs import expand
+    from labkit.jobs.interrupts import Interrupts
+    from labkit.jobs.judging import Request
 
-    # numpy would start threads for linear algebra, which takes longer than all else that is imported; nothing here uses any.
+    # numpy would start threads for linear algebra, which takes longer than all other imports; labkit uses none of it.
     environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    choice = chosen(**choices)
-    wanted = FlowFilter(flow, host, port) if flow or host or port else None
+    wanted = flow_filter(others)
+    config = report_config(**others)
     if quiet and verbose:
         raise UsageError(_("--quiet and --verbose exclude each other"))
-    options = ReportOptions(choice.fail_on, verbose, most, choice.rules, quiet)
+    options = ReportOptions(config.fail_on, verbose, most, config.rules, quiet)
     inputs = expand(captures)
-    _check(inputs, annotate)
+    if annotate is not None:
+        _check_annotate(inputs.captures, annotate)
     if cluster is not None and jobs is not None:
-        raise UsageError(_("--cluster does not go with --jobs: its workers are as many as they are"))
-    outcome = _Outcome(options, annotate, told=format_ == "text")
-    with Interrupts() as interrupts:
-        judged = verdicts(inputs.captures, Request(choice, wanted, engine), jobs, interrupts, cluster)
-        for line in renderer(format_)(outcome.seen(judged), options):
+        raise UsageError(_("--cluster excludes --jobs: the cluster sets the number of workers"))
+    outcome = _Outcome(options, annotate, shows_damage=format_ == "text")
+    request = Request(config, wanted, engine)
+    with (
+        Interrupts() as interrupts,
+        ProgressLine(_("preparing")) as progress,
+        closing(verdicts(inputs.captures, request, interrupts, progress, jobs=jobs, cluster=cluster)) as judged,
+    ):
+        for line in renderer(format_)(outcome.record(judged, progress), options):
             click.echo(line)
-    if inputs.passed_over:
-        text = ngettext(
-            "{n} file that is no capture was passed over",
-            "{n} files that are no captures were passed over",
-            inputs.passed_over,
-        )
-        note(text.format(n=inputs.passed_over))
+    _note_skipped(inputs.skipped)
     if interrupts.seen:
         note(_("interrupted"))
         return Exit.INTERRUPTED
     if wanted is not None and not outcome.reported and outcome.code == Exit.OK:
-        raise UsageError(_("there is no such conversation"))
+        raise UsageError(_("no conversation matches --flow, --host and --port"))
     return outcome.code
 
 
-def _check(inputs: "Inputs", target: str | None) -> None:
-    """Whether the captures can be annotated as is asked. UsageError where not, before anything is judged."""
-    if target is None:
-        return
+def _check_annotate(captures: "list[Input]", target: str) -> None:
+    """UsageError, before any capture is read, where the capture cannot be annotated."""
     from labkit.report.annotate import check
 
-    if len(inputs.captures) != 1:
-        raise UsageError(_("--annotate takes one capture, not {n}").format(n=len(inputs.captures)))
-    check(inputs.captures[0].path, target)
+    if len(captures) != 1:
+        raise UsageError(_("--annotate takes one capture, not {n}").format(n=len(captures)))
+    check(captures[0].path, target)
+
+
+def _note_skipped(skipped: list[str]) -> None:
+    if skipped:
+        text = ngettext(
+            "skipped {n} file that is not a capture", "skipped {n} files that are not captures", len(skipped)
+        )
+        files = ", ".join(sorted(map(printable, skipped))[:MAX_SKIPPED]) + (
+            ", ..." if len(skipped) > MAX_SKIPPED else ""
+        )
+        note(f"{text.format(n=len(skipped))}: {files}")
 
 
 class _Outcome:
-    """What all verdicts together come to."""
+    """The exit code of all verdicts together, and the notes on each."""
 
-    def __init__(self, options: ReportOptions, target: str | None, *, told: bool) -> None:
+    def __init__(self, options: ReportOptions, target: str | None, *, shows_damage: bool) -> None:
         self._options = options
-        self._told = told
-        """Whether the report itself says, in words, where a capture broke off. What is no mere cut is an error besides."""
+        self._shows_damage = shows_damage
+        """Whether the report itself says where a capture was cut."""
         self._target = target
         self.code = Exit.OK
-        """The exit code: unreadable counts more than failed."""
+        """An unreadable capture outranks one that fails."""
         self.reported = 0
-        """Conversations of which was reported."""
+        """Conversations that were reported."""
 
-    def seen(self, verdicts: "Iterable[Verdict]") -> "Iterator[Verdict]":
-        """Take verdicts into account as they come, and pass them on."""
+    def record(self, verdicts: "Iterable[Verdict]", progress: "ProgressLine") -> "Iterator[Verdict]":
+        """Record verdicts as they come, and pass them on."""
         for verdict in verdicts:
-            self._take(verdict)
+            progress.clear()
+            self._add(verdict)
             if self._target is not None and verdict.error is None:
                 self._annotate(verdict, self._target)
             yield verdict
 
-    def _take(self, verdict: "Verdict") -> None:
+    def _add(self, verdict: "Verdict") -> None:
         if verdict.error is not None or (verdict.damage is not None and not verdict.damage.cut):
             self.code = Exit.UNREADABLE
         elif not verdict.passes(self._options.fail_on) and self.code == Exit.OK:
@@ -166,12 +179,12 @@ class _Outcome:
         self.reported += verdict.reported
         if verdict.error is not None:
             note(verdict.error)
-        elif verdict.damage is not None and not (self._told and verdict.damage.cut):
+        elif verdict.damage is not None and not (self._shows_damage and verdict.damage.cut):
             text = _("{path}: {message}; judged up to there")
             note(text.format(path=verdict.path, message=verdict.damage.message))
 
     def _annotate(self, verdict: "Verdict", target: str) -> None:
-        """Write the annotated capture. That it cannot be written does not keep the verdict back."""
+        """Write the annotated capture. The verdict is reported even if this fails."""
         from labkit.report.annotate import annotate
 
         try:

@@ -1,4 +1,4 @@
-"""`labkit watch`: judge what passes an interface, while it passes."""
+"""`labkit watch`: verify the packets of an interface while they pass."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ import click
 from labkit.cli._common import Command, Exit, format_option, note
 from labkit.cli._duration import for_option
 from labkit.cli._live import lab_option
-from labkit.cli._report_config import choices_options, chosen
+from labkit.cli._report_config import report_config, report_options
 from labkit.i18n import _, ngettext, printable
 
 if TYPE_CHECKING:
@@ -20,27 +20,32 @@ if TYPE_CHECKING:
     from labkit.capture import Frame, Writer
 
 
-@click.command("watch", cls=Command)
+@click.command(
+    "watch",
+    cls=Command,
+    section="live",
+    examples=("labkit watch lo --for 10s", "labkit watch client --lab demo --capture wire.pcapng"),
+)
 @click.argument("interface")
 @lab_option
 @for_option(None, _("until Ctrl-C"))
-@click.option("--capture", type=click.Path(), metavar="FILE", help=_("Where the packets are recorded."))
-@click.option("-v", "--verbose", is_flag=True, help=_("Print notes as well, which otherwise are only counted."))
+@click.option("--capture", type=click.Path(), metavar="FILE", help=_("Write the packets to FILE."))
+@click.option("-v", "--verbose", is_flag=True, help=_("Print notes too; without it they are only counted."))
 @click.option(
     "--most",
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
     metavar="N",
-    help=_("Text: findings of one rule that are printed, before more of them are only counted; 0 is all."),
+    help=_("Text: print at most N findings of each rule, and count the others; 0 prints all."),
 )
 @click.option(
     "--allow-interface",
     multiple=True,
     metavar="NAME",
-    help=_("Watch this interface, though it is neither loopback nor veth."),
+    help=_("Watch this interface even if it is neither loopback nor veth."),
 )
-@choices_options
+@report_options
 @format_option("text", "jsonl")
 def command(
     interface: str,
@@ -51,45 +56,44 @@ def command(
     most: int,
     allow_interface: tuple[str, ...],
     format_: str,
-    **choices: Any,
+    **others: Any,
 ) -> int:
-    """Judge what passes an interface, while it passes.
+    """Verify the packets of an interface while they pass.
 
-    INTERFACE is lo, a veth, or an end of the lab: client or server. A finding is printed as soon as nothing that comes
-    later can change it. It ends at Ctrl-C, or with its time or the lab, and prints the verdict. Exit code 1 where a rule is
-    broken.
+    INTERFACE is lo, a veth, or an end of the lab: client or server. labkit prints a finding as soon as no later packet can
+    change it. Ctrl-C, the end of --for or the end of the lab stops it; then it prints the verdict. Exit code 1 if a rule
+    is broken.
     """
     from labkit.analysis.verifier import Verifier
     from labkit.live.stop import Stop
     from labkit.live.watch import frames, open_link
 
-    choice = chosen(**choices)
-    verifier = Verifier(choice.profile, literal=choice.literal)
-    tell = _Teller(choice, interface, format_, verbose=verbose, most=most)
+    config = report_config(**others)
+    verifier = Verifier(config.profile, literal=config.literal)
+    printer = _FindingPrinter(config, interface, format_, verbose=verbose, most=most)
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())
         link = stack.enter_context(open_link(interface, lab, allow_interface))
         passing: Iterable[Frame] = frames(link, stop, seconds=seconds)
         if capture is not None:
             passing = _recorded(passing, stack.enter_context(_create(capture, interface)))
-        note(_("{interface}: watching; Ctrl-C ends it").format(interface=printable(interface)))
-        verdict = verifier.run(passing, None, tell)
+        note(_("watching {interface}; Ctrl-C stops").format(interface=printable(interface)))
+        verdict = verifier.run(passing, None, printer.on_finding)
         lost = link.lost()
     verdict.path = interface
-    choice.apply(verdict)
-    tell.conclude(verdict)
+    config.apply(verdict)
+    printer.conclude(verdict)
     if lost:
         text = ngettext(
-            "{n} packet passed too fast to be seen: what is missing may be that one",
-            "{n} packets passed too fast to be seen: what is missing may be those",
+            "the kernel dropped {n} packet before labkit read it: findings about missing packets may be due to that",
+            "the kernel dropped {n} packets before labkit read them: findings about missing packets may be due to that",
             lost,
         )
         note(text.format(n=lost))
-    return Exit.OK if verdict.passes(choice.fail_on) else Exit.FINDINGS
+    return Exit.OK if verdict.passes(config.fail_on) else Exit.FINDINGS
 
 
 def _create(capture: str, interface: str) -> "Writer":
-    """The file that packets are recorded in: there as a whole at the end, or not at all."""
     from labkit.capture import create
     from labkit.packet.linktype import ETHERNET
 
@@ -97,62 +101,58 @@ def _create(capture: str, interface: str) -> "Writer":
 
 
 def _recorded(frames: "Iterable[Frame]", writer: "Writer") -> "Iterator[Frame]":
-    """The same frames, each of them written down."""
     for frame in frames:
         writer.write(frame.time, frame.data)
         yield frame
 
 
-class _Teller:
-    """Prints findings as they come, and the verdict in the end."""
+class _FindingPrinter:
+    """Print findings as they come, and the verdict at the end."""
 
-    def __init__(self, choices: "ReportConfig", interface: str, format_: str, *, verbose: bool, most: int) -> None:
-        self._choices = choices
+    def __init__(self, config: "ReportConfig", interface: str, format_: str, *, verbose: bool, most: int) -> None:
+        self._config = config
         self._interface = interface
         self._machine = format_ == "jsonl"
-        self._lines = _json_line if self._machine else _text_line
+        self._line = _json_line if self._machine else _text_line
         self._verbose = verbose or self._machine
         self._most = 0 if self._machine else most
-        self._said: Counter[str] = Counter()
-        self._unsaid: Counter[tuple[Severity, str, str]] = Counter()
+        self._printed: Counter[str] = Counter()
+        self._counted: Counter[tuple[Severity, str, str]] = Counter()
 
-    def __call__(self, found: "Finding") -> None:
-        """Print a finding, if somebody wants to hear of it."""
+    def on_finding(self, found: "Finding") -> None:
+        """Print a finding that is to be reported, or count it."""
         from labkit.analysis.rule import Severity
-
-        for each in self._reported(found).findings:
-            brief = each.severity == Severity.NOTE and not self._verbose
-            if brief or (self._most and self._said[each.code] >= self._most):
-                self._unsaid[each.severity, each.code, each.name] += 1
-            else:
-                self._said[each.code] += 1
-                click.echo(self._lines(self._interface, each))
-
-    def _reported(self, found: "Finding") -> "Verdict":
         from labkit.analysis.verifier import Verdict
 
-        return self._choices.apply(Verdict(self._interface, self._choices.profile, [found]))
+        reported = self._config.apply(Verdict(self._interface, self._config.profile, [found]))
+        for each in reported.findings:
+            brief = each.severity == Severity.NOTE and not self._verbose
+            if brief or (self._most and self._printed[each.code] >= self._most):
+                self._counted[each.severity, each.code, each.name] += 1
+            else:
+                self._printed[each.code] += 1
+                click.echo(self._line(self._interface, each))
 
     def conclude(self, verdict: "Verdict") -> None:
-        """Print the verdict, what could not be judged, and what was not said yet."""
+        """Print the verdict, the limits of the capture, and the findings that were only counted."""
         from labkit.analysis.rule import Severity
         from labkit.report.formats import ReportOptions
         from labkit.report.formats.text import headline
 
-        line = f"{printable(self._interface)}: {headline(verdict, ReportOptions(self._choices.fail_on))}"
+        line = f"{printable(self._interface)}: {headline(verdict, ReportOptions(self._config.fail_on))}"
         if self._machine:
             note(click.unstyle(line))
             return
         click.echo(line)
         for limit in verdict.limits:
             click.echo("  " + _("note: {message}").format(message=limit.message))
-        said = {limit.code for limit in verdict.limits}
-        for (severity, code, name), count in sorted(self._unsaid.items(), key=lambda each: (-each[0][0], each[0][1])):
-            if severity > Severity.NOTE or code not in said:
-                click.echo(f"  {_marked(severity, code)} {count} × {name}")
+        limits = {limit.code for limit in verdict.limits}
+        for (severity, code, name), count in sorted(self._counted.items(), key=lambda each: (-each[0][0], each[0][1])):
+            if severity > Severity.NOTE or code not in limits:
+                click.echo(f"  {_label(severity, code)} {count} × {name}")
 
 
-def _marked(severity: "Severity", code: str) -> str:
+def _label(severity: "Severity", code: str) -> str:
     """`error[ACK01]`, in the severity's colour."""
     from labkit.report.formats._colours import COLOURS
 
@@ -163,7 +163,7 @@ def _text_line(_interface: str, found: "Finding") -> str:
     from labkit.report.formats._records import one_line
 
     time = "" if found.time is None else f"{found.time:.6f}"
-    return f"{time:>12}  {_marked(found.severity, found.code)} {one_line(found)}"
+    return f"{time:>12}  {_label(found.severity, found.code)} {one_line(found)}"
 
 
 def _json_line(interface: str, found: "Finding") -> str:

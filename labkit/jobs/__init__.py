@@ -1,1 +1,1 @@
-"""Many captures: in batches, in several processes, on many machines."""
+"""Judge many captures: here, in several processes, or on many machines."""

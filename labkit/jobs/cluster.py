@@ -1,4 +1,4 @@
-"""A Dask cluster as a `concurrent.futures.Executor`: the only module that imports `distributed`."""
+"""Connect to a Dask cluster, as a `concurrent.futures.Executor`. Only this module imports `distributed`."""
 
 import logging
 import re
@@ -17,75 +17,75 @@ from labkit.i18n import _
 if TYPE_CHECKING:
     from distributed import Client
 
-PATIENCE = 10
-"""Seconds in which a scheduler must answer, and have a worker."""
+TIMEOUT = 10
+"""Seconds within which a scheduler must answer, and have a worker."""
 
 
 class Cluster(NamedTuple):
-    """A cluster that answers."""
+    """A connected cluster."""
 
     executor: Executor
     threads: int
-    """Tasks that its workers do at a time."""
+    """Tasks that its workers run at a time."""
 
 
 @contextmanager
-def connected(address: str, say: Callable[[str], None] | None = None) -> Iterator[Cluster]:
-    """The cluster with a scheduler at an address such as "tcp://192.0.2.1:8786".
+def connected(address: str, on_notice: Callable[[str], None] = lambda _text: None) -> Iterator[Cluster]:
+    """Connect to the cluster of the scheduler at an address such as "tcp://192.0.2.1:8786".
 
-    When all workers are gone, their tasks wait for new ones: `say` is told, from a thread of its own.
-    UsageError for what is no address, or where a worker has another version of labkit; MissingError where Dask is not installed
-    here, or labkit there; LinkError where nobody answers, or there is no worker.
+    When no worker is left, tasks wait for a new one; a thread then calls `on_notice`. UsageError for an invalid address or
+    another version of labkit on a worker; MissingError without Dask here or without labkit on a worker; LinkError where no
+    scheduler answers or it has no worker.
     """
     if not re.fullmatch(r"(tcp|tls|ucx)://\S+:\d+", address):
         raise UsageError(
-            _("{address}: expected a scheduler's address, such as tcp://192.0.2.1:8786").format(address=address)
+            _("{address}: not the address of a scheduler, such as tcp://192.0.2.1:8786").format(address=address)
         )
     try:
         from distributed import Client
     except ImportError as error:
         raise MissingError(_("a cluster needs Dask: pip install 'labkit[cluster]'")) from error
     with _silent():
-        _ask(address)
+        _identify(address)
         try:
-            client = Client(address, timeout=PATIENCE, set_as_default=False)
+            client = Client(address, timeout=TIMEOUT, set_as_default=False)
         except (OSError, ValueError) as error:
             raise _no_answer(address, error) from error
         with client:
             try:
-                client.wait_for_workers(1, timeout=PATIENCE)
+                client.wait_for_workers(1, timeout=TIMEOUT)
             except TimeoutError as error:
                 raise LinkError(_("{address}: the scheduler has no workers").format(address=address)) from error
             _check(client, address)
-            with _watched(client, address, say or (lambda _text: None)):
+            with _workers_watched(client, address, on_notice):
                 yield Cluster(client.get_executor(pure=False), sum(client.nthreads().values()))
 
 
-def _ask(address: str) -> None:
-    """Whether a scheduler is at an address. A `Client` would wait without end for one who does not speak Dask's language."""
+def _identify(address: str) -> None:
+    """Check that a scheduler answers. A `Client` would wait for ever for a program that does not speak Dask's protocol."""
     from distributed.comm import connect
     from distributed.security import Security
 
     async def ask() -> bool:
-        connection = await connect(address, timeout=PATIENCE, **Security().get_connection_args("client"))
+        connection = await connect(address, timeout=TIMEOUT, **Security().get_connection_args("client"))
         try:
             await connection.write({"op": "identity", "reply": True})
-            # A worker would answer, too.
+            # A worker answers too, but without this key.
             return "workers" in await connection.read()
         finally:
             connection.abort()
 
     try:
-        found = run(wait_for(ask(), PATIENCE * 1.1))
+        found = run(wait_for(ask(), TIMEOUT * 1.1))
     except TimeoutError:
         found = False
     except OSError as error:
         raise _no_answer(address, error) from error
     except (TypeError, ValueError) as error:
-        # What the way to it needs is not there, such as the certificates of TLS.
+        # The transport lacks something, such as the certificates of TLS.
         raise UsageError(f"{address}: {error}") from error
     if not found:
-        raise LinkError(_("{address}: what answers is no Dask scheduler").format(address=address))
+        raise LinkError(_("{address}: not a Dask scheduler").format(address=address))
 
 
 def _no_answer(address: str, error: Exception) -> LinkError:
@@ -93,8 +93,8 @@ def _no_answer(address: str, error: Exception) -> LinkError:
 
 
 def _check(client: "Client", address: str) -> None:
-    """Whether all workers have this version of labkit. One that has none would end itself at its first task."""
-    # A function of Python's own is known there in any case.
+    """Check that all workers have this version of labkit. A worker without labkit would end at its first task."""
+    # Every worker has a function of the standard library.
     for worker, found in client.run(resolve_name, "labkit:__version__", on_error="return").items():
         if isinstance(found, ImportError):
             raise MissingError(
@@ -111,22 +111,22 @@ def _check(client: "Client", address: str) -> None:
 
 
 @contextmanager
-def _watched(client: "Client", address: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Look from time to time whether there are workers, and tell when there are none, once each time."""
+def _workers_watched(client: "Client", address: str, on_notice: Callable[[str], None]) -> Iterator[None]:
+    """Check at intervals that the cluster has workers, and give a notice each time that it loses the last one."""
     done = Event()
 
-    def look() -> None:
+    def check() -> None:
         before = True
-        while not done.wait(PATIENCE / 2):
+        while not done.wait(TIMEOUT / 2):
             try:
                 now = bool(client.nthreads())
             except (OSError, ValueError, RuntimeError):
-                return  # the scheduler is gone, which ends the tasks, too
+                return  # the scheduler is gone, which ends the tasks too
             if before and not now:
-                say(_("{address}: no worker is left; waiting for another one").format(address=address))
+                on_notice(_("{address}: no worker is left; waiting for a new one").format(address=address))
             before = now
 
-    watcher = Thread(target=look, daemon=True)
+    watcher = Thread(target=check, daemon=True)
     watcher.start()
     try:
         yield
@@ -137,7 +137,7 @@ def _watched(client: "Client", address: str, say: Callable[[str], None]) -> Iter
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Dask tells its own story of every worker and scheduler that goes; here that is said in a verdict."""
+    """Silence Dask's log of lost workers and schedulers: the verdicts report them."""
     logs = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
     levels = [log.level for log in logs]
     for log in logs:

@@ -1,7 +1,7 @@
-"""Processes that judge captures, as an Executor: where one dies, its task has failed, and a new one does what comes next.
+"""An Executor of processes that survives their death: the task of a dead process fails, and a new process does the next.
 
-Each process belongs to a thread, which gives it a task over a pipe and waits for what comes back. So it is known whose task
-was lost, and a process can be ended at any moment: its thread finds the end of the pipe, and nobody else notices.
+Each process belongs to a thread, which sends it a task over a pipe and waits for the answer. So the thread knows which task
+was lost, and a process may be killed at any moment: only its own thread meets the end of the pipe.
 """
 
 import os
@@ -22,33 +22,33 @@ T = TypeVar("T")
 
 
 class Processes(Executor):
-    """So many processes. A task whose process dies fails with BrokenExecutor, as no other does.
+    """`count` processes. If one dies, its task fails with BrokenExecutor, and no other task does.
 
-    None outlives this program, however that ends.
+    All of them end with this program, however it ends.
     """
 
     def __init__(self, count: int) -> None:
-        # multiprocessing's own helper is started with the first process otherwise, and lets that one hear of Ctrl-C.
+        # multiprocessing would start its own helper with the first process, and unblock SIGINT for that process.
         ensure_running()
-        self._threads = ThreadPoolExecutor(count, initializer=_hear_no_ctrl_c)
+        self._threads = ThreadPoolExecutor(count, initializer=_block_ctrl_c)
         self._all = [_Process() for _ in range(count)]
         self._free: SimpleQueue[_Process] = SimpleQueue()
         for process in self._all:
             self._free.put(process)
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        """A task for the next process that is free."""
+        """Give a task to the next process that is free."""
         return self._threads.submit(self._result, function, args, kwargs)
 
     def _result(self, function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:
-        process = self._free.get()  # there are as many as there are threads
+        process = self._free.get()  # there is one for each thread
         try:
             return process.result(function, args, kwargs)
         finally:
             self._free.put(process)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the processes when they have done what was submitted; where nobody waits for that, at the program's end."""
+        """End the processes after their tasks. Without `wait`, they end with the program."""
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
         if wait:
             self._end()
@@ -65,7 +65,7 @@ class Processes(Executor):
 
 
 class _Process:
-    """One process after the other, each for as many tasks as it survives."""
+    """One process at a time; a new one replaces one that died."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -74,7 +74,7 @@ class _Process:
         self._pipe: Connection[Any, Any] | None = None
 
     def result(self, function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:
-        """What a process makes of a task: its result, or what it raised. BrokenExecutor where it dies over it."""
+        """Run a task, and return its result or raise its exception. BrokenExecutor if the process dies."""
         pipe = self._pipe or self._start()
         try:
             pipe.send((function, args, kwargs))
@@ -88,7 +88,7 @@ class _Process:
         return value  # type: ignore[no-any-return]
 
     def _start(self) -> "Connection[Any, Any]":
-        # "spawn" starts afresh: a copy of this process would be one of its locks and threads too.
+        # Not "fork", which would copy locks that threads of this process hold.
         context = get_context("spawn")
         with self._lock:
             if self._ended:
@@ -96,13 +96,13 @@ class _Process:
             here, there = context.Pipe()
             self._process = context.Process(target=_work, args=(there,), daemon=True)
             self._process.start()
-            # The pipe has an end when nobody else has this one.
+            # The pipe ends with the process only if this process has closed its copy.
             there.close()
             self._pipe = here
             return here
 
     def end(self) -> None:
-        """End the process, and start none again."""
+        """Kill the process, and start no other one."""
         with self._lock:
             self._ended = True
             if self._process is not None:
@@ -110,16 +110,16 @@ class _Process:
                 self._process.join()
 
 
-def _hear_no_ctrl_c() -> None:
-    """In a thread that starts processes: Ctrl-C goes to all that a terminal runs, and we end ours ourselves.
+def _block_ctrl_c() -> None:
+    """Block SIGINT in a thread that starts processes: a terminal sends it to them too, but this program ends them itself.
 
-    A process that is started here, as they are, never hears of a signal that we do not hear of, not even before its first line.
+    A process inherits the blocked signals of the thread that starts it, so that it is safe from its first moment.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _work(pipe: "Connection[Any, Any]") -> None:
-    """What a process does: one task after the other, up to the end of the pipe."""
+    """Run tasks in a process up to the end of the pipe."""
     _end_with_parent()
     while True:
         try:
@@ -135,7 +135,7 @@ def _work(pipe: "Connection[Any, Any]") -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it is no more, killed ones included."""
+    """End this process when its parent ends, even if the parent is killed."""
     parent = parent_process()
 
     def wait() -> None:

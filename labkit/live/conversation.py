@@ -10,20 +10,20 @@ from dataclasses import dataclass, field, replace
 from socket import socket
 
 from labkit.analysis.states import observe
+from labkit.build.application import Application, End, Plan
 from labkit.build.path import Direction, Path
 from labkit.build.scenario import Scenario, setup
 from labkit.build.scenario.setup import OTHER, Parts
 from labkit.build.trace import Connection, Record, Trace
 from labkit.capture import Frame
-from labkit.errors import LinkError
+from labkit.errors import LinkError, UsageError
 from labkit.i18n import _
 from labkit.live.clock import SECOND, Clock
 from labkit.live.guard import Guard
 from labkit.live.kernel import KernelSocket
 from labkit.live.labkit_end import CapturedSegment, LabkitEnd
 from labkit.live.link import Link
-from labkit.live.peers import End, ExternalPeer
-from labkit.live.script import Script
+from labkit.live.peers import ExternalPeer
 from labkit.live.station import Station
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.scapy_build import Host
@@ -74,13 +74,8 @@ class Conversation:
         self._link = link
         self.labkit_end = LabkitEnd(model, parts, side, Station(link, parts.hosts[side]), path)
         self.kernel = kernel
-        peer: End = kernel or ExternalPeer(self.labkit_end)
-        self.script = Script(
-            setup.plans(model, scenario.source, parts.seed),
-            {side: self.labkit_end, OTHER[side]: peer},
-            scenario.source,
-            self.labkit_end.loss,
-        )
+        ends: dict[str, End] = {side: self.labkit_end, OTHER[side]: kernel or ExternalPeer(self.labkit_end)}
+        self.application = Application(setup.plans(model, scenario.source, parts.seed), ends)
         # Building the first frame is slow, so it happens before the peer waits for an answer.
         self.labkit_end.station.frame(Segment(), parts.hosts[side], parts.hosts[OTHER[side]], 0)
         self.clock = Clock()
@@ -104,11 +99,8 @@ class Conversation:
             if silent_since is not None and now - silent_since >= linger:
                 return
             if now >= limit:
-                raise LinkError(
-                    _("not over after {n:g} seconds: {reason}; --for allows more").format(
-                        n=self.guard.seconds, reason=self._waiting_for()
-                    )
-                )
+                text = _("not over after {n:g} seconds: {reason}; --for allows more")
+                raise LinkError(text.format(n=self.guard.seconds, reason=self._waiting_for()))
             self._wait(now, limit)
 
     def _waiting_for(self) -> str:
@@ -121,7 +113,13 @@ class Conversation:
         if unacknowledged := end.unacknowledged:
             text = _("the {peer} does not acknowledge {n} octets")
             return text.format(peer=OTHER[self.side], n=unacknowledged)
-        return self.script.waiting_for()
+        plan, latest = self.application.next, self.application.latest
+        if plan is None or latest is None:
+            return _("{step} is not complete").format(step=_title(plan or latest))
+        if plan.due is not None:
+            text = _("{step} begins {n:g} seconds after {previous}")
+            return text.format(step=_title(plan), n=plan.after / SECOND, previous=_title(latest))
+        return _("{step} waits for {previous}").format(step=_title(plan), previous=_title(latest))
 
     def _advance(self, now: int) -> Iterator[Frame]:
         """Handle everything that is due. After each segment the application can act before TCP answers."""
@@ -132,11 +130,39 @@ class Conversation:
         while True:
             handled = end.go_on(now)
             yield from self._new_frames()
-            begun = self.script.go_on(now)
+            begun = self._begin_steps(now)
             end.flush(now)
             yield from self._new_frames()
             if not handled and not begun:
                 return
+
+    def _begin_steps(self, now: int) -> bool:
+        """Begin the steps that are due; return whether there was one. LinkError if a step is impossible."""
+        application = self.application
+        try:
+            begun = application.go_on(now)
+        except UsageError as error:
+            plan = application.next
+            assert plan is not None  # noqa: S101 - it is the step that failed
+            if application.ends[plan.side].gone and self.labkit_end.loss:
+                reason = _("{reason} before {step}").format(reason=self.labkit_end.loss, step=_title(plan))
+            else:
+                reason = _("the {side} cannot {verb}: {reason}").format(side=plan.side, verb=plan.verb, reason=error)
+            raise self._error(plan, reason) from error
+        plan = application.latest
+        if plan is not None and plan.verb == "receive" and not application.complete(plan, now):
+            end = application.ends[plan.side]
+            if end.peer_closed:
+                text = _("the {side} received {count} of {octets} octets: {reason}")
+                reason = self.labkit_end.loss or _("the peer has closed")
+                raise self._error(
+                    plan, text.format(side=plan.side, count=end.delivered, octets=plan.until, reason=reason)
+                )
+        return bool(begun)
+
+    def _error(self, plan: Plan, reason: str) -> LinkError:
+        text = _("{file}:{line}: {reason}")
+        return LinkError(text.format(file=self.scenario.source.name, line=plan.line, reason=reason))
 
     def _new_frames(self) -> Iterator[Frame]:
         while self.labkit_end.captured:
@@ -151,13 +177,13 @@ class Conversation:
 
     def _silent(self, now: int) -> bool:
         """Whether all steps are complete and no segment is in flight."""
-        if not self.script.complete(now) or not self.labkit_end.quiet:
+        if not self.application.finished(now) or not self.labkit_end.quiet:
             return False
         return self.kernel is None or self.kernel.quiet
 
     def _wait(self, now: int, limit: int) -> None:
         """Wait until a frame comes or the next thing is due."""
-        times = [time for time in (self.labkit_end.due(), self.script.due()) if time is not None and time > now]
+        times = [time for time in (self.labkit_end.due(), self.application.due()) if time is not None and time > now]
         until = min([*times, limit, now + LINGER["program"] // 4])
         reading: list[Link | socket] = [self._link]
         writing: list[socket] = []
@@ -176,7 +202,7 @@ class Conversation:
         self.labkit_end.captured.clear()
         left = self.labkit_end.leave(self.clock.now())
         if self.kernel is not None:
-            self.kernel.close()
+            self.kernel.shut_down()
         return left
 
     def trace(self) -> Trace:
@@ -226,6 +252,12 @@ class Conversation:
         comments = (comment for _time, _octets, comment in self.trace().frames())
         for captured, comment in zip(self.captured, comments, strict=True):
             yield self._frame(captured, comment)
+
+
+def _title(plan: Plan | None) -> str:
+    """A step in messages."""
+    assert plan is not None  # noqa: S101 - a scenario has a step
+    return _("step {number} ({side} {verb})").format(number=plan.place + 1, side=plan.side, verb=plan.verb)
 
 
 def _why(segment: Segment) -> str:

@@ -34,12 +34,11 @@ class Guard:
             return
         driver = ethtool.driver(name)
         if driver != "veth":
-            raise LinkError(
-                _(
-                    "{name}: the driver is {driver}; labkit sends only on loopback and veth interfaces. "
-                    "--allow-interface {name} allows this one for this run"
-                ).format(name=printable(name), driver=driver or _("unknown"))
+            text = _(
+                "{name}: the driver is {driver}; labkit sends only on loopback and veth interfaces. "
+                "--allow-interface {name} allows this one for this run"
             )
+            raise LinkError(text.format(name=printable(name), driver=driver or _("unknown")))
 
     def check_addresses(self, addresses: Iterable[str]) -> None:
         """LinkError if an address is outside the allowed networks."""
@@ -47,12 +46,12 @@ class Guard:
         for each in addresses:
             address = ip_address(each)
             if not any(address in network for network in allowed):
-                raise LinkError(
-                    _(
-                        "{address} is outside the lab's networks ({networks}); labkit does not send there. "
-                        "--allow-network {whole} allows it for this run"
-                    ).format(address=address, networks=", ".join(NETWORKS), whole=f"{address}/{address.max_prefixlen}")
+                text = _(
+                    "{address} is outside the lab's networks ({networks}); labkit does not send there. "
+                    "--allow-network {whole} allows it for this run"
                 )
+                whole = f"{address}/{address.max_prefixlen}"
+                raise LinkError(text.format(address=address, networks=", ".join(NETWORKS), whole=whole))
 
     def count_packet(self) -> None:
         """Count a frame before it is sent. LinkError if the run has already sent `packets` frames."""

@@ -9,10 +9,11 @@ import os
 import select
 import socket
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from labkit.build.scenario.model import ScenarioModel, Side
-from labkit.build.scenario.setup import Parts, Plan
+from labkit.build.scenario.setup import Parts
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import _
 from labkit.live.lab import Lab
@@ -82,6 +83,7 @@ class KernelSocket:
         self._lab, self._given, self._parts = lab, getattr(model, side), parts
         self._model = model
         self.serving = 0
+        self.step = ""
         self.reading = True
         self.received = bytearray()
         """The bytes that the application has read from the current connection."""
@@ -153,9 +155,9 @@ class KernelSocket:
         """Whether the peer has acknowledged this many octets."""
         return self.offered - len(self._unsent) - self._ioctl(SIOCOUTQ) >= octets
 
-    def begins(self, plan: Plan) -> bool:
-        """Whether a step belongs to the current connection."""
-        return plan.verb == "connect" or (self.serving == plan.connection and self._socket is not None)
+    def serves(self, connection: int) -> bool:
+        """Whether a connection is the current one."""
+        return self.serving == connection and self._socket is not None
 
     def _ioctl(self, request: int) -> int:
         if self._socket is None or self._failed:
@@ -165,44 +167,76 @@ class KernelSocket:
 
     # The steps.
 
-    def do(self, plan: Plan, now: int) -> None:  # noqa: ARG002 - part of the protocol
-        """Do a step of the application. UsageError without a connection, LinkError if the kernel refuses."""
-        if self.gone and plan.verb in {"send", "close", "abort"}:
+    def connect(self, connection: int, now: int) -> None:  # noqa: ARG002 - part of the protocol
+        """Open a connection. LinkError if the kernel refuses."""
+        with self._errors("connect"):
+            self._reset()
+            self.serving = connection
+            if self._listening is not None:
+                self._listening.close()
+                self._listening = None
+            self._socket = self._open()
+            self._set_isn(self._socket)
+            error = self._socket.connect_ex((self.peer.address, self.peer.port))
+            if error not in IN_PROGRESS:
+                raise OSError(error, os.strerror(error))
+
+    def send(self, payload: bytes, now: int, *, urgent: bool = False) -> None:  # noqa: ARG002 - part of the protocol
+        """Send octets. UsageError without a connection, LinkError if the kernel refuses."""
+        with self._errors("send"):
+            connected = self._connection()
+            self.offered += len(payload)
+            if urgent:
+                connected.send(payload, socket.MSG_OOB)
+            else:
+                self._unsent += payload
+                self._write()
+
+    def close(self, now: int) -> None:  # noqa: ARG002 - part of the protocol
+        """Close the connection after the unsent octets. UsageError if there is none, LinkError if the kernel refuses."""
+        with self._errors("close"):
+            self._connection()
+            self._closing = True
+            self._write()
+
+    def abort(self, now: int) -> None:  # noqa: ARG002 - part of the protocol
+        """Reset the connection. UsageError if there is none, LinkError if the kernel refuses."""
+        with self._errors("abort"):
+            self._connection().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
+            self._drop()
+
+    def crash(self, now: int) -> None:  # noqa: ARG002 - part of the protocol
+        """Forget the connection without an RST. LinkError if the kernel refuses."""
+        if self._socket is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+            self._drop()
+
+    def flush(self, now: int) -> None:  # noqa: ARG002 - part of the protocol
+        """Write and read what the kernel accepts and has."""
+        self.poll()
+
+    def _connection(self) -> socket.socket:
+        """The socket of the connection. UsageError if there is none."""
+        if self._socket is None or self.gone:
             raise UsageError(_("the connection does not exist"))
+        return self._socket
+
+    @contextmanager
+    def _errors(self, verb: str) -> Iterator[None]:
+        """Turn errors of the kernel into UsageError, if the connection is lost, or LinkError."""
         try:
-            match plan.verb:
-                case "connect":
-                    self._connect(plan)
-                case "send":
-                    self._send(plan)
-                case "close":
-                    self._closing = True
-                    self._write()
-                case "abort" | "crash":
-                    self._abort(silently=plan.verb == "crash")
-                case "pause" | "resume":
-                    self.reading = plan.verb == "resume"
+            yield
         except OSError as error:
             if error.errno in CONNECTION_LOST:
                 self._failed = True
                 raise UsageError(error.strerror) from error
             text = _("the kernel refuses {verb}: {reason}")
-            raise LinkError(text.format(verb=plan.verb, reason=error.strerror)) from error
-        self.poll()
+            raise LinkError(text.format(verb=verb, reason=error.strerror)) from error
 
-    def _connect(self, plan: Plan) -> None:
-        self._reset()
-        self.serving = plan.connection
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
-        self._socket = self._open()
-        self._set_isn(self._socket)
-        error = self._socket.connect_ex((self.peer.address, self.peer.port))
-        if error not in IN_PROGRESS:
-            raise OSError(error, os.strerror(error))
-        if plan.octets:
-            self._send(plan)
+    def _drop(self) -> None:
+        assert self._socket is not None  # noqa: S101 - the caller has checked it
+        self._socket.close()
+        self._socket, self._failed, self.state = None, True, State.CLOSED
 
     def _set_isn(self, made: socket.socket) -> None:
         """Give the connection the scenario's initial sequence number, by means of TCP_REPAIR."""
@@ -215,15 +249,6 @@ class KernelSocket:
             made.setsockopt(socket.IPPROTO_TCP, TCP_QUEUE_SEQ, struct.pack("@I", isn))
             made.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, REPAIR_OFF)
 
-    def _send(self, plan: Plan) -> None:
-        assert self._socket is not None  # noqa: S101 - `begins` checks it
-        self.offered += plan.octets
-        if plan.urgent:
-            self._socket.send(plan.payload, socket.MSG_OOB)
-            return
-        self._unsent += plan.payload
-        self._write()
-
     def _write(self) -> None:
         """Send what the kernel accepts; close when everything is sent and the application has closed."""
         if self._socket is None:
@@ -234,17 +259,6 @@ class KernelSocket:
             if self._closing:
                 self._closing = False
                 self._socket.shutdown(socket.SHUT_WR)
-
-    def _abort(self, *, silently: bool) -> None:
-        """Abort the connection; `silently`: without an RST, as after a crash."""
-        if self._socket is None:
-            return
-        if silently:
-            self._socket.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
-        else:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
-        self._socket.close()
-        self._socket, self._failed, self.state = None, True, State.CLOSED
 
     def _reset(self) -> None:
         """Prepare for another connection."""
@@ -326,7 +340,7 @@ class KernelSocket:
             # Not earlier, because the handshake's ACK would be delayed too.
             self._delay_acks(self._socket)
 
-    def close(self) -> None:
+    def shut_down(self) -> None:
         """Close all sockets."""
         self._reset()
         if self._listening is not None:

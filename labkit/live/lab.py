@@ -97,11 +97,8 @@ def _prefix(name: str | None) -> str:
     if name is None:
         return "labkit"
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
-        raise UsageError(
-            _("'{name}' is not a lab name; use up to 31 lower-case letters, digits and dashes").format(
-                name=printable(name)
-            )
-        )
+        text = _("'{name}' is not a lab name; use up to 31 lower-case letters, digits and dashes")
+        raise UsageError(text.format(name=printable(name)))
     return f"labkit-{name}"
 
 
@@ -187,11 +184,8 @@ def find(name: str | None = None) -> Lab:
     else:
         record = RECORDS / f"{_prefix(name)}.json"
         if not record.is_file():
-            raise LinkError(
-                _("{lab} is not up; 'labkit lab up' makes it; without root: labkit lab exec -- COMMAND").format(
-                    lab=_title(name)
-                )
-            )
+            text = _("{lab} is not up; 'labkit lab up' makes it; without root: labkit lab exec -- COMMAND")
+            raise LinkError(text.format(lab=_title(name)))
         title, text, source = _title(name), record.read_text("utf-8"), str(record)
     try:
         # A record holds names below NAMES. The variable holds absolute paths, which `/` leaves unchanged.

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import NamedTuple
 
-from labkit.build.path import Path
+from labkit.build.path import HEADERS, Path
 from labkit.build.scenario import setup
 from labkit.build.scenario.model import ScenarioModel
-from labkit.build.scenario.play import HEADERS
-from labkit.build.scenario.setup import OTHER, Parts, Plan
+from labkit.build.scenario.setup import OTHER, Parts
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import _
 from labkit.live.station import Received, Station
@@ -31,22 +30,22 @@ from labkit.tcp.state import State
 class CapturedSegment:
     """A segment of the capture. If it has yet to arrive at labkit's end, `before` and `after` change when it does."""
 
-    number: int
-    """The packet number, from 1."""
     time: int
     sender: str
     segment: Segment
     frame: bytes
-    why: str
-    """Why labkit sent it; empty for a segment of the peer."""
-    step: str
     before: State
     after: State
     """The state of labkit's end before and after."""
+    connection: int
     arrived: bool
     """False if the path loses it."""
-    connection: int
-    ident: int | None
+    why: str = ""
+    """Why labkit sent it; empty for a segment of the peer."""
+    step: str = ""
+    ident: int | None = None
+    number: int = 0
+    """The packet number, from 1."""
 
 
 class InFlight(NamedTuple):
@@ -77,8 +76,9 @@ class LabkitEnd:
         """The segments on the path, by the time at which they leave it."""
         self._order = self._ident = self._sent = self._count = 0
         self._sends: list[tuple[int, str]] = []
-        self._loss = ""
-        self._own_step = ""
+        self.loss = ""
+        self.step = ""
+        """The step that began last."""
         self._settled = State.CLOSED
         self.end = self._renew(0, 0)
 
@@ -93,7 +93,7 @@ class LabkitEnd:
         self.reading, self._sent = True, 0
         self.received = bytearray()
         self._sends = []
-        self._loss = ""
+        self.loss = ""
         self._settled = State.CLOSED
         return self.end
 
@@ -164,76 +164,65 @@ class LabkitEnd:
         times = [self.end.timeout(), self.station.due(), self._queue[0][0] if self._queue else None]
         return min((time for time in times if time is not None), default=None)
 
-    def loss(self) -> str:
-        """How the peer or a timeout ended the connection, as the start of a sentence; empty if neither did."""
-        return self._loss
-
     def _note_loss(self, captured: CapturedSegment | None) -> None:
         """Record how the connection ended, if the endpoint reports that."""
         peer = OTHER[self.side]
         for notice in self.end.events():
             if notice is Notice.TIMED_OUT:
-                self._loss = _("the {peer} stopped answering").format(peer=peer)
+                self.loss = _("the {peer} stopped answering").format(peer=peer)
             elif captured is None:
                 continue
             elif notice is Notice.REFUSED and self.side == "client":
                 text = _("the {peer} refused the connection (packet {number}; no program listens at {host})")
-                self._loss = text.format(peer=peer, number=captured.number, host=self.peer)
+                self.loss = text.format(peer=peer, number=captured.number, host=self.peer)
             elif self.gone and captured.segment.ctl & RST:
                 text = _("the {peer} reset the connection (packet {number})")
-                self._loss = text.format(peer=peer, number=captured.number)
+                self.loss = text.format(peer=peer, number=captured.number)
             elif notice is Notice.PEER_CLOSED:
                 text = _("the {peer} closed the connection (packet {number})")
-                self._loss = text.format(peer=peer, number=captured.number)
+                self.loss = text.format(peer=peer, number=captured.number)
 
     # The steps.
 
-    def begins(self, plan: Plan) -> bool:
-        """Whether a step belongs to the current connection."""
-        return plan.verb == "connect" or self.serving == plan.connection
+    def serves(self, connection: int) -> bool:
+        """Whether a connection is the current one."""
+        return self.serving == connection
 
     def listen(self) -> None:
         """Accept connections."""
         self.end.listen()
         self._settled = State.LISTEN
 
-    def do(self, plan: Plan, now: int) -> None:
-        """Do a step of the application. UsageError if TCP forbids it."""
-        self._own_step = plan.text
-        match plan.verb:
-            case "connect":
-                self._connect(plan, now)
-            case "send":
-                self._send(plan, now)
-            case "close":
-                self.end.close(now)
-            case "abort":
-                self.end.abort(now)
-            case "crash":
-                self.end = setup.endpoint(self.model, self.parts, self.side, now)
-                self._settled = State.CLOSED
-            case "pause" | "resume":
-                self.reading = plan.verb == "resume"
-        # Segments of this call leave before the application makes the next call.
-        self.flush(now)
-
-    def _connect(self, plan: Plan, now: int) -> None:
-        if plan.connection != self.serving:
+    def connect(self, connection: int, now: int) -> None:
+        """Open a connection. UsageError if another one exists."""
+        if connection != self.serving:
             if self.state not in {State.CLOSED, State.LISTEN, State.TIME_WAIT}:
                 raise UsageError("connection already exists")
-            self._renew(plan.connection, now)
+            self._renew(connection, now)
         if self.peer is None:
             self.peer = self.parts.hosts[OTHER[self.side]]
         if self.state is State.LISTEN:
             self.end.close(now)
         self.end.open(now)
-        self._send(plan, now)
 
-    def _send(self, plan: Plan, now: int) -> None:
-        self.end.send(plan.payload, now, urgent=plan.urgent)
-        self._sent += plan.octets
-        if plan.octets:
-            self._sends.append((self._sent, plan.text))
+    def send(self, payload: bytes, now: int, *, urgent: bool = False) -> None:
+        """Queue octets for sending. UsageError without a connection."""
+        self.end.send(payload, now, urgent=urgent)
+        self._sent += len(payload)
+        self._sends.append((self._sent, self.step))
+
+    def close(self, now: int) -> None:
+        """Close the connection. UsageError if there is none."""
+        self.end.close(now)
+
+    def abort(self, now: int) -> None:
+        """Reset the connection. UsageError if there is none."""
+        self.end.abort(now)
+
+    def crash(self, now: int) -> None:
+        """Forget the connection."""
+        self.end = setup.endpoint(self.model, self.parts, self.side, now)
+        self._settled = State.CLOSED
 
     def leave(self, now: int) -> bool:
         """Reset a connection that is still open; return whether a reset was sent."""
@@ -322,11 +311,8 @@ class LabkitEnd:
 
     def _capture_received(self, received: Received, now: int, arrived: bool) -> CapturedSegment:
         sender, state = OTHER[self.side], self._settled
-        return self._capture(
-            CapturedSegment(
-                0, now, sender, received.segment, received.frame, "", "", state, state, arrived, self.serving, None
-            )
-        )
+        segment, frame = received.segment, received.frame
+        return self._capture(CapturedSegment(now, sender, segment, frame, state, state, self.serving, arrived))
 
     def _capture(self, segment: CapturedSegment) -> CapturedSegment:
         self._count += 1
@@ -351,19 +337,9 @@ class LabkitEnd:
         self._ident += 1
         times = self.path.carry(self.side, self._size(segment), now)
         frame = self.station.frame(segment, self.station.own, self.peer, self._ident, self._framing)
+        states = before, self._settled
         captured = CapturedSegment(
-            0,
-            now,
-            self.side,
-            segment,
-            frame,
-            out.why,
-            self._cause(out),
-            before,
-            self._settled,
-            bool(times),
-            self.serving,
-            self._ident,
+            now, self.side, segment, frame, *states, self.serving, bool(times), out.why, self._cause(out), self._ident
         )
         sent = replace(captured, segment=_marked(segment)) if self.path.marked(self.side) else captured
         for at in times:
@@ -403,7 +379,7 @@ class LabkitEnd:
             last = self.end.snd.position(segment.seq) - 1 + len(segment.payload)
             at = bisect_left(self._sends, last, key=lambda item: item[0])
             return self._sends[min(at, len(self._sends) - 1)][1]
-        return self._own_step
+        return self.step
 
     def peer_host(self) -> Host:
         """The host at the other end, or the scenario's host if no peer has connected yet."""

@@ -27,11 +27,8 @@ def loopback(kernel: Host, own: Host) -> Iterator[None]:
     if own.ip.version == 6:
         raise LinkError(_("lo: Linux does not send IPv6 packets for other hosts over lo; use a lab, or IPv4"))
     if FORWARDING.is_file() and FORWARDING.read_text("ascii").strip() != "0":
-        raise LinkError(
-            _("lo: this host is a router and would forward each packet in a loop ({file} is 1); use a lab").format(
-                file=FORWARDING
-            )
-        )
+        text = _("lo: this host is a router and would forward each packet in a loop ({file} is 1); use a lab")
+        raise LinkError(text.format(file=FORWARDING))
     known = {each.partition("/")[0] for each in run_ip("-br", "address", "show").split()}
     for host in (kernel, own):
         if host.address in known:

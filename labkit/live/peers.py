@@ -1,46 +1,13 @@
-"""The ends of a live conversation, as the scenario's steps use them.
+"""An external program at the other end of a live conversation."""
 
-`labkit_end.LabkitEnd` is labkit's own TCP and `kernel.KernelSocket` a socket of the kernel. `ExternalPeer` is another program,
-which labkit knows only through its segments.
-"""
-
-from typing import Protocol
-
-from labkit.build.scenario.setup import Plan
 from labkit.live.labkit_end import LabkitEnd
 
 
-class End(Protocol):
-    """One end of a conversation."""
-
-    @property
-    def connected(self) -> bool:
-        """Whether the handshake is complete, as far as this end knows."""
-
-    @property
-    def delivered(self) -> int:
-        """Octets that TCP has delivered to the application."""
-
-    @property
-    def peer_closed(self) -> bool:
-        """Whether the peer has closed, or the connection is gone."""
-
-    @property
-    def gone(self) -> bool:
-        """Whether there is no connection, or it has ended."""
-
-    def knows(self, octets: int) -> bool:
-        """Whether it knows that this many of its octets have arrived."""
-
-    def begins(self, plan: Plan) -> bool:
-        """Whether this end can begin the step now."""
-
-    def do(self, plan: Plan, now: int) -> None:
-        """Begin a step. UsageError if TCP forbids it."""
-
-
 class ExternalPeer:
-    """An external program at the other end. It acts on its own, and labkit infers its state from the segments."""
+    """An external program, as an `End` of the scenario's steps: it acts on its own, and labkit sees only its segments."""
+
+    step = ""
+    reading = True
 
     def __init__(self, view: LabkitEnd) -> None:
         self._view = view
@@ -57,7 +24,7 @@ class ExternalPeer:
 
     @property
     def peer_closed(self) -> bool:
-        """Whether the peer has acknowledged the FIN, or the connection is gone."""
+        """Whether the peer has acknowledged labkit's FIN, or the connection is gone."""
         return self._view.fin_acknowledged or self.gone
 
     @property
@@ -69,9 +36,11 @@ class ExternalPeer:
         """Whether labkit has acknowledged all segments of the peer."""
         return not self._view.owes
 
-    def begins(self, plan: Plan) -> bool:  # noqa: ARG002 - part of the protocol
+    def serves(self, connection: int) -> bool:  # noqa: ARG002 - part of the protocol
         """Always true: an external peer acts on its own."""
         return True
 
-    def do(self, plan: Plan, now: int) -> None:
+    def _ignore(self, *_arguments: object, **_options: object) -> None:
         """Do nothing: an external peer acts on its own."""
+
+    connect = send = close = abort = crash = flush = _ignore

@@ -55,19 +55,15 @@ def check(trace: Trace, to_send: list[Packet], guard: Guard, speed: float | None
     """LinkError if the guard forbids the addresses, the number of packets or the duration."""
     guard.check_addresses({host.address for each in trace.connections for host in (each.client, each.server)})
     if len(to_send) > guard.packets:
-        raise LinkError(
-            _("the conversation has {n} packets; a run sends at most {most}. --packets allows more").format(
-                n=len(to_send), most=guard.packets
-            )
-        )
+        text = _("the conversation has {n} packets; a run sends at most {most}. --packets allows more")
+        raise LinkError(text.format(n=len(to_send), most=guard.packets))
     length = max((each.time for each in to_send), default=0) / SECOND
     if speed is not None and length / speed > guard.seconds:
-        raise LinkError(
-            _(
-                "the conversation takes {n:.0f} seconds; a run lasts at most {most:g}. --for allows more, "
-                "--speed {speed:.0f} or --topspeed makes it shorter"
-            ).format(n=length / speed, most=guard.seconds, speed=length / guard.seconds + 1)
+        text = _(
+            "the conversation takes {n:.0f} seconds; a run lasts at most {most:g}. --for allows more, "
+            "--speed {speed:.0f} or --topspeed makes it shorter"
         )
+        raise LinkError(text.format(n=length / speed, most=guard.seconds, speed=length / guard.seconds + 1))
 
 
 def replay(to_send: list[Packet], links: Mapping[str, Link], tap: Link, speed: float | None = 1.0) -> Iterator[Frame]:
@@ -94,11 +90,8 @@ def replay(to_send: list[Packet], links: Mapping[str, Link], tap: Link, speed: f
             yield frame._replace(number=number)
         clock.sleep_until(min(clock.now() + SECOND // 1000, deadline))
     if expected:
-        raise LinkError(
-            _("{interface}: {n} of {all} sent packets did not appear on the wire").format(
-                interface=tap.interface, n=len(expected), all=len(to_send)
-            )
-        )
+        text = _("{interface}: {n} of {all} sent packets did not appear on the wire")
+        raise LinkError(text.format(interface=tap.interface, n=len(expected), all=len(to_send)))
 
 
 def _recorded(tap: Link, expected: deque[Packet]) -> Iterator[Frame]:

@@ -39,11 +39,8 @@ def open_session(config: SessionConfig) -> Iterator[Conversation]:
     """Open a conversation that is ready to run. LinkError if the system refuses, UsageError for options that conflict."""
     model = config.scenario.model
     if model.conversations is not None:
-        raise UsageError(
-            _("{name}: the scenario has many conversations; --client and --server play one, --both plays all").format(
-                name=config.scenario.name
-            )
-        )
+        text = _("{name}: the scenario has many conversations; --client and --server play one, --both plays all")
+        raise UsageError(text.format(name=config.scenario.name))
     parts = _parts(config)
     own, other = parts.hosts[config.side], parts.hosts[OTHER[config.side]]
     config.guard.check_addresses([own.address, other.address])
@@ -87,18 +84,12 @@ def _parts(config: SessionConfig) -> Parts:
     address = config.to[0] if config.to is not None else kernel.address(version)
     there = Host(address, port, other.name, kernel.mac, other.ttl, other.dscp)
     if there.ip.version != version:
-        raise UsageError(
-            _("{there} and {own} belong to different IP versions; --ipv6 plays a scenario over IPv6").format(
-                there=there.address, own=own.address
-            )
-        )
+        text = _("{there} and {own} belong to different IP versions; --ipv6 plays a scenario over IPv6")
+        raise UsageError(text.format(there=there.address, own=own.address))
     for each in wiring.KERNELS.values():
         if own.address == each.address(version):
-            raise LinkError(
-                _("{address}: a kernel of the lab has this address; give the {side} another one").format(
-                    address=own.address, side=config.side
-                )
-            )
+            text = _("{address}: a kernel of the lab has this address; give the {side} another one")
+            raise LinkError(text.format(address=own.address, side=config.side))
     return replace(parts, hosts={config.side: own, OTHER[config.side]: there})
 
 

@@ -66,8 +66,9 @@ class Station:
             for _received in self.poll(clock.now()):
                 continue
             if clock.now() >= deadline and address not in self._known:
+                text = _("{interface}: no host answers {protocol} for {address}")
                 raise LinkError(
-                    _("{interface}: no host answers {protocol} for {address}").format(
+                    text.format(
                         interface=self.link.interface,
                         protocol="ARP" if self.own.ip.version == 4 else _("neighbour solicitation"),
                         address=address,

@@ -80,12 +80,11 @@ def require_capable(what: str) -> None:
     """LinkError if this process lacks the capabilities for `what`."""
     _libc()
     if not capable():
-        raise LinkError(
-            _(
-                "{what} needs the capabilities of root (CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN): run it with sudo, "
-                "or without root: labkit lab exec -- COMMAND"
-            ).format(what=what)
+        text = _(
+            "{what} needs the capabilities of root (CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN): run it with sudo, "
+            "or without root: labkit lab exec -- COMMAND"
         )
+        raise LinkError(text.format(what=what))
 
 
 def require_program(name: str) -> str:
@@ -113,13 +112,12 @@ def enter_user_namespace() -> None:
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1\n", "ascii")
         _inherit_capabilities()
     except OSError as error:
-        raise LinkError(
-            _(
-                "only root can make a lab on this system: {reason} (user namespaces: see sysctl "
-                "user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns); "
-                "run it with sudo"
-            ).format(reason=error.strerror)
-        ) from error
+        text = _(
+            "only root can make a lab on this system: {reason} (user namespaces: see sysctl "
+            "user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns); "
+            "run it with sudo"
+        )
+        raise LinkError(text.format(reason=error.strerror)) from error
 
 
 def _inherit_capabilities() -> None:

@@ -49,12 +49,11 @@ def open_link(name: str, lab: str | None, allowed: Collection[str] = ()) -> Iter
         raise LinkError(text.format(name=printable(name), known=", ".join(LAB_INTERFACES)))
     loopback = ethtool.is_loopback(name)
     if not loopback and name not in allowed and (driver := ethtool.driver(name)) != "veth":
-        raise LinkError(
-            _(
-                "{name}: the driver is {driver}; other people's packets may pass there. "
-                "--allow-interface {name} confirms that you may watch it"
-            ).format(name=printable(name), driver=driver or _("unknown"))
+        text = _(
+            "{name}: the driver is {driver}; other people's packets may pass there. "
+            "--allow-interface {name} confirms that you may watch it"
         )
+        raise LinkError(text.format(name=printable(name), driver=driver or _("unknown")))
     with Link(name, None, outgoing=not loopback) as link:
         yield link
 

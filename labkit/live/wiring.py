@@ -70,30 +70,30 @@ def wire(namespaces: Mapping[str, Namespace], *, offload: bool = False, mtu: int
         with space.inside():
             set_sysctls(SYSCTLS)
     client, server = KERNELS[CLIENT].interface, KERNELS[SERVER].interface
+    links: list[tuple[str, str, KernelHost | None]] = [
+        (end, kernel.interface, kernel) for end, kernel in KERNELS.items()
+    ]
     if RELAY in namespaces:
-        pairs = [
-            (namespaces[RELAY], RELAY_INTERFACES[CLIENT], namespaces[CLIENT], client),
-            (namespaces[RELAY], RELAY_INTERFACES[SERVER], namespaces[SERVER], server),
-        ]
+        pairs = [(RELAY, RELAY_INTERFACES[end], end, kernel.interface) for end, kernel in KERNELS.items()]
+        links += [(RELAY, interface, None) for interface in RELAY_INTERFACES.values()]
     else:
-        pairs = [(namespaces[CLIENT], client, namespaces[SERVER], server)]
-    for number, (space, name, other, peer) in enumerate(pairs):
+        pairs = [(CLIENT, client, SERVER, server)]
+    for number, (end, interface, other, peer) in enumerate(pairs):
         # If both ends of a pair had the same index, the kernel would wait a second before it brings them up.
         one, two = f"mtu {mtu} index {10 + number}", f"mtu {mtu} index {20 + number}"
-        with space.inside():
-            _make_pair(f"link add name {name} {one} type veth peer name {peer} {two} netns {other.path}")
-    for space, interfaces in _interfaces(namespaces):
-        with space.inside():
-            for interface in interfaces:
-                if not offload:
-                    ethtool.disable_offloads(interface)
-            ip(line for interface in interfaces for line in _bring_up(interface))
-    for space, interfaces in _interfaces(namespaces):
-        with space.inside():
-            for interface in interfaces:
-                _await_up(interface)
+        with namespaces[end].inside():
+            path = namespaces[other].path
+            _make_pair(f"link add name {interface} {one} type veth peer name {peer} {two} netns {path}")
+    for end, interface, host in links:
+        with namespaces[end].inside():
+            if not offload:
+                ethtool.disable_offloads(interface)
+            ip(_bring_up(interface, host))
+    for end, interface, host in links:
+        with namespaces[end].inside():
+            _await_up(interface)
             # The kernel handles these requests in order, so the last one waits for all earlier ones.
-            ip(line for interface in interfaces for line in _add_addresses(interface))
+            ip(_add_addresses(interface, host))
 
 
 def _make_pair(line: str) -> None:
@@ -107,26 +107,13 @@ def _make_pair(line: str) -> None:
         raise
 
 
-def _interfaces(namespaces: Mapping[str, Namespace]) -> list[tuple[Namespace, list[str]]]:
-    found = [(namespaces[end], [KERNELS[end].interface]) for end in ENDS]
-    if RELAY in namespaces:
-        found.append((namespaces[RELAY], list(RELAY_INTERFACES.values())))
-    return found
-
-
-def _host(interface: str) -> KernelHost | None:
-    return next((each for each in KERNELS.values() if each.interface == interface), None)
-
-
-def _bring_up(interface: str) -> list[str]:
+def _bring_up(interface: str, host: KernelHost | None) -> list[str]:
     """The `ip` commands that bring an interface up, without automatic addresses."""
-    host = _host(interface)
     mac = [f"link set dev {interface} address {host.mac}"] if host is not None else []
     return [f"link set dev {interface} addrgenmode none", *mac, f"link set dev {interface} up", "link set dev lo up"]
 
 
-def _add_addresses(interface: str) -> list[str]:
-    host = _host(interface)
+def _add_addresses(interface: str, host: KernelHost | None) -> list[str]:
     if host is None:
         return [f"link set dev {interface} up"]
     return [

@@ -1,8 +1,7 @@
-"""Edits of a finished frame: a named field gets another value, whatever that breaks.
+"""Edits of a finished frame: set a named field to any value, however wrong.
 
-What an endpoint sends is correct; a fault is an edit of what it has sent. The checksums are made right after it, so
-that nothing but the fault is wrong, unless the edit is about a checksum. `edits_of` reads from a frame the edits that make
-another frame as wrong as this one.
+An endpoint sends correct segments; a fault is an edit of one. `apply` then corrects the checksums, unless the edit is one of
+a checksum, so that only the fault is wrong. `edits_of` gives the edits that reproduce the faults of a frame.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,8 +13,8 @@ TCP_PROTOCOL, FRAGMENT_HEADER = 6, 44
 """IP protocol numbers."""
 
 WRONG_SUMS = frozenset({SUM_BAD, SUM_PARTIAL, SUM_ZERO})
-SMALLEST_FRAGMENT = 8
-"""Octets: where a fragment belongs is counted in units of so many (RFC 791 section 3.1)."""
+MIN_FRAGMENT_OCTETS = 8
+"""The unit of the fragment offset (RFC 791 section 3.1)."""
 
 Edit = Callable[[bytearray, Seen, str], None]
 
@@ -33,7 +32,7 @@ def apply(frame: bytes, link: int, edits: Mapping[str, str]) -> tuple[bytes, int
     edited = bytearray(frame)
     for name, value in edits.items():
         if name not in EDITS:
-            raise ValueError(f"there is no edit '{name}'; there are {', '.join(EDITS)}")
+            raise ValueError(f"unknown edit '{name}'; expected one of {', '.join(EDITS)}")
         EDITS[name](edited, seg, value)
     if "sum" not in edits:
         _put(edited, seg.tcp_at + 16, _tcp_sum(edited, seg))
@@ -44,9 +43,9 @@ def apply(frame: bytes, link: int, edits: Mapping[str, str]) -> tuple[bytes, int
 
 
 def edits_of(frame: bytes, seg: Seen) -> dict[str, str]:
-    """What must be forced into a sound Ethernet frame with the same segment to make it what this one is.
+    """The edits that turn a sound Ethernet frame with the same segment into `frame`, which was decoded to `seg`.
 
-    That are checksums that are wrong, and where the capture has cut it. `seg` is what `frame` was decoded to.
+    They reproduce wrong checksums and the captured length.
     """
     edits = {}
     if seg.sum_state in WRONG_SUMS:
@@ -92,7 +91,7 @@ def _ip_length(frame: bytearray, seg: Seen, value: str) -> None:
 
 def _identification(frame: bytearray, seg: Seen, value: str) -> None:
     if seg.version != 4:
-        raise ValueError("IPv6 has no identification but in a fragment")
+        raise ValueError("IPv6 has an identification only in a fragment")
     _put(frame, seg.ip_at + 4, _number(value, 0xFFFF))
 
 
@@ -102,8 +101,8 @@ def _captured_length(frame: bytearray, seg: Seen, value: str) -> None:
 
 
 def _fragment_size(_frame: bytearray, _seg: Seen, value: str) -> None:
-    if _number(value, 0xFFFF) < SMALLEST_FRAGMENT:
-        raise ValueError(f"fragments of {value} octets: at least {SMALLEST_FRAGMENT} are needed")
+    if _number(value, 0xFFFF) < MIN_FRAGMENT_OCTETS:
+        raise ValueError(f"fragments of {value} octets are too small; the minimum is {MIN_FRAGMENT_OCTETS}")
 
 
 EDITS: dict[str, Edit] = {
@@ -159,8 +158,8 @@ def cut(frame: bytes, link: int, size: int, ident: int = 1) -> list[bytes]:
     RFC 791 section 3.2; RFC 8200 section 4.5 (where `ident` is the fragments' identification). The frame itself where it
     fits. ValueError for a size below eight.
     """
-    if size < SMALLEST_FRAGMENT:
-        raise ValueError(f"fragments of {size} octets: at least {SMALLEST_FRAGMENT} are needed")
+    if size < MIN_FRAGMENT_OCTETS:
+        raise ValueError(f"fragments of {size} octets are too small; the minimum is {MIN_FRAGMENT_OCTETS}")
     seg = Seen(wirelen=len(frame), caplen=len(frame))
     if decode(frame, 0, len(frame), link, seg) != TCP:
         raise ValueError("the frame holds no TCP segment")

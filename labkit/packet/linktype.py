@@ -1,7 +1,8 @@
 """Names of link types: the numbers that pcap and pcapng files give to what a frame begins with.
 
 The numbers and names are those of tcpdump.org's registry of link-layer header types. A link type that labkit reads is
-declared beside the function that reads it, in `labkit.packet.decode.link`; `OTHERS` names common ones that it does not read.
+declared beside the function that reads it, in `labkit.packet.decode.link`; `OTHERS` names common ones that it does not
+read.
 """
 
 from labkit.packet.decode.walk import LINK_TYPES

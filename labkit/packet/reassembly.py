@@ -1,12 +1,11 @@
 """IP fragments put together again: IPv4 (RFC 791 section 3.2) and IPv6 (RFC 8200 section 4.5).
 
-A datagram in the making is its octets and the list of holes in them (RFC 815): a fragment fills holes, the
-last one tells where the final hole ends, and the datagram is whole when no hole is left. Where IPv4 fragments
-overlap, the octets that came first stay. An IPv6 datagram with overlapping fragments is dropped with all that
-follows of it (RFC 5722); exact duplicates are ignored.
+A pending datagram has octets and holes (RFC 815). A fragment fills holes, the last fragment gives the size, and the datagram
+is complete when no hole is left. Where IPv4 fragments overlap, the octets that came first stay. An IPv6 datagram with
+overlapping fragments is dropped, with its later fragments (RFC 5722); exact duplicates are ignored.
 
-Captures may be hostile: pending datagrams, their size, their age and their holes are bounded, and whatever
-exceeds a bound is forgotten. Fragments are rare, so none of this is on the way of other frames.
+Captures may be hostile: the number of pending datagrams, their size, age and holes are bounded. A datagram that exceeds a
+bound is dropped.
 """
 
 from typing import NamedTuple
@@ -28,17 +27,17 @@ FRAGMENT_HEADER, AUTHENTICATION = 44, 51
 
 
 class Fragment(NamedTuple):
-    """A fragment as it is put in its place."""
+    """A fragment and its place in the datagram."""
 
     key: bytes
-    """What all fragments of a datagram have in common, and no other datagram's of the same time."""
+    """The same for all fragments of one datagram, and different for any other pending datagram."""
     head: bytes
-    """The headers before what is fragmented; in IPv6 the fragment header is the last of them."""
+    """The headers before the fragmented part; in IPv6 the last of them is the fragment header."""
     start: int
     data: bytes
     last: bool
     sound: bool
-    """Whether it has an IPv4 header checksum, and a right one."""
+    """Whether it has a correct IPv4 header checksum."""
 
     @property
     def end(self) -> int:
@@ -47,20 +46,20 @@ class Fragment(NamedTuple):
 
 
 class Pending:
-    """A datagram in the making: what its fragments carry, from offset 0."""
+    """A datagram of which fragments are missing."""
 
     def __init__(self, born: int) -> None:
         self.born = born
         self.first: Fragment | None = None
         self.size = MAX_DATAGRAM_OCTETS
-        """Its octets, once the last fragment has told."""
+        """The datagram's payload octets, known once the last fragment has arrived."""
         self.octets = bytearray()
         self.arrived = RangeSet()
         self.dead = False
-        """Whether the datagram cannot be right: what else comes of it is dropped as well (RFC 5722)."""
+        """Whether the datagram is dropped, with its later fragments (RFC 5722)."""
 
     def add(self, piece: Fragment, overlapping: bool) -> None:
-        """Put a fragment in its place. `overlapping` fragments are the death of a datagram, or tolerated."""
+        """Add a fragment. `overlapping`: fragments may overlap; otherwise that drops the datagram."""
         if self.dead or self._repeats(piece):
             return
         if piece.start == 0 and self.first is None:
@@ -90,7 +89,7 @@ class Pending:
         return missing is None and self.octets[piece.start : piece.end] == piece.data
 
     def whole(self) -> bytes | None:
-        """The datagram with a header that fits it, or None as long as something is missing."""
+        """The datagram with a matching header; None while fragments are missing."""
         if self.dead or self.first is None or self._holes():
             return None
         head = bytearray(self.first.head)
@@ -110,10 +109,10 @@ class Pending:
 
 
 class Reassembler:
-    """Collects fragments until their datagrams are whole.
+    """Collects fragments until their datagrams are complete.
 
-    At most `datagrams` are pending, each for at most `age` nanoseconds of the capture's time, with at most 64
-    KiB each: the oldest makes room.
+    At most `datagrams` are pending, each with at most 64 KiB, for at most `age` nanoseconds of the capture's time. Another one
+    replaces the oldest.
     """
 
     def __init__(self, datagrams: int = 256, age: int = 60 * SECOND) -> None:
@@ -123,19 +122,18 @@ class Reassembler:
 
     @property
     def pending(self) -> int:
-        """Datagrams that are not whole, or cannot become it."""
+        """The number of pending or dropped datagrams."""
         return len(self._pending)
 
     def segment(self, buf: bytes, seg: Seen) -> bytes | None:
         """Add the fragment that `decode` has just found in the frame `buf`, at `seg.time`.
 
-        Where it makes a datagram whole that holds a TCP segment, `seg` is filled, and the datagram's octets,
-        which the positions in `seg` count in, are given; else None. What a tunnel's datagram holds may be a
-        fragment again.
+        If that completes a datagram with a TCP segment, fill `seg` and return the datagram's octets, in which the positions of
+        `seg` count; else return None. A tunnel's datagram may hold a fragment again.
         """
         found = FRAGMENT
         while found == FRAGMENT:
-            # It ends: each turn takes a pending datagram out, and none is whole with its first fragment.
+            # The loop ends: each turn removes a pending datagram, and no datagram is complete with its first fragment.
             whole = self.add(buf, seg)
             if whole is None:
                 return None
@@ -146,8 +144,8 @@ class Reassembler:
     def add(self, buf: bytes, seg: Seen) -> bytes | None:
         """Add the fragment whose IP header `seg` locates in `buf`; the datagram once nothing is missing.
 
-        The datagram has a header that says it is whole: without fragment offset in IPv4, where the checksum
-        is made right if the first fragment's was, and with an atomic fragment header in IPv6.
+        The datagram has a header that says it is whole: without fragment offset in IPv4, where the checksum is made right
+        if the first fragment's was, and with an atomic fragment header in IPv6.
         """
         piece = _ipv4_fragment(buf, seg) if seg.version == 4 else _ipv6_fragment(buf, seg)
         if piece is None:
@@ -160,7 +158,7 @@ class Reassembler:
         return whole
 
     def _find(self, key: bytes, now: int) -> Pending:
-        """The pending datagram that a fragment belongs to; a new one where the old one is too old for it."""
+        """The pending datagram of a fragment; a new one if that is too old."""
         pending = self._pending.get(key)
         if pending is None or now - pending.born > self.age:
             self._pending.pop(key, None)
@@ -171,7 +169,7 @@ class Reassembler:
 
 
 def _ipv4_fragment(buf: bytes, seg: Seen) -> Fragment | None:
-    """The fragment in an IPv4 datagram; None where not all of it was captured."""
+    """The fragment in an IPv4 datagram; None if the capture does not hold all of it."""
     at = seg.ip_at
     body = at + (buf[at] & 15) * 4
     field = u16(buf, at + 6)
@@ -180,7 +178,7 @@ def _ipv4_fragment(buf: bytes, seg: Seen) -> Fragment | None:
 
 
 def _ipv6_fragment(buf: bytes, seg: Seen) -> Fragment | None:
-    """The fragment in an IPv6 datagram, in whose fragment header `decode` has stopped."""
+    """The fragment in an IPv6 datagram, at whose fragment header `decode` has stopped."""
     start = seg.ip_at
     kind, at = buf[start + 6], start + 40
     while at + 8 <= len(buf) and (kind in IN_IPV6 or (kind == FRAGMENT_HEADER and not u16(buf, at + 2) & 0xFFF9)):
@@ -199,7 +197,7 @@ def _fragment(buf: bytes, seg: Seen, body: int, start: int, more: bool, key: byt
     if more:
         # All but the last carry multiples of eight octets (RFC 791 section 3.2).
         stop -= (stop - body) % 8
-    whole = start == 0 and not more  # then `decode` has stopped elsewhere: in IPv4 before a fragment header of IPv6
+    whole = start == 0 and not more  # `decode` stopped elsewhere: in IPv4 before an IPv6 fragment header
     if whole or not body < stop <= len(buf):
         return None
     return Fragment(key, buf[seg.ip_at : body], start, buf[body:stop], not more, seg.ip_sum_state == SUM_GOOD)

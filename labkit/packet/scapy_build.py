@@ -1,12 +1,10 @@
 """Segments as Scapy packets. The only module that imports Scapy to build.
 
-The strategy: whatever follows from the rest of a packet (lengths, checksums, data offset) is left for Scapy
-to fill in when the packet's octets are asked for. A user can therefore change any field of a packet in Scapy,
-and its lengths and checksums are right afterwards. Options are given as Scapy's own tuples, so that they read
-`('MSS', 1460)` there; their octets are those of `labkit.tcp.options.pack`.
+Scapy fills in all fields that follow from others (lengths, checksums, data offset) when it makes a packet's octets. So a user
+can change any field of a packet in Scapy, and its lengths and checksums are correct afterwards. Options are Scapy's own
+tuples, such as `('MSS', 1460)`; their octets are those of `labkit.tcp.options.pack`.
 
-Scapy takes half a second to import, and most commands build nothing: it is imported when the first packet is
-built.
+Scapy takes half a second to import, and most commands build nothing, so the first packet imports it.
 """
 
 from copy import copy
@@ -29,10 +27,9 @@ if TYPE_CHECKING:
 class Host:
     """One end of a conversation, as its packets' headers name it.
 
-    `address` is an IPv4 or IPv6 address in text, `mac` six octets in hexadecimal with colons. `name` stands
-    in the capture's name-resolution block and in what labkit prints. `ttl` is the IPv6 hop limit as well;
-    `dscp` the upper six bits of IPv4's type of service and IPv6's traffic class. ValueError for a value that
-    its field cannot hold.
+    `address` is an IPv4 or IPv6 address in text, `mac` six octets in hexadecimal with colons. `name` stands in the
+    capture's name-resolution block and in what labkit prints. `ttl` is the IPv6 hop limit as well; `dscp` the upper six
+    bits of IPv4's type of service and IPv6's traffic class. ValueError for a value that its field cannot hold.
     """
 
     address: str
@@ -54,11 +51,11 @@ class Host:
 
     @property
     def ip(self) -> IPv4Address | IPv6Address:
-        """The address as a number of its family."""
+        """The address as a value."""
         return ip_address(self.address)
 
     def forwarded(self, hops: int) -> "Host":
-        """The host as packets show it that `hops` routers have forwarded: each took one from the TTL."""
+        """The host as its packets show it after `hops` routers, each of which decremented the TTL."""
         return replace(self, ttl=self.ttl - hops) if hops else self
 
     def __str__(self) -> str:
@@ -90,14 +87,14 @@ class Vlan:
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """What the datagrams of a capture are wrapped in, and cut into."""
+    """The link layer of a capture's datagrams, and their fragmentation."""
 
     link: int = ETHERNET
     """The link type: ETHERNET or RAW."""
     vlans: tuple[Vlan, ...] = ()
     """The VLAN tags of each frame, the outer first."""
     fragment: int | None = None
-    """Octets of the largest IP datagram that is not fragmented; None: all of them have the IPv4 flag DF."""
+    """Octets of the largest IP datagram that is not fragmented; None: no fragmentation, and the IPv4 flag DF."""
 
     @property
     def dont_fragment(self) -> bool:
@@ -166,13 +163,13 @@ def tcp(segment: Segment, sport: int, dport: int) -> "Packet":
         octets = opt.pack(segment.options)
         fields |= {"options": RawVal(octets), "dataofs": 5 + len(octets) // 4}
     else:
-        opt.pack(segment.options)  # ValueError where they do not fit the header; Scapy would write a wrong offset
+        opt.pack(segment.options)  # ValueError if they do not fit; Scapy would write a wrong offset
         fields["options"] = tuples
     return TCP(**fields)
 
 
 def scapy_options(options: tuple[opt.Option, ...]) -> list[tuple[str | int, Any]] | None:
-    """The options as Scapy's TCP layer takes them; None where its tuples cannot say them (a false length)."""
+    """The options as Scapy's TCP layer takes them; None if its tuples cannot express them (a wrong length)."""
     tuples: list[tuple[str | int, Any]] = []
     for option in options:
         match option:
@@ -200,10 +197,9 @@ def scapy_options(options: tuple[opt.Option, ...]) -> list[tuple[str | int, Any]
 
 
 class Stamp:
-    """A quick way to the octets that `packet` has, for one direction of a conversation.
+    """Makes the octets of `packet`, a hundred times as fast, for one direction of a conversation.
 
-    Scapy builds a template once; each segment is stamped into a copy. A hundred times as fast, and the same
-    octets. UsageError as from `packet`.
+    Scapy builds a template once; `frame` writes each segment into a copy. UsageError as from `packet`.
     """
 
     def __init__(self, source: Host, target: Host, framing: Framing = PLAIN) -> None:
@@ -218,9 +214,9 @@ class Stamp:
         self.pseudo = int.from_bytes(source.ip.packed + target.ip.packed) + 6
 
     def between(self, source: Host, target: Host) -> "Stamp":
-        """The same between other hosts, without asking Scapy again.
+        """The same stamp between other hosts, without Scapy.
 
-        ValueError where the source has another TTL or DSCP, or another IP version.
+        ValueError if the source has another TTL, DSCP or IP version.
         """
         made = copy(self)
         addresses = source.ip.packed + target.ip.packed
@@ -236,7 +232,7 @@ class Stamp:
 
     @staticmethod
     def of(source: Host, target: Host, framing: Framing = PLAIN) -> "Stamp":
-        """A stamp for two hosts, of a template that is built once for all that differ in addresses and ports only."""
+        """A stamp for two hosts. Hosts that differ only in addresses and ports share a template."""
         return _template(source.ip.version, source.ttl, source.dscp, framing).between(source, target)
 
     def frame(self, segment: Segment, ident: int = 0) -> bytes:
@@ -282,7 +278,7 @@ def _complement(total: int) -> int:
 def _network(segment: Segment, source: Host, target: Host, ident: int, framing: Framing) -> "Packet":
     """The IP header (RFC 791; RFC 8200 section 3), without what Scapy fills in."""
     if source.ip.version != target.ip.version:
-        raise UsageError(f"{source.address} and {target.address} are addresses of two families")
+        raise UsageError(f"{source.address} and {target.address} belong to different address families")
     service = source.dscp << 2 | segment.ecn
     if source.ip.version == 6:
         from scapy.layers.inet6 import IPv6
@@ -303,6 +299,6 @@ def _network(segment: Segment, source: Host, target: Host, ident: int, framing: 
 
 @lru_cache(maxsize=64)
 def _template(version: int, ttl: int, dscp: int, framing: Framing) -> Stamp:
-    """A stamp that Scapy has built, between addresses of documentation."""
+    """A stamp built by Scapy, between documentation addresses."""
     source, target = ("2001:db8::1", "2001:db8::2") if version == 6 else ("192.0.2.1", "192.0.2.2")
     return Stamp(Host(source, 1, ttl=ttl, dscp=dscp), Host(target, 2), framing)

@@ -3,7 +3,7 @@
 `decode` fills it, rules read it. One `Seen` is filled again for every frame.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 # What `Seen.fault` says of headers that do not fit the packet (rule CAP01). CUT is the capture's doing, not the
@@ -18,11 +18,28 @@ OPT_SOUND, OPT_LENGTH, OPT_OVERRUN = 0, 1, 2
 
 ABSENT = -1
 
+U8 = Annotated[int, "u1"]
+U16 = Annotated[int, "u2"]
+U32 = Annotated[int, "u4"]
+I8 = Annotated[int, "i1"]
+I16 = Annotated[int, "i2"]
+I32 = Annotated[int, "i4"]
+"""Integers that need fewer than eight octets in the memory of the compiled engine. What counts packets of a capture is a U32:
+`labkit.analysis.native.reader` reads no more packets than that."""
+
 OWN, PEER = "own", "peer"
-Seq = Annotated[int, OWN]
+Seq = Annotated[int, OWN, "u4"]
 """A sequence number of the sender. Reports show it relative to the sender's ISN."""
-PeerSeq = Annotated[int, PEER]
+PeerSeq = Annotated[int, PEER, "u4"]
 """A sequence number of the other side, such as an ack. Reports show it relative to that side's ISN."""
+SeqOrAbsent = Annotated[int, OWN]
+
+MAX_SACK_BLOCKS = 4
+"""RFC 2018 section 3: a TCP header has room for no more."""
+
+
+def _sack_edges() -> list[int]:
+    return [0] * MAX_SACK_BLOCKS
 
 
 @dataclass(slots=True)
@@ -34,91 +51,86 @@ class Seen:
     """
 
     # The frame.
-    number: int = 0
+    number: U32 = 0
     """As Wireshark counts: 1 is the first frame of the capture."""
     time: int = 0
     """Nanoseconds since 1970-01-01."""
-    caplen: int = 0
+    caplen: I32 = 0
     """Octets of the frame that the capture holds."""
     wirelen: int = 0
     """Octets that the frame had on the wire."""
-    point: int = 0
+    point: I32 = 0
     """Where it was captured: the index of the capture's interface."""
-    fault: int = SOUND
+    fault: U8 = SOUND
 
     # The IP header.
-    version: int = 0
+    version: U8 = 0
     ip_at: int = ABSENT
     src_at: int = ABSENT
     dst_at: int = ABSENT
-    addr_len: int = 0
+    addr_len: U8 = 0
     """4 or 16 octets at `src_at` and `dst_at`."""
     ip_len: int = 0
     """The length that the IP header gives to the whole datagram; 0 where it leaves it open (TSO)."""
-    room: int = 0
+    room: U32 = 0
     """Octets that there are for the datagram in what holds it: the frame, PPPoE, a tunnel; 0 where its length fits."""
-    ip_id: int = ABSENT
+    ip_id: I32 = ABSENT
     """The IPv4 identification; ABSENT for IPv6. A datagram that the network delivers twice keeps it."""
-    ttl: int = 0
-    ecn: int = 0
-    ip_sum: int = 0
+    ttl: U8 = 0
+    ecn: U8 = 0
+    ip_sum: U16 = 0
     """The IPv4 header checksum as sent."""
-    ip_sum_want: int = 0
+    ip_sum_want: U16 = 0
     """What it should be, where it was verified."""
-    ip_sum_state: int = SUM_UNKNOWN
+    ip_sum_state: U8 = SUM_UNKNOWN
 
-    joined: int = 0
+    joined: U8 = 0
     """1 where the datagram came in fragments, and was put together again."""
 
     # The TCP header.
     tcp_at: int = ABSENT
-    sport: int = 0
-    dport: int = 0
+    sport: U16 = 0
+    dport: U16 = 0
     seq: Seq = 0
     ack: PeerSeq = 0
-    doff: int = 0
+    doff: U16 = 0
     """Header length in octets, as the data offset gives it."""
-    ctl: int = 0
-    win: int = 0
-    sum: int = 0
-    sum_want: int = 0
-    sum_state: int = SUM_UNKNOWN
-    urg: int = 0
+    ctl: U16 = 0
+    win: U32 = 0
+    sum: U16 = 0
+    sum_want: U16 = 0
+    sum_state: U8 = SUM_UNKNOWN
+    urg: U16 = 0
 
     # The payload.
     data_at: int = ABSENT
     len: int = 0
     """Octets of payload on the wire, as the IP length gives them."""
-    data_len: int = 0
+    data_len: U32 = 0
     """Octets of payload that the capture holds: fewer than `len` where the frame was cut."""
 
     # The options.
-    opt_fault: int = OPT_SOUND
+    opt_fault: U8 = OPT_SOUND
     opt_at: int = ABSENT
     """The option that `opt_fault` is about."""
-    opt_twice: int = ABSENT
+    opt_twice: I16 = ABSENT
     """The kind of an option that stands in the list twice."""
-    opt_after_end: int = 0
+    opt_after_end: U8 = 0
     """1 where something other than zeros follows the end-of-list option."""
-    opt_cut: int = 0
+    opt_cut: U8 = 0
     """1 where the capture holds only a part of the list: what was not read may have been there."""
-    mss: int = ABSENT
-    wscale: int = ABSENT
-    sack_ok: int = 0
+    mss: I32 = ABSENT
+    wscale: I16 = ABSENT
+    sack_ok: U8 = 0
     tsval: int = ABSENT
     tsecr: int = ABSENT
-    tfo_len: int = ABSENT
+    tfo_len: I16 = ABSENT
     """Octets of the Fast Open cookie; 0 asks for one."""
-    sack_n: int = 0
-    """SACK blocks; the first four stand below."""
-    sack_l0: int = 0
-    sack_r0: int = 0
-    sack_l1: int = 0
-    sack_r1: int = 0
-    sack_l2: int = 0
-    sack_r2: int = 0
-    sack_l3: int = 0
-    sack_r3: int = 0
+    sack_n: U8 = 0
+    """Number of SACK blocks."""
+    sack_left: list[U32] = field(default_factory=_sack_edges)
+    """Left edges of the first `sack_n` blocks, then 0."""
+    sack_right: list[U32] = field(default_factory=_sack_edges)
 
     # What is known only from the segments before it; `track.look` fills these.
     seg_len: int = 0
@@ -129,7 +141,7 @@ class Seen:
     """How far `seq` lies beyond SND.NXT as the capture shows it: 0 in order, negative for numbers used before."""
     new_octets: int = 0
     """Sequence numbers of the segment that were never seen before."""
-    conflict: Seq = ABSENT
+    conflict: SeqOrAbsent = ABSENT
     """The first sequence number whose octet differs from the one that was sent under it before."""
 
     @property

@@ -1,4 +1,4 @@
-"""The one-line text form of a segment, and back: packetdrill's packet lines, which the field knows.
+"""The notation of a segment in one line of text, after packetdrill's packet lines.
 
     +0.010 > P. 1:100(99) ack 1 win 65535 <nop,nop,TS val 7 ecr 3>   # a comment
     +0.010 < P. 1:7(6) ack 100 win 65535 "250 \\r\\n"
@@ -33,7 +33,7 @@ CLIENT, SERVER = 0, 1
 """Who sends: the client's segments are written `>`, the server's `<`."""
 
 MAX_PAYLOAD_OCTETS = 0xFFFF
-"""Octets of the longest payload: more fit into no IP datagram."""
+"""Octets of the longest payload: an IP datagram has no room for more."""
 
 MAX_LINE_CHARACTERS = 5 * MAX_PAYLOAD_OCTETS
 """Characters of the longest line: each octet of a payload takes at most four."""
@@ -41,7 +41,7 @@ MAX_LINE_CHARACTERS = 5 * MAX_PAYLOAD_OCTETS
 _ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
 
 _RESERVED = 9
-"""How far the reserved bits stand above the lowest control bit."""
+"""The position of the lowest reserved bit above the control bits."""
 
 _PARTS = (
     ("", r"(?a)\s*(?:(?P<sign>[+-]?)(?P<time>\d{1,11}(?:\.\d{1,9})?)\s+)?"),
@@ -57,7 +57,7 @@ _PARTS = (
         r"\s*(?:\#\s*(?P<comment>.*))?$",
     ),
 )
-"""The parts of a line in their order, each with what is expected in its place."""
+"""The parts of a line in their order, each with its description for messages."""
 
 _LINE = re.compile("".join(pattern for _, pattern in _PARTS))
 
@@ -67,7 +67,7 @@ _PLAIN = frozenset(range(0x20, 0x7F)) | frozenset(b"\r\n\t")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the notation. `time` is in nanoseconds; `relative`: after the line before. None: not said."""
+    """One line of the notation. `time` is in nanoseconds, after the previous line if `relative`; None without a time."""
 
     sender: int
     segment: Segment
@@ -78,7 +78,7 @@ class Line:
 
 
 def pattern(number: int, octets: int) -> bytes:
-    """The payload that stands for `octets` octets from sequence number `number`: a resend carries the same."""
+    """The default payload of `octets` octets from sequence number `number`: a retransmission carries the same."""
     room = sn.MASK + 1 - number
     if octets > room > 0:
         return pattern(number, room) + pattern(0, octets - room)
@@ -87,7 +87,7 @@ def pattern(number: int, octets: int) -> bytes:
 
 
 def parse(text: str, source: str = "<text>") -> Iterator[Line]:
-    """Read lines of the notation; empty ones and comments are passed over. ScenarioError names source and line."""
+    """Read lines of the notation, except empty ones and comments. ScenarioError names source and line."""
     for number, raw in enumerate(text.split("\n"), 1):
         if raw.strip() and not raw.lstrip().startswith("#"):
             try:
@@ -97,7 +97,7 @@ def parse(text: str, source: str = "<text>") -> Iterator[Line]:
 
 
 def parse_line(text: str) -> Line:
-    """Read one line; ValueError says what is wrong with it, and what was expected."""
+    """Read one line; ValueError says what is wrong, and what was expected."""
     if len(text) > MAX_LINE_CHARACTERS:
         raise ValueError(f"a line of {len(text)} characters; expected at most {MAX_LINE_CHARACTERS}")
     match = _LINE.match(text)
@@ -106,7 +106,7 @@ def parse_line(text: str) -> Line:
     words: dict[str, int] = {}
     for name, value in re.findall(r"(ack|win|urg|ecn)\s+(\d+)", match["words"]):
         if name in words:
-            raise ValueError(f"{name} stands twice; expected it once")
+            raise ValueError(f"{name} is given twice; expected once")
         words[name] = int(value)
     seq, octets = int(match["seq"]), int(match["len"])
     if octets > MAX_PAYLOAD_OCTETS:
@@ -119,7 +119,7 @@ def parse_line(text: str) -> Line:
         )
     edits = _edits(match["edits"] or "")
     reserved = _number(edits.pop("reserved", "0"), 7)
-    syn = "S" in match["ctl"]  # its number comes before that of the first octet
+    syn = "S" in match["ctl"]  # SYN takes the number before the first octet's
     segment = Segment(
         seq=seq,
         ack=words.get("ack", 0),
@@ -140,7 +140,7 @@ def parse_line(text: str) -> Line:
 
 
 def _wrong(text: str) -> str:
-    """What is wrong with a line that does not match: the first part that is not there."""
+    """The message about a line that does not match: its first part that is missing."""
     known, rest = "", text
     for expected, part in _PARTS:
         match = re.match(known + part, text)
@@ -152,7 +152,7 @@ def _wrong(text: str) -> str:
 
 
 def _payload(seq: int, octets: int, text: str | None, edits: dict[str, str]) -> bytes:
-    """What a segment carries, `seq` being its first octet's number. Takes out of the edits what is about that."""
+    """The payload of a segment whose first octet has number `seq`. Removes `fill` and `data` from the edits."""
     fill, data = edits.pop("fill", None), edits.pop("data", None)
     if (text is not None) + (fill is not None) + (data is not None) > 1:
         raise ValueError('the payload is given twice; expected one of "text", {data=} and {fill=}')
@@ -160,16 +160,16 @@ def _payload(seq: int, octets: int, text: str | None, edits: dict[str, str]) -> 
         return _octet(fill) * octets
     if text is None and data is None:
         return pattern(seq, octets)
-    said = _unescaped(text) if text is not None else _hexadecimal(data or "")
-    if len(said) != octets and not (len(said) < octets and "caplen" in edits):
-        raise ValueError(f"the payload has {len(said)} octets, the segment {octets}; expected as many")
-    return said + pattern(sn.add(seq, len(said)), octets - len(said))
+    given = _unescaped(text) if text is not None else _hexadecimal(data or "")
+    if len(given) != octets and not (len(given) < octets and "caplen" in edits):
+        raise ValueError(f"the payload has {len(given)} octets, but the segment has {octets}")
+    return given + pattern(sn.add(seq, len(given)), octets - len(given))
 
 
 def _octet(text: str) -> bytes:
     match = re.fullmatch(r"0x([0-9A-Fa-f]{2})|([!-~])", text)
     if match is None:
-        raise ValueError(f"{{fill={text}}}: expected a character, or an octet such as 0x00, to fill the payload with")
+        raise ValueError(f"{{fill={text}}}: expected a character or an octet such as 0x00")
     return bytes.fromhex(match[1]) if match[1] else match[2].encode()
 
 
@@ -181,7 +181,7 @@ def _hexadecimal(text: str) -> bytes:
 
 
 def _unescaped(text: str) -> bytes:
-    """The octets of a text: itself in UTF-8, with escapes."""
+    """The octets of a text with escapes, in UTF-8."""
 
     def escaped(match: re.Match[str]) -> str:
         word = match[1]
@@ -191,7 +191,7 @@ def _unescaped(text: str) -> bytes:
             raise ValueError(f"'\\{word}' is not an escape; expected one of \\r, \\n, \\t, \\\", \\\\, \\x00")
         return chr(0xDC00 + int(word[1:], 16)) if word[1] in "89abcdefABCDEF" else chr(int(word[1:], 16))
 
-    # An octet that is no ASCII travels as a lone surrogate, as file names do.
+    # A non-ASCII octet is a lone surrogate, as in file names.
     return re.sub(r"\\(x[0-9A-Fa-f]{2}|.)", escaped, text).encode("utf-8", "surrogateescape")
 
 
@@ -211,7 +211,7 @@ def format_line(line: Line) -> str:
 
 
 def _spell(segment: Segment, edits: dict[str, str]) -> str:
-    """The payload as a text, or put into the edits; nothing where it is the pattern."""
+    """The payload as a text, or as an entry in the edits; empty if it is the pattern."""
     payload = segment.payload
     standing = pattern(sn.add(segment.seq, segment.ctl & SYN != 0), len(payload))
     if payload == standing:
@@ -220,7 +220,7 @@ def _spell(segment: Segment, edits: dict[str, str]) -> str:
         edits["fill"] = f"0x{payload[0]:02x}"
         return ""
     if "caplen" in edits:
-        # What the capture does not hold is the pattern, and need not be said.
+        # The part that the capture does not hold is the pattern.
         payload = payload[: bisect_left(range(len(payload)), True, key=lambda at: payload[at:] == standing[at:])]
     if sum(octet not in _PLAIN for octet in payload) * 10 <= len(payload):
         return f' "{"".join(map(_escaped, payload))}"'
@@ -265,7 +265,7 @@ def _edits(text: str) -> dict[str, str]:
         if not equals:
             raise ValueError(f"{{{item}}}: expected name=value")
         if name.strip() in edits:
-            raise ValueError(f"{{{item}}}: {name.strip()} stands twice; expected it once")
+            raise ValueError(f"{{{item}}}: {name.strip()} is given twice; expected once")
         edits[name.strip()] = value.strip()
     return edits
 
@@ -294,7 +294,7 @@ def format_option(option: opt.Option) -> str:
 
 
 def parse_options(text: str) -> tuple[opt.Option, ...]:
-    """The options between the angle brackets; ValueError names the one that is not understood."""
+    """The options between the angle brackets; ValueError names one that is malformed."""
     return tuple(_option(item.split()) for item in filter(None, (item.strip() for item in text.split(","))))
 
 
@@ -321,7 +321,7 @@ def _option(words: list[str]) -> opt.Option:
             case ["raw", octets]:
                 return opt.Raw(bytes.fromhex(octets))
     except ValueError:
-        # Fall through: the message below names the option as it was written.
+        # The message below names the option as it was written.
         words = [*words]
     raise ValueError(
         f"option '{' '.join(words)}' is not understood; expected mss, wscale, sackOK, sack, TS, FO, nop, eol or raw"

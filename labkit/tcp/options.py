@@ -1,118 +1,106 @@
 """TCP options as values: the kinds that labkit knows, each with the octets it stands for.
 
-`pack` turns a tuple of options into header octets, padded to a multiple of four; `unpack` reads octets that anyone may
-have written and never fails: what does not parse comes back as `Raw`, octet for octet, so that packing it again gives
-the same header. Kinds and lengths: RFC 9293 section 3.2 and the registry that it names.
+`pack` turns options into header octets, padded to a multiple of four. `unpack` reads any octets and never fails: octets that
+do not parse become a `Raw`, so that `pack` gives the same header again. Kinds and lengths: RFC 9293 section 3.2 and the
+registry that it names.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-KIND_END, KIND_NOP, KIND_MSS, KIND_WSCALE, KIND_SACK_OK, KIND_SACK, KIND_TS, KIND_TFO = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    8,
-    34,
-)
+KIND_END, KIND_NOP, KIND_MSS, KIND_WSCALE, KIND_SACK_OK, KIND_SACK, KIND_TS, KIND_TFO = 0, 1, 2, 3, 4, 5, 8, 34
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """End of the option list (RFC 9293 section 3.2). Each kind has its number, and its `width` in octets."""
+class _Option:
+    """A kind of options: its number, the octets of its fields in their order, and its `width` in octets altogether."""
 
-    kind: ClassVar[int] = KIND_END
-    width: ClassVar[int] = 1
+    __slots__ = ()
+    kind: ClassVar[int]
+    sizes: ClassVar[tuple[int, ...]] = ()
+    width: ClassVar[int]
+    __match_args__: ClassVar[tuple[str, ...]] = ()
 
     def pack(self) -> bytes:
         """The option's octets."""
-        return b"\x00"
+        head = bytes((self.kind, self.width))[: self.width]
+        if not self.sizes:
+            return head
+        values: list[int] = [getattr(self, name) for name in self.__match_args__]
+        return head + b"".join(value.to_bytes(size) for value, size in zip(values, self.sizes, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
-class Nop:
+class End(_Option):
+    """End of the option list (RFC 9293 section 3.2)."""
+
+    kind = KIND_END
+    width = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Nop(_Option):
     """No-operation: aligns what follows (RFC 9293 section 3.2)."""
 
-    kind: ClassVar[int] = KIND_NOP
-    width: ClassVar[int] = 1
-
-    def pack(self) -> bytes:
-        """The option's octets."""
-        return b"\x01"
+    kind = KIND_NOP
+    width = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Mss:
+class Mss(_Option):
     """Maximum segment size, in octets of payload (RFC 9293 section 3.7.1)."""
 
     size: int
-    kind: ClassVar[int] = KIND_MSS
-    width: ClassVar[int] = 4
-
-    def pack(self) -> bytes:
-        """The option's octets."""
-        return b"\x02\x04" + self.size.to_bytes(2)
+    kind = KIND_MSS
+    sizes = (2,)
+    width = 4
 
 
 @dataclass(frozen=True, slots=True)
-class WindowScale:
-    """Window scale: the sender's windows are to be shifted left by `shift` (RFC 7323 section 2.2)."""
+class WindowScale(_Option):
+    """Window scale: receivers shift the sender's windows left by `shift` (RFC 7323 section 2.2)."""
 
     shift: int
-    kind: ClassVar[int] = KIND_WSCALE
-    width: ClassVar[int] = 3
-
-    def pack(self) -> bytes:
-        """The option's octets."""
-        return b"\x03\x03" + self.shift.to_bytes(1)
+    kind = KIND_WSCALE
+    sizes = (1,)
+    width = 3
 
 
 @dataclass(frozen=True, slots=True)
-class SackPermitted:
+class SackPermitted(_Option):
     """The sender can use selective acknowledgements (RFC 2018 section 2)."""
 
-    kind: ClassVar[int] = KIND_SACK_OK
-    width: ClassVar[int] = 2
+    kind = KIND_SACK_OK
+    width = 2
 
-    def pack(self) -> bytes:
-        """The option's octets."""
-        return b"\x04\x02"
+
+@dataclass(frozen=True, slots=True)
+class Timestamps(_Option):
+    """The sender's clock, and the peer's last one that it echoes (RFC 7323 section 3.2)."""
+
+    value: int
+    echo: int
+    kind = KIND_TS
+    sizes = (4, 4)
+    width = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Sack:
-    """Selective acknowledgement: blocks of (left edge, right edge), the right edge excluded (RFC 2018 section 3)."""
+    """Selective acknowledgement: blocks [left edge, right edge) (RFC 2018 section 3)."""
 
     blocks: tuple[tuple[int, int], ...]
     kind: ClassVar[int] = KIND_SACK
 
     @property
     def width(self) -> int:
-        """How many octets it takes."""
+        """The octets that it takes."""
         return 2 + 8 * len(self.blocks)
 
     def pack(self) -> bytes:
         """The option's octets."""
         edges = b"".join(left.to_bytes(4) + right.to_bytes(4) for left, right in self.blocks)
         return bytes((KIND_SACK, 2 + len(edges))) + edges
-
-
-@dataclass(frozen=True, slots=True)
-class Timestamps:
-    """The sender's clock, and the last one of the peer that it echoes (RFC 7323 section 3.2)."""
-
-    value: int
-    echo: int
-    kind: ClassVar[int] = KIND_TS
-    width: ClassVar[int] = 10
-
-    def pack(self) -> bytes:
-        """The option's octets."""
-        return b"\x08\x0a" + self.value.to_bytes(4) + self.echo.to_bytes(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +112,7 @@ class FastOpen:
 
     @property
     def width(self) -> int:
-        """How many octets it takes."""
+        """The octets that it takes."""
         return 2 + len(self.cookie)
 
     def pack(self) -> bytes:
@@ -134,18 +122,18 @@ class FastOpen:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Octets kept as they are: an option of a kind not named above, or one that does not parse."""
+    """Octets as they are: an option of another kind, or one that does not parse."""
 
     octets: bytes
 
     @property
     def kind(self) -> int:
-        """The option's kind octet; 0 where there is none."""
+        """The option's kind octet; 0 without octets."""
         return self.octets[0] if self.octets else KIND_END
 
     @property
     def width(self) -> int:
-        """How many octets it takes."""
+        """The octets that it takes."""
         return len(self.octets)
 
     def pack(self) -> bytes:
@@ -166,7 +154,7 @@ def pack(options: Iterable[Option]) -> bytes:
 
 
 def length(options: Iterable[Option]) -> int:
-    """How many octets `pack` makes of the options."""
+    """The octets that `pack` makes of the options."""
     octets = 0
     for option in options:
         octets += option.width
@@ -174,14 +162,14 @@ def length(options: Iterable[Option]) -> int:
 
 
 def unpack(octets: bytes) -> tuple[Option, ...]:
-    """The options that `octets` hold. Zero padding after the last one is left out: `pack` writes it again."""
+    """The options in `octets`, without zero padding after the last one: `pack` writes it again."""
     found: list[Option] = []
     at = 0
     while at < len(octets):
         kind = octets[at]
         if kind == KIND_END:
             rest = octets[at:]
-            # Padding that `pack` would not write the same way is kept, so that nothing is lost.
+            # Keep padding that `pack` would not write the same way.
             if any(rest) or len(rest) >= 4 or len(octets) % 4:
                 found.append(Raw(rest))
             break
@@ -199,7 +187,7 @@ def unpack(octets: bytes) -> tuple[Option, ...]:
 
 
 def _one(kind: int, octets: bytes) -> Option:
-    """One option with a sound length octet; `Raw` where its kind is unknown or the length is not that kind's."""
+    """One option with a sound length octet; `Raw` if the kind is unknown or the length wrong for it."""
     data = octets[2:]
     match kind, len(data):
         case 2, 2:

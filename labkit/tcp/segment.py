@@ -1,8 +1,7 @@
-"""One TCP segment as plain values, of two kinds.
+"""A TCP segment as a plain value.
 
-`Segment` is valid by construction: it is what an endpoint sends, what the notation writes and what `wire` turns into a
-packet. `Seen` is what a capture shows, where anything goes: `decode` fills it, and rules read it. Only `Segment` is
-immutable; one `Seen` is filled again for every frame.
+`Segment` is valid by construction: endpoints send it, the notation writes it, and `scapy_build` turns it into a packet. What
+a capture shows, where anything goes, is a `labkit.packet.seen.Seen`.
 
 Control bits: RFC 9293 section 3.1; AE: RFC 9768.
 """
@@ -17,25 +16,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, AE = 1, 2, 4, 8, 16, 32, 64, 128, 256
-BITS = {
-    "FIN": FIN,
-    "SYN": SYN,
-    "RST": RST,
-    "PSH": PSH,
-    "ACK": ACK,
-    "URG": URG,
-    "ECE": ECE,
-    "CWR": CWR,
-    "AE": AE,
-}
+BITS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128, "AE": 256}
+FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, AE = BITS.values()
 
 NOT_ECT, ECT1, ECT0, CE = 0, 1, 2, 3
 """The ECN field of the IP header (RFC 3168 section 5)."""
 
 
 def control_names(ctl: int) -> str:
-    """The control bits as words, the opening ones first: `SYN ACK`; `none` where no bit is set."""
+    """The control bits as words, SYN first and ACK last: `SYN ACK`; `none` if no bit is set."""
     order = (SYN, FIN, RST, PSH, URG, ECE, CWR, AE, ACK)
     names = {bit: name for name, bit in BITS.items()}
     return " ".join(names[bit] for bit in order if ctl & bit) or "none"
@@ -45,7 +34,7 @@ def control_names(ctl: int) -> str:
 class Segment:
     """A TCP segment to be sent. Numbers are absolute; `window` is the header's field, before scaling.
 
-    `ecn` is the IP header's ECN field, for TCP decides it. ValueError for a value that its field cannot hold.
+    `ecn` is the IP header's ECN field, which TCP decides. ValueError for a value that its field cannot hold.
     """
 
     seq: int = 0
@@ -58,7 +47,7 @@ class Segment:
     ecn: int = NOT_ECT
 
     def __post_init__(self) -> None:
-        # In one go, for there are many segments; which of them it is only matters for a message.
+        # One test, because there are many segments; only the message needs to know which value is wrong.
         if (
             0 <= self.seq <= sn.MASK
             and 0 <= self.ack <= sn.MASK
@@ -81,7 +70,7 @@ class Segment:
 
     @property
     def length(self) -> int:
-        """Sequence numbers that the segment takes, SEG.LEN: its octets, and one each for SYN and FIN."""
+        """SEG.LEN: the octets of the payload, and one each for SYN and FIN."""
         return len(self.payload) + (self.ctl & SYN != 0) + (self.ctl & FIN != 0)
 
     @property
@@ -103,6 +92,6 @@ class Segment:
     @property
     def header(self) -> bytes:
         """The options' octets, padded."""
-        from labkit.tcp.options import pack  # judging, which needs `Seen` alone, starts without it
+        from labkit.tcp.options import pack  # verifying starts without it
 
         return pack(self.options)

@@ -1,8 +1,7 @@
 """Arithmetic on sequence numbers, modulo 2**32 (RFC 9293 section 3.4).
 
-Every `+`, `-` and `<` on a sequence number of the project stands in this file. Numbers are plain integers in
-[0, 2**32): 0 is a sequence number like any other, never a mark for "unknown". Nothing is imported, so that the
-functions can be compiled as they are.
+No other module applies `+`, `-` or `<` to sequence numbers. They are plain integers in [0, 2**32): 0 is a sequence number
+like any other, never a mark for "unknown". The module imports nothing, so that its functions compile as they are.
 """
 
 MASK = 0xFFFF_FFFF
@@ -15,7 +14,7 @@ def add(number: int, octets: int) -> int:
 
 
 def diff(number: int, other: int) -> int:
-    """How far `number` lies after `other`: negative when before it; in [-2**31, 2**31)."""
+    """The distance from `other` to `number`, in [-2**31, 2**31): negative if `number` comes first."""
     return ((number - other + HALF) & MASK) - HALF
 
 

@@ -1,8 +1,7 @@
 """The TCP state machine as data: RFC 9293 section 3.3.2, figure 5, free of roles.
 
-TRANSITIONS maps (state, event) to the next state. A pair that is missing is not a transition: the endpoint then
-follows the text of section 3.10 (ignore, acknowledge or reset), and an observer stays where it is. The diagram that
-labkit draws comes from this table.
+TRANSITIONS maps a state and an event to the next state. Without an entry the endpoint follows the text of section 3.10
+(ignore, acknowledge or reset), and an observer keeps its state. labkit draws its state diagram from this table.
 """
 
 from enum import Enum
@@ -23,14 +22,14 @@ class State(Enum):
     LAST_ACK = "LAST-ACK"
     TIME_WAIT = "TIME-WAIT"
 
-    __hash__ = object.__hash__  # each is there once; Enum's own hash takes its time
+    __hash__ = object.__hash__  # members are unique, and Enum's own hash is slow
 
     def __str__(self) -> str:
         return self.value
 
 
 class Event(Enum):
-    """What moves a connection: the user's calls, what arrives, what is sent, timers."""
+    """The events that change a state: the user's calls, arriving and departing segments, timers."""
 
     PASSIVE_OPEN = "passive OPEN"
     ACTIVE_OPEN = "active OPEN, snd SYN"
@@ -63,8 +62,8 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         E.SEND_FIN: S.FIN_WAIT_1,
         # Section 3.10.7.4, eighth step: the segment that acknowledges the SYN may carry the peer's FIN.
         E.RCV_FIN: S.CLOSE_WAIT,
-        # Section 3.10.7.4, second step: back to LISTEN after a passive OPEN. labkit's endpoint is one connection;
-        # its listener is another object, so the connection itself is gone.
+        # Section 3.10.7.4, second step: back to LISTEN after a passive OPEN. labkit's endpoint is one connection; its
+        # listener is another object, so the connection itself is gone.
         E.RCV_RST: S.CLOSED,
         E.SEND_RST: S.CLOSED,
     },
@@ -92,9 +91,9 @@ DOCUMENT_WORDS = {state: state.name for state in State} | {
     State.SYN_SENT: "SYN_SEND",
     State.SYN_RECEIVED: "SYN_RCVD",
 }
-"""How the source document writes the states; its SYN_SEND and SYN_RCVD are SYN-SENT and SYN-RECEIVED."""
+"""The states' names in the introductory text that labkit implements."""
 
 
 def after(state: State, event: Event) -> State:
-    """The state after an event; the same state where the table has no such transition."""
+    """The state after an event; the same state if the table has no such transition."""
     return TRANSITIONS[state].get(event, state)

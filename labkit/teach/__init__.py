@@ -1,1 +1,1 @@
-"""What classes use: lessons, diagrams, examples, and a capture for each student."""
+"""Material for classes: lessons, diagrams, examples, and an individual capture for each student."""

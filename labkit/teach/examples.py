@@ -1,6 +1,6 @@
-"""Conversations in the notation as frames: what the rules' examples become when they are run.
+"""Turn conversations in the notation into frames, to run the examples of the rules.
 
-Both ends have documentation addresses (RFC 5737, RFC 3849); a line without a time comes 10 ms after the one before.
+Both ends have documentation addresses (RFC 5737, RFC 3849). A line without a time comes 10 ms after the line before it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,11 +22,11 @@ ENDS = {
 
 
 def frames(lines: Sequence[Line], *, version: int = 4, isns: tuple[int, int] = (0, 0)) -> Iterator[Frame]:
-    """The lines as frames of a capture, numbered from 1. `{fragment=N}` cuts one into IP fragments of N octets, which
-    share its number.
+    """Yield the lines as frames of a capture, numbered from 1. `{fragment=N}` cuts a frame into IP fragments of N octets,
+    which share its number.
 
-    `isns` are added to all numbers of the client and of the server (modulo 2**32), but for a side that never sends a
-    SYN while the other does: it has no number, and the 0 of its reset means 0.
+    `isns` are added to all numbers of the client and of the server (modulo 2**32). A side that never sends a SYN while the
+    other side does has no ISN: the 0 of its reset stays 0.
     """
     offsets = _offsets(lines, isns)
     now = 0

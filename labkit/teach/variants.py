@@ -1,14 +1,13 @@
-"""Variants: a capture of one's own for each student of a roster, and one answer key for all of them.
+"""Build an individual capture for each student of a roster, and one answer key for all.
 
     seed = the first 64 bits of HMAC-SHA256(key, SHA-256 of the scenario + the student)
 
-So the same student gets the same capture whenever it is built, whoever else is on the roster; nobody can tell one's seed,
-or another's, without the key; and a scenario that was changed gives other captures. A student's file has no comments and no
-names (unless they are asked for, and then still not the seed). The file's name follows from the student, with a digest
-behind it where it would not do as it is, or where another student's differs in capitals only.
+A student gets the same capture at every run, whoever else is on the roster. Nobody can compute a seed without the key. A
+changed scenario gives other captures. A student's file has no comments and no names, unless the user asks for them, and never
+the seed. Its name is the student's, with a digest where that name is unsafe or differs from another one in case only.
 
-The answers go into two files *beside* the folder of captures, so that the folder can be handed out as it is: NAME.answers.json,
-and NAME.answers.csv for a spreadsheet. They are complete, or not there.
+Two files hold the answers: NAME.answers.json, and NAME.answers.csv for a spreadsheet. They stand beside the folder of captures,
+so that the folder can be handed out. They appear when all captures are built.
 """
 
 import csv
@@ -35,52 +34,52 @@ from labkit.errors import InputError, LabkitError
 from labkit.i18n import _, printable
 from labkit.report.formats.csv import FORMULA_STARTS
 
-SHORTEST_KEY = 16
-"""Octets."""
-LARGEST_FILE = 16 << 20
+MIN_KEY = 16
+"""Octets of a key."""
+MAX_FILE = 16 << 20
 """Octets of a roster or a key."""
-MOST_STUDENTS = 100_000
-LONGEST_STUDENT = 200
-"""Characters."""
-LONGEST_NAME = 120
-"""Octets of a file's name, without what is put behind it."""
-MOST_CONNECTIONS = 100
-"""Connections of a capture that the answers list."""
+MAX_STUDENTS = 100_000
+MAX_STUDENT = 200
+"""Characters of a student's name."""
+MAX_STEM = 120
+"""Octets of a file name without digest and suffix."""
+MAX_CONNECTIONS = 100
+"""Connections of a capture in the answers."""
 COLUMN = "student"
 
 COLUMNS = (COLUMN, "file", "sha256", "seed", "packets")
-"""Of the answers as CSV, as far as they are the same as in JSON."""
+"""The columns of the CSV answers that are keys of the JSON answers too."""
 
 CONTROLS = frozenset({"Cc", "Zl", "Zp"})
-"""Unicode's categories of characters that a name has no use for."""
+"""Unicode categories that a student's name may not have: control characters and line separators."""
 
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
-"""Names that are no files on Windows, where a student may open them."""
+"""File names that Windows reserves for devices."""
 
 
 @dataclass(frozen=True, slots=True)
 class Student:
-    """One of a roster."""
+    """A student of a roster."""
 
     id: str
-    """As it stands in the roster, without spaces around it."""
+    """The student's cell in the roster, without spaces around it."""
     line: int
     file: str
-    """The name of the student's file, without what says its format."""
+    """The name of the student's file, without suffix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """Students in the order of their list, no two the same, and no two with the same file."""
+    """Students in the order of the roster, each with a file of a different name."""
 
     students: tuple[Student, ...]
     column: str
-    """The column that they were taken from."""
+    """The column with their names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be built for each student."""
+    """What to build for each student."""
 
     scenario: Scenario
     key: bytes
@@ -91,26 +90,26 @@ class Order:
 
 
 def read_key(path: str | Path) -> bytes:
-    """The octets of a key file. InputError where it cannot be read, or has too few."""
+    """Read a key file. InputError if it cannot be read or is too short."""
     key = _read(path)
-    if len(key) < SHORTEST_KEY:
+    if len(key) < MIN_KEY:
         raise InputError(
-            _("{path}: a key of {have} octets can be guessed; expected at least {want}").format(
-                path=printable(str(path)), have=len(key), want=SHORTEST_KEY
+            _("{path}: a key of {have} bytes can be guessed; expected at least {want}").format(
+                path=printable(str(path)), have=len(key), want=MIN_KEY
             )
         )
     return key
 
 
 def read_roster(path: str | Path) -> Roster:
-    """The students of a CSV file with a header: its column `student`, or the first. InputError names the line."""
+    """Read the students from a CSV file with a header: its column `student`, else the first column. InputError with the line."""
     name = printable(str(path))
     octets = _read(path)
     try:
         text = octets.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = octets.count(b"\n", 0, error.start) + 1
-        raise InputError(_("{name}:{line}: is not UTF-8 text").format(name=name, line=line)) from error
+        raise InputError(_("{name}:{line}: not UTF-8 text").format(name=name, line=line)) from error
     column, listed = _listed(text, name)
     students: list[Student] = []
     first: dict[str, Student] = {}
@@ -122,39 +121,37 @@ def read_roster(path: str | Path) -> Roster:
             before = first.setdefault(key, known)
             if before is not known:
                 raise InputError(
-                    _("{name}:{line}: {student!r} is the same as in line {first}; expected each student once").format(
+                    _("{name}:{line}: {student!r} repeats line {first}; expected each student once").format(
                         name=name, line=line, student=student, first=before.line
                     )
                 )
         students.append(known)
     if not students:
-        raise InputError(
-            _("{name}: there is no student in it; expected a line for each below the header").format(name=name)
-        )
+        raise InputError(_("{name}: has no students; expected a line for each below the header").format(name=name))
     return Roster(tuple(students), column)
 
 
 def seed(key: bytes, scenario: Scenario, student: str) -> int:
-    """A student's seed."""
+    """Derive a student's seed."""
     message = scenario.digest + normalize("NFC", student).encode()
     return int.from_bytes(hmac.digest(key, message, "sha256")[:8])
 
 
 def build(order: Order, students: Sequence[Student]) -> Iterator[dict[str, Any]]:
-    """Build each student's capture, and give its answer when it is there; after the last one, the files of answers are.
+    """Build each student's capture, and yield its answer; after the last one, write the files of answers.
 
-    CaptureError where something cannot be written, ScenarioError and UsageError as of a single capture.
+    CaptureError where a file cannot be written; ScenarioError and UsageError as for a single capture.
     """
     made = not order.folder.exists()
     try:
         order.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        text = _("{name}: cannot be made: {reason}").format(name=printable(str(order.folder)), reason=reason)
+        text = _("{name}: cannot be created: {reason}").format(name=printable(str(order.folder)), reason=reason)
         raise InputError(text) from error
     with ExitStack() as undo:
         if made:
-            undo.callback(_take_away_if_empty, order.folder)
+            undo.callback(_remove_if_empty, order.folder)
         sinks = []
         for path in answer_files(order.folder):
             sink = Sink(path)
@@ -170,27 +167,26 @@ def build(order: Order, students: Sequence[Student]) -> Iterator[dict[str, Any]]
             sink.commit()
 
 
-def _take_away_if_empty(folder: Path) -> None:
-    """Leave no folder behind in which there is nothing."""
+def _remove_if_empty(folder: Path) -> None:
     with suppress(OSError):
         folder.rmdir()
 
 
 def answer_files(folder: Path) -> tuple[Path, Path]:
-    """Where the answers go: as JSON, and as CSV."""
-    # Not of the path as it was given: "out/.." has no name of its own.
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - links are left as they are
+    """The paths of the answers: JSON and CSV."""
+    # The path as given may have no name, such as "out/..".
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - Path.resolve would follow links
     return folder.with_name(f"{folder.name}.answers.json"), folder.with_name(f"{folder.name}.answers.csv")
 
 
 def _one(order: Order, student: Student) -> dict[str, Any]:
-    """Build one student's capture, and say what is in it."""
+    """Build a student's capture, and return its answer."""
     drawing = Seed(seed(order.key, order.scenario, student.id))
     file = f"{student.file}.{order.format}"
     octets = BytesIO()
     try:
         trace = inject(order.scenario.play(drawing), order.faults)
-        # The seed is in the comment on the whole capture, where the edition has one.
+        # The annotated edition would write the seed into the comment on the capture.
         packets = replace(trace, seed=None).write(octets, format=order.format, edition=order.edition)
     except LabkitError as error:
         raise type(error)(_("student {student!r}: {error}").format(student=student.id, error=error)) from error
@@ -220,12 +216,12 @@ def _connections(trace: Trace) -> list[dict[str, Any]]:
             "client_isn": each.client_isn,
             "server_isn": each.server_isn,
         }
-        for each in trace.connections[:MOST_CONNECTIONS]
+        for each in trace.connections[:MAX_CONNECTIONS]
     ]
 
 
 class _Answers:
-    """The answers as they are written, a student at a time: a long roster does not have to fit into memory."""
+    """Write the answers student by student, so that a long roster need not fit into memory."""
 
     def __init__(self, order: Order, objects: Sink, table: Sink) -> None:
         self._objects = objects
@@ -236,7 +232,7 @@ class _Answers:
         self._row([*COLUMNS, "client", "server", "client_isn", "server_isn", "drawn", "faults"])
 
     def add(self, answer: dict[str, Any]) -> None:
-        """One student's."""
+        """Write the answer of a student."""
         line = self._separator + dumps(answer, ensure_ascii=False)
         self._separator = ",\n"
         self._objects.write(line.encode("utf-8", "backslashreplace"))
@@ -246,7 +242,7 @@ class _Answers:
         self._row([*(answer[column] for column in COLUMNS), *first.values(), drawn, faults])
 
     def finish(self) -> None:
-        """There are no more students."""
+        """End the JSON after the last student."""
         self._objects.write(b"\n]}\n")
 
     def _row(self, values: Iterable[object]) -> None:
@@ -257,13 +253,10 @@ class _Answers:
         self._table.write(text.getvalue().encode("utf-8", "backslashreplace"))
 
 
-# The roster.
-
-
 def _listed(text: str, name: str) -> tuple[str, list[tuple[str, int]]]:
-    """The column that names the students, and each with its line."""
+    """The name of the students' column, and each student with its line."""
     head = next((line for line in text.splitlines() if line.strip()), "")
-    # Some countries' spreadsheets write semicolons.
+    # Spreadsheets write semicolons in some countries.
     reader = csv.reader(StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), strict=True)
     column, place = "", None
     found: list[tuple[str, int]] = []
@@ -284,28 +277,28 @@ def _listed(text: str, name: str) -> tuple[str, list[tuple[str, int]]]:
 
 
 def _student(text: str, before: int) -> str:
-    """The content of a student's cell; ValueError for one that will not do, or is one too many."""
-    if before == MOST_STUDENTS:
-        raise ValueError(_("there are more than {most} students").format(most=MOST_STUDENTS))
+    """Check a student's cell, the `before` + 1st. ValueError if it is invalid, or one too many."""
+    if before == MAX_STUDENTS:
+        raise ValueError(_("more than {most} students").format(most=MAX_STUDENTS))
     if not text:
-        raise ValueError(_("the student's cell is empty; expected a name or number in it"))
-    if len(text) > LONGEST_STUDENT:
+        raise ValueError(_("the student's cell is empty; expected a name or number"))
+    if len(text) > MAX_STUDENT:
         raise ValueError(
-            _("a student's name of {n} characters; expected at most {most}").format(n=len(text), most=LONGEST_STUDENT)
+            _("the student's name has {n} characters; expected at most {most}").format(n=len(text), most=MAX_STUDENT)
         )
     if any(category(char) in CONTROLS for char in text):
-        raise ValueError(_("{name!r} has a control character or a line's end in it; expected none").format(name=text))
+        raise ValueError(_("{name!r} has a control character or a line break").format(name=text))
     return text
 
 
 def _safe(student: str) -> str:
-    """The student as part of a file's name: letters, digits, and what nothing takes amiss; no path, and not hidden."""
+    """The student as a safe file name: letters, digits and ._-@+; not a path, and not hidden."""
     kept = "".join(char if char.isalnum() or char in "._-@+" else "_" for char in normalize("NFC", student))
-    return kept.lstrip(".-").encode()[:LONGEST_NAME].decode("utf-8", "ignore").rstrip(".")
+    return kept.lstrip(".-").encode()[:MAX_STEM].decode("utf-8", "ignore").rstrip(".")
 
 
 def _file(student: str, safe: str, *, alone: bool) -> str:
-    """The file's name. Where it is not simply the student, a digest tells it from those of others like it."""
+    """The name of the file: the student if that is safe and unique, else with a digest."""
     if safe == normalize("NFC", student) and alone and not RESERVED.match(safe):
         return safe
     return f"{safe or COLUMN}-{sha256(normalize('NFC', student).encode()).hexdigest()[:8]}"
@@ -315,10 +308,10 @@ def _read(path: str | Path) -> bytes:
     name = printable(str(path))
     try:
         with Path(path).open("rb") as file:
-            octets = file.read(LARGEST_FILE + 1)
+            octets = file.read(MAX_FILE + 1)
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise InputError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason)) from error
-    if len(octets) > LARGEST_FILE:
-        raise InputError(_("{name}: is larger than {most} MiB").format(name=name, most=LARGEST_FILE >> 20))
+    if len(octets) > MAX_FILE:
+        raise InputError(_("{name}: larger than {most} MiB").format(name=name, most=MAX_FILE >> 20))
     return octets

@@ -1,42 +1,64 @@
-"""Mutation testing of the verifier: small changes of track, doubt and the rules, each of which some check must notice.
+"""Mutation testing: change the code in small ways, and list the changes that no test notices.
 
-A mutant is one function with one thing in it changed: `before` for `after`, `<` for `<=`, `and` for `or`, a number that is
-one more, a `not` left out, a condition that is always false. The function's code is exchanged in place, so that everything
-that has imported it runs the mutant. The checks are those of the suite that need no program and no folder: every rule's
-examples, and the conversations of tests/conversations.txt, with their whole verdicts (`verdicts`).
+A mutant is one function with one change: `before` for `after`, `<` for `<=`, `and` for `or`, a number plus one, a missing
+`not`, a condition that is always false. The mutant's code replaces the function's in place, so that every module that
+imported the function runs the mutant.
 
-What survives is either a change that makes no difference (an equivalent mutant), or a hole in the checks.
+pytest collects the quick tests once. A first run in a child process records which tests execute which lines. Then each
+mutant gets a child process of its own, which runs the tests that execute the changed line, the quickest first, until one fails.
+Some survivors change nothing that a caller could see; the others show a hole in the tests.
 """
 
 import argparse
 import ast
 import inspect
-import re
-import signal
+import os
+import pickle
+import pkgutil
 import sys
 import textwrap
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import chain, islice
+from io import StringIO
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from random import Random
+from types import CodeType, FrameType, FunctionType, ModuleType
+from typing import Any
 
-from verdicts import CONVERSATIONS, EXAMPLES, blocks, told
+import pytest
 
-from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, collect
-from labkit.analysis.verifier import Finding, Verifier
-from labkit.capture import Frame
-from labkit.tcp.notation import parse
-from labkit.teach.examples import frames
+import labkit.analysis.rules
 
-CORE = ("labkit.analysis.tracker", "labkit.analysis.pending")
-ISNS = ((0, 0), (2**32 - 101, 2**32 - 50))
-"""Initial sequence numbers of client and server with which every check runs."""
+TOP = Path(__file__).parents[2]
+PAGE = TOP / "docs" / "mutation.md"
+GOAL = 0.8
+"""The part of a family's mutants that the tests must notice."""
+SAMPLE = 60
+"""Mutants of each family that are tried."""
+WORKERS = 2
+TIMEOUT = 30
+"""Seconds after which a test counts as failed: many mutants never end."""
 
-LONGEST = 20.0
-"""Seconds after which a mutant that does not come to an end counts as noticed."""
+TESTS = ("tests/analysis", "tests/packet", "tests/tcp", "tests/build/test_faults.py", "tests/build/scenario")
+MARKERS = "not live and not compiled and not slow"
+
+FAMILIES = {
+    "verifier": "labkit.analysis.verifier",
+    "flows": "labkit.analysis.flows",
+    "tracker": "labkit.analysis.tracker",
+    "pending": "labkit.analysis.pending",
+    "decode": "labkit.packet.decode",
+    "endpoint": "labkit.tcp.endpoint",
+    **{
+        f"rules: {module.name}": f"labkit.analysis.rules.{module.name}"
+        for module in pkgutil.iter_modules(labkit.analysis.rules.__path__)
+    },
+}
+"""The module or package of each family."""
 
 SWAPS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -48,32 +70,48 @@ SWAPS: dict[type[ast.cmpop], type[ast.cmpop]] = {
 }
 NAMES = {"before": "after", "after": "before"}
 
+HEAD = """# Mutation
+
+`scripts/mutation` changes one thing in one function (`<` becomes `<=`, `and` becomes `or`, a condition never holds, a number
+grows by one) and runs the quick tests that execute the changed line. It tries at most {sample} changes of each family of modules, always
+the same ones for the same code. The tests must notice {goal:.0%} of each family's changes. Most changes that they miss make no
+visible difference, such as one to a guard against what cannot happen.
+
+| family | functions | changes | tried | noticed |
+| --- | ---: | ---: | ---: | ---: |
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One changed function: where, and what was changed."""
+    """One changed function."""
 
     function: FunctionType
     code: CodeType
     line: int
     change: str
 
+    @property
+    def place(self) -> "Place":
+        """The file and line of the change."""
+        return self.function.__code__.co_filename, self.line
+
     def __str__(self) -> str:
-        return f"{self.function.__module__}.{self.function.__name__}, line {self.line}: {self.change}"
+        return f"{self.function.__module__}.{self.function.__qualname__}, line {self.line}: {self.change}"
 
 
 class _Change(ast.NodeTransformer):
-    """Makes the n-th change that is possible; counts them where n is -1."""
+    """Make the change with a number; with -1 only count the possible changes."""
 
-    def __init__(self, wanted: int) -> None:
-        self.wanted, self.count = wanted, 0
-        self.line, self.said = 0, ""
+    def __init__(self, number: int) -> None:
+        self.number, self.count = number, 0
+        self.line, self.change = 0, ""
 
-    def _turn(self, node: ast.AST, said: str) -> bool:
+    def _turn(self, node: ast.AST, change: str) -> bool:
         self.count += 1
-        if self.count - 1 != self.wanted:
+        if self.count - 1 != self.number:
             return False
-        self.line, self.said = getattr(node, "lineno", 0), said
+        self.line, self.change = getattr(node, "lineno", 0), change
         return True
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
@@ -110,7 +148,7 @@ class _Change(ast.NodeTransformer):
         return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        # Most numbers that are assigned as they stand are marks, of which another would do as well.
+        # Most constants that are assigned alone are marks: another number would do as well.
         values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
         return node if all(isinstance(each, ast.Constant) for each in values) else self.generic_visit(node)
 
@@ -123,54 +161,75 @@ class _Change(ast.NodeTransformer):
 
     def visit_If(self, node: ast.If) -> ast.AST:
         self.generic_visit(node)
-        if self._turn(node, "if never"):
+        if self._turn(node.test, "if never"):
             node.test = ast.copy_location(ast.Constant(False), node.test)
         return node
 
 
-def functions() -> Iterator[FunctionType]:
-    """The functions that are changed: those of track and doubt, and of every rule."""
-    modules = [*CORE, *dict.fromkeys(rule.predicate.__module__ for rule in collect())]
-    for module in map(import_module, modules):
-        for value in vars(module).values():
-            if isinstance(value, FunctionType) and value.__module__ == module.__name__ and value.__name__ != "<lambda>":
-                yield value
+def modules(name: str) -> Iterator[ModuleType]:
+    """Yield a module, and all modules below it if it is a package."""
+    module = import_module(name)
+    yield module
+    for each in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
+        yield from modules(each.name)
+
+
+def functions(name: str) -> Iterator[FunctionType]:
+    """Yield the functions, methods and properties that a module or package defines."""
+    for module in modules(name):
+        spaces = [vars(module)]
+        spaces += [vars(each) for each in vars(module).values() if isinstance(each, type)]
+        for value in (value for space in spaces for value in space.values()):
+            found = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+            if (
+                isinstance(found, FunctionType)
+                and found.__module__ == module.__name__
+                and found.__code__.co_filename == module.__file__  # dataclasses write methods that have no source
+                and found.__name__ != "<lambda>"
+                and not found.__code__.co_freevars
+            ):
+                yield found
 
 
 def mutants(function: FunctionType) -> Iterator[Mutant]:
-    """Every mutant of a function."""
+    """Yield every mutant of a function."""
     source = textwrap.dedent(inspect.getsource(function))
     start = function.__code__.co_firstlineno
     counter = _Change(-1)
     counter.visit(_bare(source))
     for number in range(counter.count):
-        tree = _bare(source)
         change = _Change(number)
-        changed = ast.fix_missing_locations(change.visit(tree))
+        changed = ast.fix_missing_locations(change.visit(_bare(source)))
         space: dict[str, object] = {}
         exec(compile(changed, f"<mutant of {function.__name__}>", "exec"), function.__globals__, space)  # noqa: S102
         made = space[function.__name__]
         if isinstance(made, FunctionType):
-            yield Mutant(function, made.__code__, start + change.line - 1, change.said)
+            yield Mutant(function, made.__code__, start + change.line - 1, change.change)
 
 
 def _bare(source: str) -> ast.Module:
-    """A function without its decorators, docstring and annotations."""
+    """Parse a function without its decorators, docstring, annotations and default values."""
     tree = ast.parse(source)
     node = tree.body[0]
     if not isinstance(node, ast.FunctionDef):
-        raise TypeError(f"no function: {source[:40]!r}")
+        raise TypeError(f"not a function: {source[:40]!r}")
     node.decorator_list, node.returns = [], None
-    for argument in node.args.args:
+    arguments = node.args
+    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
         argument.annotation = None
+    for each in (arguments.vararg, arguments.kwarg):
+        if each is not None:
+            each.annotation = None
+    arguments.defaults = [ast.Constant(None) for _ in arguments.defaults]
+    arguments.kw_defaults = [each and ast.Constant(None) for each in arguments.kw_defaults]
     if ast.get_docstring(node) is not None:
-        node.body = node.body[1:]
+        node.body = node.body[1:] or [ast.Pass()]
     return tree
 
 
 @contextmanager
-def at_work(mutant: Mutant) -> Iterator[None]:
-    """The mutant in the place of its function."""
+def installed(mutant: Mutant) -> Iterator[None]:
+    """Run the mutant in the place of its function."""
     code = mutant.function.__code__
     mutant.function.__code__ = mutant.code
     try:
@@ -179,125 +238,184 @@ def at_work(mutant: Mutant) -> Iterator[None]:
         mutant.function.__code__ = code
 
 
-Lines = list[str]
-Isns = Sequence[tuple[int, int]]
-
-
 @dataclass(frozen=True, slots=True)
-class Check:
-    """A conversation, and what a test asks of its verdict."""
+class Job:
+    """A mutant of a family."""
 
-    profile: str
-    literal: bool
-    packets: Sequence[Frame]
-    holds: Callable[[Sequence[Finding]], bool]
-
-    def passes(self) -> bool:
-        """Whether the test would pass."""
-        return self.holds(Verifier(self.profile, literal=self.literal).run(self.packets).findings)
+    family: str
+    mutant: Mutant
 
 
-class Checks:
-    """All checks, with so many of ISNS. ValueError where one fails without a mutant."""
-
-    def __init__(self, isns: int = len(ISNS)) -> None:
-        self.every = [
-            *_examples(ISNS[:1]),
-            *_verdicts(EXAMPLES, ISNS[:1]),
-            *_verdicts(CONVERSATIONS, ISNS[:isns]),
-        ]
-        failing = sum(not check.passes() for check in self.every)
-        if failing:
-            raise ValueError(f"{failing} checks fail as it is")
-
-    def notice(self, mutant: Mutant) -> bool:
-        """Whether some check fails with the mutant at work."""
-        with at_work(mutant), _limited():
-            for number, check in enumerate(self.every):
-                if not _passes(check):
-                    self.every.insert(0, self.every.pop(number))  # what has noticed one may notice the next
-                    return True
-        return False
+Place = tuple[str, int]
+"""A file and a line in it."""
 
 
-def _passes(check: Check) -> bool:
-    """Whether a check passes; a mutant that breaks off, or does not end, makes it fail."""
+@dataclass(slots=True)
+class Baseline:
+    """What the first run records, without a mutant. Tests are known by their places in the collection."""
+
+    tests: dict[Place, list[int]]
+    """The tests that execute a line, the quickest first."""
+    failed: list[int]
+
+
+class Session:
+    """A pytest plugin that runs the collected tests once for each mutant, in child processes."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.jobs = jobs
+        self.results: list[bool] = []
+        """Whether a test noticed the mutant of each job."""
+        self.items: list[pytest.Item] = []
+        self._failed = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a failure."""
+        self._failed = self._failed or report.failed
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run the tests: pytest itself must not."""
+        self.items = session.items
+        baseline = _result(_start(self._baseline))
+        if baseline.failed:
+            names = ", ".join(self.items[number].nodeid for number in baseline.failed[:5])
+            raise pytest.UsageError(f"{len(baseline.failed)} tests fail without a mutant: {names}")
+        parts = [_start(lambda part=part: self._try(part, baseline)) for part in range(WORKERS)]
+        found = [_result(part) for part in parts]
+        self.results = [found[number % WORKERS][number // WORKERS] for number in range(len(self.jobs))]
+        return True
+
+    def _passes(self, number: int) -> bool:
+        """Run one test and tear down all its fixtures."""
+        self._failed = False
+        item = self.items[number]
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        return not self._failed
+
+    def _baseline(self) -> Baseline:
+        """Run all tests and record which lines of the functions they execute."""
+        files = {job.mutant.function.__code__.co_filename for job in self.jobs}
+        seen: set[Place] = set()
+
+        def trace(frame: FrameType, _event: str, _argument: object) -> Any:
+            seen.add((frame.f_code.co_filename, frame.f_lineno))
+            return trace if frame.f_code.co_filename in files else None
+
+        took: list[tuple[float, int]] = []
+        executed: dict[Place, set[int]] = defaultdict(set)
+        failed = []
+        for number in range(len(self.items)):
+            seen.clear()
+            start = time.perf_counter()
+            sys.settrace(trace)
+            passed = self._passes(number)
+            sys.settrace(None)
+            took.append((time.perf_counter() - start, number))
+            if not passed:
+                failed.append(number)
+            for place in seen:
+                if place[0] in files:
+                    executed[place].add(number)
+        order = [number for _, number in sorted(took)]
+        return Baseline({place: [each for each in order if each in some] for place, some in executed.items()}, failed)
+
+    def _try(self, part: int, baseline: Baseline) -> list[bool]:
+        """Try the mutants of one part; list whether a test noticed each."""
+        results = []
+        killers: Counter[int] = Counter()
+        for job in self.jobs[part::WORKERS]:
+            # Tests that noticed other mutants probably notice this one.
+            tests = sorted(baseline.tests.get(job.mutant.place, []), key=lambda number: -killers[number])
+            killer = _result(_start(lambda job=job, tests=tests: self._killer(job.mutant, tests)))
+            results.append(killer != -1)
+            if killer is not None and killer != -1:
+                killers[killer] += 1
+        return results
+
+    def _killer(self, mutant: Mutant, tests: Sequence[int]) -> int:
+        """Return the first test that fails with a mutant; -1 if none does."""
+        with installed(mutant):
+            return next((number for number in tests if not self._passes(number)), -1)
+
+
+Process = tuple[int, int]
+"""A child's process id, and the descriptor from which its result comes."""
+
+
+def _start(function: Callable[[], Any]) -> Process:
+    """Run a function in a child process that prints nothing."""
+    source, sink = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(sink)
+        return child, source
+    code = 1
     try:
-        return check.passes()
-    except Exception:
-        return False
-
-
-def _examples(starts: Isns) -> Iterator[Check]:
-    """As tests/test_rules.py asks of a bad example: what is marked is found, by this rule."""
-    for rule in collect():
-        profile = next((each for each in (RFC9293, DOCUMENT) if each in rule.profiles), DOCUMENT)
-        marks = set(marked(rule.bad))
-
-        def holds(found: Sequence[Finding], marks: set[Place] = marks, name: str = rule.name) -> bool:
-            by_this = any(each.name == name for each in found)
-            return by_this and marks <= {(each.packet, each.code) for each in found}
-
-        for isns in starts:
-            yield Check(profile, rule.profiles == {LITERAL}, list(frames(list(parse(rule.bad)), isns=isns)), holds)
-
-
-Place = tuple[int | None, str]
-
-
-def marked(text: str) -> Iterator[Place]:
-    """The packets and codes that an example's comments name; None: the whole conversation."""
-    number = 0
-    for line in text.splitlines():
-        segment, _, comment = line.partition("#")
-        number += bool(segment.strip())
-        yield from ((number if segment.strip() else None, code) for code in re.findall(r"[A-Z]+\d\d", comment))
-
-
-def _verdicts(path: Path, starts: Isns) -> Iterator[Check]:
-    """As tests/test_conversations.py asks: the whole verdict."""
-    for _, text, expected in blocks(path):
-        packets = [list(frames(list(parse(text)), isns=isns)) for isns in starts]
-        for profile, lines in expected.items():
-
-            def holds(found: Sequence[Finding], lines: Lines = lines) -> bool:
-                return lines == told(list(found))
-
-            yield from (Check(profile, False, each, holds) for each in packets)
-
-
-@contextmanager
-def _limited() -> Iterator[None]:
-    """An exception where what is done within takes too long."""
-
-    def ring(_number: int, _frame: FrameType | None) -> None:
-        raise TimeoutError
-
-    before: Callable[[int, FrameType | None], object] | int | None = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, LONGEST)
-    try:
-        yield
+        os.close(source)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for number in (1, 2):
+            os.dup2(nowhere, number)
+        with os.fdopen(sink, "wb") as stream:
+            pickle.dump(function(), stream)
+        code = 0
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)  # type: ignore[arg-type]
+        os._exit(code)
+
+
+def _result(process: Process) -> Any:
+    """Wait for the result of a child; None if it died without one."""
+    child, source = process
+    with os.fdopen(source, "rb") as stream:
+        octets = stream.read()
+    os.waitpid(child, 0)
+    return pickle.loads(octets) if octets else None  # noqa: S301 - our own child wrote it
+
+
+def sample(family: str, size: int | None) -> tuple[list[Job], str]:
+    """Return mutants of a family, always the same ones for the same code, and the counts for the table."""
+    every = list(functions(FAMILIES[family]))
+    found = [Job(family, mutant) for function in every for mutant in mutants(function)]
+    chosen = found if size is None or len(found) <= size else Random(family).sample(found, size)
+    return chosen, f"{len(every):,} | {len(found):,} | {len(chosen):,}"
 
 
 def main() -> int:
-    """Try every mutant, or each N-th; print those that nothing notices, and the rate."""
-    parser = argparse.ArgumentParser(prog="scripts/mutation")
-    parser.add_argument("--each", type=int, default=1, metavar="N", help="try each N-th mutant only")
-    parser.add_argument("--of", default="", metavar="TEXT", help="only functions whose module and name contain this")
+    """Try the mutants, print the survivors and the table; return 1 if a family misses the goal."""
+    parser = argparse.ArgumentParser(prog="scripts/mutation", description="Test the tests with mutants.")
+    parser.add_argument("families", nargs="*", metavar="FAMILY", help=f"one of: {', '.join(FAMILIES)}; default: all")
+    parser.add_argument("--sample", type=int, default=SAMPLE, metavar="N", help="mutants of each family (default: 60)")
+    parser.add_argument("--all", action="store_true", help="try all mutants")
+    parser.add_argument("--tests", action="append", metavar="PATH", help="run only these tests (repeatable)")
     asked = parser.parse_args()
-    chosen = [each for each in functions() if asked.of in f"{each.__module__}.{each.__name__}"]
-    checks, tried, noticed = Checks(), 0, 0
-    for mutant in islice(chain.from_iterable(map(mutants, chosen)), 0, None, max(1, asked.each)):
-        tried += 1
-        if checks.notice(mutant):
-            noticed += 1
-        else:
-            print(mutant, flush=True)
-    print(f"{noticed:,} of {tried:,} mutants are noticed ({noticed / max(1, tried):.1%})")
-    return 0
+    if unknown := set(asked.families) - set(FAMILIES):
+        parser.error(f"unknown family: {', '.join(sorted(unknown))}")
+    families = {
+        name: sample(name, None if asked.all else asked.sample)
+        for name in FAMILIES
+        if name in asked.families or not asked.families
+    }
+    session = Session([job for jobs, _ in families.values() for job in jobs])
+    os.environ.pop("LABKIT_CAPTURES", None)
+    arguments = ["-q", "-s", "-p", "no:cacheprovider"]
+    arguments += ["-m", MARKERS, "--hypothesis-profile=quick", f"--timeout={TIMEOUT}", *(asked.tests or TESTS)]
+    with redirect_stdout(StringIO()) as printed:
+        code = pytest.main(arguments, plugins=[session])
+    if len(session.results) != len(session.jobs):
+        print(f"{printed.getvalue()}mutation: pytest ended with {code!r}", file=sys.stderr)
+        return 2
+    noticed = Counter(job.family for job, result in zip(session.jobs, session.results, strict=True) if result)
+    for job, result in zip(session.jobs, session.results, strict=True):
+        if not result:
+            print(f"survivor: {job.mutant}")
+    rates = {name: noticed[name] / max(1, len(jobs)) for name, (jobs, _) in families.items()}
+    lines = [f"| {name} | {counts} | {rates[name]:.0%} |" for name, (_, counts) in families.items()]
+    text = HEAD.format(sample=asked.sample, goal=GOAL) + "\n".join(lines) + "\n"
+    print(text, end="")
+    if not (asked.families or asked.all or asked.tests) and asked.sample == SAMPLE:
+        PAGE.write_text(text, "utf-8")
+    low = [name for name, rate in rates.items() if rate < GOAL]
+    print(f"below {GOAL:.0%}: {', '.join(low) or 'no family'}")
+    return 1 if low else 0
 
 
 if __name__ == "__main__":

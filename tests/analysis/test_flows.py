@@ -3,7 +3,7 @@
 import pytest
 from frames import ether, ip4, ip6, tcp, udp
 
-from labkit.analysis.flows import FlowTable, asking, end_name, end_of, segments
+from labkit.analysis.flows import FlowTable, end_name, end_of, likely_client, segments
 from labkit.analysis.tracker import advance, look
 from labkit.capture import Frame
 from labkit.packet.seen import Seen
@@ -113,7 +113,7 @@ def test_who_is_the_client(text: str, from_client: list[bool]) -> None:
     [(40000, 80, 0), (80, 40000, 1), (1023, 1024, 1), (1024, 1023, 0), (40000, 8080, 0), (8080, 40000, 0), (22, 80, 0)],
 )
 def test_who_is_taken_for_the_client_without_a_syn(source: int, target: int, side: int) -> None:
-    assert asking(source, target) == side
+    assert likely_client(source, target) == side
 
 
 def test_four_tuples_are_kept_apart() -> None:

@@ -4,11 +4,26 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from labkit.analysis.payload import OCTETS, PIECES, Memory, Octets
+from labkit.analysis import payload
+from labkit.analysis.payload import MAX_OCTETS, MAX_PIECES, PayloadStore
+from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT
 from labkit.tcp.seq import add
 
 BASES = [0, 1, 1000, 2**31 - 10, 2**31, 2**32 - 1, 2**32 - 20, 2**32 - 40]
+
+
+class Sender:
+    """A side of which payload is kept."""
+
+    def __init__(self, store: PayloadStore | None = None) -> None:
+        self.side, self.store = Side(), store or PayloadStore()
+
+    def add(self, seq: int, octets: bytes) -> None:
+        payload.keep(seq, b"." + octets, 1, len(octets), self.side, self.store)
+
+    def conflict(self, seq: int, octets: bytes) -> int:
+        return payload.conflict(seq, b"." + octets, 1, len(octets), self.side, self.store)
 
 
 class Model:
@@ -37,7 +52,7 @@ pieces = st.tuples(st.integers(0, 60), st.text("ab", max_size=20).map(str.encode
 @example(0, [(5, b"b"), (0, b"aaaaaa")], (0, b"aaaaaaa"))
 @example(0, [(0, b"")], (0, b"a"))
 def test_conflicts_are_those_of_the_model(base: int, sent: list[tuple[int, bytes]], again: tuple[int, bytes]) -> None:
-    octets, model = Octets(Memory()), Model()
+    octets, model = Sender(), Model()
     for position, piece in sent:
         octets.add(add(base, position), piece)
         model.add(position, piece)
@@ -63,28 +78,28 @@ def test_conflicts_are_those_of_the_model(base: int, sent: list[tuple[int, bytes
     ],
 )
 def test_conflict_with_one_piece(seq: int, octets: bytes, conflict: int) -> None:
-    held = Octets(Memory())
+    held = Sender()
     held.add(100, b"hello")
     assert held.conflict(seq, octets) == conflict
 
 
 def test_conflict_at_exactly_zero_is_not_mistaken_for_none() -> None:
-    held = Octets(Memory())
+    held = Sender()
     held.add(2**32 - 2, b"aaaa")
     assert held.conflict(2**32 - 2, b"aaba") == 0
 
 
 def test_old_pieces_are_forgotten() -> None:
-    held = Octets(Memory())
-    for number in range(PIECES + 1):
+    held = Sender()
+    for number in range(MAX_PIECES + 1):
         held.add(number, b"a")
     assert held.conflict(0, b"b") == ABSENT
     assert held.conflict(1, b"b") == 1
 
 
 def test_old_octets_are_forgotten() -> None:
-    held = Octets(Memory())
-    half = OCTETS // 2
+    held = Sender()
+    half = MAX_OCTETS // 2
     held.add(0, b"a" * half)
     held.add(half, b"a" * half)
     assert held.conflict(0, b"b") == 0
@@ -94,23 +109,24 @@ def test_old_octets_are_forgotten() -> None:
 
 
 def test_a_piece_that_is_too_long_is_not_held() -> None:
-    held = Octets(Memory())
-    held.add(0, b"a" * (OCTETS + 1))
+    held = Sender()
+    held.add(0, b"a" * (MAX_OCTETS + 1))
     assert held.conflict(0, b"b") == ABSENT
     held.add(0, b"a")
     assert held.conflict(0, b"b") == 0
 
 
-@pytest.mark.parametrize("bound", ["ALL_PIECES", "ALL_OCTETS"])
+@pytest.mark.parametrize("bound", ["RING_PIECES", "RING_OCTETS"])
 def test_the_oldest_of_all_sides_are_forgotten(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"labkit.analysis.payload.{bound}", 3 if bound == "ALL_PIECES" else 6)
-    memory = Memory()
-    one, other = Octets(memory), Octets(memory)
+    monkeypatch.setattr(f"labkit.analysis.payload.{bound}", 4 if bound == "RING_PIECES" else 8)
+    store = PayloadStore()
+    one, other = Sender(store), Sender(store)
     one.add(0, b"aa")
     other.add(0, b"aa")
     one.add(2, b"aa")
-    assert one.conflict(0, b"bb") == 0
     other.add(2, b"aa")
+    assert one.conflict(0, b"bb") == 0
+    other.add(4, b"aa")
     assert one.conflict(0, b"bb") == ABSENT
     assert one.conflict(2, b"bb") == 2
     assert other.conflict(0, b"bb") == 0

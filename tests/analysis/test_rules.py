@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from labkit.analysis.rule import BOTH, DOCUMENT, LITERAL, RFC9293, Rule, Scope, Severity, collect
+from labkit.analysis.rule import BOTH, DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect
 from labkit.analysis.rule import rule as declares
 from labkit.analysis.side import Side
 from labkit.analysis.verifier import Verifier
@@ -80,6 +80,11 @@ def test_good_example_is_clean(rule: Rule, version: int, isns: tuple[int, int]) 
     assert {place for place, severity in got.items() if severity > Severity.NOTE} <= {(None, code) for code in CONTEXT}
 
 
+def texts_of(rule: Rule) -> list[str]:
+    """All that a user reads of a rule."""
+    return [rule.message, *rule.otherwise.values(), rule.should_be, rule.receiver, rule.mend, rule.explanation]
+
+
 @EACH
 def test_declaration_is_whole(rule: Rule) -> None:
     assert re.fullmatch(r"[A-Z]+\d\d", rule.code)
@@ -89,10 +94,15 @@ def test_declaration_is_whole(rule: Rule) -> None:
     assert rule.profiles
     assert rule.profiles <= BOTH
     assert rule.severity in Severity
-    # A finding that fails a capture says what a receiver does, and where the rule comes from.
-    if rule.severity > Severity.NOTE and rule.scope != Scope.FLOW:
-        assert rule.receiver.endswith(".")
+    # An error or a warning answers all four questions, and names the section that it comes from.
+    if max(rule.severity, rule.document or Severity.NOTE) > Severity.NOTE:
+        assert rule.should_be
+        assert rule.receiver
+        assert rule.mend
         assert rule.reference
+    assert not rule.should_be.endswith(".")
+    assert all(text.endswith(".") and text[0].isupper() for text in (rule.receiver, rule.mend) if text)
+    assert not [text for text in texts_of(rule) if "octet" in text], "users read of bytes"
     assert rule.wireshark is None or rule.wireshark.startswith(("tcp.", "ip."))
 
 

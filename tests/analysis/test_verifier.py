@@ -134,7 +134,7 @@ def test_message_has_relative_and_raw_numbers() -> None:
     (finding,) = grave(verdict)
     assert finding.code == "ACK01"
     assert "101 (raw 4000000101)" in finding.message
-    assert "100 (raw 4000000100)" in finding.message
+    assert "100 (raw 4000000100)" in finding.should_be
     assert (finding.expected, finding.actual) == (4_000_000_100, 4_000_000_101)
     assert (finding.expected_relative, finding.actual_relative) == (100, 101)
 

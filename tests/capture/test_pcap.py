@@ -59,7 +59,7 @@ def test_a_capture_may_be_empty():
 
 @pytest.mark.parametrize("length", [4, 5, 23])
 def test_half_a_header_is_no_capture(length):
-    with pytest.raises(CaptureError, match=f"{length} of the 24 octets"):
+    with pytest.raises(CaptureError, match=f"{length} of the 24 bytes"):
         read(header()[:length])
 
 
@@ -68,11 +68,11 @@ def test_half_a_header_is_no_capture(length):
     [
         (
             20,
-            "capture ends in the middle of packet 2, which begins at byte 100: 40 of its 60 octets are there",
+            "capture ends in the middle of packet 2, which begins at byte 100: 40 of its 60 bytes are present",
         ),
-        (60, "middle of packet 2, which begins at byte 100: 0 of its 60 octets are there"),
-        (61, "middle of packet 2, which begins at byte 100: 15 of the 16 octets of its header are there"),
-        (75, "middle of packet 2, which begins at byte 100: 1 of the 16 octets of its header are there"),
+        (60, "middle of packet 2, which begins at byte 100: 0 of its 60 bytes are present"),
+        (61, "middle of packet 2, which begins at byte 100: 15 of the 16 bytes of its header are present"),
+        (75, "middle of packet 2, which begins at byte 100: 1 of the 16 bytes of its header are present"),
     ],
 )
 def test_a_cut_capture_says_where(missing, message):
@@ -103,7 +103,7 @@ def test_what_a_record_may_claim(snaplen, caplen, sane):
         assert capture.damage is None
     else:
         assert len(frames) == 1
-        assert f"packet 2 at byte 41 cannot be read: its record claims {caplen} octets" in capture.damage.message
+        assert f"packet 2 at byte 41 cannot be read: its record claims {caplen} bytes" in capture.damage.message
         assert not capture.damage.cut
 
 
@@ -127,10 +127,10 @@ def test_microseconds_are_rounded_down():
     [
         ((-1, b""), {}, "1970 to 2106"),
         ((2**32 * 10**9, b""), {}, "1970 to 2106"),
-        ((0, bytes(262_145)), {}, "262145 octets"),
+        ((0, bytes(262_145)), {}, "262145 bytes"),
         ((0, b"abc"), {"wirelen": 2}, "cannot have had 2"),
         ((0, b"abc"), {"wirelen": 2**32}, "cannot have had"),
-        ((0, b"abc"), {"interface": 1}, "one interface"),
+        ((0, b"abc"), {"interface": 1}, "only interface 0"),
     ],
 )
 def test_what_a_pcap_cannot_hold(arguments, options, message):

@@ -138,24 +138,24 @@ AT = len(HEAD)
     [
         (
             LITTLE.enhanced(interface=1),
-            f"packet 2 at byte {AT} cannot be read: it is of interface 1, and the",
+            f"packet 2 at byte {AT} cannot be read: it names interface 1, but the",
         ),
-        (LITTLE.enhanced(caplen=5), "it claims 5 octets in a block that has room for 4"),
-        (LITTLE.enhanced(caplen=0xFFFF_FFFF), "it claims 4294967295 octets"),
-        (LITTLE.block(6, bytes(16)), "its 28 octets are too few"),
-        (LITTLE.block(2, bytes(16)), "its 28 octets are too few"),
-        (LITTLE.block(3, b""), "its 12 octets are too few"),
-        (LITTLE.simple(b"abcd", 5), "it claims 5 octets in a block that has room for 4"),
-        (LITTLE.block(1, bytes(4)), f"the block at byte {AT} cannot be read: its 16 octets are too few"),
-        (LITTLE.block(0x0A0D0D0A, b"\x4d\x3c\x2b\x1a"), "its 16 octets are too few"),
+        (LITTLE.enhanced(caplen=5), "it claims 5 bytes, but its block has room for 4"),
+        (LITTLE.enhanced(caplen=0xFFFF_FFFF), "it claims 4294967295 bytes"),
+        (LITTLE.block(6, bytes(16)), "28 bytes are too few"),
+        (LITTLE.block(2, bytes(16)), "28 bytes are too few"),
+        (LITTLE.block(3, b""), "12 bytes are too few"),
+        (LITTLE.simple(b"abcd", 5), "it claims 5 bytes, but its block has room for 4"),
+        (LITTLE.block(1, bytes(4)), f"the block at byte {AT} cannot be read: 16 bytes are too few"),
+        (LITTLE.block(0x0A0D0D0A, b"\x4d\x3c\x2b\x1a"), "16 bytes are too few"),
         (LITTLE.section(major=2), "version 2"),
-        (LITTLE.block(0x0A0D0D0A, b"\1\2\3\4" + bytes(12)), "01 02 03 04 is no byte-order magic"),
+        (LITTLE.block(0x0A0D0D0A, b"\1\2\3\4" + bytes(12)), "01 02 03 04 is not a byte-order magic"),
         (LITTLE.block(5, bytes(8), trailer=24), "its length is 20 at the start and 24 at the end"),
-        (struct.pack("<III", 6, 8, 8), f"packet 2 at byte {AT} cannot be read: 8 is no length of a block"),
-        (struct.pack("<III", 5, 0, 0), f"the block at byte {AT} cannot be read: 0 is no length of a block"),
-        (struct.pack("<III", 5, 14, 14), "14 is no length"),
-        (struct.pack("<III", 5, 0xFFFF_FFFC, 14), "4294967292 is no length"),
-        (LITTLE.section() + LITTLE.enhanced(), "it is of interface 0, and the section has 0"),
+        (struct.pack("<III", 6, 8, 8), f"packet 2 at byte {AT} cannot be read: 8 is not a valid block length"),
+        (struct.pack("<III", 5, 0, 0), f"the block at byte {AT} cannot be read: 0 is not a valid block length"),
+        (struct.pack("<III", 5, 14, 14), "14 is not a valid block length"),
+        (struct.pack("<III", 5, 0xFFFF_FFFC, 14), "4294967292 is not a valid block length"),
+        (LITTLE.section() + LITTLE.enhanced(), "it names interface 0, but the section has 0"),
     ],
 )
 def test_what_makes_no_sense_ends_the_capture(rest, reason):
@@ -177,9 +177,9 @@ def test_too_many_interfaces():
     [
         (
             1,
-            f"middle of packet 2, which begins at byte {AT}: 35 of the 36 octets of its block are there",
+            f"middle of packet 2, which begins at byte {AT}: 35 of the 36 bytes of its block are present",
         ),
-        (35, f"in the middle of a block, which begins at byte {AT}: 1 of the 12 octets"),
+        (35, f"in the middle of a block, which begins at byte {AT}: 1 of the 12 bytes"),
     ],
 )
 def test_a_cut_capture_says_where(missing, message):
@@ -192,9 +192,9 @@ def test_a_cut_capture_says_where(missing, message):
 @pytest.mark.parametrize(
     ("octets", "message"),
     [
-        (b"\n\r\r\n", "4 of the 12 octets"),
-        (b"\n\r\r\nabcdefgh", "65 66 67 68 is no byte-order magic"),
-        (LITTLE.section()[:-1], "27 of the 28 octets"),
+        (b"\n\r\r\n", "4 of the 12 bytes"),
+        (b"\n\r\r\nabcdefgh", "65 66 67 68 is not a byte-order magic"),
+        (LITTLE.section()[:-1], "27 of the 28 bytes"),
         (LITTLE.section(major=7), "version 7"),
         (
             LITTLE.block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1), trailer=4),
@@ -277,5 +277,5 @@ def test_what_a_pcapng_cannot_hold(arguments, options, message):
 
 @pytest.mark.parametrize("address", ["client", "192.0.2", "2001:::1", "", "1\0"])
 def test_names_need_addresses(address):
-    with pytest.raises(CaptureError, match="is not an address"):
+    with pytest.raises(CaptureError, match="is not an IP address"):
         create(io.BytesIO(), link=1, names={address: "name"})

@@ -126,7 +126,7 @@ def test_gzip_of_several_members_with_padding(octets):
     [
         (lambda packed: packed[:-8] + bytes(8), "the gzip data is damaged (incorrect data check)"),
         (lambda packed: packed[:-4], "the gzip data is cut short"),
-        (lambda packed: packed + b"more", "the gzip data is followed by something else"),
+        (lambda packed: packed + b"more", "other data follows the gzip data"),
     ],
 )
 def test_all_packets_of_a_gzip_with_a_bad_end(octets, harm, message):
@@ -165,21 +165,21 @@ def test_what_a_small_gzip_blows_up_to_is_not_held():
     block = (6).to_bytes(4, "little") + (1 << 30).to_bytes(4, "little")
     frames, capture = read(io.BytesIO(squeezed(head + block) + squeezed(bytes(1 << 20)) * 100))
     assert frames == []
-    assert "1073741824 is no length of a block" in capture.damage.message
+    assert "1073741824 is not a valid block length" in capture.damage.message
 
 
 @pytest.mark.parametrize(
     ("octets", "message"),
     [
-        (b"", "x: is empty, not a capture"),
+        (b"", "x: not a capture: the file is empty"),
         (b"hello", 'x: not a capture: it begins with "hello"'),
         (b"GET / HTTP/1.1\r\nHost: a\r\n", r'x: not a capture: it begins with "GET / HTTP/1.1\r\n…"'),
         ("报文段报文段".encode(), 'x: not a capture: it begins with "报文段报文…"'),
-        (b"\0\1\2", "x: not a capture: it begins with the octets 00 01 02"),
-        (b"\x1b[31mred", "x: not a capture: it begins with the octets 1b 5b 33 31 6d 72 65 64"),
+        (b"\0\1\2", "x: not a capture: it begins with the bytes 00 01 02"),
+        (b"\x1b[31mred", "x: not a capture: it begins with the bytes 1b 5b 33 31 6d 72 65 64"),
         (b"\x28\xb5\x2f\xfd....", "x: not a capture but zstd data: uncompress it first"),
         (squeezed(b"hello"), 'x: not a capture: uncompressed it begins with "hello"'),
-        (squeezed(b""), "x: is empty, not a capture"),
+        (squeezed(b""), "x: not a capture: the file is empty"),
         (squeezed(b"hello")[:9], "x: not a capture: the gzip data is cut short"),
         (b"\x1f\x8b\xff\xff", "x: not a capture: the gzip data is damaged (unknown compression method)"),
     ],

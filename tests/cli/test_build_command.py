@@ -1,4 +1,4 @@
-"""`labkit build`: what is written where, and what is said about it."""
+"""`labkit build`: the files that it writes, and its messages."""
 
 import json
 import os
@@ -26,20 +26,20 @@ steps:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each test works in a folder of its own."""
+    """Each test runs in its own folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def frames(path: Path | str) -> list[Frame]:
-    """All frames of a capture, which must be whole."""
+    """All frames of a capture that must be complete."""
     with open_capture(path) as capture:
         found = list(capture)
     assert capture.damage is None
     return found
 
 
-def test_writes_a_comment_on_each_packet(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_packet_has_a_comment(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["build", "document", "-o", "a.pcapng"]) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -49,7 +49,7 @@ def test_writes_a_comment_on_each_packet(capsys: pytest.CaptureFixture[str]) -> 
     assert all(frame.comments for frame in found)
 
 
-def test_the_student_edition_tells_nothing() -> None:
+def test_the_student_edition_has_no_hints() -> None:
     assert run(["build", "document", "-o", "a.pcapng"]) == 0
     assert run(["build", "document", "-o", "b.pcapng", "--edition", "student"]) == 0
     annotated, plain = frames("a.pcapng"), frames("b.pcapng")
@@ -70,7 +70,7 @@ def test_the_student_edition_tells_nothing() -> None:
         (["document", "-o", "x.bin", "--format", "pcapng"], "x.bin", "pcapng"),
     ],
 )
-def test_name_and_format(args: list[str], name: str, format_: str, here: Path) -> None:
+def test_output_name_and_format(args: list[str], name: str, format_: str, here: Path) -> None:
     assert run(["build", *args]) == 0
     assert [path.name for path in here.iterdir()] == [name]
     with open_capture(name) as capture:
@@ -78,7 +78,7 @@ def test_name_and_format(args: list[str], name: str, format_: str, here: Path) -
         assert len(list(capture)) == 10
 
 
-def test_a_file_of_ones_own_gives_the_name(here: Path) -> None:
+def test_the_output_is_named_for_the_scenario_file(here: Path) -> None:
     (here / "mine.yaml").write_text(SCENARIO)
     assert run(["build", "mine.yaml"]) == 0
     assert run(["build", "./mine.yaml", "-o", "again.pcapng"]) == 0
@@ -88,7 +88,7 @@ def test_a_file_of_ones_own_gives_the_name(here: Path) -> None:
     assert [frame.data for frame in frames("other.pcapng")] != [frame.data for frame in frames("mine.pcapng")]
 
 
-def test_standard_output_is_the_file(here: Path) -> None:
+def test_standard_output_gets_the_same_octets(here: Path) -> None:
     assert run(["build", "document", "-o", "a.pcapng"]) == 0
     done = subprocess.run(
         [sys.executable, "-m", "labkit", "build", "document", "-o", "-"],
@@ -112,7 +112,7 @@ def test_standard_output_is_the_file(here: Path) -> None:
         (["document", "-o", "folder.pcap"], 3, ["folder.pcap"]),
     ],
 )
-def test_what_goes_wrong_is_one_line_and_leaves_nothing(
+def test_an_error_is_one_line_and_leaves_no_file(
     args: list[str], code: int, words: list[str], here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "broken.yaml").write_text(SCENARIO.replace("summary", "sumary"))
@@ -126,7 +126,7 @@ def test_what_goes_wrong_is_one_line_and_leaves_nothing(
     assert {path.name for path in here.rglob("*")} == {"broken.yaml", "folder.pcap"}
 
 
-def test_a_terminal_gets_no_capture(here: Path) -> None:
+def test_a_capture_is_not_written_to_a_terminal(here: Path) -> None:
     leader, follower = pty.openpty()
     done = subprocess.run(
         [sys.executable, "-m", "labkit", "build", "document", "-o", "-"],
@@ -139,25 +139,23 @@ def test_a_terminal_gets_no_capture(here: Path) -> None:
     os.close(follower)
     os.close(leader)
     assert done.returncode == 2
-    assert done.stderr == (
-        "labkit: standard output is a terminal, and a capture is no text; expected '-o FILE', or a pipe behind it\n"
-    )
+    assert done.stderr == ("labkit: standard output is a terminal; write the capture to a file (-o FILE) or a pipe\n")
 
 
-def test_a_name_that_promises_another_format_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_suffix_of_another_format_gets_a_note(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["build", "document", "--format", "pcap", "-o", "x.pcapng"]) == 0
     assert capsys.readouterr().err == (
-        "labkit: x.pcapng: is pcap, as --format says, though its name ends in .pcapng\n"
+        "labkit: x.pcapng: has the format pcap, as --format says, despite its suffix .pcapng\n"
         "labkit: x.pcapng: 10 packets, seed 0\n"
     )
     with open_capture("x.pcapng") as capture:
         assert capture.format == "pcap"
 
 
-# Traces by hand.
+# Hand-written traces.
 
 
-def test_a_trace_by_hand_is_built(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hand_written_trace_is_built(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "hand.pkt").write_text("> S 0:0(0)   # who knocks\n< R. 0:0(0) ack 1\n")
     assert run(["build", "hand.pkt"]) == 0
     assert capsys.readouterr().err == "labkit: hand.pcapng: 2 packets\n"
@@ -169,12 +167,12 @@ def test_a_trace_by_hand_is_built(here: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--seed", "1", "hand.pkt: a trace by hand leaves nothing to chance; it has no --seed"),
-        ("--variants", "r.csv", "hand.pkt: a trace by hand leaves nothing to chance; it has no --variants"),
-        ("--key", "key", "--key goes with --variants, and means nothing without"),
+        ("--seed", "1", "hand.pkt: a hand-written trace has no random numbers and excludes --seed"),
+        ("--variants", "r.csv", "hand.pkt: a hand-written trace has no random numbers and excludes --variants"),
+        ("--key", "key", "--key needs --variants"),
     ],
 )
-def test_what_a_trace_by_hand_has_not(
+def test_options_that_a_hand_written_trace_excludes(
     option: str, value: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "hand.pkt").write_text("> S 0:0(0)\n")
@@ -182,13 +180,13 @@ def test_what_a_trace_by_hand_has_not(
     assert capsys.readouterr().err == f"labkit: {message}\n"
 
 
-# Faults, and what they have done.
+# Faults, and their manifest.
 
 
-def test_a_fault_in_a_trace_by_hand(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_in_a_hand_written_trace(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "hand.pkt").write_text("> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n")
     assert run(["build", "hand.pkt", "--fault", "syn-with-fin"]) == 0
-    # Without a seed: there is none.
+    # A hand-written trace has no seed.
     manifest = json.loads((here / "hand.manifest.json").read_text("utf-8"))
     assert list(manifest) == ["capture", "scenario", "faults"]
     assert manifest["faults"][0]["packet"] == 1
@@ -202,7 +200,7 @@ def test_the_manifest_can_go_to_standard_output(capsysbinary: pytest.CaptureFixt
     assert captured.err == b"labkit: a.pcapng: 10 packets, seed 0\n"
 
 
-def test_capture_and_manifest_go_to_two_places(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_capture_and_manifest_cannot_share_a_target(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for target, shown in (("-", "standard output"), ("x.pcapng", "x.pcapng")):
         arguments = ["build", "document", "--fault", "ack-goes-back", "-o", target, "--manifest", target]
         assert run(arguments) == 2
@@ -210,10 +208,10 @@ def test_capture_and_manifest_go_to_two_places(here: Path, capsys: pytest.Captur
     assert list(here.iterdir()) == []
 
 
-def test_where_no_manifest_is_written_that_is_said(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_missing_manifest_gets_a_note(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     assert run(["build", "document", "--fault", "ack-goes-back", "-o", "-"]) == 0
     assert (
-        b"labkit: what the faults have done is not written; '--manifest FILE' does it\n"
+        b"labkit: no list of the injected faults is written; '--manifest FILE' writes it\n"
         in capsysbinary.readouterr().err
     )
 
@@ -239,7 +237,7 @@ def test_a_scenario_may_hold_its_faults(faults: str, here: Path) -> None:
         ("{a: b}", "mine.yaml:9: faults: "),
     ],
 )
-def test_faults_of_a_scenario_that_are_none(
+def test_unknown_faults_in_a_scenario(
     faults: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "mine.yaml").write_text(SCENARIO + f"faults: {faults}\n")

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,10 +15,12 @@ import pytest
 
 from labkit import __version__, cli
 from labkit.analysis.rule import BOTH
+from labkit.build.scenario import Scenario
 from labkit.cli import _common
 from labkit.errors import CaptureError, LabkitError, LinkError, ScenarioError, UsageError
 
 LABKIT = (sys.executable, "-m", "labkit")
+HEAVY = {"distributed", "numba", "numpy", "pydantic", "ruamel", "scapy"}
 NAMES = sorted(path.stem for path in Path(cli.__file__).parent.glob("*.py") if not path.stem.startswith("_"))
 
 
@@ -102,7 +106,7 @@ def test_the_traceback_is_there_for_who_asks(
         ),
         (["xyzzy"], "labkit: there is no command 'xyzzy' (see 'labkit --help')"),
         (["_common"], "labkit: there is no command '_common' (see 'labkit --help')"),
-        (["build"], "labkit: which scenario? 'labkit scenarios' lists those that there are"),
+        (["build"], "labkit: missing SCENARIO; 'labkit scenarios' lists them"),
         (
             ["build", "document", "--seed", "-1"],
             "labkit: invalid value for '--seed': -1 is not in the range x>=0 (see 'labkit build --help')",
@@ -131,9 +135,12 @@ def test_without_a_command_there_is_help_but_no_success(capsys: pytest.CaptureFi
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help_names_every_command(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run([flag]) == 0
-    listed = capsys.readouterr().out.partition("\nCommands:\n")[2].partition("\n\n")[0]
-    assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ")] == NAMES
-    assert "..." not in listed, "a summary is too long to be shown whole"
+    sections = [text.splitlines() for text in capsys.readouterr().out.split("\n\n")[3:-1]]
+    assert [section[0] for section in sections] == [f"{title}:" for title in _common.SECTIONS.values()]
+    listed = [line for section in sections for line in section[1:]]
+    assert sorted(line.split()[0] for line in listed) == NAMES
+    assert len({re.match(r" +\S+ +", line).end() for line in listed}) == 1  # type: ignore[union-attr]
+    assert not any(line.endswith("...") for line in listed), "a summary is cut"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -146,6 +153,77 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert command.help
     silent = [param.name for param in command.params if isinstance(param, click.Option) and not param.help]
     assert silent == [], "options without help"
+
+
+def each_command() -> list[tuple[str, click.Command]]:
+    """All commands with their full names, subcommands of `lab` too."""
+    found = []
+    for name in NAMES:
+        command = cli.cli.get_command(click.Context(cli.cli), name)
+        assert command is not None
+        found.append((f"labkit {name}", command))
+        if isinstance(command, click.Group):
+            found += [(f"labkit {name} {sub}", each) for sub, each in command.commands.items()]
+    return found
+
+
+COMMANDS = each_command()
+EXAMPLES = [(name, example) for name, command in COMMANDS for example in getattr(command, "examples", ())]
+RUN = {"build", "completion", "explain", "rules", "scenarios", "schema", "show", "verify"}
+"""The commands whose examples need neither root nor a network."""
+
+
+def words(example: str) -> list[str]:
+    """The arguments of an example, without `sudo labkit`, and up to a redirection or a pipe."""
+    found = shlex.split(example)
+    end = min((found.index(each) for each in (">", ">>", "|") if each in found), default=len(found))
+    return found[found.index("labkit") + 1 : end]
+
+
+@pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])
+def test_every_command_ends_with_two_examples(
+    name: str, command: click.Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([*name.split()[1:], "--help"]) == 0
+    shown = capsys.readouterr().out.rpartition("\n\n")[2].splitlines()
+    assert shown == ["Examples:", *(f"  {each}" for each in command.examples)]  # type: ignore[attr-defined]
+    assert len(set(shown)) == 3
+    assert all(f"{name} " in f"{each} " for each in shown[1:])
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[example for _, example in EXAMPLES])
+def test_every_example_parses(name: str, example: str) -> None:
+    command: click.Command = cli.cli
+    rest = words(example)
+    context = click.Context(command)
+    while isinstance(command, click.Group):
+        _, found, rest = command.resolve_command(context, rest)
+        assert found is not None
+        command = found
+    with command.make_context(name, rest):
+        pass
+
+
+@pytest.mark.parametrize("example", [example for name, example in EXAMPLES if name.split()[1] in RUN])
+def test_every_example_runs(
+    example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Scenario.load("document").play().write("document.pcapng")
+    (tmp_path / "hand-ins").mkdir()
+    Scenario.load("refused").play().write("hand-ins/refused.pcapng")
+    assert cli.run(["scenarios", "document"]) == 0
+    (tmp_path / "mine.yaml").write_text(capsys.readouterr().out)
+    assert cli.run(words(example)) == 0
+    captured = capsys.readouterr()
+    assert captured.out or captured.err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["verify", "--help"]])
+def test_help_loads_no_heavy_library(arguments: list[str]) -> None:
+    code = f"import sys; from labkit.cli import run; run({arguments!r}); print(sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_command_loads_no_other() -> None:
@@ -244,21 +322,6 @@ class TestProcess:
 
 def test_profiles_are_those_that_rules_know() -> None:
     assert set(_common.PROFILES) <= BOTH
-
-
-def test_captures_need_not_exist_for_the_parser(capsys: pytest.CaptureFixture[str]) -> None:
-    # A capture that is not there is exit code 3, which only the reader can give; the parser would say 2.
-    @click.command()
-    @_common.captures_argument
-    @_common.profile_option
-    @_common.format_option("text", "json", "jsonl")
-    def command(captures: tuple[str, ...], profile: str, format_: str) -> None:
-        click.echo(f"{captures} {profile} {format_}")
-
-    command.main(["nowhere.pcap", "-", "--format", "jsonl"], standalone_mode=False)
-    assert capsys.readouterr().out == "('nowhere.pcap', '-') rfc9293 jsonl\n"
-    with pytest.raises(click.MissingParameter):
-        command.main([], standalone_mode=False)
 
 
 def test_output_that_is_closed() -> None:

@@ -18,7 +18,7 @@ def test_a_line_for_each_rule(capsys: pytest.CaptureFixture[str]) -> None:
         [rule.code, rule.name] for rule in sorted(collect(), key=lambda rule: rule.code)
     ]
     assert all(line == line.rstrip() for line in lines)
-    assert captured.err == "labkit: 'labkit explain CODE' explains one, with a good and a bad example\n"
+    assert captured.err == "labkit: 'labkit explain CODE' explains a rule, with a good and a bad example\n"
 
 
 def test_columns_stand_under_each_other(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""`labkit verify`: folders, several processes, Ctrl-C, and what somebody chooses to hear."""
+"""`labkit verify`: folders, several processes, Ctrl-C, selected rules and conversations, progress."""
 
 import csv
 import gzip
@@ -19,9 +19,12 @@ import pytest
 from labkit.analysis.report_config import ReportConfig
 from labkit.capture import create
 from labkit.cli import run
-from labkit.cli._inputs import Input, expand
-from labkit.cli._judge import Interrupts, Progress, Request, fitting, judge, verdicts
+from labkit.cli._progress import ProgressLine, fitting
 from labkit.cli.verify import command
+from labkit.jobs.dispatch import verdicts
+from labkit.jobs.inputs import Input, expand
+from labkit.jobs.interrupts import Interrupts
+from labkit.jobs.judging import Request, judge
 from labkit.report.formats import names
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
@@ -34,7 +37,7 @@ WRONG = OPEN + "< . 1:1(0) ack 7\n> . 1:1(0) ack 1\n"
 
 
 def written(path: Path, *texts: str) -> Path:
-    """A capture in which each text is a conversation of its own, one after the other."""
+    """Write a capture with one conversation for each text, one after the other."""
     with create(path, link=1, format="pcap") as writer:
         for number, text in enumerate(texts):
             for frame in frames(list(parse(text)), version=4 if number == 0 else 6):
@@ -65,7 +68,7 @@ def folder() -> Path:
     written(top / "a", WRONG)
     (top / "b" / "x.gz").write_bytes(gzip.compress(written(Path("x"), OPEN + CLOSE).read_bytes()))
     written(top / "b" / "c" / "y.bin", OPEN + CLOSE)
-    (top / "notes.txt").write_text("no capture at all")
+    (top / "notes.txt").write_text("not a capture")
     (top / "b" / "empty").touch()
     return top
 
@@ -75,24 +78,24 @@ def test_a_folder_is_walked(capsys: pytest.CaptureFixture[str]) -> None:
     code, captures, err = result("f", capsys=capsys)
     assert [each["path"] for each in captures] == ["f/a", "f/b/c/y.bin", "f/b/x.gz", "f/z.pcap"]
     assert (code, [each["verdict"] for each in captures]) == (1, ["fail", "pass", "pass", "pass"])
-    assert err == "labkit: 2 files that are no captures were passed over\n"
+    assert err == "labkit: skipped 2 files that are not captures: f/b/empty, f/notes.txt\n"
 
 
 @pytest.mark.parametrize("name", ["b.pcap", "B.PCAPNG", "b.cap", "b.pcap.gz"])
-def test_what_is_only_called_a_capture_is_not_passed_over(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder() / name).write_text("no capture at all")
+def test_a_file_with_the_suffix_of_a_capture_is_not_skipped(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder() / name).write_text("not a capture")
     code, captures, err = result("f", capsys=capsys)
     assert (code, [each["verdict"] for each in captures].count("unreadable")) == (3, 1)
     assert f"f/{name}: not a capture" in err
 
 
-def test_what_macos_adds_is_no_capture(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_metadata_of_macos_is_not_a_capture(capsys: pytest.CaptureFixture[str]) -> None:
     top = folder()
     (top / "._z.pcap").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
     written(top / "._real.pcap", OPEN + CLOSE)
     code, captures, err = result("f", capsys=capsys)
     assert (code, captures[0]["path"], len(captures)) == (1, "f/._real.pcap", 5)
-    assert err == "labkit: 3 files that are no captures were passed over\n"
+    assert err == "labkit: skipped 3 files that are not captures: f/._z.pcap, f/b/empty, f/notes.txt\n"
 
 
 def test_a_table_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,7 +114,7 @@ def test_a_table_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     assert "missing: cannot be read: No such file" in captured.err
 
 
-def test_the_table_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_prints_the_table_only(capsys: pytest.CaptureFixture[str]) -> None:
     folder()
     assert run(["verify", "f", "-q"]) == 1
     assert capsys.readouterr().out.splitlines()[0] == "4 captures: 3 PASS, 1 FAIL"
@@ -119,9 +122,9 @@ def test_the_table_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--quiet and --verbose exclude each other" in capsys.readouterr().err
 
 
-def test_what_is_no_file_is_not_opened(capsys: pytest.CaptureFixture[str]) -> None:
+def test_pipes_and_links_to_folders_are_not_opened(capsys: pytest.CaptureFixture[str]) -> None:
     top = folder()
-    os.mkfifo(top / "pipe")  # reading it would wait for ever
+    os.mkfifo(top / "pipe")  # reading it would block
     (top / "b" / "loop").symlink_to(top.absolute())
     (top / "b" / "other.pcap").symlink_to((top / "z.pcap").absolute())
     (top / "b" / "gone.pcap").symlink_to("nowhere")
@@ -137,7 +140,7 @@ def test_what_is_no_file_is_not_opened(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
-def test_what_may_not_be_read_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_without_permission_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     top = folder()
     (top / "z.pcap").chmod(0)
     (top / "b").chmod(0)
@@ -159,7 +162,7 @@ def test_a_folder_without_captures(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), OPEN + CLOSE)
     code, captures, err = result("f", "a.pcap", capsys=capsys)
     assert (code, [each["verdict"] for each in captures]) == (3, ["unreadable", "pass"])
-    assert "f: there is no capture in this folder" in err
+    assert "f: this folder has no capture in it" in err
 
 
 @pytest.mark.parametrize(
@@ -173,7 +176,7 @@ def test_a_folder_without_captures(capsys: pytest.CaptureFixture[str]) -> None:
         ("g*/*", ["g*/*"]),
     ],
 )
-def test_a_pattern_stands_for_what_it_matches(pattern: str, paths: list[str]) -> None:
+def test_a_pattern_is_expanded(pattern: str, paths: list[str]) -> None:
     (folder() / "notes.txt").unlink()
     for name in ("[1]*.pcap", "1.pcap"):
         written(Path(name), OPEN + CLOSE)
@@ -206,7 +209,7 @@ def test_every_format_takes_a_folder(format_: str, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("format_", ["text", "json"])
-def test_processes_change_nothing(format_: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_processes_change_no_output(format_: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder()
     arguments = ["verify", "f", "missing", "f/z.pcap", "--format", format_, "--ignore", "OPT", "--port", "80"]
     seen = []
@@ -222,14 +225,14 @@ def test_a_process_that_dies_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPa
     captures = [Input(str(folder() / "z.pcap"))] * 6
     dead = Request(ReportConfig(profile="document"), _Deadly())  # type: ignore[arg-type]
     with Interrupts() as interrupts:
-        found = list(verdicts(captures, dead, 2, interrupts))
+        found = list(verdicts(captures, dead, interrupts, ProgressLine(), jobs=2))
     assert len(found) == 6
     assert all("has died" in (verdict.error or "") for verdict in found)
     assert {verdict.profile for verdict in found} == {"document"}
 
 
 class _Deadly:
-    """Ends the process that it gets to."""
+    """Ends the process that unpickles it."""
 
     def __reduce__(self) -> tuple:
         return os._exit, (9,)
@@ -247,14 +250,14 @@ def piped() -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "labkit", "verify", "--format", "json", "wrong.pcap", "-", "next.pcap"]
     with subprocess.Popen(command, env=environment, stdin=-1, stdout=-1, stderr=-1) as process:
         assert process.stdin is not None
-        # More than a pipe holds: when it is written, the reader is at work; and then it waits, for the pipe stays open.
+        # More than a pipe holds, so that the reader is at work; then it waits, for the pipe stays open.
         process.stdin.write(octets[:24] + octets[24:] * 4000)
         process.stdin.flush()
         yield process
         process.kill()
 
 
-def test_ctrl_c_prints_what_is_there(piped: subprocess.Popen[bytes]) -> None:
+def test_ctrl_c_prints_the_verdicts_so_far(piped: subprocess.Popen[bytes]) -> None:
     piped.send_signal(signal.SIGINT)
     assert piped.stdout is not None
     assert piped.stderr is not None
@@ -278,22 +281,22 @@ def test_ctrl_c_between_two_packets(here: Path) -> None:
             if len(seen) == 2:
                 signal.raise_signal(signal.SIGINT)
         assert (seen, interrupts.seen) == ([1, 2], True)
-        verdict = judge(Input("a.pcap"), Request(ReportConfig()), interrupts)
+        verdict = judge(Request(ReportConfig()), "a.pcap", interrupts)
         assert verdict.packets == 0
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_capture_of_which_nothing_was_read_has_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_capture_without_a_packet_read_has_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     written(Path("a.pcap"), OPEN + CLOSE)
     monkeypatch.setattr("labkit.analysis.native.engine._library", lambda *_: signal.raise_signal(signal.SIGINT))
     with Interrupts() as interrupts:
-        found = list(verdicts([Input("a.pcap")] * 3, Request(ReportConfig()), 1, interrupts))
+        found = list(verdicts([Input("a.pcap")] * 3, Request(ReportConfig()), interrupts, ProgressLine(), jobs=1))
     assert (found, interrupts.seen) == ([], True)
 
 
-def test_a_signal_that_is_ignored_stays_so() -> None:
+def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with Interrupts() as interrupts:
@@ -317,13 +320,13 @@ def test_ctrl_c_ends_other_processes() -> None:
     captures = [Input(str(folder() / "z.pcap"))] * 40
     with Interrupts() as interrupts:
         seen = 0
-        for _verdict in verdicts(captures, Request(ReportConfig()), 2, interrupts):
+        for _verdict in verdicts(captures, Request(ReportConfig()), interrupts, ProgressLine(), jobs=2):
             seen += 1
             signal.raise_signal(signal.SIGINT)
     assert seen == 1
 
 
-# What is chosen.
+# Selected rules and conversations.
 
 
 def test_select_and_ignore(capsys: pytest.CaptureFixture[str]) -> None:
@@ -342,10 +345,10 @@ def test_select_and_ignore(capsys: pytest.CaptureFixture[str]) -> None:
         (["--select", "ACK1"], "did you mean 'ACK01'?"),
         (["--ignore", "SEQ,nonsense"], "'nonsense'"),
         (["--select", ","], "--select names no rule"),
-        (["--select", "ACK03"], "no rule of the profile rfc9293 is selected"),
+        (["--select", "ACK03"], "leave no rule of the profile rfc9293"),
         (["--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (["--config", "x", "--no-config"], "exclude each other"),
-        (["--host", "example"], "is no IPv4 or IPv6 address"),
+        (["--host", "example"], "is not an IPv4 or IPv6 address"),
         (["--port", "70000"], "70000"),
         (["--flow", "-1"], "-1"),
         (["--jobs", "0"], "0"),
@@ -363,24 +366,24 @@ def test_wrong_usage(arguments: list[str], words: str, format_: str, capsys: pyt
     assert words in line
 
 
-def test_the_file_and_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_overrides_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), WRONG)
     Path("labkit.toml").write_text('ignore = ["ACK01"]\nfail-on = "note"\n')
     code, (capture,), err = result("a.pcap", capsys=capsys)
     assert (code, "ACK01" in str(capture["findings"])) == (1, False)
-    assert err == f"labkit: choices of {Path.cwd() / 'labkit.toml'}\n"
-    # The command line counts more, option by option.
+    assert err == f"labkit: using the configuration in {Path.cwd() / 'labkit.toml'}\n"
+    # Each option overrides its key.
     assert result("a.pcap", "--fail-on", "error", capsys=capsys)[0] == 0
     code, (capture,), _err = result("a.pcap", "--fail-on", "error", "--ignore", "OPT", capsys=capsys)
     assert (code, "OPT06" in str(capture["findings"])) == (1, False)
-    # What is selected by hand is meant to be seen.
+    # --select also replaces the file's ignore.
     assert result("a.pcap", "--select", "ACK", capsys=capsys)[0] == 1
     assert result("a.pcap", "--no-config", capsys=capsys)[2] == ""
     Path("other.toml").write_text('severity = {ACK01 = "note"}\n')
     assert result("a.pcap", "--config", "other.toml", capsys=capsys)[0] == 0
 
 
-def test_the_profile_of_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_profile_of_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), OPEN + CLOSE)
     Path("pyproject.toml").write_text('[tool.labkit]\nprofile = "document"\nliteral = true\n')
     assert run(["verify", "a.pcap"]) in (0, 1)
@@ -389,7 +392,7 @@ def test_the_profile_of_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert "profile rfc9293" in capsys.readouterr().out
 
 
-def test_a_wrong_file_stops_everything(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_configuration_stops_everything(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), WRONG)
     Path("labkit.toml").write_text("most = 3\n")
     assert run(["verify", "a.pcap"]) == 2
@@ -412,13 +415,13 @@ def test_a_wrong_file_stops_everything(capsys: pytest.CaptureFixture[str]) -> No
         (["--port", "40000", "--flow", "1"], {1}),
     ],
 )
-def test_some_conversations(arguments: list[str], flows: set[int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_selected_conversations(arguments: list[str], flows: set[int], capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), WRONG, WRONG)
     code, (capture,), _err = result("a.pcap", *arguments, capsys=capsys)
     assert code == 1
     assert {found["flow"] for found in capture["findings"]} == flows
     assert [each["flow"] for each in capture["conversations"]] == sorted(flows)
-    # All is judged.
+    # The filter does not change what is judged.
     assert (capture["flows"], capture["segments"]) == (2, 10)
 
 
@@ -432,10 +435,10 @@ def test_the_shell_completes_rules(typed: str, offered: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--flow", "2"], ["--host", "10.0.0.1"], ["--port", "81"]])
-def test_no_such_conversation(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_conversation_matches(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), OPEN + CLOSE)
     assert run(["verify", "a.pcap", *arguments]) == 2
-    assert capsys.readouterr().err == "labkit: there is no such conversation\n"
+    assert capsys.readouterr().err == "labkit: no conversation matches --flow, --host and --port\n"
 
 
 def test_annotate(capsys: pytest.CaptureFixture[str]) -> None:
@@ -450,7 +453,7 @@ def test_annotate(capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("two.pcapng").is_file()
 
 
-def test_what_cannot_be_annotated_is_judged_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_annotation_keeps_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), WRONG)
     assert run(["verify", "a.pcap", "--annotate", "nowhere/out.pcapng"]) == 3
     captured = capsys.readouterr()
@@ -460,7 +463,7 @@ def test_what_cannot_be_annotated_is_judged_all_the_same(capsys: pytest.CaptureF
     assert not Path("out.pcapng").exists()
 
 
-def test_progress_is_for_a_terminal_only(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_terminal_gets_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     folder()
     run(["verify", "f", "--jobs", "2"])
     assert "\r" not in capsys.readouterr().err
@@ -483,38 +486,39 @@ def test_progress_is_for_a_terminal_only(capsys: pytest.CaptureFixture[str], mon
         ("a.pcap", 1, "..."),
     ],
 )
-def test_progress_has_one_line(text: str, columns: int, shown: str) -> None:
+def test_progress_fits_one_line(text: str, columns: int, shown: str) -> None:
     assert fitting(text, columns) == shown
 
 
-def test_a_pause_shows_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notice_starts_a_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = threading.Event()
     shown: list[str] = []
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("labkit.cli._judge.TICK", 0.001)
-    monkeypatch.setattr(Progress, "show", lambda _self, more="": seen.set() or shown.append(more))
+    monkeypatch.setattr("labkit.cli._progress.TICK", 0.001)
+    monkeypatch.setattr(ProgressLine, "show", lambda _self, more="": seen.set() or shown.append(more))
     said: list[str] = []
-    with Progress("a.pcap") as progress:
-        progress.pause(said.append, "compiling")
+    monkeypatch.setattr("labkit.cli._progress.note", said.append)
+    with ProgressLine("a.pcap") as progress:
+        progress.on_notice("compiling")
         assert seen.wait(60)
-        progress.packets(7)
+        progress.on_progress(7)
         threads = threading.active_count()
-        progress.pause(said.append, "again")
+        progress.on_notice("again")
+        progress.on_notice("again")  # once for each text
     assert (shown[0], said) == (": 0 s", ["compiling", "again"])
     assert ": 7 packets" in shown
     assert threading.active_count() == threads
 
 
-def test_counts_are_shown_from_time_to_time_and_how_much_that_is(
+def test_counts_are_shown_at_intervals_with_their_share(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     clock = iter([0.0, 0.05, 0.2, 0.25, 0.4])
-    monkeypatch.setattr("labkit.cli._judge.monotonic", lambda: next(clock))
-    shares = iter([0.104, 0.5, None])
-    with Progress("a.pcap", lambda: next(shares)) as progress:
-        for count in (1000, 2000, 3000, 4000, 5000):
-            progress.packets(count)
+    monkeypatch.setattr("labkit.cli._progress.monotonic", lambda: next(clock))
+    with ProgressLine("a.pcap") as progress:
+        for count, share in ((1000, 0.104), (2000, 0.2), (3000, 0.5), (4000, 0.6), (5000, None)):
+            progress.on_progress(count, share)
     assert capsys.readouterr().err.replace("\x1b[K", "").split("\r") == [
         "",
         "a.pcap: 1,000 packets, 10%",

@@ -20,7 +20,7 @@ from labkit.build.scenario import Scenario
 from labkit.cli import run
 from labkit.errors import LabkitError, MissingError, UsageError
 from labkit.jobs.batches import verdicts
-from labkit.jobs.cluster import _check, _watched, connected
+from labkit.jobs.cluster import _check, _workers_watched, connected
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,39 +33,39 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 def test_jobs_are_for_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", "a.pcap", "--cluster", "tcp://127.0.0.1:8786", "--jobs", "2"]) == 2
-    assert "--cluster does not go with --jobs" in capsys.readouterr().err
+    assert "--cluster excludes --jobs" in capsys.readouterr().err
 
 
-def test_what_is_no_address(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_address(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed")
     assert run(["verify", "a.pcap", "--cluster", "localhost"]) == 2
     assert (
-        capsys.readouterr().err == "labkit: localhost: expected a scheduler's address, such as tcp://192.0.2.1:8786\n"
+        capsys.readouterr().err == "labkit: localhost: not the address of a scheduler, such as tcp://192.0.2.1:8786\n"
     )
 
 
-def test_where_nobody_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed")
-    monkeypatch.setattr("labkit.jobs.cluster.PATIENCE", 0.2)
+    monkeypatch.setattr("labkit.jobs.cluster.TIMEOUT", 0.2)
     assert run(["verify", "a.pcap", "--cluster", "tcp://127.0.0.1:1"]) == 4
     assert capsys.readouterr().err.startswith("labkit: tcp://127.0.0.1:1: no scheduler answers: ")
 
 
-def test_what_answers_otherwise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_program_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed")
-    monkeypatch.setattr("labkit.jobs.cluster.PATIENCE", 0.2)
+    monkeypatch.setattr("labkit.jobs.cluster.TIMEOUT", 0.2)
     with create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         assert run(["verify", "a.pcap", "--cluster", f"tcp://{address}"]) == 4
-        assert capsys.readouterr().err == f"labkit: tcp://{address}: what answers is no Dask scheduler\n"
+        assert capsys.readouterr().err == f"labkit: tcp://{address}: not a Dask scheduler\n"
         assert run(["verify", "a.pcap", "--cluster", f"tls://{address}"]) == 2
         assert capsys.readouterr().err.startswith(f"labkit: tls://{address}: TLS expects ")
         assert run(["verify", "a.pcap", "--cluster", f"http://{address}"]) == 2
-        assert "expected a scheduler's address" in capsys.readouterr().err
+        assert "not the address of a scheduler" in capsys.readouterr().err
 
 
-def test_that_no_worker_is_left_is_said_once_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labkit.jobs.cluster.PATIENCE", 0.002)
+def test_each_loss_of_the_last_worker_gives_one_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labkit.jobs.cluster.TIMEOUT", 0.002)
     seen = iter([{"a": 1}, {}, {}, {"a": 1}, {"b": 1}, {}, {}])
     over = Event()
 
@@ -78,9 +78,9 @@ def test_that_no_worker_is_left_is_said_once_each_time(monkeypatch: pytest.Monke
                 raise OSError from None
 
     said: list[str] = []
-    with _watched(Client(), "tcp://h:1", said.append):
+    with _workers_watched(Client(), "tcp://h:1", said.append):
         assert over.wait(60)
-    assert said == ["tcp://h:1: no worker is left; waiting for another one"] * 2
+    assert said == ["tcp://h:1: no worker is left; waiting for a new one"] * 2
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_worker_is_no_scheduler(cluster: Cluster, capsys: pytest.CaptureFixtur
     with connected(cluster.address) as there:
         worker = next(iter(there.executor._client.nthreads()))  # type: ignore[attr-defined]
     assert run(["verify", "a.pcap", "--cluster", worker]) == 4
-    assert capsys.readouterr().err == f"labkit: {worker}: what answers is no Dask scheduler\n"
+    assert capsys.readouterr().err == f"labkit: {worker}: not a Dask scheduler\n"
 
 
 def test_a_worker_that_is_lost_loses_nothing(cluster: Cluster) -> None:

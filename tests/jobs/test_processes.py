@@ -1,4 +1,4 @@
-"""Processes that judge, and what happens to them when a signal comes."""
+"""The executor of processes: their death, and signals."""
 
 import os
 import subprocess
@@ -55,7 +55,7 @@ if __name__ == "__main__":
 
 
 def outcome(program: str, here: Path) -> tuple[int, str, str]:
-    """The exit code and what was said by a program and by all that it started, when none of them is there any more."""
+    """Run a program; return its exit code and outputs after it and all its children have ended."""
     (here / "program.py").write_text(program)
     environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "LANGUAGE": "en"}
     done = subprocess.run(
@@ -71,21 +71,21 @@ def outcome(program: str, here: Path) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_ctrl_c_is_for_the_one_that_started_them(tmp_path: Path) -> None:
+def test_ctrl_c_does_not_reach_the_processes(tmp_path: Path) -> None:
     assert outcome(INTERRUPTED, tmp_path) == (0, "[1, 2, 4, 8] set()\n", "")
 
 
-def test_they_can_be_ended_at_any_time(tmp_path: Path) -> None:
+def test_terminate_works_at_any_time(tmp_path: Path) -> None:
     assert outcome(ENDED, tmp_path) == (0, "[True, True]\n" * 4, "")
 
 
-def test_a_task_fails_alone() -> None:
+def test_a_death_fails_one_task_only() -> None:
     calls: list[tuple[Callable[[Any], Any], Any]] = [
         (abs, -3),
         (os._exit, 9),
         (int, "x"),
         (os._exit, 9),
-        (open, os.devnull),  # what cannot be sent back
+        (open, os.devnull),  # its result cannot be pickled
         (abs, -4),
     ]
     with Processes(2) as processes:
@@ -96,7 +96,7 @@ def test_a_task_fails_alone() -> None:
 
 
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])
-def test_none_outlives_the_one_that_started_it(signal: str, tmp_path: Path) -> None:
+def test_no_process_outlives_its_parent(signal: str, tmp_path: Path) -> None:
     code, out, error = outcome(KILLED.replace("{signal}", signal), tmp_path)
     assert code < 0
     assert out == "8\n"

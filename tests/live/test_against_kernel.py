@@ -56,9 +56,9 @@ CASES = {
     "refused": HEAD + "server: {listen: false}\nsteps:\n- client: connect\n",
     "the client aborts": HEAD + EXCHANGE + "- client: {abort: {after: 60ms}}\n",
     "the server aborts": HEAD + EXCHANGE + "- server: {abort: {after: 60ms}}\n",
-    "reset, for the client has crashed": HEAD + EXCHANGE + "- client: {crash: {after: 150ms}}\n"
+    "reset, because the client has crashed": HEAD + EXCHANGE + "- client: {crash: {after: 150ms}}\n"
     "- server: {send: {octets: 5, after: 60ms}}\n",
-    "reset, for the server has crashed": HEAD + EXCHANGE + "- server: {crash: {after: 150ms}}\n"
+    "reset, because the server has crashed": HEAD + EXCHANGE + "- server: {crash: {after: 150ms}}\n"
     "- client: {send: {octets: 5, after: 60ms}}\n",
     "MSS 536": HEAD + "client: {mss: 536}\nserver: {mss: 536}\nsteps:\n- client: connect\n- client: {send: 3000}\n"
     "- server: {send: 3000}\n- client: close\n- server: close\n",

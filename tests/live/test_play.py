@@ -193,16 +193,23 @@ class TestKernel:
                 states.append([record.why for record in conversation.trace()])
         assert states == [["syn", "syn-ack", "ack", "rst"]] * 100
 
-    def test_a_run_that_takes_too_long_names_the_step(self) -> None:
-        text = SHORT.replace("{send: 119}", "{send: 119, after: 10s}")
-        config = SessionConfig(
-            Scenario.parse(text.replace("{send: 119, after: 10s}", "{send: {octets: 119, after: 10s}}")), "client"
-        )
-        config.peer, config.guard = "kernel", Guard(seconds=0.2)
+    @pytest.mark.parametrize(
+        ("step", "message"),
+        [
+            (
+                "server: {send: {octets: 119, after: 10s}}",
+                r"step 3 \(server send\) begins 10 seconds after step 2 .*",
+            ),
+            ("client: {receive: 119}", r"step 3 \(client receive\) is not complete"),
+        ],
+    )
+    def test_a_run_that_takes_too_long_names_the_step(self, step: str, message: str) -> None:
+        text = SHORT.replace("server: {send: 119}", step)
+        if "receive" in step:
+            text = text.partition(step)[0] + step
+        config = SessionConfig(Scenario.parse(text), "client", peer="kernel", guard=Guard(seconds=0.2))
         with open_session(config) as conversation:
-            with pytest.raises(
-                LinkError, match=r"not over after 0.2 seconds.*server send .* waits for the client's send"
-            ):
+            with pytest.raises(LinkError, match=f"^not over after 0.2 seconds: {message}; --for allows more$"):
                 list(conversation.frames())
             assert conversation.leave() is True
             assert len(conversation.trace()) >= 4
@@ -330,8 +337,8 @@ steps:
         done = self.play(tmp_path, "labkit play tagged.yaml --client --peer kernel --verify")
         assert (done.returncode, "PASS" in done.stdout) == (0, True), done.stderr
         assert done.stderr.splitlines() == [
-            "labkit: serve: 'faults' is left out: only --both plays it",
-            "labkit: serve: 'vlan' is left out: only --both plays it",
+            "labkit: serve: ignoring 'faults': only --both plays it",
+            "labkit: serve: ignoring 'vlan': only --both plays it",
         ]
 
     def test_a_server_that_does_not_listen(self, tmp_path: Path) -> None:

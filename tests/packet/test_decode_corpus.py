@@ -120,8 +120,8 @@ def as_text(seg):
     ]
     row += [str(seg.doff), str(seg.len)]
     row += ["" if value == ABSENT else str(value) for value in (seg.mss, seg.wscale, seg.tsval, seg.tsecr)]
-    left = [seg.sack_l0, seg.sack_l1, seg.sack_l2, seg.sack_l3][: seg.sack_n]
-    right = [seg.sack_r0, seg.sack_r1, seg.sack_r2, seg.sack_r3][: seg.sack_n]
+    left = seg.sack_left[: seg.sack_n]
+    right = seg.sack_right[: seg.sack_n]
     row += [str(seg.sack_n) if seg.sack_n else "", ",".join(map(str, left)), ",".join(map(str, right))]
     return [*row, STATUS[seg.sum_state], "" if seg.version == 6 else STATUS[seg.ip_sum_state]]
 

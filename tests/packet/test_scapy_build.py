@@ -145,7 +145,7 @@ def test_what_may_be_fragmented_says_so():
 
 
 def test_hosts_are_checked():
-    with pytest.raises(UsageError, match="two families"):
+    with pytest.raises(UsageError, match="different address families"):
         packet(Segment(), V4[0], V6[1])
     with pytest.raises(ValueError, match="port 65536"):
         Host("192.0.2.1", 65536)

@@ -1,6 +1,7 @@
 """Annotated captures: the copy keeps the packets and adds the findings as comments; tshark reads them."""
 
 import gzip
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -57,6 +58,7 @@ def test_a_comment_has_the_lines_of_a_finding(tmp_path: Path) -> None:
         f"what: {error.message}",
         f"should be: {right_value(error)}",
         f"receiver: {error.receiver}",
+        f"mend: {error.mend}",
         "read on: RFC 9293 3.10.7.4; labkit explain ACK01",
     ]
 
@@ -202,7 +204,7 @@ def test_a_failed_copy_leaves_the_old_file(tmp_path: Path) -> None:
     out.write_bytes(b"what was there before")
     verdict = verify(path)
     assert verdict.packets == 6
-    with pytest.raises(CaptureError, match="is longer than"):
+    with pytest.raises(CaptureError, match="exceeds"):
         annotate(verdict, str(out), OPTIONS)
     assert out.read_bytes() == b"what was there before"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.pcap", "out.pcapng"]
@@ -224,7 +226,7 @@ def test_findings_of_every_rule_can_be_written(tmp_path: Path) -> None:
         for finding in Verifier(profile).run(found).findings:
             text = comment(finding)
             assert text.startswith(f"{finding.severity}[{finding.code}] {finding.name}")
-            assert "None" not in text
+            assert not re.search("{|None[^.]", text)
 
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")

@@ -129,11 +129,11 @@ def test_a_capture_has_limits_and_conversations(tmp_path: Path) -> None:
 
 
 def test_a_capture_that_cannot_be_read() -> None:
-    (capture,) = as_json([Verdict("a.pcap", "rfc9293", error="a.pcap: is empty, not a capture")])["captures"]
+    (capture,) = as_json([Verdict("a.pcap", "rfc9293", error="a.pcap: not a capture: the file is empty")])["captures"]
     assert keeps(CAPTURE, capture)
     assert (capture["verdict"], capture["error"], capture["findings"]) == (
         "unreadable",
-        "a.pcap: is empty, not a capture",
+        "a.pcap: not a capture: the file is empty",
         [],
     )
 

@@ -73,8 +73,8 @@ def test_a_result_for_each_finding(faulty: Verdict) -> None:
     (error,) = [each for each in run["results"] if each["level"] == "error"]
     assert error["locations"][0]["physicalLocation"]["region"] == {"startLine": 4}
     assert (error["properties"]["packet"], error["properties"]["expected"]) == (4, 1)
-    assert error["message"]["text"].startswith("ack 7 is beyond 1, ")
-    assert error["message"]["text"].endswith("; should be: ack 1")
+    assert error["message"]["text"].startswith("ack 7 acknowledges bytes that the peer has not sent; ")
+    assert error["message"]["text"].endswith("; should be: ack 1 at most, the peer's next sequence number")
 
 
 def test_a_finding_about_a_conversation_has_no_region(faulty: Verdict) -> None:

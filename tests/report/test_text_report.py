@@ -70,9 +70,10 @@ def test_a_finding_has_an_excerpt_and_four_lines(tmp_path: Path) -> None:
         "        5  ← PSH ACK  seq=1 ack=100 len=119",
         "  >     6  → ACK      seq=100 ack=121",
         "                              ^^^^^^^ expected 120",
-        "  what      ack 121 is beyond 120, the next octet that the peer would send",
-        "  should be ack 120 (1 + 119 = 120, packet 5)",
-        "  receiver  It answers with an ACK of its own numbers, and drops the segment.",
+        "  what      ack 121 acknowledges bytes that the peer has not sent",
+        "  should be ack 120 at most, the peer's next sequence number (1 + 119 = 120, packet 5)",
+        "  receiver  It answers with an ACK of its own numbers and drops the segment.",
+        "  mend      Set ack to 120, or add the missing bytes to the peer's data.",
         "  read on   RFC 9293 3.10.7.4; labkit explain ACK01",
     ]
 
@@ -248,7 +249,7 @@ def test_a_deleted_capture_has_no_excerpt(tmp_path: Path) -> None:
     path.unlink()
     lines = text(verdict)
     assert "^" not in "\n".join(lines)
-    assert "  what      ack 121 is beyond 120, the next octet that the peer would send" in lines
+    assert "  what      ack 121 acknowledges bytes that the peer has not sent" in lines
 
 
 def test_standard_input_cannot_be_read_again(tmp_path: Path) -> None:
@@ -286,7 +287,7 @@ def test_a_finding_beyond_the_last_excerpt_names_a_command(
     assert (f"  look at   labkit show '{tmp_path / 'a b.pcap'}' --flow 0" in lines) != shown
     assert lines[2].startswith("error[ACK01] ack-of-unsent-data: packet 6, ")
     assert lines[3].startswith("        4  → PSH ACK") == shown
-    assert "  what      ack 121 is beyond 120, the next octet that the peer would send" in lines
+    assert "  what      ack 121 acknowledges bytes that the peer has not sent" in lines
 
 
 def test_quiet_shows_verdicts_only(tmp_path: Path) -> None:

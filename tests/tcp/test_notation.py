@@ -92,7 +92,7 @@ def test_what_options_say(text: str, options: tuple[Option, ...]) -> None:
         ("> S -1:0(1)", "'-1:0(1)' is not understood; expected numbers"),
         ("> S 0:0(0) mss 1460", "'mss 1460' is not understood; expected the line's end, or one of ack, win"),
         ("> S 0:0(0) ack", "'ack' is not understood; expected the line's end"),
-        ("> S 0:0(0) ack 1 ack 2", "ack stands twice"),
+        ("> S 0:0(0) ack 1 ack 2", "ack is given twice"),
         ("0.0000000001 > S 0:0(0)", "'0.0000000001 > S 0:0(0)' is not understood; expected '>' or '<'"),
         ("> P. 1:100(100) ack 1", "1:100(100): 1 + 100 is not 100"),
         ("> P. 4294967295:4294967296(1) ack 1", "is not 4294967296"),

@@ -1,4 +1,4 @@
-"""The state diagram: what is drawn is the table, whole and nothing else."""
+"""The state diagram has exactly the transitions of the table."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ def test_every_transition_is_an_arrow(resets: bool) -> None:
     assert drawn == {each for each in TABLE if resets or each[1] not in ending}
 
 
-def test_mermaid_says_the_same() -> None:
+def test_mermaid_has_the_table() -> None:
     text = mermaid(resets=True)
     assert text.startswith("stateDiagram-v2\n")
     names = dict(re.findall(r'^    state "(\S+)" as (\S+)$', text, re.MULTILINE))
@@ -35,7 +35,7 @@ def test_mermaid_says_the_same() -> None:
     assert found == TABLE
 
 
-def test_dot_says_the_same() -> None:
+def test_dot_has_the_table() -> None:
     found = set()
     for source, target, labels in re.findall(
         r'^    "(\S+)" -> "(\S+)" \[label="(.*)"\];$', dot(resets=True), re.MULTILINE
@@ -54,7 +54,7 @@ def lines(*arguments: str) -> list[str]:
     return [click.unstyle(line) for line in lesson("states")(arguments)]
 
 
-def test_the_lesson_has_every_state_and_what_leads_out_of_it() -> None:
+def test_the_lesson_has_every_state_and_transition() -> None:
     found = lines()
     assert set(MEANINGS) == set(State)
     heads = [line.split(":")[0].split(" ")[0] for line in found if line and not line.startswith(" ") and ": " in line]
@@ -66,12 +66,12 @@ def test_the_lesson_has_every_state_and_what_leads_out_of_it() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_lesson_gives_the_diagrams(form: str) -> None:
+def test_the_lesson_prints_the_diagrams(form: str) -> None:
     assert lines(form) == FORMS[form]().splitlines()
     assert lines(form, "resets") == lines("resets", form) == FORMS[form](resets=True).splitlines()
 
 
 @pytest.mark.parametrize("arguments", [("svg",), ("resets",), ("dot", "mermaid")])
-def test_what_it_does_not_give(arguments: tuple[str, ...]) -> None:
+def test_wrong_arguments(arguments: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match="expected: labkit explain states"):
         lines(*arguments)

@@ -1,4 +1,4 @@
-"""The lessons: each packet that is said to prove a point does prove it."""
+"""The lessons: the packets of each erratum prove it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ def proof(code: str) -> list[Row]:
     return [found[packet - 1 if packet > 0 else packet] for packet in erratum.packets]
 
 
-def test_every_lesson_has_a_line_about_it() -> None:
+def test_every_lesson_has_a_summary() -> None:
     assert names() == ["document", "osi", "states"]
     for name in names():
         assert summary(name)
@@ -39,7 +39,7 @@ def test_every_lesson_has_a_line_about_it() -> None:
 # The document's errata.
 
 
-def test_the_points_are_e1_to_e9() -> None:
+def test_the_errata_are_e1_to_e9() -> None:
     assert list(POINTS) == [f"E{number}" for number in range(1, 10)]
     assert all(erratum.source.startswith("RFC 9293 3.") for erratum in ERRATA)
 
@@ -95,7 +95,7 @@ def e9(found: list[Row]) -> bool:
 
 
 @pytest.mark.parametrize("proves", [e1, e2, e3, e4, e5, e6, e7, e8, e9])
-def test_the_packets_prove_the_point(proves: Callable[[list[Row]], bool]) -> None:
+def test_the_packets_prove_the_erratum(proves: Callable[[list[Row]], bool]) -> None:
     assert proves(proof(proves.__name__.upper()))
 
 
@@ -103,7 +103,7 @@ def test_the_last_ack_of_time_wait_is_lost() -> None:
     assert not Scenario.load("time-wait").play().records[-3].arrived
 
 
-def test_the_literal_rules_fail_what_e3_says_they_fail(tmp_path: Path) -> None:
+def test_the_literal_rules_fail_the_capture_of_e3(tmp_path: Path) -> None:
     path = tmp_path / "a.pcap"
     Scenario.load(POINTS["E3"].scenario).play().write(path)
     assert verify(path).ok
@@ -117,7 +117,7 @@ def test_with_111_octets_the_ack_is_112() -> None:
 
 
 @pytest.mark.parametrize("erratum", ERRATA, ids=lambda erratum: erratum.code)
-def test_each_point_shows_its_packets(erratum: Erratum) -> None:
+def test_each_erratum_shows_its_packets(erratum: Erratum) -> None:
     text = lines("document", erratum.code.lower())
     assert text[0] == f"{erratum.code}  {erratum.says}"
     assert erratum.right in text[1]
@@ -127,13 +127,13 @@ def test_each_point_shows_its_packets(erratum: Erratum) -> None:
     assert text[-1].split(None, 1) == ["see", erratum.proof]
 
 
-def test_all_points_at_once_are_those_of_each() -> None:
+def test_all_errata_together() -> None:
     together = "\n".join(lines("document"))
     assert together == "\n\n".join("\n".join(lines("document", code)) for code in POINTS)
 
 
-def test_an_unknown_point() -> None:
-    with pytest.raises(UsageError, match="E99 is no point of the errata; there are E1, E2"):
+def test_an_unknown_erratum() -> None:
+    with pytest.raises(UsageError, match="there is no erratum E99; expected one of E1, E2"):
         lines("document", "E1", "e99")
 
 
@@ -147,7 +147,7 @@ def headings(text: list[str]) -> list[str]:
 
 
 def octets_of(text: list[str]) -> dict[int, bytes]:
-    """The lines of octets: offset in the frame, and what stands there."""
+    """The lines of octets: the offset in the frame, and the octets."""
     found = {}
     for line in text:
         offset, _, rest = line.strip().partition("  ")
@@ -156,7 +156,7 @@ def octets_of(text: list[str]) -> dict[int, bytes]:
     return found
 
 
-def test_the_layers_of_a_packet_that_is_built_here() -> None:
+def test_the_layers_of_the_built_packet() -> None:
     text = lines("osi")
     assert headings(text) == LAYERS
     whole = "\n".join(text)
@@ -204,23 +204,23 @@ def test_a_packet_without_data(capture: str) -> None:
 def test_much_data_is_cut_short(tmp_path: Path) -> None:
     path = str(tmp_path / "bulk.pcap")
     Scenario.load("slow-start").play().write(path)
-    (more,) = [line.strip() for line in lines("osi", path, "5") if line.endswith("octets more")]
+    (more,) = [line.strip() for line in lines("osi", path, "5") if line.endswith("more bytes")]
     assert rows("slow-start")[4].length == 1460
-    assert more == f"… {1460 - osi.MOST * osi.WIDTH} octets more"
+    assert more == f"… {1460 - osi.MAX_LINES * osi.WIDTH} more bytes"
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("CAPTURE", "x"), "'x' is no packet number"),
-        (("CAPTURE", "-1"), "'-1' is no packet number"),
-        (("CAPTURE", "9" * 5000), "is no packet number"),
-        (("CAPTURE", "11"), "packet 11 is not a TCP segment, or not there"),
-        (("CAPTURE", "0"), "packet 0 is not"),
+        (("CAPTURE", "x"), "'x' is not a packet number"),
+        (("CAPTURE", "-1"), "'-1' is not a packet number"),
+        (("CAPTURE", "9" * 5000), "is not a packet number"),
+        (("CAPTURE", "11"), "packet 11 does not exist or is not a TCP segment"),
+        (("CAPTURE", "0"), "packet 0 does not"),
         (("CAPTURE", "1", "2"), "expected: labkit explain osi"),
     ],
 )
-def test_what_is_wrong_with_the_arguments(arguments: tuple[str, ...], words: str, capture: str) -> None:
+def test_wrong_arguments(arguments: tuple[str, ...], words: str, capture: str) -> None:
     with pytest.raises(UsageError) as caught:
         lines("osi", *(capture if each == "CAPTURE" else each for each in arguments))
     assert words in str(caught.value)

@@ -1,4 +1,4 @@
-"""Variants: the same capture for the same student, nothing in it that tells the seed, and answers that are complete."""
+"""Variants: stable captures that hide the seed, complete answers, and rosters."""
 
 import csv
 import hmac
@@ -37,7 +37,7 @@ steps:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each test works in a folder of its own, in which there are a scenario and a key."""
+    """Each test runs in its own folder, with a scenario and a key."""
     monkeypatch.chdir(tmp_path)
     Path("drawn.yaml").write_text(DRAWN)
     Path("key").write_bytes(KEY)
@@ -50,7 +50,7 @@ def roster(text: str | bytes, name: str = "roster.csv") -> Roster:
 
 
 def made(text: str, folder: str = "out", *options: str, scenario: str = "drawn.yaml", key: str = "key") -> list[dict]:
-    """What the answers say after a run of the command."""
+    """The answers after a run of the command."""
     roster(text)
     arguments = ["build", scenario, "--variants", "roster.csv", "--key", key, "-o", folder, *options]
     assert run(arguments) == 0
@@ -64,7 +64,7 @@ def contents(folder: str) -> dict[str, bytes]:
 # The same again.
 
 
-def test_the_same_again_and_others_for_others() -> None:
+def test_a_student_gets_the_same_capture_again() -> None:
     answers = made("student\nann\nben\ncat\n", "one")
     first = contents("one")
     assert sorted(first) == ["ann.pcapng", "ben.pcapng", "cat.pcapng"]
@@ -79,7 +79,7 @@ def test_the_same_again_and_others_for_others() -> None:
     }
 
 
-def test_another_key_or_another_scenario_gives_others() -> None:
+def test_another_key_or_scenario_gives_other_captures() -> None:
     made("student\nann\n", "one")
     Path("other").write_bytes(KEY[::-1])
     made("student\nann\n", "two", key="other")
@@ -88,7 +88,7 @@ def test_another_key_or_another_scenario_gives_others() -> None:
     assert len({contents(folder)["ann.pcapng"] for folder in ("one", "two", "three")}) == 3
 
 
-def test_a_file_that_the_scenario_names_belongs_to_it() -> None:
+def test_a_file_named_by_the_scenario_is_part_of_it() -> None:
     Path("page.txt").write_text("one")
     text = DRAWN.replace("{send: 100..200}", "{send: {file: page.txt}}")
     before = Scenario.parse(text, folder=Path()).digest
@@ -96,7 +96,7 @@ def test_a_file_that_the_scenario_names_belongs_to_it() -> None:
     assert Scenario.parse(text, folder=Path()).digest != before
 
 
-def test_the_seed_is_what_it_is_said_to_be() -> None:
+def test_the_seed_is_derived_as_documented() -> None:
     scenario = Scenario.load("drawn.yaml")
     message = scenario.digest + b"ann"
     assert scenario.digest == sha256(DRAWN.encode()).digest()
@@ -108,7 +108,7 @@ def test_the_seed_is_what_it_is_said_to_be() -> None:
     assert Path("again.pcapng").read_bytes() == contents("out")["ann.pcapng"]
 
 
-def test_a_name_is_the_same_however_it_is_encoded() -> None:
+def test_a_name_has_one_seed_in_every_unicode_form() -> None:
     scenario = Scenario.load("drawn.yaml")
     assert seed(KEY, scenario, "Zoe\u0308") == seed(KEY, scenario, "Zo\u00eb")
 
@@ -129,7 +129,7 @@ def blocks(octets: bytes) -> list[tuple[int, bytes]]:
 ENHANCED_PACKET = 6
 
 
-def test_nothing_in_a_student_s_file_but_its_packets() -> None:
+def test_a_student_s_file_has_packets_only() -> None:
     made("student\nann\nben\n")
     files = list(contents("out").values())
     heads = [[block for block in blocks(octets) if block[0] != ENHANCED_PACKET] for octets in files]
@@ -152,7 +152,7 @@ def test_nothing_in_a_student_s_file_but_its_packets() -> None:
 @pytest.mark.parametrize(
     "options", [[], ["--edition", "annotated"], ["--format", "pcap"], ["--fault", "ack-goes-back"]]
 )
-def test_no_file_has_the_seed_or_the_fault_in_it(options: list[str]) -> None:
+def test_no_capture_reveals_the_seed_or_the_fault(options: list[str]) -> None:
     answers = made("student\nann\nben\n", "out", *options)
     for answer in answers:
         octets = contents("out")[answer["file"]]
@@ -163,7 +163,7 @@ def test_no_file_has_the_seed_or_the_fault_in_it(options: list[str]) -> None:
         assert number.to_bytes(8, "little") not in octets
 
 
-def test_every_capture_is_sound_or_has_its_fault() -> None:
+def test_every_capture_passes_or_has_its_fault() -> None:
     for answer in made("student\nann\nben\n", "sound"):
         assert verify(f"sound/{answer['file']}").ok
         assert answer["faults"] == []
@@ -176,7 +176,7 @@ def test_every_capture_is_sound_or_has_its_fault() -> None:
 # The answers.
 
 
-def test_the_answers_tell_all(here: Path) -> None:
+def test_the_answers_are_complete(here: Path) -> None:
     answers = made("student\nann\nben\n")
     assert sorted(path.name for path in here.iterdir()) == [
         "drawn.yaml",
@@ -211,7 +211,7 @@ def test_the_answers_as_a_table() -> None:
         assert row["faults"] == f"ACK02 ack-goes-back@{answer['faults'][0]['packet']}"
 
 
-def test_there_are_no_answers_where_a_capture_is_missing(here: Path) -> None:
+def test_no_answers_without_all_captures(here: Path) -> None:
     made("student\nann\n")
     before = Path("out.answers.json").read_bytes(), Path("out.answers.csv").read_bytes()
     order = Order(Scenario.load("drawn.yaml"), KEY, here / "out")
@@ -223,7 +223,7 @@ def test_there_are_no_answers_where_a_capture_is_missing(here: Path) -> None:
     assert not [path for path in here.rglob("*") if path.name.startswith(".") or "tmp" in path.name]
 
 
-def test_a_fault_that_does_not_apply_leaves_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_that_does_not_apply_leaves_no_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     roster("student\nann\nben\n")
     before = sorted(path.name for path in here.iterdir())
     arguments = ["build", "drawn.yaml", "--variants", "roster.csv", "--key", "key", "-o", "out"]
@@ -233,7 +233,7 @@ def test_a_fault_that_does_not_apply_leaves_nothing(here: Path, capsys: pytest.C
     assert sorted(path.name for path in here.iterdir()) == before
 
 
-def test_a_scenario_that_fails_for_one_student_says_for_whom(here: Path) -> None:
+def test_an_error_names_the_student(here: Path) -> None:
     Path("stuck.yaml").write_text("name: stuck\nsteps:\n  - client: connect\n  - server: {receive: 1..2}\n")
     order = Order(Scenario.load("stuck.yaml"), KEY, here / "out")
     with pytest.raises(
@@ -262,12 +262,12 @@ def test_answers_stand_beside_the_folder(folder: str, name: str, here: Path) -> 
     ("content", "message"),
     [
         (None, "secret: cannot be read: no such file or directory"),
-        (b"", "secret: a key of 0 octets can be guessed; expected at least 16"),
-        (b"fifteen octets!", "secret: a key of 15 octets can be guessed; expected at least 16"),
-        (bytes((16 << 20) + 1), "secret: is larger than 16 MiB"),
+        (b"", "secret: a key of 0 bytes can be guessed; expected at least 16"),
+        (b"fifteen octets!", "secret: a key of 15 bytes can be guessed; expected at least 16"),
+        (bytes((16 << 20) + 1), "secret: larger than 16 MiB"),
     ],
 )
-def test_a_key_that_is_none(content: bytes | None, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_keys(content: bytes | None, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     if content is not None:
         Path("secret").write_bytes(content)
     roster("student\nann\n")
@@ -285,20 +285,20 @@ def test_a_key_may_be_any_octets() -> None:
     ("options", "code", "words"),
     [
         (["--variants", "roster.csv"], 2, ["--variants needs --key FILE", "head -c 32 /dev/urandom > key"]),
-        (["--key", "key"], 2, ["--key goes with --variants"]),
-        (["--variants", "roster.csv", "--key", "key", "--seed", "1"], 2, ["--seed does not go with --variants"]),
+        (["--key", "key"], 2, ["--key needs --variants"]),
+        (["--variants", "roster.csv", "--key", "key", "--seed", "1"], 2, ["--variants excludes --seed"]),
         (
             ["--variants", "roster.csv", "--key", "key", "--manifest", "m"],
             2,
-            ["--manifest does not go with --variants"],
+            ["--variants excludes --manifest"],
         ),
-        (["--variants", "roster.csv", "--key", "key", "-o", "-"], 2, ["to a folder, not to standard output"]),
-        (["--variants", "roster.csv", "--key", "key", "-o", "key"], 3, ["key: cannot be made: file exists"]),
+        (["--variants", "roster.csv", "--key", "key", "-o", "-"], 2, ["cannot write to standard output"]),
+        (["--variants", "roster.csv", "--key", "key", "-o", "key"], 3, ["key: cannot be created: file exists"]),
         (["--variants", "nobody.csv", "--key", "key"], 3, ["nobody.csv: cannot be read"]),
         (["--variants", "roster.csv", "--key", "key", "--format", "word"], 2, ["word", "pcapng"]),
     ],
 )
-def test_what_does_not_go_together(
+def test_options_that_exclude_each_other(
     options: list[str], code: int, words: list[str], here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     roster("student\nann\n")
@@ -333,30 +333,30 @@ def test_rosters(text: str, students: list[str], column: str) -> None:
     assert found.column == column
 
 
-def test_lines_are_those_of_the_file() -> None:
+def test_line_numbers_are_those_of_the_file() -> None:
     assert [each.line for each in roster("student\n\nann\n\n\nben\n").students] == [3, 6]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "roster.csv: there is no student in it; expected a line for each below the header"),
-        ("student\n\n\n", "roster.csv: there is no student in it"),
-        ("student\nann\nben\nann\n", "roster.csv:4: 'ann' is the same as in line 2; expected each student once"),
-        ("student\nann\n ann \n", "roster.csv:3: 'ann' is the same as in line 2"),
-        ("student\nZo\u00eb\nZoe\u0308\n", "roster.csv:3: 'Zoe\u0308' is the same as in line 2"),
-        ("mail,student\na,ann\nb,\n", "roster.csv:3: the student's cell is empty; expected a name or number in it"),
+        ("", "roster.csv: has no students; expected a line for each below the header"),
+        ("student\n\n\n", "roster.csv: has no students"),
+        ("student\nann\nben\nann\n", "roster.csv:4: 'ann' repeats line 2; expected each student once"),
+        ("student\nann\n ann \n", "roster.csv:3: 'ann' repeats line 2"),
+        ("student\nZo\u00eb\nZoe\u0308\n", "roster.csv:3: 'Zoe\u0308' repeats line 2"),
+        ("mail,student\na,ann\nb,\n", "roster.csv:3: the student's cell is empty; expected a name or number"),
         ("mail,student\na,ann\nb\n", "roster.csv:3: the student's cell is empty"),
-        ('student\n"a\nb"\n', "roster.csv:3: 'a\\nb' has a control character or a line's end in it"),
+        ('student\n"a\nb"\n', "roster.csv:3: 'a\\nb' has a control character or a line break"),
         ("student\na\x00b\n", "roster.csv:2: "),
         ("student\na\x1bb\n", "roster.csv:2: 'a\\x1bb' has a control character"),
-        ("student\n" + "a" * 201 + "\n", "roster.csv:2: a student's name of 201 characters; expected at most 200"),
+        ("student\n" + "a" * 201 + "\n", "roster.csv:2: the student's name has 201 characters; expected at most 200"),
         ('student\n"ann\n', "roster.csv:2: "),
-        (b"student\nann\n\xff\xfe\n", "roster.csv:3: is not UTF-8 text"),
+        (b"student\nann\n\xff\xfe\n", "roster.csv:3: not UTF-8 text"),
         ("s\n" + "a" * 200_000, "roster.csv:2: "),
     ],
 )
-def test_rosters_that_will_not_do(text: str | bytes, message: str) -> None:
+def test_invalid_rosters(text: str | bytes, message: str) -> None:
     with pytest.raises(InputError) as error:
         roster(text)
     assert str(error.value).startswith(message)
@@ -390,7 +390,7 @@ def test_names_of_files(student: str, file: str) -> None:
     assert known.file == head + (sha256(student.encode()).hexdigest()[:8] if star else "")
 
 
-def test_names_that_differ_in_capitals_only_have_files_of_their_own() -> None:
+def test_names_that_differ_in_case_only_get_different_files() -> None:
     files = [each.file for each in roster("student\nann\nAnn\nben\n").students]
     assert len({file.casefold() for file in files}) == 3
     assert files[2] == "ben"
@@ -403,20 +403,20 @@ def test_a_roster_of_ten_thousand() -> None:
 
 
 def test_a_roster_of_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labkit.teach.variants.MOST_STUDENTS", 3)
-    with pytest.raises(InputError, match=r"roster\.csv:5: there are more than 3 students"):
+    monkeypatch.setattr("labkit.teach.variants.MAX_STUDENTS", 3)
+    with pytest.raises(InputError, match=r"roster\.csv:5: more than 3 students"):
         roster("student\na\nb\nc\nd\n")
 
 
-def test_a_column_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_column_gets_a_note(capsys: pytest.CaptureFixture[str]) -> None:
     made("login,mail\nann,a@example\n")
     said = capsys.readouterr().err
-    assert "roster.csv: there is no column 'student'; the students are taken from the first, 'login'" in said
+    assert "roster.csv: has no column 'student'; taking the students from its first column, 'login'" in said
 
 
-def test_a_scenario_that_draws_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_scenario_without_random_numbers_gets_a_note(capsys: pytest.CaptureFixture[str]) -> None:
     made("student\nann\nben\n", scenario="document")
-    assert "all captures are the same: the scenario draws nothing from the seed" in capsys.readouterr().err
+    assert "all captures are the same: the scenario uses no random numbers" in capsys.readouterr().err
 
 
 @given(
@@ -424,7 +424,7 @@ def test_a_scenario_that_draws_nothing_is_said(capsys: pytest.CaptureFixture[str
         st.binary(max_size=60), st.text(max_size=60).map(lambda text: f"student\n{text}".encode("utf-8", "replace"))
     )
 )
-def test_any_file_is_a_roster_or_an_error_in_a_line(tmp_path_factory: pytest.TempPathFactory, octets: bytes) -> None:
+def test_any_file_is_a_roster_or_one_line_of_error(tmp_path_factory: pytest.TempPathFactory, octets: bytes) -> None:
     path = tmp_path_factory.mktemp("roster") / "r.csv"
     path.write_bytes(octets)
     try:

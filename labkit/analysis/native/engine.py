@@ -21,8 +21,8 @@ from labkit.i18n import _
 
 if TYPE_CHECKING:
     from labkit.analysis.flows import Flow
-    from labkit.analysis.native.judge import Judge
     from labkit.analysis.native.loader import Library
+    from labkit.analysis.native.native_verifier import NativeVerifier
     from labkit.analysis.native.reader import Batch, Interruption
 
 LARGE = 1 << 20
@@ -97,7 +97,7 @@ class _Compiled(NamedTuple):
     """Compiled code, and the memory to judge a capture with it."""
 
     library: "Library"
-    judge: "Judge"
+    verifier: "NativeVerifier"
     batches: "list[Batch]"
 
     @classmethod
@@ -105,11 +105,11 @@ class _Compiled(NamedTuple):
         cls, library: "Library", profile: str, wanted: FlowFilter | None, say: Say, alone: bool
     ) -> "_Compiled | None":
         """With all the memory that it takes; None, and a line, where there is not so much."""
-        from labkit.analysis.native.judge import Judge
+        from labkit.analysis.native.native_verifier import NativeVerifier
         from labkit.analysis.native.pipeline import room
 
         try:
-            return cls(library, Judge(profile, library, wanted=wanted), room(parallel=alone))
+            return cls(library, NativeVerifier(profile, library, wanted=wanted), room(parallel=alone))
         except MemoryError:
             say(_("there is too little memory for compiled code: interpreted, which takes longer"))
             return None
@@ -126,8 +126,8 @@ class _Compiled(NamedTuple):
         from labkit.analysis.native.reader import Feed
 
         feed = Feed(capture, self.library, interruption)
-        whole = run(feed, self.judge, self.batches, watch)
-        verdict = self.judge.verdict(whole.packets, whole.start, profile)
+        whole = run(feed, self.verifier, self.batches, watch)
+        verdict = self.verifier.verdict(whole.packets, whole.start, profile)
         verdict.damage = capture.damage or feed.damage
         return verdict
 

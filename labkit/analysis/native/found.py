@@ -12,13 +12,13 @@ import numpy as np
 
 from labkit.analysis.finding import Choice, Evidence, Finding, Group, finding
 from labkit.analysis.flows import end_name
-from labkit.analysis.native.judging import Event
-from labkit.analysis.native.kernels import COUNTS, words
+from labkit.analysis.native.context import SEVERITIES, FindingRow
+from labkit.analysis.native.flow_table import ends_of
+from labkit.analysis.native.kernels import words
 from labkit.analysis.native.records import record
-from labkit.analysis.native.table import ends
 from labkit.analysis.rule import Rule, Scope, Severity, shipped
 
-LIGHT = np.dtype([(name, np.int64) for name in ("rule", "found", "severity", "packet", "flow", "side", "at")])
+LIGHT = np.dtype([(name, np.int64) for name in ("rule", "answer", "severity", "packet", "flow", "sender", "at")])
 """What decides about an event: some of its numbers, the severity at which it is reported, and where it stands."""
 
 
@@ -28,9 +28,9 @@ class Findings(Sequence[Finding]):
     def __init__(self, octets: memoryview, profile: str, start: int) -> None:
         """`octets` are those of the events."""
         self._profile, self._start = profile, start
-        self._events = events = np.frombuffer(octets, np.dtype(record(Event)))
+        self._events = events = np.frombuffer(octets, np.dtype(record(FindingRow)))
         rows = np.zeros(len(events), LIGHT)
-        for name in ("rule", "found", "packet", "flow", "side"):
+        for name in ("rule", "answer", "packet", "flow", "sender"):
             rows[name] = events[name]
         rows["severity"] = _severities(rows, profile)
         rows["at"] = np.arange(len(events))
@@ -54,9 +54,9 @@ class Findings(Sequence[Finding]):
 
     def _grouped(self) -> Iterator[tuple[Rule, Severity, "np.ndarray[Any, Any]"]]:
         """Each rule and severity that was found, and where these findings stand."""
-        keys = self._rows["rule"] * COUNTS + self._rows["severity"]
+        keys = self._rows["rule"] * SEVERITIES + self._rows["severity"]
         for key in np.unique(keys):
-            yield shipped()[key // COUNTS], Severity(int(key % COUNTS)), np.flatnonzero(keys == key)
+            yield shipped()[key // SEVERITIES], Severity(int(key % SEVERITIES)), np.flatnonzero(keys == key)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -81,25 +81,24 @@ class Findings(Sequence[Finding]):
     __hash__ = None  # type: ignore[assignment]
 
     def _finding(self, row: Any) -> Finding:
-        event = record(Event).from_buffer_copy(self._events[int(row["at"])].tobytes())
+        event = record(FindingRow).from_buffer_copy(self._events[int(row["at"])].tobytes())
         rule = shipped()[event.rule]
-        values = dict(zip(rule.numbers, (event.v0, event.v1, event.v2, event.v3), strict=False))
+        values = dict(zip(rule.numbers, event.values, strict=False))
         whole = rule.scope == Scope.FLOW
-        names = [end_name(end) for end in ends(event)]
-        field = words()[event.word] if callable(rule.field) else rule.field
+        names = [end_name(end) for end in ends_of(event)]
         evidence = Evidence(
             packet=None if whole else event.packet,
             time=None if whole else event.time - self._start,
             flow=event.flow,
-            source=names[event.side],
-            destination=names[1 - event.side],
-            field=field,
+            source=names[event.sender],
+            destination=names[1 - event.sender],
+            field=words()[event.field_name] if callable(rule.field) else rule.field,
             expected=None if rule.expected is None else event.expected,
             actual=None if rule.actual is None else event.actual,
             value=values.__getitem__,
-            bases=(event.base_me, event.base_peer),
+            bases=(event.bases[0], event.bases[1]),
         )
-        found, severity = finding(rule, event.found, self._profile, evidence), Severity(int(row["severity"]))
+        found, severity = finding(rule, event.answer, self._profile, evidence), Severity(int(row["severity"]))
         return found if found.severity == severity else replace(found, severity=severity)
 
 
@@ -151,7 +150,7 @@ def _standing(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
             if len(others):
                 stands[mine] &= ~np.isin(place * len(codes) + code, others)
     sums = np.array([rule.sums_up for rule in shipped()])[rows["rule"]]
-    sender = (rows["flow"] * 2 + rows["side"]) * len(codes) + code_of[rows["rule"]]
+    sender = (rows["flow"] * 2 + rows["sender"]) * len(codes) + code_of[rows["rule"]]
     if sums.any():
         stands &= sums | ~np.isin(sender, sender[sums])
     return rows[stands]
@@ -166,7 +165,7 @@ def _place(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 def _severities(rows: "np.ndarray[Any, Any]", profile: str) -> "np.ndarray[Any, Any]":
     """Each row's severity, as `Rule.severity_in` has it."""
     own = np.array([int(rule.severity_in(profile, 1)) for rule in shipped()])
-    severities: np.ndarray[Any, Any] = np.where(rows["found"] > 1, rows["found"], own[rows["rule"]])
+    severities: np.ndarray[Any, Any] = np.where(rows["answer"] > 1, rows["answer"], own[rows["rule"]])
     return severities
 
 

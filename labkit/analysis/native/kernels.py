@@ -1,98 +1,85 @@
-"""The kernels: the judge and the decoder as one text, made of the interpreter's source and of the catalogue.
+"""The compiled engine as one text: the interpreter's source, translated, and what follows from the catalogue of rules.
 
-What the catalogue adds is a function for each scope, which asks its rules one after the other, and for each rule one that
-writes down what it has found, with the numbers that its message shows.
+From the catalogue come a function for each scope, which asks its rules one after the other, and a function for each rule, which
+puts down what the rule has found, with the numbers that its message shows.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from ctypes import sizeof
-from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
-from labkit.analysis.native import judging, table
-from labkit.analysis.native.judging import Event, Hit, Piece, Said
-from labkit.analysis.native.loader import Source
-from labkit.analysis.native.records import FREE, WHERE, beside, columns
-from labkit.analysis.native.table import Conversation, Host, State
+from labkit.analysis import payload
+from labkit.analysis.native import segment_loop
+from labkit.analysis.native.context import NONE, SEVERITIES, BatchRow, Context
+from labkit.analysis.native.loader import EntrySource
 from labkit.analysis.native.translate import Translation, UntranslatableError
 from labkit.analysis.rule import Rule, Scope, Severity, shipped
-from labkit.analysis.side import Side
 from labkit.errors import UncompilableError
 from labkit.i18n import _
-from labkit.packet.seen import Seen
+from labkit.packet.decode.layer import ones_sum
 
-ASKED = {
-    Scope.FRAME: judging.ask_frame,
-    Scope.SEGMENT: judging.ask_segment,
-    Scope.PENDING: judging.ask_pending,
-    Scope.SIDE: judging.ask_side,
-    Scope.FLOW: judging.ask_flow,
+ASK = {
+    Scope.FRAME: segment_loop.ask_frame,
+    Scope.SEGMENT: segment_loop.ask_segment,
+    Scope.PENDING: segment_loop.ask_pending,
+    Scope.SIDE: segment_loop.ask_side,
+    Scope.FLOW: segment_loop.ask_flow,
 }
-SIGNATURE = "seg, me, peer, row, side, t, events, hits, asked, said, kept"
+PRIMITIVES: tuple[Callable[..., Any], ...] = (
+    *(segment_loop.behind, segment_loop.fetch),
+    *(payload.copy_octets, payload.first_difference, ones_sum),
+)
+"""Functions of which `labkit.analysis.native.memory` has a compiled form of the same name."""
 
-COUNTS = max(Severity) + 1
-"""Counters, by severity, of the findings that are kept; and after these, for each rule, of those that are not."""
+ENTRIES: dict[Callable[..., int], tuple[type, ...]] = {
+    segment_loop.decode_batch: (BatchRow,),
+    segment_loop.process_batch: (BatchRow, Context),
+    segment_loop.finish: (Context,),
+}
+"""The entries of the machine code, each of which takes the addresses of such rows."""
 
-ENDS = ("family", "a0", "a1", "a2", "a3", "a_port", "b0", "b1", "b2", "b3", "b_port")
-"""What events copy of a conversation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kernels:
-    """The text, and the names of functions in it."""
-
-    text: str
-    names: Mapping[Callable[..., Any], str]
+PARAMETERS = "seg, me, peer, flow, side, ctx"
 
 
 @cache
 def words() -> tuple[str, ...]:
-    """What the numbers in `Event.word` stand for."""
-    return tuple(_fields(Translation()))
+    """The names that the numbers in `FindingRow.field_name` stand for."""
+    whole = Translation()
+    _add_field_functions(whole)
+    return tuple(whole.words)
 
 
-def _fields(whole: Translation) -> list[str]:
-    """Translate the functions by which rules choose a field; the strings that there are in them."""
+def _add_field_functions(whole: Translation) -> None:
+    """Translate the functions by which rules choose a field: their strings become `Translation.words`."""
     for rule in shipped():
         if callable(rule.field):
             whole.add(rule.field)
-    return whole.words
 
 
 @cache
-def kernels() -> Kernels:
-    """All that is compiled."""
-    whole = Translation(
-        {
-            table.clear: "clear",
-            judging.house: "house",
-            judging.behind: "behind",
-            judging.fetch: "fetch",
-            judging.keep: "keep",
-            **{each: each.__name__ for each in ASKED.values()},
-        }
-    )
-    _fields(whole)  # before all else, so that `words` need not translate that
+def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
+    """The text that is compiled, and the names of functions in it. UncompilableError for a rule that cannot be translated."""
+    whole = Translation({each: each.__name__ for each in (*PRIMITIVES, *ASK.values())})
+    _add_field_functions(whole)  # first, so that their strings have the numbers of `words`
     rules = shipped()
     codes = list(dict.fromkeys(rule.code for rule in rules))
-    texts = [_clear(), HOUSE]
+    report_functions = []
     asking: dict[Scope, list[str]] = {scope: [] for scope in Scope}
     for number, rule in enumerate(rules):
-        predicate = _predicate(rule, whole)
         asking[rule.scope] += [
-            f"    found = {predicate}(seg, me, peer)",
+            f"    found = {_predicate(rule, whole)}(seg, me, peer)",
             "    if found:",
-            f"        found_{number}(found, {SIGNATURE})",
+            f"        report_{number}(found, {PARAMETERS})",
         ]
-        texts.append("\n".join(_found(number, rule, codes.index(rule.code), whole)))
-    for scope, lines in asking.items():
-        texts.append("\n".join([f"@njit(**SETTINGS)\ndef {ASKED[scope].__name__}({SIGNATURE}):", *lines, "    return"]))
+        report_functions.append("\n".join(_report(number, rule, codes.index(rule.code), whole)))
+    ask_functions = [
+        "\n".join([f"@njit(**SETTINGS)\ndef {ASK[scope].__name__}({PARAMETERS}):", *lines, "    return"])
+        for scope, lines in asking.items()
+    ]
     before = whole.text
-    for function in (judging.judge, judging.finish):
-        whole.add(function)
-    after = whole.text[len(before) :]
-    return Kernels("\n\n\n".join([before, *texts, after]), dict(whole.names))
+    for entry in ENTRIES:
+        whole.add(entry)
+    return "\n\n\n".join([before, *report_functions, *ask_functions, whole.text[len(before) :]]), dict(whole.names)
 
 
 def _predicate(rule: Rule, whole: Translation) -> str:
@@ -104,168 +91,46 @@ def _predicate(rule: Rule, whole: Translation) -> str:
         raise UncompilableError(text.format(code=rule.code, name=rule.name, reason=error)) from None
 
 
-def _clear() -> str:
-    lines = ["@njit(**SETTINGS)\ndef clear(side, spare, t):"]
-    lines += [f"    side.{each.name} = {each.default}" for each in fields(Side) if not columns(Side)[each.name].beside]
-    lines += [f"    side.{WHERE} = t.doubts_at + spare * {SIZE}", "    return"]
-    return "\n".join(lines)
-
-
-SIZE = sizeof(beside(Side))
-SPARES = 2
-"""Rows beside that are nobody's own: one for all first ends without doubts, and one for all second ends."""
-HOUSE = f"""
-@njit(**SETTINGS)
-def house(side, spare, t, doubts):
-    own = t.doubts_at + spare * {SIZE}
-    if side.pending_n:
-        if side.{WHERE} == own:
-            number = t.doubts_free
-            if number < 0:
-                number = t.doubts
-                t.doubts += 1
-            else:
-                t.doubts_free = doubts[number].{FREE}
-            doubts[number] = doubts[spare]
-            side.{WHERE} = t.doubts_at + number * {SIZE}
-    elif side.{WHERE} != own:
-        number = (side.{WHERE} - t.doubts_at) // {SIZE}
-        doubts[number].{FREE} = t.doubts_free
-        t.doubts_free = number
-        side.{WHERE} = own
-    return
-"""
-"""Gives a side a row beside once there are doubts about it, and takes it back when there are none. Until then it has a spare
-one: between two segments nothing stands there."""
-
-
-def _found(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[str]:
-    """The function that writes down what a rule has found."""
-    packet, time = ("0", "0") if rule.scope == Scope.FLOW else _place(rule)
-    yield f"@njit(**SETTINGS)\ndef found_{number}(found, {SIGNATURE}):"
-    yield f"    packet = {packet}"
-    # A predicate that answers anything else is wrong, and the interpreter says so; no memory may be written for it.
+def _report(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[str]:
+    """The function that puts down what a rule has found."""
+    packet, time = ("seg.number", "seg.time") if not rule.at else (f"{rule.at}_packet", f"{rule.at}_time")
+    if rule.scope == Scope.FLOW:
+        packet = time = "0"
+    yield f"@njit(**SETTINGS)\ndef report_{number}(found, {PARAMETERS}):"
+    # The interpreter refuses any other answer. Here it must not write to foreign memory.
     yield f"    answer = max(1, min(found, {max(Severity):d}))"
     if rule.limits:
-        yield f"    hit = hits[{COUNTS * number} + answer]"
-        yield "    if hit.count == 0:"
-        yield "        hit.packet = packet"
-        yield "    hit.count = hit.count + 1"
+        yield f"    {whole.add(segment_loop.count_hit)}({SEVERITIES * number} + answer, int64({packet}), ctx)"
     if rule.retransmission:
-        yield "    if side:"
-        yield "        row.b_resent = row.b_resent + 1"
-        yield "    else:"
-        yield "        row.a_resent = row.a_resent + 1"
-    yield f"    own = asked[{number}]"
-    yield "    if not own or not row.wanted:"
-    yield "        return"
+        yield "    flow.resent[side] = flow.resent[side] + 1"
     sender = "1 - side" if rule.at.startswith("peer") else "side"
-    yield f"    sender = {sender}"
-    if rule.once:
-        said = whole.add(judging.said_before)
-        yield f"    if {said}({code}, row, sender, t, said):"
-        yield "        return"
-    yield "    severity = answer if answer > 1 else own"
-    yield "    if kept[severity] == t.most_kept:"
-    yield f"        kept[{(number + 1) * COUNTS} + severity] += 1"
+    once = code if rule.once else NONE
+    yield f"    rule, once, sender, packet, time = int64({number}), int64({once}), {sender}, int64({packet}), int64({time})"
+    add_finding = whole.add(segment_loop.add_finding)
+    yield f"    row = {add_finding}(rule, answer, once, sender, packet, time, flow, me, peer, ctx)"
+    yield "    if row < 0:"
     yield "        return"
-    yield "    kept[severity] += 1"
-    yield "    event = events[t.events]"
-    yield "    t.events = t.events + 1"
-    values = {
-        "rule": str(number),
-        "found": "found",
-        "side": "sender",
-        "flow": "row.index",
-        **{name: f"row.{name}" for name in ENDS},
-        "packet": "packet",
-        "time": time,
-        "base_me": "me.base",
-        "base_peer": "peer.base",
-        "word": _number(rule.field if callable(rule.field) else None, whole),
-        "expected": _number(rule.expected, whole),
-        "actual": _number(rule.actual, whole),
-    }
-    for place, name in enumerate(rule.numbers):
-        values[f"v{place}"] = f"{name}"
-    for name, value in values.items():
-        yield f"    event.{name} = {value}"
+    yield "    finding = ctx.findings[row]"
+    field = rule.field if callable(rule.field) else None
+    for name, value in (("field_name", field), ("expected", rule.expected), ("actual", rule.actual)):
+        number_ = f"{whole.add(value)}(seg, me, peer)" if callable(value) else value or "0"
+        yield f"    finding.{name} = {number_}"
+    for place, value in enumerate(rule.numbers):
+        yield f"    finding.values[{place}] = {value}"
     yield "    return"
 
 
-def _place(rule: Rule) -> tuple[str, str]:
-    if not rule.at:
-        return "seg.number", "seg.time"
-    return f"{rule.at}_packet", f"{rule.at}_time"
-
-
-def _number(wanted: object, whole: Translation) -> str:
-    if wanted is None:
-        return "0"
-    if callable(wanted):
-        return f"{whole.add(wanted)}(seg, me, peer)"
-    return f"{wanted}"
-
-
-ARRAYS: tuple[tuple[str, type | str], ...] = (
-    ("segs", Seen),
-    ("blank", Seen),
-    ("t", State),
-    ("rows", Conversation),
-    ("sides", Side),
-    ("doubts", beside(Side)),
-    ("heads", "i4"),
-    ("hosts", Host),
-    ("host_heads", "i4"),
-    ("events", Event),
-    ("hits", Hit),
-    ("asked", "u1"),
-    ("said", Said),
-    ("kept", "i8"),
-    ("pieces", Piece),
-    ("ring", "u1"),
-    ("described", Conversation),
-    ("described_sides", Side),
-    ("chosen", "i8"),
-)
-"""What an entry is given the addresses of, in this order, after its numbers; and of what each consists."""
-
-
-def sources() -> Mapping[str, Source]:
-    """The entries `judge(count, octets, places, hashes, *ARRAYS)` and `finish(*ARRAYS)`, to be compiled.
-
-    ImportError without Numba.
-    """
+def sources() -> Mapping[str, EntrySource]:
+    """The entries, by name. ImportError without Numba."""
     from numba import int64, njit, types
 
-    from labkit.analysis.native.memory import SETTINGS, fetch, keep, numbers, rows, shift
+    from labkit.analysis.native import memory
 
-    made = kernels()
-    space: dict[str, Any] = {
-        "njit": njit,
-        "int64": int64,
-        "SETTINGS": SETTINGS,
-        "behind": shift,
-        "fetch": fetch,
-        "keep": keep,
-    }
-    names = ", ".join(name for name, _ in ARRAYS)
-    judged = (
-        "segs, blank[0], t[0], rows, sides, doubts, heads, hosts, host_heads, events, hits, asked, said, kept, pieces, "
-        "ring, described, described_sides, chosen"
-    )
-    finished = "blank[0], t[0], rows, sides, doubts, events, hits, asked, said, kept, described, described_sides"
-    entries = f"""
-def judge(count, octets, places, hashes, {names}):
-    return {made.names[judging.judge]}(count, octets, places, hashes, {judged})
-
-def finish({names}):
-    return {made.names[judging.finish]}({finished})
-"""
-    exec(compile(f"{made.text}\n{entries}", "labkit.analysis.native.kernels", "exec"), space)  # noqa: S102 - labkit's own source
-    pointers = [numbers(kind) if isinstance(kind, str) else rows(kind) for _, kind in ARRAYS]
-    octets, places = numbers("u1"), numbers("i8")
+    text, names = kernels()
+    space: dict[str, Any] = {"njit": njit, "int64": int64, "SETTINGS": memory.SETTINGS}
+    space |= {each.__name__: getattr(memory, each.__name__) for each in PRIMITIVES}
+    exec(compile(text, "labkit.analysis.native.kernels", "exec"), space)  # noqa: S102 - labkit's own source
     return {
-        "judge": Source(space["judge"], types.int64(types.int64, octets, places, places, *pointers)),
-        "finish": Source(space["finish"], types.int64(*pointers)),
+        entry.__name__: EntrySource(space[names[entry]].py_func, types.int64(*map(memory.row, rows)))
+        for entry, rows in ENTRIES.items()
     }

@@ -37,7 +37,7 @@ Entry = Callable[..., int]
 """Takes integers, and addresses as integers; gives an integer."""
 
 
-class Source(NamedTuple):
+class EntrySource(NamedTuple):
     """An entry before it is compiled."""
 
     function: Callable[..., int]
@@ -72,7 +72,7 @@ class Library:
 
 
 def load(
-    name: str, files: Iterable[Path], sources: Callable[[], Mapping[str, Source]], say: Callable[[], None]
+    name: str, files: Iterable[Path], sources: Callable[[], Mapping[str, EntrySource]], say: Callable[[], None]
 ) -> Library:
     """The library of some entries: from the user's folder, or compiled and put there.
 
@@ -98,7 +98,7 @@ def is_built(name: str, files: Iterable[Path]) -> bool:
     return False
 
 
-def build(sources: Mapping[str, Source]) -> bytes:
+def build(sources: Mapping[str, EntrySource]) -> bytes:
     """Compile entries; what `Library` loads. ImportError where Numba is missing."""
     import llvmlite.binding as llvm
     from numba import cfunc

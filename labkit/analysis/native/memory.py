@@ -1,15 +1,14 @@
-"""Octets, numbers and records in memory, as compiled code gets at them: through an address, with nothing to check.
+"""Integers, octets and rows in memory as types of Numba: an address each, and accesses without checks.
 
 `labkit.packet.decode` takes a buffer that gives an octet for an index. Compiled, that buffer is the address of the frame's first
-octet, so that positions count in the frame, and nothing is sliced. An element of such a buffer is a 64-bit integer, whatever
-its width in memory, and so is a field of a record: arithmetic between narrow unsigned integers is not Python's.
+octet: positions count in the frame, and nothing is sliced. An integer in memory is read as a 64-bit integer, whatever its
+width: arithmetic between narrow unsigned integers differs from Python's.
 
-Numba is imported here: only who compiles imports this module.
+Only code that compiles imports this module, for it imports Numba.
 """
 
 import operator
 import sys
-from collections.abc import Callable
 from ctypes import sizeof
 from functools import cache
 from typing import Any
@@ -29,24 +28,23 @@ from numba.extending import (
     register_model,
 )
 
-from labkit.analysis.native.records import TYPES, WHERE, Column, columns, record
-from labkit.analysis.payload import ALL_OCTETS
+from labkit.analysis.native.records import TYPES, Column, columns, record
+from labkit.analysis.payload import RING_OCTETS
 
 SETTINGS = {"error_model": "numpy", "boundscheck": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Of every compiled function: what would be an exception in Python is none, as nothing could take it; and only compiled code
-calls it."""
+"""Of every compiled function: it raises no exception, for nothing could catch one, and only compiled code calls it."""
 
 WORD = ir.IntType(64)
 LINE = 64
 """Octets that the processor brings from memory at a time."""
 
 
-# Numba's types. Its own arrays are counted references of seven words each: passing them on costs more than what is done with
-# them. Names are short, for they become a part of symbols.
+# Types. Numba's own arrays are counted references of seven words each: passing them costs more than using them. Names of types
+# are short, for they become part of symbols.
 
 
 class Address(types.Type):  # type: ignore[misc]
-    """Where something is in memory."""
+    """An address in memory."""
 
 
 class Numbers(Address):
@@ -58,7 +56,7 @@ class Numbers(Address):
 
 
 class Row(Address):
-    """The address of a record of a kind: a dataclass of integers, or its structure."""
+    """The address of a row of a dataclass."""
 
     def __init__(self, kind: type) -> None:
         self.kind = kind
@@ -66,7 +64,7 @@ class Row(Address):
 
 
 class Rows(Address):
-    """The address of records."""
+    """The address of consecutive rows."""
 
     def __init__(self, kind: type) -> None:
         self.row = Row(kind)
@@ -76,14 +74,20 @@ class Rows(Address):
 
 @cache
 def numbers(width: str) -> Numbers:
-    """The type of integers, by the name of their width (`labkit.analysis.native.records.TYPES`)."""
+    """The type of consecutive integers of a width of `labkit.analysis.native.records.TYPES`."""
     return Numbers(sizeof(TYPES[width]), signed=width.startswith("i"))
 
 
 @cache
 def rows(kind: type) -> Rows:
-    """The type of records of a kind."""
+    """The type of consecutive rows of a dataclass."""
     return Rows(kind)
+
+
+@cache
+def row(kind: type) -> Row:
+    """The type of one row of a dataclass."""
+    return Row(kind)
 
 
 @register_model(Numbers)
@@ -94,7 +98,7 @@ class _Model(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, kind, cgutils.voidptr_t)
 
 
-# The types of what is done with them.
+# Types of operations.
 
 
 @infer_global(operator.getitem)
@@ -122,10 +126,12 @@ class _Fields(AttributeTemplate):  # type: ignore[misc]
         column = columns(row.kind).get(name)
         if column is None:
             return None
-        return Numbers(column.size, signed=column.signed) if column.row else types.int64
+        if column.target is not None:
+            return numbers(column.target) if isinstance(column.target, str) else rows(column.target)
+        return Numbers(column.size, signed=column.signed) if column.is_list else types.int64
 
 
-# What it is compiled to.
+# Code of operations.
 
 
 def _read(builder: Any, place: Any, size: int, *, signed: bool) -> Any:
@@ -148,12 +154,15 @@ def _at(builder: Any, place: Any, index: Any, size: int) -> Any:
     return builder.gep(place, [builder.mul(index, ir.Constant(WORD, size))])
 
 
+def _address_at(builder: Any, place: Any) -> Any:
+    return builder.inttoptr(_read(builder, place, 8, signed=True), cgutils.voidptr_t)
+
+
 def _field(builder: Any, row: Any, kind: type, name: str) -> tuple[Any, Column]:
     """The place of a field."""
     column = columns(kind)[name]
-    if column.beside:
-        where = _read(builder, _beyond(builder, row, columns(kind)[WHERE].at), 8, signed=True)
-        row = builder.inttoptr(where, cgutils.voidptr_t)
+    if column.cold:
+        row = _address_at(builder, _beyond(builder, row, columns(kind)["cold_row"].at))
     return _beyond(builder, row, column.at), column
 
 
@@ -186,7 +195,9 @@ def _set_row(_context: Any, builder: Any, signature: Any, arguments: Any) -> Non
 @lower_getattr_generic(Row)  # type: ignore[untyped-decorator]
 def _get_field(_context: Any, builder: Any, kind: Any, row: Any, name: str) -> Any:
     place, column = _field(builder, row, kind.kind, name)
-    return place if column.row else _read(builder, place, column.size, signed=column.signed)
+    if column.target is not None:
+        return _address_at(builder, place)
+    return place if column.is_list else _read(builder, place, column.size, signed=column.signed)
 
 
 @lower_setattr_generic(Row)  # type: ignore[untyped-decorator]
@@ -195,12 +206,12 @@ def _set_field(_context: Any, builder: Any, signature: Any, arguments: Any, name
     _write(builder, place, arguments[1], column.size)
 
 
-# Functions of octets.
+# Functions over octets.
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def shift(_context: Any, octets: Any, _count: Any) -> Any:
-    """(octets, count) -> those behind so many."""
+def behind(_context: Any, octets: Any, _count: Any) -> Any:
+    """`labkit.analysis.native.segment_loop.behind`."""
 
     def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.gep(arguments[0], [arguments[1]])
@@ -210,7 +221,7 @@ def shift(_context: Any, octets: Any, _count: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def fetch(_context: Any, array: Any, _index: Any) -> Any:
-    """(numbers or records, position) -> ask the processor to bring that element."""
+    """`labkit.analysis.native.segment_loop.fetch`."""
 
     def code(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         number = ir.IntType(32)
@@ -218,7 +229,7 @@ def fetch(_context: Any, array: Any, _index: Any) -> Any:
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         place = _at(builder, arguments[0], arguments[1], array.size)
         for octets in range(0, array.size, LINE):
-            # To be read, and kept in every cache.
+            # For reading, into every cache.
             builder.call(function, [_beyond(builder, place, octets), number(0), number(3), number(1)])
         return context.get_dummy_value()
 
@@ -227,7 +238,7 @@ def fetch(_context: Any, array: Any, _index: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def load(_context: Any, octets: Any, _at: Any) -> Any:
-    """(octets, position) -> the eight octets there as one unsigned number, in the processor's order."""
+    """(octets, position) -> eight octets as one unsigned integer, in the processor's byte order."""
 
     def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         place = builder.gep(arguments[0], [arguments[1]])
@@ -238,7 +249,7 @@ def load(_context: Any, octets: Any, _at: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def copy(_context: Any, to: Any, _place: Any, source: Any, _from: Any, _size: Any) -> Any:
-    """(to, its position, from, its position, count): copy octets between memory that does not overlap."""
+    """(to, its position, from, its position, count): copy octets to memory that does not overlap."""
 
     def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         to, place, source, at, size = arguments
@@ -248,39 +259,44 @@ def copy(_context: Any, to: Any, _place: Any, source: Any, _from: Any, _size: An
     return types.void(to, types.int64, source, types.int64, types.int64), code
 
 
-def _summed() -> Callable[..., Any]:
-    scale = 256 if sys.byteorder == "little" else 1
-    low = 0xFFFF_FFFF
-
-    @njit(**SETTINGS)  # type: ignore[untyped-decorator]
-    def ones_sum(buf: Any, start: int, end: int) -> int:
-        total = 0
-        while start + 8 <= end:
-            word = load(buf, start)
-            total += int(word & low) + int(word >> 32)
-            start += 8
-        rest = 0
-        weight = 256
-        while start < end:
-            rest += buf[start] * weight
-            weight = 257 - weight
-            start += 1
-        return (total % 65535 * scale + rest) % 65535
-
-    return ones_sum  # type: ignore[no-any-return]
-
-
-ones_sum = _summed()
-"""`labkit.packet.decode.layer.ones_sum`.
-
-Words of any even number of octets may be added: 2**16 is 1 modulo 65535. Of a sum in the other byte order the octets are
-swapped at the end (RFC 1071 section 2)."""
+_SCALE = 256 if sys.byteorder == "little" else 1
+_LOW = 0xFFFF_FFFF
 
 
 @njit(**SETTINGS)  # type: ignore[untyped-decorator]
-def keep(buf: Any, at: int, size: int, ring: Any, to: int) -> None:
-    """`labkit.analysis.native.judging.keep`."""
-    room = min(size, ALL_OCTETS - to)
+def ones_sum(buf: Any, start: int, end: int) -> int:
+    """`labkit.packet.decode.layer.ones_sum`.
+
+    Words of any even number of octets may be added: 2**16 is 1 modulo 65535. A sum in the other byte order has its octets
+    swapped at the end (RFC 1071 section 2).
+    """
+    total = 0
+    while start + 8 <= end:
+        word = load(buf, start)
+        total += int(word & _LOW) + int(word >> 32)
+        start += 8
+    rest = 0
+    weight = 256
+    while start < end:
+        rest += buf[start] * weight
+        weight = 257 - weight
+        start += 1
+    return (total % 65535 * _SCALE + rest) % 65535
+
+
+@njit(**SETTINGS)  # type: ignore[untyped-decorator]
+def copy_octets(buf: Any, at: int, size: int, ring: Any, to: int) -> None:
+    """`labkit.analysis.payload.copy_octets`."""
+    room = min(size, RING_OCTETS - to)
     copy(ring, to, buf, at, room)
     if room < size:
         copy(ring, 0, buf, at + room, size - room)
+
+
+@njit(**SETTINGS)  # type: ignore[untyped-decorator]
+def first_difference(buf: Any, at: int, ring: Any, place: int, size: int) -> int:
+    """`labkit.analysis.payload.first_difference`."""
+    for i in range(size):
+        if buf[at + i] != ring[(place + i) & (RING_OCTETS - 1)]:
+            return i
+    return size

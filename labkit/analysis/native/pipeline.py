@@ -16,11 +16,11 @@ BATCHES = 3
 """One is filled, one is judged, and one waits, so that neither stage waits for the other where their paces vary."""
 
 
-class Judge(Protocol):
-    """Who judges batches."""
+class BatchVerifier(Protocol):
+    """Verifies batches."""
 
     def take(self, batch: Batch) -> None:
-        """Judge the next segments. The batch is filled again afterwards: nothing of it may be kept."""
+        """Verify the next segments. The batch is filled again afterwards: the verifier must keep nothing of it."""
 
 
 class Whole(NamedTuple):
@@ -37,23 +37,25 @@ def room(*, parallel: bool = True) -> list[Batch]:
     return [Batch() for _ in range(BATCHES if parallel else 1)]
 
 
-def run(feed: Feed, judge: Judge, batches: Sequence[Batch], watch: Callable[[int], None] | None = None) -> Whole:
+def run(
+    feed: Feed, verifier: BatchVerifier, batches: Sequence[Batch], watch: Callable[[int], None] | None = None
+) -> Whole:
     """Have all judged that a feed gives, in the memory of `room`; at once where there is room for several batches. `watch` is
     called with the number of frames from time to time."""
     if len(batches) > 1:
-        return _both(feed, judge, deque(batches), watch or _nobody)
+        return _both(feed, verifier, deque(batches), watch or _nobody)
     (batch,) = batches
     while feed.fill(batch):
-        judge.take(batch)
+        verifier.take(batch)
         (watch or _nobody)(batch.packets)
     return Whole(batch.packets, batch.start)
 
 
-def _both(feed: Feed, judge: Judge, batches: deque[Batch], watch: Callable[[int], None]) -> Whole:
+def _both(feed: Feed, verifier: BatchVerifier, batches: deque[Batch], watch: Callable[[int], None]) -> Whole:
     judged: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1) as thread:
         while feed.fill(batches[0]):
-            judged.append(thread.submit(judge.take, batches[0]))
+            judged.append(thread.submit(verifier.take, batches[0]))
             watch(batches[0].packets)
             batches.rotate(-1)
             # The next batch is free once it was judged, and so were all before it.

@@ -5,19 +5,19 @@ thousand at a time. All others go through `labkit.capture`: it reads the file's 
 packets, and says what is wrong where something is. So there is one opinion of what a capture says, and of where it ends.
 """
 
-import ctypes
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from ctypes import sizeof
-from dataclasses import fields
 from typing import Protocol
 
-from labkit.analysis.native import decoding, scan
-from labkit.analysis.native.judging import AHEAD
+from labkit.analysis.native import scan
+from labkit.analysis.native.context import BatchRow
+from labkit.analysis.native.flow_table import flow_hash, new_seed
 from labkit.analysis.native.loader import Library
-from labkit.analysis.native.records import Memory, record
-from labkit.analysis.native.table import flow_hash, seed
+from labkit.analysis.native.records import Memory, read_row, record, write_row
+from labkit.analysis.native.scan import IRREGULAR
+from labkit.analysis.native.segment_loop import AHEAD
 from labkit.capture import Damage, Frame, Reader
 from labkit.capture.base import MAX_RECORD_OCTETS
 from labkit.capture.pcap import PcapReader
@@ -40,8 +40,7 @@ TURNS = 64
 CLOCKS = 1024
 """Interfaces of a section whose packets are plain records."""
 MOST = (1 << 32) - (1 << 24)
-"""Frames after which no other batch is read: what counts them has four octets (`labkit.analysis.native.records`), and a batch holds
-fewer than these leave."""
+"""Frames after which no other batch is read: their numbers must fit four octets, and a batch holds fewer than are left."""
 
 Plain = PcapReader | PcapngReader
 """Readers of files whose records may be plain."""
@@ -79,39 +78,35 @@ class Never:
 
 
 class Batch:
-    """Segments in the order of the capture, and the octets that they stand in. Filled again and again."""
+    """Segments in the order of the capture, and the octets that hold them. Filled again and again."""
 
     def __init__(self) -> None:
         self.octets = Memory(OCTETS + SPARE)
         kind = record(Seen)
-        self._records = Memory(ROOM * sizeof(kind))
-        self._places, self._hashes = Memory((ROOM + AHEAD) * 8), Memory((ROOM + AHEAD) * 8)
-        self.records = (kind * ROOM).from_buffer(self._records.view)
-        """Rows of `Seen`, of which the first `segments` count."""
-        self.places = self._places.view.cast("q")
-        """For each of them where in `octets` that begins which its positions count in: the frame, or the datagram."""
-        self.hashes = self._hashes.view.cast("q")
-        """For each of them its `labkit.analysis.native.table.flow_hash`."""
-        self.segments = 0
-        self.packets = 0
+        segments, self._row = Memory(ROOM * sizeof(kind)), Memory(sizeof(record(BatchRow)))
+        places, hashes = Memory((ROOM + AHEAD) * 8), Memory((ROOM + AHEAD) * 8)
+        self.segments = (kind * ROOM).from_buffer(segments.view)
+        """Rows of `Seen`, of which the first `row.count` count."""
+        self.places = places.view.cast("q")
+        self.hashes = hashes.view.cast("q")
+        self.row = record(BatchRow).from_buffer(self._row.view)
+        """The batch as compiled code reads it."""
+        self.row.octets, self.row.segments, self.row.room = self.octets.address, segments.address, ROOM
+        self.row.places, self.row.hashes = places.address, hashes.address
+        self.address = self._row.address
+        """The address of `row`."""
+
+    @property
+    def packets(self) -> int:
         """Frames of the capture up to the end of this batch."""
-        self.start = 0
-        """The time of the capture's first frame."""
+        count: int = self.row.packets
+        return count
 
     @property
-    def records_address(self) -> int:
-        """Where `records` are."""
-        return self._records.address
-
-    @property
-    def places_address(self) -> int:
-        """Where `places` are."""
-        return self._places.address
-
-    @property
-    def hashes_address(self) -> int:
-        """Where `hashes` are."""
-        return self._hashes.address
+    def start(self) -> int:
+        """The time of the capture's first frame; 0 while there is none."""
+        time: int = self.row.start
+        return time
 
 
 class Feed:
@@ -125,7 +120,7 @@ class Feed:
         chunk: int = CHUNK,
     ) -> None:
         self._chunk = chunk
-        self._entry: Callable[..., int] = library.entries["segments"]
+        self._decode: Callable[..., int] = library.entries["decode_batch"]
         self._interruption = interruption or Never()
         self._frames: Iterator[Frame] | None = None
         """While the capture's own reader reads."""
@@ -138,10 +133,9 @@ class Feed:
         self._exhausted = self._over = False
         self._turns = 0
         self._packets = 0
-        self._start: int | None = None
+        self._start = 0
         self._reassembler = Reassembler()
-        self._told = Memory(decoding.TOLD * 8).view.cast("q")
-        self._told[decoding.SEED] = seed()
+        self._seed = new_seed()
         self._table = _Table()
         self._file = capture if isinstance(capture, PcapReader | PcapngReader) else None
         if self._file is None:
@@ -152,8 +146,14 @@ class Feed:
 
     def fill(self, batch: Batch) -> bool:
         """Put the next segments into a batch, in which there may be none; False where there are no more frames."""
-        batch.segments = 0
-        before = self._packets
+        row, before = batch.row, self._packets
+        row.count, row.packets, row.start, row.seed, row.formats = (
+            0,
+            before,
+            self._start,
+            self._seed,
+            self._table.address,
+        )
         if before >= MOST and not self._over:
             self._over = True
             self.damage = Damage(
@@ -164,7 +164,6 @@ class Feed:
                 self._read(self._file, batch)
             elif self._frames is not None:
                 self._take(self._frames, batch)
-        batch.packets, batch.start = self._packets, self._start or 0
         return self._packets > before
 
     def _read(self, file: Plain, batch: Batch) -> None:
@@ -218,48 +217,30 @@ class Feed:
             self._frames = None
 
     def _segments(self, batch: Batch, have: int) -> tuple[int, bool]:
-        """Find the segments in what a batch holds. Where the next record begins, and whether it may be a plain one."""
-        told = self._told
-        told[decoding.AT], told[decoding.END] = 0, have
-        told[decoding.PACKETS], told[decoding.SEGMENTS] = self._packets, 0
+        """Find the segments in the octets of a batch. Where the next record begins, and whether it may be a plain one."""
+        row = batch.row
+        row.at, row.end = 0, have
         spare = OCTETS
-        while True:
-            status = self._entry(
-                batch.octets.address,
-                self._table.address,
-                batch.records_address,
-                batch.places_address,
-                batch.hashes_address,
-                ROOM,
-                ctypes.addressof(ctypes.c_char.from_buffer(told)),
-            )
-            if status != FRAGMENT:
-                break
+        while (status := self._decode(batch.address)) == FRAGMENT:
             spare = self._join(batch, spare)
             if OCTETS + SPARE - spare < MAX_DATAGRAM_OCTETS:
-                status = 0
                 break
-        if self._start is None and told[decoding.PACKETS]:
-            self._start = told[decoding.FIRST]
-        self._packets, batch.segments = told[decoding.PACKETS], told[decoding.SEGMENTS]
-        return told[decoding.AT], status != decoding.IRREGULAR
+        self._packets, self._start = row.packets, row.start
+        return row.at, status != IRREGULAR
 
     def _join(self, batch: Batch, spare: int) -> int:
-        """Add a fragment; the datagram that becomes whole with it is put behind the octets. Where there is room left."""
-        told, seg = self._told, Seen()
-        n, start = told[decoding.SEGMENTS], told[decoding.FRAME]
-        row, names = batch.records[n], [each.name for each in fields(Seen)]
-        for name in names:
-            setattr(seg, name, getattr(row, name))
+        """Add a fragment. The datagram that it completes is put behind the octets, at `spare`. Where there is room left."""
+        row, seg = batch.row, Seen()
+        segment, start = batch.segments[row.count], row.fragment_at
+        read_row(segment, seg)
         whole = self._reassembler.segment(bytes(batch.octets.view[start : start + seg.caplen]), seg)
         if whole is None:
             return spare
         seg.joined = 1
-        for name in names:
-            setattr(row, name, getattr(seg, name))
+        write_row(segment, seg)
         batch.octets.view[spare : spare + len(whole)] = whole
-        batch.places[n], batch.hashes[n] = spare, flow_hash(whole, seg, told[decoding.SEED])
-        told[decoding.SEGMENTS] += 1
+        batch.places[row.count], batch.hashes[row.count] = spare, flow_hash(whole, seg, self._seed)
+        row.count += 1
         return spare + len(whole)
 
 

@@ -1,25 +1,20 @@
-"""`Seen`, `Side` and others as rows of memory: the same fields by the same names, in as few octets as they need.
+"""Dataclasses of integers as rows of memory, with the same fields by the same names.
 
-The fields are read from the dataclasses, so that there is no second list of them. A field that is named in no width below
-takes eight octets, which always works; the widths are there for size and speed. What counts packets of a capture, or things
-of which each takes a packet, has four octets: `labkit.analysis.native.reader.MOST` keeps them from running over.
+An integer field takes the width that its annotation declares (`labkit.packet.seen.U8` and others), or eight octets. A `list`
+field is a column of as many integers as its default has. A `Pointer` field holds the address of integers or of rows.
 
-Of a `Side` only what every one needs stands in its row. What only those need about which there are doubts stands in a row of
-its own, beside: most conversations have none at a time, and a doubt takes more room than all else that is known of a sender.
+The fields that are marked COLD stand in a row of their own, the cold row, whose address is in the field `cold_row`.
 """
 
 import ctypes
 import mmap
 from collections.abc import MutableSequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_origin
 
-from labkit.analysis.side import MAX_PENDING, Side
-
-COLUMNS = ("list[int]", list[int])
-"""The type of the fields that hold a row of integers, as a dataclass may give it."""
+from labkit.analysis.side import Side
 
 TYPES = {
     "i1": ctypes.c_int8,
@@ -30,103 +25,104 @@ TYPES = {
     "u4": ctypes.c_uint32,
     "i8": ctypes.c_int64,
 }
-WIDTHS = {
-    "u1": "piped sums_good sums_alike ips_good ips_alike family side word has_base syn sack_ok stamps has_old "
-    "has_resyn third has_nxt has_last_ack probe has_rcv_nxt has_right_edge has_fin rst pending_kind pending_state pending_mark "
-    "odd_kind odd_state odd_mark fault version addr_len ttl ecn ip_sum_state joined sum_state opt_fault "
-    "opt_after_end opt_cut sack_n client over wanted",
-    "i1": "pending_n",
-    "i2": "rule found wscale tfo_len opt_twice",
-    "u2": "a_port b_port syn_ctl first_ctl last_ctl pending_ctl odd_ctl ctl sport dport doff raw_win sum sum_want "
-    "ip_sum ip_sum_want urg sum_off sum_rest ip_off ip_want",
-    "i4": "last_id ip_id host_step mss caplen point next older newer a_seen_at b_seen_at",
-    "u4": "part_packet part_ack sums_bad ips_bad a0 a1 a2 a3 b0 b1 b2 b3 w0 w1 w2 w3 base_me base_peer base isn "
-    "syn_end old_nxt host_isn resyn first_seq nxt top last_seq last_ack data_seq rcv_nxt right_edge fin rst_seq "
-    "pending_want pending_low pending_high pending_seen odd_want odd_seq odd_ack_want odd_ack win max_win syn_packet "
-    "resyn_packet first_packet last_packet fin_packet pending_packet odd_packet seq "
-    "sack_l0 sack_r0 sack_l1 sack_r1 sack_l2 sack_r2 sack_l3 sack_r3 end number last_len data_len room "
-    "host_isns seen run resent missed a_resent b_resent",
-}
-"""Which fields always fit into less than eight octets, by the names of TYPES; the same for all records."""
+"""The widths of integers."""
 
-BESIDE: dict[type, tuple[str, ...]] = {Side: ("pending_", "odd_")}
-"""How the fields begin that stand in rows beside; `pending_n` does not, for it says whether there is anything."""
-HERE = frozenset({"pending_n"})
-WHERE = "beside"
-"""The column of a record that holds the address of its row beside."""
-FREE = "next_free"
-"""The column of a row beside that chains those that are free."""
+Pointer = MutableSequence
+"""In an annotation: the address of integers, or of rows."""
 
-Rows = MutableSequence
-"""In the source of the kernels: an array of records, of which an element is a record and no number."""
+
+@dataclass(slots=True)
+class SideRow(Side):
+    """A row of what is known of one sender, without its cold fields."""
+
+    cold_row: int = 0
+    """The address of the cold row."""
+
+
+@dataclass(slots=True)
+class ColdRow(Side):
+    """A row of the cold fields of a `Side`."""
 
 
 class Column(NamedTuple):
-    """Where a field stands in the octets of a record."""
+    """The place of a field in the octets of a row."""
 
     at: int
     size: int
+    """Octets of an integer, or of an address."""
     signed: bool
-    row: bool
-    """Whether it holds a row of integers, each of that size."""
-    beside: bool
-    """Whether it stands in the row beside."""
+    is_list: bool
+    target: Any
+    """The elements at the address that a `Pointer` holds: a width of TYPES, or a dataclass; None for another field."""
+    cold: bool
 
 
 @cache
 def record(kind: type) -> type[ctypes.Structure]:
-    """The octets of a dataclass of integers: a field for each of its fields, a row of MAX_PENDING for each list. A structure is its
-    own record."""
-    if issubclass(kind, ctypes.Structure):
-        return kind
-    own = [(name, kind_) for name, kind_, is_beside in _fields(kind) if not is_beside]
-    return _structure(kind.__name__, [*own, (WHERE, ctypes.c_int64)] if kind in BESIDE else own)
-
-
-@cache
-def beside(kind: type) -> type[ctypes.Structure]:
-    """The octets of a row beside."""
-    own = [(name, kind_) for name, kind_, is_beside in _fields(kind) if is_beside]
-    return _structure(f"{kind.__name__}Beside", [*own, (FREE, ctypes.c_int64)])
+    """The memory layout of a dataclass: the widest columns first, so that there is no padding."""
+    own = [(each.name, _memory_type(each)) for each in fields(kind) if _is_in(kind, each)]
+    return type(
+        kind.__name__, (ctypes.Structure,), {"_fields_": sorted(own, key=lambda each: -ctypes.alignment(each[1]))}
+    )
 
 
 @cache
 def columns(kind: type) -> dict[str, Column]:
-    """Where each field stands."""
-    found = _columns(record(kind), is_beside=False)
-    return found | _columns(beside(kind), is_beside=True) if kind in BESIDE else found
+    """The place of each field."""
+    found = {each.name: _column(record(kind), each) for each in fields(kind) if _is_in(kind, each)}
+    return found | columns(ColdRow) if kind is SideRow else found
 
 
-def _columns(structure: type[ctypes.Structure], *, is_beside: bool) -> dict[str, Column]:
-    found = {}
-    types: dict[str, Any] = {each[0]: each[1] for each in structure._fields_}
-    for name, type_ in types.items():
-        row = issubclass(type_, ctypes.Array)
-        one = type_._type_ if row else type_
-        signed = one(-1).value < 0
-        found[name] = Column(getattr(structure, name).offset, ctypes.sizeof(one), signed, row, is_beside)
-    return found
+def _is_in(kind: type, each: "Field[Any]") -> bool:
+    return not issubclass(kind, Side) or each.metadata.get("cold", False) == (kind is ColdRow)
 
 
-def _fields(kind: type) -> list[tuple[str, Any, bool]]:
-    """Name, type in memory, and whether it stands beside, of each field."""
-    width = {name: TYPES[size] for size, names in WIDTHS.items() for name in names.split()}
-    found = []
-    for each in fields(kind):
-        one = width.get(each.name, ctypes.c_int64)
-        is_beside = each.name.startswith(BESIDE.get(kind, ())) and each.name not in HERE
-        found.append((each.name, one * MAX_PENDING if each.type in COLUMNS else one, is_beside))
-    return found
+def _column(structure: type[ctypes.Structure], each: "Field[Any]") -> Column:
+    type_ = _memory_type(each)
+    is_list = issubclass(type_, ctypes.Array)
+    one = type_._type_ if is_list else type_
+    at = getattr(structure, each.name).offset
+    signed = one(-1).value < 0
+    return Column(at, ctypes.sizeof(one), signed, is_list, _target(each), each.metadata.get("cold", False))
 
 
-def _structure(name: str, own: list[tuple[str, Any]]) -> type[ctypes.Structure]:
-    """A structure, the widest columns first, so that none is padded."""
-    return type(name, (ctypes.Structure,), {"_fields_": sorted(own, key=lambda each: -ctypes.alignment(each[1]))})
+def _memory_type(each: "Field[Any]") -> Any:
+    if each.default_factory is MISSING:
+        return TYPES[_width(each.type)]
+    return TYPES[_width(get_args(each.type)[0])] * len(each.default_factory())
+
+
+def _width(annotation: Any) -> str:
+    """The width that an integer's annotation declares."""
+    return next((each for each in getattr(annotation, "__metadata__", ()) if each in TYPES), "i8")
+
+
+def _target(each: "Field[Any]") -> Any:
+    if get_origin(each.type) is not Pointer:
+        return None
+    (element,) = get_args(each.type)
+    return _width(element) if get_origin(element) or element is int else element
+
+
+def write_row(row: Any, value: Any) -> None:
+    """Fill a row from an object of its dataclass."""
+    for name, _ in row._fields_:
+        known = getattr(value, name)
+        if isinstance(known, list):
+            getattr(row, name)[:] = known
+        else:
+            setattr(row, name, known)
+
+
+def read_row(row: Any, value: Any) -> None:
+    """Fill an object from a row of its dataclass."""
+    for name, _ in row._fields_:
+        known = getattr(row, name)
+        setattr(value, name, list(known) if isinstance(known, ctypes.Array) else known)
 
 
 class Memory:
-    """Memory at an address that stays, all zeros, of which only what is used costs any. MemoryError where a process may have
-    no more."""
+    """Zeroed memory at a fixed address, of which only used pages are resident. MemoryError where the process may have no more."""
 
     def __init__(self, size: int) -> None:
         try:
@@ -134,6 +130,6 @@ class Memory:
         except OSError as error:
             raise MemoryError(f"{size} octets") from error
         with suppress(AttributeError, OSError):
-            pages.madvise(mmap.MADV_HUGEPAGE)  # conversations are looked up all over the table
+            pages.madvise(mmap.MADV_HUGEPAGE)  # lookups of conversations touch all of the table
         self.view = memoryview(pages)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))

@@ -38,7 +38,7 @@ FRAME_HEADER = 40
 """Octets before a frame in the form FRAMES: five numbers of eight octets, little-endian."""
 
 
-def step(buf: bytes, at: int, end: int, table: Sequence[int]) -> Record:
+def step(buf: Sequence[int], at: int, end: int, table: Sequence[int]) -> Record:
     """The record at `at` in octets of which those before `end` are there."""
     if table[FORM] == PCAP:
         return pcap(buf, at, end, table)
@@ -47,7 +47,7 @@ def step(buf: bytes, at: int, end: int, table: Sequence[int]) -> Record:
     return frames(buf, at, end)
 
 
-def pcap(buf: bytes, at: int, end: int, table: Sequence[int]) -> Record:
+def pcap(buf: Sequence[int], at: int, end: int, table: Sequence[int]) -> Record:
     """A record of a pcap."""
     start = at + table[HEADER]
     if start > end:
@@ -61,7 +61,7 @@ def pcap(buf: bytes, at: int, end: int, table: Sequence[int]) -> Record:
     return stop, start, caplen, number(buf, at + 12, big), time, table[LINK], 0
 
 
-def pcapng(buf: bytes, at: int, end: int, table: Sequence[int]) -> Record:
+def pcapng(buf: Sequence[int], at: int, end: int, table: Sequence[int]) -> Record:
     """An enhanced packet block of a pcapng."""
     if at + 32 > end:
         return IRREGULAR, 0, 0, 0, 0, 0, 0
@@ -95,7 +95,7 @@ def pcapng(buf: bytes, at: int, end: int, table: Sequence[int]) -> Record:
     return stop, at + 28, caplen, number(buf, at + 24, big), time, table[row + LINKTYPE], table[row + POINT]
 
 
-def frames(buf: bytes, at: int, end: int) -> Record:
+def frames(buf: Sequence[int], at: int, end: int) -> Record:
     """A frame that the interpreter has read."""
     start = at + FRAME_HEADER
     if start > end:
@@ -104,14 +104,14 @@ def frames(buf: bytes, at: int, end: int) -> Record:
     return start + caplen, start, caplen, long(buf, at + 8), long(buf, at + 16), long(buf, at + 24), long(buf, at + 32)
 
 
-def number(buf: bytes, at: int, big: int) -> int:
+def number(buf: Sequence[int], at: int, big: int) -> int:
     """Four octets, in either order."""
     if big:
         return buf[at] * 0x1000000 + buf[at + 1] * 0x10000 + buf[at + 2] * 0x100 + buf[at + 3]
     return buf[at + 3] * 0x1000000 + buf[at + 2] * 0x10000 + buf[at + 1] * 0x100 + buf[at]
 
 
-def long(buf: bytes, at: int) -> int:
+def long(buf: Sequence[int], at: int) -> int:
     """Eight octets, little-endian, with a sign."""
     high = number(buf, at + 4, 0)
     return (high - (high & 0x8000_0000) * 2) * 0x1_0000_0000 + number(buf, at, 0)

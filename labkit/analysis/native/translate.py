@@ -25,8 +25,6 @@ BUILT_IN = frozenset({"abs", "bool", "int", "len", "max", "min", "range"})
 WIDE = "int64"
 """What makes a 64-bit integer of any other, in the text."""
 NUMBERS = frozenset({"int", "bool"})
-ROWS = "Rows"
-"""The annotation of a parameter whose elements are records."""
 
 
 class UntranslatableError(LabkitError):
@@ -56,10 +54,7 @@ class Translation:
             body: list[ast.stmt] = [ast.Return(node.body)] if isinstance(node, ast.Lambda) else list(node.body)
             returns = getattr(node, "returns", None)
             number = isinstance(node, ast.Lambda) or (isinstance(returns, ast.Name) and returns.id in NUMBERS)
-            rows = {
-                each.arg for each in node.args.args if ROWS in ast.unparse(each.annotation or ast.Pass()).split("[")
-            }
-            writer = _Writer(self, function, {*arguments, *_assigned(body)}, number, rows)
+            writer = _Writer(self, function, {*arguments, *_assigned(body)}, number)
             for default in node.args.defaults:
                 writer.visit(default)
             body = [changed for each in body if (changed := writer.visit(each)) is not None]
@@ -97,15 +92,12 @@ class Translation:
 class _Writer(ast.NodeTransformer):
     """Rewrites the body of one function."""
 
-    def __init__(
-        self, whole: Translation, function: Callable[..., Any], local: set[str], number: bool, rows: set[str]
-    ) -> None:
+    def __init__(self, whole: Translation, function: Callable[..., Any], local: set[str], number: bool) -> None:
         self._whole = whole
         self._function = function
         self._globals = function.__globals__
         self._local = local
         self._number = number
-        self._rows = rows
 
     def refuse(self, node: ast.AST, reason: str) -> UntranslatableError:
         place = f"{self._function.__module__}:{getattr(node, 'lineno', 0)}: {self._function.__qualname__}"
@@ -129,7 +121,7 @@ class _Writer(ast.NodeTransformer):
             if isinstance(holder, ModuleType | type):
                 return self._value(node, getattr(holder, node.attr))
             raise self.refuse(node, f"'{owner.id}.{node.attr}' is no constant")
-        if isinstance(owner, ast.Subscript) and isinstance(owner.value, ast.Name) and owner.value.id in self._rows:
+        if isinstance(owner, ast.Subscript):
             return ast.Attribute(self.visit(owner), node.attr, node.ctx)
         if not isinstance(owner, ast.Name):
             raise self.refuse(node, "a field of a field")
@@ -138,12 +130,7 @@ class _Writer(ast.NodeTransformer):
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         if isinstance(node.slice, ast.Slice):
             raise self.refuse(node, "a slice")
-        index = self.visit(node.slice)
-        if isinstance(node.value, ast.Attribute) and isinstance(node.value.value, ast.Name):
-            value: ast.expr = node.value
-        else:
-            value = self.visit(node.value)
-        return ast.Subscript(value, index, node.ctx)
+        return ast.Subscript(self.visit(node.value), self.visit(node.slice), node.ctx)
 
     def _value(self, node: ast.AST, value: object) -> ast.expr:
         if isinstance(value, int):

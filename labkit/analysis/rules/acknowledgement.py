@@ -8,7 +8,8 @@ from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, before
 
-HALF_A_SECOND = 500_000_000
+MAX_ACK_DELAY = 500_000_000
+"""Nanoseconds; RFC 9293 section 3.8.6.3, MUST-40."""
 
 GOOD = """
     > S  0:0(0)
@@ -100,19 +101,19 @@ def ack_of_more_than_was_answered(seg: Seen, me: Side, peer: Side) -> int:
     and 111 bytes mixed up, error E1 of the document). Consecutive or constant IP identifications prove that no packet
     is missing.
     """
-    if me.odd_kind != UNSENT or not _one_answer_short(seg, me, peer):
+    if me.odd_kind != UNSENT or not _lacks_end_of_answer(seg, me, peer):
         return False
     return True if nothing_between(seg, me, peer) else Severity.WARNING
 
 
-def _one_answer_short(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the side that has acknowledged too much answers one segment of data, in lock-step."""
-    fin = seg.seg_len == 0 and me.odd_ack == add(me.odd_ack_want, 1)  # what is missing may be a FIN: FIN04
+def _lacks_end_of_answer(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the ack exceeds the end of the peer's only data segment, in lock-step."""
+    fin = seg.seg_len == 0 and me.odd_ack == add(me.odd_ack_want, 1)  # the missing number may be a FIN's: FIN04
     return (
         me.odd_state == MISSED
         and not fin
         and in_lock_step(me, peer)
-        and 0 < peer.data_len < (me.mss if me.mss > 0 else 536)  # after a full one, others may follow at once
+        and 0 < peer.data_len < (me.mss if me.mss > 0 else 536)  # a full segment is often followed by another
         and me.odd_ack_want == add(peer.data_seq, peer.data_len)
         and (me.has_rcv_nxt == 0 or before(me.rcv_nxt, me.odd_ack_want))
     )
@@ -164,7 +165,7 @@ def ack_goes_back(seg: Seen, me: Side, peer: Side) -> int:
         "which is legal (E4)",
     },
     field="ack",
-    expected=lambda seg, me, peer: _after_last(peer),
+    expected=lambda seg, me, peer: _end_of_last_segment(peer),
     actual="seg.ack",
     profiles=TAUGHT,
     unless=("HS02", "HS03", "ACK01", "ACK02", "FIN02"),
@@ -192,7 +193,7 @@ def ack_is_not_the_peers_seq_plus_length(seg: Seen, me: Side, peer: Side) -> int
     """
     if seg.ctl & ACK == 0 or seg.ctl & RST or peer.seen == 0 or peer.last_ctl & RST:
         return False
-    want = _after_last(peer)
+    want = _end_of_last_segment(peer)
     if seg.ack == want or is_probe(seg, me, peer) or after(seg.ack, peer.nxt):
         return False
     partly = after(seg.ack, peer.last_seq) and before(seg.ack, want)
@@ -202,16 +203,15 @@ def ack_is_not_the_peers_seq_plus_length(seg: Seen, me: Side, peer: Side) -> int
         and me.rcv_nxt == peer.last_seq
         and not after(want, add(me.right_edge, 1))
     )
-    return True if partly and in_step and _one_segment(peer, me) else Severity.NOTE
+    return True if partly and in_step and _fits_one_segment(peer, me) else Severity.NOTE
 
 
-def _after_last(side: Side) -> int:
-    """The number after the side's last segment."""
+def _end_of_last_segment(side: Side) -> int:
     return add(side.last_seq, side.last_len + (side.last_ctl & SYN != 0) + (side.last_ctl & FIN != 0))
 
 
-def _one_segment(sender: Side, receiver: Side) -> bool:
-    """Whether the sender's last data is one segment on the wire, not many that offload had not cut yet."""
+def _fits_one_segment(sender: Side, receiver: Side) -> bool:
+    """Whether the sender's last data is one segment on the wire, and not several before segmentation offload."""
     return sender.data_len <= (receiver.mss if receiver.mss != ABSENT else 536)
 
 
@@ -380,5 +380,5 @@ def acknowledged_too_late(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.since == 0 or me.has_rcv_nxt == 0 or peer.pending_n:
         return False
-    late = seg.time - peer.since - me.delay > HALF_A_SECOND
+    late = seg.time - peer.since - me.delay > MAX_ACK_DELAY
     return late and after(seg.ack, me.rcv_nxt) and peer.resent == 0

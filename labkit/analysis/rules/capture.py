@@ -1,4 +1,4 @@
-"""What the capture holds, before anything is judged: broken headers, cut frames, half conversations."""
+"""Limits and damage of the capture: broken headers, cut frames, incomplete conversations."""
 
 from labkit.analysis.pending import SAME_MOMENT
 from labkit.analysis.rule import BOTH, RFC_ONLY, Scope, Severity, rule
@@ -7,12 +7,12 @@ from labkit.packet.seen import BAD_OFFSET, CUT, SHORT_IP, SHORT_TCP, SUM_PARTIAL
 from labkit.tcp.segment import RST, SYN
 
 
-def _wrong_length(seg: Seen, me: Side, peer: Side) -> str:
+def _wrong_field(seg: Seen, me: Side, peer: Side) -> str:
     return "hdr_len" if seg.fault == BAD_OFFSET else "ip.len"
 
 
-def _room(seg: Seen, me: Side, peer: Side) -> int:
-    """The length that would fit: for a data offset, of the TCP header; else of the IP datagram."""
+def _right_length(seg: Seen, me: Side, peer: Side) -> int:
+    """The length that fits: of the TCP header if the data offset is wrong, otherwise of the IP datagram."""
     if seg.fault == SHORT_TCP:
         return seg.tcp_at + 20 - seg.ip_at
     return 20 if seg.doff < 20 else seg.ip_at + seg.ip_len - seg.tcp_at
@@ -24,14 +24,14 @@ def _room(seg: Seen, me: Side, peer: Side) -> int:
     "RFC 9293 3.1",
     "the header lengths do not fit the packet: IP length {seg.ip_len}, TCP header {seg.doff}, frame {seg.wirelen} "
     "bytes",
-    field=_wrong_length,
-    expected=_room,
+    field=_wrong_field,
+    expected=_right_length,
     actual=lambda seg, me, peer: seg.doff if seg.fault == BAD_OFFSET else seg.ip_len,
     scope=Scope.FRAME,
     profiles=RFC_ONLY,
     should_be="a length of {expected} bytes instead of {actual}",
     receiver="It drops the packet, because it cannot tell the header from the data.",
-    mend="Correct the IP length or the data offset; Scapy computes both if they are None.",
+    mend="Correct the length, or let Scapy compute it (del packet[IP].len, packet[TCP].dataofs).",
     wireshark="tcp.bogus_header_length",
     good="""
         > S 0:0(0)
@@ -135,7 +135,7 @@ def part_of_a_conversation(seg: Seen, me: Side, peer: Side) -> int:
     """
     one_way = peer.seen == 0 and me.has_rcv_nxt != 0
     started_before = (me.seen > 0 and me.syn == 0) or (peer.seen > 0 and peer.syn == 0)
-    # A refused SYN is a whole conversation, though the side that refuses never sends one.
+    # A refused SYN is a complete conversation, although the refusing side sends no SYN.
     refused = me.syn == 1 and peer.syn == 0 and peer.rst != 0 and peer.last_ctl & SYN == 0 and me.third == 0
     one_sided = me.seen == 0 or peer.seen == 0
     return (one_way or (started_before and not refused)) and (Severity.NOTE if one_sided else True)

@@ -4,8 +4,8 @@ from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import SUM_BAD, SUM_PARTIAL, SUM_ZERO, Seen
 
-FEW = 2
-"""Wrong checksums from which on it is no chance that they are alike."""
+MIN_SAMPLE = 2
+"""Wrong checksums that must agree before one warning replaces their errors."""
 
 
 @rule(
@@ -75,7 +75,7 @@ def ip_checksums_all_wrong(seg: Seen, me: Side, peer: Side) -> int:
     Address translation and tools that anonymize captures rewrite addresses without the checksum; a faulty sender
     looks the same. One warning therefore replaces all errors of this side.
     """
-    return me.ips_good == 0 and me.ips_bad >= FEW and me.ips_alike != 0
+    return me.ips_good == 0 and me.ips_bad >= MIN_SAMPLE and me.ips_alike != 0
 
 
 @rule(
@@ -141,7 +141,7 @@ def checksums_all_wrong(seg: Seen, me: Side, peer: Side) -> int:
     and tools that anonymize captures rewrite addresses without the checksum. A faulty sender looks the same, so one
     warning replaces all errors of this side. A single correct checksum rules out these explanations.
     """
-    return me.sums_good == 0 and me.sums_bad >= FEW and me.sums_alike != 0
+    return me.sums_good == 0 and me.sums_bad >= MIN_SAMPLE and me.sums_alike != 0
 
 
 @rule(

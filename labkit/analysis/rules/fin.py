@@ -1,4 +1,4 @@
-"""Closing a connection: FIN, its acknowledgement, and what must not come after it."""
+"""Closing a connection: the FIN, its acknowledgement, and segments after it."""
 
 from labkit.analysis.pending import GAP, SAME_MOMENT, WRONG
 from labkit.analysis.rule import Scope, Severity, rule
@@ -25,7 +25,7 @@ GOOD = """
     "FIN01",
     Severity.ERROR,
     "RFC 9293 3.6",
-    "the FIN has seq {seg.seq} and {seg.len} bytes of data, but the sender has already sent bytes up to {me.nxt}",
+    "the FIN has seq {seg.seq} and {seg.len} bytes of data, but the sender has already sent all bytes before {me.nxt}",
     field="seq",
     expected=lambda seg, me, peer: add(me.nxt, -seg.len),
     actual="seg.seq",
@@ -48,7 +48,7 @@ def fin_before_the_last_octet(seg: Seen, me: Side, peer: Side) -> int:
     A FIN that arrives late, after a retransmission, still has this number.
     """
     if seg.ctl & (FIN | SYN | RST) != FIN or me.has_fin or not me.has_nxt or me.pending_n:
-        return False  # an open doubt may be about the octets beyond, not about the FIN
+        return False  # a pending segment may be at fault, not the FIN
     return before(add(seg.seq, seg.len), me.nxt)
 
 
@@ -129,20 +129,19 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
         and me.rcv_nxt == peer.fin
         and peer.last_packet == peer.fin_packet
         and peer.fin_packet > me.last_packet
-        # Where the FIN is not the only thing that arrived, its ACK may follow; in lock-step with no FIN of its own sent
-        # this side acknowledges all at once.
+        # After a run of segments the ACK of the FIN may follow later, but not if this side still has to send its own FIN.
         and (peer.run == 1 or not me.has_fin)
         and peer.pending_n == 0
-        and (peer.fin != peer.syn_end or peer.resent == 0)  # each SYN ACK that comes again is answered
+        and (peer.fin != peer.syn_end or peer.resent == 0)  # this side answers each retransmitted SYN ACK
         and seg.win == me.raw_win
-        # What comes sooner than an answer can was sent before the FIN had arrived.
+        # An earlier ACK was sent before the FIN arrived.
         and seg.time - peer.fin_time >= me.delay
-        and not _repeats(seg, me)
+        and not _repeats_last_ack(seg, me)
     )
 
 
-def _repeats(seg: Seen, me: Side) -> bool:
-    """Whether the sender's last segment was the same pure ACK: delivered twice, or sent twice in a moment."""
+def _repeats_last_ack(seg: Seen, me: Side) -> bool:
+    """Whether the sender's last segment was the same pure ACK, duplicated by the network or sent twice within a moment."""
     same = me.last_len == 0 and me.last_seq == seg.seq and me.last_ctl == seg.ctl and me.last_ack == seg.ack
     return same and (me.last_id == seg.ip_id or seg.time - me.last_time <= SAME_MOMENT)
 
@@ -192,9 +191,9 @@ def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
     "FIN03",
     Severity.ERROR,
     "RFC 9293 3.6",
-    "the segment reaches {seg.end}, but the sender's FIN had number {me.fin}",
+    "the segment reaches {seg.end}, but the sender's FIN took number {me.fin}",
     field="seq",
-    should_be="no data and no other FIN beyond {me.fin}",
+    should_be="no data and no other FIN beyond number {me.fin}",
     receiver="It ignores the bytes, because nothing can follow a FIN (RFC 9293 3.10.7.4, seventh step).",
     mend="Send the data before the FIN, or remove it.",
     good=GOOD,

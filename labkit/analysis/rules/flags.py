@@ -1,4 +1,4 @@
-"""Control bits that do not go together, or that are missing."""
+"""Control bits: illegal combinations and missing bits."""
 
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side

@@ -8,8 +8,8 @@ from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import add, before, between
 
-FIRST_RTO = 900_000_000
-"""Nanoseconds: a SYN is not sent again sooner (RFC 6298 section 2 says one second)."""
+MIN_SYN_RTO = 900_000_000
+"""Nanoseconds before a SYN is retransmitted: one second (RFC 6298 section 2), less a margin for the clock."""
 
 
 @rule(
@@ -76,7 +76,7 @@ def answered_before_asked(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | ACK | RST) != SYN or me.seen or peer.seen != 1 or peer.syn != 2 or peer.last_ack != seg.end:
         return False
-    return SAME_MOMENT < seg.time - peer.first_time < FIRST_RTO
+    return SAME_MOMENT < seg.time - peer.first_time < MIN_SYN_RTO
 
 
 @rule(
@@ -109,7 +109,7 @@ def syn_ack_acks_wrong_number(seg: Seen, me: Side, peer: Side) -> int:
     if peer.has_resyn and seg.ack == add(peer.resyn, 1):
         return False
     if me.syn and seg.seq != me.isn and peer.third == 2:
-        return False  # SYN does not belong on this segment at all: HS07
+        return False  # this segment must not have SYN at all: HS07
     return not between(add(peer.isn, 1), seg.ack, peer.syn_end)
 
 
@@ -117,7 +117,7 @@ def syn_ack_acks_wrong_number(seg: Seen, me: Side, peer: Side) -> int:
     "HS03",
     Severity.ERROR,
     "RFC 9293 3.5",
-    "the third segment of the handshake has seq {actual}, but the SYN has already taken {me.isn}",
+    "the third segment of the handshake has seq {actual}, but the SYN has already taken number {me.isn}",
     field="seq",
     expected=lambda seg, me, peer: add(me.isn, 1),
     actual="seg.seq",
@@ -208,7 +208,7 @@ def third_segment_before_the_second(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or me.seen or peer.syn != 1 or not peer.has_last_ack:
         return False
-    return peer.last_ack == seg.end and SAME_MOMENT < seg.time - peer.last_time < FIRST_RTO
+    return peer.last_ack == seg.end and SAME_MOMENT < seg.time - peer.last_time < MIN_SYN_RTO
 
 
 @rule(

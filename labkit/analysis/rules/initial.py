@@ -1,4 +1,4 @@
-"""Initial sequence numbers: which one a connection begins with, and whether both ends go on from it."""
+"""Initial sequence numbers: their choice, and whether both ends continue from them."""
 
 from labkit.analysis.pending import BEHIND, MISSED, UNSENT
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
@@ -129,7 +129,7 @@ def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
     "ISN01",
     Severity.WARNING,
     "RFC 9293 3.4.1",
-    "the ISN {actual} is predictable: it repeats this host's last ISN {me.host_isn}, or the step from the one before",
+    "the ISN {actual} is predictable from this host's last ISN {me.host_isn}: it is the same, or the same step further",
     field="seq",
     actual="seg.seq",
     once=True,
@@ -162,5 +162,5 @@ def initial_number_can_be_foretold(seg: Seen, me: Side, peer: Side) -> int:
         return False
     step = diff(seg.seq, me.host_isn)
     if me.has_old == 2 or (step == 0 and me.has_old):
-        return False  # out of TIME-WAIT, where Linux goes on from the old number; or the same attempt after a reset
+        return False  # Linux continues from the old number in TIME-WAIT; a repeated attempt after a reset is legal
     return step == 0 or (me.host_isns >= 2 and step == me.host_step)

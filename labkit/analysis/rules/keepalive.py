@@ -1,4 +1,4 @@
-"""Keep-alives: segments that ask whether the peer is still there."""
+"""Keep-alives and their answers."""
 
 from labkit.analysis.rule import Severity, rule
 from labkit.analysis.side import Side

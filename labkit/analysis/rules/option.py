@@ -1,4 +1,4 @@
-"""TCP options: their lengths, where they may stand, and what was agreed on."""
+"""TCP options: lengths, order and negotiation."""
 
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
@@ -67,7 +67,7 @@ def opening_option_without_syn(seg: Seen, me: Side, peer: Side) -> int:
     "the SYN ACK has a window scale or timestamps, but the SYN did not offer them",
     field="options",
     profiles=RFC_ONLY,
-    should_be="a SYN ACK with those options only that the SYN offered",
+    should_be="only options that the SYN offered",
     receiver="It ignores the option; if only one side ignores it, both misread each other's windows.",
     mend="Remove the option from the SYN ACK, or add it to the SYN.",
     good=GOOD,

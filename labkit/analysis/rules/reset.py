@@ -1,4 +1,4 @@
-"""Resets: how a connection is refused or aborted."""
+"""Resets: refused and aborted connections."""
 
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
@@ -8,7 +8,7 @@ from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import add, after, between
 
 
-def _field(seg: Seen, me: Side, peer: Side) -> str:
+def _wrong_field(seg: Seen, me: Side, peer: Side) -> str:
     return "seq" if seg.seq else "ack"
 
 
@@ -17,7 +17,7 @@ def _field(seg: Seen, me: Side, peer: Side) -> str:
     Severity.ERROR,
     "RFC 9293 3.5.2",
     "the reset has seq {seg.seq} and ack {seg.ack}, but the SYN that it refuses ends at {peer.syn_end}",
-    field=_field,
+    field=_wrong_field,
     expected=lambda seg, me, peer: 0 if seg.seq else peer.syn_end,
     actual=lambda seg, me, peer: seg.seq or seg.ack,
     profiles=RFC_ONLY,
@@ -77,7 +77,7 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
     if me.rst == 0 or seg.ctl & (RST | SYN):
         return False
     if me.has_nxt and me.rst_seq != me.nxt:
-        return False  # not at SND.NXT: the peer ignores it or challenges it, and the connection lives on (RFC 5961)
+        return False  # the peer ignores or challenges a RST that is not at SND.NXT, and the connection stays open (RFC 5961)
     return not overtaken(seg, me) or after(seg.end, me.rst_seq)
 
 
@@ -127,5 +127,5 @@ def reset_outside_the_window(seg: Seen, me: Side, peer: Side) -> int:
         return False
     if seg.seq in (me.nxt, peer.rcv_nxt, peer.last_ack):
         return False
-    # A reset that answers an old segment has the number that the segment acknowledged, and one for a lost ACK is late.
+    # A reset that answers an old segment takes its seq from that segment's ack.
     return Severity.NOTE if between(add(peer.rcv_nxt, -65536), seg.seq, peer.right_edge) else True

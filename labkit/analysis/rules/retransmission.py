@@ -1,4 +1,4 @@
-"""Octets that are sent more than once."""
+"""Retransmissions and segments out of order."""
 
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
@@ -8,8 +8,8 @@ from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import after
 
 
-def _syn_again(seg: Seen, me: Side) -> bool:
-    """Whether a SYN is sent again. The SYN ACK of a simultaneous open is not: it answers the peer's SYN."""
+def _repeats_syn(seg: Seen, me: Side) -> bool:
+    """Whether the segment retransmits a SYN. The SYN ACK of a simultaneous open does not: it answers the peer's SYN."""
     return me.syn != 0 and seg.seq == me.isn and (seg.ctl ^ me.syn_ctl) & ACK == 0
 
 
@@ -41,7 +41,7 @@ def retransmission(seg: Seen, me: Side, peer: Side) -> int:
     times: bytes that appear for the first time are no retransmission, however late they come.
     """
     if seg.ctl & SYN:
-        return _syn_again(seg, me) and (peer.has_rcv_nxt == 0 or not after(peer.rcv_nxt, me.isn))
+        return _repeats_syn(seg, me) and (peer.has_rcv_nxt == 0 or not after(peer.rcv_nxt, me.isn))
     if seg.ctl & RST or seg.seg_len == 0 or seg.seq_offset >= 0 or seg.new_octets == seg.seg_len:
         return False
     return not is_probe(seg, me, peer) and unacked(seg, peer)
@@ -132,7 +132,7 @@ def spurious_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     The acknowledgement was lost behind the point of capture, or was still in flight when the sender's timer expired.
     """
     if seg.ctl & SYN:
-        return _syn_again(seg, me) and peer.has_rcv_nxt != 0 and after(peer.rcv_nxt, me.isn)
+        return _repeats_syn(seg, me) and peer.has_rcv_nxt != 0 and after(peer.rcv_nxt, me.isn)
     if seg.seg_len == 0 or seg.seq_offset >= 0 or seg.new_octets or seg.ctl & RST or is_probe(seg, me, peer):
         return False
     return not unacked(seg, peer)

@@ -43,10 +43,6 @@ def sack_not_permitted(seg: Seen, me: Side, peer: Side) -> int:
     return seg.sack_n > 0 and peer.syn != 0 and peer.sack_ok == 0 and not peer.opt_cut
 
 
-def _backward(left: int, right: int) -> bool:
-    return not before(left, right)
-
-
 @rule(
     "SACK02",
     Severity.ERROR,
@@ -76,21 +72,13 @@ def impossible_sack_block(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.sack_n == 0 or seg.ctl & ACK == 0 or seg.ctl & (SYN | RST):
         return False
-    if _backward(seg.sack_l0, seg.sack_r0) or (seg.sack_n > 1 and _backward(seg.sack_l1, seg.sack_r1)):
-        return True
-    if (seg.sack_n > 2 and _backward(seg.sack_l2, seg.sack_r2)) or (
-        seg.sack_n > 3 and _backward(seg.sack_l3, seg.sack_r3)
-    ):
-        return True
-    if peer.seen == 0 or not peer.has_nxt:
-        return False
-    beyond = (
-        after(seg.sack_r0, peer.nxt)
-        or (seg.sack_n > 1 and after(seg.sack_r1, peer.nxt))
-        or (seg.sack_n > 2 and after(seg.sack_r2, peer.nxt))
-        or (seg.sack_n > 3 and after(seg.sack_r3, peer.nxt))
-    )
-    if beyond:
+    beyond = False
+    for i in range(seg.sack_n):
+        if not before(seg.sack_left[i], seg.sack_right[i]):
+            return True
+        if after(seg.sack_right[i], peer.nxt):
+            beyond = True
+    if beyond and peer.seen and peer.has_nxt:
         whole = me.syn and peer.syn and peer.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
         return True if whole else Severity.WARNING
     return False

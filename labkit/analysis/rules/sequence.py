@@ -1,4 +1,4 @@
-"""Sequence numbers: where a segment starts, and how much it takes."""
+"""Sequence numbers."""
 
 from labkit.analysis.pending import FILLED, GAP, MISSED, SAME_MOMENT, UNPROVEN, WRONG
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
@@ -8,8 +8,8 @@ from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, before
 
-SHORTEST_RTO = 200_000_000
-"""Nanoseconds: what comes sooner is nothing that was lost, and sent again."""
+MIN_RTO = 200_000_000
+"""Nanoseconds; a segment that comes sooner is no retransmission after a loss."""
 
 GOOD = """
     > S  0:0(0)
@@ -123,15 +123,15 @@ def what_lies_between_is_missing(seg: Seen, me: Side, peer: Side) -> int:
     if me.odd_kind != GAP:
         return False
     if me.odd_state == MISSED and me.odd_mark and me.odd_seq == add(me.odd_want, 1) and me.syn and peer.syn:
-        return False  # a pure ACK was counted: SEQ02, SEQ03
-    return (me.odd_state in (MISSED, UNPROVEN) and me.odd_seg_len != 0) or _ack_counted(seg, me, peer)
+        return False  # the sender counted a pure ACK: SEQ02, SEQ03
+    return (me.odd_state in (MISSED, UNPROVEN) and me.odd_seg_len != 0) or _counts_pure_ack(seg, me, peer)
 
 
-def _ack_counted(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the doubt is about a pure ACK that starts one too high: later, and in no haste, the number was used.
+def _counts_pure_ack(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a pure ACK started one too high, and a later segment used the skipped number.
 
-    Where segments are lost or overtaken, the number may have been used before, by a FIN that comes late, or again. So it
-    is told only where nothing speaks for that: in lock-step, and where the later segment is no older one.
+    After loss or reordering, a late FIN or a retransmission may use the number. The answer is therefore True only in lock-step,
+    for a later segment that is neither old nor immediate.
     """
     return (
         me.odd_state == FILLED
@@ -140,7 +140,7 @@ def _ack_counted(seg: Seen, me: Side, peer: Side) -> bool:
         and seg.seq == me.odd_want
         and in_lock_step(me, peer)
         and not (me.has_rcv_nxt and before(seg.ack, me.rcv_nxt))
-        and SAME_MOMENT < seg.time - me.odd_time < SHORTEST_RTO
+        and SAME_MOMENT < seg.time - me.odd_time < MIN_RTO
     )
 
 
@@ -148,7 +148,7 @@ def _ack_counted(seg: Seen, me: Side, peer: Side) -> bool:
     "SEQ01",
     Severity.WARNING,
     "RFC 9293 3.4",
-    "seq is {actual}, but bytes up to {me.nxt} are already acknowledged, and this is not a retransmission",
+    "seq is {actual}, but the bytes before {me.nxt} are already acknowledged, and this is not a retransmission",
     field="seq",
     expected="me.nxt",
     actual="seg.seq",
@@ -185,7 +185,7 @@ def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
         and peer.has_rcv_nxt != 0
         and peer.rcv_nxt == me.nxt
         and me.resent == 0
-        and not (me.probe and seg.seq_offset == -1)  # the octet of a probe goes again with those behind it
+        and not (me.probe and seg.seq_offset == -1)  # the octet of a probe is sent again with the octets behind it
         and not (me.has_rcv_nxt and before(seg.ack, me.rcv_nxt))
         and (seg.new_octets > 0 or not overtaken(seg, me))
     )
@@ -230,7 +230,7 @@ def pure_ack_counted(seg: Seen, me: Side, peer: Side) -> int:
         return False
     if me.odd_state == WRONG:
         return me.odd_mark == 2
-    # In a capture that lacks other packets too, an octet typed by hand may well have been one of them.
+    # A capture that lacks other packets may also lack a segment of one octet, typed by hand.
     if me.odd_state == MISSED and (me.odd_mark == 2 or me.third == 2) and me.syn and peer.syn:
         return True if me.missed == 1 else Severity.WARNING
     return False
@@ -312,7 +312,7 @@ def seq_ahead_of_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
     if me.odd_kind != GAP:
         return False
     counted = me.odd_state == MISSED and me.odd_mark != 0 and me.odd_seq == add(me.odd_want, 1) and me.syn != 0
-    return me.odd_state == WRONG or counted or _ack_counted(seg, me, peer)
+    return me.odd_state == WRONG or counted or _counts_pure_ack(seg, me, peer)
 
 
 @rule(
@@ -352,7 +352,7 @@ def seq_is_not_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
     if seg.ctl & (SYN | RST) or peer.has_last_ack == 0 or seg.seq == peer.last_ack or not me.has_nxt:
         return False
     if seg.seq_offset == 0 and (peer.has_rcv_nxt == 0 or peer.rcv_nxt == me.nxt):
-        return False  # the peer's last ack is the odd one, not this seq
+        return False  # the peer's last ack is at fault, not this seq
     return True if _falls_behind(seg, me, peer) else Severity.NOTE
 
 

@@ -15,8 +15,8 @@ GOOD = """
     > R. 100:100(0) ack 1
 """
 
-IDLE = 24 * 86_400 * 1_000_000_000
-"""RFC 7323 section 5.5: after 24 idle days a timestamp says nothing."""
+MAX_IDLE = 24 * 86_400 * 1_000_000_000
+"""Nanoseconds: after 24 idle days timestamps are not compared (RFC 7323 section 5.5)."""
 
 
 @rule(
@@ -106,4 +106,4 @@ def timestamp_goes_back(seg: Seen, me: Side, peer: Side) -> int:
     if seg.tsval == ABSENT or me.tsval == ABSENT or seg.ctl & (SYN | RST) or not me.has_nxt:
         return False
     newest = seg.new_octets > 0 and seg.seq_offset >= 0 and diff(seg.seq, me.top) >= 0
-    return newest and diff(seg.tsval, me.tsval) < -1 and seg.time - me.last_time < IDLE
+    return newest and diff(seg.tsval, me.tsval) < -1 and seg.time - me.last_time < MAX_IDLE

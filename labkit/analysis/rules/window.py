@@ -1,4 +1,4 @@
-"""The window: how much the receiver is ready to take."""
+"""The receive window: data beyond it, shrinking, probes and updates."""
 
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
@@ -54,8 +54,8 @@ def data_beyond_the_window(seg: Seen, me: Side, peer: Side) -> int:
         and not (seg.seq_offset == 0 and me.nxt == add(peer.right_edge, 1))
     ):
         return False
-    in_doubt = me.missed or me.pending_n or peer.missed or peer.pending_n or seg.seq_offset > 0
-    return Severity.WARNING if in_doubt else True
+    uncertain = me.missed or me.pending_n or peer.missed or peer.pending_n or seg.seq_offset > 0
+    return Severity.WARNING if uncertain else True
 
 
 OPEN = """
@@ -180,7 +180,7 @@ def window_update(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.seq_offset or seg.win == 0 or not me.has_nxt:
         return False
-    ahead = me.has_last_ack != 0 and after(me.last_ack, me.rcv_nxt)  # the peer's segments are not all in the capture
+    ahead = me.has_last_ack != 0 and after(me.last_ack, me.rcv_nxt)  # the capture lacks segments of the peer
     if me.has_rcv_nxt == 0 or seg.ack != (me.last_ack if ahead else me.rcv_nxt):
         return False
     if me.last_ctl & SYN == 0:

@@ -14,7 +14,7 @@
 Steps run in their order. A step begins when the step before it is complete, and `after` (think time, 0 where
 it is not given) has passed. What complete means depends on whose step it was:
 
-- The same side's. `connect`: when this side is ESTABLISHED. `receive: N`: when N more octets have been
+- The same side's. `connect`: when this side is ESTABLISHED or the attempt has failed. `receive: N`: when N more octets have been
   delivered to the application. `wait: TIME`: when the time has passed. `send`, `close`, `shutdown`, `abort`,
   `pause`, `resume`: at once.
 - The peer's. `connect`: when this side is ESTABLISHED. `send`: when all its octets have been delivered here,

@@ -15,7 +15,7 @@ from random import Random
 from labkit.build.scenario import setup
 from labkit.build.scenario.fields import Pool
 from labkit.build.scenario.model import Conversations, ScenarioModel
-from labkit.build.scenario.play import MOST_EVENTS, Played, Player
+from labkit.build.scenario.play import MAX_EVENTS, Played, Player
 from labkit.build.scenario.setup import Parts
 from labkit.build.scenario.source import Source
 from labkit.build.trace import Connection, Record, Trace
@@ -57,8 +57,8 @@ def _play(model: ScenarioModel, source: Source, seed: int) -> Trace:
         idents |= zip(addresses, played.idents, strict=True)
         conversations.append((parts, played))
         events += played.events
-        if events > MOST_EVENTS:
-            raise source.error(("conversations", "count"), f"the conversations are not over after {MOST_EVENTS} events")
+        if events > MAX_EVENTS:
+            raise source.error(("conversations", "count"), f"the conversations are not over after {MAX_EVENTS} events")
     return _trace(model, seed, conversations)
 
 
@@ -95,7 +95,7 @@ def _merged(conversations: list[tuple[Parts, Played]]) -> tuple[tuple[Connection
         connections += played.connections
         found += [
             (parts.begin + time, place, order, tap, base + flight.connection, flight)
-            for order, (time, tap, flight) in enumerate(played.taken)
+            for order, (time, tap, flight) in enumerate(played.captured)
         ]
     found.sort()  # no two have the same time, conversation and order
     records = []

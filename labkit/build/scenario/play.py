@@ -1,49 +1,47 @@
-"""Playing a conversation: two endpoints over a path, on a virtual clock, until nothing is left to happen.
+"""Simulate one conversation: two endpoints and a path on a virtual clock, until nothing more happens.
 
-What a step means, and when it begins, is described in `labkit.build.scenario`. Several connections may follow each other
-between the same hosts and ports; each side has one endpoint at a time, and counts which connection it serves.
+`labkit.build.application` decides when a step begins. Several connections may follow each other between the same hosts and
+ports: each side has one endpoint at a time, and `SimulatedEnd.serving` is the number of its connection.
 """
 
 import heapq
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from labkit.build.application import Application
+from labkit.build.path import HEADERS
 from labkit.build.scenario import setup
 from labkit.build.scenario.model import ScenarioModel
-from labkit.build.scenario.setup import Parts, Plan
+from labkit.build.scenario.setup import OTHER, Parts
 from labkit.build.scenario.source import Source
 from labkit.build.scenario.units import LARGEST
 from labkit.build.trace import Connection
 from labkit.errors import ScenarioError, UsageError
-from labkit.tcp.endpoint import Endpoint, Outgoing
+from labkit.tcp.endpoint import Outgoing
 from labkit.tcp.options import length
 from labkit.tcp.segment import ACK, CE, ECT0, ECT1, FIN, RST, SYN, Segment
 from labkit.tcp.state import State
 
-SIDES = ("client", "server")
-MOST_EVENTS = 2_000_000
-LINGER = 3_600_000_000_000
-"""How long a conversation may go on by itself after the last step (a peer that never opens its window): an
-hour.
-"""
-HEADERS = {4: 40, 6: 60}
-"""Octets that the path counts beyond the payload and TCP's options, by the IP version."""
-SILENT = {"receive", "wait", "pause", "resume", "crash"}
-"""Verbs of which the peer hears nothing: they are complete for it when they are for their own side."""
+MAX_EVENTS = 2_000_000
+MAX_IDLE_TIME = 3_600_000_000_000
+"""Nanoseconds for which a conversation may continue after its last progress, such as probes of a window that never opens."""
 
 
 @dataclass(slots=True)
 class Flight:
-    """A segment on its way, and what there is to record of it."""
+    """A segment on the path, with everything that its record needs."""
 
     sender: str
     out: Outgoing
     step: str
     sent: tuple[State, State]
+    """The sender's state before and after."""
     ident: int
     connection: int
     received: tuple[State, State] | None = None
+    """The receiver's state before and after; None until the segment arrives."""
     times: tuple[int, ...] = ()
+    """When the copies of the segment arrive."""
     marked: bool = False
     """Whether the path has marked it as congested."""
 
@@ -56,329 +54,325 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What was captured of a conversation."""
+    """The captured segments of a conversation."""
 
     connections: tuple[Connection, ...]
-    taken: list[tuple[int, str, Flight]]
-    """When (from the conversation's begin), where, and the segment."""
+    captured: list[tuple[int, str, Flight]]
+    """The time since the conversation began, the capture point, and the segment."""
     idents: tuple[int, int]
-    """The IPv4 identifications that client and server have used."""
+    """How many IPv4 identifications the client and the server have used."""
     events: int
+
+
+class Network:
+    """The clock, the segments on the path, and the capture points. Nothing here refers to the ends: no cycles of garbage."""
+
+    def __init__(self, model: ScenarioModel, parts: Parts) -> None:
+        self.now = 0
+        self.path = setup.path(model, parts.seed)
+        self.headers = HEADERS[parts.hosts["client"].ip.version]
+        self.queue: list[tuple[int, int, Flight | None]] = []
+        """When each segment arrives; with None, when a step begins or ends."""
+        self.order = 0
+        self.taps = tuple(OTHER) if model.capture == "both" else (model.capture,)
+        self.captured: list[tuple[int, str, Flight]] = []
+
+    def at(self, time: int, flight: Flight | None = None) -> None:
+        """Let a segment arrive at a time, or a step begin or end."""
+        self.order += 1
+        heapq.heappush(self.queue, (time, self.order, flight))
+
+    def capture(self, side: str, flight: Flight) -> None:
+        """Capture a segment if this side has a capture point."""
+        if side in self.taps:
+            self.captured.append((self.now, side, flight))
+
+    def carry(self, flight: Flight) -> None:
+        """Give a segment to the path."""
+        segment, side = flight.out.segment, flight.sender
+        self.capture(side, flight)
+        size = self.headers + length(segment.options) + len(segment.payload)
+        flight.times = tuple(self.path.carry(side, size, self.now))
+        flight.marked = self.path.marked(side)
+        for time in flight.times:
+            self.at(time, flight)
+
+
+class SimulatedEnd:
+    """One end of a simulated conversation; see `labkit.build.application.End`."""
+
+    __slots__ = (
+        "ident",
+        "isns",
+        "last_arrival",
+        "model",
+        "network",
+        "parts",
+        "reading",
+        "recorded",
+        "sends",
+        "serving",
+        "side",
+        "step",
+        "tcp",
+    )
+
+    def __init__(self, model: ScenarioModel, parts: Parts, side: str, ident: int, network: Network) -> None:
+        self.model, self.parts, self.side, self.network = model, parts, side, network
+        self.ident = ident
+        """How many IPv4 identifications this end has used."""
+        self.isns: dict[int, int] = {}
+        """The initial sequence number of each connection."""
+        self.step = ""
+        self.last_arrival: Flight | None = None
+        self._serve(0, None)
+
+    def _serve(self, connection: int, used: int | None) -> None:
+        """Take a new endpoint for a connection; `used` is the last sequence number of the connection before, if known."""
+        self.tcp = setup.endpoint(self.model, self.parts, self.side, self.network.now, used)
+        self.serving = connection
+        self.isns[connection] = self.tcp.snd.iss
+        self.reading = True
+        self.sends: tuple[list[int], list[str]] = [], []
+        """Where each send ends in the stream of this connection, and the step of each."""
+        self.recorded = State.CLOSED
+        """The state after the last recorded segment."""
+
+    def serve_next(self, connection: int) -> None:
+        """Be ready for another connection."""
+        snd = self.tcp.snd
+        # A host that has crashed does not know which numbers it has used; its clock alone makes the next ones greater.
+        self._serve(connection, snd.seq(snd.high) if snd.high else None)
+
+    def listen(self) -> None:
+        """Open the connection passively."""
+        self.tcp.listen()
+        self.recorded = State.LISTEN
+
+    # What the application asks.
+
+    @property
+    def connected(self) -> bool:
+        """Whether the handshake is complete."""
+        tcp = self.tcp
+        return tcp.synchronised and tcp.state not in {State.SYN_SENT, State.SYN_RECEIVED, State.CLOSED}
+
+    @property
+    def delivered(self) -> int:
+        """Octets that TCP has delivered to the application."""
+        return self.tcp.delivered
+
+    @property
+    def peer_closed(self) -> bool:
+        """Whether the peer's FIN has arrived, or the connection is gone."""
+        return self.tcp.received_fin or self.tcp.state is State.CLOSED
+
+    @property
+    def gone(self) -> bool:
+        """Whether there is no connection."""
+        return self.tcp.state is State.CLOSED
+
+    def knows(self, octets: int) -> bool:
+        """Whether this many octets are acknowledged."""
+        return self.tcp.snd.una > octets
+
+    def serves(self, connection: int) -> bool:
+        """Whether this is the connection that the end serves."""
+        return self.serving == connection
+
+    # What the application does.
+
+    def connect(self, connection: int, now: int) -> None:
+        """Open a connection actively."""
+        if connection != self.serving:
+            if self.tcp.state not in {State.CLOSED, State.LISTEN}:
+                raise UsageError("connection already exists")
+            self.serve_next(connection)
+        if self.tcp.state is State.LISTEN:
+            self.tcp.close(now)
+        self.tcp.open(now)
+
+    def send(self, payload: bytes, now: int, *, urgent: bool = False) -> None:
+        """Queue octets for sending."""
+        self.tcp.send(payload, now, urgent=urgent)
+        if payload:
+            until, steps = self.sends
+            until.append((until[-1] if until else 0) + len(payload))
+            steps.append(self.step)
+
+    def close(self, now: int) -> None:
+        """Send a FIN after the queued octets."""
+        self.tcp.close(now)
+
+    def abort(self, now: int) -> None:
+        """Reset the connection."""
+        self.tcp.abort(now)
+
+    def crash(self, now: int) -> None:
+        """Restart the host: it has forgotten the connection."""
+        self.tcp = setup.endpoint(self.model, self.parts, self.side, now)
+        self.recorded = State.CLOSED
+
+    def flush(self, now: int) -> None:
+        """Read what has arrived, and send what TCP allows."""
+        tcp = self.tcp
+        if self.reading and tcp.rcv.ready:
+            tcp.read()
+        tcp.events()
+        for out in tcp.segments(now):
+            self._send(out)
+        self.recorded = tcp.state
+
+    def _send(self, out: Outgoing) -> None:
+        before = self.recorded
+        if out.segment.ctl & (SYN | FIN | RST):
+            self.recorded = self.tcp.state
+        self.ident += 1
+        step, connection = self._cause(out)
+        self.network.carry(Flight(self.side, out, step, (before, self.recorded), self.ident, connection))
+
+    def _cause(self, out: Outgoing) -> tuple[str, int]:
+        """The step and the connection that a segment comes from. An answer has those of the segment that it answers."""
+        segment, serving = out.segment, self.serving
+        until, steps = self.sends
+        if segment.payload and steps:
+            last = self.tcp.snd.position(segment.seq) - 1 + len(segment.payload)
+            return steps[min(bisect_left(until, last), len(steps) - 1)], serving
+        cause = self.last_arrival
+        own = out.why in {"syn", "fin", "window-update", "keep-alive"} or bool(segment.ctl & FIN)
+        if cause is None or own or (out.why == "rst" and "abort" in self.step):
+            return self.step, serving
+        return cause.step, cause.connection if out.why == "rst" else serving
+
+    # What the path delivers.
+
+    def arrive(self, flight: Flight, now: int) -> bool:
+        """Take a segment from the path; return whether it delivers octets to the application."""
+        if self._begins_next(flight):
+            self.serve_next(flight.connection)
+            self.listen()
+        tcp = self.tcp
+        before, delivered = self.recorded, tcp.delivered
+        self.last_arrival = flight
+        tcp.receive(flight.arriving, now)
+        self.recorded = tcp.state
+        if flight.received is None:
+            flight.received = before, tcp.state
+        return tcp.delivered > delivered
+
+    def _begins_next(self, flight: Flight) -> bool:
+        """Whether a SYN begins another connection here: the server listens, and the connection before has ended or is in
+        TIME-WAIT and gives way.
+        """
+        if self.side != "server" or not self.parts.listens or flight.connection <= self.serving:
+            return False
+        segment = flight.arriving
+        if segment.ctl & (SYN | ACK | RST) != SYN:
+            return False
+        return self.tcp.state in {State.CLOSED, State.LISTEN} or self.tcp.gives_way(segment)
 
 
 class Player:
     """One run of a conversation."""
 
     def __init__(self, model: ScenarioModel, source: Source, parts: Parts) -> None:
-        self.model = model
         self.source = source
         self.parts = parts
-        self.now = 0
-        self.ends: dict[str, Endpoint] = {}
-        self.serving = {"client": 0, "server": 0}
-        """The connection that each side's endpoint serves."""
-        self.isns: list[dict[str, int]] = []
-        """Each connection's initial numbers, as far as it has them."""
-        self.path = setup.path(model, parts.seed)
-        self.headers = HEADERS[parts.hosts["client"].ip.version]
-        self.plans = setup.plans(model, source, parts.seed)
+        self.network = Network(model, parts)
+        self.last_progress = 0
+        """When an application last did or received something."""
+        self.client, self.server = (
+            SimulatedEnd(model, parts, side, ident, self.network)
+            for side, ident in zip(OTHER, parts.idents, strict=True)
+        )
+        self.ends = {"client": self.client, "server": self.server}
+        plans = setup.plans(model, source, parts.seed)
         if parts.tried and not parts.listens:
-            self.plans = self.plans[: 1 + next((i for i, plan in enumerate(self.plans) if plan.verb == "connect"), 0)]
-        self.cursor = 0
-        self.reading = {"client": True, "server": True}
-        self.sent = {"client": 0, "server": 0}
-        self.wanted = {"client": 0, "server": 0}
-        self.sends: dict[str, tuple[list[int], list[str]]] = {"client": ([], []), "server": ([], [])}
-        """Where each side's sends end in its stream, and their steps."""
-        self.own_step = {"client": "", "server": ""}
-        self.heard: dict[str, Flight | None] = {"client": None, "server": None}
-        """The last segment that arrived at each side."""
-        self.settled = {"client": State.CLOSED, "server": State.CLOSED}
-        """Each side's state as the last recorded thing left it."""
-        self.queue: list[tuple[int, int, Flight | None]] = []
-        """What will happen: a segment arrives, or (None) time has come for a step."""
-        self.order = 0
-        self.progress = 0
-        """When an application last did something, or got something."""
-        self.taps = SIDES if model.capture == "both" else (model.capture,)
-        self.taken: list[tuple[int, str, Flight]] = []
-        self.counts = dict(zip(SIDES, parts.idents, strict=True))
-        """IPv4 identifications that each side has used."""
-        for side in SIDES:
-            self._renew(side, 0)
-
-    # The run.
+            plans = plans[: 1 + next((i for i, plan in enumerate(plans) if plan.verb == "connect"), 0)]
+        self.application = Application(plans, self.ends, self.network.at)
 
     def play(self) -> Played:
-        """Everything that happens. ScenarioError where a step cannot be done, or never begins."""
-        if sum(plan.octets for plan in self.plans) > 4 * LARGEST:
+        """Play the conversation to its end. ScenarioError if a step is impossible or never begins."""
+        if sum(plan.octets for plan in self.application.plans) > 4 * LARGEST:
             raise self.source.error(("steps",), f"send and receive more than {4 * LARGEST >> 20} MiB in all")
         if self.parts.listens:
-            self.ends["server"].listen()
-            self.settled["server"] = State.LISTEN
-        self._go_on("client")
+            self.server.listen()
+        self._go_on(self.client)
         events = 0
         while self._next_event():
             events += 1
-            if events == MOST_EVENTS:
-                raise ScenarioError(f"{self.source.name}: the conversation does not end after {MOST_EVENTS} events")
+            if events == MAX_EVENTS:
+                raise ScenarioError(f"{self.source.name}: the conversation does not end within {MAX_EVENTS} events")
         self._check_finished()
-        for _, _, flight in self.taken:
-            # What never arrived changed nothing.
-            flight.received = flight.received or (self.settled[setup.OTHER[flight.sender]],) * 2
+        captured = self.network.captured
+        for _, _, flight in captured:
+            # A segment that never arrived changed nothing.
+            flight.received = flight.received or (self.ends[OTHER[flight.sender]].recorded,) * 2
         hosts = self.parts.hosts
         connections = (
-            Connection(hosts["client"], hosts["server"], isns.get("client", 0), isns.get("server", 0))
-            for isns in self.isns
+            Connection(hosts["client"], hosts["server"], self.client.isns.get(each, 0), self.server.isns.get(each, 0))
+            for each in range(max(self.client.serving, self.server.serving) + 1)
         )
-        return Played(tuple(connections), self.taken, (self.counts["client"], self.counts["server"]), events)
-
-    def _renew(self, side: str, connection: int) -> None:
-        """The side gets an endpoint for a connection that it has not served before."""
-        before = self.ends.get(side)
-        # A host that has crashed knows no more what it has used: only the clock helps.
-        used = before.snd.seq(before.snd.high) if before is not None and before.snd.high else None
-        self.ends[side] = setup.endpoint(self.model, self.parts, side, self.now, used)
-        self.serving[side] = connection
-        while len(self.isns) <= connection:
-            self.isns.append({})
-        self.isns[connection][side] = self.ends[side].snd.iss
-        self.reading[side] = True
-        self.sent[side] = self.wanted[side] = 0
-        self.sends[side] = [], []
-        self.settled[side] = State.CLOSED
+        return Played(tuple(connections), captured, (self.client.ident, self.server.ident), events)
 
     def _next_event(self) -> bool:
-        """Let the next thing happen; False where nothing more will."""
-        side, due = "", None
-        for each in SIDES:
-            at = self.ends[each].timeout()
-            if at is not None and (due is None or at < due):
-                side, due = each, at
-        if self.queue and (due is None or self.queue[0][0] <= due):
-            self.now, _, flight = heapq.heappop(self.queue)
-            side = self._arrive(flight) if flight is not None else "client"
-        elif due is None or due > self.progress + LINGER or self._only_idling():
+        """Advance the clock to the next event and handle it; return False if nothing more happens."""
+        network = self.network
+        end, due = self.client, self.client.tcp.timeout()
+        other = self.server.tcp.timeout()
+        if other is not None and (due is None or other < due):
+            end, due = self.server, other
+        if network.queue and (due is None or network.queue[0][0] <= due):
+            network.now, _, flight = heapq.heappop(network.queue)
+            end = self._arrive(flight) if flight is not None else self.client
+        elif due is None or due > self.last_progress + MAX_IDLE_TIME or self._only_idling():
             return False
         else:
-            self.now = due
-            self.ends[side].handle_timeout(due)
-        self._go_on(side)
+            network.now = due
+            end.tcp.handle_timeout(due)
+        self._go_on(end)
         return True
 
     def _only_idling(self) -> bool:
-        """Whether all steps are done, and what is left would go on for ever."""
-        if self.cursor < len(self.plans) or not self._complete(self.plans[-1]):
-            return False
-        return all(end.idle for end in self.ends.values())
+        """Whether all steps are done, and only keep-alives would follow."""
+        return self.client.tcp.idle and self.server.tcp.idle and self.application.finished(self.network.now)
 
-    def _arrive(self, flight: Flight) -> str:
-        """A segment arrives: capture it where it is captured, give it to its endpoint, let the application
-        read.
-        """
-        side = "server" if flight.sender == "client" else "client"
-        if side in self.taps:
-            self.taken.append((self.now, side, flight))
-        if self._begins_next(side, flight):
-            self._renew(side, flight.connection)
-            self.ends[side].listen()
-            self.settled[side] = State.LISTEN
-        end = self.ends[side]
-        before, delivered = self.settled[side], end.delivered
-        self.heard[side] = flight
-        end.receive(flight.arriving, self.now)
-        if end.delivered > delivered:
-            self.progress = self.now
-        self.settled[side] = end.state
-        if flight.received is None:
-            flight.received = (before, end.state)
-        return side
+    def _arrive(self, flight: Flight) -> SimulatedEnd:
+        end = self.ends[OTHER[flight.sender]]
+        self.network.capture(end.side, flight)
+        if end.arrive(flight, self.network.now):
+            self.last_progress = self.network.now
+        return end
 
-    def _begins_next(self, side: str, flight: Flight) -> bool:
-        """Whether a SYN begins another connection at a server that listens: the one before is gone, or in TIME-WAIT and
-        gives way.
-        """
-        if side != "server" or not self.parts.listens or flight.connection <= self.serving[side]:
-            return False
-        segment, end = flight.arriving, self.ends[side]
-        if segment.ctl & (SYN | ACK | RST) != SYN:
-            return False
-        return end.state in {State.CLOSED, State.LISTEN} or end.gives_way(segment)
-
-    def _go_on(self, side: str) -> None:
-        """After anything that happened at `side`: the applications act, then its endpoint sends."""
-        if self._steps() != side:
-            self._emit(side)
-
-    def _emit(self, side: str) -> None:
-        """The application at `side` reads what there is, and the endpoint sends what it has to."""
-        end = self.ends[side]
-        if self.reading[side] and end.rcv.ready:
-            end.read()
-        end.events()
-        for out in end.segments(self.now):
-            self._send(side, out)
-        self.settled[side] = end.state
-
-    def _send(self, side: str, out: Outgoing) -> None:
-        segment, state = out.segment, self.ends[side].state
-        before = self.settled[side]
-        if segment.ctl & (SYN | FIN | RST):
-            self.settled[side] = state
-        self.counts[side] += 1
-        step, connection = self._cause(side, out)
-        flight = Flight(side, out, step, (before, self.settled[side]), self.counts[side], connection)
-        if side in self.taps:
-            self.taken.append((self.now, side, flight))
-        size = self.headers + length(segment.options) + len(segment.payload)
-        flight.times = tuple(self.path.carry(side, size, self.now))
-        flight.marked = self.path.marked(side)
-        for at in flight.times:
-            self._at(at, flight)
-
-    def _at(self, time: int, flight: Flight | None) -> None:
-        self.order += 1
-        heapq.heappush(self.queue, (time, self.order, flight))
-
-    def _cause(self, side: str, out: Outgoing) -> tuple[str, int]:
-        """The step and the connection that a segment comes from: its own side's, or for an answer those of the segment
-        that it answers.
-        """
-        segment = out.segment
-        (until, steps), connection = self.sends[side], self.serving[side]
-        if segment.payload and steps:
-            last = self.ends[side].snd.position(segment.seq) - 1 + len(segment.payload)
-            return steps[min(bisect_left(until, last), len(steps) - 1)], connection
-        heard = self.heard[side]
-        own = out.why in {"syn", "fin", "window-update", "keep-alive"} or bool(segment.ctl & FIN)
-        if heard is None or own or (out.why == "rst" and "abort" in self.own_step[side]):
-            return self.own_step[side], connection
-        return heard.step, heard.connection if out.why == "rst" else connection
-
-    # The steps.
-
-    def _steps(self) -> str:
-        """Begin every step whose time has come; the side of the last one, whose endpoint has sent what it has to."""
-        side = ""
-        while self.cursor < len(self.plans):
-            plan = self.plans[self.cursor]
-            if plan.due is None:
-                if not self._ready(plan):
-                    break
-                plan.due = self.now + plan.after
-                if plan.after:
-                    self._at(plan.due, None)
-            if plan.due > self.now:
-                break
-            self._do(plan)
-            self.cursor += 1
-            # What a call wants to send leaves before the application makes the next one.
-            side = plan.side
-            self._emit(side)
-        return side
-
-    def _ready(self, plan: Plan) -> bool:
-        """Whether the step before is complete, as far as this step's side is concerned."""
-        if plan.verb != "connect" and self.serving[plan.side] != plan.connection:
-            return False
-        if plan.number == 0 or plan.at_once:
-            return True
-        previous = self.plans[plan.number - 1]
-        if previous.side == plan.side or previous.verb in SILENT:
-            return self._complete(previous)
-        own, peer = self.ends[plan.side], self.ends[previous.side]
-        if previous.verb == "connect" and not previous.octets:
-            return self._connected(own)
-        if previous.verb in {"connect", "send"}:
-            if own.delivered < previous.until:
-                return False
-            # An application that closes now has nothing more to say: it is done when its peer knows that it
-            # is.
-            return plan.verb != "close" or peer.snd.una > previous.until
-        if previous.verb == "close":
-            return own.received_fin or own.state is State.CLOSED
-        return own.state is State.CLOSED
-
-    def _complete(self, plan: Plan) -> bool:
-        """Whether a step has done what it does, for its own side."""
-        end = self.ends[plan.side]
-        if plan.verb == "connect":
-            return self._connected(end) or self.cursor == len(self.plans)
-        if plan.verb == "receive":
-            return end.delivered >= plan.until
-        return plan.verb != "wait" or self.now >= plan.until
-
-    def _connected(self, end: Endpoint) -> bool:
-        return end.synchronised and end.state not in {State.SYN_SENT, State.SYN_RECEIVED, State.CLOSED}
-
-    def _do(self, plan: Plan) -> None:
-        """The application acts. ScenarioError where TCP does not let it."""
-        side, end = plan.side, self.ends[plan.side]
-        self.own_step[side] = plan.text
-        self.progress = self.now
+    def _go_on(self, end: SimulatedEnd) -> None:
+        """Let the applications act after an event at `end`, then let `end` send."""
+        now = self.network.now
         try:
-            match plan.verb:
-                case "connect":
-                    self._connect(plan)
-                case "send":
-                    self._send_payload(plan, end)
-                case "receive":
-                    self.wanted[side] += plan.octets
-                    plan.until = self.wanted[side]
-                case "close":
-                    end.close(self.now)
-                case "abort":
-                    end.abort(self.now)
-                case "crash":
-                    # The host comes up again without the connection; it has no endpoint until the next one.
-                    self.ends[side] = setup.endpoint(self.model, self.parts, side, self.now)
-                    self.settled[side] = State.CLOSED
-                case "pause" | "resume":
-                    self.reading[side] = plan.verb == "resume"
-                case _:
-                    plan.until = self.now + plan.time
-                    self._at(plan.until, None)
+            side = self.application.go_on(now)
         except UsageError as error:
-            key = ("steps", plan.place, side)
-            raise self.source.error(key, f"cannot {plan.verb}: {error} (the {side} is in {end.state})") from error
-
-    def _connect(self, plan: Plan) -> None:
-        """The application opens the connection, or the next one."""
-        side = plan.side
-        if plan.connection != self.serving[side]:
-            if self.ends[side].state not in {State.CLOSED, State.LISTEN}:
-                raise UsageError("connection already exists")
-            self._renew(side, plan.connection)
-        end = self.ends[side]
-        if end.state is State.LISTEN:
-            end.close(self.now)
-        end.open(self.now)
-        self._send_payload(plan, end)
-
-    def _send_payload(self, plan: Plan, end: Endpoint) -> None:
-        end.send(plan.payload, self.now, urgent=plan.urgent)
-        self.sent[plan.side] += plan.octets
-        plan.until = self.sent[plan.side]
-        if plan.octets:
-            until, steps = self.sends[plan.side]
-            until.append(plan.until)
-            steps.append(plan.text)
+            plan = self.application.next
+            assert plan is not None  # noqa: S101 - this step has failed
+            text = f"cannot {plan.verb}: {error} (the {plan.side} is in {self.ends[plan.side].tcp.state})"
+            raise self.source.error(("steps", plan.place, plan.side), text) from error
+        if side:
+            self.last_progress = now
+        if side != end.side:
+            end.flush(now)
 
     def _check_finished(self) -> None:
-        """Every step has begun, and the last is complete."""
-        if self.cursor < len(self.plans):
-            plan = self.plans[self.cursor]
-            before = self.plans[plan.number - 1]
+        """Raise ScenarioError unless every step has begun and the last one is complete."""
+        application = self.application
+        plan, latest = application.next, application.latest
+        assert latest is not None  # noqa: S101 - the first step always begins
+        if plan is not None:
             raise self.source.error(
                 ("steps", plan.place),
-                f"{plan.side} {plan.verb} never begins: it waits for the {before.side}'s {before.verb} (line "
-                f"{before.line}); in the end the client is in {self.ends['client'].state}, the server in "
-                f"{self.ends['server'].state}",
+                f"{plan.side} {plan.verb} never begins: it waits for the {latest.side}'s {latest.verb} (line "
+                f"{latest.line}); in the end the client is in {self.client.tcp.state}, the server in "
+                f"{self.server.tcp.state}",
             )
-        last = self.plans[-1]
-        if not self._complete(last):
-            got = self.ends[last.side].delivered
+        if latest.verb != "connect" and not application.complete(latest, self.network.now):
             raise self.source.error(
-                ("steps", last.place),
-                f"{last.side} {last.verb} never completes: {got} octets arrived in all",
+                ("steps", latest.place),
+                f"{latest.side} {latest.verb} never completes: {self.ends[latest.side].delivered} octets arrived in all",
             )

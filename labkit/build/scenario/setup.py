@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
 
+from labkit.build.application import Plan
 from labkit.build.path import Burst, Direction, Path
 from labkit.build.scenario.model import ScenarioModel, Side, Way
 from labkit.build.scenario.payloads import pattern
@@ -23,33 +24,6 @@ OTHER = {"client": "server", "server": "client"}
 TICK = 4_000
 """Nanoseconds in which the clock of initial sequence numbers moves by one (RFC 9293 section 3.4.1)."""
 ENDINGS = {"close", "abort", "crash"}
-
-
-@dataclass(slots=True)
-class Plan:
-    """A step, what chance made of it, and how far it is. A step of an exchange becomes several."""
-
-    number: int
-    """Its position among the plans, from 0."""
-    place: int
-    """The position in the scenario's `steps`, from 0."""
-    line: int
-    side: str
-    verb: str
-    after: int
-    at_once: bool = False
-    connection: int = 0
-    """The connection that it belongs to, where several follow each other."""
-    text: str = ""
-    payload: bytes = b""
-    octets: int = 0
-    urgent: bool = False
-    time: int = 0
-    """How long a wait takes."""
-    due: int | None = None
-    """When it begins, once that is known."""
-    until: int = 0
-    """When a wait is over; for a send or receive: the octets of its side up to its end."""
 
 
 @dataclass(frozen=True, slots=True)

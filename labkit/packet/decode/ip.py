@@ -1,8 +1,7 @@
-"""IPv4 (RFC 791), IPv6 (RFC 8200) and what stands between them and TCP: options and extension headers.
+"""IPv4 (RFC 791), IPv6 (RFC 8200), their options and extension headers.
 
-They fill the IP fields of `Seen`. The addresses are the ones that TCP's checksum covers: with a source route
-that has hops to go, `dst_at` is the final destination; with a Home Address option, `src_at` is the home
-address.
+They fill the IP fields of `Seen`. The addresses are the ones that TCP's checksum covers: with a source route that has hops
+to go, `dst_at` is the final destination; with a Home Address option, `src_at` is the home address.
 """
 
 from labkit.packet.decode.layer import (
@@ -29,7 +28,7 @@ MTU = 1500
 
 
 def clear_ip(seg: Seen) -> None:
-    """Forget the last frame's IP header."""
+    """Clear the IP fields of the last frame."""
     seg.fault = SOUND
     seg.version = 0
     seg.ip_at = ABSENT
@@ -51,8 +50,7 @@ def clear_ip(seg: Seen) -> None:
 def ipv4(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     """An IPv4 header (RFC 791 section 3.1).
 
-    A total length of 0 leaves the length to the frame: segmentation offload makes datagrams too long for
-    the field.
+    A total length of 0 leaves the length to the frame: segmentation offload makes datagrams too long for the field.
     """
     if at + 20 > end or buf[at] >> 4 != 4:
         return END, at, stop
@@ -84,9 +82,9 @@ def ipv4(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
 def _datagram_end(claimed: int, stop: int, doubtful: bool, seg: Seen) -> int:
     """Where a datagram ends that claims to end at `claimed`, in a frame or tunnel that ends at `stop`.
 
-    A claim beyond `stop` is SHORT_IP. It is believed against a frame, for a frame loses its tail, and the
-    record of its true length, in many a tool. It is doubtful within a tunnel, where the outer datagram's length is
-    the better one, in a header whose checksum is wrong, and where it is more than an Ethernet frame can hold.
+    A claim beyond `stop` is SHORT_IP. It is believed against a frame, for a frame loses its tail, and the record of its
+    true length, in many a tool. It is doubtful within a tunnel, where the outer datagram's length is the better one, in a
+    header whose checksum is wrong, and where it is more than an Ethernet frame can hold.
     """
     if claimed <= stop:
         return claimed
@@ -96,7 +94,7 @@ def _datagram_end(claimed: int, stop: int, doubtful: bool, seg: Seen) -> int:
 
 
 def _judge_header(buf: bytes, at: int, header: int, end: int, seg: Seen) -> None:
-    """Verify the header checksum, where the whole header was captured."""
+    """Verify the header checksum, if the whole header was captured."""
     if at + header > end:
         seg.ip_sum_state = SUM_UNKNOWN
         seg.ip_sum_want = 0
@@ -110,7 +108,7 @@ def _judge_header(buf: bytes, at: int, header: int, end: int, seg: Seen) -> None
 
 
 def _source_route(buf: bytes, at: int, stop: int, end: int, seg: Seen) -> None:
-    """Find the destination of a loose or strict source route that has hops to go (RFC 791 section 3.1)."""
+    """Find the final destination of a source route that has hops left (RFC 791 section 3.1)."""
     at += 20
     while at + 2 < stop and at + 2 < end and buf[at] != 0:
         if buf[at] == 1:
@@ -156,8 +154,7 @@ def ipv6(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
 def options_header(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     """A hop-by-hop or destination options header (RFC 8200 sections 4.3 and 4.6).
 
-    The jumbo payload option gives the datagram's length (RFC 2675), the home address option its source (RFC
-    6275).
+    The jumbo payload option gives the datagram's length (RFC 2675), the home address option its source (RFC 6275).
     """
     if at + 8 > end:
         return END, at, stop
@@ -184,8 +181,8 @@ def options_header(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
 def routing_header(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> Step:
     """A routing header (RFC 8200 section 4.4): while hops are left, the final destination stands in it.
 
-    Type 0 (RFC 5095) and uncompressed type 3 (RFC 6554) have it last, types 2 (RFC 6275) and 4 (RFC 8754)
-    first. For any other, the destination, and with it the checksum, cannot be told, and nothing is read.
+    Type 0 (RFC 5095) and uncompressed type 3 (RFC 6554) have it last, types 2 (RFC 6275) and 4 (RFC 8754) first. For any
+    other, the destination, and with it the checksum, cannot be told, and nothing is read.
     """
     if at + 8 > end:
         return END, at, stop
@@ -216,7 +213,7 @@ def fragment_header(buf: bytes, at: int, end: int, stop: int) -> Step:
 
 @ip_protocol(135, 139, 140)
 def extension_header(buf: bytes, at: int, end: int, stop: int) -> Step:
-    """Any other extension header in the common form (RFC 6564): mobility, HIP, shim6."""
+    """Another extension header of the common form (RFC 6564): mobility, HIP, shim6."""
     if at + 8 > end:
         return END, at, stop
     return IP_PROTOCOL + buf[at], at + 8 + buf[at + 1] * 8, stop

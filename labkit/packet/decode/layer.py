@@ -83,8 +83,8 @@ def udp_port(*numbers: int) -> Callable[[Function], Function]:
 def ones_sum(buf: bytes, start: int, end: int) -> int:
     """The ones'-complement sum of the 16-bit words in buf[start:end], an odd last octet padded (RFC 1071).
 
-    In [0, 65535): ones' complement has two zeros, 0x0000 and 0xFFFF, and this gives 0 for both, so that sums
-    can be added modulo 65535 and compared.
+    In [0, 65535): ones' complement has two zeros, 0x0000 and 0xFFFF, and this gives 0 for both, so that sums can be added
+    modulo 65535 and compared.
     """
     total = int.from_bytes(buf[start:end])
     if (end - start) & 1:

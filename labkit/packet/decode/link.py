@@ -1,6 +1,6 @@
-"""Link layers, and what stands between them and IP: Ethernet and its tags, PPP, cooked captures, 802.11.
+"""Link layers, and the layers between them and IP: Ethernet and its tags, PPP, cooked captures, 802.11.
 
-Every function is a layer, as `labkit.packet.decode.layer` explains.
+`labkit.packet.decode.layer` explains how to add one.
 """
 
 from labkit.packet.decode.layer import (
@@ -185,7 +185,7 @@ def mpls(buf: bytes, at: int, end: int, stop: int) -> Step:
 
 
 def _carries_ip(buf: bytes, at: int, end: int) -> bool:
-    """Whether a guess holds that an Ethernet frame starts here: it has IP in it, or a tag."""
+    """Whether an Ethernet frame with IP or a tag in it seems to start here."""
     if at + 14 > end:
         return False
     kind = u16(buf, at + 12)
@@ -283,7 +283,7 @@ def frame_relay(buf: bytes, at: int, end: int, stop: int) -> Step:
 
 
 def family(number: int) -> int:
-    """The EtherType that stands for an address family."""
+    """The EtherType of an address family."""
     if number == FAMILY_IPV4:
         return IPV4
     return IPV6 if number in FAMILIES_IPV6 else END
@@ -365,7 +365,7 @@ def nflog(buf: bytes, at: int, end: int, stop: int) -> Step:
 
 @link_type(RADIOTAP=127)
 def radiotap(buf: bytes, at: int, end: int, stop: int) -> Step:
-    """A radiotap header, which says how long it is, before an 802.11 frame."""
+    """A radiotap header, which gives its own length, before an 802.11 frame."""
     if at + 8 > end:
         return END, at, stop
     return (IEEE802_11 if buf[at] == 0 else END), at + le16(buf, at + 2), stop

@@ -1,6 +1,6 @@
 """The TCP header, its options and its checksum (RFC 9293 section 3.1).
 
-Everything that can be read is read, whatever is wrong; `Seen.fault` and `Seen.opt_fault` say what is.
+A header with faults is read as far as possible; `Seen.fault` and `Seen.opt_fault` name the fault.
 """
 
 from labkit.packet.decode.layer import ones_sum, u16, u32
@@ -8,6 +8,7 @@ from labkit.packet.seen import (
     ABSENT,
     BAD_OFFSET,
     CUT,
+    MAX_SACK_BLOCKS,
     OPT_LENGTH,
     OPT_OVERRUN,
     OPT_SOUND,
@@ -21,14 +22,14 @@ from labkit.packet.seen import (
 )
 
 SIZES = (0, 0, 4, 3, 2, 0, 6, 6, 10, 2, 3, 0, 0, 0, 3, 3, 0, 0, 3, 18, 0, 0, 0, 0, 0, 0, 0, 8, 4)
-"""The one legal size of an option, by kind; 0 where sizes vary or nothing is known of the kind.
+"""The only legal size of an option, by kind; 0 if sizes vary or the kind is unknown.
 
-Kinds 2, 3, 4, 8: RFC 9293, 7323, 2018; 6, 7, 9, 10, 14, 15, 18: the registry's obsolete ones (RFC 1072, 1693,
-1146, and 18, the trailer checksum); 19: RFC 2385; 27: RFC 4782; 28: RFC 5482.
+Kinds 2, 3, 4, 8: RFC 9293, 7323, 2018; 6, 7, 9, 10, 14, 15, 18: the registry's obsolete ones (RFC 1072, 1693, 1146, and 18,
+the trailer checksum); 19: RFC 2385; 27: RFC 4782; 28: RFC 5482.
 """
 
 FAST_OPEN_MAGIC = 0xF989
-"""Marks Fast Open among the experimental options of kind 254 (RFC 6994), from before it had a kind."""
+"""Marks Fast Open among the experimental options of kind 254 (RFC 6994)."""
 
 
 def read_tcp(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> None:
@@ -67,7 +68,7 @@ def read_tcp(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> None:
 
 
 def _read_short(buf: bytes, at: int, end: int, seg: Seen) -> None:
-    """The fields of a header that ends before its twenty octets, as far as they go."""
+    """The fields of a header of fewer than twenty octets, as far as they are present."""
     if at + 4 <= end:
         seg.sport = u16(buf, at)
         seg.dport = u16(buf, at + 2)
@@ -87,9 +88,8 @@ def _read_short(buf: bytes, at: int, end: int, seg: Seen) -> None:
 def judge_sum(buf: bytes, at: int, stop: int, seg: Seen) -> None:
     """Verify the checksum over the pseudo-header and the whole segment buf[at:stop] (RFC 9293 section 3.1).
 
-    As receivers do, 0x0000 and 0xFFFF are taken for the same zero. PARTIAL is what a sender leaves to
-    hardware: the pseudo-header's sum, not complemented; for segmentation offload some leave the length out of
-    it.
+    As receivers do, 0x0000 and 0xFFFF are taken for the same zero. PARTIAL is what a sender leaves to hardware: the
+    pseudo-header's sum, not complemented; for segmentation offload some leave the length out of it.
     """
     size = seg.addr_len
     src = seg.src_at
@@ -112,10 +112,9 @@ def judge_sum(buf: bytes, at: int, stop: int, seg: Seen) -> None:
 
 
 def read_options(buf: bytes, at: int, stop: int, end: int, seg: Seen) -> None:
-    """Read the option list buf[at:stop], of which the capture holds what lies before `end`.
+    """Read the option list buf[at:stop], of which the capture holds the part before `end`.
 
-    The first fault is kept. Where an option stands twice, the last one's value counts, as it does in the
-    kernels.
+    The first fault is kept. Where an option stands twice, the last one's value counts, as it does in the kernels.
     """
     found = 0
     while at < stop and at < end:
@@ -165,7 +164,7 @@ def _not_zero(buf: bytes, at: int, end: int) -> int:
 
 
 def _read_option(buf: bytes, at: int, kind: int, size: int, seg: Seen) -> bool:
-    """Read one option of `size` octets at `at`; False where that is not a size of its kind."""
+    """Read the option of `size` octets at `at`; False if its kind cannot have that size."""
     if kind < len(SIZES) and SIZES[kind] != 0 and SIZES[kind] != size:
         return False
     if kind == 8:
@@ -187,33 +186,25 @@ def _read_option(buf: bytes, at: int, kind: int, size: int, seg: Seen) -> bool:
 
 
 def _read_fast_open(cookie: int, seg: Seen) -> bool:
-    """A Fast Open cookie has 4 to 16 octets, an even number; none asks for one (RFC 7413 4.1.1)."""
+    """A Fast Open cookie has 4 to 16 octets, an even number; an empty one requests a cookie (RFC 7413 4.1.1)."""
     seg.tfo_len = cookie
     return cookie == 0 or (4 <= cookie <= 16 and cookie & 1 == 0)
 
 
 def _read_sack(buf: bytes, at: int, size: int, seg: Seen) -> bool:
-    """The first four blocks of a SACK option (RFC 2018 section 3); there is no room for more."""
+    """Read the blocks of a SACK option (RFC 2018 section 3)."""
     if size < 10 or (size - 2) & 7:
         return False
     n = (size - 2) >> 3
     seg.sack_n = n
-    seg.sack_l0 = u32(buf, at + 2)
-    seg.sack_r0 = u32(buf, at + 6)
-    if n > 1:
-        seg.sack_l1 = u32(buf, at + 10)
-        seg.sack_r1 = u32(buf, at + 14)
-    if n > 2:
-        seg.sack_l2 = u32(buf, at + 18)
-        seg.sack_r2 = u32(buf, at + 22)
-    if n > 3:
-        seg.sack_l3 = u32(buf, at + 26)
-        seg.sack_r3 = u32(buf, at + 30)
+    for i in range(n):
+        seg.sack_left[i] = u32(buf, at + 2 + 8 * i)
+        seg.sack_right[i] = u32(buf, at + 6 + 8 * i)
     return True
 
 
 def clear_tcp(seg: Seen) -> None:
-    """Forget the last frame's TCP header."""
+    """Clear the TCP fields of the last frame."""
     seg.tcp_at = ABSENT
     seg.sport = 0
     seg.dport = 0
@@ -240,6 +231,7 @@ def clear_tcp(seg: Seen) -> None:
     seg.tsval = ABSENT
     seg.tsecr = ABSENT
     seg.tfo_len = ABSENT
-    seg.sack_n = 0
-    seg.sack_l0 = seg.sack_r0 = seg.sack_l1 = seg.sack_r1 = 0
-    seg.sack_l2 = seg.sack_r2 = seg.sack_l3 = seg.sack_r3 = 0
+    if seg.sack_n:
+        seg.sack_n = 0
+        for i in range(MAX_SACK_BLOCKS):
+            seg.sack_left[i] = seg.sack_right[i] = 0

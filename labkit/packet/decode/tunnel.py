@@ -1,7 +1,7 @@
 """Tunnels over IP: GRE and its relatives, and those over UDP by their ports.
 
-Every function is a layer, as `labkit.packet.decode.layer` explains. Ports are a guess: a payload that does not look
-like the tunnel's own header ends the search.
+Every function is a layer, as `labkit.packet.decode.layer` explains. Ports are a guess: a payload that does not look like
+the tunnel's own header ends the search.
 """
 
 from labkit.packet.decode.layer import (
@@ -31,7 +31,7 @@ def gre(buf: bytes, at: int, end: int, stop: int) -> Step:
         return END, at, stop
     flags, kind = u16(buf, at), u16(buf, at + 2)
     version = flags & 7
-    # Routing (RFC 1701) was given up before anybody used it.
+    # Nobody used the routing field of RFC 1701.
     if version > 1 or flags & 0x4000:
         return END, at, stop
     size = 4
@@ -47,7 +47,7 @@ def gre(buf: bytes, at: int, end: int, stop: int) -> Step:
 
 
 def _gre_payload(buf: bytes, at: int, end: int, stop: int, kind: int, flags: int) -> Step:
-    """What GRE carries: an EtherType, but for those that mean something else here."""
+    """The payload of GRE: an EtherType, with exceptions."""
     if kind == GRE_ERSPAN2:
         # Type I has no header of its own, and GRE no sequence number.
         return ETHERNET, at + (8 if flags & 0x1000 else 0), stop
@@ -58,7 +58,7 @@ def _gre_payload(buf: bytes, at: int, end: int, stop: int, kind: int, flags: int
     if kind == GRE_WCCP:
         return IPV4, at + (0 if at < end and buf[at] >> 4 == 4 else 4), stop
     if 0x8200 <= kind <= 0x83FF or kind == 0x9000:
-        # Aruba's access points mirror 802.11 frames so.
+        # Aruba's access points mirror 802.11 frames with these numbers.
         return IEEE802_11, at, stop
     return kind, at, stop
 

@@ -1,4 +1,4 @@
-"""One side's TCP, without I/O. See `endpoint` for how it is driven, `config` for what can be chosen."""
+"""One side's TCP, without I/O: `endpoint` says how to drive it, `config` how to configure it."""
 
 from labkit.tcp.endpoint.config import Config
 from labkit.tcp.endpoint.endpoint import Endpoint

@@ -1,4 +1,4 @@
-"""What an acknowledgement tells a sender: what has arrived, how long that took, what is lost.
+"""What a sender learns from an acknowledgement: what has arrived, how long that took, what is lost.
 
 RFC 9293 section 3.10.7.4, fifth step; RFC 6298 for the time, RFC 5681, 6582 and 6675 for losses.
 """
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
 
 OPENING = frozenset({State.SYN_SENT, State.SYN_RECEIVED})
-"""Where it still counts that a SYN had to be sent again."""
+"""The states in which a lost SYN still counts."""
 
 
 def selective(end: "Endpoint", segment: Segment) -> bool:
-    """Enter a SACK option into the scoreboard (RFC 6675 section 5); whether it held news."""
+    """Enter a SACK option into the scoreboard (RFC 6675 section 5); whether it was news."""
     option = segment.option(opt.Sack)
     if option is None:
         return False
@@ -26,16 +26,15 @@ def selective(end: "Endpoint", segment: Segment) -> bool:
     ack = snd.position(segment.ack)
     for left, right in option.blocks:
         low, high = snd.position(left), snd.position(right)
-        # A block below the ACK is a D-SACK, one beyond what was sent a lie: neither tells what is missing.
+        # A block below the ACK is a D-SACK, and one beyond SND.NXT is wrong: neither shows what is missing.
         if max(ack, snd.una) < low < high <= snd.high:
             news |= end.recovery.sacked.add(low, high) > 0
     return news
 
 
 def acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
-    """SND.UNA <- SEG.ACK: "any segments on the retransmission queue that are thereby entirely acknowledged
-    are removed"; the round-trip time, the timer and the congestion window follow.
-    """
+    """SND.UNA <- SEG.ACK: "any segments on the retransmission queue that are thereby entirely acknowledged are removed";
+    the round-trip time, the timer and the congestion window follow."""
     snd, recovery, control = end.snd, end.recovery, end.control
     acked = ack - snd.una
     measure(end, ack, segment, now)
@@ -44,7 +43,7 @@ def acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
     if end.state not in OPENING:
         end.timers.retries = 0
     end.timers.persist_for = 0
-    # RFC 6298, (5.2) and (5.3): off when all is acknowledged, else again from now.
+    # RFC 6298, (5.2) and (5.3): stop the timer when all is acknowledged, else restart it.
     end.timers.rto_at = now + end.rtt.rto if snd.high > ack else None
     if control is None:
         return
@@ -83,9 +82,7 @@ def marked(end: "Endpoint", ack: int) -> None:
 
 
 def duplicate(end: "Endpoint") -> None:
-    """A duplicate ACK (RFC 5681 section 2; RFC 6675 section 2): the third, or a telling scoreboard, is a
-    loss.
-    """
+    """A duplicate ACK (RFC 5681 section 2; RFC 6675 section 2): the third one, or the scoreboard, shows a loss."""
     snd, recovery, control = end.snd, end.recovery, end.control
     if control is None or end.state in OPENING:
         return
@@ -95,7 +92,7 @@ def duplicate(end: "Endpoint") -> None:
             recovery.inflation += snd.mss
         return
     if not recovery.sack and 0 < recovery.point >= snd.una:
-        # RFC 6582 section 3.2, step 2: these duplicates come from what was sent before the last recovery.
+        # RFC 6582 section 3.2, step 2: segments from before the last recovery cause these duplicates.
         return
     head_lost = recovery.head_lost(snd.una, snd.high, snd.mss)
     if recovery.duplicates >= 3 or head_lost:

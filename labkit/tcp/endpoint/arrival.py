@@ -1,7 +1,7 @@
 """SEGMENT ARRIVES: RFC 9293 section 3.10.7, in its order, with RFC 5961's guards and RFC 7323's timestamps.
 
-One function a state or step; each quotes what it does. None of them sends: they change the record, owe an
-acknowledgement, or form a reply.
+Each state or step has a function, which quotes the RFC. None of them sends: they change the connection's record, make an
+acknowledgement due, or form a reply.
 """
 
 from typing import TYPE_CHECKING
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
 
 TEXT_STATES = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
-"""Where a segment's text is taken (seventh step); elsewhere the peer has said that there is no more."""
+"""The states that take a segment's text (seventh step); in others the peer has sent its FIN."""
 
 
 def arrives(end: "Endpoint", segment: Segment, now: int) -> None:
-    """Dispatch on the state."""
+    """Handle a segment that arrives, by the state."""
     match end.state:
         case State.CLOSED:
             _reset_for(end, segment)
@@ -35,16 +35,16 @@ def arrives(end: "Endpoint", segment: Segment, now: int) -> None:
 
 
 def gives_way(end: "Endpoint", segment: Segment) -> bool:
-    """RFC 6191 section 2: whether TIME-WAIT makes room for the next connection that a SYN asks for.
+    """RFC 6191 section 2: whether TIME-WAIT ends for the next connection, which a SYN opens.
 
-    It does where the SYN is newer than all of the old connection, by its timestamp or by its number.
+    It does if the SYN is newer than the old connection, by its timestamp or by its sequence number.
     """
     if end.state is not State.TIME_WAIT or segment.ctl & (SYN | ACK | RST) != SYN:
         return False
     stamp = segment.option(opt.Timestamps) if end.config.timestamps else None
     newer = sn.after(segment.seq, end.rcv.ack)
     if not end.stamps.agreed or stamp is None:
-        # A timestamp that the old connection did not have tells it from the old connection's segments.
+        # A timestamp distinguishes the SYN from segments of an old connection without timestamps.
         return newer or (stamp is not None and not end.stamps.agreed)
     return sn.after(stamp.value, end.stamps.recent) or (stamp.value == end.stamps.recent and newer)
 
@@ -54,7 +54,7 @@ def _reply(end: "Endpoint", segment: Segment, why: str) -> None:
 
 
 def _reset_for(end: "Endpoint", segment: Segment) -> None:
-    """3.10.7.1: whatever arrives where there is no connection is answered with RST, but an RST never is."""
+    """3.10.7.1: without a connection, answer any segment but an RST with RST."""
     if segment.ctl & RST:
         return
     if segment.ctl & ACK:
@@ -66,9 +66,7 @@ def _reset_for(end: "Endpoint", segment: Segment) -> None:
 
 
 def _listen(end: "Endpoint", segment: Segment, now: int) -> None:
-    """3.10.7.2: LISTEN. RST is ignored, ACK is answered with RST, SYN begins the connection, the rest is
-    dropped.
-    """
+    """3.10.7.2: LISTEN. Ignore RST, answer ACK with RST, let SYN begin the connection, drop the rest."""
     if segment.ctl & RST:
         return
     if segment.ctl & ACK:
@@ -124,8 +122,8 @@ def _syn_sent(end: "Endpoint", segment: Segment, now: int) -> None:
         # RFC 7413 section 4.2.2: the server did not take the data of the SYN, so it goes out again.
         snd.take_back()
     _established(end, Event.RCV_SYN_ACK)
-    # "Form an ACK segment <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> and send it": formed here, so that it is there
-    # before whatever the application does now that it is connected.
+    # "Form an ACK segment <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> and send it": formed now, so that it precedes whatever the
+    # application sends once it is connected.
     output.form_ack(end, "ack", now)
     if segment.payload or ctl & FIN:
         _text(end, segment, 0, now)
@@ -157,7 +155,7 @@ def _load_control(end: "Endpoint") -> None:
 
 
 def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
-    """3.10.7.4: all other states; the steps in their order, each of which may end the matter."""
+    """3.10.7.4: all other states. Each step may end the processing."""
     start = end.rcv.position(segment.seq)
     if not _first_check(end, segment, start, now):
         return
@@ -183,7 +181,7 @@ def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
 
 
 def _is_open_from_both(end: "Endpoint", segment: Segment) -> bool:
-    """Figure 8, lines 6 and 7: the SYN,ACK of a simultaneous open, whose SYN has been taken before."""
+    """Figure 8, lines 6 and 7: whether this is the SYN,ACK of a simultaneous open, after its SYN."""
     return (
         end.state is State.SYN_RECEIVED
         and bool(segment.ctl & ACK)
@@ -193,7 +191,7 @@ def _is_open_from_both(end: "Endpoint", segment: Segment) -> bool:
 
 
 def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> bool:
-    """First, the sequence number; before it the timestamp (RFC 7323 section 5.3, R1). Whether to go on."""
+    """First, the sequence number, after the timestamp (RFC 7323 section 5.3, R1); whether to continue."""
     rcv = end.rcv
     stamps = end.stamps
     stamp = stamps.of(segment)
@@ -211,8 +209,8 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
     if segment.ctl & RST:
         return False
     if end.state is State.SYN_RECEIVED and segment.ctl & SYN and segment.seq == rcv.irs:
-        # A repeated SYN: our answer was lost. The RFC asks for an ACK; every stack repeats the SYN,ACK,
-        # without which the peer could not go on.
+        # A repeated SYN: our answer was lost. The RFC asks for an ACK; every stack repeats the SYN,ACK, without which the
+        # peer could not go on.
         end.resend_syn = True
         return False
     if rcv.edge == rcv.nxt == start:
@@ -224,8 +222,8 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
     if start < rcv.nxt and segment.payload:
         # RFC 2883: what arrived twice is reported in the first block.
         rcv.dsack = (start, min(start + len(segment.payload), rcv.nxt))
-    # "an acknowledgment should be sent in reply (unless the RST bit is set ...)"; to a SYN it is a challenge ACK,
-    # wherever its number lies (RFC 5961 section 4).
+    # "an acknowledgment should be sent in reply (unless the RST bit is set ...)"; to a SYN it is a challenge ACK, wherever
+    # its number lies (RFC 5961 section 4).
     rcv.owe("challenge-ack" if segment.ctl & SYN else "duplicate-ack")
     return False
 
@@ -242,7 +240,7 @@ def _second_check_rst(end: "Endpoint", start: int) -> None:
 
 
 def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) -> bool:
-    """Fifth, the ACK field. Whether to go on with the segment's text."""
+    """Fifth, the ACK field; whether to continue with the segment's text."""
     snd = end.snd
     ack = snd.position(segment.ack)
     if end.state is State.SYN_RECEIVED:
@@ -277,7 +275,7 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
 
 
 def _sixth_check_urg(end: "Endpoint", segment: Segment, start: int) -> None:
-    """Sixth, the URG bit: "RCV.UP <- max(RCV.UP,SEG.UP), and signal the user" where that is news."""
+    """Sixth, the URG bit: "RCV.UP <- max(RCV.UP,SEG.UP), and signal the user" if that is new."""
     if end.state not in TEXT_STATES:
         return
     announced = start + segment.urgent
@@ -287,7 +285,7 @@ def _sixth_check_urg(end: "Endpoint", segment: Segment, start: int) -> None:
 
 
 def _fin_acknowledged(end: "Endpoint", now: int) -> None:
-    """Our FIN has been acknowledged: what that means where."""
+    """The peer has acknowledged our FIN."""
     was = end.state
     if was is State.LAST_ACK:
         end.delete(Event.RCV_ACK_OF_FIN)

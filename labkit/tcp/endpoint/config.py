@@ -1,4 +1,4 @@
-"""What can be chosen about an endpoint, with the defaults of a plain conversation that is easy to read."""
+"""The configuration of an endpoint, with defaults for conversations that are easy to read."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ MILLISECOND, SECOND = 1_000_000, 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The choices of one endpoint. Times are nanoseconds, sizes octets. ValueError for what TCP cannot do.
+    """The configuration of one endpoint. Times are nanoseconds, sizes octets. ValueError for an impossible value.
 
-    The defaults are a modern stack's where that does not hide the numbers: no window scale and no timestamps,
-    so that a window is what its field says, and SACK permitted, which shows only where something is lost.
+    The defaults are a modern stack's where that does not hide the numbers: no window scale and no timestamps, so that a
+    window is what its field says, and SACK permitted, which shows only where something is lost.
     """
 
     iss: int | None = None
@@ -33,13 +33,10 @@ class Config:
     timestamp_offset: int | None = None
     """What the timestamp clock (one tick a millisecond) shows at time 0; None draws it."""
     delayed_ack: int | None = 40 * MILLISECOND
-    """How long an acknowledgement may wait for company (RFC 9293 section 3.8.6.3: below 0.5 s); None: not at
-    all.
-    """
+    """The longest delay of an acknowledgement (RFC 9293 section 3.8.6.3: below 0.5 s); None: no delay."""
     nagle: bool = True
     congestion: str | None = "reno"
-    """The name of a module in `labkit.tcp.endpoint.congestion`; None: only the peer's window limits what is sent.
-    """
+    """The name of a module in `labkit.tcp.endpoint.congestion`; None: only the peer's window limits what is sent."""
     initial_window: int = 10
     """The first congestion window in full-sized segments (RFC 6928 section 2)."""
     rto_initial: int = SECOND
@@ -50,22 +47,19 @@ class Config:
     """Retransmissions of one segment before the connection is given up (R2, RFC 9293 section 3.8.3)."""
     syn_retries: int = 6
     msl: int = 30 * SECOND
-    """Maximum segment lifetime; TIME-WAIT takes two. RFC 9293 section 3.4.2 says two minutes; stacks use
-    less.
-    """
+    """Maximum segment lifetime; TIME-WAIT takes two. RFC 9293 section 3.4.2 says two minutes; stacks use less."""
     ecn: bool = False
     """Whether explicit congestion notification is offered and agreed to (RFC 3168)."""
     fast_open: bytes | None = None
-    """Fast Open (RFC 7413). For an active side: the cookie it has, or an empty one to ask for it. For a
-    passive side: the cookie that it gives and accepts. None: no Fast Open.
-    """
+    """Fast Open (RFC 7413). For an active side: the cookie it has, or an empty one to ask for it. For a passive side: the
+    cookie that it gives and accepts. None: no Fast Open."""
     keep_alive: int | None = None
     """Idle time before a keep-alive is sent (RFC 9293 section 3.8.4: off unless asked for)."""
     keep_alive_interval: int = 75 * SECOND
     keep_alive_probes: int = 9
 
     @property
-    def most(self) -> int:
+    def max_payload(self) -> int:
         """The largest payload that this endpoint sends, whatever the peer takes."""
         return self.mss if self.send_mss is None else self.send_mss
 

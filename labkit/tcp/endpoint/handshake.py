@@ -1,4 +1,4 @@
-"""What a handshake's options say: which are offered, which are answered, and what both then use."""
+"""The options of the handshake: which ones a side offers and answers, and which ones both then use."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ SACK_ROOM = 4
 
 
 def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
-    """The options of the SYN or SYN,ACK that goes out now, aligned as stacks do it.
+    """The options of the SYN or SYN,ACK that goes out now, aligned as other stacks align them.
 
     In a SYN,ACK only what the peer's SYN offered (RFC 7323 sections 1.3 and 2.2; RFC 2018 section 2).
     """
@@ -31,21 +31,20 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
     if config.window_scale is not None and (end.scaling or not answering):
         options += [NOP, opt.WindowScale(config.window_scale)]
     cookie = end.cookie if answering else config.fast_open
-    # RFC 7413 section 4.1.3: a SYN that has to be sent again does without, in case that something on the path
-    # minds.
+    # RFC 7413 section 4.1.3: a retransmitted SYN has no cookie, in case a middlebox drops it.
     if cookie is not None and not end.timers.retries:
         options.append(opt.FastOpen(cookie))
     return tuple(options)
 
 
 def learn(end: "Endpoint", syn: Segment) -> None:
-    """Take what the peer's SYN or SYN,ACK offers; both sides offered it, or neither uses it."""
+    """Learn the options of the peer's SYN or SYN,ACK. An option is used only if both sides offered it."""
     config = end.config
     end.ecn.learn(syn)
     mss = syn.option(opt.Mss)
-    # Section 3.7.1, MUST-15: 536 (1220 for IPv6) where there is no option. A peer that says less than any
-    # path carries would have us send headers for nothing.
-    end.snd.mss = min(config.most, max(mss.size, 1) if mss else config.default_mss)
+    # Section 3.7.1, MUST-15: 536 (1220 for IPv6) where there is no option. A peer that says less than any path carries
+    # would have us send headers for nothing.
+    end.snd.mss = min(config.max_payload, max(mss.size, 1) if mss else config.default_mss)
     end.recovery.sack = config.sack and syn.option(opt.SackPermitted) is not None
     scale = syn.option(opt.WindowScale)
     end.scaling = config.window_scale is not None and scale is not None
@@ -61,10 +60,9 @@ def learn(end: "Endpoint", syn: Segment) -> None:
 
 
 def fast_open(end: "Endpoint", syn: Segment) -> None:
-    """RFC 7413 section 4.2.2: give a cookie to a SYN that asks, take the data of one that has it; else
-    neither.
+    """RFC 7413 section 4.2.2: give a cookie to a SYN that asks for one; take the data of a SYN with a valid cookie.
 
-    The data of a SYN without a sound cookie is dropped, and acknowledged when it comes again.
+    The data of a SYN without a valid cookie is dropped, and acknowledged when it arrives again.
     """
     option = syn.option(opt.FastOpen)
     if option is None or end.config.fast_open is None:
@@ -77,7 +75,7 @@ def fast_open(end: "Endpoint", syn: Segment) -> None:
 
 
 def carried(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
-    """The options of a segment after the handshake: timestamps, and what SACK has to tell."""
+    """The options of a segment after the handshake: timestamps and SACK blocks."""
     stamps: tuple[opt.Option, ...] = ()
     if end.stamps.agreed:
         stamps = (NOP, NOP, end.stamps.option(now))

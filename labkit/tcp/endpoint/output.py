@@ -1,8 +1,8 @@
-"""What an endpoint sends, and when: segmentation, windows, Nagle, and the acknowledgement that goes alone if
-nothing else does.
+"""What an endpoint sends, and when: segmentation, windows, Nagle, and the acknowledgement that goes alone if nothing else
+does.
 
-RFC 9293 sections 3.7.4 (Nagle), 3.8.6 (windows, silly-window avoidance), 3.10.8; RFC 5681, 6582 and 6675 for
-what is sent again.
+RFC 9293 sections 3.7.4 (Nagle), 3.8.6 (windows, silly-window avoidance), 3.10.8; RFC 5681, 6582 and 6675 for what is sent
+again.
 """
 
 from typing import TYPE_CHECKING
@@ -16,11 +16,11 @@ from labkit.tcp.state import Event, State
 if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
 TRANSMITTING = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
-"""The states in which data or FIN may be sent, or sent again."""
+"""The states in which data or FIN may be sent or retransmitted."""
 
 
 def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
-    """What is to be transmitted now."""
+    """The segments to transmit now."""
     out, end.replies = end.replies, []
     state = end.state
     if state is State.CLOSED:
@@ -52,14 +52,14 @@ def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
 
 
 def form_ack(end: "Endpoint", why: str, now: int) -> None:
-    """Form an acknowledgement now, whatever may still happen before it is collected."""
+    """Form an acknowledgement now, before the caller collects it."""
     _put(end, end.replies, why, now)
 
 
 def _segment(
     end: "Endpoint", low: int, ctl: int, payload: bytes, options: tuple[opt.Option, ...], new: bool = False
 ) -> Segment:
-    """A segment of a synchronised connection: it acknowledges all, and offers the window there is."""
+    """A segment of a synchronised connection, which acknowledges all and offers the current window."""
     rcv, snd = end.rcv, end.snd
     urgent, field = 0, 0
     if end.ecn.agreed:
@@ -80,7 +80,7 @@ def _put(end: "Endpoint", out: "list[Outgoing]", why: str, now: int) -> None:
 
 
 def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
-    """The SYN, or the SYN,ACK: for the first time, or again."""
+    """The SYN or the SYN,ACK, new or retransmitted."""
     snd = end.snd
     first = snd.high == 0
     if not first and not end.resend_syn:
@@ -94,8 +94,8 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         end.stamps.last_ack = end.rcv.nxt
     else:
         if end.config.fast_open and first:
-            # RFC 7413 section 4.2.2: who has a cookie may send data with the SYN.
-            payload = snd.payload(1, min(snd.end, 1 + end.config.most - opt.length(options)))
+            # RFC 7413 section 4.2.2: with a cookie, the SYN may carry data.
+            payload = snd.payload(1, min(snd.end, 1 + end.config.max_payload - opt.length(options)))
         out.append(Outgoing(Segment(snd.iss, 0, ctl, window, payload, options), "syn"))
     if first:
         snd.sent(0, 1 + len(payload), now)
@@ -107,8 +107,8 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         snd.timed = None
 
 
-def _next(end: "Endpoint", options: tuple[opt.Option, ...], now: int) -> tuple[opt.Option, ...]:
-    """The options of the segment that follows at once: what arrived twice is told once (RFC 2883 section 4)."""
+def _next_options(end: "Endpoint", options: tuple[opt.Option, ...], now: int) -> tuple[opt.Option, ...]:
+    """The options of the next segment: a D-SACK is reported once (RFC 2883 section 4)."""
     return handshake.carried(end, now) if options and type(options[-1]) is opt.Sack else options
 
 
@@ -118,7 +118,7 @@ def _room(end: "Endpoint", options: tuple[opt.Option, ...]) -> int:
 
 
 def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
-    """Send again what recovery thinks lost, as far as the congestion window goes."""
+    """Retransmit what is lost, as far as the congestion window allows."""
     snd, recovery, control = end.snd, end.recovery, end.control
     options = handshake.carried(end, now)
     room = _room(end, options)
@@ -138,12 +138,12 @@ def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         recovery.lost_to = max(recovery.lost_to, high) if recovery.cause == "timeout" else recovery.lost_to
         snd.timed = None
         out.append(Outgoing(_data(end, low, high, options), why))
-        options = _next(end, options, now)
+        options = _next_options(end, options, now)
 
 
 def _rescue(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
-    """Where nothing new can be sent, and nothing more is known to be lost, what may be lost goes again: otherwise only
-    the timer would find the loss of the last segments, of which no later one can tell.
+    """Retransmit what may be lost when there is nothing else to send; otherwise only the timer would repair the loss of the
+    last segments.
     """
     snd, recovery, control = end.snd, end.recovery, end.control
     if control is None or snd.nxt < min(snd.end, snd.edge):
@@ -168,7 +168,7 @@ def _rescue(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
 
 
 def _data(end: "Endpoint", low: int, high: int, options: tuple[opt.Option, ...], new: bool = False) -> Segment:
-    """The segment that covers positions [low, high), of which the last may be the FIN's."""
+    """The segment of positions [low, high), of which the last may be the FIN's."""
     snd = end.snd
     fin = snd.fin is not None and high > snd.fin
     last = high - fin
@@ -177,7 +177,7 @@ def _data(end: "Endpoint", low: int, high: int, options: tuple[opt.Option, ...],
 
 
 def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
-    """New data, then the FIN, as far as both windows go."""
+    """Send new data, then the FIN, as far as both windows allow."""
     snd, recovery, control = end.snd, end.recovery, end.control
     options = handshake.carried(end, now)
     limit = snd.edge
@@ -204,15 +204,15 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         if fin:
             end.move(Event.SEND_FIN)
             return
-        options = _next(end, options, now)
+        options = _next_options(end, options, now)
 
 
 def _worth_sending(end: "Endpoint", take: int, queued: int, room: int) -> bool:
     """Sender's silly-window avoidance (section 3.8.6.2.1) with Nagle's rule (section 3.7.4).
 
-    All data that the application sends is pushed, so what is left of the four conditions is: (1) a full-sized
-    segment, (2) all that is queued, if nothing is under way or Nagle is off, (3) half of the largest window,
-    if nothing is under way. A last segment before the FIN does not wait.
+    All data that the application sends is pushed, so what is left of the four conditions is: (1) a full-sized segment, (2)
+    all that is queued, if nothing is under way or Nagle is off, (3) half of the largest window, if nothing is under way. A
+    last segment before the FIN does not wait.
     """
     if take >= room:
         return True
@@ -224,7 +224,7 @@ def _worth_sending(end: "Endpoint", take: int, queued: int, room: int) -> bool:
 
 
 def _persist(end: "Endpoint", now: int) -> None:
-    """Start the persist timer where the window is all that holds us back (section 3.8.6.1)."""
+    """Start the persist timer if only the peer's window prevents sending (section 3.8.6.1)."""
     snd = end.snd
     stuck = snd.nxt < snd.end or (snd.fin is not None and snd.nxt <= snd.fin)
     if not stuck or snd.una != snd.nxt:
@@ -235,7 +235,7 @@ def _persist(end: "Endpoint", now: int) -> None:
 
 
 def probe(end: "Endpoint", now: int) -> None:
-    """The persist timer ran out: "at least one octet of new data", or all that the small window takes."""
+    """The persist timer expired: send "at least one octet of new data", or all that the small window takes."""
     snd = end.snd
     options = handshake.carried(end, now)
     low = snd.nxt
@@ -253,5 +253,5 @@ def probe(end: "Endpoint", now: int) -> None:
 
 
 def keep_alive(end: "Endpoint", now: int) -> Segment:
-    """Section 3.8.4: <SEQ=SND.NXT-1><ACK=RCV.NXT><CTL=ACK>, without the octet: no peer needs it any more."""
+    """Section 3.8.4: <SEQ=SND.NXT-1><ACK=RCV.NXT><CTL=ACK>, without the octet, which no peer needs any more."""
     return _segment(end, end.snd.high - 1, ACK, b"", handshake.carried(end, now))

@@ -1,8 +1,8 @@
 """The receiving half: what has arrived, what is offered, and which acknowledgement is owed.
 
-Positions count the peer's sequence numbers from its ISS without wrapping (its SYN is 0, its first octet 1),
-so that plain arithmetic is right; `seq` and `position` translate at the border. RFC 9293 section 3.3.1's RCV
-variables are `nxt`, and `edge` for RCV.NXT + RCV.WND.
+Positions count the peer's sequence numbers from its ISS without wrapping (its SYN is 0, its first octet 1), so that plain
+arithmetic is right; `seq` and `position` translate at the border. RFC 9293 section 3.3.1's RCV variables are `nxt`, and
+`edge` for RCV.NXT + RCV.WND.
 """
 
 from labkit.tcp import seq as sn
@@ -39,31 +39,29 @@ class Receiver:
         self.size = config.window
         self.shift = 0
         self.edge = 0
-        """The right edge of the window that was offered; it never goes back (section 3.8.6)."""
+        """The right edge of the offered window; it never moves left (section 3.8.6)."""
         self.offered = 0
         """The window that the last segment offered, in octets."""
         self.ready = bytearray()
-        """Octets in order that the application has not read."""
+        """Octets in order that the application has not read yet."""
         self.blocks = RangeSet()
         """The positions beyond a gap whose octets have arrived."""
         self.beyond = bytearray()
         """The octets from position `nxt` on that are beyond a gap; zeros in the gaps."""
         self.recent: list[int] = []
-        """Positions inside blocks, the block that changed last first: the order of SACK blocks (RFC 2018
-        section 4).
-        """
+        """Positions inside blocks, the block that changed last first: the order of SACK blocks (RFC 2018 section 4)."""
         self.dsack: tuple[int, int] | None = None
         self.fin_at: int | None = None
         """The position of the peer's FIN, once seen."""
         self.unacked = 0
         """Octets that arrived in order since the last acknowledgement."""
         self.ack_why: str | None = None
-        """Why an acknowledgement must go out now; None where none must."""
+        """Why an acknowledgement is due now; None if none is."""
         self.ack_at: int | None = None
         """When the delayed acknowledgement is due."""
         self.mss = config.mss
         self.up = 0
-        """RCV.UP, the position after the last octet that was announced as urgent."""
+        """RCV.UP, the position after the last octet announced as urgent."""
 
     def synchronise(self, irs: int) -> None:
         """The peer's SYN arrived: its ISS is `irs` (3.10.7.2: "RCV.NXT is set to SEG.SEQ+1")."""
@@ -94,9 +92,9 @@ class Receiver:
         return edge > nxt and (nxt <= start < edge or nxt < start + length <= edge)
 
     def take(self, start: int, payload: bytes) -> int:
-        """Put a segment's octets in their place; how many became readable (3.10.7.4, seventh step).
+        """Take a segment's octets; the number of octets that became readable (3.10.7.4, seventh step).
 
-        Octets that are there already, or lie outside the window, are cut off. Sets what a D-SACK must tell.
+        Cuts off octets that have arrived before or lie outside the window. Sets `dsack` for duplicates.
         """
         end = start + len(payload)
         if start == self.nxt and not self.blocks and end <= self.edge:
@@ -114,7 +112,7 @@ class Receiver:
         return self._deliver()
 
     def _insert(self, start: int, payload: bytes) -> None:
-        """Keep octets beyond a gap. What is there already stays."""
+        """Keep octets beyond a gap. Octets that arrived earlier stay."""
         end = start + len(payload)
         duplicate = next(self.blocks.overlaps(start, end), None)
         self.dsack = self.dsack or duplicate
@@ -128,7 +126,7 @@ class Receiver:
         self.recent = [start, *(p for p in self.recent if not joined[0] <= p < joined[1])]
 
     def _deliver(self) -> int:
-        """Move what has become contiguous to the application's side; how many octets that were."""
+        """Make contiguous octets readable; their number."""
         block = self.blocks.at(self.nxt)
         if block is None:
             return 0
@@ -141,10 +139,10 @@ class Receiver:
         return count
 
     def sack_blocks(self, limit: int) -> tuple[tuple[int, int], ...]:
-        """What a SACK option tells now, at most `limit` blocks, as sequence numbers.
+        """The blocks of a SACK option, at most `limit`, as sequence numbers.
 
-        RFC 2018 section 4: the block with the newest segment first, then those reported most recently; RFC
-        2883 section 4: a duplicate, if there was one, before all.
+        RFC 2018 section 4: the block with the newest segment first, then those reported most recently; RFC 2883 section 4:
+        a duplicate, if there was one, before all.
         """
         found: list[tuple[int, int]] = []
         if self.dsack is not None:
@@ -160,16 +158,16 @@ class Receiver:
     # What is offered, and acknowledged.
 
     def _room(self) -> int:
-        """The window that the buffer has room for, after silly-window avoidance (section 3.8.6.2.2).
+        """The free buffer as a window, after silly-window avoidance (section 3.8.6.2.2).
 
-        A window below a full-sized segment (or half of a small buffer) is not opened at all; a larger one
-        moves with every octet read, for its sender has enough to fill a segment.
+        A window below a full-sized segment (or half of a small buffer) is not opened at all; a larger one moves with every
+        octet read, for its sender has enough to fill a segment.
         """
         free = self.size - len(self.ready)
         return free if free >= min(self.mss, self.size // 2) else 0
 
     def offer(self, scaled: bool = True) -> int:
-        """The window field of the segment that goes out now, which acknowledges all that has arrived."""
+        """The window field of the segment that goes out now and acknowledges all that has arrived."""
         shift = self.shift if scaled else 0
         window = max(self._room(), self.edge - self.nxt)
         field = min(window >> shift, 0xFFFF)
@@ -182,7 +180,7 @@ class Receiver:
         return field
 
     def update_due(self) -> bool:
-        """Whether reading has opened the window so far that the peer must be told (section 3.8.6.2.2)."""
+        """Whether reading has opened the window enough for a window update (section 3.8.6.2.2)."""
         gain = self.nxt + self._room() - self.edge
         if gain <= 0:
             return False
@@ -191,12 +189,12 @@ class Receiver:
         return gain >= min(2 * self.mss, self.size // 2) and self.ack_at is None and self.unacked == 0
 
     def owe(self, why: str) -> None:
-        """An acknowledgement must go out at once; the first reason stays."""
+        """Make an acknowledgement due at once; the first reason counts."""
         if self.ack_why is None:
             self.ack_why = why
 
     def owe_delayed(self, octets: int, delay: int | None, now: int) -> None:
-        """Octets arrived in order: acknowledge at once or within `delay` (section 3.8.6.3).
+        """Make an acknowledgement of octets in order due, at once or after `delay` (section 3.8.6.3).
 
         MUST-58: an ACK for at least every second full-sized segment.
         """

@@ -1,7 +1,7 @@
 """Loss recovery of a sender: which octets are lost, and which of them to send again.
 
-One set of books serves three ways to recover: RFC 6582 (NewReno) where the peer has no SACK, RFC 6675 where
-it has, and what follows a retransmission timeout (RFC 5681 section 3.1). Positions are those of `Sender`.
+One scoreboard serves three kinds of recovery: RFC 6582 (NewReno) where the peer has no SACK, RFC 6675 where it has, and
+what follows a retransmission timeout (RFC 5681 section 3.1). Positions are those of `Sender`.
 """
 
 from collections.abc import Iterator
@@ -36,23 +36,20 @@ class Recovery:
         """The positions that the peer has beyond its ACK."""
         self.duplicates = 0
         self.point = 0
-        """RecoveryPoint ("recover" in RFC 6582): the recovery is over when everything before it is
-        acknowledged.
-        """
+        """RecoveryPoint ("recover" in RFC 6582): the recovery is over when everything before it is acknowledged."""
         self.high_rxt = 0
         """HighRxt: everything lost before it has been sent again."""
         self.lost_to = 0
-        """Everything before it that the peer has not is lost, whatever the scoreboard says."""
+        """Everything before it that the peer lacks counts as lost, whatever the scoreboard says."""
         self.inflation = 0
         """What duplicate ACKs without SACK add to the congestion window (RFC 6582 section 3.2)."""
         self.first = False
-        """The next retransmission is the first of a fast recovery: it does not wait for the window."""
+        """Whether the next retransmission is the first of a recovery, which does not wait for the window."""
         self.rescue: bool | None = None
-        """Whether the end of what is under way may be sent again without a sign that it is lost, once in each
-        recovery: None before a partial ACK has come, False where it is done.
-        """
+        """Whether the end of what is under way may be sent again without a sign that it is lost, once in each recovery:
+        None before a partial ACK has come, False where it is done."""
 
-    # What the ACKs tell.
+    # What ACKs and the timer report.
 
     def acknowledged(self, una: int) -> None:
         """Everything before `una` has arrived: forget it."""
@@ -85,9 +82,7 @@ class Recovery:
         self.first = True
 
     def partial(self, una: int, acked: int, mss: int) -> None:
-        """A partial ACK in a fast recovery without SACK: the next segment is lost too (RFC 6582 section 3.2,
-        step 3).
-        """
+        """A partial ACK in a fast recovery without SACK: the next segment is lost too (RFC 6582 section 3.2, step 3)."""
         self.high_rxt = una
         self.lost_to = una + 1
         self.first = True
@@ -116,16 +111,16 @@ class Recovery:
         return None
 
     def stop(self) -> None:
-        """The recovery is over."""
+        """End the recovery."""
         self.cause = None
         self.inflation = 0
         self.lost_to = 0
         self.first = False
 
-    # What follows.
+    # What follows from the scoreboard.
 
     def _gaps(self, una: int, nxt: int) -> Iterator[tuple[int, int, int, int]]:
-        """What the peer has not: (start, end, octets sacked above, blocks sacked above)."""
+        """What the peer lacks: (start, end, octets sacked above, blocks sacked above)."""
         octets = sum(right - left for left, right in self.sacked)
         blocks = len(self.sacked)
         low = una
@@ -139,10 +134,9 @@ class Recovery:
             yield low, nxt, 0, 0
 
     def _lost_end(self, gap: tuple[int, int, int, int], mss: int) -> int:
-        """Where the lost part of a gap ends; lost parts begin where the gap does.
+        """The end of a gap's lost part, which begins with the gap.
 
-        IsLost of RFC 6675 section 4: DupThresh blocks, or more than (DupThresh - 1) * SMSS octets, sacked
-        above.
+        IsLost of RFC 6675 section 4: DupThresh blocks, or more than (DupThresh - 1) * SMSS octets, sacked above.
         """
         start, end, octets, blocks = gap
         if blocks >= DUP_THRESH or octets > (DUP_THRESH - 1) * mss:
@@ -150,16 +144,14 @@ class Recovery:
         return max(start, min(end, self.lost_to))
 
     def head_lost(self, una: int, nxt: int, mss: int) -> bool:
-        """Whether the scoreboard alone says that the first octet under way is lost (RFC 6675 section 5, step
-        2).
-        """
+        """Whether the scoreboard alone says that the first octet under way is lost (RFC 6675 section 5, step 2)."""
         if not self.sacked:
             return False
         gap = next(self._gaps(una, nxt), None)
         return gap is not None and gap[0] == una and self._lost_end(gap, mss) > una
 
     def pipe(self, una: int, nxt: int, mss: int) -> int:
-        """Octets that are thought to be in the network: SetPipe of RFC 6675 section 4."""
+        """An estimate of the octets in the network: SetPipe of RFC 6675 section 4."""
         if self.cause is None and not self.sacked:
             return nxt - una
         total = 0
@@ -171,9 +163,7 @@ class Recovery:
         return total
 
     def next_lost(self, una: int, nxt: int, mss: int) -> tuple[int, int] | None:
-        """The first octets that are lost and were not sent again: positions [start, end); None where there
-        are none.
-        """
+        """The first octets that are lost and were not sent again: positions [start, end); None where there are none."""
         if self.cause is None:
             return None
         for gap in self._gaps(una, nxt):

@@ -1,9 +1,8 @@
 """The sending half: what is queued, what is under way, and how far the peer's window reaches.
 
-Positions count this side's sequence numbers from the ISS without wrapping: the SYN is 0, the first octet 1,
-the FIN follows the last octet. `seq` and `position` translate at the border, so that nothing inside can
-stumble over 2**32. The names are those of RFC 9293 section 3.3.1: `una`, `nxt`, and `edge` for SND.UNA +
-SND.WND.
+Positions count this side's sequence numbers from the ISS without wrapping: the SYN is 0, the first octet 1, the FIN follows
+the last octet. `seq` and `position` translate at the border, so that nothing inside can stumble over 2**32. The names are
+those of RFC 9293 section 3.3.1: `una`, `nxt`, and `edge` for SND.UNA + SND.WND.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,7 +12,7 @@ from labkit.tcp.endpoint.config import Config
 
 
 class Sender:
-    """SND.UNA, SND.NXT and the octets between and after them."""
+    """SND.UNA, SND.NXT, and the octets under way and queued."""
 
     __slots__ = (
         "base",
@@ -41,14 +40,13 @@ class Sender:
         self.una = 0
         self.nxt = 0
         self.high = 0
-        """The position after the last one ever sent: beyond `nxt` only by the octet of a zero-window probe.
-        """
+        """The position after the last one ever sent: beyond `nxt` only by the octet of a zero-window probe."""
         self.edge = 0
         self.max_wnd = 0
         self.shift = 0
         self.wl1 = 0
         self.wl2 = 0
-        self.mss = min(config.most, config.default_mss)
+        self.mss = min(config.max_payload, config.default_mss)
         """SendMSS, the largest payload of a segment without options."""
         self.data = bytearray()
         self.base = 1
@@ -58,10 +56,9 @@ class Sender:
         self.fin: int | None = None
         """The position of the FIN, once CLOSE was called."""
         self.pushes: list[int] = []
-        """Where each SEND ended: the segment with that octet has PSH (section 3.9.1.2)."""
+        """Where each SEND ended: the segment with the octet before it has PSH (section 3.9.1.2)."""
         self.cuts: list[int] = []
-        """Where each segment under way ends, so that a retransmission is cut as the first transmission was.
-        """
+        """Where each segment under way ends, so that a retransmission is cut as the first transmission was."""
         self.timed: tuple[int, int] | None = None
         """The segment whose round trip is being measured: its end, and when it was sent."""
         self.up = 0
@@ -81,7 +78,7 @@ class Sender:
         return self.fin is not None and self.una > self.fin
 
     def write(self, data: bytes, urgent: bool = False) -> None:
-        """Queue what the application sends."""
+        """Queue octets that the application sends."""
         self.data += data
         self.end += len(data)
         self.pushes.append(self.end)
@@ -98,17 +95,17 @@ class Sender:
         return at < len(self.pushes) and self.pushes[at] <= high
 
     def cut(self, low: int, high: int) -> int:
-        """Where a retransmission from `low` ends: where the first transmission did, at most at `high`."""
+        """The end of a retransmission from `low`: that of the first transmission, at most `high`."""
         at = bisect_right(self.cuts, low)
         return min(high, self.cuts[at]) if at < len(self.cuts) else high
 
     def last_cut(self, low: int, high: int, room: int) -> int:
-        """Where the last segment of positions [low, high) begins, at most `room` before its end."""
+        """The start of the last segment of positions [low, high), at most `room` before its end."""
         at = bisect_left(self.cuts, high)
         return max(low, high - room, self.cuts[at - 1] if at else low)
 
     def sent(self, low: int, high: int, now: int) -> None:
-        """Positions [low, high) were transmitted for the first time, or again after a probe."""
+        """Record that positions [low, high) were transmitted for the first time, or again after a probe."""
         self.cuts.append(high)
         self.nxt = high
         self.high = max(self.high, high)
@@ -116,7 +113,7 @@ class Sender:
             self.timed = (high, now)
 
     def take_back(self) -> None:
-        """Everything from SND.UNA on is to be sent as if for the first time: the peer has thrown it away."""
+        """Send everything from SND.UNA on as if for the first time: the peer has discarded it."""
         self.nxt = self.high = self.una
         self.cuts.clear()
         self.timed = None

@@ -1,4 +1,4 @@
-"""What an endpoint hands out: segments for the network, notices for the application."""
+"""An endpoint's output: segments for the network, notices for the application."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from labkit.tcp.segment import Segment
 
 
 class Notice(Enum):
-    """What an endpoint tells its application."""
+    """An event that an endpoint reports to its application."""
 
     CONNECTED = "connected"
     DATA = "data arrived"
@@ -21,7 +21,7 @@ class Notice(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A segment to be transmitted, and why it exists: a short word that programs can compare.
+    """A segment to transmit, and the reason for it as a word that programs can compare.
 
     The words: syn, syn-ack, ack, delayed-ack, duplicate-ack, challenge-ack, window-update, data, fin, rst,
     retransmission-rto, retransmission-fast, zero-window-probe, keep-alive.

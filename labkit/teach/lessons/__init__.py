@@ -1,6 +1,6 @@
-"""Lessons that `labkit explain` gives: one module each, found by its name.
+"""The lessons of `labkit explain`: one module each, found by its name.
 
-A lesson has SUMMARY, one line, and `lines(arguments)`, which gives its text; `arguments` are the words after its name.
+A lesson has SUMMARY, one line, and `lines(arguments)`, which yields its text; `arguments` are the words after its name.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,17 +11,17 @@ Lines = Callable[[Sequence[str]], Iterator[str]]
 
 
 def names() -> list[str]:
-    """The lessons that there are."""
+    """List the lessons."""
     return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
 
 
 def summary(name: str) -> str:
-    """What a lesson is about, in a line."""
+    """The subject of a lesson, in one line."""
     text: str = import_module(f"{__name__}.{name}").SUMMARY
     return text
 
 
 def lesson(name: str) -> Lines:
-    """The function that gives a lesson's lines."""
+    """The function that yields the lines of a lesson."""
     lines: Lines = import_module(f"{__name__}.{name}").lines
     return lines

@@ -1,4 +1,4 @@
-"""The document's seven layers, laid over the octets of a real packet."""
+"""The seven layers of the introductory text that labkit implements, laid over the octets of a real packet."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,26 +14,26 @@ from labkit.packet.linktype import ETHERNET
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import control_names
 
-SUMMARY = N_("the document's seven layers, laid over the octets of a real packet: osi [CAPTURE [PACKET]]")
+SUMMARY = N_("the seven layers, laid over the bytes of a real packet: osi [CAPTURE [PACKET]]")
 
 REQUEST = b"GET /index.html HTTP/1.1\r\nHost: www.example.com\r\n\r\n"
 
 WIDTH = 16
-"""Octets in a line."""
+"""Octets on a line."""
 
-MOST = 8
-"""Lines of octets that are shown of one layer."""
+MAX_LINES = 8
+"""Lines of octets for one layer."""
 
 
 def lines(arguments: Sequence[str]) -> Iterator[str]:
-    """The layers of a packet of the user's, or of an HTTP request that is built here."""
+    """The layers of a packet of a capture, or of an HTTP request."""
     if len(arguments) > 2:
         raise UsageError(_("expected: labkit explain osi [CAPTURE [PACKET]]"))
     seg = Seen()
     if arguments:
         number = int(arguments[1]) if len(arguments) == 2 and re.fullmatch(r"[0-9]{1,18}", arguments[1]) else None
         if len(arguments) == 2 and number is None:
-            raise UsageError(_("'{word}' is no packet number").format(word=arguments[1]))
+            raise UsageError(_("'{word}' is not a packet number").format(word=arguments[1]))
         data, link = _of_capture(arguments[0], number, seg)
     else:
         data, link = _built(seg)
@@ -41,7 +41,7 @@ def lines(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def _of_capture(path: str, number: int | None, seg: Seen) -> tuple[bytes, int]:
-    """The octets of a packet of a capture, decoded: the one asked for, or the first that carries data."""
+    """Decode packet `number` of a capture, or the first one with data."""
     with open_capture(path) as capture:
         for frame, data in segments(capture, seg):
             if number is None and seg.data_len == 0:
@@ -50,7 +50,7 @@ def _of_capture(path: str, number: int | None, seg: Seen) -> tuple[bytes, int]:
                 return data, frame.link
     if number is None:
         raise UsageError(_("{path}: there is no TCP segment with data in it").format(path=path))
-    raise UsageError(_("{path}: packet {n} is not a TCP segment, or not there").format(path=path, n=number))
+    raise UsageError(_("{path}: packet {n} does not exist or is not a TCP segment").format(path=path, n=number))
 
 
 def _built(seg: Seen) -> tuple[bytes, int]:
@@ -68,24 +68,24 @@ def _built(seg: Seen) -> tuple[bytes, int]:
 def _layers(data: bytes, link: int, seg: Seen) -> Iterator[str]:
     end = seg.data_at + seg.data_len if seg.data_at != ABSENT else len(data)
     payload = data[seg.data_at : end] if seg.data_at != ABSENT else b""
-    yield _layer("7 6 5", _("application, presentation, session"), _("what the two programs say to each other"))
+    yield _layer("7 6 5", _("application, presentation, session"), _("the messages of the two programs"))
     yield _(
-        "       TCP/IP does not divide these three: what the document gives to presentation (translation, encryption,"
+        "       TCP/IP does not separate these three layers: the program, or a library such as TLS, does the work of"
     )
-    yield _("       compression) and session is done by the program, or by a library of it such as TLS.")
+    yield _("       presentation (translation, encryption, compression) and session.")
     yield from _octets(data, end - len(payload), end, text=True)
     if not payload:
         yield "       " + _("this segment carries no data")
-    yield _layer("4", _("transport"), _("end to end: from program to program, every octet, once, in order"))
+    yield _layer("4", _("transport"), _("end to end: every byte from program to program, once and in order"))
     yield f"       TCP: {_('port')} {seg.sport} → {seg.dport}, seq {seg.seq}, ack {seg.ack}, {control_names(seg.ctl)},"
-    yield f"       {_('window')} {seg.win}, {_('checksum')} {seg.sum:#06x}, {_('header of {n} octets').format(n=seg.doff)}"
+    yield f"       {_('window')} {seg.win}, {_('checksum')} {seg.sum:#06x}, {_('header of {n} bytes').format(n=seg.doff)}"
     yield from _octets(data, seg.tcp_at, seg.tcp_at + seg.doff)
     yield _layer("3", _("network"), _("addresses and routes: from host to host"))
     source = ip_address(data[seg.src_at : seg.src_at + seg.addr_len])
     target = ip_address(data[seg.dst_at : seg.dst_at + seg.addr_len])
     yield f"       IPv{seg.version}: {source} → {target}, {_('time to live')} {seg.ttl}, {_('length')} {seg.ip_len}"
     yield from _octets(data, seg.ip_at, seg.tcp_at)
-    yield _layer("2", _("data link"), _("from one network card to the next one on the same link"))
+    yield _layer("2", _("data link"), _("from one network card to another on the same link"))
     if seg.ip_at and link == ETHERNET:
         target_mac, source_mac = (":".join(f"{octet:02x}" for octet in data[at : at + 6]) for at in (0, 6))
         yield f"       Ethernet: {source_mac} → {target_mac}, {_('type')} 0x{data[12:14].hex()}"
@@ -93,10 +93,10 @@ def _layers(data: bytes, link: int, seg: Seen) -> Iterator[str]:
     if not seg.ip_at:
         yield "       " + _("this capture begins at layer 3")
     if end < len(data):
-        yield "       " + _("and at the end, to fill the frame up:")
+        yield "       " + _("padding at the end of the frame:")
         yield from _octets(data, end, len(data))
     yield _layer("1", _("physical"), _("volts, light, timing"))
-    yield "       " + _("no capture shows it: preamble, bits and frame check sequence stay in the network card")
+    yield "       " + _("no capture shows this layer: preamble, bits and frame check sequence stay in the network card")
 
 
 def _layer(number: str, name: str, meaning: str) -> str:
@@ -104,10 +104,10 @@ def _layer(number: str, name: str, meaning: str) -> str:
 
 
 def _octets(data: bytes, start: int, end: int, *, text: bool = False) -> Iterator[str]:
-    """The octets from `start` to `end` with their offsets, as hexadecimal and, where it is text, as that."""
+    """The octets from `start` to `end` with their offsets, in hexadecimal and optionally as text."""
     for count, at in enumerate(range(start, end, WIDTH)):
-        if count == MOST:
-            yield f"       {'':>6}  … {_('{n} octets more').format(n=end - at)}"
+        if count == MAX_LINES:
+            yield f"       {'':>6}  … {_('{n} more bytes').format(n=end - at)}"
             return
         piece = data[at : min(at + WIDTH, end)]
         shown = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in piece) if text else ""

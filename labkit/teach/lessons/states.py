@@ -1,4 +1,4 @@
-"""The states of a connection: what leads from one to the other, from the table that labkit itself moves by."""
+"""The states of a connection and the events between them, from the state table that labkit itself uses."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,25 +9,25 @@ from labkit.i18n import N_, _, nearest
 from labkit.tcp.state import DOCUMENT_WORDS, TRANSITIONS, State
 from labkit.teach.diagram.states import FORMS, RESETS
 
-SUMMARY = N_("the states of a connection and what leads from one to the other: states [mermaid | dot] [resets]")
+SUMMARY = N_("the states of a connection and the events between them: states [mermaid | dot] [resets]")
 
 MEANINGS = {
     State.CLOSED: N_("there is no connection"),
     State.LISTEN: N_("a server waits for a SYN"),
-    State.SYN_SENT: N_("a client has sent its SYN, and waits for the peer's"),
-    State.SYN_RECEIVED: N_("both SYNs are on their way, and the own one is not acknowledged yet"),
+    State.SYN_SENT: N_("a client has sent its SYN and waits for the peer's SYN"),
+    State.SYN_RECEIVED: N_("both sides have sent a SYN; the peer has not acknowledged this side's"),
     State.ESTABLISHED: N_("both sides may send data"),
-    State.FIN_WAIT_1: N_("closed here first; the FIN is not acknowledged yet"),
-    State.FIN_WAIT_2: N_("the FIN is acknowledged; the peer may still send data"),
-    State.CLOSE_WAIT: N_("the peer has closed; the application here has not"),
-    State.CLOSING: N_("both have closed at the same time, and the own FIN is not acknowledged yet"),
-    State.LAST_ACK: N_("the peer has closed, then this side; its FIN is not acknowledged yet"),
-    State.TIME_WAIT: N_("all is said; what may still be on its way dies out for 2 MSL"),
+    State.FIN_WAIT_1: N_("this side has closed first; the peer has not acknowledged its FIN"),
+    State.FIN_WAIT_2: N_("the peer has acknowledged the FIN; it may still send data"),
+    State.CLOSE_WAIT: N_("the peer has closed; the application on this side has not"),
+    State.CLOSING: N_("both sides have closed at the same time; the peer has not acknowledged this side's FIN"),
+    State.LAST_ACK: N_("the peer has closed, then this side; the peer has not acknowledged this side's FIN"),
+    State.TIME_WAIT: N_("both sides have closed; old segments expire within 2 MSL"),
 }
 
 
 def lines(arguments: Sequence[str]) -> Iterator[str]:
-    """Each state with what leads out of it, or the source of a diagram."""
+    """Each state with the events that leave it, or the source of a diagram."""
     words = [word for word in arguments if word != "resets"]
     if not words and not arguments:
         yield from _table()
@@ -51,5 +51,5 @@ def _table() -> Iterator[str]:
         if resets:
             yield f"    {' / '.join(resets):<{width}}  → {State.CLOSED}"
         yield ""
-    yield _("RFC 9293 3.3.2, figure 5; labkit's endpoint and its observer move by the same table.")
-    yield _("'labkit explain states mermaid' and 'labkit explain states dot' give the source of a diagram.")
+    yield _("RFC 9293 3.3.2, figure 5. labkit's endpoint and 'labkit show' use the same table.")
+    yield _("'labkit explain states mermaid' and 'labkit explain states dot' print the source of a diagram.")

@@ -14,11 +14,11 @@ from frames import CLIENT6, SERVER6, ether, ip4, ip6, n16, tcp
 from labkit.analysis.finding import groups
 from labkit.analysis.flow_filter import FlowFilter, Network
 from labkit.analysis.native.found import Findings
-from labkit.analysis.native.judge import Judge
-from labkit.analysis.native.kernels import SPARES
 from labkit.analysis.native.loader import Library
+from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.reader import Batch, Feed
-from labkit.analysis.payload import ALL_OCTETS, OCTETS, PIECES
+from labkit.analysis.native.segment_loop import SPARE_ROWS
+from labkit.analysis.payload import MAX_OCTETS, MAX_PIECES, RING_OCTETS
 from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import RFC9293, Severity, collect
 from labkit.analysis.verifier import Bounds, Verifier
@@ -173,16 +173,16 @@ def test_memory_for_doubts_is_used_again(code: Library) -> None:
     found = [ether(ip4(tcp(b"a" * 9, seq=1000 + 9 * (number ^ 1)))) for number in range(200)]
     whole, batch = numbered(found), Batch()
     agree(whole, code, RFC9293)
-    judge, feed = Judge(RFC9293, code), Feed(whole, code)
+    verifier, feed = NativeVerifier(RFC9293, code), Feed(whole, code)
     while feed.fill(batch):
-        judge.take(batch)
-    assert judge._state.doubts == SPARES + 1
-    assert Counter(each.code for each in judge.verdict(batch.packets, batch.start, RFC9293).findings)["RTX03"] >= 99
+        verifier.take(batch)
+    assert verifier._context.cold_used == SPARE_ROWS + 1
+    assert Counter(each.code for each in verifier.verdict(batch.packets, batch.start, RFC9293).findings)["RTX03"] >= 99
 
 
 @pytest.mark.parametrize(
     ("size", "pieces", "conflicts"),
-    [(10, PIECES - 1, 1), (10, PIECES, 0), (1000, OCTETS // 1000 - 1, 1), (1000, OCTETS // 1000, 0)],
+    [(10, MAX_PIECES - 1, 1), (10, MAX_PIECES, 0), (1000, MAX_OCTETS // 1000 - 1, 1), (1000, MAX_OCTETS // 1000, 0)],
 )
 def test_of_more_of_one_sender_than_is_remembered(size: int, pieces: int, conflicts: int, code: Library) -> None:
     sent = [ether(ip4(tcp(b"a" * size, seq=1000 + number * size))) for number in range(pieces + 1)]
@@ -192,7 +192,7 @@ def test_of_more_of_one_sender_than_is_remembered(size: int, pieces: int, confli
 @pytest.mark.parametrize(("between", "conflicts"), [(262, 2), (263, 1)])
 def test_of_more_octets_than_are_remembered(between: int, conflicts: int, code: Library) -> None:
     """What is sent again with other octets is compared as long as not too much of all was sent since."""
-    assert 262 * 64_000 + 99 < ALL_OCTETS < 263 * 64_000
+    assert 262 * 64_000 + 99 < RING_OCTETS < 263 * 64_000
     zeros, other = ether(ip4(tcp(bytes(64_000)))), ether(ip4(tcp(bytes(63_999) + b"z")))
     found = [ether(ip4(tcp(b"a" * 99))), *(moved(zeros, host) for host in range(1, between + 1))]
     found += [moved(other, between), ether(ip4(tcp(b"b" * 99)))]

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("numba", reason="Numba is not installed")
 
 from labkit.analysis.native import loader
-from labkit.analysis.native.loader import Library, Source, is_built, load, place
+from labkit.analysis.native.loader import EntrySource, Library, is_built, load, place
 from labkit.analysis.native.memory import copy, numbers
 
 
@@ -25,7 +25,7 @@ def plus_one(number: int) -> int:
     return number + 1
 
 
-def sources() -> Mapping[str, Source]:
+def sources() -> Mapping[str, EntrySource]:
     from numba import njit, types
 
     add_one = njit(plus_one)
@@ -43,9 +43,9 @@ def sources() -> Mapping[str, Source]:
 
     octets = numbers("u1")
     return {
-        "copied": Source(copied, types.int64(octets, octets, types.int64)),
-        "total": Source(total, types.int64(octets, types.int64)),
-        "doubled": Source(doubled, types.int64(types.int64)),
+        "copied": EntrySource(copied, types.int64(octets, octets, types.int64)),
+        "total": EntrySource(total, types.int64(octets, types.int64)),
+        "doubled": EntrySource(doubled, types.int64(types.int64)),
     }
 
 
@@ -187,8 +187,8 @@ def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(file: Path, folder: P
 def compiling(file: Path) -> "subprocess.Popen[str]":
     """Another process that compiles, which it says before, and then uses what it has compiled."""
     code = (
-        "from pathlib import Path; from numba import types; from labkit.analysis.native.loader import Source, load\n"
-        "sources = lambda: {'doubled': Source(lambda number: 2 * number, types.int64(types.int64))}\n"
+        "from pathlib import Path; from numba import types; from labkit.analysis.native.loader import EntrySource, load\n"
+        "sources = lambda: {'doubled': EntrySource(lambda number: 2 * number, types.int64(types.int64))}\n"
         f"library = load('test', [Path({str(file)!r})], sources, lambda: print('compiling', flush=True))\n"
         "print(library.entries['doubled'](21))"
     )

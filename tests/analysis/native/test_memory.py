@@ -9,11 +9,11 @@ import pytest
 
 pytest.importorskip("numba", reason="Numba is not installed")
 
-from labkit.analysis.native.loader import Library, Source, build
-from labkit.analysis.native.memory import SETTINGS, numbers, rows
-from labkit.analysis.native.memory import keep as ring
+from labkit.analysis import payload
+from labkit.analysis.native.loader import EntrySource, Library, build
+from labkit.analysis.native.memory import SETTINGS, copy_octets, first_difference, numbers, rows
 from labkit.analysis.native.records import TYPES, Memory, record
-from labkit.analysis.payload import ALL_OCTETS
+from labkit.analysis.payload import RING_OCTETS
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class Pair:
     ctl: int = 0
 
 
-def sources() -> Mapping[str, Source]:
+def sources() -> Mapping[str, EntrySource]:
     from numba import njit, types
 
     @njit(**SETTINGS)
@@ -46,16 +46,20 @@ def sources() -> Mapping[str, Source]:
         return 0
 
     def keep(octets, at, size, to, place):  # type: ignore[no-untyped-def]
-        ring(octets, at, size, to, place)
+        copy_octets(octets, at, size, to, place)
         return 0
+
+    def differ(octets, at, kept, place, size):  # type: ignore[no-untyped-def]
+        return first_difference(octets, at, kept, place, size)
 
     number, octets, pairs = types.int64, numbers("u1"), rows(Pair)
     return {
-        "swap": Source(swap, number(pairs, number, number)),
-        "assign": Source(assign, number(pairs, number, number)),
-        "keep": Source(keep, number(octets, number, number, octets, number)),
-        **{f"get_{width}": Source(get, number(numbers(width), number)) for width in TYPES},
-        **{f"set_{width}": Source(put, number(numbers(width), number, number)) for width in TYPES},
+        "swap": EntrySource(swap, number(pairs, number, number)),
+        "assign": EntrySource(assign, number(pairs, number, number)),
+        "keep": EntrySource(keep, number(octets, number, number, octets, number)),
+        "differ": EntrySource(differ, number(octets, number, octets, number, number)),
+        **{f"get_{width}": EntrySource(get, number(numbers(width), number)) for width in TYPES},
+        **{f"set_{width}": EntrySource(put, number(numbers(width), number, number)) for width in TYPES},
     }
 
 
@@ -96,10 +100,20 @@ def test_numbers_are_as_in_the_interpreter(width: str, value: int, library: Libr
     assert library.entries[f"get_{width}"](memory.address, 1) == expected
 
 
-@pytest.mark.parametrize("place", [0, 7, ALL_OCTETS - 5, ALL_OCTETS - 6, ALL_OCTETS - 1, ALL_OCTETS - 2])
+@pytest.mark.parametrize("place", [0, 7, RING_OCTETS - 5, RING_OCTETS - 6, RING_OCTETS - 1, RING_OCTETS - 2])
 def test_octets_are_kept_in_a_ring(place: int, library: Library) -> None:
-    ring, octets = Memory(ALL_OCTETS), Memory(8)
+    ring, octets = Memory(RING_OCTETS), Memory(8)
     octets.view[:] = b"..octets"
     library.entries["keep"](octets.address, 2, 6, ring.address, place)
-    assert bytes(ring.view[(place + i) % ALL_OCTETS] for i in range(6)) == b"octets"
-    assert bytes(ring.view).count(0) == ALL_OCTETS - 6
+    assert bytes(ring.view[(place + i) % RING_OCTETS] for i in range(6)) == b"octets"
+    assert bytes(ring.view).count(0) == RING_OCTETS - 6
+
+
+@pytest.mark.parametrize("place", [0, RING_OCTETS - 5, RING_OCTETS - 1])
+@pytest.mark.parametrize(("kept", "same"), [(b"octets", 6), (b"octetS", 5), (b"Octets", 0)])
+def test_octets_are_compared_with_those_of_a_ring(place: int, kept: bytes, same: int, library: Library) -> None:
+    ring, octets = Memory(RING_OCTETS), Memory(8)
+    octets.view[:] = b"..octets"
+    payload.copy_octets(kept, 0, 6, ring.view, place)
+    assert library.entries["differ"](octets.address, 2, ring.address, place, 6) == same
+    assert payload.first_difference(b"..octets", 2, bytes(ring.view), place, 6) == same

@@ -38,7 +38,7 @@ class Notes:
             raise ValueError("a mistake")
         if self._random:
             time.sleep(self._random.random() / 500)
-        self.numbers += [row.number for row in batch.records[: batch.segments]]
+        self.numbers += [row.number for row in batch.segments[: batch.row.count]]
 
 
 @pytest.mark.parametrize("parallel", [False, True])

@@ -6,6 +6,7 @@ import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import fields
 from pathlib import Path
 from random import Random
@@ -19,10 +20,11 @@ from hypothesis import strategies as st
 
 from labkit.analysis.flows import segments
 from labkit.analysis.native import reader
-from labkit.analysis.native.judge import Judge
 from labkit.analysis.native.loader import Library
+from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.pipeline import room, run
 from labkit.analysis.native.reader import Batch, Feed
+from labkit.analysis.native.records import read_row
 from labkit.analysis.rule import RFC9293
 from labkit.capture import Damage, Frame, Reader, open_capture
 from labkit.errors import CaptureError
@@ -81,7 +83,7 @@ def by_interpreter(capture: Iterable[Frame]) -> tuple[Segments, int, int]:
 
     found = []
     for _frame, data in segments(counted(), seg):
-        values = tuple(getattr(seg, name) for name in FIELDS)
+        values = tuple(getattr(deepcopy(seg), name) for name in FIELDS)
         found.append((values, data[: size(values)]))
     return found, count, start
 
@@ -90,9 +92,11 @@ def by_engine(capture: Iterable[Frame], code: Library, chunk: int = reader.CHUNK
     feed, batch = Feed(capture, code, chunk=chunk), Batch()
     found: Segments = []
     while feed.fill(batch):
-        rows, places = batch.records[: batch.segments], batch.places[: batch.segments]
+        rows, places = batch.segments[: batch.row.count], batch.places[: batch.row.count]
         for row, place in zip(rows, places, strict=True):
-            values = tuple(getattr(row, name) for name in FIELDS)
+            seg = Seen()
+            read_row(row, seg)
+            values = tuple(getattr(seg, name) for name in FIELDS)
             found.append((values, bytes(batch.octets.view[place : place + size(values)])))
     return found, batch.packets, batch.start
 
@@ -283,14 +287,14 @@ def test_more_packets_than_can_be_counted(parallel: bool, code: Library, monkeyp
     frames = [Frame(n, n, 1, FRAME, len(FRAME)) for n in range(1, 100)]
     monkeypatch.setattr(reader, "MOST", 40)
     feed = Feed(frames, code, chunk=1000)
-    whole = run(feed, Judge(RFC9293, code), room(parallel=parallel))
+    whole = run(feed, NativeVerifier(RFC9293, code), room(parallel=parallel))
     assert 40 <= whole.packets < 60
     assert feed.damage == Damage(
         f"there are more than {whole.packets} packets; the others were not read", None, cut=True
     )
     monkeypatch.setattr(reader, "MOST", 99)
     feed = Feed(frames[:98], code, chunk=1000)
-    assert (run(feed, Judge(RFC9293, code), room()).packets, feed.damage) == (98, None)
+    assert (run(feed, NativeVerifier(RFC9293, code), room()).packets, feed.damage) == (98, None)
 
 
 def test_what_counts_packets_has_room_for_one_batch_more() -> None:

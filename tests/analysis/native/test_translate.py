@@ -10,8 +10,6 @@ import pytest
 
 from labkit.analysis import pending, tracker
 from labkit.analysis.flows import FlowTable
-from labkit.analysis.native.kernels import ARRAYS, shown
-from labkit.analysis.native.records import WIDTHS, columns
 from labkit.analysis.native.translate import Translation, UntranslatableError
 from labkit.analysis.rule import Rule, Scope, collect
 from labkit.analysis.side import Side
@@ -191,18 +189,10 @@ def test_a_call_through_a_table_becomes_a_chain() -> None:
     )
 
 
-def test_widths_are_of_fields_that_there_are() -> None:
-    kinds = {Seen, Side, *(kind for _, kind in ARRAYS if not isinstance(kind, str))}
-    there = {name for kind in kinds for name in columns(kind)}
-    named = [name for names in WIDTHS.values() for name in names.split()]
-    assert len(named) == len(set(named))
-    assert set(named) <= there
-
-
-def test_only_rules_about_doubts_read_the_doubt_that_was_settled() -> None:
+def test_only_rules_of_scope_pending_read_the_resolved_segment() -> None:
     """In compiled code it stands in memory that many sides share, until the next one is settled."""
     for rule in collect():
-        whole, named = Translation(), [rule.at, *shown(rule)]
+        whole, named = Translation(), [rule.at, *rule.numbers]
         for each in (rule.predicate, rule.field, rule.expected, rule.actual):
             if callable(each):
                 whole.add(each)

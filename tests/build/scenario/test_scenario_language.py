@@ -188,9 +188,17 @@ def test_steps_that_cannot_be_done(steps, message):
     assert str(caught.value).startswith(message)
 
 
-def test_a_refused_connection_stops_the_steps():
-    with pytest.raises(ScenarioError, match=r"client send never begins: it waits for the client's connect \(line 4\)"):
+def test_no_data_can_be_sent_after_a_refused_connect():
+    with pytest.raises(
+        ScenarioError, match=r":5: .*cannot send: connection does not exist \(the client is in CLOSED\)"
+    ):
         Scenario.parse(f"{HEAD}server: {{listen: false}}\n{STEPS}  - client: {{send: 5}}\n").play()
+
+
+def test_a_client_can_try_again_after_a_refused_connect():
+    trace = Scenario.parse(f"{HEAD}server: {{listen: false}}\n{STEPS}  - client: {{connect: {{after: 1s}}}}\n").play()
+    assert [record.why for record in trace] == ["syn", "rst", "syn", "rst"]
+    assert trace.records[2].time - trace.records[1].time >= 1_000_000_000
 
 
 def test_a_window_that_never_opens_ends_the_run():

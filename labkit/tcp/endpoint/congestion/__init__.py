@@ -1,7 +1,7 @@
 """Congestion control: how much may be under way. One algorithm a file; `load` finds it by the file's name.
 
-A module here defines `Control`, a class with the methods of `Algorithm`. The endpoint tells it what happened
-(acknowledged, lost, timed out, idle) and reads `cwnd`. Amounts are octets.
+A module here defines `Control`, a class with the methods of `Algorithm`. The endpoint tells it what happened (acknowledged,
+lost, timed out, idle) and reads `cwnd`. Amounts are octets.
 """
 
 from functools import cache
@@ -20,13 +20,10 @@ class Algorithm(Protocol):
 
     def acked(self, octets: int, now: int, rtt: int) -> None:
         """New octets were acknowledged, outside of a recovery. `rtt` is the smoothed round-trip time in nanoseconds, 0
-        where there is none yet.
-        """
+        where there is none yet."""
 
     def lost(self, flight: int) -> None:
-        """A loss was detected by duplicate ACKs, or the network marked a packet, with `flight` octets under
-        way.
-        """
+        """A loss was detected by duplicate ACKs, or the network marked a packet, with `flight` octets under way."""
 
     def recovered(self, flight: int) -> None:
         """The recovery that `lost` began is over."""

@@ -6,15 +6,15 @@ All arithmetic is in whole octets and milliseconds, so that a conversation is th
 MILLISECOND = 1_000_000
 
 BETA = 7, 10
-"""beta_cubic, which is left of the window after a loss (section 4.6)."""
+"""beta_cubic, the part of the window that remains after a loss (section 4.6)."""
 C = 4, 10
 """In segments per cubic second (section 5.1)."""
 ALPHA = 9, 17
 """alpha_cubic = 3 * (1 - beta_cubic) / (1 + beta_cubic) (section 4.3)."""
 CUBIC_MILLISECONDS = 1_000_000_000
-"""Of a cubic second."""
+"""In a cubic second."""
 PRECISION = 1 << 16
-"""In what part of an octet W_est is counted: it grows by less than one with each ACK."""
+"""Units of W_est per octet: it grows by less than an octet with each ACK."""
 
 
 class Control:
@@ -34,11 +34,11 @@ class Control:
         self.begin: int | None = None
         """t_epoch, when this congestion avoidance began; None: it has not."""
         self.k = 0
-        """After so many milliseconds the window is `w_max` again."""
+        """Milliseconds until the window is `w_max` again."""
         self.est = 0
         """W_est, what Reno would have reached, times PRECISION."""
         self.rest = 0
-        """What is left of octets that were too few for the window to grow by one."""
+        """The remainder of octets that were too few for the window to grow by one."""
 
     def acked(self, octets: int, now: int, rtt: int) -> None:
         """New octets were acknowledged."""
@@ -61,7 +61,7 @@ class Control:
         self.cwnd += grown
 
     def window(self, elapsed: int) -> int:
-        """W_cubic(t) = C*(t-K)^3 + W_max (equation 1), after so many milliseconds of congestion avoidance, in octets."""
+        """W_cubic(t) = C*(t-K)^3 + W_max (equation 1) in octets, after `elapsed` milliseconds of congestion avoidance."""
         return self.w_max + C[0] * self.mss * (elapsed - self.k) ** 3 // (C[1] * CUBIC_MILLISECONDS)
 
     def _begin(self, now: int) -> None:
@@ -99,7 +99,7 @@ class Control:
 
 
 def cube_root(number: int) -> int:
-    """The greatest integer whose cube is not greater than `number`, which is not negative."""
+    """The greatest integer whose cube is at most `number` (not negative)."""
     low, high = 0, 1 << (number.bit_length() // 3 + 1)
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,6 +1,4 @@
-"""Reno: slow start, congestion avoidance and what a loss does to the window. RFC 5681, counting octets (RFC
-3465).
-"""
+"""Reno: slow start, congestion avoidance and what a loss does to the window. RFC 5681, counting octets (RFC 3465)."""
 
 
 class Control:
@@ -22,8 +20,7 @@ class Control:
             # Slow start, equation (2): cwnd += min (N, SMSS)
             self.cwnd += min(octets, self.mss)
             return
-        # Congestion avoidance: "increase cwnd by at most SMSS per RTT", once cwnd octets have been
-        # acknowledged
+        # Congestion avoidance: "increase cwnd by at most SMSS per RTT", once cwnd octets have been acknowledged
         self.counted += octets
         if self.counted >= self.cwnd:
             self.counted -= self.cwnd

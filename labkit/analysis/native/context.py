@@ -1,0 +1,225 @@
+"""The memory of the compiled engine: its tables as dataclasses of integers, and `Context`, which has their addresses.
+
+Numba is not needed here. `labkit.analysis.native.records` lays the dataclasses out in memory.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from labkit.analysis.flows import HostIsns, no_points
+from labkit.analysis.native.records import ColdRow, Pointer, SideRow
+from labkit.analysis.payload import Piece
+from labkit.analysis.rule import MAX_NUMBERS, Severity
+from labkit.packet.seen import I16, I32, U8, U16, U32, Seen
+
+NONE = -1
+"""No row."""
+
+SEVERITIES = max(Severity) + 1
+"""Counters for each rule, by severity."""
+
+OPEN, OVER = 0, 1
+"""The two chains of conversations, and the columns of their ends in `Context`."""
+
+
+def _zeros(count: int) -> Callable[[], list[int]]:
+    return lambda: [0] * count
+
+
+@dataclass(slots=True)
+class BatchRow:
+    """Consecutive segments of a capture, the octets that hold them, and what the decode loop needs to find them."""
+
+    octets: Pointer[U8]
+    segments: Pointer[Seen]
+    places: Pointer[int]
+    """For each segment the position in `octets` from which its own positions count: of its frame, or of its datagram."""
+    hashes: Pointer[int]
+    """For each segment its `labkit.analysis.native.flow_table.flow_hash`."""
+    formats: Pointer[int]
+    """The table of `labkit.analysis.native.scan`."""
+    count: int = 0
+    """Segments."""
+    room: int = 0
+    at: int = 0
+    """Position of the next record."""
+    end: int = 0
+    """End of the octets that were read."""
+    packets: int = 0
+    """Frames of the capture up to the end of this batch."""
+    start: int = 0
+    """The time of the capture's first frame."""
+    fragment_at: int = 0
+    """Position of the frame that the decode loop stopped at, because it holds a fragment."""
+    seed: int = 0
+    """Secret number for the hashes."""
+
+
+@dataclass(slots=True)
+class FlowRow:
+    """A conversation: `labkit.analysis.flows.Flow` without its sides, which are the rows 2 * slot and 2 * slot + 1 of theirs."""
+
+    index: int = 0
+    hash: int = 0
+    next: I32 = NONE
+    """The next row in the same bucket, or the next free row."""
+    older: I32 = NONE
+    newer: I32 = NONE
+    chain: U8 = OPEN
+    """The chain that the row is in."""
+    wanted: U8 = 0
+    """1: its findings are reported."""
+    family: U8 = 0
+    """Octets of an address."""
+    words: list[U32] = field(default_factory=_zeros(8))
+    """Both addresses, four numbers each; the first end is the sender of the first segment."""
+    ports: list[U16] = field(default_factory=_zeros(2))
+    client: U8 = 0
+    segments: int = 0
+    point: I32 = 0
+    seen_at: list[I32] = field(default_factory=no_points)
+    resent: list[U32] = field(default_factory=_zeros(2))
+    """Findings of retransmission rules, by side."""
+
+
+@dataclass(slots=True)
+class HostRow(HostIsns):
+    """The initial sequence numbers of a host, and its key: address, and 0 as a client or ACK as a server."""
+
+    role: int = 0
+    family: U8 = 0
+    words: list[U32] = field(default_factory=_zeros(4))
+    next: I32 = NONE
+
+
+@dataclass(slots=True)
+class OnceKey:
+    """A rule's code that was reported once of a host."""
+
+    used: int = 0
+    code: int = 0
+    family: U8 = 0
+    words: list[U32] = field(default_factory=_zeros(4))
+
+
+@dataclass(slots=True)
+class FindingRow:
+    """What a rule has found: all that its message needs."""
+
+    rule: I16 = 0
+    """Its position in the catalogue."""
+    answer: I16 = 0
+    """What its predicate answered."""
+    sender: U8 = 0
+    """The side whose segment it is about."""
+    field_name: U8 = 0
+    """The field's name, for a rule that chooses among several: a position in `labkit.analysis.native.kernels.words`."""
+    flow: int = 0
+    family: U8 = 0
+    words: list[U32] = field(default_factory=_zeros(8))
+    ports: list[U16] = field(default_factory=_zeros(2))
+    packet: int = 0
+    """0 for a finding about the whole conversation."""
+    time: int = 0
+    bases: list[U32] = field(default_factory=_zeros(2))
+    """The numbers that are shown as 0: of the side that the rule was asked about, and of the other one."""
+    expected: int = 0
+    actual: int = 0
+    values: list[int] = field(default_factory=_zeros(MAX_NUMBERS))
+    """The numbers that the message shows (`Rule.numbers`)."""
+
+
+@dataclass(slots=True)
+class HitCount:
+    """How often a rule's predicate gave one of its answers, and the first packet."""
+
+    count: int = 0
+    packet: int = 0
+
+
+@dataclass(slots=True)
+class Context:
+    """Addresses of the tables, counters, and the segment that is being looked up."""
+
+    flows: Pointer[FlowRow]
+    sides: Pointer[SideRow]
+    cold_rows: Pointer[ColdRow]
+    cold_free: Pointer[I32]
+    """A stack of cold rows that were given back."""
+    blank_sides: Pointer[SideRow]
+    """A first and a second side of which nothing is known. Their cold rows serve all sides that have no pending segment."""
+    blank_segment: Pointer[Seen]
+    buckets: Pointer[I32]
+    """The first row of each bucket of the hash table of conversations."""
+    hosts: Pointer[HostRow]
+    host_buckets: Pointer[I32]
+    once_keys: Pointer[OnceKey]
+    findings: Pointer[FindingRow]
+    hits: Pointer[HitCount]
+    severities: Pointer[U8]
+    """Each rule's severity in the profile; 0: the rule is not reported."""
+    kept: Pointer[int]
+    """By severity the findings that are kept; then for each rule, by severity, those that are only counted."""
+    pieces: Pointer[Piece]
+    ring: Pointer[U8]
+    described: Pointer[FlowRow]
+    described_sides: Pointer[SideRow]
+    filter_numbers: Pointer[int]
+    """`labkit.analysis.flow_filter.FlowFilter.numbers`."""
+
+    # Conversations.
+    flow_count: int = 0
+    """Conversations so far."""
+    forgotten: int = 0
+    """Open conversations that gave way to others."""
+    max_open: int = 0
+    max_over: int = 0
+    first: list[int] = field(default_factory=lambda: [NONE, NONE])
+    """The first row of each chain: the oldest open conversation, and the one that is over and has been silent for longest."""
+    last: list[int] = field(default_factory=lambda: [NONE, NONE])
+    length: list[int] = field(default_factory=_zeros(2))
+    rows_used: int = 0
+    free_row: int = NONE
+    bucket_mask: int = 0
+    finished: list[int] = field(default_factory=_zeros(3))
+    """Rows that were taken out of the table by the last segment and are to be finished, in this order."""
+    finished_count: int = 0
+
+    # Cold rows.
+    cold_used: int = 0
+    cold_free_count: int = 0
+    cold_at: int = 0
+    """The address of the first cold row."""
+    cold_size: int = 0
+    """Octets of a cold row."""
+
+    # Hosts.
+    hosts_used: int = 0
+    max_hosts: int = 0
+    host_mask: int = 0
+    once_count: int = 0
+    max_once: int = 0
+    once_mask: int = 0
+
+    # Hashing, and the ends of the segment that is being looked up: its source, then its destination.
+    seed: int = 0
+    hash: int = 0
+    words: list[int] = field(default_factory=_zeros(8))
+    ports: list[int] = field(default_factory=_zeros(2))
+
+    # Results.
+    segments: int = 0
+    finding_count: int = 0
+    max_findings: int = 0
+    """Findings of one severity that are kept."""
+    missed: int = 0
+    """Gaps that were acknowledged: the capture lacks packets."""
+    repeated: int = 0
+    """Conversations that the capture shows again, at another point."""
+    reported: int = 0
+    described_count: int = 0
+    max_described: int = 0
+
+    # The payload that is kept, as in `labkit.analysis.payload.PayloadStore`.
+    piece_count: int = 0
+    octet_count: int = 0

@@ -1,0 +1,202 @@
+"""The compiled verifier: it takes batches of segments, and gives the verdict that the interpreter would give."""
+
+import ctypes
+from collections.abc import Sequence
+from ctypes import sizeof
+from dataclasses import MISSING, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+from labkit.analysis import limits
+from labkit.analysis.finding import Finding, Group
+from labkit.analysis.flow_filter import FlowFilter
+from labkit.analysis.flows import Flow
+from labkit.analysis.limits import CaptureLimits, described
+from labkit.analysis.native.context import SEVERITIES, Context, FindingRow, FlowRow
+from labkit.analysis.native.flow_table import ends_of, new_seed
+from labkit.analysis.native.loader import Library
+from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, columns, read_row, record, write_row
+from labkit.analysis.native.segment_loop import SPARE_ROWS
+from labkit.analysis.payload import RING_OCTETS, RING_PIECES
+from labkit.analysis.rule import Severity, shipped
+from labkit.analysis.verifier import Bounds, Verdict
+from labkit.packet.seen import Seen
+
+if TYPE_CHECKING:
+    from labkit.analysis.native.reader import Batch
+
+
+class NativeVerifier:
+    """Verifies one capture under a profile: `take` each batch, then ask for the verdict."""
+
+    def __init__(
+        self, profile: str, library: Library, bounds: Bounds | None = None, wanted: FlowFilter | None = None
+    ) -> None:
+        """`profile` is one of labkit.analysis.rule: RFC9293, DOCUMENT or LITERAL."""
+        self.profile = profile
+        bounds = bounds or Bounds()
+        self._process, self._finish = library.entries["process_batch"], library.entries["finish"]
+        numbers = (wanted or FlowFilter()).numbers
+        flows = bounds.open + bounds.over + 3
+        sizes = {
+            "flows": flows,
+            "sides": 2 * flows,
+            "cold_rows": SPARE_ROWS + 2 * flows,
+            "cold_free": 2 * flows,
+            "blank_sides": 2,
+            "blank_segment": 1,
+            "buckets": _power(2 * bounds.open),
+            "hosts": bounds.hosts,
+            "host_buckets": _power(bounds.hosts),
+            "once_keys": _power(2 * bounds.said),
+            "findings": len(Severity) * bounds.findings,
+            "hits": SEVERITIES * len(shipped()),
+            "severities": len(shipped()),
+            "kept": SEVERITIES * (1 + len(shipped())),
+            "pieces": RING_PIECES,
+            "ring": RING_OCTETS,
+            "described": limits.MOST,
+            "described_sides": 2 * limits.MOST,
+            "filter_numbers": len(numbers),
+        }
+        kinds = {name: column.target for name, column in columns(Context).items() if column.target is not None}
+        self._kinds = {name: TYPES[kind] if isinstance(kind, str) else record(kind) for name, kind in kinds.items()}
+        self._memory = {name: Memory(sizes[name] * sizeof(kind)) for name, kind in self._kinds.items()}
+        self._context_memory = Memory(sizeof(record(Context)))
+        self._context = context = record(Context).from_buffer(self._context_memory.view)
+        for name, memory in self._memory.items():
+            setattr(context, name, memory.address)
+        for each in fields(Context):
+            if each.default_factory is not MISSING:
+                getattr(context, each.name)[:] = each.default_factory()
+            elif each.default is not MISSING:
+                setattr(context, each.name, each.default)
+        for name in ("buckets", "host_buckets"):
+            ctypes.memset(self._memory[name].address, 0xFF, len(self._memory[name].view))
+        context.cold_at, context.cold_size = self._memory["cold_rows"].address, sizeof(record(ColdRow))
+        context.cold_used = SPARE_ROWS
+        for number, row in enumerate(self._table("blank_sides")):
+            write_row(row, SideRow(cold_row=context.cold_at + number * context.cold_size))
+        write_row(self._table("blank_segment")[0], Seen())
+        self._table("filter_numbers")[:] = numbers
+        severities = self._table("severities")
+        for number, rule in enumerate(shipped()):
+            # The capture's limits need the rules of FAMILIES under every profile. Compiled code asks every rule.
+            severities[number] = rule.severity_in(profile, 1) if profile in rule.profiles else 0
+        context.max_open, context.max_over, context.max_findings, context.max_once, context.max_hosts = bounds
+        context.bucket_mask, context.host_mask = sizes["buckets"] - 1, sizes["host_buckets"] - 1
+        context.once_mask = sizes["once_keys"] - 1
+        context.max_described = limits.MOST
+        context.seed = new_seed()
+
+    def _table(self, name: str) -> Any:
+        """All rows of a table."""
+        kind, view = self._kinds[name], self._memory[name].view
+        return (kind * (len(view) // sizeof(kind))).from_buffer(view)
+
+    def take(self, batch: "Batch") -> None:
+        """Verify a batch of segments."""
+        self._process(batch.address, self._context_memory.address)
+
+    def verdict(self, packets: int, start: int, profile: str) -> Verdict:
+        """The verdict on a capture of so many frames, of which the first has the time `start`. `profile` is the name to show."""
+        self._finish(self._context_memory.address)
+        context = self._context
+        beyond = self._beyond()
+        surveyed = self._limits(sum(each.count for each in beyond))
+        return Verdict(
+            "",
+            profile,
+            findings=self._findings(start),
+            packets=packets,
+            segments=context.segments,
+            flows=context.flow_count,
+            limits=surveyed.limits(context.segments, context.reported),
+            conversations=self._conversations(start),
+            reported=context.reported,
+            beyond=beyond,
+        )
+
+    def _conversations(self, start: int) -> "Conversations":
+        count = self._context.described_count
+        rows = self._memory["described"].view[: count * sizeof(record(FlowRow))]
+        sides = self._memory["described_sides"].view[: 2 * count * sizeof(record(SideRow))]
+        return Conversations(bytes(rows), bytes(sides), start)
+
+    def _findings(self, start: int) -> Sequence[Finding]:
+        if not self._context.finding_count:
+            return []
+        # This imports numpy. For a capture without findings that would take longer than everything else.
+        from labkit.analysis.native.found import Findings
+
+        octets = self._memory["findings"].view[: self._context.finding_count * sizeof(record(FindingRow))]
+        return Findings(octets, self.profile, start)
+
+    def _beyond(self) -> list[Group]:
+        """The findings that were only counted."""
+        found: dict[tuple[str, str, Severity], Group] = {}
+        kept = self._table("kept")
+        for number, rule in enumerate(shipped(), 1):
+            for severity in Severity:
+                if count := kept[number * SEVERITIES + severity]:
+                    key = rule.code, rule.name, severity
+                    found.setdefault(key, Group(*key)).count += count
+        return [found[key] for key in sorted(found)]
+
+    def _limits(self, beyond: int) -> CaptureLimits:
+        found = CaptureLimits()
+        hits = self._table("hits")
+        for number, rule in enumerate(shipped()):
+            for answer in rule.limits:
+                hit = hits[SEVERITIES * number + answer]
+                found.count(rule, answer, hit.packet or None, hit.count)
+        context = self._context
+        found.end_many(missed=context.missed, again=context.repeated, forgotten=context.forgotten, beyond=beyond)
+        return found
+
+
+def _power(least: int) -> int:
+    return 1 << (least - 1).bit_length()
+
+
+class Conversations(Sequence[limits.Conversation]):
+    """The first conversations of a capture in figures, each made when it is read."""
+
+    def __init__(self, rows: bytes, sides: bytes, start: int) -> None:
+        """The octets of rows of `FlowRow`, and of their sides."""
+        self._rows, self._sides, self._start = rows, sides, start
+
+    def __len__(self) -> int:
+        return len(self._rows) // sizeof(record(FlowRow))
+
+    @cached_property
+    def _order(self) -> list[int]:
+        return sorted(range(len(self)), key=lambda place: self._row(place).index)
+
+    def _row(self, place: int) -> Any:
+        return record(FlowRow).from_buffer_copy(self._rows, place * sizeof(record(FlowRow)))
+
+    @overload
+    def __getitem__(self, index: int) -> limits.Conversation: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[limits.Conversation]: ...
+
+    def __getitem__(self, index: int | slice) -> limits.Conversation | list[limits.Conversation]:
+        if isinstance(index, slice):
+            return [self._described(place) for place in self._order[index]]
+        return self._described(self._order[index])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _described(self, place: int) -> limits.Conversation:
+        row = self._row(place)
+        sides = SideRow(), SideRow()
+        for number, side in enumerate(sides):
+            octets = (2 * place + number) * sizeof(record(SideRow))
+            read_row(record(SideRow).from_buffer_copy(self._sides, octets), side)
+        flow = Flow(row.index, ends_of(row), sides, client=row.client, point=row.point)
+        return described(flow, list(row.resent), self._start)

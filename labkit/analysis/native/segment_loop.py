@@ -1,0 +1,271 @@
+"""The loops over segments, as source for the compiler: what `labkit.analysis.verifier.Verifier` does, in flat memory.
+
+`decode_batch` finds and decodes the segments of a batch, `process_batch` verifies them, and `finish` ends the conversations that
+are left. The functions `ask_*` are placeholders: `labkit.analysis.native.kernels` generates them from the catalogue.
+"""
+
+from typing import Any
+
+from labkit.analysis.native.context import NONE, OPEN, OVER, SEVERITIES, BatchRow, Context, FlowRow
+from labkit.analysis.native.flow_table import end_hash, find_flow, flow_hash, give_back, is_host, retire
+from labkit.analysis.native.records import SideRow
+from labkit.analysis.native.scan import IRREGULAR, step
+from labkit.analysis.payload import remember
+from labkit.analysis.pending import close, resolve
+from labkit.analysis.side import Side
+from labkit.analysis.tracker import advance, look, relate, spoiled
+from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
+from labkit.packet.seen import SHORT_IP, SOUND, Seen
+
+AHEAD = 16
+"""How many segments ahead the memory of a conversation is fetched: about as long as memory takes to answer."""
+
+SPARE_ROWS = 2
+"""The cold rows of `Context.blank_sides`."""
+
+
+def ask_frame(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> None:
+    """Ask the rules of scope FRAME."""
+
+
+def ask_segment(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> None:
+    """Ask the rules of scope SEGMENT."""
+
+
+def ask_pending(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> None:
+    """Ask the rules of scope PENDING."""
+
+
+def ask_side(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> None:
+    """Ask the rules of scope SIDE."""
+
+
+def ask_flow(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> None:
+    """Ask the rules of scope FLOW."""
+
+
+def fetch(array: object, index: int) -> None:
+    """Compiled: ask the processor to bring an element from memory."""
+
+
+def behind(octets: Any, at: int) -> bytes:
+    """The octets from a position on. Compiled: their address."""
+    return bytes(octets[at:])
+
+
+def decode_batch(batch: BatchRow) -> int:
+    """Decode records until one is not plain (IRREGULAR) or holds a fragment (FRAGMENT), or the batch is full."""
+    status = OTHER
+    while batch.count < batch.room:
+        following, start, caplen, wirelen, time, link, point = step(batch.octets, batch.at, batch.end, batch.formats)
+        if following < 0:
+            return IRREGULAR
+        batch.at = following
+        if batch.packets == 0:
+            batch.start = time
+        batch.packets += 1
+        seg = batch.segments[batch.count]
+        seg.number = batch.packets
+        seg.time = time
+        seg.caplen = caplen
+        seg.wirelen = max(wirelen, caplen)
+        seg.point = point
+        seg.joined = 0
+        frame = behind(batch.octets, start)
+        status = decode(frame, 0, caplen, link, seg)
+        if status == TCP:
+            batch.places[batch.count] = start
+            batch.hashes[batch.count] = flow_hash(frame, seg, batch.seed)
+            batch.count += 1
+        elif status == FRAGMENT:
+            batch.fragment_at = start
+            return status
+    return status
+
+
+def process_batch(batch: BatchRow, ctx: Context) -> int:
+    """Verify the segments of a batch."""
+    for i in range(batch.count):
+        _prefetch(i, batch, ctx)
+        _process(behind(batch.octets, batch.places[i]), batch.segments[i], batch.hashes[i], ctx)
+        for k in range(ctx.finished_count):
+            _finish_flow(ctx.finished[k], ctx)
+            give_back(ctx, ctx.finished[k])
+        ctx.finished_count = 0
+    return 0
+
+
+def finish(ctx: Context) -> int:
+    """Finish the conversations that are left: those that are over, then the open ones."""
+    for chain in (OVER, OPEN):
+        slot = ctx.first[chain]
+        while slot >= 0:
+            _finish_flow(slot, ctx)
+            slot = ctx.flows[slot].newer
+    return 0
+
+
+def _prefetch(i: int, batch: BatchRow, ctx: Context) -> None:
+    """Fetch memory that the next segments need. Beyond the batch stand hashes of an older one, which do no harm."""
+    fetch(ctx.buckets, batch.hashes[i + AHEAD] & ctx.bucket_mask)
+    slot = ctx.buckets[batch.hashes[i + AHEAD // 2] & ctx.bucket_mask]
+    if slot >= 0:
+        fetch(ctx.flows, slot)
+    slot = ctx.buckets[batch.hashes[i + AHEAD // 4] & ctx.bucket_mask]
+    if slot >= 0:
+        fetch(ctx.sides, 2 * slot)
+        fetch(ctx.sides, 2 * slot + 1)
+    fetch(batch.octets, batch.places[i + AHEAD // 4])
+
+
+def _process(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> None:
+    ctx.segments += 1
+    place = find_flow(buf, seg, hashed, ctx)
+    side = place & 1
+    slot = place >> 1
+    flow = ctx.flows[slot]
+    me = ctx.sides[place]
+    peer = ctx.sides[place ^ 1]
+    ask_frame(seg, me, peer, flow, side, ctx)
+    if seg.fault not in (SOUND, SHORT_IP):
+        return
+    look(seg, me, peer)
+    if (me.pending_n or peer.pending_n) and _resolve(seg, me, peer, flow, side, ctx):
+        relate(seg, me)
+    if seg.data_len and not spoiled(seg):
+        remember(buf, seg, me, ctx)
+    ask_segment(seg, me, peer, flow, side, ctx)
+    advance(seg, me, peer)
+    assign_cold_row(me, side, ctx)
+    assign_cold_row(peer, 1 - side, ctx)
+    retire(ctx, slot)
+
+
+def _resolve(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> bool:
+    resolved = False
+    while resolve(me):
+        resolved = True
+        ask_pending(seg, me, peer, flow, side, ctx)
+    while resolve(peer):
+        resolved = True
+        ask_pending(seg, peer, me, flow, 1 - side, ctx)
+    return resolved
+
+
+def _finish_flow(slot: int, ctx: Context) -> None:
+    seg = ctx.blank_segment[0]
+    flow = ctx.flows[slot]
+    first = ctx.sides[2 * slot]
+    second = ctx.sides[2 * slot + 1]
+    close(first, second)
+    close(second, first)
+    _resolve(seg, first, second, flow, 0, ctx)
+    ask_side(seg, first, second, flow, 0, ctx)
+    ask_side(seg, second, first, flow, 1, ctx)
+    ask_flow(seg, first, second, flow, 0, ctx)
+    assign_cold_row(first, 0, ctx)
+    assign_cold_row(second, 1, ctx)
+    ctx.repeated += flow.point > 0
+    ctx.missed += first.missed + second.missed
+    if flow.wanted and ctx.described_count < ctx.max_described:
+        ctx.described[ctx.described_count] = flow
+        ctx.described_sides[2 * ctx.described_count] = first
+        ctx.described_sides[2 * ctx.described_count + 1] = second
+        ctx.described_count += 1
+
+
+def assign_cold_row(side: SideRow, number: int, ctx: Context) -> None:
+    """Give a side a cold row of its own when it has pending segments, and take the row back when it has none.
+
+    The other sides share a spare row, which holds nothing between two segments.
+    """
+    spare = ctx.blank_sides[number].cold_row
+    if side.pending_n:
+        if side.cold_row == spare:
+            if ctx.cold_free_count:
+                ctx.cold_free_count -= 1
+                row = ctx.cold_free[ctx.cold_free_count]
+            else:
+                row = ctx.cold_used
+                ctx.cold_used += 1
+            ctx.cold_rows[row] = ctx.cold_rows[number]
+            side.cold_row = ctx.cold_at + row * ctx.cold_size
+    elif side.cold_row != spare:
+        ctx.cold_free[ctx.cold_free_count] = (side.cold_row - ctx.cold_at) // ctx.cold_size
+        ctx.cold_free_count += 1
+        side.cold_row = spare
+
+
+def count_hit(place: int, packet: int, ctx: Context) -> None:
+    """Count an answer of a rule that reports a capture limit."""
+    hit = ctx.hits[place]
+    if hit.count == 0:
+        hit.packet = packet
+    hit.count += 1
+
+
+def add_finding(
+    rule: int,
+    answer: int,
+    code: int,
+    sender: int,
+    packet: int,
+    time: int,
+    flow: FlowRow,
+    me: Side,
+    peer: Side,
+    ctx: Context,
+) -> int:
+    """Add a finding; the number of its row, or NONE where it is not reported. `code` is NONE, except for a rule that reports
+    once of each host."""
+    own = ctx.severities[rule]
+    if not own or not flow.wanted or (code >= 0 and _is_reported(code, flow, sender, ctx)):
+        return NONE
+    severity = answer if answer > 1 else own
+    if ctx.kept[severity] == ctx.max_findings:
+        ctx.kept[(rule + 1) * SEVERITIES + severity] += 1
+        return NONE
+    ctx.kept[severity] += 1
+    number = ctx.finding_count
+    ctx.finding_count += 1
+    found = ctx.findings[number]
+    found.rule = rule
+    found.answer = answer
+    found.sender = sender
+    found.flow = flow.index
+    found.family = flow.family
+    for i in range(8):
+        found.words[i] = flow.words[i]
+    found.ports[0] = flow.ports[0]
+    found.ports[1] = flow.ports[1]
+    found.packet = packet
+    found.time = time
+    found.bases[0] = me.base
+    found.bases[1] = peer.base
+    return number
+
+
+def _is_reported(code: int, flow: FlowRow, sender: int, ctx: Context) -> bool:
+    """Whether a code was reported of a host. From now on it was. All keys are forgotten when there are too many."""
+    at = 4 * sender
+    w0, w1, w2, w3 = flow.words[at], flow.words[at + 1], flow.words[at + 2], flow.words[at + 3]
+    home = end_hash(ctx.seed, w0, w1, w2, w3, code, flow.family) & ctx.once_mask
+    place = home
+    while ctx.once_keys[place].used:
+        key = ctx.once_keys[place]
+        if key.code == code and is_host(key.words, key.family, w0, w1, w2, w3, flow.family):
+            return True
+        place = (place + 1) & ctx.once_mask
+    if ctx.once_count == ctx.max_once:
+        for i in range(ctx.once_mask + 1):
+            ctx.once_keys[i].used = 0
+        ctx.once_count = 0
+        place = home
+    key = ctx.once_keys[place]
+    key.used = 1
+    key.code = code
+    key.family = flow.family
+    for i in range(4):
+        key.words[i] = flow.words[at + i]
+    ctx.once_count += 1
+    return False

@@ -1,0 +1,206 @@
+"""Run the steps of a scenario: decide when each step begins and what the application at its end then does.
+
+`Application` is the only place that knows these rules; `labkit.build.scenario` describes them for users. It drives two ends.
+The simulation gives it endpoints on a virtual clock (`labkit.build.scenario.play`), `labkit.live` gives it labkit's end, a
+socket of the kernel or an external program in real time.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+SILENT = {"receive", "wait", "pause", "resume", "crash"}
+"""Verbs that send nothing: such a step is complete for the peer when it is complete for its own side."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """A step with its drawn values, and its progress. A step of an exchange becomes several plans."""
+
+    number: int
+    """The position among the plans, from 0."""
+    place: int
+    """The position in the scenario's `steps`, from 0."""
+    line: int
+    side: str
+    verb: str
+    after: int
+    at_once: bool = False
+    connection: int = 0
+    """The number of its connection, from 0: several connections may follow each other."""
+    text: str = ""
+    payload: bytes = b""
+    octets: int = 0
+    urgent: bool = False
+    time: int = 0
+    """The duration of a wait."""
+    due: int | None = None
+    """When the step begins; None until this is known."""
+    until: int = 0
+    """When a wait ends. For a connect, send or receive: the octets that its side has sent or received after it."""
+
+
+class End(Protocol):
+    """One end of a conversation. Its methods raise UsageError if TCP forbids the call."""
+
+    step: str
+    """The text of the step that began last; segments that the step causes are attributed to it."""
+    reading: bool
+    """Whether the application reads what arrives."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the handshake is complete, as far as this end knows."""
+
+    @property
+    def delivered(self) -> int:
+        """Octets of the present connection that TCP has delivered to the application."""
+
+    @property
+    def peer_closed(self) -> bool:
+        """Whether the peer's FIN has arrived, or the connection is gone."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether there is no connection, or it has ended."""
+
+    def knows(self, octets: int) -> bool:
+        """Whether this end knows that this many of its octets have arrived."""
+
+    def serves(self, connection: int) -> bool:
+        """Whether this end can begin a step of this connection that is not a connect."""
+
+    def connect(self, connection: int, now: int) -> None:
+        """Open a connection actively."""
+
+    def send(self, payload: bytes, now: int, *, urgent: bool = False) -> None:
+        """Queue octets for sending."""
+
+    def close(self, now: int) -> None:
+        """Close the connection: send a FIN after the queued octets."""
+
+    def abort(self, now: int) -> None:
+        """Reset the connection."""
+
+    def crash(self, now: int) -> None:
+        """Forget the connection without sending anything."""
+
+    def flush(self, now: int) -> None:
+        """Read what has arrived if `reading`, and send what TCP allows."""
+
+
+class Application:
+    """The steps of one conversation and its two ends, `client` and `server`.
+
+    Call `go_on` whenever an end has changed, and at each time that `on_due` was called with.
+    """
+
+    def __init__(self, plans: list[Plan], ends: Mapping[str, End], on_due: Callable[[int], None] | None = None) -> None:
+        self.plans = plans
+        self.ends = ends
+        self._on_due = on_due or (lambda _time: None)
+        self._cursor = 0
+        self._connection = 0
+        self._sent = {"client": 0, "server": 0}
+        self._wanted = {"client": 0, "server": 0}
+
+    @property
+    def next(self) -> Plan | None:
+        """The first step that has not begun: after UsageError, the step that failed. None if all have begun."""
+        return self.plans[self._cursor] if self._cursor < len(self.plans) else None
+
+    @property
+    def latest(self) -> Plan | None:
+        """The step that began last; None before the first."""
+        return self.plans[self._cursor - 1] if self._cursor else None
+
+    def due(self) -> int | None:
+        """When the next step begins or the wait before it ends; None if the time is unknown."""
+        if self.next is not None and self.next.due is not None:
+            return self.next.due
+        return self.latest.until if self.latest is not None and self.latest.verb == "wait" else None
+
+    def finished(self, now: int) -> bool:
+        """Whether every step has begun and the last one is complete."""
+        return self._cursor == len(self.plans) and self.complete(self.plans[-1], now)
+
+    def go_on(self, now: int) -> str:
+        """Begin every step that is due. Return the side of the last one that began, or "" if none did.
+
+        UsageError if TCP forbids the step `next`.
+        """
+        side = ""
+        while self._cursor < len(self.plans):
+            plan = self.plans[self._cursor]
+            if plan.due is None:
+                if not self._ready(plan, now):
+                    break
+                plan.due = now + plan.after
+                if plan.after:
+                    self._on_due(plan.due)
+            if plan.due > now:
+                break
+            side = plan.side
+            self._begin(plan, self.ends[side], now)
+            self._cursor += 1
+            # TCP sends what one call allows before the application makes the next call.
+            self.ends[side].flush(now)
+        return side
+
+    def complete(self, plan: Plan, now: int) -> bool:
+        """Whether a step that has begun is complete for its own side."""
+        end = self.ends[plan.side]
+        if plan.verb == "connect":
+            return end.connected or end.gone
+        if plan.verb == "receive":
+            return end.delivered >= plan.until
+        return plan.verb != "wait" or now >= plan.until
+
+    def _ready(self, plan: Plan, now: int) -> bool:
+        """Whether the step before this one is complete, as far as this step's side can tell."""
+        own = self.ends[plan.side]
+        if plan.verb != "connect" and not own.serves(plan.connection):
+            return False
+        if plan.number == 0 or plan.at_once:
+            return True
+        previous = self.plans[plan.number - 1]
+        if previous.side == plan.side or previous.verb in SILENT:
+            return self.complete(previous, now)
+        if previous.verb == "connect" and not previous.octets:
+            return own.connected
+        if previous.verb in {"connect", "send"}:
+            if own.delivered < previous.until and not own.peer_closed:
+                return False
+            # An application that closes now has nothing more to say, so it waits until its peer has the acknowledgement.
+            return plan.verb != "close" or self.ends[previous.side].knows(previous.until)
+        return own.peer_closed if previous.verb == "close" else own.gone
+
+    def _begin(self, plan: Plan, end: End, now: int) -> None:
+        side = plan.side
+        if plan.connection != self._connection:
+            self._connection = plan.connection
+            self._sent = dict.fromkeys(self._sent, 0)
+            self._wanted = dict.fromkeys(self._wanted, 0)
+        end.step = plan.text
+        match plan.verb:
+            case "connect" | "send":
+                if plan.verb == "connect":
+                    end.connect(plan.connection, now)
+                if plan.verb == "send" or plan.payload:
+                    end.send(plan.payload, now, urgent=plan.urgent)
+                self._sent[side] += plan.octets
+                plan.until = self._sent[side]
+            case "receive":
+                self._wanted[side] += plan.octets
+                plan.until = self._wanted[side]
+            case "close":
+                end.close(now)
+            case "abort":
+                end.abort(now)
+            case "crash":
+                end.crash(now)
+            case "pause" | "resume":
+                end.reading = plan.verb == "resume"
+            case _:
+                plan.until = now + plan.time
+                self._on_due(plan.until)

@@ -1,0 +1,90 @@
+"""Find the captures that a command line names: files, the captures in folders, and the matches of patterns."""
+
+import os
+import stat
+from collections.abc import Iterable
+from glob import glob, has_magic
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from labkit.errors import CaptureError
+from labkit.i18n import _, printable
+
+SUFFIXES = (".pcap", ".pcapng", ".cap")
+"""Suffixes of captures, before `.gz` where they are compressed. A file with such a suffix that is not a capture is an
+error; any other file that is not a capture is skipped."""
+
+
+class Input(NamedTuple):
+    """A capture to read, or the reason why there is none."""
+
+    path: str
+    error: str = ""
+
+
+class Inputs(NamedTuple):
+    """The captures of a command line, in its order; the captures of a folder in alphabetical order."""
+
+    captures: list[Input]
+    skipped: list[str]
+    """Files in the folders that are not captures."""
+
+
+def expand(paths: Iterable[str]) -> Inputs:
+    """Find the captures. A path that is not a folder counts as a capture; its reader checks it."""
+    inputs = Inputs([], [])
+    for path in chain.from_iterable(map(_matches, paths)):
+        if path != "-" and os.path.isdir(path):  # noqa: PTH112 - Path.is_dir fails on a name with a null character
+            _walk(path, inputs)
+        else:
+            inputs.captures.append(Input(path))
+    return inputs
+
+
+def _matches(path: str) -> list[str]:
+    """Expand a pattern that the shell left alone: it may match more names than a command line can hold."""
+    if os.path.lexists(path) or not has_magic(path):
+        return [path]
+    found = glob(path, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    return sorted(found, key=lambda each: Path(each).parts) or [path]
+
+
+def _walk(folder: str, inputs: Inputs) -> None:
+    """Add the captures in a folder and in the folders below it. Links to folders are not followed."""
+    found: list[Input] = []
+    for place, _folders, names in os.walk(folder, onerror=lambda error: found.append(_unreadable(error))):
+        for name in names:
+            path = str(Path(place) / name)
+            try:
+                # Reading a named pipe would block.
+                known = stat.S_ISREG(Path(path).stat().st_mode) and (_has_suffix(name) or _is_capture(path))
+            except CaptureError as error:
+                found.append(Input(path, str(error)))
+            except OSError as error:
+                found.append(_unreadable(error))
+            else:
+                if known:
+                    found.append(Input(path))
+                else:
+                    inputs.skipped.append(path)
+    if not found:
+        found.append(Input(folder, _("{name}: this folder has no capture in it").format(name=printable(folder))))
+    inputs.captures.extend(sorted(found, key=lambda each: Path(each.path).parts))
+
+
+def _has_suffix(name: str) -> bool:
+    # macOS stores metadata of a.pcap as ._a.pcap, in archives too.
+    return not name.startswith("._") and name.lower().removesuffix(".gz").endswith(SUFFIXES)
+
+
+def _is_capture(path: str) -> bool:
+    from labkit.capture import is_capture
+
+    return is_capture(path)
+
+
+def _unreadable(error: OSError) -> Input:
+    path = str(error.filename)
+    reason = error.strerror or str(error)
+    return Input(path, _("{name}: cannot be read: {reason}").format(name=printable(path), reason=reason))

@@ -1,0 +1,60 @@
+"""Judge one capture: the step that every process and every machine does alike."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from labkit.analysis.flow_filter import FlowFilter
+from labkit.analysis.native import AUTO, engine
+from labkit.analysis.report_config import ReportConfig
+from labkit.analysis.verifier import Verdict
+from labkit.capture import Damage, open_capture
+from labkit.i18n import _
+from labkit.jobs.interrupts import Interrupts
+
+
+@dataclass(frozen=True)
+class Request:
+    """How to judge captures, and what to report."""
+
+    config: ReportConfig
+    flow_filter: FlowFilter | None = None
+    engine: str = AUTO
+    """One of `labkit.analysis.native.ENGINES`."""
+    alone: bool = True
+    """False: other workers run too; use one thread and never compile."""
+
+
+class Listener(Protocol):
+    """Show the work while it goes on."""
+
+    def on_capture(self, path: str, number: int, total: int) -> None:
+        """Capture `number` of `total`, counted from 1, begins."""
+
+    def on_progress(self, packets: int, share: float | None) -> None:
+        """`packets` of the capture are read; `share` of its octets, from 0 to 1, or None where its size is unknown."""
+
+    def on_notice(self, text: str) -> None:
+        """A line for the user."""
+
+
+def judge(
+    request: Request, path: str, interrupts: Interrupts | None = None, listener: Listener | None = None
+) -> Verdict:
+    """Judge one capture. CaptureError where its file cannot be read."""
+    with open_capture(path) as capture:
+        verdict = engine.judge(
+            capture,
+            request.config.profile,
+            literal=request.config.literal,
+            watch=None if listener is None else lambda packets: listener.on_progress(packets, capture.share),
+            wanted=request.flow_filter,
+            engine=request.engine,
+            interruption=interrupts,
+            say=None if listener is None else listener.on_notice,
+            alone=request.alone,
+        )
+    verdict.path = path
+    if interrupts is not None and interrupts.seen:
+        reason = _("interrupted after packet {n}").format(n=verdict.packets)
+        verdict.damage = verdict.damage or Damage(reason, None, cut=True)
+    return request.config.apply(verdict)
