@@ -53,6 +53,10 @@ class Shown:
     """Where the four-tuple is not the conversation's: the port that is right, or 0 where more than a port is wrong."""
     headers: int = 40
     """Octets of the IP and TCP headers."""
+    spoiled: bool = False
+    """Its checksum is wrong."""
+    four_tuple: tuple[bytes, int, bytes, int] | None = None
+    """Where the four-tuple is not the conversation's: source address and port, destination address and port."""
 
     @property
     def seg_len(self) -> int:

@@ -62,6 +62,9 @@ class Scope(IntEnum):
     FLOW = 4
     """Once at the end of a conversation, `me` being the side whose segment was seen first; `seg` is an empty
     one."""
+    LEDGER = 5
+    """For each entry in the accounts of a whole conversation (`labkit.analysis.ledger`), which is the only argument. The first
+    rule that fits names the mistake; its templates may name what `labkit.analysis.examine` knows of the entry."""
 
 
 RFC9293, DOCUMENT, LITERAL = "rfc9293", "document", "literal"
@@ -92,7 +95,7 @@ SPACES = dict(_spaces())
 GROUP = "labkit.rules"
 """The group of entry points by which an installed package adds rules: each names a module that declares some."""
 
-Predicate = Callable[[Seen, Side, Side], int]
+Predicate = Callable[..., int]
 Number = Callable[[Seen, Side, Side], int]
 Name = Callable[[Seen, Side, Side], str]
 P = TypeVar("P", bound=Predicate)

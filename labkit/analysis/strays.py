@@ -5,9 +5,10 @@ beginning is missing. If its numbers are the next ones of a conversation between
 four-tuple differs, it is a segment of that conversation with a typing error.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from labkit.analysis.flows import Flow
 from labkit.analysis.ledger import CLIENT, SERVER, Ledger, Shown
 from labkit.tcp.segment import ACK, SYN
 
@@ -26,6 +27,11 @@ class Talk:
     index: int
     ends: tuple[End, End]
     segments: list[Shown]
+    flow: Flow | None = None
+
+    def wanted(self, choice: Callable[[Flow], bool] | None) -> bool:
+        """Whether its findings are reported."""
+        return choice is None or self.flow is None or choice(self.flow)
 
     @property
     def opens(self) -> bool:
@@ -68,7 +74,8 @@ def _moved(stray: Talk, host: Talk) -> list[Shown]:
         right = host.four_tuple(side)
         differing = choices[side]
         port = right[differing[0]] if len(differing) == 1 else 0
-        moved.append(replace(seg, side=side, port=port if isinstance(port, int) else 0))
+        own = stray.four_tuple(seg.side)
+        moved.append(replace(seg, side=side, port=port if isinstance(port, int) else 0, four_tuple=own))
     return moved
 
 
