@@ -1,31 +1,57 @@
-"""Questions about a segment that only later segments can answer.
+"""Open questions about a segment, which only later segments can answer.
 
-A gap in the numbers is a lost or reordered segment if it is filled later, a capture that missed a packet if it is
-acknowledged, and a wrong number if the sender goes on as though it had never been. An ack beyond what was sent is wrong,
-unless the sender goes on from there. Such a segment becomes a doubt: a row of a small table in its sender's `Side`,
-until later segments answer it, or the conversation ends (`close`).
+A gap in the sequence numbers is loss or reordering if later segments fill it, a capture that lacks packets if the peer
+acknowledges it, and a wrong number if the sender continues as if the gap did not exist. An ack beyond what the peer sent is
+wrong, unless the peer continues from there. Such a segment is pending: it has a row in a small table in its sender's `Side`,
+until later segments answer the question or the conversation ends (`close`). `resolve` then moves it out of the table.
 """
 
+from dataclasses import dataclass
+
 from labkit.analysis.side import MAX_PENDING, Side
-from labkit.packet.seen import Seen
+from labkit.packet.seen import U8, U16, U32, PeerSeq, Seen, Seq
 from labkit.tcp import seq as sn
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 
 GAP, UNSENT, BEHIND = 1, 2, 3
-"""What a doubt is about: numbers left out before a segment; an ack of numbers not sent; the handshake's third segment,
-whose ack does not reach beyond the SYN ACK's number."""
+"""The question. GAP: the segment skips sequence numbers. UNSENT: it acknowledges numbers that the capture does not show.
+BEHIND: it is the third segment of a handshake, and does not acknowledge the SYN ACK."""
 
 OPEN, FILLED, MISSED, LATE, WRONG, UNPROVEN, LOST = 0, 1, 2, 3, 4, 5, 6
-"""How a doubt stands. FILLED: the octets came later. MISSED: the capture lacks packets, the numbers are right.
-LATE: the cause was captured after its effect. WRONG: the sender, or the receiver, went on as though the number had
-been another. LOST: the receiver asks for the octets to the end. UNPROVEN: nothing later tells."""
+"""The answer. FILLED: the octets came later. MISSED: the capture lacks packets, and the numbers are right. LATE: the capture
+has the cause after its effect. WRONG: sender or receiver continued as if the number had been another one. LOST: the receiver
+asks for the octets until the end. UNPROVEN: the capture does not show it."""
 
 SAME_MOMENT = 3_000_000
-"""Nanoseconds within which a capture may show an answer before its cause (several queues, several interfaces)."""
+"""Nanoseconds within which a capture with several queues or interfaces may show an answer before its cause."""
+
+
+@dataclass(slots=True)
+class Resolved:
+    """A segment whose open question was answered, or whose conversation is over: what rules of scope PENDING judge."""
+
+    kind: U8 = 0
+    """GAP, UNSENT or BEHIND."""
+    state: U8 = 0
+    """The answer: FILLED, MISSED, LATE, WRONG, UNPROVEN or LOST."""
+    packet: U32 = 0
+    time: int = 0
+    want_seq: Seq = 0
+    """GAP: the number that was expected, SND.NXT."""
+    seq: Seq = 0
+    """GAP: the segment's number."""
+    want_ack: PeerSeq = 0
+    """UNSENT, BEHIND: the ack that was expected."""
+    ack: PeerSeq = 0
+    """UNSENT, BEHIND: the segment's ack."""
+    seg_len: int = 0
+    ctl: U16 = 0
+    mark: U8 = 0
+    """1: the third segment of a handshake; 2: the segment before it was a pure ACK of the same sender."""
 
 
 def answer(seg: Seen, me: Side, peer: Side) -> None:
-    """Answer the doubts, about either side, that a segment of `me` can answer; `settle` then takes them out."""
+    """Answer the open questions about segments of both sides, as far as a segment of `me` answers them."""
     if me.pending_n:
         _answer_gaps_by_sender(seg, me)
     if peer.pending_n:
@@ -35,7 +61,7 @@ def answer(seg: Seen, me: Side, peer: Side) -> None:
 
 
 def missing(seg: Seen, me: Side) -> int:
-    """How many numbers of the segment lie in open gaps."""
+    """Count the segment's sequence numbers that lie in open gaps."""
     total = 0
     for i in range(me.pending_n):
         if me.pending_kind[i] == GAP and me.pending_seg_len[i]:
@@ -46,14 +72,14 @@ def missing(seg: Seen, me: Side) -> int:
 
 
 def _answer_gaps_by_sender(seg: Seen, me: Side) -> None:
-    rows = me.pending_n  # a gap that is filled in the middle adds a row, which needs no answer now
+    rows = me.pending_n  # filling the middle of a gap adds a row, which this segment does not answer
     for i in range(rows):
         if me.pending_kind[i] != GAP or me.pending_state[i] != OPEN:
             continue
         low, high = me.pending_low[i], me.pending_high[i]
         if seg.seg_len and sn.before(seg.seq, high) and sn.after(seg.end, low):
             if me.pending_seg_len[i] == 0 and sn.after(seg.end, high):
-                # Octets sent later run across the number: SND.NXT was never there.
+                # Octets that were sent later include the number: SND.NXT was never there.
                 me.pending_state[i] = WRONG
             else:
                 _fill(seg, me, i)
@@ -77,12 +103,12 @@ def _fill(seg: Seen, me: Side, i: int) -> None:
 
 
 def _goes_on_without(seg: Seen, me: Side, i: int) -> bool:
-    """Whether the sender goes on from where it would be, had the doubtful segment had the number expected."""
+    """Whether the sender continues from where it would be if the pending segment had the expected number."""
     numbered_right = sn.add(me.pending_want[i], me.pending_seg_len[i])
     if seg.seq != numbered_right or not sn.before(seg.seq, sn.add(me.pending_seen[i], me.pending_seg_len[i])):
         return False
     if seg.seg_len:
-        # Below the doubtful segment this may be a resend of what was lost, and at its number one of the segment itself.
+        # Below the pending segment this may be a retransmission of lost octets, and at its number one of the segment itself.
         return me.pending_seg_len[i] != 0 and sn.after(numbered_right, me.pending_seen[i])
     # A pure ACK that was overtaken acknowledges less, or comes at once.
     if me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt):
@@ -104,7 +130,7 @@ def _answer_unsent(seg: Seen, me: Side, peer: Side) -> None:
             continue
         ack = peer.pending_seen[i]
         if peer.pending_kind[i] == BEHIND:
-            # Who goes on from the number that was acknowledged has not begun where its SYN ACK says.
+            # A sender that continues from the acknowledged number did not begin at the number of its SYN ACK.
             peer.pending_state[i] = MISSED if seg.seq == ack else WRONG
             if seg.seq == ack:
                 me.nxt = ack
@@ -122,32 +148,33 @@ def _answer_unsent(seg: Seen, me: Side, peer: Side) -> None:
             peer.pending_state[i] = WRONG
 
 
-def resolve(side: Side) -> bool:
-    """Take one answered doubt out of the table into `odd_*`; False when none is left."""
+def resolve(side: Side, resolved: Resolved) -> bool:
+    """Move one answered segment out of the table into `resolved`. False: none is left."""
     for i in range(side.pending_n):
         if side.pending_state[i] == OPEN:
             continue
         i = _at_first_sight(side, i)
-        side.odd_kind = side.pending_kind[i]
-        side.odd_state = side.pending_state[i]
-        side.odd_packet = side.pending_packet[i]
-        side.odd_time = side.pending_time[i]
-        side.odd_seg_len = side.pending_seg_len[i]
-        side.odd_ctl = side.pending_ctl[i]
-        side.odd_mark = side.pending_mark[i]
-        if side.odd_kind == GAP:
-            side.odd_want, side.odd_seq = side.pending_want[i], side.pending_seen[i]
+        resolved.kind = side.pending_kind[i]
+        resolved.state = side.pending_state[i]
+        resolved.packet = side.pending_packet[i]
+        resolved.time = side.pending_time[i]
+        resolved.seg_len = side.pending_seg_len[i]
+        resolved.ctl = side.pending_ctl[i]
+        resolved.mark = side.pending_mark[i]
+        resolved.want_seq = resolved.want_ack = side.pending_want[i]
+        resolved.seq = resolved.ack = side.pending_seen[i]
+        if resolved.kind == GAP:
             _learn(side, i)
-        else:
-            side.odd_ack_want, side.odd_ack = side.pending_want[i], side.pending_seen[i]
         _drop(side, i)
         return True
     return False
 
 
 def _at_first_sight(side: Side, i: int) -> int:
-    """One gap is one doubt: where a pure ACK shows what is missing, and octets follow under its number, both have the same
-    answer. It is given once, of the octets, at the packet of the pure ACK. Returns the row to go on with."""
+    """Report a gap once: a pure ACK that shows it first, and the octets that follow under its number, have the same answer.
+
+    The row of the octets stays, with the packet of the pure ACK. Returns the row to resolve.
+    """
     if side.pending_kind[i] != GAP or side.pending_seg_len[i] or side.pending_state[i] not in (MISSED, UNPROVEN):
         return i
     for k in range(i + 1, side.pending_n):
@@ -165,14 +192,14 @@ def _at_first_sight(side: Side, i: int) -> int:
 
 
 def _learn(side: Side, i: int) -> None:
-    """What an answered gap says about the sender as a whole."""
+    """Correct what is known of the sender by the answer about a gap."""
     end = sn.add(side.pending_seen[i], side.pending_seg_len[i])
     if side.pending_state[i] == MISSED:
         side.missed += 1
     elif side.pending_state[i] == WRONG and side.pending_seg_len[i] == 0 and side.top == end:
-        side.top = side.nxt  # the sender was never there
+        side.top = side.nxt  # the sender never got there
     elif side.pending_state[i] == WRONG and side.nxt == end:
-        # The segment counts as though it had had the number expected.
+        # The segment counts as if it had the expected number.
         side.nxt = sn.add(side.pending_want[i], side.pending_seg_len[i])
         if side.has_fin and side.fin_packet == side.pending_packet[i]:
             side.fin = sn.add(side.nxt, -1)
@@ -187,7 +214,7 @@ def _drop(side: Side, i: int) -> None:
 
 
 def _copy(side: Side, i: int, k: int) -> None:
-    """Row i of the table, written into row k."""
+    """Write row i of the table into row k."""
     side.pending_kind[k] = side.pending_kind[i]
     side.pending_state[k] = side.pending_state[i]
     side.pending_packet[k] = side.pending_packet[i]
@@ -202,7 +229,7 @@ def _copy(side: Side, i: int, k: int) -> None:
 
 
 def open_pending(seg: Seen, me: Side, kind: int, want: int, high: int) -> None:
-    """Put a segment of `me` into the table; the oldest row gives way where it is full."""
+    """Put a segment of `me` into the table. A full table loses its oldest row."""
     if me.pending_n == MAX_PENDING:
         _drop(me, 0)
     i = me.pending_n
@@ -222,7 +249,7 @@ def open_pending(seg: Seen, me: Side, kind: int, want: int, high: int) -> None:
 
 
 def close(me: Side, peer: Side) -> None:
-    """The conversation is over: every open doubt about `me` gets the answer that the whole of it gives."""
+    """Answer every open question about `me` at the end of the conversation."""
     unsent = 0
     for i in range(me.pending_n):
         unsent += me.pending_kind[i] == UNSENT and me.pending_state[i] == OPEN
@@ -234,21 +261,21 @@ def close(me: Side, peer: Side) -> None:
         elif me.pending_kind[i] == BEHIND:
             me.pending_state[i] = WRONG
         else:
-            # The sender never went on from there. In a capture that shows the whole, those octets were never sent;
-            # acks that go on and on beyond what is seen are those of a capture that lost sight of the sender.
+            # The peer never continued from there. In a complete capture it never sent those octets. Several such acks mean
+            # that the capture lacks the peer's packets.
             wrong = me.syn != 0 and peer.syn != 0 and peer.missed == 0 and unsent == 1
             me.pending_state[i] = WRONG if wrong else UNPROVEN
 
 
 def _final(me: Side, peer: Side, i: int) -> int:
-    """How a gap that was never filled stands at the end."""
+    """The answer about a gap that was never filled."""
     if not peer.has_rcv_nxt:
         return UNPROVEN
-    # Acknowledged as though it had had the right number, or the sender's FIN lies before its end.
+    # The peer acknowledged it as if it had the right number, or the sender's FIN lies before its end.
     right = sn.add(me.pending_want[i], me.pending_seg_len[i])
     end = sn.add(me.pending_seen[i], me.pending_seg_len[i])
     closed = me.has_fin and sn.after(peer.rcv_nxt, me.fin) and sn.before(me.fin, sn.add(end, -1))
-    whole = me.pending_low[i] == me.pending_want[i]  # else other octets came that an ack of `right` is for
+    whole = me.pending_low[i] == me.pending_want[i]  # else an ack of `right` is for other octets
     if closed or (me.pending_seg_len[i] and whole and peer.rcv_nxt == right):
         return WRONG
     asks = peer.last_time > me.pending_time[i] and not sn.after(peer.rcv_nxt, me.pending_low[i])

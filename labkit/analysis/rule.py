@@ -6,6 +6,7 @@ examples stand there and nowhere else; the tests, `labkit explain` and the docum
 The function is a predicate over plain integers, called before the segment is added to what is known:
 
     predicate(seg: Seen, me: Side, peer: Side) -> bool or Severity
+    predicate(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> bool or Severity      (scope PENDING)
 
 `me` is the sender's side, `peer` the other: the same rule judges both. True finds the fault at the declared severity;
 another severity finds its lesser form, for which `otherwise` holds the message; False or 0 finds nothing. It changes
@@ -30,6 +31,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, TypeVar
 
+from labkit.analysis.pending import Resolved
 from labkit.analysis.side import Side
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, printable
@@ -55,8 +57,8 @@ class Scope(IntEnum):
     SEGMENT = 1
     """For each segment whose headers are sound."""
     PENDING = 2
-    """For each answered doubt about a segment of `me` (`labkit.analysis.tracker`); `seg` is the segment that answered it, or the
-    conversation's last one."""
+    """For each segment of `me` whose open question was answered (`labkit.analysis.pending`): `resolved`. `seg` is the segment
+    that answered it, or an empty one at the end of the conversation."""
     SIDE = 3
     """For each side at the end of a conversation; `seg` is an empty one."""
     FLOW = 4
@@ -77,13 +79,13 @@ AS_IT_STANDS = frozenset({LITERAL})
 MAX_NUMBERS = 4
 """Numbers in a finding's text: the compiled engine keeps this many for each finding, besides `expected` and `actual`."""
 
-NUMBER = re.compile(r"\{((?:seg|me|peer)\.\w+|expected|actual)(?::([^{}]*))?\}")
+NUMBER = re.compile(r"\{((?:seg|me|peer|resolved)\.\w+|expected|actual)(?::([^{}]*))?\}")
 """A number in a template, such as `{seg.ack}` or `{expected}`, and its format."""
 
 
 def _spaces() -> Iterator[tuple[str, str]]:
     """Each name that a rule may use, and whose sequence number it holds: "me", "peer", or "" for another kind of number."""
-    for name, kind in (("seg", Seen), ("me", Side), ("peer", Side)):
+    for name, kind in (("seg", Seen), ("me", Side), ("peer", Side), ("resolved", Resolved)):
         owner, other = ("peer", "me") if name == "peer" else ("me", "peer")
         spaces = {OWN: owner, PEER: other}
         for each in fields(kind):
@@ -96,8 +98,9 @@ GROUP = "labkit.rules"
 """The group of entry points by which an installed package adds rules: each names a module that declares some."""
 
 Predicate = Callable[..., int]
-Number = Callable[[Seen, Side, Side], int]
-Name = Callable[[Seen, Side, Side], str]
+Number = Callable[..., int]
+Name = Callable[..., str]
+"""Functions of (seg, me, peer), or for scope PENDING of (seg, me, peer, resolved)."""
 P = TypeVar("P", bound=Predicate)
 
 
@@ -127,7 +130,7 @@ class Rule:
     """The value that `field` should have: a name such as "peer.nxt", or a function of (seg, me, peer)."""
     actual: str | Number | None = None
     at: str = ""
-    """Where the finding belongs if not to `seg`: a prefix p, `p_packet` and `p_time` being the frame."""
+    """The packet of the finding, if it is not `seg` (scope PENDING: `resolved`): "me.syn" stands for `me.syn_packet`."""
     should_be: str = ""
     """A template like `message`: the right value, and where it comes from."""
     receiver: str = ""
@@ -149,8 +152,15 @@ class Rule:
     """Each finding is one segment that was sent again. No segment is found by two such rules."""
     no_fault: str = ""
     """Why no fault (`labkit.build.faults`) breaks rules of this code. Empty: a fault declares this code."""
+    place: tuple[str, str] | None = None
+    """The names of the packet and the time that the finding is about. None: the whole conversation."""
     numbers: tuple[str, ...] = ()
     """The numbers that the text shows, such as "seg.ack": at most MAX_NUMBERS."""
+
+    @property
+    def revises(self) -> bool:
+        """Whether findings are about an earlier packet: they take the place of earlier findings there with the same code."""
+        return self.place is not None and self.place[0] != "seg.number"
 
     def severity_in(self, profile: str, found: int) -> Severity:
         """The severity of what the predicate answered, under a profile."""
@@ -198,7 +208,8 @@ def rule(
     def declare(predicate: P) -> P:
         name = predicate.__name__.replace("_", "-")
         templates = [message, *(otherwise or {}).values(), should_be, mend]
-        numbers = _numbers(f"{code} ({name})", templates, expected, actual)
+        place = _place(scope, at)
+        numbers = _numbers(f"{code} ({name})", scope, templates, (expected, actual), place or ())
         predicate.__dict__["rule"] = Rule(
             code=code,
             severity=severity,
@@ -228,6 +239,7 @@ def rule(
             limits={True: limit} if isinstance(limit, str) and limit else limit or {},
             retransmission=retransmission,
             no_fault=no_fault,
+            place=place,
             numbers=numbers,
         )
         return predicate
@@ -235,12 +247,23 @@ def rule(
     return declare
 
 
-def _numbers(rule: str, templates: Iterable[str], expected: object, actual: object) -> tuple[str, ...]:
-    """The numbers that templates show. UsageError for too many, and for a name that does not exist."""
+def _place(scope: Scope, at: str) -> tuple[str, str] | None:
+    if scope == Scope.FLOW:
+        return None
+    if at:
+        return f"{at}_packet", f"{at}_time"
+    return ("resolved.packet", "resolved.time") if scope == Scope.PENDING else ("seg.number", "seg.time")
+
+
+def _numbers(
+    rule: str, scope: Scope, templates: Iterable[str], values: tuple[object, object], place: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The numbers that templates show. UsageError for too many, and for a name that does not exist in this scope."""
     shown = dict.fromkeys(match[1] for template in templates for match in NUMBER.finditer(template))
-    declared = {name for name, value in (("expected", expected), ("actual", actual)) if value is not None}
-    for name in (*shown, expected, actual):
-        if isinstance(name, str) and name not in SPACES and name not in declared:
+    known = {name for name in SPACES if scope == Scope.PENDING or not name.startswith("resolved.")}
+    known |= {name for name, value in zip(("expected", "actual"), values, strict=True) if value is not None}
+    for name in (*shown, *values, *place):
+        if isinstance(name, str) and name not in known:
             raise UsageError(_("rule {rule}: '{name}' does not exist").format(rule=rule, name=name))
     numbers = tuple(name for name in shown if name in SPACES)
     if len(numbers) > MAX_NUMBERS:

@@ -175,16 +175,3 @@ class Side:
     pending_ctl: list[U16] = field(default_factory=_row, metadata=COLD)
     pending_mark: list[U8] = field(default_factory=_row, metadata=COLD)
     """1: the third segment of a handshake; 2: the segment before it was a pure ACK of the same sender."""
-
-    # The doubt that `settle` took out last: for rules of scope DOUBT, and until the next one.
-    odd_kind: U8 = field(default=0, metadata=COLD)
-    odd_state: U8 = field(default=0, metadata=COLD)
-    odd_packet: U32 = field(default=0, metadata=COLD)
-    odd_time: int = field(default=0, metadata=COLD)
-    odd_want: Seq = field(default=0, metadata=COLD)
-    odd_seq: Seq = field(default=0, metadata=COLD)
-    odd_ack_want: PeerSeq = field(default=0, metadata=COLD)
-    odd_ack: PeerSeq = field(default=0, metadata=COLD)
-    odd_seg_len: int = field(default=0, metadata=COLD)
-    odd_ctl: U16 = field(default=0, metadata=COLD)
-    odd_mark: U8 = field(default=0, metadata=COLD)

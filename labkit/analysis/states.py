@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from labkit.analysis.flows import Flow, FlowTable, segments
-from labkit.analysis.pending import GAP, resolve
+from labkit.analysis.analyzer import DONE, FLOW, SEGMENT, Step, analyze
+from labkit.analysis.flows import Flow, FlowTable
+from labkit.analysis.pending import GAP
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import advance, look, relate
 from labkit.capture import Frame
 from labkit.packet.frame_edits import edits_of
 from labkit.packet.seen import Seen
@@ -86,42 +86,27 @@ def observe(frames: Iterable[Frame], only: Callable[[Flow], bool] | None = None)
     """A row for each TCP segment whose headers are sound, in the order of the capture; with `only` those of the
     conversations that it chooses, which takes half the time.
     """
-    table = FlowTable()
     ends: dict[int, _Ends] = {}
     queue: deque[Row] = deque()
-    seg = Seen()
-    for frame, data in segments(frames, seg):
-        # A segment that cannot be read counts for its conversation: the verifier numbers them the same way.
-        flow, side = table.find(data, seg)
-        for over in table.over:
-            _give_up(ends.pop(over.index, None))
-        table.over.clear()
-        if not seg.readable:
+    row = None
+    for step in analyze(frames, FlowTable()):
+        seg, flow, me, peer = step.seg, step.flow, step.me, step.peer
+        if step.scope == SEGMENT and (only is None or only(flow)):
+            if flow.index not in ends:
+                ends[flow.index] = _Ends([State.CLOSED, State.LISTEN] if seg.ctl & SYN else [State.ESTABLISHED] * 2)
+                if seg.ctl & (SYN | ACK) == SYN | ACK:
+                    ends[flow.index].state = [State.SYN_RECEIVED, State.SYN_SENT]
+            row = _row(step)
+            _move(ends[flow.index], row, step)
+        elif step.scope == DONE and row is not None:
+            row.relative_seq = diff(seg.seq, me.base)
+            row.relative_ack = diff(seg.ack, peer.base) if seg.ctl & ACK else seg.ack
+            queue.append(row)
+            row = None
+        elif step.scope == FLOW:
+            _give_up(ends.pop(flow.index, None))
+        else:
             continue
-        me, peer = flow.sides[side], flow.sides[1 - side]
-        asked = only is None or only(flow)
-        if asked and flow.index not in ends:
-            ends[flow.index] = _Ends([State.CLOSED, State.LISTEN] if seg.ctl & SYN else [State.ESTABLISHED] * 2)
-            if seg.ctl & (SYN | ACK) == SYN | ACK:
-                ends[flow.index].state = [State.SYN_RECEIVED, State.SYN_SENT]
-        look(seg, me, peer)
-        settled = False
-        for one in (me, peer):
-            while resolve(one):
-                settled = True
-        if settled:
-            relate(seg, me)
-        if not asked:
-            advance(seg, me, peer)
-            table.settle(flow)
-            continue
-        row = _row(frame, data, seg, flow, side)
-        _move(ends[flow.index], row, seg, side, me, peer)
-        advance(seg, me, peer)
-        table.settle(flow)
-        row.relative_seq = diff(seg.seq, me.base)
-        row.relative_ack = diff(seg.ack, peer.base) if seg.ctl & ACK else seg.ack
-        queue.append(row)
         while queue and (not queue[0].waits or len(queue) > WAITING):
             yield _given(queue.popleft(), ends)
     yield from queue
@@ -136,7 +121,8 @@ def _given(row: Row, ends: dict[int, _Ends]) -> Row:
     return row
 
 
-def _row(frame: Frame, data: bytes, seg: Seen, flow: Flow, side: int) -> Row:
+def _row(step: Step) -> Row:
+    frame, data, seg, flow, side = step.frame, step.data, step.seg, step.flow, step.sender
     header = data[seg.tcp_at + 20 : min(seg.tcp_at + seg.doff, len(data))]
     return Row(
         number=frame.number,
@@ -160,8 +146,9 @@ def _row(frame: Frame, data: bytes, seg: Seen, flow: Flow, side: int) -> Row:
     )
 
 
-def _move(ends: _Ends, row: Row, seg: Seen, side: int, me: Side, peer: Side) -> None:
+def _move(ends: _Ends, row: Row, step: Step) -> None:
     """Both ends' states after the segment."""
+    seg, side, me, peer = step.seg, step.sender, step.me, step.peer
     other = 1 - side
     before = list(ends.state)
     if ends.unanswered:

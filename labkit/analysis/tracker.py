@@ -1,15 +1,7 @@
-"""How each segment adds to what an observer knows of its sender. Knows, never judges.
+"""Track each sender's TCP state from the captured segments.
 
-For every segment the caller runs, in this order, with `me` its sender and `peer` the other side:
-
-    look(seg, me, peer)         relate the segment to what is known: seg.seg_len, end, delta, novel
-    while resolve(side): ...     doubts about earlier packets that this segment has answered, for both sides (`labkit.analysis.pending`);
-                                where there were any, relate(seg, me) once more
-    (the rules)
-    advance(seg, me, peer)      add the segment to what is known
-
-and `labkit.analysis.pending.close(me, peer)` for both sides when the conversation, or the capture, ends. Plain functions over
-integers, so that they can be compiled as they are.
+`labkit.analysis.analyzer` calls `look` and `relate` before the rules, and `advance` after them. `me` is the side that sent the
+segment, `peer` the other one. All are plain functions over integers, so that they can be compiled. They track, the rules judge.
 """
 
 from labkit.analysis.pending import BEHIND, GAP, SAME_MOMENT, UNSENT, answer, missing, open_pending
@@ -19,22 +11,22 @@ from labkit.tcp import seq as sn
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 
 NEAR = 1024
-"""IPv4 identifications that lie so near to each other are taken to be counted."""
+"""The largest distance between two IPv4 identifications of a host that counts them."""
 
 ANSWERED = -(1 << 30)
-"""`Side.same_acks` once the segment that duplicate ACKs ask for was sent again: they no longer count until a new ACK (RFC
-5681 section 3.2, step 6)."""
+"""`Side.same_acks` after the retransmission that duplicate ACKs ask for: further ones do not count until a new ACK (RFC 5681
+section 3.2, step 6)."""
 
 SUMS_ZERO, SUMS_OFF, SUMS_REST = 1, 2, 4
-"""What wrong checksums of one sender may have in common: they are all 0; they are off by the same amount; they are the same
-but for the segment's length, as sums of a pseudo-header are."""
+"""What all wrong checksums of a sender may have in common: they are 0; they differ from the right one by the same amount; they
+differ from each other by the segment's length only, as checksums of a pseudo-header do."""
 
 MAX_SHIFT = 14
 """RFC 7323 section 2.3: a larger shift counts as 14."""
 
 
 def look(seg: Seen, me: Side, peer: Side) -> None:
-    """Relate a segment to what is known, and answer the doubts that it can answer."""
+    """Relate a segment to what is known of its sender, and answer open questions about earlier segments."""
     seg.seg_len = seg.len + (seg.ctl & SYN != 0) + (seg.ctl & FIN != 0)
     seg.end = sn.add(seg.seq, seg.seg_len)
     seg.seq_offset = 0
@@ -49,7 +41,7 @@ def look(seg: Seen, me: Side, peer: Side) -> None:
 
 
 def relate(seg: Seen, me: Side) -> None:
-    """Where the segment starts; to be called again where `settle` has answered a doubt, which may move SND.NXT."""
+    """Set the segment's distance from SND.NXT, which the answer about a pending segment may have moved."""
     if me.has_nxt and seg.ctl & (SYN | RST) == 0:
         seg.seq_offset = sn.diff(seg.seq, me.nxt)
         if seg.seq_offset >= 0:
@@ -57,10 +49,10 @@ def relate(seg: Seen, me: Side) -> None:
 
 
 def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the segment asks for an ACK with a number just before SND.NXT, at most one octet, all being acked.
+    """Whether the segment asks for an ACK: it starts just before SND.NXT, has at most one octet, and acknowledges nothing new.
 
-    Keep-alives (RFC 9293 section 3.8.4) and Linux's window probes have this form; the octet may be garbage. They come
-    from a timer, and acknowledge nothing new.
+    Keep-alives (RFC 9293 section 3.8.4) and Linux's window probes have this form. Timers cause them, and the octet may be
+    garbage.
     """
     return (
         seg.seq_offset == -1
@@ -75,21 +67,21 @@ def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
 def is_window_probe(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether the segment asks whether a closed window has opened (RFC 9293 section 3.8.6.1).
 
-    It carries the first octet beyond the window, or, as Linux sends it, no octet and an old number.
+    It has the first octet beyond the window. Linux sends an old number and no octet instead.
     """
     closed = peer.has_right_edge != 0 and peer.win == 0 and me.has_nxt != 0 and seg.ctl & (SYN | FIN | RST) == 0
     return closed and ((seg.len == 1 and seg.seq_offset == 0) or is_probe(seg, me, peer))
 
 
 def is_duplicate_ack(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the segment is a duplicate ACK: RFC 5681 section 2. It repeats an ACK while data is under way."""
+    """Whether the segment is a duplicate ACK: it repeats an ACK while data is in flight (RFC 5681 section 2)."""
     return repeats_ack(seg, me, peer) and _under_way(seg, peer)
 
 
 def repeats_ack(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the segment acknowledges once more what was acknowledged, with the same window and no data.
+    """Whether the segment repeats the sender's last ACK, with the same window and no data.
 
-    A window of 0 says more than that: there is no room, and nothing to be sent again.
+    A window of 0 means that there is no room. It does not ask for a retransmission.
     """
     return (
         seg.ctl & (SYN | FIN | RST | ACK) == ACK
@@ -104,9 +96,9 @@ def repeats_ack(seg: Seen, me: Side, peer: Side) -> bool:
 
 
 def _under_way(seg: Seen, peer: Side) -> bool:
-    """Whether the peer has sent more than the segment acknowledges: seen in the capture, or by a SACK block.
+    """Whether the peer has sent more than the segment acknowledges, by the capture or by a SACK block.
 
-    One of the first two blocks lies beyond the ack, where any does, for only the first may be a D-SACK (RFC 2883).
+    Only the first block may be a D-SACK (RFC 2883), so that one of the first two lies beyond the ack if any block does.
     """
     if peer.has_nxt and sn.after(peer.nxt, seg.ack):
         return True
@@ -116,10 +108,10 @@ def _under_way(seg: Seen, peer: Side) -> bool:
 
 
 def overtaken(seg: Seen, me: Side) -> bool:
-    """Whether another segment of the same sender may have passed this one on its way, as far as it shows.
+    """Whether a later segment of the same sender may have overtaken this one.
 
-    It has an older timestamp, an IPv4 identification that was counted before (most stacks count them), comes within a
-    moment of the segment before it, or fills a gap that a later one has left. One with new octets was sent last.
+    It has an older timestamp, an earlier IPv4 identification (most stacks count them), follows within a moment, or fills a gap
+    that a later segment left. A segment with the newest octets was sent last.
     """
     if seg.new_octets and seg.seq_offset >= 0 and not sn.before(seg.seq, me.top):
         return False
@@ -131,8 +123,8 @@ def overtaken(seg: Seen, me: Side) -> bool:
 
 
 def in_lock_step(me: Side, peer: Side) -> bool:
-    """Whether each side has waited for the other so far: both SYNs were seen, nothing was sent again, and no side has
-    sent new numbers while others were under way."""
+    """Whether each side waited for the other so far: the capture has both SYNs, nothing was retransmitted, and neither side
+    sent new octets while others were in flight."""
     return (
         me.syn != 0
         and peer.syn != 0
@@ -146,10 +138,10 @@ def in_lock_step(me: Side, peer: Side) -> bool:
 
 
 def nothing_between(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the IPv4 identifications show that the capture has all of `peer` up to `seg`, which it has just sent.
+    """Whether the IPv4 identifications show that the capture has every packet of `peer` up to its segment `seg`.
 
-    Its host counts them, and none is left out; or all are the same, as in captures made by hand; or both sides' packets are
-    counted as they stand in the capture.
+    The host counts them, and none is missing; or all are the same, as in handmade captures; or one counter numbers the packets of
+    both sides.
     """
     if seg.ip_id <= 0 or peer.last_id <= 0 or me.last_id < 0:
         return False
@@ -161,10 +153,9 @@ def nothing_between(seg: Seen, me: Side, peer: Side) -> bool:
 
 
 def acks_a_part(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the segment acknowledges a part of the peer's last new segment, which fits the window as a whole.
+    """Whether the segment acknowledges a part of the peer's last new segment, all of which fits the window.
 
-    Larger segments than the receiver's MSS are those of a capture above segmentation offload: then every ack may lie
-    inside of one.
+    A segment larger than the receiver's MSS comes from segmentation offload: an ack may lie inside it.
     """
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.data_len == 0 or me.has_rcv_nxt == 0:
         return False
@@ -181,7 +172,7 @@ def acks_a_part(seg: Seen, me: Side, peer: Side) -> bool:
 
 
 def renumbers_its_syn(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the third segment has the number that the SYN ACK asks for, and both contradict the SYN's."""
+    """Whether the third segment has the number that the SYN ACK asks for, and both contradict the SYN."""
     return (
         me.third == 1
         and seg.ctl & (SYN | RST | ACK) == ACK
@@ -192,12 +183,12 @@ def renumbers_its_syn(seg: Seen, me: Side, peer: Side) -> bool:
 
 
 def unacked(seg: Seen, peer: Side) -> bool:
-    """Whether some number of the segment was not yet acknowledged, as far as the capture shows."""
+    """Whether the capture shows no ACK for the end of the segment."""
     return peer.has_rcv_nxt == 0 or sn.after(seg.end, peer.rcv_nxt)
 
 
 def advance(seg: Seen, me: Side, peer: Side) -> None:
-    """Add a segment to what is known. A segment whose header is broken only counts."""
+    """Add a segment to what is known of its sender."""
     if not me.seen:
         me.first_packet, me.first_time, me.first_seq, me.first_ctl = seg.number, seg.time, seg.seq, seg.ctl
     me.seen += 1
@@ -239,9 +230,9 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
         if peer.seen or seg.ctl & ACK:
             me.resyn, me.has_resyn, me.resyn_packet = seg.seq, 1, seg.number
             return
-        me.has_nxt = 0  # nobody has answered the first one: this attempt takes its place
+        me.has_nxt = 0  # the peer did not answer the first SYN: this attempt replaces it
     if me.syn == 0 and me.has_nxt:
-        return  # a SYN after the connection was seen under way: the flow table begins a new one where it is due
+        return  # a SYN inside a connection: the flow table begins a new one if it has to
     if me.syn == (2 if seg.ctl & ACK else 1) and seg.seq == me.isn:
         me.resent += 1
     me.isn = seg.seq
@@ -268,7 +259,7 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
         me.piped = 1
     fin = sn.add(seg.seq, seg.len)
     if seg.ctl & FIN and not me.has_fin and me.has_nxt and me.pending_n == 0 and sn.before(fin, me.nxt):
-        # A FIN before octets that were sent has a wrong number (FIN01): it counts as though it stood after them.
+        # A FIN before octets that were sent has a wrong number (FIN01). It counts as if it came after them.
         fin = me.nxt
         me.nxt = sn.add(fin, 1)
     if not me.has_nxt:
@@ -287,7 +278,7 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
             me.nxt = seg.end
     me.top = seg.end if me.seen == 1 else sn.latest(me.top, seg.end)
     if seg.len and seg.new_octets and me.probe == 0 and (me.since == 0 or seg.seq_offset < 0):
-        me.since = seg.time  # before a gap is filled, nothing behind it can be acknowledged
+        me.since = seg.time  # octets behind a gap cannot be acknowledged before it is filled
     if seg.len and seg.new_octets:
         me.data_seq, me.data_len = seg.seq, seg.len
     if seg.ctl & FIN and not me.has_fin:
@@ -311,7 +302,7 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
     elif is_duplicate_ack(seg, me, peer):
         me.same_acks += 1
     elif sn.before(seg.ack, me.rcv_nxt):
-        return  # overtaken: its window is old news (RFC 9293 section 3.10.7.4: SND.WL1 and SND.WL2)
+        return  # overtaken: its window is outdated (RFC 9293 section 3.10.7.4: SND.WL1 and SND.WL2)
     me.raw_win = seg.win
     me.win = scaled(seg.win, seg.ctl, me, peer)
     edge = sn.add(seg.ack, me.win)
@@ -321,21 +312,21 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
 
 
 def scale_is_known(me: Side, peer: Side) -> bool:
-    """Whether the capture shows by how much windows are shifted: it has both SYNs, and what they say of it."""
+    """Whether the capture has the window scale options of both SYNs, or shows that there are none."""
     if me.syn == 0 or peer.syn == 0:
         return False
     return (me.wscale >= 0 or me.opt_cut == 0) and (peer.wscale >= 0 or peer.opt_cut == 0)
 
 
 def scaled(win: int, ctl: int, me: Side, peer: Side) -> int:
-    """A window in octets: shifted where both SYNs offered a scale, never on a SYN itself (RFC 7323 section 2.2)."""
+    """The window in octets: shifted if both SYNs offered a scale, but never on a SYN (RFC 7323 section 2.2)."""
     if ctl & SYN or me.wscale < 0 or peer.wscale < 0:
         return win
     return win << min(me.wscale, MAX_SHIFT)
 
 
 def count_sums(seg: Seen, me: Side) -> None:
-    """Count right and wrong checksums, and what the wrong ones have in common. A frame that comes again counts once."""
+    """Count right and wrong checksums, and what the wrong ones have in common. A repeated frame counts once."""
     if seg.sum_state == SUM_GOOD:
         me.sums_good = 1
     elif seg.sum_state == SUM_BAD and (me.sums_bad == 0 or seg.sum_want != me.sum_want):
@@ -362,5 +353,5 @@ def count_sums(seg: Seen, me: Side) -> None:
 
 
 def spoiled(seg: Seen) -> bool:
-    """Whether the octets of the segment cannot be trusted: its checksum is wrong, so its receiver drops it."""
+    """Whether the receiver drops the segment, because its checksum is wrong."""
     return seg.sum_state == SUM_BAD

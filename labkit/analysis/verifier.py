@@ -1,41 +1,33 @@
-"""Judges captures: every rule looks at every segment, and what it finds becomes a `Finding`.
+"""Verify a capture: ask the rules at each step of the analyzer, and turn their answers into findings.
 
     verdict = verify("a.pcapng", profile="rfc9293")
     for finding in verdict.findings:
         print(finding.packet, finding.code, finding.message)
 
-The order for each segment is the one of `labkit.analysis.tracker`: relate it to what is known, settle the doubts that it answers,
-ask the rules, add it to what is known. A finding is never an exception; a capture that ends in the middle of a packet
-is judged up to there (`Verdict.damage`). Nothing of a capture is kept but what `track` and `payload` bound.
+A finding is never an exception. A capture that ends in the middle of a packet is verified up to there (`Verdict.damage`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from labkit.analysis import finding as findings
-from labkit.analysis import flows
+from labkit.analysis import flows, policy
+from labkit.analysis.analyzer import DONE, FLOW, PENDING, Step, analyze
 from labkit.analysis.finding import Evidence, Group, finding, tally
 from labkit.analysis.finding import Finding as Finding
-from labkit.analysis.flows import Flow, FlowTable, segments
+from labkit.analysis.flows import Flow, FlowTable
 from labkit.analysis.limits import FAMILIES, CaptureLimits, Conversation, Limit
-from labkit.analysis.payload import PayloadStore, remember
-from labkit.analysis.pending import close, resolve
-from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Rule, Scope, Severity, collect
-from labkit.analysis.side import Side
-from labkit.analysis.tracker import advance, look, relate, spoiled
+from labkit.analysis.payload import PayloadStore
+from labkit.analysis.policy import MAX_ONCE, Event
+from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Predicate, Rule, Scope, Severity, collect
 from labkit.capture import Damage, Frame, open_capture
 from labkit.errors import UsageError
 from labkit.i18n import _
-from labkit.packet.seen import Seen
 
 PROFILES = (RFC9293, DOCUMENT)
-
-
-MOST_SAID = 65_536
-"""Rules and hosts of which is remembered that something was said once; when there are more, all of them are forgotten."""
 
 
 @dataclass(slots=True)
@@ -112,14 +104,14 @@ class Bounds(NamedTuple):
     """Conversations that are remembered though they are over."""
     findings: int = findings.MAX_KEPT
     """Findings of one severity."""
-    said: int = MOST_SAID
-    """Hosts and rules of which something was said once."""
+    once: int = MAX_ONCE
+    """Hosts and codes that are reported once."""
     hosts: int = flows.MAX_HOSTS
     """Hosts, as clients and as servers, with their last initial sequence numbers."""
 
 
 class Verifier:
-    """Judges one stream of frames under one profile."""
+    """Verifies one stream of frames under one profile."""
 
     def __init__(
         self,
@@ -137,24 +129,18 @@ class Verifier:
         if literal and profile != DOCUMENT:
             raise UsageError(_("the literal rules belong to the profile 'document'"))
         self.profile = LITERAL if literal else profile
-        every = collect() if rules is None else rules
-        rules = [each for each in every if self.profile in each.profiles or each.family in FAMILIES]
-        self._frame = [(each.predicate, each) for each in rules if each.scope == Scope.FRAME]
-        self._segment = [(each.predicate, each) for each in rules if each.scope == Scope.SEGMENT]
-        self._doubt = [each for each in rules if each.scope == Scope.PENDING]
-        self._side = [each for each in rules if each.scope == Scope.SIDE]
-        self._flow = [each for each in rules if each.scope == Scope.FLOW]
-        bounds = bounds or Bounds()
+        self._rules: list[list[tuple[Predicate, Rule]]] = [[] for _scope in (*Scope, DONE)]
+        for rule in collect() if rules is None else rules:
+            if self.profile in rule.profiles or rule.family in FAMILIES:
+                self._rules[rule.scope].append((rule.predicate, rule))
+        self._bounds = bounds = bounds or Bounds()
         self._table = FlowTable(bounds.open, bounds.over, bounds.hosts)
-        self._open: dict[int, _Judged] = {}
-        self._said: set[tuple[str, bytes]] = set()
+        self._open: dict[int, _Conversation] = {}
+        self._reported_once: set[tuple[str, bytes]] = set()
         self._start: int | None = None
         self._wanted = wanted
-        self._heard: Callable[[Finding], None] | None = None
-        self._payload = PayloadStore()
-        self._survey = CaptureLimits()
+        self._limits = CaptureLimits()
         self._kept: list[Finding] = []
-        self._most, self._most_said = bounds.findings, bounds.said
         self._counts: Counter[Severity] = Counter()
         self._beyond: dict[tuple[str, str, Severity], Group] = {}
         self._verdict = Verdict("", profile)
@@ -162,231 +148,171 @@ class Verifier:
     def run(
         self,
         frames: Iterable[Frame],
-        watch: Callable[[int], None] | None = None,
-        heard: Callable[[Finding], None] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+        on_finding: Callable[[Finding], None] | None = None,
     ) -> Verdict:
-        """Judge all frames, once.
+        """Verify all frames, once.
 
-        `heard` is called with each finding as soon as it stands: one about a packet when no doubt about that packet is
-        open any more, one about a whole conversation when that is over. What comes later may still tell more precisely what
-        was said of a packet, or sum up what was said of many: then both are heard, and the verdict has the latter.
+        `on_finding` is called with each finding as soon as it is certain: one about a packet when no question about that packet
+        is open, one about a whole conversation when that is over. A later finding may still replace an earlier one, or sum up
+        many: then `on_finding` has both, and the verdict has the later one.
         """
-        self._heard = heard
-        seg = Seen()
-        for _frame, data in segments(self._counted(frames, watch), seg):
-            judged = self._judge(data, seg)
-            if heard is not None and judged.fresh:
-                judged.tell(heard)
-            if self._table.over:
-                for flow in self._table.over:
-                    self._finish(flow)
-                self._table.over.clear()
-        for flow in self._table.close():
-            self._finish(flow)
-        verdict = self._verdict
-        verdict.flows = self._table.count
-        verdict.beyond = [self._beyond[key] for key in sorted(self._beyond)]
-        beyond = sum(group.count for group in verdict.beyond)
-        self._survey.end_many(missed=0, again=0, forgotten=self._table.forgotten, beyond=beyond)
-        verdict.limits = self._survey.limits(verdict.segments, verdict.reported)
-        verdict.conversations = sorted(self._survey.conversations, key=lambda each: each.flow)
-        verdict.findings = sorted(
-            self._kept, key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code)
-        )
-        return verdict
+        rules, pending = self._rules, self._rules[Scope.PENDING]
+        flow, found = None, None
+        for step in analyze(self._counted(frames, on_progress), self._table, PayloadStore()):
+            scope, seg, me, peer = step.scope, step.seg, step.me, step.peer
+            if step.flow is not flow or found is None:
+                flow, found = step.flow, self._conversation(step.flow)
+            if scope == PENDING:
+                for predicate, rule in pending:
+                    answer = predicate(seg, me, peer, step.resolved)
+                    if answer:
+                        self._add(found, rule, answer, step)
+                continue
+            for predicate, rule in rules[scope]:
+                answer = predicate(seg, me, peer)
+                if answer:
+                    self._add(found, rule, answer, step)
+            if scope == DONE:
+                self._verdict.segments += 1
+                if found.fresh and on_finding is not None:
+                    found.report(on_finding)
+            elif scope == FLOW:
+                if on_finding is not None:
+                    found.report(on_finding)
+                self._finish(found)
+                flow = None
+        return self._whole()
 
-    def _counted(self, frames: Iterable[Frame], watch: Callable[[int], None] | None) -> Iterator[Frame]:
+    def _counted(self, frames: Iterable[Frame], on_progress: Callable[[int], None] | None) -> Iterator[Frame]:
         verdict = self._verdict
         for frame in frames:
             if self._start is None:
                 self._start = frame.time
             verdict.packets += 1
-            if watch is not None and not verdict.packets & 0xFFF:
-                watch(verdict.packets)
+            if on_progress is not None and not verdict.packets & 0xFFF:
+                on_progress(verdict.packets)
             yield frame
 
-    def _judge(self, data: bytes, seg: Seen) -> "_Judged":
-        self._verdict.segments += 1
-        flow, sender = self._table.find(data, seg)
-        judged = self._open.get(flow.index)
-        if judged is None:
-            judged = self._open[flow.index] = _Judged(flow, self._wanted is None or self._wanted(flow))
-            self._verdict.reported += judged.wanted
-        me, peer = flow.sides[sender], flow.sides[1 - sender]
-        for predicate, rule in self._frame:
-            found = predicate(seg, me, peer)
-            if found:
-                self._add(judged, rule, found, seg, me, peer, sender)
-        if not seg.readable:
-            return judged
-        look(seg, me, peer)
-        if (me.pending_n or peer.pending_n) and self._settle(judged, seg, sender):
-            relate(seg, me)
-        if seg.data_len and not spoiled(seg):
-            remember(data, seg, me, self._payload)
-        for predicate, rule in self._segment:
-            found = predicate(seg, me, peer)
-            if found:
-                self._add(judged, rule, found, seg, me, peer, sender)
-        judged.last = sender
-        advance(seg, me, peer)
-        self._table.settle(flow)
-        return judged
+    def _conversation(self, flow: Flow) -> "_Conversation":
+        found = self._open.get(flow.index)
+        if found is None:
+            found = self._open[flow.index] = _Conversation(flow, self._wanted is None or self._wanted(flow))
+            self._verdict.reported += found.wanted
+        return found
 
-    def _settle(self, judged: "_Judged", seg: Seen, sender: int) -> bool:
-        settled = False
-        for side in (sender, 1 - sender):
-            me, peer = judged.flow.sides[side], judged.flow.sides[1 - side]
-            while resolve(me):
-                settled = True
-                for rule in self._doubt:
-                    found = rule.predicate(seg, me, peer)
-                    if found:
-                        self._add(judged, rule, found, seg, me, peer, side)
-        return settled
+    def _finish(self, found: "_Conversation") -> None:
+        del self._open[found.flow.index]
+        self._limits.end(found.flow, found.resent, self._start or 0, describe=found.wanted)
+        self._kept += found.standing()
 
-    def _finish(self, flow: Flow) -> None:
-        judged = self._open.pop(flow.index, None)
-        if judged is None:
-            return
-        first, other = flow.sides
-        close(first, other)
-        close(other, first)
-        seg = Seen()
-        self._settle(judged, seg, 0)
-        for side in (0, 1):
-            for rule in self._side:
-                found = rule.predicate(seg, flow.sides[side], flow.sides[1 - side])
-                if found:
-                    self._add(judged, rule, found, seg, flow.sides[side], flow.sides[1 - side], side)
-        for rule in self._flow:
-            found = rule.predicate(seg, first, other)
-            if found:
-                self._add(judged, rule, found, seg, first, other, 0)
-        if self._heard is not None:
-            judged.tell(self._heard)
-        self._survey.end(flow, judged.resent, self._start or 0, describe=judged.wanted)
-        self._kept += judged.kept()
+    def _whole(self) -> Verdict:
+        verdict = self._verdict
+        verdict.flows = self._table.count
+        verdict.beyond = [self._beyond[key] for key in sorted(self._beyond)]
+        beyond = sum(group.count for group in verdict.beyond)
+        self._limits.end_many(missed=0, again=0, forgotten=self._table.forgotten, beyond=beyond)
+        verdict.limits = self._limits.limits(verdict.segments, verdict.reported)
+        verdict.conversations = sorted(self._limits.conversations, key=lambda each: each.flow)
+        verdict.findings = sorted(
+            self._kept, key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code)
+        )
+        return verdict
 
-    def _add(self, judged: "_Judged", rule: Rule, found: int, seg: Seen, me: Side, peer: Side, sender: int) -> None:
-        packet, time = _place(rule, seg, me, peer)
+    def _add(self, found: "_Conversation", rule: Rule, answer: int, step: Step) -> None:
+        packet, time = (_value(name, step) for name in rule.place) if rule.place else (None, None)
         if rule.limits:
-            self._survey.count(rule, found, packet)
+            self._limits.count(rule, answer, packet)
         if rule.retransmission:
-            judged.resent[sender] += 1
-        if not judged.wanted or self.profile not in rule.profiles:
+            found.resent[step.sender] += 1
+        if not found.wanted or self.profile not in rule.profiles:
             return
-        if rule.at.startswith("peer"):
-            sender = 1 - sender
-        if rule.once:
-            said = rule.code, judged.flow.ends[sender][0]
-            if said in self._said:
-                return
-            if len(self._said) == self._most_said:
-                self._said.clear()
-            self._said.add(said)
-        severity = rule.severity_in(self.profile, found)
-        if self._counts[severity] == self._most:
+        sender = 1 - step.sender if rule.at.startswith("peer") else step.sender
+        if rule.once and self._is_reported(rule.code, found.flow.ends[sender][0]):
+            return
+        severity = rule.severity_in(self.profile, answer)
+        if self._counts[severity] == self._bounds.findings:
             key = rule.code, rule.name, severity
             self._beyond.setdefault(key, Group(*key)).count += 1
             return
         self._counts[severity] += 1
-        values: dict[str, Seen | Side] = {"seg": seg, "me": me, "peer": peer}
+        arguments = (step.seg, step.me, step.peer, step.resolved)[: 4 if rule.scope == PENDING else 3]
+
+        def number(declared: str | Number | None) -> int | None:
+            if declared is None:
+                return None
+            return declared(*arguments) if callable(declared) else _value(declared, step)
+
         evidence = Evidence(
             packet=packet,
             time=None if time is None else time - (self._start or 0),
-            flow=judged.flow.index,
-            source=judged.flow.name(sender),
-            destination=judged.flow.name(1 - sender),
-            field=rule.field(seg, me, peer) if callable(rule.field) else rule.field,
-            expected=_number(rule.expected, seg, me, peer),
-            actual=_number(rule.actual, seg, me, peer),
-            value=lambda name: _value(name, values),
-            bases=(me.base, peer.base),
+            flow=found.flow.index,
+            source=found.flow.name(sender),
+            destination=found.flow.name(1 - sender),
+            field=rule.field(*arguments) if callable(rule.field) else rule.field,
+            expected=number(rule.expected),
+            actual=number(rule.actual),
+            value=lambda name: _value(name, step),
+            bases=(step.me.base, step.peer.base),
         )
-        judged.add(rule, finding(rule, found, self.profile, evidence))
+        found.add(rule, finding(rule, answer, self.profile, evidence))
+
+    def _is_reported(self, code: str, host: bytes) -> bool:
+        """Whether a rule with `once` was reported of a host; from now on it is."""
+        if (code, host) in self._reported_once:
+            return True
+        if len(self._reported_once) == self._bounds.once:
+            self._reported_once.clear()
+        self._reported_once.add((code, host))
+        return False
 
 
-class _Judged:
-    """A conversation under judgement: what was found so far."""
+class _Conversation:
+    """What was found in a conversation so far."""
 
-    __slots__ = ("findings", "flow", "fresh", "last", "resent", "wanted")
+    __slots__ = ("findings", "flow", "fresh", "resent", "wanted")
 
     def __init__(self, flow: Flow, wanted: bool) -> None:
         self.flow = flow
         self.wanted = wanted
-        """Whether it is reported."""
+        """Whether its findings are reported."""
         self.resent = [0, 0]
         """Segments that each side has sent again."""
-        self.findings: dict[tuple[int | None, str], list[tuple[Rule, Finding]]] = {}
+        self.findings: dict[int | None, list[tuple[Rule, Finding]]] = {}
+        """By packet, in the order in which they were found."""
         self.fresh: dict[tuple[int | None, str], None] = {}
-        """Findings that nobody has been told of."""
-        self.last = 0
+        """Packets and codes of findings that `report` has not reported."""
 
     def add(self, rule: Rule, finding: Finding) -> None:
-        """Keep a finding. What is found of a packet later, with more in view, takes the place of what was found first
-        under the same code."""
-        key = finding.packet, finding.code
-        here = self.findings.setdefault(key, [])
-        if not here or rule.at:
-            self.fresh[key] = None
-        if rule.at:
-            here.clear()
+        """Keep a finding."""
+        here = self.findings.setdefault(finding.packet, [])
+        if rule.revises or finding.code not in {each.code for _, each in here}:
+            self.fresh[finding.packet, finding.code] = None
         here.append((rule, finding))
 
-    def kept(self) -> list[Finding]:
-        """What was found, less what another rule says more precisely, or once for all."""
-        every = [each for here in self.findings.values() for each in here]
-        grave = self._grave()
-        summed = {(found.code, found.source) for rule, found in every if rule.sums_up}
-        return [
-            found
-            for rule, found in every
-            if self._stands(rule, found, grave) and (rule.sums_up or (found.code, found.source) not in summed)
-        ]
+    def standing(self) -> list[Finding]:
+        """The findings that the verdict has."""
+        return _standing([each for here in self.findings.values() for each in here])
 
-    def tell(self, heard: Callable[[Finding], None]) -> None:
-        """Tell of what is fresh, but for what a doubt that is still open may change."""
-        sides = self.flow.sides
-        open_ = {packet for side in sides for packet in side.pending_packet[: side.pending_n]}
+    def report(self, on_finding: Callable[[Finding], None]) -> None:
+        """Report what is fresh, except at packets about which a question is open."""
+        open_ = {packet for side in self.flow.sides for packet in side.pending_packet[: side.pending_n]}
         fresh, self.fresh = self.fresh, {key: None for key in self.fresh if key[0] in open_}
-        # Only what is found of the whole conversation asks for what else there is of it.
-        grave = self._grave() if any(packet is None for packet, _ in fresh) else set()
-        for key in fresh:
-            for rule, found in self.findings[key]:
-                if key[0] not in open_ and self._stands(rule, found, grave):
-                    heard(found)
-
-    def _grave(self) -> set[str]:
-        return {found.code for here in self.findings.values() for _, found in here if found.severity == Severity.ERROR}
-
-    def _stands(self, rule: Rule, found: Finding, grave: set[str]) -> bool:
-        """Whether no other rule says the same more precisely."""
-        return not any(
-            code in grave if rule.scope == Scope.FLOW else (found.packet, code) in self.findings for code in rule.unless
-        )
+        for packet, code in fresh:
+            if packet not in open_:
+                found = self.standing() if packet is None else _standing(self.findings[packet])
+                for each in found:
+                    if (each.packet, each.code) == (packet, code):
+                        on_finding(each)
 
 
-def _place(rule: Rule, seg: Seen, me: Side, peer: Side) -> tuple[int | None, int | None]:
-    """The packet that a finding is about, and its time; none for a finding about the whole conversation."""
-    if rule.scope == Scope.FLOW:
-        return None, None
-    if not rule.at:
-        return seg.number, seg.time
-    name, _, prefix = rule.at.partition(".")
-    side = me if name == "me" else peer
-    return getattr(side, f"{prefix}_packet"), getattr(side, f"{prefix}_time")
+def _standing(found: list[tuple[Rule, Finding]]) -> list[Finding]:
+    events = [Event(rule, each.severity, each.packet or 0, each.flow, each.source) for rule, each in found]
+    return [found[place][1] for place in policy.standing(events)]
 
 
-def _number(wanted: str | Number | None, seg: Seen, me: Side, peer: Side) -> int | None:
-    """What a rule declares as `expected` or `actual`."""
-    if wanted is None:
-        return None
-    return wanted(seg, me, peer) if callable(wanted) else _value(wanted, {"seg": seg, "me": me, "peer": peer})
-
-
-def _value(name: str, values: Mapping[str, Seen | Side]) -> int:
+def _value(name: str, step: Step) -> int:
     """A number by its name, such as `seg.ack`."""
     whose, _, attribute = name.partition(".")
-    value: int = getattr(values[whose], attribute)
+    value: int = getattr(getattr(step, whose), attribute)
     return value

@@ -4,7 +4,19 @@ from dataclasses import fields
 
 import pytest
 
-from labkit.analysis.pending import GAP, LATE, OPEN, SAME_MOMENT, UNPROVEN, UNSENT, WRONG, answer, open_pending, resolve
+from labkit.analysis.pending import (
+    GAP,
+    LATE,
+    OPEN,
+    SAME_MOMENT,
+    UNPROVEN,
+    UNSENT,
+    WRONG,
+    Resolved,
+    answer,
+    open_pending,
+    resolve,
+)
 from labkit.analysis.side import MAX_PENDING, Side
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK
@@ -12,14 +24,10 @@ from labkit.tcp.segment import ACK
 COLUMNS = [each.name for each in fields(Side) if each.name.startswith("pending_") and each.name != "pending_n"]
 
 
-def told(side: Side) -> list[int]:
-    """What `settle` has taken out, in the order of COLUMNS; the numbers of a gap that is being filled left out."""
-    names = {"pending_want": "odd_ack_want", "pending_seen": "odd_ack"}
-    columns = (name for name in COLUMNS if name not in {"pending_low", "pending_high"})
-    return [getattr(side, names.get(name, name.replace("pending_", "odd_"))) for name in columns]
+NAMES = {"pending_want": "want_ack", "pending_seen": "ack"}
 
 
-def test_what_is_answered_is_taken_out_in_order_with_all_that_is_known_of_it() -> None:
+def test_an_answered_segment_leaves_the_table_with_all_its_numbers() -> None:
     side, rows = Side(pending_n=5), []
     for i in range(5):
         values = {name: 100 * i + number for number, name in enumerate(COLUMNS)}
@@ -28,10 +36,12 @@ def test_what_is_answered_is_taken_out_in_order_with_all_that_is_known_of_it() -
             getattr(side, name)[i] = value
         rows.append(values)
     shown = [name for name in COLUMNS if name not in {"pending_low", "pending_high"}]
+    resolved = Resolved()
     for i in (1, 2, 4):
-        assert resolve(side)
-        assert told(side) == [rows[i][name] for name in shown]
-    assert not resolve(side)
+        assert resolve(side, resolved)
+        names = [NAMES.get(name, name.removeprefix("pending_")) for name in shown]
+        assert [getattr(resolved, name) for name in names] == [rows[i][name] for name in shown]
+    assert not resolve(side, resolved)
     assert side.pending_n == 2
     assert [[getattr(side, name)[i] for name in COLUMNS] for i in range(2)] == [
         [rows[i][name] for name in COLUMNS] for i in (0, 3)

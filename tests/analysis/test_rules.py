@@ -141,6 +141,8 @@ def declare(message: str, **named: object) -> object:
         ),
         ("{peer.window}", {}, "rule EX01 (too-much): 'peer.window' does not exist"),
         ("", {"mend": "Set ack to {expected}."}, "rule EX01 (too-much): 'expected' does not exist"),
+        ("{resolved.seq}", {}, "rule EX01 (too-much): 'resolved.seq' does not exist"),
+        ("", {"at": "me.sin"}, "rule EX01 (too-much): 'me.sin_packet' does not exist"),
         ("", {"expected": "seg.ak"}, "rule EX01 (too-much): 'seg.ak' does not exist"),
     ],
 )

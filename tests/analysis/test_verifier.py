@@ -425,7 +425,7 @@ class TestFindingsAsTheyCome:
         assert len({(found.flow, found.packet, found.code, found.name) for found in told}) == len(told)
         at_last = {(found.flow, found.packet, found.code): found for found in verdict.findings}
         unless = {(rule.code, rule.name): rule.unless for rule in collect()}
-        later = {(rule.code, rule.name) for rule in collect() if rule.at}
+        later = {(rule.code, rule.name) for rule in collect() if rule.revises}
         summed = {(rule.code, rule.name) for rule in collect() if rule.sums_up}
         sums = {(found.code, found.source) for found in verdict.findings if (found.code, found.name) in summed}
         for found in told:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from labkit.analysis.flows import HostIsns, no_points
 from labkit.analysis.native.records import ColdRow, Pointer, SideRow
 from labkit.analysis.payload import Piece
+from labkit.analysis.pending import Resolved
 from labkit.analysis.rule import MAX_NUMBERS, Severity
 from labkit.packet.seen import I16, I32, U8, U16, U32, Seen
 
@@ -149,6 +150,8 @@ class Context:
     blank_sides: Pointer[SideRow]
     """A first and a second side of which nothing is known. Their cold rows serve all sides that have no pending segment."""
     blank_segment: Pointer[Seen]
+    resolved: Pointer[Resolved]
+    """One row: the segment that the rules of scope PENDING judge."""
     buckets: Pointer[I32]
     """The first row of each bucket of the hash table of conversations."""
     hosts: Pointer[HostRow]

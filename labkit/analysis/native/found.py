@@ -10,6 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from labkit.analysis import policy
 from labkit.analysis.finding import Choice, Evidence, Finding, Group, finding
 from labkit.analysis.flows import end_name
 from labkit.analysis.native.context import SEVERITIES, FindingRow
@@ -34,7 +35,7 @@ class Findings(Sequence[Finding]):
             rows[name] = events[name]
         rows["severity"] = _severities(rows, profile)
         rows["at"] = np.arange(len(events))
-        self._rows = _sorted(_standing(_last(rows)))
+        self._rows = _sorted(_standing(rows))
 
     def groups(self, first: int | None) -> list[Group]:
         """As `labkit.analysis.finding.groups` has them; no finding is made for it."""
@@ -102,64 +103,17 @@ class Findings(Sequence[Finding]):
         return found if found.severity == severity else replace(found, severity=severity)
 
 
-# What stands of what was found: as `labkit.analysis.verifier` has it, for many rows at once.
-
-
-def _codes() -> tuple[list[str], "np.ndarray[Any, Any]"]:
-    """All codes in their order, and each rule's position among them."""
-    codes = sorted({rule.code for rule in shipped()})
-    return codes, np.array([codes.index(rule.code) for rule in shipped()])
-
-
-def _keys(rows: "np.ndarray[Any, Any]", codes: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """A number for each packet, or for whole conversations conversation, and code."""
-    keys: np.ndarray[Any, Any] = _place(rows) * len(_codes()[0]) + codes
-    return keys
-
-
-def _last(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Without what was found of a packet before more was in view: a finding about an earlier packet takes the place of all
-    that were found there with the same code."""
-    later = np.array([bool(rule.at) for rule in shipped()])[rows["rule"]]
-    if not later.any():
-        return rows
-    _, which = np.unique(_keys(rows, _codes()[1][rows["rule"]]), return_inverse=True)
-    order = np.arange(len(rows))
-    last = np.zeros(len(rows), np.int64)
-    np.maximum.at(last, which, np.where(later, order, 0))
-    standing: np.ndarray[Any, Any] = rows[order >= last[which]]
-    return standing
-
-
 def _standing(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """What no other rule says more precisely, or once for all."""
-    codes, code_of = _codes()
-    keys = _keys(rows, code_of[rows["rule"]])
-    grave = rows[rows["severity"] == Severity.ERROR]
-    graves = np.unique((-1 - grave["flow"]) * len(codes) + code_of[grave["rule"]])
-    stands = np.ones(len(rows), bool)
-    for number in np.unique(rows["rule"]):
-        rule = shipped()[number]
-        if not rule.unless:
-            continue
-        mine = rows["rule"] == number
-        place, known = (-1 - rows["flow"][mine], graves) if rule.scope == Scope.FLOW else (_place(rows[mine]), keys)
-        for code in map(codes.index, rule.unless):
-            # Few were found under that code: looking for those only takes a tenth of the time.
-            others = known[known % len(codes) == code]
-            if len(others):
-                stands[mine] &= ~np.isin(place * len(codes) + code, others)
-    sums = np.array([rule.sums_up for rule in shipped()])[rows["rule"]]
-    sender = (rows["flow"] * 2 + rows["sender"]) * len(codes) + code_of[rows["rule"]]
-    if sums.any():
-        stands &= sums | ~np.isin(sender, sender[sums])
-    return rows[stands]
-
-
-def _place(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """A number for each packet, or for whole conversations below zero."""
-    place: np.ndarray[Any, Any] = np.where(rows["packet"] > 0, rows["packet"], -1 - rows["flow"])
-    return place
+    """The rows that the verdict has, as `labkit.analysis.policy` decides. Rules that depend on no other are not asked about."""
+    rules = shipped()
+    dependent = policy.dependent([rules[number] for number in np.unique(rows["rule"])])
+    asked = np.array([rule.code in dependent for rule in rules])[rows["rule"]]
+    columns = (rows[name][asked].tolist() for name in ("rule", "severity", "packet", "flow", "sender"))
+    events = [policy.Event(rules[number], *rest) for number, *rest in zip(*columns, strict=True)]
+    stands = ~asked
+    stands[np.flatnonzero(asked)[policy.standing(events)]] = True
+    standing: np.ndarray[Any, Any] = rows[stands]
+    return standing
 
 
 def _severities(rows: "np.ndarray[Any, Any]", profile: str) -> "np.ndarray[Any, Any]":
@@ -172,6 +126,8 @@ def _severities(rows: "np.ndarray[Any, Any]", profile: str) -> "np.ndarray[Any, 
 def _sorted(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """In the order of a verdict: by packets, what is about whole conversations last."""
     whole = np.array([rule.scope == Scope.FLOW for rule in shipped()])[rows["rule"]]
-    order = np.lexsort((_codes()[1][rows["rule"]], rows["flow"], rows["packet"], whole))
+    codes = sorted({rule.code for rule in shipped()})
+    places = np.array([codes.index(rule.code) for rule in shipped()])[rows["rule"]]
+    order = np.lexsort((places, rows["flow"], rows["packet"], whole))
     ordered: np.ndarray[Any, Any] = rows[order]
     return ordered

@@ -39,6 +39,7 @@ ENTRIES: dict[Callable[..., int], tuple[type, ...]] = {
 """The entries of the machine code, each of which takes the addresses of such rows."""
 
 PARAMETERS = "seg, me, peer, flow, side, ctx"
+RESOLVED = "    resolved = ctx.resolved[0]"
 
 
 @cache
@@ -67,19 +68,23 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
     asking: dict[Scope, list[str]] = {scope: [] for scope in Scope}
     for number, rule in enumerate(rules):
         asking[rule.scope] += [
-            f"    found = {_predicate(rule, whole)}(seg, me, peer)",
+            f"    found = {_predicate(rule, whole)}({_arguments(rule)})",
             "    if found:",
             f"        report_{number}(found, {PARAMETERS})",
         ]
         report_functions.append("\n".join(_report(number, rule, codes.index(rule.code), whole)))
     ask_functions = [
-        "\n".join([f"@njit(**SETTINGS)\ndef {ASK[scope].__name__}({PARAMETERS}):", *lines, "    return"])
+        "\n".join([f"@njit(**SETTINGS)\ndef {ASK[scope].__name__}({PARAMETERS}):", RESOLVED, *lines, "    return"])
         for scope, lines in asking.items()
     ]
     before = whole.text
     for entry in ENTRIES:
         whole.add(entry)
     return "\n\n\n".join([before, *report_functions, *ask_functions, whole.text[len(before) :]]), dict(whole.names)
+
+
+def _arguments(rule: Rule) -> str:
+    return "seg, me, peer, resolved" if rule.scope == Scope.PENDING else "seg, me, peer"
 
 
 def _predicate(rule: Rule, whole: Translation) -> str:
@@ -93,10 +98,9 @@ def _predicate(rule: Rule, whole: Translation) -> str:
 
 def _report(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[str]:
     """The function that puts down what a rule has found."""
-    packet, time = ("seg.number", "seg.time") if not rule.at else (f"{rule.at}_packet", f"{rule.at}_time")
-    if rule.scope == Scope.FLOW:
-        packet = time = "0"
+    packet, time = rule.place or ("0", "0")
     yield f"@njit(**SETTINGS)\ndef report_{number}(found, {PARAMETERS}):"
+    yield RESOLVED
     # The interpreter refuses any other answer. Here it must not write to foreign memory.
     yield f"    answer = max(1, min(found, {max(Severity):d}))"
     if rule.limits:
@@ -113,7 +117,7 @@ def _report(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[
     yield "    finding = ctx.findings[row]"
     field = rule.field if callable(rule.field) else None
     for name, value in (("field_name", field), ("expected", rule.expected), ("actual", rule.actual)):
-        number_ = f"{whole.add(value)}(seg, me, peer)" if callable(value) else value or "0"
+        number_ = f"{whole.add(value)}({_arguments(rule)})" if callable(value) else value or "0"
         yield f"    finding.{name} = {number_}"
     for place, value in enumerate(rule.numbers):
         yield f"    finding.values[{place}] = {value}"

@@ -142,14 +142,14 @@ def _process(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> None:
 
 
 def _resolve(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> bool:
-    resolved = False
-    while resolve(me):
-        resolved = True
+    found = False
+    while resolve(me, ctx.resolved[0]):
+        found = True
         ask_pending(seg, me, peer, flow, side, ctx)
-    while resolve(peer):
-        resolved = True
+    while resolve(peer, ctx.resolved[0]):
+        found = True
         ask_pending(seg, peer, me, flow, 1 - side, ctx)
-    return resolved
+    return found
 
 
 def _finish_flow(slot: int, ctx: Context) -> None:

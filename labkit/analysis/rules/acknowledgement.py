@@ -1,6 +1,6 @@
 """Acknowledgement numbers."""
 
-from labkit.analysis.pending import LATE, MISSED, UNPROVEN, UNSENT, WRONG
+from labkit.analysis.pending import LATE, MISSED, UNPROVEN, UNSENT, WRONG, Resolved
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import acks_a_part, in_lock_step, is_probe, nothing_between, overtaken, scale_is_known
@@ -30,10 +30,9 @@ GOOD = """
         Severity.NOTE: "ack {actual} acknowledges bytes that this capture does not show: it lacks packets of the "
         "peer, or shows them late",
     },
-    at="me.odd",
     field="ack",
-    expected="me.odd_ack_want",
-    actual="me.odd_ack",
+    expected="resolved.want_ack",
+    actual="resolved.ack",
     scope=Scope.PENDING,
     unless=("HS02", "HS03", "FIN04"),
     should_be="ack {expected} at most, the peer's next sequence number",
@@ -50,16 +49,16 @@ GOOD = """
         > .  100:100(0) ack 120
     """,
 )
-def ack_of_unsent_data(seg: Seen, me: Side, peer: Side) -> int:
+def ack_of_unsent_data(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
     """An ack must not cover bytes that the peer has never sent.
 
     RFC 9293 section 3.10.7.4: "If the ACK acks something not yet sent (SEG.ACK > SND.NXT), then send an ACK, drop the
     segment, and return". A capture that lacks packets looks the same, but then the peer continues from the
     acknowledged number. labkit therefore waits for the peer's next segment.
     """
-    if me.odd_kind != UNSENT:
+    if resolved.kind != UNSENT:
         return False
-    return me.odd_state == WRONG or (Severity.NOTE if me.odd_state in (MISSED, LATE, UNPROVEN) else False)
+    return resolved.state == WRONG or (Severity.NOTE if resolved.state in (MISSED, LATE, UNPROVEN) else False)
 
 
 @rule(
@@ -71,10 +70,9 @@ def ack_of_unsent_data(seg: Seen, me: Side, peer: Side) -> int:
         Severity.WARNING: "ack {actual} goes beyond the peer's segment, although both sides wait for each other: the "
         "segment is too short, or the capture lacks the next one",
     },
-    at="me.odd",
     field="ack",
-    expected="me.odd_ack_want",
-    actual="me.odd_ack",
+    expected="resolved.want_ack",
+    actual="resolved.ack",
     scope=Scope.PENDING,
     unless=("HS02", "HS03", "FIN04"),
     should_be="ack {expected}, the end of the peer's segment",
@@ -93,7 +91,7 @@ def ack_of_unsent_data(seg: Seen, me: Side, peer: Side) -> int:
         < P. 120:150(30) ack 150   # SEQ01
     """,
 )
-def ack_of_more_than_was_answered(seg: Seen, me: Side, peer: Side) -> int:
+def ack_of_more_than_was_answered(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
     """In lock-step, the ack of a single data segment is the number after its last byte.
 
     The peer continues from the higher number, so it may have sent more than the capture shows. A second segment is
@@ -101,21 +99,21 @@ def ack_of_more_than_was_answered(seg: Seen, me: Side, peer: Side) -> int:
     and 111 bytes mixed up, error E1 of the document). Consecutive or constant IP identifications prove that no packet
     is missing.
     """
-    if me.odd_kind != UNSENT or not _lacks_end_of_answer(seg, me, peer):
+    if resolved.kind != UNSENT or not _lacks_end_of_answer(seg, me, peer, resolved):
         return False
     return True if nothing_between(seg, me, peer) else Severity.WARNING
 
 
-def _lacks_end_of_answer(seg: Seen, me: Side, peer: Side) -> bool:
+def _lacks_end_of_answer(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> bool:
     """Whether the ack exceeds the end of the peer's only data segment, in lock-step."""
-    fin = seg.seg_len == 0 and me.odd_ack == add(me.odd_ack_want, 1)  # the missing number may be a FIN's: FIN04
+    fin = seg.seg_len == 0 and resolved.ack == add(resolved.want_ack, 1)  # the missing number may be a FIN's: FIN04
     return (
-        me.odd_state == MISSED
+        resolved.state == MISSED
         and not fin
         and in_lock_step(me, peer)
         and 0 < peer.data_len < (me.mss if me.mss > 0 else 536)  # a full segment is often followed by another
-        and me.odd_ack_want == add(peer.data_seq, peer.data_len)
-        and (me.has_rcv_nxt == 0 or before(me.rcv_nxt, me.odd_ack_want))
+        and resolved.want_ack == add(peer.data_seq, peer.data_len)
+        and (me.has_rcv_nxt == 0 or before(me.rcv_nxt, resolved.want_ack))
     )
 
 

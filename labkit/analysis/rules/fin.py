@@ -1,6 +1,6 @@
 """Closing a connection: the FIN, its acknowledgement, and segments after it."""
 
-from labkit.analysis.pending import GAP, SAME_MOMENT, WRONG
+from labkit.analysis.pending import GAP, SAME_MOMENT, WRONG, Resolved
 from labkit.analysis.rule import Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import is_probe
@@ -57,10 +57,9 @@ def fin_before_the_last_octet(seg: Seen, me: Side, peer: Side) -> int:
     Severity.ERROR,
     "RFC 9293 3.6",
     "the FIN has seq {actual}, but the sender never sent the bytes from {expected} on",
-    at="me.odd",
     field="seq",
-    expected="me.odd_want",
-    actual="me.odd_seq",
+    expected="resolved.want_seq",
+    actual="resolved.seq",
     scope=Scope.PENDING,
     unless=("HS03",),
     should_be="seq {expected}, the sender's next sequence number",
@@ -80,13 +79,13 @@ def fin_before_the_last_octet(seg: Seen, me: Side, peer: Side) -> int:
         > .  101:101(0) ack 2
     """,
 )
-def fin_after_a_gap(seg: Seen, me: Side, peer: Side) -> int:
+def fin_after_a_gap(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
     """A FIN takes the sequence number after the last byte of the stream, without a gap before it.
 
     A FIN that overtakes the last data also leaves a gap, but the data soon fills it. labkit waits for later segments
     before it reports an error.
     """
-    return me.odd_kind == GAP and me.odd_state == WRONG and me.odd_ctl & FIN != 0
+    return resolved.kind == GAP and resolved.state == WRONG and resolved.ctl & FIN != 0
 
 
 @rule(

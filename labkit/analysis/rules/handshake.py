@@ -1,6 +1,6 @@
 """The three-way handshake."""
 
-from labkit.analysis.pending import GAP, SAME_MOMENT, WRONG
+from labkit.analysis.pending import GAP, SAME_MOMENT, WRONG, Resolved
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import renumbers_its_syn
@@ -147,10 +147,9 @@ def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
     Severity.ERROR,
     "RFC 9293 3.5",
     "the third segment of the handshake has the number {actual}, which does not follow from the SYN and the SYN ACK",
-    at="me.odd",
-    field=lambda seg, me, peer: "seq" if me.odd_kind == GAP else "ack",
-    expected=lambda seg, me, peer: add(me.isn, 1) if me.odd_kind == GAP else add(peer.isn, 1),
-    actual=lambda seg, me, peer: me.odd_seq if me.odd_kind == GAP else me.odd_ack,
+    field=lambda seg, me, peer, resolved: "seq" if resolved.kind == GAP else "ack",
+    expected=lambda seg, me, peer, resolved: add(me.isn, 1) if resolved.kind == GAP else add(peer.isn, 1),
+    actual=lambda seg, me, peer, resolved: resolved.seq if resolved.kind == GAP else resolved.ack,
     scope=Scope.PENDING,
     should_be="{expected}: seq is the client's ISN + 1, and ack is the server's ISN + 1",
     receiver="In SYN-RECEIVED it answers a wrong ack with a reset; after a wrong seq it sends an ACK and keeps "
@@ -169,13 +168,13 @@ def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
         < .  1:1(0) ack 100
     """,
 )
-def third_segment_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
+def third_segment_does_not_fit(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
     """The third segment neither skips numbers nor acknowledges more or less than the server's SYN.
 
     The same shows if the capture lacks the real third segment, or if the SYN ACK has the wrong number. labkit
     therefore reports the fault only when the conversation continues from the right number.
     """
-    return me.odd_mark == 1 and me.odd_state == WRONG
+    return resolved.mark == 1 and resolved.state == WRONG
 
 
 @rule(

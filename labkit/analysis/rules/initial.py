@@ -1,6 +1,6 @@
 """Initial sequence numbers: their choice, and whether both ends continue from them."""
 
-from labkit.analysis.pending import BEHIND, MISSED, UNSENT
+from labkit.analysis.pending import BEHIND, MISSED, UNSENT, Resolved
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import renumbers_its_syn
@@ -20,7 +20,7 @@ from labkit.tcp.seq import add, after, diff
     },
     at="peer.syn",
     field="seq",
-    expected=lambda seg, me, peer: add(me.odd_ack, -1),
+    expected=lambda seg, me, peer, resolved: add(resolved.ack, -1),
     actual="peer.isn",
     scope=Scope.PENDING,
     should_be="seq {expected}, one less than the number from which both ends continue",
@@ -40,15 +40,15 @@ from labkit.tcp.seq import add, after, diff
         > .  1:1(0) ack 100
     """,
 )
-def syn_ack_with_another_number(seg: Seen, me: Side, peer: Side) -> int:
+def syn_ack_with_another_number(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
     """The SYN ACK tells where the server's sequence numbers begin, and both ends must continue from there.
 
     If both ends agree on another number, the SYN ACK is wrong. A higher number is only a warning: the capture may
     lack the server's first bytes and their ACK.
     """
-    if me.odd_mark != 1 or me.odd_state != MISSED or peer.syn != 2 or peer.seen != 1 or seg.seq != me.odd_ack:
+    if resolved.mark != 1 or resolved.state != MISSED or peer.syn != 2 or peer.seen != 1 or seg.seq != resolved.ack:
         return False
-    return True if me.odd_kind == BEHIND else Severity.WARNING if me.odd_kind == UNSENT else False
+    return True if resolved.kind == BEHIND else Severity.WARNING if resolved.kind == UNSENT else False
 
 
 @rule(

@@ -1,6 +1,6 @@
 """Sequence numbers."""
 
-from labkit.analysis.pending import FILLED, GAP, MISSED, SAME_MOMENT, UNPROVEN, WRONG
+from labkit.analysis.pending import FILLED, GAP, MISSED, SAME_MOMENT, UNPROVEN, WRONG, Resolved
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import in_lock_step, is_probe, overtaken
@@ -57,10 +57,9 @@ def gap_in_sequence(seg: Seen, me: Side, peer: Side) -> int:
     Severity.ERROR,
     "RFC 9293 3.4",
     "seq is {actual}, but the sender never sent the bytes from {expected} on",
-    at="me.odd",
     field="seq",
-    expected="me.odd_want",
-    actual="me.odd_seq",
+    expected="resolved.want_seq",
+    actual="resolved.seq",
     scope=Scope.PENDING,
     unless=("HS03", "SEQ02", "SEQ03", "FIN01"),
     should_be="seq {expected}, the sender's next sequence number",
@@ -78,13 +77,13 @@ def gap_in_sequence(seg: Seen, me: Side, peer: Side) -> int:
         < .  1:1(0) ack 150
     """,
 )
-def sequence_number_skips(seg: Seen, me: Side, peer: Side) -> int:
+def sequence_number_skips(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
     """A gap is a fault if nothing ever fills it and the conversation continues as if it did not exist.
 
     Loss, reordering and a capture that lacks packets look different: the missing bytes come later, or the peer
     acknowledges them.
     """
-    return me.odd_kind == GAP and me.odd_state == WRONG
+    return resolved.kind == GAP and resolved.state == WRONG
 
 
 @rule(
@@ -92,10 +91,9 @@ def sequence_number_skips(seg: Seen, me: Side, peer: Side) -> int:
     Severity.WARNING,
     "RFC 9293 3.4",
     "seq is {actual}, but this capture never shows the bytes from {expected} on",
-    at="me.odd",
     field="seq",
-    expected="me.odd_want",
-    actual="me.odd_seq",
+    expected="resolved.want_seq",
+    actual="resolved.seq",
     scope=Scope.PENDING,
     unless=("HS03", "SEQ02", "FIN01"),
     should_be="seq {expected}, the sender's next sequence number",
@@ -114,33 +112,33 @@ def sequence_number_skips(seg: Seen, me: Side, peer: Side) -> int:
         > .  202:202(0) ack 2
     """,
 )
-def what_lies_between_is_missing(seg: Seen, me: Side, peer: Side) -> int:
+def what_lies_between_is_missing(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
     """The peer acknowledges bytes that never appear: the capture lacks them, or the sequence numbers are wrong.
 
     In lock-step, labkit also reports a pure ACK that starts one too high, if the sender uses the skipped number soon
     after: the sender has counted its own ACK.
     """
-    if me.odd_kind != GAP:
+    if resolved.kind != GAP:
         return False
-    if me.odd_state == MISSED and me.odd_mark and me.odd_seq == add(me.odd_want, 1) and me.syn and peer.syn:
+    if resolved.state == MISSED and resolved.mark and resolved.seq == add(resolved.want_seq, 1) and me.syn and peer.syn:
         return False  # the sender counted a pure ACK: SEQ02, SEQ03
-    return (me.odd_state in (MISSED, UNPROVEN) and me.odd_seg_len != 0) or _counts_pure_ack(seg, me, peer)
+    return (resolved.state in (MISSED, UNPROVEN) and resolved.seg_len != 0) or _counts_pure_ack(seg, me, peer, resolved)
 
 
-def _counts_pure_ack(seg: Seen, me: Side, peer: Side) -> bool:
+def _counts_pure_ack(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> bool:
     """Whether a pure ACK started one too high, and a later segment used the skipped number.
 
     After loss or reordering, a late FIN or a retransmission may use the number. The answer is therefore True only in lock-step,
     for a later segment that is neither old nor immediate.
     """
     return (
-        me.odd_state == FILLED
-        and me.odd_seg_len == 0
-        and me.odd_seq == add(me.odd_want, 1)
-        and seg.seq == me.odd_want
+        resolved.state == FILLED
+        and resolved.seg_len == 0
+        and resolved.seq == add(resolved.want_seq, 1)
+        and seg.seq == resolved.want_seq
         and in_lock_step(me, peer)
         and not (me.has_rcv_nxt and before(seg.ack, me.rcv_nxt))
-        and SAME_MOMENT < seg.time - me.odd_time < MIN_RTO
+        and SAME_MOMENT < seg.time - resolved.time < MIN_RTO
     )
 
 
@@ -200,10 +198,9 @@ def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
         Severity.WARNING: "seq is {actual}, one too high after a pure ACK: the sender counted the ACK, or the capture "
         "lacks a segment of one byte",
     },
-    at="me.odd",
     field="seq",
-    expected="me.odd_want",
-    actual="me.odd_seq",
+    expected="resolved.want_seq",
+    actual="resolved.seq",
     profiles=RFC_ONLY,
     scope=Scope.PENDING,
     unless=("HS03", "FIN01"),
@@ -220,18 +217,18 @@ def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
         < .  1:1(0) ack 101
     """,
 )
-def pure_ack_counted(seg: Seen, me: Side, peer: Side) -> int:
+def pure_ack_counted(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
     """SYN and FIN take one sequence number each, and data takes one for each byte. A pure ACK and a RST take none.
 
     RFC 9293 section 3.5, on figure 6: "the ACK does not occupy sequence number space (if it did, we would wind up
     ACKing ACKs!)". If the next segment starts one higher, its sender has counted the ACK.
     """
-    if me.odd_kind != GAP or me.odd_mark == 0 or me.odd_seq != add(me.odd_want, 1):
+    if resolved.kind != GAP or resolved.mark == 0 or resolved.seq != add(resolved.want_seq, 1):
         return False
-    if me.odd_state == WRONG:
-        return me.odd_mark == 2
+    if resolved.state == WRONG:
+        return resolved.mark == 2
     # A capture that lacks other packets may also lack a segment of one octet, typed by hand.
-    if me.odd_state == MISSED and (me.odd_mark == 2 or me.third == 2) and me.syn and peer.syn:
+    if resolved.state == MISSED and (resolved.mark == 2 or me.third == 2) and me.syn and peer.syn:
         return True if me.missed == 1 else Severity.WARNING
     return False
 
@@ -283,10 +280,9 @@ def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     Severity.ERROR,
     "the document, rule 1; RFC 9293 3.4",
     "seq is {actual}, but the peer has acknowledged only {expected}",
-    at="me.odd",
     field="seq",
-    expected="me.odd_want",
-    actual="me.odd_seq",
+    expected="resolved.want_seq",
+    actual="resolved.seq",
     profiles=TAUGHT,
     scope=Scope.PENDING,
     unless=("HS03", "FIN01"),
@@ -303,16 +299,18 @@ def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
         < .  1:1(0) ack 101
     """,
 )
-def seq_ahead_of_the_peers_ack(seg: Seen, me: Side, peer: Side) -> int:
+def seq_ahead_of_the_peers_ack(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
     """In lock-step, where each segment answers the one before, seq is the peer's last ack (rule 1 of the document).
 
     The document is the introductory text that labkit implements. If the capture begins in the middle, its first
     segment may be a keep-alive, whose number is one too low on purpose.
     """
-    if me.odd_kind != GAP:
+    if resolved.kind != GAP:
         return False
-    counted = me.odd_state == MISSED and me.odd_mark != 0 and me.odd_seq == add(me.odd_want, 1) and me.syn != 0
-    return me.odd_state == WRONG or counted or _counts_pure_ack(seg, me, peer)
+    counted = (
+        resolved.state == MISSED and resolved.mark != 0 and resolved.seq == add(resolved.want_seq, 1) and me.syn != 0
+    )
+    return resolved.state == WRONG or counted or _counts_pure_ack(seg, me, peer, resolved)
 
 
 @rule(

@@ -134,14 +134,14 @@ def test_of_what_is_said_once(said: int, times: int, code: Library) -> None:
     """The same is found of each host three times: where that is too much to be remembered it is said again."""
     syn = ether(ip4(tcp(ctl=SYN)))
     whole = numbered([moved(syn, host, port) for port, host in product(range(4), range(30))])
-    assert codes(whole, code, Bounds(said=said))["ISN01"] == times
+    assert codes(whole, code, Bounds(once=said))["ISN01"] == times
 
 
 def test_of_what_is_said_once_and_again_after_all_was_forgotten(code: Library) -> None:
     """What makes all be forgotten is remembered itself, wherever its place was taken before."""
     syn = ether(ip4(tcp(ctl=SYN)))
     found = [moved(syn, host, port) for host in range(200) for port in range(4)]
-    assert codes(numbered(found), code, Bounds(said=8))["ISN01"] == 200
+    assert codes(numbered(found), code, Bounds(once=8))["ISN01"] == 200
 
 
 def test_of_more_hosts_than_are_remembered(code: Library) -> None:

@@ -166,7 +166,7 @@ def captured(packets: Iterable[Packet], isns: tuple[int, int]) -> list[Frame]:
         (RFC9293, Bounds()),
         (DOCUMENT, Bounds()),
         (LITERAL, Bounds()),
-        (RFC9293, Bounds(open=1, over=1, findings=3, said=1, hosts=1)),
+        (RFC9293, Bounds(open=1, over=1, findings=3, once=1, hosts=1)),
         (RFC9293, Bounds(open=2, over=0, findings=1)),
     ],
 )

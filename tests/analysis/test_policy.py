@@ -1,0 +1,61 @@
+"""Which of several findings a verdict has."""
+
+from dataclasses import replace
+
+import pytest
+
+from labkit.analysis.policy import Event, dependent, standing
+from labkit.analysis.rule import Rule, Scope, Severity, collect
+
+PLAIN = replace(
+    collect()[0], code="AA01", unless=(), sums_up=False, scope=Scope.SEGMENT, place=("seg.number", "seg.time")
+)
+OTHER = replace(PLAIN, code="BB01")
+PRECISE = replace(PLAIN, code="CC01")
+GIVES_WAY = replace(PLAIN, code="DD01", unless=("CC01", "EE01"))
+LATER = replace(PLAIN, scope=Scope.PENDING, place=("resolved.packet", "resolved.time"))
+SUM = replace(PLAIN, scope=Scope.SIDE, sums_up=True)
+WHOLE = replace(PLAIN, code="FF01", scope=Scope.FLOW, place=None, unless=("AA01",))
+
+
+def event(rule: Rule, packet: int = 7, flow: int = 0, sender: int = 0, severity: int = Severity.ERROR) -> Event:
+    return Event(rule, severity, packet, flow, sender)
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([], []),
+        ([event(PLAIN), event(PLAIN), event(OTHER)], [0, 1, 2]),
+        # A finding about an earlier packet replaces what was found there under the same code.
+        ([event(PLAIN), event(LATER), event(OTHER)], [1, 2]),
+        ([event(LATER), event(PLAIN), event(LATER), event(PLAIN)], [2, 3]),
+        ([event(PLAIN, packet=6), event(LATER)], [0, 1]),
+        # Another rule says the same more precisely, at the same packet.
+        ([event(GIVES_WAY), event(PRECISE)], [1]),
+        ([event(GIVES_WAY), event(PRECISE, packet=8)], [0, 1]),
+        ([event(GIVES_WAY), event(OTHER)], [0, 1]),
+        # One finding sums up all of its code about the same sender.
+        ([event(PLAIN, 1), event(PLAIN, 2), event(PLAIN, 2, sender=1), event(OTHER, 1), event(SUM, 9)], [2, 3, 4]),
+        ([event(PLAIN, 1), event(SUM, 9, flow=1)], [0, 1]),
+        # A finding about a conversation gives way to any error in it.
+        ([event(PLAIN), event(WHOLE, 0)], [0]),
+        ([event(PLAIN, severity=Severity.WARNING), event(WHOLE, 0)], [0, 1]),
+        ([event(PLAIN, flow=1), event(WHOLE, 0)], [0, 1]),
+        ([event(PLAIN), event(replace(LATER, code="AA01"), severity=Severity.NOTE), event(WHOLE, 0)], [1, 2]),
+    ],
+)
+def test_the_verdict_has(events: list[Event], expected: list[int]) -> None:
+    assert standing(events) == expected
+    # Events of codes that depend on no other make no difference.
+    needed = dependent(each.rule for each in events)
+    asked = [place for place, each in enumerate(events) if each.rule.code in needed]
+    kept = {asked[place] for place in standing([events[place] for place in asked])}
+    assert [place for place in range(len(events)) if place in kept or place not in asked] == expected
+
+
+def test_a_code_depends_on_others_that_were_found() -> None:
+    assert dependent([PLAIN, OTHER, GIVES_WAY]) == set()
+    assert dependent([PLAIN, GIVES_WAY, PRECISE]) == {"CC01", "DD01"}
+    assert dependent([LATER, OTHER]) == {"AA01"}
+    assert dependent([SUM, WHOLE]) == {"AA01", "FF01"}
