@@ -45,7 +45,8 @@ EXPLAINING = frozenset({"keepalive", "retransmission"})
 """Families whose notes explain a number. Where it is a mistake, the explanation is wrong."""
 
 DECIDED = frozenset(
-    "SEQ01 SEQ02 SEQ03 ACK01 ACK02 ACK03 ACK06 HS02 HS03 HS06 HS08 FIN01 FIN02 FIN04 RST01 RST03".split()
+    ("SEQ01", "SEQ02", "SEQ03", "ACK01", "ACK02", "ACK03", "ACK06", "HS02", "HS03", "HS06", "HS08")
+    + ("FIN01", "FIN02", "FIN04", "RST01", "RST03")
 )
 """Codes of which the accounts decide whether they stand, in a complete conversation."""
 
@@ -149,7 +150,9 @@ class _Look:
     def __init__(self, verdict: Verdict, named: Mapping[tuple[str, str], Rule], assume: Completeness) -> None:
         self._verdict = verdict
         self._named = named
-        self._rules = [rule for rule in named.values() if rule.scope == Scope.LEDGER and verdict.profile in rule.profiles]
+        self._rules = [
+            rule for rule in named.values() if rule.scope == Scope.LEDGER and verdict.profile in rule.profiles
+        ]
         self._assume = assume
         self._found: list[tuple[Entry, Finding]] = []
         self._complete: set[int] = set()
@@ -189,8 +192,7 @@ class _Look:
         verdict.completeness = self._taken()
         if not self._found and not self._complete:
             return
-        numbers = {flow for flow in self._flows}
-        kept = [found for found in verdict.findings if not self._is_replaced(found, numbers, strays)]
+        kept = [found for found in verdict.findings if not self._is_replaced(found, strays)]
         merged = sorted(
             [*kept, *(finding for _entry, finding in self._found)],
             key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code),
@@ -213,7 +215,7 @@ class _Look:
             return "partly-complete" if shown else "auto"
         return "constant" if shown == {"constant"} else "counted"
 
-    def _is_replaced(self, found: Finding, flows: Collection[int], strays: Collection[int]) -> bool:
+    def _is_replaced(self, found: Finding, strays: Collection[int]) -> bool:
         rule = self._named.get((found.code, found.name))
         if rule is None:
             return False
@@ -242,7 +244,9 @@ class _Look:
 
     def _is_left(self, limit: Limit, strays: Collection[int]) -> bool:
         if limit.kind in ("mid-stream", "one-sided"):
-            return not strays and not any(entry.fault == "syn-ack" for entries in self._flows.values() for entry in entries)
+            return not strays and not any(
+                entry.fault == "syn-ack" for entries in self._flows.values() for entry in entries
+            )
         return limit.kind != "packets-missing" or len(self._complete) < self._verdict.flows
 
 
@@ -341,5 +345,3 @@ def _headers(*segments: Shown | None) -> list[int]:
 
 def _tuple_text(ends: FourTuple) -> str:
     return f"{end_name((ends[0], ends[1]))} → {end_name((ends[2], ends[3]))}"
-
-

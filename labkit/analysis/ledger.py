@@ -15,6 +15,7 @@ file: the same segments give the same entries, whichever engine has read them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import MASK, add, diff
@@ -235,8 +236,13 @@ class Ledger:
         if not me.opened:
             self._open_without_syn(index, seg, me, peer)
         elif seg.side == SERVER and me.taken is not None and not peer.has_acked and not peer.starts:
-            self._third_is_missing(index, seg, me)
-        if seg.length and me.fin is not None and diff(add(seg.seq, seg.length), me.fin_at) > 0 and me.nxt == add(me.fin_at, 1):
+            self._third_is_missing(seg, me)
+        if (
+            seg.length
+            and me.fin is not None
+            and diff(add(seg.seq, seg.length), me.fin_at) > 0
+            and me.nxt == add(me.fin_at, 1)
+        ):
             self._enter(seg, "len", fault="after-fin", certain=True)
             self._acknowledge_if_any(index, seg, me, peer, None)
             return
@@ -247,14 +253,12 @@ class Ledger:
         if seg.ctl & FIN and me.fin is None:
             me.fin = seg
 
-    def _third_is_missing(self, index: int, seg: Shown, me: _Account) -> None:
+    def _third_is_missing(self, seg: Shown, me: _Account) -> None:
         """The server goes on although the client has acknowledged nothing: the handshake's third segment is not there."""
         if not any(entry.fault for entry in self.entries) and me.last is not None and me.last.ctl & SYN:
             self._enter(seg, "missing", fault="third-ack", lossy=True)
 
-    def _acknowledge_if_any(
-        self, index: int, seg: Shown, me: _Account, peer: _Account, entry: Entry | None
-    ) -> None:
+    def _acknowledge_if_any(self, index: int, seg: Shown, me: _Account, peer: _Account, entry: Entry | None) -> None:
         if seg.ctl & ACK:
             self._post_ack(index, seg, me, peer, entry)
 
@@ -394,17 +398,17 @@ class Ledger:
         if me.has_acked and seg.ack == me.acked:
             self._same_ack(index, seg, me, peer)
         elif (seg.ctl & SYN and seg.ack not in peer.ends) or (not me.has_acked and seg.ack == peer.isn):
-            self._wrong_ack(index, seg, peer, add(peer.isn, 1)).certain = True
+            self._wrong_ack(seg, peer, add(peer.isn, 1)).certain = True
         elif me.has_acked and diff(seg.ack, me.acked) < 0:
             if not (seg.seg_len and me.starts.get(seg.seq) not in (None, seg)):
-                self._wrong_ack(index, seg, peer, me.acked)
+                self._wrong_ack(seg, peer, me.acked)
         elif seg.ack in peer.ends or any(
             one.length > peer.mss and 0 < diff(seg.ack, one.seq) < one.length for one in peer.starts.values()
         ):
             self._acknowledge(seg, me)  # what ends inside of a large segment was captured above segmentation offload
         else:
             want = min((diff(end, seg.ack), end) for end in peer.ends if diff(end, seg.ack) > 0)[1]
-            self._wrong_ack(index, seg, peer, want)
+            self._wrong_ack(seg, peer, want)
 
     def _same_ack(self, index: int, seg: Shown, me: _Account, peer: _Account) -> None:
         """A pure ACK that repeats its sender's last number, right behind a segment that it could acknowledge.
@@ -420,7 +424,7 @@ class Ledger:
             self._number(seg, "ack", peer, before.end, seg.ack).fault = "silent"
 
     def _ack_beyond(self, index: int, seg: Shown, peer: _Account, off: int) -> None:
-        entry = self._wrong_ack(index, seg, peer, peer.nxt)
+        entry = self._wrong_ack(seg, peer, peer.nxt)
         if entry.cause is not None:
             return
         entry.fin_due = off == 1 and self._fin_is_due(seg)
@@ -430,8 +434,10 @@ class Ledger:
         if entry.later or entry.fin_due:
             peer.shifts.pop(off, None)
 
-    def _wrong_ack(self, index: int, seg: Shown, peer: _Account, want: int) -> Entry:
-        same = (one for one in self.entries if one.field == "ack" and one.shown.side == seg.side and one.actual == seg.ack)
+    def _wrong_ack(self, seg: Shown, peer: _Account, want: int) -> Entry:
+        same = (
+            one for one in self.entries if one.field == "ack" and one.shown.side == seg.side and one.actual == seg.ack
+        )
         first = next(same, None)
         entry = self._number(seg, "ack", peer, want, seg.ack, cause=first and (first.cause or first))
         if first is None:
@@ -510,7 +516,9 @@ class Ledger:
 
     def _acked_before(self, seg: Shown) -> int:
         """What the sender of a segment had acknowledged before it."""
-        before = [one.ack for one in self._segments if one.side == seg.side and one.packet < seg.packet and one.ctl & ACK]
+        before = [
+            one.ack for one in self._segments if one.side == seg.side and one.packet < seg.packet and one.ctl & ACK
+        ]
         return max(before, key=lambda ack: diff(ack, seg.ack), default=seg.ack)
 
     # Entries.
@@ -580,4 +588,4 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
 
 
 def _counts(ids: Sequence[int]) -> bool:
-    return all((after - before) & 0xFFFF == 1 for before, after in zip(ids, ids[1:], strict=False))
+    return all((after - before) & 0xFFFF == 1 for before, after in pairwise(ids))

@@ -209,7 +209,9 @@ def rule(
         name = predicate.__name__.replace("_", "-")
         templates = [message, *(otherwise or {}).values(), should_be, mend]
         place = _place(scope, at)
-        numbers = _numbers(f"{code} ({name})", scope, templates, (expected, actual), place or ())
+        numbers: tuple[str, ...] = ()
+        if scope != Scope.LEDGER:  # whose templates are filled in by `labkit.analysis.examine`
+            numbers = _numbers(f"{code} ({name})", scope, templates, (expected, actual), place or ())
         predicate.__dict__["rule"] = Rule(
             code=code,
             severity=severity,

@@ -10,11 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
-from labkit.analysis.rule import RFC9293, Rule, collect, shipped
+from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, shipped
 from labkit.analysis.verifier import Verdict, Verifier
-from labkit.capture import Reader, open_capture
+from labkit.capture import Reader, open_again, open_capture
 from labkit.capture.source import CHUNK_OCTETS
 from labkit.errors import UncompilableError, UsageError
 from labkit.i18n import _
@@ -43,6 +44,7 @@ def verify(
     wanted: "Callable[[Flow], bool] | None" = None,
     engine: str = AUTO,
     rules: Iterable[Rule] | None = None,
+    completeness: str = Completeness.AUTO,
 ) -> Verdict:
     """Judge one capture, as `labkit.analysis.verifier.verify` does, with one of ENGINES.
 
@@ -50,7 +52,16 @@ def verify(
     interpreter judges.
     """
     with open_capture(source) as capture:
-        verdict = judge(capture, profile, literal=literal, watch=watch, wanted=wanted, engine=engine, rules=rules)
+        verdict = judge(
+            capture,
+            profile,
+            literal=literal,
+            watch=watch,
+            wanted=wanted,
+            engine=engine,
+            rules=rules,
+            completeness=completeness,
+        )
         verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
         return verdict
 
@@ -67,12 +78,14 @@ def judge(
     say: Say | None = None,
     alone: bool = True,
     rules: Iterable[Rule] | None = None,
+    completeness: str = Completeness.AUTO,
 ) -> Verdict:
     """The verdict on an open capture, its damage included; it has no path yet.
 
     `say` takes a line where code is compiled, or cannot be. `interruption` may end the reading. Not `alone` is who shares the
     processors with others of its kind: it takes one thread, and compiles nothing. `rules` is the catalogue, as for `Verifier`;
-    the compiled engine knows the shipped one only. UsageError for COMPILED with a `wanted` that is no FlowFilter.
+    the compiled engine knows the shipped one only. `completeness` says whether packets may be missing
+    (`labkit.analysis.examine`). UsageError for COMPILED with a `wanted` that is no FlowFilter.
     """
     rules = collect() if rules is None else tuple(rules)
     verifier = Verifier(profile, literal=literal, wanted=wanted, rules=rules)
@@ -90,6 +103,10 @@ def judge(
         verdict.damage = capture.damage
     else:
         verdict = compiled.verdict(capture, profile, interruption, watch)
+    assume = Completeness(completeness)
+    if assume == Completeness.AUTO and profile == DOCUMENT:
+        assume = Completeness.COMPLETE  # the teaching text knows no lost packet
+    examine(verdict, lambda: open_again(capture), rules, assume, wanted)
     return verdict
 
 

@@ -809,5 +809,3 @@ def acknowledges_what_nobody_sent(entry: Entry) -> int:
 def last_ack_is_missing(entry: Entry) -> int:
     """A side's close is done when the other side has acknowledged its FIN."""
     return entry.fault == "last-ack"
-
-
