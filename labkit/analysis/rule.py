@@ -21,7 +21,7 @@ its side's ISN and, where that differs, raw. `{expected}` and `{actual}` are the
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from functools import cache, wraps
@@ -308,8 +308,7 @@ def _rules_of(module: ModuleType) -> Iterator[Rule]:
 
 def _installed() -> Iterator[tuple[str, tuple[Rule, ...]]]:
     """The rules of each installed package that has some. To import `importlib.metadata` takes longer than all else."""
-    files = (file for folder in sys.path for file in Path(folder or ".").glob("*-info/entry_points.txt"))
-    if not any(GROUP.encode() in file.read_bytes() for file in files):
+    if not any(map(_has_entry_points, sys.path)):
         return
     from importlib.metadata import entry_points
 
@@ -318,6 +317,13 @@ def _installed() -> Iterator[tuple[str, tuple[Rule, ...]]]:
         with _complaints(source, ""):
             module = import_module(point.value)
         yield source, tuple(_rules_of(module))
+
+
+def _has_entry_points(folder: str) -> bool:
+    """Whether a package in a folder of `sys.path` names the group. Python skips folders that it cannot read, and so does this."""
+    with suppress(OSError):
+        return any(GROUP.encode() in file.read_bytes() for file in Path(folder or ".").glob("*-info/entry_points.txt"))
+    return False
 
 
 def _rules_in(path: str) -> tuple[Rule, ...]:

@@ -112,6 +112,6 @@ def _summary(verdict: Verdict, options: ReportOptions) -> str:
     """The verdict on the whole capture, and its limits."""
     lines = [f"labkit {__version__}: {click.unstyle(headline(verdict, options))}"]
     if verdict.damage is not None:
-        lines.append(_("{message}; labkit judged the packets before").format(message=verdict.damage.message))
+        lines.append(_("{message}; judged up to there").format(message=verdict.damage.message))
     lines += [limit.message for limit in verdict.limits]
     return "\n".join(lines)

@@ -16,8 +16,8 @@ needs_root = pytest.mark.skipif(not capable(), reason="making a lab needs the ca
 needs_ip = pytest.mark.skipif(shutil.which("ip") is None, reason="the program 'ip' is missing")
 
 ROOTLESS = """
-import ctypes, importlib, os, pkgutil, sys
-import encodings.ascii, encodings.idna, encodings.latin_1, labkit.cli, labkit.live
+import ctypes, importlib, os, pkgutil, sys, traceback
+import encodings.ascii, encodings.idna, encodings.latin_1, labkit.analysis.verifier, labkit.cli, labkit.live
 for package in (labkit.cli, labkit.live):
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")

@@ -286,7 +286,7 @@ for _ in range(300):
     ("words", "expected"),
     [
         (["document", "--for", "1 year"], "'1 year' is not a duration"),
-        (["document", "--for", "0s"], "no time at all"),
+        (["document", "--for", "0s"], "must be longer than 0"),
         (["no-such-scenario"], "no shipped scenario"),
         (["document", "--seed", "-1"], "seed"),
     ],

@@ -235,7 +235,7 @@ def test_watching_another_interface_is_refused(monkeypatch: pytest.MonkeyPatch) 
     [
         (["no-such"], 4, "no-such: No such device"),
         (["lo", "--for", "soon"], 2, "'soon' is not a duration"),
-        (["lo", "--capture", "a.txt"], 2, "the suffix does not say"),
+        (["lo", "--capture", "a.txt"], 2, "the suffix names no capture format"),
         (["lo", "--capture", "/no/where/a.pcap"], 3, "cannot be written"),
         (["lo", "--select", "NO99"], 2, "NO99"),
         (["eth9", "--lab", "no-such-lab"], 4, "eth9: a lab has no such interface; it has client, "),

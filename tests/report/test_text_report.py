@@ -220,7 +220,7 @@ def test_a_damaged_or_empty_capture_has_a_note() -> None:
         "  note: there is no TCP segment in this capture: nothing was judged",
     ]
     verdict.segments, verdict.limits, verdict.damage = 3, [], Damage("it ends\x1b[31m here", 9, cut=True)
-    assert text(verdict)[1] == r"  note: it ends\x1b[31m here; labkit judged the packets before"
+    assert text(verdict)[1] == r"  note: it ends\x1b[31m here; judged up to there"
 
 
 def test_file_names_cannot_control_the_terminal() -> None:
@@ -299,7 +299,7 @@ def test_quiet_shows_verdicts_only(tmp_path: Path) -> None:
     damaged, unreadable = verify(cut), Verdict("c.pcap", "rfc9293", error="c.pcap: is empty")
     assert text(wrong, quiet) == text(wrong)[:1]
     assert text(damaged, quiet) == text(damaged)[:2]
-    assert "labkit judged the packets before" in text(damaged, quiet)[1]
+    assert "judged up to there" in text(damaged, quiet)[1]
     assert text(unreadable, quiet) == text([], quiet) == []
     every = [wrong, damaged, unreadable]
     assert text(every, quiet) == text(every)[-4:]

@@ -154,15 +154,15 @@ def _at(builder: Any, place: Any, index: Any, size: int) -> Any:
     return builder.gep(place, [builder.mul(index, ir.Constant(WORD, size))])
 
 
-def _address_at(builder: Any, place: Any) -> Any:
-    return builder.inttoptr(_read(builder, place, 8, signed=True), cgutils.voidptr_t)
+def _pointer(builder: Any, place: Any) -> Any:
+    return builder.load(builder.bitcast(place, cgutils.voidptr_t.as_pointer()), align=8)
 
 
 def _field(builder: Any, row: Any, kind: type, name: str) -> tuple[Any, Column]:
     """The place of a field."""
     column = columns(kind)[name]
     if column.cold:
-        row = _address_at(builder, _beyond(builder, row, columns(kind)["cold_row"].at))
+        row = _pointer(builder, _beyond(builder, row, columns(kind)["cold_row"].at))
     return _beyond(builder, row, column.at), column
 
 
@@ -196,7 +196,10 @@ def _set_row(_context: Any, builder: Any, signature: Any, arguments: Any) -> Non
 def _get_field(_context: Any, builder: Any, kind: Any, row: Any, name: str) -> Any:
     place, column = _field(builder, row, kind.kind, name)
     if column.target is not None:
-        return _address_at(builder, place)
+        address = _pointer(builder, place)
+        # It stays the same while compiled code runs, so that LLVM need not load it again after each store.
+        address.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return address
     return place if column.is_list else _read(builder, place, column.size, signed=column.signed)
 
 

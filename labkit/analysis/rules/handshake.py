@@ -11,6 +11,12 @@ from labkit.tcp.seq import add, before, between
 MIN_SYN_RTO = 900_000_000
 """Nanoseconds before a SYN is retransmitted: one second (RFC 6298 section 2), less a margin for the clock."""
 
+GOOD = """
+    > S  0:0(0)
+    < S. 0:0(0) ack 1
+    > .  1:1(0) ack 1
+"""
+
 
 @rule(
     "HS01",
@@ -22,11 +28,7 @@ MIN_SYN_RTO = 900_000_000
     should_be="SYN set, without ACK",
     receiver="A listening TCP answers with RST, because a segment with ACK must belong to a known connection.",
     mend="Set SYN and clear ACK on the first segment.",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         > .  0:0(0) ack 1   # HS01
         < S. 0:0(0) ack 1
@@ -57,11 +59,7 @@ def opened_without_syn(seg: Seen, me: Side, peer: Side) -> int:
     should_be="the SYN first, then the SYN ACK",
     receiver="A host that has sent no SYN answers a SYN ACK with RST.",
     mend="Put the SYN before the SYN ACK.",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         < S. 0:0(0) ack 1   # HS01
         > S  0:0(0)
@@ -124,11 +122,7 @@ def syn_ack_acks_wrong_number(seg: Seen, me: Side, peer: Side) -> int:
     should_be="seq {expected}, because the SYN takes one sequence number",
     receiver="It takes the segment for an old one, acknowledges it and keeps waiting for the right one.",
     mend="Set seq to {expected}.",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -155,11 +149,7 @@ def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
     receiver="In SYN-RECEIVED it answers a wrong ack with a reset; after a wrong seq it sends an ACK and keeps "
     "waiting.",
     mend="Set the number to {expected}.",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -188,11 +178,7 @@ def third_segment_does_not_fit(seg: Seen, me: Side, peer: Side, resolved: Resolv
     should_be="the SYN ACK first, then its acknowledgement",
     receiver="It answers with a reset, because nobody can know its initial sequence number yet.",
     mend="Put the third segment after the SYN ACK.",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         > S  0:0(0)
         > .  1:1(0) ack 1   # HS03
@@ -311,11 +297,7 @@ def simultaneous_open(seg: Seen, me: Side, peer: Side) -> int:
     receiver="It answers with a challenge ACK, which a host without this connection answers with a reset.",
     wireshark="tcp.analysis.reused_ports",
     unless=("HS04",),
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
@@ -377,11 +359,7 @@ def data_on_syn_without_cookie(seg: Seen, me: Side, peer: Side) -> int:
     should_be="SYN clear",
     receiver="It answers with a challenge ACK and ignores the rest (RFC 5961 section 4).",
     mend="Clear SYN.",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-    """,
+    good=GOOD,
     bad="""
         > S  0:0(0)
         < S. 0:0(0) ack 1

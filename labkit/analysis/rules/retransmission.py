@@ -7,6 +7,11 @@ from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import after
 
+GOOD = """
+    > P. 1:100(99) ack 1
+    < .  1:1(0) ack 100
+"""
+
 
 def _repeats_syn(seg: Seen, me: Side) -> bool:
     """Whether the segment retransmits a SYN. The SYN ACK of a simultaneous open does not: it answers the peer's SYN."""
@@ -147,10 +152,7 @@ def spurious_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     receiver="It counts duplicate ACKs; the third makes it resend the missing segment.",
     wireshark="tcp.analysis.duplicate_ack",
     no_fault="describes what is no fault",
-    good="""
-        > P. 1:100(99) ack 1
-        < .  1:1(0) ack 100
-    """,
+    good=GOOD,
     bad="""
         < .  1:1(0) ack 1
         > P. 1:100(99) ack 1
@@ -173,10 +175,7 @@ def duplicate_ack(seg: Seen, me: Side, peer: Side) -> int:
     receiver="It does not count this ACK, because nothing is missing.",
     wireshark="tcp.analysis.duplicate_ack",
     no_fault="describes what is no fault",
-    good="""
-        > P. 1:100(99) ack 1
-        < .  1:1(0) ack 100
-    """,
+    good=GOOD,
     bad="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -203,10 +202,7 @@ def ack_repeated(seg: Seen, me: Side, peer: Side) -> int:
     receiver="It fills the gap and acknowledges everything that it has received.",
     wireshark="tcp.analysis.fast_retransmission",
     no_fault="describes what is no fault",
-    good="""
-        > P. 1:100(99) ack 1
-        < .  1:1(0) ack 100
-    """,
+    good=GOOD,
     bad="""
         < .  1:1(0) ack 1
         > P. 1:100(99) ack 1

@@ -66,6 +66,25 @@ OPEN = """
     < .  1:1(0) ack 101 win 900
 """
 
+PROBED = """
+    > S  0:0(0)
+    < S. 0:0(0) ack 1 win 100
+    > .  1:1(0) ack 1
+    > P. 1:101(100) ack 1
+    < .  1:1(0) ack 101 win 0
+    +1.0 > . 101:102(1) ack 1       # ZWP01
+    < .  1:1(0) ack 101 win 0       # ZWP01
+"""
+
+CLOSED_AND_REOPENED = """
+    > S  0:0(0)
+    < S. 0:0(0) ack 1 win 100
+    > .  1:1(0) ack 1
+    > P. 1:101(100) ack 1           # WIN03
+    < .  1:1(0) ack 101 win 0       # WIN03
+    < .  1:1(0) ack 101 win 5000    # WIN03
+"""
+
 
 @rule(
     "WIN02",
@@ -112,14 +131,7 @@ def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
     wireshark="tcp.analysis.zero_window",
     no_fault="describes what is no fault",
     good=OPEN,
-    bad="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1 win 100
-        > .  1:1(0) ack 1
-        > P. 1:101(100) ack 1           # WIN03
-        < .  1:1(0) ack 101 win 0       # WIN03
-        < .  1:1(0) ack 101 win 5000    # WIN03
-    """,
+    bad=CLOSED_AND_REOPENED,
 )
 def zero_window(seg: Seen, me: Side, peer: Side) -> int:
     """A window of zero means that the application has not yet read the data that has arrived."""
@@ -137,14 +149,7 @@ def zero_window(seg: Seen, me: Side, peer: Side) -> int:
     wireshark="tcp.analysis.window_full",
     no_fault="describes what is no fault",
     good=OPEN,
-    bad="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1 win 100
-        > .  1:1(0) ack 1
-        > P. 1:101(100) ack 1           # WIN03
-        < .  1:1(0) ack 101 win 0       # WIN03
-        < .  1:1(0) ack 101 win 5000    # WIN03
-    """,
+    bad=CLOSED_AND_REOPENED,
 )
 def window_full(seg: Seen, me: Side, peer: Side) -> int:
     """The sender has used all the room that the receiver has offered."""
@@ -164,14 +169,7 @@ def window_full(seg: Seen, me: Side, peer: Side) -> int:
     wireshark="tcp.analysis.window_update",
     no_fault="describes what is no fault",
     good=OPEN,
-    bad="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1 win 100
-        > .  1:1(0) ack 1
-        > P. 1:101(100) ack 1           # WIN03
-        < .  1:1(0) ack 101 win 0       # WIN03
-        < .  1:1(0) ack 101 win 5000    # WIN03
-    """,
+    bad=CLOSED_AND_REOPENED,
 )
 def window_update(seg: Seen, me: Side, peer: Side) -> int:
     """An ACK that acknowledges nothing new reports a changed window.
@@ -199,15 +197,7 @@ def window_update(seg: Seen, me: Side, peer: Side) -> int:
     wireshark="tcp.analysis.zero_window_probe",
     no_fault="describes what is no fault",
     good=OPEN,
-    bad="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1 win 100
-        > .  1:1(0) ack 1
-        > P. 1:101(100) ack 1
-        < .  1:1(0) ack 101 win 0
-        +1.0 > . 101:102(1) ack 1       # ZWP01
-        < .  1:1(0) ack 101 win 0       # ZWP01
-    """,
+    bad=PROBED,
 )
 def window_probe(seg: Seen, me: Side, peer: Side) -> int:
     """A sender with data for a closed window sends one byte from time to time, so that a lost window update cannot stop
@@ -228,15 +218,7 @@ def window_probe(seg: Seen, me: Side, peer: Side) -> int:
     wireshark="tcp.analysis.zero_window_probe_ack",
     no_fault="describes what is no fault",
     good=OPEN,
-    bad="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1 win 100
-        > .  1:1(0) ack 1
-        > P. 1:101(100) ack 1
-        < .  1:1(0) ack 101 win 0
-        +1.0 > . 101:102(1) ack 1       # ZWP01
-        < .  1:1(0) ack 101 win 0       # ZWP01
-    """,
+    bad=PROBED,
 )
 def window_probe_answer(seg: Seen, me: Side, peer: Side) -> int:
     """The answer to a window probe acknowledges nothing new and has a window of zero."""

@@ -105,9 +105,7 @@ def _heading(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     """Yield the verdict, and a note for each limit of the capture."""
     yield f"{click.style(printable(verdict.path), bold=True)}: {headline(verdict, options)}"
     if verdict.damage:
-        yield "  " + _("note: {message}; labkit judged the packets before").format(
-            message=printable(verdict.damage.message)
-        )
+        yield "  " + _("note: {message}; judged up to there").format(message=printable(verdict.damage.message))
     for limit in verdict.limits:
         yield "  " + _("note: {message}").format(message=limit.message)
 
