@@ -81,7 +81,7 @@ class Entry:
 
     shown: Shown
     field: str
-    """`seq`, `ack`, `flags`, `len`, `port`, or `missing` for a segment that is not there."""
+    """`seq`, `ack`, `flags`, `length` (payload that must not be there), `port`, or `missing` for a segment that is not there."""
     expected: int | None = None
     actual: int | None = None
     isn: int = 0
@@ -189,7 +189,9 @@ class Ledger:
             self._strays = self._strays or entry
         if me.last is not None and me.last.ctl & RST and not seg.ctl & RST:
             self._after_reset(seg, me)
-        if seg.ctl & RST:
+        if seg.ctl & (SYN | RST) == SYN | RST:
+            pass  # no numbers that count
+        elif seg.ctl & RST:
             self._post_reset(seg, me, peer)
         elif seg.ctl & SYN:
             self._post_syn(index, seg, me, peer)
@@ -243,7 +245,7 @@ class Ledger:
             and diff(add(seg.seq, seg.length), me.fin_at) > 0
             and me.nxt == add(me.fin_at, 1)
         ):
-            self._enter(seg, "len", fault="after-fin", certain=True)
+            self._enter(seg, "length", fault="after-fin")
             self._acknowledge_if_any(index, seg, me, peer, None)
             return
         before = len(self.entries)
@@ -275,7 +277,7 @@ class Ledger:
             self._take(seg, me, off)
         elif self._is_probe(seg, me, peer, off):
             pass  # its octet is meaningless, and takes no number
-        elif off > 0 and self._is_filled(index, seg, me):
+        elif off > 0 and not _is_swapped(seg, me, peer) and self._is_filled(index, seg, me):
             me.ends += [seg.seq, add(seg.seq, seg.length)]
             if seg.seg_len:
                 me.starts.setdefault(seg.seq, seg)
@@ -283,16 +285,14 @@ class Ledger:
             self._wrong_seq(seg, me, peer, off)
 
     def _wrong_seq(self, seg: Shown, me: _Account, peer: _Account, off: int) -> None:
-        swapped = bool(seg.ctl & ACK and peer.opened and seg.seq == peer.nxt and seg.ack == me.nxt)
+        swapped = _is_swapped(seg, me, peer)
         relative = bool(me.isn) and seg.seq == _relative(me) and not swapped and seg.seq not in me.ends
         entry = self._number(seg, "seq", me, me.nxt, seg.seq, cause=self._first_relative() if relative else None)
         entry.swapped, entry.relative = swapped, relative
         entry.at_syn = seg.seq == me.isn
         entry.at_fin = me.fin is not None and seg.seq == me.fin_at and me.nxt == add(me.fin_at, 1)
         entry.lossy = off > 0 and not swapped and not relative
-        news = me.has_acked and bool(seg.ctl & ACK) and diff(seg.ack, me.acked) > 0
-        behind = off < 0 and news and not seg.length  # octets under old numbers are those rules' that compare payload
-        entry.certain = swapped or behind or (relative and abs(off) > 0xFFFF)
+        entry.certain = swapped or (relative and abs(off) > 0xFFFF)
         me.shifts.setdefault(off, entry.cause or entry)
         self._take(seg, me, off)
 
@@ -476,7 +476,8 @@ class Ledger:
             return
         before = [one for one in self._segments if one.side == seg.side and one.packet < seg.packet]
         kernel = seg.side == CLIENT and len(before) == 2 and bool(before[0].ctl & SYN)
-        me.reset = self._enter(seg, "flags", fault="kernel" if kernel else "resets", certain=True)
+        me.reset = self._enter(seg, "flags", fault="kernel" if kernel else "resets")
+        me.reset.own = me.last
         for one in self._segments:
             if one.side == seg.side and one.packet > seg.packet and not one.ctl & RST:
                 self._enter(one, "flags", fault=me.reset.fault, cause=me.reset)
@@ -549,6 +550,11 @@ class Ledger:
         entry = Entry(seg, name, cause=cause, fault=fault, lossy=lossy, certain=certain)
         self.entries.append(entry)
         return entry
+
+
+def _is_swapped(seg: Shown, me: _Account, peer: _Account) -> bool:
+    """Whether seq has the number that belongs into ack, and the other way round."""
+    return bool(seg.ctl & ACK and peer.opened and seg.seq == peer.nxt and seg.ack == me.nxt)
 
 
 def _relative(account: _Account) -> int:

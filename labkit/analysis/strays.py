@@ -60,7 +60,8 @@ def adopt(talks: Sequence[Talk]) -> Iterator[tuple[Talk, list[Shown]]]:
 
 def _moved(stray: Talk, host: Talk) -> list[Shown]:
     """The segments of a stray as segments of a conversation; none where too much of the four-tuple differs."""
-    if stray.segments[0].packet < host.segments[0].packet:
+    first = stray.segments[0]
+    if first.packet < host.segments[0].packet or not first.ctl & ACK:
         return []
     moved = []
     for seg in stray.segments:

@@ -110,7 +110,7 @@ def syn_ack_is_missing(entry: Entry) -> int:
     bad="""
     > S  0:0(0)
     < S. 0:0(0) ack 1
-    < P. 1:25(24) ack 1     # HS10 HS05
+    < P. 1:25(24) ack 1     # HS10
     > .  1:1(0) ack 25
     """,
 )
@@ -184,7 +184,7 @@ def ack_bit_is_missing_in_the_answer(entry: Entry) -> int:
     > S  0:0(0)
     < S. 0:0(0) ack 1
     > R  1:1(0)
-    > .  1:1(0) ack 1       # RST04 RST03
+    > .  1:1(0) ack 1       # RST04
     > P. 1:19(18) ack 1
     """,
 )
@@ -223,7 +223,7 @@ def goes_on_after_its_reset(entry: Entry) -> int:
     "FIN03",
     Severity.ERROR,
     "RFC 9293 3.6",
-    "the segment carries {length} bytes after its sender's FIN",
+    "the segment carries data, {length} in length, after its sender's FIN",
     scope=Scope.LEDGER,
     profiles=PROFILES,
     should_be="no data: FIN says that nothing more follows",
@@ -474,7 +474,7 @@ def fin_has_another_number(entry: Entry) -> int:
     "SEQ01",
     Severity.ERROR,
     "RFC 9293 3.4",
-    "seq {actual} skips {distance} numbers that are never sent",
+    "seq {actual} is {distance} too high: nothing is ever sent under the numbers in between",
     scope=Scope.LEDGER,
     profiles=PROFILES,
     should_be="seq {expected}, where the sender's last segment ended",
@@ -496,7 +496,7 @@ def skips_numbers(entry: Entry) -> int:
     "SEQ01",
     Severity.ERROR,
     "RFC 9293 3.4",
-    "seq {actual} lies {distance} before the sender's next number, and sends nothing again",
+    "seq {actual} is {distance} too low, and the segment sends nothing again",
     scope=Scope.LEDGER,
     profiles=PROFILES,
     should_be="seq {expected}, where the sender's last segment ended",
@@ -506,9 +506,7 @@ def skips_numbers(entry: Entry) -> int:
     bad=f"""{OPENING}
     > P. 1:19(18) ack 1
     < .  1:1(0) ack 19
-    > .  1:1(0) ack 1
-    > P. 5:15(10) ack 1     # SEQ01
-    < .  1:1(0) ack 29
+    > .  7:7(0) ack 1       # SEQ01
     """,
 )
 def falls_behind(entry: Entry) -> int:
@@ -651,7 +649,7 @@ def counts_characters(entry: Entry) -> int:
     "ACK06",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",
-    "ack {actual} leaves out the last {distance} bytes of the peer's segment, which are never sent again",
+    "ack {actual} is {distance} too low: it falls inside the peer's segment, and the rest is never sent again",
     scope=Scope.LEDGER,
     profiles=PROFILES,
     should_be="ack {expected}, the end of packet {inside_packet}: a segment inside the window is taken as a whole",
@@ -765,12 +763,12 @@ def takes_back_an_ack(entry: Entry) -> int:
     "ACK01",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",
-    "ack {actual} acknowledges {distance} numbers that the peer has never sent",
+    "ack {actual} is {distance} higher than anything that the peer has sent",
     scope=Scope.LEDGER,
     profiles=PROFILES,
-    should_be="ack {expected}, the end of the peer's packet {peer_packet}; or that packet lacks {distance} bytes",
+    should_be="ack {expected}, the end of the peer's packet {peer_packet}; or a payload that is {distance} longer there",
     receiver="It answers with an ACK of its own numbers and drops the segment.",
-    mend="Set ack to {expected}; if the peer's payload is too short, add the bytes that are missing there.",
+    mend="Set ack to {expected}, or lengthen the payload of packet {peer_packet}.",
     wireshark="tcp.analysis.ack_lost_segment",
     good=GOOD,
     bad=f"""{OPENING}
