@@ -1,15 +1,14 @@
-"""Conversations: which segments belong together, and where one ends and the next on the same four-tuple begins.
+"""Assign segments to conversations: find those that belong together, and the first one of the next connection.
 
-`follow` walks over the frames of a capture and gives, for each TCP segment, the conversation that it belongs to. The
-caller judges the segment and then has it added to what is known (`labkit.analysis.tracker.advance`).
+A four-tuple may serve many connections, one after the other. A SYN begins a new connection if the old one is over, or was
+seen only from its middle. Any other SYN is a retransmission, a second attempt, or a stray.
 
-A four-tuple may serve many connections, one after the other. A SYN opens a new one where the old one is over, or was
-seen only from its middle; elsewhere it is a retransmission, a second attempt, or a stray.
+A capture may show one connection at several points, with an interface for each: on a router, or at both ends. Then it has each
+segment several times, and a packet may be lost between two points. Each point has a conversation of its own: once a side was seen
+at one interface, its segments at another interface belong to another conversation. But two interfaces that have one direction
+each make one conversation.
 
-A capture may also show one connection at several points, an interface for each: on a router, or at both ends. What was
-sent once stands there twice, and one point sees what is lost before the next. Each point shows a conversation of its own:
-once a side's segments were seen at one interface, those at another belong to another conversation. Where each direction has an
-interface to itself, both make one.
+The decisions are functions over integers, which the compiled engine shares. `FlowTable` is the interpreter's storage.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,17 +24,17 @@ from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import add, diff
 
 MAX_OPEN = 100_000
-"""Conversations that are open at a time; the oldest is finished for good when another one comes."""
+"""Conversations that are open at a time. A further one finishes the oldest."""
 
 MAX_OVER = 16_384
-"""Conversations that are remembered though they are over, for what comes late, and for the next one between the same ends;
-the one that has been silent for longest is finished when another one is over."""
+"""Conversations that are over and still remembered, for late segments and for the next connection of the same four-tuple. A
+further one finishes the one that has been silent for longest."""
 
 MAX_POINTS = 8
-"""Points of capture at which one connection is told apart; what comes from further ones joins the last of them."""
+"""Points of capture that are distinguished for one connection. Segments of further points join the last one."""
 
 MAX_HOSTS = 10_000
-"""Hosts whose last initial sequence numbers are remembered, as clients or as servers; the first gives way."""
+"""Hosts whose last initial sequence numbers are remembered, as clients or as servers. The first one gives way."""
 
 SYSTEM_PORTS = 1024
 """Ports below it are system ports (RFC 6335 section 6)."""
@@ -44,10 +43,10 @@ TWO_MSL = 240 * 1_000_000_000
 """Nanoseconds that TIME-WAIT lasts (RFC 9293 section 3.4.2: MSL is 2 minutes)."""
 
 End = tuple[bytes, int]
-"""An address as it stands in the packet, and a port."""
+"""An address in network byte order, and a port."""
 
 Key = tuple[End, End, int]
-"""The lesser end, the greater one, and which of the points of capture."""
+"""Flow-table key: the lesser end, the greater one, and the point of capture."""
 
 
 def no_points() -> list[int]:
@@ -67,23 +66,23 @@ class HostIsns:
 
 @dataclass(slots=True)
 class Flow:
-    """One conversation: its number (0 is the capture's first), its two ends and what is known of them."""
+    """One conversation: its number (0 is the first one of the capture), its two ends and what is known of them."""
 
     index: int
     ends: tuple[End, End]
-    """The sender of the first segment that was seen, and the other."""
+    """The sender of the first segment, and the other end."""
     sides: tuple[Side, Side] = field(default_factory=lambda: (Side(), Side()))
     client: int = 0
-    """Which of the two sent the SYN (or got the SYN ACK); where neither is seen, what `likely_client` takes for it."""
+    """The side that sent the SYN, or received the SYN ACK. Without either, `likely_client` decides."""
     segments: int = 0
     point: int = 0
-    """Which of the points it is at which its connection was captured, from 0."""
+    """The number of its point of capture, from 0."""
     seen_at: list[int] = field(default_factory=no_points)
-    """The interface of each side's segments; ABSENT before there was one."""
+    """The interface of each side's segments; ABSENT before the first."""
 
     @property
     def key(self) -> Key:
-        """By what it is found."""
+        """Flow-table key."""
         one, other = self.ends
         return (one, other, self.point) if one <= other else (other, one, self.point)
 
@@ -100,27 +99,27 @@ def end_name(end: End) -> str:
 
 
 def end_of(name: str) -> End:
-    """The end that `end_name` names so."""
+    """The end with that `end_name`."""
     address, _, port = name.rpartition(":")
     return ip_address(address.strip("[]")).packed, int(port)
 
 
 class FlowTable:
-    """The conversations of a capture. `over` collects those that are finished, until the caller has taken them."""
+    """The conversations of a capture. `over` collects finished ones, until the caller clears it."""
 
     def __init__(self, most: int = MAX_OPEN, most_over: int = MAX_OVER, most_hosts: int = MAX_HOSTS) -> None:
         self._open: dict[Key, Flow] = {}
         self._ended: dict[Key, Flow] = {}
-        """Those that are over, the one that has been silent for longest first."""
+        """Those that are over, in the order of their last segments."""
         self._most, self._most_over, self._most_hosts = most, most_over, most_hosts
         self._hosts: dict[bytes, HostIsns] = {}
         self.count = 0
         self.forgotten = 0
-        """Conversations that had to give way to others while they were open."""
+        """Open conversations that gave way to others."""
         self.over: list[Flow] = []
 
     def find(self, data: bytes, seg: Seen) -> tuple[Flow, int]:
-        """The conversation of a segment, a new one where it opens one; and which of its sides sent it."""
+        """The conversation of a segment, which may begin with it, and the side that sent the segment."""
         source = data[seg.src_at : seg.src_at + seg.addr_len], seg.sport
         target = data[seg.dst_at : seg.dst_at + seg.addr_len], seg.dport
         low, high = (source, target) if source <= target else (target, source)
@@ -140,7 +139,7 @@ class FlowTable:
         return flow, side
 
     def _at_point(self, low: End, high: End, source: End, point: int) -> tuple[Key, Flow | None]:
-        """The conversation that a sender's segment at an interface belongs to, or the key of one that begins with it."""
+        """The conversation of a segment at an interface, or None and the key of the conversation that begins with it."""
         half = None
         for number in range(MAX_POINTS):
             key = low, high, number
@@ -169,7 +168,7 @@ class FlowTable:
         first_isn(seg, host)
 
     def settle(self, flow: Flow) -> None:
-        """After a segment of a conversation was added to what is known: whether it is over now."""
+        """Keep a conversation with those that are over, if it is over. Call this after each of its segments."""
         if is_over(*flow.sides):
             key = flow.key
             self._open.pop(key, None)
@@ -179,8 +178,8 @@ class FlowTable:
                 self.over.append(self._ended.pop(next(iter(self._ended))))
 
     def close(self) -> Iterator[Flow]:
-        """All that is left: those that are over, then the others in the order of their beginning. The table is empty
-        afterwards."""
+        """The conversations that are left: those that are over, then the open ones in the order of their beginnings. The table
+        is empty afterwards."""
         left = [*self.over, *self._ended.values(), *self._open.values()]
         self.over.clear()
         self._open.clear()
@@ -200,9 +199,9 @@ class FlowTable:
 
 
 def likely_client(source: int, target: int) -> int:
-    """Which side is taken for the client as long as no SYN tells: 0 the sender of the first segment, 1 the other.
+    """The side to take as the client while no SYN was seen: 0 is the sender of the first segment, 1 the receiver.
 
-    Servers listen on system ports (RFC 6335 section 6); where neither port is one, or both are, the sender is.
+    Servers listen on system ports (RFC 6335 section 6). If both ports are system ports, or neither is, take the sender.
     """
     return 1 if source < SYSTEM_PORTS <= target else 0
 
@@ -238,7 +237,7 @@ def add_segment(flow: Counters, seg: Seen, side: int, one: Side, other: Side) ->
 
 
 def is_over(one: Side, other: Side) -> bool:
-    """Whether a conversation has come to its end: by a reset, or by a FIN of each side."""
+    """Whether a conversation was reset, or both sides have sent a FIN."""
     return one.rst != 0 or other.rst != 0 or (one.has_fin != 0 and other.has_fin != 0)
 
 
@@ -248,7 +247,7 @@ def begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
         return False
     over = is_over(me, peer)
     if seg.ctl & ACK:
-        # It answers a SYN that came in the middle of the old connection: that one had been forgotten (RFC 9293 3.5.1).
+        # It answers a SYN in the middle of the old connection, which one host had forgotten (RFC 9293 section 3.5.1).
         answers_other = peer.has_resyn != 0 and seg.ack == add(peer.resyn, 1) and seg.ack != add(peer.isn, 1)
         goes_on = me.has_nxt != 0 and seg.seq == me.nxt  # a segment of the old one, on which SYN is wrong
         return answers_other or (over and me.syn != 0 and seg.seq != me.isn and not goes_on)
@@ -256,7 +255,7 @@ def begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
         return over
     if me.seen:
         return add(seg.seq, 1) != me.first_seq  # it may just be captured after the segments that follow it
-    # The peer's SYN, and its SYN ACK even, is a simultaneous open; else the peer was seen in mid-connection.
+    # After the peer's SYN, this is a simultaneous open. Without one, the peer was seen in the middle of a connection.
     return peer.syn == 0 and peer.rst == 0
 
 
@@ -269,7 +268,7 @@ def succeed(seg: Seen, one: Side, other: Side, me: Side, peer: Side) -> None:
 
 
 def inherit(new: Side, old: Side, other: Side, now: int) -> None:
-    """What a side of a new connection knows of the one that used its four-tuple before; `other` was the other side of that."""
+    """Tell a side of a new connection about the connection before on its four-tuple, whose sides were `old` and `other`."""
     closed = old.has_fin and other.has_fin
     refused = (old.rst or other.rst) and not (old.syn and other.syn)
     quiet = now - max(old.last_time, other.last_time)
@@ -278,7 +277,7 @@ def inherit(new: Side, old: Side, other: Side, now: int) -> None:
 
 
 def remember_syn(side: Side, isn: int, packet: int) -> None:
-    """A side whose SYN was seen before its connection was known to be a new one."""
+    """Give a side the SYN that was captured before its connection was known to be new."""
     side.syn, side.isn, side.syn_end, side.syn_packet = 1, isn, add(isn, 1), packet
     side.base, side.has_base = isn, 1
     side.nxt, side.has_nxt = add(isn, 1), 1
@@ -306,9 +305,9 @@ def next_isn(seg: Seen, me: Side, host: HostIsns) -> None:
 
 
 def segments(frames: Iterable[Frame], seg: Seen) -> Iterator[tuple[Frame, bytes]]:
-    """Fill `seg` for each frame that holds a TCP segment; gives the frame, and the octets that positions count in.
+    """Fill `seg` for each frame that holds a TCP segment. Gives the frame, and the octets from which positions count.
 
-    For an IP fragment that completes a datagram these octets are the datagram, not the frame.
+    For an IP fragment that completes a datagram, these octets are the datagram, not the frame.
     """
     reassembler = None
     for frame in frames:

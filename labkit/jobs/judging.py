@@ -6,6 +6,7 @@ from typing import Protocol
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native import AUTO, engine
 from labkit.analysis.report_config import ReportConfig
+from labkit.analysis.rule import collect
 from labkit.analysis.verifier import Verdict
 from labkit.capture import Damage, open_capture
 from labkit.i18n import _
@@ -42,16 +43,17 @@ def judge(
 ) -> Verdict:
     """Judge one capture. CaptureError where its file cannot be read."""
     with open_capture(path) as capture:
-        verdict = engine.judge(
+        verdict = engine.verify_capture(
             capture,
             request.config.profile,
             literal=request.config.literal,
-            watch=None if listener is None else lambda packets: listener.on_progress(packets, capture.share),
+            on_progress=None if listener is None else lambda packets: listener.on_progress(packets, capture.share),
             wanted=request.flow_filter,
             engine=request.engine,
             interruption=interrupts,
-            say=None if listener is None else listener.on_notice,
+            on_notice=None if listener is None else listener.on_notice,
             alone=request.alone,
+            rules=collect(request.config.extra),
         )
     verdict.path = path
     if interrupts is not None and interrupts.seen:

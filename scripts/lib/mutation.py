@@ -4,13 +4,14 @@ A mutant is one function with one change: `before` for `after`, `<` for `<=`, `a
 `not`, a condition that is always false. The mutant's code replaces the function's in place, so that every module that
 imported the function runs the mutant.
 
-pytest collects the quick tests once. A first run in a child process records which tests execute which lines. Then each
+pytest collects the quick tests once. A first run records which tests execute which lines. Then each
 mutant gets a child process of its own, which runs the tests that execute the changed line, the quickest first, until one fails.
 Some survivors change nothing that a caller could see; the others show a hole in the tests.
 """
 
 import argparse
 import ast
+import gc
 import inspect
 import os
 import pickle
@@ -32,6 +33,8 @@ from typing import Any
 import pytest
 
 import labkit.analysis.rules
+from labkit.capture import Frame
+from labkit.teach import examples
 
 TOP = Path(__file__).parents[2]
 PAGE = TOP / "docs" / "mutation.md"
@@ -73,9 +76,9 @@ NAMES = {"before": "after", "after": "before"}
 HEAD = """# Mutation
 
 `scripts/mutation` changes one thing in one function (`<` becomes `<=`, `and` becomes `or`, a condition never holds, a number
-grows by one) and runs the quick tests that execute the changed line. It tries at most {sample} changes of each family of modules, always
-the same ones for the same code. The tests must notice {goal:.0%} of each family's changes. Most changes that they miss make no
-visible difference, such as one to a guard against what cannot happen.
+grows by one) and runs the quick tests that execute the changed line. It tries at most {sample} changes of each family of
+modules, always the same ones for the same code. The tests must notice {goal:.0%} of each family's changes. Most changes that
+they miss make no visible difference, such as one to a guard against what cannot happen.
 
 | family | functions | changes | tried | noticed |
 | --- | ---: | ---: | ---: | ---: |
@@ -276,7 +279,9 @@ class Session:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests: pytest itself must not."""
         self.items = session.items
-        baseline = _result(_start(self._baseline))
+        # In this process, so that the tests' caches of built packets serve all children.
+        baseline = self._baseline()
+        gc.freeze()
         if baseline.failed:
             names = ", ".join(self.items[number].nodeid for number in baseline.failed[:5])
             raise pytest.UsageError(f"{len(baseline.failed)} tests fail without a mutant: {names}")
@@ -379,6 +384,20 @@ def sample(family: str, size: int | None) -> tuple[list[Job], str]:
     return chosen, f"{len(every):,} | {len(found):,} | {len(chosen):,}"
 
 
+def remember_frames() -> None:
+    """Keep the frames that tests build from notation: building takes longer than judging, and no mutant changes it."""
+    build = examples.frames
+    built: dict[str, list[Frame]] = {}
+
+    def frames(*arguments: Any, **more: Any) -> Iterator[Frame]:
+        key = repr((arguments, more))
+        if key not in built:
+            built[key] = list(build(*arguments, **more))
+        return iter(built[key])
+
+    examples.frames = frames
+
+
 def main() -> int:
     """Try the mutants, print the survivors and the table; return 1 if a family misses the goal."""
     parser = argparse.ArgumentParser(prog="scripts/mutation", description="Test the tests with mutants.")
@@ -398,6 +417,7 @@ def main() -> int:
     os.environ.pop("LABKIT_CAPTURES", None)
     arguments = ["-q", "-s", "-p", "no:cacheprovider"]
     arguments += ["-m", MARKERS, "--hypothesis-profile=quick", f"--timeout={TIMEOUT}", *(asked.tests or TESTS)]
+    remember_frames()
     with redirect_stdout(StringIO()) as printed:
         code = pytest.main(arguments, plugins=[session])
     if len(session.results) != len(session.jobs):

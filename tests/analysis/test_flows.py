@@ -1,4 +1,4 @@
-"""Which segments belong together, and where one conversation ends and the next on the same four-tuple begins."""
+"""The conversations that segments belong to, and the first segment of the next connection on a four-tuple."""
 
 import pytest
 from frames import ether, ip4, ip6, tcp, udp
@@ -112,11 +112,11 @@ def test_who_is_the_client(text: str, from_client: list[bool]) -> None:
     ("source", "target", "side"),
     [(40000, 80, 0), (80, 40000, 1), (1023, 1024, 1), (1024, 1023, 0), (40000, 8080, 0), (8080, 40000, 0), (22, 80, 0)],
 )
-def test_who_is_taken_for_the_client_without_a_syn(source: int, target: int, side: int) -> None:
+def test_the_likely_client_without_a_syn(source: int, target: int, side: int) -> None:
     assert likely_client(source, target) == side
 
 
-def test_four_tuples_are_kept_apart() -> None:
+def test_four_tuples_are_distinguished() -> None:
     found = [
         between(1, SYN),
         between(2, SYN),
@@ -138,18 +138,18 @@ def test_equal_ports_at_both_ends() -> None:
     assert followed(same) == [(0, True), (0, False), (0, True)]
 
 
-def test_an_end_that_speaks_to_itself_is_borne() -> None:
+def test_an_end_may_send_to_itself() -> None:
     octets = bytearray(between(80, SYN))
     octets[26:30] = octets[30:34]
     assert followed([frame(1, bytes(octets)), frame(2, bytes(octets))]) == [(0, True), (0, True)]
 
 
-def test_the_oldest_makes_room() -> None:
+def test_the_oldest_open_conversation_gives_way() -> None:
     table = FlowTable(most=3)
     found = [frame(port, between(port, ACK | PSH)) for port in range(1, 6)]
     assert [flow for flow, _ in followed(found, table)] == [0, 1, 2, 3, 4]
     assert [flow.index for flow in table.over] == [0, 1]
-    # What was finished for good begins anew.
+    # A finished conversation begins again.
     assert followed([frame(9, between(1, ACK))], table) == [(5, True)]
     assert [flow.index for flow in table.over] == [0, 1, 2]
     assert [flow.index for flow in table.close()] == [0, 1, 2, 3, 4, 5]
@@ -157,7 +157,7 @@ def test_the_oldest_makes_room() -> None:
     assert table.count == 6
 
 
-def test_a_closed_conversation_is_handed_over_once() -> None:
+def test_a_closed_conversation_is_finished_once() -> None:
     table = FlowTable()
     followed(list(frames(list(parse(HANDSHAKE + CLOSE + AGAIN)))), table)
     assert [flow.index for flow in table.over] == [0]
@@ -242,7 +242,7 @@ def test_points_of_capture(steps: str, expected: list[int]) -> None:
     assert [flow for flow, _ in followed(found)] == expected
 
 
-def test_a_host_s_isn_counts_once_wherever_it_was_seen() -> None:
+def test_the_isn_of_a_host_counts_at_its_first_point_of_capture_only() -> None:
     table = FlowTable()
     syn = between(40000, SYN)
     followed([Frame(number, number, 1, syn, len(syn), interface=number) for number in (0, 1)], table)
@@ -250,17 +250,17 @@ def test_a_host_s_isn_counts_once_wherever_it_was_seen() -> None:
         assert side.host_isns == 0
 
 
-def test_what_is_over_is_remembered_until_others_are_over() -> None:
+def test_a_conversation_that_is_over_is_remembered_until_others_are_over() -> None:
     table = FlowTable(most=2, most_over=2)
     for port in range(1, 6):
         followed([frame(port, between(port, ACK | RST))], table)
     assert [flow.index for flow in table.over] == [0, 1, 2]
     assert table.forgotten == 0  # none of them was open
-    # A late segment finds its conversation, which then is the last to be forgotten.
+    # A late segment finds its conversation, which becomes the last one to give way.
     assert followed([frame(6, between(4, ACK))], table) == [(3, True)]
     followed([frame(7, between(7, ACK | RST))], table)
     assert [flow.index for flow in table.over] == [0, 1, 2, 4]
-    # What was finished begins anew; those that are over count for no open one.
+    # Finished conversations begin again. Those that are over do not count as open.
     assert followed([frame(8, between(1, ACK)), frame(9, between(2, ACK))], table) == [(6, True), (7, True)]
     assert table.forgotten == 0
     assert [flow.index for flow in table.close()] == [0, 1, 2, 4, 3, 5, 6, 7]

@@ -112,7 +112,7 @@ def test_they_are_interpreted_whatever_the_engine(
     monkeypatch.setattr(engine, "LARGE", 0)
     said: list[str] = []
     with open_capture(capture) as opened:
-        verdict = engine.judge(opened, engine=wish, rules=collect((rules,)), say=said.append)
+        verdict = engine.verify_capture(opened, engine=wish, rules=collect((rules,)), on_notice=said.append)
     assert "EX01" in {each.code for each in verdict.findings}
     expected = (
         [] if wish == INTERPRETED else ["only labkit's own rules can be compiled: interpreted, which takes longer"]

@@ -1,4 +1,4 @@
-"""What a side sent, remembered: against a model that keeps every octet by its number."""
+"""Kept payload, compared with a model that keeps every octet by its number."""
 
 import pytest
 from hypothesis import example, given
@@ -27,7 +27,7 @@ class Sender:
 
 
 class Model:
-    """Every octet that was ever sent under a number; numbers here never wrap."""
+    """Every octet that was sent under a number. These numbers do not wrap."""
 
     def __init__(self) -> None:
         self.sent: dict[int, set[int]] = {}
@@ -83,7 +83,7 @@ def test_conflict_with_one_piece(seq: int, octets: bytes, conflict: int) -> None
     assert held.conflict(seq, octets) == conflict
 
 
-def test_conflict_at_exactly_zero_is_not_mistaken_for_none() -> None:
+def test_a_conflict_at_number_0_is_not_taken_as_absent() -> None:
     held = Sender()
     held.add(2**32 - 2, b"aaaa")
     assert held.conflict(2**32 - 2, b"aaba") == 0
@@ -108,7 +108,7 @@ def test_old_octets_are_forgotten() -> None:
     assert held.conflict(half, b"b") == half
 
 
-def test_a_piece_that_is_too_long_is_not_held() -> None:
+def test_a_piece_that_is_too_long_is_not_compared() -> None:
     held = Sender()
     held.add(0, b"a" * (MAX_OCTETS + 1))
     assert held.conflict(0, b"b") == ABSENT
@@ -130,7 +130,7 @@ def test_the_oldest_of_all_sides_are_forgotten(bound: str, monkeypatch: pytest.M
     assert one.conflict(0, b"bb") == ABSENT
     assert one.conflict(2, b"bb") == 2
     assert other.conflict(0, b"bb") == 0
-    # What a side has forgotten by itself is not forgotten twice.
+    # The bound of one side does not depend on that of all sides.
     for number in range(10):
         one.add(number, b"aa")
     assert other.conflict(0, b"bbbb") == ABSENT

@@ -1,12 +1,12 @@
-"""The findings of the compiled judge: rows of numbers, until somebody looks at one.
+"""The findings of the compiled verifier: rows of numbers, and a `Finding` made from a row when it is read.
 
-A capture with a million lost packets has as many notes, and words for all of them would take longer than finding them.
+A capture with a million lost packets has a million notes. To make all of these would take longer than to verify the capture.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -16,18 +16,19 @@ from labkit.analysis.flows import end_name
 from labkit.analysis.native.context import SEVERITIES, FindingRow
 from labkit.analysis.native.flow_table import ends_of
 from labkit.analysis.native.kernels import words
+from labkit.analysis.native.lazy import LazySequence
 from labkit.analysis.native.records import record
 from labkit.analysis.rule import Rule, Scope, Severity, shipped
 
 LIGHT = np.dtype([(name, np.int64) for name in ("rule", "answer", "severity", "packet", "flow", "sender", "at")])
-"""What decides about an event: some of its numbers, the severity at which it is reported, and where it stands."""
+"""The numbers of a finding that policy needs: some of its columns, its severity, and its row."""
 
 
-class Findings(Sequence[Finding]):
-    """The findings of a capture, each made when somebody looks at it; in the order of packets."""
+class Findings(LazySequence[Finding]):
+    """The findings of a capture in the order of packets, each made when it is read."""
 
     def __init__(self, octets: memoryview, profile: str, start: int) -> None:
-        """`octets` are those of the events."""
+        """`octets` are rows of `FindingRow`."""
         self._profile, self._start = profile, start
         self._events = events = np.frombuffer(octets, np.dtype(record(FindingRow)))
         rows = np.zeros(len(events), LIGHT)
@@ -38,14 +39,14 @@ class Findings(Sequence[Finding]):
         self._rows = _sorted(_standing(rows))
 
     def groups(self, first: int | None) -> list[Group]:
-        """As `labkit.analysis.finding.groups` has them; no finding is made for it."""
+        """As `labkit.analysis.finding.groups`, without making a finding."""
         found = []
         for rule, severity, places in self._grouped():
             found.append(Group(rule.code, rule.name, severity, len(places), [int(place) for place in places[:first]]))
         return sorted(found, key=lambda group: group.places or [0])
 
     def regraded(self, choice: Choice) -> "Findings":
-        """As `labkit.analysis.finding.regraded` has them; no finding is made for it."""
+        """As `labkit.analysis.finding.regraded`, without making a finding."""
         rows = self._rows.copy()
         for rule, severity, places in self._grouped():
             rows["severity"][places] = choice(rule.code, rule.name, severity) or 0
@@ -54,7 +55,7 @@ class Findings(Sequence[Finding]):
         return regraded
 
     def _grouped(self) -> Iterator[tuple[Rule, Severity, "np.ndarray[Any, Any]"]]:
-        """Each rule and severity that was found, and where these findings stand."""
+        """Each rule and severity, and the places of their findings."""
         keys = self._rows["rule"] * SEVERITIES + self._rows["severity"]
         for key in np.unique(keys):
             yield shipped()[key // SEVERITIES], Severity(int(key % SEVERITIES)), np.flatnonzero(keys == key)
@@ -62,26 +63,8 @@ class Findings(Sequence[Finding]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __iter__(self) -> Iterator[Finding]:
-        return (self._finding(row) for row in self._rows)
-
-    @overload
-    def __getitem__(self, index: int) -> Finding: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Finding]: ...
-
-    def __getitem__(self, index: int | slice) -> Finding | list[Finding]:
-        if isinstance(index, slice):
-            return [self._finding(row) for row in self._rows[index]]
-        return self._finding(self._rows[index])
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def _finding(self, row: Any) -> Finding:
+    def _make(self, place: int) -> Finding:
+        row = self._rows[place]
         event = record(FindingRow).from_buffer_copy(self._events[int(row["at"])].tobytes())
         rule = shipped()[event.rule]
         values = dict(zip(rule.numbers, event.values, strict=False))

@@ -1,12 +1,11 @@
-"""Machine code that outlives the process that made it.
+"""A cache of machine code in the user's folder.
 
-Importing Numba takes about a second, longer than judging a million packets. So what it compiles is kept as object code in a
-folder of the user's, and loaded from there with llvmlite alone, in a few milliseconds. A file is named for all that it was
-made from, the sources, the versions and the processor: other sources find no file, and are compiled anew, so that stale code
-cannot be loaded.
+To import Numba takes about a second, longer than to verify a million packets. So labkit keeps compiled object code, and loads it
+with llvmlite alone, in a few milliseconds. The name of a file follows from the sources, the versions and the processor: other
+sources are compiled again, so that stale code cannot be loaded.
 
-An entry is a function over integers and pointers, all of 64 bits. It allocates nothing and raises nothing: its memory is the
-caller's. The interpreter's lock is released while one runs.
+An entry is a function over integers and addresses, all of 64 bits. It allocates nothing and raises nothing: the caller owns the
+memory. While an entry runs, the interpreter's lock is released.
 """
 
 import ctypes
@@ -24,33 +23,33 @@ from typing import Any, NamedTuple
 
 MAGIC = b"labkit object code, format 3\n"
 KEPT = 8
-"""Files in the folder; the oldest give way."""
+"""Files in the folder. The oldest ones are removed."""
 FOLDER = "LABKIT_CACHE"
-"""The environment's variable that names the folder."""
+"""The environment variable that names the folder."""
 SUFFIX = ".object"
 
 COPYING = {"memcpy": ctypes.memmove, "memmove": ctypes.memmove, "memset": ctypes.memset}
-"""What LLVM makes of copying and filling. What else the code names is Numba's, for exceptions and references: there are none
-of either, so that it is never called. But each name must have an address: where one has none, LLVM fills in none at all."""
+"""The functions that LLVM calls for copying and filling. The other names in the code are Numba's, for exceptions and references:
+never called, because there are none. But LLVM resolves no name at all unless each one has an address."""
 
 Entry = Callable[..., int]
-"""Takes integers, and addresses as integers; gives an integer."""
+"""Takes integers and addresses; returns an integer."""
 
 
 class EntrySource(NamedTuple):
     """An entry before it is compiled."""
 
     function: Callable[..., int]
-    """What Numba is to compile."""
+    """The function that Numba compiles."""
     signature: Any
-    """In Numba's types, and those of `labkit.analysis.native.memory`: `types.int64(numbers("u1"), types.int64, ...)`."""
+    """In types of Numba and of `labkit.analysis.native.memory`: `types.int64(numbers("u1"), types.int64, ...)`."""
 
 
 class Library:
     """Loaded machine code: its `entries` by name."""
 
     def __init__(self, code: bytes) -> None:
-        """Load what `build` has made. ImportError without llvmlite, ValueError where it is something else."""
+        """Load the result of `build`. ImportError without llvmlite, ValueError for anything else."""
         names, unknown, octets = _unpacked(code)
         import llvmlite.binding as llvm
 
@@ -72,18 +71,17 @@ class Library:
 
 
 def load(
-    name: str, files: Iterable[Path], sources: Callable[[], Mapping[str, EntrySource]], say: Callable[[], None]
+    name: str, files: Iterable[Path], sources: Callable[[], Mapping[str, EntrySource]], on_compile: Callable[[], None]
 ) -> Library:
     """The library of some entries: from the user's folder, or compiled and put there.
 
-    `files` are all that its code follows from; `name` tells libraries of the same files apart. `sources` gives the entries
-    where they must be compiled, which may take a minute; `say` is called before that. ImportError where llvmlite is missing,
-    or Numba, which is needed to compile.
+    Its code follows from `files`; `name` distinguishes libraries of the same files. To compile it, which may take a minute,
+    `sources` gives the entries, after a call of `on_compile`. ImportError without llvmlite, or without Numba to compile.
     """
     path = place(name, files)
     with suppress(ValueError, OSError):
         return Library(_read(path))
-    say()
+    on_compile()
     code = build(sources())
     with suppress(OSError):
         _write(path, code)
@@ -91,7 +89,7 @@ def load(
 
 
 def is_built(name: str, files: Iterable[Path]) -> bool:
-    """Whether the library is in the user's folder, whole, so that `load` takes no time."""
+    """Whether the whole library is in the user's folder."""
     with suppress(ValueError, OSError):
         _unpacked(_read(place(name, files)))
         return True
@@ -99,7 +97,7 @@ def is_built(name: str, files: Iterable[Path]) -> bool:
 
 
 def build(sources: Mapping[str, EntrySource]) -> bytes:
-    """Compile entries; what `Library` loads. ImportError where Numba is missing."""
+    """Compile entries for `Library`. ImportError without Numba."""
     import llvmlite.binding as llvm
     from numba import cfunc
 
@@ -118,11 +116,11 @@ def build(sources: Mapping[str, EntrySource]) -> bytes:
 
 @contextmanager
 def _unoptimised() -> Iterator[None]:
-    """Within, Numba leaves its code as it is: it would optimise each function with all that it calls, again and again."""
+    """Within this context, Numba does not optimise: it would optimise each function again for each of its callers."""
     from numba.core import config
     from numba.core.registry import cpu_target
 
-    cpu_target.target_context.codegen()  # it is made once, and is to remain as it would have been
+    cpu_target.target_context.codegen()  # this object is created once; create it with the usual settings
     before = config.OPT
     config.OPT = type(before)(0)
     try:
@@ -132,7 +130,7 @@ def _unoptimised() -> Iterator[None]:
 
 
 def _optimise(whole: Any, machine: Any, entries: set[str]) -> None:
-    """Optimise a module as a whole, of which only some functions are called from outside."""
+    """Optimise a module as a whole. Only the entries are called from outside."""
     import llvmlite.binding as llvm
 
     for each in whole.functions:
@@ -143,7 +141,7 @@ def _optimise(whole: Any, machine: Any, entries: set[str]) -> None:
 
 
 def _unknown(module: Any) -> list[str]:
-    """The names that a module uses and does not define; those of LLVM's own operations left out."""
+    """The names that a module uses and does not define, without LLVM's own operations."""
     declared = [each.name for each in (*module.functions, *module.global_variables) if each.is_declaration]
     return sorted({*COPYING, *(name for name in declared if not name.startswith("llvm."))})
 
@@ -153,7 +151,7 @@ def _address(function: Any) -> int:
 
 
 def place(name: str, files: Iterable[Path]) -> Path:
-    """Where the library is kept: a file whose name follows from all that its code follows from."""
+    """The file of the library. Its name follows from everything that the code follows from."""
     digest = sha256(name.encode())
     for file in sorted(files):
         octets = file.read_bytes()
@@ -176,7 +174,7 @@ def folder() -> Path:
 
 
 def _versions() -> dict[str, list[str]]:
-    """What is installed of that which compiles. `importlib.metadata` would say the same, and takes a while to be imported."""
+    """The versions of the compilers. `importlib.metadata` would give them too, but its import takes longer."""
     found = {}
     for name in ("llvmlite", "numba"):
         spec = find_spec(name)
@@ -195,7 +193,7 @@ def _processor() -> tuple[str, str]:
 
 
 def _machine() -> Any:
-    """What LLVM must know to make code for this processor."""
+    """LLVM's description of this processor."""
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -207,29 +205,29 @@ def _machine() -> Any:
 
 
 def _unpacked(code: bytes) -> tuple[dict[str, tuple[str, int]], list[str], bytes]:
-    """The entries, the names they need, and the object code, of a file that is whole; ValueError for any other."""
+    """The entries, the undefined names, and the object code of a file; ValueError for a damaged file."""
     start = len(MAGIC) + 32
     rest = code[start:]
     if code[: len(MAGIC)] != MAGIC or sha256(rest).digest() != code[len(MAGIC) : start]:
-        raise ValueError("this is no object code of labkit's, or not all of it")
+        raise ValueError("not object code of labkit, or incomplete")
     head, _, octets = rest.partition(b"\n")
     names, unknown = loads(head)
     return {name: (symbol, arguments) for name, (symbol, arguments) in names.items()}, unknown, octets
 
 
 def _read(path: Path) -> bytes:
-    """A file that nobody else can have written; OSError for any other, for what is loaded will run."""
+    """Read a file that no other user can have written, because its code will run. OSError for any other file."""
     for status in (path.parent.stat(), path.stat()):
         if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise PermissionError(f"{path}: others may write it")
+            raise PermissionError(f"{path}: other users may write it")
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: is no file")  # another thing could keep its reader waiting
+        raise FileNotFoundError(f"{path}: not a file")  # a pipe could block its reader
     return path.read_bytes()
 
 
 def _write(path: Path, code: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # What a process leaves that is ended here gives way like all else that is old.
+    # A file that an interrupted process leaves behind is removed like other old files.
     with NamedTemporaryFile(dir=path.parent, suffix=SUFFIX, delete=False) as file:
         try:
             file.write(code)

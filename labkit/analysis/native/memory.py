@@ -78,16 +78,8 @@ def numbers(width: str) -> Numbers:
     return Numbers(sizeof(TYPES[width]), signed=width.startswith("i"))
 
 
-@cache
-def rows(kind: type) -> Rows:
-    """The type of consecutive rows of a dataclass."""
-    return Rows(kind)
-
-
-@cache
-def row(kind: type) -> Row:
-    """The type of one row of a dataclass."""
-    return Row(kind)
+row, rows = cache(Row), cache(Rows)
+"""The types of one row of a dataclass, and of consecutive rows."""
 
 
 @register_model(Numbers)

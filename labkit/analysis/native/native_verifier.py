@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ctypes import sizeof
 from dataclasses import MISSING, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from labkit.analysis import limits
 from labkit.analysis.finding import Finding, Group
@@ -14,6 +14,7 @@ from labkit.analysis.flows import Flow
 from labkit.analysis.limits import CaptureLimits, described
 from labkit.analysis.native.context import SEVERITIES, Context, FindingRow, FlowRow
 from labkit.analysis.native.flow_table import ends_of, new_seed
+from labkit.analysis.native.lazy import LazySequence
 from labkit.analysis.native.loader import Library
 from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, columns, read_row, record, write_row
 from labkit.analysis.native.segment_loop import SPARE_ROWS
@@ -161,7 +162,7 @@ def _power(least: int) -> int:
     return 1 << (least - 1).bit_length()
 
 
-class Conversations(Sequence[limits.Conversation]):
+class Conversations(LazySequence[limits.Conversation]):
     """The first conversations of a capture in figures, each made when it is read."""
 
     def __init__(self, rows: bytes, sides: bytes, start: int) -> None:
@@ -178,23 +179,8 @@ class Conversations(Sequence[limits.Conversation]):
     def _row(self, place: int) -> Any:
         return record(FlowRow).from_buffer_copy(self._rows, place * sizeof(record(FlowRow)))
 
-    @overload
-    def __getitem__(self, index: int) -> limits.Conversation: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[limits.Conversation]: ...
-
-    def __getitem__(self, index: int | slice) -> limits.Conversation | list[limits.Conversation]:
-        if isinstance(index, slice):
-            return [self._described(place) for place in self._order[index]]
-        return self._described(self._order[index])
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def _described(self, place: int) -> limits.Conversation:
+    def _make(self, place: int) -> limits.Conversation:
+        place = self._order[place]
         row = self._row(place)
         sides = SideRow(), SideRow()
         for number, side in enumerate(sides):

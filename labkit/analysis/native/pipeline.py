@@ -1,8 +1,8 @@
-"""Two stages, a thread for each: while one batch is judged the next one is read and decoded.
+"""Two threads: one reads and decodes a batch while the other verifies the batch before.
 
-Compiled code holds no lock of the interpreter, so that both run at once. Batches are judged one after the other, in the order
-of the capture: what a rule sees is what the interpreter would have shown it. Reading stays in the caller's thread, which alone
-gets signals; so Ctrl-C ends the reading, and what was read is judged.
+Compiled code does not hold the interpreter's lock, so that both run at once. Batches are verified one after the other, in the
+order of the capture. The caller's thread reads, for it alone gets signals: Ctrl-C ends the reading, and everything up to there is
+verified.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from labkit.analysis.native.reader import Batch, Feed
 
 BATCHES = 3
-"""One is filled, one is judged, and one waits, so that neither stage waits for the other where their paces vary."""
+"""One is filled, one is verified, and one waits, so that neither thread waits for the other."""
 
 
 class BatchVerifier(Protocol):
@@ -24,48 +24,48 @@ class BatchVerifier(Protocol):
 
 
 class Whole(NamedTuple):
-    """What a capture was, all in all."""
+    """What was read of a capture."""
 
     packets: int
     """Frames of any kind."""
     start: int
-    """The time of the first one; 0 where there is none."""
+    """The time of the first one; 0 for an empty capture."""
 
 
-def room(*, parallel: bool = True) -> list[Batch]:
-    """Memory for the batches of one capture: several, so that the stages run at once, or one. MemoryError where there is none."""
+def batches(*, parallel: bool = True) -> list[Batch]:
+    """Memory for one capture: several batches, so that both threads run at once, or one. MemoryError if there is too little."""
     return [Batch() for _ in range(BATCHES if parallel else 1)]
 
 
 def run(
-    feed: Feed, verifier: BatchVerifier, batches: Sequence[Batch], watch: Callable[[int], None] | None = None
+    feed: Feed, verifier: BatchVerifier, memory: Sequence[Batch], on_progress: Callable[[int], None] | None = None
 ) -> Whole:
-    """Have all judged that a feed gives, in the memory of `room`; at once where there is room for several batches. `watch` is
-    called with the number of frames from time to time."""
-    if len(batches) > 1:
-        return _both(feed, verifier, deque(batches), watch or _nobody)
-    (batch,) = batches
+    """Verify all segments of a feed, in the memory of `batches`: with two threads, if there are several batches. `on_progress`
+    is called with the number of frames from time to time."""
+    if len(memory) > 1:
+        return _both(feed, verifier, deque(memory), on_progress or _ignore)
+    (batch,) = memory
     while feed.fill(batch):
         verifier.take(batch)
-        (watch or _nobody)(batch.packets)
-    return Whole(batch.packets, batch.start)
+        (on_progress or _ignore)(batch.row.packets)
+    return Whole(batch.row.packets, batch.row.start)
 
 
-def _both(feed: Feed, verifier: BatchVerifier, batches: deque[Batch], watch: Callable[[int], None]) -> Whole:
-    judged: deque[Future[None]] = deque()
+def _both(feed: Feed, verifier: BatchVerifier, batches: deque[Batch], on_progress: Callable[[int], None]) -> Whole:
+    verified: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1) as thread:
         while feed.fill(batches[0]):
-            judged.append(thread.submit(verifier.take, batches[0]))
-            watch(batches[0].packets)
+            verified.append(thread.submit(verifier.take, batches[0]))
+            on_progress(batches[0].row.packets)
             batches.rotate(-1)
-            # The next batch is free once it was judged, and so were all before it.
-            if len(judged) == len(batches):
-                judged.popleft().result()
-        for each in judged:
+            # The next batch is free once it is verified.
+            if len(verified) == len(batches):
+                verified.popleft().result()
+        for each in verified:
             each.result()
-    # The feed has told the batch that it did not fill anymore how many there were.
-    return Whole(batches[0].packets, batches[0].start)
+    # The last call of `fill` has put the final count there, though it found no frames.
+    return Whole(batches[0].row.packets, batches[0].row.start)
 
 
-def _nobody(_packets: int) -> None:
-    """Watches nothing."""
+def _ignore(_packets: int) -> None:
+    pass

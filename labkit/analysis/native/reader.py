@@ -1,8 +1,8 @@
-"""Batches of segments, out of a capture.
+"""A capture -> batches of segments.
 
-A `Feed` reads the file into memory of its own, and has the plain records there found and decoded by compiled code, some
-thousand at a time. All others go through `labkit.capture`: it reads the file's head and the blocks of a pcapng that are no
-packets, and says what is wrong where something is. So there is one opinion of what a capture says, and of where it ends.
+A `Feed` reads the file into its own memory. Compiled code finds and decodes the plain records there, some thousand at a time.
+`labkit.capture` reads everything else: the head of the file, other blocks of a pcapng, and damaged records. So only
+`labkit.capture` decides what a capture holds and where it ends.
 """
 
 import struct
@@ -30,46 +30,46 @@ from labkit.packet.seen import Seen
 CHUNK = 1 << 20
 """Octets of the file in a batch."""
 OCTETS = 2 * CHUNK + MAX_RECORD_OCTETS
-"""Octets that a batch has room for: what another reader has read ahead, the longest record included."""
+"""Octets of a batch: another reader may have read ahead, and the longest record fits too."""
 SPARE = 1 << 20
-"""Octets behind them, for datagrams that were put together of fragments."""
+"""Octets behind them, for reassembled datagrams."""
 ROOM = CHUNK // 64
 """Segments of a batch."""
-TURNS = 64
-"""How often plain records are looked for anew behind others, before all of a file is left to `labkit.capture`."""
-CLOCKS = 1024
-"""Interfaces of a section whose packets are plain records."""
-MOST = (1 << 32) - (1 << 24)
+MAX_RETURNS = 64
+"""After that many records that were not plain, `labkit.capture` reads the rest of the file."""
+MAX_CLOCKS = 1024
+"""Interfaces of a section whose packets may be plain records."""
+MAX_PACKETS = (1 << 32) - (1 << 24)
 """Frames after which no other batch is read: their numbers must fit four octets, and a batch holds fewer than are left."""
 
 Plain = PcapReader | PcapngReader
-"""Readers of files whose records may be plain."""
+"""Readers of files with plain records."""
 
 WIDEST = (1 << 63) - 1
 HEAD = struct.Struct("<5q")
 
 
 class Interruption(Protocol):
-    """Who may want an end before the capture's."""
+    """May end the reading before the end of the capture."""
 
     @property
     def seen(self) -> bool:
-        """Whether no more is to be read."""
+        """Whether to stop reading."""
 
     def waiting(self) -> AbstractContextManager[None]:
-        """What is done within may be interrupted at any place, and then `seen` is true."""
+        """Code within may be interrupted anywhere. `seen` is true afterwards."""
 
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """The frames up to an interruption."""
 
 
 class Never:
-    """No interruption but by an exception."""
+    """Never interrupts."""
 
     seen = False
 
     def waiting(self) -> AbstractContextManager[None]:
-        """Nothing changes."""
+        """A context without effect."""
         return nullcontext()
 
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -96,21 +96,9 @@ class Batch:
         self.address = self._row.address
         """The address of `row`."""
 
-    @property
-    def packets(self) -> int:
-        """Frames of the capture up to the end of this batch."""
-        count: int = self.row.packets
-        return count
-
-    @property
-    def start(self) -> int:
-        """The time of the capture's first frame; 0 while there is none."""
-        time: int = self.row.start
-        return time
-
 
 class Feed:
-    """Fills batches from a capture, or from any frames, until there is nothing more, or an interruption."""
+    """Fills batches from a capture, or from any frames, until their end or an interruption."""
 
     def __init__(
         self,
@@ -123,13 +111,13 @@ class Feed:
         self._decode: Callable[..., int] = library.entries["decode_batch"]
         self._interruption = interruption or Never()
         self._frames: Iterator[Frame] | None = None
-        """While the capture's own reader reads."""
+        """Frames from the capture's own reader; None while compiled code looks for plain records."""
         self._tail = b""
-        """What stands before the rest of the file, and was not looked at."""
+        """Octets that were read, and not decoded yet."""
         self.damage: Damage | None = None
-        """Why no more was read, where neither the capture nor an interruption ended it."""
+        """Why the reading stopped before the end of the capture, unless an interruption stopped it."""
         self._at = 0
-        """Where the tail begins in the file."""
+        """Position of the tail in the file."""
         self._exhausted = self._over = False
         self._turns = 0
         self._packets = 0
@@ -145,7 +133,7 @@ class Feed:
             self._table.describe(self._file)
 
     def fill(self, batch: Batch) -> bool:
-        """Put the next segments into a batch, in which there may be none; False where there are no more frames."""
+        """Put the next segments into a batch. It may stay without segments. False at the end of the capture."""
         row, before = batch.row, self._packets
         row.count, row.packets, row.start, row.seed, row.formats = (
             0,
@@ -154,7 +142,7 @@ class Feed:
             self._seed,
             self._table.address,
         )
-        if before >= MOST and not self._over:
+        if before >= MAX_PACKETS and not self._over:
             self._over = True
             self.damage = Damage(
                 _("there are more than {n} packets; the others were not read").format(n=before), None, cut=True
@@ -167,7 +155,7 @@ class Feed:
         return self._packets > before
 
     def _read(self, file: Plain, batch: Batch) -> None:
-        """A batch of plain records."""
+        """Fill a batch from plain records."""
         view = batch.octets.view
         have = len(self._tail)
         view[:have] = self._tail
@@ -184,14 +172,14 @@ class Feed:
             self._leave(file)
 
     def _leave(self, file: Plain) -> None:
-        """Leave the next record, which is not plain, to the capture's own reader."""
+        """Let the capture's own reader read the next record, which is not plain."""
         file.resume(self._tail, self._at, self._packets + 1)
         self._tail = b""
         self._frames = self._interruption.frames(file)
 
     def _take(self, frames: Iterator[Frame], batch: Batch) -> None:
-        """A batch of frames that the capture's own reader has read."""
-        file = self._file if self._turns < TURNS else None
+        """Fill a batch with frames from the capture's own reader."""
+        file = self._file if self._turns < MAX_RETURNS else None
         view, have = batch.octets.view, len(self._tail)
         view[:have] = self._tail
         while have < self._chunk:
@@ -210,7 +198,7 @@ class Feed:
         if not have:
             self._over = True
         elif file is not None:
-            # Behind the record that was not plain, others may be.
+            # Plain records may follow.
             self._turns += 1
             self._tail, self._at = file.rest()
             self._table.describe(file)
@@ -245,27 +233,27 @@ class Feed:
 
 
 class _Table:
-    """What the compiled code must know of a file's records: the table of `labkit.analysis.native.scan`."""
+    """The table of `labkit.analysis.native.scan`, which describes the records of a file."""
 
     def __init__(self) -> None:
-        memory = Memory((1 + CLOCKS) * scan.ROW * 8)
+        memory = Memory((1 + MAX_CLOCKS) * scan.ROW * 8)
         self.address = memory.address
         self._numbers = memory.view.cast("q")
 
     def frames(self) -> None:
-        """Frames that were read by another reader."""
+        """Describe frames from another reader."""
         self._numbers[scan.FORM] = scan.FRAMES
 
     def describe(self, capture: Plain) -> None:
-        """The records that follow in a file."""
+        """Describe the records that follow in a file."""
         numbers = self._numbers
         if isinstance(capture, PcapReader):
             order, unit, header = capture.variant
             link = capture.interfaces[0].link
             row = [scan.PCAP, order == ">", unit, header, capture.limit, link]
         else:
-            row = [scan.PCAPNG, capture.order == ">", 0, 0, 0, min(len(capture.clocks), CLOCKS)]
-            for number, clock in enumerate(capture.clocks[:CLOCKS], 1):
+            row = [scan.PCAPNG, capture.order == ">", 0, 0, 0, min(len(capture.clocks), MAX_CLOCKS)]
+            for number, clock in enumerate(capture.clocks[:MAX_CLOCKS], 1):
                 for column, value in enumerate(_row(clock)):
                     numbers[number * scan.ROW + column] = value
         for column, value in enumerate(row):
@@ -273,7 +261,7 @@ class _Table:
 
 
 def _row(clock: Clock) -> tuple[int, ...]:
-    """An interface's row. Stamps that would not fit into 64 bits on the way to a time are the interpreter's."""
+    """An interface's row. Stamps whose conversion to a time would exceed 64 bits are left to the interpreter."""
     if clock.by > WIDEST or abs(clock.offset) > WIDEST // 2:
         return 1, 1, 0, -1, clock.link, clock.number
     latest = min(WIDEST // clock.times, (MAX_TIME - max(clock.offset, 0)) * clock.by // clock.times)

@@ -1,11 +1,10 @@
-"""The plain records of capture files, found by functions over integers.
+"""Find the plain records of capture files, with functions over integers that can be compiled.
 
-A record is plain where it is a whole packet of an interface whose clock is simple. `step` gives it and where the next one
-begins; whatever else there is, or is wrong, it leaves to `labkit.capture`. The functions are translated and compiled as those
-of `labkit.packet.decode` are, and like them take any buffer of octets.
+A plain record is a whole packet of an interface with a simple clock. `step` gives the record and the position of the next one. It
+leaves everything else, and everything damaged, to `labkit.capture`.
 
-What a file says of its records stands in a table of integers: the file's own row, then for each interface of a pcapng
-section a row of its clock. A row has ROW columns.
+A table of integers describes the records of a file: a row for the file, then for each interface of a pcapng section a row for
+its clock. A row has ROW columns.
 """
 
 from collections.abc import Sequence
@@ -14,32 +13,31 @@ from labkit.capture.base import MAX_RECORD_OCTETS
 from labkit.capture.pcapng_blocks import ENHANCED
 
 PCAP, PCAPNG, FRAMES = 0, 1, 2
-"""Forms of records. FRAMES is labkit's own: what of a frame matters here, in five numbers, and its octets."""
+"""Forms of records. FRAMES is labkit's own: five numbers of a frame, and its octets."""
 
 FORM, BIG, UNIT, HEADER, LONGEST, LINK = 0, 1, 2, 3, 4, 5
 """Columns of the first row. BIG: whether numbers are big-endian; UNIT: nanoseconds of a pcap's fraction; HEADER: octets before
 a packet; LONGEST: octets of the longest packet; LINK: the pcap's link type."""
 COUNT = 5
-"""In the first row of a pcapng: interfaces that follow."""
+"""In the first row of a pcapng: the number of interfaces."""
 TIMES, BY, OFFSET, LATEST, LINKTYPE, POINT = 0, 1, 2, 3, 4, 5
-"""Columns of an interface's row: stamp * TIMES // BY + OFFSET is a time, for stamps up to LATEST. LATEST is -1 where the
-interpreter must do it."""
+"""Columns of an interface's row: stamp * TIMES // BY + OFFSET is a time, for stamps up to LATEST; -1: the
+interpreter converts all stamps."""
 ROW = 6
 
 SECOND = 1_000_000_000
 IRREGULAR = -1
-"""Where the next record begins, if this one is not plain."""
+"""The position of the next record, if this one is not plain."""
 
 Record = tuple[int, int, int, int, int, int, int]
-"""Where the next record begins, where this one's packet does, its octets captured and on the wire, its time, link type and
-interface."""
+"""The positions of the next record and of this packet, its octets captured and on the wire, its time, link type and interface."""
 
 FRAME_HEADER = 40
 """Octets before a frame in the form FRAMES: five numbers of eight octets, little-endian."""
 
 
 def step(buf: Sequence[int], at: int, end: int, table: Sequence[int]) -> Record:
-    """The record at `at` in octets of which those before `end` are there."""
+    """The record at `at` in buf[:end]."""
     if table[FORM] == PCAP:
         return pcap(buf, at, end, table)
     if table[FORM] == PCAPNG:
@@ -96,7 +94,7 @@ def pcapng(buf: Sequence[int], at: int, end: int, table: Sequence[int]) -> Recor
 
 
 def frames(buf: Sequence[int], at: int, end: int) -> Record:
-    """A frame that the interpreter has read."""
+    """A frame from another reader."""
     start = at + FRAME_HEADER
     if start > end:
         return IRREGULAR, 0, 0, 0, 0, 0, 0
@@ -105,13 +103,13 @@ def frames(buf: Sequence[int], at: int, end: int) -> Record:
 
 
 def number(buf: Sequence[int], at: int, big: int) -> int:
-    """Four octets, in either order."""
+    """Four octets as a number, in either byte order."""
     if big:
         return buf[at] * 0x1000000 + buf[at + 1] * 0x10000 + buf[at + 2] * 0x100 + buf[at + 3]
     return buf[at + 3] * 0x1000000 + buf[at + 2] * 0x10000 + buf[at + 1] * 0x100 + buf[at]
 
 
 def long(buf: Sequence[int], at: int) -> int:
-    """Eight octets, little-endian, with a sign."""
+    """Eight octets as a signed number, little-endian."""
     high = number(buf, at + 4, 0)
     return (high - (high & 0x8000_0000) * 2) * 0x1_0000_0000 + number(buf, at, 0)

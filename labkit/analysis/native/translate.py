@@ -8,8 +8,7 @@ compiles such functions, where the fields are those of `labkit.analysis.native.m
 - `TABLE[number](...)`, a call of a function that a module's table has for a number, becomes a function with a chain of `if`;
 - annotations and docstrings are left out.
 
-So there is one source, which a rule's author reads, and no second one that could say something else. What cannot be
-translated is refused with the place and the reason, when the tests run.
+So there is one source for both engines. UntranslatableError names the place of code that cannot be translated, and the reason.
 """
 
 import ast
@@ -23,27 +22,27 @@ from labkit.errors import LabkitError
 
 BUILT_IN = frozenset({"abs", "bool", "int", "len", "max", "min", "range"})
 WIDE = "int64"
-"""What makes a 64-bit integer of any other, in the text."""
+"""The function in the text that converts to a 64-bit integer."""
 NUMBERS = frozenset({"int", "bool"})
 
 
 class UntranslatableError(LabkitError):
-    """A function that uses what cannot be compiled."""
+    """A function uses something that cannot be compiled."""
 
 
 class Translation:
     """Collects functions, with all that they call. `names` gives each one's name in the text."""
 
     def __init__(self, replaced: Mapping[Callable[..., Any], str] | None = None) -> None:
-        """Functions in `replaced` are not translated, but called by the names given there."""
+        """`replaced` functions are not translated. The text calls them by the names given there."""
         self.names: dict[Callable[..., Any], str] = dict(replaced or {})
         self.words: list[str] = []
-        """Strings, which become their positions in this list."""
+        """Strings. The text has their positions in this list."""
         self._texts: list[str] = []
         self._tables: dict[str, str] = {}
 
     def add(self, function: Callable[..., Any]) -> str:
-        """Translate a function and what it calls; its name in the text. UntranslatableError where that is not possible."""
+        """Translate a function and its callees. Returns its name in the text. UntranslatableError if it cannot be translated."""
         if function not in self.names:
             name = _mangled(function)
             while name in self.names.values():
@@ -85,7 +84,7 @@ class Translation:
 
     @property
     def text(self) -> str:
-        """Every function so far. `njit`, `int64` and `SETTINGS` are for whoever runs it to define."""
+        """Every function so far. The namespace in which the text runs must define `njit`, `int64` and `SETTINGS`."""
         return "\n\n".join(self._texts)
 
 
@@ -167,7 +166,7 @@ class _Writer(ast.NodeTransformer):
             return ast.Call(ast.Name(name, ast.Load()), [self.visit(node.func.slice), *values], [])
         called = self.visit(node.func)
         if not (isinstance(called, ast.Name) and called.id in BUILT_IN):
-            # For each constant that a function is given, Numba would compile it anew.
+            # Numba would compile a function again for each constant argument.
             values = [_wide(each) if isinstance(each, ast.Constant) else each for each in values]
         return ast.Call(called, values, [self.visit(each) for each in node.keywords])
 
@@ -236,7 +235,7 @@ ALLOWED = (
     *(ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Call, ast.Tuple),
     *(ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context, ast.keyword),
 )
-"""What a function may hold, besides what has a method of its own."""
+"""The nodes that a function may have, besides those with a method of their own."""
 
 
 def _wide(node: ast.expr) -> ast.expr:
@@ -244,14 +243,14 @@ def _wide(node: ast.expr) -> ast.expr:
 
 
 def _plain(arguments: ast.arguments) -> ast.arguments:
-    """The same without annotations."""
+    """The arguments without annotations."""
     for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
         each.annotation = None
     return arguments
 
 
 def _assigned(body: list[ast.stmt]) -> set[str]:
-    """The names that a body gives a value to."""
+    """The names that a body assigns to."""
     nodes = (node for each in body for node in ast.walk(each))
     return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
@@ -276,7 +275,7 @@ def _node_of(function: Callable[..., Any]) -> ast.FunctionDef | ast.Lambda:
 
 
 def _is_of(node: ast.FunctionDef | ast.Lambda, code: CodeType, name: str) -> bool:
-    """Whether code was compiled from a node. Several lambdas on a line are told apart by where their bodies stand."""
+    """Whether code was compiled from a node. The positions of their bodies distinguish several lambdas on a line."""
     if isinstance(node, ast.FunctionDef):
         first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
         return node.name == name and first == code.co_firstlineno

@@ -1,4 +1,4 @@
-"""The compiled engine, compiled once for all tests of all processes, and kept for the next run."""
+"""Compile the engine once for all test processes, and keep it for the next run."""
 
 import fcntl
 from collections.abc import Callable
@@ -16,7 +16,7 @@ def code() -> Library:
 
 
 def compiled(load: Callable[[Callable[[], None]], Library]) -> Library:
-    """The library; where several processes want it, one compiles."""
+    """The library. If several processes need it, one compiles."""
     folder = loader.folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:

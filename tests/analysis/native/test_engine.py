@@ -1,4 +1,4 @@
-"""Which engine judges a capture, what is said of that, and that whoever asks gets the same verdict."""
+"""The choice of an engine, its notices, and equal verdicts of both engines."""
 
 import errno
 import fcntl
@@ -54,7 +54,7 @@ def small(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def used(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Notes which engine judged."""
+    """The engines that were used."""
     noted: list[str] = []
 
     def noting(name: str, what: Callable[..., object]) -> Callable[..., object]:
@@ -69,11 +69,11 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return noted
 
 
-# How large a capture is.
+# The size of a capture.
 
 
 @pytest.mark.parametrize("format_", ["pcap", "pcapng"])
-def test_a_capture_is_as_large_as_its_octets(format_: str, tmp_path: Path) -> None:
+def test_the_size_of_a_capture_counts_uncompressed_octets(format_: str, tmp_path: Path) -> None:
     path = written(tmp_path / "a", 50, format_)
     packed = tmp_path / "b"
     packed.write_bytes(gzip.compress(path.read_bytes()))
@@ -89,7 +89,7 @@ def test_a_capture_is_as_large_as_its_octets(format_: str, tmp_path: Path) -> No
                 assert capture.damage is None
 
 
-# Which engine it is.
+# The choice of an engine.
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_capture_is_as_large_as_its_octets(format_: str, tmp_path: Path) -> No
         (INTERPRETED, True, True, INTERPRETED),
     ],
 )
-def test_the_engine_follows_from_wish_size_and_what_is_at_hand(
+def test_the_engine_follows_from_option_size_and_cache(
     wish: str,
     large: bool,
     built: bool,
@@ -128,12 +128,12 @@ def test_a_very_large_capture_is_worth_compiling(
     monkeypatch.setattr(library, "is_built", lambda: False)
     engine.verify(small)
     with open_capture(small) as capture:
-        engine.judge(capture, alone=False)
+        engine.verify_capture(capture, alone=False)
     assert used == [COMPILED, INTERPRETED]
 
 
 @pytest.mark.parametrize("built", [True, False])
-def test_nobody_waits_to_see_how_much_a_pipe_will_hold(
+def test_the_size_of_a_pipe_is_not_awaited(
     built: bool, small: Path, used: list[str], code: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
@@ -162,39 +162,41 @@ def test_a_function_that_chooses_conversations_is_not_compiled(small: Path, used
 @pytest.mark.parametrize("alone", [False, True])
 def test_verdicts_are_the_same(profile: str, alone: bool, small: Path, code: Library) -> None:
     with open_capture(small) as capture:
-        verdict = engine.judge(capture, profile, engine=COMPILED, alone=alone)
+        verdict = engine.verify_capture(capture, profile, engine=COMPILED, alone=alone)
     verdict.path = str(small)
     assert verdict == verify(small, profile)
     assert len(verdict.findings) > 2
 
 
-def test_what_is_damaged(small: Path, code: Library) -> None:
+def test_both_engines_report_damage(small: Path, code: Library) -> None:
     small.write_bytes(small.read_bytes()[:-1])
     verdict = engine.verify(small, engine=COMPILED)
     assert verdict.damage is not None
     assert verdict == verify(small)
 
 
-def test_a_wrong_profile_is_refused_by_both(small: Path) -> None:
+def test_both_engines_refuse_an_unknown_profile(small: Path) -> None:
     for each in ENGINES:
         with pytest.raises(UsageError, match="there is no profile 'x'"):
             engine.verify(small, "x", engine=each)
 
 
-def test_it_is_compiled_by_who_asks_for_it(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prepare_compiles_only_if_compiled_code_will_be_used(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
     monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
     monkeypatch.setattr(loader, "build", lambda _sources: b"")
     for wish, largest in ((INTERPRETED, 1 << 40), (AUTO, 1)):
-        engine.prepare(wish, largest, said.append)
+        engine.prepare(wish, largest, said.append, collect())
     assert said == []
     for wish, largest in ((COMPILED, 1), (AUTO, 1 << 40)):
-        with pytest.raises(ValueError, match="no object code"):
-            engine.prepare(wish, largest, said.append)
+        with pytest.raises(ValueError, match="not object code"):
+            engine.prepare(wish, largest, said.append, collect())
     assert said == ["compiling for this computer, once: about a minute"] * 2
 
 
-def test_what_cannot_be_kept_is_compiled_once(
+def test_code_that_cannot_be_kept_is_compiled_once_per_process(
     small: Path, used: list[str], code: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = loader.place(library.NAME, library.files()).read_bytes()
@@ -204,20 +206,20 @@ def test_what_cannot_be_kept_is_compiled_once(
     monkeypatch.setattr(loader, "build", lambda _sources: kept)
     for _ in range(2):
         with open_capture(small) as capture:
-            engine.judge(capture, engine=COMPILED, say=said.append)
+            engine.verify_capture(capture, engine=COMPILED, on_notice=said.append)
     assert len(said) == 1
     assert used == [COMPILED, COMPILED]
 
 
 @pytest.mark.parametrize("module", ["numba", "llvmlite.binding", "numpy"])
-def test_without_numba_the_interpreter_judges(
+def test_without_a_package_the_interpreter_is_used(
     module: str, small: Path, used: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
     monkeypatch.setitem(sys.modules, module, None)
     with open_capture(small) as capture:
-        engine.judge(capture, engine=COMPILED, say=said.append)
+        engine.verify_capture(capture, engine=COMPILED, on_notice=said.append)
     name = module.partition(".")[0]
     assert used == [INTERPRETED]
     assert [line.partition(" is missing: interpreted")[0].partition(".")[0] for line in said if "missing" in line] == [
@@ -238,17 +240,17 @@ def test_a_rule_that_cannot_be_compiled_is_interpreted(
     monkeypatch.setattr(kernels, "shipped", lambda: rules)
     kernels.kernels.cache_clear()
     with open_capture(small) as capture:
-        engine.judge(capture, engine=COMPILED, say=said.append)
+        engine.verify_capture(capture, engine=COMPILED, on_notice=said.append)
     assert used == [INTERPRETED]
     assert said[-1].startswith(f"rule {rules[-1].code} ({rules[-1].name}) cannot be compiled: {__name__}:")
     assert said[-1].endswith(": interpreted, which takes longer")
 
 
 @pytest.mark.parametrize("taken", [0, 5, 20])
-def test_without_memory_the_interpreter_judges(
+def test_without_memory_the_interpreter_is_used(
     taken: int, small: Path, used: list[str], code: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the memory is wanted for that is refused."""
+    """Whichever allocation fails."""
     maps, real, said = [0], mmap.mmap, list[str]()
 
     def refusing(*arguments: int, **named: int) -> mmap.mmap:
@@ -259,7 +261,7 @@ def test_without_memory_the_interpreter_judges(
 
     monkeypatch.setattr(mmap, "mmap", refusing)
     with open_capture(small) as capture:
-        verdict = engine.judge(capture, engine=COMPILED, say=said.append)
+        verdict = engine.verify_capture(capture, engine=COMPILED, on_notice=said.append)
     verdict.path = str(small)
     assert verdict == verify(small)
     assert used == [INTERPRETED, INTERPRETED]
@@ -269,7 +271,7 @@ def test_without_memory_the_interpreter_judges(
 # The command line.
 
 
-def test_the_command_says_what_is_missing_once(
+def test_the_command_names_a_missing_package_once(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
@@ -281,7 +283,7 @@ def test_the_command_says_what_is_missing_once(
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_the_commands_output_is_the_same(
+def test_the_output_of_the_command_is_the_same(
     jobs: str, small: Path, tmp_path: Path, code: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = written(tmp_path / "other.pcapng", 5, "pcapng")
@@ -307,12 +309,12 @@ def test_standard_input(small: Path, code: Library) -> None:
     assert [each.returncode for each in told] == [1, 1]
 
 
-def test_what_was_read_before_ctrl_c_is_judged(small: Path, code: Library) -> None:
+def test_packets_before_ctrl_c_are_verified(small: Path, code: Library) -> None:
     command = labkit("verify", "--engine", "compiled", "--format", "json", "-")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
         octets = small.read_bytes()
-        # What stands in the pipe at first may be read to see what it is; what comes then, only to be judged.
+        # The first part may be read to recognise the format, the second one only to verify it.
         for part in (octets[:-10], octets[-10:]):
             process.stdin.write(part)
             process.stdin.flush()
@@ -326,7 +328,9 @@ def test_what_was_read_before_ctrl_c_is_judged(small: Path, code: Library) -> No
     packets = verify(small).packets
     assert process.returncode == 130
     assert (capture["packets"], capture["verdict"]) == (packets, "fail")
-    assert told == (f"labkit: -: interrupted after packet {packets}; judged up to there\nlabkit: interrupted\n")
+    assert told == (
+        f"labkit: -: interrupted after packet {packets}; labkit judged the packets before\nlabkit: interrupted\n"
+    )
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -334,11 +338,11 @@ def wait_until(condition: Callable[[], bool]) -> None:
         if condition():
             return
         time.sleep(0.02)
-    raise AssertionError("it never came to that")
+    raise AssertionError("the condition never became true")
 
 
 def unread(pipe: IO[bytes] | None) -> int:
-    """Octets that stand in a pipe."""
+    """Octets in a pipe."""
     assert pipe is not None
     count = array("i", [0])
     fcntl.ioctl(pipe, termios.FIONREAD, count)

@@ -1,4 +1,4 @@
-"""Both engines say the same of every capture: findings, limits, conversations and counts."""
+"""Both engines give the same verdict on every capture: findings, limits, conversations and counts."""
 
 import os
 import pickle
@@ -33,7 +33,7 @@ from labkit.teach.examples import frames
 PCAPS = Path(__file__).parents[3] / "pcaps"
 FOLDER = os.environ.get("LABKIT_CAPTURES")
 LARGEST = 150_000
-"""Octets of a capture that is tried here; larger ones have little else in them."""
+"""Larger captures are left out: they show little else."""
 FILES = [
     each
     for folder in filter(None, (PCAPS, FOLDER))
@@ -44,7 +44,7 @@ FILES = [
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_of_captures(path: Path, profile: str, code: Library) -> None:
+def test_captures(path: Path, profile: str, code: Library) -> None:
     try:
         with open_capture(path) as capture:
             found = list(capture)
@@ -54,7 +54,7 @@ def test_of_captures(path: Path, profile: str, code: Library) -> None:
 
 
 @pytest.mark.parametrize("isns", [(0, 0), (2**32 - 1, 2**32 - 50)])
-def test_of_the_rules_examples(isns: tuple[int, int], code: Library) -> None:
+def test_examples_of_rules(isns: tuple[int, int], code: Library) -> None:
     for rule in collect():
         for text in (rule.good, rule.bad):
             for profile in PROFILES:
@@ -86,7 +86,7 @@ def networks(*names: str) -> tuple[Network, ...]:
     ],
     ids=str,
 )
-def test_of_what_is_wanted(wanted: FlowFilter, reported: int, code: Library) -> None:
+def test_filters(wanted: FlowFilter, reported: int, code: Library) -> None:
     found = []
     for port, number in product(range(3), range(3)):
         one = ether(ip4(tcp(b"octets", seq=1000 + 60 * number)))
@@ -101,8 +101,8 @@ def test_of_what_is_wanted(wanted: FlowFilter, reported: int, code: Library) -> 
 
 
 @pytest.mark.parametrize("bounds", [Bounds(), Bounds(open=300, over=280, findings=500)], ids=["as-usual", "small"])
-def test_of_many_conversations(bounds: Bounds, code: Library) -> None:
-    """More than fit into a byte are open at a time, and over; then their ends go on."""
+def test_many_conversations(bounds: Bounds, code: Library) -> None:
+    """Hundreds of conversations are open at a time, then over, then continued."""
     found = []
     for ctl, ports in product((0x02, 0x04, 0x10), range(700)):
         octets = ip4(tcp(ctl=ctl))
@@ -112,7 +112,7 @@ def test_of_many_conversations(bounds: Bounds, code: Library) -> None:
 
 
 def moved(frame: bytes, host: int, port: int = 0) -> bytes:
-    """The frame from another host and between other ports; its checksums are right for these, too."""
+    """The frame from another host and another port, with the same checksums."""
     words = [int.from_bytes(frame[at : at + 2]) for at in (26, 28, 34, 36)]
     changed = [word + change for word, change in zip(words, (-host, host, port, -port), strict=True)]
     source, ports = (b"".join(map(n16, pair)) for pair in (changed[:2], changed[2:]))
@@ -124,51 +124,51 @@ def numbered(found: list[bytes]) -> list[Frame]:
 
 
 def codes(whole: list[Frame], code: Library, bounds: Bounds) -> Counter[str]:
-    """How often a rule finds its fault, after both engines agree."""
+    """The number of findings of each rule. Both engines must agree."""
     agree(whole, code, RFC9293, bounds)
     return Counter(each.code for each in compiled(whole, code, RFC9293, bounds).findings)
 
 
 @pytest.mark.parametrize(("said", "times"), [(1, 90), (29, 90), (30, 30), (100, 30)])
-def test_of_what_is_said_once(said: int, times: int, code: Library) -> None:
-    """The same is found of each host three times: where that is too much to be remembered it is said again."""
+def test_findings_that_are_reported_once_per_host(said: int, times: int, code: Library) -> None:
+    """Each host breaks a rule three times. With too many hosts to remember, the rule reports each time."""
     syn = ether(ip4(tcp(ctl=SYN)))
     whole = numbered([moved(syn, host, port) for port, host in product(range(4), range(30))])
     assert codes(whole, code, Bounds(once=said))["ISN01"] == times
 
 
-def test_of_what_is_said_once_and_again_after_all_was_forgotten(code: Library) -> None:
-    """What makes all be forgotten is remembered itself, wherever its place was taken before."""
+def test_a_host_is_remembered_right_after_all_were_forgotten(code: Library) -> None:
+    """The key that makes the engine forget all others is itself remembered."""
     syn = ether(ip4(tcp(ctl=SYN)))
     found = [moved(syn, host, port) for host in range(200) for port in range(4)]
     assert codes(numbered(found), code, Bounds(once=8))["ISN01"] == 200
 
 
-def test_of_more_hosts_than_are_remembered(code: Library) -> None:
-    """The first ones are forgotten, with their initial sequence numbers."""
+def test_more_hosts_than_are_remembered(code: Library) -> None:
+    """The first hosts and their initial sequence numbers are forgotten."""
     syn = ether(ip4(tcp(ctl=SYN)))
     found = [moved(syn, host) for host in range(120)] + [moved(syn, host, 1) for host in reversed(range(50))]
     assert codes(numbered(found), code, Bounds(hosts=100))["ISN01"] == 30
 
 
 @pytest.mark.parametrize(("hosts", "flows"), [((0, 1, 2, 0), 4), ((0, 1, 0, 2, 0), 3), ((0, 1, 0, 2, 1), 4)])
-def test_of_what_is_over_and_remembered(hosts: tuple[int, ...], flows: int, code: Library) -> None:
-    """The one that was silent for longest gives way: what comes of it later is another conversation."""
+def test_conversations_that_are_over_and_remembered(hosts: tuple[int, ...], flows: int, code: Library) -> None:
+    """The one that was silent for longest gives way: its later segments begin another conversation."""
     reset = ether(ip4(tcp(ctl=RST)))
     whole, bounds = numbered([moved(reset, host) for host in hosts]), Bounds(over=2)
     agree(whole, code, RFC9293, bounds)
     assert compiled(whole, code, RFC9293, bounds).flows == flows
 
 
-def test_of_octets_of_a_conversation_that_is_forgotten(code: Library) -> None:
-    """What another one sent under the same numbers, whose memory is used again, is nobody's business."""
+def test_payload_of_a_forgotten_conversation(code: Library) -> None:
+    """A conversation in a reused row is not compared with the payload of the one before."""
     one, other = (ether(ip4(tcp(fill * 99))) for fill in (b"a", b"b"))
     reset = ether(ip4(tcp(ctl=RST, seq=1099)))
     whole = numbered([one, reset, moved(other, 1), moved(other, 1), moved(one, 1)])
     assert codes(whole, code, Bounds(over=0))["RTX02"] == 1
 
 
-def test_memory_for_doubts_is_used_again(code: Library) -> None:
+def test_cold_rows_are_used_again(code: Library) -> None:
     """A hundred gaps, each filled before the next one."""
     found = [ether(ip4(tcp(b"a" * 9, seq=1000 + 9 * (number ^ 1)))) for number in range(200)]
     whole, batch = numbered(found), Batch()
@@ -177,21 +177,24 @@ def test_memory_for_doubts_is_used_again(code: Library) -> None:
     while feed.fill(batch):
         verifier.take(batch)
     assert verifier._context.cold_used == SPARE_ROWS + 1
-    assert Counter(each.code for each in verifier.verdict(batch.packets, batch.start, RFC9293).findings)["RTX03"] >= 99
+    assert (
+        Counter(each.code for each in verifier.verdict(batch.row.packets, batch.row.start, RFC9293).findings)["RTX03"]
+        >= 99
+    )
 
 
 @pytest.mark.parametrize(
     ("size", "pieces", "conflicts"),
     [(10, MAX_PIECES - 1, 1), (10, MAX_PIECES, 0), (1000, MAX_OCTETS // 1000 - 1, 1), (1000, MAX_OCTETS // 1000, 0)],
 )
-def test_of_more_of_one_sender_than_is_remembered(size: int, pieces: int, conflicts: int, code: Library) -> None:
+def test_more_payload_of_one_sender_than_is_kept(size: int, pieces: int, conflicts: int, code: Library) -> None:
     sent = [ether(ip4(tcp(b"a" * size, seq=1000 + number * size))) for number in range(pieces + 1)]
     assert codes(numbered([*sent, ether(ip4(tcp(b"b" * size)))]), code, Bounds())["RTX02"] == conflicts
 
 
 @pytest.mark.parametrize(("between", "conflicts"), [(262, 2), (263, 1)])
-def test_of_more_octets_than_are_remembered(between: int, conflicts: int, code: Library) -> None:
-    """What is sent again with other octets is compared as long as not too much of all was sent since."""
+def test_more_payload_of_all_senders_than_is_kept(between: int, conflicts: int, code: Library) -> None:
+    """Retransmitted payload is compared until too much was sent by all sides since."""
     assert 262 * 64_000 + 99 < RING_OCTETS < 263 * 64_000
     zeros, other = ether(ip4(tcp(bytes(64_000)))), ether(ip4(tcp(bytes(63_999) + b"z")))
     found = [ether(ip4(tcp(b"a" * 99))), *(moved(zeros, host) for host in range(1, between + 1))]
@@ -200,7 +203,7 @@ def test_of_more_octets_than_are_remembered(between: int, conflicts: int, code: 
 
 
 @pytest.mark.parametrize("name", ["document", "fast-retransmit-sack", "keep-alive", "http-ipv6"])
-def test_of_faults(name: str, code: Library, tmp_path: Path) -> None:
+def test_faults(name: str, code: Library, tmp_path: Path) -> None:
     trace = Scenario.load(name).play(seed=5)
     tried = 0
     for fault in faults():
@@ -230,7 +233,7 @@ JUMBO = bytes((6, 0, 0xC2, 4)) + LARGE.to_bytes(4)
     ids=["jumbogram", "segments-together", "on-a-syn"],
 )
 @pytest.mark.parametrize("wirelen", [LARGE, 2**31 + 20])
-def test_of_lengths_that_fill_their_fields(frame: bytes, wirelen: int, code: Library) -> None:
+def test_lengths_that_fill_their_fields(frame: bytes, wirelen: int, code: Library) -> None:
     agree([Frame(1, time, 1, frame, wirelen) for time in range(3)], code, RFC9293)
 
 
@@ -243,12 +246,12 @@ def test_of_lengths_that_fill_their_fields(frame: bytes, wirelen: int, code: Lib
         ReportConfig(severity={"ACK01": Severity.NOTE, "OPT06": Severity.ERROR}),
     ],
 )
-def test_of_choices(choices: ReportConfig, code: Library) -> None:
+def test_report_configurations(choices: ReportConfig, code: Library) -> None:
     text = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n" + "< . 1:1(0) ack 7\n" * 3 + "> . 1:1(0) ack 1\n"
     found, bounds = list(frames(list(parse(text)))), Bounds(findings=2)
     one = choices.apply(Verifier(bounds=bounds).run(found))
     other = choices.apply(compiled(found, code, RFC9293, bounds))
-    assert isinstance(other.findings, Findings)  # none was made for it
+    assert isinstance(other.findings, Findings)  # no finding was made
     assert other == one
     assert groups(other.findings, None) == groups(one.findings, None)
     assert pickle.loads(pickle.dumps(other)) == one  # noqa: S301 - our own

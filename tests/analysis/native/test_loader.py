@@ -1,4 +1,4 @@
-"""Machine code is compiled once, kept in the user's folder, and never loaded where its sources have changed."""
+"""Machine code is compiled once and kept in the user's folder. After a change of its sources it is never loaded."""
 
 import ctypes
 import os
@@ -64,7 +64,7 @@ def file(tmp_path: Path) -> Path:
 
 
 class Signalled:
-    """Counts how often it was said that something is compiled."""
+    """Counts compilations."""
 
     def __init__(self) -> None:
         self.times = 0
@@ -90,7 +90,7 @@ def test_entries_work_on_the_callers_memory(folder: Path, file: Path) -> None:
     assert not is_built("another", [file])
 
 
-def test_it_is_compiled_anew_where_a_source_has_changed(folder: Path, file: Path) -> None:
+def test_a_changed_source_is_compiled_again(folder: Path, file: Path) -> None:
     told = Signalled()
     loaded(file, told)
     before = place("test", [file])
@@ -113,7 +113,7 @@ def renamed(octets: bytes) -> bytes:
 @pytest.mark.parametrize(
     "spoil", [lambda octets: octets[:-100], broken, renamed, lambda _: b"", lambda _: b"\x7fELF" * 99]
 )
-def test_a_file_that_is_spoiled_is_made_again(spoil: Callable[[bytes], bytes], folder: Path, file: Path) -> None:
+def test_a_damaged_file_is_compiled_again(spoil: Callable[[bytes], bytes], folder: Path, file: Path) -> None:
     told = Signalled()
     loaded(file, told)
     path = place("test", [file])
@@ -129,7 +129,7 @@ def test_a_file_that_is_spoiled_is_made_again(spoil: Callable[[bytes], bytes], f
 
 @pytest.mark.parametrize("who", [0o020, 0o002], ids=["group", "all"])
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_what_others_may_have_written_is_not_run(what: str, who: int, folder: Path, file: Path) -> None:
+def test_code_that_other_users_may_have_written_is_not_loaded(what: str, who: int, folder: Path, file: Path) -> None:
     told = Signalled()
     loaded(file, told)
     (place("test", [file]) if what == "file" else folder).chmod(0o700 | who)
@@ -138,7 +138,7 @@ def test_what_others_may_have_written_is_not_run(what: str, who: int, folder: Pa
 
 
 def in_vain(file: Path) -> None:
-    """Nothing can be kept: what is wanted is compiled, each time."""
+    """Nothing can be kept: each load compiles."""
     told = Signalled()
     for times in (1, 2):
         assert loaded(file, told).entries["doubled"](4) == 8
@@ -177,7 +177,7 @@ def test_a_folder_in_the_place_of_the_file(file: Path, folder: Path) -> None:
     in_vain(file)
 
 
-def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(file: Path, folder: Path) -> None:
+def test_a_pipe_in_the_place_of_the_file_does_not_block(file: Path, folder: Path) -> None:
     folder.mkdir(mode=0o700)
     os.mkfifo(place("test", [file]), 0o600)
     assert loaded(file, Signalled()).entries["doubled"](4) == 8
@@ -185,7 +185,7 @@ def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(file: Path, folder: P
 
 
 def compiling(file: Path) -> "subprocess.Popen[str]":
-    """Another process that compiles, which it says before, and then uses what it has compiled."""
+    """Another process, which prints a line before it compiles, and then uses its code."""
     code = (
         "from pathlib import Path; from numba import types; from labkit.analysis.native.loader import EntrySource, load\n"
         "sources = lambda: {'doubled': EntrySource(lambda number: 2 * number, types.int64(types.int64))}\n"
@@ -195,7 +195,7 @@ def compiling(file: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
 
-def test_two_that_compile_at_a_time_and_one_that_is_killed(file: Path, folder: Path) -> None:
+def test_two_processes_compile_at_once_and_one_is_killed(file: Path, folder: Path) -> None:
     first, second, third = (compiling(file) for _ in range(3))
     assert first.stdout is not None
     assert first.stdout.readline() == "compiling\n"
@@ -207,7 +207,7 @@ def test_two_that_compile_at_a_time_and_one_that_is_killed(file: Path, folder: P
     assert list(folder.iterdir()) == [place("test", [file])]
 
 
-def test_old_files_give_way(folder: Path, file: Path) -> None:
+def test_old_files_are_removed(folder: Path, file: Path) -> None:
     folder.mkdir(mode=0o700)
     for number in range(loader.KEPT + 3):
         path = folder / f"old-{number:02}{loader.SUFFIX}"
@@ -220,7 +220,7 @@ def test_old_files_give_way(folder: Path, file: Path) -> None:
     assert place("test", [file]).name in left
 
 
-def test_what_is_kept_is_loaded_without_numba(folder: Path, file: Path) -> None:
+def test_kept_code_is_loaded_without_numba(folder: Path, file: Path) -> None:
     loaded(file, Signalled())
     code = (
         "import ctypes, sys; from pathlib import Path; from labkit.analysis.native.loader import load\n"

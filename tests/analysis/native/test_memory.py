@@ -1,4 +1,4 @@
-"""Records and octets behind pointers, as compiled code gets at them."""
+"""Rows and octets behind addresses, as compiled code accesses them."""
 
 from collections.abc import Mapping
 from ctypes import sizeof
@@ -69,7 +69,7 @@ def library() -> Library:
 
 
 def three(*values: tuple[int, int]) -> tuple[int, Any]:
-    """The address of three pairs, and the pairs."""
+    """Three pairs, and their address."""
     kind = record(Pair) * 3
     memory = Memory(sizeof(kind))
     pairs = kind.from_buffer(memory.view)
@@ -78,13 +78,13 @@ def three(*values: tuple[int, int]) -> tuple[int, Any]:
     return memory.address, pairs
 
 
-def test_an_element_is_the_record_in_its_place(library: Library) -> None:
+def test_an_element_is_the_row_at_its_place(library: Library) -> None:
     address, pairs = three((1, 10), (2, 20), (2**32 - 1, 30))
     assert library.entries["swap"](address, 0, 2) == 40
     assert [(pair.seq, pair.ctl) for pair in pairs] == [(2**32 - 1, 10), (2, 20), (1, 30)]
 
 
-def test_a_record_is_assigned_as_a_whole(library: Library) -> None:
+def test_a_row_is_assigned_as_a_whole(library: Library) -> None:
     address, pairs = three((1, 10), (2, 20), (3, 30))
     library.entries["assign"](address, 0, 2)
     assert [(pair.seq, pair.ctl) for pair in pairs] == [(3, 30), (2, 20), (3, 30)]
@@ -92,7 +92,7 @@ def test_a_record_is_assigned_as_a_whole(library: Library) -> None:
 
 @pytest.mark.parametrize("width", TYPES)
 @pytest.mark.parametrize("value", [0, 1, -1, 127, 128, 255, 2**31 - 1, 2**31, 2**32 - 1, -(2**63), 2**63 - 1])
-def test_numbers_are_as_in_the_interpreter(width: str, value: int, library: Library) -> None:
+def test_integers_of_all_widths(width: str, value: int, library: Library) -> None:
     memory = Memory(16)
     library.entries[f"set_{width}"](memory.address, 1, value)
     expected = TYPES[width](value).value

@@ -1,4 +1,4 @@
-"""The stages hand on every batch, in order, whatever their paces; and what goes wrong in one ends both."""
+"""Both threads pass every batch in order, whatever their speeds. An exception in one ends both."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ pytest.importorskip("numpy", reason="numpy is not installed")
 from frames import OTHERS, SEGMENTS
 
 from labkit.analysis.native.loader import Library
-from labkit.analysis.native.pipeline import BATCHES, room, run
+from labkit.analysis.native.pipeline import BATCHES, batches, run
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.capture import Frame
 
@@ -22,7 +22,7 @@ def frames(count: int) -> list[Frame]:
 
 
 class Notes:
-    """A judge that takes its time, and notes what it was given."""
+    """A slow verifier that notes its segments."""
 
     def __init__(self, *, slow: bool = False, fails_at: int | None = None) -> None:
         self.numbers: list[int] = []
@@ -44,9 +44,9 @@ class Notes:
 @pytest.mark.parametrize("parallel", [False, True])
 @pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize("count", [0, 1, 500])
-def test_every_segment_is_judged_in_order(count: int, slow: bool, parallel: bool, code: Library) -> None:
+def test_every_segment_is_verified_in_order(count: int, slow: bool, parallel: bool, code: Library) -> None:
     notes, told = Notes(slow=slow), list[int]()
-    whole = run(Feed(frames(count), code, chunk=1000), notes, room(parallel=parallel), told.append)
+    whole = run(Feed(frames(count), code, chunk=1000), notes, batches(parallel=parallel), told.append)
     wanted = [n for n in range(1, count + 1) if n % (len(SEGMENTS) + len(OTHERS)) < len(SEGMENTS)]
     assert notes.numbers == wanted
     assert whole == (count, min(count, 1))
@@ -58,19 +58,19 @@ def test_every_segment_is_judged_in_order(count: int, slow: bool, parallel: bool
 
 
 @pytest.mark.parametrize("fails_at", [1, BATCHES + 3])
-def test_a_mistake_in_the_judge_is_seen(fails_at: int, code: Library) -> None:
+def test_an_exception_in_the_verifier_is_raised(fails_at: int, code: Library) -> None:
     before = threading.active_count()
     with pytest.raises(ValueError, match="a mistake"):
-        run(Feed(frames(500), code, chunk=1000), Notes(fails_at=fails_at), room())
+        run(Feed(frames(500), code, chunk=1000), Notes(fails_at=fails_at), batches())
     assert threading.active_count() == before
 
 
-def test_a_mistake_in_the_frames_is_seen(code: Library) -> None:
+def test_an_exception_in_the_frames_is_raised(code: Library) -> None:
     def broken():  # type: ignore[no-untyped-def]
         yield from frames(100)
         raise ValueError("no more")
 
     before = threading.active_count()
     with pytest.raises(ValueError, match="no more"):
-        run(Feed(broken(), code, chunk=1000), Notes(), room())
+        run(Feed(broken(), code, chunk=1000), Notes(), batches())
     assert threading.active_count() == before

@@ -1,4 +1,4 @@
-"""Batches hold the segments that the interpreter finds, of any file, whole or not, however it is read."""
+"""Batches have the same segments as the interpreter's reader: of any file, whole or damaged, in chunks of any size."""
 
 import gzip
 import io
@@ -22,7 +22,7 @@ from labkit.analysis.flows import segments
 from labkit.analysis.native import reader
 from labkit.analysis.native.loader import Library
 from labkit.analysis.native.native_verifier import NativeVerifier
-from labkit.analysis.native.pipeline import room, run
+from labkit.analysis.native.pipeline import batches, run
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.native.records import read_row
 from labkit.analysis.rule import RFC9293
@@ -33,18 +33,18 @@ from labkit.packet.seen import Seen
 FIELDS = [
     each.name for each in fields(Seen) if each.name not in {"seg_len", "end", "seq_offset", "new_octets", "conflict"}
 ]
-"""All but those that say what is known from the segments before."""
+"""The fields that `decode` fills."""
 PCAPS = Path(__file__).parents[3] / "pcaps"
 FOLDER = os.environ.get("LABKIT_CAPTURES")
 LARGEST = 100_000
-"""Octets of a capture that is tried here; larger ones have nothing else in them."""
+"""Larger captures are left out: they show nothing else."""
 FILES = sorted(each for each in Path(FOLDER or PCAPS).rglob("*.*") if each.is_file() and each.stat().st_size < LARGEST)
 
 Segments = list[tuple[tuple[int, ...], bytes]]
 
 
 class Read(NamedTuple):
-    """What a capture comes to."""
+    """The result of reading a capture."""
 
     segments: Segments
     packets: int
@@ -98,11 +98,11 @@ def by_engine(capture: Iterable[Frame], code: Library, chunk: int = reader.CHUNK
             read_row(row, seg)
             values = tuple(getattr(seg, name) for name in FIELDS)
             found.append((values, bytes(batch.octets.view[place : place + size(values)])))
-    return found, batch.packets, batch.start
+    return found, batch.row.packets, batch.row.start
 
 
 def size(values: tuple[int, ...]) -> int:
-    """Octets that a segment's positions count in, up to its end where it stands in a datagram, not in a frame."""
+    """Octets to compare: the frame, or a reassembled datagram up to the end of the segment."""
     seg = dict(zip(FIELDS, values, strict=True))
     return seg["data_at"] + seg["data_len"] if seg["joined"] else seg["caplen"]
 
@@ -112,7 +112,7 @@ def test_there_are_files() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_captures(file: Path, code: Library) -> None:
+def test_segments_of_shared_captures(file: Path, code: Library) -> None:
     assert compiled(file, code) == interpreted(file)
 
 
@@ -174,7 +174,7 @@ CHUNKS = [
 
 @pytest.mark.parametrize("chunk", CHUNKS)
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_cut(form: str, chunk: int, code: Library) -> None:
+def test_truncated_files(form: str, chunk: int, code: Library) -> None:
     whole = FORMS[form]
     assert isinstance(interpreted(io.BytesIO(whole)), Read)
     for end in range(len(whole) + 1):
@@ -182,7 +182,7 @@ def test_what_is_cut(form: str, chunk: int, code: Library) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_spoiled(form: str, code: Library) -> None:
+def test_files_with_a_changed_octet(form: str, code: Library) -> None:
     whole = FORMS[form]
     for at in range(len(whole)):
         spoiled = io.BytesIO(whole[:at] + bytes((whole[at] ^ 0x80,)) + whole[at + 1 :])
@@ -192,7 +192,7 @@ def test_what_is_spoiled(form: str, code: Library) -> None:
 
 
 @given(random=st.randoms(use_true_random=False), form=st.sampled_from(sorted(FORMS)))
-def test_what_is_spoiled_in_many_places(random: Random, form: str, code: Library) -> None:
+def test_files_with_many_changed_octets(random: Random, form: str, code: Library) -> None:
     octets = bytearray(FORMS[form])
     for _ in range(random.randrange(1, 6)):
         at = random.randrange(len(octets))
@@ -202,7 +202,7 @@ def test_what_is_spoiled_in_many_places(random: Random, form: str, code: Library
 
 
 class Trickle(io.RawIOBase):
-    """A pipe that has a few octets at a time."""
+    """A pipe that gives a few octets at a time."""
 
     def __init__(self, octets: bytes) -> None:
         self._octets = io.BytesIO(octets)
@@ -216,7 +216,7 @@ class Trickle(io.RawIOBase):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("through", [Trickle, lambda octets: io.BytesIO(gzip.compress(octets))], ids=["pipe", "gzip"])
-def test_what_is_streamed(through: Callable[[bytes], BinaryIO], form: str, code: Library) -> None:
+def test_streams(through: Callable[[bytes], BinaryIO], form: str, code: Library) -> None:
     whole = FORMS[form]
     assert isinstance(interpreted(through(whole)), Read)
     for octets in (whole, whole[:-1], whole + b"\0"):
@@ -228,18 +228,18 @@ def test_what_is_streamed(through: Callable[[bytes], BinaryIO], form: str, code:
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
-def test_blocks_that_are_no_packets_between_all_packets(chunk: int, code: Library) -> None:
+def test_a_block_without_a_packet_after_each_packet(chunk: int, code: Library) -> None:
     blocks = Blocks("<")
     each = blocks.block(0xBAD, b"what is this") + blocks.enhanced(FRAME, 5)
-    octets = blocks.section() + blocks.interface() + each * (reader.TURNS + 10)
+    octets = blocks.section() + blocks.interface() + each * (reader.MAX_RETURNS + 10)
     found = compiled(io.BytesIO(octets), code, chunk)
     assert found == interpreted(io.BytesIO(octets))
     assert isinstance(found, Read)
-    assert found.packets == reader.TURNS + 10
+    assert found.packets == reader.MAX_RETURNS + 10
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
-def test_datagrams_that_become_whole_all_at_once(chunk: int, code: Library) -> None:
+def test_many_datagrams_completed_in_one_batch(chunk: int, code: Library) -> None:
     count, half = 40, 32_000
     body = tcp(bytes(range(256)) * 250)
     ends = [(body[:half], 0x2000), (body[half:], half // 8)]
@@ -258,7 +258,7 @@ def test_frames_of_any_iterable(code: Library) -> None:
 
 
 class Stop(reader.Never):
-    """An interruption after so many readings."""
+    """Interrupts after a number of reads."""
 
     def __init__(self, readings: int) -> None:
         self.left = readings
@@ -270,7 +270,7 @@ class Stop(reader.Never):
         return nullcontext()
 
 
-def test_an_interruption_is_no_damage(code: Library) -> None:
+def test_an_interruption_is_not_reported_as_damage(code: Library) -> None:
     told = []
     for readings in range(5):
         with open_capture(Trickle(FORMS["microseconds"])) as capture:
@@ -278,25 +278,27 @@ def test_an_interruption_is_no_damage(code: Library) -> None:
             while feed.fill(batch):
                 pass
             assert capture.damage is None
-            told.append(batch.packets)
+            told.append(batch.row.packets)
     assert told == [0, 2, 4, 5, 5]
 
 
 @pytest.mark.parametrize("parallel", [False, True])
-def test_more_packets_than_can_be_counted(parallel: bool, code: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_stops_before_packet_numbers_overflow(
+    parallel: bool, code: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     frames = [Frame(n, n, 1, FRAME, len(FRAME)) for n in range(1, 100)]
-    monkeypatch.setattr(reader, "MOST", 40)
+    monkeypatch.setattr(reader, "MAX_PACKETS", 40)
     feed = Feed(frames, code, chunk=1000)
-    whole = run(feed, NativeVerifier(RFC9293, code), room(parallel=parallel))
+    whole = run(feed, NativeVerifier(RFC9293, code), batches(parallel=parallel))
     assert 40 <= whole.packets < 60
     assert feed.damage == Damage(
         f"there are more than {whole.packets} packets; the others were not read", None, cut=True
     )
-    monkeypatch.setattr(reader, "MOST", 99)
+    monkeypatch.setattr(reader, "MAX_PACKETS", 99)
     feed = Feed(frames[:98], code, chunk=1000)
-    assert (run(feed, NativeVerifier(RFC9293, code), room()).packets, feed.damage) == (98, None)
+    assert (run(feed, NativeVerifier(RFC9293, code), batches()).packets, feed.damage) == (98, None)
 
 
-def test_what_counts_packets_has_room_for_one_batch_more() -> None:
+def test_packet_numbers_have_room_for_one_more_batch() -> None:
     smallest = 16  # octets of a pcap's record that holds nothing
-    assert reader.MOST + (reader.OCTETS + reader.SPARE) // smallest < 2**32
+    assert reader.MAX_PACKETS + (reader.OCTETS + reader.SPARE) // smallest < 2**32

@@ -1,4 +1,4 @@
-"""The rewritten source says what the interpreter's says; here it is run without Numba, on the same objects."""
+"""Translated source gives the same results as the original. Here both run without Numba, on the same objects."""
 
 import re
 from collections.abc import Callable
@@ -24,7 +24,7 @@ RULES = collect()
 
 
 class Translated:
-    """All that judging needs, translated, and run by the interpreter."""
+    """The functions of the verifier, translated, and run by the interpreter."""
 
     def __init__(self) -> None:
         whole = Translation({ones_sum: "ones_sum"})
@@ -59,13 +59,15 @@ def values(of: Any) -> dict[str, int]:
 
 @pytest.mark.parametrize("isns", [(0, 0), (2**32 - 1, 2**32 - 50)])
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.code}-{rule.name}")
-def test_the_same_is_found_and_known(rule: Rule, isns: tuple[int, int], translated: Translated) -> None:
+def test_the_translation_of_every_rule_gives_the_same(
+    rule: Rule, isns: tuple[int, int], translated: Translated
+) -> None:
     for text in (rule.good, rule.bad):
         compare(list(frames(list(parse(text)), isns=isns)), translated)
 
 
 def compare(found: list[Frame], translated: Translated) -> None:
-    """Judge a conversation with the originals; at each step, the translation must give the same on a copy."""
+    """Verify a conversation with the original functions. At each step the translation must give the same on a copy."""
     table = FlowTable()
     for frame in found:
         seg = Seen(number=frame.number, time=frame.time, caplen=len(frame.data), wirelen=frame.wirelen)
@@ -108,7 +110,7 @@ def ask(translated: Translated, *arguments: Any) -> None:
                 assert (translated.words[mine] if isinstance(answer, str) else mine) == answer
 
 
-# What cannot be translated.
+# Functions that cannot be translated.
 
 LIST = [1, 2]
 
@@ -156,7 +158,7 @@ def a_field_of_a_field(rule: Rule) -> int:
         (a_field_of_a_field, "a field of a field"),
     ],
 )
-def test_what_cannot_be_translated_is_refused(function: Callable[..., Any], words: str) -> None:
+def test_an_untranslatable_function_is_refused(function: Callable[..., Any], words: str) -> None:
     with pytest.raises(UntranslatableError, match=rf"test_translate:\d+: {function.__name__}: {re.escape(words)}"):
         Translation().add(function)
 
@@ -164,7 +166,7 @@ def test_what_cannot_be_translated_is_refused(function: Callable[..., Any], word
 LOWER, UPPER = (lambda number: number + 1), (lambda number: number + 2)
 
 
-def test_lambdas_on_one_line_are_told_apart() -> None:
+def test_lambdas_on_one_line_are_distinguished() -> None:
     whole = Translation()
     names = [whole.add(each) for each in (LOWER, UPPER)]
     space: dict[str, Any] = {"njit": _as_it_is, "int64": int, "SETTINGS": {}}
