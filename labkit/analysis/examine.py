@@ -45,8 +45,15 @@ EXPLAINING = frozenset({"keepalive", "retransmission"})
 """Families whose notes explain a number. Where it is a mistake, the explanation is wrong."""
 
 DECIDED = frozenset(
-    ("SEQ01", "SEQ02", "SEQ03", "ACK01", "ACK02", "ACK03", "ACK06", "HS02", "HS03", "HS06", "HS08")
-    + ("FIN01", "FIN02", "FIN04", "RST01", "RST03")
+    code
+    for family in (
+        "SEQ01 SEQ02 SEQ03",
+        "ACK01 ACK02 ACK03 ACK06",
+        "HS02 HS03 HS06 HS08",
+        "FIN01 FIN02 FIN04",
+        "RST01 RST03",
+    )
+    for code in family.split()
 )
 """Codes of which the accounts decide whether they stand, in a complete conversation."""
 

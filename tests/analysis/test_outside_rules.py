@@ -127,7 +127,7 @@ def test_a_report_can_choose_them(rules: str, capture: Path, tmp_path: Path) -> 
     verdict = config.apply(verify(capture, rules=collect(config.extra)))
     assert [(each.code, str(each.severity)) for each in verdict.findings] == [("EX01", "error")]
     with pytest.raises(
-        UsageError, match=r"labkit.toml: select: there is no rule, family or beginning of a code 'EX01'"
+        UsageError, match=r"labkit.toml: select: no rule or family is named 'EX01', and no code begins with it"
     ):
         load(choices)
 

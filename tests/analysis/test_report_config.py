@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labkit.analysis.finding import Group
-from labkit.analysis.report_config import KEYS, LARGEST, ReportConfig, find, load, rules_named
+from labkit.analysis.report_config import KEYS, MAX_FILE_OCTETS, ReportConfig, find, load, rules_named
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verifier import Verdict, Verifier
 from labkit.errors import UsageError
@@ -161,14 +161,17 @@ WRONG_FILES = [
     ("literal = true", "literal: the literal rules belong to the profile 'document'"),
     ('select = "ACK"', "select: must be a list of rules"),
     ("select = [1]", "select: must be a list of rules"),
-    ('ignore = ["ACK1"]', "ignore: there is no rule, family or beginning of a code 'ACK1'; did you mean 'ACK01'?"),
+    (
+        'ignore = ["ACK1"]',
+        "ignore: no rule or family is named 'ACK1', and no code begins with it; did you mean 'ACK01'?",
+    ),
     ('severity = "note"', 'severity: must be a table, as in {ACK06 = "error"}'),
     ('severity = {ACK01 = "off"}', "severity: ACK01: must be one of note, warning, error, not 'off'"),
-    ('severity = {NONE = "note"}', "severity: there is no rule, family or beginning of a code 'NONE'"),
-    ("select = [", "is no TOML: "),
-    ("a = " + "[" * 5000, "is "),
-    ("x" * (LARGEST + 1), f"is larger than {LARGEST} octets"),
-    ("a = '\udcff'", "is no TOML: "),
+    ('severity = {NONE = "note"}', "severity: no rule or family is named 'NONE', and no code begins with it"),
+    ("select = [", "not a TOML file: "),
+    ("a = " + "[" * 5000, "nested too deeply"),
+    ("x" * (MAX_FILE_OCTETS + 1), f"the file is larger than {MAX_FILE_OCTETS} bytes"),
+    ("a = '\udcff'", "not a TOML file: "),
     (f'literal = "{"x" * 1000}"', "…"),
 ]
 

@@ -183,7 +183,7 @@ def test_a_pattern_is_expanded(pattern: str, paths: list[str]) -> None:
     assert [each.path for each in expand([pattern]).captures] == paths
 
 
-def test_names_are_taken_as_they_are() -> None:
+def test_names_are_not_changed() -> None:
     assert expand(["-", "nowhere", "a\0b"]).captures == [Input("-"), Input("nowhere"), Input("a\0b")]
 
 
@@ -221,7 +221,7 @@ def test_processes_change_no_output(format_: str, capsys: pytest.CaptureFixture[
     assert seen[0][0] == 3
 
 
-def test_a_process_that_dies_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_process_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     captures = [Input(str(folder() / "z.pcap"))] * 6
     dead = Request(ReportConfig(profile="document"), _Deadly())  # type: ignore[arg-type]
     with Interrupts() as interrupts:
@@ -269,7 +269,7 @@ def test_ctrl_c_prints_the_verdicts_so_far(piped: subprocess.Popen[bytes]) -> No
     assert captures[1]["packets"] > 0
     message = f"interrupted after packet {captures[1]['packets']}"
     assert captures[1]["damage"] == {"message": message, "at": None, "cut": True}
-    assert notes.endswith(f"labkit: -: {message}; labkit judged the packets before\nlabkit: interrupted\n")
+    assert notes.endswith(f"labkit: -: {message}; judged up to there\nlabkit: interrupted\n")
 
 
 def test_ctrl_c_between_two_packets(here: Path) -> None:
@@ -309,7 +309,7 @@ def test_an_ignored_signal_stays_ignored() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_it_runs_in_any_thread(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_runs_in_any_thread(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), OPEN + CLOSE)
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(run(["verify", "a.pcap"])))

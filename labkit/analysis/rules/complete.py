@@ -11,6 +11,8 @@ from labkit.tcp.seq import diff
 
 PROFILES = BOTH - {LITERAL}
 
+ONLY_COMPLETE = "found only in a complete capture"
+
 OPENING = """
     > S  0:0(0)
     < S. 0:0(0) ack 1
@@ -35,6 +37,7 @@ GOOD = f"""{OPENING}
     "RFC 9293 3.4",
     "{field} {actual} follows from the mistake in packet {cause}",
     scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="{field} {expected}, once packet {cause} is mended",
     good=GOOD,
@@ -57,6 +60,7 @@ def follows_from_a_mistake(entry: Entry) -> int:
     "RFC 9293 3.3.1",
     "the segment has the next numbers of another conversation, but not its ports and addresses: {four_tuple}",
     scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="{right_tuple}, as in the other packets of this conversation",
     receiver="It knows no such connection and answers with RST.",
@@ -79,6 +83,7 @@ def wrong_port_or_address(entry: Entry) -> int:
     "RFC 9293 3.5",
     "the handshake has no SYN ACK: the client goes on without the server's SYN",
     scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="SYN, then SYN ACK from the server, then ACK",
     receiver="A server that has sent no SYN has no connection, and answers with RST.",
@@ -102,6 +107,7 @@ def syn_ack_is_missing(entry: Entry) -> int:
     "RFC 9293 3.5",
     "the handshake has no third segment: the server goes on before the client has acknowledged its SYN",
     scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="an ACK of the client, which may carry its first data",
     receiver="The server is in SYN-RECEIVED and may not send data before the ACK.",
@@ -129,6 +135,7 @@ def third_segment_is_missing(entry: Entry) -> int:
     "RFC 9293 3.5",
     "the answer to the SYN lacks the SYN bit: the server never says where its numbers begin",
     scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="SYN ACK: the client's next segment acknowledges one number more",
     receiver="In SYN-SENT the client drops an acceptable ACK without SYN.",
@@ -152,6 +159,7 @@ def syn_bit_is_missing(entry: Entry) -> int:
     "RFC 9293 3.5",
     "the answer to the SYN lacks the ACK bit, so its ack number does not count",
     scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="SYN ACK; if both sides opened at the same moment, the client would answer with SYN ACK too, and does not",
     receiver="The client takes it for a simultaneous open and answers with SYN ACK.",
@@ -175,6 +183,7 @@ def ack_bit_is_missing_in_the_answer(entry: Entry) -> int:
     "RFC 9293 3.5.2",
     "the client goes on after its own RST, which its kernel has probably sent: the kernel knows nothing of a crafted SYN",
     scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="no RST in packet {own_packet}, and no segment after one",
     receiver="The server has dropped the connection and answers every later segment with RST.",
@@ -249,6 +258,7 @@ def data_after_the_fin(entry: Entry) -> int:
     "RFC 9293 3.1",
     "seq and ack are swapped: seq is {actual}, which is the peer's next number",
     scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="seq {expected}: a sender's seq counts its own bytes, its ack those of the peer",
     receiver="It drops the segment, for its seq lies outside the window, and answers with an ACK.",
@@ -272,6 +282,7 @@ def seq_and_ack_swapped(entry: Entry) -> int:
     "RFC 9293 3.4",
     "{field} {plain} looks like a relative number, as Wireshark shows it; the other numbers are raw",
     scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="{field} {wanted}: {plain} + {isn}, the initial sequence number",
     receiver="It drops the segment, for the number lies outside the window, and answers with an ACK.",
@@ -404,6 +415,7 @@ def does_not_count_its_data(entry: Entry) -> int:
     "RFC 9293 3.4",
     "seq {actual} adds the {peer_length} bytes of the peer's segment to the sender's own numbers",
     scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="seq {expected}: seq counts the sender's own {own_length} bytes, ack those of the peer",
     receiver="It takes what is new in its window, or answers an old number with an ACK.",
@@ -429,6 +441,7 @@ def counts_the_peers_data(entry: Entry) -> int:
     "RFC 9293 3.4",
     "seq {actual} counts {headers} bytes of headers as data",
     scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="seq {expected}: only the payload takes sequence numbers",
     receiver="It waits for bytes that never come.",
@@ -696,6 +709,7 @@ def fin_is_not_counted(entry: Entry) -> int:
     "RFC 9293 3.10.7.4",
     "ack {actual} does not acknowledge the data in packet {peer_packet}, and no later segment does",
     scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="ack {expected}, behind the peer's {peer_length} bytes",
     receiver="It sends the data again until it is acknowledged.",
@@ -720,6 +734,7 @@ def data_is_never_acknowledged(entry: Entry) -> int:
     "RFC 9293 3.10.7.4",
     "ack {actual} repeats the last one, although the peer's {peer_length} bytes have come and nothing else is to be said",
     scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="ack {expected}, behind the peer's data",
     receiver="It counts a duplicate ACK: the sign that a segment is missing.",
