@@ -405,15 +405,4 @@ def _trimmed(text: str) -> str:
 
 def _unfolded(text: str) -> str:
     """A docstring as paragraphs, each on one line."""
-    paragraphs = (" ".join(line.split()) for line in _blocks(text))
-    return "\n\n".join(filter(None, paragraphs))
-
-
-def _blocks(text: str) -> list[str]:
-    blocks = [""]
-    for line in text.splitlines():
-        if line.strip():
-            blocks[-1] += line.strip() + " "
-        else:
-            blocks.append("")
-    return blocks
+    return "\n\n".join(" ".join(each.split()) for each in re.split(r"\n\s*\n", text.strip()))
