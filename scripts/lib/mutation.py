@@ -51,6 +51,8 @@ MARKERS = "not live and not compiled and not slow"
 
 FAMILIES = {
     "verifier": "labkit.analysis.verifier",
+    "analyzer": "labkit.analysis.analyzer",
+    "policy": "labkit.analysis.policy",
     "flows": "labkit.analysis.flows",
     "tracker": "labkit.analysis.tracker",
     "pending": "labkit.analysis.pending",
