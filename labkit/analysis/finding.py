@@ -46,6 +46,8 @@ class Finding:
     receiver: str
     mend: str
     wireshark: str | None
+    caused_by: int | None = None
+    """The place, among the verdict's findings, of the mistake that this one follows from; the first is 0."""
 
 
 @dataclass(frozen=True, slots=True)
