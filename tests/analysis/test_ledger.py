@@ -70,7 +70,7 @@ MISTAKES: dict[str, tuple[str, tuple[int, str, int | None]]] = {
     ),
     "data not counted by its sender": (f"{TALK}> F. 1:1(0) ack 25\n< . 25:25(0) ack 20", (8, "seq", 19)),
     "SYN not counted by the client": (
-        "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 0:0(0) ack 1\n> P. 0:18(18) ack 1\n< . 1:1(0) ack 19\n"
+        f"> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 0:0(0) ack 1\n> P. 0:18(18) ack 1\n< . 1:1(0) ack 19\n"
         "< P. 1:25(24) ack 19\n> . 18:18(0) ack 25\n> F. 18:18(0) ack 25\n< . 25:25(0) ack 20\n< F. 25:25(0) ack 20\n"
         "> . 19:19(0) ack 26",
         (3, "seq", 1),
@@ -107,7 +107,7 @@ MISTAKES: dict[str, tuple[str, tuple[int, str, int | None]]] = {
         (2, "flags", None),
     ),
     "third segment missing": (
-        "> S 0:0(0)\n< S. 0:0(0) ack 1\n< P. 1:25(24) ack 1\n> . 1:1(0) ack 25",
+        f"> S 0:0(0)\n< S. 0:0(0) ack 1\n< P. 1:25(24) ack 1\n> . 1:1(0) ack 25",
         (3, "missing", None),
     ),
     "seq counts the peer's data": (f"{TALK}".replace("19:19(0) ack 25", "25:25(0) ack 25"), (7, "seq", 19)),
