@@ -137,7 +137,10 @@ class Reader:
         return not self.live or CAN_LIVE
 
     def _python(self, fence: Fence, rest: str) -> None:
-        assert not rest
+        if rest:
+            assert rest.endswith(".py")
+            Path(rest).write_text("\n".join(fence.lines) + "\n", "utf-8")
+            return
         source = "\n" * fence.at + "\n".join(fence.lines)
         stream = io.StringIO()
         with redirect_stdout(stream):

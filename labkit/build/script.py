@@ -21,13 +21,10 @@ segment.
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from labkit.analysis.states import observe
 from labkit.build.trace import Connection, Record, Trace
-from labkit.capture import Frame
 from labkit.errors import ScenarioError
 from labkit.packet.frame_edits import apply
 from labkit.packet.linktype import ETHERNET
@@ -35,7 +32,6 @@ from labkit.packet.scapy_build import Host, Stamp
 from labkit.tcp.notation import CLIENT, Line, parse_line
 from labkit.tcp.segment import SYN, Segment
 from labkit.tcp.seq import add
-from labkit.tcp.state import State
 
 SUFFIX = ".pkt"
 LARGEST = 16 << 20
@@ -138,7 +134,6 @@ class _Script:
         if self.payload > MOST_PAYLOAD:
             raise ValueError(f"up to here there are more than {MOST_PAYLOAD >> 20} MiB of payload; expected less")
         self._check(line)
-        closed = State.CLOSED, State.CLOSED
         self.records.append(
             Record(
                 len(self.records) + 1,
@@ -147,8 +142,8 @@ class _Script:
                 line.segment,
                 "",
                 line.comment,
-                closed,
-                closed,
+                None,
+                None,
                 edits=line.edits,
                 connection=self.current,
             )
@@ -177,7 +172,7 @@ class _Script:
             seed=None,
             start=self.start,
             connections=tuple(self._connections()),
-            records=list(self._with_states()),
+            records=self.records,
         )
 
     def _connections(self) -> Iterator[Connection]:
@@ -190,26 +185,6 @@ class _Script:
                 isns[record.connection, record.sender] = record.segment.seq
         for place, (client, server) in enumerate(self.ends):
             yield Connection(client, server, isns.get((place, "client"), 0), isns.get((place, "server"), 0))
-
-    def _with_states(self) -> Iterator[Record]:
-        """The records with both ends' states, as an observer infers them."""
-        last: dict[int, list[State | None]] = {}
-        for record, row in zip(self.records, observe(self._frames()), strict=True):
-            before = last.get(row.flow.index, row.states)
-            last[row.flow.index] = row.states
-            # The observer takes the sender of the SYN for the client, whatever the file calls it.
-            turned = (row.sender == CLIENT) != (record.sender == "client")
-            pairs = [(before[side] or State.CLOSED, row.states[side] or State.CLOSED) for side in (0, 1)]
-            client, server = pairs[::-1] if turned else pairs
-            yield replace(record, client=client, server=server)
-
-    def _frames(self) -> Iterator[Frame]:
-        """Each record as the frame that it would be without edits."""
-        for record in self.records:
-            client, server = self.ends[record.connection]
-            ends = (client, server) if record.sender == "client" else (server, client)
-            octets = self._frame(record.segment, ends)
-            yield Frame(record.number, self.start + record.time, ETHERNET, octets, len(octets))
 
 
 def _host(address: str, port: str) -> Host:

@@ -20,8 +20,6 @@ from labkit.tcp.state import State
 if TYPE_CHECKING:
     from scapy.packet import Packet
 
-    from labkit.build.faults import Injected
-
 SECTIONS = {
     "syn": "RFC 9293 section 3.5 (establishing a connection), 3.4.1 (initial sequence number)",
     "syn-ack": "RFC 9293 section 3.5 (establishing a connection)",
@@ -43,12 +41,16 @@ SECTIONS = {
 EDITIONS = ("annotated", "student")
 
 
+States = tuple[State, State]
+"""The state of an end before and after a segment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One captured segment. `time` is in nanoseconds from the trace's start.
 
-    `client` and `server` are each end's state before and after this segment: its sender's change is what led
-    to sending it, its receiver's what its arrival brought about.
+    `client` and `server` are the states of both ends. The sender's state changes when it sends the segment, the receiver's
+    when the segment arrives. They are None where they are unknown: in a trace written by hand.
     """
 
     number: int
@@ -59,8 +61,8 @@ class Record:
     """Why its endpoint sent it, a key of SECTIONS; empty where no endpoint did, and it was written by hand."""
     step: str
     """The step of the scenario that this segment comes from; what is said of it where it was written by hand."""
-    client: tuple[State, State]
-    server: tuple[State, State]
+    client: States | None
+    server: States | None
     arrived: bool = True
     """False where the path lost the segment after it was captured."""
     edits: Mapping[str, str] = field(default_factory=dict)
@@ -89,6 +91,21 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class Injected:
+    """One line of a manifest: a fault in a trace."""
+
+    fault: str
+    code: str
+    """The rule that the fault breaks."""
+    packet: int
+    """The number of the packet that breaks it."""
+    inserted: bool
+    """True if the fault inserted this packet, false if it changed it."""
+    changed: str
+    """The changed fields, or the inserted segment."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """The records of a capture, in the order in which they were taken, and whose conversations they are.
 
@@ -107,8 +124,8 @@ class Trace:
     framing: Framing = PLAIN
     hops: int = 0
     """Routers that a packet has passed when it arrives: each takes one from its TTL."""
-    injected: tuple["Injected", ...] = ()
-    """The faults that were made in it (`labkit.build.faults`)."""
+    injected: tuple[Injected, ...] = ()
+    """The faults in it (`labkit.build.faults`)."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -342,7 +359,9 @@ class _Seen:
             return record.step
         lines = [
             record.step,
-            f"client {_change(record.client)}; server {_change(record.server)}",
+            f"client {_change(record.client)}; server {_change(record.server)}"
+            if record.client and record.server
+            else "",
             self._seq(record),
         ]
         if record.segment.ctl & ACK:
@@ -405,6 +424,6 @@ def _sum(syn: int, number: int, fin: int | None) -> str:
     return " + ".join(parts)
 
 
-def _change(states: tuple[State, State]) -> str:
+def _change(states: States) -> str:
     before, after = states
     return str(after) if before is after else f"{before} -> {after}"

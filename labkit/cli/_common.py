@@ -101,6 +101,17 @@ PROFILES = ("rfc9293", "document")
 """The profiles of `labkit.analysis.rule` that a user can name."""
 
 
+def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """One decorator for several options, which help lists in this order."""
+
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
 def format_option(*formats: str) -> Callable[[F], F]:
     """`--format`, passed as `format_`: one of `formats`, the first of which is the default."""
     return click.option(
@@ -124,6 +135,16 @@ def profile_option(function: F) -> F:
     )(function)
 
 
+rules_option = click.option(
+    "--rules",
+    "extra",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE.py",
+    help=_("Add the rules of a Python file, which labkit runs. Repeatable."),
+)
+"""`--rules`, passed as `extra`: what `labkit.analysis.rule.collect` takes."""
+
 seed_option = click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -141,12 +162,16 @@ def complete_scenarios(_ctx: click.Context, _param: click.Parameter, incomplete:
     return names or [CompletionItem(incomplete, type="file")]
 
 
-def complete_rules(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the code of a rule, with its name as help."""
+def complete_rules(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the code of a rule, with its name as help; the rules of `--rules` too."""
     from labkit.analysis.rule import collect
 
     # Profiles may each have a rule of the same code.
-    names = {rule.code: rule.name for rule in collect() if rule.code.startswith(incomplete.upper())}
+    names = {
+        rule.code: rule.name
+        for rule in collect(ctx.params.get("extra") or ())
+        if rule.code.startswith(incomplete.upper())
+    }
     return [CompletionItem(code, help=name) for code, name in names.items()]
 
 

@@ -1,12 +1,11 @@
 """`--flow`, `--host` and `--port`: the conversations to report."""
 
-from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import F
+from labkit.cli._common import options
 from labkit.i18n import _, printable
 
 if TYPE_CHECKING:
@@ -26,39 +25,35 @@ def _networks(_ctx: click.Context, _param: click.Parameter, values: tuple[str, .
     return tuple(found)
 
 
-def flow_options(function: F) -> F:
-    """The three options, passed as `flow`, `host` and `port`: what `flow_filter` takes."""
-    options: tuple[Callable[[F], F], ...] = (
-        click.option(
-            "--flow",
-            type=click.IntRange(min=0),
-            multiple=True,
-            metavar="N",
-            help=_("Only conversation N, counted from 0. Repeatable, like --host and --port."),
-        ),
-        click.option(
-            "--host",
-            multiple=True,
-            callback=_networks,
-            metavar="ADDRESS",
-            help=_("Only conversations of this address or network."),
-        ),
-        click.option(
-            "--port",
-            type=click.IntRange(0, 65535),
-            multiple=True,
-            metavar="N",
-            help=_("Only conversations with port N at either end."),
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
+flow_options = options(
+    click.option(
+        "--flow",
+        type=click.IntRange(min=0),
+        multiple=True,
+        metavar="N",
+        help=_("Only conversation N, counted from 0. Repeatable, like --host and --port."),
+    ),
+    click.option(
+        "--host",
+        multiple=True,
+        callback=_networks,
+        metavar="ADDRESS",
+        help=_("Only conversations of this address or network."),
+    ),
+    click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        multiple=True,
+        metavar="N",
+        help=_("Only conversations with port N at either end."),
+    ),
+)
+"""The three options, passed as `flow`, `host` and `port`: what `flow_filter` takes."""
 
 
-def flow_filter(options: dict[str, Any]) -> "FlowFilter | None":
-    """Take the three options out of `options`. None selects every conversation."""
+def flow_filter(given: dict[str, Any]) -> "FlowFilter | None":
+    """Take the three options out of `given`. None selects every conversation."""
     from labkit.analysis.flow_filter import FlowFilter
 
-    flow, host, port = (options.pop(name) for name in ("flow", "host", "port"))
+    flow, host, port = (given.pop(name) for name in ("flow", "host", "port"))
     return FlowFilter(flow, host, port) if flow or host or port else None

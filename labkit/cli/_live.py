@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Exit, F, note
-from labkit.cli._duration import for_option
+from labkit.cli._common import Exit, F, note, options
 from labkit.i18n import _, ngettext, printable
 
 if TYPE_CHECKING:
@@ -17,6 +16,40 @@ if TYPE_CHECKING:
     from labkit.live.guard import Guard
 
 lab_option = click.option("--lab", metavar="NAME", help=_("Which lab, if several are up."))
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # old versions of click have no type argument
+    """A time such as 60s, 1.5s or 200ms, as seconds; a number without a unit is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the seconds."""
+        from labkit.build.scenario.units import duration
+
+        if isinstance(value, float):
+            return value
+        text = str(value)
+        try:
+            nanoseconds = duration(f"{text}s" if text[-1:].isdecimal() else text)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if not nanoseconds:
+            self.fail(_("'{text}' must be longer than 0").format(text=text), param, ctx)
+        return nanoseconds / 1e9
+
+
+def for_option(default: float | None, shown: str) -> Callable[[F], F]:
+    """`--for`, passed as `seconds`; `shown` is the default in words."""
+    return click.option(
+        "--for",
+        "--seconds",
+        "seconds",
+        type=Duration(),
+        metavar="TIME",
+        default=default,
+        help=_("Stop after this time: 60s, 1.5s, 200ms.  [default: {default}]").format(default=shown),
+    )
 
 
 def packets_option(most: int) -> Callable[[F], F]:
@@ -31,30 +64,23 @@ def packets_option(most: int) -> Callable[[F], F]:
     )
 
 
-def guard_options(packets: int, seconds: int) -> Callable[[F], F]:
-    """`--packets`, `--for`, `--allow-interface` and `--allow-network`: `guard_of` makes a Guard of them."""
+def allow_interface_option(help_text: str) -> Callable[[F], F]:
+    """`--allow-interface`, passed as `allow_interface`."""
+    return click.option("--allow-interface", multiple=True, metavar="NAME", help=help_text)
 
-    def decorate(function: F) -> F:
-        for option in (
-            click.option(
-                "--allow-network",
-                multiple=True,
-                metavar="NETWORK",
-                help=_("Allow packets to this network in this run. Be sure that you may send there."),
-            ),
-            click.option(
-                "--allow-interface",
-                multiple=True,
-                metavar="NAME",
-                help=_("Allow packets on this interface in this run, even if it is neither loopback nor veth."),
-            ),
-            for_option(float(seconds), f"{seconds}s"),
-            packets_option(packets),
-        ):
-            function = option(function)
-        return function
 
-    return decorate
+guard_options = options(
+    packets_option(100_000),
+    for_option(60.0, "60s"),
+    allow_interface_option(_("Allow packets on this interface in this run, even if it is neither loopback nor veth.")),
+    click.option(
+        "--allow-network",
+        multiple=True,
+        metavar="NETWORK",
+        help=_("Allow packets to this network in this run. Be sure that you may send there."),
+    ),
+)
+"""The options of a run's limits: `guard_of` makes a Guard of them."""
 
 
 def guard_of(packets: int, seconds: float, allow_interface: tuple[str, ...], allow_network: tuple[str, ...]) -> "Guard":

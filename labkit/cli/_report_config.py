@@ -1,6 +1,5 @@
 """The options that choose rules and severities, and the configuration file of a course."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +7,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from labkit.cli._common import F, complete_rules, note, profile_option
+from labkit.cli._common import complete_rules, note, options, profile_option, rules_option
 from labkit.errors import UsageError
 from labkit.i18n import _
 
@@ -22,55 +21,51 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [CompletionItem(f"{before}{comma}{item.value}", help=item.help) for item in complete_rules(ctx, param, last)]
 
 
-def report_options(function: F) -> F:
-    """The options of `report_config`."""
-    options: tuple[Callable[[F], F], ...] = (
-        profile_option,
-        click.option(
-            "--literal",
-            is_flag=True,
-            help=_("With --profile document: apply its two formulas for seq and ack exactly as written."),
-        ),
-        click.option(
-            "--select",
-            multiple=True,
-            metavar="RULE,...",
-            shell_complete=_complete,
-            help=_("Report only these rules: codes, names, families, or prefixes of codes (SEQ)."),
-        ),
-        click.option(
-            "--ignore",
-            multiple=True,
-            metavar="RULE,...",
-            shell_complete=_complete,
-            help=_("Do not report these rules."),
-        ),
-        click.option(
-            "--fail-on",
-            type=click.Choice(["error", "warning", "note"]),
-            default="error",
-            show_default=True,
-            help=_("Lowest severity that fails a capture (exit code 1)."),
-        ),
-        click.option(
-            "--config",
-            type=click.Path(),
-            metavar="FILE",
-            help=_(
-                "Configuration file.  [default: the nearest labkit.toml, or pyproject.toml with a table [tool.labkit]]"
-            ),
-        ),
-        click.option("--no-config", is_flag=True, help=_("Read no configuration file.")),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
+report_options = options(
+    profile_option,
+    rules_option,
+    click.option(
+        "--literal",
+        is_flag=True,
+        help=_("With --profile document: apply its two formulas for seq and ack exactly as written."),
+    ),
+    click.option(
+        "--select",
+        multiple=True,
+        metavar="RULE,...",
+        shell_complete=_complete,
+        help=_("Report only these rules: codes, names, families, or prefixes of codes (SEQ)."),
+    ),
+    click.option(
+        "--ignore",
+        multiple=True,
+        metavar="RULE,...",
+        shell_complete=_complete,
+        help=_("Do not report these rules."),
+    ),
+    click.option(
+        "--fail-on",
+        type=click.Choice(["error", "warning", "note"]),
+        default="error",
+        show_default=True,
+        help=_("Lowest severity that fails a capture (exit code 1)."),
+    ),
+    click.option(
+        "--config",
+        type=click.Path(),
+        metavar="FILE",
+        help=_("Configuration file.  [default: the nearest labkit.toml, or pyproject.toml with a table [tool.labkit]]"),
+    ),
+    click.option("--no-config", is_flag=True, help=_("Read no configuration file.")),
+)
+"""The options of `report_config`."""
 
 
 def report_config(
     *,
     profile: str,
     literal: bool,
+    extra: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fail_on: str,
@@ -86,7 +81,7 @@ def report_config(
     from labkit.analysis.report_config import SEVERITIES
     from labkit.analysis.rule import DOCUMENT
 
-    base = _from_file(config, no_config)
+    base = _from_file(config, extra, no_config=no_config)
     changes: dict[str, Any] = {}
     if _given("profile"):
         changes |= {"profile": profile, "literal": literal}
@@ -106,24 +101,24 @@ def report_config(
     return merged
 
 
-def _from_file(config: str | None, no_config: bool) -> "ReportConfig":
+def _from_file(config: str | None, extra: tuple[str, ...], *, no_config: bool) -> "ReportConfig":
     from labkit.analysis.report_config import ReportConfig, find, load
 
     if no_config:
         if config is not None:
             raise UsageError(_("--config and --no-config exclude each other"))
-        return ReportConfig()
+        return ReportConfig(extra=extra)
     if config is not None:
-        return load(Path(config))
+        return load(Path(config), extra)
     try:
         path = find(Path.cwd())
     except OSError:
         path = None  # the current folder is gone, or may not be read
     if path is None:
-        return ReportConfig()
+        return ReportConfig(extra=extra)
     # A verdict that depends on a file which the user did not name says so.
     note(_("using the configuration in {file}").format(file=path))
-    return load(path)
+    return load(path, extra)
 
 
 def _given(name: str) -> bool:

@@ -1,8 +1,9 @@
-"""What the commands that show rules share: the severity, the profiles and the message of a rule as text."""
+"""What the commands that show rules share: the text of a rule."""
 
 import re
+from collections.abc import Iterator
 
-from labkit.analysis.rule import LITERAL, Rule
+from labkit.analysis.rule import LITERAL, RFC9293, Rule
 from labkit.i18n import _
 
 
@@ -16,12 +17,24 @@ def profiles(rule: Rule) -> str:
     return ", ".join(sorted(rule.profiles - {LITERAL})) or f"document --{LITERAL}"
 
 
-def texts(rule: Rule) -> list[tuple[str, str]]:
-    """The templates of a finding's text after its message, with their labels; without empty ones."""
-    found = ((_("Should be"), rule.should_be), (_("Receiver"), rule.receiver), (_("Mend"), rule.mend))
-    return [(label, template) for label, template in found if template]
+def details(rule: Rule) -> Iterator[tuple[str, str]]:
+    """Labels and texts: the text of a finding, with dots in place of its numbers, and where to read on."""
+    yield _("Finding"), _pattern(rule.message)
+    for level, message in sorted(rule.otherwise.items(), reverse=True):
+        yield _("or, as a {severity}").format(severity=level), _pattern(message)
+    if rule.document is not None and RFC9293 in rule.profiles:
+        yield _("With --profile document"), _("a {severity}").format(severity=rule.document)
+    for label, template in (
+        (_("Should be"), rule.should_be),
+        (_("Receiver"), rule.receiver),
+        (_("Mend"), rule.mend),
+    ):
+        if template:
+            yield label, _pattern(template)
+    yield _("Wireshark"), rule.wireshark or _("has no such check")
+    if rule.reference:
+        yield _("Reference"), rule.reference
 
 
-def pattern(template: str) -> str:
-    """A message in the user's language, with dots in place of its numbers."""
+def _pattern(template: str) -> str:
     return re.sub(r"\{[^}]*\}", "…", _(template))

@@ -135,7 +135,8 @@ def command(
         raise UsageError(_("--key needs --variants"))
     from labkit.build.faults import inject
 
-    trace = inject(_load(scenario) if by_hand else _play(scenario, seed), options["faults"])
+    faults = options["faults"]
+    trace = inject(_load_by_hand(scenario, faults) if by_hand else _play(scenario, seed), faults)
     if output is None:
         # Not the name that stands in the scenario: a file must not choose where labkit writes.
         output = f"{Path(scenario).stem}.{format_ or 'pcapng'}"
@@ -149,10 +150,15 @@ def _play(scenario: str, seed: int) -> "Trace":
     return Scenario.load(scenario).play(seed=seed)
 
 
-def _load(path: str) -> "Trace":
+def _load_by_hand(path: str, faults: tuple[str, ...]) -> "Trace":
     from labkit.build.script import load
 
-    return load(path)
+    if not faults:
+        return load(path)
+    from labkit.report.trace_states import with_states
+
+    # Some faults apply only in certain states.
+    return with_states(load(path))
 
 
 def _list_faults() -> None:

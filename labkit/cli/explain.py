@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from labkit.cli._common import Command, complete_rules
+from labkit.cli._common import Command, complete_rules, rules_option
 from labkit.errors import UsageError
 from labkit.i18n import _, nearest
 from labkit.teach.lessons import lesson, names, summary
@@ -25,7 +25,8 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 )
 @click.argument("topic", required=False, shell_complete=_complete)
 @click.argument("arguments", nargs=-1, metavar="[ARGUMENTS]...")
-def command(topic: str | None, arguments: tuple[str, ...]) -> None:
+@rules_option
+def command(topic: str | None, arguments: tuple[str, ...], extra: tuple[str, ...]) -> None:
     """Explain a rule by code or name, or give a lesson.
 
     Lessons: 'document' (the errors of the introductory text that labkit implements, with proof), 'osi' (its seven layers on
@@ -34,30 +35,30 @@ def command(topic: str | None, arguments: tuple[str, ...]) -> None:
     if topic is None:
         for name in names():
             click.echo(f"{click.style(name, bold=True)}  {_(summary(name))}")
-        click.echo(_("rules: {codes}").format(codes=", ".join(_codes())))
+        click.echo(_("rules: {codes}").format(codes=", ".join(_codes(extra))))
         return
     if topic in names():
         lines = lesson(topic)(arguments)
     else:
         if arguments:
             raise UsageError(_("'{topic}' takes no arguments").format(topic=topic))
-        lines = _rules(topic)
+        lines = _rules(topic, extra)
     for line in lines:
         click.echo(line)
 
 
-def _codes() -> list[str]:
+def _codes(extra: tuple[str, ...]) -> list[str]:
     from labkit.analysis.rule import collect
 
-    return sorted({each.code for each in collect()})
+    return sorted({each.code for each in collect(extra)})
 
 
-def _rules(topic: str) -> Iterator[str]:
+def _rules(topic: str, extra: tuple[str, ...]) -> Iterator[str]:
     from labkit.analysis.rule import collect, lookup
 
-    found = lookup(topic, collect())
+    found = lookup(topic, collect(extra))
     if not found:
-        known = [*_codes(), *(each.name for each in collect()), *names()]
+        known = [*_codes(extra), *(each.name for each in collect(extra)), *names()]
         raise UsageError(_("there is no rule or lesson '{topic}'").format(topic=topic) + nearest(topic, known))
     for number, each in enumerate(found):
         if number:
@@ -66,24 +67,15 @@ def _rules(topic: str) -> Iterator[str]:
 
 
 def _rule(rule: "Rule") -> Iterator[str]:
-    from labkit.analysis.rule import RFC9293
-    from labkit.cli._rules import pattern, profiles, severity, texts
+    from labkit.cli._rules import details, profiles, severity
 
     yield click.style(f"{rule.code} {rule.name}", bold=True) + f" ({severity(rule)}; {_('profile')} {profiles(rule)})"
     for paragraph in _(rule.explanation).split("\n\n"):
         yield ""
         yield from _wrapped(paragraph)
     yield ""
-    yield from _wrapped(f"{_('Finding')}: {pattern(rule.message)}", "  ")
-    for level, message in sorted(rule.otherwise.items(), reverse=True):
-        yield from _wrapped(f"{_('or, as a {severity}').format(severity=level)}: {pattern(message)}", "  ")
-    if rule.document is not None and RFC9293 in rule.profiles:
-        yield f"  {_('With --profile document it is a {severity}.').format(severity=rule.document)}"
-    for label, template in texts(rule):
-        yield from _wrapped(f"{label}: {pattern(template)}", "  ")
-    yield f"  {_('Wireshark')}: {rule.wireshark or _('has no such check')}"
-    if rule.reference:
-        yield f"  {_('Reference')}: {rule.reference}"
+    for label, text in details(rule):
+        yield from _wrapped(f"{label}: {text}", "  ")
     yield ""
     for label, example in ((_("Good:"), rule.good), (_("Bad:"), rule.bad)):
         yield label

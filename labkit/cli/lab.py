@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, CommandGroup, Exit, F, emit_json, format_option, note
+from labkit.cli._common import Command, CommandGroup, Exit, emit_json, format_option, note, options
 from labkit.cli._live import orderly
 from labkit.errors import LinkError
 from labkit.i18n import _, ngettext, printable
@@ -20,25 +20,20 @@ name_option = click.option("--name", metavar="NAME", help=_("Which lab, if there
 end_argument = click.argument("end", type=click.Choice(["client", "server", "relay"]))
 
 
-def lab_options(function: F) -> F:
-    """`--relay`, `--offload` and `--mtu`: the properties of a new lab."""
-    for option in (
-        click.option(
-            "--mtu", type=click.IntRange(1280, 65535), default=1500, show_default=True, help=_("MTU of the wire.")
-        ),
-        click.option(
-            "--offload",
-            type=click.Choice(["off", "on"]),
-            default="off",
-            show_default=True,
-            help=_("Let the interfaces complete checksums and cut large segments, as hardware does."),
-        ),
-        click.option(
-            "--relay", is_flag=True, help=_("Add a relay between the ends, for 'labkit relay' to carry the packets.")
-        ),
-    ):
-        function = option(function)
-    return function
+lab_options = options(
+    click.option("--relay", is_flag=True, help=_("Add a relay between the ends, for 'labkit relay' to carry packets.")),
+    click.option(
+        "--offload",
+        type=click.Choice(["off", "on"]),
+        default="off",
+        show_default=True,
+        help=_("Let the interfaces complete checksums and cut large segments, as hardware does."),
+    ),
+    click.option(
+        "--mtu", type=click.IntRange(1280, 65535), default=1500, show_default=True, help=_("MTU of the wire.")
+    ),
+)
+"""The properties of a new lab."""
 
 
 @click.group(

@@ -104,7 +104,7 @@ class Outcome:
 )
 @click.option("--verify", is_flag=True, help=_("Verify the packets on the wire. Exit code 1 if a rule is broken."))
 @click.option("-q", "--quiet", is_flag=True, help=_("Do not print the conversation."))
-@guard_options(100_000, 60)
+@guard_options
 def command(
     scenario: str,
     role: str | None,

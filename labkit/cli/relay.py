@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labkit.cli._common import Command, complete_scenarios, emit_json, format_option, note, seed_option
-from labkit.cli._duration import for_option
-from labkit.cli._live import lab_option, packets_option
+from labkit.cli._live import for_option, lab_option, packets_option
 from labkit.i18n import _, ngettext
 
 if TYPE_CHECKING:

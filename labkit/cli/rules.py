@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labkit.cli._common import Command, emit_json, format_option, note
+from labkit.cli._common import Command, emit_json, format_option, note, rules_option
 from labkit.i18n import _
 
 if TYPE_CHECKING:
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 @click.command("rules", cls=Command, section="verify", examples=("labkit rules", "labkit rules --format json"))
 @format_option("text", "json", "markdown")
-def command(format_: str) -> None:
+@rules_option
+def command(format_: str, extra: tuple[str, ...]) -> None:
     """List the rules that captures must keep."""
     from labkit.analysis.rule import collect
     from labkit.cli._rules import profiles, severity
 
-    rules = sorted(collect(), key=lambda each: each.code)
+    rules = sorted(collect(extra), key=lambda each: each.code)
     if format_ == "json":
         emit_json({"rules": [_plain(each) for each in rules]})
         return
@@ -81,25 +82,16 @@ def _page(rules: Sequence["Rule"]) -> Iterator[str]:
 
 
 def _section(rule: "Rule") -> Iterator[str]:
-    from labkit.analysis.rule import RFC9293
-    from labkit.cli._rules import pattern, profiles, severity, texts
+    from labkit.cli._rules import details, profiles, severity
 
     yield f"### {rule.code} {rule.name}"
     yield ""
     yield f"{_('Severity')}: {severity(rule)}. {_('Profile')}: {profiles(rule)}."
-    if rule.document is not None and RFC9293 in rule.profiles:
-        yield _("With --profile document it is a {severity}.").format(severity=rule.document)
     yield ""
     yield _escaped(_(rule.explanation))
     yield ""
-    yield f"- {_('Finding')}: {_escaped(pattern(rule.message))}"
-    for level, message in sorted(rule.otherwise.items(), reverse=True):
-        yield f"- {_('or, as a {severity}').format(severity=level)}: {_escaped(pattern(message))}"
-    for label, template in texts(rule):
-        yield f"- {label}: {_escaped(pattern(template))}"
-    yield f"- {_('Wireshark')}: {f'`{rule.wireshark}`' if rule.wireshark else _('has no such check')}"
-    if rule.reference:
-        yield f"- {_('Reference')}: {rule.reference}"
+    for label, text in details(rule):
+        yield f"- {label}: {_escaped(text)}"
     for label, example in ((_("Good:"), rule.good), (_("Bad:"), rule.bad)):
         yield from ("", label, "", "```notation", *example.splitlines(), "```")
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from os import environ
+from os.path import abspath
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from labkit.analysis.native import AUTO, ENGINES
-from labkit.cli._common import Command, Exit, note
+from labkit.cli._common import Command, Exit, format_option, note
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.cli._report_config import report_config, report_options
 from labkit.errors import CaptureError, UsageError
@@ -33,14 +35,7 @@ MAX_SKIPPED = 3
 @click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True, type=click.Path(allow_dash=True))
 @report_options
 @flow_options
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(names()),
-    default="text",
-    show_default=True,
-    help=_("Output format."),
-)
+@format_option(*names())
 @click.option(
     "--annotate",
     type=click.Path(),
@@ -94,7 +89,7 @@ def command(
     cannot be read.
     """
     from labkit.cli._progress import ProgressLine
-    from labkit.jobs.dispatch import verdicts
+    from labkit.jobs.dispatch import Dispatcher
     from labkit.jobs.inputs import expand
     from labkit.jobs.interrupts import Interrupts
     from labkit.jobs.judging import Request
@@ -112,11 +107,13 @@ def command(
     if cluster is not None and jobs is not None:
         raise UsageError(_("--cluster excludes --jobs: the cluster sets the number of workers"))
     outcome = _Outcome(options, annotate, shows_damage=format_ == "text")
+    if cluster is not None:  # its workers run elsewhere
+        config = replace(config, extra=tuple(map(abspath, config.extra)))
     request = Request(config, wanted, engine)
     with (
         Interrupts() as interrupts,
         ProgressLine(_("preparing")) as progress,
-        closing(verdicts(inputs.captures, request, interrupts, progress, jobs=jobs, cluster=cluster)) as judged,
+        closing(Dispatcher(inputs.captures, request, interrupts, progress).verdicts(jobs, cluster)) as judged,
     ):
         for line in renderer(format_)(outcome.record(judged, progress), options):
             click.echo(line)
@@ -180,7 +177,7 @@ class _Outcome:
         if verdict.error is not None:
             note(verdict.error)
         elif verdict.damage is not None and not (self._shows_damage and verdict.damage.cut):
-            text = _("{path}: {message}; judged up to there")
+            text = _("{path}: {message}; labkit judged the packets before")
             note(text.format(path=verdict.path, message=verdict.damage.message))
 
     def _annotate(self, verdict: "Verdict", target: str) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._common import Command, Exit, format_option, note
-from labkit.cli._duration import for_option
-from labkit.cli._live import lab_option
+from labkit.cli._live import allow_interface_option, for_option, lab_option
 from labkit.cli._report_config import report_config, report_options
 from labkit.i18n import _, ngettext, printable
 
@@ -39,12 +38,7 @@ if TYPE_CHECKING:
     metavar="N",
     help=_("Text: print at most N findings of each rule, and count the others; 0 prints all."),
 )
-@click.option(
-    "--allow-interface",
-    multiple=True,
-    metavar="NAME",
-    help=_("Watch this interface even if it is neither loopback nor veth."),
-)
+@allow_interface_option(_("Watch this interface even if it is neither loopback nor veth."))
 @report_options
 @format_option("text", "jsonl")
 def command(
@@ -64,12 +58,13 @@ def command(
     change it. Ctrl-C, the end of --for or the end of the lab stops it; then it prints the verdict. Exit code 1 if a rule
     is broken.
     """
+    from labkit.analysis.rule import collect
     from labkit.analysis.verifier import Verifier
     from labkit.live.stop import Stop
     from labkit.live.watch import frames, open_link
 
     config = report_config(**others)
-    verifier = Verifier(config.profile, literal=config.literal)
+    verifier = Verifier(config.profile, literal=config.literal, rules=collect(config.extra))
     printer = _FindingPrinter(config, interface, format_, verbose=verbose, most=most)
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())

@@ -6,6 +6,7 @@ from typing import Protocol
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native import AUTO, engine
 from labkit.analysis.report_config import ReportConfig
+from labkit.analysis.rule import collect
 from labkit.analysis.verifier import Verdict
 from labkit.capture import Damage, open_capture
 from labkit.i18n import _
@@ -52,6 +53,7 @@ def judge(
             interruption=interrupts,
             on_notice=None if listener is None else listener.on_notice,
             alone=request.alone,
+            rules=collect(request.config.extra),
         )
     verdict.path = path
     if interrupts is not None and interrupts.seen:

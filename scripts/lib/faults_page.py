@@ -3,6 +3,7 @@
 python scripts/lib/faults_page.py > docs/faults.md
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -17,17 +18,6 @@ from labkit.build.trace import Trace
 from labkit.errors import UsageError
 
 SEED = 3
-
-OTHERWISE: dict[tuple[str, str], str] = {
-    ("fast-open", "opened-without-syn"): "HS02 cannot tell: the SYN's data is acknowledged",
-    ("fast-open-fallback", "ack-inside-a-segment"): "the resend of the SYN's data is no new segment",
-    ("fast-open-fallback", "sequence-number-skips"): "the data was on the SYN before: its octets differ (RTX02)",
-    ("fast-open-fallback", "syn-ack-acks-wrong-number"): "the SYN carries data: one more is the first octet of it",
-    ("syn-ack-lost", "opened-without-syn"): "the true SYN follows",
-    ("syn-lost", "opened-without-syn"): "the true SYN follows",
-    ("time-wait", "fin-not-acknowledged"): "the FIN was acknowledged before: the ack goes back (ACK02)",
-}
-"""Scenarios where a fault is no such fault, and why."""
 
 HEAD = """# Faults
 
@@ -53,6 +43,8 @@ class Outcome:
     severity: Severity | None
     early: tuple[tuple[str, int], ...]
     """Errors before it: there should be none."""
+    hidden: str
+    """Why the verifier cannot find it there, if so."""
     further: tuple[tuple[str, int], ...]
     """What else is found at warning or above, and was not without the fault: codes and packets."""
 
@@ -110,13 +102,24 @@ def _outcome(fault: Fault, name: str, trace: Trace) -> Outcome:
         bool(own),
         max((each.severity for each in own), default=None),
         tuple(sorted((code, number) for code, number in errors if number is not None and number < packet)),
+        _hidden(fault, name, trace),
         tuple(sorted(further, key=lambda each: each[::-1])),
     )
 
 
+def _hidden(fault: Fault, name: str, trace: Trace) -> str:
+    """Why the verifier cannot find a fault in a scenario; "" if it can."""
+    if fault.hidden is None:
+        return ""
+    before, injected = sound(name), trace.injected[0]
+    record = before.records[bisect_left(before.numbers(), injected.packet - injected.inserted)]
+    own = [each for each in before.records if each.connection == record.connection]
+    return fault.hidden(own, own.index(record))
+
+
 def section(fault: Fault) -> str:
-    """What the page says of a fault."""
-    found = [each for each in outcomes(fault) if (each.scenario, fault.name) not in OTHERWISE]
+    """The section of a fault."""
+    found = [each for each in outcomes(fault) if not each.hidden]
     severities = " or ".join(
         str(each) for each in sorted({each.severity for each in found if each.severity is not None})
     )
@@ -131,7 +134,7 @@ def section(fault: Fault) -> str:
         groups.setdefault(_consequences(each), []).append(f"{each.scenario}@{each.packet}")
     for further, places in sorted(groups.items()):
         lines.append(f"- {f'{further}: ' if further else ''}{', '.join(places)}")
-    lines += [f"- not in {name}: {why}" for (name, other), why in OTHERWISE.items() if other == fault.name]
+    lines += [f"- not in {each.scenario}: {each.hidden}" for each in outcomes(fault) if each.hidden]
     return "\n".join(lines) + "\n"
 
 
@@ -156,7 +159,7 @@ def summary() -> str:
     """The table of all faults, and the rules without one."""
     lines = ["| rule | fault | scenarios |", "| --- | --- | --- |"]
     for fault in faults():
-        count = sum((each.scenario, fault.name) not in OTHERWISE for each in outcomes(fault))
+        count = sum(not each.hidden for each in outcomes(fault))
         lines.append(f"| {fault.code} | [{fault.name}](#{fault.name}) | {count} |")
     lines += ["", "Rules that no fault breaks:", ""]
     without = {rule.code: rule.no_fault for rule in collect() if rule.no_fault}

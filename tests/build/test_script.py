@@ -21,7 +21,6 @@ from labkit.report.conversation_table import FORMATS, TableStyle, flow_of
 from labkit.tcp.notation import LETTERS, Line, format_line
 from labkit.tcp.options import Mss, Nop, Raw, Sack, SackPermitted, Timestamps, WindowScale
 from labkit.tcp.segment import Segment
-from labkit.tcp.state import State
 
 FOLDER = Path(os.environ.get("LABKIT_CAPTURES", "/nonexistent"))
 MOST_ROWS = 150
@@ -70,7 +69,8 @@ def test_lines_become_packets_as_they_stand() -> None:
     assert (trace.start, trace.seed) == (START, None)
     assert (str(trace.client), str(trace.server)) == ("192.0.2.10:40000", "192.0.2.20:80")
     assert (trace.client_isn, trace.server_isn) == (7, 0xFFFF_FFFF)
-    assert [(record.client[1], record.server[1]) for record in trace][-1] == (State.ESTABLISHED,) * 2
+    # What a handwritten segment does to the ends is unknown.
+    assert {(record.client, record.server) for record in trace} == {(None, None)}
 
 
 def test_a_start_and_several_conversations() -> None:
@@ -83,8 +83,6 @@ def test_a_start_and_several_conversations() -> None:
     assert trace.start == 1_000_250_000_000
     assert [record.connection for record in trace] == [0, 1, 1, 0]
     assert [str(each.client) for each in trace.connections] == ["192.0.2.1:1", "[2001:db8::1]:3"]
-    # Each is closed by its own reset, whatever stands between.
-    assert [record.client for record in trace][2:] == [(State.SYN_SENT, State.CLOSED)] * 2
     stream = BytesIO()
     trace.write(stream, format="pcap")
     assert [(row.flow.index, row.time) for row in rows(stream)] == [
@@ -95,7 +93,6 @@ def test_a_start_and_several_conversations() -> None:
 def test_who_answers_is_the_client_where_the_file_says_so() -> None:
     trace = parse("< S 0:0(0)\n> S. 0:0(0) ack 1\n< . 1:1(0) ack 1\n")
     assert [record.sender for record in trace] == ["server", "client", "server"]
-    assert [record.server[1] for record in trace] == [State.SYN_SENT, State.ESTABLISHED, State.ESTABLISHED]
     assert trace.client_isn == trace.server_isn == 0
 
 

@@ -164,13 +164,13 @@ def test_a_cut_capture_is_judged_up_to_the_cut(start: Write, code: int, capsys: 
     path.write_bytes(path.read_bytes() + b"\x01\x02\x03")
     assert run(["verify", "a.pcap"]) == code
     captured = capsys.readouterr()
-    assert "judged up to there" in captured.out.splitlines()[1]
+    assert "labkit judged the packets before" in captured.out.splitlines()[1]
     assert "the capture ends in the middle of " in captured.out.splitlines()[1]
     assert captured.err == ""
     assert run(["verify", "--format", "csv", "a.pcap"]) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("labkit: a.pcap: the capture ends in the middle of ")
-    assert line.endswith("; judged up to there")
+    assert line.endswith("; labkit judged the packets before")
     got, capture = result("a.pcap", capsys=capsys)
     assert got == code
     assert capture["damage"]["cut"] is True
@@ -183,7 +183,7 @@ def test_garbage_in_the_middle_is_not_readable(start: Write, verdict: str, capsy
     assert run(["verify", "a.pcap"]) == 3
     captured = capsys.readouterr()
     assert captured.out.startswith(f"a.pcap: {verdict.upper()}")
-    assert "judged up to there" in captured.out.splitlines()[1]
+    assert "labkit judged the packets before" in captured.out.splitlines()[1]
     assert len(captured.err.splitlines()) == 1
     code, capture = result("a.pcap", capsys=capsys)
     assert (code, capture["damage"]["cut"], capture["verdict"]) == (3, False, verdict)

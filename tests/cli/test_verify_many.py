@@ -21,7 +21,7 @@ from labkit.capture import create
 from labkit.cli import run
 from labkit.cli._progress import ProgressLine, fitting
 from labkit.cli.verify import command
-from labkit.jobs.dispatch import verdicts
+from labkit.jobs.dispatch import Dispatcher
 from labkit.jobs.inputs import Input, expand
 from labkit.jobs.interrupts import Interrupts
 from labkit.jobs.judging import Request, judge
@@ -225,7 +225,7 @@ def test_a_process_that_dies_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPa
     captures = [Input(str(folder() / "z.pcap"))] * 6
     dead = Request(ReportConfig(profile="document"), _Deadly())  # type: ignore[arg-type]
     with Interrupts() as interrupts:
-        found = list(verdicts(captures, dead, interrupts, ProgressLine(), jobs=2))
+        found = list(Dispatcher(captures, dead, interrupts, ProgressLine()).verdicts(jobs=2))
     assert len(found) == 6
     assert all("has died" in (verdict.error or "") for verdict in found)
     assert {verdict.profile for verdict in found} == {"document"}
@@ -269,7 +269,7 @@ def test_ctrl_c_prints_the_verdicts_so_far(piped: subprocess.Popen[bytes]) -> No
     assert captures[1]["packets"] > 0
     message = f"interrupted after packet {captures[1]['packets']}"
     assert captures[1]["damage"] == {"message": message, "at": None, "cut": True}
-    assert notes.endswith(f"labkit: -: {message}; judged up to there\nlabkit: interrupted\n")
+    assert notes.endswith(f"labkit: -: {message}; labkit judged the packets before\nlabkit: interrupted\n")
 
 
 def test_ctrl_c_between_two_packets(here: Path) -> None:
@@ -292,7 +292,9 @@ def test_a_capture_without_a_packet_read_has_no_verdict(monkeypatch: pytest.Monk
     written(Path("a.pcap"), OPEN + CLOSE)
     monkeypatch.setattr("labkit.analysis.native.engine._library", lambda *_: signal.raise_signal(signal.SIGINT))
     with Interrupts() as interrupts:
-        found = list(verdicts([Input("a.pcap")] * 3, Request(ReportConfig()), interrupts, ProgressLine(), jobs=1))
+        found = list(
+            Dispatcher([Input("a.pcap")] * 3, Request(ReportConfig()), interrupts, ProgressLine()).verdicts(jobs=1)
+        )
     assert (found, interrupts.seen) == ([], True)
 
 
@@ -320,7 +322,7 @@ def test_ctrl_c_ends_other_processes() -> None:
     captures = [Input(str(folder() / "z.pcap"))] * 40
     with Interrupts() as interrupts:
         seen = 0
-        for _verdict in verdicts(captures, Request(ReportConfig()), interrupts, ProgressLine(), jobs=2):
+        for _verdict in Dispatcher(captures, Request(ReportConfig()), interrupts, ProgressLine()).verdicts(jobs=2):
             seen += 1
             signal.raise_signal(signal.SIGINT)
     assert seen == 1

@@ -129,10 +129,10 @@ def _compiled(
         return None
 
 
-def prepare(engine: str, largest: int, on_notice: OnNotice) -> None:
+def prepare(engine: str, largest: int, on_notice: OnNotice, rules: tuple[Rule, ...]) -> None:
     """Compile now, if workers will need compiled code for captures of which the largest has that many octets."""
     if engine == COMPILED or (engine == AUTO and largest >= LARGE_ENOUGH_TO_COMPILE):
-        _loaded(on_notice)
+        _loaded(on_notice, rules)
 
 
 def _library(
@@ -141,9 +141,6 @@ def _library(
     """The compiled code, if it is to be used for a capture."""
     if engine == INTERPRETED or (engine == AUTO and not capture.waits and not is_large(capture, LARGE)):
         return None
-    if rules != shipped():
-        on_notice(_("only labkit's own rules can be compiled: interpreted, which takes longer"))
-        return None
     from labkit.analysis.native import library
 
     if not library.is_built():
@@ -151,11 +148,14 @@ def _library(
         worth = engine == COMPILED or (not capture.waits and is_large(capture, LARGE_ENOUGH_TO_COMPILE))
         if not alone or not worth:
             return None
-    return _loaded(on_notice)
+    return _loaded(on_notice, rules)
 
 
-def _loaded(on_notice: OnNotice) -> "Library | None":
+def _loaded(on_notice: OnNotice, rules: tuple[Rule, ...]) -> "Library | None":
     """The compiled code; None, and a notice, if a package is missing or a rule cannot be compiled."""
+    if rules != shipped():
+        on_notice(_("only labkit's own rules can be compiled: interpreted, which takes longer"))
+        return None
     from labkit.analysis.native import library
 
     def compiling() -> None:

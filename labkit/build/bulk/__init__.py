@@ -1,18 +1,17 @@
-"""Many conversations in one file: a scenario's packets, played a few times and stamped as often as is wanted.
+"""Write many conversations of a scenario to one file: simulate a few, and copy their packets for the others.
 
     from labkit.build.bulk import build
 
     build(Scenario.load("http"), 1_000_000, "big.pcap", seed=1)
 
-Each conversation follows one of a few templates, which were played as any other and have their chances: what they send,
-what is lost, how long everything takes. By itself it has the client's address and port, and the server's where the scenario
-has several; both sides' initial sequence numbers, unless they are given, and timestamps; the IPv4 identifications; and when
-it begins. Checksums follow from that. The conversation's packets are, octet for octet, those that the scenario gives if it
-is played between these hosts with these numbers (`labkit.build.bulk.parts`).
+A few simulated conversations are templates, each with its own random payloads, losses and delays. Every conversation follows
+a template and has its own client address and port, server port, begin, IPv4 identifications, timestamps, and (unless the
+scenario gives them) initial sequence numbers. The copies get these values and new checksums. The packets are, octet for octet,
+those of a simulation between the same hosts with the same numbers.
 
-`conversations` in the scenario says where clients come from, at which ports, and how they arrive; without it they come from
-the addresses for benchmarks (198.18.0.0/15, 2001:2::/48). No two conversations have the same addresses and ports. Memory
-holds the conversations that are open at a time.
+`conversations` in the scenario sets the clients' addresses and ports, and their arrivals. Without it, clients have benchmark
+addresses (198.18.0.0/15, 2001:2::/48). No two conversations have the same addresses and ports. Memory holds only the
+conversations that are open at the same time.
 """
 
 from collections.abc import Callable
@@ -24,12 +23,10 @@ from labkit.i18n import _
 
 if TYPE_CHECKING:
     from labkit.build.bulk.bulk_plan import BulkPlan
-    from labkit.build.bulk.plan import Block
     from labkit.build.scenario import Scenario
-    from labkit.build.scenario.setup import Parts
 
-SMALL, LARGE = 1 << 14, 1 << 23
-"""Packets that are stamped at a time, and about how many octets of them at most."""
+CHUNK_PACKETS, CHUNK_OCTETS = 1 << 14, 1 << 23
+"""The largest chunk that is stamped at a time. The number of octets is approximate."""
 
 
 def build(
@@ -39,63 +36,55 @@ def build(
     *,
     seed: int = 0,
     format: str | None = None,  # noqa: A002 - the word of the field
-    watch: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write so many conversations of a scenario (or of the one with a name) to a file, a stream or "-"; the number of
-    packets.
+    """Write `flows` conversations of a scenario to a file, a stream or "-" (standard output). Return the number of packets.
 
-    `watch` is called now and then with the packets so far. Errors as `Scenario.load`, `labkit.build.bulk.template.prepare` and
-    `labkit.capture.create` have them; MissingError without numpy.
+    `scenario` may be a name. `on_progress` gets the number of packets so far. The errors are those of `Scenario.load`,
+    `labkit.build.bulk.template.prepare` and `labkit.capture.create`; MissingError without numpy.
     """
-    from labkit.build.bulk.worker import prepared
+    from labkit.build.bulk.worker import prepare_in_worker
 
-    return write(prepared(scenario, flows, seed), target, format=format, watch=watch)
+    return write(prepare_in_worker(scenario, flows, seed), target, format=format, on_progress=on_progress)
 
 
 def write(
-    material: "BulkPlan",
+    plan: "BulkPlan",
     target: str | Path | BinaryIO,
     *,
     format: str | None = None,  # noqa: A002 - the word of the field
-    watch: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write the conversations that `prepare` has prepared, as `build` does."""
+    """Write the conversations of a plan as `build` does."""
     require_numpy()
     from labkit.build.bulk.order import interleaved
-    from labkit.build.bulk.plan import Plan
+    from labkit.build.bulk.schedule import Schedule
     from labkit.build.bulk.stamp import Packets, Stamper
     from labkit.capture import create
 
-    plan = Plan(material)
-    rows = [row for template in plan.templates for row in template.rows]
+    schedule = Schedule(plan)
+    rows = [row for template in schedule.templates for row in template.rows]
     written = 0
-    with create(target, link=material.link, format=format) as writer:
-        for _interface in range(1, material.interfaces):
-            writer.add_interface(material.link)
+    with create(target, link=plan.link, format=format) as writer:
+        for _interface in range(1, plan.interfaces):
+            writer.add_interface(plan.link)
         stamper = Stamper(rows, writer)
-        size = max(1, min(SMALL, LARGE // stamper.longest))
-        for packets, fields in interleaved(plan):
+        size = max(1, min(CHUNK_PACKETS, CHUNK_OCTETS // stamper.longest))
+        for packets, fields in interleaved(schedule):
             for first in range(0, len(packets.row), size):
                 some = Packets(*(column[first : first + size] for column in packets))
-                # The latest of them fits, or none is written.
+                # CaptureError if the format cannot hold the latest time.
                 writer.record(int(some.time[-1]), b"")
                 writer.append(stamper.records(some, fields))
                 written += len(some.row)
-            if watch is not None:
-                watch(written)
+            if on_progress is not None:
+                on_progress(written)
     return written
 
 
-def parts(scenario: "Scenario", material: "BulkPlan", block: "Block", column: int) -> "Parts":
-    """A conversation of a block as `labkit.build.scenario.merge.play_one` plays it by itself."""
-    from labkit.build.bulk.single import single
-
-    return single(scenario, material, block, column)
-
-
 def require_numpy() -> None:
-    """MissingError where numpy is not installed."""
+    """MissingError if numpy is not installed."""
     try:
         import numpy  # noqa: F401
     except ImportError as error:
-        raise MissingError(_("many flows need numpy: pip install 'labkit[fast]'")) from error
+        raise MissingError(_("--flows needs numpy: pip install 'labkit[fast]'")) from error

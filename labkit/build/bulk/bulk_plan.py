@@ -1,8 +1,7 @@
-"""What is known of a bulk file's conversations before they are written: plain values, from one process to another.
+"""The plan of a bulk file, before it is written: plain values that one process can send to another.
 
-A template is one conversation of the scenario, with chances of its own. What differs in another that follows it are the
-addresses, ports and numbers of `Field`; where one of them stands in a packet there is a `Slot`, and it says by how much
-the checksums change.
+A template is one simulated conversation of the scenario. Other conversations that follow it differ in the values of `Field`.
+A `Slot` is a place in a packet that holds such a value, and knows how it changes the checksums.
 """
 
 from dataclasses import dataclass
@@ -10,18 +9,18 @@ from enum import IntEnum
 from typing import NamedTuple
 
 PROBES = {"client": (0x4000_0000, 0x5000_0000), "server": (0x8000_0000, 0x9000_0000)}
-"""Sequence numbers and timestamps of a template. Far from 0: what is 0 all the same belongs to no connection."""
+"""Initial sequence numbers and timestamps of a template, far from 0: a field that is 0 is not one of these numbers."""
 
 
 class Field(IntEnum):
-    """What differs between two conversations by the same template."""
+    """A value that differs between two conversations of the same template."""
 
     CLIENT_SEQ = 0
     SERVER_SEQ = 1
     CLIENT_STAMP = 2
     SERVER_STAMP = 3
     CLIENT_ADDRESS = 4
-    """Its low 32 bits, which its MAC has too."""
+    """The low 32 bits, which the MAC contains too."""
     CLIENT_PORT = 5
     SERVER_PORT = 6
     CLIENT_IDENT = 7
@@ -29,20 +28,20 @@ class Field(IntEnum):
 
 
 class Slot(NamedTuple):
-    """A place in a packet where the sum of `value` and a conversation's field stands."""
+    """A place in a packet that holds the sum of `value` and a field of the conversation."""
 
     column: str
-    """What it is, for a packet has at most one of each."""
+    """The kind of slot. A packet has at most one of each kind."""
     at: int
     """Octets from the beginning of the frame."""
     field: Field
     value: int
     width: int
-    """Octets: 2 or 4."""
+    """2 or 4 octets."""
     tcp: int = 0
-    """How often it counts in TCP's checksum: not at all, once, or (at an odd place) 256 times."""
+    """The factor in the TCP checksum: 0, 1, or 256 at an odd offset."""
     ip: int = 0
-    """The same for the IPv4 header's checksum."""
+    """The factor in the IPv4 header checksum."""
 
 
 class Row(NamedTuple):
@@ -55,28 +54,28 @@ class Row(NamedTuple):
     interface: int
     slots: list[Slot]
     tcp_sum_at: int
-    """Where TCP's checksum stands; 0 where this is a fragment without one."""
+    """The offset of the TCP checksum; 0 in a fragment without it."""
     tcp_sum: int
-    """The sum that it is taken of, without what the slots add."""
+    """The sum under the TCP checksum, without the slots."""
     ip_sum_at: int
-    """The same for IPv4, 0 for IPv6."""
+    """The offset of the IPv4 header checksum; 0 for IPv6."""
     ip_sum: int
 
 
 @dataclass(frozen=True)
 class Template:
-    """A conversation that was played."""
+    """A simulated conversation."""
 
     rows: list[Row]
     packets: tuple[int, int]
-    """How many IPv4 identifications client and server use."""
+    """How many IPv4 identifications the client and the server use."""
     isns: tuple[int | None, int | None]
-    """The initial sequence numbers that the scenario gives; None: each conversation has its own."""
+    """The initial sequence numbers that the scenario gives; None if each conversation has its own."""
 
 
 @dataclass(frozen=True)
 class BulkPlan:
-    """All that is needed to write the conversations."""
+    """Everything that `write` needs."""
 
     name: str
     link: int
@@ -85,20 +84,20 @@ class BulkPlan:
     seed: int
     flows: int
     accepted: list[Template]
-    """What conversations with a port that accepts follow, and those with one that does not."""
+    """The templates of conversations with a listening port, and those with a port that refuses."""
     refused: list[Template]
     ports: tuple[int, ...]
-    """The server's ports, which the conversations take in turn."""
+    """The server's ports. The conversations take turns."""
     listening: frozenset[int]
-    """Those that accept."""
+    """The server's ports that listen."""
     first: int | None
-    """The first of the clients' addresses; None: there is one client, the scenario's."""
+    """The first client address; None if the scenario has one client."""
     addresses: int
-    """How many of them there are."""
+    """The number of client addresses."""
     server: int
-    """The server's address as a number, which no client has."""
+    """The server's address as a number; clients skip it."""
     client_ports: tuple[int, int]
-    """The lowest, and how many."""
+    """The lowest port, and the number of ports."""
     gap: int
-    """Nanoseconds between the conversations' begins; the mean, where they begin at random."""
+    """Nanoseconds between arrivals; their mean for a Poisson process."""
     poisson: bool

@@ -1,30 +1,30 @@
-"""The packets of many conversations in the order of time, without holding more than the conversations that are open."""
+"""Put the packets of many conversations in the order of time. Memory holds only the conversations that are open."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from labkit.build.bulk.bulk_plan import Field
-from labkit.build.bulk.plan import Numbers, Plan
+from labkit.build.bulk.schedule import Numbers, Schedule
 from labkit.build.bulk.stamp import Packets
 
 PACKETS = 1 << 16
-"""Packets of the conversations that are added at a time, about."""
+"""About how many packets a block of new conversations has."""
 
 
-def interleaved(plan: Plan) -> Iterator[tuple[Packets, Numbers]]:
-    """All packets, some at a time, with the fields of their conversations.
+def interleaved(schedule: Schedule) -> Iterator[tuple[Packets, Numbers]]:
+    """All packets, in chunks, with the fields of their conversations.
 
-    Packets at the same time stand in the order of their conversations. What is before the begin of the next block of
-    conversations is complete; the rest waits.
+    Packets with equal times are in the order of their conversations. Packets from before the next block of conversations
+    begins are complete; later ones wait.
     """
-    counts = np.array([len(template.rows) for template in plan.templates], np.int64)
+    counts = np.array([len(template.rows) for template in schedule.templates], np.int64)
     firsts = np.cumsum(counts) - counts
-    times = np.array([row.time for template in plan.templates for row in template.rows], np.int64)
-    start = plan.material.start
+    times = np.array([row.time for template in schedule.templates for row in template.rows], np.int64)
+    start = schedule.plan.start
     waiting = Packets(*(np.empty(0, np.int64) for _ in range(3)))
     fields: Numbers = np.empty((0, len(Field)), np.int64)
-    for block in plan.blocks(max(1, PACKETS // int(counts.max()))):
+    for block in schedule.blocks(max(1, PACKETS // int(counts.max()))):
         if waiting.row.size:
             begin = start + int(block.begin[0])
             complete = waiting.time < begin
@@ -43,7 +43,7 @@ def interleaved(plan: Plan) -> Iterator[tuple[Packets, Numbers]]:
 
 
 def _sorted(packets: Packets, wanted: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Packets:
-    """Some of the packets, by their times; the order of those at the same time stays."""
+    """Some of the packets, sorted by time; packets with equal times keep their order."""
     found = Packets(*(column[wanted] for column in packets))
     order = np.argsort(found.time, kind="stable")
     return Packets(*(column[order] for column in found))

@@ -1,4 +1,4 @@
-"""The records of packets: copies of templates' rows, with each conversation's fields and checksums stamped in."""
+"""Stamp packets: copy rows of templates, and write the fields and checksums of each conversation into the copies."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -6,30 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labkit.build.bulk.bulk_plan import Field, Row
-from labkit.build.bulk.plan import Numbers
+from labkit.build.bulk.schedule import Numbers
 
 if TYPE_CHECKING:
     from labkit.capture import Writer
 
 
 class Packets(NamedTuple):
-    """Packets in the order of time, as columns."""
+    """Packets in the order of time, as columns of numbers."""
 
     row: Numbers
-    """A position among all templates' rows."""
+    """The position among the rows of all templates."""
     flow: Numbers
-    """A position among the lines of `fields`."""
+    """The row of `fields` that the conversation has."""
     time: Numbers
     """Nanoseconds since 1970-01-01."""
 
 
 class Column:
-    """One kind of slot (`Slot.column`) in all rows that have it."""
+    """One kind of slot (`Slot.column`) in all rows."""
 
     def __init__(self, rows: list[Row], name: str) -> None:
         slots = [next((slot for slot in row.slots if slot.column == name), None) for row in rows]
         self.has: NDArray[np.bool_] | None = np.array([slot is not None for slot in slots])
-        """Whether a row has it; None: all have."""
+        """Whether each row has the slot; None if all have it."""
         there = [slot for slot in slots if slot is not None]
         self.width = there[0].width
         self.at, self.field, self.value, self.tcp, self.ip = (
@@ -40,7 +40,7 @@ class Column:
 
 
 class _Each:
-    """A number for each row. One number where they are all equal, as most are, which saves looking it up."""
+    """A number for each row. Usually all are equal; then no lookup is necessary."""
 
     def __init__(self, numbers: list[int]) -> None:
         self._only = numbers[0] if len(set(numbers)) == 1 else None
@@ -52,7 +52,7 @@ class _Each:
 
 
 class Stamper:
-    """Makes records of packets, as a writer would write them."""
+    """Make the records of packets that a writer of capture files would make."""
 
     def __init__(self, rows: list[Row], writer: "Writer") -> None:
         self._writer = writer
@@ -67,14 +67,14 @@ class Stamper:
         )
 
     def records(self, packets: Packets, fields: Numbers) -> bytearray:
-        """The octets of packets that belong to the conversations with these fields."""
+        """The records of some packets; `fields` has the values of their conversations."""
         row = packets.row
         lengths = self._lengths[row]
         ends = np.cumsum(lengths)
         octets = bytearray().join(map(self._records.__getitem__, row.tolist()))
-        paper = _Paper(octets)
+        buffer = _Buffer(octets)
         begin = ends - lengths
-        self._stamp_times(paper, begin, packets.time)
+        self._stamp_times(buffer, begin, packets.time)
         frame = begin + self._writer.data_at
         tcp, ip = self._tcp_sum[row], self._ip_sum[row]
         line = packets.flow * len(Field)
@@ -84,23 +84,23 @@ class Stamper:
             kind = row[some]
             values = flat[line[some] + column.field.of(kind)] + column.value.of(kind)
             values &= 0xFFFF if column.width == 2 else 0xFFFF_FFFF
-            paper.put(column.width, frame[some] + column.at.of(kind), values)
+            buffer.put(column.width, frame[some] + column.at.of(kind), values)
             for total, times in ((tcp, column.tcp.of(kind)), (ip, column.ip.of(kind))):
                 if not isinstance(times, int) or times:
                     total[some] += values * times
         for at, total in ((self._tcp_at[row], tcp), (self._ip_at[row], ip)):
             some = np.flatnonzero(at)
-            paper.put(2, frame[some] + at[some], _complement(total[some]))
+            buffer.put(2, frame[some] + at[some], _complement(total[some]))
         return octets
 
-    def _stamp_times(self, paper: "_Paper", begin: Numbers, time: Numbers) -> None:
+    def _stamp_times(self, buffer: "_Buffer", begin: Numbers, time: Numbers) -> None:
         at = begin + self._writer.time_at
-        paper.little[at] = time // self._writer.radix
-        paper.little[at + 4] = time % self._writer.radix
+        buffer.little[at] = time // self._writer.radix
+        buffer.little[at + 4] = time % self._writer.radix
 
 
-class _Paper:
-    """Octets as numbers that begin at any of them."""
+class _Buffer:
+    """Octets as an array of numbers that may begin at any offset."""
 
     def __init__(self, octets: bytearray) -> None:
         size = len(octets)
@@ -109,10 +109,10 @@ class _Paper:
         self._narrow: NDArray[np.uint16] = np.ndarray((size - 1,), ">u2", octets, strides=(1,))
 
     def put(self, width: int, at: Numbers, values: Numbers) -> None:
-        """Write numbers of 2 or 4 octets at their places."""
+        """Write numbers of 2 or 4 octets at their offsets."""
         (self._narrow if width == 2 else self._wide)[at] = values
 
 
 def _complement(total: Numbers) -> Numbers:
-    """The Internet checksum of sums of 16-bit words (RFC 1071, and RFC 1624 for what is exchanged in them)."""
+    """The Internet checksums for sums of 16-bit words (RFC 1071; RFC 1624 about updates)."""
     return 0xFFFF - ((total - 1) % 0xFFFF + 1)

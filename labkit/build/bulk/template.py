@@ -1,4 +1,4 @@
-"""Playing what the conversations of a bulk file have in common, and finding where in their packets they differ."""
+"""Simulate the templates of a bulk file, and find the slots in their packets."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -14,28 +14,27 @@ from labkit.packet.linktype import ETHERNET
 from labkit.packet.scapy_build import Host
 from labkit.tcp.segment import ACK, RST
 
-MOST_FLOWS = 100_000_000
-MOST_ADDRESSES = 1 << 20
-"""Addresses of a pool that are used."""
-DRAWS = 16
-"""Conversations that are played for a scenario, each with its own chances."""
-ENOUGH = 20_000
-"""Packets after which no further one is played."""
+MAX_FLOWS = 100_000_000
+MAX_ADDRESSES = 1 << 20
+"""The number of addresses that a bulk file uses of a pool."""
+MAX_TEMPLATES = 16
+MAX_TEMPLATE_PACKETS = 20_000
+"""With this many packets in its templates, a scenario gets no further one."""
 BENCHMARKS = {4: "198.18.0.0/15", 6: "2001:2::/111"}
-"""Where clients come from if the scenario does not say: addresses for benchmarks (RFC 2544 and RFC 5180)."""
+"""The clients' addresses if the scenario has no pool: those for benchmarks (RFC 2544 and RFC 5180)."""
 
 
 def prepare(scenario: Scenario, flows: int, seed: int) -> BulkPlan:
-    """Play what the conversations have in common.
+    """Simulate the templates of `flows` conversations.
 
-    ScenarioError where the scenario cannot be played, or has too few addresses and ports; UsageError where it cannot be
-    stamped: it makes faults, or cuts TCP headers into fragments.
+    ScenarioError if the simulation fails or there are too few addresses and ports. UsageError if the scenario has faults, or
+    fragments that cut TCP headers.
     """
     model = scenario.model
     if model.faults:
-        raise UsageError(f"{scenario.source.name}: faults belong to single packets, and do not go with many flows")
-    if not 1 <= flows <= MOST_FLOWS:
-        raise UsageError(f"{flows} flows: expected 1 to {MOST_FLOWS}")
+        raise UsageError(f"{scenario.source.name}: has faults; a file of many flows cannot have any")
+    if not 1 <= flows <= MAX_FLOWS:
+        raise UsageError(f"{flows} flows: expected 1 to {MAX_FLOWS}")
     server = setup.host(model, "server", seed)
     given = conversations(model, server)
     ports = given.server_ports or (server.port,)
@@ -44,9 +43,9 @@ def prepare(scenario: Scenario, flows: int, seed: int) -> BulkPlan:
     room = addresses * (given.ports.high - given.ports.low + 1) * len(ports)
     if flows > room:
         raise ScenarioError(
-            f"{scenario.source.name}: {flows} flows are more than there are addresses and ports for; expected at most {room}"
+            f"{scenario.source.name}: addresses and ports suffice for {room} flows; expected at most that many, not {flows}"
         )
-    used, draws = ports[:flows], min(flows, DRAWS)
+    used, draws = ports[:flows], min(flows, MAX_TEMPLATES)
     return BulkPlan(
         name=model.name,
         link=setup.framing(model).link,
@@ -68,21 +67,21 @@ def prepare(scenario: Scenario, flows: int, seed: int) -> BulkPlan:
 
 
 def conversations(model: ScenarioModel, server: Host) -> Conversations:
-    """Where the conversations come from, and when; their number is another matter."""
+    """The clients and arrivals of the conversations; `count` does not matter."""
     if model.conversations is not None:
         return model.conversations
     return Conversations.model_validate({"count": 1, "clients": BENCHMARKS[server.ip.version]})
 
 
 def _addresses(pool: Pool, server: int) -> int:
-    """How many addresses of a pool are used: only their low 32 bits may differ."""
-    return min(pool.size(server), MOST_ADDRESSES, 0xFFFF_FFFF - (pool.first & 0xFFFF_FFFF) or 1)
+    """The number of addresses that the file uses of a pool. Only their low 32 bits may differ."""
+    return min(pool.size(server), MAX_ADDRESSES, 0xFFFF_FFFF - (pool.first & 0xFFFF_FFFF) or 1)
 
 
 def _templates(scenario: Scenario, given: Conversations, seed: int, draws: int, *, listens: bool) -> list[Template]:
     found: list[Template] = []
     packets = 0
-    while len(found) < draws and packets < ENOUGH:
+    while len(found) < draws and packets < MAX_TEMPLATE_PACKETS:
         parts = probe(scenario.model, given, seed, len(found), listens=listens)
         trace = merge.play_one(scenario.model, scenario.source, parts)
         found.append(_template(scenario.model, trace, parts, given.clients is not None))
@@ -91,12 +90,12 @@ def _templates(scenario: Scenario, given: Conversations, seed: int, draws: int, 
 
 
 def probe(model: ScenarioModel, given: Conversations, seed: int, number: int, *, listens: bool) -> Parts:
-    """The conversation that becomes the template with a number."""
+    """The conversation that becomes a template."""
     hosts = {side: setup.host(model, side, seed) for side in setup.OTHER}
     if given.clients is not None:
-        hosts["client"] = merge.pooled(hosts["client"], given.clients, 0, int(hosts["server"].ip))
+        hosts["client"] = setup.pooled(hosts["client"], given.clients, 0, int(hosts["server"].ip))
     return Parts(
-        merge.own_seed(seed, number), seed, hosts, listens=listens, tried=given.listening is not None, numbers=PROBES
+        setup.own_seed(seed, number), seed, hosts, listens=listens, tried=given.listening is not None, numbers=PROBES
     )
 
 
@@ -119,7 +118,7 @@ def _template(model: ScenarioModel, trace: Trace, parts: Parts, pooled: bool) ->
 
 
 class _Datagram:
-    """One record's frame, or the frames of its fragments, and what can be stamped in them."""
+    """The frame of one record, or the frames of its fragments, with their slots."""
 
     def __init__(self, trace: Trace, record: Record, frames: list[bytes], pooled: bool) -> None:
         self.trace, self.record, self.frames, self.pooled = trace, record, frames, pooled
@@ -136,7 +135,7 @@ class _Datagram:
         self.ident = self._fields(Field.CLIENT_IDENT, Field.SERVER_IDENT)[0]
 
     def _fields(self, client: Field, server: Field) -> tuple[Field, Field]:
-        """The sender's, and its peer's."""
+        """The field of the sender, and that of its peer."""
         return (client, server) if self.client_sends else (server, client)
 
     def rows(self) -> Iterator[Row]:
@@ -145,7 +144,7 @@ class _Datagram:
         first = self.frames[0]
         if any(slot.at + slot.width > len(first) for slot in tcp):
             raise UsageError(
-                f"{self.trace.name}: path.fragment {self.trace.framing.fragment} cuts TCP headers, which cannot be stamped"
+                f"{self.trace.name}: path.fragment {self.trace.framing.fragment} cuts TCP headers; many flows need a larger one"
             )
         segment = b"".join(octets[self.tcp_at :] for octets in self.frames)
         network = list(self._network())
@@ -164,7 +163,7 @@ class _Datagram:
             )
 
     def _network(self) -> Iterator[Slot]:
-        """What stands before the TCP header."""
+        """The slots before the TCP header."""
         if self.pooled and self.ethernet:
             # The client's MAC ends with its address.
             at = 8 if self.client_sends else 2
@@ -180,7 +179,7 @@ class _Datagram:
             yield Slot("ident", self.ip_at + 44, self.ident, ident, 4)
 
     def _tcp(self) -> Iterator[Slot]:
-        """What stands in the TCP header."""
+        """The slots in the TCP header."""
         segment = self.record.segment
         at = self.tcp_at
         client, server = (at, at + 2) if self.client_sends else (at + 2, at)
@@ -193,7 +192,7 @@ class _Datagram:
         yield from self._options(segment.header, at + 20)
 
     def _options(self, octets: bytes, start: int) -> Iterator[Slot]:
-        """What stands in timestamps and in the edges of SACK blocks (RFC 7323, RFC 2018)."""
+        """The slots in timestamps and in the edges of SACK blocks (RFC 7323, RFC 2018)."""
         at = 0
         while at < len(octets) and octets[at]:
             if octets[at] == 1:
@@ -211,7 +210,7 @@ class _Datagram:
             at += length
 
     def _tcp_sum(self, octets: bytes, segment: bytes, slots: list[Slot]) -> int:
-        """Of the pseudo-header and the segment (RFC 9293 section 3.1), with nothing where something is stamped."""
+        """The sum of pseudo-header and segment (RFC 9293 section 3.1) with zeros in the slots."""
         size = 8 if self.version == 4 else 32
         at = self.ip_at + (12 if self.version == 4 else 8)
         blank = _blank(octets[: self.tcp_at] + segment, slots, self.tcp_at + 16)
@@ -224,7 +223,7 @@ class _Datagram:
 
 
 def _blank(octets: bytes, slots: list[Slot], checksum: int) -> bytes:
-    """The octets with zeros in every slot and in a checksum."""
+    """The octets with zeros in the slots and in a checksum."""
     blank = bytearray(octets)
     blank[checksum : checksum + 2] = bytes(2)
     for slot in slots:

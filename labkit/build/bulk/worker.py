@@ -1,4 +1,4 @@
-"""Preparing a bulk file in another process, while this one loads numpy: each takes about as long as writing a million packets."""
+"""Prepare a bulk file in a worker process while this one loads numpy. Each takes as long as writing a million packets."""
 
 import gc
 import signal
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
     from labkit.build.bulk.bulk_plan import BulkPlan
     from labkit.build.scenario import Scenario
 
-FEW = 10_000
-"""Conversations below which the start of a process is not worth it."""
+MIN_FLOWS = 10_000
+"""With fewer conversations, a worker process costs more time than it saves."""
 
 
-def prepared(scenario: "Scenario | str | Path", flows: int, seed: int) -> "BulkPlan":
-    """What `labkit.build.bulk.template.prepare` gives; a scenario may be given by its name. Errors are the same."""
-    if flows < FEW or not isinstance(scenario, str | Path) or not _worth_it():
+def prepare_in_worker(scenario: "Scenario | str | Path", flows: int, seed: int) -> "BulkPlan":
+    """The result and the errors of `labkit.build.bulk.template.prepare`; `scenario` may be a name."""
+    if flows < MIN_FLOWS or not isinstance(scenario, str | Path) or not _worth_it():
         return _prepare(scenario, flows, seed)
-    # A fork has what is loaded here by now, and so starts at once.
+    # A forked process has all loaded modules and starts at once.
     context = get_context("fork")
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(here, there, scenario, flows, seed), daemon=True)
-    # Ctrl-C goes to all processes of a terminal. This one takes it, and ends the other.
+    # Ctrl-C reaches all processes of a terminal. This one handles it and ends the worker.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     there.close()
-    from labkit.build.bulk import order  # noqa: F401 - for what it loads
+    from labkit.build.bulk import order  # noqa: F401 - loads numpy
 
     try:
         found = here.recv()
     except EOFError:
-        # Whatever ended it: it shows here.
+        # The worker died. The same failure shows here.
         return _prepare(scenario, flows, seed)
     if isinstance(found, LabkitError):
         raise found
@@ -48,7 +48,7 @@ def prepared(scenario: "Scenario | str | Path", flows: int, seed: int) -> "BulkP
 
 
 def _worth_it() -> bool:
-    """Whether numpy is still to be loaded, and a fork can do no harm: of threads it would only have the locks."""
+    """Whether numpy is not loaded yet and a fork is safe: a forked process would have the locks of other threads."""
     return "numpy" not in sys.modules and active_count() == 1 and "fork" in get_all_start_methods()
 
 
@@ -66,14 +66,14 @@ def _send(
     flows: int,
     seed: int,
 ) -> None:
-    # What is loaded stays, and the process soon ends: there is no garbage worth a search.
+    # The process ends soon: a search for garbage is wasted.
     gc.disable()
-    # While anybody could read it, who writes to a pipe may wait for that. This one must not be waited for by itself.
+    # Close the reading end, so that a write fails once the parent has ended.
     here.close()
     found: object
     try:
         found = _prepare(scenario, flows, seed)
     except LabkitError as error:
         found = error
-    with suppress(BrokenPipeError):  # nobody waits for it any more
+    with suppress(BrokenPipeError):  # the parent has ended
         there.send(found)

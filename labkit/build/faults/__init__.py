@@ -13,32 +13,18 @@ checksum is the fault.
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
 from labkit.build.faults.base import Fault
-from labkit.build.trace import Record, Trace
+from labkit.build.trace import Injected, Record, Trace
 from labkit.errors import UsageError
 from labkit.i18n import _, nearest
 from labkit.tcp import options as opt
 from labkit.tcp.notation import format_option, format_segment
 from labkit.tcp.segment import control_names
-
-
-@dataclass(frozen=True, slots=True)
-class Injected:
-    """One line of a manifest: a fault as it was made."""
-
-    fault: str
-    code: str
-    packet: int
-    """The packet of the faulty capture where the rule is broken."""
-    inserted: bool
-    """Whether the packet was put in; else it was changed."""
-    changed: str
-    """What was done to it."""
 
 
 @cache

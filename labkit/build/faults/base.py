@@ -29,7 +29,9 @@ class Fault:
     edit: Edit | None = None
     ipv4_only: bool = False
     remake: Remake | None = None
-    """What is done instead of an edit."""
+    """The change of a whole trace, for a fault without `edit`."""
+    hidden: Callable[[Sequence[Record], int], str] | None = None
+    """Why the verifier cannot find the fault at a record, where the rest of the capture hides it; "" elsewhere."""
 
 
 def rewritten(record: Record, **changes: object) -> list[Record]:

@@ -39,6 +39,12 @@ def _fin_not_acknowledged(records: Sequence[Record], index: int) -> Edited:
     return rewritten(record, ack=add(segment.ack, -1))
 
 
+def _acknowledged_before(records: Sequence[Record], index: int) -> str:
+    number = records[index].segment.ack
+    before = any(each.segment.ctl & ACK and each.segment.ack == number for each in sent_before(records, index))
+    return "the FIN was acknowledged before: the ack goes back (ACK02)" if before else ""
+
+
 def _octets_after_fin(records: Sequence[Record], index: int) -> Edited:
     record = records[index]
     if not record.segment.ctl & FIN:
@@ -56,11 +62,10 @@ def _reset_does_not_fit_the_syn(records: Sequence[Record], index: int) -> Edited
 
 def _goes_on_after_reset(records: Sequence[Record], index: int) -> Edited:
     record = records[index]
-    aborted = record.client[1] == record.server[1] == State.CLOSED and State.CLOSED not in (
-        record.client[0],
-        record.server[0],
-    )
-    if not record.segment.ctl & RST or not sent_before(records, index) or not aborted:
+    if not record.segment.ctl & RST or not sent_before(records, index):
+        return None
+    # The reset ends a connection that both ends had.
+    if not all(states and states[0] is not State.CLOSED is states[1] for states in (record.client, record.server)):
         return None
     late = record.segment.with_(ctl=PSH | ACK, payload=b"after RST")
     return followed(record, late)
@@ -78,7 +83,13 @@ def _reset_outside_the_window(records: Sequence[Record], index: int) -> Edited:
 
 FAULTS = (
     Fault("fin-before-the-last-octet", "FIN01", N_("FIN's seq - 10: before the last data"), _fin_before_the_last_octet),
-    Fault("fin-not-acknowledged", "FIN02", N_("the last ack - 1: without the peer's FIN"), _fin_not_acknowledged),
+    Fault(
+        "fin-not-acknowledged",
+        "FIN02",
+        N_("the last ack - 1: without the peer's FIN"),
+        _fin_not_acknowledged,
+        hidden=_acknowledged_before,
+    ),
     Fault("octets-after-fin", "FIN03", N_("nine octets more after the FIN"), _octets_after_fin),
     Fault("reset-does-not-fit-the-syn", "RST02", N_("the refusing RST's ack + 1"), _reset_does_not_fit_the_syn),
     Fault("goes-on-after-reset", "RST03", N_("data after the sender's own RST"), _goes_on_after_reset),

@@ -51,6 +51,24 @@ def _ack_inside_a_segment(records: Sequence[Record], index: int) -> Edited:
     return rewritten(record, ack=add(record.segment.ack, -1))
 
 
+def _hidden_behind_resend(records: Sequence[Record], index: int) -> str:
+    data = [each for each in heard_before(records, index) if each.segment.payload]
+    return "the resend of the SYN's data is no new segment" if _was_on_syn(records, data[-1]) else ""
+
+
+def _hidden_by_syn_data(records: Sequence[Record], index: int) -> str:
+    return "the data was on the SYN before: its octets differ (RTX02)" if _was_on_syn(records, records[index]) else ""
+
+
+def _was_on_syn(records: Sequence[Record], record: Record) -> bool:
+    """Whether the sender's SYN has carried the data of a segment already."""
+    return any(
+        each.segment.ctl & SYN and each.segment.payload and each.segment.seq == add(record.segment.seq, -1)
+        for each in records
+        if each.sender == record.sender
+    )
+
+
 def _sequence_number_skips(records: Sequence[Record], index: int) -> Edited:
     record = records[index]
     if is_third(records, index) or not record.segment.payload or record.segment.ctl & (SYN | FIN | RST):
@@ -100,8 +118,20 @@ def _window_shrinks(records: Sequence[Record], index: int) -> Edited:
 FAULTS = (
     Fault("ack-of-unsent-data", "ACK01", N_("ack + 1000: beyond what the peer has sent"), _ack_of_unsent_data),
     Fault("ack-goes-back", "ACK02", N_("ack one less than the one before"), _ack_goes_back),
-    Fault("ack-inside-a-segment", "ACK06", N_("ack - 1: inside the peer's last segment"), _ack_inside_a_segment),
-    Fault("sequence-number-skips", "SEQ01", N_("seq + 7 on a segment with data"), _sequence_number_skips),
+    Fault(
+        "ack-inside-a-segment",
+        "ACK06",
+        N_("ack - 1: inside the peer's last segment"),
+        _ack_inside_a_segment,
+        hidden=_hidden_behind_resend,
+    ),
+    Fault(
+        "sequence-number-skips",
+        "SEQ01",
+        N_("seq + 7 on a segment with data"),
+        _sequence_number_skips,
+        hidden=_hidden_by_syn_data,
+    ),
     Fault("syn-or-fin-not-counted", "SEQ02", N_("the last ACK's seq - 1: FIN not counted"), _syn_or_fin_not_counted),
     Fault("resent-octets-differ", "RTX02", N_("data sent again with other octets"), _resent_octets_differ),
     Fault("ack-far-too-old", "ACK04", N_("ack - 2**30: far before any window"), _ack_far_too_old),

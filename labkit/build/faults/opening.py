@@ -7,7 +7,7 @@ from labkit.build.trace import Record
 from labkit.i18n import N_
 from labkit.tcp import options as opt
 from labkit.tcp.segment import ACK, FIN, RST, SYN
-from labkit.tcp.seq import add
+from labkit.tcp.seq import add, after
 
 
 def _opened_without_syn(records: Sequence[Record], index: int) -> Edited:
@@ -17,9 +17,24 @@ def _opened_without_syn(records: Sequence[Record], index: int) -> Edited:
     return rewritten(records[index], ctl=ACK, options=())
 
 
+def _hidden_start(records: Sequence[Record], index: int) -> str:
+    syn, answer, _third = handshake(records)
+    if any(each.segment.ctl & (SYN | ACK) == SYN for each in records[index + 1 :]):
+        return "the true SYN follows"
+    opened = [records[each].segment for each in (syn, answer) if each is not None]
+    data = len(opened) == 2 and opened[0].payload and opened[1].ack == opened[0].end
+    return "HS02 cannot tell: the SYN's data is acknowledged" if data else ""
+
+
 def _syn_ack_acks_wrong_number(records: Sequence[Record], index: int) -> Edited:
     segment = records[index].segment
     return rewritten(records[index], ack=add(segment.ack, 1)) if handshake(records)[1] == index else None
+
+
+def _hidden_in_syn_data(records: Sequence[Record], index: int) -> str:
+    syn = handshake(records)[0]
+    inside = syn is not None and after(records[syn].segment.end, records[index].segment.ack)
+    return "the SYN carries data: one more is the first octet of it" if inside else ""
 
 
 def _third_segment_wrong(records: Sequence[Record], index: int) -> Edited:
@@ -63,8 +78,20 @@ def _syn_in_the_middle(records: Sequence[Record], index: int) -> Edited:
 
 
 FAULTS = (
-    Fault("opened-without-syn", "HS01", N_("ACK in the place of the opening SYN"), _opened_without_syn),
-    Fault("syn-ack-acks-wrong-number", "HS02", N_("the SYN ACK's ack + 1"), _syn_ack_acks_wrong_number),
+    Fault(
+        "opened-without-syn",
+        "HS01",
+        N_("ACK in the place of the opening SYN"),
+        _opened_without_syn,
+        hidden=_hidden_start,
+    ),
+    Fault(
+        "syn-ack-acks-wrong-number",
+        "HS02",
+        N_("the SYN ACK's ack + 1"),
+        _syn_ack_acks_wrong_number,
+        hidden=_hidden_in_syn_data,
+    ),
     Fault("third-segment-wrong", "HS03", N_("the third segment's ack - 1"), _third_segment_wrong),
     Fault("syn-ack-with-another-number", "HS08", N_("the SYN ACK's seq + 1000"), _syn_ack_with_another_number),
     Fault("syn-resent-with-other-isn", "HS04", N_("a second SYN ACK with another ISN"), _syn_resent_with_other_isn),

@@ -12,6 +12,7 @@ from labkit.i18n import N_
 from labkit.tcp import options as opt
 from labkit.tcp.segment import ACK, RST, SYN, Segment
 from labkit.tcp.seq import add, diff
+from labkit.tcp.state import State
 
 
 def _opening(trace: Trace, index: int) -> bool:
@@ -54,9 +55,9 @@ def _reused_too_low(trace: Trace, index: int) -> Trace | None:
 
 
 def _has_ended(records: list[Record]) -> bool:
-    """Whether one of the ends is in TIME-WAIT, or both are gone."""
+    """Whether each end is in TIME-WAIT or CLOSED."""
     last = records[-1]
-    return last.client[1].value in {"TIME-WAIT", "CLOSED"} and last.server[1].value in {"TIME-WAIT", "CLOSED"}
+    return all(states and states[1] in {State.TIME_WAIT, State.CLOSED} for states in (last.client, last.server))
 
 
 def _renumbered(trace: Trace, connection: int, isn: int) -> Trace:

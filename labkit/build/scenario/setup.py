@@ -5,13 +5,15 @@ Each range is drawn from the seed and its own key, so that what one becomes does
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from ipaddress import ip_address
 from random import Random
 
 from labkit.build.application import Plan
 from labkit.build.path import Burst, Direction, Path
-from labkit.build.scenario.model import ScenarioModel, Side, Way
+from labkit.build.scenario.fields import Pool
+from labkit.build.scenario.model import Conversations, ScenarioModel, Side, Way
 from labkit.build.scenario.payloads import pattern
 from labkit.build.scenario.source import Source
 from labkit.build.scenario.steps import Action, Connect, Receive, Send, Step, Wait
@@ -64,6 +66,58 @@ def host(model: ScenarioModel, side: str, seed: int) -> Host:
     if given.port is not None:
         port = given.port.draw(seed, f"{side}.port")
     return Host(address, port, given.name or side, given.mac or f"02:00:00:00:00:{mac:02x}", given.ttl, given.dscp)
+
+
+def conversations(model: ScenarioModel, seed: int) -> list[Parts]:
+    """The conversations of a scenario, in the order in which they begin."""
+    given = model.conversations
+    if given is None:
+        return [alone(model, seed)]
+    server = host(model, "server", seed)
+    ports = given.server_ports or (server.port,)
+    clients = _clients(model, given, len(ports), seed)
+    found = []
+    for number, begin in enumerate(given.arrivals.times(given.count, seed)):
+        port = ports[number % len(ports)]
+        listens = model.server.listen and (given.listening is None or port in given.listening)
+        hosts = {"client": clients[number], "server": replace(server, port=port)}
+        found.append(Parts(own_seed(seed, number), seed, hosts, begin, listens, tried=given.listening is not None))
+    return found
+
+
+def _clients(model: ScenarioModel, given: Conversations, server_ports: int, seed: int) -> list[Host]:
+    """The client of each conversation. For each of the server's ports, addresses and ports are drawn without putting
+    them back.
+    """
+    client = host(model, "client", seed)
+    server = int(host(model, "server", seed).ip)
+    ports = given.ports.high - given.ports.low + 1
+    addresses = 1 if given.clients is None else given.clients.size(server)
+    drawn = [
+        Random(f"{seed}/clients {number}").sample(
+            range(addresses * ports), len(range(number, given.count, server_ports))
+        )
+        for number in range(min(server_ports, given.count))
+    ]
+    found = []
+    for number in range(given.count):
+        address, port = divmod(drawn[number % server_ports][number // server_ports], ports)
+        each = replace(client, port=given.ports.low + port)
+        found.append(each if given.clients is None else pooled(each, given.clients, address, server))
+    return found
+
+
+def pooled(client: Host, pool: Pool, place: int, server: int) -> Host:
+    """A host with an address of the pool, and a MAC that follows from it. Names are for single hosts."""
+    address = pool.address(place, server)
+    low = int(ip_address(address)) & 0xFFFF_FFFF
+    mac = ":".join(f"{octet:02x}" for octet in (2, 0, *low.to_bytes(4)))
+    return replace(client, address=address, mac=mac, name="")
+
+
+def own_seed(seed: int, number: int) -> int:
+    """What the chances of a conversation are drawn from; `number` counts from 0."""
+    return int.from_bytes(blake2b(f"{seed}/conversation {number}".encode(), digest_size=8).digest())
 
 
 def endpoint(model: ScenarioModel, parts: Parts, side: str, now: int, used: int | None = None) -> Endpoint:

@@ -188,11 +188,11 @@ def test_prepare_compiles_only_if_compiled_code_will_be_used(
     monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
     monkeypatch.setattr(loader, "build", lambda _sources: b"")
     for wish, largest in ((INTERPRETED, 1 << 40), (AUTO, 1)):
-        engine.prepare(wish, largest, said.append)
+        engine.prepare(wish, largest, said.append, collect())
     assert said == []
     for wish, largest in ((COMPILED, 1), (AUTO, 1 << 40)):
         with pytest.raises(ValueError, match="not object code"):
-            engine.prepare(wish, largest, said.append)
+            engine.prepare(wish, largest, said.append, collect())
     assert said == ["compiling for this computer, once: about a minute"] * 2
 
 
@@ -328,7 +328,7 @@ def test_packets_before_ctrl_c_are_verified(small: Path, code: Library) -> None:
     packets = verify(small).packets
     assert process.returncode == 130
     assert (capture["packets"], capture["verdict"]) == (packets, "fail")
-    assert told == (f"labkit: -: interrupted after packet {packets}; judged up to there\nlabkit: interrupted\n")
+    assert told == (f"labkit: -: interrupted after packet {packets}; labkit judged the packets before\nlabkit: interrupted\n")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

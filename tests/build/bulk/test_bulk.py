@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from single import single
 
 from labkit import verify
 from labkit.analysis.rule import Severity
-from labkit.build.bulk import build, parts
+from labkit.build.bulk import build
 from labkit.build.bulk.bulk_plan import BulkPlan, Field
 from labkit.build.bulk.order import interleaved
-from labkit.build.bulk.plan import Block, Plan
+from labkit.build.bulk.schedule import Block, Schedule
 from labkit.build.bulk.template import prepare
 from labkit.build.scenario import Scenario, merge, shipped
 from labkit.capture import Frame, open_capture
@@ -48,17 +49,17 @@ def written(wanted: Scenario, flows: int, seed: int = 0, format_: str = "pcapng"
 
 
 def blocks(wanted: Scenario, flows: int, seed: int = 0, size: int = 3) -> tuple[BulkPlan, list[Block]]:
-    material = prepare(wanted, flows, seed)
-    return material, list(Plan(material).blocks(size))
+    plan = prepare(wanted, flows, seed)
+    return plan, list(Schedule(plan).blocks(size))
 
 
 def one_by_one(wanted: Scenario, flows: int, seed: int) -> list[tuple[int, int, bytes]]:
     """Time, interface and octets of all packets, each conversation played by itself."""
-    material, columns = blocks(wanted, flows, seed)
+    plan, columns = blocks(wanted, flows, seed)
     found = []
     for block in columns:
         for column in range(len(block.begin)):
-            trace = merge.play_one(wanted.model, wanted.source, parts(wanted, material, block, column))
+            trace = merge.play_one(wanted.model, wanted.source, single(wanted, plan, block, column))
             taps = list(dict.fromkeys(record.tap for record in trace))
             place = block.first + column
             found += [
@@ -174,8 +175,8 @@ def test_the_formats_hold_the_same() -> None:
 
 def test_one_conversation_is_the_file_of_its_trace(tmp_path: Path) -> None:
     wanted = Scenario.load("document")
-    material, (block,) = blocks(wanted, 1)
-    trace = merge.play_one(wanted.model, wanted.source, parts(wanted, material, block, 0))
+    plan, (block,) = blocks(wanted, 1)
+    trace = merge.play_one(wanted.model, wanted.source, single(wanted, plan, block, 0))
     for name in ("a.pcap", "a.pcapng"):
         trace.write(tmp_path / name, edition="student")
         build(wanted, 1, tmp_path / f"bulk-{name}")
@@ -207,29 +208,32 @@ def test_no_two_have_the_same_addresses_and_ports(conversations: str) -> None:
     tuples = fields[:, [Field.CLIENT_ADDRESS, Field.CLIENT_PORT, Field.SERVER_PORT]]
     assert len(np.unique(tuples, axis=0)) == flows
     assert 0xC0000214 not in tuples[:, 0]
-    with pytest.raises(ScenarioError, match=f"{flows + 1} flows are more than .* expected at most {flows}$"):
+    with pytest.raises(
+        ScenarioError,
+        match=f"suffice for {flows} flows; expected at most that many, not {flows + 1}$",
+    ):
         prepare(wanted, flows + 1, 0)
 
 
 def test_conversations_arrive_as_the_scenario_says() -> None:
-    material, columns = blocks(scenario("conversations: {count: 1, clients: 10.0.0.0/8, arrivals: poisson 10ms}"), 5000)
+    plan, columns = blocks(scenario("conversations: {count: 1, clients: 10.0.0.0/8, arrivals: poisson 10ms}"), 5000)
     begins = [int(begin) for block in columns for begin in block.begin]
     assert begins[0] == 0
     assert begins == sorted(begins)
     gaps = [after - before for before, after in pairwise(begins)]
-    assert sum(gaps) / len(gaps) == pytest.approx(material.gap, rel=0.1)
+    assert sum(gaps) / len(gaps) == pytest.approx(plan.gap, rel=0.1)
     # Half of an exponential distribution lies below ln 2 of its mean.
-    assert sum(gap < material.gap * 0.6931 for gap in gaps) / len(gaps) == pytest.approx(0.5, abs=0.05)
+    assert sum(gap < plan.gap * 0.6931 for gap in gaps) / len(gaps) == pytest.approx(0.5, abs=0.05)
     every = scenario("conversations: {count: 1, clients: 10.0.0.0/8, arrivals: every 3ms}")
     assert [int(begin) for block in blocks(every, 7)[1] for begin in block.begin] == [n * 3_000_000 for n in range(7)]
 
 
 def test_only_what_is_open_is_held() -> None:
     """Conversations of about 0.1 s, one each 10 ms: a few are open, however many there are."""
-    held = [len(fields) for _, fields in interleaved(Plan(prepare(Scenario.load("document"), 60_000, 0)))]
+    held = [len(fields) for _, fields in interleaved(Schedule(prepare(Scenario.load("document"), 60_000, 0)))]
     assert len(held) > 5
     assert max(held) < 10_000
-    times = [packets.time for packets, _ in interleaved(Plan(prepare(Scenario.load("document"), 20_000, 0)))]
+    times = [packets.time for packets, _ in interleaved(Schedule(prepare(Scenario.load("document"), 20_000, 0)))]
     assert (np.diff(np.concatenate(times)) >= 0).all()
 
 
@@ -246,7 +250,7 @@ if dies:
     worker._send = lambda *_: os._exit(9)
 assert "numpy" not in sys.modules
 try:
-    found = worker.prepared(name, flows, 5)
+    found = worker.prepare_in_worker(name, flows, 5)
 except LabkitError as error:
     print(type(error).__name__, error)
 else:
@@ -282,7 +286,7 @@ def prepare(*_):
 
 worker._prepare = prepare
 try:
-    worker.prepared("document", 10_000, 5)
+    worker.prepare_in_worker("document", 10_000, 5)
 except KeyboardInterrupt:
     print("interrupted")
 """
@@ -322,11 +326,11 @@ path: {fragment: 68, to_server: {lose: [4, 6]}}"""
 @pytest.mark.parametrize(
     ("rest", "message"),
     [
-        ("faults: ack-goes-back", "faults belong to single packets"),
+        ("faults: ack-goes-back", "has faults; a file of many flows cannot have any"),
         (LOSSY, "cuts TCP headers"),
     ],
 )
-def test_what_cannot_be_stamped(rest: str, message: str) -> None:
+def test_faults_and_cut_tcp_headers_are_refused(rest: str, message: str) -> None:
     steps = STEPS if "faults" in rest else STEPS.replace("{send: 9}", "{send: 3kB}")
     with pytest.raises(UsageError, match=message):
         prepare(scenario(rest, steps), 3, 0)
@@ -382,4 +386,4 @@ def test_without_numpy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     with pytest.raises(MissingError):
         build(scenario(), 3, BytesIO())
     assert run(["build", "document", "--flows", "3", "-o", "-"]) == 4
-    assert capsys.readouterr().err == "labkit: many flows need numpy: pip install 'labkit[fast]'\n"
+    assert capsys.readouterr().err == "labkit: --flows needs numpy: pip install 'labkit[fast]'\n"
