@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labkit.analysis.finding import Group
-from labkit.analysis.report_config import KEYS, LARGEST, ReportConfig, find, load, rules_named
+from labkit.analysis.report_config import KEYS, LARGEST, ReportConfig, candidates, load, rules_named
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verifier import Verdict, Verifier
 from labkit.errors import UsageError
@@ -209,17 +209,17 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
     inner.mkdir(parents=True)
     outer = tmp_path / "labkit.toml"
     outer.touch()
-    assert find(inner) == outer
+    assert next(candidates(inner)) == outer
     project = tmp_path / "a" / "pyproject.toml"
     project.write_text('[tool.other]\nabout = "labkit"\n')
-    assert find(inner) == outer
+    assert next(candidates(inner)) == outer
     project.write_text("[tool.labkit]\n")
-    assert find(inner) == project
+    assert next(candidates(inner)) == project
     own = tmp_path / "a" / "labkit.toml"
     own.touch()
-    assert find(inner) == own
+    assert next(candidates(inner)) == own
     (inner / "labkit.toml").mkdir()  # no file
-    assert find(inner) == own
+    assert next(candidates(inner)) == own
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
 def test_a_project_that_is_no_toml(tmp_path: Path, text: str, counts: bool) -> None:
     path = tmp_path / "pyproject.toml"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert (find(tmp_path) == path) is counts
+    assert (next(candidates(tmp_path), None) == path) is counts
 
 
 def test_every_rule_can_be_chosen() -> None:

@@ -109,7 +109,8 @@ def verify_capture(
         verdict = native.verdict(whole.packets, whole.start, profile)
         verdict.damage = capture.damage or feed.damage
     assume = Completeness(completeness)
-    if assume == Completeness.AUTO and profile == DOCUMENT:
+    verdict.assumed = assume == Completeness.AUTO and profile == DOCUMENT
+    if verdict.assumed:
         assume = Completeness.COMPLETE  # the teaching text knows no lost packet
     examine(verdict, lambda: open_again(capture), rules, assume, wanted)
     return verdict

@@ -15,7 +15,14 @@ from labkit.analysis.rule import Rule, collect
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import printable
 from labkit.report.formats import ReportOptions
-from labkit.report.formats._records import fault_text, finding_record, read_error, rules_of, verdict_record
+from labkit.report.formats._records import (
+    config_record,
+    fault_text,
+    finding_record,
+    read_error,
+    rules_of,
+    verdict_record,
+)
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -43,6 +50,7 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
         "artifacts": artifacts,
         "invocations": [{"executionSuccessful": not notifications, "toolExecutionNotifications": notifications}],
         "columnKind": "unicodeCodePoints",
+        "properties": {"config": config_record(options)},
     }
     yield f"], {dumps(tail, indent=1)[1:]}]}}"
 
@@ -123,6 +131,13 @@ def _result(found: Finding, verdict: Verdict, index: int, codes: list[str]) -> d
         ],
         "properties": finding_record(found),
     }
+    if found.caused_by is not None:
+        cause = verdict.findings[found.caused_by]
+        there: dict[str, object] = {"artifactLocation": _where(verdict, index)}
+        if cause.packet is not None:
+            there["region"] = {"startLine": cause.packet}
+        related: dict[str, object] = {"physicalLocation": there, "message": {"text": f"caused by: {fault_text(cause)}"}}
+        result["relatedLocations"] = [related]
     if found.code in codes:
         result["ruleIndex"] = codes.index(found.code)
     return result
