@@ -1,7 +1,7 @@
 """JSON lines: one finding a line, with the path of its capture.
 
-Other lines: `config` first, if a configuration file was used; `error` or `damage` for a capture that could not be read, or not to its end; `not_kept` for findings that were
-only counted.
+Other lines: `config` first, if a configuration file was used; `error` or `damage` for a capture that could
+not be read, or not to its end; `not_kept` for findings that were only counted.
 """
 
 from collections.abc import Iterable, Iterator

@@ -45,13 +45,14 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
         for found in verdict.findings:
             yield separator + dumps(_result(found, verdict, index, list(codes)))
             separator = ","
-    tail = {
+    tail: dict[str, object] = {
         "tool": {"driver": _driver(codes or _by_code(options.rules or collect()))},
         "artifacts": artifacts,
         "invocations": [{"executionSuccessful": not notifications, "toolExecutionNotifications": notifications}],
         "columnKind": "unicodeCodePoints",
-        "properties": {"config": config_record(options)},
     }
+    if options.config is not None:
+        tail["properties"] = {"config": config_record(options)}
     yield f"], {dumps(tail, indent=1)[1:]}]}}"
 
 
