@@ -89,7 +89,7 @@ def _walk(path: Path) -> Iterator[Path]:
         links += 1
         if links > MAX_LINKS:
             raise OSError(_("its path leads through too many symbolic links"))
-        target = Path(os.readlink(step))  # noqa: PTH115 - pathlib would drop nothing, but costs an import of its own
+        target = Path(os.readlink(step))  # noqa: PTH115 - `Path.readlink` needs the same
         if target.is_absolute():
             here = Path(target.anchor)
             yield here
@@ -183,10 +183,10 @@ def trust(path: Path, content: bytes) -> Trusted:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_state(folder)
         fresh = folder / f".{target.name}.{os.getpid()}"
-        with open(
-            os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="ascii"
-        ) as file:  # noqa: PTH123
-            file.write(json.dumps({"file": found.file, "sha256": found.digest}) + "\n")
+        record = json.dumps({"file": found.file, "sha256": found.digest})
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(record + "\n")
         fresh.replace(target)
     except OSError as error:
         raise _state_error(folder, error) from None
@@ -262,7 +262,7 @@ def _read(record: Path) -> Trusted | None:
     import json
 
     try:
-        with open(os.open(record, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
+        with os.fdopen(os.open(record, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & OTHERS:
                 return None
