@@ -32,7 +32,7 @@ PROFILES = (RFC9293, DOCUMENT)
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found in one capture, in the order of its packets."""
+    """The findings of one capture, in the order of its packets."""
 
     path: str
     profile: str
@@ -47,13 +47,13 @@ class Verdict:
     error: str | None = None
     """Why it could not be read at all."""
     limits: list[Limit] = field(default_factory=list)
-    """What the capture cannot show, and so cannot be judged."""
+    """What the capture cannot show, so that it cannot be verified."""
     conversations: Sequence[Conversation] = field(default_factory=list)
-    """Those that are reported, in the order in which they began; at most `survey.MOST`."""
+    """The first reported conversations, at most `limits.MAX_DESCRIBED`."""
     reported: int = 0
-    """Conversations of which findings are reported: all of them, unless `wanted` chose."""
+    """Conversations whose findings are reported: all, unless `wanted` chose some."""
     left_out: int = 0
-    """Findings that somebody has chosen not to hear of."""
+    """Findings that a `ReportConfig` left out."""
     start: int = 0
     """The time of the first frame, in nanoseconds since 1970."""
     completeness: str = "auto"
@@ -62,19 +62,19 @@ class Verdict:
     assumed: bool = False
     """Whether the profile, not the user, says that nothing is missing."""
     beyond: list[Group] = field(default_factory=list)
-    """Findings that were counted, and not kept: there were more of their severity than `finding.MAX_KEPT`."""
+    """Findings that were only counted: there were more than `finding.MAX_KEPT` of their severity."""
 
     def worst(self) -> Severity | None:
         """The gravest severity found."""
         return max(tally(self.findings, self.beyond), default=None)
 
     def passes(self, fail_on: Severity = Severity.ERROR) -> bool:
-        """Whether nothing at or above a severity was found, in a capture that could be read."""
+        """Whether the capture could be read, and has no finding at or above a severity."""
         return self.error is None and (self.worst() or 0) < fail_on
 
     @property
     def ok(self) -> bool:
-        """Whether no error was found."""
+        """Whether there is no error."""
         return self.passes()
 
 
@@ -83,36 +83,36 @@ def verify(
     profile: str = RFC9293,
     *,
     literal: bool = False,
-    watch: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
     wanted: Callable[[Flow], bool] | None = None,
     rules: Iterable[Rule] | None = None,
 ) -> Verdict:
-    """Judge one capture: a path, "-" for standard input, or an open binary file.
+    """Verify one capture: a path, "-" for standard input, or an open binary file.
 
-    `literal` applies the document's two computation rules as they stand (profile `document` only). `watch` is called
-    with the number of frames from time to time. `wanted` chooses the conversations whose findings are reported; all are
-    judged. `rules` is the catalogue: `collect(("my_rules.py",))` adds a file's rules. UsageError for an unknown profile,
-    CaptureError for a file that is not a capture.
+    `literal` applies the two rules of the introductory text literally (profile `document` only). `on_progress` is called with
+    the number of frames from time to time. `wanted` chooses the conversations whose findings are reported; all are verified.
+    `rules` is the catalogue: `collect(("my_rules.py",))` adds a file's rules. UsageError for an unknown profile, CaptureError for
+    a file that is not a capture.
     """
     with open_capture(source) as capture:
         verifier = Verifier(profile, literal=literal, wanted=wanted, rules=rules)
-        verdict = verifier.run(capture, watch)
+        verdict = verifier.run(capture, on_progress)
         verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
         verdict.damage = capture.damage
         return verdict
 
 
 class Bounds(NamedTuple):
-    """How much is remembered of one capture, however long it is."""
+    """Bounds of what is kept of one capture, however long it is."""
 
     open: int = flows.MAX_OPEN
     """Conversations that are open at a time."""
     over: int = flows.MAX_OVER
-    """Conversations that are remembered though they are over."""
+    """Conversations that are kept although they are over."""
     findings: int = findings.MAX_KEPT
     """Findings of one severity."""
     once: int = MAX_ONCE
-    """Hosts and codes that are reported once."""
+    """Hosts and codes, for rules that report once."""
     hosts: int = flows.MAX_HOSTS
     """Hosts, as clients and as servers, with their last initial sequence numbers."""
 
@@ -132,7 +132,9 @@ class Verifier:
         """`rules`: the catalogue; without it, `labkit.analysis.rule.collect()`."""
         if profile not in PROFILES:
             known = ", ".join(PROFILES)
-            raise UsageError(_("there is no profile '{name}'; there are {known}").format(name=profile, known=known))
+            raise UsageError(
+                _("there is no profile '{name}'; the profiles are {known}").format(name=profile, known=known)
+            )
         if literal and profile != DOCUMENT:
             raise UsageError(_("the literal rules belong to the profile 'document'"))
         self.profile = LITERAL if literal else profile

@@ -178,7 +178,7 @@ class _Outcome:
         if verdict.error is not None:
             note(verdict.error)
         elif verdict.damage is not None and not (self._shows_damage and verdict.damage.cut):
-            text = _("{path}: {message}; labkit judged the packets before")
+            text = _("{path}: {message}; judged up to there")
             note(text.format(path=verdict.path, message=verdict.damage.message))
 
     def _annotate(self, verdict: "Verdict", target: str) -> None:

@@ -51,13 +51,17 @@ def line_of(verdict: Verdict) -> list[tuple[int | None, str, int | None]]:
 
 MISTAKES: dict[str, tuple[str, tuple[int, str, int | None]]] = {
     "pure ACK counted, and kept up by both": (
-        f"{OPENING}> P. 2:20(18) ack 1\n< . 1:1(0) ack 20\n< P. 1:25(24) ack 20\n> . 20:20(0) ack 25\n"
-        "> F. 20:20(0) ack 25\n< . 25:25(0) ack 21\n< F. 25:25(0) ack 21\n> . 21:21(0) ack 26",
+        (
+            f"{OPENING}> P. 2:20(18) ack 1\n< . 1:1(0) ack 20\n< P. 1:25(24) ack 20\n> . 20:20(0) ack 25\n"
+            "> F. 20:20(0) ack 25\n< . 25:25(0) ack 21\n< F. 25:25(0) ack 21\n> . 21:21(0) ack 26"
+        ),
         (4, "seq", 1),
     ),
     "ack one too high, and kept up by both": (
-        f"{OPENING}{REQUEST}< . 1:1(0) ack 20\n< P. 1:25(24) ack 20\n> . 20:20(0) ack 25\n> F. 20:20(0) ack 25\n"
-        "< . 25:25(0) ack 21\n< F. 25:25(0) ack 21\n> . 21:21(0) ack 26",
+        (
+            f"{OPENING}{REQUEST}< . 1:1(0) ack 20\n< P. 1:25(24) ack 20\n> . 20:20(0) ack 25\n> F. 20:20(0) ack 25\n"
+            "< . 25:25(0) ack 21\n< F. 25:25(0) ack 21\n> . 21:21(0) ack 26"
+        ),
         (5, "ack", 19),
     ),
     "request of which only the numbers are there": (
@@ -70,14 +74,18 @@ MISTAKES: dict[str, tuple[str, tuple[int, str, int | None]]] = {
     ),
     "data not counted by its sender": (f"{TALK}> F. 1:1(0) ack 25\n< . 25:25(0) ack 20", (8, "seq", 19)),
     "SYN not counted by the client": (
-        f"> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 0:0(0) ack 1\n> P. 0:18(18) ack 1\n< . 1:1(0) ack 19\n"
-        "< P. 1:25(24) ack 19\n> . 18:18(0) ack 25\n> F. 18:18(0) ack 25\n< . 25:25(0) ack 20\n< F. 25:25(0) ack 20\n"
-        "> . 19:19(0) ack 26",
+        (
+            "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 0:0(0) ack 1\n> P. 0:18(18) ack 1\n< . 1:1(0) ack 19\n"
+            "< P. 1:25(24) ack 19\n> . 18:18(0) ack 25\n> F. 18:18(0) ack 25\n< . 25:25(0) ack 20\n< F. 25:25(0) ack 20\n"
+            "> . 19:19(0) ack 26"
+        ),
         (3, "seq", 1),
     ),
     "SYN not counted by the server": (
-        f"{OPENING}{REQUEST}< . 0:0(0) ack 19\n< P. 0:24(24) ack 19\n> . 19:19(0) ack 25\n> F. 19:19(0) ack 25\n"
-        "< . 24:24(0) ack 20\n< F. 24:24(0) ack 20\n> . 20:20(0) ack 26",
+        (
+            f"{OPENING}{REQUEST}< . 0:0(0) ack 19\n< P. 0:24(24) ack 19\n> . 19:19(0) ack 25\n> F. 19:19(0) ack 25\n"
+            "< . 24:24(0) ack 20\n< F. 24:24(0) ack 20\n> . 20:20(0) ack 26"
+        ),
         (5, "seq", 1),
     ),
     "FIN not acknowledged": (f"{TALK}> F. 19:19(0) ack 25\n< F. 25:25(0) ack 19\n> . 20:20(0) ack 26", (9, "ack", 20)),
@@ -107,7 +115,7 @@ MISTAKES: dict[str, tuple[str, tuple[int, str, int | None]]] = {
         (2, "flags", None),
     ),
     "third segment missing": (
-        f"> S 0:0(0)\n< S. 0:0(0) ack 1\n< P. 1:25(24) ack 1\n> . 1:1(0) ack 25",
+        "> S 0:0(0)\n< S. 0:0(0) ack 1\n< P. 1:25(24) ack 1\n> . 1:1(0) ack 25",
         (3, "missing", None),
     ),
     "seq counts the peer's data": (f"{TALK}".replace("19:19(0) ack 25", "25:25(0) ack 25"), (7, "seq", 19)),
@@ -134,8 +142,10 @@ MISTAKES: dict[str, tuple[str, tuple[int, str, int | None]]] = {
         (4, "flags", None),
     ),
     "numbers of the server jump": (
-        f"{OPENING}{REQUEST}< . 1:1(0) ack 19\n< P. 78:102(24) ack 19\n> . 19:19(0) ack 102\n> F. 19:19(0) ack 102\n"
-        "< . 102:102(0) ack 20\n< F. 102:102(0) ack 20\n> . 20:20(0) ack 103",
+        (
+            f"{OPENING}{REQUEST}< . 1:1(0) ack 19\n< P. 78:102(24) ack 19\n> . 19:19(0) ack 102\n> F. 19:19(0) ack 102\n"
+            "< . 102:102(0) ack 20\n< F. 102:102(0) ack 20\n> . 20:20(0) ack 103"
+        ),
         (6, "seq", 1),
     ),
     "one number too high, the rest right": (
@@ -264,7 +274,10 @@ def test_examples_of_the_rules(rule: Rule) -> None:
     if not rule.bad:
         return  # no ports, characters or raw numbers in the notation: tested below
     found = judged(rule.bad).findings
-    assert rule.name in {each.name for each in found}
+    # An error of the first pass that says as much stands for it.
+    assert rule.name in {each.name for each in found} or set(rule.unless) & {
+        each.code for each in errors(judged(rule.bad))
+    }
     assert _marked(rule.bad) <= {(each.packet, each.code) for each in found}
 
 

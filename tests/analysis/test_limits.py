@@ -120,7 +120,7 @@ def test_one_after_the_other_on_the_same_ports() -> None:
 
 
 def test_no_more_than_so_many_are_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labkit.analysis.limits.MOST", 3)
+    monkeypatch.setattr("labkit.analysis.limits.MAX_DESCRIBED", 3)
 
     def many() -> list[Frame]:
         found: list[Frame] = []
@@ -155,7 +155,7 @@ def test_what_is_said_once_of_a_host_is_said_where_it_is_wanted() -> None:
 def test_a_capture_without_tcp_says_so() -> None:
     verdict = Verifier().run([])
     assert [(each.kind, each.count, each.message) for each in verdict.limits] == [
-        ("no-segments", 0, "there is no TCP segment in this capture: nothing was judged")
+        ("no-segments", 0, "this capture has no TCP segment: there is nothing to verify")
     ]
     assert CaptureLimits().limits(1, 1) == []
 
@@ -163,5 +163,5 @@ def test_a_capture_without_tcp_says_so() -> None:
 def test_a_capture_without_what_was_asked_for_says_so() -> None:
     verdict = Verifier(wanted=lambda flow: flow.index == 1).run(frames(list(parse("> S 0:0(0)\n"))))
     assert [(each.kind, each.count, each.message) for each in verdict.limits] == [
-        ("none-wanted", 0, "no conversation of this capture is among those that were asked for: nothing is reported")
+        ("none-wanted", 0, "no conversation of this capture matches the selection: there is nothing to report")
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labkit.analysis.finding import Group
-from labkit.analysis.report_config import KEYS, LARGEST, ReportConfig, candidates, load, rules_named
+from labkit.analysis.report_config import KEYS, MAX_FILE_OCTETS, ReportConfig, candidates, load, rules_named
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verifier import Verdict, Verifier
 from labkit.errors import UsageError
@@ -129,9 +129,11 @@ def test_a_file(tmp_path: Path) -> None:
     path = tmp_path / "labkit.toml"
     path.write_text(
         'profile = "document"\nliteral = true\nfail-on = "warning"\nselect = ["ACK"]\nignore = ["ACK02", "fin"]\n'
-        'severity = {ACK01 = "note", SEQ = "error"}\n'
+        'severity = {ACK01 = "note", SEQ = "error"}\ncomplete = true\n'
     )
     assert load(path) == ReportConfig(
+        file=str(path),
+        completeness="complete",
         profile="document",
         literal=True,
         fail_on=Severity.WARNING,
@@ -143,12 +145,12 @@ def test_a_file(tmp_path: Path) -> None:
 
 def test_an_empty_file_chooses_nothing(tmp_path: Path) -> None:
     (tmp_path / "labkit.toml").touch()
-    assert load(tmp_path / "labkit.toml") == ReportConfig()
+    assert load(tmp_path / "labkit.toml") == ReportConfig(file=str(tmp_path / "labkit.toml"))
 
 
 def test_every_key_has_its_attribute() -> None:
     names = set(ReportConfig.__dataclass_fields__)
-    assert {attribute for attribute, _read in KEYS.values()} == names - {"extra"}
+    assert {attribute for attribute, _read in KEYS.values()} == names - {"extra", "file"}
 
 
 WRONG_FILES = [
@@ -161,14 +163,17 @@ WRONG_FILES = [
     ("literal = true", "literal: the literal rules belong to the profile 'document'"),
     ('select = "ACK"', "select: must be a list of rules"),
     ("select = [1]", "select: must be a list of rules"),
-    ('ignore = ["ACK1"]', "ignore: there is no rule, family or beginning of a code 'ACK1'; did you mean 'ACK01'?"),
+    (
+        'ignore = ["ACK1"]',
+        "ignore: no rule or family is named 'ACK1', and no code begins with it; did you mean 'ACK01'?",
+    ),
     ('severity = "note"', 'severity: must be a table, as in {ACK06 = "error"}'),
     ('severity = {ACK01 = "off"}', "severity: ACK01: must be one of note, warning, error, not 'off'"),
-    ('severity = {NONE = "note"}', "severity: there is no rule, family or beginning of a code 'NONE'"),
-    ("select = [", "is no TOML: "),
-    ("a = " + "[" * 5000, "is "),
-    ("x" * (LARGEST + 1), f"is larger than {LARGEST} octets"),
-    ("a = '\udcff'", "is no TOML: "),
+    ('severity = {NONE = "note"}', "severity: no rule or family is named 'NONE', and no code begins with it"),
+    ("select = [", "not a TOML file: "),
+    ("a = " + "[" * 5000, "nested too deeply"),
+    ("x" * (MAX_FILE_OCTETS + 1), f"the file is larger than {MAX_FILE_OCTETS} bytes"),
+    ("a = '\udcff'", "not a TOML file: "),
     (f'literal = "{"x" * 1000}"', "…"),
 ]
 

@@ -338,7 +338,7 @@ def syns(count: int) -> Iterator[Frame]:
 
 
 def test_a_syn_that_is_never_answered_does_not_hold_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WAITING", 10)
+    monkeypatch.setattr(module, "MAX_WAITING", 10)
     taken = 0
 
     def counted() -> Iterator[Frame]:
@@ -354,7 +354,7 @@ def test_a_syn_that_is_never_answered_does_not_hold_everything(monkeypatch: pyte
 
 
 def test_an_answer_that_comes_too_late_is_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WAITING", 3)
+    monkeypatch.setattr(module, "MAX_WAITING", 3)
     text = "> S 0:0(0)\n" * 6 + "< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n"
     got = columns(list(observe(frames(list(parse(text))))))
     assert got[:3] == [("SYN-SENT", "-")] * 3

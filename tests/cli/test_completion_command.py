@@ -1,4 +1,4 @@
-"""Shell completion: the scripts, and the words that they get."""
+"""Shell completion: the scripts and the completed words."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from labkit.cli import _common, run
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_prints_a_script_that_the_shell_understands(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_shell_accepts_the_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     if shell == "bash" and not shutil.which("bash"):
         pytest.skip("click asks bash for its version")
     assert run(["completion", shell]) == 0
@@ -23,7 +23,7 @@ def test_prints_a_script_that_the_shell_understands(shell: str, capsys: pytest.C
 
 
 def words(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What a bash user is offered at the end of a command line."""
+    """The completions for the end of a bash command line."""
     monkeypatch.setenv("_LABKIT_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_WORDS", line)
     monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - (not line.endswith(" "))))
@@ -54,7 +54,7 @@ def test_completes_every_shipped_scenario(monkeypatch: pytest.MonkeyPatch, capsy
     assert words("labkit build ", monkeypatch, capsys) == shipped()
 
 
-def test_what_is_no_scenario_may_be_a_file() -> None:
+def test_an_unknown_scenario_may_be_a_file() -> None:
     context = click.Context(click.Command("build"))
     (item,) = _common.complete_scenarios(context, click.Argument(["scenario"]), "./mi")
     assert (item.type, item.value) == ("file", "./mi")

@@ -1,4 +1,4 @@
-"""The program itself: exit codes, one line for whatever goes wrong, help that is quick."""
+"""The program itself: exit codes, one line for each error, help with examples, and what it loads."""
 
 import json
 import os
@@ -26,7 +26,7 @@ NAMES = sorted(path.stem for path in Path(cli.__file__).parent.glob("*.py") if n
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
-    """Makes every command fail with an error."""
+    """Make every command fail with an error."""
 
     def arrange(error: BaseException) -> None:
         @click.command()
@@ -39,7 +39,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What went to standard error, when nothing went to standard output."""
+    """The lines on standard error; standard output must be empty."""
     captured = capsys.readouterr()
     assert captured.out == ""
     return captured.err.splitlines()
@@ -84,7 +84,7 @@ def test_a_closed_pipe_is_silent(failing: Callable[[BaseException], None], capsy
     assert lines(capsys) == []
 
 
-def test_the_traceback_is_there_for_who_asks(
+def test_labkit_debug_shows_the_traceback(
     failing: Callable[[BaseException], None],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -127,7 +127,7 @@ def test_wrong_usage_is_one_line(args: list[str], line: str, capsys: pytest.Capt
     assert lines(capsys) == [line]
 
 
-def test_without_a_command_there_is_help_but_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_command_help_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run([]) == 2
     assert lines(capsys)[0].startswith("Usage: labkit [OPTIONS] COMMAND")
 
@@ -268,7 +268,7 @@ def test_colour(
     assert seen == [coloured]
 
 
-def test_json_is_utf8_whatever_the_names(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_json_is_utf8_even_for_names_that_are_not(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     value = {"path": "a\udcff.pcap", "message": "规则 → \x1b"}
     _common.emit_json(value)
     _common.emit_json(value, indent=None)
@@ -280,9 +280,9 @@ def test_json_is_utf8_whatever_the_names(capsysbinary: pytest.CaptureFixture[byt
 
 
 class TestProcess:
-    """What only a process of its own shows."""
+    """Behaviour that only a separate process shows."""
 
-    def test_a_reader_that_goes_away(self) -> None:
+    def test_the_reader_goes_away(self) -> None:
         reader, writer = os.pipe()
         os.close(reader)
         with os.fdopen(writer, "wb") as output:
@@ -295,7 +295,7 @@ class TestProcess:
             done = subprocess.run([*LABKIT, "--help"], stdout=output, stderr=subprocess.PIPE, check=False)
         assert (done.returncode, done.stderr) == (3, b"labkit: No space left on device\n")
 
-    def test_an_output_that_cannot_show_it(self) -> None:
+    def test_an_encoding_without_the_character(self) -> None:
         code = (
             "import click; from labkit import cli; "
             "cli.Commands.get_command = lambda *_: click.Command('x', callback=lambda: click.echo('a → b')); "
@@ -320,11 +320,11 @@ class TestProcess:
         assert (process.returncode, said) == (130, b"labkit: interrupted\n")
 
 
-def test_profiles_are_those_that_rules_know() -> None:
+def test_the_profiles_exist() -> None:
     assert set(_common.PROFILES) <= BOTH
 
 
-def test_output_that_is_closed() -> None:
+def test_standard_output_is_closed() -> None:
     # As under `labkit --help >&-`: Python then has no sys.stdout at all.
     done = subprocess.run(
         ["sh", "-c", 'exec "$0" -m labkit --help >&-', sys.executable], capture_output=True, check=False

@@ -21,7 +21,7 @@ def test_a_line_for_each_rule(capsys: pytest.CaptureFixture[str]) -> None:
     assert captured.err == "labkit: 'labkit explain CODE' explains a rule, with a good and a bad example\n"
 
 
-def test_columns_stand_under_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+def test_columns_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["rules"]) == 0
     starts: set[int] = set()
     for line, rule in zip(

@@ -28,7 +28,7 @@ def test_the_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert captured.err == ""
 
 
-def test_prints_what_can_be_built_again(
+def test_the_printed_scenario_can_be_built(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -50,7 +50,7 @@ def test_one_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("name", "word"), [("docment", "document"), ("mine.yaml", "mine.yaml")])
-def test_what_is_not_shipped_is_not_printed(
+def test_only_shipped_scenarios_are_printed(
     name: str,
     word: str,
     capsys: pytest.CaptureFixture[str],

@@ -1,4 +1,4 @@
-"""`labkit show`: the table of a capture, and the same for programs."""
+"""`labkit show`: the table of a capture, and the formats for programs."""
 
 import json
 import os
@@ -42,7 +42,7 @@ THREE = "".join(
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each test works in a folder of its own."""
+    """Each test runs in its own folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -81,7 +81,7 @@ def test_the_states_of_the_rfc(capsys: pytest.CaptureFixture[str]) -> None:
     assert not any(word in "\n".join(lines) for word in ("SYN_", "FIN_", "TIME_"))
 
 
-def test_names_that_the_capture_gives(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_from_the_capture(capsys: pytest.CaptureFixture[str]) -> None:
     scenario("document", "a.pcapng")
     assert shown("a.pcapng", capsys=capsys).startswith("client 192.0.2.10:40000 ↔ server 192.0.2.20:80\n")
     scenario("document", "b.pcapng", "student")
@@ -118,7 +118,7 @@ def test_a_capture_from_the_middle_has_no_states_before(capsys: pytest.CaptureFi
     assert lines[2].split()[:2] == ["1", "0.000000"]
 
 
-def test_raw_numbers_stand_beside_relative_ones(capsys: pytest.CaptureFixture[str]) -> None:
+def test_raw_and_relative_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     scenario("seq-wraparound")
     lines = shown("a.pcap", capsys=capsys).splitlines()
     assert all("raw seq " in line for line in lines[3:])
@@ -145,14 +145,14 @@ def test_conversations_have_numbers(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("flow", "packets"), [("0", ["1", "2", "3", "4"]), ("1", ["5", "6"])])
-def test_one_of_them(flow: str, packets: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_conversation(flow: str, packets: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     notation(TWO)
     lines = shown("--flow", flow, "a.pcap", capsys=capsys).splitlines()
     assert lines[1].split()[0] == "no."
     assert [line.split()[0] for line in lines if " seq=" in line] == packets
 
 
-def test_a_long_one_has_its_columns_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_table_repeats_its_header(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("labkit.report.conversation_table.MAX_PREVIEW", 2)
     notation(TWO)
     for flow in ("0", "1"):
@@ -161,7 +161,7 @@ def test_a_long_one_has_its_columns_named(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 @pytest.mark.parametrize("format_", ["text", "json", "jsonl", "notation"])
-def test_one_that_is_not_there(format_: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_conversation_that_does_not_exist(format_: str, capsys: pytest.CaptureFixture[str]) -> None:
     notation(TWO)
     assert run(["show", "--flow", "2", "--format", format_, "a.pcap"]) == 2
     assert capsys.readouterr().err == "labkit: a.pcap: there is no conversation 2\n"
@@ -177,7 +177,7 @@ def test_one_that_is_not_there(format_: str, capsys: pytest.CaptureFixture[str])
         (["--host", "2001:db8::/32"], set()),
     ],
 )
-def test_some_of_them(options: list[str], flows: set[int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_selected_conversations(options: list[str], flows: set[int], capsys: pytest.CaptureFixture[str]) -> None:
     Path("a.pkt").write_text(THREE)
     assert run(["build", "a.pkt", "-o", "a.pcap"]) == 0
     capsys.readouterr()
@@ -188,7 +188,7 @@ def test_some_of_them(options: list[str], flows: set[int], capsys: pytest.Captur
     assert captured.err == ("" if flows else "labkit: a.pcap: there is no conversation with 2001:db8::/32\n")
 
 
-def test_interfaces_are_named_where_there_are_several(capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_interfaces_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     scenario("lossy-both-sides", "a.pcapng")
     headings = [line for line in shown("a.pcapng", capsys=capsys).splitlines() if "interface" in line]
     ends = "client 192.0.2.10:40000 ↔ server 192.0.2.20:80"
@@ -239,7 +239,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert [json.loads(line) for line in lines] == segments
 
 
-def test_json_in_the_words_of_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_with_the_names_of_the_document(capsys: pytest.CaptureFixture[str]) -> None:
     scenario("document")
     segments = json.loads(shown("--format", "json", "--profile", "document", "a.pcap", capsys=capsys))["segments"]
     assert (segments[0]["client_state"], segments[0]["server_state"]) == ("SYN_SEND", None)
@@ -247,7 +247,7 @@ def test_json_in_the_words_of_the_document(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("name", ["document", "seq-wraparound", "timestamps", "urgent", "ecn", "fast-retransmit-sack"])
-def test_the_notation_can_be_played_again(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_notation_builds_the_same_capture(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     scenario(name)
     text = shown("--format", "notation", "a.pcap", capsys=capsys)
     assert text.splitlines()[1] == "# 192.0.2.10:40000 > 192.0.2.20:80"
@@ -300,7 +300,7 @@ def test_garbage_in_the_middle(capsys: pytest.CaptureFixture[str]) -> None:
     ("data", "words"),
     [(b"", "is empty"), (b"hello, this is text\n", 'begins with "hello'), (None, "No such file")],
 )
-def test_no_capture(data: bytes | None, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_captures(data: bytes | None, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     if data is not None:
         Path("a.pcap").write_bytes(data)
     assert run(["show", "a.pcap"]) == 3

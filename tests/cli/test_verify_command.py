@@ -1,4 +1,4 @@
-"""`labkit verify`: exit codes, what goes where, and that little is loaded."""
+"""`labkit verify`: exit codes, outputs, and the modules that it loads."""
 
 import gzip
 import json
@@ -51,7 +51,7 @@ def octets(data: bytes) -> Write:
 
 
 def cut(octets_left: int) -> Write:
-    """A good capture that ends too early."""
+    """A valid capture that ends too early."""
 
     def write(path: Path) -> None:
         good(path)
@@ -61,7 +61,7 @@ def cut(octets_left: int) -> Write:
 
 
 def garbage(start: Write) -> Write:
-    """A capture in the middle of which a record makes no sense, and good ones after it."""
+    """A capture with an invalid record between valid ones."""
 
     def write(path: Path) -> None:
         start(path)
@@ -79,7 +79,7 @@ def compressed(path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each test works in a folder of its own, without colours."""
+    """Each test runs in its own folder, without colours."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NO_COLOR", raising=False)
     return tmp_path
@@ -118,7 +118,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("write", "code", "verdict"), [each[1:] for each in WHOLE], ids=[each[0] for each in WHOLE])
-def test_exit_code_of_what_can_be_read(
+def test_exit_codes_of_readable_captures(
     write: Write, code: int, verdict: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(Path("a.pcap"))
@@ -128,7 +128,7 @@ def test_exit_code_of_what_can_be_read(
 
 
 @pytest.mark.parametrize(("write", "words"), [each[1:] for each in UNREADABLE], ids=[each[0] for each in UNREADABLE])
-def test_what_cannot_be_read_is_one_line(write: Write, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreadable_capture_is_one_line(write: Write, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     write(Path("a.pcap"))
     assert run(["verify", "a.pcap"]) == 3
     captured = capsys.readouterr()
@@ -142,7 +142,7 @@ def test_what_cannot_be_read_is_one_line(write: Write, words: str, capsys: pytes
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_random_octets_after_a_good_beginning(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_random_octets_after_a_valid_header(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     good(Path("a.pcap"))
     octets = bytearray(Path("a.pcap").read_bytes())
     random = Random(seed)
@@ -164,13 +164,13 @@ def test_a_cut_capture_is_judged_up_to_the_cut(start: Write, code: int, capsys: 
     path.write_bytes(path.read_bytes() + b"\x01\x02\x03")
     assert run(["verify", "a.pcap"]) == code
     captured = capsys.readouterr()
-    assert "labkit judged the packets before" in captured.out.splitlines()[1]
+    assert "judged up to there" in captured.out.splitlines()[1]
     assert "the capture ends in the middle of " in captured.out.splitlines()[1]
     assert captured.err == ""
     assert run(["verify", "--format", "csv", "a.pcap"]) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("labkit: a.pcap: the capture ends in the middle of ")
-    assert line.endswith("; labkit judged the packets before")
+    assert line.endswith("; judged up to there")
     got, capture = result("a.pcap", capsys=capsys)
     assert got == code
     assert capture["damage"]["cut"] is True
@@ -178,12 +178,12 @@ def test_a_cut_capture_is_judged_up_to_the_cut(start: Write, code: int, capsys: 
 
 
 @pytest.mark.parametrize(("start", "verdict"), [(good, "pass"), (notation(WRONG_ACK), "fail")])
-def test_garbage_in_the_middle_is_not_readable(start: Write, verdict: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_garbage_in_the_middle_is_unreadable(start: Write, verdict: str, capsys: pytest.CaptureFixture[str]) -> None:
     garbage(start)(Path("a.pcap"))
     assert run(["verify", "a.pcap"]) == 3
     captured = capsys.readouterr()
     assert captured.out.startswith(f"a.pcap: {verdict.upper()}")
-    assert "labkit judged the packets before" in captured.out.splitlines()[1]
+    assert "judged up to there" in captured.out.splitlines()[1]
     assert len(captured.err.splitlines()) == 1
     code, capture = result("a.pcap", capsys=capsys)
     assert (code, capture["damage"]["cut"], capture["verdict"]) == (3, False, verdict)
@@ -218,7 +218,7 @@ def test_the_worst_capture_decides(paths: list[str], code: int, capsys: pytest.C
 # What is printed.
 
 
-def test_text_shows_what_would_be_right(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_shows_the_expected_value(capsys: pytest.CaptureFixture[str]) -> None:
     notation(WRONG_ACK)(Path("a.pcap"))
     assert run(["verify", "a.pcap"]) == 1
     captured = capsys.readouterr()
@@ -229,7 +229,7 @@ def test_text_shows_what_would_be_right(capsys: pytest.CaptureFixture[str]) -> N
     assert "error[ACK01] ack-of-unsent-data: packet 6, 192.0.2.10:40000 → 192.0.2.20:80" in lines
 
 
-def test_jsonl_is_a_finding_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_jsonl_has_one_finding_on_each_line(capsys: pytest.CaptureFixture[str]) -> None:
     notation(WRONG_ACK)(Path("a.pcap"))
     assert run(["verify", "--format", "jsonl", "a.pcap", "missing.pcap"]) == 3
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -263,7 +263,7 @@ def test_colours(
 
 
 def on_a_terminal(**environment: str) -> bytes:
-    """What a terminal gets to see of a verdict."""
+    """The output of `labkit verify` on a terminal."""
     pty = pytest.importorskip("pty", reason="needs a pseudo-terminal")
     master, slave = pty.openpty()
     settings = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", **environment}
@@ -294,8 +294,9 @@ def test_fail_on(fail_on: str, code: int, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_fail_on_warning(capsys: pytest.CaptureFixture[str]) -> None:
-    # The server's ack goes back.
-    notation(WRONG_ACK.replace("ack 121", "ack 120") + "< . 120:120(0) ack 50\n")(Path("a.pcap"))
+    # The last ACK is missing.
+    close = "> F. 100:100(0) ack 120\n< F. 120:120(0) ack 101\n"
+    notation(WRONG_ACK.replace("ack 121", "ack 120") + close)(Path("a.pcap"))
     _, capture = result("a.pcap", capsys=capsys)
     severities = {finding["severity"] for finding in capture["findings"]}
     assert "warning" in severities
@@ -355,7 +356,7 @@ def test_standard_input(write: Write, code: int) -> None:
         assert done.stdout.startswith(b"-: PASS" if code == 0 else b"-: FAIL")
 
 
-def test_verifying_needs_little() -> None:
+def test_a_small_capture_loads_no_heavy_library() -> None:
     notation(WRONG_ACK)(Path("a.pcap"))
     program = (
         "import sys; from labkit.cli import run; code = run(['verify', 'a.pcap']); "
@@ -368,7 +369,7 @@ def test_verifying_needs_little() -> None:
     assert done.stdout.splitlines()[-1] == b"1 []"
 
 
-def test_a_reader_that_goes_away() -> None:
+def test_the_reader_goes_away() -> None:
     good(Path("a.pcap"))
     command = f"{sys.executable} -m labkit verify --format json {'a.pcap ' * 300} | head -n 1"
     done = subprocess.run(

@@ -47,8 +47,17 @@ def written(path: Path, *texts: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def configured(name: str, text: str) -> Path:
+    """Write a configuration file and trust it: it lies beside the captures."""
+    path = Path(name)
+    path.write_text(text)
+    assert run(["trust", name]) == 0
+    return path
 
 
 def result(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[dict], str]:
@@ -183,7 +192,7 @@ def test_a_pattern_is_expanded(pattern: str, paths: list[str]) -> None:
     assert [each.path for each in expand([pattern]).captures] == paths
 
 
-def test_names_are_taken_as_they_are() -> None:
+def test_names_are_not_changed() -> None:
     assert expand(["-", "nowhere", "a\0b"]).captures == [Input("-"), Input("nowhere"), Input("a\0b")]
 
 
@@ -221,7 +230,7 @@ def test_processes_change_no_output(format_: str, capsys: pytest.CaptureFixture[
     assert seen[0][0] == 3
 
 
-def test_a_process_that_dies_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_process_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     captures = [Input(str(folder() / "z.pcap"))] * 6
     dead = Request(ReportConfig(profile="document"), _Deadly())  # type: ignore[arg-type]
     with Interrupts() as interrupts:
@@ -269,7 +278,7 @@ def test_ctrl_c_prints_the_verdicts_so_far(piped: subprocess.Popen[bytes]) -> No
     assert captures[1]["packets"] > 0
     message = f"interrupted after packet {captures[1]['packets']}"
     assert captures[1]["damage"] == {"message": message, "at": None, "cut": True}
-    assert notes.endswith(f"labkit: -: {message}; labkit judged the packets before\nlabkit: interrupted\n")
+    assert notes.endswith(f"labkit: -: {message}; judged up to there\nlabkit: interrupted\n")
 
 
 def test_ctrl_c_between_two_packets(here: Path) -> None:
@@ -309,7 +318,7 @@ def test_an_ignored_signal_stays_ignored() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_it_runs_in_any_thread(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_runs_in_any_thread(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), OPEN + CLOSE)
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(run(["verify", "a.pcap"])))
@@ -370,7 +379,7 @@ def test_wrong_usage(arguments: list[str], words: str, format_: str, capsys: pyt
 
 def test_the_command_line_overrides_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), WRONG)
-    Path("labkit.toml").write_text('ignore = ["ACK01"]\nfail-on = "note"\n')
+    configured("labkit.toml", 'ignore = ["ACK01"]\nfail-on = "note"\n')
     code, (capture,), err = result("a.pcap", capsys=capsys)
     assert (code, "ACK01" in str(capture["findings"])) == (1, False)
     assert err == f"labkit: using the configuration in {Path.cwd() / 'labkit.toml'}\n"
@@ -387,7 +396,7 @@ def test_the_command_line_overrides_the_configuration(capsys: pytest.CaptureFixt
 
 def test_the_profile_of_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), OPEN + CLOSE)
-    Path("pyproject.toml").write_text('[tool.labkit]\nprofile = "document"\nliteral = true\n')
+    configured("pyproject.toml", '[tool.labkit]\nprofile = "document"\nliteral = true\n')
     assert run(["verify", "a.pcap"]) in (0, 1)
     assert "profile document" in capsys.readouterr().out
     assert run(["verify", "a.pcap", "--profile", "rfc9293"]) == 0
@@ -396,7 +405,7 @@ def test_the_profile_of_the_configuration(capsys: pytest.CaptureFixture[str]) ->
 
 def test_an_invalid_configuration_stops_everything(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), WRONG)
-    Path("labkit.toml").write_text("most = 3\n")
+    configured("labkit.toml", "most = 3\n")
     assert run(["verify", "a.pcap"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

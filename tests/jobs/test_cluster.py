@@ -31,7 +31,7 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert capsys.readouterr().err == "labkit: a cluster needs Dask: pip install 'labkit[cluster]'\n"
 
 
-def test_jobs_are_for_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cluster_excludes_jobs(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", "a.pcap", "--cluster", "tcp://127.0.0.1:8786", "--jobs", "2"]) == 2
     assert "--cluster excludes --jobs" in capsys.readouterr().err
 
@@ -117,7 +117,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     for seed in range(120):
         Scenario.load("lossy-both-sides").play(seed).write(captures / f"{seed:03}.pcapng", edition="student")
     note = folder / "scheduler.json"
-    # The workers stand elsewhere, so that no relative name is of use to them.
+    # The workers run in another folder, where relative paths lead nowhere.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
     quiet = {"cwd": folder, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
@@ -133,6 +133,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         command += ["--no-dashboard", "--local-directory", str(folder)]
         workers = [subprocess.Popen(command, **quiet) for _ in range(2)]  # type: ignore[call-overload]
         processes += workers
+        with connected(address) as there:
+            there.executor._client.wait_for_workers(2, timeout=60)  # type: ignore[attr-defined]
         yield Cluster(address, workers, captures)
     finally:
         for process in processes:
@@ -157,14 +159,14 @@ def test_the_command_says_the_same(
     assert len(results[0][1]["captures"]) == 122
 
 
-def test_a_worker_is_no_scheduler(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_worker_is_not_a_scheduler(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     with connected(cluster.address) as there:
         worker = next(iter(there.executor._client.nthreads()))  # type: ignore[attr-defined]
     assert run(["verify", "a.pcap", "--cluster", worker]) == 4
     assert capsys.readouterr().err == f"labkit: {worker}: not a Dask scheduler\n"
 
 
-def test_a_worker_that_is_lost_loses_nothing(cluster: Cluster) -> None:
+def test_a_lost_worker_loses_no_verdict(cluster: Cluster) -> None:
     paths = sorted(map(str, cluster.captures.iterdir()))
     found = []
     with connected(cluster.address) as there:
@@ -179,6 +181,7 @@ def test_a_worker_that_is_lost_loses_nothing(cluster: Cluster) -> None:
                 victim.wait()
         assert all(len(tasks) > 1 for tasks in held.values())
         assert len(client.nthreads()) == 1
+    assert [each.error for each in found if each.error] == []
     assert [(each.path, each.packets, each.findings) for each in found] == [
         (path, (expected := verify(path)).packets, expected.findings) for path in paths
     ]

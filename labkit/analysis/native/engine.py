@@ -100,19 +100,31 @@ def verify_capture(
         verdict = verifier.run(interruption.frames(capture) if interruption else capture, on_progress)
         verdict.damage = capture.damage
     else:
-        from labkit.analysis.native.pipeline import run
-        from labkit.analysis.native.reader import Feed
-
-        native, memory = compiled
-        feed = Feed(capture, library, interruption)
-        whole = run(feed, native, memory, on_progress)
-        verdict = native.verdict(whole.packets, whole.start, profile)
-        verdict.damage = capture.damage or feed.damage
-    assume = Completeness(completeness)
+        verdict = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
+    assume = Completeness.PARTIAL if literal else Completeness(completeness)
     verdict.assumed = assume == Completeness.AUTO and profile == DOCUMENT
     if verdict.assumed:
-        assume = Completeness.COMPLETE  # the teaching text knows no lost packet
+        assume = Completeness.COMPLETE  # the introductory text knows no lost packet
     examine(verdict, lambda: open_again(capture), rules, assume, wanted)
+    return verdict
+
+
+def _run_compiled(
+    capture: Reader,
+    library: "Library",
+    compiled: "tuple[NativeVerifier, list[Batch]]",
+    profile: str,
+    interruption: "Interruption | None",
+    on_progress: Callable[[int], None] | None,
+) -> Verdict:
+    from labkit.analysis.native.pipeline import run
+    from labkit.analysis.native.reader import Feed
+
+    native, memory = compiled
+    feed = Feed(capture, library, interruption)
+    whole = run(feed, native, memory, on_progress)
+    verdict = native.verdict(whole.packets, whole.start, profile)
+    verdict.damage = capture.damage or feed.damage
     return verdict
 
 

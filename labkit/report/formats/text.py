@@ -113,7 +113,7 @@ def _heading(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
         yield "  " + _("note: {message}; judged up to there").format(message=printable(verdict.damage.message))
     if options.config_line:
         yield "  " + _("configuration: {file}").format(file=options.config_line)
-    if verdict.segments:
+    if verdict.segments and not options.quiet:
         yield "  " + _(COMPLETENESS[completeness(verdict)[1]])
     for limit in verdict.limits:
         yield "  " + _("note: {message}").format(message=limit.message)

@@ -328,7 +328,7 @@ def test_packets_before_ctrl_c_are_verified(small: Path, code: Library) -> None:
     packets = verify(small).packets
     assert process.returncode == 130
     assert (capture["packets"], capture["verdict"]) == (packets, "fail")
-    assert told == (f"labkit: -: interrupted after packet {packets}; labkit judged the packets before\nlabkit: interrupted\n")
+    assert told == (f"labkit: -: interrupted after packet {packets}; judged up to there\nlabkit: interrupted\n")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
