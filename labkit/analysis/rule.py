@@ -64,6 +64,9 @@ class Scope(IntEnum):
     FLOW = 4
     """Once at the end of a conversation, `me` being the side whose segment was seen first; `seg` is an empty
     one."""
+    LEDGER = 5
+    """For each entry in the accounts of a whole conversation (`labkit.analysis.ledger`), which is the only argument. The first
+    rule that fits names the mistake; its templates may name what `labkit.analysis.examine` knows of the entry."""
 
 
 RFC9293, DOCUMENT, LITERAL = "rfc9293", "document", "literal"
@@ -206,7 +209,9 @@ def rule(
         name = predicate.__name__.replace("_", "-")
         templates = [message, *(otherwise or {}).values(), should_be, mend]
         place = _place(scope, at)
-        numbers = _numbers(f"{code} ({name})", scope, templates, (expected, actual), place or ())
+        numbers: tuple[str, ...] = ()
+        if scope != Scope.LEDGER:  # whose templates are filled in by `labkit.analysis.examine`
+            numbers = _numbers(f"{code} ({name})", scope, templates, (expected, actual), place or ())
         predicate.__dict__["rule"] = Rule(
             code=code,
             severity=severity,

@@ -54,6 +54,11 @@ class Verdict:
     """Conversations whose findings are reported: all, unless `wanted` chose some."""
     left_out: int = 0
     """Findings that a `ReportConfig` left out."""
+    start: int = 0
+    """The time of the first frame, in nanoseconds since 1970."""
+    completeness: str = "auto"
+    """Whether packets may be missing: `complete` or `partial`, as the user says; `constant`, `counted`: nothing is missing, as
+    the IP identifications show; `partly-complete`: they show it of some conversations; `auto`: nothing shows it."""
     beyond: list[Group] = field(default_factory=list)
     """Findings that were only counted: there were more than `finding.MAX_KEPT` of their severity."""
 
@@ -211,6 +216,7 @@ class Verifier:
     def _whole(self) -> Verdict:
         verdict = self._verdict
         verdict.flows = self._table.count
+        verdict.start = self._start or 0
         verdict.beyond = [self._beyond[key] for key in sorted(self._beyond)]
         beyond = sum(group.count for group in verdict.beyond)
         self._limits.end_many(missed=0, again=0, forgotten=self._table.forgotten, beyond=beyond)

@@ -112,6 +112,7 @@ class NativeVerifier:
             findings=self._findings(start),
             packets=packets,
             segments=context.segments,
+            start=start,
             flows=context.flow_count,
             limits=surveyed.limits(context.segments, context.reported),
             conversations=self._conversations(start),
