@@ -110,7 +110,8 @@ def tried(project: Path) -> subprocess.CompletedProcess[str]:
     """Run the script on the module, in a process of its own."""
     program = (
         f"import sys; sys.path[:0] = [{str(LIB)!r}, '.']; import mutation; mutation.FAMILIES = {{'shop': 'shop'}}; "
-        "mutation.MARKERS, mutation.TIMEOUT = '', 3; sys.argv[1:] = ['shop', '--tests', 'test_shop.py']; sys.exit(mutation.main())"
+        "mutation.MARKERS, mutation.TIMEOUT = '', 3; sys.argv[1:] = ['shop', '--tests', 'test_shop.py']; "
+        "sys.exit(mutation.main())"
     )
     return subprocess.run(
         [sys.executable, "-c", program], cwd=project, capture_output=True, text=True, timeout=100, check=False
