@@ -1,5 +1,7 @@
-"""The checks of the verifier notice what they are there for: a rule that is silent, a comparison that is turned round."""
+"""The verdict tests notice a missing rule, and `scripts/mutation` tells noticed changes from unnoticed ones."""
 
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -14,57 +16,125 @@ from labkit.analysis.verifier import Verifier
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 
-LIB = str(Path(__file__).parents[1] / "scripts" / "lib")
+TOP = Path(__file__).parents[1]
+LIB = TOP / "scripts" / "lib"
 
 
 @pytest.fixture(scope="module")
 def mutation() -> Iterator[ModuleType]:
-    sys.path.insert(0, LIB)
+    sys.path.insert(0, str(LIB))
     yield import_module("mutation")
-    sys.path.remove(LIB)
+    sys.path.remove(str(LIB))
 
 
-def places(rule: Rule) -> set[tuple[int | None, str, str]]:
-    """Where the rule's own bad example has findings: packet, code and name."""
+def places(rule: Rule) -> set[tuple[int | None, str]]:
+    """The packets at which the rule's bad example has a finding of this rule's code and name."""
     profile = next((each for each in (RFC9293, DOCUMENT) if each in rule.profiles), DOCUMENT)
     verdict = Verifier(profile, literal=rule.profiles == {LITERAL}).run(frames(list(parse(rule.bad))))
-    return {(each.packet, each.code, each.name) for each in verdict.findings}
+    return {(each.packet, each.code) for each in verdict.findings if each.name == rule.name}
+
+
+def marked(rule: Rule) -> set[tuple[int | None, str]]:
+    """The packets that the rule's bad example marks with its code; None for the whole conversation."""
+    found: set[tuple[int | None, str]] = set()
+    number = 0
+    for line in rule.bad.splitlines():
+        segment, _, comment = line.partition("#")
+        number += bool(segment.strip())
+        if rule.code in re.findall(r"[A-Z]+\d\d", comment):
+            found.add((number if segment.strip() else None, rule.code))
+    return found
 
 
 @pytest.mark.parametrize("rule", collect(), ids=lambda rule: f"{rule.code}-{rule.name}")
-def test_a_silent_rule_fails_its_bad_example(rule: Rule, mutation: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    marked = {(packet, code, rule.name) for packet, code in mutation.marked(rule.bad) if code == rule.code}
-    found = marked & places(rule)
+def test_a_silent_rule_fails_its_bad_example(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = marked(rule) & places(rule)
     assert found
     others = tuple(each for each in collect() if each is not rule)
     monkeypatch.setattr(verifier, "collect", lambda: others)
     assert not found & places(rule)
 
 
-@pytest.fixture(scope="module")
-def checks(mutation: ModuleType) -> object:
-    return mutation.Checks(1)
+def sized(low: int, high: int, *, strict: bool = True) -> bool:
+    if low == 7 and not strict:
+        return False
+    return low < high and high > 1
 
 
-EACH = 24
-"""One mutant of so many is tried here; scripts/mutation tries all."""
-
-ENOUGH = 0.62
-"""What part of them must be noticed at least; two thirds of all are. Of the others most make no difference that could show:
-conditions that guard against what cannot come together, and bounds that no example lies upon."""
-
-
-def test_most_small_changes_are_noticed(mutation: ModuleType, checks: object) -> None:
-    # All parts together, for a part by itself has too few mutants to tell a part of them.
-    mutants = [mutant for function in mutation.functions() for mutant in mutation.mutants(function)][::EACH]
-    unnoticed = [str(mutant) for mutant in mutants if not checks.notice(mutant)]  # type: ignore[attr-defined]
-    assert len(mutants) >= 100
-    assert len(unnoticed) <= (1 - ENOUGH) * len(mutants), unnoticed
+def test_every_change_of_a_function_is_one_mutant(mutation: ModuleType) -> None:
+    changes = [each.change for each in mutation.mutants(sized)]
+    assert sorted(changes) == sorted(
+        [
+            *("if never", "and ↔ or", "without operand 1", "without operand 2", "without not", "Eq → NotEq", "7 → 6"),
+            *("False → True", "and ↔ or", "without operand 1", "without operand 2", "Lt → LtE", "Gt → GtE", "1 → 0"),
+        ]
+    )
 
 
-def test_a_mutant_is_gone_afterwards(mutation: ModuleType) -> None:
-    before = tracker.look.__code__
-    mutant = next(mutation.mutants(tracker.look))
-    with mutation.at_work(mutant):
-        assert tracker.look.__code__ is mutant.code is not before
-    assert tracker.look.__code__ is before
+def test_a_mutant_takes_the_place_of_its_function_for_a_while(mutation: ModuleType) -> None:
+    before = sized.__code__
+    mutant = next(each for each in mutation.mutants(sized) if each.change == "Lt → LtE")
+    assert not sized(5, 5)
+    with mutation.installed(mutant):
+        assert sized(5, 5)
+    assert sized.__code__ is before
+    assert mutant.place[0] == __file__
+    assert "low < high" in Path(__file__).read_text("utf-8").splitlines()[mutant.line - 1]
+
+
+def test_methods_and_properties_are_changed_too(mutation: ModuleType) -> None:
+    names = {each.__qualname__ for each in mutation.functions("labkit.tcp.endpoint")}
+    assert {"Endpoint.receive", "Endpoint.state"} & names
+    assert {each.__qualname__ for each in mutation.functions(tracker.__name__)} >= {"look", "advance"}
+
+
+def test_the_sample_is_the_same_each_time(mutation: ModuleType) -> None:
+    one, other = ([str(job.mutant) for job in mutation.sample("pending", 15)[0]] for _ in range(2))
+    assert one == other
+    assert len(one) == len(set(one)) == 15
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A module with two functions, of which the tests check one."""
+    (tmp_path / "shop.py").write_text("def price(n):\n    return n * 3\n\n\ndef stock(n):\n    return n + 5\n")
+    (tmp_path / "test_shop.py").write_text(
+        "import shop\n\n\ndef test_price():\n    assert shop.price(2) == 6\n\n\ndef test_stock():\n    shop.stock(2)\n"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "conftest.py").write_text('from hypothesis import settings\n\nsettings.register_profile("quick")\n')
+    return tmp_path
+
+
+def tried(project: Path) -> subprocess.CompletedProcess[str]:
+    """Run the script on the module, in a process of its own."""
+    program = (
+        f"import sys; sys.path[:0] = [{str(LIB)!r}, '.']; import mutation; mutation.FAMILIES = {{'shop': 'shop'}}; "
+        "mutation.MARKERS = ''; sys.argv[1:] = ['shop', '--tests', 'test_shop.py']; sys.exit(mutation.main())"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=project, capture_output=True, text=True, timeout=100, check=False
+    )
+
+
+def test_a_change_that_no_test_notices_is_reported(project: Path) -> None:
+    done = tried(project)
+    assert "survivor: shop.stock, line 6: 5 → 4" in done.stdout
+    assert "shop.price" not in done.stdout
+    assert "| shop | 2 | 2 | 2 | 50% |" in done.stdout
+    assert done.returncode == 1
+
+
+def test_all_changes_noticed_passes_the_gate(project: Path) -> None:
+    tests = project / "test_shop.py"
+    tests.write_text(tests.read_text().replace("shop.stock(2)", "assert shop.stock(2) == 7"))
+    done = tried(project)
+    assert "| shop | 2 | 2 | 2 | 100% |" in done.stdout
+    assert done.returncode == 0
+
+
+def test_a_test_that_fails_without_a_mutant_is_no_result(project: Path) -> None:
+    (project / "test_shop.py").write_text("def test_price():\n    assert False\n")
+    done = tried(project)
+    assert "1 tests fail without a mutant" in done.stderr
+    assert done.returncode == 2

@@ -1,8 +1,7 @@
-"""What a capture is: its conversations in figures, and the limits of what it can show.
+"""What a capture cannot show, and its conversations in figures.
 
-`CaptureLimits` listens while a capture is judged: it counts what the rules of the families `capture` and `checksum` find, and
-looks at each conversation when that is over. What it says is said once for the whole capture, whatever findings are
-left out of the report, so that no verdict is taken for more than it is.
+`CaptureLimits` counts the findings of rules that declare a limit, and describes each conversation when that is over. The limits
+are reported whichever findings are: they say how much a verdict is worth.
 """
 
 from collections import Counter
@@ -15,16 +14,16 @@ from labkit.i18n import _, ngettext
 from labkit.tcp.segment import ACK, SYN
 from labkit.tcp.seq import after, diff
 
-MOST = 10_000
-"""Conversations of a capture that are described, each in some hundred octets; those after them are only counted."""
+MAX_DESCRIBED = 10_000
+"""Conversations of a capture that are described in figures; later ones are only counted."""
 
 FAMILIES = frozenset({"capture", "checksum", "retransmission"})
-"""Families whose rules are asked under every profile: under one that lacks them they are counted, not reported."""
+"""Families whose rules are asked under every profile, because limits and figures need their findings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One conversation in figures. Of each pair the first is the client's, the second the server's."""
+    """One conversation in figures. Each pair is the client's and the server's."""
 
     flow: int
     client: str
@@ -37,30 +36,30 @@ class Conversation:
     opened: str
     """`handshake`, `simultaneous`, `half-open` (no third segment), `refused`, `unanswered`, or `not-seen`."""
     closed: str
-    """`fin` (by both sides), `half-closed` (by one), `reset`, or `open`."""
+    """`fin` (both sides closed), `half-closed` (one did), `reset`, or `open`."""
     packets: tuple[int, int]
     octets: tuple[int, int]
-    """Of payload, each counted once, as far as the capture shows them."""
+    """Payload without retransmissions, as far as the capture shows it."""
     retransmissions: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One thing that the capture does not show as it was, or not at all."""
+    """One thing that the capture does not show, or shows differently from the wire."""
 
     kind: str
-    """A word for programs, which stays: `no-segments`, `none-wanted`, or one of `_messages`."""
+    """A word for programs: `no-segments`, `none-wanted`, or one of `_messages`."""
     code: str
-    """The rule whose notes say the same of single packets; empty where there is none."""
+    """The rule that reports the same for single packets; empty: no rule does."""
     count: int
-    """How many packets, conversations (mid-stream, one-sided) or gaps (packets-missing)."""
+    """Packets, conversations (mid-stream, one-sided) or gaps (packets-missing)."""
     packet: int | None
-    """The first packet that shows it, where packets do."""
+    """The first such packet; None for a limit that is not about packets."""
     message: str
 
 
 class CaptureLimits:
-    """Counts, while a capture is judged, what it cannot show; and describes its conversations."""
+    """Counts the limits of a capture, and describes its conversations."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -69,7 +68,7 @@ class CaptureLimits:
         self.conversations: list[Conversation] = []
 
     def count(self, rule: Rule, answer: int, packet: int | None, times: int = 1) -> None:
-        """Count findings, reported or not. `answer` is the predicate's, `packet` the first one that the findings are about."""
+        """Count findings, reported or not. `answer` is the predicate's; `packet` is the first one with such a finding."""
         kind = rule.limits.get(answer)
         if kind and times:
             self._counts[kind] += times
@@ -78,27 +77,27 @@ class CaptureLimits:
                 self._first.setdefault(kind, packet)
 
     def end(self, flow: Flow, resent: list[int], start: int, *, describe: bool) -> None:
-        """A conversation is over. `resent`: retransmissions of its sides, `start`: the time of the first frame."""
+        """Count a conversation that is over. `resent`: retransmissions of each side. `start`: the time of the first frame."""
         self.end_many(missed=sum(side.missed for side in flow.sides), again=int(flow.point > 0))
-        if describe and len(self.conversations) < MOST:
+        if describe and len(self.conversations) < MAX_DESCRIBED:
             self.conversations.append(described(flow, resent, start))
 
     def end_many(self, *, missed: int, again: int, forgotten: int = 0, beyond: int = 0) -> None:
-        """Conversations are over, in which so many gaps were acknowledged; so many of them stand there again, from another
-        interface; so many had to give way while they were open; and so many findings were not kept."""
+        """Count gaps that were acknowledged (`missed`), conversations that another interface shows again (`again`), open
+        conversations that were dropped (`forgotten`), and findings that were not kept (`beyond`)."""
         self._counts["packets-missing"] += missed
         self._counts["several-points"] += again
         self._counts["forgotten"] += forgotten
         self._counts["findings-not-kept"] += beyond
 
     def limits(self, segments: int, reported: int) -> list[Limit]:
-        """What a capture of so many TCP segments cannot show, the gravest first, where so many conversations are reported."""
+        """The limits of a capture with this number of TCP segments and of reported conversations, the gravest first."""
         found = []
         if segments == 0:
-            text = _("there is no TCP segment in this capture: nothing was judged")
+            text = _("this capture has no TCP segment: there is nothing to verify")
             found.append(Limit("no-segments", "", 0, None, text))
         elif reported == 0:
-            text = _("no conversation of this capture is among those that were asked for: nothing is reported")
+            text = _("no conversation of this capture matches the selection: there is nothing to report")
             found.append(Limit("none-wanted", "", 0, None, text))
         for kind, message in _messages(self._counts).items():
             packet = self._first.get(kind)
@@ -108,87 +107,87 @@ class CaptureLimits:
 
 
 def _messages(counts: Counter[str]) -> dict[str, str]:
-    """What each limit means for the verdict, in the user's language, for those that there are."""
+    """Each limit that was counted, and what it means for the verdict, in the user's language."""
 
-    def said(kind: str, one: str, many: str, rest: str) -> tuple[str, str]:
+    def limit(kind: str, one: str, many: str, rest: str) -> tuple[str, str]:
         return kind, f"{ngettext(one, many, counts[kind])}: {rest}"
 
     every = (
-        said(
+        limit(
             "mid-stream",
             "{n:,} conversation began before the capture",
             "{n:,} conversations began before the capture",
-            _("its handshake, windows, and whatever options agreed on, cannot be judged"),
+            _("its handshake, windows and negotiated options cannot be verified"),
         ),
-        said(
+        limit(
             "one-sided",
-            "{n:,} conversation shows one direction only",
-            "{n:,} conversations show one direction only",
-            _("acknowledgements and windows cannot be judged against what the other side sent"),
+            "{n:,} conversation has packets in one direction only",
+            "{n:,} conversations have packets in one direction only",
+            _("acknowledgements and windows cannot be compared with what the other side sent"),
         ),
-        said(
+        limit(
             "truncated",
-            "{n:,} packet was cut when it was captured (packet {packet})",
-            "{n:,} packets were cut when they were captured (the first is packet {packet})",
-            _("checksums and payload cannot be judged there, nor what the options of such a SYN agreed on"),
+            "{n:,} packet was cut off by the capture (packet {packet})",
+            "{n:,} packets were cut off by the capture (the first is packet {packet})",
+            _("their checksums and payload, and the options of such a SYN, cannot be verified"),
         ),
-        said(
+        limit(
             "checksum-offload",
-            "{n:,} packet has a checksum that the network card was to complete (packet {packet})",
-            "{n:,} packets have a checksum that the network card was to complete (the first is packet {packet})",
-            _("such checksums cannot be judged"),
+            "{n:,} packet has a checksum that the network card completes later (packet {packet})",
+            "{n:,} packets have a checksum that the network card completes later (the first is packet {packet})",
+            _("such checksums cannot be verified"),
         ),
-        said(
+        limit(
             "segmentation-offload",
-            "{n:,} segment is larger than any on the wire (packet {packet})",
-            "{n:,} segments are larger than any on the wire (the first is packet {packet})",
-            _("what each segment was on the wire, and how often it was acknowledged, cannot be judged"),
+            "{n:,} segment is larger than on the wire, because of segmentation offload (packet {packet})",
+            "{n:,} segments are larger than on the wire, because of segmentation offload (the first is packet {packet})",
+            _("the size of each segment on the wire, and the number of its ACKs, cannot be verified"),
         ),
-        said(
+        limit(
             "duplicated",
-            "{n:,} packet stands in the capture twice (packet {packet})",
-            "{n:,} packets stand in the capture twice (the first is packet {packet})",
-            _("what looks like a retransmission may be a copy"),
+            "{n:,} packet appears twice (packet {packet})",
+            "{n:,} packets appear twice (the first is packet {packet})",
+            _("a copy may look like a retransmission"),
         ),
-        said(
+        limit(
             "several-points",
-            "{n:,} conversation stands in the capture a second time, from another interface",
-            "{n:,} conversations stand in the capture a second time, from other interfaces",
-            _("what each interface shows is judged by itself"),
+            "{n:,} conversation appears again, from another interface",
+            "{n:,} conversations appear again, from other interfaces",
+            _("each interface is verified by itself"),
         ),
-        said(
+        limit(
             "forgotten",
-            "{n:,} conversation had to give way to later ones",
-            "{n:,} conversations had to give way to later ones",
-            _("more were open than are kept; what else came of these was judged as begun before the capture"),
+            "{n:,} open conversation was dropped for a later one",
+            "{n:,} open conversations were dropped for later ones",
+            _("too many were open at a time; their later packets were verified as if they began before the capture"),
         ),
-        said(
+        limit(
             "findings-not-kept",
-            "{n:,} finding was counted only",
-            "{n:,} findings were counted only",
-            _("there are more of its severity than are kept"),
+            "{n:,} finding was only counted",
+            "{n:,} findings were only counted",
+            _("labkit keeps a limited number of findings of each severity"),
         ),
-        said(
+        limit(
             "clock-stepped-back",
-            "{n:,} packet is older than one before it (packet {packet})",
-            "{n:,} packets are older than one before them (the first is packet {packet})",
-            _("the order is the capture's, and times across it cannot be judged"),
+            "{n:,} packet has an earlier time than the one before it (packet {packet})",
+            "{n:,} packets have an earlier time than the one before them (the first is packet {packet})",
+            _("labkit follows the order of the capture; times across such a step cannot be verified"),
         ),
-        said(
+        limit(
             "packets-missing",
-            "{n:,} gap was acknowledged, but its octets are not in the capture",
-            "{n:,} gaps were acknowledged, but their octets are not in the capture",
-            _("what the missing packets may explain is no error"),
+            "{n:,} gap was acknowledged by the peer, but the capture lacks its bytes",
+            "{n:,} gaps were acknowledged by the peer, but the capture lacks their bytes",
+            _("anything that the missing packets could explain is not counted as an error"),
         ),
     )
     return {kind: message for kind, message in every if counts[kind]}
 
 
 def described(flow: Flow, resent: list[int], start: int) -> Conversation:
-    """A conversation in figures. `resent`: retransmissions of its sides, `start`: the time of the first frame."""
+    """A conversation in figures. `resent`: retransmissions of each side. `start`: the time of the first frame."""
     order = flow.client, 1 - flow.client
     client, server = (flow.sides[side] for side in order)
-    # A side may be known from the conversation before this one only: then no packet of it was seen.
+    # A side without packets may be known from the conversation before this one.
     seen = [side for side in flow.sides if side.last_packet]
     began = min((side.first_time for side in seen if side.first_packet), default=start)
     ended = max((side.last_time for side in seen), default=began)
@@ -208,12 +207,11 @@ def described(flow: Flow, resent: list[int], start: int) -> Conversation:
 
 
 def _octets(side: Side) -> int:
-    """Octets of payload, those on a SYN included."""
+    """Octets of payload, including those on a SYN."""
     return side.octets + (max(0, diff(side.syn_end, side.isn) - 1) if side.syn else 0)
 
 
 def _opened(client: Side, server: Side) -> str:
-    """How the conversation was opened, as far as the capture shows."""
     if not client.syn:
         return "not-seen"
     if server.syn:
@@ -226,7 +224,6 @@ def _opened(client: Side, server: Side) -> str:
 
 
 def _closed(client: Side, server: Side) -> str:
-    """How the conversation ended, as far as the capture shows."""
     if _finished(client, server) and _finished(server, client):
         return "fin"
     if client.rst or server.rst:
@@ -235,5 +232,5 @@ def _closed(client: Side, server: Side) -> str:
 
 
 def _finished(one: Side, other: Side) -> bool:
-    """Whether a side has sent its FIN, and the other has acknowledged it."""
+    """Whether one side sent its FIN, and the other side acknowledged it."""
     return bool(one.has_fin and other.has_rcv_nxt and after(other.rcv_nxt, one.fin))

@@ -1,14 +1,14 @@
-"""What somebody has chosen to hear of a verdict: which rules, how grave, and from which severity a capture fails.
+"""What a report shows of a verdict: the rules, their severities, and the severity at which a capture fails.
 
 A course keeps its choices in a file, `labkit.toml`, or in the table `[tool.labkit]` of a `pyproject.toml`:
 
     profile = "rfc9293"           # or "document"; with it, literal = true
     fail-on = "warning"
-    select = ["ACK", "SEQ"]       # codes, names, families, or how codes begin; without it, all rules
+    select = ["ACK", "SEQ"]       # codes, names, families, or beginnings of codes; default: all rules
     ignore = ["duplicate-ack"]
     severity = {ACK06 = "error"}
 
-The verifier knows nothing of this: `ReportConfig.apply` takes out of a verdict what nobody wants to hear, and says how much.
+The verifier does not depend on these choices: `ReportConfig.apply` takes findings out of its verdict, and counts them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,8 +25,7 @@ from labkit.i18n import _, nearest, printable
 
 FILE, PROJECT = "labkit.toml", "pyproject.toml"
 
-LARGEST = 1_048_576
-"""Octets of the largest file of choices that is read."""
+MAX_FILE_OCTETS = 1_048_576
 
 SEVERITIES = {str(each): each for each in sorted(Severity)}
 
@@ -37,24 +36,24 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """What is reported, and what it counts for. Rules are named as `rules_named` reads them."""
+    """The choices of a report. Words for rules are those of `rules_named`."""
 
     profile: str = RFC9293
     literal: bool = False
-    """With the profile `document`: its two computation rules as they stand."""
+    """With the profile `document`: the two rules of the introductory text, taken literally."""
     fail_on: Severity = Severity.ERROR
     select: tuple[str, ...] = ()
-    """The rules that are reported; none named is all of them."""
+    """The rules that are reported; empty: all."""
     ignore: tuple[str, ...] = ()
-    """Rules that are not reported, selected or not."""
+    """Rules that are not reported, even if they are selected."""
     severity: Mapping[str, Severity] = field(default_factory=dict)
-    """Other severities for rules. A later entry counts more than an earlier one."""
+    """Other severities for rules. A later entry overrides an earlier one."""
 
     extra: tuple[str, ...] = ()
     """Files of further rules (`labkit.analysis.rule.load_rules`)."""
 
     def __getstate__(self) -> dict[str, object]:
-        """What goes to another process: the words, not the rules that they were found to name."""
+        """For another process: the words, not the rules that they name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @cached_property
@@ -68,7 +67,7 @@ class ReportConfig:
 
     @cached_property
     def severities(self) -> dict[Key, Severity]:
-        """The severity of each rule that has another one than its own."""
+        """The severity of each rule whose severity was changed."""
         return {
             key: severity for word, severity in self.severity.items() for key in _named([word], collect(self.extra))
         }
@@ -78,7 +77,7 @@ class ReportConfig:
         return {_key(each): each for each in self.rules}
 
     def apply(self, verdict: Verdict) -> Verdict:
-        """The verdict with the findings that are reported, at their severities. It is the same object."""
+        """Leave out of the verdict what is not reported, and change severities. Returns the same object."""
         findings = regraded(verdict.findings, self._choice)
         beyond = [
             Group(each.code, each.name, severity, each.count)
@@ -91,7 +90,7 @@ class ReportConfig:
         return verdict
 
     def _choice(self, code: str, name: str, severity: Severity) -> Severity | None:
-        """The chosen severity of a finding. What a rule itself says at a lesser one, being less sure, is not raised."""
+        """The severity of a finding, or None to leave it out. A less certain form of a fault is never raised."""
         rule = self._reported.get((code, name))
         if rule is None:
             return None
@@ -103,22 +102,22 @@ class ReportConfig:
 
 
 def rules_named(word: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """The rules of a word: a code, a name, a family (`sequence`), or how codes begin (`SEQ`). None where there are none."""
+    """The rules of a word: a code, a name, a family (`sequence`), or the beginning of codes (`SEQ`). May be empty."""
     text = word.strip().lower().replace("_", "-")
     exact = tuple(each for each in rules if text in {each.code.lower(), each.name, each.family.replace("_", "-")})
-    # A single letter begins too many codes to be meant.
+    # A single letter is the beginning of too many codes.
     return exact or tuple(each for each in rules if len(text) > 1 and each.code.lower().startswith(text))
 
 
 def _named(words: Iterable[str], rules: tuple[Rule, ...]) -> set[Key]:
-    """All rules that some words name. UsageError for one that names none."""
+    """The rules that words name. UsageError for a word that names no rule."""
     found: set[Key] = set()
     for word in words:
         named = rules_named(word, rules)
         if not named:
             names = ("code",) if any(map(str.isdigit, word)) else ("code", "name", "family")
             known = [getattr(each, name) for each in rules for name in names]
-            text = _("there is no rule, family or beginning of a code '{word}'")
+            text = _("no rule or family is named '{word}', and no code begins with it")
             raise UsageError(text.format(word=printable(word)) + nearest(word, known))
         found |= {_key(each) for each in named}
     return found
@@ -132,10 +131,10 @@ def _key(rule: Rule) -> Key:
 
 
 def find(start: Path) -> Path | None:
-    """The file of choices nearest to a folder: in it, or in one that holds it. None where there is none.
+    """The nearest file of choices, in a folder or in one of its parents. None: there is no such file.
 
-    In a folder `labkit.toml` counts more than `pyproject.toml`, which counts only with a table `[tool.labkit]`: one
-    that cannot be read is not labkit's business.
+    `labkit.toml` precedes `pyproject.toml` in the same folder. A `pyproject.toml` needs a table `[tool.labkit]`; one that cannot
+    be read is ignored.
     """
     for folder in (start, *start.parents):
         if _is_file(own := folder / FILE):
@@ -146,8 +145,8 @@ def find(start: Path) -> Path | None:
 
 
 def load(path: Path, extra: tuple[str, ...] = ()) -> ReportConfig:
-    """The choices in a file, where `extra` names files of further rules. UsageError, with the file and the key, for what does not
-    fit."""
+    """The choices in a file; `extra` names files of further rules. UsageError, with file and key, for a value that is not
+    valid."""
     name = printable(str(path))
     table = _table(path, name)
     unknown = [key for key in table if key not in KEYS]
@@ -169,7 +168,7 @@ def load(path: Path, extra: tuple[str, ...] = ()) -> ReportConfig:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is such a file, as far as the folder may be looked into."""
+    """Whether the file exists, in a folder that may be read."""
     try:
         return path.is_file()
     except OSError:
@@ -177,7 +176,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _mentions(path: Path) -> bool:
-    """Whether a `pyproject.toml` has choices, or seems to and cannot be read."""
+    """Whether a `pyproject.toml` has choices, or seems to have some and cannot be parsed."""
     from tomllib import TOMLDecodeError
 
     try:
@@ -185,7 +184,7 @@ def _mentions(path: Path) -> bool:
     except UsageError:
         return False
     if b"labkit" not in octets:
-        return False  # most of them, without parsing
+        return False  # the usual case, without parsing
     try:
         tool = _parsed(octets).get("tool")
     except (TOMLDecodeError, UnicodeDecodeError, RecursionError):
@@ -194,15 +193,16 @@ def _mentions(path: Path) -> bool:
 
 
 def _table(path: Path, name: str) -> Mapping[str, object]:
-    """The choices as they stand in the file."""
     from tomllib import TOMLDecodeError
 
     try:
         table: object = _parsed(_octets(path, name))
     except (TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(_("{file}: is no TOML: {reason}").format(file=name, reason=printable(str(error)))) from None
+        raise UsageError(
+            _("{file}: not a TOML file: {reason}").format(file=name, reason=printable(str(error)))
+        ) from None
     except RecursionError:
-        raise UsageError(_("{file}: is nested too deeply").format(file=name)) from None
+        raise UsageError(_("{file}: the TOML tables are nested too deeply").format(file=name)) from None
     if path.name == PROJECT:
         for key in ("tool", "labkit"):
             table = table.get(key, {}) if isinstance(table, dict) else table
@@ -220,15 +220,15 @@ def _parsed(octets: bytes) -> dict[str, object]:
 def _octets(path: Path, name: str) -> bytes:
     try:
         with path.open("rb") as file:
-            octets = file.read(LARGEST + 1)
+            octets = file.read(MAX_FILE_OCTETS + 1)
     except OSError as error:
         raise UsageError(_("{file}: cannot be read: {reason}").format(file=name, reason=error.strerror)) from None
-    if len(octets) > LARGEST:
-        raise UsageError(_("{file}: is larger than {most} octets").format(file=name, most=LARGEST))
+    if len(octets) > MAX_FILE_OCTETS:
+        raise UsageError(_("{file}: the file is larger than {most} bytes").format(file=name, most=MAX_FILE_OCTETS))
     return octets
 
 
-# What each key holds. Each function gives the value that `ReportConfig` has, or a UsageError that says what was expected.
+# One function for each type of value. It returns the attribute of `ReportConfig`; UsageError names the expected value.
 
 
 def _profile(value: object, _rules: Rules) -> str:
@@ -274,7 +274,7 @@ def _word(value: object, known: Iterable[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value in a message, on one line and not too long."""
+    """A value as one short line of a message."""
     text = printable(repr(value))
     return text if len(text) <= 60 else text[:59] + "…"
 
@@ -287,4 +287,4 @@ KEYS = {
     "ignore": ("ignore", _words),
     "severity": ("severity", _severities),
 }
-"""The keys of a file: the attribute of `ReportConfig`, and what reads the value."""
+"""The keys of a file: the attribute of `ReportConfig`, and the function that reads the value."""

@@ -1,12 +1,11 @@
-"""The states of both ends after each segment of a capture, as an observer infers them from TRANSITIONS.
+"""The states of both ends after each segment of a capture, inferred with TRANSITIONS.
 
-`observe` walks over the frames and gives one `Row` for each TCP segment. What a capture cannot show is assumed: that a
-segment arrives, in the order of the capture, and that its receiver acts at once. A conversation whose beginning is not
-in the capture is taken to be ESTABLISHED.
+`observe` gives one `Row` for each TCP segment. It assumes that each segment arrives, in the order of the capture, and that its
+receiver acts at once. A conversation without its beginning is taken to be ESTABLISHED.
 
-RFC 9293's figures show each state once the segment has arrived. The source document shows it when it becomes visible:
-a state that a segment causes and that is answered at once (SYN, SYN ACK, FIN) stands beside the answer. `Row.states` has
-the first, `Row.shown` the second.
+RFC 9293's figures show a state when the segment has arrived. The introductory text that labkit implements shows it when it
+becomes visible: a state whose segment is answered at once (SYN, SYN ACK, FIN) stands beside the answer. `Row.states` has the
+first, `Row.shown` the second.
 """
 
 from collections import deque
@@ -26,16 +25,15 @@ from labkit.tcp.seq import add, after, diff
 from labkit.tcp.state import Event, State
 from labkit.tcp.state import after as next_state
 
-WAITING = 10_000
-"""Rows that may wait for the answer to a SYN; with more of them the oldest are given without it."""
-
+MAX_WAITING = 10_000
+"""Rows that may wait for the answer to a SYN. If there are more, the oldest are given without it."""
 
 UNACKNOWLEDGED = {
     State.FIN_WAIT_2: State.FIN_WAIT_1,
     State.TIME_WAIT: State.CLOSING,
     State.CLOSED: State.LAST_ACK,
 }
-"""The state of a side whose FIN seemed to be acknowledged, and was not."""
+"""The state of a side that retransmits its FIN, because the ACK in the capture was lost."""
 
 
 @dataclass(slots=True)
@@ -61,21 +59,22 @@ class Row:
     payload: bytes
     """What the capture holds of it."""
     client: int = 0
-    """Which of the flow's sides is taken for the client."""
+    """The number of the client's side in the flow."""
     edits: Mapping[str, str] = field(default_factory=dict)
-    """What is wrong with the frame, as `labkit.packet.frame_edits` would make it wrong."""
+    """Edits (`labkit.packet.frame_edits`) that give the frame its wrong fields."""
     options_cut: int = 0
-    """Octets at the end of the options that the capture does not hold."""
+    """Octets of the options that the capture lacks."""
     states: list[State | None] = field(default_factory=lambda: [None, None])
-    """Client's and server's state after the segment; None where the capture does not tell."""
+    """The states of client and server after the segment; None: the capture does not show it."""
     shown: list[State | None] = field(default_factory=lambda: [None, None])
-    """The states that the source document's tables show beside this segment; None: none, or the same as before."""
+    """The states beside this segment in the tables of the introductory text; None: no new state."""
     waits: bool = False
+    """Whether the answer to this SYN is still to come."""
 
 
 @dataclass(slots=True)
 class _Ends:
-    """The states of one conversation's two ends, by side of the flow; `pending` waits to be shown with an answer."""
+    """The states of a conversation's two ends, by side of the flow. `pending` is shown with the next segment of that side."""
 
     state: list[State]
     pending: list[State | None] = field(default_factory=lambda: [None, None])
@@ -83,9 +82,8 @@ class _Ends:
 
 
 def observe(frames: Iterable[Frame], only: Callable[[Flow], bool] | None = None) -> Iterator[Row]:
-    """A row for each TCP segment whose headers are sound, in the order of the capture; with `only` those of the
-    conversations that it chooses, which takes half the time.
-    """
+    """A row for each TCP segment with sound headers, in the order of the capture. `only` chooses conversations, which takes half
+    the time."""
     ends: dict[int, _Ends] = {}
     queue: deque[Row] = deque()
     row = None
@@ -107,13 +105,13 @@ def observe(frames: Iterable[Frame], only: Callable[[Flow], bool] | None = None)
             _give_up(ends.pop(flow.index, None))
         else:
             continue
-        while queue and (not queue[0].waits or len(queue) > WAITING):
+        while queue and (not queue[0].waits or len(queue) > MAX_WAITING):
             yield _given(queue.popleft(), ends)
     yield from queue
 
 
 def _given(row: Row, ends: dict[int, _Ends]) -> Row:
-    """A row that leaves the queue: the answer that it may still wait for comes too late."""
+    """Take a row that leaves the queue: it waits no longer."""
     if row.waits:
         # The queue has the rows in order, so this one is its conversation's oldest.
         ends[row.flow.index].unanswered.popleft()
@@ -147,7 +145,7 @@ def _row(step: Step) -> Row:
 
 
 def _move(ends: _Ends, row: Row, step: Step) -> None:
-    """Both ends' states after the segment."""
+    """Move the states of both ends."""
     seg, side, me, peer = step.seg, step.sender, step.me, step.peer
     other = 1 - side
     before = list(ends.state)
@@ -156,7 +154,7 @@ def _move(ends: _Ends, row: Row, step: Step) -> None:
     ends.state[side] = _sent(ends.state[side], seg, me, peer)
     ends.state[other], answers = _received(ends.state[other], seg, me, peer)
     if seg.ctl & (SYN | ACK | RST) == SYN and peer.seen == 0:
-        # Whether somebody listens there shows in the answer.
+        # The answer shows whether a server listens there.
         row.waits = True
         ends.unanswered.append(row)
     client = row.flow.client
@@ -167,7 +165,7 @@ def _move(ends: _Ends, row: Row, step: Step) -> None:
 
 
 def _show(ends: _Ends, row: Row, side: int, before: list[State], answers: bool) -> None:
-    """What the document's tables show: the sender's state now, the receiver's with its answer where it answers."""
+    """Show the sender's state now, and the receiver's with its answer, as the introductory text does."""
     other = 1 - side
     client = row.flow.client
     mine = ends.pending[side] or (ends.state[side] if ends.state[side] != before[side] else None)
@@ -182,20 +180,20 @@ def _show(ends: _Ends, row: Row, side: int, before: list[State], answers: bool) 
 
 
 def _answered(ends: _Ends, side: int, seg: Seen) -> None:
-    """A segment of `side` tells whether somebody listens where SYNs were sent, unless it is one more of them."""
+    """Complete the rows that wait: a segment of `side` shows whether a server listens there, unless it is another SYN."""
     first = ends.unanswered[0]
     asking = first.flow.client if first.sender == 0 else 1 - first.flow.client
     state: State | None = ends.state[1 - asking]
     if seg.ctl & (SYN | ACK | RST) == SYN:
         if side == asking:
             return
-        state = None  # a simultaneous open: nobody listens
+        state = None  # a simultaneous open: no side listens
     elif seg.ctl & RST:
         ends.state[side] = State.CLOSED
-        # Who gives up without an answer in the capture leaves it open who was there.
+        # A client that resets without an answer does not show whether a server listened.
         state = State.CLOSED if side != asking else None
     elif side != asking and not seg.ctl & SYN and state == State.SYN_RECEIVED:
-        # An ACK for a SYN: the other end has a connection that this capture does not show.
+        # A plain ACK answers the SYN: the other end has a connection that this capture does not show.
         state = ends.state[side] = State.ESTABLISHED
     for row in ends.unanswered:
         row.states[1 - row.sender] = state
@@ -204,7 +202,7 @@ def _answered(ends: _Ends, side: int, seg: Seen) -> None:
 
 
 def _give_up(ends: _Ends | None) -> None:
-    """A conversation is over: what waited for an answer waits no longer."""
+    """End the waiting of rows: their conversation is over."""
     for row in ends.unanswered if ends else ():
         row.waits = False
 
@@ -219,28 +217,28 @@ def _sent(state: State, seg: Seen, me: Side, peer: Side) -> State:
         state = _synchronised(state, seg, me)
     if seg.ctl & FIN:
         if me.has_fin:
-            # It sends its FIN again, so the ACK that this capture shows has not arrived.
+            # It retransmits its FIN, so that the ACK in this capture did not arrive.
             return UNACKNOWLEDGED.get(state, state)
         if state == State.CLOSE_WAIT and peer.has_fin and not after(seg.ack, peer.fin):
-            # The two FINs have crossed (RFC 9293 figure 13): this one was sent before the other had arrived.
+            # The two FINs crossed (RFC 9293 figure 13): this one was sent before the other one arrived.
             return next_state(next_state(State.ESTABLISHED, Event.SEND_FIN), Event.RCV_FIN)
         return next_state(state, Event.SEND_FIN)
     return state
 
 
 def _synchronised(state: State, seg: Seen, me: Side) -> State:
-    """The state that an acknowledgement shows its sender to be in, though what brought it there was not captured."""
+    """The sender's state that its acknowledgement proves, although the capture lacks the segment that caused it."""
     if state == State.SYN_SENT:
         return next_state(state, Event.RCV_SYN_ACK)
     if state == State.SYN_RECEIVED and me.has_rcv_nxt and after(seg.ack, me.rcv_nxt):
-        return next_state(state, Event.RCV_ACK_OF_SYN)  # nothing after the SYN is taken before that
+        return next_state(state, Event.RCV_ACK_OF_SYN)  # it accepts nothing after the SYN before that
     return state
 
 
 def _received(state: State, seg: Seen, sender: Side, me: Side) -> tuple[State, bool]:
-    """The receiver's state after the segment, and whether it must answer. `me` is the receiver's side."""
+    """The receiver's state after the segment, and whether it must answer. `me` is the receiver."""
     if seg.ctl & RST:
-        # RFC 5961 section 3.2: only at RCV.NXT. Before ESTABLISHED it is the ack that counts.
+        # RFC 5961 section 3.2: only at RCV.NXT. Before ESTABLISHED the ack decides.
         in_place = not sender.has_nxt or seg.seq == sender.nxt or (me.has_last_ack != 0 and seg.seq == me.last_ack)
         in_place = in_place or state in (State.SYN_SENT, State.SYN_RECEIVED)
         return (next_state(state, Event.RCV_RST) if in_place else state), False
@@ -269,7 +267,7 @@ def _received_fin(state: State, fin_acked: bool) -> tuple[State, bool]:
 
 
 def _in_order(seg: Seen, sender: Side) -> bool:
-    """Whether all octets before the FIN have been seen."""
+    """Whether the capture has all octets before the FIN."""
     gaps = any(sender.pending_kind[i] == GAP for i in range(sender.pending_n))
     return not gaps and (not sender.has_nxt or not after(seg.seq, sender.nxt))
 

@@ -10,8 +10,10 @@ A finding is never an exception. A capture that ends in the middle of a packet i
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from operator import attrgetter
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from labkit.analysis import finding as findings
 from labkit.analysis import flows, policy
@@ -32,7 +34,7 @@ PROFILES = (RFC9293, DOCUMENT)
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found in one capture, in the order of its packets."""
+    """The findings of one capture, in the order of its packets."""
 
     path: str
     profile: str
@@ -47,27 +49,32 @@ class Verdict:
     error: str | None = None
     """Why it could not be read at all."""
     limits: list[Limit] = field(default_factory=list)
-    """What the capture cannot show, and so cannot be judged."""
+    """What the capture cannot show, so that it cannot be verified."""
     conversations: Sequence[Conversation] = field(default_factory=list)
-    """Those that are reported, in the order in which they began; at most `survey.MOST`."""
+    """The first reported conversations, at most `limits.MAX_DESCRIBED`."""
     reported: int = 0
-    """Conversations of which findings are reported: all of them, unless `wanted` chose."""
+    """Conversations whose findings are reported: all, unless `wanted` chose some."""
     left_out: int = 0
-    """Findings that somebody has chosen not to hear of."""
+    """Findings that a `ReportConfig` left out."""
+    start: int = 0
+    """The time of the first frame, in nanoseconds since 1970."""
+    completeness: str = "auto"
+    """Whether packets may be missing: `complete` or `partial`, as the user says; `constant`, `counted`: nothing is missing, as
+    the IP identifications show; `partly-complete`: they show it of some conversations; `auto`: nothing shows it."""
     beyond: list[Group] = field(default_factory=list)
-    """Findings that were counted, and not kept: there were more of their severity than `finding.MAX_KEPT`."""
+    """Findings that were only counted: there were more than `finding.MAX_KEPT` of their severity."""
 
     def worst(self) -> Severity | None:
         """The gravest severity found."""
         return max(tally(self.findings, self.beyond), default=None)
 
     def passes(self, fail_on: Severity = Severity.ERROR) -> bool:
-        """Whether nothing at or above a severity was found, in a capture that could be read."""
+        """Whether the capture could be read, and has no finding at or above a severity."""
         return self.error is None and (self.worst() or 0) < fail_on
 
     @property
     def ok(self) -> bool:
-        """Whether no error was found."""
+        """Whether there is no error."""
         return self.passes()
 
 
@@ -76,36 +83,36 @@ def verify(
     profile: str = RFC9293,
     *,
     literal: bool = False,
-    watch: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
     wanted: Callable[[Flow], bool] | None = None,
     rules: Iterable[Rule] | None = None,
 ) -> Verdict:
-    """Judge one capture: a path, "-" for standard input, or an open binary file.
+    """Verify one capture: a path, "-" for standard input, or an open binary file.
 
-    `literal` applies the document's two computation rules as they stand (profile `document` only). `watch` is called
-    with the number of frames from time to time. `wanted` chooses the conversations whose findings are reported; all are
-    judged. `rules` is the catalogue: `collect(("my_rules.py",))` adds a file's rules. UsageError for an unknown profile,
-    CaptureError for a file that is not a capture.
+    `literal` applies the two rules of the introductory text literally (profile `document` only). `on_progress` is called with
+    the number of frames from time to time. `wanted` chooses the conversations whose findings are reported; all are verified.
+    `rules` is the catalogue: `collect(("my_rules.py",))` adds a file's rules. UsageError for an unknown profile, CaptureError for
+    a file that is not a capture.
     """
     with open_capture(source) as capture:
         verifier = Verifier(profile, literal=literal, wanted=wanted, rules=rules)
-        verdict = verifier.run(capture, watch)
+        verdict = verifier.run(capture, on_progress)
         verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
         verdict.damage = capture.damage
         return verdict
 
 
 class Bounds(NamedTuple):
-    """How much is remembered of one capture, however long it is."""
+    """Bounds of what is kept of one capture, however long it is."""
 
     open: int = flows.MAX_OPEN
     """Conversations that are open at a time."""
     over: int = flows.MAX_OVER
-    """Conversations that are remembered though they are over."""
+    """Conversations that are kept although they are over."""
     findings: int = findings.MAX_KEPT
     """Findings of one severity."""
     once: int = MAX_ONCE
-    """Hosts and codes that are reported once."""
+    """Hosts and codes, for rules that report once."""
     hosts: int = flows.MAX_HOSTS
     """Hosts, as clients and as servers, with their last initial sequence numbers."""
 
@@ -125,11 +132,13 @@ class Verifier:
         """`rules`: the catalogue; without it, `labkit.analysis.rule.collect()`."""
         if profile not in PROFILES:
             known = ", ".join(PROFILES)
-            raise UsageError(_("there is no profile '{name}'; there are {known}").format(name=profile, known=known))
+            raise UsageError(
+                _("there is no profile '{name}'; the profiles are {known}").format(name=profile, known=known)
+            )
         if literal and profile != DOCUMENT:
             raise UsageError(_("the literal rules belong to the profile 'document'"))
         self.profile = LITERAL if literal else profile
-        self._rules: list[list[tuple[Predicate, Rule]]] = [[] for _scope in (*Scope, DONE)]
+        self._rules: list[list[tuple[Predicate, Rule]]] = [[] for _scope in Scope]
         for rule in collect() if rules is None else rules:
             if self.profile in rule.profiles or rule.family in FAMILIES:
                 self._rules[rule.scope].append((rule.predicate, rule))
@@ -160,9 +169,14 @@ class Verifier:
         rules, pending = self._rules, self._rules[Scope.PENDING]
         flow, found = None, None
         for step in analyze(self._counted(frames, on_progress), self._table, PayloadStore()):
-            scope, seg, me, peer = step.scope, step.seg, step.me, step.peer
+            scope = step.scope
             if step.flow is not flow or found is None:
                 flow, found = step.flow, self._conversation(step.flow)
+            if scope == DONE:
+                if found.fresh and on_finding is not None:
+                    found.report(on_finding)
+                continue
+            seg, me, peer = step.seg, step.me, step.peer
             if scope == PENDING:
                 for predicate, rule in pending:
                     answer = predicate(seg, me, peer, step.resolved)
@@ -173,11 +187,7 @@ class Verifier:
                 answer = predicate(seg, me, peer)
                 if answer:
                     self._add(found, rule, answer, step)
-            if scope == DONE:
-                self._verdict.segments += 1
-                if found.fresh and on_finding is not None:
-                    found.report(on_finding)
-            elif scope == FLOW:
+            if scope == FLOW:
                 if on_finding is not None:
                     found.report(on_finding)
                 self._finish(found)
@@ -208,7 +218,9 @@ class Verifier:
 
     def _whole(self) -> Verdict:
         verdict = self._verdict
+        verdict.segments = self._table.segments
         verdict.flows = self._table.count
+        verdict.start = self._start or 0
         verdict.beyond = [self._beyond[key] for key in sorted(self._beyond)]
         beyond = sum(group.count for group in verdict.beyond)
         self._limits.end_many(missed=0, again=0, forgotten=self._table.forgotten, beyond=beyond)
@@ -220,7 +232,7 @@ class Verifier:
         return verdict
 
     def _add(self, found: "_Conversation", rule: Rule, answer: int, step: Step) -> None:
-        packet, time = (_value(name, step) for name in rule.place) if rule.place else (None, None)
+        packet, time = _getter(*rule.place)(step) if rule.place else (None, None)
         if rule.limits:
             self._limits.count(rule, answer, packet)
         if rule.retransmission:
@@ -241,7 +253,8 @@ class Verifier:
         def number(declared: str | Number | None) -> int | None:
             if declared is None:
                 return None
-            return declared(*arguments) if callable(declared) else _value(declared, step)
+            value: int = declared(*arguments) if callable(declared) else _getter(declared)(step)
+            return value
 
         evidence = Evidence(
             packet=packet,
@@ -252,7 +265,7 @@ class Verifier:
             field=rule.field(*arguments) if callable(rule.field) else rule.field,
             expected=number(rule.expected),
             actual=number(rule.actual),
-            value=lambda name: _value(name, step),
+            value=lambda name: _getter(name)(step),
             bases=(step.me.base, step.peer.base),
         )
         found.add(rule, finding(rule, answer, self.profile, evidence))
@@ -311,8 +324,7 @@ def _standing(found: list[tuple[Rule, Finding]]) -> list[Finding]:
     return [found[place][1] for place in policy.standing(events)]
 
 
-def _value(name: str, step: Step) -> int:
-    """A number by its name, such as `seg.ack`."""
-    whose, _, attribute = name.partition(".")
-    value: int = getattr(getattr(step, whose), attribute)
-    return value
+@cache
+def _getter(*names: str) -> "attrgetter[Any]":
+    """A function that reads numbers of a step, such as `seg.ack`, by their names."""
+    return attrgetter(*names)

@@ -36,6 +36,7 @@ __all__ = [
     "create",
     "formats",
     "is_capture",
+    "open_again",
     "open_capture",
 ]
 
@@ -72,6 +73,12 @@ def open_capture(source: str | Path | BinaryIO) -> Reader:
     except BaseException:
         octets.close()
         raise
+
+
+def open_again(capture: Reader) -> Reader | None:
+    """Open a capture a second time, from its start; None for a long stream, which is gone. CaptureError as `open_capture`."""
+    source = capture.again()
+    return None if source is None else open_capture(source)
 
 
 def is_capture(path: str | Path) -> bool:

@@ -8,8 +8,9 @@ Times are integer nanoseconds since 1970-01-01 UTC, lengths are octets.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, NamedTuple, Self
+from typing import BinaryIO, ClassVar, NamedTuple, Self
 
 from labkit.capture.sink import Sink
 from labkit.capture.source import Source
@@ -113,6 +114,10 @@ class Reader(ABC):
     def size(self) -> int | None:
         """Octets of a regular, uncompressed file; None for any other."""
         return self._source.size
+
+    def again(self) -> str | Path | BinaryIO | None:
+        """What `open_capture` takes to read the same capture from its start; None for a long stream, which is gone."""
+        return self._source.again()
 
     @property
     def share(self) -> float | None:

@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -24,6 +25,9 @@ CHUNK_OCTETS = 1 << 20
 
 GZIP_PIECE_OCTETS = 1 << 16
 """Compressed octets that are uncompressed at once."""
+
+MAX_COPY_OCTETS = 1 << 22
+"""Octets of a stream that are kept, so that a small capture can be read a second time."""
 
 GZIP = b"\x1f\x8b"
 
@@ -42,6 +46,8 @@ class Source:
         """What is wrong with the compression, if it ended the data too early."""
         self.compressed = False
         self._taken = 0
+        self._path = source if isinstance(source, str | Path) and self._owned and self._is_regular() else None
+        self._copy = bytearray() if self._path is None else None
         self._chunks = self._read()
         self._head = b""
         try:
@@ -57,7 +63,18 @@ class Source:
     def size(self) -> int | None:
         """Octets of a regular, uncompressed file; None for any other."""
         status = self._status()
-        return status.st_size if status is not None and stat.S_ISREG(status.st_mode) and not self.compressed else None
+        return status.st_size if status is not None and self._is_regular() and not self.compressed else None
+
+    def _is_regular(self) -> bool:
+        status = self._status()
+        return status is not None and stat.S_ISREG(status.st_mode)
+
+    def again(self) -> str | Path | BinaryIO | None:
+        """What opens the same data from its start: the path of a regular file, or a copy of a stream that has ended after at
+        most MAX_COPY_OCTETS; None for a longer stream."""
+        if self._path is not None or self._copy is None:
+            return self._path
+        return BytesIO(self._copy)
 
     @property
     def share(self) -> float | None:
@@ -105,6 +122,7 @@ class Source:
             if read is not None:
                 count = self._attempt(lambda: read(buffer)) or 0
                 self._taken += count
+                self._keep(buffer[:count])
                 return count
         chunk = self._head or next(self._chunks, b"")
         count = min(len(chunk), len(buffer))
@@ -122,7 +140,14 @@ class Source:
         read = getattr(self._file, "read1", self._file.read)
         while chunk := self._attempt(lambda: read(CHUNK_OCTETS)):
             self._taken += len(chunk)
+            self._keep(chunk)
             yield chunk
+
+    def _keep(self, chunk: bytes | memoryview) -> None:
+        if self._copy is not None:
+            self._copy += chunk
+            if len(self._copy) > MAX_COPY_OCTETS:
+                self._copy = None
 
     def _attempt(self, read: Callable[[], T]) -> T:
         try:

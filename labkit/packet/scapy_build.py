@@ -112,7 +112,7 @@ def packet(
 
     `ident` is the IPv4 identification (its low 16 bits; RFC 6864: free where the datagram is not fragmented), `time`
     nanoseconds since 1970-01-01, which become the packet's `time` without loss. UsageError for a link type that is not
-    built, or for addresses of two families.
+    built, or for addresses of different families.
     """
     from scapy.utils import EDecimal
 

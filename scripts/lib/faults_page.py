@@ -1,4 +1,4 @@
-"""Every fault on every shipped scenario: what the verifier finds. Prints docs/faults.md; the tests hold it current.
+"""Print docs/faults.md: what the verifier finds for each fault in each shipped scenario. The tests check that it is current.
 
 python scripts/lib/faults_page.py > docs/faults.md
 """
@@ -22,31 +22,31 @@ SEED = 3
 HEAD = """# Faults
 
 `labkit build SCENARIO --fault NAME` breaks a rule on purpose, at the first packet that the fault applies to; `NAME@N` breaks
-it at packet N. This page tells, for each fault and each shipped scenario that it applies to (seed {seed}), what
-`labkit verify` finds then. `scripts/docs` writes it, and the tests hold that it is so.
+it at packet N. This page lists, for each fault and each shipped scenario that it applies to (seed {seed}), what `labkit verify`
+finds. `scripts/docs` generates the page, and the tests check it.
 
-In every case that is listed, the fault is found as its own rule, at its own packet, and no error is found before it. One wrong
-number may make later packets wrong too: what else is found as an error or a warning, and was not found without the fault, is
-its consequence. It stands before the scenarios where that is so, with its distance from the fault in packets: `ACK02 +0` is at
-the same packet, `+3` three packets later. Where nothing stands before them, the fault is all that is found.
+In every listed case the verifier reports the rule that the fault breaks, at the packet of the fault, and no error before it. One
+wrong number may make later packets wrong too. Such a consequence is an error or a warning that the verifier does not report
+without the fault. It precedes the scenarios that have it, with its distance from the fault in packets: `ACK02 +0` is at the same
+packet, `+3` three packets later. Scenarios without such a prefix have no further errors or warnings.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a fault in a scenario."""
+    """The result of a fault in a scenario."""
 
     scenario: str
     packet: int
     found: bool
-    """Whether it was found as its rule, at its packet."""
+    """Whether the verifier reports its rule at its packet."""
     severity: Severity | None
     early: tuple[tuple[str, int], ...]
-    """Errors before it: there should be none."""
+    """Errors before the fault. The tests require that there are none."""
     hidden: str
     """Why the verifier cannot find it there, if so."""
     further: tuple[tuple[str, int], ...]
-    """What else is found at warning or above, and was not without the fault: codes and packets."""
+    """The consequences: codes and packets of further errors and warnings."""
 
 
 @cache
@@ -57,7 +57,7 @@ def sound(name: str) -> Trace:
 
 @cache
 def _before(name: str) -> frozenset[tuple[str, int]]:
-    """What is found in it."""
+    """The errors and warnings without faults."""
     return frozenset(_grave(judged(sound(name))))
 
 
@@ -86,7 +86,7 @@ def faulty(fault: Fault) -> Iterator[tuple[str, Trace]]:
 
 @cache
 def outcomes(fault: Fault) -> tuple[Outcome, ...]:
-    """What becomes of a fault in each of them."""
+    """The results of a fault in all scenarios that it applies to."""
     return tuple(_outcome(fault, name, trace) for name, trace in faulty(fault))
 
 
@@ -139,7 +139,7 @@ def section(fault: Fault) -> str:
 
 
 def _consequences(outcome: Outcome) -> str:
-    """What else is found: each code with how many packets behind the fault it stands."""
+    """The consequences: each code with its distances from the fault in packets."""
     places: dict[str, list[str]] = {}
     for code, packet in outcome.further:
         places.setdefault(code, []).append(f"{packet - outcome.packet:+d}")

@@ -8,7 +8,7 @@ written by hand; the examples are those of the rules. `scripts/verdicts` writes 
 from collections.abc import Iterator
 from pathlib import Path
 
-from labkit.analysis.rule import DOCUMENT, RFC9293, collect
+from labkit.analysis.rule import DOCUMENT, RFC9293, Scope, collect
 from labkit.analysis.verifier import Finding, Verifier
 from labkit.capture import Frame
 from labkit.tcp.notation import parse
@@ -51,7 +51,7 @@ def judged(text: str, profile: str, isns: tuple[int, int]) -> list[str]:
 def examples() -> Iterator[tuple[str, str]]:
     """Title and text of every rule's examples; the same text once."""
     seen = set()
-    for rule in collect():
+    for rule in (each for each in collect() if each.scope != Scope.LEDGER):
         for kind, text in (("bad", rule.bad), ("good", rule.good)):
             if text not in seen:
                 seen.add(text)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from labkit.analysis.rule import BOTH, DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect
+from labkit.analysis.rule import BOTH, DOCUMENT, LITERAL, RFC9293, Rule, Scope, Severity, collect
 from labkit.analysis.rule import rule as declares
 from labkit.analysis.side import Side
 from labkit.analysis.verifier import Verifier
@@ -52,7 +52,9 @@ def marked(text: str) -> set[tuple[int | None, str]]:
     return promised
 
 
-EACH = pytest.mark.parametrize("rule", collect(), ids=lambda rule: f"{rule.code}-{rule.name}")
+# Rules about accounts need the second look: tests/analysis/test_ledger.py has their examples.
+RULES = [rule for rule in collect() if rule.scope != Scope.LEDGER]
+EACH = pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.code}-{rule.name}")
 # What an example shows of its conversation is often a part of one.
 CONTEXT = {"CAP05", "FIN06"}
 
@@ -85,7 +87,7 @@ def texts_of(rule: Rule) -> list[str]:
     return [rule.message, *rule.otherwise.values(), rule.should_be, rule.receiver, rule.mend, rule.explanation]
 
 
-@EACH
+@pytest.mark.parametrize("rule", collect(), ids=lambda rule: f"{rule.code}-{rule.name}")
 def test_declaration_is_whole(rule: Rule) -> None:
     assert re.fullmatch(r"[A-Z]+\d\d", rule.code)
     assert rule.explanation.endswith(".")
@@ -106,10 +108,10 @@ def test_declaration_is_whole(rule: Rule) -> None:
     assert rule.wireshark is None or rule.wireshark.startswith(("tcp.", "ip."))
 
 
-def test_a_code_says_what_its_forms_share() -> None:
+def test_rules_with_one_code_belong_to_one_family() -> None:
     """Several functions may find the same fault in different places; a profile is not a reason for another code."""
     by_code: dict[str, set[str]] = {}
-    for rule in collect():
+    for rule in RULES:
         by_code.setdefault(rule.code, set()).add(rule.family)
     assert all(len(families) == 1 for families in by_code.values())
 

@@ -165,7 +165,7 @@ def test_a_capture_without_packets(tmp_path: Path) -> None:
 def test_findings_of_undescribed_conversations_are_comments_on_the_capture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labkit.analysis.limits.MOST", 0)
+    monkeypatch.setattr("labkit.analysis.limits.MAX_DESCRIBED", 0)
     verdict = verify(written(tmp_path / "a.pcap", OPEN))
     assert [found.packet for found in verdict.findings if found.code == "FIN06"] == [None]
     annotate(verdict, str(tmp_path / "out.pcapng"), OPTIONS)

@@ -73,7 +73,7 @@ def test_a_finding_has_an_excerpt_and_four_lines(tmp_path: Path) -> None:
         "  what      ack 121 acknowledges bytes that the peer has not sent",
         "  should be ack 120 at most, the peer's next sequence number (1 + 119 = 120, packet 5)",
         "  receiver  It answers with an ACK of its own numbers and drops the segment.",
-        "  mend      Set ack to 120, or add the missing bytes to the peer's data.",
+        "  mend      Set ack to 120, or add the missing bytes to the peer's data. In Scapy: packets[5][TCP].ack = 120",
         "  read on   RFC 9293 3.10.7.4; labkit explain ACK01",
     ]
 
@@ -176,7 +176,7 @@ def test_a_limit_is_a_note_below_the_verdict(tmp_path: Path) -> None:
     verdict = judged(tmp_path / "a.pcap", "> P. 1:9(8) ack 1\n< . 1:1(0) ack 9\n")
     lines = text(verdict)
     (note,) = [line for line in lines if "began before the capture" in line]
-    assert note.startswith("  note: 1 conversation began before the capture: its handshake, windows, and ")
+    assert note.startswith("  note: 1 conversation began before the capture: its handshake, windows and ")
     assert "CAP05" in {finding.code for finding in verdict.findings}
     assert "CAP05" not in "\n".join(lines)
     assert "note[CAP05]" in "\n".join(text(verdict, ReportOptions(Severity.ERROR, verbose=True)))
@@ -217,7 +217,7 @@ def test_a_damaged_or_empty_capture_has_a_note() -> None:
     verdict = Verdict("a.pcap", "rfc9293", packets=3, segments=0, limits=CaptureLimits().limits(0, 0))
     assert text(verdict) == [
         "a.pcap: PASS  nothing found (3 packets, 0 conversations, profile rfc9293)",
-        "  note: there is no TCP segment in this capture: nothing was judged",
+        "  note: this capture has no TCP segment: there is nothing to verify",
     ]
     verdict.segments, verdict.limits, verdict.damage = 3, [], Damage("it ends\x1b[31m here", 9, cut=True)
     assert text(verdict)[1] == r"  note: it ends\x1b[31m here; judged up to there"

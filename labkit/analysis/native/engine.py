@@ -10,11 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
-from labkit.analysis.rule import RFC9293, Rule, collect, shipped
+from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, shipped
 from labkit.analysis.verifier import Verdict, Verifier
-from labkit.capture import Reader, open_capture
+from labkit.capture import Reader, open_again, open_capture
 from labkit.capture.source import CHUNK_OCTETS
 from labkit.errors import UncompilableError, UsageError
 from labkit.i18n import _
@@ -43,6 +44,7 @@ def verify(
     wanted: "Callable[[Flow], bool] | None" = None,
     engine: str = AUTO,
     rules: Iterable[Rule] | None = None,
+    completeness: str = Completeness.AUTO,
 ) -> Verdict:
     """Verify one capture, as `labkit.analysis.verifier.verify` does, with one of ENGINES.
 
@@ -50,7 +52,14 @@ def verify(
     """
     with open_capture(source) as capture:
         verdict = verify_capture(
-            capture, profile, literal=literal, on_progress=on_progress, wanted=wanted, engine=engine, rules=rules
+            capture,
+            profile,
+            literal=literal,
+            on_progress=on_progress,
+            wanted=wanted,
+            engine=engine,
+            rules=rules,
+            completeness=completeness,
         )
         verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
         return verdict
@@ -68,12 +77,14 @@ def verify_capture(
     on_notice: OnNotice | None = None,
     alone: bool = True,
     rules: Iterable[Rule] | None = None,
+    completeness: str = Completeness.AUTO,
 ) -> Verdict:
     """The verdict on an open capture, including its damage. Its path is empty.
 
     `on_notice` is called with a line when code is compiled, or cannot be compiled. `interruption` may end the reading.
     `alone=False`: other workers run too; use one thread and never compile. `rules` is the catalogue, as for `Verifier`; the
-    compiled engine has the shipped one only. UsageError for COMPILED with a `wanted` that is not a FlowFilter.
+    compiled engine has the shipped one only. `completeness` says whether packets may be missing (`labkit.analysis.examine`).
+    UsageError for COMPILED with a `wanted` that is not a FlowFilter.
     """
     rules = collect() if rules is None else tuple(rules)
     verifier = Verifier(profile, literal=literal, wanted=wanted, rules=rules)
@@ -88,7 +99,23 @@ def verify_capture(
     if library is None or compiled is None:
         verdict = verifier.run(interruption.frames(capture) if interruption else capture, on_progress)
         verdict.damage = capture.damage
-        return verdict
+    else:
+        verdict = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
+    assume = Completeness.PARTIAL if literal else Completeness(completeness)
+    if assume == Completeness.AUTO and profile == DOCUMENT:
+        assume = Completeness.COMPLETE  # the introductory text knows no lost packet
+    examine(verdict, lambda: open_again(capture), rules, assume, wanted)
+    return verdict
+
+
+def _run_compiled(
+    capture: Reader,
+    library: "Library",
+    compiled: "tuple[NativeVerifier, list[Batch]]",
+    profile: str,
+    interruption: "Interruption | None",
+    on_progress: Callable[[int], None] | None,
+) -> Verdict:
     from labkit.analysis.native.pipeline import run
     from labkit.analysis.native.reader import Feed
 
@@ -137,7 +164,7 @@ def _library(
 
 
 def _loaded(on_notice: OnNotice, rules: tuple[Rule, ...]) -> "Library | None":
-    """The compiled code; None, and a notice, if a package is missing or a rule is not compiled."""
+    """The compiled code; None, and a notice, if a package is missing or a rule cannot be compiled."""
     if rules != shipped():
         on_notice(_("only labkit's own rules can be compiled: interpreted, which takes longer"))
         return None

@@ -57,8 +57,8 @@ class NativeVerifier:
             "kept": SEVERITIES * (1 + len(shipped())),
             "pieces": RING_PIECES,
             "ring": RING_OCTETS,
-            "described": limits.MOST,
-            "described_sides": 2 * limits.MOST,
+            "described": limits.MAX_DESCRIBED,
+            "described_sides": 2 * limits.MAX_DESCRIBED,
             "filter_numbers": len(numbers),
         }
         kinds = {name: column.target for name, column in columns(Context).items() if column.target is not None}
@@ -88,7 +88,7 @@ class NativeVerifier:
         context.max_open, context.max_over, context.max_findings, context.max_once, context.max_hosts = bounds
         context.bucket_mask, context.host_mask = sizes["buckets"] - 1, sizes["host_buckets"] - 1
         context.once_mask = sizes["once_keys"] - 1
-        context.max_described = limits.MOST
+        context.max_described = limits.MAX_DESCRIBED
         context.seed = new_seed()
 
     def _table(self, name: str) -> Any:
@@ -112,6 +112,7 @@ class NativeVerifier:
             findings=self._findings(start),
             packets=packets,
             segments=context.segments,
+            start=start,
             flows=context.flow_count,
             limits=surveyed.limits(context.segments, context.reported),
             conversations=self._conversations(start),

@@ -17,13 +17,13 @@ from labkit.tcp.seq import add, after, before
         Severity.WARNING: "the data ends at {seg.end}, beyond {peer.right_edge}, the right edge of the last window in "
         "this capture, which lacks packets",
     },
-    field="len",
-    expected=lambda seg, me, peer: max(0, seg.len - (add(seg.seq, seg.len) - peer.right_edge & 0xFFFFFFFF)),
-    actual="seg.len",
+    field="window",
+    expected=lambda seg, me, peer: peer.win + (add(seg.seq, seg.len) - peer.right_edge & 0xFFFFFFFF),
+    actual="peer.win",
     profiles=RFC_ONLY,
-    should_be="{expected} bytes at most in this segment",
+    should_be="a window of {expected} bytes for this segment; the peer's is {actual}",
     receiver="It takes the bytes inside the window, drops the rest and acknowledges what it took.",
-    mend="Send only {expected} bytes, and wait for the peer to open its window.",
+    mend="Send only what fits the window, or let the peer offer {expected} bytes before.",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1 win 100

@@ -1,4 +1,4 @@
-"""Faults of the frame: header lengths, checksums, what was captured of it."""
+"""Faults of the frame: header lengths, checksums, capture length and time."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,8 +19,8 @@ from labkit.tcp import options as opt
 from labkit.tcp.segment import ACK, SYN
 from labkit.tcp.seq import after
 
-LARGEST_KNOWN = 1400
-"""Octets of an MSS that leaves room below 1500: what is larger may come from segmentation offload."""
+MAX_FAULTY_MSS = 1400
+"""With a larger MSS, a segment beyond it may come from segmentation offload."""
 
 
 def _headers_do_not_fit(records: Sequence[Record], index: int) -> Edited:
@@ -54,7 +54,7 @@ def _payload_beyond_the_mss(records: Sequence[Record], index: int) -> Edited:
         or record.segment.seq in sent
     ):
         return None
-    if record.segment.options or offered[0].size > LARGEST_KNOWN:
+    if record.segment.options or offered[0].size > MAX_FAULTY_MSS:
         return None
     return rewritten(record, payload=record.segment.payload + b"!")
 
@@ -73,7 +73,7 @@ def _time_goes_back(records: Sequence[Record], index: int) -> Edited:
 
 
 def _acknowledged_too_late(trace: Trace, index: int) -> Trace | None:
-    """The acknowledgement comes 600 ms later, and so does all that follows."""
+    """Delay the acknowledgement and all following records by 600 ms."""
     record = trace.records[index]
     own = [each for each in trace.records[:index] if each.connection == record.connection]
     if len(trace.connections) > 1 or not plain_ack([*own, record], len(own)):
@@ -81,7 +81,7 @@ def _acknowledged_too_late(trace: Trace, index: int) -> Trace | None:
     mine = [each.segment.ack for each in sent_before([*own, record], len(own)) if each.segment.ctl & ACK]
     heard = [each.segment for each in heard_before([*own, record], len(own)) if each.segment.payload]
     news = bool(mine) and bool(heard) and after(record.segment.ack, mine[-1]) and heard[-1].end == record.segment.ack
-    # A resend would show that the sender has noticed; who is captured behind the path has seen the data late.
+    # After a retransmission, or with a capture behind the path, the delay is not the fault of the receiver.
     resent = len({each.seq for each in heard}) < len(heard)
     if not news or resent or record.sender != record.tap:
         return None

@@ -65,8 +65,9 @@ def _excerpt_lines(finding: Finding, excerpt: Excerpt) -> Iterator[str]:
         yield click.style(f"  {lead}{text}", bold=here) if here else f"  {lead}{text}"
         if here and finding.field in PREFIXES and finding.expected is not None:
             start = text.find(PREFIXES[finding.field])
-            if start >= 0:
-                word = text[start:].split(" ", 1)[0]
+            word = text[start:].split(" ", 1)[0]
+            shown = finding.actual if finding.actual_relative is None else finding.actual_relative
+            if start >= 0 and word.endswith(f"={shown}"):  # not where the field is one of another segment
                 value = finding.expected if finding.expected_relative is None else finding.expected_relative
                 mark = " " * (2 + len(lead) + start) + "^" * len(word)
                 yield click.style(f"{mark} {_('expected')} {value}", fg=COLOURS[finding.severity])

@@ -20,7 +20,7 @@ from labkit.packet.seen import Seen
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 
-RULES = collect()
+RULES = [rule for rule in collect() if rule.scope != Scope.LEDGER]
 
 
 class Translated:

@@ -1,0 +1,363 @@
+"""Look at complete conversations once more, as a whole, and give every mistake to the packet where it was made.
+
+The first pass judges a capture segment by segment and forgives whatever a missing packet could explain. This second look
+takes conversations that open in the capture, keeps the accounts of both sides (`labkit.analysis.ledger`), and knows when
+nothing is missing: because the user says so, or because the file shows it. What it finds replaces what the first pass said
+of the same numbers. One mistake is one error; what follows from it becomes notes that name it (`Finding.caused_by`).
+
+A small capture is looked at whole. Of a large one only the conversations are looked at in which the first pass found
+something that depends on this.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from enum import StrEnum
+
+from labkit.analysis.analyzer import DONE, analyze
+from labkit.analysis.finding import Finding, groups, with_scapy
+from labkit.analysis.flows import Flow, FlowTable, end_name
+from labkit.analysis.ledger import CLIENT, MAX_SEGMENTS, SERVER, Entry, Ledger, Shown, evidence, proves
+from labkit.analysis.limits import Limit
+from labkit.analysis.rule import Rule, Scope, Severity
+from labkit.analysis.strays import FourTuple, Talk, adopt
+from labkit.analysis.verifier import Verdict
+from labkit.capture import Frame
+from labkit.i18n import _
+from labkit.packet.seen import SUM_BAD, Seen
+from labkit.tcp.seq import diff
+
+MAX_WHOLE = 5_000
+"""Segments of a capture of which every conversation is looked at."""
+
+MAX_FLOWS = 200
+"""Conversations of a larger capture that are looked at."""
+
+MAX_ALL_SEGMENTS = 50_000
+"""Segments of all conversations that are looked at."""
+
+MAX_PAYLOAD = 2_048
+"""Octets of a segment's payload that are kept."""
+
+NUMBERS = frozenset({"sequence", "acknowledgement", "handshake", "fin", "reset"})
+"""Families of rules about the numbers that the accounts hold."""
+
+EXPLAINING = frozenset({"keepalive", "retransmission"})
+"""Families whose notes explain a number. Where it is a mistake, the explanation is wrong."""
+
+DECIDED = frozenset(
+    code
+    for family in (
+        "SEQ01 SEQ02 SEQ03",
+        "ACK01 ACK02 ACK03 ACK06",
+        "HS02 HS03 HS06 HS08",
+        "FIN01 FIN02 FIN04",
+        "RST01 RST03",
+    )
+    for code in family.split()
+)
+"""Codes of which the accounts decide whether they stand, in a complete conversation."""
+
+
+class Completeness(StrEnum):
+    """Whether packets may be missing in a capture."""
+
+    AUTO = "auto"
+    """The file tells, conversation by conversation."""
+    COMPLETE = "complete"
+    """The user says that nothing is missing."""
+    PARTIAL = "partial"
+    """The user says that something is missing: nothing is looked at a second time."""
+
+
+def examine(
+    verdict: Verdict,
+    again: Callable[[], Iterable[Frame] | None],
+    rules: Iterable[Rule],
+    assume: Completeness = Completeness.AUTO,
+    wanted: Callable[[Flow], bool] | None = None,
+) -> None:
+    """Look at the conversations of a judged capture once more, and put what is found into its verdict.
+
+    `again` opens the capture from its start, or gives None where it cannot be read twice. `rules` is the catalogue.
+    """
+    verdict.completeness = str(assume)
+    if assume == Completeness.PARTIAL or not verdict.segments:
+        return
+    named = {(rule.code, rule.name): rule for rule in rules}
+    chosen = None if verdict.segments <= MAX_WHOLE or assume == Completeness.COMPLETE else _suspects(verdict, named)
+    if chosen is not None and not chosen:
+        return
+    frames = again()
+    if frames is None:
+        return
+    look = _Look(verdict, named, assume)
+    talks = list(_talks(frames, chosen))
+    adopted = {host.index: segments for host, segments in adopt(talks)}
+    strays = {seg.packet for segments in adopted.values() for seg in segments if seg.port >= 0}
+    for talk in talks:
+        if talk.wanted(wanted) and talk.opens:
+            look.at(talk, adopted.get(talk.index, talk.segments))
+    look.apply(strays)
+
+
+def _suspects(verdict: Verdict, named: Mapping[tuple[str, str], Rule]) -> set[int]:
+    """The conversations of a large capture in which something was found that completeness decides."""
+    found: set[int] = set()
+    for group in groups(verdict.findings, MAX_FLOWS):
+        rule = named.get((group.code, group.name))
+        if rule is not None and (group.code in DECIDED or rule.family in NUMBERS) and group.severity > Severity.NOTE:
+            found |= {verdict.findings[place].flow for place in group.places}
+    return set(sorted(found)[:MAX_FLOWS])
+
+
+def _talks(frames: Iterable[Frame], chosen: Collection[int] | None) -> Iterator[Talk]:
+    """The conversations of a capture with their segments. One that is too long for accounts is left out."""
+    talks: dict[int, tuple[Flow, list[Shown]]] = {}
+    kept = 0
+    for step in analyze(frames, FlowTable()):
+        if step.scope != DONE or not step.seg.readable:
+            continue
+        flow = step.flow
+        if chosen is not None and flow.index not in chosen:
+            continue
+        segments = talks.setdefault(flow.index, (flow, []))[1]
+        if len(segments) <= MAX_SEGMENTS and kept < MAX_ALL_SEGMENTS:
+            segments.append(_shown(step.seg, step.data, step.sender))
+            kept += 1
+    for flow, segments in talks.values():
+        if 0 < len(segments) <= MAX_SEGMENTS:
+            client = flow.client
+            ends = flow.ends[client], flow.ends[1 - client]
+            sides = [replace(seg, side=CLIENT if seg.side == client else SERVER) for seg in segments]
+            yield Talk(flow.index, ends, sides, flow)
+
+
+def _shown(seg: Seen, data: bytes, sender: int) -> Shown:
+    payload = data[seg.data_at : seg.data_at + min(seg.data_len, MAX_PAYLOAD)] if seg.data_at >= 0 else b""
+    return Shown(
+        packet=seg.number,
+        time=seg.time,
+        side=sender,
+        seq=seg.seq,
+        ack=seg.ack,
+        ctl=seg.ctl,
+        length=seg.len,
+        payload=bytes(payload),
+        ip_id=seg.ip_id,
+        window=seg.win,
+        mss=seg.mss,
+        headers=seg.doff + (20 if seg.version == 4 else 40),
+        spoiled=seg.sum_state == SUM_BAD,
+    )
+
+
+class _Look:
+    """What the second look finds in a capture."""
+
+    def __init__(self, verdict: Verdict, named: Mapping[tuple[str, str], Rule], assume: Completeness) -> None:
+        self._verdict = verdict
+        self._named = named
+        self._rules = [
+            rule for rule in named.values() if rule.scope == Scope.LEDGER and verdict.profile in rule.profiles
+        ]
+        self._assume = assume
+        self._found: list[tuple[Entry, Finding]] = []
+        self._complete: set[int] = set()
+        """Conversations in which nothing is missing."""
+        self._entries: dict[int, list[Entry]] = {}
+        """By packet."""
+        self._flows: dict[int, list[Entry]] = {}
+        self._why: list[str] = []
+        self._kept: set[int] = set()
+        """Identities of findings of the first pass that stand for an entry."""
+        self._errors: dict[int, list[Finding]] = {}
+        if verdict.segments <= MAX_WHOLE:
+            for found in verdict.findings:
+                if found.severity == Severity.ERROR and found.packet is not None:
+                    self._errors.setdefault(found.packet, []).append(found)
+
+    def at(self, talk: Talk, segments: Sequence[Shown]) -> None:
+        """Look at a conversation."""
+        ledger = _best(segments)
+        why = evidence(segments)
+        if self._assume == Completeness.COMPLETE or why in ("constant", "together"):
+            self._complete.add(talk.index)
+        self._why.append("" if self._assume == Completeness.COMPLETE else why)
+        entries = [entry for entry in ledger.entries if self._stands(entry, why, segments)]
+        if self._verdict.damage is not None:
+            entries = [entry for entry in entries if (entry.cause or entry).fault not in ("never", "last-ack")]
+        # What follows from a mistake that is not proved is not proved either.
+        roots = {id(entry) for entry in entries if entry.cause is None}
+        entries = [entry for entry in entries if entry.cause is None or id(entry.cause) in roots]
+        self._flows[talk.index] = entries
+        for entry in entries:
+            self._entries.setdefault(entry.packet, []).append(entry)
+            rule = next(rule for rule in self._rules if rule.predicate(entry))
+            known = self._said_before(rule, entry)
+            self._kept |= {id(known)} if known is not None else set()
+            self._found.append((entry, known or _finding(rule, entry, talk, self._verdict)))
+
+    def _said_before(self, rule: Rule, entry: Entry) -> Finding | None:
+        """The error of the first pass that says as much as a rule about the accounts."""
+        for found in self._errors.get(entry.packet, ()):
+            if found.code in rule.unless and (found.field, found.expected) == (entry.field, entry.expected):
+                return found
+        return None
+
+    def _stands(self, entry: Entry, why: str, segments: Sequence[Shown]) -> bool:
+        if self._assume == Completeness.COMPLETE:
+            return True
+        return proves(why, entry.cause or entry, segments)
+
+    def apply(self, strays: Collection[int]) -> None:
+        """Put what was found into the verdict."""
+        verdict = self._verdict
+        verdict.completeness = self._taken()
+        if not self._found and not self._complete:
+            return
+        kept = [
+            found for found in verdict.findings if id(found) not in self._kept and not self._is_replaced(found, strays)
+        ]
+        merged = sorted(
+            [*kept, *(finding for _entry, finding in self._found)],
+            key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code),
+        )
+        places = {id(finding): place for place, finding in enumerate(merged)}
+        by_entry = {id(entry): places[id(finding)] for entry, finding in self._found}
+        for entry, finding in self._found:
+            if entry.cause is not None:
+                place = places[id(finding)]
+                merged[place] = replace(finding, caused_by=by_entry[id(entry.cause)])
+        verdict.findings = merged
+        if strays or self._complete:
+            verdict.limits = [limit for limit in verdict.limits if self._is_left(limit, strays)]
+
+    def _taken(self) -> str:
+        if self._assume == Completeness.COMPLETE:
+            return "complete"
+        shown = {why for why in self._why if why}
+        if not self._why or not all(self._why):
+            return "partly-complete" if shown else "auto"
+        return "constant" if shown == {"constant"} else "counted"
+
+    def _is_replaced(self, found: Finding, strays: Collection[int]) -> bool:
+        rule = self._named.get((found.code, found.name))
+        if rule is None:
+            return False
+        if found.packet in strays and rule.family in NUMBERS | EXPLAINING | {"capture"}:
+            return True
+        entries = self._entries.get(found.packet or 0, [])
+        if found.packet is None:
+            return self._is_replaced_whole(found, rule, strays)
+        if entries and rule.family in NUMBERS:
+            return True
+        if entries and rule.family in EXPLAINING and found.severity == Severity.NOTE:
+            return True
+        return found.flow in self._complete and found.code in DECIDED and self._is_number(found)
+
+    def _is_number(self, found: Finding) -> bool:
+        return found.field in ("seq", "ack", "flags", "") and (
+            found.severity > Severity.NOTE or found.code in ("SEQ01", "ACK01", "HS06")
+        )
+
+    def _is_replaced_whole(self, found: Finding, rule: Rule, strays: Collection[int]) -> bool:
+        """Whether a finding about a whole conversation says less than the accounts do."""
+        entries = self._flows.get(found.flow, [])
+        if found.code == "CAP05":
+            return bool(strays) or any(entry.fault == "syn-ack" for entry in entries)
+        return rule.family in NUMBERS and any(entry.field in ("missing", "ack", "port") for entry in entries)
+
+    def _is_left(self, limit: Limit, strays: Collection[int]) -> bool:
+        if limit.kind in ("mid-stream", "one-sided"):
+            return not strays and not any(
+                entry.fault == "syn-ack" for entries in self._flows.values() for entry in entries
+            )
+        return limit.kind != "packets-missing" or len(self._complete) < self._verdict.flows
+
+
+def _best(segments: Sequence[Shown]) -> Ledger:
+    """The accounts with and without the segments whose checksum is wrong: a receiver drops them, but whoever types a wrong
+    checksum goes on as though it had not. Those with fewer mistakes count."""
+    ledger = Ledger(segments)
+    sound = [seg for seg in segments if not seg.spoiled]
+    if len(sound) == len(segments) or not ledger.mistakes:
+        return ledger
+    other = Ledger(sound)
+    return other if other.knows and len(other.mistakes) < len(ledger.mistakes) else ledger
+
+
+def _finding(rule: Rule, entry: Entry, talk: Talk, verdict: Verdict) -> Finding:
+    """An entry in the words of the rule that names it."""
+    seg = entry.shown
+    values = _values(entry, talk)
+
+    def text(template: str) -> str:
+        return _(template).format(**values) if template else ""
+
+    ends = talk.four_tuple(seg.side)
+    relative = entry.field in ("seq", "ack") and entry.expected is not None
+    return Finding(
+        code=rule.code,
+        name=rule.name,
+        severity=Severity.NOTE if entry.cause is not None else rule.severity,
+        packet=seg.packet,
+        time=round((seg.time - verdict.start) / 1e9, 9),
+        flow=talk.index,
+        source=end_name((ends[0], ends[1])),
+        destination=end_name((ends[2], ends[3])),
+        message=text(rule.message),
+        field=entry.field,
+        expected=entry.expected,
+        actual=entry.actual,
+        expected_relative=diff(entry.expected, entry.isn) if relative and entry.expected is not None else None,
+        actual_relative=diff(entry.actual, entry.isn) if relative and entry.actual is not None else None,
+        reference=rule.reference,
+        should_be=text(rule.should_be),
+        receiver=text(rule.receiver),
+        mend=with_scapy(text(rule.mend), entry.field, seg.packet, entry.expected),
+        wireshark=rule.wireshark,
+    )
+
+
+def _values(entry: Entry, talk: Talk) -> dict[str, object]:
+    """What a rule's templates may name."""
+    seg, own, peer, inside = entry.shown, entry.own, entry.peer, entry.inside
+
+    def number(raw: int | None) -> str:
+        if raw is None:
+            return ""
+        counted = diff(raw, entry.isn)
+        return str(raw) if counted == raw else f"{counted} (raw {raw})"
+
+    right = talk.four_tuple(seg.side)
+    return {
+        "field": entry.field,
+        "expected": number(entry.expected),
+        "actual": number(entry.actual),
+        "wanted": entry.expected,
+        "plain": entry.actual,
+        "isn": entry.isn,
+        "distance": abs(entry.off),
+        "cause": entry.cause.packet if entry.cause is not None else "",
+        "index": seg.packet - 1,
+        "length": seg.length,
+        "own_packet": own.packet if own else "",
+        "own_length": own.length if own else 0,
+        "peer_packet": peer.packet if peer else "",
+        "peer_length": peer.length if peer else 0,
+        "headers": entry.off if entry.off in _headers(own, peer) else 40,
+        "inside_packet": inside.packet if inside else "",
+        "inside_length": inside.length if inside else 0,
+        "characters": entry.characters,
+        "taker": "FIN" if entry.at_fin else "SYN",
+        "right_tuple": _tuple_text(right),
+        "four_tuple": _tuple_text(seg.four_tuple or right),
+    }
+
+
+def _headers(*segments: Shown | None) -> list[int]:
+    return [size for seg in segments if seg is not None for size in (seg.headers, seg.headers + 14)]
+
+
+def _tuple_text(ends: FourTuple) -> str:
+    return f"{end_name((ends[0], ends[1]))} → {end_name((ends[2], ends[3]))}"

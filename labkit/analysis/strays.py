@@ -1,0 +1,102 @@
+"""Find the conversation that a segment with a wrong port or address belongs to.
+
+A segment whose four-tuple is wrong is another conversation for every reader, and looks like the middle of one whose
+beginning is missing. If its numbers are the next ones of a conversation between the same hosts, and at most half of its
+four-tuple differs, it is a segment of that conversation with a typing error.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from labkit.analysis.flows import Flow
+from labkit.analysis.ledger import CLIENT, SERVER, Ledger, Shown
+from labkit.tcp.segment import ACK, SYN
+
+MAX_STRAYS = 100
+"""Conversations without a SYN whose place is looked for."""
+
+End = tuple[bytes, int]
+FourTuple = tuple[bytes, int, bytes, int]
+"""Source address and port, destination address and port."""
+
+
+@dataclass(slots=True)
+class Talk:
+    """The segments of one conversation, as the flow table has them. `ends[CLIENT]` sent the first SYN."""
+
+    index: int
+    ends: tuple[End, End]
+    segments: list[Shown]
+    flow: Flow | None = None
+
+    def wanted(self, choice: Callable[[Flow], bool] | None) -> bool:
+        """Whether its findings are reported."""
+        return choice is None or self.flow is None or choice(self.flow)
+
+    @property
+    def opens(self) -> bool:
+        """Whether it begins with a client's SYN."""
+        return bool(self.segments) and self.segments[0].ctl & (SYN | ACK) == SYN
+
+    def four_tuple(self, side: int) -> FourTuple:
+        """What the segments of a side carry."""
+        return (*self.ends[side], *self.ends[1 - side])
+
+
+def adopt(talks: Sequence[Talk]) -> Iterator[tuple[Talk, list[Shown]]]:
+    """Each conversation that opens in the capture, with the strays of it that were adopted. The segments of both together
+    are in the order of the capture; adopted ones say in `port` which port is right (0: several parts are wrong)."""
+    hosts = [talk for talk in talks if talk.opens]
+    strays = [talk for talk in talks if talk.segments and not talk.opens][:MAX_STRAYS]
+    for host in hosts:
+        found: list[Shown] = []
+        for stray in strays:
+            moved = _moved(stray, host)
+            if moved and _fits(host.segments, found, moved):
+                found += moved
+        if found:
+            yield host, sorted(host.segments + found, key=lambda seg: seg.packet)
+
+
+def _moved(stray: Talk, host: Talk) -> list[Shown]:
+    """The segments of a stray as segments of a conversation; none where too much of the four-tuple differs."""
+    first = stray.segments[0]
+    if first.packet < host.segments[0].packet or not first.ctl & ACK:
+        return []
+    moved = []
+    for seg in stray.segments:
+        choices = [_differing(stray.four_tuple(seg.side), host.four_tuple(side)) for side in (CLIENT, SERVER)]
+        counts = [len(each) for each in choices]
+        if min(counts) > 2:
+            return []
+        side = counts.index(min(counts))
+        if counts[0] == counts[1]:
+            side = _side_by_numbers(seg, host)
+        right = host.four_tuple(side)
+        differing = choices[side]
+        port = right[differing[0]] if len(differing) == 1 else 0
+        own = stray.four_tuple(seg.side)
+        moved.append(replace(seg, side=side, port=port if isinstance(port, int) else 0, four_tuple=own))
+    return moved
+
+
+def _differing(one: FourTuple, other: FourTuple) -> list[int]:
+    return [place for place in range(4) if one[place] != other[place]]
+
+
+def _side_by_numbers(seg: Shown, host: Talk) -> int:
+    """The sender of a segment whose ports or addresses are swapped: the server, if it acknowledges the client."""
+    client = [one for one in host.segments if one.side == CLIENT and one.packet < seg.packet]
+    known = {(one.seq + one.seg_len) & 0xFFFFFFFF for one in client}
+    return SERVER if seg.ack in known and seg.ctl & ACK else CLIENT
+
+
+def _fits(known: Sequence[Shown], found: Sequence[Shown], moved: Sequence[Shown]) -> bool:
+    """Whether the ledger of the conversation is better with these segments than without, and their numbers are its next ones."""
+    without = sorted([*known, *found], key=lambda seg: seg.packet)
+    ledger = Ledger(sorted([*without, *moved], key=lambda seg: seg.packet))
+    packets = {seg.packet for seg in moved}
+    numbers = [entry for entry in ledger.mistakes if entry.packet in packets and entry.fault != "port"]
+    others = [entry for entry in ledger.mistakes if entry.fault != "port"]
+    before = [entry for entry in Ledger(without).mistakes if entry.fault != "port"]
+    return ledger.knows and not numbers and len(others) <= len(before)

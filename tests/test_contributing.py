@@ -1,0 +1,187 @@
+"""Each addition of CONTRIBUTING.md takes one file.
+
+A copy of the project gets a rule, a scenario, a report format, a link type and a tunnel; the tests that list such things run in it.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[1]
+
+RULE = "labkit/analysis/rules/example.py"
+SCENARIO = "labkit/build/scenarios/example.yaml"
+FORMAT = "labkit/report/formats/example.py"
+LINK = "labkit/packet/decode/link.py"
+TUNNEL = "labkit/packet/decode/tunnel.py"
+
+ADDED = {
+    RULE: "",  # the example of CONTRIBUTING.md, with a limit
+    SCENARIO: """name: example
+summary: An example
+look: [Three segments open the connection.]
+wireshark: []
+steps:
+  - client: connect
+""",
+    FORMAT: '''"""The number of findings of each capture."""
+
+from collections.abc import Iterable, Iterator
+
+from labkit.analysis.verifier import Verdict
+from labkit.report.formats import ReportOptions
+
+
+def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:  # noqa: ARG001
+    """Yield a line for each capture."""
+    for verdict in verdicts:
+        yield f"{len(verdict.findings)} in {verdict.path}"
+''',
+    LINK: '''
+
+@link_type(EXAMPLE=147)
+def example(_buf: bytes, at: int, _end: int, stop: int) -> Step:
+    """Two octets before IPv4."""
+    return IPV4, at + 2, stop
+''',
+    TUNNEL: '''
+
+@udp_port(64999)
+def example(_buf: bytes, at: int, _end: int, stop: int) -> Step:
+    """Four octets before IPv4."""
+    return IPV4, at + 4, stop
+''',
+}
+"""Each new file, or the function at the end of a file."""
+
+WORKS = {
+    RULE: """
+from labkit.analysis.rule import collect
+rule = next(each for each in collect() if each.code == "EX02")
+verdict = Verifier().run(frames(list(parse(rule.bad))))
+assert [each.code for each in verdict.findings if each.code == "EX02"] == ["EX02"]
+assert [each.kind for each in verdict.limits if each.code == "EX02"] == ["truncated"]
+""",
+    SCENARIO: """
+from labkit.build.scenario import Scenario, shipped
+assert "example" in shipped()
+assert len(Scenario.load("example").play(seed=1)) == 3
+""",
+    FORMAT: """
+from labkit.cli import run
+assert run(["build", "handshake", "-o", "handshake.pcap"]) == 0
+assert run(["verify", "--format", "example", "handshake.pcap"]) == 0
+""",
+    LINK: """
+from labkit.packet.linktype import title
+assert title(147) == "147 (EXAMPLE)"
+assert segments(147, lambda octets: bytes(2) + octets[14:]) == 3
+""",
+    TUNNEL: """
+from scapy.layers.inet import IP, UDP
+assert segments(101, lambda octets: bytes(IP() / UDP(dport=64999) / (bytes(4) + octets[14:]))) == 3
+""",
+}
+"""By file: a program that uses the addition."""
+
+COMMON = """
+from labkit.analysis.verifier import Verifier
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
+
+def segments(link, wrap):
+    found = frames(list(parse("> S 0:0(0)\\n< S. 0:0(0) ack 1\\n> . 1:1(0) ack 1")))
+    wrapped = [each._replace(link=link, data=wrap(each.data), wirelen=len(wrap(each.data))) for each in found]
+    return Verifier().run(wrapped).segments
+"""
+
+LISTS = (
+    "tests/test_layers.py",
+    "tests/test_documentation.py",
+    "tests/analysis/test_rules.py",
+    "tests/build/test_faults.py",
+    "tests/cli/test_scenarios_command.py",
+    "tests/cli/test_rules_command.py",
+    "tests/packet/test_decode_layers.py",
+    "tests/report/test_machine_reports.py",
+)
+"""The tests that go through all rules, scenarios, formats or layers."""
+
+GENERATED = {
+    "test_the_catalogue_is_current",
+    "test_every_rule_is_in_the_catalogue",
+    "test_fault_is_found_where_it_is",
+}
+"""The tests that compare generated pages: `scripts/docs` writes docs/rules.md and docs/faults.md anew."""
+
+
+def example_rule() -> str:
+    """The rule that CONTRIBUTING.md shows, with a limit that its findings count for."""
+    found = re.search(r"```python\n(.*?)```", (TOP / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)
+    assert found
+    text = found[1].replace("    no_fault=", '    limit="truncated",\n    no_fault=')
+    text = text.replace("EX01", "EX02").replace("mss_too_small", "mss_is_tiny")
+    assert text != found[1]
+    return f'"""An example of a rule."""\n\n{text}'
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project with all the additions."""
+    top = tmp_path_factory.mktemp("project")
+    for name in ("labkit", "tests", "scripts", "docs", "pcaps"):
+        shutil.copytree(TOP / name, top / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "LICENSE"):
+        shutil.copy(TOP / name, top)
+    for name, text in ADDED.items():
+        path = top / name
+        before = path.read_text("utf-8") if path.exists() else ""
+        path.write_text(before + (text or example_rule()), "utf-8")
+    return top
+
+
+def run(top: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(top), "LANGUAGE": "en"}
+    environment.pop("LABKIT_CAPTURES", None)
+    return subprocess.run(
+        [sys.executable, *words], cwd=top, env=environment, capture_output=True, text=True, timeout=170, check=False
+    )
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_an_addition_works(name: str, copy: Path) -> None:
+    done = run(copy, "-c", COMMON + WORKS[name])
+    assert done.returncode == 0, done.stderr
+
+
+def test_only_generated_pages_must_be_written_anew(copy: Path) -> None:
+    done = run(
+        copy,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not slow",
+        "-k",
+        "not shows and (not EACH or example or EX02)",
+        *LISTS,
+    )
+    failed = {
+        re.sub(r"\[.*", "", each) for each in re.findall(r"^(?:FAILED|ERROR) \S+::(\S+)", done.stdout, re.MULTILINE)
+    }
+    assert " passed" in done.stdout
+    assert failed <= GENERATED
+    assert "test_the_catalogue_is_current" in failed, "the copy has no new rule"
+
+
+def test_ruff_and_mypy_accept_them(copy: Path) -> None:
+    assert run(copy, "-m", "ruff", "check", *ADDED.keys() - {SCENARIO}).returncode == 0
+    done = run(copy, "-m", "mypy", "--cache-dir=/dev/null", "-p", "labkit.analysis.rules", "-p", "labkit.packet.decode")
+    assert done.returncode == 0, done.stdout
