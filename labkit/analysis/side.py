@@ -44,6 +44,8 @@ class Side:
     sack_ok: U8 = 0
     stamps: U8 = 0
     """1: the SYN carried timestamps."""
+    default_mss: U8 = 0
+    """1: the SYN has no MSS option, so `mss` is the default of RFC 9293."""
     opt_cut: U8 = 0
     """1: the capture holds only a part of the SYN's options."""
     tfo_len: I16 = ABSENT

@@ -61,6 +61,8 @@ class Verdict:
     completeness: str = "auto"
     """Whether packets may be missing: `complete` or `partial`, as the user says; `constant`, `counted`: nothing is missing, as
     the IP identifications show; `partly-complete`: they show it of some conversations; `auto`: nothing shows it."""
+    assumed: bool = False
+    """Whether the profile, not the user, says that nothing is missing."""
     beyond: list[Group] = field(default_factory=list)
     """Findings that were only counted: there were more than `finding.MAX_KEPT` of their severity."""
 

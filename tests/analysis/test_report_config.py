@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labkit.analysis.finding import Group
-from labkit.analysis.report_config import KEYS, MAX_FILE_OCTETS, ReportConfig, find, load, rules_named
+from labkit.analysis.report_config import KEYS, MAX_FILE_OCTETS, ReportConfig, candidates, load, rules_named
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verifier import Verdict, Verifier
 from labkit.errors import UsageError
@@ -129,9 +129,11 @@ def test_a_file(tmp_path: Path) -> None:
     path = tmp_path / "labkit.toml"
     path.write_text(
         'profile = "document"\nliteral = true\nfail-on = "warning"\nselect = ["ACK"]\nignore = ["ACK02", "fin"]\n'
-        'severity = {ACK01 = "note", SEQ = "error"}\n'
+        'severity = {ACK01 = "note", SEQ = "error"}\ncomplete = true\n'
     )
     assert load(path) == ReportConfig(
+        file=str(path),
+        completeness="complete",
         profile="document",
         literal=True,
         fail_on=Severity.WARNING,
@@ -143,12 +145,12 @@ def test_a_file(tmp_path: Path) -> None:
 
 def test_an_empty_file_chooses_nothing(tmp_path: Path) -> None:
     (tmp_path / "labkit.toml").touch()
-    assert load(tmp_path / "labkit.toml") == ReportConfig()
+    assert load(tmp_path / "labkit.toml") == ReportConfig(file=str(tmp_path / "labkit.toml"))
 
 
 def test_every_key_has_its_attribute() -> None:
     names = set(ReportConfig.__dataclass_fields__)
-    assert {attribute for attribute, _read in KEYS.values()} == names - {"extra"}
+    assert {attribute for attribute, _read in KEYS.values()} == names - {"extra", "file"}
 
 
 WRONG_FILES = [
@@ -212,17 +214,17 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
     inner.mkdir(parents=True)
     outer = tmp_path / "labkit.toml"
     outer.touch()
-    assert find(inner) == outer
+    assert next(candidates(inner)) == outer
     project = tmp_path / "a" / "pyproject.toml"
     project.write_text('[tool.other]\nabout = "labkit"\n')
-    assert find(inner) == outer
+    assert next(candidates(inner)) == outer
     project.write_text("[tool.labkit]\n")
-    assert find(inner) == project
+    assert next(candidates(inner)) == project
     own = tmp_path / "a" / "labkit.toml"
     own.touch()
-    assert find(inner) == own
+    assert next(candidates(inner)) == own
     (inner / "labkit.toml").mkdir()  # no file
-    assert find(inner) == own
+    assert next(candidates(inner)) == own
 
 
 @pytest.mark.parametrize(
@@ -231,7 +233,7 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
 def test_a_project_file_that_is_not_toml(tmp_path: Path, text: str, counts: bool) -> None:
     path = tmp_path / "pyproject.toml"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert (find(tmp_path) == path) is counts
+    assert (next(candidates(tmp_path), None) == path) is counts
 
 
 def test_every_rule_can_be_chosen() -> None:

@@ -5,12 +5,13 @@ import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from labkit.analysis.rule import collect
+from labkit.analysis.rule import Severity, collect
 from labkit.build.faults import faults, inject
 from labkit.build.faults.base import Fault
 from labkit.build.scenario import Scenario
@@ -19,6 +20,20 @@ from labkit.errors import UsageError
 
 TOP = Path(__file__).parents[2]
 PAGE = TOP / "docs" / "faults.md"
+
+LIMITED = {
+    "captured-twice": {"ipv4"},
+    "wrong-ip-checksum": {"ipv4"},
+    "answered-what-was-not-offered": {"none", "mss"},
+    "sack-not-permitted": {"none", "mss"},
+    "port-reused-too-low": {"none", "mss"},
+    "impossible-sack-block": {"all"},
+    "timestamps-missing": {"all"},
+    "echo-of-no-timestamp": {"all"},
+    "timestamp-goes-back": {"all"},
+}
+"""The faults that not every kind of conversation can have, with the kinds that can: IPv6 has no identification and no checksum;
+what was agreed on cannot be missing; a timestamp lets a port be used again; only what was agreed on can be wrong."""
 
 
 @pytest.fixture(scope="module", name="matrix")
@@ -43,6 +58,20 @@ def test_the_verifier_finds_each_fault_at_its_packet(fault: Fault, matrix: Modul
     # Not the same conversation over and over: a fault that is found in one place only may be found by chance.
     assert len(found) >= 3
     assert matrix.section(fault) in PAGE.read_text("utf-8"), "docs/faults.md is not current: run scripts/docs"
+
+
+@pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
+def test_options_do_not_hide_a_fault(fault: Fault, matrix: ModuleType) -> None:
+    missed = [each for each in matrix.small_outcomes(fault) if not each.hidden and (each.early or not each.found)]
+    assert missed == []
+    kinds = matrix.small_kinds(fault)
+    assert kinds == {each for each in product(*matrix.AXES) if LIMITED.get(fault.name, {each[0]}) & set(each)}
+
+
+def test_nothing_is_found_in_small_conversations_without_a_fault(matrix: ModuleType) -> None:
+    for name in matrix.bases():
+        found = [each for each in matrix.judged(matrix.sound(name)).findings if each.severity > Severity.NOTE]
+        assert found == [], name
 
 
 def test_each_rule_has_a_fault_or_a_reason_why_not() -> None:
