@@ -313,6 +313,7 @@ def test_the_syn_ack_of_a_simultaneous_open(state, seq, ack, opens):
     list(end.segments(0))
     end.receive(Segment(seq=900 + seq, ack=50 + ack, ctl=SYN | ACK, window=1000), 0)
     assert (end.state is State.ESTABLISHED) is opens
+    assert not [each for each in sent(end, 0) if each.startswith("RST")]
 
 
 # When data is worth a segment (RFC 9293 sections 3.7.4 and 3.8.6.2.1).
