@@ -31,6 +31,7 @@ from labkit.analysis.unread import WHOLE, end_hash, hash_at, mark_pair, pair_bit
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK
 
+
 def ends_of(row: Any) -> tuple[End, End]:
     """The two ends of a conversation in memory, as `labkit.analysis.flows.Flow` has them."""
     octets = b"".join(word.to_bytes(4) for word in row.words)

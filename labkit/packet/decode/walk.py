@@ -127,6 +127,8 @@ def _ended(
         if end < stop and at + IPV6_HEADER > end:
             return CUT_OFF
         return HIDDEN if _finds_ip(buf, first, end, stop, seg) else OTHER
+    if layer != UDP and end < stop and at + IPV6_HEADER > end:
+        return CUT_OFF
     if layer != UDP and _finds_ip(buf, upper, end, stop, seg):
         return HIDDEN
     return _other_protocol(buf, end, protocol, upper, seg)
