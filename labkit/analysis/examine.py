@@ -14,11 +14,11 @@ from dataclasses import replace
 from enum import StrEnum
 
 from labkit.analysis.analyzer import DONE, analyze
-from labkit.analysis.finding import Finding, groups
+from labkit.analysis.finding import Finding, groups, with_scapy
 from labkit.analysis.flows import Flow, FlowTable, end_name
 from labkit.analysis.ledger import CLIENT, MAX_SEGMENTS, SERVER, Entry, Ledger, Shown, evidence, proves
 from labkit.analysis.limits import Limit
-from labkit.analysis.rule import LITERAL, Rule, Scope, Severity
+from labkit.analysis.rule import Rule, Scope, Severity
 from labkit.analysis.strays import FourTuple, Talk, adopt
 from labkit.analysis.verifier import Verdict
 from labkit.capture import Frame
@@ -81,7 +81,7 @@ def examine(
     `again` opens the capture from its start, or gives None where it cannot be read twice. `rules` is the catalogue.
     """
     verdict.completeness = str(assume)
-    if assume == Completeness.PARTIAL or not verdict.segments or verdict.profile == LITERAL:
+    if assume == Completeness.PARTIAL or not verdict.segments:
         return
     named = {(rule.code, rule.name): rule for rule in rules}
     chosen = None if verdict.segments <= MAX_WHOLE or assume == Completeness.COMPLETE else _suspects(verdict, named)
@@ -168,6 +168,13 @@ class _Look:
         """By packet."""
         self._flows: dict[int, list[Entry]] = {}
         self._why: list[str] = []
+        self._kept: set[int] = set()
+        """Identities of findings of the first pass that stand for an entry."""
+        self._errors: dict[int, list[Finding]] = {}
+        if verdict.segments <= MAX_WHOLE:
+            for found in verdict.findings:
+                if found.severity == Severity.ERROR and found.packet is not None:
+                    self._errors.setdefault(found.packet, []).append(found)
 
     def at(self, talk: Talk, segments: Sequence[Shown]) -> None:
         """Look at a conversation."""
@@ -186,7 +193,16 @@ class _Look:
         for entry in entries:
             self._entries.setdefault(entry.packet, []).append(entry)
             rule = next(rule for rule in self._rules if rule.predicate(entry))
-            self._found.append((entry, _finding(rule, entry, talk, self._verdict)))
+            known = self._said_before(rule, entry)
+            self._kept |= {id(known)} if known is not None else set()
+            self._found.append((entry, known or _finding(rule, entry, talk, self._verdict)))
+
+    def _said_before(self, rule: Rule, entry: Entry) -> Finding | None:
+        """The error of the first pass that says as much as a rule about the accounts."""
+        for found in self._errors.get(entry.packet, ()):
+            if found.code in rule.unless and (found.field, found.expected) == (entry.field, entry.expected):
+                return found
+        return None
 
     def _stands(self, entry: Entry, why: str, segments: Sequence[Shown]) -> bool:
         if self._assume == Completeness.COMPLETE:
@@ -199,7 +215,9 @@ class _Look:
         verdict.completeness = self._taken()
         if not self._found and not self._complete:
             return
-        kept = [found for found in verdict.findings if not self._is_replaced(found, strays)]
+        kept = [
+            found for found in verdict.findings if id(found) not in self._kept and not self._is_replaced(found, strays)
+        ]
         merged = sorted(
             [*kept, *(finding for _entry, finding in self._found)],
             key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code),
@@ -278,8 +296,6 @@ def _finding(rule: Rule, entry: Entry, talk: Talk, verdict: Verdict) -> Finding:
 
     ends = talk.four_tuple(seg.side)
     relative = entry.field in ("seq", "ack") and entry.expected is not None
-    mend = text(rule.mend)
-    scapy = _scapy(entry)
     return Finding(
         code=rule.code,
         name=rule.name,
@@ -298,16 +314,9 @@ def _finding(rule: Rule, entry: Entry, talk: Talk, verdict: Verdict) -> Finding:
         reference=rule.reference,
         should_be=text(rule.should_be),
         receiver=text(rule.receiver),
-        mend=f"{mend} {scapy}" if mend and scapy else mend,
+        mend=with_scapy(text(rule.mend), entry.field, seg.packet, entry.expected),
         wireshark=rule.wireshark,
     )
-
-
-def _scapy(entry: Entry) -> str:
-    """The line that mends a number in Scapy."""
-    if entry.field not in ("seq", "ack") or entry.expected is None:
-        return ""
-    return _("In Scapy: {line}").format(line=f"packets[{entry.packet - 1}][TCP].{entry.field} = {entry.expected}")
 
 
 def _values(entry: Entry, talk: Talk) -> dict[str, object]:

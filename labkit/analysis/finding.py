@@ -17,6 +17,10 @@ OWNERS = {("seq", False): "me", ("ack", False): "peer", ("seq", True): "peer", (
 """The side whose sequence numbers a header field holds; True: the field is one of the peer's segment."""
 
 
+SCAPY = {"seq": "seq", "ack": "ack", "checksum": "chksum", "urgent": "urgptr"}
+"""Header fields that are mended by a number, as Scapy names them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A rule's fault at one packet, or in one conversation (`packet` is None).
@@ -114,9 +118,17 @@ def finding(rule: Rule, found: int, profile: str, evidence: Evidence) -> Finding
         reference=rule.reference,
         should_be="" if legal else text(rule.should_be),
         receiver="" if legal else text(rule.receiver),
-        mend="" if legal else text(rule.mend),
+        mend="" if legal else with_scapy(text(rule.mend), evidence.field, evidence.packet, evidence.expected),
         wireshark=rule.wireshark,
     )
+
+
+def with_scapy(mend: str, field: str, packet: int | None, expected: int | None) -> str:
+    """A line that says how to mend a number, with the same in Scapy, whose packets are counted from 0."""
+    if not mend or field not in SCAPY or packet is None or expected is None:
+        return mend
+    line = f"packets[{packet - 1}][TCP].{SCAPY[field]} = {expected}"
+    return _("{mend} In Scapy: {line}").format(mend=mend, line=line)
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from labkit.analysis.finding import OWNERS, Evidence, Finding, finding
-from labkit.analysis.rule import NUMBER, RFC9293, Rule, Severity, collect
+from labkit.analysis.rule import NUMBER, RFC9293, Rule, Scope, Severity, collect
 from labkit.analysis.verifier import Verifier
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
@@ -22,7 +22,11 @@ def found_by(rule: Rule, isns: tuple[int, int]) -> list[Finding]:
     return [each for each in verdict.findings if each.name == rule.name]
 
 
-@pytest.mark.parametrize("rule", [each for each in collect() if each.name not in ISN_RULES], ids=lambda rule: rule.name)
+@pytest.mark.parametrize(
+    "rule",
+    [each for each in collect() if each.name not in ISN_RULES and each.scope != Scope.LEDGER],
+    ids=lambda rule: rule.name,
+)
 def test_relative_numbers_do_not_depend_on_the_isns(rule: Rule) -> None:
     at_zero, shifted = found_by(rule, (0, 0)), found_by(rule, ISNS)
     assert at_zero
@@ -41,7 +45,7 @@ def test_expected_and_actual_are_shown_relative_and_raw() -> None:
     text = finding(rule, 1, RFC9293, EVIDENCE)
     assert text.message == "ack 51 (raw 70051)"
     assert text.should_be == "ack 1 (raw 70001)"
-    assert text.mend == "Set ack to 1 (raw 70001)."
+    assert text.mend == f"Set ack to 1 (raw 70001). In Scapy: packets[{(EVIDENCE.packet or 0) - 1}][TCP].ack = 70001"
 
 
 def test_a_legal_form_of_a_fault_has_a_message_only() -> None:

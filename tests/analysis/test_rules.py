@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from labkit.analysis.rule import BOTH, DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect
+from labkit.analysis.rule import BOTH, DOCUMENT, LITERAL, RFC9293, Rule, Scope, Severity, collect
 from labkit.analysis.rule import rule as declares
 from labkit.analysis.side import Side
 from labkit.analysis.verifier import Verifier

@@ -294,8 +294,9 @@ def test_fail_on(fail_on: str, code: int, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_fail_on_warning(capsys: pytest.CaptureFixture[str]) -> None:
-    # The server's ack goes back.
-    notation(WRONG_ACK.replace("ack 121", "ack 120") + "< . 120:120(0) ack 50\n")(Path("a.pcap"))
+    # The last ACK is missing.
+    close = "> F. 100:100(0) ack 120\n< F. 120:120(0) ack 101\n"
+    notation(WRONG_ACK.replace("ack 121", "ack 120") + close)(Path("a.pcap"))
     _, capture = result("a.pcap", capsys=capsys)
     severities = {finding["severity"] for finding in capture["findings"]}
     assert "warning" in severities

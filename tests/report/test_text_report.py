@@ -73,7 +73,7 @@ def test_a_finding_has_an_excerpt_and_four_lines(tmp_path: Path) -> None:
         "  what      ack 121 acknowledges bytes that the peer has not sent",
         "  should be ack 120 at most, the peer's next sequence number (1 + 119 = 120, packet 5)",
         "  receiver  It answers with an ACK of its own numbers and drops the segment.",
-        "  mend      Set ack to 120, or add the missing bytes to the peer's data.",
+        "  mend      Set ack to 120, or add the missing bytes to the peer's data. In Scapy: packets[5][TCP].ack = 120",
         "  read on   RFC 9293 3.10.7.4; labkit explain ACK01",
     ]
 

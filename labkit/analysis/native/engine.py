@@ -101,7 +101,7 @@ def verify_capture(
         verdict.set_damage(capture.damage)
     else:
         verdict = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
-    assume = Completeness(completeness)
+    assume = Completeness.PARTIAL if literal else Completeness(completeness)
     if assume == Completeness.AUTO and profile == DOCUMENT:
         assume = Completeness.COMPLETE  # the introductory text knows no lost packet
     examine(verdict, lambda: open_again(capture), rules, assume, wanted)

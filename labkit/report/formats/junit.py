@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from xml.sax.saxutils import escape, quoteattr
 
 from labkit.analysis.finding import Group
+from labkit.analysis.rule import Scope
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import printable
 from labkit.report.formats import ReportOptions
@@ -31,8 +32,14 @@ def _suite(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
         found[finding.code].append(finding)
     # Rules that share a code are one test case. No rule judged an unreadable capture.
     names: dict[str, str] = {}
-    for rule in sorted(rules_of(verdict, options), key=lambda each: each.code) if verdict.error is None else ():
-        names[rule.code] = f"{names.get(rule.code, rule.code)} {rule.name}"
+    for rule in (
+        sorted(rules_of(verdict, options), key=lambda each: (each.code, each.scope == Scope.LEDGER))
+        if verdict.error is None
+        else ()
+    ):
+        # The name of a test case stays: rules about whole conversations add theirs only to a code that has no other.
+        if rule.scope != Scope.LEDGER or rule.code not in names:
+            names[rule.code] = f"{names.get(rule.code, rule.code)} {rule.name}"
     for code, each in found.items():
         names.setdefault(code, f"{code} {each[0].name}")
     error = read_error(verdict)
