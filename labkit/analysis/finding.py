@@ -162,14 +162,37 @@ def groups(findings: Sequence[Finding], first: int | None) -> list[Group]:
 
 
 def regraded(findings: Sequence[Finding], choice: "Choice") -> Sequence[Finding]:
-    """Give each finding the severity that `choice` returns for it, and leave out those for which it returns None."""
+    """Give each finding the severity that `choice` returns for it, and leave out those for which it returns None.
+
+    A consequence keeps its severity, and is left out with its cause.
+    """
     if isinstance(findings, Grouped):
         return findings.regraded(choice)
+    chosen = [choice(each.code, each.name, each.severity) for each in findings]
+    kept = [
+        place
+        for place, each in enumerate(findings)
+        if chosen[place] is not None and (each.caused_by is None or chosen[each.caused_by] is not None)
+    ]
+    places = {place: at for at, place in enumerate(kept)}
     found = []
-    for each in findings:
-        severity = choice(each.code, each.name, each.severity)
-        if severity is not None:
-            found.append(each if severity == each.severity else replace(each, severity=severity))
+    for place in kept:
+        each, severity = findings[place], chosen[place]
+        if each.caused_by is not None:
+            each = replace(each, caused_by=places[each.caused_by])
+        elif severity is not None and severity != each.severity:
+            each = replace(each, severity=severity)
+        found.append(each)
+    return found
+
+
+def consequences(findings: Sequence[Finding]) -> dict[int, list[int]]:
+    """The places of the consequences of each mistake, by the place of the mistake."""
+    found: dict[int, list[int]] = {}
+    if not isinstance(findings, Grouped):  # which has none
+        for place, each in enumerate(findings):
+            if each.caused_by is not None:
+                found.setdefault(each.caused_by, []).append(place)
     return found
 
 

@@ -114,6 +114,7 @@ class FlowTable:
         """Those that are over, in the order of their last segments."""
         self._most, self._most_over, self._most_hosts = most, most_over, most_hosts
         self._hosts: dict[bytes, HostIsns] = {}
+        self.segments = 0
         self.count = 0
         self.forgotten = 0
         """Open conversations that gave way to others."""
@@ -123,6 +124,7 @@ class FlowTable:
 
     def find(self, data: bytes, seg: Seen) -> tuple[Flow, int]:
         """The conversation of a segment, which may begin with it, and the side that sent the segment."""
+        self.segments += 1
         source = data[seg.src_at : seg.src_at + seg.addr_len], seg.sport
         target = data[seg.dst_at : seg.dst_at + seg.addr_len], seg.dport
         low, high = (source, target) if source <= target else (target, source)
@@ -131,14 +133,14 @@ class FlowTable:
             flow = self._begin(key, source, target)
             mark_ends(self.pairs, data, seg)
         side = 0 if flow.ends[0] == source else 1
-        if flow.segments:
+        if seg.ctl & SYN:
             me, peer = flow.sides[side], flow.sides[1 - side]
-            if begins_anew(seg, me, peer):
+            if flow.segments and begins_anew(seg, me, peer):
                 self.over.append(flow)
                 flow, side = self._begin(key, source, target), 0
                 succeed(seg, *flow.sides, me, peer)
-        if compares_isn(seg, flow.sides[side], flow.point):
-            self._compare_isn(source[0] + bytes((seg.ctl & ACK,)), seg, flow.sides[side])
+            if compares_isn(seg, flow.sides[side], flow.point):
+                self._compare_isn(source[0] + bytes((seg.ctl & ACK,)), seg, flow.sides[side])
         add_segment(flow, seg, side, *flow.sides)
         return flow, side
 

@@ -7,16 +7,20 @@ A course keeps its choices in a file, `labkit.toml`, or in the table `[tool.labk
     select = ["ACK", "SEQ"]       # codes, names, families, or beginnings of codes; default: all rules
     ignore = ["duplicate-ack"]
     severity = {ACK06 = "error"}
+    complete = true               # no packet is missing; false: packets are missing; without it, each capture tells
 
-The verifier does not depend on these choices: `ReportConfig.apply` takes findings out of its verdict, and counts them.
+A file that labkit finds may be refused (`labkit.analysis.config_trust`). The verifier does not depend on these choices:
+`ReportConfig.apply` takes findings out of its verdict, and counts them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from json import dumps
 from pathlib import Path
 from typing import Any
 
+from labkit.analysis.examine import Completeness
 from labkit.analysis.finding import Group, regraded
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect
 from labkit.analysis.verifier import PROFILES, Verdict
@@ -49,12 +53,32 @@ class ReportConfig:
     severity: Mapping[str, Severity] = field(default_factory=dict)
     """Other severities for rules. A later entry overrides an earlier one."""
 
+    completeness: str = Completeness.AUTO
+    """Whether packets may be missing."""
+
+    file: str | None = None
+    """The configuration file that was used."""
+
     extra: tuple[str, ...] = ()
     """Files of further rules (`labkit.analysis.rule.load_rules`)."""
 
     def __getstate__(self) -> dict[str, object]:
         """For another process: the words, not the rules that they name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The values of all keys, as JSON has them."""
+        return {key: _json(getattr(self, attribute)) for key, (attribute, _read) in KEYS.items()}
+
+    @property
+    def summary(self) -> str:
+        """The file, and the keys with other values than without a file, as TOML has them; empty without a file."""
+        if self.file is None:
+            return ""
+        usual = ReportConfig().settings
+        words = [f"{key} = {_toml(value)}" for key, value in self.settings.items() if value != usual[key]]
+        return f"{self.file}: {', '.join(words)}" if words else self.file
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
@@ -130,34 +154,33 @@ def _key(rule: Rule) -> Key:
 # Files.
 
 
-def find(start: Path) -> Path | None:
-    """The nearest file of choices, in a folder or in one of its parents. None: there is no such file.
+def candidates(start: Path) -> Iterator[Path]:
+    """Yield the configuration files in a folder and in those that hold it, the nearest first.
 
     `labkit.toml` precedes `pyproject.toml` in the same folder. A `pyproject.toml` needs a table `[tool.labkit]`; one that cannot
     be read is ignored.
     """
     for folder in (start, *start.parents):
         if _is_file(own := folder / FILE):
-            return own
+            yield own
         if _is_file(shared := folder / PROJECT) and _mentions(shared):
-            return shared
-    return None
+            yield shared
 
 
-def load(path: Path, extra: tuple[str, ...] = ()) -> ReportConfig:
-    """The choices in a file; `extra` names files of further rules. UsageError, with file and key, for a value that is not
-    valid."""
+def load(path: Path, extra: tuple[str, ...] = (), content: bytes | None = None) -> ReportConfig:
+    """Read a configuration file, or its content that was read before. UsageError, with the file and the key, for what does
+    not fit. `extra` names files of further rules."""
     name = printable(str(path))
-    table = _table(path, name)
+    table = table_of(path, read(path) if content is None else content)
     unknown = [key for key in table if key not in KEYS]
     if unknown:
         text = _("{file}: there is no key '{key}'").format(file=name, key=printable(unknown[0]))
         raise UsageError(text + nearest(unknown[0], KEYS))
-    values: dict[str, Any] = {"extra": extra}
+    values: dict[str, Any] = {"extra": extra, "file": str(path)}
     for key, value in table.items():
-        attribute, read = KEYS[key]
+        attribute, convert = KEYS[key]
         try:
-            values[attribute] = read(value, collect(extra))
+            values[attribute] = convert(value, collect(extra))
         except UsageError as error:
             raise UsageError(f"{name}: {key}: {error}") from None
     choices = ReportConfig(**values)
@@ -180,7 +203,7 @@ def _mentions(path: Path) -> bool:
     from tomllib import TOMLDecodeError
 
     try:
-        octets = _octets(path, "")
+        octets = read(path)
     except UsageError:
         return False
     if b"labkit" not in octets:
@@ -192,11 +215,13 @@ def _mentions(path: Path) -> bool:
     return isinstance(tool, dict) and "labkit" in tool
 
 
-def _table(path: Path, name: str) -> Mapping[str, object]:
+def table_of(path: Path, content: bytes) -> Mapping[str, object]:
+    """The keys and values in the content of a configuration file. UsageError if it is not TOML."""
     from tomllib import TOMLDecodeError
 
+    name = printable(str(path))
     try:
-        table: object = _parsed(_octets(path, name))
+        table: object = _parsed(content)
     except (TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(
             _("{file}: not a TOML file: {reason}").format(file=name, reason=printable(str(error)))
@@ -217,7 +242,9 @@ def _parsed(octets: bytes) -> dict[str, object]:
     return loads(octets.decode("utf-8"))
 
 
-def _octets(path: Path, name: str) -> bytes:
+def read(path: Path) -> bytes:
+    """The content of a configuration file. UsageError if it cannot be read, or is too large."""
+    name = printable(str(path))
     try:
         with path.open("rb") as file:
             octets = file.read(MAX_FILE_OCTETS + 1)
@@ -239,6 +266,10 @@ def _flag(value: object, _rules: Rules) -> bool:
     if not isinstance(value, bool):
         raise UsageError(_("must be true or false, not {value}").format(value=_shown(value)))
     return value
+
+
+def _completeness(value: object, rules: Rules) -> str:
+    return Completeness.COMPLETE if _flag(value, rules) else Completeness.PARTIAL
 
 
 def _severity(value: object, _rules: Rules) -> Severity:
@@ -279,6 +310,27 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
+def _json(value: object) -> object:
+    """The value of a key, from the attribute of `ReportConfig`, as JSON has it. None stands for a key that is not set."""
+    match value:
+        case Completeness():
+            return None if value == Completeness.AUTO else value == Completeness.COMPLETE
+        case Severity():
+            return str(value)
+        case tuple():
+            return list(value)
+        case Mapping():
+            return {word: str(severity) for word, severity in value.items()}
+    return value
+
+
+def _toml(value: object) -> str:
+    """A value of JSON as TOML, on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{printable(word)} = {_toml(each)}" for word, each in value.items()) + "}"
+    return printable(dumps(value, ensure_ascii=False))
+
+
 KEYS = {
     "profile": ("profile", _profile),
     "literal": ("literal", _flag),
@@ -286,5 +338,6 @@ KEYS = {
     "select": ("select", _words),
     "ignore": ("ignore", _words),
     "severity": ("severity", _severities),
+    "complete": ("completeness", _completeness),
 }
 """The keys of a file: the attribute of `ReportConfig`, and the function that reads the value."""

@@ -6,7 +6,7 @@ segment, `peer` the other one. All are plain functions over integers, so that th
 
 from labkit.analysis.pending import BEHIND, GAP, SAME_MOMENT, UNSENT, answer, missing, open_pending
 from labkit.analysis.side import Side
-from labkit.packet.seen import ABSENT, SUM_BAD, SUM_GOOD, Seen
+from labkit.packet.seen import ABSENT, OPT_SOUND, SUM_BAD, SUM_GOOD, Seen
 from labkit.tcp import seq as sn
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 
@@ -20,6 +20,12 @@ section 3.2, step 6)."""
 SUMS_ZERO, SUMS_OFF, SUMS_REST = 1, 2, 4
 """What all wrong checksums of a sender may have in common: they are 0; they differ from the right one by the same amount; they
 differ from each other by the segment's length only, as checksums of a pseudo-header do."""
+
+DEFAULT_MSS, DEFAULT_MSS_6 = 536, 1220
+"""RFC 9293 section 3.7.1 (MUST-15): the MSS of a SYN without the option, over IPv4 and IPv6."""
+
+ETHERNET_MSS = 1460
+"""The payload of the largest TCP segment without options in an Ethernet frame, over IPv4."""
 
 MAX_SHIFT = 14
 """RFC 7323 section 2.3: a larger shift counts as 14."""
@@ -162,12 +168,24 @@ def acks_a_part(seg: Seen, me: Side, peer: Side) -> bool:
     inside = sn.diff(seg.ack, peer.data_seq)
     return (
         0 < inside < peer.data_len
-        and me.mss != ABSENT
         and peer.pending_n == 0
-        and peer.data_len <= me.mss
+        and fits_one_segment(peer.data_len, inside, me)
         and not sn.after(me.rcv_nxt, peer.data_seq)
         and me.has_right_edge != 0
         and not sn.after(sn.add(peer.data_seq, peer.data_len), me.right_edge)
+    )
+
+
+def fits_one_segment(length: int, inside: int, receiver: Side) -> bool:
+    """Whether data is one segment on the wire, not several before segmentation offload: an ack may lie between those.
+
+    A host may ignore that a receiver without an MSS option takes the default. What fits an Ethernet frame is one segment
+    then, unless the ack lies where segments of the default end.
+    """
+    if receiver.mss == ABSENT:
+        return False
+    return length <= receiver.mss or (
+        receiver.default_mss != 0 and length <= ETHERNET_MSS and inside % receiver.mss != 0
     )
 
 
@@ -239,7 +257,12 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
     me.syn_packet, me.syn_time = seg.number, seg.time
     me.syn = 2 if seg.ctl & ACK else max(me.syn, 1)
     me.syn_end = seg.end
-    me.mss, me.wscale = seg.mss, seg.wscale
+    # Nothing is known where the capture tool cut the options, or where a receiver would stop reading them.
+    me.default_mss = 1 if seg.mss == ABSENT and seg.opt_cut == 0 and seg.opt_fault == OPT_SOUND else 0
+    me.mss = seg.mss
+    if me.default_mss:
+        me.mss = DEFAULT_MSS if seg.version == 4 else DEFAULT_MSS_6
+    me.wscale = seg.wscale
     me.syn_ctl, me.sack_ok, me.stamps, me.tfo_len = seg.ctl, seg.sack_ok, int(seg.tsval >= 0), seg.tfo_len
     me.opt_cut = seg.opt_cut
     _set_base(me, seg.seq)

@@ -168,12 +168,12 @@ class Unread:
         """Count fragments whose datagrams were never complete."""
         for each in lost:
             if each.protocol < 0 or may_hold_tcp(each.protocol):
-                self.add(FRAGMENT * REASON, each.packet, each.count)
+                self.add(FRAGMENT * REASON, each.packet, each.fragments)
             elif each.protocol not in MAY_STAND_BESIDE_TCP:
                 size = len(each.source)
                 one, other = (hash_at(address, 0, 0, size, 0) for address in (each.source, each.target))
                 detail = pair_bit(one, other) * PROTOCOLS + each.protocol
-                self.add(FOREIGN * REASON + detail, each.packet, each.count)
+                self.add(FOREIGN * REASON + detail, each.packet, each.fragments)
 
     def reasons(self, pairs: "bytes | bytearray | memoryview") -> dict[int, tuple[int, int, list[int]]]:
         """For each reason the number of frames, the first one, and the numbers of link types or protocols by first packet.

@@ -10,8 +10,10 @@ A finding is never an exception. A capture that ends in the middle of a packet i
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from operator import attrgetter
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from labkit.analysis import finding as findings
 from labkit.analysis import flows, policy
@@ -64,6 +66,8 @@ class Verdict:
     completeness: str = "auto"
     """Whether packets may be missing: `complete` or `partial`, as the user says; `constant`, `counted`: nothing is missing, as
     the IP identifications show; `partly-complete`: they show it of some conversations; `auto`: nothing shows it."""
+    assumed: bool = False
+    """Whether the profile, not the user, says that nothing is missing."""
     beyond: list[Group] = field(default_factory=list)
     """Findings that were only counted: there were more than `finding.MAX_KEPT` of their severity."""
 
@@ -173,7 +177,7 @@ class Verifier:
         if literal and profile != DOCUMENT:
             raise UsageError(_("the literal rules belong to the profile 'document'"))
         self.profile = LITERAL if literal else profile
-        self._rules: list[list[tuple[Predicate, Rule]]] = [[] for _scope in (*Scope, DONE)]
+        self._rules: list[list[tuple[Predicate, Rule]]] = [[] for _scope in Scope]
         for rule in collect() if rules is None else rules:
             if self.profile in rule.profiles or rule.family in FAMILIES:
                 self._rules[rule.scope].append((rule.predicate, rule))
@@ -205,9 +209,14 @@ class Verifier:
         rules, pending = self._rules, self._rules[Scope.PENDING]
         flow, found = None, None
         for step in analyze(self._counted(frames, on_progress), self._table, PayloadStore(), self._unread):
-            scope, seg, me, peer = step.scope, step.seg, step.me, step.peer
+            scope = step.scope
             if step.flow is not flow or found is None:
                 flow, found = step.flow, self._conversation(step.flow)
+            if scope == DONE:
+                if found.fresh and on_finding is not None:
+                    found.report(on_finding)
+                continue
+            seg, me, peer = step.seg, step.me, step.peer
             if scope == PENDING:
                 for predicate, rule in pending:
                     answer = predicate(seg, me, peer, step.resolved)
@@ -218,11 +227,7 @@ class Verifier:
                 answer = predicate(seg, me, peer)
                 if answer:
                     self._add(found, rule, answer, step)
-            if scope == DONE:
-                self._verdict.segments += 1
-                if found.fresh and on_finding is not None:
-                    found.report(on_finding)
-            elif scope == FLOW:
+            if scope == FLOW:
                 if on_finding is not None:
                     found.report(on_finding)
                 self._finish(found)
@@ -253,6 +258,7 @@ class Verifier:
 
     def _whole(self) -> Verdict:
         verdict = self._verdict
+        verdict.segments = self._table.segments
         verdict.flows = self._table.count
         verdict.start = self._start or 0
         verdict.beyond = [self._beyond[key] for key in sorted(self._beyond)]
@@ -269,7 +275,7 @@ class Verifier:
         return verdict
 
     def _add(self, found: "_Conversation", rule: Rule, answer: int, step: Step) -> None:
-        packet, time = (_value(name, step) for name in rule.place) if rule.place else (None, None)
+        packet, time = _getter(*rule.place)(step) if rule.place else (None, None)
         if rule.limits:
             self._limits.count(rule, answer, packet)
         if rule.retransmission:
@@ -290,7 +296,8 @@ class Verifier:
         def number(declared: str | Number | None) -> int | None:
             if declared is None:
                 return None
-            return declared(*arguments) if callable(declared) else _value(declared, step)
+            value: int = declared(*arguments) if callable(declared) else _getter(declared)(step)
+            return value
 
         evidence = Evidence(
             packet=packet,
@@ -301,7 +308,7 @@ class Verifier:
             field=rule.field(*arguments) if callable(rule.field) else rule.field,
             expected=number(rule.expected),
             actual=number(rule.actual),
-            value=lambda name: _value(name, step),
+            value=lambda name: _getter(name)(step),
             bases=(step.me.base, step.peer.base),
         )
         found.add(rule, finding(rule, answer, self.profile, evidence))
@@ -360,8 +367,7 @@ def _standing(found: list[tuple[Rule, Finding]]) -> list[Finding]:
     return [found[place][1] for place in policy.standing(events)]
 
 
-def _value(name: str, step: Step) -> int:
-    """A number by its name, such as `seg.ack`."""
-    whose, _, attribute = name.partition(".")
-    value: int = getattr(getattr(step, whose), attribute)
-    return value
+@cache
+def _getter(*names: str) -> "attrgetter[Any]":
+    """A function that reads numbers of a step, such as `seg.ack`, by their names."""
+    return attrgetter(*names)

@@ -1,8 +1,7 @@
-"""What lies between two endpoints: delay, and what a network does to packets. Both directions apart, and
-seeded.
+"""The path between two endpoints: delay, loss, reordering, duplication and congestion marks, for each direction.
 
-A path holds no packets: it is asked for each one when it is sent, and says when copies of it arrive. Times
-are nanoseconds, sizes octets.
+A path holds no packets. For each packet that is sent, `carry` returns the times at which its copies arrive. A seed determines
+them. Times are nanoseconds, sizes octets.
 """
 
 from dataclasses import dataclass, field
@@ -15,21 +14,21 @@ HEADERS = {4: 40, 6: 60}
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Losses that come together, as E. N. Gilbert modelled them: each packet may begin a burst, in which all are lost.
+    """Losses in bursts (E. N. Gilbert's model): each packet may begin a burst, which loses all its packets.
 
-    ValueError for a chance outside 0..1, or a length below one.
+    ValueError for a chance outside 0..1 or a length below 1.
     """
 
     chance: float
     """The chance that a packet, outside a burst, begins one."""
     length: float
-    """How many packets a burst takes on average; how many it takes is geometrically distributed."""
+    """The mean number of packets in a burst; the number has a geometric distribution."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.chance <= 1:
             raise ValueError(f"burst chance {self.chance} is outside 0..1")
         if self.length < 1:
-            raise ValueError(f"a burst of {self.length} packets is none")
+            raise ValueError(f"burst length {self.length} must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +39,26 @@ class Direction:
     """
 
     delay: int = 0
-    """How long a packet travels."""
+    """The travel time of a packet."""
     jitter: int = 0
-    """What is added to `delay` at most; packets do not overtake each other by it."""
+    """The largest random addition to `delay`. It does not reorder packets."""
     bandwidth: int | None = None
-    """Bits a second; None: a packet takes no time to be sent."""
+    """Bits per second; None if sending takes no time."""
     queue: int | None = None
-    """Packets that may wait for the ones before them, where there is a bandwidth; one more is dropped."""
+    """How many packets may wait; the path drops further ones. It needs a bandwidth."""
     mark_queue: int | None = None
-    """Packets that wait when one that joins them is marked as congested where it is ECN-capable (RFC 3168)."""
+    """The queue length at which the path marks ECN-capable packets as congested (RFC 3168)."""
     loss: float = 0.0
-    """The chance that a packet is lost, outside a burst."""
+    """The chance that the path loses a packet outside a burst."""
     burst: Burst | None = None
     lose: frozenset[int] = frozenset()
-    """Packets that are lost, by number."""
+    """The numbers of lost packets."""
     duplicate: frozenset[int] = frozenset()
-    """Packets that arrive twice, by number."""
+    """The numbers of packets that arrive twice."""
     mark: frozenset[int] = frozenset()
-    """Packets that are marked as congested where they are ECN-capable (RFC 3168), by number."""
+    """The numbers of packets that the path marks as congested if they are ECN-capable (RFC 3168)."""
     late: dict[int, int] = field(default_factory=dict)
-    """Packets that take so much longer and are overtaken, by number."""
+    """The additional delay of packets that others may overtake, by packet number."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.loss <= 1:
@@ -71,7 +70,7 @@ class Direction:
 
 
 class Way:
-    """One direction in use: its counter, its queue, its share of chance."""
+    """One direction in use: its packet counter, its queue and its random numbers."""
 
     __slots__ = ("bursting", "busy_until", "count", "last", "marked", "plan", "rng", "waiting")
 
@@ -82,18 +81,18 @@ class Way:
         self.busy_until = 0
         self.last = 0
         self.bursting = False
-        """Whether a burst of losses goes on."""
+        """Whether a burst of losses has begun and not ended."""
         self.marked = False
-        """Whether the path marks the packet that was carried last as congested."""
+        """Whether the path marks the last packet as congested."""
         self.waiting: list[int] = []
-        """When each packet that has not left yet will have left."""
+        """When each packet in the queue will have left it."""
 
     def carry(self, size: int, now: int) -> list[int]:
-        """When the copies of a packet of `size` octets arrive that is sent now; an empty list: it is lost."""
+        """The arrival times of the copies of a packet of `size` octets. The list is empty if the packet is lost."""
         plan = self.plan
         self.count += 1
         leaves = self._leave(size, now)
-        # Drawn for every packet, so that naming one packet as lost changes nothing for the others.
+        # Draw for every packet, so that `lose` changes nothing for other packets.
         chance = self.rng.random() if plan.loss else 1.0
         jitter = self.rng.randrange(plan.jitter + 1) if plan.jitter else 0
         in_burst = plan.burst is not None and self._in_burst(plan.burst)
@@ -107,7 +106,7 @@ class Way:
         return [at, at] if self.count in plan.duplicate else [at]
 
     def _leave(self, size: int, now: int) -> int | None:
-        """When the packet has left the queue; None where the queue is full."""
+        """When the packet has left the queue; None if the queue is full."""
         plan = self.plan
         self.marked = self.count in plan.mark
         if plan.bandwidth is None:
@@ -121,14 +120,14 @@ class Way:
         return self.busy_until
 
     def _in_burst(self, burst: Burst) -> bool:
-        """Whether a burst of losses takes the packet: the one that goes on, or one that begins."""
+        """Whether the packet is in a burst of losses."""
         drawn = self.rng.random()
         self.bursting = drawn >= 1 / burst.length if self.bursting else drawn < burst.chance
         return self.bursting
 
 
 class Path:
-    """Both directions of a path, each with a generator of its own."""
+    """Both directions of a path. Each has its own random numbers."""
 
     def __init__(self, to_server: Direction, to_client: Direction, seed: str = "") -> None:
         self.ways = {
@@ -137,9 +136,9 @@ class Path:
         }
 
     def carry(self, sender: str, size: int, now: int) -> list[int]:
-        """When the copies of a packet arrive that `sender` ("client" or "server") sends now."""
+        """The arrival times of the copies of a packet from `sender` ("client" or "server")."""
         return self.ways[sender].carry(size, now)
 
     def marked(self, sender: str) -> bool:
-        """Whether the path marks the packet that `sender` sent last, if it is ECN-capable."""
+        """Whether the path marks the last packet from `sender` as congested if it is ECN-capable."""
         return self.ways[sender].marked

@@ -1,7 +1,7 @@
-"""Conversations as they were captured: every segment with its time, its cause, and what it did to both ends.
+"""A trace: the captured segments of conversations, each with its time, its cause, and the states of both ends.
 
-A trace is what a scenario becomes, and what is written to a file. It knows no Scapy until packets are asked
-for.
+The simulation of a scenario and a live conversation result in a trace, and `Trace.write` writes it to a capture file. Only
+`Trace.packets` loads Scapy.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ SECTIONS = {
     "zero-window-probe": "RFC 9293 section 3.8.6.1 (zero-window probing)",
     "keep-alive": "RFC 9293 section 3.8.4 (keep-alive)",
 }
-"""Where to read on about a segment, by why it was sent."""
+"""References about a segment, by the reason why it was sent."""
 
 EDITIONS = ("annotated", "student")
 
@@ -58,26 +58,26 @@ class Record:
     sender: str
     segment: Segment
     why: str
-    """Why its endpoint sent it, a key of SECTIONS; empty where no endpoint did, and it was written by hand."""
+    """Why the endpoint sent it: a key of SECTIONS. Empty for a segment that is written by hand."""
     step: str
-    """The step of the scenario that this segment comes from; what is said of it where it was written by hand."""
+    """The step of the scenario that caused it, or the comment on a segment that is written by hand."""
     client: States | None
     server: States | None
     arrived: bool = True
-    """False where the path lost the segment after it was captured."""
+    """False if the path loses the segment after the capture point."""
     edits: Mapping[str, str] = field(default_factory=dict)
-    """What is forced into the finished frame (`labkit.packet.frame_edits`): what a valid segment cannot say."""
+    """Edits of the finished frame (`labkit.packet.frame_edits`), for values that a valid segment cannot have."""
     tap: str = "client"
-    """The side at which it was captured."""
+    """The side that captured it."""
     ident: int | None = None
-    """The IPv4 identification, counted by its sender as it sends; None: as the sender's records are counted."""
+    """The IPv4 identification. None: the number of the record among those of its sender."""
     connection: int = 0
-    """Whose segment it is, as a position in `Trace.connections`."""
+    """The position of its connection in `Trace.connections`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Who a connection joins, and with which initial sequence numbers."""
+    """The hosts of a connection, and their initial sequence numbers."""
 
     client: Host
     server: Host
@@ -85,7 +85,7 @@ class Connection:
     server_isn: int
 
     def isns(self, sender: str) -> tuple[int, int]:
-        """The initial number of a sender, and of its peer."""
+        """The initial sequence numbers of a sender and of its peer."""
         isns = self.client_isn, self.server_isn
         return isns if sender == "client" else isns[::-1]
 
@@ -107,23 +107,23 @@ class Injected:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The records of a capture, in the order in which they were taken, and whose conversations they are.
+    """The records of a capture, in the order of the capture, and their connections.
 
-    Most traces have one connection. Several may follow each other between the same ports, or be interleaved.
+    Most traces have one connection. Several connections may follow each other between the same ports, or be interleaved.
     """
 
     name: str
     summary: str
     seed: int | None
-    """None where nothing was left to chance."""
+    """The seed of the random values; None for a trace without any."""
     start: int
     """Nanoseconds since 1970-01-01 at time 0."""
     connections: tuple[Connection, ...]
-    """`Record.connection` counts in it."""
+    """The connections. `Record.connection` is a position here."""
     records: Sequence[Record]
     framing: Framing = PLAIN
     hops: int = 0
-    """Routers that a packet has passed when it arrives: each takes one from its TTL."""
+    """The number of routers on the path. Each decrements the TTL."""
     injected: tuple[Injected, ...] = ()
     """The faults in it (`labkit.build.faults`)."""
 
@@ -135,7 +135,7 @@ class Trace:
 
     @property
     def link(self) -> int:
-        """The capture's link type."""
+        """The link type of the capture."""
         return self.framing.link
 
     @property
@@ -159,22 +159,22 @@ class Trace:
         return self.connections[0].server_isn
 
     def relative(self, record: Record) -> tuple[int, int]:
-        """The record's seq and ack, counted from each side's initial number; ack is 0 without ACK."""
+        """The record's relative seq and ack; ack is 0 without ACK."""
         own, peer = self.connections[record.connection].isns(record.sender)
         segment = record.segment
-        # An endpoint without a connection has no ISN: a reset that it sends starts from nothing.
+        # An endpoint without a connection has no ISN: its resets have seq 0.
         start = 0 if segment.ctl & RST and segment.seq == 0 else (segment.seq - own) & sn.MASK
         return start, (segment.ack - peer) & sn.MASK if segment.ctl & ACK else 0
 
-    # What it becomes.
+    # Packets and files.
 
     def numbers(self) -> list[int]:
-        """The number of each record's packet in a file, from 1; of its last one, where it is fragmented."""
+        """The number of each record's packet in a file, from 1; that of its last fragment if it is fragmented."""
         total = 0
         return [total := total + self._count(record) for record in self.records]
 
     def _count(self, record: Record) -> int:
-        """How many packets a record becomes."""
+        """The number of packets of a record."""
         limit = self.framing.fragment
         length = 20 + len(record.segment.header) + len(record.segment.payload)
         if "fragment" in record.edits:
@@ -189,12 +189,12 @@ class Trace:
         return 1 if header + length <= limit else -(-length // self._step(header))
 
     def _step(self, header: int) -> int:
-        """Octets that each fragment but the last carries: as many as there is room for behind its headers, in eights."""
-        assert self.framing.fragment is not None  # noqa: S101 - where none is wanted, nobody asks
+        """The octets in each fragment but the last: as many as fit after the headers, in multiples of eight."""
+        assert self.framing.fragment is not None  # noqa: S101 - only fragmented records get here
         return (self.framing.fragment - header - (8 if header == 40 else 0)) // 8 * 8
 
     def packets(self) -> "list[Packet]":
-        """The segments as Scapy packets, to go on editing; lengths and checksums follow what is edited."""
+        """The segments as Scapy packets. When you edit them, lengths and checksums follow."""
         return list(self._packets())
 
     def _packets(self) -> "Iterator[Packet]":
@@ -215,7 +215,7 @@ class Trace:
                 yield built
 
     def _numbered(self) -> Iterator[tuple[Record, int]]:
-        """Each record with its IPv4 identification."""
+        """Each record and its IPv4 identification."""
         counts: dict[str, int] = {}
         for record in self.records:
             ident = record.ident
@@ -224,7 +224,7 @@ class Trace:
             yield record, ident
 
     def _ends(self, record: Record) -> tuple[Host, Host]:
-        """Source and target of a record, as its packet shows them where it was captured."""
+        """The source and the target of a record's packet, with the TTL at the capture point."""
         connection = self.connections[record.connection]
         source, target = connection.client, connection.server
         if record.sender == "server":
@@ -232,7 +232,7 @@ class Trace:
         return (source if record.sender == record.tap else source.forwarded(self.hops)), target
 
     def _pieces(self, octets: bytes, ident: int, record: Record) -> list[bytes]:
-        """A frame, or the frames of its fragments where the datagram is too large for one."""
+        """The frame, or the frames of its fragments if the datagram is too large."""
         if "fragment" in record.edits:
             return cut(octets, self.link, int(record.edits["fragment"], 0), ident)
         limit = self.framing.fragment
@@ -242,15 +242,13 @@ class Trace:
         return cut(octets, self.link, self._step(40 if octets[at] >> 4 == 6 else 20), ident)
 
     def frames(self) -> Iterator[tuple[int, bytes, str]]:
-        """What a file holds of each packet: (nanoseconds since 1970-01-01, octets, comment)."""
+        """Each packet of the file: (nanoseconds since 1970-01-01, octets, comment)."""
         for record, octets, _wirelen, comment in self.captured():
             yield self.start + record.time, octets, comment
 
     def captured(self, *, explained: bool = True) -> Iterator[tuple[Record, bytes, int, str]]:
-        """Each record, or each of its fragments: the octets, their length on the wire, and the comment, where it is to be
-        `explained`.
-        """
-        seen: dict[tuple[str, int], _Seen] = {}
+        """Each record or fragment: the record, the octets, their length on the wire, and the comment if `explained`."""
+        seen: dict[tuple[str, int], _Explainer] = {}
         stamps: dict[tuple[Host, Host], Stamp] = {}
         for record, ident in self._numbered():
             ends = self._ends(record)
@@ -262,7 +260,7 @@ class Trace:
                 octets, wirelen = apply(octets, self.link, record.edits)
             comment = ""
             if explained:
-                comment = seen.setdefault((record.tap, record.connection), _Seen(self)).explain(record)
+                comment = seen.setdefault((record.tap, record.connection), _Explainer(self)).explain(record)
             pieces = self._pieces(octets, ident, record)
             if len(pieces) == 1:
                 yield record, octets, wirelen, comment
@@ -277,17 +275,17 @@ class Trace:
         format: str | None = None,  # noqa: A002 - the word of the field
         edition: str = "annotated",
     ) -> int:
-        """Write the capture to a file, a stream, or "-" (standard output); the number of packets in it.
+        """Write the capture to a file, a stream, or "-" (standard output). Return the number of packets.
 
-        `format` is a capture format's name; without it the target's suffix decides. Edition "annotated" has a
-        comment on each packet, one on the whole, and the hosts' names, where the format has room for them;
-        "student" has the packets only, so that nothing tells what the exercise asks. UsageError for another
-        edition or format, CaptureError where the target cannot be written.
+        `format` is the name of a capture format; by default the target's suffix determines it. The edition "annotated" has a
+        comment on each packet and on the capture, and the names of hosts, if the format can hold them. The edition "student"
+        has the packets only: no comments or other hints. UsageError for an unknown edition or format, CaptureError if the
+        target cannot be written.
         """
         from labkit.capture import create
 
         if edition not in EDITIONS:
-            raise UsageError(f"edition {edition!r} is not known; there are: {', '.join(EDITIONS)}")
+            raise UsageError(f"unknown edition {edition!r}; expected one of: {', '.join(EDITIONS)}")
         annotated = edition == "annotated"
         comment = self._comment() if annotated else None
         taps = list(dict.fromkeys(record.tap for record in self.records))
@@ -311,20 +309,18 @@ class Trace:
         return packets
 
     def _comment(self) -> str:
-        """What is said of the whole capture."""
+        """The comment on the capture."""
         title = f"{self.name}: {self.summary}" if self.summary else self.name
         return title if self.seed is None else f"{title}\nseed {self.seed}"
 
     def _names(self) -> dict[str, str]:
-        """The hosts' names by their addresses."""
+        """The names of hosts by address."""
         hosts = (host for each in self.connections for host in (each.client, each.server))
         return {host.address: host.name for host in hosts if host.name}
 
     def explanation(self, record: Record) -> str:
-        """Why the record's segment is what it is: its step, the states, how seq and ack follow, where to read
-        on.
-        """
-        seen = _Seen(self)
+        """The comment on a record: its step, the states, how seq and ack follow, and a reference."""
+        seen = _Explainer(self)
         for earlier in self.records:
             if earlier is record:
                 break
@@ -333,18 +329,18 @@ class Trace:
         return seen.explain(record)
 
 
-class _Seen:
-    """What a reader knows at some point of a trace, so that the next segment can be explained from it."""
+class _Explainer:
+    """Explain the segments at one capture point in order, each from the segments before it."""
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.next = {"client": 0, "server": 0}
-        """The relative number after the last one that each side has used."""
+        """The relative sequence number after the last one that each side has used."""
         self.fin: dict[str, int] = {}
-        """The relative number of each side's FIN."""
+        """The relative sequence number of each side's FIN."""
 
     def note(self, record: Record) -> None:
-        """Take account of a record."""
+        """Remember a record."""
         start = self.trace.relative(record)[0]
         segment = record.segment
         if segment.length and not segment.ctl & RST:
@@ -353,7 +349,7 @@ class _Seen:
             self.fin[record.sender] = start + segment.length - 1
 
     def explain(self, record: Record) -> str:
-        """The comment on a packet, and take account of it."""
+        """The comment on a record. Remember the record."""
         if not record.why:
             self.note(record)
             return record.step
@@ -373,7 +369,7 @@ class _Seen:
         return "\n".join(line for line in lines if line)
 
     def _seq(self, record: Record) -> str:
-        """How the segment's sequence number follows."""
+        """How the sequence number follows from earlier segments."""
         segment = record.segment
         start = self.trace.relative(record)[0]
         text = f"seq {start} (raw {segment.seq})"
@@ -381,19 +377,21 @@ class _Seen:
         if segment.ctl & SYN:
             text += ": the initial sequence number" + (", again" if expected else "")
         elif segment.ctl & RST and not segment.ctl & ACK and record.why == "rst" and not expected:
-            text += ": the number that the segment before acknowledged"
+            text += ": the number that the previous segment acknowledged"
         elif segment.ctl & RST and segment.seq == 0:
-            text += ": 0, for there is no connection that could have a number"
+            text += ": 0, because there is no connection"
         elif start == expected:
             text += f" = {_sum(1, start, self.fin.get(record.sender))}"
         elif record.why == "keep-alive":
-            text += ": one before the next number, to provoke an answer"
+            text += ": one before the next number, so that the peer must answer"
         elif start < expected and not segment.length:
-            text += f" = {_sum(1, start, self.fin.get(record.sender))}; what was sent beyond has not been taken"
+            text += (
+                f" = {_sum(1, start, self.fin.get(record.sender))}; the peer has not accepted the octets sent beyond"
+            )
         elif start < expected:
             text += f": sent before ({record.sender} has used all numbers below {expected})"
         else:
-            text += f": ahead of {expected}: the segments between were not captured"
+            text += f": ahead of {expected}: the capture lacks the segments between"
         taken = segment.length
         if taken and not segment.ctl & RST:
             parts = [f"{len(segment.payload)} octets"] if segment.payload else []
@@ -402,18 +400,18 @@ class _Seen:
         return text
 
     def _ack(self, record: Record) -> str:
-        """How the segment's acknowledgement number follows from what the peer sent."""
+        """How the acknowledgement number follows from the peer's segments."""
         peer = "server" if record.sender == "client" else "client"
         number = self.trace.relative(record)[1]
         text = f"ack {number} (raw {record.segment.ack}) = {_sum(1, number, self.fin.get(peer))} of the {peer}"
         missing = self.next[peer] - number
         if missing > 0:
-            text += f"; {missing} more sent, not acknowledged here"
+            text += f"; {missing} more sent, not yet acknowledged"
         return text
 
 
 def _sum(syn: int, number: int, fin: int | None) -> str:
-    """A relative number as the sum of what it counts: `1 (SYN) + 99 octets + 1 (FIN)`."""
+    """A relative number as the sum of what it counts, such as `1 (SYN) + 99 octets + 1 (FIN)`."""
     past_fin = fin is not None and number > fin
     octets = number - syn - past_fin
     parts = [f"{syn} (SYN)"]

@@ -1,5 +1,6 @@
 """The options that choose rules and severities, and the configuration file of a course."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,14 @@ report_options = options(
 )
 """The options of `report_config`."""
 
+completeness_options = options(
+    click.option("--complete", is_flag=True, help=_("No packet is missing in the captures: every gap is an error.")),
+    click.option(
+        "--partial", is_flag=True, help=_("Packets are missing in the captures: excuse what they may explain.")
+    ),
+)
+"""Further options of `report_config`. Without one of them, each capture tells."""
+
 
 def report_config(
     *,
@@ -71,17 +80,24 @@ def report_config(
     fail_on: str,
     config: str | None,
     no_config: bool,
+    complete: bool = False,
+    partial: bool = False,
+    captures: Callable[[], Iterable[str]] = tuple,
 ) -> "ReportConfig":
     """Merge the options of the command line with the configuration file. UsageError for an unknown rule, key or value.
 
+    `captures` returns the paths that are judged: a file that lies beside or below them does not count.
     An option replaces the file's value; `--select` also replaces the file's `ignore`, and `--profile` its `literal`.
     """
     from dataclasses import replace
 
+    from labkit.analysis.examine import Completeness
     from labkit.analysis.report_config import SEVERITIES
     from labkit.analysis.rule import DOCUMENT
 
-    base = _from_file(config, extra, no_config=no_config)
+    if complete and partial:
+        raise UsageError(_("--complete and --partial exclude each other"))
+    base = _from_file(config, extra, captures, no_config=no_config)
     changes: dict[str, Any] = {}
     if _given("profile"):
         changes |= {"profile": profile, "literal": literal}
@@ -89,6 +105,8 @@ def report_config(
         changes["literal"] = True
     if _given("fail_on"):
         changes["fail_on"] = SEVERITIES[fail_on]
+    if complete or partial:
+        changes["completeness"] = Completeness.COMPLETE if complete else Completeness.PARTIAL
     if select:
         changes |= {"select": _split("--select", select), "ignore": ()}
     if ignore:
@@ -101,8 +119,10 @@ def report_config(
     return merged
 
 
-def _from_file(config: str | None, extra: tuple[str, ...], *, no_config: bool) -> "ReportConfig":
-    from labkit.analysis.report_config import ReportConfig, find, load
+def _from_file(
+    config: str | None, extra: tuple[str, ...], captures: Callable[[], Iterable[str]], *, no_config: bool
+) -> "ReportConfig":
+    from labkit.analysis.report_config import ReportConfig, load
 
     if no_config:
         if config is not None:
@@ -110,15 +130,39 @@ def _from_file(config: str | None, extra: tuple[str, ...], *, no_config: bool) -
         return ReportConfig(extra=extra)
     if config is not None:
         return load(Path(config), extra)
-    try:
-        path = find(Path.cwd())
-    except OSError:
-        path = None  # the current folder is gone, or may not be read
-    if path is None:
+    found = _found(captures)
+    if found is None:
         return ReportConfig(extra=extra)
+    path, content = found
     # A verdict that depends on a file which the user did not name says so.
     note(_("using the configuration in {file}").format(file=path))
-    return load(path, extra)
+    return load(path, extra, content)
+
+
+def _found(captures: Callable[[], Iterable[str]]) -> tuple[Path, bytes] | None:
+    """The nearest configuration file that counts, with its content. A line names each nearer one that does not."""
+    from labkit.analysis.report_config import candidates, read
+
+    try:
+        start = Path.cwd()
+    except OSError:
+        return None  # the current folder is gone, or may not be read
+    for path in candidates(start):
+        from labkit.analysis.config_trust import refusal
+
+        error = None
+        try:
+            content = read(path)
+        except UsageError as failure:
+            error, content = failure, b""
+        reason = refusal(path, content, captures())
+        if reason is None:
+            if error is not None:
+                raise error
+            return path, content
+        text = _("not using the configuration in {file}: {reason}; --config FILE or 'labkit trust FILE' makes it count")
+        note(text.format(file=path, reason=reason))
+    return None
 
 
 def _given(name: str) -> bool:

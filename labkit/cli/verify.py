@@ -12,7 +12,7 @@ import click
 from labkit.analysis.native import AUTO, ENGINES
 from labkit.cli._common import Command, Exit, format_option, note
 from labkit.cli._flow_filter import flow_filter, flow_options
-from labkit.cli._report_config import report_config, report_options
+from labkit.cli._report_config import completeness_options, report_config, report_options
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _, ngettext, printable
 from labkit.report.formats import ReportOptions, names, renderer
@@ -34,6 +34,7 @@ MAX_SKIPPED = 3
 )
 @click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True, type=click.Path(allow_dash=True))
 @report_options
+@completeness_options
 @flow_options
 @format_option(*names())
 @click.option(
@@ -97,11 +98,11 @@ def command(
     # numpy would start threads for linear algebra, which takes longer than all other imports; labkit uses none of it.
     environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     wanted = flow_filter(others)
-    config = report_config(**others)
+    inputs = expand(captures)
+    config = report_config(**others, captures=lambda: (*captures, *(each.path for each in inputs.captures)))
     if quiet and verbose:
         raise UsageError(_("--quiet and --verbose exclude each other"))
-    options = ReportOptions(config.fail_on, verbose, most, config.rules, quiet)
-    inputs = expand(captures)
+    options = ReportOptions(config.fail_on, verbose, most, config.rules, quiet, config)
     if annotate is not None:
         _check_annotate(inputs.captures, annotate)
     if cluster is not None and jobs is not None:

@@ -54,6 +54,7 @@ def judge(
             on_notice=None if listener is None else listener.on_notice,
             alone=request.alone,
             rules=collect(request.config.extra),
+            completeness=request.config.completeness,
         )
     verdict.path = path
     if interrupts is not None and interrupts.seen:

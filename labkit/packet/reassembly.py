@@ -32,7 +32,7 @@ MAX_REMEMBERED = 64
 class Lost(NamedTuple):
     """Fragments whose datagram was never complete."""
 
-    count: int
+    fragments: int
     packet: int
     """The frame of the first one."""
     protocol: int
@@ -195,14 +195,14 @@ class Reassembler:
             self._lost.append(one)
             return None
         pending = self._find(piece.key, seg.time)
-        pending.lost = one if pending.lost is None else pending.lost._replace(count=pending.lost.count + 1)
+        pending.lost = one if pending.lost is None else pending.lost._replace(fragments=pending.lost.fragments + 1)
         if pending.twin is not None and pending.twin[piece.start : piece.end] != piece.data:
             pending.twin = None
         pending.add(piece, overlapping=seg.version == 4)
         whole = pending.whole()
         if whole is not None:
             del self._pending[piece.key]
-            self.parts += pending.lost.count
+            self.parts += pending.lost.fragments
             self._complete.pop(piece.key, None)
             if len(self._complete) >= MAX_REMEMBERED:
                 del self._complete[next(iter(self._complete))]

@@ -1,13 +1,16 @@
-"""Every fault on every shipped scenario: what the verifier finds. Prints docs/faults.md; the tests hold it current.
+"""Print docs/faults.md: what the verifier finds for each fault in each shipped scenario. The tests check that it is current.
 
 python scripts/lib/faults_page.py > docs/faults.md
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
+from itertools import product
+
+from fault_bases import AXES, WORDS, base, bases, kind
 
 from labkit.analysis.rule import RFC9293, Severity, collect
 from labkit.analysis.verifier import Verdict, verify
@@ -22,42 +25,46 @@ SEED = 3
 HEAD = """# Faults
 
 `labkit build SCENARIO --fault NAME` breaks a rule on purpose, at the first packet that the fault applies to; `NAME@N` breaks
-it at packet N. This page tells, for each fault and each shipped scenario that it applies to (seed {seed}), what
-`labkit verify` finds then. `scripts/docs` writes it, and the tests hold that it is so.
+it at packet N. This page lists, for each fault and each shipped scenario that it applies to (seed {seed}), what `labkit verify`
+finds. `scripts/docs` generates the page, and the tests check it.
 
-In every case that is listed, the fault is found as its own rule, at its own packet, and no error is found before it. One wrong
-number may make later packets wrong too: what else is found as an error or a warning, and was not found without the fault, is
-its consequence. It stands before the scenarios where that is so, with its distance from the fault in packets: `ACK02 +0` is at
-the same packet, `+3` three packets later. Where nothing stands before them, the fault is all that is found.
+In every listed case the verifier reports the rule that the fault breaks, at the packet of the fault, and no error before it. One
+wrong number may make later packets wrong too. Such a consequence is an error or a warning that the verifier does not report
+without the fault. It precedes the scenarios that have it, with its distance from the fault in packets: `ACK02 +0` is at the same
+packet, `+3` three packets later. Scenarios without such a prefix have no further errors or warnings.
+
+Each fault is also made in small conversations: without any TCP option, with MSS alone, and with all options; over IPv4 and
+IPv6; the client or the server sends data first; the ISNs are low, or the sequence numbers wrap soon. The last line of a fault
+says in which of them it can be made. It is found in all of these.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a fault in a scenario."""
+    """The result of a fault in a scenario."""
 
     scenario: str
     packet: int
     found: bool
-    """Whether it was found as its rule, at its packet."""
+    """Whether the verifier reports its rule at its packet."""
     severity: Severity | None
     early: tuple[tuple[str, int], ...]
-    """Errors before it: there should be none."""
+    """Errors before the fault. The tests require that there are none."""
     hidden: str
     """Why the verifier cannot find it there, if so."""
     further: tuple[tuple[str, int], ...]
-    """What else is found at warning or above, and was not without the fault: codes and packets."""
+    """The consequences: codes and packets of further errors and warnings."""
 
 
 @cache
 def sound(name: str) -> Trace:
-    """A scenario's trace without faults."""
-    return Scenario.load(name).play(SEED)
+    """The trace of a scenario, or of a small conversation, without faults."""
+    return base(name) if name in bases() else Scenario.load(name).play(SEED)
 
 
 @cache
 def _before(name: str) -> frozenset[tuple[str, int]]:
-    """What is found in it."""
+    """The errors and warnings without faults."""
     return frozenset(_grave(judged(sound(name))))
 
 
@@ -75,9 +82,9 @@ def _grave(verdict: Verdict) -> Iterator[tuple[str, int]]:
             yield each.code, each.packet
 
 
-def faulty(fault: Fault) -> Iterator[tuple[str, Trace]]:
+def faulty(fault: Fault, names: Iterable[str] | None = None) -> Iterator[tuple[str, Trace]]:
     """The scenarios that a fault applies to, with the fault."""
-    for name in shipped():
+    for name in shipped() if names is None else names:
         try:
             yield name, inject(sound(name), [fault.name])
         except UsageError:
@@ -86,8 +93,33 @@ def faulty(fault: Fault) -> Iterator[tuple[str, Trace]]:
 
 @cache
 def outcomes(fault: Fault) -> tuple[Outcome, ...]:
-    """What becomes of a fault in each of them."""
+    """The results of a fault in all scenarios that it applies to."""
     return tuple(_outcome(fault, name, trace) for name, trace in faulty(fault))
+
+
+@cache
+def small_outcomes(fault: Fault) -> tuple[Outcome, ...]:
+    """What becomes of a fault in each of the small conversations that it applies to."""
+    return tuple(_outcome(fault, name, trace) for name, trace in faulty(fault, bases()))
+
+
+def small_kinds(fault: Fault) -> set[tuple[str, ...]]:
+    """The kinds of small conversations in which a fault can be found: options, IP, who speaks first, and ISN."""
+    return {kind(each.scenario) for each in small_outcomes(fault) if not each.hidden}
+
+
+def small_line(fault: Fault) -> str:
+    """The line about the small conversations."""
+    kinds = small_kinds(fault)
+    chosen = [[value for value in axis if any(each[at] == value for each in kinds)] for at, axis in enumerate(AXES)]
+    if kinds != set(product(*chosen)):
+        raise ValueError(f"{fault.name}: the small conversations that it applies to are no product of their kinds")
+    words = [
+        " or ".join(WORDS[value] for value in values)
+        for values, axis in zip(chosen, AXES, strict=True)
+        if len(values) < len(axis)
+    ]
+    return f"- small conversations: {'; '.join(words) if words else 'all'}"
 
 
 def _outcome(fault: Fault, name: str, trace: Trace) -> Outcome:
@@ -135,11 +167,12 @@ def section(fault: Fault) -> str:
     for further, places in sorted(groups.items()):
         lines.append(f"- {f'{further}: ' if further else ''}{', '.join(places)}")
     lines += [f"- not in {each.scenario}: {each.hidden}" for each in outcomes(fault) if each.hidden]
+    lines.append(small_line(fault))
     return "\n".join(lines) + "\n"
 
 
 def _consequences(outcome: Outcome) -> str:
-    """What else is found: each code with how many packets behind the fault it stands."""
+    """The consequences: each code with its distances from the fault in packets."""
     places: dict[str, list[str]] = {}
     for code, packet in outcome.further:
         places.setdefault(code, []).append(f"{packet - outcome.packet:+d}")

@@ -16,6 +16,8 @@ import inspect
 import os
 import pickle
 import pkgutil
+import select
+import signal
 import sys
 import textwrap
 import time
@@ -43,14 +45,18 @@ GOAL = 0.8
 SAMPLE = 40
 """Mutants of each family that are tried."""
 WORKERS = 2
-TIMEOUT = 30
+TIMEOUT = 60
 """Seconds after which a test counts as failed: many mutants never end."""
+HEARTBEAT = b"."
+"""What a child sends before each test. No pickle starts with it."""
 
 TESTS = ("tests/analysis", "tests/packet", "tests/tcp", "tests/build/scenario", "tests/test_pcaps.py")
 MARKERS = "not live and not compiled and not slow"
 
 FAMILIES = {
     "verifier": "labkit.analysis.verifier",
+    "analyzer": "labkit.analysis.analyzer",
+    "policy": "labkit.analysis.policy",
     "flows": "labkit.analysis.flows",
     "tracker": "labkit.analysis.tracker",
     "pending": "labkit.analysis.pending",
@@ -334,7 +340,7 @@ class Session:
         for job in self.jobs[part::WORKERS]:
             # Tests that noticed other mutants probably notice this one.
             tests = sorted(baseline.tests.get(job.mutant.place, []), key=lambda number: -killers[number])
-            killer = _result(_start(lambda job=job, tests=tests: self._killer(job.mutant, tests)))
+            killer = _result(_start(lambda job=job, tests=tests: self._killer(job.mutant, tests)), TIMEOUT)
             results.append(killer != -1)
             if killer is not None and killer != -1:
                 killers[killer] += 1
@@ -343,15 +349,20 @@ class Session:
     def _killer(self, mutant: Mutant, tests: Sequence[int]) -> int:
         """Return the first test that fails with a mutant; -1 if none does."""
         with installed(mutant):
-            return next((number for number in tests if not self._passes(number)), -1)
+            for number in tests:
+                os.write(_sink, HEARTBEAT)
+                if not self._passes(number):
+                    return number
+        return -1
 
 
 Process = tuple[int, int]
-"""A child's process id, and the descriptor from which its result comes."""
+"""A child's process id, and the descriptor from which its heartbeats and its result come."""
 
 
 def _start(function: Callable[[], Any]) -> Process:
     """Run a function in a child process that prints nothing."""
+    global _sink
     source, sink = os.pipe()
     child = os.fork()
     if child:
@@ -363,19 +374,34 @@ def _start(function: Callable[[], Any]) -> Process:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in (1, 2):
             os.dup2(nowhere, number)
+        _sink = sink
+        result = pickle.dumps(function())
         with os.fdopen(sink, "wb") as stream:
-            pickle.dump(function(), stream)
+            stream.write(result)
         code = 0
     finally:
         os._exit(code)
 
 
-def _result(process: Process) -> Any:
-    """Wait for the result of a child; None if it died without one."""
+_sink = -1
+"""In a child: the descriptor of its heartbeats and its result."""
+
+
+def _result(process: Process, seconds: float | None = None) -> Any:
+    """Wait for the result of a child; None if it dies without one, or sends nothing for some seconds and is killed."""
     child, source = process
-    with os.fdopen(source, "rb") as stream:
-        octets = stream.read()
+    octets = b""
+    while True:
+        ready, _, _ = select.select([source], [], [], seconds)
+        if not ready:
+            os.kill(child, signal.SIGKILL)
+        part = os.read(source, 1 << 16)
+        if not part:
+            break
+        octets += part
+    os.close(source)
     os.waitpid(child, 0)
+    octets = octets.lstrip(HEARTBEAT)
     return pickle.loads(octets) if octets else None  # noqa: S301 - our own child wrote it
 
 
@@ -419,7 +445,7 @@ def main() -> int:
     session = Session([job for jobs, _ in families.values() for job in jobs])
     os.environ.pop("LABKIT_CAPTURES", None)
     arguments = ["-q", "-s", "-p", "no:cacheprovider"]
-    arguments += ["-m", MARKERS, "--hypothesis-profile=quick", f"--timeout={TIMEOUT}", *(asked.tests or TESTS)]
+    arguments += ["-m", MARKERS, "--hypothesis-profile=quick", "--timeout=0", *(asked.tests or TESTS)]
     remember_frames()
     with redirect_stdout(StringIO()) as printed:
         code = pytest.main(arguments, plugins=[session])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labkit.analysis import rule
-from labkit.analysis.native import AUTO, COMPILED, INTERPRETED, engine
+from labkit.analysis.native import AUTO, COMPILED, INTERPRETED, engine, library
 from labkit.analysis.report_config import ReportConfig, load
 from labkit.analysis.rule import collect, load_rules, shipped
 from labkit.analysis.verifier import Verifier, verify
@@ -110,6 +110,7 @@ def test_they_are_interpreted_whatever_the_engine(
     wish: str, rules: str, capture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "LARGE", 0)
+    monkeypatch.setattr(library, "is_built", lambda: True)
     said: list[str] = []
     with open_capture(capture) as opened:
         verdict = engine.verify_capture(opened, engine=wish, rules=collect((rules,)), on_notice=said.append)

@@ -1,16 +1,17 @@
-"""Every fault, on every shipped scenario that it applies to: found as its rule at its packet, and nothing before it."""
+"""Faults: the verifier finds each fault in each shipped scenario at its packet, and no error before it."""
 
 import json
 import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from labkit.analysis.rule import collect
+from labkit.analysis.rule import Severity, collect
 from labkit.build.faults import faults, inject
 from labkit.build.faults.base import Fault
 from labkit.build.scenario import Scenario
@@ -20,10 +21,24 @@ from labkit.errors import UsageError
 TOP = Path(__file__).parents[2]
 PAGE = TOP / "docs" / "faults.md"
 
+LIMITED = {
+    "captured-twice": {"ipv4"},
+    "wrong-ip-checksum": {"ipv4"},
+    "answered-what-was-not-offered": {"none", "mss"},
+    "sack-not-permitted": {"none", "mss"},
+    "port-reused-too-low": {"none", "mss"},
+    "impossible-sack-block": {"all"},
+    "timestamps-missing": {"all"},
+    "echo-of-no-timestamp": {"all"},
+    "timestamp-goes-back": {"all"},
+}
+"""The faults that not every kind of conversation can have, with the kinds that can: IPv6 has no identification and no checksum;
+what was agreed on cannot be missing; a timestamp lets a port be used again; only what was agreed on can be wrong."""
+
 
 @pytest.fixture(scope="module", name="matrix")
 def _matrix() -> Iterator[ModuleType]:
-    """What makes the page: it plays every fault on every scenario."""
+    """The generator of the page, which injects every fault into every scenario."""
     lib = str(TOP / "scripts" / "lib")
     sys.path.insert(0, lib)
     yield import_module("faults_page")
@@ -31,7 +46,7 @@ def _matrix() -> Iterator[ModuleType]:
 
 
 @pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
-def test_fault_is_found_where_it_is(fault: Fault, matrix: ModuleType) -> None:
+def test_the_verifier_finds_each_fault_at_its_packet(fault: Fault, matrix: ModuleType) -> None:
     found = set()
     for each in matrix.outcomes(fault):
         assert each.early == (), each.scenario
@@ -45,14 +60,28 @@ def test_fault_is_found_where_it_is(fault: Fault, matrix: ModuleType) -> None:
     assert matrix.section(fault) in PAGE.read_text("utf-8"), "docs/faults.md is not current: run scripts/docs"
 
 
-def test_each_rule_has_a_fault_or_says_why_not() -> None:
+@pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
+def test_options_do_not_hide_a_fault(fault: Fault, matrix: ModuleType) -> None:
+    missed = [each for each in matrix.small_outcomes(fault) if not each.hidden and (each.early or not each.found)]
+    assert missed == []
+    kinds = matrix.small_kinds(fault)
+    assert kinds == {each for each in product(*matrix.AXES) if LIMITED.get(fault.name, {each[0]}) & set(each)}
+
+
+def test_nothing_is_found_in_small_conversations_without_a_fault(matrix: ModuleType) -> None:
+    for name in matrix.bases():
+        found = [each for each in matrix.judged(matrix.sound(name)).findings if each.severity > Severity.NOTE]
+        assert found == [], name
+
+
+def test_each_rule_has_a_fault_or_a_reason_why_not() -> None:
     broken, text = {fault.code for fault in faults()}, PAGE.read_text("utf-8")
     for rule in collect():
         assert (rule.code in broken) == (not rule.no_fault), f"{rule.code}: declare no_fault, or a fault that breaks it"
         assert rule.code in broken or f"\n- {rule.code}: {rule.no_fault}\n" in text
 
 
-def test_the_page_has_nothing_else(matrix: ModuleType) -> None:
+def test_the_page_has_exactly_the_faults(matrix: ModuleType) -> None:
     text = PAGE.read_text("utf-8")
     assert re.findall(r"^### (\S+)$", text, re.MULTILINE) == [fault.name for fault in faults()]
     assert text.startswith(matrix.HEAD.format(seed=matrix.SEED))
@@ -83,18 +112,18 @@ def test_several_faults_keep_their_places(matrix: ModuleType) -> None:
     [
         (
             "ack-of-unsent",
-            "there is no fault 'ack-of-unsent'; 'labkit build --fault list' lists them; did you mean 'ack-o",
+            "unknown fault 'ack-of-unsent'; 'labkit build --fault list' lists them; did you mean 'ack-o",
         ),
-        ("ack-of-unsent-data@99", "there is no such packet; there are 10"),
-        ("ack-of-unsent-data@0", "there is no such packet"),
-        ("ack-of-unsent-data@", "there is no such packet"),
-        ("ack-of-unsent-data@" + "9" * 5000, "there is no such packet"),
-        ("ack-of-unsent-data@x", "there is no such packet"),
+        ("ack-of-unsent-data@99", "no such packet; the trace has 10"),
+        ("ack-of-unsent-data@0", "no such packet"),
+        ("ack-of-unsent-data@", "no such packet"),
+        ("ack-of-unsent-data@" + "9" * 5000, "no such packet"),
+        ("ack-of-unsent-data@x", "no such packet"),
         ("syn-with-fin@4", "syn-with-fin does not apply to packet 4; the first that it applies to is 1"),
-        ("goes-on-after-reset", "goes-on-after-reset applies to no packet of this scenario"),
+        ("goes-on-after-reset", "goes-on-after-reset does not apply to any packet of this scenario"),
     ],
 )
-def test_what_cannot_be_made_is_said_in_a_line(wanted: str, message: str) -> None:
+def test_an_impossible_fault_is_an_error_of_one_line(wanted: str, message: str) -> None:
     with pytest.raises(UsageError, match=message.replace("?", r"\?")):
         inject(Scenario.load("document").play(), [wanted])
 

@@ -1,4 +1,4 @@
-"""`path`: when packets arrive, and which do not."""
+"""`path`: arrival times and losses."""
 
 from random import Random
 
@@ -27,7 +27,7 @@ def arrivals(plan: Direction, sizes: list[int], gap: int = 0, seed: int = 1) -> 
         (Direction(bandwidth=8_000_000_000, queue=1), [[1000], [2000], []]),
     ],
 )
-def test_what_becomes_of_three_packets(plan, found):
+def test_arrival_times_of_three_packets(plan, found):
     assert arrivals(plan, [1000] * 3) == found
 
 
@@ -58,7 +58,7 @@ def test_a_lost_packet_changes_nothing_for_the_others():
     assert named[7:] == chance[7:]
 
 
-def test_directions_are_apart():
+def test_directions_are_independent():
     path = Path(Direction(delay=1), Direction(delay=2, lose=frozenset({1})), "seed")
     assert [path.carry(side, 60, 10) for side in ("client", "server", "server")] == [[11], [], [12]]
 
@@ -72,7 +72,7 @@ def test_losses_come_in_bursts():
     assert 0.05 < sum(lost) / len(lost) < 0.1
 
 
-def test_bursts_of_one_are_plain_losses_that_never_touch():
+def test_bursts_of_length_one_are_isolated_losses():
     lost = [not copies for copies in arrivals(Direction(burst=Burst(1.0, 1)), [100] * 6)]
     assert lost == [True, False] * 3
 
@@ -88,12 +88,12 @@ def test_a_full_queue_marks_before_it_drops():
 
 
 @pytest.mark.parametrize(("chance", "length"), [(1.5, 3), (-0.1, 3), (0.5, 0.5)])
-def test_bursts_that_are_none(chance, length):
-    with pytest.raises(ValueError, match=r"outside 0\.\.1|is none"):
+def test_impossible_bursts_are_refused(chance, length):
+    with pytest.raises(ValueError, match=r"outside 0\.\.1|must be at least 1"):
         Burst(chance, length)
 
 
 @pytest.mark.parametrize("plan", [{"loss": 1.5}, {"delay": -1}, {"late": {1: -2}}, {"bandwidth": 0}])
-def test_what_no_path_does(plan):
+def test_impossible_directions_are_refused(plan):
     with pytest.raises(ValueError, match=r"outside|before|positive"):
         Direction(**plan)

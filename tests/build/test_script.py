@@ -1,4 +1,4 @@
-"""Traces by hand: what a file says is what is built, and what `show` writes of any capture builds the same segments."""
+"""Handwritten traces: packets are exactly as written, and the output of `show` builds the same segments again."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -24,11 +24,11 @@ from labkit.tcp.segment import Segment
 
 FOLDER = Path(os.environ.get("LABKIT_CAPTURES", "/nonexistent"))
 MOST_ROWS = 150
-"""Of each capture: what comes later is of no other kind."""
+"""How many rows of a capture are compared."""
 FEWER_ROWS = 30
-"""Of those of others, which are many."""
+"""How many rows of a foreign capture are compared."""
 LARGEST = 60_000
-"""Octets of a file of others."""
+"""Octets of the largest foreign capture."""
 
 SAME = (
     "time",
@@ -47,13 +47,13 @@ SAME = (
     "payload",
     "edits",
 )
-"""What the notation says of a segment, as an observer has it."""
+"""The values of a segment that the notation holds, as an observer sees them."""
 
 
 # What a file says.
 
 
-def test_lines_become_packets_as_they_stand() -> None:
+def test_lines_become_packets_exactly_as_written() -> None:
     trace = parse(
         """
         # A comment, and a line without a time
@@ -90,13 +90,13 @@ def test_a_start_and_several_conversations() -> None:
     ]
 
 
-def test_who_answers_is_the_client_where_the_file_says_so() -> None:
+def test_the_file_decides_which_end_is_the_client() -> None:
     trace = parse("< S 0:0(0)\n> S. 0:0(0) ack 1\n< . 1:1(0) ack 1\n")
     assert [record.sender for record in trace] == ["server", "client", "server"]
     assert trace.client_isn == trace.server_isn == 0
 
 
-def test_a_file_is_read_whatever_ends_its_lines(tmp_path: Path) -> None:
+def test_all_line_endings_are_read(tmp_path: Path) -> None:
     path = tmp_path / "trace.pkt"
     path.write_bytes(b"\xef\xbb\xbf> S 0:0(0)\r\n\r\n< S. 0:0(0) ack 1 # \xc3\xa4\r\n")
     trace = load(path)
@@ -107,8 +107,8 @@ def test_a_file_is_read_whatever_ends_its_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "a.pkt: there is no segment in it; expected lines such as '> S 0:0(0)'"),
-        ("# only a comment\n\n", "a.pkt: there is no segment in it"),
+        ("", "a.pkt: contains no segment; expected lines such as '> S 0:0(0)'"),
+        ("# only a comment\n\n", "a.pkt: contains no segment"),
         ("> S 0:0(0)\nnonsense", "a.pkt:2: 'nonsense' is not understood; expected '>' or '<'"),
         ("> S 0:0(0) wni 5", "a.pkt:1: 'wni 5' is not understood; expected the line's end, or one of ack, win"),
         ("> S 0:5(0)", "a.pkt:1: 0:5(0): 0 + 0 is not 5; expected 0"),
@@ -128,18 +128,18 @@ def test_a_file_is_read_whatever_ends_its_lines(tmp_path: Path) -> None:
         ("> . 0:0(0) {caplen=20}", "a.pkt:1: caplen 20: the frame's headers alone take 54 octets"),
         ("> . 0:0(0) {caplen=60, fragment=8}", "a.pkt:1: caplen and fragment exclude each other"),
         ("# [::1]:1 > [::2]:2\n> . 0:0(0) {ip.sum=1}", "a.pkt:2: IPv6 has no header checksum"),
-        ("# 192.0.2.1:1 > [::2]:2", "a.pkt:1: 192.0.2.1 and ::2 are of two families; expected one"),
+        ("# 192.0.2.1:1 > [::2]:2", "a.pkt:1: 192.0.2.1 and ::2 differ in their address family; expected one family"),
         ("# 192.0.2.999:1 > 192.0.2.2:2", "a.pkt:1: '192.0.2.999' is not an address; expected one such as 192.0.2.10"),
         ("# ::1:1 > ::2:2", "a.pkt:1: '::1' is not an address"),
         ("# [192.0.2.1]:1 > 192.0.2.2:2", "a.pkt:1: '[192.0.2.1]' is not an address"),
         ("# [fe80::1%eth0]:1 > [::2]:2", "a.pkt:1: '[fe80::1%eth0]' is not an address"),
         ("# 192.0.2.1:65536 > 192.0.2.2:2", "a.pkt:1: 65536 is not a port; expected at most 65535"),
-        ("> S 0:0(0)\n# start 5", "a.pkt:2: the start stands behind a segment; expected it before the first one"),
-        ("-1767225601 > S 0:0(0)", "a.pkt:1: the time lies before 1970 or after 2105"),
-        (f"# start {LATEST // 10**9}\n> S 0:0(0)", "a.pkt:2: the time lies before 1970 or after 2105"),
+        ("> S 0:0(0)\n# start 5", "a.pkt:2: '# start' follows a segment; expected it before the first one"),
+        ("-1767225601 > S 0:0(0)", "a.pkt:1: the time is before 1970 or after 2105"),
+        (f"# start {LATEST // 10**9}\n> S 0:0(0)", "a.pkt:2: the time is before 1970 or after 2105"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(
+def test_errors_have_the_line(
     text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -160,7 +160,7 @@ def test_what_is_wrong_is_said_with_its_line(
         (b"> S 0:0(0)\n" + b"#" * (16 << 20), "a.pkt: is larger than 16 MiB; expected a file of segments"),
     ],
 )
-def test_what_is_no_such_file(
+def test_unreadable_files_are_refused(
     content: bytes | None,
     message: str,
     tmp_path: Path,
@@ -174,11 +174,11 @@ def test_what_is_no_such_file(
     assert capsys.readouterr().err.startswith(f"labkit: {message}")
 
 
-def test_payloads_are_bounded_all_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_total_payload_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     # A line of fifteen characters stands for 65,000 octets.
-    monkeypatch.setattr("labkit.build.script.MOST_PAYLOAD", 4 << 20)
+    monkeypatch.setattr("labkit.build.script.MAX_PAYLOADS", 4 << 20)
     with pytest.raises(
-        ScenarioError, match=r"a\.pkt:65: up to here there are more than 4 MiB of payload; expected less"
+        ScenarioError, match=r"a\.pkt:65: up to this line there are more than 4 MiB of payload; expected less"
     ):
         parse("> . 0:65000(65000)\n" * 1000, "a.pkt")
 
@@ -195,19 +195,19 @@ def rows(source: BytesIO | Path, most: int = MOST_ROWS) -> list[Row]:
 
 
 def notation(found: Iterable[Row]) -> str:
-    """What `labkit show --format notation` prints of rows."""
+    """The output of `labkit show --format notation` for some rows."""
     return "\n".join(
         FORMATS["notation"](iter(found), TableStyle(document=False, window=False, names={}, interfaces=[]))
     )
 
 
 def facts(row: Row) -> tuple[object, ...]:
-    """What must be the same of a row, there and back."""
+    """The values of a row that a round trip must preserve."""
     return flow_of(row), *(getattr(row, name) for name in SAME)
 
 
 def assert_the_same_again(found: list[Row]) -> None:
-    """What `build` makes of what `show` writes is what was shown."""
+    """Check that the output of `show` builds the same rows."""
     text = notation(found)
     stream = BytesIO()
     trace = parse(text)
@@ -218,14 +218,14 @@ def assert_the_same_again(found: list[Row]) -> None:
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_shipped_scenarios_come_back(name: str) -> None:
+def test_round_trip_of_shipped_scenarios(name: str) -> None:
     stream = BytesIO()
     Scenario.load(name).play(1).write(stream, format="pcapng")
     assert_the_same_again(rows(stream))
 
 
 def captures(folder: str) -> Iterator[Path]:
-    """Files of a folder beside the project, where there is one."""
+    """The captures of an external folder, if there is one."""
     for path in sorted((FOLDER / folder).rglob("*")):
         if {".pcap", ".pcapng", ".trace"} & set(path.suffixes) and 0 < path.stat().st_size < LARGEST:
             yield path
@@ -233,7 +233,7 @@ def captures(folder: str) -> Iterator[Path]:
 
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="LABKIT_CAPTURES names no folder of captures")
 @pytest.mark.parametrize("folder", ["kernel", "real"])
-def test_captures_of_others_come_back(folder: str) -> None:
+def test_round_trip_of_foreign_captures(folder: str) -> None:
     seen = 0
     for path in captures(folder):
         try:
@@ -266,7 +266,7 @@ def test_captures_of_others_come_back(folder: str) -> None:
         "> S 0:0(0) <raw 0509000102030405060708>",
     ],
 )
-def test_what_is_wrong_with_a_frame_comes_back(line: str) -> None:
+def test_round_trip_of_faulty_frames(line: str) -> None:
     stream = BytesIO()
     # A conversation around it, so that one line is not the whole of the capture.
     parse(f"> S 0:0(0)\n< S. 0:0(0) ack 1\n{line}\n").write(stream, format="pcap")
@@ -310,7 +310,7 @@ hosts = st.sampled_from(
 
 
 @given(st.lists(st.tuples(hosts, lines), min_size=1, max_size=12))
-def test_whatever_is_built_comes_back(said: list[tuple[str, Line]]) -> None:
+def test_round_trip_of_random_traces(said: list[tuple[str, Line]]) -> None:
     text = "\n".join(f"{host}\n{format_line(line)}" for host, line in said)
     stream = BytesIO()
     trace = parse(text)
@@ -360,7 +360,7 @@ SOUND = """# start 5.5
 
 @st.composite
 def damaged(draw: st.DrawFn) -> str:
-    """A sound file in which some characters are others."""
+    """A valid file with some changed characters."""
     text = SOUND
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(text)))
@@ -369,7 +369,7 @@ def damaged(draw: st.DrawFn) -> str:
 
 
 @given(st.one_of(st.lists(pieces, max_size=30).map("".join), damaged()))
-def test_any_text_is_a_trace_or_an_error_with_its_place(text: str) -> None:
+def test_any_text_is_a_trace_or_an_error_with_a_line(text: str) -> None:
     try:
         trace: Trace = parse(text, "any.pkt")
     except ScenarioError as error:

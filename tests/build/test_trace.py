@@ -1,4 +1,4 @@
-"""`trace`: what a conversation becomes: packets, files, and explanations."""
+"""`trace`: packets, files and explanations."""
 
 import shutil
 import subprocess
@@ -34,7 +34,7 @@ def test_packets_can_be_edited_in_scapy(document):
     assert packets[5].time == packets[0].time + Decimal("0.08")
 
 
-def test_each_packet_says_why_it_is_what_it_is(document):
+def test_each_packet_has_an_explanation(document):
     comments = [comment for _, _, comment in document.frames()]
     assert comments == [document.explanation(record) for record in document]
     assert comments[4].splitlines() == [
@@ -70,14 +70,14 @@ def test_the_states_of_both_ends(document):
         ("tail-loss", "seq 2921 (raw "),
         ("tail-loss", "sent before (client has used all numbers below 4001)"),
         ("tail-loss", "the path loses this segment after the point of capture"),
-        ("keep-alive", "one before the next number, to provoke an answer"),
-        ("refused", "seq 0 (raw 0): 0, for there is no connection that could have a number"),
+        ("keep-alive", "one before the next number, so that the peer must answer"),
+        ("refused", "seq 0 (raw 0): 0, because there is no connection"),
         ("syn-lost", "the initial sequence number, again"),
         ("zero-window", "zero-window-probe: RFC 9293 section 3.8.6.1 (zero-window probing)"),
-        ("fast-retransmit", "more sent, not acknowledged here"),
+        ("fast-retransmit", "more sent, not yet acknowledged"),
     ],
 )
-def test_what_explanations_say(name, text):
+def test_explanations(name, text):
     trace = Scenario.load(name).play()
     assert any(text in trace.explanation(record) for record in trace)
 
@@ -97,7 +97,7 @@ def test_the_annotated_edition(document, tmp_path):
     assert comments == ["document: The document's handshake, transfer and teardown\nseed 0"]
 
 
-def test_the_student_edition_tells_nothing(document, tmp_path):
+def test_the_student_edition_has_no_hints(document, tmp_path):
     target = tmp_path / "a.pcapng"
     document.write(target, edition="student")
     frames, names, comments = read(target)
@@ -114,7 +114,7 @@ def test_pcap_has_the_same_packets(document, tmp_path):
     assert [(f.time, f.data) for f in frames] == [(time, data) for time, data, _ in document.frames()]
 
 
-def test_what_cannot_be_written(document, tmp_path):
+def test_impossible_targets_are_refused(document, tmp_path):
     with pytest.raises(UsageError, match="edition 'teacher'"):
         document.write(tmp_path / "a.pcap", edition="teacher")
     with pytest.raises(UsageError):

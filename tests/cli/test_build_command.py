@@ -230,9 +230,9 @@ def test_a_scenario_may_hold_its_faults(faults: str, here: Path) -> None:
 @pytest.mark.parametrize(
     ("faults", "message"),
     [
-        ("ack-goes-bak", "mine.yaml:9: faults: 'ack-goes-bak' is no fault; 'labkit build --fault list' lists them"),
-        ("[ack-goes-back@0]", "mine.yaml:9: faults[1]: '0' is no packet's number; expected one from 1"),
-        ("[ack-goes-back@99]", "mine.yaml:9: faults[1]: ack-goes-back@99: there is no such packet; there are 6"),
+        ("ack-goes-bak", "mine.yaml:9: faults: 'ack-goes-bak' is not a fault; 'labkit build --fault list' lists them"),
+        ("[ack-goes-back@0]", "mine.yaml:9: faults[1]: '0' is not a packet number; expected one from 1"),
+        ("[ack-goes-back@99]", "mine.yaml:9: faults[1]: ack-goes-back@99: no such packet; the trace has 6"),
         ("[syn-with-fin@3]", "mine.yaml:9: faults[1]: syn-with-fin does not apply to packet 3"),
         ("{a: b}", "mine.yaml:9: faults: "),
     ],

@@ -47,8 +47,17 @@ def written(path: Path, *texts: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def configured(name: str, text: str) -> Path:
+    """Write a configuration file and trust it: it lies beside the captures."""
+    path = Path(name)
+    path.write_text(text)
+    assert run(["trust", name]) == 0
+    return path
 
 
 def result(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[dict], str]:
@@ -370,7 +379,7 @@ def test_wrong_usage(arguments: list[str], words: str, format_: str, capsys: pyt
 
 def test_the_command_line_overrides_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), WRONG)
-    Path("labkit.toml").write_text('ignore = ["ACK01"]\nfail-on = "note"\n')
+    configured("labkit.toml", 'ignore = ["ACK01"]\nfail-on = "note"\n')
     code, (capture,), err = result("a.pcap", capsys=capsys)
     assert (code, "ACK01" in str(capture["findings"])) == (1, False)
     assert err == f"labkit: using the configuration in {Path.cwd() / 'labkit.toml'}\n"
@@ -387,7 +396,7 @@ def test_the_command_line_overrides_the_configuration(capsys: pytest.CaptureFixt
 
 def test_the_profile_of_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), OPEN + CLOSE)
-    Path("pyproject.toml").write_text('[tool.labkit]\nprofile = "document"\nliteral = true\n')
+    configured("pyproject.toml", '[tool.labkit]\nprofile = "document"\nliteral = true\n')
     assert run(["verify", "a.pcap"]) in (0, 1)
     assert "profile document" in capsys.readouterr().out
     assert run(["verify", "a.pcap", "--profile", "rfc9293"]) == 0
@@ -396,7 +405,7 @@ def test_the_profile_of_the_configuration(capsys: pytest.CaptureFixture[str]) ->
 
 def test_an_invalid_configuration_stops_everything(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), WRONG)
-    Path("labkit.toml").write_text("most = 3\n")
+    configured("labkit.toml", "most = 3\n")
     assert run(["verify", "a.pcap"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

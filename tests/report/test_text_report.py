@@ -39,6 +39,9 @@ def judged(path: Path, text: str, isns: tuple[int, int] = (0, 0)) -> Verdict:
     return verify(path)
 
 
+WITH_CARE = "  judged with care: nothing shows that the capture is complete, so missing packets may explain a gap"
+
+
 def only(verdict: Verdict, *codes: str) -> Verdict:
     """The verdict with the findings of these codes only."""
     verdict.findings = [finding for finding in verdict.findings if finding.code in codes]
@@ -64,6 +67,7 @@ def test_a_finding_has_an_excerpt_and_four_lines(tmp_path: Path) -> None:
     path = tmp_path / "a.pcap"
     assert text(only(judged(path, WRONG_ACK), "ACK01")) == [
         f"{path}: FAIL  1 error (6 packets, 1 conversation, profile rfc9293)",
+        WITH_CARE,
         "",
         "error[ACK01] ack-of-unsent-data: packet 6, 192.0.2.10:40000 → 192.0.2.20:80",
         "        4  → PSH ACK  seq=1 ack=1 len=99",
@@ -131,7 +135,7 @@ def test_notes_are_counted_unless_verbose(tmp_path: Path) -> None:
     assert brief[0] == full[0]
     assert brief[-1] == f"note[FIN06] 1 × {verdict.findings[0].name}"
     assert not [line for line in brief if line.startswith("  read on")]
-    assert f"note[FIN06] {verdict.findings[0].name}: the whole conversation, " in full[3]
+    assert f"note[FIN06] {verdict.findings[0].name}: the whole conversation, " in full[4]
 
 
 MANY = OPEN + "".join(f"> . 1:1(0) ack {200 + number}\n< . 1:1(0) ack 1\n" for number in range(20))
@@ -185,7 +189,7 @@ def test_a_limit_is_a_note_below_the_verdict(tmp_path: Path) -> None:
 def test_the_verdict_counts_left_out_findings() -> None:
     verdict = Verdict("a.pcap", "rfc9293", packets=3, segments=3, flows=4, reported=1, left_out=2)
     facts = "(3 packets, 1 of 4 conversations, profile rfc9293, 2 findings left out)"
-    assert text(verdict) == [f"a.pcap: PASS  nothing found {facts}"]
+    assert text(verdict) == [f"a.pcap: PASS  nothing found {facts}", WITH_CARE]
 
 
 def test_several_captures_end_with_a_table(tmp_path: Path) -> None:
@@ -285,8 +289,8 @@ def test_a_finding_beyond_the_last_excerpt_names_a_command(
     monkeypatch.setattr("labkit.report.formats._excerpt.MAX_PACKET", last)
     lines = text(only(judged(tmp_path / "a b.pcap", WRONG_ACK), "ACK01"))
     assert (f"  look at   labkit show '{tmp_path / 'a b.pcap'}' --flow 0" in lines) != shown
-    assert lines[2].startswith("error[ACK01] ack-of-unsent-data: packet 6, ")
-    assert lines[3].startswith("        4  → PSH ACK") == shown
+    assert lines[3].startswith("error[ACK01] ack-of-unsent-data: packet 6, ")
+    assert lines[4].startswith("        4  → PSH ACK") == shown
     assert "  what      ack 121 acknowledges bytes that the peer has not sent" in lines
 
 

@@ -228,7 +228,7 @@ def test_a_fault_that_does_not_apply_leaves_no_file(here: Path, capsys: pytest.C
     before = sorted(path.name for path in here.iterdir())
     arguments = ["build", "drawn.yaml", "--variants", "roster.csv", "--key", "key", "-o", "out"]
     assert run([*arguments, "--fault", "reset-outside-the-window"]) == 2
-    text = "labkit: student 'ann': reset-outside-the-window applies to no packet of this scenario\n"
+    text = "labkit: student 'ann': reset-outside-the-window does not apply to any packet of this scenario\n"
     assert capsys.readouterr().err == text
     assert sorted(path.name for path in here.iterdir()) == before
 

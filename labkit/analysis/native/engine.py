@@ -102,7 +102,8 @@ def verify_capture(
     else:
         verdict = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
     assume = Completeness.PARTIAL if literal else Completeness(completeness)
-    if assume == Completeness.AUTO and profile == DOCUMENT:
+    verdict.assumed = assume == Completeness.AUTO and profile == DOCUMENT
+    if verdict.assumed:
         assume = Completeness.COMPLETE  # the introductory text knows no lost packet
     examine(verdict, lambda: open_again(capture), rules, assume, wanted)
     return verdict

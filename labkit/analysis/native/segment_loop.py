@@ -7,14 +7,14 @@ are left. The functions `ask_*` are placeholders: `labkit.analysis.native.kernel
 from typing import Any
 
 from labkit.analysis.native.context import NONE, OPEN, OVER, SEVERITIES, BatchRow, Context, FlowRow
-from labkit.analysis.native.flow_table import end_hash, find_flow, flow_hash, give_back, is_host, retire
+from labkit.analysis.native.flow_table import find_flow, flow_hash, give_back, is_host, retire
 from labkit.analysis.native.records import SideRow
 from labkit.analysis.native.scan import IRREGULAR, step
 from labkit.analysis.payload import remember
 from labkit.analysis.pending import close, resolve
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import advance, look, relate, spoiled
-from labkit.analysis.unread import MAX_ROWS, TABLE_FULL, count_unread, segment_key, unread_key
+from labkit.analysis.unread import MAX_ROWS, TABLE_FULL, count_unread, end_hash, segment_key, unread_key
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
 from labkit.packet.seen import SHORT_IP, SOUND, Seen
 

@@ -3,7 +3,15 @@
 from labkit.analysis.pending import LATE, MISSED, UNPROVEN, UNSENT, WRONG, Resolved
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import acks_a_part, in_lock_step, is_probe, nothing_between, overtaken, scale_is_known
+from labkit.analysis.tracker import (
+    DEFAULT_MSS,
+    acks_a_part,
+    in_lock_step,
+    is_probe,
+    nothing_between,
+    overtaken,
+    scale_is_known,
+)
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, before
@@ -111,7 +119,7 @@ def _lacks_end_of_answer(seg: Seen, me: Side, peer: Side, resolved: Resolved) ->
         resolved.state == MISSED
         and not fin
         and in_lock_step(me, peer)
-        and 0 < peer.data_len < (me.mss if me.mss > 0 else 536)  # a full segment is often followed by another
+        and 0 < peer.data_len < (me.mss if me.mss > 0 else DEFAULT_MSS)  # a full segment is often followed by another
         and resolved.want_ack == add(peer.data_seq, peer.data_len)
         and (me.has_rcv_nxt == 0 or before(me.rcv_nxt, resolved.want_ack))
     )
@@ -210,7 +218,7 @@ def _end_of_last_segment(side: Side) -> int:
 
 def _fits_one_segment(sender: Side, receiver: Side) -> bool:
     """Whether the sender's last data is one segment on the wire, and not several before segmentation offload."""
-    return sender.data_len <= (receiver.mss if receiver.mss != ABSENT else 536)
+    return sender.data_len <= (receiver.mss if receiver.mss != ABSENT else DEFAULT_MSS)
 
 
 @rule(

@@ -178,10 +178,60 @@ def payload_beyond_the_mss(seg: Seen, me: Side, peer: Side) -> int:
     Larger segments are normal in a capture from a host whose network card splits segments (TSO) or joins them (GRO).
     They never were on the wire in this size.
     """
-    if peer.mss <= 0 or seg.len <= peer.mss or seg.ctl & (SYN | RST):
+    if peer.default_mss or not _is_too_large(seg, peer):
         return False
-    offloaded = seg.len >= 2 * peer.mss or seg.sum_state == SUM_PARTIAL or seg.ip_len > 1500 or seg.ip_len == 0
-    return Severity.NOTE if offloaded else True
+    return Severity.NOTE if _is_offloaded(seg) or seg.len >= 2 * peer.mss else True
+
+
+def _is_too_large(seg: Seen, peer: Side) -> bool:
+    return 0 < peer.mss < seg.len and seg.ctl & (SYN | RST) == 0
+
+
+def _is_offloaded(seg: Seen) -> bool:
+    """Whether the segment never was on an Ethernet in this size, or left its checksum to the network card."""
+    return seg.sum_state == SUM_PARTIAL or seg.ip_len > 1500 or seg.ip_len == 0
+
+
+@rule(
+    "CAP04",
+    Severity.WARNING,
+    "RFC 9293 3.7.1",
+    "a payload of {seg.len} bytes exceeds the default MSS of {peer.mss}: the peer's SYN has no MSS option",
+    otherwise={
+        Severity.NOTE: "a payload of {seg.len} bytes exceeds the default MSS of {peer.mss}, because the capture was "
+        "taken above segmentation offload",
+    },
+    field="len",
+    expected="peer.mss",
+    actual="seg.len",
+    profiles=RFC_ONLY,
+    once=True,
+    should_be="{expected} bytes at most, the MSS of a peer that names none",
+    receiver="It may drop the segment, because it is not prepared for this size.",
+    mend="Split the data into segments of at most {expected} bytes, or put an MSS option on the peer's SYN.",
+    limit={Severity.NOTE: "segmentation-offload"},
+    good="""
+        > S  0:0(0) <mss 1460>
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:537(536) ack 1
+    """,
+    bad="""
+        > S  0:0(0) <mss 1460>
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:1461(1460) ack 1   # CAP04
+    """,
+)
+def payload_beyond_the_default_mss(seg: Seen, me: Side, peer: Side) -> int:
+    """To a peer whose SYN has no MSS option, a segment carries no more than the default MSS (MUST-15).
+
+    RFC 9293 section 3.7.1: the default is 536 bytes for IPv4 and 1220 bytes for IPv6, so that the packet fits a
+    datagram that every host can receive. Of a peer whose SYN is not in the capture, nothing is known.
+    """
+    if peer.default_mss == 0 or not _is_too_large(seg, peer):
+        return False
+    return Severity.NOTE if _is_offloaded(seg) else True
 
 
 @rule(

@@ -1,14 +1,13 @@
-"""Faults: named edits of a finished trace, each of which breaks one rule.
+"""Faults: named edits of a finished trace. Each breaks one rule.
 
-An endpoint sends what is right; whoever needs something wrong edits what it has sent. A fault knows the rule that it
-breaks, so that a faulty capture comes with its manifest: which packet, which rule, what was changed.
+Endpoints are always correct; faults edit the segments that they have sent. The manifest of a faulty capture lists each fault
+with its packet, its rule and the changed values.
 
     trace = inject(trace, ["ack-of-unsent-data@6"])
     trace.injected
 
-A fault is one row of the FAULTS of a module here, and one function (see `base`). `@N` names the packet (1 is the
-first); without it the fault takes the first packet that it applies to. Checksums are right after an edit, unless the
-checksum is the fault.
+To add a fault, add a function and a row to FAULTS in a module here (see `base`). `@N` is the packet number, from 1; by default
+the fault edits the first packet that it applies to. Checksums are correct after an edit, unless the fault is the checksum.
 """
 
 from bisect import bisect_left
@@ -29,17 +28,17 @@ from labkit.tcp.segment import control_names
 
 @cache
 def faults() -> tuple[Fault, ...]:
-    """Every fault, by the code of its rule."""
+    """All faults, sorted by the codes of their rules."""
     modules = (import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
     found = (fault for module in modules for fault in getattr(module, "FAULTS", ()))
     return tuple(sorted(found, key=lambda fault: (fault.code, fault.name)))
 
 
 def inject(trace: Trace, wanted: Sequence[str]) -> Trace:
-    """The trace with faults, each given as `name` or `name@packet`, made one after the other; `injected` tells of them.
+    """Inject faults, each given as `name` or `name@packet`, in order. `Trace.injected` lists them.
 
-    Packets are counted in the trace as it is when the fault is made. UsageError for an unknown fault, a packet that is
-    not there, or one that the fault does not apply to.
+    A packet number counts the packets after the faults before. UsageError for an unknown fault, for a missing packet, and if
+    the fault does not apply.
     """
     for text in wanted:
         name, at, number = text.partition("@")
@@ -49,15 +48,15 @@ def inject(trace: Trace, wanted: Sequence[str]) -> Trace:
 
 
 def plain(manifest: Sequence[Injected]) -> list[dict[str, object]]:
-    """A manifest as plain values, for JSON."""
+    """A manifest as values for JSON."""
     return [asdict(each) for each in manifest]
 
 
 def find(name: str) -> Fault:
-    """A fault by its name; UsageError where there is none."""
+    """The fault with a name; UsageError if there is none."""
     known = {fault.name: fault for fault in faults()}
     if name not in known:
-        message = _("there is no fault '{name}'; 'labkit build --fault list' lists them").format(name=name)
+        message = _("unknown fault '{name}'; 'labkit build --fault list' lists them").format(name=name)
         raise UsageError(message + nearest(name, known))
     return known[name]
 
@@ -67,7 +66,7 @@ def _inject(trace: Trace, fault: Fault, number: str | None) -> tuple[Trace, Inje
     if number is not None:
         if not (number.isdecimal() and len(number) < 10) or not 1 <= int(number) <= numbers[-1]:
             raise UsageError(
-                _("{fault}@{n}: there is no such packet; there are {count}").format(
+                _("{fault}@{n}: no such packet; the trace has {count}").format(
                     fault=fault.name, n=number, count=numbers[-1]
                 )
             )
@@ -75,10 +74,14 @@ def _inject(trace: Trace, fault: Fault, number: str | None) -> tuple[Trace, Inje
     else:
         places = list(range(len(numbers)))
     if len({record.tap for record in trace}) > 1:
-        raise UsageError(_("{fault}: the capture is of both sides; expected one of them").format(fault=fault.name))
+        raise UsageError(
+            _("{fault}: the trace was captured at both sides; expected capture: client or server").format(
+                fault=fault.name
+            )
+        )
     if fault.ipv4_only and trace.client.ip.version != 4:
         places = []
-    # What an edit must know is what was said in the same connection.
+    # An edit sees the records of the same connection.
     connections: dict[int, list[int]] = {}
     for index, record in enumerate(trace):
         connections.setdefault(record.connection, []).append(index)
@@ -92,18 +95,18 @@ def _inject(trace: Trace, fault: Fault, number: str | None) -> tuple[Trace, Inje
         if first is not None:
             text = _("{fault} does not apply to packet {n}; the first that it applies to is {first}")
             raise UsageError(text.format(fault=fault.name, n=number, first=numbers[first]))
-    raise UsageError(_("{fault} applies to no packet of this scenario").format(fault=fault.name))
+    raise UsageError(_("{fault} does not apply to any packet of this scenario").format(fault=fault.name))
 
 
 def _made(trace: Trace, fault: Fault, index: int, connections: dict[int, list[int]]) -> tuple[Trace, Injected] | None:
-    """The fault at a record; None where it does not apply."""
+    """The trace with the fault at a record; None if the fault does not apply."""
     if fault.remake is not None:
         remade = fault.remake(trace, index)
         if remade is None:
             return None
         what = _difference(trace.records[index], remade.records[index])
         return remade, Injected(fault.name, fault.code, remade.numbers()[index], inserted=False, changed=what)
-    assert fault.edit is not None  # noqa: S101 - a fault has one or the other
+    assert fault.edit is not None  # noqa: S101 - a fault has `edit` or `remake`
     own = connections[trace.records[index].connection]
     edited = fault.edit([trace.records[each] for each in own], bisect_left(own, index))
     return None if edited is None else _replaced(trace, fault, index, edited)
@@ -112,7 +115,7 @@ def _made(trace: Trace, fault: Fault, index: int, connections: dict[int, list[in
 def _replaced(trace: Trace, fault: Fault, index: int, edited: Sequence[Record]) -> tuple[Trace, Injected]:
     before = trace.records[index]
     if len(edited) > 1 and index + 1 < len(trace.records):
-        # What is put in does not come after what follows it.
+        # An inserted record is not later than the next one.
         edited = [edited[0], replace(edited[1], time=min(edited[1].time, trace.records[index + 1].time))]
     records = [*trace.records[:index], *edited, *trace.records[index + 1 :]]
     records = [replace(record, number=number) for number, record in enumerate(records, 1)]
@@ -124,7 +127,7 @@ def _replaced(trace: Trace, fault: Fault, index: int, edited: Sequence[Record]) 
 
 
 def _moved(earlier: Injected, later: Injected) -> Injected:
-    """Where an earlier fault is found, once a later one has put a packet in before it."""
+    """An earlier fault, with its packet number after a later fault may have inserted a packet before it."""
     behind = later.inserted and earlier.packet >= later.packet
     return replace(earlier, packet=earlier.packet + 1) if behind else earlier
 

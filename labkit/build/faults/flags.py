@@ -1,4 +1,4 @@
-"""Faults of the control bits, and of fields that they switch on."""
+"""Faults of the control bits, and of fields that depend on them."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from labkit.tcp.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG
 
 
 def _flags(needed: int, put: int, taken: int = 0) -> Edit:
-    """An edit of the control bits of a segment that has those that are needed."""
+    """An edit of the control bits of a segment that has the bits `needed`."""
 
     def edit(records: Sequence[Record], index: int) -> Edited:
         ctl = records[index].segment.ctl

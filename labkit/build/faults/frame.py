@@ -1,4 +1,4 @@
-"""Faults of the frame: header lengths, checksums, what was captured of it."""
+"""Faults of the frame: header lengths, checksums, capture length and time."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,8 +19,11 @@ from labkit.tcp import options as opt
 from labkit.tcp.segment import ACK, SYN
 from labkit.tcp.seq import after
 
-LARGEST_KNOWN = 1400
-"""Octets of an MSS that leaves room below 1500: what is larger may come from segmentation offload."""
+DEFAULT_MSS = {4: 536, 6: 1220}
+"""The MSS of a SYN without the option, by IP version (RFC 9293 section 3.7.1)."""
+
+MAX_FAULTY_MSS = 1400
+"""With a larger MSS, a segment beyond it may come from segmentation offload."""
 
 
 def _headers_do_not_fit(records: Sequence[Record], index: int) -> Edited:
@@ -43,20 +46,21 @@ def _frame_cut_short(records: Sequence[Record], index: int) -> Edited:
     return forced(records[index], caplen="80") if len(records[index].segment.payload) > 60 else None
 
 
-def _payload_beyond_the_mss(records: Sequence[Record], index: int) -> Edited:
-    record = records[index]
+def _payload_beyond_the_mss(trace: Trace, index: int) -> Trace | None:
+    record = trace.records[index]
+    records = [each for each in trace.records[: index + 1] if each.connection == record.connection]
+    index = len(records) - 1
     offered = [each.segment.option(opt.Mss) for each in heard_before(records, index) if each.segment.ctl & SYN]
     sent = {each.segment.seq for each in sent_before(records, index) if each.segment.payload}
-    if (
-        not offered
-        or offered[0] is None
-        or len(record.segment.payload) != offered[0].size
-        or record.segment.seq in sent
-    ):
+    if not offered or record.segment.seq in sent:
         return None
-    if record.segment.options or offered[0].size > LARGEST_KNOWN:
+    client = trace.connections[record.connection].client
+    size = DEFAULT_MSS[client.ip.version] if offered[0] is None else offered[0].size
+    payload = record.segment.payload
+    if len(payload) + opt.length(record.segment.options) != size or size > MAX_FAULTY_MSS:
         return None
-    return rewritten(record, payload=record.segment.payload + b"!")
+    (longer,) = rewritten(record, payload=payload + b"!" * (size + 1 - len(payload)))
+    return replace(trace, records=[longer if each is record else each for each in trace.records])
 
 
 def _captured_twice(records: Sequence[Record], index: int) -> Edited:
@@ -73,7 +77,7 @@ def _time_goes_back(records: Sequence[Record], index: int) -> Edited:
 
 
 def _acknowledged_too_late(trace: Trace, index: int) -> Trace | None:
-    """The acknowledgement comes 600 ms later, and so does all that follows."""
+    """Delay the acknowledgement and all following records by 600 ms."""
     record = trace.records[index]
     own = [each for each in trace.records[:index] if each.connection == record.connection]
     if len(trace.connections) > 1 or not plain_ack([*own, record], len(own)):
@@ -81,7 +85,7 @@ def _acknowledged_too_late(trace: Trace, index: int) -> Trace | None:
     mine = [each.segment.ack for each in sent_before([*own, record], len(own)) if each.segment.ctl & ACK]
     heard = [each.segment for each in heard_before([*own, record], len(own)) if each.segment.payload]
     news = bool(mine) and bool(heard) and after(record.segment.ack, mine[-1]) and heard[-1].end == record.segment.ack
-    # A resend would show that the sender has noticed; who is captured behind the path has seen the data late.
+    # After a retransmission, or with a capture behind the path, the delay is not the fault of the receiver.
     resent = len({each.seq for each in heard}) < len(heard)
     if not news or resent or record.sender != record.tap:
         return None
@@ -105,5 +109,5 @@ FAULTS = (
         N_("an ACK, and all after it, 600 ms later"),
         remake=_acknowledged_too_late,
     ),
-    Fault("payload-beyond-the-mss", "CAP04", N_("one octet more than the peer's MSS"), _payload_beyond_the_mss),
+    Fault("payload-beyond-the-mss", "CAP04", N_("one octet more than the peer's MSS"), remake=_payload_beyond_the_mss),
 )

@@ -1,4 +1,4 @@
-"""Faults of sequence and acknowledgement numbers, of octets, and of the window."""
+"""Faults of sequence and acknowledgement numbers, of payloads, and of the window."""
 
 from collections.abc import Sequence
 

@@ -70,7 +70,7 @@ def _data_on_syn(answer: bool) -> Edit:
 
 
 def _syn_in_the_middle(records: Sequence[Record], index: int) -> Edited:
-    """SYN on the segment that ends the handshake, whose number shows that it is past it."""
+    """Set SYN on the third segment of the handshake."""
     segment = records[index].segment
     if not is_third(records, index) or segment.payload or segment.ctl & FIN:
         return None

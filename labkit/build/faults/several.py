@@ -1,7 +1,6 @@
-"""Faults of a connection beside another one: initial numbers that an earlier connection has used, or may have used.
+"""Faults of a connection after another one: an ISN that depends on the earlier connection.
 
-A whole connection gets another initial number, and every number that counts from it moves along, so that nothing but the
-initial number is wrong.
+The whole connection gets another ISN, and all its numbers change with it, so that only the ISN is wrong.
 """
 
 from dataclasses import replace
@@ -16,15 +15,15 @@ from labkit.tcp.state import State
 
 
 def _opening(trace: Trace, index: int) -> bool:
-    """Whether a record is the first SYN of its connection, and another connection stands before it."""
+    """Whether a record is the first SYN of its connection, after another connection."""
     record = trace.records[index]
     if record.segment.ctl & (SYN | ACK | RST) != SYN or record.sender != "client" or record.connection == 0:
         return False
     return not any(each.connection == record.connection for each in trace.records[:index])
 
 
-def _foretold(trace: Trace, index: int) -> Trace | None:
-    """The client begins with the same number as with its connection before, to somebody else or from another port."""
+def _same_isn(trace: Trace, index: int) -> Trace | None:
+    """Give the client the ISN of its previous connection, which had another peer or port."""
     if not _opening(trace, index):
         return None
     mine = trace.connections[trace.records[index].connection]
@@ -38,7 +37,7 @@ def _foretold(trace: Trace, index: int) -> Trace | None:
 
 
 def _reused_too_low(trace: Trace, index: int) -> Trace | None:
-    """The same ports again, from TIME-WAIT, with a number that the connection before has used."""
+    """Reuse the ports in TIME-WAIT with a sequence number that the previous connection has used."""
     record = trace.records[index]
     if not _opening(trace, index) or record.segment.option(opt.Timestamps) is not None:
         return None
@@ -61,7 +60,7 @@ def _has_ended(records: list[Record]) -> bool:
 
 
 def _renumbered(trace: Trace, connection: int, isn: int) -> Trace:
-    """The trace in which the client of a connection begins with another number."""
+    """The trace with another ISN of the client in a connection."""
     own = trace.connections[connection]
     by = diff(isn, own.client_isn)
     connections = list(trace.connections)
@@ -76,11 +75,11 @@ def _renumbered(trace: Trace, connection: int, isn: int) -> Trace:
 
 
 def _moved(segment: Segment, mine: bool, by: int) -> Segment:
-    """A segment after the client's numbers have moved: its own seq, or what the server says of it."""
+    """A segment after the client's numbers have changed: its seq, or the server's ack and SACK blocks."""
     if mine:
         return segment.with_(seq=add(segment.seq, by))
     if not segment.ctl & ACK:
-        # A reset that answers an ACK has the number that was acknowledged.
+        # The seq of a reset that answers an ACK is the acknowledged number.
         return segment
     options = tuple(
         opt.Sack(tuple((add(left, by), add(right, by)) for left, right in each.blocks))
@@ -96,7 +95,7 @@ FAULTS = (
         "initial-number-again",
         "ISN01",
         N_("a client's ISN as that of its connection before; all numbers follow"),
-        remake=_foretold,
+        remake=_same_isn,
     ),
     Fault(
         "port-reused-too-low",

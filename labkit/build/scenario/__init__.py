@@ -1,4 +1,4 @@
-"""Scenarios: a few lines of YAML that say what two applications do, and what the path between them does.
+"""Scenarios: a few lines of YAML describe what two applications and the path between them do.
 
     name: document
     client: {address: 192.0.2.10, port: 40000, isn: 0}
@@ -11,37 +11,36 @@
       - client: close
       - server: {close: {after: 5ms}}
 
-Steps run in their order. A step begins when the step before it is complete, and `after` (think time, 0 where
-it is not given) has passed. What complete means depends on whose step it was:
+Steps run in order. A step begins when the previous step is complete and `after` (think time, 0 by default) has passed. When a
+step is complete depends on its side:
 
-- The same side's. `connect`: when this side is ESTABLISHED or the attempt has failed. `receive: N`: when N more octets have been
+- The same side. `connect`: when this side is ESTABLISHED or the attempt has failed. `receive: N`: when N more octets have been
   delivered to the application. `wait: TIME`: when the time has passed. `send`, `close`, `shutdown`, `abort`,
   `pause`, `resume`: at once.
-- The peer's. `connect`: when this side is ESTABLISHED. `send`: when all its octets have been delivered here,
-  so that a reply carries their acknowledgement; but for a `close`, when the acknowledgement has also reached
-  the peer: who closes has nothing more to say. A `receive` before the `close` makes it close at once, and the
-  FIN carries the acknowledgement. `close`: when its FIN has arrived here, before that is acknowledged; a
-  `close` at that moment merges both. `abort`: when its RST has arrived here. `receive`, `wait`, `pause`,
-  `resume`, `crash`: as for the peer itself.
+- The peer. `connect`: when this side is ESTABLISHED. `send`: when all octets have been delivered here, so that a reply carries
+  their acknowledgement. If the next step is a `close`, the acknowledgement must also have reached the peer; with a `receive`
+  before the `close`, this side closes at once, and its FIN carries the acknowledgement. `close`: when the FIN has arrived here,
+  before this side acknowledges it; a `close` at that moment merges ACK and FIN. `abort`: when the RST has arrived here.
+  `receive`, `wait`, `pause`, `resume`, `crash`: when the step is complete for the peer.
 
-A step with `at_once: true` does not wait for the step before it to be complete, only to have begun: two
-`close` steps of this kind are a simultaneous close. `pause` stops an application from reading, so that its
-window fills; `resume` lets it read again. `crash` makes a host forget the connection; what arrives for it is then
-answered with a reset. An `exchange` is several `send` steps: the messages of both sides in their turn.
+A step with `at_once: true` begins as soon as the previous step has begun: two such `close` steps are a simultaneous close.
+`pause` stops an application from reading, so that its window fills; `resume` lets it read again. `crash` makes a host forget
+the connection; it then answers segments of this connection with a reset. An `exchange` is several `send` steps: the two sides
+take turns.
 
-A `connect` begins another connection between the same addresses and ports where its side has connected before, or one
-of the steps since then was a `close`, an `abort` or a `crash`. Each later step belongs to it. A server that listens
-takes it when the connection before is gone, or in TIME-WAIT and the SYN is newer. With `conversations` all steps are
-done by many clients, each with its own chances, and all of it is captured together.
+A `connect` begins another connection between the same addresses and ports if its side has connected before, or after a
+`close`, an `abort` or a `crash`. All later steps belong to the new connection. A listening server accepts it if the old
+connection is gone, or is in TIME-WAIT and the SYN is newer. With `conversations`, many clients perform the steps, each with its
+own random values, and one capture holds all conversations.
 
-The packets are captured at the client, unless `capture: server` is given: those that the client sends have
-the time at which they were sent, those of the server the time at which they arrived, and what the path lost
-on its way to the client is not there. `capture: both` takes every packet at each side that it passes; a
-pcapng file has an interface for either, other formats cannot hold it.
+The capture point is the client, or the server with `capture: server`. A packet that the captured side sends has the time of its
+sending, a packet of the other side the time of its arrival; a packet that is lost on the way to the capture point is missing.
+`capture: both` captures every packet at both sides. A pcapng file then has two interfaces; other formats cannot hold such a
+capture.
 
-`faults` lists rules to be broken on purpose, each as the name of a fault, or NAME@N for packet N.
+`faults` lists faults to inject, each as NAME, or as NAME@N for packet N.
 
-Ranges (`send: 50..400`, `rtt: 10ms..50ms`, `isn: random`) are drawn from the seed, each by itself.
+Each range (`send: 50..400`, `rtt: 10ms..50ms`, `isn: random`) is drawn from the seed, independently of the others.
 """
 
 from dataclasses import dataclass
@@ -63,31 +62,31 @@ SUFFIXES = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A scenario that validates."""
+    """A valid scenario."""
 
     source: Source
     model: "ScenarioModel"
 
     @classmethod
     def load(cls, name: str | Path) -> "Scenario":
-        """A shipped scenario by its name, or a file: whatever ends in .yaml or .yml, or names a folder.
+        """Load a shipped scenario by its name, or a file: a name with a slash or with the suffix .yaml or .yml.
 
-        ScenarioError, one line, where there is none, or where it does not validate.
+        ScenarioError, one line, if it does not exist or is not valid.
         """
         text = str(name)
         if isinstance(name, Path) or text.endswith(SUFFIXES) or "/" in text:
             return cls.parse(read_file(Path(text)), text, Path(text).parent)
         known = shipped()
         if text not in known:
-            hint = nearest(text, known) or "; 'labkit scenarios' lists them, and a file's name ends in .yaml"
-            raise ScenarioError(f"{text!r} is no shipped scenario{hint}")
+            hint = nearest(text, known) or "; 'labkit scenarios' lists them; the name of a file ends in .yaml"
+            raise ScenarioError(f"{text!r} is not a shipped scenario{hint}")
         return cls.parse(_shipped_file(text).read_text("utf-8"), f"{text}.yaml")
 
     @classmethod
     def parse(cls, text: str, source: str = "<text>", folder: Path | None = None) -> "Scenario":
-        """A scenario from its YAML text; `source` is what errors call it, `folder` holds the files that it names.
+        """Read a scenario from its YAML text. Error messages call it `source`; `folder` holds the files that it names.
 
-        ScenarioError where it does not validate.
+        ScenarioError if it is not valid.
         """
         from labkit.build.scenario.check import validate
 
@@ -96,37 +95,36 @@ class Scenario:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The scenario's name."""
         return self.model.name
 
     @property
     def summary(self) -> str:
-        """What it shows, in a line."""
+        """What the scenario shows, in one line."""
         return self.model.summary
 
     @property
     def look(self) -> tuple[str, ...]:
-        """What to look at in the capture."""
+        """What to look for in the capture."""
         return self.model.look
 
     @property
     def wireshark(self) -> tuple[str, ...]:
-        """The flags that Wireshark will show, by the names of its fields."""
+        """The names of the Wireshark analysis flags that the capture raises."""
         return self.model.wireshark
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of the scenario's text and of the files that it names: 32 octets."""
+        """The SHA-256 digest of the scenario's text and of the files that it names."""
         found = sha256(self.source.text.encode())
         for name, octets in sorted(self.source.files.items()):
             found.update(sha256(name.encode()).digest() + sha256(octets).digest())
         return found.digest()
 
     def play(self, seed: int = 0) -> "Trace":
-        """What is captured of the conversation, or of all of them, with what is left to chance drawn from `seed`:
-        the same seed gives the same trace. The scenario's faults are made in it.
+        """Simulate the scenario and inject its faults. The same seed always gives the same trace.
 
-        ScenarioError where a step cannot be done or never begins, or a fault does not apply.
+        ScenarioError if a step is impossible or never begins, or a fault does not apply.
         """
         from labkit.build.scenario.merge import play
 

@@ -1,6 +1,6 @@
-"""A scenario's values against the model, and what keys that are right by themselves get wrong together.
+"""Validate a scenario: each value against the model, and then the combinations of values.
 
-One error is reported, the first in the file, with the line, the key and what was expected; `complaints` finds the words.
+The first error in the file is reported, with its line, its key and the expected value; `complaints` words the message.
 """
 
 from pydantic import ValidationError
@@ -9,13 +9,11 @@ from labkit.build.scenario.complaints import first_error
 from labkit.build.scenario.model import Conversations, ScenarioModel, Side
 from labkit.build.scenario.source import Source
 from labkit.build.scenario.steps import Connect
-from labkit.build.scenario.units import LARGEST
+from labkit.build.scenario.units import MAX_SEND
 
 
 def validate(source: Source) -> ScenarioModel:
-    """The model of a scenario's values, with the files that it names; ScenarioError for the first thing that is wrong,
-    by line.
-    """
+    """The model of a scenario, with the files that it names. ScenarioError for the first error in the file."""
     try:
         model = ScenarioModel.model_validate(source.data)
     except ValidationError as error:
@@ -31,16 +29,16 @@ def validate(source: Source) -> ScenarioModel:
 
 
 def _check_families(model: ScenarioModel, source: Source) -> bool:
-    """Both hosts have addresses of one family; whether that is IPv6."""
+    """Check that both hosts have addresses of one family; return whether it is IPv6."""
     versions = {side: getattr(model, side).address for side in ("client", "server")}
     given = {side: ":" in address for side, address in versions.items() if address is not None}
     if len(given) == 2 and given["client"] != given["server"]:
-        raise source.error(("server", "address"), "is of another family than the client's; expected the same")
+        raise source.error(("server", "address"), "is not of the client's address family; expected the same family")
     return any(given.values())
 
 
 def _check_side(model: ScenarioModel, side: str, ipv6: bool, source: Source) -> None:
-    """What the keys of a host, each right by itself, can get wrong together."""
+    """Check combinations of a host's keys."""
     given: Side = getattr(model, side)
     port, isn = given.port, given.isn
     if port is not None and not 1 <= port.low <= port.high <= 65535:
@@ -48,13 +46,16 @@ def _check_side(model: ScenarioModel, side: str, ipv6: bool, source: Source) -> 
     if isn is not None and isn.high > 0xFFFFFFFF:
         raise source.error((side, "isn"), f"{isn.high} is not a sequence number; expected at most 4294967295")
     if given.ttl <= model.path.hops:
-        raise source.error((side, "ttl"), f"{given.ttl} is used up by {model.path.hops} hops; expected more")
+        raise source.error(
+            (side, "ttl"),
+            f"{given.ttl} is too small for {model.path.hops} hops; expected at least {model.path.hops + 1}",
+        )
     most = model.path.mtu - (60 if ipv6 else 40)
     if given.mss is not None and given.mss > most and model.path.fragment is None:
         raise source.error(
             (side, "mss"),
-            f"{given.mss} makes datagrams that the path's MTU of {model.path.mtu} has no room for; expected at most "
-            f"{most}, or path.fragment",
+            f"{given.mss} makes datagrams larger than the path's MTU of {model.path.mtu}; expected at most {most}, or "
+            f"path.fragment",
         )
     try:
         given.config(0, ipv6=ipv6, stamp=0, mtu=model.path.mtu)
@@ -63,10 +64,10 @@ def _check_side(model: ScenarioModel, side: str, ipv6: bool, source: Source) -> 
 
 
 def _check_frames(model: ScenarioModel, ipv6: bool, source: Source) -> None:
-    """The frames' headers fit together."""
+    """Check VLAN tags, fragments and the MTU."""
     if model.vlan is not None and model.link != "ethernet":
         raise source.error(("vlan",), f"link {model.link} has no VLAN tags; expected link ethernet")
-    # RFC 8200 section 5: every link carries 1280 octets, so that no smaller fragments are sent.
+    # RFC 8200 section 5: every link carries 1280 octets, and nobody sends smaller fragments.
     if ipv6 and model.path.fragment is not None and model.path.fragment < 1280:
         raise source.error(
             ("path", "fragment"), f"{model.path.fragment} is below IPv6's smallest MTU; expected 1280 or more"
@@ -76,30 +77,28 @@ def _check_frames(model: ScenarioModel, ipv6: bool, source: Source) -> None:
 
 
 def _check_conversations(given: Conversations, ipv6: bool, source: Source) -> None:
-    """There are addresses and ports for all of them."""
+    """Check that the addresses and ports suffice."""
     place = ("conversations", "ports")
     if not 1 <= given.ports.low <= given.ports.high <= 65535:
         raise source.error(place, f"{given.ports.high} is not a port; expected 1 to 65535")
     if given.clients is not None and (given.clients.version == 6) != ipv6:
         key = ("conversations", "clients")
-        raise source.error(key, f"{given.clients.text} is of another family than the server; expected the same")
+        raise source.error(key, f"{given.clients.text} is not of the server's address family; expected the same family")
     # One address may be the server's own.
     addresses = 1 if given.clients is None else given.clients.size() - 1 or 1
     room = addresses * (given.ports.high - given.ports.low + 1) * len(given.server_ports or (0,))
     if given.count > room:
         key = ("conversations", "count")
-        raise source.error(
-            key, f"{given.count} is more than there are addresses and ports for; expected at most {room}"
-        )
+        raise source.error(key, f"{given.count} is too large for the addresses and ports; expected at most {room}")
     for port in given.listening or ():
         if given.server_ports is not None and port not in given.server_ports:
-            raise source.error(("conversations", "listening"), f"{port} is none of server_ports")
+            raise source.error(("conversations", "listening"), f"{port} is not one of server_ports")
 
 
 def _load_files(model: ScenarioModel, source: Source) -> None:
-    """The files that payloads come from."""
+    """Load the files that hold payloads."""
     for place, step in enumerate(model.steps):
         action = step.action
         details = action.details if action is not None else None
         if action is not None and isinstance(details, Connect) and details.file is not None:
-            source.load(("steps", place, step.side, action.verb, "file"), details.file, LARGEST)
+            source.load(("steps", place, step.side, action.verb, "file"), details.file, MAX_SEND)

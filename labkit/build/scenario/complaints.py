@@ -1,6 +1,4 @@
-"""What is wrong with a scenario's values, in the user's words: the key as it was written, what was expected there, and the
-nearest word.
-"""
+"""Word the errors in a scenario: the key as the user wrote it, the expected value, and the nearest word."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -22,24 +20,24 @@ LISTS = {
     "steps": "one such as '- client: connect'",
     "wireshark": "one such as [tcp.analysis.retransmission]",
 }
-"""What stands in a list, by its key."""
+"""The expected content of a list, by its key."""
 
 PATTERNS = {
     "method": "capital letters such as GET",
     "name": "letters, digits, dots, dashes and underscores",
-    "path": "a path without blanks, such as /index.html",
+    "path": "a path without spaces, such as /index.html",
     "sender": "an address such as alice@example",
     "to": "an address such as bob@example",
     "wireshark": "a name such as tcp.analysis.retransmission",
 }
-"""What a text consists of, by its key."""
+"""The expected content of a text, by its key."""
 
 SIMPLE = {
-    "bool_type": "{given} is neither true nor false; expected one of them",
-    "bool_parsing": "{given} is neither true nor false; expected one of them",
-    "string_type": "{given} is no text; expected text, in quotes where it looks like a number or has a colon in it",
-    "tuple_type": "{given} is no list; expected {listed}",
-    "list_type": "{given} is no list; expected {listed}",
+    "bool_type": "{given} does not fit; expected true or false",
+    "bool_parsing": "{given} does not fit; expected true or false",
+    "string_type": "{given} is not text; expected text, in quotes if it looks like a number or contains a colon",
+    "tuple_type": "{given} is not a list; expected {listed}",
+    "list_type": "{given} is not a list; expected {listed}",
     "too_short": "is empty; expected at least one",
     "too_long": "is longer than {max_length}",
     "string_too_short": "is empty; expected text",
@@ -48,15 +46,15 @@ SIMPLE = {
     "greater_than_equal": "{given} is too small; expected at least {ge}",
     "string_pattern_mismatch": "{given} does not fit; expected {pattern}",
 }
-"""Messages by the kind of pydantic's errors, for those that need no more than what the error says."""
+"""Messages by the type of pydantic's error, for errors that need no further information."""
 
 
 def first_error(source: Source, errors: list[ErrorDetails]) -> ScenarioError:
-    """The error that stands first in the file, of those that pydantic has found."""
+    """The first error in the file among those that pydantic has found."""
     found = [(_key(each["loc"]), each) for each in errors]
-    # What is wrong inside of something comes before what that does to the whole.
+    # An error inside a mapping matters more than the error that it causes for the whole mapping.
     inner = [(key, each) for key, each in found if not any(_holds(key, other) for other, _ in found)]
-    # A key that is misspelt is missing too: the misspelling is what the user wants to know.
+    # A misspelt key is missing too; report the misspelling.
     misspelt = {key[:-1] for key, each in inner if each["type"] == "extra_forbidden"}
     inner = [(key, each) for key, each in inner if each["type"] != "missing" or key[:-1] not in misspelt]
     key, first = min(inner, key=lambda item: source.line(item[0]))
@@ -68,12 +66,12 @@ def first_error(source: Source, errors: list[ErrorDetails]) -> ScenarioError:
 
 
 def _key(location: tuple[int | str, ...]) -> Key:
-    """Where an error is, without the names that pydantic adds for its own types."""
+    """The key of an error, without the names that pydantic adds for its own types."""
     return tuple(part for part in location if isinstance(part, int) or "[" not in part)
 
 
 def _written(key: Key, source: Source) -> Key:
-    """The key as far as the user has written it: `send: x` is short for more, and so is one tag for a list of them."""
+    """The part of a key that the user has written: `send: x` is a short form, and so is one tag instead of a list."""
     for end in range(len(key), 0, -1):
         for found in (key[:end], tuple(part for part in key[:end] if part != 0)):
             if found in source.lines:
@@ -82,42 +80,42 @@ def _written(key: Key, source: Source) -> Key:
 
 
 def _holds(key: Key, other: Key) -> bool:
-    """Whether `other` lies inside of `key`."""
+    """Whether `other` is inside `key`."""
     return len(other) > len(key) and other[: len(key)] == key
 
 
 def _message(key: Key, error: ErrorDetails, data: Any) -> str:
-    """Pydantic's error as a sentence: what is wrong; expected; did you mean."""
+    """The sentence for one of pydantic's errors: what is wrong, what was expected, and the nearest word."""
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown(key, data)
     if kind == "missing":
         return "is missing"
     if kind == "value_error":
-        return _said(key, given, str(context.get("error", error["msg"])))
+        return _reader_message(key, given, str(context.get("error", error["msg"])))
     if kind == "literal_error":
         words = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
         return f"{_shown(given)} is not known; expected one of {', '.join(words)}{nearest(str(given), words)}"
     if kind in {"model_type", "model_attributes_type", "dict_type"}:
-        return f"{_shown(given)} is no mapping; expected {_mapping(key)}"
+        return f"{_shown(given)} is not a mapping; expected {_mapping(key)}"
     word = next((part for part in reversed(key) if isinstance(part, str)), "")
     template = SIMPLE.get(kind, "{given} does not fit here")
     pattern, listed = PATTERNS.get(word, "other characters"), LISTS.get(word, "one")
     return template.format_map({**context, "given": _shown(given), "pattern": pattern, "listed": listed})
 
 
-def _said(key: Key, given: Any, message: str) -> str:
-    """What a reader of the model has said, which begins with the value."""
+def _reader_message(key: Key, given: Any, message: str) -> str:
+    """A message of one of the model's readers. It begins with the value."""
     if key[-2:] == ("send", "octets") and isinstance(given, str) and not given[:1].isdigit():
         message += ", or a payload such as {text: …}"
     if given is None or isinstance(given, Mapping | list | tuple):
-        # What is no single value is not shown as Python would.
+        # Do not show the repr of a mapping or list.
         return re.sub(r"^(['\"]).*?\1(?= )", _shown(given), message)
     return message
 
 
 def _mapping(key: Key) -> str:
-    """What is expected where a mapping should stand."""
+    """The expected content of a mapping."""
     if len(key) == 2 and key[0] == "steps":
         return "a step such as 'client: connect'"
     if key[-1:] == ("late",):
@@ -126,7 +124,7 @@ def _mapping(key: Key) -> str:
 
 
 def _unknown(key: Key, data: Any) -> str:
-    """A key that is not known, with what may stand there, or where else it may stand."""
+    """The message about an unknown key: the known keys, or the place where the key is allowed."""
     words = sorted(_fields(key[:-1]))
     beside = data
     for part in key[:-1]:
@@ -148,7 +146,7 @@ def _shown(value: Any) -> str:
 
 
 def _fields(key: Key) -> set[str]:
-    """The keys that a mapping at `key` may have."""
+    """The allowed keys of the mapping at `key`."""
     model: type[BaseModel] = ScenarioModel
     for part in key:
         field = model.model_fields.get(part) if isinstance(part, str) else None
@@ -157,7 +155,7 @@ def _fields(key: Key) -> set[str]:
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models in a type: itself, or those of an optional, a tuple, an annotated type."""
+    """The models in a type: the type itself, or those inside an optional, a tuple or an annotated type."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):
@@ -165,7 +163,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def models(top: type[BaseModel]) -> set[type[BaseModel]]:
-    """A model, and all that its fields hold."""
+    """A model, and all models in its fields."""
     found: set[type[BaseModel]] = set()
     waiting = [top]
     while waiting:

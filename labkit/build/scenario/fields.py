@@ -1,6 +1,6 @@
-"""The values of a scenario that are neither numbers nor times: addresses, pools of them, tags, arrivals, and the like.
+"""Types of a scenario's values other than numbers and times: addresses, address pools, arrivals, cookies and others.
 
-Each reader gives the value, or says in a ValueError what was expected; the JSON schema beside it is for editors.
+Each reader returns the value, or raises a ValueError that says what was expected. The JSON schema of a type is for editors.
 """
 
 import re
@@ -18,26 +18,26 @@ from labkit.build.scenario.units import number as read_number
 from labkit.i18n import nearest
 from labkit.tcp.endpoint.congestion import names as congestion_names
 
-MOST_FAULTS = 100
-MOST_PACKETS = 1_000_000
-"""The highest number by which a packet of the path is named."""
-LARGEST_POOL = 1 << 32
-"""Addresses of a pool that are used; an IPv6 network has more."""
+MAX_FAULTS = 100
+MAX_PACKET_NUMBER = 1_000_000
+"""The highest packet number in `lose`, `duplicate`, `mark` and `late`."""
+MAX_POOL_SIZE = 1 << 32
+"""The number of addresses that are used of a larger IPv6 network."""
 
 
 class Model(BaseModel):
-    """The base of all that a scenario consists of: unknown keys are errors, values do not change."""
+    """The base of all parts of a scenario: unknown keys are errors, and values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True)
 
 
 class Timing(Model):
-    """What every step can say about when it begins."""
+    """When a step begins."""
 
     after: DurationRange = Range(0, 0)
     """A think time: how long after the step before it is complete."""
     at_once: bool = False
-    """Whether it only waits until the step before it has begun."""
+    """Whether the step begins as soon as the previous step has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +50,26 @@ class Pool:
     text: str
 
     def address(self, place: int, without: int | None = None) -> str:
-        """The address at a place, counted from 0 and passing over the number `without`."""
+        """The address at a position, from 0, skipping the address with the number `without`."""
         found = self.first + place
         return str(IPAddress(found + (without is not None and self.first <= without <= found), self.version))
 
     def size(self, without: int | None = None) -> int:
-        """How many addresses there are, the number `without` not counted."""
-        return min(self.last - self.first + 1, LARGEST_POOL) - (
+        """The number of addresses, without the address with the number `without`."""
+        return min(self.last - self.first + 1, MAX_POOL_SIZE) - (
             without is not None and self.first <= without <= self.last
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """When conversations begin: one every `gap` nanoseconds, or at random with this mean between them."""
+    """When conversations begin: one every `gap` nanoseconds, or a Poisson process with this mean."""
 
     gap: int
     poisson: bool
 
     def times(self, count: int, seed: int) -> list[int]:
-        """The times, the first of which is 0."""
+        """The arrival times; the first is 0."""
         rng = Random(f"{seed}/arrivals")
         found, now = [], 0.0
         for _ in range(count):
@@ -96,9 +96,9 @@ def _pool(value: Any) -> Pool:
         net = IPNetwork(text)
     except (AddrFormatError, ValueError) as error:
         raise ValueError(
-            f"{text[:50]!r} is no pool of addresses; expected one such as 198.51.100.0/24 or 10.0.0.1-10.0.0.99"
+            f"{text[:50]!r} is not an address pool; expected one such as 198.51.100.0/24 or 10.0.0.1-10.0.0.99"
         ) from error
-    # Neither a network's own address nor its broadcast address is a host's.
+    # A host cannot have the network address or the broadcast address.
     spare = 1 if net.version == 4 and net.size > 2 else 0
     return Pool(net.first + spare, net.last - spare, net.version, text)
 
@@ -145,19 +145,21 @@ def _cookie(value: Any) -> Any:
     except ValueError:
         cookie = b""
     if len(cookie) % 2 or not 4 <= len(cookie) <= 16:
-        raise ValueError(f"{str(value)[:50]!r} is no cookie; expected off, request, or 4 to 16 octets in hexadecimal")
+        raise ValueError(
+            f"{str(value)[:50]!r} is not a cookie; expected off, request, or 4 to 16 octets in hexadecimal"
+        )
     return cookie
 
 
 def _arrivals(value: Any) -> Arrivals:
     match = re.fullmatch(r"(every|poisson)\s+(.+)", str(value).strip())
     if match is None:
-        raise ValueError(f"{str(value)[:50]!r} is no arrival process; expected 'every 5ms' or 'poisson 10ms'")
+        raise ValueError(f"{str(value)[:50]!r} is not an arrival process; expected 'every 5ms' or 'poisson 10ms'")
     return Arrivals(duration(match[2]), match[1] == "poisson")
 
 
 def _listed(what: str, most: int) -> Callable[[Any], tuple[int, ...]]:
-    """A reader for numbers from 1 to `most`, and ranges of them, as one list; one alone needs no brackets."""
+    """A reader for a list of numbers from 1 to `most` and ranges; a single one needs no brackets."""
 
     def read(value: Any) -> tuple[int, ...]:
         found: list[int] = []
@@ -179,9 +181,9 @@ def _fault(value: Any) -> str:
     name, at, number = text.partition("@")
     known = [fault.name for fault in faults()]
     if name not in known:
-        raise ValueError(f"{name[:50]!r} is no fault; 'labkit build --fault list' lists them{nearest(name, known)}")
+        raise ValueError(f"{name[:50]!r} is not a fault; 'labkit build --fault list' lists them{nearest(name, known)}")
     if at and not re.fullmatch(r"[1-9]\d{0,8}", number, re.ASCII):
-        raise ValueError(f"{number[:20]!r} is no packet's number; expected one from 1, as in {name}@6")
+        raise ValueError(f"{number[:20]!r} is not a packet number; expected one from 1, as in {name}@6")
     return text
 
 
@@ -213,14 +215,14 @@ ArrivalProcess = Annotated[
     Arrivals, BeforeValidator(_arrivals), _words(r"^(every|poisson) +\S", "poisson 10ms", "every 5ms")
 ]
 Ports = Annotated[tuple[int, ...], BeforeValidator(_listed("a port", 65535)), _LISTED]
-Packets = Annotated[tuple[int, ...], BeforeValidator(_listed("a packet's number", MOST_PACKETS)), _LISTED]
+Packets = Annotated[tuple[int, ...], BeforeValidator(_listed("a packet number", MAX_PACKET_NUMBER)), _LISTED]
 Lines = Annotated[
     tuple[str, ...],
     BeforeValidator(_lines),
     WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}}),
 ]
 Faults = Annotated[
-    Annotated[tuple[Annotated[str, BeforeValidator(_fault)], ...], Field(max_length=MOST_FAULTS)],
+    Annotated[tuple[Annotated[str, BeforeValidator(_fault)], ...], Field(max_length=MAX_FAULTS)],
     BeforeValidator(_lines),
     WithJsonSchema({"type": ["string", "array"], "items": {"type": "string", "pattern": r"^[a-z-]+(@[1-9]\d*)?$"}}),
 ]

@@ -1,7 +1,7 @@
-"""A scenario's conversations in one capture: one, or many that are interleaved.
+"""Simulate the conversations of a scenario and merge them into one trace.
 
-Each conversation is played by itself, on a clock of its own, with a seed that is derived from the scenario's; then all
-that was captured is put in the order of time. No two of them have the same addresses and ports.
+The order is `setup` (who talks, when, and with which seed), `play` (each conversation alone, on its own clock), and then the
+merge of all captured segments in the order of time.
 """
 
 import gc
@@ -18,15 +18,15 @@ from labkit.build.trace import Connection, Record, Trace
 
 
 def play(model: ScenarioModel, source: Source, seed: int) -> Trace:
-    """The trace of a scenario for a seed; the same for the same seed, always."""
+    """The trace of a scenario. The same seed always gives the same trace."""
     with _without_collecting():
         return _play(model, source, seed)
 
 
 @contextmanager
 def _without_collecting() -> Iterator[None]:
-    """Without Python's search for cycles of garbage. A conversation makes many objects, all of which stay and none of which
-    is in a cycle: to look at all of them again and again takes a third of the time.
+    """Run without Python's cycle collector. A conversation makes many objects that stay and are in no cycle; the collector
+    would search them repeatedly, which takes a third of the time.
     """
     collecting = gc.isenabled()
     gc.disable()
@@ -34,7 +34,7 @@ def _without_collecting() -> Iterator[None]:
         yield
     finally:
         if collecting:
-            # What was made counts as old, so that the next search for young garbage does not begin with all of it.
+            # Move the new objects to the old generation, so that the next collection does not search them all.
             gc.freeze()
             gc.unfreeze()
             gc.enable()
@@ -52,12 +52,12 @@ def _play(model: ScenarioModel, source: Source, seed: int) -> Trace:
         conversations.append((parts, played))
         events += played.events
         if events > MAX_EVENTS:
-            raise source.error(("conversations", "count"), f"the conversations are not over after {MAX_EVENTS} events")
+            raise source.error(("conversations", "count"), f"the conversations do not end within {MAX_EVENTS} events")
     return _trace(model, seed, conversations)
 
 
 def play_one(model: ScenarioModel, source: Source, parts: Parts) -> Trace:
-    """The trace of one conversation by itself, whoever holds it."""
+    """The trace of one conversation alone."""
     return _trace(model, parts.secret, [(parts, Player(model, source, parts).play())])
 
 
@@ -86,11 +86,11 @@ def _merged(conversations: list[tuple[Parts, Played]]) -> tuple[tuple[Connection
             (parts.begin + time, place, order, tap, base + flight.connection, flight)
             for order, (time, tap, flight) in enumerate(played.captured)
         ]
-    found.sort()  # no two have the same time, conversation and order
+    found.sort()  # the first three items are unique together
     records = []
     for number, (time, _, _, tap, connection, flight) in enumerate(found, 1):
         received = flight.received
-        assert received is not None  # noqa: S101 - a player leaves none open
+        assert received is not None  # noqa: S101 - the player sets it for every segment
         client, server = (flight.sent, received) if flight.sender == "client" else (received, flight.sent)
         records.append(
             Record(

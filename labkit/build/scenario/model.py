@@ -1,8 +1,7 @@
-"""What a scenario may say: the model behind the YAML. The steps stand in `steps`, the kinds of values in `fields` and
-`units`.
+"""The model of a scenario's YAML. `steps` has the models of steps; `fields` and `units` have the types of values.
 
-Every key is listed here, once. An unknown key, a value of the wrong kind and a combination that cannot work
-are errors with the line, what was expected, and the nearest word.
+This is the only list of keys. An unknown key, a value of the wrong type and an impossible combination are errors with the
+line, the expected value, and the nearest word.
 """
 
 from typing import Annotated, Any, Literal
@@ -44,13 +43,13 @@ from labkit.build.scenario.units import duration as read_duration
 from labkit.build.scenario.units import number as read_number
 from labkit.tcp.endpoint import Config
 
-MOST_STEPS = 10_000
-MOST_CONVERSATIONS = 10_000
+MAX_STEPS = 10_000
+MAX_CONVERSATIONS = 10_000
 DEFAULT_MTU = 1500
 
 
 def _half_second(value: Any) -> int:
-    """A duration as long as an acknowledgement may wait (RFC 9293 section 3.8.6.3)."""
+    """A duration of at most 500 ms, the longest delay of an ACK (RFC 9293 section 3.8.6.3)."""
     found = read_duration(value)
     if found > 500_000_000:
         raise ValueError(f"{str(value)[:40]!r} is too long for an acknowledgement to wait; expected at most 500ms")
@@ -58,7 +57,7 @@ def _half_second(value: Any) -> int:
 
 
 class Side(Model):
-    """One host: where it is, and how its TCP is set up."""
+    """One host: its address, and the settings of its TCP."""
 
     address: Address | None = None
     port: NumberRange | None = None
@@ -88,15 +87,15 @@ class Side(Model):
     keep_alive_interval: Duration = 75_000_000_000
     keep_alive_probes: Annotated[Number, Field(ge=1, le=100)] = 9
     listen: bool = True
-    """A server that does not listen refuses."""
+    """Whether the server listens. It refuses connections otherwise."""
 
     def config(self, iss: int, ipv6: bool, stamp: int, mtu: int = DEFAULT_MTU) -> Config:
-        """The endpoint's configuration; the MSS from the MTU where none is given. ValueError where parts do not fit."""
+        """The endpoint's configuration; the default MSS follows from the MTU. ValueError for impossible combinations."""
         room = mtu - (60 if ipv6 else 40)
         return Config(
             iss=iss,
             mss=self.mss or room,
-            # Fragments carry what the link does not.
+            # A segment that exceeds the MTU leaves in fragments.
             send_mss=max(room, self.mss or room),
             default_mss=1220 if ipv6 else 536,
             window=self.window,
@@ -119,22 +118,22 @@ class Side(Model):
 
 
 class Burst(Model):
-    """Losses that come together (Gilbert's model): each packet begins a burst with this chance."""
+    """Losses in bursts (Gilbert's model): each packet begins a burst with this chance."""
 
     chance: Chance
     length: Annotated[Number, Field(ge=1, le=1_000_000)] = 3
-    """Packets that a burst takes on average."""
+    """The mean number of packets in a burst."""
 
 
 class Way(Model):
-    """What one direction of the path does. Packets are counted from 1."""
+    """One direction of the path. Packets are counted from 1."""
 
     delay: DurationRange | None = None
     jitter: Duration = 0
     bandwidth: Rate | None = None
     queue: Number | None = None
     mark_queue: Number | None = None
-    """Packets that wait when one is marked as congested instead of queued without a word (ECN)."""
+    """The queue length at which the path marks ECN-capable packets as congested."""
     loss: Chance = 0.0
     burst: Burst | None = None
     lose: Packets = ()
@@ -144,15 +143,15 @@ class Way(Model):
 
 
 class PathModel(Model):
-    """The path: a round-trip time for both directions, or a delay for each; and how large its datagrams may be."""
+    """The path: its round-trip time, or the delay of each direction, and its largest datagrams."""
 
     rtt: DurationRange = Range(20_000_000, 20_000_000)
     mtu: Annotated[Number, Field(ge=128, le=65535)] = DEFAULT_MTU
-    """Octets of the largest datagram; each side's MSS follows from it."""
+    """Octets of the largest datagram; the default MSS of both sides follows from it."""
     fragment: Annotated[Number, Field(ge=68, le=65535)] | None = None
-    """Octets of the largest datagram that is not cut into fragments."""
+    """Octets of the largest datagram that is not fragmented."""
     hops: Annotated[Number, Field(le=254)] = 0
-    """Routers, each of which takes one from the TTL."""
+    """The number of routers. Each decrements the TTL."""
     to_server: Way = Way()
     to_client: Way = Way()
 
@@ -163,7 +162,7 @@ class VlanModel(Model):
     id: Annotated[Number, Field(le=4095)]
     priority: Annotated[Number, Field(le=7)] = 0
     service: bool = False
-    """Whether it is a service tag (802.1ad)."""
+    """Whether this is a service tag (802.1ad)."""
 
 
 def _tags(value: Any) -> Any:
@@ -174,39 +173,39 @@ def _tags(value: Any) -> Any:
 
 
 class Conversations(Model):
-    """Many conversations by the same steps, each with what chance makes of them."""
+    """Many conversations with the same steps, each with its own random values."""
 
-    count: Annotated[Number, Field(ge=1, le=MOST_CONVERSATIONS)]
+    count: Annotated[Number, Field(ge=1, le=MAX_CONVERSATIONS)]
     clients: AddressPool | None = None
-    """Where the clients' addresses are drawn from; without it, the client has one."""
+    """The pool of client addresses; without it, all conversations have the same client address."""
     ports: NumberRange = Range(32768, 60999)
-    """Where the clients' ports are drawn from."""
+    """The range of client ports."""
     server_ports: Ports | None = None
-    """The server's ports, which the conversations take in turn."""
+    """The server's ports. The conversations take turns."""
     listening: Ports | None = None
-    """Those of the server's ports that accept; without it, all do. On the others only the first connect is tried."""
+    """The server's ports that listen; by default all. On the other ports only the first connect is attempted."""
     arrivals: ArrivalProcess = Arrivals(10_000_000, poisson=True)
 
 
 class ScenarioModel(Model):
-    """A whole scenario."""
+    """A scenario."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
     summary: Annotated[str, Field(max_length=500)] = ""
     look: Lines = ()
-    """What to look at in the capture, a line each."""
+    """What to look for in the capture, one line each."""
     wireshark: Flags = ()
-    """The flags that Wireshark will show."""
+    """The names of the Wireshark analysis flags that the capture raises."""
     start: Start = 1_767_225_600_000_000_000
     capture: Literal["client", "server", "both"] = "client"
-    """Where the packets are captured: it decides their times and which of the lost ones are seen."""
+    """The capture point. It determines the times, and which lost packets are in the capture."""
     link: Literal["ethernet", "raw"] = "ethernet"
     vlan: Annotated[tuple[VlanModel, ...], Field(min_length=1, max_length=8), BeforeValidator(_tags)] | None = None
-    """The VLAN tags of each frame, the outer first: numbers, or mappings."""
+    """The VLAN tags of each frame, the outer one first: numbers or mappings."""
     client: Side = Side()
     server: Side = Side()
     path: PathModel = PathModel()
     conversations: Conversations | None = None
     faults: Faults = ()
-    """What is made wrong on purpose, in this order: the names of faults, with @N for packet N."""
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS)]
+    """Faults to inject, in this order: NAME, or NAME@N for packet N."""
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MAX_STEPS)]

@@ -1,6 +1,6 @@
-"""What applications say: HTTP/1.1, SMTP and DNS-over-TCP messages, and whole exchanges of them.
+"""Payloads of applications: HTTP/1.1, SMTP and DNS-over-TCP messages, and whole exchanges of them.
 
-Each is as small as it can be and still be what it should: another program decodes it without complaint.
+Each message is as small as possible, yet valid: other programs decode it without errors.
 """
 
 from functools import lru_cache
@@ -28,24 +28,22 @@ REASONS = {
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
-"""Status codes that are used most (RFC 9110 section 15); others go without a reason, as they may."""
+"""Reason phrases of common status codes (RFC 9110 section 15). The phrase is optional; other codes have none."""
 
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "MX": 15, "TXT": 16, "AAAA": 28}
 """DNS record types (RFC 1035 section 3.2.2, RFC 3596)."""
 
 LINE = b"abcdefghijklmnopqrstuvwxyz, ABCDEFGHIJKLMNOPQRSTUVWXYZ.\r\n"
-"""What follows the six digits and the blank in each line of a payload that is given by its length only."""
+"""The end of each line of a pattern, after six digits and a space."""
 
 Turn = tuple[str, str, bytes]
-"""One message of an exchange: the side that sends it, what it is, its octets."""
+"""One message of an exchange: the sending side, a description, and the octets."""
 
 
 def pattern(count: int) -> bytes:
-    """Octets to be sent where only their number is given: lines of 64, each beginning with the place of its
-    first.
+    """A payload of `count` octets: lines of 64 octets. Each line begins with its position in the payload.
 
-    So a reader sees in any segment which octets of a SEND it carries. The last line has an end, however short
-    it is.
+    So a segment shows which octets of the payload it carries. The last line ends with a line break too.
     """
     if count > 1_000_000:
         octets = (_lines(1_000_000) * (count // 1_000_000 + 1))[:count]
@@ -56,22 +54,22 @@ def pattern(count: int) -> bytes:
 
 @lru_cache(maxsize=4)
 def _lines(count: int) -> bytes:
-    """The lines of a pattern whose places are below `count` and a million."""
+    """The lines of a pattern at positions below `count` and below a million."""
     return b"".join(b"%06d %s" % (place, LINE) for place in range(0, min(count, 1_000_000), 64))
 
 
 def _token(value: Any) -> str:
-    """Text for a line of a protocol: printable ASCII, so that it stays one line."""
+    """Text for one line of a protocol: printable ASCII."""
     text = "" if value is None or isinstance(value, list | dict) else str(value)
     if not text or not text.isascii() or not text.isprintable():
-        raise ValueError(f"{text[:40]!r} does not fit in a line; expected printable ASCII")
+        raise ValueError(f"{text[:40]!r} is not a line of text; expected printable ASCII")
     return text
 
 
 def _domain(value: Any) -> str:
     text = _token(value).removesuffix(".")
     if len(text) > 253 or any(not 1 <= len(label) <= 63 or " " in label for label in text.split(".")):
-        raise ValueError(f"{text[:40]!r} is no domain name; expected labels of 1 to 63 characters")
+        raise ValueError(f"{text[:40]!r} is not a domain name; expected labels of 1 to 63 characters")
     return text
 
 
@@ -85,7 +83,7 @@ Status = Annotated[int, BeforeValidator(read_number), Field(ge=200, le=599)]
 
 
 class Http(Model):
-    """One HTTP/1.1 message (RFC 9112): a response where it has a `status`, else a request."""
+    """One HTTP/1.1 message (RFC 9112): a response if it has a `status`, else a request."""
 
     method: Annotated[str, Field(pattern=r"^[A-Z]{1,20}$")] = "GET"
     path: Annotated[Token, Field(pattern=r"^\S+$")] = "/"
@@ -96,13 +94,13 @@ class Http(Model):
     """Octets of the body: readable lines."""
 
     def octets(self, seed: int, key: str) -> bytes:
-        """The message, with a body whose length is drawn by `key`."""
+        """The message; `key` names the drawn length of its body."""
         body = self.body.draw(seed, f"{key}.body")
         return request(self, body) if self.status is None else response(self.status, self.headers, body)
 
     @property
     def words(self) -> str:
-        """What it is, for a comment."""
+        """A description for comments."""
         return f"HTTP {self.method} {self.path}" if self.status is None else f"HTTP {self.status}"
 
 
@@ -129,13 +127,13 @@ class HttpExchange(Model):
 
 
 def request(asked: Http, body: int) -> bytes:
-    """A request with so many octets of body."""
+    """A request with a body of this many octets."""
     headers = {"Host": asked.host, "User-Agent": "labkit", "Accept": "*/*", **asked.headers}
     return _message(f"{asked.method} {asked.path} HTTP/1.1", headers, body, always=asked.method in {"POST", "PUT"})
 
 
 def response(status: int, headers: dict[str, str], body: int) -> bytes:
-    """A response with so many octets of body."""
+    """A response with a body of this many octets."""
     bodiless = status in {204, 304}
     line = f"HTTP/1.1 {status} {REASONS.get(status, '')}"
     return _message(line, {"Server": "labkit", **headers}, 0 if bodiless else body, always=not bodiless)
@@ -149,15 +147,15 @@ def _message(line: str, headers: dict[str, str], body: int, *, always: bool) -> 
 
 
 class Dns(Model):
-    """One DNS message over TCP (RFC 1035 section 4, RFC 7766): a response where it has `answers`, else a query."""
+    """One DNS message over TCP (RFC 1035 section 4, RFC 7766): a response if it has `answers`, else a query."""
 
     name: Domain = "www.example"
     type: Annotated[Literal["A", "AAAA", "CNAME", "MX", "NS", "TXT"], BeforeValidator(_type)] = "A"
     answers: tuple[Token, ...] | None = None
-    """The data of the answers: addresses, names (for MX with a preference of 10), or texts."""
+    """The data of the answers: addresses, names (an MX record has preference 10), or texts."""
     ttl: Annotated[Number, Field(le=2**31 - 1)] = 3600
     id: Annotated[Number, Field(le=65535)] | None = None
-    """The message's number; drawn by name and type, so that a query and its response have the same."""
+    """The message's ID. By default name and type determine it, so that a query and its response have the same ID."""
 
     @model_validator(mode="after")
     def _sound_answers(self) -> Self:
@@ -165,11 +163,11 @@ class Dns(Model):
             self._data(answer)
         return self
 
-    def octets(self, seed: int, key: str) -> bytes:  # noqa: ARG002 - as the other payloads have it
-        """The message after its length in two octets."""
+    def octets(self, seed: int, key: str) -> bytes:  # noqa: ARG002 - the signature of all payloads
+        """The message, with its length before it in two octets."""
         number = Random(f"{seed}/dns {self.name} {self.type}").getrandbits(16) if self.id is None else self.id
         answers = self.answers or ()
-        # A response that asks for recursion and has it (RD, RA); a name without records is one without answers.
+        # RD in the query, RD and RA in the response.
         flags = 0x0100 if self.answers is None else 0x8180
         head = b"".join(each.to_bytes(2) for each in (number, flags, 1, len(answers), 0, 0))
         kind = TYPES[self.type].to_bytes(2) + b"\0\1"
@@ -181,7 +179,7 @@ class Dns(Model):
         return len(message).to_bytes(2) + message
 
     def _data(self, answer: str) -> bytes:
-        """RDATA; ValueError where the answer is none of this type."""
+        """The RDATA of an answer; ValueError if it does not fit the type."""
         try:
             match self.type:
                 case "A":
@@ -198,7 +196,7 @@ class Dns(Model):
 
     @property
     def words(self) -> str:
-        """What it is, for a comment."""
+        """A description for comments."""
         return f"DNS {'query' if self.answers is None else 'response'} {self.name} {self.type}"
 
 
@@ -210,7 +208,7 @@ class DnsExchange(Dns):
     @model_validator(mode="before")
     @classmethod
     def _fitting(cls, value: Any) -> Any:
-        """Another type than A needs other answers than the default's."""
+        """Choose default answers that fit the type."""
         if isinstance(value, dict) and str(value.get("type", "A")).upper() != "A" and "answers" not in value:
             return {**value, "answers": ["2001:db8::80"] if str(value["type"]).upper() == "AAAA" else ["other.example"]}
         return value
@@ -231,7 +229,7 @@ def _labels(name: str) -> bytes:
 
 
 class SmtpExchange(Model):
-    """A mail handed over, from the server's greeting to its goodbye (RFC 5321 appendix D)."""
+    """The transfer of one mail, from the server's greeting to its last reply (RFC 5321 appendix D)."""
 
     host: Domain = "mail.example"
     client: Domain = "client.example"
@@ -239,29 +237,29 @@ class SmtpExchange(Model):
     to: Annotated[Token, Field(pattern=r"^\S+@\S+$")] = "bob@example"
     subject: Token = "Greetings"
     body: Size = 128
-    """Octets of the text: readable lines."""
+    """Octets of the mail's text: readable lines."""
 
-    def turns(self, seed: int, key: str) -> list[Turn]:  # noqa: ARG002 - as the other exchanges have it
+    def turns(self, seed: int, key: str) -> list[Turn]:  # noqa: ARG002 - the signature of all exchanges
         """The messages."""
         head = f"From: <{self.sender}>\r\nTo: <{self.to}>\r\nSubject: {self.subject}\r\n\r\n"
-        # The text ends a line, so that the dot which ends the mail stands alone on its own.
+        # The text ends with a line break: the dot that ends the mail is alone on its line.
         mail = head.encode() + (pattern(max(self.body, 2)) if self.body else b"") + b".\r\n"
         return [
-            _say("server", f"220 {self.host} ready"),
-            _say("client", f"EHLO {self.client}"),
-            _say("server", f"250 {self.host}"),
-            _say("client", f"MAIL FROM:<{self.sender}>"),
-            _say("server", "250 OK"),
-            _say("client", f"RCPT TO:<{self.to}>"),
-            _say("server", "250 OK"),
-            _say("client", "DATA"),
-            _say("server", "354 End with a dot"),
+            _line("server", f"220 {self.host} ready"),
+            _line("client", f"EHLO {self.client}"),
+            _line("server", f"250 {self.host}"),
+            _line("client", f"MAIL FROM:<{self.sender}>"),
+            _line("server", "250 OK"),
+            _line("client", f"RCPT TO:<{self.to}>"),
+            _line("server", "250 OK"),
+            _line("client", "DATA"),
+            _line("server", "354 End with a dot"),
             ("client", "SMTP mail", mail),
-            _say("server", "250 OK"),
-            _say("client", "QUIT"),
-            _say("server", "221 Bye"),
+            _line("server", "250 OK"),
+            _line("client", "QUIT"),
+            _line("server", "221 Bye"),
         ]
 
 
-def _say(side: str, line: str) -> Turn:
+def _line(side: str, line: str) -> Turn:
     return side, f"SMTP {line.split()[0]}", f"{line}\r\n".encode()

@@ -14,7 +14,7 @@ from labkit.build.scenario import setup
 from labkit.build.scenario.model import ScenarioModel
 from labkit.build.scenario.setup import OTHER, Parts
 from labkit.build.scenario.source import Source
-from labkit.build.scenario.units import LARGEST
+from labkit.build.scenario.units import MAX_SEND
 from labkit.build.trace import Connection
 from labkit.errors import ScenarioError, UsageError
 from labkit.tcp.endpoint import Outgoing
@@ -293,8 +293,8 @@ class Player:
 
     def play(self) -> Played:
         """Play the conversation to its end. ScenarioError if a step is impossible or never begins."""
-        if sum(plan.octets for plan in self.application.plans) > 4 * LARGEST:
-            raise self.source.error(("steps",), f"send and receive more than {4 * LARGEST >> 20} MiB in all")
+        if sum(plan.octets for plan in self.application.plans) > 4 * MAX_SEND:
+            raise self.source.error(("steps",), f"send and receive more than {4 * MAX_SEND >> 20} MiB in all")
         if self.parts.listens:
             self.server.listen()
         self._go_on(self.client)

@@ -1,8 +1,7 @@
-"""The JSON schema of scenarios, by which an editor completes keys, shows what they mean, and marks what is wrong.
+"""The JSON schema of scenarios. With it an editor completes keys, describes them, and marks errors.
 
-It comes from the model, so that it knows every key that the model knows. What the model cannot say of itself are the
-short forms (`- client: connect`, `send: 99`, `exchange: http`, `vlan: 7`): they are put in here. The schema accepts
-whatever labkit accepts; labkit knows more errors than the schema.
+The model generates the schema. This module adds the short forms (`- client: connect`, `send: 99`, `exchange: http`, `vlan: 7`),
+which the model cannot describe. The schema accepts every scenario that labkit accepts, and some that labkit rejects.
 """
 
 from typing import Any
@@ -15,7 +14,7 @@ Schema = dict[str, Any]
 
 
 def schema() -> Schema:
-    """The schema, as JSON's values."""
+    """The schema as JSON values."""
     from labkit.build.scenario.model import ScenarioModel
 
     found = ScenarioModel.model_json_schema(mode="validation")
@@ -62,25 +61,25 @@ def _tags(vlan: Schema) -> None:
 
 
 def _either(mapping: Schema, short: Schema) -> None:
-    """Make of a mapping's schema one that takes a short form too."""
+    """Let a mapping's schema accept a short form too."""
     long = dict(mapping)
     mapping.clear()
     mapping.update({"anyOf": [short, long], **_described(long)})
 
 
 def _or_nothing(properties: Schema, name: str) -> None:
-    """A key that may have nothing behind it."""
+    """Let a key have no value."""
     details = properties[name]
     properties[name] = {"anyOf": [_inner(details), {"type": "null"}], **_described(details)}
 
 
 def _one_of(mapping: Schema) -> None:
-    """Exactly one key."""
+    """Require exactly one key."""
     mapping.update(minProperties=1, maxProperties=1)
 
 
 def _inner(details: Schema) -> Schema:
-    """What an optional value is where it is there."""
+    """The schema of an optional value that is present."""
     forms = [form for form in details.get("anyOf", [details]) if form.get("type") != "null"]
     return forms[0] if len(forms) == 1 else {"anyOf": forms}
 
@@ -90,7 +89,7 @@ def _described(details: Schema) -> Schema:
 
 
 def _without_none(node: Any) -> None:
-    """Take out what only Python needs: `null` as what an absent key means, and titles that repeat the key."""
+    """Remove defaults, `null` for absent keys, and titles that repeat the key."""
     if isinstance(node, list):
         for each in node:
             _without_none(each)
@@ -101,7 +100,7 @@ def _without_none(node: Any) -> None:
         for each in properties.values() if isinstance(properties, dict) else ():
             each.pop("title", None)
             forms = each.get("anyOf", [])
-            # The short forms were put in with `null` on purpose; pydantic's own stands last, with a default.
+            # Keep the `null` of the short forms. Pydantic's own `null` has a default.
             if "default" in each and {"type": "null"} in forms:
                 forms.remove({"type": "null"})
             if isinstance(forms, list) and len(forms) == 1:

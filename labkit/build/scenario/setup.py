@@ -1,7 +1,6 @@
-"""What a conversation begins with: hosts, endpoints, the path and the steps, with what chance makes of their
-ranges.
+"""Set up conversations: their hosts, endpoints, path and steps, with a drawn value for each range.
 
-Each range is drawn from the seed and its own key, so that what one becomes does not depend on the others.
+The seed and the key of a range determine its value, so that ranges are independent of each other.
 """
 
 from collections.abc import Mapping
@@ -24,40 +23,39 @@ from labkit.tcp.seq import MASK, add, after
 
 OTHER = {"client": "server", "server": "client"}
 TICK = 4_000
-"""Nanoseconds in which the clock of initial sequence numbers moves by one (RFC 9293 section 3.4.1)."""
+"""Nanoseconds in a tick of the ISN clock (RFC 9293 section 3.4.1)."""
 ENDINGS = {"close", "abort", "crash"}
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One conversation of a scenario: who holds it, and when."""
+    """One conversation of a scenario: its hosts, its begin, and its seed."""
 
     seed: int
-    """What its own chances are drawn from."""
+    """The seed of this conversation's random values."""
     secret: int
-    """What the hosts' initial sequence numbers are drawn from, the same for all conversations."""
+    """The secret of the initial sequence numbers, the same for all conversations."""
     hosts: dict[str, Host]
     begin: int = 0
     """Nanoseconds from the scenario's start."""
     listens: bool = True
-    """Whether the server accepts; where `tried` is true as well, only the first connect is made."""
+    """Whether the server listens."""
     tried: bool = False
+    """Whether the client only attempts its first connect if the server does not listen."""
     idents: tuple[int, int] = (0, 0)
-    """The IPv4 identifications that client and server have used before."""
+    """How many IPv4 identifications the client and the server have used before."""
     numbers: Mapping[str, tuple[int, int]] | None = None
-    """What each side's initial sequence numbers and timestamps count from; None: what the scenario and chance say."""
+    """Base values of each side's initial sequence numbers and timestamps; None if the scenario determines them."""
 
 
 def alone(model: ScenarioModel, seed: int) -> Parts:
-    """The one conversation of a scenario that has no other."""
+    """The conversation of a scenario without `conversations`."""
     hosts = {side: host(model, side, seed) for side in OTHER}
     return Parts(seed, seed, hosts, listens=model.server.listen)
 
 
 def host(model: ScenarioModel, side: str, seed: int) -> Host:
-    """A side's address, port and the like; where none is given, one that documentation may use (RFC 5737, RFC
-    3849).
-    """
+    """A side's host. By default it has an address for documentation (RFC 5737, RFC 3849)."""
     given: Side = getattr(model, side)
     other: Side = getattr(model, OTHER[side])
     last, port, mac = {"client": (10, 40000, 1), "server": (20, 80, 2)}[side]
@@ -86,9 +84,7 @@ def conversations(model: ScenarioModel, seed: int) -> list[Parts]:
 
 
 def _clients(model: ScenarioModel, given: Conversations, server_ports: int, seed: int) -> list[Host]:
-    """The client of each conversation. For each of the server's ports, addresses and ports are drawn without putting
-    them back.
-    """
+    """The client of each conversation. No two conversations with the same server port have the same client address and port."""
     client = host(model, "client", seed)
     server = int(host(model, "server", seed).ip)
     ports = given.ports.high - given.ports.low + 1
@@ -108,7 +104,7 @@ def _clients(model: ScenarioModel, given: Conversations, server_ports: int, seed
 
 
 def pooled(client: Host, pool: Pool, place: int, server: int) -> Host:
-    """A host with an address of the pool, and a MAC that follows from it. Names are for single hosts."""
+    """The client with an address of the pool and a MAC that follows from the address, without a name."""
     address = pool.address(place, server)
     low = int(ip_address(address)) & 0xFFFF_FFFF
     mac = ":".join(f"{octet:02x}" for octet in (2, 0, *low.to_bytes(4)))
@@ -116,13 +112,13 @@ def pooled(client: Host, pool: Pool, place: int, server: int) -> Host:
 
 
 def own_seed(seed: int, number: int) -> int:
-    """What the chances of a conversation are drawn from; `number` counts from 0."""
+    """The seed of a conversation; `number` counts from 0."""
     return int.from_bytes(blake2b(f"{seed}/conversation {number}".encode(), digest_size=8).digest())
 
 
 def endpoint(model: ScenarioModel, parts: Parts, side: str, now: int, used: int | None = None) -> Endpoint:
-    """A side's endpoint for a connection that begins `now` nanoseconds after the conversation: a later connection has
-    a greater initial number, also than the last that the one before has `used` (RFC 9293 section 3.4.1).
+    """A side's endpoint for a connection that begins `now` nanoseconds after the conversation. Its ISS is greater than `used`,
+    the last sequence number of the connection before (RFC 9293 section 3.4.1).
     """
     given: Side = getattr(model, side)
     own, peer = parts.hosts[side], parts.hosts[OTHER[side]]
@@ -141,10 +137,9 @@ def endpoint(model: ScenarioModel, parts: Parts, side: str, now: int, used: int 
 
 
 def initial_number(own: Host, peer: Host, time: int, seed: int) -> int:
-    """RFC 6528 section 3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey), the key from the
-    seed.
+    """RFC 6528 section 3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey). The key follows from the seed.
 
-    M is a clock with a tick every four microseconds; `time` is in nanoseconds.
+    M is a clock with a tick of four microseconds; `time` is in nanoseconds.
     """
     four = f"{own.address} {own.port} {peer.address} {peer.port}".encode()
     key = blake2b(str(seed).encode(), digest_size=32).digest()
@@ -177,13 +172,13 @@ def _direction(way: Way, delay: int, key: str, seed: int) -> Direction:
 
 
 def framing(model: ScenarioModel) -> Framing:
-    """What the capture's frames are."""
+    """The framing of the capture: link type, VLAN tags and fragments."""
     tags = tuple(Vlan(tag.id, tag.priority, tag.service) for tag in model.vlan or ())
     return Framing(ETHERNET if model.link == "ethernet" else RAW, tags, model.path.fragment)
 
 
 def plans(model: ScenarioModel, source: Source, seed: int) -> list[Plan]:
-    """The steps, ready to be done, each with the connection that it belongs to."""
+    """The plans of all steps, each with its connection."""
     found: list[Plan] = []
     for place, step in enumerate(model.steps):
         found += _plans(place, len(found), step, source, seed)
@@ -192,7 +187,7 @@ def plans(model: ScenarioModel, source: Source, seed: int) -> list[Plan]:
 
 
 def _count_connections(plans: list[Plan]) -> None:
-    """A connect begins another connection where its side has connected before, or one has ended before."""
+    """Number the connections: a connect begins another one if its side has connected before, or after a step that ends one."""
     connection = 0
     connected: set[str] = set()
     ended = False
@@ -208,11 +203,11 @@ def _count_connections(plans: list[Plan]) -> None:
 
 
 def _plans(place: int, number: int, step: Step, source: Source, seed: int) -> list[Plan]:
-    """What a step becomes; the first has the position `number`."""
+    """The plans of a step; the first has the position `number`."""
     if (action := step.action) is not None:
         return [_plan(place, number, step.side, action, source, seed)]
     exchange = step.exchange
-    assert exchange is not None  # noqa: S101 - the model holds that a step is one or the other
+    assert exchange is not None  # noqa: S101 - the model checks that a step is an action or an exchange
     key = f"steps[{place + 1}]"
     line = source.line(("steps", place))
     found = []

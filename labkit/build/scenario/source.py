@@ -1,7 +1,6 @@
-"""A scenario's text: YAML 1.2 as plain values, with the line of every key, or an error that names the line.
+"""Read a scenario's text: YAML 1.2 as plain values, with the line of every key.
 
-Scenarios are hostile input. Nothing of YAML is used that could build an object or grow: no tags, no anchors,
-no aliases, bounded size and depth; a key that stands twice is an error.
+Scenarios are hostile input. Tags, anchors, aliases and duplicate keys are errors; size and depth are bounded.
 """
 
 from dataclasses import dataclass, field
@@ -10,30 +9,31 @@ from typing import Any
 
 from labkit.errors import ScenarioError
 
-LARGEST = 1 << 20
+MAX_FILE_SIZE = 1 << 20
 """Octets of a scenario file."""
-DEEPEST = 12
+MAX_DEPTH = 12
+"""Levels of nested lists and mappings."""
 
 Key = tuple[str | int, ...]
-"""Where a value stands: keys and list positions from the top."""
+"""The path to a value: keys and list positions from the top."""
 
 
 @dataclass(slots=True)
 class Source:
-    """A scenario's values and where they stand."""
+    """A scenario's values and their lines."""
 
     name: str
     data: dict[str, Any] = field(default_factory=dict)
     lines: dict[Key, int] = field(default_factory=dict)
     folder: Path | None = None
-    """Where the files stand that the scenario names; None: it may name none."""
+    """The folder of the files that the scenario names; None if it may not name files."""
     text: str = ""
-    """The whole of it, as it was written."""
+    """The scenario's text."""
     files: dict[str, bytes] = field(default_factory=dict)
-    """The content of each of them."""
+    """The content of each named file."""
 
     def line(self, key: Key) -> int:
-        """The line (from 1) of a key, or of the nearest one around it."""
+        """The line (from 1) of a key, or of the nearest key that contains it."""
         while key and key not in self.lines:
             key = key[:-1]
         return self.lines.get(key, 1)
@@ -43,20 +43,20 @@ class Source:
         return ScenarioError(f"{self.name}:{self.line(key)}: {spell(key)}{': ' if key else ''}{message}")
 
     def load(self, key: Key, name: str, largest: int) -> None:
-        """Take up the content of a file that the scenario names at `key`, at most `largest` octets.
+        """Load a file of at most `largest` octets that the scenario names at `key`.
 
-        A scenario may be a stranger's: it names nothing outside of its own folder.
+        Scenarios may come from strangers, so files outside the scenario's folder are refused.
         """
         if name in self.files:
             return
         if self.folder is None:
-            raise self.error(key, "the scenario stands in no folder, so that it can name no file")
+            raise self.error(key, "a scenario without a folder cannot name files")
         try:
             path = (self.folder / name).resolve()
             if not path.is_relative_to(self.folder.resolve()):
-                raise self.error(key, f"{name[:80]!r} is outside of the scenario's folder; expected a file in it")
+                raise self.error(key, f"{name[:80]!r} is outside the scenario's folder; expected a file in it")
             if not path.is_file():
-                raise self.error(key, f"{name[:80]!r} is no file beside the scenario")
+                raise self.error(key, f"{name[:80]!r} is not a file in the scenario's folder")
             with path.open("rb") as file:
                 octets = file.read(largest + 1)
         except (OSError, ValueError) as error:
@@ -75,8 +75,8 @@ def spell(key: Key) -> str:
     return text
 
 
-def read_file(path: Path, largest: int = LARGEST, what: str = "a scenario file") -> str:
-    """The text of a file of at most `largest` octets; ScenarioError, one line, for whatever is not one."""
+def read_file(path: Path, largest: int = MAX_FILE_SIZE, what: str = "a scenario file") -> str:
+    """The text of a file of at most `largest` octets. ScenarioError, one line, if it cannot be read."""
     try:
         if path.is_dir():
             raise ScenarioError(f"{path}: is a directory; expected {what}")
@@ -85,7 +85,7 @@ def read_file(path: Path, largest: int = LARGEST, what: str = "a scenario file")
     except OSError as error:
         raise ScenarioError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:
-        raise ScenarioError(f"{str(path)!r}: is not a file's name") from error
+        raise ScenarioError(f"{str(path)!r}: is not a file name") from error
     if len(octets) > largest:
         raise ScenarioError(f"{path}: is larger than {largest >> 20} MiB; expected {what}")
     try:
@@ -96,12 +96,12 @@ def read_file(path: Path, largest: int = LARGEST, what: str = "a scenario file")
 
 
 def parse(text: str, name: str, folder: Path | None = None) -> Source:
-    """The values of a scenario's text. ScenarioError where it is not YAML, or more than a scenario needs."""
+    """The values of a scenario's text. ScenarioError if it is not YAML, or too large."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    if len(text) > LARGEST:
-        raise ScenarioError(f"{name}: is larger than {LARGEST >> 20} MiB; expected a scenario")
+    if len(text) > MAX_FILE_SIZE:
+        raise ScenarioError(f"{name}: is larger than {MAX_FILE_SIZE >> 20} MiB; expected a scenario")
     source = Source(name, folder=folder, text=text)
     try:
         _refuse_machinery(YAML(typ="safe", pure=True), text, name)
@@ -115,19 +115,19 @@ def parse(text: str, name: str, folder: Path | None = None) -> Source:
     if root is None:
         raise ScenarioError(f"{name}: is empty; expected a scenario")
     if root.id != "mapping":
-        raise ScenarioError(f"{name}:{root.start_mark.line + 1}: is no mapping; expected keys such as 'steps:'")
+        raise ScenarioError(f"{name}:{root.start_mark.line + 1}: is not a mapping; expected keys such as 'steps:'")
     source.data = _value(root, (), source)
     return source
 
 
 def _one_line(text: str | None) -> str:
     if text is not None and r"character '\t'" in text:
-        return "a tab stands where only blanks may; expected blanks"
+        return "a tab is not allowed here; expected spaces"
     return " ".join((text or "not readable").split())
 
 
 def _refuse_machinery(yaml: Any, text: str, name: str) -> None:
-    """Tags, anchors and aliases have no place in a scenario; nor has depth, nor a second document."""
+    """Refuse tags, anchors, aliases, deep nesting and a second document."""
     depth = documents = 0
     for event in yaml.parse(text):
         kind = type(event).__name__
@@ -135,8 +135,8 @@ def _refuse_machinery(yaml: Any, text: str, name: str) -> None:
         depth += kind in {"MappingStartEvent", "SequenceStartEvent"}
         depth -= kind in {"MappingEndEvent", "SequenceEndEvent"}
         documents += kind == "DocumentStartEvent"
-        if depth > DEEPEST:
-            raise ScenarioError(f"{name}:{line}: lists and mappings are nested more than {DEEPEST} deep")
+        if depth > MAX_DEPTH:
+            raise ScenarioError(f"{name}:{line}: lists and mappings are nested more than {MAX_DEPTH} deep")
         if documents > 1:
             raise ScenarioError(f"{name}:{line}: a second document begins; expected one scenario in a file")
         if kind == "AliasEvent" or getattr(event, "anchor", None):
@@ -146,7 +146,7 @@ def _refuse_machinery(yaml: Any, text: str, name: str) -> None:
 
 
 def _value(node: Any, key: Key, source: Source) -> Any:
-    """The value of one of ruamel's nodes; lines are noted on the way."""
+    """The value of a node of ruamel. The lines of its keys go to `source`."""
     source.lines.setdefault(key, node.start_mark.line + 1)
     if node.id == "mapping":
         found: dict[str, Any] = {}
@@ -157,7 +157,7 @@ def _value(node: Any, key: Key, source: Source) -> Any:
             inner = (*key, name)
             source.lines[inner] = name_node.start_mark.line + 1
             if name in found:
-                raise source.error(inner, "stands twice")
+                raise source.error(inner, "occurs twice")
             found[name] = _value(value_node, inner, source)
         return found
     if node.id == "sequence":
@@ -166,7 +166,7 @@ def _value(node: Any, key: Key, source: Source) -> Any:
 
 
 def _scalar(tag: str, text: str, key: Key, source: Source) -> Any:
-    """A scalar by its YAML 1.2 type. Dates stay text."""
+    """A scalar by its YAML 1.2 type. A date is text."""
     kind = tag.rpartition(":")[2]
     try:
         if kind == "int":

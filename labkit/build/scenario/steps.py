@@ -1,4 +1,4 @@
-"""What applications do, a step at a time: the models of `steps`, with their short forms."""
+"""The models of `steps`, with their short forms."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -13,29 +13,29 @@ PAYLOADS = ("octets", "text", "hex", "file", "http", "dns")
 
 
 class Connect(Timing):
-    """A connection, and what is sent with it: a number of octets (a readable pattern), text, hexadecimal digits, a
-    file's content, or a message of HTTP or DNS.
+    """Open a connection, optionally with data: a number of octets (a readable pattern), text, hexadecimal digits, a file's
+    content, or an HTTP or DNS message.
     """
 
     octets: SizeRange | None = None
     pattern: str | None = None
-    """What the octets repeat, where only their number is given."""
+    """The text that `octets` octets repeat."""
     text: str | None = None
     hex: str | None = None
     file: str | None = None
-    """A file's name, below the folder of the scenario."""
+    """The name of a file in the scenario's folder."""
     http: Http | None = None
     dns: Dns | None = None
 
     @property
     def payloads(self) -> int:
-        """How many payloads there are."""
+        """The number of payloads."""
         return sum(getattr(self, each) is not None for each in PAYLOADS)
 
     @model_validator(mode="before")
     @classmethod
     def _bare_messages(cls, value: Any) -> Any:
-        """`http:` with nothing behind it is a message with all defaults."""
+        """`http:` without a value is a message with all defaults."""
         return _defaults(value, {"http", "dns"})
 
     @model_validator(mode="after")
@@ -43,7 +43,7 @@ class Connect(Timing):
         if self.payloads > 1:
             raise ValueError(f"has {self.payloads} payloads; expected one of {', '.join(PAYLOADS)}")
         if self.pattern is not None and (self.octets is None or not self.pattern):
-            raise ValueError("pattern needs octets, and at least one character")
+            raise ValueError("pattern needs octets and at least one character")
         if self.hex is not None:
             try:
                 bytes.fromhex(self.hex)
@@ -53,7 +53,7 @@ class Connect(Timing):
 
 
 class Send(Connect):
-    """Octets to be sent, and whether as urgent data."""
+    """Send octets, optionally as urgent data."""
 
     urgent: bool = False
 
@@ -65,33 +65,33 @@ class Send(Connect):
 
 
 class Receive(Timing):
-    """Octets that the application waits for."""
+    """Wait until the application has received this many octets."""
 
     octets: SizeRange
 
 
 class Wait(Timing):
-    """Time that the application lets pass."""
+    """Let time pass."""
 
     time: DurationRange
 
 
 MAIN = {"send": "octets", "receive": "octets", "wait": "time"}
-"""What a bare value after a verb means; for the other verbs it is not allowed."""
+"""The key of a bare value after a verb. Other verbs allow no bare value."""
 
 
 class Action(Model):
-    """One thing that an application does: exactly one verb."""
+    """One action of an application: exactly one verb."""
 
     connect: Connect | None = None
     send: Send | None = None
     receive: Receive | None = None
     close: Timing | None = None
     shutdown: Timing | None = None
-    """The same to TCP as close: FIN. It says that the application goes on reading, as a socket's shutdown does."""
+    """The same as close, which sends a FIN. The name is that of the socket call after which an application goes on reading."""
     abort: Timing | None = None
     crash: Timing | None = None
-    """The host forgets the connection, and tells nobody."""
+    """The host forgets the connection and sends nothing."""
     wait: Wait | None = None
     pause: Timing | None = None
     resume: Timing | None = None
@@ -103,7 +103,7 @@ class Action(Model):
         if isinstance(value, str):
             value = {value: None}
         if not isinstance(value, Mapping):
-            raise ValueError("is no step; expected a verb such as connect, or {send: 99}")  # noqa: TRY004 - pydantic's
+            raise ValueError("is not a step; expected a verb such as connect, or {send: 99}")  # noqa: TRY004 - pydantic's
         found: dict[Any, Any] = {}
         for verb, details in value.items():
             if details is None:
@@ -117,31 +117,29 @@ class Action(Model):
     @model_validator(mode="after")
     def _one_verb(self) -> Self:
         if len(self.model_fields_set) != 1:
-            raise ValueError(
-                f"has {len(self.model_fields_set) or 'no'} verbs; expected exactly one, and a step for each"
-            )
+            raise ValueError(f"has {len(self.model_fields_set) or 'no'} verbs; expected exactly one for each step")
         return self
 
     @property
     def verb(self) -> str:
-        """The verb."""
+        """The only verb."""
         return next(iter(self.model_fields_set))
 
     @property
     def details(self) -> Timing:
-        """What stands after the verb."""
+        """The value of the verb."""
         found: Timing = getattr(self, self.verb)
         return found
 
 
 class Exchange(Timing):
-    """Messages of both sides in their turn, by one application's protocol."""
+    """Messages of both sides in turn, in one application protocol."""
 
     http: HttpExchange | None = None
     smtp: SmtpExchange | None = None
     dns: DnsExchange | None = None
     think: DurationRange = Range(0, 0)
-    """How long after a message the next one comes."""
+    """The time between a message and the next one."""
 
     @model_validator(mode="before")
     @classmethod
@@ -160,14 +158,14 @@ class Exchange(Timing):
 
     @property
     def protocol(self) -> HttpExchange | SmtpExchange | DnsExchange:
-        """What is exchanged."""
+        """The exchange in its protocol."""
         found = self.http or self.smtp or self.dns
-        assert found is not None  # noqa: S101 - _one_protocol holds it
+        assert found is not None  # noqa: S101 - checked by _one_protocol
         return found
 
 
 class Step(Model):
-    """One step: which side, and what it does; or an exchange of both."""
+    """One step: an action of one side, or an exchange of both."""
 
     client: Action | None = None
     server: Action | None = None
@@ -176,25 +174,25 @@ class Step(Model):
     @model_validator(mode="after")
     def _one_side(self) -> Self:
         if len(self.model_fields_set) != 1:
-            raise ValueError("is not one side's step; expected client: or server:, or exchange:")
+            raise ValueError("is not a step of one side; expected client:, server: or exchange:")
         if self.action is None and self.exchange is None:
             word = next(iter(self.model_fields_set))
-            raise ValueError(f"{word}: has nothing behind it; expected {'http' if word == 'exchange' else 'a verb'}")
+            raise ValueError(f"{word}: has no value; expected {'http' if word == 'exchange' else 'a verb'}")
         return self
 
     @property
     def side(self) -> str:
-        """ "client" or "server": who begins."""
+        """The side that begins: "client" or "server"."""
         return "server" if self.server is not None else "client"
 
     @property
     def action(self) -> Action | None:
-        """What the side does; None for an exchange."""
+        """The action of the side; None for an exchange."""
         return self.client or self.server
 
 
 def _defaults(value: Any, words: set[str]) -> Any:
-    """A mapping in which nothing behind one of some words means an empty mapping."""
+    """The mapping with an empty mapping for each of some keys without a value."""
     if not isinstance(value, Mapping):
         return value
     return {key: {} if key in words and inner is None else inner for key, inner in value.items()}

@@ -1,6 +1,4 @@
-"""How values are written in a scenario: durations, sizes, ranges, chances; and how a range is drawn from the
-seed.
-"""
+"""Notations of a scenario's numbers: durations, sizes, ranges, chances and rates; and how a range is drawn from the seed."""
 
 import re
 from collections.abc import Callable
@@ -12,19 +10,19 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
 SIZES = {"": 1, "B": 1, "kB": 1_000, "KiB": 1 << 10, "MB": 1_000_000, "MiB": 1 << 20}
-LARGEST = 1 << 26
-"""Octets that one step can send: 64 MiB."""
-LONGEST = 86_400_000_000_000
+MAX_SEND = 1 << 26
+"""The most octets that one step can send: 64 MiB."""
+MAX_DURATION = 86_400_000_000_000
 """The longest duration: a day, in nanoseconds."""
 
 
 class Seed(int):
-    """A seed that remembers what was drawn from it: the number that each range became, by its key."""
+    """A seed that records the value that each key has drawn from it."""
 
     drawn: dict[str, int]
 
     def __new__(cls, number: int) -> Self:
-        """The seed, from which nothing was drawn yet."""
+        """A seed without drawn values."""
         seed = super().__new__(cls, number)
         seed.drawn = {}
         return seed
@@ -32,18 +30,16 @@ class Seed(int):
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Whole numbers from `low` to `high`, both included; one number where they are equal."""
+    """Whole numbers from `low` to `high`, both included."""
 
     low: int
     high: int
 
     def draw(self, seed: int, key: str) -> int:
-        """The number for a seed. `key` says which value is drawn, so that no range changes what another
-        becomes.
-        """
+        """The number for a seed. `key` is the name of the value, so that values are independent of each other."""
         if self.low == self.high:
             return self.low
-        # 16 octets, so that no number of a range is likelier than another by more than one part in 2**80.
+        # With 16 octets the probabilities of two numbers differ by less than one part in 2**80.
         chance = int.from_bytes(blake2b(f"{seed}/{key}".encode(), digest_size=16).digest())
         found = self.low + chance % (self.high - self.low + 1)
         if isinstance(seed, Seed):
@@ -52,7 +48,7 @@ class Range:
 
 
 def duration(value: Any) -> int:
-    """`20ms`, `1.5s`, `250us` as nanoseconds. ValueError says what was expected."""
+    """Nanoseconds of `20ms`, `1.5s` or `250us`."""
     text = str(value).strip()
     match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)\s*([a-zµ]*)", text)
     if match is None or (match[2] not in UNITS and (match[2] or float(match[1]))):
@@ -61,31 +57,31 @@ def duration(value: Any) -> int:
     whole, _, part = match[1].partition(".")
     unit = UNITS.get(match[2], 1)
     nanoseconds = int(whole) * unit + int(part.ljust(9, "0") or 0) * unit // 1_000_000_000
-    if nanoseconds > LONGEST:
+    if nanoseconds > MAX_DURATION:
         raise ValueError(f"{text[:40]!r} is longer than a day")
     return nanoseconds
 
 
 def size(value: Any) -> int:
-    """`99`, `10kB`, `1MiB` as octets."""
+    """Octets of `99`, `10kB` or `1MiB`."""
     match = re.fullmatch(r"(\d{1,12})\s*([A-Za-z]*)", str(value).strip())
     if isinstance(value, bool) or match is None or match[2] not in SIZES:
         raise ValueError(f"{str(value)[:40]!r} is not a size; expected octets, such as 99, 10kB or 1MiB")
     octets = int(match[1]) * SIZES[match[2]]
-    if octets > LARGEST:
-        raise ValueError(f"{str(value)[:40]!r} is more than {LARGEST >> 20} MiB")
+    if octets > MAX_SEND:
+        raise ValueError(f"{str(value)[:40]!r} is more than {MAX_SEND >> 20} MiB")
     return octets
 
 
 def number(value: Any) -> int:
-    """A whole number that is not negative."""
+    """A whole number from 0."""
     if isinstance(value, bool) or not re.fullmatch(r"\d{1,15}", str(value).strip()):
-        raise ValueError(f"{str(value)[:40]!r} is not a number; expected a whole one, such as 80")
+        raise ValueError(f"{str(value)[:40]!r} is not a number; expected a whole number such as 80")
     return int(value)
 
 
 def chance(value: Any) -> float:
-    """`0.02` or `2%` as a chance from 0 to 1."""
+    """A chance from 0 to 1, written as `0.02` or `2%`."""
     match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,9})?)\s*(%?)", str(value).strip())
     found = float(match[1]) / (100 if match[2] else 1) if match else -1.0
     if isinstance(value, bool) or not 0 <= found <= 1:
@@ -94,7 +90,7 @@ def chance(value: Any) -> float:
 
 
 def rate(value: Any) -> int:
-    """`10Mbit/s` as bits a second."""
+    """Bits per second of `10Mbit/s`."""
     match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([kMG]?)bit/s", str(value).strip())
     bits = int(float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[match[2]]) if match else 0
     if bits <= 0:
@@ -103,7 +99,7 @@ def rate(value: Any) -> int:
 
 
 def ranged(one: Callable[[Any], int]) -> Callable[[Any], Any]:
-    """A reader for `LOW..HIGH`, or for one value, of a kind."""
+    """A reader for `LOW..HIGH` or a single value."""
 
     def read(value: Any) -> Any:
         if isinstance(value, Range):
@@ -114,14 +110,14 @@ def ranged(one: Callable[[Any], int]) -> Callable[[Any], Any]:
             return Range(single, single)
         found = Range(one(low), one(high))
         if found.low > found.high:
-            raise ValueError(f"{str(value)[:40]!r} runs backwards; expected LOW..HIGH")
+            raise ValueError(f"{str(value)[:40]!r} is not a range; expected LOW..HIGH with LOW at most HIGH")
         return found
 
     return read
 
 
 def or_off(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A reader for `off`, which is None, or for what `read` takes."""
+    """A reader for `off` (None) or a value that `read` accepts."""
 
     def either(value: Any) -> Any:
         return None if value == "off" else read(value)
@@ -134,7 +130,7 @@ _SIZE = r"\d+ ?(B|kB|KiB|MB|MiB)?"
 
 
 def _text(pattern: str, example: str, *, numbers: bool = False) -> WithJsonSchema:
-    """What an editor is told of a value: its pattern, and one as an example."""
+    """The schema of a value: its pattern, with an example."""
     kinds = ["string", "number"] if numbers else "string"
     return WithJsonSchema({"type": kinds, "pattern": f"^({pattern})$", "examples": [example]})
 

@@ -10,7 +10,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from labkit.i18n import printable
+
 if TYPE_CHECKING:
+    from labkit.analysis.report_config import ReportConfig
     from labkit.analysis.rule import Rule, Severity
     from labkit.analysis.verifier import Verdict
 
@@ -29,6 +32,13 @@ class ReportOptions:
     """The rules that the captures were judged by; empty: those of the verdict's profile."""
     quiet: bool = False
     """Show the verdicts without findings; only the text report obeys."""
+    config: "ReportConfig | None" = None
+    """The configuration, which every format names if it comes from a file."""
+
+    @property
+    def config_line(self) -> str:
+        """The configuration file and what it sets, on one line; empty without a file."""
+        return "" if self.config is None else printable(self.config.summary)
 
 
 Render = Callable[[Iterable["Verdict"], ReportOptions], Iterator[str]]

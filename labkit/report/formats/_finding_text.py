@@ -1,6 +1,6 @@
 """A finding for people: the segments around it, and its text in four labelled lines."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
 
 import click
@@ -17,8 +17,10 @@ PREFIXES = {"seq": "seq=", "ack": "ack=", "len": "len=", "window": "win=", "flag
 """The beginning of a header field in the line of a segment."""
 
 
-def full_text(path: str, findings: Sequence[Finding]) -> Iterator[str]:
+def full_text(path: str, findings: Sequence[Finding], followers: Mapping[int, str]) -> Iterator[str]:
     """Yield the lines of a capture's findings, each after an empty line.
+
+    `followers` has the line about a finding's consequences, by the finding's identity.
 
     A finding too far into the capture for an excerpt has a line with the command that shows its conversation.
     """
@@ -30,6 +32,8 @@ def full_text(path: str, findings: Sequence[Finding]) -> Iterator[str]:
         if excerpt is not None:
             yield from _excerpt_lines(finding, excerpt)
         yield from (_labelled(label, text) for label, text in labelled_lines(finding, excerpt))
+        if id(finding) in followers:
+            yield _labelled(_("follows"), followers[id(finding)])
         if finding.packet is not None and finding.packet > _excerpt.MAX_PACKET and path != "-":
             yield _labelled(_("look at"), f"labkit show {quote(printable(path))} --flow {finding.flow}")
 

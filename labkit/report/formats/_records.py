@@ -5,6 +5,7 @@ from dataclasses import asdict
 from labkit import __version__
 from labkit.analysis.rule import Rule, Severity, collect
 from labkit.analysis.verifier import Finding, Verdict
+from labkit.i18n import N_
 from labkit.report.formats import ReportOptions
 
 
@@ -23,6 +24,7 @@ def verdict_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
         "segments": verdict.segments,
         "flows": verdict.flows,
         "error": verdict.error,
+        "completeness": dict(zip(("taken", "why"), completeness(verdict), strict=True)),
         "damage": {"message": damage.message, "at": damage.at, "cut": damage.cut} if damage else None,
         "left_out": verdict.left_out,
         "not_kept": not_kept(verdict),
@@ -37,6 +39,33 @@ def outcome(verdict: Verdict, fail_on: Severity) -> str:
     return "unreadable" if verdict.error is not None else "pass" if verdict.passes(fail_on) else "fail"
 
 
+COMPLETENESS = {
+    "option": N_("judged as complete: --complete or the configuration says that no packet is missing"),
+    "profile": N_("judged as complete: the profile document assumes that no packet is missing"),
+    "constant": N_("judged as complete: all packets have the same IP identification, as packets written by hand"),
+    "counted": N_("judged as complete: the IP identifications count without a gap"),
+    "some-counted": N_(
+        "some conversations judged as complete: they show that no packet is missing; in the others, missing "
+        "packets may explain a gap"
+    ),
+    "said-partial": N_("judged as partial: --partial or the configuration says that packets are missing"),
+    "no-evidence": N_(
+        "judged with care: nothing shows that the capture is complete, so missing packets may explain a gap"
+    ),
+}
+"""Why a capture was judged as complete or not, by the second value of `completeness`."""
+
+
+def completeness(verdict: Verdict) -> tuple[str, str]:
+    """What was assumed: `complete`, `partly-complete`, `partial` or `auto`; and why, as a key of COMPLETENESS."""
+    said = verdict.completeness
+    if said == "complete":
+        return said, "profile" if verdict.assumed else "option"
+    if said in ("constant", "counted"):
+        return "complete", said
+    return said, {"partly-complete": "some-counted", "partial": "said-partial"}.get(said, "no-evidence")
+
+
 def not_kept(verdict: Verdict) -> list[dict[str, object]]:
     """The number of findings that were counted but not kept, by rule and severity."""
     return [
@@ -45,9 +74,14 @@ def not_kept(verdict: Verdict) -> list[dict[str, object]]:
     ]
 
 
-def header(profile: str) -> dict[str, object]:
+def header(profile: str, options: ReportOptions) -> dict[str, object]:
     """The keys that precede the captures."""
-    return {"labkit": __version__, "profile": profile}
+    return {"labkit": __version__, "profile": profile, "config": config_record(options)}
+
+
+def config_record(options: ReportOptions) -> dict[str, object] | None:
+    """The configuration: its file, or null, and the value of each key. None if the report knows no configuration."""
+    return None if options.config is None else {"file": options.config.file, **options.config.settings}
 
 
 def rules_of(verdict: Verdict, options: ReportOptions) -> tuple[Rule, ...]:
@@ -65,8 +99,12 @@ def read_error(verdict: Verdict) -> str | None:
 
 def one_line(finding: Finding) -> str:
     """A finding on one line: its packet, what is wrong and what it should be."""
-    place = f"packet {finding.packet}" if finding.packet is not None else f"conversation {finding.flow}"
-    return f"{place}, {finding.source} → {finding.destination}: {fault_text(finding)}"
+    return f"{place_of(finding)}, {finding.source} → {finding.destination}: {fault_text(finding)}"
+
+
+def place_of(finding: Finding) -> str:
+    """The packet of a finding, or its conversation."""
+    return f"packet {finding.packet}" if finding.packet is not None else f"conversation {finding.flow}"
 
 
 def fault_text(finding: Finding) -> str:

@@ -16,17 +16,25 @@ from labkit.report.formats._records import finding_record, not_kept
 
 COLUMNS = ("path", *(each.name for each in fields(Finding)))
 """The row of an unreadable capture has the path, the severity `unreadable`, and the reason as its message. The row of findings
-that were only counted has the severity `not_kept`, the rule's code and name, and their number as its message."""
+that were only counted has the severity `not_kept`, the rule's code and name, and their number as its message. If a
+configuration file was used, the first row has its path, the severity `configuration`, and what it sets as its message."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
-def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:  # noqa: ARG001 - every format has them
+def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:
     """Yield the header, and a row for each finding."""
     yield _row(COLUMNS)
+    if options.config is not None and options.config_line:
+        values: dict[str, object] = {
+            "path": options.config.file,
+            "severity": "configuration",
+            "message": options.config_line,
+        }
+        yield _row([values.get(column) for column in COLUMNS])
     for verdict in verdicts:
         if verdict.error is not None:
-            values: dict[str, object] = {"path": verdict.path, "severity": "unreadable", "message": verdict.error}
+            values = {"path": verdict.path, "severity": "unreadable", "message": verdict.error}
             yield _row([values.get(column) for column in COLUMNS])
         for finding in verdict.findings:
             values = {"path": verdict.path, **finding_record(finding)}

@@ -12,7 +12,7 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
     """Yield the object, one capture at a time."""
     first = True
     for verdict in verdicts:
-        yield dumps(header(verdict.profile))[:-1] + ', "captures": [' if first else ","
+        yield dumps(header(verdict.profile, options))[:-1] + ', "captures": [' if first else ","
         first = False
         yield dumps(verdict_record(verdict, options.fail_on), indent=1)
-    yield "]}" if not first else dumps({**header(""), "captures": []})
+    yield "]}" if not first else dumps({**header("", options), "captures": []})

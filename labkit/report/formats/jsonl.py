@@ -1,7 +1,7 @@
 """JSON lines: one finding a line, with the path of its capture.
 
-Other lines: `error` or `damage` for a capture that could not be read, or not to its end; `not_kept` for findings that were
-only counted.
+Other lines: `config` first, if a configuration file was used; `error` or `damage` for a capture that could
+not be read, or not to its end; `not_kept` for findings that were only counted.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,11 +10,13 @@ from json import dumps
 
 from labkit.analysis.verifier import Verdict
 from labkit.report.formats import ReportOptions
-from labkit.report.formats._records import finding_record, not_kept
+from labkit.report.formats._records import config_record, finding_record, not_kept
 
 
-def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:  # noqa: ARG001 - every format has them
+def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:
     """Yield a line for each finding."""
+    if options.config_line:
+        yield dumps({"config": config_record(options)})
     for verdict in verdicts:
         if verdict.error:
             yield dumps({"path": verdict.path, "error": verdict.error})

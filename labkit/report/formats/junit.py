@@ -12,9 +12,9 @@ from xml.sax.saxutils import escape, quoteattr
 from labkit.analysis.finding import Group
 from labkit.analysis.rule import Scope
 from labkit.analysis.verifier import Finding, Verdict
-from labkit.i18n import printable
+from labkit.i18n import _, printable
 from labkit.report.formats import ReportOptions
-from labkit.report.formats._records import one_line, read_error, rules_of
+from labkit.report.formats._records import COMPLETENESS, completeness, one_line, place_of, read_error, rules_of
 
 
 def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:
@@ -51,17 +51,23 @@ def _suite(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
         f'  <testsuite name={_quoted(verdict.path)} tests="{1 + len(names)}" failures="{len(failed)}" '
         f'errors="{int(error is not None)}" skipped="0">'
     )
-    yield from _properties(verdict)
+    yield from _properties(verdict, options)
     yield from _case(verdict, "can be read", f"      <error message={_quoted(error)}/>" if error else "")
     for code, name in names.items():
-        yield from _case(verdict, name, _outcome(found.get(code, []), _counted(verdict, code), code in failed))
+        lines = [(each, _cause(each, verdict)) for each in found.get(code, [])]
+        yield from _case(verdict, name, _outcome(lines, _counted(verdict, code), code in failed))
     yield "  </testsuite>"
 
 
-def _properties(verdict: Verdict) -> Iterator[str]:
+def _properties(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     yield "    <properties>"
     for name in ("profile", "packets", "segments", "flows"):
         yield f'      <property name="{name}" value={_quoted(str(getattr(verdict, name)))}/>'
+    if verdict.error is None:
+        taken, why = completeness(verdict)
+        yield f'      <property name="completeness" value={_quoted(f"{taken}: {_(COMPLETENESS[why])}")}/>'
+    if options.config_line:
+        yield f'      <property name="configuration" value={_quoted(options.config_line)}/>'
     for limit in verdict.limits:
         yield f'      <property name="limit.{limit.kind}" value={_quoted(limit.message)}/>'
     if verdict.damage is not None:
@@ -78,11 +84,19 @@ def _counted(verdict: Verdict, code: str) -> list[Group]:
     return [each for each in verdict.beyond if each.code == code]
 
 
-def _outcome(found: list[Finding], counted: list[Group], failed: bool) -> str:
+def _cause(found: Finding, verdict: Verdict) -> str:
+    """The mistake that a finding follows from; empty if it is a mistake of its own."""
+    if found.caused_by is None:
+        return ""
+    cause = verdict.findings[found.caused_by]
+    return f" [caused by finding {found.caused_by}: {cause.code}, {place_of(cause)}]"
+
+
+def _outcome(found: list[tuple[Finding, str]], counted: list[Group], failed: bool) -> str:
     """The element that a rule's findings put into its test case; empty if it found nothing."""
     if not found and not counted:
         return ""
-    lines = [(each.severity, one_line(each), f" [{each.reference}]") for each in found]
+    lines = [(each.severity, one_line(each), f" [{each.reference}]{cause}") for each, cause in found]
     lines += [(each.severity, f"{each.count} more were only counted", "") for each in counted]
     text = escape("\n".join(printable(f"{severity}: {message}{source}") for severity, message, source in lines))
     if not failed:

@@ -15,7 +15,14 @@ from labkit.analysis.rule import Rule, collect
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import printable
 from labkit.report.formats import ReportOptions
-from labkit.report.formats._records import fault_text, finding_record, read_error, rules_of, verdict_record
+from labkit.report.formats._records import (
+    config_record,
+    fault_text,
+    finding_record,
+    read_error,
+    rules_of,
+    verdict_record,
+)
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -38,12 +45,14 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
         for found in verdict.findings:
             yield separator + dumps(_result(found, verdict, index, list(codes)))
             separator = ","
-    tail = {
+    tail: dict[str, object] = {
         "tool": {"driver": _driver(codes or _by_code(options.rules or collect()))},
         "artifacts": artifacts,
         "invocations": [{"executionSuccessful": not notifications, "toolExecutionNotifications": notifications}],
         "columnKind": "unicodeCodePoints",
     }
+    if options.config is not None:
+        tail["properties"] = {"config": config_record(options)}
     yield f"], {dumps(tail, indent=1)[1:]}]}}"
 
 
@@ -123,6 +132,13 @@ def _result(found: Finding, verdict: Verdict, index: int, codes: list[str]) -> d
         ],
         "properties": finding_record(found),
     }
+    if found.caused_by is not None:
+        cause = verdict.findings[found.caused_by]
+        there: dict[str, object] = {"artifactLocation": _where(verdict, index)}
+        if cause.packet is not None:
+            there["region"] = {"startLine": cause.packet}
+        related: dict[str, object] = {"physicalLocation": there, "message": {"text": f"caused by: {fault_text(cause)}"}}
+        result["relatedLocations"] = [related]
     if found.code in codes:
         result["ruleIndex"] = codes.index(found.code)
     return result

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import click
 
-from labkit.analysis.finding import Finding, Group, groups, tally
+from labkit.analysis.finding import Finding, Group, consequences, groups, tally
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verdict
 from labkit.i18n import N_, _, ngettext, printable
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._colours import COLOURS
-from labkit.report.formats._records import outcome
+from labkit.report.formats._records import COMPLETENESS, completeness, outcome
 
 MAX_LISTED = 6
 """Packets that a line of counted findings lists."""
@@ -62,7 +62,7 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
     if len(rows) > 1:
         if not first:
             yield ""
-        yield from _table(rows)
+        yield from _table(rows, options)
     else:
         yield from heading
 
@@ -87,13 +87,18 @@ class _CaptureRow(NamedTuple):
     counts: str
 
 
-def _table(rows: list[_CaptureRow]) -> Iterator[str]:
-    """Yield the number of captures of each outcome, then a row for each capture."""
+def _table(rows: list[_CaptureRow], options: ReportOptions) -> Iterator[str]:
+    """Yield the number of captures of each outcome, then a row for each capture.
+
+    If there are no headings, which name the configuration, a line of the table does.
+    """
     count = Counter(row.outcome for row in rows)
     words = {"pass": _("PASS"), "fail": _("FAIL"), "unreadable": _("UNREADABLE")}
     sums = ", ".join(f"{count[outcome]:,} {word}" for outcome, word in words.items() if count[outcome])
     captures = ngettext("{n:,} capture", "{n:,} captures", len(rows)).format(n=len(rows))
     yield click.style(f"{captures}: {sums}", bold=True)
+    if options.quiet and options.config_line:
+        yield "  " + _("configuration: {file}").format(file=options.config_line)
     width = max(len(words[row.outcome]) for row in rows)
     longest = min(60, max(len(printable(row.path)) for row in rows))
     for row in rows:
@@ -106,6 +111,10 @@ def _heading(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     yield f"{click.style(printable(verdict.path), bold=True)}: {headline(verdict, options)}"
     if verdict.damage:
         yield "  " + _("note: {message}; judged up to there").format(message=printable(verdict.damage.message))
+    if options.config_line:
+        yield "  " + _("configuration: {file}").format(file=options.config_line)
+    if verdict.segments and not options.quiet:
+        yield "  " + _(COMPLETENESS[completeness(verdict)[1]])
     for limit in verdict.limits:
         yield "  " + _("note: {message}").format(message=limit.message)
 
@@ -118,7 +127,7 @@ def _capture(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     if full:
         from labkit.report.formats._finding_text import full_text
 
-        yield from full_text(verdict.path, full)
+        yield from full_text(verdict.path, full, _followers(verdict, options))
     if counted:
         yield ""
         yield from _counted_lines(counted)
@@ -145,8 +154,11 @@ def headline(verdict: Verdict, options: ReportOptions) -> str:
 def _counts(verdict: Verdict) -> str:
     count = tally(verdict.findings, verdict.beyond)
     errors, warnings, notes = (count[each] for each in (Severity.ERROR, Severity.WARNING, Severity.NOTE))
+    following = sum(map(len, consequences(verdict.findings).values()))
+    notes -= following  # each is a note
     words = [
         ngettext("{n:,} error", "{n:,} errors", errors).format(n=errors) if errors else "",
+        ngettext("{n:,} consequence", "{n:,} consequences", following).format(n=following) if following else "",
         ngettext("{n:,} warning", "{n:,} warnings", warnings).format(n=warnings) if warnings else "",
         ngettext("{n:,} note", "{n:,} notes", notes).format(n=notes) if notes else "",
     ]
@@ -187,6 +199,8 @@ def _split(verdict: Verdict, options: ReportOptions) -> tuple[list[Finding], lis
     counted: list[_Counted] = []
     by_code: dict[str, list[Group]] = defaultdict(list)
     findings = verdict.findings
+    if consequences(findings):  # a line below their cause names them
+        findings = [each for each in findings if each.caused_by is None]
     for group in (
         *groups(findings, options.max_shown + MAX_LISTED + 1 if options.max_shown else None),
         *verdict.beyond,
@@ -207,6 +221,26 @@ def _split(verdict: Verdict, options: ReportOptions) -> tuple[list[Finding], lis
             names = list(dict.fromkeys(group.name for group in rest))
             counted.append(_Counted(code, max(group.severity for group in rest), count, names, packets))
     return [findings[place] for place in sorted(full)], counted
+
+
+def _followers(verdict: Verdict, options: ReportOptions) -> dict[int, str]:
+    """The line that names the consequences of each mistake, by the identity of the mistake."""
+    found = {}
+    for cause, places in consequences(verdict.findings).items():
+        packets = sorted({number for place in places if (number := verdict.findings[place].packet) is not None})
+        shown = [str(number) for number in (packets if options.verbose else packets[:MAX_LISTED])]
+        if more := len(packets) - len(shown):
+            shown.append(ngettext("{n:,} more", "{n:,} more", more).format(n=more))
+        text = ngettext(
+            "packet {list} goes on from this number; mend it too",
+            "packets {list} go on from this number; mend them too",
+            len(packets),
+        )
+        listed = (
+            _("{list} and {last}").format(list=", ".join(shown[:-1]), last=shown[-1]) if len(shown) > 1 else shown[0]
+        )
+        found[id(verdict.findings[cause])] = text.format(list=listed)
+    return found
 
 
 def _counted_lines(counted: list[_Counted]) -> Iterator[str]:

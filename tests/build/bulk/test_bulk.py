@@ -1,4 +1,4 @@
-"""Files of many conversations: each is, octet for octet, what the scenario gives by itself."""
+"""Files of many conversations: each equals, octet for octet, its own simulation."""
 
 import signal
 import subprocess
@@ -54,7 +54,7 @@ def blocks(wanted: Scenario, flows: int, seed: int = 0, size: int = 3) -> tuple[
 
 
 def one_by_one(wanted: Scenario, flows: int, seed: int) -> list[tuple[int, int, bytes]]:
-    """Time, interface and octets of all packets, each conversation played by itself."""
+    """Time, interface and octets of all packets, with each conversation simulated alone."""
     plan, columns = blocks(wanted, flows, seed)
     found = []
     for block in columns:
@@ -112,7 +112,7 @@ def flow_of(values: dict[str, str]) -> str:
 
 @given(st.data())
 @settings(max_examples=30)
-def test_each_conversation_is_what_it_is_by_itself(data: st.DataObject) -> None:
+def test_each_conversation_equals_its_own_simulation(data: st.DataObject) -> None:
     draw = data.draw
     server, clients = draw(networks)
     link = draw(st.sampled_from(["ethernet", "raw"]))
@@ -167,7 +167,7 @@ CRASH = """steps:
 """
 
 
-def test_the_formats_hold_the_same() -> None:
+def test_both_formats_hold_the_same_packets() -> None:
     wanted = scenario("link: raw")
     pcap, pcapng = (written(wanted, 5, format_=name) for name in ("pcap", "pcapng"))
     assert [(frame.time, frame.data) for frame in pcap] == [(frame.time, frame.data) for frame in pcapng]
@@ -228,8 +228,8 @@ def test_conversations_arrive_as_the_scenario_says() -> None:
     assert [int(begin) for block in blocks(every, 7)[1] for begin in block.begin] == [n * 3_000_000 for n in range(7)]
 
 
-def test_only_what_is_open_is_held() -> None:
-    """Conversations of about 0.1 s, one each 10 ms: a few are open, however many there are."""
+def test_memory_holds_only_open_conversations() -> None:
+    """Conversations of about 0.1 s begin every 10 ms: few are open at the same time."""
     held = [len(fields) for _, fields in interleaved(Schedule(prepare(Scenario.load("document"), 60_000, 0)))]
     assert len(held) > 5
     assert max(held) < 10_000
@@ -237,7 +237,7 @@ def test_only_what_is_open_is_held() -> None:
     assert (np.diff(np.concatenate(times)) >= 0).all()
 
 
-BESIDE = """
+WORKER_PROGRAM = """
 import os, sys
 from labkit.build.bulk import worker
 from labkit.errors import LabkitError
@@ -267,16 +267,18 @@ print(len(forks))
         ("document", 9_999, False, "True\n0\n"),
         ("document", 10_000, True, "True\n1\n"),
         ("document", 10**9, False, "UsageError 1000000000 flows: expected 1 to 100000000\n1\n"),
-        ("nowhere", 10_000, False, "ScenarioError 'nowhere' is no shipped scenario; 'labkit scenarios' lists them"),
+        ("nowhere", 10_000, False, "ScenarioError 'nowhere' is not a shipped scenario; 'labkit scenarios' lists them"),
     ],
 )
-def test_another_process_prepares_the_same(name: str, flows: int, dies: bool, printed: str) -> None:
+def test_the_worker_prepares_the_same_plan(name: str, flows: int, dies: bool, printed: str) -> None:
     arguments = [name, str(flows), "dies" if dies else "lives"]
-    done = subprocess.run([sys.executable, "-c", BESIDE, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER_PROGRAM, *arguments], capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith(printed)
 
 
-LEFT = """
+ORPHAN_PROGRAM = """
 import os, signal
 from labkit.build.bulk import worker
 
@@ -302,8 +304,8 @@ except KeyboardInterrupt:
         ("os.kill(os.getppid(), signal.SIGKILL)", (-signal.SIGKILL, "", "")),
     ],
 )
-def test_the_other_process_ends_with_the_one_that_asked(what: str, outcome: tuple[int, str, str]) -> None:
-    program = [sys.executable, "-c", LEFT.replace("{what}", what)]
+def test_the_worker_ends_with_its_parent(what: str, outcome: tuple[int, str, str]) -> None:
+    program = [sys.executable, "-c", ORPHAN_PROGRAM.replace("{what}", what)]
     # What is left over would hold the pipes open until the time is over.
     done = subprocess.run(program, check=False, capture_output=True, text=True, start_new_session=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == outcome
@@ -320,7 +322,7 @@ def test_a_time_that_does_not_fit_leaves_no_file(tmp_path: Path) -> None:
 LOSSY = """client: {timestamps: true, mss: 100}
 server: {timestamps: true, mss: 100}
 path: {fragment: 68, to_server: {lose: [4, 6]}}"""
-"""Two gaps make two blocks of SACK: with timestamps the header has 52 octets, of which 48 fit."""
+"""Two gaps cause two SACK blocks: with timestamps the header has 52 octets, and a fragment holds 48."""
 
 
 @pytest.mark.parametrize(
@@ -362,7 +364,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
         (["-o", "nowhere/a.pcap"], 3, "nowhere/a.pcap: cannot be written"),
     ],
 )
-def test_what_does_not_go_with_it(
+def test_incompatible_options_are_refused(
     arguments: list[str],
     code: int,
     message: str,
@@ -376,7 +378,7 @@ def test_what_does_not_go_with_it(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_trace_by_hand_is_no_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_handwritten_trace_is_not_a_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["build", str(tmp_path / "a.pkt"), "--flows", "3"]) == 2
     assert "excludes --flows" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""Several connections in a scenario: one after the other between the same ports, or many side by side."""
+"""Several connections in a scenario: one after the other between the same ports, or many at the same time."""
 
 import gc
 from collections import Counter
@@ -22,7 +22,7 @@ def play(*steps: str, rest: str = "", seed: int = 0) -> Trace:
 
 
 def shown(trace: Trace) -> list[str]:
-    """A segment a line: connection, sender, control bits, relative seq and ack."""
+    """One segment per line: connection, sender, control bits, relative seq and ack."""
     found = []
     for record in trace:
         start, ack = trace.relative(record)
@@ -45,15 +45,15 @@ def test_another_connection_after_the_first_is_gone():
     assert (second.client_isn - first.client_isn) & 0xFFFFFFFF == trace.records[7].time // 4000
 
 
-def test_a_given_number_moves_on_with_the_clock():
+def test_a_given_isn_grows_with_the_clock():
     trace = play(*CALL, "client: {wait: 61s}", *CALL, rest="client: {isn: 7}\n")
     assert trace.connections[0].client_isn == 7
     assert trace.connections[1].client_isn == 7 + trace.records[7].time // 4000
 
 
 @pytest.mark.parametrize("isn", ["random", 0, 2**32 - 1])
-def test_numbers_are_beyond_all_that_were_used_before(isn):
-    """More octets than the clock has ticks: without a look back, the second connection would begin inside the first."""
+def test_a_new_isn_is_beyond_all_used_numbers(isn):
+    """With more octets than ticks of the clock, the second ISN must still be beyond the first connection."""
     steps = ["client: {send: 90kB}", "server: {send: 90kB}", "server: close", "client: close"]
     steps = ["client: connect", *steps, "client: {connect: {after: 1ms}}", *steps]
     text = f"name: test\nclient: {{isn: {isn}}}\nserver: {{isn: {isn}}}\npath: {{rtt: 0}}\nsteps:\n"
@@ -64,7 +64,7 @@ def test_numbers_are_beyond_all_that_were_used_before(isn):
     assert len([line for line in shown(trace) if "SYN" in line]) == 4
 
 
-def test_who_is_in_time_wait_cannot_connect():
+def test_a_client_in_time_wait_cannot_connect():
     with pytest.raises(
         ScenarioError, match=r"cannot connect: connection already exists \(the client is in TIME-WAIT\)"
     ):
@@ -97,7 +97,7 @@ def test_half_open_connections():
 
 
 def test_steps_wait_for_their_own_connection():
-    """The server's send is not for the connection that only it still knows."""
+    """The server does not send on the old connection, which only the server remembers."""
     trace = play(
         "client: connect",
         "client: {crash: {after: 50ms}}",
@@ -108,7 +108,7 @@ def test_steps_wait_for_their_own_connection():
     assert [line for line in shown(trace) if "PSH" in line] == ["1 s PSH ACK 1 1"]
 
 
-def test_comments_count_from_each_connection_s_numbers():
+def test_comments_use_the_isns_of_each_connection():
     trace = Scenario.load("port-reuse").play()
     comments = [comment for _, _, comment in trace.frames()]
     assert "seq 1 (raw " in comments[12]
@@ -147,7 +147,7 @@ def test_conversations_are_interleaved_and_never_collide():
 
 def test_all_addresses_and_ports_can_be_used():
     rest = "conversations: {count: 12, clients: 198.51.100.8/30, ports: 7..12, arrivals: every 1ms}\n"
-    with pytest.raises(ScenarioError, match="12 is more than there are addresses and ports for; expected at most 6"):
+    with pytest.raises(ScenarioError, match="12 is too large for the addresses and ports; expected at most 6"):
         play(*CALL, rest=rest)
     trace = play(*CALL, rest=rest.replace("/30", "/29").replace("12, c", "30, c"))
     assert len(set(tuples(trace))) == 30
@@ -155,13 +155,13 @@ def test_all_addresses_and_ports_can_be_used():
     assert {address for address, *_ in tuples(trace)} <= {f"198.51.100.{last}" for last in range(9, 15)}
 
 
-def test_the_server_s_address_is_no_client_s():
+def test_no_client_has_the_server_s_address():
     rest = "conversations: {count: 12, clients: 192.0.2.16/29, ports: 5..7}\nserver: {address: 192.0.2.20}\n"
     trace = play(*CALL, rest=rest)
     assert "192.0.2.20" not in {address for address, *_ in tuples(trace)}
 
 
-def test_identifications_of_a_host_are_never_the_same():
+def test_each_packet_of_a_host_has_its_own_identification():
     trace = play(*CALL, rest=MANY)
     seen = Counter()
     for record in trace:
@@ -170,7 +170,7 @@ def test_identifications_of_a_host_are_never_the_same():
     assert set(seen.values()) == {1}
 
 
-def test_each_conversation_has_its_own_chances():
+def test_each_conversation_has_its_own_random_values():
     trace = play("client: connect", "client: {send: 1..1000}", rest=MANY)
     assert len({len(record.segment.payload) for record in trace if record.segment.payload}) > 30
     assert len({connection.client_isn for connection in trace.connections}) == 40
@@ -190,7 +190,7 @@ def test_arrivals_are_a_poisson_process():
     assert 9 < deviation < 11
 
 
-def test_only_open_ports_are_talked_to():
+def test_closed_ports_see_only_the_first_connect():
     rest = "conversations: {count: 4, server_ports: [79..81, 443], listening: 80, arrivals: every 50ms}\n"
     trace = play("client: connect", "client: {send: 5}", "client: abort", rest=rest)
     found = {}
@@ -214,27 +214,27 @@ def test_ipv6_clients():
         ("count: 0", "conversations.count: 0 is too small; expected at least 1"),
         ("count: 10001", "conversations.count: 10001 is too large; expected at most 10000"),
         ("clients: 10.0.0.0/8", "f.yaml:3: conversations.count: is missing"),
-        ("count: 5, clients: 10.0.0.0/33", "conversations.clients: '10.0.0.0/33' is no pool of addresses; expected"),
-        ("count: 5, clients: 10.0.0.9-10.0.0.1", "is no pool of addresses"),
-        ("count: 5, clients: '2001:db8::/64'", "2001:db8::/64 is of another family than the server"),
+        ("count: 5, clients: 10.0.0.0/33", "conversations.clients: '10.0.0.0/33' is not an address pool; expected"),
+        ("count: 5, clients: 10.0.0.9-10.0.0.1", "is not an address pool"),
+        ("count: 5, clients: '2001:db8::/64'", "2001:db8::/64 is not of the server's address family"),
         ("count: 5, ports: 0..9", "conversations.ports: 9 is not a port; expected 1 to 65535"),
-        ("count: 5, ports: 7", "conversations.count: 5 is more than there are addresses and ports for"),
+        ("count: 5, ports: 7", "conversations.count: 5 is too large for the addresses and ports"),
         ("count: 5, server_ports: [80, 70000]", "70000 is not a port"),
-        ("count: 5, server_ports: [80], listening: 81", "conversations.listening: 81 is none of server_ports"),
-        ("count: 5, arrivals: often", "'often' is no arrival process; expected 'every 5ms' or 'poisson 10ms'"),
+        ("count: 5, server_ports: [80], listening: 81", "conversations.listening: 81 is not one of server_ports"),
+        ("count: 5, arrivals: often", "'often' is not an arrival process; expected 'every 5ms' or 'poisson 10ms'"),
         ("count: 5, arrivals: poisson 10", "'10' has no unit"),
         ("count: 5, arrival: every 1s", "conversations.arrival: is not known here; expected one of arrivals"),
     ],
 )
-def test_conversations_that_cannot_be(keys, message):
+def test_impossible_conversations_are_refused(keys, message):
     with pytest.raises(ScenarioError) as caught:
         Scenario.parse(f"{HEAD}conversations: {{{keys}}}\nsteps:\n  - client: connect\n", "f.yaml")
     assert message in str(caught.value)
     assert str(caught.value).startswith("f.yaml:3: ")
 
 
-def test_what_is_played_has_no_cycles():
-    """The collector of garbage rests meanwhile, and afterwards has nothing to do."""
+def test_a_simulation_leaves_no_garbage_cycles():
+    """The garbage collector pauses during the simulation, and finds nothing afterwards."""
     scenario = Scenario.load("conversations")
     scenario.play()
     gc.collect()

@@ -1,4 +1,4 @@
-"""What a scenario's packets are wrapped in and cut into: VLAN tags, fragments, TTLs, MTU."""
+"""Frames of a scenario: VLAN tags, fragments, TTL and MTU."""
 
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ def play(rest: str) -> Trace:
 
 
 def sizes(trace: Trace) -> list[int]:
-    """Octets of each datagram."""
+    """The size of each datagram in octets."""
     return [len(octets) - 14 for _, octets, _ in trace.frames()]
 
 
@@ -43,13 +43,13 @@ def test_vlan_tags(given, tags):
     assert play(f"vlan: {given}\n").packets()[0].haslayer(TCP)
 
 
-def test_packets_of_scapy_have_the_tags():
+def test_scapy_packets_have_the_tags():
     packet = play("vlan: [3, {id: 4, priority: 5}]\n").packets()[0]
     assert [(packet[Dot1Q:n].vlan, packet[Dot1Q:n].prio) for n in (1, 2)] == [(3, 0), (4, 5)]
 
 
 @pytest.mark.parametrize(("rest", "limit", "most"), [("", 576, 572), (IPV6, 1280, 1280)])
-def test_datagrams_are_cut_into_fragments(rest, limit, most, tmp_path):
+def test_datagrams_are_fragmented(rest, limit, most, tmp_path):
     whole, cut = play(rest), play(f"{rest}path: {{fragment: {limit}}}\n")
     assert max(sizes(whole)) == 1500
     assert max(sizes(cut)) == most
@@ -61,7 +61,7 @@ def test_datagrams_are_cut_into_fragments(rest, limit, most, tmp_path):
     assert [each for each in verdict.findings if each.severity > Severity.NOTE] == []
 
 
-def test_scapy_puts_the_fragments_together():
+def test_scapy_reassembles_the_fragments():
     rest = "path: {fragment: 300}\n"
     whole = [bytes(packet[TCP]) for packet in play("").packets()]
     pieces = play(rest).packets()
@@ -71,7 +71,7 @@ def test_scapy_puts_the_fragments_together():
     assert sorted(bytes(packet[TCP]) for packet in defragment(pieces)) == sorted(whole)
 
 
-def test_fragments_say_what_they_are(tmp_path):
+def test_fragments_have_comments(tmp_path):
     play("path: {fragment: 576}\n").write(tmp_path / "a.pcapng")
     with open_capture(tmp_path / "a.pcapng") as reader:
         comments = [frame.comments[0] for frame in reader]
@@ -84,7 +84,7 @@ def test_fragments_say_what_they_are(tmp_path):
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 @pytest.mark.parametrize("rest", ["path: {fragment: 576}\n", f"{IPV6}path: {{fragment: 1280}}\n"])
-def test_tshark_puts_the_fragments_together(rest, tmp_path):
+def test_tshark_reassembles_the_fragments(rest, tmp_path):
     target = tmp_path / "a.pcapng"
     trace = play(rest)
     trace.write(target)
@@ -95,7 +95,7 @@ def test_tshark_puts_the_fragments_together(rest, tmp_path):
     assert shown == [f"{len(record.segment.payload)}\t1" for record in trace]
 
 
-def test_each_router_takes_one_from_the_ttl():
+def test_each_router_decrements_the_ttl():
     for place, own, peer in (("client", 64, 128 - 5), ("server", 128, 64 - 5)):
         trace = play(f"capture: {place}\nserver: {{ttl: 128}}\npath: {{hops: 5}}\n")
         found = {record.sender: octets[22] for record, (_, octets, _) in zip(trace, trace.frames(), strict=True)}
@@ -127,8 +127,8 @@ def test_the_mss_follows_from_the_mtu(rest, mss, most):
         ("path: {fragment: 60}\n", "f.yaml:2: path.fragment: 60 is too small; expected at least 68"),
         (f"{IPV6}path: {{fragment: 600}}\n", "f.yaml:3: path.fragment: 600 is below IPv6's smallest MTU"),
         (f"{IPV6}path: {{mtu: 600}}\n", "f.yaml:3: path.mtu: 600 is below IPv6's smallest MTU"),
-        ("client: {mss: 1461}\n", "client.mss: 1461 makes datagrams that the path's MTU of 1500 has no room for"),
-        ("path: {hops: 64}\n", "client.ttl: 64 is used up by 64 hops"),
+        ("client: {mss: 1461}\n", "client.mss: 1461 makes datagrams larger than the path's MTU of 1500"),
+        ("path: {hops: 64}\n", "client.ttl: 64 is too small for 64 hops; expected at least 65"),
         ("path: {to_server: {burst: {length: 4}}}\n", "f.yaml:2: path.to_server.burst.chance: is missing"),
         ("path: {to_server: {burst: {chance: 2%, lenght: 4}}}\n", "did you mean 'length'?"),
         (
@@ -137,7 +137,7 @@ def test_the_mss_follows_from_the_mtu(rest, mss, most):
         ),
     ],
 )
-def test_frames_that_cannot_be(rest, message):
+def test_impossible_frames_are_refused(rest, message):
     with pytest.raises(ScenarioError) as caught:
         play(rest)
     assert message in str(caught.value)

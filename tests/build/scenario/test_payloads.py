@@ -1,4 +1,4 @@
-"""What applications say: text, files, patterns; messages of HTTP, DNS and SMTP, and exchanges of them."""
+"""Payloads: text, files, patterns; HTTP, DNS and SMTP messages and exchanges."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def parse(*steps: str, folder: Path | None = None) -> Scenario:
 
 
 def said(trace: Trace) -> list[tuple[str, bytes]]:
-    """What each side says, in turns."""
+    """The payloads of both sides, in turn."""
     turns: list[tuple[str, bytes]] = []
     for record in trace:
         if record.segment.payload and turns and turns[-1][0] == record.sender:
@@ -41,15 +41,15 @@ def test_a_file_is_sent(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("missing", "'missing' is no file beside the scenario"),
-        (".", "'.' is no file beside the scenario"),
-        ("../secret", "'../secret' is outside of the scenario's folder"),
-        ("/etc/passwd", "'/etc/passwd' is outside of the scenario's folder"),
-        ("link", "'link' is outside of the scenario's folder"),
+        ("missing", "'missing' is not a file in the scenario's folder"),
+        (".", "'.' is not a file in the scenario's folder"),
+        ("../secret", "'../secret' is outside the scenario's folder"),
+        ("/etc/passwd", "'/etc/passwd' is outside the scenario's folder"),
+        ("link", "'link' is outside the scenario's folder"),
         ('"a\\0b"', "cannot be read"),
     ],
 )
-def test_only_files_beside_the_scenario_are_sent(name, message, tmp_path):
+def test_a_scenario_names_only_files_in_its_folder(name, message, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     (tmp_path / "secret").write_bytes(b"x")
@@ -60,7 +60,7 @@ def test_only_files_beside_the_scenario_are_sent(name, message, tmp_path):
 
 
 def test_a_scenario_without_a_folder_names_no_file():
-    with pytest.raises(ScenarioError, match="the scenario stands in no folder"):
+    with pytest.raises(ScenarioError, match="a scenario without a folder"):
         parse("client: {send: {file: a}}")
 
 
@@ -124,7 +124,7 @@ def test_dns_messages():
         ("exchange: {http: {method: HEAD}, after: 1s..2s}", ["client", "server"]),
     ],
 )
-def test_exchanges_go_in_turns(step, turns):
+def test_the_sides_of_an_exchange_take_turns(step, turns):
     trace = parse(step, "client: close", "server: close").play()
     assert [side for side, _ in said(trace)] == turns
     # Each message carries the acknowledgement of the one before; none is alone but the handshake's and the last.
@@ -155,22 +155,22 @@ def test_a_head_response_has_no_body():
         ("exchange: {http: , dns: }", "steps[2].exchange: has 2 protocols"),
         ("exchange: {http: {pth: /}}", "steps[2].exchange.http.pth: is not known here"),
         ("exchange: {http: {path: a b}}", "steps[2].exchange.http.path: "),
-        ('exchange: {http: {host: "a\\r\\nb"}}', "does not fit in a line; expected printable ASCII"),
+        ('exchange: {http: {host: "a\\r\\nb"}}', "is not a line of text; expected printable ASCII"),
         ("exchange: {http: {status: 99}}", "steps[2].exchange.http.status: 99 is too small; expected at least 200"),
-        ("exchange: {dns: {name: a..b}}", "'a..b' is no domain name; expected labels of 1 to 63 characters"),
+        ("exchange: {dns: {name: a..b}}", "'a..b' is not a domain name; expected labels of 1 to 63 characters"),
         ("exchange: {dns: {type: SOA}}", "type: 'SOA' is not known; expected one of A, AAAA, CNAME"),
         ("exchange: {dns: {answers: [x]}}", "answer 'x' does not fit type A"),
         ("exchange: {smtp: {to: bob}}", "steps[2].exchange.smtp.to: "),
         ("client: {send: {http: , text: a}}", "has 2 payloads; expected one of octets, text, hex, file, http, dns"),
         ("client: {send: {text: a, pattern: b}}", "pattern needs octets"),
-        ("client: {send: {octets: 5, pattern: ''}}", "pattern needs octets, and at least one character"),
+        ("client: {send: {octets: 5, pattern: ''}}", "pattern needs octets and at least one character"),
         (
             "client: {connect: }\n    exchange: http",
-            "is not one side's step; expected client: or server:, or exchange:",
+            "is not a step of one side; expected client:, server: or exchange:",
         ),
     ],
 )
-def test_payloads_that_cannot_be(step, message):
+def test_impossible_payloads_are_refused(step, message):
     with pytest.raises(ScenarioError) as caught:
         parse(step)
     assert message in str(caught.value)

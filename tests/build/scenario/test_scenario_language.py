@@ -1,4 +1,4 @@
-"""What a scenario may say, and what labkit answers to everything else: file, line, key, what was expected."""
+"""The scenario language, and the errors: file, line, key, and the expected value."""
 
 import re
 
@@ -52,16 +52,16 @@ def test_units(read, text, value):
         (size, "1000MiB", "more than 64 MiB"),
         (chance, "150%", "is not a chance"),
         (rate, "10", "is not a rate"),
-        (ranged(size), "9..1", "runs backwards"),
+        (ranged(size), "9..1", "expected LOW..HIGH with LOW at most HIGH"),
         (ranged(size), "1..", "is not a size"),
     ],
 )
-def test_units_that_are_none(read, text, message):
+def test_bad_units_are_refused(read, text, message):
     with pytest.raises(ValueError, match=message):
         read(text)
 
 
-def test_a_range_is_drawn_by_its_own_name():
+def test_the_key_of_a_range_determines_its_value():
     assert Range(5, 5).draw(1, "a") == 5
     drawn = {Range(0, 10**9).draw(seed, key) for seed in (1, 2) for key in ("a", "b")}
     assert len(drawn) == 4
@@ -70,15 +70,15 @@ def test_a_range_is_drawn_by_its_own_name():
 
 ERRORS = [
     ("", "f.yaml: is empty; expected a scenario"),
-    ("- a\n", "f.yaml:1: is no mapping; expected keys such as 'steps:'"),
-    ("just words\n", "f.yaml:1: is no mapping"),
+    ("- a\n", "f.yaml:1: is not a mapping; expected keys such as 'steps:'"),
+    ("just words\n", "f.yaml:1: is not a mapping"),
     ("name: [a\n", "is not YAML"),
     ("name: a\n\tsteps: 1\n", "f.yaml:2: is not YAML"),
     ("a: &x 1\nb: *x\n", "f.yaml:1: anchors and aliases"),
     ("a: !!python/object:os.system 1\n", "tags (tag:yaml.org,2002:python/object:os.system) are not allowed"),
     ("a: 1\n---\nb: 2\n", "f.yaml:2: a second document begins"),
     ("[" * 30 + "]" * 30, "f.yaml:1: lists and mappings are nested more than 12 deep"),
-    ("name: a\nname: b\n" + STEPS, "f.yaml:2: name: stands twice"),
+    ("name: a\nname: b\n" + STEPS, "f.yaml:2: name: occurs twice"),
     ("{a: 1}: 2\n", "a key must be a word"),
     (STEPS, "f.yaml:1: name: is missing"),
     (HEAD, "f.yaml:1: steps: is missing"),
@@ -86,7 +86,7 @@ ERRORS = [
     (HEAD + "setps: []\n", "setps: is not known here; expected one of"),
     (HEAD + "client: {adress: 192.0.2.10}\n" + STEPS, "did you mean 'address'?"),
     (HEAD + "steps: []\n", "f.yaml:2: steps: is empty; expected at least one"),
-    (HEAD + STEPS + "  - client: {send: {hex: 12}}\n", "12 is no text; expected text, in quotes"),
+    (HEAD + STEPS + "  - client: {send: {hex: 12}}\n", "12 is not text; expected text, in quotes"),
     (HEAD + "steps: {}\n", "f.yaml:2: steps:"),
     (HEAD + "stepps: 1\n" + STEPS, "f.yaml:2: stepps: is not known here; expected one of capture, client"),
     (HEAD + "stepps: 1\n" + STEPS, "did you mean 'steps'?"),
@@ -98,42 +98,42 @@ ERRORS = [
         HEAD + "client: {port: 70000}\n" + STEPS,
         "f.yaml:2: client.port: 70000 is not a port; expected 1 to 65535",
     ),
-    (HEAD + "client: {port: http}\n" + STEPS, "client.port: 'http' is not a number; expected a whole one"),
+    (HEAD + "client: {port: http}\n" + STEPS, "client.port: 'http' is not a number; expected a whole number such as"),
     (HEAD + "client: {isn: 4294967296}\n" + STEPS, "client.isn: 4294967296 is not a sequence number"),
     (HEAD + "client: {address: 192.0.2.300}\n" + STEPS, "client.address: '192.0.2.300' is not an address"),
     (HEAD + "client: {address: 10.1}\n" + STEPS, "client.address: '10.1' is not an address"),
     (
         HEAD + "client: {address: 192.0.2.1}\nserver: {address: '2001:db8::1'}\n" + STEPS,
-        "f.yaml:3: server.address: is of another",
+        "f.yaml:3: server.address: is not of the client's address family",
     ),
     (HEAD + "client: {mac: 02-00}\n" + STEPS, "client.mac: '02-00' is not a MAC"),
-    (HEAD + "client: {sack: maybe}\n" + STEPS, "client.sack: 'maybe' is neither true nor false"),
+    (HEAD + "client: {sack: maybe}\n" + STEPS, "client.sack: 'maybe' does not fit; expected true or false"),
     (HEAD + "client: {window: 100000}\n" + STEPS, "f.yaml:2: client: window 100000 is outside 1..65535"),
     (
         HEAD + "client: {congestion: rено}\n" + STEPS,
         "client.congestion: 'rено' is not known; expected off, or one of",
     ),
-    (HEAD + "client: 5\n" + STEPS, "f.yaml:2: client: 5 is no mapping; expected keys and values"),
+    (HEAD + "client: 5\n" + STEPS, "f.yaml:2: client: 5 is not a mapping; expected keys and values"),
     (HEAD + "capture: servr\n" + STEPS, "capture: 'servr' is not known; expected one of client, server"),
     (HEAD + "start: yesterday\n" + STEPS, "start: 'yesterday' is not a time"),
     (HEAD + "path: {rtt: 20}\n" + STEPS, "f.yaml:2: path.rtt: '20' has no unit; expected a number with ns"),
-    (HEAD + "path: {rtt: 9ms..1ms}\n" + STEPS, "path.rtt: '9ms..1ms' runs backwards"),
+    (HEAD + "path: {rtt: 9ms..1ms}\n" + STEPS, "path.rtt: '9ms..1ms' is not a range"),
     (HEAD + "path: {to_server: {loss: 7}}\n" + STEPS, "path.to_server.loss: '7' is not a chance"),
     (HEAD + "path: {to_server: {lose: x}}\n" + STEPS, "path.to_server.lose: 'x' is not a number"),
-    (HEAD + "path: {to_server: {lose: [0]}}\n" + STEPS, "path.to_server.lose: 0 is not a packet's number; expected 1"),
+    (HEAD + "path: {to_server: {lose: [0]}}\n" + STEPS, "path.to_server.lose: 0 is not a packet number; expected 1"),
     (HEAD + "steps:\n  - client: conect\n", "f.yaml:3: steps[1].client: 'conect' is not known here"),
     (HEAD + "steps:\n  - client: conect\n", "did you mean 'connect'?"),
     (
         HEAD + "steps:\n  - cleint: connect\n",
         "f.yaml:3: steps[1].cleint: is not known here; expected one of client, exchange, server",
     ),
-    (HEAD + "steps:\n  - client: connect\n    server: close\n", "f.yaml:3: steps[1]: is not one side's step"),
+    (HEAD + "steps:\n  - client: connect\n    server: close\n", "f.yaml:3: steps[1]: is not a step of one side"),
     (
         HEAD + "steps:\n  - client: {connect: , close: }\n",
         "steps[1].client: has 2 verbs; expected exactly one",
     ),
-    (HEAD + "steps:\n  - client: 7\n", "steps[1].client: is no step; expected a verb such as connect"),
-    (HEAD + "steps:\n  - client\n", "f.yaml:3: steps[1]: 'client' is no mapping"),
+    (HEAD + "steps:\n  - client: 7\n", "steps[1].client: is not a step; expected a verb such as connect"),
+    (HEAD + "steps:\n  - client\n", "f.yaml:3: steps[1]: 'client' is not a mapping"),
     (
         HEAD + STEPS + "  - client: {send: lots}\n",
         "f.yaml:4: steps[2].client.send: 'lots' is not a size",
@@ -145,13 +145,13 @@ ERRORS = [
         HEAD + STEPS + "  - client: {send: {octets: 5, aftr: 1s}}\n",
         "steps[2].client.send.aftr: is not known here",
     ),
-    (HEAD + STEPS + "  - client: {close: 5}\n", "steps[2].client.close: 5 is no mapping"),
+    (HEAD + STEPS + "  - client: {close: 5}\n", "steps[2].client.close: 5 is not a mapping"),
     (HEAD + STEPS + "  - client: {wait: 1}\n", "steps[2].client.wait: '1' has no unit"),
 ]
 
 
 @pytest.mark.parametrize(("text", "message"), ERRORS)
-def test_what_is_wrong_is_said_in_one_line(text, message):
+def test_an_error_is_one_line(text, message):
     with pytest.raises(ScenarioError) as caught:
         Scenario.parse(text, "f.yaml")
     found = str(caught.value)
@@ -182,7 +182,7 @@ PLAYS = [
 
 
 @pytest.mark.parametrize(("steps", "message"), PLAYS)
-def test_steps_that_cannot_be_done(steps, message):
+def test_impossible_steps_are_refused(steps, message):
     with pytest.raises(ScenarioError) as caught:
         Scenario.parse(f"{HEAD}steps:\n{steps}", "f.yaml").play()
     assert str(caught.value).startswith(message)
@@ -215,14 +215,14 @@ def test_a_window_that_never_opens_ends_the_run():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("documnet", "'documnet' is no shipped scenario; did you mean 'document'?"),
+        ("documnet", "'documnet' is not a shipped scenario; did you mean 'document'?"),
         ("xyzzy", "'labkit scenarios' lists them"),
         ("missing.yaml", "missing.yaml: cannot be read: no such file or directory"),
         ("/", "/: is a directory; expected a scenario file"),
-        ("a\0b.yaml", "is not a file's name"),
+        ("a\0b.yaml", "is not a file name"),
     ],
 )
-def test_what_cannot_be_loaded(name, message):
+def test_unknown_scenarios_are_refused(name, message):
     with pytest.raises(ScenarioError) as caught:
         Scenario.load(name)
     assert message in str(caught.value)
@@ -232,7 +232,7 @@ def test_what_cannot_be_loaded(name, message):
     ("octets", "message"),
     [(b"name: \xff\n", ":1: is not UTF-8 text (octet 6)"), (b"#" * (2**20 + 1), "is larger than 1 MiB")],
 )
-def test_files_that_are_no_scenario(tmp_path, octets, message):
+def test_files_without_a_scenario_are_refused(tmp_path, octets, message):
     target = tmp_path / "a.yaml"
     target.write_bytes(octets)
     with pytest.raises(ScenarioError) as caught:
@@ -290,7 +290,7 @@ WORDS = st.sampled_from(
 
 
 @given(st.lists(WORDS, max_size=40).map("".join) | st.text(max_size=60))
-def test_no_text_is_too_odd_for_a_message(text):
+def test_any_text_gives_a_message_of_one_line(text):
     try:
         Scenario.parse(text).play()
     except LabkitError as error:
@@ -298,7 +298,7 @@ def test_no_text_is_too_odd_for_a_message(text):
 
 
 @pytest.mark.parametrize("key", ["window_scale", "delayed_ack", "congestion", "fast_open", "keep_alive"])
-def test_what_can_be_off(key):
+def test_values_that_can_be_off(key):
     scenario = Scenario.parse(f"{HEAD}client: {{{key}: off}}\n{STEPS}")
     assert getattr(scenario.model.client, key) is None
     assert scenario.play().records
@@ -311,12 +311,12 @@ def test_what_can_be_off(key):
         ("delayed_ack: 1s", "delayed_ack: '1s' is too long for an acknowledgement to wait; expected at most 500ms"),
     ],
 )
-def test_what_is_too_much(setting, message):
+def test_bounds(setting, message):
     with pytest.raises(ScenarioError, match=rf"^f:2: client\.{message}$"):
         Scenario.parse(f"{HEAD}client: {{{setting}}}\n{STEPS}", "f")
 
 
-def test_every_shipped_scenario_has_a_summary_and_something_to_look_at():
+def test_every_shipped_scenario_has_a_summary_and_notes():
     for name in shipped():
         scenario = Scenario.load(name)
         assert scenario.name == name
@@ -338,14 +338,14 @@ MISTAKES = [
         "- client: {connect: , octets: 5}",
         "steps[2].client.octets: is not known here; it belongs to the verb: {connect: {octets: …}}",
     ),
-    ("- client: {send: 5, close: }", "steps[2].client: has 2 verbs; expected exactly one, and a step for each"),
+    ("- client: {send: 5, close: }", "steps[2].client: has 2 verbs; expected exactly one for each step"),
     (
         "- client: close\n    server: close",
-        "steps[2]: is not one side's step; expected client: or server:, or exchange:",
+        "steps[2]: is not a step of one side; expected client:, server: or exchange:",
     ),
-    ("- client:", "steps[2]: client: has nothing behind it; expected a verb"),
-    ("- exchange:", "steps[2]: exchange: has nothing behind it; expected http"),
-    ("- client close", "steps[2]: 'client close' is no mapping; expected a step such as 'client: connect'"),
+    ("- client:", "steps[2]: client: has no value; expected a verb"),
+    ("- exchange:", "steps[2]: exchange: has no value; expected http"),
+    ("- client close", "steps[2]: 'client close' is not a mapping; expected a step such as 'client: connect'"),
     (
         "- client: {send: GET /}",
         "steps[2].client.send: 'GET /' is not a size; expected octets, such as 99, 10kB or 1MiB, or a payload such as {text: …}",
@@ -353,7 +353,7 @@ MISTAKES = [
     ("- client: {send: -5}", "steps[2].client.send: '-5' is not a size"),
     (
         "- client: {send: {text: 5}}",
-        "steps[2].client.send.text: 5 is no text; expected text, in quotes where it looks like a number or has a colon in it",
+        "steps[2].client.send.text: 5 is not text; expected text, in quotes if it looks like a number or contains a colon",
     ),
     ("- client: {send: }", "steps[2].client.send: has no payload; expected one of octets, text, hex, file, http, dns"),
     (
@@ -361,7 +361,7 @@ MISTAKES = [
         "steps[2].clinet: is not known here; expected one of client, exchange, server; did you mean 'client'?",
     ),
     ("- client: closed", "steps[2].client: 'closed' is not known here; expected one of abort, close, connect"),
-    ("- client: [close]", "steps[2].client: is no step; expected a verb such as connect, or {send: 99}"),
+    ("- client: [close]", "steps[2].client: is not a step; expected a verb such as connect, or {send: 99}"),
     ("- server: {wait: 5}", "steps[2].server.wait: '5' has no unit"),
     ("- server: {wait: 5 s, after: now}", "steps[2].server.after: is not known here; it belongs to the verb"),
     ("- server: receive", "steps[2].server.receive.octets: is missing"),
@@ -381,7 +381,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("step", "message"), MISTAKES)
-def test_what_instructors_get_wrong(step, message):
+def test_mistakes_of_instructors(step, message):
     with pytest.raises(ScenarioError) as caught:
         Scenario.parse(f"{HEAD}steps:\n  - client: connect\n  {step}\n", "f.yaml").play()
     assert str(caught.value).removeprefix("f.yaml:").partition(": ")[2].startswith(message)
@@ -390,7 +390,7 @@ def test_what_instructors_get_wrong(step, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: a\nclient:\n\tport: 5\n", "f.yaml:3: is not YAML: a tab stands where only blanks may; expected blanks"),
+        ("name: a\nclient:\n\tport: 5\n", "f.yaml:3: is not YAML: a tab is not allowed here; expected spaces"),
         (
             "name: a\npath: {loss: 5%}\nsteps:\n  - client: connect\n",
             "f.yaml:2: path.loss: is not known here; it belongs to a direction: {to_server: {loss: …}}, or to_client",
@@ -399,12 +399,12 @@ def test_what_instructors_get_wrong(step, message):
             "name: my lab\nsteps:\n  - client: connect\n",
             "f.yaml:1: name: 'my lab' does not fit; expected letters, digits",
         ),
-        ("name: a\nsteps:\n  client: connect\n", "f.yaml:2: steps: a mapping is no list; expected one such as"),
+        ("name: a\nsteps:\n  client: connect\n", "f.yaml:2: steps: a mapping is not a list; expected one such as"),
         ("name: a\nsteps:\n  - client: {send: 10\n", "f.yaml:4: is not YAML: expected ',' or '}'"),
-        ("name: a\nlook: [What: to see]\nsteps:\n  - client: connect\n", "f.yaml:2: look[1]: a mapping is no text"),
+        ("name: a\nlook: [What: to see]\nsteps:\n  - client: connect\n", "f.yaml:2: look[1]: a mapping is not text"),
     ],
 )
-def test_what_else_they_get_wrong(text, message):
+def test_common_mistakes(text, message):
     with pytest.raises(ScenarioError) as caught:
         Scenario.parse(text, "f.yaml")
     assert str(caught.value).startswith(message)
@@ -431,7 +431,7 @@ ODD = ["x", "-1", "1.5", "[1]", "{a: 1}", "null", "true", "99999999999", "''", "
 
 
 @pytest.mark.parametrize("kind", PLACES, ids=lambda kind: kind.__name__)
-def test_any_value_anywhere_is_taken_or_refused_in_a_line(kind):
+def test_any_value_is_accepted_or_refused_in_one_line(kind):
     for key in kind.model_fields:
         for odd in ODD:
             text = PLACES[kind] % f"{key}: {odd}"
@@ -446,7 +446,7 @@ def test_any_value_anywhere_is_taken_or_refused_in_a_line(kind):
                 assert found == [], (text, str(error))
 
 
-def test_packets_are_named_one_by_one_or_as_ranges():
+def test_packet_numbers_are_single_or_ranges():
     for text, packets in (("3", (3,)), ("[3, 5]", (3, 5)), ("3..5", (3, 4, 5)), ("[1, 3..4]", (1, 3, 4))):
         scenario = Scenario.parse(f"{HEAD}path: {{to_server: {{lose: {text}}}}}\n{STEPS}")
         assert scenario.model.path.to_server.lose == packets

@@ -20,7 +20,7 @@ def play(steps: str, rest: str = "", seed: int = 0) -> Trace:
 
 
 def lines(trace: Trace) -> list[str]:
-    """A segment a line: sender, control bits, relative seq, octets, relative ack."""
+    """One segment per line: sender, control bits, relative seq, octets, relative ack."""
     found = []
     for record in trace:
         start, ack = trace.relative(record)
@@ -105,7 +105,7 @@ def test_simultaneous_close():
     ]
 
 
-def test_the_server_that_speaks_first_acknowledges_no_number_of_the_ack():
+def test_a_server_that_sends_first_acknowledges_only_the_syn():
     found = lines(Scenario.load("server-speaks-first").play())
     assert found[2:4] == ["c ACK 1 0 1", "s PSH ACK 1 24 1"]
 
@@ -131,7 +131,7 @@ def test_captured_at_the_server():
     assert [r.arrived for r in at_client][:2] == [False, True]
 
 
-def test_the_payload_says_where_it_is():
+def test_each_line_of_a_payload_begins_with_its_position():
     trace = play("client: connect; client: {send: 3000}")
     stream = b"".join(record.segment.payload for record in trace)
     assert len(stream) == 3000
@@ -141,7 +141,7 @@ def test_the_payload_says_where_it_is():
     assert b"".join(record.segment.payload for record in texts) == "grüß".encode() + b"\x00\xff"
 
 
-def test_what_is_left_to_chance_comes_from_the_seed():
+def test_the_seed_determines_all_random_values():
     rest = "client: {port: 1024..65535, isn: random}\npath: {rtt: 1ms..100ms}\n"
     traces = [play("client: connect; client: {send: 50..4000}", rest, seed) for seed in (1, 1, 2)]
     frames = [list(trace.frames()) for trace in traces]
@@ -151,7 +151,7 @@ def test_what_is_left_to_chance_comes_from_the_seed():
     assert traces[0].client_isn != traces[0].server_isn
 
 
-def test_isns_do_not_depend_on_what_else_is_drawn():
+def test_isns_do_not_depend_on_other_ranges():
     plain, ranged = (play("client: connect", f"client: {{ttl: {ttl}}}\n") for ttl in (64, 63))
     assert plain.client_isn == ranged.client_isn
 
@@ -191,7 +191,7 @@ def test_captured_at_both_sides(tmp_path):
     assert not (tmp_path / "both.pcap").exists()
 
 
-def test_a_shutdown_is_a_close_that_goes_on_reading():
+def test_a_shutdown_is_a_close():
     texts = [
         f"name: a\nsteps:\n  - client: connect\n  - client: {verb}\n  - server: {{send: 3000}}\n  - server: close\n"
         for verb in ("close", "shutdown")

@@ -1,4 +1,4 @@
-"""The JSON schema takes what labkit takes, and marks what an editor should mark."""
+"""The JSON schema accepts all valid scenarios, and rejects common mistakes."""
 
 import json
 import re
@@ -26,7 +26,7 @@ SCHEMA = schema()
 
 
 def fits(value: Any, node: dict[str, Any]) -> bool:
-    """Whether a value is valid, by the part of JSON Schema that is used here."""
+    """Whether a value is valid, by the keywords of JSON Schema that the schema uses."""
     if "$ref" in node:
         return fits(value, SCHEMA["$defs"][node["$ref"].removeprefix("#/$defs/")])
     if "anyOf" in node:
@@ -58,7 +58,7 @@ def _mapping_fits(value: dict[str, Any], node: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_shipped_scenarios_fit(name):
+def test_the_schema_accepts_shipped_scenarios(name):
     assert fits(Scenario.load(name).source.data, SCHEMA)
 
 
@@ -83,7 +83,7 @@ HEAD = "name: a\nsteps:\n  - client: connect\n"
         "start: 2026-03-01T12:00:00Z\nlook: one line\nwireshark: [tcp.analysis.window_full]\nlink: raw",
     ],
 )
-def test_what_labkit_takes_fits(text):
+def test_the_schema_accepts_valid_scenarios(text):
     Scenario.parse(f"{HEAD}{text}\n")
     assert fits(parse(f"{HEAD}{text}\n", "x").data, SCHEMA)
 
@@ -106,11 +106,11 @@ def test_what_labkit_takes_fits(text):
         "vlan: []",
     ],
 )
-def test_what_is_wrong_does_not_fit(text):
+def test_the_schema_rejects_invalid_scenarios(text):
     assert not fits(parse(f"{HEAD}{text}\n", "x").data, SCHEMA)
 
 
-def test_every_key_is_there():
+def test_the_schema_has_every_key():
     text = json.dumps(SCHEMA)
     for model in models(ScenarioModel):
         assert all(f'"{key}"' in text for key in model.model_fields)

@@ -36,7 +36,7 @@ MEASURES = {
         "rto_frame",
     )
 }
-"""What tshark says of many segments that are nothing special."""
+"""Fields that tshark shows for ordinary segments."""
 
 
 def grave(trace: Trace, path: Path) -> list[tuple[str, int | None, str]]:
@@ -45,13 +45,13 @@ def grave(trace: Trace, path: Path) -> list[tuple[str, int | None, str]]:
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_no_rule_is_broken_whatever_the_seed(name, tmp_path):
+def test_no_rule_is_broken_with_any_seed(name, tmp_path):
     scenario = Scenario.load(name)
     assert [found for seed in SEEDS for found in grave(scenario.play(seed), tmp_path / "a.pcapng")] == []
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_no_rule_is_broken_where_numbers_wrap(name, tmp_path):
+def test_no_rule_is_broken_when_numbers_wrap(name, tmp_path):
     scenario = Scenario.load(name)
     near = {"isn": Range(2**32 - 60, 2**32 - 1)}
     sides = {side: getattr(scenario.model, side).model_copy(update=near) for side in ("client", "server")}
@@ -60,7 +60,7 @@ def test_no_rule_is_broken_where_numbers_wrap(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_it_says_what_it_shows(name):
+def test_each_scenario_describes_itself(name):
     scenario = Scenario.load(name)
     assert scenario.name == name
     assert scenario.summary
@@ -70,7 +70,7 @@ def test_it_says_what_it_shows(name):
 
 
 def readdressed(trace: Trace, number: int) -> Trace:
-    """The same segments between other hosts, so that many traces fit into one capture."""
+    """The same segments between other hosts, so that one capture can hold many traces."""
     places: dict[str, int] = {}
 
     def moved(host: Host) -> Host:
@@ -132,7 +132,7 @@ def test_wireshark_shows_the_flags_that_are_declared(tmp_path):
         ("dns", "dns.mx.mail_exchange", ["mail.example"]),
     ],
 )
-def test_tshark_knows_what_is_said(name, field, values, tmp_path):
+def test_tshark_decodes_the_messages(name, field, values, tmp_path):
     target = tmp_path / "a.pcapng"
     Scenario.load(name).play().write(target)
     command = ["tshark", "-n", "-r", str(target), "-Y", field, "-T", "fields", "-e", field]
