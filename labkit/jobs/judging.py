@@ -63,7 +63,7 @@ def judge(
     verdict.path = path
     if interrupts is not None and interrupts.seen:
         reason = _("interrupted after packet {n}").format(n=verdict.packets)
-        verdict.damage = verdict.damage or Damage(reason, None, cut=True)
+        verdict.set_damage(Damage(reason, None, cut=True))
     return request.config.apply(verdict)
 
 
