@@ -206,7 +206,9 @@ def _takes_seen(function: Callable[..., Step]) -> bool:
 
 def may_hold_tcp(protocol: int) -> bool:
     """Whether a datagram with this IP protocol is TCP, or leads to it: for a fragment, which does not show more."""
-    return protocol == 6 or protocol != 17 and (IP_PROTOCOL + protocol in IP_LAYERS or IP_PROTOCOL + protocol in LAYERS)
+    return protocol == 6 or (
+        protocol != 17 and (IP_PROTOCOL + protocol in IP_LAYERS or IP_PROTOCOL + protocol in LAYERS)
+    )
 
 
 _DECLARED = _declared()
