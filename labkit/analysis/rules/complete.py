@@ -289,7 +289,13 @@ def seq_and_ack_swapped(entry: Entry) -> int:
     receiver="It drops the segment, for the number lies outside the window, and answers with an ACK.",
     mend="Add the initial sequence number {isn} to {field}.",
     good=GOOD,
-    bad="",
+    bad="""
+    > S  1000:1000(0)
+    < S. 5000:5000(0) ack 1001
+    > .  1001:1001(0) ack 5001
+    > P. 1:19(18) ack 1     # NUM02
+    < .  1:1(0) ack 19      # CON01
+    """,
 )
 def number_is_relative(entry: Entry) -> int:
     """Wireshark shows sequence numbers counted from the ISN. In a packet stand the raw ones.

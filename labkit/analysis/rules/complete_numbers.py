@@ -369,7 +369,10 @@ def acknowledges_headers(entry: Entry) -> int:
     receiver="It takes the last bytes as not delivered and sends them again.",
     mend="Set ack to {expected}: use the length of the encoded text. In Python: len(text.encode()).",
     good=GOOD,
-    bad="",
+    bad=rf"""{OPENING}
+    > P. 1:8(7) ack 1 "Gr\xc3\xbc\xc3\x9fe"
+    < .  1:1(0) ack 6       # ACK06
+    """,
 )
 def counts_characters(entry: Entry) -> int:
     """A character outside ASCII takes two to four bytes in UTF-8, and each byte has its own sequence number."""
