@@ -19,6 +19,7 @@ MARKED = {
     "packet/test_decode_corpus.py": "slow",
     "test_accuracy.py": "slow",
     "test_bench.py": "slow",
+    "test_contributing.py": "slow",
     "test_mutation.py": "slow",
     "test_packaging.py": "slow",
 }

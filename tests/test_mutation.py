@@ -94,6 +94,14 @@ def test_the_sample_is_the_same_each_time(mutation: ModuleType) -> None:
     assert len(one) == len(set(one)) == 15
 
 
+def test_the_page_has_no_family_below_the_goal(mutation: ModuleType) -> None:
+    rows = [line.strip("| ").split(" | ") for line in mutation.PAGE.read_text("utf-8").splitlines() if line[:2] == "| "]
+    rates = {name: int(rate.rstrip("%")) for name, *_, rate in rows[2:]}
+    assert rates
+    assert rates.keys() <= mutation.FAMILIES.keys()
+    assert [name for name, rate in rates.items() if rate < 100 * mutation.GOAL] == []
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A module with two functions, of which the tests check one."""
@@ -110,7 +118,8 @@ def tried(project: Path) -> subprocess.CompletedProcess[str]:
     """Run the script on the module, in a process of its own."""
     program = (
         f"import sys; sys.path[:0] = [{str(LIB)!r}, '.']; import mutation; mutation.FAMILIES = {{'shop': 'shop'}}; "
-        "mutation.MARKERS = ''; sys.argv[1:] = ['shop', '--tests', 'test_shop.py']; sys.exit(mutation.main())"
+        "mutation.MARKERS, mutation.TIMEOUT = '', 3; sys.argv[1:] = ['shop', '--tests', 'test_shop.py']; "
+        "sys.exit(mutation.main())"
     )
     return subprocess.run(
         [sys.executable, "-c", program], cwd=project, capture_output=True, text=True, timeout=100, check=False
@@ -131,6 +140,13 @@ def test_all_changes_noticed_passes_the_gate(project: Path) -> None:
     done = tried(project)
     assert "| shop | 2 | 2 | 2 | 100% |" in done.stdout
     assert done.returncode == 0
+
+
+def test_a_change_that_never_ends_is_noticed(project: Path) -> None:
+    (project / "shop.py").write_text("def count(n):\n    while n != 0:\n        n -= 1\n    return n\n")
+    (project / "test_shop.py").write_text("import shop\n\n\ndef test_count():\n    assert shop.count(2) == 0\n")
+    done = tried(project)
+    assert "| shop | 1 | 3 | 3 | 100% |" in done.stdout
 
 
 def test_a_test_that_fails_without_a_mutant_is_no_result(project: Path) -> None:

@@ -1,16 +1,16 @@
-"""What a rule is, how it is declared, and how all of them are found.
+"""What a rule is, how it is declared, and where rules come from.
 
-A rule is one function in `labkit/analysis/rules/`, declared by the decorator `rule`: its code, severity, source, message and
-examples stand there and nowhere else; the tests, `labkit explain` and the documentation read them from there.
+A rule is one function in `labkit/analysis/rules/` with the decorator `rule`, which declares everything that is said of the rule:
+tests, `labkit explain` and the documentation read it from there.
 
-The function is a predicate over plain integers, called before the segment is added to what is known:
+The function is a predicate over plain integers. It is asked before the segment is added to what is known:
 
     predicate(seg: Seen, me: Side, peer: Side) -> bool or Severity
     predicate(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> bool or Severity      (scope PENDING)
 
-`me` is the sender's side, `peer` the other: the same rule judges both. True finds the fault at the declared severity;
-another severity finds its lesser form, for which `otherwise` holds the message; False or 0 finds nothing. It changes
-nothing, keeps nothing, and uses `labkit.tcp.seq` for sequence numbers.
+`me` is the sender's side, `peer` the other one, so that one rule judges both. True finds the fault at the declared severity. A
+`Severity` finds another form of it, whose message is in `otherwise`. False finds nothing. A predicate changes nothing, keeps
+nothing, and uses `labkit.tcp.seq` for sequence numbers.
 
 A finding's text answers four questions: `message` says what is wrong, `should_be` what would be right, `receiver` what a
 receiver does, and `mend` how to mend it. Each is a template and a gettext message id of its own. `{seg.ack}` is a field of
@@ -39,7 +39,7 @@ from labkit.packet.seen import OWN, PEER, Seen
 
 
 class Severity(IntEnum):
-    """How bad a finding is. (1 is not used: True stands for a rule's own severity.)"""
+    """The severity of a finding. 1 is not used, because a predicate's True means the declared severity."""
 
     NOTE = 2
     WARNING = 3
@@ -53,17 +53,16 @@ class Scope(IntEnum):
     """When a rule is asked."""
 
     FRAME = 0
-    """For each segment, also where its headers are broken; `me` and `peer` are not to be read."""
+    """For each segment, even with broken headers; the rule must not read `me` and `peer`."""
     SEGMENT = 1
-    """For each segment whose headers are sound."""
+    """For each segment with sound headers."""
     PENDING = 2
     """For each segment of `me` whose open question was answered (`labkit.analysis.pending`): `resolved`. `seg` is the segment
     that answered it, or an empty one at the end of the conversation."""
     SIDE = 3
-    """For each side at the end of a conversation; `seg` is an empty one."""
+    """For each side at the end of a conversation; `seg` is empty."""
     FLOW = 4
-    """Once at the end of a conversation, `me` being the side whose segment was seen first; `seg` is an empty
-    one."""
+    """Once at the end of a conversation; `me` sent the first segment, and `seg` is empty."""
     LEDGER = 5
     """For each entry in the accounts of a whole conversation (`labkit.analysis.ledger`), which is the only argument. The first
     rule that fits names the mistake; its templates may name what `labkit.analysis.examine` knows of the entry."""
@@ -71,7 +70,7 @@ class Scope(IntEnum):
 
 RFC9293, DOCUMENT, LITERAL = "rfc9293", "document", "literal"
 BOTH = frozenset({RFC9293, DOCUMENT, LITERAL})
-"""Profiles. `document` is the source document's teaching, mended; `literal` is its text as it stands."""
+"""Profiles. `document` teaches what the introductory text means, `literal` what it says."""
 RFC_ONLY = frozenset({RFC9293})
 TAUGHT = frozenset({DOCUMENT})
 AS_IT_STANDS = frozenset({LITERAL})
@@ -113,12 +112,12 @@ class Rule:
     reference: str
     message: str
     name: str
-    """The predicate's name with dashes: the fault that it finds."""
+    """The predicate's name with dashes, which names the fault."""
     explanation: str
     """The predicate's docstring."""
     predicate: Predicate
     family: str
-    """The module that holds it."""
+    """The name of its module."""
     good: str
     bad: str
     otherwise: Mapping[Severity, str] = field(default_factory=dict)
@@ -136,18 +135,18 @@ class Rule:
     receiver: str = ""
     """What a receiver does with such a segment."""
     mend: str = ""
-    """A template like `message`: how to change the capture or its sender. Empty where the capture shows nothing wrong."""
+    """A template like `message`: how to change the capture or its sender. Empty if the capture shows nothing wrong."""
     wireshark: str | None = None
     profiles: frozenset[str] = BOTH
     document: Severity | None = None
-    """The severity in the document's profiles, where it is another."""
+    """The severity in the document's profiles, if it differs."""
     scope: Scope = Scope.SEGMENT
     once: bool = False
-    """Found at most once for each sender: a property of the host or of the capture."""
+    """Reported at most once for each host: a property of the host or of the capture."""
     unless: tuple[str, ...] = ()
-    """Codes of which one, found at the same packet, says the same more precisely."""
+    """Codes that say the same more precisely: with one of them at the same packet, this finding is dropped."""
     sums_up: bool = False
-    """Scope SIDE: what it finds stands for all that rules of its code have found of the same sender."""
+    """Scope SIDE: the finding replaces all findings of its code about the same sender."""
     retransmission: bool = False
     """Each finding is one segment that was sent again. No segment is found by two such rules."""
     no_fault: str = ""
@@ -163,7 +162,7 @@ class Rule:
         return self.place is not None and self.place[0] != "seg.number"
 
     def severity_in(self, profile: str, found: int) -> Severity:
-        """The severity of what the predicate answered, under a profile."""
+        """The severity of a predicate's answer, under a profile."""
         if found > 1:
             return Severity(found)
         return self.document if self.document is not None and profile != RFC9293 else self.severity
@@ -410,15 +409,4 @@ def _trimmed(text: str) -> str:
 
 def _unfolded(text: str) -> str:
     """A docstring as paragraphs, each on one line."""
-    paragraphs = (" ".join(line.split()) for line in _blocks(text))
-    return "\n\n".join(filter(None, paragraphs))
-
-
-def _blocks(text: str) -> list[str]:
-    blocks = [""]
-    for line in text.splitlines():
-        if line.strip():
-            blocks[-1] += line.strip() + " "
-        else:
-            blocks.append("")
-    return blocks
+    return "\n\n".join(" ".join(each.split()) for each in re.split(r"\n\s*\n", text.strip()))

@@ -1,8 +1,8 @@
-"""What the capture shows of one sender: integers, which `labkit.analysis.tracker` and `labkit.analysis.pending` update.
+"""What the capture shows of one sender, in integers. `labkit.analysis.tracker` and `pending` keep them up to date.
 
-Every value is an integer or a fixed row of integers, so that the rules can be compiled as they are. Sequence numbers are
-absolute; `has_*` says whether a number is known, for 0 is a sequence number like any other. RFC 9293 section 3.3.1 names
-the variables: nxt is SND.NXT, ack what the side itself acknowledges (its RCV.NXT).
+Every field is an integer or a fixed row of integers, so that rules can be compiled. Sequence numbers are absolute. `has_*` says
+whether a number is known, because 0 is a valid sequence number. RFC 9293 section 3.3.1 names the variables: `nxt` is SND.NXT, and
+`rcv_nxt` is what the side acknowledges, its RCV.NXT.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from labkit.packet.seen import ABSENT, I8, I16, I32, U8, U16, U32, PeerSeq, Seq
 
 MAX_PENDING = 8
-"""Open doubts that are kept for a side; the oldest gives way."""
+"""Pending segments of a side; a full table loses its oldest row."""
 
 
 COLD = {"cold": True}
@@ -29,7 +29,7 @@ class Side:
     seen: U32 = 0
     """Segments seen from this side."""
     base: Seq = 0
-    """The number that is shown as 0: the ISN, or one before the first number seen."""
+    """The number that reports show as 0: the ISN, or one before the first number."""
     has_base: U8 = 0
 
     # The opening.
@@ -43,29 +43,29 @@ class Side:
     syn_ctl: U16 = 0
     sack_ok: U8 = 0
     stamps: U8 = 0
-    """1 where the SYN carried timestamps."""
+    """1: the SYN carried timestamps."""
     default_mss: U8 = 0
-    """1 where the SYN has no MSS option: `mss` is the default of RFC 9293."""
+    """1: the SYN has no MSS option, so `mss` is the default of RFC 9293."""
     opt_cut: U8 = 0
-    """1 where the capture holds only a part of the SYN's options."""
+    """1: the capture holds only a part of the SYN's options."""
     tfo_len: I16 = ABSENT
-    """Octets of the Fast Open cookie on the SYN; ABSENT where it had no such option."""
+    """Octets of the Fast Open cookie on the SYN; ABSENT: no such option."""
     old_nxt: Seq = 0
     """SND.NXT at the end of the connection that used the same four-tuple before."""
     has_old: U8 = 0
     """1: it was used before; 2: within 2 MSL, and closed in order; 3: a reset refused it."""
     host_isns: U32 = 0
-    """Connections that this host has opened, or answered, before in this capture."""
+    """Earlier connections in this capture that this host opened, or answered."""
     host_isn: U32 = 0
     """The ISN of the last of them."""
     host_step: I32 = 0
-    """How far it was from the one before."""
+    """Its distance from the one before."""
     resyn: Seq = 0
     """ISN of a SYN that arrived in the middle of the connection."""
     has_resyn: U8 = 0
     resyn_packet: U32 = 0
     third: U8 = 0
-    """1 while this side owes the third segment of the handshake, 2 once it has sent it."""
+    """1: this side must still send the third segment of the handshake; 2: it has."""
     first_packet: U32 = 0
     first_time: int = 0
     first_seq: Seq = 0
@@ -81,7 +81,7 @@ class Side:
     last_ctl: U16 = 0
     last_ack: PeerSeq = 0
     has_last_ack: U8 = 0
-    """The ack field of the last segment that had one, whatever it was."""
+    """1: `last_ack` is the ack field of the last segment that had one."""
     last_id: I32 = ABSENT
     last_packet: U32 = 0
     last_time: int = 0
@@ -89,25 +89,25 @@ class Side:
     """Start of the last segment that carried new octets in order, and its length."""
     data_len: U32 = 0
     since: int = 0
-    """When the oldest octet that is not acknowledged was captured, or one that filled a gap behind which the others lay;
-    0 where all are acknowledged."""
+    """The time of the oldest octet that is not acknowledged, or of the one that filled the gap before the others; 0: all are
+    acknowledged."""
     octets: int = 0
     """Octets of payload seen for the first time."""
     last_piece: int = 0
     """The serial number of the last piece of its payload that is kept (`labkit.analysis.payload`); 0: none."""
     resent: U32 = 0
-    """Segments of which no number was new."""
+    """Segments without new sequence numbers."""
     missed: U32 = 0
     """Gaps that the receiver acknowledged: the capture lacks packets of this side."""
     run: U32 = 0
-    """Segments since the other side sent one."""
+    """Segments since the last one of the other side."""
     piped: U8 = 0
-    """1 once it has sent new numbers while others were under way: it is not in lock-step with the other side."""
+    """1: it sent new numbers while others were in flight, so that it is not in lock-step with the other side."""
     probe: U8 = 0
-    """1 where the last segment was a keep-alive or a window probe."""
+    """1: the last segment was a keep-alive or a window probe."""
 
     delay: int = 0
-    """Nanoseconds from the peer's SYN to this side's answer: what an answer takes at least, at the point of capture."""
+    """Nanoseconds from the peer's SYN to this side's answer: the least time of an answer, at the point of capture."""
 
     # What this side acknowledges, and the window that it offers.
     rcv_nxt: PeerSeq = 0
@@ -116,19 +116,19 @@ class Side:
     """The last window, in octets."""
     raw_win: U16 = 0
     right_edge: PeerSeq = 0
-    """The right-most number that it has ever offered to take."""
+    """The right-most edge of its windows so far: ack + window."""
     has_right_edge: U8 = 0
     wscale: I16 = ABSENT
-    """The shift that its SYN offered; ABSENT where it offered none."""
+    """The shift count on its SYN; ABSENT: no such option."""
     mss: I32 = ABSENT
     tsval: int = ABSENT
     """The latest timestamp."""
     max_win: U32 = 0
-    """The largest window ever offered, in octets."""
+    """The largest window so far, in octets."""
     same_acks: int = 0
     """Duplicate ACKs in a row (RFC 5681 section 2)."""
     part_packet: U32 = 0
-    """The last segment that acknowledged all but the last octet of a segment; 0 where there was none."""
+    """The last segment that acknowledged all but the last octet of a segment; 0: none did."""
     part_time: int = 0
     part_ack: PeerSeq = 0
 
@@ -136,13 +136,13 @@ class Side:
     sums_good: U8 = 0
     sums_bad: U32 = 0
     sums_alike: U8 = 0
-    """What all wrong ones have in common: bits of `labkit.analysis.tracker`."""
+    """What all wrong ones have in common: SUMS_* of `labkit.analysis.tracker`."""
     sum_off: U16 = 0
-    """By how much the first wrong one was wrong."""
+    """The difference of the first wrong one from the right one."""
     sum_rest: U16 = 0
-    """The first wrong one, less the segment's length."""
+    """The first wrong one, minus the segment's length."""
     sum_want: U16 = 0
-    """What the last wrong one should have been."""
+    """The right value for the last wrong one."""
     ips_good: U8 = 0
     """The same for IPv4 headers."""
     ips_bad: U32 = 0
@@ -159,7 +159,7 @@ class Side:
     rst: U8 = 0
     rst_seq: Seq = 0
 
-    # Open doubts about segments of this side, one a column; pending_n of them.
+    # Pending segments of this side (`labkit.analysis.pending`): pending_n rows, one column for each field.
     pending_n: I8 = 0
     pending_kind: list[U8] = field(default_factory=_row, metadata=COLD)
     pending_state: list[U8] = field(default_factory=_row, metadata=COLD)

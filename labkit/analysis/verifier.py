@@ -10,8 +10,10 @@ A finding is never an exception. A capture that ends in the middle of a packet i
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from operator import attrgetter
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from labkit.analysis import finding as findings
 from labkit.analysis import flows, policy
@@ -19,10 +21,11 @@ from labkit.analysis.analyzer import DONE, FLOW, PENDING, Step, analyze
 from labkit.analysis.finding import Evidence, Group, finding, tally
 from labkit.analysis.finding import Finding as Finding
 from labkit.analysis.flows import Flow, FlowTable
-from labkit.analysis.limits import FAMILIES, CaptureLimits, Conversation, Limit
+from labkit.analysis.limits import FAMILIES, KINDS, NOTHING, CaptureLimits, Conversation, Limit, damaged
 from labkit.analysis.payload import PayloadStore
 from labkit.analysis.policy import MAX_ONCE, Event
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Predicate, Rule, Scope, Severity, collect
+from labkit.analysis.unread import Unread
 from labkit.capture import Damage, Frame, open_capture
 from labkit.errors import UsageError
 from labkit.i18n import _
@@ -41,6 +44,10 @@ class Verdict:
     """Frames of any kind."""
     segments: int = 0
     """TCP segments among them."""
+    other: int = 0
+    """Frames of other protocols, and those with fragments of them."""
+    not_read: int = 0
+    """Frames and segments that labkit could not read: what the limits `not-read` count."""
     flows: int = 0
     damage: Damage | None = None
     """Why the capture could not be read to its end."""
@@ -64,18 +71,50 @@ class Verdict:
     beyond: list[Group] = field(default_factory=list)
     """Findings that were only counted: there were more than `finding.MAX_KEPT` of their severity."""
 
+    strict: tuple[str, ...] = ()
+    """Kinds of limits that make the capture fail."""
+
     def worst(self) -> Severity | None:
         """The gravest severity found."""
         return max(tally(self.findings, self.beyond), default=None)
 
+    def outcome(self, fail_on: Severity = Severity.ERROR) -> str:
+        """The verdict in one word, `pass`, `fail`, `not-judged` or `unreadable`.
+
+        A finding at or above `fail_on`, or a limit of a kind in `strict`, makes a capture fail. It is not judged if no TCP
+        segment of it could be judged, or none was selected. It is unreadable if it could not be read, or not to its end.
+        """
+        if self.error is not None:
+            return "unreadable"
+        if (self.worst() or 0) >= fail_on or self.failing_limits():
+            return "fail"
+        if any(limit.kind in NOTHING for limit in self.limits):
+            return "not-judged"
+        return "pass" if self.damage is None else "unreadable"
+
+    def failing_limits(self) -> list[Limit]:
+        """The limits that make the capture fail."""
+        return [limit for limit in self.limits if limit.kind in self.strict and limit.kind in KINDS]
+
     def passes(self, fail_on: Severity = Severity.ERROR) -> bool:
-        """Whether the capture could be read, and has no finding at or above a severity."""
-        return self.error is None and (self.worst() or 0) < fail_on
+        """Whether the capture was judged to its end, and nothing makes it fail."""
+        return self.outcome(fail_on) == "pass"
+
+    @property
+    def up_to(self) -> int | None:
+        """The last packet that was judged of a capture that could not be read to its end."""
+        return None if self.damage is None else self.packets
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error."""
+        """Whether the capture passes: it was judged to its end, and there is no error."""
         return self.passes()
+
+    def set_damage(self, damage: Damage | None) -> None:
+        """Say why the capture could not be read to its end; a damage that is known already stays."""
+        if damage is not None and self.damage is None:
+            self.damage = damage
+            self.limits.insert(0, damaged(damage.message))
 
 
 def verify(
@@ -98,7 +137,7 @@ def verify(
         verifier = Verifier(profile, literal=literal, wanted=wanted, rules=rules)
         verdict = verifier.run(capture, on_progress)
         verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
-        verdict.damage = capture.damage
+        verdict.set_damage(capture.damage)
         return verdict
 
 
@@ -138,7 +177,7 @@ class Verifier:
         if literal and profile != DOCUMENT:
             raise UsageError(_("the literal rules belong to the profile 'document'"))
         self.profile = LITERAL if literal else profile
-        self._rules: list[list[tuple[Predicate, Rule]]] = [[] for _scope in (*Scope, DONE)]
+        self._rules: list[list[tuple[Predicate, Rule]]] = [[] for _scope in Scope]
         for rule in collect() if rules is None else rules:
             if self.profile in rule.profiles or rule.family in FAMILIES:
                 self._rules[rule.scope].append((rule.predicate, rule))
@@ -149,6 +188,7 @@ class Verifier:
         self._start: int | None = None
         self._wanted = wanted
         self._limits = CaptureLimits()
+        self._unread = Unread()
         self._kept: list[Finding] = []
         self._counts: Counter[Severity] = Counter()
         self._beyond: dict[tuple[str, str, Severity], Group] = {}
@@ -168,10 +208,15 @@ class Verifier:
         """
         rules, pending = self._rules, self._rules[Scope.PENDING]
         flow, found = None, None
-        for step in analyze(self._counted(frames, on_progress), self._table, PayloadStore()):
-            scope, seg, me, peer = step.scope, step.seg, step.me, step.peer
+        for step in analyze(self._counted(frames, on_progress), self._table, PayloadStore(), self._unread):
+            scope = step.scope
             if step.flow is not flow or found is None:
                 flow, found = step.flow, self._conversation(step.flow)
+            if scope == DONE:
+                if found.fresh and on_finding is not None:
+                    found.report(on_finding)
+                continue
+            seg, me, peer = step.seg, step.me, step.peer
             if scope == PENDING:
                 for predicate, rule in pending:
                     answer = predicate(seg, me, peer, step.resolved)
@@ -182,11 +227,7 @@ class Verifier:
                 answer = predicate(seg, me, peer)
                 if answer:
                     self._add(found, rule, answer, step)
-            if scope == DONE:
-                self._verdict.segments += 1
-                if found.fresh and on_finding is not None:
-                    found.report(on_finding)
-            elif scope == FLOW:
+            if scope == FLOW:
                 if on_finding is not None:
                     found.report(on_finding)
                 self._finish(found)
@@ -217,11 +258,15 @@ class Verifier:
 
     def _whole(self) -> Verdict:
         verdict = self._verdict
+        verdict.segments = self._table.segments
         verdict.flows = self._table.count
         verdict.start = self._start or 0
         verdict.beyond = [self._beyond[key] for key in sorted(self._beyond)]
         beyond = sum(group.count for group in verdict.beyond)
         self._limits.end_many(missed=0, again=0, forgotten=self._table.forgotten, beyond=beyond)
+        frames, segments = self._limits.not_read(self._unread, self._table.pairs)
+        verdict.not_read = frames + segments
+        verdict.other = verdict.packets - verdict.segments - frames - self._unread.parts
         verdict.limits = self._limits.limits(verdict.segments, verdict.reported)
         verdict.conversations = sorted(self._limits.conversations, key=lambda each: each.flow)
         verdict.findings = sorted(
@@ -230,7 +275,7 @@ class Verifier:
         return verdict
 
     def _add(self, found: "_Conversation", rule: Rule, answer: int, step: Step) -> None:
-        packet, time = (_value(name, step) for name in rule.place) if rule.place else (None, None)
+        packet, time = _getter(*rule.place)(step) if rule.place else (None, None)
         if rule.limits:
             self._limits.count(rule, answer, packet)
         if rule.retransmission:
@@ -251,7 +296,8 @@ class Verifier:
         def number(declared: str | Number | None) -> int | None:
             if declared is None:
                 return None
-            return declared(*arguments) if callable(declared) else _value(declared, step)
+            value: int = declared(*arguments) if callable(declared) else _getter(declared)(step)
+            return value
 
         evidence = Evidence(
             packet=packet,
@@ -262,7 +308,7 @@ class Verifier:
             field=rule.field(*arguments) if callable(rule.field) else rule.field,
             expected=number(rule.expected),
             actual=number(rule.actual),
-            value=lambda name: _value(name, step),
+            value=lambda name: _getter(name)(step),
             bases=(step.me.base, step.peer.base),
         )
         found.add(rule, finding(rule, answer, self.profile, evidence))
@@ -321,8 +367,7 @@ def _standing(found: list[tuple[Rule, Finding]]) -> list[Finding]:
     return [found[place][1] for place in policy.standing(events)]
 
 
-def _value(name: str, step: Step) -> int:
-    """A number by its name, such as `seg.ack`."""
-    whose, _, attribute = name.partition(".")
-    value: int = getattr(getattr(step, whose), attribute)
-    return value
+@cache
+def _getter(*names: str) -> "attrgetter[Any]":
+    """A function that reads numbers of a step, such as `seg.ack`, by their names."""
+    return attrgetter(*names)

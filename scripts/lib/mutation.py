@@ -16,6 +16,8 @@ import inspect
 import os
 import pickle
 import pkgutil
+import select
+import signal
 import sys
 import textwrap
 import time
@@ -43,8 +45,10 @@ GOAL = 0.8
 SAMPLE = 40
 """Mutants of each family that are tried."""
 WORKERS = 2
-TIMEOUT = 30
+TIMEOUT = 60
 """Seconds after which a test counts as failed: many mutants never end."""
+HEARTBEAT = b"."
+"""What a child sends before each test. No pickle starts with it."""
 
 TESTS = ("tests/analysis", "tests/packet", "tests/tcp", "tests/build/scenario", "tests/test_pcaps.py")
 MARKERS = "not live and not compiled and not slow"
@@ -78,9 +82,9 @@ NAMES = {"before": "after", "after": "before"}
 HEAD = """# Mutation
 
 `scripts/mutation` changes one thing in one function (`<` becomes `<=`, `and` becomes `or`, a condition never holds, a number
-is one less) and runs the quick tests that execute the changed line. It tries at most {sample} changes of each family of
-modules, always the same ones for the same code. The tests must notice {goal:.0%} of each family's changes. Most changes that
-they miss make no visible difference, such as one to a guard against what cannot happen.
+is one less) and runs the quick tests that execute the changed line. It tries some changes of each family of modules, always
+the same ones for the same code. The tests must notice {goal:.0%} of each family's changes. Most changes that they miss make no
+visible difference, such as one to a guard against what cannot happen.
 
 | family | functions | changes | tried | noticed |
 | --- | ---: | ---: | ---: | ---: |
@@ -336,7 +340,7 @@ class Session:
         for job in self.jobs[part::WORKERS]:
             # Tests that noticed other mutants probably notice this one.
             tests = sorted(baseline.tests.get(job.mutant.place, []), key=lambda number: -killers[number])
-            killer = _result(_start(lambda job=job, tests=tests: self._killer(job.mutant, tests)))
+            killer = _result(_start(lambda job=job, tests=tests: self._killer(job.mutant, tests)), TIMEOUT)
             results.append(killer != -1)
             if killer is not None and killer != -1:
                 killers[killer] += 1
@@ -345,15 +349,20 @@ class Session:
     def _killer(self, mutant: Mutant, tests: Sequence[int]) -> int:
         """Return the first test that fails with a mutant; -1 if none does."""
         with installed(mutant):
-            return next((number for number in tests if not self._passes(number)), -1)
+            for number in tests:
+                os.write(_sink, HEARTBEAT)
+                if not self._passes(number):
+                    return number
+        return -1
 
 
 Process = tuple[int, int]
-"""A child's process id, and the descriptor from which its result comes."""
+"""A child's process id, and the descriptor from which its heartbeats and its result come."""
 
 
 def _start(function: Callable[[], Any]) -> Process:
     """Run a function in a child process that prints nothing."""
+    global _sink
     source, sink = os.pipe()
     child = os.fork()
     if child:
@@ -365,19 +374,34 @@ def _start(function: Callable[[], Any]) -> Process:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in (1, 2):
             os.dup2(nowhere, number)
+        _sink = sink
+        result = pickle.dumps(function())
         with os.fdopen(sink, "wb") as stream:
-            pickle.dump(function(), stream)
+            stream.write(result)
         code = 0
     finally:
         os._exit(code)
 
 
-def _result(process: Process) -> Any:
-    """Wait for the result of a child; None if it died without one."""
+_sink = -1
+"""In a child: the descriptor of its heartbeats and its result."""
+
+
+def _result(process: Process, seconds: float | None = None) -> Any:
+    """Wait for the result of a child; None if it dies without one, or sends nothing for some seconds and is killed."""
     child, source = process
-    with os.fdopen(source, "rb") as stream:
-        octets = stream.read()
+    octets = b""
+    while True:
+        ready, _, _ = select.select([source], [], [], seconds)
+        if not ready:
+            os.kill(child, signal.SIGKILL)
+        part = os.read(source, 1 << 16)
+        if not part:
+            break
+        octets += part
+    os.close(source)
     os.waitpid(child, 0)
+    octets = octets.lstrip(HEARTBEAT)
     return pickle.loads(octets) if octets else None  # noqa: S301 - our own child wrote it
 
 
@@ -403,6 +427,14 @@ def remember_frames() -> None:
     examples.frames = frames
 
 
+def write_page(rows: dict[str, str]) -> None:
+    """Write the page: these rows, and the rows that it has of other families."""
+    lines = PAGE.read_text("utf-8").splitlines() if PAGE.exists() else []
+    old = {line.split(" | ")[0].removeprefix("| "): line for line in lines}
+    table = [row for name in FAMILIES if (row := rows.get(name) or old.get(name))]
+    PAGE.write_text(HEAD.format(goal=GOAL) + "\n".join(table) + "\n", "utf-8")
+
+
 def main() -> int:
     """Try the mutants, print the survivors and the table; return 1 if a family misses the goal."""
     parser = argparse.ArgumentParser(prog="scripts/mutation", description="Test the tests with mutants.")
@@ -421,7 +453,7 @@ def main() -> int:
     session = Session([job for jobs, _ in families.values() for job in jobs])
     os.environ.pop("LABKIT_CAPTURES", None)
     arguments = ["-q", "-s", "-p", "no:cacheprovider"]
-    arguments += ["-m", MARKERS, "--hypothesis-profile=quick", f"--timeout={TIMEOUT}", *(asked.tests or TESTS)]
+    arguments += ["-m", MARKERS, "--hypothesis-profile=quick", "--timeout=0", *(asked.tests or TESTS)]
     remember_frames()
     with redirect_stdout(StringIO()) as printed:
         code = pytest.main(arguments, plugins=[session])
@@ -433,11 +465,10 @@ def main() -> int:
         if not result:
             print(f"survivor: {job.mutant}")
     rates = {name: noticed[name] / max(1, len(jobs)) for name, (jobs, _) in families.items()}
-    lines = [f"| {name} | {counts} | {rates[name]:.0%} |" for name, (_, counts) in families.items()]
-    text = HEAD.format(sample=asked.sample, goal=GOAL) + "\n".join(lines) + "\n"
-    print(text, end="")
-    if not (asked.families or asked.all or asked.tests) and asked.sample == SAMPLE:
-        PAGE.write_text(text, "utf-8")
+    rows = {name: f"| {name} | {counts} | {rates[name]:.0%} |" for name, (_, counts) in families.items()}
+    print("\n".join(rows.values()))
+    if not asked.tests:
+        write_page(rows)
     low = [name for name, rate in rates.items() if rate < GOAL]
     print(f"below {GOAL:.0%}: {', '.join(low) or 'no family'}")
     return 1 if low else 0

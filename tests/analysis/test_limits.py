@@ -52,11 +52,11 @@ def test_a_conversation_captured_at_two_points() -> None:
     assert (verdict.flows, verdict.findings) == (2, [])
 
 
-def test_a_whole_capture_has_none() -> None:
+def test_a_complete_capture_has_no_limits() -> None:
     assert judged(OPEN + CLOSE).limits == []
 
 
-def test_a_limit_says_the_same_as_its_rule() -> None:
+def test_a_limit_names_a_rule_that_reported_it() -> None:
     for kind, text, *_rest in LIMITS:
         if kind not in {"clock-stepped-back", "packets-missing"}:
             verdict = judged(text)
@@ -100,7 +100,7 @@ def test_figures() -> None:
     assert (it.first_packet, it.start, it.duration) == (1, 0.0, 0.34)
 
 
-def test_the_client_comes_first_whoever_is_seen_first() -> None:
+def test_the_client_comes_first_even_if_the_server_sends_first() -> None:
     (it,) = judged("< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n").conversations
     assert (it.client, it.packets) == ("192.0.2.10:40000", (1, 1))
 
@@ -111,7 +111,7 @@ def test_octets_on_a_syn_count(tmp_path: Path) -> None:
     assert it.octets == (99, 119)
 
 
-def test_one_after_the_other_on_the_same_ports() -> None:
+def test_successive_conversations_on_the_same_ports() -> None:
     verdict = judged(OPEN + CLOSE + (OPEN + CLOSE).replace("0:0(0)", "9000:9000(0)").replace("ack 1 ", "ack 9001 "))
     first, *_ = verdict.conversations
     assert [each.flow for each in verdict.conversations] == list(range(verdict.flows))
@@ -119,7 +119,7 @@ def test_one_after_the_other_on_the_same_ports() -> None:
     assert first.closed == "fin"
 
 
-def test_no_more_than_so_many_are_described(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_described_conversations_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("labkit.analysis.limits.MAX_DESCRIBED", 3)
 
     def many() -> list[Frame]:
@@ -145,14 +145,14 @@ def test_only_wanted_conversations_are_reported() -> None:
     assert [each for each in none.limits if each.kind != "none-wanted"] == whole.limits
 
 
-def test_what_is_said_once_of_a_host_is_said_where_it_is_wanted() -> None:
+def test_a_finding_once_for_each_host_is_in_a_reported_conversation() -> None:
     first = list(frames(list(parse("> P. 1:100(99) ack 1 {sum=partial}\n"))))
     second = [frame._replace(number=2, data=frame.data[:35] + b"\x07" + frame.data[36:]) for frame in first]
     seen = Verifier(wanted=lambda flow: flow.index == 1).run([*first, *second])
     assert [found.flow for found in seen.findings if found.code == "CK03"] == [1]
 
 
-def test_a_capture_without_tcp_says_so() -> None:
+def test_a_capture_without_tcp_has_a_limit() -> None:
     verdict = Verifier().run([])
     assert [(each.kind, each.count, each.message) for each in verdict.limits] == [
         ("no-segments", 0, "this capture has no TCP segment: there is nothing to verify")
@@ -160,7 +160,7 @@ def test_a_capture_without_tcp_says_so() -> None:
     assert CaptureLimits().limits(1, 1) == []
 
 
-def test_a_capture_without_what_was_asked_for_says_so() -> None:
+def test_a_capture_without_a_selected_conversation_has_a_limit() -> None:
     verdict = Verifier(wanted=lambda flow: flow.index == 1).run(frames(list(parse("> S 0:0(0)\n"))))
     assert [(each.kind, each.count, each.message) for each in verdict.limits] == [
         ("none-wanted", 0, "no conversation of this capture matches the selection: there is nothing to report")

@@ -1,4 +1,4 @@
-"""Open doubts about a sender's segments: a small table, of which each row is answered once."""
+"""The table of a sender's pending segments: later segments answer each row once."""
 
 from dataclasses import fields
 
@@ -48,7 +48,7 @@ def test_an_answered_segment_leaves_the_table_with_all_its_numbers() -> None:
     ]
 
 
-def test_the_oldest_gives_way() -> None:
+def test_a_full_table_loses_its_oldest_row() -> None:
     side = Side()
     for number in range(1, MAX_PENDING + 4):
         open_pending(Seen(number=number), side, GAP, 0, 10)
@@ -58,14 +58,14 @@ def test_the_oldest_gives_way() -> None:
 
 @pytest.mark.parametrize(("later", "state"), [(SAME_MOMENT, LATE), (SAME_MOMENT + 1, WRONG)])
 def test_an_answer_may_be_captured_a_moment_before_its_cause(later: int, state: int) -> None:
-    """Octets that end where an ack of them, captured before, says that they do."""
+    """The octets come after the ack of their end."""
     me, peer = Side(nxt=100, has_nxt=1, seen=1), Side()
     open_pending(Seen(time=0), peer, UNSENT, 100, 150)
     answer(Seen(time=later, seq=100, seg_len=50, end=150, ctl=ACK), me, peer)
     assert peer.pending_state[0] == state
 
 
-def test_only_what_is_open_is_answered() -> None:
+def test_an_answered_segment_is_not_answered_again() -> None:
     me, peer = Side(nxt=100, has_nxt=1, seen=1), Side()
     open_pending(Seen(time=0), peer, UNSENT, 100, 150)
     peer.pending_state[0] = UNPROVEN

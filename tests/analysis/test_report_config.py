@@ -42,7 +42,7 @@ def codes(verdict: Verdict) -> set[str]:
         ("ACK99", set()),
     ],
 )
-def test_what_a_word_names(word: str, expected: set[str]) -> None:
+def test_rules_that_a_word_names(word: str, expected: set[str]) -> None:
     assert {rule.code for rule in rules_named(word, collect())} == expected
 
 
@@ -52,7 +52,7 @@ def test_a_code_names_all_rules_that_share_it() -> None:
     assert len(rules_named("gap-in-sequence", collect())) == 1
 
 
-def test_nothing_chosen_is_everything(verdict: Verdict) -> None:
+def test_without_choices_all_is_reported(verdict: Verdict) -> None:
     before = list(verdict.findings)
     assert ReportConfig().apply(verdict) is verdict
     assert (verdict.findings, verdict.left_out) == (before, 0)
@@ -67,7 +67,7 @@ def test_nothing_chosen_is_everything(verdict: Verdict) -> None:
         (ReportConfig(select=("ack-of-unsent-data",)), {"ACK01"}, {"OPT06"}),
     ],
 )
-def test_what_is_left(verdict: Verdict, choices: ReportConfig, there: set[str], gone: set[str]) -> None:
+def test_select_and_ignore(verdict: Verdict, choices: ReportConfig, there: set[str], gone: set[str]) -> None:
     count = len(verdict.findings)
     choices.apply(verdict)
     assert there <= codes(verdict)
@@ -82,13 +82,13 @@ def test_the_rules_are_those_of_the_profile() -> None:
 
 
 @pytest.mark.parametrize("severity", list(Severity))
-def test_another_severity(verdict: Verdict, severity: Severity) -> None:
+def test_a_severity_can_be_changed(verdict: Verdict, severity: Severity) -> None:
     ReportConfig(severity={"ACK01": severity}).apply(verdict)
     assert {found.severity for found in verdict.findings if found.code == "ACK01"} == {severity}
     assert verdict.passes() is (severity < Severity.ERROR)
 
 
-def test_a_later_severity_counts_more(verdict: Verdict) -> None:
+def test_a_later_severity_overrides_an_earlier_one(verdict: Verdict) -> None:
     ReportConfig(severity={"ACK": Severity.NOTE, "ACK01": Severity.WARNING}).apply(verdict)
     assert {found.severity for found in verdict.findings if found.code == "ACK01"} == {Severity.WARNING}
 
@@ -97,7 +97,7 @@ def test_a_later_severity_counts_more(verdict: Verdict) -> None:
     ("chosen", "expected"),
     [(Severity.ERROR, Severity.NOTE), (Severity.WARNING, Severity.NOTE), (Severity.NOTE, Severity.NOTE)],
 )
-def test_what_a_rule_is_less_sure_of_is_not_raised(chosen: Severity, expected: Severity) -> None:
+def test_a_less_certain_form_is_not_raised(chosen: Severity, expected: Severity) -> None:
     # CAP04 is a warning, and a note where the capture was taken above segmentation offload.
     text = "> S 0:0(0) <mss 100>\n< S. 0:0(0) ack 1 <mss 100>\n> . 1:1(0) ack 1\n> P. 1:301(300) ack 1\n"
     verdict = ReportConfig(severity={"CAP04": chosen}).apply(Verifier().run(frames(list(parse(text)))))
@@ -106,14 +106,14 @@ def test_what_a_rule_is_less_sure_of_is_not_raised(chosen: Severity, expected: S
 
 @pytest.mark.parametrize("field", ["select", "ignore"])
 @pytest.mark.parametrize(("word", "hint"), [("ACK1", "'ACK01'"), ("sequense", "'sequence'"), ("\x1b[2J", None)])
-def test_a_word_that_names_nothing(field: str, word: str, hint: str | None) -> None:
+def test_a_word_that_names_no_rule_is_refused(field: str, word: str, hint: str | None) -> None:
     with pytest.raises(UsageError) as error:
         _ = replace(ReportConfig(), **{field: (word,)}).rules
     assert str(error.value).isprintable()
     assert hint is None or f"did you mean {hint}?" in str(error.value)
 
 
-def test_it_can_be_sent_to_another_process(verdict: Verdict) -> None:
+def test_choices_can_be_sent_to_another_process(verdict: Verdict) -> None:
     choices = ReportConfig(select=("ACK",), severity={"ACK01": Severity.NOTE})
     assert choices.rules
     choices.apply(verdict)
@@ -230,7 +230,7 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "counts"), [("[tool.labkit\n", True), ("[labkit\n", False), ("x = [", False), ("\udcff", False)]
 )
-def test_a_project_that_is_no_toml(tmp_path: Path, text: str, counts: bool) -> None:
+def test_a_project_file_that_is_not_toml(tmp_path: Path, text: str, counts: bool) -> None:
     path = tmp_path / "pyproject.toml"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     assert (next(candidates(tmp_path), None) == path) is counts
@@ -242,7 +242,7 @@ def test_every_rule_can_be_chosen() -> None:
             assert rule in rules_named(word, collect())
 
 
-def test_what_was_only_counted_is_chosen_from_too(verdict: Verdict) -> None:
+def test_choices_apply_to_findings_that_were_only_counted(verdict: Verdict) -> None:
     verdict.findings = []
     verdict.beyond = [
         Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 3),

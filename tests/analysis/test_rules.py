@@ -108,7 +108,7 @@ def test_declaration_is_whole(rule: Rule) -> None:
     assert rule.wireshark is None or rule.wireshark.startswith(("tcp.", "ip."))
 
 
-def test_a_code_says_what_its_forms_share() -> None:
+def test_rules_with_one_code_belong_to_one_family() -> None:
     """Several functions may find the same fault in different places; a profile is not a reason for another code."""
     by_code: dict[str, set[str]] = {}
     for rule in RULES:

@@ -72,7 +72,7 @@ NUMBERS = [(0, 0), (0, 1), (1, 1), (1, 1), (1, 100), (100, 120), (100, 120), (12
 
 
 @pytest.mark.parametrize("name", ["document", "document-ipv6"])
-def test_states_where_the_tables_of_the_document_have_them(name: str) -> None:
+def test_states_stand_beside_the_segments_as_in_the_document(name: str) -> None:
     rows = played(name)
     assert [tuple(DOCUMENT_WORDS[state] if state else "" for state in row.shown) for row in rows] == SHOWN
 
@@ -302,7 +302,7 @@ def test_states_agree_with_the_endpoints_where_nothing_crosses() -> None:
 # Rows.
 
 
-def test_what_a_row_holds() -> None:
+def test_fields_of_a_row() -> None:
     text = "> P. 4294967295:2(3) ack 7 win 9 ecn 1 <nop,nop,TS val 7 ecr 3> {fill=x}"
     (row,) = observe(frames(list(parse(text))))
     assert (row.number, row.seq, row.ack, row.length, row.payload) == (1, 2**32 - 1, 7, 3, b"xxx")
@@ -322,7 +322,7 @@ def test_relative_numbers_are_counted_from_the_first(isns: tuple[int, int]) -> N
     assert [row.seq for row in rows] == [(isns[row.sender] + row.relative_seq) % 2**32 for row in rows]
 
 
-def test_rows_come_in_the_order_of_the_capture_though_some_wait() -> None:
+def test_rows_that_wait_keep_the_order_of_the_capture() -> None:
     for name in ("refused", "syn-lost", "simultaneous-open"):
         rows = played(name)
         assert [row.number for row in rows] == list(range(1, len(rows) + 1))
@@ -337,7 +337,7 @@ def syns(count: int) -> Iterator[Frame]:
     return (frame._replace(number=number, time=number) for number in range(1, count + 1))
 
 
-def test_a_syn_that_is_never_answered_does_not_hold_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_syn_without_answer_does_not_hold_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_WAITING", 10)
     taken = 0
 
@@ -353,7 +353,7 @@ def test_a_syn_that_is_never_answered_does_not_hold_everything(monkeypatch: pyte
         assert taken <= number + 10
 
 
-def test_an_answer_that_comes_too_late_is_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_comes_too_late_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_WAITING", 3)
     text = "> S 0:0(0)\n" * 6 + "< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n"
     got = columns(list(observe(frames(list(parse(text))))))
@@ -362,7 +362,7 @@ def test_an_answer_that_comes_too_late_is_no_harm(monkeypatch: pytest.MonkeyPatc
     assert got[7] == ("ESTABLISHED", "ESTABLISHED")
 
 
-def test_only_the_client_in_the_capture_holds_nothing_back() -> None:
+def test_a_capture_of_the_client_alone_holds_no_row() -> None:
     text = "> S 0:0(0)\n> . 1:1(0) ack 1\n"
     rows = observe(frame for frame in frames(list(parse(text + "> . 1:1(0) ack 1\n" * 50))))
     assert [row.waits for row in rows] == [False] * 52

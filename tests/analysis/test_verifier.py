@@ -1,4 +1,4 @@
-"""The verifier: a wrong number is found where it is, correct traffic is not accused, hostile input is borne."""
+"""The verifier finds a wrong number at its packet, accepts correct traffic, and survives hostile input."""
 
 import gc
 import os
@@ -80,7 +80,7 @@ OTHERS = {"ACK01", "ACK02", "ACK03", "ACK06"}
 @pytest.mark.parametrize("profile", [RFC9293, DOCUMENT])
 @pytest.mark.parametrize("by", [1, -1, 10, 1000])
 @pytest.mark.parametrize("number", range(2, 11))
-def test_one_wrong_ack_is_found_where_it_is(name: str, profile: str, by: int, number: int) -> None:
+def test_one_wrong_ack_is_found_at_its_packet(name: str, profile: str, by: int, number: int) -> None:
     verdict = Verifier(profile).run(changed(name, number, ack=by))
     want = right_number(name, number, "ack")
     found = [finding for finding in grave(verdict) if finding.packet is not None]
@@ -118,7 +118,7 @@ WRONG_SEQ = [
 
 
 @pytest.mark.parametrize(("number", "by", "code"), WRONG_SEQ)
-def test_one_wrong_seq_is_found_where_it_is(number: int, by: int, code: str) -> None:
+def test_one_wrong_seq_is_found_at_its_packet(number: int, by: int, code: str) -> None:
     verdict = Verifier().run(changed("document", number, seq=by))
     found = [finding for finding in grave(verdict) if finding.packet == number]
     assert [finding.code for finding in found] == [code]
@@ -142,7 +142,7 @@ def test_message_has_relative_and_raw_numbers() -> None:
 # The document's profile.
 
 
-def test_literal_rules_pass_the_document_itself_and_fail_a_server_that_speaks_first() -> None:
+def test_literal_rules_pass_the_document_and_fail_a_server_that_sends_first() -> None:
     own = Verifier(DOCUMENT, literal=True).run(_frames("document"))
     assert grave(own) == []
     other = Verifier(DOCUMENT, literal=True).run(_frames("server-speaks-first"))
@@ -288,7 +288,7 @@ def test_correct_traffic_is_not_accused(text: str, isns: tuple[int, int]) -> Non
     assert [(finding.code, finding.packet, finding.message) for finding in grave(verdict)] == []
 
 
-def test_data_under_way_while_the_window_shrinks_is_no_overrun() -> None:
+def test_data_in_flight_may_exceed_a_window_that_shrinks() -> None:
     """The receiver may be blamed, a little; the sender may not."""
     text = """
         > P. 1:101(100) ack 1
@@ -300,7 +300,7 @@ def test_data_under_way_while_the_window_shrinks_is_no_overrun() -> None:
     assert codes(judge(HANDSHAKE + text)) == [("WIN02", 7)]
 
 
-def test_a_gap_that_is_acknowledged_says_that_the_capture_lacks_packets() -> None:
+def test_an_acknowledged_gap_means_that_the_capture_lacks_packets() -> None:
     verdict = judge(HANDSHAKE + "> P. 501:601(100) ack 1\n< . 1:1(0) ack 601")
     assert [(each.code, each.packet, each.severity) for each in grave(verdict)] == [("SEQ01", 4, Severity.WARNING)]
 
@@ -378,7 +378,7 @@ def test_mutated_captures_give_a_verdict_or_one_line(edits: list[tuple[int, int]
         max_size=40,
     )
 )
-def test_any_segments_are_borne(segments: Iterable[tuple[str, set[str], int, int, int]]) -> None:
+def test_any_segments_give_a_verdict(segments: Iterable[tuple[str, set[str], int, int, int]]) -> None:
     """Whatever is sent, in both profiles: a verdict, and the same one twice."""
     lines = [
         f"{direction} {''.join(bits) or '-'} {seq}:{(seq + octets) % 2**32}({octets}) ack {ack}"
@@ -415,7 +415,7 @@ def test_every_rule_has_a_profile_that_asks_it() -> None:
 
 
 class TestFindingsAsTheyCome:
-    """`heard`: the same as in the verdict, while frames still come."""
+    """`on_finding` gets the findings of the verdict while frames still come."""
 
     @staticmethod
     def agree(source: Iterable[Frame], profile: str) -> None:
@@ -445,7 +445,7 @@ class TestFindingsAsTheyCome:
         with open_capture(path) as capture:
             self.agree(capture, RFC9293)
 
-    def test_a_fault_is_heard_before_the_next_packet(self) -> None:
+    def test_a_fault_is_reported_before_the_next_packet(self) -> None:
         heard: list[Finding] = []
         at = []
 
@@ -459,7 +459,7 @@ class TestFindingsAsTheyCome:
         assert at[:8] == [[]] * 8
         assert at[8:] == [[6]] * 2
 
-    def test_a_fault_that_is_plain_is_heard_at_once(self) -> None:
+    def test_a_fault_of_one_segment_is_reported_at_once(self) -> None:
         heard: list[Finding] = []
         counts = []
 
@@ -472,7 +472,7 @@ class TestFindingsAsTheyCome:
         assert counts == [0, 1]
 
 
-def test_two_things_that_happen_at_one_packet_are_both_said() -> None:
+def test_two_faults_of_one_packet_are_both_reported() -> None:
     text = """
         > S  0:0(0)
         < S. 0:0(0) ack 1 win 100
@@ -495,7 +495,9 @@ SUMS = [
 
 @pytest.mark.parametrize(("_name", "edit", "alike"), SUMS)
 @pytest.mark.parametrize("isn", [0, 2**32 - 1])
-def test_wrong_checksums_that_are_alike_are_one_warning(_name: str, edit: str | None, alike: bool, isn: int) -> None:
+def test_wrong_checksums_with_a_common_cause_are_one_warning(
+    _name: str, edit: str | None, alike: bool, isn: int
+) -> None:
     edits = [edit or f"{{sum={n}}}" for n in (0x1111, 0x2345, 0x7777)]
     text = f"""
         > S  0:0(0) {edits[0]}
@@ -525,7 +527,7 @@ def test_one_frame_captured_twice_proves_nothing_about_checksums() -> None:
     assert [(each.packet, each.severity) for each in found] == [(1, Severity.ERROR), (2, Severity.ERROR)]
 
 
-def test_no_more_findings_are_kept_than_so_many_of_a_severity() -> None:
+def test_findings_of_each_severity_are_bounded() -> None:
     text = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n" + "< . 1:1(0) ack 7\n" * 5 + "> . 1:1(0) ack 1\n"
     found = list(frames(list(parse(text))))
     whole, bounded = Verifier().run(found), Verifier(bounds=Bounds(findings=2)).run(found)
@@ -541,13 +543,13 @@ def test_no_more_findings_are_kept_than_so_many_of_a_severity() -> None:
     assert limit.count == sum(group.count for group in bounded.beyond)
 
 
-def test_what_was_only_counted_fails_too() -> None:
+def test_findings_that_were_only_counted_fail_a_capture() -> None:
     verdict = Verdict("a.pcap", RFC9293, beyond=[Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 3)])
     assert verdict.worst() == Severity.ERROR
     assert not verdict.ok
 
 
-def test_a_conversation_that_is_over_and_gone_is_not_held() -> None:
+def test_a_finished_conversation_is_released() -> None:
     conversation = list(frames(list(parse(HANDSHAKE + "> R. 1:1(0) ack 1"))))
     held = []
 

@@ -10,6 +10,7 @@ memory. While an entry runs, the interpreter's lock is released.
 
 import ctypes
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +21,9 @@ from json import dumps, loads
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
+
+from labkit.errors import UncompilableError
+from labkit.i18n import _
 
 MAGIC = b"labkit object code, format 3\n"
 KEPT = 8
@@ -97,14 +101,18 @@ def is_built(name: str, files: Iterable[Path]) -> bool:
 
 
 def build(sources: Mapping[str, EntrySource]) -> bytes:
-    """Compile entries for `Library`. ImportError without Numba."""
+    """Compile entries for `Library`. ImportError without Numba, UncompilableError for a function that Numba refuses."""
     import llvmlite.binding as llvm
     from numba import cfunc
+    from numba.core.errors import NumbaError
 
     whole, names = llvm.parse_assembly(""), {}
     with _unoptimised():
         for name, (function, signature) in sources.items():
-            made = cfunc(signature, error_model="numpy")(function)
+            try:
+                made = cfunc(signature, error_model="numpy")(function)
+            except NumbaError as error:
+                raise UncompilableError(_refusal(str(error))) from error
             names[name] = made.native_name, len(signature.args)
             whole.link_in(llvm.parse_assembly(made.inspect_llvm()))
     machine = _machine()
@@ -112,6 +120,14 @@ def build(sources: Mapping[str, EntrySource]) -> bytes:
     octets: bytes = machine.emit_object(whole)
     rest = dumps([names, _unknown(whole)]).encode() + b"\n" + octets
     return MAGIC + sha256(rest).digest() + rest
+
+
+def _refusal(message: str) -> str:
+    """The reason in Numba's message, and the function that it is about: the first one that the message names."""
+    reason = next((line for line in message.splitlines() if not line.startswith("Failed in")), "")
+    function = re.search(r"<function (?:\S+\.)?(\w+) at", message)
+    text = _("{function} cannot be compiled: {reason}")
+    return text.format(function=function[1] if function else "labkit", reason=reason)
 
 
 @contextmanager

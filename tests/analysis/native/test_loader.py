@@ -15,6 +15,7 @@ pytest.importorskip("numba", reason="Numba is not installed")
 from labkit.analysis.native import loader
 from labkit.analysis.native.loader import EntrySource, Library, is_built, load, place
 from labkit.analysis.native.memory import copy, numbers
+from labkit.errors import UncompilableError
 
 
 def doubled(number: int) -> int:
@@ -257,3 +258,19 @@ def test_the_cache_lies_in_the_home_directory(tmp_path: Path, monkeypatch: pytes
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert loader.folder() == tmp_path / ".cache" / "labkit"
+
+
+def test_a_function_that_numba_refuses_is_named(folder: Path, file: Path) -> None:
+    from numba import njit, types
+
+    def mixed(number: int) -> int:
+        return (number, number) == number.size
+
+    inner = njit(mixed)
+
+    def entry(number: int) -> int:
+        return int(inner(number))
+
+    with pytest.raises(UncompilableError, match=r"^mixed cannot be compiled: [^\n]*'size'[^\n]*$"):
+        load("odd", [file], lambda: {"entry": EntrySource(entry, types.int64(types.int64))}, lambda: None)
+    assert not list(folder.glob("*.object"))
