@@ -65,8 +65,10 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
     rules = shipped()
     codes = list(dict.fromkeys(rule.code for rule in rules))
     report_functions = []
-    asking: dict[Scope, list[str]] = {scope: [] for scope in Scope}
+    asking: dict[Scope, list[str]] = {scope: [] for scope in ASK}
     for number, rule in enumerate(rules):
+        if rule.scope not in asking:
+            continue  # `labkit.analysis.examine` asks it
         asking[rule.scope] += [
             f"    found = {_predicate(rule, whole)}({_arguments(rule)})",
             "    if found:",
