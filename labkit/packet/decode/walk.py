@@ -53,7 +53,7 @@ HIDDEN_WITHIN = 64
 
 
 def decode(buf: bytes, start: int, end: int, link_type: int, seg: Seen) -> int:
-    """Find the TCP segment in the frame buf[start:end] and fill `seg`; return TCP, FRAGMENT, OTHER, or why it is not read.
+    """Fill `seg` with the TCP segment in the frame buf[start:end]; TCP, FRAGMENT, OTHER, or why the frame is not read.
 
     `seg.wirelen` is the frame's length on the wire and `link_type` its link type, as the capture gives them. The frame's
     own fields of `seg` are left alone; all others are set. For FRAGMENT the IP fields are those of the fragment, for OTHER
