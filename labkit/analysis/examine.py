@@ -15,9 +15,11 @@ from enum import StrEnum
 from itertools import pairwise
 
 from labkit.analysis.analyzer import DONE, analyze
+from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
+from labkit.analysis.evidence import evidence, proves
 from labkit.analysis.finding import Finding, groups, with_scapy
 from labkit.analysis.flows import Flow, FlowTable, end_name
-from labkit.analysis.ledger import CLIENT, MAX_SEGMENTS, SERVER, Entry, Ledger, Shown, evidence, proves
+from labkit.analysis.ledger import MAX_SEGMENTS, Ledger
 from labkit.analysis.limits import Limit
 from labkit.analysis.rule import Rule, Scope, Severity
 from labkit.analysis.strays import FourTuple, Talk, adopt

@@ -146,8 +146,14 @@ def _answer_unsent(seg: Seen, me: Side, peer: Side) -> None:
                 me.nxt = ack
             continue
         soon = seg.time - peer.pending_time[i] <= SAME_MOMENT
+        begun = me.syn == 0 and peer.has_rcv_nxt == 0 and sn.after(ack, me.nxt)
         if not sn.before(seg.seq, ack):
             peer.pending_state[i] = MISSED
+            if begun:
+                me.nxt, me.top = ack, ack  # the first segment of the capture was a retransmission or a probe
+        elif begun and seg.seg_len == 0 and seg.seq_offset == 0 and sn.add(seg.seq, 1) == ack:
+            peer.pending_state[i] = MISSED
+            me.nxt, me.top = ack, ack  # a keep-alive again: its number is SND.NXT-1 (RFC 9293 section 3.8.4)
         elif seg.seg_len and soon and (seg.end == ack or (sn.after(seg.end, ack) and 0 < peer.mss < seg.len)):
             # A larger segment than the receiver's MSS was captured above segmentation offload, behind the ACKs of its parts.
             peer.pending_state[i] = LATE

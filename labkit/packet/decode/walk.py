@@ -29,8 +29,8 @@ OTHER, TCP, FRAGMENT = 0, 1, 2
 
 MALFORMED, CUT_OFF, TOO_DEEP, LINK_TYPE, FOREIGN, HIDDEN = 3, 4, 5, 6, 7, 8
 """Why `decode` cannot tell whether a frame holds TCP: an IP header is malformed; the frame ends before the TCP header; it has
-too many layers; its link type is unknown (`seg.unread` is its number); it has another IP protocol (`seg.unread`), though it may be
-a segment whose protocol field is wrong; an unknown layer precedes what looks like IP and TCP. The last two are suspicious only
+too many layers; its link type is unknown (`seg.unread` is its number); it has another IP protocol (`seg.unread`), though it may
+be a segment whose protocol field is wrong; an unknown layer precedes what looks like IP and TCP. The last two are suspicious only
 between the addresses of a TCP conversation: `seg.src_at` and `seg.dst_at`, and for a protocol of MAY_STAND_BESIDE_TCP also
 between its ports: `seg.sport` and `seg.dport`."""
 
@@ -53,7 +53,7 @@ HIDDEN_WITHIN = 64
 
 
 def decode(buf: bytes, start: int, end: int, link_type: int, seg: Seen) -> int:
-    """Find the TCP segment in the frame buf[start:end] and fill `seg` with it; return TCP, FRAGMENT, OTHER, or why it is not read.
+    """Find the TCP segment in the frame buf[start:end] and fill `seg`; return TCP, FRAGMENT, OTHER, or why it is not read.
 
     `seg.wirelen` is the frame's length on the wire and `link_type` its link type, as the capture gives them. The frame's
     own fields of `seg` are left alone; all others are set. For FRAGMENT the IP fields are those of the fragment, for OTHER
@@ -135,7 +135,7 @@ def _ended(
 
 
 def _other_protocol(buf: bytes, end: int, protocol: int, upper: int, seg: Seen) -> int:
-    """FOREIGN where a payload at `upper` of another IP protocol than TCP may be a segment; OTHER where it is what it should be."""
+    """FOREIGN where a payload of another IP protocol, at `upper`, may be a TCP segment; OTHER where it is what it should be."""
     seg.unread = protocol
     if protocol not in MAY_STAND_BESIDE_TCP:
         return FOREIGN
@@ -206,7 +206,9 @@ def _takes_seen(function: Callable[..., Step]) -> bool:
 
 def may_hold_tcp(protocol: int) -> bool:
     """Whether a datagram with this IP protocol is TCP, or leads to it: for a fragment, which does not show more."""
-    return protocol == 6 or protocol != 17 and (IP_PROTOCOL + protocol in IP_LAYERS or IP_PROTOCOL + protocol in LAYERS)
+    return protocol == 6 or (
+        protocol != 17 and (IP_PROTOCOL + protocol in IP_LAYERS or IP_PROTOCOL + protocol in LAYERS)
+    )
 
 
 _DECLARED = _declared()
