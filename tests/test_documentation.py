@@ -366,12 +366,13 @@ def test_readme_has_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_key_of_the_json_is_explained() -> None:
     from labkit.analysis.rule import Severity
     from labkit.analysis.verifier import Verdict
+    from labkit.report.formats import ReportOptions
     from labkit.report.formats._records import header, verdict_record
 
     keys = [key for cells in rows(page("docs/verifying.md"), "key of a finding") for key in coded(cells[0])]
     assert sorted(keys) == sorted(each.name for each in fields(Finding))
-    record = verdict_record(Verdict("x", "rfc9293"), Severity.ERROR)
-    assert {*header("rfc9293"), *record, "message", "at", "cut"} <= coded(page("docs/verifying.md"))
+    record = header("rfc9293", ReportOptions(Severity.ERROR)) | verdict_record(Verdict("x", "rfc9293"), Severity.ERROR)
+    assert {*record, "message", "at", "cut"} <= coded(page("docs/verifying.md"))
 
 
 def test_scenario_keys_are_all_explained() -> None:
