@@ -28,11 +28,12 @@ OTHER, TCP, FRAGMENT = 0, 1, 2
 """What `decode` found: no TCP; a segment; a fragment of an IP datagram that may hold one."""
 
 MALFORMED, CUT_OFF, TOO_DEEP, LINK_TYPE, FOREIGN, HIDDEN = 3, 4, 5, 6, 7, 8
-"""Why `decode` cannot tell whether a frame holds TCP: an IP header is malformed; the frame ends before the TCP header; it has
-too many layers; its link type is unknown (`seg.unread` is its number); it has another IP protocol (`seg.unread`), though it may
-be a segment whose protocol field is wrong; an unknown layer precedes what looks like IP and TCP. The last two are suspicious only
-between the addresses of a TCP conversation: `seg.src_at` and `seg.dst_at`, and for a protocol of MAY_STAND_BESIDE_TCP also
-between its ports: `seg.sport` and `seg.dport`."""
+"""Why `decode` cannot read a frame that may hold TCP.
+
+MALFORMED: an IP header makes no sense. CUT_OFF: the frame ends before the TCP header. TOO_DEEP: it has more than MAX_LAYERS.
+LINK_TYPE: its link type, `seg.unread`, is unknown. FOREIGN: it has the IP protocol `seg.unread`. HIDDEN: what looks like IP and
+TCP follows an unknown layer. The last two count only between the addresses of a TCP conversation, at `seg.src_at` and
+`seg.dst_at`; a protocol of MAY_STAND_BESIDE_TCP counts only between its ports, `seg.sport` and `seg.dport`."""
 
 MAX_LAYERS = 32
 """Layers of a frame, so that a hostile one (a thousand MPLS labels) costs little."""
@@ -135,7 +136,7 @@ def _ended(
 
 
 def _other_protocol(buf: bytes, end: int, protocol: int, upper: int, seg: Seen) -> int:
-    """FOREIGN where a payload of another IP protocol, at `upper`, may be a TCP segment; OTHER where it is what it should be."""
+    """FOREIGN if the payload at `upper` of another IP protocol than TCP may be a segment; OTHER if it is what it should be."""
     seg.unread = protocol
     if protocol not in MAY_STAND_BESIDE_TCP:
         return FOREIGN
@@ -206,9 +207,8 @@ def _takes_seen(function: Callable[..., Step]) -> bool:
 
 def may_hold_tcp(protocol: int) -> bool:
     """Whether a datagram with this IP protocol is TCP, or leads to it: for a fragment, which does not show more."""
-    return protocol == 6 or (
-        protocol != 17 and (IP_PROTOCOL + protocol in IP_LAYERS or IP_PROTOCOL + protocol in LAYERS)
-    )
+    number = IP_PROTOCOL + protocol
+    return number == TCP_LAYER or (number != UDP and (number in IP_LAYERS or number in LAYERS))
 
 
 _DECLARED = _declared()

@@ -71,7 +71,7 @@ def _suite(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
 
 
 def _limits(verdict: Verdict, options: ReportOptions) -> tuple[str, bool, bool]:
-    """The element of the test case about limits, empty without limits; whether it fails, and whether it was skipped.
+    """The element of the test case about the capture's limits, or ""; whether it fails, and whether it was skipped.
 
     It fails for limits of the kinds in `--strict`, and if nothing was judged; with `--allow-empty` the latter is skipped.
     """

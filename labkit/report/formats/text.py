@@ -122,7 +122,7 @@ def _heading(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     yield f"{click.style(printable(verdict.path), bold=True)}: {headline(verdict, options)}"
     if options.config_line:
         yield "  " + _("configuration: {file}").format(file=options.config_line)
-    if verdict.segments and not options.quiet:
+    if verdict.segments and not options.quiet and verdict.outcome(options.fail_on) != "not-judged":
         yield "  " + _(COMPLETENESS[completeness(verdict)[1]])
     for limit in verdict.limits:
         yield "  " + _limit_line(limit, verdict)
