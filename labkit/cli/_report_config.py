@@ -132,7 +132,9 @@ def report_config(
     if _given("fail_on"):
         changes["fail_on"] = SEVERITIES[fail_on]
     if strict:
-        words = _split("--strict", strict)
+        words = _words(strict)
+        if not words:
+            raise UsageError(_("--strict= names no limit"))
         changes["strict"] = EVERY in words or limit_kinds(words)
     if allow_empty:
         changes["allow_empty"] = True
@@ -202,7 +204,11 @@ def _given(name: str) -> bool:
 
 
 def _split(option: str, values: tuple[str, ...]) -> tuple[str, ...]:
-    words = tuple(word.strip() for value in values for word in value.split(",") if word.strip())
+    words = _words(values)
     if not words:
-        raise UsageError(_("{option} names nothing").format(option=option))
+        raise UsageError(_("{option} names no rule").format(option=option))
     return words
+
+
+def _words(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word.strip() for value in values for word in value.split(",") if word.strip())

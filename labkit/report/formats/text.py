@@ -120,12 +120,16 @@ def _limit_kinds(verdict: Verdict) -> str:
 def _heading(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     """Yield the verdict, and a note for each limit of the capture."""
     yield f"{click.style(printable(verdict.path), bold=True)}: {headline(verdict, options)}"
+    damage = [limit for limit in verdict.limits if limit.kind == "damaged"]
+    for limit in damage:
+        yield "  " + _limit_line(limit, verdict)
     if options.config_line:
         yield "  " + _("configuration: {file}").format(file=options.config_line)
     if verdict.segments and not options.quiet and verdict.outcome(options.fail_on) != "not-judged":
         yield "  " + _(COMPLETENESS[completeness(verdict)[1]])
     for limit in verdict.limits:
-        yield "  " + _limit_line(limit, verdict)
+        if limit not in damage:
+            yield "  " + _limit_line(limit, verdict)
 
 
 def _limit_line(limit: Limit, verdict: Verdict) -> str:
