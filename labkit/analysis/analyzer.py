@@ -26,7 +26,7 @@ from labkit.analysis.unread import Unread
 from labkit.capture import Frame
 from labkit.packet.seen import Seen
 
-FRAME, SEGMENT, PENDING, SIDE, FLOW = tuple(Scope)[:5]
+FRAME, SEGMENT, PENDING, SIDE, FLOW, _LEDGER = Scope
 DONE = len(Scope)
 """`Step.scope` after a segment was added to what is known: no rule is asked."""
 

@@ -53,7 +53,7 @@ def words() -> tuple[str, ...]:
 def _add_field_functions(whole: Translation) -> None:
     """Translate the functions by which rules choose a field: their strings become `Translation.words`."""
     for rule in shipped():
-        if callable(rule.field):
+        if callable(rule.field) and rule.scope in ASK:
             whole.add(rule.field)
 
 
@@ -67,8 +67,8 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
     report_functions = []
     asking: dict[Scope, list[str]] = {scope: [] for scope in ASK}
     for number, rule in enumerate(rules):
-        if rule.scope not in asking:
-            continue  # `labkit.analysis.examine` asks it
+        if rule.scope not in ASK:
+            continue  # scope LEDGER: both engines leave these rules to `labkit.analysis.examine`
         asking[rule.scope] += [
             f"    found = {_predicate(rule, whole)}({_arguments(rule)})",
             "    if found:",

@@ -84,9 +84,9 @@ def not_kept(verdict: Verdict) -> list[dict[str, object]]:
     ]
 
 
-def header(profile: str, options: ReportOptions) -> dict[str, object]:
+def header(profile: str, options: ReportOptions | None = None) -> dict[str, object]:
     """The keys that precede the captures."""
-    return {"labkit": __version__, "profile": profile, "config": config_record(options)}
+    return {"labkit": __version__, "profile": profile, "config": config_record(options) if options else None}
 
 
 def config_record(options: ReportOptions) -> dict[str, object] | None:
