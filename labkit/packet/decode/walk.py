@@ -72,9 +72,7 @@ def _walk(buf: bytes, layer: int, at: int, end: int, stop: int, seg: Seen) -> in
     """Step from layer to layer until TCP, a fragment, or something else."""
     ip.clear_ip(seg)
     clear_tcp(seg)
-    frame = stop
-    octets = end
-    first = at
+    octets, frame, first = end, stop, at
     protocol = 0
     upper = at
     for _ in range(MAX_LAYERS):
@@ -85,13 +83,7 @@ def _walk(buf: bytes, layer: int, at: int, end: int, stop: int, seg: Seen) -> in
         elif layer in LAYERS:
             layer, at, stop = LAYERS[layer](buf, at, end, stop)
         else:
-            if LINK <= layer < UDP_PORT:
-                seg.unread = layer - LINK
-                return LINK_TYPE
-            start = upper if seg.version else first
-            if layer < IP_PROTOCOL and _finds_ip(buf, start, octets, frame, seg):
-                return HIDDEN
-            return _other_protocol(buf, end, protocol, upper, seg)
+            return _unknown(buf, layer, first, octets, frame, end, protocol, upper, seg)
         if stop > outer != frame:
             # IP may say that the frame lost its tail; it may not say more than the layers around it.
             stop = outer
@@ -102,19 +94,30 @@ def _walk(buf: bytes, layer: int, at: int, end: int, stop: int, seg: Seen) -> in
             read_tcp(buf, at, end, stop, seg)
             return TCP
         if layer < 0:
-            if layer == PIECE:
-                return FRAGMENT
-            status = _ended(last, at, end, stop, seg)
-            if status != OTHER:
-                return status
-            start = upper if seg.version else first
-            if last != UDP and _finds_ip(buf, start, octets, frame, seg):
-                return HIDDEN
-            return _other_protocol(buf, end, protocol, upper, seg)
+            status = FRAGMENT if layer == PIECE else _ended(last, at, end, stop, seg)
+            return status if status != OTHER else _unknown(buf, last, first, octets, frame, end, protocol, upper, seg)
         if IP_PROTOCOL <= layer < LINK:
             protocol = layer - IP_PROTOCOL
             upper = at
     return TOO_DEEP
+
+
+def _unknown(
+    buf: bytes, layer: int, first: int, octets: int, frame: int, end: int, protocol: int, upper: int, seg: Seen
+) -> int:
+    """What a frame holds in which a layer is unknown, or leads nowhere.
+
+    The frame starts at `first`; `octets` and `frame` are its end in the capture and on the wire, `end` that of the layer. The
+    payload of the last IP header, with this protocol, starts at `upper`.
+    """
+    known = layer in LAYERS
+    if not known and LINK <= layer < UDP_PORT:
+        seg.unread = layer - LINK
+        return LINK_TYPE
+    carries = (known and layer != UDP) or layer < IP_PROTOCOL
+    if carries and _finds_ip(buf, upper if seg.version else first, octets, frame, seg):
+        return HIDDEN
+    return _other_protocol(buf, end, protocol, upper, seg)
 
 
 def _ended(layer: int, at: int, end: int, stop: int, seg: Seen) -> int:
