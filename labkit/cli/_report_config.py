@@ -118,7 +118,7 @@ def report_config(
     from dataclasses import replace
 
     from labkit.analysis.examine import Completeness
-    from labkit.analysis.report_config import SEVERITIES, limit_kinds
+    from labkit.analysis.report_config import SEVERITIES
     from labkit.analysis.rule import DOCUMENT
 
     if complete and partial:
@@ -132,10 +132,7 @@ def report_config(
     if _given("fail_on"):
         changes["fail_on"] = SEVERITIES[fail_on]
     if strict:
-        words = _words(strict)
-        if not words:
-            raise UsageError(_("--strict= names no limit"))
-        changes["strict"] = EVERY in words or limit_kinds(words)
+        changes["strict"] = _strict(strict)
     if allow_empty:
         changes["allow_empty"] = True
     if complete or partial:
@@ -150,6 +147,16 @@ def report_config(
     if not merged.rules:
         raise UsageError(_("--select and --ignore leave no rule of the profile {name}").format(name=merged.profile))
     return merged
+
+
+def _strict(values: tuple[str, ...]) -> bool | tuple[str, ...]:
+    """The kinds of limits in the values of `--strict`; True: all of them."""
+    from labkit.analysis.report_config import limit_kinds
+
+    words = _words(values)
+    if not words:
+        raise UsageError(_("--strict= names no limit"))
+    return EVERY in words or limit_kinds(words)
 
 
 def _from_file(

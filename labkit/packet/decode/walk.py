@@ -72,8 +72,7 @@ def _walk(buf: bytes, layer: int, at: int, end: int, stop: int, seg: Seen) -> in
     """Step from layer to layer until TCP, a fragment, or something else."""
     ip.clear_ip(seg)
     clear_tcp(seg)
-    frame = stop
-    first = at
+    octets, frame, first = end, stop, at
     protocol = 0
     upper = at
     for _ in range(MAX_LAYERS):
@@ -84,7 +83,7 @@ def _walk(buf: bytes, layer: int, at: int, end: int, stop: int, seg: Seen) -> in
         elif layer in LAYERS:
             layer, at, stop = LAYERS[layer](buf, at, end, stop)
         else:
-            return _unknown(buf, layer, first, end, stop, protocol, upper, seg)
+            return _unknown(buf, layer, first, octets, frame, end, protocol, upper, seg)
         if stop > outer != frame:
             # IP may say that the frame lost its tail; it may not say more than the layers around it.
             stop = outer
@@ -95,49 +94,48 @@ def _walk(buf: bytes, layer: int, at: int, end: int, stop: int, seg: Seen) -> in
             read_tcp(buf, at, end, stop, seg)
             return TCP
         if layer < 0:
-            if layer == PIECE:
-                return FRAGMENT
-            return _ended(buf, last, at, first, end, stop, protocol, upper, seg)
+            status = FRAGMENT if layer == PIECE else _ended(last, at, end, stop, seg)
+            return status if status != OTHER else _unknown(buf, last, first, octets, frame, end, protocol, upper, seg)
         if IP_PROTOCOL <= layer < LINK:
             protocol = layer - IP_PROTOCOL
             upper = at
     return TOO_DEEP
 
 
-def _unknown(buf: bytes, layer: int, first: int, end: int, stop: int, protocol: int, upper: int, seg: Seen) -> int:
-    """What a frame holds whose next layer is not one of the tables. `upper`: where the IP datagram's payload starts."""
-    if LINK <= layer < UDP_PORT:
+def _unknown(
+    buf: bytes, layer: int, first: int, octets: int, frame: int, end: int, protocol: int, upper: int, seg: Seen
+) -> int:
+    """What a frame holds in which a layer is unknown, or leads nowhere.
+
+    The frame starts at `first`; `octets` and `frame` are its end in the capture and on the wire, `end` that of the layer. The
+    payload of the last IP header, with this protocol, starts at `upper`.
+    """
+    known = layer in LAYERS
+    if not known and LINK <= layer < UDP_PORT:
         seg.unread = layer - LINK
         return LINK_TYPE
-    if seg.version == 0:
-        return HIDDEN if _finds_ip(buf, first, end, stop, seg) else OTHER
-    if layer < IP_PROTOCOL and _finds_ip(buf, upper, end, stop, seg):
+    carries = (known and layer != UDP) or layer < IP_PROTOCOL
+    if carries and _finds_ip(buf, upper if seg.version else first, octets, frame, seg):
         return HIDDEN
     return _other_protocol(buf, end, protocol, upper, seg)
 
 
-def _ended(
-    buf: bytes, layer: int, at: int, first: int, end: int, stop: int, protocol: int, upper: int, seg: Seen
-) -> int:
-    """What a frame holds in which a layer leads nowhere: its header at `at` is cut or wrong, or it carries something else."""
+def _ended(layer: int, at: int, end: int, stop: int, seg: Seen) -> int:
+    """MALFORMED or CUT_OFF for a layer, with a header at `at`, that leads nowhere because of its header; OTHER if it may carry
+    something else than IP or TCP."""
+    cut = end < stop and at + IPV6_HEADER > end
     if layer in IP_LAYERS or layer in EXTENSION_HEADERS:
-        return CUT_OFF if end < stop and at + IPV6_HEADER > end else MALFORMED
-    if seg.version == 0:
-        if layer == ETHERNET and at + ETHERNET_HEADER > end:
-            return CUT_OFF
-        if end < stop and at + IPV6_HEADER > end:
-            return CUT_OFF
-        return HIDDEN if _finds_ip(buf, first, end, stop, seg) else OTHER
-    if layer != UDP and end < stop and at + IPV6_HEADER > end:
+        return CUT_OFF if cut else MALFORMED
+    if seg.version == 0 and layer == ETHERNET and at + ETHERNET_HEADER > end:
         return CUT_OFF
-    if layer != UDP and _finds_ip(buf, upper, end, stop, seg):
-        return HIDDEN
-    return _other_protocol(buf, end, protocol, upper, seg)
+    return CUT_OFF if cut and layer != UDP else OTHER
 
 
 def _other_protocol(buf: bytes, end: int, protocol: int, upper: int, seg: Seen) -> int:
     """FOREIGN if the payload at `upper` of another IP protocol than TCP may be a segment; OTHER if it is what it should be."""
     seg.unread = protocol
+    if seg.version == 0:
+        return OTHER
     if protocol not in MAY_STAND_BESIDE_TCP:
         return FOREIGN
     if upper + 4 > end:
