@@ -3,6 +3,7 @@
 import os
 import pickle
 from collections import Counter
+from io import BytesIO
 from ipaddress import ip_network
 from itertools import product
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from engines import PROFILES, agree, compiled
 from frames import CLIENT6, SERVER6, ether, ip4, ip6, n16, tcp
+from tricks import TRICKS
+from unread_cases import CASES
 
 from labkit.analysis.finding import groups
 from labkit.analysis.flow_filter import FlowFilter, Network
@@ -257,3 +260,23 @@ def test_report_configurations(choices: ReportConfig, code: Library) -> None:
     assert other == one
     assert groups(other.findings, None) == groups(one.findings, None)
     assert pickle.loads(pickle.dumps(other)) == one  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("found", [case[0] for case in CASES.values()], ids=list(CASES))
+def test_frames_that_cannot_be_read(found: list[Frame], code: Library) -> None:
+    agree(found, code, RFC9293)
+
+
+@pytest.mark.parametrize("name", TRICKS)
+def test_tricks(name: str, code: Library) -> None:
+    trace = inject(Scenario.load("document").play(), ["ack-of-unsent-data"])
+    found = [
+        Frame(number, trace.start + record.time, 1, data, wirelen)
+        for number, (record, data, wirelen, _comment) in enumerate(trace.captured(), 1)
+    ]
+    for place in (0, trace.injected[0].packet - 1, len(found) - 1):
+        changed = TRICKS[name](found, place)
+        if isinstance(changed, bytes):
+            with open_capture(BytesIO(changed)) as capture:
+                changed = list(capture)
+        agree(changed, code, RFC9293)
