@@ -19,7 +19,7 @@ def compiled(
     verifier, feed, batch = NativeVerifier(profile, code, bounds, wanted), Feed(found, code), Batch()
     while feed.fill(batch):
         verifier.take(batch)
-    return verifier.verdict(batch.row.packets, batch.row.start, PROFILES[profile])
+    return verifier.verdict(batch.row.packets, batch.row.start, PROFILES[profile], feed.unread)
 
 
 def agree(

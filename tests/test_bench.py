@@ -140,7 +140,7 @@ def test_a_tool_that_cannot_read_a_capture_is_left_out(tmp_path: Path, monkeypat
     assert list(found.by_tool) == ["good"]
     assert len(found.by_tool["good"].runs) == 2
     assert found.failed == ("bad",)
-    assert "Could not read it: bad." in module("bench_page")._reading(
+    assert "Programs that could not read it: bad." in module("bench_page")._reading(
         parts.Reading(found.capture, {"labkit": found.by_tool["good"]}, found.failed)
     )
 

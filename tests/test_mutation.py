@@ -94,6 +94,14 @@ def test_the_sample_is_the_same_each_time(mutation: ModuleType) -> None:
     assert len(one) == len(set(one)) == 15
 
 
+def test_the_page_has_no_family_below_the_goal(mutation: ModuleType) -> None:
+    rows = [line.strip("| ").split(" | ") for line in mutation.PAGE.read_text("utf-8").splitlines() if line[:2] == "| "]
+    rates = {name: int(rate.rstrip("%")) for name, *_, rate in rows[2:]}
+    assert rates
+    assert rates.keys() <= mutation.FAMILIES.keys()
+    assert [name for name, rate in rates.items() if rate < 100 * mutation.GOAL] == []
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A module with two functions, of which the tests check one."""

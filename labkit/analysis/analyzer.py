@@ -22,6 +22,7 @@ from labkit.analysis.pending import Resolved, close, resolve
 from labkit.analysis.rule import Scope
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import advance, look, relate, spoiled
+from labkit.analysis.unread import Unread
 from labkit.capture import Frame
 from labkit.packet.seen import Seen
 
@@ -59,11 +60,16 @@ class Step:
         self.me, self.peer = flow.sides[sender], flow.sides[1 - sender]
 
 
-def analyze(frames: Iterable[Frame], table: FlowTable, payload: PayloadStore | None = None) -> Iterator[Step]:
-    """Every step of a capture, in order. Without `payload`, octets are not compared, and `Seen.conflict` is never found."""
+def analyze(
+    frames: Iterable[Frame], table: FlowTable, payload: PayloadStore | None = None, unread: Unread | None = None
+) -> Iterator[Step]:
+    """Every step of a capture, in order. Without `payload`, octets are not compared, and `Seen.conflict` is never found.
+
+    Frames that cannot be read are counted in `unread`.
+    """
     step, end = Step(), Step()
     seg = step.seg
-    for frame, data in segments(frames, seg):
+    for frame, data in segments(frames, seg, unread):
         flow, sender = table.find(data, seg)
         me, peer = flow.sides[sender], flow.sides[1 - sender]
         step.frame, step.data, step.flow, step.sender, step.me, step.peer = frame, data, flow, sender, me, peer

@@ -12,11 +12,14 @@ something that depends on this.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from itertools import pairwise
 
 from labkit.analysis.analyzer import DONE, analyze
+from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
+from labkit.analysis.evidence import evidence, proves
 from labkit.analysis.finding import Finding, groups, with_scapy
 from labkit.analysis.flows import Flow, FlowTable, end_name
-from labkit.analysis.ledger import CLIENT, MAX_SEGMENTS, SERVER, Entry, Ledger, Shown, evidence, proves
+from labkit.analysis.ledger import MAX_SEGMENTS, Ledger
 from labkit.analysis.limits import Limit
 from labkit.analysis.rule import Rule, Scope, Severity
 from labkit.analysis.strays import FourTuple, Talk, adopt
@@ -24,6 +27,7 @@ from labkit.analysis.verifier import Verdict
 from labkit.capture import Frame
 from labkit.i18n import _
 from labkit.packet.seen import SUM_BAD, Seen
+from labkit.tcp.segment import ACK
 from labkit.tcp.seq import diff
 
 MAX_WHOLE = 5_000
@@ -34,6 +38,9 @@ MAX_FLOWS = 200
 
 MAX_ALL_SEGMENTS = 50_000
 """Segments of all conversations that are looked at."""
+
+MAX_STEP = 16
+"""IP identifications that are taken for counted differ by no more than this from one segment of a host to its next."""
 
 MAX_PAYLOAD = 2_048
 """Octets of a segment's payload that are kept."""
@@ -97,6 +104,8 @@ def examine(
     for talk in talks:
         if talk.wanted(wanted) and talk.opens:
             look.at(talk, adopted.get(talk.index, talk.segments))
+        if talk.wanted(wanted):
+            look.soften(talk.segments)
     look.apply(strays)
 
 
@@ -168,6 +177,8 @@ class _Look:
         """By packet."""
         self._flows: dict[int, list[Entry]] = {}
         self._why: list[str] = []
+        self._doubtful: set[tuple[int, str]] = set()
+        """Packets and codes of errors that a packet explains which the capture lacks."""
         self._kept: set[int] = set()
         """Identities of findings of the first pass that stand for an entry."""
         self._errors: dict[int, list[Finding]] = {}
@@ -209,10 +220,37 @@ class _Look:
             return True
         return proves(why, entry.cause or entry, segments)
 
+    def soften(self, segments: Sequence[Shown]) -> None:
+        """Remember the packets behind which a packet of a host is missing, as its IP identifications show."""
+        if not evidence(segments) and any(seg.ip_id > 0 for seg in segments):
+            # Data that was acknowledged later had room: the capture lacks the window update.
+            last = {seg.side: seg for seg in segments if seg.ctl & ACK}
+            for seg in segments:
+                other = last.get(1 - seg.side)
+                if other is not None and seg.length and seg.packet < other.packet and diff(other.ack, seg.end) >= 0:
+                    self._doubtful.add((seg.packet, "WIN01"))
+        for side in (CLIENT, SERVER):
+            own = [seg for seg in segments if seg.side == side]
+            steps = [(after.ip_id - before.ip_id) & 0xFFFF for before, after in pairwise(own)]
+            if not steps or min(seg.ip_id for seg in own) < 0 or not 1 < max(steps) <= MAX_STEP or min(steps) < 1:
+                continue
+            for place, step in enumerate(steps):
+                before, after = (
+                    own[max(0, place - 1)],
+                    own[place + 1],
+                )  # one earlier: they may have come in another order
+                if step > 1:
+                    # What depends on the missing packet: its host's next segment, and the peer's segments before that.
+                    self._doubtful |= {(after.packet, code) for code in ("SEQ01", "SEQ02", "FIN01")}
+                    between = [seg.packet for seg in segments if before.packet < seg.packet < after.packet]
+                    self._doubtful |= {(packet, code) for packet in between for code in ("ACK01", "SACK02", "WIN01")}
+
     def apply(self, strays: Collection[int]) -> None:
         """Put what was found into the verdict."""
         verdict = self._verdict
         verdict.completeness = self._taken()
+        if self._doubtful and self._assume == Completeness.AUTO:
+            verdict.findings = [self._softened(found) for found in verdict.findings]
         if not self._found and not self._complete:
             return
         kept = [
@@ -231,6 +269,12 @@ class _Look:
         verdict.findings = merged
         if strays or self._complete:
             verdict.limits = [limit for limit in verdict.limits if self._is_left(limit, strays)]
+
+    def _softened(self, found: Finding) -> Finding:
+        if found.severity != Severity.ERROR or (found.packet or 0, found.code) not in self._doubtful:
+            return found
+        text = _("{message}; the IP identifications show that a packet is missing here")
+        return replace(found, severity=Severity.WARNING, message=text.format(message=found.message))
 
     def _taken(self) -> str:
         if self._assume == Completeness.COMPLETE:

@@ -17,8 +17,9 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from labkit.analysis.side import Side
+from labkit.analysis.unread import PAIR_OCTETS, Unread, mark_ends, segment_key, unread_key
 from labkit.capture import Frame
-from labkit.packet.decode import FRAGMENT, TCP, decode
+from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import add, diff
@@ -118,6 +119,8 @@ class FlowTable:
         self.forgotten = 0
         """Open conversations that gave way to others."""
         self.over: list[Flow] = []
+        self.pairs = bytearray(PAIR_OCTETS)
+        """The addresses and ports of all conversations, as bits (`labkit.analysis.unread`)."""
 
     def find(self, data: bytes, seg: Seen) -> tuple[Flow, int]:
         """The conversation of a segment, which may begin with it, and the side that sent the segment."""
@@ -128,6 +131,7 @@ class FlowTable:
         key, flow = self._at_point(low, high, source, seg.point)
         if flow is None:
             flow = self._begin(key, source, target)
+            mark_ends(self.pairs, data, seg)
         side = 0 if flow.ends[0] == source else 1
         if seg.ctl & SYN:
             me, peer = flow.sides[side], flow.sides[1 - side]
@@ -306,11 +310,13 @@ def next_isn(seg: Seen, me: Side, host: HostIsns) -> None:
     host.count += 1
 
 
-def segments(frames: Iterable[Frame], seg: Seen) -> Iterator[tuple[Frame, bytes]]:
+def segments(frames: Iterable[Frame], seg: Seen, unread: Unread | None = None) -> Iterator[tuple[Frame, bytes]]:
     """Fill `seg` for each frame that holds a TCP segment. Gives the frame, and the octets from which positions count.
 
-    For an IP fragment that completes a datagram, these octets are the datagram, not the frame.
+    For an IP fragment that completes a datagram, these octets are the datagram, not the frame. Frames that cannot be read are
+    counted in `unread`.
     """
+    unread = unread or Unread()
     reassembler = None
     for frame in frames:
         data = frame.data
@@ -323,8 +329,17 @@ def segments(frames: Iterable[Frame], seg: Seen) -> Iterator[tuple[Frame, bytes]
 
             reassembler = reassembler or Reassembler()
             whole = reassembler.segment(data, seg)
-            if whole is not None:
-                seg.joined = 1
-                yield frame, whole
-        elif status == TCP:
-            yield frame, data
+            unread.add_fragments(reassembler, seg, joined=whole is not None)
+            if whole is None:
+                continue
+            seg.joined = 1
+            data = whole
+        elif status != TCP:
+            if status != OTHER:
+                unread.add(unread_key(data, status, seg), seg.number)
+            continue
+        if not seg.readable:
+            unread.add(segment_key(seg), seg.number)
+        yield frame, data
+    if reassembler is not None:
+        unread.add_lost(reassembler.lost(all_=True))

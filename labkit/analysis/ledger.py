@@ -15,124 +15,16 @@ file: the same segments give the same entries, whichever engine has read them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
+from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import MASK, add, diff
 
 MAX_SEGMENTS = 1_000
 """Segments of a conversation for which accounts are kept."""
 
-CLIENT, SERVER = 0, 1
-
 DEFAULT_MSS = 536
 """RFC 9293 section 3.7.1: what a side without the MSS option takes, over IPv4."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A segment as the capture shows it."""
-
-    packet: int
-    time: int
-    """Nanoseconds."""
-    side: int
-    """CLIENT (the sender of the first SYN) or SERVER."""
-    seq: int
-    ack: int
-    ctl: int
-    length: int
-    """Octets of payload."""
-    payload: bytes = b""
-    """As much of it as is needed to compare it with what is sent again."""
-    ip_id: int = -1
-    window: int = 0
-    """The header's field."""
-    mss: int = -1
-    """What a SYN offers; -1 where it offers nothing."""
-    port: int = -1
-    """Where the four-tuple is not the conversation's: the port that is right, or 0 where more than a port is wrong."""
-    headers: int = 40
-    """Octets of the IP and TCP headers."""
-    spoiled: bool = False
-    """Its checksum is wrong."""
-    four_tuple: tuple[bytes, int, bytes, int] | None = None
-    """Where the four-tuple is not the conversation's: source address and port, destination address and port."""
-
-    @property
-    def seg_len(self) -> int:
-        """SEG.LEN of RFC 9293 section 3.3.1: the payload, and one each for SYN and FIN."""
-        return self.length + (self.ctl & SYN != 0) + (self.ctl & FIN != 0)
-
-    @property
-    def end(self) -> int:
-        """The number after the last one that the segment takes."""
-        return add(self.seq, self.seg_len)
-
-    @property
-    def is_pure_ack(self) -> bool:
-        """Whether the segment acknowledges, and does nothing else."""
-        return self.ctl & (SYN | FIN | RST | ACK) == ACK and not self.length
-
-
-@dataclass(slots=True)
-class Entry:
-    """A segment that does not fit the accounts. Numbers are raw."""
-
-    shown: Shown
-    field: str
-    """`seq`, `ack`, `flags`, `length` (payload that must not be there), `port`, or `missing` for a segment that is not there."""
-    expected: int | None = None
-    actual: int | None = None
-    isn: int = 0
-    """The ISN of the number space that `expected` belongs to."""
-    off: int = 0
-    """`actual` less `expected`, signed."""
-    cause: "Entry | None" = None
-    """The entry that this one follows from."""
-    lossy: bool = False
-    """A packet that the capture lacks would explain it as well."""
-    certain: bool = False
-    """No lost, late or missing packet could explain it."""
-    fault: str = ""
-    """What the accounts know by themselves, where it is not a number that is off: `syn-ack`, `syn-bit`, `ack-bit`,
-    `third-ack` and `last-ack` are missing; `resets` (goes on after a reset), `kernel` (after the kernel's reset),
-    `after-fin`, `port`, `silent` (a pure ACK that acknowledges nothing new), `never` (never acknowledged)."""
-    relative: bool = False
-    """`actual` is the right number counted from the ISN, as Wireshark shows it."""
-    swapped: bool = False
-    """seq and ack stand in each other's place."""
-    own: Shown | None = None
-    """The sender's segment before."""
-    peer: Shown | None = None
-    """For an ack: the last segment of the peer that took numbers."""
-    inside: Shown | None = None
-    """For an ack: the segment that it falls into."""
-    at_syn: bool = False
-    """`actual` is the number that the SYN took."""
-    at_fin: bool = False
-    """`actual` is the number that the FIN took."""
-    later: bool = False
-    """For an ack: the peer sends what is acknowledged later."""
-    goes_on: bool = False
-    """For an ack: the peer goes on from the number acknowledged, as though it had sent all before it."""
-    fin_due: bool = False
-    """For an ack one too high: it would be right, had the peer sent a FIN; the peer sends none."""
-
-    @property
-    def packet(self) -> int:
-        """The frame that the entry is about."""
-        return self.shown.packet
-
-    @property
-    def characters(self) -> int:
-        """How many characters the payload of the segment in `inside` has as UTF-8 text; -1 where it is none."""
-        if self.inside is None or len(self.inside.payload) != self.inside.length:
-            return -1
-        try:
-            return len(self.inside.payload.decode())
-        except UnicodeDecodeError:
-            return -1
 
 
 @dataclass(slots=True)
@@ -560,38 +452,3 @@ def _is_swapped(seg: Shown, me: _Account, peer: _Account) -> bool:
 def _relative(account: _Account) -> int:
     """SND.NXT counted from the ISN, as Wireshark shows it."""
     return (account.nxt - account.isn) & MASK
-
-
-def evidence(segments: Sequence[Shown]) -> str:
-    """What shows that no packet is missing between the segments; empty where nothing does.
-
-    `constant`: all have one IP identification other than 0, as packets made by hand. `together`: the identifications of
-    both hosts count as one, without a gap; `apart`: those of each host do.
-    """
-    ids = [seg.ip_id for seg in segments]
-    if len(ids) < 3 or min(ids) < 0 or len({seg.side for seg in segments}) < 2:
-        return ""
-    if len(set(ids)) == 1:
-        return "constant" if ids[0] else ""
-    if _counts(ids):
-        return "together"
-    own = ([seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER))
-    return "apart" if all(map(_counts, own)) else ""
-
-
-def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
-    """Whether what `evidence` found leaves no explanation of an entry by a packet that is missing or late.
-
-    Where each host counts for itself, nothing shows what the peer sent behind its last segment, nor in which order the
-    segments of both were sent.
-    """
-    if entry.certain or why in ("constant", "together"):
-        return bool(why) or entry.certain
-    if entry.field == "ack" and entry.off > 0:
-        later = any(seg.side != entry.shown.side and seg.packet > entry.packet for seg in segments)
-        return why == "apart" and later and not entry.later
-    return why == "apart"
-
-
-def _counts(ids: Sequence[int]) -> bool:
-    return all((after - before) & 0xFFFF == 1 for before, after in pairwise(ids))

@@ -10,12 +10,38 @@ from dataclasses import dataclass
 from labkit.analysis.flows import Flow
 from labkit.analysis.rule import Rule
 from labkit.analysis.side import Side
+from labkit.analysis.unread import BROKEN_TCP, CUT_TCP, Unread
 from labkit.i18n import _, ngettext
+from labkit.packet import decode
+from labkit.packet.linktype import title
 from labkit.tcp.segment import ACK, SYN
 from labkit.tcp.seq import after, diff
 
 MAX_DESCRIBED = 10_000
 """Conversations of a capture that are described in figures; later ones are only counted."""
+
+NOTHING = ("no-segments", "none-wanted")
+"""Kinds of limits that leave nothing to judge."""
+
+KINDS = (
+    "not-read",
+    "damaged",
+    "mid-stream",
+    "one-sided",
+    "truncated",
+    "checksum-offload",
+    "segmentation-offload",
+    "duplicated",
+    "several-points",
+    "forgotten",
+    "findings-not-kept",
+    "clock-stepped-back",
+    "packets-missing",
+)
+"""All other kinds of limits."""
+
+MAX_NAMED = 5
+"""Link types or IP protocols that the message of a limit names."""
 
 FAMILIES = frozenset({"capture", "checksum", "retransmission"})
 """Families whose rules are asked under every profile, because limits and figures need their findings."""
@@ -48,7 +74,7 @@ class Limit:
     """One thing that the capture does not show, or shows differently from the wire."""
 
     kind: str
-    """A word for programs: `no-segments`, `none-wanted`, or one of `_messages`."""
+    """A word for programs: one of NOTHING or KINDS. There is one limit `not-read` for each reason."""
     code: str
     """The rule that reports the same for single packets; empty: no rule does."""
     count: int
@@ -65,6 +91,7 @@ class CaptureLimits:
         self._counts: Counter[str] = Counter()
         self._codes: dict[str, str] = {}
         self._first: dict[str, int] = {}
+        self._unread: dict[int, tuple[int, int, list[int]]] = {}
         self.conversations: list[Conversation] = []
 
     def count(self, rule: Rule, answer: int, packet: int | None, times: int = 1) -> None:
@@ -90,20 +117,87 @@ class CaptureLimits:
         self._counts["forgotten"] += forgotten
         self._counts["findings-not-kept"] += beyond
 
+    def not_read(self, unread: Unread, pairs: "bytes | bytearray | memoryview") -> tuple[int, int]:
+        """Count the frames that could not be read, with the table of pairs of all conversations.
+
+        Returns the number of frames in which no TCP header could be read, and the number of segments whose header is not usable.
+        """
+        self._unread = unread.reasons(pairs)
+        frames = sum(count for reason, (count, _first, _named) in self._unread.items() if reason < BROKEN_TCP)
+        return frames, sum(count for reason, (count, _first, _named) in self._unread.items() if reason >= BROKEN_TCP)
+
     def limits(self, segments: int, reported: int) -> list[Limit]:
         """The limits of a capture with this number of TCP segments and of reported conversations, the gravest first."""
         found = []
+        unread = [_not_read(reason, *each) for reason, each in self._unread.items()]
         if segments == 0:
             text = _("this capture has no TCP segment: there is nothing to verify")
+            if unread:
+                text = _("labkit could read no TCP segment of this capture: nothing was verified")
             found.append(Limit("no-segments", "", 0, None, text))
         elif reported == 0:
             text = _("no conversation of this capture matches the selection: there is nothing to report")
             found.append(Limit("none-wanted", "", 0, None, text))
+        elif segments == sum(self._unread[reason][0] for reason in (BROKEN_TCP, CUT_TCP) if reason in self._unread):
+            text = _("no TCP header of this capture can be used: nothing was verified")
+            found.append(Limit("no-segments", "", 0, None, text))
+        found += unread
         for kind, message in _messages(self._counts).items():
             packet = self._first.get(kind)
             text = message.format(n=self._counts[kind], packet=packet)
             found.append(Limit(kind, self._codes.get(kind, ""), self._counts[kind], packet, text))
         return found
+
+
+def _not_read(reason: int, count: int, packet: int, numbers: list[int]) -> Limit:
+    """The limit for frames that could not be read for a reason. `numbers`: their link types or IP protocols."""
+    names = [title(number) if reason == decode.LINK_TYPE else str(number) for number in numbers]
+    listed = ", ".join(names[:MAX_NAMED]) + (", …" if len(names) > MAX_NAMED else "")
+    one, many = {
+        decode.FRAGMENT: (
+            _("{n:,} fragment of an incomplete IP packet (packet {packet})"),
+            _("{n:,} fragments of incomplete IP packets (the first is packet {packet})"),
+        ),
+        decode.MALFORMED: (
+            _("{n:,} packet has a malformed IP header, or no room for TCP (packet {packet})"),
+            _("{n:,} packets have a malformed IP header, or no room for TCP (the first is packet {packet})"),
+        ),
+        decode.CUT_OFF: (
+            _("{n:,} packet ends before its TCP header (packet {packet})"),
+            _("{n:,} packets end before their TCP header (the first is packet {packet})"),
+        ),
+        decode.TOO_DEEP: (
+            _("{n:,} packet has more than {most} layers (packet {packet})"),
+            _("{n:,} packets have more than {most} layers (the first is packet {packet})"),
+        ),
+        decode.LINK_TYPE: (
+            _("{n:,} packet has a link type that labkit cannot read: {names} (packet {packet})"),
+            _("{n:,} packets have a link type that labkit cannot read: {names} (the first is packet {packet})"),
+        ),
+        decode.FOREIGN: (
+            _("{n:,} packet has IP protocol {names} where TCP (6) was expected (packet {packet})"),
+            _("{n:,} packets have IP protocol {names} where TCP (6) was expected (the first is packet {packet})"),
+        ),
+        decode.HIDDEN: (
+            _("{n:,} packet holds IP behind a layer that labkit cannot read (packet {packet})"),
+            _("{n:,} packets hold IP behind a layer that labkit cannot read (the first is packet {packet})"),
+        ),
+        BROKEN_TCP: (
+            _("{n:,} packet has a TCP header whose length does not fit (packet {packet})"),
+            _("{n:,} packets have a TCP header whose length does not fit (the first is packet {packet})"),
+        ),
+        CUT_TCP: (
+            _("{n:,} packet ends inside its TCP header (packet {packet})"),
+            _("{n:,} packets end inside their TCP header (the first is packet {packet})"),
+        ),
+    }[reason]
+    text = (one if count == 1 else many).format(n=count, packet=packet, names=listed, most=decode.MAX_LAYERS)
+    return Limit("not-read", "", count, packet, f"{text}: {_('not verified')}")
+
+
+def damaged(message: str) -> Limit:
+    """The limit of a capture that could not be read to its end."""
+    return Limit("damaged", "", 1, None, _("{message}; judged up to there").format(message=message))
 
 
 def _messages(counts: Counter[str]) -> dict[str, str]:

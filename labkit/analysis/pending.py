@@ -17,6 +17,12 @@ GAP, UNSENT, BEHIND = 1, 2, 3
 """The question. GAP: the segment skips sequence numbers. UNSENT: it acknowledges numbers that the capture does not show.
 BEHIND: it is the third segment of a handshake, and does not acknowledge the SYN ACK."""
 
+ECHOES = 4
+"""A mark of an UNSENT segment: it also echoes a timestamp that the capture does not show."""
+
+PARTLY = 8
+"""A mark of a GAP: a part of it was acknowledged, so it was sent."""
+
 OPEN, FILLED, MISSED, LATE, WRONG, UNPROVEN, LOST = 0, 1, 2, 3, 4, 5, 6
 """The answer. FILLED: the octets came later. MISSED: the capture lacks packets, and the numbers are right. LATE: the capture
 has the cause after its effect. WRONG: sender or receiver continued as if the number had been another one. LOST: the receiver
@@ -120,8 +126,12 @@ def _answer_gaps_by_receiver(seg: Seen, peer: Side) -> None:
     for i in range(peer.pending_n):
         if peer.pending_kind[i] == GAP and peer.pending_state[i] == OPEN:
             end = sn.add(peer.pending_seen[i], peer.pending_seg_len[i])
+            right = sn.add(peer.pending_want[i], peer.pending_seg_len[i])
+            inside = sn.after(seg.ack, peer.pending_want[i]) and sn.before(seg.ack, peer.pending_seen[i])
             if not sn.before(seg.ack, end) and sn.diff(seg.ack, peer.nxt) <= 0:
                 peer.pending_state[i] = MISSED
+            elif inside and seg.ack != right and peer.pending_seg_len[i]:
+                peer.pending_mark[i] = PARTLY
 
 
 def _answer_unsent(seg: Seen, me: Side, peer: Side) -> None:
@@ -136,9 +146,16 @@ def _answer_unsent(seg: Seen, me: Side, peer: Side) -> None:
                 me.nxt = ack
             continue
         soon = seg.time - peer.pending_time[i] <= SAME_MOMENT
+        begun = me.syn == 0 and peer.has_rcv_nxt == 0 and sn.after(ack, me.nxt)
         if not sn.before(seg.seq, ack):
             peer.pending_state[i] = MISSED
-        elif seg.seg_len and soon and seg.end == ack:
+            if begun:
+                me.nxt, me.top = ack, ack  # the first segment of the capture was a retransmission or a probe
+        elif begun and seg.seg_len == 0 and seg.seq_offset == 0 and sn.add(seg.seq, 1) == ack:
+            peer.pending_state[i] = MISSED
+            me.nxt, me.top = ack, ack  # a keep-alive again: its number is SND.NXT-1 (RFC 9293 section 3.8.4)
+        elif seg.seg_len and soon and (seg.end == ack or (sn.after(seg.end, ack) and 0 < peer.mss < seg.len)):
+            # A larger segment than the receiver's MSS was captured above segmentation offload, behind the ACKs of its parts.
             peer.pending_state[i] = LATE
         elif (
             seg.seq_offset == 0
@@ -264,12 +281,17 @@ def close(me: Side, peer: Side) -> None:
             # The peer never continued from there. In a complete capture it never sent those octets. Several such acks mean
             # that the capture lacks the peer's packets.
             wrong = me.syn != 0 and peer.syn != 0 and peer.missed == 0 and unsent == 1
-            me.pending_state[i] = WRONG if wrong else UNPROVEN
+            off = sn.diff(me.pending_seen[i], me.pending_want[i])
+            if wrong and 1 < off <= max(me.mss, 536) and peer.last_packet < me.pending_packet[i] and not peer.has_fin:
+                # Nothing of the peer is behind it: its last segment may be missing. A timestamp of it would prove that.
+                me.pending_state[i] = UNPROVEN if me.pending_mark[i] == ECHOES else LOST
+            else:
+                me.pending_state[i] = WRONG if wrong else UNPROVEN
 
 
 def _final(me: Side, peer: Side, i: int) -> int:
     """The answer about a gap that was never filled."""
-    if not peer.has_rcv_nxt:
+    if not peer.has_rcv_nxt or me.pending_mark[i] == PARTLY:
         return UNPROVEN
     # The peer acknowledged it as if it had the right number, or the sender's FIN lies before its end.
     right = sn.add(me.pending_want[i], me.pending_seg_len[i])

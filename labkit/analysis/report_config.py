@@ -7,6 +7,7 @@ A course keeps its choices in a file, `labkit.toml`, or in the table `[tool.labk
     select = ["ACK", "SEQ"]       # codes, names, families, or beginnings of codes; default: all rules
     ignore = ["duplicate-ack"]
     severity = {ACK06 = "error"}
+    strict = ["truncated"]        # kinds of limits that fail a capture; true: all of them
     complete = true               # no packet is missing; false: packets are missing; without it, each capture tells
 
 A file that labkit finds may be refused (`labkit.analysis.config_trust`). The verifier does not depend on these choices:
@@ -22,6 +23,7 @@ from typing import Any
 
 from labkit.analysis.examine import Completeness
 from labkit.analysis.finding import Group, regraded
+from labkit.analysis.limits import KINDS
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect
 from labkit.analysis.verifier import PROFILES, Verdict
 from labkit.errors import UsageError
@@ -55,6 +57,12 @@ class ReportConfig:
 
     completeness: str = Completeness.AUTO
     """Whether packets may be missing."""
+
+    strict: bool | tuple[str, ...] = ()
+    """Kinds of limits that make a capture fail; True: all of them."""
+
+    allow_empty: bool = False
+    """Whether a capture of which nothing was judged is no failure."""
 
     file: str | None = None
     """The configuration file that was used."""
@@ -102,6 +110,7 @@ class ReportConfig:
 
     def apply(self, verdict: Verdict) -> Verdict:
         """Leave out of the verdict what is not reported, and change severities. Returns the same object."""
+        verdict.strict = self.strict if isinstance(self.strict, tuple) else KINDS if self.strict else ()
         findings = regraded(verdict.findings, self._choice)
         beyond = [
             Group(each.code, each.name, severity, each.count)
@@ -268,6 +277,25 @@ def _flag(value: object, _rules: Rules) -> bool:
     return value
 
 
+def _strict(value: object, _rules: Rules) -> bool | tuple[str, ...]:
+    if isinstance(value, bool):
+        return value or ()
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        text = _('must be true, false, or a list of limits, as in ["truncated"], not {value}')
+        raise UsageError(text.format(value=_shown(value)))
+    return limit_kinds(value)
+
+
+def limit_kinds(words: Iterable[str]) -> tuple[str, ...]:
+    """The kinds of limits that words name. UsageError for a word that names none."""
+    kinds = tuple(words)
+    for word in kinds:
+        if word not in KINDS:
+            text = _("there is no limit '{word}'; the limits are {known}")
+            raise UsageError(text.format(word=printable(word), known=", ".join(KINDS)) + nearest(word, KINDS))
+    return kinds
+
+
 def _completeness(value: object, rules: Rules) -> str:
     return Completeness.COMPLETE if _flag(value, rules) else Completeness.PARTIAL
 
@@ -338,6 +366,7 @@ KEYS = {
     "select": ("select", _words),
     "ignore": ("ignore", _words),
     "severity": ("severity", _severities),
+    "strict": ("strict", _strict),
     "complete": ("completeness", _completeness),
 }
 """The keys of a file: the attribute of `ReportConfig`, and the function that reads the value."""

@@ -112,6 +112,9 @@ class Side:
     # What this side acknowledges, and the window that it offers.
     rcv_nxt: PeerSeq = 0
     has_rcv_nxt: U8 = 0
+    sack_top: PeerSeq = 0
+    """The highest right edge of its SACK blocks, where the capture begins in the middle of the conversation."""
+    has_sack_top: U8 = 0
     win: U32 = 0
     """The last window, in octets."""
     raw_win: U16 = 0

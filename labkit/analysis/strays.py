@@ -8,8 +8,9 @@ four-tuple differs, it is a segment of that conversation with a typing error.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from labkit.analysis.entry import CLIENT, SERVER, Shown
 from labkit.analysis.flows import Flow
-from labkit.analysis.ledger import CLIENT, SERVER, Ledger, Shown
+from labkit.analysis.ledger import Ledger
 from labkit.tcp.segment import ACK, SYN
 
 MAX_STRAYS = 100

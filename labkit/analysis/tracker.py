@@ -4,7 +4,7 @@
 segment, `peer` the other one. All are plain functions over integers, so that they can be compiled. They track, the rules judge.
 """
 
-from labkit.analysis.pending import BEHIND, GAP, SAME_MOMENT, UNSENT, answer, missing, open_pending
+from labkit.analysis.pending import BEHIND, ECHOES, GAP, SAME_MOMENT, UNSENT, answer, missing, open_pending
 from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT, OPT_SOUND, SUM_BAD, SUM_GOOD, Seen
 from labkit.tcp import seq as sn
@@ -27,6 +27,13 @@ DEFAULT_MSS, DEFAULT_MSS_6 = 536, 1220
 ETHERNET_MSS = 1460
 """The payload of the largest TCP segment without options in an Ethernet frame, over IPv4."""
 
+FAR_WINDOWS = 16
+"""How many of the peer's largest windows a number lies from SND.NXT and RCV.NXT before the receiver certainly drops the
+segment."""
+
+MAX_SACK_REACH = 1 << 24
+"""How far beyond the ack a SACK block may lie that tells SND.NXT. Blocks further away have wrong edges."""
+
 MAX_SHIFT = 14
 """RFC 7323 section 2.3: a larger shift counts as 14."""
 
@@ -38,6 +45,8 @@ def look(seg: Seen, me: Side, peer: Side) -> None:
     seg.seq_offset = 0
     seg.new_octets = seg.seg_len
     seg.conflict = ABSENT
+    if seg.ctl & (SYN | RST) == 0:
+        _set_first_nxt(seg, me, peer)
     relate(seg, me)
     if seg.seq_offset < 0:
         seg.new_octets = max(0, sn.diff(seg.end, me.nxt)) + missing(seg, me)
@@ -46,12 +55,51 @@ def look(seg: Seen, me: Side, peer: Side) -> None:
     answer(seg, me, peer)
 
 
+def _set_first_nxt(seg: Seen, me: Side, peer: Side) -> None:
+    """Take SND.NXT from the peer's ACKs and SACK blocks, where the capture begins in the middle of the conversation.
+
+    The first segment of a side may be a keep-alive (RFC 9293 section 3.8.4), a window probe (section 3.8.6.1) or a
+    retransmission. It then ends before SND.NXT.
+    """
+    if not me.has_nxt and not me.syn and peer.has_rcv_nxt:
+        top = sn.latest(peer.rcv_nxt, peer.sack_top) if peer.has_sack_top else peer.rcv_nxt
+        if sn.after(top, seg.end) and not sn.after(seg.seq, top):
+            me.nxt, me.top, me.has_nxt = top, top, 1
+    if seg.sack_n and seg.ctl & ACK and peer.syn == 0:
+        for i in range(seg.sack_n):
+            reach = sn.diff(seg.sack_right[i], seg.ack)
+            if not 0 < reach < MAX_SACK_REACH:
+                continue
+            if not me.has_sack_top or sn.after(seg.sack_right[i], me.sack_top):
+                me.sack_top, me.has_sack_top = seg.sack_right[i], 1
+            begun = peer.octets == 0 or not me.has_rcv_nxt  # the peer has sent nothing new, as far as is known
+            if peer.has_nxt and begun and sn.after(seg.sack_right[i], peer.nxt):
+                peer.nxt, peer.top = seg.sack_right[i], seg.sack_right[i]
+
+
 def relate(seg: Seen, me: Side) -> None:
     """Set the segment's distance from SND.NXT, which the answer about a pending segment may have moved."""
     if me.has_nxt and seg.ctl & (SYN | RST) == 0:
         seg.seq_offset = sn.diff(seg.seq, me.nxt)
         if seg.seq_offset >= 0:
             seg.new_octets = seg.seg_len
+
+
+def beyond_any_window(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a segment without data lies so far from the peer's window that not even missing packets explain it.
+
+    The receiver answers with an ACK and drops it (RFC 9293 section 3.10.7.4), so that its number and its FIN do not count. The
+    segment acknowledges nothing that the capture does not show.
+    """
+    if seg.len or seg.ctl & (SYN | RST | ACK) != ACK or not me.has_nxt or not peer.has_right_edge or not me.has_rcv_nxt:
+        return False
+    if me.pending_n or peer.pending_n or me.missed or peer.missed or not scale_is_known(me, peer):
+        return False
+    far = FAR_WINDOWS * max(peer.max_win, 65535)
+    if sn.after(seg.ack, peer.nxt) or -far <= seg.seq_offset <= far:
+        return False
+    distance = sn.diff(seg.seq, peer.rcv_nxt)
+    return distance > far or distance < -far
 
 
 def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
@@ -218,12 +266,7 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
         _set_base(me, seg.seq if seg.ctl & (SYN | RST) else sn.add(seg.seq, -1))
     if not peer.has_base and seg.ctl & ACK:
         _set_base(peer, sn.add(seg.ack, -1))
-    if seg.ctl & RST:
-        me.rst, me.rst_seq = 1, seg.seq
-    elif seg.ctl & SYN:
-        _advance_syn(seg, me, peer)
-    else:
-        _advance_sequence(seg, me, peer)
+    _advance_numbers(seg, me, peer)
     if seg.seq_offset < 0 and seg.seg_len and not seg.new_octets and seg.seq == peer.rcv_nxt:
         peer.same_acks = ANSWERED
     if seg.ctl & ACK and seg.ctl & RST == 0:
@@ -237,6 +280,17 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
         me.delay = max(0, seg.time - peer.last_time)
     if seg.tsval >= 0 and (me.tsval < 0 or sn.after(seg.tsval, me.tsval)):
         me.tsval = seg.tsval
+
+
+def _advance_numbers(seg: Seen, me: Side, peer: Side) -> None:
+    if seg.ctl & RST:
+        # A receiver drops a segment with a wrong checksum (RFC 9293 section 3.1), and the connection goes on.
+        if not (spoiled(seg) and me.sums_good):
+            me.rst, me.rst_seq = 1, seg.seq
+    elif seg.ctl & SYN:
+        _advance_syn(seg, me, peer)
+    elif not beyond_any_window(seg, me, peer):
+        _advance_sequence(seg, me, peer)
 
 
 def _set_base(side: Side, number: int) -> None:
@@ -253,18 +307,12 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
         return  # a SYN inside a connection: the flow table begins a new one if it has to
     if me.syn == (2 if seg.ctl & ACK else 1) and seg.seq == me.isn:
         me.resent += 1
+    again = me.syn == (2 if seg.ctl & ACK else 1) and seg.seq == me.isn
     me.isn = seg.seq
     me.syn_packet, me.syn_time = seg.number, seg.time
     me.syn = 2 if seg.ctl & ACK else max(me.syn, 1)
     me.syn_end = seg.end
-    # Nothing is known where the capture tool cut the options, or where a receiver would stop reading them.
-    me.default_mss = 1 if seg.mss == ABSENT and seg.opt_cut == 0 and seg.opt_fault == OPT_SOUND else 0
-    me.mss = seg.mss
-    if me.default_mss:
-        me.mss = DEFAULT_MSS if seg.version == 4 else DEFAULT_MSS_6
-    me.wscale = seg.wscale
-    me.syn_ctl, me.sack_ok, me.stamps, me.tfo_len = seg.ctl, seg.sack_ok, int(seg.tsval >= 0), seg.tfo_len
-    me.opt_cut = seg.opt_cut
+    _take_options(seg, me, again)
     _set_base(me, seg.seq)
     if not me.has_nxt or sn.after(seg.end, me.nxt):
         me.nxt, me.has_nxt = seg.end, 1
@@ -272,6 +320,22 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
     if seg.ctl & ACK and peer.syn and peer.third == 0:
         peer.third = 1
         me.delay = max(0, seg.time - peer.last_time)
+
+
+def _take_options(seg: Seen, me: Side, again: bool) -> None:
+    """What a SYN offers. One that is sent again may have fewer options, and yet the answer may be to the first: what either
+    of them offers counts (RFC 7323 section 2.2 asks for the option on the SYN, not on each copy of it)."""
+    if not again or seg.mss != ABSENT:
+        # Nothing is known where the capture tool cut the options, or where a receiver would stop reading them.
+        me.default_mss = 1 if seg.mss == ABSENT and seg.opt_cut == 0 and seg.opt_fault == OPT_SOUND else 0
+        me.mss = seg.mss
+        if me.default_mss:
+            me.mss = DEFAULT_MSS if seg.version == 4 else DEFAULT_MSS_6
+    if not again or seg.wscale >= 0:
+        me.wscale = seg.wscale
+    me.sack_ok = max(seg.sack_ok, me.sack_ok) if again else seg.sack_ok
+    me.stamps = 1 if seg.tsval >= 0 or (again and me.stamps) else 0
+    me.syn_ctl, me.tfo_len, me.opt_cut = seg.ctl, seg.tfo_len, seg.opt_cut
 
 
 def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
@@ -286,7 +350,7 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
         fin = me.nxt
         me.nxt = sn.add(fin, 1)
     if not me.has_nxt:
-        me.nxt, me.has_nxt = seg.end, 1
+        me.nxt, me.top, me.has_nxt = seg.end, seg.end, 1
         me.octets += seg.len
     elif seg.seq_offset > 0:
         open_pending(seg, me, GAP, me.nxt, seg.seq)
@@ -299,7 +363,7 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
         me.octets += min(seg.new_octets, seg.len)
         if sn.after(seg.end, me.nxt):
             me.nxt = seg.end
-    me.top = seg.end if me.seen == 1 else sn.latest(me.top, seg.end)
+    me.top = sn.latest(me.top, seg.end)
     if seg.len and seg.new_octets and me.probe == 0 and (me.since == 0 or seg.seq_offset < 0):
         me.since = seg.time  # octets behind a gap cannot be acknowledged before it is filled
     if seg.len and seg.new_octets:
@@ -310,8 +374,15 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
 
 
 def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
+    if me.third == 1 and peer.has_resyn and seg.ctl & SYN == 0 and seg.ack == sn.add(peer.resyn, 1):
+        # Of two SYN ACKs with different ISNs, the one that the client acknowledges counts.
+        peer.isn = peer.resyn
+        peer.nxt = peer.top = peer.syn_end = seg.ack
+        _set_base(peer, peer.resyn)
     if peer.seen and peer.has_nxt and sn.after(seg.ack, peer.nxt):
         open_pending(seg, me, UNSENT, peer.nxt, seg.ack)
+        if seg.tsecr >= 0 and peer.tsval >= 0 and sn.after(seg.tsecr, peer.tsval):
+            me.pending_mark[me.pending_n - 1] = ECHOES
         me.raw_win = seg.win
         return
     if me.third == 1 and seg.ctl & SYN == 0 and not sn.after(seg.ack, peer.isn):

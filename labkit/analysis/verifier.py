@@ -21,10 +21,11 @@ from labkit.analysis.analyzer import DONE, FLOW, PENDING, Step, analyze
 from labkit.analysis.finding import Evidence, Group, finding, tally
 from labkit.analysis.finding import Finding as Finding
 from labkit.analysis.flows import Flow, FlowTable
-from labkit.analysis.limits import FAMILIES, CaptureLimits, Conversation, Limit
+from labkit.analysis.limits import FAMILIES, KINDS, NOTHING, CaptureLimits, Conversation, Limit, damaged
 from labkit.analysis.payload import PayloadStore
 from labkit.analysis.policy import MAX_ONCE, Events
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Predicate, Rule, Scope, Severity, collect
+from labkit.analysis.unread import Unread
 from labkit.capture import Damage, Frame, open_capture
 from labkit.errors import UsageError
 from labkit.i18n import _
@@ -43,6 +44,10 @@ class Verdict:
     """Frames of any kind."""
     segments: int = 0
     """TCP segments among them."""
+    other: int = 0
+    """Frames of other protocols, and those with fragments of them."""
+    not_read: int = 0
+    """Frames and segments that labkit could not read: what the limits `not-read` count."""
     flows: int = 0
     damage: Damage | None = None
     """Why the capture could not be read to its end."""
@@ -66,18 +71,50 @@ class Verdict:
     beyond: list[Group] = field(default_factory=list)
     """Findings that were only counted: there were more than `finding.MAX_KEPT` of their severity."""
 
+    strict: tuple[str, ...] = ()
+    """Kinds of limits that make the capture fail."""
+
     def worst(self) -> Severity | None:
         """The gravest severity found."""
         return max(tally(self.findings, self.beyond), default=None)
 
+    def outcome(self, fail_on: Severity = Severity.ERROR) -> str:
+        """The verdict in one word, `pass`, `fail`, `not-judged` or `unreadable`.
+
+        A finding at or above `fail_on`, or a limit of a kind in `strict`, makes a capture fail. It is not judged if no TCP
+        segment of it could be judged, or none was selected. It is unreadable if it could not be read, or not to its end.
+        """
+        if self.error is not None:
+            return "unreadable"
+        if (self.worst() or 0) >= fail_on or self.failing_limits():
+            return "fail"
+        if any(limit.kind in NOTHING for limit in self.limits):
+            return "not-judged"
+        return "pass" if self.damage is None else "unreadable"
+
+    def failing_limits(self) -> list[Limit]:
+        """The limits that make the capture fail."""
+        return [limit for limit in self.limits if limit.kind in self.strict and limit.kind in KINDS]
+
     def passes(self, fail_on: Severity = Severity.ERROR) -> bool:
-        """Whether the capture could be read, and has no finding at or above a severity."""
-        return self.error is None and (self.worst() or 0) < fail_on
+        """Whether the capture was judged to its end, and nothing makes it fail."""
+        return self.outcome(fail_on) == "pass"
+
+    @property
+    def up_to(self) -> int | None:
+        """The last packet that was judged of a capture that could not be read to its end."""
+        return None if self.damage is None else self.packets
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error."""
+        """Whether the capture passes: it was judged to its end, and there is no error."""
         return self.passes()
+
+    def set_damage(self, damage: Damage | None) -> None:
+        """Say why the capture could not be read to its end; a damage that is known already stays."""
+        if damage is not None and self.damage is None:
+            self.damage = damage
+            self.limits.insert(0, damaged(damage.message))
 
 
 def verify(
@@ -100,7 +137,7 @@ def verify(
         verifier = Verifier(profile, literal=literal, wanted=wanted, rules=rules)
         verdict = verifier.run(capture, on_progress)
         verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
-        verdict.damage = capture.damage
+        verdict.set_damage(capture.damage)
         return verdict
 
 
@@ -151,6 +188,7 @@ class Verifier:
         self._start: int | None = None
         self._wanted = wanted
         self._limits = CaptureLimits()
+        self._unread = Unread()
         self._kept: list[Finding] = []
         self._counts: Counter[Severity] = Counter()
         self._beyond: dict[tuple[str, str, Severity], Group] = {}
@@ -170,7 +208,7 @@ class Verifier:
         """
         rules, pending = self._rules, self._rules[Scope.PENDING]
         flow, found = None, None
-        for step in analyze(self._counted(frames, on_progress), self._table, PayloadStore()):
+        for step in analyze(self._counted(frames, on_progress), self._table, PayloadStore(), self._unread):
             scope = step.scope
             if step.flow is not flow or found is None:
                 flow, found = step.flow, self._conversation(step.flow)
@@ -226,6 +264,9 @@ class Verifier:
         verdict.beyond = [self._beyond[key] for key in sorted(self._beyond)]
         beyond = sum(group.count for group in verdict.beyond)
         self._limits.end_many(missed=0, again=0, forgotten=self._table.forgotten, beyond=beyond)
+        frames, segments = self._limits.not_read(self._unread, self._table.pairs)
+        verdict.not_read = frames + segments
+        verdict.other = verdict.packets - verdict.segments - frames - self._unread.parts
         verdict.limits = self._limits.limits(verdict.segments, verdict.reported)
         verdict.conversations = sorted(self._limits.conversations, key=lambda each: each.flow)
         verdict.findings = sorted(

@@ -7,9 +7,20 @@ them. Times are nanoseconds, sizes octets.
 from dataclasses import dataclass, field
 from random import Random
 
+from labkit.tcp.options import length
+from labkit.tcp.segment import CE, ECT0, ECT1, Segment
+
 CLIENT, SERVER = "client", "server"
-HEADERS = {4: 40, 6: 60}
-"""Octets of the IP and TCP headers without TCP options, by IP version. A path counts them in a packet's size."""
+
+
+def datagram_size(segment: Segment, version: int) -> int:
+    """The octets of a segment's datagram, which the path counts, by IP version."""
+    return (40 if version == 4 else 60) + length(segment.options) + len(segment.payload)
+
+
+def marked(segment: Segment) -> Segment:
+    """The segment with the mark of congestion, if it is ECN-capable (RFC 3168)."""
+    return segment.with_(ecn=CE) if segment.ecn in {ECT0, ECT1} else segment
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,16 @@ turns it into a line and an exit code.
 import inspect
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from labkit.i18n import N_, _, printable
+
+if TYPE_CHECKING:
+    from labkit.analysis.rule import Severity
+    from labkit.analysis.verifier import Verdict
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,7 +40,7 @@ class Exit(IntEnum):
     OK = 0
     """Done, and no finding is at or above `--fail-on`."""
     FINDINGS = 1
-    """The capture breaks a rule, or a graded submission failed."""
+    """The capture breaks a rule or has a limit that `--strict` names, or nothing in it could be judged."""
     USAGE = 2
     """Wrong usage, or a scenario that does not validate."""
     UNREADABLE = 3
@@ -49,6 +53,14 @@ class Exit(IntEnum):
     """Interrupted from the keyboard, as shells number SIGINT."""
     PIPE = 141
     """The reader of the output went away, as shells number SIGPIPE."""
+
+
+class BareOption(click.Option):
+    """An option that may stand without a value, `--strict` or `--strict=truncated`; then its value is `bare`."""
+
+    def __init__(self, *arguments: Any, bare: str, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self.bare = bare
 
 
 class Command(click.Command):
@@ -70,6 +82,13 @@ class Command(click.Command):
         self.section = section
         self.examples = examples
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments. The one behind an option that stands without a value is not its value."""
+        bare = {name: each.bare for each in self.params if isinstance(each, BareOption) for name in each.opts}
+        end = args.index("--") if "--" in args else len(args)
+        head = [f"{each}={bare[each]}" if each in bare else each for each in args[:end]]
+        return super().parse_args(ctx, [*head, *args[end:]])
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         if self.examples:
@@ -81,6 +100,14 @@ class Command(click.Command):
 
 class CommandGroup(Command, click.Group):
     """A command with subcommands."""
+
+
+def verdict_code(verdict: "Verdict", fail_on: "Severity", *, allow_empty: bool = False) -> Exit:
+    """The exit code of one verdict. A capture that merely ends too early has that of the packets before."""
+    if verdict.error is not None or (verdict.damage is not None and not verdict.damage.cut):
+        return Exit.UNREADABLE
+    outcome = verdict.outcome(fail_on)
+    return Exit.FINDINGS if outcome == "fail" or (outcome == "not-judged" and not allow_empty) else Exit.OK
 
 
 def note(message: str) -> None:

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from labkit.cli._common import complete_rules, note, options, profile_option, rules_option
+from labkit.cli._common import BareOption, complete_rules, note, options, profile_option, rules_option
 from labkit.errors import UsageError
 from labkit.i18n import _
 
@@ -16,10 +16,22 @@ if TYPE_CHECKING:
     from labkit.analysis.report_config import ReportConfig
 
 
+EVERY = "all"
+"""The value of `--strict` without a value."""
+
+
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the last rule of a list."""
     before, comma, last = incomplete.rpartition(",")
     return [CompletionItem(f"{before}{comma}{item.value}", help=item.help) for item in complete_rules(ctx, param, last)]
+
+
+def _complete_limits(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the last limit of a list."""
+    from labkit.analysis.limits import KINDS
+
+    before, comma, last = incomplete.rpartition(",")
+    return [CompletionItem(f"{before}{comma}{kind}") for kind in KINDS if kind.startswith(last)]
 
 
 report_options = options(
@@ -52,6 +64,18 @@ report_options = options(
         help=_("Lowest severity that fails a capture (exit code 1)."),
     ),
     click.option(
+        "--strict",
+        cls=BareOption,
+        bare=EVERY,
+        multiple=True,
+        metavar="[=LIMIT,...]",
+        shell_complete=_complete_limits,
+        help=_("Fail a capture for any limit of what it shows, or for these (truncated,one-sided)."),
+    ),
+    click.option(
+        "--allow-empty", is_flag=True, help=_("Exit code 0 for a capture in which no TCP was judged; otherwise 1.")
+    ),
+    click.option(
         "--config",
         type=click.Path(),
         metavar="FILE",
@@ -78,6 +102,8 @@ def report_config(
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fail_on: str,
+    strict: tuple[str, ...],
+    allow_empty: bool,
     config: str | None,
     no_config: bool,
     complete: bool = False,
@@ -105,6 +131,10 @@ def report_config(
         changes["literal"] = True
     if _given("fail_on"):
         changes["fail_on"] = SEVERITIES[fail_on]
+    if strict:
+        changes["strict"] = _strict(strict)
+    if allow_empty:
+        changes["allow_empty"] = True
     if complete or partial:
         changes["completeness"] = Completeness.COMPLETE if complete else Completeness.PARTIAL
     if select:
@@ -117,6 +147,16 @@ def report_config(
     if not merged.rules:
         raise UsageError(_("--select and --ignore leave no rule of the profile {name}").format(name=merged.profile))
     return merged
+
+
+def _strict(values: tuple[str, ...]) -> bool | tuple[str, ...]:
+    """The kinds of limits in the values of `--strict`; True: all of them."""
+    from labkit.analysis.report_config import limit_kinds
+
+    words = _words(values)
+    if not words:
+        raise UsageError(_("--strict= names no limit"))
+    return EVERY in words or limit_kinds(words)
 
 
 def _from_file(
@@ -171,7 +211,11 @@ def _given(name: str) -> bool:
 
 
 def _split(option: str, values: tuple[str, ...]) -> tuple[str, ...]:
-    words = tuple(word.strip() for value in values for word in value.split(",") if word.strip())
+    words = _words(values)
     if not words:
         raise UsageError(_("{option} names no rule").format(option=option))
     return words
+
+
+def _words(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word.strip() for value in values for word in value.split(",") if word.strip())

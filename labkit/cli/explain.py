@@ -78,8 +78,9 @@ def _rule(rule: "Rule") -> Iterator[str]:
         yield from _wrapped(f"{label}: {text}", "  ")
     yield ""
     for label, example in ((_("Good:"), rule.good), (_("Bad:"), rule.bad)):
-        yield label
-        yield from (f"    {line}" for line in example.splitlines())
+        if example:  # the notation cannot write a wrong port
+            yield label
+            yield from (f"    {line}" for line in example.splitlines())
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

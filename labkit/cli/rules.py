@@ -93,7 +93,8 @@ def _section(rule: "Rule") -> Iterator[str]:
     for label, text in details(rule):
         yield f"- {label}: {_escaped(text)}"
     for label, example in ((_("Good:"), rule.good), (_("Bad:"), rule.bad)):
-        yield from ("", label, "", "```notation", *example.splitlines(), "```")
+        if example:  # the notation cannot write a wrong port
+            yield from ("", label, "", "```notation", *example.splitlines(), "```")
 
 
 def _escaped(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.analysis.native import AUTO, ENGINES
-from labkit.cli._common import Command, Exit, format_option, note
+from labkit.cli._common import Command, Exit, format_option, note, verdict_code
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.cli._report_config import completeness_options, report_config, report_options
 from labkit.errors import CaptureError, UsageError
@@ -86,8 +86,8 @@ def command(
     """Verify captures: which packet breaks which rule, and why.
 
     CAPTURE is a pcap or pcapng file, also compressed with gzip; '-' is standard input. For a folder, labkit verifies every
-    capture in it. A pattern in quotation marks may match many files. Exit code 1 if a capture breaks a rule, 3 if a file
-    cannot be read.
+    capture in it. A pattern in quotation marks may match many files. Exit code 1 if a capture breaks a rule, or if nothing
+    in it could be judged; 3 if a file cannot be read.
     """
     from labkit.cli._progress import ProgressLine
     from labkit.jobs.dispatch import Dispatcher
@@ -122,8 +122,6 @@ def command(
     if interrupts.seen:
         note(_("interrupted"))
         return Exit.INTERRUPTED
-    if wanted is not None and not outcome.reported and outcome.code == Exit.OK:
-        raise UsageError(_("no conversation matches --flow, --host and --port"))
     return outcome.code
 
 
@@ -157,8 +155,6 @@ class _Outcome:
         self._target = target
         self.code = Exit.OK
         """An unreadable capture outranks one that fails."""
-        self.reported = 0
-        """Conversations that were reported."""
 
     def record(self, verdicts: "Iterable[Verdict]", progress: "ProgressLine") -> "Iterator[Verdict]":
         """Record verdicts as they come, and pass them on."""
@@ -170,11 +166,8 @@ class _Outcome:
             yield verdict
 
     def _add(self, verdict: "Verdict") -> None:
-        if verdict.error is not None or (verdict.damage is not None and not verdict.damage.cut):
-            self.code = Exit.UNREADABLE
-        elif not verdict.passes(self._options.fail_on) and self.code == Exit.OK:
-            self.code = Exit.FINDINGS
-        self.reported += verdict.reported
+        code = verdict_code(verdict, self._options.fail_on, allow_empty=self._options.allow_empty)
+        self.code = max(self.code, code)
         if verdict.error is not None:
             note(verdict.error)
         elif verdict.damage is not None and not (self._shows_damage and verdict.damage.cut):

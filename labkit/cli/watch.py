@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, Exit, format_option, note
+from labkit.cli._common import Command, format_option, note, verdict_code
 from labkit.cli._live import allow_interface_option, for_option, lab_option
 from labkit.cli._report_config import report_config, report_options
 from labkit.i18n import _, ngettext, printable
@@ -85,7 +85,7 @@ def command(
             lost,
         )
         note(text.format(n=lost))
-    return Exit.OK if verdict.passes(config.fail_on) else Exit.FINDINGS
+    return verdict_code(verdict, config.fail_on, allow_empty=config.allow_empty)
 
 
 def _create(capture: str, interface: str) -> "Writer":
@@ -132,6 +132,7 @@ class _FindingPrinter:
         """Print the verdict, the limits of the capture, and the findings that were only counted."""
         from labkit.analysis.rule import Severity
         from labkit.report.formats import ReportOptions
+        from labkit.report.formats._records import limit_text
         from labkit.report.formats.text import headline
 
         line = f"{printable(self._interface)}: {headline(verdict, ReportOptions(self._config.fail_on))}"
@@ -140,7 +141,7 @@ class _FindingPrinter:
             return
         click.echo(line)
         for limit in verdict.limits:
-            click.echo("  " + _("note: {message}").format(message=limit.message))
+            click.echo("  " + _("note: {message}").format(message=limit_text(limit, verdict)))
         limits = {limit.code for limit in verdict.limits}
         for (severity, code, name), count in sorted(self._counted.items(), key=lambda each: (-each[0][0], each[0][1])):
             if severity > Severity.NOTE or code not in limits:

@@ -14,7 +14,7 @@ is found, and the others of its batch are judged.
 
 import stat
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +22,9 @@ from tempfile import TemporaryDirectory
 
 from labkit import __version__
 from labkit.analysis.verifier import Verdict
-from labkit.errors import CaptureError, LabkitError, MissingError, UsageError
+from labkit.errors import LabkitError, MissingError, UsageError
 from labkit.i18n import _, printable
+from labkit.jobs.judging import Judge, judge_file
 
 MAX_BATCH = 50
 """Captures of a batch."""
@@ -31,8 +32,6 @@ MAX_BATCH_OCTETS = 8_000_000
 """Octets of a batch of more than one capture."""
 MAX_SENT_OCTETS = 256_000_000
 """Octets of a capture that is sent by content; a larger one whose file no worker sees is judged here."""
-
-Judge = Callable[[str], Verdict]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,17 +163,6 @@ def _judge_item(judge: Judge, item: Item) -> Verdict | None:
         file = Path(folder, "capture")
         file.write_bytes(item.content)
         return judge_file(judge, str(file), item.path)
-
-
-def judge_file(judge: Judge, file: str, path: str) -> Verdict:
-    """Judge the capture in `file`, which the user calls `path`. A CaptureError becomes a verdict with an `error`."""
-    try:
-        verdict = judge(file)
-    except CaptureError as error:
-        text = str(error)
-        verdict = Verdict(path, "", error=text if file == path else text.replace(printable(file), printable(path), 1))
-    verdict.path = path
-    return verdict
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

@@ -1,20 +1,22 @@
 """Choose where captures are judged: in this process, in several, or by the workers of a cluster."""
 
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from os import cpu_count
 from os.path import getsize
+from typing import TYPE_CHECKING
 
 from labkit.analysis.native import engine
 from labkit.analysis.rule import collect
 from labkit.analysis.verifier import Verdict
-from labkit.jobs import batches
 from labkit.jobs.inputs import Input
 from labkit.jobs.interrupts import Interrupts
-from labkit.jobs.judging import Listener, Request, judge
+from labkit.jobs.judging import Listener, Request, judge, judge_file
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 MIN_CAPTURES = 4
 """Captures from which on several processes judge them, unless the user asks for a number of processes."""
@@ -62,12 +64,13 @@ class Dispatcher:
             if self.interrupts.seen:
                 return
             self.listener.on_capture(path, number, len(self.captures))
-            verdict = Verdict(path, "", error=error) if error else batches.judge_file(judge_path, path, path)
+            verdict = Verdict(path, "", error=error) if error else judge_file(judge_path, path, path)
             if self.interrupts.seen and not verdict.packets and verdict.error is None:
                 return  # a verdict on no packet says nothing
             yield verdict
 
     def _in_processes(self, count: int) -> Iterator[Verdict]:
+        from labkit.jobs.batches import MAX_BATCH
         from labkit.jobs.processes import Processes
 
         # This process compiles what all of them need, before they begin.
@@ -75,13 +78,14 @@ class Dispatcher:
             rules = collect(self.request.config.extra)
             engine.prepare(self.request.engine, max(self._sizes(), default=0), self.listener.on_notice, rules)
         # Small enough that every process has batches up to the end.
-        size = max(1, min(batches.MAX_BATCH, len(self.captures) // (count * 4)))
+        size = max(1, min(MAX_BATCH, len(self.captures) // (count * 4)))
         with Processes(count) as pool:
             yield from self._by_executor(replace(self.request, alone=False), pool, count * 2, size)
             if self.interrupts.seen:
                 pool.terminate()
 
     def _on_cluster(self, address: str) -> Iterator[Verdict]:
+        from labkit.jobs.batches import MAX_BATCH
         from labkit.jobs.cluster import connected
 
         with ExitStack() as stack:
@@ -89,9 +93,11 @@ class Dispatcher:
             with self.interrupts.waiting():
                 cluster = stack.enter_context(connected(address, self.listener.on_notice))
             if cluster is not None:
-                yield from self._by_executor(self.request, cluster.executor, cluster.threads * 2, batches.MAX_BATCH)
+                yield from self._by_executor(self.request, cluster.executor, cluster.threads * 2, MAX_BATCH)
 
-    def _by_executor(self, request: Request, executor: Executor, ahead: int, size: int) -> Iterator[Verdict]:
+    def _by_executor(self, request: Request, executor: "Executor", ahead: int, size: int) -> Iterator[Verdict]:
+        from labkit.jobs import batches
+
         paths = [each.path for each in self.captures if not each.error]
         with closing(batches.verdicts(paths, partial(judge, request), executor, ahead=ahead, size=size)) as judged:
             for number, (path, error) in enumerate(self.captures, 1):

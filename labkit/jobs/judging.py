@@ -1,5 +1,6 @@
 """Judge one capture: the step that every process and every machine does alike."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,8 +10,11 @@ from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import collect
 from labkit.analysis.verifier import Verdict
 from labkit.capture import Damage, open_capture
-from labkit.i18n import _
+from labkit.errors import CaptureError
+from labkit.i18n import _, printable
 from labkit.jobs.interrupts import Interrupts
+
+Judge = Callable[[str], Verdict]
 
 
 @dataclass(frozen=True)
@@ -59,5 +63,16 @@ def judge(
     verdict.path = path
     if interrupts is not None and interrupts.seen:
         reason = _("interrupted after packet {n}").format(n=verdict.packets)
-        verdict.damage = verdict.damage or Damage(reason, None, cut=True)
+        verdict.set_damage(Damage(reason, None, cut=True))
     return request.config.apply(verdict)
+
+
+def judge_file(judge: Judge, file: str, path: str) -> Verdict:
+    """Judge the capture in `file`, which the user calls `path`. A CaptureError becomes a verdict with an `error`."""
+    try:
+        verdict = judge(file)
+    except CaptureError as error:
+        text = str(error)
+        verdict = Verdict(path, "", error=text if file == path else text.replace(printable(file), printable(path), 1))
+    verdict.path = path
+    return verdict

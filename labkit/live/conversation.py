@@ -238,14 +238,15 @@ class Conversation:
             summary=model.summary,
             seed=self.seed,
             start=self.clock.wall(start),
-            connections=tuple(self._connection(isns) for isns in end.isns),
+            connections=tuple(self._connection(number) for number in end.isns),
             records=tuple(records),
         )
 
-    def _connection(self, isns: dict[str, int]) -> Connection:
+    def _connection(self, number: int) -> Connection:
         hosts: dict[str, Host] = {self.side: self.labkit_end.station.own, OTHER[self.side]: self.labkit_end.peer_host()}
         hosts = {side: replace(host, name=host.name or side) for side, host in hosts.items()}
-        return Connection(hosts["client"], hosts["server"], isns.get("client", 0), isns.get("server", 0))
+        isns = {self.side: self.labkit_end.isns[number], OTHER[self.side]: self.labkit_end.peer_isns.get(number, 0)}
+        return Connection(hosts["client"], hosts["server"], isns["client"], isns["server"])
 
     def annotated(self) -> Iterator[Frame]:
         """All frames, each with a comment that says why it was sent and how its numbers follow."""

@@ -25,6 +25,21 @@ IN_IPV6 = (0, 43, 60, 51, 135, 139, 140)
 """Extension headers that may stand before a fragment header, or that hostile senders put there."""
 FRAGMENT_HEADER, AUTHENTICATION = 44, 51
 
+MAX_REMEMBERED = 64
+"""Complete datagrams that are remembered, so that copies of their fragments are not taken for incomplete datagrams."""
+
+
+class Lost(NamedTuple):
+    """Fragments whose datagram was never complete."""
+
+    fragments: int
+    packet: int
+    """The frame of the first one."""
+    protocol: int
+    """The IP protocol that they name; -1 where it is not known."""
+    source: bytes
+    target: bytes
+
 
 class Fragment(NamedTuple):
     """A fragment and its place in the datagram."""
@@ -57,6 +72,10 @@ class Pending:
         self.arrived = RangeSet()
         self.dead = False
         """Whether the datagram is dropped, with its later fragments (RFC 5722)."""
+        self.lost: Lost | None = None
+        """What is lost if the datagram is never complete."""
+        self.twin: bytes | None = None
+        """The octets of an earlier datagram, as long as all fragments are copies of its fragments."""
 
     def add(self, piece: Fragment, overlapping: bool) -> None:
         """Add a fragment. `overlapping`: fragments may overlap; otherwise that drops the datagram."""
@@ -119,6 +138,15 @@ class Reassembler:
         self.datagrams = datagrams
         self.age = age
         self._pending: dict[bytes, Pending] = {}
+        self._complete: dict[bytes, bytes] = {}
+        """The octets of the last complete datagrams."""
+        self._lost: list[Lost] = []
+        self.status = FRAGMENT
+        """What the last completed datagram holds (`labkit.packet.decode`); FRAGMENT while none is complete."""
+        self.datagram = b""
+        """The last completed datagram."""
+        self.parts = 0
+        """Frames that the last completed datagram came in."""
 
     @property
     def pending(self) -> int:
@@ -131,15 +159,29 @@ class Reassembler:
         If that completes a datagram with a TCP segment, fill `seg` and return the datagram's octets, in which the positions of
         `seg` count; else return None. A tunnel's datagram may hold a fragment again.
         """
-        found = FRAGMENT
-        while found == FRAGMENT:
+        self.status, self.parts = FRAGMENT, 0
+        while self.status == FRAGMENT:
             # The loop ends: each turn removes a pending datagram, and no datagram is complete with its first fragment.
             whole = self.add(buf, seg)
             if whole is None:
                 return None
-            buf = whole
-            found = decode_datagram(buf, 0, len(buf), seg)
-        return buf if found == TCP else None
+            buf = self.datagram = whole
+            self.status = decode_datagram(buf, 0, len(buf), seg)
+        return buf if self.status == TCP else None
+
+    def lost(self, *, all_: bool = False) -> list[Lost]:
+        """Take out what was lost since the last call: fragments that were cut, or whose datagram was dropped; with `all_`, those
+        of pending datagrams too."""
+        if all_:
+            for pending in self._pending.values():
+                self._lose(pending)
+            self._pending.clear()
+        found, self._lost = self._lost, []
+        return found
+
+    def _lose(self, pending: Pending) -> None:
+        if pending.lost is not None and pending.twin is None:
+            self._lost.append(pending.lost)
 
     def add(self, buf: bytes, seg: Seen) -> bytes | None:
         """Add the fragment whose IP header `seg` locates in `buf`; the datagram once nothing is missing.
@@ -148,23 +190,35 @@ class Reassembler:
         if the first fragment's was, and with an atomic fragment header in IPv6.
         """
         piece = _ipv4_fragment(buf, seg) if seg.version == 4 else _ipv6_fragment(buf, seg)
+        one = Lost(1, seg.number, _protocol(buf, seg), *_addresses(buf, seg))
         if piece is None:
+            self._lost.append(one)
             return None
         pending = self._find(piece.key, seg.time)
+        pending.lost = one if pending.lost is None else pending.lost._replace(fragments=pending.lost.fragments + 1)
+        if pending.twin is not None and pending.twin[piece.start : piece.end] != piece.data:
+            pending.twin = None
         pending.add(piece, overlapping=seg.version == 4)
         whole = pending.whole()
         if whole is not None:
             del self._pending[piece.key]
+            self.parts += pending.lost.fragments
+            self._complete.pop(piece.key, None)
+            if len(self._complete) >= MAX_REMEMBERED:
+                del self._complete[next(iter(self._complete))]
+            self._complete[piece.key] = bytes(pending.octets)
         return whole
 
     def _find(self, key: bytes, now: int) -> Pending:
         """The pending datagram of a fragment; a new one if that is too old."""
         pending = self._pending.get(key)
         if pending is None or now - pending.born > self.age:
-            self._pending.pop(key, None)
+            if pending is not None:
+                self._lose(self._pending.pop(key))
             if len(self._pending) >= self.datagrams:
-                del self._pending[next(iter(self._pending))]
+                self._lose(self._pending.pop(next(iter(self._pending))))
             pending = self._pending[key] = Pending(now)
+            pending.twin = self._complete.get(key)
         return pending
 
 
@@ -177,14 +231,34 @@ def _ipv4_fragment(buf: bytes, seg: Seen) -> Fragment | None:
     return _fragment(buf, seg, body, (field & 0x1FFF) * 8, field & 0x2000 != 0, key)
 
 
-def _ipv6_fragment(buf: bytes, seg: Seen) -> Fragment | None:
-    """The fragment in an IPv6 datagram, at whose fragment header `decode` has stopped."""
+def _fragment_header(buf: bytes, seg: Seen) -> int | None:
+    """Where the fragment header of an IPv6 datagram is, at which `decode` has stopped; None where it is not captured."""
     start = seg.ip_at
     kind, at = buf[start + 6], start + 40
     while at + 8 <= len(buf) and (kind in IN_IPV6 or (kind == FRAGMENT_HEADER and not u16(buf, at + 2) & 0xFFF9)):
         size = 0 if kind == FRAGMENT_HEADER else buf[at + 1] * (4 if kind == AUTHENTICATION else 8)
         kind, at = buf[at], at + 8 + size
-    if kind != FRAGMENT_HEADER or at + 8 > len(buf):
+    return None if kind != FRAGMENT_HEADER or at + 8 > len(buf) else at
+
+
+def _protocol(buf: bytes, seg: Seen) -> int:
+    """The IP protocol that a fragment names; -1 where it is not known."""
+    if seg.version == 4:
+        return buf[seg.ip_at + 9]
+    at = _fragment_header(buf, seg)
+    return -1 if at is None else buf[at]
+
+
+def _addresses(buf: bytes, seg: Seen) -> tuple[bytes, bytes]:
+    size = seg.addr_len
+    return bytes(buf[seg.src_at : seg.src_at + size]), bytes(buf[seg.dst_at : seg.dst_at + size])
+
+
+def _ipv6_fragment(buf: bytes, seg: Seen) -> Fragment | None:
+    """The fragment in an IPv6 datagram."""
+    start = seg.ip_at
+    at = _fragment_header(buf, seg)
+    if at is None:
         return None
     field = u16(buf, at + 2)
     key = b"6" + buf[start + 8 : start + 40] + buf[at + 4 : at + 8]

@@ -87,6 +87,9 @@ class Seen:
     joined: U8 = 0
     """1 where the datagram came in fragments, and was put together again."""
 
+    unread: I32 = 0
+    """The number of the link type or IP protocol because of which `decode` does not read the frame."""
+
     # The TCP header.
     tcp_at: int = ABSENT
     sport: U16 = 0

@@ -19,7 +19,7 @@ from labkit.i18n import _, printable
 from labkit.packet.linktype import ETHERNET
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._finding_text import labelled_lines
-from labkit.report.formats._records import COMPLETENESS, completeness
+from labkit.report.formats._records import COMPLETENESS, completeness, limit_text
 from labkit.report.formats.text import headline
 
 
@@ -112,11 +112,9 @@ def comment(found: Finding) -> str:
 def _summary(verdict: Verdict, options: ReportOptions) -> str:
     """The verdict on the whole capture, and its limits."""
     lines = [f"labkit {__version__}: {click.unstyle(headline(verdict, options))}"]
-    if verdict.damage is not None:
-        lines.append(_("{message}; judged up to there").format(message=verdict.damage.message))
     if options.config_line:
         lines.append(_("configuration: {file}").format(file=options.config_line))
     if verdict.segments:
         lines.append(_(COMPLETENESS[completeness(verdict)[1]]))
-    lines += [limit.message for limit in verdict.limits]
+    lines += [limit_text(limit, verdict) for limit in verdict.limits]
     return "\n".join(lines)

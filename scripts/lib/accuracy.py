@@ -1,7 +1,7 @@
-"""How well labkit and tshark agree: what `scripts/accuracy` runs.
+"""The command line of `scripts/accuracy`: compare labkit and tshark.
 
-Both look at every capture of a folder. For each class of events, the segments are counted which both name, and which
-only one of them names; each of the latter is a case, and gets a reason where one holds (`accuracy_reasons`).
+Both read every capture of a folder. For each class of events, the script counts the segments that both name and those that
+only one of them names. Each of the latter is a case; the first reason that holds decides it (`accuracy_reasons`).
 """
 
 import argparse
@@ -28,10 +28,10 @@ NO_CAPTURES = {".md", ".tsv", ".txt"}
 
 
 def judge(path: Path, known: dict[int, bool]) -> tuple[int, dict[int, set[str]]]:
-    """How many packets a capture has, and the names that labkit gives to each.
+    """Return the number of packets, and labkit's names for each.
 
-    `known` says of each TCP segment whether its checksum is wrong, or left to the hardware: of those labkit has one finding
-    for many (CK03, and CK02 where all are wrong alike).
+    `known` tells which TCP segments have a wrong checksum, or one left to hardware: labkit makes one finding for many of
+    them (CK03, and CK02 if all are wrong alike).
     """
     names: dict[int, set[str]] = {number: {"checksum"} if wrong_sum else set() for number, wrong_sum in known.items()}
     judgement = verify(path)
@@ -44,11 +44,11 @@ def judge(path: Path, known: dict[int, bool]) -> tuple[int, dict[int, set[str]]]
 
 
 def compare(release: str, folder: Path, path: Path) -> Score:
-    """Let both look at one capture. A file that labkit takes for no capture counts nothing."""
+    """Compare one capture. A file that is not a capture counts nothing."""
     score = Score()
     try:
-        told = facts(path)
-        score.packets, ours = judge(path, {number: fact.wrong_sum for number, fact in told.items()})
+        known = facts(path)
+        score.packets, ours = judge(path, {number: fact.wrong_sum for number, fact in known.items()})
     except CaptureError:
         return score
     theirs = ask(path, release)
@@ -61,11 +61,11 @@ def compare(release: str, folder: Path, path: Path) -> Score:
                 score.both[group] += 1
             elif names & (a | b):
                 only = TSHARK if names & a else LABKIT
-                score.cases.append(Case(name, number, group, only, adjudicate(group, only, told.get(number))))
+                score.cases.append(Case(name, number, group, only, adjudicate(group, only, known.get(number))))
         kinds = _kind(a), _kind(b)
         if all(kinds):
             score.kinds[kinds] += 1
-    for who, missing in ((TSHARK, theirs.keys() - told.keys()), (LABKIT, told.keys() - theirs.keys())):
+    for who, missing in ((TSHARK, theirs.keys() - known.keys()), (LABKIT, known.keys() - theirs.keys())):
         if missing:
             score.unseen.append((name, len(missing), who))
     return score
@@ -76,19 +76,19 @@ def _kind(names: set[str]) -> str:
 
 
 def captures(folder: Path) -> Iterator[Path]:
-    """Every file under a folder that may be a capture."""
+    """Yield every file below a folder that may be a capture."""
     return (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in NO_CAPTURES)
 
 
 def main() -> int:
-    """Compare, print, write the page; 1 where a class misses the goal."""
+    """Compare, print, write the page; return 1 if a class misses the goal."""
     parser = argparse.ArgumentParser(prog="scripts/accuracy")
     parser.add_argument("folder", nargs="?", default=os.environ.get("LABKIT_CAPTURES"))
-    parser.add_argument("--page", default=str(PAGE), help="where the page is written; - for nowhere")
+    parser.add_argument("--page", default=str(PAGE), help="write the page to this file; - only prints")
     parser.add_argument("--from", dest="start", default=".", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if not asked.folder or not (folder := Path(asked.start, asked.folder)).is_dir():
-        parser.error("name a folder of captures, or let LABKIT_CAPTURES name one")
+        parser.error("missing FOLDER: name a folder of captures, or set LABKIT_CAPTURES")
     release = version()
     paths = list(captures(folder))
     apart = not any(path.parent == folder for path in paths)

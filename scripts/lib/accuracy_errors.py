@@ -1,7 +1,7 @@
-"""Errors that labkit finds in captures of real traffic and of the kernel: every one of them, and why it is none of labkit's.
+"""All errors that labkit finds in captures of real traffic and of the kernel, each with a proof.
 
-A test judges the captures of the folder that LABKIT_CAPTURES names, and fails on an error that is not listed here, and on
-one that is listed and not found. `docs/accuracy.md` prints the list.
+A test verifies the captures in the folder LABKIT_CAPTURES. It fails for an error that this list lacks, and for a listed error
+that labkit does not find. `docs/accuracy.md` prints the list.
 """
 
 from dataclasses import dataclass
@@ -9,23 +9,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Errors that one reason explains: for each capture the rules, and the packets at which they find them."""
+    """Errors with one reason: the rules and packets by capture."""
 
     title: str
     proof: str
-    """Why labkit is right; what can be looked up, and where."""
+    """Why labkit is right, and where a reader can check it."""
     found: dict[str, dict[str, tuple[int, ...]]]
-    """By capture and by code, the packets; an empty tuple where there are too many to list."""
+    """The packets by capture and code; an empty tuple if there are too many to list."""
 
 
 ERRORS = (
     Errors(
         "The window was overrun",
-        "The sender puts octets beyond ack + window, as tshark shows both (`tcp.ack`, `tcp.window_size`), and no segment "
+        "The sender puts octets beyond ack + window, as tshark shows both (`tcp.ack`, `tcp.window_size`), and no "
+        "segment "
         "before has ever offered as much (RFC 9293 section 3.10.7.4). In `206_example_b` the receiver shows what that "
-        "costs: it stops at 136936 with a window of 0, and what was beyond is sent again from there. The others were made "
-        "by programs that know no window: all octets in one go, without an answer. The first segment beyond the edge is "
-        "found.",
+        "costs: it stops at 136936 with a window of 0, and what was beyond is sent again from there. Programs "
+        "that ignore windows made the other captures: they send all octets at once and get no answer. labkit "
+        "finds the first segment beyond the edge.",
         {
             "real/contentline/rlogin-long-client-user-no-nul.pcapng.gz": {"WIN01": (57,)},
             "real/contentline/rsh-long-client-user-no-nul.pcapng.gz": {"WIN01": (57,)},
@@ -41,8 +42,9 @@ ERRORS = (
     ),
     Errors(
         "Probes and crafted segments",
-        "FIN without ACK on the number of the SYN, a SYN with FIN and URG, no control bit at all: a scanner or a fuzzer "
-        "has sent them (RFC 9293 section 3.10.7.4, fifth check). In `fin_retransmission` the middle box goes on to send "
+        "A scanner or a fuzzer has sent a FIN without ACK with the SYN's number, a SYN with FIN and URG, or a "
+        "segment without control bits (RFC 9293 section 3.10.7.4, fifth check). In `fin_retransmission` the "
+        "middle box goes on to send "
         "FIN with the SYN's number in the place of the third segment. In `fuzz-72` packet 35 carries other octets than "
         "packet 33 under 465.",
         {
@@ -54,9 +56,12 @@ ERRORS = (
     ),
     Errors(
         "Injected segments",
-        "Somebody else sends in a host's name. `qi_internet_SYNACK_curl_jsonip`: packet 5 is a forged reply without the "
-        "timestamps that both SYNs agreed on (RFC 7323 section 3.2); the true server's packets 7 and 9 know nothing of its"
-        " octets, and packet 9 has others under the same numbers. `rst-inject-rae`: packet 2 refuses a SYN without having "
+        "Another machine sends in a host's name. `qi_internet_SYNACK_curl_jsonip`: packet 5 is a forged reply "
+        "without the "
+        "timestamps that both SYNs agreed on (RFC 7323 section 3.2); the true server's packets 7 and 9 know "
+        "nothing of its"
+        " octets, and packet 9 has others under the same numbers. `rst-inject-rae`: packet 2 refuses a SYN "
+        "without having "
         "its number (ack is the ISN itself, RFC 9293 section 3.5.2), and the SYN ACK follows.",
         {
             "real/tcp/qi_internet_SYNACK_curl_jsonip.pcap": {"RTX02": (9,), "SEQ03": (7, 9), "TS01": (5,)},
@@ -65,7 +70,8 @@ ERRORS = (
     ),
     Errors(
         "A sender that goes on after its own reset",
-        "Two programs behind one address: a kernel that knows nothing of the connection resets it, and a program with a "
+        "Two programs behind one address: a kernel that knows nothing of the connection resets it, and a program "
+        "with a "
         "TCP of its own (a scanner; the user-space TCP of the spoiled capture) goes on (RFC 9293 section 3.5.2).",
         {
             "kernel/uk_kernel_rst_spoils_handshake.on.pcap": {"RST03": (8,)},
@@ -74,8 +80,10 @@ ERRORS = (
     ),
     Errors(
         "Timestamps that nobody asked for",
-        "The SYN (packet 1, whose checksum is right) has MSS and SACK-permitted only. The SYN ACK answers with a window "
-        "scale and timestamps all the same, and the client joins in (RFC 7323 section 1.3). tshark lists the options of "
+        "The SYN (packet 1, whose checksum is right) has MSS and SACK-permitted only. The SYN ACK answers with a "
+        "window "
+        "scale and timestamps all the same, and the client joins in (RFC 7323 section 1.3). tshark lists the "
+        "options of "
         "each.",
         {"real/tcp/reassembly.pcap": {"OPT03": (2,), "TS01": ()}},
     ),
@@ -96,8 +104,8 @@ ERRORS = (
     ),
     Errors(
         "One wrong checksum among right ones",
-        "tshark finds the same ones, and no other of the same host. The payload was edited by hand, to show a protocol "
-        "that is broken, and the checksum left as it was; in `reassembly` octets were damaged.",
+        "tshark finds the same segments, and no other of the same host. Somebody edited the payload to show a "
+        "broken protocol, and kept the checksum. In `reassembly`, octets were damaged.",
         {
             "real/globus-url-copy-bad-encoding.pcap": {"CK02": (9,)},
             "real/http/http-bad-request-with-version.pcap": {"CK02": (4,)},
@@ -115,9 +123,11 @@ ERRORS = (
     ),
     Errors(
         "Checksums that were spoiled on purpose, or with the addresses",
-        "tshark finds the same ones. Single packets show nothing that all of a host's would have in common, so that they "
+        "tshark finds the same ones. Single packets show nothing that all of a host's would have in common, so "
+        "that they "
         "stay errors; so do those of `simpleauth`, where besides the addresses the text was made anonymous. In "
-        "`tcp-http-with-padding` one host leaves the sum of its pseudo-header under another address (0xdffe in each ACK), "
+        "`tcp-http-with-padding` one host leaves the sum of its pseudo-header under another address (0xdffe in "
+        "each ACK), "
         "but for the last ACK: Linux answers from TIME-WAIT without a socket, and sums that up itself.",
         {
             "real/chksums/ip4-tcp-bad-chksum.pcap": {"CK02": (1,)},

@@ -1,7 +1,7 @@
-"""Facts about the segments of a capture, to judge between labkit and tshark: which octets stood in it before.
+"""Facts about the segments of a capture, to decide between labkit and tshark: which octets the capture showed before.
 
-This observer shares the decoder with labkit, and nothing else. It keeps every interval of sequence numbers, without a
-bound, follows no clock and judges nothing. A SYN with a new number begins a new conversation on its four-tuple.
+This observer shares the decoder with labkit, and nothing else. It keeps every interval of sequence numbers without a bound
+and uses no clock. A SYN with a new number starts a new conversation on its four-tuple.
 """
 
 from bisect import bisect_left, bisect_right
@@ -21,37 +21,37 @@ WIDEST = 1 << 30
 
 @dataclass(slots=True)
 class Fact:
-    """One segment, against all that stood before it in the capture.."""
+    """One segment, compared with all earlier ones of the capture."""
 
     wrong_sum: bool
-    """The checksum is wrong, or left to the hardware: the pseudo-header's sum only."""
+    """The checksum is wrong, or left to hardware: only the pseudo-header's sum."""
     good_sum: bool
     joined: bool
     short: bool
     """The IP length goes beyond the frame."""
     readable: bool
     cut: bool = False
-    """Of its options the capture holds only the first octets."""
+    """The capture cuts the frame inside the options."""
     several: bool = False
-    """Its connection was captured at several interfaces: all that is said here is of its own interface only."""
+    """The connection was captured at several interfaces; all facts concern the segment's own interface."""
     first: bool = False
     """The first segment of its sender."""
     length: int = 0
     """Octets of payload."""
     seg_len: int = 0
-    """Numbers that it takes: its octets, SYN and FIN."""
+    """Sequence numbers of its octets, SYN and FIN."""
     old: int = 0
-    """How many of them stood in the capture before."""
+    """How many of them the capture showed before."""
     beyond: bool = False
-    """A segment before it reached further, be it an empty one."""
+    """An earlier segment of its sender reached further, with or without data."""
     gap: bool = False
-    """The number before its first one never stood in the capture."""
+    """The capture never showed the number before its first one."""
     shown: bool = False
-    """An empty segment before it had its number, which was the highest of its sender."""
+    """Its number is the next one of its sender, as an earlier segment showed it."""
     acked: bool = False
-    """All its numbers are acknowledged before it."""
+    """All its numbers were acknowledged before."""
     idle: bool = False
-    """All that its sender sent before it is acknowledged."""
+    """Everything that its sender sent before is acknowledged."""
     under_way: bool = False
     """The peer has sent more than it acknowledges."""
     alone: bool = False
@@ -59,32 +59,32 @@ class Fact:
     refused: bool = False
     """The peer sent a RST before."""
     torn: bool = False
-    """A segment of its sender lacked its end before, by its IP length."""
+    """An earlier segment of its sender was shorter than its IP length."""
     after_syn: bool = False
-    """The sender's segment before it was a SYN, whose window is not scaled."""
+    """The sender's previous segment was a SYN, whose window is not scaled."""
     rounded: bool = False
-    """Its window in octets differs from the one before it by less than the scale can express."""
+    """Its window in octets differs from the previous one by less than the scale can express."""
     repeats: bool = False
-    """It acknowledges as much as its sender ever did."""
+    """It repeats the highest acknowledgement of its sender."""
     first_fin: bool = False
-    """A FIN without data whose sender has sent none before."""
+    """The first FIN of its sender, without data."""
     crossing: bool = False
     """A SYN ACK whose sender sent a SYN without ACK before: a simultaneous open."""
     far: bool = False
-    """Its number lies further from its sender's others than any window reaches."""
+    """Its number lies further from its sender's other numbers than the largest window."""
     stale: bool = False
     """It acknowledges less than its sender did before."""
     after_stale: bool = False
-    """The sender's segment before it acknowledged less than one before that."""
+    """The sender's previous segment acknowledged less than an earlier one."""
     closed: bool = False
     """The peer's last window is 0."""
     probed: bool = False
-    """The peer's segment before it asked whether the closed window of this sender has opened."""
+    """The peer's previous segment was a probe of this sender's closed window."""
 
 
 @dataclass(slots=True)
 class _Line:
-    """The numbers of one sender, unwrapped: what was seen of them, as a sorted list of starts and ends."""
+    """The unwrapped sequence numbers of one sender that the capture showed, as a sorted list of starts and ends."""
 
     start: int = -1
     last: int = 0
@@ -104,13 +104,13 @@ class _Line:
     probe: bool = False
 
     def place(self, number: int) -> int:
-        """A sequence number without wrapping: the one that lies nearest to the last one."""
+        """Unwrap a sequence number: the value nearest to the last one."""
         if self.start < 0:
             self.start = self.last = self.top = number
         return self.last + diff(number, self.last & 0xFFFFFFFF)
 
     def count(self, low: int, high: int) -> int:
-        """How many numbers from `low` up to `high` were seen."""
+        """Count the numbers in [low, high) that the capture showed."""
         total, edges = 0, self.edges
         for i in range(bisect_right(edges, low) // 2 * 2, len(edges), 2):
             if edges[i] >= high:
@@ -119,13 +119,13 @@ class _Line:
         return total
 
     def add(self, low: int, high: int) -> None:
-        """Numbers from `low` up to `high` are seen."""
+        """Add the numbers in [low, high)."""
         left, right = bisect_left(self.edges, low), bisect_right(self.edges, high)
         self.edges[left:right] = [low] * (left % 2 == 0) + [high] * (right % 2 == 0)
 
 
 def facts(path: Path) -> dict[int, Fact]:
-    """The facts about each segment of a capture, by frame number."""
+    """Return the facts about each segment of a capture, by frame number."""
     return dict(_walk(path))
 
 
@@ -158,7 +158,7 @@ def _walk(path: Path) -> Iterator[tuple[int, Fact]]:
 
 
 def _at_several_points(path: Path) -> set[tuple[bytes, int, bytes, int]]:
-    """Senders, and whom they send to, whose segments were captured at more than one interface."""
+    """Return the four-tuples whose segments were captured at several interfaces."""
     seg, points = Seen(), {}
     several = set()
     with open_capture(path) as capture:
@@ -194,7 +194,7 @@ def _tell(fact: Fact, seg: Seen, me: _Line, peer: _Line) -> None:
 
 
 def _unit(me: _Line, peer: _Line) -> int:
-    """What the windows of a sender are counted in."""
+    """The unit of a sender's windows, in octets."""
     return 1 << min(me.scale, 14) if me.scale >= 0 and peer.scale >= 0 else 1
 
 
@@ -210,7 +210,7 @@ def _keep(seg: Seen, me: _Line, peer: _Line) -> None:
     me.stale = me.ack is not None and seg.ctl & ACK != 0 and peer.place(seg.ack) < me.ack
     if seg.ctl & RST == 0:
         if me.seen == 0:
-            me.add(low - 1, low)  # there is nothing before the first segment that could be missing
+            me.add(low - 1, low)  # nothing before the first segment can be missing
         if span:
             me.add(low, low + span)
         me.last = me.top = max(me.top, low + span)

@@ -7,40 +7,39 @@ from accuracy_reasons import LABKIT, NOBODY, REASONS, TSHARK
 from accuracy_score import CLASSES, ENOUGH, FAMILY, GOAL, Case, Score, verdict
 
 SHOWN = 10
-"""Packets of an error that are listed one by one."""
+"""The most packets of an error that are listed one by one."""
 
 EXAMPLES = 3
-"""Captures that are named for a reason."""
+"""The captures that a reason names as examples."""
 
 HEAD = """# Accuracy
 
-How far labkit and Wireshark agree on what happens in a capture, packet by packet. `scripts/accuracy` writes this page: it
-lets labkit and tshark {release} (two passes, checksums validated) look at every capture of a folder, and counts for each
-class of events the segments that both name, and those that only one of them names.
+How far labkit and Wireshark agree on what happens in a capture, packet by packet. `scripts/accuracy` writes this page. It runs
+labkit and tshark {release} (two passes, validated checksums) on every capture of a folder. For each class of events it counts
+the segments that both name, and the segments that only one of them names.
 
-Wireshark is no judge of TCP: it describes what it sees from a few numbers that it keeps, and from the clock. So there are
-two pairs of figures. *Raw* takes Wireshark for the truth. *Adjudicated* takes the reasons below for it, each a condition
-that a program checks on facts which do not come from labkit's rules: which octets stood in the capture before, which
-were acknowledged, what a checksum says. Where none holds, Wireshark is held to be right. What cannot be told is in the raw
-figures only. The goal is {goal} for each adjudicated figure where Wireshark names {enough} segments or more.
+Wireshark does not judge TCP: it describes what it sees from a few numbers and from the clock. So this page has two pairs of
+figures. *Raw* figures take Wireshark as the truth. *Adjudicated* figures take the reasons below as the truth. Each reason is a
+condition that a program checks on facts that do not come from labkit's rules: which octets the capture showed before, which
+were acknowledged, what a checksum says. Without a reason, Wireshark counts as right. Undecided cases are in the raw figures
+only. The goal is {goal} for each adjudicated figure of a class in which Wireshark names {enough} segments or more.
 
-Three things limit what the adjudicated figures say. The facts come from labkit's decoder. The reasons were written with
-these disagreements in view; what they claim can be looked up in the captures that they name. And what neither of the two
-names does not show here: two observers that agree may both be wrong.
+Three things limit the adjudicated figures. The facts come from labkit's decoder. The author of the reasons knew these
+disagreements; you can check each reason in the captures that it names. And an event that neither program names does not show
+here: two observers that agree may both be wrong.
 
-- *Precision*: of the segments that labkit counts to a class, how many belong to it.
-- *Recall*: of the segments that belong to it, how many labkit finds.
+- *Precision*: the part of the segments that labkit counts in a class and that belong to it.
+- *Recall*: the part of the segments that belong to a class and that labkit finds.
 
-The classes are named by the Wireshark names of labkit's findings: `tcp.analysis.lost_segment` is SEQ01,
-`tcp.analysis.duplicate_ack` RTX06, and so on; [the catalogue](rules.md) has all of them. For checksums each segment
-counts by itself, though labkit sums up those of a side that are wrong alike; one that was left to the hardware (CK03) counts as
-a wrong one, as it does in this version of Wireshark. A segment that an ICMP error quotes
-belongs to no conversation, and does not count.
+The classes use the Wireshark names of labkit's findings: `tcp.analysis.lost_segment` is SEQ01, `tcp.analysis.duplicate_ack`
+RTX06, and so on ([the catalogue](rules.md) has all of them). Each segment with a wrong checksum counts by itself, although
+labkit makes one finding for many of one side. A checksum that was left to hardware (CK03) counts as wrong, as in this version
+of Wireshark. A segment that an ICMP error quotes belongs to no conversation and does not count.
 """
 
 
 def table(scores: dict[str, Score]) -> str:
-    """The figures as text for a terminal."""
+    """Return the figures as text for a terminal."""
     return "".join(f"{line}\n" for name, score in scores.items() for line in (_summary(name, score), *_lines(score)))
 
 
@@ -63,7 +62,7 @@ def _lines(score: Score) -> Iterator[str]:
 
 
 def page(scores: dict[str, Score], release: str) -> str:
-    """The page, in Markdown. It names captures by their place in the folder only."""
+    """Return the page in Markdown. It names captures by their path in the folder."""
     lines = [HEAD.format(release=release, goal=GOAL, enough=ENOUGH)]
     for name, score in scores.items():
         lines += [
@@ -94,7 +93,7 @@ def _figures(score: Score) -> Iterator[str]:
 
 
 def _reasons(score: Score) -> Iterator[str]:
-    yield "Each with how many there are, who is right, and where to look: the capture, and the packets."
+    yield "Each with the number of segments, who is right, and examples: a capture and its packets."
     yield ""
     for number, reason in enumerate(REASONS):
         cases = [case for case in score.cases if case.reason == number]
@@ -127,17 +126,18 @@ def _wrong(score: Score) -> Iterator[str]:
         yield "Nowhere: each disagreement has a reason."
         yield ""
         return
-    yield "No reason holds for these, so that Wireshark is held to be right."
+    yield "Without a reason, Wireshark counts as right in these cases."
     yield ""
     yield from (f"- {case.group}, only {case.only}: `{case.path}` packet {case.packet}" for case in cases)
     yield ""
 
 
 def _kinds(score: Score) -> Iterator[str]:
-    yield "What kind of resend a segment is, where both count it to the family. Here the two differ by design: Wireshark guesses"
-    yield "from the clock, labkit decides by the octets that the capture has shown before. What is out of order to labkit was"
-    yield "never seen before; a fast retransmission follows three duplicate ACKs (RFC 5681 section 3.2), where Wireshark asks for"
-    yield "two, and counts what is no duplicate ACK. Lines are Wireshark's kinds, columns labkit's."
+    yield "The kinds of the segments that both count in the retransmission family. Here the two differ by design: Wireshark"
+    yield "guesses from the clock, labkit compares the octets that the capture showed before. For labkit, a segment out of"
+    yield "order has octets that the capture never showed, and a fast retransmission follows three duplicate ACKs (RFC 5681"
+    yield "section 3.2). Wireshark needs only two, and counts other ACKs as duplicates too. Rows are Wireshark's kinds,"
+    yield "columns labkit's."
     yield ""
     names = [kind.replace("_", " ") for kind in FAMILY]
     yield f"| Wireshark | {' | '.join(names)} |"
@@ -147,9 +147,10 @@ def _kinds(score: Score) -> Iterator[str]:
 
 
 def _errors() -> Iterator[str]:
-    yield "An error fails a capture, so that none may be a false alarm. These are all that labkit finds, under either profile,"
-    yield "in the captures above, each looked up in the packets; a test fails where there is another. Checksums of one side that"
-    yield "are all wrong alike are a warning, and so not here: the capture does not tell whether the packets were sent so."
+    yield "An error fails a capture, so a false alarm would be serious. These are all errors that labkit finds in the"
+    yield "captures above, under either profile. Each was checked in the packets, and a test fails for any other. If all"
+    yield "checksums of one side are wrong alike, labkit gives a warning, which is not listed here: the capture does not"
+    yield "tell whether the packets were sent so."
     for each in ERRORS:
         yield from ("", f"### {each.title}", "", each.proof, "")
         for path, found in each.found.items():
@@ -157,7 +158,7 @@ def _errors() -> Iterator[str]:
 
 
 def _packets(code: str, numbers: tuple[int, ...]) -> str:
-    """A rule and where it finds its errors."""
+    """Return a rule's code with the packets of its errors."""
     if len(numbers) > SHOWN:
         return f"{code} (packets {numbers[0]} to {numbers[-1]})"
     word = "packet" if len(numbers) == 1 else "packets"
@@ -168,6 +169,6 @@ def _unseen(score: Score) -> Iterator[str]:
     if not score.unseen:
         yield "Both see the same frames as TCP segments, in every capture."
         return
-    yield "Both see the same frames as TCP segments, but for these:"
+    yield "Both see the same frames as TCP segments, except these:"
     yield ""
     yield from (f"- `{path}`: {count:,} that only {who} sees" for path, count, who in score.unseen)

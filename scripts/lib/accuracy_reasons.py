@@ -1,7 +1,7 @@
-"""Who is right where labkit and tshark disagree: reasons that a program can check, none of them a list of files.
+"""Who is right if labkit and tshark disagree: reasons that a program checks, without lists of files.
 
-Each reason is a condition on the facts (`accuracy_facts`), which do not come from labkit's rules. The first that holds
-counts; where none does, labkit is held to be wrong.
+Each reason is a condition on the facts (`accuracy_facts`), which do not come from labkit's rules. The first reason that holds
+decides. Without one, labkit counts as wrong.
 """
 
 from collections.abc import Callable
@@ -14,19 +14,19 @@ LABKIT, NOBODY, TSHARK = "labkit", "cannot be told", "Wireshark"
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why one of them is right about a segment of which only one of them says that it belongs to a class."""
+    """Why one of the two is right about a segment that only one of them counts in a class."""
 
     group: str
     only: str
-    """Who says so: LABKIT or TSHARK."""
+    """Who counts the segment in the class: LABKIT or TSHARK."""
     right: str
     holds: Callable[[Fact], bool]
     why: str
 
 
 CUT = (
-    "The capture cuts the frame within its options. Wireshark says nothing of a segment whose header it has not whole; its "
-    "numbers, control bits and window are there."
+    "The capture cuts the frame inside its options. Wireshark ignores a segment with an incomplete header, although the numbers, "
+    "control bits and window are complete."
 )
 
 REASONS = (
@@ -46,7 +46,8 @@ REASONS = (
         TSHARK,
         LABKIT,
         lambda fact: fact.several and fact.old < fact.seg_len,
-        "The connection was captured at several interfaces, and at this one the segment has new octets. What Wireshark takes for "
+        "The connection was captured at several interfaces, and at this one the segment has new octets. What "
+        "Wireshark takes for "
         "a resend is what another interface has shown before.",
     ),
     Reason(
@@ -54,7 +55,8 @@ REASONS = (
         LABKIT,
         LABKIT,
         lambda fact: fact.several and fact.gap,
-        "The connection was captured at several interfaces, and this one has not seen the numbers before it. Wireshark has, at "
+        "The connection was captured at several interfaces, and this one has not seen the numbers before it. "
+        "Wireshark has, at "
         "another one.",
     ),
     Reason(
@@ -62,14 +64,16 @@ REASONS = (
         TSHARK,
         LABKIT,
         lambda fact: fact.several and not fact.repeats,
-        "The connection was captured at several interfaces, and at this one the ACK is new. Wireshark has seen it at another.",
+        "The connection was captured at several interfaces, and at this one the ACK is new. Wireshark has seen it"
+        " at another.",
     ),
     Reason(
         "keep-alive",
         TSHARK,
         LABKIT,
         lambda fact: fact.several and fact.shown,
-        "The connection was captured at several interfaces, and at this one the segment starts where its sender's last one "
+        "The connection was captured at several interfaces, and at this one the segment starts where its sender's"
+        " last one "
         "ended.",
     ),
     Reason(
@@ -77,7 +81,8 @@ REASONS = (
         LABKIT,
         LABKIT,
         lambda fact: 0 < fact.old < fact.seg_len and not fact.acked,
-        "Some of its octets stood in the capture before, and are not acknowledged: the first octet, for instance, which a "
+        "Some of its octets stood in the capture before, and are not acknowledged: the first octet, for instance,"
+        " which a "
         "probe of the closed window had carried. Wireshark does not count what a probe carries.",
     ),
     Reason(
@@ -85,7 +90,8 @@ REASONS = (
         TSHARK,
         LABKIT,
         lambda fact: fact.crossing,
-        "A simultaneous open: the SYN ACK answers the peer's SYN, as RFC 9293 section 3.5 has it (figure 7). It takes the "
+        "A simultaneous open: the SYN ACK answers the peer's SYN, as RFC 9293 section 3.5 has it (figure 7). It "
+        "takes the "
         "number of its sender's SYN because it is the same SYN; it is no resend.",
     ),
     Reason(
@@ -93,7 +99,8 @@ REASONS = (
         TSHARK,
         LABKIT,
         lambda fact: fact.refused and fact.old == fact.seg_len,
-        "A SYN that was refused with RST is sent once more, with the same number. The RST ended that attempt and deleted "
+        "A SYN that was refused with RST is sent once more, with the same number. The RST ended that attempt and "
+        "deleted "
         "its TCB (RFC 9293 section 3.10.7.3): this SYN opens another connection, and labkit begins one there.",
     ),
     Reason(
@@ -101,16 +108,16 @@ REASONS = (
         TSHARK,
         LABKIT,
         lambda fact: fact.first_fin and fact.old == 1,
-        "The sender's first FIN, on a number that another octet, or its SYN, took before: that number is wrong (FIN01). A FIN "
-        "that was never sent cannot be sent again.",
+        "The sender's first FIN, on a number that another octet, or its SYN, took before: that number is wrong "
+        "(FIN01). A retransmission needs an earlier FIN.",
     ),
     Reason(
         "retransmission family",
         TSHARK,
         LABKIT,
         lambda fact: fact.seg_len > 0 and fact.old == 0 and not fact.beyond,
-        "None of its octets stood in the capture before, and nothing that lies behind them: it is new. The capture holds "
-        "the ACK that answers it first (two interfaces, or a clock that steps), and Wireshark goes by that ACK.",
+        "The capture showed neither its octets nor later ones before: the segment is new. The capture has the ACK"
+        " that answers it first (two interfaces, or a clock that steps back), and Wireshark trusts that ACK.",
     ),
     Reason(
         "retransmission family",
@@ -118,15 +125,17 @@ REASONS = (
         LABKIT,
         lambda fact: fact.length == fact.seg_len == fact.old == 1 and not fact.acked,
         "One octet is sent again that is not acknowledged yet. Wireshark takes any single octet before SND.NXT for a "
-        "keep-alive; a keep-alive belongs to an idle connection (RFC 9293 section 3.8.4), and this one has data under way.",
+        "keep-alive; a keep-alive belongs to an idle connection (RFC 9293 section 3.8.4), and this one has data "
+        "under way.",
     ),
     Reason(
         "retransmission family",
         LABKIT,
         LABKIT,
         lambda fact: 0 < fact.seg_len == fact.old,
-        "All its octets, or its SYN, stood in the capture before. Wireshark does not look where it holds the header to be cut: "
-        "in FabricPath frames, for instance, whose last octets it takes for a frame check sequence.",
+        "The capture showed all its octets, or its SYN, before. Wireshark ignores segments whose header it "
+        "believes to be cut, for example in FabricPath frames, whose last octets it takes for a frame check "
+        "sequence.",
     ),
     Reason(
         "retransmission family",
@@ -140,23 +149,25 @@ REASONS = (
         TSHARK,
         LABKIT,
         lambda fact: not fact.gap and fact.torn,
-        "Nothing is missing: the frame before it lost its tail when it was stored. Its IP length, under a header checksum "
-        "that is right, reaches up to this segment, and the peer acknowledges so much. Wireshark counts what is stored.",
+        "Nothing is missing: the frame before it lost its tail in storage. Its IP length, under a correct header "
+        "checksum, reaches up to this segment, and the peer acknowledges that many octets. Wireshark counts only "
+        "the stored octets.",
     ),
     Reason(
         "lost segment",
         TSHARK,
         NOBODY,
         lambda fact: fact.far,
-        "Its number lies further from all others of its sender than the largest window, on the other side of the ring: it is "
-        "neither ahead nor behind. Wireshark calls it both a lost segment and a resend.",
+        "Its number lies further from all other numbers of its sender than the largest window, so it is neither "
+        "ahead nor behind. Wireshark calls it both a lost segment and a resend.",
     ),
     Reason(
         "lost segment",
         LABKIT,
         LABKIT,
         lambda fact: fact.gap and fact.shown,
-        "The numbers before it are not in the capture. Wireshark says so at the pure ACK before it, which starts at the "
+        "The numbers before it are not in the capture. Wireshark says so at the pure ACK before it, which starts "
+        "at the "
         "same number; labkit repeats it at the segment whose octets stand behind the gap.",
     ),
     Reason(
@@ -165,7 +176,8 @@ REASONS = (
         LABKIT,
         lambda fact: fact.stale,
         "It acknowledges less than its sender did before: it was overtaken. A duplicate ACK repeats the greatest "
-        "acknowledgement (RFC 5681 section 2, d); Wireshark compares with the segment before it, which was overtaken too.",
+        "acknowledgement (RFC 5681 section 2, d); Wireshark compares with the segment before it, which was "
+        "overtaken too.",
     ),
     Reason(
         "duplicate ACK",
@@ -173,14 +185,16 @@ REASONS = (
         LABKIT,
         lambda fact: fact.after_stale and fact.repeats and fact.under_way,
         "It repeats the greatest acknowledgement, with the window that came with it, while data is under way (RFC 5681 "
-        "section 2). An ACK that was overtaken stands between them in the capture, and Wireshark compares with that one.",
+        "section 2). An ACK that was overtaken stands between them in the capture, and Wireshark compares with "
+        "that one.",
     ),
     Reason(
         "duplicate ACK",
         TSHARK,
         NOBODY,
         lambda fact: fact.alone,
-        "The other direction is not in the capture, and no SACK block tells that data is under way: it may be a duplicate "
+        "The other direction is not in the capture, and no SACK block tells that data is under way: it may be a "
+        "duplicate "
         "ACK, or the answer to a keep-alive. labkit says nothing.",
     ),
     Reason(
@@ -188,16 +202,17 @@ REASONS = (
         TSHARK,
         LABKIT,
         lambda fact: not fact.under_way,
-        "Nothing is under way: all that the peer has sent is acknowledged. RFC 5681 section 2 asks for outstanding data (a). "
-        "It is the same frame captured twice, an ACK of its own for every read, or the answer to a spurious "
-        "retransmission (a D-SACK).",
+        "No data is in flight: everything that the peer has sent is acknowledged. RFC 5681 section 2 requires "
+        "outstanding data (a). The segment is a frame captured twice, an ACK for each read, or the answer to a "
+        "spurious retransmission (a D-SACK).",
     ),
     Reason(
         "keep-alive",
         TSHARK,
         LABKIT,
         lambda fact: fact.closed,
-        "The peer's window is closed: it asks whether it has opened. Linux sends its window probes with an old number and no "
+        "The peer's window is closed: it asks whether it has opened. Linux sends its window probes with an old "
+        "number and no "
         "octet, which must be answered as well (RFC 9293 section 3.8.6.1).",
     ),
     Reason(
@@ -219,22 +234,23 @@ REASONS = (
         TSHARK,
         LABKIT,
         lambda fact: not fact.idle,
-        "Not all that its sender sent before is acknowledged, so that this is no keep-alive of an idle connection (RFC 9293 "
-        "section 3.8.4): it is one octet sent again, or an older ACK that was overtaken.",
+        "Earlier data of its sender is not acknowledged, so this is not a keep-alive of an idle connection (RFC "
+        "9293 section 3.8.4). It is one octet sent again, or an ACK that a later one overtook.",
     ),
     Reason(
         "window update",
         TSHARK,
         LABKIT,
         lambda fact: fact.first,
-        "It is the first segment of its sender in the connection: there is no window before it that it could update.",
+        "It is the first segment of its sender in the connection, so there is no earlier window to update.",
     ),
     Reason(
         "window update",
         TSHARK,
         LABKIT,
         lambda fact: fact.stale,
-        "It acknowledges less than its sender did before: it was overtaken, and its window is not to be used (RFC 9293 section "
+        "It acknowledges less than its sender did before: it was overtaken, and its window is not to be used (RFC"
+        " 9293 section "
         "3.10.7.4, SND.WL1 and SND.WL2).",
     ),
     Reason(
@@ -242,7 +258,8 @@ REASONS = (
         LABKIT,
         LABKIT,
         lambda fact: fact.after_stale and fact.repeats,
-        "It acknowledges nothing new, and its window is another than that of the ACK before it, once those that were overtaken "
+        "It acknowledges nothing new, and its window is another than that of the ACK before it, once those that "
+        "were overtaken "
         "are left out; Wireshark compares with one of them.",
     ),
     Reason(
@@ -250,7 +267,8 @@ REASONS = (
         TSHARK,
         LABKIT,
         lambda fact: fact.after_syn and fact.rounded,
-        "The window of a SYN is never scaled (RFC 7323 section 2.2): the field in the next segment is another, the window is the "
+        "The window of a SYN is never scaled (RFC 7323 section 2.2): the field in the next segment is another, "
+        "the window is the "
         "same, but for the rounding that a scale brings. Wireshark compares the fields.",
     ),
     Reason(
@@ -258,7 +276,8 @@ REASONS = (
         LABKIT,
         LABKIT,
         lambda fact: fact.after_syn and fact.repeats and not fact.rounded,
-        "The window of a SYN is never scaled (RFC 7323 section 2.2), so that the same field in the next segment is a larger "
+        "The window of a SYN is never scaled (RFC 7323 section 2.2), so that the same field in the next segment "
+        "is a larger "
         "window. Wireshark compares the fields, and calls it a duplicate ACK.",
     ),
     Reason(
@@ -266,22 +285,22 @@ REASONS = (
         TSHARK,
         LABKIT,
         lambda fact: fact.short,
-        "The IP length goes beyond the frame: octets that the checksum covers are not there. labkit reports that (CAP01) and "
-        "does not judge a checksum that it cannot compute; Wireshark sums up what is left.",
+        "The IP length goes beyond the frame, so octets that the checksum covers are missing. labkit reports that"
+        " (CAP01) and does not judge a checksum that it cannot compute. Wireshark sums the octets that are left.",
     ),
     Reason(
         "checksum",
         TSHARK,
         LABKIT,
         lambda fact: fact.joined and fact.good_sum,
-        "Fragments that overlap with other octets: as labkit joins them (the first ones stay), the checksum is right, so that "
-        "these are the octets that were sent. Wireshark joins them in another way.",
+        "Fragments overlap with different octets. The checksum is right if the first octets stay, as labkit joins"
+        " them, so those octets were sent. Wireshark joins them in another way.",
     ),
 )
 
 
 def adjudicate(group: str, only: str, fact: Fact | None) -> int | None:
-    """The number in REASONS of what decides a disagreement; None where nothing does, so that labkit is wrong."""
+    """Return the index in REASONS of the first reason that holds; None without one: then labkit is wrong."""
     if fact is None:
         return None
     for number, reason in enumerate(REASONS):

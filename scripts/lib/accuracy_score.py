@@ -1,7 +1,7 @@
-"""Precision and recall: the counts of what labkit and tshark name, class by class.
+"""Precision and recall of labkit's names against tshark's, for each class.
 
-A segment that both count to a class counts for both. One that only one of them counts to it is a case. Raw figures take
-tshark for the truth, adjudicated ones the reasons of `accuracy_reasons`.
+A segment that only one of the two counts in a class is a case. Raw figures take tshark as the truth, adjudicated figures take
+the reasons of `accuracy_reasons`.
 """
 
 from collections import Counter
@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from accuracy_reasons import LABKIT, REASONS, TSHARK
 
 ENOUGH = 20
-"""Segments of a class that tshark must name for the goal to hold there."""
+"""The goal holds for a class if tshark names at least this many of its segments."""
 GOAL = 0.995
 
 FAMILY = ("spurious_retransmission", "fast_retransmission", "out_of_order", "retransmission")
-"""The kinds of the first class, the most precise first: tshark gives several of these names to one segment."""
+"""The kinds of the first class, the most precise first: tshark may give one segment several of these names."""
 
 CLASSES = {
     "retransmission family": set(FAMILY),
@@ -34,7 +34,7 @@ CLASSES = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A segment which only one of the two counts to a class."""
+    """A segment that only one of the two counts in a class."""
 
     path: str
     packet: int
@@ -53,12 +53,12 @@ class Score:
     both: Counter[str] = field(default_factory=Counter)
     cases: list[Case] = field(default_factory=list)
     kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(tshark's kind, labkit's kind) of each segment that both count to the retransmission family."""
+    """(tshark's kind, labkit's kind) of each segment that both count in the retransmission family."""
     unseen: list[tuple[str, int, str]] = field(default_factory=list)
-    """Captures in which only one of them sees some segments as TCP: the path, how many, and who sees them."""
+    """Captures in which only one of the two sees some segments as TCP: path, number of segments, who sees them."""
 
     def add(self, other: "Score") -> None:
-        """Count another capture."""
+        """Add the counts of another capture."""
         self.captures += other.captures
         self.packets += other.packets
         self.segments += other.segments
@@ -68,19 +68,19 @@ class Score:
         self.unseen += other.unseen
 
     def count(self, group: str, only: str, right: str | None = None) -> int:
-        """The cases of a class that only one of them names; with `right`, those of them in which that one is right."""
+        """Count the cases of a class that only `only` names; with `right`, only the cases in which `right` is right."""
         return sum(
             case.group == group and case.only == only and (right is None or verdict(case) == right)
             for case in self.cases
         )
 
     def raw(self, group: str) -> tuple[float, float]:
-        """Precision and recall, tshark taken for the truth; 1.0 where there is nothing to name."""
+        """Return precision and recall with tshark as the truth; 1.0 if there is nothing to name."""
         both = self.both[group]
         return _part(both, both + self.count(group, LABKIT)), _part(both, both + self.count(group, TSHARK))
 
     def adjudicated(self, group: str) -> tuple[float, float]:
-        """Precision and recall, the reasons taken for the truth; what cannot be told is left out."""
+        """Return precision and recall with the reasons as the truth; undecided cases are left out."""
         both = self.both[group]
         found = both + self.count(group, LABKIT, LABKIT)
         wrong = self.count(group, LABKIT, TSHARK)
@@ -88,16 +88,16 @@ class Score:
         return _part(found, found + wrong), _part(found, found + missed)
 
     def named(self, group: str) -> int:
-        """How many segments tshark counts to a class."""
+        """Count the segments that tshark names in a class."""
         return self.both[group] + self.count(group, TSHARK)
 
     def misses(self) -> list[str]:
-        """The classes that miss the goal where tshark has ENOUGH."""
+        """Return the classes that miss the goal, among those with ENOUGH segments."""
         return [group for group in CLASSES if self.named(group) >= ENOUGH and min(self.adjudicated(group)) < GOAL]
 
 
 def verdict(case: Case) -> str:
-    """Who is right about a case: Wireshark where no reason says otherwise."""
+    """Return who is right about a case: Wireshark, unless a reason says otherwise."""
     return TSHARK if case.reason is None else REASONS[case.reason].right
 
 

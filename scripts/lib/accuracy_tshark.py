@@ -1,6 +1,6 @@
-"""What tshark says of each TCP segment of a capture, kept between runs.
+"""tshark's names for each TCP segment of a capture, cached between runs.
 
-An answer is kept under the digest of the capture, of tshark's version and of the question: a change of any asks anew.
+The cache key is a digest of the capture, tshark's version and the command.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ NAMES = (
     "zero_window_probe",
     "zero_window_probe_ack",
 )
-"""Of `tcp.analysis`."""
+"""The fields of `tcp.analysis`."""
 
 FIELDS = ("frame.number", "tcp.checksum.status", "tcp.option.len.invalid", *(f"tcp.analysis.{name}" for name in NAMES))
 
@@ -32,22 +32,22 @@ COMMAND = (
     *("tshark", "-2", "-n", "-o", "tcp.check_checksum:TRUE", "-T", "fields", "-Y", "tcp && !icmp && !icmpv6"),
     *(word for field in FIELDS for word in ("-e", field)),
 )
-"""A segment that an ICMP error quotes is not one of the conversation."""
+"""The filter leaves out segments that an ICMP error quotes."""
 
 BAD = "0"
 """`tcp.checksum.status`."""
 
 
 def version() -> str:
-    """Such as `4.0.17`."""
+    """Return tshark's version, such as `4.0.17`."""
     shown = subprocess.run(["tshark", "--version"], capture_output=True, text=True, check=True).stdout
     return next(word.strip(".,") for word in shown.split() if word[0].isdigit())
 
 
 def ask(path: Path, release: str) -> dict[int, set[str]]:
-    """The names that tshark gives to each TCP segment, by frame number; an empty set where it says nothing.
+    """Return tshark's names for each TCP segment, by frame number; an empty set for a segment without one.
 
-    The names are those of `NAMES`, `checksum` and `option_length`. A capture that breaks off is read up to there.
+    The names are those of `NAMES`, `checksum` and `option_length`. tshark reads a damaged capture up to the damage.
     """
     question = hashlib.sha256("\0".join((release, *COMMAND)).encode())
     question.update(path.read_bytes())

@@ -1,4 +1,4 @@
-"""How fast labkit is: what `scripts/bench` runs."""
+"""The command line of `scripts/bench`."""
 
 import argparse
 import sys
@@ -16,14 +16,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 def main() -> int:
     """Measure, print, write the page."""
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="How fast labkit is beside other programs.")
-    parser.add_argument("--quick", action="store_true", help="small captures and few runs; the page is not written")
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure labkit and other programs.")
+    parser.add_argument("--quick", action="store_true", help="use small captures and few runs; do not write the page")
     parser.add_argument(
-        "--only", action="append", choices=list(bench_page.SECTIONS), help="one part; the page is not written"
+        "--only", action="append", choices=list(bench_page.SECTIONS), help="measure one part; do not write the page"
     )
-    parser.add_argument("--runs", type=int, help="how often each command is run")
-    parser.add_argument("--page", help="where the page is written; - for nowhere")
-    parser.add_argument("--folder", help="where captures are kept, and looked for")
+    parser.add_argument("--runs", type=int, help="runs of each command")
+    parser.add_argument("--page", help="write the page to this file; - only prints")
+    parser.add_argument("--folder", help="keep the captures in this folder")
     parser.add_argument("--from", dest="start", default=".", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     runs = asked.runs or (2 if asked.quick else 5)

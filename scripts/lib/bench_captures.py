@@ -1,4 +1,4 @@
-"""The captures that are measured on. labkit builds all but one; the sizes are those of packets, about."""
+"""The captures to measure on. labkit builds all but one; sizes are approximate numbers of packets."""
 
 import os
 import subprocess
@@ -65,7 +65,7 @@ steps:
 
 ONE = """
 name: one
-summary: One conversation that goes on and on
+summary: One long conversation
 path: {{rtt: 2ms, mtu: 576}}
 server: {{window: 1MiB, window_scale: 7}}
 client: {{window: 1MiB, window_scale: 7}}
@@ -78,7 +78,7 @@ steps:
 
 FLOOD = """
 name: flows
-summary: Connections that are opened, and never used
+summary: Connections that open and carry no data
 conversations: {count: 1, clients: 10.0.0.0/8, ports: 1024..65535, arrivals: every 20us}
 path: {rtt: 1ms}
 client: {isn: random}
@@ -104,14 +104,14 @@ class Capture:
 
 
 class Captures:
-    """A folder of captures, which are built when they are first asked for."""
+    """A folder of captures, each built on first use."""
 
     def __init__(self, folder: Path, quick: bool) -> None:
         self.folder = folder
         self.quick = quick
 
     def of(self, name: str) -> Capture:
-        """A capture by its name: small, full, lossy, one, flows, or packets-N."""
+        """Return a capture by name: small, full, lossy, one, flows, or packets-N."""
         kind, _, number = name.partition("-")
         if kind == "packets":
             packets = int(number)
@@ -143,14 +143,14 @@ class Captures:
         return Capture(name, what, path, self._count(path))
 
     def _count(self, path: Path) -> int:
-        """Its packets, which are counted once."""
+        """Count the packets once, and keep the number in a file."""
         note = path.with_suffix(".count")
         if not note.exists():
             note.write_text(str(count(path)))
         return int(note.read_text())
 
     def slice(self, capture: Capture, packets: int) -> Capture:
-        """The first packets of a capture, as a file of their own."""
+        """Copy the first packets of a capture to a file."""
         if packets >= capture.packets:
             return capture
         path = self.folder / f"{capture.path.stem}-first-{packets}.pcap"
@@ -163,9 +163,7 @@ class Captures:
         return Capture(capture.name, capture.what, path, packets)
 
     def largest(self) -> Capture | None:
-        """The largest real capture, as a plain pcap that every program reads; None where LABKIT_CAPTURES names no folder
-        with one.
-        """
+        """Return the largest real capture as a pcap file, which every program reads; None if LABKIT_CAPTURES has none."""
         folder = os.environ.get("LABKIT_CAPTURES")
         files = [path for path in Path(folder).rglob("*") if path.is_file()] if folder else []
         for path in sorted(files, key=lambda each: -each.stat().st_size):
@@ -178,7 +176,7 @@ class Captures:
         return None
 
     def _plain(self, path: Path, target: Path) -> int:
-        """Write a capture as a pcap; the number of its packets, 0 where one is not Ethernet's."""
+        """Write a capture as a pcap file; return the number of packets, 0 if one is not an Ethernet frame."""
         packets = 0
         with open_capture(path) as frames, create(target, link=ETHERNET) as writer:
             for frame in frames:
@@ -189,7 +187,7 @@ class Captures:
         return packets
 
     def handful(self, number: int) -> list[Path]:
-        """So many small captures, of the shipped scenarios."""
+        """Build a number of small captures from the shipped scenarios."""
         folder = self.folder / f"many-{number}"
         if not folder.exists():
             from labkit.build.scenario import Scenario, shipped
@@ -204,6 +202,6 @@ class Captures:
 
 
 def count(path: Path) -> int:
-    """The packets of a capture."""
+    """Count the packets of a capture."""
     with open_capture(path) as frames:
         return sum(1 for _frame in frames)

@@ -1,9 +1,9 @@
-"""What `labkit relay` costs: throughput of a kernel's TCP through it, and the delay that it adds. Needs root.
+"""The cost of `labkit relay`: throughput of a kernel's TCP through it, and the delay that it adds. Needs root.
 
     for figure in figures():
         print(figure.name, figure.value, figure.unit)
 
-Each figure stands beside that of the same lab without a relay. All of one machine: only their ratios say something.
+Each figure has a counterpart in the same lab without a relay. Only their ratios mean something: they depend on the machine.
 """
 
 import socket
@@ -24,7 +24,7 @@ from labkit.live.lab import Lab
 TOP = Path(__file__).parents[2]
 SERVER = ("192.0.2.2", 7)
 MSS = 1448
-"""Octets of payload in a packet of these connections, which have timestamps."""
+"""Octets of payload in a packet: the connections have timestamps."""
 
 
 class Figure(NamedTuple):
@@ -37,7 +37,7 @@ class Figure(NamedTuple):
 
 @contextmanager
 def relayed(lab: Lab, rtt: str) -> Iterator[None]:
-    """Within the block a relay carries the lab's packets, with nothing but a round-trip time."""
+    """Run a relay that delays the lab's packets and changes nothing else."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as scenario:
         scenario.write(f"name: bench\npath: {{rtt: {rtt}}}\nsteps: [{{client: connect}}]\n")
         scenario.flush()
@@ -46,7 +46,7 @@ def relayed(lab: Lab, rtt: str) -> Iterator[None]:
         with subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
         ) as running:
-            # It says a line when it is ready, or why it cannot be.
+            # The relay prints a line when it is ready, or an error.
             said = running.stderr.readline() if running.stderr is not None else ""
             if not said.startswith("labkit: client "):
                 raise RuntimeError(said.strip())
@@ -59,7 +59,7 @@ def relayed(lab: Lab, rtt: str) -> Iterator[None]:
 
 @contextmanager
 def connected(lab: Lab) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A connection between the kernels of the two ends."""
+    """Open a connection between the kernels of the two ends."""
     with lab.inside("server"):
         listening = socket.create_server(SERVER)
     with lab.inside("client"):
@@ -75,7 +75,7 @@ def connected(lab: Lab) -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def throughput(lab: Lab, seconds: float = 2.0) -> float:
-    """Octets a second that one side sends and the other receives."""
+    """Measure the octets a second that one side sends and the other receives."""
     with connected(lab) as (client, served):
         block = bytes(1 << 16)
         end = time.monotonic() + seconds
@@ -97,7 +97,7 @@ def throughput(lab: Lab, seconds: float = 2.0) -> float:
 
 
 def round_trips(lab: Lab, count: int = 1000) -> list[float]:
-    """Seconds that each of some octets needs to the other side and back."""
+    """Measure the seconds that single octets take to the other side and back."""
     found = []
     with connected(lab) as (client, served):
         for _number in range(count):
@@ -110,7 +110,7 @@ def round_trips(lab: Lab, count: int = 1000) -> list[float]:
 
 
 def figures(seconds: float = 2.0, trips: int = 1000) -> Iterator[Figure]:
-    """All figures. LinkError where a lab cannot be made."""
+    """Yield all figures. LinkError if labkit cannot make a lab."""
     for through in (False, True):
         name = "through the relay" if through else "over the veth"
         with Lab.temporary(relay=through) as lab, relayed(lab, "0ms") if through else nullcontext():

@@ -1,4 +1,4 @@
-"""The page `docs/benchmarks.md`: what was measured, as tables."""
+"""The page `docs/benchmarks.md`: the measurements as tables."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from labkit.errors import LinkError
 Row = list[str]
 
 WALL = (
-    "Wall times are those of whole processes, start included: the median of {runs} runs, for which the programs took turns. "
-    "Memory is what the largest process held at most. The longest run of a command took up to {spread:.1f} times as long as its "
-    "shortest; 1 would be a quiet machine."
+    "Wall times are those of whole processes with their start: the median of {runs} runs, in which the programs took turns. "
+    "Memory is the peak of the largest process. The longest run of a command took up to {spread:.1f} times as long as its "
+    "shortest; on a quiet machine this number is 1."
 )
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A ratio to be reached: labkit's time by another's, for the same number of packets."""
+    """A goal: labkit's time divided by another program's, for the same number of packets."""
 
     work: str
     against: str
     ratio: float | None
-    """None: it could not be measured, for something is not installed."""
+    """None if the other program is not installed."""
     limit: float
 
 
 def goals(bench: Bench) -> list[Goal]:
-    """What is aimed at, and what came out."""
+    """Return the goals with the measured ratios."""
     read = bench.reading("small")
     ours = read.by_tool["labkit"]
     work = f"verify {read.capture.packets:,} packets, all rules and checksums"
@@ -65,7 +65,7 @@ def _ratio(ours: Measured, theirs: Measured | None) -> float | None:
 
 
 def ratio(value: float | None) -> str:
-    """`0.55`, or `1/27` for what is much less than 1."""
+    """`0.55`, or `1/27` for a value below 0.1."""
     if value is None:
         return "not measured"
     return f"1/{1 / value:,.0f}" if value < 0.1 else f"{value:.2f}"
@@ -88,7 +88,7 @@ def captures_part(bench: Bench) -> str:
     """Every tool on every capture."""
     parts = [_reading(bench.reading(kind)) for kind in KINDS]
     real = bench.real()
-    none = "There was no real capture: `LABKIT_CAPTURES` names no folder with one.\n"
+    none = "There is no real capture: `LABKIT_CAPTURES` does not name a folder of captures.\n"
     return "\n".join([*parts, none if real is None else _reading(real)])
 
 
@@ -108,17 +108,17 @@ def _reading(found: Reading) -> str:
     what = found.capture.what
     head = f"### {what[0].upper()}{what[1:]}\n\n"
     about = f"{found.capture.packets:,} packets, {found.capture.size / 1e6:,.1f} MB.\n\n"
-    failed = f"\nCould not read it: {', '.join(found.failed)}.\n" if found.failed else ""
+    failed = f"\nPrograms that could not read it: {', '.join(found.failed)}.\n" if found.failed else ""
     return (
         head
         + about
-        + table(["program", "packets", "wall", "µs a packet", "peak memory", "labkit by this"], rows)
+        + table(["program", "packets", "wall", "µs a packet", "peak memory", "labkit / program"], rows)
         + failed
     )
 
 
 def growth_part(bench: Bench) -> str:
-    """labkit on more and more packets."""
+    """labkit on growing captures."""
     rows = [
         [
             f"{capture.packets:,}",
@@ -151,13 +151,13 @@ def many_part(bench: Bench) -> str:
 
 
 def simulation_part(bench: Bench) -> str:
-    """Playing scenarios."""
+    """Simulated scenarios."""
     rows = [[what, f"{segments:,}", f"{each:.2f} s"] for what, segments, each in bench.simulation()]
     return table(["scenario", "segments", "processor time for 100,000"], rows)
 
 
 def live_part(bench: Bench) -> str:
-    """The relay, beside the same lab without one."""
+    """A lab with a relay and without one."""
     try:
         found = bench.live()
     except LinkError as error:
@@ -176,28 +176,29 @@ class Section:
 
 SECTIONS: dict[str, Section] = {
     "goals": Section(
-        "Goals", "A ratio is labkit's time by the other's, for the same number of packets: less is better.", goals_part
+        "Goals",
+        "A ratio is labkit's time divided by the other program's, for the same number of packets. Less is better.",
+        goals_part,
     ),
     "captures": Section(
         "Captures",
-        "What the programs do differs: tcpdump copies, tcptrace follows connections without looking at checksums, dpkt and Scapy "
-        "only decode. Where the time would be long, a program got the first packets only; the ratio is that of the times "
-        "for a packet.",
+        "The programs do different work: tcpdump copies, tcptrace follows connections and ignores checksums, dpkt and Scapy "
+        "only decode. A slow program gets only the first packets of a capture; ratios always compare times for one packet.",
         captures_part,
     ),
-    "growth": Section("Growth", "labkit verify on captures of the same kind.", growth_part),
+    "growth": Section("Growth", "`labkit verify` on captures of one kind and growing size.", growth_part),
     "building": Section(
         "Building",
-        "Whole processes, with their start, for labkit; for Scapy only the writing of packets that are there.",
+        "labkit: whole processes with their start. Scapy: only writing packets that exist already.",
         building_part,
     ),
     "many": Section("Many small captures", "The shipped scenarios, each with many seeds.", many_part),
     "simulation": Section(
-        "Simulation", "Scenarios that are played, without files. The goal is 3 s at most.", simulation_part
+        "Simulation", "Simulated scenarios, without files. The goal is 3 s or less.", simulation_part
     ),
     "live": Section(
         "The relay",
-        "What `labkit relay` costs two kernels' TCP in a lab, beside the same lab without it. This needs root.",
+        "Two kernels' TCP in a lab, with `labkit relay` between them and without it. This part needs root.",
         live_part,
     ),
 }
@@ -212,15 +213,15 @@ def page(
     quick: bool = False,
 ) -> str:
     """The whole page."""
-    lines = ["# Benchmarks", "", "Written by `scripts/bench`, which measures everything anew.", ""]
+    lines = ["# Benchmarks", "", "`scripts/bench` measures everything and writes this page.", ""]
     if quick:
-        lines += ["A quick run: the captures are small, and starts count for much.", ""]
+        lines += ["A quick run: the captures are small, so start-up times weigh more.", ""]
     lines += ["## Machine", "", table(list(machine), [list(machine.values())])]
     there = ", ".join(f"{name} {each}" for name, each in versions.items() if each is not None)
     lines += [f"Programs: {there}.", ""]
     missing = [name for name, each in versions.items() if each is None]
     if missing:
-        lines += [f"Not installed, and left out: {', '.join(missing)}.", ""]
+        lines += [f"Not installed: {', '.join(missing)}.", ""]
     lines += [
         WALL.format(runs=runs, spread=spread),
         "",
@@ -242,5 +243,5 @@ def seconds(value: float) -> str:
 
 
 def memory(octets: int) -> str:
-    """In millions of octets."""
+    """`12 MB`, in millions of octets."""
     return f"{octets / 1e6:,.0f} MB"

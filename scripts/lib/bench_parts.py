@@ -1,4 +1,4 @@
-"""What is measured: reading captures, growth, building, many small captures, simulation, the relay. Each is measured once."""
+"""The measurements: reading captures, growth, building, many small captures, simulation, the relay. Each runs once."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ KINDS = ("small", "full", "lossy", "one", "flows")
 
 @dataclass(frozen=True)
 class Reading:
-    """What the tools took for one capture."""
+    """The measurements of all tools on one capture."""
 
     capture: Capture
     by_tool: dict[str, Measured]
@@ -35,7 +35,7 @@ class Bench:
         self.folder, self.quick, self.runs = folder, quick, runs
         self.tools = [tool for tool in tools(folder) if _installed(tool)]
         self.spread = 1.0
-        """How many times as long as its shortest a command's longest run took, at most: 1 on a quiet machine."""
+        """The largest ratio of a command's longest run to its shortest: 1 on a quiet machine."""
         self.reading = cache(self._reading)
         self.real = cache(self._real)
         self.growth = cache(self._growth)
@@ -46,7 +46,7 @@ class Bench:
         self.live = cache(self._live)
 
     def warm_up(self) -> None:
-        """What is compiled once is not measured."""
+        """Compile the engine before anything is measured."""
         for number in (1_000, 60_000):
             run(verify(self.captures.of(f"packets-{number}").path), (0, 1))
 
@@ -55,13 +55,13 @@ class Bench:
         return self._on(self.captures.of(kind))
 
     def _real(self) -> Reading | None:
-        """The same on the largest real capture; None where there is none."""
+        """All tools on the largest real capture; None without one."""
         capture = self.captures.largest()
         return None if capture is None else self._on(capture)
 
     def _on(self, capture: Capture) -> Reading:
-        """Those that take too long get the first packets only."""
-        # In fewer packets the start of a program would count for much.
+        """All tools on a capture; slow ones get only its first packets."""
+        # With fewer packets, the start-up time of a program would weigh too much.
         fewest = 10_000 if self.quick else 100_000
         steps = [size for size in (fewest, 1_000_000) if size < capture.packets]
         sizes: dict[str, int] = {}
@@ -102,7 +102,7 @@ class Bench:
         return found
 
     def _cold(self) -> dict[str, Measured]:
-        """A capture of 20 packets, and nothing else."""
+        """A capture of 20 packets: mostly start-up time."""
         say("20 packets")
         path = self.captures.slice(self.captures.of("packets-1000"), 20).path
         commands: dict[str, Callable[[], Run]] = {"labkit": lambda: run([*LABKIT, "verify", str(path)], (0, 1))}
@@ -111,7 +111,7 @@ class Bench:
         return {name: Measured(20, runs) for name, runs in in_turn(commands, 3 * self.runs).items()}
 
     def _building(self) -> list[tuple[str, Measured]]:
-        """`labkit build --flows`, and Scapy's `wrpcap` of packets that are there."""
+        """`labkit build --flows`, and Scapy's `wrpcap` of existing packets."""
         target = self.folder / "built.pcap"
         sizes = (10_000, 100_000) if self.quick else (10_000, 100_000, 1_000_000, 10_000_000)
         found = []
@@ -129,7 +129,7 @@ class Bench:
         return found
 
     def _many(self) -> dict[str, Measured]:
-        """A thousand small captures, and one tshark for each; so many of them that it can be waited for."""
+        """A thousand small captures, and one tshark process for each of a sample."""
         number = 100 if self.quick else 1_000
         paths = self.captures.handful(number)
         say(f"{number} small captures")
@@ -146,7 +146,7 @@ class Bench:
         return found
 
     def _simulation(self) -> list[tuple[str, int, float]]:
-        """Scenarios that are played: what they are, segments, and seconds of the processor's time for 100,000 of them."""
+        """Simulated scenarios: description, segments, and seconds of processor time for 100,000 segments."""
         found = []
         plays = (
             ("requests and replies", bench_captures.SMALL, 200),
@@ -165,7 +165,7 @@ class Bench:
         return found
 
     def _live(self) -> list[bench_live.Figure]:
-        """What the relay costs. LinkError where a lab cannot be made."""
+        """The cost of the relay. LinkError if labkit cannot make a lab."""
         say("the relay")
         return list(bench_live.figures(0.2, 100) if self.quick else bench_live.figures())
 
@@ -181,7 +181,7 @@ def _installed(tool: Tool) -> bool:
 
 
 def _anew(target: Path, command: Sequence[str]) -> Run:
-    """Write a file that is not there yet."""
+    """Run a command that writes `target`, which does not exist before."""
     target.unlink(missing_ok=True)
     return run(command)
 
@@ -191,7 +191,7 @@ def _output(command: Sequence[str]) -> list[str]:
 
 
 def _timed_within(command: Sequence[str]) -> tuple[Run, list[str]]:
-    """A program that prints its own time."""
+    """Run a program that prints its own time."""
     words = _output(command)
     return Run(float(words[0]), float(words[0]), 0, 0), words
 

@@ -1,4 +1,4 @@
-"""Running programs and measuring them: wall time, processor time and peak memory of whole processes, several times."""
+"""Run programs several times and measure them: wall time, processor time and peak memory of whole processes."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from threading import Event, Thread
 from time import perf_counter
 
 PATIENCE = 8.0
-"""Seconds that one run may take, as far as a shorter one lets us foresee."""
+"""Seconds that one run may take, estimated from a shorter run."""
 
 Progress = Callable[[str], None]
 
@@ -25,13 +25,13 @@ class Run:
     wall: float
     cpu: float
     peak: int
-    """Octets that it held at most (of the largest of its processes)."""
+    """Peak memory of its largest process, in octets."""
     code: int
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Several runs of one program on so many packets (or other units)."""
+    """Several runs of one program on a number of packets or other units."""
 
     units: int
     runs: tuple[Run, ...]
@@ -48,26 +48,26 @@ class Measured:
 
     @property
     def peak(self) -> int:
-        """Octets: the most of all runs."""
+        """Octets: the maximum of all runs."""
         return max(run.peak for run in self.runs)
 
     @property
     def each(self) -> float:
-        """Seconds for a packet (or another unit)."""
+        """Seconds for each packet or other unit."""
         return self.wall / self.units
 
     @property
     def spread(self) -> float:
-        """The longest run by the shortest: 1 on a quiet machine."""
+        """The longest run divided by the shortest: 1 on a quiet machine."""
         return max(run.wall for run in self.runs) / min(run.wall for run in self.runs)
 
 
 class FailedError(Exception):
-    """A program did not do what it should."""
+    """A program ended with an unexpected exit code."""
 
 
 def run(command: Sequence[str], expected: Sequence[int] = (0,), environment: dict[str, str] | None = None) -> Run:
-    """Run a program to its end; what it prints is thrown away. FailedError for another exit code than those expected."""
+    """Run a program to its end and drop its output. FailedError for an unexpected exit code."""
     begin = perf_counter()
     process = subprocess.Popen(
         command,
@@ -78,7 +78,7 @@ def run(command: Sequence[str], expected: Sequence[int] = (0,), environment: dic
     )
     watch = _Watch(process.pid)
     watch.start()
-    told = process.stderr.read() if process.stderr else b""
+    errors = process.stderr.read() if process.stderr else b""
     _, status, usage = os.wait4(process.pid, 0)
     wall = perf_counter() - begin
     watch.over.set()
@@ -87,9 +87,9 @@ def run(command: Sequence[str], expected: Sequence[int] = (0,), environment: dic
     if process.stderr:
         process.stderr.close()
     if process.returncode not in expected:
-        last = (told.decode("utf-8", "replace").splitlines() or [""])[-1]
+        last = (errors.decode("utf-8", "replace").splitlines() or [""])[-1]
         raise FailedError(f"{Path(command[0]).name} ended with {process.returncode}: {last}")
-    # The system's figure is at least what this process held when the other began: below that, the watch knows better.
+    # The system counts at least what this process held when the other one began. Below that, the watch is more precise.
     peak = usage.ru_maxrss * 1024
     own = getrusage(RUSAGE_SELF).ru_maxrss * 1024
     return Run(
@@ -98,17 +98,17 @@ def run(command: Sequence[str], expected: Sequence[int] = (0,), environment: dic
 
 
 class _Watch(Thread):
-    """Looks at how much memory a process has held at most, every few milliseconds, as long as it is there."""
+    """Read the peak memory of a process every few milliseconds until the process ends."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self._place = Path(f"/proc/{pid}/status")
         self.over = Event()
         self.peak = 0
-        """Octets; 0 where the system does not say."""
+        """Octets; 0 if the system does not say."""
 
     def run(self) -> None:
-        """Until it is over."""
+        """Read until the process ends."""
         while not self.over.wait(0.005):
             try:
                 found = re.search(r"VmHWM:\s+(\d+) kB", self._place.read_text("utf-8", "replace"))
@@ -119,9 +119,9 @@ class _Watch(Thread):
 
 
 def climb(sizes: Sequence[int], seconds: Callable[[int], float], patience: float = PATIENCE) -> int:
-    """The largest of some sizes, given from the smallest, that is likely to take no longer than `patience`.
+    """Return the largest of some ascending sizes that probably takes no more than `patience` seconds.
 
-    `seconds` is asked for one size after the other, as long as the next one can be expected to take no more than that.
+    `seconds(size)` measures one size after the other while the estimate for the next one stays below that.
     """
     chosen = sizes[0]
     taken = seconds(chosen)
@@ -134,7 +134,7 @@ def climb(sizes: Sequence[int], seconds: Callable[[int], float], patience: float
 
 
 def in_turn(commands: dict[str, Callable[[], Run]], runs: int) -> dict[str, tuple[Run, ...]]:
-    """Each command so often, one after the other and all over again, so that none has the quiet hour for itself."""
+    """Run the commands in turns, so that changes of the machine's load affect all of them."""
     found: dict[str, list[Run]] = {name: [] for name in commands}
     for _ in range(runs):
         for name, command in commands.items():
@@ -143,5 +143,5 @@ def in_turn(commands: dict[str, Callable[[], Run]], runs: int) -> dict[str, tupl
 
 
 def say(text: str) -> None:
-    """What is being done, on standard error."""
+    """Print the progress to standard error."""
     print(f"bench: {text}", file=sys.stderr, flush=True)

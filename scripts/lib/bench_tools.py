@@ -1,4 +1,4 @@
-"""The programs that are measured: how each is called to read a capture, and which of them are there."""
+"""The programs to measure: their commands for reading a capture, and their versions."""
 
 import os
 import platform
@@ -36,7 +36,7 @@ begin = perf_counter()
 wrpcap(sys.argv[2], packets)
 print(perf_counter() - begin)
 """
-"""The packets stand ready, with their fields; only writing them is measured."""
+"""Measures only the writing: the packets exist before, with their fields."""
 
 SIMULATE = """
 import sys
@@ -63,7 +63,7 @@ class Tool:
 
 
 def tools(scratch: Path) -> list[Tool]:
-    """All of them, labkit first; `scratch` is a folder for what they write."""
+    """Return all programs, labkit first; they write into the folder `scratch`."""
     python = sys.executable
     return [
         Tool("labkit", "all rules and checksums", verify, (0, 1)),
@@ -82,19 +82,19 @@ def tools(scratch: Path) -> list[Tool]:
 
 
 def verify(path: Path) -> list[str]:
-    """labkit's command, with the compiled engine where there is one."""
+    """labkit's command, with the compiled engine if there is one."""
     return [*LABKIT, "verify", *(["--engine", "compiled"] if compiled() else []), str(path)]
 
 
 def compiled() -> bool:
-    """Whether labkit has a compiled engine here."""
+    """Whether labkit's command has the option --engine."""
     from labkit.cli.verify import command
 
     return any(parameter.name == "engine" for parameter in command.params)
 
 
 def versions() -> dict[str, str | None]:
-    """The version of each program; None for one that is not installed."""
+    """Return the version of each program; None if it is not installed."""
     found: dict[str, str | None] = {"labkit": version("labkit"), "Python": platform.python_version()}
     for name, option in (("tcpdump", "--version"), ("tcptrace", "-v"), ("tshark", "--version")):
         found[name] = _version(name, option)
@@ -115,7 +115,7 @@ def _version(name: str, option: str) -> str | None:
 
 
 def machine() -> dict[str, str]:
-    """What kind of machine this is; not which one."""
+    """Describe the kind of machine, without its name."""
     about = Path("/proc/cpuinfo").read_text("utf-8", "replace") if Path("/proc/cpuinfo").exists() else ""
     model = re.search(r"model name\s*:\s*(.+)", about)
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

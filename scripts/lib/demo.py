@@ -1,4 +1,4 @@
-"""What `scripts/demo` shows: commands as a user would type them, run in one process to save start-up."""
+"""The commands of `scripts/demo`, run in one process to save start-up time."""
 
 import sys
 from pathlib import Path
@@ -16,9 +16,9 @@ STEPS = (
     ("Is it sound TCP?", f"verify {CAPTURE}", 0),
     ("Does it follow the document?", f"verify --profile document {CAPTURE}", 0),
     ("A real capture", f"verify {CORRECT}", 0),
-    ("A real capture that is at fault", f"verify {FAULTY}", 1),
+    ("A real capture with errors", f"verify {FAULTY}", 1),
 )
-"""What is to be seen, the command that shows it, and the exit code that it must have."""
+"""Title, command, and the exit code that the command must have."""
 
 NEXT = (
     "labkit explain document",
@@ -28,14 +28,14 @@ NEXT = (
 
 
 def main() -> int:
-    """Run the steps; 1 where one of them did not do what it should."""
+    """Run the steps; return 1 if one has the wrong exit code."""
     (TOP / CAPTURE).parent.mkdir(exist_ok=True)
     (TOP / CAPTURE).unlink(missing_ok=True)
     wrong = [command for title, command, code in STEPS if not shown(title, command, code)]
     if wrong:
-        print(f"demo: not as expected: {'; '.join(wrong)}", file=sys.stderr)
+        print(f"demo: wrong exit code: {'; '.join(wrong)}", file=sys.stderr)
         return 1
-    print(f"{CAPTURE} can be opened in Wireshark: each packet has a comment. To try next:")
+    print(f"{CAPTURE} has a comment on each packet: open it in Wireshark. Try next:")
     print(f"  cd '{TOP}' && . .venv/bin/activate")
     for command in NEXT:
         print(f"  {command}")
@@ -43,10 +43,10 @@ def main() -> int:
 
 
 def shown(title: str, command: str, code: int) -> bool:
-    """Run one command under its title; whether it ended as it should."""
+    """Run one command under its title; tell whether it has the expected exit code."""
     print(f"== {title}\n$ labkit {command}", flush=True)
     got = run(command.split())
-    remark = "" if code == 0 else "  (as it should be)" if got == code else ""
+    remark = "" if code == 0 else "  (as expected)" if got == code else ""
     print(f"-> exit code {got}{remark}\n", flush=True)
     return got == code
 

@@ -82,9 +82,9 @@ NAMES = {"before": "after", "after": "before"}
 HEAD = """# Mutation
 
 `scripts/mutation` changes one thing in one function (`<` becomes `<=`, `and` becomes `or`, a condition never holds, a number
-is one less) and runs the quick tests that execute the changed line. It tries at most {sample} changes of each family of
-modules, always the same ones for the same code. The tests must notice {goal:.0%} of each family's changes. Most changes that
-they miss make no visible difference, such as one to a guard against what cannot happen.
+is one less) and runs the quick tests that execute the changed line. It tries some changes of each family of modules, always
+the same ones for the same code. The tests must notice {goal:.0%} of each family's changes. Most changes that they miss make no
+visible difference, such as one to a guard against what cannot happen.
 
 | family | functions | changes | tried | noticed |
 | --- | ---: | ---: | ---: | ---: |
@@ -427,6 +427,14 @@ def remember_frames() -> None:
     examples.frames = frames
 
 
+def write_page(rows: dict[str, str]) -> None:
+    """Write the page: these rows, and the rows that it has of other families."""
+    lines = PAGE.read_text("utf-8").splitlines() if PAGE.exists() else []
+    old = {line.split(" | ")[0].removeprefix("| "): line for line in lines}
+    table = [row for name in FAMILIES if (row := rows.get(name) or old.get(name))]
+    PAGE.write_text(HEAD.format(goal=GOAL) + "\n".join(table) + "\n", "utf-8")
+
+
 def main() -> int:
     """Try the mutants, print the survivors and the table; return 1 if a family misses the goal."""
     parser = argparse.ArgumentParser(prog="scripts/mutation", description="Test the tests with mutants.")
@@ -457,11 +465,10 @@ def main() -> int:
         if not result:
             print(f"survivor: {job.mutant}")
     rates = {name: noticed[name] / max(1, len(jobs)) for name, (jobs, _) in families.items()}
-    lines = [f"| {name} | {counts} | {rates[name]:.0%} |" for name, (_, counts) in families.items()]
-    text = HEAD.format(sample=asked.sample, goal=GOAL) + "\n".join(lines) + "\n"
-    print(text, end="")
-    if not (asked.families or asked.all or asked.tests) and asked.sample == SAMPLE:
-        PAGE.write_text(text, "utf-8")
+    rows = {name: f"| {name} | {counts} | {rates[name]:.0%} |" for name, (_, counts) in families.items()}
+    print("\n".join(rows.values()))
+    if not asked.tests:
+        write_page(rows)
     low = [name for name, rate in rates.items() if rate < GOAL]
     print(f"below {GOAL:.0%}: {', '.join(low) or 'no family'}")
     return 1 if low else 0

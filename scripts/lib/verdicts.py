@@ -1,8 +1,8 @@
-"""Whole verdicts on conversations, as the tests hold them: tests/conversations.txt and tests/examples.txt.
+"""Whole verdicts on conversations, as the tests expect them: tests/conversations.txt and tests/examples.txt.
 
-A block is a title behind `== `, the conversation in the notation, and for each profile, behind `-- `, the verdict: a line for
-each finding, with the packet (`-`: the whole conversation), the severity, the rule's code and its name. The conversations are
-written by hand; the examples are those of the rules. `scripts/verdicts` writes the verdicts of both anew.
+A block has a title after `== `, the conversation in the notation, and for each profile, after `-- `, the verdict: a line for
+each finding with the packet (`-`: the whole conversation), the severity, the rule's code and its name. The conversations are
+written by hand; the examples come from the rules. `scripts/verdicts` writes the verdicts of both.
 """
 
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ TESTS = Path(__file__).parents[2] / "tests"
 CONVERSATIONS, EXAMPLES = TESTS / "conversations.txt", TESTS / "examples.txt"
 
 LEFT_OUT = {"OPT06"}
-"""Rules that would only say of every conversation that it is short."""
+"""Rules that find the same in every conversation, because it is short."""
 
 Block = tuple[str, str, dict[str, list[str]]]
 """Title, conversation, and the lines of the verdict under each profile."""
 
 
 def blocks(path: Path) -> Iterator[Block]:
-    """What a file of verdicts holds."""
+    """Read a file of verdicts."""
     for block in path.read_text("utf-8").split("\n== ")[1:]:
         title, _, rest = block.partition("\n")
         text, *verdicts = rest.split("-- ")
@@ -34,7 +34,7 @@ def blocks(path: Path) -> Iterator[Block]:
 
 
 def told(findings: list[Finding]) -> list[str]:
-    """A verdict as lines."""
+    """Return a verdict as lines."""
     return [
         f"{each.packet or '-'} {each.severity} {each.code} {each.name}"
         for each in findings
@@ -43,13 +43,13 @@ def told(findings: list[Finding]) -> list[str]:
 
 
 def judged(text: str, profile: str, isns: tuple[int, int]) -> list[str]:
-    """The verdict on a conversation."""
+    """Verify a conversation; return the verdict as lines."""
     packets: Iterator[Frame] = frames(list(parse(text)), isns=isns)
     return told(Verifier(profile).run(packets).findings)
 
 
 def examples() -> Iterator[tuple[str, str]]:
-    """Title and text of every rule's examples; the same text once."""
+    """Yield title and text of every rule's examples, each text once."""
     seen = set()
     for rule in (each for each in collect() if each.scope != Scope.LEDGER):
         for kind, text in (("bad", rule.bad), ("good", rule.good)):
@@ -59,7 +59,7 @@ def examples() -> Iterator[tuple[str, str]]:
 
 
 def _page(path: Path, texts: Iterator[tuple[str, str]] | list[tuple[str, str]], head: str) -> None:
-    lines = [f"# {head}", "# scripts/verdicts writes the verdicts anew; what has changed in them is to be read.", ""]
+    lines = [f"# {head}", "# scripts/verdicts writes the verdicts; read what has changed in them.", ""]
     for title, text in texts:
         lines += [f"== {title}", *(line.partition("#")[0].rstrip() for line in text.strip().splitlines())]
         for profile in (RFC9293, DOCUMENT):
@@ -69,9 +69,9 @@ def _page(path: Path, texts: Iterator[tuple[str, str]] | list[tuple[str, str]], 
 
 
 def main() -> None:
-    """Write both files anew."""
+    """Write both files."""
     kept = [(title, text) for title, text, _ in blocks(CONVERSATIONS)]
-    _page(CONVERSATIONS, kept, "Conversations that a sceptic would try, and the whole verdict on each.")
+    _page(CONVERSATIONS, kept, "Unusual conversations, and the whole verdict on each.")
     _page(EXAMPLES, examples(), "The examples of all rules, and the whole verdict on each.")
 
 

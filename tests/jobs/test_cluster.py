@@ -126,7 +126,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     processes = [scheduler]
     try:
         limit = monotonic() + 60
-        while not note.exists() and monotonic() < limit:
+        while not (note.exists() and note.stat().st_size) and monotonic() < limit:
             sleep(0.05)
         address = json.loads(note.read_text())["address"]
         command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1"]

@@ -5,7 +5,20 @@ from frames import CLIENT4, CLIENT6, SERVER4, SERVER6, checksum, ether, ip4, ip6
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode, ones_sum
+from labkit.packet.decode import (
+    CUT_OFF,
+    FOREIGN,
+    FRAGMENT,
+    HIDDEN,
+    LINK_TYPE,
+    MALFORMED,
+    OTHER,
+    TCP,
+    TOO_DEEP,
+    decode,
+    may_hold_tcp,
+    ones_sum,
+)
 from labkit.packet.decode.walk import LINK_TYPES
 from labkit.packet.seen import (
     ABSENT,
@@ -264,24 +277,69 @@ def test_the_last_of_two_options_counts():
 # What is no segment.
 
 
+def checked(payload, at=2, before=b""):
+    """The payload with a checksum at a position, which covers `before` too."""
+    total = 65535 - ones_sum(before + payload, 0, len(before + payload))
+    return payload[:at] + total.to_bytes(2) + payload[at + 2 :]
+
+
+PING = checked(bytes((8, 0)) + bytes(6) + b"0123456789")
+PING6 = bytes((128, 0)) + bytes(6) + b"0123456789"
+PING6 = checked(PING6, before=SIX + len(PING6).to_bytes(4) + bytes((0, 0, 0, 58)))
+UNREACHABLE = checked(bytes((3, 3)) + bytes(6) + ip4(tcp()))
+
+
 @pytest.mark.parametrize(
-    "frame",
+    ("frame", "status"),
     [
-        ether(b"", 0x0806),
-        ether(ip4(udp(b"data", 53), 17)),
-        ether(ip4(bytes((3, 3)) + bytes(6) + ip4(tcp()), 1)),
-        ether(ip6(bytes((1, 0)) + bytes(6) + ip6(tcp(addresses=SIX)), 58), 0x86DD),
-        ether(ip4(tcp(), length=12)),
-        ether(b"\x44" + ip4(tcp())[1:]),
-        ether(ip6(tcp(addresses=SIX), 59), 0x86DD),
-        ether(b"\x00\x00\x01\x40" * 100 + ip4(tcp()), 0x8847),
-        ether(bytes.fromhex("00002040") * 100 + ip4(tcp()), 0x8847),
-        b"",
+        pytest.param(ether(b"", 0x0806), OTHER, id="arp"),
+        pytest.param(ether(ip4(udp(b"data", 53), 17)), OTHER, id="udp"),
+        pytest.param(ether(ip4(PING, 1)), OTHER, id="ping"),
+        pytest.param(ether(ip6(PING6, 58), 0x86DD), OTHER, id="ping of IPv6"),
+        pytest.param(ether(ip4(UNREACHABLE, 1)), OTHER, id="icmp that quotes a segment"),
+        pytest.param(ether(b"\x00\x00\x01\x40" * 100 + ip4(tcp()), 0x8847), OTHER, id="labels"),
+        pytest.param(ether(ip4(tcp(), 17)), FOREIGN, id="udp that is TCP"),
+        pytest.param(ether(ip4(tcp(), 1)), FOREIGN, id="icmp that is TCP"),
+        pytest.param(ether(ip6(tcp(addresses=SIX), 58), 0x86DD), FOREIGN, id="icmpv6 that is TCP"),
+        pytest.param(ether(ip4(tcp(), 47)), FOREIGN, id="gre that is TCP"),
+        pytest.param(ether(ip4(tcp(), 99)), FOREIGN, id="protocol 99"),
+        pytest.param(ether(ip6(tcp(addresses=SIX), 59), 0x86DD), FOREIGN, id="no next header"),
+        pytest.param(ether(ip4(tcp()), 0x1234), HIDDEN, id="unknown EtherType"),
+        pytest.param(ether(ip6(tcp(addresses=SIX)), 0x0806), HIDDEN, id="arp that is IPv6"),
+        pytest.param(ether(ip4(tcp()), 0x8100), HIDDEN, id="a tag that is not there"),
+        pytest.param(ether(ip4(tcp(), length=12)), MALFORMED, id="IP length"),
+        pytest.param(ether(ip4(tcp(), length=22)), MALFORMED, id="no room for TCP"),
+        pytest.param(ether(b"\x44" + ip4(tcp())[1:]), MALFORMED, id="IP header length"),
+        pytest.param(ether(b"\x55" + ip4(tcp())[1:]), MALFORMED, id="IP version 5"),
+        pytest.param(ether(ip4(tcp()), 0x86DD), MALFORMED, id="IPv4 as IPv6"),
+        pytest.param(ether(ip6(tcp(addresses=SIX)), 0x0800), MALFORMED, id="IPv6 as IPv4"),
+        pytest.param(ether(bytes.fromhex("00002040") * 100 + ip4(tcp()), 0x8847), TOO_DEEP, id="deep"),
+        pytest.param(b"", CUT_OFF, id="empty"),
     ],
-    ids=["arp", "udp", "icmp", "icmpv6", "ip-length", "ip-header", "no-next", "labels", "deep", "empty"],
 )
-def test_no_segment(frame):
-    assert seen(frame)[0] == OTHER
+def test_no_segment(frame, status):
+    found, seg = seen(frame)
+    assert found == status
+    if found == FOREIGN:
+        assert (seg.unread, seg.addr_len) == (frame[23] if frame[12] == 8 else frame[20], 4 if frame[12] == 8 else 16)
+    if found in (FOREIGN, HIDDEN):
+        size = seg.addr_len
+        assert frame[seg.src_at : seg.src_at + size] in (CLIENT4, CLIENT6)
+        assert frame[seg.dst_at : seg.dst_at + size] in (SERVER4, SERVER6)
+
+
+@pytest.mark.parametrize("number", [2, 147, 189, 65535])
+def test_unknown_link_types(number):
+    found, seg = seen(ip4(tcp()), number)
+    assert (found, seg.unread) == (LINK_TYPE, number)
+
+
+def test_raw_ip_of_another_version():
+    assert seen(b"\x55" + ip4(tcp())[1:], 101)[0] == MALFORMED
+
+
+def test_protocols_that_may_hold_tcp():
+    assert [number for number in (1, 4, 6, 17, 41, 47, 50, 58, 99) if may_hold_tcp(number)] == [4, 6, 41, 47]
 
 
 @pytest.mark.parametrize("fragment", [0x2000, 1, 0x2001])
@@ -324,9 +382,9 @@ def test_any_octets(data):
     seg = Seen(wirelen=wirelen)
     buf = Guarded(b"abc" + octets + b"xyz")
     found = decode(buf, 3, len(buf) - 3, data.draw(st.sampled_from(LINKS) | st.integers(-1, 2**32)), seg)
-    assert found in (OTHER, TCP, FRAGMENT)
+    assert OTHER <= found <= HIDDEN
     assert 0 <= seg.data_len <= seg.len
-    if found != OTHER:
+    if found in (TCP, FRAGMENT, FOREIGN, HIDDEN):
         assert 3 <= seg.src_at <= len(buf) - 3 - seg.addr_len
         assert 3 <= seg.dst_at <= len(buf) - 3 - seg.addr_len
     if seg.data_at != ABSENT:

@@ -6,7 +6,7 @@
 import pytest
 from frames import CLIENT6, SERVER6, ether, ip4, ip6, n16, seen, tcp, udp
 
-from labkit.packet.decode import FRAGMENT, OTHER, TCP
+from labkit.packet.decode import FRAGMENT, TCP
 from labkit.packet.seen import SUM_BAD, SUM_GOOD, SUM_PARTIAL, SUM_UNKNOWN, SUM_ZERO
 
 SIX = CLIENT6 + SERVER6
@@ -136,7 +136,7 @@ def test_the_segment_is_found(link, frame):
 
 @pytest.mark.parametrize(("link", "frame"), [pytest.param(link, frame, id=name) for name, link, frame in NOT_FOUND])
 def test_there_is_no_segment(link, frame):
-    assert seen(frame, link)[0] == OTHER
+    assert seen(frame, link)[0] not in (TCP, FRAGMENT)
 
 
 @pytest.mark.parametrize("length", [8, 9, 12])

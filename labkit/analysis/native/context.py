@@ -11,6 +11,7 @@ from labkit.analysis.native.records import ColdRow, Pointer, SideRow
 from labkit.analysis.payload import Piece
 from labkit.analysis.pending import Resolved
 from labkit.analysis.rule import MAX_NUMBERS, Severity
+from labkit.analysis.unread import MAX_ROWS
 from labkit.packet.seen import I16, I32, U8, U16, U32, Seen
 
 NONE = -1
@@ -54,6 +55,11 @@ class BatchRow:
     """Position of the frame that the decode loop stopped at, because it holds a fragment."""
     seed: int = 0
     """Secret number for the hashes."""
+    unread_used: int = 0
+    """Rows of the frames that were not read (`labkit.analysis.unread.count_unread`)."""
+    unread_keys: list[int] = field(default_factory=_zeros(MAX_ROWS))
+    unread_counts: list[int] = field(default_factory=_zeros(MAX_ROWS))
+    unread_firsts: list[int] = field(default_factory=_zeros(MAX_ROWS))
 
 
 @dataclass(slots=True)
@@ -167,6 +173,8 @@ class Context:
     ring: Pointer[U8]
     described: Pointer[FlowRow]
     described_sides: Pointer[SideRow]
+    pairs: Pointer[U8]
+    """The table of `labkit.analysis.unread.mark_pair`."""
     filter_numbers: Pointer[int]
     """`labkit.analysis.flow_filter.FlowFilter.numbers`."""
 

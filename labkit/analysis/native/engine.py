@@ -98,7 +98,7 @@ def verify_capture(
         raise UsageError(_("the compiled engine needs a FlowFilter, not another function, to choose conversations"))
     if library is None or compiled is None:
         verdict = verifier.run(interruption.frames(capture) if interruption else capture, on_progress)
-        verdict.damage = capture.damage
+        verdict.set_damage(capture.damage)
     else:
         verdict = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
     assume = Completeness.PARTIAL if literal else Completeness(completeness)
@@ -123,8 +123,8 @@ def _run_compiled(
     native, memory = compiled
     feed = Feed(capture, library, interruption)
     whole = run(feed, native, memory, on_progress)
-    verdict = native.verdict(whole.packets, whole.start, profile)
-    verdict.damage = capture.damage or feed.damage
+    verdict = native.verdict(whole.packets, whole.start, profile, feed.unread)
+    verdict.set_damage(capture.damage or feed.damage)
     return verdict
 
 

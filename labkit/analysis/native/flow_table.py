@@ -27,11 +27,9 @@ from labkit.analysis.flows import (
 )
 from labkit.analysis.native.context import NONE, OPEN, OVER, Context, FlowRow
 from labkit.analysis.side import Side
+from labkit.analysis.unread import WHOLE, end_hash, hash_at, mark_pair, pair_bit, word
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK
-
-WHOLE = 0x3FFF_FFFF_FFFF_FFFF
-"""The bits of a hash."""
 
 
 def ends_of(row: Any) -> tuple[End, End]:
@@ -45,36 +43,10 @@ def new_seed() -> int:
     return int.from_bytes(urandom(7))
 
 
-def word(buf: bytes, at: int) -> int:
-    """Four octets as a number."""
-    return buf[at] * 0x1000000 + buf[at + 1] * 0x10000 + buf[at + 2] * 0x100 + buf[at + 3]
-
-
-def mixed(number: int) -> int:
-    """The number with its bits mixed (the finaliser of splitmix64, over 62 bits)."""
-    number = (number ^ number >> 30) * 0x3F58476D1CE4E5B9 & WHOLE
-    number = (number ^ number >> 27) * 0x14D049BB133111EB & WHOLE
-    return number ^ number >> 31
-
-
-def end_hash(seed: int, w0: int, w1: int, w2: int, w3: int, port: int, family: int) -> int:
-    """The hash of an address and a port."""
-    number = mixed(seed + w0 * 0x10000 + port)
-    if family == 16:
-        number = mixed(mixed(mixed(number ^ w1) ^ w2) ^ w3)
-    return number
-
-
-def _hash_at(buf: bytes, at: int, port: int, family: int, seed: int) -> int:
-    if family == 4:
-        return end_hash(seed, word(buf, at), 0, 0, 0, port, 4)
-    return end_hash(seed, word(buf, at), word(buf, at + 4), word(buf, at + 8), word(buf, at + 12), port, 16)
-
-
 def flow_hash(buf: bytes, seg: Seen, seed: int) -> int:
     """The hash of the segment's two ends, the same for both directions."""
-    source = _hash_at(buf, seg.src_at, seg.sport, seg.addr_len, seed)
-    return source + _hash_at(buf, seg.dst_at, seg.dport, seg.addr_len, seed) & WHOLE
+    source = hash_at(buf, seg.src_at, seg.sport, seg.addr_len, seed)
+    return source + hash_at(buf, seg.dst_at, seg.dport, seg.addr_len, seed) & WHOLE
 
 
 def find_flow(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> int:
@@ -194,6 +166,7 @@ def _begin(seg: Seen, ctx: Context, point: int) -> int:
         flow.resent[i] = 0
         ctx.sides[2 * slot + i] = ctx.blank_sides[i]
     flow.client = likely_client(seg.sport, seg.dport)
+    _mark_ends(ctx, flow)
     flow.segments = 0
     flow.point = point
     flow.hash = _point_hash(ctx, point)
@@ -201,6 +174,15 @@ def _begin(seg: Seen, ctx: Context, point: int) -> int:
     ctx.buckets[flow.hash & ctx.bucket_mask] = slot
     _append(ctx, slot, OPEN)
     return slot
+
+
+def _mark_ends(ctx: Context, flow: FlowRow) -> None:
+    """Put the ends of a conversation into the table of pairs: what `labkit.analysis.unread.mark_ends` does."""
+    for seed in range(2):
+        w0, w1, w2, w3 = flow.words[0], flow.words[1], flow.words[2], flow.words[3]
+        one = end_hash(seed, w0, w1, w2, w3, flow.ports[0] * seed, flow.family)
+        w0, w1, w2, w3 = flow.words[4], flow.words[5], flow.words[6], flow.words[7]
+        mark_pair(ctx.pairs, pair_bit(one, end_hash(seed, w0, w1, w2, w3, flow.ports[1] * seed, flow.family)))
 
 
 def _take_out(ctx: Context, slot: int) -> None:

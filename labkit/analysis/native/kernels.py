@@ -68,7 +68,7 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
     asking: dict[Scope, list[str]] = {scope: [] for scope in ASK}
     for number, rule in enumerate(rules):
         if rule.scope not in ASK:
-            continue  # `labkit.analysis.examine` asks rules of scope LEDGER, whichever engine is used
+            continue  # scope LEDGER: both engines leave these rules to `labkit.analysis.examine`
         asking[rule.scope] += [
             f"    found = {_predicate(rule, whole)}({_arguments(rule)})",
             "    if found:",

@@ -20,6 +20,7 @@ from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, colu
 from labkit.analysis.native.segment_loop import SPARE_ROWS
 from labkit.analysis.payload import RING_OCTETS, RING_PIECES
 from labkit.analysis.rule import Severity, shipped
+from labkit.analysis.unread import PAIR_OCTETS, Unread
 from labkit.analysis.verifier import Bounds, Verdict
 from labkit.packet.seen import Seen
 
@@ -59,6 +60,7 @@ class NativeVerifier:
             "ring": RING_OCTETS,
             "described": limits.MAX_DESCRIBED,
             "described_sides": 2 * limits.MAX_DESCRIBED,
+            "pairs": PAIR_OCTETS,
             "filter_numbers": len(numbers),
         }
         kinds = {name: column.target for name, column in columns(Context).items() if column.target is not None}
@@ -100,21 +102,25 @@ class NativeVerifier:
         """Verify a batch of segments."""
         self._process(batch.address, self._context_memory.address)
 
-    def verdict(self, packets: int, start: int, profile: str) -> Verdict:
-        """The verdict on a capture of so many frames, of which the first has the time `start`. `profile` is the name to show."""
+    def verdict(self, packets: int, start: int, profile: str, unread: Unread) -> Verdict:
+        """The verdict on a capture of so many frames, of which the first has the time `start`. `profile` is the name to show;
+        `unread` are the frames that were not read."""
         self._finish(self._context_memory.address)
         context = self._context
         beyond = self._beyond()
-        surveyed = self._limits(sum(each.count for each in beyond))
+        found = self._limits(sum(each.count for each in beyond))
+        frames, segments = found.not_read(unread, self._memory["pairs"].view)
         return Verdict(
             "",
             profile,
             findings=self._findings(start),
             packets=packets,
             segments=context.segments,
+            other=packets - context.segments - frames - unread.parts,
+            not_read=frames + segments,
             start=start,
             flows=context.flow_count,
-            limits=surveyed.limits(context.segments, context.reported),
+            limits=found.limits(context.segments, context.reported),
             conversations=self._conversations(start),
             reported=context.reported,
             beyond=beyond,

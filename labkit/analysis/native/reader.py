@@ -18,6 +18,7 @@ from labkit.analysis.native.loader import Library
 from labkit.analysis.native.records import Memory, read_row, record, write_row
 from labkit.analysis.native.scan import IRREGULAR
 from labkit.analysis.native.segment_loop import AHEAD
+from labkit.analysis.unread import TABLE_FULL, Unread, segment_key
 from labkit.capture import Damage, Frame, Reader
 from labkit.capture.base import MAX_RECORD_OCTETS
 from labkit.capture.pcap import PcapReader
@@ -123,6 +124,8 @@ class Feed:
         self._packets = 0
         self._start = 0
         self._reassembler = Reassembler()
+        self.unread = Unread()
+        """The frames that were not read so far; complete when `fill` has returned False."""
         self._seed = new_seed()
         self._table = _Table()
         self._file = capture if isinstance(capture, PcapReader | PcapngReader) else None
@@ -152,6 +155,8 @@ class Feed:
                 self._read(self._file, batch)
             elif self._frames is not None:
                 self._take(self._frames, batch)
+        if self._packets == before:
+            self.unread.add_lost(self._reassembler.lost(all_=True))
         return self._packets > before
 
     def _read(self, file: Plain, batch: Batch) -> None:
@@ -209,10 +214,14 @@ class Feed:
         row = batch.row
         row.at, row.end = 0, have
         spare = OCTETS
-        while (status := self._decode(batch.address)) == FRAGMENT:
+        while (status := self._decode(batch.address)) in (FRAGMENT, TABLE_FULL):
+            self.unread.take(row)
+            if status == TABLE_FULL:
+                continue
             spare = self._join(batch, spare)
             if OCTETS + SPARE - spare < MAX_DATAGRAM_OCTETS:
                 break
+        self.unread.take(row)
         self._packets, self._start = row.packets, row.start
         return row.at, status != IRREGULAR
 
@@ -222,8 +231,11 @@ class Feed:
         segment, start = batch.segments[row.count], row.fragment_at
         read_row(segment, seg)
         whole = self._reassembler.segment(bytes(batch.octets.view[start : start + seg.caplen]), seg)
+        self.unread.add_fragments(self._reassembler, seg, joined=whole is not None)
         if whole is None:
             return spare
+        if not seg.readable:
+            self.unread.add(segment_key(seg), seg.number)
         seg.joined = 1
         write_row(segment, seg)
         batch.octets.view[spare : spare + len(whole)] = whole

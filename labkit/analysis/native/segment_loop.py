@@ -7,13 +7,14 @@ are left. The functions `ask_*` are placeholders: `labkit.analysis.native.kernel
 from typing import Any
 
 from labkit.analysis.native.context import NONE, OPEN, OVER, SEVERITIES, BatchRow, Context, FlowRow
-from labkit.analysis.native.flow_table import end_hash, find_flow, flow_hash, give_back, is_host, retire
+from labkit.analysis.native.flow_table import find_flow, flow_hash, give_back, is_host, retire
 from labkit.analysis.native.records import SideRow
 from labkit.analysis.native.scan import IRREGULAR, step
 from labkit.analysis.payload import remember
 from labkit.analysis.pending import close, resolve
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import advance, look, relate, spoiled
+from labkit.analysis.unread import MAX_ROWS, TABLE_FULL, count_unread, end_hash, segment_key, unread_key
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
 from labkit.packet.seen import SHORT_IP, SOUND, Seen
 
@@ -54,9 +55,14 @@ def behind(octets: Any, at: int) -> bytes:
 
 
 def decode_batch(batch: BatchRow) -> int:
-    """Decode records until one is not plain (IRREGULAR) or holds a fragment (FRAGMENT), or the batch is full."""
+    """Decode records until one is not plain (IRREGULAR) or holds a fragment (FRAGMENT), or the batch is full.
+
+    TABLE_FULL: the caller must take the frames that were not read.
+    """
     status = OTHER
     while batch.count < batch.room:
+        if batch.unread_used == MAX_ROWS:
+            return TABLE_FULL
         following, start, caplen, wirelen, time, link, point = step(batch.octets, batch.at, batch.end, batch.formats)
         if following < 0:
             return IRREGULAR
@@ -74,12 +80,17 @@ def decode_batch(batch: BatchRow) -> int:
         frame = behind(batch.octets, start)
         status = decode(frame, 0, caplen, link, seg)
         if status == TCP:
+            if seg.fault not in (SOUND, SHORT_IP):
+                count_unread(batch, segment_key(seg), seg.number)
             batch.places[batch.count] = start
             batch.hashes[batch.count] = flow_hash(frame, seg, batch.seed)
             batch.count += 1
         elif status == FRAGMENT:
             batch.fragment_at = start
             return status
+        elif status != OTHER:
+            count_unread(batch, unread_key(frame, status, seg), seg.number)
+            status = OTHER
     return status
 
 

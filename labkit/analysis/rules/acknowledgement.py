@@ -1,6 +1,6 @@
 """Acknowledgement numbers."""
 
-from labkit.analysis.pending import LATE, MISSED, UNPROVEN, UNSENT, WRONG, Resolved
+from labkit.analysis.pending import LATE, LOST, MISSED, UNPROVEN, UNSENT, WRONG, Resolved
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import (
@@ -37,6 +37,8 @@ GOOD = """
     otherwise={
         Severity.NOTE: "ack {actual} acknowledges bytes that this capture does not show: it lacks packets of the "
         "peer, or shows them late",
+        Severity.WARNING: "ack {actual} acknowledges bytes that this capture does not show, and the peer sends nothing "
+        "more: the capture lacks its last segment, or the ack is wrong",
     },
     field="ack",
     expected="resolved.want_ack",
@@ -66,6 +68,8 @@ def ack_of_unsent_data(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> i
     """
     if resolved.kind != UNSENT:
         return False
+    if resolved.state == LOST:
+        return Severity.WARNING
     return resolved.state == WRONG or (Severity.NOTE if resolved.state in (MISSED, LATE, UNPROVEN) else False)
 
 

@@ -118,7 +118,8 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
     """A FIN takes one sequence number, so its acknowledgement is the number of the FIN plus one.
 
     labkit reports the fault where only the FIN can have caused the ACK: the ACK follows the FIN, carries no data and
-    repeats the previous ack and window. An ACK sent before the FIN arrived is legal.
+    repeats the previous ack and window. An ACK sent before the FIN arrived is legal. A receiver whose window is closed
+    may drop the FIN (RFC 9293 section 3.10.7.4).
     """
     if not peer.has_fin or seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.seq_offset or seg.sack_n:
         return False
@@ -133,6 +134,7 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
         and peer.pending_n == 0
         and (peer.fin != peer.syn_end or peer.resent == 0)  # this side answers each retransmitted SYN ACK
         and seg.win == me.raw_win
+        and seg.win != 0  # a closed window does not take the FIN
         # An earlier ACK was sent before the FIN arrived.
         and seg.time - peer.fin_time >= me.delay
         and not _repeats_last_ack(seg, me)
@@ -173,7 +175,8 @@ def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
     """The last segment of a closed conversation acknowledges the last FIN.
 
     labkit reports the fault at the end of the conversation: the FIN of one side is acknowledged, and the last ACK of
-    this side does not cover the other FIN.
+    this side does not cover the other FIN. An ACK that was sent before the FIN arrived is legal, and so is one with a
+    closed window, whose sender may drop the FIN (RFC 9293 section 3.10.7.4).
     """
     return (
         me.syn != 0
@@ -183,6 +186,8 @@ def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
         and me.last_ctl & (SYN | FIN | RST | ACK) == ACK
         and me.last_len == 0
         and me.last_ack == me.rcv_nxt == peer.fin
+        and me.raw_win != 0
+        and me.last_time - peer.fin_time >= me.delay
     )
 
 

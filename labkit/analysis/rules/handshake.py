@@ -197,6 +197,36 @@ def third_segment_before_the_second(seg: Seen, me: Side, peer: Side) -> int:
 
 
 @rule(
+    "HS03",
+    Severity.ERROR,
+    "RFC 9293 3.5",
+    "the third segment of the handshake comes before the SYN ACK, and its ack {actual} does not acknowledge it",
+    at="peer.last",
+    field="ack",
+    expected=lambda seg, me, peer: seg.end,
+    actual="peer.last_ack",
+    should_be="ack {expected}, because the server's SYN takes one sequence number; and the SYN ACK first",
+    receiver="It answers with a reset, because it has not sent what the segment acknowledges.",
+    mend="Set ack to {expected}, and put the segment after the SYN ACK.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        > .  1:1(0) ack 2   # HS03
+        < S. 0:0(0) ack 1
+    """,
+)
+def third_segment_acknowledges_nothing(seg: Seen, me: Side, peer: Side) -> int:
+    """A capture may swap the SYN ACK and its acknowledgement, but the number must fit.
+
+    If the capture misses the first SYN ACK, it shows the retransmitted one, at least a second later (RFC 6298 section
+    2), which may have another number.
+    """
+    if seg.ctl & (SYN | ACK | RST) != SYN | ACK or me.seen or peer.syn != 1 or not peer.has_last_ack:
+        return False
+    return peer.last_ack != seg.end and peer.last_ctl & (SYN | RST) == 0 and seg.time - peer.last_time < MIN_SYN_RTO
+
+
+@rule(
     "HS04",
     Severity.WARNING,
     "RFC 9293 3.8.1",

@@ -1,5 +1,6 @@
 """Resets: refused and aborted connections."""
 
+from labkit.analysis.pending import GAP
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import overtaken, scale_is_known
@@ -9,7 +10,7 @@ from labkit.tcp.seq import add, after, between
 
 
 def _wrong_field(seg: Seen, me: Side, peer: Side) -> str:
-    return "seq" if seg.seq else "ack"
+    return "seq" if seg.seq and seg.ctl & ACK else "ack"
 
 
 @rule(
@@ -18,8 +19,8 @@ def _wrong_field(seg: Seen, me: Side, peer: Side) -> str:
     "RFC 9293 3.5.2",
     "the reset has seq {seg.seq} and ack {seg.ack}, but the SYN that it refuses ends at {peer.syn_end}",
     field=_wrong_field,
-    expected=lambda seg, me, peer: 0 if seg.seq else peer.syn_end,
-    actual=lambda seg, me, peer: seg.seq or seg.ack,
+    expected=lambda seg, me, peer: 0 if seg.seq and seg.ctl & ACK else peer.syn_end,
+    actual=lambda seg, me, peer: seg.seq if seg.seq and seg.ctl & ACK else seg.ack,
     profiles=RFC_ONLY,
     should_be="seq 0 and ack {peer.syn_end}, the number after the SYN",
     receiver="In SYN-SENT it drops a reset that does not acknowledge its SYN, and sends the SYN again.",
@@ -36,13 +37,49 @@ def _wrong_field(seg: Seen, me: Side, peer: Side) -> str:
 def reset_does_not_fit_the_syn(seg: Seen, me: Side, peer: Side) -> int:
     """A closed port answers a SYN with <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>.
 
-    The refusing host has no sequence number of its own, so seq is 0. The ack proves that it has seen this SYN.
+    The refusing host has no sequence number of its own, so seq is 0. The ack proves that it has seen this SYN. Without
+    the ACK bit nothing proves it, and the client ignores the reset (RFC 9293 section 3.10.7.3).
     """
     if seg.ctl & (RST | SYN) != RST or peer.syn != 1 or me.syn or peer.last_ctl & SYN == 0 or peer.third:
         return False
     if me.seen and me.rst == 0:
         return False
     return seg.seq != 0 or seg.ctl & ACK == 0 or not between(add(peer.isn, 1), seg.ack, peer.syn_end)
+
+
+@rule(
+    "RST02",
+    Severity.WARNING,
+    "RFC 9293 3.10.7.3",
+    "the reset has seq {seg.seq}, but the ack that it answers is {peer.last_ack}",
+    field="seq",
+    expected="peer.last_ack",
+    actual="seg.seq",
+    profiles=RFC_ONLY,
+    should_be="seq {peer.last_ack}, the ack of the segment that does not acknowledge the SYN",
+    receiver="It drops a reset outside its window, and the old connection stays open.",
+    mend="Set seq to {peer.last_ack}.",
+    good="""
+        > S  0:0(0)
+        < .  700:700(0) ack 4000
+        > R  4000:4000(0)
+    """,
+    bad="""
+        > S  0:0(0)
+        < .  700:700(0) ack 4000
+        > R. 1:1(0) ack 701   # RST02
+    """,
+)
+def reset_does_not_fit_the_bad_ack(seg: Seen, me: Side, peer: Side) -> int:
+    """In SYN-SENT, a segment whose ack is not that of the SYN is answered by <SEQ=SEG.ACK><CTL=RST>.
+
+    It comes from an old connection that the peer still has open. The peer takes the reset only at this number.
+    """
+    if seg.ctl & (RST | SYN) != RST or me.syn != 1 or me.last_ctl & (SYN | ACK) != SYN or not peer.has_last_ack:
+        return False
+    if peer.last_ctl & (ACK | RST) != ACK or peer.last_packet < me.last_packet:
+        return False
+    return not between(add(me.isn, 1), peer.last_ack, me.syn_end) and seg.seq != peer.last_ack
 
 
 @rule(
@@ -113,7 +150,8 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
 def reset_outside_the_window(seg: Seen, me: Side, peer: Side) -> int:
     """A reset counts only if its number lies in the window. RFC 5961 accepts it only at exactly RCV.NXT.
 
-    Elsewhere in the window the peer answers with a challenge ACK, so that an attacker has to guess the exact number.
+    Elsewhere in the window the peer answers with a challenge ACK, so that an attacker has to guess the exact number. Some
+    stacks also accept the right edge of a SACK block that they have sent (Linux does).
     """
     if (
         seg.ctl & RST == 0
@@ -123,9 +161,21 @@ def reset_outside_the_window(seg: Seen, me: Side, peer: Side) -> int:
         or peer.rst
     ):
         return False
-    if me.pending_n or peer.pending_n or me.missed or peer.missed:
+    if peer.pending_n or me.missed or peer.missed:
         return False
+    if me.pending_n:
+        # The peer has answered the segment behind the gap with the number before it: RCV.NXT is not SND.NXT.
+        answered = peer.last_packet > me.last_packet and peer.last_ack == peer.rcv_nxt
+        return Severity.NOTE if answered and _ends_the_gap(seg, me, peer) else False
     if seg.seq in (me.nxt, peer.rcv_nxt, peer.last_ack):
         return False
     # A reset that answers an old segment takes its seq from that segment's ack.
     return Severity.NOTE if between(add(peer.rcv_nxt, -65536), seg.seq, peer.right_edge) else True
+
+
+def _ends_the_gap(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the segment is at SND.NXT, behind octets that the peer still lacks."""
+    for i in range(me.pending_n):
+        if me.pending_kind[i] == GAP and me.pending_seg_len[i] and not after(peer.rcv_nxt, me.pending_low[i]):
+            return seg.seq == me.nxt
+    return False

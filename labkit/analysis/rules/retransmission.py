@@ -74,9 +74,11 @@ def retransmission(seg: Seen, me: Side, peer: Side) -> int:
 def resent_octets_differ(seg: Seen, me: Side, peer: Side) -> int:
     """A sequence number stands for one byte, so a retransmission carries the same byte.
 
-    Keep-alives and window probes are exempt, because their byte is meaningless by design.
+    Keep-alives and window probes are exempt, because their byte is meaningless by design (RFC 9293 section 3.8.4). Their
+    number is the last one that the peer has acknowledged, even if a FIN or data is in flight.
     """
-    return seg.conflict != ABSENT and not is_probe(seg, me, peer)
+    below = peer.has_rcv_nxt != 0 and seg.len == 1 and seg.end == peer.rcv_nxt
+    return seg.conflict != ABSENT and not below and not is_probe(seg, me, peer)
 
 
 @rule(

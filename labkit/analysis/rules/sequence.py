@@ -3,7 +3,7 @@
 from labkit.analysis.pending import FILLED, GAP, MISSED, SAME_MOMENT, UNPROVEN, WRONG, Resolved
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import in_lock_step, is_probe, overtaken
+from labkit.analysis.tracker import beyond_any_window, in_lock_step, is_probe, overtaken
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, before
@@ -169,7 +169,7 @@ def sequence_number_falls_behind(seg: Seen, me: Side, peer: Side) -> int:
     """A segment starts too low if it repeats nothing, or if new bytes follow old ones that are already acknowledged.
 
     A segment that was overtaken also starts low. labkit recognizes it by an older ack, an older timestamp or the same
-    moment.
+    moment. A sender that has not received the peer's last bytes may also lack its ACK (RFC 9293 section 3.8.1).
     """
     return _falls_behind(seg, me, peer)
 
@@ -185,8 +185,43 @@ def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
         and me.resent == 0
         and not (me.probe and seg.seq_offset == -1)  # the octet of a probe is sent again with the octets behind it
         and not (me.has_rcv_nxt and before(seg.ack, me.rcv_nxt))
+        and not (
+            seg.new_octets and peer.data_len and peer.has_nxt and before(seg.ack, peer.nxt)
+        )  # it may lack the peer's ACK
         and (seg.new_octets > 0 or not overtaken(seg, me))
     )
+
+
+@rule(
+    "SEQ01",
+    Severity.WARNING,
+    "RFC 9293 3.10.7.4",
+    "seq is {actual}, far outside the peer's window from {peer.rcv_nxt} to {peer.right_edge}",
+    field="seq",
+    expected="me.nxt",
+    actual="seg.seq",
+    profiles=RFC_ONLY,
+    unless=("SEQ02", "HS03"),
+    should_be="seq {expected}, the sender's next sequence number",
+    receiver="It answers with an ACK and drops the segment, so that its ack and its FIN do not count.",
+    mend="Set seq to {expected}.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        < P. 1:101(100) ack 1
+        > .  2000000000:2000000000(0) ack 101   # SEQ01
+        < P. 101:201(100) ack 1
+        > .  1:1(0) ack 201
+    """,
+)
+def sequence_number_outside_any_window(seg: Seen, me: Side, peer: Side) -> int:
+    """A pure ACK and a FIN also need an acceptable sequence number: RCV.NXT, or one inside the window.
+
+    An overtaken segment and missing packets explain a small distance. labkit reports a distance of many windows.
+    """
+    return beyond_any_window(seg, me, peer)
 
 
 @rule(

@@ -74,6 +74,8 @@ def echo_of_no_timestamp(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.tsval == ABSENT or seg.ctl & ACK == 0 or seg.ctl & RST or peer.tsval == ABSENT or peer.syn == 0:
         return False
+    if peer.has_nxt and after(seg.ack, peer.nxt):
+        return False  # the ack and the echo agree that a segment is missing in the capture
     return after(seg.tsecr, peer.tsval) and peer.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
 
 

@@ -109,8 +109,11 @@ CLOSED_AND_REOPENED = """
 def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
     """A receiver should not move the right edge of its window to the left (SHLD-14).
 
-    A scaled window is exact only to a multiple of 2**scale. A smaller step is legal rounding.
+    A scaled window is exact only to a multiple of 2**scale. A smaller step is legal rounding. The window of a SYN is never
+    scaled (RFC 7323 section 2.2), so the first scaled one may be smaller.
     """
+    if me.last_ctl & SYN and me.wscale > 0:
+        return False
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST | FIN) or me.has_right_edge == 0 or not scale_is_known(me, peer):
         return False
     if (me.has_rcv_nxt and before(seg.ack, me.rcv_nxt)) or overtaken(seg, me):

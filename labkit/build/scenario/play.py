@@ -5,12 +5,12 @@ ports: each side has one endpoint at a time, and `SimulatedEnd.serving` is the n
 """
 
 import heapq
-from bisect import bisect_left
 from dataclasses import dataclass
 
 from labkit.build.application import Application
-from labkit.build.path import HEADERS
+from labkit.build.path import datagram_size, marked
 from labkit.build.scenario import setup
+from labkit.build.scenario.end import EndpointEnd
 from labkit.build.scenario.model import ScenarioModel
 from labkit.build.scenario.setup import OTHER, Parts
 from labkit.build.scenario.source import Source
@@ -18,8 +18,7 @@ from labkit.build.scenario.units import MAX_SEND
 from labkit.build.trace import Connection
 from labkit.errors import ScenarioError, UsageError
 from labkit.tcp.endpoint import Outgoing
-from labkit.tcp.options import length
-from labkit.tcp.segment import ACK, CE, ECT0, ECT1, FIN, RST, SYN, Segment
+from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
 from labkit.tcp.state import State
 
 MAX_EVENTS = 2_000_000
@@ -48,8 +47,7 @@ class Flight:
     @property
     def arriving(self) -> Segment:
         """The segment as it arrives."""
-        segment = self.out.segment
-        return segment.with_(ecn=CE) if self.marked and segment.ecn in {ECT0, ECT1} else segment
+        return marked(self.out.segment) if self.marked else self.out.segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class Network:
     def __init__(self, model: ScenarioModel, parts: Parts) -> None:
         self.now = 0
         self.path = setup.path(model, parts.seed)
-        self.headers = HEADERS[parts.hosts["client"].ip.version]
+        self.version = parts.hosts["client"].ip.version
         self.queue: list[tuple[int, int, Flight | None]] = []
         """When each segment arrives; with None, when a step begins or ends."""
         self.order = 0
@@ -89,129 +87,25 @@ class Network:
 
     def carry(self, flight: Flight) -> None:
         """Give a segment to the path."""
-        segment, side = flight.out.segment, flight.sender
+        side = flight.sender
         self.capture(side, flight)
-        size = self.headers + length(segment.options) + len(segment.payload)
-        flight.times = tuple(self.path.carry(side, size, self.now))
+        flight.times = tuple(self.path.carry(side, datagram_size(flight.out.segment, self.version), self.now))
         flight.marked = self.path.marked(side)
         for time in flight.times:
             self.at(time, flight)
 
 
-class SimulatedEnd:
-    """One end of a simulated conversation; see `labkit.build.application.End`."""
+class SimulatedEnd(EndpointEnd):
+    """One end of a simulated conversation."""
 
-    __slots__ = (
-        "ident",
-        "isns",
-        "last_arrival",
-        "model",
-        "network",
-        "parts",
-        "reading",
-        "recorded",
-        "sends",
-        "serving",
-        "side",
-        "step",
-        "tcp",
-    )
+    __slots__ = ("ident", "last_arrival", "network")
 
     def __init__(self, model: ScenarioModel, parts: Parts, side: str, ident: int, network: Network) -> None:
-        self.model, self.parts, self.side, self.network = model, parts, side, network
+        super().__init__(model, parts, side)
+        self.network = network
         self.ident = ident
         """How many IPv4 identifications this end has used."""
-        self.isns: dict[int, int] = {}
-        """The initial sequence number of each connection."""
-        self.step = ""
         self.last_arrival: Flight | None = None
-        self._serve(0, None)
-
-    def _serve(self, connection: int, used: int | None) -> None:
-        """Take a new endpoint for a connection; `used` is the last sequence number of the connection before, if known."""
-        self.tcp = setup.endpoint(self.model, self.parts, self.side, self.network.now, used)
-        self.serving = connection
-        self.isns[connection] = self.tcp.snd.iss
-        self.reading = True
-        self.sends: tuple[list[int], list[str]] = [], []
-        """Where each send ends in the stream of this connection, and the step of each."""
-        self.recorded = State.CLOSED
-        """The state after the last recorded segment."""
-
-    def serve_next(self, connection: int) -> None:
-        """Be ready for another connection."""
-        snd = self.tcp.snd
-        # A host that has crashed does not know which numbers it has used; its clock alone makes the next ones greater.
-        self._serve(connection, snd.seq(snd.high) if snd.high else None)
-
-    def listen(self) -> None:
-        """Open the connection passively."""
-        self.tcp.listen()
-        self.recorded = State.LISTEN
-
-    # What the application asks.
-
-    @property
-    def connected(self) -> bool:
-        """Whether the handshake is complete."""
-        tcp = self.tcp
-        return tcp.synchronised and tcp.state not in {State.SYN_SENT, State.SYN_RECEIVED, State.CLOSED}
-
-    @property
-    def delivered(self) -> int:
-        """Octets that TCP has delivered to the application."""
-        return self.tcp.delivered
-
-    @property
-    def peer_closed(self) -> bool:
-        """Whether the peer's FIN has arrived, or the connection is gone."""
-        return self.tcp.received_fin or self.tcp.state is State.CLOSED
-
-    @property
-    def gone(self) -> bool:
-        """Whether there is no connection."""
-        return self.tcp.state is State.CLOSED
-
-    def knows(self, octets: int) -> bool:
-        """Whether this many octets are acknowledged."""
-        return self.tcp.snd.una > octets
-
-    def serves(self, connection: int) -> bool:
-        """Whether this is the connection that the end serves."""
-        return self.serving == connection
-
-    # What the application does.
-
-    def connect(self, connection: int, now: int) -> None:
-        """Open a connection actively."""
-        if connection != self.serving:
-            if self.tcp.state not in {State.CLOSED, State.LISTEN}:
-                raise UsageError("connection already exists")
-            self.serve_next(connection)
-        if self.tcp.state is State.LISTEN:
-            self.tcp.close(now)
-        self.tcp.open(now)
-
-    def send(self, payload: bytes, now: int, *, urgent: bool = False) -> None:
-        """Queue octets for sending."""
-        self.tcp.send(payload, now, urgent=urgent)
-        if payload:
-            until, steps = self.sends
-            until.append((until[-1] if until else 0) + len(payload))
-            steps.append(self.step)
-
-    def close(self, now: int) -> None:
-        """Send a FIN after the queued octets."""
-        self.tcp.close(now)
-
-    def abort(self, now: int) -> None:
-        """Reset the connection."""
-        self.tcp.abort(now)
-
-    def crash(self, now: int) -> None:
-        """Restart the host: it has forgotten the connection."""
-        self.tcp = setup.endpoint(self.model, self.parts, self.side, now)
-        self.recorded = State.CLOSED
 
     def flush(self, now: int) -> None:
         """Read what has arrived, and send what TCP allows."""
@@ -234,10 +128,9 @@ class SimulatedEnd:
     def _cause(self, out: Outgoing) -> tuple[str, int]:
         """The step and the connection that a segment comes from. An answer has those of the segment that it answers."""
         segment, serving = out.segment, self.serving
-        until, steps = self.sends
-        if segment.payload and steps:
-            last = self.tcp.snd.position(segment.seq) - 1 + len(segment.payload)
-            return steps[min(bisect_left(until, last), len(steps) - 1)], serving
+        step = self.sending_step(segment)
+        if step is not None:
+            return step, serving
         cause = self.last_arrival
         own = out.why in {"syn", "fin", "window-update", "keep-alive"} or bool(segment.ctl & FIN)
         if cause is None or own or (out.why == "rst" and "abort" in self.step):
@@ -249,7 +142,7 @@ class SimulatedEnd:
     def arrive(self, flight: Flight, now: int) -> bool:
         """Take a segment from the path; return whether it delivers octets to the application."""
         if self._begins_next(flight):
-            self.serve_next(flight.connection)
+            self.serve_next(flight.connection, now)
             self.listen()
         tcp = self.tcp
         before, delivered = self.recorded, tcp.delivered

@@ -6,6 +6,37 @@ ones.
 """
 
 from labkit.packet.decode.layer import ones_sum
-from labkit.packet.decode.walk import FRAGMENT, OTHER, TCP, decode, decode_datagram
+from labkit.packet.decode.walk import (
+    CUT_OFF,
+    FOREIGN,
+    FRAGMENT,
+    HIDDEN,
+    LINK_TYPE,
+    MALFORMED,
+    MAX_LAYERS,
+    MAY_STAND_BESIDE_TCP,
+    OTHER,
+    TCP,
+    TOO_DEEP,
+    decode,
+    decode_datagram,
+    may_hold_tcp,
+)
 
-__all__ = ["FRAGMENT", "OTHER", "TCP", "decode", "decode_datagram", "ones_sum"]
+__all__ = [
+    "CUT_OFF",
+    "FOREIGN",
+    "FRAGMENT",
+    "HIDDEN",
+    "LINK_TYPE",
+    "MALFORMED",
+    "MAX_LAYERS",
+    "MAY_STAND_BESIDE_TCP",
+    "OTHER",
+    "TCP",
+    "TOO_DEEP",
+    "decode",
+    "decode_datagram",
+    "may_hold_tcp",
+    "ones_sum",
+]

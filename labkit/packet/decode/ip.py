@@ -43,6 +43,7 @@ def clear_ip(seg: Seen) -> None:
     seg.ip_sum = 0
     seg.ip_sum_want = 0
     seg.ip_sum_state = SUM_UNKNOWN
+    seg.unread = 0
 
 
 @ethertype(IPV4)

@@ -44,7 +44,7 @@ AVS_MAGIC = 0x8021_1001
 @link_type(RAW=101, RAW_BSD=12, RAW_OPENBSD=14)
 def raw(buf: bytes, at: int, end: int, stop: int) -> Step:
     """An IP header, whose version says which. BSD systems wrote 12 and 14 before the registry had a number."""
-    return ip_version(buf, at, end), at, stop
+    return (IPV6 if ip_version(buf, at, end) == IPV6 else IPV4), at, stop
 
 
 @link_type(IPV4=228)

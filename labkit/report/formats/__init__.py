@@ -40,6 +40,11 @@ class ReportOptions:
         """The configuration file and what it sets, on one line; empty without a file."""
         return "" if self.config is None else printable(self.config.summary)
 
+    @property
+    def allow_empty(self) -> bool:
+        """Whether a capture may be empty: that nothing of it was judged is no failure."""
+        return self.config is not None and self.config.allow_empty
+
 
 Render = Callable[[Iterable["Verdict"], ReportOptions], Iterator[str]]
 

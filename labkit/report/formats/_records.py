@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from labkit import __version__
+from labkit.analysis.limits import Limit
 from labkit.analysis.rule import Rule, Severity, collect
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import N_
@@ -15,28 +16,37 @@ def finding_record(finding: Finding) -> dict[str, object]:
 
 
 def verdict_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
-    """A capture's verdict ("pass", "fail" or "unreadable"), with `error` or `damage` if it could not be read to its end."""
+    """A capture's verdict (`Verdict.outcome`), with `error` or `damage` if it could not be read to its end."""
     damage = verdict.damage
     return {
         "path": verdict.path,
-        "verdict": outcome(verdict, fail_on),
+        "verdict": verdict.outcome(fail_on),
+        "up_to": verdict.up_to,
         "packets": verdict.packets,
         "segments": verdict.segments,
+        "other": verdict.other,
+        "not_read": verdict.not_read,
         "flows": verdict.flows,
         "error": verdict.error,
         "completeness": dict(zip(("taken", "why"), completeness(verdict), strict=True)),
         "damage": {"message": damage.message, "at": damage.at, "cut": damage.cut} if damage else None,
         "left_out": verdict.left_out,
         "not_kept": not_kept(verdict),
-        "limits": [asdict(limit) for limit in verdict.limits],
+        "limits": limit_records(verdict),
         "conversations": [asdict(each) for each in verdict.conversations],
         "findings": [finding_record(each) for each in verdict.findings],
     }
 
 
-def outcome(verdict: Verdict, fail_on: Severity) -> str:
-    """The verdict in one word."""
-    return "unreadable" if verdict.error is not None else "pass" if verdict.passes(fail_on) else "fail"
+def limit_records(verdict: Verdict) -> list[dict[str, object]]:
+    """The limits of a capture; `fails` says of each whether it makes the capture fail."""
+    failing = verdict.failing_limits()
+    return [{**asdict(limit), "fails": limit in failing} for limit in verdict.limits]
+
+
+def limit_text(limit: Limit, verdict: Verdict) -> str:
+    """What a limit says; with its kind if it makes the capture fail."""
+    return f"{limit.message} [--strict={limit.kind}]" if limit in verdict.failing_limits() else limit.message
 
 
 COMPLETENESS = {
@@ -74,9 +84,9 @@ def not_kept(verdict: Verdict) -> list[dict[str, object]]:
     ]
 
 
-def header(profile: str, options: ReportOptions) -> dict[str, object]:
+def header(profile: str, options: ReportOptions | None = None) -> dict[str, object]:
     """The keys that precede the captures."""
-    return {"labkit": __version__, "profile": profile, "config": config_record(options)}
+    return {"labkit": __version__, "profile": profile, "config": config_record(options) if options else None}
 
 
 def config_record(options: ReportOptions) -> dict[str, object] | None:

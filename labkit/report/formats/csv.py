@@ -9,15 +9,18 @@ from csv import writer
 from dataclasses import fields
 from io import StringIO
 
+from labkit.analysis.limits import NOTHING
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import printable
 from labkit.report.formats import ReportOptions
-from labkit.report.formats._records import finding_record, not_kept
+from labkit.report.formats._records import finding_record, limit_records, not_kept
 
 COLUMNS = ("path", *(each.name for each in fields(Finding)))
 """The row of an unreadable capture has the path, the severity `unreadable`, and the reason as its message. The row of findings
 that were only counted has the severity `not_kept`, the rule's code and name, and their number as its message. If a
-configuration file was used, the first row has its path, the severity `configuration`, and what it sets as its message."""
+configuration file was used, the first row has its path, the severity `configuration`, and what it sets as its message. A limit
+has a row with its kind as the name, its first packet, and the severity `limit`, `failing-limit` if it makes the capture fail, or
+`not-judged` if it leaves nothing to judge."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
@@ -35,6 +38,10 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
     for verdict in verdicts:
         if verdict.error is not None:
             values = {"path": verdict.path, "severity": "unreadable", "message": verdict.error}
+            yield _row([values.get(column) for column in COLUMNS])
+        for each in limit_records(verdict):
+            severity = "not-judged" if each["kind"] in NOTHING else "failing-limit" if each["fails"] else "limit"
+            values = {**each, "path": verdict.path, "name": each["kind"], "severity": severity}
             yield _row([values.get(column) for column in COLUMNS])
         for finding in verdict.findings:
             values = {"path": verdict.path, **finding_record(finding)}

@@ -1,7 +1,8 @@
 """JSON lines: one finding a line, with the path of its capture.
 
 Other lines: `config` first, if a configuration file was used; `error` or `damage` for a capture that could
-not be read, or not to its end; `not_kept` for findings that were only counted.
+not be read, or not to its end; `limits` for a capture that has some, with its `verdict`; `not_kept` for findings that were only
+counted.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,7 @@ from json import dumps
 
 from labkit.analysis.verifier import Verdict
 from labkit.report.formats import ReportOptions
-from labkit.report.formats._records import config_record, finding_record, not_kept
+from labkit.report.formats._records import config_record, finding_record, limit_records, not_kept
 
 
 def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:
@@ -22,6 +23,11 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
             yield dumps({"path": verdict.path, "error": verdict.error})
         if verdict.damage:
             yield dumps({"path": verdict.path, "damage": asdict(verdict.damage)})
+        if verdict.limits:
+            word = verdict.outcome(options.fail_on)
+            yield dumps(
+                {"path": verdict.path, "verdict": word, "up_to": verdict.up_to, "limits": limit_records(verdict)}
+            )
         for finding in verdict.findings:
             yield dumps({"path": verdict.path, **finding_record(finding)})
         if verdict.beyond:

@@ -14,7 +14,15 @@ from labkit.analysis.rule import Scope
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import _, printable
 from labkit.report.formats import ReportOptions
-from labkit.report.formats._records import COMPLETENESS, completeness, one_line, place_of, read_error, rules_of
+from labkit.report.formats._records import (
+    COMPLETENESS,
+    completeness,
+    limit_text,
+    one_line,
+    place_of,
+    read_error,
+    rules_of,
+)
 
 
 def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:
@@ -47,22 +55,47 @@ def _suite(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
         names.setdefault(group.code, f"{group.code} {group.name}")
     failed = {each.code for each in verdict.findings if each.severity >= options.fail_on}
     failed |= {each.code for each in verdict.beyond if each.severity >= options.fail_on}
+    limits, failing, skipped = _limits(verdict, options)
     yield (
-        f'  <testsuite name={_quoted(verdict.path)} tests="{1 + len(names)}" failures="{len(failed)}" '
-        f'errors="{int(error is not None)}" skipped="0">'
+        f'  <testsuite name={_quoted(verdict.path)} tests="{1 + bool(limits) + len(names)}" '
+        f'failures="{failing + len(failed)}" errors="{int(error is not None)}" skipped="{int(skipped)}">'
     )
     yield from _properties(verdict, options)
     yield from _case(verdict, "can be read", f"      <error message={_quoted(error)}/>" if error else "")
+    if limits:
+        yield from _case(verdict, "limits of the capture", limits)
     for code, name in names.items():
         lines = [(each, _cause(each, verdict)) for each in found.get(code, [])]
         yield from _case(verdict, name, _outcome(lines, _counted(verdict, code), code in failed))
     yield "  </testsuite>"
 
 
+def _limits(verdict: Verdict, options: ReportOptions) -> tuple[str, bool, bool]:
+    """The element of the test case about the capture's limits, or ""; whether it fails, and whether it was skipped.
+
+    It fails for limits of the kinds in `--strict`, and if nothing was judged; with `--allow-empty` the latter is skipped.
+    """
+    if not verdict.limits:
+        return "", False, False
+    text = "\n".join(printable(limit_text(limit, verdict)) for limit in verdict.limits)
+    outcome = verdict.outcome(options.fail_on)
+    empty = outcome == "not-judged"
+    first = next(iter(verdict.failing_limits()), verdict.limits[0])
+    if empty and options.allow_empty:
+        return f"      <skipped message={_quoted(first.message)}/>", False, True
+    if empty or verdict.failing_limits():
+        kind = "not-judged" if empty else first.kind
+        return f'      <failure type="{kind}" message={_quoted(first.message)}>{escape(text)}</failure>', True, False
+    return f"      <system-out>{escape(text)}</system-out>", False, False
+
+
 def _properties(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     yield "    <properties>"
-    for name in ("profile", "packets", "segments", "flows"):
+    yield f'      <property name="verdict" value="{verdict.outcome(options.fail_on)}"/>'
+    for name in ("profile", "packets", "segments", "other", "not_read", "flows"):
         yield f'      <property name="{name}" value={_quoted(str(getattr(verdict, name)))}/>'
+    if verdict.up_to is not None:
+        yield f'      <property name="up_to" value="{verdict.up_to}"/>'
     if verdict.error is None:
         taken, why = completeness(verdict)
         yield f'      <property name="completeness" value={_quoted(f"{taken}: {_(COMPLETENESS[why])}")}/>'

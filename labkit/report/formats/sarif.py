@@ -2,7 +2,7 @@
 
 The log holds one run, with the rules by their codes and a result for each finding. SARIF viewers show lines, which a capture
 does not have: the line of a result's region is its packet number. `properties` holds every key of the finding. Unreadable
-captures are notifications of the run.
+captures, and the limits of all captures, are notifications of the run.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,6 +11,7 @@ from pathlib import PurePath
 from urllib.parse import quote
 
 from labkit import __version__
+from labkit.analysis.limits import NOTHING, Limit
 from labkit.analysis.rule import Rule, collect
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import printable
@@ -19,6 +20,7 @@ from labkit.report.formats._records import (
     config_record,
     fault_text,
     finding_record,
+    limit_text,
     read_error,
     rules_of,
     verdict_record,
@@ -32,6 +34,7 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
     yield f'{{"$schema": "{SCHEMA}", "version": "2.1.0", "runs": [{{"results": ['
     artifacts: list[dict[str, object]] = []
     notifications: list[dict[str, object]] = []
+    successful = True
     codes: dict[str, list[Rule]] = {}
     separator = ""
     for verdict in verdicts:
@@ -41,14 +44,16 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
         artifacts.append(_artifact(verdict, options))
         error = read_error(verdict)
         if error is not None:
-            notifications.append(_notification(error, verdict, index))
+            successful = False
+            notifications.append(_notification(error, "error", verdict, index))
+        notifications += [_limit(each, verdict, index, options) for each in verdict.limits]
         for found in verdict.findings:
             yield separator + dumps(_result(found, verdict, index, list(codes)))
             separator = ","
     tail: dict[str, object] = {
         "tool": {"driver": _driver(codes or _by_code(options.rules or collect()))},
         "artifacts": artifacts,
-        "invocations": [{"executionSuccessful": not notifications, "toolExecutionNotifications": notifications}],
+        "invocations": [{"executionSuccessful": successful, "toolExecutionNotifications": notifications}],
         "columnKind": "unicodeCodePoints",
     }
     if options.config is not None:
@@ -144,9 +149,19 @@ def _result(found: Finding, verdict: Verdict, index: int, codes: list[str]) -> d
     return result
 
 
-def _notification(error: str, verdict: Verdict, index: int) -> dict[str, object]:
+def _limit(limit: Limit, verdict: Verdict, index: int, options: ReportOptions) -> dict[str, object]:
+    """A limit of a capture: an error if the capture fails because of it, or was not judged."""
+    fails = limit in verdict.failing_limits() or (limit.kind in NOTHING and not options.allow_empty)
+    found = _notification(limit_text(limit, verdict), "error" if fails else "note", verdict, index, limit.packet)
+    return {**found, "descriptor": {"id": limit.kind}}
+
+
+def _notification(text: str, level: str, verdict: Verdict, index: int, packet: int | None = None) -> dict[str, object]:
+    place: dict[str, object] = {"artifactLocation": _where(verdict, index)}
+    if packet is not None:
+        place["region"] = {"startLine": packet}
     return {
-        "level": "error",
-        "message": {"text": error},
-        "locations": [{"physicalLocation": {"artifactLocation": _where(verdict, index)}}],
+        "level": level,
+        "message": {"text": printable(text)},
+        "locations": [{"physicalLocation": place}],
     }

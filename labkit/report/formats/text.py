@@ -7,17 +7,20 @@ from typing import NamedTuple
 import click
 
 from labkit.analysis.finding import Finding, Group, consequences, groups, tally
+from labkit.analysis.limits import Limit
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verdict
 from labkit.i18n import N_, _, ngettext, printable
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._colours import COLOURS
-from labkit.report.formats._records import COMPLETENESS, completeness, outcome
+from labkit.report.formats._records import COMPLETENESS, completeness, limit_text
 
 MAX_LISTED = 6
 """Packets that a line of counted findings lists."""
 
-OUTCOMES = {"pass": "green", "fail": "red", "unreadable": "magenta"}
+OUTCOMES = {"pass": "green", "fail": "red", "not-judged": "yellow", "unreadable": "magenta"}
+WORDS = {"pass": N_("PASS"), "fail": N_("FAIL"), "not-judged": N_("NOT JUDGED"), "unreadable": N_("UNREADABLE")}
+"""The colours and words of outcomes."""
 
 OPENED = {
     "handshake": N_("opened by a handshake"),
@@ -45,11 +48,8 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
     heading: list[str] = []
     rows: list[_CaptureRow] = []
     for verdict in verdicts:
-        word = outcome(verdict, options.fail_on)
-        counts = [] if verdict.error else [_counts(verdict)]
-        if verdict.damage:
-            counts.append(_("not read to its end"))
-        rows.append(_CaptureRow(word, verdict.path, ", ".join(counts)))
+        counts = "" if verdict.error else _counts(verdict)
+        rows.append(_CaptureRow(verdict.outcome(options.fail_on), verdict.path, counts, _limit_kinds(verdict)))
         if verdict.error is not None:
             continue
         if options.quiet:
@@ -85,6 +85,7 @@ class _CaptureRow(NamedTuple):
     outcome: str
     path: str
     counts: str
+    limits: str
 
 
 def _table(rows: list[_CaptureRow], options: ReportOptions) -> Iterator[str]:
@@ -93,7 +94,7 @@ def _table(rows: list[_CaptureRow], options: ReportOptions) -> Iterator[str]:
     If there are no headings, which name the configuration, a line of the table does.
     """
     count = Counter(row.outcome for row in rows)
-    words = {"pass": _("PASS"), "fail": _("FAIL"), "unreadable": _("UNREADABLE")}
+    words = {outcome: _(word) for outcome, word in WORDS.items()}
     sums = ", ".join(f"{count[outcome]:,} {word}" for outcome, word in words.items() if count[outcome])
     captures = ngettext("{n:,} capture", "{n:,} captures", len(rows)).format(n=len(rows))
     yield click.style(f"{captures}: {sums}", bold=True)
@@ -101,22 +102,41 @@ def _table(rows: list[_CaptureRow], options: ReportOptions) -> Iterator[str]:
         yield "  " + _("configuration: {file}").format(file=options.config_line)
     width = max(len(words[row.outcome]) for row in rows)
     longest = min(60, max(len(printable(row.path)) for row in rows))
+    counts = max(len(row.counts) for row in rows)
     for row in rows:
         word = click.style(words[row.outcome].ljust(width), fg=OUTCOMES[row.outcome])
-        yield f"  {word}  {printable(row.path).ljust(longest)}  {row.counts}".rstrip()
+        yield f"  {word}  {printable(row.path).ljust(longest)}  {row.counts.ljust(counts)}  {row.limits}".rstrip()
+
+
+def _limit_kinds(verdict: Verdict) -> str:
+    """The kinds of a capture's limits, with their counts."""
+    count: Counter[str] = Counter()
+    for limit in verdict.limits:
+        count[limit.kind] += limit.count
+    kinds = ", ".join(f"{kind} {n:,}" if n > 1 else kind for kind, n in count.items())
+    return _("limits: {kinds}").format(kinds=kinds) if kinds else ""
 
 
 def _heading(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     """Yield the verdict, and a note for each limit of the capture."""
     yield f"{click.style(printable(verdict.path), bold=True)}: {headline(verdict, options)}"
-    if verdict.damage:
-        yield "  " + _("note: {message}; judged up to there").format(message=printable(verdict.damage.message))
+    damage = [limit for limit in verdict.limits if limit.kind == "damaged"]
+    for limit in damage:
+        yield "  " + _limit_line(limit, verdict)
     if options.config_line:
         yield "  " + _("configuration: {file}").format(file=options.config_line)
-    if verdict.segments and not options.quiet:
+    if verdict.segments and not options.quiet and verdict.outcome(options.fail_on) != "not-judged":
         yield "  " + _(COMPLETENESS[completeness(verdict)[1]])
     for limit in verdict.limits:
-        yield "  " + _("note: {message}").format(message=limit.message)
+        if limit not in damage:
+            yield "  " + _limit_line(limit, verdict)
+
+
+def _limit_line(limit: Limit, verdict: Verdict) -> str:
+    text = printable(limit_text(limit, verdict))
+    if limit in verdict.failing_limits():
+        return click.style(_("error: {message}").format(message=text), fg=COLOURS[Severity.ERROR])
+    return _("note: {message}").format(message=text)
 
 
 def _capture(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
@@ -134,14 +154,19 @@ def _capture(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
 
 
 def headline(verdict: Verdict, options: ReportOptions) -> str:
-    """The verdict on one line: PASS or FAIL, the number of findings, the size of the capture."""
-    passed = verdict.passes(options.fail_on)
-    word = click.style(_("PASS"), fg="green", bold=True) if passed else click.style(_("FAIL"), fg="red", bold=True)
+    """The verdict on one line: PASS or another word, the number of findings, the size of the capture."""
+    outcome = verdict.outcome(options.fail_on)
+    word = click.style(_(WORDS[outcome]), fg=OUTCOMES[outcome], bold=True)
     conversations = ngettext("{n:,} conversation", "{n:,} conversations", verdict.flows).format(n=verdict.flows)
     if verdict.reported != verdict.flows:
         conversations = _("{n:,} of {conversations}").format(n=verdict.reported, conversations=conversations)
+    packets = [ngettext("{n:,} packet", "{n:,} packets", verdict.packets).format(n=verdict.packets)]
+    if verdict.other:
+        packets.append(_("{n:,} of other protocols").format(n=verdict.other))
+    if verdict.not_read:
+        packets.append(_("{n:,} not read").format(n=verdict.not_read))
     facts = [
-        ngettext("{n:,} packet", "{n:,} packets", verdict.packets).format(n=verdict.packets),
+        *packets,
         conversations,
         _("profile {name}").format(name=verdict.profile),
     ]
@@ -162,7 +187,10 @@ def _counts(verdict: Verdict) -> str:
         ngettext("{n:,} warning", "{n:,} warnings", warnings).format(n=warnings) if warnings else "",
         ngettext("{n:,} note", "{n:,} notes", notes).format(n=notes) if notes else "",
     ]
-    return ", ".join(filter(None, words)) or _("nothing found")
+    failing = len({limit.kind for limit in verdict.failing_limits()})
+    words.append(ngettext("{n:,} limit fails", "{n:,} limits fail", failing).format(n=failing) if failing else "")
+    text = ", ".join(filter(None, words)) or _("nothing found")
+    return text if verdict.up_to is None else _("{findings} up to packet {n}").format(findings=text, n=verdict.up_to)
 
 
 def _conversations(verdict: Verdict) -> Iterator[str]:

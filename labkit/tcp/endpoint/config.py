@@ -69,7 +69,7 @@ class Config:
             ("mss", self.mss, 88, 65495),
             ("send_mss", self.send_mss, 88, 65495),
             ("default_mss", self.default_mss, 88, 65495),
-            ("window", self.window, 1, 0xFFFF << (self.window_scale or 0)),
+            ("window", self.window, 1, 0xFFFF << max(self.window_scale or 0, 0)),
             ("window_scale", self.window_scale, 0, 14),
             ("timestamp_offset", self.timestamp_offset, 0, sn.MASK),
             ("delayed_ack", self.delayed_ack, 0, SECOND // 2),

@@ -1,0 +1,41 @@
+"""What shows that no packet is missing in a conversation: IP identifications that count, or are all the same."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
+
+
+def evidence(segments: Sequence[Shown]) -> str:
+    """What shows that no packet is missing between the segments; empty where nothing does.
+
+    `constant`: all have one IP identification other than 0, as packets made by hand. `together`: the identifications of
+    both hosts count as one, without a gap; `apart`: those of each host do.
+    """
+    ids = [seg.ip_id for seg in segments]
+    if len(ids) < 3 or min(ids) < 0 or len({seg.side for seg in segments}) < 2:
+        return ""
+    if len(set(ids)) == 1:
+        return "constant" if ids[0] else ""
+    if _counts(ids):
+        return "together"
+    own = ([seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER))
+    return "apart" if all(map(_counts, own)) else ""
+
+
+def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
+    """Whether what `evidence` found leaves no explanation of an entry by a packet that is missing or late.
+
+    Where each host counts for itself, nothing shows what the peer sent behind its last segment, nor in which order the
+    segments of both were sent.
+    """
+    if entry.certain or why in ("constant", "together"):
+        return bool(why) or entry.certain
+    if entry.field == "ack" and entry.off > 0:
+        later = any(seg.side != entry.shown.side and seg.packet > entry.packet for seg in segments)
+        return why == "apart" and later and not entry.later
+    return why == "apart"
+
+
+def _counts(ids: Sequence[int]) -> bool:
+    return all((after - before) & 0xFFFF == 1 for before, after in pairwise(ids))

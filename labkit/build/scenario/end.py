@@ -1,0 +1,122 @@
+"""An end of a conversation that is an `Endpoint`: what the simulation and labkit's end of a live conversation share.
+
+It has one endpoint at a time, for the connection that it serves; see `labkit.build.application.End`.
+"""
+
+from bisect import bisect_left
+
+from labkit.build.scenario import setup
+from labkit.build.scenario.model import ScenarioModel
+from labkit.build.scenario.setup import Parts
+from labkit.errors import UsageError
+from labkit.tcp.segment import Segment
+from labkit.tcp.state import State
+
+
+class EndpointEnd:
+    """One end. A subclass adds `flush`, which sends the segments of the endpoint."""
+
+    __slots__ = ("isns", "model", "parts", "reading", "recorded", "sends", "serving", "side", "step", "tcp")
+
+    REPLACEABLE = frozenset({State.CLOSED, State.LISTEN})
+    """The states in which a connect may begin another connection."""
+
+    def __init__(self, model: ScenarioModel, parts: Parts, side: str) -> None:
+        self.model, self.parts, self.side = model, parts, side
+        self.step = ""
+        self.isns: dict[int, int] = {}
+        """The initial sequence number of this end in each connection."""
+        self._serve(0, 0, None)
+
+    def _serve(self, connection: int, now: int, used: int | None) -> None:
+        """Take a new endpoint for a connection; `used` is the last sequence number of the connection before, if known."""
+        self.tcp = setup.endpoint(self.model, self.parts, self.side, now, used)
+        self.serving = connection
+        self.isns[connection] = self.tcp.snd.iss
+        self.reading = True
+        self.sends: tuple[list[int], list[str]] = [], []
+        """Where each send ends in the stream of this connection, and the step of each."""
+        self.recorded = State.CLOSED
+        """The state after the last recorded segment."""
+
+    def serve_next(self, connection: int, now: int) -> None:
+        """Be ready for another connection."""
+        snd = self.tcp.snd
+        # A host that has crashed does not know which numbers it has used; its clock alone makes the next ones greater.
+        self._serve(connection, now, snd.seq(snd.high) if snd.high else None)
+
+    def listen(self) -> None:
+        """Open the connection passively."""
+        self.tcp.listen()
+        self.recorded = State.LISTEN
+
+    # What the application asks.
+
+    @property
+    def connected(self) -> bool:
+        """Whether the handshake is complete."""
+        return self.tcp.synchronised and self.tcp.state not in {State.SYN_SENT, State.SYN_RECEIVED, State.CLOSED}
+
+    @property
+    def delivered(self) -> int:
+        """Octets that TCP has delivered to the application."""
+        return self.tcp.delivered
+
+    @property
+    def peer_closed(self) -> bool:
+        """Whether the peer's FIN has arrived, or the connection is gone."""
+        return self.tcp.received_fin or self.tcp.state is State.CLOSED
+
+    @property
+    def gone(self) -> bool:
+        """Whether there is no connection, or it has ended."""
+        return self.tcp.state is State.CLOSED
+
+    def knows(self, octets: int) -> bool:
+        """Whether the peer has acknowledged this many octets."""
+        return self.tcp.snd.una > octets
+
+    def serves(self, connection: int) -> bool:
+        """Whether a connection is the current one."""
+        return self.serving == connection
+
+    # What the application does.
+
+    def connect(self, connection: int, now: int) -> None:
+        """Open a connection. UsageError if another one exists."""
+        if connection != self.serving:
+            if self.tcp.state not in self.REPLACEABLE:
+                raise UsageError("connection already exists")
+            self.serve_next(connection, now)
+        if self.tcp.state is State.LISTEN:
+            self.tcp.close(now)
+        self.tcp.open(now)
+
+    def send(self, payload: bytes, now: int, *, urgent: bool = False) -> None:
+        """Queue octets for sending. UsageError without a connection."""
+        self.tcp.send(payload, now, urgent=urgent)
+        if payload:
+            until, steps = self.sends
+            until.append((until[-1] if until else 0) + len(payload))
+            steps.append(self.step)
+
+    def close(self, now: int) -> None:
+        """Close the connection. UsageError if there is none."""
+        self.tcp.close(now)
+
+    def abort(self, now: int) -> None:
+        """Reset the connection. UsageError if there is none."""
+        self.tcp.abort(now)
+
+    def crash(self, now: int) -> None:
+        """Restart the host: it has forgotten the connection."""
+        self.tcp = setup.endpoint(self.model, self.parts, self.side, now)
+        self.recorded = State.CLOSED
+
+    def sending_step(self, segment: Segment) -> str | None:
+        """The step that has sent the last octet of a segment; None without data."""
+        until, steps = self.sends
+        if not segment.payload or not steps:
+            return None
+        last = self.tcp.snd.position(segment.seq) - 1 + len(segment.payload)
+        return steps[min(bisect_left(until, last), len(steps) - 1)]
