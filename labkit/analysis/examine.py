@@ -39,6 +39,9 @@ MAX_FLOWS = 200
 MAX_ALL_SEGMENTS = 50_000
 """Segments of all conversations that are looked at."""
 
+MAX_TAUGHT = 100
+"""Segments of a conversation that a teaching exercise may have."""
+
 MAX_STEP = 16
 """IP identifications that are taken for counted differ by no more than this from one segment of a host to its next."""
 
@@ -72,6 +75,8 @@ class Completeness(StrEnum):
     """The file tells, conversation by conversation."""
     COMPLETE = "complete"
     """The user says that nothing is missing."""
+    TAUGHT = "taught"
+    """The introductory text knows no lost packet: a conversation in which nothing is sent twice is complete."""
     PARTIAL = "partial"
     """The user says that something is missing: nothing is looked at a second time."""
 
@@ -191,6 +196,9 @@ class _Look:
         """Look at a conversation."""
         ledger = _best(segments)
         why = evidence(segments)
+        sent = [(seg.side, seg.seq) for seg in segments if seg.length]
+        if self._assume == Completeness.TAUGHT and len(segments) <= MAX_TAUGHT and len(set(sent)) == len(sent):
+            why = "constant"
         if self._assume == Completeness.COMPLETE or why in ("constant", "together"):
             self._complete.add(talk.index)
         self._why.append("" if self._assume == Completeness.COMPLETE else why)
@@ -249,7 +257,7 @@ class _Look:
         """Put what was found into the verdict."""
         verdict = self._verdict
         verdict.completeness = self._taken()
-        if self._doubtful and self._assume == Completeness.AUTO:
+        if self._doubtful and self._assume != Completeness.COMPLETE:
             verdict.findings = [self._softened(found) for found in verdict.findings]
         if not self._found and not self._complete:
             return

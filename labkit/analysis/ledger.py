@@ -63,6 +63,10 @@ class Ledger:
         self._segments = segments
         self._accounts = _Account(), _Account()
         self._strays: Entry | None = None
+        # An ACK that a RST answers in SYN-SENT belongs to an older connection (RFC 9293 figure 9): nothing is to be counted.
+        refused = any(seg.side == CLIENT and seg.ctl & RST for seg in segments)
+        if refused and not any(seg.ctl & ACK and (seg.side == CLIENT or seg.ctl & SYN) for seg in segments):
+            self.knows = False
         for index, seg in enumerate(segments):
             self._post(index, seg)
         self._close()

@@ -20,6 +20,12 @@ class Errors:
 
 ERRORS = (
     Errors(
+        "A segment was left out on purpose",
+        "All packets of the file have the IP identification 1, so that a script has written them, and none of them carries the "
+        "octets 201 to 1200 that packet 24 acknowledges (RFC 9293 section 3.10.7.4).",
+        {"real/smtp/smtp-bdat-gap.pcap": {"ACK01": (24,)}},
+    ),
+    Errors(
         "The window was overrun",
         "The sender puts octets beyond ack + window, as tshark shows both (`tcp.ack`, `tcp.window_size`), and no "
         "segment "

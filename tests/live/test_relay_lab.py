@@ -287,7 +287,7 @@ for _ in range(300):
     [
         (["document", "--for", "1 year"], "'1 year' is not a duration"),
         (["document", "--for", "0s"], "must be longer than 0"),
-        (["no-such-scenario"], "no shipped scenario"),
+        (["no-such-scenario"], "not a shipped scenario"),
         (["document", "--seed", "-1"], "seed"),
     ],
 )

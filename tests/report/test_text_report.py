@@ -226,7 +226,7 @@ def test_a_damaged_or_empty_capture_has_a_note() -> None:
     ]
     verdict.segments, verdict.limits = 3, []
     verdict.set_damage(Damage("it ends\x1b[31m here", 9, cut=True))
-    assert [line for line in text(verdict) if "note" in line][0] == r"  note: it ends\x1b[31m here; judged up to there"
+    assert next(line for line in text(verdict) if "note" in line) == r"  note: it ends\x1b[31m here; judged up to there"
 
 
 def test_file_names_cannot_control_the_terminal() -> None:

@@ -104,7 +104,7 @@ def verify_capture(
     assume = Completeness.PARTIAL if literal else Completeness(completeness)
     verdict.assumed = assume == Completeness.AUTO and profile == DOCUMENT
     if verdict.assumed:
-        assume = Completeness.COMPLETE  # the introductory text knows no lost packet
+        assume = Completeness.TAUGHT
     examine(verdict, lambda: open_again(capture), rules, assume, wanted)
     return verdict
 
