@@ -6,6 +6,7 @@ about one sender. Both engines ask `standing`. `once` needs no other finding: it
 only the memory of what was reported is an engine's own.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -15,15 +16,16 @@ MAX_ONCE = 65_536
 """Hosts and codes that are remembered, so that a rule with `once` reports them no more. With another one, all are forgotten."""
 
 
-class Event(NamedTuple):
-    """What is known of a finding without its words."""
+class Events(NamedTuple):
+    """What is known of findings without their words, in the order in which they were found: one column for each number."""
 
-    rule: Rule
-    severity: int
-    packet: int
+    rules: Sequence[int]
+    """Positions in a list of rules."""
+    severities: Sequence[int]
+    packets: Sequence[int]
     """0: the whole conversation."""
-    flow: int
-    sender: Hashable
+    flows: Sequence[int]
+    senders: Sequence[Hashable]
 
 
 def dependent(rules: Iterable[Rule]) -> set[str]:
@@ -38,25 +40,38 @@ def dependent(rules: Iterable[Rule]) -> set[str]:
     return needed
 
 
-def standing(events: Sequence[Event]) -> list[int]:
-    """The positions of the events that are reported, out of events in the order in which they were found.
+def standing(rules: Sequence[Rule], events: Events) -> list[int]:
+    """The positions of the events that are reported.
 
     Whether an event about a packet is reported depends on the events about that packet, and on those of a rule that sums up;
     for an event about a conversation it depends on all events of the conversation.
     """
-    keys = [(packet or -1 - flow, rule.code) for rule, _severity, packet, flow, _sender in events]
-    revised = {keys[i]: i for i, event in enumerate(events) if event.rule.revises}
-    latest = [i for i, key in enumerate(keys) if i >= revised.get(key, 0)]
-    found = {keys[i] for i in latest}
-    grave = {(events[i].flow, events[i].rule.code) for i in latest if events[i].severity == Severity.ERROR}
-    summed = {(events[i].flow, events[i].sender, events[i].rule.code) for i in latest if events[i].rule.sums_up}
+    numbers, severities, packets, flows, senders = events
+    every = range(len(numbers))
+    codes = [rule.code for rule in rules]
+    places = [packet or -1 - flow for packet, flow in zip(packets, flows, strict=True)]
+    count = Counter(places)
+    crowd = [i for i in every if count[places[i]] > 1]
 
-    def stands(i: int) -> bool:
-        rule, _severity, _packet, flow, sender = events[i]
-        if rule.scope == Scope.FLOW:
-            other = any((flow, code) in grave for code in rule.unless)
-        else:
-            other = any((keys[i][0], code) in found for code in rule.unless)
-        return not other and (rule.sums_up or (flow, sender, rule.code) not in summed)
+    revising = [rule.revises for rule in rules]
+    revised = {(places[i], codes[numbers[i]]): i for i in crowd if revising[numbers[i]]}
+    dropped = {i for i in crowd if i < revised.get((places[i], codes[numbers[i]]), 0)} if revised else set()
+    latest = [i for i in every if i not in dropped]
 
-    return [i for i in latest if stands(i)]
+    found: dict[int, set[str]] = {}
+    for i in crowd:
+        if i not in dropped:
+            found.setdefault(places[i], set()).add(codes[numbers[i]])
+    unless = [() if rule.scope == Scope.FLOW else rule.unless for rule in rules]
+    dropped.update([i for i in crowd if unless[numbers[i]] and not found[places[i]].isdisjoint(unless[numbers[i]])])
+
+    unless = [rule.unless if rule.scope == Scope.FLOW else () for rule in rules]
+    if whole := [i for i in latest if unless[numbers[i]]]:
+        grave = {(flows[i], codes[numbers[i]]) for i in latest if severities[i] == Severity.ERROR}
+        dropped.update(i for i in whole if any((flows[i], code) in grave for code in unless[numbers[i]]))
+
+    sums = [rule.sums_up for rule in rules]
+    if summed := {(flows[i], senders[i], codes[numbers[i]]) for i in latest if sums[numbers[i]]}:
+        same = (i for i in latest if (flows[i], senders[i], codes[numbers[i]]) in summed)
+        dropped.update(i for i in same if not sums[numbers[i]])
+    return [i for i in every if i not in dropped]

@@ -23,7 +23,7 @@ from labkit.analysis.finding import Finding as Finding
 from labkit.analysis.flows import Flow, FlowTable
 from labkit.analysis.limits import FAMILIES, KINDS, NOTHING, CaptureLimits, Conversation, Limit, damaged
 from labkit.analysis.payload import PayloadStore
-from labkit.analysis.policy import MAX_ONCE, Event
+from labkit.analysis.policy import MAX_ONCE, Events
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Predicate, Rule, Scope, Severity, collect
 from labkit.analysis.unread import Unread
 from labkit.capture import Damage, Frame, open_capture
@@ -363,8 +363,14 @@ class _Conversation:
 
 
 def _standing(found: list[tuple[Rule, Finding]]) -> list[Finding]:
-    events = [Event(rule, each.severity, each.packet or 0, each.flow, each.source) for rule, each in found]
-    return [found[place][1] for place in policy.standing(events)]
+    events = Events(
+        range(len(found)),
+        [each.severity for _, each in found],
+        [each.packet or 0 for _, each in found],
+        [each.flow for _, each in found],
+        [each.source for _, each in found],
+    )
+    return [found[place][1] for place in policy.standing([rule for rule, _ in found], events)]
 
 
 @cache

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from labkit.analysis.policy import Event, dependent, standing
+from labkit.analysis.policy import Events, dependent, standing
 from labkit.analysis.rule import Rule, Scope, Severity, collect
 
 PLAIN = replace(
@@ -18,8 +18,17 @@ SUM = replace(PLAIN, scope=Scope.SIDE, sums_up=True)
 WHOLE = replace(PLAIN, code="FF01", scope=Scope.FLOW, place=None, unless=("AA01",))
 
 
+Event = tuple[Rule, int, int, int, int]
+
+
 def event(rule: Rule, packet: int = 7, flow: int = 0, sender: int = 0, severity: int = Severity.ERROR) -> Event:
-    return Event(rule, severity, packet, flow, sender)
+    return rule, severity, packet, flow, sender
+
+
+def stands(events: list[Event]) -> list[int]:
+    """`standing`, for events that each have their rule."""
+    rules, *columns = zip(*events, strict=True) if events else [()] * 5
+    return standing(rules, Events(range(len(events)), *columns))
 
 
 @pytest.mark.parametrize(
@@ -46,11 +55,11 @@ def event(rule: Rule, packet: int = 7, flow: int = 0, sender: int = 0, severity:
     ],
 )
 def test_the_verdict_has(events: list[Event], expected: list[int]) -> None:
-    assert standing(events) == expected
+    assert stands(events) == expected
     # Events of codes that depend on no other make no difference.
-    needed = dependent(each.rule for each in events)
-    asked = [place for place, each in enumerate(events) if each.rule.code in needed]
-    kept = {asked[place] for place in standing([events[place] for place in asked])}
+    needed = dependent(each[0] for each in events)
+    asked = [place for place, each in enumerate(events) if each[0].code in needed]
+    kept = {asked[place] for place in stands([events[place] for place in asked])}
     assert [place for place in range(len(events)) if place in kept or place not in asked] == expected
 
 

@@ -87,14 +87,21 @@ class Findings(LazySequence[Finding]):
 
 
 def _standing(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """The rows that the verdict has, as `labkit.analysis.policy` decides. Rules that depend on no other are not asked about."""
+    """The rows that the verdict has, as `labkit.analysis.policy` decides. It is asked about rows that depend on others, or that
+    others depend on; the rest stands."""
     rules = shipped()
-    dependent = policy.dependent([rules[number] for number in np.unique(rows["rule"])])
-    asked = np.array([rule.code in dependent for rule in rules])[rows["rule"]]
-    columns = (rows[name][asked].tolist() for name in ("rule", "severity", "packet", "flow", "sender"))
-    events = [policy.Event(rules[number], *rest) for number, *rest in zip(*columns, strict=True)]
-    stands = ~asked
-    stands[np.flatnonzero(asked)[policy.standing(events)]] = True
+    found = [rules[number] for number in np.unique(rows["rule"])]
+    dependent = policy.dependent(found)
+    summed = {rule.code for rule in found if rule.sums_up}
+    asked = np.flatnonzero(np.array([rule.code in dependent for rule in rules])[rows["rule"]])
+    _, place, count = np.unique(rows["packet"][asked], return_inverse=True, return_counts=True)
+    lone = (rows["packet"][asked] > 0) & (count[place] == 1) & (rows["severity"][asked] < Severity.ERROR)
+    asked = asked[~lone | np.array([rule.code in summed for rule in rules])[rows["rule"][asked]]]
+    names = ("rule", "severity", "packet", "flow", "sender")
+    events = policy.Events(*(rows[name][asked].tolist() for name in names))
+    stands = np.ones(len(rows), bool)
+    stands[asked] = False
+    stands[asked[policy.standing(rules, events)]] = True
     standing: np.ndarray[Any, Any] = rows[stands]
     return standing
 
