@@ -25,9 +25,9 @@ pytest.importorskip("numba", reason="Numba is not installed")
 from labkit.analysis.flows import Flow
 from labkit.analysis.native import AUTO, COMPILED, ENGINES, INTERPRETED, engine, kernels, library, loader, pipeline
 from labkit.analysis.native.loader import Library
-from labkit.analysis.rule import collect
+from labkit.analysis.rule import RFC9293, collect
 from labkit.analysis.side import Side
-from labkit.analysis.verifier import verify
+from labkit.analysis.verifier import Verdict
 from labkit.capture import create, open_capture
 from labkit.cli import run
 from labkit.errors import UsageError
@@ -37,6 +37,11 @@ from labkit.teach.examples import frames
 
 OPEN = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n"
 WRONG = OPEN + "< . 1:1(0) ack 7\n> . 1:1(0) ack 1\n"
+
+
+def verify(path: Path, profile: str = RFC9293) -> Verdict:
+    """The verdict of the interpreter."""
+    return engine.verify(path, profile, engine=INTERPRETED)
 
 
 def written(path: Path, conversations: int = 3, format_: str = "pcap") -> Path:
@@ -152,7 +157,7 @@ def test_a_function_that_chooses_conversations_is_not_compiled(small: Path, used
     def second(flow: Flow) -> bool:
         return flow.index == 1
 
-    assert engine.verify(small, engine=AUTO, wanted=second) == verify(small, wanted=second)
+    assert engine.verify(small, engine=AUTO, wanted=second) == engine.verify(small, engine=INTERPRETED, wanted=second)
     assert used == [INTERPRETED, INTERPRETED]
     with pytest.raises(UsageError, match="the compiled engine needs a FlowFilter"):
         engine.verify(small, engine=COMPILED, wanted=second)
