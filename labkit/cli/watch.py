@@ -85,7 +85,7 @@ def command(
             lost,
         )
         note(text.format(n=lost))
-    return verdict_code(verdict, config.fail_on, allow_empty=True)
+    return verdict_code(verdict, config.fail_on, allow_empty=config.allow_empty)
 
 
 def _create(capture: str, interface: str) -> "Writer":

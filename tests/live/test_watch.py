@@ -183,7 +183,7 @@ def test_watch_records_an_end_of_the_lab(lab: Lab, name: str, tmp_path: Path) ->
 def test_watch_ends_after_its_time(lab: Lab) -> None:
     with Running(lab, "watch", "client", "--for", "50ms") as watching:
         code, printed, _ = watching.wait()
-    assert code == 0
+    assert code == 1
     verdict, limit = printed.splitlines()
     assert verdict.startswith("client: NOT JUDGED  nothing found (")
     assert "0 conversations" in verdict
@@ -212,7 +212,7 @@ def test_watch_ends_with_the_lab() -> None:
         with labs.up(name) as lab, Running(lab, "watch", "client", "--lab", name) as watching:
             assert labs.down(name) == (2, 1)
             code, printed, _ = watching.wait()
-        assert (code, printed.startswith("client: NOT JUDGED")) == (0, True)
+        assert (code, printed.startswith("client: NOT JUDGED")) == (1, True)
     finally:
         labs.down(name)
 

@@ -25,9 +25,9 @@ pytest.importorskip("numba", reason="Numba is not installed")
 from labkit.analysis.flows import Flow
 from labkit.analysis.native import AUTO, COMPILED, ENGINES, INTERPRETED, engine, kernels, library, loader, pipeline
 from labkit.analysis.native.loader import Library
-from labkit.analysis.rule import collect
+from labkit.analysis.rule import RFC9293, collect
 from labkit.analysis.side import Side
-from labkit.analysis.verifier import verify
+from labkit.analysis.verifier import Verdict
 from labkit.capture import create, open_capture
 from labkit.cli import run
 from labkit.errors import UsageError
@@ -37,6 +37,11 @@ from labkit.teach.examples import frames
 
 OPEN = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n"
 WRONG = OPEN + "< . 1:1(0) ack 7\n> . 1:1(0) ack 1\n"
+
+
+def verify(path: Path, profile: str = RFC9293) -> Verdict:
+    """The verdict of the interpreter."""
+    return engine.verify(path, profile, engine=INTERPRETED)
 
 
 def written(path: Path, conversations: int = 3, format_: str = "pcap") -> Path:
@@ -117,7 +122,7 @@ def test_the_engine_follows_from_option_size_and_cache(
     monkeypatch.setattr(library, "is_built", lambda: built)
     verdict = engine.verify(small, engine=wish)
     assert used == [judges]
-    assert replace(verdict, completeness="auto") == verify(small)
+    assert verdict == verify(small)
 
 
 def test_a_very_large_capture_is_worth_compiling(
@@ -152,9 +157,7 @@ def test_a_function_that_chooses_conversations_is_not_compiled(small: Path, used
     def second(flow: Flow) -> bool:
         return flow.index == 1
 
-    assert replace(engine.verify(small, engine=AUTO, wanted=second), completeness="auto") == verify(
-        small, wanted=second
-    )
+    assert engine.verify(small, engine=AUTO, wanted=second) == engine.verify(small, engine=INTERPRETED, wanted=second)
     assert used == [INTERPRETED, INTERPRETED]
     with pytest.raises(UsageError, match="the compiled engine needs a FlowFilter"):
         engine.verify(small, engine=COMPILED, wanted=second)
@@ -166,7 +169,7 @@ def test_verdicts_are_the_same(profile: str, alone: bool, small: Path, code: Lib
     with open_capture(small) as capture:
         verdict = engine.verify_capture(capture, profile, engine=COMPILED, alone=alone)
     verdict.path = str(small)
-    assert replace(verdict, completeness="auto") == verify(small, profile)
+    assert verdict == verify(small, profile)
     assert len(verdict.findings) > 2
 
 
@@ -174,7 +177,7 @@ def test_both_engines_report_damage(small: Path, code: Library) -> None:
     small.write_bytes(small.read_bytes()[:-1])
     verdict = engine.verify(small, engine=COMPILED)
     assert verdict.damage is not None
-    assert replace(verdict, completeness="auto") == verify(small)
+    assert verdict == verify(small)
 
 
 def test_both_engines_refuse_an_unknown_profile(small: Path) -> None:
@@ -265,7 +268,7 @@ def test_without_memory_the_interpreter_is_used(
     with open_capture(small) as capture:
         verdict = engine.verify_capture(capture, engine=COMPILED, on_notice=said.append)
     verdict.path = str(small)
-    assert replace(verdict, completeness="auto") == verify(small)
+    assert verdict == verify(small)
     assert used == [INTERPRETED, INTERPRETED]
     assert said == ["there is too little memory for compiled code: interpreted, which takes longer"]
 

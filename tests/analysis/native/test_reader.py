@@ -6,7 +6,6 @@ import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
 from dataclasses import fields
 from pathlib import Path
 from random import Random
@@ -83,7 +82,7 @@ def by_interpreter(capture: Iterable[Frame]) -> tuple[Segments, int, int]:
 
     found = []
     for _frame, data in segments(counted(), seg):
-        values = tuple(getattr(deepcopy(seg), name) for name in FIELDS)
+        values = values_of(seg)
         found.append((values, data[: size(values)]))
     return found, count, start
 
@@ -96,9 +95,14 @@ def by_engine(capture: Iterable[Frame], code: Library, chunk: int = reader.CHUNK
         for row, place in zip(rows, places, strict=True):
             seg = Seen()
             read_row(row, seg)
-            values = tuple(getattr(seg, name) for name in FIELDS)
+            values = values_of(seg)
             found.append((values, bytes(batch.octets.view[place : place + size(values)])))
     return found, batch.row.packets, batch.row.start
+
+
+def values_of(seg: Seen) -> tuple[object, ...]:
+    found = (getattr(seg, name) for name in FIELDS)
+    return tuple(tuple(each) if isinstance(each, list) else each for each in found)
 
 
 def size(values: tuple[int, ...]) -> int:
