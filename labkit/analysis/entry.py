@@ -76,7 +76,8 @@ class Entry:
     fault: str = ""
     """What the accounts know by themselves, where it is not a number that is off: `syn-ack`, `syn-bit`, `ack-bit`,
     `third-ack` and `last-ack` are missing; `resets` (goes on after a reset), `kernel` (after the kernel's reset),
-    `after-fin`, `port`, `silent` (a pure ACK that acknowledges nothing new), `never` (never acknowledged)."""
+    `after-fin`, `refused` (an ack that the client answers with RST in SYN-SENT), `port`, `silent` (a pure ACK that
+    acknowledges nothing new), `never` (never acknowledged)."""
     relative: bool = False
     """`actual` is the right number counted from the ISN, as Wireshark shows it."""
     swapped: bool = False

@@ -5,6 +5,12 @@ from itertools import pairwise
 
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 
+MAX_STEP = 16
+"""IP identifications that are taken for counted differ by no more than this from one segment of a host to its next."""
+
+MAX_TAUGHT = 100
+"""Segments of a conversation that a teaching exercise may have."""
+
 
 def evidence(segments: Sequence[Shown]) -> str:
     """What shows that no packet is missing between the segments; empty where nothing does.
@@ -21,6 +27,30 @@ def evidence(segments: Sequence[Shown]) -> str:
         return "together"
     own = ([seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER))
     return "apart" if all(map(_counts, own)) else ""
+
+
+def gaps(segments: Sequence[Shown]) -> list[tuple[Shown, Shown]]:
+    """The neighbouring segments of a host between which its IP identifications leave some out, although they count.
+
+    Linux has the identification 0 where it keeps no socket: such segments say nothing.
+    """
+    found = []
+    for side in (CLIENT, SERVER):
+        own = [seg for seg in segments if seg.side == side and seg.ip_id > 0]
+        steps = [(after.ip_id - before.ip_id) & 0xFFFF for before, after in pairwise(own)]
+        near = [0 < step <= MAX_STEP for step in steps]
+        if all(near) or 2 * steps.count(1) > len(steps):
+            found += [pair for pair, step in zip(pairwise(own), steps, strict=True) if 1 < step <= MAX_STEP]
+    return found
+
+
+def nothing_lost(segments: Sequence[Shown]) -> bool:
+    """Whether a short conversation of both sides shows no trace of loss: nothing is sent twice, and the IP identifications,
+    where there are any, show that no packet is missing."""
+    sent = [(seg.side, seg.seq) for seg in segments if seg.length]
+    both = len({seg.side for seg in segments}) == 2
+    counted = bool(evidence(segments)) or all(seg.ip_id <= 0 for seg in segments)
+    return both and counted and len(segments) <= MAX_TAUGHT and len(set(sent)) == len(sent)
 
 
 def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:

@@ -12,13 +12,13 @@ something that depends on this.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from itertools import pairwise
+from itertools import islice
 
 from labkit.analysis.analyzer import DONE, analyze
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
-from labkit.analysis.evidence import evidence, proves
+from labkit.analysis.evidence import evidence, gaps, nothing_lost, proves
 from labkit.analysis.finding import Finding, groups, with_scapy
-from labkit.analysis.flows import Flow, FlowTable, end_name
+from labkit.analysis.flows import End, Flow, FlowTable, end_name, end_of, possible_frames
 from labkit.analysis.ledger import MAX_SEGMENTS, Ledger
 from labkit.analysis.limits import Limit
 from labkit.analysis.rule import Rule, Scope, Severity
@@ -39,11 +39,11 @@ MAX_FLOWS = 200
 MAX_ALL_SEGMENTS = 50_000
 """Segments of all conversations that are looked at."""
 
-MAX_TAUGHT = 100
-"""Segments of a conversation that a teaching exercise may have."""
+MAX_FRAMES = 1_000_000
+"""Frames of a larger capture that are read a second time."""
 
-MAX_STEP = 16
-"""IP identifications that are taken for counted differ by no more than this from one segment of a host to its next."""
+MAX_EARLY = 2
+"""Segments that may stand in the capture before one of the other host that was sent earlier."""
 
 MAX_PAYLOAD = 2_048
 """Octets of a segment's payload that are kept."""
@@ -114,36 +114,48 @@ def examine(
     look.apply(strays)
 
 
-def _suspects(verdict: Verdict, named: Mapping[tuple[str, str], Rule]) -> set[int]:
+Suspects = Mapping[tuple[frozenset[End], int], int]
+"""The indices of conversations by their ends and first packet."""
+
+
+def _suspects(verdict: Verdict, named: Mapping[tuple[str, str], Rule]) -> Suspects:
     """The conversations of a large capture in which something was found that completeness decides."""
     found: set[int] = set()
     for group in groups(verdict.findings, MAX_FLOWS):
         rule = named.get((group.code, group.name))
         if rule is not None and (group.code in DECIDED or rule.family in NUMBERS) and group.severity > Severity.NOTE:
             found |= {verdict.findings[place].flow for place in group.places}
-    return set(sorted(found)[:MAX_FLOWS])
+    short = (each for each in verdict.conversations if each.flow in found and sum(each.packets) <= MAX_SEGMENTS)
+    return {
+        (frozenset((end_of(each.client), end_of(each.server))), each.first_packet): each.flow
+        for each in islice(short, MAX_FLOWS)
+    }
 
 
-def _talks(frames: Iterable[Frame], chosen: Collection[int] | None) -> Iterator[Talk]:
+def _talks(frames: Iterable[Frame], chosen: Suspects | None) -> Iterator[Talk]:
     """The conversations of a capture with their segments. One that is too long for accounts is left out."""
+    if chosen is not None:
+        pairs = [tuple(ends) for ends, _packet in chosen if len(ends) == 2]
+        ways = {way for one, other in pairs for way in ((one, other), (other, one))}
+        frames = possible_frames(islice(frames, MAX_FRAMES), ways)
     talks: dict[int, tuple[Flow, list[Shown]]] = {}
     kept = 0
     for step in analyze(frames, FlowTable()):
         if step.scope != DONE or not step.seg.readable:
             continue
-        flow = step.flow
-        if chosen is not None and flow.index not in chosen:
-            continue
-        segments = talks.setdefault(flow.index, (flow, []))[1]
+        segments = talks.setdefault(step.flow.index, (step.flow, []))[1]
         if len(segments) <= MAX_SEGMENTS and kept < MAX_ALL_SEGMENTS:
             segments.append(_shown(step.seg, step.data, step.sender))
             kept += 1
     for flow, segments in talks.values():
-        if 0 < len(segments) <= MAX_SEGMENTS:
+        index = flow.index
+        if segments and chosen is not None:
+            index = chosen.get((frozenset(flow.ends), segments[0].packet), -1)
+        if 0 < len(segments) <= MAX_SEGMENTS and index >= 0:
             client = flow.client
-            ends = flow.ends[client], flow.ends[1 - client]
+            ends_of = flow.ends[client], flow.ends[1 - client]
             sides = [replace(seg, side=CLIENT if seg.side == client else SERVER) for seg in segments]
-            yield Talk(flow.index, ends, sides, flow)
+            yield Talk(index, ends_of, sides, flow if chosen is None else None)
 
 
 def _shown(seg: Seen, data: bytes, sender: int) -> Shown:
@@ -196,13 +208,14 @@ class _Look:
         """Look at a conversation."""
         ledger = _best(segments)
         why = evidence(segments)
-        sent = [(seg.side, seg.seq) for seg in segments if seg.length]
-        if self._assume == Completeness.TAUGHT and len(segments) <= MAX_TAUGHT and len(set(sent)) == len(sent):
-            why = "constant"
-        if self._assume == Completeness.COMPLETE or why in ("constant", "together"):
+        assumed = self._assume == Completeness.COMPLETE or (
+            self._assume == Completeness.TAUGHT and nothing_lost(segments)
+        )
+        refused = any(entry.fault == "refused" for entry in ledger.entries)  # of the rest the accounts know nothing
+        if (assumed or why in ("constant", "together")) and not refused:
             self._complete.add(talk.index)
-        self._why.append("" if self._assume == Completeness.COMPLETE else why)
-        entries = [entry for entry in ledger.entries if self._stands(entry, why, segments)]
+        self._why.append("assumed" if assumed else why)
+        entries = [entry for entry in ledger.entries if assumed or proves(why, entry.cause or entry, segments)]
         if self._verdict.damage is not None:
             entries = [entry for entry in entries if (entry.cause or entry).fault not in ("never", "last-ack")]
         # What follows from a mistake that is not proved is not proved either.
@@ -223,13 +236,8 @@ class _Look:
                 return found
         return None
 
-    def _stands(self, entry: Entry, why: str, segments: Sequence[Shown]) -> bool:
-        if self._assume == Completeness.COMPLETE:
-            return True
-        return proves(why, entry.cause or entry, segments)
-
     def soften(self, segments: Sequence[Shown]) -> None:
-        """Remember the packets behind which a packet of a host is missing, as its IP identifications show."""
+        """Remember the errors that a missing packet may explain, where IP identifications leave one out."""
         if not evidence(segments) and any(seg.ip_id > 0 for seg in segments):
             # Data that was acknowledged later had room: the capture lacks the window update.
             last = {seg.side: seg for seg in segments if seg.ctl & ACK}
@@ -237,21 +245,14 @@ class _Look:
                 other = last.get(1 - seg.side)
                 if other is not None and seg.length and seg.packet < other.packet and diff(other.ack, seg.end) >= 0:
                     self._doubtful.add((seg.packet, "WIN01"))
-        for side in (CLIENT, SERVER):
-            own = [seg for seg in segments if seg.side == side]
-            steps = [(after.ip_id - before.ip_id) & 0xFFFF for before, after in pairwise(own)]
-            if not steps or min(seg.ip_id for seg in own) < 0 or not 1 < max(steps) <= MAX_STEP or min(steps) < 1:
-                continue
-            for place, step in enumerate(steps):
-                before, after = (
-                    own[max(0, place - 1)],
-                    own[place + 1],
-                )  # one earlier: they may have come in another order
-                if step > 1:
-                    # What depends on the missing packet: its host's next segment, and the peer's segments before that.
-                    self._doubtful |= {(after.packet, code) for code in ("SEQ01", "SEQ02", "FIN01")}
-                    between = [seg.packet for seg in segments if before.packet < seg.packet < after.packet]
-                    self._doubtful |= {(packet, code) for packet in between for code in ("ACK01", "SACK02", "WIN01")}
+        for before, after in gaps(segments):
+            # The host's next segment depends on the missing packet, and so do the peer's segments before that one; a few of
+            # them may stand before the last segment too, where the capture has them in another order.
+            self._doubtful |= {(after.packet, code) for code in ("SEQ01", "SEQ02", "FIN01")}
+            peers = [seg.packet for seg in segments if seg.side != after.side and seg.packet < after.packet]
+            early = [packet for packet in peers if packet < before.packet][-MAX_EARLY:]
+            late = [packet for packet in peers if packet > before.packet]
+            self._doubtful |= {(packet, code) for packet in early + late for code in ("ACK01", "SACK02", "WIN01")}
 
     def apply(self, strays: Collection[int]) -> None:
         """Put what was found into the verdict."""
@@ -279,13 +280,15 @@ class _Look:
             verdict.limits = [limit for limit in verdict.limits if self._is_left(limit, strays)]
 
     def _softened(self, found: Finding) -> Finding:
-        if found.severity != Severity.ERROR or (found.packet or 0, found.code) not in self._doubtful:
+        if found.severity != Severity.ERROR or found.flow in self._complete:
             return found
-        text = _("{message}; the IP identifications show that a packet is missing here")
+        if (found.packet or 0, found.code) not in self._doubtful:
+            return found
+        text = _("{message}; the IP identifications leave one out here: a packet may be missing")
         return replace(found, severity=Severity.WARNING, message=text.format(message=found.message))
 
     def _taken(self) -> str:
-        if self._assume == Completeness.COMPLETE:
+        if self._assume == Completeness.COMPLETE or set(self._why) == {"assumed"}:
             return "complete"
         shown = {why for why in self._why if why}
         if not self._why or not all(self._why):

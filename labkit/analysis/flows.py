@@ -11,7 +11,7 @@ each make one conversation.
 The decisions are functions over integers, which the compiled engine shares. `FlowTable` is the interpreter's storage.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Protocol
@@ -20,6 +20,7 @@ from labkit.analysis.side import Side
 from labkit.analysis.unread import PAIR_OCTETS, Unread, mark_ends, segment_key, unread_key
 from labkit.capture import Frame
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
+from labkit.packet.linktype import ETHERNET
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import add, diff
@@ -103,6 +104,23 @@ def end_of(name: str) -> End:
     """The end with that `end_name`."""
     address, _, port = name.rpartition(":")
     return ip_address(address.strip("[]")).packed, int(port)
+
+
+def possible_frames(frames: Iterable[Frame], ends: Collection[tuple[End, End]]) -> Iterator[Frame]:
+    """Leave out the frames that cannot belong to these four-tuples, so that most frames need not be decoded.
+
+    Only a whole TCP/IP datagram right behind an Ethernet header can be left out: any other frame may hold a tunnel or a fragment.
+    """
+    keys = {source + target + sport.to_bytes(2) + dport.to_bytes(2) for (source, sport), (target, dport) in ends}
+    for frame in frames:
+        data = frame.data
+        if frame.link == ETHERNET:
+            if data[12:15] == b"\x08\x00\x45":
+                if data[23:24] == b"\x06" and not (data[20] & 0x3F or data[21]) and data[26:38] not in keys:
+                    continue
+            elif data[12:14] == b"\x86\xdd" and data[20:21] == b"\x06" and data[22:58] not in keys:
+                continue
+        yield frame
 
 
 class FlowTable:

@@ -63,13 +63,10 @@ class Ledger:
         self._segments = segments
         self._accounts = _Account(), _Account()
         self._strays: Entry | None = None
-        # An ACK that a RST answers in SYN-SENT belongs to an older connection (RFC 9293 figure 9): nothing is to be counted.
-        refused = any(seg.side == CLIENT and seg.ctl & RST for seg in segments)
-        if refused and not any(seg.ctl & ACK and (seg.side == CLIENT or seg.ctl & SYN) for seg in segments):
-            self.knows = False
         for index, seg in enumerate(segments):
             self._post(index, seg)
         self._close()
+        self._refuse()
         self.entries = sorted(self.entries, key=lambda entry: entry.packet) if self.knows else []
 
     @property
@@ -417,6 +414,16 @@ class Ledger:
             one.ack for one in self._segments if one.side == seg.side and one.packet < seg.packet and one.ctl & ACK
         ]
         return max(before, key=lambda ack: diff(ack, seg.ack), default=seg.ack)
+
+    def _refuse(self) -> None:
+        """A client that only ever answers with RST was in SYN-SENT: all that can be wrong is the ack that it refused."""
+        client = [seg for seg in self._segments if seg.side == CLIENT and not seg.ctl & SYN]
+        syn = any(seg.side == SERVER and seg.ctl & SYN for seg in self._segments)
+        if not syn and any(seg.ctl & RST for seg in client) and not any(seg.ctl & ACK for seg in client):
+            acks = [entry for entry in self.entries if entry.field == "ack" and entry.shown.side == SERVER]
+            self.entries = acks[:1]
+            for entry in self.entries:
+                entry.fault, entry.cause, entry.lossy = "refused", None, False
 
     # Entries.
 

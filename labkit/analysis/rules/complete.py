@@ -102,6 +102,33 @@ def syn_ack_is_missing(entry: Entry) -> int:
 
 
 @rule(
+    "HS12",
+    Severity.WARNING,
+    "RFC 9293 3.10.7.3",
+    "ack {actual} does not acknowledge the SYN that it answers, and the client refuses it with RST",
+    scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
+    profiles=PROFILES,
+    should_be="SYN ACK with ack {expected}; a host that still has an older connection answers like this (figure 9)",
+    receiver="In SYN-SENT it answers an ack of something that it has not sent with RST.",
+    mend="Send SYN ACK, and set ack to {expected}.",
+    good=GOOD,
+    bad="""
+    > S  0:0(0)
+    < .  300:300(0) ack 100 # HS12
+    > R  100:100(0)
+    """,
+)
+def ack_is_refused_in_syn_sent(entry: Entry) -> int:
+    """In SYN-SENT only an ack of the SYN is acceptable: ISN + 1, or more with data on the SYN.
+
+    A host that has forgotten to close an older connection with the same ports sends such an ACK, and the RST ends that
+    connection (RFC 9293 section 3.5.1, half-open connections).
+    """
+    return entry.fault == "refused"
+
+
+@rule(
     "HS10",
     Severity.ERROR,
     "RFC 9293 3.5",

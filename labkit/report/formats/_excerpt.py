@@ -5,16 +5,15 @@ and has no excerpts.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from labkit.analysis.flows import End, end_of
+from labkit.analysis.flows import end_of, possible_frames
 from labkit.analysis.states import Row, observe
 from labkit.analysis.verifier import Finding
-from labkit.capture import Frame, open_capture
+from labkit.capture import open_capture
 from labkit.errors import CaptureError
-from labkit.packet.linktype import ETHERNET
 from labkit.tcp.segment import FIN, SYN
 from labkit.tcp.seq import add
 
@@ -71,7 +70,7 @@ def excerpts(path: str, findings: Sequence[Finding]) -> dict[int, Excerpt]:
     waiting, last = 0, max(packets)
     try:
         with open_capture(path) as capture:
-            rows = observe(_possible_frames(islice(capture, MAX_PACKET), ends), lambda flow: flow.ends in ends)
+            rows = observe(possible_frames(islice(capture, MAX_PACKET), ends), lambda flow: flow.ends in ends)
             for row in islice(rows, MAX_SEGMENTS):
                 waiting += _add(row, flows[row.flow.index], packets, found)
                 if row.number >= last and not waiting:
@@ -79,23 +78,6 @@ def excerpts(path: str, findings: Sequence[Finding]) -> dict[int, Excerpt]:
     except CaptureError:
         return {}
     return found
-
-
-def _possible_frames(frames: Iterable[Frame], ends: Collection[tuple[End, End]]) -> Iterator[Frame]:
-    """Leave out the frames that cannot belong to these four-tuples, so that most frames need not be decoded.
-
-    Only a whole TCP/IP datagram right behind an Ethernet header can be left out: any other frame may hold a tunnel or a fragment.
-    """
-    keys = {source + target + sport.to_bytes(2) + dport.to_bytes(2) for (source, sport), (target, dport) in ends}
-    for frame in frames:
-        data = frame.data
-        if frame.link == ETHERNET:
-            if data[12:15] == b"\x08\x00\x45":
-                if data[23:24] == b"\x06" and not (data[20] & 0x3F or data[21]) and data[26:38] not in keys:
-                    continue
-            elif data[12:14] == b"\x86\xdd" and data[20:21] == b"\x06" and data[22:58] not in keys:
-                continue
-        yield frame
 
 
 def _add(row: Row, flow: _Flow, packets: set[int], found: dict[int, Excerpt]) -> int:
