@@ -236,7 +236,7 @@ def test_what_is_not_installed_is_left_out_with_a_word() -> None:
     text = written(Fake(fast=True, others=False))
     assert "Not installed: tcptrace." in text
     assert text.count("not measured") == 5
-    assert "There was no real capture" in text
+    assert "There is no real capture" in text
     assert "Not measured: a lab needs root." in text
 
 

@@ -21,9 +21,9 @@ class Errors:
 ERRORS = (
     Errors(
         "A segment was left out",
-        "No packet of the file carries the octets that the ack covers (RFC 9293 section 3.10.7.4). In `smtp-bdat-gap` all packets "
-        "have the IP identification 1: a script has written them, and the gap is deliberate. In `gap-recovery` nothing tells, and "
-        "only the profile `document` finds the error, for it assumes that nothing is missing.",
+        "No packet of the file carries the octets that the ack covers (RFC 9293 section 3.10.7.4). In `smtp-bdat-gap` all "
+        "packets have the IP identification 1: a script has written them, and the gap is deliberate. In `gap-recovery` "
+        "nothing tells, and only the profile `document` finds the error, for it assumes that nothing is missing.",
         {
             "real/smtp/smtp-bdat-gap.pcap": {"ACK01": (24,)},
             "real/spicy/gap-recovery.pcap": {"ACK01": (14,)},

@@ -47,7 +47,7 @@ def test_skipping_other_conversations_changes_nothing(
     some = found[::step]
     seen = comparable(path, some)
     assert seen.keys() == {each.packet for each in some}
-    monkeypatch.setattr(_excerpt, "_possible_frames", lambda frames, _ends: frames)
+    monkeypatch.setattr(_excerpt, "possible_frames", lambda frames, _ends: frames)
     assert seen == comparable(path, some)
 
 
