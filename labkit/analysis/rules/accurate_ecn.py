@@ -16,7 +16,7 @@ GOOD = """
     < WA.  1:1(0) ack 199 <accecn1 e1b 1 ceb 99 e0b 100>
 """
 
-MADE = "needs a conversation that agrees on AccECN, which no scenario has"
+MADE = "needs a conversation that agrees on AccECN"
 
 
 @rule(

@@ -13,7 +13,7 @@ GOOD = """
     < .  1:1(0) ack 100 <nop,nop,md5 00112233445566778899aabbccddeeff>
 """
 
-MADE = "needs a conversation with signed segments, which no scenario has"
+MADE = "needs a conversation with signed segments"
 
 
 @rule(

@@ -81,7 +81,7 @@ class Side(Model):
     initial_window: Annotated[Number, Field(ge=1, le=1000)] = 10
     rto_min: Duration = 1_000_000_000
     msl: Duration = 30_000_000_000
-    ecn: bool = False
+    ecn: bool | Literal["accurate"] = False
     fast_open: Cookie = None
     keep_alive: DurationOrOff = None
     keep_alive_interval: Duration = 75_000_000_000

@@ -31,6 +31,7 @@ from random import Random
 from labkit.errors import UsageError
 from labkit.tcp import state as machine
 from labkit.tcp.endpoint import arrival, output, timers
+from labkit.tcp.endpoint.accurate_ecn import AccurateEcn
 from labkit.tcp.endpoint.config import Config
 from labkit.tcp.endpoint.congestion import Algorithm
 from labkit.tcp.endpoint.ecn import Ecn
@@ -81,7 +82,7 @@ class Endpoint:
         self.rtt = Rtt(config)
         self.timers = Timers()
         self.stamps = Timestamps(offset if config.timestamp_offset is None else config.timestamp_offset)
-        self.ecn = Ecn(config.ecn)
+        self.ecn = AccurateEcn() if config.ecn == "accurate" else Ecn(bool(config.ecn))
 
         self.scaling = False
         """Whether both sides scale windows."""

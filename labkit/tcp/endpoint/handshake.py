@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
 
 NOP = opt.Nop()
-SACK_ROOM = 4
-"""Blocks that fit into 40 octets of options; three beside timestamps (RFC 2018 section 3)."""
 
 
 def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
@@ -34,6 +32,9 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
     # RFC 7413 section 4.1.3: a retransmitted SYN has no cookie, in case a middlebox drops it.
     if cookie is not None and not end.timers.retries:
         options.append(opt.FastOpen(cookie))
+    counters = _counters(end) if answering else ()
+    if opt.length((*options, *counters)) <= opt.ROOM:
+        options += counters
     return tuple(options)
 
 
@@ -56,7 +57,8 @@ def learn(end: "Endpoint", syn: Segment) -> None:
     end.stamps.agreed = config.timestamps and stamp is not None
     if end.stamps.agreed and stamp is not None:
         end.stamps.recent = stamp.value
-    end.rcv.mss = max(min(config.mss, end.snd.mss) - (12 if end.stamps.agreed else 0), 1)
+    beside = (12 if end.stamps.agreed else 0) + opt.length(_counters(end))
+    end.rcv.mss = max(min(config.mss, end.snd.mss) - beside, 1)
 
 
 def fast_open(end: "Endpoint", syn: Segment) -> None:
@@ -75,12 +77,20 @@ def fast_open(end: "Endpoint", syn: Segment) -> None:
 
 
 def carried(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
-    """The options of a segment after the handshake: timestamps and SACK blocks."""
-    stamps: tuple[opt.Option, ...] = ()
+    """The options of a segment after the handshake: timestamps, AccECN's counters and as many SACK blocks as fit (RFC 2018
+    section 3)."""
+    options: tuple[opt.Option, ...] = ()
     if end.stamps.agreed:
-        stamps = (NOP, NOP, end.stamps.option(now))
+        options = (NOP, NOP, end.stamps.option(now))
+    options += _counters(end)
     if end.recovery.sack and (end.rcv.blocks or end.rcv.dsack is not None):
-        blocks = end.rcv.sack_blocks(SACK_ROOM - 1 if stamps else SACK_ROOM)
+        blocks = end.rcv.sack_blocks((opt.ROOM - opt.length(options) - 4) // 8)
         if blocks:
-            return (*stamps, NOP, NOP, opt.Sack(blocks))
-    return stamps
+            return (*options, NOP, NOP, opt.Sack(blocks))
+    return options
+
+
+def _counters(end: "Endpoint") -> tuple[opt.Option, ...]:
+    """AccECN's counters, aligned; empty without AccECN."""
+    counters = end.ecn.option()
+    return (NOP, counters) if counters is not None else ()
