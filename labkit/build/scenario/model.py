@@ -18,6 +18,7 @@ from labkit.build.scenario.fields import (
     Faults,
     Flags,
     Isn,
+    Key,
     Lines,
     Mac,
     Model,
@@ -83,6 +84,8 @@ class Side(Model):
     msl: Duration = 30_000_000_000
     ecn: bool | Literal["accurate"] = False
     fast_open: Cookie = None
+    md5: Key = None
+    ao: Key = None
     keep_alive: DurationOrOff = None
     keep_alive_interval: Duration = 75_000_000_000
     keep_alive_probes: Annotated[Number, Field(ge=1, le=100)] = 9

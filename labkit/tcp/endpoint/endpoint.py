@@ -42,7 +42,8 @@ from labkit.tcp.endpoint.sender import Sender
 from labkit.tcp.endpoint.signals import Notice, Outgoing
 from labkit.tcp.endpoint.timers import Timers
 from labkit.tcp.endpoint.timestamps import Timestamps
-from labkit.tcp.segment import ACK, RST, Segment
+from labkit.tcp.segment import ACK, RST, SYN, Segment
+from labkit.tcp.signatures import Signer
 from labkit.tcp.state import Event, State
 
 SENDING = frozenset({State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT})
@@ -59,16 +60,22 @@ class Endpoint:
     __slots__ = (
         *("active", "config", "observe", "state", "synchronised"),
         *("control", "ecn", "rcv", "recovery", "rtt", "snd", "stamps", "timers"),
-        *("cookie", "fast_opened", "resend_syn", "scaling"),
+        *("cookie", "fast_opened", "resend_syn", "scaling", "signer"),
         *("delivered", "notices", "received_fin", "replies"),
     )
 
     def __init__(
-        self, config: Config, rng: Random, observe: Callable[[State, Event, State], None] | None = None
+        self,
+        config: Config,
+        rng: Random,
+        observe: Callable[[State, Event, State], None] | None = None,
+        signer: Signer | None = None,
     ) -> None:
         iss, offset = rng.getrandbits(32), rng.getrandbits(32)
         self.config = config
         self.observe = observe
+        self.signer = signer
+        """Signs every segment, and drops those that the peer has not signed with the same key."""
         self.state = State.CLOSED
         self.active = False
         """Whether the connection began with an active OPEN."""
@@ -169,8 +176,9 @@ class Endpoint:
     # Segments and time.
 
     def receive(self, segment: Segment, now: int) -> None:
-        """A segment of this connection arrives (section 3.10.7)."""
-        arrival.arrives(self, segment, now)
+        """A segment of this connection arrives (section 3.10.7). One without the right signature is dropped."""
+        if self.signer is None or self.signer.accepts(segment, self.snd.iss, self.rcv.irs):
+            arrival.arrives(self, segment, now)
 
     def gives_way(self, segment: Segment) -> bool:
         """Whether a SYN may begin the next connection between the same addresses and ports (RFC 9293 section 3.6.1).
@@ -181,7 +189,16 @@ class Endpoint:
 
     def segments(self, now: int) -> list[Outgoing]:
         """The segments to transmit now, in order."""
-        return output.segments(self, now)
+        found = output.segments(self, now)
+        signer = self.signer
+        if signer is None:
+            return found
+        return [Outgoing(self._signed(signer, out.segment), out.why) for out in found]
+
+    def _signed(self, signer: Signer, segment: Segment) -> Segment:
+        # A host that knows nothing of the connection has no key for its RST.
+        known = self.synchronised or segment.ctl & SYN
+        return signer.sign(segment, self.snd.iss, self.rcv.irs) if known else segment
 
     def timeout(self) -> int | None:
         """When `handle_timeout` has something to do; None while no timer runs."""

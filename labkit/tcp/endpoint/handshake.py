@@ -1,5 +1,6 @@
 """The options of the handshake: which ones a side offers and answers, and which ones both then use."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
@@ -28,13 +29,13 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
         options.append(end.stamps.option(now))
     if config.window_scale is not None and (end.scaling or not answering):
         options += [NOP, opt.WindowScale(config.window_scale)]
+    options += _signature(end)
     cookie = end.cookie if answering else config.fast_open
     # RFC 7413 section 4.1.3: a retransmitted SYN has no cookie, in case a middlebox drops it.
     if cookie is not None and not end.timers.retries:
-        options.append(opt.FastOpen(cookie))
-    counters = _counters(end) if answering else ()
-    if opt.length((*options, *counters)) <= opt.ROOM:
-        options += counters
+        options += _fitting(options, (opt.FastOpen(cookie),))
+    if answering:
+        options += _fitting(options, _counters(end))
     return tuple(options)
 
 
@@ -57,7 +58,7 @@ def learn(end: "Endpoint", syn: Segment) -> None:
     end.stamps.agreed = config.timestamps and stamp is not None
     if end.stamps.agreed and stamp is not None:
         end.stamps.recent = stamp.value
-    beside = (12 if end.stamps.agreed else 0) + opt.length(_counters(end))
+    beside = (12 if end.stamps.agreed else 0) + opt.length((*_signature(end), *_counters(end)))
     end.rcv.mss = max(min(config.mss, end.snd.mss) - beside, 1)
 
 
@@ -77,17 +78,28 @@ def fast_open(end: "Endpoint", syn: Segment) -> None:
 
 
 def carried(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
-    """The options of a segment after the handshake: timestamps, AccECN's counters and as many SACK blocks as fit (RFC 2018
-    section 3)."""
+    """The options of a segment after the handshake: timestamps, a signature, AccECN's counters and as many SACK blocks as fit
+    (RFC 2018 section 3)."""
     options: tuple[opt.Option, ...] = ()
     if end.stamps.agreed:
         options = (NOP, NOP, end.stamps.option(now))
-    options += _counters(end)
+    options += _signature(end)
+    options += _fitting(options, _counters(end))
     if end.recovery.sack and (end.rcv.blocks or end.rcv.dsack is not None):
         blocks = end.rcv.sack_blocks((opt.ROOM - opt.length(options) - 4) // 8)
         if blocks:
             return (*options, NOP, NOP, opt.Sack(blocks))
     return options
+
+
+def _signature(end: "Endpoint") -> tuple[opt.Option, ...]:
+    """Room for the option that signs the segment, which `Endpoint.segments` fills in."""
+    return () if end.signer is None else end.signer.options
+
+
+def _fitting(options: Sequence[opt.Option], more: tuple[opt.Option, ...]) -> tuple[opt.Option, ...]:
+    """The options in `more` if there is room for them beside the others."""
+    return more if opt.length((*options, *more)) <= opt.ROOM else ()
 
 
 def _counters(end: "Endpoint") -> tuple[opt.Option, ...]:
