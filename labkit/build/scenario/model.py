@@ -84,6 +84,7 @@ class Side(Model):
     msl: Duration = 30_000_000_000
     ecn: bool | Literal["accurate"] = False
     fast_open: Cookie = None
+    mptcp: bool = False
     md5: Key = None
     ao: Key = None
     keep_alive: DurationOrOff = None
@@ -113,6 +114,7 @@ class Side(Model):
             rto_min=self.rto_min,
             msl=self.msl,
             ecn=self.ecn,
+            mptcp=self.mptcp,
             fast_open=self.fast_open,
             keep_alive=self.keep_alive,
             keep_alive_interval=self.keep_alive_interval,

@@ -174,6 +174,7 @@ def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
         return
     if end.ecn.agreed:
         end.ecn.arrived(segment)
+    end.multipath.arrived(segment)
     if segment.ctl & URG:
         _sixth_check_urg(end, segment, start)
     if segment.payload or segment.ctl & FIN:

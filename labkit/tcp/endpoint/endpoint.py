@@ -35,6 +35,7 @@ from labkit.tcp.endpoint.accurate_ecn import AccurateEcn
 from labkit.tcp.endpoint.config import Config
 from labkit.tcp.endpoint.congestion import Algorithm
 from labkit.tcp.endpoint.ecn import Ecn
+from labkit.tcp.endpoint.multipath import MultipathState
 from labkit.tcp.endpoint.receiver import Receiver
 from labkit.tcp.endpoint.recovery import Recovery
 from labkit.tcp.endpoint.rtt import Rtt
@@ -60,7 +61,7 @@ class Endpoint:
     __slots__ = (
         *("active", "config", "observe", "state", "synchronised"),
         *("control", "ecn", "rcv", "recovery", "rtt", "snd", "stamps", "timers"),
-        *("cookie", "fast_opened", "resend_syn", "scaling", "signer"),
+        *("cookie", "fast_opened", "multipath", "resend_syn", "scaling", "signer"),
         *("delivered", "notices", "received_fin", "replies"),
     )
 
@@ -89,6 +90,7 @@ class Endpoint:
         self.rtt = Rtt(config)
         self.timers = Timers()
         self.stamps = Timestamps(offset if config.timestamp_offset is None else config.timestamp_offset)
+        self.multipath = MultipathState(config.mptcp, rng.getrandbits(64) if config.mptcp else 0)
         self.ecn = AccurateEcn() if config.ecn == "accurate" else Ecn(bool(config.ecn))
 
         self.scaling = False
@@ -190,10 +192,11 @@ class Endpoint:
     def segments(self, now: int) -> list[Outgoing]:
         """The segments to transmit now, in order."""
         found = output.segments(self, now)
-        signer = self.signer
-        if signer is None:
-            return found
-        return [Outgoing(self._signed(signer, out.segment), out.why) for out in found]
+        if self.multipath.agreed:
+            found = [Outgoing(self.multipath.complete(self, out.segment), out.why) for out in found]
+        if self.signer is not None:
+            found = [Outgoing(self._signed(self.signer, out.segment), out.why) for out in found]
+        return found
 
     def _signed(self, signer: Signer, segment: Segment) -> Segment:
         # A host that knows nothing of the connection has no key for its RST.

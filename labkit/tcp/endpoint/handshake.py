@@ -29,6 +29,7 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
         options.append(end.stamps.option(now))
     if config.window_scale is not None and (end.scaling or not answering):
         options += [NOP, opt.WindowScale(config.window_scale)]
+    options += end.multipath.syn_option(answering)
     options += _signature(end)
     cookie = end.cookie if answering else config.fast_open
     # RFC 7413 section 4.1.3: a retransmitted SYN has no cookie, in case a middlebox drops it.
@@ -43,6 +44,7 @@ def learn(end: "Endpoint", syn: Segment) -> None:
     """Learn the options of the peer's SYN or SYN,ACK. An option is used only if both sides offered it."""
     config = end.config
     end.ecn.learn(syn)
+    end.multipath.learn(syn)
     mss = syn.option(opt.Mss)
     # Section 3.7.1, MUST-15: 536 (1220 for IPv6) where there is no option. A peer that says less than any path carries
     # would have us send headers for nothing.
@@ -58,7 +60,9 @@ def learn(end: "Endpoint", syn: Segment) -> None:
     end.stamps.agreed = config.timestamps and stamp is not None
     if end.stamps.agreed and stamp is not None:
         end.stamps.recent = stamp.value
-    beside = (12 if end.stamps.agreed else 0) + opt.length((*_signature(end), *_counters(end)))
+    beside = (12 if end.stamps.agreed else 0) + opt.length(
+        (*end.multipath.room(data=True), *_signature(end), *_counters(end))
+    )
     end.rcv.mss = max(min(config.mss, end.snd.mss) - beside, 1)
 
 
@@ -77,16 +81,18 @@ def fast_open(end: "Endpoint", syn: Segment) -> None:
         end.cookie = end.config.fast_open
 
 
-def carried(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
+def carried(end: "Endpoint", now: int, *, data: bool = True) -> tuple[opt.Option, ...]:
     """The options of a segment after the handshake: timestamps, a signature, AccECN's counters and as many SACK blocks as fit
     (RFC 2018 section 3)."""
     options: tuple[opt.Option, ...] = ()
     if end.stamps.agreed:
         options = (NOP, NOP, end.stamps.option(now))
+    options += end.multipath.room(data)
     options += _signature(end)
     options += _fitting(options, _counters(end))
-    if end.recovery.sack and (end.rcv.blocks or end.rcv.dsack is not None):
-        blocks = end.rcv.sack_blocks((opt.ROOM - opt.length(options) - 4) // 8)
+    room = (opt.ROOM - opt.length(options) - 4) // 8
+    if room > 0 and end.recovery.sack and (end.rcv.blocks or end.rcv.dsack is not None):
+        blocks = end.rcv.sack_blocks(room)
         if blocks:
             return (*options, NOP, NOP, opt.Sack(blocks))
     return options
