@@ -88,7 +88,6 @@ def two_signatures(seg: Seen, me: Side, peer: Side) -> int:
     should_be="the option on every segment of the connection, from the SYN on",
     receiver="It drops the segment, or ignores the option.",
     mend="Sign the SYN too, or no segment.",
-    no_fault=MADE,
     good=GOOD,
     bad="""
         > S  0:0(0)
