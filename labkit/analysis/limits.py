@@ -44,7 +44,7 @@ KINDS = (
 MAX_NAMED = 5
 """Link types or IP protocols that the message of a limit names."""
 
-FAMILIES = frozenset({"capture", "checksum", "retransmission"})
+FAMILIES = frozenset({"capture", "checksum", "multipath", "retransmission"})
 """Families whose rules are asked under every profile, because limits and figures need their findings."""
 
 
