@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from io import BytesIO
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -26,7 +27,7 @@ from labkit.analysis.payload import PayloadStore
 from labkit.analysis.policy import MAX_ONCE, Events
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Predicate, Rule, Scope, Severity, collect
 from labkit.analysis.unread import Unread
-from labkit.capture import Damage, Frame, open_capture
+from labkit.capture import Damage, Frame, Frames, open_capture
 from labkit.errors import UsageError
 from labkit.i18n import _
 
@@ -78,6 +79,8 @@ class Verdict:
     """The lowest severity that makes the capture fail."""
     strict: tuple[str, ...] = ()
     """Kinds of limits that make the capture fail."""
+    content: bytes | Frames | None = field(default=None, repr=False, compare=False)
+    """What was judged if it is not a file, so that a report can show its packets."""
 
     def worst(self) -> Severity | None:
         """The gravest severity found."""
@@ -105,6 +108,17 @@ class Verdict:
     def passes(self, fail_on: Severity | None = None) -> bool:
         """Whether the capture was judged to its end, and nothing makes it fail."""
         return self.outcome(fail_on) == "pass"
+
+    @property
+    def source(self) -> str | BinaryIO | Frames:
+        """What `open_capture` takes to read the capture again. Standard input, "-", is gone."""
+        return (
+            self.path
+            if self.content is None
+            else BytesIO(self.content)
+            if isinstance(self.content, bytes)
+            else self.content
+        )
 
     @property
     def up_to(self) -> int | None:
