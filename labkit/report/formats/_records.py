@@ -44,6 +44,7 @@ def verdict_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
         "completeness": dict(zip(("taken", "why"), completeness(verdict), strict=True)),
         "damage": {"message": damage.message, "at": damage.at, "cut": damage.cut} if damage else None,
         "left_out": verdict.left_out,
+        "known": verdict.known,
         "not_kept": not_kept(verdict),
         "limits": limit_records(verdict),
         "conversations": [conversation_record(each) for each in verdict.conversations],
