@@ -131,6 +131,25 @@ def packet(
     return built
 
 
+def dissect(octets: bytes, link: int, time: int) -> "Packet":
+    """A finished frame as a Scapy packet; `time` in nanoseconds since 1970-01-01. Octets of a link type without a layer in Scapy
+    stay as they are.
+    """
+    import scapy.layers.inet6
+    import scapy.layers.l2
+    from scapy.config import conf
+    from scapy.layers.inet import IP
+    from scapy.packet import Raw as Octets
+    from scapy.utils import EDecimal
+
+    layer = conf.l2types.num2layer.get(link, Octets)
+    if link == RAW:
+        layer = scapy.layers.inet6.IPv6 if octets[:1] and octets[0] >> 4 == 6 else IP
+    built = layer(octets)
+    built.time = EDecimal(time) / 1_000_000_000
+    return built
+
+
 def _link(source: Host, target: Host, vlans: tuple[Vlan, ...]) -> "Packet":
     """The Ethernet header with its VLAN tags; each type says what follows."""
     from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
