@@ -1,9 +1,10 @@
-"""What shows that no packet is missing in a conversation: IP identifications that count, or are all the same."""
+"""What shows that no packet is missing in a conversation: IP identifications that count or are all the same, or lock-step."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
+from labkit.tcp.segment import FIN, RST, SYN
 
 MAX_STEP = 16
 """IP identifications that are taken for counted differ by no more than this from one segment of a host to its next."""
@@ -16,13 +17,18 @@ def evidence(segments: Sequence[Shown]) -> str:
     """What shows that no packet is missing between the segments; empty where nothing does.
 
     `constant`: all have one IP identification other than 0, as packets made by hand. `together`: the identifications of
-    both hosts count as one, without a gap; `apart`: those of each host do.
+    both hosts count as one, without a gap; `apart`: those of each host do. `lock-step`: there are no identifications, and
+    a short conversation opens and closes, in which nobody sends anything again.
     """
     ids = [seg.ip_id for seg in segments]
-    if len(ids) < 3 or min(ids) < 0 or len({seg.side for seg in segments}) < 2:
+    if len(ids) < 3 or len({seg.side for seg in segments}) < 2:
+        return ""
+    if max(ids) <= 0:
+        return "lock-step" if _opens_and_closes(segments) and nothing_lost(segments) else ""
+    if min(ids) < 0:
         return ""
     if len(set(ids)) == 1:
-        return "constant" if ids[0] else ""
+        return "constant"
     if _counts(ids):
         return "together"
     own = ([seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER))
@@ -49,7 +55,7 @@ def nothing_lost(segments: Sequence[Shown]) -> bool:
     where there are any, show that no packet is missing."""
     sent = [(seg.side, seg.seq) for seg in segments if seg.length]
     both = len({seg.side for seg in segments}) == 2
-    counted = bool(evidence(segments)) or all(seg.ip_id <= 0 for seg in segments)
+    counted = all(seg.ip_id <= 0 for seg in segments) or bool(evidence(segments))
     return both and counted and len(segments) <= MAX_TAUGHT and len(set(sent)) == len(sent)
 
 
@@ -59,12 +65,24 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
     Where each host counts for itself, nothing shows what the peer sent behind its last segment, nor in which order the
     segments of both were sent.
     """
-    if entry.certain or why in ("constant", "together"):
-        return bool(why) or entry.certain
+    if entry.certain:
+        return True
+    if entry.fault in ("syn", "second-fin"):  # nothing shows what was sent before the first packet or after the last
+        return why == "constant"
+    if why == "lock-step":
+        return not entry.lossy or entry.is_typical
+    if why in ("constant", "together"):
+        return True
     if entry.field == "ack" and entry.off > 0:
         later = any(seg.side != entry.shown.side and seg.packet > entry.packet for seg in segments)
         return why == "apart" and later and not entry.later
     return why == "apart"
+
+
+def _opens_and_closes(segments: Sequence[Shown]) -> bool:
+    """Whether the first segment is a SYN, and both sides close, or one resets."""
+    closers = {seg.side for seg in segments if seg.ctl & FIN}
+    return bool(segments[0].ctl & SYN and (len(closers) == 2 or segments[-1].ctl & RST))
 
 
 def _counts(ids: Sequence[int]) -> bool:
