@@ -15,7 +15,7 @@ A file that labkit finds may be refused (`labkit.analysis.config_trust`). The ve
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from json import dumps
 from pathlib import Path
@@ -109,18 +109,23 @@ class ReportConfig:
         return {_key(each): each for each in self.rules}
 
     def apply(self, verdict: Verdict) -> Verdict:
-        """Leave out of the verdict what is not reported, and change severities. Returns the same object."""
-        verdict.strict = self.strict if isinstance(self.strict, tuple) else KINDS if self.strict else ()
+        """The verdict without what is not reported, and with the chosen severities."""
         findings = regraded(verdict.findings, self._choice)
         beyond = [
             Group(each.code, each.name, severity, each.count)
             for each in verdict.beyond
             if (severity := self._choice(each.code, each.name, each.severity)) is not None
         ]
-        verdict.left_out += len(verdict.findings) - len(findings)
-        verdict.left_out += sum(each.count for each in verdict.beyond) - sum(each.count for each in beyond)
-        verdict.findings, verdict.beyond = findings, beyond
-        return verdict
+        left_out = len(verdict.findings) - len(findings)
+        left_out += sum(each.count for each in verdict.beyond) - sum(each.count for each in beyond)
+        return replace(
+            verdict,
+            findings=findings,
+            beyond=beyond,
+            left_out=verdict.left_out + left_out,
+            fail_on=self.fail_on,
+            strict=self.strict if isinstance(self.strict, tuple) else KINDS if self.strict else (),
+        )
 
     def _choice(self, code: str, name: str, severity: Severity) -> Severity | None:
         """The severity of a finding, or None to leave it out. A less certain form of a fault is never raised."""

@@ -21,6 +21,7 @@ from pkgutil import iter_modules
 from typing import BinaryIO
 
 from labkit.capture.base import MAX_PACKET_OCTETS, Damage, Description, Format, Frame, Interface, Reader, Writer
+from labkit.capture.memory import Frames, FramesReader
 from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.errors import CaptureError, UsageError
@@ -30,6 +31,7 @@ __all__ = [
     "Damage",
     "Format",
     "Frame",
+    "Frames",
     "Interface",
     "Reader",
     "Writer",
@@ -61,12 +63,14 @@ def formats() -> tuple[Format, ...]:
     return tuple(sorted(found, key=lambda format_: format_.name))
 
 
-def open_capture(source: str | Path | BinaryIO) -> Reader:
+def open_capture(source: str | Path | BinaryIO | Frames) -> Reader:
     """Open a capture in any format; "-" is standard input. A file object is read and never closed.
 
     The reader never seeks, so a pipe works too. CaptureError, in one line, if the source is missing, unreadable or not a
     capture.
     """
+    if isinstance(source, Frames):
+        return FramesReader(source)
     octets = Source(source)
     try:
         return _recognize(octets)(octets)

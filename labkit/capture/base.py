@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, NamedTuple, Self
 
 from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.errors import CaptureError
 from labkit.i18n import _
+
+if TYPE_CHECKING:
+    from labkit.capture.memory import Frames
 
 MAX_PACKET_OCTETS = 262_144
 """Octets of the longest packet that Wireshark and tcpdump accept, and that labkit writes."""
@@ -115,7 +118,7 @@ class Reader(ABC):
         """Octets of a regular, uncompressed file; None for any other."""
         return self._source.size
 
-    def again(self) -> str | Path | BinaryIO | None:
+    def again(self) -> "str | Path | BinaryIO | Frames | None":
         """What `open_capture` takes to read the same capture from its start; None for a long stream, which is gone."""
         return self._source.again()
 

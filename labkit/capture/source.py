@@ -47,7 +47,8 @@ class Source:
         self.compressed = False
         self._taken = 0
         self._path = source if isinstance(source, str | Path) and self._owned and self._is_regular() else None
-        self._copy = bytearray() if self._path is None else None
+        self._begin = self._file.tell() if isinstance(self._file, BytesIO) else 0
+        self._copy = bytearray() if self._path is None and not isinstance(self._file, BytesIO) else None
         self._chunks = self._read()
         self._head = b""
         try:
@@ -72,6 +73,8 @@ class Source:
     def again(self) -> str | Path | BinaryIO | None:
         """What opens the same data from its start: the path of a regular file, or a copy of a stream that has ended after at
         most MAX_COPY_OCTETS; None for a longer stream."""
+        if isinstance(self._file, BytesIO):
+            return BytesIO(self._file.getvalue()[self._begin :])
         if self._path is not None or self._copy is None:
             return self._path
         return BytesIO(self._copy)

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -145,8 +146,7 @@ def verify_frames(frames: Iterable["Frame"], title: str) -> Exit:
     from labkit.analysis.verifier import Verifier
     from labkit.report.formats import ReportOptions, renderer
 
-    verdict = Verifier().run(frames)
-    verdict.path = title
+    verdict = replace(Verifier().run(frames), path=title)
     for line in renderer("text")([verdict], ReportOptions(Severity.ERROR)):
         click.echo(line)
     return Exit.OK if verdict.ok else Exit.FINDINGS

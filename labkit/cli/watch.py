@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -75,8 +76,7 @@ def command(
         note(_("watching {interface}; Ctrl-C stops").format(interface=printable(interface)))
         verdict = verifier.run(passing, None, printer.on_finding)
         lost = link.lost()
-    verdict.path = interface
-    config.apply(verdict)
+    verdict = config.apply(replace(verdict, path=interface))
     printer.conclude(verdict)
     if lost:
         text = ngettext(

@@ -46,8 +46,7 @@ class Dispatcher:
         else:
             found = self._here()
         for verdict in found:
-            verdict.profile = self.request.config.profile
-            yield verdict
+            yield replace(verdict, profile=self.request.config.profile)
 
     def _processes(self) -> int:
         few = len(self.captures) < MIN_CAPTURES or sum(self._sizes()) < MIN_OCTETS

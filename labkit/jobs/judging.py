@@ -1,7 +1,7 @@
 """Judge one capture: the step that every process and every machine does alike."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from labkit.analysis.flow_filter import FlowFilter
@@ -60,10 +60,10 @@ def judge(
             rules=collect(request.config.extra),
             completeness=request.config.completeness,
         )
-    verdict.path = path
     if interrupts is not None and interrupts.seen:
         reason = _("interrupted after packet {n}").format(n=verdict.packets)
-        verdict.set_damage(Damage(reason, None, cut=True))
+        verdict = verdict.with_damage(Damage(reason, None, cut=True))
+    verdict = replace(verdict, path=path)
     return request.config.apply(verdict)
 
 
@@ -74,5 +74,4 @@ def judge_file(judge: Judge, file: str, path: str) -> Verdict:
     except CaptureError as error:
         text = str(error)
         verdict = Verdict(path, "", error=text if file == path else text.replace(printable(file), printable(path), 1))
-    verdict.path = path
-    return verdict
+    return replace(verdict, path=path)

@@ -7,6 +7,7 @@ tuples, such as `('MSS', 1460)`; their octets are those of `labkit.tcp.options.p
 Scapy takes half a second to import, and most commands build nothing, so the first packet imports it.
 """
 
+import sys
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,6 +16,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import UsageError
+from labkit.i18n import _
 from labkit.packet.linktype import ETHERNET, RAW, title
 from labkit.tcp import options as opt
 from labkit.tcp.segment import Segment
@@ -321,3 +323,38 @@ def _template(version: int, ttl: int, dscp: int, framing: Framing) -> Stamp:
     """A stamp built by Scapy, between documentation addresses."""
     source, target = ("2001:db8::1", "2001:db8::2") if version == 6 else ("192.0.2.1", "192.0.2.2")
     return Stamp(Host(source, 1, ttl=ttl, dscp=dscp), Host(target, 2), framing)
+
+
+# Scapy's packets as octets.
+
+
+def is_packet(value: object) -> bool:
+    """Whether a value is a Scapy packet. This does not import Scapy: without it, there is none."""
+    scapy = sys.modules.get("scapy.packet")
+    return scapy is not None and isinstance(value, scapy.Packet)
+
+
+def octets_of(packet: "Packet") -> tuple[int, int, bytes, int]:
+    """A Scapy packet as (nanoseconds since 1970, link type, octets, octets on the wire), as `wrpcap` would write it.
+
+    Scapy computes the lengths and checksums that the packet does not set. UsageError for a packet that begins with a layer
+    that no link type names, and one that Scapy cannot build.
+    """
+    from scapy.config import conf
+
+    link = conf.l2types.layer2num.get(type(packet))
+    if link is None:
+        raise UsageError(
+            _(
+                "the packet begins with Scapy's layer {name}, which no link type names; expected Ether, IP or IPv6"
+            ).format(name=type(packet).__name__)
+        )
+    try:
+        octets = bytes(packet)
+    except Exception as error:  # whatever a field does not accept
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(_("Scapy cannot build the packet: {reason}").format(reason=reason)) from error
+    time = packet.time or 0
+    nanoseconds = round(time * 1_000_000_000) if isinstance(time, float) else int(time * 1_000_000_000)
+    # 12 is what Linux calls a raw IP packet inside the kernel.
+    return nanoseconds, RAW if link == 12 else link, octets, max(packet.wirelen or 0, len(octets))

@@ -1,5 +1,6 @@
 """The JUnit report, as a CI server reads it."""
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -75,7 +76,7 @@ def test_lesser_findings_are_output_of_a_passing_test_case(faulty: Verdict) -> N
 
 def test_selected_rules_are_the_only_test_cases(faulty: Verdict) -> None:
     options = ReportOptions(Severity.ERROR, rules=lookup("ACK01", collect()) + lookup("SEQ01", collect()))
-    faulty.findings = [found for found in faulty.findings if found.code == "ACK01"]
+    faulty = replace(faulty, findings=[found for found in faulty.findings if found.code == "ACK01"])
     (suite,) = suites(faulty, options=options)
     names = [case.get("name", "") for case in suite.iter("testcase")]
     assert [name.split()[0] for name in names] == ["can", "ACK01", "SEQ01"]
@@ -91,7 +92,7 @@ def test_an_unreadable_capture_is_an_error() -> None:
 
 @pytest.mark.parametrize(("cut", "errors"), [(True, 0), (False, 1)])
 def test_a_damaged_capture(faulty: Verdict, cut: bool, errors: int) -> None:
-    faulty.damage = Damage("it ends here", 9, cut=cut)
+    faulty = replace(faulty, damage=Damage("it ends here", 9, cut=cut))
     (suite,) = suites(faulty)
     assert len(suite.findall("*/error")) == errors
     assert len(suite.findall("*/failure")) == 1
@@ -101,7 +102,7 @@ def test_a_damaged_capture(faulty: Verdict, cut: bool, errors: int) -> None:
     "name", ["a\nb", "a\x00\x1b[2J\x0b", "\udcff\ufffe", "<&\"'>]]>", "中文 – é", "\x85\u2028", "😀"]
 )
 def test_the_xml_is_valid_for_any_file_name(faulty: Verdict, name: str) -> None:
-    faulty.path = name
+    faulty = replace(faulty, path=name)
     assert text(faulty).isascii()
     (suite,) = suites(faulty)
     assert suite.get("name")

@@ -78,7 +78,7 @@ def test_a_result_for_each_finding(faulty: Verdict) -> None:
 
 
 def test_a_finding_about_a_conversation_has_no_region(faulty: Verdict) -> None:
-    faulty.findings = [replace(faulty.findings[0], packet=None)]
+    faulty = replace(faulty, findings=[replace(faulty.findings[0], packet=None)])
     (whole,) = log(faulty)["results"]
     assert "region" not in whole["locations"][0]["physicalLocation"]
 

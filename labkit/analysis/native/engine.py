@@ -6,6 +6,7 @@ The compiled engine verifies millions of packets a second. Its code is compiled 
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -61,8 +62,8 @@ def verify(
             rules=rules,
             completeness=completeness,
         )
-        verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
-        return verdict
+        path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
+        return replace(verdict, path=path)
 
 
 def verify_capture(
@@ -97,16 +98,15 @@ def verify_capture(
     elif engine == COMPILED:
         raise UsageError(_("the compiled engine needs a FlowFilter, not another function, to choose conversations"))
     if library is None or compiled is None:
-        verdict = verifier.run(interruption.frames(capture) if interruption else capture, on_progress)
-        verdict.set_damage(capture.damage)
+        verdict = verifier.run(interruption.frames(capture) if interruption else capture, on_progress).with_damage(
+            capture.damage
+        )
     else:
         verdict = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
     assume = Completeness.PARTIAL if literal else Completeness(completeness)
-    verdict.assumed = assume == Completeness.AUTO and profile == DOCUMENT
-    if verdict.assumed:
-        assume = Completeness.TAUGHT
-    examine(verdict, lambda: open_again(capture), rules, assume, wanted)
-    return verdict
+    if assume == Completeness.AUTO and profile == DOCUMENT:
+        verdict, assume = replace(verdict, assumed=True), Completeness.TAUGHT
+    return examine(verdict, lambda: open_again(capture), rules, assume, wanted)
 
 
 def _run_compiled(
@@ -124,8 +124,7 @@ def _run_compiled(
     feed = Feed(capture, library, interruption)
     whole = run(feed, native, memory, on_progress)
     verdict = native.verdict(whole.packets, whole.start, profile, feed.unread)
-    verdict.set_damage(capture.damage or feed.damage)
-    return verdict
+    return verdict.with_damage(capture.damage or feed.damage)
 
 
 def _compiled(

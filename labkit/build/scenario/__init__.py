@@ -43,24 +43,26 @@ capture.
 Each range (`send: 50..400`, `rtt: 10ms..50ms`, `isn: random`) is drawn from the seed, independently of the others.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labkit.build.scenario.source import Source, parse, read_file
 from labkit.errors import ScenarioError, UsageError
 from labkit.i18n import nearest
 
 if TYPE_CHECKING:
+    from labkit.build.scenario.code import ScenarioBuilder
     from labkit.build.scenario.model import ScenarioModel
     from labkit.build.trace import Trace
 
 SUFFIXES = (".yaml", ".yml")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Scenario:
     """A valid scenario."""
 
@@ -92,6 +94,32 @@ class Scenario:
 
         found = parse(text, source, folder)
         return cls(found, validate(found))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], folder: Path | None = None) -> "Scenario":
+        """A scenario from plain values, with the keys of a scenario file. `folder` holds the files that it names.
+
+        Beyond a file's values, `send` and `connect` take bytes, and `send` a function (`labkit.build.scenario.code`).
+        ScenarioError if the values are not valid.
+        """
+        from labkit.build.scenario.check import validate
+        from labkit.build.scenario.code import source_of
+
+        found = source_of(values, folder)
+        return cls(found, validate(found))
+
+    @classmethod
+    def build(cls, name: str, **values: Any) -> "ScenarioBuilder":
+        """Begin a scenario step by step: `Scenario.build("a").client.connect().client.send(b"hello").play()`.
+
+        `values` are the other keys of a scenario file, such as `client={"port": 4000}` and `path={"rtt": "30ms"}`.
+        """
+        from labkit.build.scenario.code import ScenarioBuilder
+
+        return ScenarioBuilder(cls.from_dict, {"name": name, **values})
+
+    def __repr__(self) -> str:
+        return f"<Scenario {self.name!r}: {len(self.model.steps)} steps>"
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from labkit import __version__
-from labkit.analysis.limits import Limit
+from labkit.analysis.limits import Conversation, Limit
 from labkit.analysis.rule import Rule, Severity, collect
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import N_
@@ -12,7 +12,19 @@ from labkit.report.formats import ReportOptions
 
 def finding_record(finding: Finding) -> dict[str, object]:
     """A finding; every key is always present."""
-    return {**asdict(finding), "severity": str(finding.severity)}
+    time = None if finding.time is None else exact(finding.time)
+    return {**asdict(finding), "severity": str(finding.severity), "time_exact": time}
+
+
+def exact(seconds: float) -> str:
+    """Seconds with nine decimals: exact to the nanosecond, for a float holds those of 90 days."""
+    return f"{seconds:.9f}"
+
+
+def conversation_record(conversation: Conversation) -> dict[str, object]:
+    """A conversation in figures."""
+    times = {f"{name}_exact": exact(getattr(conversation, name)) for name in ("start", "duration")}
+    return {**asdict(conversation), **times}
 
 
 def verdict_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
@@ -22,6 +34,7 @@ def verdict_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
         "path": verdict.path,
         "verdict": verdict.outcome(fail_on),
         "up_to": verdict.up_to,
+        "start": f"{verdict.start // 10**9}.{verdict.start % 10**9:09d}" if verdict.packets else None,
         "packets": verdict.packets,
         "segments": verdict.segments,
         "other": verdict.other,
@@ -33,7 +46,7 @@ def verdict_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
         "left_out": verdict.left_out,
         "not_kept": not_kept(verdict),
         "limits": limit_records(verdict),
-        "conversations": [asdict(each) for each in verdict.conversations],
+        "conversations": [conversation_record(each) for each in verdict.conversations],
         "findings": [finding_record(each) for each in verdict.findings],
     }
 

@@ -148,7 +148,7 @@ def _capture(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     if full:
         from labkit.report.formats._finding_text import full_text
 
-        yield from full_text(verdict.path, full, _followers(verdict, options))
+        yield from full_text(verdict, full, _followers(verdict, options))
     if counted:
         yield ""
         yield from _counted_lines(counted)

@@ -113,7 +113,8 @@ def test_the_schema_rejects_invalid_scenarios(text):
 def test_the_schema_has_every_key():
     text = json.dumps(SCHEMA)
     for model in models(ScenarioModel):
-        assert all(f'"{key}"' in text for key in model.model_fields)
+        # Only code has functions.
+        assert all(f'"{key}"' in text for key in model.model_fields if key != "reply")
     assert '"default"' not in text
 
 
