@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 EDITIONS = ("annotated", "student")
 
 
-class _Packet(NamedTuple):
+class FilePacket(NamedTuple):
     """A packet of a file. `time` is in nanoseconds since 1970-01-01."""
 
     record: Record | None
@@ -265,7 +265,7 @@ class Trace:
 
     def _packets(self) -> "Iterator[Packet]":
         if self.origin is not None:
-            yield from (dissect(each.octets, self._link_of(each), each.time) for each in self._file(annotated=False))
+            yield from (dissect(each.octets, self._link_of(each), each.time) for each in self.file())
             return
         for record, ident in self._numbered():
             source, target = self._ends(record)
@@ -280,7 +280,7 @@ class Trace:
             else:
                 yield built
 
-    def _link_of(self, each: _Packet) -> int:
+    def _link_of(self, each: FilePacket) -> int:
         interfaces = self.origin.interfaces if self.origin is not None else ()
         return interfaces[each.interface].link if each.interface < len(interfaces) else self.link
 
@@ -318,12 +318,12 @@ class Trace:
 
     def captured(self, *, explained: bool = True) -> Iterator[tuple[Record, bytes, int, str]]:
         """Each record or fragment: the record, the octets, their length on the wire, and the comment if `explained`."""
-        for each in self._file(annotated=explained):
+        for each in self.file(annotated=explained):
             if each.record is not None:
                 yield each.record, each.octets, each.wirelen, "\n\n".join(each.comments)
 
-    def _file(self, *, annotated: bool) -> Iterator[_Packet]:
-        """The packets of a file."""
+    def file(self, *, annotated: bool = False) -> Iterator[FilePacket]:
+        """The packets of a file in their order, with the comments on them if `annotated`."""
         seen: dict[tuple[str, int], Explainer] = {}
         stamps: dict[tuple[Host, Host], Stamp] = {}
         idents = {record.number: ident for record, ident in self._numbered()}
@@ -331,14 +331,16 @@ class Trace:
         for item in self._layout():
             if isinstance(item, Frame):
                 comments = item.comments if annotated else ()
-                yield _Packet(None, item.time, item.data, max(item.wirelen, len(item.data)), comments, item.interface)
+                yield FilePacket(
+                    None, item.time, item.data, max(item.wirelen, len(item.data)), comments, item.interface
+                )
                 continue
             record, time = item, self.start + item.time
             if record.frames:
                 pieces = capture_io.written(record)
                 for frame, octets, wirelen in pieces[-1:] if capture_io.is_unchanged(record) else pieces:
                     comments = frame.comments if annotated else ()
-                    yield _Packet(record, time, octets, wirelen, comments, frame.interface)
+                    yield FilePacket(record, time, octets, wirelen, comments, frame.interface)
                 continue
             ends, ident, interface = self._ends(record), idents[record.number], taps.index(record.tap)
             if ends not in stamps:
@@ -353,10 +355,10 @@ class Trace:
             parts = self._pieces(octets, ident, record)
             for number, piece in enumerate(parts, 1):
                 if len(parts) == 1:
-                    yield _Packet(record, time, piece, wirelen, (comment,) if comment else (), interface)
+                    yield FilePacket(record, time, piece, wirelen, (comment,) if comment else (), interface)
                     break
                 text = f"fragment {number} of {len(parts)} of a datagram\n{comment}".strip()
-                yield _Packet(record, time, piece, len(piece), (text,) if annotated else (), interface)
+                yield FilePacket(record, time, piece, len(piece), (text,) if annotated else (), interface)
 
     def write(
         self,
@@ -394,7 +396,7 @@ class Trace:
                 writer.add_interface(
                     each.link, snaplen=each.snaplen or None, name=each.name, description=each.description, fcs=each.fcs
                 )
-            for made in self._file(annotated=annotated):
+            for made in self.file(annotated=annotated):
                 writer.write(
                     made.time, made.octets, wirelen=made.wirelen, comments=made.comments, interface=made.interface
                 )
