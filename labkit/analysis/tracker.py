@@ -4,11 +4,12 @@
 segment, `peer` the other one. All are plain functions over integers, so that they can be compiled. They track, the rules judge.
 """
 
+from labkit.analysis.extensions import advance_extensions, carries_multipath_signal
 from labkit.analysis.pending import BEHIND, ECHOES, GAP, SAME_MOMENT, UNSENT, answer, missing, open_pending
 from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT, OPT_SOUND, SUM_BAD, SUM_GOOD, Seen
 from labkit.tcp import seq as sn
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.segment import ACK, AE, CWR, ECE, FIN, RST, SYN
 
 NEAR = 1024
 """The largest distance between two IPv4 identifications of a host that counts them."""
@@ -146,6 +147,7 @@ def repeats_ack(seg: Seen, me: Side, peer: Side) -> bool:
         and seg.win == me.raw_win
         and seg.win != 0
         and peer.probe == 0
+        and not carries_multipath_signal(seg, me)
     )
 
 
@@ -257,6 +259,7 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     """Add a segment to what is known of its sender."""
     if not me.seen:
         me.first_packet, me.first_time, me.first_seq, me.first_ctl = seg.number, seg.time, seg.seq, seg.ctl
+    advance_extensions(seg, me, peer)
     me.seen += 1
     count_sums(seg, me)
     me.run += 1
@@ -335,7 +338,9 @@ def _take_options(seg: Seen, me: Side, again: bool) -> None:
         me.wscale = seg.wscale
     me.sack_ok = max(seg.sack_ok, me.sack_ok) if again else seg.sack_ok
     me.stamps = 1 if seg.tsval >= 0 or (again and me.stamps) else 0
-    me.syn_ctl, me.tfo_len, me.opt_cut = seg.ctl, seg.tfo_len, seg.opt_cut
+    # A SYN that is sent again may no longer ask for ECN (RFC 9768 section 3.1.4.1).
+    me.syn_ctl = seg.ctl | (me.syn_ctl & (ECE | CWR | AE) if again else 0)
+    me.tfo_len, me.opt_cut, me.syn_ecn = seg.tfo_len, seg.opt_cut, seg.ecn
 
 
 def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:

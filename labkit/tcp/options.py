@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from labkit.tcp.extension_options import Extension, read
+
 KIND_END, KIND_NOP, KIND_MSS, KIND_WSCALE, KIND_SACK_OK, KIND_SACK, KIND_TS, KIND_TFO = 0, 1, 2, 3, 4, 5, 8, 34
 
 
@@ -141,7 +143,7 @@ class Raw:
         return self.octets
 
 
-Option = End | Nop | Mss | WindowScale | SackPermitted | Sack | Timestamps | FastOpen | Raw
+Option = End | Nop | Mss | WindowScale | SackPermitted | Sack | Timestamps | FastOpen | Extension | Raw
 
 
 def pack(options: Iterable[Option]) -> bytes:
@@ -203,4 +205,4 @@ def _one(kind: int, octets: bytes) -> Option:
             return Timestamps(int.from_bytes(data[:4]), int.from_bytes(data[4:]))
         case 34, _:
             return FastOpen(data)
-    return Raw(octets)
+    return read(octets) or Raw(octets)
