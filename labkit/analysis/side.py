@@ -42,10 +42,14 @@ class Side:
     syn_time: int = 0
     syn_ctl: U16 = 0
     sack_ok: U8 = 0
+    syn_echo: U32 = 0
+    """TSecr of the SYN; 0 where it has none."""
     stamps: U8 = 0
     """1: the SYN carried timestamps."""
     default_mss: U8 = 0
     """1: the SYN has no MSS option, so `mss` is the default of RFC 9293."""
+    oversized: U8 = 0
+    """1: it has sent a segment that is larger than the peer's MSS, and was so on the wire."""
     opt_cut: U8 = 0
     """1: the capture holds only a part of the SYN's options."""
     tfo_len: I16 = ABSENT
@@ -89,6 +93,8 @@ class Side:
     has_last_ack: U8 = 0
     """1: `last_ack` is the ack field of the last segment that had one."""
     last_id: I32 = ABSENT
+    newest_id: I32 = ABSENT
+    """The IPv4 identification that is furthest ahead, for a host that counts them."""
     last_packet: U32 = 0
     last_time: int = 0
     data_seq: Seq = 0
@@ -132,6 +138,8 @@ class Side:
     mss: I32 = ABSENT
     tsval: int = ABSENT
     """The latest timestamp."""
+    least_tsval: int = ABSENT
+    """The earliest timestamp."""
     max_win: U32 = 0
     """The largest window so far, in octets."""
     same_acks: int = 0

@@ -7,12 +7,15 @@ segment, `peer` the other one. All are plain functions over integers, so that th
 from labkit.analysis.extensions import advance_extensions, carries_multipath_signal
 from labkit.analysis.pending import BEHIND, ECHOES, GAP, SAME_MOMENT, UNSENT, answer, missing, open_pending
 from labkit.analysis.side import Side
-from labkit.packet.seen import ABSENT, OPT_SOUND, SUM_BAD, SUM_GOOD, Seen
+from labkit.packet.seen import ABSENT, OPT_SOUND, SUM_BAD, SUM_GOOD, SUM_PARTIAL, Seen
 from labkit.tcp import seq as sn
 from labkit.tcp.segment import ACK, AE, CWR, ECE, FIN, RST, SYN
 
 NEAR = 1024
 """The largest distance between two IPv4 identifications of a host that counts them."""
+
+NEXT_IDS = 16
+"""The largest step from one segment of a conversation to its next, for a host that counts for all its conversations."""
 
 ANSWERED = -(1 << 30)
 """`Side.same_acks` after the retransmission that duplicate ACKs ask for: further ones do not count until a new ACK (RFC 5681
@@ -31,6 +34,9 @@ ETHERNET_MSS = 1460
 FAR_WINDOWS = 16
 """How many of the peer's largest windows a number lies from SND.NXT and RCV.NXT before the receiver certainly drops the
 segment."""
+
+MAX_WINDOW = 1 << 30
+"""Octets of the largest window that there can be (RFC 7323 section 2.3)."""
 
 MAX_SACK_REACH = 1 << 24
 """How far beyond the ack a SACK block may lie that tells SND.NXT. Blocks further away have wrong edges."""
@@ -94,9 +100,9 @@ def beyond_any_window(seg: Seen, me: Side, peer: Side) -> bool:
     """
     if seg.len or seg.ctl & (SYN | RST | ACK) != ACK or not me.has_nxt or not peer.has_right_edge or not me.has_rcv_nxt:
         return False
-    if me.pending_n or peer.pending_n or me.missed or peer.missed or not scale_is_known(me, peer):
+    if me.pending_n or peer.pending_n or me.missed or peer.missed:
         return False
-    far = FAR_WINDOWS * max(peer.max_win, 65535)
+    far = FAR_WINDOWS * max(peer.max_win, 65535) if scale_is_known(me, peer) else MAX_WINDOW
     if sn.after(seg.ack, peer.nxt) or -far <= seg.seq_offset <= far:
         return False
     distance = sn.diff(seg.seq, peer.rcv_nxt)
@@ -163,19 +169,54 @@ def _under_way(seg: Seen, peer: Side) -> bool:
     )
 
 
+def order(seg: Seen, me: Side) -> int:
+    """Whether the segment was sent after all others of its sender (1), or before one of them (-1); 0: nothing tells.
+
+    Most stacks count IPv4 identifications; timestamps come from a clock.
+    """
+    if seg.tsval >= 0 and me.tsval >= 0 and seg.tsval != me.tsval:
+        return 1 if sn.after(seg.tsval, me.tsval) else -1
+    return _order_of_ids(seg, me)
+
+
+def _order_of_ids(seg: Seen, me: Side) -> int:
+    if seg.ip_id <= 0 or me.newest_id <= 0 or seg.ip_id == me.newest_id:
+        return 0
+    if (seg.ip_id - me.newest_id) & 0xFFFF <= NEXT_IDS:
+        return 1
+    return -1 if (me.newest_id - seg.ip_id) & 0xFFFF <= NEAR else 0
+
+
+def sent_later(seg: Seen, me: Side) -> bool:
+    """Whether an ACK was sent after all other segments of its sender, by anything but its timestamp.
+
+    It acknowledges more than they do, its IPv4 identification counts on, or it comes longer after them than half the time of
+    an answer, in which one segment may overtake another.
+    """
+    if me.has_rcv_nxt and seg.ack != me.rcv_nxt:
+        return sn.after(seg.ack, me.rcv_nxt)
+    ids = _order_of_ids(seg, me)
+    return ids > 0 or (ids == 0 and seg.time - me.last_time > half_delay(me))
+
+
+def half_delay(me: Side) -> int:
+    """Nanoseconds in which a segment of this side may overtake another on its way to the point of capture: half the time of
+    an answer, as the handshake has shown it, and no less than captures with several queues need."""
+    return max(me.delay // 2, SAME_MOMENT)
+
+
 def overtaken(seg: Seen, me: Side) -> bool:
     """Whether a later segment of the same sender may have overtaken this one.
 
-    It has an older timestamp, an earlier IPv4 identification (most stacks count them), follows within a moment, or fills a gap
-    that a later segment left. A segment with the newest octets was sent last.
+    It has an older timestamp, an earlier IPv4 identification, follows within a moment, or fills a gap that a later segment
+    left. A segment with the newest octets was sent last.
     """
     if seg.new_octets and seg.seq_offset >= 0 and not sn.before(seg.seq, me.top):
         return False
     if seg.new_octets and seg.new_octets == seg.seg_len:
         return True
-    older = seg.tsval >= 0 and me.tsval >= 0 and sn.before(seg.tsval, me.tsval)
-    counted_before = seg.ip_id > 0 and me.last_id > 0 and 0 < (me.last_id - seg.ip_id) & 0xFFFF <= NEAR
-    return older or counted_before or seg.time - me.last_time <= SAME_MOMENT
+    found = order(seg, me)
+    return found < 0 or (found == 0 and seg.time - me.last_time <= half_delay(me))
 
 
 def in_lock_step(me: Side, peer: Side) -> bool:
@@ -239,6 +280,24 @@ def fits_one_segment(length: int, inside: int, receiver: Side) -> bool:
     )
 
 
+def exceeds_mss(seg: Seen, peer: Side) -> bool:
+    """Whether the segment had more payload on the wire than the peer's MSS, or the default where its SYN names none."""
+    return 0 < peer.mss < seg.len and seg.ctl & (SYN | RST) == 0 and not before_segmentation(seg, peer)
+
+
+def before_segmentation(seg: Seen, peer: Side) -> bool:
+    """Whether a segment that is larger than the peer's MSS was captured before the network card split it: it fits no Ethernet
+    frame, left its checksum to the card, or has the size of several segments."""
+    split = seg.sum_state == SUM_PARTIAL or seg.ip_len > 1500 or seg.ip_len == 0
+    return split or (peer.default_mss == 0 and seg.len >= 2 * peer.mss)
+
+
+def is_resent(seg: Seen, me: Side) -> bool:
+    """Whether the segment brings nothing that its sender has not sent before. The same packet captured twice does not count."""
+    again = seg.seg_len > 0 and seg.seq_offset < 0 and seg.new_octets == 0 and seg.ctl & (SYN | RST) == 0
+    return again and not (seg.ip_id > 0 and seg.ip_id == me.last_id and seg.seq == me.last_seq)
+
+
 def renumbers_its_syn(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether the third segment has the number that the SYN ACK asks for, and both contradict the SYN."""
     return (
@@ -275,12 +334,18 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     if seg.ctl & ACK and seg.ctl & RST == 0:
         _advance_ack(seg, me, peer)
     me.last_seq, me.last_len, me.last_ctl = seg.seq, seg.len, seg.ctl
+    if exceeds_mss(seg, peer):
+        me.oversized = 1
     if seg.ctl & ACK:
         me.last_ack, me.has_last_ack = seg.ack, 1
     me.last_packet, me.last_time, me.last_id = seg.number, seg.time, seg.ip_id
+    if seg.ip_id > 0 and (me.newest_id <= 0 or (me.newest_id - seg.ip_id) & 0xFFFF > NEAR):
+        me.newest_id = seg.ip_id
     if me.third == 1 and seg.ctl & (SYN | RST) == 0:
         me.third = 2
         me.delay = max(0, seg.time - peer.last_time)
+    if seg.tsval >= 0 and (me.least_tsval < 0 or sn.before(seg.tsval, me.least_tsval)):
+        me.least_tsval = seg.tsval
     if seg.tsval >= 0 and (me.tsval < 0 or sn.after(seg.tsval, me.tsval)):
         me.tsval = seg.tsval
 
@@ -329,8 +394,10 @@ def _take_options(seg: Seen, me: Side, again: bool) -> None:
     """What a SYN offers. One that is sent again may have fewer options, and yet the answer may be to the first: what either
     of them offers counts (RFC 7323 section 2.2 asks for the option on the SYN, not on each copy of it)."""
     if not again or seg.mss != ABSENT:
-        # Nothing is known where the capture tool cut the options, or where a receiver would stop reading them.
-        me.default_mss = 1 if seg.mss == ABSENT and seg.opt_cut == 0 and seg.opt_fault == OPT_SOUND else 0
+        # Nothing is known where the capture tool cut the options, or where a receiver would stop reading them. Receivers
+        # take an MSS of 0 as none.
+        none = seg.mss == 0 or (seg.mss == ABSENT and seg.opt_cut == 0 and seg.opt_fault == OPT_SOUND)
+        me.default_mss = 1 if none else 0
         me.mss = seg.mss
         if me.default_mss:
             me.mss = DEFAULT_MSS if seg.version == 4 else DEFAULT_MSS_6
@@ -341,6 +408,7 @@ def _take_options(seg: Seen, me: Side, again: bool) -> None:
     # A SYN that is sent again may no longer ask for ECN (RFC 9768 section 3.1.4.1).
     me.syn_ctl = seg.ctl | (me.syn_ctl & (ECE | CWR | AE) if again else 0)
     me.tfo_len, me.opt_cut, me.syn_ecn = seg.tfo_len, seg.opt_cut, seg.ecn
+    me.syn_echo = max(0, seg.tsecr)
 
 
 def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:

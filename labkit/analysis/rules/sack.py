@@ -2,9 +2,10 @@
 
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
+from labkit.analysis.tracker import FAR_WINDOWS, MAX_WINDOW, scale_is_known
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, RST, SYN
-from labkit.tcp.seq import after, before
+from labkit.tcp.seq import after, before, diff
 
 GOOD = """
     > S  0:0(0) <sackOK>
@@ -81,4 +82,165 @@ def impossible_sack_block(seg: Seen, me: Side, peer: Side) -> int:
     if beyond and peer.seen and peer.has_nxt:
         whole = me.syn and peer.syn and peer.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
         return True if whole else Severity.WARNING
+    return False
+
+
+@rule(
+    "SACK01",
+    Severity.ERROR,
+    "RFC 2018 2",
+    "the SYN carries a SACK option",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="SACK-permitted on a SYN, and SACK blocks only when the connection is open",
+    receiver="It ignores the option.",
+    mend="Remove the SACK option from the SYN.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK,nop,nop,sack 1:101>   # SACK01
+    """,
+)
+def sack_on_a_syn(seg: Seen, me: Side, peer: Side) -> int:
+    """Only an established connection has SACK blocks, because both SYNs must first permit them."""
+    return seg.sack_n > 0 and seg.ctl & (SYN | RST) == SYN
+
+
+@rule(
+    "SACK02",
+    Severity.ERROR,
+    "RFC 2018 3",
+    "a SACK block lies outside of every window that this side has offered: its edges belong to other numbers",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="blocks inside the window, or just below the ack (D-SACK)",
+    receiver="It ignores the block (RFC 6675) or drops the segment.",
+    mend="Rewrite the edges of SACK blocks too where sequence numbers are rewritten.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 101:201(100) ack 1
+        < .  1:1(0) ack 1 <nop,nop,sack 2147483749:2147483849>   # SACK02
+    """,
+)
+def sack_block_outside_any_window(seg: Seen, me: Side, peer: Side) -> int:
+    """A receiver keeps only bytes inside its window, and reports old bytes (D-SACK) of a recent window only.
+
+    A middlebox that changes sequence numbers, but not the edges of SACK blocks, makes such blocks. No missing packet explains
+    them.
+    """
+    if seg.sack_n == 0 or seg.ctl & (SYN | RST | ACK) != ACK:
+        return False
+    known = scale_is_known(me, peer) and me.has_right_edge != 0
+    far = FAR_WINDOWS * max(me.max_win, 65535) if known else MAX_WINDOW
+    for i in range(seg.sack_n):
+        left, right = diff(seg.sack_left[i], seg.ack), diff(seg.sack_right[i], seg.ack)
+        if right > far or left < -far:
+            return True
+        # In a short connection, what lies below the SYN was never sent.
+        if peer.syn and peer.octets < MAX_WINDOW and before(seg.sack_left[i], peer.isn):
+            return True
+    return False
+
+
+@rule(
+    "SACK02",
+    Severity.WARNING,
+    "RFC 2018 3",
+    "a SACK block begins at the ack {seg.ack} or below it, but ends beyond it",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="an ack that covers the block too, because nothing is missing below it",
+    receiver="It takes the bytes of the block as received, but sends nothing again, because nothing is missing.",
+    mend="Set ack to the right edge of the block, or correct the edges.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        > P. 101:201(100) ack 1
+        < .  1:1(0) ack 101 <nop,nop,sack 101:201>   # SACK02
+    """,
+)
+def sack_block_touches_the_ack(seg: Seen, me: Side, peer: Side) -> int:
+    """The bytes just below a block have not been received (RFC 2018 section 3). Where they have, the ack covers the block.
+
+    A D-SACK lies below the ack as a whole, or in a block beyond it.
+    """
+    if seg.sack_n == 0 or seg.ctl & (SYN | RST | ACK) != ACK:
+        return False
+    found = False
+    for i in range(seg.sack_n):
+        found |= not after(seg.sack_left[i], seg.ack) and after(seg.sack_right[i], seg.ack)
+    return found
+
+
+@rule(
+    "SACK02",
+    Severity.WARNING,
+    "RFC 2018 3, RFC 2883 4",
+    "a SACK block that is not the first one lies below the ack {seg.ack}",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="only the first block below the ack, as D-SACK",
+    receiver="It ignores the block, which says nothing new.",
+    mend="Remove the block, or move it to the first place.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 101
+        > P. 201:301(100) ack 1
+        < .  1:1(0) ack 101 <nop,nop,sack 201:301 1:101>   # SACK02
+    """,
+)
+def later_sack_block_below_the_ack(seg: Seen, me: Side, peer: Side) -> int:
+    """Only the first block may report bytes that the ack covers: it is a D-SACK then."""
+    if seg.ctl & (SYN | RST | ACK) != ACK:
+        return False
+    found = False
+    for i in range(1, seg.sack_n):
+        found |= not after(seg.sack_right[i], seg.ack)
+    return found
+
+
+@rule(
+    "SACK02",
+    Severity.WARNING,
+    "RFC 2018 3, RFC 2883 4",
+    "two SACK blocks touch or overlap",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="one block for all contiguous bytes",
+    receiver="It takes the bytes of both blocks as received.",
+    mend="Join the blocks, or correct their edges.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 101:201(100) ack 1
+        > P. 201:301(100) ack 1
+        < .  1:1(0) ack 1 <nop,nop,sack 201:301 101:201>   # SACK02
+    """,
+)
+def sack_blocks_not_joined(seg: Seen, me: Side, peer: Side) -> int:
+    """A block is contiguous, and the bytes just below and above it have not been received.
+
+    The first block may lie inside another one: as D-SACK, it says which part of it arrived twice.
+    """
+    if seg.ctl & (SYN | RST | ACK) != ACK:
+        return False
+    for i in range(seg.sack_n):
+        for k in range(i + 1, seg.sack_n):
+            apart = after(seg.sack_left[i], seg.sack_right[k]) or after(seg.sack_left[k], seg.sack_right[i])
+            inside = not before(seg.sack_left[i], seg.sack_left[k]) and not after(seg.sack_right[i], seg.sack_right[k])
+            below = i == 0 and not after(seg.sack_right[0], seg.ack)
+            if not apart and not (i == 0 and inside) and not below:
+                return True
     return False
