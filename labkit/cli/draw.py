@@ -1,6 +1,7 @@
 """`labkit draw`: draw the conversations of a capture or a scenario."""
 
 import re
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -112,7 +113,7 @@ def command(
 
     wanted = flow_filter(others)
     if _is_capture(subject):
-        drawn = _of_capture(subject, verdict_of, wanted, packets)
+        drawn = of_capture(subject, verdict_of, wanted, packets)
         if faults or seed:
             raise UsageError(_("--seed and --fault need a scenario, not a capture"))
     else:
@@ -139,38 +140,31 @@ def _format(what: str, format_: str | None, output: str | None) -> str:
 
 def _is_capture(subject: str) -> bool:
     """Whether the subject is a capture: standard input, or a file that is no scenario."""
-    path = Path(subject)
-    return (
-        subject == "-"
-        or (path.exists() and path.suffix.lower() not in (".yaml", ".yml", ".pkt"))
-        or path.suffix.lower()
-        in (
-            ".pcap",
-            ".pcapng",
-            ".cap",
-            ".gz",
-        )
-    )
+    suffix = Path(subject).suffix.lower()
+    if suffix in SCENARIOS:
+        return False
+    return subject == "-" or suffix in CAPTURES or Path(subject).exists()
 
 
-def _of_capture(
+def of_capture(
     subject: str,
-    verdict_of: "Callable[[Opener], Verdict]",
+    verdict_of: "Callable[[Opener], Verdict] | None",
     wanted: Any,
-    packets: tuple[int, int] | None,
+    packets: tuple[int, int] | None = None,
 ) -> "Subject":
+    """The conversations of a capture, or of standard input; UsageError if nothing of it is selected."""
     from labkit.capture import open_capture
-    from labkit.report.draw._subject import of_capture
+    from labkit.report.draw import _subject
 
     octets = _standard_input() if subject == "-" else b""
 
     def opener() -> "Reader":
         return open_capture(BytesIO(octets) if subject == "-" else subject)
 
-    verdict = verdict_of(opener)
-    drawn = of_capture(subject, opener, verdict, wanted=wanted, packets=packets)
-    if verdict.damage is not None:
-        note(_("{capture}: {message}; drawn up to there").format(capture=subject, message=verdict.damage.message))
+    verdict = verdict_of(opener) if verdict_of else None
+    drawn = _subject.of_capture(subject, opener, verdict, wanted=wanted, packets=packets)
+    if drawn.damage:
+        note(_("{capture}: {message}; drawn up to there").format(capture=subject, message=drawn.damage))
     if not drawn.conversations and wanted is not None:
         raise UsageError(_("{capture}: there is no conversation {what}").format(capture=subject, what=wanted))
     if not drawn.conversations and packets is not None:
@@ -179,7 +173,7 @@ def _of_capture(
 
 
 def _standard_input() -> bytes:
-    octets: bytes = click.get_binary_stream("stdin").read(MAX_STREAM + 1)
+    octets = sys.stdin.buffer.read(MAX_STREAM + 1)
     if len(octets) > MAX_STREAM:
         text = _("standard input: a capture of more than {n:,} bytes; draw it from a file")
         raise CaptureError(text.format(n=MAX_STREAM))

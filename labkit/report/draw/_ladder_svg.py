@@ -67,7 +67,7 @@ def draw(ladder: Ladder, parts: Sequence[Part], *, head: bool = True) -> tuple[f
     top = HEAD if head else GAP
     found = layout(ladder.conversation, parts, top, ladder.states)
     drawn = [*_head(ladder.names)] if head else []
-    drawn += _bars(found, first, top)
+    drawn += _bars(found, first, top, named=head)
     drawn += (_fold(y, fold) for y, fold in found.folds)
     drawn += (_pause(pause) for pause in found.pauses)
     places = {id(placed.arrow): placed for placed in found.arrows}
@@ -107,14 +107,14 @@ def _head(names: tuple[str, str]) -> Iterator[str]:
     yield _svg.label(TIMES[SERVER], 40, _("seconds"), "muted small", anchor="end")
 
 
-def _bars(found: Layout, first: Sequence[State | None], top: float) -> Iterator[str]:
-    """The bars, in the colours of the states, and the states' names."""
+def _bars(found: Layout, first: Sequence[State | None], top: float, *, named: bool) -> Iterator[str]:
+    """The bars, in the colours of the states, and the states' names; `named` names the first one too."""
     for end in (CLIENT, SERVER):
         state, y, written = first[end], top - GAP, -100.0
         changes = [(change.y, change.state) for change in found.changes if change.end == end]
         for below, after in [*changes, (found.height, None)]:
             yield _bar(end, y, below, state)
-            if state is not None:
+            if state is not None and (named or y > top):
                 written = max(y + 4, written + 13)
                 yield _svg.label(STATES[end], written, state, "ink small", anchor="end" if end == CLIENT else None)
             state, y = after, below

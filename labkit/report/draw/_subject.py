@@ -33,6 +33,8 @@ class Subject:
     """Packets that were read for ladders."""
     cut: bool = False
     """Whether the capture has more packets."""
+    damage: str = ""
+    """Why the capture could not be read to its end."""
 
     def names_of(self, conversation: Conversation) -> tuple[str, str]:
         """What both ends are called: the host's name, address and port."""
@@ -59,16 +61,18 @@ def of_capture(
     wanted: Callable[[Flow], bool] | None = None,
     packets: tuple[int, int] | None = None,
     lost: frozenset[int] = frozenset(),
+    most: int = MAX_FRAMES,
 ) -> Subject:
     """The conversations of a capture.
 
     `wanted` chooses conversations, `packets` the first and last packet to draw; both are judged with everything else. `lost` are
-    packets that are known to be lost behind the point of capture.
+    packets that are known to be lost behind the point of capture, `most` the packets to read.
     """
     found = Subject(title, opener, verdict=verdict)
     with opener() as capture:
-        found.conversations = conversations(_read(capture, found), verdict.findings if verdict else (), lost)
+        found.conversations = conversations(_read(capture, found, most), verdict.findings if verdict else (), lost)
         found.names = dict(capture.names)
+        found.damage = capture.damage.message if capture.damage else ""
     if wanted is not None:
         found.conversations = [each for each in found.conversations if _is_wanted(each, wanted)]
     if packets is not None:
@@ -76,10 +80,10 @@ def of_capture(
     return found
 
 
-def _read(frames: Iterable[Frame], subject: Subject) -> Iterator[Frame]:
-    """Pass on the first MAX_FRAMES frames."""
+def _read(frames: Iterable[Frame], subject: Subject, most: int) -> Iterator[Frame]:
+    """Pass on the first frames."""
     iterator = iter(frames)
-    for frame in islice(iterator, MAX_FRAMES):
+    for frame in islice(iterator, most):
         subject.read += 1
         yield frame
     subject.cut = next(iterator, None) is not None

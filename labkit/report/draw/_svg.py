@@ -91,7 +91,7 @@ def inline(width: float, height: float, content: Iterable[str], *, title: str) -
     """A picture inside a page, which has the style."""
     head = (
         f'<svg viewBox="0 0 {number_of(float(width))} {number_of(float(height))}" '
-        f'width="{number_of(float(width))}" height="{number_of(float(height))}" role="img" aria-label="{text_of(title)}">'
+        f'width="{number_of(float(width))}" height="{number_of(float(height))}" role="group" aria-label="{text_of(title)}">'
     )
     return "\n".join((head, *content, "</svg>"))
 

@@ -86,4 +86,11 @@ def dot(subject: Subject, options: DrawOptions) -> Iterator[str]:
         yield from _ladder_text.dot(conversation, parts, subject.names_of(conversation))
 
 
-FORMATS = {"svg": svg, "terminal": terminal, "mermaid": mermaid, "dot": dot}
+def html(subject: Subject, options: DrawOptions) -> Iterator[str]:
+    """Draw a page on which folds open, and that has all segments in a table."""
+    from labkit.report.draw._segments_page import page
+
+    yield from page(subject, options, remarks(subject, options))
+
+
+FORMATS = {"svg": svg, "html": html, "terminal": terminal, "mermaid": mermaid, "dot": dot}
