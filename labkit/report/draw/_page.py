@@ -76,7 +76,7 @@ def table(
 ) -> Iterator[str]:
     """Yield a table. A column has a name and a class; cells are HTML already."""
     named = list(columns)
-    yield '<div class="scroll" tabindex="0" role="region" aria-label="' + text_of(caption) + '"><table>'
+    yield f'<section class="scroll" tabindex="0" aria-label="{text_of(caption)}"><table>'
     yield f"<caption>{text_of(caption)}</caption>"
     head = "".join(tag("th", text_of(name), scope="col", class_=class_ or None) for name, class_ in named)
     yield f"<thead><tr>{head}</tr></thead>"
@@ -86,7 +86,7 @@ def table(
             tag("td", cell, class_=class_ or None) for cell, (_name, class_) in zip(row, named, strict=True)
         )
         yield f"<tr>{cells}</tr>"
-    yield "</tbody></table></div>"
+    yield "</tbody></table></section>"
 
 
 def tools(counts: "Counter[Severity] | None" = None) -> Iterator[str]:

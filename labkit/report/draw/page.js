@@ -37,7 +37,7 @@
   }
 
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.matches("input, textarea, select");
+    const typing = event.target.matches("input[type=search]");
     if (event.key === "Escape") {
       if (typing && search) { search.value = ""; filter(); search.blur(); }
       inspect(null);

@@ -63,7 +63,8 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
 
 def _all_in_one(pages: "list[_Page]", options: ReportOptions) -> Iterator[str]:
     yield f'<header><h1>{text_of(_("Verdicts"))}</h1></header><main id="main">'
-    yield from _index_table(((page, f"#capture-{page.place}") for page in pages), options)
+    counts = sum((page.counts for page in pages), Counter[Severity]())
+    yield from _index_table(((page, f"#capture-{page.place}") for page in pages), options, counts)
     for page in pages:
         yield f'<section id="capture-{page.place}">'
         yield tag("h2", text_of(page.verdict.path))
@@ -108,7 +109,9 @@ def _file_names(paths: list[str]) -> list[str]:
     return found
 
 
-def _index_table(rows: "Iterable[tuple[_Page | _Outline, str]]", options: ReportOptions) -> Iterator[str]:
+def _index_table(
+    rows: "Iterable[tuple[_Page | _Outline, str]]", options: ReportOptions, counts: "Counter[Severity] | None" = None
+) -> Iterator[str]:
     listed = [(each.outline() if isinstance(each, _Page) else each, link) for each, link in rows]
     count = Counter(each.outcome for each, _link in listed)
     sums = ", ".join(f"{count[outcome]:,} {_(word)}" for outcome, word in WORDS.items() if count[outcome])
@@ -116,7 +119,7 @@ def _index_table(rows: "Iterable[tuple[_Page | _Outline, str]]", options: Report
     yield tag("p", text_of(f"{captures}: {sums}"))
     if options.config_line:
         yield tag("p", text_of(_("configuration: {file}").format(file=options.config_line)), class_="muted")
-    yield from tools()
+    yield from tools(counts)
     columns = [
         (_("verdict"), ""),
         (_("capture"), ""),
@@ -247,7 +250,7 @@ class _Page:
         if not findings and not self.counted:
             yield tag("p", text_of(_("nothing found")))
         else:
-            if self.place == 0:
+            if level == 2:  # several captures in one page have these fields at its top
                 yield from tools(self.counts)
             yield from self._articles(subject, level + 1)
             for code, name, severity, number in self.counted:
@@ -339,7 +342,8 @@ class _Page:
             )
             for each in self.verdict.conversations[:MAX_CONVERSATIONS]
         )
-        yield from table(_("Pairs of numbers: of the client, of the server"), columns, rows)
+        caption = _("{name}: pairs of numbers are the client's and the server's").format(name=self.verdict.path)
+        yield from table(caption, columns, rows)
         more = self.verdict.reported - min(len(self.verdict.conversations), MAX_CONVERSATIONS)
         if more > 0:
             text = ngettext("and {n:,} more conversation", "and {n:,} more conversations", more).format(n=more)
