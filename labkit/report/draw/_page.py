@@ -28,13 +28,13 @@ MAX_IN_FOLD = 400
 """Segments of one fold that can be unfolded."""
 
 
-def document(title: str, body: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of a page. `body` is HTML already."""
+def document(title: str, body: Iterable[str], scripts: Iterable[str] = ("page.js",)) -> Iterator[str]:
+    """Yield the lines of a page. `body` is HTML already; `scripts` are files of this package."""
     style = f"{_svg.style()}{_file('page.css')}"
-    script = _file("page.js")
+    texts = [_file(name) for name in scripts]
+    digests = " ".join(f"'{_digest(text)}'" for text in texts)
     policy = (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'; "
-        "form-action 'none'"
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src {digests}; base-uri 'none'; form-action 'none'"
     )
     language = next(iter(languages(environ)), "en").replace("_", "-") if catalogue() else "en"
     yield "<!DOCTYPE html>"
@@ -52,7 +52,7 @@ def document(title: str, body: Iterable[str]) -> Iterator[str]:
     yield from body
     yield f'<footer><p class="muted">labkit {text_of(__version__)}</p></footer>'
     yield f'<aside id="inspector" aria-live="polite" aria-label="{text_of(_("Segment"))}" hidden></aside>'
-    yield f"<script>{script}</script>"
+    yield from (f"<script>{text}</script>" for text in texts)
     yield "</body>"
     yield "</html>"
 
