@@ -15,7 +15,7 @@ Draw = Callable[[Subject, DrawOptions], Iterator[str]]
 def formats(
     what: str, curve: Callable[[Direction], Curve], upwards: str, unit: float, *, steps: bool
 ) -> dict[str, Draw]:
-    """The formats of a picture. `what` names it; `upwards` names the values, which `unit` divides; both are not yet translated."""
+    """The formats of a picture. `what` names it; `upwards` names the values, which `unit` divides. Both are message ids."""
 
     def svg(subject: Subject, options: DrawOptions) -> Iterator[str]:  # noqa: ARG001 - every picture takes options
         parts: list[str] = []

@@ -46,6 +46,8 @@ class Change:
     end: int
     state: State
     y: float
+    packet: int | None
+    """The packet that brings it about."""
 
 
 @dataclass(slots=True)
@@ -155,7 +157,7 @@ def _change(event: _Event, y: float, found: Layout, states: list[State | None]) 
     if state is None or state == states[event.end]:
         return
     states[event.end] = state
-    found.changes.append(Change(event.end, state, y))
+    found.changes.append(Change(event.end, state, y, arrow.number))
 
 
 def move(states: list[State | None], arrow: Arrow) -> None:

@@ -177,3 +177,14 @@ def piece(ladder: Ladder, parts: Iterable[Part], *, head: bool) -> str:
     if numbers:
         title = _("packets {first} to {last}").format(first=min(numbers), last=max(numbers))
     return _svg.inline(WIDTH, height, drawn, title=title)
+
+
+def picture_page(
+    title: str, heading: str, pictures: Iterable[tuple[str, float, float, Iterable[str]]]
+) -> Iterator[str]:
+    """Yield a page of pictures. Each has a caption, a width, a height and elements of SVG."""
+    body = [f'<header>{tag("h1", text_of(heading))}</header><main id="main">']
+    for caption, width, height, parts in pictures:
+        drawn = _svg.inline(width, height, parts, title=caption)
+        body.append(tag("figure", f"{drawn}{tag('figcaption', text_of(caption))}"))
+    yield from document(title, [*body, "</main>"])

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import islice
 
-from labkit.analysis.flows import Flow
+from labkit.analysis.flows import Flow, segments
 from labkit.analysis.verifier import Verdict
 from labkit.build.trace import Trace
 from labkit.capture import Frame, Reader, open_capture
 from labkit.i18n import printable
+from labkit.packet.seen import Seen
 from labkit.report.draw._conversation import Conversation, conversations
 
 MAX_FRAMES = 100_000
@@ -40,6 +41,14 @@ class Subject:
         """What both ends are called: the host's name, address and port."""
         client, server = (named(end, self.names) for end in conversation.ends)
         return client, server
+
+    def segment(self, chosen: Callable[[Seen], bool]) -> tuple[Frame, bytes, Seen] | None:
+        """The first chosen segment of the capture with its frame and its octets; None if there is none."""
+        seg = Seen()
+        with self.open() as capture:
+            return next(
+                ((frame, data, seg) for frame, data in segments(capture, seg) if seg.readable and chosen(seg)), None
+            )
 
     @property
     def start(self) -> int:
