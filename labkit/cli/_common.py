@@ -167,6 +167,15 @@ def profile_option(function: F) -> F:
     )(function)
 
 
+reveal_option = click.option(
+    "--reveal",
+    type=click.Choice(("none", "actual", "full")),
+    default="full",
+    show_default=True,
+    help=_("Show of a fault: none, its packet and rule; actual, also the wrong value; full, also the right one."),
+)
+"""`--reveal`, passed as `reveal`: a level of `labkit.report.reveal`."""
+
 rules_option = click.option(
     "--rules",
     "extra",
