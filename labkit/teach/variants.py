@@ -67,8 +67,12 @@ def read_key(path: str | Path) -> bytes:
 
 def seed(key: bytes, scenario: Scenario, student: str) -> int:
     """Derive a student's seed."""
-    message = scenario.digest + normalize("NFC", student).encode()
-    return int.from_bytes(hmac.digest(key, message, "sha256")[:8])
+    return seed_of(key, scenario.digest, student)
+
+
+def seed_of(key: bytes, digest: bytes, student: str) -> int:
+    """Derive a student's seed for what has this digest."""
+    return int.from_bytes(hmac.digest(key, digest + normalize("NFC", student).encode(), "sha256")[:8])
 
 
 def build(order: Order, students: Sequence[Student]) -> Iterator[dict[str, Any]]:

@@ -50,7 +50,7 @@ def grade(task: Task, octets: bytes, file: str = "") -> Result:
         reason = _("the file is not a capture: it is {kind}").format(kind=kind)
         return without(task, WRONG_TYPE, reason, file=file, sha256=digest)
     try:
-        verdict, talks = _judged(task, octets)
+        verdict, talks = judged(task, octets)
     except CaptureError as error:
         # The reader calls the file `the stream`.
         reason = str(error).partition(": ")[2] or str(error)
@@ -81,7 +81,8 @@ def _mend(status: str, task: Task) -> str:
     }.get(status, _("Save the capture again, open it in Wireshark, and hand it in again."))
 
 
-def _judged(task: Task, octets: bytes) -> tuple[Verdict, list[Conversation]]:
+def judged(task: Task, octets: bytes) -> tuple[Verdict, list[Conversation]]:
+    """The verdict on a capture, and its conversations. CaptureError if it cannot be read."""
     completeness = {None: Completeness.AUTO, True: Completeness.COMPLETE, False: Completeness.PARTIAL}[task.complete]
     with open_capture(BytesIO(octets)) as capture:
         verdict = engine.verify_capture(capture, task.profile, alone=False, completeness=completeness)
@@ -197,7 +198,9 @@ def _part(part: Part, task: Task, talk: Conversation, errors: Sequence[Finding])
     if errors:
         earned = max(0.0, earned - part.each * len(errors)) if part.each is not None else 0.0
     mistakes = [_unmet(part, outcome) for outcome in failed] + [_mistake(part.name, each) for each in errors]
-    reasons = [_("{is_}; expected {should}").format(is_=each.is_, should=each.should) for each in failed]
+    # Without partial credit the first unmet expectation has cost all points.
+    told = failed if part.partial else failed[:1]
+    reasons = [_("{is_}; expected {should}").format(is_=each.is_, should=each.should) for each in told]
     reasons += [_error_text(each) for each in errors[:3]]
     if len(errors) > 3:
         reasons.append(_("and {n} more mistakes").format(n=len(errors) - 3))
