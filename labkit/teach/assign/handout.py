@@ -9,16 +9,10 @@ from labkit.i18n import _
 from labkit.tcp.segment import ACK, control_names
 from labkit.teach.assign.material import ANSWER_FILE, Material
 from labkit.teach.grade.task import ANSWERS, LIVE, REPAIR, points_text
+from labkit.teach.html import page
 
 MAX_LADDER = 60
 """Segments that the ladder shows."""
-
-STYLE = """\
-body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#111;background:#fff}
-pre{background:#f3f3f3;padding:.75rem;overflow-x:auto}code{background:#f3f3f3;padding:0 .2em}
-table{border-collapse:collapse}td,th{border:1px solid #999;padding:.2rem .6rem;text-align:left}
-@media(prefers-color-scheme:dark){body{color:#eee;background:#111}pre,code{background:#222}}
-@media print{body{max-width:none;margin:0;color:#000;background:#fff}pre,code{background:#fff}}"""
 
 
 def markdown(own: Material) -> str:
@@ -102,17 +96,6 @@ def ladder(trace: Trace) -> Iterator[str]:
 def html(own: Material) -> str:
     """The page in HTML: one file that loads nothing."""
     return page(own.assignment.model.title, rendered(markdown(own)))
-
-
-def page(title: str, body: str, style: str = STYLE) -> str:
-    """A whole page around a body. It loads nothing and runs nothing."""
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}\n</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
 
 
 def rendered(text: str) -> str:

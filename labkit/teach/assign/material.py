@@ -9,6 +9,7 @@ from labkit.analysis.finding import Finding
 from labkit.analysis.rule import Severity
 from labkit.build.faults import inject
 from labkit.build.scenario import Scenario
+from labkit.build.scenario import shipped as shipped_scenarios
 from labkit.build.trace import Trace
 from labkit.capture import open_capture
 from labkit.errors import ScenarioError, UsageError
@@ -16,6 +17,7 @@ from labkit.teach.assign import Assignment, draw
 from labkit.teach.assign.middlebox import behind
 from labkit.teach.assign.questions import KINDS, Subject
 from labkit.teach.grade.facts import conversations
+from labkit.teach.grade.honesty import packets_digest
 from labkit.teach.grade.judging import judged
 from labkit.teach.grade.task import ANSWERS, REPAIR, Answer, Given, Part, Task
 
@@ -119,6 +121,23 @@ def template(task: Task) -> str:
     questions = [part.answer for part in task.parts if part.answer]
     lines = [f"# {' '.join(each.ask.split())}\n{each.number}: " for each in questions]
     return "\n".join(lines) + "\n"
+
+
+def known_captures(assignment: Assignment) -> dict[str, str]:
+    """The captures of the assignment's own scenario that labkit writes, by the digest of their packets, each with a name.
+
+    Nobody should hand in one of them: the shipped scenario, the solution of the example student, or the document's.
+    """
+    if assignment.model.hand_in in (ANSWERS, REPAIR):
+        return {}
+    scenarios = {"the example of the assignment": assignment.scenario}
+    for name in (assignment.name, "document", "handshake", "four-segment-close", "three-segment-close"):
+        if name in shipped_scenarios():
+            scenarios[f"the scenario {name}"] = Scenario.load(name)
+    return {
+        packets_digest([frame for _time, frame, _comment in replace(each.play(0), seed=None).frames()]): name
+        for name, each in scenarios.items()
+    }
 
 
 # Model hand-ins.

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from hashlib import sha256
 
 from labkit.errors import InputError
 from labkit.i18n import _, ngettext, printable
@@ -237,11 +236,3 @@ def _duration(late: timedelta) -> str:
     return (
         _("{hours} h {minutes} min").format(hours=hours, minutes=minutes) if hours else _("{n} min").format(n=minutes)
     )
-
-
-def packets_digest(frames: Sequence[bytes]) -> str:
-    """The digest of frames, as `Fingerprint.packets` has it."""
-    found = sha256()
-    for frame in frames:
-        found.update(len(frame).to_bytes(4) + frame)
-    return found.hexdigest()

@@ -118,6 +118,14 @@ def _choices(talk: Conversation) -> Iterator[tuple[str, str]]:
     yield "shape", str(shape)
 
 
+def packets_digest(frames: Sequence[bytes]) -> str:
+    """The digest of frames, as `Fingerprint.packets` has it."""
+    found = sha256()
+    for frame in frames:
+        found.update(len(frame).to_bytes(4) + frame)
+    return found.hexdigest()
+
+
 def remarks(prints: Sequence[Fingerprint], tasks: Mapping[str, Task], *, given: Mapping[str, str]) -> list[Remark]:
     """Compare all hand-ins. `tasks` holds the task of each student, `given` names captures by the digest of their packets."""
     found = [*_groups(prints), *_others(prints, tasks), *_given(prints, given)]
