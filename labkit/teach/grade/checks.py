@@ -178,7 +178,7 @@ def _isn(side: str) -> Function:
         isn = conversation.isns[SIDES[side]]
         should = _("the SYN of the {side} with seq {want}").format(side=_(side), want=_wanted(want))
         if isn is None:
-            return Outcome(False, _("the {side} sends no SYN").format(side=_(side)), should, _first(conversation))
+            return Outcome(False, _("the {side} sends no SYN").format(side=_(side)), should)
         seg = next(seg for seg in conversation.segments if seg.side == SIDES[side] and seg.seq == isn)
         return Outcome(
             _within(isn, want),
@@ -247,7 +247,9 @@ def opened(conversation: Conversation, want: Any, given: Given) -> Outcome:
         "refused": _("a SYN that is refused by a RST"),
         "unanswered": _("a SYN that nobody answers"),
     }
-    return Outcome(conversation.opened == want, texts[conversation.opened], wanted[want], _first(conversation))
+    # What is missing is at no packet.
+    packet = _first(conversation) if conversation.opened in ("handshake", "refused") else None
+    return Outcome(conversation.opened == want, texts[conversation.opened], wanted[want], packet)
 
 
 @check("closed", "fin|reset|half-closed|open")

@@ -1,6 +1,8 @@
 """Grade one hand-in: the file's octets become a `Result`."""
 
+import zlib
 from collections.abc import Sequence
+from gzip import GzipFile
 from hashlib import sha256
 from io import BytesIO
 
@@ -14,7 +16,7 @@ from labkit.errors import CaptureError, InputError
 from labkit.i18n import _, ngettext, printable
 from labkit.teach.grade import answers, checks
 from labkit.teach.grade.facts import Conversation, conversations
-from labkit.teach.grade.filetype import described
+from labkit.teach.grade.filetype import GZIP, described
 from labkit.teach.grade.task import (
     ANSWERS,
     DAMAGED,
@@ -23,6 +25,7 @@ from labkit.teach.grade.task import (
     NO_TCP,
     NOTHING,
     OTHERS,
+    REFUSED,
     UNREADABLE,
     WRONG_TYPE,
     Mistake,
@@ -35,6 +38,8 @@ from labkit.teach.grade.task import (
 
 MAX_MISTAKES = 100
 """Mistakes that a result keeps."""
+MAX_PLAIN = 64 << 20
+"""Octets of a compressed hand-in, uncompressed."""
 
 
 def grade(task: Task, octets: bytes, file: str = "") -> Result:
@@ -49,6 +54,9 @@ def grade(task: Task, octets: bytes, file: str = "") -> Result:
     if kind is not None:
         reason = _("the file is not a capture: it is {kind}").format(kind=kind)
         return without(task, WRONG_TYPE, reason, file=file, sha256=digest)
+    if _is_too_large(octets):
+        reason = _("the file is larger than {most} MiB when it is uncompressed").format(most=MAX_PLAIN >> 20)
+        return without(task, REFUSED, reason, file=file, sha256=digest)
     try:
         verdict, talks = judged(task, octets)
     except CaptureError as error:
@@ -58,6 +66,20 @@ def grade(task: Task, octets: bytes, file: str = "") -> Result:
             task, UNREADABLE, _("the file cannot be read: {reason}").format(reason=reason), file=file, sha256=digest
         )
     return _grade_capture(task, verdict, talks, file, digest)
+
+
+def _is_too_large(octets: bytes) -> bool:
+    """Whether gzip data becomes larger than it may. Damaged data is judged as far as it goes."""
+    if not octets.startswith(GZIP):
+        return False
+    total = 0
+    try:
+        with GzipFile(fileobj=BytesIO(octets)) as file:
+            while total <= MAX_PLAIN and (piece := file.read(1 << 20)):
+                total += len(piece)
+    except (OSError, EOFError, zlib.error):
+        pass
+    return total > MAX_PLAIN
 
 
 def without(task: Task, status: str, reason: str, *, file: str = "", sha256: str = "", packets: int = 0) -> Result:
