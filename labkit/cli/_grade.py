@@ -90,7 +90,7 @@ def load_pupils(loaded: Loaded, options: Mapping[str, Any]) -> "list[Pupil] | No
 
 
 def _from_answers(loaded: Loaded, path: str) -> "list[Pupil]":
-    from labkit.teach.assign.kit import read_answers
+    from labkit.teach.grade.answer_key import read_answers
 
     key = read_answers(path)
     if loaded.assignment is not None and key.digest != loaded.assignment.digest.hex():

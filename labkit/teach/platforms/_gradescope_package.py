@@ -86,7 +86,7 @@ def _add(archive: ZipFile, name: str, octets: bytes, *, executable: bool = False
 
 
 def _answers(pupils: Sequence[Pupil]) -> bytes:
-    """What `labkit.teach.assign.kit.read_answers` reads, without the secret key."""
+    """What `labkit.teach.grade.answer_key.read_answers` reads, without the secret key."""
     students = [
         {
             "student": each.student.id,

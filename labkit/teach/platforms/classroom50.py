@@ -27,7 +27,7 @@ def render(result: Result, failure: str) -> str:
     known["review"] = known["review"] or known["commit"]
     known["assignment"] = known["assignment"] or result.task.name
     points = [result.points, result.of, *(number for part in result.parts for number in (part.points, part.of))]
-    factor = next((each for each in FACTORS if all((each * number).is_integer() for number in points)), 100)
+    factor = next((each for each in FACTORS if all(each * number % 1 == 0 for number in points)), 100)
     tests = [
         {
             "test-name": part.name,
