@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from labkit.tcp.segment import ACK, FIN, RST, SYN
-from labkit.tcp.seq import add
+from labkit.tcp.seq import add, diff
 
 CLIENT, SERVER = 0, 1
 
@@ -73,11 +73,17 @@ class Entry:
     """A packet that the capture lacks would explain it as well."""
     certain: bool = False
     """No lost, late or missing packet could explain it."""
+    outside: bool = False
+    """The number lies before the ISN, or beyond the largest window and the next is right again: only numbers that have gone
+    around explain it."""
     fault: str = ""
-    """What the accounts know by themselves, where it is not a number that is off: `syn-ack`, `syn-bit`, `ack-bit`,
-    `third-ack` and `last-ack` are missing; `resets` (goes on after a reset), `kernel` (after the kernel's reset),
-    `after-fin`, `refused` (an ack that the client answers with RST in SYN-SENT), `port`, `silent` (a pure ACK that
-    acknowledges nothing new), `never` (never acknowledged)."""
+    """What the accounts know by themselves, where it is not a number that is off.
+
+    Missing are: `syn`, `syn-ack`, `syn-bit`, `ack-bit`, `third-ack`, `last-ack`, `second-fin`. Must not be there: `opens`
+    (ACK in the first segment), `syn-inside`, `after-fin`, `resets` (goes on after a reset), `kernel` (after the kernel's
+    reset), `port`. Acks: `refused` (the client answers with RST in SYN-SENT), `silent` (a pure ACK that acknowledges
+    nothing new), `never` (never acknowledged). Remarks: `same-isn`, `third-data`.
+    """
     relative: bool = False
     """`actual` is the right number counted from the ISN, as Wireshark shows it."""
     swapped: bool = False
@@ -96,6 +102,8 @@ class Entry:
     """For an ack: the peer sends what is acknowledged later."""
     goes_on: bool = False
     """For an ack: the peer goes on from the number acknowledged, as though it had sent all before it."""
+    repeats: bool = False
+    """The sender made the mistake of `cause` again."""
     fin_due: bool = False
     """For an ack one too high: it would be right, had the peer sent a FIN; the peer sends none."""
 
@@ -105,11 +113,35 @@ class Entry:
         return self.shown.packet
 
     @property
-    def characters(self) -> int:
-        """How many characters the payload of the segment in `inside` has as UTF-8 text; -1 where it is none."""
+    def is_typical(self) -> bool:
+        """Whether the number is off by just what a typical mistake makes of it: a pure ACK counted, the headers, or the
+        length of the peer's payload for one's own. That packets of this very length are missing would be a coincidence."""
+        own, peer = self.own, self.peer
+        if self.field != "seq" or own is None:
+            return False
+        lengths = (own.headers, own.headers + 14) if own.length else ()
+        mixed = peer is not None and own.length and peer.length and self.off == peer.length - own.length
+        return bool(mixed) or self.off in lengths or (self.off == 1 and own.is_pure_ack)
+
+    @property
+    def counts_one(self) -> bool:
+        """Whether the number is one higher than the sender's last one, although more was sent: as though a segment took one."""
+        own, counted = self.own, self.peer if self.field == "ack" else self.own
+        if own is None or counted is None or counted.length < 2 or self.actual is None:
+            return False
+        return diff(self.actual, own.ack if self.field == "ack" else own.seq) == 1
+
+    @property
+    def text(self) -> str:
+        """The payload of the segment in `inside` as UTF-8 text; empty where it is none."""
         if self.inside is None or len(self.inside.payload) != self.inside.length:
-            return -1
+            return ""
         try:
-            return len(self.inside.payload.decode())
+            return self.inside.payload.decode()
         except UnicodeDecodeError:
-            return -1
+            return ""
+
+    @property
+    def taken_of_inside(self) -> int:
+        """How many octets of the segment in `inside` an ack covers; -1 where there is none."""
+        return -1 if self.inside is None else diff(self.actual or 0, self.inside.seq)

@@ -1,9 +1,10 @@
-"""What shows that no packet is missing in a conversation: IP identifications that count, or are all the same."""
+"""What shows that no packet is missing in a conversation: IP identifications that count or are all the same, or lock-step."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
+from labkit.tcp.segment import FIN, RST, SYN
 
 MAX_STEP = 16
 """IP identifications that are taken for counted differ by no more than this from one segment of a host to its next."""
@@ -15,18 +16,22 @@ MAX_TAUGHT = 100
 def evidence(segments: Sequence[Shown]) -> str:
     """What shows that no packet is missing between the segments; empty where nothing does.
 
-    `constant`: all have one IP identification other than 0, as packets made by hand. `together`: the identifications of
-    both hosts count as one, without a gap; `apart`: those of each host do.
+    `constant`: each host always has the same IP identification, not 0, as in packets made by hand. `together`: the
+    identifications of both hosts count as one, without a gap; `apart`: those of each host do. `lock-step`: those of neither
+    host leave one out, which says little where they are random or always 0, but a short conversation opens and closes, in
+    which nobody sends anything again.
     """
     ids = [seg.ip_id for seg in segments]
-    if len(ids) < 3 or min(ids) < 0 or len({seg.side for seg in segments}) < 2:
+    if len(ids) < 3 or len({seg.side for seg in segments}) < 2:
         return ""
-    if len(set(ids)) == 1:
-        return "constant" if ids[0] else ""
-    if _counts(ids):
+    own = [[seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER)]
+    if min(ids) > 0 and all(len(set(each)) == 1 < len(each) for each in own):
+        return "constant"
+    if min(ids) >= 0 and max(ids) and _counts(ids):
         return "together"
-    own = ([seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER))
-    return "apart" if all(map(_counts, own)) else ""
+    if min(ids) >= 0 and all(max(each) and _counts(each) for each in own):
+        return "apart"
+    return "lock-step" if _opens_and_closes(segments) and nothing_lost(segments) else ""
 
 
 def gaps(segments: Sequence[Shown]) -> list[tuple[Shown, Shown]]:
@@ -45,12 +50,12 @@ def gaps(segments: Sequence[Shown]) -> list[tuple[Shown, Shown]]:
 
 
 def nothing_lost(segments: Sequence[Shown]) -> bool:
-    """Whether a short conversation of both sides shows no trace of loss: nothing is sent twice, and the IP identifications,
-    where there are any, show that no packet is missing."""
+    """Whether a short conversation of both sides shows no trace of loss: nothing is sent twice, and the IP identifications
+    leave none out."""
     sent = [(seg.side, seg.seq) for seg in segments if seg.length]
-    both = len({seg.side for seg in segments}) == 2
-    counted = bool(evidence(segments)) or all(seg.ip_id <= 0 for seg in segments)
-    return both and counted and len(segments) <= MAX_TAUGHT and len(set(sent)) == len(sent)
+    own = [[seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER)]
+    whole = all(each and (_counts(each) or len(set(each)) == 1 or _is_random(each)) for each in own)
+    return whole and len(segments) <= MAX_TAUGHT and len(set(sent)) == len(sent)
 
 
 def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
@@ -59,12 +64,30 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
     Where each host counts for itself, nothing shows what the peer sent behind its last segment, nor in which order the
     segments of both were sent.
     """
-    if entry.certain or why in ("constant", "together"):
-        return bool(why) or entry.certain
+    if entry.certain:
+        return True
+    if entry.fault in ("syn", "second-fin"):  # nothing shows what was sent before the first packet or after the last
+        return why == "constant"
+    if why == "lock-step":
+        return not entry.lossy or entry.is_typical
+    if why in ("constant", "together"):
+        return True
     if entry.field == "ack" and entry.off > 0:
         later = any(seg.side != entry.shown.side and seg.packet > entry.packet for seg in segments)
         return why == "apart" and later and not entry.later
     return why == "apart"
+
+
+def _opens_and_closes(segments: Sequence[Shown]) -> bool:
+    """Whether the first segment is a SYN, and both sides close, or one resets."""
+    closers = {seg.side for seg in segments if seg.ctl & FIN}
+    return bool(segments[0].ctl & SYN and (len(closers) == 2 or segments[-1].ctl & RST))
+
+
+def _is_random(ids: Sequence[int]) -> bool:
+    """Whether identifications are far from each other, so that none can be told to be missing."""
+    steps = [(after - before) & 0xFFFF for before, after in pairwise(ids)]
+    return len(steps) > 1 and all(MAX_STEP < step < 0x10000 - MAX_STEP for step in steps)
 
 
 def _counts(ids: Sequence[int]) -> bool:

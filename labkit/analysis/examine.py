@@ -15,11 +15,12 @@ from enum import StrEnum
 from itertools import islice
 
 from labkit.analysis.analyzer import DONE, analyze
+from labkit.analysis.closing import remarks
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.evidence import evidence, gaps, nothing_lost, proves
 from labkit.analysis.finding import Finding, groups, with_scapy
 from labkit.analysis.flows import End, Flow, FlowTable, end_name, end_of, possible_frames
-from labkit.analysis.ledger import MAX_SEGMENTS, Ledger
+from labkit.analysis.ledger import MAX_SEGMENTS, Ledger, begins_with_two_syn_acks
 from labkit.analysis.limits import Limit
 from labkit.analysis.rule import Rule, Scope, Severity
 from labkit.analysis.strays import FourTuple, Talk, adopt
@@ -27,7 +28,7 @@ from labkit.analysis.verifier import Verdict
 from labkit.capture import Frame
 from labkit.i18n import _
 from labkit.packet.seen import SUM_BAD, Seen
-from labkit.tcp.segment import ACK
+from labkit.tcp.segment import ACK, SYN
 from labkit.tcp.seq import diff
 
 MAX_WHOLE = 5_000
@@ -107,8 +108,9 @@ def examine(
     adopted = {host.index: segments for host, segments in adopt(talks)}
     strays = {seg.packet for segments in adopted.values() for seg in segments if seg.port >= 0}
     for talk in talks:
-        if talk.wanted(wanted) and talk.opens:
+        if talk.wanted(wanted) and (talk.opens or (talk.index not in adopted and look.knows_beginning(talk))):
             look.at(talk, adopted.get(talk.index, talk.segments))
+            look.repeated(talk)
         if talk.wanted(wanted):
             look.soften(talk.segments)
     look.apply(strays)
@@ -194,16 +196,26 @@ class _Look:
         self._entries: dict[int, list[Entry]] = {}
         """By packet."""
         self._flows: dict[int, list[Entry]] = {}
+        self._ends: set[frozenset[End]] = set()
+        """The ends of the conversations that were looked at."""
         self._why: list[str] = []
         self._doubtful: set[tuple[int, str]] = set()
         """Packets and codes of errors that a packet explains which the capture lacks."""
         self._kept: set[int] = set()
         """Identities of findings of the first pass that stand for an entry."""
+        self._repeats: dict[int, Finding] = {}
+        """The first of several findings with one cause, by the identities of the others."""
         self._errors: dict[int, list[Finding]] = {}
         if verdict.segments <= MAX_WHOLE:
             for found in verdict.findings:
                 if found.severity == Severity.ERROR and found.packet is not None:
                     self._errors.setdefault(found.packet, []).append(found)
+
+    def knows_beginning(self, talk: Talk) -> bool:
+        """Whether a conversation that begins without a SYN alone is known to begin where the capture does."""
+        if begins_with_two_syn_acks(talk.segments) or self._assume == Completeness.COMPLETE:
+            return True
+        return bool(talk.segments[0].ctl & SYN) and evidence(talk.segments) == "constant"
 
     def at(self, talk: Talk, segments: Sequence[Shown]) -> None:
         """Look at a conversation."""
@@ -213,10 +225,18 @@ class _Look:
             self._assume == Completeness.TAUGHT and nothing_lost(segments)
         )
         refused = any(entry.fault == "refused" for entry in ledger.entries)  # of the rest the accounts know nothing
-        if (assumed or why in ("constant", "together")) and not refused:
-            self._complete.add(talk.index)
-        self._why.append("assumed" if assumed else why)
+        ends = frozenset(talk.ends)
+        if refused and ends in self._ends:
+            return  # a host in TIME-WAIT or half-open answers with the numbers of the connection before (RFC 9293 figure 9)
+        self._ends.add(ends)
+        whole = not any(entry.lossy for entry in ledger.entries if entry.cause is None and not entry.outside)
+        for entry in ledger.entries:
+            entry.certain |= entry.outside and whole
         entries = [entry for entry in ledger.entries if assumed or proves(why, entry.cause or entry, segments)]
+        explained = bool(entries) and len(entries) == len(ledger.entries)
+        if (assumed or explained or why in ("constant", "together")) and not refused:
+            self._complete.add(talk.index)
+        self._why.append("assumed" if assumed else why if why != "lock-step" or explained else "")
         if self._verdict.damage is not None:
             entries = [entry for entry in entries if (entry.cause or entry).fault not in ("never", "last-ack")]
         # What follows from a mistake that is not proved is not proved either.
@@ -229,6 +249,10 @@ class _Look:
             known = self._said_before(rule, entry)
             self._kept |= {id(known)} if known is not None else set()
             self._found.append((entry, known or _finding(rule, entry, talk, self._verdict)))
+        if assumed or why == "constant":
+            for entry in remarks(ledger):
+                rule = next(rule for rule in self._rules if rule.predicate(entry))
+                self._found.append((entry, _finding(rule, entry, talk, self._verdict)))
 
     def _said_before(self, rule: Rule, entry: Entry) -> Finding | None:
         """The error of the first pass that says as much as a rule about the accounts."""
@@ -236,6 +260,20 @@ class _Look:
             if found.code in rule.unless and (found.field, found.expected) == (entry.field, entry.expected):
                 return found
         return None
+
+    def repeated(self, talk: Talk) -> None:
+        """Where a receiver never changes its window, the first segment beyond it is the mistake, and the others repeat it."""
+        for side in (CLIENT, SERVER):
+            windows = {seg.window for seg in talk.segments if seg.side != side and not seg.ctl & SYN}
+            beyond = [
+                found
+                for seg in talk.segments
+                if seg.side == side
+                for found in self._errors.get(seg.packet, ())
+                if found.code == "WIN01" and found.flow == talk.index
+            ]
+            if len(windows) == 1:
+                self._repeats |= {id(found): beyond[0] for found in beyond[1:]}
 
     def soften(self, segments: Sequence[Shown]) -> None:
         """Remember the errors that a missing packet may explain, where IP identifications leave one out."""
@@ -276,6 +314,10 @@ class _Look:
             if entry.cause is not None:
                 place = places[id(finding)]
                 merged[place] = replace(finding, caused_by=by_entry[id(entry.cause)])
+        for place, finding in enumerate(merged):
+            if id(finding) in self._repeats:
+                first = places[id(self._repeats[id(finding)])]
+                merged[place] = replace(finding, severity=Severity.WARNING, caused_by=first)
         verdict.findings = merged
         if strays or self._complete:
             verdict.limits = [limit for limit in verdict.limits if self._is_left(limit, strays)]
@@ -294,7 +336,7 @@ class _Look:
         shown = {why for why in self._why if why}
         if not self._why or not all(self._why):
             return "partly-complete" if shown else "auto"
-        return "constant" if shown == {"constant"} else "counted"
+        return shown.pop() if len(shown) == 1 and shown <= {"constant", "lock-step"} else "counted"
 
     def _is_replaced(self, found: Finding, strays: Collection[int]) -> bool:
         rule = self._named.get((found.code, found.name))
@@ -307,7 +349,7 @@ class _Look:
             return self._is_replaced_whole(found, rule, strays)
         if entries and rule.family in NUMBERS:
             return True
-        if entries and rule.family in EXPLAINING and found.severity == Severity.NOTE:
+        if rule.family in EXPLAINING and ((entries and found.severity == Severity.NOTE) or _seq_is_wrong(entries)):
             return True
         return found.flow in self._complete and found.code in DECIDED and self._is_number(found)
 
@@ -329,6 +371,10 @@ class _Look:
                 entry.fault == "syn-ack" for entries in self._flows.values() for entry in entries
             )
         return limit.kind != "packets-missing" or len(self._complete) < self._verdict.flows
+
+
+def _seq_is_wrong(entries: Iterable[Entry]) -> bool:
+    return any(entry.field == "seq" for entry in entries)
 
 
 def _best(segments: Sequence[Shown]) -> Ledger:
@@ -355,7 +401,7 @@ def _finding(rule: Rule, entry: Entry, talk: Talk, verdict: Verdict) -> Finding:
     return Finding(
         code=rule.code,
         name=rule.name,
-        severity=Severity.NOTE if entry.cause is not None else rule.severity,
+        severity=rule.severity,
         packet=seg.packet,
         time=round((seg.time - verdict.start) / 1e9, 9),
         flow=talk.index,
@@ -404,7 +450,7 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
         "headers": entry.off if entry.off in _headers(own, peer) else 40,
         "inside_packet": inside.packet if inside else "",
         "inside_length": inside.length if inside else 0,
-        "characters": entry.characters,
+        "characters": len(entry.text),
         "taker": "FIN" if entry.at_fin else "SYN",
         "right_tuple": _tuple_text(right),
         "four_tuple": _tuple_text(seg.four_tuple or right),

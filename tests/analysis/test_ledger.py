@@ -73,6 +73,33 @@ MISTAKES: dict[str, tuple[str, tuple[int, str, int | None]]] = {
         (5, "ack", 12),
     ),
     "data not counted by its sender": (f"{TALK}> F. 1:1(0) ack 25\n< . 25:25(0) ack 20", (8, "seq", 19)),
+    "third ACK one too high, and nothing else": (
+        f"{OPENING.replace('1:1(0)', '2:2(0)')}{REQUEST}< . 1:1(0) ack 19",
+        (3, "seq", 1),
+    ),
+    "third ACK far away": (f"{OPENING.replace('1:1(0)', '700:700(0)')}{REQUEST}< . 1:1(0) ack 19", (3, "seq", 1)),
+    "ACK of the FIN does not count it": (
+        f"{TALK}{CLOSE.replace('25:25(0) ack 20', '25:25(0) ack 19', 1)}",
+        (9, "ack", 20),
+    ),
+    "ACK falls behind the request": (
+        f"{TALK}> P. 19:37(18) ack 25\n< . 25:25(0) ack 1",
+        (9, "ack", 37),
+    ),
+    "last ACK forgets all of it": (f"{TALK}{CLOSE.replace('20:20(0) ack 26', '20:20(0) ack 1')}", (11, "ack", 26)),
+    "opens with SYN ACK": (f"{TALK.replace('> S  0:0(0)', '> S. 0:0(0) ack 0')}{CLOSE}", (1, "flags", None)),
+    "request has SYN": (f"{TALK.replace('> P. 1:19', '> SP. 1:19')}{CLOSE}", (4, "flags", None)),
+    "third ACK before the SYN ACK": (
+        f"> S  0:0(0)\n> .  1:1(0) ack 1\n< S. 0:0(0) ack 1\n{REQUEST}< . 1:1(0) ack 19",
+        (2, "missing", None),
+    ),
+    "each segment counts as one": (
+        (
+            f"{OPENING}{REQUEST}< . 1:1(0) ack 2\n< P. 1:25(24) ack 2\n> . 2:2(0) ack 2\n> P. 2:20(18) ack 2 "
+            '"another request: 1"\n< . 2:2(0) ack 3'
+        ),
+        (5, "ack", 19),
+    ),
     "SYN not counted by the client": (
         (
             "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 0:0(0) ack 1\n> P. 0:18(18) ack 1\n< . 1:1(0) ack 19\n"
@@ -284,3 +311,98 @@ def test_examples_of_the_rules(rule: Rule) -> None:
 def _marked(text: str) -> set[tuple[int, str]]:
     lines: Sequence[str] = [line for line in text.splitlines() if line.split("#")[0].strip()]
     return {(number, code) for number, line in enumerate(lines, 1) for code in line.partition("#")[2].split()}
+
+
+WITHOUT_IDENTIFICATIONS = {
+    "seq left at 0": (f"{TALK.replace('1:19(18)', '4294966296:4294966314(18)')}{CLOSE}", (4, "seq", 1)),
+    "ack left at 0": (f"{TALK.replace('1:1(0) ack 19', '1:1(0) ack 4294966296')}{CLOSE}", (5, "ack", 19)),
+    "pure ACK counted": (
+        f"{OPENING}> P. 2:20(18) ack 1\n< . 1:1(0) ack 20\n> F. 20:20(0) ack 1\n< F. 1:1(0) ack 21\n> . 21:21(0) ack 2",
+        (4, "seq", 1),
+    ),
+    "third ACK 100 too high": (
+        f"{OPENING.replace('1:1(0)', '101:101(0)')}> F. 1:1(0) ack 1\n< F. 1:1(0) ack 2\n> . 2:2(0) ack 2",
+        (3, "seq", 1),
+    ),
+    "last ACK forgets all of it": (f"{TALK}{CLOSE.replace('20:20(0) ack 26', '20:20(0) ack 1')}", (11, "ack", 26)),
+}
+"""Over IPv6 no identification tells that nothing is missing. These numbers no missing packet explains."""
+
+
+@pytest.mark.parametrize(("text", "wrong"), WITHOUT_IDENTIFICATIONS.values(), ids=WITHOUT_IDENTIFICATIONS.keys())
+def test_lock_step_shows_mistakes_without_identifications(text: str, wrong: tuple[int, str, int]) -> None:
+    verdict = judged(text, 6, (1000, 5000), Completeness.AUTO)
+    assert line_of(verdict) == [wrong]
+
+
+MISSING = {
+    "request": f"{OPENING}< . 1:1(0) ack 19\n< P. 1:25(24) ack 19\n> . 19:19(0) ack 25\n{CLOSE}",
+    "response": f"{TALK.replace('< P. 1:25(24) ack 19', '')}{CLOSE}",
+    "first FIN": f"{TALK}{CLOSE.replace('> F. 19:19(0) ack 25', '')}",
+}
+
+
+@pytest.mark.parametrize("text", MISSING.values(), ids=MISSING.keys())
+def test_lock_step_forgives_what_a_missing_packet_explains(text: str) -> None:
+    assert errors(judged(text, 6, (1000, 5000), Completeness.AUTO)) == []
+
+
+def test_numbers_that_have_gone_around_prove_nothing() -> None:
+    """Where a capture lacks gigabytes, a number before the ISN may be right."""
+    text = f"""{OPENING}
+    < P. 1500000000:1500000020(20) ack 1
+    < P. 3000000000:3000000020(20) ack 1
+    > .  1:1(0) ack 3000000020
+    """
+    assert errors(judged(text, 6, (1000, 5000), Completeness.AUTO)) == []
+
+
+def test_a_fin_that_its_receiver_dropped_does_not_count() -> None:
+    text = f"{OPENING}> F. 70001:70001(0) ack 1\n< . 1:1(0) ack 1\n{REQUEST}< . 1:1(0) ack 19"
+    assert line_of(judged(text)) == [(4, "seq", 1)]
+
+
+def test_a_close_without_the_second_fin_is_a_warning() -> None:
+    verdict = judged(f"{TALK}> F. 19:19(0) ack 25\n< . 25:25(0) ack 20")
+    assert [(each.packet, each.code) for each in verdict.findings if each.severity == Severity.WARNING] == [
+        (9, "FIN06")
+    ]
+
+
+def test_the_same_number_again_is_a_warning_that_names_the_first() -> None:
+    text = f"{OPENING}< P. 1:25(24) ack 1\n> . 500:500(0) ack 25\n< P. 25:49(24) ack 1\n> . 500:500(0) ack 49"
+    verdict = judged(text)
+    assert line_of(verdict) == [(5, "seq", 1)]
+    (again,) = (each for each in verdict.findings if each.severity == Severity.WARNING)
+    assert (again.packet, again.field, again.expected) == (7, "seq", 1)
+    assert again.caused_by is not None and verdict.findings[again.caused_by].packet == 5
+
+
+def test_data_beyond_a_window_that_never_opens_is_one_error() -> None:
+    opening = "> S 0:0(0) win 1000\n< S. 0:0(0) ack 1 win 0\n> . 1:1(0) ack 1 win 1000\n"
+    rounds = (f"> P. {at}:{at + 10}(10) ack 1 win 1000\n< . 1:1(0) ack {at + 10} win 0\n" for at in (1, 11, 21))
+    verdict = judged(opening + "".join(rounds))
+    assert [(each.packet, each.code) for each in errors(verdict)] == [(4, "WIN01")]
+    assert {each.packet for each in verdict.findings if each.caused_by is not None} == {6, 8}
+
+
+def test_equal_isns_and_data_in_the_third_segment_are_remarked() -> None:
+    text = f"{OPENING.replace('> .  1:1(0) ack 1', '')}{REQUEST}< . 1:1(0) ack 19"
+    verdict = judged(text, isns=(1000, 1000))
+    assert [(each.packet, each.code) for each in verdict.findings if each.code in ("HS14", "HS15")] == [
+        (2, "HS14"),
+        (3, "HS15"),
+    ]
+    assert verdict.ok
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"{TALK.replace('> S  0:0(0)', '')}{CLOSE}", id="SYN"),
+        pytest.param(f"{REQUEST}< . 1:1(0) ack 19\n< P. 1:25(24) ack 19\n> . 19:19(0) ack 25", id="handshake"),
+    ],
+)
+def test_a_complete_capture_begins_with_a_syn(text: str) -> None:
+    assert line_of(judged(text)) == [(1, "missing", None)]
+    assert errors(judged(text, assume=Completeness.AUTO)) == []

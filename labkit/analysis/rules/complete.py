@@ -51,7 +51,31 @@ def follows_from_a_mistake(entry: Entry) -> int:
 
     It is no mistake of its own: whoever mends the first packet, and counts on from there, mends this one too.
     """
-    return entry.cause is not None
+    return entry.cause is not None and not entry.repeats
+
+
+@rule(
+    "CON01",
+    Severity.WARNING,
+    "RFC 9293 3.4",
+    "{field} {actual} repeats the mistake in packet {cause}",
+    scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
+    profiles=PROFILES,
+    should_be="{field} {expected}",
+    receiver="It answers as it does to packet {cause}.",
+    mend="Set {field} to {expected}.",
+    good=GOOD,
+    bad=f"""{OPENING}
+    < P. 1:19(18) ack 1
+    > .  500:500(0) ack 19  # SEQ01
+    < P. 19:37(18) ack 1
+    > .  500:500(0) ack 37  # CON01
+    """,
+)
+def repeats_a_mistake(entry: Entry) -> int:
+    """The same side is off by as much as before: whoever mends the first packet knows how to mend this one."""
+    return entry.repeats
 
 
 @rule(
@@ -98,7 +122,56 @@ def wrong_port_or_address(entry: Entry) -> int:
 )
 def syn_ack_is_missing(entry: Entry) -> int:
     """A connection opens with SYN, SYN ACK and ACK. Without the SYN ACK nobody knows where the server's numbers begin."""
+    return entry.fault == "syn-ack" and entry.peer is None
+
+
+@rule(
+    "HS09",
+    Severity.ERROR,
+    "RFC 9293 3.5",
+    "the client acknowledges the SYN ACK before the server sends it in packet {peer_packet}",
+    scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
+    profiles=PROFILES,
+    should_be="SYN, then SYN ACK from the server, then ACK",
+    receiver="A server that has sent no SYN has no connection, and answers with RST.",
+    mend="Move this packet behind packet {peer_packet}.",
+    good=GOOD,
+    bad="""
+    > S  0:0(0)
+    > .  1:1(0) ack 1       # HS09
+    < S. 0:0(0) ack 1
+    > P. 1:19(18) ack 1
+    < .  1:1(0) ack 19
+    """,
+)
+def syn_ack_comes_too_late(entry: Entry) -> int:
+    """The client learns the server's initial sequence number from the SYN ACK, and can acknowledge it only then."""
     return entry.fault == "syn-ack"
+
+
+@rule(
+    "HS13",
+    Severity.ERROR,
+    "RFC 9293 3.5",
+    "the conversation begins without a SYN",
+    scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
+    profiles=PROFILES,
+    should_be="SYN from the client, SYN ACK, ACK, and then this packet or what follows it",
+    receiver="A host without a connection answers with RST.",
+    mend="Add the missing segments of the handshake before this packet.",
+    good=GOOD,
+    bad="""
+    < S. 0:0(0) ack 1       # HS13
+    > .  1:1(0) ack 1
+    > P. 1:19(18) ack 1
+    < .  1:1(0) ack 19
+    """,
+)
+def syn_is_missing(entry: Entry) -> int:
+    """A connection opens with a SYN. Nothing comes before it, and nothing is understood without it."""
+    return entry.fault == "syn"
 
 
 @rule(
@@ -205,6 +278,52 @@ def ack_bit_is_missing_in_the_answer(entry: Entry) -> int:
 
 
 @rule(
+    "HS11",
+    Severity.ERROR,
+    "RFC 9293 3.5",
+    "the conversation opens with SYN ACK, which answers nothing; the peer's SYN ACK acknowledges it as a SYN",
+    scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
+    profiles=PROFILES,
+    should_be="SYN alone: there is nothing to acknowledge yet",
+    receiver="In LISTEN a segment with ACK is answered with RST.",
+    mend='Clear ACK. In Scapy: packets[{index}][TCP].flags = "S".',
+    good=GOOD,
+    bad="""
+    > S. 0:0(0) ack 0       # HS11
+    < S. 0:0(0) ack 1
+    > .  1:1(0) ack 1
+    > P. 1:19(18) ack 1
+    """,
+)
+def opens_with_syn_ack(entry: Entry) -> int:
+    """The first segment of a connection is SYN alone (RFC 9293 section 3.10.7.2: in LISTEN, an ACK is answered with RST)."""
+    return entry.fault == "opens"
+
+
+@rule(
+    "HS07",
+    Severity.ERROR,
+    "RFC 9293 3.10.7.4",
+    "SYN is set in a segment with the sender's next number, although the connection is open",
+    scope=Scope.LEDGER,
+    unless=("HS07",),
+    profiles=PROFILES,
+    should_be="SYN clear",
+    receiver="It answers with a challenge ACK and ignores the rest (RFC 5961 section 4).",
+    mend="Clear SYN.",
+    good=GOOD,
+    bad=f"""{OPENING}
+    > SP. 1:19(18) ack 1    # HS07
+    < .  1:1(0) ack 19
+    """,
+)
+def syn_inside_the_connection(entry: Entry) -> int:
+    """SYN takes the first number of a side. No later segment of the connection has it."""
+    return entry.fault == "syn-inside"
+
+
+@rule(
     "RST04",
     Severity.ERROR,
     "RFC 9293 3.5.2",
@@ -278,6 +397,56 @@ def goes_on_after_its_reset(entry: Entry) -> int:
 def data_after_the_fin(entry: Entry) -> int:
     """FIN is the last number that a side takes; no byte has a number after it."""
     return entry.fault == "after-fin"
+
+
+@rule(
+    "HS14",
+    Severity.NOTE,
+    "RFC 9293 3.4.1",
+    "both sides begin with the same initial sequence number, {plain}",
+    scope=Scope.LEDGER,
+    no_fault="describes what is no fault",
+    profiles=PROFILES,
+    should_be="any number: each side counts in a space of its own; teaching texts show two different ones",
+    good="""
+    > S  1000:1000(0)
+    < S. 5000:5000(0) ack 1001
+    > .  1001:1001(0) ack 5001
+    """,
+    bad="""
+    > S  1000:1000(0)
+    < S. 1000:1000(0) ack 1001   # HS14
+    > .  1001:1001(0) ack 1001
+    """,
+)
+def isns_are_equal(entry: Entry) -> int:
+    """Each side chooses its own initial sequence number, and nobody can guess the other's (RFC 6528).
+
+    That both are equal is legal and harmless. Real hosts hardly ever do it.
+    """
+    return entry.fault == "same-isn"
+
+
+@rule(
+    "HS15",
+    Severity.NOTE,
+    "RFC 9293 3.5",
+    "the third segment of the handshake carries data, {length} in length",
+    scope=Scope.LEDGER,
+    no_fault="describes what is no fault",
+    profiles=PROFILES,
+    should_be="an ACK with or without data; teaching texts show one without",
+    good=GOOD,
+    bad="""
+    > S  0:0(0)
+    < S. 0:0(0) ack 1
+    > P. 1:19(18) ack 1     # HS15
+    < .  1:1(0) ack 19
+    """,
+)
+def third_segment_carries_data(entry: Entry) -> int:
+    """The segment that acknowledges the server's SYN may carry the client's first data."""
+    return entry.fault == "third-data"
 
 
 @rule(

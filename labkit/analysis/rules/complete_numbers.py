@@ -288,7 +288,7 @@ def syn_ack_has_another_ack(entry: Entry) -> int:
 )
 def ack_does_not_cover_the_syn(entry: Entry) -> int:
     """An acknowledgment names the next number that is expected: behind the SYN that is ISN + 1."""
-    return entry.field == "ack" and entry.at_syn
+    return entry.field == "ack" and entry.at_syn and diff(entry.expected or 0, entry.isn) == 1
 
 
 @rule(
@@ -376,8 +376,28 @@ def acknowledges_headers(entry: Entry) -> int:
 )
 def counts_characters(entry: Entry) -> int:
     """A character outside ASCII takes two to four bytes in UTF-8, and each byte has its own sequence number."""
-    inside = entry.inside
-    return inside is not None and entry.characters == diff(entry.actual or 0, inside.seq) < inside.length
+    return entry.taken_of_inside == len(entry.text) > 0
+
+
+@rule(
+    "ACK06",
+    Severity.ERROR,
+    "RFC 9293 3.4",
+    "ack {actual} counts each end of a line in the peer's payload as one byte, and not as the two bytes CR and LF",
+    scope=Scope.LEDGER,
+    profiles=PROFILES,
+    should_be="ack {expected}: the payload has {inside_length} bytes",
+    receiver="It takes the last bytes as not delivered and sends them again.",
+    mend="Set ack to {expected}: use the length of the bytes that are sent, CR and LF included.",
+    good=GOOD,
+    bad=rf"""{OPENING}
+    > P. 1:9(8) ack 1 "QUIT\r\n\r\n"
+    < .  1:1(0) ack 7       # ACK06
+    """,
+)
+def counts_line_ends_as_one(entry: Entry) -> int:
+    """Application protocols end their lines with CR LF. Many languages read and write them as one character."""
+    return entry.taken_of_inside == len(entry.text.replace("\r\n", "\n")) > 0
 
 
 @rule(
@@ -407,7 +427,7 @@ def leaves_out_the_end_of_a_segment(entry: Entry) -> int:
     "FIN02",
     Severity.ERROR,
     "RFC 9293 3.6",
-    "ack {actual} does not acknowledge the peer's FIN in packet {peer_packet}, and no later segment does",
+    "ack {actual} does not acknowledge the peer's FIN in packet {peer_packet}",
     scope=Scope.LEDGER,
     unless=("FIN02",),
     profiles=PROFILES,
@@ -424,7 +444,8 @@ def leaves_out_the_end_of_a_segment(entry: Entry) -> int:
 )
 def fin_is_not_counted(entry: Entry) -> int:
     """FIN takes one sequence number. Only an ack behind it says that the peer has seen the close."""
-    return entry.fault == "never" and entry.peer is not None and entry.peer.ctl & FIN != 0 and not entry.peer.length
+    peer = entry.peer
+    return entry.fault in ("never", "silent") and peer is not None and peer.ctl & FIN != 0 and not peer.length
 
 
 @rule(
@@ -479,13 +500,13 @@ def acknowledges_nothing(entry: Entry) -> int:
     "ACK02",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",
-    "ack {actual} is lower than {expected}, which this side has acknowledged before",
+    "ack {actual} takes back what this side has acknowledged before",
     scope=Scope.LEDGER,
     unless=("ACK02",),
     profiles=PROFILES,
-    should_be="ack {expected} or more: what was acknowledged once cannot be taken back",
+    should_be="ack {expected}: acknowledgments never fall",
     receiver="It ignores the number as old.",
-    mend="Set ack to {expected}, or to the peer's next number if more has come.",
+    mend="Set ack to {expected}.",
     good=GOOD,
     bad=f"""{OPENING}
     > P. 1:19(18) ack 1
@@ -548,3 +569,24 @@ def acknowledges_what_nobody_sent(entry: Entry) -> int:
 def last_ack_is_missing(entry: Entry) -> int:
     """A side's close is done when the other side has acknowledged its FIN."""
     return entry.fault == "last-ack"
+
+
+@rule(
+    "FIN06",
+    Severity.WARNING,
+    "RFC 9293 3.6",
+    "the close is incomplete: the peer's FIN in packet {peer_packet} is acknowledged, but this side sends none",
+    scope=Scope.LEDGER,
+    profiles=PROFILES,
+    should_be="a FIN of this side, and its ACK",
+    receiver="It stays in FIN-WAIT-2 and waits for the FIN.",
+    mend="Add a FIN of this side, and the ACK of it.",
+    good=GOOD,
+    bad=f"""{OPENING}
+    > F. 1:1(0) ack 1
+    < .  1:1(0) ack 2       # FIN06
+    """,
+)
+def second_fin_is_missing(entry: Entry) -> int:
+    """Each side closes its own direction. After the first FIN the other side may go on sending, but it closes in the end."""
+    return entry.fault == "second-fin"

@@ -53,6 +53,7 @@ COMPLETENESS = {
     "option": N_("judged as complete: --complete or the configuration says that no packet is missing"),
     "profile": N_("judged as complete: the profile document assumes that no packet is missing"),
     "constant": N_("judged as complete: all packets have the same IP identification, as packets written by hand"),
+    "lock-step": N_("judged as complete: it opens and closes, and nothing is sent again"),
     "counted": N_("judged as complete: the IP identifications count without a gap"),
     "some-counted": N_(
         "some conversations judged as complete: they show that no packet is missing; in the others, missing "

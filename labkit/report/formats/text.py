@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import click
@@ -178,9 +179,11 @@ def headline(verdict: Verdict, options: ReportOptions) -> str:
 
 def _counts(verdict: Verdict) -> str:
     count = tally(verdict.findings, verdict.beyond)
+    following = 0
+    for place in chain.from_iterable(consequences(verdict.findings).values()):
+        following += 1
+        count[verdict.findings[place].severity] -= 1
     errors, warnings, notes = (count[each] for each in (Severity.ERROR, Severity.WARNING, Severity.NOTE))
-    following = sum(map(len, consequences(verdict.findings).values()))
-    notes -= following  # each is a note
     words = [
         ngettext("{n:,} error", "{n:,} errors", errors).format(n=errors) if errors else "",
         ngettext("{n:,} consequence", "{n:,} consequences", following).format(n=following) if following else "",
@@ -260,8 +263,8 @@ def _followers(verdict: Verdict, options: ReportOptions) -> dict[int, str]:
         if more := len(packets) - len(shown):
             shown.append(ngettext("{n:,} more", "{n:,} more", more).format(n=more))
         text = ngettext(
-            "packet {list} goes on from this number; mend it too",
-            "packets {list} go on from this number; mend them too",
+            "packet {list} follows from this mistake; mend it too",
+            "packets {list} follow from this mistake; mend them too",
             len(packets),
         )
         listed = (
