@@ -67,10 +67,18 @@ def _points(assignment: Any) -> float:
     metavar="FOLDER",
     help=_("Write the solution and the model hand-ins into FOLDER instead, with the points that each gets."),
 )
-def show(assignment: str, schema: bool, handout: bool, models: str | None) -> None:
+@click.option(
+    "--answers",
+    type=click.Path(),
+    metavar="FILE",
+    help=_("With --models: write hand-ins of the students of this answer key, to try 'labkit grade' without a class."),
+)
+def show(assignment: str, schema: bool, handout: bool, models: str | None, answers: str | None) -> None:
     """Print an assignment's YAML: save it, change it, and give the file to 'labkit assign build' and 'labkit grade'."""
     if schema + handout + (models is not None) > 1:
         raise UsageError(_("--schema, --handout and --models exclude each other"))
+    if answers is not None and models is None:
+        raise UsageError(_("--answers needs --models"))
     if schema:
         from labkit.teach.assign.schema import schema as made
 
@@ -85,21 +93,35 @@ def show(assignment: str, schema: bool, handout: bool, models: str | None) -> No
 
         click.echo(markdown(material(loaded, 0)), nl=False)
     elif models is not None:
-        _write_models(loaded, Path(models))
+        _write_models(loaded, Path(models), answers)
     else:
         click.echo(loaded.source.text, nl=False)
 
 
-def _write_models(assignment: Any, folder: Path) -> None:
+def _write_models(loaded: Any, folder: Path, answers: str | None) -> None:
     from labkit.cli._files import write_file
     from labkit.teach.assign.material import models as made
     from labkit.teach.grade.task import points_text
 
-    for own, model in made(assignment):
-        suffix = Path(model.file).suffix
-        write_file(folder / f"{model.name}{suffix}", model.octets)
+    found = [(model.name, own, model) for own, model in made(loaded)]
+    if answers is not None:
+        found = list(_class_models(loaded, answers))
+    for name, own, model in found:
+        file = f"{name}{Path(model.file).suffix}"
+        write_file(folder / file, model.octets)
         points = f"{points_text(model.points)}/{points_text(own.task.of)}"
-        click.echo(f"{model.name + suffix:<36} {points:>7}  {model.why}")
+        click.echo(f"{file:<36} {points:>7}  {model.why}")
+
+
+def _class_models(loaded: Any, answers: str) -> Any:
+    """The model hand-ins in turn, each with the numbers of a student."""
+    from labkit.teach.assign.material import models as made
+    from labkit.teach.grade.answer_key import read_answers
+
+    for number, each in enumerate(read_answers(answers).students.values()):
+        found = list(made(loaded, int(each["seed"], 16), each["place"]))
+        own, model = found[number % len(found)]
+        yield each["folder"], own, model
 
 
 @command.command(

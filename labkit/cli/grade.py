@@ -97,7 +97,7 @@ def command(
     package: str | None,
     **options: Any,
 ) -> int:
-    """Grade hand-ins: points for each part, with the reason, the packet, and what to mend.
+    """Grade hand-ins: points, reasons, and what to mend.
 
     ASSIGNMENT is a shipped assignment or a .yaml file. HAND-INS is a folder, the zip archive that Moodle, Canvas or Gradescope
     exports, one file, or '-' for standard input. The exit code is 0 whatever the points are.
