@@ -46,6 +46,23 @@ def write(trace: "Trace", output: str, format_: str | None, edition: str, manife
     return count
 
 
+def write_script(trace: "Trace", output: str) -> None:
+    """Write a Python script that makes the packets of a trace with Scapy."""
+    from labkit.build.as_scapy import script
+    from labkit.capture.sink import Sink
+
+    text = script(trace)
+    sink = Sink(output)
+    try:
+        sink.write(text.encode())
+        sink.commit()
+    finally:
+        sink.discard()
+    note(
+        _("{file}: a Python script; it writes {count:,} packets").format(file=_name(output), count=len(trace.packets()))
+    )
+
+
 def note_built(trace: "Trace", output: str, format_: str | None, count: int) -> None:
     """Print a line about the capture, and a warning if its suffix names another format."""
     from labkit.capture import formats

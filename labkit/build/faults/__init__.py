@@ -64,11 +64,10 @@ def find(name: str) -> Fault:
 def _inject(trace: Trace, fault: Fault, number: str | None) -> tuple[Trace, Injected]:
     numbers = trace.numbers()
     if number is not None:
-        if not (number.isdecimal() and len(number) < 10) or not 1 <= int(number) <= numbers[-1]:
+        count = numbers[-1] if numbers else 0
+        if not (number.isdecimal() and len(number) < 10) or not 1 <= int(number) <= count:
             raise UsageError(
-                _("{fault}@{n}: no such packet; the trace has {count}").format(
-                    fault=fault.name, n=number, count=numbers[-1]
-                )
+                _("{fault}@{n}: no such packet; the trace has {count}").format(fault=fault.name, n=number, count=count)
             )
         places = [bisect_left(numbers, int(number))]
     else:
@@ -79,7 +78,7 @@ def _inject(trace: Trace, fault: Fault, number: str | None) -> tuple[Trace, Inje
                 fault=fault.name
             )
         )
-    if fault.ipv4_only and trace.client.ip.version != 4:
+    if fault.ipv4_only and places and trace.client.ip.version != 4:
         places = []
     # An edit sees the records of the same connection.
     connections: dict[int, list[int]] = {}

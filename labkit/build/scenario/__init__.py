@@ -43,7 +43,7 @@ capture.
 Each range (`send: 50..400`, `rtt: 10ms..50ms`, `isn: random`) is drawn from the seed, independently of the others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -55,6 +55,8 @@ from labkit.errors import ScenarioError, UsageError
 from labkit.i18n import nearest
 
 if TYPE_CHECKING:
+    from scapy.packet import Packet
+
     from labkit.build.scenario.code import ScenarioBuilder
     from labkit.build.scenario.model import ScenarioModel
     from labkit.build.trace import Trace
@@ -117,6 +119,27 @@ class Scenario:
         from labkit.build.scenario.code import ScenarioBuilder
 
         return ScenarioBuilder(cls.from_dict, {"name": name, **values})
+
+    @classmethod
+    def from_payloads(
+        cls,
+        messages: "Iterable[tuple[str, bytes | Packet]]",
+        *,
+        name: str = "payloads",
+        close: str = "client",
+        think: str | None = None,
+        **values: Any,
+    ) -> "Scenario":
+        """A finished conversation around messages: the client connects, the sides send them in order, and close.
+
+        Each message is a side, "client" or "server", and its octets, or a Scapy layer. A message follows when the one before has
+        arrived, and `think` (such as "5ms") has passed if the other side sent that. `close`: the side that closes first;
+        "client-reset" or "server-reset"; "none". `values` are the other keys of a scenario file: `path={"rtt": "30ms"}`,
+        `vlan=12`, `client={"timestamps": True}`. UsageError for a message that cannot be sent, ScenarioError for wrong values.
+        """
+        from labkit.build.scenario.wrap import values_of
+
+        return cls.from_dict(values_of(messages, name, close, think, values))
 
     def __repr__(self) -> str:
         return f"<Scenario {self.name!r}: {len(self.model.steps)} steps>"
