@@ -141,6 +141,18 @@ class Scenario:
 
         return cls.from_dict(values_of(messages, name, close, think, values))
 
+    @classmethod
+    def from_trace(cls, trace: "Trace", connection: int = 0) -> "Scenario":
+        """The scenario of one connection of a trace: its hosts with their settings, the round-trip time, and what both
+        applications sent and when.
+
+        Its endpoints make the segments anew: losses and retransmissions are not in it. UsageError if the trace lacks the
+        client's SYN, or octets. ScenarioError for values that no scenario can have.
+        """
+        from labkit.build.scenario.from_trace import values_of
+
+        return cls.from_dict(values_of(trace, connection))
+
     def __repr__(self) -> str:
         return f"<Scenario {self.name!r}: {len(self.model.steps)} steps>"
 
