@@ -7,6 +7,7 @@ turns it into a line and an exit code.
 """
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+COLORS = ("auto", "always", "never")
+"""The values of --color."""
 
 COMPLETE = "_LABKIT_COMPLETE"
 """The environment variable by which a shell asks for completions."""
@@ -63,6 +67,12 @@ class BareOption(click.Option):
         self.bare = bare
 
 
+def set_color(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    """Colour the output of a command, or not; without a value, as its parent does."""
+    if value is not None:
+        ctx.color = {"always": True, "never": False}.get(value, False if os.environ.get("NO_COLOR") else None)
+
+
 class Command(click.Command):
     """A command with translated help, which ends with examples.
 
@@ -81,6 +91,11 @@ class Command(click.Command):
         super().__init__(name, help=_(inspect.cleandoc(help)) if help else None, **attributes)
         self.section = section
         self.examples = examples
+        # The option of `labkit` itself is also understood behind the command.
+        text = _("Colour the output; auto: on a terminal, unless NO_COLOR is set.")
+        choice = click.Choice(COLORS)
+        color = click.Option(["--color"], type=choice, help=text, hidden=True, expose_value=False, callback=set_color)
+        self.params.append(color)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments. The one behind an option that stands without a value is not its value."""

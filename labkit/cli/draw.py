@@ -120,6 +120,8 @@ def command(
         drawn = _of_scenario(subject, verdict_of, seed, faults)
     options = DrawOptions(whole=whole or packets is not None, packet=packets[0] if packets else None)
     _write(draw(drawn, options), chosen, output)
+    if output not in (None, "-"):
+        note(_("{file}: {what} of {name} as {format}").format(file=output, what=what, name=subject, format=chosen))
 
 
 def _format(what: str, format_: str | None, output: str | None) -> str:

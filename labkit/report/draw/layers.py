@@ -16,6 +16,7 @@ SUMMARY = N_("the seven layers over the bytes of a packet: --packets N")
 WIDTH = 1040.0
 TOP, GAP = 56.0, 10.0
 LINE = 17.0
+AT = 460.0
 OCTETS = 16
 MAX_LINES = 6
 """Lines of octets of one layer."""
@@ -85,25 +86,26 @@ def _drawn(title: str, found: list[Layer]) -> tuple[float, list[str]]:
         parts.append(_svg.label(40, y + 20, layer.numbers, "ink strong"))
         parts.append(_svg.label(92, y + 20, layer.name, "ink strong"))
         parts.append(_svg.label(92, y + 20 + LINE, layer.meaning, "muted small"))
-        parts += (
-            _svg.label(430, y + 20 + place * LINE, line, "ink small", xml_space="preserve")
-            for place, line in enumerate(lines)
-        )
+        for place, (at, octets, text) in enumerate(lines):
+            line = y + 20 + place * LINE
+            parts.append(_svg.label(AT, line, at, "muted small", anchor="end"))
+            parts.append(_svg.label(AT + 14, line, octets, "ink small"))
+            parts.append(_svg.label(AT + 350, line, text, "muted small"))
         y += height + GAP
     return y + 6, parts
 
 
-def _lines(layer: Layer) -> Iterator[str]:
-    """The octets in hexadecimal, 16 on a line, with where they begin; of the top layer also as text."""
+def _lines(layer: Layer) -> Iterator[tuple[str, str, str]]:
+    """Where 16 octets begin, the octets in hexadecimal and, of the top layer, as text."""
     for place, at in enumerate(range(0, len(layer.octets), OCTETS)):
         if place == MAX_LINES:
-            yield _("… {n} more bytes").format(n=len(layer.octets) - at)
+            yield "", _("… {n} more bytes").format(n=len(layer.octets) - at), ""
             return
         piece = layer.octets[at : at + OCTETS]
         shown = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in piece) if layer.text else ""
-        yield f"{layer.at + at:>4}  {piece.hex(' '):<47}  {shown}".rstrip()
+        yield f"{layer.at + at}", piece.hex(" "), shown
     if not layer.octets and layer.at:
-        yield _("this segment carries no data")
+        yield "", _("this segment carries no data"), ""
 
 
 FORMATS = {"svg": svg, "html": html}

@@ -200,11 +200,11 @@ def _edge(
 def _border(place: tuple[float, float], angle: float, shift: tuple[float, float]) -> tuple[float, float]:
     """Where a line at an angle leaves a box."""
     across, down = math.cos(angle), math.sin(angle)
-    reach = min(
-        (BOX[0] / 2) / abs(across) if abs(across) > 1e-9 else math.inf,
-        (BOX[1] / 2) / abs(down) if abs(down) > 1e-9 else math.inf,
-    )
-    return place[0] + across * reach + shift[0], place[1] + down * reach + shift[1]
+    reach = math.inf
+    for way, half, off in ((across, BOX[0] / 2, shift[0]), (down, BOX[1] / 2, shift[1])):
+        if abs(way) > 1e-9:
+            reach = min(reach, (math.copysign(half, way) - off) / way)
+    return place[0] + shift[0] + across * reach, place[1] + shift[1] + down * reach
 
 
 def _tip(place: tuple[float, float], angle: float, colour: str) -> str:
