@@ -6,10 +6,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import json_schema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labkit.build.scenario.source import parse
 from labkit.cli import run
 from labkit.errors import LabkitError, ScenarioError
 from labkit.teach.assign import Assignment, draw, shipped, shipped_text
@@ -277,8 +279,19 @@ def test_the_schema_has_every_key_and_no_dangling_reference() -> None:
 
 @pytest.mark.parametrize("name", shipped())
 def test_the_schema_accepts_what_labkit_accepts(name: str) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.Draft202012Validator(schema()).validate(Assignment.load(name).source.data)
+    assert json_schema.fits(Assignment.load(name).source.data, schema(), schema())
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["tittle: x", "hand-in: video", "complete: 7", "  - {part: B}", "  - {part: B, points: -1, rules: SEQ}", "give: all",
+     "  - {part: B, points: 1, expect: {server-prt: 1}}", "  - {part: B, points: 1, expect: {closed: maybe}}"],
+)  # fmt: skip
+def test_the_schema_rejects_what_labkit_rejects(change: str) -> None:
+    text = f"{PLAIN}{change}\n"
+    with pytest.raises(ScenarioError):
+        Assignment.parse(text)
+    assert not json_schema.fits(parse(text, "x").data, schema(), schema())
 
 
 def test_answers_are_read_again() -> None:
