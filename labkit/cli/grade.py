@@ -183,13 +183,10 @@ def _write(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: s
 
 def _note_outcome(grades: "Grades") -> None:
     students = [row for row in grades.rows if row.on_roster]
-    read = sum(row.result.was_read for row in students)
-    text = ngettext(
-        "{read} of {n} student graded; {remarks} remarks for a person to judge",
-        "{read} of {n} students graded; {remarks} remarks for a person to judge",
-        len(students),
-    )
-    note(text.format(read=read, n=len(students), remarks=len(grades.remarks) + len(grades.strangers)))
+    read, remarks = sum(row.result.was_read for row in students), len(grades.remarks) + len(grades.strangers)
+    text = ngettext("{read} of {n} student graded", "{read} of {n} students graded", len(students))
+    more = ngettext("{n} remark for a person to judge", "{n} remarks for a person to judge", remarks)
+    note(f"{text.format(read=read, n=len(students))}; {more.format(n=remarks)}")
 
 
 def _table(grades: "Grades", form: str) -> bytes:

@@ -224,7 +224,7 @@ def _safe(student: str) -> str:
 
 def _file(student: str, safe: str, *, alone: bool) -> str:
     """The name of the file: the student if that is safe and unique, else with a digest."""
-    if safe == normalize("NFC", student) and alone and not RESERVED.match(safe):
+    if safe and safe == normalize("NFC", student) and alone and not RESERVED.match(safe):
         return safe
     return f"{safe or COLUMN}-{sha256(normalize('NFC', student).encode()).hexdigest()[:8]}"
 

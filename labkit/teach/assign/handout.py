@@ -13,6 +13,8 @@ from labkit.teach.html import page
 
 MAX_LADDER = 60
 """Segments that the ladder shows."""
+LADDER = 50
+"""Characters between the two sides of the ladder."""
 
 
 def markdown(own: Material) -> str:
@@ -78,16 +80,21 @@ def _what(own: Material) -> str:
 
 def ladder(trace: Trace) -> Iterator[str]:
     """The packets of a conversation as a ladder whose numbers are blank."""
-    yield f"{'':>4}  {'client':<34}  server"
+    yield f"     client{'server':>{LADDER - 4}}"
     for number, record in enumerate(trace.records[:MAX_LADDER], 1):
         segment = record.segment
-        names = control_names(segment.ctl)
-        blanks = "seq=______" + (" ack=______" if segment.ctl & ACK else "")
-        size = f" len={len(segment.payload)}" if segment.payload else ""
-        arrow = "───>" if record.sender == "client" else "<───"
-        yield f"{number:>4}  {arrow}  {names:<8}{blanks}{size}"
+        text = f"{control_names(segment.ctl)} seq=______"
+        if segment.ctl & ACK:
+            text += " ack=______"
+        if segment.payload:
+            text += f" len={len(segment.payload)}"
+        if record.sender == "client":
+            line = f"── {text} {'─' * LADDER}"[: LADDER - 1] + ">"
+        else:
+            line = "<" + f"{'─' * LADDER} {text} ──"[1 - LADDER :]
+        yield f"{number:>4} │{line}│"
     if len(trace.records) > MAX_LADDER:
-        yield f"{'':>4}  …"
+        yield f"{'':>4} …"
 
 
 # HTML.

@@ -70,6 +70,8 @@ def build(
         text = json.dumps(head, ensure_ascii=False)[:-1] + ', "students": [\n' + ",\n".join(lines) + "\n]}\n"
         sink.write(text.encode("utf-8", "backslashreplace"))
         sink.commit()
+        # It is a secret, whatever the umask says.
+        answers.chmod(0o600)
 
 
 def _known(assignment: Assignment, answers: Path, key: bytes | None) -> AnswerKey:

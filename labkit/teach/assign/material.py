@@ -19,7 +19,8 @@ from labkit.teach.assign.questions import KINDS, Subject
 from labkit.teach.grade.facts import conversations
 from labkit.teach.grade.honesty import packets_digest
 from labkit.teach.grade.judging import judged
-from labkit.teach.grade.task import ANSWERS, REPAIR, Answer, Given, Part, Task
+from labkit.teach.grade.task import ANSWERS, LIVE, REPAIR, Answer, Given, Part, Task
+from labkit.teach.grade.task import CAPTURE as CRAFTED
 
 CAPTURE, CLIENT, SERVER = "capture.pcapng", "client.pcapng", "server.pcapng"
 """The names of the given captures: one, or one of each side of a middlebox."""
@@ -58,7 +59,9 @@ def material(assignment: Assignment, seed: int, place: int = 0) -> Material:
         errors = _errors(task, first)
         parts = _questions(own, Subject(given, errors, model.middlebox or ""))
         task = replace(task, parts=parts, shared=False)
-    if captures:
+    if model.hand_in in (CRAFTED, LIVE):
+        task = replace(task, given=Given(solution=_digest(trace)))
+    elif captures:
         task = replace(task, given=_given(trace, first, whole=model.hand_in == REPAIR), shared=False)
     return Material(own, task, trace, captures)
 
@@ -134,10 +137,11 @@ def known_captures(assignment: Assignment) -> dict[str, str]:
     for name in (assignment.name, "document", "handshake", "four-segment-close", "three-segment-close"):
         if name in shipped_scenarios():
             scenarios[f"the scenario {name}"] = Scenario.load(name)
-    return {
-        packets_digest([frame for _time, frame, _comment in replace(each.play(0), seed=None).frames()]): name
-        for name, each in scenarios.items()
-    }
+    return {_digest(each.play(0)): name for name, each in scenarios.items()}
+
+
+def _digest(trace: Trace) -> str:
+    return packets_digest([frame for _time, frame, _comment in trace.frames()])
 
 
 # Model hand-ins.

@@ -53,7 +53,7 @@ def _expect(value: Any) -> dict[str, Any]:
 
             known = ", ".join(checks.KINDS)
             raise ValueError(
-                f"{str(name)[:40]!r} is not known; expected one of {known}{nearest(str(name), checks.KINDS)}"
+                f"there is no expectation {str(name)[:40]!r}; expected one of {known}{nearest(str(name), checks.KINDS)}"
             )
         try:
             found[name] = checks.read(name, want)
@@ -90,7 +90,7 @@ def _draws(value: Any) -> dict[str, draw.Drawn]:
     found = {}
     for name, choices in value.items():
         if not draw.NAME.fullmatch(name):
-            raise ValueError(f"{name[:40]!r} is not a name; expected small letters, digits and dashes")
+            raise ValueError(f"the name {name[:40]!r} does not fit; expected small letters, digits and dashes")
         try:
             found[name] = draw.read(choices)
         except ValueError as error:

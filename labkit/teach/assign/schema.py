@@ -35,6 +35,8 @@ def _allow_drawn(properties: dict[str, Any]) -> None:
     for name, value in properties.items():
         value.pop("default", None)
         value.pop("title", None)
+        if isinstance(value.get("items"), dict) and "$ref" not in value["items"]:
+            value["items"] = {"anyOf": [value["items"], DRAWN]}
         if value.get("type") != "object" and "$ref" not in value:
             description = {"description": value.pop("description")} if "description" in value else {}
             properties[name] = {**description, "anyOf": [value, DRAWN]}

@@ -88,7 +88,8 @@ def grade_class(
         if on_progress is not None:
             on_progress(number, total)
     for number, (handin, _why) in enumerate(strangers, len(pupils) + 1):
-        someone = Pupil(Student(handin.owner, 0, file_name(handin.owner)), task)
+        # A name that no student of the roster has.
+        someone = Pupil(Student(handin.owner, 0, file_name(f"not on the roster: {handin.owner}")), task)
         rows.append(replace(_row(someone, handin, prints), on_roster=False))
         if on_progress is not None:
             on_progress(number, total)

@@ -85,10 +85,12 @@ def _common(entries: Sequence[Entry]) -> int:
 
 
 def _stem(name: str) -> str:
+    """A file's name without the suffixes of captures, archives and texts; without its last one, if that is another."""
+    stem = name
     for suffix in (".gz", ".pcapng", ".pcap", ".cap", ".zip", ".txt", ".md", ".csv"):
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
-            name = name[: -len(suffix)]
-    return name.rpartition(".")[0] or name
+        if stem.lower().endswith(suffix):
+            stem = stem[: -len(suffix)]
+    return stem or name if stem != name else name.rpartition(".")[0] or name
 
 
 # Gradescope.

@@ -190,7 +190,10 @@ def _fit(each: Fingerprint, task: Task) -> tuple[int, int] | None:
 
 def _given(prints: Sequence[Fingerprint], given: Mapping[str, str]) -> Iterator[Remark]:
     for each in prints:
-        if each.packets in given:
+        if each.packets and each.packets == each.task.given.solution:
+            text = _("all packets are those of the solution that labkit builds for this student")
+            yield Remark("given-solution", (each.student,), text)
+        elif each.packets in given:
             text = _("all packets are those of {name}, which labkit writes")
             yield Remark("given-solution", (each.student,), text.format(name=given[each.packets]))
 

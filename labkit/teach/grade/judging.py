@@ -38,6 +38,8 @@ from labkit.teach.grade.task import (
 
 MAX_MISTAKES = 100
 """Mistakes that a result keeps."""
+MAX_PACKETS = 200_000
+"""Packets of a hand-in: the time that one may take."""
 MAX_PLAIN = 64 << 20
 """Octets of a compressed hand-in, uncompressed."""
 
@@ -58,6 +60,9 @@ def grade(task: Task, octets: bytes, file: str = "") -> Result:
         reason = _("the file is larger than {most} MiB when it is uncompressed").format(most=MAX_PLAIN >> 20)
         return without(task, REFUSED, reason, file=file, sha256=digest)
     try:
+        if _has_too_many(octets):
+            text = _("the capture has more than {most:,} packets; hand in your conversation alone")
+            return without(task, REFUSED, text.format(most=MAX_PACKETS), file=file, sha256=digest)
         verdict, talks = judged(task, octets)
     except CaptureError as error:
         # The reader calls the file `the stream`.
@@ -80,6 +85,14 @@ def _is_too_large(octets: bytes) -> bool:
     except (OSError, EOFError, zlib.error):
         pass
     return total > MAX_PLAIN
+
+
+def _has_too_many(octets: bytes) -> bool:
+    """Whether a capture has more packets than are graded. CaptureError if it cannot be read."""
+    if len(octets) < MAX_PACKETS and not octets.startswith(GZIP):
+        return False  # a packet takes more than an octet
+    with open_capture(BytesIO(octets)) as capture:
+        return any(number > MAX_PACKETS for number, _frame in enumerate(capture, 1))
 
 
 def without(task: Task, status: str, reason: str, *, file: str = "", sha256: str = "", packets: int = 0) -> Result:

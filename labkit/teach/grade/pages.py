@@ -13,10 +13,11 @@ from labkit.teach.grade.task import ANSWERS, Mistake, Result, points_text
 from labkit.teach.html import page
 
 STYLE = """\
-body{font:15px/1.45 system-ui,sans-serif;margin:1.5rem auto;padding:0 1rem;max-width:72rem;color:#111;background:#fff}
+body{font:15px/1.45 system-ui,sans-serif;margin:1.5rem auto;padding:0 1rem;max-width:96rem;color:#111;background:#fff}
 table{border-collapse:collapse;width:100%}td,th{border:1px solid #999;padding:.25rem .5rem;text-align:left;vertical-align:top}
 th{background:#eee}.n{text-align:right;white-space:nowrap}.full{background:#e2f2e2}.none{background:#f8e0e0}
 details{margin:.3rem 0}summary{cursor:pointer}code{background:#eee;padding:0 .2em}.wide{overflow-x:auto}
+.wide td:nth-last-child(2){min-width:22rem}
 @media(prefers-color-scheme:dark){body{color:#eee;background:#111}th,code{background:#333}.full{background:#1d3b1d}
 .none{background:#4a2020}}
 @media print{body{max-width:none;color:#000;background:#fff}}"""
@@ -156,7 +157,7 @@ def _table_row(number: int, row: Row, grades: Grades) -> str:
     if first is not None:
         place = _("packet {n}: ").format(n=first.packet) if first.packet is not None else ""
         error = f"{place}{first.what} {mend_of(first)}".strip()
-    remarks = "; ".join([*result.notes, *remarks_of(grades, row.student)])
+    remarks = "; ".join([*result.notes, *remarks_of(grades, row.student, evidence=False)])
     cells += [f"<td>{_html(error)}</td>", f"<td>{_html(remarks)}</td>"]
     return f'<tr class="{kind}">{"".join(cells)}</tr>'
 

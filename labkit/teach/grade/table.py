@@ -69,13 +69,14 @@ def mend_of(mistake: Mistake) -> str:
     return " ".join(each for each in (mistake.should_be, mistake.mend) if each)
 
 
-def remarks_of(grades: Grades, student: str) -> list[str]:
+def remarks_of(grades: Grades, student: str, *, evidence: bool = True) -> list[str]:
     """What the comparison of hand-ins says of a student, for a person to judge."""
     found = []
     for each in grades.remarks:
         if student in each.students:
             others = ", ".join(other for other in each.students if other != student)
-            found.append(f"{each.kind}{f' ({others})' if others else ''}: {each.evidence}")
+            text = f"{each.kind}{f' ({others})' if others else ''}"
+            found.append(f"{text}: {each.evidence}" if evidence else text)
     return found
 
 

@@ -71,6 +71,8 @@ class Given:
     """Digests of both sides' data."""
     ends: tuple[str, str] | None = None
     segments: int | None = None
+    solution: str = ""
+    """A digest of the packets of the solution that labkit builds (`honesty.packets_digest`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def test_an_id_outranks_a_name() -> None:
         (["week/Jane_Doe_12_assignsubmission_file_/x/a.pcap", "week/B_1_assignsubmission_file_/x/a.pcap"],
          ["Jane_Doe (12)", "B (1)"]),
         (["doejane_12_34_a.pcap", "leekim_LATE_13_35_a-1.pcap"], ["doejane (12)", "leekim (13)"]),
-        (["s1.tar.gz"], ["s1"]),
+        (["s1.tar.gz"], ["s1.tar"]), (["tiny.on.pcap", "tiny.off.pcap.gz"], ["tiny.on", "tiny.off"]), (["s1.docx"], ["s1"]),
         (["s1_1_2_notes.pcap", "s2.pcap", "s3.pcap"], ["s1_1_2_notes", "s2", "s3"]),
     ],
 )  # fmt: skip
