@@ -101,6 +101,18 @@ class Trace:
             origin=origin,
         )
 
+    def frames_again(self, frames: Sequence[Frame]) -> "Trace":
+        """The trace as it is read from other frames: those of its file, changed."""
+        records, connections, others = capture_io.sort_frames(frames)
+        interfaces = tuple(self._interfaces(annotated=True))
+        origin = self.origin or Origin(interfaces, self._names(), (self._comment(),), ())
+        return replace(
+            self,
+            connections=tuple(connections),
+            records=tuple(replace(each, time=each.time - self.start) for each in records),
+            origin=replace(origin, others=others),
+        )
+
     @overload
     def __getitem__(self, place: int) -> Record: ...
 
@@ -388,6 +400,13 @@ class Trace:
                     break
                 text = f"fragment {number} of {len(parts)} of a datagram\n{comment}".strip()
                 yield FilePacket(record, time, piece, len(piece), (text,) if annotated else (), interface)
+
+    def file_frames(self) -> list[Frame]:
+        """The packets of a file as they would be read from it."""
+        return [
+            Frame(number, each.time, self._link_of(each), each.octets, each.wirelen, each.comments, each.interface)
+            for number, each in enumerate(self.file(annotated=True), 1)
+        ]
 
     def write(
         self,

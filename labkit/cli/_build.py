@@ -24,7 +24,7 @@ def write(trace: "Trace", output: str, format_: str | None, edition: str, manife
     """
     from labkit.capture.sink import Sink
 
-    _refuse_terminal(output)
+    refuse_terminal(output)
     target = manifest
     if target is None and trace.injected and output != STANDARD_OUTPUT:
         target = str(Path(output).with_suffix(".manifest.json"))
@@ -147,7 +147,7 @@ def build_variants(
     note(text.format(folder=folder, count=total, answers=answers))
 
 
-def _refuse_terminal(output: str) -> None:
+def refuse_terminal(output: str) -> None:
     """A terminal would take the octets of a capture for commands."""
     stream = sys.stdout
     if output == STANDARD_OUTPUT and stream is not None and not stream.closed and stream.isatty():
