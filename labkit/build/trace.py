@@ -404,7 +404,7 @@ class Trace:
     def file_frames(self) -> list[Frame]:
         """The packets of a file as they would be read from it."""
         return [
-            Frame(number, each.time, self._link_of(each), each.octets, each.wirelen, each.comments, each.interface)
+            Frame(number, each.time, self.link_of(each), each.octets, each.wirelen, each.comments, each.interface)
             for number, each in enumerate(self.file(annotated=True), 1)
         ]
 
