@@ -59,6 +59,11 @@ def names() -> list[str]:
     return sorted((name.replace("_", "-") for name in found), key=lambda name: (name != LADDER, name))
 
 
+def needs_all(name: str) -> bool:
+    """Whether a picture needs every segment. The others read the capture themselves, and need only to know of whom."""
+    return not getattr(_module(name), "STREAMS", False)
+
+
 def summary(name: str) -> str:
     """What a picture shows, in one line."""
     text: str = _module(name).SUMMARY
