@@ -142,7 +142,8 @@ def _letters(axes: _plot.Axes, marks: Marks) -> Iterator[str]:
     written: set[tuple[int, int]] = set()
     for kind, letter in LETTERS.items():
         for time, low, high, packet in marks.of(kind):
-            x, y = axes.x(time), axes.y(high if kind == AGAIN else low)
+            x = min(axes.x(time), _plot.WIDTH - _plot.RIGHT - 12)
+            y = max(axes.y(high if kind == AGAIN else low), axes.top + 18)
             # Letters that would lie on each other are written once.
             place = int(x // 12), int(y // 12)
             if place not in written and len(written) < MAX_LETTERS:
