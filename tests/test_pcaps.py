@@ -20,7 +20,7 @@ FOUND: dict[str, set[tuple[str, int | None]]] = {
     "ip4-tcp-bad-chksum.pcap": {("CK02", 1)},
     "ip6-tcp-bad-chksum.pcap": {("CK02", 1)},
     "miss_end_data.pcap": {("SEQ01", 6)},
-    "modbus-and-non-modbus-p502.pcap": {("RST04", 65), ("ECN03", 77)},
+    "modbus-and-non-modbus-p502.pcap": {("RST03", 65), ("ECN03", 77)},
     "qi_internet_SYNACK_curl_jsonip.pcap": {("TS01", 5), ("SEQ01", 7), ("WIN02", 7), ("TS02", 8), ("RTX02", 9)},
     "payload-syn.pcap": {("TFO01", 1)},
     "rotation.pcap": {("ISN01", 3), ("ISN01", 4)},

@@ -14,7 +14,7 @@ from labkit.cli._common import Command, complete_scenarios, note, profile_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _
-from labkit.report.draw import CONVERTED, LADDER, SUFFIXES, DrawOptions, formats, names, picture
+from labkit.report.draw import CONVERTED, LADDER, SUFFIXES, DrawOptions, formats, names, needs_all, picture
 
 if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 MAX_STREAM = 1 << 28
 """Octets of a capture on standard input, which is read more than once."""
+
+FEW = 5_000
+"""Packets in which the conversation of a curve is looked for first."""
 
 TERMINAL = "terminal"
 
@@ -113,7 +116,7 @@ def command(
 
     wanted = flow_filter(others)
     if _is_capture(subject):
-        drawn = of_capture(subject, verdict_of, wanted, packets)
+        drawn = of_capture(subject, verdict_of, wanted, packets, few=not needs_all(what))
         if faults or seed:
             raise UsageError(_("--seed and --fault need a scenario, not a capture"))
     else:
@@ -153,8 +156,13 @@ def of_capture(
     verdict_of: "Callable[[Opener], Verdict] | None",
     wanted: Any,
     packets: tuple[int, int] | None = None,
+    *,
+    few: bool = False,
 ) -> "Subject":
-    """The conversations of a capture, or of standard input; UsageError if nothing of it is selected."""
+    """The conversations of a capture, or of standard input; UsageError if nothing of it is selected.
+
+    `few` reads only the beginning of a capture, if what is selected is there.
+    """
     from labkit.capture import open_capture
     from labkit.report.draw import _subject
 
@@ -164,7 +172,10 @@ def of_capture(
         return open_capture(BytesIO(octets) if subject == "-" else subject)
 
     verdict = verdict_of(opener) if verdict_of else None
-    drawn = _subject.of_capture(subject, opener, verdict, wanted=wanted, packets=packets)
+    for most in (FEW, _subject.MAX_FRAMES) if few else (_subject.MAX_FRAMES,):
+        drawn = _subject.of_capture(subject, opener, verdict, wanted=wanted, packets=packets, most=most)
+        if drawn.conversations:
+            break
     if drawn.damage:
         note(_("{capture}: {message}; drawn up to there").format(capture=subject, message=drawn.damage))
     if not drawn.conversations and wanted is not None:

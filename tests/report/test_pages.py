@@ -267,6 +267,55 @@ class TestInTheBrowser:
             chromium.command("Emulation.clearDeviceMetricsOverride")
 
 
+@needs_chromium
+class TestCurves:
+    """The page of curves: drawn, zoomed, told."""
+
+    INK = """
+        return [...document.querySelectorAll('canvas')].map((canvas) =>
+            canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((each) => each > 0))
+    """
+
+    def curves(self, capsys: pytest.CaptureFixture[str]) -> Path:
+        return page("draw", "--what", "time-sequence", "--format", "html", str(noted()), capsys=capsys)
+
+    def test_all_plots_are_drawn_and_nothing_complains(
+        self, chromium: Browser, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        chromium.messages()
+        chromium.open(self.curves(capsys))
+        assert chromium.messages() == []
+        ink = chromium.run(self.INK)
+        assert len(ink) >= 4
+        assert all(ink)
+
+    def test_they_zoom_together(self, chromium: Browser, capsys: pytest.CaptureFixture[str]) -> None:
+        chromium.open(self.curves(capsys))
+        span = "return curves.view.to - curves.view.from"
+        whole = chromium.run(span)
+        chromium.run("document.querySelector('canvas').focus()")
+        chromium.press("+")
+        assert chromium.run(span) == pytest.approx(whole / 2)
+        chromium.press("-")
+        chromium.press("+", "+")
+        chromium.press("0")
+        assert chromium.run(span) == pytest.approx(whole)
+
+    def test_the_nearest_mark_is_told(self, chromium: Browser, capsys: pytest.CaptureFixture[str]) -> None:
+        chromium.open(self.curves(capsys))
+        chromium.point("canvas")
+        told = chromium.run("return document.querySelector('output').textContent")
+        assert re.search(r"[\d.]+ s, [\d,]+.*packet \d+", told)
+
+    @needs_node_modules
+    @pytest.mark.parametrize("what", ["time-sequence", "states", "header", "layers"])
+    def test_accessible_and_valid(self, what: str, chromium: Browser, capsys: pytest.CaptureFixture[str]) -> None:
+        shown = page("draw", "--what", what, "--format", "html", str(hostile_capture()), capsys=capsys)
+        chromium.open(shown)
+        assert chromium.axe() == []
+        assert html_validate(shown) == ""
+
+
 @needs_node_modules
 def test_valid_html(capsys: pytest.CaptureFixture[str]) -> None:
     hostile = hostile_capture()

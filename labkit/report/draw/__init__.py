@@ -15,7 +15,11 @@ from labkit.errors import UsageError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
-    from labkit.report.draw._subject import Subject
+    from pathlib import Path
+
+    from labkit.analysis.verifier import Verdict
+    from labkit.build.trace import Trace
+    from labkit.report.draw._subject import Opener, Subject
 
 LADDER = "ladder"
 
@@ -53,10 +57,48 @@ Lines = Iterator[str]
 Draw = Callable[["Subject", DrawOptions], Lines]
 
 
+def draw(
+    source: "str | Path | Trace",
+    what: str = LADDER,
+    *,
+    format: str = "svg",  # noqa: A002 - the word of the field
+    profile: str = "rfc9293",
+    reveal: str = "full",
+    options: DrawOptions | None = None,
+) -> str:
+    """Draw a capture (a path), or a trace, and return the picture's text.
+
+    `profile` judges it, `reveal` is a level of `labkit.report.reveal`. UsageError for a picture or format that does not exist,
+    CaptureError for a file that is not a capture.
+    """
+    from labkit.analysis.native.engine import verify_capture
+    from labkit.build.trace import Trace
+    from labkit.capture import open_capture
+    from labkit.report.draw._subject import of_capture, of_trace
+    from labkit.report.reveal import reveal as revealed
+
+    def verdict_of(opener: "Opener") -> "Verdict":
+        with opener() as capture:
+            return revealed(verify_capture(capture, profile), reveal)
+
+    function = picture(what, format)
+    if isinstance(source, Trace):
+        subject = of_trace(source, verdict_of)
+    else:
+        path = str(source)
+        subject = of_capture(path, lambda: open_capture(path), verdict_of(lambda: open_capture(path)))
+    return "\n".join(function(subject, options or DrawOptions())) + "\n"
+
+
 def names() -> list[str]:
     """The pictures, the ladder first."""
     found = (module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
     return sorted((name.replace("_", "-") for name in found), key=lambda name: (name != LADDER, name))
+
+
+def needs_all(name: str) -> bool:
+    """Whether a picture needs every segment. The others read the capture themselves, and need only to know of whom."""
+    return not getattr(_module(name), "STREAMS", False)
 
 
 def summary(name: str) -> str:

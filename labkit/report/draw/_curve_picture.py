@@ -24,8 +24,7 @@ def formats(
             points = curve_points(curve(direction))
             if not points or not direction.marks:
                 continue
-            span = direction.marks.time[0], direction.marks.time[-1]
-            axes = _plot.Axes(span, (0, max(value for _time, value in points) * 1.05), top, HEIGHT)
+            axes = _plot.Axes(direction.marks.span, (0, max(value for _time, value in points) * 1.05), top, HEIGHT)
             parts += axes.draw(f"{_(what)}: {direction.source} → {direction.target}", _("seconds"), _(upwards), unit)
             parts.append(axes.line(points, "arrow data-line", steps=steps))
             top += HEIGHT + 24

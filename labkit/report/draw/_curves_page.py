@@ -27,6 +27,7 @@ from labkit.report.draw._series import (
     Curve,
     Direction,
     Marks,
+    Point,
     throughput,
 )
 from labkit.report.draw._subject import Subject
@@ -35,8 +36,8 @@ from labkit.report.draw._svg import text_of
 MAX_MARKS = 200_000
 """Marks of a page. They take some 33 octets each."""
 
-Point = tuple[int, int, int, int]
-"""Time, least value, greatest value, packet."""
+MAX_VALUES = 10_000
+"""Values of one curve."""
 
 SERIES = (
     # name, kinds, shape, colour, letter; what lies outside does not stretch the axis.
@@ -103,7 +104,9 @@ def _plots(direction: Direction, stride: int) -> Iterator[tuple[str, list[dict[s
         (_("round-trip time at the point of capture, ms"), direction.rtt, "line", 1e6),
         (_("bytes in flight"), direction.flight, "steps", 1.0),
     ):
-        points = [(time, value, value, 0) for time, value in zip(curve.time, curve.value, strict=True)]
+        values = [(time, value, value, 0) for time, value in curve_points(curve)]
+        step = -(-len(values) // MAX_VALUES)
+        points = [_merged(values[at : at + step]) for at in range(0, len(values), step)] if step > 1 else values
         yield heading, [_series(heading, points, shape, "link", "", zero=True)], unit
 
 

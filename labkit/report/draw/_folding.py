@@ -54,6 +54,9 @@ class Fold:
         return ", ".join(words)
 
 
+MAX_RUN = 24
+"""Segments without a fault to draw in a row; of a longer run, the first half of these and the last quarter."""
+
 Part = Arrow | Fold
 
 
@@ -65,6 +68,7 @@ def folded(conversation: Conversation, most: int = MAX_DRAWN, *, whole: bool = F
     weights = list(_weights(arrows))
     least = next((weight for weight in (1, 2, 3, 4) if len(_near(weights, weight)) <= most), 5)
     shown = _near(weights, least) if least < 5 else set(sorted(_near(weights, 4))[:most])
+    shown -= _middles(shown, weights)
     parts: list[Part] = []
     for visible, run in groupby(range(len(arrows)), key=shown.__contains__):
         places = list(run)
@@ -73,6 +77,16 @@ def folded(conversation: Conversation, most: int = MAX_DRAWN, *, whole: bool = F
         else:
             parts.append(Fold([arrows[place] for place in places]))
     return parts
+
+
+def _middles(shown: set[int], weights: list[int]) -> set[int]:
+    """The middles of long runs of retransmissions and the like: so many arrows at once would be steep."""
+    found: set[int] = set()
+    for minor, run in groupby(range(len(weights)), key=lambda place: place in shown and weights[place] < 3):
+        places = list(run)
+        if minor and len(places) > MAX_RUN:
+            found.update(places[MAX_RUN // 2 : -MAX_RUN // 4])
+    return found
 
 
 def _near(weights: list[int], least: int) -> set[int]:

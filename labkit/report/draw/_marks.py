@@ -105,12 +105,23 @@ def label_of(arrow: Arrow) -> str:
     return f"{text} ({note})" if note else text
 
 
+def _value(row: Row, field: str) -> int:
+    """The value of one of FIELDS."""
+    return {"seq": row.seq, "ack": row.ack, "window": row.window, "flags": row.ctl}[field]
+
+
 def expected_label(arrow: Arrow) -> str:
     """The label of the segment that was expected instead; empty if no finding says what is right, or it is not to be shown."""
     right: dict[str, str] = {}
     for each in sorted(arrow.findings, key=lambda each: each.severity):
         counts = each.severity >= Severity.WARNING or each.caused_by is not None
-        if not counts or each.expected is None or each.field not in FIELDS:
+        # A finding may be about a field of another segment: the window that the peer offered.
+        if (
+            not counts
+            or each.expected is None
+            or each.field not in FIELDS
+            or each.actual != _value(arrow.row, each.field)
+        ):
             continue
         shown = each.expected if each.expected_relative is None else each.expected_relative
         if each.field == "flags":

@@ -8,6 +8,8 @@ from array import array
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import merge
+from itertools import repeat
 
 from labkit.analysis.flows import end_of, possible_frames, segments
 from labkit.packet.seen import Seen
@@ -27,32 +29,47 @@ def _numbers() -> "array[int]":
     return array("q")
 
 
-@dataclass(slots=True)
-class Marks:
-    """Marks in the order of time, a column for each value."""
+Point = tuple[int, int, int, int]
+"""A mark: its time, its least and greatest number, its packet."""
 
-    kind: "array[int]" = field(default_factory=_numbers)
-    time: "array[int]" = field(default_factory=_numbers)
-    low: "array[int]" = field(default_factory=_numbers)
-    high: "array[int]" = field(default_factory=_numbers)
-    packet: "array[int]" = field(default_factory=_numbers)
+
+class Marks:
+    """Marks in the order of time, by kind. Each kind has a column for each value: a capture may have millions."""
+
+    def __init__(self) -> None:
+        self._columns: dict[int, tuple[array[int], ...]] = {}
 
     def __len__(self) -> int:
-        return len(self.time)
+        return sum(len(columns[0]) for columns in self._columns.values())
 
     def add(self, kind: int, time: int, low: int, high: int, packet: int) -> None:
         """Append a mark."""
-        self.kind.append(kind)
-        self.time.append(time)
-        self.low.append(low)
-        self.high.append(high)
-        self.packet.append(packet)
+        columns = self._columns.get(kind)
+        if columns is None:
+            columns = self._columns[kind] = (_numbers(), _numbers(), _numbers(), _numbers())
+        columns[0].append(time)
+        columns[1].append(low)
+        columns[2].append(high)
+        columns[3].append(packet)
 
-    def of(self, *kinds: int) -> Iterator[tuple[int, int, int, int]]:
-        """Yield time, low, high and packet of the marks of some kinds."""
-        for kind, time, low, high, packet in zip(self.kind, self.time, self.low, self.high, self.packet, strict=True):
-            if kind in kinds:
-                yield time, low, high, packet
+    def of(self, *kinds: int) -> Iterator[Point]:
+        """Yield the marks of some kinds, in the order of time."""
+        found = [zip(*self._columns[kind], strict=True) for kind in kinds if kind in self._columns]
+        return iter(found[0]) if len(found) == 1 else merge(*found)
+
+    def all(self) -> Iterator[tuple[int, int, int, int, int]]:
+        """Yield time, packet, kind, least and greatest number of all marks, in the order of time."""
+        return merge(
+            *(
+                zip(times, packets, repeat(kind), lows, highs, strict=False)
+                for kind, (times, lows, highs, packets) in sorted(self._columns.items())
+            )
+        )
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The times of the first and of the last mark; ValueError if there is none."""
+        return min(each[0][0] for each in self._columns.values()), max(each[0][-1] for each in self._columns.values())
 
 
 @dataclass(slots=True)
@@ -127,10 +144,12 @@ def read(subject: Subject, conversation: Conversation) -> tuple[Direction, Direc
             target = data[seg.dst_at : seg.dst_at + seg.addr_len], seg.dport
             if (source, target) != (client, server) and (source, target) != (server, client):
                 continue
+            sender = CLIENT if source == client else 1 - CLIENT
+            if frame.number > last and seg.ctl & (SYN | ACK) == SYN and found[sender].raw is not None:
+                break  # the next connection of the same ports
             if start is None:
                 start, point = frame.time, frame.interface
             if frame.interface == point:
-                sender = CLIENT if source == client else 1 - CLIENT
                 _add(seg, found[sender], found[1 - sender], frame.time - start, frame.number)
     return found
 
@@ -157,7 +176,7 @@ def _add_octets(seg: Seen, me: Direction, time: int, packet: int, low: int, high
     new = high - max(me.nxt, low)
     if seg.ctl & FIN:
         marks.add(CLOSED, time, high, high, packet)
-    if new > 0 or not me.marks.kind:
+    if new > 0:
         kind = PUSHED if seg.ctl & PSH else DATA
         me.waiting.append((high, time))
         me.nxt = max(me.nxt, high)

@@ -83,7 +83,7 @@ def document(width: float, height: float, content: Iterable[str], *, title: str,
     )
     background = element("rect", width="100%", height="100%", class_="paper")
     return "\n".join(
-        (head, f"<title>{text_of(title)}</title>", f"<style>{style}</style>", background, *content, "</svg>", "")
+        (head, f"<title>{text_of(title)}</title>", f"<style>{style}</style>", background, *content, "</svg>")
     )
 
 

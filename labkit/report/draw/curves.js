@@ -78,8 +78,10 @@
 
     // The level of a series that has few enough marks in view, with the places of its first and last one.
     seen(series) {
+      // A curve comes from the left of what is seen; other marks stand alone.
+      const before = series.shape === "steps" || series.shape === "line" ? 1 : 0;
       for (const level of series.levels) {
-        const first = Math.max(place(level.time, view.from) - 1, 0);
+        const first = Math.max(place(level.time, view.from) - before, 0);
         const last = Math.min(place(level.time, view.to) + 1, level.time.length);
         if (last - first <= 3000 || level === series.levels[series.levels.length - 1]) return [level, first, last];
       }

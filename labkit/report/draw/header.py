@@ -58,8 +58,11 @@ def header(subject: Subject, packet: int | None) -> Header:
     _frame, data, seg = segment
     findings = [each for each in subject.verdict.findings if each.packet == number] if subject.verdict else []
     wrong = {}
+    values = {"seq": seg.seq, "ack": seg.ack, "window": seg.win, "checksum": seg.sum, "urgent": seg.urg}
     for each in findings:
-        if each.severity > Severity.NOTE or each.caused_by is not None:
+        # A finding may be about a field of another segment: the window that the peer offered.
+        here = each.actual is None or values.get(each.field, each.actual) == each.actual
+        if here and (each.severity > Severity.NOTE or each.caused_by is not None):
             right = "" if each.expected is None else f"{each.expected}"
             if each.expected_relative is not None and each.expected_relative != each.expected:
                 right = _("{raw}, relative {relative}").format(raw=right, relative=each.expected_relative)

@@ -5,4 +5,6 @@ from labkit.report.draw._curve_picture import formats
 
 SUMMARY = N_("bytes that were sent and not acknowledged: an estimate of the congestion window")
 
+STREAMS = True
+
 FORMATS = formats(N_("bytes in flight"), lambda direction: direction.flight, N_("bytes"), 1.0, steps=True)

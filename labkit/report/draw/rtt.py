@@ -5,4 +5,6 @@ from labkit.report.draw._curve_picture import formats
 
 SUMMARY = N_("time from a segment to its acknowledgement, at the point of capture")
 
+STREAMS = True
+
 FORMATS = formats(N_("round-trip time"), lambda direction: direction.rtt, N_("milliseconds"), 1e6, steps=False)

@@ -6,4 +6,6 @@ from labkit.report.draw._series import throughput
 
 SUMMARY = N_("payload per second over time, without what was sent again")
 
+STREAMS = True
+
 FORMATS = formats(N_("throughput"), throughput, N_("Mbit/s"), 125_000.0, steps=True)

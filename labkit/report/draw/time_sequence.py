@@ -25,6 +25,8 @@ from labkit.report.draw._subject import Subject
 
 SUMMARY = N_("sequence numbers over time with the marks of tcptrace: segments, ACKs, window, SACK, retransmissions")
 
+STREAMS = True
+
 SPANS = {DATA: "data", PUSHED: "data", AGAIN: "fault", SACKED: "again"}
 """Marks that reach from one number to another, with their colours."""
 
@@ -63,11 +65,12 @@ def graph(direction: Direction, top: float) -> Iterator[str]:
     marks = direction.marks
     if not marks:
         return
-    numbers = [*marks.low, *(high for _time, _low, high, _packet in marks.of(*SPANS))]
+    lowest = min(low for _time, low, _high, _packet in marks.of(*SPANS, ACKED, OPENED, RESET))
+    highest = max(high for _time, _low, high, _packet in marks.of(*SPANS, ACKED, OPENED, RESET))
     # The window may lie far above everything that is sent.
-    sent = [high for _time, _low, high, _packet in marks.of(*SPANS)] or numbers
-    highest = min(max(numbers), max(sent) + max((max(sent) - min(numbers)) // 3, 10))
-    axes = _plot.Axes((marks.time[0], marks.time[-1]), (min(numbers), highest), top)
+    edge = max((low for _time, low, _high, _packet in marks.of(WINDOW)), default=highest)
+    highest = max(min(edge, highest + max((highest - lowest) // 3, 10)), highest)
+    axes = _plot.Axes(marks.span, (lowest, highest), top)
     yield from axes.draw(f"{direction.source} → {direction.target}", _("seconds"), _("sequence number, relative"))
     yield from _legend(axes)
     acked = [(time, low) for time, low, _high, _packet in marks.of(ACKED)]
@@ -139,7 +142,8 @@ def _letters(axes: _plot.Axes, marks: Marks) -> Iterator[str]:
     written: set[tuple[int, int]] = set()
     for kind, letter in LETTERS.items():
         for time, low, high, packet in marks.of(kind):
-            x, y = axes.x(time), axes.y(high if kind == AGAIN else low)
+            x = min(axes.x(time), _plot.WIDTH - _plot.RIGHT - 12)
+            y = max(axes.y(high if kind == AGAIN else low), axes.top + 18)
             # Letters that would lie on each other are written once.
             place = int(x // 12), int(y // 12)
             if place not in written and len(written) < MAX_LETTERS:
@@ -182,7 +186,7 @@ XPL_COLOURS = {
 def _xpl_marks(marks: Marks, start: int) -> Iterator[str]:
     """Yield the commands of xplot for each mark."""
     last: dict[int, tuple[str, int]] = {}
-    for kind, nanoseconds, low, high in zip(marks.kind, marks.time, marks.low, marks.high, strict=True):
+    for nanoseconds, _packet, kind, low, high in marks.all():
         time = f"{(start + nanoseconds) // 1_000_000_000}.{(start + nanoseconds) // 1000 % 1_000_000:06d}"
         if kind in XPL_COLOURS:
             yield XPL_COLOURS[kind]
