@@ -56,6 +56,13 @@ def test_names_lead_nowhere() -> None:
     ]
 
 
+def test_names_in_utf_8_that_do_not_say_so() -> None:
+    octets = bytearray(klass.zipped({"Zo\u00eb/a.pcap": b"1", "b.pcap": b"2"}))
+    for mark, offset in ((b"PK\x03\x04", 7), (b"PK\x01\x02", 9)):
+        octets[octets.index(mark) + offset] &= ~8
+    assert [name for name, _content in contents(bytes(octets))] == ["x.zip/Zo\u00eb/a.pcap", "x.zip/b.pcap"]
+
+
 def test_links_are_not_followed() -> None:
     assert contents(with_link("a.pcap", "/etc/passwd")) == [
         ("x.zip/a.pcap", "it is a link, which labkit does not follow")
