@@ -21,7 +21,7 @@ from labkit.teach.roster import Student
 METADATA = "submission_metadata.yml"
 MAX_METADATA = 16 << 20
 
-MOODLE = re.compile(r"(?P<owner>.{1,200}?)_(?P<id>\d{1,12})_assignsubmission_(?P<kind>file|onlinetext)_?(?P<file>.*)")
+MOODLE = re.compile(r"(?P<owner>.{1,200}?)_(?P<id>\d{1,12})_assignsubmission_(?:file|onlinetext)_?.*")
 CANVAS = re.compile(r"(?P<owner>[^_/]{1,200})_(?P<late>LATE_)?(?P<user>\d{1,15})_(?P<id>\d{1,15})_(?P<file>.+)")
 
 
@@ -65,8 +65,7 @@ def _by_layout(entries: Sequence[Entry]) -> Iterator[HandIn]:
     for entry, parts in inner:
         match = MOODLE.fullmatch(parts[0]) if moodle else None
         if match is not None:
-            if match["kind"] == "file":  # an online text is a web page that Moodle makes
-                yield HandIn(f"{match['owner']} ({match['id']})", (match["owner"], match["id"]), [entry])
+            yield HandIn(f"{match['owner']} ({match['id']})", (match["owner"], match["id"]), [entry])
             continue
         # One file of this form among others is a name that happens to look so.
         match = CANVAS.fullmatch(parts[0]) if 2 * canvas > len(inner) and len(parts) == 1 else None

@@ -16,9 +16,6 @@ from labkit.teach.grade.classroom import Grades, Row
 from labkit.teach.grade.task import Mistake, PartResult, Result, points_text
 from labkit.teach.grade.xlsx import Sheet, workbook
 
-MAX_TEXT = 100
-"""Characters of a reason in the text table."""
-
 
 def rows(grades: Grades) -> Iterator[list[str | float]]:
     """The table with its header."""

@@ -310,3 +310,8 @@ def test_what_is_no_answer_key(text: str, capsys: pytest.CaptureFixture[str]) ->
     Path("in/a.txt").write_text("1: 2")
     assert run(["grade", "find-the-mistake", "in", "--answers", "bad.json"]) == 3
     assert "not an answer key" in capsys.readouterr().err
+
+
+def test_the_command_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema", "assignment"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema()

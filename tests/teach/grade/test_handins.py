@@ -67,7 +67,7 @@ def test_an_id_outranks_a_name() -> None:
         (["s1/x/a.pcap"], ["s1"]),
         (["Jane Doe_12_assignsubmission_file_/a.pcap"], ["Jane Doe (12)"]),
         (["Jane Doe_12_assignsubmission_file_a.pcap"], ["Jane Doe (12)"]),
-        (["Jane Doe_12_assignsubmission_onlinetext_onlinetext.html"], []),
+        (["Jane Doe_12_assignsubmission_onlinetext_onlinetext.html"], ["Jane Doe (12)"]),
         (["week/Jane_Doe_12_assignsubmission_file_/x/a.pcap", "week/B_1_assignsubmission_file_/x/a.pcap"],
          ["Jane_Doe (12)", "B (1)"]),
         (["doejane_12_34_a.pcap", "leekim_LATE_13_35_a-1.pcap"], ["doejane (12)", "leekim (13)"]),

@@ -187,6 +187,8 @@ def test_facts_of_shipped_scenarios(scenario: str, opened: str, closed: str, seg
         ("# 1. What is it?\n1: 42", {1: "42"}),
         ("1: \n", {1: ""}),
         ("1: 41\n1: 42\n1:\n", {1: "42"}),
+        ("<p>1: 42</p><p>2: a &lt; b<br>3: 7</p>", {1: "42", 2: "a < b", 3: "7"}),
+        ("<!DOCTYPE html><html><body><div>1: 42</div></body></html>", {1: "42"}),
         ("nothing", {}),
     ],
 )
