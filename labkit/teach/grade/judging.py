@@ -112,6 +112,7 @@ def _mend(status: str, task: Task) -> str:
         NOTHING: _("Hand in a capture file (.pcap or .pcapng)."),
         EMPTY: _("Write the packets into the file, open it in Wireshark, and hand it in again."),
         NO_TCP: _("Check in Wireshark that the filter 'tcp' shows your conversation."),
+        REFUSED: _("Hand in one capture file, as it is: without a password, an archive or other traffic."),
         WRONG_TYPE: _("Hand in the capture itself (.pcap or .pcapng); renaming another file does not make it one."),
     }.get(status, _("Save the capture again, open it in Wireshark, and hand it in again."))
 
@@ -233,7 +234,8 @@ def _part(part: Part, task: Task, talk: Conversation, errors: Sequence[Finding])
         earned = worth * (1 - len(failed) / len(outcomes)) if part.partial else 0.0
     if errors:
         earned = max(0.0, earned - part.each * len(errors)) if part.each is not None else 0.0
-    mistakes = [_unmet(part, outcome) for outcome in failed] + [_mistake(part.name, each) for each in errors]
+    mistakes = [_unmet(part, each.name, outcome) for each, outcome in outcomes if not outcome.ok]
+    mistakes += [_mistake(part.name, each) for each in errors]
     # Without partial credit the first unmet expectation has cost all points.
     told = failed if part.partial else failed[:1]
     reasons = [_("{is_}; expected {should}").format(is_=each.is_, should=each.should) for each in told]
@@ -250,12 +252,14 @@ def _part(part: Part, task: Task, talk: Conversation, errors: Sequence[Finding])
     return result, mistakes
 
 
-def _unmet(part: Part, outcome: checks.Outcome) -> Mistake:
+def _unmet(part: Part, name: str, outcome: checks.Outcome) -> Mistake:
+    should_be = _("expected {should}").format(should=outcome.should)
     return Mistake(
         part.name,
         outcome.is_,
         outcome.packet,
-        should_be=_("expected {should}").format(should=outcome.should),
+        should_be=should_be,
+        mend=_(checks.KINDS[name].mend),
         hint=outcome.is_,
     )
 

@@ -63,7 +63,7 @@ def _row(row: Row, grades: Grades, count: int) -> list[str | float]:
 
 def mend_of(mistake: Mistake) -> str:
     """What a mistake should be and how to mend it, in one line."""
-    return " ".join(each for each in (mistake.should_be, mistake.mend) if each)
+    return ". ".join(each for each in (mistake.should_be, mistake.mend) if each)
 
 
 def remarks_of(grades: Grades, student: str, *, evidence: bool = True) -> list[str]:
