@@ -109,6 +109,8 @@ def command(
         return _package(assignment, outputs, options)
     if handins is None:
         raise UsageError(_("missing HAND-INS"))
+    if feedback is not None and format_ in names():
+        raise UsageError(_("--feedback goes with the table of a class, not with a platform"))
     if format_ in names() and not (outputs and (outputs[0].endswith("/") or Path(outputs[0]).is_dir())):
         return _one(assignment, handins, outputs, format_, options)
     grades = _graded(assignment, handins, options)
