@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-import klass
+import class_of_sixty as klass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +23,7 @@ from labkit.teach.grade.task import Task
 
 OWN = material(Assignment.load("handshake"), 0)
 RIGHT = klass.saved(OWN.trace)
+QUESTIONS = material(Assignment.load("find-the-mistake"), 0)
 
 
 def entry(octets: bytes, name: str = "x.zip") -> Entry:
@@ -112,6 +113,16 @@ def test_gzip_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_packets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "MAX_PACKETS", 50)
+    many = klass.saved(OWN.trace, "pcap", *[klass.BROWSER] * 3)
+    result = judging.grade(OWN.task, many, "a.pcap")
+    assert (result.status, result.mistakes[0].what) == (
+        "refused",
+        "the capture has more than 50 packets; hand in your conversation alone",
+    )
+
+
 def test_links_pipes_and_junk_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "s1").mkdir()
     (tmp_path / "s1" / "a.pcap").symlink_to("/etc/passwd")
@@ -179,6 +190,18 @@ def test_no_octets_make_grading_fail(octets: bytes, head: bytes) -> None:
     result = judging.grade(OWN.task, head + octets, "x")
     assert 0 <= result.points <= 10
     assert result.parts
+
+
+@given(st.binary(max_size=300), st.text(max_size=300), st.sampled_from(["", "1: ", "<p>1: ", "\ufeff1;"]))
+def test_no_answers_make_grading_fail(octets: bytes, text: str, head: str) -> None:
+    for content in (
+        head.encode() + octets,
+        (head + text).encode("utf-8", "replace"),
+        (head + text).encode("utf-16", "replace"),
+    ):
+        result = judging.grade(QUESTIONS.task, content, "answers.txt")
+        assert 0 <= result.points <= result.of
+        assert len(result.parts) == 5
 
 
 @given(st.binary(min_size=1, max_size=30), st.integers(0, len(RIGHT)))

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-import klass
+import class_of_sixty as klass
 import pytest
-from klass import CASES, student
+from class_of_sixty import CASES, student
 
 from labkit.cli import run
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
-import klass
+import class_of_sixty as klass
 import pytest
 
 from labkit.build.faults import inject
@@ -303,6 +303,7 @@ def test_one_file_and_standard_input(
         (["handshake", "a.pcap", "-o", "g.ods"], 2, "the suffix names no form of the table; use one of .csv, .xlsx"),
         (["handshake", "a.pcap", "--roster", "a.csv"], 2, "--answers FILE names the answer key"),
         (["handshake", "a.pcap", "--answers", "missing.json"], 3, "missing.json: cannot be read"),
+        (["handshake", "a.pcap", "--format", "vpl", "--feedback", "f"], 2, "--feedback goes with the table of a class"),
         (["handshake", "empty"], 3, "there is no file in it"),
         (["handshake", "a.pcap", "--format", "nonsense"], 2, "nonsense"),
     ],
