@@ -30,7 +30,7 @@ STANDARD_INPUT = "-"
     cls=Command,
     section="teach",
     examples=(
-        "labkit grade handshake handins/ --roster class.csv -o grades.xlsx --feedback feedback/",
+        "labkit grade handshake handins/ --answers handshake.answers.json -o grades.xlsx --feedback feedback",
         "labkit grade handshake submission.pcap --format gradescope -o results.json",
     ),
 )
