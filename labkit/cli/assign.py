@@ -93,8 +93,8 @@ def show(assignment: str, handout: bool, models: str | None, answers: str | None
 
 
 def _write_models(loaded: Any, folder: Path, answers: str | None) -> None:
-    from labkit.cli._files import write_file
     from labkit.teach.assign.material import models as made
+    from labkit.teach.files import write_file
     from labkit.teach.grade.task import points_text
 
     found = [(model.name, own, model) for own, model in made(loaded)]
@@ -175,7 +175,7 @@ def build(
     tasks = set()
     with ProgressLine(_("building")) as progress:
         for number, own in enumerate(built(loaded, students, folder, target, secret), 1):
-            tasks.add((repr(own.task), tuple(own.captures.values())))
+            tasks.add(hash((repr(own.task), *own.captures.values())))
             progress.show(_(": {number} of {total}").format(number=number, total=len(students)))
     if len(tasks) == 1 < len(students):
         note(_("all hand-outs are the same: the assignment draws nothing for each student ('draw:', or ranges)"))

@@ -156,7 +156,7 @@ def _standard_input() -> Any:
 
 
 def _write(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: str | None) -> None:
-    from labkit.cli._files import write_file
+    from labkit.teach.files import write_file
     from labkit.teach.grade.pages import feedback as lines
     from labkit.teach.grade.pages import feedback_html
 
@@ -222,7 +222,7 @@ def _shown(grades: "Grades") -> str:
 
 
 def _write_platform(grades: "Grades", folder: Path, format_: str) -> None:
-    from labkit.cli._files import write_file
+    from labkit.teach.files import write_file
     from labkit.teach.platforms import platform
 
     made = platform(format_)
@@ -239,7 +239,7 @@ def _write_platform(grades: "Grades", folder: Path, format_: str) -> None:
 
 def _one(assignment: str, handins: str, outputs: tuple[str, ...], format_: str, options: dict[str, Any]) -> int:
     """Grade one hand-in. Whatever fails, the platform gets a valid result, and nothing else."""
-    from labkit.cli._files import write_file
+    from labkit.teach.files import write_file
     from labkit.teach.grade.judging import without
     from labkit.teach.grade.task import UNREADABLE, Task
     from labkit.teach.platforms import platform
@@ -301,7 +301,7 @@ def _pupil(pupils: "list[Pupil]", options: dict[str, Any]) -> "Pupil":
 
 
 def _package(assignment: str, outputs: tuple[str, ...], options: dict[str, Any]) -> int:
-    from labkit.cli._files import write_file
+    from labkit.teach.files import write_file
     from labkit.teach.platforms._gradescope_package import package as made
 
     if len(outputs) > 1:

@@ -265,6 +265,16 @@ def test_a_question_without_an_answer_names_its_line(capsys: pytest.CaptureFixtu
     assert "mine.yaml:" in err
 
 
+def test_nothing_is_written_where_a_students_values_do_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = "draw: {ttl: [64, 900]}\nscenario: {client: {ttl: $ttl}, steps: [client: connect]}"
+    Path("mine.yaml").write_text(PLAIN.replace("scenario: document", drawn))
+    roster(4)
+    assert run(["assign", "build", "mine.yaml", "--roster", "class.csv", "-o", "out", "--answers", "key.json"]) == 2
+    assert "student 's" in capsys.readouterr().err
+    assert not Path("out").exists()
+    assert not Path("key.json").exists()
+
+
 # The JSON schema.
 
 
