@@ -27,7 +27,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,7 +50,11 @@ from labkit.teach.assign.model import AssignmentModel, LateModel, PartModel, Que
 from labkit.teach.assign.questions import KINDS as QUESTIONS
 from labkit.teach.diagram.states import mermaid
 from labkit.teach.grade.checks import KINDS as CHECKS
-from labkit.teach.grade.task import STATUSES
+from labkit.teach.grade.classroom import Grades, Row
+from labkit.teach.grade.honesty import Remark
+from labkit.teach.grade.judging import without
+from labkit.teach.grade.table import record
+from labkit.teach.grade.task import STATUSES, Mistake, Part, Task
 from labkit.teach.platforms import names as platforms
 
 TOP = Path(__file__).parents[1]
@@ -534,3 +538,17 @@ def test_the_page_for_teachers_lists_what_there_is() -> None:
     assert {row[0].strip("`") for row in rows(text, "kind of `find`")} == set(QUESTIONS)
     assert {row[0].strip("`") for row in rows(text, "status")} == set(STATUSES)
     assert {row[0].strip("`") for row in rows(text, "`--format`")} == set(platforms())
+
+
+def test_the_page_for_teachers_has_every_key_of_the_json() -> None:
+    task = Task("x", parts=(Part("p", 1, rules=("others",)),))
+    result = replace(without(task, "nothing", "x"), mistakes=(Mistake("p", "x"),))
+    grades = Grades(task, (Row("s", "", "s", result),), (Remark("identical", ("s", "t"), "x"),))
+
+    def keys(value: object) -> set[str]:
+        if isinstance(value, dict):
+            return set(value) | {key for each in value.values() for key in keys(each)}
+        return {key for each in value for key in keys(each)} if isinstance(value, list) else set()
+
+    listed = {each for row in rows(page("docs/teaching.md"), "key in JSON") for each in coded("|".join(row))}
+    assert listed == keys(record(grades))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +34,18 @@ def complete_assignments(_ctx: click.Context, _param: click.Parameter, incomplet
 class Loaded:
     """An assignment, or the task that a package holds."""
 
-    task: "Task"
+    packed: "Task | None" = None
     assignment: "Assignment | None" = None
+
+    @cached_property
+    def task(self) -> "Task":
+        """The task; that of an example student where each has one of their own."""
+        if self.assignment is None:
+            assert self.packed is not None  # noqa: S101 - one of the two is there
+            return self.packed
+        from labkit.teach.assign.material import material
+
+        return material(self.assignment, 0).task
 
     def given(self) -> Mapping[str, str]:
         """The captures that labkit writes and nobody should hand in, by the digest of their packets."""
@@ -55,10 +66,8 @@ def load(name: str) -> Loaded:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(_("{name}: not a task of a package").format(name=printable(name))) from error
     from labkit.teach.assign import Assignment
-    from labkit.teach.assign.material import material
 
-    assignment = Assignment.load(name)
-    return Loaded(material(assignment, 0).task, assignment)
+    return Loaded(assignment=Assignment.load(name))
 
 
 def load_pupils(loaded: Loaded, options: Mapping[str, Any]) -> "list[Pupil] | None":

@@ -59,7 +59,6 @@ def _points(assignment: Any) -> float:
     "show", cls=Command, examples=("labkit assign show handshake", "labkit assign show handshake > mine.yaml")
 )
 @click.argument("assignment", shell_complete=complete_assignments)
-@click.option("--schema", is_flag=True, help=_("Print the JSON schema of assignments instead; ASSIGNMENT is not read."))
 @click.option("--handout", is_flag=True, help=_("Print the page of an example student instead, in Markdown."))
 @click.option(
     "--models",
@@ -73,17 +72,12 @@ def _points(assignment: Any) -> float:
     metavar="FILE",
     help=_("With --models: write hand-ins of the students of this answer key, to try 'labkit grade' without a class."),
 )
-def show(assignment: str, schema: bool, handout: bool, models: str | None, answers: str | None) -> None:
+def show(assignment: str, handout: bool, models: str | None, answers: str | None) -> None:
     """Print an assignment's YAML: save it, change it, and give the file to 'labkit assign build' and 'labkit grade'."""
-    if schema + handout + (models is not None) > 1:
-        raise UsageError(_("--schema, --handout and --models exclude each other"))
+    if handout and models is not None:
+        raise UsageError(_("--handout and --models exclude each other"))
     if answers is not None and models is None:
         raise UsageError(_("--answers needs --models"))
-    if schema:
-        from labkit.teach.assign.schema import schema as made
-
-        emit_json(made())
-        return
     from labkit.teach.assign import Assignment
 
     loaded = Assignment.load(assignment)
@@ -99,8 +93,8 @@ def show(assignment: str, schema: bool, handout: bool, models: str | None, answe
 
 
 def _write_models(loaded: Any, folder: Path, answers: str | None) -> None:
-    from labkit.cli._files import write_file
     from labkit.teach.assign.material import models as made
+    from labkit.teach.files import write_file
     from labkit.teach.grade.task import points_text
 
     found = [(model.name, own, model) for own, model in made(loaded)]
@@ -181,7 +175,7 @@ def build(
     tasks = set()
     with ProgressLine(_("building")) as progress:
         for number, own in enumerate(built(loaded, students, folder, target, secret), 1):
-            tasks.add((repr(own.task), tuple(own.captures.values())))
+            tasks.add(hash((repr(own.task), *own.captures.values())))
             progress.show(_(": {number} of {total}").format(number=number, total=len(students)))
     if len(tasks) == 1 < len(students):
         note(_("all hand-outs are the same: the assignment draws nothing for each student ('draw:', or ranges)"))

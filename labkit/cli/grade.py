@@ -30,7 +30,7 @@ STANDARD_INPUT = "-"
     cls=Command,
     section="teach",
     examples=(
-        "labkit grade handshake handins/ --roster class.csv -o grades.xlsx --feedback feedback/",
+        "labkit grade handshake handins/ --answers handshake.answers.json -o grades.xlsx --feedback feedback",
         "labkit grade handshake submission.pcap --format gradescope -o results.json",
     ),
 )
@@ -109,6 +109,8 @@ def command(
         return _package(assignment, outputs, options)
     if handins is None:
         raise UsageError(_("missing HAND-INS"))
+    if feedback is not None and format_ in names():
+        raise UsageError(_("--feedback goes with the table of a class, not with a platform"))
     if format_ in names() and not (outputs and (outputs[0].endswith("/") or Path(outputs[0]).is_dir())):
         return _one(assignment, handins, outputs, format_, options)
     grades = _graded(assignment, handins, options)
@@ -154,7 +156,7 @@ def _standard_input() -> Any:
 
 
 def _write(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: str | None) -> None:
-    from labkit.cli._files import write_file
+    from labkit.teach.files import write_file
     from labkit.teach.grade.pages import feedback as lines
     from labkit.teach.grade.pages import feedback_html
 
@@ -220,7 +222,7 @@ def _shown(grades: "Grades") -> str:
 
 
 def _write_platform(grades: "Grades", folder: Path, format_: str) -> None:
-    from labkit.cli._files import write_file
+    from labkit.teach.files import write_file
     from labkit.teach.platforms import platform
 
     made = platform(format_)
@@ -237,7 +239,7 @@ def _write_platform(grades: "Grades", folder: Path, format_: str) -> None:
 
 def _one(assignment: str, handins: str, outputs: tuple[str, ...], format_: str, options: dict[str, Any]) -> int:
     """Grade one hand-in. Whatever fails, the platform gets a valid result, and nothing else."""
-    from labkit.cli._files import write_file
+    from labkit.teach.files import write_file
     from labkit.teach.grade.judging import without
     from labkit.teach.grade.task import UNREADABLE, Task
     from labkit.teach.platforms import platform
@@ -299,7 +301,7 @@ def _pupil(pupils: "list[Pupil]", options: dict[str, Any]) -> "Pupil":
 
 
 def _package(assignment: str, outputs: tuple[str, ...], options: dict[str, Any]) -> int:
-    from labkit.cli._files import write_file
+    from labkit.teach.files import write_file
     from labkit.teach.platforms._gradescope_package import package as made
 
     if len(outputs) > 1:

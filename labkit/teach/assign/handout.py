@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from html import escape
 
 from labkit.build.trace import Trace
-from labkit.i18n import _
+from labkit.i18n import _, ngettext
 from labkit.tcp.segment import ACK, control_names
 from labkit.teach.assign.material import ANSWER_FILE, Material
 from labkit.teach.grade.task import ANSWERS, LIVE, REPAIR, points_text
@@ -42,8 +42,9 @@ def _lines(own: Material) -> Iterator[str]:
         yield ""
         for part in task.parts:
             if part.answer is not None:
-                points = _("({points} points)").format(points=points_text(part.points))
-                yield f"{part.answer.number}. {' '.join(part.answer.ask.split())} {points}"
+                points = ngettext("{points} point", "{points} points", 1 if part.points == 1 else 2)
+                worth = points.format(points=points_text(part.points))
+                yield f"{part.answer.number}. {' '.join(part.answer.ask.split())} ({worth})"
         yield ""
     yield f"## {_('What to hand in')}"
     yield ""

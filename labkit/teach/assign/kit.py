@@ -11,19 +11,18 @@ in a file that a student gets.
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 
 from labkit import __version__
-from labkit.capture.sink import Sink
-from labkit.errors import InputError, LabkitError, UsageError
+from labkit.errors import LabkitError, UsageError
 from labkit.i18n import _, printable
 from labkit.teach.assign import Assignment
 from labkit.teach.assign.handout import html, markdown
 from labkit.teach.assign.material import ANSWER_FILE, Material, material, template
+from labkit.teach.files import write_file
 from labkit.teach.grade.answer_key import AnswerKey, read_answers
 from labkit.teach.grade.task import ANSWERS
 from labkit.teach.roster import Student
@@ -35,10 +34,11 @@ KEY_OCTETS = 32
 def build(
     assignment: Assignment, students: Sequence[Student], folder: Path, answers: Path, key: bytes | None = None
 ) -> Iterator[Material]:
-    """Build each student's folder, and yield what is in it; after the last one, write the answer key.
+    """Build what each student gets, and yield it; after the last one, write the answer key, and then the folders.
 
-    UsageError where the answer key would stand in the folder, or belongs to another assignment; CaptureError where a file
-    cannot be written; ScenarioError where a student's values do not fit.
+    So nothing is written where a student's values do not fit, and nobody has a hand-out that the answer key does not know: it
+    gives the same hand-outs again. UsageError where the answer key would stand in the folder, or belongs to another assignment;
+    CaptureError where a file cannot be written; ScenarioError where a student's values do not fit.
     """
     inside = Path(os.path.realpath(answers)).is_relative_to(os.path.realpath(folder))
     if inside:
@@ -52,26 +52,21 @@ def build(
     new = sorted((each for each in students if each.id not in places), key=lambda each: _seed(assignment, key, each.id))
     behind = max(places.values(), default=-1) + 1
     places |= {each.id: behind + at for at, each in enumerate(new)}
-    with ExitStack() as undo:
-        sink = Sink(answers)
-        undo.callback(sink.discard)
-        lines = []
-        for student in students:
-            own = _one(assignment, key, student, places[student.id])
-            _write(own, folder / student.file)
-            lines.append(json.dumps(_answer(own, student, key, places[student.id]), ensure_ascii=False))
-            yield own
-        head = {
-            "labkit": __version__,
-            "assignment": assignment.name,
-            "digest": assignment.digest.hex(),
-            "key": key.hex(),
-        }
-        text = json.dumps(head, ensure_ascii=False)[:-1] + ', "students": [\n' + ",\n".join(lines) + "\n]}\n"
-        sink.write(text.encode("utf-8", "backslashreplace"))
-        sink.commit()
-        # It is a secret, whatever the umask says.
-        answers.chmod(0o600)
+    lines = []
+    outcome: list[tuple[Path, dict[str, bytes]]] = []
+    for student in students:
+        own = _one(assignment, key, student, places[student.id])
+        outcome.append((folder / student.file, files(own)))
+        lines.append(json.dumps(_answer(own, student, key, places[student.id]), ensure_ascii=False))
+        yield own
+    head = {"labkit": __version__, "assignment": assignment.name, "digest": assignment.digest.hex(), "key": key.hex()}
+    text = json.dumps(head, ensure_ascii=False)[:-1] + ', "students": [\n' + ",\n".join(lines) + "\n]}\n"
+    write_file(answers, text.encode("utf-8", "backslashreplace"))
+    # It is a secret, whatever the umask says.
+    answers.chmod(0o600)
+    for place, content in outcome:
+        for name, octets in content.items():
+            write_file(place / name, octets)
 
 
 def _known(assignment: Assignment, answers: Path, key: bytes | None) -> AnswerKey:
@@ -106,22 +101,6 @@ def files(own: Material) -> dict[str, bytes]:
     if own.task.kind == ANSWERS:
         found[ANSWER_FILE] = template(own.task).encode()
     return found | own.captures
-
-
-def _write(own: Material, folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        text = _("{name}: cannot be created: {reason}").format(name=printable(str(folder)), reason=reason)
-        raise InputError(text) from error
-    for name, octets in files(own).items():
-        sink = Sink(folder / name)
-        try:
-            sink.write(octets)
-            sink.commit()
-        finally:
-            sink.discard()
 
 
 def _answer(own: Material, student: Student, key: bytes, place: int) -> dict[str, Any]:

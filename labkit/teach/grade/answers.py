@@ -1,6 +1,7 @@
 """Answers to questions, as students type them: a text with one `NUMBER: ANSWER` on each line."""
 
 import re
+from html import unescape
 
 from labkit.errors import InputError
 from labkit.i18n import _
@@ -11,6 +12,7 @@ MAX_ANSWER = 200
 """Characters of one answer."""
 
 LINE = re.compile(r"[\s>*#|-]{0,20}(?:q(?:uestion)?\s*)?(\d{1,3})\s*[\t.,:;=)|\]]+\s*(.*)", re.IGNORECASE)
+MARKUP = re.compile(r"(?i)<(?:!doctype|html|body|p|br|div|ol|ul)\b")
 NUMBER = re.compile(r"[-+]?(?:0x[0-9a-f]{1,16}|\d{1,3}(?:[ ,_']\d{3})+|\d{1,15}(?:\.\d{1,9})?)", re.IGNORECASE)
 
 
@@ -27,10 +29,19 @@ def decode(octets: bytes) -> str:
     raise InputError(_("this is not text"))
 
 
+def _lines(text: str) -> list[str]:
+    """The lines of a text, or of a web page, as learning platforms save what students type there."""
+    if MARKUP.search(text[:2_000]):
+        text = unescape(
+            re.sub(r"<[^<>]{0,1000}>", "", re.sub(r"(?i)<(?:br|/p|/div|/li|/tr|/h[1-6])\b[^<>]{0,100}>", "\n", text))
+        )
+    return text.splitlines()[:MAX_LINES]
+
+
 def read(octets: bytes) -> dict[int, str]:
     """The answers in a text, by the numbers of their questions. The last answer to a question counts, unless it is empty."""
     found: dict[int, str] = {}
-    for line in decode(octets).splitlines()[:MAX_LINES]:
+    for line in _lines(decode(octets)):
         match = LINE.fullmatch(line.strip())
         if match is not None:
             answer = match[2].partition("  #")[0].strip(" \t|*_`\"'").strip()[:MAX_ANSWER]

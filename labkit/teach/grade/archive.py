@@ -9,6 +9,7 @@ import os
 import stat
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -137,9 +138,17 @@ def zip_entries(archive: ZipFile, most: int) -> Iterator[Entry]:
         raise InputError(_("an archive with more than {most} files").format(most=most))
     for info in sorted(entries, key=lambda each: each.filename):
         # The parts only name a file in messages and tell whose it is.
-        parts = tuple(part for part in info.filename.replace("\\", "/").split("/") if part not in ("", ".", ".."))
+        parts = tuple(part for part in _file_name(info).replace("\\", "/").split("/") if part not in ("", ".", ".."))
         if parts and not _is_junk(parts):
             yield Entry(parts, lambda info=info: _extract(archive, info))  # type: ignore[misc]
+
+
+def _file_name(info: ZipInfo) -> str:
+    """The name of an entry. Some programs write UTF-8 and do not say so; Python then reads it as code page 437."""
+    if not info.flag_bits & 0x800:
+        with suppress(UnicodeError):
+            return info.filename.encode("cp437").decode()
+    return info.filename
 
 
 def _extract(archive: ZipFile, info: ZipInfo) -> bytes:

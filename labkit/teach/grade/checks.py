@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from labkit.analysis.entry import CLIENT, SERVER
-from labkit.i18n import _, ngettext
+from labkit.i18n import N_, _, ngettext
 from labkit.tcp.segment import FIN
 from labkit.teach.grade.facts import Conversation
 from labkit.teach.grade.task import Given
@@ -48,16 +48,18 @@ class Kind:
     function: Function
     identifies: bool
     """Whether it says which of several conversations is meant."""
+    mend: str
+    """What a student does who does not meet it."""
 
 
 KINDS: dict[str, Kind] = {}
 
 
-def check(name: str, values: str, *, identifies: bool = False) -> Callable[[Function], Function]:
+def check(name: str, values: str, mend: str, *, identifies: bool = False) -> Callable[[Function], Function]:
     """Declare a check. Its docstring is its summary."""
 
     def declare(function: Function) -> Function:
-        KINDS[name] = Kind(name, values, (function.__doc__ or "").strip(), function, identifies)
+        KINDS[name] = Kind(name, values, (function.__doc__ or "").strip(), function, identifies, mend)
         return function
 
     return declare
@@ -219,18 +221,24 @@ def _text(side: str) -> Function:
     return function
 
 
+_PORT = N_("Use the port of your hand-out in all packets of both directions.")
+_ADDRESS = N_("Use the address of your hand-out in all packets of both directions.")
+_ISN = N_("Begin with the number of your hand-out, and count all later numbers from it.")
+_SENDS = N_("Give the payload the right length; the numbers after it follow.")
+_TEXT = N_("Put the text into the payload.")
+
 for _side in SIDES:
-    check(f"{_side}-port", "number", identifies=True)(_port(_side))
-    check(f"{_side}-address", "network", identifies=True)(_address(_side))
-    check(f"{_side}-isn", "number", identifies=True)(_isn(_side))
-    check(f"{_side}-sends", "number")(_sends(_side))
-    check(f"{_side}-text", "text")(_text(_side))
+    check(f"{_side}-port", "number", _PORT, identifies=True)(_port(_side))
+    check(f"{_side}-address", "network", _ADDRESS, identifies=True)(_address(_side))
+    check(f"{_side}-isn", "number", _ISN, identifies=True)(_isn(_side))
+    check(f"{_side}-sends", "number", _SENDS)(_sends(_side))
+    check(f"{_side}-text", "text", _TEXT)(_text(_side))
 
 
 # The course of the conversation.
 
 
-@check("opened", "handshake|simultaneous|refused|unanswered")
+@check("opened", "handshake|simultaneous|refused|unanswered", N_("Write all segments of the opening, in this order."))
 def opened(conversation: Conversation, want: Any, given: Given) -> Outcome:
     """How the connection was opened: `handshake` has SYN, SYN ACK and the third ACK."""
     texts = {
@@ -252,7 +260,7 @@ def opened(conversation: Conversation, want: Any, given: Given) -> Outcome:
     return Outcome(conversation.opened == want, texts[conversation.opened], wanted[want], packet)
 
 
-@check("closed", "fin|reset|half-closed|open")
+@check("closed", "fin|reset|half-closed|open", N_("Write all segments of the close, in their order."))
 def closed(conversation: Conversation, want: Any, given: Given) -> Outcome:
     """How the connection was closed: `fin` has a FIN of each side, and an ACK after the second."""
     fins = [side for side in (CLIENT, SERVER) if conversation.first(FIN, side)]
@@ -275,7 +283,7 @@ def closed(conversation: Conversation, want: Any, given: Given) -> Outcome:
     return Outcome(conversation.closed == want, texts[conversation.closed], wanted[want], fin.packet if fin else None)
 
 
-@check("close-segments", "3|4")
+@check("close-segments", "3|4", N_("Decide whether the ACK of the first FIN travels alone or with the second FIN."))
 def close_segments(conversation: Conversation, want: Any, given: Given) -> Outcome:
     """The segments of the close: 4 (FIN, ACK, FIN, ACK), or 3 if the second FIN carries the first acknowledgement."""
     number, fin = conversation.close_segments, conversation.first(FIN)
@@ -289,7 +297,7 @@ def close_segments(conversation: Conversation, want: Any, given: Given) -> Outco
     return Outcome(number == int(want), is_, should, fin.packet if fin else None)
 
 
-@check("closes-first", "client|server")
+@check("closes-first", "client|server", N_("Let the other side send its FIN first."))
 def closes_first(conversation: Conversation, want: Any, given: Given) -> Outcome:
     """The side that sends the first FIN."""
     fin = conversation.first(FIN)
@@ -300,7 +308,7 @@ def closes_first(conversation: Conversation, want: Any, given: Given) -> Outcome
     return Outcome(side == want, _("the {side} sends the first FIN").format(side=_(side)), should, fin.packet)
 
 
-@check("segments", "number")
+@check("segments", "number", N_("Compare your packets with the steps of the exercise, one by one."))
 def segments(conversation: Conversation, want: Any, given: Given) -> Outcome:
     """The segments of the conversation."""
     count = len(conversation.segments)
@@ -308,7 +316,7 @@ def segments(conversation: Conversation, want: Any, given: Given) -> Outcome:
     return Outcome(_within(count, want), text.format(n=count), _("{want} segments").format(want=_wanted(want)))
 
 
-@check("options", "options")
+@check("options", "options", N_("Add the options to both SYN and SYN ACK."))
 def options(conversation: Conversation, want: Any, given: Given) -> Outcome:
     """The options that both SYN and SYN ACK offer."""
     missing = [each for each in want if not all(each in offered for offered in conversation.options)]
@@ -317,7 +325,7 @@ def options(conversation: Conversation, want: Any, given: Given) -> Outcome:
     return Outcome(not missing, is_.format(names=", ".join(missing)), should, _first(conversation))
 
 
-@check("retransmissions", "number")
+@check("retransmissions", "number", N_("Count the segments that carry numbers which were sent before."))
 def retransmissions(conversation: Conversation, want: Any, given: Given) -> Outcome:
     """The segments that are sent again."""
     text = ngettext("{n} segment is sent again", "{n} segments are sent again", conversation.resent)
@@ -325,7 +333,9 @@ def retransmissions(conversation: Conversation, want: Any, given: Given) -> Outc
     return Outcome(_within(conversation.resent, want), text.format(n=conversation.resent), should)
 
 
-@check("as-given", "flag", identifies=True)
+@check(
+    "as-given", "flag", N_("Begin with your own given capture again, and change wrong numbers only."), identifies=True
+)
 def as_given(conversation: Conversation, want: Any, given: Given) -> Outcome:
     """Whether the given capture's conversation was kept: its ends, initial numbers, data, and number of segments."""
     should = _("the given conversation, with nothing changed but its mistakes")

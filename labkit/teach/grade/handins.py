@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
@@ -21,7 +22,7 @@ from labkit.teach.roster import Student
 METADATA = "submission_metadata.yml"
 MAX_METADATA = 16 << 20
 
-MOODLE = re.compile(r"(?P<owner>.{1,200}?)_(?P<id>\d{1,12})_assignsubmission_(?P<kind>file|onlinetext)_?(?P<file>.*)")
+MOODLE = re.compile(r"(?P<owner>.{1,200}?)_(?P<id>\d{1,12})_assignsubmission_(?:file|onlinetext)_?.*")
 CANVAS = re.compile(r"(?P<owner>[^_/]{1,200})_(?P<late>LATE_)?(?P<user>\d{1,15})_(?P<id>\d{1,15})_(?P<file>.+)")
 
 
@@ -45,7 +46,7 @@ def find(path: str) -> list[HandIn]:
     if not entries:
         raise InputError(_("{name}: there is no file in it").format(name=printable(path)))
     found: dict[str, HandIn] = {}
-    for handin in _by_layout(entries):
+    for handin in _by_layout(entries, Path(path).name):
         known = found.setdefault(handin.owner, handin)
         if known is not handin:
             known.entries += handin.entries
@@ -53,20 +54,19 @@ def find(path: str) -> list[HandIn]:
     return list(found.values())
 
 
-def _by_layout(entries: Sequence[Entry]) -> Iterator[HandIn]:
+def _by_layout(entries: Sequence[Entry], name: str) -> Iterator[HandIn]:
     for entry in entries:
         if entry.parts[-1] == METADATA:
             yield from _gradescope(entry, entries)
             return
-    common = _common(entries)
+    common = _common(entries, name)
     inner = [(entry, entry.parts[common:]) for entry in entries]
     moodle = sum(MOODLE.fullmatch(parts[0]) is not None for _entry, parts in inner)
     canvas = sum(len(parts) == 1 and CANVAS.fullmatch(parts[0]) is not None for _entry, parts in inner)
     for entry, parts in inner:
         match = MOODLE.fullmatch(parts[0]) if moodle else None
         if match is not None:
-            if match["kind"] == "file":  # an online text is a web page that Moodle makes
-                yield HandIn(f"{match['owner']} ({match['id']})", (match["owner"], match["id"]), [entry])
+            yield HandIn(f"{match['owner']} ({match['id']})", (match["owner"], match["id"]), [entry])
             continue
         # One file of this form among others is a name that happens to look so.
         match = CANVAS.fullmatch(parts[0]) if 2 * canvas > len(inner) and len(parts) == 1 else None
@@ -78,10 +78,17 @@ def _by_layout(entries: Sequence[Entry]) -> Iterator[HandIn]:
         yield HandIn(owner, (owner,), [entry])
 
 
-def _common(entries: Sequence[Entry]) -> int:
-    """1 if all files are in one folder that holds other folders: an archive's own folder."""
-    one = len({entry.parts[0] for entry in entries}) == 1
-    return int(one and len(entries) > 1 and all(len(entry.parts) > 2 for entry in entries))
+def _common(entries: Sequence[Entry], name: str) -> int:
+    """1 if all files are in one folder that is no student's but the archive's own: it has the archive's name, or holds other
+    folders, or files that are named as a learning platform names them."""
+    first = {entry.parts[0] for entry in entries}
+    if len(first) > 1 or any(len(entry.parts) < 2 for entry in entries):
+        return 0
+    if first == {_stem(name)}:
+        return 1
+    if len(entries) > 1 and all(len(entry.parts) > 2 for entry in entries):
+        return 1
+    return int(all(MOODLE.fullmatch(entry.parts[1]) or CANVAS.fullmatch(entry.parts[1]) for entry in entries))
 
 
 def _stem(name: str) -> str:

@@ -67,7 +67,6 @@ class Fingerprint:
 
     student: str
     task: Task
-    octets: bytes
     sha256: str
     packets: str = ""
     """A digest of all frames, without their times and the format of the file."""
@@ -79,7 +78,7 @@ def fingerprint(student: str, task: Task, octets: bytes, name: str) -> Fingerpri
     """Take from a hand-in what is compared; `name` is the conversation that was graded."""
     digest = sha256(octets).hexdigest()
     if task.kind == ANSWERS or not name or len(octets) > MAX_OCTETS:
-        return Fingerprint(student, task, octets[:0], digest)
+        return Fingerprint(student, task, digest)
     frames = sha256()
     try:
         with open_capture(BytesIO(octets)) as capture:
@@ -91,8 +90,8 @@ def fingerprint(student: str, task: Task, octets: bytes, name: str) -> Fingerpri
     except CaptureError:
         talk = None
     if talk is None:
-        return Fingerprint(student, task, octets[:0], digest)
-    return Fingerprint(student, task, octets[:0], digest, frames.hexdigest(), tuple(_choices(talk)), talk)
+        return Fingerprint(student, task, digest)
+    return Fingerprint(student, task, digest, frames.hexdigest(), tuple(_choices(talk)), talk)
 
 
 def _choices(talk: Conversation) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """Grade one hand-in: the file's octets become a `Result`."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from gzip import GzipFile
 from hashlib import sha256
 from io import BytesIO
@@ -112,6 +112,7 @@ def _mend(status: str, task: Task) -> str:
         NOTHING: _("Hand in a capture file (.pcap or .pcapng)."),
         EMPTY: _("Write the packets into the file, open it in Wireshark, and hand it in again."),
         NO_TCP: _("Check in Wireshark that the filter 'tcp' shows your conversation."),
+        REFUSED: _("Hand in one capture file, as it is: without a password, an archive or other traffic."),
         WRONG_TYPE: _("Hand in the capture itself (.pcap or .pcapng); renaming another file does not make it one."),
     }.get(status, _("Save the capture again, open it in Wireshark, and hand it in again."))
 
@@ -136,8 +137,9 @@ def _grade_capture(task: Task, verdict: Verdict, talks: Sequence[Conversation], 
             text = _("the file is damaged before its first packet: {reason}").format(reason=verdict.damage.message)
             return without(task, UNREADABLE, text, file=file, sha256=digest)
         return without(task, NO_TCP, text, file=file, sha256=digest, packets=verdict.packets)
-    chosen = _choose(task, talks, verdict)
-    parts, mistakes = _scored(task, chosen, _errors(task, verdict, chosen))
+    errors = _errors(task, verdict)
+    chosen = _choose(task, talks, errors)
+    parts, mistakes = _scored(task, chosen, errors.get(chosen.flow, ()))
     return Result(
         task=task,
         status=GRADED if verdict.damage is None else DAMAGED,
@@ -177,7 +179,7 @@ NOTED = ("truncated", "mid-stream", "one-sided", "not-read", "packets-missing")
 """Kinds of limits that a student can mend."""
 
 
-def _choose(task: Task, talks: Sequence[Conversation], verdict: Verdict) -> Conversation:
+def _choose(task: Task, talks: Sequence[Conversation], errors: Mapping[int, Sequence[Finding]]) -> Conversation:
     """The conversation that fits the assignment best: the one whose ends fit, then the one with the most points."""
     if len(talks) == 1:
         return talks[0]
@@ -189,7 +191,7 @@ def _choose(task: Task, talks: Sequence[Conversation], verdict: Verdict) -> Conv
             for each in part.checks
             if checks.KINDS[each.name].identifies
         )
-        parts, _mistakes = _scored(task, talk, _errors(task, verdict, talk))
+        parts, _mistakes = _scored(task, talk, errors.get(talk.flow, ()))
         return fitting, _total(parts), -talk.segments[0].packet
 
     return max(talks, key=rank)
@@ -199,14 +201,14 @@ def _outcome(name: str, want: object, talk: Conversation, task: Task) -> checks.
     return checks.KINDS[name].function(talk, want, task.given)
 
 
-def _errors(task: Task, verdict: Verdict, talk: Conversation) -> list[Finding]:
-    """The findings in a conversation that are mistakes. What follows from a mistake is none."""
+def _errors(task: Task, verdict: Verdict) -> dict[int, list[Finding]]:
+    """The findings that are mistakes, by conversation. What follows from a mistake is none."""
     least = SEVERITIES[task.count]
-    return [
-        each
-        for each in verdict.findings
-        if each.flow == talk.flow and each.severity >= least and each.caused_by is None
-    ]
+    found: dict[int, list[Finding]] = {}
+    for each in verdict.findings:
+        if each.severity >= least and each.caused_by is None:
+            found.setdefault(each.flow, []).append(each)
+    return found
 
 
 def _scored(task: Task, talk: Conversation, errors: Sequence[Finding]) -> tuple[list[PartResult], list[Mistake]]:
@@ -232,7 +234,8 @@ def _part(part: Part, task: Task, talk: Conversation, errors: Sequence[Finding])
         earned = worth * (1 - len(failed) / len(outcomes)) if part.partial else 0.0
     if errors:
         earned = max(0.0, earned - part.each * len(errors)) if part.each is not None else 0.0
-    mistakes = [_unmet(part, outcome) for outcome in failed] + [_mistake(part.name, each) for each in errors]
+    mistakes = [_unmet(part, each.name, outcome) for each, outcome in outcomes if not outcome.ok]
+    mistakes += [_mistake(part.name, each) for each in errors]
     # Without partial credit the first unmet expectation has cost all points.
     told = failed if part.partial else failed[:1]
     reasons = [_("{is_}; expected {should}").format(is_=each.is_, should=each.should) for each in told]
@@ -249,12 +252,14 @@ def _part(part: Part, task: Task, talk: Conversation, errors: Sequence[Finding])
     return result, mistakes
 
 
-def _unmet(part: Part, outcome: checks.Outcome) -> Mistake:
+def _unmet(part: Part, name: str, outcome: checks.Outcome) -> Mistake:
+    should_be = _("expected {should}").format(should=outcome.should)
     return Mistake(
         part.name,
         outcome.is_,
         outcome.packet,
-        should_be=_("expected {should}").format(should=outcome.should),
+        should_be=should_be,
+        mend=_(checks.KINDS[name].mend),
         hint=outcome.is_,
     )
 

@@ -16,9 +16,6 @@ from labkit.teach.grade.classroom import Grades, Row
 from labkit.teach.grade.task import Mistake, PartResult, Result, points_text
 from labkit.teach.grade.xlsx import Sheet, workbook
 
-MAX_TEXT = 100
-"""Characters of a reason in the text table."""
-
 
 def rows(grades: Grades) -> Iterator[list[str | float]]:
     """The table with its header."""
@@ -66,7 +63,7 @@ def _row(row: Row, grades: Grades, count: int) -> list[str | float]:
 
 def mend_of(mistake: Mistake) -> str:
     """What a mistake should be and how to mend it, in one line."""
-    return " ".join(each for each in (mistake.should_be, mistake.mend) if each)
+    return ". ".join(each for each in (mistake.should_be, mistake.mend) if each)
 
 
 def remarks_of(grades: Grades, student: str, *, evidence: bool = True) -> list[str]:

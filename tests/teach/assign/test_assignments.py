@@ -265,6 +265,16 @@ def test_a_question_without_an_answer_names_its_line(capsys: pytest.CaptureFixtu
     assert "mine.yaml:" in err
 
 
+def test_nothing_is_written_where_a_students_values_do_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = "draw: {ttl: [64, 900]}\nscenario: {client: {ttl: $ttl}, steps: [client: connect]}"
+    Path("mine.yaml").write_text(PLAIN.replace("scenario: document", drawn))
+    roster(4)
+    assert run(["assign", "build", "mine.yaml", "--roster", "class.csv", "-o", "out", "--answers", "key.json"]) == 2
+    assert "student 's" in capsys.readouterr().err
+    assert not Path("out").exists()
+    assert not Path("key.json").exists()
+
+
 # The JSON schema.
 
 
@@ -310,3 +320,8 @@ def test_what_is_no_answer_key(text: str, capsys: pytest.CaptureFixture[str]) ->
     Path("in/a.txt").write_text("1: 2")
     assert run(["grade", "find-the-mistake", "in", "--answers", "bad.json"]) == 3
     assert "not an answer key" in capsys.readouterr().err
+
+
+def test_the_command_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema", "assignment"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema()

@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-import klass
+import class_of_sixty as klass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +23,7 @@ from labkit.teach.grade.task import Task
 
 OWN = material(Assignment.load("handshake"), 0)
 RIGHT = klass.saved(OWN.trace)
+QUESTIONS = material(Assignment.load("find-the-mistake"), 0)
 
 
 def entry(octets: bytes, name: str = "x.zip") -> Entry:
@@ -54,6 +55,13 @@ def test_names_lead_nowhere() -> None:
         ("x.zip/C:/z", b"3"),
         ("x.zip/a/b", b"4"),
     ]
+
+
+def test_names_in_utf_8_that_do_not_say_so() -> None:
+    octets = bytearray(klass.zipped({"Zo\u00eb/a.pcap": b"1", "b.pcap": b"2"}))
+    for mark, offset in ((b"PK\x03\x04", 7), (b"PK\x01\x02", 9)):
+        octets[octets.index(mark) + offset] &= ~8
+    assert [name for name, _content in contents(bytes(octets))] == ["x.zip/Zo\u00eb/a.pcap", "x.zip/b.pcap"]
 
 
 def test_links_are_not_followed() -> None:
@@ -102,6 +110,16 @@ def test_gzip_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (result.status, result.mistakes[0].what) == (
         "refused",
         "the file is larger than 1 MiB when it is uncompressed",
+    )
+
+
+def test_packets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "MAX_PACKETS", 50)
+    many = klass.saved(OWN.trace, "pcap", *[klass.BROWSER] * 3)
+    result = judging.grade(OWN.task, many, "a.pcap")
+    assert (result.status, result.mistakes[0].what) == (
+        "refused",
+        "the capture has more than 50 packets; hand in your conversation alone",
     )
 
 
@@ -172,6 +190,18 @@ def test_no_octets_make_grading_fail(octets: bytes, head: bytes) -> None:
     result = judging.grade(OWN.task, head + octets, "x")
     assert 0 <= result.points <= 10
     assert result.parts
+
+
+@given(st.binary(max_size=300), st.text(max_size=300), st.sampled_from(["", "1: ", "<p>1: ", "\ufeff1;"]))
+def test_no_answers_make_grading_fail(octets: bytes, text: str, head: str) -> None:
+    for content in (
+        head.encode() + octets,
+        (head + text).encode("utf-8", "replace"),
+        (head + text).encode("utf-16", "replace"),
+    ):
+        result = judging.grade(QUESTIONS.task, content, "answers.txt")
+        assert 0 <= result.points <= result.of
+        assert len(result.parts) == 5
 
 
 @given(st.binary(min_size=1, max_size=30), st.integers(0, len(RIGHT)))

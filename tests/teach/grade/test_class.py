@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-import klass
+import class_of_sixty as klass
 import pytest
-from klass import CASES, student
+from class_of_sixty import CASES, student
 
 from labkit.cli import run
 
@@ -147,6 +147,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_platforms_archive_gives_the_same_grades(
     layout: str, place: Path, tmp_path: Path, rows: list[dict[str, Any]]
@@ -163,6 +164,7 @@ def test_every_platforms_archive_gives_the_same_grades(
         assert [each["student"] for each in found["students"] if each["late"]] == [student(3)]
 
 
+@pytest.mark.slow
 def test_gradescopes_archive_gives_the_same_grades(place: Path, tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     stream = BytesIO()
     with ZipFile(stream, "w") as archive:

@@ -65,9 +65,12 @@ def test_an_id_outranks_a_name() -> None:
         (["s1/a.pcap", "s1/b.pcap"], ["s1", "s1"]),
         (["export/s1/a.pcap", "export/s2/a.pcap"], ["s1", "s2"]),
         (["s1/x/a.pcap"], ["s1"]),
+        (["hand-ins/s1.pcap", "hand-ins/s2.pcap"], ["s1", "s2"]),
+        (["hand-ins/s1/a.pcap"], ["s1"]),
+        (["work/doejane_12_34_a.pcap", "work/leekim_13_35_a.pcap"], ["doejane (12)", "leekim (13)"]),
         (["Jane Doe_12_assignsubmission_file_/a.pcap"], ["Jane Doe (12)"]),
         (["Jane Doe_12_assignsubmission_file_a.pcap"], ["Jane Doe (12)"]),
-        (["Jane Doe_12_assignsubmission_onlinetext_onlinetext.html"], []),
+        (["Jane Doe_12_assignsubmission_onlinetext_onlinetext.html"], ["Jane Doe (12)"]),
         (["week/Jane_Doe_12_assignsubmission_file_/x/a.pcap", "week/B_1_assignsubmission_file_/x/a.pcap"],
          ["Jane_Doe (12)", "B (1)"]),
         (["doejane_12_34_a.pcap", "leekim_LATE_13_35_a-1.pcap"], ["doejane (12)", "leekim (13)"]),
@@ -77,4 +80,4 @@ def test_an_id_outranks_a_name() -> None:
 )  # fmt: skip
 def test_layouts(names: list[str], owners: list[str]) -> None:
     entries = [Entry(tuple(name.split("/")), lambda: b"") for name in names]
-    assert [each.owner for each in _by_layout(entries)] == owners
+    assert [each.owner for each in _by_layout(entries, "hand-ins.zip")] == owners

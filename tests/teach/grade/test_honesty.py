@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-import klass
+import class_of_sixty as klass
 import pytest
 
 from labkit.build.scenario import Scenario

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
-import klass
+import class_of_sixty as klass
 import pytest
 
 from labkit.build.faults import inject
@@ -187,6 +187,8 @@ def test_facts_of_shipped_scenarios(scenario: str, opened: str, closed: str, seg
         ("# 1. What is it?\n1: 42", {1: "42"}),
         ("1: \n", {1: ""}),
         ("1: 41\n1: 42\n1:\n", {1: "42"}),
+        ("<p>1: 42</p><p>2: a &lt; b<br>3: 7</p>", {1: "42", 2: "a < b", 3: "7"}),
+        ("<!DOCTYPE html><html><body><div>1: 42</div></body></html>", {1: "42"}),
         ("nothing", {}),
     ],
 )
@@ -301,6 +303,7 @@ def test_one_file_and_standard_input(
         (["handshake", "a.pcap", "-o", "g.ods"], 2, "the suffix names no form of the table; use one of .csv, .xlsx"),
         (["handshake", "a.pcap", "--roster", "a.csv"], 2, "--answers FILE names the answer key"),
         (["handshake", "a.pcap", "--answers", "missing.json"], 3, "missing.json: cannot be read"),
+        (["handshake", "a.pcap", "--format", "vpl", "--feedback", "f"], 2, "--feedback goes with the table of a class"),
         (["handshake", "empty"], 3, "there is no file in it"),
         (["handshake", "a.pcap", "--format", "nonsense"], 2, "nonsense"),
     ],

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
-import klass
+import class_of_sixty as klass
 import pytest
 
 from labkit.cli import run

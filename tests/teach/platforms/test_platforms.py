@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import klass
+import class_of_sixty as klass
 import pytest
 
 from labkit.build.faults import inject
