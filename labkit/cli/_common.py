@@ -107,6 +107,8 @@ def verdict_code(verdict: "Verdict", fail_on: "Severity", *, allow_empty: bool =
 
     A capture that a baseline knows to be unreadable, or not judged, fails for findings only.
     """
+    if verdict.crashed:
+        return Exit.INTERNAL
     unreadable = verdict.error is not None or (verdict.damage is not None and not verdict.damage.cut)
     if unreadable and verdict.known_outcome != "unreadable":
         return Exit.UNREADABLE
