@@ -176,6 +176,8 @@ def _choose(target: str | Path | BinaryIO, name: str | None) -> Format:
 
 def _why_not_a_capture(head: bytes, octets: Source) -> str:
     if not head:
+        if octets.meter is not None and octets.meter.spent is not None:
+            return octets.meter.spent.message
         if octets.trouble:
             return _("not a capture: {trouble}").format(trouble=octets.trouble)
         return _("not a capture: the file is empty")

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from labkit import __version__
-from labkit.cli._common import COMPLETE, SECTIONS, Exit, note
+from labkit.cli._common import COMPLETE, SECTIONS, Exit, echo, note
 from labkit.errors import CaptureError, InputError, LabkitError, LinkError, MissingError, ScenarioError, UsageError
 from labkit.i18n import _, nearest
 
@@ -99,7 +99,7 @@ def cli(ctx: click.Context, color: str) -> int:
     else:
         ctx.color = color == "always"
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)
+        echo(ctx.get_help(), err=True)
         return Exit.USAGE
     return Exit.OK
 

@@ -11,7 +11,7 @@ import click
 
 from labkit.analysis.native import AUTO, ENGINES
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, Exit, format_option, note, verdict_code
+from labkit.cli._common import Command, Exit, echo, format_option, note, verdict_code
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.cli._report_config import completeness_options, report_config, report_options
 from labkit.errors import CaptureError, UsageError
@@ -133,7 +133,7 @@ def command(
         closing(Dispatcher(inputs.captures, request, interrupts, progress).verdicts(jobs, cluster)) as judged,
     ):
         for line in renderer(format_)(outcome.record(judged, progress), options):
-            click.echo(line)
+            echo(line)
     _note_skipped(inputs.skipped)
     if interrupts.seen:
         note(_("interrupted"))
