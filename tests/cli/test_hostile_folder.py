@@ -39,9 +39,7 @@ def hostile(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "words", [["verify", "0.pcapng"], ["verify", "--jobs", "2", "."], ["build", "document"], ["show", "0.pcapng"]]
-)
+@pytest.mark.parametrize("words", ["verify 0.pcapng", "verify --jobs 2 .", "build document", "show 0.pcapng"])
 @pytest.mark.parametrize("start", [["-m", "labkit"], ["-P", "-c", "from labkit.cli import main; main()"]])
 def test_no_module_of_the_current_folder_is_imported(hostile: Path, start: list[str], words: str) -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TOP), "LANGUAGE": "en", "HOME": str(hostile.parent)}
