@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from labkit.cli._common import Command, CommandGroup, emit_json, format_option, note
+from labkit.cli._common import Command, CommandGroup, echo, emit_json, format_option, note
 from labkit.cli._grade import complete_assignments
 from labkit.errors import UsageError
 from labkit.i18n import _, ngettext, printable
@@ -46,7 +46,7 @@ def list_(format_: str) -> None:
         return
     width = max(len(each.name) for each in found)
     for each in found:
-        click.echo(f"{click.style(each.name.ljust(width), bold=True)}  {each.model.hand_in:<16}  {each.model.summary}")
+        echo(f"{click.style(each.name.ljust(width), bold=True)}  {each.model.hand_in:<16}  {each.model.summary}")
     note(_("'labkit assign show NAME' prints one to copy and change, 'labkit assign build' makes hand-outs"))
 
 
@@ -85,11 +85,11 @@ def show(assignment: str, handout: bool, models: str | None, answers: str | None
         from labkit.teach.assign.handout import markdown
         from labkit.teach.assign.material import material
 
-        click.echo(markdown(material(loaded, 0)), nl=False)
+        echo(markdown(material(loaded, 0)), nl=False)
     elif models is not None:
         _write_models(loaded, Path(models), answers)
     else:
-        click.echo(loaded.source.text, nl=False)
+        echo(loaded.source.text, nl=False)
 
 
 def _write_models(loaded: Any, folder: Path, answers: str | None) -> None:
@@ -104,7 +104,7 @@ def _write_models(loaded: Any, folder: Path, answers: str | None) -> None:
         file = f"{name}{Path(model.file).suffix}"
         write_file(folder / file, model.octets)
         points = f"{points_text(model.points)}/{points_text(own.task.of)}"
-        click.echo(f"{file:<36} {points:>7}  {model.why}")
+        echo(f"{file:<36} {points:>7}  {model.why}")
 
 
 def _class_models(loaded: Any, answers: str) -> Any:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, Exit, note
+from labkit.cli._common import Command, Exit, echo, note
 from labkit.cli._grade import complete_assignments, load, load_pupils
+from labkit.cli._output import STANDARD_OUTPUT, write_octets
 from labkit.errors import LabkitError, UsageError
 from labkit.i18n import _, ngettext, printable
 from labkit.teach.platforms import names
@@ -178,8 +179,10 @@ def _write(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: s
             page = feedback_html(row.result).encode("utf-8", "backslashreplace")
             write_file(Path(feedback) / f"{row.file}.html", page)
         note(_("{folder}: feedback for {n}").format(folder=feedback, n=len(grades.rows)))
-    if not outputs:
-        click.echo(_shown(grades) if format_ == "text" else _table(grades, format_), nl=False)
+    if not outputs and format_ == "xlsx":
+        write_octets(STANDARD_OUTPUT, [_table(grades, format_)])
+    elif not outputs:
+        echo(_shown(grades) if format_ == "text" else _table(grades, format_).decode("utf-8-sig"), nl=False)
     _note_outcome(grades)
 
 
@@ -255,11 +258,11 @@ def _one(assignment: str, handins: str, outputs: tuple[str, ...], format_: str, 
     if failure:
         failure = printable(failure)
         result = without(task, UNREADABLE, failure)
-    octets = (platform(format_).render(result, failure) + "\n").encode("utf-8", "backslashreplace")
+    text = platform(format_).render(result, failure) + "\n"
     if not outputs:
-        click.echo(octets, nl=False)
+        echo(text, nl=False)
     for output in outputs:
-        write_file(Path(output), octets)
+        write_file(Path(output), text.encode("utf-8", "backslashreplace"))
     return Exit.OK
 
 

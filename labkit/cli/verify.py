@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.analysis.native import AUTO, ENGINES
+from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, Exit, format_option, note, reveal_option, verdict_code
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.cli._output import write_lines
@@ -76,6 +77,7 @@ MAX_SKIPPED = 3
     metavar="N",
     help=_("Verify N captures at a time.  [default: 1; for large inputs, one for each processor]"),
 )
+@budget_options
 @click.option(
     "--cluster",
     metavar="ADDRESS",
@@ -121,7 +123,7 @@ def command(
 
     # numpy would start threads for linear algebra, which takes longer than all other imports; labkit uses none of it.
     environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    wanted = flow_filter(others)
+    wanted, budget = flow_filter(others), capture_budget(others)
     inputs = expand(captures)
     config = report_config(**others, captures=lambda: (*captures, *(each.path for each in inputs.captures)))
     if quiet and verbose:
@@ -136,7 +138,7 @@ def command(
         outcome.use_baseline(baseline, write_baseline)
     if cluster is not None:  # its workers run elsewhere
         config = replace(config, extra=tuple(map(abspath, config.extra)))
-    request = Request(config, wanted, engine)
+    request = Request(config, wanted, engine, budget)
     with (
         Interrupts() as interrupts,
         ProgressLine(_("preparing")) as progress,

@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
+from labkit.analysis.config_trust import foreign
 from labkit.errors import UncompilableError
 from labkit.i18n import _
 
@@ -233,6 +234,8 @@ def _unpacked(code: bytes) -> tuple[dict[str, tuple[str, int]], list[str], bytes
 
 def _read(path: Path) -> bytes:
     """Read a file that no other user can have written, because its code will run. OSError for any other file."""
+    if reason := foreign(path):
+        raise PermissionError(f"{path}: {reason}")
     for status in (path.parent.stat(), path.stat()):
         if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise PermissionError(f"{path}: other users may write it")
