@@ -1,6 +1,6 @@
 """The memory of the compiled engine: its tables as dataclasses of integers, and `Context`, which has their addresses.
 
-Numba is not needed here. `labkit.analysis.native.records` lays the dataclasses out in memory.
+`labkit.analysis.native.records` lays the dataclasses out in memory.
 """
 
 from collections.abc import Callable

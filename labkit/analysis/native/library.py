@@ -18,13 +18,13 @@ def files() -> list[Path]:
 
 
 def library(on_compile: Callable[[], None]) -> Library:
-    """The engine's library, the same for the whole process. `on_compile` is called before a compilation, which takes a minute.
-    ImportError without Numba."""
+    """The engine's library, the same for the whole process. `on_compile` is called before a compilation, which takes
+    some seconds. ImportError without llvmlite."""
     held = _held(loader.folder())
     if not held:
         from labkit.analysis.native import kernels
 
-        held.append(loader.load(NAME, files(), kernels.sources, on_compile))
+        held.append(loader.load(NAME, files(), kernels.assembly, on_compile))
     return held[0]
 
 
