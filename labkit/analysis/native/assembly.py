@@ -342,7 +342,9 @@ class _Function:
         elif isinstance(given, tuple):
             returned, name = len(given), "poison"
             for i, value in enumerate(given):
-                name = self._make(INT, f"insertvalue {_type(returned)} {name}, {self._need(node, value, INT).typed}, {i}").name
+                name = self._make(
+                    INT, f"insertvalue {_type(returned)} {name}, {self._need(node, value, INT).typed}, {i}"
+                ).name
             line = f"ret {_type(returned)} {name}"
         else:
             value = self._wide(given)

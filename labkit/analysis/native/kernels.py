@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from labkit.analysis import payload
-from labkit.analysis.native import primitives, segment_loop
+from labkit.analysis.native import order, primitives, segment_loop
 from labkit.analysis.native.assembly import Assembly, Row
 from labkit.analysis.native.context import NONE, SEVERITIES, BatchRow, Context
 from labkit.analysis.native.translate import Translation, UntranslatableError
@@ -39,6 +39,8 @@ ENTRIES: dict[Callable[..., int], tuple[type, ...]] = {
     segment_loop.decode_batch: (BatchRow,),
     segment_loop.process_batch: (BatchRow, Context),
     segment_loop.finish: (Context,),
+    order.order_findings: (Context,),
+    order.ask_about: (Context,),
 }
 """The entries of the machine code, each of which takes the addresses of such rows."""
 

@@ -100,12 +100,17 @@ def build(source: Assembly) -> bytes:
 
 def place(name: str, files: Iterable[Path]) -> Path:
     """The file of the library. Its name follows from everything that the code follows from."""
-    digest = sha256(name.encode())
+    key = repr((name, digest(files), sys.byteorder, _version(), _processor()))
+    return folder() / f"{name}-{sha256(key.encode()).hexdigest()[:32]}{SUFFIX}"
+
+
+def digest(files: Iterable[Path]) -> str:
+    """The digest of files' names and contents."""
+    found = sha256()
     for file in sorted(files):
         octets = file.read_bytes()
-        digest.update(f"\n{file.name} {len(octets)}\n".encode() + octets)
-    digest.update(repr((sys.byteorder, _version(), _processor())).encode())
-    return folder() / f"{name}-{digest.hexdigest()[:32]}{SUFFIX}"
+        found.update(f"\n{file.name} {len(octets)}\n".encode() + octets)
+    return found.hexdigest()
 
 
 def folder() -> Path:
