@@ -8,7 +8,6 @@ import argparse
 import base64
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import zipfile
@@ -93,7 +92,7 @@ def compiled(platform: Platform, work: Path, entries: dict[str, int]) -> dict[st
         # A macOS library must be linked to the system's; the others find `memcpy` in the process that loads them.
         alone = [] if platform.suffix == "dylib" else ["-nostdlib"]
         flags = ["-target", platform.target, f"-mcpu={processor}", "-O3", "-shared", "-fPIC", "-s", *alone]
-        compiler = [os.environ.get("LABKIT_COMPILER", sys.executable), "-m", "ziglang", "cc"]
+        compiler = [sys.executable, "-m", "ziglang", "cc"]
         subprocess.run([*compiler, *flags, "-Wno-override-module", *sources, "-o", made.name], cwd=work, check=True)
         found[made.name] = made.read_bytes()
     about = {"digest": loader.digest(library.files()), "entries": entries, "libraries": list(found)}
