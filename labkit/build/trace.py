@@ -372,6 +372,11 @@ class Trace:
                 text = f"fragment {number} of {len(parts)} of a datagram\n{comment}".strip()
                 yield FilePacket(record, time, piece, len(piece), (text,) if annotated else (), interface)
 
+    def at_interface(self, interface: int, name: str) -> "Trace":
+        """The records that were captured at one interface."""
+        records = [each for each in self.records if each.frames and each.frames[-1].interface == interface]
+        return replace(self, name=name, records=tuple(records))
+
     def file_frames(self) -> list[Frame]:
         """The packets of a file as they would be read from it."""
         return [
