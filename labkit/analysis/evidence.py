@@ -16,23 +16,22 @@ MAX_TAUGHT = 100
 def evidence(segments: Sequence[Shown]) -> str:
     """What shows that no packet is missing between the segments; empty where nothing does.
 
-    `constant`: all have one IP identification other than 0, as packets made by hand. `together`: the identifications of
-    both hosts count as one, without a gap; `apart`: those of each host do. `lock-step`: there are no identifications, and
-    a short conversation opens and closes, in which nobody sends anything again.
+    `constant`: each host always has the same IP identification, not 0, as in packets made by hand. `together`: the
+    identifications of both hosts count as one, without a gap; `apart`: those of each host do. `lock-step`: those of neither
+    host leave one out, which says little where they are random or always 0, but a short conversation opens and closes, in
+    which nobody sends anything again.
     """
     ids = [seg.ip_id for seg in segments]
     if len(ids) < 3 or len({seg.side for seg in segments}) < 2:
         return ""
-    if max(ids) <= 0:
-        return "lock-step" if _opens_and_closes(segments) and nothing_lost(segments) else ""
-    if min(ids) < 0:
-        return ""
-    if len(set(ids)) == 1:
+    own = [[seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER)]
+    if min(ids) > 0 and all(len(set(each)) == 1 < len(each) for each in own):
         return "constant"
-    if _counts(ids):
+    if min(ids) >= 0 and max(ids) and _counts(ids):
         return "together"
-    own = ([seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER))
-    return "apart" if all(map(_counts, own)) else ""
+    if min(ids) >= 0 and all(max(each) and _counts(each) for each in own):
+        return "apart"
+    return "lock-step" if _opens_and_closes(segments) and nothing_lost(segments) else ""
 
 
 def gaps(segments: Sequence[Shown]) -> list[tuple[Shown, Shown]]:
@@ -51,12 +50,12 @@ def gaps(segments: Sequence[Shown]) -> list[tuple[Shown, Shown]]:
 
 
 def nothing_lost(segments: Sequence[Shown]) -> bool:
-    """Whether a short conversation of both sides shows no trace of loss: nothing is sent twice, and the IP identifications,
-    where there are any, show that no packet is missing."""
+    """Whether a short conversation of both sides shows no trace of loss: nothing is sent twice, and the IP identifications
+    leave none out."""
     sent = [(seg.side, seg.seq) for seg in segments if seg.length]
-    both = len({seg.side for seg in segments}) == 2
-    counted = all(seg.ip_id <= 0 for seg in segments) or bool(evidence(segments))
-    return both and counted and len(segments) <= MAX_TAUGHT and len(set(sent)) == len(sent)
+    own = [[seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER)]
+    whole = all(each and (_counts(each) or len(set(each)) == 1 or _is_random(each)) for each in own)
+    return whole and len(segments) <= MAX_TAUGHT and len(set(sent)) == len(sent)
 
 
 def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
@@ -83,6 +82,12 @@ def _opens_and_closes(segments: Sequence[Shown]) -> bool:
     """Whether the first segment is a SYN, and both sides close, or one resets."""
     closers = {seg.side for seg in segments if seg.ctl & FIN}
     return bool(segments[0].ctl & SYN and (len(closers) == 2 or segments[-1].ctl & RST))
+
+
+def _is_random(ids: Sequence[int]) -> bool:
+    """Whether identifications are far from each other, so that none can be told to be missing."""
+    steps = [(after - before) & 0xFFFF for before, after in pairwise(ids)]
+    return len(steps) > 1 and all(MAX_STEP < step < 0x10000 - MAX_STEP for step in steps)
 
 
 def _counts(ids: Sequence[int]) -> bool:

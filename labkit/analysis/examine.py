@@ -195,6 +195,8 @@ class _Look:
         self._entries: dict[int, list[Entry]] = {}
         """By packet."""
         self._flows: dict[int, list[Entry]] = {}
+        self._ends: set[frozenset[End]] = set()
+        """The ends of the conversations that were looked at."""
         self._why: list[str] = []
         self._doubtful: set[tuple[int, str]] = set()
         """Packets and codes of errors that a packet explains which the capture lacks."""
@@ -222,6 +224,10 @@ class _Look:
             self._assume == Completeness.TAUGHT and nothing_lost(segments)
         )
         refused = any(entry.fault == "refused" for entry in ledger.entries)  # of the rest the accounts know nothing
+        ends = frozenset(talk.ends)
+        if refused and ends in self._ends:
+            return  # a host in TIME-WAIT or half-open answers with the numbers of the connection before (RFC 9293 figure 9)
+        self._ends.add(ends)
         whole = not any(entry.lossy for entry in ledger.entries if entry.cause is None and not entry.outside)
         for entry in ledger.entries:
             entry.certain |= entry.outside and whole
@@ -443,7 +449,7 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
         "headers": entry.off if entry.off in _headers(own, peer) else 40,
         "inside_packet": inside.packet if inside else "",
         "inside_length": inside.length if inside else 0,
-        "characters": entry.characters,
+        "characters": len(entry.text),
         "taker": "FIN" if entry.at_fin else "SYN",
         "right_tuple": _tuple_text(right),
         "four_tuple": _tuple_text(seg.four_tuple or right),

@@ -84,7 +84,7 @@ ERRORS = (
         "with a "
         "TCP of its own (a scanner; the user-space TCP of the spoiled capture) goes on (RFC 9293 section 3.5.2).",
         {
-            "kernel/uk_kernel_rst_spoils_handshake.on.pcap": {"RST03": (8,)},
+            "kernel/uk_kernel_rst_spoils_handshake.on.pcap": {"RST04": (6,)},
             "real/modbus/modbus-and-non-modbus-p502.pcap": {"RST04": (65,)},
         },
     ),
