@@ -35,6 +35,8 @@ from labkit.tcp.segment import ACK, RST
 if TYPE_CHECKING:
     from scapy.packet import Packet
 
+    from labkit.build.scenario import Scenario
+
 EDITIONS = ("annotated", "student")
 
 
@@ -95,6 +97,12 @@ class Trace:
             framing=Framing(link) if link in (ETHERNET, RAW) else PLAIN,
             origin=origin,
         )
+
+    def to_scenario(self, connection: int = 0) -> "Scenario":
+        """A scenario that builds one of the trace's conversations again, as `Scenario.from_trace`."""
+        from labkit import Scenario
+
+        return Scenario.from_trace(self, connection)
 
     def frames_again(self, frames: Sequence[Frame]) -> "Trace":
         """The trace as it is read from other frames: those of its file, changed."""

@@ -141,6 +141,17 @@ class Scenario:
 
         return cls.from_dict(values_of(messages, name, close, think, values))
 
+    @classmethod
+    def from_trace(cls, trace: "Trace", connection: int = 0) -> "Scenario":
+        """A scenario that builds a conversation of a trace again, such as one that was read from a capture.
+
+        It has the same hosts, initial numbers, options, messages and ends, and their times; it has no loss and no retransmission.
+        `connection` is a position in `trace.connections`. UsageError if there is none, ScenarioError if labkit cannot build it.
+        """
+        from labkit.build.scenario.imitate import values_of
+
+        return cls.from_dict(values_of(trace, connection))
+
     def __repr__(self) -> str:
         return f"<Scenario {self.name!r}: {len(self.model.steps)} steps>"
 
