@@ -8,7 +8,7 @@ Fences are run in the order of their document, in a folder of its own. By the wo
   other than 0.
 - `yaml`: a scenario, which is saved under its name and played. With further words it is a part of one, or `invalid`.
 - `notation`: lines of the notation; with a file's name behind it, they are saved there and built.
-- `csv`: saved under the name behind it.
+- `csv`, `toml`, `ini`: saved under the name behind it. So is a `yaml` with a file's name, and a `python`.
 - `mermaid`: the state diagram.
 
 `sh live` and `console live` are run too where a lab can be made, each command in a process of its own; one that ends in
@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, fields
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from ruamel.yaml import YAML
 from test_layers import WINGS
 
 from labkit.analysis.rule import Rule, collect
@@ -102,9 +104,10 @@ class Reader:
         self.begun: list[subprocess.Popen[bytes]] = []
         bin_ = Path(".bin")
         bin_.mkdir()
-        shim = bin_ / "labkit"
-        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m labkit "$@"\n')
-        shim.chmod(0o755)
+        for name in ("labkit", "pytest"):
+            shim = bin_ / name
+            shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {name} "$@"\n')
+            shim.chmod(0o755)
         self.path = str(bin_.absolute())
 
     def end(self) -> None:
@@ -124,7 +127,9 @@ class Reader:
             "console": self._console,
             "yaml": self._yaml,
             "notation": self._notation,
-            "csv": self._csv,
+            "csv": self._saved,
+            "toml": self._saved,
+            "ini": self._saved,
             "mermaid": self._mermaid,
         }
         assert kind in handlers, f"line {fence.at}: nothing runs a fence of {kind!r}"
@@ -187,7 +192,8 @@ class Reader:
     def _run(self, fence: Fence, command: str) -> str:
         """Run one command line, in this process where it is labkit's alone; what it has printed, and `self.code`."""
         words = command.split()
-        assert words[0] == "labkit" or command in NOT_LABKIT, f"line {fence.at}: nothing runs {words[0]!r}"
+        known = words[0] in {"labkit", "pytest"} or command in NOT_LABKIT
+        assert known, f"line {fence.at}: nothing runs {words[0]!r}"
         environment = {"PATH": f"{self.path}:/usr/sbin:/usr/bin:/bin", "HOME": str(Path.cwd()), "LANGUAGE": "en"}
         environment["PYTHONPATH"] = str(TOP)
         shell = ["sh", "-c"]
@@ -204,7 +210,7 @@ class Reader:
             self.code = 0
             time.sleep(1)
             return ""
-        if self.live or set(command) & set("|<>\"'*"):
+        if self.live or words[0] != "labkit" or set(command) & set("|<>\"'*"):
             done = subprocess.run([*shell, command], capture_output=True, text=True, env=environment, check=False)
             self.code = done.returncode
             return done.stdout + done.stderr
@@ -216,6 +222,9 @@ class Reader:
         return octets.getvalue().decode()
 
     def _yaml(self, fence: Fence, rest: str) -> None:
+        if rest.endswith((".yaml", ".yml")):
+            self._saved(fence, rest)
+            return
         text = "\n".join(fence.lines) + "\n"
         name = re.search(r"^name: (\S+)$", text, re.MULTILINE)
         if name:
@@ -242,9 +251,16 @@ class Reader:
         assert not rest
         assert "\n".join(fence.lines) + "\n" == mermaid(), f"line {fence.at}: the table of states draws another diagram"
 
-    def _csv(self, fence: Fence, rest: str) -> None:
-        assert rest.endswith(".csv")
-        Path(rest).write_text("\n".join(fence.lines) + "\n", "utf-8")
+    def _saved(self, fence: Fence, rest: str) -> None:
+        text = "\n".join(fence.lines) + "\n"
+        kind = fence.words.partition(" ")[0]
+        assert rest.endswith((f".{kind}", ".yml") if kind == "yaml" else f".{kind}"), f"line {fence.at}: no name"
+        if kind == "toml":
+            tomllib.loads(text)
+        elif kind == "yaml":
+            assert YAML(typ="safe", pure=True).load(text)
+        Path(rest).parent.mkdir(parents=True, exist_ok=True)
+        Path(rest).write_text(text, "utf-8")
 
 
 def compare(fence: Fence, shown: list[str], printed: list[str]) -> None:

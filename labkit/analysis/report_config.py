@@ -184,13 +184,17 @@ def candidates(start: Path) -> Iterator[Path]:
 def load(path: Path, extra: tuple[str, ...] = (), content: bytes | None = None) -> ReportConfig:
     """Read a configuration file, or its content that was read before. UsageError, with the file and the key, for what does
     not fit. `extra` names files of further rules."""
-    name = printable(str(path))
-    table = table_of(path, read(path) if content is None else content)
+    return config_of(table_of(path, read(path) if content is None else content), str(path), extra)
+
+
+def config_of(table: Mapping[str, object], file: str, extra: tuple[str, ...] = ()) -> ReportConfig:
+    """The configuration in the keys and values of a file. UsageError as from `load`."""
+    name = printable(file)
     unknown = [key for key in table if key not in KEYS]
     if unknown:
         text = _("{file}: there is no key '{key}'").format(file=name, key=printable(unknown[0]))
         raise UsageError(text + nearest(unknown[0], KEYS))
-    values: dict[str, Any] = {"extra": extra, "file": str(path)}
+    values: dict[str, Any] = {"extra": extra, "file": file}
     for key, value in table.items():
         attribute, convert = KEYS[key]
         try:

@@ -79,6 +79,10 @@ class Verdict:
     """The lowest severity that makes the capture fail."""
     strict: tuple[str, ...] = ()
     """Kinds of limits that make the capture fail."""
+    known: int = 0
+    """Findings that a baseline left out (`labkit.report.baseline`)."""
+    known_outcome: str = ""
+    """The outcome, `unreadable` or `not-judged`, that a baseline expects."""
     content: bytes | Frames | None = field(default=None, repr=False, compare=False)
     """What was judged if it is not a file, so that a report can show its packets."""
 

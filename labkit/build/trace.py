@@ -26,10 +26,12 @@ from labkit.build.record import States as States
 from labkit.capture import Frame, Interface
 from labkit.capture.base import MAX_PACKET_OCTETS
 from labkit.errors import UsageError
+from labkit.i18n import printable
 from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET, RAW
 from labkit.packet.scapy_build import PLAIN, Framing, Host, Stamp, dissect, packet
 from labkit.tcp import seq as sn
+from labkit.tcp.notation import format_segment
 from labkit.tcp.segment import ACK, RST
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from labkit.build.scenario import Scenario
 
 EDITIONS = ("annotated", "student")
+
+MAX_LINES = 200
+"""Segments that a trace shows as text."""
 
 
 class FilePacket(NamedTuple):
@@ -51,7 +56,7 @@ class FilePacket(NamedTuple):
     interface: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Trace:
     """The records of a capture, in the order of the capture, and their connections.
 
@@ -94,7 +99,7 @@ class Trace:
             start=start,
             connections=tuple(connections),
             records=tuple(replace(each, time=each.time - start) for each in records),
-            framing=Framing(link) if link in (ETHERNET, RAW) else PLAIN,
+            framing=Framing(link, capture_io.vlans(records)) if link in (ETHERNET, RAW) else PLAIN,
             origin=origin,
         )
 
@@ -181,6 +186,29 @@ class Trace:
             for number, record in enumerate(records, 1)
         )
         return replace(self, records=numbered, origin=origin)
+
+    def __repr__(self) -> str:
+        return f"<Trace {self.name!r}: {len(self.records)} segments>"
+
+    def __str__(self) -> str:
+        """The segments, one line each, with relative numbers; at most MAX_LINES of them."""
+        connections = f", {len(self.connections)} connections" if len(self.connections) > 1 else ""
+        lines = [f"{printable(self.name)}: {len(self.records)} segments{connections}"]
+        lines += (self._line(record) for record in self.records[:MAX_LINES])
+        if len(self.records) > MAX_LINES:
+            lines.append(f"… and {len(self.records) - MAX_LINES} more")
+        return "\n".join(lines)
+
+    def _line(self, record: Record) -> str:
+        seq, ack = self.relative(record)
+        segment = format_segment(record.segment.with_(seq=seq, ack=ack))
+        connection = f"{record.connection:3} " if len(self.connections) > 1 else ""
+        arrow = ">" if record.sender == "client" else "<"
+        return f"{record.number:5} {record.time / 1e9:11.6f} {connection}{arrow} {segment}"
+
+    def _repr_mimebundle_(self, **_choices: object) -> dict[str, str]:
+        """What a notebook shows (IPython's protocol)."""
+        return {"text/plain": str(self)}
 
     def __len__(self) -> int:
         return len(self.records)
@@ -285,7 +313,7 @@ class Trace:
 
     def _packets(self) -> "Iterator[Packet]":
         if self.origin is not None:
-            yield from (dissect(each.octets, self._link_of(each), each.time) for each in self.file())
+            yield from (dissect(each.octets, self.link_of(each), each.time) for each in self.file())
             return
         for record, ident in self._numbered():
             source, target = self._ends(record)
@@ -300,7 +328,8 @@ class Trace:
             else:
                 yield built
 
-    def _link_of(self, each: FilePacket) -> int:
+    def link_of(self, each: FilePacket) -> int:
+        """The link type of a packet of the file."""
         interfaces = self.origin.interfaces if self.origin is not None else ()
         return interfaces[each.interface].link if each.interface < len(interfaces) else self.link
 
@@ -388,7 +417,7 @@ class Trace:
     def file_frames(self) -> list[Frame]:
         """The packets of a file as they would be read from it."""
         return [
-            Frame(number, each.time, self._link_of(each), each.octets, each.wirelen, each.comments, each.interface)
+            Frame(number, each.time, self.link_of(each), each.octets, each.wirelen, each.comments, each.interface)
             for number, each in enumerate(self.file(annotated=True), 1)
         ]
 

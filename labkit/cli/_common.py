@@ -103,11 +103,16 @@ class CommandGroup(Command, click.Group):
 
 
 def verdict_code(verdict: "Verdict", fail_on: "Severity", *, allow_empty: bool = False) -> Exit:
-    """The exit code of one verdict. A capture that merely ends too early has that of the packets before."""
-    if verdict.error is not None or (verdict.damage is not None and not verdict.damage.cut):
+    """The exit code of one verdict. A capture that merely ends too early has that of the packets before.
+
+    A capture that a baseline knows to be unreadable, or not judged, fails for findings only.
+    """
+    unreadable = verdict.error is not None or (verdict.damage is not None and not verdict.damage.cut)
+    if unreadable and verdict.known_outcome != "unreadable":
         return Exit.UNREADABLE
     outcome = verdict.outcome(fail_on)
-    return Exit.FINDINGS if outcome == "fail" or (outcome == "not-judged" and not allow_empty) else Exit.OK
+    empty = outcome == "not-judged" and not allow_empty and verdict.known_outcome != outcome
+    return Exit.FINDINGS if outcome == "fail" or empty else Exit.OK
 
 
 def note(message: str) -> None:

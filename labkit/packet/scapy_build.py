@@ -380,11 +380,10 @@ def octets_of(packet: "Packet") -> tuple[int, int, bytes, int]:
 
     link = conf.l2types.layer2num.get(type(packet))
     if link is None:
-        raise UsageError(
-            _(
-                "the packet begins with Scapy's layer {name}, which no link type names; expected Ether, IP or IPv6"
-            ).format(name=type(packet).__name__)
-        )
+        text = _("the packet begins with Scapy's layer {name}, which no link type names; expected Ether, IP or IPv6")
+        if type(packet).__name__ == "Raw":  # what `rdpcap` gives where no layer is known yet
+            text = _("Scapy did not dissect the packet; import scapy.layers.inet before you read or build packets")
+        raise UsageError(text.format(name=type(packet).__name__))
     octets = layer_octets(packet)
     time = packet.time or 0
     nanoseconds = round(time * 1_000_000_000) if isinstance(time, float) else int(time * 1_000_000_000)

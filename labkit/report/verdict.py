@@ -210,11 +210,9 @@ def _opened(source: Source, name: str) -> tuple[Reader, str]:
 
 def _frames(source: object) -> Frames:
     if isinstance(source, Trace):
-        captured = enumerate(source.captured(explained=False), 1)
-        taps = list(dict.fromkeys(record.tap for record in source))
         found = [
-            Frame(number, source.start + record.time, source.link, data, wirelen, (), taps.index(record.tap))
-            for number, (record, data, wirelen, _comment) in captured
+            Frame(number, each.time, source.link_of(each), each.octets, each.wirelen, (), each.interface)
+            for number, each in enumerate(source.file(), 1)
         ]
         return Frames(found, source.name)
     if is_packet(source):

@@ -1,5 +1,6 @@
 """The JUnit report, as a CI server reads it."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -31,7 +32,39 @@ def suites(*verdicts: Verdict, options: ReportOptions | None = None) -> list[Ele
         assert tuple(int(suite.get(name, "")) for name in ("tests", "failures", "errors")) == counts
         assert len({case.get("name") for case in cases}) == len(cases)
         assert {case.get("classname") for case in cases} == {suite.get("name")}
+    for element in root.iter():
+        allowed, children = JUNIT_10[element.tag]
+        assert set(element.keys()) <= allowed, element.tag
+        assert {child.tag for child in element} <= children, element.tag
+        if element.tag == "testsuite":
+            assert re.fullmatch(r"\d+\.\d{3}", element.get("time", "")), element.attrib
     return list(root)
+
+
+JUNIT_10 = {
+    "testsuites": ({"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
+    "testsuite": (
+        {"name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id", "package"},
+        {"testsuite", "properties", "testcase", "system-out", "system-err"},
+    ),
+    "testcase": ({"name", "time", "classname", "group"}, {"skipped", "error", "failure", "system-out", "system-err"}),
+    "properties": (set(), {"property"}),
+    "property": ({"name", "value"}, set()),
+    "failure": ({"type", "message"}, set()),
+    "error": ({"type", "message"}, set()),
+    "skipped": ({"type", "message"}, set()),
+    "system-out": (set(), set()),
+}
+"""The attributes and children that Jenkins' junit-10.xsd allows for each element that labkit writes."""
+
+
+def test_times_are_those_of_judging(faulty: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 11.5, 20.0, 20.25, 30.0])
+    monkeypatch.setattr("labkit.report.formats.junit.monotonic", lambda: next(clock))
+    found = suites(faulty, faulty)
+    assert [suite.get("time") for suite in found] == ["1.500", "0.250"]
+    for suite in found:
+        assert sum(float(case.get("time", "")) for case in suite.iter("testcase")) == float(suite.get("time", ""))
 
 
 @pytest.fixture

@@ -69,7 +69,9 @@ SOURCES: dict[str, Callable[[Path, Trace], object]] = {
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_source_gives_the_same_findings_and_report(name: str, path: Path, trace: Trace) -> None:
-    expected, found = verify(path), verify(SOURCES[name](path, trace))  # type: ignore[arg-type]
+    source = SOURCES[name](path, trace)
+    expected, found = verify(path), verify(source)  # type: ignore[arg-type]
+    getattr(source, "close", lambda: None)()
     assert found.findings == expected.findings
     assert (found.start, found.packets, found.completeness) == (expected.start, 10, "counted")
     # The excerpt with the segments around the fault needs the packets once more.
@@ -152,7 +154,11 @@ def test_one_packet_is_a_capture_too() -> None:
         (None, "cannot verify a value of type NoneType; expected a path"),
         ([b"octets"], "item 1 has the type bytes; expected a Scapy packet or a Frame"),
         ([Ether() / IP() / TCP(), "x"], "item 2 has the type str; expected a Scapy packet or a Frame"),
-        ([Raw(b"x")], "packet 1: the packet begins with Scapy's layer Raw, which no link type names; expected Ether"),
+        (
+            [Raw(b"x")],
+            "packet 1: Scapy did not dissect the packet; import scapy.layers.inet before you read or build packets",
+        ),
+        ([TCP()], "packet 1: the packet begins with Scapy's layer TCP, which no link type names; expected Ether"),
         ([Ether() / IP() / TCP(seq=1 << 40)], "packet 1: Scapy cannot build the packet: "),
         (io.StringIO("x"), "the file is open as text; expected a binary file"),
     ],

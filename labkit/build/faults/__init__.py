@@ -34,15 +34,19 @@ def faults() -> tuple[Fault, ...]:
     return tuple(sorted(found, key=lambda fault: (fault.code, fault.name)))
 
 
-def inject(trace: Trace, wanted: Sequence[str]) -> Trace:
+def inject(trace: Trace, wanted: str | Sequence[str], *, at: int | None = None) -> Trace:
     """Inject faults, each given as `name` or `name@packet`, in order. `Trace.injected` lists them.
 
-    A packet number counts the packets after the faults before. UsageError for an unknown fault, for a missing packet, and if
-    the fault does not apply.
+    `inject(trace, "ack-goes-back", at=6)` injects one fault at packet 6. A packet number counts the packets after the faults
+    before. UsageError for an unknown fault, for a missing packet, and if the fault does not apply.
     """
+    if isinstance(wanted, str):
+        wanted = [wanted if at is None else f"{wanted}@{at}"]
+    elif at is not None:
+        raise UsageError(_("at=N is for one fault; expected its name"))
     for text in wanted:
-        name, at, number = text.partition("@")
-        faulty, made = _inject(trace, find(name), number if at else None)
+        name, mark, number = text.partition("@")
+        faulty, made = _inject(trace, find(name), number if mark else None)
         trace = replace(faulty, injected=(*(_moved(each, made) for each in trace.injected), made))
     return trace
 
