@@ -37,6 +37,8 @@ from labkit.tcp.segment import ACK, RST
 if TYPE_CHECKING:
     from scapy.packet import Packet
 
+    from labkit.build.scenario import Scenario
+
 EDITIONS = ("annotated", "student")
 
 MAX_LINES = 200
@@ -100,6 +102,12 @@ class Trace:
             framing=Framing(link) if link in (ETHERNET, RAW) else PLAIN,
             origin=origin,
         )
+
+    def to_scenario(self, connection: int = 0) -> "Scenario":
+        """A scenario that builds one of the trace's conversations again, as `Scenario.from_trace`."""
+        from labkit import Scenario
+
+        return Scenario.from_trace(self, connection)
 
     def frames_again(self, frames: Sequence[Frame]) -> "Trace":
         """The trace as it is read from other frames: those of its file, changed."""
@@ -400,6 +408,11 @@ class Trace:
                     break
                 text = f"fragment {number} of {len(parts)} of a datagram\n{comment}".strip()
                 yield FilePacket(record, time, piece, len(piece), (text,) if annotated else (), interface)
+
+    def at_interface(self, interface: int, name: str) -> "Trace":
+        """The records that were captured at one interface."""
+        records = [each for each in self.records if each.frames and each.frames[-1].interface == interface]
+        return replace(self, name=name, records=tuple(records))
 
     def file_frames(self) -> list[Frame]:
         """The packets of a file as they would be read from it."""
