@@ -146,12 +146,16 @@ class Raw:
 Option = End | Nop | Mss | WindowScale | SackPermitted | Sack | Timestamps | FastOpen | Extension | Raw
 
 
+ROOM = 40
+"""Octets of options for which a header has room (RFC 9293 section 3.1)."""
+
+
 def pack(options: Iterable[Option]) -> bytes:
     """The options' octets, padded with zeros (end of list) to a multiple of four; ValueError beyond 40 octets."""
     octets = b"".join(option.pack() for option in options)
     octets += bytes(-len(octets) % 4)
-    if len(octets) > 40:
-        raise ValueError(f"TCP options take {len(octets)} octets; a header has room for 40")
+    if len(octets) > ROOM:
+        raise ValueError(f"TCP options take {len(octets)} octets; a header has room for {ROOM}")
     return octets
 
 

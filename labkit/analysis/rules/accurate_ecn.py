@@ -16,7 +16,7 @@ GOOD = """
     < WA.  1:1(0) ack 199 <accecn1 e1b 1 ceb 99 e0b 100>
 """
 
-MADE = "needs a conversation that agrees on AccECN, which no scenario has"
+MADE = "needs a conversation that agrees on AccECN"
 
 
 @rule(
@@ -32,7 +32,6 @@ MADE = "needs a conversation that agrees on AccECN, which no scenario has"
     should_be="AE and CWR clear in the SYN ACK; ECE alone if it accepts classic ECN",
     receiver="It does not use ECN. Linux 6.18 enters AccECN if its SYN offered classic ECN.",
     mend="Clear AE and CWR in the SYN ACK, or set AE, CWR and ECE in the SYN.",
-    no_fault=MADE,
     good=GOOD,
     bad="""
         > S   0:0(0)
@@ -63,7 +62,6 @@ def accurate_ecn_unasked(seg: Seen, me: Side, peer: Side) -> int:
     should_be="the option only after both SYNs have agreed on AccECN, and not on the first SYN",
     receiver="It ignores the option.",
     mend="Remove the option, or negotiate AccECN: AE, CWR and ECE in the SYN, and the code of its ECN field in the SYN ACK.",
-    no_fault=MADE,
     good=GOOD,
     bad="""
         > SEWA 0:0(0) <accecn0>   # ECN04
