@@ -17,6 +17,7 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from labkit.analysis.side import Side
+from labkit.analysis.tracker import spoiled
 from labkit.analysis.unread import PAIR_OCTETS, Unread, mark_ends, segment_key, unread_key
 from labkit.capture import Frame
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
@@ -267,7 +268,7 @@ def is_over(one: Side, other: Side) -> bool:
 
 def begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether a segment is the SYN of a new connection, not of the one that was last seen on its four-tuple."""
-    if seg.ctl & (SYN | RST) != SYN:
+    if seg.ctl & (SYN | RST) != SYN or (me.sums_good and spoiled(seg)):
         return False
     over = is_over(me, peer)
     if seg.ctl & ACK:

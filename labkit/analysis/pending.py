@@ -8,6 +8,7 @@ until later segments answer the question or the conversation ends (`close`). `re
 
 from dataclasses import dataclass
 
+from labkit.analysis.order import SAME_MOMENT, half_delay, order
 from labkit.analysis.side import MAX_PENDING, Side
 from labkit.packet.seen import U8, U16, U32, PeerSeq, Seen, Seq
 from labkit.tcp import seq as sn
@@ -27,9 +28,6 @@ OPEN, FILLED, MISSED, LATE, WRONG, UNPROVEN, LOST = 0, 1, 2, 3, 4, 5, 6
 """The answer. FILLED: the octets came later. MISSED: the capture lacks packets, and the numbers are right. LATE: the capture
 has the cause after its effect. WRONG: sender or receiver continued as if the number had been another one. LOST: the receiver
 asks for the octets until the end. UNPROVEN: the capture does not show it."""
-
-SAME_MOMENT = 3_000_000
-"""Nanoseconds within which a capture with several queues or interfaces may show an answer before its cause."""
 
 
 @dataclass(slots=True)
@@ -119,7 +117,11 @@ def _goes_on_without(seg: Seen, me: Side, i: int) -> bool:
     # A pure ACK that was overtaken acknowledges less, or comes at once.
     if me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt):
         return False
-    return me.pending_seg_len[i] != 0 or seg.time - me.pending_time[i] > SAME_MOMENT
+    if me.pending_seg_len[i]:
+        return True
+    found = order(seg, me)
+    later = me.has_rcv_nxt != 0 and sn.after(seg.ack, me.rcv_nxt)
+    return found > 0 or (found == 0 and (later or seg.time - me.pending_time[i] > half_delay(me)))
 
 
 def _answer_gaps_by_receiver(seg: Seen, peer: Side) -> None:

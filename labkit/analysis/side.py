@@ -68,6 +68,14 @@ class Side:
     """ISN of a SYN that arrived in the middle of the connection."""
     has_resyn: U8 = 0
     resyn_packet: U32 = 0
+    resyn_time: int = 0
+    resyn_nxt: Seq = 0
+    """SND.NXT when it was sent."""
+    challenge: U8 = 0
+    """How the peer answers it: WAITS or PASSED of `labkit.analysis.tracker`; 0: it has challenged it."""
+    early_packet: U32 = 0
+    """The first data that the server sent before the client's third segment; 0: none."""
+    early_time: int = 0
     third: U8 = 0
     """1: this side must still send the third segment of the handshake; 2: it has."""
     first_packet: U32 = 0
@@ -84,6 +92,9 @@ class Side:
     last_len: U32 = 0
     last_ctl: U16 = 0
     last_ack: PeerSeq = 0
+    former_ack: PeerSeq = 0
+    """The ack before the last change."""
+    has_former_ack: U8 = 0
     has_last_ack: U8 = 0
     """1: `last_ack` is the ack field of the last segment that had one."""
     last_id: I32 = ABSENT
@@ -124,6 +135,11 @@ class Side:
     win: U32 = 0
     """The last window, in octets."""
     raw_win: U16 = 0
+    closed_time: int = 0
+    """When the window closed."""
+    closed_nxt: Seq = 0
+    """SND.NXT of the segment that closed it, and the numbers that this segment took."""
+    closed_len: U32 = 0
     right_edge: PeerSeq = 0
     """The right-most edge of its windows so far: ack + window."""
     has_right_edge: U8 = 0
@@ -166,6 +182,8 @@ class Side:
     """The number that FIN takes."""
     has_fin: U8 = 0
     fin_packet: U32 = 0
+    fin_spoiled: U8 = 0
+    """1: its checksum is wrong, so that the peer drops it."""
     fin_time: int = 0
     rst: U8 = 0
     rst_seq: Seq = 0

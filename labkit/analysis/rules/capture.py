@@ -1,9 +1,9 @@
 """Limits and damage of the capture: broken headers, cut frames, incomplete conversations."""
 
-from labkit.analysis.pending import SAME_MOMENT
+from labkit.analysis.order import SAME_MOMENT
+from labkit.analysis.relations import before_segmentation, exceeds_mss
 from labkit.analysis.rule import BOTH, RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import before_segmentation, exceeds_mss
 from labkit.packet.seen import BAD_OFFSET, CUT, SHORT_IP, SHORT_TCP, Seen
 from labkit.tcp.segment import RST, SYN
 

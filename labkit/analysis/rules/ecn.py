@@ -1,8 +1,8 @@
 """Explicit congestion notification."""
 
+from labkit.analysis.relations import ecn_agreed, is_probe, is_resent, is_window_probe
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import ecn_agreed, is_probe, is_resent, is_window_probe
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, AE, CWR, ECE, RST, SYN
 

@@ -1,8 +1,8 @@
 """The timestamps option."""
 
+from labkit.analysis.order import sent_later
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import sent_later
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import after, diff
