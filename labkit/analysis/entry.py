@@ -132,11 +132,16 @@ class Entry:
         return diff(self.actual, own.ack if self.field == "ack" else own.seq) == 1
 
     @property
-    def characters(self) -> int:
-        """How many characters the payload of the segment in `inside` has as UTF-8 text; -1 where it is none."""
+    def text(self) -> str:
+        """The payload of the segment in `inside` as UTF-8 text; empty where it is none."""
         if self.inside is None or len(self.inside.payload) != self.inside.length:
-            return -1
+            return ""
         try:
-            return len(self.inside.payload.decode())
+            return self.inside.payload.decode()
         except UnicodeDecodeError:
-            return -1
+            return ""
+
+    @property
+    def taken_of_inside(self) -> int:
+        """How many octets of the segment in `inside` an ack covers; -1 where there is none."""
+        return -1 if self.inside is None else diff(self.actual or 0, self.inside.seq)

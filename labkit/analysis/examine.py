@@ -449,7 +449,7 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
         "headers": entry.off if entry.off in _headers(own, peer) else 40,
         "inside_packet": inside.packet if inside else "",
         "inside_length": inside.length if inside else 0,
-        "characters": entry.characters,
+        "characters": len(entry.text),
         "taker": "FIN" if entry.at_fin else "SYN",
         "right_tuple": _tuple_text(right),
         "four_tuple": _tuple_text(seg.four_tuple or right),

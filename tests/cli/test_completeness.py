@@ -101,7 +101,7 @@ def test_text_lists_consequences_beneath_their_error(capsys: pytest.CaptureFixtu
     for arguments in ([], ["-v"]):
         lines = printed(capsys, *arguments).splitlines()
         assert lines[0].startswith("a.pcap: FAIL  1 error, 2 consequences, 2 notes (11 packets, ")
-        assert lines.count("  follows   packets 6 and 8 go on from this number; mend them too") == 1
+        assert lines.count("  follows   packets 6 and 8 follow from this mistake; mend them too") == 1
         assert not [line for line in lines if "CON01" in line]
     table = printed(capsys, "a.pcap", "-q").splitlines()
     assert table[1] == "  FAIL  a.pcap  1 error, 2 consequences, 2 notes"

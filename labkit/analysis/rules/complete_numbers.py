@@ -376,8 +376,28 @@ def acknowledges_headers(entry: Entry) -> int:
 )
 def counts_characters(entry: Entry) -> int:
     """A character outside ASCII takes two to four bytes in UTF-8, and each byte has its own sequence number."""
-    inside = entry.inside
-    return inside is not None and entry.characters == diff(entry.actual or 0, inside.seq) < inside.length
+    return entry.taken_of_inside == len(entry.text) > 0
+
+
+@rule(
+    "ACK06",
+    Severity.ERROR,
+    "RFC 9293 3.4",
+    "ack {actual} counts each end of a line in the peer's payload as one byte, and not as the two bytes CR and LF",
+    scope=Scope.LEDGER,
+    profiles=PROFILES,
+    should_be="ack {expected}: the payload has {inside_length} bytes",
+    receiver="It takes the last bytes as not delivered and sends them again.",
+    mend="Set ack to {expected}: use the length of the bytes that are sent, CR and LF included.",
+    good=GOOD,
+    bad=rf"""{OPENING}
+    > P. 1:9(8) ack 1 "QUIT\r\n\r\n"
+    < .  1:1(0) ack 7       # ACK06
+    """,
+)
+def counts_line_ends_as_one(entry: Entry) -> int:
+    """Application protocols end their lines with CR LF. Many languages read and write them as one character."""
+    return entry.taken_of_inside == len(entry.text.replace("\r\n", "\n")) > 0
 
 
 @rule(

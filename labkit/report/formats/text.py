@@ -263,8 +263,8 @@ def _followers(verdict: Verdict, options: ReportOptions) -> dict[int, str]:
         if more := len(packets) - len(shown):
             shown.append(ngettext("{n:,} more", "{n:,} more", more).format(n=more))
         text = ngettext(
-            "packet {list} goes on from this number; mend it too",
-            "packets {list} go on from this number; mend them too",
+            "packet {list} follows from this mistake; mend it too",
+            "packets {list} follow from this mistake; mend them too",
             len(packets),
         )
         listed = (
