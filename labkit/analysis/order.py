@@ -15,8 +15,9 @@ NEAR = 1024
 NEXT_IDS = 16
 """The largest step from one segment of a conversation to its next, for a host that counts for all its conversations."""
 
-SAME_MOMENT = 500_000
-"""Nanoseconds within which a capture with several queues or interfaces may show packets in another order than they passed."""
+SAME_MOMENT = 900_000
+"""Nanoseconds within which a capture with several queues or interfaces may show packets in another order than they passed: less
+than a millisecond, the shortest time of an answer in captures that are made by hand."""
 
 
 def order(seg: Seen, me: Side) -> int:

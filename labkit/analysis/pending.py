@@ -19,7 +19,10 @@ GAP, UNSENT, BEHIND = 1, 2, 3
 BEHIND: it is the third segment of a handshake, and does not acknowledge the SYN ACK."""
 
 ECHOES = 4
-"""A mark of an UNSENT segment: it also echoes a timestamp that the capture does not show."""
+"""A mark of an UNSENT segment: it also echoes a timestamp that the capture does not show, or a SACK block told of the octets."""
+
+SENT = 16
+"""A mark of a GAP: IPv4 identifications leave one out, or the peer had acknowledged what lies between, so it was sent."""
 
 PARTLY = 8
 """A mark of a GAP: a part of it was acknowledged, so it was sent."""
@@ -62,6 +65,28 @@ def answer(seg: Seen, me: Side, peer: Side) -> None:
         if seg.ctl & ACK:
             _answer_gaps_by_receiver(seg, peer)
         _answer_unsent(seg, me, peer)
+
+
+def answer_reset(seg: Seen, me: Side, peer: Side) -> None:
+    """Answer open questions by a reset of `me`.
+
+    With ACK, its sender aborts at SND.NXT, which shows what it has sent. Without ACK it takes the number of the segment that it
+    answers, which shows nothing.
+    """
+    if seg.ctl & ACK == 0:
+        return
+    for i in range(me.pending_n):
+        right = sn.add(me.pending_want[i], me.pending_seg_len[i])
+        if me.pending_kind[i] == GAP and me.pending_state[i] == OPEN and me.pending_seg_len[i] and seg.seq == right:
+            me.pending_state[i] = WRONG
+    if peer.pending_n:
+        _answer_gaps_by_receiver(seg, peer)
+    for i in range(peer.pending_n):
+        if peer.pending_kind[i] == UNSENT and peer.pending_state[i] == OPEN:
+            if not sn.before(seg.seq, peer.pending_seen[i]):
+                peer.pending_state[i] = MISSED
+            elif seg.seq == peer.pending_want[i]:
+                peer.pending_state[i] = WRONG
 
 
 def missing(seg: Seen, me: Side) -> int:

@@ -3,10 +3,20 @@
 Plain functions over integers, asked before the segment is added to the state. `me` is the side that sent the segment.
 """
 
+from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT, SUM_PARTIAL, Seen
 from labkit.tcp import seq as sn
 from labkit.tcp.segment import ACK, AE, CWR, ECE, FIN, RST, SYN
+
+SECOND = 1_000_000_000
+"""Nanoseconds."""
+
+TICKS = 1000
+"""Ticks of a timestamp clock in a second, as most hosts have it."""
+
+MORE_TICKS = 10
+"""Ticks by which a timestamp may be later than the time that has passed."""
 
 ETHERNET_MSS = 1460
 """The payload of the largest TCP segment without options in an Ethernet frame, over IPv4."""
@@ -127,3 +137,28 @@ def ecn_agreed(me: Side, peer: Side) -> bool:
     return (
         asked and answer.syn != 0 and answer.syn_ctl & (ECE | CWR) == ECE and (syn.syn_ctl | answer.syn_ctl) & AE == 0
     )
+
+
+def echoes_unseen(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a segment echoes a timestamp that is later than all that the capture shows of the peer.
+
+    An ack beyond what the capture shows agrees with it: a segment is missing.
+    """
+    if seg.tsval < 0 or seg.ctl & ACK == 0 or seg.ctl & RST or peer.tsval < 0 or peer.syn == 0:
+        return False
+    if peer.has_nxt and sn.after(seg.ack, peer.nxt):
+        return False
+    return sn.after(seg.tsecr, peer.tsval) and peer.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
+
+
+def is_possible_echo(seg: Seen, peer: Side) -> bool:
+    """Whether the peer's clock may have come to the timestamp that a segment echoes, since the last one that the capture shows.
+
+    The clock counts milliseconds, or faster as the peer's timestamps show (RFC 7323 section 5.4).
+    """
+    rate = TICKS
+    shown = peer.last_time - peer.first_time
+    if shown > SAME_MOMENT:
+        rate = max(rate, sn.diff(peer.tsval, peer.least_tsval) * SECOND // shown)
+    passed = max(0, seg.time - peer.last_time)
+    return sn.diff(seg.tsecr, peer.tsval) <= MORE_TICKS + passed * rate // SECOND

@@ -135,6 +135,15 @@ class Side:
     win: U32 = 0
     """The last window, in octets."""
     raw_win: U16 = 0
+    echo_packet: U32 = 0
+    """Its segment with a TSecr that the peer's later segments must explain; 0: none."""
+    echo_time: int = 0
+    echo_value: U32 = 0
+    block_packet: U32 = 0
+    """Its segment with a SACK block that the peer's later segments must explain; 0: none."""
+    block_time: int = 0
+    block_left: PeerSeq = 0
+    block_right: PeerSeq = 0
     closed_time: int = 0
     """When the window closed."""
     closed_nxt: Seq = 0

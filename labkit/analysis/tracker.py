@@ -4,9 +4,17 @@
 segment, `peer` the other one. All are plain functions over integers, so that they can be compiled. They track, the rules judge.
 """
 
-from labkit.analysis.order import NEAR, SAME_MOMENT
-from labkit.analysis.pending import BEHIND, ECHOES, GAP, UNSENT, answer, missing, open_pending
-from labkit.analysis.relations import acks_a_part, exceeds_mss, is_duplicate_ack, is_probe, is_window_probe
+from labkit.analysis.order import NEAR, SAME_MOMENT, ids_leave_one_out
+from labkit.analysis.pending import BEHIND, ECHOES, GAP, SENT, UNSENT, answer, answer_reset, missing, open_pending
+from labkit.analysis.relations import (
+    acks_a_part,
+    echoes_unseen,
+    exceeds_mss,
+    is_duplicate_ack,
+    is_possible_echo,
+    is_probe,
+    is_window_probe,
+)
 from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT, OPT_SOUND, SUM_BAD, SUM_GOOD, Seen
 from labkit.tcp import seq as sn
@@ -52,7 +60,11 @@ def look(seg: Seen, me: Side, peer: Side) -> None:
     relate(seg, me)
     if seg.seq_offset < 0:
         seg.new_octets = max(0, sn.diff(seg.end, me.nxt)) + missing(seg, me)
-    if seg.ctl & (SYN | RST) == 0 and not is_dropped(seg, me, peer):
+    if seg.ctl & SYN or is_dropped(seg, me, peer):
+        return
+    if seg.ctl & RST:
+        answer_reset(seg, me, peer)
+    else:
         answer(seg, me, peer)
 
 
@@ -165,6 +177,7 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
         _set_base(me, seg.seq if seg.ctl & (SYN | RST) else sn.add(seg.seq, -1))
     if not peer.has_base and seg.ctl & ACK:
         _set_base(peer, sn.add(seg.ack, -1))
+    _advance_questions(seg, me, peer)
     _advance_numbers(seg, me, peer)
     if peer.challenge:
         _advance_challenge(seg, me, peer)
@@ -180,6 +193,24 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     if me.third == 1 and seg.ctl & (SYN | RST) == 0:
         me.third = 2
         me.delay = max(0, seg.time - peer.last_time)
+
+
+def _advance_questions(seg: Seen, me: Side, peer: Side) -> None:
+    """Note an echo or a SACK block that only missing packets explain, and forget those that this segment has answered."""
+    if seg.tsval >= 0:
+        peer.echo_packet = 0
+    if peer.block_packet and seg.ctl & (SYN | RST) == 0 and seg.seg_len and sn.after(seg.end, peer.block_left):
+        if not sn.before(seg.seq, peer.block_right):
+            me.missed += 1
+        peer.block_packet = 0
+    if me.echo_packet == 0 and echoes_unseen(seg, me, peer) and is_possible_echo(seg, peer):
+        me.echo_packet, me.echo_time, me.echo_value = seg.number, seg.time, seg.tsecr
+    if me.block_packet or seg.ctl & (SYN | RST | ACK) != ACK or not peer.has_nxt or not peer.seen:
+        return
+    for i in range(seg.sack_n):
+        left, right = seg.sack_left[i], seg.sack_right[i]
+        if sn.before(left, right) and sn.after(right, peer.nxt) and not sn.after(seg.ack, peer.nxt):
+            me.block_packet, me.block_time, me.block_left, me.block_right = seg.number, seg.time, left, right
 
 
 def _advance_last_ack(seg: Seen, me: Side) -> None:
@@ -229,7 +260,7 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
     me.isn = seg.seq
     me.syn_packet, me.syn_time = seg.number, seg.time
     me.syn = 2 if seg.ctl & ACK else max(me.syn, 1)
-    me.syn_end = seg.end
+    me.syn_end = sn.latest(me.syn_end, seg.end) if me.has_nxt else seg.end
     _take_options(seg, me, again)
     _set_base(me, seg.seq)
     if not me.has_nxt or sn.after(seg.end, me.nxt):
@@ -284,6 +315,8 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
         me.octets += seg.len
     elif seg.seq_offset > 0:
         open_pending(seg, me, GAP, me.nxt, seg.seq)
+        if ids_leave_one_out(seg, me) or (peer.has_last_ack and not sn.before(peer.last_ack, seg.seq)):
+            me.pending_mark[me.pending_n - 1] = SENT
         if seg.seg_len:
             me.nxt = seg.end
             me.octets += seg.len
@@ -327,7 +360,8 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
         _set_base(peer, peer.resyn)
     if peer.seen and peer.has_nxt and sn.after(seg.ack, peer.nxt):
         open_pending(seg, me, UNSENT, peer.nxt, seg.ack)
-        if seg.tsecr >= 0 and peer.tsval >= 0 and sn.after(seg.tsecr, peer.tsval):
+        echoes = seg.tsecr >= 0 and peer.tsval >= 0 and sn.after(seg.tsecr, peer.tsval)
+        if echoes or (me.block_packet and not sn.after(seg.ack, me.block_right)):
             me.pending_mark[me.pending_n - 1] = ECHOES
         me.raw_win = seg.win
         return
@@ -411,7 +445,7 @@ def is_dropped(seg: Seen, me: Side, peer: Side) -> bool:
     right, and its numbers do not fit either. What is damaged on its way, with numbers that fit, was still sent."""
     if not spoiled(seg) or not me.sums_good:
         return False
-    fits = seg.ctl & (SYN | RST) == 0 and me.has_nxt and seg.seq_offset == 0
+    fits = seg.ctl & (SYN | RST) == 0 and me.has_nxt and (seg.seq_offset == 0 or not sn.after(seg.end, me.nxt))
     if fits and seg.ctl & ACK and peer.has_nxt:
         fits = not sn.after(seg.ack, peer.nxt) and not (me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt))
     return not fits
