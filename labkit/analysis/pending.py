@@ -70,10 +70,10 @@ def answer(seg: Seen, me: Side, peer: Side) -> None:
 def answer_reset(seg: Seen, me: Side, peer: Side) -> None:
     """Answer open questions by a reset of `me`.
 
-    With ACK, its sender aborts at SND.NXT, which shows what it has sent. Without ACK it takes the number of the segment that it
-    answers, which shows nothing.
+    With ACK, its sender aborts at SND.NXT, which shows what it has sent, unless it is in SYN-SENT. Without ACK it takes the
+    number of the segment that it answers, which shows nothing.
     """
-    if seg.ctl & ACK == 0:
+    if seg.ctl & ACK == 0 or (me.syn and not peer.syn):
         return
     for i in range(me.pending_n):
         right = sn.add(me.pending_want[i], me.pending_seg_len[i])

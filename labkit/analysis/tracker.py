@@ -209,7 +209,8 @@ def _advance_questions(seg: Seen, me: Side, peer: Side) -> None:
         return
     for i in range(seg.sack_n):
         left, right = seg.sack_left[i], seg.sack_right[i]
-        if sn.before(left, right) and sn.after(right, peer.nxt) and not sn.after(seg.ack, peer.nxt):
+        beyond = sn.before(left, right) and sn.after(right, peer.nxt) and not sn.after(seg.ack, peer.nxt)
+        if beyond and 0 < sn.diff(right, seg.ack) <= sack_reach(me, peer):
             me.block_packet, me.block_time, me.block_left, me.block_right = seg.number, seg.time, left, right
 
 
@@ -248,7 +249,7 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
         if peer.seen or seg.ctl & ACK:
             me.resyn, me.has_resyn, me.resyn_packet = seg.seq, 1, seg.number
             me.resyn_time, me.resyn_nxt = seg.time, me.nxt
-            if me.third == 2 or peer.third == 2:
+            if seg.ctl & ACK == 0 and (me.third == 2 or peer.third == 2):
                 me.challenge = WAITS
             return
         me.has_nxt = 0  # the peer did not answer the first SYN: this attempt replaces it
@@ -438,6 +439,12 @@ def is_rewritten(seg: Seen) -> bool:
     if seg.sum_state != SUM_BAD or seg.ip_sum_state != SUM_BAD:
         return False
     return (seg.sum - seg.sum_want) % 65535 == (seg.ip_sum - seg.ip_sum_want) % 65535
+
+
+def sack_reach(me: Side, peer: Side) -> int:
+    """How far from its ack a side may have a SACK block: many of its windows, as it may have offered larger ones before."""
+    known = scale_is_known(me, peer) and me.has_right_edge != 0
+    return FAR_WINDOWS * max(me.max_win, 65535) if known else MAX_WINDOW
 
 
 def is_dropped(seg: Seen, me: Side, peer: Side) -> bool:

@@ -3,7 +3,7 @@
 from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import DEFAULT_MSS, FAR_WINDOWS, MAX_WINDOW, scale_is_known
+from labkit.analysis.tracker import DEFAULT_MSS, MAX_WINDOW, sack_reach
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import after, before, diff
@@ -198,8 +198,7 @@ def sack_block_outside_any_window(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.sack_n == 0 or seg.ctl & (SYN | RST | ACK) != ACK:
         return False
-    known = scale_is_known(me, peer) and me.has_right_edge != 0
-    far = FAR_WINDOWS * max(me.max_win, 65535) if known else MAX_WINDOW
+    far = sack_reach(me, peer)
     for i in range(seg.sack_n):
         left, right = diff(seg.sack_left[i], seg.ack), diff(seg.sack_right[i], seg.ack)
         if right > far or left < -far:

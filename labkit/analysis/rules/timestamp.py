@@ -73,8 +73,8 @@ def timestamps_as_agreed(seg: Seen, me: Side, peer: Side) -> int:
     good=GOOD,
     bad="""
         > S  0:0(0) <nop,nop,TS val 100 ecr 0>
-        < S. 0:0(0) ack 1 <nop,nop,TS val 900 ecr 5000>   # TS02
-        > .  1:1(0) ack 1 <nop,nop,TS val 120 ecr 900>
+        < S. 0:0(0) ack 1 <nop,nop,TS val 900 ecr 105>   # TS02
+        > .  1:1(0) ack 1 <nop,nop,TS val 103 ecr 900>
     """,
 )
 def echo_of_a_later_timestamp(seg: Seen, me: Side, peer: Side) -> int:

@@ -74,11 +74,11 @@ def data_beyond_the_window(seg: Seen, me: Side, peer: Side) -> int:
     mend="Wait for a window update, or let the peer offer {expected} bytes before.",
     good="""
         > S  0:0(0)
-        < S. 0:0(0) ack 1 win 1000
+        < S. 0:0(0) ack 1 win 100
         > .  1:1(0) ack 1
         > P. 1:101(100) ack 1
-        < .  1:1(0) ack 101 win 0          # WIN02
-        +0.0001 > P. 101:201(100) ack 1
+        < .  1:1(0) ack 101 win 0
+        +1.0 > . 101:102(1) ack 1
     """,
     bad="""
         > S  0:0(0)
