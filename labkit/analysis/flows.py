@@ -307,6 +307,7 @@ def remember_syn(side: Side, isn: int, packet: int) -> None:
     side.base, side.has_base = isn, 1
     side.nxt, side.has_nxt = add(isn, 1), 1
     side.seen = 1
+    side.opt_cut = 1  # nobody has kept its options
 
 
 def compares_isn(seg: Seen, me: Side, point: int) -> bool:

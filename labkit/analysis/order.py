@@ -70,17 +70,20 @@ def overtaken(seg: Seen, me: Side) -> bool:
     return found < 0 or (found == 0 and seg.time - me.last_time <= half_delay(me))
 
 
-def ids_count_on(seg: Seen, me: Side) -> bool:
+def ids_count_on(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether the IPv4 identifications show that the sender sent nothing between its last segment and this one."""
-    return seg.ip_id > 0 and me.last_id > 0 and _step(seg, me) <= 1
+    return seg.ip_id > 0 and me.last_id > 0 and _step(seg, me, peer) <= 1
 
 
-def ids_leave_one_out(seg: Seen, me: Side) -> bool:
+def ids_leave_one_out(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether the IPv4 identifications leave some out between the sender's last segment and this one."""
-    return seg.ip_id > 0 and me.last_id > 0 and 1 < _step(seg, me) <= NEXT_IDS
+    return seg.ip_id > 0 and me.last_id > 0 and 1 < _step(seg, me, peer) <= NEXT_IDS
 
 
-def _step(seg: Seen, me: Side) -> int:
-    """The step of the identification; 1 where it counts all packets of the capture, as in handmade ones."""
+def _step(seg: Seen, me: Side, peer: Side) -> int:
+    """The step of the identification; 1 where one counter numbers the packets of both sides, as in handmade captures."""
     step = (seg.ip_id - me.last_id) & 0xFFFF
-    return 1 if step == seg.number - me.last_packet else step
+    together = step == seg.number - me.last_packet and peer.last_id > 0
+    return (
+        1 if together and (peer.last_id - me.last_id) & 0xFFFF == (peer.last_packet - me.last_packet) & 0xFFFF else step
+    )

@@ -309,9 +309,13 @@ def close(me: Side, peer: Side) -> None:
             # that the capture lacks the peer's packets.
             wrong = me.syn != 0 and peer.syn != 0 and peer.missed == 0 and unsent == 1
             off = sn.diff(me.pending_seen[i], me.pending_want[i])
-            if wrong and 1 < off <= max(me.mss, 536) and peer.last_packet < me.pending_packet[i] and not peer.has_fin:
-                # Nothing of the peer is behind it: its last segment may be missing. A timestamp of it would prove that.
-                me.pending_state[i] = UNPROVEN if me.pending_mark[i] == ECHOES else LOST
+            last = peer.last_packet < me.pending_packet[i] and not peer.has_fin
+            fin = off == 1 and me.has_fin  # the peer's FIN may be missing
+            if wrong and me.pending_mark[i] == ECHOES:
+                me.pending_state[i] = UNPROVEN
+            elif wrong and last and (fin or 1 < off <= max(me.mss, 536)):
+                # Nothing of the peer is behind it: its last segment may be missing.
+                me.pending_state[i] = LOST
             else:
                 me.pending_state[i] = WRONG if wrong else UNPROVEN
 

@@ -91,6 +91,11 @@ class Side:
     last_seq: Seq = 0
     last_len: U32 = 0
     last_ctl: U16 = 0
+    last_win: U16 = 0
+    last_sum: U16 = 0
+    """Its checksum."""
+    ids_differ: U8 = 0
+    """1: not all of its IPv4 identifications are the same."""
     last_ack: PeerSeq = 0
     former_ack: PeerSeq = 0
     """The ack before the last change."""

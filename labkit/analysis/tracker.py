@@ -188,7 +188,7 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     me.last_seq, me.last_len, me.last_ctl = seg.seq, seg.len, seg.ctl
     if exceeds_mss(seg, peer):
         me.oversized = 1
-    _advance_last_ack(seg, me)
+    _advance_last_ack(seg, me, peer)
     _advance_packet(seg, me)
     if me.third == 1 and seg.ctl & (SYN | RST) == 0:
         me.third = 2
@@ -214,7 +214,9 @@ def _advance_questions(seg: Seen, me: Side, peer: Side) -> None:
             me.block_packet, me.block_time, me.block_left, me.block_right = seg.number, seg.time, left, right
 
 
-def _advance_last_ack(seg: Seen, me: Side) -> None:
+def _advance_last_ack(seg: Seen, me: Side, peer: Side) -> None:
+    if seg.tsecr >= 0 and seg.ctl & ACK and not peer.seen:
+        peer.least_tsval = seg.tsecr  # the capture lacks the peer's first segment
     if seg.tsval >= 0 and (me.least_tsval < 0 or sn.before(seg.tsval, me.least_tsval)):
         me.least_tsval = seg.tsval
     if seg.tsval >= 0 and (me.tsval < 0 or sn.after(seg.tsval, me.tsval)):
@@ -226,6 +228,9 @@ def _advance_last_ack(seg: Seen, me: Side) -> None:
 
 
 def _advance_packet(seg: Seen, me: Side) -> None:
+    if me.last_id > 0 and seg.ip_id > 0 and seg.ip_id != me.last_id:
+        me.ids_differ = 1
+    me.last_win, me.last_sum = seg.win, seg.sum
     me.last_packet, me.last_time, me.last_id = seg.number, seg.time, seg.ip_id
     if seg.ip_id > 0 and (me.newest_id <= 0 or (me.newest_id - seg.ip_id) & 0xFFFF > NEAR):
         me.newest_id = seg.ip_id
@@ -316,7 +321,7 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
         me.octets += seg.len
     elif seg.seq_offset > 0:
         open_pending(seg, me, GAP, me.nxt, seg.seq)
-        if ids_leave_one_out(seg, me) or (peer.has_last_ack and not sn.before(peer.last_ack, seg.seq)):
+        if ids_leave_one_out(seg, me, peer) or (peer.has_last_ack and not sn.before(peer.last_ack, seg.seq)):
             me.pending_mark[me.pending_n - 1] = SENT
         if seg.seg_len:
             me.nxt = seg.end

@@ -134,7 +134,9 @@ def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
     """The client answers the SYN ACK with seq = its initial sequence number + 1, because its SYN takes one number."""
     if me.third != 1 or seg.ctl & (SYN | RST) or seg.ctl & ACK == 0:
         return False
-    return before(seg.seq, add(me.isn, 1)) and not renumbers_its_syn(seg, me, peer)
+    # If the capture lacks the third segment, the first one that it shows may be a keep-alive.
+    probe = seg.seq == me.isn and seg.len <= 1 and seg.time - peer.last_time > MIN_SYN_RTO
+    return before(seg.seq, add(me.isn, 1)) and not probe and not renumbers_its_syn(seg, me, peer)
 
 
 @rule(
@@ -494,4 +496,4 @@ def data_before_the_third_segment(seg: Seen, me: Side, peer: Side) -> int:
     """
     if me.third != 1 or peer.early_packet == 0 or seg.ctl & (SYN | RST | ACK) != ACK:
         return False
-    return not ids_leave_one_out(seg, me)
+    return not ids_leave_one_out(seg, me, peer)

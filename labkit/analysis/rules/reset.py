@@ -226,7 +226,7 @@ def reset_beside_the_expected_number(seg: Seen, me: Side, peer: Side) -> int:
     if before(seg.seq, peer.rcv_nxt) or not before(seg.seq, peer.right_edge):
         return False
     one = seg.seq in (add(me.nxt, 1), add(me.nxt, -1))
-    return True if one or ids_count_on(seg, me) else Severity.NOTE
+    return True if one or ids_count_on(seg, me, peer) else Severity.NOTE
 
 
 def _is_judged(seg: Seen, me: Side, peer: Side) -> bool:

@@ -230,7 +230,8 @@ def old_number_on_an_ack(seg: Seen, me: Side, peer: Side) -> int:
     if me.resent or me.missed or me.pending_n or not peer.has_rcv_nxt or peer.rcv_nxt == me.nxt:
         return False
     edge = seg.seq in (add(peer.rcv_nxt, peer.win), add(peer.rcv_nxt, -1))
-    return not edge and not is_probe(seg, me, peer) and is_later(seg, me)
+    probe = seg.seq_offset == -1 and me.has_rcv_nxt and seg.ack == me.rcv_nxt  # whose ACK the capture may lack
+    return not edge and not probe and not is_probe(seg, me, peer) and is_later(seg, me)
 
 
 @rule(

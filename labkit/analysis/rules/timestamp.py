@@ -84,7 +84,7 @@ def echo_of_a_later_timestamp(seg: Seen, me: Side, peer: Side) -> int:
     """
     if peer.echo_packet == 0 or seg.tsval == ABSENT:
         return False
-    return before(seg.tsval, peer.echo_value) or ids_count_on(seg, me)
+    return before(seg.tsval, peer.echo_value) or ids_count_on(seg, me, peer)
 
 
 @rule(
