@@ -6,34 +6,21 @@ numbers that wrap, with one and with twenty milliseconds from a segment to the n
 
 import re
 from itertools import product
-from pathlib import Path
 
 import pytest
+from situations import PACES, at_pace, situations
 
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verifier
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 
-PACES = ("0.001", "0.020")
 ISNS = [(0, 0), (2**32 - 1, 2**32 - 50), (3_000_000_000, 77)]
 WHOLE = {"CAP05", "FIN06"}
 """Codes about a conversation of which the situation shows only a part."""
 
 
-def situations() -> dict[str, str]:
-    """The situations of the table, by their titles."""
-    text = Path(__file__).with_name("situations.txt").read_text("utf-8")
-    parts = [part.partition("\n") for part in re.split(r"(?m)^== ", text)[1:]]
-    return {title: body for title, _, body in parts}
-
-
 SITUATIONS = situations()
-
-
-def at_pace(text: str, pace: str) -> str:
-    """The conversation with this time before each line that has none."""
-    return re.sub(r"(?m)^(?=[<>])", f"+{pace} ", text)
 
 
 def expected(text: str, version: int) -> set[tuple[int, str]]:
