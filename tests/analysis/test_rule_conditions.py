@@ -9,7 +9,7 @@ from copy import deepcopy
 
 import pytest
 
-from labkit.analysis.pending import SAME_MOMENT
+from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.rules import capture, fin, window
 from labkit.analysis.side import Side

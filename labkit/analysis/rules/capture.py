@@ -1,9 +1,9 @@
 """Limits and damage of the capture: broken headers, cut frames, incomplete conversations."""
 
-from labkit.analysis.pending import SAME_MOMENT
+from labkit.analysis.order import SAME_MOMENT
+from labkit.analysis.relations import before_segmentation, exceeds_mss
 from labkit.analysis.rule import BOTH, RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import before_segmentation, exceeds_mss
 from labkit.packet.seen import BAD_OFFSET, CUT, SHORT_IP, SHORT_TCP, Seen
 from labkit.tcp.segment import RST, SYN
 
@@ -262,21 +262,24 @@ def payload_before_segmentation(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def captured_twice(seg: Seen, me: Side, peer: Side) -> int:
-    """The same packet, with the same IPv4 identification, appears twice within a moment.
+    """The same packet, with the same IPv4 identification, appears twice.
 
-    Captures of the loopback interface, of a mirror port or of several interfaces show packets twice. The network may
-    also duplicate a packet.
+    Captures of the loopback interface, of a mirror port or of several interfaces show packets twice, perhaps late, or cut the
+    second time. The network may also duplicate a packet. Where all identifications are the same, labkit takes only what
+    follows within a moment for the same packet.
     """
-    return (
+    same = (
         me.seen > 0
         and seg.ip_id > 0
         and seg.ip_id == me.last_id
         and seg.seq == me.last_seq
         and seg.len == me.last_len
         and seg.ctl == me.last_ctl
-        and seg.time - me.last_time <= SAME_MOMENT
+        and seg.win == me.last_win
+        and seg.sum == me.last_sum
         and (seg.ctl & RST != 0 or seg.ack == me.last_ack)
     )
+    return same and (me.ids_differ != 0 or seg.time - me.last_time <= SAME_MOMENT)
 
 
 @rule(

@@ -1,9 +1,9 @@
 """Explicit congestion notification."""
 
 from labkit.analysis.extensions import CLASSIC_ECN, FEEDBACK, NO_ECN, ecn_mode
+from labkit.analysis.relations import is_probe, is_resent, is_window_probe
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import is_probe, is_resent, is_window_probe
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, AE, CWR, ECE, RST, SYN
 

@@ -1,8 +1,9 @@
 """Selective acknowledgements."""
 
-from labkit.analysis.rule import RFC_ONLY, Severity, rule
+from labkit.analysis.order import SAME_MOMENT
+from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import FAR_WINDOWS, MAX_WINDOW, scale_is_known
+from labkit.analysis.tracker import DEFAULT_MSS, MAX_WINDOW, sack_reach
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import after, before, diff
@@ -48,13 +49,85 @@ def sack_not_permitted(seg: Seen, me: Side, peer: Side) -> int:
     "SACK02",
     Severity.ERROR,
     "RFC 2018 3",
-    "a SACK block is empty or reversed, or covers bytes that the peer has not sent",
-    otherwise={
-        Severity.WARNING: "a SACK block covers bytes of the peer that this capture does not show",
-    },
+    "a SACK block is empty or reversed",
     field="options",
     profiles=RFC_ONLY,
-    should_be="left edge < right edge =< the peer's next sequence number",
+    should_be="left edge < right edge",
+    receiver="It ignores the block (RFC 6675) or drops the segment.",
+    mend="Correct the edges of the block, or remove it.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 1 <nop,nop,sack 101:51>   # SACK02
+    """,
+)
+def impossible_sack_block(seg: Seen, me: Side, peer: Side) -> int:
+    """A SACK block covers bytes that arrived beyond the ack: left edge < right edge =< SND.NXT of the peer.
+
+    The first block may lie below the ack. It then reports bytes that arrived twice (D-SACK, RFC 2883 section 4).
+    """
+    found = False
+    if seg.ctl & (SYN | RST | ACK) == ACK:
+        for i in range(seg.sack_n):
+            found |= not before(seg.sack_left[i], seg.sack_right[i])
+    return found
+
+
+@rule(
+    "SACK02",
+    Severity.ERROR,
+    "RFC 2018 3",
+    "a SACK block covers bytes up to {peer.block_right}, which the peer sends only later",
+    otherwise={
+        Severity.WARNING: "a SACK block covers bytes up to {peer.block_right}, which this capture shows only later",
+    },
+    at="peer.block",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="blocks of bytes that the peer has sent",
+    receiver="It ignores the block (RFC 6675) or drops the segment.",
+    mend="Correct the edges of the block, or remove it.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 101 <nop,nop,sack 201:301>   # SACK02
+        > P. 101:201(100) ack 1
+        > P. 201:301(100) ack 1
+    """,
+)
+def sack_before_the_bytes(seg: Seen, me: Side, peer: Side) -> int:
+    """A receiver reports bytes that have arrived, so their sender has sent them before.
+
+    If the capture lacks the bytes, their sender goes on beyond them. labkit therefore waits for the sender's next segments.
+    """
+    if peer.block_packet == 0 or seg.ctl & (SYN | RST) or seg.seg_len == 0 or seg.seq_offset < 0:
+        return False
+    inside = before(seg.seq, peer.block_right) and after(seg.end, peer.block_left)
+    if not inside or seg.time - peer.block_time <= SAME_MOMENT:
+        return False
+    whole = me.syn and peer.syn and me.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
+    return True if whole else Severity.WARNING
+
+
+@rule(
+    "SACK02",
+    Severity.ERROR,
+    "RFC 2018 3",
+    "a SACK block covers bytes up to {me.block_right}, which the peer never sends",
+    otherwise={
+        Severity.WARNING: "a SACK block covers bytes up to {me.block_right}, which this capture does not show",
+    },
+    at="me.block",
+    field="options",
+    scope=Scope.SIDE,
+    profiles=RFC_ONLY,
+    should_be="blocks of bytes that the peer has sent",
     receiver="It ignores the block (RFC 6675) or drops the segment.",
     mend="Correct the edges of the block, or remove it.",
     good=GOOD,
@@ -66,23 +139,15 @@ def sack_not_permitted(seg: Seen, me: Side, peer: Side) -> int:
         < .  1:1(0) ack 1 <nop,nop,sack 301:401>   # SACK02
     """,
 )
-def impossible_sack_block(seg: Seen, me: Side, peer: Side) -> int:
-    """A SACK block covers bytes that arrived beyond the ack: left edge < right edge =< SND.NXT of the peer.
+def sack_of_unsent_bytes(seg: Seen, me: Side, peer: Side) -> int:
+    """A SACK block ends at SND.NXT of the peer or below.
 
-    The first block may lie below the ack. It then reports bytes that arrived twice (D-SACK, RFC 2883 section 4).
+    At the end of a capture, the peer's last segment may be missing: a block that ends less than one MSS further is a warning.
     """
-    if seg.sack_n == 0 or seg.ctl & ACK == 0 or seg.ctl & (SYN | RST):
+    if me.block_packet == 0:
         return False
-    beyond = False
-    for i in range(seg.sack_n):
-        if not before(seg.sack_left[i], seg.sack_right[i]):
-            return True
-        if after(seg.sack_right[i], peer.nxt):
-            beyond = True
-    if beyond and peer.seen and peer.has_nxt:
-        whole = me.syn and peer.syn and peer.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
-        return True if whole else Severity.WARNING
-    return False
+    whole = me.syn and peer.syn and peer.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
+    return True if whole and diff(me.block_right, peer.nxt) > max(me.mss, DEFAULT_MSS) else Severity.WARNING
 
 
 @rule(
@@ -133,8 +198,7 @@ def sack_block_outside_any_window(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.sack_n == 0 or seg.ctl & (SYN | RST | ACK) != ACK:
         return False
-    known = scale_is_known(me, peer) and me.has_right_edge != 0
-    far = FAR_WINDOWS * max(me.max_win, 65535) if known else MAX_WINDOW
+    far = sack_reach(me, peer)
     for i in range(seg.sack_n):
         left, right = diff(seg.sack_left[i], seg.ack), diff(seg.sack_right[i], seg.ack)
         if right > far or left < -far:

@@ -1,11 +1,12 @@
 """The timestamps option."""
 
+from labkit.analysis.order import ids_count_on, sent_later
+from labkit.analysis.relations import echoes_unseen, is_possible_echo
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import sent_later
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
-from labkit.tcp.seq import after, diff
+from labkit.tcp.seq import after, before, diff
 
 GOOD = """
     > S  0:0(0) <nop,nop,TS val 100 ecr 0>
@@ -60,6 +61,36 @@ def timestamps_as_agreed(seg: Seen, me: Side, peer: Side) -> int:
     "TS02",
     Severity.WARNING,
     "RFC 7323 3.2",
+    "TSecr is {actual}, later than the peer's last TSval, and the peer has not sent it in between",
+    at="peer.echo",
+    field="options.timestamp.tsecr",
+    expected="me.tsval",
+    actual="peer.echo_value",
+    profiles=RFC_ONLY,
+    should_be="TSecr {expected} at most, the peer's last TSval",
+    receiver="It computes a wrong round-trip time.",
+    mend="Set TSecr to the TSval of the segment that this one acknowledges.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <nop,nop,TS val 100 ecr 0>
+        < S. 0:0(0) ack 1 <nop,nop,TS val 900 ecr 105>   # TS02
+        > .  1:1(0) ack 1 <nop,nop,TS val 103 ecr 900>
+    """,
+)
+def echo_of_a_later_timestamp(seg: Seen, me: Side, peer: Side) -> int:
+    """TSecr repeats a TSval of the peer, so it cannot be later than the one that the peer sends next.
+
+    The capture may lack the segment that is echoed. Then the peer's next TSval is later, and IPv4 identifications leave one out.
+    """
+    if peer.echo_packet == 0 or seg.tsval == ABSENT:
+        return False
+    return before(seg.tsval, peer.echo_value) or ids_count_on(seg, me, peer)
+
+
+@rule(
+    "TS02",
+    Severity.WARNING,
+    "RFC 7323 3.2",
     "TSecr is {actual}, later than the peer's last TSval",
     field="options.timestamp.tsecr",
     expected="peer.tsval",
@@ -77,13 +108,10 @@ def timestamps_as_agreed(seg: Seen, me: Side, peer: Side) -> int:
 def echo_of_no_timestamp(seg: Seen, me: Side, peer: Side) -> int:
     """TSecr repeats a TSval of the peer, so it cannot be later than the peer's last one.
 
-    An older TSecr is legal: a delayed ACK echoes the earliest segment that it covers.
+    An older TSecr is legal: a delayed ACK echoes the earliest segment that it covers. If the capture lacks the segment that is
+    echoed, its timestamp is later by no more than the time that has passed, as the peer's clock counts it.
     """
-    if seg.tsval == ABSENT or seg.ctl & ACK == 0 or seg.ctl & RST or peer.tsval == ABSENT or peer.syn == 0:
-        return False
-    if peer.has_nxt and after(seg.ack, peer.nxt):
-        return False  # the ack and the echo agree that a segment is missing in the capture
-    return after(seg.tsecr, peer.tsval) and peer.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
+    return echoes_unseen(seg, me, peer) and not is_possible_echo(seg, peer)
 
 
 @rule(

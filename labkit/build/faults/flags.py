@@ -68,12 +68,11 @@ def _ecn_without_agreement(records: Sequence[Record], index: int) -> Edited:
     return rewritten(records[index], ctl=records[index].segment.ctl | ECE)
 
 
-def _ecn_capable_ack(records: Sequence[Record], index: int) -> Edited:
-    syn, answer, _third = handshake(records)
-    opening = [records[at].segment.ctl & (ECE | CWR) for at in (syn, answer) if at is not None]
-    if opening != [ECE | CWR, ECE] or not plain_ack(records, index):
+def _ecn_capable_syn(records: Sequence[Record], index: int) -> Edited:
+    segment = records[index].segment
+    if segment.ctl & (SYN | ACK) != SYN:
         return None
-    return rewritten(records[index], ecn=ECT0)
+    return rewritten(records[index], ctl=segment.ctl | ECE | CWR, ecn=ECT0)
 
 
 FAULTS = (
@@ -86,6 +85,6 @@ FAULTS = (
     Fault("ack-number-without-ack", "FL05", N_("an ack number on the opening SYN"), _ack_number_without_ack),
     Fault("ecn-agreed-unasked", "ECN01", N_("ECE on the SYN ACK, which nobody asked for"), _ecn_agreed_unasked),
     Fault("ecn-without-agreement", "ECN02", N_("ECE on an ACK without agreement"), _ecn_without_agreement),
-    Fault("ecn-capable-without-new-data", "ECN03", N_("an ACK without data marked as ECN-capable"), _ecn_capable_ack),
+    Fault("syn-is-ecn-capable", "ECN03", N_("a SYN that asks for ECN and is itself ECN-capable"), _ecn_capable_syn),
     Fault("urgent-pointer-without-urg", "FL06", N_("an urgent pointer of 7"), on_data(lambda _each: {"urgent": 7})),
 )
