@@ -23,9 +23,13 @@ MAX_DESCRIBED = 10_000
 NOTHING = ("no-segments", "none-wanted")
 """Kinds of limits that leave nothing to judge."""
 
+BUDGETS = ("memory", "size", "time")
+"""Kinds of limits that the budget of a capture sets (`labkit.capture.budget`)."""
+
 KINDS = (
     "not-read",
     "damaged",
+    *BUDGETS,
     "mid-stream",
     "one-sided",
     "truncated",
@@ -196,9 +200,9 @@ def _not_read(reason: int, count: int, packet: int, numbers: list[int]) -> Limit
     return Limit("not-read", "", count, packet, f"{text}: {_('not verified')}")
 
 
-def damaged(message: str) -> Limit:
-    """The limit of a capture that could not be read to its end."""
-    return Limit("damaged", "", 1, None, _("{message}; judged up to there").format(message=message))
+def damaged(message: str, kind: str = "damaged") -> Limit:
+    """The limit of a capture that could not be read to its end, or only to the end of its budget."""
+    return Limit(kind, "", 1, None, _("{message}; judged up to there").format(message=message))
 
 
 def _messages(counts: Counter[str]) -> dict[str, str]:

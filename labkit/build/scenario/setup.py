@@ -242,7 +242,8 @@ def _plan(place: int, number: int, side: str, action: Action, source: Source, se
     if isinstance(details, Connect):
         plan.payload = _payload(details, f"{key}.octets", source, seed)
         plan.octets = len(plan.payload)
-        plan.urgent = isinstance(details, Send) and details.urgent
+        if isinstance(details, Send):
+            plan.urgent, plan.reply = details.urgent, details.reply
         message = details.http or details.dns
         words += f" {message.words}," if message is not None else ""
     elif isinstance(details, Receive):
