@@ -69,6 +69,8 @@ class _Side:
     """The next old position."""
     new: int = 0
     """The next new position."""
+    wrong: frozenset[int] = frozenset()
+    """Its segments whose numbers are known to be wrong."""
     begun: bool = False
     syn: int = 0
     """The new position of its SYN."""
@@ -101,6 +103,8 @@ class _Side:
             return self.syn
         if segment.ctl & RST:
             return self._reset(start)
+        if at in self.wrong:
+            return self._append(self.old, segment) if length else self.new
         return self._data(at, start, segment) if length else self._bare(at, start)
 
     def _data(self, at: int, start: int, segment: Segment) -> int:
@@ -273,10 +277,11 @@ class _Side:
         return new
 
 
-def renumber(records: Sequence[Record], wrong: Collection[int] = ()) -> list[Segment]:
+def renumber(records: Sequence[Record], wrong: Collection[int] = (), wrong_seq: Collection[int] = ()) -> list[Segment]:
     """The segments of a conversation's records with numbers that follow from each other, in the same order.
 
-    `wrong`: positions of records whose ACK is known to be wrong, although its number stands for something.
+    `wrong` and `wrong_seq`: positions of records whose ACK or sequence number is known to be wrong, although it stands for
+    something.
     """
     sides: dict[str, _Side] = {}
     for side in OTHER:
@@ -284,6 +289,8 @@ def renumber(records: Sequence[Record], wrong: Collection[int] = ()) -> list[Seg
         if own:
             acks = [record.segment.ack for record in records if record.sender != side and record.segment.ctl & ACK]
             sides[side] = _side(own, acks)
+            places_of = [place for place, record in enumerate(records) if record.sender == side]
+            sides[side].wrong = frozenset(at for at, place in enumerate(places_of) if place in wrong_seq)
     places: list[int | None] = []
     counts = dict.fromkeys(OTHER, 0)
     for record in records:
