@@ -6,7 +6,8 @@ Fences are run in the order of their document, in a folder of its own. By the wo
 - `sh`: each line is run; its exit code is 0 unless `# exit code N` stands behind it.
 - `console`: `$ COMMAND` lines with their output, in which a line `…` stands for any lines; `$ echo $?` shows an exit code
   other than 0.
-- `yaml`: a scenario, which is saved under its name and played. With further words it is a part of one, or `invalid`.
+- `yaml`: a scenario, which is saved under its name and played. With further words it is a part of one, or `invalid`; an
+  `assignment` is saved and read.
 - `notation`: lines of the notation; with a file's name behind it, they are saved there and built.
 - `csv`, `toml`, `ini`: saved under the name behind it. So is a `yaml` with a file's name, and a `python`.
 - `mermaid`: the state diagram.
@@ -26,7 +27,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,7 +45,17 @@ from labkit.errors import ScenarioError
 from labkit.i18n import catalogue
 from labkit.live.system import capable
 from labkit.tcp.notation import parse
+from labkit.teach.assign import Assignment
+from labkit.teach.assign.model import AssignmentModel, LateModel, PartModel, QuestionModel
+from labkit.teach.assign.questions import KINDS as QUESTIONS
 from labkit.teach.diagram.states import mermaid
+from labkit.teach.grade.checks import KINDS as CHECKS
+from labkit.teach.grade.classroom import Grades, Row
+from labkit.teach.grade.honesty import Remark
+from labkit.teach.grade.judging import without
+from labkit.teach.grade.table import record
+from labkit.teach.grade.task import STATUSES, Mistake, Part, Task
+from labkit.teach.platforms import names as platforms
 
 TOP = Path(__file__).parents[1]
 CAN_LIVE = capable() and all(map(shutil.which, ("ip", "nsenter", "unshare")))
@@ -229,6 +240,9 @@ class Reader:
         name = re.search(r"^name: (\S+)$", text, re.MULTILINE)
         if name:
             Path(f"{name[1]}.yaml").write_text(text, "utf-8")
+        if rest == "assignment":
+            assert Assignment.parse(text).name == name[1] if name else False
+            return
         if rest == "invalid":
             with pytest.raises(ScenarioError):
                 Scenario.parse(text).play()
@@ -507,3 +521,34 @@ class TestTheTestItself:
         with pytest.raises((AssertionError, ArithmeticError, ScenarioError, pytest.fail.Exception)):
             for fence in fences(text):
                 reader.follow(fence)
+
+
+def test_the_page_for_teachers_lists_what_there_is() -> None:
+    text = page("docs/teaching.md")
+    keys = {field.alias or name for name, field in AssignmentModel.model_fields.items()}
+    assert {row[0].strip("`") for row in rows(text, "key")} == keys
+    for model, head in (
+        (PartModel, "key of a part"),
+        (QuestionModel, "key of a question"),
+        (LateModel, "key of `late`"),
+    ):
+        wanted = {field.alias or name for name, field in model.model_fields.items()}
+        assert {row[0].strip("`") for row in rows(text, head)} == wanted
+    assert {row[0].strip("`") for row in rows(text, "expectation")} == set(CHECKS)
+    assert {row[0].strip("`") for row in rows(text, "kind of `find`")} == set(QUESTIONS)
+    assert {row[0].strip("`") for row in rows(text, "status")} == set(STATUSES)
+    assert {row[0].strip("`") for row in rows(text, "`--format`")} == set(platforms())
+
+
+def test_the_page_for_teachers_has_every_key_of_the_json() -> None:
+    task = Task("x", parts=(Part("p", 1, rules=("others",)),))
+    result = replace(without(task, "nothing", "x"), mistakes=(Mistake("p", "x"),))
+    grades = Grades(task, (Row("s", "", "s", result),), (Remark("identical", ("s", "t"), "x"),))
+
+    def keys(value: object) -> set[str]:
+        if isinstance(value, dict):
+            return set(value) | {key for each in value.values() for key in keys(each)}
+        return {key for each in value for key in keys(each)} if isinstance(value, list) else set()
+
+    listed = {each for row in rows(page("docs/teaching.md"), "key in JSON") for each in coded("|".join(row))}
+    assert listed == keys(record(grades))

@@ -57,6 +57,8 @@ class Verdict:
     """Why the capture could not be read to its end."""
     error: str | None = None
     """Why it could not be read at all."""
+    crashed: bool = False
+    """Whether `error` is a mistake of labkit."""
     limits: Sequence[Limit] = field(default_factory=list)
     """What the capture cannot show, so that it cannot be verified."""
     conversations: Sequence[Conversation] = field(default_factory=list)
@@ -138,7 +140,7 @@ class Verdict:
         """The verdict that says why the capture could not be read to its end; a damage that is known already stays."""
         if damage is None or self.damage is not None:
             return self
-        return replace(self, damage=damage, limits=[damaged(damage.message), *self.limits])
+        return replace(self, damage=damage, limits=[damaged(damage.message, damage.kind), *self.limits])
 
 
 def verify(

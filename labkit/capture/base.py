@@ -18,6 +18,7 @@ from labkit.errors import CaptureError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
+    from labkit.capture.budget import Meter
     from labkit.capture.memory import Frames
 
 MAX_PACKET_OCTETS = 262_144
@@ -54,7 +55,9 @@ class Damage:
     """Where the unreadable record begins, in octets from the start of the (uncompressed) file; None if the file itself is
     sound."""
     cut: bool
-    """True if the file ends too early, False if its contents make no sense."""
+    """True if the file ends too early, False if its contents make no sense, or labkit did not read on."""
+    kind: str = "damaged"
+    """The kind of the limit that tells of it (`labkit.analysis.limits`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,11 @@ class Reader(ABC):
     def name(self) -> str:
         """The capture's name in messages."""
         return self._source.name
+
+    @property
+    def meter(self) -> "Meter | None":
+        """What bounds the reading."""
+        return self._source.meter
 
     @property
     def compressed(self) -> bool:
@@ -189,7 +197,9 @@ class Reader(ABC):
             message = _("the capture ends at {where}")
         message = message.format(packet=packet, where=self._where(at), there=there)
         trouble = self._source.trouble
-        if have or trouble:
+        if self.meter is not None and self.meter.spent is not None:
+            pass  # the file may go on; who gave the meter knows why nothing else was read
+        elif have or trouble:
             self.damage = Damage(f"{trouble}; {message}" if trouble else message, at, cut=True)
         self.close()
 

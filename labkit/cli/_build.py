@@ -107,6 +107,7 @@ def build_variants(
     from labkit.build.scenario import Scenario
     from labkit.cli._progress import ProgressLine
     from labkit.teach import variants
+    from labkit.teach.roster import COLUMN, read_roster
 
     if seed:
         raise UsageError(_("--variants excludes --seed: labkit derives each student's seed from the key"))
@@ -126,10 +127,12 @@ def build_variants(
         options["edition"] or "student",
         options["faults"],
     )
-    roster = variants.read_roster(options["variants"])
-    if roster.column.casefold() != variants.COLUMN:
+    roster = read_roster(options["variants"])
+    if roster.hint:
+        note(roster.hint)
+    if roster.column.casefold() != COLUMN:
         text = _("{roster}: has no column '{expected}'; taking the students from its first column, '{column}'")
-        note(text.format(roster=options["variants"], expected=variants.COLUMN, column=printable(roster.column)))
+        note(text.format(roster=options["variants"], expected=COLUMN, column=printable(roster.column)))
     total = len(roster.students)
     digests = set()
     with ProgressLine(_("building")) as progress:

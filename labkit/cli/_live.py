@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Exit, F, note, options
+from labkit.cli._common import Exit, F, echo, note, options
 from labkit.i18n import _, ngettext, printable
 
 if TYPE_CHECKING:
@@ -148,5 +148,5 @@ def verify_frames(frames: Iterable["Frame"], title: str) -> Exit:
 
     verdict = replace(Verifier().run(frames), path=title)
     for line in renderer("text")([verdict], ReportOptions(Severity.ERROR)):
-        click.echo(line)
+        echo(line)
     return Exit.OK if verdict.ok else Exit.FINDINGS

@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._build import build_bulk, build_variants, note_built, write, write_script
-from labkit.cli._common import Command, complete_formats, complete_scenarios
+from labkit.cli._common import Command, complete_formats, complete_scenarios, echo
 from labkit.errors import UsageError
 from labkit.i18n import _
 
@@ -186,4 +186,4 @@ def _list_faults() -> None:
     width = max(len(fault.name) for fault in faults())
     for fault in faults():
         code = click.style(f"{fault.code:<5}", bold=True)
-        click.echo(f"{code}  {fault.name:<{width}}  {_(fault.summary)}")
+        echo(f"{code}  {fault.name:<{width}}  {_(fault.summary)}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labkit.cli._build import refuse_terminal
-from labkit.cli._common import Command, Exit, emit_json, format_option, note
+from labkit.cli._common import Command, Exit, echo, emit_json, format_option, note
 from labkit.errors import UsageError
 from labkit.i18n import _, ngettext, printable
 
@@ -85,7 +85,7 @@ def _headline(capture: str, output: str, repaired: "Repaired") -> str:
 
 
 def _print(capture: str, output: str, repaired: "Repaired") -> None:
-    click.echo(click.style(_headline(capture, output, repaired), bold=True))
+    echo(click.style(_headline(capture, output, repaired), bold=True))
     lines: dict[int, list[str]] = {}
     for change in repaired.changes:
         shown = f"{change.field} {_value(change.field, change.old)} → {_value(change.field, change.new)}"
@@ -93,20 +93,20 @@ def _print(capture: str, output: str, repaired: "Repaired") -> None:
             shown += f" ({(change.new - change.old + (1 << 31)) % (1 << 32) - (1 << 31):+})"
         lines.setdefault(change.packet, []).append(shown)
     for packet in list(lines)[:MAX_SHOWN]:
-        click.echo(f"{packet:>7}  {', '.join(lines[packet])}")
+        echo(f"{packet:>7}  {', '.join(lines[packet])}")
     if len(lines) > MAX_SHOWN:
-        click.echo(_("  … and {count:,} more packets; --format json lists all").format(count=len(lines) - MAX_SHOWN))
+        echo(_("  … and {count:,} more packets; --format json lists all").format(count=len(lines) - MAX_SHOWN))
     if repaired.unknown:
-        click.echo(_("not repaired:"))
+        echo(_("not repaired:"))
     packets: dict[str, list[int | None]] = {}
     for each in repaired.unknown:
         packets.setdefault(each.message, []).append(each.packet)
     for message, found in list(packets.items())[:MAX_SHOWN]:
         text = ngettext(" (and {count:,} more packet)", " (and {count:,} more packets)", len(found) - 1)
         more = text.format(count=len(found) - 1) if len(found) > 1 else ""
-        click.echo(f"{found[0] or '':>7}  {message}{more}")
+        echo(f"{found[0] or '':>7}  {message}{more}")
     if len(packets) > MAX_SHOWN:
-        click.echo(_("  … and {count:,} more; --format json lists all").format(count=len(packets) - MAX_SHOWN))
+        echo(_("  … and {count:,} more; --format json lists all").format(count=len(packets) - MAX_SHOWN))
 
 
 def _value(field: str, number: int) -> str:

@@ -105,7 +105,12 @@ def not_kept(verdict: Verdict) -> list[dict[str, object]]:
 
 def header(profile: str, options: ReportOptions | None = None) -> dict[str, object]:
     """The keys that precede the captures."""
-    return {"labkit": __version__, "profile": profile, "config": config_record(options) if options else None}
+    return {
+        "labkit": __version__,
+        "profile": profile,
+        "config": config_record(options) if options else None,
+        "reveal": options.reveal if options else "full",
+    }
 
 
 def config_record(options: ReportOptions) -> dict[str, object] | None:
