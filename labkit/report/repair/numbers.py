@@ -348,7 +348,8 @@ def _acknowledge(
             last[record.sender] = max(new, last.get(record.sender, new))
             changes["ack"] = add(peer.base, new)
             if segment.option(opt.Sack) is not None:
-                changes["options"] = _sacked(segment, peer, received[OTHER[record.sender]].highest)
+                highest = received[OTHER[record.sender]].highest
+                changes["options"] = _sacked(segment, peer, highest, add(peer.base, new))
         made.append(segment.with_(**changes))
         if segment.length and not segment.ctl & RST:
             received[record.sender].add(start, segment.length)
@@ -419,13 +420,14 @@ class _Received:
             self.contiguous = max(self.contiguous, self._ahead.pop(0)[1])
 
 
-def _sacked(segment: Segment, peer: _Side, highest: int) -> tuple[opt.Option, ...]:
-    """The options with the edges of the SACK blocks at their new positions; an edge that stands for none stays."""
+def _sacked(segment: Segment, peer: _Side, highest: int, ack: int) -> tuple[opt.Option, ...]:
+    """The options with the edges of the SACK blocks at their new positions; without blocks that stand for none."""
 
     def moved(edge: int) -> int:
         at = peer.old + diff(edge, add(peer.base, peer.old))
         new = peer.find(at, highest)
-        return edge if new is None else add(peer.base, new)
+        # An edge that stands for nothing makes its block empty.
+        return ack if new is None else add(peer.base, new)
 
     made: list[opt.Option] = []
     for option in segment.options:
@@ -433,8 +435,8 @@ def _sacked(segment: Segment, peer: _Side, highest: int) -> tuple[opt.Option, ..
             made.append(option)
             continue
         edges = [(moved(left), moved(right)) for left, right in option.blocks]
-        kept = opt.Sack(tuple((left, right) for left, right in edges if left != right))
-        # A block of octets that were taken out becomes padding, so that the header keeps its length.
+        # A block of octets that were taken out, or are no longer beyond a gap, becomes padding: the header keeps its length.
+        kept = opt.Sack(tuple((left, right) for left, right in edges if left != right and ack not in (left, right)))
         made += [kept] if kept.blocks else []
         made += [opt.Nop()] * (option.width - (kept.width if kept.blocks else 0))
     return tuple(made)
