@@ -436,7 +436,13 @@ def _sacked(segment: Segment, peer: _Side, highest: int, ack: int) -> tuple[opt.
             continue
         edges = [(moved(left), moved(right)) for left, right in option.blocks]
         # A block of octets that were taken out, or are no longer beyond a gap, becomes padding: the header keeps its length.
-        kept = opt.Sack(tuple((left, right) for left, right in edges if left != right and ack not in (left, right)))
+        kept = opt.Sack(
+            tuple(
+                (left, right)
+                for left, right in edges
+                if left != right and (diff(left, ack) > 0 or diff(right, ack) < 0)
+            )
+        )
         made += [kept] if kept.blocks else []
         made += [opt.Nop()] * (option.width - (kept.width if kept.blocks else 0))
     return tuple(made)
