@@ -31,6 +31,7 @@ UNKNOWABLE = {
     "half-open-connections": {"ACK01", "ACK02", "RST02"},  # one connection acknowledges numbers of another
     "seq-zero": {"ACK08"},  # 0 is a number that the peer has sent
     "seq-wraparound": {"ACK08"},
+    "timestamps-loss": {"SACK02"},  # without any ACK, what was still missing when a block was sent is not known
 }
 """What may be left in a scenario in which other fields depend on the numbers, or the number does not show that it is wrong."""
 

@@ -28,7 +28,7 @@ from labkit.tcp.options import Sack
 MAX_RECORDS = 10_000
 """Packets between the same two addresses and ports that are numbered anew."""
 MAX_ATTEMPTS = 6
-"""Attempts to number a conversation: each takes the ACKs that are still wrong for wrong ones."""
+"""Attempts to number a conversation: each takes the numbers that the verifier still accuses for wrong ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +85,27 @@ def _renumbered(trace: Trace, places: Sequence[int], assume: Completeness) -> Se
     for connection in sorted({record.connection for record in best}):
         own = [place for place, record in enumerate(part.records) if record.connection == connection]
         wrong: set[int] = set()
+        wrong_seq: set[int] = set()
         for _attempt in range(MAX_ATTEMPTS):
-            made = renumber([part.records[place] for place in own], wrong)
+            made = renumber([part.records[place] for place in own], wrong, wrong_seq)
             candidate = list(best)
             for place, segment in zip(own, made, strict=True):
                 candidate[place] = replace(candidate[place], segment=segment)
             again = _judge(replace(part, records=tuple(candidate)).file_frames(), assume)
             if _weight(again.findings) < _weight(verdict.findings):
                 best, verdict = candidate, again
-            accused = _accused(again, [numbers[place] for place in own]) - wrong
-            if not accused:
+            packets = [numbers[place] for place in own]
+            accused, accused_seq = (_accused(again, packets, name) for name in ("ack", "seq"))
+            if accused <= wrong and accused_seq <= wrong_seq:
                 break
             wrong |= accused
+            wrong_seq |= accused_seq
     return best
 
 
-def _accused(verdict: Verdict, packets: Sequence[int]) -> set[int]:
-    """The positions, among the packets of a conversation, of those whose ACK is said to be wrong."""
-    found = {each.packet for each in verdict.findings if each.field == "ack" and each.severity > Severity.NOTE}
+def _accused(verdict: Verdict, packets: Sequence[int], name: str) -> set[int]:
+    """The positions, among the packets of a conversation, of those in which a field is said to be wrong."""
+    found = {each.packet for each in verdict.findings if each.field == name and each.severity > Severity.NOTE}
     return {place for place, packet in enumerate(packets) if packet in found}
 
 

@@ -69,6 +69,8 @@ class _Side:
     """The next old position."""
     new: int = 0
     """The next new position."""
+    wrong: frozenset[int] = frozenset()
+    """Its segments whose numbers are known to be wrong."""
     begun: bool = False
     syn: int = 0
     """The new position of its SYN."""
@@ -101,6 +103,8 @@ class _Side:
             return self.syn
         if segment.ctl & RST:
             return self._reset(start)
+        if at in self.wrong:
+            return self._append(self.old, segment) if length else self.new
         return self._data(at, start, segment) if length else self._bare(at, start)
 
     def _data(self, at: int, start: int, segment: Segment) -> int:
@@ -273,10 +277,11 @@ class _Side:
         return new
 
 
-def renumber(records: Sequence[Record], wrong: Collection[int] = ()) -> list[Segment]:
+def renumber(records: Sequence[Record], wrong: Collection[int] = (), wrong_seq: Collection[int] = ()) -> list[Segment]:
     """The segments of a conversation's records with numbers that follow from each other, in the same order.
 
-    `wrong`: positions of records whose ACK is known to be wrong, although its number stands for something.
+    `wrong` and `wrong_seq`: positions of records whose ACK or sequence number is known to be wrong, although it stands for
+    something.
     """
     sides: dict[str, _Side] = {}
     for side in OTHER:
@@ -284,6 +289,8 @@ def renumber(records: Sequence[Record], wrong: Collection[int] = ()) -> list[Seg
         if own:
             acks = [record.segment.ack for record in records if record.sender != side and record.segment.ctl & ACK]
             sides[side] = _side(own, acks)
+            places_of = [place for place, record in enumerate(records) if record.sender == side]
+            sides[side].wrong = frozenset(at for at, place in enumerate(places_of) if place in wrong_seq)
     places: list[int | None] = []
     counts = dict.fromkeys(OTHER, 0)
     for record in records:
@@ -341,7 +348,8 @@ def _acknowledge(
             last[record.sender] = max(new, last.get(record.sender, new))
             changes["ack"] = add(peer.base, new)
             if segment.option(opt.Sack) is not None:
-                changes["options"] = _sacked(segment, peer, received[OTHER[record.sender]].highest)
+                highest = received[OTHER[record.sender]].highest
+                changes["options"] = _sacked(segment, peer, highest, add(peer.base, new))
         made.append(segment.with_(**changes))
         if segment.length and not segment.ctl & RST:
             received[record.sender].add(start, segment.length)
@@ -412,13 +420,14 @@ class _Received:
             self.contiguous = max(self.contiguous, self._ahead.pop(0)[1])
 
 
-def _sacked(segment: Segment, peer: _Side, highest: int) -> tuple[opt.Option, ...]:
-    """The options with the edges of the SACK blocks at their new positions; an edge that stands for none stays."""
+def _sacked(segment: Segment, peer: _Side, highest: int, ack: int) -> tuple[opt.Option, ...]:
+    """The options with the edges of the SACK blocks at their new positions; without blocks that stand for none."""
 
     def moved(edge: int) -> int:
         at = peer.old + diff(edge, add(peer.base, peer.old))
         new = peer.find(at, highest)
-        return edge if new is None else add(peer.base, new)
+        # An edge that stands for nothing makes its block empty.
+        return ack if new is None else add(peer.base, new)
 
     made: list[opt.Option] = []
     for option in segment.options:
@@ -426,8 +435,14 @@ def _sacked(segment: Segment, peer: _Side, highest: int) -> tuple[opt.Option, ..
             made.append(option)
             continue
         edges = [(moved(left), moved(right)) for left, right in option.blocks]
-        kept = opt.Sack(tuple((left, right) for left, right in edges if left != right))
-        # A block of octets that were taken out becomes padding, so that the header keeps its length.
+        # A block of octets that were taken out, or are no longer beyond a gap, becomes padding: the header keeps its length.
+        kept = opt.Sack(
+            tuple(
+                (left, right)
+                for left, right in edges
+                if left != right and (diff(left, ack) > 0 or diff(right, ack) < 0)
+            )
+        )
         made += [kept] if kept.blocks else []
         made += [opt.Nop()] * (option.width - (kept.width if kept.blocks else 0))
     return tuple(made)
