@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from labkit.report.draw._conversation import CLIENT, Arrow, Conversation
 from labkit.report.draw._folding import Fold, Part
-from labkit.report.draw._marks import expected_label
+from labkit.report.draw._marks import expected_label, missing_text
 from labkit.tcp.state import State
 
 LABEL = 21.0
@@ -131,16 +131,21 @@ def _place(run: Sequence[Arrow], found: Layout, scale: float, states: list[State
         y += min(max(gap, 0.0 if event.time == now and not event.leaves else LEAST / 2), MOST)
         if event.leaves:
             y = max(y, room[event.end] + LABEL)
-            room[event.end] = y + (EXPECTED if expected_label(event.placed.arrow) else 0)
+            room[event.end] = y + _below(event.placed.arrow)
             event.placed.leaves = y
         else:
             y = max(y, event.placed.leaves + LEAST, tips[event.end] + TIPS)
-            tips[event.end] = y + (EXPECTED if expected_label(event.placed.arrow) else 0)
+            tips[event.end] = y + _below(event.placed.arrow)
             room[event.end] = max(room[event.end], tips[event.end] + TURN - LABEL)
             event.placed.arrives = y
         now = event.time
         _change(event, y, found, states)
     found.height = max(y, *room) + LABEL / 2
+
+
+def _below(arrow: Arrow) -> float:
+    """The height of what is drawn below an arrow."""
+    return EXPECTED if expected_label(arrow) or missing_text(arrow) else 0.0
 
 
 def _usual(run: Sequence[Arrow], sender: int) -> int:
