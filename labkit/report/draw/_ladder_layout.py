@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from labkit.report.draw._conversation import CLIENT, Arrow, Conversation
+from labkit.report.draw._conversation import CLIENT, SERVER, Arrow, Conversation
 from labkit.report.draw._folding import Fold, Part
 from labkit.report.draw._marks import expected_label, missing_text
 from labkit.tcp.state import State
@@ -112,10 +112,11 @@ def _place(run: Sequence[Arrow], found: Layout, scale: float, states: list[State
     if not run:
         return
     events: list[_Event] = []
+    usual = [_usual(run, sender) for sender in (CLIENT, SERVER)]
     for rank, arrow in enumerate(run):
         placed = Placed(arrow)
         found.arrows.append(placed)
-        arrives = arrow.arrives if arrow.arrives is not None else arrow.sent + _usual(run, arrow.sender)
+        arrives = arrow.arrives if arrow.arrives is not None else arrow.sent + usual[arrow.sender]
         events.append(_Event(arrow.sent, 2 * rank, arrow.sender, placed, leaves=True))
         events.append(_Event(max(arrives, arrow.sent), 2 * rank + 1, 1 - arrow.sender, placed, leaves=False))
     events.sort(key=lambda event: (event.time, event.rank))
@@ -149,7 +150,7 @@ def _below(arrow: Arrow) -> float:
 
 
 def _usual(run: Sequence[Arrow], sender: int) -> int:
-    """The time that other segments of the same sender take."""
+    """The time that the segments of a sender take which arrive."""
     taken = [arrow.arrives - arrow.sent for arrow in run if arrow.sender == sender and arrow.arrives is not None]
     return min(taken, default=0)
 
