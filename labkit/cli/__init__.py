@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from labkit import __version__
-from labkit.cli._common import COLORS, COMPLETE, SECTIONS, Exit, note, set_color
+from labkit.cli._common import COLORS, COMPLETE, SECTIONS, Exit, echo, note, set_color
 from labkit.errors import CaptureError, InputError, LabkitError, LinkError, MissingError, ScenarioError, UsageError
 from labkit.i18n import _, nearest
 
@@ -97,7 +97,7 @@ class Commands(click.Group):
 def cli(ctx: click.Context) -> int:
     """Show the help where no command is given."""
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)
+        echo(ctx.get_help(), err=True)
         return Exit.USAGE
     return Exit.OK
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from labkit.cli._common import echo
 from labkit.errors import MissingError, UsageError
 from labkit.i18n import _
 
@@ -28,7 +29,7 @@ def write_lines(target: str | None, lines: Iterable[str]) -> None:
     """Print lines, or write them to a file that appears when it is complete."""
     if target is None or target == STANDARD_OUTPUT:
         for line in lines:
-            click.echo(line)
+            echo(line)
         return
     write_octets(target, (f"{click.unstyle(line)}\n".encode("utf-8", "backslashreplace") for line in lines))
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, Exit, format_option, note, profile_option
+from labkit.cli._common import Command, Exit, echo, format_option, note, profile_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import UsageError
 from labkit.i18n import _
@@ -44,7 +44,7 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
         rows = observe(reader, wanted)
         first = list(islice(rows, 1))
         for line in FORMATS[format_](chain(first, rows), style):
-            click.echo(line)
+            echo(line)
         if reader.damage is not None:
             text = _("{capture}: {message}; shown up to there")
             note(text.format(capture=capture, message=reader.damage.message))
@@ -62,5 +62,5 @@ def _page(capture: str, wanted: "FlowFilter | None") -> int:
 
     subject = of_capture(capture, None, wanted)
     for line in picture("ladder", "html")(subject, DrawOptions()):
-        click.echo(line)
+        echo(line)
     return Exit.OK

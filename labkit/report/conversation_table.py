@@ -11,7 +11,7 @@ from labkit.analysis.flows import Flow
 from labkit.analysis.states import Row, flow_of
 from labkit.build.script import ends_line, start_line
 from labkit.capture import Interface
-from labkit.i18n import _
+from labkit.i18n import _, printable
 from labkit.report.segment_line import details, seconds, segment_text
 from labkit.tcp.notation import CLIENT, Line, format_line, pattern
 from labkit.tcp.notation import format_option as option_text
@@ -134,7 +134,7 @@ def _opening(row: Row, several: bool, width: int, style: TableStyle, *, head: bo
 def _interface_names(flow: Flow, interfaces: Sequence[Interface]) -> str:
     """The interfaces at which a conversation was captured so far, by name or else by number."""
     points = [point for point in dict.fromkeys(flow.seen_at) if 0 <= point < len(interfaces)]
-    return " / ".join(interfaces[point].name or str(point) for point in points)
+    return " / ".join(printable(interfaces[point].name) or str(point) for point in points)
 
 
 def _named(end: str, style: TableStyle) -> str:
