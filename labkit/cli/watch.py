@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._common import Command, echo, format_option, note, verdict_code
+from labkit.cli._follow import Follower
 from labkit.cli._live import allow_interface_option, for_option, lab_option
 from labkit.cli._report_config import report_config, report_options
 from labkit.i18n import _, ngettext, printable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @lab_option
 @for_option(None, _("until Ctrl-C"))
 @click.option("--capture", type=click.Path(), metavar="FILE", help=_("Write the packets to FILE."))
+@click.option("--segments", is_flag=True, help=_("Text: print every segment too, with the states of both ends."))
 @click.option("-v", "--verbose", is_flag=True, help=_("Print notes too; without it they are only counted."))
 @click.option(
     "--most",
@@ -47,6 +49,7 @@ def command(
     lab: str | None,
     seconds: float | None,
     capture: str | None,
+    segments: bool,
     verbose: bool,
     most: int,
     allow_interface: tuple[str, ...],
@@ -73,6 +76,8 @@ def command(
         passing: Iterable[Frame] = frames(link, stop, seconds=seconds)
         if capture is not None:
             passing = _recorded(passing, stack.enter_context(_create(capture, interface)))
+        if segments and format_ == "text":
+            passing = stack.enter_context(Follower()).follow(passing)
         note(_("watching {interface}; Ctrl-C stops").format(interface=printable(interface)))
         verdict = verifier.run(passing, None, printer.on_finding)
         lost = link.lost()

@@ -105,8 +105,9 @@ def conversations(
     for row in observe(_remembered(frames, kept)):
         flows.setdefault(row.flow.index, []).append(row)
     found = []
+    seconds = _second_points(flows)
     for index, rows in _in_order(flows):
-        far = _second_point(rows, flows)
+        far = _second_point(rows, seconds)
         found.append(_seen_twice(index, rows, far) if far else _seen_once(index, rows, kept, lost))
     by_packet: dict[int, list[Finding]] = {}
     by_flow: dict[int, list[Finding]] = {}
@@ -139,16 +140,25 @@ def _in_order(flows: dict[int, list[Row]]) -> list[tuple[int, list[Row]]]:
     return [(index, rows) for index, rows in sorted(flows.items()) if rows[0].flow.point == 0]
 
 
-def _second_point(rows: list[Row], flows: dict[int, list[Row]]) -> list[Row]:
+Ends = frozenset[tuple[bytes, int]]
+
+
+def _second_points(flows: dict[int, list[Row]]) -> dict[Ends, list[list[Row]]]:
+    """The rows of all conversations at a second point of capture, by their ends."""
+    found: dict[Ends, list[list[Row]]] = {}
+    for rows in flows.values():
+        if rows[0].flow.point == 1:
+            found.setdefault(frozenset(rows[0].flow.ends), []).append(rows)
+    return found
+
+
+def _second_point(rows: list[Row], seconds: dict[Ends, list[list[Row]]]) -> list[Row]:
     """The rows of the same connection at the second point of capture; empty if there is none."""
-    flow = rows[0].flow
-    for other in flows.values():
-        second = other[0].flow
-        if second.point == 1 and set(second.ends) == set(flow.ends):
-            own, theirs = ({(row.sender, row.seq) for row in each} for each in (rows, other))
-            if own & theirs:
-                return other
-    return []
+    others = seconds.get(frozenset(rows[0].flow.ends))
+    if not others:
+        return []
+    own = {(row.sender, row.seq) for row in rows}
+    return next((other for other in others if not own.isdisjoint((row.sender, row.seq) for row in other)), [])
 
 
 # One point of capture.

@@ -4,6 +4,7 @@ The marks are in the page as columns in base64. If there are too many, one mark 
 value; the page's script makes coarser levels of them, so that drawing takes the same time at every zoom.
 """
 
+import sys
 from array import array
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,6 @@ from labkit.report.draw._series import (
     CLOSED,
     DATA,
     DUPLICATE,
-    LATE,
     OPENED,
     PUSHED,
     RESET,
@@ -41,7 +41,7 @@ MAX_VALUES = 10_000
 
 SERIES = (
     # name, kinds, shape, colour, letter; what lies outside does not stretch the axis.
-    (N_("segment"), (DATA, PUSHED, LATE), "span", "link", ""),
+    (N_("segment"), (DATA, PUSHED), "span", "link", ""),
     (N_("sent again"), (AGAIN,), "span", "fault", ""),
     (N_("SACK"), (SACKED,), "span", "again", ""),
     (N_("acknowledged"), (ACKED,), "steps", "right", ""),
@@ -153,8 +153,6 @@ def _series(
 
 def _column(code: str, values: Iterable[int]) -> str:
     """Numbers as base64 of little-endian octets."""
-    import sys
-
     found = array(code, values)
     if sys.byteorder == "big":
         found.byteswap()

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from labkit.report.draw._conversation import CLIENT, Arrow, Conversation
+from labkit.report.draw._conversation import CLIENT, SERVER, Arrow, Conversation
 from labkit.report.draw._folding import Fold, Part
-from labkit.report.draw._marks import expected_label
+from labkit.report.draw._marks import expected_label, missing_text
 from labkit.tcp.state import State
 
 LABEL = 21.0
@@ -112,10 +112,11 @@ def _place(run: Sequence[Arrow], found: Layout, scale: float, states: list[State
     if not run:
         return
     events: list[_Event] = []
+    usual = [_usual(run, sender) for sender in (CLIENT, SERVER)]
     for rank, arrow in enumerate(run):
         placed = Placed(arrow)
         found.arrows.append(placed)
-        arrives = arrow.arrives if arrow.arrives is not None else arrow.sent + _usual(run, arrow.sender)
+        arrives = arrow.arrives if arrow.arrives is not None else arrow.sent + usual[arrow.sender]
         events.append(_Event(arrow.sent, 2 * rank, arrow.sender, placed, leaves=True))
         events.append(_Event(max(arrives, arrow.sent), 2 * rank + 1, 1 - arrow.sender, placed, leaves=False))
     events.sort(key=lambda event: (event.time, event.rank))
@@ -131,11 +132,11 @@ def _place(run: Sequence[Arrow], found: Layout, scale: float, states: list[State
         y += min(max(gap, 0.0 if event.time == now and not event.leaves else LEAST / 2), MOST)
         if event.leaves:
             y = max(y, room[event.end] + LABEL)
-            room[event.end] = y + (EXPECTED if expected_label(event.placed.arrow) else 0)
+            room[event.end] = y + _below(event.placed.arrow)
             event.placed.leaves = y
         else:
             y = max(y, event.placed.leaves + LEAST, tips[event.end] + TIPS)
-            tips[event.end] = y + (EXPECTED if expected_label(event.placed.arrow) else 0)
+            tips[event.end] = y + _below(event.placed.arrow)
             room[event.end] = max(room[event.end], tips[event.end] + TURN - LABEL)
             event.placed.arrives = y
         now = event.time
@@ -143,8 +144,13 @@ def _place(run: Sequence[Arrow], found: Layout, scale: float, states: list[State
     found.height = max(y, *room) + LABEL / 2
 
 
+def _below(arrow: Arrow) -> float:
+    """The height of what is drawn below an arrow."""
+    return EXPECTED if expected_label(arrow) or missing_text(arrow) else 0.0
+
+
 def _usual(run: Sequence[Arrow], sender: int) -> int:
-    """The time that other segments of the same sender take."""
+    """The time that the segments of a sender take which arrive."""
     taken = [arrow.arrives - arrow.sent for arrow in run if arrow.sender == sender and arrow.arrives is not None]
     return min(taken, default=0)
 

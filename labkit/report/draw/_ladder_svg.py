@@ -10,7 +10,7 @@ from labkit.report.draw import _svg
 from labkit.report.draw._conversation import CLIENT, SERVER, Conversation
 from labkit.report.draw._folding import Fold, Part
 from labkit.report.draw._ladder_layout import EXPECTED, Layout, Pause, Placed, first_states, layout
-from labkit.report.draw._marks import PHASES, expected_label, fault_of, follows, hover, label_of, role
+from labkit.report.draw._marks import PHASES, expected_label, fault_of, follows, hover, label_of, missing_text, role
 from labkit.report.segment_line import seconds
 from labkit.tcp.state import State
 
@@ -189,6 +189,8 @@ def _arrow(placed: Placed, lines: Sequence[str]) -> Iterator[str]:
     if right:
         yield from _line(placed, EXPECTED, "arrow dashed right-line", "right", lost=False)
         yield _label(placed, EXPECTED, f"{_('expected')} {right}", "right")
+    elif missing_text(arrow):
+        yield _label(placed, EXPECTED, missing_text(arrow), "right")
 
 
 def _ends(placed: Placed, down: float) -> tuple[tuple[float, float], tuple[float, float]]:

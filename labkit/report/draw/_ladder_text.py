@@ -11,7 +11,7 @@ from labkit.i18n import _, printable
 from labkit.report.draw._conversation import CLIENT, SERVER, Arrow, Conversation
 from labkit.report.draw._folding import Fold, Part
 from labkit.report.draw._ladder_layout import first_states, move
-from labkit.report.draw._marks import PHASES, expected_label, fault_of, follows, label_of, role
+from labkit.report.draw._marks import PHASES, expected_label, fault_of, follows, label_of, missing_text, role
 from labkit.report.segment_line import seconds
 from labkit.tcp.state import State
 
@@ -49,6 +49,7 @@ def terminal(conversation: Conversation, parts: Sequence[Part], names: tuple[str
         for part in parts
         if isinstance(part, Arrow) and (text := expected_label(part))
     ]
+    labels += [missing_text(part) for part in parts if isinstance(part, Arrow)]
     way = max([LEAST_WAY, *(len(text) + 10 for text in labels)])
     left = TIME + STATE + 3
     room = left + way + STATE - len(names[SERVER])
@@ -70,6 +71,9 @@ def terminal(conversation: Conversation, parts: Sequence[Part], names: tuple[str
         if right:
             text = _("expected {segment}").format(segment=right)
             yield _row("", [None, None], states, _drawn(part, text, way, expected=True))
+        elif missing_text(part):
+            text = _fit(missing_text(part), way)
+            yield _row("", [None, None], states, click.style(text, **TERMINAL["right"]))
     for each in conversation.findings:
         if each.severity > Severity.NOTE:
             yield click.style(f"{_(str(each.severity))}[{each.code}] {printable(each.message)}", fg="red")

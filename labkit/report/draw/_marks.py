@@ -131,6 +131,12 @@ def expected_label(arrow: Arrow) -> str:
     return " ".join(words(arrow.row, fields=right)) if right else ""
 
 
+def missing_text(arrow: Arrow) -> str:
+    """What a finding at a segment says of one that is not there; empty if none does."""
+    found = (each.should_be for each in arrow.findings if each.field == "missing" and each.severity >= Severity.WARNING)
+    return next((_("expected: {text}").format(text=text) for text in found if text), "")
+
+
 def hover(arrow: Arrow, start: int) -> list[str]:
     """Everything about a segment in lines: times, raw numbers, options, what was found."""
     row = arrow.row

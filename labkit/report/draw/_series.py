@@ -18,7 +18,7 @@ from labkit.report.draw._subject import Subject
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 from labkit.tcp.seq import diff
 
-DATA, PUSHED, AGAIN, LATE, SACKED, ACKED, DUPLICATE, WINDOW, ZERO, OPENED, CLOSED, RESET = range(12)
+DATA, PUSHED, AGAIN, SACKED, ACKED, DUPLICATE, WINDOW, ZERO, OPENED, CLOSED, RESET = range(11)
 """Kinds of marks. DATA to SACKED reach from `low` to `high`; the others are at `low`."""
 
 MAX_SHIFT = 14

@@ -17,8 +17,8 @@ from labkit.analysis.verifier import Verdict
 from labkit.capture import open_capture
 from labkit.errors import CaptureError
 from labkit.i18n import _, ngettext
-from labkit.report.draw._conversation import Arrow, Conversation
-from labkit.report.draw._ladder_layout import move
+from labkit.report.draw._conversation import Conversation
+from labkit.report.draw._ladder_layout import first_states, move
 from labkit.report.draw._ladder_svg import ladder_of
 from labkit.report.draw._page import document, piece, table, tag, tools
 from labkit.report.draw._subject import Subject, of_capture
@@ -29,6 +29,7 @@ from labkit.report.formats._finding_text import labelled_lines
 from labkit.report.formats._records import COMPLETENESS, completeness, limit_text, rules_of
 from labkit.report.formats.text import CLOSED, OPENED, WORDS, headline
 from labkit.report.segment_line import seconds
+from labkit.tcp.state import State
 
 MAX_OF_A_RULE = 100
 """Findings of one rule and severity that a page shows; the others are counted."""
@@ -281,7 +282,7 @@ class _Page:
 
     def _articles(self, subject: Subject | None, level: int) -> Iterator[str]:
         """Yield the findings that are shown."""
-        places = _arrow_places(subject)
+        spots = _spots(subject)
         following = consequences(self.verdict.findings)
         for place in self.shown:
             each = self.verdict.findings[place]
@@ -290,15 +291,15 @@ class _Page:
             code = tag("a", text_of(f"{_(str(each.severity))}[{each.code}]"), href=f"#rule-{each.code}", class_="code")
             where = f"{each.name}: {_place(each)}, {each.source} → {each.destination}"
             yield tag(f"h{level}", f"{code} {text_of(where)}")
-            found = places.get(each.packet) if each.packet is not None else None
-            excerpt = None if found is None else _excerpt(each, *found)
+            spot = spots.get(each.packet) if each.packet is not None else None
+            excerpt = None if spot is None else _excerpt(each, spot)
             yield "<dl>"
             for label, text in labelled_lines(each, excerpt):
                 yield tag("dt", text_of(label)) + tag("dd", text_of(text))
             yield from self._relations(each, following.get(place, []))
             yield "</dl>"
-            if found is not None and subject is not None:
-                yield tag("figure", _cutout(subject, *found))
+            if spot is not None and subject is not None:
+                yield tag("figure", _cutout(subject, spot))
             yield "</article>"
 
     def _relations(self, each: Finding, following: list[int]) -> Iterator[str]:
@@ -356,30 +357,44 @@ def _place(finding: Finding) -> str:
     return _("packet {n}").format(n=finding.packet)
 
 
-def _arrow_places(subject: Subject | None) -> dict[int, tuple[Conversation, int]]:
-    """The conversation and the arrow of each packet."""
-    return {
-        number: (conversation, at)
-        for conversation in (subject.conversations if subject else ())
-        for at, arrow in enumerate(conversation.arrows)
-        for number in (arrow.number, arrow.arrival_number)
-        if number is not None
-    }
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """An arrow among those of its conversation."""
+
+    conversation: Conversation
+    at: int
+    first: int
+    """The first arrow of its picture."""
+    states: tuple[State | None, ...]
+    """The states of both ends before that one."""
 
 
-def _excerpt(finding: Finding, conversation: Conversation, at: int) -> Excerpt:
-    history = [arrow.row for arrow in conversation.arrows[max(0, at - HISTORY) : at]]
-    return Excerpt(finding.packet or 0, [conversation.arrows[at].row], history)
+def _spots(subject: Subject | None) -> dict[int, _Spot]:
+    """The arrow of each packet."""
+    found: dict[int, _Spot] = {}
+    for conversation in subject.conversations if subject else ():
+        states = first_states(conversation)
+        before: list[tuple[State | None, ...]] = []
+        for at, arrow in enumerate(conversation.arrows):
+            before.append(tuple(states))
+            move(states, arrow)
+            first = max(0, at - BEFORE)
+            spot = _Spot(conversation, at, first, before[first])
+            found |= {number: spot for number in (arrow.number, arrow.arrival_number) if number is not None}
+    return found
 
 
-def _cutout(subject: Subject, conversation: Conversation, at: int) -> str:
+def _excerpt(finding: Finding, spot: _Spot) -> Excerpt:
+    arrows = spot.conversation.arrows
+    history = [arrow.row for arrow in arrows[max(0, spot.at - HISTORY) : spot.at]]
+    return Excerpt(finding.packet or 0, [arrows[spot.at].row], history)
+
+
+def _cutout(subject: Subject, spot: _Spot) -> str:
     """The picture of the segments around one."""
-    first = max(0, at - BEFORE)
-    shown: list[Arrow] = conversation.arrows[first : at + AFTER + 1]
-    ladder = ladder_of(conversation, subject.names_of(conversation), subject.start, page=True)
-    for arrow in conversation.arrows[:first]:
-        move(ladder.states, arrow)
-    return piece(ladder, shown, head=True)
+    ladder = ladder_of(spot.conversation, subject.names_of(spot.conversation), subject.start, page=True)
+    ladder.states[:] = spot.states
+    return piece(ladder, spot.conversation.arrows[spot.first : spot.at + AFTER + 1], head=True)
 
 
 def _rules(pages: Iterable[_Page]) -> Iterator[str]:
