@@ -215,7 +215,7 @@ def pkt(draw: Draw) -> None:
     from labkit.build import script
 
     found = (TOP / "tests" / "conversations.txt").read_text().split("\n\n")
-    lines = [each for each in found if re.match(r"[><]", each.splitlines()[-1])]
+    lines = [each for each in found if re.search(r"^[><]", each, re.MULTILINE)]
     _written(damaged_text(draw, lines[draw.number(len(lines))]), "a.pkt", script.load)
 
 
