@@ -124,7 +124,7 @@ def test_the_bill_of_materials_is_that_of_the_lock_files() -> None:
         text=True,
         check=True,
     )
-    assert (TOP / "labkit" / "sbom.cdx.json").read_text("utf-8") == done.stdout, "run scripts/audit --sbom"
+    assert (TOP / "labkit" / "cli" / "sbom.cdx.json").read_text("utf-8") == done.stdout, "run scripts/audit --sbom"
 
 
 def test_the_audit_names_each_package_and_its_licence() -> None:

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-SBOM = TOP / "labkit" / "sbom.cdx.json"
+SBOM = TOP / "labkit" / "cli" / "sbom.cdx.json"
 LOCKS = {
     "": "requirements.lock",
     "fast": "requirements-fast.lock",
