@@ -214,7 +214,7 @@ def pkt(draw: Draw) -> None:
     """A conversation in the notation."""
     from labkit.build import script
 
-    found = (TOP / "tests" / "conversations.txt").read_text().split("\n\n")
+    found = re.split(r"^==.*\n", (TOP / "tests" / "conversations.txt").read_text(), flags=re.MULTILINE)
     lines = [each for each in found if re.search(r"^[><]", each, re.MULTILINE)]
     _written(damaged_text(draw, lines[draw.number(len(lines))]), "a.pkt", script.load)
 
