@@ -215,7 +215,8 @@ def pkt(draw: Draw) -> None:
     from labkit.build import script
 
     found = re.split(r"^==.*\n", (TOP / "tests" / "conversations.txt").read_text(), flags=re.MULTILINE)
-    lines = [each for each in found if re.search(r"^[><]", each, re.MULTILINE)]
+    texts = (each.partition("\n--")[0] for each in found)
+    lines = [each for each in texts if re.search(r"^[><]", each, re.MULTILINE)]
     _written(damaged_text(draw, lines[draw.number(len(lines))]), "a.pkt", script.load)
 
 
