@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from labkit.analysis.rule import Rule, Severity
     from labkit.analysis.rule import collect as rules
     from labkit.build.faults import inject
-    from labkit.build.path import Path
+    from labkit.build.path import Direction, Path
     from labkit.build.scenario import Scenario
     from labkit.build.trace import Trace
     from labkit.capture import Frame, open_capture
@@ -43,6 +43,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CaptureError": "errors",
     "Config": "tcp.endpoint",
+    "Direction": "build.path",
     "Endpoint": "tcp.endpoint",
     "Finding": "analysis.finding",
     "FlowFilter": "analysis.flow_filter",
@@ -74,6 +75,7 @@ _HOMES = {
 __all__ = [
     "CaptureError",
     "Config",
+    "Direction",
     "Endpoint",
     "Finding",
     "FlowFilter",
@@ -103,13 +105,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name from its module when it is first asked for (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, other = _HOMES[name].partition(":")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), other or name)
-    return value
+if not TYPE_CHECKING:  # a type checker would take every misspelt name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name from its module when it is first asked for (PEP 562)."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, _, other = _HOMES[name].partition(":")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), other or name)
+        return value
 
 
 def __dir__() -> list[str]:

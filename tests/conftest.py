@@ -19,6 +19,7 @@ MARKED = {
     "capture/test_capture_oracles.py": "slow",
     "jobs/test_cluster.py": "slow",
     "packet/test_decode_corpus.py": "slow",
+    "report/test_pages.py": "slow",
     "test_accuracy.py": "slow",
     "test_bench.py": "slow",
     "test_contributing.py": "slow",

@@ -147,7 +147,7 @@ def _talks(frames: Iterable[Frame], chosen: Suspects | None) -> Iterator[Talk]:
             continue
         segments = talks.setdefault(step.flow.index, (step.flow, []))[1]
         if len(segments) <= MAX_SEGMENTS and kept < MAX_ALL_SEGMENTS:
-            segments.append(_shown(step.seg, step.data, step.sender))
+            segments.append(shown(step.seg, step.data, step.sender))
             kept += 1
     for flow, segments in talks.values():
         index = flow.index
@@ -160,7 +160,8 @@ def _talks(frames: Iterable[Frame], chosen: Suspects | None) -> Iterator[Talk]:
             yield Talk(index, ends_of, sides, flow if chosen is None else None)
 
 
-def _shown(seg: Seen, data: bytes, sender: int) -> Shown:
+def shown(seg: Seen, data: bytes, sender: int) -> Shown:
+    """A segment of the side `sender` as the accounts of a conversation need it. `data` holds its octets."""
     payload = data[seg.data_at : seg.data_at + min(seg.data_len, MAX_PAYLOAD)] if seg.data_at >= 0 else b""
     return Shown(
         packet=seg.number,

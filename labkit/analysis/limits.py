@@ -41,6 +41,7 @@ KINDS = (
     "findings-not-kept",
     "clock-stepped-back",
     "packets-missing",
+    "multipath",
 )
 """All other kinds of limits."""
 
@@ -276,6 +277,12 @@ def _messages(counts: Counter[str]) -> dict[str, str]:
             "{n:,} gap was acknowledged by the peer, but the capture lacks its bytes",
             "{n:,} gaps were acknowledged by the peer, but the capture lacks their bytes",
             _("anything that the missing packets could explain is not counted as an error"),
+        ),
+        limit(
+            "multipath",
+            "{n:,} conversation is a subflow of an MPTCP connection",
+            "{n:,} conversations are subflows of MPTCP connections",
+            _("their windows are those of the whole connection, and are not verified"),
         ),
     )
     return {kind: message for kind, message in every if counts[kind]}

@@ -5,7 +5,7 @@ them (`labkit.packet.rewrite`), so that link layers, VLAN tags, IP headers and c
 stay where they are.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,8 +18,8 @@ from labkit.packet.decode import FRAGMENT, TCP, decode
 from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.reassembly import Reassembler, fragment_of
-from labkit.packet.rewrite import MAX_MISSING_OCTETS, is_plain, network_at, rewrite, segment_of
-from labkit.packet.scapy_build import Host
+from labkit.packet.rewrite import MAX_MISSING_OCTETS, VLAN_TYPES, is_plain, network_at, rewrite, segment_of
+from labkit.packet.scapy_build import Host, Vlan
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
 from labkit.tcp.seq import add
@@ -27,6 +27,7 @@ from labkit.tcp.seq import add
 MAX_PENDING_FRAMES = 4_096
 """Frames of fragments that wait for the rest of their datagrams."""
 
+SERVICE_TAG = 0x88A8
 UNKNOWN_MAC = "02:00:00:00:00:01"
 
 End = tuple[bytes, int]
@@ -39,23 +40,41 @@ def read(source: str | Path | BinaryIO) -> tuple[list[Record], list[Connection],
 
     A record's time counts from 1970. The whole capture is held in memory.
     """
-    reading = _Reading()
     with open_capture(source) as capture:
-        for frame in capture:
-            reading.add(frame)
+        records, connections, others = sort_frames(capture)
         names = dict(capture.names)
-        origin = Origin(
-            tuple(capture.interfaces), names, tuple(capture.comments), tuple(reading.rest()), capture.damage
-        )
-    connections = [
+        origin = Origin(tuple(capture.interfaces), names, tuple(capture.comments), others, capture.damage)
+    named = [
         replace(
             each,
             client=replace(each.client, name=names.get(each.client.address, "")),
             server=replace(each.server, name=names.get(each.server.address, "")),
         )
-        for each in reading.connections()
+        for each in connections
     ]
-    return reading.records, connections, origin
+    return records, named, origin
+
+
+def sort_frames(frames: Iterable[Frame]) -> tuple[list[Record], list[Connection], tuple[Frame, ...]]:
+    """The records of frames, their connections, and the frames without a readable segment."""
+    reading = _Reading()
+    for frame in frames:
+        reading.add(frame)
+    return reading.records, list(reading.connections()), tuple(reading.rest())
+
+
+def vlans(records: Sequence[Record]) -> tuple[Vlan, ...]:
+    """The VLAN tags of the first record's Ethernet frame, the outer first."""
+    frame = records[0].frames[0] if records else None
+    if frame is None or frame.link != ETHERNET:
+        return ()
+    found: list[Vlan] = []
+    data, at = frame.data, 12
+    while (kind := int.from_bytes(data[at : at + 2])) in VLAN_TYPES:
+        tag = int.from_bytes(data[at + 2 : at + 4])
+        found.append(Vlan(tag & 0xFFF, tag >> 13, kind == SERVICE_TAG))
+        at += 4
+    return tuple(found)
 
 
 class _Reading:
@@ -148,11 +167,10 @@ class _Reading:
 
     def _begins(self, segment: Segment, place: int, side: str) -> bool:
         """Whether a segment of a four-tuple that is known begins the next connection: a SYN with another number."""
-        if segment.ctl & (SYN | ACK | RST) != SYN or self._syns.get((place, side)) == segment.seq:
+        if segment.ctl & (SYN | ACK | RST) != SYN or place not in self._over:
             return False
-        return (place, side) in self._syns or (
-            place in self._over and add(segment.seq, 1) != self._firsts.get((place, side))
-        )
+        known = self._syns.get((place, side))
+        return known != segment.seq and (known is not None or add(segment.seq, 1) != self._firsts.get((place, side)))
 
     def rest(self) -> list[Frame]:
         """All frames without a readable segment, with the fragments of which the rest is missing."""

@@ -13,12 +13,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, overload
 
 from labkit.build import captured as capture_io
 from labkit.build.explain import SECTIONS as SECTIONS
 from labkit.build.explain import Explainer
 from labkit.build.record import Connection as Connection
+from labkit.build.record import FilePacket as FilePacket
 from labkit.build.record import Injected as Injected
 from labkit.build.record import Origin as Origin
 from labkit.build.record import Record as Record
@@ -28,7 +29,7 @@ from labkit.capture.base import MAX_PACKET_OCTETS
 from labkit.errors import UsageError
 from labkit.i18n import printable
 from labkit.packet.frame_edits import apply, cut
-from labkit.packet.linktype import ETHERNET, RAW
+from labkit.packet.linktype import ETHERNET, RAW, title
 from labkit.packet.scapy_build import PLAIN, Framing, Host, Stamp, dissect, packet
 from labkit.tcp import seq as sn
 from labkit.tcp.notation import format_segment
@@ -37,21 +38,12 @@ from labkit.tcp.segment import ACK, RST
 if TYPE_CHECKING:
     from scapy.packet import Packet
 
+    from labkit.build.scenario import Scenario
+
 EDITIONS = ("annotated", "student")
 
 MAX_LINES = 200
 """Segments that a trace shows as text."""
-
-
-class FilePacket(NamedTuple):
-    """A packet of a file. `time` is in nanoseconds since 1970-01-01."""
-
-    record: Record | None
-    time: int
-    octets: bytes
-    wirelen: int
-    comments: tuple[str, ...]
-    interface: int
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -97,8 +89,26 @@ class Trace:
             start=start,
             connections=tuple(connections),
             records=tuple(replace(each, time=each.time - start) for each in records),
-            framing=Framing(link) if link in (ETHERNET, RAW) else PLAIN,
+            framing=Framing(link, capture_io.vlans(records)) if link in (ETHERNET, RAW) else PLAIN,
             origin=origin,
+        )
+
+    def to_scenario(self, connection: int = 0) -> "Scenario":
+        """A scenario that builds one of the trace's conversations again, as `Scenario.from_trace`."""
+        from labkit import Scenario
+
+        return Scenario.from_trace(self, connection)
+
+    def frames_again(self, frames: Sequence[Frame]) -> "Trace":
+        """The trace as it is read from other frames: those of its file, changed."""
+        records, connections, others = capture_io.sort_frames(frames)
+        interfaces = tuple(self._interfaces(annotated=True))
+        origin = self.origin or Origin(interfaces, self._names(), (self._comment(),), ())
+        return replace(
+            self,
+            connections=tuple(connections),
+            records=tuple(replace(each, time=each.time - self.start) for each in records),
+            origin=replace(origin, others=others),
         )
 
     @overload
@@ -130,8 +140,11 @@ class Trace:
         """The trace with one more record, before the packet with this number; one more than the last appends.
 
         `trace.insert(7, trace[5].edit(payload=b"again"))` inserts a changed copy of packet 6 behind it. If the record's time is
-        not between those of its neighbours, it gets the time of the packet before it.
+        not between those of its neighbours, it gets the time of the packet before it. UsageError for a record that was not
+        captured, in a capture whose link type labkit cannot build.
         """
+        if self.origin is not None and not record.frames and self.link != self._interfaces(annotated=False)[0].link:
+            raise UsageError(f"a packet of link type {title(self.link)} does not fit into this capture")
         place = len(self.records) if packet == len(self._owners()) + 1 else self._place(packet)
         before = self.records[place - 1].time if place else record.time
         after = self.records[place].time if place < len(self.records) else record.time
@@ -388,6 +401,13 @@ class Trace:
                     break
                 text = f"fragment {number} of {len(parts)} of a datagram\n{comment}".strip()
                 yield FilePacket(record, time, piece, len(piece), (text,) if annotated else (), interface)
+
+    def file_frames(self) -> list[Frame]:
+        """The packets of a file as they would be read from it."""
+        return [
+            Frame(number, each.time, self.link_of(each), each.octets, each.wirelen, each.comments, each.interface)
+            for number, each in enumerate(self.file(annotated=True), 1)
+        ]
 
     def write(
         self,

@@ -24,7 +24,7 @@ def write(trace: "Trace", output: str, format_: str | None, edition: str, manife
     """
     from labkit.capture.sink import Sink
 
-    _refuse_terminal(output)
+    refuse_terminal(output)
     target = manifest
     if target is None and trace.injected and output != STANDARD_OUTPUT:
         target = str(Path(output).with_suffix(".manifest.json"))
@@ -107,6 +107,7 @@ def build_variants(
     from labkit.build.scenario import Scenario
     from labkit.cli._progress import ProgressLine
     from labkit.teach import variants
+    from labkit.teach.roster import COLUMN, read_roster
 
     if seed:
         raise UsageError(_("--variants excludes --seed: labkit derives each student's seed from the key"))
@@ -126,10 +127,12 @@ def build_variants(
         options["edition"] or "student",
         options["faults"],
     )
-    roster = variants.read_roster(options["variants"])
-    if roster.column.casefold() != variants.COLUMN:
+    roster = read_roster(options["variants"])
+    if roster.hint:
+        note(roster.hint)
+    if roster.column.casefold() != COLUMN:
         text = _("{roster}: has no column '{expected}'; taking the students from its first column, '{column}'")
-        note(text.format(roster=options["variants"], expected=variants.COLUMN, column=printable(roster.column)))
+        note(text.format(roster=options["variants"], expected=COLUMN, column=printable(roster.column)))
     total = len(roster.students)
     digests = set()
     with ProgressLine(_("building")) as progress:
@@ -147,7 +150,7 @@ def build_variants(
     note(text.format(folder=folder, count=total, answers=answers))
 
 
-def _refuse_terminal(output: str) -> None:
+def refuse_terminal(output: str) -> None:
     """A terminal would take the octets of a capture for commands."""
     stream = sys.stdout
     if output == STANDARD_OUTPUT and stream is not None and not stream.closed and stream.isatty():

@@ -1,12 +1,13 @@
 """What the commands share: exit codes, printing, help, common options, shell completion.
 
 A command is a module of this package whose name has no leading underscore. It exports `command`, a `click.Command` with
-`cls=Command`, and imports heavy modules inside the function that runs. That function prints results with `click.echo` or
+`cls=Command`, and imports heavy modules inside the function that runs. That function prints results with `echo` or
 `emit_json` and notes with `note`, returns its exit code (None is 0), and lets every LabkitError through: `labkit.cli.run`
 turns it into a line and an exit code.
 """
 
 import inspect
+import os
 import re
 from collections.abc import Callable, Sequence
 from enum import IntEnum
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+COLORS = ("auto", "always", "never")
+"""The values of --color."""
 
 COMPLETE = "_LABKIT_COMPLETE"
 """The environment variable by which a shell asks for completions."""
@@ -64,6 +68,12 @@ class BareOption(click.Option):
         self.bare = bare
 
 
+def set_color(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    """Colour the output of a command, or not; without a value, as its parent does."""
+    if value is not None:
+        ctx.color = {"always": True, "never": False}.get(value, False if os.environ.get("NO_COLOR") else None)
+
+
 class Command(click.Command):
     """A command with translated help, which ends with examples.
 
@@ -82,6 +92,11 @@ class Command(click.Command):
         super().__init__(name, help=_(inspect.cleandoc(help)) if help else None, **attributes)
         self.section = section
         self.examples = examples
+        # The option of `labkit` itself is also understood behind the command.
+        text = _("Colour the output; auto: on a terminal, unless NO_COLOR is set.")
+        choice = click.Choice(COLORS)
+        color = click.Option(["--color"], type=choice, help=text, hidden=True, expose_value=False, callback=set_color)
+        self.params.append(color)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments. The one behind an option that stands without a value is not its value."""
@@ -199,6 +214,15 @@ def profile_option(function: F) -> F:
         help=_("Rule set: RFC 9293, or the introductory text that labkit implements."),
     )(function)
 
+
+reveal_option = click.option(
+    "--reveal",
+    type=click.Choice(("none", "actual", "full")),
+    default="full",
+    show_default=True,
+    help=_("Show of a fault: none, its packet and rule; actual, also the wrong value; full, also the right one."),
+)
+"""`--reveal`, passed as `reveal`: a level of `labkit.report.reveal`."""
 
 rules_option = click.option(
     "--rules",

@@ -5,14 +5,16 @@ from contextlib import closing
 from dataclasses import replace
 from os import environ
 from os.path import abspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from labkit.analysis.native import AUTO, ENGINES
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, Exit, echo, format_option, note, verdict_code
+from labkit.cli._common import Command, Exit, format_option, note, reveal_option, verdict_code
 from labkit.cli._flow_filter import flow_filter, flow_options
+from labkit.cli._output import write_lines
 from labkit.cli._report_config import completeness_options, report_config, report_options
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _, ngettext, printable
@@ -39,6 +41,14 @@ MAX_SKIPPED = 3
 @completeness_options
 @flow_options
 @format_option(*names())
+@reveal_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(allow_dash=True),
+    metavar="FILE",
+    help=_("Write the report to FILE; for --format html and several captures, to a folder with a page for each."),
+)
 @click.option(
     "--annotate",
     type=click.Path(),
@@ -86,6 +96,8 @@ MAX_SKIPPED = 3
 def command(
     captures: tuple[str, ...],
     format_: str,
+    reveal: str,
+    output: str | None,
     annotate: str | None,
     baseline: str | None,
     write_baseline: str | None,
@@ -116,7 +128,7 @@ def command(
     config = report_config(**others, captures=lambda: (*captures, *(each.path for each in inputs.captures)))
     if quiet and verbose:
         raise UsageError(_("--quiet and --verbose exclude each other"))
-    options = ReportOptions(config.fail_on, verbose, most, config.rules, quiet, config)
+    options = ReportOptions(config.fail_on, verbose, most, config.rules, quiet, reveal, config)
     if annotate is not None:
         _check_annotate(inputs.captures, annotate)
     if cluster is not None and jobs is not None:
@@ -132,8 +144,11 @@ def command(
         ProgressLine(_("preparing")) as progress,
         closing(Dispatcher(inputs.captures, request, interrupts, progress).verdicts(jobs, cluster)) as judged,
     ):
-        for line in renderer(format_)(outcome.record(judged, progress), options):
-            echo(line)
+        verdicts = outcome.record(judged, progress)
+        if format_ == "html" and output not in (None, "-") and len(inputs.captures) > 1:
+            _write_folder(verdicts, options, str(output), [each.path for each in inputs.captures])
+        else:
+            write_lines(output, renderer(format_)(verdicts, options))
     _note_skipped(inputs.skipped)
     if interrupts.seen:
         note(_("interrupted"))
@@ -159,6 +174,20 @@ def _note_skipped(skipped: list[str]) -> None:
             ", ..." if len(skipped) > MAX_SKIPPED else ""
         )
         note(f"{text.format(n=len(skipped))}: {files}")
+
+
+def _write_folder(verdicts: "Iterable[Verdict]", options: ReportOptions, folder: str, paths: list[str]) -> None:
+    """Write a page for each capture, and an index. Other files of the folder stay."""
+    from labkit.report.formats.html import render_folder
+
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CaptureError(_("{name}: cannot be made: {reason}").format(name=folder, reason=error.strerror)) from error
+    for name, lines in render_folder(verdicts, options, paths):
+        write_lines(str(place / name), lines)
+    note(_("{file}: the table of all captures").format(file=printable(str(place / "index.html"))))
 
 
 class _Outcome:
@@ -198,13 +227,16 @@ class _Outcome:
         return Exit.OK
 
     def record(self, verdicts: "Iterable[Verdict]", progress: "ProgressLine") -> "Iterator[Verdict]":
-        """Record verdicts as they come, and pass them on."""
+        """Record verdicts as they come, and pass on what the user wants to be shown of them."""
+        from labkit.report.reveal import reveal
+
         for verdict in verdicts:
             progress.clear()
             if self._new is not None:
                 self._new.add(verdict)
             if self._known is not None:
                 verdict = self._known.apply(verdict)
+            verdict = reveal(verdict, self._options.reveal)
             self._add(verdict)
             if self._target is not None and verdict.error is None:
                 self._annotate(verdict, self._target)

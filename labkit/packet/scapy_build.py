@@ -19,6 +19,8 @@ from labkit.errors import UsageError
 from labkit.i18n import _
 from labkit.packet.linktype import ETHERNET, RAW, title
 from labkit.tcp import options as opt
+from labkit.tcp.extension_options import KIND_ACCECN_0, KIND_ACCECN_1, Authentication, Extension, Md5
+from labkit.tcp.multipath import KIND_MPTCP
 from labkit.tcp.segment import Segment
 
 if TYPE_CHECKING:
@@ -241,7 +243,28 @@ def scapy_options(options: tuple[opt.Option, ...]) -> list[tuple[str | int, Any]
                 if len(octets) < 2 or octets[0] < 2 or octets[1] != len(octets):
                     return None
                 tuples.append((octets[0], octets[2:]))
+            case _:
+                tuples.append(_extension(option))
     return tuples
+
+
+NAMES = {KIND_ACCECN_0: "AccECN0", KIND_ACCECN_1: "AccECN1", KIND_MPTCP: "MPTCP"}
+"""Options that Scapy 2.7 has no name for. Their values are octets."""
+
+
+def _extension(option: Extension) -> tuple[str, Any]:
+    """An option of an extension as Scapy's tuple. Scapy knows the names from now on, also where it dissects."""
+    from scapy.layers.inet import TCPAOValue, TCPOptions
+
+    match option:
+        case Md5(digest):
+            return "MD5", digest
+        case Authentication(key, following, mac):
+            return "AO", TCPAOValue(keyid=key, rnextkeyid=following, mac=mac)
+    name = NAMES[option.kind]
+    TCPOptions[0].setdefault(option.kind, (name, None))
+    TCPOptions[1].setdefault(name, option.kind)
+    return name, option.pack()[2:]
 
 
 class Stamp:

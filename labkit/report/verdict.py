@@ -141,13 +141,14 @@ def verify(
         raise UsageError(text.format(word=printable(str(engine)), known=", ".join(ENGINES)))
     changes: dict[str, Any] = {
         "profile": profile,
-        "literal": literal,
+        # As on the command line, a profile replaces `literal` of the file, and a selection its `ignore`.
+        "literal": False if literal is None and profile is not None else literal,
         "select": _words(select),
-        "ignore": _words(ignore),
+        "ignore": () if ignore is None and select is not None else _words(ignore),
         "severity": None if severity is None else {word: _severity(each) for word, each in severity.items()},
         "fail_on": None if fail_on is None else _severity(fail_on),
         "strict": strict if isinstance(strict, bool) else _limits(strict),
-        "completeness": {True: Completeness.COMPLETE, False: Completeness.PARTIAL, None: None}[complete],
+        "completeness": None if complete is None else Completeness.COMPLETE if complete else Completeness.PARTIAL,
         "allow_empty": allow_empty,
         "extra": None if rules is None else tuple(os.fspath(each) for each in rules),
     }

@@ -98,10 +98,10 @@ def test_a_later_severity_overrides_an_earlier_one(verdict: Verdict) -> None:
     [(Severity.ERROR, Severity.NOTE), (Severity.WARNING, Severity.NOTE), (Severity.NOTE, Severity.NOTE)],
 )
 def test_a_less_certain_form_is_not_raised(chosen: Severity, expected: Severity) -> None:
-    # CAP04 is a warning, and a note where the capture was taken above segmentation offload.
-    text = "> S 0:0(0) <mss 100>\n< S. 0:0(0) ack 1 <mss 100>\n> . 1:1(0) ack 1\n> P. 1:301(300) ack 1\n"
-    verdict = ReportConfig(severity={"CAP04": chosen}).apply(Verifier().run(frames(list(parse(text)))))
-    assert [found.severity for found in verdict.findings if found.code == "CAP04"] == [expected]
+    # ECN03 is a warning, and a note where the SYN does not ask for ECN.
+    text = "> S 0:0(0) win 100 ecn 2\n< S. 0:0(0) ack 1\n"
+    verdict = ReportConfig(severity={"ECN03": chosen}).apply(Verifier().run(frames(list(parse(text)))))
+    assert [found.severity for found in verdict.findings if found.code == "ECN03"] == [expected]
 
 
 @pytest.mark.parametrize("field", ["select", "ignore"])

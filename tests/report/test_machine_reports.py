@@ -66,7 +66,7 @@ def faulty(tmp_path: Path) -> Verdict:
 
 def test_the_json_object(faulty: Verdict) -> None:
     value = as_json([faulty])
-    assert list(value) == ["labkit", "profile", "config", "captures"]
+    assert list(value) == ["labkit", "profile", "config", "reveal", "captures"]
     assert (value["labkit"], value["profile"]) == (__version__, "rfc9293")
     (capture,) = value["captures"]
     assert keeps(CAPTURE, capture)

@@ -219,6 +219,9 @@ def test_the_options_are_those_of_the_command(path: Path, tmp_path: Path) -> Non
     assert verify(path, config=tmp_path / "labkit.toml")
     assert not verify(path, config=str(tmp_path / "labkit.toml"), ignore=())
     assert verify(path, config=ReportConfig(ignore=("ACK",)))
+    # As on the command line, a selection replaces the file's `ignore`, and a profile its `literal`.
+    assert not verify(path, config=ReportConfig(ignore=("ACK",)), select="ACK01")
+    assert verify(path, config=ReportConfig("document", literal=True), profile="rfc9293").config.literal is False
 
 
 def test_progress(path: Path) -> None:

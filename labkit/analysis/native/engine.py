@@ -1,13 +1,12 @@
 """Choose one of the two engines for a capture, and run it.
 
 Both give the same verdict. The interpreter needs no other package, and starts faster.
-The compiled engine verifies millions of packets a second. Its code is compiled once, which takes a minute, and kept.
+The compiled engine verifies millions of packets a second. Its code is compiled once, which takes some seconds, and kept.
 """
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -50,7 +49,7 @@ def verify(
 ) -> Verdict:
     """Verify one capture, as `labkit.analysis.verifier.verify` does, with one of ENGINES.
 
-    AUTO uses the compiled engine for a large capture. Without Numba, and without code in the cache, the interpreter is used.
+    AUTO uses the compiled engine for a large capture. Without llvmlite, and without code in the cache, the interpreter is used.
     """
     with open_capture(source) as capture:
         verdict = verify_capture(
@@ -190,24 +189,17 @@ def _loaded(on_notice: OnNotice, rules: tuple[Rule, ...]) -> "Library | None":
     from labkit.analysis.native import library
 
     def compiling() -> None:
-        on_notice(_("compiling for this computer, once: about a minute"))
+        on_notice(_("compiling for this computer, once: about ten seconds"))
 
     try:
-        _require("numpy")
         return library.library(compiling)
     except UncompilableError as error:
         on_notice(_("{reason}: interpreted, which takes longer").format(reason=error))
         return None
     except ImportError as error:
         text = _("{name} is missing: interpreted, which takes longer; pip install 'labkit[fast]' has it")
-        on_notice(text.format(name=error.name or "Numba"))
+        on_notice(text.format(name=error.name or "llvmlite"))
         return None
-
-
-def _require(name: str) -> None:
-    """ImportError for a missing package, without importing it: only findings need numpy, and its import takes long."""
-    if find_spec(name) is None:
-        raise ImportError(name=name)
 
 
 def _ignore(_line: str) -> None:

@@ -143,13 +143,12 @@ class Scenario:
 
     @classmethod
     def from_trace(cls, trace: "Trace", connection: int = 0) -> "Scenario":
-        """The scenario of one connection of a trace: its hosts with their settings, the round-trip time, and what both
-        applications sent and when.
+        """A scenario that builds a conversation of a trace again, such as one that was read from a capture.
 
-        Its endpoints make the segments anew: losses and retransmissions are not in it. UsageError if the trace lacks the
-        client's SYN, or octets. ScenarioError for values that no scenario can have.
+        It has the same hosts, initial numbers, options, messages and ends, and their times; it has no loss and no retransmission.
+        `connection` is a position in `trace.connections`. UsageError if there is none, ScenarioError if labkit cannot build it.
         """
-        from labkit.build.scenario.from_trace import values_of
+        from labkit.build.scenario.imitate import values_of
 
         return cls.from_dict(values_of(trace, connection))
 
