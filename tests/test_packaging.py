@@ -15,7 +15,7 @@ from labkit import __version__
 
 TOP = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text("utf-8"))["project"]
-SCRIPTS = ("scripts/bench", "scripts/demo", "scripts/test", "scripts/lock", ".ci/run")
+SCRIPTS = ("scripts/audit", "scripts/bench", "scripts/demo", "scripts/fuzz", "scripts/test", "scripts/lock", ".ci/run")
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
 
 
@@ -56,7 +56,7 @@ def labkit(installed: Path, *args: str, program: tuple[str, ...] = ("-m", "labki
 
 
 def test_the_wheel_holds_the_package_whole(wheel: Path) -> None:
-    kinds = {".css", ".js", ".mo", ".py", ".typed", ".yaml"}
+    kinds = {".css", ".js", ".json", ".mo", ".py", ".typed", ".yaml"}
     here = {path.relative_to(TOP).as_posix() for path in (TOP / "labkit").rglob("*") if path.suffix in kinds}
     here = {name for name in here if "__pycache__" not in name}
     there = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
@@ -110,6 +110,28 @@ def test_the_lock_files_name_all_and_agree() -> None:
     assert names(PROJECT["optional-dependencies"]["test"]) <= test.keys()
     assert run.items() <= test.items(), "what is tested is not what runs"
     assert names(PROJECT["optional-dependencies"]["test"]).isdisjoint(run)
+    for extra in ("fast", "cluster"):
+        more = locked(f"requirements-{extra}.lock")
+        assert names(PROJECT["optional-dependencies"][extra]) | run.keys() <= more.keys()
+        assert more.items() <= test.items(), "what is tested is not what runs"
+
+
+def test_the_bill_of_materials_is_that_of_the_lock_files() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import audit; print(audit.sbom(), end='')"],
+        env={**os.environ, "PYTHONPATH": str(TOP / "scripts" / "lib")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (TOP / "labkit" / "cli" / "sbom.cdx.json").read_text("utf-8") == done.stdout, "run scripts/audit --sbom"
+
+
+def test_the_audit_names_each_package_and_its_licence() -> None:
+    done = subprocess.run([TOP / "scripts" / "audit"], capture_output=True, text=True, check=True, timeout=120)
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert lines.keys() == locked("requirements-test.lock").keys() | locked("requirements-cluster.lock").keys()
+    assert "GPL" in lines["scapy"]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -73,7 +73,9 @@ def allow_interface_option(help_text: str) -> Callable[[F], F]:
 guard_options = options(
     packets_option(100_000),
     for_option(60.0, "60s"),
-    allow_interface_option(_("Allow packets on this interface in this run, even if it is neither loopback nor veth.")),
+    allow_interface_option(
+        _("Allow packets on this interface in this run, even if it is neither loopback nor the lab's.")
+    ),
     click.option(
         "--allow-network",
         multiple=True,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, Exit, emit_json, format_option, note
+from labkit.cli._common import Command, Exit, echo, emit_json, format_option, note
 from labkit.errors import UsageError
 from labkit.i18n import _, ngettext, printable
 
@@ -82,7 +82,7 @@ def command(a: str, b: str | None, late_by: int, annotate: str | None, format_: 
         emit_json(record(difference))
     else:
         for line in render(difference):
-            click.echo(line)
+            echo(line)
     damaged = [trace.origin.damage for trace in traces if trace.origin is not None and trace.origin.damage is not None]
     if any(not each.cut for each in damaged):
         return Exit.UNREADABLE

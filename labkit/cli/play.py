@@ -79,7 +79,7 @@ class Outcome:
 @click.option(
     "--to", type=Target(), metavar="ADDRESS[:PORT]", help=_("Address of the server.  [default: the lab's server]")
 )
-@click.option("--on", "interface", metavar="INTERFACE", help=_("Play on lo or on a veth, without a lab."))
+@click.option("--on", "interface", metavar="INTERFACE", help=_("Play on lo or on a veth of a lab, without making one."))
 @lab_option
 @seed_option
 @click.option("--ipv6", is_flag=True, help=_("Play an IPv4 scenario over IPv6. Not with --both."))

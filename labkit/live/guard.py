@@ -1,7 +1,7 @@
 """Limits on live traffic: where labkit may send, to which addresses, how many packets, and for how long.
 
-Frames leave only through a loopback interface or a veth, to addresses of the lab's networks or of the loopback. The guard
-refuses everything else with a reason, unless the user allows it for one run.
+Frames leave only through a loopback interface or a veth of the lab, to addresses of the lab's networks or of the loopback. The
+guard refuses everything else with a reason, unless the user allows it for one run.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import _, printable
 from labkit.live import ethtool
-from labkit.live.wiring import NETWORKS
+from labkit.live.wiring import INTERFACES, NETWORKS
 
 LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 MAX_PACKETS, MAX_SECONDS = 100_000, 60
@@ -35,10 +35,14 @@ class Guard:
         driver = ethtool.driver(name)
         if driver != "veth":
             text = _(
-                "{name}: the driver is {driver}; labkit sends only on loopback and veth interfaces. "
+                "{name}: the driver is {driver}; labkit sends only on loopback and on the lab's veth interfaces. "
                 "--allow-interface {name} allows this one for this run"
             )
             raise LinkError(text.format(name=printable(name), driver=driver or _("unknown")))
+        if name not in INTERFACES:
+            # The interface of a container is a veth too, and leads to other hosts.
+            text = _("{name}: labkit did not make this veth; --allow-interface {name} allows it for this run")
+            raise LinkError(text.format(name=printable(name)))
 
     def check_addresses(self, addresses: Iterable[str]) -> None:
         """LinkError if an address is outside the allowed networks."""

@@ -45,6 +45,9 @@ KERNELS = {
 RELAY_INTERFACES = {CLIENT: "labkit-to-c", SERVER: "labkit-to-s"}
 """The relay's interfaces by the end that each leads to."""
 
+INTERFACES = frozenset({each.interface for each in KERNELS.values()} | set(RELAY_INTERFACES.values()))
+"""The names of all interfaces that labkit makes."""
+
 UP_TIMEOUT = 5.0
 """Seconds within which an interface must come up."""
 

@@ -37,17 +37,25 @@ def test_packets_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("driver", "loopback", "allowed"),
-    [("veth", False, True), ("", True, True), ("e1000", False, False), ("", False, False)],
+    ("name", "driver", "loopback", "reason"),
+    [
+        ("labkit-client", "veth", False, ""),
+        ("labkit-to-s", "veth", False, ""),
+        ("x0", "", True, ""),
+        ("x0", "e1000", False, "the driver is e1000"),
+        ("x0", "", False, "the driver is unknown"),
+        ("labkit-client", "e1000", False, "the driver is e1000"),
+        ("eth0", "veth", False, "labkit did not make this veth"),  # a container's
+    ],
 )
-def test_only_loopback_and_veth_interfaces_are_allowed(
-    driver: str, loopback: bool, allowed: bool, monkeypatch: pytest.MonkeyPatch
+def test_only_loopback_and_the_veth_interfaces_of_the_lab_are_allowed(
+    name: str, driver: str, loopback: bool, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("labkit.live.ethtool.driver", lambda _: driver)
     monkeypatch.setattr("labkit.live.ethtool.is_loopback", lambda _: loopback)
-    if allowed:
-        Guard().check_interface("x0")
+    if not reason:
+        Guard().check_interface(name)
         return
-    with pytest.raises(LinkError, match=r"x0: the driver is (e1000|unknown); .*--allow-interface x0"):
-        Guard().check_interface("x0")
-    Guard(frozenset({"x0"})).check_interface("x0")
+    with pytest.raises(LinkError, match=rf"{name}: {reason}; .*--allow-interface {name}"):
+        Guard().check_interface(name)
+    Guard(frozenset({name})).check_interface(name)
