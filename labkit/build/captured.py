@@ -18,8 +18,8 @@ from labkit.packet.decode import FRAGMENT, TCP, decode
 from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.reassembly import Reassembler, fragment_of
-from labkit.packet.rewrite import MAX_MISSING_OCTETS, is_plain, network_at, rewrite, segment_of
-from labkit.packet.scapy_build import Host
+from labkit.packet.rewrite import MAX_MISSING_OCTETS, VLAN_TYPES, is_plain, network_at, rewrite, segment_of
+from labkit.packet.scapy_build import Host, Vlan
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
 from labkit.tcp.seq import add
@@ -27,6 +27,7 @@ from labkit.tcp.seq import add
 MAX_PENDING_FRAMES = 4_096
 """Frames of fragments that wait for the rest of their datagrams."""
 
+SERVICE_TAG = 0x88A8
 UNKNOWN_MAC = "02:00:00:00:00:01"
 
 End = tuple[bytes, int]
@@ -60,6 +61,20 @@ def sort_frames(frames: Iterable[Frame]) -> tuple[list[Record], list[Connection]
     for frame in frames:
         reading.add(frame)
     return reading.records, list(reading.connections()), tuple(reading.rest())
+
+
+def vlans(records: Sequence[Record]) -> tuple[Vlan, ...]:
+    """The VLAN tags of the first record's Ethernet frame, the outer first."""
+    frame = records[0].frames[0] if records else None
+    if frame is None or frame.link != ETHERNET:
+        return ()
+    found: list[Vlan] = []
+    data, at = frame.data, 12
+    while (kind := int.from_bytes(data[at : at + 2])) in VLAN_TYPES:
+        tag = int.from_bytes(data[at + 2 : at + 4])
+        found.append(Vlan(tag & 0xFFF, tag >> 13, kind == SERVICE_TAG))
+        at += 4
+    return tuple(found)
 
 
 class _Reading:

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from labkit.capture import Damage, Frame, Interface
 from labkit.errors import UsageError
@@ -113,6 +113,17 @@ class Connection:
         """The initial sequence numbers of a sender and of its peer."""
         isns = self.client_isn, self.server_isn
         return isns if sender == "client" else isns[::-1]
+
+
+class FilePacket(NamedTuple):
+    """A packet of a file. `time` is in nanoseconds since 1970-01-01."""
+
+    record: Record | None
+    time: int
+    octets: bytes
+    wirelen: int
+    comments: tuple[str, ...]
+    interface: int
 
 
 @dataclass(frozen=True, slots=True)

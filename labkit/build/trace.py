@@ -13,12 +13,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, overload
 
 from labkit.build import captured as capture_io
 from labkit.build.explain import SECTIONS as SECTIONS
 from labkit.build.explain import Explainer
 from labkit.build.record import Connection as Connection
+from labkit.build.record import FilePacket as FilePacket
 from labkit.build.record import Injected as Injected
 from labkit.build.record import Origin as Origin
 from labkit.build.record import Record as Record
@@ -28,7 +29,7 @@ from labkit.capture.base import MAX_PACKET_OCTETS
 from labkit.errors import UsageError
 from labkit.i18n import printable
 from labkit.packet.frame_edits import apply, cut
-from labkit.packet.linktype import ETHERNET, RAW
+from labkit.packet.linktype import ETHERNET, RAW, title
 from labkit.packet.scapy_build import PLAIN, Framing, Host, Stamp, dissect, packet
 from labkit.tcp import seq as sn
 from labkit.tcp.notation import format_segment
@@ -43,17 +44,6 @@ EDITIONS = ("annotated", "student")
 
 MAX_LINES = 200
 """Segments that a trace shows as text."""
-
-
-class FilePacket(NamedTuple):
-    """A packet of a file. `time` is in nanoseconds since 1970-01-01."""
-
-    record: Record | None
-    time: int
-    octets: bytes
-    wirelen: int
-    comments: tuple[str, ...]
-    interface: int
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -99,7 +89,7 @@ class Trace:
             start=start,
             connections=tuple(connections),
             records=tuple(replace(each, time=each.time - start) for each in records),
-            framing=Framing(link) if link in (ETHERNET, RAW) else PLAIN,
+            framing=Framing(link, capture_io.vlans(records)) if link in (ETHERNET, RAW) else PLAIN,
             origin=origin,
         )
 
@@ -150,8 +140,11 @@ class Trace:
         """The trace with one more record, before the packet with this number; one more than the last appends.
 
         `trace.insert(7, trace[5].edit(payload=b"again"))` inserts a changed copy of packet 6 behind it. If the record's time is
-        not between those of its neighbours, it gets the time of the packet before it.
+        not between those of its neighbours, it gets the time of the packet before it. UsageError for a record that was not
+        captured, in a capture whose link type labkit cannot build.
         """
+        if self.origin is not None and not record.frames and self.link != self._interfaces(annotated=False)[0].link:
+            raise UsageError(f"a packet of link type {title(self.link)} does not fit into this capture")
         place = len(self.records) if packet == len(self._owners()) + 1 else self._place(packet)
         before = self.records[place - 1].time if place else record.time
         after = self.records[place].time if place < len(self.records) else record.time
@@ -408,11 +401,6 @@ class Trace:
                     break
                 text = f"fragment {number} of {len(parts)} of a datagram\n{comment}".strip()
                 yield FilePacket(record, time, piece, len(piece), (text,) if annotated else (), interface)
-
-    def at_interface(self, interface: int, name: str) -> "Trace":
-        """The records that were captured at one interface."""
-        records = [each for each in self.records if each.frames and each.frames[-1].interface == interface]
-        return replace(self, name=name, records=tuple(records))
 
     def file_frames(self) -> list[Frame]:
         """The packets of a file as they would be read from it."""

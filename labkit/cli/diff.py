@@ -36,7 +36,6 @@ class Milliseconds(click.ParamType):  # type: ignore[type-arg]
     section="verify",
     examples=(
         "labkit diff client.pcapng server.pcapng",
-        "labkit diff before.pcap after.pcap --format json",
         "labkit diff both-sides.pcapng --annotate differences.pcapng",
     ),
 )

@@ -98,10 +98,15 @@ def _print(capture: str, output: str, repaired: "Repaired") -> None:
         click.echo(_("  … and {count:,} more packets; --format json lists all").format(count=len(lines) - MAX_SHOWN))
     if repaired.unknown:
         click.echo(_("not repaired:"))
-    for each in repaired.unknown[:MAX_SHOWN]:
-        click.echo(f"{each.packet or '':>7}  {each.message}")
-    if len(repaired.unknown) > MAX_SHOWN:
-        click.echo(_("  … and {count:,} more").format(count=len(repaired.unknown) - MAX_SHOWN))
+    packets: dict[str, list[int | None]] = {}
+    for each in repaired.unknown:
+        packets.setdefault(each.message, []).append(each.packet)
+    for message, found in list(packets.items())[:MAX_SHOWN]:
+        text = ngettext(" (and {count:,} more packet)", " (and {count:,} more packets)", len(found) - 1)
+        more = text.format(count=len(found) - 1) if len(found) > 1 else ""
+        click.echo(f"{found[0] or '':>7}  {message}{more}")
+    if len(packets) > MAX_SHOWN:
+        click.echo(_("  … and {count:,} more; --format json lists all").format(count=len(packets) - MAX_SHOWN))
 
 
 def _value(field: str, number: int) -> str:

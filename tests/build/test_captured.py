@@ -298,3 +298,15 @@ def test_hostile_captures_are_read_and_written(data):
     assert again(trace) == before
     for number in trace.numbers()[:3]:
         again(trace.edit(number, seq=+1))
+
+
+def test_a_capture_becomes_a_scenario_again():
+    trace = captured(Scenario.load("http-vlan").play())
+    made = trace.to_scenario()
+    assert made.model.vlan is not None
+    assert made.play().framing == trace.framing == Scenario.load("http-vlan").play().framing
+    # Its text is JSON, and so YAML: saved, it is a file for `labkit build`.
+    assert list(Scenario.parse(made.source.text).play().frames()) == list(made.play().frames())
+    built = Scenario.load("document").play()
+    again = captured(built).to_scenario().play()
+    assert [(each.time, each.segment) for each in again] == [(each.time, each.segment) for each in built]

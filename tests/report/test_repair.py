@@ -222,3 +222,22 @@ def test_hostile_conversations_are_repaired_or_left(data):
 
     assert [fixed(each.segment) for each in repaired.trace] == [fixed(each.segment) for each in trace]
     assert [each.time for each in repaired.trace] == [each.time for each in trace]
+
+
+@given(st.data())
+def test_hostile_frames_are_repaired_or_left(data):
+    """Any octets of any frame: repair ends, and keeps every frame and its length."""
+    trace = Scenario.load(data.draw(st.sampled_from(["document", "fragmented", "document-ipv6", "http-vlan"]))).play()
+    target = BytesIO()
+    with create(target, link=trace.link) as out:
+        for frame in trace.file_frames():
+            octets_ = bytearray(frame.data)
+            for at, value in data.draw(st.lists(st.tuples(st.integers(12, 60), st.integers(0, 255)), max_size=2)):
+                octets_[at % len(octets_)] = value
+            kept = data.draw(st.sampled_from([None, None, None, 20, 40, 56]))
+            out.write(frame.time, bytes(octets_[:kept]), wirelen=len(octets_))
+    target.seek(0)
+    hostile = Trace.from_capture(target)
+    repaired = repair(hostile)
+    assert [len(each) for each in octets(repaired.trace)] == [len(each) for each in octets(hostile)]
+    assert all(1 <= each.packet <= len(octets(hostile)) for each in repaired.changes)

@@ -14,7 +14,6 @@ from labkit.build.scenario.units import MAX_SEND
 from labkit.build.trace import Record, Trace
 from labkit.errors import UsageError
 from labkit.packet.linktype import ETHERNET
-from labkit.packet.rewrite import VLAN_TYPES
 from labkit.tcp import options as opt
 from labkit.tcp.notation import pattern
 from labkit.tcp.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN
@@ -65,7 +64,9 @@ def values_of(trace: Trace, connection: int) -> dict[str, Any]:
     connection_ = trace.connections[connection]
     hosts = {"client": connection_.client, "server": connection_.server}
     values: dict[str, Any] = {
-        "name": "".join(each if each.isalnum() or each in "._-" else "-" for each in trace.name)[:60].strip("-._")
+        "name": "".join(each if (each.isascii() and each.isalnum()) or each in "._-" else "-" for each in trace.name)[
+            :60
+        ].strip("-._")
         or "capture",
         "capture": tap,
         "path": {"rtt": _time(rtt)},
@@ -83,8 +84,10 @@ def values_of(trace: Trace, connection: int) -> dict[str, Any]:
     values["server"] |= {"listen": False} if refused else {}
     if trace.link != ETHERNET:
         values["link"] = "raw"
-    elif tags := trace.framing.vlans or _tags(records[0]):
-        values["vlan"] = [tag if isinstance(tag, int) else {"id": tag.id, "priority": tag.priority} for tag in tags]
+    elif trace.framing.vlans:
+        values["vlan"] = [
+            {"id": tag.id, "priority": tag.priority, "service": tag.service} for tag in trace.framing.vlans
+        ]
     return values
 
 
@@ -247,14 +250,4 @@ def _ack_delays(records: Sequence[Record], side: str, rtt: int) -> list[int]:
         bare = record.segment.ctl & (SYN | FIN | RST | ACK) == ACK and not record.segment.payload
         if record.sender == side != before.sender and bare and before.segment.payload:
             found.append(max(0, record.time - before.time - rtt))
-    return found
-
-
-def _tags(record: Record) -> list[int]:
-    """The VLAN identifiers of a captured frame, the outer first."""
-    found: list[int] = []
-    data, at = record.frames[0].data if record.frames else b"", 12
-    while int.from_bytes(data[at : at + 2]) in VLAN_TYPES:
-        found.append(int.from_bytes(data[at + 2 : at + 4]) & 0xFFF)
-        at += 4
     return found

@@ -12,7 +12,7 @@ compared.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labkit.build.trace import Trace
 from labkit.errors import UsageError
@@ -129,8 +129,14 @@ def points(trace: Trace) -> tuple[Trace, Trace]:
         )
     interfaces = trace.origin.interfaces if trace.origin is not None else ()
     names = [interfaces[each].name if each < len(interfaces) else "" for each in found]
-    one, other = (trace.at_interface(each, name or str(each)) for each, name in zip(found, names, strict=True))
+    one, other = (_at_interface(trace, each, name or str(each)) for each, name in zip(found, names, strict=True))
     return one, other
+
+
+def _at_interface(trace: Trace, interface: int, name: str) -> Trace:
+    """The records that were captured at one interface."""
+    records = tuple(each for each in trace.records if each.frames and each.frames[-1].interface == interface)
+    return replace(trace, name=name, records=records)
 
 
 def _named(talk: Talk) -> tuple[str, str, int]:
