@@ -409,6 +409,9 @@ def octets_of(packet: "Packet") -> tuple[int, int, bytes, int]:
         raise UsageError(text.format(name=type(packet).__name__))
     octets = layer_octets(packet)
     time = packet.time or 0
-    nanoseconds = round(time * 1_000_000_000) if isinstance(time, float) else int(time * 1_000_000_000)
+    try:
+        nanoseconds = round(time * 1_000_000_000) if isinstance(time, float) else int(time * 1_000_000_000)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise UsageError(_("the packet's time is {value}; expected seconds").format(value=repr(time)[:40])) from error
     # 12 is what Linux calls a raw IP packet inside the kernel.
     return nanoseconds, RAW if link == 12 else link, octets, max(packet.wirelen or 0, len(octets))

@@ -46,8 +46,8 @@ class AssertTcp:
         """Verify `source` as `labkit.verify` does, with its options; return the verdict.
 
         With `expected`, the packets must have these findings and no others at or above `fail_on`: each is a mapping of some
-        keys of a finding, such as {"code": "ACK01", "packet": 6}. AssertionError, with the report, if they differ. A copy of
-        the capture with its findings as comments is then in `tmp_path`.
+        keys of a finding, such as {"code": "ACK01", "packet": 6}. If they differ, the test fails with the report, and a copy
+        of the capture with its findings as comments is in `tmp_path`.
         """
         __tracebackhide__ = True
         from labkit.report.expected import check, differences

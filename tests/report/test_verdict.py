@@ -170,6 +170,14 @@ def test_what_holds_no_packets_is_refused(source: object, expected: str) -> None
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), "noon"])
+def test_a_time_that_is_none_is_refused(time: object) -> None:
+    packet = Ether() / IP() / TCP()
+    packet.time = time
+    with pytest.raises(UsageError, match="packet 1: the packet's time is "):
+        verify([packet])
+
+
 def test_a_file_that_is_no_capture(tmp_path: Path) -> None:
     for source in (tmp_path / "none.pcap", b"nonsense", b""):
         with pytest.raises(CaptureError):
