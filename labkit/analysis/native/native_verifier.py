@@ -146,7 +146,9 @@ class NativeVerifier:
         self._table("depends")[:] = depends(grades)
         asked = self._table("spare")[: self._call("ask_about")]
         dropped = left_out(asked, self._table("findings"), grades)
-        order = array("I", (place for place in self._table("order")[:count] if place not in dropped))
+        order = array("I", self._table("order")[:count])
+        if dropped:
+            order = array("I", (place for place in order if place not in dropped))
         grades = array("i", map(grades.__getitem__, order))
         rows = self._memory["findings"].view[: count * sizeof(record(FindingRow))]
         return Findings(rows, order, grades, self.profile, start)
