@@ -68,6 +68,8 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
         return True
     if entry.fault in ("syn", "second-fin"):  # nothing shows what was sent before the first packet or after the last
         return why == "constant"
+    if entry.fault == "syn-ack" and why == "apart":  # a host counts from its first packet on, wherever that is
+        return False
     if why == "lock-step":
         return not entry.lossy or entry.is_typical
     if why in ("constant", "together"):

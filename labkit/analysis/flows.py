@@ -17,13 +17,14 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from labkit.analysis.side import Side
+from labkit.analysis.tracker import spoiled
 from labkit.analysis.unread import PAIR_OCTETS, Unread, mark_ends, segment_key, unread_key
 from labkit.capture import Frame
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
-from labkit.tcp.seq import add, diff
+from labkit.tcp.seq import add, after, diff
 
 MAX_OPEN = 100_000
 """Conversations that are open at a time. A further one finishes the oldest."""
@@ -40,6 +41,9 @@ MAX_HOSTS = 10_000
 
 SYSTEM_PORTS = 1024
 """Ports below it are system ports (RFC 6335 section 6)."""
+
+FIN_RTO = 1_000_000_000
+"""Nanoseconds after which a FIN without an ACK was sent again (RFC 6298 section 2)."""
 
 TWO_MSL = 240 * 1_000_000_000
 """Nanoseconds that TIME-WAIT lasts (RFC 9293 section 3.4.2: MSL is 2 minutes)."""
@@ -265,11 +269,22 @@ def is_over(one: Side, other: Side) -> bool:
     return one.rst != 0 or other.rst != 0 or (one.has_fin != 0 and other.has_fin != 0)
 
 
+def is_closed(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a conversation was over when a SYN was sent: it was reset, or both FINs are acknowledged. If the capture lacks an
+    ACK, both FINs were sent so long ago that they would have been sent again."""
+    if me.rst or peer.rst:
+        return True
+    if not is_over(me, peer):
+        return False
+    acknowledged = me.has_rcv_nxt and peer.has_rcv_nxt and after(me.rcv_nxt, peer.fin) and after(peer.rcv_nxt, me.fin)
+    return bool(acknowledged) or seg.time - max(me.last_time, peer.last_time) > FIN_RTO
+
+
 def begins_anew(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether a segment is the SYN of a new connection, not of the one that was last seen on its four-tuple."""
-    if seg.ctl & (SYN | RST) != SYN:
+    if seg.ctl & (SYN | RST) != SYN or (me.sums_good and spoiled(seg)):
         return False
-    over = is_over(me, peer)
+    over = is_closed(seg, me, peer)
     if seg.ctl & ACK:
         # It answers a SYN in the middle of the old connection, which one host had forgotten (RFC 9293 section 3.5.1).
         answers_other = peer.has_resyn != 0 and seg.ack == add(peer.resyn, 1) and seg.ack != add(peer.isn, 1)
@@ -306,6 +321,7 @@ def remember_syn(side: Side, isn: int, packet: int) -> None:
     side.base, side.has_base = isn, 1
     side.nxt, side.has_nxt = add(isn, 1), 1
     side.seen = 1
+    side.opt_cut = 1  # nobody has kept its options
 
 
 def compares_isn(seg: Seen, me: Side, point: int) -> bool:

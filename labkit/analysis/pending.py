@@ -8,6 +8,7 @@ until later segments answer the question or the conversation ends (`close`). `re
 
 from dataclasses import dataclass
 
+from labkit.analysis.order import SAME_MOMENT, half_delay, order
 from labkit.analysis.side import MAX_PENDING, Side
 from labkit.packet.seen import U8, U16, U32, PeerSeq, Seen, Seq
 from labkit.tcp import seq as sn
@@ -18,7 +19,10 @@ GAP, UNSENT, BEHIND = 1, 2, 3
 BEHIND: it is the third segment of a handshake, and does not acknowledge the SYN ACK."""
 
 ECHOES = 4
-"""A mark of an UNSENT segment: it also echoes a timestamp that the capture does not show."""
+"""A mark of an UNSENT segment: it also echoes a timestamp that the capture does not show, or a SACK block told of the octets."""
+
+SENT = 16
+"""A mark of a GAP: IPv4 identifications leave one out, or the peer had acknowledged what lies between, so it was sent."""
 
 PARTLY = 8
 """A mark of a GAP: a part of it was acknowledged, so it was sent."""
@@ -27,9 +31,6 @@ OPEN, FILLED, MISSED, LATE, WRONG, UNPROVEN, LOST = 0, 1, 2, 3, 4, 5, 6
 """The answer. FILLED: the octets came later. MISSED: the capture lacks packets, and the numbers are right. LATE: the capture
 has the cause after its effect. WRONG: sender or receiver continued as if the number had been another one. LOST: the receiver
 asks for the octets until the end. UNPROVEN: the capture does not show it."""
-
-SAME_MOMENT = 3_000_000
-"""Nanoseconds within which a capture with several queues or interfaces may show an answer before its cause."""
 
 
 @dataclass(slots=True)
@@ -64,6 +65,28 @@ def answer(seg: Seen, me: Side, peer: Side) -> None:
         if seg.ctl & ACK:
             _answer_gaps_by_receiver(seg, peer)
         _answer_unsent(seg, me, peer)
+
+
+def answer_reset(seg: Seen, me: Side, peer: Side) -> None:
+    """Answer open questions by a reset of `me`.
+
+    With ACK, its sender aborts at SND.NXT, which shows what it has sent, unless it is in SYN-SENT. Without ACK it takes the
+    number of the segment that it answers, which shows nothing.
+    """
+    if seg.ctl & ACK == 0 or (me.syn and not peer.syn):
+        return
+    for i in range(me.pending_n):
+        right = sn.add(me.pending_want[i], me.pending_seg_len[i])
+        if me.pending_kind[i] == GAP and me.pending_state[i] == OPEN and me.pending_seg_len[i] and seg.seq == right:
+            me.pending_state[i] = WRONG
+    if peer.pending_n:
+        _answer_gaps_by_receiver(seg, peer)
+    for i in range(peer.pending_n):
+        if peer.pending_kind[i] == UNSENT and peer.pending_state[i] == OPEN:
+            if not sn.before(seg.seq, peer.pending_seen[i]):
+                peer.pending_state[i] = MISSED
+            elif seg.seq == peer.pending_want[i]:
+                peer.pending_state[i] = WRONG
 
 
 def missing(seg: Seen, me: Side) -> int:
@@ -119,7 +142,11 @@ def _goes_on_without(seg: Seen, me: Side, i: int) -> bool:
     # A pure ACK that was overtaken acknowledges less, or comes at once.
     if me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt):
         return False
-    return me.pending_seg_len[i] != 0 or seg.time - me.pending_time[i] > SAME_MOMENT
+    if me.pending_seg_len[i]:
+        return True
+    found = order(seg, me)
+    later = me.has_rcv_nxt != 0 and sn.after(seg.ack, me.rcv_nxt)
+    return found > 0 or (found == 0 and (later or seg.time - me.pending_time[i] > half_delay(me)))
 
 
 def _answer_gaps_by_receiver(seg: Seen, peer: Side) -> None:
@@ -282,9 +309,13 @@ def close(me: Side, peer: Side) -> None:
             # that the capture lacks the peer's packets.
             wrong = me.syn != 0 and peer.syn != 0 and peer.missed == 0 and unsent == 1
             off = sn.diff(me.pending_seen[i], me.pending_want[i])
-            if wrong and 1 < off <= max(me.mss, 536) and peer.last_packet < me.pending_packet[i] and not peer.has_fin:
-                # Nothing of the peer is behind it: its last segment may be missing. A timestamp of it would prove that.
-                me.pending_state[i] = UNPROVEN if me.pending_mark[i] == ECHOES else LOST
+            last = peer.last_packet < me.pending_packet[i] and not peer.has_fin
+            fin = off == 1 and me.has_fin  # the peer's FIN may be missing
+            if wrong and me.pending_mark[i] == ECHOES:
+                me.pending_state[i] = UNPROVEN
+            elif wrong and last and (fin or 1 < off <= max(me.mss, 536)):
+                # Nothing of the peer is behind it: its last segment may be missing.
+                me.pending_state[i] = LOST
             else:
                 me.pending_state[i] = WRONG if wrong else UNPROVEN
 

@@ -42,14 +42,24 @@ class Side:
     syn_time: int = 0
     syn_ctl: U16 = 0
     sack_ok: U8 = 0
+    syn_echo: U32 = 0
+    """TSecr of the SYN; 0 where it has none."""
     stamps: U8 = 0
     """1: the SYN carried timestamps."""
     default_mss: U8 = 0
     """1: the SYN has no MSS option, so `mss` is the default of RFC 9293."""
+    oversized: U8 = 0
+    """1: it has sent a segment that is larger than the peer's MSS, and was so on the wire."""
     opt_cut: U8 = 0
     """1: the capture holds only a part of the SYN's options."""
     tfo_len: I16 = ABSENT
     """Octets of the Fast Open cookie on the SYN; ABSENT: no such option."""
+    syn_ecn: U8 = 0
+    """The ECN field of the IP header on its SYN."""
+    mp_keys: U8 = 0
+    """1: its SYN ACK has a key of MPTCP."""
+    mp_key: U32 = 0
+    """The low four octets of that key."""
     old_nxt: Seq = 0
     """SND.NXT at the end of the connection that used the same four-tuple before."""
     has_old: U8 = 0
@@ -64,6 +74,14 @@ class Side:
     """ISN of a SYN that arrived in the middle of the connection."""
     has_resyn: U8 = 0
     resyn_packet: U32 = 0
+    resyn_time: int = 0
+    resyn_nxt: Seq = 0
+    """SND.NXT when it was sent."""
+    challenge: U8 = 0
+    """How the peer answers it: WAITS or PASSED of `labkit.analysis.tracker`; 0: it has challenged it."""
+    early_packet: U32 = 0
+    """The first data that the server sent before the client's third segment; 0: none."""
+    early_time: int = 0
     third: U8 = 0
     """1: this side must still send the third segment of the handshake; 2: it has."""
     first_packet: U32 = 0
@@ -79,10 +97,20 @@ class Side:
     last_seq: Seq = 0
     last_len: U32 = 0
     last_ctl: U16 = 0
+    last_win: U16 = 0
+    last_sum: U16 = 0
+    """Its checksum."""
+    ids_differ: U8 = 0
+    """1: not all of its IPv4 identifications are the same."""
     last_ack: PeerSeq = 0
+    former_ack: PeerSeq = 0
+    """The ack before the last change."""
+    has_former_ack: U8 = 0
     has_last_ack: U8 = 0
     """1: `last_ack` is the ack field of the last segment that had one."""
     last_id: I32 = ABSENT
+    newest_id: I32 = ABSENT
+    """The IPv4 identification that is furthest ahead, for a host that counts them."""
     last_packet: U32 = 0
     last_time: int = 0
     data_seq: Seq = 0
@@ -118,6 +146,20 @@ class Side:
     win: U32 = 0
     """The last window, in octets."""
     raw_win: U16 = 0
+    echo_packet: U32 = 0
+    """Its segment with a TSecr that the peer's later segments must explain; 0: none."""
+    echo_time: int = 0
+    echo_value: U32 = 0
+    block_packet: U32 = 0
+    """Its segment with a SACK block that the peer's later segments must explain; 0: none."""
+    block_time: int = 0
+    block_left: PeerSeq = 0
+    block_right: PeerSeq = 0
+    closed_time: int = 0
+    """When the window closed."""
+    closed_nxt: Seq = 0
+    """SND.NXT of the segment that closed it, and the numbers that this segment took."""
+    closed_len: U32 = 0
     right_edge: PeerSeq = 0
     """The right-most edge of its windows so far: ack + window."""
     has_right_edge: U8 = 0
@@ -126,6 +168,8 @@ class Side:
     mss: I32 = ABSENT
     tsval: int = ABSENT
     """The latest timestamp."""
+    least_tsval: int = ABSENT
+    """The earliest timestamp."""
     max_win: U32 = 0
     """The largest window so far, in octets."""
     same_acks: int = 0
@@ -134,6 +178,21 @@ class Side:
     """The last segment that acknowledged all but the last octet of a segment; 0: none did."""
     part_time: int = 0
     part_ack: PeerSeq = 0
+
+    # Options that every segment has.
+    signed: U8 = 0
+    """The options that sign its first segment: AUTH_* of `labkit.packet.seen`."""
+    last_signed: U8 = 0
+    """The same of its last one."""
+    mptcp: U16 = 0
+    """Subtypes of MPTCP on its segments so far: bits as in `Seen.mptcp`."""
+    data_ack: U32 = 0
+    """The low four octets of its last Data ACK."""
+    has_data_ack: U8 = 0
+    ect_n: U32 = 0
+    """Packets that could be marked with CE, or were, before the network card joined them."""
+    ce_n: U32 = 0
+    """Segments with data that were marked with CE."""
 
     # Its checksums (`labkit.analysis.tracker.count_sums`).
     sums_good: U8 = 0
@@ -158,6 +217,8 @@ class Side:
     """The number that FIN takes."""
     has_fin: U8 = 0
     fin_packet: U32 = 0
+    fin_spoiled: U8 = 0
+    """1: its checksum is wrong, so that the peer drops it."""
     fin_time: int = 0
     rst: U8 = 0
     rst_seq: Seq = 0

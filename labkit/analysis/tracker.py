@@ -4,14 +4,25 @@
 segment, `peer` the other one. All are plain functions over integers, so that they can be compiled. They track, the rules judge.
 """
 
-from labkit.analysis.pending import BEHIND, ECHOES, GAP, SAME_MOMENT, UNSENT, answer, missing, open_pending
+from labkit.analysis.extensions import advance_extensions
+from labkit.analysis.order import NEAR, SAME_MOMENT, ids_leave_one_out
+from labkit.analysis.pending import BEHIND, ECHOES, GAP, SENT, UNSENT, answer, answer_reset, missing, open_pending
+from labkit.analysis.relations import (
+    acks_a_part,
+    echoes_unseen,
+    exceeds_mss,
+    is_duplicate_ack,
+    is_possible_echo,
+    is_probe,
+    is_window_probe,
+)
 from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT, OPT_SOUND, SUM_BAD, SUM_GOOD, Seen
 from labkit.tcp import seq as sn
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.segment import ACK, AE, CWR, ECE, FIN, RST, SYN
 
-NEAR = 1024
-"""The largest distance between two IPv4 identifications of a host that counts them."""
+WAITS, PASSED = 1, 2
+"""`Side.challenge`: a SYN in the connection waits for its challenge ACK; its receiver has sent something else since."""
 
 ANSWERED = -(1 << 30)
 """`Side.same_acks` after the retransmission that duplicate ACKs ask for: further ones do not count until a new ACK (RFC 5681
@@ -24,12 +35,12 @@ differ from each other by the segment's length only, as checksums of a pseudo-he
 DEFAULT_MSS, DEFAULT_MSS_6 = 536, 1220
 """RFC 9293 section 3.7.1 (MUST-15): the MSS of a SYN without the option, over IPv4 and IPv6."""
 
-ETHERNET_MSS = 1460
-"""The payload of the largest TCP segment without options in an Ethernet frame, over IPv4."""
-
 FAR_WINDOWS = 16
 """How many of the peer's largest windows a number lies from SND.NXT and RCV.NXT before the receiver certainly drops the
 segment."""
+
+MAX_WINDOW = 1 << 30
+"""Octets of the largest window that there can be (RFC 7323 section 2.3)."""
 
 MAX_SACK_REACH = 1 << 24
 """How far beyond the ack a SACK block may lie that tells SND.NXT. Blocks further away have wrong edges."""
@@ -50,9 +61,12 @@ def look(seg: Seen, me: Side, peer: Side) -> None:
     relate(seg, me)
     if seg.seq_offset < 0:
         seg.new_octets = max(0, sn.diff(seg.end, me.nxt)) + missing(seg, me)
-    if seg.ctl & (SYN | RST):
+    if seg.ctl & SYN or is_dropped(seg, me, peer):
         return
-    answer(seg, me, peer)
+    if seg.ctl & RST:
+        answer_reset(seg, me, peer)
+    else:
+        answer(seg, me, peer)
 
 
 def _set_first_nxt(seg: Seen, me: Side, peer: Side) -> None:
@@ -93,87 +107,13 @@ def beyond_any_window(seg: Seen, me: Side, peer: Side) -> bool:
     """
     if seg.len or seg.ctl & (SYN | RST | ACK) != ACK or not me.has_nxt or not peer.has_right_edge or not me.has_rcv_nxt:
         return False
-    if me.pending_n or peer.pending_n or me.missed or peer.missed or not scale_is_known(me, peer):
+    if me.pending_n or peer.pending_n or me.missed or peer.missed:
         return False
-    far = FAR_WINDOWS * max(peer.max_win, 65535)
+    far = FAR_WINDOWS * max(peer.max_win, 65535) if scale_is_known(me, peer) else MAX_WINDOW
     if sn.after(seg.ack, peer.nxt) or -far <= seg.seq_offset <= far:
         return False
     distance = sn.diff(seg.seq, peer.rcv_nxt)
     return distance > far or distance < -far
-
-
-def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the segment asks for an ACK: it starts just before SND.NXT, has at most one octet, and acknowledges nothing new.
-
-    Keep-alives (RFC 9293 section 3.8.4) and Linux's window probes have this form. Timers cause them, and the octet may be
-    garbage.
-    """
-    return (
-        seg.seq_offset == -1
-        and not (me.has_rcv_nxt and sn.after(seg.ack, me.rcv_nxt))
-        and seg.len <= 1
-        and seg.ctl & (SYN | FIN | RST) == 0
-        and me.has_nxt != 0
-        and (peer.has_rcv_nxt == 0 or peer.rcv_nxt == me.nxt or peer.win == 0)
-    )
-
-
-def is_window_probe(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the segment asks whether a closed window has opened (RFC 9293 section 3.8.6.1).
-
-    It has the first octet beyond the window. Linux sends an old number and no octet instead.
-    """
-    closed = peer.has_right_edge != 0 and peer.win == 0 and me.has_nxt != 0 and seg.ctl & (SYN | FIN | RST) == 0
-    return closed and ((seg.len == 1 and seg.seq_offset == 0) or is_probe(seg, me, peer))
-
-
-def is_duplicate_ack(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the segment is a duplicate ACK: it repeats an ACK while data is in flight (RFC 5681 section 2)."""
-    return repeats_ack(seg, me, peer) and _under_way(seg, peer)
-
-
-def repeats_ack(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the segment repeats the sender's last ACK, with the same window and no data.
-
-    A window of 0 means that there is no room. It does not ask for a retransmission.
-    """
-    return (
-        seg.ctl & (SYN | FIN | RST | ACK) == ACK
-        and seg.len == 0
-        and seg.seq_offset == 0
-        and me.has_rcv_nxt != 0
-        and seg.ack == me.rcv_nxt
-        and seg.win == me.raw_win
-        and seg.win != 0
-        and peer.probe == 0
-    )
-
-
-def _under_way(seg: Seen, peer: Side) -> bool:
-    """Whether the peer has sent more than the segment acknowledges, by the capture or by a SACK block.
-
-    Only the first block may be a D-SACK (RFC 2883), so that one of the first two lies beyond the ack if any block does.
-    """
-    if peer.has_nxt and sn.after(peer.nxt, seg.ack):
-        return True
-    return (seg.sack_n > 0 and sn.after(seg.sack_left[0], seg.ack)) or (
-        seg.sack_n > 1 and sn.after(seg.sack_left[1], seg.ack)
-    )
-
-
-def overtaken(seg: Seen, me: Side) -> bool:
-    """Whether a later segment of the same sender may have overtaken this one.
-
-    It has an older timestamp, an earlier IPv4 identification (most stacks count them), follows within a moment, or fills a gap
-    that a later segment left. A segment with the newest octets was sent last.
-    """
-    if seg.new_octets and seg.seq_offset >= 0 and not sn.before(seg.seq, me.top):
-        return False
-    if seg.new_octets and seg.new_octets == seg.seg_len:
-        return True
-    older = seg.tsval >= 0 and me.tsval >= 0 and sn.before(seg.tsval, me.tsval)
-    counted_before = seg.ip_id > 0 and me.last_id > 0 and 0 < (me.last_id - seg.ip_id) & 0xFFFF <= NEAR
-    return older or counted_before or seg.time - me.last_time <= SAME_MOMENT
 
 
 def in_lock_step(me: Side, peer: Side) -> bool:
@@ -206,37 +146,6 @@ def nothing_between(seg: Seen, me: Side, peer: Side) -> bool:
     return step <= 1 or together
 
 
-def acks_a_part(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the segment acknowledges a part of the peer's last new segment, all of which fits the window.
-
-    A segment larger than the receiver's MSS comes from segmentation offload: an ack may lie inside it.
-    """
-    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.data_len == 0 or me.has_rcv_nxt == 0:
-        return False
-    inside = sn.diff(seg.ack, peer.data_seq)
-    return (
-        0 < inside < peer.data_len
-        and peer.pending_n == 0
-        and fits_one_segment(peer.data_len, inside, me)
-        and not sn.after(me.rcv_nxt, peer.data_seq)
-        and me.has_right_edge != 0
-        and not sn.after(sn.add(peer.data_seq, peer.data_len), me.right_edge)
-    )
-
-
-def fits_one_segment(length: int, inside: int, receiver: Side) -> bool:
-    """Whether data is one segment on the wire, not several before segmentation offload: an ack may lie between those.
-
-    A host may ignore that a receiver without an MSS option takes the default. What fits an Ethernet frame is one segment
-    then, unless the ack lies where segments of the default end.
-    """
-    if receiver.mss == ABSENT:
-        return False
-    return length <= receiver.mss or (
-        receiver.default_mss != 0 and length <= ETHERNET_MSS and inside % receiver.mss != 0
-    )
-
-
 def renumbers_its_syn(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether the third segment has the number that the SYN ACK asks for, and both contradict the SYN."""
     return (
@@ -257,8 +166,12 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     """Add a segment to what is known of its sender."""
     if not me.seen:
         me.first_packet, me.first_time, me.first_seq, me.first_ctl = seg.number, seg.time, seg.seq, seg.ctl
+    advance_extensions(seg, me, peer)
     me.seen += 1
     count_sums(seg, me)
+    if is_dropped(seg, me, peer):
+        _advance_packet(seg, me)
+        return
     me.run += 1
     peer.run = 0
     me.probe = 1 if is_probe(seg, me, peer) or is_window_probe(seg, me, peer) else 0
@@ -266,27 +179,68 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
         _set_base(me, seg.seq if seg.ctl & (SYN | RST) else sn.add(seg.seq, -1))
     if not peer.has_base and seg.ctl & ACK:
         _set_base(peer, sn.add(seg.ack, -1))
+    _advance_questions(seg, me, peer)
     _advance_numbers(seg, me, peer)
+    if peer.challenge:
+        _advance_challenge(seg, me, peer)
     if seg.seq_offset < 0 and seg.seg_len and not seg.new_octets and seg.seq == peer.rcv_nxt:
         peer.same_acks = ANSWERED
     if seg.ctl & ACK and seg.ctl & RST == 0:
         _advance_ack(seg, me, peer)
     me.last_seq, me.last_len, me.last_ctl = seg.seq, seg.len, seg.ctl
-    if seg.ctl & ACK:
-        me.last_ack, me.has_last_ack = seg.ack, 1
-    me.last_packet, me.last_time, me.last_id = seg.number, seg.time, seg.ip_id
+    if exceeds_mss(seg, peer):
+        me.oversized = 1
+    _advance_last_ack(seg, me, peer)
+    _advance_packet(seg, me)
     if me.third == 1 and seg.ctl & (SYN | RST) == 0:
         me.third = 2
         me.delay = max(0, seg.time - peer.last_time)
+
+
+def _advance_questions(seg: Seen, me: Side, peer: Side) -> None:
+    """Note an echo or a SACK block that only missing packets explain, and forget those that this segment has answered."""
+    if seg.tsval >= 0:
+        peer.echo_packet = 0
+    if peer.block_packet and seg.ctl & (SYN | RST) == 0 and seg.seg_len and sn.after(seg.end, peer.block_left):
+        if not sn.before(seg.seq, peer.block_right):
+            me.missed += 1
+        peer.block_packet = 0
+    if me.echo_packet == 0 and echoes_unseen(seg, me, peer) and is_possible_echo(seg, peer):
+        me.echo_packet, me.echo_time, me.echo_value = seg.number, seg.time, seg.tsecr
+    if me.block_packet or seg.ctl & (SYN | RST | ACK) != ACK or not peer.has_nxt or not peer.seen:
+        return
+    for i in range(seg.sack_n):
+        left, right = seg.sack_left[i], seg.sack_right[i]
+        beyond = sn.before(left, right) and sn.after(right, peer.nxt) and not sn.after(seg.ack, peer.nxt)
+        if beyond and 0 < sn.diff(right, seg.ack) <= sack_reach(me, peer):
+            me.block_packet, me.block_time, me.block_left, me.block_right = seg.number, seg.time, left, right
+
+
+def _advance_last_ack(seg: Seen, me: Side, peer: Side) -> None:
+    if seg.tsecr >= 0 and seg.ctl & ACK and not peer.seen:
+        peer.least_tsval = seg.tsecr  # the capture lacks the peer's first segment
+    if seg.tsval >= 0 and (me.least_tsval < 0 or sn.before(seg.tsval, me.least_tsval)):
+        me.least_tsval = seg.tsval
     if seg.tsval >= 0 and (me.tsval < 0 or sn.after(seg.tsval, me.tsval)):
         me.tsval = seg.tsval
+    if seg.ctl & ACK:
+        if me.has_last_ack and seg.ack != me.last_ack:
+            me.former_ack, me.has_former_ack = me.last_ack, 1
+        me.last_ack, me.has_last_ack = seg.ack, 1
+
+
+def _advance_packet(seg: Seen, me: Side) -> None:
+    if me.last_id > 0 and seg.ip_id > 0 and seg.ip_id != me.last_id:
+        me.ids_differ = 1
+    me.last_win, me.last_sum = seg.win, seg.sum
+    me.last_packet, me.last_time, me.last_id = seg.number, seg.time, seg.ip_id
+    if seg.ip_id > 0 and (me.newest_id <= 0 or (me.newest_id - seg.ip_id) & 0xFFFF > NEAR):
+        me.newest_id = seg.ip_id
 
 
 def _advance_numbers(seg: Seen, me: Side, peer: Side) -> None:
     if seg.ctl & RST:
-        # A receiver drops a segment with a wrong checksum (RFC 9293 section 3.1), and the connection goes on.
-        if not (spoiled(seg) and me.sums_good):
-            me.rst, me.rst_seq = 1, seg.seq
+        me.rst, me.rst_seq = 1, seg.seq
     elif seg.ctl & SYN:
         _advance_syn(seg, me, peer)
     elif not beyond_any_window(seg, me, peer):
@@ -301,6 +255,9 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
     if me.syn and seg.seq != me.isn:
         if peer.seen or seg.ctl & ACK:
             me.resyn, me.has_resyn, me.resyn_packet = seg.seq, 1, seg.number
+            me.resyn_time, me.resyn_nxt = seg.time, me.nxt
+            if seg.ctl & ACK == 0 and (me.third == 2 or peer.third == 2):
+                me.challenge = WAITS
             return
         me.has_nxt = 0  # the peer did not answer the first SYN: this attempt replaces it
     if me.syn == 0 and me.has_nxt:
@@ -311,7 +268,7 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
     me.isn = seg.seq
     me.syn_packet, me.syn_time = seg.number, seg.time
     me.syn = 2 if seg.ctl & ACK else max(me.syn, 1)
-    me.syn_end = seg.end
+    me.syn_end = sn.latest(me.syn_end, seg.end) if me.has_nxt else seg.end
     _take_options(seg, me, again)
     _set_base(me, seg.seq)
     if not me.has_nxt or sn.after(seg.end, me.nxt):
@@ -322,12 +279,23 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
         me.delay = max(0, seg.time - peer.last_time)
 
 
+def _advance_challenge(seg: Seen, me: Side, peer: Side) -> None:
+    """Note how a side answers a SYN inside the connection: with a challenge ACK or a reset, or with something else, at a time
+    when the SYN has certainly arrived."""
+    if seg.ctl & (RST | SYN) or (seg.seg_len == 0 and not sn.after(seg.ack, peer.resyn_nxt)):
+        peer.challenge = 0
+    elif sn.after(seg.ack, peer.resyn_nxt) or seg.time - peer.resyn_time >= max(me.delay, SAME_MOMENT):
+        peer.challenge = PASSED
+
+
 def _take_options(seg: Seen, me: Side, again: bool) -> None:
     """What a SYN offers. One that is sent again may have fewer options, and yet the answer may be to the first: what either
     of them offers counts (RFC 7323 section 2.2 asks for the option on the SYN, not on each copy of it)."""
     if not again or seg.mss != ABSENT:
-        # Nothing is known where the capture tool cut the options, or where a receiver would stop reading them.
-        me.default_mss = 1 if seg.mss == ABSENT and seg.opt_cut == 0 and seg.opt_fault == OPT_SOUND else 0
+        # Nothing is known where the capture tool cut the options, or where a receiver would stop reading them. Receivers
+        # take an MSS of 0 as none.
+        none = seg.mss == 0 or (seg.mss == ABSENT and seg.opt_cut == 0 and seg.opt_fault == OPT_SOUND)
+        me.default_mss = 1 if none else 0
         me.mss = seg.mss
         if me.default_mss:
             me.mss = DEFAULT_MSS if seg.version == 4 else DEFAULT_MSS_6
@@ -335,7 +303,10 @@ def _take_options(seg: Seen, me: Side, again: bool) -> None:
         me.wscale = seg.wscale
     me.sack_ok = max(seg.sack_ok, me.sack_ok) if again else seg.sack_ok
     me.stamps = 1 if seg.tsval >= 0 or (again and me.stamps) else 0
-    me.syn_ctl, me.tfo_len, me.opt_cut = seg.ctl, seg.tfo_len, seg.opt_cut
+    # A SYN that is sent again may no longer ask for ECN (RFC 9768 section 3.1.4.1).
+    me.syn_ctl = seg.ctl | (me.syn_ctl & (ECE | CWR | AE) if again else 0)
+    me.tfo_len, me.opt_cut, me.syn_ecn = seg.tfo_len, seg.opt_cut, seg.ecn
+    me.syn_echo = max(0, seg.tsecr)
 
 
 def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
@@ -354,6 +325,8 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
         me.octets += seg.len
     elif seg.seq_offset > 0:
         open_pending(seg, me, GAP, me.nxt, seg.seq)
+        if ids_leave_one_out(seg, me, peer) or (peer.has_last_ack and not sn.before(peer.last_ack, seg.seq)):
+            me.pending_mark[me.pending_n - 1] = SENT
         if seg.seg_len:
             me.nxt = seg.end
             me.octets += seg.len
@@ -366,11 +339,27 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
     me.top = sn.latest(me.top, seg.end)
     if seg.len and seg.new_octets and me.probe == 0 and (me.since == 0 or seg.seq_offset < 0):
         me.since = seg.time  # octets behind a gap cannot be acknowledged before it is filled
-    if seg.len and seg.new_octets:
-        me.data_seq, me.data_len = seg.seq, seg.len
-    if seg.ctl & FIN and not me.has_fin:
+    _advance_data(seg, me, peer)
+    if seg.ctl & FIN and (not me.has_fin or (me.fin_spoiled and not spoiled(seg))):
         me.fin, me.has_fin = fin, 1
         me.fin_packet, me.fin_time = seg.number, seg.time
+        me.fin_spoiled = 1 if spoiled(seg) and me.sums_good else 0
+
+
+def _advance_data(seg: Seen, me: Side, peer: Side) -> None:
+    if seg.len and me.early_packet == 0 and _is_early(seg, me, peer):
+        me.early_packet, me.early_time = seg.number, seg.time
+    if seg.len and seg.new_octets:
+        me.data_seq, me.data_len = seg.seq, seg.len
+
+
+def _is_early(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the server sends data before the client's third segment, as far as the capture shows. Its ack, or its echo of a
+    timestamp, may prove that it has received one. After a Fast Open it may."""
+    if me.syn != 2 or peer.syn != 1 or peer.third != 1 or peer.tfo_len != ABSENT or peer.opt_cut:
+        return False
+    later = seg.tsecr >= 0 and peer.tsval >= 0 and sn.after(seg.tsecr, peer.tsval)
+    return not later and seg.ack == peer.nxt and peer.syn_end == sn.add(peer.isn, 1)
 
 
 def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
@@ -381,7 +370,8 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
         _set_base(peer, peer.resyn)
     if peer.seen and peer.has_nxt and sn.after(seg.ack, peer.nxt):
         open_pending(seg, me, UNSENT, peer.nxt, seg.ack)
-        if seg.tsecr >= 0 and peer.tsval >= 0 and sn.after(seg.tsecr, peer.tsval):
+        echoes = seg.tsecr >= 0 and peer.tsval >= 0 and sn.after(seg.tsecr, peer.tsval)
+        if echoes or (me.block_packet and not sn.after(seg.ack, me.block_right)):
             me.pending_mark[me.pending_n - 1] = ECHOES
         me.raw_win = seg.win
         return
@@ -398,6 +388,8 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
     elif sn.before(seg.ack, me.rcv_nxt):
         return  # overtaken: its window is outdated (RFC 9293 section 3.10.7.4: SND.WL1 and SND.WL2)
     me.raw_win = seg.win
+    if seg.win == 0 and (me.win or not me.has_right_edge):
+        me.closed_time, me.closed_nxt, me.closed_len = seg.time, seg.end, seg.seg_len
     me.win = scaled(seg.win, seg.ctl, me, peer)
     edge = sn.add(seg.ack, me.win)
     me.max_win = max(me.max_win, me.win)
@@ -448,4 +440,28 @@ def count_sums(seg: Seen, me: Side) -> None:
 
 def spoiled(seg: Seen) -> bool:
     """Whether the receiver drops the segment, because its checksum is wrong."""
-    return seg.sum_state == SUM_BAD
+    return seg.sum_state == SUM_BAD and not is_rewritten(seg)
+
+
+def is_rewritten(seg: Seen) -> bool:
+    """Whether the checksums of IP and TCP are wrong by the same amount: somebody has changed an address, which both cover."""
+    if seg.sum_state != SUM_BAD or seg.ip_sum_state != SUM_BAD:
+        return False
+    return (seg.sum - seg.sum_want) % 65535 == (seg.ip_sum - seg.ip_sum_want) % 65535
+
+
+def sack_reach(me: Side, peer: Side) -> int:
+    """How far from its ack a side may have a SACK block: many of its windows, as it may have offered larger ones before."""
+    known = scale_is_known(me, peer) and me.has_right_edge != 0
+    return FAR_WINDOWS * max(me.max_win, 65535) if known else MAX_WINDOW
+
+
+def is_dropped(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a segment changes nothing, because the receiver drops it: its checksum is wrong, while others of its host are
+    right, and its numbers do not fit either. What is damaged on its way, with numbers that fit, was still sent."""
+    if not spoiled(seg) or not me.sums_good:
+        return False
+    fits = seg.ctl & (SYN | RST) == 0 and me.has_nxt and (seg.seq_offset == 0 or not sn.after(seg.end, me.nxt))
+    if fits and seg.ctl & ACK and peer.has_nxt:
+        fits = not sn.after(seg.ack, peer.nxt) and not (me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt))
+    return not fits

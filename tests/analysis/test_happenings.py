@@ -55,8 +55,8 @@ CASES = {
         """
         > .  1:1(0) ack 100 <nop,nop,sack 200:300>
         > .  1:1(0) ack 100 <nop,nop,sack 200:300>
-        > .  1:1(0) ack 100 <nop,nop,sack 300:400 200:300>
-        > .  1:1(0) ack 100 <nop,nop,sack 300:400 200:300>
+        > .  1:1(0) ack 100 <nop,nop,sack 400:500 200:300>
+        > .  1:1(0) ack 100 <nop,nop,sack 400:500 200:300>
         """,
         [(4, "duplicate_ack")],
     ),

@@ -4,11 +4,11 @@ from dataclasses import fields
 
 import pytest
 
+from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.pending import (
     GAP,
     LATE,
     OPEN,
-    SAME_MOMENT,
     UNPROVEN,
     UNSENT,
     WRONG,

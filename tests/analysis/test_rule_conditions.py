@@ -9,7 +9,7 @@ from copy import deepcopy
 
 import pytest
 
-from labkit.analysis.pending import SAME_MOMENT
+from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.rules import capture, fin, window
 from labkit.analysis.side import Side
@@ -295,16 +295,18 @@ case(
     {"peer.mss": 700, "seg.len": 701, "seg.ip_len": 741},
     ({"seg.len": 700}, 0),
     ({"peer.mss": 0}, 0),
-    ({"peer.mss": 1, "seg.len": 2}, Severity.NOTE),
+    ({"me.oversized": 1}, 0),
+    ({"peer.default_mss": 1}, 0),
+    ({"peer.mss": 1, "seg.len": 2}, 0),
     ({"peer.mss": 1, "seg.len": 1}, 0),
     ({"seg.ctl": SYN}, 0),
     ({"seg.ctl": RST}, 0),
     ({"seg.len": 1399}, 1),
-    ({"seg.len": 1400}, Severity.NOTE),
-    ({"seg.sum_state": SUM_PARTIAL}, Severity.NOTE),
+    ({"seg.len": 1400}, 0),
+    ({"seg.sum_state": SUM_PARTIAL}, 0),
     ({"seg.ip_len": 1500}, 1),
-    ({"seg.ip_len": 1501}, Severity.NOTE),
-    ({"seg.ip_len": 0}, Severity.NOTE),
+    ({"seg.ip_len": 1501}, 0),
+    ({"seg.ip_len": 0}, 0),
     ({"seg.ip_len": 1}, 1),
 )
 case(

@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from labkit.analysis.config_trust import foreign
 from labkit.analysis.native.assembly import PREFIX, Assembly
 
 MAGIC = b"labkit object code, format 4\n"
@@ -167,6 +168,8 @@ def _unpacked(code: bytes) -> tuple[dict[str, int], bytes]:
 
 def _read(path: Path) -> bytes:
     """Read a file that no other user can have written, because its code will run. OSError for any other file."""
+    if reason := foreign(path):
+        raise PermissionError(f"{path}: {reason}")
     for status in (path.parent.stat(), path.stat()):
         if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise PermissionError(f"{path}: other users may write it")

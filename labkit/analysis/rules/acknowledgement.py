@@ -1,17 +1,11 @@
 """Acknowledgement numbers."""
 
-from labkit.analysis.pending import LATE, LOST, MISSED, UNPROVEN, UNSENT, WRONG, Resolved
+from labkit.analysis.order import overtaken
+from labkit.analysis.pending import ECHOES, LATE, LOST, MISSED, UNPROVEN, UNSENT, WRONG, Resolved
+from labkit.analysis.relations import acks_a_part, is_probe
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import (
-    DEFAULT_MSS,
-    acks_a_part,
-    in_lock_step,
-    is_probe,
-    nothing_between,
-    overtaken,
-    scale_is_known,
-)
+from labkit.analysis.tracker import DEFAULT_MSS, in_lock_step, nothing_between, scale_is_known
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, before
@@ -121,6 +115,7 @@ def _lacks_end_of_answer(seg: Seen, me: Side, peer: Side, resolved: Resolved) ->
     fin = seg.seg_len == 0 and resolved.ack == add(resolved.want_ack, 1)  # the missing number may be a FIN's: FIN04
     return (
         resolved.state == MISSED
+        and resolved.mark != ECHOES
         and not fin
         and in_lock_step(me, peer)
         and 0 < peer.data_len < (me.mss if me.mss > 0 else DEFAULT_MSS)  # a full segment is often followed by another

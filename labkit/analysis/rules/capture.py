@@ -1,9 +1,10 @@
 """Limits and damage of the capture: broken headers, cut frames, incomplete conversations."""
 
-from labkit.analysis.pending import SAME_MOMENT
+from labkit.analysis.order import SAME_MOMENT
+from labkit.analysis.relations import before_segmentation, exceeds_mss
 from labkit.analysis.rule import BOTH, RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
-from labkit.packet.seen import BAD_OFFSET, CUT, SHORT_IP, SHORT_TCP, SUM_PARTIAL, Seen
+from labkit.packet.seen import BAD_OFFSET, CUT, SHORT_IP, SHORT_TCP, Seen
 from labkit.tcp.segment import RST, SYN
 
 
@@ -146,19 +147,13 @@ def part_of_a_conversation(seg: Seen, me: Side, peer: Side) -> int:
     Severity.WARNING,
     "RFC 9293 3.7.1",
     "a payload of {seg.len} bytes exceeds the peer's MSS of {peer.mss}",
-    otherwise={
-        Severity.NOTE: "a payload of {seg.len} bytes exceeds the peer's MSS of {peer.mss}, because the capture was "
-        "taken above segmentation offload",
-    },
     field="len",
     expected="peer.mss",
     actual="seg.len",
     profiles=RFC_ONLY,
-    once=True,
     should_be="{expected} bytes at most, the MSS option of the peer",
     receiver="It may drop the segment, because it is not prepared for this size.",
     mend="Split the data into segments of at most {expected} bytes.",
-    limit={Severity.NOTE: "segmentation-offload"},
     good="""
         > S  0:0(0) <mss 1460>
         < S. 0:0(0) ack 1 <mss 536>
@@ -175,21 +170,9 @@ def part_of_a_conversation(seg: Seen, me: Side, peer: Side) -> int:
 def payload_beyond_the_mss(seg: Seen, me: Side, peer: Side) -> int:
     """A segment carries no more bytes than the MSS option of the peer allows (MUST-16).
 
-    Larger segments are normal in a capture from a host whose network card splits segments (TSO) or joins them (GRO).
-    They never were on the wire in this size.
+    labkit reports the first such segment of each side of a conversation.
     """
-    if peer.default_mss or not _is_too_large(seg, peer):
-        return False
-    return Severity.NOTE if _is_offloaded(seg) or seg.len >= 2 * peer.mss else True
-
-
-def _is_too_large(seg: Seen, peer: Side) -> bool:
-    return 0 < peer.mss < seg.len and seg.ctl & (SYN | RST) == 0
-
-
-def _is_offloaded(seg: Seen) -> bool:
-    """Whether the segment never was on an Ethernet in this size, or left its checksum to the network card."""
-    return seg.sum_state == SUM_PARTIAL or seg.ip_len > 1500 or seg.ip_len == 0
+    return exceeds_mss(seg, peer) and me.oversized == 0 and peer.default_mss == 0
 
 
 @rule(
@@ -197,10 +180,6 @@ def _is_offloaded(seg: Seen) -> bool:
     Severity.WARNING,
     "RFC 9293 3.7.1",
     "a payload of {seg.len} bytes exceeds the default MSS of {peer.mss}: the peer's SYN has no MSS option",
-    otherwise={
-        Severity.NOTE: "a payload of {seg.len} bytes exceeds the default MSS of {peer.mss}, because the capture was "
-        "taken above segmentation offload",
-    },
     field="len",
     expected="peer.mss",
     actual="seg.len",
@@ -209,7 +188,6 @@ def _is_offloaded(seg: Seen) -> bool:
     should_be="{expected} bytes at most, the MSS of a peer that names none",
     receiver="It may drop the segment, because it is not prepared for this size.",
     mend="Split the data into segments of at most {expected} bytes, or put an MSS option on the peer's SYN.",
-    limit={Severity.NOTE: "segmentation-offload"},
     good="""
         > S  0:0(0) <mss 1460>
         < S. 0:0(0) ack 1
@@ -220,18 +198,49 @@ def _is_offloaded(seg: Seen) -> bool:
         > S  0:0(0) <mss 1460>
         < S. 0:0(0) ack 1
         > .  1:1(0) ack 1
-        > P. 1:1461(1460) ack 1   # CAP04
+        > P. 1:1401(1400) ack 1   # CAP04
     """,
 )
 def payload_beyond_the_default_mss(seg: Seen, me: Side, peer: Side) -> int:
     """To a peer whose SYN has no MSS option, a segment carries no more than the default MSS (MUST-15).
 
     RFC 9293 section 3.7.1: the default is 536 bytes for IPv4 and 1220 bytes for IPv6, so that the packet fits a
-    datagram that every host can receive. Of a peer whose SYN is not in the capture, nothing is known.
+    datagram that every host can receive. An MSS of 0 counts as none. Of a peer whose SYN is not in the capture, nothing is known.
     """
-    if peer.default_mss == 0 or not _is_too_large(seg, peer):
-        return False
-    return Severity.NOTE if _is_offloaded(seg) else True
+    return exceeds_mss(seg, peer) and peer.default_mss != 0
+
+
+@rule(
+    "CAP04",
+    Severity.NOTE,
+    "RFC 9293 3.7.1",
+    "a payload of {seg.len} bytes exceeds the peer's MSS of {peer.mss}, because the capture was taken above "
+    "segmentation offload",
+    field="len",
+    expected="peer.mss",
+    actual="seg.len",
+    profiles=RFC_ONLY,
+    once=True,
+    limit="segmentation-offload",
+    good="""
+        > S  0:0(0) <mss 1460>
+        < S. 0:0(0) ack 1 <mss 1000>
+        > .  1:1(0) ack 1
+        > P. 1:1001(1000) ack 1
+    """,
+    bad="""
+        > S  0:0(0) <mss 1460>
+        < S. 0:0(0) ack 1 <mss 1000>
+        > .  1:1(0) ack 1
+        > P. 1:2001(2000) ack 1   # CAP04
+    """,
+)
+def payload_before_segmentation(seg: Seen, me: Side, peer: Side) -> int:
+    """Larger segments are normal in a capture from a host whose network card splits segments (TSO) or joins them (GRO).
+
+    They never were on the wire in this size.
+    """
+    return 0 < peer.mss < seg.len and seg.ctl & (SYN | RST) == 0 and before_segmentation(seg, peer)
 
 
 @rule(
@@ -253,21 +262,24 @@ def payload_beyond_the_default_mss(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def captured_twice(seg: Seen, me: Side, peer: Side) -> int:
-    """The same packet, with the same IPv4 identification, appears twice within a moment.
+    """The same packet, with the same IPv4 identification, appears twice.
 
-    Captures of the loopback interface, of a mirror port or of several interfaces show packets twice. The network may
-    also duplicate a packet.
+    Captures of the loopback interface, of a mirror port or of several interfaces show packets twice, perhaps late, or cut the
+    second time. The network may also duplicate a packet. Where all identifications are the same, labkit takes only what
+    follows within a moment for the same packet.
     """
-    return (
+    same = (
         me.seen > 0
         and seg.ip_id > 0
         and seg.ip_id == me.last_id
         and seg.seq == me.last_seq
         and seg.len == me.last_len
         and seg.ctl == me.last_ctl
-        and seg.time - me.last_time <= SAME_MOMENT
+        and seg.win == me.last_win
+        and seg.sum == me.last_sum
         and (seg.ctl & RST != 0 or seg.ack == me.last_ack)
     )
+    return same and (me.ids_differ != 0 or seg.time - me.last_time <= SAME_MOMENT)
 
 
 @rule(

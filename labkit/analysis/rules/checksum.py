@@ -2,6 +2,7 @@
 
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
+from labkit.analysis.tracker import is_rewritten
 from labkit.packet.seen import SUM_BAD, SUM_PARTIAL, SUM_ZERO, Seen
 
 MIN_SAMPLE = 2
@@ -14,6 +15,8 @@ MIN_SAMPLE = 2
     "RFC 791 3.1",
     "the IPv4 header checksum is {seg.ip_sum:#06x}",
     otherwise={
+        Severity.WARNING: "the IPv4 header checksum is {seg.ip_sum:#06x}, wrong by the same amount as that of TCP: an "
+        "address was rewritten",
         Severity.NOTE: "the IPv4 header checksum is 0, because the capture was taken before the network card filled "
         "it in",
     },
@@ -40,7 +43,7 @@ def wrong_ip_checksum(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ip_sum_state == SUM_ZERO:
         return Severity.NOTE
-    return seg.ip_sum_state == SUM_BAD
+    return Severity.WARNING if is_rewritten(seg) else seg.ip_sum_state == SUM_BAD
 
 
 @rule(
@@ -83,6 +86,10 @@ def ip_checksums_all_wrong(seg: Seen, me: Side, peer: Side) -> int:
     Severity.ERROR,
     "RFC 9293 3.1",
     "the TCP checksum is {seg.sum:#06x}",
+    otherwise={
+        Severity.WARNING: "the TCP checksum is {seg.sum:#06x}, wrong by the same amount as that of the IPv4 header: an address "
+        "was rewritten",
+    },
     field="checksum",
     expected="seg.sum_want",
     actual="seg.sum",
@@ -103,9 +110,10 @@ def wrong_tcp_checksum(seg: Seen, me: Side, peer: Side) -> int:
     """The TCP checksum covers the header, the payload and a pseudo-header with addresses, protocol and length.
 
     The sender must generate it and the receiver must check it (MUST-2, MUST-3). The pseudo-header detects segments
-    that were delivered to the wrong host.
+    that were delivered to the wrong host. Somebody who rewrites an address, which both checksums cover, without them makes both
+    wrong by the same amount.
     """
-    return seg.sum_state == SUM_BAD
+    return Severity.WARNING if is_rewritten(seg) else seg.sum_state == SUM_BAD
 
 
 @rule(

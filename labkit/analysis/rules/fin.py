@@ -1,9 +1,10 @@
 """Closing a connection: the FIN, its acknowledgement, and segments after it."""
 
-from labkit.analysis.pending import GAP, SAME_MOMENT, WRONG, Resolved
-from labkit.analysis.rule import Scope, Severity, rule
+from labkit.analysis.order import SAME_MOMENT
+from labkit.analysis.pending import GAP, LOST, WRONG, Resolved
+from labkit.analysis.relations import is_probe
+from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import is_probe
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, before
@@ -89,6 +90,41 @@ def fin_after_a_gap(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
 
 
 @rule(
+    "FIN01",
+    Severity.WARNING,
+    "RFC 9293 3.6",
+    "the FIN has seq {actual}, one more than the sender's next number {expected}, which the peer still waits for",
+    field="seq",
+    expected="resolved.want_seq",
+    actual="resolved.seq",
+    scope=Scope.PENDING,
+    profiles=RFC_ONLY,
+    unless=("HS03",),
+    should_be="seq {expected}, the sender's next sequence number",
+    receiver="It waits for the missing byte and does not close the connection.",
+    mend="Set seq to {expected}.",
+    wireshark="tcp.analysis.lost_segment",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > F. 101:101(0) ack 1   # FIN01
+        < .  1:1(0) ack 100
+    """,
+)
+def fin_one_too_high(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int:
+    """A FIN that starts one too high at the end of a conversation counts a pure ACK, which takes no number.
+
+    A lost segment of one byte looks the same, but is sent again.
+    """
+    one = resolved.seq == add(resolved.want_seq, 1) and resolved.ctl & FIN != 0
+    return one and resolved.kind == GAP and resolved.state == LOST and me.resent == 0
+
+
+@rule(
     "FIN02",
     Severity.ERROR,
     "RFC 9293 3.6",
@@ -132,6 +168,7 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
         # After a run of segments the ACK of the FIN may follow later, but not if this side still has to send its own FIN.
         and (peer.run == 1 or not me.has_fin)
         and peer.pending_n == 0
+        and peer.fin_spoiled == 0
         and (peer.fin != peer.syn_end or peer.resent == 0)  # this side answers each retransmitted SYN ACK
         and seg.win == me.raw_win
         and seg.win != 0  # a closed window does not take the FIN
@@ -182,6 +219,7 @@ def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
         me.syn != 0
         and _fin_acked(me, peer)
         and peer.has_fin != 0
+        and peer.fin_spoiled == 0
         and me.last_packet > peer.fin_packet
         and me.last_ctl & (SYN | FIN | RST | ACK) == ACK
         and me.last_len == 0

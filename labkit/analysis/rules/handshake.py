@@ -1,9 +1,10 @@
 """The three-way handshake."""
 
-from labkit.analysis.pending import GAP, SAME_MOMENT, WRONG, Resolved
+from labkit.analysis.order import SAME_MOMENT, ids_leave_one_out
+from labkit.analysis.pending import GAP, WRONG, Resolved
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import renumbers_its_syn
+from labkit.analysis.tracker import PASSED, renumbers_its_syn
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import add, before, between
@@ -133,7 +134,9 @@ def third_segment_behind(seg: Seen, me: Side, peer: Side) -> int:
     """The client answers the SYN ACK with seq = its initial sequence number + 1, because its SYN takes one number."""
     if me.third != 1 or seg.ctl & (SYN | RST) or seg.ctl & ACK == 0:
         return False
-    return before(seg.seq, add(me.isn, 1)) and not renumbers_its_syn(seg, me, peer)
+    # If the capture lacks the third segment, the first one that it shows may be a keep-alive.
+    probe = seg.seq == me.isn and seg.len <= 1 and seg.time - peer.last_time > MIN_SYN_RTO
+    return before(seg.seq, add(me.isn, 1)) and not probe and not renumbers_its_syn(seg, me, peer)
 
 
 @rule(
@@ -405,3 +408,92 @@ def syn_past_the_handshake(seg: Seen, me: Side, peer: Side) -> int:
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or me.syn == 0 or seg.seq == me.isn:
         return False
     return me.syn == 1 or peer.third == 2
+
+
+@rule(
+    "HS07",
+    Severity.WARNING,
+    "RFC 5961 4",
+    "nobody challenges the SYN with seq {actual} in an established connection, although the peer goes on",
+    at="me.resyn",
+    field="flags",
+    actual="me.resyn",
+    scope=Scope.SIDE,
+    profiles=RFC_ONLY,
+    should_be="a challenge ACK of the peer, with its SND.NXT and RCV.NXT",
+    receiver="It must answer at once with a challenge ACK, whatever the number of the SYN.",
+    mend="Remove the SYN, or add the challenge ACK after it.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > S  5000:5000(0)     # HS07
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+    """,
+)
+def syn_in_a_connection_not_challenged(seg: Seen, me: Side, peer: Side) -> int:
+    """A synchronized host answers every SYN with a challenge ACK, so that a forged SYN cannot reset the connection.
+
+    The same shows if the SYN was lost behind the point of capture.
+    """
+    return me.has_resyn != 0 and me.challenge == PASSED
+
+
+@rule(
+    "HS01",
+    Severity.WARNING,
+    "RFC 9293 3.10.7.3",
+    "the answer to the SYN acknowledges it with ack {seg.ack}, but has no SYN",
+    field="flags",
+    profiles=RFC_ONLY,
+    unless=("FL02",),
+    should_be="SYN and ACK set",
+    receiver="In SYN-SENT it drops the segment and waits for a SYN ACK.",
+    mend="Set SYN, or add the SYN ACK before the segment.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < .  0:0(0) ack 1   # HS01
+    """,
+)
+def answered_without_syn(seg: Seen, me: Side, peer: Side) -> int:
+    """In SYN-SENT, a good ACK without SYN tells nothing: the server's sequence numbers begin with its SYN.
+
+    If the capture lacks the SYN ACK, the client has acknowledged it before the server goes on.
+    """
+    if seg.ctl & (SYN | RST | ACK) != ACK or me.seen or peer.syn != 1 or peer.has_last_ack:
+        return False
+    return between(add(peer.isn, 1), seg.ack, peer.syn_end)
+
+
+@rule(
+    "HS05",
+    Severity.WARNING,
+    "RFC 9293 3.10.2",
+    "the server sends data before the client's third segment",
+    at="peer.early",
+    field="len",
+    expected=lambda seg, me, peer: 0,
+    profiles=RFC_ONLY,
+    should_be="no data in SYN-RECEIVED, before the handshake is complete",
+    receiver="It takes the data if it has received the SYN ACK, or drops it.",
+    mend="Send the data after the third segment, or use TCP Fast Open.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        < P. 1:20(19) ack 1   # HS05
+        > .  1:1(0) ack 20
+    """,
+)
+def data_before_the_third_segment(seg: Seen, me: Side, peer: Side) -> int:
+    """In SYN-RECEIVED a server queues its data until the client's third segment arrives (SEND call, RFC 9293 section 3.10.2).
+
+    Only after a SYN with data and a Fast Open cookie may it answer earlier (RFC 7413). labkit reports the fault at the client's
+    next segment, if its identification does not show that the capture lacks the third one.
+    """
+    if me.third != 1 or peer.early_packet == 0 or seg.ctl & (SYN | RST | ACK) != ACK:
+        return False
+    return not ids_leave_one_out(seg, me, peer)

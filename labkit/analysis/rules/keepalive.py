@@ -1,8 +1,8 @@
 """Keep-alives and their answers."""
 
+from labkit.analysis.relations import is_probe
 from labkit.analysis.rule import Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import is_probe
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 

@@ -156,3 +156,23 @@ def syn_without_mss(seg: Seen, me: Side, peer: Side) -> int:
     Without the option the peer must assume the default, which is legal but slow.
     """
     return seg.ctl & (SYN | RST) == SYN and seg.mss == ABSENT and seg.opt_fault == OPT_SOUND and not seg.opt_cut
+
+
+@rule(
+    "OPT06",
+    Severity.WARNING,
+    "RFC 9293 3.7.1",
+    "the MSS option is 0, which leaves no room for any byte",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="the largest segment that this side can receive",
+    receiver="It takes the option as missing: 536 bytes (IPv4) or 1220 bytes (IPv6).",
+    mend="Set the MSS option to the MTU less 40 bytes (IPv4) or 60 bytes (IPv6).",
+    good=GOOD,
+    bad="""
+        > S 0:0(0) <mss 0>   # OPT06
+    """,
+)
+def mss_of_zero(seg: Seen, me: Side, peer: Side) -> int:
+    """The MSS option says how many bytes its sender can receive in one segment. 0 would forbid all data."""
+    return seg.ctl & (SYN | RST) == SYN and seg.mss == 0

@@ -1,12 +1,20 @@
 """Resets: refused and aborted connections."""
 
+from labkit.analysis.order import ids_count_on, overtaken
 from labkit.analysis.pending import GAP
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import overtaken, scale_is_known
+from labkit.analysis.tracker import scale_is_known
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, RST, SYN
-from labkit.tcp.seq import add, after, between
+from labkit.tcp.seq import add, after, before, between
+
+OPENED = """
+    > S  0:0(0)
+    < S. 0:0(0) ack 1
+    > .  1:1(0) ack 1
+    > R. 1:1(0) ack 1
+"""
 
 
 def _wrong_field(seg: Seen, me: Side, peer: Side) -> str:
@@ -71,13 +79,13 @@ def reset_does_not_fit_the_syn(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def reset_does_not_fit_the_bad_ack(seg: Seen, me: Side, peer: Side) -> int:
-    """In SYN-SENT, a segment whose ack is not that of the SYN is answered by <SEQ=SEG.ACK><CTL=RST>.
+    """In SYN-SENT and in SYN-RECEIVED, a segment whose ack is not that of the SYN is answered by <SEQ=SEG.ACK><CTL=RST>.
 
     It comes from an old connection that the peer still has open. The peer takes the reset only at this number.
     """
-    if seg.ctl & (RST | SYN) != RST or me.syn != 1 or me.last_ctl & (SYN | ACK) != SYN or not peer.has_last_ack:
+    if seg.ctl & (RST | SYN) != RST or not me.syn or me.last_ctl & SYN == 0 or not peer.has_last_ack:
         return False
-    if peer.last_ctl & (ACK | RST) != ACK or peer.last_packet < me.last_packet:
+    if peer.last_ctl & (ACK | RST) != ACK or peer.last_packet < me.last_packet or (me.syn == 2 and seg.ctl & ACK):
         return False
     return not between(add(me.isn, 1), peer.last_ack, me.syn_end) and seg.seq != peer.last_ack
 
@@ -121,8 +129,69 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
 @rule(
     "RST01",
     Severity.WARNING,
-    "RFC 9293 3.5.3",
-    "the reset has seq {actual}, outside the peer's window from {peer.rcv_nxt} to {peer.right_edge}",
+    "RFC 9293 3.10.7.4, RFC 5961 3",
+    "the reset has seq {actual}, at or beyond the right edge {peer.right_edge} of the peer's window",
+    field="seq",
+    expected="peer.rcv_nxt",
+    actual="seg.seq",
+    profiles=RFC_ONLY,
+    should_be="seq {expected}, the number that the peer expects next",
+    receiver="It drops the reset silently, and the connection stays open.",
+    mend="Set seq to {expected}.",
+    good=OPENED,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > R  900000:900000(0)   # RST01
+    """,
+)
+def reset_outside_the_window(seg: Seen, me: Side, peer: Side) -> int:
+    """A reset counts only if its number lies in the window: RCV.NXT =< SEG.SEQ < RCV.NXT + RCV.WND. The right edge is outside."""
+    return _is_stray(seg, me, peer) and not before(seg.seq, peer.right_edge) and after(seg.seq, peer.rcv_nxt)
+
+
+@rule(
+    "RST01",
+    Severity.WARNING,
+    "RFC 9293 3.10.7.4, RFC 5961 3",
+    "the reset has seq {actual}, left of the peer's window, which begins at {peer.rcv_nxt}",
+    otherwise={
+        Severity.NOTE: "the reset has seq {actual}, left of the peer's window, which begins at {peer.rcv_nxt}: it answers an "
+        "older segment",
+    },
+    field="seq",
+    expected="peer.rcv_nxt",
+    actual="seg.seq",
+    profiles=RFC_ONLY,
+    should_be="seq {expected}, the number that the peer expects next",
+    receiver="It drops the reset silently, and the connection stays open.",
+    mend="Set seq to {expected}.",
+    good=OPENED,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > R. 99:99(0) ack 1   # RST01
+    """,
+)
+def reset_left_of_the_window(seg: Seen, me: Side, peer: Side) -> int:
+    """A reset counts only if its number lies in the window. What lies below RCV.NXT is outside.
+
+    A reset without ACK takes its number from the ack of the segment that it answers, which may have been under way for a while.
+    """
+    if not _is_stray(seg, me, peer) or not before(seg.seq, peer.rcv_nxt):
+        return False
+    return Severity.NOTE if _answers_old(seg, me, peer) else True
+
+
+@rule(
+    "RST01",
+    Severity.WARNING,
+    "RFC 5961 3",
+    "the reset has seq {actual}, neither the expected {peer.rcv_nxt} nor its sender's next number",
     otherwise={
         Severity.NOTE: "the reset has seq {actual}, in the peer's window but not the expected {peer.rcv_nxt}: the "
         "peer answers with a challenge ACK",
@@ -132,45 +201,60 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
     actual="seg.seq",
     profiles=RFC_ONLY,
     should_be="seq {expected}, the number that the peer expects next",
-    receiver="It drops the reset silently, and the connection stays open.",
+    receiver="It answers with a challenge ACK, and the connection stays open.",
     mend="Set seq to {expected}.",
-    good="""
-        > S  0:0(0)
-        < S. 0:0(0) ack 1
-        > .  1:1(0) ack 1
-        > R. 1:1(0) ack 1
-    """,
+    good=OPENED,
     bad="""
         > S  0:0(0)
         < S. 0:0(0) ack 1
         > .  1:1(0) ack 1
-        > R  900000:900000(0)   # RST01
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > R. 101:101(0) ack 1   # RST01
     """,
 )
-def reset_outside_the_window(seg: Seen, me: Side, peer: Side) -> int:
-    """A reset counts only if its number lies in the window. RFC 5961 accepts it only at exactly RCV.NXT.
+def reset_beside_the_expected_number(seg: Seen, me: Side, peer: Side) -> int:
+    """RFC 5961 accepts a reset only at exactly RCV.NXT, so that an attacker has to guess this number.
 
-    Elsewhere in the window the peer answers with a challenge ACK, so that an attacker has to guess the exact number. Some
-    stacks also accept the right edge of a SACK block that they have sent (Linux does).
+    Elsewhere in the window the peer answers with a challenge ACK. A reset further ahead may follow data that the capture lacks.
+    Some stacks also accept the right edge of a SACK block that they have sent (Linux does).
     """
+    if not _is_stray(seg, me, peer):
+        # The peer has answered the segment behind the gap with the number before it: RCV.NXT is not SND.NXT.
+        answered = me.pending_n and peer.last_packet > me.last_packet and peer.last_ack == peer.rcv_nxt
+        return Severity.NOTE if answered and _is_judged(seg, me, peer) and _ends_the_gap(seg, me, peer) else False
+    if before(seg.seq, peer.rcv_nxt) or not before(seg.seq, peer.right_edge):
+        return False
+    one = seg.seq in (add(me.nxt, 1), add(me.nxt, -1))
+    return True if one or ids_count_on(seg, me, peer) else Severity.NOTE
+
+
+def _is_judged(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether enough is known of the peer's window to judge the number of a reset."""
     if (
         seg.ctl & RST == 0
         or not scale_is_known(me, peer)
-        or peer.has_right_edge == 0
-        or peer.has_rcv_nxt == 0
         or peer.rst
+        or not peer.has_right_edge
+        or not peer.has_rcv_nxt
     ):
         return False
-    if peer.pending_n or me.missed or peer.missed:
+    return not peer.pending_n and not me.missed and not peer.missed
+
+
+def _is_stray(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the number of a reset is neither its sender's next one nor one that the peer expects or has acknowledged last."""
+    if not _is_judged(seg, me, peer) or me.pending_n:
         return False
-    if me.pending_n:
-        # The peer has answered the segment behind the gap with the number before it: RCV.NXT is not SND.NXT.
-        answered = peer.last_packet > me.last_packet and peer.last_ack == peer.rcv_nxt
-        return Severity.NOTE if answered and _ends_the_gap(seg, me, peer) else False
-    if seg.seq in (me.nxt, peer.rcv_nxt, peer.last_ack):
+    return seg.seq not in (me.nxt, peer.rcv_nxt, peer.last_ack)
+
+
+def _answers_old(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a reset may answer a segment of the peer that was under way while it acknowledged more."""
+    if seg.ctl & ACK:
         return False
-    # A reset that answers an old segment takes its seq from that segment's ack.
-    return Severity.NOTE if between(add(peer.rcv_nxt, -65536), seg.seq, peer.right_edge) else True
+    former = peer.has_former_ack != 0 and seg.seq == peer.former_ack
+    return former or (me.rst != 0 and not before(seg.seq, add(peer.rcv_nxt, -65536)))
 
 
 def _ends_the_gap(seg: Seen, me: Side, peer: Side) -> bool:

@@ -1,8 +1,9 @@
 """Retransmissions and segments out of order."""
 
+from labkit.analysis.relations import is_duplicate_ack, is_probe, repeats_ack
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import is_duplicate_ack, is_probe, repeats_ack, unacked
+from labkit.analysis.tracker import unacked
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import after

@@ -1,10 +1,12 @@
 """Selective acknowledgements."""
 
-from labkit.analysis.rule import RFC_ONLY, Severity, rule
+from labkit.analysis.order import SAME_MOMENT
+from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
+from labkit.analysis.tracker import DEFAULT_MSS, MAX_WINDOW, sack_reach
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, RST, SYN
-from labkit.tcp.seq import after, before
+from labkit.tcp.seq import after, before, diff
 
 GOOD = """
     > S  0:0(0) <sackOK>
@@ -47,13 +49,85 @@ def sack_not_permitted(seg: Seen, me: Side, peer: Side) -> int:
     "SACK02",
     Severity.ERROR,
     "RFC 2018 3",
-    "a SACK block is empty or reversed, or covers bytes that the peer has not sent",
-    otherwise={
-        Severity.WARNING: "a SACK block covers bytes of the peer that this capture does not show",
-    },
+    "a SACK block is empty or reversed",
     field="options",
     profiles=RFC_ONLY,
-    should_be="left edge < right edge =< the peer's next sequence number",
+    should_be="left edge < right edge",
+    receiver="It ignores the block (RFC 6675) or drops the segment.",
+    mend="Correct the edges of the block, or remove it.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 1 <nop,nop,sack 101:51>   # SACK02
+    """,
+)
+def impossible_sack_block(seg: Seen, me: Side, peer: Side) -> int:
+    """A SACK block covers bytes that arrived beyond the ack: left edge < right edge =< SND.NXT of the peer.
+
+    The first block may lie below the ack. It then reports bytes that arrived twice (D-SACK, RFC 2883 section 4).
+    """
+    found = False
+    if seg.ctl & (SYN | RST | ACK) == ACK:
+        for i in range(seg.sack_n):
+            found |= not before(seg.sack_left[i], seg.sack_right[i])
+    return found
+
+
+@rule(
+    "SACK02",
+    Severity.ERROR,
+    "RFC 2018 3",
+    "a SACK block covers bytes up to {peer.block_right}, which the peer sends only later",
+    otherwise={
+        Severity.WARNING: "a SACK block covers bytes up to {peer.block_right}, which this capture shows only later",
+    },
+    at="peer.block",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="blocks of bytes that the peer has sent",
+    receiver="It ignores the block (RFC 6675) or drops the segment.",
+    mend="Correct the edges of the block, or remove it.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 101 <nop,nop,sack 201:301>   # SACK02
+        > P. 101:201(100) ack 1
+        > P. 201:301(100) ack 1
+    """,
+)
+def sack_before_the_bytes(seg: Seen, me: Side, peer: Side) -> int:
+    """A receiver reports bytes that have arrived, so their sender has sent them before.
+
+    If the capture lacks the bytes, their sender goes on beyond them. labkit therefore waits for the sender's next segments.
+    """
+    if peer.block_packet == 0 or seg.ctl & (SYN | RST) or seg.seg_len == 0 or seg.seq_offset < 0:
+        return False
+    inside = before(seg.seq, peer.block_right) and after(seg.end, peer.block_left)
+    if not inside or seg.time - peer.block_time <= SAME_MOMENT:
+        return False
+    whole = me.syn and peer.syn and me.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
+    return True if whole else Severity.WARNING
+
+
+@rule(
+    "SACK02",
+    Severity.ERROR,
+    "RFC 2018 3",
+    "a SACK block covers bytes up to {me.block_right}, which the peer never sends",
+    otherwise={
+        Severity.WARNING: "a SACK block covers bytes up to {me.block_right}, which this capture does not show",
+    },
+    at="me.block",
+    field="options",
+    scope=Scope.SIDE,
+    profiles=RFC_ONLY,
+    should_be="blocks of bytes that the peer has sent",
     receiver="It ignores the block (RFC 6675) or drops the segment.",
     mend="Correct the edges of the block, or remove it.",
     good=GOOD,
@@ -65,20 +139,172 @@ def sack_not_permitted(seg: Seen, me: Side, peer: Side) -> int:
         < .  1:1(0) ack 1 <nop,nop,sack 301:401>   # SACK02
     """,
 )
-def impossible_sack_block(seg: Seen, me: Side, peer: Side) -> int:
-    """A SACK block covers bytes that arrived beyond the ack: left edge < right edge =< SND.NXT of the peer.
+def sack_of_unsent_bytes(seg: Seen, me: Side, peer: Side) -> int:
+    """A SACK block ends at SND.NXT of the peer or below.
 
-    The first block may lie below the ack. It then reports bytes that arrived twice (D-SACK, RFC 2883 section 4).
+    At the end of a capture, the peer's last segment may be missing: a block that ends less than one MSS further is a warning.
     """
-    if seg.sack_n == 0 or seg.ctl & ACK == 0 or seg.ctl & (SYN | RST):
+    if me.block_packet == 0:
         return False
-    beyond = False
+    whole = me.syn and peer.syn and peer.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
+    return True if whole and diff(me.block_right, peer.nxt) > max(me.mss, DEFAULT_MSS) else Severity.WARNING
+
+
+@rule(
+    "SACK01",
+    Severity.ERROR,
+    "RFC 2018 2",
+    "the SYN carries a SACK option",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="SACK-permitted on a SYN, and SACK blocks only when the connection is open",
+    receiver="It ignores the option.",
+    mend="Remove the SACK option from the SYN.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK,nop,nop,sack 1:101>   # SACK01
+    """,
+)
+def sack_on_a_syn(seg: Seen, me: Side, peer: Side) -> int:
+    """Only an established connection has SACK blocks, because both SYNs must first permit them."""
+    return seg.sack_n > 0 and seg.ctl & (SYN | RST) == SYN
+
+
+@rule(
+    "SACK02",
+    Severity.ERROR,
+    "RFC 2018 3",
+    "a SACK block lies outside of every window that this side has offered: its edges belong to other numbers",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="blocks inside the window, or just below the ack (D-SACK)",
+    receiver="It ignores the block (RFC 6675) or drops the segment.",
+    mend="Rewrite the edges of SACK blocks too where sequence numbers are rewritten.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 101:201(100) ack 1
+        < .  1:1(0) ack 1 <nop,nop,sack 2147483749:2147483849>   # SACK02
+    """,
+)
+def sack_block_outside_any_window(seg: Seen, me: Side, peer: Side) -> int:
+    """A receiver keeps only bytes inside its window, and reports old bytes (D-SACK) of a recent window only.
+
+    A middlebox that changes sequence numbers, but not the edges of SACK blocks, makes such blocks. No missing packet explains
+    them.
+    """
+    if seg.sack_n == 0 or seg.ctl & (SYN | RST | ACK) != ACK:
+        return False
+    far = sack_reach(me, peer)
     for i in range(seg.sack_n):
-        if not before(seg.sack_left[i], seg.sack_right[i]):
+        left, right = diff(seg.sack_left[i], seg.ack), diff(seg.sack_right[i], seg.ack)
+        if right > far or left < -far:
             return True
-        if after(seg.sack_right[i], peer.nxt):
-            beyond = True
-    if beyond and peer.seen and peer.has_nxt:
-        whole = me.syn and peer.syn and peer.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
-        return True if whole else Severity.WARNING
+        # In a short connection, what lies below the SYN was never sent.
+        if peer.syn and peer.octets < MAX_WINDOW and before(seg.sack_left[i], peer.isn):
+            return True
+    return False
+
+
+@rule(
+    "SACK02",
+    Severity.WARNING,
+    "RFC 2018 3",
+    "a SACK block begins at the ack {seg.ack} or below it, but ends beyond it",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="an ack that covers the block too, because nothing is missing below it",
+    receiver="It takes the bytes of the block as received, but sends nothing again, because nothing is missing.",
+    mend="Set ack to the right edge of the block, or correct the edges.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        > P. 101:201(100) ack 1
+        < .  1:1(0) ack 101 <nop,nop,sack 101:201>   # SACK02
+    """,
+)
+def sack_block_touches_the_ack(seg: Seen, me: Side, peer: Side) -> int:
+    """The bytes just below a block have not been received (RFC 2018 section 3). Where they have, the ack covers the block.
+
+    A D-SACK lies below the ack as a whole, or in a block beyond it.
+    """
+    if seg.sack_n == 0 or seg.ctl & (SYN | RST | ACK) != ACK:
+        return False
+    found = False
+    for i in range(seg.sack_n):
+        found |= not after(seg.sack_left[i], seg.ack) and after(seg.sack_right[i], seg.ack)
+    return found
+
+
+@rule(
+    "SACK02",
+    Severity.WARNING,
+    "RFC 2018 3, RFC 2883 4",
+    "a SACK block that is not the first one lies below the ack {seg.ack}",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="only the first block below the ack, as D-SACK",
+    receiver="It ignores the block, which says nothing new.",
+    mend="Remove the block, or move it to the first place.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 101
+        > P. 201:301(100) ack 1
+        < .  1:1(0) ack 101 <nop,nop,sack 201:301 1:101>   # SACK02
+    """,
+)
+def later_sack_block_below_the_ack(seg: Seen, me: Side, peer: Side) -> int:
+    """Only the first block may report bytes that the ack covers: it is a D-SACK then."""
+    if seg.ctl & (SYN | RST | ACK) != ACK:
+        return False
+    found = False
+    for i in range(1, seg.sack_n):
+        found |= not after(seg.sack_right[i], seg.ack)
+    return found
+
+
+@rule(
+    "SACK02",
+    Severity.WARNING,
+    "RFC 2018 3, RFC 2883 4",
+    "two SACK blocks touch or overlap",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="one block for all contiguous bytes",
+    receiver="It takes the bytes of both blocks as received.",
+    mend="Join the blocks, or correct their edges.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <sackOK>
+        < S. 0:0(0) ack 1 <sackOK>
+        > .  1:1(0) ack 1
+        > P. 101:201(100) ack 1
+        > P. 201:301(100) ack 1
+        < .  1:1(0) ack 1 <nop,nop,sack 201:301 101:201>   # SACK02
+    """,
+)
+def sack_blocks_not_joined(seg: Seen, me: Side, peer: Side) -> int:
+    """A block is contiguous, and the bytes just below and above it have not been received.
+
+    The first block may lie inside another one: as D-SACK, it says which part of it arrived twice.
+    """
+    if seg.ctl & (SYN | RST | ACK) != ACK:
+        return False
+    for i in range(seg.sack_n):
+        for k in range(i + 1, seg.sack_n):
+            apart = after(seg.sack_left[i], seg.sack_right[k]) or after(seg.sack_left[k], seg.sack_right[i])
+            inside = not before(seg.sack_left[i], seg.sack_left[k]) and not after(seg.sack_right[i], seg.sack_right[k])
+            below = i == 0 and not after(seg.sack_right[0], seg.ack)
+            if not apart and not (i == 0 and inside) and not below:
+                return True
     return False

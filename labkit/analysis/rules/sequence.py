@@ -1,9 +1,11 @@
 """Sequence numbers."""
 
-from labkit.analysis.pending import FILLED, GAP, MISSED, SAME_MOMENT, UNPROVEN, WRONG, Resolved
+from labkit.analysis.order import SAME_MOMENT, is_later, overtaken
+from labkit.analysis.pending import FILLED, GAP, MISSED, PARTLY, SENT, UNPROVEN, WRONG, Resolved
+from labkit.analysis.relations import is_probe
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import beyond_any_window, in_lock_step, is_probe, overtaken
+from labkit.analysis.tracker import beyond_any_window, in_lock_step
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, before
@@ -120,7 +122,8 @@ def what_lies_between_is_missing(seg: Seen, me: Side, peer: Side, resolved: Reso
     """
     if resolved.kind != GAP:
         return False
-    if resolved.state == MISSED and resolved.mark and resolved.seq == add(resolved.want_seq, 1) and me.syn and peer.syn:
+    counted = resolved.mark in (1, 2)
+    if resolved.state == MISSED and counted and resolved.seq == add(resolved.want_seq, 1) and me.syn and peer.syn:
         return False  # the sender counted a pure ACK: SEQ02, SEQ03
     return (resolved.state in (MISSED, UNPROVEN) and resolved.seg_len != 0) or _counts_pure_ack(seg, me, peer, resolved)
 
@@ -195,6 +198,45 @@ def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
 @rule(
     "SEQ01",
     Severity.WARNING,
+    "RFC 9293 3.4",
+    "seq is {actual} on an ACK without data, but its sender has already sent the bytes before {me.nxt}",
+    field="seq",
+    expected="me.nxt",
+    actual="seg.seq",
+    profiles=RFC_ONLY,
+    unless=("SEQ02", "HS03"),
+    should_be="seq {expected}, the sender's next sequence number",
+    receiver="If it has the bytes, it takes the ACK for an old segment, answers with an ACK and drops it.",
+    mend="Set seq to {expected}.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < P. 1:100(99) ack 1
+        > .  1:1(0) ack 100   # SEQ01
+        < .  100:100(0) ack 100
+    """,
+)
+def old_number_on_an_ack(seg: Seen, me: Side, peer: Side) -> int:
+    """A pure ACK has SND.NXT as its number, also while data is in flight.
+
+    An ACK that was sent before the data has a lower number, and so has a probe. A sender whose peer has taken back a part of its
+    window uses the right edge of the window. Some stacks go back to SND.UNA after a retransmission.
+    """
+    if seg.ctl & (SYN | RST | ACK) != ACK or seg.seg_len or seg.seq_offset >= 0 or me.data_len == 0:
+        return False
+    if me.resent or me.missed or me.pending_n or not peer.has_rcv_nxt or peer.rcv_nxt == me.nxt:
+        return False
+    edge = seg.seq in (add(peer.rcv_nxt, peer.win), add(peer.rcv_nxt, -1))
+    probe = seg.seq_offset == -1 and me.has_rcv_nxt and seg.ack == me.rcv_nxt  # whose ACK the capture may lack
+    return not edge and not probe and not is_probe(seg, me, peer) and is_later(seg, me)
+
+
+@rule(
+    "SEQ01",
+    Severity.WARNING,
     "RFC 9293 3.10.7.4",
     "seq is {actual}, far outside the peer's window from {peer.rcv_nxt} to {peer.right_edge}",
     field="seq",
@@ -259,6 +301,8 @@ def pure_ack_counted(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int
     ACKing ACKs!)". If the next segment starts one higher, its sender has counted the ACK.
     """
     if resolved.kind != GAP or resolved.mark == 0 or resolved.seq != add(resolved.want_seq, 1):
+        return False
+    if resolved.mark in (PARTLY, SENT):
         return False
     if resolved.state == WRONG:
         return resolved.mark == 2
@@ -343,7 +387,10 @@ def seq_ahead_of_the_peers_ack(seg: Seen, me: Side, peer: Side, resolved: Resolv
     if resolved.kind != GAP:
         return False
     counted = (
-        resolved.state == MISSED and resolved.mark != 0 and resolved.seq == add(resolved.want_seq, 1) and me.syn != 0
+        resolved.state == MISSED
+        and resolved.mark in (1, 2)
+        and resolved.seq == add(resolved.want_seq, 1)
+        and me.syn != 0
     )
     return resolved.state == WRONG or counted or _counts_pure_ack(seg, me, peer, resolved)
 

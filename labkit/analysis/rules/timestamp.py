@@ -1,10 +1,12 @@
 """The timestamps option."""
 
+from labkit.analysis.order import ids_count_on, sent_later
+from labkit.analysis.relations import echoes_unseen, is_possible_echo
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
-from labkit.tcp.seq import after, diff
+from labkit.tcp.seq import after, before, diff
 
 GOOD = """
     > S  0:0(0) <nop,nop,TS val 100 ecr 0>
@@ -14,6 +16,12 @@ GOOD = """
     < .  1:1(0) ack 100 <nop,nop,TS val 920 ecr 120>
     > R. 100:100(0) ack 1
 """
+
+MIN_SYN_TICKS = 90
+"""Ticks of the timestamp clock before a SYN is sent again: one second (RFC 6298 section 2) of 10 ms ticks, less a margin."""
+
+MIN_REUSE_TICKS, MAX_REUSE_TICKS = 1_000, 70_000
+"""Milliseconds after which Linux opens a connection in TIME-WAIT again, and until which; with a margin for the handshake."""
 
 MAX_IDLE = 24 * 86_400 * 1_000_000_000
 """Nanoseconds: after 24 idle days timestamps are not compared (RFC 7323 section 5.5)."""
@@ -53,6 +61,36 @@ def timestamps_as_agreed(seg: Seen, me: Side, peer: Side) -> int:
     "TS02",
     Severity.WARNING,
     "RFC 7323 3.2",
+    "TSecr is {actual}, later than the peer's last TSval, and the peer has not sent it in between",
+    at="peer.echo",
+    field="options.timestamp.tsecr",
+    expected="me.tsval",
+    actual="peer.echo_value",
+    profiles=RFC_ONLY,
+    should_be="TSecr {expected} at most, the peer's last TSval",
+    receiver="It computes a wrong round-trip time.",
+    mend="Set TSecr to the TSval of the segment that this one acknowledges.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <nop,nop,TS val 100 ecr 0>
+        < S. 0:0(0) ack 1 <nop,nop,TS val 900 ecr 105>   # TS02
+        > .  1:1(0) ack 1 <nop,nop,TS val 103 ecr 900>
+    """,
+)
+def echo_of_a_later_timestamp(seg: Seen, me: Side, peer: Side) -> int:
+    """TSecr repeats a TSval of the peer, so it cannot be later than the one that the peer sends next.
+
+    The capture may lack the segment that is echoed. Then the peer's next TSval is later, and IPv4 identifications leave one out.
+    """
+    if peer.echo_packet == 0 or seg.tsval == ABSENT:
+        return False
+    return before(seg.tsval, peer.echo_value) or ids_count_on(seg, me, peer)
+
+
+@rule(
+    "TS02",
+    Severity.WARNING,
+    "RFC 7323 3.2",
     "TSecr is {actual}, later than the peer's last TSval",
     field="options.timestamp.tsecr",
     expected="peer.tsval",
@@ -70,13 +108,10 @@ def timestamps_as_agreed(seg: Seen, me: Side, peer: Side) -> int:
 def echo_of_no_timestamp(seg: Seen, me: Side, peer: Side) -> int:
     """TSecr repeats a TSval of the peer, so it cannot be later than the peer's last one.
 
-    An older TSecr is legal: a delayed ACK echoes the earliest segment that it covers.
+    An older TSecr is legal: a delayed ACK echoes the earliest segment that it covers. If the capture lacks the segment that is
+    echoed, its timestamp is later by no more than the time that has passed, as the peer's clock counts it.
     """
-    if seg.tsval == ABSENT or seg.ctl & ACK == 0 or seg.ctl & RST or peer.tsval == ABSENT or peer.syn == 0:
-        return False
-    if peer.has_nxt and after(seg.ack, peer.nxt):
-        return False  # the ack and the echo agree that a segment is missing in the capture
-    return after(seg.tsecr, peer.tsval) and peer.missed == 0 and peer.pending_n == 0 and me.pending_n == 0
+    return echoes_unseen(seg, me, peer) and not is_possible_echo(seg, peer)
 
 
 @rule(
@@ -109,3 +144,128 @@ def timestamp_goes_back(seg: Seen, me: Side, peer: Side) -> int:
         return False
     newest = seg.new_octets > 0 and seg.seq_offset >= 0 and diff(seg.seq, me.top) >= 0
     return newest and diff(seg.tsval, me.tsval) < -1 and seg.time - me.last_time < MAX_IDLE
+
+
+@rule(
+    "TS03",
+    Severity.WARNING,
+    "RFC 7323 5",
+    "TSval goes back from {me.tsval} to {actual} on an ACK without data, which was sent later",
+    field="options.timestamp.tsval",
+    expected="me.tsval",
+    actual="seg.tsval",
+    profiles=RFC_ONLY,
+    should_be="TSval {expected} or later",
+    receiver="It takes the segment for an old duplicate (PAWS), acknowledges it and drops it.",
+    mend="Set TSval to {expected} or later.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <nop,nop,TS val 100 ecr 0>
+        < S. 0:0(0) ack 1 <nop,nop,TS val 900 ecr 100>
+        > .  1:1(0) ack 1 <nop,nop,TS val 120 ecr 900>
+        > P. 1:100(99) ack 1 <nop,nop,TS val 120 ecr 900>
+        < .  1:1(0) ack 100 <nop,nop,TS val 300 ecr 120>   # TS03
+    """,
+)
+def timestamp_goes_back_on_an_ack(seg: Seen, me: Side, peer: Side) -> int:
+    """A later ACK has no earlier timestamp, with or without data.
+
+    An ACK was sent later if it acknowledges more than all before it, if its host counts IP identifications and counts on, or if
+    it comes longer after them than a segment can be overtaken. Linux may step back by one.
+    """
+    if seg.tsval == ABSENT or me.tsval == ABSENT or seg.ctl & (SYN | RST | ACK) != ACK or not me.has_nxt or seg.seg_len:
+        return False
+    back = diff(seg.tsval, me.tsval) < -1 and seg.time - me.last_time < MAX_IDLE
+    return back and sent_later(seg, me)
+
+
+@rule(
+    "TS02",
+    Severity.WARNING,
+    "RFC 7323 3.2",
+    "TSecr is {actual}, earlier than the peer's first TSval",
+    field="options.timestamp.tsecr",
+    expected="peer.tsval",
+    actual="seg.tsecr",
+    profiles=RFC_ONLY,
+    should_be="TSecr {expected}, the peer's last TSval, or that of the segment which this one acknowledges",
+    receiver="It computes a wrong round-trip time.",
+    mend="Set TSecr to the TSval of the segment that this one acknowledges.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <nop,nop,TS val 1000 ecr 0>
+        < S. 0:0(0) ack 1 <nop,nop,TS val 900 ecr 0>   # TS02
+    """,
+)
+def echo_before_the_first_timestamp(seg: Seen, me: Side, peer: Side) -> int:
+    """TSecr repeats a TSval of the peer, so it cannot be earlier than the one on the peer's SYN.
+
+    Old versions of Windows answer with TSval and TSecr 0, and start their clock with the first data. The capture may lack the
+    first SYN, which was sent a second or more before the one that it shows. A host in TIME-WAIT answers a new SYN with the
+    numbers and timestamps of the old connection.
+    """
+    if seg.tsecr == ABSENT or seg.ctl & ACK == 0 or seg.ctl & RST or peer.syn == 0 or peer.least_tsval == ABSENT:
+        return False
+    own = me.syn != 0 and not after(seg.ack, peer.nxt) and after(seg.ack, peer.isn)
+    if seg.ctl & SYN == 0 and not own:
+        return False
+    early = diff(peer.least_tsval, seg.tsecr)
+    older_syn = seg.ctl & SYN != 0 and seg.tsecr != 0 and early >= MIN_SYN_TICKS
+    no_clock = seg.ctl & SYN != 0 and seg.tsecr == 0 and seg.tsval == 0
+    return early > 0 and not older_syn and not no_clock
+
+
+@rule(
+    "TS02",
+    Severity.NOTE,
+    "RFC 7323 3.2",
+    "TSecr is {actual} on a SYN: its sender remembers an earlier connection, or the value is wrong",
+    field="options.timestamp.tsecr",
+    expected=lambda seg, me, peer: 0,
+    actual="seg.tsecr",
+    profiles=RFC_ONLY,
+    should_be="TSecr {expected}, because the field counts only with ACK",
+    receiver="It ignores the value.",
+    mend="Set TSecr to {expected}.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <nop,nop,TS val 100 ecr 77>   # TS02
+    """,
+)
+def echo_on_a_syn(seg: Seen, me: Side, peer: Side) -> int:
+    """A SYN without ACK has no timestamp to echo, so TSecr should be 0 (RFC 7323 section 3.2).
+
+    Linux writes the peer's last timestamp there when it opens a four-tuple again that is in TIME-WAIT. The answer shows
+    whether the value can be one.
+    """
+    return seg.ctl & (SYN | ACK | RST) == SYN and seg.tsecr > 0
+
+
+@rule(
+    "TS02",
+    Severity.WARNING,
+    "RFC 7323 3.2",
+    "TSecr is {actual} on a SYN, and no TSval that its peer can have sent lately",
+    at="peer.syn",
+    field="options.timestamp.tsecr",
+    expected=lambda seg, me, peer: 0,
+    actual="peer.syn_echo",
+    profiles=RFC_ONLY,
+    should_be="TSecr {expected}, because the field counts only with ACK",
+    receiver="It ignores the value.",
+    mend="Set TSecr to {expected}.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <nop,nop,TS val 100 ecr 77>   # TS02
+        < S. 0:0(0) ack 1 <nop,nop,TS val 900 ecr 100>
+    """,
+)
+def echo_on_a_syn_of_nothing(seg: Seen, me: Side, peer: Side) -> int:
+    """A SYN has no timestamp to echo, unless its sender opens a connection again that is in TIME-WAIT.
+
+    Linux does so after a second, and forgets the old connection after one minute. The peer's clock, which its own SYN shows,
+    counts in milliseconds then.
+    """
+    if seg.ctl & (SYN | RST) != SYN or me.syn or peer.syn != 1 or peer.syn_echo == 0:
+        return False
+    return not MIN_REUSE_TICKS <= diff(seg.tsval, peer.syn_echo) <= MAX_REUSE_TICKS

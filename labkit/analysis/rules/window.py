@@ -1,8 +1,11 @@
 """The receive window: data beyond it, shrinking, probes and updates."""
 
+from labkit.analysis.extensions import is_multipath
+from labkit.analysis.order import SAME_MOMENT, overtaken
+from labkit.analysis.relations import is_probe, is_window_probe
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import MAX_SHIFT, is_probe, is_window_probe, overtaken, scale_is_known, scaled
+from labkit.analysis.tracker import MAX_SHIFT, scale_is_known, scaled
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, before
@@ -42,9 +45,12 @@ def data_beyond_the_window(seg: Seen, me: Side, peer: Side) -> int:
 
     labkit compares with the right-most edge that the peer has ever offered, because a receiver may shrink its window
     while data is in flight. One byte beyond a closed window is a legal probe. The window scale is known only from
-    both SYNs. A sender beyond the edge is reported once, until the window has caught up.
+    both SYNs. A sender beyond the edge is reported once, until the window has caught up. The window of an MPTCP subflow is
+    that of the whole connection (RFC 8684 section 3.3.4), so that its edge is not known.
     """
     if seg.len == 0 or seg.ctl & (SYN | RST) or peer.has_right_edge == 0 or not scale_is_known(me, peer):
+        return False
+    if is_multipath(me, peer):
         return False
     if not after(add(seg.seq, seg.len), peer.right_edge) or (seg.len == 1 and seg.seq == peer.right_edge):
         return False
@@ -56,6 +62,53 @@ def data_beyond_the_window(seg: Seen, me: Side, peer: Side) -> int:
         return False
     uncertain = me.missed or me.pending_n or peer.missed or peer.pending_n or seg.seq_offset > 0
     return Severity.WARNING if uncertain else True
+
+
+@rule(
+    "WIN01",
+    Severity.WARNING,
+    "RFC 9293 3.8.6.1",
+    "the data ends at {seg.end}, but the peer has closed its window at {peer.rcv_nxt} before, and the sender has seen it",
+    field="window",
+    expected="seg.len",
+    actual="peer.win",
+    profiles=RFC_ONLY,
+    should_be="no new data but a probe of one byte, until the window opens",
+    receiver="It has no room, drops the data and acknowledges what it has.",
+    mend="Wait for a window update, or let the peer offer {expected} bytes before.",
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1 win 100
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 101 win 0
+        +1.0 > . 101:102(1) ack 1
+    """,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1 win 1000
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        < P. 1:51(50) ack 101 win 0        # WIN02
+        > .  101:101(0) ack 51
+        > P. 101:201(100) ack 51           # WIN01
+    """,
+)
+def data_into_a_closed_window(seg: Seen, me: Side, peer: Side) -> int:
+    """A sender that knows of a closed window sends no new data but a probe, even if an earlier window had more room.
+
+    It has seen the window if it acknowledges data that came with it, or if nothing is in flight and so much time has passed as
+    an answer takes.
+    """
+    if seg.len < 2 or seg.ctl & (SYN | RST) or seg.new_octets < seg.len or seg.seq_offset < 0 or peer.win:
+        return False
+    if not peer.has_rcv_nxt or not scale_is_known(me, peer) or after(add(seg.seq, seg.len), peer.right_edge):
+        return False
+    if me.pending_n or me.missed or peer.pending_n or peer.missed:
+        return False
+    acknowledged = peer.closed_len > 0 and seg.ctl & ACK != 0 and not before(seg.ack, peer.closed_nxt)
+    waited = me.nxt == peer.rcv_nxt and seg.time - peer.closed_time >= max(me.delay, SAME_MOMENT)
+    return acknowledged or waited
 
 
 OPEN = """
@@ -110,9 +163,10 @@ def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
     """A receiver should not move the right edge of its window to the left (SHLD-14).
 
     A scaled window is exact only to a multiple of 2**scale. A smaller step is legal rounding. The window of a SYN is never
-    scaled (RFC 7323 section 2.2), so the first scaled one may be smaller.
+    scaled (RFC 7323 section 2.2), so the first scaled one may be smaller. The window of an MPTCP subflow is that of the whole
+    connection, counted from the Data ACK (RFC 8684 section 3.3.4).
     """
-    if me.last_ctl & SYN and me.wscale > 0:
+    if (me.last_ctl & SYN and me.wscale > 0) or is_multipath(me, peer):
         return False
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST | FIN) or me.has_right_edge == 0 or not scale_is_known(me, peer):
         return False

@@ -14,7 +14,7 @@ from labkit.build.faults.base import (
 )
 from labkit.build.trace import Record
 from labkit.i18n import N_
-from labkit.tcp.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG
+from labkit.tcp.segment import ACK, AE, CWR, ECE, ECT0, FIN, PSH, RST, SYN, URG
 
 
 def _flags(needed: int, put: int, taken: int = 0) -> Edit:
@@ -63,9 +63,16 @@ def _ecn_agreed_unasked(records: Sequence[Record], index: int) -> Edited:
 
 def _ecn_without_agreement(records: Sequence[Record], index: int) -> Edited:
     syn, answer, _third = handshake(records)
-    if syn is None or answer is None or records[answer].segment.ctl & ECE or not plain_ack(records, index):
+    if syn is None or answer is None or records[answer].segment.ctl & (ECE | CWR | AE) or not plain_ack(records, index):
         return None
     return rewritten(records[index], ctl=records[index].segment.ctl | ECE)
+
+
+def _ecn_capable_syn(records: Sequence[Record], index: int) -> Edited:
+    segment = records[index].segment
+    if segment.ctl & (SYN | ACK) != SYN:
+        return None
+    return rewritten(records[index], ctl=segment.ctl | ECE | CWR, ecn=ECT0)
 
 
 FAULTS = (
@@ -78,5 +85,6 @@ FAULTS = (
     Fault("ack-number-without-ack", "FL05", N_("an ack number on the opening SYN"), _ack_number_without_ack),
     Fault("ecn-agreed-unasked", "ECN01", N_("ECE on the SYN ACK, which nobody asked for"), _ecn_agreed_unasked),
     Fault("ecn-without-agreement", "ECN02", N_("ECE on an ACK without agreement"), _ecn_without_agreement),
+    Fault("syn-is-ecn-capable", "ECN03", N_("a SYN that asks for ECN and is itself ECN-capable"), _ecn_capable_syn),
     Fault("urgent-pointer-without-urg", "FL06", N_("an urgent pointer of 7"), on_data(lambda _each: {"urgent": 7})),
 )

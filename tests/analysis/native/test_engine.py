@@ -168,7 +168,7 @@ def test_a_function_that_chooses_conversations_is_not_compiled(small: Path, used
 def test_verdicts_are_the_same(profile: str, alone: bool, small: Path, code: Library) -> None:
     with open_capture(small) as capture:
         verdict = engine.verify_capture(capture, profile, engine=COMPILED, alone=alone)
-    verdict.path = str(small)
+    verdict = replace(verdict, path=str(small))
     assert verdict == verify(small, profile)
     assert len(verdict.findings) > 2
 
@@ -267,7 +267,7 @@ def test_without_memory_the_interpreter_is_used(
     monkeypatch.setattr(mmap, "mmap", refusing)
     with open_capture(small) as capture:
         verdict = engine.verify_capture(capture, engine=COMPILED, on_notice=said.append)
-    verdict.path = str(small)
+    verdict = replace(verdict, path=str(small))
     assert verdict == verify(small)
     assert used == [INTERPRETED, INTERPRETED]
     assert said == ["there is too little memory for compiled code: interpreted, which takes longer"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from engines import PROFILES, agree, compiled
 from frames import CLIENT6, SERVER6, ether, ip4, ip6, n16, tcp
+from situations import PACES, at_pace, situations
 from tricks import TRICKS
 from unread_cases import CASES
 
@@ -62,6 +63,14 @@ def test_examples_of_rules(isns: tuple[int, int], code: Library) -> None:
         for text in (rule.good, rule.bad):
             for profile in PROFILES:
                 agree(list(frames(list(parse(text)), isns=isns)), code, profile)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_situations(version: int, code: Library) -> None:
+    for text, pace in product(situations().values(), PACES):
+        agree(
+            list(frames(list(parse(at_pace(text, pace))), version=version, isns=(2**32 - 1, 2**32 - 50))), code, RFC9293
+        )
 
 
 def networks(*names: str) -> tuple[Network, ...]:
