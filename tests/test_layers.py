@@ -26,14 +26,14 @@ knows nothing of how one is judged."""
 
 ONLY = {
     "scapy": {"packet/scapy_build.py"},
-    "numpy": {"build/bulk", "analysis/native"},
-    "numba": {"analysis/native"},
+    "llvmlite": {"analysis/native"},
+    "numpy": {"build/bulk"},
     "dask": {"jobs/cluster.py"},
     "distributed": {"jobs/cluster.py"},
 }
 """Heavy libraries, and the only places that may import them."""
 
-HEAVY = {"dask", "distributed", "numba", "numpy", "pydantic", "ruamel", "scapy"}
+HEAVY = {"dask", "distributed", "llvmlite", "numpy", "pydantic", "ruamel", "scapy"}
 
 SPEAKING = {"exit", "input", "os._exit", "print", "quit", "sys.exit", "sys.stderr.write", "sys.stdout.write"}
 """Calls that only the command line may make."""

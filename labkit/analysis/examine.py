@@ -21,7 +21,7 @@ from labkit.analysis.evidence import evidence, gaps, nothing_lost, proves
 from labkit.analysis.finding import Finding, groups, with_scapy
 from labkit.analysis.flows import End, Flow, FlowTable, end_name, end_of, possible_frames
 from labkit.analysis.ledger import MAX_SEGMENTS, Ledger, begins_with_two_syn_acks
-from labkit.analysis.limits import Limit
+from labkit.analysis.limits import Limit, of_flows
 from labkit.analysis.rule import Rule, Scope, Severity
 from labkit.analysis.strays import FourTuple, Talk, adopt
 from labkit.analysis.verifier import Verdict
@@ -127,7 +127,9 @@ def _suspects(verdict: Verdict, named: Mapping[tuple[str, str], Rule]) -> Suspec
         rule = named.get((group.code, group.name))
         if rule is not None and (group.code in DECIDED or rule.family in NUMBERS) and group.severity > Severity.NOTE:
             found |= {verdict.findings[place].flow for place in group.places}
-    short = (each for each in verdict.conversations if each.flow in found and sum(each.packets) <= MAX_SEGMENTS)
+    if not found:
+        return {}
+    short = (each for each in of_flows(verdict.conversations, found) if sum(each.packets) <= MAX_SEGMENTS)
     return {
         (frozenset((end_of(each.client), end_of(each.server))), each.first_packet): each.flow
         for each in islice(short, MAX_FLOWS)

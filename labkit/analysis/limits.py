@@ -5,7 +5,9 @@ are reported whichever findings are: they say how much a verdict is worth.
 """
 
 from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from labkit.analysis.flows import Flow
 from labkit.analysis.rule import Rule
@@ -339,3 +341,18 @@ def _closed(client: Side, server: Side) -> str:
 def _finished(one: Side, other: Side) -> bool:
     """Whether one side sent its FIN, and the other side acknowledged it."""
     return bool(one.has_fin and other.has_rcv_nxt and after(other.rcv_nxt, one.fin))
+
+
+@runtime_checkable
+class Chosen(Protocol):
+    """A sequence of conversations that makes only those that are asked for."""
+
+    def of_flows(self, flows: Container[int]) -> Iterator[Conversation]:
+        """Do what the function `of_flows` does."""
+
+
+def of_flows(conversations: Sequence[Conversation], flows: Container[int]) -> Iterator[Conversation]:
+    """Those of certain flows, in the same order."""
+    if isinstance(conversations, Chosen):
+        return conversations.of_flows(flows)
+    return (each for each in conversations if each.flow in flows)

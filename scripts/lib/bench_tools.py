@@ -98,7 +98,7 @@ def versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {"labkit": version("labkit"), "Python": platform.python_version()}
     for name, option in (("tcpdump", "--version"), ("tcptrace", "-v"), ("tshark", "--version")):
         found[name] = _version(name, option)
-    for name in ("dpkt", "scapy", "numba"):
+    for name in ("dpkt", "scapy", "llvmlite"):
         try:
             found[name.replace("scapy", "Scapy")] = version(name)
         except PackageNotFoundError:

@@ -20,7 +20,7 @@ from labkit.cli import _common
 from labkit.errors import CaptureError, LabkitError, LinkError, ScenarioError, UsageError
 
 LABKIT = (sys.executable, "-m", "labkit")
-HEAVY = {"distributed", "numba", "numpy", "pydantic", "ruamel", "scapy"}
+HEAVY = {"distributed", "llvmlite", "numpy", "pydantic", "ruamel", "scapy"}
 NAMES = sorted(path.stem for path in Path(cli.__file__).parent.glob("*.py") if not path.stem.startswith("_"))
 
 

@@ -361,7 +361,7 @@ def test_a_small_capture_loads_no_heavy_library() -> None:
     notation(WRONG_ACK)(Path("a.pcap"))
     program = (
         "import sys; from labkit.cli import run; code = run(['verify', 'a.pcap']); "
-        "heavy = {'scapy', 'numpy', 'numba', 'pydantic', 'ruamel', 'labkit.build.scenario', 'labkit.packet.scapy_build'}; "
+        "heavy = {'scapy', 'numpy', 'llvmlite', 'pydantic', 'ruamel', 'labkit.build.scenario', 'labkit.packet.scapy_build'}; "
         "print(code, sorted(heavy & sys.modules.keys()))"
     )
     done = subprocess.run(

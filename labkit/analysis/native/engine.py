@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 LARGE = 1 << 20
 """Octets of a capture from which compiled code that is in the cache is faster, including its start."""
-LARGE_ENOUGH_TO_COMPILE = 1 << 26
-"""The same for code that must be compiled first."""
+LARGE_FOR_PACKED = 1 << 18
+"""The same for the library of a wheel, which takes as long to load as a thousand packets to interpret."""
+LARGE_ENOUGH_TO_COMPILE = 1 << 25
+"""The same as LARGE for code that must be compiled first."""
 
 OnNotice = Callable[[str], None]
 """Is called with a line for the user."""
@@ -169,10 +171,12 @@ def _library(
     capture: Reader, engine: str, on_notice: OnNotice, alone: bool, rules: tuple[Rule, ...]
 ) -> "Library | None":
     """The compiled code, if it is to be used for a capture."""
-    if engine == INTERPRETED or (engine == AUTO and not capture.waits and not is_large(capture, LARGE)):
+    if engine == INTERPRETED or (engine == AUTO and not capture.waits and not is_large(capture, LARGE_FOR_PACKED)):
         return None
     from labkit.analysis.native import library
 
+    if engine == AUTO and not library.is_packed() and not capture.waits and not is_large(capture, LARGE):
+        return None
     if not library.is_built():
         # The size of a capture that comes through a pipe is unknown.
         worth = engine == COMPILED or (not capture.waits and is_large(capture, LARGE_ENOUGH_TO_COMPILE))

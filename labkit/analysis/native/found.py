@@ -4,6 +4,7 @@ A capture with a million lost packets has a million notes. To make all of these 
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from ctypes import sizeof
@@ -42,9 +43,10 @@ class Findings(LazySequence[Finding]):
     def groups(self, first: int | None) -> list[Group]:
         """As `labkit.analysis.finding.groups`, without making a finding."""
         found = []
+        counts = Counter(self._grades)
         for rule, severity, grade in self._kinds():
-            places = list(_places(self._grades, grade, first))
-            found.append(Group(rule.code, rule.name, severity, self._grades.count(grade), places))
+            places = list(_places(self._grades, grade, counts[grade] if first is None else min(first, counts[grade])))
+            found.append(Group(rule.code, rule.name, severity, counts[grade], places))
         return sorted(found, key=lambda group: group.places or [0])
 
     def regraded(self, choice: Choice) -> "Findings":
@@ -91,10 +93,10 @@ class Findings(LazySequence[Finding]):
         return found if found.severity == severity else replace(found, severity=severity)
 
 
-def _places(grades: "array[int]", grade: int, first: int | None) -> Iterator[int]:
-    """The first places of a grade; None: all."""
+def _places(grades: "array[int]", grade: int, first: int) -> Iterator[int]:
+    """The first places of a grade."""
     place = -1
-    for _ in range(grades.count(grade) if first is None else min(first, grades.count(grade))):
+    for _ in range(first):
         place = grades.index(grade, place + 1)
         yield place
 

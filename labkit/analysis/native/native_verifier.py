@@ -2,7 +2,7 @@
 
 import ctypes
 from array import array
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from ctypes import sizeof
 from dataclasses import MISSING, fields
 from functools import cached_property
@@ -146,7 +146,9 @@ class NativeVerifier:
         self._table("depends")[:] = depends(grades)
         asked = self._table("spare")[: self._call("ask_about")]
         dropped = left_out(asked, self._table("findings"), grades)
-        order = array("I", (place for place in self._table("order")[:count] if place not in dropped))
+        order = array("I", self._table("order")[:count])
+        if dropped:
+            order = array("I", (place for place in order if place not in dropped))
         grades = array("i", map(grades.__getitem__, order))
         rows = self._memory["findings"].view[: count * sizeof(record(FindingRow))]
         return Findings(rows, order, grades, self.profile, start)
@@ -194,6 +196,10 @@ class Conversations(LazySequence[limits.Conversation]):
     @cached_property
     def _order(self) -> list[int]:
         return sorted(range(len(self)), key=lambda place: self._row(place).index)
+
+    def of_flows(self, flows: Container[int]) -> Iterator[limits.Conversation]:
+        """As `labkit.analysis.limits.of_flows`, without making the others."""
+        return (self[at] for at, place in enumerate(self._order) if self._row(place).index in flows)
 
     def _row(self, place: int) -> Any:
         return record(FlowRow).from_buffer_copy(self._rows, place * sizeof(record(FlowRow)))

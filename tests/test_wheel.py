@@ -1,0 +1,197 @@
+"""A wheel carries the machine code of the engine, for each platform; it is used at once, and for its own rules only."""
+
+import base64
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ziglang", reason="ziglang, which links for other platforms, is not installed")
+
+from labkit.analysis.native import library, loader
+
+TOP = Path(__file__).parents[1]
+MACHINE = "labkit/analysis/native/machine/"
+HEADS = {
+    "linux-x86_64": (b"\x7fELF", 2),
+    "linux-aarch64": (b"\x7fELF", 1),
+    "macos-x86_64": (b"\xcf\xfa\xed\xfe", 2),
+    "macos-arm64": (b"\xcf\xfa\xed\xfe", 1),
+}
+"""How a library of a platform begins, and how many there are."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.compiled, pytest.mark.timeout(600)]
+
+
+def build(folder: Path, *platforms: str) -> list[Path]:
+    command = [sys.executable, TOP / "scripts/lib/wheel.py", "--output", folder, *platforms]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [Path(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = build(tmp_path_factory.mktemp("dist"), *HEADS)
+    return dict(zip(HEADS, made, strict=True))
+
+
+@pytest.fixture
+def installed(wheels: dict[str, Path], tmp_path: Path) -> Path:
+    """The folder of a fresh installation for this computer; the packages that labkit needs are those of the tests."""
+    if sys.platform != "linux" or not sys.maxsize > 2**32:
+        pytest.skip("no wheel that is built here runs here")
+    name = f"linux-{platform.machine()}"
+    if name not in wheels:
+        pytest.skip(f"no wheel for {name}")
+    with zipfile.ZipFile(wheels[name]) as archive:
+        archive.extractall(tmp_path / "site")
+    return tmp_path / "site"
+
+
+def run(site: Path, code: str) -> str:
+    """What a program prints that has the installation, and no compiler."""
+    before = "import sys; sys.modules['llvmlite'] = sys.modules['numpy'] = None\n"
+    done = subprocess.run(
+        [sys.executable, "-c", before + code],
+        env={"PYTHONPATH": str(site), "LABKIT_CACHE": str(site / "cache")},
+        cwd=site,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+VERIFY = f"""
+from labkit.analysis.native import engine, kernels, library
+assert kernels.__file__.startswith(sys.path[1]), kernels.__file__
+verdicts = [engine.verify({str(TOP / "pcaps/conversations.pcapng")!r}, engine=each) for each in ("interpreted", "compiled")]
+one, other = [(v.packets, v.flows, list(v.findings), v.limits) for v in verdicts]
+print(library.is_packed(), one == other, one[0])
+"""
+
+
+def test_the_engine_of_a_wheel_judges_without_a_compiler(installed: Path) -> None:
+    judged, same, packets = run(installed, VERIFY).split()
+    assert (judged, same) == ("True", "True")
+    assert int(packets) > 1000
+    assert not (installed / "cache").exists()
+
+
+PACKAGES = (
+    "python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libc6 libexpat1 zlib1g libffi8 libssl3 libbz2-1.0 "
+    "liblzma5"
+)
+"""Of Debian: Python for aarch64, and what it needs."""
+
+
+@pytest.fixture(scope="session")
+def aarch64(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command that runs Debian's Python for aarch64."""
+    for program in ("qemu-aarch64", "apt-get", "dpkg"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    folder = tmp_path_factory.mktemp("aarch64")
+    for name in ("state/lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True)
+    (folder / "state/status").touch()
+    places = {"State": "state", "State::status": "state/status", "Cache": "cache"}
+    options = [f"-oDir::{name}={folder / place}" for name, place in places.items()]
+    apt = ["apt-get", "-qq", "-oAPT::Architecture=arm64", "-oAPT::Architectures=arm64", *options]
+    for command in (["update"], ["download", *PACKAGES.split()]):
+        if subprocess.run([*apt, *command], cwd=folder, capture_output=True).returncode:
+            pytest.skip("Debian's Python 3.11 for aarch64 cannot be downloaded")
+    for package in folder.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", package, folder / "root"], check=True)
+    return ["qemu-aarch64", "-L", str(folder / "root"), str(folder / "root/usr/bin/python3.11")]
+
+
+EVERY = """
+import platform, sys
+from pathlib import Path
+from labkit.analysis.native import engine, library
+def judged(path, each):
+    found = engine.verify(path, engine=each)
+    return found.packets, list(found.findings), found.limits, list(found.conversations)
+paths = sorted(map(str, Path(sys.argv[1]).glob("*.pcap*")))
+differ = [path for path in paths if judged(path, "compiled") != judged(path, "interpreted")]
+print(platform.machine(), library.is_packed(), len(paths) > 50, differ)
+"""
+
+
+def test_both_engines_agree_on_another_processor(aarch64: list[str], wheels: dict[str, Path], tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheels["linux-aarch64"]) as archive:
+        archive.extractall(tmp_path / "site")
+    packages = sysconfig.get_path("purelib")
+    environment = {"PATH": os.defpath, "PYTHONPATH": f"{tmp_path / 'site'}:{packages}", "LABKIT_CACHE": str(tmp_path)}
+    command = [*aarch64, "-c", EVERY, str(TOP / "pcaps")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "aarch64 True True []\n"
+
+
+@pytest.mark.parametrize(("processor", "level"), [("Nehalem", 2), ("Haswell", 3)])
+def test_a_processor_gets_the_library_that_it_can_run(processor: str, level: int, installed: Path) -> None:
+    if shutil.which("qemu-x86_64") is None:
+        pytest.skip("qemu-x86_64 is not installed")
+    code = (
+        "from labkit.analysis.native import packed\n"
+        "library = packed.PackedLibrary(packed.FOLDER / 'engine-x86_64_v2.so', {packed.LEVEL: 0})\n"
+        "print(library.entries[packed.LEVEL]())"
+    )
+    environment = {"PYTHONPATH": str(installed)}
+    command = ["qemu-x86_64", "-cpu", processor, sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{level}\n"
+
+
+@pytest.mark.parametrize("change", ["rule", "digest", "library", "entry"])
+def test_a_library_of_other_rules_is_never_loaded(change: str, installed: Path) -> None:
+    machine = installed / MACHINE
+    about = json.loads((machine / "engine.json").read_text())
+    match change:
+        case "rule":
+            rule = installed / "labkit/analysis/rules/reset.py"
+            rule.write_text(rule.read_text() + "\n")
+        case "digest":
+            about["digest"] = about["digest"][::-1]
+        case "library":
+            for each in about["libraries"]:
+                (machine / each).write_bytes(b"\x7fELF no library")
+        case "entry":
+            about["entries"]["another"] = 1
+    (machine / "engine.json").write_text(json.dumps(about))
+    assert run(installed, "from labkit.analysis.native import library\nprint(library.is_packed())") == "False"
+
+
+@pytest.mark.parametrize("system", HEADS)
+def test_a_wheel_has_libraries_and_a_record_of_them(system: str, wheels: dict[str, Path]) -> None:
+    head, count = HEADS[system]
+    with zipfile.ZipFile(wheels[system]) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    about = json.loads(files[MACHINE + "engine.json"])
+    assert about["digest"] == loader.digest(library.files())
+    assert len(about["libraries"]) == count
+    for name in about["libraries"]:
+        octets = files[MACHINE + name]
+        assert octets.startswith(head)
+        assert all(f"labkit_{entry}".encode() in octets for entry in about["entries"])
+    (record,) = (name for name in files if name.endswith("RECORD"))
+    rows = dict(line.split(",", 1) for line in files[record].decode().splitlines())
+    assert rows.keys() == files.keys()
+    for name in files.keys() - {record}:
+        digest = base64.urlsafe_b64encode(hashlib.sha256(files[name]).digest()).rstrip(b"=").decode()
+        assert rows[name] == f"sha256={digest},{len(files[name])}"
+
+
+def test_a_build_can_be_repeated(wheels: dict[str, Path], tmp_path: Path) -> None:
+    (again,) = build(tmp_path, "linux-x86_64")
+    assert again.name == wheels["linux-x86_64"].name
+    assert again.read_bytes() == wheels["linux-x86_64"].read_bytes()
