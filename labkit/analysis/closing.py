@@ -59,7 +59,8 @@ def refuse(book: Book) -> None:
     """A client that answers with RST before it has acknowledged anything was in SYN-SENT, and refuses the server's ack."""
     client = [seg for seg in book.segments if seg.side == CLIENT and not seg.ctl & SYN]
     syn = any(seg.side == SERVER and seg.ctl & SYN for seg in book.segments)
-    if not syn and client and client[0].ctl & (RST | ACK) == RST:
+    never = any(seg.ctl & RST for seg in client) and not any(seg.ctl & ACK for seg in client)
+    if not syn and client and (never or client[0].ctl & (RST | ACK) == RST):
         acks = [entry for entry in book.entries if entry.field == "ack" and entry.shown.side == SERVER]
         book.entries = acks[:1]
         for entry in book.entries:

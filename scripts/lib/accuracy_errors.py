@@ -144,7 +144,6 @@ ERRORS = (
             "real/chksums/ip6-hoa-tcp-bad-chksum.pcap": {"CK02": (1,)},
             "real/chksums/ip6-route0-tcp-bad-chksum.pcap": {"CK02": (1,)},
             "real/chksums/ip6-tcp-bad-chksum.pcap": {"CK02": (1,)},
-            "real/conn-size.pcap": {"CK01": (1,), "CK02": (1,)},
             "real/ldap/simpleauth-diff-port.pcap": {"CK02": tuple(range(1, 13))},
             "real/ldap/simpleauth.pcap": {"CK02": tuple(range(1, 13))},
             "real/mpls-in-vlan.pcap": {"CK01": (1, 2, 3), "CK02": (1, 2, 3)},
@@ -154,7 +153,6 @@ ERRORS = (
             "real/tunnels/geneve-inner-tcp-bad-checksum.pcap": {"CK02": (1,)},
             "real/tunnels/vxlan-inner-tcp-bad-checksum.pcap": {"CK02": (1,)},
             "real/vntag_vlan_sandwich_clean.pcap": {"CK01": (1,)},
-            "real/web.pcap": {"CK01": (1, 2), "CK02": (1, 2)},
         },
     ),
 )

@@ -330,7 +330,7 @@ def section(release: str) -> Iterator[str]:
         theirs, ours = opinions(situation)
         yield f"### {situation.title}"
         yield ""
-        yield "```text"
+        yield "```notation"
         yield from situation.conversation.strip().splitlines()
         yield "```"
         yield ""
