@@ -32,5 +32,13 @@ class LinkError(LabkitError):
     """A live link failed, or lacks a privilege or a program."""
 
 
+class VerdictError(LabkitError):
+    """A capture that had to pass does not. `verdict` says why; the message is its first line and its first error."""
+
+    def __init__(self, message: str, verdict: object = None) -> None:
+        super().__init__(message)
+        self.verdict = verdict
+
+
 class MissingError(LabkitError):
     """A required library or program is not installed; the message says how to install it."""

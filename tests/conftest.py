@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["pytester"]
+
 TESTS = Path(__file__).parent
 
 MARKED = {
@@ -17,10 +19,12 @@ MARKED = {
     "capture/test_capture_oracles.py": "slow",
     "jobs/test_cluster.py": "slow",
     "packet/test_decode_corpus.py": "slow",
+    "report/test_pages.py": "slow",
     "test_accuracy.py": "slow",
     "test_bench.py": "slow",
     "test_contributing.py": "slow",
     "test_mutation.py": "slow",
+    "report/test_pytest_plugin.py": "slow",
     "test_packaging.py": "slow",
 }
 """The marker of every test in a folder or file. `scripts/test --quick` leaves out all three markers."""

@@ -1,6 +1,7 @@
 """`scripts/accuracy`: the independent observer, the reasons and the figures."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from labkit.analysis.native import INTERPRETED
 from labkit.analysis.native.engine import verify
 from labkit.analysis.rule import DOCUMENT, RFC9293, Severity
+from labkit.analysis.verifier import Verifier
 from labkit.build.scenario import Scenario
 from labkit.capture import create
 from labkit.errors import CaptureError
@@ -186,3 +188,32 @@ def test_the_page_has_every_error() -> None:
     for path, found in listed().items():
         lines = [line for line in page.splitlines() if line.startswith(f"- `{path}`: ")]
         assert all(any(f"{code}" in line for line in lines) for code in found), path
+
+
+def test_each_situation_can_be_judged() -> None:
+    situations = module("accuracy_situations").SITUATIONS
+    assert len({each.title for each in situations}) == len(situations) > 30
+    for each in situations:
+        verdict = Verifier().run(frames(list(parse(each.conversation, each.title))))
+        assert verdict.segments == len(each.conversation.strip().splitlines())
+        assert re.match(r"RFC \d{4} \d", each.reference)
+        assert each.linux
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_the_section_of_situations_says_what_both_say() -> None:
+    situations = module("accuracy_situations")
+    chosen = {each.title: situations.opinions(each) for each in situations.SITUATIONS if "MPTCP" in each.title}
+    edge = chosen["MPTCP: the right edge of a subflow falls"]
+    assert edge == ("", "MP05 (note)")
+    theirs, ours = chosen["MPTCP: ADD_ADDR and DATA_FIN while data is under way"]
+    assert "Duplicate ACK" in theirs
+    assert ours == "MP05 (note)"
+
+
+def test_only_the_section_of_situations_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    situations = module("accuracy_situations")
+    monkeypatch.setattr(situations, "section", lambda release: iter([situations.BEGIN, release, ""]))
+    once = situations.replaced("# A\n\n## Segments\n\nrest\n", "4.0")
+    assert once == "# A\n\n## Situations\n4.0\n\n## Segments\n\nrest\n"
+    assert situations.replaced(once, "4.2") == once.replace("4.0", "4.2")

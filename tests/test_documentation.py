@@ -6,9 +6,10 @@ Fences are run in the order of their document, in a folder of its own. By the wo
 - `sh`: each line is run; its exit code is 0 unless `# exit code N` stands behind it.
 - `console`: `$ COMMAND` lines with their output, in which a line `…` stands for any lines; `$ echo $?` shows an exit code
   other than 0.
-- `yaml`: a scenario, which is saved under its name and played. With further words it is a part of one, or `invalid`.
+- `yaml`: a scenario, which is saved under its name and played. With further words it is a part of one, or `invalid`; an
+  `assignment` is saved and read.
 - `notation`: lines of the notation; with a file's name behind it, they are saved there and built.
-- `csv`: saved under the name behind it.
+- `csv`, `toml`, `ini`: saved under the name behind it. So is a `yaml` with a file's name, and a `python`.
 - `mermaid`: the state diagram.
 
 `sh live` and `console live` are run too where a lab can be made, each command in a process of its own; one that ends in
@@ -23,14 +24,16 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from ruamel.yaml import YAML
 from test_layers import WINGS
 
 from labkit.analysis.rule import Rule, collect
@@ -42,7 +45,17 @@ from labkit.errors import ScenarioError
 from labkit.i18n import catalogue
 from labkit.live.system import capable
 from labkit.tcp.notation import parse
+from labkit.teach.assign import Assignment
+from labkit.teach.assign.model import AssignmentModel, LateModel, PartModel, QuestionModel
+from labkit.teach.assign.questions import KINDS as QUESTIONS
 from labkit.teach.diagram.states import mermaid
+from labkit.teach.grade.checks import KINDS as CHECKS
+from labkit.teach.grade.classroom import Grades, Row
+from labkit.teach.grade.honesty import Remark
+from labkit.teach.grade.judging import without
+from labkit.teach.grade.table import record
+from labkit.teach.grade.task import STATUSES, Mistake, Part, Task
+from labkit.teach.platforms import names as platforms
 
 TOP = Path(__file__).parents[1]
 CAN_LIVE = capable() and all(map(shutil.which, ("ip", "nsenter", "unshare")))
@@ -102,9 +115,10 @@ class Reader:
         self.begun: list[subprocess.Popen[bytes]] = []
         bin_ = Path(".bin")
         bin_.mkdir()
-        shim = bin_ / "labkit"
-        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m labkit "$@"\n')
-        shim.chmod(0o755)
+        for name in ("labkit", "pytest"):
+            shim = bin_ / name
+            shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {name} "$@"\n')
+            shim.chmod(0o755)
         self.path = str(bin_.absolute())
 
     def end(self) -> None:
@@ -124,7 +138,9 @@ class Reader:
             "console": self._console,
             "yaml": self._yaml,
             "notation": self._notation,
-            "csv": self._csv,
+            "csv": self._saved,
+            "toml": self._saved,
+            "ini": self._saved,
             "mermaid": self._mermaid,
         }
         assert kind in handlers, f"line {fence.at}: nothing runs a fence of {kind!r}"
@@ -187,7 +203,8 @@ class Reader:
     def _run(self, fence: Fence, command: str) -> str:
         """Run one command line, in this process where it is labkit's alone; what it has printed, and `self.code`."""
         words = command.split()
-        assert words[0] == "labkit" or command in NOT_LABKIT, f"line {fence.at}: nothing runs {words[0]!r}"
+        known = words[0] in {"labkit", "pytest"} or command in NOT_LABKIT
+        assert known, f"line {fence.at}: nothing runs {words[0]!r}"
         environment = {"PATH": f"{self.path}:/usr/sbin:/usr/bin:/bin", "HOME": str(Path.cwd()), "LANGUAGE": "en"}
         environment["PYTHONPATH"] = str(TOP)
         shell = ["sh", "-c"]
@@ -204,7 +221,7 @@ class Reader:
             self.code = 0
             time.sleep(1)
             return ""
-        if self.live or set(command) & set("|<>\"'*"):
+        if self.live or words[0] != "labkit" or set(command) & set("|<>\"'*"):
             done = subprocess.run([*shell, command], capture_output=True, text=True, env=environment, check=False)
             self.code = done.returncode
             return done.stdout + done.stderr
@@ -216,10 +233,16 @@ class Reader:
         return octets.getvalue().decode()
 
     def _yaml(self, fence: Fence, rest: str) -> None:
+        if rest.endswith((".yaml", ".yml")):
+            self._saved(fence, rest)
+            return
         text = "\n".join(fence.lines) + "\n"
         name = re.search(r"^name: (\S+)$", text, re.MULTILINE)
         if name:
             Path(f"{name[1]}.yaml").write_text(text, "utf-8")
+        if rest == "assignment":
+            assert Assignment.parse(text).name == name[1] if name else False
+            return
         if rest == "invalid":
             with pytest.raises(ScenarioError):
                 Scenario.parse(text).play()
@@ -242,9 +265,16 @@ class Reader:
         assert not rest
         assert "\n".join(fence.lines) + "\n" == mermaid(), f"line {fence.at}: the table of states draws another diagram"
 
-    def _csv(self, fence: Fence, rest: str) -> None:
-        assert rest.endswith(".csv")
-        Path(rest).write_text("\n".join(fence.lines) + "\n", "utf-8")
+    def _saved(self, fence: Fence, rest: str) -> None:
+        text = "\n".join(fence.lines) + "\n"
+        kind = fence.words.partition(" ")[0]
+        assert rest.endswith((f".{kind}", ".yml") if kind == "yaml" else f".{kind}"), f"line {fence.at}: no name"
+        if kind == "toml":
+            tomllib.loads(text)
+        elif kind == "yaml":
+            assert YAML(typ="safe", pure=True).load(text)
+        Path(rest).parent.mkdir(parents=True, exist_ok=True)
+        Path(rest).write_text(text, "utf-8")
 
 
 def compare(fence: Fence, shown: list[str], printed: list[str]) -> None:
@@ -371,7 +401,7 @@ def test_every_key_of_the_json_is_explained() -> None:
     from labkit.report.formats._records import header, verdict_record
 
     keys = [key for cells in rows(page("docs/verifying.md"), "key of a finding") for key in coded(cells[0])]
-    assert sorted(keys) == sorted(each.name for each in fields(Finding))
+    assert sorted(keys) == sorted([*(each.name for each in fields(Finding)), "time_exact"])
     record = header("rfc9293", ReportOptions(Severity.ERROR)) | verdict_record(Verdict("x", "rfc9293"), Severity.ERROR)
     assert {*record, "message", "at", "cut"} <= coded(page("docs/verifying.md"))
 
@@ -491,3 +521,34 @@ class TestTheTestItself:
         with pytest.raises((AssertionError, ArithmeticError, ScenarioError, pytest.fail.Exception)):
             for fence in fences(text):
                 reader.follow(fence)
+
+
+def test_the_page_for_teachers_lists_what_there_is() -> None:
+    text = page("docs/teaching.md")
+    keys = {field.alias or name for name, field in AssignmentModel.model_fields.items()}
+    assert {row[0].strip("`") for row in rows(text, "key")} == keys
+    for model, head in (
+        (PartModel, "key of a part"),
+        (QuestionModel, "key of a question"),
+        (LateModel, "key of `late`"),
+    ):
+        wanted = {field.alias or name for name, field in model.model_fields.items()}
+        assert {row[0].strip("`") for row in rows(text, head)} == wanted
+    assert {row[0].strip("`") for row in rows(text, "expectation")} == set(CHECKS)
+    assert {row[0].strip("`") for row in rows(text, "kind of `find`")} == set(QUESTIONS)
+    assert {row[0].strip("`") for row in rows(text, "status")} == set(STATUSES)
+    assert {row[0].strip("`") for row in rows(text, "`--format`")} == set(platforms())
+
+
+def test_the_page_for_teachers_has_every_key_of_the_json() -> None:
+    task = Task("x", parts=(Part("p", 1, rules=("others",)),))
+    result = replace(without(task, "nothing", "x"), mistakes=(Mistake("p", "x"),))
+    grades = Grades(task, (Row("s", "", "s", result),), (Remark("identical", ("s", "t"), "x"),))
+
+    def keys(value: object) -> set[str]:
+        if isinstance(value, dict):
+            return set(value) | {key for each in value.values() for key in keys(each)}
+        return {key for each in value for key in keys(each)} if isinstance(value, list) else set()
+
+    listed = {each for row in rows(page("docs/teaching.md"), "key in JSON") for each in coded("|".join(row))}
+    assert listed == keys(record(grades))

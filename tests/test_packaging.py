@@ -56,7 +56,7 @@ def labkit(installed: Path, *args: str, program: tuple[str, ...] = ("-m", "labki
 
 
 def test_the_wheel_holds_the_package_whole(wheel: Path) -> None:
-    kinds = {".py", ".yaml", ".mo", ".typed"}
+    kinds = {".css", ".js", ".mo", ".py", ".typed", ".yaml"}
     here = {path.relative_to(TOP).as_posix() for path in (TOP / "labkit").rglob("*") if path.suffix in kinds}
     here = {name for name in here if "__pycache__" not in name}
     there = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}

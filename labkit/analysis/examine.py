@@ -88,21 +88,21 @@ def examine(
     rules: Iterable[Rule],
     assume: Completeness = Completeness.AUTO,
     wanted: Callable[[Flow], bool] | None = None,
-) -> None:
-    """Look at the conversations of a judged capture once more, and put what is found into its verdict.
+) -> Verdict:
+    """Look at the conversations of a judged capture once more; return its verdict with what is found.
 
     `again` opens the capture from its start, or gives None where it cannot be read twice. `rules` is the catalogue.
     """
-    verdict.completeness = str(assume)
+    verdict = replace(verdict, completeness=str(assume))
     if assume == Completeness.PARTIAL or not verdict.segments:
-        return
+        return verdict
     named = {(rule.code, rule.name): rule for rule in rules}
     chosen = None if verdict.segments <= MAX_WHOLE or assume == Completeness.COMPLETE else _suspects(verdict, named)
     if chosen is not None and not chosen:
-        return
+        return verdict
     frames = again()
     if frames is None:
-        return
+        return verdict
     look = _Look(verdict, named, assume)
     talks = list(_talks(frames, chosen))
     adopted = {host.index: segments for host, segments in adopt(talks)}
@@ -113,7 +113,7 @@ def examine(
             look.repeated(talk)
         if talk.wanted(wanted):
             look.soften(talk.segments)
-    look.apply(strays)
+    return look.verdict(strays)
 
 
 Suspects = Mapping[tuple[frozenset[End], int], int]
@@ -147,7 +147,7 @@ def _talks(frames: Iterable[Frame], chosen: Suspects | None) -> Iterator[Talk]:
             continue
         segments = talks.setdefault(step.flow.index, (step.flow, []))[1]
         if len(segments) <= MAX_SEGMENTS and kept < MAX_ALL_SEGMENTS:
-            segments.append(_shown(step.seg, step.data, step.sender))
+            segments.append(shown(step.seg, step.data, step.sender))
             kept += 1
     for flow, segments in talks.values():
         index = flow.index
@@ -160,7 +160,8 @@ def _talks(frames: Iterable[Frame], chosen: Suspects | None) -> Iterator[Talk]:
             yield Talk(index, ends_of, sides, flow if chosen is None else None)
 
 
-def _shown(seg: Seen, data: bytes, sender: int) -> Shown:
+def shown(seg: Seen, data: bytes, sender: int) -> Shown:
+    """A segment of the side `sender` as the accounts of a conversation need it. `data` holds its octets."""
     payload = data[seg.data_at : seg.data_at + min(seg.data_len, MAX_PAYLOAD)] if seg.data_at >= 0 else b""
     return Shown(
         packet=seg.number,
@@ -292,14 +293,13 @@ class _Look:
             late = [packet for packet in peers if packet > before.packet]
             self._doubtful |= {(packet, code) for packet in early + late for code in ("ACK01", "SACK02", "WIN01")}
 
-    def apply(self, strays: Collection[int]) -> None:
-        """Put what was found into the verdict."""
-        verdict = self._verdict
-        verdict.completeness = self._taken()
+    def verdict(self, strays: Collection[int]) -> Verdict:
+        """The verdict with what was found."""
+        verdict = replace(self._verdict, completeness=self._taken())
         if self._doubtful and self._assume != Completeness.COMPLETE:
-            verdict.findings = [self._softened(found) for found in verdict.findings]
+            verdict = replace(verdict, findings=[self._softened(found) for found in verdict.findings])
         if not self._found and not self._complete:
-            return
+            return verdict
         kept = [
             found for found in verdict.findings if id(found) not in self._kept and not self._is_replaced(found, strays)
         ]
@@ -317,9 +317,10 @@ class _Look:
             if id(finding) in self._repeats:
                 first = places[id(self._repeats[id(finding)])]
                 merged[place] = replace(finding, severity=Severity.WARNING, caused_by=first)
-        verdict.findings = merged
+        limits = verdict.limits
         if strays or self._complete:
-            verdict.limits = [limit for limit in verdict.limits if self._is_left(limit, strays)]
+            limits = [limit for limit in limits if self._is_left(limit, strays)]
+        return replace(verdict, findings=merged, limits=limits)
 
     def _softened(self, found: Finding) -> Finding:
         if found.severity != Severity.ERROR or found.flow in self._complete:

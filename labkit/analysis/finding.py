@@ -53,6 +53,15 @@ class Finding:
     caused_by: int | None = None
     """The place, among the verdict's findings, of the mistake that this one follows from; the first is 0."""
 
+    def __str__(self) -> str:
+        """The finding on one line."""
+        return f"{_(str(self.severity))} {self.code}, {one_line(self)}"
+
+    def _repr_mimebundle_(self, **_choices: object) -> dict[str, str]:
+        """What a notebook shows (IPython's protocol)."""
+        lines = [str(self), *filter(None, (self.receiver, self.mend, self.reference))]
+        return {"text/plain": "\n".join(lines)}
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -129,6 +138,31 @@ def with_scapy(mend: str, field: str, packet: int | None, expected: int | None) 
         return mend
     line = f"packets[{packet - 1}][TCP].{SCAPY[field]} = {expected}"
     return _("{mend} In Scapy: {line}").format(mend=mend, line=line)
+
+
+def one_line(finding: Finding) -> str:
+    """A finding on one line: its packet, what is wrong and what it should be."""
+    return f"{place_of(finding)}, {finding.source} → {finding.destination}: {fault_text(finding)}"
+
+
+def place_of(finding: Finding) -> str:
+    """The packet of a finding, or its conversation."""
+    return f"packet {finding.packet}" if finding.packet is not None else f"conversation {finding.flow}"
+
+
+def fault_text(finding: Finding) -> str:
+    """What is wrong, and what it should be: `ack 7 ...; should be: ack 1 ...`."""
+    right = right_value(finding)
+    return f"{finding.message}; should be: {right}" if right else finding.message
+
+
+def right_value(finding: Finding) -> str:
+    """What the rule says that would be right, or the bare number, `ack 120 (raw 4711)`; empty if neither is known."""
+    if finding.should_be or finding.expected is None or not finding.field:
+        return finding.should_be
+    shown = finding.expected if finding.expected_relative is None else finding.expected_relative
+    raw = "" if shown == finding.expected else f" (raw {finding.expected})"
+    return f"{finding.field} {shown}{raw}"
 
 
 @dataclass(slots=True)

@@ -23,9 +23,13 @@ MAX_DESCRIBED = 10_000
 NOTHING = ("no-segments", "none-wanted")
 """Kinds of limits that leave nothing to judge."""
 
+BUDGETS = ("memory", "size", "time")
+"""Kinds of limits that the budget of a capture sets (`labkit.capture.budget`)."""
+
 KINDS = (
     "not-read",
     "damaged",
+    *BUDGETS,
     "mid-stream",
     "one-sided",
     "truncated",
@@ -37,6 +41,7 @@ KINDS = (
     "findings-not-kept",
     "clock-stepped-back",
     "packets-missing",
+    "multipath",
 )
 """All other kinds of limits."""
 
@@ -195,9 +200,9 @@ def _not_read(reason: int, count: int, packet: int, numbers: list[int]) -> Limit
     return Limit("not-read", "", count, packet, f"{text}: {_('not verified')}")
 
 
-def damaged(message: str) -> Limit:
-    """The limit of a capture that could not be read to its end."""
-    return Limit("damaged", "", 1, None, _("{message}; judged up to there").format(message=message))
+def damaged(message: str, kind: str = "damaged") -> Limit:
+    """The limit of a capture that could not be read to its end, or only to the end of its budget."""
+    return Limit(kind, "", 1, None, _("{message}; judged up to there").format(message=message))
 
 
 def _messages(counts: Counter[str]) -> dict[str, str]:
@@ -272,6 +277,12 @@ def _messages(counts: Counter[str]) -> dict[str, str]:
             "{n:,} gap was acknowledged by the peer, but the capture lacks its bytes",
             "{n:,} gaps were acknowledged by the peer, but the capture lacks their bytes",
             _("anything that the missing packets could explain is not counted as an error"),
+        ),
+        limit(
+            "multipath",
+            "{n:,} conversation is a subflow of an MPTCP connection",
+            "{n:,} conversations are subflows of MPTCP connections",
+            _("their windows are those of the whole connection, and are not verified"),
         ),
     )
     return {kind: message for kind, message in every if counts[kind]}

@@ -3,11 +3,12 @@
 Plain functions over integers, asked before the segment is added to the state. `me` is the side that sent the segment.
 """
 
+from labkit.analysis.extensions import carries_multipath_signal
 from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT, SUM_PARTIAL, Seen
 from labkit.tcp import seq as sn
-from labkit.tcp.segment import ACK, AE, CWR, ECE, FIN, RST, SYN
+from labkit.tcp.segment import ACK, FIN, RST, SYN
 
 SECOND = 1_000_000_000
 """Nanoseconds."""
@@ -66,6 +67,7 @@ def repeats_ack(seg: Seen, me: Side, peer: Side) -> bool:
         and seg.win == me.raw_win
         and seg.win != 0
         and peer.probe == 0
+        and not carries_multipath_signal(seg, me)
     )
 
 
@@ -128,15 +130,6 @@ def is_resent(seg: Seen, me: Side) -> bool:
     """Whether the segment brings nothing that its sender has not sent before. The same packet captured twice does not count."""
     again = seg.seg_len > 0 and seg.seq_offset < 0 and seg.new_octets == 0 and seg.ctl & (SYN | RST) == 0
     return again and not (seg.ip_id > 0 and seg.ip_id == me.last_id and seg.seq == me.last_seq)
-
-
-def ecn_agreed(me: Side, peer: Side) -> bool:
-    """Whether the SYNs agree on classic ECN (RFC 3168 section 6.1.1): ECE and CWR on the SYN, ECE alone on the SYN ACK."""
-    syn, answer = (me, peer) if peer.syn == 2 else (peer, me)
-    asked = syn.syn != 0 and syn.syn_ctl & (ECE | CWR) == ECE | CWR
-    return (
-        asked and answer.syn != 0 and answer.syn_ctl & (ECE | CWR) == ECE and (syn.syn_ctl | answer.syn_ctl) & AE == 0
-    )
 
 
 def echoes_unseen(seg: Seen, me: Side, peer: Side) -> bool:

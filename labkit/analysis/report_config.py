@@ -15,7 +15,7 @@ A file that labkit finds may be refused (`labkit.analysis.config_trust`). The ve
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from json import dumps
 from pathlib import Path
@@ -109,18 +109,23 @@ class ReportConfig:
         return {_key(each): each for each in self.rules}
 
     def apply(self, verdict: Verdict) -> Verdict:
-        """Leave out of the verdict what is not reported, and change severities. Returns the same object."""
-        verdict.strict = self.strict if isinstance(self.strict, tuple) else KINDS if self.strict else ()
+        """The verdict without what is not reported, and with the chosen severities."""
         findings = regraded(verdict.findings, self._choice)
         beyond = [
             Group(each.code, each.name, severity, each.count)
             for each in verdict.beyond
             if (severity := self._choice(each.code, each.name, each.severity)) is not None
         ]
-        verdict.left_out += len(verdict.findings) - len(findings)
-        verdict.left_out += sum(each.count for each in verdict.beyond) - sum(each.count for each in beyond)
-        verdict.findings, verdict.beyond = findings, beyond
-        return verdict
+        left_out = len(verdict.findings) - len(findings)
+        left_out += sum(each.count for each in verdict.beyond) - sum(each.count for each in beyond)
+        return replace(
+            verdict,
+            findings=findings,
+            beyond=beyond,
+            left_out=verdict.left_out + left_out,
+            fail_on=self.fail_on,
+            strict=self.strict if isinstance(self.strict, tuple) else KINDS if self.strict else (),
+        )
 
     def _choice(self, code: str, name: str, severity: Severity) -> Severity | None:
         """The severity of a finding, or None to leave it out. A less certain form of a fault is never raised."""
@@ -179,13 +184,17 @@ def candidates(start: Path) -> Iterator[Path]:
 def load(path: Path, extra: tuple[str, ...] = (), content: bytes | None = None) -> ReportConfig:
     """Read a configuration file, or its content that was read before. UsageError, with the file and the key, for what does
     not fit. `extra` names files of further rules."""
-    name = printable(str(path))
-    table = table_of(path, read(path) if content is None else content)
+    return config_of(table_of(path, read(path) if content is None else content), str(path), extra)
+
+
+def config_of(table: Mapping[str, object], file: str, extra: tuple[str, ...] = ()) -> ReportConfig:
+    """The configuration in the keys and values of a file. UsageError as from `load`."""
+    name = printable(file)
     unknown = [key for key in table if key not in KEYS]
     if unknown:
         text = _("{file}: there is no key '{key}'").format(file=name, key=printable(unknown[0]))
         raise UsageError(text + nearest(unknown[0], KEYS))
-    values: dict[str, Any] = {"extra": extra, "file": str(path)}
+    values: dict[str, Any] = {"extra": extra, "file": file}
     for key, value in table.items():
         attribute, convert = KEYS[key]
         try:

@@ -348,6 +348,8 @@ def _complaints(source: str, path: str) -> Iterator[None]:
         yield
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
+    except MemoryError:
+        raise  # the capture's fault, not the rule's
     except (Exception, SystemExit) as error:
         from traceback import walk_tb  # it takes a while to be imported
 

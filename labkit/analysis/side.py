@@ -54,6 +54,12 @@ class Side:
     """1: the capture holds only a part of the SYN's options."""
     tfo_len: I16 = ABSENT
     """Octets of the Fast Open cookie on the SYN; ABSENT: no such option."""
+    syn_ecn: U8 = 0
+    """The ECN field of the IP header on its SYN."""
+    mp_keys: U8 = 0
+    """1: its SYN ACK has a key of MPTCP."""
+    mp_key: U32 = 0
+    """The low four octets of that key."""
     old_nxt: Seq = 0
     """SND.NXT at the end of the connection that used the same four-tuple before."""
     has_old: U8 = 0
@@ -172,6 +178,21 @@ class Side:
     """The last segment that acknowledged all but the last octet of a segment; 0: none did."""
     part_time: int = 0
     part_ack: PeerSeq = 0
+
+    # Options that every segment has.
+    signed: U8 = 0
+    """The options that sign its first segment: AUTH_* of `labkit.packet.seen`."""
+    last_signed: U8 = 0
+    """The same of its last one."""
+    mptcp: U16 = 0
+    """Subtypes of MPTCP on its segments so far: bits as in `Seen.mptcp`."""
+    data_ack: U32 = 0
+    """The low four octets of its last Data ACK."""
+    has_data_ack: U8 = 0
+    ect_n: U32 = 0
+    """Packets that could be marked with CE, or were, before the network card joined them."""
+    ce_n: U32 = 0
+    """Segments with data that were marked with CE."""
 
     # Its checksums (`labkit.analysis.tracker.count_sums`).
     sums_good: U8 = 0

@@ -16,9 +16,10 @@ from labkit.analysis.analyzer import DONE, FLOW, SEGMENT, Step, analyze
 from labkit.analysis.flows import Flow, FlowTable
 from labkit.analysis.pending import GAP
 from labkit.analysis.side import Side
+from labkit.analysis.tracker import scaled
 from labkit.capture import Frame
 from labkit.packet.frame_edits import edits_of
-from labkit.packet.seen import Seen
+from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.options import Option, unpack
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, diff
@@ -64,6 +65,10 @@ class Row:
     """Edits (`labkit.packet.frame_edits`) that give the frame its wrong fields."""
     options_cut: int = 0
     """Octets of the options that the capture lacks."""
+    ip_id: int = ABSENT
+    """The IPv4 identification; ABSENT for IPv6."""
+    window_octets: int = 0
+    """The window in octets: scaled, where both SYNs offered a scale."""
     states: list[State | None] = field(default_factory=lambda: [None, None])
     """The states of client and server after the segment; None: the capture does not show it."""
     shown: list[State | None] = field(default_factory=lambda: [None, None])
@@ -141,6 +146,8 @@ def _row(step: Step) -> Row:
         client=flow.client,
         edits=edits_of(data, seg),
         options_cut=seg.doff - 20 - len(header),
+        ip_id=seg.ip_id,
+        window_octets=scaled(seg.win, seg.ctl, step.me, step.peer),
     )
 
 

@@ -4,6 +4,7 @@
 segment, `peer` the other one. All are plain functions over integers, so that they can be compiled. They track, the rules judge.
 """
 
+from labkit.analysis.extensions import advance_extensions
 from labkit.analysis.order import NEAR, SAME_MOMENT, ids_leave_one_out
 from labkit.analysis.pending import BEHIND, ECHOES, GAP, SENT, UNSENT, answer, answer_reset, missing, open_pending
 from labkit.analysis.relations import (
@@ -18,7 +19,7 @@ from labkit.analysis.relations import (
 from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT, OPT_SOUND, SUM_BAD, SUM_GOOD, Seen
 from labkit.tcp import seq as sn
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.segment import ACK, AE, CWR, ECE, FIN, RST, SYN
 
 WAITS, PASSED = 1, 2
 """`Side.challenge`: a SYN in the connection waits for its challenge ACK; its receiver has sent something else since."""
@@ -165,6 +166,7 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     """Add a segment to what is known of its sender."""
     if not me.seen:
         me.first_packet, me.first_time, me.first_seq, me.first_ctl = seg.number, seg.time, seg.seq, seg.ctl
+    advance_extensions(seg, me, peer)
     me.seen += 1
     count_sums(seg, me)
     if is_dropped(seg, me, peer):
@@ -301,8 +303,10 @@ def _take_options(seg: Seen, me: Side, again: bool) -> None:
         me.wscale = seg.wscale
     me.sack_ok = max(seg.sack_ok, me.sack_ok) if again else seg.sack_ok
     me.stamps = 1 if seg.tsval >= 0 or (again and me.stamps) else 0
+    # A SYN that is sent again may no longer ask for ECN (RFC 9768 section 3.1.4.1).
+    me.syn_ctl = seg.ctl | (me.syn_ctl & (ECE | CWR | AE) if again else 0)
+    me.tfo_len, me.opt_cut, me.syn_ecn = seg.tfo_len, seg.opt_cut, seg.ecn
     me.syn_echo = max(0, seg.tsecr)
-    me.syn_ctl, me.tfo_len, me.opt_cut = seg.ctl, seg.tfo_len, seg.opt_cut
 
 
 def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:

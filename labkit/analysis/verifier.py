@@ -9,8 +9,9 @@ A finding is never an exception. A capture that ends in the middle of a packet i
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
+from io import BytesIO
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -26,16 +27,19 @@ from labkit.analysis.payload import PayloadStore
 from labkit.analysis.policy import MAX_ONCE, Events
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Predicate, Rule, Scope, Severity, collect
 from labkit.analysis.unread import Unread
-from labkit.capture import Damage, Frame, open_capture
+from labkit.capture import Damage, Frame, Frames, open_capture
 from labkit.errors import UsageError
 from labkit.i18n import _
 
 PROFILES = (RFC9293, DOCUMENT)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """The findings of one capture, in the order of its packets."""
+    """The findings of one capture, in the order of its packets.
+
+    `labkit.report.verdict` adds what prints it.
+    """
 
     path: str
     profile: str
@@ -53,7 +57,9 @@ class Verdict:
     """Why the capture could not be read to its end."""
     error: str | None = None
     """Why it could not be read at all."""
-    limits: list[Limit] = field(default_factory=list)
+    crashed: bool = False
+    """Whether `error` is a mistake of labkit."""
+    limits: Sequence[Limit] = field(default_factory=list)
     """What the capture cannot show, so that it cannot be verified."""
     conversations: Sequence[Conversation] = field(default_factory=list)
     """The first reported conversations, at most `limits.MAX_DESCRIBED`."""
@@ -68,25 +74,34 @@ class Verdict:
     the IP identifications show; `partly-complete`: they show it of some conversations; `auto`: nothing shows it."""
     assumed: bool = False
     """Whether the profile, not the user, says that nothing is missing."""
-    beyond: list[Group] = field(default_factory=list)
+    beyond: Sequence[Group] = field(default_factory=list)
     """Findings that were only counted: there were more than `finding.MAX_KEPT` of their severity."""
 
+    fail_on: Severity = Severity.ERROR
+    """The lowest severity that makes the capture fail."""
     strict: tuple[str, ...] = ()
     """Kinds of limits that make the capture fail."""
+    known: int = 0
+    """Findings that a baseline left out (`labkit.report.baseline`)."""
+    known_outcome: str = ""
+    """The outcome, `unreadable` or `not-judged`, that a baseline expects."""
+    content: bytes | Frames | None = field(default=None, repr=False, compare=False)
+    """What was judged if it is not a file, so that a report can show its packets."""
 
     def worst(self) -> Severity | None:
         """The gravest severity found."""
         return max(tally(self.findings, self.beyond), default=None)
 
-    def outcome(self, fail_on: Severity = Severity.ERROR) -> str:
+    def outcome(self, fail_on: Severity | None = None) -> str:
         """The verdict in one word, `pass`, `fail`, `not-judged` or `unreadable`.
 
-        A finding at or above `fail_on`, or a limit of a kind in `strict`, makes a capture fail. It is not judged if no TCP
-        segment of it could be judged, or none was selected. It is unreadable if it could not be read, or not to its end.
+        A finding at or above `fail_on` (None: the verdict's own), or a limit of a kind in `strict`, makes a capture fail. It is
+        not judged if no TCP segment of it could be judged, or none was selected. It is unreadable if it could not be read, or
+        not to its end.
         """
         if self.error is not None:
             return "unreadable"
-        if (self.worst() or 0) >= fail_on or self.failing_limits():
+        if (self.worst() or 0) >= (fail_on or self.fail_on) or self.failing_limits():
             return "fail"
         if any(limit.kind in NOTHING for limit in self.limits):
             return "not-judged"
@@ -96,9 +111,20 @@ class Verdict:
         """The limits that make the capture fail."""
         return [limit for limit in self.limits if limit.kind in self.strict and limit.kind in KINDS]
 
-    def passes(self, fail_on: Severity = Severity.ERROR) -> bool:
+    def passes(self, fail_on: Severity | None = None) -> bool:
         """Whether the capture was judged to its end, and nothing makes it fail."""
         return self.outcome(fail_on) == "pass"
+
+    @property
+    def source(self) -> str | BinaryIO | Frames:
+        """What `open_capture` takes to read the capture again. Standard input, "-", is gone."""
+        return (
+            self.path
+            if self.content is None
+            else BytesIO(self.content)
+            if isinstance(self.content, bytes)
+            else self.content
+        )
 
     @property
     def up_to(self) -> int | None:
@@ -107,14 +133,14 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether the capture passes: it was judged to its end, and there is no error."""
+        """Whether the capture passes: it was judged to its end, and nothing makes it fail."""
         return self.passes()
 
-    def set_damage(self, damage: Damage | None) -> None:
-        """Say why the capture could not be read to its end; a damage that is known already stays."""
-        if damage is not None and self.damage is None:
-            self.damage = damage
-            self.limits.insert(0, damaged(damage.message))
+    def with_damage(self, damage: Damage | None) -> "Verdict":
+        """The verdict that says why the capture could not be read to its end; a damage that is known already stays."""
+        if damage is None or self.damage is not None:
+            return self
+        return replace(self, damage=damage, limits=[damaged(damage.message, damage.kind), *self.limits])
 
 
 def verify(
@@ -135,10 +161,9 @@ def verify(
     """
     with open_capture(source) as capture:
         verifier = Verifier(profile, literal=literal, wanted=wanted, rules=rules)
-        verdict = verifier.run(capture, on_progress)
-        verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
-        verdict.set_damage(capture.damage)
-        return verdict
+        verdict = verifier.run(capture, on_progress).with_damage(capture.damage)
+        path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
+        return replace(verdict, path=path)
 
 
 class Bounds(NamedTuple):
@@ -192,7 +217,10 @@ class Verifier:
         self._kept: list[Finding] = []
         self._counts: Counter[Severity] = Counter()
         self._beyond: dict[tuple[str, str, Severity], Group] = {}
-        self._verdict = Verdict("", profile)
+        self._shown_profile = profile
+        self._packets = 0
+        self._reported = 0
+        """Conversations whose findings are reported."""
 
     def run(
         self,
@@ -235,20 +263,19 @@ class Verifier:
         return self._whole()
 
     def _counted(self, frames: Iterable[Frame], on_progress: Callable[[int], None] | None) -> Iterator[Frame]:
-        verdict = self._verdict
         for frame in frames:
             if self._start is None:
                 self._start = frame.time
-            verdict.packets += 1
-            if on_progress is not None and not verdict.packets & 0xFFF:
-                on_progress(verdict.packets)
+            self._packets += 1
+            if on_progress is not None and not self._packets & 0xFFF:
+                on_progress(self._packets)
             yield frame
 
     def _conversation(self, flow: Flow) -> "_Conversation":
         found = self._open.get(flow.index)
         if found is None:
             found = self._open[flow.index] = _Conversation(flow, self._wanted is None or self._wanted(flow))
-            self._verdict.reported += found.wanted
+            self._reported += found.wanted
         return found
 
     def _finish(self, found: "_Conversation") -> None:
@@ -257,22 +284,27 @@ class Verifier:
         self._kept += found.standing()
 
     def _whole(self) -> Verdict:
-        verdict = self._verdict
-        verdict.segments = self._table.segments
-        verdict.flows = self._table.count
-        verdict.start = self._start or 0
-        verdict.beyond = [self._beyond[key] for key in sorted(self._beyond)]
-        beyond = sum(group.count for group in verdict.beyond)
+        segments = self._table.segments
+        beyond = sum(group.count for group in self._beyond.values())
         self._limits.end_many(missed=0, again=0, forgotten=self._table.forgotten, beyond=beyond)
-        frames, segments = self._limits.not_read(self._unread, self._table.pairs)
-        verdict.not_read = frames + segments
-        verdict.other = verdict.packets - verdict.segments - frames - self._unread.parts
-        verdict.limits = self._limits.limits(verdict.segments, verdict.reported)
-        verdict.conversations = sorted(self._limits.conversations, key=lambda each: each.flow)
-        verdict.findings = sorted(
-            self._kept, key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code)
+        frames, unread_segments = self._limits.not_read(self._unread, self._table.pairs)
+        return Verdict(
+            "",
+            self._shown_profile,
+            findings=sorted(
+                self._kept, key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code)
+            ),
+            packets=self._packets,
+            segments=segments,
+            other=self._packets - segments - frames - self._unread.parts,
+            not_read=frames + unread_segments,
+            flows=self._table.count,
+            limits=self._limits.limits(segments, self._reported),
+            conversations=sorted(self._limits.conversations, key=lambda each: each.flow),
+            reported=self._reported,
+            start=self._start or 0,
+            beyond=[self._beyond[key] for key in sorted(self._beyond)],
         )
-        return verdict
 
     def _add(self, found: "_Conversation", rule: Rule, answer: int, step: Step) -> None:
         packet, time = _getter(*rule.place)(step) if rule.place else (None, None)

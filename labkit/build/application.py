@@ -9,8 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from labkit.errors import UsageError
+
 SILENT = {"receive", "wait", "pause", "resume", "crash"}
 """Verbs that send nothing: such a step is complete for the peer when it is complete for its own side."""
+
+
+MAX_REPLY = 64 << 20
+"""Octets that a function may return."""
 
 
 @dataclass(slots=True)
@@ -30,6 +36,8 @@ class Plan:
     """The number of its connection, from 0: several connections may follow each other."""
     text: str = ""
     payload: bytes = b""
+    reply: Callable[[bytes], bytes] | None = None
+    """What makes the payload, when the step begins, of the octets that its side has received."""
     octets: int = 0
     urgent: bool = False
     time: int = 0
@@ -103,6 +111,11 @@ class Application:
         self._connection = 0
         self._sent = {"client": 0, "server": 0}
         self._wanted = {"client": 0, "server": 0}
+        self._streams = {"client": bytearray(), "server": bytearray()}
+        """What each side has sent in the present connection, if a reply depends on it."""
+        self._replied = {"client": 0, "server": 0}
+        """How many octets of its peer's stream each side's replies have seen."""
+        self._replies = any(plan.reply is not None for plan in plans)
 
     @property
     def next(self) -> Plan | None:
@@ -181,6 +194,10 @@ class Application:
             self._connection = plan.connection
             self._sent = dict.fromkeys(self._sent, 0)
             self._wanted = dict.fromkeys(self._wanted, 0)
+            self._replied = dict.fromkeys(self._replied, 0)
+            self._streams = {each: bytearray() for each in self._streams}
+        if plan.reply is not None:
+            self._make_reply(plan, plan.reply, end)
         end.step = plan.text
         match plan.verb:
             case "connect" | "send":
@@ -188,6 +205,8 @@ class Application:
                     end.connect(plan.connection, now)
                 if plan.verb == "send" or plan.payload:
                     end.send(plan.payload, now, urgent=plan.urgent)
+                if self._replies:
+                    self._streams[side] += plan.payload
                 self._sent[side] += plan.octets
                 plan.until = self._sent[side]
             case "receive":
@@ -204,3 +223,18 @@ class Application:
             case _:
                 plan.until = now + plan.time
                 self._on_due(plan.until)
+
+    def _make_reply(self, plan: Plan, reply: Callable[[bytes], bytes], end: End) -> None:
+        """Let a function make the payload of a step. UsageError if it returns something else than octets."""
+        side, seen = plan.side, self._replied[plan.side]
+        stream = self._streams["server" if side == "client" else "client"]
+        if end.delivered > len(stream):
+            raise UsageError("what the peer has sent is not known here, so that no function can reply to it")
+        payload = reply(bytes(stream[seen : end.delivered]))
+        self._replied[side] = end.delivered
+        if not isinstance(payload, bytes | bytearray):
+            raise UsageError(f"its function returned {type(payload).__name__}; expected bytes")
+        if len(payload) > MAX_REPLY:
+            raise UsageError(f"its function returned {len(payload)} octets; expected at most {MAX_REPLY}")
+        plan.payload, plan.octets = bytes(payload), len(payload)
+        plan.text += f" {len(payload)} octets"

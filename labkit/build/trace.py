@@ -1,111 +1,52 @@
 """A trace: the captured segments of conversations, each with its time, its cause, and the states of both ends.
 
-The simulation of a scenario and a live conversation result in a trace, and `Trace.write` writes it to a capture file. Only
-`Trace.packets` loads Scapy.
+The simulation of a scenario and a live conversation result in a trace, `Trace.from_capture` reads one, and `Trace.write` writes
+it to a capture file. Only `Trace.packets` loads Scapy.
+
+    trace = Trace.from_capture("a.pcapng")
+    trace.edit(6, ack=+1).write("b.pcapng")
+
+Traces do not change: an edit makes another one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, overload
 
+from labkit.build import captured as capture_io
+from labkit.build.explain import SECTIONS as SECTIONS
+from labkit.build.explain import Explainer
+from labkit.build.record import Connection as Connection
+from labkit.build.record import FilePacket as FilePacket
+from labkit.build.record import Injected as Injected
+from labkit.build.record import Origin as Origin
+from labkit.build.record import Record as Record
+from labkit.build.record import States as States
+from labkit.capture import Frame, Interface
+from labkit.capture.base import MAX_PACKET_OCTETS
 from labkit.errors import UsageError
+from labkit.i18n import printable
 from labkit.packet.frame_edits import apply, cut
-from labkit.packet.linktype import ETHERNET
-from labkit.packet.scapy_build import PLAIN, Framing, Host, Stamp, packet
+from labkit.packet.linktype import ETHERNET, RAW, title
+from labkit.packet.scapy_build import PLAIN, Framing, Host, Stamp, dissect, packet
 from labkit.tcp import seq as sn
-from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
-from labkit.tcp.state import State
+from labkit.tcp.notation import format_segment
+from labkit.tcp.segment import ACK, RST
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
 
-SECTIONS = {
-    "syn": "RFC 9293 section 3.5 (establishing a connection), 3.4.1 (initial sequence number)",
-    "syn-ack": "RFC 9293 section 3.5 (establishing a connection)",
-    "data": "RFC 9293 section 3.4 (sequence numbers)",
-    "ack": "RFC 9293 section 3.4 (acknowledgements are cumulative)",
-    "delayed-ack": "RFC 9293 section 3.8.6.3 (delayed acknowledgements)",
-    "duplicate-ack": "RFC 9293 section 3.10.7.4 (first check), RFC 5681 section 4.2",
-    "challenge-ack": "RFC 5961 sections 3 to 5 (challenge ACK)",
-    "window-update": "RFC 9293 section 3.8.6.2.2 (window update)",
-    "fin": "RFC 9293 section 3.6 (closing a connection)",
-    "rst": "RFC 9293 section 3.5.2 (reset generation)",
-    "retransmission-rto": "RFC 6298 section 5 (the retransmission timer ran out)",
-    "retransmission-fast": "RFC 5681 section 3.2 (fast retransmit)",
-    "zero-window-probe": "RFC 9293 section 3.8.6.1 (zero-window probing)",
-    "keep-alive": "RFC 9293 section 3.8.4 (keep-alive)",
-}
-"""References about a segment, by the reason why it was sent."""
+    from labkit.build.scenario import Scenario
 
 EDITIONS = ("annotated", "student")
 
-
-States = tuple[State, State]
-"""The state of an end before and after a segment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One captured segment. `time` is in nanoseconds from the trace's start.
-
-    `client` and `server` are the states of both ends. The sender's state changes when it sends the segment, the receiver's
-    when the segment arrives. They are None where they are unknown: in a trace written by hand.
-    """
-
-    number: int
-    time: int
-    sender: str
-    segment: Segment
-    why: str
-    """Why the endpoint sent it: a key of SECTIONS. Empty for a segment that is written by hand."""
-    step: str
-    """The step of the scenario that caused it, or the comment on a segment that is written by hand."""
-    client: States | None
-    server: States | None
-    arrived: bool = True
-    """False if the path loses the segment after the capture point."""
-    edits: Mapping[str, str] = field(default_factory=dict)
-    """Edits of the finished frame (`labkit.packet.frame_edits`), for values that a valid segment cannot have."""
-    tap: str = "client"
-    """The side that captured it."""
-    ident: int | None = None
-    """The IPv4 identification. None: the number of the record among those of its sender."""
-    connection: int = 0
-    """The position of its connection in `Trace.connections`."""
+MAX_LINES = 200
+"""Segments that a trace shows as text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """The hosts of a connection, and their initial sequence numbers."""
-
-    client: Host
-    server: Host
-    client_isn: int
-    server_isn: int
-
-    def isns(self, sender: str) -> tuple[int, int]:
-        """The initial sequence numbers of a sender and of its peer."""
-        isns = self.client_isn, self.server_isn
-        return isns if sender == "client" else isns[::-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Injected:
-    """One line of a manifest: a fault in a trace."""
-
-    fault: str
-    code: str
-    """The rule that the fault breaks."""
-    packet: int
-    """The number of the packet that breaks it."""
-    inserted: bool
-    """True if the fault inserted this packet, false if it changed it."""
-    changed: str
-    """The changed fields, or the inserted segment."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Trace:
     """The records of a capture, in the order of the capture, and their connections.
 
@@ -126,6 +67,141 @@ class Trace:
     """The number of routers on the path. Each decrements the TTL."""
     injected: tuple[Injected, ...] = ()
     """The faults in it (`labkit.build.faults`)."""
+    origin: Origin | None = None
+    """What else the capture holds that the trace was read from."""
+
+    @classmethod
+    def from_capture(cls, source: str | Path | BinaryIO) -> "Trace":
+        """Read a capture: a path, "-" for standard input, or an open binary file.
+
+        Every readable TCP segment is a record. Frames without one stay in their places when the trace is written, and so does
+        everything of a packet that is not edited: written without edits, it has the same packets. The capture is held in
+        memory. CaptureError if it cannot be read; of a damaged one, the packets before the damage (`origin.damage`).
+        """
+        records, connections, origin = capture_io.read(source)
+        start = records[0].time if records else 0
+        link = origin.interfaces[0].link if origin.interfaces else ETHERNET
+        name = Path(source).stem if isinstance(source, str | Path) and source != "-" else "capture"
+        return cls(
+            name=name,
+            summary="",
+            seed=None,
+            start=start,
+            connections=tuple(connections),
+            records=tuple(replace(each, time=each.time - start) for each in records),
+            framing=Framing(link, capture_io.vlans(records)) if link in (ETHERNET, RAW) else PLAIN,
+            origin=origin,
+        )
+
+    def to_scenario(self, connection: int = 0) -> "Scenario":
+        """A scenario that builds one of the trace's conversations again, as `Scenario.from_trace`."""
+        from labkit import Scenario
+
+        return Scenario.from_trace(self, connection)
+
+    def frames_again(self, frames: Sequence[Frame]) -> "Trace":
+        """The trace as it is read from other frames: those of its file, changed."""
+        records, connections, others = capture_io.sort_frames(frames)
+        interfaces = tuple(self._interfaces(annotated=True))
+        origin = self.origin or Origin(interfaces, self._names(), (self._comment(),), ())
+        return replace(
+            self,
+            connections=tuple(connections),
+            records=tuple(replace(each, time=each.time - self.start) for each in records),
+            origin=replace(origin, others=others),
+        )
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Trace": ...
+
+    def __getitem__(self, place: int | slice) -> "Record | Trace":
+        """A record by its position, from 0, or a trace of some records: `trace[:3]` has the first three."""
+        if isinstance(place, slice):
+            return self._with(self.records[place], sliced=True)
+        return self.records[place]
+
+    def edit(self, packet: int, **changes: Any) -> "Trace":
+        """The trace with changes of packet number `packet`, from 1, as Wireshark counts the written file.
+
+        The changes are those of `Record.edit`: `trace.edit(6, ack=+1)`. Checksums and lengths follow; `repair` makes the rest
+        of the conversation follow. UsageError if there is no such packet, or the change is not possible.
+        """
+        place = self._place(packet)
+        try:
+            record = self.records[place].edit(**changes)
+        except UsageError as error:
+            raise UsageError(f"packet {packet}: {error}") from error
+        return self._with([*self.records[:place], record, *self.records[place + 1 :]])
+
+    def insert(self, packet: int, record: Record) -> "Trace":
+        """The trace with one more record, before the packet with this number; one more than the last appends.
+
+        `trace.insert(7, trace[5].edit(payload=b"again"))` inserts a changed copy of packet 6 behind it. If the record's time is
+        not between those of its neighbours, it gets the time of the packet before it. UsageError for a record that was not
+        captured, in a capture whose link type labkit cannot build.
+        """
+        if self.origin is not None and not record.frames and self.link != self._interfaces(annotated=False)[0].link:
+            raise UsageError(f"a packet of link type {title(self.link)} does not fit into this capture")
+        place = len(self.records) if packet == len(self._owners()) + 1 else self._place(packet)
+        before = self.records[place - 1].time if place else record.time
+        after = self.records[place].time if place < len(self.records) else record.time
+        frames = tuple(frame._replace(number=0) for frame in record.frames)
+        record = replace(record, frames=frames, time=record.time if before <= record.time <= after else before)
+        return self._with([*self.records[:place], record, *self.records[place:]])
+
+    def remove(self, *packets: int) -> "Trace":
+        """The trace without the packets with these numbers. UsageError if one does not exist."""
+        places = {self._place(packet) for packet in packets}
+        return self._with([record for place, record in enumerate(self.records) if place not in places])
+
+    def _place(self, packet: int) -> int:
+        """The position of the record of a packet."""
+        owners = self._owners()
+        if not 1 <= packet <= len(owners):
+            raise UsageError(f"there is no packet {packet}; the trace has {len(owners)}")
+        place = owners[packet - 1]
+        if place is None:
+            raise UsageError(f"packet {packet} holds no readable TCP segment")
+        return place
+
+    def _with(self, records: Sequence[Record], *, sliced: bool = False) -> "Trace":
+        """The trace with other records, numbered anew; `sliced`: only with the other frames between them."""
+        origin = self.origin
+        if sliced and origin is not None:
+            kept = [frame.number for record in records for frame in record.frames]
+            span = range(min(kept, default=0), max(kept, default=0))
+            origin = replace(origin, others=tuple(each for each in origin.others if each.number in span))
+        numbered = tuple(
+            record if record.number == number else replace(record, number=number)
+            for number, record in enumerate(records, 1)
+        )
+        return replace(self, records=numbered, origin=origin)
+
+    def __repr__(self) -> str:
+        return f"<Trace {self.name!r}: {len(self.records)} segments>"
+
+    def __str__(self) -> str:
+        """The segments, one line each, with relative numbers; at most MAX_LINES of them."""
+        connections = f", {len(self.connections)} connections" if len(self.connections) > 1 else ""
+        lines = [f"{printable(self.name)}: {len(self.records)} segments{connections}"]
+        lines += (self._line(record) for record in self.records[:MAX_LINES])
+        if len(self.records) > MAX_LINES:
+            lines.append(f"… and {len(self.records) - MAX_LINES} more")
+        return "\n".join(lines)
+
+    def _line(self, record: Record) -> str:
+        seq, ack = self.relative(record)
+        segment = format_segment(record.segment.with_(seq=seq, ack=ack))
+        connection = f"{record.connection:3} " if len(self.connections) > 1 else ""
+        arrow = ">" if record.sender == "client" else "<"
+        return f"{record.number:5} {record.time / 1e9:11.6f} {connection}{arrow} {segment}"
+
+    def _repr_mimebundle_(self, **_choices: object) -> dict[str, str]:
+        """What a notebook shows (IPython's protocol)."""
+        return {"text/plain": str(self)}
 
     def __len__(self) -> int:
         return len(self.records)
@@ -170,19 +246,50 @@ class Trace:
 
     def numbers(self) -> list[int]:
         """The number of each record's packet in a file, from 1; that of its last fragment if it is fragmented."""
-        total = 0
-        return [total := total + self._count(record) for record in self.records]
+        last = {owner: number for number, owner in enumerate(self._owners(), 1)}
+        return [last[place] for place in range(len(self.records))]
+
+    def _owners(self) -> list[int | None]:
+        """The position of the record of each packet in a file; None for a frame without a segment."""
+        found: list[int | None] = []
+        owners = {frame.number: place for place, record in enumerate(self.records) for frame in record.frames}
+        place = 0
+        for item in self._layout():
+            if isinstance(item, Frame):
+                found.append(owners.get(item.number))
+            else:
+                found += [place] * self._count(item)
+                place += 1
+        return found
+
+    def _layout(self) -> Iterator[Record | Frame]:
+        """What a file consists of, in its order: the records, and in a trace of a capture, between them, the frames without a
+        segment, and the fragments of unchanged datagrams but the last, with which the record itself comes.
+        """
+        others = self.origin.others if self.origin is not None else ()
+        pieces = [
+            frame
+            for record in self.records
+            if len(record.frames) > 1 and capture_io.is_unchanged(record)
+            for frame in record.frames[:-1]
+        ]
+        waiting = deque(sorted([*others, *pieces], key=lambda frame: frame.number))
+        for record in self.records:
+            while waiting and record.frames and waiting[0].number < record.frames[-1].number:
+                yield waiting.popleft()
+            yield record
+        yield from waiting
 
     def _count(self, record: Record) -> int:
-        """The number of packets of a record."""
+        """The number of packets of a record, without those that stand apart from it in `_layout`."""
+        if record.frames:
+            alone = len(record.frames) == 1 and "fragment" not in record.edits
+            return 1 if alone or capture_io.is_unchanged(record) else len(capture_io.written(record))
         limit = self.framing.fragment
         length = 20 + len(record.segment.header) + len(record.segment.payload)
         if "fragment" in record.edits:
-            return (
-                -(-length // (int(record.edits["fragment"], 0) // 8 * 8))
-                if length > int(record.edits["fragment"], 0)
-                else 1
-            )
+            size = int(record.edits["fragment"], 0)
+            return -(-length // (size // 8 * 8)) if length > size else 1
         if limit is None or "caplen" in record.edits:
             return 1
         header = 40 if self.client.ip.version == 6 else 20
@@ -194,10 +301,13 @@ class Trace:
         return (self.framing.fragment - header - (8 if header == 40 else 0)) // 8 * 8
 
     def packets(self) -> "list[Packet]":
-        """The segments as Scapy packets. When you edit them, lengths and checksums follow."""
+        """The packets of the file as Scapy packets. When you edit them, lengths and checksums follow."""
         return list(self._packets())
 
     def _packets(self) -> "Iterator[Packet]":
+        if self.origin is not None:
+            yield from (dissect(each.octets, self.link_of(each), each.time) for each in self.file())
+            return
         for record, ident in self._numbered():
             source, target = self._ends(record)
             time = self.start + record.time
@@ -207,12 +317,14 @@ class Trace:
                 octets = apply(octets, self.link, record.edits)[0]
             pieces = self._pieces(octets, ident, record) if octets else []
             if record.edits or len(pieces) > 1:
-                for piece in pieces:
-                    part = type(built)(piece)
-                    part.time = built.time
-                    yield part
+                yield from (dissect(piece, self.link, time) for piece in pieces)
             else:
                 yield built
+
+    def link_of(self, each: FilePacket) -> int:
+        """The link type of a packet of the file."""
+        interfaces = self.origin.interfaces if self.origin is not None else ()
+        return interfaces[each.interface].link if each.interface < len(interfaces) else self.link
 
     def _numbered(self) -> Iterator[tuple[Record, int]]:
         """Each record and its IPv4 identification."""
@@ -248,10 +360,31 @@ class Trace:
 
     def captured(self, *, explained: bool = True) -> Iterator[tuple[Record, bytes, int, str]]:
         """Each record or fragment: the record, the octets, their length on the wire, and the comment if `explained`."""
-        seen: dict[tuple[str, int], _Explainer] = {}
+        for each in self.file(annotated=explained):
+            if each.record is not None:
+                yield each.record, each.octets, each.wirelen, "\n\n".join(each.comments)
+
+    def file(self, *, annotated: bool = False) -> Iterator[FilePacket]:
+        """The packets of a file in their order, with the comments on them if `annotated`."""
+        seen: dict[tuple[str, int], Explainer] = {}
         stamps: dict[tuple[Host, Host], Stamp] = {}
-        for record, ident in self._numbered():
-            ends = self._ends(record)
+        idents = {record.number: ident for record, ident in self._numbered()}
+        taps = list(dict.fromkeys(record.tap for record in self.records))
+        for item in self._layout():
+            if isinstance(item, Frame):
+                comments = item.comments if annotated else ()
+                yield FilePacket(
+                    None, item.time, item.data, max(item.wirelen, len(item.data)), comments, item.interface
+                )
+                continue
+            record, time = item, self.start + item.time
+            if record.frames:
+                pieces = capture_io.written(record)
+                for frame, octets, wirelen in pieces[-1:] if capture_io.is_unchanged(record) else pieces:
+                    comments = frame.comments if annotated else ()
+                    yield FilePacket(record, time, octets, wirelen, comments, frame.interface)
+                continue
+            ends, ident, interface = self._ends(record), idents[record.number], taps.index(record.tap)
             if ends not in stamps:
                 stamps[ends] = Stamp.of(*ends, self.framing)
             octets = stamps[ends].frame(record.segment, ident)
@@ -259,14 +392,22 @@ class Trace:
             if record.edits:
                 octets, wirelen = apply(octets, self.link, record.edits)
             comment = ""
-            if explained:
-                comment = seen.setdefault((record.tap, record.connection), _Explainer(self)).explain(record)
-            pieces = self._pieces(octets, ident, record)
-            if len(pieces) == 1:
-                yield record, octets, wirelen, comment
-                continue
-            for number, piece in enumerate(pieces, 1):
-                yield record, piece, len(piece), f"fragment {number} of {len(pieces)} of a datagram\n{comment}".strip()
+            if annotated:
+                comment = seen.setdefault((record.tap, record.connection), Explainer(self.relative)).explain(record)
+            parts = self._pieces(octets, ident, record)
+            for number, piece in enumerate(parts, 1):
+                if len(parts) == 1:
+                    yield FilePacket(record, time, piece, wirelen, (comment,) if comment else (), interface)
+                    break
+                text = f"fragment {number} of {len(parts)} of a datagram\n{comment}".strip()
+                yield FilePacket(record, time, piece, len(piece), (text,) if annotated else (), interface)
+
+    def file_frames(self) -> list[Frame]:
+        """The packets of a file as they would be read from it."""
+        return [
+            Frame(number, each.time, self.link_of(each), each.octets, each.wirelen, each.comments, each.interface)
+            for number, each in enumerate(self.file(annotated=True), 1)
+        ]
 
     def write(
         self,
@@ -287,141 +428,60 @@ class Trace:
         if edition not in EDITIONS:
             raise UsageError(f"unknown edition {edition!r}; expected one of: {', '.join(EDITIONS)}")
         annotated = edition == "annotated"
-        comment = self._comment() if annotated else None
-        taps = list(dict.fromkeys(record.tap for record in self.records))
         packets = 0
+        first, *more = self._interfaces(annotated=annotated)
         with create(
             target,
-            link=self.link,
+            link=first.link,
             format=format,
-            comment=comment,
-            interface_name=taps[0] if annotated and len(taps) > 1 else "",
+            comment=self._comment() if annotated else None,
+            interface_name=first.name,
+            interface_description=first.description,
+            snaplen=first.snaplen or MAX_PACKET_OCTETS,
+            fcs=first.fcs,
             names=self._names() if annotated else None,
         ) as writer:
-            for tap in taps[1:]:
-                writer.add_interface(self.link, name=tap if annotated else "")
-            for record, octets, wirelen, text in self.captured(explained=annotated):
-                interface = taps.index(record.tap)
-                comments = (text,) if annotated and text else ()
-                time = self.start + record.time
-                writer.write(time, octets, wirelen=wirelen, comments=comments, interface=interface)
+            for each in more:
+                writer.add_interface(
+                    each.link, snaplen=each.snaplen or None, name=each.name, description=each.description, fcs=each.fcs
+                )
+            for made in self.file(annotated=annotated):
+                writer.write(
+                    made.time, made.octets, wirelen=made.wirelen, comments=made.comments, interface=made.interface
+                )
                 packets += 1
         return packets
 
+    def _interfaces(self, *, annotated: bool) -> Sequence[Interface]:
+        """The interfaces of the capture: those that it was read from, or one for each capture point."""
+        if self.origin is not None and self.origin.interfaces:
+            if annotated:
+                return self.origin.interfaces
+            return [replace(each, name="", description="") for each in self.origin.interfaces]
+        taps = list(dict.fromkeys(record.tap for record in self.records)) or [""]
+        named = annotated and len(taps) > 1
+        return [Interface(self.link, name=tap if named else "") for tap in taps]
+
     def _comment(self) -> str:
         """The comment on the capture."""
+        if self.origin is not None:
+            return "\n\n".join(self.origin.comments)
         title = f"{self.name}: {self.summary}" if self.summary else self.name
         return title if self.seed is None else f"{title}\nseed {self.seed}"
 
     def _names(self) -> dict[str, str]:
         """The names of hosts by address."""
+        if self.origin is not None:
+            return dict(self.origin.names)
         hosts = (host for each in self.connections for host in (each.client, each.server))
         return {host.address: host.name for host in hosts if host.name}
 
     def explanation(self, record: Record) -> str:
         """The comment on a record: its step, the states, how seq and ack follow, and a reference."""
-        seen = _Explainer(self)
+        seen = Explainer(self.relative)
         for earlier in self.records:
             if earlier is record:
                 break
             if (earlier.tap, earlier.connection) == (record.tap, record.connection):
                 seen.note(earlier)
         return seen.explain(record)
-
-
-class _Explainer:
-    """Explain the segments at one capture point in order, each from the segments before it."""
-
-    def __init__(self, trace: Trace) -> None:
-        self.trace = trace
-        self.next = {"client": 0, "server": 0}
-        """The relative sequence number after the last one that each side has used."""
-        self.fin: dict[str, int] = {}
-        """The relative sequence number of each side's FIN."""
-
-    def note(self, record: Record) -> None:
-        """Remember a record."""
-        start = self.trace.relative(record)[0]
-        segment = record.segment
-        if segment.length and not segment.ctl & RST:
-            self.next[record.sender] = max(self.next[record.sender], start + segment.length)
-        if segment.ctl & FIN:
-            self.fin[record.sender] = start + segment.length - 1
-
-    def explain(self, record: Record) -> str:
-        """The comment on a record. Remember the record."""
-        if not record.why:
-            self.note(record)
-            return record.step
-        lines = [
-            record.step,
-            f"client {_change(record.client)}; server {_change(record.server)}"
-            if record.client and record.server
-            else "",
-            self._seq(record),
-        ]
-        if record.segment.ctl & ACK:
-            lines.append(self._ack(record))
-        if not record.arrived:
-            lines.append("the path loses this segment after the point of capture")
-        lines.append(f"{record.why}: {SECTIONS[record.why]}")
-        self.note(record)
-        return "\n".join(line for line in lines if line)
-
-    def _seq(self, record: Record) -> str:
-        """How the sequence number follows from earlier segments."""
-        segment = record.segment
-        start = self.trace.relative(record)[0]
-        text = f"seq {start} (raw {segment.seq})"
-        expected = self.next[record.sender]
-        if segment.ctl & SYN:
-            text += ": the initial sequence number" + (", again" if expected else "")
-        elif segment.ctl & RST and not segment.ctl & ACK and record.why == "rst" and not expected:
-            text += ": the number that the previous segment acknowledged"
-        elif segment.ctl & RST and segment.seq == 0:
-            text += ": 0, because there is no connection"
-        elif start == expected:
-            text += f" = {_sum(1, start, self.fin.get(record.sender))}"
-        elif record.why == "keep-alive":
-            text += ": one before the next number, so that the peer must answer"
-        elif start < expected and not segment.length:
-            text += (
-                f" = {_sum(1, start, self.fin.get(record.sender))}; the peer has not accepted the octets sent beyond"
-            )
-        elif start < expected:
-            text += f": sent before ({record.sender} has used all numbers below {expected})"
-        else:
-            text += f": ahead of {expected}: the capture lacks the segments between"
-        taken = segment.length
-        if taken and not segment.ctl & RST:
-            parts = [f"{len(segment.payload)} octets"] if segment.payload else []
-            parts += [name for bit, name in ((SYN, "SYN"), (FIN, "FIN")) if segment.ctl & bit]
-            text += f"; {' + '.join(parts)}: takes {taken}, next seq {start + taken}"
-        return text
-
-    def _ack(self, record: Record) -> str:
-        """How the acknowledgement number follows from the peer's segments."""
-        peer = "server" if record.sender == "client" else "client"
-        number = self.trace.relative(record)[1]
-        text = f"ack {number} (raw {record.segment.ack}) = {_sum(1, number, self.fin.get(peer))} of the {peer}"
-        missing = self.next[peer] - number
-        if missing > 0:
-            text += f"; {missing} more sent, not yet acknowledged"
-        return text
-
-
-def _sum(syn: int, number: int, fin: int | None) -> str:
-    """A relative number as the sum of what it counts, such as `1 (SYN) + 99 octets + 1 (FIN)`."""
-    past_fin = fin is not None and number > fin
-    octets = number - syn - past_fin
-    parts = [f"{syn} (SYN)"]
-    if octets > 0:
-        parts.append(f"{octets} octets")
-    if past_fin:
-        parts.append("1 (FIN)")
-    return " + ".join(parts)
-
-
-def _change(states: States) -> str:
-    before, after = states
-    return str(after) if before is after else f"{before} -> {after}"

@@ -18,18 +18,23 @@ from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from labkit.capture.base import MAX_PACKET_OCTETS, Damage, Description, Format, Frame, Interface, Reader, Writer
+from labkit.capture.memory import Frames, FramesReader
 from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _, printable
 
+if TYPE_CHECKING:
+    from labkit.capture.budget import Meter
+
 __all__ = [
     "Damage",
     "Format",
     "Frame",
+    "Frames",
     "Interface",
     "Reader",
     "Writer",
@@ -61,13 +66,15 @@ def formats() -> tuple[Format, ...]:
     return tuple(sorted(found, key=lambda format_: format_.name))
 
 
-def open_capture(source: str | Path | BinaryIO) -> Reader:
+def open_capture(source: str | Path | BinaryIO | Frames, meter: "Meter | None" = None) -> Reader:
     """Open a capture in any format; "-" is standard input. A file object is read and never closed.
 
-    The reader never seeks, so a pipe works too. CaptureError, in one line, if the source is missing, unreadable or not a
-    capture.
+    The reader never seeks, so a pipe works too. A `meter` ends the capture where a bound is reached. CaptureError, in one
+    line, if the source is missing, unreadable or not a capture.
     """
-    octets = Source(source)
+    if isinstance(source, Frames):
+        return FramesReader(source)
+    octets = Source(source, meter)
     try:
         return _recognize(octets)(octets)
     except BaseException:
@@ -77,8 +84,12 @@ def open_capture(source: str | Path | BinaryIO) -> Reader:
 
 def open_again(capture: Reader) -> Reader | None:
     """Open a capture a second time, from its start; None for a long stream, which is gone. CaptureError as `open_capture`."""
-    source = capture.again()
-    return None if source is None else open_capture(source)
+    source, meter = capture.again(), capture.meter
+    if source is None:
+        return None
+    if meter is not None:
+        meter.rewind()
+    return open_capture(source, meter)
 
 
 def is_capture(path: str | Path) -> bool:
@@ -165,6 +176,8 @@ def _choose(target: str | Path | BinaryIO, name: str | None) -> Format:
 
 def _why_not_a_capture(head: bytes, octets: Source) -> str:
     if not head:
+        if octets.meter is not None and octets.meter.spent is not None:
+            return octets.meter.spent.message
         if octets.trouble:
             return _("not a capture: {trouble}").format(trouble=octets.trouble)
         return _("not a capture: the file is empty")

@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, NamedTuple, Self
 
 from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.errors import CaptureError
 from labkit.i18n import _
+
+if TYPE_CHECKING:
+    from labkit.capture.budget import Meter
+    from labkit.capture.memory import Frames
 
 MAX_PACKET_OCTETS = 262_144
 """Octets of the longest packet that Wireshark and tcpdump accept, and that labkit writes."""
@@ -51,7 +55,9 @@ class Damage:
     """Where the unreadable record begins, in octets from the start of the (uncompressed) file; None if the file itself is
     sound."""
     cut: bool
-    """True if the file ends too early, False if its contents make no sense."""
+    """True if the file ends too early, False if its contents make no sense, or labkit did not read on."""
+    kind: str = "damaged"
+    """The kind of the limit that tells of it (`labkit.analysis.limits`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,11 @@ class Reader(ABC):
         return self._source.name
 
     @property
+    def meter(self) -> "Meter | None":
+        """What bounds the reading."""
+        return self._source.meter
+
+    @property
     def compressed(self) -> bool:
         """Whether the file is compressed."""
         return self._source.compressed
@@ -115,7 +126,7 @@ class Reader(ABC):
         """Octets of a regular, uncompressed file; None for any other."""
         return self._source.size
 
-    def again(self) -> str | Path | BinaryIO | None:
+    def again(self) -> "str | Path | BinaryIO | Frames | None":
         """What `open_capture` takes to read the same capture from its start; None for a long stream, which is gone."""
         return self._source.again()
 
@@ -186,7 +197,9 @@ class Reader(ABC):
             message = _("the capture ends at {where}")
         message = message.format(packet=packet, where=self._where(at), there=there)
         trouble = self._source.trouble
-        if have or trouble:
+        if self.meter is not None and self.meter.spent is not None:
+            pass  # the file may go on; who gave the meter knows why nothing else was read
+        elif have or trouble:
             self.damage = Damage(f"{trouble}; {message}" if trouble else message, at, cut=True)
         self.close()
 

@@ -25,6 +25,9 @@ MAX_INTERFACES = MAX_NAMES = 65_536
 """Interfaces and names that the reader keeps."""
 MAX_COMMENTS = 256
 """Comments on sections that the reader keeps."""
+MAX_TEXT_OCTETS = 8 << 20
+"""Octets of the names and descriptions of interfaces, of comments on sections and of names of hosts that the reader keeps, all
+together. Further texts count as empty."""
 
 
 class Clock(NamedTuple):
@@ -58,6 +61,8 @@ class PcapngReader(Reader):
         self._layout = layout("<")
         self._clocks: list[Clock] = []
         """The clocks of the section's interfaces."""
+        self._texts = 0
+        """Octets of texts so far."""
         self._number = 0
         """The last packet's number."""
         self._buffer = b""
@@ -166,7 +171,7 @@ class PcapngReader(Reader):
         self._clocks = []
         for code, value in unpacked(self._layout, self._buffer, at + 24, end - 4):
             if code == block.COMMENT and len(self.comments) < MAX_COMMENTS:
-                self.comments.append(decoded(value))
+                self.comments.append(self._text(value))
 
     def _interface(self, at: int, end: int) -> None:
         if end - at < 20:
@@ -179,8 +184,13 @@ class PcapngReader(Reader):
         seconds = options.get(block.OFFSET, b"")
         offset = self._layout.offset.unpack(seconds)[0] * SECOND if len(seconds) == 8 else 0
         self._clocks.append(Clock(link, times, by, offset, snaplen, len(self.interfaces)))
-        name, description = decoded(options.get(block.NAME, b"")), decoded(options.get(block.DESCRIPTION, b""))
+        name, description = self._text(options.get(block.NAME, b"")), self._text(options.get(block.DESCRIPTION, b""))
         self.interfaces.append(Interface(link, snaplen, name, description, (options.get(block.FCS) or b"\0")[0]))
+
+    def _text(self, value: bytes) -> str:
+        """The text of an option that is kept; empty where the capture has too many of them."""
+        self._texts += len(value)
+        return decoded(value) if self._texts <= MAX_TEXT_OCTETS else ""
 
     def _clock(self, interface: int) -> Clock:
         try:
@@ -229,13 +239,13 @@ class PcapngReader(Reader):
 
         families = {block.IPV4: (AF_INET, 4), block.IPV6: (AF_INET6, 16)}
         for kind, value in unpacked(self._layout, self._buffer, at + 8, end - 4):
-            if kind not in families or len(self.names) >= MAX_NAMES:
+            if kind not in families or len(self.names) >= MAX_NAMES or self._texts >= MAX_TEXT_OCTETS:
                 continue
             family, size = families[kind]
             name = value[size:].partition(b"\0")[0]
             if name:
                 # No resolver gives names with control characters; such a name tries to control the terminal.
-                self.names.setdefault(inet_ntop(family, value[:size]), printable(decoded(name)))
+                self.names.setdefault(inet_ntop(family, value[:size]), printable(self._text(name)))
 
 
 def _short(length: int) -> BlockError:

@@ -9,6 +9,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -18,10 +19,15 @@ from labkit.i18n import _, printable
 if TYPE_CHECKING:
     import zlib
 
+    from labkit.capture.budget import Meter
+
 T = TypeVar("T")
 
 CHUNK_OCTETS = 1 << 20
 """Octets that are read, or uncompressed, at once."""
+
+GZIP_HEAD_OCTETS = 1 << 10
+"""Compressed octets of a member that are uncompressed first."""
 
 GZIP_PIECE_OCTETS = 1 << 16
 """Compressed octets that are uncompressed at once."""
@@ -40,14 +46,17 @@ def reason_of(error: OSError) -> str:
 class Source:
     """The octets of a file or stream, in order. CaptureError if the system cannot read them."""
 
-    def __init__(self, source: str | Path | BinaryIO) -> None:
+    def __init__(self, source: str | Path | BinaryIO, meter: "Meter | None" = None) -> None:
+        """`meter` ends the octets where a bound is reached."""
         self._file, self.name, self._owned = _open(source)
+        self.meter = meter
         self.trouble = ""
         """What is wrong with the compression, if it ended the data too early."""
         self.compressed = False
         self._taken = 0
         self._path = source if isinstance(source, str | Path) and self._owned and self._is_regular() else None
-        self._copy = bytearray() if self._path is None else None
+        self._begin = self._file.tell() if isinstance(self._file, BytesIO) else 0
+        self._copy = bytearray() if self._path is None and not isinstance(self._file, BytesIO) else None
         self._chunks = self._read()
         self._head = b""
         try:
@@ -55,6 +64,8 @@ class Source:
                 self.compressed = True
                 self._chunks = self._uncompress(self._head, self._chunks)
                 self._head = b""
+            if meter is not None:
+                self._chunks, self._head = self._metered(meter, self._head, self._chunks), b""
         except BaseException:
             self.close()
             raise
@@ -72,6 +83,8 @@ class Source:
     def again(self) -> str | Path | BinaryIO | None:
         """What opens the same data from its start: the path of a regular file, or a copy of a stream that has ended after at
         most MAX_COPY_OCTETS; None for a longer stream."""
+        if isinstance(self._file, BytesIO):
+            return BytesIO(self._file.getvalue()[self._begin :])
         if self._path is not None or self._copy is None:
             return self._path
         return BytesIO(self._copy)
@@ -122,6 +135,8 @@ class Source:
             if read is not None:
                 count = self._attempt(lambda: read(buffer)) or 0
                 self._taken += count
+                if self.meter is not None:
+                    count = self.meter.take(count)
                 self._keep(buffer[:count])
                 return count
         chunk = self._head or next(self._chunks, b"")
@@ -143,6 +158,15 @@ class Source:
             self._keep(chunk)
             yield chunk
 
+    @staticmethod
+    def _metered(meter: "Meter", head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """The chunks up to the bound of a meter."""
+        for chunk in chain([head], chunks):
+            if count := meter.take(len(chunk)):
+                yield chunk[:count]
+            if meter.spent is not None:
+                return
+
     def _keep(self, chunk: bytes | memoryview) -> None:
         if self._copy is not None:
             self._copy += chunk
@@ -159,40 +183,48 @@ class Source:
 
     def _uncompress(self, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """The contents of consecutive gzip members (RFC 1952); zeros may follow them."""
+        import re
         import zlib
 
-        inflate = None
-        first = True
-        data = head
-        while data := data or next(chunks, b""):
-            if inflate is None:
-                if not first and not (data := data.lstrip(b"\0")):
-                    continue
-                if not data.startswith(GZIP[:1]):
-                    self.trouble = _("other data follows the gzip data")
+        zeros = re.compile(rb"\0*")
+        inflate, fresh, first = None, True, True
+        for chunk in chain([head], chunks):
+            data = memoryview(chunk)
+            while data:
+                if inflate is None:
+                    if not first and data[0] == 0:
+                        # Zeros may follow, up to the end.
+                        found = zeros.match(data)
+                        data = data[found.end() if found else 0 :]
+                        continue
+                    if data[0] != GZIP[0]:
+                        self.trouble = _("other data follows the gzip data")
+                        return
+                    inflate, fresh, first = zlib.decompressobj(31), True, False
+                # A hostile file may have a member in every 20 octets, so the first piece of each is small.
+                piece = data[: GZIP_HEAD_OCTETS if fresh else GZIP_PIECE_OCTETS]
+                before = None if fresh else inflate.copy()
+                try:
+                    out = inflate.decompress(piece, CHUNK_OCTETS)
+                except zlib.error as error:
+                    self.trouble = _("the gzip data is damaged ({reason})").format(
+                        reason=str(error).rpartition(": ")[2]
+                    )
+                    # zlib gives nothing of a piece with an error: feed the same octets one by one, up to the bad one.
+                    yield from _single(before or zlib.decompressobj(31), piece)
                     return
-                inflate = zlib.decompressobj(31)
-                first = False
-            piece, data = data[:GZIP_PIECE_OCTETS], data[GZIP_PIECE_OCTETS:]
-            before = inflate.copy()
-            try:
-                out = inflate.decompress(piece, CHUNK_OCTETS)
-            except zlib.error as error:
-                self.trouble = _("the gzip data is damaged ({reason})").format(reason=str(error).rpartition(": ")[2])
-                # zlib gives nothing of a piece with an error: feed the same octets one by one, up to the bad one.
-                yield from _single(before, piece)
-                return
-            data = (inflate.unconsumed_tail or inflate.unused_data) + data
-            if inflate.eof:
-                inflate = None
-            if out:
-                yield out
+                fresh = False
+                data = data[len(piece) - len(inflate.unconsumed_tail or inflate.unused_data) :]
+                if inflate.eof:
+                    inflate = None
+                if out:
+                    yield out
         if inflate is not None:
             self.trouble = _("the gzip data is cut short")
             yield inflate.flush()
 
 
-def _single(inflate: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
+def _single(inflate: "zlib._Decompress", piece: memoryview) -> Iterator[bytes]:
     """The data that a piece holds before its first bad octet."""
     import zlib
 

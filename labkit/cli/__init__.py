@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from labkit import __version__
-from labkit.cli._common import COMPLETE, SECTIONS, Exit, note
+from labkit.cli._common import COLORS, COMPLETE, SECTIONS, Exit, echo, note, set_color
 from labkit.errors import CaptureError, InputError, LabkitError, LinkError, MissingError, ScenarioError, UsageError
 from labkit.i18n import _, nearest
 
@@ -86,20 +86,18 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="labkit", message="%(prog)s %(version)s")
 @click.option(
     "--color",
-    type=click.Choice(["auto", "always", "never"]),
+    type=click.Choice(COLORS),
     default="auto",
     show_default=True,
-    help=_("Colour the output; auto: on a terminal, unless NO_COLOR is set."),
+    expose_value=False,
+    callback=set_color,
+    help=_("Colour the output, also behind the command; auto: on a terminal, unless NO_COLOR is set."),
 )
 @click.pass_context
-def cli(ctx: click.Context, color: str) -> int:
-    """Apply the options of all commands."""
-    if color == "auto":
-        ctx.color = False if os.environ.get("NO_COLOR") else None
-    else:
-        ctx.color = color == "always"
+def cli(ctx: click.Context) -> int:
+    """Show the help where no command is given."""
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)
+        echo(ctx.get_help(), err=True)
         return Exit.USAGE
     return Exit.OK
 

@@ -24,7 +24,7 @@ def write(trace: "Trace", output: str, format_: str | None, edition: str, manife
     """
     from labkit.capture.sink import Sink
 
-    _refuse_terminal(output)
+    refuse_terminal(output)
     target = manifest
     if target is None and trace.injected and output != STANDARD_OUTPUT:
         target = str(Path(output).with_suffix(".manifest.json"))
@@ -44,6 +44,23 @@ def write(trace: "Trace", output: str, format_: str | None, edition: str, manife
     if target != STANDARD_OUTPUT:
         note(_("{file}: list of the injected faults").format(file=target))
     return count
+
+
+def write_script(trace: "Trace", output: str) -> None:
+    """Write a Python script that makes the packets of a trace with Scapy."""
+    from labkit.build.as_scapy import script
+    from labkit.capture.sink import Sink
+
+    text = script(trace)
+    sink = Sink(output)
+    try:
+        sink.write(text.encode())
+        sink.commit()
+    finally:
+        sink.discard()
+    note(
+        _("{file}: a Python script; it writes {count:,} packets").format(file=_name(output), count=len(trace.packets()))
+    )
 
 
 def note_built(trace: "Trace", output: str, format_: str | None, count: int) -> None:
@@ -90,6 +107,7 @@ def build_variants(
     from labkit.build.scenario import Scenario
     from labkit.cli._progress import ProgressLine
     from labkit.teach import variants
+    from labkit.teach.roster import COLUMN, read_roster
 
     if seed:
         raise UsageError(_("--variants excludes --seed: labkit derives each student's seed from the key"))
@@ -109,10 +127,12 @@ def build_variants(
         options["edition"] or "student",
         options["faults"],
     )
-    roster = variants.read_roster(options["variants"])
-    if roster.column.casefold() != variants.COLUMN:
+    roster = read_roster(options["variants"])
+    if roster.hint:
+        note(roster.hint)
+    if roster.column.casefold() != COLUMN:
         text = _("{roster}: has no column '{expected}'; taking the students from its first column, '{column}'")
-        note(text.format(roster=options["variants"], expected=variants.COLUMN, column=printable(roster.column)))
+        note(text.format(roster=options["variants"], expected=COLUMN, column=printable(roster.column)))
     total = len(roster.students)
     digests = set()
     with ProgressLine(_("building")) as progress:
@@ -130,7 +150,7 @@ def build_variants(
     note(text.format(folder=folder, count=total, answers=answers))
 
 
-def _refuse_terminal(output: str) -> None:
+def refuse_terminal(output: str) -> None:
     """A terminal would take the octets of a capture for commands."""
     stream = sys.stdout
     if output == STANDARD_OUTPUT and stream is not None and not stream.closed and stream.isatty():

@@ -1,12 +1,14 @@
 """What the commands share: exit codes, printing, help, common options, shell completion.
 
 A command is a module of this package whose name has no leading underscore. It exports `command`, a `click.Command` with
-`cls=Command`, and imports heavy modules inside the function that runs. That function prints results with `click.echo` or
+`cls=Command`, and imports heavy modules inside the function that runs. That function prints results with `echo` or
 `emit_json` and notes with `note`, returns its exit code (None is 0), and lets every LabkitError through: `labkit.cli.run`
 turns it into a line and an exit code.
 """
 
 import inspect
+import os
+import re
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+COLORS = ("auto", "always", "never")
+"""The values of --color."""
 
 COMPLETE = "_LABKIT_COMPLETE"
 """The environment variable by which a shell asks for completions."""
@@ -63,6 +68,12 @@ class BareOption(click.Option):
         self.bare = bare
 
 
+def set_color(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    """Colour the output of a command, or not; without a value, as its parent does."""
+    if value is not None:
+        ctx.color = {"always": True, "never": False}.get(value, False if os.environ.get("NO_COLOR") else None)
+
+
 class Command(click.Command):
     """A command with translated help, which ends with examples.
 
@@ -81,6 +92,11 @@ class Command(click.Command):
         super().__init__(name, help=_(inspect.cleandoc(help)) if help else None, **attributes)
         self.section = section
         self.examples = examples
+        # The option of `labkit` itself is also understood behind the command.
+        text = _("Colour the output; auto: on a terminal, unless NO_COLOR is set.")
+        choice = click.Choice(COLORS)
+        color = click.Option(["--color"], type=choice, help=text, hidden=True, expose_value=False, callback=set_color)
+        self.params.append(color)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments. The one behind an option that stands without a value is not its value."""
@@ -103,25 +119,62 @@ class CommandGroup(Command, click.Group):
 
 
 def verdict_code(verdict: "Verdict", fail_on: "Severity", *, allow_empty: bool = False) -> Exit:
-    """The exit code of one verdict. A capture that merely ends too early has that of the packets before."""
-    if verdict.error is not None or (verdict.damage is not None and not verdict.damage.cut):
+    """The exit code of one verdict. A capture that merely ends too early has that of the packets before.
+
+    A capture that a baseline knows to be unreadable, or not judged, fails for findings only.
+    """
+    if verdict.crashed:
+        return Exit.INTERNAL
+    unreadable = verdict.error is not None or (verdict.damage is not None and not verdict.damage.cut)
+    if unreadable and verdict.known_outcome != "unreadable":
         return Exit.UNREADABLE
     outcome = verdict.outcome(fail_on)
-    return Exit.FINDINGS if outcome == "fail" or (outcome == "not-judged" and not allow_empty) else Exit.OK
+    empty = outcome == "not-judged" and not allow_empty and verdict.known_outcome != outcome
+    return Exit.FINDINGS if outcome == "fail" or empty else Exit.OK
+
+
+OWN = re.compile("(\x1b\\[[0-9;]{0,12}m|[\n\t])")
+"""What labkit itself writes of control characters: colours, line ends and tabs."""
+
+
+def echo(text: str, *, nl: bool = True, err: bool = False) -> None:
+    """Print text: the only way to a terminal. Whatever could control one becomes an escape that JSON has too.
+
+    Foreign text is made printable where it becomes part of a line (`labkit.i18n.printable`), so that it cannot forge a line or a
+    colour; this is what stands behind that.
+    """
+    click.echo(_clean(text), nl=nl, err=err)
+
+
+def _clean(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(each if at % 2 else _escaped(each) for at, each in enumerate(OWN.split(text)))
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    # A lone surrogate stands for an octet that is not UTF-8; `main` has the stream write its escape.
+    octets = (char.encode("utf-16-be", "surrogatepass").hex() for char in text)
+    return "".join(
+        char if char.isprintable() else "".join(f"\\u{code[at : at + 4]}" for at in range(0, len(code), 4))
+        for char, code in zip(text, octets, strict=True)
+    )
 
 
 def note(message: str) -> None:
     """Print one line to standard error: a remark or an error, never a result."""
-    click.echo(f"labkit: {printable(message)}", err=True)
+    echo(f"labkit: {printable(message)}", err=True)
 
 
 def emit_json(value: object, *, indent: int | None = 2) -> None:
     """Print a value as JSON in UTF-8; `indent=None` gives one line."""
     import json
 
-    # A file name that is not UTF-8 holds lone surrogates; "backslashreplace" turns them into escapes of JSON.
+    # `echo` escapes the lone surrogates of a file name that is not UTF-8.
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    click.echo(text.encode("utf-8", "backslashreplace"))
+    click.echo(_clean(text).encode())
 
 
 PROFILES = ("rfc9293", "document")
@@ -161,6 +214,15 @@ def profile_option(function: F) -> F:
         help=_("Rule set: RFC 9293, or the introductory text that labkit implements."),
     )(function)
 
+
+reveal_option = click.option(
+    "--reveal",
+    type=click.Choice(("none", "actual", "full")),
+    default="full",
+    show_default=True,
+    help=_("Show of a fault: none, its packet and rule; actual, also the wrong value; full, also the right one."),
+)
+"""`--reveal`, passed as `reveal`: a level of `labkit.report.reveal`."""
 
 rules_option = click.option(
     "--rules",

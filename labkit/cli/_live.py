@@ -3,12 +3,13 @@
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Exit, F, note, options
+from labkit.cli._common import Exit, F, echo, note, options
 from labkit.i18n import _, ngettext, printable
 
 if TYPE_CHECKING:
@@ -145,8 +146,7 @@ def verify_frames(frames: Iterable["Frame"], title: str) -> Exit:
     from labkit.analysis.verifier import Verifier
     from labkit.report.formats import ReportOptions, renderer
 
-    verdict = Verifier().run(frames)
-    verdict.path = title
+    verdict = replace(Verifier().run(frames), path=title)
     for line in renderer("text")([verdict], ReportOptions(Severity.ERROR)):
-        click.echo(line)
+        echo(line)
     return Exit.OK if verdict.ok else Exit.FINDINGS

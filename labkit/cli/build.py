@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from labkit.cli._build import build_bulk, build_variants, note_built, write
-from labkit.cli._common import Command, complete_formats, complete_scenarios
+from labkit.cli._build import build_bulk, build_variants, note_built, write, write_script
+from labkit.cli._common import Command, complete_formats, complete_scenarios, echo
 from labkit.errors import UsageError
 from labkit.i18n import _
 
@@ -90,6 +90,13 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
     help=_("File for a JSON list of the injected faults.  [default: NAME.manifest.json beside the capture]"),
 )
 @click.option(
+    "--as-scapy",
+    is_flag=True,
+    help=_(
+        "Write a Python script that makes the same packets with Scapy, instead of a capture.  [default FILE: NAME.py]"
+    ),
+)
+@click.option(
     "--flows",
     type=click.IntRange(min=1),
     metavar="N",
@@ -125,6 +132,9 @@ def command(
         if by_hand and given:
             text = _("{scenario}: a hand-written trace has no random numbers and excludes --{name}")
             raise UsageError(text.format(scenario=scenario, name=name))
+    as_scapy = options.pop("as_scapy")
+    if as_scapy:
+        _check_as_scapy(format=format_, flows=flows, **options)
     if flows is not None:
         build_bulk(scenario, flows, output, seed, format_, options)
         return
@@ -137,11 +147,20 @@ def command(
 
     faults = options["faults"]
     trace = inject(_load_by_hand(scenario, faults) if by_hand else _play(scenario, seed), faults)
+    if as_scapy:
+        write_script(trace, output or f"{Path(scenario).stem}.py")
+        return
     if output is None:
         # Not the name that stands in the scenario: a file must not choose where labkit writes.
         output = f"{Path(scenario).stem}.{format_ or 'pcapng'}"
     count = write(trace, output, format_, options["edition"] or "annotated", options["manifest"])
     note_built(trace, output, format_, count)
+
+
+def _check_as_scapy(**others: Any) -> None:
+    for name in ("flows", "variants", "key", "manifest", "format", "edition"):
+        if others[name] is not None:
+            raise UsageError(_("--as-scapy excludes --{name}").format(name=name))
 
 
 def _play(scenario: str, seed: int) -> "Trace":
@@ -167,4 +186,4 @@ def _list_faults() -> None:
     width = max(len(fault.name) for fault in faults())
     for fault in faults():
         code = click.style(f"{fault.code:<5}", bold=True)
-        click.echo(f"{code}  {fault.name:<{width}}  {_(fault.summary)}")
+        echo(f"{code}  {fault.name:<{width}}  {_(fault.summary)}")

@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from labkit.cli._common import COMPLETE, Command
+from labkit.cli._common import COMPLETE, Command, echo
 
 
 @click.command(
@@ -24,4 +24,4 @@ def command(ctx: click.Context, shell: str) -> None:
     """
     complete = get_completion_class(shell)
     assert complete is not None  # noqa: S101 - click has a class for each choice above
-    click.echo(complete(ctx.find_root().command, {}, "labkit", COMPLETE).source())
+    echo(complete(ctx.find_root().command, {}, "labkit", COMPLETE).source())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from labkit.cli._common import Command, complete_rules, rules_option
+from labkit.cli._common import Command, complete_rules, echo, rules_option
 from labkit.errors import UsageError
 from labkit.i18n import _, nearest
 from labkit.teach.lessons import lesson, names, summary
@@ -34,8 +34,8 @@ def command(topic: str | None, arguments: tuple[str, ...], extra: tuple[str, ...
     """
     if topic is None:
         for name in names():
-            click.echo(f"{click.style(name, bold=True)}  {_(summary(name))}")
-        click.echo(_("rules: {codes}").format(codes=", ".join(_codes(extra))))
+            echo(f"{click.style(name, bold=True)}  {_(summary(name))}")
+        echo(_("rules: {codes}").format(codes=", ".join(_codes(extra))))
         return
     if topic in names():
         lines = lesson(topic)(arguments)
@@ -44,7 +44,7 @@ def command(topic: str | None, arguments: tuple[str, ...], extra: tuple[str, ...
             raise UsageError(_("'{topic}' takes no arguments").format(topic=topic))
         lines = _rules(topic, extra)
     for line in lines:
-        click.echo(line)
+        echo(line)
 
 
 def _codes(extra: tuple[str, ...]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, CommandGroup, Exit, emit_json, format_option, note, options
+from labkit.cli._common import Command, CommandGroup, Exit, echo, emit_json, format_option, note, options
 from labkit.cli._live import orderly
 from labkit.errors import LinkError
 from labkit.i18n import _, ngettext, printable
@@ -121,15 +121,15 @@ def status(name: str | None, format_: str) -> int:
         emit_json({"labs": found})
         return Exit.OK if found else Exit.FINDINGS
     for one_lab in found:
-        click.echo(click.style(one_lab["name"] or _("(the lab without a name)"), bold=True))
+        echo(click.style(one_lab["name"] or _("(the lab without a name)"), bold=True))
         if not one_lab["whole"]:
-            click.echo(f"  {one_lab['error']}")
+            echo(f"  {one_lab['error']}")
         for end, facts in one_lab["ends"].items():
             processes = ngettext("{n} process", "{n} processes", len(facts["processes"])).format(
                 n=len(facts["processes"])
             )
             numbers = f" ({', '.join(map(str, facts['processes']))})" if facts["processes"] else ""
-            click.echo(f"  {end:<7} {' '.join(facts['addresses']):<24} {processes}{numbers}")
+            echo(f"  {end:<7} {' '.join(facts['addresses']):<24} {processes}{numbers}")
     if not found:
         note(_("no lab is up"))
     return Exit.OK if found else Exit.FINDINGS

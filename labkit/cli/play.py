@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, Exit, complete_scenarios, note, seed_option
+from labkit.cli._common import Command, Exit, complete_scenarios, echo, note, seed_option
 from labkit.cli._live import guard_of, guard_options, lab_option, orderly, save, verify_frames
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import _, printable
@@ -222,7 +222,7 @@ def _run(frames: "Iterable[Frame]", quiet: bool, several: bool) -> None:
             continue
         return
     for line in FORMATS["text"](observe(frames), TableStyle(live=True, several=several)):
-        click.echo(line)
+        echo(line)
 
 
 def _conclude(known: "Scenario", outcome: Outcome, capture: str | None, verify: bool) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labkit.cli._common import Command, complete_scenarios, emit_json, format_option, note, seed_option
+from labkit.cli._common import Command, complete_scenarios, echo, emit_json, format_option, note, seed_option
 from labkit.cli._live import for_option, lab_option, packets_option
 from labkit.i18n import _, ngettext
 
@@ -64,8 +64,8 @@ def command(
         emit_json(_plain(relay, timing, lost))
         return
     for side, tally in relay.counts.items():
-        click.echo(f"{ARROWS[side]} {_words(tally)}")
-    click.echo(_timing(timing))
+        echo(f"{ARROWS[side]} {_words(tally)}")
+    echo(_timing(timing))
     if lost:
         text = ngettext(
             "the kernel dropped {n} packet before the path", "the kernel dropped {n} packets before the path", lost

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labkit.cli._common import Command, emit_json, format_option, note, rules_option
+from labkit.cli._common import Command, echo, emit_json, format_option, note, rules_option
 from labkit.i18n import _
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ def command(format_: str, extra: tuple[str, ...]) -> None:
         return
     if format_ == "markdown":
         for line in _page(rules):
-            click.echo(line)
+            echo(line)
         return
     columns = [(each.code, each.name, severity(each), profiles(each), each.reference) for each in rules]
     widths = [max(map(len, column)) for column in zip(*columns, strict=True)]
     for row in columns:
         code, *rest = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join((click.style(code, bold=True), *rest)).rstrip())
+        echo("  ".join((click.style(code, bold=True), *rest)).rstrip())
     note(_("'labkit explain CODE' explains a rule, with a good and a bad example"))
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from labkit.cli._common import Command, complete_scenarios, emit_json, format_option, note
+from labkit.cli._common import Command, complete_scenarios, echo, emit_json, format_option, note
 from labkit.errors import UsageError
 from labkit.i18n import _
 
@@ -24,7 +24,7 @@ def command(name: str | None, format_: str) -> None:
         if format_ == "json":
             emit_json({"name": name, "summary": Scenario.load(name).summary, "source": text})
         else:
-            click.echo(text, nl=False)
+            echo(text, nl=False)
         return
     rows = {each: Scenario.load(each).summary for each in shipped()}
     if format_ == "json":
@@ -32,7 +32,7 @@ def command(name: str | None, format_: str) -> None:
         return
     width = max(map(len, rows), default=0)
     for each, summary in rows.items():
-        click.echo(f"{click.style(each.ljust(width), bold=True)}  {summary}")
+        echo(f"{click.style(each.ljust(width), bold=True)}  {summary}")
     note(_("'labkit build NAME' builds one, 'labkit scenarios NAME' prints it"))
 
 

@@ -1,4 +1,4 @@
-"""`labkit schema`: print the JSON schema of scenario files, for editors."""
+"""`labkit schema`: print the JSON schema of scenarios or of assignments, for editors."""
 
 import click
 
@@ -8,12 +8,16 @@ from labkit.cli._common import Command, emit_json
 @click.command(
     "schema", cls=Command, section="build", examples=("labkit schema > labkit.schema.json", "labkit schema | less")
 )
-def command() -> None:
-    """Print the JSON schema of scenario files.
+@click.argument("kind", type=click.Choice(["scenario", "assignment"]), default="scenario")
+def command(kind: str) -> None:
+    """Print the JSON schema of scenarios, or of assignments.
 
-    An editor that supports JSON schemas for YAML completes the keys of a scenario: save the schema, and begin the scenario
+    An editor that supports JSON schemas for YAML completes the keys of a file: save the schema, and begin the file
     with the line '# yaml-language-server: $schema=labkit.schema.json'.
     """
-    from labkit.build.scenario.schema import schema
+    if kind == "assignment":
+        from labkit.teach.assign.schema import schema
+    else:
+        from labkit.build.scenario.schema import schema
 
     emit_json(schema())

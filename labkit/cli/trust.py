@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labkit.cli._common import Command, Exit, note
+from labkit.cli._common import Command, Exit, echo, note
 from labkit.errors import UsageError
 from labkit.i18n import _, printable
 
@@ -36,7 +36,7 @@ def command(file: str | None, list_: bool, revoke: bool) -> int:
         raise UsageError(_("name one FILE, or --list"))
     if file is None:
         for each in config_trust.all_trusted():
-            click.echo(f"{each.digest[:16]}  {printable(each.file)}{_state(each)}")
+            echo(f"{each.digest[:16]}  {printable(each.file)}{_state(each)}")
         return Exit.OK
     path = Path(file)
     if revoke:

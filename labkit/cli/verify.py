@@ -5,13 +5,16 @@ from contextlib import closing
 from dataclasses import replace
 from os import environ
 from os.path import abspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from labkit.analysis.native import AUTO, ENGINES
-from labkit.cli._common import Command, Exit, format_option, note, verdict_code
+from labkit.cli._budget import budget_options, capture_budget
+from labkit.cli._common import Command, Exit, format_option, note, reveal_option, verdict_code
 from labkit.cli._flow_filter import flow_filter, flow_options
+from labkit.cli._output import write_lines
 from labkit.cli._report_config import completeness_options, report_config, report_options
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _, ngettext, printable
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
     from labkit.cli._progress import ProgressLine
     from labkit.jobs.inputs import Input
+    from labkit.report.baseline import Baseline
 
 MAX_SKIPPED = 3
 """Skipped files that the note names."""
@@ -37,11 +41,28 @@ MAX_SKIPPED = 3
 @completeness_options
 @flow_options
 @format_option(*names())
+@reveal_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(allow_dash=True),
+    metavar="FILE",
+    help=_("Write the report to FILE; for --format html and several captures, to a folder with a page for each."),
+)
 @click.option(
     "--annotate",
     type=click.Path(),
     metavar="OUT.pcapng",
     help=_("Write a copy of the capture, with each finding as a comment on its packet. One capture only."),
+)
+@click.option(
+    "--baseline", type=click.Path(), metavar="FILE", help=_("Fail for new findings only: those in FILE are known.")
+)
+@click.option(
+    "--write-baseline",
+    type=click.Path(),
+    metavar="FILE",
+    help=_("Write what fails the captures to FILE, for --baseline; the exit code is 0."),
 )
 @click.option(
     "--engine",
@@ -56,6 +77,7 @@ MAX_SKIPPED = 3
     metavar="N",
     help=_("Verify N captures at a time.  [default: 1; for large inputs, one for each processor]"),
 )
+@budget_options
 @click.option(
     "--cluster",
     metavar="ADDRESS",
@@ -74,7 +96,11 @@ MAX_SKIPPED = 3
 def command(
     captures: tuple[str, ...],
     format_: str,
+    reveal: str,
+    output: str | None,
     annotate: str | None,
+    baseline: str | None,
+    write_baseline: str | None,
     engine: str,
     jobs: int | None,
     cluster: str | None,
@@ -97,32 +123,37 @@ def command(
 
     # numpy would start threads for linear algebra, which takes longer than all other imports; labkit uses none of it.
     environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    wanted = flow_filter(others)
+    wanted, budget = flow_filter(others), capture_budget(others)
     inputs = expand(captures)
     config = report_config(**others, captures=lambda: (*captures, *(each.path for each in inputs.captures)))
     if quiet and verbose:
         raise UsageError(_("--quiet and --verbose exclude each other"))
-    options = ReportOptions(config.fail_on, verbose, most, config.rules, quiet, config)
+    options = ReportOptions(config.fail_on, verbose, most, config.rules, quiet, reveal, config)
     if annotate is not None:
         _check_annotate(inputs.captures, annotate)
     if cluster is not None and jobs is not None:
         raise UsageError(_("--cluster excludes --jobs: the cluster sets the number of workers"))
     outcome = _Outcome(options, annotate, shows_damage=format_ == "text")
+    if baseline is not None or write_baseline is not None:
+        outcome.use_baseline(baseline, write_baseline)
     if cluster is not None:  # its workers run elsewhere
         config = replace(config, extra=tuple(map(abspath, config.extra)))
-    request = Request(config, wanted, engine)
+    request = Request(config, wanted, engine, budget)
     with (
         Interrupts() as interrupts,
         ProgressLine(_("preparing")) as progress,
         closing(Dispatcher(inputs.captures, request, interrupts, progress).verdicts(jobs, cluster)) as judged,
     ):
-        for line in renderer(format_)(outcome.record(judged, progress), options):
-            click.echo(line)
+        verdicts = outcome.record(judged, progress)
+        if format_ == "html" and output not in (None, "-") and len(inputs.captures) > 1:
+            _write_folder(verdicts, options, str(output), [each.path for each in inputs.captures])
+        else:
+            write_lines(output, renderer(format_)(verdicts, options))
     _note_skipped(inputs.skipped)
     if interrupts.seen:
         note(_("interrupted"))
         return Exit.INTERRUPTED
-    return outcome.code
+    return outcome.conclude()
 
 
 def _check_annotate(captures: "list[Input]", target: str) -> None:
@@ -145,6 +176,20 @@ def _note_skipped(skipped: list[str]) -> None:
         note(f"{text.format(n=len(skipped))}: {files}")
 
 
+def _write_folder(verdicts: "Iterable[Verdict]", options: ReportOptions, folder: str, paths: list[str]) -> None:
+    """Write a page for each capture, and an index. Other files of the folder stay."""
+    from labkit.report.formats.html import render_folder
+
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CaptureError(_("{name}: cannot be made: {reason}").format(name=folder, reason=error.strerror)) from error
+    for name, lines in render_folder(verdicts, options, paths):
+        write_lines(str(place / name), lines)
+    note(_("{file}: the table of all captures").format(file=printable(str(place / "index.html"))))
+
+
 class _Outcome:
     """The exit code of all verdicts together, and the notes on each."""
 
@@ -155,11 +200,43 @@ class _Outcome:
         self._target = target
         self.code = Exit.OK
         """An unreadable capture outranks one that fails."""
+        self._known: Baseline | None = None
+        self._new: Baseline | None = None
+
+    def use_baseline(self, known: str | None, new: str | None) -> None:
+        """Leave out the findings of the baseline in a file, and collect those for a new one. InputError for a bad file."""
+        from labkit.report.baseline import Baseline
+
+        self._known = Baseline.load(known) if known is not None else None
+        self._new = Baseline(new) if new is not None else None
+
+    def conclude(self) -> int:
+        """Write the new baseline, if one is wanted; return the exit code."""
+        if self._known is not None and self._known.gone and self._new is None:
+            text = ngettext(
+                "{n} finding of the baseline is gone; --write-baseline writes it anew",
+                "{n} findings of the baseline are gone; --write-baseline writes it anew",
+                self._known.gone,
+            )
+            note(text.format(n=self._known.gone))
+        if self._new is None:
+            return self.code
+        count = self._new.write()
+        text = ngettext("{file}: {n} capture with known findings", "{file}: {n} captures with known findings", count)
+        note(text.format(file=printable(self._new.path), n=count))
+        return Exit.OK
 
     def record(self, verdicts: "Iterable[Verdict]", progress: "ProgressLine") -> "Iterator[Verdict]":
-        """Record verdicts as they come, and pass them on."""
+        """Record verdicts as they come, and pass on what the user wants to be shown of them."""
+        from labkit.report.reveal import reveal
+
         for verdict in verdicts:
             progress.clear()
+            if self._new is not None:
+                self._new.add(verdict)
+            if self._known is not None:
+                verdict = self._known.apply(verdict)
+            verdict = reveal(verdict, self._options.reveal)
             self._add(verdict)
             if self._target is not None and verdict.error is None:
                 self._annotate(verdict, self._target)

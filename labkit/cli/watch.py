@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, format_option, note, verdict_code
+from labkit.cli._common import Command, echo, format_option, note, verdict_code
 from labkit.cli._live import allow_interface_option, for_option, lab_option
 from labkit.cli._report_config import report_config, report_options
 from labkit.i18n import _, ngettext, printable
@@ -75,8 +76,7 @@ def command(
         note(_("watching {interface}; Ctrl-C stops").format(interface=printable(interface)))
         verdict = verifier.run(passing, None, printer.on_finding)
         lost = link.lost()
-    verdict.path = interface
-    config.apply(verdict)
+    verdict = config.apply(replace(verdict, path=interface))
     printer.conclude(verdict)
     if lost:
         text = ngettext(
@@ -126,7 +126,7 @@ class _FindingPrinter:
                 self._counted[each.severity, each.code, each.name] += 1
             else:
                 self._printed[each.code] += 1
-                click.echo(self._line(self._interface, each))
+                echo(self._line(self._interface, each))
 
     def conclude(self, verdict: "Verdict") -> None:
         """Print the verdict, the limits of the capture, and the findings that were only counted."""
@@ -139,13 +139,13 @@ class _FindingPrinter:
         if self._machine:
             note(click.unstyle(line))
             return
-        click.echo(line)
+        echo(line)
         for limit in verdict.limits:
-            click.echo("  " + _("note: {message}").format(message=limit_text(limit, verdict)))
+            echo("  " + _("note: {message}").format(message=limit_text(limit, verdict)))
         limits = {limit.code for limit in verdict.limits}
         for (severity, code, name), count in sorted(self._counted.items(), key=lambda each: (-each[0][0], each[0][1])):
             if severity > Severity.NOTE or code not in limits:
-                click.echo(f"  {_label(severity, code)} {count} × {name}")
+                echo(f"  {_label(severity, code)} {count} × {name}")
 
 
 def _label(severity: "Severity", code: str) -> str:

@@ -41,13 +41,12 @@ class Dispatcher:
         count = min(jobs or self._processes(), len(self.captures))
         if cluster is not None:
             found = self._on_cluster(cluster)
-        elif count > 1 and all(each.path != "-" for each in self.captures):
+        elif len(self.captures) > 1 and all(each.path != "-" for each in self.captures):
             found = self._in_processes(count)
         else:
             found = self._here()
         for verdict in found:
-            verdict.profile = self.request.config.profile
-            yield verdict
+            yield replace(verdict, profile=self.request.config.profile)
 
     def _processes(self) -> int:
         few = len(self.captures) < MIN_CAPTURES or sum(self._sizes()) < MIN_OCTETS
@@ -79,8 +78,8 @@ class Dispatcher:
             engine.prepare(self.request.engine, max(self._sizes(), default=0), self.listener.on_notice, rules)
         # Small enough that every process has batches up to the end.
         size = max(1, min(MAX_BATCH, len(self.captures) // (count * 4)))
-        with Processes(count) as pool:
-            yield from self._by_executor(replace(self.request, alone=False), pool, count * 2, size)
+        with Processes(count, memory=2 * self.request.budget.memory) as pool:
+            yield from self._by_executor(replace(self.request, alone=count == 1), pool, count * 2, size)
             if self.interrupts.seen:
                 pool.terminate()
 

@@ -51,26 +51,42 @@ def _matches(path: str) -> list[str]:
 
 
 def _walk(folder: str, inputs: Inputs) -> None:
-    """Add the captures in a folder and in the folders below it. Links to folders are not followed."""
+    """Add the captures in a folder and in the folders below it. Links to folders, and out of the folder, are not followed."""
     found: list[Input] = []
+    root = os.path.realpath(folder)
     for place, _folders, names in os.walk(folder, onerror=lambda error: found.append(_unreadable(error))):
         for name in names:
             path = str(Path(place) / name)
             try:
-                # Reading a named pipe would block.
-                known = stat.S_ISREG(Path(path).stat().st_mode) and (_has_suffix(name) or _is_capture(path))
+                strange = _strange(path, root)
+                known = _has_suffix(name) or (not strange and _is_capture(path))
             except CaptureError as error:
                 found.append(Input(path, str(error)))
             except OSError as error:
                 found.append(_unreadable(error))
             else:
-                if known:
+                if known and strange:
+                    found.append(Input(path, f"{printable(path)}: {strange}"))
+                elif known:
                     found.append(Input(path))
                 else:
                     inputs.skipped.append(path)
     if not found:
         found.append(Input(folder, _("{name}: this folder has no capture in it").format(name=printable(folder))))
     inputs.captures.extend(sorted(found, key=lambda each: Path(each.path).parts))
+
+
+def _strange(path: str, root: str) -> str:
+    """Why a file of a folder is not read; empty for any other. OSError if the system does not tell."""
+    mode = Path(path).lstat().st_mode
+    if stat.S_ISLNK(mode):
+        # Whoever packed the folder would have a file read that the packer may not read.
+        real = os.path.realpath(path)
+        if os.path.commonpath((root, real)) != root:
+            return _("is not read: it is a symbolic link out of the folder")
+        mode = Path(path).stat().st_mode
+    # Reading a named pipe would block, and a device has no end.
+    return "" if stat.S_ISREG(mode) else _("is not read: it is not a regular file")
 
 
 def _has_suffix(name: str) -> bool:

@@ -1,7 +1,8 @@
 """Judge one capture: the step that every process and every machine does alike."""
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from labkit.analysis.flow_filter import FlowFilter
@@ -10,11 +11,15 @@ from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import collect
 from labkit.analysis.verifier import Verdict
 from labkit.capture import Damage, open_capture
-from labkit.errors import CaptureError
+from labkit.capture.budget import Budget, Meter
+from labkit.errors import CaptureError, LabkitError
 from labkit.i18n import _, printable
 from labkit.jobs.interrupts import Interrupts
 
 Judge = Callable[[str], Verdict]
+
+MAX_ERROR = 200
+"""Characters of the words of an internal error that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class Request:
     flow_filter: FlowFilter | None = None
     engine: str = AUTO
     """One of `labkit.analysis.native.ENGINES`."""
+    budget: Budget = field(default_factory=Budget)
+    """What judging one capture may cost."""
     alone: bool = True
     """False: other workers run too; use one thread and never compile."""
 
@@ -46,7 +53,7 @@ def judge(
     request: Request, path: str, interrupts: Interrupts | None = None, listener: Listener | None = None
 ) -> Verdict:
     """Judge one capture. CaptureError where its file cannot be read."""
-    with open_capture(path) as capture:
+    with open_capture(path, Meter(request.budget)) as capture:
         verdict = engine.verify_capture(
             capture,
             request.config.profile,
@@ -60,19 +67,36 @@ def judge(
             rules=collect(request.config.extra),
             completeness=request.config.completeness,
         )
-    verdict.path = path
     if interrupts is not None and interrupts.seen:
         reason = _("interrupted after packet {n}").format(n=verdict.packets)
-        verdict.set_damage(Damage(reason, None, cut=True))
+        verdict = verdict.with_damage(Damage(reason, None, cut=True))
+    verdict = replace(verdict, path=path)
     return request.config.apply(verdict)
 
 
 def judge_file(judge: Judge, file: str, path: str) -> Verdict:
-    """Judge the capture in `file`, which the user calls `path`. A CaptureError becomes a verdict with an `error`."""
+    """Judge the capture in `file`, which the user calls `path`.
+
+    Whatever fails for this capture alone becomes a verdict with an `error`. Any other LabkitError is raised.
+    """
     try:
         verdict = judge(file)
     except CaptureError as error:
         text = str(error)
-        verdict = Verdict(path, "", error=text if file == path else text.replace(printable(file), printable(path), 1))
-    verdict.path = path
-    return verdict
+        return Verdict(path, "", error=text if file == path else text.replace(printable(file), printable(path), 1))
+    except (LabkitError, ImportError):  # every other capture would meet it too
+        raise
+    except MemoryError:
+        text = _("{name}: was not judged: there is too little memory")
+        return Verdict(path, "", error=text.format(name=printable(path)))
+    except Exception as error:
+        if os.environ.get("LABKIT_DEBUG"):
+            raise
+        text = _(
+            "{name}: was not judged: internal error: {kind}: {error} (LABKIT_DEBUG=1 shows where; please report it)"
+        )
+        what = printable(" ".join(str(error).split())[:MAX_ERROR])
+        return Verdict(
+            path, "", error=text.format(name=printable(path), kind=type(error).__name__, error=what), crashed=True
+        )
+    return replace(verdict, path=path)

@@ -3,14 +3,21 @@
 A temporary lab belongs to a process and vanishes with it. A named lab, made by root, stays until `down`; its namespaces are
 called `labkit-client`, `labkit-server`, or `labkit-NAME-client` for a lab with a name. `up` writes a record below /run/labkit
 before it makes anything, so that `down` can remove what a killed run has left.
+
+The record says what is labkit's own: each name, with the inode of its namespace once that is known, and the boot in which it
+was made. Nothing else is ever removed, and no process in it is ended.
 """
 
+import errno
 import json
 import os
 import re
 import shutil
+import socket
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labkit.errors import LinkError, UsageError
@@ -25,6 +32,9 @@ RECORDS = Path("/run/labkit")
 
 NAMES = Path("/run/netns")
 """The folder in which `ip netns` keeps named namespaces."""
+
+MAX_RECORD_OCTETS = 1 << 16
+"""Octets of a record."""
 
 VARIABLE = "LABKIT_LAB"
 """The environment variable by which a program finds a lab without a name."""
@@ -122,39 +132,132 @@ def up(name: str | None = None, *, relay: bool = False, offload: bool = False, m
         ) from error
     except OSError as error:
         raise LinkError(_("{file}: {reason}").format(file=record, reason=error.strerror)) from error
+    made = _Record(_boot(), names, {})
     try:
-        with file:
-            json.dump(names, file)
-        for each in names.values():
+        file.close()
+        for end, each in names.items():
+            _check_free(NAMES / each)
+            made.pending = end
+            made.write(record)
             wiring.run_ip("netns", "add", each)
+            made.inodes[end] = (NAMES / each).stat().st_ino
+        made.pending = ""
+        made.write(record)
         lab = Lab({end: Namespace.at(NAMES / each) for end, each in names.items()}, _title(name))
         wiring.wire(lab.namespaces, offload=offload, mtu=mtu)
     except BaseException:
-        down(name)
+        with suppress(LinkError):  # of what is not labkit's own
+            down(name)
         raise
     return lab
+
+
+def _check_free(path: Path) -> None:
+    if path.exists():
+        text = _("{name}: labkit did not make this network namespace, and leaves it; '--name' makes another lab")
+        raise UsageError(text.format(name=path.name))
+
+
+@dataclass(slots=True)
+class _Record:
+    """What labkit made for a lab."""
+
+    boot: str
+    """The boot in which it was made: after another one nothing of it exists, and inode numbers are given anew."""
+    names: dict[str, str]
+    """The names of the namespaces by end."""
+    inodes: dict[str, int]
+    """The inode numbers of those that were made, by end."""
+    pending: str = ""
+    """The end whose namespace was being made when the record was written."""
+
+    @classmethod
+    def read(cls, file: Path) -> "_Record | None":
+        """The record in a file; None if there is none. LinkError if another user could have written it."""
+        try:
+            with file.open("rb") as opened:
+                status = os.fstat(opened.fileno())
+                if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                    raise LinkError(
+                        _("{file}: other users can write it, so labkit does not believe it").format(file=file)
+                    )
+                found = json.loads(opened.read(MAX_RECORD_OCTETS) or b"{}")
+            return cls(
+                str(found.get("boot", "")),
+                {str(end): str(each) for end, each in found.get("names", {}).items()},
+                {str(end): int(each) for end, each in found.get("inodes", {}).items()},
+                str(found.get("pending", "")),
+            )
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise LinkError(_("{file}: cannot be read: {reason}").format(file=file, reason=error)) from error
+
+    def write(self, file: Path) -> None:
+        """Write the record, whole or not at all."""
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(asdict(self)), "utf-8")
+        part.replace(file)
+
+    def owns(self, end: str, path: Path) -> bool:
+        """Whether labkit made the namespace that has this name now, or was making it when it was killed."""
+        if self.boot != _boot() or self.names.get(end) != path.name:
+            return False
+        status = path.stat()
+        if not _is_namespace(status):
+            return status.st_size == 0  # a killed `ip netns add` leaves an empty file that is not bound to a namespace
+        if end in self.inodes:
+            return self.inodes[end] == status.st_ino
+        return self.pending == end and not _used(path)
+
+
+def _boot() -> str:
+    """The identity of this boot of the system."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def _is_namespace(status: os.stat_result) -> bool:
+    return status.st_dev == Path("/proc/self/ns/net").stat().st_dev
+
+
+def _used(path: Path) -> bool:
+    """Whether a process runs in a namespace, or it has more than a loopback interface: a new one has neither."""
+    with Namespace.at(path) as space:
+        if processes_in([space.inode]):
+            return True
+        with space.inside():
+            return len(socket.if_nameindex()) > 1
 
 
 def down(name: str | None = None) -> tuple[int, int]:
     """Remove a lab, or the rest of a killed run; return the number of its namespaces and of the processes in them.
 
-    A lab that does not exist is not an error. LinkError if something cannot be removed.
+    A lab that does not exist is not an error. LinkError if something cannot be removed, or labkit did not make it.
     """
     prefix = _prefix(name)
-    record = RECORDS / f"{prefix}.json"
-    found = [path for path in (NAMES / f"{prefix}-{end}" for end in _ends(True)) if path.exists()]
-    if not found and not record.exists():
+    file = RECORDS / f"{prefix}.json"
+    found = {end: path for end in _ends(True) if (path := NAMES / f"{prefix}-{end}").exists()}
+    if not found and not file.exists():
         return 0, 0
     require_capable("labkit lab down")
+    record = _Record.read(file)
+    own = [path for end, path in found.items() if record is not None and record.owns(end, path)]
     processes = 0
-    for path in found:
-        # A killed `ip netns add` leaves an empty file that is not bound to a namespace.
+    for path in own:
         with suppress(OSError), Namespace.at(path) as space:
-            if path.stat().st_dev == Path("/proc/self/ns/net").stat().st_dev:
+            if _is_namespace(path.stat()):
                 processes += end_processes_in([space.inode])
         _remove(path)
-    record.unlink(missing_ok=True)
-    return len(found), processes
+    file.unlink(missing_ok=True)
+    file.with_suffix(".part").unlink(missing_ok=True)
+    strangers = [path.name for path in found.values() if path not in own]
+    if strangers and not own:
+        text = _("{names}: labkit did not make this, and leaves it; 'ip netns delete' removes a namespace")
+        raise LinkError(text.format(names=", ".join(strangers)))
+    return len(own), processes
 
 
 def _remove(path: Path) -> None:
@@ -186,17 +289,25 @@ def find(name: str | None = None) -> Lab:
         if not record.is_file():
             text = _("{lab} is not up; 'labkit lab up' makes it; without root: labkit lab exec -- COMMAND")
             raise LinkError(text.format(lab=_title(name)))
-        title, text, source = _title(name), record.read_text("utf-8"), str(record)
+        title, text, source = _title(name), "", str(record)
+    inodes: dict[str, int] = {}
     try:
-        # A record holds names below NAMES. The variable holds absolute paths, which `/` leaves unchanged.
-        paths = {end: NAMES / each for end, each in json.loads(text).items()}
-    except (ValueError, AttributeError, TypeError) as error:
+        if text:  # absolute paths, which this program's parent holds open
+            paths = {str(end): Path(each) for end, each in json.loads(text).items()}
+        else:
+            found = _Record.read(Path(source)) or _Record("", {}, {})
+            paths, inodes = {end: NAMES / each for end, each in found.names.items()}, found.inodes
+    except (LinkError, ValueError, AttributeError, TypeError) as error:
         raise _incomplete(title, _("{file} cannot be read").format(file=source)) from error
+    if not paths:
+        raise _incomplete(title, _("{file} cannot be read").format(file=source))
     require_capable(title)
     namespaces: dict[str, Namespace] = {}
     try:
         for end, path in paths.items():
             namespaces[end] = Namespace.at(path)
+            if inodes and namespaces[end].inode != inodes.get(end):
+                raise OSError(errno.ESTALE, _("labkit did not make this namespace"), str(path))  # noqa: TRY301
     except OSError as error:
         _close(namespaces.values())
         raise _incomplete(title, f"{error.filename}: {error.strerror}") from error

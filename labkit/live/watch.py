@@ -11,6 +11,7 @@ import select
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from labkit.capture import Frame
 from labkit.errors import LinkError
@@ -19,7 +20,6 @@ from labkit.live import ethtool
 from labkit.live import lab as labs
 from labkit.live.clock import SECOND
 from labkit.live.link import Link
-from labkit.live.stop import Stop
 from labkit.live.wiring import KERNELS, RELAY, RELAY_INTERFACES
 from labkit.packet.linktype import ETHERNET
 
@@ -66,13 +66,22 @@ def _exists(name: str) -> bool:
     return True
 
 
-def frames(link: Link, stop: Stop, *, seconds: float | None = None) -> Iterator[Frame]:
+class Stoppable(Protocol):
+    """What may request the end: `select` reports it readable when `requested` has become true."""
+
+    requested: bool
+
+    def fileno(self) -> int:
+        """The descriptor for `select`."""
+
+
+def frames(link: Link, stop: Stoppable, *, seconds: float | None = None) -> Iterator[Frame]:
     """Yield all frames that pass before `stop` is requested or the time is over, numbered from 1. LinkError if the
     link fails.
     """
     end = None if seconds is None else time.monotonic_ns() + int(seconds * SECOND)
     last: int | None = None
-    waited: list[Link | Stop] = [link, stop]
+    waited: list[Link | Stoppable] = [link, stop]
     number = 0
     while True:
         left = None if end is None else (end - time.monotonic_ns()) / SECOND

@@ -12,10 +12,8 @@ ETHERNET, RAW = 1, 101
 
 OTHERS = {
     3: "AX25",
-    7: "ARCNET_BSD",
     8: "SLIP",
     114: "LTALK",
-    129: "ARCNET_LINUX",
     138: "APPLE_IP_OVER_IEEE1394",
     143: "DOCSIS",
     144: "LINUX_IRDA",

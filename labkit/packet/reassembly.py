@@ -189,7 +189,7 @@ class Reassembler:
         The datagram has a header that says it is whole: without fragment offset in IPv4, where the checksum is made right
         if the first fragment's was, and with an atomic fragment header in IPv6.
         """
-        piece = _ipv4_fragment(buf, seg) if seg.version == 4 else _ipv6_fragment(buf, seg)
+        piece = fragment_of(buf, seg)
         one = Lost(1, seg.number, _protocol(buf, seg), *_addresses(buf, seg))
         if piece is None:
             self._lost.append(one)
@@ -220,6 +220,11 @@ class Reassembler:
             pending = self._pending[key] = Pending(now)
             pending.twin = self._complete.get(key)
         return pending
+
+
+def fragment_of(buf: bytes, seg: Seen) -> Fragment | None:
+    """The fragment whose IP header `seg` locates in `buf`; None if the capture does not hold all of it."""
+    return _ipv4_fragment(buf, seg) if seg.version == 4 else _ipv6_fragment(buf, seg)
 
 
 def _ipv4_fragment(buf: bytes, seg: Seen) -> Fragment | None:

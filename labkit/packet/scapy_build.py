@@ -7,6 +7,7 @@ tuples, such as `('MSS', 1460)`; their octets are those of `labkit.tcp.options.p
 Scapy takes half a second to import, and most commands build nothing, so the first packet imports it.
 """
 
+import sys
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,8 +16,11 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import UsageError
+from labkit.i18n import _
 from labkit.packet.linktype import ETHERNET, RAW, title
 from labkit.tcp import options as opt
+from labkit.tcp.extension_options import KIND_ACCECN_0, KIND_ACCECN_1, Authentication, Extension, Md5
+from labkit.tcp.multipath import KIND_MPTCP
 from labkit.tcp.segment import Segment
 
 if TYPE_CHECKING:
@@ -131,6 +135,52 @@ def packet(
     return built
 
 
+def dissect(octets: bytes, link: int, time: int) -> "Packet":
+    """A finished frame as a Scapy packet; `time` in nanoseconds since 1970-01-01. Octets of a link type without a layer in Scapy
+    stay as they are.
+    """
+    import scapy.layers.inet6
+    import scapy.layers.l2
+    from scapy.config import conf
+    from scapy.layers.inet import IP
+    from scapy.packet import Raw as Octets
+    from scapy.utils import EDecimal
+
+    layer = conf.l2types.num2layer.get(link, Octets)
+    if link == RAW:
+        layer = scapy.layers.inet6.IPv6 if octets[:1] and octets[0] >> 4 == 6 else IP
+    built = layer(octets)
+    built.time = EDecimal(time) / 1_000_000_000
+    return built
+
+
+READABLE = frozenset({"Dot1AD", "Dot1Q", "Ether", "IP", "IPv6", "IPv6ExtHdrFragment", "Padding", "Raw", "TCP"})
+"""Scapy's layers that `command_of` writes with their fields."""
+
+
+def command_of(built: "Packet", octets: bytes) -> tuple[str, list[tuple[str, str]]]:
+    """Python code that makes a packet with these octets, and the module and name of each layer in it.
+
+    `built` is the packet. Where Scapy would build other octets of its fields, the code has the octets.
+    """
+    from scapy.packet import Raw as Octets
+
+    names = [layer.__name__ for layer in built.layers()]
+    fresh = built.copy()
+    fresh.clear_cache()
+    layers = [layer for layer in built.layers() if layer.__name__ in READABLE]
+    if len(layers) < len(names) or _attempt(fresh) != octets:
+        return f'Raw(bytes.fromhex("{octets.hex()}"))', [(Octets.__module__, Octets.__name__)]
+    return built.command(), [(layer.__module__, layer.__name__) for layer in layers]
+
+
+def _attempt(layer: "Packet") -> bytes | None:
+    try:
+        return layer_octets(layer)
+    except UsageError:
+        return None
+
+
 def _link(source: Host, target: Host, vlans: tuple[Vlan, ...]) -> "Packet":
     """The Ethernet header with its VLAN tags; each type says what follows."""
     from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
@@ -193,7 +243,28 @@ def scapy_options(options: tuple[opt.Option, ...]) -> list[tuple[str | int, Any]
                 if len(octets) < 2 or octets[0] < 2 or octets[1] != len(octets):
                     return None
                 tuples.append((octets[0], octets[2:]))
+            case _:
+                tuples.append(_extension(option))
     return tuples
+
+
+NAMES = {KIND_ACCECN_0: "AccECN0", KIND_ACCECN_1: "AccECN1", KIND_MPTCP: "MPTCP"}
+"""Options that Scapy 2.7 has no name for. Their values are octets."""
+
+
+def _extension(option: Extension) -> tuple[str, Any]:
+    """An option of an extension as Scapy's tuple. Scapy knows the names from now on, also where it dissects."""
+    from scapy.layers.inet import TCPAOValue, TCPOptions
+
+    match option:
+        case Md5(digest):
+            return "MD5", digest
+        case Authentication(key, following, mac):
+            return "AO", TCPAOValue(keyid=key, rnextkeyid=following, mac=mac)
+    name = NAMES[option.kind]
+    TCPOptions[0].setdefault(option.kind, (name, None))
+    TCPOptions[1].setdefault(name, option.kind)
+    return name, option.pack()[2:]
 
 
 class Stamp:
@@ -302,3 +373,42 @@ def _template(version: int, ttl: int, dscp: int, framing: Framing) -> Stamp:
     """A stamp built by Scapy, between documentation addresses."""
     source, target = ("2001:db8::1", "2001:db8::2") if version == 6 else ("192.0.2.1", "192.0.2.2")
     return Stamp(Host(source, 1, ttl=ttl, dscp=dscp), Host(target, 2), framing)
+
+
+# Scapy's packets as octets.
+
+
+def is_packet(value: object) -> bool:
+    """Whether a value is a Scapy packet. This does not import Scapy: without it, there is none."""
+    scapy = sys.modules.get("scapy.packet")
+    return scapy is not None and isinstance(value, scapy.Packet)
+
+
+def layer_octets(layer: "Packet") -> bytes:
+    """The octets that Scapy makes of a packet or a part of one. UsageError if it cannot."""
+    try:
+        return bytes(layer)
+    except Exception as error:  # whatever a field does not accept
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(_("Scapy cannot build the packet: {reason}").format(reason=reason)) from error
+
+
+def octets_of(packet: "Packet") -> tuple[int, int, bytes, int]:
+    """A Scapy packet as (nanoseconds since 1970, link type, octets, octets on the wire), as `wrpcap` would write it.
+
+    Scapy computes the lengths and checksums that the packet does not set. UsageError for a packet that begins with a layer
+    that no link type names, and one that Scapy cannot build.
+    """
+    from scapy.config import conf
+
+    link = conf.l2types.layer2num.get(type(packet))
+    if link is None:
+        text = _("the packet begins with Scapy's layer {name}, which no link type names; expected Ether, IP or IPv6")
+        if type(packet).__name__ == "Raw":  # what `rdpcap` gives where no layer is known yet
+            text = _("Scapy did not dissect the packet; import scapy.layers.inet before you read or build packets")
+        raise UsageError(text.format(name=type(packet).__name__))
+    octets = layer_octets(packet)
+    time = packet.time or 0
+    nanoseconds = round(time * 1_000_000_000) if isinstance(time, float) else int(time * 1_000_000_000)
+    # 12 is what Linux calls a raw IP packet inside the kernel.
+    return nanoseconds, RAW if link == 12 else link, octets, max(packet.wirelen or 0, len(octets))

@@ -16,6 +16,16 @@ SUM_UNKNOWN, SUM_GOOD, SUM_BAD, SUM_ZERO, SUM_PARTIAL = 0, 1, 2, 3, 4
 # What is wrong with an option list (rule OPT01 and OPT05).
 OPT_SOUND, OPT_LENGTH, OPT_OVERRUN = 0, 1, 2
 
+# Options that sign a segment (rules OPT07 to OPT09), and the kinds of AccECN's option, as bits.
+AUTH_MD5, AUTH_AO = 1, 2
+ACCECN_0, ACCECN_1 = 1, 2
+"""AccECN0 (kind 172) has the counter of ECT(0) first, AccECN1 (kind 174) that of ECT(1) (RFC 9768 section 3.2.3)."""
+
+MP_CAPABLE, MP_JOIN, MP_DSS = 1, 2, 4
+"""Subtypes of the MPTCP option as bits of `Seen.mptcp` (RFC 8684 section 8.2)."""
+DSS_ACK, DSS_ACK_8, DSS_MAP, DSS_MAP_8, DSS_FIN = 1, 2, 4, 8, 16
+"""Flags of the DSS option (RFC 8684 section 3.3): what it holds, in four or eight octets, and DATA_FIN."""
+
 ABSENT = -1
 
 U8 = Annotated[int, "u1"]
@@ -134,6 +144,22 @@ class Seen:
     sack_left: list[U32] = field(default_factory=_sack_edges)
     """Left edges of the first `sack_n` blocks, then 0."""
     sack_right: list[U32] = field(default_factory=_sack_edges)
+    auth: U8 = 0
+    """The options that sign it: AUTH_MD5 (RFC 2385), AUTH_AO (RFC 5925)."""
+    accecn: U8 = 0
+    """The options with AccECN's counters of octets: ACCECN_0, ACCECN_1."""
+    mptcp: U16 = 0
+    """MPTCP options: one bit for each subtype, from MP_CAPABLE (1) on."""
+    mp_keys: U8 = 0
+    """Keys on the MP_CAPABLE option: 0 to 2."""
+    mp_key: U32 = 0
+    """The low four octets of its first key, the sender's."""
+    mp_echo: U32 = 0
+    """The low four octets of its second key, the receiver's."""
+    dss: U8 = 0
+    """Flags of the DSS option."""
+    data_ack: U32 = 0
+    """The low four octets of its Data ACK."""
 
     # What is known only from the segments before it; `track.look` fills these.
     seg_len: int = 0

@@ -23,8 +23,11 @@ from labkit.report.formats._records import COMPLETENESS, completeness, limit_tex
 from labkit.report.formats.text import headline
 
 
-def check(path: str, target: str) -> None:
-    """Raise UsageError, with a message of one line, if a capture cannot be annotated into the file `target`."""
+def check(path: str | None, target: str) -> None:
+    """Raise UsageError, with a message of one line, if a capture cannot be annotated into the file `target`.
+
+    `path` is None for a capture in memory.
+    """
     name = printable(target)
     if path == "-":
         raise UsageError(_("cannot annotate standard input, which can be read only once; save it to a file first"))
@@ -32,6 +35,8 @@ def check(path: str, target: str) -> None:
         raise UsageError(
             _("{name}: an annotated capture is a pcapng file and needs the suffix .pcapng").format(name=name)
         )
+    if path is None:
+        return
     try:
         same = Path(path).samefile(target)
     except (OSError, ValueError):
@@ -46,14 +51,14 @@ def annotate(verdict: Verdict, target: str, options: ReportOptions) -> int:
     The file appears whole or not at all. UsageError as in `check`. CaptureError if the capture cannot be read again or the target
     cannot be written: a pcapng file holds no time before 1970, and no packet of more than 262,144 octets.
     """
-    check(verdict.path, target)
-    with open_capture(verdict.path) as head:
+    check(verdict.path if verdict.content is None else None, target)
+    with open_capture(verdict.source) as head:
         deque(head, maxlen=0)  # reads to the end, for the names and comments
     comments, whole = _comments(verdict)
     # A capture that names no interface has no packet, so any link type will do.
     first = head.interfaces[0] if head.interfaces else Interface(ETHERNET)
     with (
-        open_capture(verdict.path) as capture,
+        open_capture(verdict.source) as capture,
         create(
             target,
             link=first.link,

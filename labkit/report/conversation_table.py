@@ -11,12 +11,12 @@ from labkit.analysis.flows import Flow
 from labkit.analysis.states import Row, flow_of
 from labkit.build.script import ends_line, start_line
 from labkit.capture import Interface
-from labkit.i18n import _
+from labkit.i18n import _, printable
 from labkit.report.segment_line import details, seconds, segment_text
 from labkit.tcp.notation import CLIENT, Line, format_line, pattern
 from labkit.tcp.notation import format_option as option_text
 from labkit.tcp.options import Raw
-from labkit.tcp.segment import ACK, Segment, control_names
+from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment, control_names
 from labkit.tcp.seq import add
 from labkit.tcp.state import DOCUMENT_WORDS, State
 
@@ -26,6 +26,20 @@ MAX_PREVIEW = 2_000
 STATE_WIDTH = 12
 LIVE_WIDTH = 36
 """The least width of the segment column when rows are printed as they come."""
+
+
+STATE_COLOURS = {
+    State.SYN_SENT: "yellow",
+    State.SYN_RECEIVED: "yellow",
+    State.ESTABLISHED: "green",
+    State.FIN_WAIT_1: "blue",
+    State.FIN_WAIT_2: "blue",
+    State.CLOSE_WAIT: "blue",
+    State.CLOSING: "blue",
+    State.LAST_ACK: "blue",
+    State.TIME_WAIT: "magenta",
+}
+"""The colours of states on a terminal; the others have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +77,35 @@ def _text(rows: Iterator[Row], style: TableStyle) -> Iterator[str]:
         text = segment_text(row, window=style.window)
         more = details(row)
         index = f"{row.flow.index:>4} " if several else ""
-        line = (
-            f"{index}{row.number:>5} {seconds(row.time - start):>11}  {client:<{STATE_WIDTH}}  {text:<{width}}  "
-            f"{server:<{STATE_WIDTH}}  {click.style(more, dim=True) if more else ''}"
+        cells = (
+            (client, STATE_WIDTH, _state_colour(row, 0, style)),
+            (text, width, _segment_colour(row)),
+            (server, STATE_WIDTH, _state_colour(row, 1, style)),
+            (more, 0, "bright_black"),
         )
-        yield line.rstrip()
+        line = f"{index}{row.number:>5} {seconds(row.time - start):>11}"
+        yield (line + "".join(_cell(*each) for each in cells)).rstrip()
+
+
+def _cell(text: str, width: int, colour: str | None) -> str:
+    """A cell of the table with the space before it: coloured text, and plain space up to its width."""
+    shown = click.style(text, fg=colour) if text and colour else text
+    return f"  {shown}{' ' * (width - len(text))}"
+
+
+def _segment_colour(row: Row) -> str | None:
+    """The colour of a segment: what opens and closes, resets, and data stand out from pure ACKs."""
+    if row.ctl & RST:
+        return "red"
+    if row.ctl & (SYN | FIN):
+        return "green"
+    return "cyan" if row.length else None
+
+
+def _state_colour(row: Row, end: int, style: TableStyle) -> str | None:
+    states = row.shown if style.document else row.states
+    state = states[end]
+    return STATE_COLOURS.get(state) if state is not None else None
 
 
 def _opening(row: Row, several: bool, width: int, style: TableStyle, *, head: bool) -> Iterator[str]:
@@ -96,7 +134,7 @@ def _opening(row: Row, several: bool, width: int, style: TableStyle, *, head: bo
 def _interface_names(flow: Flow, interfaces: Sequence[Interface]) -> str:
     """The interfaces at which a conversation was captured so far, by name or else by number."""
     points = [point for point in dict.fromkeys(flow.seen_at) if 0 <= point < len(interfaces)]
-    return " / ".join(interfaces[point].name or str(point) for point in points)
+    return " / ".join(printable(interfaces[point].name) or str(point) for point in points)
 
 
 def _named(end: str, style: TableStyle) -> str:

@@ -1,6 +1,7 @@
 """One segment of a capture as one line of text, for `labkit show` and for the excerpts around findings."""
 
 from labkit.analysis.states import Row
+from labkit.tcp.extension_options import Extension
 from labkit.tcp.notation import format_option
 from labkit.tcp.options import Nop
 from labkit.tcp.segment import ACK, SYN, URG, control_names
@@ -23,12 +24,13 @@ def segment_text(row: Row, *, window: bool = False) -> str:
 
 
 def details(row: Row) -> str:
-    """The raw numbers that differ from the relative ones, and the options of a SYN."""
+    """The raw numbers that differ from the relative ones, and the options of a SYN or of an extension."""
     words = []
     if row.seq != row.relative_seq or (row.ctl & ACK and row.ack != row.relative_ack):
         words.append(f"raw seq {row.seq} ack {row.ack}" if row.ctl & ACK else f"raw seq {row.seq}")
-    shown = [format_option(option) for option in row.options if not isinstance(option, Nop)]
-    if row.ctl & SYN and shown:
+    kinds = object if row.ctl & SYN else Extension
+    shown = [format_option(each) for each in row.options if isinstance(each, kinds) and not isinstance(each, Nop)]
+    if shown:
         words.append(f"<{', '.join(shown)}>")
     return " ".join(words)
 

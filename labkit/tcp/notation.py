@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from labkit.errors import ScenarioError
 from labkit.tcp import options as opt
 from labkit.tcp import seq as sn
+from labkit.tcp.extension_options import parse as parse_extension
 from labkit.tcp.segment import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
 
 LETTERS = {"S": SYN, "F": FIN, "R": RST, "P": PSH, "U": URG, "E": ECE, "W": CWR, "A": AE, ".": ACK}
@@ -291,6 +292,7 @@ def format_option(option: opt.Option) -> str:
             return f"FO {cookie.hex()}".rstrip()
         case opt.Raw(octets):
             return f"raw {octets.hex()}"
+    return option.words()
 
 
 def parse_options(text: str) -> tuple[opt.Option, ...]:
@@ -320,11 +322,14 @@ def _option(words: list[str]) -> opt.Option:
                 return opt.FastOpen(bytes.fromhex("".join(cookie)))
             case ["raw", octets]:
                 return opt.Raw(bytes.fromhex(octets))
+        if words and (extension := parse_extension(words)):
+            return extension
     except ValueError:
         # The message below names the option as it was written.
         words = [*words]
     raise ValueError(
-        f"option '{' '.join(words)}' is not understood; expected mss, wscale, sackOK, sack, TS, FO, nop, eol or raw"
+        f"option '{' '.join(words)}' is not understood; expected mss, wscale, sackOK, sack, TS, FO, "
+        "md5, ao, accecn0, accecn1, mp_capable, dss or another of MPTCP's, nop, eol or raw"
     )
 
 

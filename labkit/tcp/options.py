@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from labkit.tcp.extension_options import Extension, read
+
 KIND_END, KIND_NOP, KIND_MSS, KIND_WSCALE, KIND_SACK_OK, KIND_SACK, KIND_TS, KIND_TFO = 0, 1, 2, 3, 4, 5, 8, 34
 
 
@@ -141,15 +143,19 @@ class Raw:
         return self.octets
 
 
-Option = End | Nop | Mss | WindowScale | SackPermitted | Sack | Timestamps | FastOpen | Raw
+Option = End | Nop | Mss | WindowScale | SackPermitted | Sack | Timestamps | FastOpen | Extension | Raw
+
+
+ROOM = 40
+"""Octets of options for which a header has room (RFC 9293 section 3.1)."""
 
 
 def pack(options: Iterable[Option]) -> bytes:
     """The options' octets, padded with zeros (end of list) to a multiple of four; ValueError beyond 40 octets."""
     octets = b"".join(option.pack() for option in options)
     octets += bytes(-len(octets) % 4)
-    if len(octets) > 40:
-        raise ValueError(f"TCP options take {len(octets)} octets; a header has room for 40")
+    if len(octets) > ROOM:
+        raise ValueError(f"TCP options take {len(octets)} octets; a header has room for {ROOM}")
     return octets
 
 
@@ -203,4 +209,4 @@ def _one(kind: int, octets: bytes) -> Option:
             return Timestamps(int.from_bytes(data[:4]), int.from_bytes(data[4:]))
         case 34, _:
             return FastOpen(data)
-    return Raw(octets)
+    return read(octets) or Raw(octets)

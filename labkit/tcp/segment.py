@@ -30,6 +30,16 @@ def control_names(ctl: int) -> str:
     return " ".join(names[bit] for bit in order if ctl & bit) or "none"
 
 
+def control_bits(names: str) -> int:
+    """The control bits named in a text such as `SYN ACK`; `none` is 0. ValueError for another word."""
+    bits = 0
+    for name in names.upper().split():
+        if name != "NONE" and name not in BITS:
+            raise ValueError(f"{name[:20]!r} is not a control bit; expected some of {' '.join(BITS)}")
+        bits |= BITS.get(name, 0)
+    return bits
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A TCP segment to be sent. Numbers are absolute; `window` is the header's field, before scaling.

@@ -13,8 +13,6 @@ so that the folder can be handed out. They appear when all captures are built.
 import csv
 import hmac
 import os
-import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -23,7 +21,7 @@ from io import BytesIO, StringIO
 from json import dumps
 from pathlib import Path
 from typing import Any
-from unicodedata import category, normalize
+from unicodedata import normalize
 
 from labkit.build.faults import inject, plain
 from labkit.build.scenario import Scenario
@@ -33,48 +31,14 @@ from labkit.capture.sink import Sink
 from labkit.errors import InputError, LabkitError
 from labkit.i18n import _, printable
 from labkit.report.formats.csv import FORMULA_STARTS
+from labkit.teach.roster import COLUMN, Student, read_file
 
 MIN_KEY = 16
 """Octets of a key."""
-MAX_FILE = 16 << 20
-"""Octets of a roster or a key."""
-MAX_STUDENTS = 100_000
-MAX_STUDENT = 200
-"""Characters of a student's name."""
-MAX_STEM = 120
-"""Octets of a file name without digest and suffix."""
 MAX_CONNECTIONS = 100
 """Connections of a capture in the answers."""
-COLUMN = "student"
-
 COLUMNS = (COLUMN, "file", "sha256", "seed", "packets")
 """The columns of the CSV answers that are keys of the JSON answers too."""
-
-CONTROLS = frozenset({"Cc", "Zl", "Zp"})
-"""Unicode categories that a student's name may not have: control characters and line separators."""
-
-RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
-"""File names that Windows reserves for devices."""
-
-
-@dataclass(frozen=True, slots=True)
-class Student:
-    """A student of a roster."""
-
-    id: str
-    """The student's cell in the roster, without spaces around it."""
-    line: int
-    file: str
-    """The name of the student's file, without suffix."""
-
-
-@dataclass(frozen=True, slots=True)
-class Roster:
-    """Students in the order of the roster, each with a file of a different name."""
-
-    students: tuple[Student, ...]
-    column: str
-    """The column with their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +55,7 @@ class Order:
 
 def read_key(path: str | Path) -> bytes:
     """Read a key file. InputError if it cannot be read or is too short."""
-    key = _read(path)
+    key = read_file(path)
     if len(key) < MIN_KEY:
         raise InputError(
             _("{path}: a key of {have} bytes can be guessed; expected at least {want}").format(
@@ -101,40 +65,14 @@ def read_key(path: str | Path) -> bytes:
     return key
 
 
-def read_roster(path: str | Path) -> Roster:
-    """Read the students from a CSV file with a header: its column `student`, else the first column. InputError with the line."""
-    name = printable(str(path))
-    octets = _read(path)
-    try:
-        text = octets.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = octets.count(b"\n", 0, error.start) + 1
-        raise InputError(_("{name}:{line}: not UTF-8 text").format(name=name, line=line)) from error
-    column, listed = _listed(text, name)
-    students: list[Student] = []
-    first: dict[str, Student] = {}
-    capitals = Counter(_safe(each).casefold() for each, _line in listed)
-    for student, line in listed:
-        safe = _safe(student)
-        known = Student(student, line, _file(student, safe, alone=capitals[safe.casefold()] == 1))
-        for key in (f"student {normalize('NFC', student)}", f"file {known.file.casefold()}"):
-            before = first.setdefault(key, known)
-            if before is not known:
-                raise InputError(
-                    _("{name}:{line}: {student!r} repeats line {first}; expected each student once").format(
-                        name=name, line=line, student=student, first=before.line
-                    )
-                )
-        students.append(known)
-    if not students:
-        raise InputError(_("{name}: has no students; expected a line for each below the header").format(name=name))
-    return Roster(tuple(students), column)
-
-
 def seed(key: bytes, scenario: Scenario, student: str) -> int:
     """Derive a student's seed."""
-    message = scenario.digest + normalize("NFC", student).encode()
-    return int.from_bytes(hmac.digest(key, message, "sha256")[:8])
+    return seed_of(key, scenario.digest, student)
+
+
+def seed_of(key: bytes, digest: bytes, student: str) -> int:
+    """Derive a student's seed for what has this digest."""
+    return int.from_bytes(hmac.digest(key, digest + normalize("NFC", student).encode(), "sha256")[:8])
 
 
 def build(order: Order, students: Sequence[Student]) -> Iterator[dict[str, Any]]:
@@ -251,67 +189,3 @@ class _Answers:
             [f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value for value in values]
         )
         self._table.write(text.getvalue().encode("utf-8", "backslashreplace"))
-
-
-def _listed(text: str, name: str) -> tuple[str, list[tuple[str, int]]]:
-    """The name of the students' column, and each student with its line."""
-    head = next((line for line in text.splitlines() if line.strip()), "")
-    # Spreadsheets write semicolons in some countries.
-    reader = csv.reader(StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), strict=True)
-    column, place = "", None
-    found: list[tuple[str, int]] = []
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            if place is None:
-                names = [cell.casefold() for cell in cells]
-                place = names.index(COLUMN) if COLUMN in names else 0
-                column = cells[place]
-                continue
-            found.append((_student(cells[place] if place < len(cells) else "", len(found)), reader.line_num))
-    except (ValueError, csv.Error) as error:
-        raise InputError(f"{name}:{reader.line_num}: {error}") from error
-    return column, found
-
-
-def _student(text: str, before: int) -> str:
-    """Check a student's cell, the `before` + 1st. ValueError if it is invalid, or one too many."""
-    if before == MAX_STUDENTS:
-        raise ValueError(_("more than {most} students").format(most=MAX_STUDENTS))
-    if not text:
-        raise ValueError(_("the student's cell is empty; expected a name or number"))
-    if len(text) > MAX_STUDENT:
-        raise ValueError(
-            _("the student's name has {n} characters; expected at most {most}").format(n=len(text), most=MAX_STUDENT)
-        )
-    if any(category(char) in CONTROLS for char in text):
-        raise ValueError(_("{name!r} has a control character or a line break").format(name=text))
-    return text
-
-
-def _safe(student: str) -> str:
-    """The student as a safe file name: letters, digits and ._-@+; not a path, and not hidden."""
-    kept = "".join(char if char.isalnum() or char in "._-@+" else "_" for char in normalize("NFC", student))
-    return kept.lstrip(".-").encode()[:MAX_STEM].decode("utf-8", "ignore").rstrip(".")
-
-
-def _file(student: str, safe: str, *, alone: bool) -> str:
-    """The name of the file: the student if that is safe and unique, else with a digest."""
-    if safe == normalize("NFC", student) and alone and not RESERVED.match(safe):
-        return safe
-    return f"{safe or COLUMN}-{sha256(normalize('NFC', student).encode()).hexdigest()[:8]}"
-
-
-def _read(path: str | Path) -> bytes:
-    name = printable(str(path))
-    try:
-        with Path(path).open("rb") as file:
-            octets = file.read(MAX_FILE + 1)
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise InputError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason)) from error
-    if len(octets) > MAX_FILE:
-        raise InputError(_("{name}: larger than {most} MiB").format(name=name, most=MAX_FILE >> 20))
-    return octets

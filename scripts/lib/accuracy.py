@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import accuracy_page
+import accuracy_situations
 from accuracy_facts import facts
 from accuracy_reasons import LABKIT, TSHARK, adjudicate
 from accuracy_score import CLASSES, FAMILY, GOAL, Case, Score
@@ -85,8 +86,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/accuracy")
     parser.add_argument("folder", nargs="?", default=os.environ.get("LABKIT_CAPTURES"))
     parser.add_argument("--page", default=str(PAGE), help="write the page to this file; - only prints")
+    parser.add_argument("--situations", action="store_true", help="write only the page's section of situations anew")
     parser.add_argument("--from", dest="start", default=".", help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.situations:
+        PAGE.write_text(accuracy_situations.replaced(PAGE.read_text("utf-8"), version()), "utf-8")
+        return 0
     if not asked.folder or not (folder := Path(asked.start, asked.folder)).is_dir():
         parser.error("missing FOLDER: name a folder of captures, or set LABKIT_CAPTURES")
     release = version()

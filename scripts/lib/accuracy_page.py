@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from accuracy_errors import ERRORS
 from accuracy_reasons import LABKIT, NOBODY, REASONS, TSHARK
 from accuracy_score import CLASSES, ENOUGH, FAMILY, GOAL, Case, Score, verdict
+from accuracy_situations import section
 
 SHOWN = 10
 """The most packets of an error that are listed one by one."""
@@ -78,7 +79,7 @@ def page(scores: dict[str, Score], release: str) -> str:
         whole.add(score)
     lines += ["## Disagreements", "", *_reasons(whole), *_wrong(whole), "## Kinds of resend", "", *_kinds(whole), ""]
     lines += ["## Errors on real captures", "", *_errors(), ""]
-    lines += ["## Segments", "", *_unseen(whole)]
+    lines += [*section(release), "## Segments", "", *_unseen(whole)]
     return "\n".join(lines) + "\n"
 
 

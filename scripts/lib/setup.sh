@@ -67,6 +67,14 @@ set_up() {
     printf '%s\n' "$want" >"$stamp"
 }
 
+# install_oldest LOCK FOLDER: install the packages of a lock file, the oldest that labkit supports, into a folder of their own.
+install_oldest() {
+    [ "$(cat "$2/lock" 2>/dev/null)" = "$(cat "$1")" ] && return
+    rm -rf "$2"
+    "$python" -m pip install -qq --disable-pip-version-check --only-binary :all: --require-hashes --no-deps \
+        --target "$2" -r "$1" && cp "$1" "$2/lock" || say "cannot install $1; pytest skips the tests that need it"
+}
+
 # check_sources: run ruff and mypy; append the commands that fail to $failed.
 failed=
 check_sources() {

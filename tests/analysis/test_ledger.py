@@ -37,8 +37,7 @@ def judged(
     """The verdict on a conversation in the notation, the second look included."""
     everything = list(frames(list(parse(text, "test")), version=version, isns=isns))
     verdict = Verifier().run(everything)
-    examine(verdict, lambda: everything, collect(), assume)
-    return verdict
+    return examine(verdict, lambda: everything, collect(), assume)
 
 
 def errors(verdict: Verdict) -> list[Finding]:

@@ -54,8 +54,8 @@ def test_a_code_names_all_rules_that_share_it() -> None:
 
 def test_without_choices_all_is_reported(verdict: Verdict) -> None:
     before = list(verdict.findings)
-    assert ReportConfig().apply(verdict) is verdict
-    assert (verdict.findings, verdict.left_out) == (before, 0)
+    reported = ReportConfig().apply(verdict)
+    assert (reported.findings, reported.left_out) == (before, 0)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_without_choices_all_is_reported(verdict: Verdict) -> None:
 )
 def test_select_and_ignore(verdict: Verdict, choices: ReportConfig, there: set[str], gone: set[str]) -> None:
     count = len(verdict.findings)
-    choices.apply(verdict)
+    verdict = choices.apply(verdict)
     assert there <= codes(verdict)
     assert not gone & codes(verdict)
     assert verdict.left_out == count - len(verdict.findings)
@@ -83,13 +83,13 @@ def test_the_rules_are_those_of_the_profile() -> None:
 
 @pytest.mark.parametrize("severity", list(Severity))
 def test_a_severity_can_be_changed(verdict: Verdict, severity: Severity) -> None:
-    ReportConfig(severity={"ACK01": severity}).apply(verdict)
+    verdict = ReportConfig(severity={"ACK01": severity}).apply(verdict)
     assert {found.severity for found in verdict.findings if found.code == "ACK01"} == {severity}
     assert verdict.passes() is (severity < Severity.ERROR)
 
 
 def test_a_later_severity_overrides_an_earlier_one(verdict: Verdict) -> None:
-    ReportConfig(severity={"ACK": Severity.NOTE, "ACK01": Severity.WARNING}).apply(verdict)
+    verdict = ReportConfig(severity={"ACK": Severity.NOTE, "ACK01": Severity.WARNING}).apply(verdict)
     assert {found.severity for found in verdict.findings if found.code == "ACK01"} == {Severity.WARNING}
 
 
@@ -243,11 +243,12 @@ def test_every_rule_can_be_chosen() -> None:
 
 
 def test_choices_apply_to_findings_that_were_only_counted(verdict: Verdict) -> None:
-    verdict.findings = []
-    verdict.beyond = [
+    verdict = replace(verdict, findings=[])
+    beyond = [
         Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 3),
         Group("OPT06", "syn-without-mss", Severity.NOTE, 4),
     ]
-    ReportConfig(ignore=("OPT",), severity={"ACK01": Severity.WARNING}).apply(verdict)
+    verdict = replace(verdict, beyond=beyond)
+    verdict = ReportConfig(ignore=("OPT",), severity={"ACK01": Severity.WARNING}).apply(verdict)
     assert verdict.beyond == [Group("ACK01", "ack-of-unsent-data", Severity.WARNING, 3)]
     assert verdict.left_out == 4

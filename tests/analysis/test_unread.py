@@ -59,10 +59,10 @@ def test_nothing_of_the_selection_is_not_judged() -> None:
 def test_a_damaged_capture_never_passes() -> None:
     verdict = verdict_on(frames(SEGMENT))
     assert verdict.ok
-    verdict.set_damage(Damage("it ends here", 9, cut=True))
+    verdict = verdict.with_damage(Damage("it ends here", 9, cut=True))
     assert (verdict.outcome(), verdict.ok, verdict.up_to) == ("unreadable", False, 1)
     assert (verdict.limits[0].kind, verdict.limits[0].message) == ("damaged", "it ends here; judged up to there")
-    verdict.set_damage(Damage("and here", 9, cut=True))
+    verdict = verdict.with_damage(Damage("and here", 9, cut=True))
     assert [each.kind for each in verdict.limits].count("damaged") == 1
 
 

@@ -399,7 +399,7 @@ KERNEL = sorted((Path(CAPTURES) / "kernel").glob("*.pcap*")) if CAPTURES else []
 @pytest.mark.parametrize("profile", [RFC9293, DOCUMENT])
 def test_a_kernel_is_never_accused(profile: str) -> None:
     """A real kernel's captures: loss, reordering, offload, reuse; only the one that is spoiled on purpose fails."""
-    failed = {path.name: codes(verdict) for path in KERNEL if not (verdict := verify(path, profile)).ok}
+    failed = {path.name: codes(verdict) for path in KERNEL if not (verdict := verify(path, profile=profile)).ok}
     assert failed == {"uk_kernel_rst_spoils_handshake.on.pcap": [("RST04", 6)]}
 
 

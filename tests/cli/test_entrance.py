@@ -169,7 +169,7 @@ def each_command() -> list[tuple[str, click.Command]]:
 
 COMMANDS = each_command()
 EXAMPLES = [(name, example) for name, command in COMMANDS for example in getattr(command, "examples", ())]
-RUN = {"build", "completion", "explain", "rules", "scenarios", "schema", "show", "verify"}
+RUN = {"build", "completion", "draw", "explain", "rules", "scenarios", "schema", "show", "verify"}
 """The commands whose examples need neither root nor a network."""
 
 

@@ -302,7 +302,7 @@ def test_a_capture_without_a_packet_read_has_no_verdict(monkeypatch: pytest.Monk
     monkeypatch.setattr("labkit.analysis.native.engine._library", lambda *_: signal.raise_signal(signal.SIGINT))
     with Interrupts() as interrupts:
         found = list(
-            Dispatcher([Input("a.pcap")] * 3, Request(ReportConfig()), interrupts, ProgressLine()).verdicts(jobs=1)
+            Dispatcher([Input("a.pcap")], Request(ReportConfig()), interrupts, ProgressLine()).verdicts(jobs=1)
         )
     assert (found, interrupts.seen) == ([], True)
 

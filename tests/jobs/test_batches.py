@@ -183,8 +183,11 @@ def strange(path: str) -> Verdict:
 def test_an_exception_is_reported_for_each_capture(paths: list[str]) -> None:
     found = list(verdicts(paths[:2], strange, Elsewhere(lambda _place: True)))
     assert [each.error for each in found] == [
-        f"{name}: was not judged: RuntimeError: a mistake {name}" for name in ("0.pcap", "1.pcap")
+        f"{name}: was not judged: internal error: RuntimeError: a mistake {name} "
+        "(LABKIT_DEBUG=1 shows where; please report it)"
+        for name in ("0.pcap", "1.pcap")
     ]
+    assert all(each.crashed for each in found)
 
 
 def no_labkit(_path: str) -> Verdict:

@@ -148,7 +148,7 @@ class TestNames:
             assert labs.down(name) == (2, 1)
             assert running.wait(10) == -signal.SIGTERM
 
-    @pytest.mark.parametrize("step", ["record", "name", "namespace"])
+    @pytest.mark.parametrize("step", ["record", "name", "empty"])
     def test_down_removes_the_rest_of_a_killed_run(self, name: str, step: str) -> None:
         labs.up(name).close()
         if step == "name":
@@ -157,7 +157,9 @@ class TestNames:
             for each in names_of(name):
                 subprocess.run(["ip", "netns", "delete", each], check=True)
         else:
-            (labs.RECORDS / f"labkit-{name}.json").unlink()
+            for each in names_of(name):
+                subprocess.run(["ip", "netns", "delete", each], check=True)
+            (labs.RECORDS / f"labkit-{name}.json").write_text("")
         labs.down(name)
         assert (names_of(name), name in labs.recorded()) == ([], False)
 
@@ -173,7 +175,54 @@ class TestNames:
         (labs.RECORDS / f"labkit-{name}.json").write_text(record)
         with pytest.raises(LinkError, match=r"is incomplete.*cannot be read.*labkit lab down"):
             labs.find(name)
-        assert labs.down(name) == (2, 0)
+        # Nothing says any more that labkit made them.
+        with pytest.raises(LinkError, match=r"cannot be read|labkit did not make this"):
+            labs.down(name)
+        (labs.RECORDS / f"labkit-{name}.json").unlink(missing_ok=True)
+        for each in names_of(name):
+            subprocess.run(["ip", "netns", "delete", each], check=True)
+
+    @pytest.mark.parametrize("recorded", ["nothing", "another boot", "another inode"])
+    def test_a_namespace_of_someone_else_is_left_with_its_processes(self, name: str, recorded: str) -> None:
+        record = labs.RECORDS / f"labkit-{name}.json"
+        strangers = f"labkit-{name}-client"
+        if recorded != "nothing":
+            labs.up(name).close()
+            found = json.loads(record.read_text())
+            if recorded == "another boot":
+                record.write_text(json.dumps(found | {"boot": "1"}))
+            else:
+                for each in names_of(name):
+                    subprocess.run(["ip", "netns", "delete", each], check=True)
+        if recorded != "another boot":
+            subprocess.run(["ip", "netns", "add", strangers], check=True)
+        with subprocess.Popen(["ip", "netns", "exec", strangers, "sleep", "1000"]) as running:
+            try:
+                inode = (labs.NAMES / strangers).stat().st_ino
+                assert until(lambda: system.processes_in([inode]) == [running.pid])
+                if recorded == "another inode":
+                    with pytest.raises(LinkError, match="labkit did not make this namespace"):
+                        labs.find(name)
+                with pytest.raises(LinkError, match=f"{strangers}.*labkit did not make this"):
+                    labs.down(name)
+                with pytest.raises(UsageError, match="labkit did not make this"):
+                    labs.up(name)
+                assert (labs.NAMES / strangers).stat().st_ino == inode
+                assert running.poll() is None
+                assert name not in labs.recorded()
+            finally:
+                running.terminate()
+        for each in names_of(name):
+            subprocess.run(["ip", "netns", "delete", each], check=True)
+
+    def test_a_record_that_others_can_write_is_not_believed(self, name: str) -> None:
+        labs.up(name).close()
+        record = labs.RECORDS / f"labkit-{name}.json"
+        record.chmod(0o666)
+        with pytest.raises(LinkError, match="other users can write it"):
+            labs.down(name)
+        assert len(names_of(name)) == 2
+        record.chmod(0o644)
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_a_signal_during_up_leaves_nothing(

@@ -55,7 +55,7 @@ def test_without_captures_the_header_remains() -> None:
 
 
 def test_none_is_an_empty_cell(faulty: Verdict) -> None:
-    faulty.findings = [replace(faulty.findings[0], packet=None, time=None, expected=None)]
+    faulty = replace(faulty, findings=[replace(faulty.findings[0], packet=None, time=None, expected=None)])
     (whole,) = rows(faulty)
     assert (whole["packet"], whole["time"], whole["expected"]) == ("", "", "")
 
@@ -88,17 +88,17 @@ def test_an_unreadable_capture_is_a_row() -> None:
     ],
 )
 def test_file_names_are_never_formulas(faulty: Verdict, name: str, cell: str) -> None:
-    faulty.path = name
+    faulty = replace(faulty, path=name)
     assert {row["path"] for row in rows(faulty)} == {cell}
 
 
 def test_numbers_stay_numbers(faulty: Verdict) -> None:
-    faulty.findings = [replace(faulty.findings[0], expected_relative=-1)]
+    faulty = replace(faulty, findings=[replace(faulty.findings[0], expected_relative=-1)])
     assert [row["expected_relative"] for row in rows(faulty)] == ["-1"]
 
 
 def test_counted_findings_are_a_row(faulty: Verdict) -> None:
-    faulty.beyond = [Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 12)]
+    faulty = replace(faulty, beyond=[Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 12)])
     *found, last = rows(faulty)
     assert len(found) == len(faulty.findings)
     assert (last["path"], last["code"], last["severity"]) == (faulty.path, "ACK01", "not_kept")

@@ -1,5 +1,7 @@
 """The JUnit report, as a CI server reads it."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -30,7 +32,39 @@ def suites(*verdicts: Verdict, options: ReportOptions | None = None) -> list[Ele
         assert tuple(int(suite.get(name, "")) for name in ("tests", "failures", "errors")) == counts
         assert len({case.get("name") for case in cases}) == len(cases)
         assert {case.get("classname") for case in cases} == {suite.get("name")}
+    for element in root.iter():
+        allowed, children = JUNIT_10[element.tag]
+        assert set(element.keys()) <= allowed, element.tag
+        assert {child.tag for child in element} <= children, element.tag
+        if element.tag == "testsuite":
+            assert re.fullmatch(r"\d+\.\d{3}", element.get("time", "")), element.attrib
     return list(root)
+
+
+JUNIT_10 = {
+    "testsuites": ({"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
+    "testsuite": (
+        {"name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id", "package"},
+        {"testsuite", "properties", "testcase", "system-out", "system-err"},
+    ),
+    "testcase": ({"name", "time", "classname", "group"}, {"skipped", "error", "failure", "system-out", "system-err"}),
+    "properties": (set(), {"property"}),
+    "property": ({"name", "value"}, set()),
+    "failure": ({"type", "message"}, set()),
+    "error": ({"type", "message"}, set()),
+    "skipped": ({"type", "message"}, set()),
+    "system-out": (set(), set()),
+}
+"""The attributes and children that Jenkins' junit-10.xsd allows for each element that labkit writes."""
+
+
+def test_times_are_those_of_judging(faulty: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 11.5, 20.0, 20.25, 30.0])
+    monkeypatch.setattr("labkit.report.formats.junit.monotonic", lambda: next(clock))
+    found = suites(faulty, faulty)
+    assert [suite.get("time") for suite in found] == ["1.500", "0.250"]
+    for suite in found:
+        assert sum(float(case.get("time", "")) for case in suite.iter("testcase")) == float(suite.get("time", ""))
 
 
 @pytest.fixture
@@ -75,7 +109,7 @@ def test_lesser_findings_are_output_of_a_passing_test_case(faulty: Verdict) -> N
 
 def test_selected_rules_are_the_only_test_cases(faulty: Verdict) -> None:
     options = ReportOptions(Severity.ERROR, rules=lookup("ACK01", collect()) + lookup("SEQ01", collect()))
-    faulty.findings = [found for found in faulty.findings if found.code == "ACK01"]
+    faulty = replace(faulty, findings=[found for found in faulty.findings if found.code == "ACK01"])
     (suite,) = suites(faulty, options=options)
     names = [case.get("name", "") for case in suite.iter("testcase")]
     assert [name.split()[0] for name in names] == ["can", "ACK01", "SEQ01"]
@@ -91,7 +125,7 @@ def test_an_unreadable_capture_is_an_error() -> None:
 
 @pytest.mark.parametrize(("cut", "errors"), [(True, 0), (False, 1)])
 def test_a_damaged_capture(faulty: Verdict, cut: bool, errors: int) -> None:
-    faulty.damage = Damage("it ends here", 9, cut=cut)
+    faulty = replace(faulty, damage=Damage("it ends here", 9, cut=cut))
     (suite,) = suites(faulty)
     assert len(suite.findall("*/error")) == errors
     assert len(suite.findall("*/failure")) == 1
@@ -101,7 +135,7 @@ def test_a_damaged_capture(faulty: Verdict, cut: bool, errors: int) -> None:
     "name", ["a\nb", "a\x00\x1b[2J\x0b", "\udcff\ufffe", "<&\"'>]]>", "中文 – é", "\x85\u2028", "😀"]
 )
 def test_the_xml_is_valid_for_any_file_name(faulty: Verdict, name: str) -> None:
-    faulty.path = name
+    faulty = replace(faulty, path=name)
     assert text(faulty).isascii()
     (suite,) = suites(faulty)
     assert suite.get("name")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -30,7 +31,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def judged(*octets: bytes, strict: bool | tuple[str, ...] = (), allow_empty: bool = False) -> Verdict:
     verdict = Verifier().run(frames(*octets))
-    verdict.path = "a.pcap"
+    verdict = replace(verdict, path="a.pcap")
     return ReportConfig(strict=strict, allow_empty=allow_empty).apply(verdict)
 
 
@@ -139,7 +140,7 @@ def test_the_headline_counts_other_frames() -> None:
 
 def test_a_damaged_capture_counts_up_to_a_packet() -> None:
     verdict = judged(SEGMENT)
-    verdict.set_damage(Damage("it ends here", 9, cut=True))
+    verdict = verdict.with_damage(Damage("it ends here", 9, cut=True))
     assert report("text", verdict).startswith("a.pcap: UNREADABLE  ")
     assert " up to packet 1 (" in report("text", verdict).splitlines()[0]
     (capture,) = json.loads(report("json", verdict))["captures"]

@@ -66,7 +66,7 @@ def faulty(tmp_path: Path) -> Verdict:
 
 def test_the_json_object(faulty: Verdict) -> None:
     value = as_json([faulty])
-    assert list(value) == ["labkit", "profile", "config", "captures"]
+    assert list(value) == ["labkit", "profile", "config", "reveal", "captures"]
     assert (value["labkit"], value["profile"]) == (__version__, "rfc9293")
     (capture,) = value["captures"]
     assert keeps(CAPTURE, capture)
@@ -112,13 +112,13 @@ def test_findings_of_every_rule_keep_the_contract(tmp_path: Path, number: int) -
     ],
 )
 def test_fail_on_decides_the_verdict(faulty: Verdict, worst: Severity | None, fail_on: Severity, outcome: str) -> None:
-    faulty.findings = [] if worst is None else [replace(faulty.findings[0], severity=worst)]
+    faulty = replace(faulty, findings=[] if worst is None else [replace(faulty.findings[0], severity=worst)])
     assert as_json([faulty], fail_on)["captures"][0]["verdict"] == outcome
 
 
 def test_a_capture_has_limits_and_conversations(tmp_path: Path) -> None:
     verdict = judged(tmp_path / "a.pcap", "> P. 1:9(8) ack 1\n< . 1:1(0) ack 9\n")
-    verdict.left_out = 3
+    verdict = replace(verdict, left_out=3)
     (capture,) = as_json([verdict])["captures"]
     assert capture["left_out"] == 3
     (limit,) = capture["limits"]
@@ -139,7 +139,7 @@ def test_a_capture_that_cannot_be_read() -> None:
 
 
 def test_a_capture_that_is_cut(faulty: Verdict) -> None:
-    faulty.damage = Damage("it ends here", 678, cut=True)
+    faulty = replace(faulty, damage=Damage("it ends here", 678, cut=True))
     (capture,) = as_json([faulty])["captures"]
     assert capture["damage"] == {"message": "it ends here", "at": 678, "cut": True}
     assert capture["verdict"] == "fail"
@@ -201,9 +201,9 @@ def test_results_are_printed_while_later_captures_are_judged(format_: str, fault
 def test_counted_findings_are_not_kept(faulty: Verdict) -> None:
     counted = {"code": "ACK01", "name": "ack-of-unsent-data", "severity": "error", "count": 12}
     assert as_json([faulty])["captures"][0]["not_kept"] == []
-    faulty.beyond = [Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 12)]
+    faulty = replace(faulty, beyond=[Group("ACK01", "ack-of-unsent-data", Severity.ERROR, 12)])
     assert as_json([faulty])["captures"][0]["not_kept"] == [counted]
     *_, last = renderer("jsonl")([faulty], ReportOptions(Severity.ERROR))
     assert json.loads(last) == {"path": faulty.path, "not_kept": [counted]}
-    faulty.findings = []
+    faulty = replace(faulty, findings=[])
     assert as_json([faulty])["captures"][0]["verdict"] == "fail"

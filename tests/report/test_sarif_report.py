@@ -1,6 +1,7 @@
 """The SARIF report: its keys are those of the 2.1.0 schema, and its indexes are valid."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ WRONG = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n< . 1:1(0) ack 7\n> . 
 ALLOWED = {
     "top": ({"version", "runs"}, {"$schema"}),
     "run": ({"tool"}, {"results", "artifacts", "invocations", "columnKind"}),
-    "driver": ({"name"}, {"version", "semanticVersion", "rules"}),
-    "rule": ({"id"}, {"name", "shortDescription", "fullDescription", "help", "defaultConfiguration", "properties"}),
+    "driver": ({"name"}, {"version", "semanticVersion", "informationUri", "rules"}),
+    "rule": (
+        {"id"},
+        {"name", "shortDescription", "fullDescription", "help", "helpUri", "defaultConfiguration", "properties"},
+    ),
     "result": ({"message"}, {"ruleId", "ruleIndex", "level", "locations", "properties"}),
     "invocation": ({"executionSuccessful"}, {"toolExecutionNotifications"}),
     "notification": ({"message"}, {"level", "locations"}),
@@ -77,10 +81,24 @@ def test_a_result_for_each_finding(faulty: Verdict) -> None:
     assert error["message"]["text"].endswith("; should be: ack 1 at most, the peer's next sequence number")
 
 
-def test_a_finding_about_a_conversation_has_no_region(faulty: Verdict) -> None:
-    faulty.findings = [replace(faulty.findings[0], packet=None)]
+def test_a_finding_about_a_conversation_stands_at_its_first_packet(faulty: Verdict) -> None:
+    faulty = replace(faulty, findings=[replace(faulty.findings[0], packet=None)])
     (whole,) = log(faulty)["results"]
+    assert whole["locations"][0]["physicalLocation"]["region"] == {"startLine": 1}
+    (whole,) = log(replace(faulty, conversations=[]))["results"]
     assert "region" not in whole["locations"][0]["physicalLocation"]
+
+
+def test_each_rule_has_an_address_and_a_name_that_readers_accept(faulty: Verdict) -> None:
+    driver = log(faulty)["tool"]["driver"]
+    assert driver["informationUri"] == "https://www.rfc-editor.org/rfc/rfc9293"
+    uris = {each["id"]: each["helpUri"] for each in driver["rules"]}
+    assert uris["ACK01"] == "https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4"
+    assert all(
+        re.fullmatch(r"https://www\.rfc-editor\.org/rfc/rfc\d+(#section-\d+(\.\d+)*)?", each) for each in uris.values()
+    )
+    # sarif-multitool's rule SARIF2012: no two capital letters follow each other.
+    assert all(re.fullmatch(r"([A-Z][a-z0-9]+)+", each["name"]) for each in driver["rules"])
 
 
 @pytest.mark.parametrize("rules", [(), tuple(each for each in collect() if each.code == "SEQ01")])

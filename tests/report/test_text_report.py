@@ -44,8 +44,7 @@ WITH_CARE = "  judged with care: nothing shows that the capture is complete, so 
 
 def only(verdict: Verdict, *codes: str) -> Verdict:
     """The verdict with the findings of these codes only."""
-    verdict.findings = [finding for finding in verdict.findings if finding.code in codes]
-    return verdict
+    return replace(verdict, findings=[finding for finding in verdict.findings if finding.code in codes])
 
 
 def text(verdicts: Verdict | Iterable[Verdict], options: ReportOptions = PLAIN) -> list[str]:
@@ -172,7 +171,7 @@ def test_conversations_in_figures(tmp_path: Path) -> None:
     (shown,) = [each for each in text(verdict, ReportOptions(Severity.ERROR, verbose=True)) if each.startswith(line)]
     assert shown.endswith("; → 4 packets, 99 bytes, 1 retransmission; ← 2 packets, 0 bytes")
     assert not [each for each in text(verdict) if each.startswith("  conversation")]
-    verdict.conversations, verdict.reported, verdict.flows = [], 3, 3
+    verdict = replace(verdict, conversations=[], reported=3, flows=3)
     assert "  and 3 more conversations" in text(verdict, ReportOptions(Severity.ERROR, verbose=True))
 
 
@@ -194,7 +193,7 @@ def test_the_verdict_counts_left_out_findings() -> None:
 
 def test_several_captures_end_with_a_table(tmp_path: Path) -> None:
     cut = Verdict("c.pcap", "rfc9293", packets=2, segments=1)
-    cut.set_damage(Damage("it ends here", 9, cut=True))
+    cut = cut.with_damage(Damage("it ends here", 9, cut=True))
     lines = text(
         [
             Verdict("a\n.pcap", "rfc9293", segments=1),
@@ -224,8 +223,8 @@ def test_a_damaged_or_empty_capture_has_a_note() -> None:
         "a.pcap: NOT JUDGED  nothing found (3 packets, 0 conversations, profile rfc9293)",
         "  note: this capture has no TCP segment: there is nothing to verify",
     ]
-    verdict.segments, verdict.limits = 3, []
-    verdict.set_damage(Damage("it ends\x1b[31m here", 9, cut=True))
+    verdict = replace(verdict, segments=3, limits=[])
+    verdict = verdict.with_damage(Damage("it ends\x1b[31m here", 9, cut=True))
     assert next(line for line in text(verdict) if "note" in line) == r"  note: it ends\x1b[31m here; judged up to there"
 
 
@@ -260,7 +259,7 @@ def test_a_deleted_capture_has_no_excerpt(tmp_path: Path) -> None:
 
 def test_standard_input_cannot_be_read_again(tmp_path: Path) -> None:
     verdict = judged(tmp_path / "a.pcap", WRONG_ACK)
-    verdict.path = "-"
+    verdict = replace(verdict, path="-")
     assert text(verdict)[0].startswith("-: FAIL")
     assert "^" not in "\n".join(text(verdict))
 
@@ -277,7 +276,7 @@ def test_counted_errors_fail_a_capture() -> None:
 )
 def test_counted_findings_have_their_own_severity(most: int, counted: str, tmp_path: Path) -> None:
     verdict = only(judged(tmp_path / "a.pcap", MANY), "ACK01")
-    verdict.findings = list(verdict.findings)[:3]
+    verdict = replace(verdict, findings=list(verdict.findings)[:3])
     verdict.findings[1] = replace(verdict.findings[1], severity=Severity.NOTE)
     lines = text(verdict, ReportOptions(Severity.ERROR, max_shown=most))
     (rest,) = [line for line in lines if " × " in line]

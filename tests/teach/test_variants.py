@@ -18,7 +18,8 @@ from labkit.build.scenario.units import Seed
 from labkit.capture import open_capture
 from labkit.cli import run
 from labkit.errors import InputError, ScenarioError
-from labkit.teach.variants import COLUMNS, Order, Roster, answer_files, build, read_key, read_roster, seed
+from labkit.teach.roster import Roster, read_roster
+from labkit.teach.variants import COLUMNS, Order, answer_files, build, read_key, seed
 
 KEY = bytes(range(32))
 
@@ -352,7 +353,7 @@ def test_line_numbers_are_those_of_the_file() -> None:
         ("student\na\x1bb\n", "roster.csv:2: 'a\\x1bb' has a control character"),
         ("student\n" + "a" * 201 + "\n", "roster.csv:2: the student's name has 201 characters; expected at most 200"),
         ('student\n"ann\n', "roster.csv:2: "),
-        (b"student\nann\n\xff\xfe\n", "roster.csv:3: not UTF-8 text"),
+        (b"student\nann\n\x81\x8d\n", "roster.csv:3: neither UTF-8 nor Windows-1252 text"),
         ("s\n" + "a" * 200_000, "roster.csv:2: "),
     ],
 )
@@ -403,7 +404,7 @@ def test_a_roster_of_ten_thousand() -> None:
 
 
 def test_a_roster_of_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labkit.teach.variants.MAX_STUDENTS", 3)
+    monkeypatch.setattr("labkit.teach.roster.MAX_STUDENTS", 3)
     with pytest.raises(InputError, match=r"roster\.csv:5: more than 3 students"):
         roster("student\na\nb\nc\nd\n")
 

@@ -1,6 +1,6 @@
 """The memory of the compiled engine: its tables as dataclasses of integers, and `Context`, which has their addresses.
 
-Numba is not needed here. `labkit.analysis.native.records` lays the dataclasses out in memory.
+`labkit.analysis.native.records` lays the dataclasses out in memory.
 """
 
 from collections.abc import Callable
@@ -164,6 +164,17 @@ class Context:
     host_buckets: Pointer[I32]
     once_keys: Pointer[OnceKey]
     findings: Pointer[FindingRow]
+    order: Pointer[U32]
+    """The places of the findings in the order of a verdict (`labkit.analysis.native.order`)."""
+    spare: Pointer[U32]
+    grades: Pointer[I32]
+    """Of each finding: its rule, times SEVERITIES, plus its severity."""
+    asked: Pointer[U8]
+    ranks: Pointer[I32]
+    """Each rule's place in the order of codes."""
+    whole: Pointer[U8]
+    """1: the rule is about whole conversations."""
+    depends: Pointer[U8]
     hits: Pointer[HitCount]
     severities: Pointer[U8]
     """Each rule's severity in the profile; 0: the rule is not reported."""

@@ -1,21 +1,22 @@
 """Choose one of the two engines for a capture, and run it.
 
 Both give the same verdict. The interpreter needs no other package, and starts faster.
-The compiled engine verifies millions of packets a second. Its code is compiled once, which takes a minute, and kept.
+The compiled engine verifies millions of packets a second. Its code is compiled once, which takes some seconds, and kept.
 """
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from importlib.util import find_spec
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.flow_filter import FlowFilter
+from labkit.analysis.limits import BUDGETS
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
 from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, shipped
 from labkit.analysis.verifier import Verdict, Verifier
-from labkit.capture import Reader, open_again, open_capture
+from labkit.capture import Damage, Frame, Reader, open_again, open_capture
 from labkit.capture.source import CHUNK_OCTETS
 from labkit.errors import UncompilableError, UsageError
 from labkit.i18n import _
@@ -48,7 +49,7 @@ def verify(
 ) -> Verdict:
     """Verify one capture, as `labkit.analysis.verifier.verify` does, with one of ENGINES.
 
-    AUTO uses the compiled engine for a large capture. Without Numba, and without code in the cache, the interpreter is used.
+    AUTO uses the compiled engine for a large capture. Without llvmlite, and without code in the cache, the interpreter is used.
     """
     with open_capture(source) as capture:
         verdict = verify_capture(
@@ -61,8 +62,8 @@ def verify(
             rules=rules,
             completeness=completeness,
         )
-        verdict.path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
-        return verdict
+        path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
+        return replace(verdict, path=path)
 
 
 def verify_capture(
@@ -97,16 +98,33 @@ def verify_capture(
     elif engine == COMPILED:
         raise UsageError(_("the compiled engine needs a FlowFilter, not another function, to choose conversations"))
     if library is None or compiled is None:
-        verdict = verifier.run(interruption.frames(capture) if interruption else capture, on_progress)
-        verdict.set_damage(capture.damage)
+        frames: Iterable[Frame] = interruption.frames(capture) if interruption else capture
+        if capture.meter is not None:
+            frames = capture.meter.frames(frames)
+        verdict = verifier.run(frames, on_progress).with_damage(capture.damage)
     else:
         verdict = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
+    verdict = _bounded(verdict, capture)
     assume = Completeness.PARTIAL if literal else Completeness(completeness)
-    verdict.assumed = assume == Completeness.AUTO and profile == DOCUMENT
-    if verdict.assumed:
-        assume = Completeness.TAUGHT
-    examine(verdict, lambda: open_again(capture), rules, assume, wanted)
-    return verdict
+    if assume == Completeness.AUTO and profile == DOCUMENT:
+        verdict, assume = replace(verdict, assumed=True), Completeness.TAUGHT
+    if any(limit.kind in BUDGETS for limit in verdict.limits):
+        return verdict
+    return _bounded(examine(verdict, lambda: _again(capture), rules, assume, wanted), capture)
+
+
+def _again(capture: Reader) -> Iterable[Frame] | None:
+    """The frames of the capture, from its start, within its budget."""
+    frames = open_again(capture)
+    return frames if frames is None or frames.meter is None else frames.meter.frames(frames)
+
+
+def _bounded(verdict: Verdict, capture: Reader) -> Verdict:
+    """Say what was not judged if the capture has spent its budget."""
+    if capture.meter is None or capture.meter.spent is None:
+        return verdict
+    kind, message = capture.meter.spent
+    return verdict.with_damage(Damage(message, None, cut=False, kind=kind))
 
 
 def _run_compiled(
@@ -124,8 +142,7 @@ def _run_compiled(
     feed = Feed(capture, library, interruption)
     whole = run(feed, native, memory, on_progress)
     verdict = native.verdict(whole.packets, whole.start, profile, feed.unread)
-    verdict.set_damage(capture.damage or feed.damage)
-    return verdict
+    return verdict.with_damage(capture.damage or feed.damage)
 
 
 def _compiled(
@@ -172,24 +189,17 @@ def _loaded(on_notice: OnNotice, rules: tuple[Rule, ...]) -> "Library | None":
     from labkit.analysis.native import library
 
     def compiling() -> None:
-        on_notice(_("compiling for this computer, once: about a minute"))
+        on_notice(_("compiling for this computer, once: about ten seconds"))
 
     try:
-        _require("numpy")
         return library.library(compiling)
     except UncompilableError as error:
         on_notice(_("{reason}: interpreted, which takes longer").format(reason=error))
         return None
     except ImportError as error:
         text = _("{name} is missing: interpreted, which takes longer; pip install 'labkit[fast]' has it")
-        on_notice(text.format(name=error.name or "Numba"))
+        on_notice(text.format(name=error.name or "llvmlite"))
         return None
-
-
-def _require(name: str) -> None:
-    """ImportError for a missing package, without importing it: only findings need numpy, and its import takes long."""
-    if find_spec(name) is None:
-        raise ImportError(name=name)
 
 
 def _ignore(_line: str) -> None:

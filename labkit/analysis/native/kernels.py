@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any
 
 from labkit.analysis import payload
-from labkit.analysis.native import segment_loop
+from labkit.analysis.native import order, primitives, segment_loop
+from labkit.analysis.native.assembly import Assembly, Row
 from labkit.analysis.native.context import NONE, SEVERITIES, BatchRow, Context
-from labkit.analysis.native.loader import EntrySource
 from labkit.analysis.native.translate import Translation, UntranslatableError
 from labkit.analysis.rule import Rule, Scope, Severity, shipped
 from labkit.errors import UncompilableError
@@ -25,16 +25,22 @@ ASK = {
     Scope.SIDE: segment_loop.ask_side,
     Scope.FLOW: segment_loop.ask_flow,
 }
-PRIMITIVES: tuple[Callable[..., Any], ...] = (
-    *(segment_loop.behind, segment_loop.fetch),
-    *(payload.copy_octets, payload.first_difference, ones_sum),
-)
-"""Functions of which `labkit.analysis.native.memory` has a compiled form of the same name."""
+OPERATIONS = {each: each.__name__ for each in (primitives.behind, primitives.fetch, primitives.half, primitives.copy)}
+"""Functions that are a single operation of `labkit.analysis.native.assembly`."""
+
+FASTER: dict[Callable[..., Any], Callable[..., Any]] = {
+    ones_sum: primitives.ones_sum,
+    payload.copy_octets: primitives.copy_octets,
+    payload.first_difference: primitives.first_difference,
+}
+"""Functions of the interpreter, and what is compiled in their place."""
 
 ENTRIES: dict[Callable[..., int], tuple[type, ...]] = {
     segment_loop.decode_batch: (BatchRow,),
     segment_loop.process_batch: (BatchRow, Context),
     segment_loop.finish: (Context,),
+    order.order_findings: (Context,),
+    order.ask_about: (Context,),
 }
 """The entries of the machine code, each of which takes the addresses of such rows."""
 
@@ -60,7 +66,8 @@ def _add_field_functions(whole: Translation) -> None:
 @cache
 def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
     """The text that is compiled, and the names of functions in it. UncompilableError for a rule that cannot be translated."""
-    whole = Translation({each: each.__name__ for each in (*PRIMITIVES, *ASK.values())})
+    whole = Translation(OPERATIONS | {each: each.__name__ for each in ASK.values()})
+    whole.names |= {slow: whole.add(fast) for slow, fast in FASTER.items()}
     _add_field_functions(whole)  # first, so that their strings have the numbers of `words`
     rules = shipped()
     codes = list(dict.fromkeys(rule.code for rule in rules))
@@ -76,7 +83,7 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
         ]
         report_functions.append("\n".join(_report(number, rule, codes.index(rule.code), whole)))
     ask_functions = [
-        "\n".join([f"@njit(**SETTINGS)\ndef {ASK[scope].__name__}({PARAMETERS}):", RESOLVED, *lines, "    return"])
+        "\n".join([f"def {ASK[scope].__name__}({PARAMETERS}):", RESOLVED, *lines, "    return"])
         for scope, lines in asking.items()
     ]
     before = whole.text
@@ -101,17 +108,17 @@ def _predicate(rule: Rule, whole: Translation) -> str:
 def _report(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[str]:
     """The function that puts down what a rule has found."""
     packet, time = rule.place or ("0", "0")
-    yield f"@njit(**SETTINGS)\ndef report_{number}(found, {PARAMETERS}):"
+    yield f"def report_{number}(found, {PARAMETERS}):"
     yield RESOLVED
     # The interpreter refuses any other answer. Here it must not write to foreign memory.
     yield f"    answer = max(1, min(found, {max(Severity):d}))"
     if rule.limits:
-        yield f"    {whole.add(segment_loop.count_hit)}({SEVERITIES * number} + answer, int64({packet}), ctx)"
+        yield f"    {whole.add(segment_loop.count_hit)}({SEVERITIES * number} + answer, {packet}, ctx)"
     if rule.retransmission:
         yield "    flow.resent[side] = flow.resent[side] + 1"
     sender = "1 - side" if rule.at.startswith("peer") else "side"
     once = code if rule.once else NONE
-    yield f"    rule, once, sender, packet, time = int64({number}), int64({once}), {sender}, int64({packet}), int64({time})"
+    yield f"    rule, once, sender, packet, time = {number}, {once}, {sender}, {packet}, {time}"
     add_finding = whole.add(segment_loop.add_finding)
     yield f"    row = {add_finding}(rule, answer, once, sender, packet, time, flow, me, peer, ctx)"
     yield "    if row < 0:"
@@ -126,17 +133,10 @@ def _report(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[
     yield "    return"
 
 
-def sources() -> Mapping[str, EntrySource]:
-    """The entries, by name. ImportError without Numba."""
-    from numba import int64, njit, types
-
-    from labkit.analysis.native import memory
-
+def assembly() -> Assembly:
+    """The module that is compiled, with its entries. UncompilableError for a rule that cannot be compiled."""
     text, names = kernels()
-    space: dict[str, Any] = {"njit": njit, "int64": int64, "SETTINGS": memory.SETTINGS}
-    space |= {each.__name__: getattr(memory, each.__name__) for each in PRIMITIVES}
-    exec(compile(text, "labkit.analysis.native.kernels", "exec"), space)  # noqa: S102 - labkit's own source
-    return {
-        entry.__name__: EntrySource(space[names[entry]].py_func, types.int64(*map(memory.row, rows)))
-        for entry, rows in ENTRIES.items()
-    }
+    whole = Assembly(text)
+    for entry, rows in ENTRIES.items():
+        whole.add_entry(entry.__name__, names[entry], tuple(map(Row, rows)))
+    return whole

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from labkit.analysis.native import loader
 from labkit.analysis.native.loader import Library
+from labkit.analysis.native.packed import ABOUT, FOLDER, PackedLibrary, load_packed
 
 NAME = "engine"
 WINGS = ("tcp/*.py", "packet/**/*.py", "capture/*.py", "analysis/**/*.py")
@@ -18,14 +19,29 @@ def files() -> list[Path]:
 
 
 def library(on_compile: Callable[[], None]) -> Library:
-    """The engine's library, the same for the whole process. `on_compile` is called before a compilation, which takes a minute.
-    ImportError without Numba."""
+    """The engine's library, the same for the whole process: from the wheel, from the user's folder, or compiled.
+
+    `on_compile` is called before a compilation, which takes some seconds. ImportError without llvmlite.
+    """
     held = _held(loader.folder())
-    if not held:
+    if not held and not is_packed():
         from labkit.analysis.native import kernels
 
-        held.append(loader.load(NAME, files(), kernels.sources, on_compile))
+        held.append(loader.load(NAME, files(), kernels.assembly, on_compile))
     return held[0]
+
+
+def is_packed() -> bool:
+    """Whether the wheel that labkit was installed from has the library. It is loaded then."""
+    held = _held(loader.folder())
+    if not held and (found := _packed()):
+        held.append(found)
+    return isinstance(held[0], PackedLibrary) if held else False
+
+
+@cache
+def _packed() -> Library | None:
+    return load_packed(files()) if (FOLDER / ABOUT).exists() else None
 
 
 @cache
@@ -37,6 +53,6 @@ def _held(_folder: Path) -> list[Library]:
 def is_built() -> bool:
     """Whether the library can be loaded without a compilation."""
     try:
-        return bool(_held(loader.folder())) or loader.is_built(NAME, files())
+        return bool(_held(loader.folder())) or is_packed() or loader.is_built(NAME, files())
     except ImportError:
         return False

@@ -1,8 +1,7 @@
 """A cache of machine code in the user's folder.
 
-To import Numba takes about a second, longer than to verify a million packets. So labkit keeps compiled object code, and loads it
-with llvmlite alone, in a few milliseconds. The name of a file follows from the sources, the versions and the processor: other
-sources are compiled again, so that stale code cannot be loaded.
+LLVM compiles the engine in some seconds, and loads the object code that labkit keeps in a few milliseconds. The name of a file
+follows from the sources, the versions and the processor: other sources are compiled again, so that stale code cannot be loaded.
 
 An entry is a function over integers and addresses, all of 64 bits. It allocates nothing and raises nothing: the caller owns the
 memory. While an entry runs, the interpreter's lock is released.
@@ -10,22 +9,21 @@ memory. While an entry runs, the interpreter's lock is released.
 
 import ctypes
 import os
-import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from hashlib import sha256
 from importlib.util import find_spec
 from json import dumps, loads
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, NamedTuple
+from typing import Any
 
-from labkit.errors import UncompilableError
-from labkit.i18n import _
+from labkit.analysis.config_trust import foreign
+from labkit.analysis.native.assembly import PREFIX, Assembly
 
-MAGIC = b"labkit object code, format 3\n"
+MAGIC = b"labkit object code, format 4\n"
 KEPT = 8
 """Files in the folder. The oldest ones are removed."""
 FOLDER = "LABKIT_CACHE"
@@ -33,20 +31,10 @@ FOLDER = "LABKIT_CACHE"
 SUFFIX = ".object"
 
 COPYING = {"memcpy": ctypes.memmove, "memmove": ctypes.memmove, "memset": ctypes.memset}
-"""The functions that LLVM calls for copying and filling. The other names in the code are Numba's, for exceptions and references:
-never called, because there are none. But LLVM resolves no name at all unless each one has an address."""
+"""The functions that LLVM calls for copying and filling."""
 
 Entry = Callable[..., int]
 """Takes integers and addresses; returns an integer."""
-
-
-class EntrySource(NamedTuple):
-    """An entry before it is compiled."""
-
-    function: Callable[..., int]
-    """The function that Numba compiles."""
-    signature: Any
-    """In types of Numba and of `labkit.analysis.native.memory`: `types.int64(numbers("u1"), types.int64, ...)`."""
 
 
 class Library:
@@ -54,39 +42,37 @@ class Library:
 
     def __init__(self, code: bytes) -> None:
         """Load the result of `build`. ImportError without llvmlite, ValueError for anything else."""
-        names, unknown, octets = _unpacked(code)
+        names, octets = _unpacked(code)
         import llvmlite.binding as llvm
 
-        for name in unknown:
+        for name, function in COPYING.items():
             if llvm.address_of_symbol(name) is None:
-                llvm.add_symbol(name, _address(COPYING.get(name, ctypes.pythonapi.Py_FatalError)))
+                llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value or 0)
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(octets))
         self._engine.finalize_object()
-        self.entries: dict[str, Entry] = {name: self._entry(*said) for name, said in names.items()}
+        self.entries: dict[str, Entry] = {name: self._entry(name, count) for name, count in names.items()}
 
-    def _entry(self, symbol: str, arguments: int) -> Entry:
-        address = self._engine.get_function_address(symbol)
+    def _entry(self, name: str, arguments: int) -> Entry:
+        address = self._engine.get_function_address(PREFIX + name)
         if not address:
-            raise ValueError(f"the object code has no {symbol}")
+            raise ValueError(f"the object code has no {name}")
         entry = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * arguments)(address)
         entry.engine = self._engine  # type: ignore[attr-defined]  # the code goes when the engine does
         return entry
 
 
-def load(
-    name: str, files: Iterable[Path], sources: Callable[[], Mapping[str, EntrySource]], on_compile: Callable[[], None]
-) -> Library:
+def load(name: str, files: Iterable[Path], source: Callable[[], Assembly], on_compile: Callable[[], None]) -> Library:
     """The library of some entries: from the user's folder, or compiled and put there.
 
-    Its code follows from `files`; `name` distinguishes libraries of the same files. To compile it, which may take a minute,
-    `sources` gives the entries, after a call of `on_compile`. ImportError without llvmlite, or without Numba to compile.
+    Its code follows from `files`; `name` distinguishes libraries of the same files. To compile it, which takes some seconds,
+    `source` gives the module, after a call of `on_compile`. ImportError without llvmlite.
     """
     path = place(name, files)
     with suppress(ValueError, OSError):
         return Library(_read(path))
     on_compile()
-    code = build(sources())
+    code = build(source())
     with suppress(OSError):
         _write(path, code)
     return Library(code)
@@ -100,80 +86,32 @@ def is_built(name: str, files: Iterable[Path]) -> bool:
     return False
 
 
-def build(sources: Mapping[str, EntrySource]) -> bytes:
-    """Compile entries for `Library`. ImportError without Numba, UncompilableError for a function that Numba refuses."""
+def build(source: Assembly) -> bytes:
+    """Compile a module for `Library`. ImportError without llvmlite."""
     import llvmlite.binding as llvm
-    from numba import cfunc
-    from numba.core.errors import NumbaError
 
-    whole, names = llvm.parse_assembly(""), {}
-    with _unoptimised():
-        for name, (function, signature) in sources.items():
-            try:
-                made = cfunc(signature, error_model="numpy")(function)
-            except NumbaError as error:
-                raise UncompilableError(_refusal(str(error))) from error
-            names[name] = made.native_name, len(signature.args)
-            whole.link_in(llvm.parse_assembly(made.inspect_llvm()))
     machine = _machine()
-    _optimise(whole, machine, {symbol for symbol, _ in names.values()})
-    octets: bytes = machine.emit_object(whole)
-    rest = dumps([names, _unknown(whole)]).encode() + b"\n" + octets
-    return MAGIC + sha256(rest).digest() + rest
-
-
-def _refusal(message: str) -> str:
-    """The reason in Numba's message, and the function that it is about: the first one that the message names."""
-    reason = next((line for line in message.splitlines() if not line.startswith("Failed in")), "")
-    function = re.search(r"<function (?:\S+\.)?(\w+) at", message)
-    text = _("{function} cannot be compiled: {reason}")
-    return text.format(function=function[1] if function else "labkit", reason=reason)
-
-
-@contextmanager
-def _unoptimised() -> Iterator[None]:
-    """Within this context, Numba does not optimise: it would optimise each function again for each of its callers."""
-    from numba.core import config
-    from numba.core.registry import cpu_target
-
-    cpu_target.target_context.codegen()  # this object is created once; create it with the usual settings
-    before = config.OPT
-    config.OPT = type(before)(0)
-    try:
-        yield
-    finally:
-        config.OPT = before
-
-
-def _optimise(whole: Any, machine: Any, entries: set[str]) -> None:
-    """Optimise a module as a whole. Only the entries are called from outside."""
-    import llvmlite.binding as llvm
-
-    for each in whole.functions:
-        if not each.is_declaration and each.name not in entries:
-            each.linkage = "internal"
+    whole = llvm.parse_assembly(source.text)
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
     builder.getModulePassManager().run(whole, builder)
-
-
-def _unknown(module: Any) -> list[str]:
-    """The names that a module uses and does not define, without LLVM's own operations."""
-    declared = [each.name for each in (*module.functions, *module.global_variables) if each.is_declaration]
-    return sorted({*COPYING, *(name for name in declared if not name.startswith("llvm."))})
-
-
-def _address(function: Any) -> int:
-    return ctypes.cast(function, ctypes.c_void_p).value or 0
+    octets: bytes = machine.emit_object(whole)
+    rest = dumps(source.entries).encode() + b"\n" + octets
+    return MAGIC + sha256(rest).digest() + rest
 
 
 def place(name: str, files: Iterable[Path]) -> Path:
     """The file of the library. Its name follows from everything that the code follows from."""
-    digest = sha256(name.encode())
+    key = repr((name, digest(files), sys.byteorder, _version(), _processor()))
+    return folder() / f"{name}-{sha256(key.encode()).hexdigest()[:32]}{SUFFIX}"
+
+
+def digest(files: Iterable[Path]) -> str:
+    """The digest of files' names and contents."""
+    found = sha256()
     for file in sorted(files):
         octets = file.read_bytes()
-        digest.update(f"\n{file.name} {len(octets)}\n".encode() + octets)
-    digest.update(repr((sys.version, sys.byteorder, _versions(), _processor())).encode())
-    return folder() / f"{name}-{digest.hexdigest()[:32]}{SUFFIX}"
+        found.update(f"\n{file.name} {len(octets)}\n".encode() + octets)
+    return found.hexdigest()
 
 
 def folder() -> Path:
@@ -189,17 +127,15 @@ def folder() -> Path:
     return Path(os.devnull, "labkit")
 
 
-def _versions() -> dict[str, list[str]]:
-    """The versions of the compilers. `importlib.metadata` would give them too, but its import takes longer."""
-    found = {}
-    for name in ("llvmlite", "numba"):
-        spec = find_spec(name)
-        if spec is not None and spec.origin is not None:
-            package = Path(spec.origin).parent
-            # A distribution's folder is named for its version.
-            folders = sorted(each.name for each in package.parent.glob(f"{name}-*-info"))
-            found[name] = folders or [f"{package} {package.stat().st_mtime_ns}"]
-    return found
+def _version() -> list[str]:
+    """The version of the compiler. `importlib.metadata` would give it too, but its import takes longer."""
+    spec = find_spec("llvmlite")
+    if spec is None or spec.origin is None:
+        return []
+    package = Path(spec.origin).parent
+    # A distribution's folder is named for its version.
+    folders = sorted(each.name for each in package.parent.glob("llvmlite-*-info"))
+    return folders or [f"{package} {package.stat().st_mtime_ns}"]
 
 
 def _processor() -> tuple[str, str]:
@@ -220,19 +156,20 @@ def _machine() -> Any:
     )
 
 
-def _unpacked(code: bytes) -> tuple[dict[str, tuple[str, int]], list[str], bytes]:
-    """The entries, the undefined names, and the object code of a file; ValueError for a damaged file."""
+def _unpacked(code: bytes) -> tuple[dict[str, int], bytes]:
+    """The entries, each with the number of its arguments, and the object code of a file; ValueError for a damaged file."""
     start = len(MAGIC) + 32
     rest = code[start:]
     if code[: len(MAGIC)] != MAGIC or sha256(rest).digest() != code[len(MAGIC) : start]:
         raise ValueError("not object code of labkit, or incomplete")
     head, _, octets = rest.partition(b"\n")
-    names, unknown = loads(head)
-    return {name: (symbol, arguments) for name, (symbol, arguments) in names.items()}, unknown, octets
+    return dict(loads(head)), octets
 
 
 def _read(path: Path) -> bytes:
     """Read a file that no other user can have written, because its code will run. OSError for any other file."""
+    if reason := foreign(path):
+        raise PermissionError(f"{path}: {reason}")
     for status in (path.parent.stat(), path.stat()):
         if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise PermissionError(f"{path}: other users may write it")

@@ -1,6 +1,7 @@
 """The compiled verifier: it takes batches of segments, and gives the verdict that the interpreter would give."""
 
 import ctypes
+from array import array
 from collections.abc import Sequence
 from ctypes import sizeof
 from dataclasses import MISSING, fields
@@ -14,12 +15,13 @@ from labkit.analysis.flows import Flow
 from labkit.analysis.limits import CaptureLimits, described
 from labkit.analysis.native.context import SEVERITIES, Context, FindingRow, FlowRow
 from labkit.analysis.native.flow_table import ends_of, new_seed
+from labkit.analysis.native.found import Findings, depends, left_out
 from labkit.analysis.native.lazy import LazySequence
 from labkit.analysis.native.loader import Library
 from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, columns, read_row, record, write_row
 from labkit.analysis.native.segment_loop import SPARE_ROWS
 from labkit.analysis.payload import RING_OCTETS, RING_PIECES
-from labkit.analysis.rule import Severity, shipped
+from labkit.analysis.rule import Scope, Severity, shipped
 from labkit.analysis.unread import PAIR_OCTETS, Unread
 from labkit.analysis.verifier import Bounds, Verdict
 from labkit.packet.seen import Seen
@@ -37,7 +39,7 @@ class NativeVerifier:
         """`profile` is one of labkit.analysis.rule: RFC9293, DOCUMENT or LITERAL."""
         self.profile = profile
         bounds = bounds or Bounds()
-        self._process, self._finish = library.entries["process_batch"], library.entries["finish"]
+        self._entries = library.entries
         numbers = (wanted or FlowFilter()).numbers
         flows = bounds.open + bounds.over + 3
         sizes = {
@@ -53,6 +55,8 @@ class NativeVerifier:
             "host_buckets": _power(bounds.hosts),
             "once_keys": _power(2 * bounds.once),
             "findings": len(Severity) * bounds.findings,
+            **dict.fromkeys(("order", "spare", "grades", "asked"), len(Severity) * bounds.findings),
+            **dict.fromkeys(("ranks", "whole", "depends"), len(shipped())),
             "hits": SEVERITIES * len(shipped()),
             "severities": len(shipped()),
             "kept": SEVERITIES * (1 + len(shipped())),
@@ -83,8 +87,10 @@ class NativeVerifier:
             write_row(row, SideRow(cold_row=context.cold_at + number * context.cold_size))
         write_row(self._table("blank_segment")[0], Seen())
         self._table("filter_numbers")[:] = numbers
-        severities = self._table("severities")
+        severities, ranks, whole = (self._table(name) for name in ("severities", "ranks", "whole"))
+        codes = sorted({rule.code for rule in shipped()})
         for number, rule in enumerate(shipped()):
+            ranks[number], whole[number] = codes.index(rule.code), rule.scope == Scope.FLOW
             # The capture's limits need the rules of FAMILIES under every profile. Compiled code asks every rule.
             severities[number] = rule.severity_in(profile, 1) if profile in rule.profiles else 0
         context.max_open, context.max_over, context.max_findings, context.max_once, context.max_hosts = bounds
@@ -100,12 +106,12 @@ class NativeVerifier:
 
     def take(self, batch: "Batch") -> None:
         """Verify a batch of segments."""
-        self._process(batch.address, self._context_memory.address)
+        self._entries["process_batch"](batch.address, self._context_memory.address)
 
     def verdict(self, packets: int, start: int, profile: str, unread: Unread) -> Verdict:
         """The verdict on a capture of so many frames, of which the first has the time `start`. `profile` is the name to show;
         `unread` are the frames that were not read."""
-        self._finish(self._context_memory.address)
+        self._call("finish")
         context = self._context
         beyond = self._beyond()
         found = self._limits(sum(each.count for each in beyond))
@@ -135,11 +141,18 @@ class NativeVerifier:
     def _findings(self, start: int) -> Sequence[Finding]:
         if not self._context.finding_count:
             return []
-        # This imports numpy. For a capture without findings that would take longer than everything else.
-        from labkit.analysis.native.found import Findings
+        count = self._call("order_findings")
+        grades = array("i", self._table("grades")[:count])
+        self._table("depends")[:] = depends(grades)
+        asked = self._table("spare")[: self._call("ask_about")]
+        dropped = left_out(asked, self._table("findings"), grades)
+        order = array("I", (place for place in self._table("order")[:count] if place not in dropped))
+        grades = array("i", map(grades.__getitem__, order))
+        rows = self._memory["findings"].view[: count * sizeof(record(FindingRow))]
+        return Findings(rows, order, grades, self.profile, start)
 
-        octets = self._memory["findings"].view[: self._context.finding_count * sizeof(record(FindingRow))]
-        return Findings(octets, self.profile, start)
+    def _call(self, entry: str) -> int:
+        return self._entries[entry](self._context_memory.address)
 
     def _beyond(self) -> list[Group]:
         """The findings that were only counted."""

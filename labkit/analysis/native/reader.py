@@ -162,15 +162,16 @@ class Feed:
     def _read(self, file: Plain, batch: Batch) -> None:
         """Fill a batch from plain records."""
         view = batch.octets.view
-        have = len(self._tail)
-        view[:have] = self._tail
+        # `engine.is_large` may have read far more of a compressed file than a batch holds.
+        have, ahead = min(len(self._tail), OCTETS), self._tail[OCTETS:]
+        view[:have] = self._tail[:have]
         with self._interruption.waiting():
-            while have < self._chunk and not self._exhausted and not self._interruption.seen:
+            while not ahead and have < self._chunk and not self._exhausted and not self._interruption.seen:
                 count = file.into(view[have : self._chunk])
                 self._exhausted = count == 0
                 have += count
         at, plain = self._segments(batch, have)
-        self._tail, self._at = bytes(view[at:have]), self._at + at
+        self._tail, self._at = bytes(view[at:have]) + ahead, self._at + at
         if self._interruption.seen:
             self._over = True
         elif not plain and (self._exhausted or not at):

@@ -4,10 +4,9 @@
 are left. The functions `ask_*` are placeholders: `labkit.analysis.native.kernels` generates them from the catalogue.
 """
 
-from typing import Any
-
 from labkit.analysis.native.context import NONE, OPEN, OVER, SEVERITIES, BatchRow, Context, FlowRow
 from labkit.analysis.native.flow_table import find_flow, flow_hash, give_back, is_host, retire
+from labkit.analysis.native.primitives import behind, fetch
 from labkit.analysis.native.records import SideRow
 from labkit.analysis.native.scan import IRREGULAR, step
 from labkit.analysis.payload import remember
@@ -43,15 +42,6 @@ def ask_side(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Con
 
 def ask_flow(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> None:
     """Ask the rules of scope FLOW."""
-
-
-def fetch(array: object, index: int) -> None:
-    """Compiled: ask the processor to bring an element from memory."""
-
-
-def behind(octets: Any, at: int) -> bytes:
-    """The octets from a position on. Compiled: their address."""
-    return bytes(octets[at:])
 
 
 def decode_batch(batch: BatchRow) -> int:

@@ -1,7 +1,7 @@
-"""The interpreter's source, rewritten so that Numba compiles it as it stands.
+"""The interpreter's source, rewritten as one text that can be compiled.
 
-Decoding, tracking and rules are plain functions over integers and over the integer fields of `Seen` and `Side`. Numba
-compiles such functions, where the fields are those of `labkit.analysis.native.memory`. What is rewritten is only the spelling:
+Decoding, tracking and rules are plain functions over integers and over the integer fields of `Seen` and `Side`.
+`labkit.analysis.native.assembly` compiles such functions. What is rewritten is only the spelling:
 
 - a name of a constant becomes its value, and a name of a function that function's name in the one text that comes out;
 - `match` becomes a chain of `if`, and `x in (A, B)` one of `or`;
@@ -21,9 +21,6 @@ from typing import Any
 from labkit.errors import LabkitError
 
 BUILT_IN = frozenset({"abs", "bool", "int", "len", "max", "min", "range"})
-WIDE = "int64"
-"""The function in the text that converts to a 64-bit integer."""
-NUMBERS = frozenset({"int", "bool"})
 
 
 class UntranslatableError(LabkitError):
@@ -51,15 +48,13 @@ class Translation:
             node = _node_of(function)
             arguments = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
             body: list[ast.stmt] = [ast.Return(node.body)] if isinstance(node, ast.Lambda) else list(node.body)
-            returns = getattr(node, "returns", None)
-            number = isinstance(node, ast.Lambda) or (isinstance(returns, ast.Name) and returns.id in NUMBERS)
-            writer = _Writer(self, function, {*arguments, *_assigned(body)}, number)
+            writer = _Writer(self, function, {*arguments, *_assigned(body)})
             for default in node.args.defaults:
                 writer.visit(default)
             body = [changed for each in body if (changed := writer.visit(each)) is not None]
             made = ast.FunctionDef(name, _plain(node.args), body or [ast.Pass()], [], lineno=1, col_offset=0)
             # Callees come first: they were added while the body was visited.
-            self._texts.append(f"@njit(**SETTINGS)\n{ast.unparse(ast.fix_missing_locations(made))}\n")
+            self._texts.append(ast.unparse(ast.fix_missing_locations(made)) + "\n")
         return self.names[function]
 
     def add_table(self, module: str, name: str, table: Mapping[int, FunctionType]) -> str:
@@ -79,24 +74,23 @@ class Translation:
             *_, last = functions
             lines[-1] = f"    return {last}({names})\n"
             self._tables[title] = title
-            self._texts.append(f"@njit(**SETTINGS)\ndef {title}(number, {names}):\n{''.join(lines)}")
+            self._texts.append(f"def {title}(number, {names}):\n{''.join(lines)}")
         return title
 
     @property
     def text(self) -> str:
-        """Every function so far. The namespace in which the text runs must define `njit`, `int64` and `SETTINGS`."""
+        """Every function so far."""
         return "\n\n".join(self._texts)
 
 
 class _Writer(ast.NodeTransformer):
     """Rewrites the body of one function."""
 
-    def __init__(self, whole: Translation, function: Callable[..., Any], local: set[str], number: bool) -> None:
+    def __init__(self, whole: Translation, function: Callable[..., Any], local: set[str]) -> None:
         self._whole = whole
         self._function = function
         self._globals = function.__globals__
         self._local = local
-        self._number = number
 
     def refuse(self, node: ast.AST, reason: str) -> UntranslatableError:
         place = f"{self._function.__module__}:{getattr(node, 'lineno', 0)}: {self._function.__qualname__}"
@@ -165,21 +159,12 @@ class _Writer(ast.NodeTransformer):
             name = self._whole.add_table(self._globals["__name__"], ast.unparse(node.func.value), table)
             return ast.Call(ast.Name(name, ast.Load()), [self.visit(node.func.slice), *values], [])
         called = self.visit(node.func)
-        if not (isinstance(called, ast.Name) and called.id in BUILT_IN):
-            # Numba would compile a function again for each constant argument.
-            values = [_wide(each) if isinstance(each, ast.Constant) else each for each in values]
         return ast.Call(called, values, [self.visit(each) for each in node.keywords])
 
     def visit_Expr(self, node: ast.Expr) -> ast.stmt | None:
         if isinstance(node.value, ast.Constant):
             return None
         return ast.Expr(self.visit(node.value))
-
-    def visit_Return(self, node: ast.Return) -> ast.stmt:
-        if node.value is None:
-            return node
-        value = self.visit(node.value)
-        return ast.Return(_wide(value) if self._number else value)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt | None:
         if node.value is None:
@@ -236,10 +221,6 @@ ALLOWED = (
     *(ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context, ast.keyword),
 )
 """The nodes that a function may have, besides those with a method of their own."""
-
-
-def _wide(node: ast.expr) -> ast.expr:
-    return ast.Call(ast.Name(WIDE, ast.Load()), [node], [])
 
 
 def _plain(arguments: ast.arguments) -> ast.arguments:

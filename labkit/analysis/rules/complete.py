@@ -63,7 +63,7 @@ def follows_from_a_mistake(entry: Entry) -> int:
     no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
     should_be="{field} {expected}",
-    receiver="It answers as it does to packet {cause}.",
+    receiver="It answers as it did before.",
     mend="Set {field} to {expected}.",
     good=GOOD,
     bad=f"""{OPENING}

@@ -1,6 +1,7 @@
 """Explicit congestion notification."""
 
-from labkit.analysis.relations import ecn_agreed, is_probe, is_resent, is_window_probe
+from labkit.analysis.extensions import CLASSIC_ECN, FEEDBACK, NO_ECN, ecn_mode
+from labkit.analysis.relations import is_probe, is_resent, is_window_probe
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
@@ -38,7 +39,7 @@ SETUP = ECE | CWR
 def ecn_agreed_unasked(seg: Seen, me: Side, peer: Side) -> int:
     """A host accepts ECN, with ECE alone on its SYN ACK, only if the SYN has offered ECN with ECE and CWR.
 
-    A SYN ACK with other bits rejects ECN. AccECN (RFC 9768) uses the bits differently and is not judged.
+    A SYN ACK with other bits rejects ECN, or accepts AccECN (RFC 9768), which uses the bits differently.
     """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or peer.syn == 0 or (seg.ctl | peer.syn_ctl) & AE:
         return False
@@ -49,13 +50,13 @@ def ecn_agreed_unasked(seg: Seen, me: Side, peer: Side) -> int:
     "ECN02",
     Severity.WARNING,
     "RFC 3168 6.1.1",
-    "the segment uses ECE, CWR or an ECN codepoint, but the SYNs did not agree on ECN",
+    "the segment uses ECE, CWR, AE or an ECN codepoint, but the SYNs did not agree on ECN",
     field="flags",
     profiles=RFC_ONLY,
     once=True,
-    should_be="ECE, CWR and the ECN field of the IP header all 0",
+    should_be="ECE, CWR, AE and the ECN field of the IP header all 0",
     receiver="It ignores the bits; a router that marks the packet instead of dropping it goes unnoticed.",
-    mend="Clear ECE, CWR and the ECN field, or negotiate ECN in both SYNs.",
+    mend="Clear ECE, CWR, AE and the ECN field, or negotiate ECN in both SYNs.",
     good=GOOD,
     bad="""
         > S   0:0(0)
@@ -65,13 +66,10 @@ def ecn_agreed_unasked(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def ecn_without_agreement(seg: Seen, me: Side, peer: Side) -> int:
-    """ECE, CWR and ECN-capable packets are reserved for connections whose SYNs have agreed on ECN.
-
-    AccECN (RFC 9768), whose SYN has AE set, uses the bits differently and is not judged.
-    """
-    if seg.ctl & (SYN | RST) or me.syn == 0 or peer.syn == 0 or (me.syn_ctl | peer.syn_ctl | seg.ctl) & AE:
+    """ECE, CWR and ECN-capable packets are reserved for connections whose SYNs have agreed on ECN, or on AccECN (RFC 9768)."""
+    if seg.ctl & (SYN | RST) or ecn_mode(me, peer) != NO_ECN:
         return False
-    return not ecn_agreed(me, peer) and (seg.ctl & SETUP != 0 or seg.ecn != 0)
+    return seg.ctl & FEEDBACK != 0 or seg.ecn != 0
 
 
 @rule(
@@ -158,7 +156,7 @@ def ecn_capable_without_new_data(seg: Seen, me: Side, peer: Side) -> int:
 
     AccECN (RFC 9768), whose SYN has AE set, is more liberal.
     """
-    if seg.ctl & (SYN | RST) or seg.ecn == 0 or not ecn_agreed(me, peer):
+    if seg.ctl & (SYN | RST) or seg.ecn == 0 or ecn_mode(me, peer) != CLASSIC_ECN:
         return False
     return seg.seg_len == 0 or is_resent(seg, me) or is_probe(seg, me, peer) or is_window_probe(seg, me, peer)
 
@@ -186,6 +184,6 @@ def window_reduced_without_new_data(seg: Seen, me: Side, peer: Side) -> int:
     A pure ACK is not sent again when it is lost, and a retransmission may arrive twice. AccECN (RFC 9768) uses the bit
     differently.
     """
-    if seg.ctl & (SYN | RST) or seg.ctl & CWR == 0 or not ecn_agreed(me, peer):
+    if seg.ctl & (SYN | RST) or seg.ctl & CWR == 0 or ecn_mode(me, peer) != CLASSIC_ECN:
         return False
     return seg.seg_len == 0 or is_resent(seg, me)

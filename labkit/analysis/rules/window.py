@@ -1,5 +1,6 @@
 """The receive window: data beyond it, shrinking, probes and updates."""
 
+from labkit.analysis.extensions import is_multipath
 from labkit.analysis.order import SAME_MOMENT, overtaken
 from labkit.analysis.relations import is_probe, is_window_probe
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
@@ -44,9 +45,12 @@ def data_beyond_the_window(seg: Seen, me: Side, peer: Side) -> int:
 
     labkit compares with the right-most edge that the peer has ever offered, because a receiver may shrink its window
     while data is in flight. One byte beyond a closed window is a legal probe. The window scale is known only from
-    both SYNs. A sender beyond the edge is reported once, until the window has caught up.
+    both SYNs. A sender beyond the edge is reported once, until the window has caught up. The window of an MPTCP subflow is
+    that of the whole connection (RFC 8684 section 3.3.4), so that its edge is not known.
     """
     if seg.len == 0 or seg.ctl & (SYN | RST) or peer.has_right_edge == 0 or not scale_is_known(me, peer):
+        return False
+    if is_multipath(me, peer):
         return False
     if not after(add(seg.seq, seg.len), peer.right_edge) or (seg.len == 1 and seg.seq == peer.right_edge):
         return False
@@ -159,9 +163,10 @@ def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
     """A receiver should not move the right edge of its window to the left (SHLD-14).
 
     A scaled window is exact only to a multiple of 2**scale. A smaller step is legal rounding. The window of a SYN is never
-    scaled (RFC 7323 section 2.2), so the first scaled one may be smaller.
+    scaled (RFC 7323 section 2.2), so the first scaled one may be smaller. The window of an MPTCP subflow is that of the whole
+    connection, counted from the Data ACK (RFC 8684 section 3.3.4).
     """
-    if me.last_ctl & SYN and me.wscale > 0:
+    if (me.last_ctl & SYN and me.wscale > 0) or is_multipath(me, peer):
         return False
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST | FIN) or me.has_right_edge == 0 or not scale_is_known(me, peer):
         return False

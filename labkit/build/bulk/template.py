@@ -27,12 +27,16 @@ BENCHMARKS = {4: "198.18.0.0/15", 6: "2001:2::/111"}
 def prepare(scenario: Scenario, flows: int, seed: int) -> BulkPlan:
     """Simulate the templates of `flows` conversations.
 
-    ScenarioError if the simulation fails or there are too few addresses and ports. UsageError if the scenario has faults, or
-    fragments that cut TCP headers.
+    ScenarioError if the simulation fails or there are too few addresses and ports. UsageError if the scenario has faults,
+    signatures or fragments that cut TCP headers.
     """
     model = scenario.model
     if model.faults:
         raise UsageError(f"{scenario.source.name}: has faults; a file of many flows cannot have any")
+    if any(side.md5 or side.ao for side in (model.client, model.server)):
+        raise UsageError(
+            f"{scenario.source.name}: signs its segments; copies for many flows would have wrong signatures"
+        )
     if not 1 <= flows <= MAX_FLOWS:
         raise UsageError(f"{flows} flows: expected 1 to {MAX_FLOWS}")
     server = setup.host(model, "server", seed)

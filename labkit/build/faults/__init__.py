@@ -34,15 +34,19 @@ def faults() -> tuple[Fault, ...]:
     return tuple(sorted(found, key=lambda fault: (fault.code, fault.name)))
 
 
-def inject(trace: Trace, wanted: Sequence[str]) -> Trace:
+def inject(trace: Trace, wanted: str | Sequence[str], *, at: int | None = None) -> Trace:
     """Inject faults, each given as `name` or `name@packet`, in order. `Trace.injected` lists them.
 
-    A packet number counts the packets after the faults before. UsageError for an unknown fault, for a missing packet, and if
-    the fault does not apply.
+    `inject(trace, "ack-goes-back", at=6)` injects one fault at packet 6. A packet number counts the packets after the faults
+    before. UsageError for an unknown fault, for a missing packet, and if the fault does not apply.
     """
+    if isinstance(wanted, str):
+        wanted = [wanted if at is None else f"{wanted}@{at}"]
+    elif at is not None:
+        raise UsageError(_("at=N is for one fault; expected its name"))
     for text in wanted:
-        name, at, number = text.partition("@")
-        faulty, made = _inject(trace, find(name), number if at else None)
+        name, mark, number = text.partition("@")
+        faulty, made = _inject(trace, find(name), number if mark else None)
         trace = replace(faulty, injected=(*(_moved(each, made) for each in trace.injected), made))
     return trace
 
@@ -64,11 +68,10 @@ def find(name: str) -> Fault:
 def _inject(trace: Trace, fault: Fault, number: str | None) -> tuple[Trace, Injected]:
     numbers = trace.numbers()
     if number is not None:
-        if not (number.isdecimal() and len(number) < 10) or not 1 <= int(number) <= numbers[-1]:
+        count = numbers[-1] if numbers else 0
+        if not (number.isdecimal() and len(number) < 10) or not 1 <= int(number) <= count:
             raise UsageError(
-                _("{fault}@{n}: no such packet; the trace has {count}").format(
-                    fault=fault.name, n=number, count=numbers[-1]
-                )
+                _("{fault}@{n}: no such packet; the trace has {count}").format(fault=fault.name, n=number, count=count)
             )
         places = [bisect_left(numbers, int(number))]
     else:
@@ -79,7 +82,7 @@ def _inject(trace: Trace, fault: Fault, number: str | None) -> tuple[Trace, Inje
                 fault=fault.name
             )
         )
-    if fault.ipv4_only and trace.client.ip.version != 4:
+    if fault.ipv4_only and places and trace.client.ip.version != 4:
         places = []
     # An edit sees the records of the same connection.
     connections: dict[int, list[int]] = {}

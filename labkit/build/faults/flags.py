@@ -14,7 +14,7 @@ from labkit.build.faults.base import (
 )
 from labkit.build.trace import Record
 from labkit.i18n import N_
-from labkit.tcp.segment import ACK, CWR, ECE, ECT0, FIN, PSH, RST, SYN, URG
+from labkit.tcp.segment import ACK, AE, CWR, ECE, ECT0, FIN, PSH, RST, SYN, URG
 
 
 def _flags(needed: int, put: int, taken: int = 0) -> Edit:
@@ -63,7 +63,7 @@ def _ecn_agreed_unasked(records: Sequence[Record], index: int) -> Edited:
 
 def _ecn_without_agreement(records: Sequence[Record], index: int) -> Edited:
     syn, answer, _third = handshake(records)
-    if syn is None or answer is None or records[answer].segment.ctl & ECE or not plain_ack(records, index):
+    if syn is None or answer is None or records[answer].segment.ctl & (ECE | CWR | AE) or not plain_ack(records, index):
         return None
     return rewritten(records[index], ctl=records[index].segment.ctl | ECE)
 

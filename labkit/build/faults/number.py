@@ -11,12 +11,14 @@ from labkit.build.faults.base import (
     handshake,
     heard_before,
     is_third,
+    offers,
     plain_ack,
     rewritten,
     sent_before,
 )
 from labkit.build.trace import Record
 from labkit.i18n import N_
+from labkit.tcp.multipath import Multipath
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after
 
@@ -102,7 +104,7 @@ def _data_beyond_the_window(records: Sequence[Record], index: int) -> Edited:
     if not record.segment.payload or record.segment.ctl & (SYN | FIN | RST) or not heard:
         return None
     answer = handshake(records)[1]
-    if answer is None or index < answer:
+    if answer is None or index < answer or offers(records, Multipath):  # whose windows are not those of the subflow
         return None
     last = heard[-1]
     room = (last.segment.window << 14) + 1
@@ -110,7 +112,7 @@ def _data_beyond_the_window(records: Sequence[Record], index: int) -> Edited:
 
 
 def _window_shrinks(records: Sequence[Record], index: int) -> Edited:
-    if not plain_ack(records, index) or None in handshake(records)[:2]:
+    if not plain_ack(records, index) or None in handshake(records)[:2] or offers(records, Multipath):
         return None
     return rewritten(records[index], window=1)
 

@@ -43,24 +43,28 @@ capture.
 Each range (`send: 50..400`, `rtt: 10ms..50ms`, `isn: random`) is drawn from the seed, independently of the others.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labkit.build.scenario.source import Source, parse, read_file
 from labkit.errors import ScenarioError, UsageError
 from labkit.i18n import nearest
 
 if TYPE_CHECKING:
+    from scapy.packet import Packet
+
+    from labkit.build.scenario.code import ScenarioBuilder
     from labkit.build.scenario.model import ScenarioModel
     from labkit.build.trace import Trace
 
 SUFFIXES = (".yaml", ".yml")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Scenario:
     """A valid scenario."""
 
@@ -92,6 +96,64 @@ class Scenario:
 
         found = parse(text, source, folder)
         return cls(found, validate(found))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], folder: Path | None = None) -> "Scenario":
+        """A scenario from plain values, with the keys of a scenario file. `folder` holds the files that it names.
+
+        Beyond a file's values, `send` and `connect` take bytes, and `send` a function (`labkit.build.scenario.code`).
+        ScenarioError if the values are not valid.
+        """
+        from labkit.build.scenario.check import validate
+        from labkit.build.scenario.code import source_of
+
+        found = source_of(values, folder)
+        return cls(found, validate(found))
+
+    @classmethod
+    def build(cls, name: str, **values: Any) -> "ScenarioBuilder":
+        """Begin a scenario step by step: `Scenario.build("a").client.connect().client.send(b"hello").play()`.
+
+        `values` are the other keys of a scenario file, such as `client={"port": 4000}` and `path={"rtt": "30ms"}`.
+        """
+        from labkit.build.scenario.code import ScenarioBuilder
+
+        return ScenarioBuilder(cls.from_dict, {"name": name, **values})
+
+    @classmethod
+    def from_payloads(
+        cls,
+        messages: "Iterable[tuple[str, bytes | Packet]]",
+        *,
+        name: str = "payloads",
+        close: str = "client",
+        think: str | None = None,
+        **values: Any,
+    ) -> "Scenario":
+        """A finished conversation around messages: the client connects, the sides send them in order, and close.
+
+        Each message is a side, "client" or "server", and its octets, or a Scapy layer. A message follows when the one before has
+        arrived, and `think` (such as "5ms") has passed if the other side sent that. `close`: the side that closes first;
+        "client-reset" or "server-reset"; "none". `values` are the other keys of a scenario file: `path={"rtt": "30ms"}`,
+        `vlan=12`, `client={"timestamps": True}`. UsageError for a message that cannot be sent, ScenarioError for wrong values.
+        """
+        from labkit.build.scenario.wrap import values_of
+
+        return cls.from_dict(values_of(messages, name, close, think, values))
+
+    @classmethod
+    def from_trace(cls, trace: "Trace", connection: int = 0) -> "Scenario":
+        """A scenario that builds a conversation of a trace again, such as one that was read from a capture.
+
+        It has the same hosts, initial numbers, options, messages and ends, and their times; it has no loss and no retransmission.
+        `connection` is a position in `trace.connections`. UsageError if there is none, ScenarioError if labkit cannot build it.
+        """
+        from labkit.build.scenario.imitate import values_of
+
+        return cls.from_dict(values_of(trace, connection))
+
+    def __repr__(self) -> str:
+        return f"<Scenario {self.name!r}: {len(self.model.steps)} steps>"
 
     @property
     def name(self) -> str:

@@ -50,6 +50,12 @@ def _check_side(model: ScenarioModel, side: str, ipv6: bool, source: Source) -> 
             (side, "ttl"),
             f"{given.ttl} is too small for {model.path.hops} hops; expected at least {model.path.hops + 1}",
         )
+    if given.md5 is not None and given.ao is not None:
+        raise source.error((side, "ao"), "signs in a second way beside md5; expected one of the two")
+    if given.mptcp and (given.md5 or given.ao):
+        raise source.error(
+            (side, "mptcp"), "its options and a signature have no room in one header; expected one of the two"
+        )
     most = model.path.mtu - (60 if ipv6 else 40)
     if given.mss is not None and given.mss > most and model.path.fragment is None:
         raise source.error(

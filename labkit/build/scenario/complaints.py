@@ -49,8 +49,8 @@ SIMPLE = {
 """Messages by the type of pydantic's error, for errors that need no further information."""
 
 
-def first_error(source: Source, errors: list[ErrorDetails]) -> ScenarioError:
-    """The first error in the file among those that pydantic has found."""
+def first_error(source: Source, errors: list[ErrorDetails], top: type[BaseModel] = ScenarioModel) -> ScenarioError:
+    """The first error in the file among those that pydantic has found with the model `top`."""
     found = [(_key(each["loc"]), each) for each in errors]
     # An error inside a mapping matters more than the error that it causes for the whole mapping.
     inner = [(key, each) for key, each in found if not any(_holds(key, other) for other, _ in found)]
@@ -58,7 +58,7 @@ def first_error(source: Source, errors: list[ErrorDetails]) -> ScenarioError:
     misspelt = {key[:-1] for key, each in inner if each["type"] == "extra_forbidden"}
     inner = [(key, each) for key, each in inner if each["type"] != "missing" or key[:-1] not in misspelt]
     key, first = min(inner, key=lambda item: source.line(item[0]))
-    message = _message(key, first, source.data)
+    message = _message(key, first, source.data, top)
     written = _written(key, source)
     if first["type"] == "extra_forbidden" and written != key:
         message = f"{key[-1]!r} {message}"
@@ -84,11 +84,11 @@ def _holds(key: Key, other: Key) -> bool:
     return len(other) > len(key) and other[: len(key)] == key
 
 
-def _message(key: Key, error: ErrorDetails, data: Any) -> str:
+def _message(key: Key, error: ErrorDetails, data: Any, top: type[BaseModel]) -> str:
     """The sentence for one of pydantic's errors: what is wrong, what was expected, and the nearest word."""
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown(key, data)
+        return _unknown(key, data, top)
     if kind == "missing":
         return "is missing"
     if kind == "value_error":
@@ -97,7 +97,7 @@ def _message(key: Key, error: ErrorDetails, data: Any) -> str:
         words = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
         return f"{_shown(given)} is not known; expected one of {', '.join(words)}{nearest(str(given), words)}"
     if kind in {"model_type", "model_attributes_type", "dict_type"}:
-        return f"{_shown(given)} is not a mapping; expected {_mapping(key)}"
+        return f"{_shown(given)} is not a mapping; expected {_mapping(key, top)}"
     word = next((part for part in reversed(key) if isinstance(part, str)), "")
     template = SIMPLE.get(kind, "{given} does not fit here")
     pattern, listed = PATTERNS.get(word, "other characters"), LISTS.get(word, "one")
@@ -114,24 +114,24 @@ def _reader_message(key: Key, given: Any, message: str) -> str:
     return message
 
 
-def _mapping(key: Key) -> str:
+def _mapping(key: Key, top: type[BaseModel]) -> str:
     """The expected content of a mapping."""
     if len(key) == 2 and key[0] == "steps":
         return "a step such as 'client: connect'"
     if key[-1:] == ("late",):
         return "one such as {4: 1ms}"
-    return f"keys and values, such as {{{min(_fields(key))}: …}}"
+    return f"keys and values, such as {{{min(_fields(key, top))}: …}}"
 
 
-def _unknown(key: Key, data: Any) -> str:
+def _unknown(key: Key, data: Any, top: type[BaseModel]) -> str:
     """The message about an unknown key: the known keys, or the place where the key is allowed."""
-    words = sorted(_fields(key[:-1]))
+    words = sorted(_fields(key[:-1], top))
     beside = data
     for part in key[:-1]:
         there = range(len(beside)) if isinstance(beside, list) else beside if isinstance(beside, Mapping) else ()
         beside = beside[part] if part in there else None
     verb = next((word for word in beside if word in words), None) if isinstance(beside, Mapping) else None
-    if verb in Action.model_fields and key[-1] in _fields((*key[:-1], verb)):
+    if verb in Action.model_fields and key[-1] in _fields((*key[:-1], verb), top):
         main = f"{MAIN[verb]}: …, " if verb in MAIN else ""
         return f"is not known here; it belongs to the verb: {{{verb}: {{{main}{key[-1]}: …}}}}"
     if key[:-1] == ("path",) and key[-1] in Way.model_fields:
@@ -145,13 +145,14 @@ def _shown(value: Any) -> str:
     return "nothing" if value is None or value is PydanticUndefined else repr(value)[:60]
 
 
-def _fields(key: Key) -> set[str]:
+def _fields(key: Key, top: type[BaseModel]) -> set[str]:
     """The allowed keys of the mapping at `key`."""
-    model: type[BaseModel] = ScenarioModel
+    model = top
     for part in key:
-        field = model.model_fields.get(part) if isinstance(part, str) else None
+        named = {field.alias or name: field for name, field in model.model_fields.items()}
+        field = named.get(part) if isinstance(part, str) else None
         model = next(_models(field.annotation), model) if field is not None else model
-    return set(model.model_fields)
+    return {field.alias or name for name, field in model.model_fields.items()}
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

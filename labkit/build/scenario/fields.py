@@ -211,6 +211,7 @@ Congestion = Annotated[str | None, BeforeValidator(_congestion), WithJsonSchema(
 Cookie = Annotated[
     bytes | None, BeforeValidator(_cookie), _words(r"^(off|request|([0-9A-Fa-f]{2}){4,16})$", "request", "a0b1c2d3")
 ]
+Key = Annotated[str | None, Field(min_length=1, max_length=80)]
 ArrivalProcess = Annotated[
     Arrivals, BeforeValidator(_arrivals), _words(r"^(every|poisson) +\S", "poisson 10ms", "every 5ms")
 ]

@@ -18,6 +18,7 @@ from labkit.build.scenario.fields import (
     Faults,
     Flags,
     Isn,
+    Key,
     Lines,
     Mac,
     Model,
@@ -81,8 +82,11 @@ class Side(Model):
     initial_window: Annotated[Number, Field(ge=1, le=1000)] = 10
     rto_min: Duration = 1_000_000_000
     msl: Duration = 30_000_000_000
-    ecn: bool = False
+    ecn: bool | Literal["accurate"] = False
     fast_open: Cookie = None
+    mptcp: bool = False
+    md5: Key = None
+    ao: Key = None
     keep_alive: DurationOrOff = None
     keep_alive_interval: Duration = 75_000_000_000
     keep_alive_probes: Annotated[Number, Field(ge=1, le=100)] = 9
@@ -110,6 +114,7 @@ class Side(Model):
             rto_min=self.rto_min,
             msl=self.msl,
             ecn=self.ecn,
+            mptcp=self.mptcp,
             fast_open=self.fast_open,
             keep_alive=self.keep_alive,
             keep_alive_interval=self.keep_alive_interval,

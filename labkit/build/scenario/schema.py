@@ -19,6 +19,7 @@ def schema() -> Schema:
 
     found = ScenarioModel.model_json_schema(mode="validation")
     known = found["$defs"]
+    del known["Send"]["properties"]["reply"]  # only code has functions
     _action(known["Action"])
     _exchange(known["Exchange"])
     for name, words in (("Connect", ("http", "dns")), ("Send", ("http", "dns"))):

@@ -20,6 +20,7 @@ from labkit.packet.linktype import ETHERNET, RAW
 from labkit.packet.scapy_build import Framing, Host, Vlan
 from labkit.tcp.endpoint import Endpoint
 from labkit.tcp.seq import MASK, add, after
+from labkit.tcp.signatures import AoSigner, Flow, Md5Signer, Signer
 
 OTHER = {"client": "server", "server": "client"}
 TICK = 4_000
@@ -133,7 +134,15 @@ def endpoint(model: ScenarioModel, parts: Parts, side: str, now: int, used: int 
         iss = (given.isn.draw(parts.seed, f"{side}.isn") + (parts.begin + now) // TICK) & MASK
     if used is not None and not after(iss, used):
         iss = add(used, 1 << 16)
-    return Endpoint(given.config(iss, ":" in own.address, stamp, model.path.mtu), rng)
+    return Endpoint(given.config(iss, ":" in own.address, stamp, model.path.mtu), rng, signer=signer(given, own, peer))
+
+
+def signer(given: Side, own: Host, peer: Host) -> Signer | None:
+    """What signs a side's segments: MD5 or TCP-AO with the side's key, or nothing."""
+    flow = Flow(own.ip.packed, peer.ip.packed, own.port, peer.port)
+    if given.md5 is not None:
+        return Md5Signer(flow, given.md5.encode())
+    return AoSigner(flow, given.ao.encode()) if given.ao is not None else None
 
 
 def initial_number(own: Host, peer: Host, time: int, seed: int) -> int:
@@ -233,7 +242,8 @@ def _plan(place: int, number: int, side: str, action: Action, source: Source, se
     if isinstance(details, Connect):
         plan.payload = _payload(details, f"{key}.octets", source, seed)
         plan.octets = len(plan.payload)
-        plan.urgent = isinstance(details, Send) and details.urgent
+        if isinstance(details, Send):
+            plan.urgent, plan.reply = details.urgent, details.reply
         message = details.http or details.dns
         words += f" {message.words}," if message is not None else ""
     elif isinstance(details, Receive):

@@ -31,6 +31,8 @@ class Source:
     """The scenario's text."""
     files: dict[str, bytes] = field(default_factory=dict)
     """The content of each named file."""
+    in_code: bool = False
+    """Whether the scenario was written in Python: `lines` only orders its keys, and messages name no line."""
 
     def line(self, key: Key) -> int:
         """The line (from 1) of a key, or of the nearest key that contains it."""
@@ -40,7 +42,8 @@ class Source:
 
     def error(self, key: Key, message: str) -> ScenarioError:
         """An error at a key: `FILE:LINE: key: message`."""
-        return ScenarioError(f"{self.name}:{self.line(key)}: {spell(key)}{': ' if key else ''}{message}")
+        where = self.name if self.in_code else f"{self.name}:{self.line(key)}"
+        return ScenarioError(f"{where}: {spell(key)}{': ' if key else ''}{message}")
 
     def load(self, key: Key, name: str, largest: int) -> None:
         """Load a file of at most `largest` octets that the scenario names at `key`.

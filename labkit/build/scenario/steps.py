@@ -1,9 +1,9 @@
 """The models of `steps`, with their short forms."""
 
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
 from labkit.build.scenario.fields import Model, Timing
 from labkit.build.scenario.payloads import Dns, DnsExchange, Http, HttpExchange, SmtpExchange
@@ -52,10 +52,23 @@ class Connect(Timing):
         return self
 
 
+def _reply(value: Any) -> Any:
+    if not callable(value):
+        raise ValueError(f"{str(value)[:40]!r} is not a function; only a scenario in Python has one")  # noqa: TRY004 - pydantic's
+    return value
+
+
 class Send(Connect):
     """Send octets, optionally as urgent data."""
 
     urgent: bool = False
+    reply: Annotated[Callable[[bytes], bytes] | None, BeforeValidator(_reply), WithJsonSchema({})] = None
+    """In Python only: a function from the octets that were received to those that are sent."""
+
+    @property
+    def payloads(self) -> int:
+        """The number of payloads."""
+        return super().payloads + (self.reply is not None)
 
     @model_validator(mode="after")
     def _some_payload(self) -> Self:

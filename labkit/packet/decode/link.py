@@ -39,6 +39,9 @@ FAMILIES_IPV6 = (10, 24, 28, 30)
 ARPHRD_RADIOTAP, ARPHRD_NETLINK = 803, 824
 NFULA_PAYLOAD = 9
 AVS_MAGIC = 0x8021_1001
+ARCNET_IPV4_OLD, ARCNET_IPV4, ARCNET_IPV6, ARCNET_EXCEPTION = 240, 212, 196, 0xFF
+"""ARCNET's types of IP by RFC 1051, RFC 1201 and RFC 2497, and the split flag that announces the type again."""
+JUNIPER_MAGIC, JUNIPER_NO_LINK_LAYER, JUNIPER_EXTENSIONS = 0x4D4743, 0x02, 0x80
 
 
 @link_type(RAW=101, RAW_BSD=12, RAW_OPENBSD=14)
@@ -163,6 +166,56 @@ def token_ring(buf: bytes, at: int, end: int, stop: int) -> Step:
         return END, at, stop
     route = buf[at + 14] & 31 if buf[at + 8] & 0x80 else 0
     return LLC, at + 14 + route, stop
+
+
+@link_type(ARCNET_BSD=7)
+def arcnet_bsd(buf: bytes, at: int, end: int, stop: int) -> Step:
+    """BSD's ARCNET: two addresses, a type, and behind an exception flag the type once more (RFC 1201 section 2)."""
+    if at + 7 > end:
+        return END, at, stop
+    return _arcnet(buf, at + 6 if buf[at + 3] == ARCNET_EXCEPTION and _is_split(buf, at + 2) else at + 2, end, stop)
+
+
+@link_type(ARCNET_LINUX=129)
+def arcnet_linux(buf: bytes, at: int, end: int, stop: int) -> Step:
+    """Linux' ARCNET: two addresses, an offset of two octets, a type."""
+    return _arcnet(buf, at + 4, end, stop)
+
+
+def _arcnet(buf: bytes, at: int, end: int, stop: int) -> Step:
+    """The type of an ARCNET packet and what follows. A packet that was split has no whole datagram."""
+    if at + 4 > end:
+        return END, at, stop
+    kind = buf[at] & 0xFF
+    if kind == ARCNET_IPV4_OLD:
+        return IPV4, at + 1, stop
+    if kind not in (ARCNET_IPV4, ARCNET_IPV6) or buf[at + 1]:
+        return END, at, stop
+    return (IPV6 if kind == ARCNET_IPV6 else IPV4), at + 4, stop
+
+
+def _is_split(buf: bytes, at: int) -> bool:
+    """Whether packets of the ARCNET type at `at` have a split flag and a sequence number."""
+    return buf[at] in (ARCNET_IPV4, ARCNET_IPV6)
+
+
+@link_type(IPOIB=242)
+def ip_over_infiniband(buf: bytes, at: int, end: int, stop: int) -> Step:
+    """IP over InfiniBand: a global routing header of 40 octets, an EtherType, two reserved octets (RFC 4391 section 6)."""
+    if at + 44 > end:
+        return END, at + 4, stop  # behind `at` a whole IPv6 header is missing: the frame is cut off
+    return u16(buf, at + 40), at + 44, stop
+
+
+@link_type(JUNIPER_ETHER=178)
+def juniper_ethernet(buf: bytes, at: int, end: int, stop: int) -> Step:
+    """Juniper's header, with extensions where it says so, before an Ethernet frame; without one, IP after four octets."""
+    if at + 6 > end or u16(buf, at) * 0x100 + buf[at + 2] != JUNIPER_MAGIC:
+        return END, at, stop
+    size = 6 + u16(buf, at + 4) if buf[at + 3] & JUNIPER_EXTENSIONS else 4
+    if buf[at + 3] & JUNIPER_NO_LINK_LAYER:
+        return ip_version(buf, at + size + 4, end), at + size + 4, stop
+    return ETHERNET, at + size, stop
 
 
 @ethertype(MPLS, 0x8848)

@@ -4,8 +4,13 @@ A header with faults is read as far as possible; `Seen.fault` and `Seen.opt_faul
 """
 
 from labkit.packet.decode.layer import ones_sum, u16, u32
+from labkit.packet.decode.mptcp import clear_mptcp, read_mptcp
 from labkit.packet.seen import (
     ABSENT,
+    ACCECN_0,
+    ACCECN_1,
+    AUTH_AO,
+    AUTH_MD5,
     BAD_OFFSET,
     CUT,
     MAX_SACK_BLOCKS,
@@ -182,6 +187,23 @@ def _read_option(buf: bytes, at: int, kind: int, size: int, seg: Seen) -> bool:
         return _read_fast_open(size - 2, seg)
     elif kind == 254 and size >= 4 and u16(buf, at + 2) == FAST_OPEN_MAGIC:
         return _read_fast_open(size - 4, seg)
+    elif kind == 30:
+        return read_mptcp(buf, at, size, seg)
+    elif kind > 18:
+        return _read_extension(kind, size, seg)
+    return True
+
+
+def _read_extension(kind: int, size: int, seg: Seen) -> bool:
+    """Note a signature (RFC 2385, RFC 5925), or AccECN's counters of three octets each (RFC 9768 section 3.2.3)."""
+    if kind == 19:
+        seg.auth |= AUTH_MD5
+    elif kind == 29:
+        seg.auth |= AUTH_AO
+        return size >= 4
+    elif kind in (172, 174):
+        seg.accecn |= ACCECN_0 if kind == 172 else ACCECN_1
+        return size in (2, 5, 8, 11)
     return True
 
 
@@ -231,6 +253,10 @@ def clear_tcp(seg: Seen) -> None:
     seg.tsval = ABSENT
     seg.tsecr = ABSENT
     seg.tfo_len = ABSENT
+    seg.auth = 0
+    seg.accecn = 0
+    if seg.mptcp:
+        clear_mptcp(seg)
     if seg.sack_n:
         seg.sack_n = 0
         for i in range(MAX_SACK_BLOCKS):

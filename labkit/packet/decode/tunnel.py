@@ -81,9 +81,17 @@ def teredo(buf: bytes, at: int, end: int, stop: int) -> Step:
     return (IPV6 if ip_version(buf, at, end) == IPV6 else END), at, stop
 
 
-@udp_port(4789, 8472, 4790)
+@udp_port(4789, 8472)
 def vxlan(buf: bytes, at: int, end: int, stop: int) -> Step:
-    """VXLAN (RFC 7348 section 5), and its extension that names the payload (draft-ietf-nvo3-vxlan-gpe)."""
+    """VXLAN (RFC 7348 section 5): a receiver ignores the reserved bits. Linux took port 8472 before 4789 was assigned."""
+    if at + 8 > end or not buf[at] & 8:
+        return END, at, stop
+    return ETHERNET, at + 8, stop
+
+
+@udp_port(4790)
+def vxlan_gpe(buf: bytes, at: int, end: int, stop: int) -> Step:
+    """VXLAN with an octet that names the payload (draft-ietf-nvo3-vxlan-gpe)."""
     if at + 8 > end or not buf[at] & 8:
         return END, at, stop
     if not buf[at] & 4:

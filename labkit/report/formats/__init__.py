@@ -32,6 +32,8 @@ class ReportOptions:
     """The rules that the captures were judged by; empty: those of the verdict's profile."""
     quiet: bool = False
     """Show the verdicts without findings; only the text report obeys."""
+    reveal: str = "full"
+    """What the findings show: a level of `labkit.report.reveal`."""
     config: "ReportConfig | None" = None
     """The configuration, which every format names if it comes from a file."""
 

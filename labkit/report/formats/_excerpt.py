@@ -8,11 +8,12 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import BinaryIO
 
 from labkit.analysis.flows import end_of, possible_frames
 from labkit.analysis.states import Row, observe
 from labkit.analysis.verifier import Finding
-from labkit.capture import open_capture
+from labkit.capture import Frames, open_capture
 from labkit.errors import CaptureError
 from labkit.tcp.segment import FIN, SYN
 from labkit.tcp.seq import add
@@ -55,21 +56,21 @@ class _Flow:
     """Excerpts that still wait for the segments after their packet."""
 
 
-def excerpts(path: str, findings: Sequence[Finding]) -> dict[int, Excerpt]:
-    """The excerpt of each finding's packet, by packet number.
+def excerpts(source: str | BinaryIO | Frames, findings: Sequence[Finding]) -> dict[int, Excerpt]:
+    """The excerpt of each finding's packet, by packet number. `source` is the capture, as `open_capture` takes it.
 
     Packets beyond MAX_PACKET or MAX_SEGMENTS have none, and no packet has one if the capture cannot be read again.
     """
     packets = {each.packet for each in findings if each.packet is not None and each.packet <= MAX_PACKET}
     found: dict[int, Excerpt] = {}
-    if not packets or path == "-":
+    if not packets or source == "-":
         return found
     ends = {(end_of(each.source), end_of(each.destination)) for each in findings}
     ends |= {(target, source) for source, target in ends}
     flows: defaultdict[int, _Flow] = defaultdict(_Flow)
     waiting, last = 0, max(packets)
     try:
-        with open_capture(path) as capture:
+        with open_capture(source) as capture:
             rows = observe(possible_frames(islice(capture, MAX_PACKET), ends), lambda flow: flow.ends in ends)
             for row in islice(rows, MAX_SEGMENTS):
                 waiting += _add(row, flows[row.flow.index], packets, found)

@@ -6,6 +6,7 @@ from shlex import quote
 import click
 
 from labkit.analysis.finding import Finding
+from labkit.analysis.verifier import Verdict
 from labkit.i18n import _, printable
 from labkit.report.formats import _excerpt
 from labkit.report.formats._colours import COLOURS
@@ -17,14 +18,14 @@ PREFIXES = {"seq": "seq=", "ack": "ack=", "len": "len=", "window": "win=", "flag
 """The beginning of a header field in the line of a segment."""
 
 
-def full_text(path: str, findings: Sequence[Finding], followers: Mapping[int, str]) -> Iterator[str]:
-    """Yield the lines of a capture's findings, each after an empty line.
+def full_text(verdict: Verdict, findings: Sequence[Finding], followers: Mapping[int, str]) -> Iterator[str]:
+    """Yield the lines of some findings of a verdict, each after an empty line.
 
     `followers` has the line about a finding's consequences, by the finding's identity.
 
     A finding too far into the capture for an excerpt has a line with the command that shows its conversation.
     """
-    shown = excerpts(path, findings)
+    shown = excerpts(verdict.source, findings)
     for finding in findings:
         yield ""
         excerpt = shown.get(finding.packet or 0)
@@ -34,8 +35,12 @@ def full_text(path: str, findings: Sequence[Finding], followers: Mapping[int, st
         yield from (_labelled(label, text) for label, text in labelled_lines(finding, excerpt))
         if id(finding) in followers:
             yield _labelled(_("follows"), followers[id(finding)])
-        if finding.packet is not None and finding.packet > _excerpt.MAX_PACKET and path != "-":
-            yield _labelled(_("look at"), f"labkit show {quote(printable(path))} --flow {finding.flow}")
+        if (
+            finding.packet is not None
+            and finding.packet > _excerpt.MAX_PACKET
+            and verdict.source == verdict.path != "-"
+        ):
+            yield _labelled(_("look at"), f"labkit show {quote(printable(verdict.path))} --flow {finding.flow}")
 
 
 def labelled_lines(finding: Finding, excerpt: Excerpt | None = None) -> Iterator[tuple[str, str]]:

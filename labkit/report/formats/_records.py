@@ -3,7 +3,11 @@
 from dataclasses import asdict
 
 from labkit import __version__
-from labkit.analysis.limits import Limit
+from labkit.analysis.finding import fault_text as fault_text
+from labkit.analysis.finding import one_line as one_line
+from labkit.analysis.finding import place_of as place_of
+from labkit.analysis.finding import right_value as right_value
+from labkit.analysis.limits import Conversation, Limit
 from labkit.analysis.rule import Rule, Severity, collect
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import N_
@@ -12,7 +16,19 @@ from labkit.report.formats import ReportOptions
 
 def finding_record(finding: Finding) -> dict[str, object]:
     """A finding; every key is always present."""
-    return {**asdict(finding), "severity": str(finding.severity)}
+    time = None if finding.time is None else exact(finding.time)
+    return {**asdict(finding), "severity": str(finding.severity), "time_exact": time}
+
+
+def exact(seconds: float) -> str:
+    """Seconds with nine decimals: exact to the nanosecond, for a float holds those of 90 days."""
+    return f"{seconds:.9f}"
+
+
+def conversation_record(conversation: Conversation) -> dict[str, object]:
+    """A conversation in figures."""
+    times = {f"{name}_exact": exact(getattr(conversation, name)) for name in ("start", "duration")}
+    return {**asdict(conversation), **times}
 
 
 def verdict_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
@@ -22,6 +38,7 @@ def verdict_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
         "path": verdict.path,
         "verdict": verdict.outcome(fail_on),
         "up_to": verdict.up_to,
+        "start": f"{verdict.start // 10**9}.{verdict.start % 10**9:09d}" if verdict.packets else None,
         "packets": verdict.packets,
         "segments": verdict.segments,
         "other": verdict.other,
@@ -31,9 +48,10 @@ def verdict_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
         "completeness": dict(zip(("taken", "why"), completeness(verdict), strict=True)),
         "damage": {"message": damage.message, "at": damage.at, "cut": damage.cut} if damage else None,
         "left_out": verdict.left_out,
+        "known": verdict.known,
         "not_kept": not_kept(verdict),
         "limits": limit_records(verdict),
-        "conversations": [asdict(each) for each in verdict.conversations],
+        "conversations": [conversation_record(each) for each in verdict.conversations],
         "findings": [finding_record(each) for each in verdict.findings],
     }
 
@@ -87,7 +105,12 @@ def not_kept(verdict: Verdict) -> list[dict[str, object]]:
 
 def header(profile: str, options: ReportOptions | None = None) -> dict[str, object]:
     """The keys that precede the captures."""
-    return {"labkit": __version__, "profile": profile, "config": config_record(options) if options else None}
+    return {
+        "labkit": __version__,
+        "profile": profile,
+        "config": config_record(options) if options else None,
+        "reveal": options.reveal if options else "full",
+    }
 
 
 def config_record(options: ReportOptions) -> dict[str, object] | None:
@@ -106,28 +129,3 @@ def read_error(verdict: Verdict) -> str | None:
         return verdict.error
     damage = verdict.damage
     return f"{verdict.path}: {damage.message}" if damage is not None and not damage.cut else None
-
-
-def one_line(finding: Finding) -> str:
-    """A finding on one line: its packet, what is wrong and what it should be."""
-    return f"{place_of(finding)}, {finding.source} → {finding.destination}: {fault_text(finding)}"
-
-
-def place_of(finding: Finding) -> str:
-    """The packet of a finding, or its conversation."""
-    return f"packet {finding.packet}" if finding.packet is not None else f"conversation {finding.flow}"
-
-
-def fault_text(finding: Finding) -> str:
-    """What is wrong, and what it should be: `ack 7 ...; should be: ack 1 ...`."""
-    right = right_value(finding)
-    return f"{finding.message}; should be: {right}" if right else finding.message
-
-
-def right_value(finding: Finding) -> str:
-    """What the rule says that would be right, or the bare number, `ack 120 (raw 4711)`; empty if neither is known."""
-    if finding.should_be or finding.expected is None or not finding.field:
-        return finding.should_be
-    shown = finding.expected if finding.expected_relative is None else finding.expected_relative
-    raw = "" if shown == finding.expected else f" (raw {finding.expected})"
-    return f"{finding.field} {shown}{raw}"

@@ -1,12 +1,13 @@
 """JUnit XML for CI servers: a test suite for each capture, a test case for each rule that it was judged by.
 
 A test case fails if its rule found something at or above `--fail-on`; the failure's text lists all findings. Lesser findings are
-the output of a test case that passes. An unreadable capture is an error. The XML is pure ASCII, so that it is valid in any
-encoding, and holds no character that XML forbids.
+the output of a test case that passes. An unreadable capture is an error. `time` is in seconds. The XML is pure ASCII, so that it
+is valid in any encoding, and holds no character that XML forbids.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from time import monotonic
 from xml.sax.saxutils import escape, quoteattr
 
 from labkit.analysis.finding import Group
@@ -29,12 +30,14 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
     """Yield the XML, one suite at a time."""
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield '<testsuites name="labkit">'
+    begin = monotonic()
     for verdict in verdicts:
-        yield from (_ascii(line) for line in _suite(verdict, options))
+        yield from (_ascii(line) for line in _suite(verdict, options, monotonic() - begin))
+        begin = monotonic()
     yield "</testsuites>"
 
 
-def _suite(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
+def _suite(verdict: Verdict, options: ReportOptions, seconds: float) -> Iterator[str]:
     found: dict[str, list[Finding]] = defaultdict(list)
     for finding in verdict.findings:
         found[finding.code].append(finding)
@@ -58,10 +61,11 @@ def _suite(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     limits, failing, skipped = _limits(verdict, options)
     yield (
         f'  <testsuite name={_quoted(verdict.path)} tests="{1 + bool(limits) + len(names)}" '
-        f'failures="{failing + len(failed)}" errors="{int(error is not None)}" skipped="{int(skipped)}">'
+        f'failures="{failing + len(failed)}" errors="{int(error is not None)}" skipped="{int(skipped)}" time="{seconds:.3f}">'
     )
     yield from _properties(verdict, options)
-    yield from _case(verdict, "can be read", f"      <error message={_quoted(error)}/>" if error else "")
+    # One pass judges by all rules: its time is that of the first test case.
+    yield from _case(verdict, "can be read", f"      <error message={_quoted(error)}/>" if error else "", seconds)
     if limits:
         yield from _case(verdict, "limits of the capture", limits)
     for code, name in names.items():
@@ -92,7 +96,7 @@ def _limits(verdict: Verdict, options: ReportOptions) -> tuple[str, bool, bool]:
 def _properties(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     yield "    <properties>"
     yield f'      <property name="verdict" value="{verdict.outcome(options.fail_on)}"/>'
-    for name in ("profile", "packets", "segments", "other", "not_read", "flows"):
+    for name in ("profile", "packets", "segments", "other", "not_read", "flows", "known"):
         yield f'      <property name="{name}" value={_quoted(str(getattr(verdict, name)))}/>'
     if verdict.up_to is not None:
         yield f'      <property name="up_to" value="{verdict.up_to}"/>'
@@ -108,8 +112,8 @@ def _properties(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     yield "    </properties>"
 
 
-def _case(verdict: Verdict, name: str, outcome: str) -> Iterator[str]:
-    head = f"    <testcase classname={_quoted(verdict.path)} name={_quoted(name)}"
+def _case(verdict: Verdict, name: str, outcome: str, seconds: float = 0) -> Iterator[str]:
+    head = f'    <testcase classname={_quoted(verdict.path)} name={_quoted(name)} time="{seconds:.3f}"'
     yield from (f"{head}>", outcome, "    </testcase>") if outcome else (f"{head}/>",)
 
 

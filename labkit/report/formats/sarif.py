@@ -1,11 +1,12 @@
 """SARIF 2.1.0 (OASIS), the format in which code-review servers take the results of analysers.
 
 The log holds one run, with the rules by their codes and a result for each finding. SARIF viewers show lines, which a capture
-does not have: the line of a result's region is its packet number. `properties` holds every key of the finding. Unreadable
-captures, and the limits of all captures, are notifications of the run.
+does not have: the line of a result's region is its packet number, or that of the conversation's first packet. `properties` holds
+every key of the finding. Unreadable captures, and the limits of all captures, are notifications of the run.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from json import dumps
 from pathlib import PurePath
 from urllib.parse import quote
@@ -29,6 +30,12 @@ from labkit.report.formats._records import (
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
+SPECIFICATION = "https://www.rfc-editor.org/rfc/rfc{number}"
+"""Where an RFC stands, by its number; sections have anchors."""
+
+REFERENCE = re.compile(r"RFC (\d+)(?: (?:section )?(\d[\d.]*))?")
+
+
 def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:
     """Yield the log, one result at a time; the artifacts and the invocation follow the results."""
     yield f'{{"$schema": "{SCHEMA}", "version": "2.1.0", "runs": [{{"results": ['
@@ -47,8 +54,9 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
             successful = False
             notifications.append(_notification(error, "error", verdict, index))
         notifications += [_limit(each, verdict, index, options) for each in verdict.limits]
+        firsts = {each.flow: each.first_packet for each in verdict.conversations}
         for found in verdict.findings:
-            yield separator + dumps(_result(found, verdict, index, list(codes)))
+            yield separator + dumps(_result(found, verdict, index, list(codes), firsts))
             separator = ","
     tail: dict[str, object] = {
         "tool": {"driver": _driver(codes or _by_code(options.rules or collect()))},
@@ -73,6 +81,7 @@ def _driver(codes: dict[str, list[Rule]]) -> dict[str, object]:
         "name": "labkit",
         "version": __version__,
         "semanticVersion": __version__,
+        "informationUri": SPECIFICATION.format(number=9293),
         "rules": [_descriptor(code, members) for code, members in codes.items()],
     }
 
@@ -82,10 +91,12 @@ def _descriptor(code: str, members: list[Rule]) -> dict[str, object]:
     names = ", ".join(each.name for each in members)
     return {
         "id": code,
-        "name": "".join(word.capitalize() for word in members[0].name.split("-")),
+        # Readers take "ANumber" for no word in Pascal case.
+        "name": "".join(word if len(word) == 1 else word.capitalize() for word in members[0].name.split("-")),
         "shortDescription": {"text": names},
         "fullDescription": {"text": "\n\n".join(each.explanation for each in members)},
         "help": {"text": f"labkit explain {code}"},
+        "helpUri": _specification(members[0].reference),
         "defaultConfiguration": {"level": str(max(each.severity for each in members))},
         "properties": {
             "reference": members[0].reference,
@@ -93,6 +104,15 @@ def _descriptor(code: str, members: list[Rule]) -> dict[str, object]:
             "tags": [members[0].family],
         },
     }
+
+
+def _specification(reference: str) -> str:
+    """The address of the section that a rule comes from; that of RFC 9293 if it comes from no RFC."""
+    match = REFERENCE.search(reference)
+    if match is None:
+        return SPECIFICATION.format(number=9293)
+    section = f"#section-{match[2].rstrip('.')}" if match[2] else ""
+    return SPECIFICATION.format(number=match[1]) + section
 
 
 def _artifact(verdict: Verdict, options: ReportOptions) -> dict[str, object]:
@@ -120,10 +140,16 @@ def _where(verdict: Verdict, index: int) -> dict[str, object]:
     return {"uri": _uri(verdict.path), "index": index}
 
 
-def _result(found: Finding, verdict: Verdict, index: int, codes: list[str]) -> dict[str, object]:
+def _place(verdict: Verdict, index: int, packet: int | None) -> dict[str, object]:
+    """A packet of a capture, or the whole capture."""
     place: dict[str, object] = {"artifactLocation": _where(verdict, index)}
-    if found.packet is not None:
-        place["region"] = {"startLine": found.packet}
+    return place if packet is None else {**place, "region": {"startLine": packet}}
+
+
+def _result(
+    found: Finding, verdict: Verdict, index: int, codes: list[str], firsts: Mapping[int, int]
+) -> dict[str, object]:
+    packet = found.packet
     ends = f"{found.source} → {found.destination}"
     result: dict[str, object] = {
         "ruleId": found.code,
@@ -131,7 +157,7 @@ def _result(found: Finding, verdict: Verdict, index: int, codes: list[str]) -> d
         "message": {"text": fault_text(found)},
         "locations": [
             {
-                "physicalLocation": place,
+                "physicalLocation": _place(verdict, index, packet if packet is not None else firsts.get(found.flow)),
                 "logicalLocations": [{"name": ends, "fullyQualifiedName": f"conversation {found.flow}: {ends}"}],
             }
         ],
@@ -139,11 +165,8 @@ def _result(found: Finding, verdict: Verdict, index: int, codes: list[str]) -> d
     }
     if found.caused_by is not None:
         cause = verdict.findings[found.caused_by]
-        there: dict[str, object] = {"artifactLocation": _where(verdict, index)}
-        if cause.packet is not None:
-            there["region"] = {"startLine": cause.packet}
-        related: dict[str, object] = {"physicalLocation": there, "message": {"text": f"caused by: {fault_text(cause)}"}}
-        result["relatedLocations"] = [related]
+        text = {"text": f"caused by: {fault_text(cause)}"}
+        result["relatedLocations"] = [{"physicalLocation": _place(verdict, index, cause.packet), "message": text}]
     if found.code in codes:
         result["ruleIndex"] = codes.index(found.code)
     return result
@@ -157,11 +180,8 @@ def _limit(limit: Limit, verdict: Verdict, index: int, options: ReportOptions) -
 
 
 def _notification(text: str, level: str, verdict: Verdict, index: int, packet: int | None = None) -> dict[str, object]:
-    place: dict[str, object] = {"artifactLocation": _where(verdict, index)}
-    if packet is not None:
-        place["region"] = {"startLine": packet}
     return {
         "level": level,
         "message": {"text": printable(text)},
-        "locations": [{"physicalLocation": place}],
+        "locations": [{"physicalLocation": _place(verdict, index, packet)}],
     }

@@ -148,7 +148,7 @@ def _capture(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     if full:
         from labkit.report.formats._finding_text import full_text
 
-        yield from full_text(verdict.path, full, _followers(verdict, options))
+        yield from full_text(verdict, full, _followers(verdict, options))
     if counted:
         yield ""
         yield from _counted_lines(counted)
@@ -174,6 +174,11 @@ def headline(verdict: Verdict, options: ReportOptions) -> str:
     if verdict.left_out:
         left_out = ngettext("{n:,} finding left out", "{n:,} findings left out", verdict.left_out)
         facts.append(left_out.format(n=verdict.left_out))
+    if verdict.known:
+        known = ngettext("{n:,} finding in the baseline", "{n:,} findings in the baseline", verdict.known)
+        facts.append(known.format(n=verdict.known))
+    if verdict.known_outcome:
+        facts.append(_("the baseline knows it as {word}").format(word=_(WORDS[verdict.known_outcome])))
     return f"{word}  {_counts(verdict)} ({', '.join(facts)})"
 
 

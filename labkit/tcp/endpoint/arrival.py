@@ -11,7 +11,7 @@ from labkit.tcp import seq as sn
 from labkit.tcp.endpoint import acks, handshake, output
 from labkit.tcp.endpoint.congestion import load
 from labkit.tcp.endpoint.signals import Notice, Outgoing
-from labkit.tcp.segment import ACK, ECE, FIN, RST, SYN, URG, Segment
+from labkit.tcp.segment import ACK, FIN, RST, SYN, URG, Segment
 from labkit.tcp.state import Event, State
 
 if TYPE_CHECKING:
@@ -174,6 +174,7 @@ def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
         return
     if end.ecn.agreed:
         end.ecn.arrived(segment)
+    end.multipath.arrived(segment)
     if segment.ctl & URG:
         _sixth_check_urg(end, segment, start)
     if segment.payload or segment.ctl & FIN:
@@ -261,7 +262,7 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
         return False
     moved = snd.update_window(segment.window, start, ack) if ack >= snd.una else False
     news = acks.selective(end, segment) if end.recovery.sack else False
-    if end.ecn.agreed and segment.ctl & ECE and ack > snd.una:
+    if end.ecn.agreed and ack >= snd.una and end.ecn.echoes(segment) and ack > snd.una:
         acks.marked(end, ack)
     if ack > snd.una:
         acks.acknowledged(end, ack, segment, now)

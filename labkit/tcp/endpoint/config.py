@@ -48,8 +48,10 @@ class Config:
     syn_retries: int = 6
     msl: int = 30 * SECOND
     """Maximum segment lifetime; TIME-WAIT takes two. RFC 9293 section 3.4.2 says two minutes; stacks use less."""
-    ecn: bool = False
-    """Whether explicit congestion notification is offered and agreed to (RFC 3168)."""
+    ecn: bool | str = False
+    """Whether explicit congestion notification is offered and agreed to (RFC 3168); "accurate": AccECN (RFC 9768)."""
+    mptcp: bool = False
+    """Whether Multipath TCP is offered and agreed to, with one subflow (RFC 8684)."""
     fast_open: bytes | None = None
     """Fast Open (RFC 7413). For an active side: the cookie it has, or an empty one to ask for it. For a passive side: the
     cookie that it gives and accepts. None: no Fast Open."""

@@ -4,7 +4,12 @@ The handshake negotiates it. Then new data is sent as ECT(0), and a router marks
 echoes ECE until it hears CWR, and the sender reduces its window once a round trip (`acks.marked`).
 """
 
+from typing import TYPE_CHECKING
+
 from labkit.tcp.segment import ACK, CE, CWR, ECE, ECT0, NOT_ECT, SYN, Segment
+
+if TYPE_CHECKING:
+    from labkit.tcp.extension_options import AccEcn
 
 
 class Ecn:
@@ -40,6 +45,14 @@ class Ecn:
             self.marked = False
         if segment.ecn == CE and segment.payload:
             self.marked = True
+
+    def echoes(self, segment: Segment) -> bool:
+        """Whether an ACK tells the sender of a mark."""
+        return segment.ctl & ECE != 0
+
+    def option(self) -> "AccEcn | None":
+        """The option that each segment carries; None, because classic ECN has none."""
+        return None
 
     def reduce(self, high: int) -> None:
         """The sender's part (section 6.1.2): its window was reduced when everything before `high` was under way."""

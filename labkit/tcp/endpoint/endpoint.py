@@ -31,9 +31,11 @@ from random import Random
 from labkit.errors import UsageError
 from labkit.tcp import state as machine
 from labkit.tcp.endpoint import arrival, output, timers
+from labkit.tcp.endpoint.accurate_ecn import AccurateEcn
 from labkit.tcp.endpoint.config import Config
 from labkit.tcp.endpoint.congestion import Algorithm
 from labkit.tcp.endpoint.ecn import Ecn
+from labkit.tcp.endpoint.multipath import MultipathState
 from labkit.tcp.endpoint.receiver import Receiver
 from labkit.tcp.endpoint.recovery import Recovery
 from labkit.tcp.endpoint.rtt import Rtt
@@ -41,7 +43,8 @@ from labkit.tcp.endpoint.sender import Sender
 from labkit.tcp.endpoint.signals import Notice, Outgoing
 from labkit.tcp.endpoint.timers import Timers
 from labkit.tcp.endpoint.timestamps import Timestamps
-from labkit.tcp.segment import ACK, RST, Segment
+from labkit.tcp.segment import ACK, RST, SYN, Segment
+from labkit.tcp.signatures import Signer
 from labkit.tcp.state import Event, State
 
 SENDING = frozenset({State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT})
@@ -58,16 +61,22 @@ class Endpoint:
     __slots__ = (
         *("active", "config", "observe", "state", "synchronised"),
         *("control", "ecn", "rcv", "recovery", "rtt", "snd", "stamps", "timers"),
-        *("cookie", "fast_opened", "resend_syn", "scaling"),
+        *("cookie", "fast_opened", "multipath", "resend_syn", "scaling", "signer"),
         *("delivered", "notices", "received_fin", "replies"),
     )
 
     def __init__(
-        self, config: Config, rng: Random, observe: Callable[[State, Event, State], None] | None = None
+        self,
+        config: Config,
+        rng: Random,
+        observe: Callable[[State, Event, State], None] | None = None,
+        signer: Signer | None = None,
     ) -> None:
         iss, offset = rng.getrandbits(32), rng.getrandbits(32)
         self.config = config
         self.observe = observe
+        self.signer = signer
+        """Signs every segment, and drops those that the peer has not signed with the same key."""
         self.state = State.CLOSED
         self.active = False
         """Whether the connection began with an active OPEN."""
@@ -81,7 +90,8 @@ class Endpoint:
         self.rtt = Rtt(config)
         self.timers = Timers()
         self.stamps = Timestamps(offset if config.timestamp_offset is None else config.timestamp_offset)
-        self.ecn = Ecn(config.ecn)
+        self.multipath = MultipathState(config.mptcp, rng.getrandbits(64) if config.mptcp else 0)
+        self.ecn = AccurateEcn() if config.ecn == "accurate" else Ecn(bool(config.ecn))
 
         self.scaling = False
         """Whether both sides scale windows."""
@@ -168,8 +178,9 @@ class Endpoint:
     # Segments and time.
 
     def receive(self, segment: Segment, now: int) -> None:
-        """A segment of this connection arrives (section 3.10.7)."""
-        arrival.arrives(self, segment, now)
+        """A segment of this connection arrives (section 3.10.7). One without the right signature is dropped."""
+        if self.signer is None or self.signer.accepts(segment, self.snd.iss, self.rcv.irs):
+            arrival.arrives(self, segment, now)
 
     def gives_way(self, segment: Segment) -> bool:
         """Whether a SYN may begin the next connection between the same addresses and ports (RFC 9293 section 3.6.1).
@@ -180,7 +191,17 @@ class Endpoint:
 
     def segments(self, now: int) -> list[Outgoing]:
         """The segments to transmit now, in order."""
-        return output.segments(self, now)
+        found = output.segments(self, now)
+        if self.multipath.agreed:
+            found = [Outgoing(self.multipath.complete(self, out.segment), out.why) for out in found]
+        if self.signer is not None:
+            found = [Outgoing(self._signed(self.signer, out.segment), out.why) for out in found]
+        return found
+
+    def _signed(self, signer: Signer, segment: Segment) -> Segment:
+        # A host that knows nothing of the connection has no key for its RST.
+        known = self.synchronised or segment.ctl & SYN
+        return signer.sign(segment, self.snd.iss, self.rcv.irs) if known else segment
 
     def timeout(self) -> int | None:
         """When `handle_timeout` has something to do; None while no timer runs."""

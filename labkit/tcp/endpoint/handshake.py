@@ -1,5 +1,6 @@
 """The options of the handshake: which ones a side offers and answers, and which ones both then use."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
@@ -9,8 +10,6 @@ if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
 
 NOP = opt.Nop()
-SACK_ROOM = 4
-"""Blocks that fit into 40 octets of options; three beside timestamps (RFC 2018 section 3)."""
 
 
 def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
@@ -30,10 +29,14 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
         options.append(end.stamps.option(now))
     if config.window_scale is not None and (end.scaling or not answering):
         options += [NOP, opt.WindowScale(config.window_scale)]
+    options += end.multipath.syn_option(answering)
+    options += _signature(end)
     cookie = end.cookie if answering else config.fast_open
     # RFC 7413 section 4.1.3: a retransmitted SYN has no cookie, in case a middlebox drops it.
     if cookie is not None and not end.timers.retries:
-        options.append(opt.FastOpen(cookie))
+        options += _fitting(options, (opt.FastOpen(cookie),))
+    if answering:
+        options += _fitting(options, _counters(end))
     return tuple(options)
 
 
@@ -41,6 +44,7 @@ def learn(end: "Endpoint", syn: Segment) -> None:
     """Learn the options of the peer's SYN or SYN,ACK. An option is used only if both sides offered it."""
     config = end.config
     end.ecn.learn(syn)
+    end.multipath.learn(syn)
     mss = syn.option(opt.Mss)
     # Section 3.7.1, MUST-15: 536 (1220 for IPv6) where there is no option. A peer that says less than any path carries
     # would have us send headers for nothing.
@@ -56,7 +60,10 @@ def learn(end: "Endpoint", syn: Segment) -> None:
     end.stamps.agreed = config.timestamps and stamp is not None
     if end.stamps.agreed and stamp is not None:
         end.stamps.recent = stamp.value
-    end.rcv.mss = max(min(config.mss, end.snd.mss) - (12 if end.stamps.agreed else 0), 1)
+    beside = (12 if end.stamps.agreed else 0) + opt.length(
+        (*end.multipath.room(data=True), *_signature(end), *_counters(end))
+    )
+    end.rcv.mss = max(min(config.mss, end.snd.mss) - beside, 1)
 
 
 def fast_open(end: "Endpoint", syn: Segment) -> None:
@@ -74,13 +81,34 @@ def fast_open(end: "Endpoint", syn: Segment) -> None:
         end.cookie = end.config.fast_open
 
 
-def carried(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
-    """The options of a segment after the handshake: timestamps and SACK blocks."""
-    stamps: tuple[opt.Option, ...] = ()
+def carried(end: "Endpoint", now: int, *, data: bool = True) -> tuple[opt.Option, ...]:
+    """The options of a segment after the handshake: timestamps, a signature, AccECN's counters and as many SACK blocks as fit
+    (RFC 2018 section 3)."""
+    options: tuple[opt.Option, ...] = ()
     if end.stamps.agreed:
-        stamps = (NOP, NOP, end.stamps.option(now))
-    if end.recovery.sack and (end.rcv.blocks or end.rcv.dsack is not None):
-        blocks = end.rcv.sack_blocks(SACK_ROOM - 1 if stamps else SACK_ROOM)
+        options = (NOP, NOP, end.stamps.option(now))
+    options += end.multipath.room(data)
+    options += _signature(end)
+    options += _fitting(options, _counters(end))
+    room = (opt.ROOM - opt.length(options) - 4) // 8
+    if room > 0 and end.recovery.sack and (end.rcv.blocks or end.rcv.dsack is not None):
+        blocks = end.rcv.sack_blocks(room)
         if blocks:
-            return (*stamps, NOP, NOP, opt.Sack(blocks))
-    return stamps
+            return (*options, NOP, NOP, opt.Sack(blocks))
+    return options
+
+
+def _signature(end: "Endpoint") -> tuple[opt.Option, ...]:
+    """Room for the option that signs the segment, which `Endpoint.segments` fills in."""
+    return () if end.signer is None else end.signer.options
+
+
+def _fitting(options: Sequence[opt.Option], more: tuple[opt.Option, ...]) -> tuple[opt.Option, ...]:
+    """The options in `more` if there is room for them beside the others."""
+    return more if opt.length((*options, *more)) <= opt.ROOM else ()
+
+
+def _counters(end: "Endpoint") -> tuple[opt.Option, ...]:
+    """AccECN's counters, aligned; empty without AccECN."""
+    counters = end.ecn.option()
+    return (NOP, counters) if counters is not None else ()

@@ -76,7 +76,7 @@ def _put(end: "Endpoint", out: "list[Outgoing]", why: str, now: int) -> None:
     """A segment without data at SND.NXT, or at the right edge of a window that was taken back."""
     snd = end.snd
     low = max(snd.una, min(snd.high, snd.edge))
-    out.append(Outgoing(_segment(end, low, ACK, b"", handshake.carried(end, now)), why))
+    out.append(Outgoing(_segment(end, low, ACK, b"", handshake.carried(end, now, data=False)), why))
 
 
 def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
@@ -254,4 +254,4 @@ def probe(end: "Endpoint", now: int) -> None:
 
 def keep_alive(end: "Endpoint", now: int) -> Segment:
     """Section 3.8.4: <SEQ=SND.NXT-1><ACK=RCV.NXT><CTL=ACK>, without the octet, which no peer needs any more."""
-    return _segment(end, end.snd.high - 1, ACK, b"", handshake.carried(end, now))
+    return _segment(end, end.snd.high - 1, ACK, b"", handshake.carried(end, now, data=False))

@@ -11,7 +11,7 @@ from labkit.analysis.native.loader import Library
 
 @pytest.fixture(scope="session")
 def code() -> Library:
-    pytest.importorskip("numba", reason="Numba is not installed")
+    pytest.importorskip("llvmlite", reason="llvmlite is not installed")
     return compiled(library.library)
 
 

@@ -1,4 +1,4 @@
-"""Translated source gives the same results as the original. Here both run without Numba, on the same objects."""
+"""Translated source gives the same results as the original. Here both run in the interpreter, on the same objects."""
 
 import re
 from collections.abc import Callable
@@ -35,17 +35,13 @@ class Translated:
                 if callable(each):
                     whole.add(each)
         self.words, self.names = whole.words, whole.names
-        space: dict[str, Any] = {"njit": _as_it_is, "int64": int, "SETTINGS": {}, "ones_sum": ones_sum}
+        space: dict[str, Any] = {"ones_sum": ones_sum}
         exec(compile(whole.text, "translation", "exec"), space)  # noqa: S102 - its own
         self.functions = {function: space[name] for function, name in whole.names.items()}
 
     def of(self, function: Callable[..., Any]) -> Callable[..., Any]:
         found: Callable[..., Any] = self.functions[function]
         return found
-
-
-def _as_it_is(**_: object) -> Callable[[Any], Any]:
-    return lambda function: function
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +165,7 @@ LOWER, UPPER = (lambda number: number + 1), (lambda number: number + 2)
 def test_lambdas_on_one_line_are_distinguished() -> None:
     whole = Translation()
     names = [whole.add(each) for each in (LOWER, UPPER)]
-    space: dict[str, Any] = {"njit": _as_it_is, "int64": int, "SETTINGS": {}}
+    space: dict[str, Any] = {}
     exec(whole.text, space)  # noqa: S102 - its own
     assert [space[name](5) for name in names] == [6, 7]
 
@@ -184,7 +180,7 @@ def from_table(kind: int, number: int) -> int:
 def test_a_call_through_a_table_becomes_a_chain() -> None:
     whole = Translation()
     name = whole.add(from_table)
-    space: dict[str, Any] = {"njit": _as_it_is, "int64": int, "SETTINGS": {}}
+    space: dict[str, Any] = {}
     exec(whole.text, space)  # noqa: S102 - its own
     assert (
         [space[name](kind, 5) for kind in range(7)]

@@ -1,0 +1,702 @@
+"""Translated functions -> the assembly language of LLVM.
+
+The text that `labkit.analysis.native.translate` makes knows four kinds of values: integers, the address of integers
+(`Numbers`), the address of a row of a dataclass (`Row`), and that of consecutive rows (`Rows`). So each function is compiled in
+one pass, for the kinds of its arguments. All integers have 64 bits and wrap; they are narrower in memory only. An access has no
+check, a quotient by 0 is 0, and the count of a shift counts modulo 64.
+
+Four functions have no source: `behind`, `fetch`, `half` and `copy` (`labkit.analysis.native.primitives`).
+"""
+
+import ast
+from ctypes import sizeof
+from dataclasses import dataclass
+
+from labkit.analysis.native.records import TYPES, Column, columns, record
+from labkit.errors import UncompilableError
+from labkit.i18n import _
+
+LINE = 64
+"""Octets that the processor brings from memory at a time."""
+
+PREFIX = "labkit_"
+"""Of the symbols of entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The address of integers, `size` octets each."""
+
+    size: int
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The address of a row of a dataclass."""
+
+    row: type
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The address of consecutive rows."""
+
+    rows: type
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """An integer, or, with one bit, the result of a comparison."""
+
+    bits: int = 64
+
+
+Kind = Numbers | Row | Rows | Integer
+INT, BIT = Integer(), Integer(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value, by the name or the number that the text has for it."""
+
+    kind: Kind
+    name: str
+
+    @property
+    def typed(self) -> str:
+        """The value with its type, as an operand."""
+        return f"{_type(self.kind)} {self.name}"
+
+
+Result = Value | tuple[Value, ...] | None
+"""What an expression gives; a tuple for one of integers, None for a call without a result."""
+Kinds = tuple[Kind, ...]
+Returned = Kind | int | None
+"""What a function returns; a number for a tuple of so many integers."""
+
+
+def numbers(width: str) -> Numbers:
+    """The kind of integers of a width of `labkit.analysis.native.records.TYPES`."""
+    return Numbers(sizeof(TYPES[width]), width.startswith("i"))
+
+
+def _type(kind: Returned) -> str:
+    if kind is None:
+        return "void"
+    if isinstance(kind, int):
+        return f"{{ {', '.join(['i64'] * kind)} }}"
+    return f"i{kind.bits}" if isinstance(kind, Integer) else "ptr"
+
+
+def _zero(kind: Returned) -> str:
+    return "" if kind is None else "zeroinitializer" if isinstance(kind, int) else "0" if kind == INT else "null"
+
+
+def _refusal(function: str, reason: str) -> UncompilableError:
+    return UncompilableError(_("{function} cannot be compiled: {reason}").format(function=function, reason=reason))
+
+
+class Assembly:
+    """Collects compiled functions; `text` is the module."""
+
+    def __init__(self, source: str) -> None:
+        """`source` is plain functions, each of which calls only functions that it defines."""
+        self._functions = {each.name: each for each in ast.parse(source).body if isinstance(each, ast.FunctionDef)}
+        self._done: dict[tuple[str, Kinds], tuple[str, Returned] | None] = {}
+        self._parts: list[str] = []
+        self.entries: dict[str, int] = {}
+        """The names of the entries, and how many arguments each takes."""
+
+    def add_entry(self, name: str, function: str, kinds: Kinds) -> None:
+        """Compile a function, and let it be called from outside by `PREFIX` and a name. UncompilableError if it cannot be."""
+        symbol, returned = self.call(function, kinds)
+        if returned != INT:
+            raise _refusal(function, "it returns no integer")
+        given = ", ".join(f"{_type(kind)} %p{i}" for i, kind in enumerate(kinds))
+        body = f"  %r = call i64 @{symbol}({given})\n  ret i64 %r"
+        self._parts.append(f"define i64 @{PREFIX}{name}({given}) #0 {{\n{body}\n}}")
+        self.entries[name] = len(kinds)
+
+    def call(self, name: str, kinds: Kinds) -> tuple[str, Returned]:
+        """The symbol of a function for arguments of some kinds, and what it returns. UncompilableError as for `add_entry`."""
+        key = name, kinds
+        if key not in self._done:
+            self._done[key] = None
+            symbol = f"{name}.{len(self._done)}"
+            function = _Function(self, self._functions[name], kinds)
+            self._parts.append(function.text(symbol))
+            self._done[key] = symbol, function.returned or None
+        found = self._done[key]
+        if found is None:
+            raise _refusal(name, "it calls itself")
+        return found
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a function."""
+        return name in self._functions
+
+    def add_table(self, values: list[int]) -> str:
+        """The symbol of a constant row of integers."""
+        name = f"@table.{len(self._parts)}"
+        numbers = ", ".join(f"i64 {value}" for value in values)
+        self._parts.append(f"{name} = private constant [{len(values)} x i64] [{numbers}]")
+        return name
+
+    @property
+    def text(self) -> str:
+        """The module so far."""
+        return "\n\n".join([*self._parts, DECLARATIONS])
+
+
+DECLARATIONS = """declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+declare i64 @llvm.smin.i64(i64, i64)
+declare i64 @llvm.smax.i64(i64, i64)
+declare i64 @llvm.abs.i64(i64, i1)
+
+attributes #0 = { nounwind }
+!0 = !{}
+"""
+
+OPERATORS: dict[type[ast.operator], str] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.BitAnd: "and",
+    ast.BitOr: "or",
+    ast.BitXor: "xor",
+}
+COMPARISONS: dict[type[ast.cmpop], str] = {
+    ast.Eq: "eq",
+    ast.NotEq: "ne",
+    ast.Lt: "slt",
+    ast.LtE: "sle",
+    ast.Gt: "sgt",
+    ast.GtE: "sge",
+}
+
+
+class _Function:
+    """Compiles one function for arguments of some kinds."""
+
+    def __init__(self, whole: Assembly, node: ast.FunctionDef, kinds: Kinds) -> None:
+        self._whole = whole
+        self._node = node
+        self._kinds = kinds
+        self._slots: list[str] = []
+        self._lines: list[str] = []
+        self._variables: dict[str, Value] = {}
+        self._count = 0
+        self._loops: list[tuple[str, str]] = []
+        """Where `continue` and `break` go."""
+        self._open = True
+        """Whether the code so far goes on."""
+        self.returned: Returned = 0
+        """0: not known yet."""
+
+    def text(self, symbol: str) -> str:
+        names = [each.arg for each in self._node.args.args]
+        if len(names) != len(self._kinds):
+            raise self._refuse(self._node, f"it takes {len(names)} arguments, not {len(self._kinds)}")
+        for i, (name, kind) in enumerate(zip(names, self._kinds, strict=True)):
+            self._set_variable(self._node, name, Value(kind, f"%p{i}"))
+        self._block(self._node.body)
+        if self._open:
+            returned = self.returned or None
+            self._end(f"ret {_type(returned)} {_zero(returned)}".rstrip())
+        given = ", ".join(f"{_type(kind)} %p{i}" for i, kind in enumerate(self._kinds))
+        head = f"define internal {_type(self.returned or None)} @{symbol}({given}) #0 {{"
+        return "\n".join([head, *self._slots, *self._lines, "}"])
+
+    def _refuse(self, node: ast.AST, reason: str) -> UncompilableError:
+        shown = ast.unparse(node).splitlines()[0]
+        return _refusal(self._node.name, f"{reason}: {shown}")
+
+    # Lines.
+
+    def _new(self, stem: str = "v") -> str:
+        self._count += 1
+        return f"{stem}{self._count}"
+
+    def _do(self, line: str) -> None:
+        self._lines.append(f"  {line}")
+
+    def _make(self, kind: Kind, line: str) -> Value:
+        value = Value(kind, f"%{self._new()}")
+        self._do(f"{value.name} = {line}")
+        return value
+
+    def _end(self, line: str) -> None:
+        if self._open:
+            self._do(line)
+        self._open = False
+
+    def _label(self, name: str) -> None:
+        self._end(f"br label %{name}")
+        self._lines.append(f"{name}:")
+        self._open = True
+
+    def _slot(self, kind: Kind) -> Value:
+        slot = Value(kind, f"%{self._new('s')}")
+        self._slots.append(f"  {slot.name} = alloca {_type(kind)}")
+        return slot
+
+    def _store(self, value: Value, slot: Value) -> None:
+        self._do(f"store {value.typed}, ptr {slot.name}")
+
+    def _load(self, slot: Value) -> Value:
+        return self._make(slot.kind, f"load {_type(slot.kind)}, ptr {slot.name}")
+
+    def _beyond(self, address: str, octets: str | int) -> str:
+        return self._make(INT, f"getelementptr i8, ptr {address}, i64 {octets}").name
+
+    def _element(self, value: Value, index: Value) -> str:
+        """The address of an element."""
+        size = value.kind.size if isinstance(value.kind, Numbers) else sizeof(record(value.kind.rows))  # type: ignore[union-attr]
+        return self._beyond(value.name, self._make(INT, f"mul i64 {index.name}, {size}").name)
+
+    def _read(self, address: str, size: int, *, signed: bool, align: int | None = None) -> Value:
+        found = self._make(Integer(8 * size), f"load i{8 * size}, ptr {address}, align {align or size}")
+        return found if size == 8 else self._make(INT, f"{'sext' if signed else 'zext'} {found.typed} to i64")
+
+    def _write(self, address: str, value: Value, size: int) -> None:
+        narrow = value if size == 8 else self._make(Integer(8 * size), f"trunc {value.typed} to i{8 * size}")
+        self._do(f"store {narrow.typed}, ptr {address}, align {size}")
+
+    # Statements.
+
+    def _block(self, body: list[ast.stmt]) -> None:
+        for each in body:
+            if not self._open:
+                return
+            self._statement(each)
+
+    def _statement(self, node: ast.stmt) -> None:
+        match node:
+            case ast.Expr():
+                self._expression(node.value)
+            case ast.Assign():
+                given = self._expression(node.value)
+                for target in node.targets:
+                    self._assign(target, given)
+            case ast.AugAssign():
+                self._assign(node.target, self._binary(node, self._int(_read_again(node.target)), node.op, node.value))
+            case ast.Return():
+                self._return(node)
+            case ast.If():
+                self._if(node)
+            case ast.While(orelse=[]):
+                self._while(node)
+            case ast.For(orelse=[], target=ast.Name()):
+                self._for(node)
+            case ast.Continue():
+                self._end(f"br label %{self._loops[-1][0]}")
+            case ast.Break():
+                self._end(f"br label %{self._loops[-1][1]}")
+            case ast.Pass():
+                pass
+            case _:
+                raise self._refuse(node, "a statement of another kind")
+
+    def _assign(self, target: ast.expr, given: Result) -> None:
+        if isinstance(target, ast.Tuple):
+            if not isinstance(given, tuple) or len(given) != len(target.elts):
+                raise self._refuse(target, "another number of values")
+            for each, value in zip(target.elts, given, strict=True):
+                self._assign(each, value)
+            return
+        value = self._wide(self._single(target, given))
+        match target:
+            case ast.Name():
+                self._set_variable(target, target.id, value)
+            case ast.Attribute():
+                address, column = self._place(target)
+                if column.is_list or column.target is not None:
+                    raise self._refuse(target, "an address is not assigned")
+                self._write(address, self._need(target, value, INT), column.size)
+            case ast.Subscript():
+                owner, index = self._single(target, self._expression(target.value)), self._int(target.slice)
+                if isinstance(owner.kind, Numbers):
+                    self._write(self._element(owner, index), self._need(target, value, INT), owner.kind.size)
+                elif isinstance(owner.kind, Rows):
+                    self._need(target, value, Row(owner.kind.rows))
+                    size = sizeof(record(owner.kind.rows))
+                    self._copy(self._element(owner, index), value.name, str(size))
+                else:
+                    raise self._refuse(target, "no row of values")
+            case _:
+                raise self._refuse(target, "a target of another kind")
+
+    def _set_variable(self, node: ast.AST, name: str, value: Value) -> None:
+        slot = self._variables.get(name)
+        if slot is None:
+            slot = self._variables[name] = self._slot(value.kind)
+        self._store(self._need(node, value, slot.kind), slot)
+
+    def _return(self, node: ast.Return) -> None:
+        given = None if node.value is None else self._expression(node.value)
+        returned: Returned
+        if given is None:
+            returned, line = None, "ret void"
+        elif isinstance(given, tuple):
+            returned, name = len(given), "poison"
+            for i, value in enumerate(given):
+                name = self._make(
+                    INT, f"insertvalue {_type(returned)} {name}, {self._need(node, value, INT).typed}, {i}"
+                ).name
+            line = f"ret {_type(returned)} {name}"
+        else:
+            value = self._wide(given)
+            returned, line = value.kind, f"ret {value.typed}"
+        if self.returned not in (0, returned):
+            raise self._refuse(node, "it returns values of several kinds")
+        self.returned = returned
+        self._end(line)
+
+    def _if(self, node: ast.If) -> None:
+        yes, no, end = self._new("then"), self._new("else"), self._new("end")
+        self._branch(node.test, yes, no)
+        self._label(yes)
+        self._block(node.body)
+        self._end(f"br label %{end}")
+        self._label(no)
+        self._block(node.orelse)
+        # LLVM drops what follows an end that no branch reaches.
+        self._label(end)
+
+    def _while(self, node: ast.While) -> None:
+        head, body, end = self._new("head"), self._new("body"), self._new("end")
+        self._label(head)
+        self._branch(node.test, body, end)
+        self._label(body)
+        self._loop(node.body, head, end)
+        self._end(f"br label %{head}")
+        self._label(end)
+
+    def _loop(self, statements: list[ast.stmt], following: str, end: str) -> None:
+        self._loops.append((following, end))
+        self._block(statements)
+        self._loops.pop()
+
+    def _for(self, node: ast.For) -> None:
+        assert isinstance(node.target, ast.Name)  # noqa: S101 - as `_statement` has found
+        if isinstance(node.iter, ast.Tuple):
+            end = self._new("end")
+            for each in node.iter.elts:
+                following = self._new("next")
+                self._set_variable(node, node.target.id, self._int(each))
+                self._loop(node.body, following, end)
+                self._label(following)
+            self._label(end)
+            return
+        if not (
+            isinstance(node.iter, ast.Call) and ast.unparse(node.iter.func) == "range" and len(node.iter.args) <= 2
+        ):
+            raise self._refuse(node, "a loop over something else than a range or constants")
+        *first, stop = [self._int(each) for each in node.iter.args]
+        counter = self._slot(INT)
+        self._store(first[0] if first else Value(INT, "0"), counter)
+        head, body, following, end = self._new("head"), self._new("body"), self._new("next"), self._new("end")
+        self._label(head)
+        now = self._load(counter)
+        test = self._make(BIT, f"icmp slt i64 {now.name}, {stop.name}")
+        self._end(f"br i1 {test.name}, label %{body}, label %{end}")
+        self._label(body)
+        self._set_variable(node, node.target.id, now)
+        self._loop(node.body, following, end)
+        self._label(following)
+        self._store(self._make(INT, f"add i64 {self._load(counter).name}, 1"), counter)
+        self._end(f"br label %{head}")
+        self._label(end)
+
+    # Conditions.
+
+    def _branch(self, node: ast.expr, yes: str, no: str) -> None:
+        """Go on at one of two labels."""
+        match node:
+            case ast.BoolOp():
+                *before, last = node.values
+                for each in before:
+                    following = self._new("or" if isinstance(node.op, ast.Or) else "and")
+                    self._branch(each, *((yes, following) if isinstance(node.op, ast.Or) else (following, no)))
+                    self._label(following)
+                self._branch(last, yes, no)
+            case ast.UnaryOp(op=ast.Not()):
+                self._branch(node.operand, no, yes)
+            case ast.Compare() if len(node.ops) > 1:
+                left = self._int(node.left)
+                for op, each in zip(node.ops, node.comparators, strict=True):
+                    right = self._int(each)
+                    following = self._new("and")
+                    test = self._compare(node, left, op, right)
+                    self._end(f"br i1 {test.name}, label %{following}, label %{no}")
+                    self._label(following)
+                    left = right
+                self._end(f"br label %{yes}")
+            case _:
+                test = self._truth(node, self._single(node, self._expression(node)))
+                self._end(f"br i1 {test.name}, label %{yes}, label %{no}")
+
+    def _decided(self, node: ast.expr) -> Value:
+        """1 or 0: whether a condition is true."""
+        slot = self._slot(BIT)
+        yes, no, end = self._new("then"), self._new("else"), self._new("end")
+        self._branch(node, yes, no)
+        for label, value in ((yes, "true"), (no, "false")):
+            self._label(label)
+            self._store(Value(BIT, value), slot)
+            self._end(f"br label %{end}")
+        self._label(end)
+        return self._load(slot)
+
+    def _either(self, node: ast.BoolOp) -> Value:
+        """The value of `and` or `or`: of the last operand that was looked at."""
+        slot, end = self._slot(INT), self._new("end")
+        for each in node.values:
+            value = self._int(each)
+            self._store(value, slot)
+            if each is node.values[-1]:
+                break
+            following = self._new("or" if isinstance(node.op, ast.Or) else "and")
+            yes, no = (end, following) if isinstance(node.op, ast.Or) else (following, end)
+            self._end(f"br i1 {self._truth(node, value).name}, label %{yes}, label %{no}")
+            self._label(following)
+        self._label(end)
+        return self._load(slot)
+
+    def _choice(self, node: ast.IfExp) -> Value:
+        yes, no, end = self._new("then"), self._new("else"), self._new("end")
+        slot = None
+        self._branch(node.test, yes, no)
+        for label, each in ((yes, node.body), (no, node.orelse)):
+            self._label(label)
+            value = self._wide(self._single(each, self._expression(each)))
+            slot = slot or self._slot(value.kind)
+            self._store(self._need(node, value, slot.kind), slot)
+            self._end(f"br label %{end}")
+        self._label(end)
+        assert slot is not None  # noqa: S101 - there are two branches
+        return self._load(slot)
+
+    def _truth(self, node: ast.AST, value: Value) -> Value:
+        if value.kind == BIT:
+            return value
+        return self._make(BIT, f"icmp ne {self._need(node, value, INT).typed}, 0")
+
+    def _compare(self, node: ast.Compare, left: Value, op: ast.cmpop, right: Value) -> Value:
+        if type(op) not in COMPARISONS:
+            raise self._refuse(node, "a comparison of another kind")
+        return self._make(BIT, f"icmp {COMPARISONS[type(op)]} i64 {left.name}, {right.name}")
+
+    # Expressions.
+
+    def _single(self, node: ast.AST, given: Result) -> Value:
+        if not isinstance(given, Value):
+            raise self._refuse(node, "no single value")
+        return given
+
+    def _need(self, node: ast.AST, value: Value, kind: Kind) -> Value:
+        if value.kind != kind:
+            raise self._refuse(node, "a value of another kind")
+        return value
+
+    def _wide(self, value: Value) -> Value:
+        return self._make(INT, f"zext i1 {value.name} to i64") if value.kind == BIT else value
+
+    def _int(self, node: ast.expr) -> Value:
+        return self._need(node, self._wide(self._single(node, self._expression(node))), INT)
+
+    def _expression(self, node: ast.expr) -> Result:  # noqa: C901 - a table of cases
+        match node:
+            case ast.Constant(value=int(number)):
+                return Value(INT, str(_signed(number)))
+            case ast.Name():
+                if node.id not in self._variables:
+                    raise self._refuse(node, "a name without a value")
+                return self._load(self._variables[node.id])
+            case ast.Attribute():
+                return self._field(node)
+            case ast.Subscript():
+                return self._item(node)
+            case ast.Tuple():
+                return tuple(self._wide(self._single(each, self._expression(each))) for each in node.elts)
+            case ast.BinOp():
+                return self._binary(node, self._int(node.left), node.op, node.right)
+            case ast.UnaryOp():
+                return self._unary(node)
+            case ast.BoolOp():
+                return self._decided(node) if _is_truth(node) else self._either(node)
+            case ast.Compare(ops=[op], comparators=[right]):
+                return self._compare(node, self._int(node.left), op, self._int(right))
+            case ast.Compare():
+                return self._decided(node)
+            case ast.IfExp():
+                return self._choice(node)
+            case ast.Call(func=ast.Name(id=name), keywords=[]):
+                return self._call(node, name)
+            case _:
+                raise self._refuse(node, "an expression of another kind")
+
+    def _unary(self, node: ast.UnaryOp) -> Value:
+        match node.op:
+            case ast.Not():
+                value = self._truth(node, self._single(node, self._expression(node.operand)))
+                return self._make(BIT, f"xor i1 {value.name}, true")
+            case ast.USub():
+                if isinstance(node.operand, ast.Constant) and isinstance(node.operand.value, int):
+                    return Value(INT, str(_signed(-node.operand.value)))
+                return self._make(INT, f"sub i64 0, {self._int(node.operand).name}")
+            case ast.Invert():
+                return self._make(INT, f"xor i64 {self._int(node.operand).name}, -1")
+            case _:
+                return self._int(node.operand)
+
+    def _binary(self, node: ast.AST, left: Value, op: ast.operator, other: ast.expr) -> Value:
+        right = self._int(other)
+        if type(op) in OPERATORS:
+            return self._make(INT, f"{OPERATORS[type(op)]} i64 {left.name}, {right.name}")
+        match op:
+            case ast.LShift() | ast.RShift():
+                count = self._make(INT, f"and i64 {right.name}, 63").name
+                return self._make(INT, f"{'shl' if isinstance(op, ast.LShift) else 'ashr'} i64 {left.name}, {count}")
+            case ast.FloorDiv() | ast.Mod():
+                return self._divided(left, right, whole=isinstance(op, ast.FloorDiv))
+            case _:
+                raise self._refuse(node, "an operator of another kind")
+
+    def _divided(self, left: Value, right: Value, *, whole: bool) -> Value:
+        """The quotient, or the remainder, rounded down as in Python; 0 for a division by 0."""
+        if right.name.isdigit() and (by := int(right.name)) and by & (by - 1) == 0:
+            line = f"ashr i64 {left.name}, {by.bit_length() - 1}" if whole else f"and i64 {left.name}, {by - 1}"
+            return self._make(INT, line)
+
+        def made(line: str, bits: int = 64) -> str:
+            return self._make(Integer(bits), line).name
+
+        # 0, and -1, with which the least integer overflows, are replaced.
+        zero = made(f"icmp eq i64 {right.name}, 0", 1)
+        negated = made(f"icmp eq i64 {right.name}, -1", 1)
+        by_one = made(f"or i1 {zero}, {negated}", 1)
+        by_ = made(f"select i1 {by_one}, i64 1, i64 {right.name}")
+        rest = made(f"srem i64 {left.name}, {by_}")
+        other_sign = made(f"icmp slt i64 {made(f'xor i64 {rest}, {by_}')}, 0", 1)
+        down = made(f"and i1 {made(f'icmp ne i64 {rest}, 0', 1)}, {other_sign}", 1)
+        if whole:
+            rounded = made(f"sub i64 {made(f'sdiv i64 {left.name}, {by_}')}, {made(f'zext i1 {down} to i64')}")
+            opposite = made(f"sub i64 0, {left.name}")
+            return self._make(
+                INT, f"select i1 {zero}, i64 0, i64 {made(f'select i1 {negated}, i64 {opposite}, i64 {rounded}')}"
+            )
+        return self._make(INT, f"add i64 {rest}, {made(f'select i1 {down}, i64 {by_}, i64 0')}")
+
+    # Memory.
+
+    def _place(self, node: ast.Attribute) -> tuple[str, Column]:
+        owner = self._single(node, self._expression(node.value))
+        column = columns(owner.kind.row).get(node.attr) if isinstance(owner.kind, Row) else None
+        if column is None or not isinstance(owner.kind, Row):
+            raise self._refuse(node, "a field that is not known")
+        address = owner.name
+        if column.cold:
+            link = self._beyond(address, columns(owner.kind.row)["cold_row"].at)
+            address = self._make(INT, f"load ptr, ptr {link}, align 8").name
+        return self._beyond(address, column.at), column
+
+    def _field(self, node: ast.Attribute) -> Value:
+        address, column = self._place(node)
+        if column.target is not None:
+            kind = numbers(column.target) if isinstance(column.target, str) else Rows(column.target)
+            # It stays the same while compiled code runs, so that LLVM need not load it again after each store.
+            return self._make(kind, f"load ptr, ptr {address}, align 8, !invariant.load !0")
+        if column.is_list:
+            return Value(Numbers(column.size, column.signed), address)
+        return self._read(address, column.size, signed=column.signed)
+
+    def _item(self, node: ast.Subscript) -> Value:
+        if isinstance(node.value, ast.Tuple):
+            values = [_signed(int(ast.literal_eval(each))) for each in node.value.elts]
+            owner = Value(Numbers(8, signed=True), self._whole.add_table(values))
+        else:
+            owner = self._single(node, self._expression(node.value))
+        if not isinstance(owner.kind, Numbers | Rows):
+            raise self._refuse(node, "no row of values")
+        address = self._element(owner, self._int(node.slice))
+        if isinstance(owner.kind, Numbers):
+            return self._read(address, owner.kind.size, signed=owner.kind.signed)
+        return Value(Row(owner.kind.rows), address)
+
+    def _copy(self, to: str, source: str, size: str) -> None:
+        self._do(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {source}, i64 {size}, i1 false)")
+
+    # Calls.
+
+    def _call(self, node: ast.Call, name: str) -> Result:
+        if name == "len" and isinstance(node.args[0], ast.Tuple):
+            return Value(INT, str(len(node.args[0].elts)))
+        given = [self._wide(self._single(each, self._expression(each))) for each in node.args]
+        if not self._whole.has(name):
+            return self._built_in(node, name, given)
+        symbol, returned = self._whole.call(name, tuple(value.kind for value in given))
+        line = f"call {_type(returned)} @{symbol}({', '.join(value.typed for value in given)})"
+        if returned is None:
+            self._do(line)
+            return None
+        if isinstance(returned, int):
+            whole = self._make(INT, line).name
+            return tuple(self._make(INT, f"extractvalue {_type(returned)} {whole}, {i}") for i in range(returned))
+        return self._make(returned, line)
+
+    def _built_in(self, node: ast.Call, name: str, given: list[Value]) -> Result:
+        match name, given:
+            case "int", [value]:
+                return self._need(node, value, INT)
+            case "bool", [value]:
+                return self._truth(node, value)
+            case "abs", [value]:
+                return self._make(INT, f"call i64 @llvm.abs.i64({self._need(node, value, INT).typed}, i1 false)")
+            case "min" | "max", [first, *others]:
+                for each in others:
+                    first = self._make(
+                        INT, f"call i64 @llvm.s{name}.i64({first.typed}, {self._need(node, each, INT).typed})"
+                    )
+                return first
+            case "behind", [Value(kind=Numbers(size=1)) as octets, at]:
+                return Value(octets.kind, self._beyond(octets.name, at.name))
+            case "half", [Value(kind=Numbers(size=1)) as octets, at]:
+                return self._read(self._beyond(octets.name, at.name), 4, signed=False, align=1)
+            case "copy", [to, place, source, at, size]:
+                self._copy(self._beyond(to.name, place.name), self._beyond(source.name, at.name), size.name)
+            case "fetch", [rows, index]:
+                self._fetch(rows, index)
+            case _:
+                raise self._refuse(node, "a function that is not known")
+        return None
+
+    def _fetch(self, rows: Value, index: Value) -> None:
+        size = rows.kind.size if isinstance(rows.kind, Numbers) else sizeof(record(rows.kind.rows))  # type: ignore[union-attr]
+        address = self._element(rows, index)
+        for octets in range(0, size, LINE):
+            # For reading, into every cache.
+            self._do(f"call void @llvm.prefetch.p0(ptr {self._beyond(address, octets)}, i32 0, i32 3, i32 1)")
+
+
+def _is_truth(node: ast.expr) -> bool:
+    """Whether an expression's value is 0 or 1."""
+    match node:
+        case ast.BoolOp():
+            return all(_is_truth(each) for each in node.values)
+        case ast.UnaryOp():
+            return isinstance(node.op, ast.Not)
+        case _:
+            return isinstance(node, ast.Compare)
+
+
+def _read_again(target: ast.expr) -> ast.expr:
+    """The target of an assignment as an expression."""
+    return ast.parse(ast.unparse(target), mode="eval").body
+
+
+def _signed(value: int) -> int:
+    """An integer of 64 bits."""
+    return (value + (1 << 63)) % (1 << 64) - (1 << 63)

@@ -1,0 +1,155 @@
+"""What a trace consists of: records of captured segments, connections, and injected faults.
+
+`labkit.build.trace` simulates or reads whole traces; these are their parts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from labkit.capture import Damage, Frame, Interface
+from labkit.errors import UsageError
+from labkit.packet.scapy_build import Host
+from labkit.tcp import seq as sn
+from labkit.tcp.segment import Segment, control_bits
+from labkit.tcp.state import State
+
+States = tuple[State, State]
+"""The state of an end before and after a segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One captured segment. `time` is in nanoseconds from the trace's start.
+
+    `client` and `server` are the states of both ends. The sender's state changes when it sends the segment, the receiver's
+    when the segment arrives. They are None where they are unknown: in a trace written by hand.
+    """
+
+    number: int
+    time: int
+    sender: str
+    segment: Segment
+    why: str
+    """Why the endpoint sent it: a key of SECTIONS. Empty for a segment that is written by hand."""
+    step: str
+    """The step of the scenario that caused it, or the comment on a segment that is written by hand."""
+    client: States | None
+    server: States | None
+    arrived: bool = True
+    """False if the path loses the segment after the capture point."""
+    edits: Mapping[str, str] = field(default_factory=dict)
+    """Edits of the finished frame (`labkit.packet.frame_edits`), for values that a valid segment cannot have."""
+    tap: str = "client"
+    """The side that captured it."""
+    ident: int | None = None
+    """The IPv4 identification. None: the number of the record among those of its sender."""
+    connection: int = 0
+    """The position of its connection in `Trace.connections`."""
+    frames: tuple[Frame, ...] = ()
+    """The captured frame, or those of the datagram's fragments, in a trace that was read from a capture. They hold everything
+    but the segment and the time: link layer, IP header, comments. Number 0: it was inserted."""
+
+    def edit(self, **changes: Any) -> "Record":
+        """The record with changes.
+
+        `seq`, `ack` and `time` (nanoseconds) are moved: `ack=+1` adds one, modulo 2**32. The others are set: `flags` (a text
+        such as "SYN ACK", or bits), `window`, `urgent`, `ecn`, `payload`, `options`, `segment`, `sender`, `ident`, and `edits`
+        of the finished frame (`labkit.packet.frame_edits`), such as `{"sum": "+1"}`. Instead of a value, each takes a function
+        of the old one: `ack=lambda ack: 0`. UsageError for an unknown name, a value that the field cannot hold, and a change
+        that changes nothing.
+        """
+        record = self
+        try:
+            for name, value in changes.items():
+                record = record._changed(name, value)
+        except (TypeError, ValueError) as error:
+            raise UsageError(str(error)) from error
+        if record == self:
+            what = ", ".join(f"{name}={value!r}" for name, value in changes.items())
+            raise UsageError(f"edit({what[:80]}) changes nothing; seq, ack and time take a difference, such as ack=+1")
+        return record
+
+    def _changed(self, name: str, value: Any) -> "Record":
+        if name not in FIELDS:
+            raise ValueError(f"unknown field {name!r}; expected one of {', '.join(FIELDS)}")
+        place = FIELDS[name] or name
+        owner: Record | Segment = self if place in RECORD_FIELDS else self.segment
+        old = getattr(owner, place)
+        if callable(value):
+            value = value(old)
+        elif name == "time":
+            value += old
+        elif name in MOVED:
+            value = sn.add(old, value)
+        elif name == "flags" and isinstance(value, str):
+            value = control_bits(value)
+        elif name == "options":
+            value = tuple(value)
+        if isinstance(owner, Segment):
+            return replace(self, segment=owner.with_(**{place: value}))
+        if place == "sender" and value not in ("client", "server"):
+            raise ValueError(f"{value!r} is not a side; expected client or server")
+        return replace(self, **{place: value})
+
+
+FIELDS = dict.fromkeys(("seq", "ack", "window", "urgent", "ecn", "payload", "options", "segment", "sender", "time"), "")
+FIELDS |= {"flags": "ctl", "ident": "", "edits": ""}
+"""What `Record.edit` changes; each with its name in Record or Segment where that differs."""
+RECORD_FIELDS = frozenset({"segment", "sender", "time", "ident", "edits"})
+MOVED = frozenset({"seq", "ack"})
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The hosts of a connection, and their initial sequence numbers."""
+
+    client: Host
+    server: Host
+    client_isn: int
+    server_isn: int
+
+    def isns(self, sender: str) -> tuple[int, int]:
+        """The initial sequence numbers of a sender and of its peer."""
+        isns = self.client_isn, self.server_isn
+        return isns if sender == "client" else isns[::-1]
+
+
+class FilePacket(NamedTuple):
+    """A packet of a file. `time` is in nanoseconds since 1970-01-01."""
+
+    record: Record | None
+    time: int
+    octets: bytes
+    wirelen: int
+    comments: tuple[str, ...]
+    interface: int
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a capture holds beside the segments of its trace."""
+
+    interfaces: tuple[Interface, ...]
+    names: Mapping[str, str]
+    comments: tuple[str, ...]
+    """Comments on the capture."""
+    others: tuple[Frame, ...]
+    """Frames without a readable segment, in the order of the capture."""
+    damage: Damage | None = None
+    """Why the capture could not be read to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """One line of a manifest: a fault in a trace."""
+
+    fault: str
+    code: str
+    """The rule that the fault breaks."""
+    packet: int
+    """The number of the packet that breaks it."""
+    inserted: bool
+    """True if the fault inserted this packet, false if it changed it."""
+    changed: str
+    """The changed fields, or the inserted segment."""

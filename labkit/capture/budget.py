@@ -1,0 +1,120 @@
+"""Bounds on what one capture may cost: memory, octets, time.
+
+    meter = Meter(Budget(memory=256 << 20, seconds=10))
+    with open_capture("a.pcapng", meter) as capture:
+        ...
+    if meter.spent:
+        ...
+
+A reader with a meter ends at the octet where a bound is reached. What was read before can be judged; `Meter.spent` says what
+was not read. The bounds are checked with each chunk of the file, and with each few packets by `Meter.frames`.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from labkit.i18n import _
+
+if TYPE_CHECKING:
+    from labkit.capture.base import Frame
+
+DEFAULT_MEMORY = 512_000_000
+"""Octets of memory that judging one capture may take."""
+
+FOR_READING = 0.75
+"""The share of the memory at which the reading ends: the verdict needs the rest."""
+
+STRIDE = 128
+"""Packets between two checks."""
+
+STATISTICS = "/proc/self/statm"
+"""Where Linux says how much memory this process uses, in pages: the second number is what is resident."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What judging one capture may cost."""
+
+    memory: int = DEFAULT_MEMORY
+    """Octets that the process may grow by."""
+    octets: int | None = None
+    """Octets of the capture, uncompressed; None: any number."""
+    seconds: float | None = None
+    """None: any time."""
+
+
+class Spent(NamedTuple):
+    """The bound that was reached."""
+
+    kind: str
+    """A kind of `labkit.analysis.limits.BUDGETS`."""
+    message: str
+
+
+class Meter:
+    """Measures what one capture costs, from now on."""
+
+    def __init__(self, budget: Budget, clock: Callable[[], float] = monotonic) -> None:
+        self._budget = budget
+        self._clock = clock
+        self._until = None if budget.seconds is None else clock() + budget.seconds
+        self._octets = 0
+        self._most = resident() + int(budget.memory * FOR_READING)
+        self.spent: Spent | None = None
+        """The first bound that was reached."""
+
+    def rewind(self) -> None:
+        """Begin to count the octets of the same capture anew."""
+        self._octets = 0
+
+    def take(self, count: int) -> int:
+        """How many of the next `count` octets may be read; 0 once a bound is reached."""
+        most = self._budget.octets
+        if most is not None and self._octets + count > most:
+            count = most - self._octets
+            self._stop("size", _("labkit reads only the first {n:,} bytes of a capture (--max-bytes)").format(n=most))
+        elif self.over():
+            return 0
+        self._octets += count
+        return count
+
+    def over(self) -> bool:
+        """Whether a bound is reached; this measures memory and time."""
+        if self.spent is None:
+            if self._until is not None and self._clock() > self._until:
+                text = _("labkit judges a capture for at most {n:g} seconds (--max-seconds)")
+                self._stop("time", text.format(n=self._budget.seconds))
+            elif resident() > self._most:
+                text = _("judging this capture takes more memory than {n} MB (--memory)")
+                self._stop("memory", text.format(n=self._budget.memory // 1_000_000))
+        return self.spent is not None
+
+    def frames(self, frames: "Iterable[Frame]") -> "Iterator[Frame]":
+        """Pass on frames until a bound is reached."""
+        left = STRIDE
+        for frame in frames:
+            yield frame
+            left -= 1
+            if not left:
+                # The reader itself ends where the octets do.
+                if self.over() and self.spent and self.spent.kind != "size":
+                    return
+                left = STRIDE
+
+    def _stop(self, kind: str, message: str) -> None:
+        self.spent = self.spent or Spent(kind, message)
+
+
+def resident() -> int:
+    """Octets of memory that this process uses; where the system does not say, the most that it has used."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(STATISTICS).read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    from resource import RUSAGE_SELF, getrusage
+    from sys import platform
+
+    return getrusage(RUSAGE_SELF).ru_maxrss * (1 if platform == "darwin" else 1024)

@@ -1,0 +1,64 @@
+"""The options that bound what judging one capture may cost."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labkit.cli._common import options
+from labkit.errors import UsageError
+from labkit.i18n import _, printable
+
+if TYPE_CHECKING:
+    from labkit.capture.budget import Budget
+
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+"""Units of a size, in bytes."""
+
+budget_options = options(
+    click.option(
+        "--memory",
+        metavar="SIZE",
+        default="512MB",
+        show_default=True,
+        help=_("Stop reading a capture when judging it takes this much memory."),
+    ),
+    click.option(
+        "--max-bytes",
+        metavar="SIZE",
+        help=_("Read only this much of each capture, counted uncompressed (500MB).  [default: all]"),
+    ),
+    click.option(
+        "--max-seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help=_("Judge each capture for at most this long.  [default: without limit]"),
+    ),
+)
+"""The options of `capture_budget`."""
+
+
+def capture_budget(values: dict[str, Any]) -> "Budget":
+    """Take the values of the budget's options out of `values`. UsageError for a size that is not one."""
+    from labkit.capture.budget import Budget
+
+    memory, octets, seconds = (values.pop(name) for name in ("memory", "max_bytes", "max_seconds"))
+    return Budget(
+        size("--memory", memory),
+        None if octets is None else size("--max-bytes", octets),
+        None if seconds is None else seconds,
+    )
+
+
+def size(option: str, text: str) -> int:
+    """Octets of a size such as `512MB`. UsageError for any other text."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([A-Za-z]{0,3})", text)
+    factor = UNITS.get(found[2].upper()) if found else None
+    octets = int(float(found[1]) * factor) if found and factor else 0
+    if octets <= 0:
+        raise UsageError(
+            _("{option}: '{text}' is not a size; expected one such as 512MB").format(
+                option=option, text=printable(text[:40])
+            )
+        )
+    return octets

@@ -1,0 +1,225 @@
+"""`labkit draw`: draw the conversations of a capture or a scenario."""
+
+import re
+import sys
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from labkit.cli._common import Command, complete_scenarios, note, profile_option, reveal_option
+from labkit.cli._flow_filter import flow_filter, flow_options
+from labkit.errors import CaptureError, UsageError
+from labkit.i18n import _
+from labkit.report.draw import CONVERTED, LADDER, SUFFIXES, DrawOptions, formats, names, needs_all, picture
+
+if TYPE_CHECKING:
+    from labkit.analysis.verifier import Verdict
+    from labkit.build.trace import Trace
+    from labkit.capture import Reader
+    from labkit.report.draw._subject import Opener, Subject
+
+MAX_STREAM = 1 << 28
+"""Octets of a capture on standard input, which is read more than once."""
+
+FEW = 5_000
+"""Packets in which the conversation of a curve is looked for first."""
+
+TERMINAL = "terminal"
+
+SCENARIOS = (".yaml", ".yml", ".pkt")
+CAPTURES = (".pcap", ".pcapng", ".cap", ".gz")
+"""Suffixes that tell what a file is; another name is a capture if there is such a file, and else a scenario."""
+
+
+def _complete_formats(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    known = formats(ctx.params.get("what") or LADDER)
+    return [CompletionItem(each) for each in known if each.startswith(incomplete)]
+
+
+def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Read a range of packets, `100-200` or `100`."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,15})(?:-([0-9]{1,15}))?", value)
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= first <= last:
+        raise click.BadParameter(_("'{value}' is not a range of packets (100-200)").format(value=value))
+    return first, last
+
+
+@click.command(
+    "draw",
+    cls=Command,
+    section="verify",
+    examples=("labkit draw document.pcapng", "labkit draw lossy-both-sides -o loss.svg"),
+)
+@click.argument("subject", metavar="CAPTURE|SCENARIO", shell_complete=complete_scenarios)
+@click.option("--what", type=click.Choice(names()), default=LADDER, show_default=True, help=_("The picture to draw."))
+@click.option(
+    "--format",
+    "format_",
+    metavar="FORMAT",
+    shell_complete=_complete_formats,
+    help=_("svg, html, terminal, mermaid, dot, xpl, png or pdf.  [default: by the suffix of FILE, else terminal]"),
+)
+@click.option(
+    "-o", "--output", type=click.Path(allow_dash=True), metavar="FILE", help=_("File to write; '-' is standard output.")
+)
+@profile_option
+@flow_options
+@click.option("--packets", callback=_packets, metavar="A-B", help=_("Only packets A to B; nothing is folded."))
+@click.option("--whole", is_flag=True, help=_("Draw every segment, and fold nothing."))
+@reveal_option
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help=_("Scenario: the seed of its random numbers."),
+)
+@click.option(
+    "--fault", "faults", metavar="NAME[@N]", multiple=True, help=_("Scenario: break a rule on purpose. Repeatable.")
+)
+def command(
+    subject: str,
+    what: str,
+    format_: str | None,
+    output: str | None,
+    profile: str,
+    packets: tuple[int, int] | None,
+    whole: bool,
+    reveal: str,
+    seed: int,
+    faults: tuple[str, ...],
+    **others: Any,
+) -> None:
+    """Draw the conversations of a capture or a scenario.
+
+    CAPTURE is a pcap or pcapng file; '-' is standard input. SCENARIO is the name of a shipped scenario, a .yaml file, or a
+    hand-written trace (.pkt). The pictures are 'ladder' (both ends with their states, and the segments between them) and
+    others that --what names. A fault is red; a dashed arrow shows the segment that was expected.
+    """
+    from labkit.report.reveal import reveal as revealed
+
+    chosen = _format(what, format_, output)
+    draw = picture(what, "svg" if chosen in CONVERTED else chosen)
+
+    def verdict_of(opener: "Opener") -> "Verdict":
+        from labkit.analysis.native.engine import verify_capture
+
+        with opener() as capture:
+            return revealed(verify_capture(capture, profile), reveal)
+
+    wanted = flow_filter(others)
+    if _is_capture(subject):
+        drawn = of_capture(subject, verdict_of, wanted, packets, few=not needs_all(what))
+        if faults or seed:
+            raise UsageError(_("--seed and --fault need a scenario, not a capture"))
+    else:
+        drawn = _of_scenario(subject, verdict_of, seed, faults)
+    options = DrawOptions(whole=whole or packets is not None, packet=packets[0] if packets else None)
+    _write(draw(drawn, options), chosen, output)
+    if output not in (None, "-"):
+        note(_("{file}: {what} of {name} as {format}").format(file=output, what=what, name=subject, format=chosen))
+
+
+def _format(what: str, format_: str | None, output: str | None) -> str:
+    """The format to draw in. UsageError if the picture does not have it."""
+    known = formats(what)
+    if format_ is None and output is not None and output != "-":
+        suffix = Path(output).suffix.lower()
+        format_ = SUFFIXES.get(suffix)
+        if format_ is None:
+            text = _("{name}: the suffix names no format; use --format or one of {known}")
+            raise UsageError(text.format(name=output, known=", ".join(SUFFIXES)))
+    format_ = format_ or (TERMINAL if TERMINAL in known else known[0])
+    if format_ not in known:
+        text = _("the picture {name} has no format {format}; it has: {known}")
+        raise UsageError(text.format(name=what, format=format_, known=", ".join(known)))
+    return format_
+
+
+def _is_capture(subject: str) -> bool:
+    """Whether the subject is a capture: standard input, or a file that is no scenario."""
+    suffix = Path(subject).suffix.lower()
+    if suffix in SCENARIOS:
+        return False
+    return subject == "-" or suffix in CAPTURES or Path(subject).exists()
+
+
+def of_capture(
+    subject: str,
+    verdict_of: "Callable[[Opener], Verdict] | None",
+    wanted: Any,
+    packets: tuple[int, int] | None = None,
+    *,
+    few: bool = False,
+) -> "Subject":
+    """The conversations of a capture, or of standard input; UsageError if nothing of it is selected.
+
+    `few` reads only the beginning of a capture, if what is selected is there.
+    """
+    from labkit.capture import open_capture
+    from labkit.report.draw import _subject
+
+    octets = _standard_input() if subject == "-" else b""
+
+    def opener() -> "Reader":
+        return open_capture(BytesIO(octets) if subject == "-" else subject)
+
+    verdict = verdict_of(opener) if verdict_of else None
+    for most in (FEW, _subject.MAX_FRAMES) if few else (_subject.MAX_FRAMES,):
+        drawn = _subject.of_capture(subject, opener, verdict, wanted=wanted, packets=packets, most=most)
+        if drawn.conversations:
+            break
+    if drawn.damage:
+        note(_("{capture}: {message}; drawn up to there").format(capture=subject, message=drawn.damage))
+    if not drawn.conversations and wanted is not None:
+        raise UsageError(_("{capture}: there is no conversation {what}").format(capture=subject, what=wanted))
+    if not drawn.conversations and packets is not None:
+        raise UsageError(_("{capture}: there is no TCP segment in these packets").format(capture=subject))
+    return drawn
+
+
+def _standard_input() -> bytes:
+    octets = sys.stdin.buffer.read(MAX_STREAM + 1)
+    if len(octets) > MAX_STREAM:
+        text = _("standard input: a capture of more than {n:,} bytes; draw it from a file")
+        raise CaptureError(text.format(n=MAX_STREAM))
+    return octets
+
+
+def _of_scenario(
+    subject: str, verdict_of: "Callable[[Opener], Verdict]", seed: int, faults: tuple[str, ...]
+) -> "Subject":
+    from labkit.build.faults import inject
+    from labkit.report.draw._subject import of_trace
+
+    if Path(subject).suffix.lower() == ".pkt":
+        from labkit.build.script import load
+
+        return of_trace(inject(load(subject), faults), verdict_of)
+    from labkit.build.scenario import Scenario
+
+    scenario = Scenario.load(subject)
+    trace = inject(scenario.play(seed=seed), faults)
+    both: Trace | None = None
+    if not trace.injected:
+        from dataclasses import replace
+
+        both = replace(scenario, model=scenario.model.model_copy(update={"capture": "both"})).play(seed=seed)
+    return of_trace(trace, verdict_of, both)
+
+
+def _write(lines: Any, format_: str, output: str | None) -> None:
+    from labkit.cli._output import converted, refuse_terminal, write_lines, write_octets
+
+    if format_ in CONVERTED:
+        refuse_terminal(output)
+        write_octets(output or "-", [converted("\n".join(lines), format_)])
+        return
+    write_lines(output, lines)

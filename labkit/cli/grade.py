@@ -1,0 +1,317 @@
+"""`labkit grade`: grade what a class handed in, or one hand-in in the form of a teaching platform."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labkit.cli._common import Command, Exit, echo, note
+from labkit.cli._grade import complete_assignments, load, load_pupils
+from labkit.cli._output import STANDARD_OUTPUT, write_octets
+from labkit.errors import LabkitError, UsageError
+from labkit.i18n import _, ngettext, printable
+from labkit.teach.platforms import names
+
+if TYPE_CHECKING:
+    from labkit.teach.grade.classroom import Grades, Pupil
+    from labkit.teach.grade.task import Result, Task
+
+TABLES = ("text", "csv", "json", "html")
+"""Forms of the table of a class that go to standard output."""
+
+SUFFIXES = {".csv": "csv", ".xlsx": "xlsx", ".json": "json", ".html": "html", ".htm": "html", ".txt": "text"}
+"""Forms of the table of a class by the suffix of a file."""
+
+STANDARD_INPUT = "-"
+
+
+@click.command(
+    "grade",
+    cls=Command,
+    section="teach",
+    examples=(
+        "labkit grade handshake handins/ --answers handshake.answers.json -o grades.xlsx --feedback feedback",
+        "labkit grade handshake submission.pcap --format gradescope -o results.json",
+    ),
+)
+@click.argument("assignment", shell_complete=complete_assignments)
+@click.argument("handins", metavar="[HAND-INS]", required=False, type=click.Path(allow_dash=True))
+@click.option(
+    "--roster",
+    type=click.Path(),
+    metavar="ROSTER.csv",
+    help=_("The students, each of whom gets a row: a CSV file. Without it, each hand-in is a row."),
+)
+@click.option(
+    "--column", metavar="NAME", help=_("The column that identifies a student.  [default: as for 'labkit assign build']")
+)
+@click.option(
+    "--answers",
+    type=click.Path(),
+    metavar="FILE",
+    help=_("The answer key of 'labkit assign build': each student's own task, and the roster."),
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE",
+    help=_(
+        "Write the table: .csv, .xlsx, .json, .html or .txt. For a platform: the result, or a folder of them. Repeatable."
+    ),
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice([*TABLES, *names()]),
+    default="text",
+    show_default=True,
+    help=_("Form of the table on standard output, or the platform for which one hand-in is graded."),
+)
+@click.option(
+    "--feedback",
+    type=click.Path(),
+    metavar="FOLDER",
+    help=_("Write a feedback page and text for each student into FOLDER."),
+)
+@click.option("--student", metavar="ID", help=_("With a platform and --answers: whose hand-in it is."))
+@click.option(
+    "--metadata",
+    type=click.Path(),
+    metavar="FILE",
+    help=_("With a platform and --answers: Gradescope's submission_metadata.json, which says whose hand-in it is."),
+)
+@click.option(
+    "--package",
+    type=click.Choice(["gradescope"]),
+    help=_("Write the autograder that is uploaded to a platform, as a zip archive (-o FILE); HAND-INS is not read."),
+)
+def command(
+    assignment: str,
+    handins: str | None,
+    outputs: tuple[str, ...],
+    format_: str,
+    feedback: str | None,
+    package: str | None,
+    **options: Any,
+) -> int:
+    """Grade hand-ins: points, reasons, and what to mend.
+
+    ASSIGNMENT is a shipped assignment or a .yaml file. HAND-INS is a folder, the zip archive that Moodle, Canvas or Gradescope
+    exports, one file, or '-' for standard input. The exit code is 0 whatever the points are.
+
+    With --format and a platform, HAND-INS is what one student handed in, and the result is always valid: if grading fails, it
+    says so, the exit code is 0, and nothing is written to standard error. If the output is a folder, HAND-INS is a class.
+    """
+    if package is not None:
+        return _package(assignment, outputs, options)
+    if handins is None:
+        raise UsageError(_("missing HAND-INS"))
+    if feedback is not None and format_ in names():
+        raise UsageError(_("--feedback goes with the table of a class, not with a platform"))
+    if format_ in names() and not (outputs and (outputs[0].endswith("/") or Path(outputs[0]).is_dir())):
+        return _one(assignment, handins, outputs, format_, options)
+    grades = _graded(assignment, handins, options)
+    _write(grades, outputs, format_, feedback)
+    return Exit.OK
+
+
+# A class.
+
+
+def _graded(assignment: str, handins: str, options: dict[str, Any]) -> "Grades":
+    from labkit.cli._progress import ProgressLine
+    from labkit.teach.grade.classroom import grade_class
+
+    loaded = load(assignment)
+    pupils = load_pupils(loaded, options)
+    found = _found(handins)
+    with ProgressLine(_("grading")) as progress:
+        return grade_class(
+            loaded.task if pupils is None else pupils[0].task,
+            found,
+            pupils,
+            given=loaded.given(),
+            on_progress=lambda number, total: progress.show(
+                _(": {number} of {total}").format(number=number, total=total)
+            ),
+        )
+
+
+def _found(handins: str) -> "list[Any]":
+    from labkit.teach.grade.handins import HandIn, find
+
+    if handins != STANDARD_INPUT:
+        return find(handins)
+    return [HandIn(_("standard input"), ("-",), [_standard_input()])]
+
+
+def _standard_input() -> Any:
+    from labkit.teach.grade.archive import MAX_FILE, Entry
+
+    octets = sys.stdin.buffer.read(MAX_FILE + 1)
+    return Entry((_("standard input"),), lambda: octets)
+
+
+def _write(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: str | None) -> None:
+    from labkit.teach.files import write_file
+    from labkit.teach.grade.pages import feedback as lines
+    from labkit.teach.grade.pages import feedback_html
+
+    if format_ in names():
+        _write_platform(grades, Path(outputs[0]), format_)
+        return
+    forms = [SUFFIXES.get(Path(output).suffix.lower()) for output in outputs]
+    for output, form in zip(outputs, forms, strict=True):
+        if form is None:
+            text = _("{name}: the suffix names no form of the table; use one of {known}")
+            raise UsageError(text.format(name=printable(output), known=", ".join(SUFFIXES)))
+    for output, form in zip(outputs, forms, strict=True):
+        write_file(Path(output), _table(grades, str(form)))
+        note(_("{file}: the table").format(file=output))
+    if feedback is not None:
+        for row in grades.rows:
+            text = "\n".join(lines(row.result)) + "\n"
+            write_file(Path(feedback) / f"{row.file}.txt", text.encode("utf-8", "backslashreplace"))
+            page = feedback_html(row.result).encode("utf-8", "backslashreplace")
+            write_file(Path(feedback) / f"{row.file}.html", page)
+        note(_("{folder}: feedback for {n}").format(folder=feedback, n=len(grades.rows)))
+    if not outputs and format_ == "xlsx":
+        write_octets(STANDARD_OUTPUT, [_table(grades, format_)])
+    elif not outputs:
+        echo(_shown(grades) if format_ == "text" else _table(grades, format_).decode("utf-8-sig"), nl=False)
+    _note_outcome(grades)
+
+
+def _note_outcome(grades: "Grades") -> None:
+    students = [row for row in grades.rows if row.on_roster]
+    read, remarks = sum(row.result.was_read for row in students), len(grades.remarks) + len(grades.strangers)
+    text = ngettext("{read} of {n} student graded", "{read} of {n} students graded", len(students))
+    more = ngettext("{n} remark for a person to judge", "{n} remarks for a person to judge", remarks)
+    note(f"{text.format(read=read, n=len(students))}; {more.format(n=remarks)}")
+
+
+def _table(grades: "Grades", form: str) -> bytes:
+    from labkit.teach.grade import pages, table
+
+    match form:
+        case "csv":
+            return table.to_csv(grades)
+        case "xlsx":
+            return table.to_xlsx(grades)
+        case "json":
+            return table.to_json(grades)
+        case "html":
+            return pages.class_page(grades).encode("utf-8", "backslashreplace")
+    return ("\n".join(table.to_text(grades)) + "\n").encode("utf-8", "backslashreplace")
+
+
+COLOURS: dict[str, dict[str, Any]] = {"good": {"fg": "green"}, "bad": {"fg": "red"}, "bold": {"bold": True}, "": {}}
+
+
+def _shown(grades: "Grades") -> str:
+    """The table for a terminal."""
+    from labkit.teach.grade.table import to_text
+
+    columns = 0
+    if sys.stdout is not None and sys.stdout.isatty():
+        from shutil import get_terminal_size
+
+        columns = get_terminal_size().columns
+    return "\n".join(to_text(grades, lambda text, name: click.style(text, **COLOURS[name]), columns)) + "\n"
+
+
+def _write_platform(grades: "Grades", folder: Path, format_: str) -> None:
+    from labkit.teach.files import write_file
+    from labkit.teach.platforms import platform
+
+    made = platform(format_)
+    for row in grades.rows:
+        suffix = ".json" if made.render(row.result, "").startswith(("{", "[")) else ".txt"
+        write_file(
+            folder / f"{row.file}{suffix}", (made.render(row.result, "") + "\n").encode("utf-8", "backslashreplace")
+        )
+    _note_outcome(grades)
+
+
+# One hand-in for a platform.
+
+
+def _one(assignment: str, handins: str, outputs: tuple[str, ...], format_: str, options: dict[str, Any]) -> int:
+    """Grade one hand-in. Whatever fails, the platform gets a valid result, and nothing else."""
+    from labkit.teach.files import write_file
+    from labkit.teach.grade.judging import without
+    from labkit.teach.grade.task import UNREADABLE, Task
+    from labkit.teach.platforms import platform
+
+    task, failure = Task(assignment), ""
+    try:
+        task = _task(assignment, {**options, "quiet": True})
+        result = _one_result(task, handins)
+    except LabkitError as error:
+        failure = str(error)
+    except Exception as error:  # the platform needs a result, whatever happens
+        failure = f"{type(error).__name__}: {error}"
+    if failure:
+        failure = printable(failure)
+        result = without(task, UNREADABLE, failure)
+    text = platform(format_).render(result, failure) + "\n"
+    if not outputs:
+        echo(text, nl=False)
+    for output in outputs:
+        write_file(Path(output), text.encode("utf-8", "backslashreplace"))
+    return Exit.OK
+
+
+def _one_result(task: "Task", handins: str) -> "Result":
+    from labkit.teach.grade.archive import files
+    from labkit.teach.grade.classroom import grade_files
+    from labkit.teach.grade.judging import without
+    from labkit.teach.grade.task import NOTHING
+
+    entries = [_standard_input()] if handins == STANDARD_INPUT else files(handins)
+    if not entries:
+        return without(task, NOTHING, _("nothing was handed in"))
+    return grade_files(task, entries)
+
+
+def _task(assignment: str, options: dict[str, Any]) -> "Task":
+    """The task of the student whose hand-in it is."""
+    loaded = load(assignment)
+    pupils = load_pupils(loaded, options)
+    if pupils is None:
+        return loaded.task
+    return _pupil(pupils, options).task
+
+
+def _pupil(pupils: "list[Pupil]", options: dict[str, Any]) -> "Pupil":
+    from labkit.cli._grade import submitters
+    from labkit.teach.grade.handins import HandIn, Matcher
+
+    keys = submitters(options)
+    if not keys:
+        raise UsageError(_("each student has a task of their own; --student ID says whose hand-in it is"))
+    matcher = Matcher(pupil.student for pupil in pupils)
+    why = ""
+    for each in keys:
+        student, why = matcher.find(HandIn(each[-1], each))
+        if student is not None:
+            return next(pupil for pupil in pupils if pupil.student.id == student)
+    raise UsageError(_("{student}: {why}").format(student=printable(keys[0][-1]), why=why))
+
+
+def _package(assignment: str, outputs: tuple[str, ...], options: dict[str, Any]) -> int:
+    from labkit.teach.files import write_file
+    from labkit.teach.platforms._gradescope_package import package as made
+
+    if len(outputs) > 1:
+        raise UsageError(_("--package writes one file"))
+    loaded = load(assignment)
+    pupils = load_pupils(loaded, options)
+    target = outputs[0] if outputs else f"{loaded.task.name}-gradescope.zip"
+    write_file(Path(target), made(loaded.task, pupils))
+    note(_("{file}: upload it as the autograder of a Gradescope programming assignment").format(file=target))
+    return Exit.OK

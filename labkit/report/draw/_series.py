@@ -1,0 +1,236 @@
+"""The numbers of a conversation over time, read in one pass from the whole capture: marks of sequence numbers, and curves.
+
+Times are nanoseconds since the conversation's first segment. Sequence numbers are unwrapped: they count on beyond 2**32, from the
+initial sequence number as 0.
+"""
+
+from array import array
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from heapq import merge
+from itertools import repeat
+
+from labkit.analysis.flows import end_of, possible_frames, segments
+from labkit.packet.seen import Seen
+from labkit.report.draw._conversation import CLIENT, Conversation
+from labkit.report.draw._subject import Subject
+from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
+from labkit.tcp.seq import diff
+
+DATA, PUSHED, AGAIN, LATE, SACKED, ACKED, DUPLICATE, WINDOW, ZERO, OPENED, CLOSED, RESET = range(12)
+"""Kinds of marks. DATA to SACKED reach from `low` to `high`; the others are at `low`."""
+
+MAX_SHIFT = 14
+"""RFC 7323 section 2.3."""
+
+
+def _numbers() -> "array[int]":
+    return array("q")
+
+
+Point = tuple[int, int, int, int]
+"""A mark: its time, its least and greatest number, its packet."""
+
+
+class Marks:
+    """Marks in the order of time, by kind. Each kind has a column for each value: a capture may have millions."""
+
+    def __init__(self) -> None:
+        self._columns: dict[int, tuple[array[int], ...]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(columns[0]) for columns in self._columns.values())
+
+    def add(self, kind: int, time: int, low: int, high: int, packet: int) -> None:
+        """Append a mark."""
+        columns = self._columns.get(kind)
+        if columns is None:
+            columns = self._columns[kind] = (_numbers(), _numbers(), _numbers(), _numbers())
+        columns[0].append(time)
+        columns[1].append(low)
+        columns[2].append(high)
+        columns[3].append(packet)
+
+    def of(self, *kinds: int) -> Iterator[Point]:
+        """Yield the marks of some kinds, in the order of time."""
+        found = [zip(*self._columns[kind], strict=True) for kind in kinds if kind in self._columns]
+        return iter(found[0]) if len(found) == 1 else merge(*found)
+
+    def all(self) -> Iterator[tuple[int, int, int, int, int]]:
+        """Yield time, packet, kind, least and greatest number of all marks, in the order of time."""
+        return merge(
+            *(
+                zip(times, packets, repeat(kind), lows, highs, strict=False)
+                for kind, (times, lows, highs, packets) in sorted(self._columns.items())
+            )
+        )
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The times of the first and of the last mark; ValueError if there is none."""
+        return min(each[0][0] for each in self._columns.values()), max(each[0][-1] for each in self._columns.values())
+
+
+@dataclass(slots=True)
+class Curve:
+    """Values over time."""
+
+    time: "array[int]" = field(default_factory=_numbers)
+    value: "array[int]" = field(default_factory=_numbers)
+
+    def add(self, time: int, value: int) -> None:
+        """Append a value."""
+        self.time.append(time)
+        self.value.append(value)
+
+
+@dataclass(slots=True)
+class Direction:
+    """What one end sends, and what the other end says of it."""
+
+    source: str
+    target: str
+    marks: Marks = field(default_factory=Marks)
+    rtt: Curve = field(default_factory=Curve)
+    """Nanoseconds from a segment to its acknowledgement, at the point of capture."""
+    flight: Curve = field(default_factory=Curve)
+    """Octets that were sent and not acknowledged."""
+    fresh: Curve = field(default_factory=Curve)
+    """Octets that were sent for the first time, when they were."""
+
+    # What was seen so far; positions are unwrapped sequence numbers.
+    raw: int | None = None
+    at: int = 0
+    nxt: int = 0
+    acked: int | None = None
+    edge: int | None = None
+    same: int = 0
+    shift: int | None = None
+    waiting: deque[tuple[int, int]] = field(default_factory=deque)
+
+    @property
+    def sends(self) -> bool:
+        """Whether there is payload in this direction."""
+        return bool(self.fresh.time)
+
+    def position(self, number: int, first: int = 1) -> int:
+        """The unwrapped position of a sequence number; the first one that is seen has the position `first`."""
+        if self.raw is None:
+            self.raw, self.at = number, first
+        position = self.at + diff(number, self.raw)
+        if position > self.at:
+            self.raw, self.at = number, position
+        return position
+
+
+def read(subject: Subject, conversation: Conversation) -> tuple[Direction, Direction]:
+    """What the client sends, and what the server sends."""
+    client, server = map(end_of, conversation.ends)
+    names = subject.names_of(conversation)
+    found = Direction(*names), Direction(*names[::-1])
+    numbers = [arrow.row.number for arrow in conversation.arrows]
+    first, last = min(numbers), max(numbers)
+    start: int | None = None
+    point: int | None = None
+    seg = Seen()
+    with subject.open() as capture:
+        for frame, data in segments(possible_frames(capture, {(client, server), (server, client)}), seg):
+            if frame.number < first or not seg.readable:
+                continue
+            if frame.number > last and not subject.cut:
+                break
+            source = data[seg.src_at : seg.src_at + seg.addr_len], seg.sport
+            target = data[seg.dst_at : seg.dst_at + seg.addr_len], seg.dport
+            if (source, target) != (client, server) and (source, target) != (server, client):
+                continue
+            sender = CLIENT if source == client else 1 - CLIENT
+            if frame.number > last and seg.ctl & (SYN | ACK) == SYN and found[sender].raw is not None:
+                break  # the next connection of the same ports
+            if start is None:
+                start, point = frame.time, frame.interface
+            if frame.interface == point:
+                _add(seg, found[sender], found[1 - sender], frame.time - start, frame.number)
+    return found
+
+
+def _add(seg: Seen, me: Direction, peer: Direction, time: int, packet: int) -> None:
+    """Add one segment, which `me` sends."""
+    octets = seg.len + (seg.ctl & SYN != 0) + (seg.ctl & FIN != 0)
+    low = me.position(seg.seq, 0 if seg.ctl & SYN else 1)
+    high = low + octets
+    marks = me.marks
+    if seg.ctl & SYN:
+        me.shift = seg.wscale if seg.wscale >= 0 else None
+        marks.add(OPENED, time, low, low, packet)
+    if seg.ctl & RST:
+        marks.add(RESET, time, low, low, packet)
+    elif octets:
+        _add_octets(seg, me, time, packet, low, high)
+    if seg.ctl & ACK:
+        _add_ack(seg, me, peer, time, packet, octets)
+
+
+def _add_octets(seg: Seen, me: Direction, time: int, packet: int, low: int, high: int) -> None:
+    marks = me.marks
+    new = high - max(me.nxt, low)
+    if seg.ctl & FIN:
+        marks.add(CLOSED, time, high, high, packet)
+    if new > 0:
+        kind = PUSHED if seg.ctl & PSH else DATA
+        me.waiting.append((high, time))
+        me.nxt = max(me.nxt, high)
+        if seg.len:
+            me.fresh.add(time, min(new, seg.len))
+    else:
+        # Karn's algorithm: what is sent twice tells nothing of the time of an answer.
+        kind = AGAIN
+        me.waiting.clear()
+    marks.add(kind, time, low, high, packet)
+    me.flight.add(time, me.nxt - (me.acked if me.acked is not None else 0))
+
+
+def _add_ack(seg: Seen, me: Direction, peer: Direction, time: int, packet: int, octets: int) -> None:
+    """Add what `me` says of the peer's octets."""
+    ack = peer.position(seg.ack)
+    both = me.shift is not None and peer.shift is not None and not seg.ctl & SYN
+    window = seg.win << min(me.shift or 0, MAX_SHIFT) if both else seg.win
+    marks = peer.marks
+    if peer.acked is None or ack > peer.acked:
+        marks.add(ACKED, time, ack, ack, packet)
+        peer.acked, peer.same = ack, 0
+        at = None
+        while peer.waiting and peer.waiting[0][0] <= ack:
+            _end, at = peer.waiting.popleft()
+        if at is not None:
+            peer.rtt.add(time, time - at)
+        peer.flight.add(time, max(peer.nxt - ack, 0))
+    elif ack == peer.acked and not octets and peer.nxt > ack and peer.edge == ack + window:
+        peer.same += 1
+        marks.add(DUPLICATE, time, ack, peer.same, packet)
+    if ack + window != peer.edge:
+        marks.add(WINDOW, time, ack + window, ack + window, packet)
+        peer.edge = ack + window
+    if window == 0:
+        marks.add(ZERO, time, ack, ack, packet)
+    for block in range(seg.sack_n):
+        left, right = peer.position(seg.sack_left[block]), peer.position(seg.sack_right[block])
+        if left < right:
+            marks.add(SACKED, time, left, right, packet)
+
+
+def throughput(direction: Direction, bins: int = 100) -> Curve:
+    """Octets a second that were sent for the first time, in equal spans of time."""
+    found = Curve()
+    times = direction.fresh.time
+    if not times:
+        return found
+    span = max((times[-1] - times[0]) // bins, 1_000_000)
+    sums: dict[int, int] = {}
+    for time, octets in zip(times, direction.fresh.value, strict=True):
+        place = (time - times[0]) // span
+        sums[place] = sums.get(place, 0) + octets
+    for place in range((times[-1] - times[0]) // span + 1):
+        found.add(times[0] + place * span, sums.get(place, 0) * 1_000_000_000 // span)
+    found.add(times[0] + len(found.time) * span, 0)
+    return found

@@ -1,0 +1,157 @@
+"""What a picture shows: the conversations of a capture, or of a scenario, with the verdict on them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from itertools import islice
+
+from labkit.analysis.flows import Flow, segments
+from labkit.analysis.verifier import Verdict
+from labkit.build.trace import Trace
+from labkit.capture import Frame, Reader, open_capture
+from labkit.i18n import printable
+from labkit.packet.seen import Seen
+from labkit.report.draw._conversation import Conversation, conversations
+
+MAX_FRAMES = 100_000
+"""Packets of which a ladder is drawn. Curves show them all."""
+
+Opener = Callable[[], Reader]
+"""Opens the capture; each call begins at its start."""
+
+
+@dataclass(slots=True)
+class Subject:
+    """What is drawn."""
+
+    title: str
+    open: Opener
+    conversations: list[Conversation] = field(default_factory=list)
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Names of hosts by address."""
+    verdict: Verdict | None = None
+    read: int = 0
+    """Packets that were read for ladders."""
+    cut: bool = False
+    """Whether the capture has more packets."""
+    damage: str = ""
+    """Why the capture could not be read to its end."""
+
+    def names_of(self, conversation: Conversation) -> tuple[str, str]:
+        """What both ends are called: the host's name, address and port."""
+        client, server = (named(end, self.names) for end in conversation.ends)
+        return client, server
+
+    def segment(self, chosen: Callable[[Seen], bool]) -> tuple[Frame, bytes, Seen] | None:
+        """The first chosen segment of the capture with its frame and its octets; None if there is none."""
+        seg = Seen()
+        with self.open() as capture:
+            return next(
+                ((frame, data, seg) for frame, data in segments(capture, seg) if seg.readable and chosen(seg)), None
+            )
+
+    @property
+    def start(self) -> int:
+        """When the first segment leaves, in nanoseconds since 1970; 0 without segments."""
+        return min((each.start for each in self.conversations), default=0)
+
+
+def named(end: str, names: Mapping[str, str]) -> str:
+    """An end, with the name of its host."""
+    name = names.get(end.rpartition(":")[0].strip("[]"), "")
+    return f"{printable(name)[:40]} {end}" if name else end
+
+
+def of_capture(
+    title: str,
+    opener: Opener,
+    verdict: Verdict | None = None,
+    *,
+    wanted: Callable[[Flow], bool] | None = None,
+    packets: tuple[int, int] | None = None,
+    lost: frozenset[int] = frozenset(),
+    most: int = MAX_FRAMES,
+) -> Subject:
+    """The conversations of a capture.
+
+    `wanted` chooses conversations, `packets` the first and last packet to draw; both are judged with everything else. `lost` are
+    packets that are known to be lost behind the point of capture, `most` the packets to read.
+    """
+    found = Subject(title, opener, verdict=verdict)
+    with opener() as capture:
+        found.conversations = conversations(_read(capture, found, most), verdict.findings if verdict else (), lost)
+        found.names = dict(capture.names)
+        found.damage = capture.damage.message if capture.damage else ""
+    if wanted is not None:
+        found.conversations = [each for each in found.conversations if _is_wanted(each, wanted)]
+    if packets is not None:
+        found.conversations = [each for each in found.conversations if _narrow(each, *packets)]
+    return found
+
+
+def _read(frames: Iterable[Frame], subject: Subject, most: int) -> Iterator[Frame]:
+    """Pass on the first frames."""
+    iterator = iter(frames)
+    for frame in islice(iterator, most):
+        subject.read += 1
+        yield frame
+    subject.cut = next(iterator, None) is not None
+
+
+def _is_wanted(conversation: Conversation, wanted: Callable[[Flow], bool]) -> bool:
+    return wanted(conversation.arrows[0].row.flow)
+
+
+def _narrow(conversation: Conversation, first: int, last: int) -> bool:
+    """Keep the arrows of these packets; return whether there are any."""
+    conversation.arrows = [
+        arrow
+        for arrow in conversation.arrows
+        if any(number is not None and first <= number <= last for number in (arrow.number, arrow.arrival_number))
+    ]
+    return bool(conversation.arrows)
+
+
+def of_trace(trace: Trace, verdict_of: Callable[[Opener], Verdict], both: Trace | None = None) -> Subject:
+    """The conversations of a simulated or hand-written trace.
+
+    `both` is the same trace captured at both ends: it shows what arrives, and what the capture of `trace` never sees.
+    """
+    opener = _written(trace)
+    verdict = verdict_of(opener)
+    lost = frozenset(
+        number
+        for number, record in zip(trace.numbers(), trace, strict=True)
+        if not record.arrived and record.sender == record.tap
+    )
+    subject = of_capture(trace.name, opener, verdict, lost=lost)
+    if both is None or len({record.tap for record in trace}) != 1:
+        return subject
+    numbers = _numbers(trace, both)
+    whole = of_capture(trace.name, _written(both), None)
+    for conversation in whole.conversations:
+        for arrow in conversation.arrows:
+            own, other = numbers.get(arrow.number or 0), numbers.get(arrow.arrival_number or 0)
+            arrow.number, arrow.arrival_number = own or other, None
+            arrow.findings = [
+                each for each in verdict.findings if each.packet is not None and each.packet == arrow.number
+            ]
+    pairs = {conversation.ends: conversation for conversation in subject.conversations}
+    for conversation in whole.conversations:
+        if conversation.ends in pairs:
+            conversation.findings = pairs[conversation.ends].findings
+            conversation.points = 1
+    return replace(whole, open=opener, verdict=verdict, names=subject.names)
+
+
+def _numbers(trace: Trace, both: Trace) -> dict[int, int]:
+    """The packet of `trace` by the packet of `both`: those of the one point of capture, in their order."""
+    tap = trace.records[0].tap
+    places = (number for number, record in zip(both.numbers(), both, strict=True) if record.tap == tap)
+    return dict(zip(places, trace.numbers(), strict=False))
+
+
+def _written(trace: Trace) -> Opener:
+    octets = BytesIO()
+    trace.write(octets, format="pcapng")
+    return lambda: open_capture(BytesIO(octets.getvalue()))

@@ -1,0 +1,48 @@
+"""Hide right values from a verdict, for teachers who let students try again.
+
+Every format, picture and page then shows what is left: a hidden number is absent from the verdict itself, not merely invisible.
+"""
+
+from dataclasses import replace
+
+from labkit.analysis.finding import Finding
+from labkit.analysis.verifier import Verdict
+from labkit.i18n import _
+
+NONE, ACTUAL, FULL = "none", "actual", "full"
+
+LEVELS = (NONE, ACTUAL, FULL)
+"""none: which packet breaks which rule; actual: also the field and its value; full: also what would be right, and why."""
+
+
+def reveal(verdict: Verdict, level: str) -> Verdict:
+    """The verdict without what a level hides; its findings, severities and outcome stay the same."""
+    if level == FULL:
+        return verdict
+    return replace(verdict, findings=[hidden(each, level) for each in verdict.findings])
+
+
+def hidden(finding: Finding, level: str) -> Finding:
+    """A finding without what would be right and, at the level NONE, without the field and its value."""
+    shows = level == ACTUAL and finding.actual is not None and bool(finding.field)
+    if shows:
+        relative = finding.actual_relative
+        raw = "" if relative is None or relative == finding.actual else f" (raw {finding.actual})"
+        value = finding.actual if relative is None else relative
+        text = _("{field} {value} breaks the rule {name}").format(
+            field=finding.field, value=f"{value}{raw}", name=finding.name
+        )
+    else:
+        text = _("this breaks the rule {name}").format(name=finding.name)
+    return replace(
+        finding,
+        message=text,
+        field=finding.field if shows else "",
+        expected=None,
+        expected_relative=None,
+        actual=finding.actual if shows else None,
+        actual_relative=finding.actual_relative if shows else None,
+        should_be="",
+        receiver="",
+        mend="",
+    )

@@ -1,0 +1,117 @@
+"""What a class gets: a folder for each student, with a hand-out and captures of their own, and one answer key for all.
+
+    seed = the first 64 bits of HMAC-SHA256(key, SHA-256 of the assignment + the student)
+
+The answer key is one JSON file outside the folder of the hand-outs. It holds the secret key, each student's values, task and
+right answers, and what grading needs to recognize students. Built again with the same answer key, everybody who is in it keeps
+what they have, and newcomers get theirs. Names and IDs of students are names of folders and stand in the answer key, never
+in a file that a student gets.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_bytes
+from typing import Any
+
+from labkit import __version__
+from labkit.errors import LabkitError, UsageError
+from labkit.i18n import _, printable
+from labkit.teach.assign import Assignment
+from labkit.teach.assign.handout import html, markdown
+from labkit.teach.assign.material import ANSWER_FILE, Material, material, template
+from labkit.teach.files import write_file
+from labkit.teach.grade.answer_key import AnswerKey, read_answers
+from labkit.teach.grade.task import ANSWERS
+from labkit.teach.roster import Student
+from labkit.teach.variants import seed_of
+
+KEY_OCTETS = 32
+
+
+def build(
+    assignment: Assignment, students: Sequence[Student], folder: Path, answers: Path, key: bytes | None = None
+) -> Iterator[Material]:
+    """Build what each student gets, and yield it; after the last one, write the answer key, and then the folders.
+
+    So nothing is written where a student's values do not fit, and nobody has a hand-out that the answer key does not know: it
+    gives the same hand-outs again. UsageError where the answer key would stand in the folder, or belongs to another assignment;
+    CaptureError where a file cannot be written; ScenarioError where a student's values do not fit.
+    """
+    inside = Path(os.path.realpath(answers)).is_relative_to(os.path.realpath(folder))
+    if inside:
+        text = _("{answers}: the answer key must not be in the folder of the hand-outs")
+        raise UsageError(text.format(answers=printable(str(answers))))
+    known = _known(assignment, answers, key)
+    kept = known.students
+    key = known.key
+    places = {name: int(each["place"]) for name, each in kept.items()}
+    # In an order that nobody can guess, lists are spread evenly.
+    new = sorted((each for each in students if each.id not in places), key=lambda each: _seed(assignment, key, each.id))
+    behind = max(places.values(), default=-1) + 1
+    places |= {each.id: behind + at for at, each in enumerate(new)}
+    lines = []
+    outcome: list[tuple[Path, dict[str, bytes]]] = []
+    for student in students:
+        own = _one(assignment, key, student, places[student.id])
+        outcome.append((folder / student.file, files(own)))
+        lines.append(json.dumps(_answer(own, student, key, places[student.id]), ensure_ascii=False))
+        yield own
+    head = {"labkit": __version__, "assignment": assignment.name, "digest": assignment.digest.hex(), "key": key.hex()}
+    text = json.dumps(head, ensure_ascii=False)[:-1] + ', "students": [\n' + ",\n".join(lines) + "\n]}\n"
+    write_file(answers, text.encode("utf-8", "backslashreplace"))
+    # It is a secret, whatever the umask says.
+    answers.chmod(0o600)
+    for place, content in outcome:
+        for name, octets in content.items():
+            write_file(place / name, octets)
+
+
+def _known(assignment: Assignment, answers: Path, key: bytes | None) -> AnswerKey:
+    if not answers.exists():
+        return AnswerKey(assignment.digest.hex(), key or token_bytes(KEY_OCTETS), {})
+    found = read_answers(answers)
+    name = printable(str(answers))
+    if found.digest != assignment.digest.hex():
+        text = _(
+            "{name}: is the answer key of another assignment, or of another version; move it away, or name another one"
+        )
+        raise UsageError(text.format(name=name))
+    if key is not None and key != found.key:
+        raise UsageError(_("{name}: was made with another key").format(name=name))
+    return found
+
+
+def _seed(assignment: Assignment, key: bytes, student: str) -> int:
+    return seed_of(key, assignment.digest, student)
+
+
+def _one(assignment: Assignment, key: bytes, student: Student, place: int) -> Material:
+    try:
+        return material(assignment, _seed(assignment, key, student.id), place)
+    except LabkitError as error:
+        raise type(error)(_("student {student!r}: {error}").format(student=student.id, error=error)) from error
+
+
+def files(own: Material) -> dict[str, bytes]:
+    """The files that a student gets, by name."""
+    found = {f"{own.assignment.name}.md": markdown(own).encode(), f"{own.assignment.name}.html": html(own).encode()}
+    if own.task.kind == ANSWERS:
+        found[ANSWER_FILE] = template(own.task).encode()
+    return found | own.captures
+
+
+def _answer(own: Material, student: Student, key: bytes, place: int) -> dict[str, Any]:
+    return {
+        "student": student.id,
+        "folder": student.file,
+        "cells": student.cells,
+        "names": student.names,
+        "seed": f"0x{_seed(own.assignment, key, student.id):016x}",
+        "place": place,
+        "values": dict(own.assignment.values),
+        "files": {name: sha256(octets).hexdigest() for name, octets in own.captures.items()},
+        "task": own.task.to_json(),
+    }

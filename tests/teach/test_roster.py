@@ -1,0 +1,77 @@
+"""Rosters as spreadsheets and learning platforms write them."""
+
+from pathlib import Path
+
+import pytest
+
+from labkit.errors import InputError, UsageError
+from labkit.teach.roster import ID_COLUMNS, Roster, file_name, read_roster
+
+LINES = ["ID,Name,E-mail", "s1,Zoë Müller,zoe@example.edu", "s2,李 雷,lei@example.edu"]
+
+
+def read(octets: bytes, folder: Path, column: str | None = None) -> Roster:
+    (folder / "r.csv").write_bytes(octets)
+    return read_roster(folder / "r.csv", column, ID_COLUMNS)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_every_form_is_the_same_class(separator: str, ending: str, encoding: str, tmp_path: Path) -> None:
+    text = ending.join(LINES).replace(",", separator) + ending
+    found = read(text.encode(encoding), tmp_path)
+    assert [(each.id, each.line, each.name) for each in found.students] == [("s1", 2, "Zoë Müller"), ("s2", 3, "李 雷")]
+    assert (found.column, found.hint) == ("ID", "")
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+def test_excels_first_line_names_the_separator(first: str, tmp_path: Path) -> None:
+    found = read(f"{first}\r\nID;Name\r\ns1;Doe, Jane\r\n".encode(), tmp_path)
+    assert [(each.id, each.line, each.name) for each in found.students] == [("s1", 3, "Doe, Jane")]
+
+
+def test_windows_1252_is_read_with_a_hint(tmp_path: Path) -> None:
+    found = read("ID;Name\ns1;Zoë Müller\n".encode("cp1252"), tmp_path)
+    assert found.students[0].name == "Zoë Müller"
+    assert found.hint.endswith(
+        "r.csv:2: not UTF-8 text, read as Windows-1252; if names look wrong, save it as 'CSV UTF-8'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "column"),
+    [
+        ("First name,Surname,ID number,Email address", "ID number"),  # Moodle
+        ("Student,ID,SIS User ID,SIS Login ID,Section", "Student"),  # Canvas
+        ("First Name,Last Name,SID,Email,Sections", "SID"),  # Gradescope
+        ("Username,Name,Group", "Username"),
+        ("Anything,Else,More,And,So", "Anything"),
+    ],
+)
+def test_the_column_of_each_platform(head: str, column: str, tmp_path: Path) -> None:
+    cells = [f"c{number}" for number, _name in enumerate(head.split(","))]
+    assert read(f"{head}\n{','.join(cells)}\n".encode(), tmp_path).column == column
+
+
+def test_a_column_by_its_name(tmp_path: Path) -> None:
+    text = "\n".join(LINES).encode()
+    assert [each.id for each in read(text, tmp_path, "e-mail").students] == ["zoe@example.edu", "lei@example.edu"]
+    with pytest.raises(UsageError, match=r"there is no column 'Mail'; the columns are ID, Name, E-mail"):
+        read(text, tmp_path, "Mail")
+
+
+@pytest.mark.parametrize("octets", [b"\x81\x8d\x8f", b"\xff\xfea", "ID\ns\x00".encode("utf-16")])
+def test_what_is_no_roster(octets: bytes, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        read(octets, tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("owner", ["../x", "a/b", "..", "", "CON", "a\x00b", "x" * 500, "Ann (2)"])
+def test_a_file_of_anybody_stays_in_its_folder(owner: str) -> None:
+    name = file_name(owner)
+    assert name
+    assert "/" not in name
+    assert not name.startswith(".")
+    assert len(name) < 200
