@@ -79,6 +79,12 @@ ERRORS = (
         },
     ),
     Errors(
+        "SACK blocks on a SYN",
+        "The SYNs carry SACK blocks, although nothing can have been received yet (RFC 2018 section 2). A script has "
+        "written them to show the option.",
+        {"real/tcp/option-sack.pcap": {"SACK01": (1, 2, 3, 4)}},
+    ),
+    Errors(
         "A sender that goes on after its own reset",
         "Two programs behind one address: a kernel that knows nothing of the connection resets it, and a program "
         "with a "
@@ -144,8 +150,8 @@ ERRORS = (
             "real/chksums/ip6-hoa-tcp-bad-chksum.pcap": {"CK02": (1,)},
             "real/chksums/ip6-route0-tcp-bad-chksum.pcap": {"CK02": (1,)},
             "real/chksums/ip6-tcp-bad-chksum.pcap": {"CK02": (1,)},
-            "real/ldap/simpleauth-diff-port.pcap": {"CK02": tuple(range(1, 13))},
-            "real/ldap/simpleauth.pcap": {"CK02": tuple(range(1, 13))},
+            "real/ldap/simpleauth-diff-port.pcap": {"CK02": (4, 7, 8, 9)},
+            "real/ldap/simpleauth.pcap": {"CK02": (4, 7, 8, 9)},
             "real/mpls-in-vlan.pcap": {"CK01": (1, 2, 3), "CK02": (1, 2, 3)},
             "real/quic/383379789-decrypt-crash.pcap": {"CK01": (1,), "CK02": (1,)},
             "real/tcp-http-with-padding.pcap": {"CK02": ()},
