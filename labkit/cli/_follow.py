@@ -1,11 +1,14 @@
 """Print the segments of frames that pass, as `labkit show` does, while something else reads the same frames."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import TYPE_CHECKING
 
 import click
+
+from labkit.cli._common import echo
 
 if TYPE_CHECKING:
     from labkit.capture import Frame
@@ -23,8 +26,8 @@ class Follower:
         self._waits = Semaphore(0)
         """Counts how often the table has asked for a frame."""
         self._over = False
-        context = click.get_current_context(silent=True)
-        self._color = context.color if context else None
+        self._context = click.get_current_context(silent=True)
+        """The command's, which knows whether its output has colours."""
         self._thread = Thread(target=self._print, daemon=True)
 
     def __enter__(self) -> "Follower":
@@ -49,8 +52,9 @@ class Follower:
         from labkit.report.conversation_table import FORMATS, TableStyle
 
         try:
-            for line in FORMATS["text"](observe(self._taken()), TableStyle(live=True, several=True)):
-                click.echo(line, color=self._color)
+            with self._context.scope(cleanup=False) if self._context else nullcontext():
+                for line in FORMATS["text"](observe(self._taken()), TableStyle(live=True, several=True)):
+                    echo(line)
         except OSError:
             pass  # nobody reads the table any more; whoever prints the verdict meets the same error
         finally:

@@ -79,7 +79,9 @@ def of_capture(
     """
     found = Subject(title, opener, verdict=verdict)
     with opener() as capture:
-        found.conversations = conversations(_read(capture, found, most), verdict.findings if verdict else (), lost)
+        found.conversations = conversations(
+            _read(capture, found, most), verdict.findings if verdict is not None else (), lost
+        )
         found.names = dict(capture.names)
         found.damage = capture.damage.message if capture.damage else ""
     if wanted is not None:

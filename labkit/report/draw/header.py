@@ -56,7 +56,9 @@ def header(subject: Subject, packet: int | None) -> Header:
         text = _("{capture}: packet {n} does not exist or is not a TCP segment")
         raise UsageError(text.format(capture=subject.title, n=number))
     _frame, data, seg = segment
-    findings = [each for each in subject.verdict.findings if each.packet == number] if subject.verdict else []
+    findings = (
+        [each for each in subject.verdict.findings if each.packet == number] if subject.verdict is not None else []
+    )
     wrong = {}
     values = {"seq": seg.seq, "ack": seg.ack, "window": seg.win, "checksum": seg.sum, "urgent": seg.urg}
     for each in findings:
