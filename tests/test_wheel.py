@@ -133,7 +133,14 @@ def test_both_engines_agree_on_another_processor(aarch64: list[str], wheels: dic
     packages = sysconfig.get_path("purelib")
     environment = {"PATH": os.defpath, "PYTHONPATH": f"{tmp_path / 'site'}:{packages}", "LABKIT_CACHE": str(tmp_path)}
     command = [*aarch64, "-c", EVERY, str(TOP / "pcaps")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command,
+        env=environment,
+        cwd=environment["PYTHONPATH"].partition(":")[0],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout == "aarch64 True True []\n"
 
 
@@ -148,7 +155,14 @@ def test_a_processor_gets_the_library_that_it_can_run(processor: str, level: int
     )
     environment = {"PYTHONPATH": str(installed)}
     command = ["qemu-x86_64", "-cpu", processor, sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command,
+        env=environment,
+        cwd=environment["PYTHONPATH"].partition(":")[0],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout == f"{level}\n"
 
 
