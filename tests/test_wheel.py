@@ -131,6 +131,7 @@ def test_both_engines_agree_on_another_processor(aarch64: list[str], wheels: dic
     with zipfile.ZipFile(wheels["linux-aarch64"]) as archive:
         archive.extractall(tmp_path / "site")
     packages = sysconfig.get_path("purelib")
+    site = tmp_path / "site"
     environment = {"PATH": os.defpath, "PYTHONPATH": f"{tmp_path / 'site'}:{packages}", "LABKIT_CACHE": str(tmp_path)}
     command = [*aarch64, "-c", EVERY, str(TOP / "pcaps")]
     done = subprocess.run(
@@ -153,7 +154,8 @@ def test_a_processor_gets_the_library_that_it_can_run(processor: str, level: int
         "library = packed.PackedLibrary(packed.FOLDER / 'engine-x86_64_v2.so', {packed.LEVEL: 0})\n"
         "print(library.entries[packed.LEVEL]())"
     )
-    environment = {"PYTHONPATH": str(installed)}
+    site = installed
+    environment = {"PYTHONPATH": str(site)}
     command = ["qemu-x86_64", "-cpu", processor, sys.executable, "-c", code]
     done = subprocess.run(
         command,
