@@ -137,7 +137,7 @@ def test_both_engines_agree_on_another_processor(aarch64: list[str], wheels: dic
     done = subprocess.run(
         command,
         env=environment,
-        cwd=environment["PYTHONPATH"].partition(":")[0],
+        cwd=site,
         capture_output=True,
         text=True,
         check=True,
@@ -160,7 +160,7 @@ def test_a_processor_gets_the_library_that_it_can_run(processor: str, level: int
     done = subprocess.run(
         command,
         env=environment,
-        cwd=environment["PYTHONPATH"].partition(":")[0],
+        cwd=site,
         capture_output=True,
         text=True,
         check=True,
