@@ -131,9 +131,17 @@ def test_both_engines_agree_on_another_processor(aarch64: list[str], wheels: dic
     with zipfile.ZipFile(wheels["linux-aarch64"]) as archive:
         archive.extractall(tmp_path / "site")
     packages = sysconfig.get_path("purelib")
+    site = tmp_path / "site"
     environment = {"PATH": os.defpath, "PYTHONPATH": f"{tmp_path / 'site'}:{packages}", "LABKIT_CACHE": str(tmp_path)}
     command = [*aarch64, "-c", EVERY, str(TOP / "pcaps")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command,
+        env=environment,
+        cwd=site,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout == "aarch64 True True []\n"
 
 
@@ -146,9 +154,17 @@ def test_a_processor_gets_the_library_that_it_can_run(processor: str, level: int
         "library = packed.PackedLibrary(packed.FOLDER / 'engine-x86_64_v2.so', {packed.LEVEL: 0})\n"
         "print(library.entries[packed.LEVEL]())"
     )
-    environment = {"PYTHONPATH": str(installed)}
+    site = installed
+    environment = {"PYTHONPATH": str(site)}
     command = ["qemu-x86_64", "-cpu", processor, sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command,
+        env=environment,
+        cwd=site,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout == f"{level}\n"
 
 

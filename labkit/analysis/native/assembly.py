@@ -10,9 +10,28 @@ Four functions have no source: `behind`, `fetch`, `half` and `copy` (`labkit.ana
 
 import ast
 from ctypes import sizeof
-from dataclasses import dataclass
 
-from labkit.analysis.native.records import TYPES, Column, columns, record
+from labkit.analysis.native.lines import (
+    BIT,
+    COMPARISONS,
+    DECLARATIONS,
+    INT,
+    OPERATORS,
+    Kind,
+    Kinds,
+    Lines,
+    Numbers,
+    Result,
+    Returned,
+    Row,
+    Rows,
+    Value,
+    numbers,
+    signed,
+    type_of,
+    zero_of,
+)
+from labkit.analysis.native.records import Column, columns, record
 from labkit.errors import UncompilableError
 from labkit.i18n import _
 
@@ -21,76 +40,6 @@ LINE = 64
 
 PREFIX = "labkit_"
 """Of the symbols of entries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """The address of integers, `size` octets each."""
-
-    size: int
-    signed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The address of a row of a dataclass."""
-
-    row: type
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The address of consecutive rows."""
-
-    rows: type
-
-
-@dataclass(frozen=True, slots=True)
-class Integer:
-    """An integer, or, with one bit, the result of a comparison."""
-
-    bits: int = 64
-
-
-Kind = Numbers | Row | Rows | Integer
-INT, BIT = Integer(), Integer(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A value, by the name or the number that the text has for it."""
-
-    kind: Kind
-    name: str
-
-    @property
-    def typed(self) -> str:
-        """The value with its type, as an operand."""
-        return f"{_type(self.kind)} {self.name}"
-
-
-Result = Value | tuple[Value, ...] | None
-"""What an expression gives; a tuple for one of integers, None for a call without a result."""
-Kinds = tuple[Kind, ...]
-Returned = Kind | int | None
-"""What a function returns; a number for a tuple of so many integers."""
-
-
-def numbers(width: str) -> Numbers:
-    """The kind of integers of a width of `labkit.analysis.native.records.TYPES`."""
-    return Numbers(sizeof(TYPES[width]), width.startswith("i"))
-
-
-def _type(kind: Returned) -> str:
-    if kind is None:
-        return "void"
-    if isinstance(kind, int):
-        return f"{{ {', '.join(['i64'] * kind)} }}"
-    return f"i{kind.bits}" if isinstance(kind, Integer) else "ptr"
-
-
-def _zero(kind: Returned) -> str:
-    return "" if kind is None else "zeroinitializer" if isinstance(kind, int) else "0" if kind == INT else "null"
 
 
 def _refusal(function: str, reason: str) -> UncompilableError:
@@ -113,7 +62,7 @@ class Assembly:
         symbol, returned = self.call(function, kinds)
         if returned != INT:
             raise _refusal(function, "it returns no integer")
-        given = ", ".join(f"{_type(kind)} %p{i}" for i, kind in enumerate(kinds))
+        given = ", ".join(f"{type_of(kind)} %p{i}" for i, kind in enumerate(kinds))
         body = f"  %r = call i64 @{symbol}({given})\n  ret i64 %r"
         self._parts.append(f"define i64 @{PREFIX}{name}({given}) #0 {{\n{body}\n}}")
         self.entries[name] = len(kinds)
@@ -149,49 +98,17 @@ class Assembly:
         return "\n\n".join([*self._parts, DECLARATIONS])
 
 
-DECLARATIONS = """declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
-declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
-declare i64 @llvm.smin.i64(i64, i64)
-declare i64 @llvm.smax.i64(i64, i64)
-declare i64 @llvm.abs.i64(i64, i1)
-
-attributes #0 = { nounwind }
-!0 = !{}
-"""
-
-OPERATORS: dict[type[ast.operator], str] = {
-    ast.Add: "add",
-    ast.Sub: "sub",
-    ast.Mult: "mul",
-    ast.BitAnd: "and",
-    ast.BitOr: "or",
-    ast.BitXor: "xor",
-}
-COMPARISONS: dict[type[ast.cmpop], str] = {
-    ast.Eq: "eq",
-    ast.NotEq: "ne",
-    ast.Lt: "slt",
-    ast.LtE: "sle",
-    ast.Gt: "sgt",
-    ast.GtE: "sge",
-}
-
-
-class _Function:
+class _Function(Lines):
     """Compiles one function for arguments of some kinds."""
 
     def __init__(self, whole: Assembly, node: ast.FunctionDef, kinds: Kinds) -> None:
+        super().__init__()
         self._whole = whole
         self._node = node
         self._kinds = kinds
-        self._slots: list[str] = []
-        self._lines: list[str] = []
         self._variables: dict[str, Value] = {}
-        self._count = 0
         self._loops: list[tuple[str, str]] = []
         """Where `continue` and `break` go."""
-        self._open = True
-        """Whether the code so far goes on."""
         self.returned: Returned = 0
         """0: not known yet."""
 
@@ -204,65 +121,14 @@ class _Function:
         self._block(self._node.body)
         if self._open:
             returned = self.returned or None
-            self._end(f"ret {_type(returned)} {_zero(returned)}".rstrip())
-        given = ", ".join(f"{_type(kind)} %p{i}" for i, kind in enumerate(self._kinds))
-        head = f"define internal {_type(self.returned or None)} @{symbol}({given}) #0 {{"
+            self._end(f"ret {type_of(returned)} {zero_of(returned)}".rstrip())
+        given = ", ".join(f"{type_of(kind)} %p{i}" for i, kind in enumerate(self._kinds))
+        head = f"define internal {type_of(self.returned or None)} @{symbol}({given}) #0 {{"
         return "\n".join([head, *self._slots, *self._lines, "}"])
 
     def _refuse(self, node: ast.AST, reason: str) -> UncompilableError:
         shown = ast.unparse(node).splitlines()[0]
         return _refusal(self._node.name, f"{reason}: {shown}")
-
-    # Lines.
-
-    def _new(self, stem: str = "v") -> str:
-        self._count += 1
-        return f"{stem}{self._count}"
-
-    def _do(self, line: str) -> None:
-        self._lines.append(f"  {line}")
-
-    def _make(self, kind: Kind, line: str) -> Value:
-        value = Value(kind, f"%{self._new()}")
-        self._do(f"{value.name} = {line}")
-        return value
-
-    def _end(self, line: str) -> None:
-        if self._open:
-            self._do(line)
-        self._open = False
-
-    def _label(self, name: str) -> None:
-        self._end(f"br label %{name}")
-        self._lines.append(f"{name}:")
-        self._open = True
-
-    def _slot(self, kind: Kind) -> Value:
-        slot = Value(kind, f"%{self._new('s')}")
-        self._slots.append(f"  {slot.name} = alloca {_type(kind)}")
-        return slot
-
-    def _store(self, value: Value, slot: Value) -> None:
-        self._do(f"store {value.typed}, ptr {slot.name}")
-
-    def _load(self, slot: Value) -> Value:
-        return self._make(slot.kind, f"load {_type(slot.kind)}, ptr {slot.name}")
-
-    def _beyond(self, address: str, octets: str | int) -> str:
-        return self._make(INT, f"getelementptr i8, ptr {address}, i64 {octets}").name
-
-    def _element(self, value: Value, index: Value) -> str:
-        """The address of an element."""
-        size = value.kind.size if isinstance(value.kind, Numbers) else sizeof(record(value.kind.rows))  # type: ignore[union-attr]
-        return self._beyond(value.name, self._make(INT, f"mul i64 {index.name}, {size}").name)
-
-    def _read(self, address: str, size: int, *, signed: bool, align: int | None = None) -> Value:
-        found = self._make(Integer(8 * size), f"load i{8 * size}, ptr {address}, align {align or size}")
-        return found if size == 8 else self._make(INT, f"{'sext' if signed else 'zext'} {found.typed} to i64")
-
-    def _write(self, address: str, value: Value, size: int) -> None:
-        narrow = value if size == 8 else self._make(Integer(8 * size), f"trunc {value.typed} to i{8 * size}")
-        self._do(f"store {narrow.typed}, ptr {address}, align {size}")
 
     # Statements.
 
@@ -343,9 +209,9 @@ class _Function:
             returned, name = len(given), "poison"
             for i, value in enumerate(given):
                 name = self._make(
-                    INT, f"insertvalue {_type(returned)} {name}, {self._need(node, value, INT).typed}, {i}"
+                    INT, f"insertvalue {type_of(returned)} {name}, {self._need(node, value, INT).typed}, {i}"
                 ).name
-            line = f"ret {_type(returned)} {name}"
+            line = f"ret {type_of(returned)} {name}"
         else:
             value = self._wide(given)
             returned, line = value.kind, f"ret {value.typed}"
@@ -510,7 +376,7 @@ class _Function:
     def _expression(self, node: ast.expr) -> Result:  # noqa: C901 - a table of cases
         match node:
             case ast.Constant(value=int(number)):
-                return Value(INT, str(_signed(number)))
+                return Value(INT, str(signed(number)))
             case ast.Name():
                 if node.id not in self._variables:
                     raise self._refuse(node, "a name without a value")
@@ -545,7 +411,7 @@ class _Function:
                 return self._make(BIT, f"xor i1 {value.name}, true")
             case ast.USub():
                 if isinstance(node.operand, ast.Constant) and isinstance(node.operand.value, int):
-                    return Value(INT, str(_signed(-node.operand.value)))
+                    return Value(INT, str(signed(-node.operand.value)))
                 return self._make(INT, f"sub i64 0, {self._int(node.operand).name}")
             case ast.Invert():
                 return self._make(INT, f"xor i64 {self._int(node.operand).name}, -1")
@@ -564,31 +430,6 @@ class _Function:
                 return self._divided(left, right, whole=isinstance(op, ast.FloorDiv))
             case _:
                 raise self._refuse(node, "an operator of another kind")
-
-    def _divided(self, left: Value, right: Value, *, whole: bool) -> Value:
-        """The quotient, or the remainder, rounded down as in Python; 0 for a division by 0."""
-        if right.name.isdigit() and (by := int(right.name)) and by & (by - 1) == 0:
-            line = f"ashr i64 {left.name}, {by.bit_length() - 1}" if whole else f"and i64 {left.name}, {by - 1}"
-            return self._make(INT, line)
-
-        def made(line: str, bits: int = 64) -> str:
-            return self._make(Integer(bits), line).name
-
-        # 0, and -1, with which the least integer overflows, are replaced.
-        zero = made(f"icmp eq i64 {right.name}, 0", 1)
-        negated = made(f"icmp eq i64 {right.name}, -1", 1)
-        by_one = made(f"or i1 {zero}, {negated}", 1)
-        by_ = made(f"select i1 {by_one}, i64 1, i64 {right.name}")
-        rest = made(f"srem i64 {left.name}, {by_}")
-        other_sign = made(f"icmp slt i64 {made(f'xor i64 {rest}, {by_}')}, 0", 1)
-        down = made(f"and i1 {made(f'icmp ne i64 {rest}, 0', 1)}, {other_sign}", 1)
-        if whole:
-            rounded = made(f"sub i64 {made(f'sdiv i64 {left.name}, {by_}')}, {made(f'zext i1 {down} to i64')}")
-            opposite = made(f"sub i64 0, {left.name}")
-            return self._make(
-                INT, f"select i1 {zero}, i64 0, i64 {made(f'select i1 {negated}, i64 {opposite}, i64 {rounded}')}"
-            )
-        return self._make(INT, f"add i64 {rest}, {made(f'select i1 {down}, i64 {by_}, i64 0')}")
 
     # Memory.
 
@@ -615,7 +456,7 @@ class _Function:
 
     def _item(self, node: ast.Subscript) -> Value:
         if isinstance(node.value, ast.Tuple):
-            values = [_signed(int(ast.literal_eval(each))) for each in node.value.elts]
+            values = [signed(int(ast.literal_eval(each))) for each in node.value.elts]
             owner = Value(Numbers(8, signed=True), self._whole.add_table(values))
         else:
             owner = self._single(node, self._expression(node.value))
@@ -626,9 +467,6 @@ class _Function:
             return self._read(address, owner.kind.size, signed=owner.kind.signed)
         return Value(Row(owner.kind.rows), address)
 
-    def _copy(self, to: str, source: str, size: str) -> None:
-        self._do(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {source}, i64 {size}, i1 false)")
-
     # Calls.
 
     def _call(self, node: ast.Call, name: str) -> Result:
@@ -638,13 +476,13 @@ class _Function:
         if not self._whole.has(name):
             return self._built_in(node, name, given)
         symbol, returned = self._whole.call(name, tuple(value.kind for value in given))
-        line = f"call {_type(returned)} @{symbol}({', '.join(value.typed for value in given)})"
+        line = f"call {type_of(returned)} @{symbol}({', '.join(value.typed for value in given)})"
         if returned is None:
             self._do(line)
             return None
         if isinstance(returned, int):
             whole = self._make(INT, line).name
-            return tuple(self._make(INT, f"extractvalue {_type(returned)} {whole}, {i}") for i in range(returned))
+            return tuple(self._make(INT, f"extractvalue {type_of(returned)} {whole}, {i}") for i in range(returned))
         return self._make(returned, line)
 
     def _built_in(self, node: ast.Call, name: str, given: list[Value]) -> Result:
@@ -695,8 +533,3 @@ def _is_truth(node: ast.expr) -> bool:
 def _read_again(target: ast.expr) -> ast.expr:
     """The target of an assignment as an expression."""
     return ast.parse(ast.unparse(target), mode="eval").body
-
-
-def _signed(value: int) -> int:
-    """An integer of 64 bits."""
-    return (value + (1 << 63)) % (1 << 64) - (1 << 63)

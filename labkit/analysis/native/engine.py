@@ -171,7 +171,9 @@ def _library(
     capture: Reader, engine: str, on_notice: OnNotice, alone: bool, rules: tuple[Rule, ...]
 ) -> "Library | None":
     """The compiled code, if it is to be used for a capture."""
-    if engine == INTERPRETED or (engine == AUTO and not capture.waits and not is_large(capture, LARGE_FOR_PACKED)):
+    if engine == INTERPRETED or (
+        engine == AUTO and not capture.waits and not is_large(capture, min(LARGE, LARGE_FOR_PACKED))
+    ):
         return None
     from labkit.analysis.native import library
 
@@ -202,7 +204,7 @@ def _loaded(on_notice: OnNotice, rules: tuple[Rule, ...]) -> "Library | None":
         return None
     except ImportError as error:
         text = _("{name} is missing: interpreted, which takes longer; pip install 'labkit[fast]' has it")
-        on_notice(text.format(name=error.name or "llvmlite"))
+        on_notice(text.format(name=(error.name or "llvmlite").partition(".")[0]))
         return None
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from labkit.analysis import payload
 from labkit.analysis.native import order, primitives, segment_loop
-from labkit.analysis.native.assembly import Assembly, Row
+from labkit.analysis.native.assembly import Assembly
 from labkit.analysis.native.context import NONE, SEVERITIES, BatchRow, Context
+from labkit.analysis.native.lines import Row
 from labkit.analysis.native.translate import Translation, UntranslatableError
 from labkit.analysis.rule import Rule, Scope, Severity, shipped
 from labkit.errors import UncompilableError

@@ -13,7 +13,8 @@ pytest.importorskip("llvmlite", reason="llvmlite is not installed")
 
 from labkit.analysis import payload
 from labkit.analysis.native import primitives
-from labkit.analysis.native.assembly import INT, Assembly, Numbers, Rows, numbers
+from labkit.analysis.native.assembly import Assembly
+from labkit.analysis.native.lines import INT, Numbers, Rows, numbers
 from labkit.analysis.native.loader import Library, build
 from labkit.analysis.native.records import TYPES, Memory, record
 from labkit.analysis.native.translate import Translation

@@ -118,7 +118,8 @@ def test_the_engine_follows_from_option_size_and_cache(
     code: Library,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine, "LARGE", 0 if large else 1 << 40)
+    for least in ("LARGE", "LARGE_FOR_PACKED"):
+        monkeypatch.setattr(engine, least, 0 if large else 1 << 40)
     monkeypatch.setattr(library, "is_built", lambda: built)
     verdict = engine.verify(small, engine=wish)
     assert used == [judges]
@@ -129,6 +130,7 @@ def test_a_very_large_capture_is_worth_compiling(
     small: Path, used: list[str], code: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "LARGE", 0)
+    monkeypatch.setattr(engine, "LARGE_FOR_PACKED", 0)
     monkeypatch.setattr(engine, "LARGE_ENOUGH_TO_COMPILE", 0)
     monkeypatch.setattr(library, "is_built", lambda: False)
     engine.verify(small)
@@ -280,10 +282,10 @@ def test_the_command_names_a_missing_package_once(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
-    monkeypatch.setitem(sys.modules, "numpy", None)
+    monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
     assert run(["verify", "--engine", "compiled", str(small), str(small)]) == 1
     assert capsys.readouterr().err == (
-        "labkit: numpy is missing: interpreted, which takes longer; pip install 'labkit[fast]' has it\n"
+        "labkit: llvmlite is missing: interpreted, which takes longer; pip install 'labkit[fast]' has it\n"
     )
 
 

@@ -13,7 +13,8 @@ import pytest
 pytest.importorskip("llvmlite", reason="llvmlite is not installed")
 
 from labkit.analysis.native import loader
-from labkit.analysis.native.assembly import INT, Assembly, numbers
+from labkit.analysis.native.assembly import Assembly
+from labkit.analysis.native.lines import INT, numbers
 from labkit.analysis.native.loader import Library, is_built, load, place
 
 TEXT = """
@@ -182,7 +183,8 @@ def test_a_pipe_in_the_place_of_the_file_does_not_block(file: Path, folder: Path
 def compiling(file: Path) -> "subprocess.Popen[str]":
     """Another process, which prints a line before it compiles, and then uses its code."""
     code = (
-        "from pathlib import Path; from labkit.analysis.native.assembly import INT, Assembly\n"
+        "from pathlib import Path; from labkit.analysis.native.assembly import Assembly\n"
+        "from labkit.analysis.native.lines import INT\n"
         "from labkit.analysis.native.loader import load\n"
         "whole = Assembly('def doubled(number):\\n    return 2 * number')\n"
         "whole.add_entry('doubled', 'doubled', (INT,))\n"
