@@ -194,7 +194,8 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     _advance_packet(seg, me)
     if me.third == 1 and seg.ctl & (SYN | RST) == 0:
         me.third = 2
-        me.delay = max(0, seg.time - peer.last_time)
+        if me.syn < 2:  # in a simultaneous open the SYN ACK was the answer
+            me.delay = max(0, seg.time - peer.last_time)
 
 
 def _advance_questions(seg: Seen, me: Side, peer: Side) -> None:

@@ -114,6 +114,8 @@ def _data_beyond_the_window(records: Sequence[Record], index: int) -> Edited:
 def _window_shrinks(records: Sequence[Record], index: int) -> Edited:
     if not plain_ack(records, index) or None in handshake(records)[:2] or offers(records, Multipath):
         return None
+    if all(each.segment.ctl & SYN for each in sent_before(records, index)):
+        return None  # the first window that is scaled may be smaller than that of the SYN
     return rewritten(records[index], window=1)
 
 
