@@ -137,8 +137,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     top = tmp_path_factory.mktemp("project")
     for name in ("labkit", "tests", "scripts", "docs", "pcaps"):
         shutil.copytree(TOP / name, top / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "LICENSE"):
-        shutil.copy(TOP / name, top)
+    for file in TOP.iterdir():
+        if file.is_file():
+            shutil.copy(file, top)
     for name, text in ADDED.items():
         path = top / name
         before = path.read_text("utf-8") if path.exists() else ""

@@ -126,8 +126,8 @@ class Watched(Endpoint):
 
     __slots__ = ("got", "said")
 
-    def __init__(self, *arguments) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments, **options) -> None:
+        super().__init__(*arguments, **options)
         self.said, self.got = b"", b""
 
     def send(self, data: bytes, now: int, urgent: bool = False) -> None:
@@ -145,8 +145,8 @@ def watched():
     """The endpoints of the scenarios that are played meanwhile, in the order in which they come to be."""
     made: list[Watched] = []
 
-    def make(*arguments) -> Watched:
-        made.append(Watched(*arguments))
+    def make(*arguments, **options) -> Watched:
+        made.append(Watched(*arguments, **options))
         return made[-1]
 
     with patch("labkit.build.scenario.setup.Endpoint", make):

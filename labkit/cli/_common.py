@@ -133,8 +133,8 @@ def verdict_code(verdict: "Verdict", fail_on: "Severity", *, allow_empty: bool =
     return Exit.FINDINGS if outcome == "fail" or empty else Exit.OK
 
 
-OWN = re.compile("(\x1b\\[[0-9;]{0,12}m|[\n\t])")
-"""What labkit itself writes of control characters: colours, line ends and tabs."""
+OWN = re.compile("(\x1b\\[[0-9;]{0,12}m|\r?\n|\r\\Z|\t)")
+"""What labkit itself writes of control characters: colours, line ends (CSV has CR LF) and tabs."""
 
 
 def echo(text: str, *, nl: bool = True, err: bool = False) -> None:

@@ -222,7 +222,7 @@ def pkt(draw: Draw) -> None:
 
 def roster(draw: Draw) -> None:
     """The list of a class."""
-    from labkit.teach.variants import read_roster
+    from labkit.teach.roster import read_roster
 
     _written(damaged_text(draw, "id,name\n1,Ann\n2,Bo\n3,Čd\n"), "a.csv", read_roster)
 

@@ -56,6 +56,7 @@ def test_a_conversation_is_over(one: dict[str, int], other: dict[str, int], over
 
 
 OVER = {"rst": 1}
+CLOSED = {"has_fin": 1, "has_rcv_nxt": 1, "rcv_nxt": 8}
 ANSWER = {"has_resyn": 1, "resyn": N, "isn": 5}
 
 
@@ -68,7 +69,8 @@ ANSWER = {"has_resyn": 1, "resyn": N, "isn": 5}
         (segment(SYN | RST), {}, {}, False),
         (segment(SYN), {"syn": 1}, {}, False),
         (segment(SYN), {"syn": 1}, OVER, True),
-        (segment(SYN), {"syn": 1, "has_fin": 1}, {"has_fin": 1}, True),
+        (segment(SYN), {"syn": 1, **CLOSED, "fin": 7}, {**CLOSED, "fin": 6}, True),
+        (segment(SYN), {"syn": 1, **CLOSED, "fin": 7}, {**CLOSED, "fin": 8}, False),  # a FIN is not acknowledged
         (segment(SYN), {"syn": 1, "has_fin": 1}, {}, False),
         (segment(SYN, seq=N), {"seen": 1, "first_seq": add(N, 1)}, {}, False),
         (segment(SYN, seq=N), {"seen": 1, "first_seq": N}, {}, True),

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import click
 import pytest
 
-from labkit.analysis.native import engine
+from labkit.analysis.native import library
 from labkit.build.scenario import Scenario
 from labkit.capture import open_capture
 from labkit.cli import run, verify
@@ -65,7 +65,7 @@ def test_the_reports_for_machines_list_them(capsys: pytest.CaptureFixture[str]) 
 def test_the_compiled_engine_leaves_them_to_the_interpreter(
     options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engine, "_require", lambda _: pytest.fail("nothing is to be compiled"))
+    monkeypatch.setattr(library, "library", lambda _: pytest.fail("nothing is to be compiled"))
     assert run(["verify", "a.pcapng", "--rules", "course.py", "-q", "--engine", "compiled", *options]) == 1
     captured = capsys.readouterr()
     assert "1 error" in captured.out or "2 FAIL" in captured.out

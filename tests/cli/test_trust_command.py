@@ -127,10 +127,11 @@ def test_a_link_to_a_capture_lies_in_both_folders(
     monkeypatch.chdir(course / "hand-ins" / "alice")
     assert verify(str(tmp_path / "link.pcap"), capsys=capsys)[0] is None
     assert verify(str(tmp_path / "folder"), capsys=capsys)[0] is None
-    # A folder of links: the captures themselves lie elsewhere.
+    # A folder of links: the captures themselves lie elsewhere, and are not read.
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "a.pcap").symlink_to(course / "hand-ins" / "alice" / "a.pcap")
-    assert verify(str(tmp_path / "links"), capsys=capsys)[0] is None
+    assert run(["verify", str(tmp_path / "links")]) == 3
+    assert "is not read: it is a symbolic link out of the folder" in capsys.readouterr().err
 
 
 def test_a_link_to_a_file_lies_in_both_folders(

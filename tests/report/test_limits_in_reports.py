@@ -193,7 +193,7 @@ def test_an_unknown_limit_is_named_with_those_that_there_are(capsys: pytest.Capt
     written(SEGMENT)
     assert run(["verify", "--strict=truncatd", "a.pcap"]) == 2
     line = capsys.readouterr().err
-    assert "there is no limit 'truncatd'; the limits are not-read, damaged, mid-stream, " in line
+    assert "there is no limit 'truncatd'; the limits are not-read, damaged, memory, size, time, mid-stream, " in line
     assert "did you mean 'truncated'?" in line
     assert run(["verify", "--strict=,", "a.pcap"]) == 2
     assert capsys.readouterr().err == "labkit: --strict= names no limit\n"

@@ -176,7 +176,8 @@ def test_jsonl_has_a_line_for_each_finding(faulty: Verdict) -> None:
 def test_jsonl_has_a_line_for_a_capture_with_an_error() -> None:
     cut = Verdict("b.pcap", "rfc9293", damage=Damage("it ends here", 678, cut=True))
     (line,) = renderer("jsonl")([cut], ReportOptions(Severity.ERROR))
-    assert json.loads(line) == {"path": "b.pcap", "damage": {"message": "it ends here", "at": 678, "cut": True}}
+    damage = {"message": "it ends here", "at": 678, "cut": True, "kind": "damaged"}
+    assert json.loads(line) == {"path": "b.pcap", "damage": damage}
     (line,) = renderer("jsonl")([Verdict("a.pcap", "rfc9293", error="a.pcap: no")], ReportOptions(Severity.ERROR))
     assert json.loads(line) == {"path": "a.pcap", "error": "a.pcap: no"}
 
