@@ -1,0 +1,50 @@
+"""A segment with a wrong port or address belongs to the conversation whose next numbers it has."""
+
+import pytest
+from scapy.layers.inet import IP, TCP
+
+from labkit import Scenario, verify
+from labkit.analysis.rule import Severity
+
+CLIENT, SERVER = 40000, 80
+
+
+def edited(changes: dict[int, dict[str, object]]):
+    """The packets of the scenario `document`, some with other fields, as a student would write them."""
+    packets = Scenario.load("document").play(seed=1).packets()
+    for number, fields in changes.items():
+        packet = packets[number - 1]
+        for name, value in fields.items():
+            layer = packet[TCP] if name in ("sport", "dport") else packet[IP]
+            setattr(layer, name, value)
+        del packet[TCP].chksum, packet[IP].chksum
+    return packets
+
+
+WRONG = {
+    "destination port": ({6: {"dport": 8080}}, 6, SERVER),
+    "source port": ({5: {"sport": 8080}}, 5, SERVER),
+    "destination address": ({6: {"dst": "192.0.2.30"}}, 6, None),
+    "SYN ACK with the ports of the SYN": ({2: {"sport": CLIENT, "dport": SERVER}}, 2, None),
+    "port of the client from here on": (
+        {number: {"sport" if number in (6, 7, 10) else "dport": 40001} for number in range(5, 11)},
+        5,
+        CLIENT,
+    ),
+}
+
+
+@pytest.mark.parametrize("complete", [None, True], ids=["no-option", "complete"])
+@pytest.mark.parametrize(("changes", "packet", "right"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_port_or_address_is_one_error(changes, packet: int, right: int | None, complete: bool | None) -> None:
+    verdict = verify(edited(changes), complete=complete)
+    found = [each for each in verdict.findings if each.severity == Severity.ERROR and each.caused_by is None]
+    assert [(each.packet, each.code, each.expected) for each in found] == [(packet, "PORT01", right)]
+
+
+def test_another_conversation_is_no_stray() -> None:
+    packets = edited({})
+    others = edited({number: {"sport" if number in (1, 3, 4, 6, 7, 10) else "dport": 40001} for number in range(1, 11)})
+    verdict = verify([*packets, *others])
+    assert not [each for each in verdict.findings if each.code == "PORT01"]
+    assert verdict.ok
