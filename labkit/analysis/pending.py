@@ -162,6 +162,8 @@ def _answer_gaps_by_receiver(seg: Seen, peer: Side) -> None:
 
 
 def _answer_unsent(seg: Seen, me: Side, peer: Side) -> None:
+    # A side that has sent no octet began with a keep-alive or a window probe: an ack one above it is SND.NXT, and right.
+    first = me.syn == 0 and peer.has_rcv_nxt == 0 and me.octets == 0
     for i in range(peer.pending_n):
         if peer.pending_kind[i] == GAP or peer.pending_state[i] != OPEN:
             continue
@@ -175,11 +177,11 @@ def _answer_unsent(seg: Seen, me: Side, peer: Side) -> None:
         soon = seg.time - peer.pending_time[i] <= SAME_MOMENT
         begun = me.syn == 0 and peer.has_rcv_nxt == 0 and sn.after(ack, me.nxt)
         if not sn.before(seg.seq, ack):
-            peer.pending_state[i] = MISSED
+            peer.pending_state[i] = FILLED if first and seg.seq == ack == sn.add(peer.pending_want[i], 1) else MISSED
             if begun:
                 me.nxt, me.top = ack, ack  # the first segment of the capture was a retransmission or a probe
         elif begun and seg.seg_len == 0 and seg.seq_offset == 0 and sn.add(seg.seq, 1) == ack:
-            peer.pending_state[i] = MISSED
+            peer.pending_state[i] = FILLED if first else MISSED
             me.nxt, me.top = ack, ack  # a keep-alive again: its number is SND.NXT-1 (RFC 9293 section 3.8.4)
         elif seg.seg_len and soon and (seg.end == ack or (sn.after(seg.end, ack) and 0 < peer.mss < seg.len)):
             # A larger segment than the receiver's MSS was captured above segmentation offload, behind the ACKs of its parts.
