@@ -108,7 +108,9 @@ def examine(
     adopted = {host.index: segments for host, segments in adopt(talks)}
     strays = {seg.packet for segments in adopted.values() for seg in segments if seg.port >= 0}
     for talk in talks:
-        if talk.wanted(wanted) and (talk.opens or (talk.segments[0].packet not in strays and look.knows_beginning(talk))):
+        if talk.wanted(wanted) and (
+            talk.opens or (talk.segments[0].packet not in strays and look.knows_beginning(talk))
+        ):
             look.at(talk, adopted.get(talk.index, talk.segments))
             look.repeated(talk)
         if talk.wanted(wanted):
