@@ -13,7 +13,7 @@ Fences are run in the order of their document, in a folder of its own. By the wo
 - `mermaid`: the state diagram.
 
 `sh live` and `console live` are run too where a lab can be made, each command in a process of its own; one that ends in
-` &` goes on while the next ones are run.
+` &` goes on while the next ones are run. `sh tshark` and `console tshark` are run where tshark is, in a shell.
 
 Any other fence is an error.
 """
@@ -110,6 +110,7 @@ class Reader:
         self.printed = ""
         self.code = 0
         self.live = False
+        self.tshark = False
         self.apart: subprocess.Popen[str] | None = None
         """Holds what live commands have of the system to themselves."""
         self.begun: list[subprocess.Popen[bytes]] = []
@@ -147,10 +148,10 @@ class Reader:
         handlers[kind](fence, rest)
 
     def _lives(self, rest: str) -> bool:
-        """Whether a fence is to be run: `live` ones only where a lab can be made."""
-        assert rest in {"", "live"}
-        self.live = rest == "live"
-        return not self.live or CAN_LIVE
+        """Whether a fence is to be run: `live` ones only where a lab can be made, `tshark` ones where tshark is."""
+        assert rest in {"", "live", "tshark"}
+        self.live, self.tshark = rest == "live", rest == "tshark"
+        return CAN_LIVE if self.live else not self.tshark or shutil.which("tshark") is not None
 
     def _python(self, fence: Fence, rest: str) -> None:
         if rest:
@@ -203,7 +204,7 @@ class Reader:
     def _run(self, fence: Fence, command: str) -> str:
         """Run one command line, in this process where it is labkit's alone; what it has printed, and `self.code`."""
         words = command.split()
-        known = words[0] in {"labkit", "pytest"} or command in NOT_LABKIT
+        known = words[0] in {"labkit", "pytest"} or command in NOT_LABKIT or (self.tshark and words[0] == "tshark")
         assert known, f"line {fence.at}: nothing runs {words[0]!r}"
         environment = {"PATH": f"{self.path}:/usr/sbin:/usr/bin:/bin", "HOME": str(Path.cwd()), "LANGUAGE": "en"}
         environment["PYTHONPATH"] = str(TOP)
@@ -221,7 +222,7 @@ class Reader:
             self.code = 0
             time.sleep(1)
             return ""
-        if self.live or words[0] != "labkit" or set(command) & set("|<>\"'*"):
+        if self.live or self.tshark or words[0] != "labkit" or set(command) & set("|<>\"'*"):
             done = subprocess.run([*shell, command], capture_output=True, text=True, env=environment, check=False)
             self.code = done.returncode
             return done.stdout + done.stderr

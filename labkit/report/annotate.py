@@ -106,12 +106,31 @@ def _comments(verdict: Verdict) -> tuple[dict[int, list[str]], list[str]]:
 
 
 def comment(found: Finding) -> str:
-    """A finding as a comment on its packet: a headline, and the labelled lines of its text."""
-    severity = _(str(found.severity))
-    lines = [f"{severity}[{found.code}] {found.name}"]
+    """A finding as a comment on its packet: a line for programs, the rule's name, and the labelled lines of its text.
+
+    The first line is the same in every language, and `labkit.report.wireshark` reads it: `labkit error ACK01 ack=121
+    expected=120`. What is not known is not there. Sequence numbers are relative; a line `raw: ` has them as they are sent.
+    """
+    relative, raw = (_numbers(found, *each) for each in _both(found))
+    lines = [f"labkit {found.severity} {found.code}{relative}", found.name]
     if found.packet is None:
-        lines[0] += f": {_('the whole conversation')}, {found.source} → {found.destination}"
+        lines[1] += f": {_('the whole conversation')}, {found.source} → {found.destination}"
+    if raw != relative:
+        lines.append(f"raw:{raw}")
     return "\n".join([*lines, *(f"{label}: {text}" for label, text in labelled_lines(found))])
+
+
+def _both(found: Finding) -> tuple[tuple[int | None, int | None], tuple[int | None, int | None]]:
+    """The actual and the expected value, relative where there is such a number, and raw."""
+    actual = found.actual if found.actual_relative is None else found.actual_relative
+    expected = found.expected if found.expected_relative is None else found.expected_relative
+    return (actual, expected), (found.actual, found.expected)
+
+
+def _numbers(found: Finding, actual: int | None, expected: int | None) -> str:
+    """The values of a finding's field, each with a space before it."""
+    named = ((found.field, actual), ("expected", expected)) if found.field else ()
+    return "".join(f" {name}={value}" for name, value in named if value is not None)
 
 
 def _summary(verdict: Verdict, options: ReportOptions) -> str:

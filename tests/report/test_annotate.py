@@ -54,13 +54,22 @@ def test_a_comment_has_the_lines_of_a_finding(tmp_path: Path) -> None:
     verdict = verify(written(tmp_path / "a.pcap"))
     (error,) = [found for found in verdict.findings if found.code == "ACK01"]
     assert comment(error).splitlines() == [
-        "error[ACK01] ack-of-unsent-data",
+        "labkit error ACK01 ack=7 expected=1",
+        "ack-of-unsent-data",
         f"what: {error.message}",
         f"should be: {right_value(error)}",
         f"receiver: {error.receiver}",
         f"mend: {error.mend}",
         "read on: RFC 9293 3.10.7.4; labkit explain ACK01",
     ]
+
+
+def test_raw_numbers_have_a_line_where_they_differ() -> None:
+    frames_ = list(parse("> S 5000:5000(0)\n< S. 4294967295:4294967295(0) ack 5001\n> . 5001:5001(0) ack 7\n"))
+    (found,) = [each for each in Verifier().run(list(frames(frames_))).findings if each.field == "ack"]
+    first, _name, raw, *_rest = comment(found).splitlines()
+    assert first == "labkit warning ACK01 ack=8 expected=1"
+    assert raw == "raw: ack=7 expected=0"
 
 
 def test_existing_comments_come_first_then_the_most_severe_finding(tmp_path: Path) -> None:
@@ -72,7 +81,7 @@ def test_existing_comments_come_first_then_the_most_severe_finding(tmp_path: Pat
     annotate(verdict, str(tmp_path / "out.pcapng"), OPTIONS)
     for frame in read(tmp_path / "out.pcapng")[0]:
         assert frame.comments[:2] == ("mine", "too")
-        words = [each.split("[")[0] for each in frame.comments[2:]]
+        words = [each.split()[1] for each in frame.comments[2:]]
         assert words == sorted(words, key=["error", "warning", "note"].index)
 
 
@@ -169,7 +178,7 @@ def test_findings_of_undescribed_conversations_are_comments_on_the_capture(
     verdict = verify(written(tmp_path / "a.pcap", OPEN))
     assert [found.packet for found in verdict.findings if found.code == "FIN06"] == [None]
     annotate(verdict, str(tmp_path / "out.pcapng"), OPTIONS)
-    assert "note[FIN06]" in read(tmp_path / "out.pcapng")[3][0]
+    assert "labkit note FIN06\n" in read(tmp_path / "out.pcapng")[3][0]
 
 
 @pytest.mark.parametrize("name", ["out.pcap", "out", "out.pcapng.gz"])
@@ -225,7 +234,11 @@ def test_findings_of_every_rule_can_be_written(tmp_path: Path) -> None:
         profile = "rfc9293" if "rfc9293" in rule.profiles else "document"
         for finding in Verifier(profile).run(found).findings:
             text = comment(finding)
-            assert text.startswith(f"{finding.severity}[{finding.code}] {finding.name}")
+            first, name = text.splitlines()[:2]
+            assert re.fullmatch(
+                rf"labkit {finding.severity} {finding.code}( [a-z_.]+=-?[0-9]+)?( expected=-?[0-9]+)?", first
+            )
+            assert name.startswith(finding.name)
             assert not re.search("{|None[^.]", text)
 
 
