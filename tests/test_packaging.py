@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from labkit import __version__
+from labkit.report import wireshark
 
 TOP = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text("utf-8"))["project"]
@@ -56,8 +57,10 @@ def labkit(installed: Path, *args: str, program: tuple[str, ...] = ("-m", "labki
 
 
 def test_the_wheel_holds_the_package_whole(wheel: Path) -> None:
-    kinds = {".css", ".js", ".json", ".mo", ".py", ".typed", ".yaml"}
+    kinds = {".css", ".js", ".json", ".lua", ".mo", ".py", ".typed", ".yaml"}
     here = {path.relative_to(TOP).as_posix() for path in (TOP / "labkit").rglob("*") if path.suffix in kinds}
+    # Wireshark gives its files names without a suffix.
+    here |= {f"labkit/report/wireshark/{name}" for name in wireshark.FILES.values()}
     here = {name for name in here if "__pycache__" not in name}
     there = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert there == here | {"labkit/py.typed"}

@@ -13,15 +13,19 @@ from labkit.i18n import _, ngettext, printable
     examples=("labkit wireshark install", "labkit wireshark status"),
 )
 def command() -> None:
-    """Show labkit's findings in Wireshark: two profiles, and fields to filter by.
+    """Show labkit's findings in Wireshark.
 
-    The profiles are 'labkit' and 'labkit raw', which shows sequence numbers as they are sent. The fields come from the
+    There are two profiles, and fields to filter by. The profiles are 'labkit' and 'labkit raw', which shows sequence numbers as they are sent. The fields come from the
     comments of 'labkit verify --annotate': labkit.rule, labkit.severity, labkit.expected. The files go to
     WIRESHARK_CONFIG_DIR, or where Wireshark keeps its configuration.
     """
 
 
-@command.command("install", cls=Command, examples=("labkit wireshark install",))
+@command.command(
+    "install",
+    cls=Command,
+    examples=("labkit wireshark install", "WIRESHARK_CONFIG_DIR=course labkit wireshark install"),
+)
 def install() -> int:
     """Put the profiles and the fields in place, all or none.
 
@@ -36,7 +40,11 @@ def install() -> int:
     return Exit.OK
 
 
-@command.command("uninstall", cls=Command, examples=("labkit wireshark uninstall",))
+@command.command(
+    "uninstall",
+    cls=Command,
+    examples=("labkit wireshark uninstall", "WIRESHARK_CONFIG_DIR=course labkit wireshark uninstall"),
+)
 def uninstall() -> int:
     """Remove what was installed, except files that were changed."""
     from labkit.report import wireshark
@@ -50,9 +58,16 @@ def uninstall() -> int:
     return Exit.OK
 
 
-@command.command("status", cls=Command, examples=("labkit wireshark status",))
+@command.command(
+    "status",
+    cls=Command,
+    examples=("labkit wireshark status", "WIRESHARK_CONFIG_DIR=course labkit wireshark status"),
+)
 def status() -> int:
-    """Say which files are installed, older, changed, not labkit's, or missing."""
+    """Say what is installed.
+
+    A file is installed, older (another version of labkit installed it), changed, not labkit's, or missing.
+    """
     from labkit.report import wireshark
 
     place = wireshark.folder()
