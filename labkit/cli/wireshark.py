@@ -15,8 +15,8 @@ from labkit.i18n import _, ngettext, printable
 def command() -> None:
     """Show labkit's findings in Wireshark.
 
-    There are two profiles, and fields to filter by. The profiles are 'labkit' and 'labkit raw', which shows sequence numbers as they are sent. The fields come from the
-    comments of 'labkit verify --annotate': labkit.rule, labkit.severity, labkit.expected. The files go to
+    The profiles are 'labkit' and 'labkit raw', which shows sequence numbers as they are sent. The comments of 'labkit verify
+    --annotate' become fields to filter by: labkit.rule, labkit.severity, labkit.expected. The files go to
     WIRESHARK_CONFIG_DIR, or where Wireshark keeps its configuration.
     """
 
