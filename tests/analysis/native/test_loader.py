@@ -180,27 +180,29 @@ def test_a_pipe_in_the_place_of_the_file_does_not_block(file: Path, folder: Path
     assert is_built("test", [file])
 
 
-def compiling(file: Path) -> "subprocess.Popen[str]":
-    """Another process, which prints a line before it compiles, and then uses its code."""
+def compiling(file: Path, notice: str = "print('compiling', flush=True)") -> "subprocess.Popen[str]":
+    """Another process, which runs `notice` before it compiles, and then uses its code."""
     code = (
         "from pathlib import Path; from labkit.analysis.native.assembly import Assembly\n"
         "from labkit.analysis.native.lines import INT\n"
         "from labkit.analysis.native.loader import load\n"
         "whole = Assembly('def doubled(number):\\n    return 2 * number')\n"
         "whole.add_entry('doubled', 'doubled', (INT,))\n"
-        f"library = load('test', [Path({str(file)!r})], lambda: whole, lambda: print('compiling', flush=True))\n"
+        f"library = load('test', [Path({str(file)!r})], lambda: whole, lambda: {notice})\n"
         "print(library.entries['doubled'](21))"
     )
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
 
 def test_two_processes_compile_at_once_and_one_is_killed(file: Path, folder: Path) -> None:
-    first, second, third = (compiling(file) for _ in range(3))
+    first = compiling(file, "[print('compiling', flush=True), __import__('time').sleep(60)]")
     assert first.stdout is not None
-    assert first.stdout.readline() == "compiling\n"
-    first.kill()
-    first.communicate()
-    for other in (second, third):
+    with first.stdout:
+        assert first.stdout.readline() == "compiling\n"
+        others = [compiling(file) for _ in range(2)]
+        first.kill()
+        first.wait()
+    for other in others:
         assert other.communicate()[0] in ("compiling\n42\n", "42\n")
         assert other.returncode == 0
     assert list(folder.iterdir()) == [place("test", [file])]
