@@ -34,7 +34,11 @@ def run(request: pytest.FixtureRequest, pytester: pytest.Pytester, monkeypatch: 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*folders, str(TOP)]))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("LANGUAGE", "en")
-    for name in ("PYTEST_ADDOPTS", "CI", "BUILD_NUMBER"):  # with the last two, pytest repeats whole reports in its summary
+    for name in (
+        "PYTEST_ADDOPTS",
+        "CI",
+        "BUILD_NUMBER",
+    ):  # with the last two, pytest repeats whole reports in its summary
         monkeypatch.delenv(name, raising=False)
     return Run(pytester, request.param == "this pytest")
 
