@@ -52,14 +52,13 @@ class Ledger(Book):
             self._strays = self._strays or entry
         if me.last is not None and me.last.ctl & RST and not seg.ctl & RST:
             self._after_reset(seg, me)
-        if seg.ctl & (SYN | RST) == SYN | RST:
-            pass  # no numbers that count
-        elif seg.ctl & RST:
-            self._post_reset(seg, me, peer)
-        elif seg.ctl & SYN:
-            self._post_syn(index, seg, me, peer)
-        else:
+        # With both SYN and RST, no number counts.
+        if not seg.ctl & (SYN | RST):
             self._post_other(index, seg, me, peer)
+        elif not seg.ctl & RST:
+            self._post_syn(index, seg, me, peer)
+        elif not seg.ctl & SYN:
+            self._post_reset(seg, me, peer)
         me.last = seg
 
     # The handshake.
@@ -158,7 +157,7 @@ class Ledger(Book):
         elif not off or self._is_resent(seg, me, off):
             self._take(seg, me, off)
         elif self._is_probe(seg, me, peer, off):
-            pass  # its octet is meaningless, and takes no number
+            return  # its octet is meaningless, and takes no number
         elif off > 0 and not is_swapped(seg, me, peer) and self._is_filled(index, seg, me):
             me.ends += [seg.seq, add(seg.seq, seg.length)]
             if seg.seg_len:

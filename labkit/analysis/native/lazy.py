@@ -1,5 +1,6 @@
 """A sequence whose elements are made when they are read."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TypeVar, overload
 
@@ -9,8 +10,9 @@ T = TypeVar("T")
 class LazySequence(Sequence[T]):
     """A subclass has `__len__` and `_make`. It is equal to any sequence of equal elements."""
 
+    @abstractmethod
     def _make(self, place: int) -> T:
-        raise NotImplementedError
+        """The element at a place, counted from 0."""
 
     @overload
     def __getitem__(self, index: int) -> T: ...
