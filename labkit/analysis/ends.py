@@ -90,9 +90,9 @@ class Moved:
     """What a segment has moved, and what is shown of it besides its own fields. Lists have the client's end first."""
 
     flow: int = 0
-    """The number of its conversation; ABSENT for a segment that has no row."""
-    begins: U8 = 0
-    """1: the first segment of its conversation that has a row."""
+    """The number of its conversation; ABSENT where only conversations are finished."""
+    at: U32 = 0
+    """Which segment it is: its place in the compiled engine's batch."""
     sender: U8 = 0
     """0: the client, 1: the server."""
     client: U8 = 0
@@ -101,6 +101,9 @@ class Moved:
     """The states after the segment."""
     shown: list[U8] = field(default_factory=_no_states)
     """The states beside this segment in the tables of the introductory text."""
+    plain: U8 = 0
+    """1: only numbers are shown of it. It is neither a SYN nor the first segment of its sender, has no option of an
+    extension (MD5, TCP-AO, AccECN, MPTCP), answers no SYN that waits, and finishes no conversation."""
     waits: U8 = 0
     """1: the answer to this SYN shows the state of the other end."""
     answered: U8 = 0
@@ -144,6 +147,7 @@ def move(ends: Ends, seg: Seen, side: int, client: int, me: Side, peer: Side, ro
     row.client = client
     row.sender = side ^ client
     row.window = scaled(seg.win, seg.ctl, me, peer)
+    row.plain = not (me.seen == 0 or row.answered or seg.ctl & SYN or seg.auth or seg.accecn or seg.mptcp)
     # The answer shows whether a server listens there.
     row.waits = seg.ctl & (SYN | ACK | RST) == SYN and peer.seen == 0
     row.states[row.sender] = ends.states[side]

@@ -11,6 +11,7 @@ first, `Row.shown` the second.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from labkit.analysis.analyzer import DONE, FLOW, SEGMENT, Step, analyze
 from labkit.analysis.ends import STATES, Ends, Moved, begin, move, place
@@ -21,6 +22,8 @@ from labkit.packet.seen import ABSENT
 from labkit.tcp.options import Option, unpack
 from labkit.tcp.seq import add
 from labkit.tcp.state import State
+
+T = TypeVar("T")
 
 MAX_WAITING = 10_000
 """Rows that may wait for the answer to a SYN. If there are more, the oldest are given without it."""
@@ -72,53 +75,55 @@ class Row:
         return unpack(self.header)
 
 
-class Waiting:
-    """Gives rows in the order of the capture, though a SYN waits for the segment that shows the state of its other end."""
+class Waiting(Generic[T]):
+    """Gives rows in the order of the capture, though a SYN waits for the segment that shows the state of its other end.
+
+    T is what may stand for a row that does not wait.
+    """
 
     def __init__(self) -> None:
-        self._rows: deque[Row] = deque()
+        self.rows: deque[Row | T] = deque()
         self._unanswered: dict[int, deque[Row]] = {}
         """By conversation the rows that wait."""
 
-    def __bool__(self) -> bool:
-        return bool(self._rows)
-
-    def add(self, row: Row, moved: Moved) -> None:
-        """Add the next row, which may answer others."""
+    def add(self, row: Row, answered: int, answer: int) -> None:
+        """Add the next row. `answered` and `answer` are those of `Moved`."""
         index = row.flow.index
-        if moved.answered:
+        if answered:
             for asking in self._unanswered.pop(index, ()):
-                asking.states[1 - asking.sender] = STATES[moved.answer]
+                asking.states[1 - asking.sender] = STATES[answer]
                 asking.waits = False
         if row.waits:
             self._unanswered.setdefault(index, deque()).append(row)
-        self._rows.append(row)
+        self.rows.append(row)
 
     def give_up(self, index: int) -> None:
         """End the waiting of rows: their conversation is over."""
         for row in self._unanswered.pop(index, ()):
             row.waits = False
 
-    def ready(self) -> Iterator[Row]:
+    def ready(self) -> Iterator[Row | T]:
         """Take the first rows that do not wait, and those that are too many."""
-        while self._rows and (not self._rows[0].waits or len(self._rows) > MAX_WAITING):
-            row = self._rows.popleft()
-            if row.waits:
+        while self.rows:
+            row = self.rows[0]
+            if isinstance(row, Row) and row.waits:
+                if len(self.rows) <= MAX_WAITING:
+                    return
                 # The rows are in order, so this one is its conversation's oldest.
                 self._unanswered[row.flow.index].popleft()
                 row.waits = False
-            yield row
+            yield self.rows.popleft()
 
-    def rest(self) -> Iterator[Row]:
+    def rest(self) -> Iterator[Row | T]:
         """The rows that are left at the end of the capture."""
-        return iter(self._rows)
+        return iter(self.rows)
 
 
 def observe(frames: Iterable[Frame], only: Callable[[Flow], bool] | None = None) -> Iterator[Row]:
     """A row for each TCP segment with sound headers, in the order of the capture. `only` chooses conversations, which takes half
     the time."""
     ends: dict[int, Ends] = {}
-    waiting = Waiting()
+    waiting = Waiting[Row]()
     moved = Moved()
     row = None
     for step in analyze(frames, FlowTable()):
@@ -132,7 +137,7 @@ def observe(frames: Iterable[Frame], only: Callable[[Flow], bool] | None = None)
         elif step.scope == DONE and row is not None:
             place(seg, me, peer, moved)
             row.relative_seq, row.relative_ack = moved.relative_seq, moved.relative_ack
-            waiting.add(row, moved)
+            waiting.add(row, moved.answered, moved.answer)
             row = None
         elif step.scope == FLOW:
             ends.pop(flow.index, None)

@@ -36,7 +36,7 @@ class BatchRow:
     octets: Pointer[U8]
     segments: Pointer[Seen]
     moved: Pointer[Moved]
-    """For each segment what it has moved, if `shows` is set."""
+    """What segments have moved, if `shows` is set."""
     places: Pointer[int]
     """For each segment the position in `octets` from which its own positions count: of its frame, or of its datagram."""
     hashes: Pointer[int]
@@ -45,6 +45,8 @@ class BatchRow:
     """The table of `labkit.analysis.native.scan`."""
     shows: int = 0
     """1: fill `moved`."""
+    shown: int = 0
+    """Rows of `moved`."""
     count: int = 0
     """Segments."""
     room: int = 0

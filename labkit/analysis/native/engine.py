@@ -4,11 +4,11 @@ Both give the same verdict. The interpreter needs no other package, and starts f
 The compiled engine verifies millions of packets a second. Its code is compiled once, which takes some seconds, and kept.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.flow_filter import FlowFilter
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from labkit.analysis.native.loader import Library
     from labkit.analysis.native.native_verifier import NativeVerifier
     from labkit.analysis.native.reader import Batch, Interruption
+    from labkit.analysis.states import Row
+
+T = TypeVar("T")
 
 LARGE = 1 << 20
 """Octets of a capture from which compiled code that is in the cache is faster, including its start."""
@@ -129,6 +132,33 @@ def _bounded(verdict: Verdict, capture: Reader) -> Verdict:
     return verdict.with_damage(Damage(message, None, cut=False, kind=kind))
 
 
+def observe_capture(
+    capture: Reader,
+    wanted: FlowFilter | None = None,
+    *,
+    engine: str = AUTO,
+    on_notice: OnNotice | None = None,
+    plain: "Callable[..., T | None] | None" = None,
+) -> "Iterator[Row | T]":
+    """The rows of an open capture, as `labkit.analysis.states.observe` gives them.
+
+    The compiled engine gives rows without `Row.edits`. `plain` may make something else of most of them, as in
+    `labkit.analysis.native.observing`; the interpreter never calls it.
+    """
+    listener = on_notice or _ignore
+    library = _library(capture, engine, listener, True, shipped())
+    compiled = None if library is None else _compiled(library, RFC9293, wanted, listener, True, shows=True)
+    if library is None or compiled is None:
+        from labkit.analysis import states
+
+        return states.observe(capture, wanted)
+    from labkit.analysis.native.observing import observe
+    from labkit.analysis.native.reader import Feed
+
+    verifier, memory = compiled
+    return observe(Feed(capture, library), verifier, memory, plain)
+
+
 def _run_compiled(
     capture: Reader,
     library: "Library",
@@ -148,14 +178,20 @@ def _run_compiled(
 
 
 def _compiled(
-    library: "Library", profile: str, wanted: FlowFilter | None, on_notice: OnNotice, alone: bool
+    library: "Library",
+    profile: str,
+    wanted: FlowFilter | None,
+    on_notice: OnNotice,
+    alone: bool,
+    *,
+    shows: bool = False,
 ) -> "tuple[NativeVerifier, list[Batch]] | None":
     """Allocate all memory; None, and a notice, if the process may not have that much."""
     from labkit.analysis.native.native_verifier import NativeVerifier
     from labkit.analysis.native.pipeline import batches
 
     try:
-        return NativeVerifier(profile, library, wanted=wanted), batches(parallel=alone)
+        return NativeVerifier(profile, library, wanted=wanted), batches(parallel=alone, shows=shows)
     except MemoryError:
         on_notice(_("there is too little memory for compiled code: interpreted, which takes longer"))
         return None

@@ -87,14 +87,21 @@ def decode_batch(batch: BatchRow) -> int:
 
 def process_batch(batch: BatchRow, ctx: Context) -> int:
     """Verify the segments of a batch."""
+    batch.shown = 0
     for i in range(batch.count):
         _prefetch(i, batch, ctx)
-        _process(i, batch, ctx)
+        row = batch.moved[batch.shown]
+        if batch.shows:
+            _show_nothing(i, row)
+        _process(i, batch, row, ctx)
         for k in range(ctx.finished_count):
             _finish_flow(ctx.finished[k], ctx)
             if batch.shows:
-                batch.moved[i].ended[k] = ctx.flows[ctx.finished[k]].index
+                row.ended[k] = ctx.flows[ctx.finished[k]].index
+                row.plain = 0
             give_back(ctx, ctx.finished[k])
+        if batch.shows and (row.flow != ABSENT or ctx.finished_count):
+            batch.shown += 1
         ctx.finished_count = 0
     return 0
 
@@ -122,7 +129,7 @@ def _prefetch(i: int, batch: BatchRow, ctx: Context) -> None:
     fetch(batch.octets, batch.places[i + AHEAD // 4])
 
 
-def _process(i: int, batch: BatchRow, ctx: Context) -> None:
+def _process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
     buf = behind(batch.octets, batch.places[i])
     seg = batch.segments[i]
     ctx.segments += 1
@@ -132,8 +139,6 @@ def _process(i: int, batch: BatchRow, ctx: Context) -> None:
     flow = ctx.flows[slot]
     me = ctx.sides[found]
     peer = ctx.sides[found ^ 1]
-    if batch.shows:
-        _show_nothing(batch.moved[i])
     ask_frame(seg, me, peer, flow, side, ctx)
     if seg.fault not in (SOUND, SHORT_IP):
         return
@@ -144,9 +149,9 @@ def _process(i: int, batch: BatchRow, ctx: Context) -> None:
         remember(buf, seg, me, ctx)
     ask_segment(seg, me, peer, flow, side, ctx)
     if batch.shows and flow.wanted:
-        _show(seg, me, peer, flow, side, batch.moved[i])
+        _show(seg, me, peer, flow, side, row)
         advance(seg, me, peer)
-        place(seg, me, peer, batch.moved[i])
+        place(seg, me, peer, row)
     else:
         advance(seg, me, peer)
     assign_cold_row(me, side, ctx)
@@ -154,16 +159,17 @@ def _process(i: int, batch: BatchRow, ctx: Context) -> None:
     retire(ctx, slot)
 
 
-def _show_nothing(row: Moved) -> None:
+def _show_nothing(i: int, row: Moved) -> None:
+    row.at = i
     row.flow = ABSENT
+    row.plain = 0
     for k in range(MAX_ENDED):
         row.ended[k] = ABSENT
 
 
 def _show(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, row: Moved) -> None:
     row.flow = flow.index
-    row.begins = int(flow.states[0] == UNKNOWN)
-    if row.begins:
+    if flow.states[0] == UNKNOWN:
         begin(flow, seg)
     move(flow, seg, side, flow.client, me, peer, row)
 

@@ -1,0 +1,144 @@
+"""The rows of `labkit.analysis.states` from the compiled engine."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from labkit.analysis.ends import STATES, Moved
+from labkit.analysis.flows import Flow
+from labkit.analysis.native.native_verifier import NativeVerifier
+from labkit.analysis.native.pipeline import verified
+from labkit.analysis.native.reader import Batch, Feed
+from labkit.analysis.native.records import unpacker
+from labkit.analysis.side import Side
+from labkit.analysis.states import MAX_WAITING, Row, Waiting
+from labkit.packet.seen import ABSENT, Seen
+
+T = TypeVar("T")
+
+SEEN = unpacker(
+    Seen,
+    (
+        *(
+            "time",
+            "src_at",
+            "dst_at",
+            "tcp_at",
+            "data_at",
+            "len",
+            "number",
+            "caplen",
+            "point",
+            "ip_id",
+            "seq",
+            "ack",
+            "win",
+        ),
+        *("data_len", "sport", "dport", "doff", "ctl", "urg", "addr_len", "ecn", "joined"),
+    ),
+)
+MOVED = unpacker(
+    Moved,
+    (
+        *("flow", "relative_seq", "relative_ack", "ended", "at", "window", "sender", "client", "states", "shown"),
+        *("waits", "answered", "answer"),
+    ),
+)
+SEEN_NUMBERS = unpacker(Seen, ("time", "len", "number", "seq", "ack", "win", "ctl", "urg"))
+MOVED_NUMBERS = unpacker(Moved, ("flow", "relative_seq", "relative_ack", "at", "sender", "states", "shown", "plain"))
+"""What is shown of a plain row."""
+
+
+NO_SIDES = Side(), Side()
+"""What compiled code knows of the two sides stays in its own memory."""
+
+
+def observe(
+    feed: Feed, verifier: NativeVerifier, memory: Sequence[Batch], plain: Callable[..., T | None] | None = None
+) -> Iterator[Row | T]:
+    """The rows of a feed, as `labkit.analysis.states.observe` gives them, but without `Row.edits`.
+
+    `memory`: batches that show. `plain` makes something else of a row of which only numbers are shown. It is called with the
+    numbers of MOVED_NUMBERS, and then with those of SEEN_NUMBERS; a state is its place in `labkit.analysis.ends.STATES`. Where it
+    gives None, the row itself comes.
+    """
+    waiting: Waiting[T] = Waiting()
+    flows: dict[int, Flow] = {}
+    for batch in verified(feed, verifier, memory):
+        for number, (moved, seen) in enumerate(_numbers(batch)):
+            # The last number of MOVED_NUMBERS is `plain`.
+            if plain is not None and moved[-1] and (made := plain(*moved, *seen)) is not None:
+                if not waiting.rows:
+                    yield made
+                    continue
+                waiting.rows.append(made)
+                if len(waiting.rows) <= MAX_WAITING:
+                    continue  # the first one still waits
+            else:
+                _take(batch, number, flows, waiting)
+            yield from waiting.ready()
+    yield from waiting.rest()
+
+
+def _numbers(batch: Batch) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """The numbers of each row of a batch."""
+    seen, count = batch.seen.view, batch.row.shown
+    moved = MOVED_NUMBERS.iter_unpack(batch.moved.view[: count * MOVED.size])
+    if count == batch.row.count:
+        return zip(moved, SEEN_NUMBERS.iter_unpack(seen[: count * SEEN.size]), strict=True)
+    return ((each, SEEN_NUMBERS.unpack_from(seen, each[3] * SEEN.size)) for each in moved)
+
+
+def _take(batch: Batch, number: int, flows: dict[int, Flow], waiting: Waiting[Any]) -> None:
+    """Add a row to those that wait, and end the waiting of conversations that are finished."""
+    moved = MOVED.unpack_from(batch.moved.view, number * MOVED.size)
+    index, ended, answered, answer = moved[0], moved[3:6], moved[-2], moved[-1]
+    if index != ABSENT:
+        waiting.add(_row(batch, moved, flows), answered, answer)
+    for each in ended:
+        flows.pop(each, None)
+        waiting.give_up(each)
+
+
+def _row(batch: Batch, moved: Sequence[Any], flows: dict[int, Flow]) -> Row:
+    index, relative_seq, relative_ack, _, _, _, at, window, sender, client, *states, waits, _, _ = moved
+    seen: Sequence[Any] = SEEN.unpack_from(batch.seen.view, at * SEEN.size)
+    time, src_at, dst_at, tcp_at, data_at, length, number, caplen, point, ip_id, seq, ack, win, data_len, *seen = seen
+    sport, dport, doff, ctl, urg, addr_len, ecn, joined = seen
+    start = batch.places[at]
+    end = start + (tcp_at + doff if joined else min(tcp_at + doff, caplen))
+
+    def octets(first: int, count: int) -> bytes:
+        return bytes(batch.octets.view[start + first : start + first + count])
+
+    side = sender ^ client
+    if index not in flows:
+        source, target = (octets(src_at, addr_len), sport), (octets(dst_at, addr_len), dport)
+        flows[index] = Flow(index, (target, source) if side else (source, target), NO_SIDES)
+    flow = flows[index]
+    flow.seen_at[side] = point
+    header = bytes(batch.octets.view[start + tcp_at + 20 : end])
+    names = [STATES[state] for state in states]
+    return Row(
+        number=number,
+        time=time,
+        flow=flow,
+        sender=sender,
+        ctl=ctl,
+        seq=seq,
+        ack=ack,
+        relative_seq=relative_seq,
+        relative_ack=relative_ack,
+        length=length,
+        window=win,
+        urgent=urg,
+        ecn=ecn,
+        header=header,
+        payload=octets(data_at, data_len),
+        client=client,
+        options_cut=doff - 20 - len(header),
+        ip_id=ip_id,
+        window_octets=window,
+        states=names[:2],
+        shown=names[2:],
+        waits=bool(waits),
+    )
