@@ -11,7 +11,7 @@ first, `Row.shown` the second.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, NamedTuple
 
 from labkit.analysis.analyzer import DONE, FLOW, SEGMENT, Step, analyze
 from labkit.analysis.ends import STATES, Ends, Moved, begin, move, place
@@ -22,8 +22,6 @@ from labkit.packet.seen import ABSENT
 from labkit.tcp.options import Option, unpack
 from labkit.tcp.seq import add
 from labkit.tcp.state import State
-
-T = TypeVar("T")
 
 MAX_WAITING = 10_000
 """Rows that may wait for the answer to a SYN. If there are more, the oldest are given without it."""
@@ -75,14 +73,20 @@ class Row:
         return unpack(self.header)
 
 
-class Waiting(Generic[T]):
-    """Gives rows in the order of the capture, though a SYN waits for the segment that shows the state of its other end.
+class Lines(NamedTuple):
+    """The lines of consecutive rows in a table, instead of the rows."""
 
-    T is what may stand for a row that does not wait.
-    """
+    text: str
+    """Each line has its end."""
+    rows: int
+
+
+class Waiting:
+    """Gives rows in the order of the capture, though a SYN waits for the segment that shows the state of its other end."""
 
     def __init__(self) -> None:
-        self.rows: deque[Row | T] = deque()
+        self._rows: deque[Any] = deque()
+        self._count = 0
         self._unanswered: dict[int, deque[Row]] = {}
         """By conversation the rows that wait."""
 
@@ -95,35 +99,42 @@ class Waiting(Generic[T]):
                 asking.waits = False
         if row.waits:
             self._unanswered.setdefault(index, deque()).append(row)
-        self.rows.append(row)
+        self._rows.append(row)
+        self._count += 1
+
+    def add_lines(self, lines: Lines) -> None:
+        """Add lines of rows that do not wait, and answer no others."""
+        self._rows.append(lines)
+        self._count += lines.rows
 
     def give_up(self, index: int) -> None:
         """End the waiting of rows: their conversation is over."""
         for row in self._unanswered.pop(index, ()):
             row.waits = False
 
-    def ready(self) -> Iterator[Row | T]:
+    def ready(self) -> Iterator[Any]:
         """Take the first rows that do not wait, and those that are too many."""
-        while self.rows:
-            row = self.rows[0]
+        while self._rows:
+            row = self._rows[0]
             if isinstance(row, Row) and row.waits:
-                if len(self.rows) <= MAX_WAITING:
+                if self._count <= MAX_WAITING:
                     return
                 # The rows are in order, so this one is its conversation's oldest.
                 self._unanswered[row.flow.index].popleft()
                 row.waits = False
-            yield self.rows.popleft()
+            self._count -= row.rows if isinstance(row, Lines) else 1
+            yield self._rows.popleft()
 
-    def rest(self) -> Iterator[Row | T]:
-        """The rows that are left at the end of the capture."""
-        return iter(self.rows)
+    def rest(self) -> Iterator[Any]:
+        """What is left at the end of the capture."""
+        return iter(self._rows)
 
 
 def observe(frames: Iterable[Frame], only: Callable[[Flow], bool] | None = None) -> Iterator[Row]:
     """A row for each TCP segment with sound headers, in the order of the capture. `only` chooses conversations, which takes half
     the time."""
     ends: dict[int, Ends] = {}
-    waiting = Waiting[Row]()
+    waiting = Waiting()
     moved = Moved()
     row = None
     for step in analyze(frames, FlowTable()):

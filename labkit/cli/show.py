@@ -13,7 +13,7 @@ from labkit.i18n import _
 
 if TYPE_CHECKING:
     from labkit.analysis.flow_filter import FlowFilter
-    from labkit.analysis.states import Row
+    from labkit.analysis.states import Lines, Row
     from labkit.capture import Reader
     from labkit.report.conversation_table import TableStyle
 
@@ -62,7 +62,7 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
 
 def _table(
     reader: "Reader", wanted: "FlowFilter | None", format_: str, style: "TableStyle"
-) -> "tuple[Iterator[Row | str], Callable[[Iterator[Any]], Iterator[str]]]":
+) -> "tuple[Iterator[Row | Lines], Callable[[Iterator[Any]], Iterator[str]]]":
     """The rows, and what makes lines of them."""
     from labkit.analysis.native.engine import observe_capture
     from labkit.analysis.states import observe
@@ -73,7 +73,7 @@ def _table(
             return observe(reader, wanted), lambda rows: FORMATS[format_](rows, style)
         case "text":
             table = TextTable(style)
-            return observe_capture(reader, wanted, on_notice=note, plain=table.plain), table.lines
+            return observe_capture(reader, wanted, on_notice=note, table=table), table.lines
         case _:
             return observe_capture(reader, wanted, on_notice=note), lambda rows: FORMATS[format_](rows, style)
 

@@ -7,9 +7,8 @@ from json import dumps
 
 import click
 
-from labkit.analysis.ends import STATES
 from labkit.analysis.flows import Flow
-from labkit.analysis.states import Row, flow_of
+from labkit.analysis.states import Lines, Row, flow_of
 from labkit.build.script import ends_line, start_line
 from labkit.capture import Interface
 from labkit.i18n import _, printable
@@ -69,29 +68,29 @@ class TextTable:
     def __init__(self, style: TableStyle) -> None:
         self._style = style
         self._several = style.several
-        self._start = 0
         self._width = 0
         self._begun: set[int] = set()
-        self._templates: dict[tuple[int, ...], tuple[str, str]] = {}
-        """For rows that are alike but for their numbers, the text of the segment and of the whole line."""
-        self._ready = False
-        """Whether the columns' widths are known."""
+        self.start = 0
+        """The time of the first row, which is shown as 0."""
+        self.document = style.document
+        self.ready = False
+        """Whether the widths of the columns are known."""
 
-    def lines(self, rows: Iterator[Row | str]) -> Iterator[str]:
-        """The lines of the table. A row may be a line of `plain` already."""
+    def lines(self, rows: Iterator[Row | Lines]) -> Iterator[str]:
+        """The lines of the table; what was made with `template` may be several in one text."""
         style = self._style
-        # `plain` gives nothing yet.
-        preview = [row for row in islice(rows, 1 if style.live else MAX_PREVIEW) if not isinstance(row, str)]
+        # Before `ready`, there are no lines.
+        preview = [row for row in islice(rows, 1 if style.live else MAX_PREVIEW) if isinstance(row, Row)]
         if not preview:
             return
         self._several |= len({row.flow.index for row in preview}) > 1 or len(preview) == MAX_PREVIEW
-        self._start = preview[0].time
+        self.start = preview[0].time
         width = max(len(segment_text(row, window=style.window)) for row in preview)
         self._width = max(width, LIVE_WIDTH) if style.live else width
-        self._ready = not style.window
+        self.ready = not style.window
         for row in chain(preview, rows):
-            if isinstance(row, str):
-                yield row
+            if isinstance(row, Lines):
+                yield row.text[:-1]
                 continue
             if row.flow.index not in self._begun:
                 self._begun.add(row.flow.index)
@@ -104,62 +103,33 @@ class TextTable:
         client, server = _states(row, style.document)
         index = f"{row.flow.index:>4} " if self._several else ""
         text = segment_text(row, window=style.window)
-        line = f"{index}{row.number:>5} {seconds(row.time - self._start):>11}"
+        line = f"{index}{row.number:>5} {seconds(row.time - self.start):>11}"
         line += _cell(client, STATE_WIDTH, _state_colour(states[0]), style)
         line += _cell(text, self._width, _segment_colour(row.ctl, row.length), style)
         line += _cell(server, STATE_WIDTH, _state_colour(states[1]), style)
         return (line + _cell(details(row), 0, "bright_black", style)).rstrip()
 
-    def plain(
-        self,
-        flow: int,
-        relative_seq: int,
-        relative_ack: int,
-        _at: int,
-        sender: int,
-        client: int,
-        server: int,
-        client_shown: int,
-        server_shown: int,
-        _plain: int,
-        time: int,
-        length: int,
-        number: int,
-        seq: int,
-        ack: int,
-        _window: int,
-        ctl: int,
-        _urgent: int,
-    ) -> str | None:
-        """The line of a row from its numbers (`labkit.analysis.native.observing`): what `lines` gives, in a fraction of the time.
+    def template(self, row: Row) -> str | None:
+        """`_line` for rows that are like this one but for their numbers, with placeholders; None if they need more.
 
-        None for a row that needs more.
+        The placeholders are those of `labkit.analysis.native.line_writer`.
         """
-        since = time - self._start
-        if not self._ready or ctl & URG or not ctl & ACK or since < 0 or (seq == relative_seq and ack == relative_ack):
+        if row.ctl & URG or not row.ctl & ACK:
             return None
-        if self._style.document:
-            client, server = client_shown, server_shown
-        kind = client, server, sender, ctl, length > 0
-        if kind not in self._templates:
-            self._templates[kind] = self._template(*kind)
-        text, line = self._templates[kind]
-        text = text % ((relative_seq, relative_ack, length) if length else (relative_seq, relative_ack))
-        whole, rest = divmod(since, 1_000_000_000)
-        numbers = number, whole, rest // 1000, text, " " * (self._width - len(text)), seq, ack
-        return line % ((flow, *numbers) if self._several else numbers)
-
-    def _template(self, client: int, server: int, sender: int, ctl: int, length: int) -> tuple[str, str]:
         style = self._style
-        ends = [
-            _cell(_word(state, document=style.document), STATE_WIDTH, _state_colour(state), style)
-            for state in (STATES[client], STATES[server])
-        ]
-        text = f"{start_of_segment(sender, ctl)}seq=%d ack=%d" + (" len=%d" if length else "")
-        segment = _cell("%s", 0, _segment_colour(ctl, length), style)
-        more = _cell("raw seq %d ack %d", 0, "bright_black", style)
-        index = "%4d " if self._several else ""
-        return text, f"{index}%5d %4d.%06d{ends[0]}{segment}%s{ends[1]}{more}"
+        states = row.shown if style.document else row.states
+        client, server = (
+            _cell(word, STATE_WIDTH, _state_colour(state), style)
+            for word, state in zip(_states(row, style.document), states, strict=True)
+        )
+        numbers = "seq={relative_seq} ack={relative_ack}" + (" len={length}" if row.length else "")
+        start = start_of_segment(row.sender, row.ctl)
+        before, after = _cell("|", 0, _segment_colour(row.ctl, row.length), style).split("|")
+        octets = self._width + len(start.encode()) - len(start) + len(after)
+        segment = f"{before}{{mark}}{start}{numbers}{after}{{pad:{octets}}}"
+        more = _cell("raw seq {seq} ack {ack}", 0, "bright_black", style)
+        index = "{flow:4} " if self._several else ""
+        return f"{index}{{number:5}} {{seconds:4}}.{{micro:06}}{client}{segment}{server}{more}"
 
 
 def _cell(text: str, width: int, colour: str | None, style: TableStyle) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO
 
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.flow_filter import FlowFilter
@@ -23,12 +23,11 @@ from labkit.i18n import _
 
 if TYPE_CHECKING:
     from labkit.analysis.flows import Flow
+    from labkit.analysis.native.line_writer import Table
     from labkit.analysis.native.loader import Library
     from labkit.analysis.native.native_verifier import NativeVerifier
     from labkit.analysis.native.reader import Batch, Interruption
-    from labkit.analysis.states import Row
-
-T = TypeVar("T")
+    from labkit.analysis.states import Lines, Row
 
 LARGE = 1 << 20
 """Octets of a capture from which compiled code that is in the cache is faster, including its start."""
@@ -138,12 +137,11 @@ def observe_capture(
     *,
     engine: str = AUTO,
     on_notice: OnNotice | None = None,
-    plain: "Callable[..., T | None] | None" = None,
-) -> "Iterator[Row | T]":
+    table: "Table | None" = None,
+) -> "Iterator[Row | Lines]":
     """The rows of an open capture, as `labkit.analysis.states.observe` gives them.
 
-    The compiled engine gives rows without `Row.edits`. `plain` may make something else of most of them, as in
-    `labkit.analysis.native.observing`; the interpreter never calls it.
+    The compiled engine gives rows without `Row.edits`, and lines of `table` instead of most rows of a large capture.
     """
     listener = on_notice or _ignore
     library = _library(capture, engine, listener, True, shipped())
@@ -152,11 +150,13 @@ def observe_capture(
         from labkit.analysis import states
 
         return states.observe(capture, wanted)
+    from labkit.analysis.native.line_writer import LineWriter
     from labkit.analysis.native.observing import observe
     from labkit.analysis.native.reader import Feed
 
     verifier, memory = compiled
-    return observe(Feed(capture, library), verifier, memory, plain)
+    writer = LineWriter(table, library) if table is not None else None
+    return observe(Feed(capture, library), verifier, memory, writer)
 
 
 def _run_compiled(

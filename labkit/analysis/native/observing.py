@@ -1,19 +1,18 @@
 """The rows of `labkit.analysis.states` from the compiled engine."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from labkit.analysis.ends import STATES, Moved
 from labkit.analysis.flows import Flow
+from labkit.analysis.native.line_writer import LineWriter
 from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.pipeline import verified
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.native.records import unpacker
 from labkit.analysis.side import Side
-from labkit.analysis.states import MAX_WAITING, Row, Waiting
+from labkit.analysis.states import Lines, Row, Waiting
 from labkit.packet.seen import ABSENT, Seen
-
-T = TypeVar("T")
 
 SEEN = unpacker(
     Seen,
@@ -40,67 +39,52 @@ MOVED = unpacker(
     Moved,
     (
         *("flow", "relative_seq", "relative_ack", "ended", "at", "window", "sender", "client", "states", "shown"),
-        *("waits", "answered", "answer"),
+        *("plain", "waits", "answered", "answer"),
     ),
 )
-SEEN_NUMBERS = unpacker(Seen, ("time", "len", "number", "seq", "ack", "win", "ctl", "urg"))
-MOVED_NUMBERS = unpacker(Moved, ("flow", "relative_seq", "relative_ack", "at", "sender", "states", "shown", "plain"))
-"""What is shown of a plain row."""
-
-
 NO_SIDES = Side(), Side()
 """What compiled code knows of the two sides stays in its own memory."""
 
 
 def observe(
-    feed: Feed, verifier: NativeVerifier, memory: Sequence[Batch], plain: Callable[..., T | None] | None = None
-) -> Iterator[Row | T]:
+    feed: Feed, verifier: NativeVerifier, memory: Sequence[Batch], writer: LineWriter | None = None
+) -> Iterator[Row | Lines]:
     """The rows of a feed, as `labkit.analysis.states.observe` gives them, but without `Row.edits`.
 
-    `memory`: batches that show. `plain` makes something else of a row of which only numbers are shown. It is called with the
-    numbers of MOVED_NUMBERS, and then with those of SEEN_NUMBERS; a state is its place in `labkit.analysis.ends.STATES`. Where it
-    gives None, the row itself comes.
+    `memory`: batches that show. With `writer`, many rows come as lines of its table.
     """
-    waiting: Waiting[T] = Waiting()
+    waiting = Waiting()
     flows: dict[int, Flow] = {}
     for batch in verified(feed, verifier, memory):
-        for number, (moved, seen) in enumerate(_numbers(batch)):
-            # The last number of MOVED_NUMBERS is `plain`.
-            if plain is not None and moved[-1] and (made := plain(*moved, *seen)) is not None:
-                if not waiting.rows:
-                    yield made
-                    continue
-                waiting.rows.append(made)
-                if len(waiting.rows) <= MAX_WAITING:
-                    continue  # the first one still waits
+        at = 0
+        while at < batch.row.shown:
+            text, count = writer.write(batch, at) if writer is not None else ("", 0)
+            if count:
+                waiting.add_lines(Lines(text, count))
+                at += count
             else:
-                _take(batch, number, flows, waiting)
+                _take(batch, at, flows, waiting, writer)
+                at += 1
             yield from waiting.ready()
     yield from waiting.rest()
 
 
-def _numbers(batch: Batch) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """The numbers of each row of a batch."""
-    seen, count = batch.seen.view, batch.row.shown
-    moved = MOVED_NUMBERS.iter_unpack(batch.moved.view[: count * MOVED.size])
-    if count == batch.row.count:
-        return zip(moved, SEEN_NUMBERS.iter_unpack(seen[: count * SEEN.size]), strict=True)
-    return ((each, SEEN_NUMBERS.unpack_from(seen, each[3] * SEEN.size)) for each in moved)
-
-
-def _take(batch: Batch, number: int, flows: dict[int, Flow], waiting: Waiting[Any]) -> None:
+def _take(batch: Batch, number: int, flows: dict[int, Flow], waiting: Waiting, writer: LineWriter | None) -> None:
     """Add a row to those that wait, and end the waiting of conversations that are finished."""
     moved = MOVED.unpack_from(batch.moved.view, number * MOVED.size)
-    index, ended, answered, answer = moved[0], moved[3:6], moved[-2], moved[-1]
+    index, ended, plain, answered, answer = moved[0], moved[3:6], moved[-4], moved[-2], moved[-1]
     if index != ABSENT:
-        waiting.add(_row(batch, moved, flows), answered, answer)
+        row = _row(batch, moved, flows)
+        waiting.add(row, answered, answer)
+        if plain and writer is not None:
+            writer.learn(row)
     for each in ended:
         flows.pop(each, None)
         waiting.give_up(each)
 
 
 def _row(batch: Batch, moved: Sequence[Any], flows: dict[int, Flow]) -> Row:
-    index, relative_seq, relative_ack, _, _, _, at, window, sender, client, *states, waits, _, _ = moved
+    index, relative_seq, relative_ack, _, _, _, at, window, sender, client, *states, _, waits, _, _ = moved
     seen: Sequence[Any] = SEEN.unpack_from(batch.seen.view, at * SEEN.size)
     time, src_at, dst_at, tcp_at, data_at, length, number, caplen, point, ip_id, seq, ack, win, data_len, *seen = seen
     sport, dport, doff, ctl, urg, addr_len, ecn, joined = seen
