@@ -126,7 +126,10 @@ class Waiting:
             yield self._rows.popleft()
 
     def rest(self) -> Iterator[Any]:
-        """What is left at the end of the capture."""
+        """What is left at the end of the capture: no answer comes any more."""
+        for rows in self._unanswered.values():
+            for row in rows:
+                row.waits = False
         return iter(self._rows)
 
 

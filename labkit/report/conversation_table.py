@@ -159,14 +159,14 @@ def _opening(row: Row, several: bool, width: int, style: TableStyle, *, head: bo
         title = _("conversation {n}: ").format(n=row.flow.index) + title
     if len(style.interfaces) > 1:
         title += _(" at interface {name}").format(name=_interface_names(row.flow, style.interfaces))
-    yield click.style(title, bold=True)
+    yield click.style(title, bold=True) if style.colour else title
     index = "flow " if several else ""
     if head:
         columns = (
             f"{index}{_('no.'):>5} {_('time'):>11}  {_('client'):<{STATE_WIDTH}}  {_('segment'):<{width}}  "
             f"{_('server'):<{STATE_WIDTH}}"
         )
-        yield click.style(columns.rstrip(), underline=False, dim=True)
+        yield click.style(columns.rstrip(), dim=True) if style.colour else columns.rstrip()
     if row.states[0] == State.SYN_SENT and row.sender == CLIENT:
         # Without a SYN ACK nobody is known to listen.
         listen = "LISTEN" if row.states[1] == State.SYN_RECEIVED else ""

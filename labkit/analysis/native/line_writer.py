@@ -10,7 +10,7 @@ from array import array
 from collections.abc import MutableSequence
 from ctypes import sizeof
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from labkit.analysis.ends import STATES, Moved
 from labkit.analysis.native.context import BatchRow
