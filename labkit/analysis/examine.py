@@ -291,7 +291,7 @@ class _Look:
         for before, after in gaps(segments):
             # The host's next segment depends on the missing packet, and so do the peer's segments before that one; a few of
             # them may stand before the last segment too, where the capture has them in another order.
-            self._doubtful |= {(after.packet, code) for code in ("SEQ01", "SEQ02", "FIN01")}
+            self._doubtful |= {(after.packet, code) for code in ("ACK01", "SEQ01", "SEQ02", "FIN01")}
             peers = [seg.packet for seg in segments if seg.side != after.side and seg.packet < after.packet]
             early = [packet for packet in peers if packet < before.packet][-MAX_EARLY:]
             late = [packet for packet in peers if packet > before.packet]

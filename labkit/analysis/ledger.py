@@ -92,7 +92,7 @@ class Ledger(Book):
             if seg.length:
                 me.starts[add(seg.seq, 1)] = seg
             if peer.opened and not seg.ctl & ACK and not self._crosses(index):
-                self.enter(seg, "flags", fault="ack-bit", certain=True)
+                self.enter(seg, "flags", fault="ack-bit", certain=seg.ack != 0)
         if seg.ctl & ACK:
             self._post_ack(index, seg, me, peer)
 
@@ -106,7 +106,8 @@ class Ledger(Book):
         answers = bool(seg.ctl & ACK and peer.opened and seg.ack == add(peer.isn, 1))
         nobody_acked = not any(one.side != seg.side and one.ctl & ACK for one in self.segments[:index])
         reply = next((one for one in self.segments[index + 1 :] if one.side != seg.side), None)
-        if answers and nobody_acked and reply is not None and diff(reply.ack, seg.seq) == 1 + seg.length:
+        counts_one = reply is not None and diff(reply.ack, seg.seq) == 1 + seg.length and not seg.ctl & FIN
+        if answers and nobody_acked and counts_one:
             # It answers the SYN, and the reply acknowledges one number more: a SYN ACK without its SYN bit.
             me.isn, me.nxt = seg.seq, add(seg.seq, 1)
             me.ends.append(me.nxt)
@@ -299,8 +300,11 @@ class Ledger(Book):
             me.acked, me.has_acked, me.acked_by = seg.ack, True, seg
 
     def _old_ack(self, index: int, seg: Shown, me: Account, peer: Account, own: Entry | None) -> None:
+        shifted = next((cause for shift, cause in peer.shifts.items() if add(seg.ack, -shift) in peer.ends), None)
         if me.has_acked and seg.ack == me.acked:
             self._same_ack(index, seg, me, peer)
+        elif shifted is not None and seg.ack not in peer.ends:
+            self.number(seg, "ack", peer, peer.nxt, seg.ack, cause=shifted)  # the end of an earlier segment
         elif (seg.ctl & SYN and seg.ack not in peer.ends) or (not me.has_acked and seg.ack == peer.isn):
             self._wrong_ack(seg, peer, add(peer.isn, 1)).certain = True
         elif me.has_acked and diff(seg.ack, me.acked) < 0:
