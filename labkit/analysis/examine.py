@@ -281,7 +281,9 @@ class _Look:
 
     def soften(self, segments: Sequence[Shown]) -> None:
         """Remember the errors that a missing packet may explain, where IP identifications leave one out."""
-        if not evidence(segments) and any(seg.ip_id > 0 for seg in segments):
+        ids = {seg.ip_id for seg in segments}
+        why = evidence(segments)
+        if (not why and max(ids) > 0) or (why in ("", "lock-step") and max(ids) < 0):
             # Data that was acknowledged later had room: the capture lacks the window update.
             last = {seg.side: seg for seg in segments if seg.ctl & ACK}
             for seg in segments:

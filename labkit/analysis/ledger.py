@@ -91,14 +91,18 @@ class Ledger(Book):
             me.ends += [add(seg.seq, 1), me.nxt]
             if seg.length:
                 me.starts[add(seg.seq, 1)] = seg
-            if peer.opened and not seg.ctl & ACK and not self._crosses(index):
-                self.enter(seg, "flags", fault="ack-bit", certain=seg.ack != 0)
+            if peer.opened and not seg.ctl & ACK and self._lacks_ack_bit(index, seg):
+                self.enter(seg, "flags", fault="ack-bit", certain=seg.ack != 0, lossy=seg.ack == 0)
         if seg.ctl & ACK:
             self._post_ack(index, seg, me, peer)
 
-    def _crosses(self, index: int) -> bool:
-        """Whether a SYN ACK follows, as in a simultaneous open (RFC 9293 figure 7)."""
-        return any(seg.ctl & (SYN | ACK) == SYN | ACK for seg in self.segments[index + 1 :])
+    def _lacks_ack_bit(self, index: int, seg: Shown) -> bool:
+        """Whether a second SYN should be a SYN ACK: it has an ack, or the other side goes on as though it had one. In a
+        simultaneous open (RFC 9293 figure 7) a SYN ACK follows."""
+        later = self.segments[index + 1 :]
+        if any(one.ctl & (SYN | ACK) == SYN | ACK for one in later):
+            return False
+        return seg.ack != 0 or any(one.side != seg.side and one.ctl & (SYN | ACK) == ACK for one in later)
 
     def _open_without_syn(self, index: int, seg: Shown, me: Account, peer: Account) -> None:
         """A side sends its first segment, which is no SYN."""
