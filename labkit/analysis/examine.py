@@ -284,8 +284,9 @@ class _Look:
         ids = {seg.ip_id for seg in segments}
         why = evidence(segments)
         if (not why and max(ids) > 0) or (why in ("", "lock-step") and max(ids) < 0):
-            # Data that was acknowledged later had room: the capture lacks the window update.
-            last = {seg.side: seg for seg in segments if seg.ctl & ACK}
+            # Data that was acknowledged later had room: the capture lacks the window update, of a side that sends such.
+            windows = {side: {seg.window for seg in segments if seg.side == side} for side in (CLIENT, SERVER)}
+            last = {seg.side: seg for seg in segments if seg.ctl & ACK and len(windows[seg.side]) > 1}
             for seg in segments:
                 other = last.get(1 - seg.side)
                 if other is not None and seg.length and seg.packet < other.packet and diff(other.ack, seg.end) >= 0:

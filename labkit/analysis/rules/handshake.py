@@ -198,7 +198,7 @@ def third_segment_before_the_second(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or me.seen or peer.syn != 1 or not peer.has_last_ack:
         return False
-    if seg.tsval >= 0 and me.least_tsval >= 0 and after(seg.tsval, me.least_tsval):
+    if seg.tsval >= 0 and me.least_tsval > 0 and after(seg.tsval, me.least_tsval):
         return False  # the third segment echoes an earlier SYN ACK
     return peer.last_ack == seg.end and SAME_MOMENT < seg.time - peer.last_time < MIN_SYN_RTO
 
