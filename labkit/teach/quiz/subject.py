@@ -21,7 +21,7 @@ from labkit.i18n import _
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, diff
 
-MAX_FRAMES = 5_000
+MAX_FRAMES = 2_000
 """Packets of a capture that are asked about. Who answers has to find them."""
 
 

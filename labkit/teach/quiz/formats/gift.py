@@ -17,7 +17,8 @@ SUFFIX = ".gift"
 
 def render(quiz: Quiz) -> bytes:
     """The file for 'Question bank, Import, GIFT format'."""
-    category = escaped(f"labkit/{quiz.title.replace('/', '//')}")
+    # The path of a category is taken as it stands, up to the end of the line.
+    category = f"labkit/{quiz.title.replace('/', '//')}"
     questions = (_question(quiz, number, question) for number, question in enumerate(quiz.questions, 1))
     return "\n".join((f"$CATEGORY: $course$/{category}\n", *questions)).encode()
 

@@ -25,7 +25,8 @@ def _lines(quiz: Quiz) -> Iterator[str]:
     for number, question in enumerate(quiz.questions, 1):
         yield from ("", f"## {number}. {question.kind}", "", escaped(question.stem), "")
         if question.figure:
-            yield from ("```", *question.figure, "```", "")
+            fence = _fence("\n".join(question.figure), 3)
+            yield from (fence, *question.figure, fence, "")
         for letter, choice in zip(LETTERS, quiz.choices(question), strict=True):
             yield f"- {letter}: {escaped(choice.text)}"
     yield from ("", f"# {_('Answers')}")
@@ -33,9 +34,19 @@ def _lines(quiz: Quiz) -> Iterator[str]:
         yield from ("", f"## {number}. {_right(quiz, question)}: {escaped(question.right.text)}", "")
         for letter, choice in zip(LETTERS, quiz.choices(question), strict=True):
             yield f"- {letter}: {escaped(text.reason(question, choice))}"
-        yield f"- {_('Filter for Wireshark:')} `{question.proof.filter.replace('`', '')}`: {escaped(text.proof(question))}"
+        yield f"- {_('Filter for Wireshark:')} {_code(question.proof.filter)}: {escaped(text.proof(question))}"
         if text.numbers(question):
             yield f"- {escaped(text.numbers(question))}"
+
+
+def _fence(content: str, least: int) -> str:
+    """Backticks that mark a text as code: more than it holds in a row."""
+    return "`" * max(least, *(len(run) + 1 for run in re.findall("`+", content) or [""]))
+
+
+def _code(content: str) -> str:
+    mark = _fence(content, 1)
+    return f"{mark} {content} {mark}" if len(mark) > 1 else f"`{content}`"
 
 
 def _right(quiz: Quiz, question: Question) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from labkit.i18n import N_, _
 from labkit.tcp.options import Mss
-from labkit.tcp.segment import ACK, SYN
+from labkit.tcp.segment import ACK, RST, SYN
 from labkit.teach.quiz.kinds.numbers import packet
 from labkit.teach.quiz.question import Kind, Proof, Question, asked
 from labkit.teach.quiz.subject import Step, Talk, plain
@@ -47,7 +47,7 @@ def _rtt(talk: Talk) -> Iterator[Question]:
     if both is None or third is None or third.row.length or third.row.ack != both[1].end:
         return
     first, second = both
-    if second.row.ack != first.end:
+    if second.row.ack != first.end or any(each.has(RST) and each.number < third.number for each in talk.steps):
         return
     # Near the client, the SYN ACK comes a round trip after the SYN; near the server, the third packet after the SYN ACK.
     forth, back = second.row.time - first.row.time, third.row.time - second.row.time

@@ -14,12 +14,13 @@ MAX_LINES = 6
 BLANK = "____"
 
 
-def _ladder(talk: Talk, step: Step, since: Step, field: str) -> tuple[str, ...]:
-    """The packets from one to another, of which a field is hidden; empty if there are too many."""
-    own = [each for each in talk.sound if since.number <= each.number <= step.number]
-    if len(own) > MAX_LINES:
+def _ladder(talk: Talk, place: int, since: Step, field: str) -> tuple[str, ...]:
+    """The packets from one to that at a place, of which a field is hidden; empty if there are too many."""
+    own = talk.sound[max(0, place - MAX_LINES + 1) : place + 1]
+    if own[0].number > since.number:
         return ()
-    return tuple(_line(talk, each, field if each is step else "") for each in own)
+    shown = [each for each in own if each.number >= since.number]
+    return tuple(_line(talk, each, field if each is own[-1] else "") for each in shown)
 
 
 def _line(talk: Talk, step: Step, hidden: str) -> str:
@@ -30,11 +31,11 @@ def _line(talk: Talk, step: Step, hidden: str) -> str:
 
 
 def _hidden_ack(talk: Talk) -> Iterator[Question]:
-    for step in talk.sound:
+    for place, step in enumerate(talk.sound):
         before = step.last[step.peer]
         if before is None or not step.acks_all or before.end != step.row.ack or (step.has(SYN) and step.row.length):
             continue
-        figure = _ladder(talk, step, before, "ack")
+        figure = _ladder(talk, place, before, "ack")
         if not figure:
             continue
         wrong = [*_own_length(talk, step, before), *wrong_acks(talk, before)]
@@ -50,11 +51,11 @@ def _own_length(talk: Talk, step: Step, before: Step) -> Iterator[tuple[int, str
 
 
 def _hidden_seq(talk: Talk) -> Iterator[Question]:
-    for step in talk.sound:
+    for place, step in enumerate(talk.sound):
         before = step.last[step.side]
         if before is None or not step.in_order or before.end != step.row.seq or step.has(SYN):
             continue
-        figure = _ladder(talk, step, before, "seq")
+        figure = _ladder(talk, place, before, "seq")
         if not figure:
             continue
         stem = _("The seq of packet {n} is hidden. Which number stands there?").format(n=step.number)
