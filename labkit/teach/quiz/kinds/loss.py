@@ -18,7 +18,7 @@ def _answers(talk: Talk, first: Step, again: Step) -> list[Step]:
 
 
 def _was_lost(talk: Talk, first: Step, again: Step) -> bool:
-    """Whether the peer asked for the segment between both copies, and did not acknowledge it."""
+    """Whether the peer asked for the segment between both copies, and did not acknowledge it: it was lost, or is late."""
     answers = _answers(talk, first, again)
     asking = [each for each in answers if each.row.ack == first.row.seq and not each.row.length]
     return len(asking) > 1 and not any(after(each.row.ack, first.row.seq) for each in answers)
@@ -39,17 +39,19 @@ def _lost(talk: Talk) -> Iterator[Question]:
             if each.side == first.side and first.number < each.number < again.number and each.number not in again_too
         ]
         asking = _answers(talk, first, again)
-        stem = _("The {side} sends something again in packet {n}, because a packet was lost. Which one?").format(
-            side=talk.name(first.side), n=again.number
+        stem = _("The {peer} repeats its ack {ack}, because a packet has not arrived. Which one?").format(
+            peer=talk.name(first.peer), ack=talk.seq(first)
         )
-        why = _("its seq {seq} is what the {peer} asks for, and packet {n} has the same").format(
-            seq=talk.seq(first), peer=talk.name(first.peer), n=again.number
-        )
+        why = _(
+            "its seq {seq} is what the {peer} asks for; it was lost or is late, and packet {n} has the same bytes"
+        ).format(seq=talk.seq(first), peer=talk.name(first.peer), n=again.number)
         wrong = [(each.number, _("it has a higher seq than the one that the peer asks for")) for each in own[:1]]
-        wrong += [(each.number, _("this duplicate ACK arrived; it asks for the lost packet")) for each in asking[-1:]]
-        wrong += [(each.number, _("it was sent after the lost packet")) for each in own[-1:]]
+        wrong += [
+            (each.number, _("this duplicate ACK arrived; it asks for the missing packet")) for each in asking[-1:]
+        ]
+        wrong += [(each.number, _("it was sent after the missing packet")) for each in own[-1:]]
         proof = Proof(_copies(talk, first), "frame.number", str(first.number))
-        yield from asked("lost-packet", talk, first.number, stem, (first.number, why), wrong, proof)
+        yield from asked("lost-packet", talk, first.number, stem, (first.number, why), wrong, proof, numbers=True)
 
 
 def _resent(talk: Talk) -> Iterator[Question]:
@@ -127,7 +129,7 @@ def _sack(talk: Talk) -> Iterator[Question]:
 AGAIN = N_("a packet that is sent again, once and with the same length")
 
 KINDS = (
-    Kind("lost-packet", N_("the packet that was lost"), N_("a lost packet that duplicate ACKs ask for"), _lost),
+    Kind("lost-packet", N_("the packet that is missing"), N_("a missing packet that duplicate ACKs ask for"), _lost),
     Kind("resent-packet", N_("the packet that carries lost bytes again"), AGAIN, _resent),
     Kind(
         "duplicate-acks", N_("the number of duplicate ACKs"), N_("duplicate ACKs before a retransmission"), _duplicates

@@ -145,8 +145,8 @@ def _in_flight(talk: Talk) -> Iterator[Question]:
     again: set[int] = set()
     for step in talk.sound:
         acked, side = step.acked[step.peer], step.side
-        if step.length and not step.in_order and not step.has(SYN):
-            again.add(side)  # What is in flight after a retransmission is a matter of definition,
+        if not step.in_order and not step.has(SYN):
+            again.add(side)  # What is in flight after a retransmission or a gap is a matter of definition,
         if any(isinstance(each, Sack) for each in step.row.options):
             again.add(step.peer)  # and so it is whether selectively acknowledged bytes are.
         theirs = step.nxt[step.peer]
