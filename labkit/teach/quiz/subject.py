@@ -4,7 +4,8 @@ The answers follow from the capture alone, as a student sees it. What labkit did
 the first mistake of a conversation count only for questions about mistakes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -17,7 +18,7 @@ from labkit.analysis.states import Row, flow_of, observe
 from labkit.analysis.verifier import Verifier
 from labkit.capture import Frame, open_capture
 from labkit.errors import UsageError
-from labkit.i18n import _
+from labkit.i18n import _, ngettext
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, diff
 
@@ -185,19 +186,7 @@ def subject(title: str, source: str | BinaryIO, *, relative: bool = True) -> Sub
     for each in verdict.findings:
         if each.severity >= Severity.WARNING:
             wrong.setdefault(each.flow, []).append(each)
-    rows = _rows(frames)
-    talks: dict[int, list[Row]] = {}
-    streams: dict[int, set[int]] = {}
-    for row, stream in zip(rows, _streams(rows), strict=True):
-        talks.setdefault(row.flow.index, []).append(row)
-        streams.setdefault(row.flow.index, set()).add(stream)
-    for index, own in talks.items():
-        if sum(not streams[index].isdisjoint(each) for each in streams.values()) > 1 or len(streams[index]) > 1:
-            text = _("the conversation {name} is left out: Wireshark divides its packets in another way")
-            found.remarks.append(text.format(name=" > ".join(flow_of(own[0]))))
-            continue
-        (stream,) = streams[index]
-        talk = _talk(own, wrong.get(index, []), stream, alone=len(talks) == 1, ended=ended)
+    for talk in _talks(_rows(frames), wrong, found, ended=ended):
         talk.relative = relative and talk.whole
         found.talks.append(talk)
     if not found.talks:
@@ -206,6 +195,30 @@ def subject(title: str, source: str | BinaryIO, *, relative: bool = True) -> Sub
     if relative and not all(each.whole for each in found.talks):
         found.remarks.append(_("numbers are raw where the capture does not show the SYN of both sides"))
     return found
+
+
+def _talks(rows: Sequence[Row], wrong: Mapping[int, list[Finding]], found: Subject, *, ended: bool) -> Iterator[Talk]:
+    """The conversations that Wireshark sees as labkit does."""
+    talks: dict[int, list[Row]] = {}
+    streams: dict[int, set[int]] = {}
+    for row, stream in zip(rows, _streams(rows), strict=True):
+        talks.setdefault(row.flow.index, []).append(row)
+        streams.setdefault(row.flow.index, set()).add(stream)
+    shared = Counter(stream for own in streams.values() for stream in own)
+    other: list[Row] = []
+    for index, own in talks.items():
+        stream, *more = streams[index]
+        if more or shared[stream] > 1:
+            other.append(own[0])
+        else:
+            yield _talk(own, wrong.get(index, []), stream, alone=len(talks) == 1, ended=ended)
+    if other:
+        text = ngettext(
+            "{n} conversation is left out: Wireshark divides its packets in another way ({name})",
+            "{n} conversations are left out: Wireshark divides their packets in another way (first {name})",
+            len(other),
+        )
+        found.remarks.append(text.format(n=len(other), name=" > ".join(flow_of(other[0]))))
 
 
 def _rows(frames: Sequence[Frame]) -> list[Row]:

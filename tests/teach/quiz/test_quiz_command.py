@@ -142,7 +142,7 @@ WRONG = [
     (["quiz", "x.pcapng", "--fault", "ack-goes-back"], 2, "--fault needs a scenario"),
     (["quiz", "both.pcapng"], 2, "two points"),
     (["quiz", "document", "--format", "prairielearn", "-o", "taken"], 3, "taken: exists already"),
-    (["quiz", "half-open-connections"], 2, "Wireshark divides its packets in another way"),
+    (["quiz", "half-open-connections"], 2, "Wireshark divides their packets in another way"),
 ]
 
 

@@ -55,4 +55,5 @@ def _right(quiz: Quiz, question: Question) -> str:
 
 def escaped(content: str) -> str:
     """Plain text for Markdown: no mark of it has a meaning."""
-    return re.sub(r"([\\`*_\[\]<>#|~&!$])", r"\\\1", content)
+    # An underscore inside of a word, as in the names of fields, has no meaning.
+    return re.sub(r"([\\`*\[\]<>#|~&!$]|(?<!\w)_|_(?!\w))", r"\\\1", content)

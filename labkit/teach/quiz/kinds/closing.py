@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from labkit.i18n import N_, _
+from labkit.i18n import N_, _, ngettext
 from labkit.tcp.segment import FIN, SYN
 from labkit.tcp.seq import before
 from labkit.teach.quiz.question import SUM, Kind, Proof, Question, asked
@@ -50,7 +50,8 @@ def _sent(side: int, name: str) -> Kind:
             (count + 20 * len(data), _("the headers are counted too")),
         ]
         stem = _("How many bytes of data does the {side} send in the whole conversation?").format(side=talk.name(side))
-        why = _("the sum over its packets with data: {n}").format(n=len(data))
+        why = ngettext("{n} packet carries data: {count} bytes", "{n} packets carry data: {count} bytes", len(data))
+        why = why.format(n=len(data), count=count)
         proof = Proof(talk.of(side), "tcp.len", str(count), SUM)
         yield from asked(name, talk, data[-1].number, stem, (count, why), wrong, proof)
 

@@ -39,7 +39,7 @@ def _hidden_ack(talk: Talk) -> Iterator[Question]:
         if not figure:
             continue
         wrong = [*_own_length(talk, step, before), *wrong_acks(talk, before)]
-        stem = _("The ack of packet {n} is hidden. Which number stands there?").format(n=step.number)
+        stem = _("The ack of packet {n} is hidden. Which number belongs there?").format(n=step.number)
         why = _("the number after packet {n}: {sum}").format(n=before.number, sum=sum_of(talk, before))
         right, proof = talk.ack(step), Proof(packet(step), "tcp.ack", str(talk.ack(step)))
         yield from asked("hidden-ack", talk, step.number, stem, (right, why), wrong, proof, numbers=True, figure=figure)
@@ -58,7 +58,7 @@ def _hidden_seq(talk: Talk) -> Iterator[Question]:
         figure = _ladder(talk, place, before, "seq")
         if not figure:
             continue
-        stem = _("The seq of packet {n} is hidden. Which number stands there?").format(n=step.number)
+        stem = _("The seq of packet {n} is hidden. Which number belongs there?").format(n=step.number)
         why = _("the number after packet {n}: {sum}").format(n=before.number, sum=sum_of(talk, before))
         right, proof = talk.seq(step), Proof(packet(step), "tcp.seq", str(talk.seq(step)))
         yield from asked(

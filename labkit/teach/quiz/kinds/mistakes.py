@@ -73,7 +73,7 @@ def _right_number(talk: Talk) -> Iterator[Question]:
         return
     right = talk.shown(source.end, side)
     actual = talk.seq(step) if found.field == "seq" else talk.ack(step)
-    stem = _("The {field} of packet {n} is wrong: it is {actual}. Which number must stand there?").format(
+    stem = _("The {field} of packet {n} is wrong: it is {actual}. Which number belongs there?").format(
         field=found.field, n=step.number, actual=actual
     )
     why = _("the number after packet {n}: {sum}").format(n=source.number, sum=sum_of(talk, source))
@@ -115,6 +115,6 @@ ERROR = N_("a wrong seq or ack; --fault puts one in")
 KINDS = (
     Kind("wrong-packet", N_("the first packet that breaks a rule"), ERROR, _wrong_packet),
     Kind("wrong-field", N_("the field that is wrong"), ERROR, _wrong_field),
-    Kind("right-number", N_("the number that must stand there"), ERROR, _right_number),
+    Kind("right-number", N_("the right number instead of a wrong one"), ERROR, _right_number),
     Kind("broken-rule", N_("the rule that a packet breaks"), ERROR, _rule),
 )

@@ -43,7 +43,7 @@ def sum_of(talk: Talk, step: Step) -> str:
 def _after(kind: str, talk: Talk, step: Step, what: str) -> Iterator[Question]:
     """Which number acknowledges a segment."""
     end = talk.shown(step.end, step.side)
-    stem = _("{what} Which acknowledgement number says that all of it has arrived?").format(what=what)
+    stem = _("{what} Which acknowledgement number says that it has arrived?").format(what=what)
     why = _("the number of the next byte expected: {sum}").format(sum=sum_of(talk, step))
     proof = Proof(packet(step), "tcp.nxtseq", str(end))
     yield from asked(kind, talk, step.number, stem, (end, why), wrong_acks(talk, step), proof, numbers=True)
@@ -99,7 +99,7 @@ def _next_seq(talk: Talk) -> Iterator[Question]:
             continue
         stem = _(
             "Packet {before} is the last one of the {side} before packet {n} that takes sequence numbers: it has seq {seq} "
-            "and carries {length} bytes. Which sequence number has packet {n}?"
+            "and carries {length} bytes. What is the sequence number of packet {n}?"
         ).format(
             before=before.number,
             n=step.number,
