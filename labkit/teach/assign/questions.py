@@ -146,12 +146,7 @@ def asked(kind: str, capture: bytes, seed: int) -> tuple[str, Right]:
         text = _("the given capture allows no question of the kind {kind}, which needs {needs}")
         raise ScenarioError(text.format(kind=kind, needs=_(find(kind).needs)))
     question = Random(f"{seed} {kind}").choice(found)
-    answer = question.right.text
-    # A time may be given without its unit.
-    return question.stem, (
-        (answer, *([answer.removesuffix(" ms")] if answer.endswith(" ms") else [])),
-        question.right.why,
-    )
+    return question.stem, ((question.right.text, *question.also), question.right.why)
 
 
 KINDS: dict[str, Callable[[Subject], Right]] = {

@@ -55,6 +55,8 @@ class Question:
     """Whether sequence numbers count from the SYN, as Wireshark shows them by default."""
     figure: tuple[str, ...] = ()
     """Lines that belong to the question, to be shown in a font of constant width."""
+    also: tuple[str, ...] = ()
+    """What is right too where the answer is typed."""
 
     @property
     def id(self) -> str:
@@ -85,6 +87,7 @@ def asked(
     *,
     numbers: bool = False,
     figure: tuple[str, ...] = (),
+    also: tuple[str, ...] = (),
 ) -> Iterator[Question]:
     """A question, if there are two wrong answers that differ from the right one and from each other; the first two are taken.
 
@@ -98,7 +101,7 @@ def asked(
         return
     if numbers:
         stem = f"{stem} {_(RELATIVE) if talk.relative else _(RAW)}"
-    yield Question(kind, stem, choices[0], (choices[1], choices[2]), proof, packet, talk.relative, figure)
+    yield Question(kind, stem, choices[0], (choices[1], choices[2]), proof, packet, talk.relative, figure, also)
 
 
 RELATIVE = N_("Sequence numbers are relative: each side's SYN has the number 0.")

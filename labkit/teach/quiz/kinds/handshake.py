@@ -67,9 +67,9 @@ def _rtt(talk: Talk) -> Iterator[Question]:
     why = _("packet {b} answers packet {a}: {time} later").format(a=start.number, b=answer.number, time=_ms(rtt))
     value = f"{rtt // 10**9}.{rtt % 10**9:09d}"
     proof = Proof(packet(answer), "tcp.analysis.ack_rtt", value)
-    yield from asked(
-        "rtt", talk, answer.number, stem, (_ms(rtt), why), ((_ms(time), text) for time, text in wrong), proof
-    )
+    times = ((_ms(time), text) for time, text in wrong)
+    also = (_ms(rtt).removesuffix(" ms"),)
+    yield from asked("rtt", talk, answer.number, stem, (_ms(rtt), why), times, proof, also=also)
 
 
 def _ms(time: int) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from labkit.analysis.finding import Finding
-from labkit.analysis.rule import Rule, collect
+from labkit.analysis.rule import RFC9293, Rule, collect
 from labkit.i18n import N_, _
 from labkit.teach.quiz.kinds.numbers import packet, sum_of
 from labkit.teach.quiz.question import Kind, Proof, Question, asked
@@ -94,20 +94,22 @@ def _rule(talk: Talk) -> Iterator[Question]:
     if made is None:
         return
     found, step, proof = made
-    rules = {each.code: each for each in collect()}
-    own = rules[found.code]
-    family = [each for each in rules.values() if each.family == own.family and each.name != own.name]
-    other = [each for each in rules.values() if each.family != own.family and each.field == own.field]
+    rules = [each for each in collect() if RFC9293 in each.profiles]
+    own = next((each for each in rules if (each.code, each.name) == (found.code, found.name)), None)
+    if own is None:
+        return
+    family = [each for each in rules if each.family == own.family and each.code != own.code]
+    other = [each for each in rules if each.family != own.family and each.field == own.field]
     stem = _("Which rule does packet {n} break?").format(n=step.number)
-    wrong = [
-        (_title(each), _("the rule is about something else: {what}").format(what=_(each.explanation.split("\n")[0])))
-        for each in (*family[:1], *other[:1], *family[1:2])
-    ]
-    yield from asked("broken-rule", talk, step.number, stem, (_title(own), found.message), wrong, proof)
+    kept = _("packet {n} keeps this rule").format(n=step.number)
+    wrong = [(_sentence(each), kept) for each in (*family[:1], *other[:1], *family[1:2])]
+    right, also = (_sentence(own), found.message), (own.code, own.name)
+    yield from asked("broken-rule", talk, step.number, stem, right, wrong, proof, also=also)
 
 
-def _title(rule: Rule) -> str:
-    return f"{rule.code} {rule.name}"
+def _sentence(rule: Rule) -> str:
+    """What a rule says, in its first sentence."""
+    return f"{rule.code}: {' '.join(_(rule.explanation).split()).split('. ')[0].rstrip('.')}"
 
 
 ERROR = N_("a wrong seq or ack; --fault puts one in")
