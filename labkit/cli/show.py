@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, Exit, echo, format_option, note, profile_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import UsageError
@@ -12,6 +13,7 @@ from labkit.i18n import _
 
 if TYPE_CHECKING:
     from labkit.analysis.flow_filter import FlowFilter
+    from labkit.capture.budget import Budget
 
 
 @click.command(
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 @profile_option
 @format_option("text", "json", "jsonl", "notation", "html")
 @flow_options
+@budget_options()
 @click.option("--window", is_flag=True, help=_("Text: show the window of every segment, not only of SYNs."))
 def command(capture: str, profile: str, format_: str, window: bool, **others: Any) -> int:
     """Show conversations: states of both ends, segment by segment.
@@ -34,12 +37,13 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
     """
     from labkit.analysis.states import observe
     from labkit.capture import open_capture
+    from labkit.capture.budget import Meter
     from labkit.report.conversation_table import FORMATS, TableStyle
 
-    wanted = flow_filter(others)
+    wanted, budget = flow_filter(others), capture_budget(others)
     if format_ == "html":
-        return _page(capture, wanted)
-    with open_capture(capture) as reader:
+        return _page(capture, wanted, budget)
+    with open_capture(capture, Meter(budget)) as reader:
         style = TableStyle(profile == "document", window, reader.names, reader.interfaces)
         rows = observe(reader, wanted)
         first = list(islice(rows, 1))
@@ -55,12 +59,12 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
         return Exit.UNREADABLE if reader.damage is not None and not reader.damage.cut else Exit.OK
 
 
-def _page(capture: str, wanted: "FlowFilter | None") -> int:
+def _page(capture: str, wanted: "FlowFilter | None", budget: "Budget") -> int:
     """Print a page with the conversations as pictures and as tables."""
     from labkit.cli.draw import of_capture
     from labkit.report.draw import DrawOptions, picture
 
-    subject = of_capture(capture, None, wanted)
+    subject = of_capture(capture, None, wanted, budget=budget)
     for line in picture("ladder", "html")(subject, DrawOptions()):
         echo(line)
     return Exit.OK

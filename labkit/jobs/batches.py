@@ -11,8 +11,8 @@ otherwise the content. So nobody has to declare whether storage is shared.
 Where the process or the machine of a batch dies, its captures are sent again one by one: a capture that kills its worker
 is found, and the others of its batch are judged.
 
-What a worker on another machine answers may be anything. With `as_data` it is JSON that is checked (`labkit.jobs.answers`), and the
-task is a pickle of this package that only the worker loads: what stands between, such as a scheduler, needs no labkit.
+What a worker on another machine answers may be anything. With `as_data` it is JSON that is checked (`labkit.jobs.answers`), and
+the task is a pickle of this package that only the worker loads: what stands between, such as a scheduler, needs no labkit.
 """
 
 import stat

@@ -15,6 +15,7 @@ from labkit.teach.grade import checks
 from labkit.teach.grade.task import CAPTURE, OTHERS
 
 MAX_PARTS = 50
+"""Parts of an assignment."""
 
 
 class Strict(Model):
