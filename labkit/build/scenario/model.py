@@ -45,7 +45,9 @@ from labkit.build.scenario.units import number as read_number
 from labkit.tcp.endpoint import Config
 
 MAX_STEPS = 10_000
+"""Steps of a scenario."""
 MAX_CONVERSATIONS = 10_000
+"""Conversations of a scenario."""
 DEFAULT_MTU = 1500
 
 

@@ -16,6 +16,7 @@ from labkit.teach.grade.task import CAPTURE, OTHERS
 from labkit.teach.quiz.kinds import kinds
 
 MAX_PARTS = 50
+"""Parts of an assignment."""
 
 
 class Strict(Model):
