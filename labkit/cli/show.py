@@ -54,14 +54,15 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
         # What comes through a pipe is shown as it comes.
         while part := list(islice(lines, 1 if reader.waits else 1000)):
             echo("\n".join(part))
-        if reader.damage is not None:
+        damage = reader.damage or reader.spent()
+        if damage is not None:
             text = _("{capture}: {message}; shown up to there")
-            note(text.format(capture=capture, message=reader.damage.message))
+            note(text.format(capture=capture, message=damage.message))
         elif not first and wanted is not None:
             raise UsageError(_("{capture}: there is no conversation {what}").format(capture=capture, what=wanted))
         elif not first:
             note(_("{capture}: there is no TCP segment in it").format(capture=capture))
-        return Exit.UNREADABLE if reader.damage is not None and not reader.damage.cut else Exit.OK
+        return Exit.UNREADABLE if damage is not None and not damage.cut else Exit.OK
 
 
 def _table(
