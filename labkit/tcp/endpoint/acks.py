@@ -43,6 +43,7 @@ def acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
     if end.state not in OPENING:
         end.timers.retries = 0
     end.timers.persist_for = 0
+    end.timers.probe_at, end.timers.probed = None, False
     # RFC 6298, (5.2) and (5.3): stop the timer when all is acknowledged, else restart it.
     end.timers.rto_at = now + end.rtt.rto if snd.high > ack else None
     if control is None:
