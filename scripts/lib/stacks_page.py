@@ -19,8 +19,13 @@ With `stack: NAME` a side of a scenario looks like a real host ([Writing scenari
 each stack does, and where each value is from. `scripts/docs` generates it from the files in `labkit/tcp/stacks/`, one for each
 stack.
 
-`linux-6.18` is measured. The others have the habits of their handshakes and headers, as published fingerprints and manuals tell them; after the handshake they
-behave like labkit's own endpoint. [The comparison with the kernel](kernel.md) lists what `linux-6.18` still does differently."""
+`linux-6.18` is measured. The others have the habits of their handshakes and headers, as published fingerprints and manuals tell
+them; after the handshake they behave like labkit's own endpoint. [The comparison with the kernel](kernel.md) lists what
+`linux-6.18` still does differently.
+
+`labkit explain stack CAPTURE` goes the other way: it says which system each side of a capture looks like, by which evidence, and
+what contradicts it. It names a system only for a side whose SYN or SYN ACK is in the capture, with options that few stacks have
+in this order; else the side is unknown. A packet that somebody forged, a NAT or a middlebox shows as a contradiction."""
 
 MEANING = """## What the keys mean
 

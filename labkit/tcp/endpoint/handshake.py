@@ -33,7 +33,7 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
         words["timestamps"] = end.stamps.option(now)
     if config.window_scale is not None and (end.scaling or not answering):
         words["scale"] = opt.WindowScale(config.window_scale)
-    options = [PADDING.get(word) or words[word] for word in _layout(config.syn_layouts, words.keys())]
+    options = [PADDING.get(word) or words[word] for word in layout(config.syn_layouts, words.keys())]
     options += end.multipath.syn_option(answering)
     options += _signature(end)
     cookie = end.cookie if answering else config.fast_open
@@ -45,7 +45,7 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
     return tuple(options)
 
 
-def _layout(layouts: Sequence[str], present: Collection[str]) -> list[str]:
+def layout(layouts: Sequence[str], present: Collection[str]) -> list[str]:
     """The words of the first layout with exactly these options; else labkit's own order."""
     for layout in layouts:
         words = layout.split()
