@@ -7,19 +7,26 @@ import click
 from labkit.capture import open_capture
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
+from labkit.tcp import stacks
 
-SUMMARY = N_("the system that each side of a capture looks like, and why: stack CAPTURE")
+SUMMARY = N_("the system that each side of a capture looks like, and why: stack [CAPTURE]")
 
 MAX_SHOWN = 50
 """Conversations that are listed; the totals count all."""
 
 
 def lines(arguments: Sequence[str]) -> Iterator[str]:
-    """What each side of a capture's conversations looks like."""
+    """What each side of a capture's conversations looks like; without a capture, the stacks."""
     from labkit.report.fingerprint import MAX_CONVERSATIONS, Identified, identify
 
+    if not arguments:
+        yield from (f"{click.style(name, bold=True)}  {stacks.load(name).title}" for name in stacks.names())
+        yield _(
+            "labkit explain stack CAPTURE tells which of them each side looks like; a scenario has them as 'stack: NAME'"
+        )
+        return
     if len(arguments) != 1:
-        raise UsageError(_("expected: labkit explain stack CAPTURE"))
+        raise UsageError(_("expected: labkit explain stack [CAPTURE]"))
 
     def side(name: str, each: Identified) -> Iterator[str]:
         system = click.style(each.family if each.names else _("unknown"), bold=True)
