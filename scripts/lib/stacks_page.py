@@ -19,8 +19,9 @@ With `stack: NAME` a side of a scenario looks like a real host ([Writing scenari
 each stack does, and where each value is from. `scripts/docs` generates it from the files in `labkit/tcp/stacks/`, one for each
 stack.
 
-`linux-6.18` is measured. The others have the habits of their handshakes and headers, as published fingerprints and manuals tell
-them; after the handshake they behave like labkit's own endpoint. [The comparison with the kernel](kernel.md) lists what
+`linux-6.18` is measured: `scripts/kernel-facts` repeats the experiments with the kernel of the machine that it runs on, and fails
+where that does something else. The others have the habits of their handshakes and headers, as published fingerprints and manuals
+tell them; after the handshake they behave like labkit's own endpoint. [The comparison with the kernel](kernel.md) lists what
 `linux-6.18` still does differently.
 
 `labkit explain stack CAPTURE` goes the other way: it says which system each side of a capture looks like, by which evidence, and
