@@ -18,7 +18,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -84,21 +84,25 @@ class Packet:
         return self.ctl & (SYN | ACK | RST | FIN | PSH)
 
 
-class Bench:
-    """Two kernels on one wire, what passes there, and sockets at both ends."""
+class Bench(AbstractContextManager["Bench"]):
+    """Two kernels on one wire, what passes there, and sockets at both ends, which it closes."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.port = 20_000
+        self.open = ExitStack()
         with lab.inside("client"):
-            self.link = Link(CLIENT.interface, None, outgoing=True)
+            self.link = self.open.enter_context(Link(CLIENT.interface, None, outgoing=True))
             for address in NOWHERE:
                 neighbour("client", address, SCRIPT[1])
             neighbour("client", SCRIPT[0], SCRIPT[1])
             set_sysctls({"net/ipv4/tcp_congestion_control": "cubic"})
         with lab.inside("server"):
-            self.wire = Link(SERVER.interface, Guard(seconds=300, packets=100_000))
+            self.wire = self.open.enter_context(Link(SERVER.interface, Guard(seconds=300, packets=100_000)))
             set_sysctls({"net/ipv4/tcp_congestion_control": "cubic"})
+
+    def __exit__(self, *_exception: object) -> None:
+        self.open.close()
 
     def next_port(self) -> int:
         """A port that no experiment has used."""
@@ -108,7 +112,7 @@ class Bench:
     def make_socket(self, end: str, version: int = 4) -> socket.socket:
         """A TCP socket at an end, which does not block."""
         with self.lab.inside(end):
-            made = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET)
+            made = self.open.enter_context(socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET))
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.settimeout(5)
         return made
@@ -230,12 +234,12 @@ class Script:
         time.sleep(gap)
 
 
-def script(bench: Bench, mss: int = 1460, *, accept: bool = True) -> tuple[Script, socket.socket, Packet]:
+def script(bench: Bench, mss: int = 1460) -> tuple[Script, socket.socket, Packet]:
     """A scripted client and the kernel's accepted socket."""
     listening, port = bench.listen("client")
     peer = Script(bench, bench.next_port(), port)
     answer = peer.open(mss)
-    made = listening.accept()[0] if accept else listening
+    made = bench.open.enter_context(listening.accept()[0])
     listening.close()
     bench.drain()
     return peer, made, answer
@@ -543,8 +547,7 @@ def time_wait(bench: Bench) -> Measured:
     listening, port = bench.listen("client")
     peer = Script(bench, bench.next_port(), port)
     peer.open()
-    kernel = listening.accept()[0]
-    kernel.close()
+    listening.accept()[0].close()
     time.sleep(0.02)
     peer.ack = (peer.ack + 1) & 0xFFFFFFFF
     peer.send(FIN | ACK)
@@ -648,8 +651,8 @@ def main(arguments: list[str]) -> int:
     wrong = 0
     wanted = given.facts or list(expected)
     try:
-        with Lab.temporary() as lab:
-            for name, one, other, same in measure(Bench(lab), expected, wanted):
+        with Lab.temporary() as lab, Bench(lab) as bench:
+            for name, one, other, same in measure(bench, expected, wanted):
                 wrong += not same
                 print(f"{'ok       ' if same else 'DIFFERENT'} {name}: {EXPERIMENTS[name][0]}")
                 print(f"            expected {shown(one)}\n            seen     {shown(other)}", flush=True)
