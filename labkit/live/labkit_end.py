@@ -242,7 +242,9 @@ class LabkitEnd(EndpointEnd):
     def _capture_received(self, received: Received, now: int, arrived: bool) -> CapturedSegment:
         sender, state = OTHER[self.side], self.recorded
         segment, frame = received.segment, received.frame
-        return self._capture(CapturedSegment(now, sender, segment, frame, state, state, self.serving, arrived))
+        captured = CapturedSegment(now, sender, segment, frame, state, state, self.serving, arrived)
+        captured.ident, captured.label = _header_numbers(frame)
+        return self._capture(captured)
 
     def _capture(self, segment: CapturedSegment) -> CapturedSegment:
         self._count += 1
@@ -313,3 +315,10 @@ class LabkitEnd(EndpointEnd):
     def peer_host(self) -> Host:
         """The host at the other end, or the scenario's host if no peer has connected yet."""
         return self.peer or self.parts.hosts[OTHER[self.side]]
+
+
+def _header_numbers(frame: bytes) -> tuple[int, int]:
+    """The IPv4 identification and the IPv6 flow label of a received frame; 0 where there is none."""
+    if frame[14] >> 4 == 6:
+        return 0, int.from_bytes(frame[14:18]) & 0xFFFFF
+    return int.from_bytes(frame[18:20]), 0

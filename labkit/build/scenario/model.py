@@ -4,6 +4,7 @@ This is the only list of keys. An unknown key, a value of the wrong type and an 
 line, the expected value, and the nearest word.
 """
 
+from contextlib import suppress
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -44,6 +45,7 @@ from labkit.build.scenario.units import (
 )
 from labkit.build.scenario.units import duration as read_duration
 from labkit.build.scenario.units import number as read_number
+from labkit.build.scenario.units import size as read_size
 from labkit.tcp import stacks
 from labkit.tcp.endpoint import Config
 from labkit.tcp.stacks import DEFAULT
@@ -104,7 +106,15 @@ class Side(Model):
     def _settings(cls, given: Any) -> Any:
         """The keys of the stack under those of the side. An unknown stack is an error of its own key."""
         stack = given.get("stack", DEFAULT) if isinstance(given, dict) else None
-        return {**stacks.load(stack).settings, **given} if stack in stacks.names() else given
+        if stack not in stacks.names():
+            return given
+        settings = stacks.load(stack).settings
+        merged = {**settings, **given}
+        if "window" in given and "window_scale" in settings and "window_scale" not in given:
+            # The scale fits the buffer.
+            with suppress(ValueError, TypeError):
+                merged["window_scale"] = max(read_size(given["window"]).bit_length() - 16, 0)
+        return merged
 
     def config(self, iss: int, ipv6: bool, stamp: int, mtu: int = DEFAULT_MTU) -> Config:
         """The endpoint's configuration; the default MSS follows from the MTU. ValueError for impossible combinations."""

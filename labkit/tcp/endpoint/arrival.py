@@ -335,7 +335,8 @@ def _text(end: "Endpoint", segment: Segment, start: int, now: int) -> None:
         # "advance RCV.NXT over the FIN, and send an acknowledgment for the FIN"
         rcv.nxt += 1
         rcv.edge = max(rcv.edge, rcv.nxt)
-        if end.config.delayed_fin_ack and end.state is State.ESTABLISHED and rcv.ack_why is None:
+        waits = end.config.delayed_fin_ack and end.timers.last_data is not None
+        if waits and end.state is State.ESTABLISHED and rcv.ack_why is None:
             rcv.interactive = True
             rcv.owe_delayed(0, end.config.delayed_ack, now)
         else:
@@ -349,7 +350,10 @@ def _text(end: "Endpoint", segment: Segment, start: int, now: int) -> None:
         # RFC 5681 section 4.2: filling a gap, or a duplicate: an immediate ACK.
         rcv.owe("ack" if delivered else "duplicate-ack")
     else:
-        rcv.owe_duplicate("duplicate-ack", end.config.compress_acks, now)
+        if end.recovery.sack and not rcv.duplicates:
+            rcv.grow(len(segment.payload))
+        # Without SACK, the number of duplicate acknowledgements is all that the peer learns.
+        rcv.owe_duplicate("duplicate-ack", end.config.compress_acks if end.recovery.sack else None, now)
 
 
 def _peer_closed(end: "Endpoint", now: int) -> None:

@@ -72,10 +72,11 @@ class Config:
     whole_segment_syn_ack: bool = False
     """Whether a SYN, or a SYN ACK, offers a window of whole segments."""
     window_growth: int = 0
-    """The window begins with at most 65,535 octets, and each full-sized segment in order raises it by this many, up to
-    `window`; 0: all of `window` at once."""
+    """The window begins with at most 65,535 octets, and each segment in order raises it by this many of the largest segments so
+    far, up to `window` and to the free buffer, which grows with what the application reads; 0: all of `window` at once."""
     round_window_up: bool = False
-    """Whether a scaled window is rounded up, so that it may exceed the buffer by less than the scale."""
+    """Whether a scaled window is rounded up, so that it may exceed the buffer by less than the scale, and one without a scale has
+    whole segments."""
     update_when_doubled: bool = False
     """Whether a window update is sent only when the window has doubled; otherwise when it has grown by two segments."""
     syn_linear_timeouts: int = 0
@@ -99,13 +100,15 @@ class Config:
     ack_needs_reader: bool = False
     """Whether a second segment is acknowledged at once only if the application has read the one before."""
     delayed_fin_ack: bool = False
-    """Whether the acknowledgement of a FIN in ESTABLISHED may wait like any other."""
+    """Whether the acknowledgement of a FIN in ESTABLISHED may wait like any other, once data has arrived."""
     compress_acks: int | None = None
     """The longest delay of acknowledgements of segments beyond a gap, after the first three; None: no delay."""
     push_bursts: bool = False
-    """Whether the last segment of a burst has PSH. A burst has up to half of the congestion window."""
+    """Whether the last segment of a burst has PSH. A burst is what the connection sends within a millisecond at its pace, at
+    least two segments, at most half of the congestion window."""
     minshall: bool = False
-    """Whether a small segment waits only while another small one is unacknowledged (Minshall's variant of Nagle's rule)."""
+    """Whether a small segment waits only while another small one is unacknowledged (Minshall's variant of Nagle's rule), also one
+    that fills the peer's window."""
     floor_variation: bool = False
     """Whether `rto_min` is the least that is added to the smoothed round-trip time, instead of the least sum."""
     tail_loss_probe: bool = False

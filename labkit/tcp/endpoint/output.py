@@ -17,6 +17,10 @@ from labkit.tcp.state import Event, State
 if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
 
+MAX_BURST = 65_536
+"""Octets of the largest burst, one super-segment."""
+NEAR_LOG = 9
+"""Each 512 microseconds of the round trip halve what a burst may be beyond the pace."""
 PROBE_TICK = 2_000_000
 """Nanoseconds that a tail loss probe waits beyond two round trips, so that it does not race against the ACK (RFC 8985 section
 7.2)."""
@@ -69,8 +73,7 @@ def _acknowledge(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
 
 def _pushed(end: "Endpoint", out: "list[Outgoing]") -> "list[Outgoing]":
     """The segments with PSH on the last of each burst. A burst has at most half of the congestion window."""
-    full = max((len(each.segment.payload) for each in out), default=0)
-    most = len(out) if end.control is None else max(end.control.cwnd // (2 * max(full, 1)), 1)
+    most = _burst(end, max((len(each.segment.payload) for each in out), default=0))
     found, burst = list(out), 0
     for place, each in enumerate(out):
         new = each.why == "data"
@@ -82,6 +85,21 @@ def _pushed(end: "Endpoint", out: "list[Outgoing]") -> "list[Outgoing]":
             found[place] = replace(each, segment=each.segment.with_(ctl=each.segment.ctl | PSH))
             burst = 0
     return found
+
+
+def _burst(end: "Endpoint", full: int) -> int:
+    """The segments of `full` octets in a burst: what the pace of the connection sends within a 1024th of a second, at least
+    two; the whole half of the congestion window where the round trip is so short that a burst fills no queue.
+    """
+    control, srtt = end.control, end.rtt.srtt
+    if control is None or not full:
+        return 1000
+    half = max(control.cwnd // (2 * full), 1)
+    if not srtt:
+        return half
+    pace = control.cwnd * (2 if control.cwnd < control.ssthresh // 2 else 1.2) * 1_000_000_000 / srtt
+    near = MAX_BURST >> (srtt // 1000 >> NEAR_LOG)
+    return min(half, max(int(pace / 1024 + near) // full, 2))
 
 
 def _plan_probe(end: "Endpoint", now: int) -> None:
@@ -284,7 +302,8 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         snd.sent(low, high + fin, now)
         if take < room:
             snd.small = high
-        _note_answer(end, now)
+        if take:
+            _note_answer(end, now)
         if fin:
             end.move(Event.SEND_FIN)
             return
@@ -307,7 +326,7 @@ def _worth_sending(end: "Endpoint", take: int, queued: int, room: int) -> bool:
     """
     if take >= room:
         return True
-    if end.config.minshall and take == queued:
+    if end.config.minshall and take in (queued, end.snd.edge - end.snd.nxt):
         return end.snd.small <= end.snd.una or not end.config.nagle or end.snd.fin is not None
     # A SYN under way is no data (Fast Open): nothing waits for it.
     idle = max(end.snd.una, 1) == end.snd.nxt
@@ -338,7 +357,10 @@ def probe(end: "Endpoint", now: int) -> None:
         return
     if window > 0:
         high = min(snd.end, low + window, low + _room(end, options))
-        end.replies.append(Outgoing(_data(end, low, high, options), "data"))
+        segment = _data(end, low, high, options)
+        if end.config.push_bursts:
+            segment = segment.with_(ctl=segment.ctl | PSH)
+        end.replies.append(Outgoing(segment, "data"))
         snd.sent(low, high, now)
         return
     end.replies.append(Outgoing(_data(end, low, low + 1, options), "zero-window-probe"))

@@ -11,6 +11,12 @@ from labkit.tcp.ranges import RangeSet
 
 MIN_SEEN = 536
 """The payload of the largest segment, before one has arrived."""
+LEAST_GROWING = 128
+"""The smallest segment that raises a growing window."""
+MEMORY_GAIN = 1257
+"""Thousandths by which a buffer holds more octets in segments of 1448 than its half: they take 2304 octets of memory each."""
+LEAST_WASTE = 1024
+"""Smaller segments take more memory than their octets, so that a window does not grow."""
 
 
 class Receiver:
@@ -21,7 +27,9 @@ class Receiver:
         "ack_why",
         "beyond",
         "blocks",
+        "buffer",
         "config",
+        "copied",
         "dsack",
         "duplicates",
         "edge",
@@ -38,6 +46,7 @@ class Receiver:
         "seen",
         "shift",
         "size",
+        "turn",
         "unacked",
         "up",
     )
@@ -73,6 +82,8 @@ class Receiver:
         """How many acknowledgements do not wait."""
         self.interactive = False
         """Whether the application answers what it gets, so that acknowledgements wait for the answer."""
+        self.copied, self.turn = 0, self.first
+        """What the application has read since RCV.NXT passed `turn`."""
         self.seen = MIN_SEEN
         """The payload of the largest segment so far."""
         self.duplicates = 0
@@ -87,13 +98,28 @@ class Receiver:
         if whole and self.first > segment:
             self.first -= self.first % segment
         self.size = self.first if self.config.window_growth else self.config.window
+        self.buffer = min(self.config.window, MAX_FIRST_WINDOW) if self.config.window_growth else self.size
         self.edge = self.nxt + self.first
 
     def grow(self, octets: int) -> None:
         """A segment in order arrived: raise the window (`Config.window_growth`)."""
+        if self.seen < LEAST_WASTE <= octets and self.config.window_growth:
+            # The buffer counts memory, of which large segments need less.
+            self.buffer = self.buffer * MEMORY_GAIN // 1000
         self.seen = max(self.seen, min(octets, self.config.mss))
-        if octets >= self.mss and self.size < self.config.window:
-            self.size = min(self.size + self.config.window_growth * self.mss, self.config.window)
+        if self.config.window_growth and octets >= LEAST_GROWING and self.seen >= LEAST_WASTE:
+            free = self.buffer - len(self.ready)
+            self.size = max(self.size, min(self.size + self.config.window_growth * self.seen, free))
+
+    def read(self, octets: int) -> None:
+        """The application has read some octets: a buffer that grows holds more from now on."""
+        if not self.config.window_growth:
+            return
+        self.copied += octets
+        if self.nxt >= self.turn:
+            # A window has passed, which takes a round trip.
+            self.buffer = max(self.buffer, min(self.buffer + 2 * self.copied, self.config.window))
+            self.copied, self.turn = 0, self.nxt + self.size
 
     def synchronise(self, irs: int) -> None:
         """The peer's SYN arrived: its ISS is `irs` (3.10.7.2: "RCV.NXT is set to SEG.SEQ+1")."""
@@ -196,13 +222,16 @@ class Receiver:
         A window below a full-sized segment (or half of a small buffer) is not opened at all; a larger one moves with every
         octet read, for its sender has enough to fill a segment.
         """
-        free = self.size - len(self.ready)
+        free = min(self.size, self.buffer - len(self.ready))
         return free if free >= min(self.mss, self.size // 2) else 0
 
     def offer(self, scaled: bool = True) -> int:
         """The window field of the segment that goes out now and acknowledges all that has arrived."""
         shift = self.shift if scaled else 0
-        window = max(self._room() if scaled else min(self._room(), self.first), self.edge - self.nxt)
+        room = self._room() if scaled else min(self._room(), self.first)
+        if self.config.round_window_up and scaled and not shift:
+            room -= room % min(self.seen, self.mss)
+        window = max(room, self.edge - self.nxt)
         up = (1 << shift) - 1 if self.config.round_window_up else 0
         field = min((window + up) >> shift, 0xFFFF)
         self.offered = field << shift

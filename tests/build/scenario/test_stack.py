@@ -170,10 +170,6 @@ def test_p0f_knows_the_system(stack: str, tmp_path: Path) -> None:
 # The timing of Linux 6.18, against what its captures show.
 
 
-def times(trace: Trace, why: str) -> list[float]:
-    return [record.time / 1e6 for record in trace if record.why == why]
-
-
 def test_a_syn_is_resent_after_equal_times_at_first() -> None:
     trace = play("linux-6.18", "steps:\n- client: connect\n", more="path: {to_server: {loss: 100%}}\n")
     at = [record.time // 1_000_000_000 for record in trace]
@@ -212,18 +208,23 @@ def test_an_answer_carries_the_acknowledgement_once_there_was_one() -> None:
     assert server[-1].why == "delayed-ack"
 
 
-def test_the_acknowledgement_of_a_fin_waits() -> None:
-    trace = play(
-        "linux-6.18", "steps:\n- client: connect\n- client: {close: {after: 9ms}}\n- server: {close: {after: 90ms}}\n"
-    )
-    fin = next(record for record in trace if record.segment.ctl & FIN)
-    assert times(trace, "delayed-ack") == [fin.time / 1e6 + 60]
+def test_the_acknowledgement_of_a_fin_waits_once_data_has_arrived() -> None:
+    for data, late in (("", 0), ("- client: {send: 9}\n", 40)):
+        steps = f"steps:\n- client: connect\n{data}- client: {{close: {{after: 99ms}}}}\n- server: {{close: {{after: 90ms}}}}\n"
+        trace = play("linux-6.18", steps)
+        fin = next(record for record in trace if record.segment.ctl & FIN)
+        answer = next(record for record in of(trace, "server") if record.time > fin.time)
+        assert answer.segment.ctl == ACK
+        assert (answer.time - fin.time) // 1_000_000 == 20 + late
 
 
 def test_bursts_end_with_push() -> None:
-    trace = play("linux-6.18", "steps:\n- client: connect\n- client: {send: 200kB}\n")
-    data = [record.segment for record in of(trace, "client") if record.segment.payload]
-    assert [place for place, segment in enumerate(data[:10], 1) if segment.ctl & PSH] == [5, 10]
+    # Over a short round trip bursts are half of the window, over a long one what a millisecond's pace sends.
+    for rtt, pushed in (("100us", [5, 10]), ("10ms", [2, 4, 6, 8, 10])):
+        steps = "steps:\n- client: connect\n- client: {send: 200kB}\n"
+        trace = play("linux-6.18", steps, more=f"path: {{rtt: {rtt}}}\n")
+        data = [record.segment for record in of(trace, "client") if record.segment.payload]
+        assert [place for place, segment in enumerate(data[:10], 1) if segment.ctl & PSH] == pushed
 
 
 def test_a_tail_is_probed_before_the_timeout() -> None:
