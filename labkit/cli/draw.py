@@ -115,7 +115,7 @@ def command(
             return revealed(verify_capture(capture, profile), reveal)
 
     wanted = flow_filter(others)
-    if _is_capture(subject):
+    if is_capture(subject):
         judged = verdict_of if needs_all(what) else None
         drawn = of_capture(subject, judged, wanted, packets, few=not needs_all(what))
         if faults or seed:
@@ -144,7 +144,7 @@ def _format(what: str, format_: str | None, output: str | None) -> str:
     return format_
 
 
-def _is_capture(subject: str) -> bool:
+def is_capture(subject: str) -> bool:
     """Whether the subject is a capture: standard input, or a file that is no scenario."""
     suffix = Path(subject).suffix.lower()
     if suffix in SCENARIOS:
