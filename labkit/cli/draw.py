@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_STREAM = 1 << 28
 """Octets of a capture on standard input, which is read more than once."""
 
-FEW = 2_000
+FEW = 500
 """Packets in which the conversation of a curve is looked for first."""
 
 TERMINAL = "terminal"
