@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_STREAM = 1 << 28
 """Octets of a capture on standard input, which is read more than once."""
 
-FEW = 5_000
+FEW = 2_000
 """Packets in which the conversation of a curve is looked for first."""
 
 TERMINAL = "terminal"
@@ -116,7 +116,8 @@ def command(
 
     wanted = flow_filter(others)
     if is_capture(subject):
-        drawn = of_capture(subject, verdict_of, wanted, packets, few=not needs_all(what))
+        judged = verdict_of if needs_all(what) else None
+        drawn = of_capture(subject, judged, wanted, packets, few=not needs_all(what))
         if faults or seed:
             raise UsageError(_("--seed and --fault need a scenario, not a capture"))
     else:
