@@ -132,11 +132,9 @@ def command(
         note(f"{printable(subject)}: {remark}")
     _note_missing(drawn, count)
     name = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', title)[:MAX_NAME].strip('.-') or 'capture'}.pcapng"
-    if octets is not None and subject != "-":
-        student = octets
-    else:
-        # Nobody knows how large the rest of a capture is.
-        student = _student(octets, subject) if about.ended else b""
+    played = octets if subject != "-" else None
+    # Nobody knows how large the rest of a capture is that was not read to its end.
+    student = played or (_student(octets, subject) if about.ended else b"")
     if capture is not None:
         _write_capture(capture, student)
     _write(Quiz(printable(title)[:MAX_NAME], drawn.questions, seed, _small(student), name), chosen, output)

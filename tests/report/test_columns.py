@@ -83,7 +83,12 @@ def test_numbers_wrap_around(isns: tuple[int, int], tmp_path: Path, monkeypatch:
             "client": {"isn": isns[0], "window_scale": 7},
             "server": {"isn": isns[1], "window_scale": 3},
             "path": {"rtt": "20ms", "to_server": {"loss": "5%"}, "to_client": {"loss": "5%"}},
-            "steps": [{"client": "connect"}, {"client": {"send": 60000}}, {"server": {"send": 90000}}, {"client": "close"}],
+            "steps": [
+                {"client": "connect"},
+                {"client": {"send": 60000}},
+                {"server": {"send": 90000}},
+                {"client": "close"},
+            ],
         }
     )
     for seed in range(3):
