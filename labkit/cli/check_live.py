@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from labkit.teach.grade.task import Result
 
 HAND_IN = "{hand-in}"
+MAX_NAME = 255
+"""Octets of a file's name, on Linux."""
 
 
 @click.command(
@@ -96,7 +98,8 @@ def command(
 
     ASSIGNMENT is one with 'hand-in: live-program'. COMMAND is the program, a client or server of its own over a tun device or
     raw sockets. Each run has a lab of its own, where labkit plays the other side over the scenario's path. The program has
-    no other network and few rights; it is ended with all its children. The exit code is 0 whatever the points are.
+    no other network and few rights; it is ended with all its children. It begins in a folder with copies of the files and
+    folders that COMMAND names. The exit code is 0 whatever the points are.
     """
     if hand_ins is not None and format_ in names():
         raise UsageError(_("--hand-ins goes with the table of a class, not with a platform"))
@@ -136,7 +139,9 @@ def _load(name: str) -> "Assignment":
     return loaded
 
 
-def _setting(loaded: "Assignment", words: Sequence[str], options: dict[str, Any]) -> "tuple[Setting, list[int]]":
+def _setting(
+    loaded: "Assignment", words: Sequence[str], files: Sequence[Path], options: dict[str, Any]
+) -> "tuple[Setting, list[int]]":
     """What is run, and with which seeds."""
     from labkit.live.system import require_capable
     from labkit.live.trial import Setting
@@ -146,7 +151,7 @@ def _setting(loaded: "Assignment", words: Sequence[str], options: dict[str, Any]
     assert program is not None  # noqa: S101 - `_load` has looked
     seconds = options["seconds"] or program.time / 1e9
     seeds = [options["seed"]] if options["seed"] is not None else list(range(1, (options["runs"] or program.runs) + 1))
-    return Setting(loaded.scenario, program.side, words, program.link, seconds, options["user"]), seeds
+    return Setting(loaded.scenario, program.side, words, files, program.link, seconds, options["user"]), seeds
 
 
 def _grades(loaded: "Assignment", words: Sequence[str], hand_ins: str | None, options: dict[str, Any]) -> "Grades":
@@ -154,32 +159,38 @@ def _grades(loaded: "Assignment", words: Sequence[str], hand_ins: str | None, op
     from labkit.teach.grade.classroom import Grades, Row
     from labkit.teach.roster import file_name
 
-    task = loaded.task()
-    students = [("program", "")]
-    if hand_ins is not None:
-        students = [
-            (each.name, str(each)) for each in sorted(Path(hand_ins).iterdir()) if not each.name.startswith(".")
-        ]
+    if hand_ins is None:
+        result = _result(loaded, words, _named(words), options)
+        return Grades(loaded.task(), (Row(words[-1], "", file_name(words[-1]), result),))
+    students = [each for each in sorted(Path(hand_ins).iterdir()) if not each.name.startswith(".")]
     rows = []
     with ProgressLine(_("running")) as progress:
-        for number, (student, path) in enumerate(students, 1):
-            if hand_ins is not None:
-                progress.show(_(": {number} of {total}").format(number=number, total=len(students)))
-            command = [word.replace(HAND_IN, path) for word in words]
-            result = _result(loaded, command, options, file_name(student) if path else "")
-            rows.append(Row(student, "", file_name(student), result))
-    return Grades(task, tuple(rows))
+        for number, path in enumerate(students, 1):
+            progress.show(_(": {number} of {total}").format(number=number, total=len(students)))
+            command = [word.replace(HAND_IN, path.name) for word in words]
+            result = _result(loaded, command, [path], options, f"{file_name(path.name)}-")
+            rows.append(Row(path.name, "", file_name(path.name), result))
+    return Grades(loaded.task(), tuple(rows))
 
 
-def _result(loaded: "Assignment", words: Sequence[str], options: dict[str, Any], name: str) -> "Result":
+def _named(words: Sequence[str]) -> list[Path]:
+    """The files and folders in the present folder that a command names; of `mytcp/main.py`, the folder `mytcp`."""
+    parts = [Path(word).parts[:1] for word in words if word and "\0" not in word and not Path(word).is_absolute()]
+    names = dict.fromkeys(each[0] for each in parts if each and each[0] != "..")
+    return [Path(name) for name in names if len(name) < MAX_NAME and Path(name).exists()]
+
+
+def _result(
+    loaded: "Assignment", words: Sequence[str], files: Sequence[Path], options: dict[str, Any], prefix: str = ""
+) -> "Result":
     from labkit.teach.files import write_file
     from labkit.teach.grade.program import grade_program, octets
 
-    setting, seeds = _setting(loaded, words, options)
+    setting, seeds = _setting(loaded, words, files, options)
 
     def keep(trial: "Trial", _result: "Result", frames: "Sequence[Frame]") -> None:
         if options["captures"] is not None:
-            target = Path(options["captures"]) / f"{name}{'-' if name else ''}seed-{trial.seed}.pcapng"
+            target = Path(options["captures"]) / f"{prefix}seed-{trial.seed}.pcapng"
             write_file(target, octets(frames, setting.scenario))
 
     return grade_program(loaded.task(), setting, seeds, keep)
@@ -196,6 +207,9 @@ def _show(result: "Result") -> None:
     for run in result.runs:
         points = f"{points_text(run.points)}/{points_text(result.of)}"
         echo(_("seed {seed}: {points}, {n} packets").format(seed=run.seed, points=points, n=run.packets))
+        if run.ended and run.output:
+            for text in run.output.splitlines()[-3:]:
+                echo(f"  | {text[:200]}")
     if len(result.runs) > 1 and result.points < result.of:
         note(_("'--seed N' repeats one run"))
 
@@ -213,7 +227,7 @@ def _platform(
     try:
         loaded = _load(assignment)
         task = loaded.task()
-        result = _result(loaded, words, options, "")
+        result = _result(loaded, words, _named(words), options)
     except LabkitError as error:
         failure = str(error)
     except Exception as error:  # the platform needs a result, whatever happens

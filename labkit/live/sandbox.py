@@ -9,9 +9,11 @@ import os
 import pwd
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from shutil import Error as ShutilError
+from shutil import copy, copytree
 from tempfile import TemporaryDirectory
 from threading import Thread
 
@@ -21,6 +23,9 @@ from labkit.live.system import require_program
 
 MAX_OUTPUT = 16_384
 """Octets that are kept of what a program prints."""
+
+MAX_COPIED = 64 << 20
+"""Octets of the files that a program gets."""
 
 LIMITS = ("--core=0", "--nofile=256", "--nproc=512", "--as=2147483648", "--fsize=16777216")
 """Limits of each process, as options of prlimit(1)."""
@@ -38,29 +43,38 @@ NOT_STARTED = (126, 127)
 class Sandbox(AbstractContextManager["Sandbox"]):
     """A running program; a context manager that ends it and all its children. LinkError if the system refuses.
 
-    `user`: the user that it runs as, if labkit is root. UsageError if there is no such user. `seconds` bounds its processor
-    time; its owner bounds the rest with `end`.
+    It begins in a folder of its own, with copies of `files`: its user may not reach them where they are. `user`: the user that
+    it runs as, if labkit is root; UsageError if there is none of this name. `seconds` bounds its processor time; its owner
+    bounds the rest with `end`.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], user: str, seconds: float) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], files: Iterable[Path], user: str, seconds: float
+    ) -> None:
         self._output = bytearray()
         self._home = TemporaryDirectory(prefix="labkit-program-")
         self._ended = False
         try:
-            self._start(command, environment, user, seconds)
+            self._start(command, environment, files, user, seconds)
         except BaseException:
             self._home.cleanup()
             raise
         self._reader = Thread(target=self._read, name="labkit reads a program's output", daemon=True)
         self._reader.start()
 
-    def _start(self, command: Sequence[str], environment: Mapping[str, str], user: str, seconds: float) -> None:
+    def _start(
+        self, command: Sequence[str], environment: Mapping[str, str], files: Iterable[Path], user: str, seconds: float
+    ) -> None:
         home = Path(self._home.name)
+        work = home / "work"
+        work.mkdir()
+        _copy(files, work)
         rights = ["--no-new-privs", f"--bounding-set={CAPABILITIES}", f"--inh-caps={CAPABILITIES}"]
         rights.append(f"--ambient-caps={CAPABILITIES}")
         if os.geteuid() == 0 and may_change_user():
             account = find_user(user)
-            os.chown(home, account.pw_uid, account.pw_gid)
+            for each in (home, *home.rglob("*")):
+                os.chown(each, account.pw_uid, account.pw_gid, follow_symlinks=False)
             rights += [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
         limits = [*LIMITS, f"--cpu={int(seconds) + 2}"]
         words = [require_program("unshare"), "--pid", "--fork", "--kill-child", "--", "/bin/sh", "-c", SHELL, "sh"]
@@ -72,6 +86,7 @@ class Sandbox(AbstractContextManager["Sandbox"]):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "HOME": str(home), **environment},
+                cwd=work,
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
@@ -111,6 +126,28 @@ class Sandbox(AbstractContextManager["Sandbox"]):
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._home.cleanup()
+
+
+def _copy(files: Iterable[Path], to: Path) -> None:
+    """Copy files and folders into a folder; links stay links. UsageError for too many octets, LinkError if it fails."""
+    files = list(files)
+    octets = 0
+    try:
+        for each in files:
+            for one in (each, *each.rglob("*")):
+                octets += one.lstat().st_size
+                if octets > MAX_COPIED:
+                    text = _("{name}: more than {n} MiB; name a folder that has nothing but the program")
+                    raise UsageError(text.format(name=printable(str(each)), n=MAX_COPIED >> 20))
+        for each in files:
+            if each.is_dir():
+                copytree(each, to / each.name, symlinks=True)
+            else:
+                copy(each, to / each.name)
+    except (OSError, ShutilError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else _("it has special files")
+        text = _("cannot copy the program's files: {reason}")
+        raise LinkError(text.format(reason=printable(str(reason)))) from error
 
 
 def may_change_user() -> bool:

@@ -59,6 +59,8 @@ class Setting:
     """The program's side, client or server."""
     command: Sequence[str]
     """The program and its arguments; `{address}` and the other names of `surroundings` in braces are replaced."""
+    files: Sequence[Path] = ()
+    """The files and folders that it gets copies of, in the folder that it begins in."""
     link: str = "tun"
     seconds: float = 10.0
     """How long a run may take."""
@@ -124,7 +126,7 @@ def run_trial(setting: Setting, seed: int) -> Trial:
         config = SessionConfig(setting.scenario, side, seed=seed, guard=guard)
         conversation = Conversation(config, parts, link)
         with lab.inside(setting.side):
-            program = stack.enter_context(Sandbox(command, environment, setting.user, setting.seconds))
+            program = stack.enter_context(Sandbox(command, environment, setting.files, setting.user, setting.seconds))
             recorder.on_flood = program.end
             if setting.side == "server":
                 _await_ready(setting.link, program)

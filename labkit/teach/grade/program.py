@@ -33,7 +33,17 @@ def grade_program(
         result, frames = _graded(replace(task, judged=trial.address), trial, setting.scenario)
         on_run(trial, result, frames)
         results.append(result)
-        runs.append(Run(seed, result.points, len(frames), trial.ended, trial.exit_code, printable(trial.output)))
+        output = "\n".join(map(printable, trial.output.splitlines()))
+        runs.append(
+            Run(
+                seed,
+                result.points,
+                len(frames),
+                trial.ended,
+                trial.exit_code,
+                output,
+            )
+        )
     return _joined(task, results, runs)
 
 
