@@ -281,9 +281,12 @@ class _Look:
 
     def soften(self, segments: Sequence[Shown]) -> None:
         """Remember the errors that a missing packet may explain, where IP identifications leave one out."""
-        if not evidence(segments) and any(seg.ip_id > 0 for seg in segments):
-            # Data that was acknowledged later had room: the capture lacks the window update.
-            last = {seg.side: seg for seg in segments if seg.ctl & ACK}
+        ids = {seg.ip_id for seg in segments}
+        why = evidence(segments)
+        if (not why and max(ids) > 0) or (why in ("", "lock-step") and max(ids) < 0):
+            # Data that was acknowledged later had room: the capture lacks the window update, of a side that sends such.
+            windows = {side: {seg.window for seg in segments if seg.side == side} for side in (CLIENT, SERVER)}
+            last = {seg.side: seg for seg in segments if seg.ctl & ACK and len(windows[seg.side]) > 1}
             for seg in segments:
                 other = last.get(1 - seg.side)
                 if other is not None and seg.length and seg.packet < other.packet and diff(other.ack, seg.end) >= 0:
@@ -291,7 +294,7 @@ class _Look:
         for before, after in gaps(segments):
             # The host's next segment depends on the missing packet, and so do the peer's segments before that one; a few of
             # them may stand before the last segment too, where the capture has them in another order.
-            self._doubtful |= {(after.packet, code) for code in ("SEQ01", "SEQ02", "FIN01")}
+            self._doubtful |= {(after.packet, code) for code in ("ACK01", "SEQ01", "SEQ02", "FIN01")}
             peers = [seg.packet for seg in segments if seg.side != after.side and seg.packet < after.packet]
             early = [packet for packet in peers if packet < before.packet][-MAX_EARLY:]
             late = [packet for packet in peers if packet > before.packet]

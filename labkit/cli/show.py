@@ -1,17 +1,21 @@
 """`labkit show`: show the conversations of a capture, with the states of both ends."""
 
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, Exit, echo, format_option, note, profile_option
+from labkit.cli._common import Command, Exit, echo, format_option, is_coloured, note, profile_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import UsageError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
     from labkit.analysis.flow_filter import FlowFilter
+    from labkit.analysis.states import Lines, Row
+    from labkit.capture import Reader
+    from labkit.report.conversation_table import TableStyle
 
 
 @click.command(
@@ -32,19 +36,20 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
     segment with relative numbers. The states are those of RFC 9293 after the segment has arrived. With --profile document,
     they stand where the tables of the introductory text have them, under its names.
     """
-    from labkit.analysis.states import observe
     from labkit.capture import open_capture
-    from labkit.report.conversation_table import FORMATS, TableStyle
+    from labkit.report.conversation_table import TableStyle
 
     wanted = flow_filter(others)
     if format_ == "html":
         return _page(capture, wanted)
     with open_capture(capture) as reader:
-        style = TableStyle(profile == "document", window, reader.names, reader.interfaces)
-        rows = observe(reader, wanted)
+        style = TableStyle(profile == "document", window, reader.names, reader.interfaces, colour=is_coloured())
+        rows, lines_of = _table(reader, wanted, format_, style)
         first = list(islice(rows, 1))
-        for line in FORMATS[format_](chain(first, rows), style):
-            echo(line)
+        lines = lines_of(chain(first, rows))
+        # What comes through a pipe is shown as it comes.
+        while part := list(islice(lines, 1 if reader.waits else 1000)):
+            echo("\n".join(part))
         if reader.damage is not None:
             text = _("{capture}: {message}; shown up to there")
             note(text.format(capture=capture, message=reader.damage.message))
@@ -53,6 +58,24 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
         elif not first:
             note(_("{capture}: there is no TCP segment in it").format(capture=capture))
         return Exit.UNREADABLE if reader.damage is not None and not reader.damage.cut else Exit.OK
+
+
+def _table(
+    reader: "Reader", wanted: "FlowFilter | None", format_: str, style: "TableStyle"
+) -> "tuple[Iterator[Row | Lines], Callable[[Iterator[Any]], Iterator[str]]]":
+    """The rows, and what makes lines of them."""
+    from labkit.analysis.native.engine import observe_capture
+    from labkit.analysis.states import observe
+    from labkit.report.conversation_table import FORMATS, TextTable
+
+    match format_:
+        case "notation":  # which has the edits of frames too
+            return observe(reader, wanted), lambda rows: FORMATS[format_](rows, style)
+        case "text":
+            table = TextTable(style)
+            return observe_capture(reader, wanted, on_notice=note, table=table), table.lines
+        case _:
+            return observe_capture(reader, wanted, on_notice=note), lambda rows: FORMATS[format_](rows, style)
 
 
 def _page(capture: str, wanted: "FlowFilter | None") -> int:

@@ -1,8 +1,9 @@
 """Students' programs in a lab: a right TCP gets all points, a wrong one those that it deserves, a broken one a clear row."""
 
 import json
+import os
 from pathlib import Path
-from shutil import which
+from shutil import copy, which
 
 import pytest
 from minimal_tcp import FAULTS
@@ -72,11 +73,11 @@ def assignment(side: str = "client", link: str = "tun", seconds: str = "6s", los
     return Assignment.parse(text)
 
 
-def graded(of: Assignment, fault: str = "", seeds: tuple[int, ...] = (1,)) -> Result:
+def graded(of: Assignment, fault: str = "", seeds: tuple[int, ...] = (1,), program: Path = PROGRAM) -> Result:
     assert of.model.program is not None
-    command = ["python3", PROGRAM.name, *filter(None, [fault])]
+    command = ["python3", program.name, *filter(None, [fault])]
     given = of.model.program
-    setting = Setting(of.scenario, given.side, command, [PROGRAM], given.link, given.time / 1e9)
+    setting = Setting(of.scenario, given.side, command, [program], given.link, given.time / 1e9)
     return grade_program(of.task(), setting, seeds)
 
 
@@ -127,13 +128,14 @@ class TestBrokenPrograms:
             ("flood", None, f"more than {MAX_PACKETS:,} packets"),
         ],
     )
-    def test_row(self, trouble: str, status: str | None, ended: str) -> None:
-        result = graded(assignment(seconds="3s"), trouble)
+    def test_row(self, trouble: str, status: str | None, ended: str, tmp_path: Path) -> None:
+        program = Path(copy(PROGRAM, tmp_path / f"{trouble}-{os.getpid()}.py"))
+        result = graded(assignment(seconds="3s"), trouble, program=program)
         assert result.points == 0
         assert status in (None, result.status)
         assert ended in result.runs[0].ended
         assert len(result.runs[0].output) < 20_000
-        assert not processes_of(PROGRAM.name)
+        assert not processes_of(program.name)
 
     def test_a_server_that_never_answers(self) -> None:
         result = graded(assignment("server", seconds="2s"), "silent")

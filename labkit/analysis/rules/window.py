@@ -61,7 +61,8 @@ def data_beyond_the_window(seg: Seen, me: Side, peer: Side) -> int:
     ):
         return False
     uncertain = me.missed or me.pending_n or peer.missed or peer.pending_n or seg.seq_offset > 0
-    return Severity.WARNING if uncertain else True
+    echoes = seg.tsecr > 0 and peer.tsval >= 0 and after(seg.tsecr, peer.tsval)  # a segment that the capture lacks
+    return Severity.WARNING if uncertain or echoes else True
 
 
 @rule(

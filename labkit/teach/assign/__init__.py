@@ -190,10 +190,23 @@ def _check(made: Assignment) -> None:
         raise source.error(("hand-in",), "live-program needs 'program:', and nothing else has it")
     if model.hand_in == PROGRAM and (model.give != "nothing" or model.faults or model.middlebox or model.hand_ins):
         raise source.error(("hand-in",), "a program has no 'give:', 'faults:', 'middlebox:' or 'hand-ins:'")
-    for number, question in enumerate(model.questions):
+    _check_questions(made)
+    _check_parts(made)
+
+
+def _check_questions(made: Assignment) -> None:
+    from labkit.teach.assign.questions import KINDS
+    from labkit.teach.quiz.kinds import kinds
+
+    source = made.source
+    for number, question in enumerate(made.model.questions):
         if (question.find is None) == (not question.answer):
             raise source.error(("questions", number), "needs either 'find:' or 'answer:'")
-    _check_parts(made)
+        if not question.ask.strip() and question.find not in kinds():
+            raise source.error(("questions", number), "needs 'ask:'")
+        if question.ask.strip() and question.find is not None and question.find not in KINDS:
+            text = f"find: {question.find} asks a question of its own; leave 'ask:' out"
+            raise source.error(("questions", number), text)
 
 
 def _check_parts(made: Assignment) -> None:

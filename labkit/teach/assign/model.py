@@ -13,6 +13,7 @@ from labkit.teach.assign.middlebox import MIDDLEBOXES
 from labkit.teach.assign.questions import KINDS as QUESTIONS
 from labkit.teach.grade import checks
 from labkit.teach.grade.task import CAPTURE, OTHERS
+from labkit.teach.quiz.kinds import kinds
 
 MAX_RUNS = 100
 
@@ -137,12 +138,16 @@ def _middlebox(value: Any) -> str | None:
     return value  # type: ignore[no-any-return]
 
 
+FINDABLE = tuple(dict.fromkeys((*QUESTIONS, *kinds())))
+"""The kinds of answers to a question that is asked, and the kinds of questions that labkit asks itself."""
+
+
 def _question(value: Any) -> str:
-    if value not in QUESTIONS:
+    if value not in FINDABLE:
         from labkit.i18n import nearest
 
         raise ValueError(
-            f"{str(value)[:40]!r} is not known; expected one of {', '.join(QUESTIONS)}{nearest(str(value), QUESTIONS)}"
+            f"{str(value)[:40]!r} is not known; expected one of {', '.join(FINDABLE)}{nearest(str(value), FINDABLE)}"
         )
     return str(value)
 
@@ -192,9 +197,10 @@ class PartModel(Strict):
 class QuestionModel(Strict):
     """A question about the given capture."""
 
-    ask: Annotated[str, Field(min_length=1, max_length=1000)]
+    ask: Annotated[str, Field(max_length=1000)] = ""
+    """The question. Without it, labkit asks one of the kind that `find` names (`labkit.teach.quiz`)."""
     points: Points = 1.0
-    find: Annotated[str, BeforeValidator(_question), WithJsonSchema({"enum": list(QUESTIONS)})] | None = None
+    find: Annotated[str, BeforeValidator(_question), WithJsonSchema({"enum": list(FINDABLE)})] | None = None
     """The kind of answer that labkit finds in the capture."""
     answer: Texts = ()
     """The right answer, if labkit does not find it; several are alternatives."""
