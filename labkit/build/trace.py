@@ -26,6 +26,7 @@ from labkit.build.record import Record as Record
 from labkit.build.record import States as States
 from labkit.capture import Frame, Interface
 from labkit.capture.base import MAX_PACKET_OCTETS
+from labkit.capture.budget import Budget
 from labkit.errors import UsageError
 from labkit.i18n import printable
 from labkit.packet.frame_edits import apply, cut
@@ -71,14 +72,15 @@ class Trace:
     """What else the capture holds that the trace was read from."""
 
     @classmethod
-    def from_capture(cls, source: str | Path | BinaryIO) -> "Trace":
+    def from_capture(cls, source: str | Path | BinaryIO, budget: Budget | None = None) -> "Trace":
         """Read a capture: a path, "-" for standard input, or an open binary file.
 
         Every readable TCP segment is a record. Frames without one stay in their places when the trace is written, and so does
         everything of a packet that is not edited: written without edits, it has the same packets. The capture is held in
-        memory. CaptureError if it cannot be read; of a damaged one, the packets before the damage (`origin.damage`).
+        memory. CaptureError if it cannot be read; of a damaged one, or one that is larger than `budget`, the packets before that
+        place (`origin.damage`).
         """
-        records, connections, origin = capture_io.read(source)
+        records, connections, origin = capture_io.read(source, budget)
         start = records[0].time if records else 0
         link = origin.interfaces[0].link if origin.interfaces else ETHERNET
         name = Path(source).stem if isinstance(source, str | Path) and source != "-" else "capture"

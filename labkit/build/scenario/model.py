@@ -51,7 +51,9 @@ from labkit.tcp.endpoint import Config
 from labkit.tcp.stacks import DEFAULT
 
 MAX_STEPS = 10_000
+"""Steps of a scenario."""
 MAX_CONVERSATIONS = 10_000
+"""Conversations of a scenario."""
 DEFAULT_MTU = 1500
 
 
