@@ -476,7 +476,7 @@ def test_commands_in_its_sentences_exist(path: Path) -> None:
     from labkit.cli import cli
 
     prose = re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.DOTALL)
-    named = {match[1] for each in coded(prose) if (match := re.match(r"labkit (\w+)", each))}
+    named = {match[1] for each in coded(prose) if (match := re.match(r"labkit ([\w-]+)", each))}
     assert named <= set(cli.list_commands(None))  # type: ignore[arg-type]
 
 
