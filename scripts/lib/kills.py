@@ -119,7 +119,7 @@ def outcome(
 
 
 def complete(target: Path, octets: bytes, whole: bytes) -> bool:
-    """Whether a file is a whole one of its kind. Ctrl-C ends only the reading of a capture: the report on what was read is written."""
+    """Whether a file is a whole one of its kind: Ctrl-C ends the reading, and the report on what was read is written."""
     if target.suffix == ".pcapng":
         return run(["show", target.name], target.parent).wait() == 0
     return octets[-8:] == whole[-8:]
