@@ -56,6 +56,8 @@ from labkit.teach.grade.judging import without
 from labkit.teach.grade.table import record
 from labkit.teach.grade.task import STATUSES, Mistake, Part, Task
 from labkit.teach.platforms import names as platforms
+from labkit.teach.quiz.formats import names as quiz_formats
+from labkit.teach.quiz.kinds import kinds as quiz_kinds
 
 TOP = Path(__file__).parents[1]
 CAN_LIVE = capable() and all(map(shutil.which, ("ip", "nsenter", "unshare")))
@@ -414,6 +416,13 @@ def test_scenario_keys_are_all_explained() -> None:
     known = {key for kind in models(ScenarioModel) for key in kind.model_fields}
     words = {word for each in coded(page("docs/scenarios.md")) for word in re.findall(r"\w+", each)}
     assert known - words == set()
+
+
+def test_kinds_and_formats_of_quizzes_are_explained() -> None:
+    text = page("docs/quiz.md")
+    kinds = [(f"`{each.name}`", each.summary, each.needs) for each in quiz_kinds().values()]
+    assert [tuple(row) for row in rows(text, "kind")] == kinds
+    assert tuple(row[0].strip("`") for row in rows(text, "format")) == quiz_formats()
 
 
 def test_architecture_has_the_wings() -> None:

@@ -313,7 +313,9 @@ class Trace:
         for record, ident in self._numbered():
             source, target = self._ends(record)
             time = self.start + record.time
-            built = packet(record.segment, source, target, ident=ident, framing=self.framing, time=time)
+            built = packet(
+                record.segment, source, target, ident=ident, framing=self.framing, time=time, label=record.label
+            )
             octets = bytes(built) if record.edits or not self.framing.dont_fragment else b""
             if record.edits:
                 octets = apply(octets, self.link, record.edits)[0]
@@ -389,7 +391,7 @@ class Trace:
             ends, ident, interface = self._ends(record), idents[record.number], taps.index(record.tap)
             if ends not in stamps:
                 stamps[ends] = Stamp.of(*ends, self.framing)
-            octets = stamps[ends].frame(record.segment, ident)
+            octets = stamps[ends].frame(record.segment, ident, record.label)
             wirelen = len(octets)
             if record.edits:
                 octets, wirelen = apply(octets, self.link, record.edits)

@@ -265,9 +265,7 @@ class Writer(ABC):
         `wirelen` is its length on the wire (None: that of `data`), `interface` an index from `add_interface`, `outbound`
         whether that interface sent it (None: unknown).
         """
-        self._sink.write(
-            self.record(time, data, wirelen=wirelen, comments=comments, interface=interface, outbound=outbound)
-        )
+        self.append(self.record(time, data, wirelen=wirelen, comments=comments, interface=interface, outbound=outbound))
 
     @abstractmethod
     def record(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_STREAM = 1 << 28
 """Octets of a capture on standard input, which is read more than once."""
 
-FEW = 5_000
+FEW = 500
 """Packets in which the conversation of a curve is looked for first."""
 
 TERMINAL = "terminal"
@@ -118,8 +118,9 @@ def command(
             return revealed(verify_capture(capture, profile), reveal)
 
     wanted, budget = flow_filter(others), capture_budget(others)
-    if _is_capture(subject):
-        drawn = of_capture(subject, verdict_of, wanted, packets, few=not needs_all(what), budget=budget)
+    if is_capture(subject):
+        judged = verdict_of if needs_all(what) else None
+        drawn = of_capture(subject, judged, wanted, packets, few=not needs_all(what), budget=budget)
         if faults or seed:
             raise UsageError(_("--seed and --fault need a scenario, not a capture"))
     else:
@@ -146,7 +147,7 @@ def _format(what: str, format_: str | None, output: str | None) -> str:
     return format_
 
 
-def _is_capture(subject: str) -> bool:
+def is_capture(subject: str) -> bool:
     """Whether the subject is a capture: standard input, or a file that is no scenario."""
     suffix = Path(subject).suffix.lower()
     if suffix in SCENARIOS:

@@ -169,14 +169,12 @@ def _write(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: s
     if format_ in names():
         _write_platform(grades, Path(outputs[0]), format_)
         return
-    forms = [SUFFIXES.get(Path(output).suffix.lower()) for output in outputs]
-    for output, form in zip(outputs, forms, strict=True):
-        if form is None:
+    for output in outputs:
+        if Path(output).suffix.lower() not in SUFFIXES:
             text = _("{name}: the suffix names no form of the table; use one of {known}")
             raise UsageError(text.format(name=printable(output), known=", ".join(SUFFIXES)))
-    for output, form in zip(outputs, forms, strict=True):
-        write_file(Path(output), _table(grades, str(form)))
-        note(_("{file}: the table").format(file=output))
+    for output in outputs:
+        write_table(grades, output)
     if feedback is not None:
         for row in grades.rows:
             text = "\n".join(lines(row.result)) + "\n"
@@ -187,8 +185,21 @@ def _write(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: s
     if not outputs and format_ == "xlsx":
         write_octets(STANDARD_OUTPUT, [_table(grades, format_)])
     elif not outputs:
-        echo(_shown(grades) if format_ == "text" else _table(grades, format_).decode("utf-8-sig"), nl=False)
+        echo(table_of(grades, format_), nl=False)
     _note_outcome(grades)
+
+
+def write_table(grades: "Grades", output: str) -> None:
+    """Write the table of a class in the form that the suffix of a file names."""
+    from labkit.teach.files import write_file
+
+    write_file(Path(output), _table(grades, SUFFIXES[Path(output).suffix.lower()]))
+    note(_("{file}: the table").format(file=output))
+
+
+def table_of(grades: "Grades", format_: str) -> str:
+    """The table of a class for standard output."""
+    return _shown(grades) if format_ == "text" else _table(grades, format_).decode("utf-8-sig")
 
 
 def _note_outcome(grades: "Grades") -> None:

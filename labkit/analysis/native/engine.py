@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from labkit.analysis.native.line_writer import Table
     from labkit.analysis.native.loader import Library
     from labkit.analysis.native.native_verifier import NativeVerifier
-    from labkit.analysis.native.reader import Batch, Interruption
+    from labkit.analysis.native.reader import Batch, Feed, Interruption
     from labkit.analysis.states import Lines, Row
 
 LARGE = 1 << 20
@@ -184,6 +184,19 @@ def _compiled(
     except MemoryError:
         on_notice(_("there is too little memory for compiled code: interpreted, which takes longer"))
         return None
+
+
+def feed_of(capture: Reader) -> "Feed | None":
+    """The segments of an open capture in batches, decoded by compiled code; None for a small capture, or without that code.
+
+    Nothing of the capture may have been read; nothing is read of it where there is no feed.
+    """
+    library = _library(capture, AUTO, _ignore, True, shipped())
+    if library is None:
+        return None
+    from labkit.analysis.native.reader import Feed
+
+    return Feed(capture, library)
 
 
 def prepare(engine: str, largest: int, on_notice: OnNotice, rules: tuple[Rule, ...]) -> None:

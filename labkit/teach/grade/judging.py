@@ -1,7 +1,7 @@
 """Grade one hand-in: the file's octets become a `Result`."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from gzip import GzipFile
 from hashlib import sha256
 from io import BytesIO
@@ -28,6 +28,7 @@ from labkit.teach.grade.task import (
     NO_TCP,
     NOTHING,
     OTHERS,
+    PROGRAM,
     REFUSED,
     UNREADABLE,
     WRONG_TYPE,
@@ -120,6 +121,8 @@ def without(task: Task, status: str, reason: str, *, file: str = "", sha256: str
 def _mend(status: str, task: Task) -> str:
     if task.kind == ANSWERS:
         return _("Hand in the text file with your answers, one 'NUMBER: ANSWER' on each line.")
+    if task.kind == PROGRAM:
+        return _("Run your program with 'labkit check-live', and look at what it prints and sends.")
     return {
         NOTHING: _("Hand in a capture file (.pcap or .pcapng)."),
         EMPTY: _("Write the packets into the file, open it in Wireshark, and hand it in again."),
@@ -217,13 +220,20 @@ def _outcome(name: str, want: object, talk: Conversation, task: Task) -> checks.
 
 
 def _errors(task: Task, verdict: Verdict) -> dict[int, list[Finding]]:
-    """The findings that are mistakes, by conversation. What follows from a mistake is none."""
-    least = SEVERITIES[task.count]
+    """The findings that are mistakes, by conversation."""
     found: dict[int, list[Finding]] = {}
-    for each in verdict.findings:
-        if each.severity >= least and each.caused_by is None:
-            found.setdefault(each.flow, []).append(each)
+    for each in mistakes_of(task, verdict):
+        found.setdefault(each.flow, []).append(each)
     return found
+
+
+def mistakes_of(task: Task, verdict: Verdict) -> Iterator[Finding]:
+    """The findings that are mistakes. What follows from a mistake is none, nor is what the other side did."""
+    least = SEVERITIES[task.count]
+    for each in verdict.findings:
+        of_judged = not task.judged or each.source.rpartition(":")[0] == task.judged
+        if each.severity >= least and each.caused_by is None and of_judged:
+            yield each
 
 
 def _scored(task: Task, talk: Conversation, errors: Sequence[Finding]) -> tuple[list[PartResult], list[Mistake]]:
