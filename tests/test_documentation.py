@@ -158,6 +158,7 @@ class Reader:
     def _python(self, fence: Fence, rest: str) -> None:
         if rest:
             assert rest.endswith(".py")
+            Path(rest).parent.mkdir(parents=True, exist_ok=True)
             Path(rest).write_text("\n".join(fence.lines) + "\n", "utf-8")
             return
         source = "\n" * fence.at + "\n".join(fence.lines)
