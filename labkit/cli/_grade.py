@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from labkit.teach.grade.task import Task
 
 MAX_METADATA = 1 << 20
+"""Octets of Gradescope's metadata that are read."""
 
 
 def complete_assignments(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -237,6 +237,7 @@ class Conversation:
                     arrived=each.arrived,
                     tap=model.capture if model.capture != "both" else self.side,
                     ident=each.ident,
+                    label=each.label,
                     connection=each.connection,
                 )
             )

@@ -36,7 +36,7 @@ def build(
     *,
     seed: int = 0,
     format: str | None = None,  # noqa: A002 - the word of the field
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], object] | None = None,
 ) -> int:
     """Write `flows` conversations of a scenario to a file, a stream or "-" (standard output). Return the number of packets.
 
@@ -53,7 +53,7 @@ def write(
     target: str | Path | BinaryIO,
     *,
     format: str | None = None,  # noqa: A002 - the word of the field
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], object] | None = None,
 ) -> int:
     """Write the conversations of a plan as `build` does."""
     require_numpy()

@@ -43,12 +43,12 @@ capture.
 Each range (`send: 50..400`, `rtt: 10ms..50ms`, `isn: random`) is drawn from the seed, independently of the others.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from labkit.build.scenario.source import Source, parse, read_file
 from labkit.errors import ScenarioError, UsageError
@@ -199,28 +199,6 @@ class Scenario:
             except UsageError as error:
                 raise self.source.error(("faults", place), str(error)) from error
         return trace
-
-    def write(
-        self,
-        target: str | Path | BinaryIO,
-        *,
-        flows: int,
-        seed: int = 0,
-        format: str | None = None,  # noqa: A002 - the word of the field
-        on_progress: Callable[[int, int], None] | None = None,
-    ) -> int:
-        """Write `flows` conversations to a file, a stream, or "-" (standard output), as `labkit build --flows` does. Return the
-        number of packets.
-
-        labkit simulates at most 16 conversations, each with its own losses and random values, and stamps copies of them with
-        other addresses, ports, numbers, times and checksums: a million packets take a second, and memory does not grow with
-        `flows`. The packets have no comments. `on_progress` gets the number of packets written so far and that of all.
-        ScenarioError and UsageError if the scenario cannot be copied so, CaptureError if the target cannot be written,
-        MissingError without numpy.
-        """
-        from labkit.build.bulk import build
-
-        return build(self, flows, target, seed=seed, format=format, on_progress=on_progress)
 
 
 def shipped() -> list[str]:

@@ -1,17 +1,18 @@
 """The same numbers as `_series.read`, by columns: compiled code decodes the packets of a large capture, numpy does the rest.
 
 Every value of `_series` follows from the values before it; here, from running sums and running maxima of whole columns. Tests
-compare both. `columns` gives None where a package is missing or the capture is small.
+compare both.
 """
 
 from array import array
 from typing import TYPE_CHECKING, Any
 
-from labkit.analysis.flows import End
-from labkit.capture import Reader
+from labkit.analysis.flows import End, end_of
 from labkit.packet.seen import SHORT_IP, SOUND
 from labkit.report.draw import _series as series
+from labkit.report.draw._conversation import Conversation
 from labkit.report.draw._series import MAX_SHIFT, Curve, Direction
+from labkit.report.draw._subject import Subject
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 
 if TYPE_CHECKING:
@@ -26,33 +27,39 @@ FIELDS = ("number", "time", "point", "seq", "ack", "ctl", "win", "len", "wscale"
 EDGES = ("sack_left", "sack_right")
 """What is kept of each segment with SACK blocks."""
 
-READABLE = [SOUND, SHORT_IP]
-
 LEAST = -(1 << 62)
 
 
-def columns(
-    capture: Reader, ends: tuple[End, End], numbers: tuple[int, int], *, cut: bool
-) -> tuple[Direction, Direction] | None:
-    """What both ends send, from a capture of which nothing was read; None if it is to be read segment by segment.
+def read(subject: Subject, conversation: Conversation) -> tuple[Direction, Direction]:
+    """What the client sends, and what the server sends."""
+    return columns(subject, conversation) or series.read(subject, conversation)
 
-    `ends` are the client and the server, `numbers` the first and last known packet of their conversation; `cut`: it may go on
-    behind that packet.
-    """
+
+def columns(subject: Subject, conversation: Conversation) -> tuple[Direction, Direction] | None:
+    """The same of a large capture; None where a package is missing, the capture is small, or the numbers make no sense."""
     try:
         import numpy as np  # noqa: F401
     except ImportError:
         return None
     from labkit.analysis.native.engine import feed_of
 
-    feed = feed_of(capture)
-    if feed is None:
-        return None
-    found = _segments(feed, ends, numbers, cut=cut)
-    names = ("", "")
+    client, server = map(end_of, conversation.ends)
+    numbers = [arrow.row.number for arrow in conversation.arrows]
+    with subject.open() as capture:
+        feed = feed_of(capture)
+        if feed is None:
+            return None
+        found = _segments(feed, (client, server), (min(numbers), max(numbers)), cut=subject.cut)
     if not len(found["time"]):
-        return Direction(*names), Direction(*names)
-    return _direction(found, 0), _direction(found, 1)
+        return None
+    try:
+        both = _direction(found, 0), _direction(found, 1)
+    except OverflowError:
+        return None
+    names = subject.names_of(conversation)
+    for direction, (source, target) in zip(both, (names, names[::-1]), strict=True):
+        direction.source, direction.target = source, target
+    return both
 
 
 def _segments(feed: Any, ends: tuple[End, End], numbers: tuple[int, int], *, cut: bool) -> "dict[str, Numbers]":
@@ -68,8 +75,11 @@ def _segments(feed: Any, ends: tuple[End, End], numbers: tuple[int, int], *, cut
     while feed.fill(batch):
         count = batch.row.count
         own = rows[:count]
-        wanted = (own["number"] >= first) & np.isin(own["fault"], READABLE)
-        if not cut:
+        fault = own["fault"]
+        wanted = (fault == SOUND) | (fault == SHORT_IP)
+        if count and int(own["number"][0]) < first:
+            wanted &= own["number"] >= first
+        if not cut and count and int(own["number"][-1]) > last:
             wanted &= own["number"] <= last
         at = np.flatnonzero(wanted)
         if at.size:
@@ -201,7 +211,10 @@ def _positions(rows: "dict[str, Numbers]", own: Any, acks: Any) -> "Numbers":
     steps[0] = 0 if own[first] and rows["ctl"][first] & SYN else 1
     every = np.zeros(len(told), np.int64)
     every[told] = steps
-    return np.cumsum(every)
+    found = np.cumsum(every)
+    if (np.maximum.accumulate(found) - found).max() >= 1 << 31:
+        raise OverflowError("numbers of which it depends on their order how often they have wrapped around")
+    return found
 
 
 def _windows(rows: "dict[str, Numbers]", end: int) -> "Numbers":

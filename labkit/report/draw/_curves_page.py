@@ -124,6 +124,7 @@ def _series(
     zero: bool = False,
 ) -> dict[str, object]:
     """A series as the page's script takes it. `zero`: the axis begins at 0."""
+    times, lows, highs, packets = zip(*points, strict=True) if points else ((),) * 4
     return {
         "name": name,
         "shape": shape,
@@ -133,10 +134,10 @@ def _series(
         "zero": zero,
         "thick": colour == "fault",
         "count": len(points),
-        "time": _column("d", (each[0] for each in points)),
-        "low": _column("d", (each[1] for each in points)),
-        "high": _column("d", (each[2] for each in points)),
-        "packet": _column("I", (each[3] for each in points)),
+        "time": _column("d", times),
+        "low": _column("d", lows),
+        "high": _column("d", highs),
+        "packet": _column("I", packets),
     }
 
 

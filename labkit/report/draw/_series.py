@@ -8,7 +8,7 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import merge
 from itertools import islice, repeat
 from operator import gt
@@ -161,23 +161,16 @@ class Direction:
 
 
 def read(subject: Subject, conversation: Conversation) -> tuple[Direction, Direction]:
-    """What the client sends, and what the server sends."""
+    """What the client sends, and what the server sends, segment by segment."""
     client, server = map(end_of, conversation.ends)
     names = subject.names_of(conversation)
-    found = Direction(*names), Direction(*names[::-1])
     numbers = [arrow.row.number for arrow in conversation.arrows]
     first, last = min(numbers), max(numbers)
+    found = Direction(*names), Direction(*names[::-1])
     start: int | None = None
     point: int | None = None
     seg = Seen()
     with subject.open() as capture:
-        from labkit.report.draw._columns import columns
-
-        fast = columns(capture, (client, server), (first, last), cut=subject.cut)
-        if fast is not None:
-            return replace(fast[0], source=names[0], target=names[1]), replace(
-                fast[1], source=names[1], target=names[0]
-            )
         for frame, data in segments(possible_frames(capture, {(client, server), (server, client)}), seg):
             if frame.number < first or not seg.readable:
                 continue

@@ -18,6 +18,7 @@ from labkit.teach.quiz.kinds import kinds
 MAX_RUNS = 100
 
 MAX_PARTS = 50
+"""Parts of an assignment."""
 
 
 class Strict(Model):

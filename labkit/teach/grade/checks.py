@@ -19,6 +19,7 @@ from labkit.teach.grade.task import Given
 SIDES = {"client": CLIENT, "server": SERVER}
 OPTIONS = ("mss", "window-scale", "sack", "timestamps")
 MAX_NUMBER = (1 << 32) - 1
+"""The largest number that a check compares."""
 
 
 @dataclass(frozen=True, slots=True)
