@@ -224,6 +224,9 @@ class _Look:
     def at(self, talk: Talk, segments: Sequence[Shown]) -> None:
         """Look at a conversation."""
         ledger = _best(segments)
+        if not ledger.knows:
+            self._why.append("")
+            return
         why = evidence(segments)
         assumed = self._assume == Completeness.COMPLETE or (
             self._assume == Completeness.TAUGHT and nothing_lost(segments)
@@ -449,6 +452,7 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
         "distance": abs(entry.off),
         "cause": entry.cause.packet if entry.cause is not None else "",
         "index": seg.packet - 1,
+        "without_syn": "".join(letter for bit, letter in enumerate("FSRPAUEC") if seg.ctl & ~SYN & 1 << bit),
         "length": seg.length,
         "own_packet": own.packet if own else "",
         "own_length": own.length if own else 0,

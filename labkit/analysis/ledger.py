@@ -79,12 +79,14 @@ class Ledger(Book):
 
     def _post_syn(self, index: int, seg: Shown, me: Account, peer: Account) -> None:
         if me.opened and seg.seq != me.isn:
-            if seg.seq != me.nxt or me.fin is not None or not peer.opened:
-                self.knows = False  # another attempt, or a forgery: other rules judge it
-                return
-            self.enter(seg, "flags", fault="syn-inside", certain=True)
-            self._post_other(index, replace(seg, ctl=seg.ctl & ~SYN), me, peer)
-            return
+            if not peer.opened or any(
+                one.side != seg.side and one.ack == seg.end for one in self.segments[index + 1 :]
+            ):
+                self.knows = False  # another attempt, which the peer answers: other rules judge it
+            elif (seg.seq == me.nxt or diff(seg.seq, me.nxt) in me.shifts) and (me.fin is None or seg.ctl & ACK):
+                self.enter(seg, "flags", fault="syn-inside", certain=True)
+                self._post_other(index, replace(seg, ctl=seg.ctl & ~SYN), me, peer)
+            return  # an old or forged SYN takes no number: other rules judge it
         if not me.opened:
             me.opened, me.isn, me.nxt, me.taken = True, seg.seq, seg.end, seg
             me.mss = seg.mss if seg.mss > 0 else me.mss

@@ -102,7 +102,7 @@ class PcapngReader(Reader):
         """Continue at a block."""
         self._buffer, self._base, self._here, self._number = octets, at, -1, number - 1
         self._walk = self._blocks()
-        self._iterator = self._frames()
+        self._iterator = self._bounded(self._frames())
 
     def _frames(self) -> Iterator[Frame]:
         others = {block.SECTION: self._section, block.INTERFACE: self._interface, block.NAMES: self._names}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, complete_scenarios, note, profile_option, reveal_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import CaptureError, UsageError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
     from labkit.build.trace import Trace
     from labkit.capture import Reader
+    from labkit.capture.budget import Budget
     from labkit.report.draw._subject import Opener, Subject
 
 MAX_STREAM = 1 << 28
@@ -78,6 +80,7 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @click.option("--packets", callback=_packets, metavar="A-B", help=_("Only packets A to B; nothing is folded."))
 @click.option("--whole", is_flag=True, help=_("Draw every segment, and fold nothing."))
 @reveal_option
+@budget_options()
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -120,10 +123,11 @@ def command(
         with opener() as capture:
             return revealed(verify_capture(capture, profile), reveal)
 
-    wanted = flow_filter(others)
+    wanted, budget = flow_filter(others), capture_budget(others)
     if other is not None or is_capture(subject):
         judged = verdict_of if needs_all(what) else None
-        drawn = of_capture(subject, judged, wanted, packets, few=not needs_all(what), other=other)
+        few = not needs_all(what)
+        drawn = of_capture(subject, judged, wanted, packets, few=few, budget=budget, other=other)
         if faults or seed:
             raise UsageError(_("--seed and --fault need a scenario, not a capture"))
     else:
@@ -165,19 +169,22 @@ def of_capture(
     packets: tuple[int, int] | None = None,
     *,
     few: bool = False,
+    budget: "Budget | None" = None,
     other: str | None = None,
 ) -> "Subject":
     """The conversations of a capture, or of standard input; UsageError if nothing of it is selected.
 
-    `few` reads only the beginning of a capture, if what is selected is there; `other` is a capture at the other end.
+    `few` reads only the beginning of a capture, if what is selected is there. `budget` bounds each time that it is read. `other`
+    is a capture at the other end.
     """
     from labkit.capture import open_capture
+    from labkit.capture.budget import Meter
     from labkit.report.draw import _subject
 
     octets = _standard_input() if subject == "-" and other is None else _joined(subject, other) if other else None
 
     def opener() -> "Reader":
-        return open_capture(subject if octets is None else BytesIO(octets))
+        return open_capture(subject if octets is None else BytesIO(octets), Meter(budget) if budget else None)
 
     verdict = verdict_of(opener) if verdict_of else None
     for most in (FEW, _subject.MAX_FRAMES) if few else (_subject.MAX_FRAMES,):

@@ -132,7 +132,9 @@ def command(
         note(f"{printable(subject)}: {remark}")
     _note_missing(drawn, count)
     name = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', title)[:MAX_NAME].strip('.-') or 'capture'}.pcapng"
-    student = _student(octets, subject)
+    played = octets if subject != "-" else None
+    # Nobody knows how large the rest of a capture is that was not read to its end.
+    student = played or (_student(octets, subject) if about.ended else b"")
     if capture is not None:
         _write_capture(capture, student)
     _write(Quiz(printable(title)[:MAX_NAME], drawn.questions, seed, _small(student), name), chosen, output)
@@ -202,13 +204,9 @@ def _played(subject: str, seed: int, faults: tuple[str, ...]) -> tuple[bytes, st
 
 
 def _student(octets: bytes | None, path: str) -> bytes:
-    """The capture without comments, which may hold the answers; empty if it is too large to go along."""
+    """The capture without comments, which may hold the answers."""
     from labkit.build.trace import Trace
-    from labkit.teach.quiz import MAX_EMBEDDED
 
-    size = len(octets) if octets is not None else Path(path).stat().st_size
-    if size > 4 * MAX_EMBEDDED:
-        return b""
     stream = BytesIO()
     trace = Trace.from_capture(BytesIO(octets) if octets is not None else path)
     trace.write(stream, format="pcapng", edition="student")
@@ -242,7 +240,7 @@ def _write_capture(path: str, octets: bytes) -> None:
     from labkit.cli._output import write_octets
 
     if not octets:
-        raise UsageError(_("the capture is too large for --capture; give students the capture itself"))
+        raise UsageError(_("the capture is too large or damaged for --capture; give students the capture itself"))
     write_octets(path, [octets])
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, Exit, echo, format_option, is_coloured, note, profile_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import UsageError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from labkit.analysis.flow_filter import FlowFilter
     from labkit.analysis.states import Lines, Row
     from labkit.capture import Reader
+    from labkit.capture.budget import Budget
     from labkit.report.conversation_table import TableStyle
 
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 @profile_option
 @format_option("text", "json", "jsonl", "notation", "html")
 @flow_options
+@budget_options()
 @click.option("--window", is_flag=True, help=_("Text: show the window of every segment, not only of SYNs."))
 def command(capture: str, profile: str, format_: str, window: bool, **others: Any) -> int:
     """Show conversations: states of both ends, segment by segment.
@@ -37,12 +40,13 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
     they stand where the tables of the introductory text have them, under its names.
     """
     from labkit.capture import open_capture
+    from labkit.capture.budget import Meter
     from labkit.report.conversation_table import TableStyle
 
-    wanted = flow_filter(others)
+    wanted, budget = flow_filter(others), capture_budget(others)
     if format_ == "html":
-        return _page(capture, wanted)
-    with open_capture(capture) as reader:
+        return _page(capture, wanted, budget)
+    with open_capture(capture, Meter(budget)) as reader:
         style = TableStyle(profile == "document", window, reader.names, reader.interfaces, colour=is_coloured())
         rows, lines_of = _table(reader, wanted, format_, style)
         first = list(islice(rows, 1))
@@ -50,14 +54,15 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
         # What comes through a pipe is shown as it comes.
         while part := list(islice(lines, 1 if reader.waits else 1000)):
             echo("\n".join(part))
-        if reader.damage is not None:
+        damage = reader.damage or reader.spent()
+        if damage is not None:
             text = _("{capture}: {message}; shown up to there")
-            note(text.format(capture=capture, message=reader.damage.message))
+            note(text.format(capture=capture, message=damage.message))
         elif not first and wanted is not None:
             raise UsageError(_("{capture}: there is no conversation {what}").format(capture=capture, what=wanted))
         elif not first:
             note(_("{capture}: there is no TCP segment in it").format(capture=capture))
-        return Exit.UNREADABLE if reader.damage is not None and not reader.damage.cut else Exit.OK
+        return Exit.UNREADABLE if damage is not None and not damage.cut else Exit.OK
 
 
 def _table(
@@ -78,12 +83,12 @@ def _table(
             return observe_capture(reader, wanted, on_notice=note), lambda rows: FORMATS[format_](rows, style)
 
 
-def _page(capture: str, wanted: "FlowFilter | None") -> int:
+def _page(capture: str, wanted: "FlowFilter | None", budget: "Budget") -> int:
     """Print a page with the conversations as pictures and as tables."""
     from labkit.cli.draw import of_capture
     from labkit.report.draw import DrawOptions, picture
 
-    subject = of_capture(capture, None, wanted)
+    subject = of_capture(capture, None, wanted, budget=budget)
     for line in picture("ladder", "html")(subject, DrawOptions()):
         echo(line)
     return Exit.OK

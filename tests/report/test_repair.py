@@ -27,6 +27,7 @@ UNKNOWABLE = {
     "abort-unread": {"WIN02", "SEQ01", "ACK01"},  # the windows tell how many octets wait unread
     "window-full": {"WIN01"},  # the same
     "zero-window": {"WIN02", "SEQ01"},
+    "linux-zero-window": {"WIN02", "SEQ01"},
     "paws": {"TS02", "SEQ01"},  # the timestamps that a missing packet would have had are echoed
     "half-open-connections": {"ACK01", "ACK02", "HS07", "RST02"},  # one connection acknowledges numbers of another
 }

@@ -16,7 +16,7 @@ from labkit.analysis.limits import BUDGETS
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
 from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, shipped
 from labkit.analysis.verifier import Verdict, Verifier
-from labkit.capture import Damage, Frame, Reader, open_again, open_capture
+from labkit.capture import Frame, Reader, open_again, open_capture
 from labkit.capture.source import CHUNK_OCTETS
 from labkit.errors import UncompilableError, UsageError
 from labkit.i18n import _
@@ -103,8 +103,6 @@ def verify_capture(
         raise UsageError(_("the compiled engine needs a FlowFilter, not another function, to choose conversations"))
     if library is None or compiled is None:
         frames: Iterable[Frame] = interruption.frames(capture) if interruption else capture
-        if capture.meter is not None:
-            frames = capture.meter.frames(frames)
         verdict = verifier.run(frames, on_progress).with_damage(capture.damage)
     else:
         verdict = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
@@ -114,21 +112,12 @@ def verify_capture(
         verdict, assume = replace(verdict, assumed=True), Completeness.TAUGHT
     if any(limit.kind in BUDGETS for limit in verdict.limits):
         return verdict
-    return _bounded(examine(verdict, lambda: _again(capture), rules, assume, wanted), capture)
-
-
-def _again(capture: Reader) -> Iterable[Frame] | None:
-    """The frames of the capture, from its start, within its budget."""
-    frames = open_again(capture)
-    return frames if frames is None or frames.meter is None else frames.meter.frames(frames)
+    return _bounded(examine(verdict, lambda: open_again(capture), rules, assume, wanted), capture)
 
 
 def _bounded(verdict: Verdict, capture: Reader) -> Verdict:
     """Say what was not judged if the capture has spent its budget."""
-    if capture.meter is None or capture.meter.spent is None:
-        return verdict
-    kind, message = capture.meter.spent
-    return verdict.with_damage(Damage(message, None, cut=False, kind=kind))
+    return verdict.with_damage(capture.spent())
 
 
 def observe_capture(

@@ -15,7 +15,10 @@ from labkit.teach.grade import checks
 from labkit.teach.grade.task import CAPTURE, OTHERS
 from labkit.teach.quiz.kinds import kinds
 
+MAX_RUNS = 100
+
 MAX_PARTS = 50
+"""Parts of an assignment."""
 
 
 class Strict(Model):
@@ -220,6 +223,21 @@ class LateModel(Strict):
     """The most that is taken off."""
 
 
+class ProgramModel(Strict):
+    """How a program that is handed in is run."""
+
+    side: Literal["client", "server"]
+    """The program's side; labkit plays the other one."""
+    link: Literal["tun", "raw"] = "tun"
+    """How it sends packets: through a tun device, or by raw sockets."""
+    runs: Annotated[int, Field(ge=1, le=MAX_RUNS)] = 3
+    """How many runs, with the seeds from 1."""
+    time: Annotated[int, BeforeValidator(duration), WithJsonSchema({"type": "string", "examples": ["10s"]})] = (
+        10_000_000_000
+    )
+    """How long a run may take."""
+
+
 class HandInModel(Strict):
     """A model hand-in: what somebody may hand in, and the points that it must get."""
 
@@ -244,7 +262,7 @@ class AssignmentModel(Strict):
     summary: Annotated[str, Field(max_length=500)] = ""
     text: Annotated[str, Field(max_length=20_000)]
     """What the student reads, in Markdown."""
-    hand_in: Literal["capture", "live-capture", "answers", "repaired-capture"] = CAPTURE  # type: ignore[assignment]
+    hand_in: Literal["capture", "live-capture", "answers", "repaired-capture", "live-program"] = CAPTURE  # type: ignore[assignment]
     """What is handed in."""
     profile: Literal["rfc9293", "document"] = "rfc9293"
     complete: bool | None = None
@@ -263,6 +281,8 @@ class AssignmentModel(Strict):
     """What is between the two sides; both sides' captures are given."""
     give: Literal["nothing", "ladder", "capture"] = "nothing"
     """What the hand-out shows of the conversation: a ladder with blanks, or the capture with its faults."""
+    program: ProgramModel | None = None
+    """How the program that is handed in is run."""
     parts: Annotated[tuple[PartModel, ...], Field(max_length=MAX_PARTS)] = ()
     questions: Annotated[tuple[QuestionModel, ...], Field(max_length=MAX_PARTS)] = ()
     reveal: Literal["full", "actual", "points"] = "full"

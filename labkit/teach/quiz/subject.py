@@ -163,6 +163,8 @@ class Subject:
     talks: list[Talk] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     """What is not asked about, and why."""
+    ended: bool = True
+    """Whether the capture was read to its end."""
 
 
 def subject(title: str, source: str | BinaryIO, *, relative: bool = True) -> Subject:
@@ -175,7 +177,7 @@ def subject(title: str, source: str | BinaryIO, *, relative: bool = True) -> Sub
         frames = list(islice(capture, MAX_FRAMES + 1))
         damage = capture.damage
     found = Subject(title)
-    ended = len(frames) <= MAX_FRAMES and damage is None
+    found.ended = ended = len(frames) <= MAX_FRAMES and damage is None
     if damage is not None:
         found.remarks.append(_("{message}; the questions are about what is before").format(message=damage.message))
     elif not ended:
