@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MAX_STREAM = 1 << 28
 """Octets of a capture on standard input, which is read more than once."""
 
+RECORD = 100
+"""Octets that a packet takes in memory beside its own, at least."""
+
 FEW = 500
 """Packets in which the conversation of a curve is looked for first."""
 
@@ -60,6 +63,7 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     examples=("labkit draw document.pcapng", "labkit draw lossy-both-sides -o loss.svg"),
 )
 @click.argument("subject", metavar="CAPTURE|SCENARIO", shell_complete=complete_scenarios)
+@click.argument("other", metavar="[CAPTURE]", required=False, type=click.Path())
 @click.option("--what", type=click.Choice(names()), default=LADDER, show_default=True, help=_("The picture to draw."))
 @click.option(
     "--format",
@@ -89,6 +93,7 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 )
 def command(
     subject: str,
+    other: str | None,
     what: str,
     format_: str | None,
     output: str | None,
@@ -104,7 +109,8 @@ def command(
 
     CAPTURE is a pcap or pcapng file; '-' is standard input. SCENARIO is the name of a shipped scenario, a .yaml file, or a
     hand-written trace (.pkt). The pictures are 'ladder' (both ends with their states, and the segments between them) and
-    others that --what names. A fault is red; a dashed arrow shows the segment that was expected.
+    others that --what names. A fault is red; a dashed arrow shows the segment that was expected. Two captures of one
+    conversation, one at each end, are drawn as one; packets are counted in the order of their times.
     """
     from labkit.report.reveal import reveal as revealed
 
@@ -118,9 +124,10 @@ def command(
             return revealed(verify_capture(capture, profile), reveal)
 
     wanted, budget = flow_filter(others), capture_budget(others)
-    if is_capture(subject):
+    if other is not None or is_capture(subject):
         judged = verdict_of if needs_all(what) else None
-        drawn = of_capture(subject, judged, wanted, packets, few=not needs_all(what), budget=budget)
+        few = not needs_all(what)
+        drawn = of_capture(subject, judged, wanted, packets, few=few, budget=budget, other=other)
         if faults or seed:
             raise UsageError(_("--seed and --fault need a scenario, not a capture"))
     else:
@@ -163,19 +170,21 @@ def of_capture(
     *,
     few: bool = False,
     budget: "Budget | None" = None,
+    other: str | None = None,
 ) -> "Subject":
     """The conversations of a capture, or of standard input; UsageError if nothing of it is selected.
 
-    `few` reads only the beginning of a capture, if what is selected is there. `budget` bounds each time that it is read.
+    `few` reads only the beginning of a capture, if what is selected is there. `budget` bounds each time that it is read. `other`
+    is a capture at the other end.
     """
     from labkit.capture import open_capture
     from labkit.capture.budget import Meter
     from labkit.report.draw import _subject
 
-    octets = _standard_input() if subject == "-" else b""
+    octets = _standard_input() if subject == "-" and other is None else _joined(subject, other) if other else None
 
     def opener() -> "Reader":
-        return open_capture(BytesIO(octets) if subject == "-" else subject, Meter(budget) if budget else None)
+        return open_capture(subject if octets is None else BytesIO(octets), Meter(budget) if budget else None)
 
     verdict = verdict_of(opener) if verdict_of else None
     for most in (FEW, _subject.MAX_FRAMES) if few else (_subject.MAX_FRAMES,):
@@ -189,6 +198,44 @@ def of_capture(
     if not drawn.conversations and packets is not None:
         raise UsageError(_("{capture}: there is no TCP segment in these packets").format(capture=subject))
     return drawn
+
+
+def _joined(*paths: str) -> bytes:
+    """Captures at several points as one capture, with an interface for each. UsageError if one has several itself."""
+    from labkit.capture import create, open_capture
+
+    frames, interfaces, room = [], [], MAX_STREAM
+    names: dict[str, str] = {}
+    for number, path in enumerate(paths):
+        if path == "-":
+            raise UsageError(_("two captures are read from files; expected no '-'"))
+        with open_capture(path) as capture:
+            for frame in capture:
+                room -= len(frame.data) + RECORD
+                if room < 0:
+                    raise CaptureError(
+                        _("{capture}: the captures have more than {n:,} bytes; select some packets first").format(
+                            capture=path, n=MAX_STREAM
+                        )
+                    )
+                frames.append(frame._replace(interface=number))
+            if len(capture.interfaces) != 1:
+                text = _("{capture} has {n} interfaces; of two captures, each must have one")
+                raise UsageError(text.format(capture=path, n=len(capture.interfaces)))
+            interfaces.append(capture.interfaces[0])
+            names |= capture.names
+            if capture.damage:
+                note(_("{capture}: {message}; drawn up to there").format(capture=path, message=capture.damage.message))
+    target = BytesIO()
+    with create(
+        target, link=interfaces[0].link, format="pcapng", names=names, interface_name=paths[0], fcs=interfaces[0].fcs
+    ) as out:
+        for path, interface in zip(paths[1:], interfaces[1:], strict=True):
+            out.add_interface(interface.link, name=path, fcs=interface.fcs)
+        for frame in sorted(frames, key=lambda each: each.time):
+            wirelen = max(frame.wirelen, len(frame.data))
+            out.write(frame.time, frame.data, wirelen=wirelen, comments=frame.comments, interface=frame.interface)
+    return target.getvalue()
 
 
 def _standard_input() -> bytes:
