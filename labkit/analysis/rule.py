@@ -34,7 +34,7 @@ from typing import Any, TypeVar
 from labkit.analysis.pending import Resolved
 from labkit.analysis.side import Side
 from labkit.errors import UsageError
-from labkit.i18n import N_, _, printable
+from labkit.i18n import N_, _, printable, unfolded
 from labkit.packet.seen import OWN, PEER, Seen
 
 
@@ -217,7 +217,7 @@ def rule(
             reference=reference,
             message=N_(message),
             name=name,
-            explanation=N_(_unfolded(predicate.__doc__ or "")),
+            explanation=N_(unfolded(predicate.__doc__ or "")),
             predicate=predicate,
             family=predicate.__module__.rpartition(".")[2],
             good=_trimmed(good),
@@ -407,8 +407,3 @@ def lookup(text: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
 
 def _trimmed(text: str) -> str:
     return "\n".join(line.strip() for line in text.strip().splitlines())
-
-
-def _unfolded(text: str) -> str:
-    """A docstring as paragraphs, each on one line."""
-    return "\n\n".join(" ".join(each.split()) for each in re.split(r"\n\s*\n", text.strip()))

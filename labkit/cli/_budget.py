@@ -7,7 +7,7 @@ import click
 
 from labkit.cli._common import options
 from labkit.errors import UsageError
-from labkit.i18n import _, printable
+from labkit.i18n import N_, _, printable
 
 if TYPE_CHECKING:
     from labkit.capture.budget import Budget
@@ -21,18 +21,18 @@ budget_options = options(
         metavar="SIZE",
         default="512MB",
         show_default=True,
-        help=_("Stop reading a capture when judging it takes this much memory."),
+        help=N_("Stop reading a capture when judging it takes this much memory."),
     ),
     click.option(
         "--max-bytes",
         metavar="SIZE",
-        help=_("Read only this much of each capture, counted uncompressed (500MB).  [default: all]"),
+        help=N_("Read only this much of each capture, counted uncompressed (500MB).  [default: all]"),
     ),
     click.option(
         "--max-seconds",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",
-        help=_("Judge each capture for at most this long.  [default: without limit]"),
+        help=N_("Judge each capture for at most this long.  [default: without limit]"),
     ),
 )
 """The options of `capture_budget`."""

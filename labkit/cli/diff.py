@@ -7,7 +7,7 @@ import click
 
 from labkit.cli._common import Command, Exit, echo, emit_json, format_option, note
 from labkit.errors import UsageError
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
     from labkit.build.trace import Trace
@@ -47,13 +47,13 @@ class Milliseconds(click.ParamType):  # type: ignore[type-arg]
     default="1ms",
     show_default=True,
     metavar="TIME",
-    help=_("A packet that takes longer than the fastest one by more than TIME is delayed."),
+    help=N_("A packet that takes longer than the fastest one by more than TIME is delayed."),
 )
 @click.option(
     "--annotate",
     type=click.Path(),
     metavar="FILE.pcapng",
-    help=_("Write both captures into one, with a comment on each packet that differs."),
+    help=N_("Write both captures into one, with a comment on each packet that differs."),
 )
 @format_option("text", "json")
 def command(a: str, b: str | None, late_by: int, annotate: str | None, format_: str) -> int:

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from labkit.cli._common import Command, complete_scenarios, note, profile_option, reveal_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import CaptureError, UsageError
-from labkit.i18n import _
+from labkit.i18n import N_, _
 from labkit.report.draw import CONVERTED, LADDER, SUFFIXES, DrawOptions, formats, names, needs_all, picture
 
 if TYPE_CHECKING:
@@ -58,31 +58,35 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     examples=("labkit draw document.pcapng", "labkit draw lossy-both-sides -o loss.svg"),
 )
 @click.argument("subject", metavar="CAPTURE|SCENARIO", shell_complete=complete_scenarios)
-@click.option("--what", type=click.Choice(names()), default=LADDER, show_default=True, help=_("The picture to draw."))
+@click.option("--what", type=click.Choice(names()), default=LADDER, show_default=True, help=N_("The picture to draw."))
 @click.option(
     "--format",
     "format_",
     metavar="FORMAT",
     shell_complete=_complete_formats,
-    help=_("svg, html, terminal, mermaid, dot, xpl, png or pdf.  [default: by the suffix of FILE, else terminal]"),
+    help=N_("svg, html, terminal, mermaid, dot, xpl, png or pdf.  [default: by the suffix of FILE, else terminal]"),
 )
 @click.option(
-    "-o", "--output", type=click.Path(allow_dash=True), metavar="FILE", help=_("File to write; '-' is standard output.")
+    "-o",
+    "--output",
+    type=click.Path(allow_dash=True),
+    metavar="FILE",
+    help=N_("File to write; '-' is standard output."),
 )
 @profile_option
 @flow_options
-@click.option("--packets", callback=_packets, metavar="A-B", help=_("Only packets A to B; nothing is folded."))
-@click.option("--whole", is_flag=True, help=_("Draw every segment, and fold nothing."))
+@click.option("--packets", callback=_packets, metavar="A-B", help=N_("Only packets A to B; nothing is folded."))
+@click.option("--whole", is_flag=True, help=N_("Draw every segment, and fold nothing."))
 @reveal_option
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help=_("Scenario: the seed of its random numbers."),
+    help=N_("Scenario: the seed of its random numbers."),
 )
 @click.option(
-    "--fault", "faults", metavar="NAME[@N]", multiple=True, help=_("Scenario: break a rule on purpose. Repeatable.")
+    "--fault", "faults", metavar="NAME[@N]", multiple=True, help=N_("Scenario: break a rule on purpose. Repeatable.")
 )
 def command(
     subject: str,

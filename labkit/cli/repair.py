@@ -8,7 +8,7 @@ import click
 from labkit.cli._build import refuse_terminal
 from labkit.cli._common import Command, Exit, echo, emit_json, format_option, note
 from labkit.errors import UsageError
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
     from labkit.report.repair import Repaired
@@ -28,10 +28,10 @@ MAX_SHOWN = 200
 )
 @click.argument("capture", type=click.Path(allow_dash=True))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(allow_dash=True), metavar="FILE", help=_("Capture to write.")
+    "-o", "--output", required=True, type=click.Path(allow_dash=True), metavar="FILE", help=N_("Capture to write.")
 )
-@click.option("--complete", "completeness", flag_value="complete", help=_("No packet is missing: close every gap."))
-@click.option("--partial", "completeness", flag_value="partial", help=_("Packets may be missing: leave every gap."))
+@click.option("--complete", "completeness", flag_value="complete", help=N_("No packet is missing: close every gap."))
+@click.option("--partial", "completeness", flag_value="partial", help=N_("Packets may be missing: leave every gap."))
 @format_option("text", "json")
 def command(capture: str, output: str, completeness: str | None, format_: str) -> int:
     """Make a hand-edited conversation follow its edits.
