@@ -126,7 +126,7 @@ class Speaking(click.Command):
 
     def get_short_help_str(self, limit: int = 45) -> str:
         """Return the first sentence of the help in the user's language; English is cut to `limit` characters."""
-        text = _(self.help or "")
+        text = _(self.help) if self.help else ""
         return super().get_short_help_str(limit) if text == self.help else re.split(r"。|\n\n", text)[0]
 
 
