@@ -89,24 +89,23 @@ def _commands(group: click.Group = cli, place: str = "labkit/cli") -> Iterator[t
                 yield from _commands(command, f"{place}/{name}.py")
 
 
-TEXTS = {"title", "summary", "text", "part", "ask", "why", "look", "note"}
+TEXTS = {"title", "summary", "part", "ask", "why", "look"}
 """The keys of scenarios and assignments whose values a reader sees."""
 
 
 def _data() -> Iterator[tuple[str, str]]:
     for folder in ("build/scenarios", "teach/assign/shipped"):
         for path in sorted((SOURCE / folder).glob("*.yaml")):
-            yield from (
-                (text, f"labkit/{folder}/{path.name}")
-                for text in _texts(YAML(typ="safe").load(path.read_text("utf-8")))
-            )
+            data = YAML(typ="safe").load(path.read_text("utf-8"))
+            # Deeper down, a text is what a scenario sends, or what a student hands in.
+            for text in (data.get("text", ""), *_texts(data)):
+                yield text, f"labkit/{folder}/{path.name}"
 
 
 def _texts(value: object, key: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         for name, each in value.items():
-            if not (name == "text" and "points" in value):  # a hand-in, not a sentence
-                yield from _texts(each, str(name))
+            yield from _texts(each, str(name))
     elif isinstance(value, list):
         for each in value:
             yield from _texts(each, key)
