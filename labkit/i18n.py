@@ -93,6 +93,12 @@ def catalogue() -> "NullTranslations | None":
     return None
 
 
+def language() -> str:
+    """The language of texts as HTML names it: `zh-CN`, or `en`."""
+    found = next((each for each in map(_alias, languages(os.environ)) if each in translated()), "en")
+    return found.replace("_", "-")
+
+
 @contextmanager
 def speaking(language: str | None) -> Iterator[None]:
     """Speak a language, or the environment's where it is None. Messages of click are in the same catalogue.
@@ -164,9 +170,17 @@ def width(text: str) -> int:
     return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def padded(text: str, columns: int) -> str:
-    """The text with spaces behind it up to a width in columns, like `str.ljust`."""
-    return text + " " * (columns - width(text))
+def padded(text: str, columns: int, fill: str = " ") -> str:
+    """The text with spaces behind it up to a width in columns, like `str.ljust`; before it for a negative width."""
+    space = fill * (abs(columns) - width(text))
+    return text + space if columns > 0 else space + text
+
+
+def cut(text: str, columns: int) -> str:
+    """The beginning of a text that fits into a width in columns."""
+    while width(text) > columns:
+        text = text[: min(columns, len(text) - 1)]
+    return text
 
 
 def wrapped(text: str, columns: int, first: str = "", rest: str = "") -> list[str]:

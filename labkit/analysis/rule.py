@@ -49,6 +49,10 @@ class Severity(IntEnum):
         return self.name.lower()
 
 
+SEVERITIES = N_("note"), N_("warning"), N_("error")
+"""The words that `_(str(severity))` translates."""
+
+
 class Scope(IntEnum):
     """When a rule is asked."""
 

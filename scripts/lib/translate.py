@@ -5,6 +5,7 @@ are shown (rules, faults, commands); YAML files (scenarios, assignments); and cl
 """
 
 import argparse
+import ast
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +14,6 @@ from pathlib import Path
 
 import click
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from ruamel.yaml import YAML
@@ -26,7 +26,8 @@ from labkit.i18n import DOMAIN
 TOP = Path(__file__).parents[2]
 SOURCE = TOP / "labkit"
 LOCALE = SOURCE / "locale"
-KEYWORDS = {"_": None, "N_": None, "ngettext": (1, 2)}
+KEYWORDS = {"_": 1, "N_": 1, "ngettext": 2}
+"""The functions whose first arguments are messages, and how many of them are."""
 CLICK = ("core.py", "exceptions.py", "formatting.py", "parser.py", "types.py", "decorators.py")
 """The modules of click whose messages labkit shows."""
 
@@ -46,16 +47,22 @@ Message = str | tuple[str, ...]
 
 def messages() -> Iterator[tuple[Message, str]]:
     """Yield each message with the file that has it; plural forms are a tuple."""
-    for name, _line, message, _comments, _context in extract_from_dir(
-        str(SOURCE), [("**.py", "python")], keywords=KEYWORDS
-    ):
-        yield message, f"labkit/{name}"
-    yield from ((text, place) for text, place in (*_rules(), *_faults(), *_commands(), *_data()) if text)
+    for path in sorted(SOURCE.rglob("*.py")):
+        yield from ((message, path.relative_to(TOP).as_posix()) for message in _calls(path))
+    yield from (*_rules(), *_faults(), *_commands(), *_data())
     for name in CLICK:
         path = Path(click.__file__).with_name(name)
         if path.is_file():
-            found = extract_from_dir(str(path.parent), [(name, "python")], keywords=KEYWORDS)
-            yield from ((message, f"click/{name}") for _name, _line, message, _comments, _context in found)
+            yield from ((message, f"click/{name}") for message in _calls(path))
+
+
+def _calls(path: Path) -> Iterator[Message]:
+    """The messages in calls of a source. Babel's own extractor does not look into f-strings."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KEYWORDS:
+            texts = [each.value for each in node.args[: KEYWORDS[node.func.id]] if isinstance(each, ast.Constant)]
+            if len(texts) == KEYWORDS[node.func.id]:
+                yield texts[0] if len(texts) == 1 else tuple(texts)
 
 
 def _rules() -> Iterator[tuple[str, str]]:

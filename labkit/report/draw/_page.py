@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from os import environ
 
 from labkit import __version__
 from labkit.analysis.rule import Severity
-from labkit.i18n import _, catalogue, languages
+from labkit.i18n import _, language
 from labkit.report.draw import _svg
 from labkit.report.draw._conversation import Arrow, Conversation
 from labkit.report.draw._folding import Fold, Part, folded
@@ -36,9 +35,8 @@ def document(title: str, body: Iterable[str], scripts: Iterable[str] = ("page.js
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src {digests}; base-uri 'none'; form-action 'none'"
     )
-    language = next(iter(languages(environ)), "en").replace("_", "-") if catalogue() else "en"
     yield "<!DOCTYPE html>"
-    yield f'<html lang="{text_of(language)}">'
+    yield f'<html lang="{language()}">'
     yield "<head>"
     yield '<meta charset="utf-8">'
     yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'

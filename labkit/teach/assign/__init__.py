@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.build.scenario import SUFFIXES, Scenario
 from labkit.build.scenario.source import Key, Source, parse, read_file
 from labkit.errors import ScenarioError
-from labkit.i18n import nearest
+from labkit.i18n import _, nearest
 from labkit.teach.assign import draw
 from labkit.teach.grade.task import ANSWERS, REPAIR, Check, Part, Task
 
@@ -167,10 +167,23 @@ def _model(source: Source, values: Mapping[str, draw.Value]) -> "AssignmentModel
     data = {}
     for key, value in source.data.items():
         try:
-            data[key] = draw.substituted(value, values)
+            data[key] = draw.substituted(_translated(value, key), values)
         except ValueError as error:
             raise source.error((key,), str(error)) from error
     return _validated(AssignmentModel, source, data)
+
+
+TEXTS = frozenset({"title", "summary", "text", "part", "ask", "why"})
+"""The keys whose values a reader sees. Those of shipped assignments have translations."""
+
+
+def _translated(value: Any, key: str) -> Any:
+    """A key's value with its texts in the user's language."""
+    if isinstance(value, Mapping):  # of which a text is what somebody sends or hands in
+        return {name: _translated(each, name if name != "text" else "") for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_translated(each, key) for each in value]
+    return _(value) if key in TEXTS and isinstance(value, str) else value
 
 
 def _check(made: Assignment) -> None:
