@@ -8,13 +8,14 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import zip_longest
 from pkgutil import iter_modules
 from typing import Any, NoReturn
 
 import click
 
 from labkit import __version__
-from labkit.cli._common import COLORS, COMPLETE, SECTIONS, Exit, Speaking, echo, language_option, note, set_color
+from labkit.cli._common import COMPLETE, SECTIONS, Exit, Speaking, color_option, echo, language_option, note
 from labkit.errors import CaptureError, InputError, LabkitError, LinkError, MissingError, ScenarioError, UsageError
 from labkit.i18n import N_, _, available, nearest, speaking
 
@@ -84,15 +85,6 @@ class Commands(Speaking, click.Group):
     subcommand_metavar="COMMAND [ARGUMENTS]...",
 )
 @click.version_option(__version__, prog_name="labkit", message="%(prog)s %(version)s")
-@click.option(
-    "--color",
-    type=click.Choice(COLORS),
-    default="auto",
-    show_default=True,
-    expose_value=False,
-    callback=set_color,
-    help=N_("Colour the output, also behind the command; auto: on a terminal, unless NO_COLOR is set."),
-)
 @click.pass_context
 def cli(ctx: click.Context) -> int:
     """Show the help where no command is given."""
@@ -102,11 +94,7 @@ def cli(ctx: click.Context) -> int:
     return Exit.OK
 
 
-cli.params.append(
-    language_option(
-        help=N_("Language of all texts, also behind the command: en or zh.  [default: LABKIT_LANG, then the locale]")
-    )
-)
+cli.params += [color_option(), language_option()]
 
 
 def run(args: Sequence[str] | None = None) -> int:
@@ -124,7 +112,7 @@ def run(args: Sequence[str] | None = None) -> int:
 def _language(words: Sequence[str]) -> str | None:
     """The language that --lang names, before or behind the command; None where it names none, or an unknown one."""
     found = None
-    for word, value in zip(words, [*words[1:], ""], strict=True):
+    for word, value in zip_longest(words, words[1:], fillvalue=""):
         if word == "--":
             break
         name, mark, given = word.partition("=")

@@ -75,6 +75,21 @@ def set_color(ctx: click.Context, _param: click.Parameter, value: str | None) ->
         ctx.color = {"always": True, "never": False}.get(value, False if os.environ.get("NO_COLOR") else None)
 
 
+def color_option(*, hidden: bool = False) -> click.Option:
+    """`--color`, which `labkit` and each of its commands have."""
+    text = N_("Colour the output, also behind the command; auto: on a terminal, unless NO_COLOR is set.")
+    return click.Option(
+        ["--color"],
+        type=click.Choice(COLORS),
+        default=None if hidden else "auto",
+        show_default=True,
+        help=text,
+        hidden=hidden,
+        expose_value=False,
+        callback=set_color,
+    )
+
+
 def set_language(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     """Check the value of --lang; `labkit.cli.run` has switched to the language before."""
     if value is not None and available(value) is None:
@@ -83,9 +98,10 @@ def set_language(_ctx: click.Context, _param: click.Parameter, value: str | None
         raise click.BadParameter(text.format(value=value, known=known))
 
 
-def language_option(**attributes: Any) -> click.Option:
+def language_option(*, hidden: bool = False) -> click.Option:
     """`--lang`, which `labkit` and each of its commands have."""
-    return click.Option(["--lang"], metavar="LANG", expose_value=False, callback=set_language, **attributes)
+    text = N_("Language of all texts, also behind the command: en or zh.  [default: LABKIT_LANG, then the locale]")
+    return click.Option(["--lang"], metavar="LANG", help=text, hidden=hidden, expose_value=False, callback=set_language)
 
 
 class Context(click.Context):
@@ -149,9 +165,7 @@ class Command(Speaking):
         self.section = section
         self.examples = examples
         # The options of `labkit` itself are also understood behind the command.
-        choice = click.Choice(COLORS)
-        self.params.append(click.Option(["--color"], type=choice, hidden=True, expose_value=False, callback=set_color))
-        self.params.append(language_option(hidden=True))
+        self.params += [color_option(hidden=True), language_option(hidden=True)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments. The one behind an option that stands without a value is not its value."""

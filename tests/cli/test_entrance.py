@@ -232,7 +232,10 @@ def test_a_command_loads_no_other() -> None:
         "print(sorted(name for name in sys.modules if name.startswith('labkit.cli.')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "['labkit.cli._build', 'labkit.cli._common', 'labkit.cli.build']"
+    assert (
+        done.stdout.splitlines()[-1]
+        == "['labkit.cli._build', 'labkit.cli._common', 'labkit.cli._help', 'labkit.cli.build']"
+    )
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,7 +83,7 @@ class Scenario:
         known = shipped()
         if text not in known:
             hint = nearest(text, known) or "; 'labkit scenarios' lists them; the name of a file ends in .yaml"
-            raise ScenarioError(f"{text!r} is not a shipped scenario{hint}")
+            raise ScenarioError(_("{text!r} is not a shipped scenario{hint}").format(text=text, hint=hint))
         return cls.parse(_shipped_file(text).read_text("utf-8"), f"{text}.yaml")
 
     @classmethod

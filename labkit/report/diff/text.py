@@ -141,7 +141,7 @@ def _resegmented(each: Conversation, direction: Direction) -> str:
 
 
 def _way(side: str) -> str:
-    return "client → server" if side == "client" else "server → client"
+    return _("client → server") if side == "client" else _("server → client")
 
 
 def _packets(event: Event) -> str:

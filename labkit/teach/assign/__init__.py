@@ -55,7 +55,7 @@ class Assignment:
         known = shipped()
         if text not in known:
             hint = nearest(text, known) or "; 'labkit assign list' lists them; the name of a file ends in .yaml"
-            raise ScenarioError(f"{text!r} is not a shipped assignment{hint}")
+            raise ScenarioError(_("{text!r} is not a shipped assignment{hint}").format(text=text, hint=hint))
         return cls.parse(shipped_text(text), f"{text}.yaml")
 
     @classmethod
@@ -191,16 +191,18 @@ def _check(made: Assignment) -> None:
     model, source = made.model, made.source
     if model.hand_in == ANSWERS:
         if model.parts or not model.questions:
-            raise source.error(("hand-in",), "answers need 'questions:', and no 'parts:'")
+            raise source.error(("hand-in",), _("answers need 'questions:', and no 'parts:'"))
         if model.give != "capture":
-            raise source.error(("give",), "answers are about a given capture; expected give: capture")
+            raise source.error(("give",), _("answers are about a given capture; expected give: capture"))
     elif model.questions or not model.parts:
-        raise source.error(("hand-in",), f"{model.hand_in} needs 'parts:', and no 'questions:'")
+        raise source.error(
+            ("hand-in",), _("{hand_in} needs 'parts:', and no 'questions:'").format(hand_in=model.hand_in)
+        )
     if model.hand_in == REPAIR and (model.give != "capture" or not model.faults):
-        raise source.error(("hand-in",), "a repaired capture needs give: capture, and 'faults:'")
+        raise source.error(("hand-in",), _("a repaired capture needs give: capture, and 'faults:'"))
     for number, question in enumerate(model.questions):
         if (question.find is None) == (not question.answer):
-            raise source.error(("questions", number), "needs either 'find:' or 'answer:'")
+            raise source.error(("questions", number), _("needs either 'find:' or 'answer:'"))
     _check_parts(made)
 
 
@@ -208,11 +210,11 @@ def _check_parts(made: Assignment) -> None:
     model, source = made.model, made.source
     for number, part in enumerate(model.parts):
         if not part.expect and not part.rules:
-            raise source.error(("parts", number), "needs 'expect:' or 'rules:'")
+            raise source.error(("parts", number), _("needs 'expect:' or 'rules:'"))
         if part.bonus and part.penalty:
-            raise source.error(("parts", number), "is a bonus and a penalty; expected one of them")
+            raise source.error(("parts", number), _("is a bonus and a penalty; expected one of them"))
     if model.late is not None and not model.deadline:
-        raise source.error(("late",), "needs 'deadline:'")
+        raise source.error(("late",), _("needs 'deadline:'"))
 
 
 def shipped() -> list[str]:
