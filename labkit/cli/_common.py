@@ -128,6 +128,8 @@ class Speaking(click.Command):
         for each in self.params:
             if isinstance(each, click.Option) and each.help:
                 each.help = _(each.help)
+                if isinstance(each.show_default, str):
+                    each.show_default = _(each.show_default)
         try:
             super().format_options(ctx, formatter)
         finally:

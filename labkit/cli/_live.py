@@ -49,7 +49,8 @@ def for_option(default: float | None, shown: str) -> Callable[[F], F]:
         type=Duration(),
         metavar="TIME",
         default=default,
-        help=N_("Stop after this time: 60s, 1.5s, 200ms.  [default: {default}]").format(default=shown),
+        show_default=shown,
+        help=N_("Stop after this time: 60s, 1.5s, 200ms."),
     )
 
 

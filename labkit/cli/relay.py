@@ -31,7 +31,7 @@ ARROWS = {"client": "→", "server": "←"}
     is_flag=True,
     help=N_("Give each TCP connection its own path, which begins with its first packet."),
 )
-@for_option(3600.0, _("one hour"))
+@for_option(3600.0, N_("one hour"))
 @packets_option(100_000_000)
 @format_option("text", "json")
 def command(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.argument("interface")
 @lab_option
-@for_option(None, _("until Ctrl-C"))
+@for_option(None, N_("until Ctrl-C"))
 @click.option("--capture", type=click.Path(), metavar="FILE", help=N_("Write the packets to FILE."))
 @click.option("--segments", is_flag=True, help=N_("Text: print every segment too, with the states of both ends."))
 @click.option("-v", "--verbose", is_flag=True, help=N_("Print notes too; without it they are only counted."))

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from labkit.errors import ScenarioError
-from labkit.i18n import _
+from labkit.i18n import N_, _
 from labkit.tcp import options as opt
 from labkit.tcp import seq as sn
 from labkit.tcp.extension_options import parse as parse_extension
@@ -47,21 +47,21 @@ _RESERVED = 9
 
 _PARTS = (
     ("", r"(?a)\s*(?:(?P<sign>[+-]?)(?P<time>\d{1,11}(?:\.\d{1,9})?)\s+)?"),
-    ("'>' or '<' and a space, after at most a time such as 0.5 or +0.010", r"(?P<direction>[<>])\s+"),
-    ("control bits such as S. or -", r"(?P<ctl>[SFRPUEWA.]+|-)\s+"),
-    ("numbers such as 1:100(99)", r"(?P<seq>\d{1,10}):(?P<end>\d{1,10})\((?P<len>\d{1,10})\)(?=[\s#]|$)"),
+    (N_("'>' or '<' and a space, after at most a time such as 0.5 or +0.010"), r"(?P<direction>[<>])\s+"),
+    (N_("control bits such as S. or -"), r"(?P<ctl>[SFRPUEWA.]+|-)\s+"),
+    (N_("numbers such as 1:100(99)"), r"(?P<seq>\d{1,10}):(?P<end>\d{1,10})\((?P<len>\d{1,10})\)(?=[\s#]|$)"),
     ("", r"(?P<words>(?:\s+(?:ack|win|urg|ecn)\s+\d{1,10}(?=[\s#]|$))*)"),
     ("", r"(?:\s+<(?P<options>[^>]*)>)?"),
     ("", r'(?:\s+"(?P<text>[^"\\]*(?:\\.[^"\\]*)*)")?'),
     ("", r"(?:\s+\{(?P<edits>[^}]*)\})?"),
     (
-        'the line\'s end, or one of ack, win, urg, ecn, <options>, "text", {edits}, # comment, in this order',
+        N_('the line\'s end, or one of ack, win, urg, ecn, <options>, "text", {edits}, # comment, in this order'),
         r"\s*(?:\#\s*(?P<comment>.*))?$",
     ),
 )
 """The parts of a line in their order, each with its description for messages."""
 
-_LINE = re.compile("".join(pattern for _, pattern in _PARTS))
+_LINE = re.compile("".join(pattern for _expected, pattern in _PARTS))
 
 _ESCAPES = {"r": "\r", "n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 _PLAIN = frozenset(range(0x20, 0x7F)) | frozenset(b"\r\n\t")
@@ -156,9 +156,10 @@ def _wrong(text: str) -> str:
         match = re.match(known + part, text)
         if match is None:
             found = rest.strip()
-            return f"{found[:40] + '…' if len(found) > 40 else found!r} is not understood; expected {expected}"
+            shown = found[:40] + "…" if len(found) > 40 else repr(found)
+            return _("{text} is not understood; expected {expected}").format(text=shown, expected=_(expected))
         known, rest = known + part, text[match.end() :]
-    return f"{text[:40]!r} is not understood"
+    return _("{text} is not understood").format(text=repr(text[:40]))
 
 
 def _payload(seq: int, octets: int, text: str | None, edits: dict[str, str]) -> bytes:

@@ -69,8 +69,10 @@ def _rules() -> Iterator[tuple[str, str]]:
     for each in shipped():
         place = f"{each.predicate.__module__.replace('.', '/')}.py"
         title = (sys.modules[each.predicate.__module__].__doc__ or "").split("\n")[0].rstrip(".")
+        reference = each.reference if "document" in each.reference else ""  # RFCs need no translation
         texts = (
             title,
+            reference,
             each.message,
             *each.otherwise.values(),
             each.should_be,
@@ -135,6 +137,13 @@ def read(path: Path) -> Catalog:
         return read_po(file, domain=DOMAIN)
 
 
+def updated(path: Path, known: Catalog) -> Catalog:
+    """A catalogue with the messages of `known`: new ones have no translation, others are gone."""
+    catalog = read(path)
+    catalog.update(known, no_fuzzy_matching=True, update_header_comment=False)
+    return catalog
+
+
 def source(catalog: Catalog) -> bytes:
     """A catalogue as a .po file."""
     out = BytesIO()
@@ -174,8 +183,7 @@ def main() -> int:
     known = template()
     lacking = 0
     for path in sorted(LOCALE.glob(f"*/LC_MESSAGES/{DOMAIN}.po")):
-        catalog = read(path)
-        catalog.update(known, no_fuzzy_matching=True, update_header_comment=False)
+        catalog = updated(path, known)
         if asked.fill and path.parents[1].name == asked.language:
             for message in read(Path(asked.fill)):
                 if message.id and message.string and (found := catalog.get(message.id)) is not None:
