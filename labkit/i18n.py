@@ -154,6 +154,24 @@ def unfolded(text: str) -> str:
     return "\n\n".join(" ".join(each.split()) for each in text.strip().replace("\n\n\n", "\n\n").split("\n\n"))
 
 
+REASONS = (
+    N_("No such file or directory"),
+    N_("Permission denied"),
+    N_("Operation not permitted"),
+    N_("Is a directory"),
+    N_("Not a directory"),
+    N_("File exists"),
+    N_("File name too long"),
+    N_("Too many open files"),
+    N_("Too many levels of symbolic links"),
+    N_("No space left on device"),
+    N_("Read-only file system"),
+    N_("Input/output error"),
+    N_("Device or resource busy"),
+)
+"""What the system says of a file (`strerror`), in Linux's and macOS' words; translate it as a message."""
+
+
 def printable(text: str) -> str:
     """The text with escapes for all characters that could control a terminal or cannot be encoded."""
     if text.isprintable():

@@ -55,7 +55,7 @@ class Finding:
 
     def __str__(self) -> str:
         """The finding on one line."""
-        return f"{_(str(self.severity))} {self.code}, {one_line(self)}"
+        return f"{_(str(self.severity))} {self.code}{_(', ')}{one_line(self)}"
 
     def _repr_mimebundle_(self, **_choices: object) -> dict[str, str]:
         """What a notebook shows (IPython's protocol)."""
@@ -142,7 +142,8 @@ def with_scapy(mend: str, field: str, packet: int | None, expected: int | None) 
 
 def one_line(finding: Finding) -> str:
     """A finding on one line: its packet, what is wrong and what it should be."""
-    return f"{place_of(finding)}, {finding.source} → {finding.destination}: {fault_text(finding)}"
+    ends = f"{finding.source} → {finding.destination}"
+    return f"{place_of(finding)}{_(', ')}{ends}{_(': ')}{fault_text(finding)}"
 
 
 def place_of(finding: Finding) -> str:

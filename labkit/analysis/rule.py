@@ -335,7 +335,9 @@ def _rules_in(path: str) -> tuple[Rule, ...]:
     try:
         source = Path(path).read_bytes()
     except OSError as error:
-        raise UsageError(_("{file}: cannot be read: {reason}").format(file=name, reason=error.strerror)) from None
+        raise UsageError(
+            _("{file}: cannot be read: {reason}").format(file=name, reason=_(error.strerror or str(error)))
+        ) from None
     stem = Path(path).stem
     module = ModuleType(f"labkit_rules_{abs(hash(path)):x}.{stem}")
     module.__file__ = path

@@ -173,7 +173,7 @@ def _failure(error: Exception) -> Exit:
             return Exit.PIPE
         case OSError():
             name = f"{error.filename}: " if error.filename is not None else ""
-            note(f"{name}{error.strerror or error}")
+            note(f"{name}{_(error.strerror or str(error))}")
             return Exit.UNREADABLE
     note(
         _("internal error: {kind}: {error} (LABKIT_DEBUG=1 shows where; please report it)").format(

@@ -4,11 +4,15 @@ from collections.abc import Iterable
 
 import click
 
-from labkit.i18n import catalogue, padded, width, wrapped
+from labkit.i18n import _, catalogue, padded, width, wrapped
 
 
 class Formatter(click.HelpFormatter):
     """Writes help in columns of the terminal, where the user's language is not English."""
+
+    def write_heading(self, heading: str) -> None:
+        """Write a heading with the language's colon."""
+        self.write(f"{'':>{self.current_indent}}{heading}{_(': ').rstrip()}\n")
 
     def write_text(self, text: str) -> None:
         """Write paragraphs, indented and wrapped."""

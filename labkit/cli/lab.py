@@ -204,7 +204,9 @@ def _execute(words: tuple[str, ...]) -> None:
         os.execvp(words[0], words)  # noqa: S606 - what the user asked for
     except OSError as error:
         raise LinkError(
-            _("'{program}' cannot be started: {reason}").format(program=printable(words[0]), reason=error.strerror)
+            _("'{program}' cannot be started: {reason}").format(
+                program=printable(words[0]), reason=_(error.strerror or str(error))
+            )
         ) from error
 
 

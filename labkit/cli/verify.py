@@ -184,7 +184,9 @@ def _write_folder(verdicts: "Iterable[Verdict]", options: ReportOptions, folder:
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CaptureError(_("{name}: cannot be made: {reason}").format(name=folder, reason=error.strerror)) from error
+        raise CaptureError(
+            _("{name}: cannot be made: {reason}").format(name=folder, reason=_(error.strerror or str(error)))
+        ) from error
     for name, lines in render_folder(verdicts, options, paths):
         write_lines(str(place / name), lines)
     note(_("{file}: the table of all captures").format(file=printable(str(place / "index.html"))))

@@ -66,7 +66,7 @@ class Source:
             with path.open("rb") as file:
                 octets = file.read(largest + 1)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = _(getattr(error, "strerror", None) or str(error))
             raise self.error(
                 key, _("{name!r} cannot be read: {lower}").format(name=name[:80], lower=reason.lower())
             ) from error
@@ -92,7 +92,7 @@ def read_file(path: Path, largest: int = MAX_FILE_SIZE, what: str = "a scenario 
             octets = file.read(largest + 1)
     except OSError as error:
         raise ScenarioError(
-            _("{path}: cannot be read: {lower}").format(path=path, lower=(error.strerror or str(error)).lower())
+            _("{path}: cannot be read: {lower}").format(path=path, lower=_(error.strerror or str(error)).lower())
         ) from error
     except ValueError as error:
         raise ScenarioError(_("{path!r}: is not a file name").format(path=str(path))) from error

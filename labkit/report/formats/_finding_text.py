@@ -65,7 +65,8 @@ def labelled_lines(finding: Finding, excerpt: Excerpt | None = None) -> Iterator
 def _headline(finding: Finding) -> str:
     severity = click.style(f"{_(str(finding.severity))}[{finding.code}]", fg=COLOURS[finding.severity], bold=True)
     place = _("the whole conversation") if finding.packet is None else _("packet {n}").format(n=finding.packet)
-    return f"{severity} {click.style(finding.name, bold=True)}: {place}, {finding.source} → {finding.destination}"
+    ends = f"{finding.source} → {finding.destination}"
+    return f"{severity} {click.style(finding.name, bold=True)}{_(': ')}{place}{_(', ')}{ends}"
 
 
 def _excerpt_lines(finding: Finding, excerpt: Excerpt) -> Iterator[str]:

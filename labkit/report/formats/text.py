@@ -96,9 +96,9 @@ def _table(rows: list[_CaptureRow], options: ReportOptions) -> Iterator[str]:
     """
     count = Counter(row.outcome for row in rows)
     words = {outcome: _(word) for outcome, word in WORDS.items()}
-    sums = ", ".join(f"{count[outcome]:,} {word}" for outcome, word in words.items() if count[outcome])
+    sums = _(", ").join(f"{count[outcome]:,} {word}" for outcome, word in words.items() if count[outcome])
     captures = ngettext("{n:,} capture", "{n:,} captures", len(rows)).format(n=len(rows))
-    yield click.style(f"{captures}: {sums}", bold=True)
+    yield click.style(f"{captures}{_(': ')}{sums}", bold=True)
     if options.quiet and options.config_line:
         yield "  " + _("configuration: {file}").format(file=options.config_line)
     columns = max(width(words[row.outcome]) for row in rows)
@@ -114,7 +114,7 @@ def _limit_kinds(verdict: Verdict) -> str:
     count: Counter[str] = Counter()
     for limit in verdict.limits:
         count[limit.kind] += limit.count
-    kinds = ", ".join(f"{kind} {n:,}" if n > 1 else kind for kind, n in count.items())
+    kinds = _(", ").join(f"{kind} {n:,}" if n > 1 else kind for kind, n in count.items())
     return _("limits: {kinds}").format(kinds=kinds) if kinds else ""
 
 
