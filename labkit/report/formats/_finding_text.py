@@ -58,7 +58,7 @@ def labelled_lines(finding: Finding, excerpt: Excerpt | None = None) -> Iterator
         yield _("mend"), finding.mend
     yield (
         _("read on"),
-        "; ".join(filter(None, (finding.reference and _(finding.reference), f"labkit explain {finding.code}"))),
+        _("; ").join(filter(None, (finding.reference and _(finding.reference), f"labkit explain {finding.code}"))),
     )
 
 

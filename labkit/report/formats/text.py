@@ -120,7 +120,7 @@ def _limit_kinds(verdict: Verdict) -> str:
 
 def _heading(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     """Yield the verdict, and a note for each limit of the capture."""
-    yield f"{click.style(printable(verdict.path), bold=True)}: {headline(verdict, options)}"
+    yield f"{click.style(printable(verdict.path), bold=True)}{_(': ')}{headline(verdict, options)}"
     damage = [limit for limit in verdict.limits if limit.kind == "damaged"]
     for limit in damage:
         yield "  " + _limit_line(limit, verdict)
