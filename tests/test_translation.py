@@ -236,3 +236,15 @@ def test_pages_are_marked(
     marked(*line.split())
     seen = capsys.readouterr()
     assert outside(seen.out + seen.err) == []
+
+
+def test_a_worker_speaks_the_language_of_who_asks() -> None:
+    """A verdict has the texts that its reader understands, on whichever machine it was made."""
+    from labkit.analysis.report_config import ReportConfig
+    from labkit.jobs.judging import Request, judge
+
+    capture = str(TOP / "pcaps/zero-window.pcapng")
+    for language, word in (("zh-CN", "窗口"), ("en", "window")):
+        verdict = judge(Request(ReportConfig(), language=language), capture)
+        assert any(word in each.message for each in verdict.findings)
+    assert i18n.language() == "en"

@@ -106,7 +106,7 @@ def tools(counts: "Counter[Severity] | None" = None) -> Iterator[str]:
     keys = [("/", _("search")), ("e", _("open all folds"))]
     if counts is not None:
         keys = [("j", _("next finding")), ("k", _("previous finding")), *keys]
-    text = ", ".join(f"<kbd>{key}</kbd> {text_of(what)}" for key, what in keys)
+    text = _(", ").join(f"<kbd>{key}</kbd> {text_of(what)}" for key, what in keys)
     yield f'<span class="keys muted">{text}</span>'
     yield "</div>"
 
