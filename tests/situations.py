@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-PACES = ("0.001", "0.020")
+PACES = ("0.001", "0.020", "0.200")
 """Seconds from a segment to the next one, where the table has no time."""
 
 

@@ -7,6 +7,9 @@ from labkit.tcp.seq import add, diff
 
 CLIENT, SERVER = 0, 1
 
+MAX_TYPED = 1460
+"""Octets of payload that fit an Ethernet frame: who sends more has a TCP stack, which counts no headers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -119,7 +122,7 @@ class Entry:
         own, peer = self.own, self.peer
         if self.field != "seq" or own is None:
             return False
-        lengths = (own.headers, own.headers + 14) if own.length else ()
+        lengths = (own.headers, own.headers + 14) if 0 < own.length <= MAX_TYPED else ()
         mixed = peer is not None and own.length and peer.length and self.off == peer.length - own.length
         return bool(mixed) or self.off in lengths or (self.off == 1 and own.is_pure_ack)
 

@@ -74,6 +74,8 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
         return not entry.lossy or entry.is_typical
     if why in ("constant", "together"):
         return True
+    if entry.fault == "never" and entry.peer is not None and segments[-1].side == entry.peer.side:
+        return False  # the capture may end before the answer
     if entry.field == "ack" and entry.off > 0:
         later = any(seg.side != entry.shown.side and seg.packet > entry.packet for seg in segments)
         return why == "apart" and later and not entry.later

@@ -224,6 +224,9 @@ class _Look:
     def at(self, talk: Talk, segments: Sequence[Shown]) -> None:
         """Look at a conversation."""
         ledger = _best(segments)
+        if not ledger.knows:
+            self._why.append("")
+            return
         why = evidence(segments)
         assumed = self._assume == Completeness.COMPLETE or (
             self._assume == Completeness.TAUGHT and nothing_lost(segments)
@@ -281,9 +284,12 @@ class _Look:
 
     def soften(self, segments: Sequence[Shown]) -> None:
         """Remember the errors that a missing packet may explain, where IP identifications leave one out."""
-        if not evidence(segments) and any(seg.ip_id > 0 for seg in segments):
-            # Data that was acknowledged later had room: the capture lacks the window update.
-            last = {seg.side: seg for seg in segments if seg.ctl & ACK}
+        ids = {seg.ip_id for seg in segments}
+        why = evidence(segments)
+        if (not why and max(ids) > 0) or (why in ("", "lock-step") and max(ids) < 0):
+            # Data that was acknowledged later had room: the capture lacks the window update, of a side that sends such.
+            windows = {side: {seg.window for seg in segments if seg.side == side} for side in (CLIENT, SERVER)}
+            last = {seg.side: seg for seg in segments if seg.ctl & ACK and len(windows[seg.side]) > 1}
             for seg in segments:
                 other = last.get(1 - seg.side)
                 if other is not None and seg.length and seg.packet < other.packet and diff(other.ack, seg.end) >= 0:
@@ -291,7 +297,7 @@ class _Look:
         for before, after in gaps(segments):
             # The host's next segment depends on the missing packet, and so do the peer's segments before that one; a few of
             # them may stand before the last segment too, where the capture has them in another order.
-            self._doubtful |= {(after.packet, code) for code in ("SEQ01", "SEQ02", "FIN01")}
+            self._doubtful |= {(after.packet, code) for code in ("ACK01", "SEQ01", "SEQ02", "FIN01")}
             peers = [seg.packet for seg in segments if seg.side != after.side and seg.packet < after.packet]
             early = [packet for packet in peers if packet < before.packet][-MAX_EARLY:]
             late = [packet for packet in peers if packet > before.packet]
@@ -446,6 +452,7 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
         "distance": abs(entry.off),
         "cause": entry.cause.packet if entry.cause is not None else "",
         "index": seg.packet - 1,
+        "without_syn": "".join(letter for bit, letter in enumerate("FSRPAUEC") if seg.ctl & ~SYN & 1 << bit),
         "length": seg.length,
         "own_packet": own.packet if own else "",
         "own_length": own.length if own else 0,

@@ -79,26 +79,32 @@ class Ledger(Book):
 
     def _post_syn(self, index: int, seg: Shown, me: Account, peer: Account) -> None:
         if me.opened and seg.seq != me.isn:
-            if seg.seq != me.nxt or me.fin is not None or not peer.opened:
-                self.knows = False  # another attempt, or a forgery: other rules judge it
-                return
-            self.enter(seg, "flags", fault="syn-inside", certain=True)
-            self._post_other(index, replace(seg, ctl=seg.ctl & ~SYN), me, peer)
-            return
+            if not peer.opened or any(
+                one.side != seg.side and one.ack == seg.end for one in self.segments[index + 1 :]
+            ):
+                self.knows = False  # another attempt, which the peer answers: other rules judge it
+            elif (seg.seq == me.nxt or diff(seg.seq, me.nxt) in me.shifts) and (me.fin is None or seg.ctl & ACK):
+                self.enter(seg, "flags", fault="syn-inside", certain=True)
+                self._post_other(index, replace(seg, ctl=seg.ctl & ~SYN), me, peer)
+            return  # an old or forged SYN takes no number: other rules judge it
         if not me.opened:
             me.opened, me.isn, me.nxt, me.taken = True, seg.seq, seg.end, seg
             me.mss = seg.mss if seg.mss > 0 else me.mss
             me.ends += [add(seg.seq, 1), me.nxt]
             if seg.length:
                 me.starts[add(seg.seq, 1)] = seg
-            if peer.opened and not seg.ctl & ACK and not self._crosses(index):
-                self.enter(seg, "flags", fault="ack-bit", certain=True)
+            if peer.opened and not seg.ctl & ACK and self._lacks_ack_bit(index, seg):
+                self.enter(seg, "flags", fault="ack-bit", certain=seg.ack != 0, lossy=seg.ack == 0)
         if seg.ctl & ACK:
             self._post_ack(index, seg, me, peer)
 
-    def _crosses(self, index: int) -> bool:
-        """Whether a SYN ACK follows, as in a simultaneous open (RFC 9293 figure 7)."""
-        return any(seg.ctl & (SYN | ACK) == SYN | ACK for seg in self.segments[index + 1 :])
+    def _lacks_ack_bit(self, index: int, seg: Shown) -> bool:
+        """Whether a second SYN should be a SYN ACK: it has an ack, or the other side goes on as though it had one. In a
+        simultaneous open (RFC 9293 figure 7) a SYN ACK follows."""
+        later = self.segments[index + 1 :]
+        if any(one.ctl & (SYN | ACK) == SYN | ACK for one in later):
+            return False
+        return seg.ack != 0 or any(one.side != seg.side and one.ctl & (SYN | ACK) == ACK for one in later)
 
     def _open_without_syn(self, index: int, seg: Shown, me: Account, peer: Account) -> None:
         """A side sends its first segment, which is no SYN."""
@@ -106,7 +112,8 @@ class Ledger(Book):
         answers = bool(seg.ctl & ACK and peer.opened and seg.ack == add(peer.isn, 1))
         nobody_acked = not any(one.side != seg.side and one.ctl & ACK for one in self.segments[:index])
         reply = next((one for one in self.segments[index + 1 :] if one.side != seg.side), None)
-        if answers and nobody_acked and reply is not None and diff(reply.ack, seg.seq) == 1 + seg.length:
+        counts_one = reply is not None and diff(reply.ack, seg.seq) == 1 + seg.length and not seg.ctl & FIN
+        if answers and nobody_acked and counts_one:
             # It answers the SYN, and the reply acknowledges one number more: a SYN ACK without its SYN bit.
             me.isn, me.nxt = seg.seq, add(seg.seq, 1)
             me.ends.append(me.nxt)
@@ -299,8 +306,11 @@ class Ledger(Book):
             me.acked, me.has_acked, me.acked_by = seg.ack, True, seg
 
     def _old_ack(self, index: int, seg: Shown, me: Account, peer: Account, own: Entry | None) -> None:
+        shifted = next((cause for shift, cause in peer.shifts.items() if add(seg.ack, -shift) in peer.ends), None)
         if me.has_acked and seg.ack == me.acked:
             self._same_ack(index, seg, me, peer)
+        elif shifted is not None and seg.ack not in peer.ends:
+            self.number(seg, "ack", peer, peer.nxt, seg.ack, cause=shifted)  # the end of an earlier segment
         elif (seg.ctl & SYN and seg.ack not in peer.ends) or (not me.has_acked and seg.ack == peer.isn):
             self._wrong_ack(seg, peer, add(peer.isn, 1)).certain = True
         elif me.has_acked and diff(seg.ack, me.acked) < 0:

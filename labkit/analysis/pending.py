@@ -188,6 +188,7 @@ def _answer_unsent(seg: Seen, me: Side, peer: Side) -> None:
             peer.pending_state[i] = LATE
         elif (
             seg.seq_offset == 0
+            and peer.pending_mark[i] != ECHOES  # it has seen a segment of this side that the capture does not show
             and not (seg.seg_len and soon and sn.before(seg.end, ack))
             and not (me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt))
         ):
@@ -296,9 +297,10 @@ def open_pending(seg: Seen, me: Side, kind: int, want: int, high: int) -> None:
 
 def close(me: Side, peer: Side) -> None:
     """Answer every open question about `me` at the end of the conversation."""
-    unsent = 0
+    unsent, gaps = 0, 0
     for i in range(me.pending_n):
         unsent += me.pending_kind[i] == UNSENT and me.pending_state[i] == OPEN
+        gaps += me.pending_kind[i] == GAP
     for i in range(me.pending_n):
         if me.pending_state[i] != OPEN:
             continue
@@ -312,11 +314,11 @@ def close(me: Side, peer: Side) -> None:
             wrong = me.syn != 0 and peer.syn != 0 and peer.missed == 0 and unsent == 1
             off = sn.diff(me.pending_seen[i], me.pending_want[i])
             last = peer.last_packet < me.pending_packet[i] and not peer.has_fin
-            fin = off == 1 and me.has_fin  # the peer's FIN may be missing
+            fin = off == 1 and (me.has_fin or me.missed or gaps)  # the peer's FIN may be missing
             if wrong and me.pending_mark[i] == ECHOES:
                 me.pending_state[i] = UNPROVEN
-            elif wrong and last and (fin or 1 < off <= max(me.mss, 536)):
-                # Nothing of the peer is behind it: its last segment may be missing.
+            elif wrong and last and (fin or 1 < off <= max(me.mss, 536, peer.data_len)):
+                # Nothing of the peer is behind it: its last segment may be missing, which is large above offload.
                 me.pending_state[i] = LOST
             else:
                 me.pending_state[i] = WRONG if wrong else UNPROVEN

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from labkit.analysis.entry import CLIENT, SERVER, Shown
 from labkit.analysis.flows import Flow
 from labkit.analysis.ledger import Ledger
-from labkit.tcp.segment import ACK, SYN
+from labkit.tcp.segment import ACK, RST, SYN
 
 MAX_STRAYS = 100
 """Conversations without a SYN whose place is looked for."""
@@ -95,9 +95,21 @@ def _side_by_numbers(seg: Shown, host: Talk) -> int:
 def _fits(known: Sequence[Shown], found: Sequence[Shown], moved: Sequence[Shown]) -> bool:
     """Whether the ledger of the conversation is better with these segments than without, and their numbers are its next ones."""
     without = sorted([*known, *found], key=lambda seg: seg.packet)
+    if any(seg.ctl & RST and not _answers(seg, without) for seg in moved):
+        return False  # accounts ask little of a reset: any one would fit
     ledger = Ledger(sorted([*without, *moved], key=lambda seg: seg.packet))
     packets = {seg.packet for seg in moved}
     numbers = [entry for entry in ledger.mistakes if entry.packet in packets and entry.fault != "port"]
     others = [entry for entry in ledger.mistakes if entry.fault != "port"]
     before = [entry for entry in Ledger(without).mistakes if entry.fault != "port"]
     return ledger.knows and not numbers and len(others) <= len(before)
+
+
+def _answers(reset: Shown, known: Sequence[Shown]) -> bool:
+    """Whether a reset has a number that its peer has asked for or has reached, and answers nothing that was reset before."""
+    peer = [seg for seg in known if seg.side != reset.side and seg.packet < reset.packet]
+    if any(seg.ctl & RST for seg in known if seg.packet < reset.packet):
+        return False
+    return any(reset.seq == seg.ack for seg in peer if seg.ctl & ACK) or any(
+        reset.ack == seg.end for seg in peer if reset.ctl & ACK
+    )

@@ -107,7 +107,8 @@ def ack_of_more_than_was_answered(seg: Seen, me: Side, peer: Side, resolved: Res
     """
     if resolved.kind != UNSENT or not _lacks_end_of_answer(seg, me, peer, resolved):
         return False
-    return True if nothing_between(seg, me, peer) else Severity.WARNING
+    at_once = peer.last_seq == peer.data_seq and peer.last_len > 0
+    return True if at_once and nothing_between(seg, me, peer) else Severity.WARNING
 
 
 def _lacks_end_of_answer(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> bool:

@@ -7,7 +7,7 @@ from labkit.analysis.side import Side
 from labkit.analysis.tracker import PASSED, renumbers_its_syn
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
-from labkit.tcp.seq import add, before, between
+from labkit.tcp.seq import add, after, before, between
 
 MIN_SYN_RTO = 900_000_000
 """Nanoseconds before a SYN is retransmitted: one second (RFC 6298 section 2), less a margin for the clock."""
@@ -71,9 +71,11 @@ def answered_before_asked(seg: Seen, me: Side, peer: Side) -> int:
     """A SYN ACK answers a SYN and comes after it.
 
     A capture may swap the two within a moment. If it misses the first SYN, it shows the retransmitted one after the
-    SYN ACK, at least a second later (RFC 6298 section 2). Both are legal.
+    SYN ACK, at least a second later (RFC 6298 section 2), or with a later timestamp. Both are legal.
     """
     if seg.ctl & (SYN | ACK | RST) != SYN or me.seen or peer.seen != 1 or peer.syn != 2 or peer.last_ack != seg.end:
+        return False
+    if seg.tsval > 0 and peer.syn_echo and after(seg.tsval, peer.syn_echo):
         return False
     return SAME_MOMENT < seg.time - peer.first_time < MIN_SYN_RTO
 
@@ -192,10 +194,12 @@ def third_segment_before_the_second(seg: Seen, me: Side, peer: Side) -> int:
     """The client acknowledges the server's SYN after it has received it.
 
     A capture may swap the two within a moment. If it misses the first SYN ACK, it shows the retransmitted one after
-    the third segment, at least a second later (RFC 6298 section 2). Both are legal.
+    the third segment, at least a second later (RFC 6298 section 2), or with a later timestamp. Both are legal.
     """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or me.seen or peer.syn != 1 or not peer.has_last_ack:
         return False
+    if seg.tsval >= 0 and me.least_tsval > 0 and after(seg.tsval, me.least_tsval):
+        return False  # the third segment echoes an earlier SYN ACK
     return peer.last_ack == seg.end and SAME_MOMENT < seg.time - peer.last_time < MIN_SYN_RTO
 
 

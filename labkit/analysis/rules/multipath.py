@@ -1,6 +1,7 @@
 """Multipath TCP (RFC 8684): one connection over several subflows, each of which is a TCP conversation."""
 
 from labkit.analysis.extensions import is_multipath
+from labkit.analysis.order import ids_leave_one_out
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import MP_CAPABLE, MP_JOIN, OPT_SOUND, Seen
@@ -118,7 +119,7 @@ def multipath_not_confirmed(seg: Seen, me: Side, peer: Side) -> int:
     ):
         return False
     agreed = (me.mptcp & peer.mptcp) & (MP_CAPABLE | MP_JOIN)
-    return agreed != 0 and seg.mptcp & agreed == 0
+    return agreed != 0 and seg.mptcp & agreed == 0 and not ids_leave_one_out(seg, me, peer)
 
 
 @rule(

@@ -1,0 +1,80 @@
+"""What the second look must not lose: mistakes beside a stray SYN, in long conversations, and among many."""
+
+import re
+
+import pytest
+from scapy.layers.inet import IP, TCP
+
+from labkit.analysis.examine import Completeness, examine
+from labkit.analysis.finding import Finding
+from labkit.analysis.rule import Severity, collect
+from labkit.analysis.verifier import Verdict, Verifier
+from labkit.tcp.notation import parse
+from labkit.teach.examples import frames
+
+OPENING = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n"
+
+
+def judged(text: str, assume: Completeness = Completeness.COMPLETE) -> Verdict:
+    """The verdict on a conversation in the notation, the second look included."""
+    everything = list(frames(list(parse(text, "test")), isns=(1000, 5000)))
+    return examine(Verifier().run(everything), lambda: everything, collect(), assume)
+
+
+def errors(verdict: Verdict) -> list[Finding]:
+    return [found for found in verdict.findings if found.severity == Severity.ERROR and found.caused_by is None]
+
+
+def named(verdict: Verdict) -> list[tuple[int | None, str | None, int | None]]:
+    """Packet, field and right number of each error."""
+    return [(found.packet, found.field, found.expected_relative) for found in errors(verdict)]
+
+
+STRAY_SYN = {
+    "SYN ACK instead of the last ACK": (
+        f"{OPENING}> P. 1:4(3) ack 1\n< P. 1:3(2) ack 4\n> F. 4:4(0) ack 3\n< F. 3:3(0) ack 5\n> S. 5:5(0) ack 4",
+        [(8, "flags", None)],
+    ),
+    "seq one too high and kept up, and a SYN ACK instead of the last ACK": (
+        (
+            f"{OPENING}> P. 2:5(3) ack 1\n< P. 1:3(2) ack 5\n> . 5:5(0) ack 3\n> F. 5:5(0) ack 3\n< F. 3:3(0) ack 6\n"
+            "> S. 6:6(0) ack 4"
+        ),
+        [(4, "seq", 1), (9, "flags", None)],
+    ),
+    "ack too high, seq too high, and an old SYN between": (
+        (
+            f"{OPENING}> P. 1:11(10) ack 1\n< . 1:1(0) ack 32\n> P. 511:521(10) ack 1\n< . 1:1(0) ack 521\n"
+            "> S 99077:99077(0)\n< . 1:1(0) ack 521\n> F. 521:521(0) ack 1\n< F. 1:1(0) ack 522\n> . 522:522(0) ack 2"
+        ),
+        [(5, "ack", 11), (6, "seq", 11)],
+    ),
+    "ack one too high, behind an old SYN": (
+        (
+            f"{OPENING}> S 99077:99077(0)\n> P. 1:11(10) ack 1\n< P. 1:21(20) ack 11\n> . 11:11(0) ack 22\n"
+            "> F. 11:11(0) ack 21\n< F. 21:21(0) ack 12\n> . 12:12(0) ack 22"
+        ),
+        [(7, "ack", 21)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "want"), STRAY_SYN.values(), ids=STRAY_SYN.keys())
+def test_a_stray_syn_hides_no_mistake(text: str, want: list[tuple[int, str, int | None]]) -> None:
+    assert named(judged(text)) == want
+
+
+def test_flags_in_a_mend_line_are_python() -> None:
+    verdict = judged(
+        f"{OPENING}> P. 1:4(3) ack 1\n< P. 1:3(2) ack 4\n> F. 4:4(0) ack 3\n< F. 3:3(0) ack 5\n> S. 5:5(0) ack 4"
+    )
+    (found,) = errors(verdict)
+    line = re.sub(r".*In Scapy: ", "", found.mend)
+    packets = [IP() / TCP(flags="S") for _ in range(8)]
+    exec(line, {"packets": packets, "TCP": TCP})  # noqa: S102 - the mend line is code
+    assert packets[7][TCP].flags == "A"
+
+
+@pytest.mark.parametrize("rule", [rule for rule in collect() if "In Scapy: " in rule.mend], ids=lambda rule: rule.name)
+def test_a_line_for_scapy_ends_as_python_does(rule) -> None:
+    assert re.search(r'In Scapy: packets\[\{index\}\]\[TCP\]\.\w+ = "[^"]*"$', rule.mend)
