@@ -192,19 +192,19 @@ def _check(made: Assignment) -> None:
     model, source = made.model, made.source
     if model.hand_in == ANSWERS:
         if model.parts or not model.questions:
-            raise source.error((_("hand-in"),), _("answers need 'questions:', and no 'parts:'"))
+            raise source.error(("hand-in",), _("answers need 'questions:', and no 'parts:'"))
         if model.give != "capture":
             raise source.error(("give",), _("answers are about a given capture; expected give: capture"))
     elif model.questions or not model.parts:
         raise source.error(
-            (_("hand-in"),), _("{hand_in} needs 'parts:', and no 'questions:'").format(hand_in=model.hand_in)
+            ("hand-in",), _("{hand_in} needs 'parts:', and no 'questions:'").format(hand_in=model.hand_in)
         )
     if model.hand_in == REPAIR and (model.give != "capture" or not model.faults):
-        raise source.error((_("hand-in"),), _("a repaired capture needs give: capture, and 'faults:'"))
+        raise source.error(("hand-in",), _("a repaired capture needs give: capture, and 'faults:'"))
     if (model.hand_in == PROGRAM) != (model.program is not None):
-        raise source.error((_("hand-in"),), _("live-program needs 'program:', and nothing else has it"))
+        raise source.error(("hand-in",), _("live-program needs 'program:', and nothing else has it"))
     if model.hand_in == PROGRAM and (model.give != "nothing" or model.faults or model.middlebox or model.hand_ins):
-        raise source.error((_("hand-in"),), _("a program has no 'give:', 'faults:', 'middlebox:' or 'hand-ins:'"))
+        raise source.error(("hand-in",), _("a program has no 'give:', 'faults:', 'middlebox:' or 'hand-ins:'"))
     _check_questions(made)
     _check_parts(made)
 
