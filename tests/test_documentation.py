@@ -55,7 +55,7 @@ from labkit.teach.grade.classroom import Grades, Row
 from labkit.teach.grade.honesty import Remark
 from labkit.teach.grade.judging import without
 from labkit.teach.grade.table import record
-from labkit.teach.grade.task import STATUSES, Mistake, Part, Task
+from labkit.teach.grade.task import STATUSES, Mistake, Part, Run, Task
 from labkit.teach.platforms import names as platforms
 from labkit.teach.quiz.formats import names as quiz_formats
 from labkit.teach.quiz.kinds import kinds as quiz_kinds
@@ -160,6 +160,7 @@ class Reader:
     def _python(self, fence: Fence, rest: str) -> None:
         if rest:
             assert rest.endswith(".py")
+            Path(rest).parent.mkdir(parents=True, exist_ok=True)
             Path(rest).write_text("\n".join(fence.lines) + "\n", "utf-8")
             return
         source = "\n" * fence.at + "\n".join(fence.lines)
@@ -481,7 +482,7 @@ def test_commands_in_its_sentences_exist(path: Path) -> None:
     from labkit.cli import cli
 
     prose = re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.DOTALL)
-    named = {match[1] for each in coded(prose) if (match := re.match(r"labkit (\w+)", each))}
+    named = {match[1] for each in coded(prose) if (match := re.match(r"labkit ([\w-]+)", each))}
     assert named <= set(cli.list_commands(None))  # type: ignore[arg-type]
 
 
@@ -560,7 +561,7 @@ def test_the_page_for_teachers_lists_what_there_is() -> None:
 
 def test_the_page_for_teachers_has_every_key_of_the_json() -> None:
     task = Task("x", parts=(Part("p", 1, rules=("others",)),))
-    result = replace(without(task, "nothing", "x"), mistakes=(Mistake("p", "x"),))
+    result = replace(without(task, "nothing", "x"), mistakes=(Mistake("p", "x"),), runs=(Run(1, 0, 0, "", None, ""),))
     grades = Grades(task, (Row("s", "", "s", result),), (Remark("identical", ("s", "t"), "x"),))
 
     def keys(value: object) -> set[str]:
