@@ -21,7 +21,9 @@ from labkit.errors import CaptureError, LabkitError, LinkError, ScenarioError, U
 
 LABKIT = (sys.executable, "-m", "labkit")
 HEAVY = {"distributed", "llvmlite", "numpy", "pydantic", "ruamel", "scapy"}
-NAMES = sorted(path.stem for path in Path(cli.__file__).parent.glob("*.py") if not path.stem.startswith("_"))
+NAMES = sorted(
+    path.stem.replace("_", "-") for path in Path(cli.__file__).parent.glob("*.py") if not path.stem.startswith("_")
+)
 
 
 @pytest.fixture
