@@ -20,6 +20,7 @@ Any other fence is an error.
 """
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -61,7 +62,8 @@ from labkit.teach.quiz.kinds import kinds as quiz_kinds
 
 TOP = Path(__file__).parents[1]
 CAN_LIVE = capable() and all(map(shutil.which, ("ip", "nsenter", "unshare")))
-PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("*.md"))]
+CHINESE = [TOP / "README.zh-CN.md", *sorted((TOP / "docs/zh").glob("*.md"))]
+PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("*.md")), *CHINESE]
 ANY = "…"
 
 SCRIPT = re.compile(r"(\./)?(scripts/\w+)( .*)?")
@@ -209,7 +211,8 @@ class Reader:
         words = command.split()
         known = words[0] in {"labkit", "pytest"} or command in NOT_LABKIT or (self.tshark and words[0] == "tshark")
         assert known, f"line {fence.at}: nothing runs {words[0]!r}"
-        environment = {"PATH": f"{self.path}:/usr/sbin:/usr/bin:/bin", "HOME": str(Path.cwd()), "LANGUAGE": "en"}
+        environment = {"PATH": f"{self.path}:/usr/sbin:/usr/bin:/bin", "HOME": str(Path.cwd())}
+        environment["LABKIT_LANG"] = os.environ["LABKIT_LANG"]
         environment["PYTHONPATH"] = str(TOP)
         shell = ["sh", "-c"]
         if self.live:
@@ -291,7 +294,7 @@ def compare(fence: Fence, shown: list[str], printed: list[str]) -> None:
 @pytest.fixture
 def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Messages as the documentation has them, whatever language the machine speaks."""
-    monkeypatch.setenv("LANGUAGE", "en")
+    monkeypatch.setenv("LABKIT_LANG", "en")
     catalogue.cache_clear()
     yield
     catalogue.cache_clear()
@@ -331,15 +334,17 @@ def marks(path: Path) -> list[pytest.MarkDecorator]:
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, marks=marks(path), id=path.name) for path in PAGES])
-@pytest.mark.usefixtures("english")
 def test_what_it_shows_is_so(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LABKIT_LANG", "zh" if path in CHINESE else "en")
+    catalogue.cache_clear()
     reader = Reader()
     try:
         for fence in fences(path.read_text("utf-8")):
             reader.follow(fence)
     finally:
         reader.end()
+        catalogue.cache_clear()
 
 
 def headings(text: str) -> set[str]:

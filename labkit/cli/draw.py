@@ -14,7 +14,7 @@ from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, complete_scenarios, note, profile_option, reveal_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import CaptureError, UsageError
-from labkit.i18n import _
+from labkit.i18n import N_, _
 from labkit.report.draw import CONVERTED, LADDER, SUFFIXES, DrawOptions, formats, names, needs_all, picture
 
 if TYPE_CHECKING:
@@ -64,21 +64,25 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 )
 @click.argument("subject", metavar="CAPTURE|SCENARIO", shell_complete=complete_scenarios)
 @click.argument("other", metavar="[CAPTURE]", required=False, type=click.Path())
-@click.option("--what", type=click.Choice(names()), default=LADDER, show_default=True, help=_("The picture to draw."))
+@click.option("--what", type=click.Choice(names()), default=LADDER, show_default=True, help=N_("The picture to draw."))
 @click.option(
     "--format",
     "format_",
     metavar="FORMAT",
     shell_complete=_complete_formats,
-    help=_("svg, html, terminal, mermaid, dot, xpl, png or pdf.  [default: by the suffix of FILE, else terminal]"),
+    help=N_("svg, html, terminal, mermaid, dot, xpl, png or pdf.  [default: by the suffix of FILE, else terminal]"),
 )
 @click.option(
-    "-o", "--output", type=click.Path(allow_dash=True), metavar="FILE", help=_("File to write; '-' is standard output.")
+    "-o",
+    "--output",
+    type=click.Path(allow_dash=True),
+    metavar="FILE",
+    help=N_("File to write; '-' is standard output."),
 )
 @profile_option
 @flow_options
-@click.option("--packets", callback=_packets, metavar="A-B", help=_("Only packets A to B; nothing is folded."))
-@click.option("--whole", is_flag=True, help=_("Draw every segment, and fold nothing."))
+@click.option("--packets", callback=_packets, metavar="A-B", help=N_("Only packets A to B; nothing is folded."))
+@click.option("--whole", is_flag=True, help=N_("Draw every segment, and fold nothing."))
 @reveal_option
 @budget_options()
 @click.option(
@@ -86,10 +90,10 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help=_("Scenario: the seed of its random numbers."),
+    help=N_("Scenario: the seed of its random numbers."),
 )
 @click.option(
-    "--fault", "faults", metavar="NAME[@N]", multiple=True, help=_("Scenario: break a rule on purpose. Repeatable.")
+    "--fault", "faults", metavar="NAME[@N]", multiple=True, help=N_("Scenario: break a rule on purpose. Repeatable.")
 )
 def command(
     subject: str,
