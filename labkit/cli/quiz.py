@@ -112,7 +112,7 @@ def command(
     capture: str | None,
     list_kinds: bool,
 ) -> None:
-    """Write a quiz: questions about a scenario or a capture, with answers that follow from it.
+    """Write a quiz about a scenario or a capture, with its answers.
 
     SCENARIO is the name of a shipped scenario, a .yaml file, or a hand-written trace (.pkt); CAPTURE is a pcap or pcapng file,
     '-' is standard input. Each question has its answer, two wrong ones from typical mistakes, an explanation, and the display

@@ -194,7 +194,9 @@ def test_every_command_ends_with_two_examples(
 
 
 @pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[example for _, example in EXAMPLES])
-def test_every_example_parses(name: str, example: str) -> None:
+def test_every_example_parses(name: str, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "handins").mkdir()
     command: click.Command = cli.cli
     rest = words(example)
     context = click.Context(command)

@@ -179,7 +179,6 @@ def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
     actual="seg.win",
     profiles=RFC_ONLY,
     receiver="It tolerates this, and probes the window.",
-    no_fault="explains another finding",
     good=OPEN,
     bad="""
         > S  0:0(0)
