@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from scapy.layers.inet import IP, TCP
 
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.finding import Finding
@@ -69,12 +68,58 @@ def test_flags_in_a_mend_line_are_python() -> None:
         f"{OPENING}> P. 1:4(3) ack 1\n< P. 1:3(2) ack 4\n> F. 4:4(0) ack 3\n< F. 3:3(0) ack 5\n> S. 5:5(0) ack 4"
     )
     (found,) = errors(verdict)
-    line = re.sub(r".*In Scapy: ", "", found.mend)
-    packets = [IP() / TCP(flags="S") for _ in range(8)]
-    exec(line, {"packets": packets, "TCP": TCP})
-    assert packets[7][TCP].flags == "A"
+    assert found.mend.endswith('In Scapy: packets[7][TCP].flags = "A"')
 
 
 @pytest.mark.parametrize("rule", [rule for rule in collect() if "In Scapy: " in rule.mend], ids=lambda rule: rule.name)
 def test_a_line_for_scapy_ends_as_python_does(rule) -> None:
     assert re.search(r'In Scapy: packets\[\{index\}\]\[TCP\]\.\w+ = "[^"]*"$', rule.mend)
+
+
+def long_talk(messages: int, mistake: int = -1) -> str:
+    """A request and its ACK, many times. With a mistake, seq is one too high from that message on, and both keep it up."""
+    lines, at = [OPENING], 1
+    for number in range(messages):
+        at += number == mistake
+        lines.append(f"> P. {at}:{at + 21}(21) ack 1\n< . 1:1(0) ack {at + 21}\n")
+        at += 21
+    return "".join(lines) + f"> F. {at}:{at}(0) ack 1\n< F. 1:1(0) ack {at + 1}\n> . {at + 1}:{at + 1}(0) ack 2"
+
+
+def test_a_mistake_in_a_long_conversation_is_found() -> None:
+    verdict = judged(long_talk(600, mistake=100))
+    assert named(verdict) == [(204, "seq", 2101)]
+    assert (verdict.completeness, verdict.limits) == ("complete", [])
+
+
+BOUNDS = {
+    "too many segments": ("labkit.analysis.examine.MAX_SEGMENTS", 20),
+    "too many in all": ("labkit.analysis.examine.MAX_ALL_SEGMENTS", 20),
+    "too many mistakes": ("labkit.analysis.ledger.MAX_MISTAKES", 0),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), BOUNDS.values(), ids=BOUNDS.keys())
+def test_what_was_not_accounted_for_is_said(name: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(name, value)
+    verdict = judged(long_talk(20, mistake=3))
+    assert [(limit.kind, limit.count) for limit in verdict.limits if limit.kind == "not-accounted"] == [
+        ("not-accounted", 1)
+    ]
+    assert verdict.completeness != "complete"
+
+
+def test_when_the_time_is_over_the_rest_is_not_accounted_for() -> None:
+    everything = list(frames(list(parse(long_talk(20, mistake=3), "test"))))
+    verdict = examine(
+        Verifier().run(everything), lambda: everything, collect(), Completeness.COMPLETE, over=lambda: True
+    )
+    assert [limit.kind for limit in verdict.limits if limit.kind == "not-accounted"]
+    assert verdict.completeness == "auto"
+
+
+def test_a_large_capture_says_which_conversations_have_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labkit.analysis.examine.MAX_WHOLE", 20)
+    verdict = judged(long_talk(20), Completeness.AUTO)
+    assert [(limit.kind, limit.count) for limit in verdict.limits] == [("not-accounted", 1)]
+    assert verdict.completeness == "auto"
