@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from labkit.analysis.report_config import ReportConfig
     from labkit.analysis.rule import Rule, Severity
     from labkit.analysis.rule import collect as rules
+    from labkit.build.bulk import build as write_flows
     from labkit.build.faults import inject
     from labkit.build.path import Direction, Path
     from labkit.build.scenario import Scenario
@@ -69,6 +70,7 @@ _HOMES = {
     "open_capture": "capture",
     "rules": "analysis.rule:collect",
     "verify": "report.verdict",
+    "write_flows": "build.bulk:build",
 }
 """The module of each public name, with its name there if that is another one."""
 
@@ -102,6 +104,7 @@ __all__ = [
     "open_capture",
     "rules",
     "verify",
+    "write_flows",
 ]
 
 

@@ -1,13 +1,23 @@
 """What both engines say of the same frames."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from unittest.mock import patch
+
 from labkit.analysis.finding import groups
 from labkit.analysis.flow_filter import FlowFilter
+from labkit.analysis.flows import Flow
+from labkit.analysis.native import observing
+from labkit.analysis.native.line_writer import LineWriter
 from labkit.analysis.native.loader import Library
 from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293
+from labkit.analysis.states import Lines, Row, observe
 from labkit.analysis.verifier import Bounds, Verdict, Verifier
 from labkit.capture import Frame
+from labkit.report import conversation_table
+from labkit.report.conversation_table import TableStyle, TextTable
 
 PROFILES = {RFC9293: RFC9293, DOCUMENT: DOCUMENT, LITERAL: DOCUMENT}
 """Each profile of rules, and the one that a verdict names."""
@@ -34,3 +44,21 @@ def agree(
     assert list(other.findings) == list(one.findings)
     assert other == one
     assert sorted(map(repr, groups(other.findings, 3))) == sorted(map(repr, groups(one.findings, 3)))
+
+
+def agree_about_rows(found: list[Frame], code: Library, wanted: FlowFilter | None = None) -> None:
+    """Show frames with both engines, and compare all rows, and all lines of the table."""
+
+    def rows(writer: LineWriter | None = None) -> Iterator[Row | Lines]:
+        verifier = NativeVerifier(RFC9293, code, wanted=wanted)
+        return observing.observe(Feed(found, code), verifier, [Batch(shows=True) for _ in range(2)], writer)
+
+    def told(row: Row) -> Row:
+        flow = Flow(row.flow.index, row.flow.ends, observing.NO_SIDES)
+        return replace(row, edits={}, flow=flow)
+
+    assert list(map(told, rows())) == list(map(told, observe(found, wanted)))
+    style = TableStyle(document=len(found) % 2 == 1, colour=len(found) % 3 == 0)
+    with patch.object(conversation_table, "MAX_PREVIEW", 1):  # so that most rows are lines
+        one, other = TextTable(style), TextTable(style)
+        assert "\n".join(other.lines(rows(LineWriter(other, code)))) == "\n".join(one.lines(observe(found, wanted)))

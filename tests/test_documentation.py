@@ -14,6 +14,7 @@ Fences are run in the order of their document, in a folder of its own. By the wo
 
 `sh live` and `console live` are run too where a lab can be made, each command in a process of its own; one that ends in
 ` &` goes on while the next ones are run. `sh tshark` and `console tshark` are run where tshark is, in a shell.
+`sh cluster` is run by `tests/jobs/test_cluster.py`.
 
 Any other fence is an error.
 """
@@ -28,7 +29,6 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, fields, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +56,8 @@ from labkit.teach.grade.judging import without
 from labkit.teach.grade.table import record
 from labkit.teach.grade.task import STATUSES, Mistake, Part, Task
 from labkit.teach.platforms import names as platforms
+from labkit.teach.quiz.formats import names as quiz_formats
+from labkit.teach.quiz.kinds import kinds as quiz_kinds
 
 TOP = Path(__file__).parents[1]
 CAN_LIVE = capable() and all(map(shutil.which, ("ip", "nsenter", "unshare")))
@@ -169,7 +171,7 @@ class Reader:
         compare(fence, fence.lines, self.printed.splitlines())
 
     def _sh(self, fence: Fence, rest: str) -> None:
-        if not self._lives(rest):
+        if rest == "cluster" or not self._lives(rest):
             return
         for line in fence.lines:
             command, _, comment = line.partition(" #")
@@ -416,6 +418,13 @@ def test_scenario_keys_are_all_explained() -> None:
     assert known - words == set()
 
 
+def test_kinds_and_formats_of_quizzes_are_explained() -> None:
+    text = page("docs/quiz.md")
+    kinds = [(f"`{each.name}`", each.summary, each.needs) for each in quiz_kinds().values()]
+    assert [tuple(row) for row in rows(text, "kind")] == kinds
+    assert tuple(row[0].strip("`") for row in rows(text, "format")) == quiz_formats()
+
+
 def test_architecture_has_the_wings() -> None:
     assert [cells[0].strip("`") for cells in rows(page("docs/architecture.md"), "wing")] == list(WINGS)
 
@@ -431,12 +440,15 @@ def test_contributing_fits_a_page() -> None:
 
 
 def test_the_bounds_are_those_of_the_code() -> None:
-    bounds = rows(page("docs/bounds.md"), "bound")
-    assert len(bounds) > 30
-    for name, value, *_ in bounds:
-        module, _, constant = name.strip("`").rpartition(".")
-        number = getattr(import_module(f"labkit.{module}"), constant)
-        assert value.split()[0].replace(",", "") == str(number), name
+    sys.path.insert(0, str(TOP / "scripts/lib"))
+    try:
+        from bounds_page import bounds, lines
+    finally:
+        sys.path.pop(0)
+    assert page("docs/bounds.md").splitlines() == "\n".join(lines()).splitlines(), "run scripts/docs"
+    found = list(bounds())
+    assert len(found) > 100
+    assert [each.name for each in found if not each.text] == []
 
 
 def test_the_example_of_a_new_rule_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,8 @@ class Account:
     """By how much wrong numbers differ from the right ones, and the entry that each began with."""
     starts: dict[int, Shown] = field(default_factory=dict)
     """Segments with payload, by their first number."""
+    ahead: dict[int, Shown] = field(default_factory=dict)
+    """Those that overtook others, by their first number."""
     ends: set[int] = field(default_factory=set)
     """Where segments end: the numbers that an acknowledgment may have."""
     acked: int = 0

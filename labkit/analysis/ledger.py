@@ -196,6 +196,7 @@ class Ledger(Book):
             me.ends |= {seg.seq, add(seg.seq, seg.length)}
             if seg.seg_len:
                 me.starts.setdefault(seg.seq, seg)
+                me.ahead.setdefault(seg.seq, seg)
         else:
             self._wrong_seq(seg, me, peer, off)
 
@@ -248,7 +249,7 @@ class Ledger(Book):
             me.fin_at = add(me.nxt, -1)
             me.ends.add(me.fin_at)
         me.ends.add(me.nxt)
-        while (early := me.starts.get(me.nxt)) is not None and not early.ctl & SYN:
+        while (early := me.ahead.get(me.nxt)) is not None:
             me.nxt = add(me.nxt, early.seg_len)
             me.ends.add(me.nxt)
             if early.ctl & FIN:

@@ -32,6 +32,7 @@ from labkit.i18n import _, nearest, printable
 FILE, PROJECT = "labkit.toml", "pyproject.toml"
 
 MAX_FILE_OCTETS = 1_048_576
+"""Octets of a file that selects rules and severities."""
 
 SEVERITIES = {str(each): each for each in sorted(Severity)}
 

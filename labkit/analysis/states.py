@@ -11,30 +11,20 @@ first, `Row.shown` the second.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from labkit.analysis.analyzer import DONE, FLOW, SEGMENT, Step, analyze
+from labkit.analysis.ends import STATES, Ends, Moved, begin, move, place
 from labkit.analysis.flows import Flow, FlowTable
-from labkit.analysis.pending import GAP
-from labkit.analysis.side import Side
-from labkit.analysis.tracker import scaled
 from labkit.capture import Frame
 from labkit.packet.frame_edits import edits_of
-from labkit.packet.seen import ABSENT, Seen
+from labkit.packet.seen import ABSENT
 from labkit.tcp.options import Option, unpack
-from labkit.tcp.segment import ACK, FIN, RST, SYN
-from labkit.tcp.seq import add, after, diff
-from labkit.tcp.state import Event, State
-from labkit.tcp.state import after as next_state
+from labkit.tcp.seq import add
+from labkit.tcp.state import State
 
 MAX_WAITING = 10_000
 """Rows that may wait for the answer to a SYN. If there are more, the oldest are given without it."""
-
-UNACKNOWLEDGED = {
-    State.FIN_WAIT_2: State.FIN_WAIT_1,
-    State.TIME_WAIT: State.CLOSING,
-    State.CLOSED: State.LAST_ACK,
-}
-"""The state of a side that retransmits its FIN, because the ACK in the capture was lost."""
 
 
 @dataclass(slots=True)
@@ -56,7 +46,8 @@ class Row:
     """The field as sent."""
     urgent: int
     ecn: int
-    options: tuple[Option, ...]
+    header: bytes
+    """The options, as far as the capture holds them."""
     payload: bytes
     """What the capture holds of it."""
     client: int = 0
@@ -76,62 +67,109 @@ class Row:
     waits: bool = False
     """Whether the answer to this SYN is still to come."""
 
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The options that the capture holds."""
+        return unpack(self.header)
 
-@dataclass(slots=True)
-class _Ends:
-    """The states of a conversation's two ends, by side of the flow. `pending` is shown with the next segment of that side."""
 
-    state: list[State]
-    pending: list[State | None] = field(default_factory=lambda: [None, None])
-    unanswered: deque[Row] = field(default_factory=deque)
+class Lines(NamedTuple):
+    """The lines of consecutive rows in a table, instead of the rows."""
+
+    text: str
+    """Each line has its end."""
+    rows: int
+
+
+class Waiting:
+    """Gives rows in the order of the capture, though a SYN waits for the segment that shows the state of its other end."""
+
+    def __init__(self) -> None:
+        self._rows: deque[Any] = deque()
+        self._count = 0
+        self._unanswered: dict[int, deque[Row]] = {}
+        """By conversation the rows that wait."""
+
+    def add(self, row: Row, answered: int, answer: int) -> None:
+        """Add the next row. `answered` and `answer` are those of `Moved`."""
+        index = row.flow.index
+        if answered:
+            for asking in self._unanswered.pop(index, ()):
+                asking.states[1 - asking.sender] = STATES[answer]
+                asking.waits = False
+        if row.waits:
+            self._unanswered.setdefault(index, deque()).append(row)
+        self._rows.append(row)
+        self._count += 1
+
+    def add_lines(self, lines: Lines) -> None:
+        """Add lines of rows that do not wait, and answer no others."""
+        self._rows.append(lines)
+        self._count += lines.rows
+
+    def give_up(self, index: int) -> None:
+        """End the waiting of rows: their conversation is over."""
+        for row in self._unanswered.pop(index, ()):
+            row.waits = False
+
+    def ready(self) -> Iterator[Any]:
+        """Take the first rows that do not wait, and those that are too many."""
+        while self._rows:
+            row = self._rows[0]
+            if isinstance(row, Row) and row.waits:
+                if self._count <= MAX_WAITING:
+                    return
+                # The rows are in order, so this one is its conversation's oldest.
+                self._unanswered[row.flow.index].popleft()
+                row.waits = False
+            self._count -= row.rows if isinstance(row, Lines) else 1
+            yield self._rows.popleft()
+
+    def rest(self) -> Iterator[Any]:
+        """What is left at the end of the capture: no answer comes any more."""
+        for rows in self._unanswered.values():
+            for row in rows:
+                row.waits = False
+        return iter(self._rows)
 
 
 def observe(frames: Iterable[Frame], only: Callable[[Flow], bool] | None = None) -> Iterator[Row]:
     """A row for each TCP segment with sound headers, in the order of the capture. `only` chooses conversations, which takes half
     the time."""
-    ends: dict[int, _Ends] = {}
-    queue: deque[Row] = deque()
+    ends: dict[int, Ends] = {}
+    waiting = Waiting()
+    moved = Moved()
     row = None
     for step in analyze(frames, FlowTable()):
         seg, flow, me, peer = step.seg, step.flow, step.me, step.peer
         if step.scope == SEGMENT and (only is None or only(flow)):
             if flow.index not in ends:
-                ends[flow.index] = _Ends([State.CLOSED, State.LISTEN] if seg.ctl & SYN else [State.ESTABLISHED] * 2)
-                if seg.ctl & (SYN | ACK) == SYN | ACK:
-                    ends[flow.index].state = [State.SYN_RECEIVED, State.SYN_SENT]
-            row = _row(step)
-            _move(ends[flow.index], row, step)
+                ends[flow.index] = Ends()
+                begin(ends[flow.index], seg)
+            move(ends[flow.index], seg, step.sender, flow.client, me, peer, moved)
+            row = _row(step, moved)
         elif step.scope == DONE and row is not None:
-            row.relative_seq = diff(seg.seq, me.base)
-            row.relative_ack = diff(seg.ack, peer.base) if seg.ctl & ACK else seg.ack
-            queue.append(row)
+            place(seg, me, peer, moved)
+            row.relative_seq, row.relative_ack = moved.relative_seq, moved.relative_ack
+            waiting.add(row, moved.answered, moved.answer)
             row = None
         elif step.scope == FLOW:
-            _give_up(ends.pop(flow.index, None))
+            ends.pop(flow.index, None)
+            waiting.give_up(flow.index)
         else:
             continue
-        while queue and (not queue[0].waits or len(queue) > MAX_WAITING):
-            yield _given(queue.popleft(), ends)
-    yield from queue
+        yield from waiting.ready()
+    yield from waiting.rest()
 
 
-def _given(row: Row, ends: dict[int, _Ends]) -> Row:
-    """Take a row that leaves the queue: it waits no longer."""
-    if row.waits:
-        # The queue has the rows in order, so this one is its conversation's oldest.
-        ends[row.flow.index].unanswered.popleft()
-        row.waits = False
-    return row
-
-
-def _row(step: Step) -> Row:
-    frame, data, seg, flow, side = step.frame, step.data, step.seg, step.flow, step.sender
+def _row(step: Step, moved: Moved) -> Row:
+    frame, data, seg, flow = step.frame, step.data, step.seg, step.flow
     header = data[seg.tcp_at + 20 : min(seg.tcp_at + seg.doff, len(data))]
     return Row(
         number=frame.number,
         time=frame.time,
         flow=flow,
-        sender=0 if side == flow.client else 1,
+        sender=moved.sender,
         ctl=seg.ctl,
         seq=seg.seq,
         ack=seg.ack,
@@ -141,142 +179,17 @@ def _row(step: Step) -> Row:
         window=seg.win,
         urgent=seg.urg,
         ecn=seg.ecn,
-        options=unpack(header),
+        header=header,
         payload=data[seg.data_at : seg.data_at + seg.data_len],
         client=flow.client,
+        states=[STATES[state] for state in moved.states],
+        shown=[STATES[state] for state in moved.shown],
+        waits=bool(moved.waits),
         edits=edits_of(data, seg),
         options_cut=seg.doff - 20 - len(header),
         ip_id=seg.ip_id,
-        window_octets=scaled(seg.win, seg.ctl, step.me, step.peer),
+        window_octets=moved.window,
     )
-
-
-def _move(ends: _Ends, row: Row, step: Step) -> None:
-    """Move the states of both ends."""
-    seg, side, me, peer = step.seg, step.sender, step.me, step.peer
-    other = 1 - side
-    before = list(ends.state)
-    if ends.unanswered:
-        _answered(ends, side, seg)
-    ends.state[side] = _sent(ends.state[side], seg, me, peer)
-    ends.state[other], answers = _received(ends.state[other], seg, me, peer)
-    if seg.ctl & (SYN | ACK | RST) == SYN and peer.seen == 0:
-        # The answer shows whether a server listens there.
-        row.waits = True
-        ends.unanswered.append(row)
-    client = row.flow.client
-    row.states = [ends.state[client], ends.state[1 - client]]
-    if row.waits:
-        row.states[0 if other == client else 1] = None
-    _show(ends, row, side, before, answers)
-
-
-def _show(ends: _Ends, row: Row, side: int, before: list[State], answers: bool) -> None:
-    """Show the sender's state now, and the receiver's with its answer, as the introductory text does."""
-    other = 1 - side
-    client = row.flow.client
-    mine = ends.pending[side] or (ends.state[side] if ends.state[side] != before[side] else None)
-    if ends.state[side] != before[side]:
-        mine = ends.state[side]
-    ends.pending[side] = None
-    theirs = ends.state[other] if ends.state[other] != before[other] else None
-    if theirs is not None and answers:
-        ends.pending[other], theirs = theirs, None
-    for which, state in ((side, mine), (other, theirs)):
-        row.shown[0 if which == client else 1] = state
-
-
-def _answered(ends: _Ends, side: int, seg: Seen) -> None:
-    """Complete the rows that wait: a segment of `side` shows whether a server listens there, unless it is another SYN."""
-    first = ends.unanswered[0]
-    asking = first.flow.client if first.sender == 0 else 1 - first.flow.client
-    state: State | None = ends.state[1 - asking]
-    if seg.ctl & (SYN | ACK | RST) == SYN:
-        if side == asking:
-            return
-        state = None  # a simultaneous open: no side listens
-    elif seg.ctl & RST:
-        ends.state[side] = State.CLOSED
-        # A client that resets without an answer does not show whether a server listened.
-        state = State.CLOSED if side != asking else None
-    elif side != asking and not seg.ctl & SYN and state == State.SYN_RECEIVED:
-        # A plain ACK answers the SYN: the other end has a connection that this capture does not show.
-        state = ends.state[side] = State.ESTABLISHED
-    for row in ends.unanswered:
-        row.states[1 - row.sender] = state
-        row.waits = False
-    ends.unanswered.clear()
-
-
-def _give_up(ends: _Ends | None) -> None:
-    """End the waiting of rows: their conversation is over."""
-    for row in ends.unanswered if ends else ():
-        row.waits = False
-
-
-def _sent(state: State, seg: Seen, me: Side, peer: Side) -> State:
-    """The sender's state after sending."""
-    if seg.ctl & RST:
-        return next_state(state, Event.SEND_RST)
-    if seg.ctl & (SYN | ACK) == SYN:
-        return next_state(state, Event.ACTIVE_OPEN)
-    if seg.ctl & (SYN | ACK) == ACK:
-        state = _synchronised(state, seg, me)
-    if seg.ctl & FIN:
-        if me.has_fin:
-            # It retransmits its FIN, so that the ACK in this capture did not arrive.
-            return UNACKNOWLEDGED.get(state, state)
-        if state == State.CLOSE_WAIT and peer.has_fin and not after(seg.ack, peer.fin):
-            # The two FINs crossed (RFC 9293 figure 13): this one was sent before the other one arrived.
-            return next_state(next_state(State.ESTABLISHED, Event.SEND_FIN), Event.RCV_FIN)
-        return next_state(state, Event.SEND_FIN)
-    return state
-
-
-def _synchronised(state: State, seg: Seen, me: Side) -> State:
-    """The sender's state that its acknowledgement proves, although the capture lacks the segment that caused it."""
-    if state == State.SYN_SENT:
-        return next_state(state, Event.RCV_SYN_ACK)
-    if state == State.SYN_RECEIVED and me.has_rcv_nxt and after(seg.ack, me.rcv_nxt):
-        return next_state(state, Event.RCV_ACK_OF_SYN)  # it accepts nothing after the SYN before that
-    return state
-
-
-def _received(state: State, seg: Seen, sender: Side, me: Side) -> tuple[State, bool]:
-    """The receiver's state after the segment, and whether it must answer. `me` is the receiver."""
-    if seg.ctl & RST:
-        # RFC 5961 section 3.2: only at RCV.NXT. Before ESTABLISHED the ack decides.
-        in_place = not sender.has_nxt or seg.seq == sender.nxt or (me.has_last_ack != 0 and seg.seq == me.last_ack)
-        in_place = in_place or state in (State.SYN_SENT, State.SYN_RECEIVED)
-        return (next_state(state, Event.RCV_RST) if in_place else state), False
-    acked = seg.ctl & ACK != 0 and me.has_nxt != 0 and not after(seg.ack, me.nxt)
-    if seg.ctl & SYN:
-        if not seg.ctl & ACK:
-            return next_state(state, Event.RCV_SYN), True
-        if acked and state == State.SYN_RECEIVED:
-            return next_state(state, Event.RCV_ACK_OF_SYN), True
-        good = not me.has_nxt or (acked and after(seg.ack, me.isn))
-        return (next_state(state, Event.RCV_SYN_ACK) if good else state), True
-    if state == State.SYN_RECEIVED and (not me.has_nxt or (acked and after(seg.ack, me.isn))):
-        state = next_state(state, Event.RCV_ACK_OF_SYN)
-    fin_acked = acked and me.has_fin != 0 and after(seg.ack, me.fin)
-    if seg.ctl & FIN and _in_order(seg, sender):
-        return _received_fin(state, fin_acked)
-    return (next_state(state, Event.RCV_ACK_OF_FIN) if fin_acked else state), False
-
-
-def _received_fin(state: State, fin_acked: bool) -> tuple[State, bool]:
-    if fin_acked and state == State.FIN_WAIT_1:
-        return next_state(state, Event.RCV_FIN_AND_ACK_OF_FIN), True
-    if fin_acked:
-        state = next_state(state, Event.RCV_ACK_OF_FIN)
-    return next_state(state, Event.RCV_FIN), True
-
-
-def _in_order(seg: Seen, sender: Side) -> bool:
-    """Whether the capture has all octets before the FIN."""
-    gaps = any(sender.pending_kind[i] == GAP for i in range(sender.pending_n))
-    return not gaps and (not sender.has_nxt or not after(seg.seq, sender.nxt))
 
 
 def flow_of(row: Row) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from labkit.build.record import Connection, Origin, Record
 from labkit.capture import Frame, open_capture
+from labkit.capture.budget import Budget, Meter
 from labkit.errors import UsageError
 from labkit.packet.decode import FRAGMENT, TCP, decode
 from labkit.packet.frame_edits import apply, cut
@@ -35,12 +36,12 @@ Written = tuple[Frame, bytes, int]
 """A frame with its changed octets and their length on the wire."""
 
 
-def read(source: str | Path | BinaryIO) -> tuple[list[Record], list[Connection], Origin]:
+def read(source: str | Path | BinaryIO, budget: Budget | None = None) -> tuple[list[Record], list[Connection], Origin]:
     """The records of a capture, their connections, and everything else in it. CaptureError as `open_capture`.
 
-    A record's time counts from 1970. The whole capture is held in memory.
+    A record's time counts from 1970. The whole capture is held in memory, as far as `budget` goes.
     """
-    with open_capture(source) as capture:
+    with open_capture(source, Meter(budget) if budget else None) as capture:
         records, connections, others = sort_frames(capture)
         names = dict(capture.names)
         origin = Origin(tuple(capture.interfaces), names, tuple(capture.comments), others, capture.damage)

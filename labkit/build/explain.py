@@ -18,6 +18,7 @@ SECTIONS = {
     "rst": "RFC 9293 section 3.5.2 (reset generation)",
     "retransmission-rto": "RFC 6298 section 5 (the retransmission timer ran out)",
     "retransmission-fast": "RFC 5681 section 3.2 (fast retransmit)",
+    "tail-loss-probe": "RFC 8985 section 7.3 (tail loss probe)",
     "zero-window-probe": "RFC 9293 section 3.8.6.1 (zero-window probing)",
     "keep-alive": "RFC 9293 section 3.8.4 (keep-alive)",
 }

@@ -44,6 +44,8 @@ class Record:
     """The side that captured it."""
     ident: int | None = None
     """The IPv4 identification. None: the number of the record among those of its sender."""
+    label: int = 0
+    """The IPv6 flow label."""
     connection: int = 0
     """The position of its connection in `Trace.connections`."""
     frames: tuple[Frame, ...] = ()

@@ -26,6 +26,7 @@ from labkit.build.record import Record as Record
 from labkit.build.record import States as States
 from labkit.capture import Frame, Interface
 from labkit.capture.base import MAX_PACKET_OCTETS
+from labkit.capture.budget import Budget
 from labkit.errors import UsageError
 from labkit.i18n import printable
 from labkit.packet.frame_edits import apply, cut
@@ -71,14 +72,15 @@ class Trace:
     """What else the capture holds that the trace was read from."""
 
     @classmethod
-    def from_capture(cls, source: str | Path | BinaryIO) -> "Trace":
+    def from_capture(cls, source: str | Path | BinaryIO, budget: Budget | None = None) -> "Trace":
         """Read a capture: a path, "-" for standard input, or an open binary file.
 
         Every readable TCP segment is a record. Frames without one stay in their places when the trace is written, and so does
         everything of a packet that is not edited: written without edits, it has the same packets. The capture is held in
-        memory. CaptureError if it cannot be read; of a damaged one, the packets before the damage (`origin.damage`).
+        memory. CaptureError if it cannot be read; of a damaged one, or one that is larger than `budget`, the packets before that
+        place (`origin.damage`).
         """
-        records, connections, origin = capture_io.read(source)
+        records, connections, origin = capture_io.read(source, budget)
         start = records[0].time if records else 0
         link = origin.interfaces[0].link if origin.interfaces else ETHERNET
         name = Path(source).stem if isinstance(source, str | Path) and source != "-" else "capture"
@@ -311,7 +313,9 @@ class Trace:
         for record, ident in self._numbered():
             source, target = self._ends(record)
             time = self.start + record.time
-            built = packet(record.segment, source, target, ident=ident, framing=self.framing, time=time)
+            built = packet(
+                record.segment, source, target, ident=ident, framing=self.framing, time=time, label=record.label
+            )
             octets = bytes(built) if record.edits or not self.framing.dont_fragment else b""
             if record.edits:
                 octets = apply(octets, self.link, record.edits)[0]
@@ -387,7 +391,7 @@ class Trace:
             ends, ident, interface = self._ends(record), idents[record.number], taps.index(record.tap)
             if ends not in stamps:
                 stamps[ends] = Stamp.of(*ends, self.framing)
-            octets = stamps[ends].frame(record.segment, ident)
+            octets = stamps[ends].frame(record.segment, ident, record.label)
             wirelen = len(octets)
             if record.edits:
                 octets, wirelen = apply(octets, self.link, record.edits)

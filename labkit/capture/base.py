@@ -104,7 +104,7 @@ class Reader(ABC):
         self.comments: list[str] = []
         self.interfaces: list[Interface] = []
         self._source = source
-        self._iterator = self._frames()
+        self._iterator = self._bounded(self._frames())
 
     @property
     def name(self) -> str:
@@ -176,6 +176,24 @@ class Reader(ABC):
         """Read on in the file, beyond what `rest` holds, into a buffer; the number of octets, 0 at the end."""
         return self._source.into(buffer)
 
+    def _bounded(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The frames up to a bound of the meter, which is a damage too."""
+        if self.meter is None:
+            return frames
+        return self._metered(self.meter, frames)
+
+    def _metered(self, meter: "Meter", frames: Iterator[Frame]) -> Iterator[Frame]:
+        yield from meter.frames(frames)
+        self.damage = self.damage or self.spent()
+        self.close()
+
+    def spent(self) -> "Damage | None":
+        """The bound of the meter that was reached, as a damage: what comes later was not read."""
+        if self.meter is None or self.meter.spent is None:
+            return None
+        kind, message = self.meter.spent
+        return Damage(message, None, cut=False, kind=kind)
+
     def _where(self, at: int) -> str:
         if self.compressed:
             return _("byte {at} of the uncompressed data").format(at=at)
@@ -198,7 +216,7 @@ class Reader(ABC):
         message = message.format(packet=packet, where=self._where(at), there=there)
         trouble = self._source.trouble
         if self.meter is not None and self.meter.spent is not None:
-            pass  # the file may go on; who gave the meter knows why nothing else was read
+            pass  # the file may go on: `spent` says why nothing else was read
         elif have or trouble:
             self.damage = Damage(f"{trouble}; {message}" if trouble else message, at, cut=True)
         self.close()
@@ -247,9 +265,7 @@ class Writer(ABC):
         `wirelen` is its length on the wire (None: that of `data`), `interface` an index from `add_interface`, `outbound`
         whether that interface sent it (None: unknown).
         """
-        self._sink.write(
-            self.record(time, data, wirelen=wirelen, comments=comments, interface=interface, outbound=outbound)
-        )
+        self.append(self.record(time, data, wirelen=wirelen, comments=comments, interface=interface, outbound=outbound))
 
     @abstractmethod
     def record(

@@ -93,7 +93,7 @@ class PcapReader(Reader):
     def resume(self, octets: bytes, at: int, number: int) -> None:
         """Continue at a record."""
         self._buffer, self._base, self._here, self._number = octets, at, 0, number
-        self._iterator = self._frames()
+        self._iterator = self._bounded(self._frames())
 
     def _frames(self) -> Iterator[Frame]:
         order, unit, header = self._variant

@@ -102,7 +102,7 @@ class PcapngReader(Reader):
         """Continue at a block."""
         self._buffer, self._base, self._here, self._number = octets, at, -1, number - 1
         self._walk = self._blocks()
-        self._iterator = self._frames()
+        self._iterator = self._bounded(self._frames())
 
     def _frames(self) -> Iterator[Frame]:
         others = {block.SECTION: self._section, block.INTERFACE: self._interface, block.NAMES: self._names}
@@ -288,8 +288,23 @@ class PcapngWriter(Writer):
         self._block(block.SECTION, head + packed((code, encoded(text)) for code, text in options if text))
         first = description.interface
         self.add_interface(first.link, name=first.name, description=first.description, fcs=first.fcs)
-        if description.names:
-            self._name(description.names)
+        self._names = self._named(description.names) if description.names else b""
+        """The block of names, until it is written: behind all interfaces, or reordercap loses packets."""
+
+    def append(self, records: bytes | bytearray) -> None:
+        """Append records made by `record`."""
+        self._put_names()
+        super().append(records)
+
+    def close(self) -> None:
+        """Finish the capture."""
+        self._put_names()
+        super().close()
+
+    def _put_names(self) -> None:
+        if self._names:
+            self._sink.write(self._names)
+            self._names = b""
 
     def add_interface(
         self, link: int, *, snaplen: int | None = None, name: str = "", description: str = "", fcs: int = 0
@@ -329,7 +344,8 @@ class PcapngWriter(Writer):
         fields = self._layout.enhanced.pack(interface, stamp >> 32, stamp & 0xFFFF_FFFF, len(data), length)
         return self._framed(block.ENHANCED, fields + data + bytes(-len(data) & 3) + packed(options))
 
-    def _name(self, names: Mapping[str, str]) -> None:
+    def _named(self, names: Mapping[str, str]) -> bytes:
+        """The block of the names of hosts."""
         from socket import AF_INET, AF_INET6, inet_pton
 
         records = []
@@ -341,7 +357,7 @@ class PcapngWriter(Writer):
             # A null character ends the name.
             text = encoded(name.partition("\0")[0], block.MAX_TEXT_OCTETS - len(octets) - 1)
             records.append((block.IPV4 if len(octets) == 4 else block.IPV6, octets + text + b"\0"))
-        self._block(block.NAMES, packed(records))
+        return self._framed(block.NAMES, packed(records))
 
     def _block(self, kind: int, body: bytes) -> None:
         self._sink.write(self._framed(kind, body))

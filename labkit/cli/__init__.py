@@ -30,17 +30,18 @@ CODES: dict[type[LabkitError], Exit] = {
 
 
 class Commands(click.Group):
-    """The commands: each module beside this file holds one."""
+    """The commands: each module beside this file holds one. `check-live` is in `check_live`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """List the names of the commands, in alphabetical order."""
-        return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+        names = (module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+        return sorted(name.replace("_", "-") for name in names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load the module of a command; None where there is no such command."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        command: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,11 +1,12 @@
 """The options that bound what judging one capture may cost."""
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import options
+from labkit.cli._common import F, options
 from labkit.errors import UsageError
 from labkit.i18n import _, printable
 
@@ -15,27 +16,33 @@ if TYPE_CHECKING:
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 """Units of a size, in bytes."""
 
-budget_options = options(
-    click.option(
-        "--memory",
-        metavar="SIZE",
-        default="512MB",
-        show_default=True,
-        help=_("Stop reading a capture when judging it takes this much memory."),
-    ),
-    click.option(
-        "--max-bytes",
-        metavar="SIZE",
-        help=_("Read only this much of each capture, counted uncompressed (500MB).  [default: all]"),
-    ),
-    click.option(
-        "--max-seconds",
-        type=click.FloatRange(min=0, min_open=True),
-        metavar="SECONDS",
-        help=_("Judge each capture for at most this long.  [default: without limit]"),
-    ),
-)
-"""The options of `capture_budget`."""
+
+def budget_options(octets: str | None = None, seconds: float | None = None) -> Callable[[F], F]:
+    """The options of `capture_budget`, with the defaults of `--max-bytes` and `--max-seconds`."""
+    return options(
+        click.option(
+            "--memory",
+            metavar="SIZE",
+            default="512MB",
+            show_default=True,
+            help=_("Stop reading a capture when this command takes this much memory for it."),
+        ),
+        click.option(
+            "--max-bytes",
+            metavar="SIZE",
+            default=octets,
+            show_default=octets or _("all"),
+            help=_("Read only this much of each capture, counted uncompressed."),
+        ),
+        click.option(
+            "--max-seconds",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            default=seconds,
+            show_default=str(seconds) if seconds else _("without limit"),
+            help=_("Read each capture for at most this long."),
+        ),
+    )
 
 
 def capture_budget(values: dict[str, Any]) -> "Budget":

@@ -92,7 +92,14 @@ def build_bulk(
         raise UsageError(_("--flows excludes --edition annotated: its packets have no comments"))
     target = output or f"{Path(scenario).stem}.{format_ or 'pcapng'}"
     with ProgressLine(_("building")) as progress:
-        count = build(scenario, flows, target, seed=seed, format=format_, on_progress=progress.on_progress)
+        count = build(
+            scenario,
+            flows,
+            target,
+            seed=seed,
+            format=format_,
+            on_progress=lambda packets, total: progress.on_progress(packets, packets / total),
+        )
     text = ngettext(
         "{file}: {count:,} packet, {flows}, seed {seed}", "{file}: {count:,} packets, {flows}, seed {seed}", count
     )

@@ -9,6 +9,7 @@ turns it into a line and an exit code.
 import inspect
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -146,8 +147,14 @@ def echo(text: str, *, nl: bool = True, err: bool = False) -> None:
     click.echo(_clean(text), nl=nl, err=err)
 
 
+def is_coloured() -> bool:
+    """Whether standard output is coloured, as `echo` decides it."""
+    color = click.get_current_context().color
+    return sys.stdout.isatty() if color is None else color
+
+
 def _clean(text: str) -> str:
-    if text.isprintable():
+    if text.replace("\n", "").isprintable():
         return text
     return "".join(each if at % 2 else _escaped(each) for at, each in enumerate(OWN.split(text)))
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from labkit.teach.grade.task import Task
 
 MAX_METADATA = 1 << 20
+"""Octets of Gradescope's metadata that are read."""
 
 
 def complete_assignments(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -67,7 +68,11 @@ def load(name: str) -> Loaded:
             raise InputError(_("{name}: not a task of a package").format(name=printable(name))) from error
     from labkit.teach.assign import Assignment
 
-    return Loaded(assignment=Assignment.load(name))
+    assignment = Assignment.load(name)
+    if assignment.model.program is not None:
+        text = _("{name}: what is handed in is a program; 'labkit check-live' runs and grades it")
+        raise UsageError(text.format(name=printable(name)))
+    return Loaded(assignment=assignment)
 
 
 def load_pupils(loaded: Loaded, options: Mapping[str, Any]) -> "list[Pupil] | None":

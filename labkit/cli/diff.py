@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, Exit, echo, emit_json, format_option, note
 from labkit.errors import UsageError
 from labkit.i18n import _, ngettext, printable
 
 if TYPE_CHECKING:
     from labkit.build.trace import Trace
+    from labkit.capture.budget import Budget
 
 
 class Milliseconds(click.ParamType):  # type: ignore[type-arg]
@@ -55,8 +57,9 @@ class Milliseconds(click.ParamType):  # type: ignore[type-arg]
     metavar="FILE.pcapng",
     help=_("Write both captures into one, with a comment on each packet that differs."),
 )
+@budget_options()
 @format_option("text", "json")
-def command(a: str, b: str | None, late_by: int, annotate: str | None, format_: str) -> int:
+def command(a: str, b: str | None, late_by: int, annotate: str | None, format_: str, **others: Any) -> int:
     """Compare two captures, conversation by conversation.
 
     A and B are captures of both ends of a path, before and after a middlebox, or of two runs of the same conversation.
@@ -71,8 +74,9 @@ def command(a: str, b: str | None, late_by: int, annotate: str | None, format_: 
 
     if annotate is not None:
         _check(annotate, a, b)
+    budget = capture_budget(others)
     with ProgressLine(_("comparing")):
-        traces = points(_read(a)) if b is None else (_read(a), _read(b))
+        traces = points(_read(a, budget)) if b is None else (_read(a, budget), _read(b, budget))
         difference = diff(*traces, late=late_by)
     if annotate is not None:
         count = write_annotated(difference, traces, annotate)
@@ -89,12 +93,12 @@ def command(a: str, b: str | None, late_by: int, annotate: str | None, format_: 
     return Exit.FINDINGS if difference.differs else Exit.OK
 
 
-def _read(path: str) -> "Trace":
+def _read(path: str, budget: "Budget") -> "Trace":
     from dataclasses import replace
 
     from labkit.build.trace import Trace
 
-    trace = Trace.from_capture(path)
+    trace = Trace.from_capture(path, budget)
     if trace.origin is not None and trace.origin.damage is not None:
         text = _("{path}: {message}; compared up to there")
         note(text.format(path=printable(path), message=trace.origin.damage.message))

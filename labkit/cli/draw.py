@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, complete_scenarios, note, profile_option, reveal_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import CaptureError, UsageError
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
     from labkit.build.trace import Trace
     from labkit.capture import Reader
+    from labkit.capture.budget import Budget
     from labkit.report.draw._subject import Opener, Subject
 
 MAX_STREAM = 1 << 28
 """Octets of a capture on standard input, which is read more than once."""
 
-FEW = 5_000
+FEW = 500
 """Packets in which the conversation of a curve is looked for first."""
 
 TERMINAL = "terminal"
@@ -74,6 +76,7 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @click.option("--packets", callback=_packets, metavar="A-B", help=_("Only packets A to B; nothing is folded."))
 @click.option("--whole", is_flag=True, help=_("Draw every segment, and fold nothing."))
 @reveal_option
+@budget_options()
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -114,9 +117,10 @@ def command(
         with opener() as capture:
             return revealed(verify_capture(capture, profile), reveal)
 
-    wanted = flow_filter(others)
-    if _is_capture(subject):
-        drawn = of_capture(subject, verdict_of, wanted, packets, few=not needs_all(what))
+    wanted, budget = flow_filter(others), capture_budget(others)
+    if is_capture(subject):
+        judged = verdict_of if needs_all(what) else None
+        drawn = of_capture(subject, judged, wanted, packets, few=not needs_all(what), budget=budget)
         if faults or seed:
             raise UsageError(_("--seed and --fault need a scenario, not a capture"))
     else:
@@ -143,7 +147,7 @@ def _format(what: str, format_: str | None, output: str | None) -> str:
     return format_
 
 
-def _is_capture(subject: str) -> bool:
+def is_capture(subject: str) -> bool:
     """Whether the subject is a capture: standard input, or a file that is no scenario."""
     suffix = Path(subject).suffix.lower()
     if suffix in SCENARIOS:
@@ -158,18 +162,20 @@ def of_capture(
     packets: tuple[int, int] | None = None,
     *,
     few: bool = False,
+    budget: "Budget | None" = None,
 ) -> "Subject":
     """The conversations of a capture, or of standard input; UsageError if nothing of it is selected.
 
-    `few` reads only the beginning of a capture, if what is selected is there.
+    `few` reads only the beginning of a capture, if what is selected is there. `budget` bounds each time that it is read.
     """
     from labkit.capture import open_capture
+    from labkit.capture.budget import Meter
     from labkit.report.draw import _subject
 
     octets = _standard_input() if subject == "-" else b""
 
     def opener() -> "Reader":
-        return open_capture(BytesIO(octets) if subject == "-" else subject)
+        return open_capture(BytesIO(octets) if subject == "-" else subject, Meter(budget) if budget else None)
 
     verdict = verdict_of(opener) if verdict_of else None
     for most in (FEW, _subject.MAX_FRAMES) if few else (_subject.MAX_FRAMES,):

@@ -30,7 +30,8 @@ def command(topic: str | None, arguments: tuple[str, ...], extra: tuple[str, ...
     """Explain a rule by code or name, or give a lesson.
 
     Lessons: 'document' (the errors of the introductory text that labkit implements, with proof), 'osi' (its seven layers on
-    a real packet) and 'states' (the states of a connection, also as a diagram). Without TOPIC, labkit lists all topics.
+    a real packet), 'stack' (the system that each side of a capture looks like, and why) and 'states' (the states of a
+    connection, also as a diagram). Without TOPIC, labkit lists all topics.
     """
     if topic is None:
         for name in names():

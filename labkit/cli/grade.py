@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, Exit, echo, note
 from labkit.cli._grade import complete_assignments, load, load_pupils
 from labkit.cli._output import STANDARD_OUTPUT, write_octets
@@ -14,7 +15,7 @@ from labkit.i18n import _, ngettext, printable
 from labkit.teach.platforms import names
 
 if TYPE_CHECKING:
-    from labkit.teach.grade.classroom import Grades, Pupil
+    from labkit.teach.grade.classroom import Grader, Grades, Pupil
     from labkit.teach.grade.task import Result, Task
 
 TABLES = ("text", "csv", "json", "html")
@@ -84,6 +85,7 @@ STANDARD_INPUT = "-"
     metavar="FILE",
     help=_("With a platform and --answers: Gradescope's submission_metadata.json, which says whose hand-in it is."),
 )
+@budget_options("64MiB", 60)
 @click.option(
     "--package",
     type=click.Choice(["gradescope"]),
@@ -124,17 +126,20 @@ def command(
 
 def _graded(assignment: str, handins: str, options: dict[str, Any]) -> "Grades":
     from labkit.cli._progress import ProgressLine
+    from labkit.jobs.grading import apart
     from labkit.teach.grade.classroom import grade_class
 
+    budget = capture_budget(options)
     loaded = load(assignment)
     pupils = load_pupils(loaded, options)
     found = _found(handins)
-    with ProgressLine(_("grading")) as progress:
+    with ProgressLine(_("grading")) as progress, apart(budget) as grader:
         return grade_class(
             loaded.task if pupils is None else pupils[0].task,
             found,
             pupils,
             given=loaded.given(),
+            grader=grader,
             on_progress=lambda number, total: progress.show(
                 _(": {number} of {total}").format(number=number, total=total)
             ),
@@ -164,14 +169,12 @@ def _write(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: s
     if format_ in names():
         _write_platform(grades, Path(outputs[0]), format_)
         return
-    forms = [SUFFIXES.get(Path(output).suffix.lower()) for output in outputs]
-    for output, form in zip(outputs, forms, strict=True):
-        if form is None:
+    for output in outputs:
+        if Path(output).suffix.lower() not in SUFFIXES:
             text = _("{name}: the suffix names no form of the table; use one of {known}")
             raise UsageError(text.format(name=printable(output), known=", ".join(SUFFIXES)))
-    for output, form in zip(outputs, forms, strict=True):
-        write_file(Path(output), _table(grades, str(form)))
-        note(_("{file}: the table").format(file=output))
+    for output in outputs:
+        write_table(grades, output)
     if feedback is not None:
         for row in grades.rows:
             text = "\n".join(lines(row.result)) + "\n"
@@ -182,8 +185,21 @@ def _write(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: s
     if not outputs and format_ == "xlsx":
         write_octets(STANDARD_OUTPUT, [_table(grades, format_)])
     elif not outputs:
-        echo(_shown(grades) if format_ == "text" else _table(grades, format_).decode("utf-8-sig"), nl=False)
+        echo(table_of(grades, format_), nl=False)
     _note_outcome(grades)
+
+
+def write_table(grades: "Grades", output: str) -> None:
+    """Write the table of a class in the form that the suffix of a file names."""
+    from labkit.teach.files import write_file
+
+    write_file(Path(output), _table(grades, SUFFIXES[Path(output).suffix.lower()]))
+    note(_("{file}: the table").format(file=output))
+
+
+def table_of(grades: "Grades", format_: str) -> str:
+    """The table of a class for standard output."""
+    return _shown(grades) if format_ == "text" else _table(grades, format_).decode("utf-8-sig")
 
 
 def _note_outcome(grades: "Grades") -> None:
@@ -242,15 +258,19 @@ def _write_platform(grades: "Grades", folder: Path, format_: str) -> None:
 
 def _one(assignment: str, handins: str, outputs: tuple[str, ...], format_: str, options: dict[str, Any]) -> int:
     """Grade one hand-in. Whatever fails, the platform gets a valid result, and nothing else."""
+    from functools import partial
+
     from labkit.teach.files import write_file
+    from labkit.teach.grade.classroom import safely
     from labkit.teach.grade.judging import without
     from labkit.teach.grade.task import UNREADABLE, Task
     from labkit.teach.platforms import platform
 
     task, failure = Task(assignment), ""
+    budget = capture_budget(options)
     try:
         task = _task(assignment, {**options, "quiet": True})
-        result = _one_result(task, handins)
+        result = _one_result(task, handins, partial(safely, budget=budget))
     except LabkitError as error:
         failure = str(error)
     except Exception as error:  # the platform needs a result, whatever happens
@@ -266,7 +286,7 @@ def _one(assignment: str, handins: str, outputs: tuple[str, ...], format_: str, 
     return Exit.OK
 
 
-def _one_result(task: "Task", handins: str) -> "Result":
+def _one_result(task: "Task", handins: str, grader: "Grader") -> "Result":
     from labkit.teach.grade.archive import files
     from labkit.teach.grade.classroom import grade_files
     from labkit.teach.grade.judging import without
@@ -275,7 +295,7 @@ def _one_result(task: "Task", handins: str) -> "Result":
     entries = [_standard_input()] if handins == STANDARD_INPUT else files(handins)
     if not entries:
         return without(task, NOTHING, _("nothing was handed in"))
-    return grade_files(task, entries)
+    return grade_files(task, entries, grader)
 
 
 def _task(assignment: str, options: dict[str, Any]) -> "Task":

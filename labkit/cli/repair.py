@@ -1,10 +1,11 @@
 """`labkit repair`: recompute the numbers, lengths and checksums of a hand-edited capture."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._build import refuse_terminal
 from labkit.cli._common import Command, Exit, echo, emit_json, format_option, note
 from labkit.errors import UsageError
@@ -32,8 +33,9 @@ MAX_SHOWN = 200
 )
 @click.option("--complete", "completeness", flag_value="complete", help=_("No packet is missing: close every gap."))
 @click.option("--partial", "completeness", flag_value="partial", help=_("Packets may be missing: leave every gap."))
+@budget_options()
 @format_option("text", "json")
-def command(capture: str, output: str, completeness: str | None, format_: str) -> int:
+def command(capture: str, output: str, completeness: str | None, format_: str, **others: Any) -> int:
     """Make a hand-edited conversation follow its edits.
 
     labkit recomputes sequence and acknowledgement numbers, lengths and checksums where an edit has left them wrong:
@@ -48,7 +50,7 @@ def command(capture: str, output: str, completeness: str | None, format_: str) -
     refuse_terminal(output)
     _refuse_same(capture, output)
     with ProgressLine(_("repairing")):
-        trace = Trace.from_capture(capture)
+        trace = Trace.from_capture(capture, capture_budget(others))
         repaired = repair(trace, Completeness(completeness or "auto"))
     repaired.trace.write(output)
     damage = trace.origin.damage if trace.origin is not None else None

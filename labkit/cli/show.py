@@ -1,17 +1,23 @@
 """`labkit show`: show the conversations of a capture, with the states of both ends."""
 
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, Exit, echo, format_option, note, profile_option
+from labkit.cli._budget import budget_options, capture_budget
+from labkit.cli._common import Command, Exit, echo, format_option, is_coloured, note, profile_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import UsageError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
     from labkit.analysis.flow_filter import FlowFilter
+    from labkit.analysis.states import Lines, Row
+    from labkit.capture import Reader
+    from labkit.capture.budget import Budget
+    from labkit.report.conversation_table import TableStyle
 
 
 @click.command(
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
 @profile_option
 @format_option("text", "json", "jsonl", "notation", "html")
 @flow_options
+@budget_options()
 @click.option("--window", is_flag=True, help=_("Text: show the window of every segment, not only of SYNs."))
 def command(capture: str, profile: str, format_: str, window: bool, **others: Any) -> int:
     """Show conversations: states of both ends, segment by segment.
@@ -32,35 +39,56 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
     segment with relative numbers. The states are those of RFC 9293 after the segment has arrived. With --profile document,
     they stand where the tables of the introductory text have them, under its names.
     """
-    from labkit.analysis.states import observe
     from labkit.capture import open_capture
-    from labkit.report.conversation_table import FORMATS, TableStyle
+    from labkit.capture.budget import Meter
+    from labkit.report.conversation_table import TableStyle
 
-    wanted = flow_filter(others)
+    wanted, budget = flow_filter(others), capture_budget(others)
     if format_ == "html":
-        return _page(capture, wanted)
-    with open_capture(capture) as reader:
-        style = TableStyle(profile == "document", window, reader.names, reader.interfaces)
-        rows = observe(reader, wanted)
+        return _page(capture, wanted, budget)
+    with open_capture(capture, Meter(budget)) as reader:
+        style = TableStyle(profile == "document", window, reader.names, reader.interfaces, colour=is_coloured())
+        rows, lines_of = _table(reader, wanted, format_, style)
         first = list(islice(rows, 1))
-        for line in FORMATS[format_](chain(first, rows), style):
-            echo(line)
-        if reader.damage is not None:
+        lines = lines_of(chain(first, rows))
+        # What comes through a pipe is shown as it comes.
+        while part := list(islice(lines, 1 if reader.waits else 1000)):
+            echo("\n".join(part))
+        damage = reader.damage or reader.spent()
+        if damage is not None:
             text = _("{capture}: {message}; shown up to there")
-            note(text.format(capture=capture, message=reader.damage.message))
+            note(text.format(capture=capture, message=damage.message))
         elif not first and wanted is not None:
             raise UsageError(_("{capture}: there is no conversation {what}").format(capture=capture, what=wanted))
         elif not first:
             note(_("{capture}: there is no TCP segment in it").format(capture=capture))
-        return Exit.UNREADABLE if reader.damage is not None and not reader.damage.cut else Exit.OK
+        return Exit.UNREADABLE if damage is not None and not damage.cut else Exit.OK
 
 
-def _page(capture: str, wanted: "FlowFilter | None") -> int:
+def _table(
+    reader: "Reader", wanted: "FlowFilter | None", format_: str, style: "TableStyle"
+) -> "tuple[Iterator[Row | Lines], Callable[[Iterator[Any]], Iterator[str]]]":
+    """The rows, and what makes lines of them."""
+    from labkit.analysis.native.engine import observe_capture
+    from labkit.analysis.states import observe
+    from labkit.report.conversation_table import FORMATS, TextTable
+
+    match format_:
+        case "notation":  # which has the edits of frames too
+            return observe(reader, wanted), lambda rows: FORMATS[format_](rows, style)
+        case "text":
+            table = TextTable(style)
+            return observe_capture(reader, wanted, on_notice=note, table=table), table.lines
+        case _:
+            return observe_capture(reader, wanted, on_notice=note), lambda rows: FORMATS[format_](rows, style)
+
+
+def _page(capture: str, wanted: "FlowFilter | None", budget: "Budget") -> int:
     """Print a page with the conversations as pictures and as tables."""
     from labkit.cli.draw import of_capture
     from labkit.report.draw import DrawOptions, picture
 
-    subject = of_capture(capture, None, wanted)
+    subject = of_capture(capture, None, wanted, budget=budget)
     for line in picture("ladder", "html")(subject, DrawOptions()):
         echo(line)
     return Exit.OK

@@ -77,7 +77,7 @@ MAX_SKIPPED = 3
     metavar="N",
     help=_("Verify N captures at a time.  [default: 1; for large inputs, one for each processor]"),
 )
-@budget_options
+@budget_options()
 @click.option(
     "--cluster",
     metavar="ADDRESS",

@@ -10,6 +10,9 @@ otherwise the content. So nobody has to declare whether storage is shared.
 
 Where the process or the machine of a batch dies, its captures are sent again one by one: a capture that kills its worker
 is found, and the others of its batch are judged.
+
+What a worker on another machine answers may be anything. With `as_data` it is JSON that is checked (`labkit.jobs.answers`), and
+the task is a pickle of this package that only the worker loads: what stands between, such as a scheduler, needs no labkit.
 """
 
 import stat
@@ -18,12 +21,15 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import dumps, loads
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from labkit import __version__
 from labkit.analysis.verifier import Verdict
 from labkit.errors import LabkitError, MissingError, UsageError
 from labkit.i18n import _, printable
+from labkit.jobs.answers import AnswerError, Answers, decode, encode, encode_failure
 from labkit.jobs.judging import Judge, judge_file
 
 MAX_BATCH = 50
@@ -47,23 +53,38 @@ class Item:
     """The octets, where the worker does not see the file."""
 
 
-Answers = list[Verdict | None]
-"""For each item of a batch its verdict, or None where the worker does not see the file."""
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A batch to be judged: whoever loads its pickle judges it, and gets the answers as text."""
+
+    version: str
+    judge: Judge
+    items: list[Item]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return judge_as_data, (self.version, self.judge, self.items)
 
 
 def verdicts(
-    paths: Sequence[str], judge: Judge, executor: Executor, *, ahead: int = 4, size: int = MAX_BATCH
+    paths: Sequence[str],
+    judge: Judge,
+    executor: Executor,
+    *,
+    ahead: int = 4,
+    size: int = MAX_BATCH,
+    as_data: bool = False,
 ) -> Generator[Verdict, None, None]:
     """Yield the verdicts on captures, in their order.
 
     `judge` takes a path, and must be something the executor can send: a function of a module, or a `partial` of one. Its
     CaptureErrors, and the loss of a worker, become verdicts with an `error`; any other LabkitError is raised. MissingError
     where a worker has no labkit, UsageError where it has another version. At most `ahead` batches of at most `size`
-    captures are under way at a time. Closing the iterator cancels them.
+    captures are under way at a time. Closing the iterator cancels them. `as_data`: the workers' machines are not trusted; the
+    captures of an answer that is not one have an `error`.
     """
-    dispatcher = _Dispatcher(judge, executor)
+    dispatcher = _Dispatcher(judge, executor, as_data)
     batches = batched(paths, size)
-    pending: deque[tuple[list[Item], Future[Answers]]] = deque()
+    pending: deque[tuple[list[Item], Future[Any]]] = deque()
     try:
         while True:
             while len(pending) < ahead and (items := next(batches, None)) is not None:
@@ -96,29 +117,33 @@ def batched(paths: Sequence[str], size: int) -> Iterator[list[Item]]:
 class _Dispatcher:
     """Send batches to an executor, and remember what its workers see."""
 
-    def __init__(self, judge: Judge, executor: Executor) -> None:
-        self._judge, self._executor = judge, executor
+    def __init__(self, judge: Judge, executor: Executor, as_data: bool) -> None:
+        self._judge, self._executor, self._as_data = judge, executor, as_data
         self._shared = True
         """Whether the workers see our files, as far as is known."""
         self._cancelled: CancelledError | None = None
         """Set where the executor itself cancelled a batch: then it has no workers left for any other one."""
 
-    def submit(self, items: list[Item]) -> "Future[Answers]":
+    def submit(self, items: list[Item]) -> "Future[Any]":
         """Send a batch. The future fails where the batch cannot be sent."""
         try:
             if self._cancelled is not None:
                 raise self._cancelled
             sent = items if self._shared else list(map(_with_content, items))
+            if self._as_data:
+                return self._executor.submit(loads, dumps(_Call(__version__, self._judge, sent)))
             return self._executor.submit(judge_batch, __version__, self._judge, sent)
         except (BrokenExecutor, CancelledError) as error:
-            failed: Future[Answers] = Future()
+            failed: Future[Any] = Future()
             failed.set_exception(error)
             return failed
 
-    def results(self, items: list[Item], future: "Future[Answers]") -> Iterator[Verdict]:
+    def results(self, items: list[Item], future: "Future[Any]") -> Iterator[Verdict]:
         """Wait for a batch, and yield the verdicts on its captures."""
         try:
             answers = future.result()
+            if self._as_data:
+                answers = decode(answers, [item.path for item in items])
         except Exception as error:
             _raise_lasting(error)
             if isinstance(error, CancelledError):
@@ -153,6 +178,14 @@ def judge_batch(version: str, judge: Judge, items: list[Item]) -> Answers:
             )
         )
     return [_judge_item(judge, item) for item in items]
+
+
+def judge_as_data(version: str, judge: Judge, items: list[Item]) -> str:
+    """Judge a batch, and encode the answers; or what every other capture would meet too."""
+    try:
+        return encode(judge_batch(version, judge, items))
+    except (LabkitError, ImportError) as error:
+        return encode_failure(error)
 
 
 def _judge_item(judge: Judge, item: Item) -> Verdict | None:
@@ -196,8 +229,10 @@ def _lost(path: str, error: Exception) -> Verdict:
     if isinstance(error, BrokenExecutor):
         reason = _("its worker process has died")
     elif isinstance(error, CancelledError):
-        reason = _("all workers are gone")
+        reason = _("the connection to the scheduler has ended")
+    elif isinstance(error, AnswerError):
+        reason = _("the worker's answer is not a verdict: {error}").format(error=error)
     else:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        reason = printable(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
     text = _("{name}: was not judged: {reason}")
     return Verdict(path, "", error=text.format(name=printable(path), reason=reason))

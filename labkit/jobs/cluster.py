@@ -1,14 +1,19 @@
-"""Connect to a Dask cluster, as a `concurrent.futures.Executor`. Only this module imports `distributed`."""
+"""Connect to a Dask cluster, as a `concurrent.futures.Executor`. Only this module imports `distributed`.
 
+Dask's messages hold pickles, which could run any code. While a cluster is connected, this process loads pickles as plain data.
+"""
+
+import io
 import logging
+import pickle
 import re
 from asyncio import run, wait_for
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor, Executor
+from contextlib import contextmanager, suppress
 from pkgutil import resolve_name
 from threading import Event, Thread
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit import __version__
 from labkit.errors import LinkError, MissingError, UsageError
@@ -42,13 +47,13 @@ def connected(address: str, on_notice: Callable[[str], None] = lambda _text: Non
             _("{address}: not the address of a scheduler, such as tcp://192.0.2.1:8786").format(address=address)
         )
     try:
-        from distributed import Client
+        import distributed  # noqa: F401
     except ImportError as error:
         raise MissingError(_("a cluster needs Dask: pip install 'labkit[cluster]'")) from error
-    with _silent():
+    with _silent(), _plain_data():
         _identify(address)
         try:
-            client = Client(address, timeout=TIMEOUT, set_as_default=False)
+            client = _client_class()(address, timeout=TIMEOUT, set_as_default=False)
         except (OSError, ValueError) as error:
             raise _no_answer(address, error) from error
         with client:
@@ -59,6 +64,78 @@ def connected(address: str, on_notice: Callable[[str], None] = lambda _text: Non
             _check(client, address)
             with _workers_watched(client, address, on_notice):
                 yield Cluster(client.get_executor(pure=False), sum(client.nthreads().values()))
+
+
+class _Unknown(Exception):  # noqa: N818 - it stands for any class
+    """Stands for every class that a pickle names: it takes anything and does nothing."""
+
+    def __init__(self, *args: object, **_kwargs: object) -> None:
+        super().__init__(*args)
+
+
+def _exception(kind: object, attributes: Any, *_rest: object) -> Exception:
+    """The exception that tblib would make, without its traceback."""
+    args = attributes.get("args", ()) if isinstance(attributes, dict) else attributes
+    return kind(*args) if isinstance(kind, type) and issubclass(kind, Exception) else _Unknown(*args)
+
+
+KNOWN: dict[tuple[str, str], object] = {
+    ("builtins", "bytearray"): bytearray,
+    ("builtins", "bytes"): bytes,
+    ("builtins", "memoryview"): memoryview,
+    ("builtins", "ImportError"): ImportError,
+    ("builtins", "ModuleNotFoundError"): ImportError,
+    ("distributed.scheduler", "KilledWorker"): BrokenExecutor,
+    ("tblib.pickling_support", "unpickle_exception"): _exception,
+    ("tblib.pickling_support", "unpickle_exception_with_attrs"): _exception,
+    ("tblib.pickling_support", "unpickle_traceback"): lambda *_parts: None,
+}
+"""What stands for the classes and functions of Dask's own messages: octets, exceptions, and tracebacks, which are left out."""
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        found = KNOWN.get((module, name))
+        # A class of its own, so that the message about an exception has its name.
+        return found or type(name.rpartition(".")[2][:100], (_Unknown,), {})
+
+
+@contextmanager
+def _plain_data() -> Iterator[None]:
+    """Have this process load no class and call no function of a pickle: numbers, texts, lists and dictionaries only.
+
+    Dask unpickles in many places, and before a connection is made. All of them call `pickle.loads`.
+    """
+
+    def loads(data: bytes, /, *, buffers: Any = (), **_options: Any) -> Any:
+        return _PlainUnpickler(io.BytesIO(data), buffers=buffers).load()
+
+    original = pickle.loads
+    pickle.loads = loads  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        pickle.loads = original
+
+
+def _client_class() -> "type[Client]":
+    from distributed import Client
+
+    class QuietClient(Client):  # type: ignore[misc]
+        """A client that prints nothing for others, and gives up its tasks where it no longer understands the scheduler."""
+
+        def subscribe_topic(self, topic: str, handler: object) -> None:
+            # Dask would print what workers have it print, on standard output too.
+            pass
+
+        async def _handle_report(self) -> None:
+            # A message that makes no sense ends the conversation; Dask would raise its error again when the client closes.
+            with suppress(Exception):
+                await super()._handle_report()
+            for state in list(self.futures.values()):
+                state.cancel()
+
+    return QuietClient
 
 
 def _identify(address: str) -> None:
@@ -137,11 +214,11 @@ def _workers_watched(client: "Client", address: str, on_notice: Callable[[str], 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Silence Dask's log of lost workers and schedulers: the verdicts report them."""
+    """Silence Dask's log of lost workers, schedulers, and messages that make no sense: the verdicts report them."""
     logs = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
     levels = [log.level for log in logs]
     for log in logs:
-        log.setLevel(logging.CRITICAL)
+        log.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:

@@ -92,13 +92,19 @@ class Dispatcher:
             with self.interrupts.waiting():
                 cluster = stack.enter_context(connected(address, self.listener.on_notice))
             if cluster is not None:
-                yield from self._by_executor(self.request, cluster.executor, cluster.threads * 2, MAX_BATCH)
+                yield from self._by_executor(
+                    self.request, cluster.executor, cluster.threads * 2, MAX_BATCH, as_data=True
+                )
 
-    def _by_executor(self, request: Request, executor: "Executor", ahead: int, size: int) -> Iterator[Verdict]:
+    def _by_executor(
+        self, request: Request, executor: "Executor", ahead: int, size: int, *, as_data: bool = False
+    ) -> Iterator[Verdict]:
         from labkit.jobs import batches
 
         paths = [each.path for each in self.captures if not each.error]
-        with closing(batches.verdicts(paths, partial(judge, request), executor, ahead=ahead, size=size)) as judged:
+        judge_path = partial(judge, request)
+        found = batches.verdicts(paths, judge_path, executor, ahead=ahead, size=size, as_data=as_data)
+        with closing(found) as judged:
             for number, (path, error) in enumerate(self.captures, 1):
                 self.listener.on_capture(path, number, len(self.captures))
                 verdict = Verdict(path, "", error=error) if error else None

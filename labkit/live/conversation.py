@@ -5,7 +5,7 @@ stops the conversation. Afterwards `trace` returns the conversation as a `Trace`
 """
 
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from socket import socket
 
@@ -70,6 +70,10 @@ class Conversation:
         self.guard = config.guard
         self.parts = parts
         self.captured: list[CapturedSegment] = []
+        self.finished = False
+        """Whether all steps were done, and silence followed."""
+        self.stop: Callable[[], bool] = lambda: False
+        """Whether to end early; asked at least every 50 ms."""
         path = setup.path(model, parts.seed) if config.path else Path(Direction(), Direction())
         self._link = link
         self.labkit_end = LabkitEnd(model, parts, side, Station(link, parts.hosts[side]), path)
@@ -97,6 +101,9 @@ class Conversation:
             yield from self._advance(now)
             silent_since = (silent_since or now) if self._silent(now) else None
             if silent_since is not None and now - silent_since >= linger:
+                self.finished = True
+                return
+            if self.stop():
                 return
             if now >= limit:
                 text = _("not over after {n:g} seconds: {reason}; --for allows more")
@@ -230,6 +237,7 @@ class Conversation:
                     arrived=each.arrived,
                     tap=model.capture if model.capture != "both" else self.side,
                     ident=each.ident,
+                    label=each.label,
                     connection=each.connection,
                 )
             )

@@ -19,6 +19,7 @@ from labkit.i18n import _
 from labkit.live.lab import Lab
 from labkit.live.wiring import KERNELS, ip, set_sysctls
 from labkit.packet.scapy_build import Host
+from labkit.tcp import stacks
 from labkit.tcp.state import State
 
 STATES = {
@@ -54,17 +55,28 @@ CLASSIC = {
 }
 
 
+NATIVE = {
+    # What a Linux host has that nobody has configured; a lab's kernels have Reno.
+    "net/ipv4/tcp_congestion_control": "cubic",
+}
+
+
+def is_native(given: Side) -> bool:
+    """Whether a side wants the kernel as it is: its stack is a Linux."""
+    return stacks.load(given.stack).family == "Linux"
+
+
 def configure_kernel(lab: Lab, side: str, model: ScenarioModel) -> None:
     """Configure the kernel of an end like the scenario's side."""
     given: Side = getattr(model, side)
-    settings = CLASSIC | {
+    settings = (NATIVE if is_native(given) else CLASSIC) | {
         "net/ipv4/tcp_sack": str(int(given.sack)),
         "net/ipv4/tcp_timestamps": str(int(given.timestamps)),
         "net/ipv4/tcp_window_scaling": str(int(given.window_scale is not None)),
         "net/ipv4/tcp_ecn": str(int(given.ecn)),
     }
     interface = KERNELS[side].interface
-    timeout = f"rto_min {max(given.rto_min // 1_000_000, 1)}ms"
+    timeout = "" if is_native(given) else f"rto_min {max(given.rto_min // 1_000_000, 1)}ms"
     with lab.inside(side):
         set_sysctls(settings)
         ip(
@@ -115,11 +127,13 @@ class KernelSocket:
         given: Side = self._given
         tcp = socket.IPPROTO_TCP
         made.setsockopt(tcp, socket.TCP_NODELAY, int(not given.nagle))
-        made.setsockopt(tcp, socket.TCP_WINDOW_CLAMP, given.window)
         mss = given.mss or (self._model.path.mtu - (60 if self.own.ip.version == 6 else 40))
-        made.setsockopt(tcp, socket.TCP_MAXSEG, mss)
-        with suppress(OSError):
-            made.setsockopt(tcp, socket.TCP_CONGESTION, b"reno")
+        if mss != 1500 - (60 if self.own.ip.version == 6 else 40) or not is_native(given):
+            made.setsockopt(tcp, socket.TCP_MAXSEG, mss)
+        if not is_native(given):
+            made.setsockopt(tcp, socket.TCP_WINDOW_CLAMP, given.window)
+            with suppress(OSError):
+                made.setsockopt(tcp, socket.TCP_CONGESTION, b"reno")
         if given.window < 65_535:
             # The kernel doubles this value to allow for its own overhead.
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, given.window)
@@ -312,7 +326,7 @@ class KernelSocket:
 
     def _delay_acks(self, made: socket.socket) -> None:
         """Delay acknowledgements if the scenario does. By default a new connection sends its first ones at once."""
-        if self._given.delayed_ack is not None:
+        if self._given.delayed_ack is not None and not is_native(self._given):
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
 
     def _read(self) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from labkit.build.path import Path, datagram_size, marked
 from labkit.build.scenario.end import EndpointEnd
+from labkit.build.scenario.header import Numbering, header_of
 from labkit.build.scenario.model import ScenarioModel
 from labkit.build.scenario.setup import OTHER, Parts
 from labkit.errors import LinkError
@@ -42,7 +43,8 @@ class CapturedSegment:
     why: str = ""
     """Why labkit sent it; empty for a segment of the peer."""
     step: str = ""
-    ident: int | None = None
+    ident: int = 0
+    label: int = 0
     number: int = 0
     """The packet number, from 1."""
 
@@ -61,6 +63,7 @@ class LabkitEnd(EndpointEnd):
 
     def __init__(self, model: ScenarioModel, parts: Parts, side: str, station: Station, path: Path) -> None:
         super().__init__(model, parts, side)
+        self.numbering = Numbering(header_of(model, side), parts.secret, parts.seed, side, 0)
         self.station, self.path = station, path
         self.peer: Host | None = parts.hosts[OTHER[side]] if side == "client" else None
         self.captured: deque[CapturedSegment] = deque()
@@ -73,7 +76,7 @@ class LabkitEnd(EndpointEnd):
         self._framing = Framing(fragment=model.path.fragment)
         self._queue: list[tuple[int, int, InFlight | CapturedSegment]] = []
         """The segments on the path, by the time at which they leave it."""
-        self._order = self._ident = self._count = 0
+        self._order = self._count = 0
         self.loss = ""
 
     def serve_next(self, connection: int, now: int) -> None:
@@ -159,7 +162,8 @@ class LabkitEnd(EndpointEnd):
         try:
             for out in self.tcp.segments(now):
                 if self.peer is not None:
-                    self.station.transmit(self._frames(out.segment, self.peer)[0], self.peer.address, now)
+                    numbers = self.numbering.next(out, self.tcp, self.serving)
+                    self.station.transmit(self._frames(out.segment, self.peer, *numbers)[0], self.peer.address, now)
         except LinkError:
             return False
         return True
@@ -238,7 +242,9 @@ class LabkitEnd(EndpointEnd):
     def _capture_received(self, received: Received, now: int, arrived: bool) -> CapturedSegment:
         sender, state = OTHER[self.side], self.recorded
         segment, frame = received.segment, received.frame
-        return self._capture(CapturedSegment(now, sender, segment, frame, state, state, self.serving, arrived))
+        captured = CapturedSegment(now, sender, segment, frame, state, state, self.serving, arrived)
+        captured.ident, captured.label = _header_numbers(frame)
+        return self._capture(captured)
 
     def _capture(self, segment: CapturedSegment) -> CapturedSegment:
         self._count += 1
@@ -251,7 +257,8 @@ class LabkitEnd(EndpointEnd):
         closed = Endpoint(Config(), Random(0))
         closed.receive(received.segment, now)
         for out in closed.segments(now):
-            for frame in self._frames(out.segment, received.source):
+            numbers = self.numbering.next(out, closed, self.serving)
+            for frame in self._frames(out.segment, received.source, *numbers):
                 self.station.transmit(frame, received.source.address, now)
 
     def _send_segment(self, out: Outgoing, now: int) -> None:
@@ -260,9 +267,9 @@ class LabkitEnd(EndpointEnd):
         segment, before = out.segment, self.recorded
         if segment.ctl & (SYN | FIN | RST):
             self.recorded = self.state
-        self._ident += 1
+        ident, label = self.numbering.next(out, self.tcp, self.serving)
         times = self.path.carry(self.side, datagram_size(segment, self.station.own.ip.version), now)
-        frame = self.station.frame(segment, self.station.own, self.peer, self._ident, self._framing)
+        frame = self.station.frame(segment, self.station.own, self.peer, ident, self._framing, label)
         states, step = (before, self.recorded), self.sending_step(segment) or self.step
         captured = CapturedSegment(
             now,
@@ -274,7 +281,8 @@ class LabkitEnd(EndpointEnd):
             bool(times),
             out.why,
             step,
-            self._ident,
+            ident,
+            label,
         )
         sent = replace(captured, segment=marked(segment)) if self.path.marked(self.side) else captured
         for at in times:
@@ -289,19 +297,16 @@ class LabkitEnd(EndpointEnd):
     def _transmit(self, captured: CapturedSegment, at: int) -> None:
         """Send a segment that has passed the path."""
         assert self.peer is not None  # noqa: S101 - the segment was sent to it
-        frames = self._frames(captured.segment, self.peer, captured.ident)
+        frames = self._frames(captured.segment, self.peer, captured.ident, captured.label)
         if not self._near:
             self._capture(replace(captured, time=at, frame=frames[0]))
         for frame in frames:
             self.station.transmit(frame, self.peer.address, at)
 
-    def _frames(self, segment: Segment, target: Host, ident: int | None = None) -> list[bytes]:
+    def _frames(self, segment: Segment, target: Host, ident: int, label: int) -> list[bytes]:
         """The frames of a segment behind the path: with a lower TTL, and in fragments if the path fragments."""
-        if ident is None:
-            self._ident += 1
-            ident = self._ident
         own = self.station.own.forwarded(self.model.path.hops)
-        whole = self.station.frame(segment, own, target, ident, self._framing)
+        whole = self.station.frame(segment, own, target, ident, self._framing, label)
         limit, header = self.model.path.fragment, 40 if own.ip.version == 6 else 20
         if limit is None or len(whole) - 14 <= limit:
             return [whole]
@@ -310,3 +315,10 @@ class LabkitEnd(EndpointEnd):
     def peer_host(self) -> Host:
         """The host at the other end, or the scenario's host if no peer has connected yet."""
         return self.peer or self.parts.hosts[OTHER[self.side]]
+
+
+def _header_numbers(frame: bytes) -> tuple[int, int]:
+    """The IPv4 identification and the IPv6 flow label of a received frame; 0 where there is none."""
+    if frame[14] >> 4 == 6:
+        return 0, int.from_bytes(frame[14:18]) & 0xFFFFF
+    return int.from_bytes(frame[18:20]), 0

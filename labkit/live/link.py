@@ -15,11 +15,12 @@ from labkit.errors import LinkError
 from labkit.i18n import _, printable
 from labkit.live import ethtool
 from labkit.live.guard import Guard
+from labkit.packet.linktype import ETHERNET, RAW
 
 SOL_PACKET, PACKET_STATISTICS, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING = 263, 6, 8, 23
 SO_TIMESTAMPNS, SO_RCVBUFFORCE = 35, 33
 ALL_PROTOCOLS = 3
-ARPHRD_ETHER, ARPHRD_LOOPBACK = 1, 772
+ARPHRD_ETHER, ARPHRD_LOOPBACK, ARPHRD_NONE = 1, 772, 0xFFFE
 
 CHECKSUM_MISSING, TAG_VALID, TAG_TYPE_VALID = 1 << 3, 1 << 4, 1 << 6
 """Bits of `tp_status` (linux/if_packet.h)."""
@@ -77,7 +78,10 @@ class Link(AbstractContextManager["Link"]):
         kind = self._socket.getsockname()[3]
         self.is_loopback = kind == ARPHRD_LOOPBACK
         """Whether sent frames come back to this host."""
-        if kind not in (ARPHRD_ETHER, ARPHRD_LOOPBACK):
+        self.linktype = RAW if kind == ARPHRD_NONE else ETHERNET
+        """What its frames begin with: an Ethernet header, or the IP header as on a tun device."""
+        # labkit builds Ethernet frames, so a tun device only receives.
+        if kind not in (ARPHRD_ETHER, ARPHRD_LOOPBACK) and (guard is not None or kind != ARPHRD_NONE):
             self._socket.close()
             raise LinkError(_("{interface}: not an Ethernet interface").format(interface=printable(interface)))
 

@@ -24,6 +24,7 @@ IPV4, IPV6 = 0x0800, 0x86DD
 TAGS = {0x8100, 0x88A8}
 """EtherTypes of VLAN tags (IEEE 802.1Q)."""
 MAX_VLAN_TAGS = 8
+"""VLAN tags of a frame that a relay reads."""
 TCP, ICMPV6 = 6, 58
 DISCOVERY = range(133, 138)
 """ICMPv6 types of neighbour discovery (RFC 4861)."""

@@ -75,7 +75,9 @@ class Station:
                     )
                 )
 
-    def frame(self, segment: Segment, source: Host, target: Host, ident: int, framing: Framing = PLAIN) -> bytes:
+    def frame(
+        self, segment: Segment, source: Host, target: Host, ident: int, framing: Framing = PLAIN, label: int = 0
+    ) -> bytes:
         """The frame of a segment between two hosts, with the target's resolved MAC address if it is known."""
         target = replace(target, mac=self._known.get(target.address, target.mac))
         ends = source, target
@@ -83,7 +85,7 @@ class Station:
             if len(self._stamps) >= MAX_NEIGHBOURS:
                 self._stamps.clear()
             self._stamps[ends] = Stamp(source, target, framing)
-        return self._stamps[ends].frame(segment, ident)
+        return self._stamps[ends].frame(segment, ident, label)
 
     def transmit(self, frame: bytes, target: str, now: int) -> None:
         """Send a frame to an address once its MAC address is known. LinkError if the guard forbids the address."""

@@ -29,7 +29,7 @@ CAPABILITY_VERSION = 0x2008_0522
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 """Folders that the PATH of ordinary users often lacks."""
 
-PACKAGES = {"ip": "iproute2"}
+PACKAGES = {"ip": "iproute2", "prlimit": "util-linux", "setpriv": "util-linux", "unshare": "util-linux"}
 """The Debian package of a program whose name differs."""
 
 TERMINATION_TIMEOUT = 2.0

@@ -19,6 +19,7 @@ MIN_ETHERNET_OCTETS = 60
 MAX_MISSING_OCTETS = 0xFFFF
 """Octets of a payload that the capture may lack; a frame that claims more is not read as a segment."""
 MAX_DATAGRAM_OCTETS = 0xFFFF
+"""Octets of an IP datagram."""
 
 VLAN_TYPES = frozenset({0x8100, 0x88A8, 0x9100})
 NETWORK_AT = {0: 4, 101: 0, 108: 4, 113: 16, 228: 0, 229: 0, 276: 20}

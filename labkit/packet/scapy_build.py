@@ -110,17 +110,25 @@ PLAIN = Framing()
 
 
 def packet(
-    segment: Segment, source: Host, target: Host, *, ident: int = 0, framing: Framing = PLAIN, time: int = 0
+    segment: Segment,
+    source: Host,
+    target: Host,
+    *,
+    ident: int = 0,
+    framing: Framing = PLAIN,
+    time: int = 0,
+    label: int = 0,
 ) -> "Packet":
     """The segment as a Scapy packet from `source` to `target`, not fragmented.
 
-    `ident` is the IPv4 identification (its low 16 bits; RFC 6864: free where the datagram is not fragmented), `time`
+    `ident` is the IPv4 identification (its low 16 bits; RFC 6864: free where the datagram is not fragmented), `label` the IPv6
+    flow label (RFC 6437), `time`
     nanoseconds since 1970-01-01, which become the packet's `time` without loss. UsageError for a link type that is not
     built, or for addresses of different families.
     """
     from scapy.utils import EDecimal
 
-    built = _network(segment, source, target, ident, framing) / tcp(segment, source.port, target.port)
+    built = _network(segment, source, target, ident, framing, label) / tcp(segment, source.port, target.port)
     if segment.payload:
         from scapy.packet import Raw as Octets
 
@@ -306,7 +314,7 @@ class Stamp:
         """A stamp for two hosts. Hosts that differ only in addresses and ports share a template."""
         return _template(source.ip.version, source.ttl, source.dscp, framing).between(source, target)
 
-    def frame(self, segment: Segment, ident: int = 0) -> bytes:
+    def frame(self, segment: Segment, ident: int = 0, label: int = 0) -> bytes:
         """The octets of `packet(segment, ...)`."""
         options = segment.header
         length = 20 + len(options) + len(segment.payload)
@@ -322,13 +330,13 @@ class Stamp:
         octets = tcp_header + options + segment.payload
         total = int.from_bytes(octets + b"\0" if length % 2 else octets) + self.pseudo + length
         octets = octets[:16] + _complement(total).to_bytes(2) + octets[18:]
-        return self.link_header + self._ip(length, segment.ecn, ident) + octets
+        return self.link_header + self._ip(length, segment.ecn, ident, label) + octets
 
-    def _ip(self, length: int, ecn: int, ident: int) -> bytes:
+    def _ip(self, length: int, ecn: int, ident: int, label: int) -> bytes:
         """The IP header for a TCP segment of `length` octets."""
         header = self.network
         if self.version == 6:
-            service = int.from_bytes(header[:4]) | ecn << 20
+            service = int.from_bytes(header[:4]) | ecn << 20 | label
             return service.to_bytes(4) + length.to_bytes(2) + header[6:]
         varying = bytes((self.service | ecn,)) + (20 + length).to_bytes(2) + (ident & 0xFFFF).to_bytes(2)
         header = header[:1] + varying + header[6:10] + b"\0\0" + header[12:]
@@ -346,7 +354,7 @@ def _complement(total: int) -> int:
     return 0xFFFF - (total % 0xFFFF or 0xFFFF)
 
 
-def _network(segment: Segment, source: Host, target: Host, ident: int, framing: Framing) -> "Packet":
+def _network(segment: Segment, source: Host, target: Host, ident: int, framing: Framing, label: int) -> "Packet":
     """The IP header (RFC 791; RFC 8200 section 3), without what Scapy fills in."""
     if source.ip.version != target.ip.version:
         raise UsageError(f"{source.address} and {target.address} belong to different address families")
@@ -354,7 +362,7 @@ def _network(segment: Segment, source: Host, target: Host, ident: int, framing: 
     if source.ip.version == 6:
         from scapy.layers.inet6 import IPv6
 
-        return IPv6(src=source.address, dst=target.address, tc=service, hlim=source.ttl, nh=6)
+        return IPv6(src=source.address, dst=target.address, tc=service, fl=label, hlim=source.ttl, nh=6)
     from scapy.layers.inet import IP
 
     return IP(

@@ -121,6 +121,8 @@ class Seen:
     """Octets of payload on the wire, as the IP length gives them."""
     data_len: U32 = 0
     """Octets of payload that the capture holds: fewer than `len` where the frame was cut."""
+    padding: U8 = 0
+    """Octets that the IP length counts, but that only pad the Ethernet frame; they are not in `len`."""
 
     # The options.
     opt_fault: U8 = OPT_SOUND

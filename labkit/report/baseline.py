@@ -24,6 +24,7 @@ from labkit.i18n import _, printable
 
 VERSION = 1
 MAX_FILE_OCTETS = 64 << 20
+"""Octets of a baseline."""
 
 Known = Counter[tuple[str, str, int | str]]
 """How often each finding is known: its code, its name, and its packet, or `flow N`."""

@@ -8,15 +8,15 @@ from json import dumps
 import click
 
 from labkit.analysis.flows import Flow
-from labkit.analysis.states import Row, flow_of
+from labkit.analysis.states import Lines, Row, flow_of
 from labkit.build.script import ends_line, start_line
 from labkit.capture import Interface
 from labkit.i18n import _, printable
-from labkit.report.segment_line import details, seconds, segment_text
+from labkit.report.segment_line import details, seconds, segment_text, start_of_segment
 from labkit.tcp.notation import CLIENT, Line, format_line, pattern
 from labkit.tcp.notation import format_option as option_text
 from labkit.tcp.options import Raw
-from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment, control_names
+from labkit.tcp.segment import ACK, FIN, RST, SYN, URG, Segment, control_names
 from labkit.tcp.seq import add
 from labkit.tcp.state import DOCUMENT_WORDS, State
 
@@ -58,53 +58,96 @@ class TableStyle:
     """Print each row as it comes, without a preview of later rows."""
     several: bool = False
     """Number the conversations from the first row on."""
+    colour: bool = True
+    """Colour the rows."""
 
 
-def _text(rows: Iterator[Row], style: TableStyle) -> Iterator[str]:
-    preview = list(islice(rows, 1 if style.live else MAX_PREVIEW))
-    if not preview:
-        return
-    several = style.several or len({row.flow.index for row in preview}) > 1 or len(preview) == MAX_PREVIEW
-    start = preview[0].time
-    width = max(len(segment_text(row, window=style.window)) for row in preview)
-    width = max(width, LIVE_WIDTH) if style.live else width
-    begun: set[int] = set()
-    for row in chain(preview, rows):
-        if row.flow.index not in begun:
-            begun.add(row.flow.index)
-            yield from _opening(row, several, width, style, head=len(begun) == 1)
+class TextTable:
+    """The table for people: a line for each row, and more above the first row of each conversation."""
+
+    def __init__(self, style: TableStyle) -> None:
+        self._style = style
+        self._several = style.several
+        self._width = 0
+        self._begun: set[int] = set()
+        self.start = 0
+        """The time of the first row, which is shown as 0."""
+        self.document = style.document
+        self.ready = False
+        """Whether the widths of the columns are known."""
+
+    def lines(self, rows: Iterator[Row | Lines]) -> Iterator[str]:
+        """The lines of the table; what was made with `template` may be several in one text."""
+        style = self._style
+        # Before `ready`, there are no lines.
+        preview = [row for row in islice(rows, 1 if style.live else MAX_PREVIEW) if isinstance(row, Row)]
+        if not preview:
+            return
+        self._several |= len({row.flow.index for row in preview}) > 1 or len(preview) == MAX_PREVIEW
+        self.start = preview[0].time
+        width = max(len(segment_text(row, window=style.window)) for row in preview)
+        self._width = max(width, LIVE_WIDTH) if style.live else width
+        self.ready = not style.window
+        for row in chain(preview, rows):
+            if isinstance(row, Lines):
+                yield row.text[:-1]
+                continue
+            if row.flow.index not in self._begun:
+                self._begun.add(row.flow.index)
+                yield from _opening(row, self._several, self._width, style, head=len(self._begun) == 1)
+            yield self._line(row)
+
+    def _line(self, row: Row) -> str:
+        style = self._style
+        states = row.shown if style.document else row.states
         client, server = _states(row, style.document)
+        index = f"{row.flow.index:>4} " if self._several else ""
         text = segment_text(row, window=style.window)
-        more = details(row)
-        index = f"{row.flow.index:>4} " if several else ""
-        cells = (
-            (client, STATE_WIDTH, _state_colour(row, 0, style)),
-            (text, width, _segment_colour(row)),
-            (server, STATE_WIDTH, _state_colour(row, 1, style)),
-            (more, 0, "bright_black"),
+        line = f"{index}{row.number:>5} {seconds(row.time - self.start):>11}"
+        line += _cell(client, STATE_WIDTH, _state_colour(states[0]), style)
+        line += _cell(text, self._width, _segment_colour(row.ctl, row.length), style)
+        line += _cell(server, STATE_WIDTH, _state_colour(states[1]), style)
+        return (line + _cell(details(row), 0, "bright_black", style)).rstrip()
+
+    def template(self, row: Row) -> str | None:
+        """`_line` for rows that are like this one but for their numbers, with placeholders; None if they need more.
+
+        The placeholders are those of `labkit.analysis.native.line_writer`.
+        """
+        if row.ctl & URG or not row.ctl & ACK:
+            return None
+        style = self._style
+        states = row.shown if style.document else row.states
+        client, server = (
+            _cell(word, STATE_WIDTH, _state_colour(state), style)
+            for word, state in zip(_states(row, style.document), states, strict=True)
         )
-        line = f"{index}{row.number:>5} {seconds(row.time - start):>11}"
-        yield (line + "".join(_cell(*each) for each in cells)).rstrip()
+        numbers = "seq={relative_seq} ack={relative_ack}" + (" len={length}" if row.length else "")
+        start = start_of_segment(row.sender, row.ctl)
+        before, after = _cell("|", 0, _segment_colour(row.ctl, row.length), style).split("|")
+        octets = self._width + len(start.encode()) - len(start) + len(after)
+        segment = f"{before}{{mark}}{start}{numbers}{after}{{pad:{octets}}}"
+        more = _cell("raw seq {seq} ack {ack}", 0, "bright_black", style)
+        index = "{flow:4} " if self._several else ""
+        return f"{index}{{number:5}} {{seconds:4}}.{{micro:06}}{client}{segment}{server}{more}"
 
 
-def _cell(text: str, width: int, colour: str | None) -> str:
+def _cell(text: str, width: int, colour: str | None, style: TableStyle) -> str:
     """A cell of the table with the space before it: coloured text, and plain space up to its width."""
-    shown = click.style(text, fg=colour) if text and colour else text
+    shown = click.style(text, fg=colour) if text and colour and style.colour else text
     return f"  {shown}{' ' * (width - len(text))}"
 
 
-def _segment_colour(row: Row) -> str | None:
+def _segment_colour(ctl: int, length: int) -> str | None:
     """The colour of a segment: what opens and closes, resets, and data stand out from pure ACKs."""
-    if row.ctl & RST:
+    if ctl & RST:
         return "red"
-    if row.ctl & (SYN | FIN):
+    if ctl & (SYN | FIN):
         return "green"
-    return "cyan" if row.length else None
+    return "cyan" if length else None
 
 
-def _state_colour(row: Row, end: int, style: TableStyle) -> str | None:
-    states = row.shown if style.document else row.states
-    state = states[end]
+def _state_colour(state: State | None) -> str | None:
     return STATE_COLOURS.get(state) if state is not None else None
 
 
@@ -116,14 +159,14 @@ def _opening(row: Row, several: bool, width: int, style: TableStyle, *, head: bo
         title = _("conversation {n}: ").format(n=row.flow.index) + title
     if len(style.interfaces) > 1:
         title += _(" at interface {name}").format(name=_interface_names(row.flow, style.interfaces))
-    yield click.style(title, bold=True)
+    yield click.style(title, bold=True) if style.colour else title
     index = "flow " if several else ""
     if head:
         columns = (
             f"{index}{_('no.'):>5} {_('time'):>11}  {_('client'):<{STATE_WIDTH}}  {_('segment'):<{width}}  "
             f"{_('server'):<{STATE_WIDTH}}"
         )
-        yield click.style(columns.rstrip(), underline=False, dim=True)
+        yield click.style(columns.rstrip(), dim=True) if style.colour else columns.rstrip()
     if row.states[0] == State.SYN_SENT and row.sender == CLIENT:
         # Without a SYN ACK nobody is known to listen.
         listen = "LISTEN" if row.states[1] == State.SYN_RECEIVED else ""
@@ -143,12 +186,16 @@ def _named(end: str, style: TableStyle) -> str:
     return f"{name} {end}" if name else end
 
 
+def _word(state: State | None, *, document: bool) -> str:
+    """A state's name, or the document's for it; empty where there is none."""
+    if state is None:
+        return ""
+    return DOCUMENT_WORDS[state] if document else str(state)
+
+
 def _states(row: Row, document: bool) -> tuple[str, str]:
-    if document:
-        client, server = (DOCUMENT_WORDS[state] if state else "" for state in row.shown)
-    else:
-        client, server = (str(state) if state else "" for state in row.states)
-    return client, server
+    client, server = row.shown if document else row.states
+    return _word(client, document=document), _word(server, document=document)
 
 
 def _record(row: Row, document: bool) -> dict[str, object]:
@@ -206,6 +253,10 @@ def _notation(rows: Iterable[Row], style: TableStyle) -> Iterator[str]:  # noqa:
         payload = row.payload + pattern(add(row.seq, len(row.payload)), missing)
         segment = Segment(row.seq, row.ack, row.ctl, row.window, payload, options, row.urgent, row.ecn)
         yield format_line(Line(row.sender, segment, row.time - start, edits=dict(row.edits)))
+
+
+def _text(rows: Iterator[Row], style: TableStyle) -> Iterator[str]:
+    return TextTable(style).lines(rows)
 
 
 FORMATS: dict[str, Callable[[Iterator[Row], TableStyle], Iterator[str]]] = {

@@ -11,7 +11,7 @@ ARROWS = ("→", "←")
 
 def segment_text(row: Row, *, window: bool = False) -> str:
     """`→ PSH ACK  seq=1 ack=100 len=119`, with relative numbers; the window appears on a SYN or if `window` is set."""
-    words = [ARROWS[row.sender], f"{control_names(row.ctl):<8}", f"seq={row.relative_seq}"]
+    words = [f"{start_of_segment(row.sender, row.ctl)}seq={row.relative_seq}"]
     if row.ctl & ACK:
         words.append(f"ack={row.relative_ack}")
     if row.length:
@@ -21,6 +21,11 @@ def segment_text(row: Row, *, window: bool = False) -> str:
     if row.ctl & URG:
         words.append(f"urg={row.urgent}")
     return " ".join(words)
+
+
+def start_of_segment(sender: int, ctl: int) -> str:
+    """The arrow and the control bits, up to the column of the numbers."""
+    return f"{ARROWS[sender]} {control_names(ctl):<8} "
 
 
 def details(row: Row) -> str:

@@ -123,3 +123,18 @@ def test_a_large_capture_says_which_conversations_have_no_account(monkeypatch: p
     verdict = judged(long_talk(20), Completeness.AUTO)
     assert [(limit.kind, limit.count) for limit in verdict.limits] == [("not-accounted", 1)]
     assert verdict.completeness == "auto"
+
+
+def exchanges(*starts: int, size: int = 20) -> str:
+    """Messages of one length with these sequence numbers, each acknowledged as though it were right."""
+    lines = [OPENING]
+    for count, start in enumerate(starts, 1):
+        lines.append(f"> P. {start}:{start + size}({size}) ack 1\n< . 1:1(0) ack {1 + count * size}\n")
+    end = 1 + len(starts) * size
+    return "".join(lines) + f"> F. {end}:{end}(0) ack 1\n< F. 1:1(0) ack {end + 1}\n> . {end + 1}:{end + 1}(0) ack 2"
+
+
+@pytest.mark.parametrize("drift", [20, 40, 60, 100])
+def test_messages_of_one_length_are_counted_once(drift: int) -> None:
+    verdict = judged(exchanges(1 + drift, 21, 41, 61, 81, 101))
+    assert [(found.packet, found.field, found.expected_relative) for found in errors(verdict)] == [(4, "seq", 1)]

@@ -279,3 +279,27 @@ def test_what_a_pcapng_cannot_hold(arguments, options, message):
 def test_names_need_addresses(address):
     with pytest.raises(CaptureError, match="is not an IP address"):
         create(io.BytesIO(), link=1, names={address: "name"})
+
+
+def test_names_stand_behind_all_interfaces(tmp_path):
+    """reordercap 4.0 loses the packets of an interface that stands behind them."""
+    path = tmp_path / "a.pcapng"
+    with create(path, link=1, names={"192.0.2.1": "a.example"}) as out:
+        out.add_interface(1)
+        out.write(0, bytes(60))
+        out.write(1, bytes(60), interface=1)
+    octets = path.read_bytes()
+    kinds, at = [], 0
+    while at < len(octets):
+        kinds.append(int.from_bytes(octets[at : at + 4], "little"))
+        at += int.from_bytes(octets[at + 4 : at + 8], "little")
+    assert kinds[1:] == [1, 1, 4, 6, 6]
+
+
+def test_names_are_written_without_packets_too(tmp_path):
+    path = tmp_path / "a.pcapng"
+    with create(path, link=1, names={"192.0.2.1": "a.example"}):
+        pass
+    with open_capture(path) as capture:
+        assert list(capture) == []
+        assert capture.names == {"192.0.2.1": "a.example"}

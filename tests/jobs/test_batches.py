@@ -173,7 +173,9 @@ def test_after_a_cancellation_nothing_is_sent(paths: list[str]) -> None:
     found = list(verdicts(paths, verify, Leaving(), size=4, ahead=2))
     assert len(asked) == 3
     assert same(found[:4], paths[:4])
-    assert [each.error for each in found[4:]] == [f"{path}: was not judged: all workers are gone" for path in paths[4:]]
+    assert [each.error for each in found[4:]] == [
+        f"{path}: was not judged: the connection to the scheduler has ended" for path in paths[4:]
+    ]
 
 
 def strange(path: str) -> Verdict:

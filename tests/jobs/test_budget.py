@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -251,3 +252,44 @@ def test_links_out_of_a_folder_pipes_and_devices_are_not_read(tmp_path: Path) ->
 def test_the_budget_goes_to_other_processes() -> None:
     assert replace(Request(ReportConfig()), budget=Budget(octets=5)).budget.octets == 5
     assert judging.Request(ReportConfig()).budget == Budget()
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "code"),
+    [
+        (["show", "a.pcap"], "shown up to there", 3),
+        (["draw", "a.pcap", "-o", "a.svg"], "drawn up to there", 0),
+        (["repair", "a.pcap", "-o", "b.pcap"], "repaired up to there", 3),
+        (["diff", "a.pcap", "a.pcap"], "compared up to there", 3),
+    ],
+)
+@pytest.mark.parametrize("budget", [["--max-bytes", "20kB"], ["--max-seconds", "1e-4"], ["--memory", "1kB"]])
+def test_other_commands_say_where_they_stopped(
+    words: list[str],
+    said: str,
+    code: int,
+    budget: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if budget[0] == "--memory":
+        grown = count(0, 10)
+        monkeypatch.setattr("labkit.capture.budget.resident", lambda: next(grown))
+    written(Path("a.pcap"), packets=20_000)
+    found = run([*words, *budget])
+    out, err = capsys.readouterr()
+    if found == 3 and not out and "up to there" not in err:  # nothing at all could be read
+        assert budget[0] in err
+        return
+    assert (found, said in err) == (code, True), err
+    assert budget[0] in err
+
+
+def test_a_bound_ends_the_frames_of_each_reader(tmp_path: Path) -> None:
+    for format_ in ("pcap", "pcapng"):
+        path = written(tmp_path / f"a.{format_}", format_)
+        with open_capture(path, Meter(Budget(octets=50_000))) as capture:
+            count = len(list(capture))
+        assert 0 < count < 4000
+        assert capture.damage is not None
+        assert (capture.damage.kind, capture.damage.cut) == ("size", False)

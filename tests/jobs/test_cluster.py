@@ -2,12 +2,15 @@
 
 import json
 import os
+import pickle
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from shutil import which
 from socket import create_server
 from threading import Event
 from time import monotonic, sleep
@@ -20,9 +23,10 @@ from labkit.build.scenario import Scenario
 from labkit.cli import run
 from labkit.errors import LabkitError, MissingError, UsageError
 from labkit.jobs.batches import verdicts
-from labkit.jobs.cluster import _check, _workers_watched, connected
+from labkit.jobs.cluster import _check, _plain_data, _workers_watched, connected
 
 ROOT = Path(__file__).parents[2]
+LYING = Path(__file__).parent / "lying.py"
 
 
 def test_without_dask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,7 +176,7 @@ def test_a_lost_worker_loses_no_verdict(cluster: Cluster) -> None:
     with connected(cluster.address) as there:
         assert there.threads == 2
         client = there.executor._client  # type: ignore[attr-defined]
-        for verdict in verdicts(paths, verify, there.executor, ahead=60, size=1):
+        for verdict in verdicts(paths, verify, there.executor, ahead=60, size=1, as_data=True):
             found.append(verdict)
             if len(found) == 10:
                 held = client.processing()
@@ -185,3 +189,124 @@ def test_a_lost_worker_loses_no_verdict(cluster: Cluster) -> None:
     assert [(each.path, each.packets, each.findings) for each in found] == [
         (path, (expected := verify(path)).packets, expected.findings) for path in paths
     ]
+
+
+class Liars(NamedTuple):
+    address: str
+    mark: Path
+    folder: Path
+
+
+@contextmanager
+def started(folder: Path, scheduler: str, worker: str, *tls: str) -> Iterator[Liars]:
+    """A scheduler without labkit and a worker, each of which lies in its way."""
+    note, mark = folder / "scheduler.json", folder / "mark"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+    quiet = {"cwd": folder, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command = [sys.executable, str(LYING), "scheduler", scheduler, str(mark), "--host", "127.0.0.1", "--port", "0"]
+    command += ["--no-dashboard", "--scheduler-file", str(note), *tls]
+    processes = [subprocess.Popen(command, **quiet)]  # type: ignore[call-overload]
+    try:
+        limit = monotonic() + 60
+        while not (note.exists() and note.stat().st_size) and monotonic() < limit:
+            sleep(0.05)
+        address = json.loads(note.read_text())["address"]
+        command = [sys.executable, str(LYING), "worker", worker, str(mark), address, "--no-nanny", "--nthreads", "1"]
+        command += ["--no-dashboard", "--local-directory", str(folder), *tls]
+        processes.append(subprocess.Popen(command, **quiet))  # type: ignore[call-overload]
+        yield Liars(address, mark, folder)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+GONE = "the connection to the scheduler has ended"
+NO_VERDICT = "the worker's answer is not a verdict: "
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scheduler", "worker", "reason"),
+    [
+        ("-", "-", ""),
+        ("handshake", "-", ""),
+        ("identity", "-", ""),
+        ("event", "-", ""),
+        ("nonsense", "-", GONE),
+        ("-", "print", ""),
+        ("-", "pickle", NO_VERDICT + "exec where JSON was expected"),
+        ("-", "exception", "RuntimeError: "),
+        ("-", "text", NO_VERDICT + "Expecting property name"),
+        ("-", "count", NO_VERDICT + "0 verdicts on 1 captures"),
+    ],
+)
+def test_liars(
+    scheduler: str, worker: str, reason: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], cluster: Cluster
+) -> None:
+    """None of their code runs here, nothing of theirs is printed as it is, and what is no verdict costs exit code 3."""
+    captures = [str(cluster.captures / f"{seed:03}.pcapng") for seed in range(2)]
+    with started(tmp_path, scheduler, worker) as liars:
+        code = run(["verify", *captures, "--format", "json", "--cluster", liars.address])
+    out, err = capfd.readouterr()
+    found = json.loads(out)["captures"]
+    assert "\x1b" not in out + err
+    assert not Path(f"{liars.mark}-{os.getpid()}").exists()
+    if reason:
+        assert code == 3
+        assert [each["verdict"] for each in found] == ["unreadable"] * 2
+        assert err.splitlines() and all(f"was not judged: {reason}" in line for line in err.splitlines())
+    else:
+        assert (code, err) == (run(["verify", *captures, "--format", "json"]), "")
+        assert found == json.loads(capfd.readouterr().out)["captures"]
+
+
+def test_pickles_are_data_while_a_cluster_is_connected(tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    mark = tmp_path / "mark"
+    evil = pickle.dumps(Evil(str(mark)))
+    original = pickle.loads
+    with _plain_data():
+        assert isinstance(pickle.loads(evil), Exception)  # noqa: S301
+        assert pickle.loads(pickle.dumps({"a": [1, (b"x", None, 2.5)]})) == {"a": [1, (b"x", None, 2.5)]}  # noqa: S301
+        assert not mark.exists()
+    assert pickle.loads is original
+    pickle.loads(evil)  # noqa: S301
+    assert mark.exists()
+
+
+class Evil:
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (self.place,)
+
+
+@pytest.mark.slow
+def test_tls(tmp_path: Path, cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    """The commands of the documentation."""
+    if which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    text = (ROOT / "docs/verifying.md").read_text("utf-8")
+    commands = text.partition("```sh cluster\n")[2].partition("```")[0]
+    made, _, rest = commands.partition("dask scheduler")
+    assert "openssl" in made and "labkit verify" in rest
+    subprocess.run(["sh", "-ec", made], cwd=tmp_path, check=True, capture_output=True)
+    settings = dict(re.findall(r"^export (\w+)=(\S+)$", made, re.MULTILINE))
+    keys = ["--tls-ca-file", "ca.pem", "--tls-cert", "cluster.pem", "--tls-key", "cluster-key.pem"]
+    assert rest.count(" ".join(keys)) == 2
+    capture = str(cluster.captures / "000.pcapng")
+    with started(tmp_path, "-", "-", "--protocol", "tls", *keys) as there:
+        assert there.address.startswith("tls://")
+        assert subprocess.run([sys.executable, "-m", "labkit", "verify", capture, "--cluster", there.address],
+                              cwd=tmp_path, capture_output=True).returncode == 2  # fmt: skip
+        environment = {**os.environ, **settings}
+        found = subprocess.run([sys.executable, "-m", "labkit", "verify", capture, "--cluster", there.address],
+                               cwd=tmp_path, env=environment, capture_output=True, text=True)  # fmt: skip
+        assert found.returncode == run(["verify", capture]), found.stderr
+        # Without TLS the scheduler does not answer.
+        plain = subprocess.run([sys.executable, "-m", "labkit", "verify", capture, "--cluster",
+                                there.address.replace("tls", "tcp")], cwd=tmp_path, capture_output=True)  # fmt: skip
+        assert plain.returncode == 4
+    capsys.readouterr()

@@ -6,6 +6,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from labkit.analysis.ends import Ends, Moved
 from labkit.analysis.flows import HostIsns, no_points
 from labkit.analysis.native.records import ColdRow, Pointer, SideRow
 from labkit.analysis.payload import Piece
@@ -34,12 +35,18 @@ class BatchRow:
 
     octets: Pointer[U8]
     segments: Pointer[Seen]
+    moved: Pointer[Moved]
+    """What segments have moved, if `shows` is set."""
     places: Pointer[int]
     """For each segment the position in `octets` from which its own positions count: of its frame, or of its datagram."""
     hashes: Pointer[int]
     """For each segment its `labkit.analysis.native.flow_table.flow_hash`."""
     formats: Pointer[int]
     """The table of `labkit.analysis.native.scan`."""
+    shows: int = 0
+    """1: fill `moved`."""
+    shown: int = 0
+    """Rows of `moved`."""
     count: int = 0
     """Segments."""
     room: int = 0
@@ -63,7 +70,7 @@ class BatchRow:
 
 
 @dataclass(slots=True)
-class FlowRow:
+class FlowRow(Ends):
     """A conversation: `labkit.analysis.flows.Flow` without its sides, which are the rows 2 * slot and 2 * slot + 1 of theirs."""
 
     index: int = 0

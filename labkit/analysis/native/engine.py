@@ -4,7 +4,7 @@ Both give the same verdict. The interpreter needs no other package, and starts f
 The compiled engine verifies millions of packets a second. Its code is compiled once, which takes some seconds, and kept.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,16 +16,18 @@ from labkit.analysis.limits import BUDGETS
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
 from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, shipped
 from labkit.analysis.verifier import Verdict, Verifier
-from labkit.capture import Damage, Frame, Reader, open_again, open_capture
+from labkit.capture import Frame, Reader, open_again, open_capture
 from labkit.capture.source import CHUNK_OCTETS
 from labkit.errors import UncompilableError, UsageError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
     from labkit.analysis.flows import Flow
+    from labkit.analysis.native.line_writer import Table
     from labkit.analysis.native.loader import Library
     from labkit.analysis.native.native_verifier import NativeVerifier
-    from labkit.analysis.native.reader import Batch, Interruption
+    from labkit.analysis.native.reader import Batch, Feed, Interruption
+    from labkit.analysis.states import Lines, Row
 
 LARGE = 1 << 20
 """Octets of a capture from which compiled code that is in the cache is faster, including its start."""
@@ -101,8 +103,6 @@ def verify_capture(
         raise UsageError(_("the compiled engine needs a FlowFilter, not another function, to choose conversations"))
     if library is None or compiled is None:
         frames: Iterable[Frame] = interruption.frames(capture) if interruption else capture
-        if capture.meter is not None:
-            frames = capture.meter.frames(frames)
         verdict = verifier.run(frames, on_progress).with_damage(capture.damage)
     else:
         verdict = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
@@ -113,21 +113,40 @@ def verify_capture(
     if any(limit.kind in BUDGETS for limit in verdict.limits):
         return verdict
     over = capture.meter.over if capture.meter is not None else bool
-    return _bounded(examine(verdict, lambda: _again(capture), rules, assume, wanted, over), capture)
-
-
-def _again(capture: Reader) -> Iterable[Frame] | None:
-    """The frames of the capture, from its start, within its budget."""
-    frames = open_again(capture)
-    return frames if frames is None or frames.meter is None else frames.meter.frames(frames)
+    return _bounded(examine(verdict, lambda: open_again(capture), rules, assume, wanted, over), capture)
 
 
 def _bounded(verdict: Verdict, capture: Reader) -> Verdict:
     """Say what was not judged if the capture has spent its budget."""
-    if capture.meter is None or capture.meter.spent is None:
-        return verdict
-    kind, message = capture.meter.spent
-    return verdict.with_damage(Damage(message, None, cut=False, kind=kind))
+    return verdict.with_damage(capture.spent())
+
+
+def observe_capture(
+    capture: Reader,
+    wanted: FlowFilter | None = None,
+    *,
+    engine: str = AUTO,
+    on_notice: OnNotice | None = None,
+    table: "Table | None" = None,
+) -> "Iterator[Row | Lines]":
+    """The rows of an open capture, as `labkit.analysis.states.observe` gives them.
+
+    The compiled engine gives rows without `Row.edits`, and lines of `table` instead of most rows of a large capture.
+    """
+    listener = on_notice or _ignore
+    library = _library(capture, engine, listener, True, shipped())
+    compiled = None if library is None else _compiled(library, RFC9293, wanted, listener, True, shows=True)
+    if library is None or compiled is None:
+        from labkit.analysis import states
+
+        return states.observe(capture, wanted)
+    from labkit.analysis.native.line_writer import LineWriter
+    from labkit.analysis.native.observing import observe
+    from labkit.analysis.native.reader import Feed
+
+    verifier, memory = compiled
+    writer = LineWriter(table, library) if table is not None else None
+    return observe(Feed(capture, library), verifier, memory, writer)
 
 
 def _run_compiled(
@@ -149,17 +168,36 @@ def _run_compiled(
 
 
 def _compiled(
-    library: "Library", profile: str, wanted: FlowFilter | None, on_notice: OnNotice, alone: bool
+    library: "Library",
+    profile: str,
+    wanted: FlowFilter | None,
+    on_notice: OnNotice,
+    alone: bool,
+    *,
+    shows: bool = False,
 ) -> "tuple[NativeVerifier, list[Batch]] | None":
     """Allocate all memory; None, and a notice, if the process may not have that much."""
     from labkit.analysis.native.native_verifier import NativeVerifier
     from labkit.analysis.native.pipeline import batches
 
     try:
-        return NativeVerifier(profile, library, wanted=wanted), batches(parallel=alone)
+        return NativeVerifier(profile, library, wanted=wanted), batches(parallel=alone, shows=shows)
     except MemoryError:
         on_notice(_("there is too little memory for compiled code: interpreted, which takes longer"))
         return None
+
+
+def feed_of(capture: Reader) -> "Feed | None":
+    """The segments of an open capture in batches, decoded by compiled code; None for a small capture, or without that code.
+
+    Nothing of the capture may have been read; nothing is read of it where there is no feed.
+    """
+    library = _library(capture, AUTO, _ignore, True, shipped())
+    if library is None:
+        return None
+    from labkit.analysis.native.reader import Feed
+
+    return Feed(capture, library)
 
 
 def prepare(engine: str, largest: int, on_notice: OnNotice, rules: tuple[Rule, ...]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import MutableSequence
 from os import urandom
 from typing import Any
 
+from labkit.analysis.ends import UNKNOWN
 from labkit.analysis.flow_filter import is_chosen
 from labkit.analysis.flows import (
     HALF_SEEN,
@@ -164,6 +165,7 @@ def _begin(seg: Seen, ctx: Context, point: int) -> int:
         flow.ports[i] = ctx.ports[i]
         flow.seen_at[i] = ABSENT
         flow.resent[i] = 0
+        flow.states[i] = UNKNOWN
         ctx.sides[2 * slot + i] = ctx.blank_sides[i]
     flow.client = likely_client(seg.sport, seg.dport)
     _mark_ends(ctx, flow)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from labkit.analysis import payload
-from labkit.analysis.native import order, primitives, segment_loop
+from labkit.analysis.native import line_writer, order, primitives, segment_loop
 from labkit.analysis.native.assembly import Assembly
 from labkit.analysis.native.context import NONE, SEVERITIES, BatchRow, Context
 from labkit.analysis.native.lines import Row
@@ -42,6 +42,7 @@ ENTRIES: dict[Callable[..., int], tuple[type, ...]] = {
     segment_loop.finish: (Context,),
     order.order_findings: (Context,),
     order.ask_about: (Context,),
+    line_writer.write_lines: (BatchRow, line_writer.LinesRow),
 }
 """The entries of the machine code, each of which takes the addresses of such rows."""
 

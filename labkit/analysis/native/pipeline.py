@@ -6,7 +6,7 @@ verified.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
@@ -32,9 +32,9 @@ class Whole(NamedTuple):
     """The time of the first one; 0 for an empty capture."""
 
 
-def batches(*, parallel: bool = True) -> list[Batch]:
+def batches(*, parallel: bool = True, shows: bool = False) -> list[Batch]:
     """Memory for one capture: several batches, so that both threads run at once, or one. MemoryError if there is too little."""
-    return [Batch() for _ in range(BATCHES if parallel else 1)]
+    return [Batch(shows=shows) for _ in range(BATCHES if parallel else 1)]
 
 
 def run(
@@ -49,6 +49,26 @@ def run(
         verifier.take(batch)
         (on_progress or _ignore)(batch.row.packets)
     return Whole(batch.row.packets, batch.row.start)
+
+
+def verified(feed: Feed, verifier: BatchVerifier, memory: Sequence[Batch]) -> Iterator[Batch]:
+    """Each batch once it is verified. Another thread reads and verifies the next one meanwhile; a batch is filled again when two
+    more were asked for."""
+    free = deque(memory)
+
+    def following() -> Batch | None:
+        free.rotate(-1)
+        if not feed.fill(free[0]):
+            return None
+        verifier.take(free[0])
+        return free[0]
+
+    with ThreadPoolExecutor(1) as thread:
+        batch = following()
+        while batch is not None:
+            ahead = thread.submit(following)
+            yield batch
+            batch = ahead.result()
 
 
 def _both(feed: Feed, verifier: BatchVerifier, batches: deque[Batch], on_progress: Callable[[int], None]) -> Whole:

@@ -5,7 +5,7 @@ They are written as the others are, and translated like them. `behind`, `fetch`,
 """
 
 import sys
-from collections.abc import MutableSequence
+from collections.abc import MutableSequence, Sequence
 from typing import Any
 
 from labkit.analysis.payload import RING_OCTETS
@@ -27,7 +27,7 @@ def half(octets: Any, at: int) -> int:
     return int.from_bytes(octets[at : at + 4], sys.byteorder)
 
 
-def copy(to: MutableSequence[int], place: int, source: bytes, at: int, size: int) -> None:
+def copy(to: MutableSequence[int], place: int, source: Sequence[int], at: int, size: int) -> None:
     """Copy octets to memory that does not overlap."""
     to[place : place + size] = source[at : at + size]
 

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from ctypes import sizeof
 from typing import Protocol
 
+from labkit.analysis.ends import Moved
 from labkit.analysis.native import scan
 from labkit.analysis.native.context import BatchRow
 from labkit.analysis.native.flow_table import flow_hash, new_seed
@@ -81,19 +82,23 @@ class Never:
 class Batch:
     """Segments in the order of the capture, and the octets that hold them. Filled again and again."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shows: bool = False) -> None:
+        """`shows`: compiled code fills `moved`."""
         self.octets = Memory(OCTETS + SPARE)
         kind = record(Seen)
-        segments, self._row = Memory(ROOM * sizeof(kind)), Memory(sizeof(record(BatchRow)))
+        self.seen, self._row = Memory(ROOM * sizeof(kind)), Memory(sizeof(record(BatchRow)))
         places, hashes = Memory((ROOM + AHEAD) * 8), Memory((ROOM + AHEAD) * 8)
-        self.segments = (kind * ROOM).from_buffer(segments.view)
+        self.segments = (kind * ROOM).from_buffer(self.seen.view)
         """Rows of `Seen`, of which the first `row.count` count."""
         self.places = places.view.cast("q")
         self.hashes = hashes.view.cast("q")
         self.row = record(BatchRow).from_buffer(self._row.view)
         """The batch as compiled code reads it."""
-        self.row.octets, self.row.segments, self.row.room = self.octets.address, segments.address, ROOM
+        self.row.octets, self.row.segments, self.row.room = self.octets.address, self.seen.address, ROOM
         self.row.places, self.row.hashes = places.address, hashes.address
+        self.moved = Memory(ROOM * sizeof(record(Moved)) if shows else 0)
+        """Rows of `Moved`, of which the first `row.count` count."""
+        self.row.moved, self.row.shows = self.moved.address, shows
         self.address = self._row.address
         """The address of `row`."""
 

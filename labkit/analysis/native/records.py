@@ -8,10 +8,11 @@ The fields that are marked COLD stand in a row of their own, the cold row, whose
 
 import ctypes
 import mmap
-from collections.abc import MutableSequence
+from collections.abc import MutableSequence, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
+from struct import Struct
 from typing import Any, NamedTuple, get_args, get_origin
 
 from labkit.analysis.side import Side
@@ -71,6 +72,18 @@ def columns(kind: type) -> dict[str, Column]:
     """The place of each field."""
     found = {each.name: _column(record(kind), each) for each in fields(kind) if _is_in(kind, each)}
     return found | columns(ColdRow) if kind is SideRow else found
+
+
+def unpacker(kind: type, names: Sequence[str]) -> Struct:
+    """Reads these fields of rows. They must be named in the order of memory: the widest first, then as they are declared."""
+    text, end = "=", 0
+    for name in names:
+        column = columns(kind)[name]
+        code = {1: "b", 2: "h", 4: "i", 8: "q"}[column.size]
+        size = getattr(record(kind), name).size
+        text += f"{column.at - end}x{size // column.size}{code if column.signed else code.upper()}"
+        end = column.at + size
+    return Struct(f"{text}{ctypes.sizeof(record(kind)) - end}x")
 
 
 def _is_in(kind: type, each: "Field[Any]") -> bool:

@@ -4,6 +4,7 @@
 are left. The functions `ask_*` are placeholders: `labkit.analysis.native.kernels` generates them from the catalogue.
 """
 
+from labkit.analysis.ends import MAX_ENDED, UNKNOWN, Moved, begin, move, place
 from labkit.analysis.native.context import NONE, OPEN, OVER, SEVERITIES, BatchRow, Context, FlowRow
 from labkit.analysis.native.flow_table import find_flow, flow_hash, give_back, is_host, retire
 from labkit.analysis.native.primitives import behind, fetch
@@ -15,7 +16,7 @@ from labkit.analysis.side import Side
 from labkit.analysis.tracker import advance, look, relate, spoiled
 from labkit.analysis.unread import MAX_ROWS, TABLE_FULL, count_unread, end_hash, segment_key, unread_key
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
-from labkit.packet.seen import SHORT_IP, SOUND, Seen
+from labkit.packet.seen import ABSENT, SHORT_IP, SOUND, Seen
 
 AHEAD = 16
 """How many segments ahead the memory of a conversation is fetched: about as long as memory takes to answer."""
@@ -86,12 +87,21 @@ def decode_batch(batch: BatchRow) -> int:
 
 def process_batch(batch: BatchRow, ctx: Context) -> int:
     """Verify the segments of a batch."""
+    batch.shown = 0
     for i in range(batch.count):
         _prefetch(i, batch, ctx)
-        _process(behind(batch.octets, batch.places[i]), batch.segments[i], batch.hashes[i], ctx)
+        row = batch.moved[batch.shown]
+        if batch.shows:
+            _show_nothing(i, row)
+        _process(i, batch, row, ctx)
         for k in range(ctx.finished_count):
             _finish_flow(ctx.finished[k], ctx)
+            if batch.shows:
+                row.ended[k] = ctx.flows[ctx.finished[k]].index
+                row.plain = 0
             give_back(ctx, ctx.finished[k])
+        if batch.shows and (row.flow != ABSENT or ctx.finished_count):
+            batch.shown += 1
         ctx.finished_count = 0
     return 0
 
@@ -119,14 +129,16 @@ def _prefetch(i: int, batch: BatchRow, ctx: Context) -> None:
     fetch(batch.octets, batch.places[i + AHEAD // 4])
 
 
-def _process(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> None:
+def _process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
+    buf = behind(batch.octets, batch.places[i])
+    seg = batch.segments[i]
     ctx.segments += 1
-    place = find_flow(buf, seg, hashed, ctx)
-    side = place & 1
-    slot = place >> 1
+    found = find_flow(buf, seg, batch.hashes[i], ctx)
+    side = found & 1
+    slot = found >> 1
     flow = ctx.flows[slot]
-    me = ctx.sides[place]
-    peer = ctx.sides[place ^ 1]
+    me = ctx.sides[found]
+    peer = ctx.sides[found ^ 1]
     ask_frame(seg, me, peer, flow, side, ctx)
     if seg.fault not in (SOUND, SHORT_IP):
         return
@@ -136,10 +148,30 @@ def _process(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> None:
     if seg.data_len and not spoiled(seg):
         remember(buf, seg, me, ctx)
     ask_segment(seg, me, peer, flow, side, ctx)
-    advance(seg, me, peer)
+    if batch.shows and flow.wanted:
+        _show(seg, me, peer, flow, side, row)
+        advance(seg, me, peer)
+        place(seg, me, peer, row)
+    else:
+        advance(seg, me, peer)
     assign_cold_row(me, side, ctx)
     assign_cold_row(peer, 1 - side, ctx)
     retire(ctx, slot)
+
+
+def _show_nothing(i: int, row: Moved) -> None:
+    row.at = i
+    row.flow = ABSENT
+    row.plain = 0
+    for k in range(MAX_ENDED):
+        row.ended[k] = ABSENT
+
+
+def _show(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, row: Moved) -> None:
+    row.flow = flow.index
+    if flow.states[0] == UNKNOWN:
+        begin(flow, seg)
+    move(flow, seg, side, flow.client, me, peer, row)
 
 
 def _resolve(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> bool:

@@ -80,6 +80,34 @@ def datagram_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
 
 
 @rule(
+    "CAP08",
+    Severity.ERROR,
+    "RFC 894",
+    "the IP length {seg.ip_len} counts {seg.padding} bytes that only pad the Ethernet frame",
+    field="ip.len",
+    expected=lambda seg, me, peer: seg.ip_len - seg.padding,
+    actual="seg.ip_len",
+    scope=Scope.FRAME,
+    should_be="an IP length of {expected} bytes, without the padding",
+    receiver="It takes the zeros for data: the sender's next segment has their numbers again.",
+    mend="Set the IP length to {expected}, or let Scapy compute it (del packet[IP].len).",
+    good="""
+        > .  1:1(0) ack 1
+    """,
+    bad="""
+        > .  1:7(6) ack 1 {fill=0x00}   # CAP08
+    """,
+)
+def padding_counted(seg: Seen, me: Side, peer: Side) -> int:
+    """Ethernet pads a frame to 60 bytes without its checksum. The padding is no part of the IP datagram.
+
+    Six zeros at most that end with such a frame, on an IPv4 segment without PSH, are padding. labkit judges the segment as one
+    without data.
+    """
+    return seg.padding > 0
+
+
+@rule(
     "CAP02",
     Severity.NOTE,
     "",

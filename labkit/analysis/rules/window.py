@@ -167,6 +167,37 @@ def window_shrinks(seg: Seen, me: Side, peer: Side) -> int:
     scaled (RFC 7323 section 2.2), so the first scaled one may be smaller. The window of an MPTCP subflow is that of the whole
     connection, counted from the Data ACK (RFC 8684 section 3.3.4).
     """
+    return takes_back(seg, me, peer)
+
+
+@rule(
+    "WIN02",
+    Severity.NOTE,
+    "RFC 9293 3.8.6",
+    "stock Linux does this: it falls to a window of 0 at its ack when a program lowers SO_RCVBUF",
+    field="window",
+    actual="seg.win",
+    profiles=RFC_ONLY,
+    receiver="It tolerates this, and probes the window.",
+    no_fault="explains another finding",
+    good=OPEN,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1 win 1000
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 101 win 0   # WIN02 WIN03
+    """,
+)
+def linux_lowers_its_buffer(seg: Seen, me: Side, peer: Side) -> int:
+    """A window that closes at its ack, although more was offered, is what Linux sends when the program at that end lowers its
+    receive buffer (SO_RCVBUF). It drops what arrives inside the window that it offered before.
+    """
+    return seg.win == 0 and takes_back(seg, me, peer)
+
+
+def takes_back(seg: Seen, me: Side, peer: Side) -> int:
+    """Whether the right edge of a window moves to the left, by more than its scale rounds."""
     if (me.last_ctl & SYN and me.wscale > 0) or is_multipath(me, peer):
         return False
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST | FIN) or me.has_right_edge == 0 or not scale_is_known(me, peer):

@@ -36,12 +36,12 @@ def build(
     *,
     seed: int = 0,
     format: str | None = None,  # noqa: A002 - the word of the field
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Callable[[int, int], object] | None = None,
 ) -> int:
     """Write `flows` conversations of a scenario to a file, a stream or "-" (standard output). Return the number of packets.
 
-    `scenario` may be a name. `on_progress` gets the number of packets so far. The errors are those of `Scenario.load`,
-    `labkit.build.bulk.template.prepare` and `labkit.capture.create`; MissingError without numpy.
+    `scenario` may be a name. `on_progress` gets the number of packets so far, and that of all. The errors are those of
+    `Scenario.load`, `labkit.build.bulk.template.prepare` and `labkit.capture.create`; MissingError without numpy.
     """
     from labkit.build.bulk.worker import prepare_in_worker
 
@@ -53,7 +53,7 @@ def write(
     target: str | Path | BinaryIO,
     *,
     format: str | None = None,  # noqa: A002 - the word of the field
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Callable[[int, int], object] | None = None,
 ) -> int:
     """Write the conversations of a plan as `build` does."""
     require_numpy()
@@ -65,6 +65,7 @@ def write(
     schedule = Schedule(plan)
     rows = [row for template in schedule.templates for row in template.rows]
     written = 0
+    total = schedule.packets() if on_progress is not None else 0
     with create(target, link=plan.link, format=format) as writer:
         for _interface in range(1, plan.interfaces):
             writer.add_interface(plan.link)
@@ -77,8 +78,8 @@ def write(
                 writer.record(int(some.time[-1]), b"")
                 writer.append(stamper.records(some, fields))
                 written += len(some.row)
-            if on_progress is not None:
-                on_progress(written)
+                if on_progress is not None:
+                    on_progress(written, total)
     return written
 
 

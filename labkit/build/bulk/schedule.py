@@ -21,6 +21,8 @@ TICK = 4_000
 MASK = 0xFFFF_FFFF
 DISTINCT_GAPS = 4_096
 """Different gaps between random arrivals."""
+NUMBERS = 1 << 16
+"""Conversations that are counted at a time."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,17 @@ class Schedule:
             block, now, used = self._block(first, min(size, self.plan.flows - first), now, used)
             yield block
 
+    def packets(self) -> int:
+        """The number of packets of all conversations."""
+        counts = np.array([len(template.rows) for template in self.templates], np.int64)
+        return sum(
+            int(counts[self._templates(_numbers(first, min(NUMBERS, self.plan.flows - first)))[0]].sum())
+            for first in range(0, self.plan.flows, NUMBERS)
+        )
+
     def _block(self, first: int, count: int, now: int, used: Numbers) -> tuple[Block, int, Numbers]:
         """A block, the exact time after it, and how many identifications the client and the server have used."""
-        number = np.arange(first, first + count, dtype=np.uint64)
+        number = _numbers(first, count)
         gaps = self._gaps[self._hash("arrivals", number) % DISTINCT_GAPS]
         ends = now + np.cumsum(gaps)
         begin = (ends - gaps) // TICK * TICK
@@ -122,3 +132,8 @@ class Schedule:
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D0_49BB_1331_11EB)
         return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
+
+
+def _numbers(first: int, count: int) -> NDArray[np.uint64]:
+    """The numbers of consecutive conversations."""
+    return np.arange(first, first + count, dtype=np.uint64)

@@ -6,6 +6,7 @@ from itertools import groupby
 from labkit.build.bulk.bulk_plan import PROBES, BulkPlan, Field, Row, Slot, Template
 from labkit.build.scenario import Scenario, merge, setup
 from labkit.build.scenario.fields import Pool
+from labkit.build.scenario.header import COUNTED, first_ident, header_of
 from labkit.build.scenario.model import Conversations, ScenarioModel
 from labkit.build.scenario.setup import Parts
 from labkit.build.trace import Record, Trace
@@ -106,17 +107,21 @@ def probe(model: ScenarioModel, given: Conversations, seed: int, number: int, *,
 def _template(model: ScenarioModel, trace: Trace, parts: Parts, pooled: bool) -> Template:
     taps = list(dict.fromkeys(record.tap for record in trace.records))
     rows: list[Row] = []
+    headers = {side: header_of(model, side) for side in setup.OTHER}
+    counted = {side: header.ident in COUNTED for side, header in headers.items()}
     for number, group in groupby(trace.captured(), key=lambda each: each[0].number):
         record = trace.records[number - 1]
-        datagram = _Datagram(trace, record, [octets for _, octets, _, _ in group], pooled)
+        datagram = _Datagram(trace, record, [octets for _, octets, _, _ in group], pooled, counted[record.sender])
         rows += (row._replace(interface=taps.index(record.tap)) for row in datagram.rows())
     sides = (model.client, model.server)
     isns = [
         None if side.isn is None else side.isn.draw(parts.seed, f"{name}.isn")
         for side, name in zip(sides, ("client", "server"), strict=True)
     ]
+    firsts = [first_ident(headers[side], parts.secret, side) for side in setup.OTHER]
     idents = [
-        max((each.ident or 0 for each in trace.records if each.sender == side), default=0) for side in setup.OTHER
+        max((each.ident or 0 for each in trace.records if each.sender == side), default=first) - first
+        for side, first in zip(setup.OTHER, firsts, strict=True)
     ]
     return Template(rows, (idents[0], idents[1]), (isns[0], isns[1]))
 
@@ -124,8 +129,8 @@ def _template(model: ScenarioModel, trace: Trace, parts: Parts, pooled: bool) ->
 class _Datagram:
     """The frame of one record, or the frames of its fragments, with their slots."""
 
-    def __init__(self, trace: Trace, record: Record, frames: list[bytes], pooled: bool) -> None:
-        self.trace, self.record, self.frames, self.pooled = trace, record, frames, pooled
+    def __init__(self, trace: Trace, record: Record, frames: list[bytes], pooled: bool, counted: bool) -> None:
+        self.trace, self.record, self.frames, self.pooled, self.counted = trace, record, frames, pooled, counted
         self.ethernet = trace.link == ETHERNET
         self.ip_at = 14 + 4 * len(trace.framing.vlans) if self.ethernet else 0
         self.version = frames[0][self.ip_at] >> 4
@@ -177,6 +182,8 @@ class _Datagram:
             at = self.ip_at + (12 if self.version == 4 else 8) + (0 if self.client_sends else size) + size - 4
             yield Slot("address", at, Field.CLIENT_ADDRESS, 0, 4, tcp=1, ip=1)
         ident = self.record.ident or 0
+        if not self.counted:
+            return
         if self.version == 4:
             yield Slot("ident", self.ip_at + 4, self.ident, ident, 2, ip=1)
         elif len(self.frames) > 1:

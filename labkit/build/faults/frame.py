@@ -68,6 +68,14 @@ def _captured_twice(records: Sequence[Record], index: int) -> Edited:
     return [record, replace(record, time=record.time + 1_000)] if acks_something(record.segment) else None
 
 
+def _padding_counted(records: Sequence[Record], index: int) -> Edited:
+    """Six zeros of payload on a pure ACK without options: the frame is as long as with padding."""
+    segment = records[index].segment
+    if not plain_ack(records, index) or segment.options:
+        return None
+    return rewritten(records[index], payload=bytes(6))
+
+
 def _time_goes_back(records: Sequence[Record], index: int) -> Edited:
     record = records[index]
     before = records[index - 1].time if index else 0
@@ -101,6 +109,13 @@ FAULTS = (
     Fault("partial-checksum", "CK03", N_("the TCP checksum as checksum offload leaves it"), _partial_checksum),
     Fault(
         "captured-twice", "CAP06", N_("the same packet once more, a microsecond later"), _captured_twice, ipv4_only=True
+    ),
+    Fault(
+        "padding-counted",
+        "CAP08",
+        N_("the IP length counts the padding of the Ethernet frame"),
+        _padding_counted,
+        ipv4_only=True,
     ),
     Fault("time-goes-back", "CAP07", N_("a packet a millisecond older than the one before"), _time_goes_back),
     Fault(

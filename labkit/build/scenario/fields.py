@@ -17,6 +17,7 @@ from labkit.build.scenario.units import DurationRange, Range, duration, ranged
 from labkit.build.scenario.units import number as read_number
 from labkit.i18n import nearest
 from labkit.tcp.endpoint.congestion import names as congestion_names
+from labkit.tcp.stacks import names as stack_names
 
 MAX_FAULTS = 100
 MAX_PACKET_NUMBER = 1_000_000
@@ -137,6 +138,15 @@ def _congestion(value: Any) -> Any:
     return value
 
 
+def _stack(value: Any) -> str:
+    """The name of a stack."""
+    known = stack_names()
+    if not isinstance(value, str) or value not in known:
+        text = str(value)[:40]
+        raise ValueError(f"{text!r} is not a stack; expected one of {', '.join(known)}{nearest(text, known)}")
+    return value
+
+
 def _cookie(value: Any) -> Any:
     if value in ("off", "request"):
         return None if value == "off" else b""
@@ -208,6 +218,7 @@ Isn = Annotated[
 ]
 Start = Annotated[int, BeforeValidator(_start), _words(r"^\d{4}-\d\d-\d\d", "2026-01-01T00:00:00Z")]
 Congestion = Annotated[str | None, BeforeValidator(_congestion), WithJsonSchema({"enum": [*congestion_names(), "off"]})]
+Stack = Annotated[str, BeforeValidator(_stack), WithJsonSchema({"enum": [*stack_names()]})]
 Cookie = Annotated[
     bytes | None, BeforeValidator(_cookie), _words(r"^(off|request|([0-9A-Fa-f]{2}){4,16})$", "request", "a0b1c2d3")
 ]

@@ -105,6 +105,7 @@ def _merged(conversations: list[tuple[Parts, Played]]) -> tuple[tuple[Connection
                 bool(flight.times),
                 tap=tap,
                 ident=flight.ident,
+                label=flight.label,
                 connection=connection,
             )
         )

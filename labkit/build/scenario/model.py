@@ -4,9 +4,11 @@ This is the only list of keys. An unknown key, a value of the wrong type and an 
 line, the expected value, and the nearest word.
 """
 
+from contextlib import suppress
+from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from labkit.build.scenario.fields import (
     Address,
@@ -24,6 +26,7 @@ from labkit.build.scenario.fields import (
     Model,
     Packets,
     Ports,
+    Stack,
     Start,
 )
 from labkit.build.scenario.steps import Step
@@ -42,10 +45,15 @@ from labkit.build.scenario.units import (
 )
 from labkit.build.scenario.units import duration as read_duration
 from labkit.build.scenario.units import number as read_number
+from labkit.build.scenario.units import size as read_size
+from labkit.tcp import stacks
 from labkit.tcp.endpoint import Config
+from labkit.tcp.stacks import DEFAULT
 
 MAX_STEPS = 10_000
+"""Steps of a scenario."""
 MAX_CONVERSATIONS = 10_000
+"""Conversations of a scenario."""
 DEFAULT_MTU = 1500
 
 
@@ -60,6 +68,8 @@ def _half_second(value: Any) -> int:
 class Side(Model):
     """One host: its address, and the settings of its TCP."""
 
+    stack: Stack = DEFAULT
+    """The host that its traffic looks like. A stack sets the other keys that this side does not."""
     address: Address | None = None
     port: NumberRange | None = None
     name: Annotated[str, Field(min_length=1, max_length=60)] | None = None
@@ -93,16 +103,35 @@ class Side(Model):
     listen: bool = True
     """Whether the server listens. It refuses connections otherwise."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _settings(cls, given: Any) -> Any:
+        """The keys of the stack under those of the side. An unknown stack is an error of its own key."""
+        stack = given.get("stack", DEFAULT) if isinstance(given, dict) else None
+        if stack not in stacks.names():
+            return given
+        settings = stacks.load(stack).settings
+        merged = {**settings, **given}
+        if "window" in given and "window_scale" in settings and "window_scale" not in given:
+            # The scale fits the buffer.
+            with suppress(ValueError, TypeError):
+                merged["window_scale"] = max(read_size(given["window"]).bit_length() - 16, 0)
+        return merged
+
     def config(self, iss: int, ipv6: bool, stamp: int, mtu: int = DEFAULT_MTU) -> Config:
         """The endpoint's configuration; the default MSS follows from the MTU. ValueError for impossible combinations."""
         room = mtu - (60 if ipv6 else 40)
+        window = self.window
+        if "window" in stacks.load(self.stack).settings:
+            # A stack's buffer is larger than what a smaller scale can express.
+            window = min(window, 0xFFFF << (self.window_scale or 0))
         return Config(
             iss=iss,
             mss=self.mss or room,
             # A segment that exceeds the MTU leaves in fragments.
             send_mss=max(room, self.mss or room),
             default_mss=1220 if ipv6 else 536,
-            window=self.window,
+            window=window,
             window_scale=self.window_scale,
             sack=self.sack,
             timestamps=self.timestamps,
@@ -119,7 +148,20 @@ class Side(Model):
             keep_alive=self.keep_alive,
             keep_alive_interval=self.keep_alive_interval,
             keep_alive_probes=self.keep_alive_probes,
+            **_habits(self.stack),
         )
+
+
+@cache
+def _habits(stack: str) -> dict[str, Any]:
+    """The habits of a stack as fields of `Config`."""
+
+    def value(written: Any) -> Any:
+        if isinstance(written, list):
+            return tuple(written)
+        return read_duration(written) if isinstance(written, str) else written
+
+    return {name: value(written) for name, written in stacks.load(stack).habits.items()}
 
 
 class Burst(Model):

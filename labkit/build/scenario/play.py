@@ -11,6 +11,7 @@ from labkit.build.application import Application
 from labkit.build.path import datagram_size, marked
 from labkit.build.scenario import setup
 from labkit.build.scenario.end import EndpointEnd
+from labkit.build.scenario.header import Numbering, header_of
 from labkit.build.scenario.model import ScenarioModel
 from labkit.build.scenario.setup import OTHER, Parts
 from labkit.build.scenario.source import Source
@@ -36,6 +37,8 @@ class Flight:
     sent: tuple[State, State]
     """The sender's state before and after."""
     ident: int
+    label: int
+    """The IPv6 flow label."""
     connection: int
     received: tuple[State, State] | None = None
     """The receiver's state before and after; None until the segment arrives."""
@@ -98,13 +101,12 @@ class Network:
 class SimulatedEnd(EndpointEnd):
     """One end of a simulated conversation."""
 
-    __slots__ = ("ident", "last_arrival", "network")
+    __slots__ = ("last_arrival", "network", "numbering")
 
     def __init__(self, model: ScenarioModel, parts: Parts, side: str, ident: int, network: Network) -> None:
         super().__init__(model, parts, side)
         self.network = network
-        self.ident = ident
-        """How many IPv4 identifications this end has used."""
+        self.numbering = Numbering(header_of(model, side), parts.secret, parts.seed, side, ident)
         self.last_arrival: Flight | None = None
 
     def flush(self, now: int) -> None:
@@ -121,9 +123,9 @@ class SimulatedEnd(EndpointEnd):
         before = self.recorded
         if out.segment.ctl & (SYN | FIN | RST):
             self.recorded = self.tcp.state
-        self.ident += 1
         step, connection = self._cause(out)
-        self.network.carry(Flight(self.side, out, step, (before, self.recorded), self.ident, connection))
+        numbers = self.numbering.next(out, self.tcp, self.serving)
+        self.network.carry(Flight(self.side, out, step, (before, self.recorded), *numbers, connection))
 
     def _cause(self, out: Outgoing) -> tuple[str, int]:
         """The step and the connection that a segment comes from. An answer has those of the segment that it answers."""
@@ -206,7 +208,7 @@ class Player:
             Connection(hosts["client"], hosts["server"], self.client.isns.get(each, 0), self.server.isns.get(each, 0))
             for each in range(max(self.client.serving, self.server.serving) + 1)
         )
-        return Played(tuple(connections), captured, (self.client.ident, self.server.ident), events)
+        return Played(tuple(connections), captured, (self.client.numbering.used, self.server.numbering.used), events)
 
     def _next_event(self) -> bool:
         """Advance the clock to the next event and handle it; return False if nothing more happens."""

@@ -21,6 +21,7 @@ from labkit.packet.scapy_build import Framing, Host, Vlan
 from labkit.tcp.endpoint import Endpoint
 from labkit.tcp.seq import MASK, add, after
 from labkit.tcp.signatures import AoSigner, Flow, Md5Signer, Signer
+from labkit.tcp.stacks import load
 
 OTHER = {"client": "server", "server": "client"}
 TICK = 4_000
@@ -62,8 +63,12 @@ def host(model: ScenarioModel, side: str, seed: int) -> Host:
     last, port, mac = {"client": (10, 40000, 1), "server": (20, 80, 2)}[side]
     ipv6 = ":" in (given.address or other.address or "")
     address = given.address or (f"2001:db8::{last}" if ipv6 else f"192.0.2.{last}")
+    ephemeral = load(given.stack).header
     if given.port is not None:
         port = given.port.draw(seed, f"{side}.port")
+    elif side == "client" and ephemeral.ports is not None:
+        low, high = ephemeral.ports
+        port = Random(f"{seed}/{side} port").randrange(low, high + 1, ephemeral.port_step)
     return Host(address, port, given.name or side, given.mac or f"02:00:00:00:00:{mac:02x}", given.ttl, given.dscp)
 
 
@@ -129,12 +134,14 @@ def endpoint(model: ScenarioModel, parts: Parts, side: str, now: int, used: int 
         base, stamp = parts.numbers[side]
         iss = (base + (parts.begin + now) // TICK) & MASK
     elif given.isn is None:
-        iss = initial_number(own, peer, model.start + parts.begin + now, parts.secret)
+        tick = load(given.stack).header.isn_tick
+        iss = initial_number(own, peer, model.start + parts.begin + now, parts.secret, tick)
     else:
         iss = (given.isn.draw(parts.seed, f"{side}.isn") + (parts.begin + now) // TICK) & MASK
+    config = given.config(iss, ":" in own.address, stamp, model.path.mtu)
     if used is not None and not after(iss, used):
-        iss = add(used, 1 << 16)
-    return Endpoint(given.config(iss, ":" in own.address, stamp, model.path.mtu), rng, signer=signer(given, own, peer))
+        iss = add(used, config.next_iss_step)
+    return Endpoint(replace(config, iss=iss), rng, signer=signer(given, own, peer))
 
 
 def signer(given: Side, own: Host, peer: Host) -> Signer | None:
@@ -145,14 +152,14 @@ def signer(given: Side, own: Host, peer: Host) -> Signer | None:
     return AoSigner(flow, given.ao.encode()) if given.ao is not None else None
 
 
-def initial_number(own: Host, peer: Host, time: int, seed: int) -> int:
+def initial_number(own: Host, peer: Host, time: int, seed: int, tick: int = TICK) -> int:
     """RFC 6528 section 3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey). The key follows from the seed.
 
-    M is a clock with a tick of four microseconds; `time` is in nanoseconds.
+    M is a clock; `time` and its `tick` are in nanoseconds.
     """
     four = f"{own.address} {own.port} {peer.address} {peer.port}".encode()
     key = blake2b(str(seed).encode(), digest_size=32).digest()
-    return (time // TICK + int.from_bytes(blake2b(four, key=key, digest_size=4).digest())) & MASK
+    return (time // tick + int.from_bytes(blake2b(four, key=key, digest_size=4).digest())) & MASK
 
 
 def path(model: ScenarioModel, seed: int) -> Path:

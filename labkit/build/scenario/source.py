@@ -3,6 +3,8 @@
 Scenarios are hostile input. Tags, anchors, aliases and duplicate keys are errors; size and depth are bounded.
 """
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,14 @@ MAX_FILE_SIZE = 1 << 20
 """Octets of a scenario file."""
 MAX_DEPTH = 12
 """Levels of nested lists and mappings."""
+MAX_EVENTS = 40_000
+"""Keys and values of a scenario; a list or a mapping counts twice. To read this many takes a second or two."""
+MAX_WORD = 60
+"""Characters of a key or value that a message shows."""
+
+FOREIGN = re.compile(r"^(%(?!YAML 1\.[12]\s*$).*)|(?:^|[\s,:?\[{-])([!&*]\S{1000})", re.MULTILINE)
+"""A directive, some of which ruamel does not survive; a long tag, anchor or alias, for which it takes a time that grows with the
+square of the length."""
 
 Key = tuple[str | int, ...]
 """The path to a value: keys and list positions from the top."""
@@ -74,8 +84,13 @@ def spell(key: Key) -> str:
     """A key as a user would write it: `client.port`, `steps[2].send` (steps count from 1)."""
     text = ""
     for part in key:
-        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{short(part)}" if text else short(part)
     return text
+
+
+def short(text: str) -> str:
+    """A word for a message: a long one ends in an ellipsis."""
+    return text if len(text) <= MAX_WORD else f"{text[:MAX_WORD]}…"
 
 
 def read_file(path: Path, largest: int = MAX_FILE_SIZE, what: str = "a scenario file") -> str:
@@ -105,10 +120,14 @@ def parse(text: str, name: str, folder: Path | None = None) -> Source:
 
     if len(text) > MAX_FILE_SIZE:
         raise ScenarioError(f"{name}: is larger than {MAX_FILE_SIZE >> 20} MiB; expected a scenario")
+    if mark := FOREIGN.search(text):
+        at = text.count("\n", 0, mark.end() - 1) + 1
+        raise ScenarioError(f"{name}:{at}: {short(mark[1] or mark[2])} is not allowed in a scenario")
     source = Source(name, folder=folder, text=text)
     try:
-        _refuse_machinery(YAML(typ="safe", pure=True), text, name)
-        root = YAML(typ="safe", pure=True).compose(text)
+        constructor, parser = YAML(typ="safe", pure=True).get_constructor_parser(text)
+        parser.get_event = _checked(parser.get_event, name)
+        root = constructor.composer.get_single_node()
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -129,15 +148,21 @@ def _one_line(text: str | None) -> str:
     return " ".join((text or "not readable").split())
 
 
-def _refuse_machinery(yaml: Any, text: str, name: str) -> None:
-    """Refuse tags, anchors, aliases, deep nesting and a second document."""
-    depth = documents = 0
-    for event in yaml.parse(text):
+def _checked(get_event: Callable[[], Any], name: str) -> Callable[[], Any]:
+    """Pass on the events of a text, up to tags, anchors, aliases, deep nesting, too many values and a second document."""
+    count = depth = documents = 0
+
+    def checked() -> Any:
+        nonlocal count, depth, documents
+        event = get_event()
+        count += 1
         kind = type(event).__name__
         line = event.start_mark.line + 1
         depth += kind in {"MappingStartEvent", "SequenceStartEvent"}
         depth -= kind in {"MappingEndEvent", "SequenceEndEvent"}
         documents += kind == "DocumentStartEvent"
+        if count > MAX_EVENTS:
+            raise ScenarioError(f"{name}:{line}: has more than {MAX_EVENTS:,} keys and values; expected a scenario")
         if depth > MAX_DEPTH:
             raise ScenarioError(f"{name}:{line}: lists and mappings are nested more than {MAX_DEPTH} deep")
         if documents > 1:
@@ -145,7 +170,10 @@ def _refuse_machinery(yaml: Any, text: str, name: str) -> None:
         if kind == "AliasEvent" or getattr(event, "anchor", None):
             raise ScenarioError(f"{name}:{line}: anchors and aliases (& and *) are not allowed in a scenario")
         if getattr(event, "ctag", None) is not None and event.tag is not None:
-            raise ScenarioError(f"{name}:{line}: tags ({event.tag}) are not allowed in a scenario")
+            raise ScenarioError(f"{name}:{line}: tags ({short(event.tag)}) are not allowed in a scenario")
+        return event
+
+    return checked
 
 
 def _value(node: Any, key: Key, source: Source) -> Any:
@@ -171,6 +199,8 @@ def _value(node: Any, key: Key, source: Source) -> Any:
 def _scalar(tag: str, text: str, key: Key, source: Source) -> Any:
     """A scalar by its YAML 1.2 type. A date is text."""
     kind = tag.rpartition(":")[2]
+    if kind in {"int", "float"} and len(text) > MAX_WORD:
+        raise source.error(key, f"{short(text)!r} is not a number")
     try:
         if kind == "int":
             return int(text, 0) if text.lstrip("+-")[:2].lower() in {"0x", "0o", "0b"} else int(text)

@@ -19,12 +19,14 @@ from labkit.packet.seen import (
     OPT_SOUND,
     SHORT_IP,
     SHORT_TCP,
+    SOUND,
     SUM_BAD,
     SUM_GOOD,
     SUM_PARTIAL,
     SUM_UNKNOWN,
     Seen,
 )
+from labkit.tcp.segment import PSH
 
 SIZES = (0, 0, 4, 3, 2, 0, 6, 6, 10, 2, 3, 0, 0, 0, 3, 3, 0, 0, 3, 18, 0, 0, 0, 0, 0, 0, 0, 8, 4)
 """The only legal size of an option, by kind; 0 if sizes vary or the kind is unknown.
@@ -35,6 +37,13 @@ the trailer checksum); 19: RFC 2385; 27: RFC 4782; 28: RFC 5482.
 
 FAST_OPEN_MAGIC = 0xF989
 """Marks Fast Open among the experimental options of kind 254 (RFC 6994)."""
+
+
+MIN_FRAME, ETHERNET_HEADER, TAGGED_HEADER = 60, 14, 18
+"""Octets of the shortest Ethernet frame without its checksum, and of its header without and with a VLAN tag (IEEE 802.3)."""
+
+MAX_PADDING = MIN_FRAME - ETHERNET_HEADER - 40
+"""Octets that pad a frame with an IP header and a TCP header."""
 
 
 def read_tcp(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> None:
@@ -68,8 +77,30 @@ def read_tcp(buf: bytes, at: int, end: int, stop: int, seg: Seen) -> None:
             seg.data_len = end - data_at if end < stop else stop - data_at
         if doff > 20:
             read_options(buf, at + 20, data_at, end, seg)
+        if 0 < seg.len <= MAX_PADDING and _pads_the_frame(buf, data_at, end, seg):
+            seg.padding = seg.len
+            seg.len = 0
+            seg.data_len = 0
     if stop <= end and seg.fault != SHORT_IP:
         judge_sum(buf, at, stop, seg)
+        if seg.padding and seg.sum_state == SUM_BAD:
+            judge_sum(buf, at, stop - seg.padding, seg)  # who counted the padding did not sum it up
+
+
+def _pads_the_frame(buf: bytes, data_at: int, end: int, seg: Seen) -> bool:
+    """Whether the payload is what pads a frame to the least size of Ethernet: zeros, up to the frame's end, without PSH.
+
+    RFC 894: "This padding is not part of the IP packet and is not included in the total length field of the IP header."
+    """
+    header = seg.wirelen - seg.ip_len
+    if seg.wirelen != MIN_FRAME or (header != ETHERNET_HEADER and header != TAGGED_HEADER):
+        return False
+    if seg.version != 4 or seg.fault != SOUND or seg.ctl & PSH or data_at + seg.len > end:
+        return False
+    total = 0
+    for i in range(data_at, data_at + seg.len):
+        total += buf[i]
+    return total == 0
 
 
 def _read_short(buf: bytes, at: int, end: int, seg: Seen) -> None:
@@ -242,6 +273,7 @@ def clear_tcp(seg: Seen) -> None:
     seg.data_at = ABSENT
     seg.len = 0
     seg.data_len = 0
+    seg.padding = 0
     seg.opt_fault = OPT_SOUND
     seg.opt_at = ABSENT
     seg.opt_twice = ABSENT

@@ -93,9 +93,9 @@ def _figure(label: str, heading: str, place: int) -> str:
 
 def _plots(direction: Direction, stride: int) -> Iterator[tuple[str, list[dict[str, object]], float]]:
     """Yield each plot: its heading, its series, and what its values are divided by."""
-    marks = direction.marks
+    marks = direction.marks.thinned(stride, MAX_MARKS // 20)
     sequence = [
-        _series(_(name), _thinned(marks, kinds, stride), shape, colour, letter, outside=kinds == (WINDOW,))
+        _series(_(name), _points(marks, kinds), shape, colour, letter, outside=kinds == (WINDOW,))
         for name, kinds, shape, colour, letter in SERIES
     ]
     yield _("time and sequence number"), sequence, 1
@@ -104,24 +104,13 @@ def _plots(direction: Direction, stride: int) -> Iterator[tuple[str, list[dict[s
         (_("round-trip time at the point of capture, ms"), direction.rtt, "line", 1e6),
         (_("bytes in flight"), direction.flight, "steps", 1.0),
     ):
-        values = [(time, value, value, 0) for time, value in curve_points(curve)]
-        step = -(-len(values) // MAX_VALUES)
-        points = [_merged(values[at : at + step]) for at in range(0, len(values), step)] if step > 1 else values
-        yield heading, [_series(heading, points, shape, "link", "", zero=True)], unit
+        yield heading, [_series(heading, curve.points(MAX_VALUES), shape, "link", "", zero=True)], unit
 
 
-def _thinned(marks: Marks, kinds: tuple[int, ...], stride: int) -> list[Point]:
-    """The marks of some kinds; one for `stride` of them, except of kinds that are rare."""
-    found = list(marks.of(*kinds))
-    if DUPLICATE in kinds:
-        found = [(time, low, low, packet) for time, low, _count, packet in found]
-    if stride == 1 or len(found) < MAX_MARKS // 20:
-        return found
-    return [_merged(found[at : at + stride]) for at in range(0, len(found), stride)]
-
-
-def _merged(points: Sequence[Point]) -> Point:
-    return points[0][0], min(each[1] for each in points), max(each[2] for each in points), points[0][3]
+def _points(marks: Marks, kinds: tuple[int, ...]) -> list[Point]:
+    """The marks of some kinds. A duplicate ACK stands at its number; how many came before it does not matter here."""
+    found = marks.of(*kinds)
+    return [(time, low, low, packet) for time, low, _count, packet in found] if DUPLICATE in kinds else list(found)
 
 
 def _series(
@@ -135,6 +124,7 @@ def _series(
     zero: bool = False,
 ) -> dict[str, object]:
     """A series as the page's script takes it. `zero`: the axis begins at 0."""
+    times, lows, highs, packets = zip(*points, strict=True) if points else ((),) * 4
     return {
         "name": name,
         "shape": shape,
@@ -144,10 +134,10 @@ def _series(
         "zero": zero,
         "thick": colour == "fault",
         "count": len(points),
-        "time": _column("d", (each[0] for each in points)),
-        "low": _column("d", (each[1] for each in points)),
-        "high": _column("d", (each[2] for each in points)),
-        "packet": _column("I", (each[3] for each in points)),
+        "time": _column("d", times),
+        "low": _column("d", lows),
+        "high": _column("d", highs),
+        "packet": _column("I", packets),
     }
 
 

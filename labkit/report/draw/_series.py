@@ -5,11 +5,13 @@ initial sequence number as 0.
 """
 
 from array import array
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import merge
-from itertools import repeat
+from itertools import islice, repeat
+from operator import gt
 
 from labkit.analysis.flows import end_of, possible_frames, segments
 from labkit.packet.seen import Seen
@@ -52,6 +54,25 @@ class Marks:
         columns[2].append(high)
         columns[3].append(packet)
 
+    def put(self, kind: int, *columns: "array[int]") -> None:
+        """Set all marks of a kind: times, least and greatest numbers, packets."""
+        self._columns[kind] = columns
+
+    def count(self, kind: int) -> int:
+        """The number of marks of a kind."""
+        return len(self._columns[kind][0]) if kind in self._columns else 0
+
+    def thinned(self, stride: int, least: int) -> "Marks":
+        """One mark for `stride` of them, with their least and greatest number; kinds with fewer than `least` stay whole."""
+        found = Marks()
+        for kind, (times, lows, highs, packets) in self._columns.items():
+            if stride > 1 and len(times) >= least:
+                lows, highs = _extremes(lows, highs, stride)
+                found.put(kind, times[::stride], lows, highs, packets[::stride])
+            else:
+                found.put(kind, times, lows, highs, packets)
+        return found
+
     def of(self, *kinds: int) -> Iterator[Point]:
         """Yield the marks of some kinds, in the order of time."""
         found = [zip(*self._columns[kind], strict=True) for kind in kinds if kind in self._columns]
@@ -72,6 +93,15 @@ class Marks:
         return min(each[0][0] for each in self._columns.values()), max(each[0][-1] for each in self._columns.values())
 
 
+def _extremes(lows: "array[int]", highs: "array[int]", stride: int) -> "tuple[array[int], array[int]]":
+    """The least and the greatest of each `stride` values."""
+    places = range(0, len(lows), stride)
+    return (
+        array("q", [min(lows[at : at + stride]) for at in places]),
+        array("q", [max(highs[at : at + stride]) for at in places]),
+    )
+
+
 @dataclass(slots=True)
 class Curve:
     """Values over time."""
@@ -83,6 +113,12 @@ class Curve:
         """Append a value."""
         self.time.append(time)
         self.value.append(value)
+
+    def points(self, most: int) -> list[Point]:
+        """At most that many points, each with the least and the greatest of the values that it stands for; no packets."""
+        stride = -(-len(self.time) // most) or 1
+        lows, highs = (self.value, self.value) if stride == 1 else _extremes(self.value, self.value, stride)
+        return list(zip(self.time[::stride], lows, highs, repeat(0), strict=False))
 
 
 @dataclass(slots=True)
@@ -125,12 +161,12 @@ class Direction:
 
 
 def read(subject: Subject, conversation: Conversation) -> tuple[Direction, Direction]:
-    """What the client sends, and what the server sends."""
+    """What the client sends, and what the server sends, segment by segment."""
     client, server = map(end_of, conversation.ends)
     names = subject.names_of(conversation)
-    found = Direction(*names), Direction(*names[::-1])
     numbers = [arrow.row.number for arrow in conversation.arrows]
     first, last = min(numbers), max(numbers)
+    found = Direction(*names), Direction(*names[::-1])
     start: int | None = None
     point: int | None = None
     seg = Seen()
@@ -222,15 +258,15 @@ def _add_ack(seg: Seen, me: Direction, peer: Direction, time: int, packet: int, 
 def throughput(direction: Direction, bins: int = 100) -> Curve:
     """Octets a second that were sent for the first time, in equal spans of time."""
     found = Curve()
-    times = direction.fresh.time
+    times, values = direction.fresh.time, direction.fresh.value
     if not times:
         return found
+    if any(map(gt, times, islice(times, 1, None))):  # the capture's clock has stepped back
+        times, values = (array("q", column) for column in zip(*sorted(zip(times, values, strict=True)), strict=True))
     span = max((times[-1] - times[0]) // bins, 1_000_000)
-    sums: dict[int, int] = {}
-    for time, octets in zip(times, direction.fresh.value, strict=True):
-        place = (time - times[0]) // span
-        sums[place] = sums.get(place, 0) + octets
-    for place in range((times[-1] - times[0]) // span + 1):
-        found.add(times[0] + place * span, sums.get(place, 0) * 1_000_000_000 // span)
+    places = range((times[-1] - times[0]) // span + 1)
+    bounds = [bisect_left(times, times[0] + place * span) for place in places] + [len(times)]
+    for place, low, high in zip(places, bounds, bounds[1:], strict=False):
+        found.add(times[0] + place * span, sum(values[low:high]) * 1_000_000_000 // span)
     found.add(times[0] + len(found.time) * span, 0)
     return found

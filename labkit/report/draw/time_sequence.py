@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from labkit.i18n import N_, _
 from labkit.report.draw import DrawOptions, _plot, _svg
+from labkit.report.draw._columns import read
 from labkit.report.draw._curves_page import curves_page
 from labkit.report.draw._series import (
     ACKED,
@@ -19,7 +20,6 @@ from labkit.report.draw._series import (
     ZERO,
     Direction,
     Marks,
-    read,
 )
 from labkit.report.draw._subject import Subject
 

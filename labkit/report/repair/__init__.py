@@ -67,7 +67,7 @@ def repair(trace: Trace, assume: Completeness = Completeness.AUTO) -> Repaired:
             records[place] = record
     best = replace(mended, records=tuple(records))
     verdict = _judge(best.file_frames(), assume)
-    unknown += _left(verdict)
+    unknown += _left(verdict, assume)
     return Repaired(
         best,
         tuple(sorted(changes, key=lambda change: change.packet)),
@@ -86,6 +86,7 @@ def _renumbered(trace: Trace, places: Sequence[int], assume: Completeness) -> Se
         own = [place for place, record in enumerate(part.records) if record.connection == connection]
         wrong: set[int] = set()
         wrong_seq: set[int] = set()
+        alike = False
         for _attempt in range(MAX_ATTEMPTS):
             made = renumber([part.records[place] for place in own], wrong, wrong_seq)
             candidate = list(best)
@@ -97,10 +98,20 @@ def _renumbered(trace: Trace, places: Sequence[int], assume: Completeness) -> Se
             packets = [numbers[place] for place in own]
             accused, accused_seq = (_accused(again, packets, name) for name in ("ack", "seq"))
             if accused <= wrong and accused_seq <= wrong_seq:
-                break
+                if alike or not accused:
+                    break
+                # A tool that has set one ACK to a value may have set others to it, which then hold this one back.
+                values = {_ack(part.records[own[each]]) for each in accused}
+                accused = {at for at, each in enumerate(own) if _ack(part.records[each]) in values}
+                alike = True
             wrong |= accused
             wrong_seq |= accused_seq
     return best
+
+
+def _ack(record: Record) -> tuple[str, int]:
+    """The side and its ACK."""
+    return record.sender, record.segment.ack
 
 
 def _accused(verdict: Verdict, packets: Sequence[int], name: str) -> set[int]:
@@ -161,10 +172,26 @@ def _changes(packet: int, before: Record, now: Record) -> list[Change]:
     return found
 
 
-def _left(verdict: Verdict) -> list[Unknown]:
-    """What is still wrong."""
+def _left(verdict: Verdict, assume: Completeness) -> list[Unknown]:
+    """What is still wrong, and why it stays."""
     return [
-        Unknown(each.packet, _("{code} is left: {message}").format(code=each.code, message=each.message))
+        Unknown(
+            each.packet,
+            _("{code} is left: {message}; {why}").format(code=each.code, message=each.message, why=_why(each, assume)),
+        )
         for each in verdict.findings
         if each.severity > Severity.NOTE
     ]
+
+
+def _why(finding: Finding, assume: Completeness) -> str:
+    """Why a finding stays: what it would take to mend it, labkit does not change or cannot know."""
+    if finding.code.startswith("WIN"):
+        return _("windows stay: they count octets that the edit has changed, and only the host knows its buffer")
+    if finding.code.startswith("TS"):
+        return _("timestamps stay: only the host knows its clock")
+    if finding.code.startswith("SEQ") and assume != Completeness.COMPLETE:
+        return _("a packet may be missing here; --complete says that none is, and closes the gap")
+    if finding.field in ("seq", "ack"):
+        return _("no number that follows from the other packets is better")
+    return _("that is no matter of numbers")

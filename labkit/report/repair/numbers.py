@@ -276,6 +276,10 @@ class _Side:
             new = next((each for low, high, each in self.closed if low < old < high and each <= sent), None)
         return new
 
+    def find_edge(self, number: int, sent: int) -> int | None:
+        """The latest new position, up to `sent`, that the sequence number of a SACK block's edge stands for."""
+        return self.find(self.old + diff(number, add(self.base, self.old)), sent)
+
 
 def renumber(records: Sequence[Record], wrong: Collection[int] = (), wrong_seq: Collection[int] = ()) -> list[Segment]:
     """The segments of a conversation's records with numbers that follow from each other, in the same order.
@@ -322,13 +326,7 @@ def _acknowledge(
     made: list[Segment] = []
     last: dict[str, int] = {}
     received = {side: _Received() for side in sides}
-    # From the end: no ACK is beyond a later one of the same side.
-    limits: list[int | None] = [None] * len(records)
-    least: dict[str, int] = {}
-    for place in range(len(records) - 1, -1, -1):
-        limits[place] = least.get(records[place].sender)
-        if meant[place] is not None:
-            least[records[place].sender] = min(meant[place], least.get(records[place].sender, meant[place]))  # type: ignore[type-var, assignment]
+    limits = _limits(records, places, sides, meant)
     for place, record in enumerate(records):
         segment, own, start = record.segment, sides[record.sender], places[place]
         if start is None:
@@ -388,6 +386,47 @@ def _meant(records: Sequence[Record], places: Sequence[int | None], sides: dict[
     return found
 
 
+def _limits(
+    records: Sequence[Record], places: Sequence[int | None], sides: dict[str, _Side], meant: Sequence[int | None]
+) -> list[int | None]:
+    """The new position that each ACK does not exceed; None where nothing tells.
+
+    No ACK is beyond a later one of the same side, and none reaches the octets that are missing before its SACK blocks.
+    """
+    found: list[int | None] = []
+    sent = dict.fromkeys(OTHER, 0)
+    for record, start, known in zip(records, places, meant, strict=True):
+        sack, peer = record.segment.option(opt.Sack), sides.get(OTHER[record.sender])
+        limit = None
+        if sack is not None and peer is not None and known is None:
+            limit = _before_blocks(sack, peer, sent[OTHER[record.sender]])
+        found.append(limit)
+        if start is not None and not record.segment.ctl & RST:
+            sent[record.sender] = max(sent[record.sender], start + record.segment.length)
+    least: dict[str, int] = {}
+    for place in range(len(records) - 1, -1, -1):
+        side = records[place].sender
+        every = [each for each in (found[place], least.get(side)) if each is not None]
+        found[place] = min(every, default=None)
+        known = meant[place]
+        if known is not None or every:
+            least[side] = min([*every, *([] if known is None else [known])])
+    return found
+
+
+def _before_blocks(sack: opt.Sack, peer: _Side, sent: int) -> int | None:
+    """The latest position that an ACK with these blocks can have: there, the last segment before the lowest block begins."""
+    edges = [tuple(peer.find_edge(edge, sent) for edge in block) for block in sack.blocks]
+    blocks = [(left, right) for left, right in edges if left is not None and right is not None]
+    # The first block may report octets that came twice (RFC 2883): those are acknowledged, or inside the second one.
+    if len(blocks) == len(edges) > 1 and blocks[1][0] <= blocks[0][0] < blocks[0][1] <= blocks[1][1]:
+        del blocks[0]
+    if not blocks:
+        return None
+    lowest = min(left for left, _right in blocks)
+    return max((piece.new for piece in peer.pieces if piece.new < lowest), default=None)
+
+
 def _is_earlier(record: Record, before: Record) -> bool:
     """Whether a record was sent earlier than the one before it in the capture, as its identification or timestamp shows."""
     one, other = record.segment.option(opt.Timestamps), before.segment.option(opt.Timestamps)
@@ -424,8 +463,7 @@ def _sacked(segment: Segment, peer: _Side, highest: int, ack: int) -> tuple[opt.
     """The options with the edges of the SACK blocks at their new positions; without blocks that stand for none."""
 
     def moved(edge: int) -> int:
-        at = peer.old + diff(edge, add(peer.base, peer.old))
-        new = peer.find(at, highest)
+        new = peer.find_edge(edge, highest)
         # An edge that stands for nothing makes its block empty.
         return ack if new is None else add(peer.base, new)
 

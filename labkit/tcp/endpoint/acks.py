@@ -43,6 +43,7 @@ def acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
     if end.state not in OPENING:
         end.timers.retries = 0
     end.timers.persist_for = 0
+    end.timers.probe_at, end.timers.probed = None, False
     # RFC 6298, (5.2) and (5.3): stop the timer when all is acknowledged, else restart it.
     end.timers.rto_at = now + end.rtt.rto if snd.high > ack else None
     if control is None:
@@ -95,9 +96,13 @@ def duplicate(end: "Endpoint") -> None:
         # RFC 6582 section 3.2, step 2: segments from before the last recovery cause these duplicates.
         return
     head_lost = recovery.head_lost(snd.una, snd.high, snd.mss)
-    if recovery.duplicates >= 3 or head_lost:
+    # RFC 8985 section 7: the probe has arrived, so that what was sent long before it is lost.
+    probe_arrived = end.timers.probed and bool(recovery.sacked)
+    if recovery.duplicates >= 3 or head_lost or probe_arrived:
         control.lost(snd.high - snd.una)
         recovery.start_fast(snd.una, snd.high, snd.mss)
+        if probe_arrived:
+            recovery.lost_to = max(left for left, _ in recovery.sacked)
         snd.timed = None
     elif not recovery.sack:
         # RFC 3042, limited transmit: the first two duplicates each let one new segment out.

@@ -32,6 +32,8 @@ def arrives(end: "Endpoint", segment: Segment, now: int) -> None:
             _syn_sent(end, segment, now)
         case _:
             _otherwise(end, segment, now)
+    if end.config.ack_at_arrival and end.rcv.ack_why is not None and end.state is not State.CLOSED:
+        output.form_ack(end, end.rcv.ack_why, now)
 
 
 def gives_way(end: "Endpoint", segment: Segment) -> bool:
@@ -49,20 +51,16 @@ def gives_way(end: "Endpoint", segment: Segment) -> bool:
     return sn.after(stamp.value, end.stamps.recent) or (stamp.value == end.stamps.recent and newer)
 
 
-def _reply(end: "Endpoint", segment: Segment, why: str) -> None:
-    end.replies.append(Outgoing(segment, why))
-
-
 def _reset_for(end: "Endpoint", segment: Segment) -> None:
     """3.10.7.1: without a connection, answer any segment but an RST with RST."""
     if segment.ctl & RST:
         return
     if segment.ctl & ACK:
         # "If the ACK bit is on, <SEQ=SEG.ACK><CTL=RST>"
-        _reply(end, Segment(segment.ack, 0, RST, 0), "rst")
+        end.replies.append(Outgoing(Segment(segment.ack, 0, RST, 0), "rst", stateless=True))
     else:
         # "<SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>"
-        _reply(end, Segment(0, segment.end, RST | ACK, 0), "rst")
+        end.replies.append(Outgoing(Segment(0, segment.end, RST | ACK, 0), "rst", stateless=True))
 
 
 def _listen(end: "Endpoint", segment: Segment, now: int) -> None:
@@ -166,7 +164,7 @@ def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
         return
     if segment.ctl & SYN and not _is_open_from_both(end, segment):
         # Fourth, the SYN bit in a state that has one already: a challenge ACK (RFC 5961 section 4).
-        end.rcv.owe("challenge-ack")
+        _answer(end, segment, "challenge-ack", now)
         return
     if not segment.ctl & ACK:
         return
@@ -199,7 +197,7 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
     old = stamp is not None and not segment.ctl & RST and sn.before(stamp.value, stamps.recent)
     if old and stamps.is_valid(now):
         # PAWS: "If SEG.TSval < TS.Recent ... treat the segment as not acceptable: send an ACK and drop"
-        rcv.owe("duplicate-ack")
+        _answer(end, segment, "duplicate-ack", now)
         return False
     if rcv.acceptable(start, segment.length):
         if stamp is not None and (old or start <= stamps.last_ack):
@@ -212,7 +210,7 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
     if end.state is State.SYN_RECEIVED and segment.ctl & SYN and segment.seq == rcv.irs:
         # A repeated SYN: our answer was lost. The RFC asks for an ACK; every stack repeats the SYN,ACK, without which the
         # peer could not go on.
-        end.resend_syn = True
+        end.resend_syn = _may_answer(end, segment, now)
         return False
     if rcv.edge == rcv.nxt == start:
         # "If the RCV.WND is zero ... special allowance should be made to accept valid ACKs"
@@ -225,13 +223,31 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
         rcv.dsack = (start, min(start + len(segment.payload), rcv.nxt))
     # "an acknowledgment should be sent in reply (unless the RST bit is set ...)"; to a SYN it is a challenge ACK, wherever
     # its number lies (RFC 5961 section 4).
-    rcv.owe("challenge-ack" if segment.ctl & SYN else "duplicate-ack")
+    _answer(end, segment, "challenge-ack" if segment.ctl & SYN else "duplicate-ack", now)
     return False
+
+
+def _may_answer(end: "Endpoint", segment: Segment, now: int) -> bool:
+    """RFC 5961 section 7, throttling: whether a segment that is not acceptable is answered. One with data always is."""
+    interval, last = end.config.answer_interval, end.timers.last_answer
+    if not interval or (segment.payload and not segment.ctl & SYN):
+        return True
+    if last is not None and now - last < interval:
+        return False
+    end.timers.last_answer = now
+    return True
+
+
+def _answer(end: "Endpoint", segment: Segment, why: str, now: int) -> None:
+    """Acknowledge a segment that is not acceptable."""
+    if _may_answer(end, segment, now):
+        end.rcv.owe(why)
 
 
 def _second_check_rst(end: "Endpoint", start: int) -> None:
     """Second, the RST bit (RFC 5961 section 3): it resets at exactly RCV.NXT; else a challenge ACK."""
-    if start != end.rcv.nxt:
+    blocks = [right for _, right in end.rcv.blocks] if end.config.rst_at_sack_edge else []
+    if start != end.rcv.nxt and start not in blocks[-1:]:
         end.rcv.owe("challenge-ack")
         return
     refused = end.state is State.SYN_RECEIVED and end.active
@@ -250,6 +266,9 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
             _reset_for(end, segment)
             return False
         acks.acknowledged(end, ack, segment, now)
+        if segment.ctl & SYN and end.config.dsack_of_syn and end.recovery.sack:
+            end.rcv.dsack = 0, 1
+            end.rcv.owe("duplicate-ack")
         _established(end, Event.RCV_ACK_OF_SYN)
         snd.wl1 = start
         if not segment.ctl & SYN:
@@ -258,7 +277,7 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
     if ack > snd.high or ack < snd.una - snd.max_wnd:
         # "If the ACK acks something not yet sent, then send an ACK, drop the segment"; RFC 5961 section 5 for
         # too old.
-        end.rcv.owe("challenge-ack")
+        _answer(end, segment, "challenge-ack", now)
         return False
     moved = snd.update_window(segment.window, start, ack) if ack >= snd.una else False
     news = acks.selective(end, segment) if end.recovery.sack else False
@@ -316,13 +335,25 @@ def _text(end: "Endpoint", segment: Segment, start: int, now: int) -> None:
         # "advance RCV.NXT over the FIN, and send an acknowledgment for the FIN"
         rcv.nxt += 1
         rcv.edge = max(rcv.edge, rcv.nxt)
-        rcv.owe("ack")
+        waits = end.config.delayed_fin_ack and end.timers.last_data is not None
+        if waits and end.state is State.ESTABLISHED and rcv.ack_why is None:
+            rcv.interactive = True
+            rcv.owe_delayed(0, end.config.delayed_ack, now)
+        else:
+            rcv.owe("ack")
         _peer_closed(end, now)
     elif delivered and start == expected and not blocks and rcv.dsack is None:
+        rcv.grow(delivered)
         rcv.owe_delayed(delivered, end.config.delayed_ack, now)
-    else:
-        # RFC 5681 section 4.2: out of order, filling a gap, or a duplicate: an immediate ACK.
+        end.timers.last_data = now
+    elif delivered or rcv.dsack is not None:
+        # RFC 5681 section 4.2: filling a gap, or a duplicate: an immediate ACK.
         rcv.owe("ack" if delivered else "duplicate-ack")
+    else:
+        if end.recovery.sack and not rcv.duplicates:
+            rcv.grow(len(segment.payload))
+        # Without SACK, the number of duplicate acknowledgements is all that the peer learns.
+        rcv.owe_duplicate("duplicate-ack", end.config.compress_acks if end.recovery.sack else None, now)
 
 
 def _peer_closed(end: "Endpoint", now: int) -> None:

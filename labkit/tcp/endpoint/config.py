@@ -6,6 +6,10 @@ from labkit.tcp import seq as sn
 
 MILLISECOND, SECOND = 1_000_000, 1_000_000_000
 """In nanoseconds, the unit of every time in labkit."""
+SYN_WORDS = frozenset({"mss", "sack", "timestamps", "scale", "nop", "end"})
+"""What a layout of a SYN's options consists of."""
+MAX_FIRST_WINDOW = 0xFFFF
+"""A SYN's window is not scaled (RFC 7323 section 2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,70 @@ class Config:
     keep_alive_interval: int = 75 * SECOND
     keep_alive_probes: int = 9
 
+    # Habits of real stacks (`labkit.tcp.stacks`), which the RFCs leave open. The defaults are the simplest ones.
+    syn_layouts: tuple[str, ...] = ()
+    """Orders of the options in a SYN, each as words (mss, sack, timestamps, scale, nop, end). A SYN has the first that has all
+    its options and no other; else they are in labkit's own order."""
+    whole_segment_syn: bool = False
+    whole_segment_syn_ack: bool = False
+    """Whether a SYN, or a SYN ACK, offers a window of whole segments."""
+    window_growth: int = 0
+    """The window begins with at most 65,535 octets, and each segment in order raises it by this many of the largest segments so
+    far, up to `window` and to the free buffer, which grows with what the application reads; 0: all of `window` at once."""
+    round_window_up: bool = False
+    """Whether a scaled window is rounded up, so that it may exceed the buffer by less than the scale, and one without a scale has
+    whole segments."""
+    update_when_doubled: bool = False
+    """Whether a window update is sent only when the window has doubled; otherwise when it has grown by two segments."""
+    syn_linear_timeouts: int = 0
+    """How many timeouts of a SYN do not double the next one."""
+    syn_ack_retries: int | None = None
+    """Retransmissions of a SYN ACK; None: as `syn_retries`."""
+    ecn_on_retry: bool = True
+    """Whether a SYN that is sent again still asks for ECN (RFC 3168 section 6.1.1.1 lets a host try without)."""
+    quick_acks: int = 0
+    """How many first segments are acknowledged at once, to open the peer's congestion window."""
+    interactive_acks: bool = False
+    """Whether acknowledgements wait, also quick ones, once the application has answered within `delayed_ack`, until one has
+    waited in vain."""
+    ack_at_arrival: bool = False
+    """Whether an acknowledgement that is due goes out before the application can answer."""
+    ack_small_when_read: bool = False
+    """Whether a segment smaller than others so far is acknowledged once everything has been read, unless acknowledgements
+    wait for answers."""
+    ack_above_seen: bool = False
+    """Whether more octets than the largest segment so far had (at least 536) count as a second segment."""
+    ack_needs_reader: bool = False
+    """Whether a second segment is acknowledged at once only if the application has read the one before."""
+    delayed_fin_ack: bool = False
+    """Whether the acknowledgement of a FIN in ESTABLISHED may wait like any other, once data has arrived."""
+    compress_acks: int | None = None
+    """The longest delay of acknowledgements of segments beyond a gap, after the first three; None: no delay."""
+    push_bursts: bool = False
+    """Whether the last segment of a burst has PSH. A burst is what the connection sends within a millisecond at its pace, at
+    least two segments, at most half of the congestion window."""
+    minshall: bool = False
+    """Whether a small segment waits only while another small one is unacknowledged (Minshall's variant of Nagle's rule), also one
+    that fills the peer's window."""
+    floor_variation: bool = False
+    """Whether `rto_min` is the least that is added to the smoothed round-trip time, instead of the least sum."""
+    tail_loss_probe: bool = False
+    """Whether two round trips without an acknowledgement draw a probe before the timeout (RFC 8985 section 7)."""
+    merge_retransmissions: bool = False
+    """Whether a retransmission is as large as it may be, instead of as large as it was."""
+    probe_with_old: bool = False
+    """Whether a zero window is probed by the number before SND.UNA without an octet, instead of by the next octet."""
+    answer_interval: int = 0
+    """The shortest time between two answers to unacceptable segments without data (RFC 5961 section 7)."""
+    rst_like_others: bool = False
+    """Whether a RST of a connection has the window and the options of its other segments."""
+    rst_at_sack_edge: bool = False
+    """Whether a RST at the right edge of the highest SACK block counts as one at RCV.NXT."""
+    dsack_of_syn: bool = False
+    """Whether the SYN ACK of a simultaneous open is answered by an ACK that reports the SYN in a D-SACK block."""
+    next_iss_step: int = 1 << 16
+    """How far from the last number of the connection before the next one begins, where the clock has not got that far."""
+
     @property
     def max_payload(self) -> int:
         """The largest payload that this endpoint sends, whatever the peer takes."""
@@ -76,8 +144,14 @@ class Config:
             ("timestamp_offset", self.timestamp_offset, 0, sn.MASK),
             ("delayed_ack", self.delayed_ack, 0, SECOND // 2),
             ("initial_window", self.initial_window, 1, 1000),
+            ("window_growth", self.window_growth, 0, 100),
+            ("quick_acks", self.quick_acks, 0, 1000),
+            ("compress_acks", self.compress_acks, 0, SECOND // 2),
         ):
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name} {value} is outside {low}..{high}")
         if self.fast_open and (len(self.fast_open) % 2 or not 4 <= len(self.fast_open) <= 16):
             raise ValueError(f"a Fast Open cookie of {len(self.fast_open)} octets; 4 to 16, an even number, can be")
+        for layout in self.syn_layouts:
+            if unknown := set(layout.split()) - SYN_WORDS:
+                raise ValueError(f"unknown options in {layout!r}: {', '.join(sorted(unknown))}")

@@ -26,6 +26,7 @@ Three modules connect the parts, one for each thing that can happen: `arrival` (
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from labkit.errors import UsageError
@@ -43,7 +44,7 @@ from labkit.tcp.endpoint.sender import Sender
 from labkit.tcp.endpoint.signals import Notice, Outgoing
 from labkit.tcp.endpoint.timers import Timers
 from labkit.tcp.endpoint.timestamps import Timestamps
-from labkit.tcp.segment import ACK, RST, SYN, Segment
+from labkit.tcp.segment import SYN, Segment
 from labkit.tcp.signatures import Signer
 from labkit.tcp.state import Event, State
 
@@ -139,6 +140,7 @@ class Endpoint:
         ready = self.rcv.ready
         taken = bytes(ready if limit is None else ready[:limit])
         del ready[: len(taken)]
+        self.rcv.read(len(taken))
         return taken
 
     def close(self, now: int) -> None:
@@ -169,8 +171,7 @@ class Endpoint:
             case State.CLOSING | State.LAST_ACK | State.TIME_WAIT:
                 self.delete(Event.SEND_RST if self.state is not State.TIME_WAIT else Event.DELETE)
             case _:
-                # RFC 9293 asks for a bare RST here; stacks acknowledge what they have received, which does no harm.
-                reset = Segment(self.snd.seq(self.snd.high), self.rcv.ack, RST | ACK, 0)
+                reset = output.reset(self, now)
                 self.delete(Event.SEND_RST)
                 self.replies.append(Outgoing(reset, "rst"))
                 self.timers.last_sent = now
@@ -193,9 +194,9 @@ class Endpoint:
         """The segments to transmit now, in order."""
         found = output.segments(self, now)
         if self.multipath.agreed:
-            found = [Outgoing(self.multipath.complete(self, out.segment), out.why) for out in found]
+            found = [replace(out, segment=self.multipath.complete(self, out.segment)) for out in found]
         if self.signer is not None:
-            found = [Outgoing(self._signed(self.signer, out.segment), out.why) for out in found]
+            found = [replace(out, segment=self._signed(self.signer, out.segment)) for out in found]
         return found
 
     def _signed(self, signer: Signer, segment: Segment) -> Segment:

@@ -1,6 +1,6 @@
 """The options of the handshake: which ones a side offers and answers, and which ones both then use."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
 
 NOP = opt.Nop()
+PADDING: dict[str, opt.Option] = {"nop": NOP, "end": opt.End()}
+ALIGNED = {
+    frozenset({"sack", "timestamps"}): "sack timestamps",
+    frozenset({"sack"}): "nop nop sack",
+    frozenset({"timestamps"}): "nop nop timestamps",
+    frozenset[str](): "",
+}
+"""labkit's own order of the options between MSS and window scale."""
 
 
 def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
@@ -18,17 +26,14 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
     In a SYN,ACK only what the peer's SYN offered (RFC 7323 sections 1.3 and 2.2; RFC 2018 section 2).
     """
     config, answering = end.config, end.synchronised
-    options: list[opt.Option] = [opt.Mss(config.mss)]
-    sack = config.sack and (end.recovery.sack or not answering)
-    stamps = config.timestamps and (end.stamps.agreed or not answering)
-    if not sack and stamps:
-        options += [NOP, NOP]
-    if sack:
-        options += [opt.SackPermitted()] if stamps else [NOP, NOP, opt.SackPermitted()]
-    if stamps:
-        options.append(end.stamps.option(now))
+    words: dict[str, opt.Option] = {"mss": opt.Mss(config.mss)}
+    if config.sack and (end.recovery.sack or not answering):
+        words["sack"] = opt.SackPermitted()
+    if config.timestamps and (end.stamps.agreed or not answering):
+        words["timestamps"] = end.stamps.option(now)
     if config.window_scale is not None and (end.scaling or not answering):
-        options += [NOP, opt.WindowScale(config.window_scale)]
+        words["scale"] = opt.WindowScale(config.window_scale)
+    options = [PADDING.get(word) or words[word] for word in layout(config.syn_layouts, words.keys())]
     options += end.multipath.syn_option(answering)
     options += _signature(end)
     cookie = end.cookie if answering else config.fast_open
@@ -38,6 +43,16 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
     if answering:
         options += _fitting(options, _counters(end))
     return tuple(options)
+
+
+def layout(layouts: Sequence[str], present: Collection[str]) -> list[str]:
+    """The words of the first layout with exactly these options; else labkit's own order."""
+    for layout in layouts:
+        words = layout.split()
+        if set(words) - PADDING.keys() == set(present):
+            return words
+    between = ALIGNED[frozenset(present) - {"mss", "scale"}].split()
+    return ["mss", *between, *(["nop", "scale"] if "scale" in present else [])]
 
 
 def learn(end: "Endpoint", syn: Segment) -> None:
@@ -60,6 +75,8 @@ def learn(end: "Endpoint", syn: Segment) -> None:
     end.stamps.agreed = config.timestamps and stamp is not None
     if end.stamps.agreed and stamp is not None:
         end.stamps.recent = stamp.value
+    if not end.active:
+        end.rcv.first_window(config.mss - (12 if end.stamps.agreed else 0), config.whole_segment_syn_ack)
     beside = (12 if end.stamps.agreed else 0) + opt.length(
         (*end.multipath.room(data=True), *_signature(end), *_counters(end))
     )

@@ -5,16 +5,25 @@ RFC 9293 sections 3.7.4 (Nagle), 3.8.6 (windows, silly-window avoidance), 3.10.8
 again.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
 from labkit.tcp.endpoint import handshake
 from labkit.tcp.endpoint.signals import Outgoing
-from labkit.tcp.segment import ACK, FIN, PSH, SYN, URG, Segment
+from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG, Segment
 from labkit.tcp.state import Event, State
 
 if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
+
+MAX_BURST = 65_536
+"""Octets of the largest burst, one super-segment."""
+NEAR_LOG = 9
+"""Each 512 microseconds of the round trip halve what a burst may be beyond the pace."""
+PROBE_TICK = 2_000_000
+"""Nanoseconds that a tail loss probe waits beyond two round trips, so that it does not race against the ACK (RFC 8985 section
+7.2)."""
 TRANSMITTING = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
 """The states in which data or FIN may be sent or retransmitted."""
 
@@ -38,17 +47,103 @@ def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
             _persist(end, now)
         if end.recovery.rescue is not None and end.recovery.cause == "fast":
             _rescue(end, now, out)
-    rcv = end.rcv
-    if rcv.ack_why is not None:
-        _put(end, out, rcv.ack_why, now)
-    elif end.synchronised and end.delivered and not end.received_fin and rcv.update_due():
-        _put(end, out, "window-update", now)
+    if end.config.push_bursts:
+        out[:] = _pushed(end, out)
+    _acknowledge(end, now, out)
     if out:
         end.timers.last_sent = now
         if end.timers.rto_at is None and end.snd.high > end.snd.una and end.timers.persist_at is None:
             # RFC 6298, (5.1): "if the timer is not running, start it"
             end.timers.rto_at = now + end.rtt.rto
+    if end.config.tail_loss_probe and (end.timers.probe_at is None or any(each.why == "data" for each in out)):
+        _plan_probe(end, now)
     return out
+
+
+def _acknowledge(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
+    """The acknowledgement that is due and that no other segment has carried; else a window update."""
+    rcv = end.rcv
+    if rcv.ack_at is not None and rcv.drained():
+        rcv.owe("ack")
+    if rcv.ack_why is not None:
+        _put(end, out, rcv.ack_why, now)
+    elif end.synchronised and end.delivered and not end.received_fin and rcv.update_due():
+        _put(end, out, "window-update", now)
+
+
+def _pushed(end: "Endpoint", out: "list[Outgoing]") -> "list[Outgoing]":
+    """The segments with PSH on the last of each burst. A burst has at most half of the congestion window."""
+    most = _burst(end, max((len(each.segment.payload) for each in out), default=0))
+    found, burst = list(out), 0
+    for place, each in enumerate(out):
+        new = each.why == "data"
+        burst = burst + 1 if new else 0
+        last = place + 1 == len(out) or out[place + 1].why != "data"
+        if each.segment.ctl & PSH:
+            burst = 0
+        elif new and burst > 1 and (last or burst >= most):
+            found[place] = replace(each, segment=each.segment.with_(ctl=each.segment.ctl | PSH))
+            burst = 0
+    return found
+
+
+def _burst(end: "Endpoint", full: int) -> int:
+    """The segments of `full` octets in a burst: what the pace of the connection sends within a 1024th of a second, at least
+    two; the whole half of the congestion window where the round trip is so short that a burst fills no queue.
+    """
+    control, srtt = end.control, end.rtt.srtt
+    if control is None or not full:
+        return 1000
+    half = max(control.cwnd // (2 * full), 1)
+    if not srtt:
+        return half
+    pace = control.cwnd * (2 if control.cwnd < control.ssthresh // 2 else 1.2) * 1_000_000_000 / srtt
+    near = MAX_BURST >> (srtt // 1000 >> NEAR_LOG)
+    return min(half, max(int(pace / 1024 + near) // full, 2))
+
+
+def _plan_probe(end: "Endpoint", now: int) -> None:
+    """RFC 8985 section 7.2: probe the tail after two round trips, before the timeout."""
+    timers, snd, srtt = end.timers, end.snd, end.rtt.srtt
+    timers.probe_at = None
+    if (
+        srtt is None
+        or timers.probed
+        or timers.rto_at is None
+        or snd.high <= snd.una
+        or not end.recovery.sack
+        or end.recovery.cause is not None
+        or end.recovery.sacked
+        or end.state not in TRANSMITTING
+    ):
+        return
+    # "If FlightSize is one segment, then add the peer's longest delay of an acknowledgement"; else a tick of the timer.
+    alone = len(snd.cuts) <= 1
+    at = now + 2 * srtt + (end.config.rto_min if alone else PROBE_TICK)
+    timers.probe_at = at if at < timers.rto_at else None
+
+
+def probe_tail(end: "Endpoint", now: int) -> None:
+    """RFC 8985 section 7.3: probe by a new segment if the window has room, else by the last one again."""
+    snd = end.snd
+    options = handshake.carried(end, now)
+    take = min(snd.end - snd.nxt, _room(end, options), snd.edge - snd.nxt)
+    low = snd.nxt
+    if take > 0:
+        end.replies.append(Outgoing(_data(end, low, low + take, options, new=True), "data"))
+        snd.sent(low, low + take, now)
+        return
+    low = snd.last_cut(snd.una, snd.high, _room(end, options))
+    snd.timed = None
+    end.replies.append(Outgoing(_data(end, low, snd.high, options), "tail-loss-probe"))
+
+
+def reset(end: "Endpoint", now: int) -> Segment:
+    """The RST of a connection. RFC 9293 section 3.10.5 asks for a bare one; stacks acknowledge what they have received, which
+    does no harm."""
+    if end.config.rst_like_others:
+        return _segment(end, end.snd.high, RST | ACK, b"", handshake.carried(end, now, data=False))
+    return Segment(end.snd.seq(end.snd.high), end.rcv.ack, RST | ACK, 0)
 
 
 def form_ack(end: "Endpoint", why: str, now: int) -> None:
@@ -88,7 +183,9 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
     end.resend_syn = False
     options = handshake.offered(end, now)
     window = end.rcv.offer(scaled=False)
-    ctl, payload = SYN | end.ecn.syn_bits(end.synchronised), b""
+    ctl, payload = SYN, b""
+    if end.synchronised or first or end.config.ecn_on_retry:
+        ctl |= end.ecn.syn_bits(end.synchronised)
     if end.synchronised:
         out.append(Outgoing(Segment(snd.iss, end.rcv.ack, ctl | ACK, window, b"", options), "syn-ack"))
         end.stamps.last_ack = end.rcv.nxt
@@ -128,7 +225,9 @@ def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         if lost is None:
             return
         low = lost[0]
-        high = snd.cut(low, min(lost[1], low + room))
+        high = min(lost[1], low + room + (snd.fin is not None and low + room == snd.fin))
+        if not end.config.merge_retransmissions:
+            high = snd.cut(low, min(lost[1], low + room))
         if not recovery.first and control is not None:
             free = control.cwnd + recovery.inflation - recovery.pipe(snd.una, snd.high, snd.mss)
             if free < min(high - low, snd.mss):
@@ -201,10 +300,21 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         fin = high == snd.fin and high < snd.edge and end.state is not State.SYN_RECEIVED
         out.append(Outgoing(_data(end, low, high + fin, options, low >= snd.high), "data" if take else "fin"))
         snd.sent(low, high + fin, now)
+        if take < room:
+            snd.small = high
+        if take:
+            _note_answer(end, now)
         if fin:
             end.move(Event.SEND_FIN)
             return
         options = _next_options(end, options, now)
+
+
+def _note_answer(end: "Endpoint", now: int) -> None:
+    """The application sends: whether that answers data that has just arrived."""
+    last, delay = end.timers.last_data, end.config.delayed_ack
+    if end.config.interactive_acks and last is not None and delay is not None and now - last < delay:
+        end.rcv.interactive = True
 
 
 def _worth_sending(end: "Endpoint", take: int, queued: int, room: int) -> bool:
@@ -216,6 +326,8 @@ def _worth_sending(end: "Endpoint", take: int, queued: int, room: int) -> bool:
     """
     if take >= room:
         return True
+    if end.config.minshall and take in (queued, end.snd.edge - end.snd.nxt):
+        return end.snd.small <= end.snd.una or not end.config.nagle or end.snd.fin is not None
     # A SYN under way is no data (Fast Open): nothing waits for it.
     idle = max(end.snd.una, 1) == end.snd.nxt
     if take == queued:
@@ -240,9 +352,15 @@ def probe(end: "Endpoint", now: int) -> None:
     options = handshake.carried(end, now)
     low = snd.nxt
     window = snd.edge - low
+    if window <= 0 and end.config.probe_with_old:
+        end.replies.append(Outgoing(_segment(end, snd.una - 1, ACK, b"", options), "zero-window-probe"))
+        return
     if window > 0:
         high = min(snd.end, low + window, low + _room(end, options))
-        end.replies.append(Outgoing(_data(end, low, high, options), "data"))
+        segment = _data(end, low, high, options)
+        if end.config.push_bursts:
+            segment = segment.with_(ctl=segment.ctl | PSH)
+        end.replies.append(Outgoing(segment, "data"))
         snd.sent(low, high, now)
         return
     end.replies.append(Outgoing(_data(end, low, low + 1, options), "zero-window-probe"))

@@ -6,8 +6,17 @@ arithmetic is right; `seq` and `position` translate at the border. RFC 9293 sect
 """
 
 from labkit.tcp import seq as sn
-from labkit.tcp.endpoint.config import Config
+from labkit.tcp.endpoint.config import MAX_FIRST_WINDOW, Config
 from labkit.tcp.ranges import RangeSet
+
+MIN_SEEN = 536
+"""The payload of the largest segment, before one has arrived."""
+LEAST_GROWING = 128
+"""The smallest segment that raises a growing window."""
+MEMORY_GAIN = 1257
+"""Thousandths by which a buffer holds more octets in segments of 1448 than its half: they take 2304 octets of memory each."""
+LEAST_WASTE = 1024
+"""Smaller segments take more memory than their octets, so that a window does not grow."""
 
 
 class Receiver:
@@ -18,28 +27,37 @@ class Receiver:
         "ack_why",
         "beyond",
         "blocks",
+        "buffer",
+        "config",
+        "copied",
         "dsack",
+        "duplicates",
         "edge",
         "fin_at",
+        "first",
+        "interactive",
         "irs",
         "mss",
         "nxt",
         "offered",
+        "quick",
         "ready",
         "recent",
+        "seen",
         "shift",
         "size",
+        "turn",
         "unacked",
         "up",
     )
 
     def __init__(self, config: Config) -> None:
         self.irs = 0
-        self.nxt = 0
-        self.size = config.window
+        self.config = config
+        self.nxt = self.first = self.size = self.edge = 0
+        self.first_window(config.mss, config.whole_segment_syn)
         self.shift = 0
-        self.edge = 0
-        """The right edge of the offered window; it never moves left (section 3.8.6)."""
+        """`edge`: the right edge of the offered window; it never moves left (section 3.8.6). `first`: a SYN's window."""
         self.offered = 0
         """The window that the last segment offered, in octets."""
         self.ready = bytearray()
@@ -60,14 +78,54 @@ class Receiver:
         self.ack_at: int | None = None
         """When the delayed acknowledgement is due."""
         self.mss = config.mss
+        self.quick = config.quick_acks
+        """How many acknowledgements do not wait."""
+        self.interactive = False
+        """Whether the application answers what it gets, so that acknowledgements wait for the answer."""
+        self.copied, self.turn = 0, self.first
+        """What the application has read since RCV.NXT passed `turn`."""
+        self.seen = MIN_SEEN
+        """The payload of the largest segment so far."""
+        self.duplicates = 0
+        """Segments beyond the gap since RCV.NXT has moved."""
         self.up = 0
         """RCV.UP, the position after the last octet announced as urgent."""
+
+    def first_window(self, segment: int, whole: bool) -> None:
+        """Set the window of a SYN, and the buffer; `segment` is the payload of a full-sized segment, `whole` whether the
+        window has only such."""
+        self.first = min(self.config.window, MAX_FIRST_WINDOW)
+        if whole and self.first > segment:
+            self.first -= self.first % segment
+        self.size = self.first if self.config.window_growth else self.config.window
+        self.buffer = min(self.config.window, MAX_FIRST_WINDOW) if self.config.window_growth else self.size
+        self.edge = self.nxt + self.first
+
+    def grow(self, octets: int) -> None:
+        """A segment in order arrived: raise the window (`Config.window_growth`)."""
+        if self.seen < LEAST_WASTE <= octets and self.config.window_growth:
+            # The buffer counts memory, of which large segments need less.
+            self.buffer = self.buffer * MEMORY_GAIN // 1000
+        self.seen = max(self.seen, min(octets, self.config.mss))
+        if self.config.window_growth and octets >= LEAST_GROWING and self.seen >= LEAST_WASTE:
+            free = self.buffer - len(self.ready)
+            self.size = max(self.size, min(self.size + self.config.window_growth * self.seen, free))
+
+    def read(self, octets: int) -> None:
+        """The application has read some octets: a buffer that grows holds more from now on."""
+        if not self.config.window_growth:
+            return
+        self.copied += octets
+        if self.nxt >= self.turn:
+            # A window has passed, which takes a round trip.
+            self.buffer = max(self.buffer, min(self.buffer + 2 * self.copied, self.config.window))
+            self.copied, self.turn = 0, self.nxt + self.size
 
     def synchronise(self, irs: int) -> None:
         """The peer's SYN arrived: its ISS is `irs` (3.10.7.2: "RCV.NXT is set to SEG.SEQ+1")."""
         self.irs = irs
         self.nxt = 1
-        self.edge = 1 + min(self.size, 0xFFFF)
+        self.edge = 1 + self.first
 
     def seq(self, position: int) -> int:
         """The sequence number at a position."""
@@ -134,6 +192,7 @@ class Receiver:
         self.ready += self.beyond[:count]
         del self.beyond[:count]
         self.nxt = block[1]
+        self.duplicates = 0
         self.blocks.remove_before(self.nxt)
         self.recent = [p for p in self.recent if p >= self.nxt]
         return count
@@ -163,14 +222,18 @@ class Receiver:
         A window below a full-sized segment (or half of a small buffer) is not opened at all; a larger one moves with every
         octet read, for its sender has enough to fill a segment.
         """
-        free = self.size - len(self.ready)
+        free = min(self.size, self.buffer - len(self.ready))
         return free if free >= min(self.mss, self.size // 2) else 0
 
     def offer(self, scaled: bool = True) -> int:
         """The window field of the segment that goes out now and acknowledges all that has arrived."""
         shift = self.shift if scaled else 0
-        window = max(self._room(), self.edge - self.nxt)
-        field = min(window >> shift, 0xFFFF)
+        room = self._room() if scaled else min(self._room(), self.first)
+        if self.config.round_window_up and scaled and not shift:
+            room -= room % min(self.seen, self.mss)
+        window = max(room, self.edge - self.nxt)
+        up = (1 << shift) - 1 if self.config.round_window_up else 0
+        field = min((window + up) >> shift, 0xFFFF)
         self.offered = field << shift
         self.edge = max(self.edge, self.nxt + self.offered)
         self.unacked = 0
@@ -184,7 +247,10 @@ class Receiver:
         gain = self.nxt + self._room() - self.edge
         if gain <= 0:
             return False
-        if self.edge - self.nxt < self.mss:
+        window = self.edge - self.nxt
+        if self.config.update_when_doubled:
+            return gain >= window and gain >= min(self.mss, self.size // 2)
+        if window < self.mss:
             return gain >= min(self.mss, self.size // 2)
         return gain >= min(2 * self.mss, self.size // 2) and self.ack_at is None and self.unacked == 0
 
@@ -198,8 +264,28 @@ class Receiver:
 
         MUST-58: an ACK for at least every second full-sized segment.
         """
+        config = self.config
         self.unacked += octets
-        if delay is None or self.unacked >= 2 * self.mss:
+        enough = self.unacked > self.seen if config.ack_above_seen else self.unacked >= 2 * self.mss
+        if config.ack_needs_reader and len(self.ready) > octets:
+            enough = False
+        quick = self.quick > 0 and not self.interactive
+        if delay is None or enough or quick:
+            self.quick = max(self.quick - 1, 0)
             self.owe("ack")
         elif self.ack_at is None:
+            self.ack_at = now + delay
+
+    def drained(self) -> bool:
+        """Whether a delayed acknowledgement need not wait, because the application has read all (`ack_small_when_read`)."""
+        small = 0 < self.unacked < self.seen
+        return self.config.ack_small_when_read and small and not self.interactive and not self.ready
+
+    def owe_duplicate(self, why: str, delay: int | None, now: int) -> None:
+        """Make an acknowledgement of a segment out of order due: at once, or after `delay` once three were (RFC 5681 section
+        4.2: SHOULD at once)."""
+        self.duplicates += 1
+        if delay is None or self.duplicates <= 3:
+            self.owe(why)
+        elif self.ack_at is None or self.ack_at > now + delay:
             self.ack_at = now + delay

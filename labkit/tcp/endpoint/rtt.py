@@ -9,13 +9,14 @@ GRANULARITY = MILLISECOND
 class Rtt:
     """Round-trip times as they are measured, and the timeout that follows from them."""
 
-    __slots__ = ("rto", "rto_max", "rto_min", "srtt", "variation")
+    __slots__ = ("least_variation", "rto", "rto_max", "rto_min", "srtt", "variation")
 
     def __init__(self, config: Config) -> None:
         # RFC 6298, (2.1): until a round-trip time is known, RTO is 1 second.
         self.rto = config.rto_initial
         self.rto_min = config.rto_min
         self.rto_max = config.rto_max
+        self.least_variation = config.rto_min if config.floor_variation else GRANULARITY
         self.srtt: int | None = None
         self.variation = 0
 
@@ -29,7 +30,7 @@ class Rtt:
             # (2.3): RTTVAR <- 3/4 RTTVAR + 1/4 |SRTT - R'|, SRTT <- 7/8 SRTT + 1/8 R', in this order
             self.variation += (abs(self.srtt - rtt) - self.variation) // 4
             self.srtt += (rtt - self.srtt) // 8
-        rto = self.srtt + max(GRANULARITY, 4 * self.variation)
+        rto = self.srtt + max(self.least_variation, 4 * self.variation)
         self.rto = min(max(rto, self.rto_min), self.rto_max)
 
     def back_off(self) -> None:

@@ -28,6 +28,7 @@ class Sender:
         "nxt",
         "pushes",
         "shift",
+        "small",
         "timed",
         "una",
         "up",
@@ -61,6 +62,8 @@ class Sender:
         """Where each segment under way ends, so that a retransmission is cut as the first transmission was."""
         self.timed: tuple[int, int] | None = None
         """The segment whose round trip is being measured: its end, and when it was sent."""
+        self.small = 0
+        """SND.SML, the position after the last segment that was not full-sized."""
         self.up = 0
         """SND.UP, the position after the last urgent octet; nothing is urgent once it is acknowledged."""
 

@@ -24,8 +24,10 @@ class Outgoing:
     """A segment to transmit, and the reason for it as a word that programs can compare.
 
     The words: syn, syn-ack, ack, delayed-ack, duplicate-ack, challenge-ack, window-update, data, fin, rst,
-    retransmission-rto, retransmission-fast, zero-window-probe, keep-alive.
+    retransmission-rto, retransmission-fast, tail-loss-probe, zero-window-probe, keep-alive.
     """
 
     segment: Segment
     why: str
+    stateless: bool = False
+    """Whether no connection sends it: a RST for a segment that belongs to none."""

@@ -15,30 +15,45 @@ class Timers:
 
     __slots__ = (
         "keepalives",
+        "last_answer",
+        "last_data",
         "last_heard",
         "last_sent",
         "persist_at",
         "persist_for",
+        "probe_at",
+        "probed",
         "retries",
         "rto_at",
         "time_wait_at",
+        "timeouts",
     )
 
     def __init__(self) -> None:
         self.rto_at: int | None = None
         self.retries = 0
         """Retransmission timeouts since the peer last acknowledged something new."""
+        self.timeouts = 0
+        """All retransmission timeouts."""
         self.persist_at: int | None = None
         self.persist_for = 0
         self.time_wait_at: int | None = None
         self.keepalives = 0
         """Keep-alives that the peer has not answered."""
+        self.probe_at: int | None = None
+        """When the tail loss probe is due."""
+        self.probed = False
+        """Whether the tail has been probed since the peer last acknowledged something new."""
+        self.last_answer: int | None = None
+        """When an unacceptable segment was last answered."""
+        self.last_data: int | None = None
+        """When data last arrived in order."""
         self.last_heard = 0
         self.last_sent = 0
 
     def stop(self) -> None:
         """Stop all timers."""
-        self.rto_at = self.persist_at = self.time_wait_at = None
+        self.rto_at = self.probe_at = self.persist_at = self.time_wait_at = None
 
     def start_time_wait(self, now: int, msl: int) -> None:
         """TIME-WAIT: "turn off the other timers", start the one of two MSL."""
@@ -50,7 +65,7 @@ def next_due(end: "Endpoint") -> int | None:
     """When the first running timer is due; None where no timer runs."""
     timers = end.timers
     due = timers.rto_at
-    for at in (end.rcv.ack_at, timers.persist_at, timers.time_wait_at):
+    for at in (end.rcv.ack_at, timers.probe_at, timers.persist_at, timers.time_wait_at):
         if at is not None and (due is None or at < due):
             due = at
     if end.config.keep_alive is None:
@@ -80,7 +95,13 @@ def fire(end: "Endpoint", now: int) -> None:
         return
     if rcv.ack_at is not None and rcv.ack_at <= now:
         rcv.ack_at = None
+        # Nobody has answered: the next acknowledgements need not wait.
+        rcv.interactive = False
         rcv.owe("delayed-ack")
+    if timers.probe_at is not None and timers.probe_at <= now:
+        timers.probe_at, timers.probed = None, True
+        output.probe_tail(end, now)
+        timers.rto_at = now + end.rtt.rto
     if timers.rto_at is not None and timers.rto_at <= now:
         _retransmission_timeout(end, now)
     if timers.persist_at is not None and timers.persist_at <= now:
@@ -96,11 +117,14 @@ def _retransmission_timeout(end: "Endpoint", now: int) -> None:
     snd, recovery, timers = end.snd, end.recovery, end.timers
     opening = end.state in {State.SYN_SENT, State.SYN_RECEIVED}
     timers.retries += 1
-    if timers.retries > (end.config.syn_retries if opening else end.config.retries):
+    timers.timeouts += 1
+    timers.probe_at = None
+    if timers.retries > _retries(end):
         # Section 3.8.3: R2 is reached, the connection is given up.
         end.delete(Event.DELETE if end.state is State.SYN_SENT else Event.SEND_RST, Notice.TIMED_OUT)
         return
-    end.rtt.back_off()
+    if not (end.state is State.SYN_SENT and timers.retries <= end.config.syn_linear_timeouts):
+        end.rtt.back_off()
     timers.rto_at = now + end.rtt.rto
     snd.timed = None
     if opening:
@@ -109,6 +133,17 @@ def _retransmission_timeout(end: "Endpoint", now: int) -> None:
     if end.control is not None and (timers.retries == 1 or recovery.cause != "timeout"):
         end.control.timed_out(snd.high - snd.una)
     recovery.start_timeout(snd.una, snd.high)
+
+
+def _retries(end: "Endpoint") -> int:
+    config = end.config
+    match end.state:
+        case State.SYN_RECEIVED if config.syn_ack_retries is not None:
+            return config.syn_ack_retries
+        case State.SYN_SENT | State.SYN_RECEIVED:
+            return config.syn_retries
+        case _:
+            return config.retries
 
 
 def _keep_alive(end: "Endpoint", now: int) -> None:

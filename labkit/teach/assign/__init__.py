@@ -28,7 +28,7 @@ from labkit.build.scenario.source import Key, Source, parse, read_file
 from labkit.errors import ScenarioError
 from labkit.i18n import nearest
 from labkit.teach.assign import draw
-from labkit.teach.grade.task import ANSWERS, REPAIR, Check, Part, Task
+from labkit.teach.grade.task import ANSWERS, PROGRAM, REPAIR, Check, Part, Task
 
 if TYPE_CHECKING:
     from labkit.teach.assign.model import AssignmentModel
@@ -131,7 +131,8 @@ class Assignment:
             title=model.title,
             kind=model.hand_in,
             profile=model.profile,
-            complete=model.complete,
+            # All that a program sends, and all that comes to it, is recorded.
+            complete=True if model.hand_in == PROGRAM and model.complete is None else model.complete,
             count=model.count,
             parts=parts,
             reveal=model.reveal,
@@ -185,10 +186,27 @@ def _check(made: Assignment) -> None:
         raise source.error(("hand-in",), f"{model.hand_in} needs 'parts:', and no 'questions:'")
     if model.hand_in == REPAIR and (model.give != "capture" or not model.faults):
         raise source.error(("hand-in",), "a repaired capture needs give: capture, and 'faults:'")
-    for number, question in enumerate(model.questions):
+    if (model.hand_in == PROGRAM) != (model.program is not None):
+        raise source.error(("hand-in",), "live-program needs 'program:', and nothing else has it")
+    if model.hand_in == PROGRAM and (model.give != "nothing" or model.faults or model.middlebox or model.hand_ins):
+        raise source.error(("hand-in",), "a program has no 'give:', 'faults:', 'middlebox:' or 'hand-ins:'")
+    _check_questions(made)
+    _check_parts(made)
+
+
+def _check_questions(made: Assignment) -> None:
+    from labkit.teach.assign.questions import KINDS
+    from labkit.teach.quiz.kinds import kinds
+
+    source = made.source
+    for number, question in enumerate(made.model.questions):
         if (question.find is None) == (not question.answer):
             raise source.error(("questions", number), "needs either 'find:' or 'answer:'")
-    _check_parts(made)
+        if not question.ask.strip() and question.find not in kinds():
+            raise source.error(("questions", number), "needs 'ask:'")
+        if question.ask.strip() and question.find is not None and question.find not in KINDS:
+            text = f"find: {question.find} asks a question of its own; leave 'ask:' out"
+            raise source.error(("questions", number), text)
 
 
 def _check_parts(made: Assignment) -> None:

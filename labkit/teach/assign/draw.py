@@ -13,6 +13,7 @@ Value = int | str
 Drawn = Range | tuple[Value, ...]
 
 MAX_CHOICES = 1_000
+"""Values that a list of an assignment may have."""
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 USE = re.compile(r"\$(\$|[a-z][a-z0-9-]{0,39})")
 

@@ -8,7 +8,7 @@ from labkit.build.trace import Trace
 from labkit.i18n import _, ngettext
 from labkit.tcp.segment import ACK, control_names
 from labkit.teach.assign.material import ANSWER_FILE, Material
-from labkit.teach.grade.task import ANSWERS, LIVE, REPAIR, points_text
+from labkit.teach.grade.task import ANSWERS, LIVE, PROGRAM, REPAIR, points_text
 from labkit.teach.html import page
 
 MAX_LADDER = 60
@@ -64,6 +64,10 @@ def _lines(own: Material) -> Iterator[str]:
         yield f"| {part.name} | {'+' if part.bonus else ''}{worth} |"
 
 
+VARIABLES = ("SIDE", "LINK", "INTERFACE", "ADDRESS", "PORT", "PEER_ADDRESS", "PEER_PORT", "SEND", "RECEIVE", "SEED")
+"""What `labkit check-live` tells a program (`labkit.live.trial.surroundings`)."""
+
+
 def _what(own: Material) -> str:
     kind = own.task.kind
     given = ", ".join(f"`{name}`" for name in own.captures)
@@ -76,6 +80,17 @@ def _what(own: Material) -> str:
         return _("The repaired capture, as a .pcap or .pcapng file. The given capture is {given}.").format(given=given)
     if kind == LIVE:
         return _("The capture of your own run, as a .pcap or .pcapng file.")
+    program = own.assignment.model.program
+    if kind == PROGRAM and program is not None:
+        link = {
+            "tun": _(
+                "It sends and receives IP packets through the tun device `$LABKIT_INTERFACE`, which is there already."
+            ),
+            "raw": _("It sends and receives packets by raw sockets; no kernel answers for its port."),
+        }[program.link]
+        text = _("Your program, which plays the {side}. {link} Its environment says what to do:")
+        names = ", ".join(f"`LABKIT_{name}`" for name in VARIABLES)
+        return f"{text.format(side=_(program.side), link=link)} {names}."
     return _("One capture, as a .pcap or .pcapng file.")
 
 

@@ -15,7 +15,7 @@ from labkit.capture import open_capture
 from labkit.errors import ScenarioError, UsageError
 from labkit.teach.assign import Assignment, draw
 from labkit.teach.assign.middlebox import behind
-from labkit.teach.assign.questions import KINDS, Subject
+from labkit.teach.assign.questions import KINDS, Subject, asked
 from labkit.teach.grade.facts import conversations
 from labkit.teach.grade.honesty import packets_digest
 from labkit.teach.grade.judging import judged
@@ -57,7 +57,7 @@ def material(assignment: Assignment, seed: int, place: int = 0) -> Material:
     first = next(iter(captures.values()), b"")
     if model.hand_in == ANSWERS:
         errors = _errors(task, first)
-        parts = _questions(own, Subject(given, errors, model.middlebox or ""))
+        parts = _questions(own, Subject(given, errors, model.middlebox or ""), first, seed)
         task = replace(task, parts=parts, shared=False)
     if model.hand_in in (CRAFTED, LIVE):
         task = replace(task, given=Given(solution=_digest(trace)))
@@ -103,17 +103,20 @@ def _given(trace: Trace, capture: bytes, *, whole: bool) -> Given:
     return Given(digest, isns, talk.octets, streams, talk.ends, len(talk.segments))
 
 
-def _questions(own: Assignment, subject: Subject) -> tuple[Part, ...]:
+def _questions(own: Assignment, subject: Subject, capture: bytes, seed: int) -> tuple[Part, ...]:
     parts = []
     for number, question in enumerate(own.model.questions, 1):
-        right, because = question.answer, question.because
+        ask, right, because = question.ask, question.answer, question.because
         if question.find is not None:
             try:
-                right, found = KINDS[question.find](subject)
+                if ask.strip():
+                    right, found = KINDS[question.find](subject)
+                else:
+                    ask, (right, found) = asked(question.find, capture, seed)
             except ScenarioError as error:
                 raise own.source.error(("questions", number - 1), str(error)) from error
             because = because or found
-        answer = Answer(number, question.ask, right, because)
+        answer = Answer(number, ask, right, because)
         name = f"Question {number}"
         parts.append(Part(name, question.points, bonus=question.bonus, answer=answer))
     return tuple(parts)

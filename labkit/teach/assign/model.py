@@ -13,8 +13,12 @@ from labkit.teach.assign.middlebox import MIDDLEBOXES
 from labkit.teach.assign.questions import KINDS as QUESTIONS
 from labkit.teach.grade import checks
 from labkit.teach.grade.task import CAPTURE, OTHERS
+from labkit.teach.quiz.kinds import kinds
+
+MAX_RUNS = 100
 
 MAX_PARTS = 50
+"""Parts of an assignment."""
 
 
 class Strict(Model):
@@ -135,12 +139,16 @@ def _middlebox(value: Any) -> str | None:
     return value  # type: ignore[no-any-return]
 
 
+FINDABLE = tuple(dict.fromkeys((*QUESTIONS, *kinds())))
+"""The kinds of answers to a question that is asked, and the kinds of questions that labkit asks itself."""
+
+
 def _question(value: Any) -> str:
-    if value not in QUESTIONS:
+    if value not in FINDABLE:
         from labkit.i18n import nearest
 
         raise ValueError(
-            f"{str(value)[:40]!r} is not known; expected one of {', '.join(QUESTIONS)}{nearest(str(value), QUESTIONS)}"
+            f"{str(value)[:40]!r} is not known; expected one of {', '.join(FINDABLE)}{nearest(str(value), FINDABLE)}"
         )
     return str(value)
 
@@ -190,9 +198,10 @@ class PartModel(Strict):
 class QuestionModel(Strict):
     """A question about the given capture."""
 
-    ask: Annotated[str, Field(min_length=1, max_length=1000)]
+    ask: Annotated[str, Field(max_length=1000)] = ""
+    """The question. Without it, labkit asks one of the kind that `find` names (`labkit.teach.quiz`)."""
     points: Points = 1.0
-    find: Annotated[str, BeforeValidator(_question), WithJsonSchema({"enum": list(QUESTIONS)})] | None = None
+    find: Annotated[str, BeforeValidator(_question), WithJsonSchema({"enum": list(FINDABLE)})] | None = None
     """The kind of answer that labkit finds in the capture."""
     answer: Texts = ()
     """The right answer, if labkit does not find it; several are alternatives."""
@@ -212,6 +221,21 @@ class LateModel(Strict):
     """The period."""
     most: Share = 1.0
     """The most that is taken off."""
+
+
+class ProgramModel(Strict):
+    """How a program that is handed in is run."""
+
+    side: Literal["client", "server"]
+    """The program's side; labkit plays the other one."""
+    link: Literal["tun", "raw"] = "tun"
+    """How it sends packets: through a tun device, or by raw sockets."""
+    runs: Annotated[int, Field(ge=1, le=MAX_RUNS)] = 3
+    """How many runs, with the seeds from 1."""
+    time: Annotated[int, BeforeValidator(duration), WithJsonSchema({"type": "string", "examples": ["10s"]})] = (
+        10_000_000_000
+    )
+    """How long a run may take."""
 
 
 class HandInModel(Strict):
@@ -238,7 +262,7 @@ class AssignmentModel(Strict):
     summary: Annotated[str, Field(max_length=500)] = ""
     text: Annotated[str, Field(max_length=20_000)]
     """What the student reads, in Markdown."""
-    hand_in: Literal["capture", "live-capture", "answers", "repaired-capture"] = CAPTURE  # type: ignore[assignment]
+    hand_in: Literal["capture", "live-capture", "answers", "repaired-capture", "live-program"] = CAPTURE  # type: ignore[assignment]
     """What is handed in."""
     profile: Literal["rfc9293", "document"] = "rfc9293"
     complete: bool | None = None
@@ -257,6 +281,8 @@ class AssignmentModel(Strict):
     """What is between the two sides; both sides' captures are given."""
     give: Literal["nothing", "ladder", "capture"] = "nothing"
     """What the hand-out shows of the conversation: a ladder with blanks, or the capture with its faults."""
+    program: ProgramModel | None = None
+    """How the program that is handed in is run."""
     parts: Annotated[tuple[PartModel, ...], Field(max_length=MAX_PARTS)] = ()
     questions: Annotated[tuple[QuestionModel, ...], Field(max_length=MAX_PARTS)] = ()
     reveal: Literal["full", "actual", "points"] = "full"

@@ -5,12 +5,15 @@ The answers follow from the capture that is handed out: from the trace that made
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
+from random import Random
 
 from labkit.analysis.finding import Finding
 from labkit.build.trace import Record, Trace
 from labkit.errors import ScenarioError
 from labkit.i18n import _
 from labkit.tcp.segment import FIN
+from labkit.teach.quiz.subject import subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,22 @@ def _middlebox(subject: Subject) -> Right:
     if not subject.middlebox:
         raise ScenarioError(_("the assignment has no middlebox"))
     return (subject.middlebox,), MIDDLEBOXES[subject.middlebox][0]
+
+
+def asked(kind: str, capture: bytes, seed: int) -> tuple[str, Right]:
+    """A question of a quiz about the given capture, and its answer. ScenarioError if the capture allows none that fits on a line.
+
+    The seed decides which of several it is.
+    """
+    from labkit.teach.quiz.kinds import find
+
+    about = subject(_("the given capture"), BytesIO(capture))
+    found = [each for talk in about.talks for each in find(kind).find(talk) if not each.figure]
+    if not found:
+        text = _("the given capture allows no question of the kind {kind}, which needs {needs}")
+        raise ScenarioError(text.format(kind=kind, needs=_(find(kind).needs)))
+    question = Random(f"{seed} {kind}").choice(found)
+    return question.stem, ((question.right.text, *question.also), question.right.why)
 
 
 KINDS: dict[str, Callable[[Subject], Right]] = {

@@ -19,6 +19,7 @@ from labkit.teach.grade.task import Given
 SIDES = {"client": CLIENT, "server": SERVER}
 OPTIONS = ("mss", "window-scale", "sack", "timestamps")
 MAX_NUMBER = (1 << 32) - 1
+"""The largest number that a check compares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,40 @@ for _side in SIDES:
     check(f"{_side}-isn", "number", _ISN, identifies=True)(_isn(_side))
     check(f"{_side}-sends", "number", _SENDS)(_sends(_side))
     check(f"{_side}-text", "text", _TEXT)(_text(_side))
+
+
+def _delivers(side: str) -> Function:
+    def function(conversation: Conversation, want: Any, given: Given) -> Outcome:
+        octets = conversation.delivered[SIDES[side]]
+        texts = {
+            "client": _("the server acknowledges {n} bytes of the client"),
+            "server": _("the client acknowledges {n} bytes of the server"),
+        }
+        should = _("{want} bytes that arrive").format(want=_wanted(want))
+        return Outcome(_within(octets, want), texts[side].format(n=octets), should)
+
+    function.__doc__ = f"The bytes of the {side}'s data that the other side acknowledges."
+    return function
+
+
+def _answers_resent(side: str) -> Function:
+    def function(conversation: Conversation, want: Any, given: Given) -> Outcome:
+        ignored = conversation.unanswered(SIDES[side])
+        should = _("an ACK after each segment that comes again")
+        if ignored is None:
+            return Outcome(True, _("each segment that comes again is acknowledged"), should)
+        text = _("nothing answers packet {n}, which is sent again")
+        return Outcome(False, text.format(n=ignored.packet), should, ignored.packet)
+
+    function.__doc__ = f"Whether the {side} acknowledges each segment that it gets again (RFC 9293 section 3.10.7.4)."
+    return function
+
+
+for _side in SIDES:
+    check(f"{_side}-delivers", "number", N_("Send again what is not acknowledged, until it is."))(_delivers(_side))
+    check(f"{_side}-answers-resent", "flag", N_("Answer a segment that came before with an ACK, and drop it."))(
+        _answers_resent(_side)
+    )
 
 
 # The course of the conversation.

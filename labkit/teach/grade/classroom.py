@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from labkit.capture.budget import Budget
 from labkit.errors import InputError
 from labkit.i18n import _, ngettext, printable
 from labkit.teach.grade import honesty
@@ -62,6 +63,21 @@ class Pupil:
     task: Task
 
 
+def safely(task: Task, octets: bytes, name: str, budget: Budget | None = None) -> Result:
+    """Grade a file. A failure of labkit itself ends this hand-in only, and its row says so."""
+    try:
+        return grade(task, octets, name, budget)
+    except MemoryError:
+        return without(task, UNREADABLE, _("there is too little memory for this file; grade it by hand"), file=name)
+    except Exception as error:  # one student's file must not cost the others their grades
+        reason = _("labkit failed on this file ({kind}); please report it, and grade it by hand")
+        return without(task, UNREADABLE, reason.format(kind=type(error).__name__), file=name)
+
+
+Grader = Callable[[Task, bytes, str], Result]
+"""Grades a file with a name, and raises nothing."""
+
+
 def grade_class(
     task: Task,
     handins: Sequence[HandIn],
@@ -69,10 +85,12 @@ def grade_class(
     *,
     given: Mapping[str, str] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    grader: Grader = safely,
 ) -> Grades:
     """Grade all hand-ins. `pupils` is the roster, in its order; without one, each hand-in is a student of its own.
 
-    `given` names captures, by the digest of their packets, that nobody should hand in.
+    `given` names captures, by the digest of their packets, that nobody should hand in. `grader` grades each file, in
+    this process unless another one is given.
     """
     if pupils is None:
         pupils = [Pupil(Student(each.owner, 0, file_name(each.owner)), task) for each in handins]
@@ -84,13 +102,13 @@ def grade_class(
     rows: list[Row] = []
     total = len(pupils) + len(strangers)
     for number, pupil in enumerate(pupils, 1):
-        rows.append(_row(pupil, owned.get(pupil.student.id), prints))
+        rows.append(_row(pupil, owned.get(pupil.student.id), prints, grader))
         if on_progress is not None:
             on_progress(number, total)
     for number, (handin, _why) in enumerate(strangers, len(pupils) + 1):
         # A name that no student of the roster has.
         someone = Pupil(Student(handin.owner, 0, file_name(f"not on the roster: {handin.owner}")), task)
-        rows.append(replace(_row(someone, handin, prints), on_roster=False))
+        rows.append(replace(_row(someone, handin, prints, grader), on_roster=False))
         if on_progress is not None:
             on_progress(number, total)
     tasks = {pupil.student.id: pupil.task for pupil in pupils}
@@ -120,12 +138,12 @@ def _owned(handins: Sequence[HandIn], pupils: Sequence[Pupil]) -> tuple[dict[str
     return owned, strangers
 
 
-def _row(pupil: Pupil, handin: HandIn | None, prints: list[honesty.Fingerprint]) -> Row:
+def _row(pupil: Pupil, handin: HandIn | None, prints: list[honesty.Fingerprint], grader: Grader) -> Row:
     student, task = pupil.student, pupil.task
     if handin is None:
         result = without(task, NOTHING, _("nothing was handed in"))
         return Row(student.id, student.name, student.file, result)
-    graded = [*_graded(task, handin)]
+    graded = [*_graded(task, handin, grader)]
     result, octets = _counting(task, graded)
     late = _lateness(task, handin.submitted)
     if late is not None:
@@ -142,12 +160,12 @@ def _row(pupil: Pupil, handin: HandIn | None, prints: list[honesty.Fingerprint])
     )
 
 
-def grade_files(task: Task, entries: Sequence[Entry]) -> Result:
+def grade_files(task: Task, entries: Sequence[Entry], grader: Grader = safely) -> Result:
     """Grade the files of one student."""
-    return _counting(task, [*_graded(task, HandIn("", (), list(entries)))])[0]
+    return _counting(task, [*_graded(task, HandIn("", (), list(entries)), grader)])[0]
 
 
-def _graded(task: Task, handin: HandIn) -> Iterator[tuple[Result, bytes]]:
+def _graded(task: Task, handin: HandIn, grader: Grader) -> Iterator[tuple[Result, bytes]]:
     """The result of each file of a hand-in."""
     count = 0
     for entry in handin.entries:
@@ -165,20 +183,11 @@ def _graded(task: Task, handin: HandIn) -> Iterator[tuple[Result, bytes]]:
             if isinstance(octets, InputError):
                 yield without(task, REFUSED, _sentence(octets), file=each.name), b""
             else:
-                yield _safely(task, octets, each.name), octets
+                yield grader(task, octets, each.name), octets
 
 
 def _sentence(error: InputError) -> str:
     return _("the file was not opened: {reason}").format(reason=error)
-
-
-def _safely(task: Task, octets: bytes, name: str) -> Result:
-    """Grade a file. A failure of labkit itself ends this hand-in only, and its row says so."""
-    try:
-        return grade(task, octets, name)
-    except Exception as error:  # one student's file must not cost the others their grades
-        reason = _("labkit failed on this file ({kind}); please report it, and grade it by hand")
-        return without(task, UNREADABLE, reason.format(kind=type(error).__name__), file=name)
 
 
 def _counting(task: Task, graded: Sequence[tuple[Result, bytes]]) -> tuple[Result, bytes]:

@@ -17,6 +17,7 @@ from labkit.analysis.strays import Talk, adopt
 from labkit.capture import Frame
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.seq import MASK
 
 MAX_CONVERSATIONS = 2_000
 """Conversations of one capture that are considered."""
@@ -66,6 +67,33 @@ class Conversation:
     def first_data(self, side: int) -> Shown | None:
         """The first segment of a side with data."""
         return next((seg for seg in self.segments if seg.side == side and seg.length), None)
+
+    @property
+    def delivered(self) -> tuple[int, int]:
+        """Octets of data of each side that the other side has acknowledged."""
+        found = [0, 0]
+        for seg in self.segments:
+            isn, most = self.isns[1 - seg.side], self.octets[1 - seg.side]
+            if seg.ctl & ACK and isn is not None:
+                # An ack of the FIN counts one more, and a wrong one counts nothing.
+                octets = (seg.ack - isn - 1) & MASK
+                if found[1 - seg.side] < octets <= most + 1:
+                    found[1 - seg.side] = min(octets, most)
+        return found[0], found[1]
+
+    def unanswered(self, side: int) -> Shown | None:
+        """The first segment that came to a side again, and after which another one came before it acknowledged anything."""
+        seen: set[tuple[int, int]] = set()
+        again: Shown | None = None
+        for seg in self.segments:
+            if seg.side == side:
+                again = again if not seg.ctl & ACK else None
+            elif seg.seg_len:
+                if (seg.seq, seg.seg_len) in seen and again is not None:
+                    return again
+                again = seg if (seg.seq, seg.seg_len) in seen else again
+                seen.add((seg.seq, seg.seg_len))
+        return again
 
     @property
     def opened(self) -> str:

@@ -21,6 +21,7 @@ from labkit.teach.roster import Student
 
 METADATA = "submission_metadata.yml"
 MAX_METADATA = 16 << 20
+"""Octets of a file of a learning platform that says who submitted what."""
 
 MOODLE = re.compile(r"(?P<owner>.{1,200}?)_(?P<id>\d{1,12})_assignsubmission_(?:file|onlinetext)_?.*")
 CANVAS = re.compile(r"(?P<owner>[^_/]{1,200})_(?P<late>LATE_)?(?P<user>\d{1,15})_(?P<id>\d{1,15})_(?P<file>.+)")

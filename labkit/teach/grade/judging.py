@@ -1,17 +1,20 @@
 """Grade one hand-in: the file's octets become a `Result`."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from gzip import GzipFile
 from hashlib import sha256
 from io import BytesIO
+from itertools import islice
 
 from labkit.analysis.examine import Completeness
 from labkit.analysis.finding import Finding
+from labkit.analysis.limits import BUDGETS
 from labkit.analysis.native import engine
 from labkit.analysis.report_config import SEVERITIES
 from labkit.analysis.verifier import Verdict
 from labkit.capture import open_capture
+from labkit.capture.budget import Budget, Meter
 from labkit.errors import CaptureError, InputError
 from labkit.i18n import _, ngettext, printable
 from labkit.teach.grade import answers, checks
@@ -25,6 +28,7 @@ from labkit.teach.grade.task import (
     NO_TCP,
     NOTHING,
     OTHERS,
+    PROGRAM,
     REFUSED,
     UNREADABLE,
     WRONG_TYPE,
@@ -42,10 +46,18 @@ MAX_PACKETS = 200_000
 """Packets of a hand-in: the time that one may take."""
 MAX_PLAIN = 64 << 20
 """Octets of a compressed hand-in, uncompressed."""
+MAX_SECONDS = 60
+"""Seconds for which a hand-in is read."""
 
 
-def grade(task: Task, octets: bytes, file: str = "") -> Result:
+def default_budget() -> Budget:
+    """What grading one file may cost unless somebody says otherwise."""
+    return Budget(octets=MAX_PLAIN, seconds=MAX_SECONDS)
+
+
+def grade(task: Task, octets: bytes, file: str = "", budget: Budget | None = None) -> Result:
     """Grade the file that a student handed in. Whatever it holds, a Result says so; nothing is raised."""
+    budget = budget or default_budget()
     file = printable(file)
     digest = sha256(octets).hexdigest()
     if not octets:
@@ -56,14 +68,15 @@ def grade(task: Task, octets: bytes, file: str = "") -> Result:
     if kind is not None:
         reason = _("the file is not a capture: it is {kind}").format(kind=kind)
         return without(task, WRONG_TYPE, reason, file=file, sha256=digest)
-    if _is_too_large(octets):
-        reason = _("the file is larger than {most} MiB when it is uncompressed").format(most=MAX_PLAIN >> 20)
+    if _is_too_large(octets, budget.octets):
+        text = _("the file is larger than {most:,} bytes when it is uncompressed (--max-bytes)")
+        reason = text.format(most=budget.octets)
         return without(task, REFUSED, reason, file=file, sha256=digest)
     try:
         if _has_too_many(octets):
             text = _("the capture has more than {most:,} packets; hand in your conversation alone")
             return without(task, REFUSED, text.format(most=MAX_PACKETS), file=file, sha256=digest)
-        verdict, talks = judged(task, octets)
+        verdict, talks = judged(task, octets, budget)
     except CaptureError as error:
         # The reader calls the file `the stream`.
         reason = str(error).partition(": ")[2] or str(error)
@@ -73,18 +86,18 @@ def grade(task: Task, octets: bytes, file: str = "") -> Result:
     return _grade_capture(task, verdict, talks, file, digest)
 
 
-def _is_too_large(octets: bytes) -> bool:
-    """Whether gzip data becomes larger than it may. Damaged data is judged as far as it goes."""
-    if not octets.startswith(GZIP):
-        return False
+def _is_too_large(octets: bytes, most: int | None) -> bool:
+    """Whether a file is larger than it may be, uncompressed. Damaged gzip data is judged as far as it goes."""
+    if most is None or not octets.startswith(GZIP):
+        return most is not None and len(octets) > most
     total = 0
     try:
         with GzipFile(fileobj=BytesIO(octets)) as file:
-            while total <= MAX_PLAIN and (piece := file.read(1 << 20)):
+            while total <= most and (piece := file.read(1 << 20)):
                 total += len(piece)
     except (OSError, EOFError, zlib.error):
         pass
-    return total > MAX_PLAIN
+    return total > most
 
 
 def _has_too_many(octets: bytes) -> bool:
@@ -108,6 +121,8 @@ def without(task: Task, status: str, reason: str, *, file: str = "", sha256: str
 def _mend(status: str, task: Task) -> str:
     if task.kind == ANSWERS:
         return _("Hand in the text file with your answers, one 'NUMBER: ANSWER' on each line.")
+    if task.kind == PROGRAM:
+        return _("Run your program with 'labkit check-live', and look at what it prints and sends.")
     return {
         NOTHING: _("Hand in a capture file (.pcap or .pcapng)."),
         EMPTY: _("Write the packets into the file, open it in Wireshark, and hand it in again."),
@@ -117,15 +132,16 @@ def _mend(status: str, task: Task) -> str:
     }.get(status, _("Save the capture again, open it in Wireshark, and hand it in again."))
 
 
-def judged(task: Task, octets: bytes) -> tuple[Verdict, list[Conversation]]:
+def judged(task: Task, octets: bytes, budget: Budget | None = None) -> tuple[Verdict, list[Conversation]]:
     """The verdict on a capture, and its conversations. CaptureError if it cannot be read."""
+    meter = Meter(budget or default_budget())
     completeness = {None: Completeness.AUTO, True: Completeness.COMPLETE, False: Completeness.PARTIAL}[task.complete]
-    with open_capture(BytesIO(octets)) as capture:
+    with open_capture(BytesIO(octets), meter) as capture:
         verdict = engine.verify_capture(capture, task.profile, alone=False, completeness=completeness)
     if not verdict.segments:
         return verdict, []
     with open_capture(BytesIO(octets)) as capture:
-        return verdict, list(conversations(capture))
+        return verdict, list(conversations(islice(capture, verdict.packets)))
 
 
 def _grade_capture(task: Task, verdict: Verdict, talks: Sequence[Conversation], file: str, digest: str) -> Result:
@@ -166,6 +182,8 @@ def _notes(verdict: Verdict, chosen: Conversation, talks: Sequence[Conversation]
         notes.append(text.format(name=chosen.name, n=others))
     if verdict.damage is not None:
         text = _("the file is damaged: {reason}; graded up to packet {n}")
+        if verdict.damage.kind in BUDGETS:
+            text = _("the rest was not graded: {reason}; graded up to packet {n}")
         notes.append(text.format(reason=verdict.damage.message, n=verdict.packets))
     notes += [
         _("the capture has a limit: {text}").format(text=limit.message)
@@ -202,13 +220,20 @@ def _outcome(name: str, want: object, talk: Conversation, task: Task) -> checks.
 
 
 def _errors(task: Task, verdict: Verdict) -> dict[int, list[Finding]]:
-    """The findings that are mistakes, by conversation. What follows from a mistake is none."""
-    least = SEVERITIES[task.count]
+    """The findings that are mistakes, by conversation."""
     found: dict[int, list[Finding]] = {}
-    for each in verdict.findings:
-        if each.severity >= least and each.caused_by is None:
-            found.setdefault(each.flow, []).append(each)
+    for each in mistakes_of(task, verdict):
+        found.setdefault(each.flow, []).append(each)
     return found
+
+
+def mistakes_of(task: Task, verdict: Verdict) -> Iterator[Finding]:
+    """The findings that are mistakes. What follows from a mistake is none, nor is what the other side did."""
+    least = SEVERITIES[task.count]
+    for each in verdict.findings:
+        of_judged = not task.judged or each.source.rpartition(":")[0] == task.judged
+        if each.severity >= least and each.caused_by is None and of_judged:
+            yield each
 
 
 def _scored(task: Task, talk: Conversation, errors: Sequence[Finding]) -> tuple[list[PartResult], list[Mistake]]:

@@ -6,6 +6,7 @@ One row for each student: points of each part with their reason, the first mista
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from io import StringIO
 from typing import Any
 
@@ -147,6 +148,7 @@ def result_record(result: Result) -> dict[str, Any]:
         "sha256": result.sha256,
         "conversation": result.conversation,
         "packets": result.packets,
+        "runs": [asdict(run) for run in result.runs],
     }
 
 

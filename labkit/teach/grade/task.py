@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 CAPTURE, LIVE, ANSWERS, REPAIR = "capture", "live-capture", "answers", "repaired-capture"
-KINDS = (CAPTURE, LIVE, ANSWERS, REPAIR)
-"""What is handed in: a capture that the student crafts, a capture of the student's own live run, answers to questions, or the
-given capture without its mistakes."""
+PROGRAM = "live-program"
+KINDS = (CAPTURE, LIVE, ANSWERS, REPAIR, PROGRAM)
+"""What is handed in: a capture that the student crafts, a capture of the student's own live run, answers to questions, the
+given capture without its mistakes, or a program that is run in a lab."""
 
 OTHERS = "others"
 """Among the rules of a part: every rule that no part names."""
@@ -98,6 +99,8 @@ class Task:
     """The share of the points that each period of lateness costs, the seconds of a period, and the most that is taken off."""
     shared: bool = True
     """Whether all students have the same task."""
+    judged: str = ""
+    """The address whose mistakes count; empty: those of both sides."""
     given: Given = field(default_factory=Given)
 
     @property
@@ -179,6 +182,22 @@ or more files than the assignment allows."""
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a program that was handed in."""
+
+    seed: int
+    """The seed, by which the run can be repeated."""
+    points: float
+    packets: int
+    ended: str
+    """Why it ended early, or what was wrong with the program; empty if the conversation was whole."""
+    exit_code: int | None
+    """The program's exit code; None if labkit ended it."""
+    output: str
+    """What the program printed, up to a bound."""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The grade of one hand-in: what every platform's output is made of."""
 
@@ -194,6 +213,8 @@ class Result:
     conversation: str = ""
     """The conversation that was graded, as its two ends."""
     packets: int = 0
+    runs: tuple[Run, ...] = ()
+    """The runs of a program."""
 
     @property
     def of(self) -> float:

@@ -13,6 +13,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 MAX_CELL = 32_767
 """Characters of a cell; Excel refuses more."""
 MAX_WIDTH, MIN_WIDTH = 60, 8
+"""Characters of the widest and of the narrowest column."""
 
 Cell = str | int | float | None
 

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from engines import PROFILES, agree, compiled
+from engines import PROFILES, agree, agree_about_rows, compiled
 from frames import CLIENT6, SERVER6, ether, ip4, ip6, n16, tcp
 from situations import PACES, at_pace, situations
 from tricks import TRICKS
@@ -55,6 +55,8 @@ def test_captures(path: Path, profile: str, code: Library) -> None:
     except CaptureError as why:
         pytest.skip(str(why))
     agree(found, code, profile)
+    if profile == RFC9293:
+        agree_about_rows(found, code)
 
 
 @pytest.mark.parametrize("isns", [(0, 0), (2**32 - 1, 2**32 - 50)])
@@ -107,6 +109,7 @@ def test_filters(wanted: FlowFilter, reported: int, code: Library) -> None:
         found += [one[:35] + bytes([port + 64]) + one[36:], other[:55] + bytes([port + 64]) + other[56:]]
     whole = [Frame(number, number, 1, octets, len(octets)) for number, octets in enumerate(found, 1)]
     agree(whole, code, RFC9293, wanted=wanted)
+    agree_about_rows(whole, code, wanted)
     verdict = compiled(whole, code, RFC9293, Bounds(), wanted)
     assert (verdict.flows, verdict.reported, len(verdict.conversations)) == (6, reported, reported)
     assert len({finding.flow for finding in verdict.findings}) == reported

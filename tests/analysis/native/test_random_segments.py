@@ -9,7 +9,7 @@ from random import Random
 from typing import NamedTuple
 
 import pytest
-from engines import agree
+from engines import agree, agree_about_rows
 from frames import SEGMENTS, checksum, ether, n16
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -178,6 +178,12 @@ def test_both_engines_agree(
     profile: str, bounds: Bounds, code: Library, packets: list[Packet], isns: tuple[int, int]
 ) -> None:
     agree(captured(packets, isns), code, profile, bounds)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(packets=st.lists(PACKETS, min_size=8, max_size=40), isns=st.tuples(*[st.sampled_from(ISNS)] * 2))
+def test_both_engines_show_the_same(code: Library, packets: list[Packet], isns: tuple[int, int]) -> None:
+    agree_about_rows(captured(packets, isns), code)
 
 
 def misfits(kind: type, values: Seen | Side | Resolved) -> list[tuple[str, int]]:

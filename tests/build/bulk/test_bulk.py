@@ -48,6 +48,17 @@ def written(wanted: Scenario, flows: int, seed: int = 0, format_: str = "pcapng"
     return found
 
 
+@pytest.mark.parametrize("flows", [1, 700, 70_000])
+def test_progress_tells_the_packets_of_all(flows: int, tmp_path: Path) -> None:
+    # The clients of a closed port get one packet more than those of an open one.
+    refused = scenario("conversations: {count: 1, clients: 10.0.0.0/8, server_ports: 80..82, listening: [80]}")
+    seen: list[tuple[int, int]] = []
+    count = build(refused, flows, tmp_path / "a.pcap", on_progress=lambda *each: seen.append(each))
+    assert seen[-1] == (count, count)
+    assert {total for _, total in seen} == {count}
+    assert seen == sorted(seen)
+
+
 def blocks(wanted: Scenario, flows: int, seed: int = 0, size: int = 3) -> tuple[BulkPlan, list[Block]]:
     plan = prepare(wanted, flows, seed)
     return plan, list(Schedule(plan).blocks(size))

@@ -15,9 +15,11 @@ from labkit.build.scenario.source import parse
 from labkit.cli import run
 from labkit.errors import LabkitError, ScenarioError
 from labkit.teach.assign import Assignment, draw, shipped, shipped_text
+from labkit.teach.assign.handout import markdown
 from labkit.teach.assign.material import material
 from labkit.teach.assign.schema import schema
 from labkit.teach.grade.answer_key import read_answers
+from labkit.teach.grade.judging import grade
 
 PLAIN = """\
 name: plain
@@ -325,3 +327,51 @@ def test_what_is_no_answer_key(text: str, capsys: pytest.CaptureFixture[str]) ->
 def test_the_command_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["schema", "assignment"]) == 0
     assert json.loads(capsys.readouterr().out) == schema()
+
+
+QUIZ = """
+name: asked
+title: Questions that labkit asks
+text: Answer them.
+hand-in: answers
+draw: {size: [60, 200, 900]}
+scenario:
+  server: {port: 7}
+  steps: [{client: connect}, {client: {send: $size}}, {server: {send: $size}}, {client: close}, {server: close}]
+give: capture
+questions:
+  - {find: rtt}
+  - {find: next-ack, points: 2}
+  - {find: state}
+"""
+
+
+def test_questions_that_labkit_asks() -> None:
+    loaded = Assignment.parse(QUIZ)
+    seen = set()
+    for place in range(3):
+        own = material(loaded, place, place)
+        answers = [part.answer for part in own.task.parts if part.answer]
+        assert answers[0].ask == "Which round-trip time does the handshake of the client show?"
+        assert answers[0].right[1] == answers[0].right[0].removesuffix(" ms")
+        assert re.search(r"seq 1 and carries (60|200|900) bytes", answers[1].ask)
+        seen.add(answers[1].right)
+        text = "".join(f"{each.number}: {each.right[-1]}\n" for each in answers).encode()
+        assert grade(own.task, text).points == 4
+        assert answers[1].ask in markdown(own)
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("question", "why"),
+    [
+        ("{ask: What is it?, find: rtt}", "find: rtt asks a question of its own; leave 'ask:' out"),
+        ("{find: wrong-packe}", "did you mean 'wrong-packet'"),
+        ("{find: middlebox}", "needs 'ask:'"),
+        ("{answer: 3}", "needs 'ask:'"),
+        ("{find: zero-window}", "allows no question of the kind zero-window, which needs a window of 0"),
+    ],
+)
+def test_a_question_that_labkit_cannot_ask(question: str, why: str) -> None:
+    with pytest.raises(ScenarioError, match=re.escape(why)):
+        material(Assignment.parse(QUIZ.replace("{find: rtt}", question)), 0)

@@ -1,0 +1,243 @@
+"""`labkit check-live`: run students' own TCP programs in a lab, and grade what they sent."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labkit.cli._common import Command, Exit, echo, note
+from labkit.cli._grade import complete_assignments
+from labkit.cli._live import Duration, orderly
+from labkit.cli.grade import SUFFIXES, TABLES, table_of, write_table
+from labkit.cli.lab import ANY_ARGUMENTS
+from labkit.errors import LabkitError, UsageError
+from labkit.i18n import _, printable
+from labkit.teach.platforms import names
+
+if TYPE_CHECKING:
+    from labkit.capture import Frame
+    from labkit.live.trial import Setting, Trial
+    from labkit.teach.assign import Assignment
+    from labkit.teach.grade.classroom import Grades
+    from labkit.teach.grade.task import Result
+
+HAND_IN = "{hand-in}"
+MAX_NAME = 255
+"""Octets of a file's name, on Linux."""
+
+
+@click.command(
+    "check-live",
+    cls=Command,
+    section="teach",
+    context_settings=ANY_ARGUMENTS,
+    examples=(
+        "sudo labkit check-live tcp.yaml python3 mytcp.py",
+        "sudo labkit check-live --hand-ins handins -o grades.xlsx tcp.yaml python3 {hand-in}/mytcp.py",
+    ),
+)
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help=_("Do only the run with this seed."))
+@click.option(
+    "--runs", type=click.IntRange(1, 100), metavar="N", help=_("How many runs.  [default: as the assignment says]")
+)
+@click.option(
+    "--for",
+    "seconds",
+    type=Duration(),
+    metavar="TIME",
+    help=_("End each run after this time: 10s, 500ms.  [default: as the assignment says]"),
+)
+@click.option(
+    "--user",
+    metavar="NAME",
+    default="nobody",
+    show_default=True,
+    help=_("The user that the program runs as, if labkit is root."),
+)
+@click.option(
+    "--hand-ins",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="FOLDER",
+    help=_("Grade a class: each file or folder in FOLDER is a student's, and takes the place of {hand-in} in COMMAND."),
+)
+@click.option(
+    "--captures",
+    type=click.Path(),
+    metavar="FOLDER",
+    help=_("Write the packets of each run into FOLDER, with comments on what labkit did and what is wrong."),
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE",
+    help=_("Write the table: .csv, .xlsx, .json, .html or .txt. For a platform: the result. Repeatable."),
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice([*TABLES, *names()]),
+    default="text",
+    show_default=True,
+    help=_("Form of the result on standard output: a table, or a platform's."),
+)
+@click.argument("assignment", shell_complete=complete_assignments)
+@click.argument("words", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+def command(
+    assignment: str,
+    words: tuple[str, ...],
+    outputs: tuple[str, ...],
+    format_: str,
+    hand_ins: str | None,
+    **options: Any,
+) -> int:
+    """Run students' TCP programs, and grade what they send.
+
+    ASSIGNMENT is one with 'hand-in: live-program'. COMMAND is the program, a client or server of its own over a tun device or
+    raw sockets. Each run has a lab of its own, where labkit plays the other side over the scenario's path. The program has
+    no other network and few rights; it is ended with all its children. It begins in a folder with copies of the files and
+    folders that COMMAND names. The exit code is 0 whatever the points are.
+    """
+    if hand_ins is not None and format_ in names():
+        raise UsageError(_("--hand-ins goes with the table of a class, not with a platform"))
+    if hand_ins is not None and not any(HAND_IN in word for word in words):
+        raise UsageError(
+            _("COMMAND has no {hand_in}, in whose place each hand-in of the folder comes").format(hand_in=HAND_IN)
+        )
+    if format_ in names():
+        return _platform(assignment, words, outputs, format_, options)
+    for output in outputs:
+        if Path(output).suffix.lower() not in SUFFIXES:
+            text = _("{name}: the suffix names no form of the table; use one of {known}")
+            raise UsageError(text.format(name=printable(output), known=", ".join(SUFFIXES)))
+    loaded = _load(assignment)
+    with orderly() as signalled:
+        try:
+            grades = _grades(loaded, words, hand_ins, options)
+        except KeyboardInterrupt:
+            note(_("interrupted"))
+            return signalled.code(Exit.INTERRUPTED)
+    for output in outputs:
+        write_table(grades, output)
+    if format_ == "text" and hand_ins is None and not outputs:
+        _show(grades.rows[0].result)
+    elif not outputs:
+        echo(table_of(grades, format_), nl=False)
+    return Exit.OK
+
+
+def _load(name: str) -> "Assignment":
+    from labkit.teach.assign import Assignment
+
+    loaded = Assignment.load(name)
+    if loaded.model.program is None:
+        text = _("{name}: what is handed in is no program; 'labkit grade' grades it")
+        raise UsageError(text.format(name=printable(name)))
+    return loaded
+
+
+def _setting(
+    loaded: "Assignment", words: Sequence[str], files: Sequence[Path], options: dict[str, Any]
+) -> "tuple[Setting, list[int]]":
+    """What is run, and with which seeds."""
+    from labkit.live.system import require_capable
+    from labkit.live.trial import Setting
+
+    require_capable("labkit check-live")
+    program = loaded.model.program
+    assert program is not None  # noqa: S101 - `_load` has looked
+    seconds = options["seconds"] or program.time / 1e9
+    seeds = [options["seed"]] if options["seed"] is not None else list(range(1, (options["runs"] or program.runs) + 1))
+    return Setting(loaded.scenario, program.side, words, files, program.link, seconds, options["user"]), seeds
+
+
+def _grades(loaded: "Assignment", words: Sequence[str], hand_ins: str | None, options: dict[str, Any]) -> "Grades":
+    from labkit.cli._progress import ProgressLine
+    from labkit.teach.grade.classroom import Grades, Row
+    from labkit.teach.roster import file_name
+
+    if hand_ins is None:
+        result = _result(loaded, words, _named(words), options)
+        return Grades(loaded.task(), (Row(words[-1], "", file_name(words[-1]), result),))
+    students = [each for each in sorted(Path(hand_ins).iterdir()) if not each.name.startswith(".")]
+    rows = []
+    with ProgressLine(_("running")) as progress:
+        for number, path in enumerate(students, 1):
+            progress.show(_(": {number} of {total}").format(number=number, total=len(students)))
+            command = [word.replace(HAND_IN, path.name) for word in words]
+            result = _result(loaded, command, [path], options, f"{file_name(path.name)}-")
+            rows.append(Row(path.name, "", file_name(path.name), result))
+    return Grades(loaded.task(), tuple(rows))
+
+
+def _named(words: Sequence[str]) -> list[Path]:
+    """The files and folders in the present folder that a command names; of `mytcp/main.py`, the folder `mytcp`."""
+    parts = [Path(word).parts[:1] for word in words if word and "\0" not in word and not Path(word).is_absolute()]
+    names = dict.fromkeys(each[0] for each in parts if each and each[0] != "..")
+    return [Path(name) for name in names if len(name) < MAX_NAME and Path(name).exists()]
+
+
+def _result(
+    loaded: "Assignment", words: Sequence[str], files: Sequence[Path], options: dict[str, Any], prefix: str = ""
+) -> "Result":
+    from labkit.teach.files import write_file
+    from labkit.teach.grade.program import grade_program, octets
+
+    setting, seeds = _setting(loaded, words, files, options)
+
+    def keep(trial: "Trial", _result: "Result", frames: "Sequence[Frame]") -> None:
+        if options["captures"] is not None:
+            target = Path(options["captures"]) / f"{prefix}seed-{trial.seed}.pcapng"
+            write_file(target, octets(frames, setting.scenario))
+
+    return grade_program(loaded.task(), setting, seeds, keep)
+
+
+def _show(result: "Result") -> None:
+    """The feedback for one program, and its runs."""
+    from labkit.teach.grade.pages import feedback
+    from labkit.teach.grade.task import points_text
+
+    for line in feedback(result):
+        echo(line)
+    echo("")
+    for run in result.runs:
+        points = f"{points_text(run.points)}/{points_text(result.of)}"
+        echo(_("seed {seed}: {points}, {n} packets").format(seed=run.seed, points=points, n=run.packets))
+        if run.ended and run.output:
+            for text in run.output.splitlines()[-3:]:
+                echo(f"  | {text[:200]}")
+    if len(result.runs) > 1 and result.points < result.of:
+        note(_("'--seed N' repeats one run"))
+
+
+def _platform(
+    assignment: str, words: Sequence[str], outputs: tuple[str, ...], format_: str, options: dict[str, Any]
+) -> int:
+    """Grade for a platform: whatever fails, it gets a valid result, and nothing else."""
+    from labkit.teach.files import write_file
+    from labkit.teach.grade.judging import without
+    from labkit.teach.grade.task import UNREADABLE, Task
+    from labkit.teach.platforms import platform
+
+    task, failure = Task(assignment), ""
+    try:
+        loaded = _load(assignment)
+        task = loaded.task()
+        result = _result(loaded, words, _named(words), options)
+    except LabkitError as error:
+        failure = str(error)
+    except Exception as error:  # the platform needs a result, whatever happens
+        failure = f"{type(error).__name__}: {error}"
+    if failure:
+        failure = printable(failure)
+        result = without(task, UNREADABLE, failure)
+    text = platform(format_).render(result, failure) + "\n"
+    if not outputs:
+        echo(text, nl=False)
+    for output in outputs:
+        write_file(Path(output), text.encode("utf-8", "backslashreplace"))
+    return Exit.OK

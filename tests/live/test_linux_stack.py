@@ -1,0 +1,260 @@
+"""`stack: linux-6.18` against the kernel: the same scenario simulated and played, field by field.
+
+Both sides have the stack. The kernel's segments are compared with those of its simulated side: control bits, relative numbers,
+lengths, windows, options with SACK blocks, the pattern of identifications and flow labels, and the times between them.
+docs/kernel.md lists what may differ, and why. On a busy machine a timer may expire late, so a case that differs is played again.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+import pytest
+from support import TOP, needs_ip, needs_root
+
+from labkit.analysis.rule import Severity
+from labkit.analysis.verifier import Verifier
+from labkit.build.scenario import Scenario
+from labkit.build.scenario.setup import OTHER
+from labkit.build.trace import Record, Trace
+from labkit.errors import LinkError
+from labkit.live.conversation import SessionConfig
+from labkit.live.guard import Guard
+from labkit.live.session import open_session
+from labkit.tcp import options as opt
+from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
+
+pytestmark = [
+    needs_root,
+    needs_ip,
+    pytest.mark.skipif(not os.uname().release.startswith("6.18."), reason="this kernel is not Linux 6.18"),
+]
+
+HEAD = "name: x\npath: {rtt: 10ms}\n"
+LOSSY = "name: x\npath: {rtt: 10ms, to_server: {lose: [%s]}, to_client: {lose: [%s]}}\n"
+EXCHANGE = "steps:\n- client: connect\n- client: {send: 99}\n- server: {send: 119}\n"
+PAUSED = "client: {window: 8kB}\nserver: {window: 8kB}\nsteps:\n- client: connect\n"
+
+CASES = {
+    "connect and abort": HEAD + "steps:\n- client: connect\n- client: {abort: {after: 5ms}}\n",
+    "request, response, close": HEAD + EXCHANGE + "- client: {close: {after: 9ms}}\n- server: {close: {after: 60ms}}\n",
+    "the server closes first": HEAD + EXCHANGE + "- server: {close: {after: 60ms}}\n- client: {close: {after: 60ms}}\n",
+    "three-segment close": HEAD + EXCHANGE + "- client: close\n- server: close\n",
+    "simultaneous close": HEAD + EXCHANGE + "- client: {close: {after: 90ms}}\n- server: {close: {at_once: true}}\n",
+    "half-close": HEAD + "steps:\n- client: connect\n- client: {send: 99}\n- client: close\n"
+    "- server: {send: {octets: 2000, after: 60ms}}\n- server: close\n",
+    "half-close by the server": HEAD + "steps:\n- client: connect\n- client: {send: 99}\n- server: close\n"
+    "- client: {send: {octets: 2000, after: 60ms}}\n- client: close\n",
+    "three dialogues": HEAD
+    + EXCHANGE
+    + "- client: {send: {octets: 50, after: 9ms}}\n- server: {send: 60}\n" * 2
+    + "- client: {send: {octets: 50, after: 9ms}}\n- client: {close: {after: 90ms}}\n- server: {close: {after: 90ms}}\n",
+    "refused": HEAD + "server: {listen: false}\nsteps:\n- client: connect\n",
+    "the client aborts": HEAD + EXCHANGE + "- client: {abort: {after: 60ms}}\n",
+    "the server aborts": HEAD + EXCHANGE + "- server: {abort: {after: 60ms}}\n",
+    "reset by a crashed client": HEAD + EXCHANGE + "- client: {crash: {after: 150ms}}\n"
+    "- server: {send: {octets: 5, after: 60ms}}\n",
+    "simultaneous open": HEAD + "steps:\n- client: connect\n- server: {connect: {at_once: true}}\n"
+    "- client: {send: {octets: 99, after: 20ms}}\n- client: close\n- server: close\n",
+    "MSS 536": HEAD + "client: {mss: 536}\nserver: {mss: 536}\nsteps:\n- client: connect\n- client: {send: 3000}\n"
+    "- server: {send: 3000}\n- client: close\n- server: close\n",
+    "no timestamps, no SACK": HEAD
+    + "client: {timestamps: false, sack: false}\nserver: {timestamps: false, sack: false}\n"
+    + EXCHANGE
+    + "- client: {close: {after: 60ms}}\n- server: {close: {after: 60ms}}\n",
+    "14 kB each way": HEAD + "steps:\n- client: connect\n- client: {send: 14000}\n- server: {send: 14000}\n"
+    "- client: {close: {after: 90ms}}\n- server: {close: {after: 90ms}}\n",
+    "the SYN is lost": LOSSY % (1, "") + "steps:\n- client: connect\n- client: {abort: {after: 5ms}}\n",
+    "a request is lost": LOSSY % (3, "")
+    + EXCHANGE
+    + "- client: {close: {after: 60ms}}\n- server: {close: {after: 60ms}}\n",
+    "a response is lost": LOSSY % ("", 3)
+    + EXCHANGE
+    + "- client: {close: {after: 60ms}}\n- server: {close: {after: 60ms}}\n",
+    "a tail is lost": LOSSY
+    % ("7, 8", "")
+    + "steps:\n- client: connect\n- client: {send: {octets: 8000, after: 60ms}}\n"
+    "- server: {receive: 8000}\n- client: {abort: {after: 60ms}}\n",
+    "one of twenty is lost": LOSSY
+    % (6, 9)
+    + "steps:\n- client: connect\n- client: {send: 20kB}\n- server: {send: 20kB}\n"
+    "- client: {close: {after: 90ms}}\n- server: {close: {after: 90ms}}\n",
+    "the server does not read": HEAD + PAUSED + "- server: pause\n- client: {send: {octets: 20kB}}\n"
+    "- server: {resume: {after: 450ms, at_once: true}}\n- server: {receive: 20kB}\n- client: close\n- server: close\n",
+    "keep-alive": HEAD + "client: {keep_alive: 1s, keep_alive_interval: 1s}\n" + EXCHANGE + "- client: {wait: 1300ms}\n"
+    "- client: {close: {after: 9ms}}\n- server: {close: {after: 60ms}}\n",
+}
+"""The scenarios by their names in docs/kernel.md."""
+
+
+class Line(NamedTuple):
+    """A segment as it is compared."""
+
+    ctl: int
+    seq: int
+    ack: int
+    octets: int
+    window: int
+    options: str
+    ident: str
+
+
+def lines(trace: Trace, sender: str) -> list[Line]:
+    """The segments that one side sent."""
+    found: list[Line] = []
+    last: int | None = None
+    closing = False
+    for record in trace:
+        if record.sender != sender:
+            continue
+        segment, ident = record.segment, (record.ident or 0) & 0xFFFF
+        # The kernel's end of a lab shuts down instead of closing, so that its last ACK comes from a socket after all.
+        closing = closing or bool(segment.ctl & FIN)
+        known = trace.client.ip.version == 4 and not (closing and segment.ctl == ACK)
+        step = "0" if not ident else "first" if last is None else f"+{(ident - last) & 0xFFFF}"
+        last = ident or last
+        seq, ack = trace.relative(record)
+        found.append(
+            Line(
+                segment.ctl,
+                seq,
+                ack,
+                len(segment.payload),
+                segment.window,
+                options(trace, record),
+                step if known else "",
+            )
+        )
+    return found
+
+
+def options(trace: Trace, record: Record) -> str:
+    """The options in their order; timestamps and numbers relative or without their value."""
+    peer = trace.connections[record.connection].isns(record.sender)[1]
+    words = []
+    for option in record.segment.options:
+        match option:
+            case opt.Sack(blocks):
+                words.append("sack " + " ".join(f"{(a - peer) % 2**32}:{(b - peer) % 2**32}" for a, b in blocks))
+            case opt.Timestamps():
+                words.append("timestamps")
+            case _:
+                words.append(str(option))
+    return ", ".join(words)
+
+
+def gaps(trace: Trace, sender: str) -> list[float]:
+    """Milliseconds between the segments of one side."""
+    return [(b.time - a.time) / 1e6 for a, b in pairwise(each for each in trace if each.sender == sender)]
+
+
+def without_windows(found: list[Line]) -> list[Line]:
+    """windows: ignore windows that are not 0, and identifications."""
+    return [line._replace(window=bool(line.window)) for line in found]
+
+
+def without_push(found: list[Line]) -> list[Line]:
+    """PSH: ignore the bit."""
+    return [line._replace(ctl=line.ctl & ~PSH) for line in found]
+
+
+def without_acks(found: list[Line]) -> list[Line]:
+    """ACK: ignore pure ACKs, acknowledgement numbers, and what goes with them."""
+    kept = [line for line in found if line.octets or line.ctl & (SYN | FIN | RST)]
+    return [line._replace(ack=0, window=0, options="", ident="") for line in kept]
+
+
+def only_octets(found: list[Line]) -> list[Line]:
+    """segments: compare the octets that were sent, and the ends."""
+    reached = max((line.seq + line.octets for line in found), default=0)
+    ends = {line.ctl & (SYN | FIN | RST | ACK) for line in found if line.ctl & (SYN | FIN | RST)}
+    return [Line(ctl, 0, 0, reached, 0, "", "") for ctl in sorted(ends)]
+
+
+IGNORE: dict[str, Callable[[list[Line]], list[Line]]] = {
+    "windows": without_windows,
+    "PSH": without_push,
+    "ACK": without_acks,
+    "segments": only_octets,
+}
+"""Normalisations by their words in docs/kernel.md, the weakest first."""
+
+
+def differ_in(one: list[Line], other: list[Line]) -> set[str] | None:
+    """The smallest set of words that explains the difference; None if no set does."""
+    choices = [[name for place, name in enumerate(IGNORE) if mask >> place & 1] for mask in range(1 << len(IGNORE))]
+    for names in sorted(
+        choices, key=lambda names: ("segments" in names, len(names), [*map(list(IGNORE).index, names)])
+    ):
+        ours, theirs = one, other
+        for name in names:
+            ours, theirs = IGNORE[name](ours), IGNORE[name](theirs)
+        if ours == theirs:
+            return set(names)
+    return None
+
+
+def same_times(one: list[float], other: list[float]) -> bool:
+    """Whether times are of the same class: at once, 40 ms, 200 ms, a second."""
+    return len(one) == len(other) and all(abs(a - b) <= 25 + 0.1 * a for a, b in zip(one, other, strict=True))
+
+
+def listed() -> dict[tuple[str, str], set[str]]:
+    """The permitted differences in docs/kernel.md, by case and labkit's side."""
+    text = (TOP / "docs" / "kernel.md").read_text("utf-8").partition("## The stack `linux-6.18`")[2]
+    found = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 3 and cells[0] in CASES:
+            for side, cell in zip(("server", "client"), cells[1:], strict=True):
+                found[cells[0], side] = set(re.findall(r"\w+", cell)) & {*IGNORE, "times"}
+    return found
+
+
+def played(text: str, side: str, ipv6: bool) -> tuple[Trace, Trace]:
+    """A case with the stack on both sides: simulated, and with the kernel as the other side."""
+    for each in ("client", "server"):
+        more = "stack: linux-6.18" + (', address: "2001:db8::10"' if ipv6 and each == "client" else "")
+        if f"\n{each}: {{" in text:
+            text = text.replace(f"\n{each}: {{", f"\n{each}: {{{more}, ", 1)
+        else:
+            text = text.replace("\nsteps:", f"\n{each}: {{{more}}}\nsteps:", 1)
+    scenario = Scenario.parse(text)
+    with open_session(SessionConfig(scenario, side, peer="kernel", guard=Guard(seconds=20))) as conversation:
+        for _frame in conversation.frames():
+            continue
+        live = conversation.trace()
+    return scenario.play(), live
+
+
+@pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("side", ["client", "server"])
+@pytest.mark.parametrize("name", CASES)
+def test_the_stack_sends_what_the_kernel_sends(name: str, side: str, ipv6: bool) -> None:
+    fault = ""
+    for _attempt in range(3):
+        try:
+            simulated, live = played(CASES[name], side, ipv6)
+        except LinkError as error:  # for example after a timer has ended the connection
+            fault = str(error)
+            continue
+        kernel, model = lines(live, OTHER[side]), lines(simulated, OTHER[side])
+        needed, allowed = differ_in(model, kernel), listed()[name, side]
+        if needed is None or not needed <= allowed:
+            fault = f"differs in {needed}, {allowed or 'nothing'} is permitted:\n{model}\n{kernel}"
+            continue
+        timed = not needed and "times" not in allowed
+        if timed and not same_times(gaps(simulated, OTHER[side]), gaps(live, OTHER[side])):
+            fault = f"times differ: {gaps(simulated, OTHER[side])} {gaps(live, OTHER[side])}"
+            continue
+        fault = ""
+        worse = [each for each in Verifier().run(simulated.file_frames()).findings if each.severity > Severity.NOTE]
+        assert worse == []
+        break
+    assert not fault
+
+
+def test_every_case_is_listed_in_the_documentation() -> None:
+    assert set(listed()) == {(name, side) for name in CASES for side in ("client", "server")}

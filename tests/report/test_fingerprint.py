@@ -1,0 +1,130 @@
+"""Tests of what each side looks like: built traffic of every stack, real kernels, and what nobody can know."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from labkit.build.scenario import Scenario
+from labkit.capture import open_capture
+from labkit.cli import run
+from labkit.report import fingerprint
+from labkit.report.fingerprint import Identified, identify
+from labkit.tcp import stacks
+
+STEPS = """steps:
+- client: connect
+- client: {send: 100}
+- server: {send: {octets: 3000, after: 300ms}}
+- client: close
+- server: close
+"""
+KNOWN = [name for name in stacks.names() if name not in ("rfc", "minimal")]
+CAPTURES = os.environ.get("LABKIT_CAPTURES", "")
+
+
+def sides(client: str, server: str, more: str = "") -> tuple[Identified, Identified]:
+    text = f"name: x\nclient: {{{client}}}\nserver: {{{server}}}\n{more}{STEPS}"
+    (found,) = identify(Scenario.parse(text).play().file_frames())
+    return found
+
+
+@pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("server", KNOWN)
+@pytest.mark.parametrize("client", KNOWN)
+def test_each_stack_looks_like_itself(client: str, server: str, ipv6: bool) -> None:
+    address = ', address: "2001:db8::1"' if ipv6 else ""
+    found = sides(f"stack: {client}{address}", f"stack: {server}")
+    for name, each in zip((client, server), found, strict=True):
+        family = stacks.load(name).family
+        # A SYN ACK has only what the SYN offered: without timestamps or from others, several systems may look alike.
+        if name == client or client.startswith("linux"):
+            assert each.family == family
+            assert name in each.names
+            assert len(each.evidence) >= 3
+        assert each.family in (family, "unknown")
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        "stack: rfc",
+        "stack: minimal",
+        "timestamps: true, window_scale: 7",
+        "stack: linux-6.18, window_scale: off, timestamps: false",
+    ],
+)
+def test_nothing_is_guessed(client: str) -> None:
+    client_side, _server = sides(client, "stack: linux-6.18")
+    assert (client_side.names, client_side.family) == ((), "unknown")
+    assert client_side.against
+
+
+def test_routers_on_the_path_do_not_matter() -> None:
+    found = sides("stack: linux-6.18", "stack: linux-6.18", "path: {hops: 12}\ncapture: server\n")
+    assert [each.family for each in found] == ["Linux", "Linux"]
+
+
+def test_another_ttl_rules_a_stack_out() -> None:
+    found, _server = sides("stack: linux-6.18, ttl: 128", "stack: linux-6.18")
+    assert found.names == ()
+    assert any("linux-6.18: TTL 128" in text for text in found.against)
+
+
+def test_a_side_without_a_syn_is_unknown() -> None:
+    frames = Scenario.parse(f"name: x\nclient: {{stack: linux-6.18}}\n{STEPS}").play().file_frames()
+    ((client, server),) = identify(frames[1:])
+    assert client.end.startswith("192.0.2.10:")
+    assert (client.family, client.against) == ("unknown", ("the capture has no SYN of this side",))
+    ((client, server),) = identify(frames[2:])
+    assert client.family == server.family == "unknown"
+
+
+def test_each_connection_of_a_port_is_a_conversation_of_its_own() -> None:
+    frames = Scenario.load("port-reuse").play().file_frames()
+    assert len(list(identify(frames))) == 2
+
+
+def test_conversations_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint, "MAX_CONVERSATIONS", 3)
+    text = f"name: x\nclient: {{stack: linux-6.18}}\nconversations: {{count: 9}}\n{STEPS}"
+    assert len(list(identify(Scenario.parse(text).play().file_frames()))) == 3
+
+
+def test_the_lesson(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = f"name: x\nclient: {{stack: linux-6.18}}\nserver: {{stack: linux-6.18}}\n{STEPS}"
+    Scenario.parse(text).play().write(tmp_path / "a.pcap")
+    assert run(["explain", "stack", str(tmp_path / "a.pcap")]) == 0
+    out = capsys.readouterr().out
+    assert "Linux, most like linux-6.18" in out
+    assert "window 64240 = 44 segments of 1460" in out
+    assert out.endswith("sides: Linux 2\n")
+    assert run(["explain", "stack"]) == 0
+    assert all(name in capsys.readouterr().out for name in ("linux-6.18",))
+    assert run(["explain", "stack", "a", "b"]) == 2
+    assert "expected: labkit explain stack [CAPTURE]" in capsys.readouterr().err
+    empty = io.BytesIO()
+    Scenario.parse(text).play()[:0].write(empty, format="pcap")
+    (tmp_path / "b.pcap").write_bytes(empty.getvalue())
+    assert run(["explain", "stack", str(tmp_path / "b.pcap")]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CAPTURES, reason="LABKIT_CAPTURES names no folder of captures")
+def test_real_kernels() -> None:
+    """All hosts of these captures are Linux, but for 10.9.0.3, fd00::3 and the user-space ends of `uk_*`."""
+    right = wrong = 0
+    for path in sorted(Path(CAPTURES).glob("kernel*/*.pcap*")):
+        if path.stat().st_size > 3 << 20:
+            continue
+        with open_capture(path) as capture:
+            for each in (side for found in identify(capture) for side in found):
+                scripted = path.name.startswith("uk_") or each.end.startswith(("10.9.0.3:", "[fd00::3]:"))
+                if scripted:
+                    assert each.family == "unknown", (path.name, each)
+                elif "no SYN" not in each.against[0] if each.against else True:
+                    right += each.family == "Linux"
+                    wrong += each.family != "Linux"
+    assert right > 500
+    assert right >= 0.95 * (right + wrong)
