@@ -30,6 +30,7 @@ from labkit.analysis.account import (
 )
 from labkit.analysis.closing import close, refuse
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
+from labkit.analysis.evidence import evidence
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
@@ -56,6 +57,8 @@ class Ledger(Book):
         """False where a segment cannot be accounted for: then there are no entries."""
         self.whole = True
         """False where too many segments were wrong, or the time was over: the entries are about those before."""
+        self._in_order = evidence(segments) in ("together", "apart")
+        """Whether the IP identifications show that each host sent its segments in this order, and that none is missing."""
         self._strays: Entry | None = None
         self._relative: Entry | None = None
         self._last_acks = {(seg.side, seg.ack): index for index, seg in enumerate(self.segments) if seg.ctl & ACK}
@@ -171,7 +174,10 @@ class Ledger(Book):
 
     def _third_is_missing(self, seg: Shown, me: Account) -> None:
         """The server goes on although the client has acknowledged nothing: the handshake's third segment is not there."""
-        if me.last is not None and me.last.ctl & SYN and not any(entry.fault for entry in self.entries):
+        if me.last is None or not me.last.ctl & SYN:
+            return
+        there = any(entry.fault or (entry.field == "ack" and entry.shown.side == CLIENT) for entry in self.entries)
+        if not there:
             self.enter(seg, "missing", fault="third-ack", lossy=True)
 
     def _acknowledge_if_any(self, index: int, seg: Shown, me: Account, peer: Account, entry: Entry | None) -> None:
@@ -288,6 +294,8 @@ class Ledger(Book):
     def _is_filled(self, index: int, seg: Shown, me: Account) -> bool:
         """Whether the numbers that the segment leaves out come later: it was overtaken, or another was lost."""
         at = me.nxt
+        if self._in_order:
+            return False
         for later in islice(self.segments, index + 1, index + 1 + MAX_NEAR):
             if later.side == seg.side and later.seg_len and diff(later.seq, at) <= 0 < diff(later.end, at):
                 at = later.end

@@ -3,7 +3,10 @@
 import re
 
 import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.packet import Packet, Raw
 
+from labkit import verify
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.finding import Finding
 from labkit.analysis.rule import Severity, collect
@@ -138,3 +141,50 @@ def exchanges(*starts: int, size: int = 20) -> str:
 def test_messages_of_one_length_are_counted_once(drift: int) -> None:
     verdict = judged(exchanges(1 + drift, 21, 41, 61, 81, 101))
     assert [(found.packet, found.field, found.expected_relative) for found in errors(verdict)] == [(4, "seq", 1)]
+
+
+def typed(*lines: str, each_alone: bool = False) -> list[Packet]:
+    """Packets whose IP identifications count, for both hosts together or for each alone, one second apart. A line is
+    `> flags seq ack length`."""
+    packets = []
+    counts = {">": 100, "<": 5000}
+    for number, line in enumerate(lines):
+        way, flags, seq, ack, length = line.split()
+        ends = {"src": "192.0.2.1", "dst": "192.0.2.2"} if way == ">" else {"src": "192.0.2.2", "dst": "192.0.2.1"}
+        ports = {"sport": 40000, "dport": 80} if way == ">" else {"sport": 80, "dport": 40000}
+        counts[way] += 1
+        packet = IP(**ends, id=counts[way] if each_alone else 100 + number)
+        packet /= TCP(**ports, flags=flags, seq=int(seq), ack=int(ack)) / Raw(bytes(range(int(length))))
+        packet.time = float(number)
+        packets.append(packet)
+    return packets
+
+
+HANDSHAKE = ["> S 0 0 0", "< SA 0 1 0", "> A 1 1 0"]
+AHEAD = {
+    "one too high": (
+        ["> PA 1 1 10", "< PA 1 11 15", "> A 12 16 0", "> FA 11 16 0", "< FA 16 12 0", "> A 12 17 0"],
+        (6, 11),
+    ),
+    "counts the data that it sends next": (
+        ["> PA 1 1 10", "< A 21 11 0", "< PA 1 11 20", "> A 11 21 0", "> FA 11 21 0", "< FA 21 12 0", "> A 12 22 0"],
+        (5, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("each_alone", [False, True], ids=["together", "apart"])
+@pytest.mark.parametrize(("lines", "want"), AHEAD.values(), ids=AHEAD.keys())
+def test_a_pure_ack_ahead_of_its_sender_overtook_nothing_where_identifications_count(
+    lines: list[str], want: tuple[int, int], each_alone: bool
+) -> None:
+    verdict = verify(typed(*HANDSHAKE, *lines, each_alone=each_alone))
+    assert [(found.packet, found.field, found.expected) for found in errors(verdict)] == [(want[0], "seq", want[1])]
+
+
+def test_a_wrong_third_ack_is_not_missing() -> None:
+    verdict = judged(
+        "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 3\n< P. 1:21(20) ack 1\n> . 1:1(0) ack 21\n> F. 1:1(0) ack 21\n"
+        "< F. 21:21(0) ack 2\n> . 2:2(0) ack 22"
+    )
+    assert named(verdict) == [(3, "ack", 1)]
