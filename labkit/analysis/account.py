@@ -81,6 +81,7 @@ class Book:
         entry = self.enter(seg, name, cause=cause)
         entry.expected, entry.actual, entry.isn, entry.off = expected, actual, of.isn, diff(actual, expected)
         entry.own, entry.peer = self.accounts[seg.side].last, self.accounts[1 - seg.side].taken
+        entry.peer_last = self.accounts[1 - seg.side].last
         if cause is None:
             self._numbers[name, seg.side, entry.off].append(entry)
             if entry.counts_one:

@@ -24,7 +24,7 @@ from labkit.analysis.flows import End, Flow, FlowTable, end_name, end_of, possib
 from labkit.analysis.ledger import MAX_SEGMENTS, Ledger
 from labkit.analysis.limits import Limit, not_accounted, of_flows
 from labkit.analysis.rule import Rule, Scope, Severity
-from labkit.analysis.strays import FourTuple, Talk, Work, adopt
+from labkit.analysis.strays import Talk, Work, adopt, right_fields, tuple_text
 from labkit.analysis.verifier import Verdict
 from labkit.capture import Frame
 from labkit.i18n import _
@@ -479,20 +479,18 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
         "own_packet": own.packet if own else "",
         "own_length": own.length if own else 0,
         "peer_packet": peer.packet if peer else "",
+        "peer_last": entry.peer_last.packet if entry.peer_last else "",
         "peer_length": peer.length if peer else 0,
         "headers": entry.off if entry.off in _headers(own, peer) else 40,
         "inside_packet": inside.packet if inside else "",
         "inside_length": inside.length if inside else 0,
         "characters": len(entry.text),
         "taker": "FIN" if entry.at_fin else "SYN",
-        "right_tuple": _tuple_text(right),
-        "four_tuple": _tuple_text(seg.four_tuple or right),
+        "right_tuple": tuple_text(right),
+        "right_fields": right_fields(seg, right),
+        "four_tuple": tuple_text(seg.four_tuple or right),
     }
 
 
 def _headers(*segments: Shown | None) -> list[int]:
     return [size for seg in segments if seg is not None for size in (seg.headers, seg.headers + 14)]
-
-
-def _tuple_text(ends: FourTuple) -> str:
-    return f"{end_name((ends[0], ends[1]))} → {end_name((ends[2], ends[3]))}"

@@ -294,7 +294,7 @@ class Ledger(Book):
     def _is_filled(self, index: int, seg: Shown, me: Account) -> bool:
         """Whether the numbers that the segment leaves out come later: it was overtaken, or another was lost."""
         at = me.nxt
-        if self._in_order:
+        if self._in_order and seg.is_pure_ack:
             return False
         for later in islice(self.segments, index + 1, index + 1 + MAX_NEAR):
             if later.side == seg.side and later.seg_len and diff(later.seq, at) <= 0 < diff(later.end, at):
@@ -391,7 +391,7 @@ class Ledger(Book):
         entry.later = self._comes_later(index, seg, peer)
         entry.goes_on = any(one.side != seg.side and one.seq == seg.ack for one in self.segments[index + 1 :])
         entry.lossy = not seg.ctl & SYN and not is_third(seg, self.accounts[seg.side])
-        if entry.later or entry.fin_due:
+        if entry.later or (entry.fin_due and not entry.goes_on):
             peer.shifts.pop(off, None)
 
     def _wrong_ack(self, seg: Shown, peer: Account, want: int) -> Entry:
@@ -416,9 +416,10 @@ class Ledger(Book):
         return False
 
     def _fin_is_due(self, seg: Shown) -> bool:
-        """Whether the sender of this has closed, and the peer, which sends nothing after it, never does."""
+        """Whether the sender of this closes, and the peer, which sends no payload after it, never does."""
         return any(one.side == seg.side and one.ctl & FIN for one in self.segments) and not any(
-            one.side != seg.side and (one.ctl & FIN or one.packet > seg.packet) for one in self.segments
+            one.side != seg.side and (one.ctl & FIN or (one.packet > seg.packet and one.length))
+            for one in self.segments
         )
 
     # Resets.

@@ -7,9 +7,10 @@ four-tuple differs, it is a segment of that conversation with a typing error.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
-from labkit.analysis.flows import Flow
+from labkit.analysis.flows import Flow, end_name
 from labkit.analysis.ledger import Ledger
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import add
@@ -161,3 +162,17 @@ def _answers(reset: Shown, known: Sequence[Shown]) -> bool:
     return any(reset.seq == seg.ack for seg in peer if seg.ctl & ACK) or any(
         reset.ack == seg.end for seg in peer if reset.ctl & ACK
     )
+
+
+def right_fields(seg: Shown, right: FourTuple) -> str:
+    """The lines for Scapy that mend a wrong four-tuple, on one line."""
+    ip = "IP" if len(right[0]) == 4 else "IPv6"
+    source, destination = (str(ip_address(right[place])) for place in (0, 2))
+    values = ((f"{ip}].src", source), ("TCP].sport", right[1]), (f"{ip}].dst", destination), ("TCP].dport", right[3]))
+    wrong = zip(values, seg.four_tuple or right, right, strict=True)
+    return "; ".join(f"packets[{seg.packet - 1}][{name} = {value!r}" for (name, value), is_, be in wrong if is_ != be)
+
+
+def tuple_text(ends: FourTuple) -> str:
+    """A four-tuple as `source → destination`."""
+    return f"{end_name((ends[0], ends[1]))} → {end_name((ends[2], ends[3]))}"

@@ -76,7 +76,7 @@ def test_flags_in_a_mend_line_are_python() -> None:
 
 @pytest.mark.parametrize("rule", [rule for rule in collect() if "In Scapy: " in rule.mend], ids=lambda rule: rule.name)
 def test_a_line_for_scapy_ends_as_python_does(rule) -> None:
-    assert re.search(r'In Scapy: packets\[\{index\}\]\[TCP\]\.\w+ = "[^"]*"$', rule.mend)
+    assert re.search(r'In Scapy: packets\[\{index\}\]\[TCP\]\.\w+ = "[^"]*"$|In Scapy: \{right_fields\}$', rule.mend)
 
 
 def long_talk(messages: int, mistake: int = -1) -> str:
@@ -188,3 +188,22 @@ def test_a_wrong_third_ack_is_not_missing() -> None:
         "< F. 21:21(0) ack 2\n> . 2:2(0) ack 22"
     )
     assert named(verdict) == [(3, "ack", 1)]
+
+
+def test_a_forgotten_fin_flag_is_named() -> None:
+    verdict = judged(
+        f"{OPENING}> P. 1:4(3) ack 1\n< P. 1:3(2) ack 4\n> . 4:4(0) ack 3\n> . 4:4(0) ack 3\n< . 3:3(0) ack 5\n"
+        "< F. 3:3(0) ack 5\n> . 5:5(0) ack 4"
+    )
+    (found,) = errors(verdict)
+    assert (found.packet, found.code, found.expected_relative) == (8, "FIN04", 4)
+    assert found.mend.startswith("Set FIN in packet 7, ")
+
+
+def test_a_wrong_port_has_a_line_for_scapy() -> None:
+    packets = typed(
+        *HANDSHAKE, "> PA 1 1 10", "< PA 1 11 15", "> A 11 16 0", "> FA 11 16 0", "< FA 16 12 0", "> A 12 17 0"
+    )
+    packets[5][TCP].dport = 8080
+    (found,) = errors(verify(packets))
+    assert found.mend.endswith("In Scapy: packets[5][TCP].dport = 80")

@@ -88,7 +88,7 @@ def repeats_a_mistake(entry: Entry) -> int:
     profiles=PROFILES,
     should_be="{right_tuple}, as in the other packets of this conversation",
     receiver="It knows no such connection and answers with RST.",
-    mend="Set the source and destination to {right_tuple}.",
+    mend="Set the source and destination to {right_tuple}. In Scapy: {right_fields}",
     good=GOOD,
     bad="",
 )
