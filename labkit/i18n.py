@@ -1,25 +1,38 @@
 """Translation of messages into the user's language.
 
 English is the message id, so that no catalogue is needed to run. Translations are gettext catalogues,
-`labkit/locale/LANGUAGE/LC_MESSAGES/labkit.mo`; the language comes from LANGUAGE, LC_ALL, LC_MESSAGES or LANG, read once.
-Codes, keys of JSON and the words of RFCs never go through here.
+`labkit/locale/LANGUAGE/LC_MESSAGES/labkit.mo`; the language comes from `--lang` (`speaking`), or from LABKIT_LANG, LANGUAGE,
+LC_ALL, LC_MESSAGES or LANG, read once. Codes, keys of JSON and the words of RFCs never go through here.
 
 Translate a message before filling in values: `_("{count} packets").format(count=12)`. A message that must
 exist before it is shown (a rule's template in its decorator) is marked with `N_` and translated where it is printed.
-`printable` makes a foreign text fit to stand in a sentence, `nearest` guesses at a misspelt word. Nothing but `os` is
-imported unless another language than English is wanted.
+`printable` makes a foreign text fit to stand in a sentence, `nearest` guesses at a misspelt word. `width`, `padded` and
+`wrapped` count the columns of a terminal, of which a Chinese character takes two. Little is imported unless another language
+than English is wanted.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gettext import NullTranslations
 
-VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+DOMAIN = "labkit"
+
+VARIABLES = ("LABKIT_LANG", "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 """The environment variables that name a language; the first one that is set counts, as in gettext."""
+
+ENGLISH = frozenset({"C", "POSIX", "en"})
+
+ALIASES = {"zh": "zh_CN"}
+"""The folder of a language whose folder names a country or a script."""
+
+NO_START = frozenset("、。，．：；？！）］｝〕〉》」』】”’…—～·%,.:;?!)]}")
+NO_END = frozenset("（［｛〔〈《「『【“‘([{")
+"""Characters that begin no line, and that end none: the rules for Chinese text (GB/T 15834)."""
 
 
 def languages(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -32,12 +45,36 @@ def languages(environment: Mapping[str, str]) -> tuple[str, ...]:
     for item in setting.split(":"):
         name = item.partition(".")[0].partition("@")[0]
         language = name.partition("_")[0]
-        if language in {"C", "POSIX", "en"}:
+        if language in ENGLISH:
             break
         # The name becomes part of a path: only letters, digits and underscores are safe.
         if name.isascii() and name.replace("_", "").isalnum():
             wanted += [each for each in dict.fromkeys((name, language)) if each not in wanted]
     return tuple(wanted)
+
+
+def folder() -> str:
+    """The folder of the catalogues."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "locale")  # noqa: PTH100, PTH118, PTH120 - no pathlib yet
+
+
+def translated() -> list[str]:
+    """The languages that have a catalogue."""
+    try:
+        return sorted(os.listdir(folder()))  # noqa: PTH208 - no pathlib yet
+    except OSError:
+        return []
+
+
+def available(name: str) -> str | None:
+    """The language of a name such as `zh`, `zh-CN` or `en`; None if labkit does not speak it."""
+    wanted = languages({"LANGUAGE": name.replace("-", "_")})
+    found = next((each for each in map(_alias, wanted) if each in translated()), None)
+    return found if wanted else "en" if name.replace("-", "_").partition("_")[0] in ENGLISH else None
+
+
+def _alias(language: str) -> str:
+    return ALIASES.get(language, language)
 
 
 @cache
@@ -47,14 +84,49 @@ def catalogue() -> "NullTranslations | None":
     if not wanted:
         return None
     from gettext import GNUTranslations
-    from pathlib import Path
 
     for language in wanted:
-        path = Path(__file__).with_name("locale") / language / "LC_MESSAGES" / "labkit.mo"
-        if path.is_file():
-            with path.open("rb") as file:
+        path = os.path.join(folder(), _alias(language), "LC_MESSAGES", f"{DOMAIN}.mo")  # noqa: PTH118
+        if os.path.isfile(path):  # noqa: PTH113
+            with open(path, "rb") as file:  # noqa: PTH123
                 return GNUTranslations(file)
     return None
+
+
+def language() -> str:
+    """The language of texts as HTML names it: `zh-CN`, or `en`."""
+    found = next((each for each in map(_alias, languages(os.environ)) if each in translated()), "en")
+    return found.replace("_", "-")
+
+
+@contextmanager
+def speaking(language: str | None) -> Iterator[None]:
+    """Speak a language, or the environment's where it is None. Messages of click are in the same catalogue.
+
+    The environment names the language, so that processes which labkit starts speak it too.
+    """
+    wanted = language or ":".join(languages(os.environ))
+    if not wanted and language is None:
+        yield
+        return
+    import gettext
+
+    before = {name: os.environ.get(name) for name in ("LABKIT_LANG", "LANGUAGE")}
+    domain = gettext.textdomain()
+    os.environ["LABKIT_LANG"] = os.environ["LANGUAGE"] = ":".join(map(_alias, wanted.split(":")))
+    gettext.bindtextdomain(DOMAIN, folder())
+    gettext.textdomain(DOMAIN)
+    catalogue.cache_clear()
+    try:
+        yield
+    finally:
+        gettext.textdomain(domain)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        catalogue.cache_clear()
 
 
 def _(message: str) -> str:
@@ -77,11 +149,91 @@ def N_(message: str) -> str:  # noqa: N802 - gettext's name, which the tools tha
     return message
 
 
+def unfolded(text: str) -> str:
+    """A docstring as paragraphs, each on one line."""
+    return "\n\n".join(" ".join(each.split()) for each in text.strip().replace("\n\n\n", "\n\n").split("\n\n"))
+
+
+REASONS = (
+    N_("No such file or directory"),
+    N_("Permission denied"),
+    N_("Operation not permitted"),
+    N_("Is a directory"),
+    N_("Not a directory"),
+    N_("File exists"),
+    N_("File name too long"),
+    N_("Too many open files"),
+    N_("Too many levels of symbolic links"),
+    N_("No space left on device"),
+    N_("Read-only file system"),
+    N_("Input/output error"),
+    N_("Device or resource busy"),
+)
+"""What the system says of a file (`strerror`), in Linux's and macOS' words; translate it as a message."""
+
+
 def printable(text: str) -> str:
     """The text with escapes for all characters that could control a terminal or cannot be encoded."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def width(text: str) -> int:
+    """The columns that a text without control characters takes in a terminal: two for each wide character."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def padded(text: str, columns: int, fill: str = " ") -> str:
+    """The text with spaces behind it up to a width in columns, like `str.ljust`; before it for a negative width."""
+    space = fill * (abs(columns) - width(text))
+    return text + space if columns > 0 else space + text
+
+
+def cut(text: str, columns: int) -> str:
+    """The beginning of a text that fits into a width in columns."""
+    while width(text) > columns:
+        text = text[: min(columns, len(text) - 1)]
+    return text
+
+
+def wrapped(text: str, columns: int, first: str = "", rest: str = "") -> list[str]:
+    """Break a text into lines of at most so many columns; `first` and `rest` begin the first line and the others.
+
+    A line breaks at a space, and before or after a wide character, but not before a closing mark or after an opening one.
+    """
+    lines: list[str] = []
+    line, empty = first, True
+    for gap, piece in _pieces(text):
+        if not empty and width(line) + len(gap) + width(piece) > columns:
+            lines.append(line)
+            line, gap = rest, ""
+        line += ("" if empty else gap) + piece
+        empty = False
+    return [*lines, line] if not empty else lines
+
+
+def _pieces(text: str) -> Iterator[tuple[str, str]]:
+    """What no line break may divide: each piece with the space before it."""
+    gap, piece = "", ""
+    for char in text:
+        if char.isspace():
+            if piece:
+                yield gap, piece
+                gap, piece = "", ""
+            gap = " "
+            continue
+        may = piece and (width(char) == 2 or width(piece[-1]) == 2)
+        if may and char not in NO_START and piece[-1] not in NO_END:
+            yield gap, piece
+            gap, piece = "", ""
+        piece += char
+    if piece:
+        yield gap, piece
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 pytest puts this folder on the import path, so that tests in subfolders can import `helpers`, `frames` and `blocks`.
 """
 
+import os
 import signal
 from pathlib import Path
 
@@ -28,6 +29,9 @@ MARKED = {
     "test_packaging.py": "slow",
 }
 """The marker of every test in a folder or file. `scripts/test --quick` leaves out all three markers."""
+
+# The tests read English, whatever language the machine speaks.
+os.environ["LABKIT_LANG"] = "en"
 
 # A shell starts its background jobs with SIGINT ignored, and their children inherit that: a test of Ctrl-C would wait
 # forever.

@@ -20,6 +20,7 @@ Any other fence is an error.
 """
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -54,14 +55,15 @@ from labkit.teach.grade.classroom import Grades, Row
 from labkit.teach.grade.honesty import Remark
 from labkit.teach.grade.judging import without
 from labkit.teach.grade.table import record
-from labkit.teach.grade.task import STATUSES, Mistake, Part, Task
+from labkit.teach.grade.task import STATUSES, Mistake, Part, Run, Task
 from labkit.teach.platforms import names as platforms
 from labkit.teach.quiz.formats import names as quiz_formats
 from labkit.teach.quiz.kinds import kinds as quiz_kinds
 
 TOP = Path(__file__).parents[1]
 CAN_LIVE = capable() and all(map(shutil.which, ("ip", "nsenter", "unshare")))
-PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("*.md"))]
+CHINESE = [TOP / "README.zh-CN.md", *sorted((TOP / "docs/zh").glob("*.md"))]
+PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("*.md")), *CHINESE]
 ANY = "…"
 
 SCRIPT = re.compile(r"(\./)?(scripts/\w+)( .*)?")
@@ -158,6 +160,7 @@ class Reader:
     def _python(self, fence: Fence, rest: str) -> None:
         if rest:
             assert rest.endswith(".py")
+            Path(rest).parent.mkdir(parents=True, exist_ok=True)
             Path(rest).write_text("\n".join(fence.lines) + "\n", "utf-8")
             return
         source = "\n" * fence.at + "\n".join(fence.lines)
@@ -208,7 +211,8 @@ class Reader:
         words = command.split()
         known = words[0] in {"labkit", "pytest"} or command in NOT_LABKIT or (self.tshark and words[0] == "tshark")
         assert known, f"line {fence.at}: nothing runs {words[0]!r}"
-        environment = {"PATH": f"{self.path}:/usr/sbin:/usr/bin:/bin", "HOME": str(Path.cwd()), "LANGUAGE": "en"}
+        environment = {"PATH": f"{self.path}:/usr/sbin:/usr/bin:/bin", "HOME": str(Path.cwd())}
+        environment["LABKIT_LANG"] = os.environ["LABKIT_LANG"]
         environment["PYTHONPATH"] = str(TOP)
         shell = ["sh", "-c"]
         if self.live:
@@ -290,7 +294,7 @@ def compare(fence: Fence, shown: list[str], printed: list[str]) -> None:
 @pytest.fixture
 def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Messages as the documentation has them, whatever language the machine speaks."""
-    monkeypatch.setenv("LANGUAGE", "en")
+    monkeypatch.setenv("LABKIT_LANG", "en")
     catalogue.cache_clear()
     yield
     catalogue.cache_clear()
@@ -330,15 +334,17 @@ def marks(path: Path) -> list[pytest.MarkDecorator]:
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, marks=marks(path), id=path.name) for path in PAGES])
-@pytest.mark.usefixtures("english")
 def test_what_it_shows_is_so(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LABKIT_LANG", "zh" if path in CHINESE else "en")
+    catalogue.cache_clear()
     reader = Reader()
     try:
         for fence in fences(path.read_text("utf-8")):
             reader.follow(fence)
     finally:
         reader.end()
+        catalogue.cache_clear()
 
 
 def headings(text: str) -> set[str]:
@@ -476,7 +482,7 @@ def test_commands_in_its_sentences_exist(path: Path) -> None:
     from labkit.cli import cli
 
     prose = re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.DOTALL)
-    named = {match[1] for each in coded(prose) if (match := re.match(r"labkit (\w+)", each))}
+    named = {match[1] for each in coded(prose) if (match := re.match(r"labkit ([\w-]+)", each))}
     assert named <= set(cli.list_commands(None))  # type: ignore[arg-type]
 
 
@@ -555,7 +561,7 @@ def test_the_page_for_teachers_lists_what_there_is() -> None:
 
 def test_the_page_for_teachers_has_every_key_of_the_json() -> None:
     task = Task("x", parts=(Part("p", 1, rules=("others",)),))
-    result = replace(without(task, "nothing", "x"), mistakes=(Mistake("p", "x"),))
+    result = replace(without(task, "nothing", "x"), mistakes=(Mistake("p", "x"),), runs=(Run(1, 0, 0, "", None, ""),))
     grades = Grades(task, (Row("s", "", "s", result),), (Remark("identical", ("s", "t"), "x"),))
 
     def keys(value: object) -> set[str]:

@@ -121,7 +121,7 @@ def circles(files: list[Path]) -> list[list[str]]:
 
 def test_the_top_level_holds_the_wings_and_nothing_else() -> None:
     there = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
-    assert there == {*WINGS, *(f"{name}.py" for name in FOUNDATION), "__init__.py", "__main__.py", "py.typed"}
+    assert there == {*WINGS, *(f"{name}.py" for name in FOUNDATION), "__init__.py", "__main__.py", "py.typed", "locale"}
 
 
 def test_each_wing_is_explained_by_one_line() -> None:

@@ -55,7 +55,7 @@ class Finding:
 
     def __str__(self) -> str:
         """The finding on one line."""
-        return f"{_(str(self.severity))} {self.code}, {one_line(self)}"
+        return f"{_(str(self.severity))} {self.code}{_(', ')}{one_line(self)}"
 
     def _repr_mimebundle_(self, **_choices: object) -> dict[str, str]:
         """What a notebook shows (IPython's protocol)."""
@@ -104,7 +104,7 @@ def finding(rule: Rule, found: int, profile: str, evidence: Evidence) -> Finding
         value = declared[name] if name in declared else evidence.value(name)
         space = owner if name in declared else SPACES[name]
         counted = diff(value, bases[space]) if space else value
-        return format(value, match[2] or "") if counted == value else f"{counted} (raw {value})"
+        return format(value, match[2] or "") if counted == value else _("{n} (raw {raw})").format(n=counted, raw=value)
 
     def text(template: str) -> str:
         return NUMBER.sub(shown, _(template))
@@ -142,18 +142,23 @@ def with_scapy(mend: str, field: str, packet: int | None, expected: int | None) 
 
 def one_line(finding: Finding) -> str:
     """A finding on one line: its packet, what is wrong and what it should be."""
-    return f"{place_of(finding)}, {finding.source} → {finding.destination}: {fault_text(finding)}"
+    ends = f"{finding.source} → {finding.destination}"
+    return f"{place_of(finding)}{_(', ')}{ends}{_(': ')}{fault_text(finding)}"
 
 
 def place_of(finding: Finding) -> str:
     """The packet of a finding, or its conversation."""
-    return f"packet {finding.packet}" if finding.packet is not None else f"conversation {finding.flow}"
+    return (
+        _("packet {n}").format(n=finding.packet)
+        if finding.packet is not None
+        else _("conversation {n}").format(n=finding.flow)
+    )
 
 
 def fault_text(finding: Finding) -> str:
     """What is wrong, and what it should be: `ack 7 ...; should be: ack 1 ...`."""
     right = right_value(finding)
-    return f"{finding.message}; should be: {right}" if right else finding.message
+    return _("{message}; should be: {right}").format(message=finding.message, right=right) if right else finding.message
 
 
 def right_value(finding: Finding) -> str:
@@ -161,8 +166,9 @@ def right_value(finding: Finding) -> str:
     if finding.should_be or finding.expected is None or not finding.field:
         return finding.should_be
     shown = finding.expected if finding.expected_relative is None else finding.expected_relative
-    raw = "" if shown == finding.expected else f" (raw {finding.expected})"
-    return f"{finding.field} {shown}{raw}"
+    if shown == finding.expected:
+        return f"{finding.field} {shown}"
+    return f"{finding.field} {_('{n} (raw {raw})').format(n=shown, raw=finding.expected)}"
 
 
 @dataclass(slots=True)

@@ -200,7 +200,7 @@ def _not_read(reason: int, count: int, packet: int, numbers: list[int]) -> Limit
         ),
     }[reason]
     text = (one if count == 1 else many).format(n=count, packet=packet, names=listed, most=decode.MAX_LAYERS)
-    return Limit("not-read", "", count, packet, f"{text}: {_('not verified')}")
+    return Limit("not-read", "", count, packet, f"{text}{_(': ')}{_('not verified')}")
 
 
 def damaged(message: str, kind: str = "damaged") -> Limit:
@@ -219,80 +219,116 @@ def not_accounted(count: int) -> Limit:
 def _messages(counts: Counter[str]) -> dict[str, str]:
     """Each limit that was counted, and what it means for the verdict, in the user's language."""
 
-    def limit(kind: str, one: str, many: str, rest: str) -> tuple[str, str]:
-        return kind, f"{ngettext(one, many, counts[kind])}: {rest}"
+    def limit(kind: str, what: str, rest: str) -> tuple[str, str]:
+        return kind, f"{what}{_(': ')}{rest}"
 
     every = (
         limit(
             "mid-stream",
-            "{n:,} conversation began before the capture",
-            "{n:,} conversations began before the capture",
+            ngettext(
+                "{n:,} conversation began before the capture",
+                "{n:,} conversations began before the capture",
+                counts["mid-stream"],
+            ),
             _("its handshake, windows and negotiated options cannot be verified"),
         ),
         limit(
             "one-sided",
-            "{n:,} conversation has packets in one direction only",
-            "{n:,} conversations have packets in one direction only",
+            ngettext(
+                "{n:,} conversation has packets in one direction only",
+                "{n:,} conversations have packets in one direction only",
+                counts["one-sided"],
+            ),
             _("acknowledgements and windows cannot be compared with what the other side sent"),
         ),
         limit(
             "truncated",
-            "{n:,} packet was cut off by the capture (packet {packet})",
-            "{n:,} packets were cut off by the capture (the first is packet {packet})",
+            ngettext(
+                "{n:,} packet was cut off by the capture (packet {packet})",
+                "{n:,} packets were cut off by the capture (the first is packet {packet})",
+                counts["truncated"],
+            ),
             _("their checksums and payload, and the options of such a SYN, cannot be verified"),
         ),
         limit(
             "checksum-offload",
-            "{n:,} packet has a checksum that the network card completes later (packet {packet})",
-            "{n:,} packets have a checksum that the network card completes later (the first is packet {packet})",
+            ngettext(
+                "{n:,} packet has a checksum that the network card completes later (packet {packet})",
+                "{n:,} packets have a checksum that the network card completes later (the first is packet {packet})",
+                counts["checksum-offload"],
+            ),
             _("such checksums cannot be verified"),
         ),
         limit(
             "segmentation-offload",
-            "{n:,} segment is larger than on the wire, because of segmentation offload (packet {packet})",
-            "{n:,} segments are larger than on the wire, because of segmentation offload (the first is packet {packet})",
+            ngettext(
+                "{n:,} segment is larger than on the wire, because of segmentation offload (packet {packet})",
+                "{n:,} segments are larger than on the wire, because of segmentation offload (the first is packet {packet})",
+                counts["segmentation-offload"],
+            ),
             _("the size of each segment on the wire, and the number of its ACKs, cannot be verified"),
         ),
         limit(
             "duplicated",
-            "{n:,} packet appears twice (packet {packet})",
-            "{n:,} packets appear twice (the first is packet {packet})",
+            ngettext(
+                "{n:,} packet appears twice (packet {packet})",
+                "{n:,} packets appear twice (the first is packet {packet})",
+                counts["duplicated"],
+            ),
             _("a copy may look like a retransmission"),
         ),
         limit(
             "several-points",
-            "{n:,} conversation appears again, from another interface",
-            "{n:,} conversations appear again, from other interfaces",
+            ngettext(
+                "{n:,} conversation appears again, from another interface",
+                "{n:,} conversations appear again, from other interfaces",
+                counts["several-points"],
+            ),
             _("each interface is verified by itself"),
         ),
         limit(
             "forgotten",
-            "{n:,} open conversation was dropped for a later one",
-            "{n:,} open conversations were dropped for later ones",
+            ngettext(
+                "{n:,} open conversation was dropped for a later one",
+                "{n:,} open conversations were dropped for later ones",
+                counts["forgotten"],
+            ),
             _("too many were open at a time; their later packets were verified as if they began before the capture"),
         ),
         limit(
             "findings-not-kept",
-            "{n:,} finding was only counted",
-            "{n:,} findings were only counted",
+            ngettext(
+                "{n:,} finding was only counted",
+                "{n:,} findings were only counted",
+                counts["findings-not-kept"],
+            ),
             _("labkit keeps a limited number of findings of each severity"),
         ),
         limit(
             "clock-stepped-back",
-            "{n:,} packet has an earlier time than the one before it (packet {packet})",
-            "{n:,} packets have an earlier time than the one before them (the first is packet {packet})",
+            ngettext(
+                "{n:,} packet has an earlier time than the one before it (packet {packet})",
+                "{n:,} packets have an earlier time than the one before them (the first is packet {packet})",
+                counts["clock-stepped-back"],
+            ),
             _("labkit follows the order of the capture; times across such a step cannot be verified"),
         ),
         limit(
             "packets-missing",
-            "{n:,} gap was acknowledged by the peer, but the capture lacks its bytes",
-            "{n:,} gaps were acknowledged by the peer, but the capture lacks their bytes",
+            ngettext(
+                "{n:,} gap was acknowledged by the peer, but the capture lacks its bytes",
+                "{n:,} gaps were acknowledged by the peer, but the capture lacks their bytes",
+                counts["packets-missing"],
+            ),
             _("anything that the missing packets could explain is not counted as an error"),
         ),
         limit(
             "multipath",
-            "{n:,} conversation is a subflow of an MPTCP connection",
-            "{n:,} conversations are subflows of MPTCP connections",
+            ngettext(
+                "{n:,} conversation is a subflow of an MPTCP connection",
+                "{n:,} conversations are subflows of MPTCP connections",
+                counts["multipath"],
+            ),
             _("their windows are those of the whole connection, and are not verified"),
         ),
     )

@@ -268,7 +268,9 @@ def read(path: Path) -> bytes:
         with path.open("rb") as file:
             octets = file.read(MAX_FILE_OCTETS + 1)
     except OSError as error:
-        raise UsageError(_("{file}: cannot be read: {reason}").format(file=name, reason=error.strerror)) from None
+        raise UsageError(
+            _("{file}: cannot be read: {reason}").format(file=name, reason=_(error.strerror or str(error)))
+        ) from None
     if len(octets) > MAX_FILE_OCTETS:
         raise UsageError(_("{file}: the file is larger than {most} bytes").format(file=name, most=MAX_FILE_OCTETS))
     return octets

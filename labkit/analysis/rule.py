@@ -34,7 +34,7 @@ from typing import Any, TypeVar
 from labkit.analysis.pending import Resolved
 from labkit.analysis.side import Side
 from labkit.errors import UsageError
-from labkit.i18n import N_, _, printable
+from labkit.i18n import N_, _, printable, unfolded
 from labkit.packet.seen import OWN, PEER, Seen
 
 
@@ -47,6 +47,10 @@ class Severity(IntEnum):
 
     def __str__(self) -> str:
         return self.name.lower()
+
+
+SEVERITIES = N_("note"), N_("warning"), N_("error")
+"""The words that `_(str(severity))` translates."""
 
 
 class Scope(IntEnum):
@@ -217,7 +221,7 @@ def rule(
             reference=reference,
             message=N_(message),
             name=name,
-            explanation=N_(_unfolded(predicate.__doc__ or "")),
+            explanation=N_(unfolded(predicate.__doc__ or "")),
             predicate=predicate,
             family=predicate.__module__.rpartition(".")[2],
             good=_trimmed(good),
@@ -331,7 +335,9 @@ def _rules_in(path: str) -> tuple[Rule, ...]:
     try:
         source = Path(path).read_bytes()
     except OSError as error:
-        raise UsageError(_("{file}: cannot be read: {reason}").format(file=name, reason=error.strerror)) from None
+        raise UsageError(
+            _("{file}: cannot be read: {reason}").format(file=name, reason=_(error.strerror or str(error)))
+        ) from None
     stem = Path(path).stem
     module = ModuleType(f"labkit_rules_{abs(hash(path)):x}.{stem}")
     module.__file__ = path
@@ -407,8 +413,3 @@ def lookup(text: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
 
 def _trimmed(text: str) -> str:
     return "\n".join(line.strip() for line in text.strip().splitlines())
-
-
-def _unfolded(text: str) -> str:
-    """A docstring as paragraphs, each on one line."""
-    return "\n\n".join(" ".join(each.split()) for each in re.split(r"\n\s*\n", text.strip()))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from labkit.errors import UsageError
+from labkit.i18n import _
 
 SILENT = {"receive", "wait", "pause", "resume", "crash"}
 """Verbs that send nothing: such a step is complete for the peer when it is complete for its own side."""
@@ -229,12 +230,16 @@ class Application:
         side, seen = plan.side, self._replied[plan.side]
         stream = self._streams["server" if side == "client" else "client"]
         if end.delivered > len(stream):
-            raise UsageError("what the peer has sent is not known here, so that no function can reply to it")
+            raise UsageError(_("what the peer has sent is not known here, so that no function can reply to it"))
         payload = reply(bytes(stream[seen : end.delivered]))
         self._replied[side] = end.delivered
         if not isinstance(payload, bytes | bytearray):
-            raise UsageError(f"its function returned {type(payload).__name__}; expected bytes")
+            raise UsageError(_("its function returned {name}; expected bytes").format(name=type(payload).__name__))
         if len(payload) > MAX_REPLY:
-            raise UsageError(f"its function returned {len(payload)} octets; expected at most {MAX_REPLY}")
+            raise UsageError(
+                _("its function returned {n} octets; expected at most {max_reply}").format(
+                    n=len(payload), max_reply=MAX_REPLY
+                )
+            )
         plan.payload, plan.octets = bytes(payload), len(payload)
         plan.text += f" {len(payload)} octets"

@@ -15,6 +15,7 @@ from labkit.build.record import Connection, Origin, Record
 from labkit.capture import Frame, open_capture
 from labkit.capture.budget import Budget, Meter
 from labkit.errors import UsageError
+from labkit.i18n import _
 from labkit.packet.decode import FRAGMENT, TCP, decode
 from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET
@@ -237,13 +238,15 @@ def written(record: Record) -> list[Written]:
             return _edited(record.edits, made, last, missing)
         return [(last, made, len(made) + missing)]
     except ValueError as error:
-        raise UsageError(f"packet {last.number or record.number}: {error}") from error
+        raise UsageError(
+            _("packet {value}: {error}").format(value=last.number or record.number, error=error)
+        ) from error
 
 
 def _edited(edits: Mapping[str, str], made: bytes, last: Frame, missing: int) -> list[Written]:
     """The frame with edits of its fields, or its fragments."""
     if missing:
-        raise ValueError("the capture cut the packet short; expected a whole one to edit its frame")
+        raise ValueError(_("the capture cut the packet short; expected a whole one to edit its frame"))
     octets, wirelen = apply(made, last.link, {name: value for name, value in edits.items() if name != "fragment"})
     if "fragment" in edits:
         return [(last, piece, len(piece)) for piece in cut(octets, last.link, int(edits["fragment"], 0))]
@@ -280,12 +283,12 @@ def _cut_again(record: Record, data: bytes, seg: Seen) -> Sequence[bytes]:
     _decode(frame, first)
     start, ident = first.ip_at, record.ident or 0
     if not is_plain(frame.data, frame.link, first):
-        raise ValueError("the fragments are in a tunnel; expected a packet outside of one")
+        raise ValueError(_("the fragments are in a tunnel; expected a packet outside of one"))
     header = seg.tcp_at - seg.ip_at
     if seg.version == 6:
         # The datagram ends its headers with a fragment header, which `cut` makes again.
         if header != 48:
-            raise ValueError("the fragments have extension headers; expected none")
+            raise ValueError(_("the fragments have extension headers; expected none"))
         ident = int.from_bytes(frame.data[start + 44 : start + 48])
         length = int.from_bytes(made[4:6]) - 8
         made = made[:4] + length.to_bytes(2) + bytes((made[40],)) + made[7:40] + made[48:]

@@ -7,6 +7,7 @@ them. Times are nanoseconds, sizes octets.
 from dataclasses import dataclass, field
 from random import Random
 
+from labkit.i18n import _
 from labkit.tcp.options import length
 from labkit.tcp.segment import CE, ECT0, ECT1, Segment
 
@@ -37,9 +38,9 @@ class Burst:
 
     def __post_init__(self) -> None:
         if not 0 <= self.chance <= 1:
-            raise ValueError(f"burst chance {self.chance} is outside 0..1")
+            raise ValueError(_("burst chance {chance} is outside 0..1").format(chance=self.chance))
         if self.length < 1:
-            raise ValueError(f"burst length {self.length} must be at least 1")
+            raise ValueError(_("burst length {length} must be at least 1").format(length=self.length))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,11 @@ class Direction:
 
     def __post_init__(self) -> None:
         if not 0 <= self.loss <= 1:
-            raise ValueError(f"loss {self.loss} is outside 0..1")
+            raise ValueError(_("loss {loss} is outside 0..1").format(loss=self.loss))
         if min(self.delay, self.jitter, *self.late.values(), 0) < 0:
-            raise ValueError("a packet cannot arrive before it was sent")
+            raise ValueError(_("a packet cannot arrive before it was sent"))
         if self.bandwidth is not None and self.bandwidth <= 0:
-            raise ValueError(f"bandwidth {self.bandwidth} is not positive")
+            raise ValueError(_("bandwidth {bandwidth} is not positive").format(bandwidth=self.bandwidth))
 
 
 class Way:

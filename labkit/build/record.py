@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from labkit.capture import Damage, Frame, Interface
 from labkit.errors import UsageError
+from labkit.i18n import _
 from labkit.packet.scapy_build import Host
 from labkit.tcp import seq as sn
 from labkit.tcp.segment import Segment, control_bits
@@ -69,12 +70,18 @@ class Record:
             raise UsageError(str(error)) from error
         if record == self:
             what = ", ".join(f"{name}={value!r}" for name, value in changes.items())
-            raise UsageError(f"edit({what[:80]}) changes nothing; seq, ack and time take a difference, such as ack=+1")
+            raise UsageError(
+                _("edit({what}) changes nothing; seq, ack and time take a difference, such as ack=+1").format(
+                    what=what[:80]
+                )
+            )
         return record
 
     def _changed(self, name: str, value: Any) -> "Record":
         if name not in FIELDS:
-            raise ValueError(f"unknown field {name!r}; expected one of {', '.join(FIELDS)}")
+            raise ValueError(
+                _("unknown field {name!r}; expected one of {known}").format(name=name, known=", ".join(FIELDS))
+            )
         place = FIELDS[name] or name
         owner: Record | Segment = self if place in RECORD_FIELDS else self.segment
         old = getattr(owner, place)
@@ -91,7 +98,7 @@ class Record:
         if isinstance(owner, Segment):
             return replace(self, segment=owner.with_(**{place: value}))
         if place == "sender" and value not in ("client", "server"):
-            raise ValueError(f"{value!r} is not a side; expected client or server")
+            raise ValueError(_("{value!r} is not a side; expected client or server").format(value=value))
         return replace(self, **{place: value})
 
 

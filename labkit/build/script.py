@@ -25,6 +25,7 @@ from pathlib import Path
 
 from labkit.build.trace import Connection, Record, Trace
 from labkit.errors import ScenarioError
+from labkit.i18n import _
 from labkit.packet.frame_edits import apply
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.scapy_build import Host, Stamp
@@ -61,7 +62,11 @@ def load(path: str | Path) -> Trace:
 def parse(text: str, source: str = "<text>") -> Trace:
     """The trace in a text; error messages call it `source`. ScenarioError as from `load`."""
     if len(text) > MAX_FILE_SIZE:
-        raise ScenarioError(f"{source}: is larger than {MAX_FILE_SIZE >> 20} MiB; expected a file of segments")
+        raise ScenarioError(
+            _("{source}: is larger than {n} MiB; expected a file of segments").format(
+                source=source, n=MAX_FILE_SIZE >> 20
+            )
+        )
     script = _Reader()
     for number, line in enumerate(text.split("\n"), 1):
         try:
@@ -69,7 +74,9 @@ def parse(text: str, source: str = "<text>") -> Trace:
         except ValueError as why:
             raise ScenarioError(f"{source}:{number}: {why}") from None
     if not script.records:
-        raise ScenarioError(f"{source}: contains no segment; expected lines such as '> S 0:0(0)'")
+        raise ScenarioError(
+            _("{source}: contains no segment; expected lines such as '> S 0:0(0)'").format(source=source)
+        )
     return script.trace(Path(source).stem)
 
 
@@ -108,14 +115,16 @@ class _Reader:
             self._converse(_host(match[1], match[2]), _host(match[3], match[4]))
         elif match := _START.match(stripped):
             if self.records:
-                raise ValueError("'# start' follows a segment; expected it before the first one")
+                raise ValueError(_("'# start' follows a segment; expected it before the first one"))
             self.start = int(match[1]) * 1_000_000_000 + int((match[2] or "").ljust(9, "0"))
 
     def _converse(self, client: Host, server: Host) -> None:
         """Begin or continue a conversation."""
         if client.ip.version != server.ip.version:
             raise ValueError(
-                f"{client.address} and {server.address} differ in their address family; expected one family"
+                _("{address} and {address2} differ in their address family; expected one family").format(
+                    address=client.address, address2=server.address
+                )
             )
         if (client, server) not in self._places:
             self._places[client, server] = len(self.ends)
@@ -130,10 +139,12 @@ class _Reader:
         else:
             self.now = self.now + line.time if line.relative else line.time
         if not 0 <= self.start + self.now < LATEST:
-            raise ValueError("the time is before 1970 or after 2105; expected one that a capture file can hold")
+            raise ValueError(_("the time is before 1970 or after 2105; expected one that a capture file can hold"))
         self.payload += len(line.segment.payload)
         if self.payload > MAX_PAYLOADS:
-            raise ValueError(f"up to this line there are more than {MAX_PAYLOADS >> 20} MiB of payload; expected less")
+            raise ValueError(
+                _("up to this line there are more than {n} MiB of payload; expected less").format(n=MAX_PAYLOADS >> 20)
+            )
         self._check(line)
         self.records.append(
             Record(
@@ -155,7 +166,11 @@ class _Reader:
         client, server = self.ends[self.current]
         size = 20 + len(line.segment.header) + len(line.segment.payload) + (20 if client.ip.version == 4 else 0)
         if size > LARGEST_DATAGRAM:
-            raise ValueError(f"a datagram of {size} octets; expected at most {LARGEST_DATAGRAM}")
+            raise ValueError(
+                _("a datagram of {size} octets; expected at most {largest_datagram}").format(
+                    size=size, largest_datagram=LARGEST_DATAGRAM
+                )
+            )
         if line.edits:
             ends = (client, server) if line.sender == CLIENT else (server, client)
             apply(self._frame(line.segment, ends), ETHERNET, line.edits)
@@ -197,9 +212,13 @@ def _host(address: str, port: str) -> Host:
     except ValueError:
         packed = b""
     if len(packed) != (4 if bare == address else 16):
-        raise ValueError(f"{address[:50]!r} is not an address; expected one such as 192.0.2.10 or [2001:db8::10]")
+        raise ValueError(
+            _("{address!r} is not an address; expected one such as 192.0.2.10 or [2001:db8::10]").format(
+                address=address[:50]
+            )
+        )
     if int(port) > 0xFFFF:
-        raise ValueError(f"{port} is not a port; expected at most 65535")
+        raise ValueError(_("{port} is not a port; expected at most 65535").format(port=port))
     # The MAC follows from the address and is locally administered.
     mac = ":".join(f"{octet:02x}" for octet in (2, 0, *packed[-4:]))
     return Host(str(ip_address(bare)), int(port), mac=mac)

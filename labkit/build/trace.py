@@ -28,7 +28,7 @@ from labkit.capture import Frame, Interface
 from labkit.capture.base import MAX_PACKET_OCTETS
 from labkit.capture.budget import Budget
 from labkit.errors import UsageError
-from labkit.i18n import printable
+from labkit.i18n import _, printable
 from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET, RAW, title
 from labkit.packet.scapy_build import PLAIN, Framing, Host, Stamp, dissect, packet
@@ -135,7 +135,7 @@ class Trace:
         try:
             record = self.records[place].edit(**changes)
         except UsageError as error:
-            raise UsageError(f"packet {packet}: {error}") from error
+            raise UsageError(_("packet {packet}: {error}").format(packet=packet, error=error)) from error
         return self._with([*self.records[:place], record, *self.records[place + 1 :]])
 
     def insert(self, packet: int, record: Record) -> "Trace":
@@ -146,7 +146,9 @@ class Trace:
         captured, in a capture whose link type labkit cannot build.
         """
         if self.origin is not None and not record.frames and self.link != self._interfaces(annotated=False)[0].link:
-            raise UsageError(f"a packet of link type {title(self.link)} does not fit into this capture")
+            raise UsageError(
+                _("a packet of link type {link} does not fit into this capture").format(link=title(self.link))
+            )
         place = len(self.records) if packet == len(self._owners()) + 1 else self._place(packet)
         before = self.records[place - 1].time if place else record.time
         after = self.records[place].time if place < len(self.records) else record.time
@@ -163,10 +165,10 @@ class Trace:
         """The position of the record of a packet."""
         owners = self._owners()
         if not 1 <= packet <= len(owners):
-            raise UsageError(f"there is no packet {packet}; the trace has {len(owners)}")
+            raise UsageError(_("there is no packet {packet}; the trace has {n}").format(packet=packet, n=len(owners)))
         place = owners[packet - 1]
         if place is None:
-            raise UsageError(f"packet {packet} holds no readable TCP segment")
+            raise UsageError(_("packet {packet} holds no readable TCP segment").format(packet=packet))
         return place
 
     def _with(self, records: Sequence[Record], *, sliced: bool = False) -> "Trace":
@@ -430,7 +432,11 @@ class Trace:
         from labkit.capture import create
 
         if edition not in EDITIONS:
-            raise UsageError(f"unknown edition {edition!r}; expected one of: {', '.join(EDITIONS)}")
+            raise UsageError(
+                _("unknown edition {edition!r}; expected one of: {known}").format(
+                    edition=edition, known=", ".join(EDITIONS)
+                )
+            )
         annotated = edition == "annotated"
         packets = 0
         first, *more = self._interfaces(annotated=annotated)

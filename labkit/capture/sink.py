@@ -19,6 +19,8 @@ from labkit.errors import CaptureError
 from labkit.i18n import _, printable
 
 BUFFER_OCTETS = 1 << 18
+MAX_LINKS = 40
+"""Symbolic links that a path may lead through, as in Linux."""
 
 
 class Sink:
@@ -44,6 +46,8 @@ class Sink:
         else:
             self.name = printable(os.fspath(target))
             try:
+                if foreign := _foreign(target):
+                    raise PermissionError(None, _("another user put {name} there").format(name=printable(foreign)))
                 self._open(os.path.realpath(target))
             except OSError as error:
                 self.discard()
@@ -73,7 +77,9 @@ class Sink:
         self._owned = True
         self._place = place
         if old:
-            os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+            # Whoever put a file there for others to write does not decide who may write the new one.
+            ours = old.st_uid == os.geteuid()
+            os.fchmod(descriptor, stat.S_IMODE(old.st_mode) & (0o7777 if ours else 0o755))
 
     def write(self, octets: bytes | bytearray) -> None:
         """Append octets. BrokenPipeError if nobody reads the pipe."""
@@ -119,6 +125,31 @@ class Sink:
 
 DESCRIPTORS = "/proc/self/fd"
 """The folder in which a file without a name can be reached, to give it one."""
+
+
+def _foreign(target: "str | os.PathLike[str]") -> str:
+    """The link, pipe or device on a path that another user put into a folder where everybody may write; empty if there is none.
+
+    Linux refuses these too (`protected_symlinks`, `protected_fifos`), but not where that is off, and not for a path that was
+    resolved before.
+    """
+    place = Path(target).absolute()
+    for _link in range(MAX_LINKS):
+        for each in (*reversed(place.parents), place):
+            try:
+                found, folder = each.lstat(), each.parent.stat()
+            except OSError:
+                return ""  # the path ends here
+            if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+                continue
+            if folder.st_mode & stat.S_IWOTH and found.st_uid not in (os.geteuid(), folder.st_uid):
+                return str(each)
+            if stat.S_ISLNK(found.st_mode):
+                place = Path(each.parent, each.readlink(), *place.parts[len(each.parts) :])
+                break
+        else:
+            return ""
+    return ""
 
 
 def _nameless(place: str) -> int | None:

@@ -40,7 +40,7 @@ GZIP = b"\x1f\x8b"
 
 def reason_of(error: OSError) -> str:
     """The system's reason, in a few words."""
-    return error.strerror or str(error) or type(error).__name__
+    return _(error.strerror or str(error)) or type(error).__name__
 
 
 class Source:

@@ -8,15 +8,16 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import zip_longest
 from pkgutil import iter_modules
 from typing import Any, NoReturn
 
 import click
 
 from labkit import __version__
-from labkit.cli._common import COLORS, COMPLETE, SECTIONS, Exit, echo, note, set_color
+from labkit.cli._common import COMPLETE, SECTIONS, Exit, Speaking, color_option, echo, language_option, note
 from labkit.errors import CaptureError, InputError, LabkitError, LinkError, MissingError, ScenarioError, UsageError
-from labkit.i18n import _, nearest
+from labkit.i18n import N_, _, available, nearest, speaking
 
 CODES: dict[type[LabkitError], Exit] = {
     UsageError: Exit.USAGE,
@@ -29,7 +30,7 @@ CODES: dict[type[LabkitError], Exit] = {
 """The exit code of each error."""
 
 
-class Commands(click.Group):
+class Commands(Speaking, click.Group):
     """The commands: each module beside this file holds one. `check-live` is in `check_live`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -75,8 +76,8 @@ class Commands(click.Group):
     "labkit",
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    help=_("Write TCP conversations as real packets, and verify captures of them."),
-    epilog=_(
+    help=N_("Write TCP conversations as real packets, and verify captures of them."),
+    epilog=N_(
         "'labkit COMMAND --help' shows a command's options and two examples. Exit codes: 0 done, 1 a rule is broken, "
         "2 wrong usage or scenario, 3 unreadable file, 4 missing privilege or program."
     ),
@@ -85,15 +86,6 @@ class Commands(click.Group):
     subcommand_metavar="COMMAND [ARGUMENTS]...",
 )
 @click.version_option(__version__, prog_name="labkit", message="%(prog)s %(version)s")
-@click.option(
-    "--color",
-    type=click.Choice(COLORS),
-    default="auto",
-    show_default=True,
-    expose_value=False,
-    callback=set_color,
-    help=_("Colour the output, also behind the command; auto: on a terminal, unless NO_COLOR is set."),
-)
 @click.pass_context
 def cli(ctx: click.Context) -> int:
     """Show the help where no command is given."""
@@ -103,16 +95,37 @@ def cli(ctx: click.Context) -> int:
     return Exit.OK
 
 
+cli.params += [color_option(), language_option()]
+
+
 def run(args: Sequence[str] | None = None) -> int:
     """Run one command line (`sys.argv` without one) and return its exit code.
 
     An error becomes one line on standard error and an exit code. Only shell completion raises SystemExit.
     """
-    if os.environ.get(COMPLETE):
-        cli.main(args, prog_name="labkit", complete_var=COMPLETE)
+    words = list(sys.argv[1:] if args is None else args)
+    with speaking(_language(words)):
+        if os.environ.get(COMPLETE):
+            cli.main(words, prog_name="labkit", complete_var=COMPLETE)
+        return _run(words)
+
+
+def _language(words: Sequence[str]) -> str | None:
+    """The language that --lang names, before or behind the command; None where it names none, or an unknown one."""
+    found = None
+    for word, value in zip_longest(words, words[1:], fillvalue=""):
+        if word == "--":
+            break
+        name, mark, given = word.partition("=")
+        if name == "--lang":
+            found = available(given if mark else value)
+    return found
+
+
+def _run(words: list[str]) -> int:
     # Not `cli.main`: it turns a closed pipe into exit code 1, which here says that a rule is broken.
     try:
-        with cli.make_context("labkit", list(sys.argv[1:] if args is None else args)) as ctx:
+        with cli.make_context("labkit", words) as ctx:
             return int(cli.invoke(ctx) or Exit.OK)
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -161,7 +174,7 @@ def _failure(error: Exception) -> Exit:
             return Exit.PIPE
         case OSError():
             name = f"{error.filename}: " if error.filename is not None else ""
-            note(f"{name}{error.strerror or error}")
+            note(f"{name}{_(error.strerror or str(error))}")
             return Exit.UNREADABLE
     note(
         _("internal error: {kind}: {error} (LABKIT_DEBUG=1 shows where; please report it)").format(

@@ -8,7 +8,7 @@ import click
 
 from labkit.cli._common import F, options
 from labkit.errors import UsageError
-from labkit.i18n import _, printable
+from labkit.i18n import N_, _, printable
 
 if TYPE_CHECKING:
     from labkit.capture.budget import Budget
@@ -25,22 +25,22 @@ def budget_options(octets: str | None = None, seconds: float | None = None) -> C
             metavar="SIZE",
             default="512MB",
             show_default=True,
-            help=_("Stop reading a capture when this command takes this much memory for it."),
+            help=N_("Stop reading a capture when this command takes this much memory for it."),
         ),
         click.option(
             "--max-bytes",
             metavar="SIZE",
             default=octets,
-            show_default=octets or _("all"),
-            help=_("Read only this much of each capture, counted uncompressed."),
+            show_default=octets or N_("all"),
+            help=N_("Read only this much of each capture, counted uncompressed."),
         ),
         click.option(
             "--max-seconds",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
             default=seconds,
-            show_default=str(seconds) if seconds else _("without limit"),
-            help=_("Read each capture for at most this long."),
+            show_default=str(seconds) if seconds else N_("without limit"),
+            help=N_("Read each capture for at most this long."),
         ),
     )
 

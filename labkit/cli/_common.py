@@ -6,18 +6,19 @@ A command is a module of this package whose name has no leading underscore. It e
 turns it into a line and an exit code.
 """
 
-import inspect
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from copy import copy
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from labkit.i18n import N_, _, printable
+from labkit.cli._help import Formatter
+from labkit.i18n import N_, _, available, printable, translated, unfolded
 
 if TYPE_CHECKING:
     from labkit.analysis.rule import Severity
@@ -75,7 +76,80 @@ def set_color(ctx: click.Context, _param: click.Parameter, value: str | None) ->
         ctx.color = {"always": True, "never": False}.get(value, False if os.environ.get("NO_COLOR") else None)
 
 
-class Command(click.Command):
+def color_option(*, hidden: bool = False) -> click.Option:
+    """`--color`, which `labkit` and each of its commands have."""
+    text = N_("Colour the output, also behind the command; auto: on a terminal, unless NO_COLOR is set.")
+    return click.Option(
+        ["--color"],
+        type=click.Choice(COLORS),
+        default=None if hidden else "auto",
+        show_default=True,
+        help=text,
+        hidden=hidden,
+        expose_value=False,
+        callback=set_color,
+    )
+
+
+def set_language(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    """Check the value of --lang; `labkit.cli.run` has switched to the language before."""
+    if value is not None and available(value) is None:
+        known = ", ".join(["en", *translated()])
+        text = _("'{value}' is not a language of labkit; expected one of {known}")
+        raise click.BadParameter(text.format(value=value, known=known))
+
+
+def language_option(*, hidden: bool = False) -> click.Option:
+    """`--lang`, which `labkit` and each of its commands have."""
+    text = N_("Language of all texts, also behind the command: en or zh.  [default: LABKIT_LANG, then the locale]")
+    return click.Option(["--lang"], metavar="LANG", help=text, hidden=hidden, expose_value=False, callback=set_language)
+
+
+class Context(click.Context):
+    """A command line, whose help is formatted in columns, not in characters."""
+
+    formatter_class = Formatter
+
+
+class Speaking(click.Command):
+    """A command whose help is translated when it is shown, not where it is declared."""
+
+    context_class = Context
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the help in the user's language."""
+        if self.help:
+            formatter.write_paragraph()
+            with formatter.indentation():
+                formatter.write_text(_(self.help))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options with their help in the user's language."""
+        declared, self.params = self.params, [copy(each) for each in self.params]
+        for each in self.params:
+            if isinstance(each, click.Option) and each.help:
+                each.help = _(each.help)
+                if isinstance(each.show_default, str):
+                    each.show_default = _(each.show_default)
+        try:
+            super().format_options(ctx, formatter)
+        finally:
+            self.params = declared
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the last paragraph in the user's language."""
+        if self.epilog:
+            formatter.write_paragraph()
+            with formatter.indentation():
+                formatter.write_text(_(self.epilog))
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return the first sentence of the help in the user's language; English is cut to `limit` characters."""
+        text = _(self.help) if self.help else ""
+        return super().get_short_help_str(limit) if text == self.help else re.split(r"。|\n\n", text)[0]
+
+
+class Command(Speaking):
     """A command with translated help, which ends with examples.
 
     `section` is a key of SECTIONS. `examples` are command lines that work.
@@ -90,14 +164,11 @@ class Command(click.Command):
         examples: Sequence[str] = (),
         **attributes: Any,
     ) -> None:
-        super().__init__(name, help=_(inspect.cleandoc(help)) if help else None, **attributes)
+        super().__init__(name, help=unfolded(help) if help else None, **attributes)
         self.section = section
         self.examples = examples
-        # The option of `labkit` itself is also understood behind the command.
-        text = _("Colour the output; auto: on a terminal, unless NO_COLOR is set.")
-        choice = click.Choice(COLORS)
-        color = click.Option(["--color"], type=choice, help=text, hidden=True, expose_value=False, callback=set_color)
-        self.params.append(color)
+        # The options of `labkit` itself are also understood behind the command.
+        self.params += [color_option(hidden=True), language_option(hidden=True)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments. The one behind an option that stands without a value is not its value."""
@@ -207,7 +278,7 @@ def format_option(*formats: str) -> Callable[[F], F]:
         type=click.Choice(formats),
         default=formats[0],
         show_default=True,
-        help=_("Output format."),
+        help=N_("Output format."),
     )
 
 
@@ -218,7 +289,7 @@ def profile_option(function: F) -> F:
         type=click.Choice(PROFILES),
         default=PROFILES[0],
         show_default=True,
-        help=_("Rule set: RFC 9293, or the introductory text that labkit implements."),
+        help=N_("Rule set: RFC 9293, or the introductory text that labkit implements."),
     )(function)
 
 
@@ -227,7 +298,7 @@ reveal_option = click.option(
     type=click.Choice(("none", "actual", "full")),
     default="full",
     show_default=True,
-    help=_("Show of a fault: none, its packet and rule; actual, also the wrong value; full, also the right one."),
+    help=N_("Show of a fault: none, its packet and rule; actual, also the wrong value; full, also the right one."),
 )
 """`--reveal`, passed as `reveal`: a level of `labkit.report.reveal`."""
 
@@ -237,7 +308,7 @@ rules_option = click.option(
     multiple=True,
     type=click.Path(),
     metavar="FILE.py",
-    help=_("Add the rules of a Python file, which labkit runs. Repeatable."),
+    help=N_("Add the rules of a Python file, which labkit runs. Repeatable."),
 )
 """`--rules`, passed as `extra`: what `labkit.analysis.rule.collect` takes."""
 
@@ -246,7 +317,7 @@ seed_option = click.option(
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help=_("Seed of the random numbers; the same seed gives the same packets."),
+    help=N_("Seed of the random numbers; the same seed gives the same packets."),
 )
 
 

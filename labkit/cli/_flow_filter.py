@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._common import options
-from labkit.i18n import _, printable
+from labkit.i18n import N_, _, printable
 
 if TYPE_CHECKING:
     from labkit.analysis.flow_filter import FlowFilter
@@ -31,21 +31,21 @@ flow_options = options(
         type=click.IntRange(min=0),
         multiple=True,
         metavar="N",
-        help=_("Only conversation N, counted from 0. Repeatable, like --host and --port."),
+        help=N_("Only conversation N, counted from 0. Repeatable, like --host and --port."),
     ),
     click.option(
         "--host",
         multiple=True,
         callback=_networks,
         metavar="ADDRESS",
-        help=_("Only conversations of this address or network."),
+        help=N_("Only conversations of this address or network."),
     ),
     click.option(
         "--port",
         type=click.IntRange(0, 65535),
         multiple=True,
         metavar="N",
-        help=_("Only conversations with port N at either end."),
+        help=N_("Only conversations with port N at either end."),
     ),
 )
 """The three options, passed as `flow`, `host` and `port`: what `flow_filter` takes."""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._common import Exit, F, echo, note, options
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
     from labkit.capture import Frame
     from labkit.live.guard import Guard
 
-lab_option = click.option("--lab", metavar="NAME", help=_("Which lab, if several are up."))
+lab_option = click.option("--lab", metavar="NAME", help=N_("Which lab, if several are up."))
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # old versions of click have no type argument
@@ -49,7 +49,8 @@ def for_option(default: float | None, shown: str) -> Callable[[F], F]:
         type=Duration(),
         metavar="TIME",
         default=default,
-        help=_("Stop after this time: 60s, 1.5s, 200ms.  [default: {default}]").format(default=shown),
+        show_default=shown,
+        help=N_("Stop after this time: 60s, 1.5s, 200ms."),
     )
 
 
@@ -61,7 +62,7 @@ def packets_option(most: int) -> Callable[[F], F]:
         metavar="N",
         default=most,
         show_default=True,
-        help=_("Stop after sending N packets."),
+        help=N_("Stop after sending N packets."),
     )
 
 
@@ -80,7 +81,7 @@ guard_options = options(
         "--allow-network",
         multiple=True,
         metavar="NETWORK",
-        help=_("Allow packets to this network in this run. Be sure that you may send there."),
+        help=N_("Allow packets to this network in this run. Be sure that you may send there."),
     ),
 )
 """The options of a run's limits: `guard_of` makes a Guard of them."""

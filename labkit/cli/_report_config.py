@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from labkit.cli._common import BareOption, complete_rules, note, options, profile_option, rules_option
 from labkit.errors import UsageError
-from labkit.i18n import _
+from labkit.i18n import N_, _
 
 if TYPE_CHECKING:
     from labkit.analysis.report_config import ReportConfig
@@ -40,28 +40,28 @@ report_options = options(
     click.option(
         "--literal",
         is_flag=True,
-        help=_("With --profile document: apply its two formulas for seq and ack exactly as written."),
+        help=N_("With --profile document: apply its two formulas for seq and ack exactly as written."),
     ),
     click.option(
         "--select",
         multiple=True,
         metavar="RULE,...",
         shell_complete=_complete,
-        help=_("Report only these rules: codes, names, families, or prefixes of codes (SEQ)."),
+        help=N_("Report only these rules: codes, names, families, or prefixes of codes (SEQ)."),
     ),
     click.option(
         "--ignore",
         multiple=True,
         metavar="RULE,...",
         shell_complete=_complete,
-        help=_("Do not report these rules."),
+        help=N_("Do not report these rules."),
     ),
     click.option(
         "--fail-on",
         type=click.Choice(["error", "warning", "note"]),
         default="error",
         show_default=True,
-        help=_("Lowest severity that fails a capture (exit code 1)."),
+        help=N_("Lowest severity that fails a capture (exit code 1)."),
     ),
     click.option(
         "--strict",
@@ -70,25 +70,27 @@ report_options = options(
         multiple=True,
         metavar="[=LIMIT,...]",
         shell_complete=_complete_limits,
-        help=_("Fail a capture for any limit of what it shows, or for these (truncated,one-sided)."),
+        help=N_("Fail a capture for any limit of what it shows, or for these (truncated,one-sided)."),
     ),
     click.option(
-        "--allow-empty", is_flag=True, help=_("Exit code 0 for a capture in which no TCP was judged; otherwise 1.")
+        "--allow-empty", is_flag=True, help=N_("Exit code 0 for a capture in which no TCP was judged; otherwise 1.")
     ),
     click.option(
         "--config",
         type=click.Path(),
         metavar="FILE",
-        help=_("Configuration file.  [default: the nearest labkit.toml, or pyproject.toml with a table [tool.labkit]]"),
+        help=N_(
+            "Configuration file.  [default: the nearest labkit.toml, or pyproject.toml with a table [tool.labkit]]"
+        ),
     ),
-    click.option("--no-config", is_flag=True, help=_("Read no configuration file.")),
+    click.option("--no-config", is_flag=True, help=N_("Read no configuration file.")),
 )
 """The options of `report_config`."""
 
 completeness_options = options(
-    click.option("--complete", is_flag=True, help=_("No packet is missing in the captures: every gap is an error.")),
+    click.option("--complete", is_flag=True, help=N_("No packet is missing in the captures: every gap is an error.")),
     click.option(
-        "--partial", is_flag=True, help=_("Packets are missing in the captures: excuse what they may explain.")
+        "--partial", is_flag=True, help=N_("Packets are missing in the captures: excuse what they may explain.")
     ),
 )
 """Further options of `report_config`. Without one of them, each capture tells."""

@@ -9,7 +9,7 @@ from labkit.i18n import _
 
 def severity(rule: Rule) -> str:
     """All severities of a rule, the highest first: `error/note`."""
-    return "/".join(str(level) for level in sorted({rule.severity, *rule.otherwise}, reverse=True))
+    return "/".join(_(str(level)) for level in sorted({rule.severity, *rule.otherwise}, reverse=True))
 
 
 def profiles(rule: Rule) -> str:
@@ -21,9 +21,9 @@ def details(rule: Rule) -> Iterator[tuple[str, str]]:
     """Labels and texts: the text of a finding, with dots in place of its numbers, and where to read on."""
     yield _("Finding"), _pattern(rule.message)
     for level, message in sorted(rule.otherwise.items(), reverse=True):
-        yield _("or, as a {severity}").format(severity=level), _pattern(message)
+        yield _("or, as a {severity}").format(severity=_(str(level))), _pattern(message)
     if rule.document is not None and RFC9293 in rule.profiles:
-        yield _("With --profile document"), _("a {severity}").format(severity=rule.document)
+        yield _("With --profile document"), _("a {severity}").format(severity=_(str(rule.document)))
     for label, template in (
         (_("Should be"), rule.should_be),
         (_("Receiver"), rule.receiver),
@@ -33,7 +33,7 @@ def details(rule: Rule) -> Iterator[tuple[str, str]]:
             yield label, _pattern(template)
     yield _("Wireshark"), rule.wireshark or _("has no such check")
     if rule.reference:
-        yield _("Reference"), rule.reference
+        yield _("Reference"), _(rule.reference)
 
 
 def _pattern(template: str) -> str:

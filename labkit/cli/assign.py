@@ -8,7 +8,7 @@ import click
 from labkit.cli._common import Command, CommandGroup, echo, emit_json, format_option, note
 from labkit.cli._grade import complete_assignments
 from labkit.errors import UsageError
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import N_, _, ngettext, printable
 
 
 @click.group(
@@ -59,18 +59,18 @@ def _points(assignment: Any) -> float:
     "show", cls=Command, examples=("labkit assign show handshake", "labkit assign show handshake > mine.yaml")
 )
 @click.argument("assignment", shell_complete=complete_assignments)
-@click.option("--handout", is_flag=True, help=_("Print the page of an example student instead, in Markdown."))
+@click.option("--handout", is_flag=True, help=N_("Print the page of an example student instead, in Markdown."))
 @click.option(
     "--models",
     type=click.Path(),
     metavar="FOLDER",
-    help=_("Write the solution and the model hand-ins into FOLDER instead, with the points that each gets."),
+    help=N_("Write the solution and the model hand-ins into FOLDER instead, with the points that each gets."),
 )
 @click.option(
     "--answers",
     type=click.Path(),
     metavar="FILE",
-    help=_("With --models: write hand-ins of the students of this answer key, to try 'labkit grade' without a class."),
+    help=N_("With --models: write hand-ins of the students of this answer key, to try 'labkit grade' without a class."),
 )
 def show(assignment: str, handout: bool, models: str | None, answers: str | None) -> None:
     """Print an assignment's YAML: save it, change it, and give the file to 'labkit assign build' and 'labkit grade'."""
@@ -132,21 +132,21 @@ def _class_models(loaded: Any, answers: str) -> Any:
     type=click.Path(),
     required=True,
     metavar="ROSTER.csv",
-    help=_("The students: a CSV file as spreadsheets and learning platforms write it."),
+    help=N_("The students: a CSV file as spreadsheets and learning platforms write it."),
 )
 @click.option(
     "--column",
     metavar="NAME",
-    help=_("The column that identifies a student.  [default: student, id, student id, sid, ..., else the first]"),
+    help=N_("The column that identifies a student.  [default: student, id, student id, sid, ..., else the first]"),
 )
 @click.option(
-    "-o", "--output", type=click.Path(), metavar="FOLDER", help=_("Folder of the hand-outs.  [default: NAME-handouts]")
+    "-o", "--output", type=click.Path(), metavar="FOLDER", help=N_("Folder of the hand-outs.  [default: NAME-handouts]")
 )
 @click.option(
     "--answers",
     type=click.Path(),
     metavar="FILE",
-    help=_(
+    help=N_(
         "The answer key, outside FOLDER. Who is in it already keeps the same hand-out.  [default: NAME.answers.json]"
     ),
 )
@@ -154,7 +154,7 @@ def _class_models(loaded: Any, answers: str) -> Any:
     "--key",
     type=click.Path(),
     metavar="FILE",
-    help=_("Secret from which each student's values follow: at least 16 random bytes.  [default: made anew]"),
+    help=N_("Secret from which each student's values follow: at least 16 random bytes.  [default: made anew]"),
 )
 def build(
     assignment: str, roster: str, column: str | None, output: str | None, answers: str | None, key: str | None

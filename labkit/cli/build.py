@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 from labkit.cli._build import build_bulk, build_variants, note_built, write, write_script
 from labkit.cli._common import Command, complete_formats, complete_scenarios, echo
 from labkit.errors import UsageError
-from labkit.i18n import _
+from labkit.i18n import N_, _
 
 if TYPE_CHECKING:
     from labkit.build.trace import Trace
@@ -51,26 +51,26 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
     "--output",
     type=click.Path(allow_dash=True),
     metavar="FILE",
-    help=_("File to write, or folder for --variants; '-' is standard output.  [default: NAME.pcapng or NAME.pcap]"),
+    help=N_("File to write, or folder for --variants; '-' is standard output.  [default: NAME.pcapng or NAME.pcap]"),
 )
 @click.option(
     "--seed",
     type=Seed(min=0),
     default=0,
     show_default=True,
-    help=_("Seed of the random numbers; the same seed gives the same file."),
+    help=N_("Seed of the random numbers; the same seed gives the same file."),
 )
 @click.option(
     "--format",
     "format_",
     metavar="FORMAT",
     shell_complete=complete_formats,
-    help=_("File format: pcapng or pcap.  [default: by the suffix of FILE, else pcapng]"),
+    help=N_("File format: pcapng or pcap.  [default: by the suffix of FILE, else pcapng]"),
 )
 @click.option(
     "--edition",
     type=click.Choice(["annotated", "student"]),
-    help=_(
+    help=N_(
         "annotated: a comment on each packet; student: no comments or other hints.  "
         "[default: annotated; student for variants]"
     ),
@@ -81,18 +81,18 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
     metavar="NAME[@N]",
     multiple=True,
     shell_complete=_complete_faults,
-    help=_("Break a rule on purpose, at packet N or where it first applies. Repeatable. 'list' lists the faults."),
+    help=N_("Break a rule on purpose, at packet N or where it first applies. Repeatable. 'list' lists the faults."),
 )
 @click.option(
     "--manifest",
     type=click.Path(allow_dash=True),
     metavar="FILE",
-    help=_("File for a JSON list of the injected faults.  [default: NAME.manifest.json beside the capture]"),
+    help=N_("File for a JSON list of the injected faults.  [default: NAME.manifest.json beside the capture]"),
 )
 @click.option(
     "--as-scapy",
     is_flag=True,
-    help=_(
+    help=N_(
         "Write a Python script that makes the same packets with Scapy, instead of a capture.  [default FILE: NAME.py]"
     ),
 )
@@ -100,19 +100,19 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
     "--flows",
     type=click.IntRange(min=1),
     metavar="N",
-    help=_("Build N conversations in one file, each with its own addresses and ports, and without comments."),
+    help=N_("Build N conversations in one file, each with its own addresses and ports, and without comments."),
 )
 @click.option(
     "--variants",
     type=click.Path(),
     metavar="ROSTER.csv",
-    help=_("Build an individual capture for each student in ROSTER.csv, which has a column 'student'."),
+    help=N_("Build an individual capture for each student in ROSTER.csv, which has a column 'student'."),
 )
 @click.option(
     "--key",
     type=click.Path(),
     metavar="FILE",
-    help=_("Secret from which labkit derives each student's seed: a file of at least 16 random bytes."),
+    help=N_("Secret from which labkit derives each student's seed: a file of at least 16 random bytes."),
 )
 def command(
     scenario: str | None, output: str | None, seed: int, format_: str | None, flows: int | None, **options: Any

@@ -12,7 +12,7 @@ from labkit.cli._live import Duration, orderly
 from labkit.cli.grade import SUFFIXES, TABLES, table_of, write_table
 from labkit.cli.lab import ANY_ARGUMENTS
 from labkit.errors import LabkitError, UsageError
-from labkit.i18n import _, printable
+from labkit.i18n import N_, _, printable
 from labkit.teach.platforms import names
 
 if TYPE_CHECKING:
@@ -37,35 +37,37 @@ MAX_NAME = 255
         "sudo labkit check-live --hand-ins handins -o grades.xlsx tcp.yaml python3 {hand-in}/mytcp.py",
     ),
 )
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help=_("Do only the run with this seed."))
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help=N_("Do only the run with this seed."))
 @click.option(
-    "--runs", type=click.IntRange(1, 100), metavar="N", help=_("How many runs.  [default: as the assignment says]")
+    "--runs", type=click.IntRange(1, 100), metavar="N", help=N_("How many runs.  [default: as the assignment says]")
 )
 @click.option(
     "--for",
     "seconds",
     type=Duration(),
     metavar="TIME",
-    help=_("End each run after this time: 10s, 500ms.  [default: as the assignment says]"),
+    help=N_("End each run after this time: 10s, 500ms.  [default: as the assignment says]"),
 )
 @click.option(
     "--user",
     metavar="NAME",
     default="nobody",
     show_default=True,
-    help=_("The user that the program runs as, if labkit is root."),
+    help=N_("The user that the program runs as, if labkit is root."),
 )
 @click.option(
     "--hand-ins",
     type=click.Path(exists=True, file_okay=False),
     metavar="FOLDER",
-    help=_("Grade a class: each file or folder in FOLDER is a student's, and takes the place of {hand-in} in COMMAND."),
+    help=N_(
+        "Grade a class: each file or folder in FOLDER is a student's, and takes the place of {hand-in} in COMMAND."
+    ),
 )
 @click.option(
     "--captures",
     type=click.Path(),
     metavar="FOLDER",
-    help=_("Write the packets of each run into FOLDER, with comments on what labkit did and what is wrong."),
+    help=N_("Write the packets of each run into FOLDER, with comments on what labkit did and what is wrong."),
 )
 @click.option(
     "-o",
@@ -74,7 +76,7 @@ MAX_NAME = 255
     multiple=True,
     type=click.Path(),
     metavar="FILE",
-    help=_("Write the table: .csv, .xlsx, .json, .html or .txt. For a platform: the result. Repeatable."),
+    help=N_("Write the table: .csv, .xlsx, .json, .html or .txt. For a platform: the result. Repeatable."),
 )
 @click.option(
     "--format",
@@ -82,7 +84,7 @@ MAX_NAME = 255
     type=click.Choice([*TABLES, *names()]),
     default="text",
     show_default=True,
-    help=_("Form of the result on standard output: a table, or a platform's."),
+    help=N_("Form of the result on standard output: a table, or a platform's."),
 )
 @click.argument("assignment", shell_complete=complete_assignments)
 @click.argument("words", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)

@@ -8,7 +8,7 @@ import click
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, Exit, echo, emit_json, format_option, note
 from labkit.errors import UsageError
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
     from labkit.build.trace import Trace
@@ -49,13 +49,13 @@ class Milliseconds(click.ParamType):  # type: ignore[type-arg]
     default="1ms",
     show_default=True,
     metavar="TIME",
-    help=_("A packet that takes longer than the fastest one by more than TIME is delayed."),
+    help=N_("A packet that takes longer than the fastest one by more than TIME is delayed."),
 )
 @click.option(
     "--annotate",
     type=click.Path(),
     metavar="FILE.pcapng",
-    help=_("Write both captures into one, with a comment on each packet that differs."),
+    help=N_("Write both captures into one, with a comment on each packet that differs."),
 )
 @budget_options()
 @format_option("text", "json")

@@ -14,7 +14,7 @@ from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, complete_scenarios, note, profile_option, reveal_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import CaptureError, UsageError
-from labkit.i18n import _
+from labkit.i18n import N_, _
 from labkit.report.draw import CONVERTED, LADDER, SUFFIXES, DrawOptions, formats, names, needs_all, picture
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 MAX_STREAM = 1 << 28
 """Octets of a capture on standard input, which is read more than once."""
+
+RECORD = 100
+"""Octets that a packet takes in memory beside its own, at least."""
 
 FEW = 500
 """Packets in which the conversation of a curve is looked for first."""
@@ -60,21 +63,26 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     examples=("labkit draw document.pcapng", "labkit draw lossy-both-sides -o loss.svg"),
 )
 @click.argument("subject", metavar="CAPTURE|SCENARIO", shell_complete=complete_scenarios)
-@click.option("--what", type=click.Choice(names()), default=LADDER, show_default=True, help=_("The picture to draw."))
+@click.argument("other", metavar="[CAPTURE]", required=False, type=click.Path())
+@click.option("--what", type=click.Choice(names()), default=LADDER, show_default=True, help=N_("The picture to draw."))
 @click.option(
     "--format",
     "format_",
     metavar="FORMAT",
     shell_complete=_complete_formats,
-    help=_("svg, html, terminal, mermaid, dot, xpl, png or pdf.  [default: by the suffix of FILE, else terminal]"),
+    help=N_("svg, html, terminal, mermaid, dot, xpl, png or pdf.  [default: by the suffix of FILE, else terminal]"),
 )
 @click.option(
-    "-o", "--output", type=click.Path(allow_dash=True), metavar="FILE", help=_("File to write; '-' is standard output.")
+    "-o",
+    "--output",
+    type=click.Path(allow_dash=True),
+    metavar="FILE",
+    help=N_("File to write; '-' is standard output."),
 )
 @profile_option
 @flow_options
-@click.option("--packets", callback=_packets, metavar="A-B", help=_("Only packets A to B; nothing is folded."))
-@click.option("--whole", is_flag=True, help=_("Draw every segment, and fold nothing."))
+@click.option("--packets", callback=_packets, metavar="A-B", help=N_("Only packets A to B; nothing is folded."))
+@click.option("--whole", is_flag=True, help=N_("Draw every segment, and fold nothing."))
 @reveal_option
 @budget_options()
 @click.option(
@@ -82,13 +90,14 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help=_("Scenario: the seed of its random numbers."),
+    help=N_("Scenario: the seed of its random numbers."),
 )
 @click.option(
-    "--fault", "faults", metavar="NAME[@N]", multiple=True, help=_("Scenario: break a rule on purpose. Repeatable.")
+    "--fault", "faults", metavar="NAME[@N]", multiple=True, help=N_("Scenario: break a rule on purpose. Repeatable.")
 )
 def command(
     subject: str,
+    other: str | None,
     what: str,
     format_: str | None,
     output: str | None,
@@ -104,7 +113,8 @@ def command(
 
     CAPTURE is a pcap or pcapng file; '-' is standard input. SCENARIO is the name of a shipped scenario, a .yaml file, or a
     hand-written trace (.pkt). The pictures are 'ladder' (both ends with their states, and the segments between them) and
-    others that --what names. A fault is red; a dashed arrow shows the segment that was expected.
+    others that --what names. A fault is red; a dashed arrow shows the segment that was expected. Two captures of one
+    conversation, one at each end, are drawn as one; packets are counted in the order of their times.
     """
     from labkit.report.reveal import reveal as revealed
 
@@ -118,9 +128,10 @@ def command(
             return revealed(verify_capture(capture, profile), reveal)
 
     wanted, budget = flow_filter(others), capture_budget(others)
-    if is_capture(subject):
+    if other is not None or is_capture(subject):
         judged = verdict_of if needs_all(what) else None
-        drawn = of_capture(subject, judged, wanted, packets, few=not needs_all(what), budget=budget)
+        few = not needs_all(what)
+        drawn = of_capture(subject, judged, wanted, packets, few=few, budget=budget, other=other)
         if faults or seed:
             raise UsageError(_("--seed and --fault need a scenario, not a capture"))
     else:
@@ -163,19 +174,21 @@ def of_capture(
     *,
     few: bool = False,
     budget: "Budget | None" = None,
+    other: str | None = None,
 ) -> "Subject":
     """The conversations of a capture, or of standard input; UsageError if nothing of it is selected.
 
-    `few` reads only the beginning of a capture, if what is selected is there. `budget` bounds each time that it is read.
+    `few` reads only the beginning of a capture, if what is selected is there. `budget` bounds each time that it is read. `other`
+    is a capture at the other end.
     """
     from labkit.capture import open_capture
     from labkit.capture.budget import Meter
     from labkit.report.draw import _subject
 
-    octets = _standard_input() if subject == "-" else b""
+    octets = _standard_input() if subject == "-" and other is None else _joined(subject, other) if other else None
 
     def opener() -> "Reader":
-        return open_capture(BytesIO(octets) if subject == "-" else subject, Meter(budget) if budget else None)
+        return open_capture(subject if octets is None else BytesIO(octets), Meter(budget) if budget else None)
 
     verdict = verdict_of(opener) if verdict_of else None
     for most in (FEW, _subject.MAX_FRAMES) if few else (_subject.MAX_FRAMES,):
@@ -189,6 +202,44 @@ def of_capture(
     if not drawn.conversations and packets is not None:
         raise UsageError(_("{capture}: there is no TCP segment in these packets").format(capture=subject))
     return drawn
+
+
+def _joined(*paths: str) -> bytes:
+    """Captures at several points as one capture, with an interface for each. UsageError if one has several itself."""
+    from labkit.capture import create, open_capture
+
+    frames, interfaces, room = [], [], MAX_STREAM
+    names: dict[str, str] = {}
+    for number, path in enumerate(paths):
+        if path == "-":
+            raise UsageError(_("two captures are read from files; expected no '-'"))
+        with open_capture(path) as capture:
+            for frame in capture:
+                room -= len(frame.data) + RECORD
+                if room < 0:
+                    raise CaptureError(
+                        _("{capture}: the captures have more than {n:,} bytes; select some packets first").format(
+                            capture=path, n=MAX_STREAM
+                        )
+                    )
+                frames.append(frame._replace(interface=number))
+            if len(capture.interfaces) != 1:
+                text = _("{capture} has {n} interfaces; of two captures, each must have one")
+                raise UsageError(text.format(capture=path, n=len(capture.interfaces)))
+            interfaces.append(capture.interfaces[0])
+            names |= capture.names
+            if capture.damage:
+                note(_("{capture}: {message}; drawn up to there").format(capture=path, message=capture.damage.message))
+    target = BytesIO()
+    with create(
+        target, link=interfaces[0].link, format="pcapng", names=names, interface_name=paths[0], fcs=interfaces[0].fcs
+    ) as out:
+        for path, interface in zip(paths[1:], interfaces[1:], strict=True):
+            out.add_interface(interface.link, name=path, fcs=interface.fcs)
+        for frame in sorted(frames, key=lambda each: each.time):
+            wirelen = max(frame.wirelen, len(frame.data))
+            out.write(frame.time, frame.data, wirelen=wirelen, comments=frame.comments, interface=frame.interface)
+    return target.getvalue()
 
 
 def _standard_input() -> bytes:

@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem
 
 from labkit.cli._common import Command, complete_rules, echo, rules_option
 from labkit.errors import UsageError
-from labkit.i18n import _, nearest
+from labkit.i18n import _, nearest, wrapped
 from labkit.teach.lessons import lesson, names, summary
 
 if TYPE_CHECKING:
@@ -70,13 +70,14 @@ def _rules(topic: str, extra: tuple[str, ...]) -> Iterator[str]:
 def _rule(rule: "Rule") -> Iterator[str]:
     from labkit.cli._rules import details, profiles, severity
 
-    yield click.style(f"{rule.code} {rule.name}", bold=True) + f" ({severity(rule)}; {_('profile')} {profiles(rule)})"
+    scope = _(" ({severity}; profile {name})").format(severity=severity(rule), name=profiles(rule))
+    yield click.style(f"{rule.code} {rule.name}", bold=True) + scope
     for paragraph in _(rule.explanation).split("\n\n"):
         yield ""
         yield from _wrapped(paragraph)
     yield ""
     for label, text in details(rule):
-        yield from _wrapped(f"{label}: {text}", "  ")
+        yield from _wrapped(_("{label}: {text}").format(label=label, text=text), "  ")
     yield ""
     for label, example in ((_("Good:"), rule.good), (_("Bad:"), rule.bad)):
         if example:  # the notation cannot write a wrong port
@@ -85,6 +86,4 @@ def _rule(rule: "Rule") -> Iterator[str]:
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
-    from textwrap import wrap
-
-    return wrap(text, 100, initial_indent=indent, subsequent_indent=indent + ("  " if indent else ""))
+    return wrapped(text, 100, indent, indent + ("  " if indent else ""))

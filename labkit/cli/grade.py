@@ -11,7 +11,7 @@ from labkit.cli._common import Command, Exit, echo, note
 from labkit.cli._grade import complete_assignments, load, load_pupils
 from labkit.cli._output import STANDARD_OUTPUT, write_octets
 from labkit.errors import LabkitError, UsageError
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import N_, _, ngettext, printable
 from labkit.teach.platforms import names
 
 if TYPE_CHECKING:
@@ -42,16 +42,18 @@ STANDARD_INPUT = "-"
     "--roster",
     type=click.Path(),
     metavar="ROSTER.csv",
-    help=_("The students, each of whom gets a row: a CSV file. Without it, each hand-in is a row."),
+    help=N_("The students, each of whom gets a row: a CSV file. Without it, each hand-in is a row."),
 )
 @click.option(
-    "--column", metavar="NAME", help=_("The column that identifies a student.  [default: as for 'labkit assign build']")
+    "--column",
+    metavar="NAME",
+    help=N_("The column that identifies a student.  [default: as for 'labkit assign build']"),
 )
 @click.option(
     "--answers",
     type=click.Path(),
     metavar="FILE",
-    help=_("The answer key of 'labkit assign build': each student's own task, and the roster."),
+    help=N_("The answer key of 'labkit assign build': each student's own task, and the roster."),
 )
 @click.option(
     "-o",
@@ -60,7 +62,7 @@ STANDARD_INPUT = "-"
     multiple=True,
     type=click.Path(),
     metavar="FILE",
-    help=_(
+    help=N_(
         "Write the table: .csv, .xlsx, .json, .html or .txt. For a platform: the result, or a folder of them. Repeatable."
     ),
 )
@@ -70,26 +72,26 @@ STANDARD_INPUT = "-"
     type=click.Choice([*TABLES, *names()]),
     default="text",
     show_default=True,
-    help=_("Form of the table on standard output, or the platform for which one hand-in is graded."),
+    help=N_("Form of the table on standard output, or the platform for which one hand-in is graded."),
 )
 @click.option(
     "--feedback",
     type=click.Path(),
     metavar="FOLDER",
-    help=_("Write a feedback page and text for each student into FOLDER."),
+    help=N_("Write a feedback page and text for each student into FOLDER."),
 )
-@click.option("--student", metavar="ID", help=_("With a platform and --answers: whose hand-in it is."))
+@click.option("--student", metavar="ID", help=N_("With a platform and --answers: whose hand-in it is."))
 @click.option(
     "--metadata",
     type=click.Path(),
     metavar="FILE",
-    help=_("With a platform and --answers: Gradescope's submission_metadata.json, which says whose hand-in it is."),
+    help=N_("With a platform and --answers: Gradescope's submission_metadata.json, which says whose hand-in it is."),
 )
 @budget_options("64MiB", 60)
 @click.option(
     "--package",
     type=click.Choice(["gradescope"]),
-    help=_("Write the autograder that is uploaded to a platform, as a zip archive (-o FILE); HAND-INS is not read."),
+    help=N_("Write the autograder that is uploaded to a platform, as a zip archive (-o FILE); HAND-INS is not read."),
 )
 def command(
     assignment: str,

@@ -8,7 +8,7 @@ import click
 from labkit.cli._common import Command, CommandGroup, Exit, echo, emit_json, format_option, note, options
 from labkit.cli._live import orderly
 from labkit.errors import LinkError
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
     from labkit.live.lab import Lab
@@ -16,21 +16,23 @@ if TYPE_CHECKING:
 ANY_ARGUMENTS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """Of a command whose last arguments are another program's command line."""
 
-name_option = click.option("--name", metavar="NAME", help=_("Which lab, if there are several."))
+name_option = click.option("--name", metavar="NAME", help=N_("Which lab, if there are several."))
 end_argument = click.argument("end", type=click.Choice(["client", "server", "relay"]))
 
 
 lab_options = options(
-    click.option("--relay", is_flag=True, help=_("Add a relay between the ends, for 'labkit relay' to carry packets.")),
+    click.option(
+        "--relay", is_flag=True, help=N_("Add a relay between the ends, for 'labkit relay' to carry packets.")
+    ),
     click.option(
         "--offload",
         type=click.Choice(["off", "on"]),
         default="off",
         show_default=True,
-        help=_("Let the interfaces complete checksums and cut large segments, as hardware does."),
+        help=N_("Let the interfaces complete checksums and cut large segments, as hardware does."),
     ),
     click.option(
-        "--mtu", type=click.IntRange(1280, 65535), default=1500, show_default=True, help=_("MTU of the wire.")
+        "--mtu", type=click.IntRange(1280, 65535), default=1500, show_default=True, help=N_("MTU of the wire.")
     ),
 )
 """The properties of a new lab."""
@@ -72,7 +74,7 @@ def up(name: str | None, relay: bool, offload: str, mtu: int) -> int:
 
 @command.command("down", cls=Command, examples=("sudo labkit lab down", "sudo labkit lab down --all"))
 @name_option
-@click.option("--all", "every", is_flag=True, help=_("Remove all labs that are up."))
+@click.option("--all", "every", is_flag=True, help=N_("Remove all labs that are up."))
 def down(name: str | None, every: bool) -> None:
     """Remove a lab, and end the processes in it.
 
@@ -202,7 +204,9 @@ def _execute(words: tuple[str, ...]) -> None:
         os.execvp(words[0], words)  # noqa: S606 - what the user asked for
     except OSError as error:
         raise LinkError(
-            _("'{program}' cannot be started: {reason}").format(program=printable(words[0]), reason=error.strerror)
+            _("'{program}' cannot be started: {reason}").format(
+                program=printable(words[0]), reason=_(error.strerror or str(error))
+            )
         ) from error
 
 

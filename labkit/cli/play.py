@@ -10,7 +10,7 @@ import click
 from labkit.cli._common import Command, Exit, complete_scenarios, echo, note, seed_option
 from labkit.cli._live import guard_of, guard_options, lab_option, orderly, save, verify_frames
 from labkit.errors import LinkError, UsageError
-from labkit.i18n import _, printable
+from labkit.i18n import N_, _, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,47 +63,49 @@ class Outcome:
 )
 @click.argument("scenario", shell_complete=complete_scenarios)
 @click.option(
-    "--both", "role", flag_value="both", help=_("labkit plays both sides: the built capture, packet by packet.")
+    "--both", "role", flag_value="both", help=N_("labkit plays both sides: the built capture, packet by packet.")
 )
 @click.option(
-    "--client", "role", flag_value="client", help=_("labkit plays the client, and connects to a real server.")
+    "--client", "role", flag_value="client", help=N_("labkit plays the client, and connects to a real server.")
 )
-@click.option("--server", "role", flag_value="server", help=_("labkit plays the server, and waits for a real client."))
+@click.option("--server", "role", flag_value="server", help=N_("labkit plays the server, and waits for a real client."))
 @click.option(
     "--peer",
     type=click.Choice(["program", "kernel"]),
     default="program",
     show_default=True,
-    help=_("The other side: any program, or a kernel socket that performs that side's steps."),
+    help=N_("The other side: any program, or a kernel socket that performs that side's steps."),
 )
 @click.option(
-    "--to", type=Target(), metavar="ADDRESS[:PORT]", help=_("Address of the server.  [default: the lab's server]")
+    "--to", type=Target(), metavar="ADDRESS[:PORT]", help=N_("Address of the server.  [default: the lab's server]")
 )
-@click.option("--on", "interface", metavar="INTERFACE", help=_("Play on lo or on a veth of a lab, without making one."))
+@click.option(
+    "--on", "interface", metavar="INTERFACE", help=N_("Play on lo or on a veth of a lab, without making one.")
+)
 @lab_option
 @seed_option
-@click.option("--ipv6", is_flag=True, help=_("Play an IPv4 scenario over IPv6. Not with --both."))
+@click.option("--ipv6", is_flag=True, help=N_("Play an IPv4 scenario over IPv6. Not with --both."))
 @click.option(
     "--path/--no-path",
     default=True,
-    help=_("Apply the scenario's path (delay, loss) between labkit and the wire, or leave it out."),
+    help=N_("Apply the scenario's path (delay, loss) between labkit and the wire, or leave it out."),
 )
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
     metavar="FACTOR",
     default=1.0,
-    help=_("With --both: play FACTOR times as fast."),
+    help=N_("With --both: play FACTOR times as fast."),
 )
-@click.option("--topspeed", is_flag=True, help=_("With --both: play as fast as possible."))
+@click.option("--topspeed", is_flag=True, help=N_("With --both: play as fast as possible."))
 @click.option(
     "--capture",
     type=click.Path(allow_dash=True),
     metavar="FILE",
-    help=_("Write the packets to FILE; '-' is standard output."),
+    help=N_("Write the packets to FILE; '-' is standard output."),
 )
-@click.option("--verify", is_flag=True, help=_("Verify the packets on the wire. Exit code 1 if a rule is broken."))
-@click.option("-q", "--quiet", is_flag=True, help=_("Do not print the conversation."))
+@click.option("--verify", is_flag=True, help=N_("Verify the packets on the wire. Exit code 1 if a rule is broken."))
+@click.option("-q", "--quiet", is_flag=True, help=N_("Do not print the conversation."))
 @guard_options
 def command(
     scenario: str,

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from labkit.cli._common import Command, complete_scenarios, echo, note
 from labkit.errors import UsageError
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
     from labkit.teach.quiz import Drawn, Quiz
@@ -27,7 +27,9 @@ def _complete_kinds(_ctx: click.Context, _param: click.Parameter, incomplete: st
     from labkit.teach.quiz.kinds import kinds
 
     return [
-        CompletionItem(each.name, help=_(each.summary)) for each in kinds().values() if each.name.startswith(incomplete)
+        CompletionItem(each.name, help=N_(each.summary))
+        for each in kinds().values()
+        if each.name.startswith(incomplete)
     ]
 
 
@@ -52,52 +54,52 @@ def _complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: 
     "format_",
     metavar="FORMAT",
     shell_complete=_complete_formats,
-    help=_("md, moodle, gift, qti (Canvas), prairielearn, csv or json.  [default: by the suffix of FILE, else md]"),
+    help=N_("md, moodle, gift, qti (Canvas), prairielearn, csv or json.  [default: by the suffix of FILE, else md]"),
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(allow_dash=True),
     metavar="FILE",
-    help=_("File to write, '-' is standard output; prairielearn: a new folder, or a .zip."),
+    help=N_("File to write, '-' is standard output; prairielearn: a new folder, or a .zip."),
 )
 @click.option(
     "--kinds",
     multiple=True,
     metavar="KIND[,KIND]...",
     shell_complete=_complete_kinds,
-    help=_("Ask only questions of these kinds. Repeatable.  [default: all]"),
+    help=N_("Ask only questions of these kinds. Repeatable.  [default: all]"),
 )
 @click.option(
     "--count",
     type=click.IntRange(min=1),
     metavar="N",
-    help=_("Ask N questions, of the kinds in turn.  [default: one of each kind]"),
+    help=N_("Ask N questions, of the kinds in turn.  [default: one of each kind]"),
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help=_("Seed of the scenario and of the choice; the same seed gives the same quiz."),
+    help=N_("Seed of the scenario and of the choice; the same seed gives the same quiz."),
 )
 @click.option(
-    "--fault", "faults", metavar="NAME[@N]", multiple=True, help=_("Scenario: break a rule on purpose. Repeatable.")
+    "--fault", "faults", metavar="NAME[@N]", multiple=True, help=N_("Scenario: break a rule on purpose. Repeatable.")
 )
 @click.option(
     "--relative/--raw",
     default=True,
     show_default=True,
-    help=_("Sequence numbers as Wireshark shows them, counted from the SYN, or as the header has them."),
+    help=N_("Sequence numbers as Wireshark shows them, counted from the SYN, or as the header has them."),
 )
 @click.option(
     "--capture",
     "capture",
     type=click.Path(),
     metavar="FILE.pcapng",
-    help=_("Write the capture that the questions are about, without comments or other hints."),
+    help=N_("Write the capture that the questions are about, without comments or other hints."),
 )
-@click.option("--list-kinds", is_flag=True, help=_("List the kinds of questions, and what each needs."))
+@click.option("--list-kinds", is_flag=True, help=N_("List the kinds of questions, and what each needs."))
 def command(
     subject: str | None,
     format_: str | None,

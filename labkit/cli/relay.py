@@ -8,7 +8,7 @@ import click
 
 from labkit.cli._common import Command, complete_scenarios, echo, emit_json, format_option, note, seed_option
 from labkit.cli._live import for_option, lab_option, packets_option
-from labkit.i18n import _, ngettext
+from labkit.i18n import N_, _, ngettext
 
 if TYPE_CHECKING:
     from labkit.live.forwarding import Delays
@@ -29,9 +29,9 @@ ARROWS = {"client": "→", "server": "←"}
 @click.option(
     "--each-connection",
     is_flag=True,
-    help=_("Give each TCP connection its own path, which begins with its first packet."),
+    help=N_("Give each TCP connection its own path, which begins with its first packet."),
 )
-@for_option(3600.0, _("one hour"))
+@for_option(3600.0, N_("one hour"))
 @packets_option(100_000_000)
 @format_option("text", "json")
 def command(

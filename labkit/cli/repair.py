@@ -9,7 +9,7 @@ from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._build import refuse_terminal
 from labkit.cli._common import Command, Exit, echo, emit_json, format_option, note
 from labkit.errors import UsageError
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
     from labkit.report.repair import Repaired
@@ -29,10 +29,10 @@ MAX_SHOWN = 200
 )
 @click.argument("capture", type=click.Path(allow_dash=True))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(allow_dash=True), metavar="FILE", help=_("Capture to write.")
+    "-o", "--output", required=True, type=click.Path(allow_dash=True), metavar="FILE", help=N_("Capture to write.")
 )
-@click.option("--complete", "completeness", flag_value="complete", help=_("No packet is missing: close every gap."))
-@click.option("--partial", "completeness", flag_value="partial", help=_("Packets may be missing: leave every gap."))
+@click.option("--complete", "completeness", flag_value="complete", help=N_("No packet is missing: close every gap."))
+@click.option("--partial", "completeness", flag_value="partial", help=N_("Packets may be missing: leave every gap."))
 @budget_options()
 @format_option("text", "json")
 def command(capture: str, output: str, completeness: str | None, format_: str, **others: Any) -> int:

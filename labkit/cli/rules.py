@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labkit.cli._common import Command, echo, emit_json, format_option, note, rules_option
-from labkit.i18n import _
+from labkit.i18n import _, padded, width
 
 if TYPE_CHECKING:
     from labkit.analysis.rule import Rule
@@ -30,10 +30,10 @@ def command(format_: str, extra: tuple[str, ...]) -> None:
         for line in _page(rules):
             echo(line)
         return
-    columns = [(each.code, each.name, severity(each), profiles(each), each.reference) for each in rules]
-    widths = [max(map(len, column)) for column in zip(*columns, strict=True)]
+    columns = [(each.code, each.name, severity(each), profiles(each), _(each.reference)) for each in rules]
+    widths = [max(map(width, column)) for column in zip(*columns, strict=True)]
     for row in columns:
-        code, *rest = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        code, *rest = (padded(cell, columns) for cell, columns in zip(row, widths, strict=True))
         echo("  ".join((click.style(code, bold=True), *rest)).rstrip())
     note(_("'labkit explain CODE' explains a rule, with a good and a bad example"))
 

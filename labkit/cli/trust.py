@@ -7,7 +7,7 @@ import click
 
 from labkit.cli._common import Command, Exit, echo, note
 from labkit.errors import UsageError
-from labkit.i18n import _, printable
+from labkit.i18n import N_, _, printable
 
 if TYPE_CHECKING:
     from labkit.analysis.config_trust import Trusted
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     examples=("labkit trust hand-ins/labkit.toml", "labkit trust --list"),
 )
 @click.argument("file", required=False, type=click.Path())
-@click.option("--list", "list_", is_flag=True, help=_("List the trusted files."))
-@click.option("--revoke", is_flag=True, help=_("Trust FILE no longer."))
+@click.option("--list", "list_", is_flag=True, help=N_("List the trusted files."))
+@click.option("--revoke", is_flag=True, help=N_("Trust FILE no longer."))
 def command(file: str | None, list_: bool, revoke: bool) -> int:
     """Trust a configuration file with its present content.
 

@@ -17,7 +17,7 @@ from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.cli._output import write_lines
 from labkit.cli._report_config import completeness_options, report_config, report_options
 from labkit.errors import CaptureError, UsageError
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import N_, _, ngettext, printable
 from labkit.report.formats import ReportOptions, names, renderer
 
 if TYPE_CHECKING:
@@ -47,51 +47,51 @@ MAX_SKIPPED = 3
     "--output",
     type=click.Path(allow_dash=True),
     metavar="FILE",
-    help=_("Write the report to FILE; for --format html and several captures, to a folder with a page for each."),
+    help=N_("Write the report to FILE; for --format html and several captures, to a folder with a page for each."),
 )
 @click.option(
     "--annotate",
     type=click.Path(),
     metavar="OUT.pcapng",
-    help=_("Write a copy of the capture, with each finding as a comment on its packet. One capture only."),
+    help=N_("Write a copy of the capture, with each finding as a comment on its packet. One capture only."),
 )
 @click.option(
-    "--baseline", type=click.Path(), metavar="FILE", help=_("Fail for new findings only: those in FILE are known.")
+    "--baseline", type=click.Path(), metavar="FILE", help=N_("Fail for new findings only: those in FILE are known.")
 )
 @click.option(
     "--write-baseline",
     type=click.Path(),
     metavar="FILE",
-    help=_("Write what fails the captures to FILE, for --baseline; the exit code is 0."),
+    help=N_("Write what fails the captures to FILE, for --baseline; the exit code is 0."),
 )
 @click.option(
     "--engine",
     type=click.Choice(ENGINES),
     default=AUTO,
     show_default=True,
-    help=_("Verification engine; auto uses compiled code for large captures."),
+    help=N_("Verification engine; auto uses compiled code for large captures."),
 )
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help=_("Verify N captures at a time.  [default: 1; for large inputs, one for each processor]"),
+    help=N_("Verify N captures at a time.  [default: 1; for large inputs, one for each processor]"),
 )
 @budget_options()
 @click.option(
     "--cluster",
     metavar="ADDRESS",
-    help=_("Verify on the workers of a Dask cluster; ADDRESS is its scheduler, such as tcp://192.0.2.1:8786."),
+    help=N_("Verify on the workers of a Dask cluster; ADDRESS is its scheduler, such as tcp://192.0.2.1:8786."),
 )
-@click.option("-v", "--verbose", is_flag=True, help=_("Text: show notes in full, and figures for each conversation."))
-@click.option("-q", "--quiet", is_flag=True, help=_("Text: show the verdict only; for several captures, their table."))
+@click.option("-v", "--verbose", is_flag=True, help=N_("Text: show notes in full, and figures for each conversation."))
+@click.option("-q", "--quiet", is_flag=True, help=N_("Text: show the verdict only; for several captures, their table."))
 @click.option(
     "--most",
     type=click.IntRange(min=0),
     default=5,
     show_default=True,
     metavar="N",
-    help=_("Text: show at most N findings of each rule in full; 0 shows all."),
+    help=N_("Text: show at most N findings of each rule in full; 0 shows all."),
 )
 def command(
     captures: tuple[str, ...],
@@ -184,7 +184,9 @@ def _write_folder(verdicts: "Iterable[Verdict]", options: ReportOptions, folder:
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CaptureError(_("{name}: cannot be made: {reason}").format(name=folder, reason=error.strerror)) from error
+        raise CaptureError(
+            _("{name}: cannot be made: {reason}").format(name=folder, reason=_(error.strerror or str(error)))
+        ) from error
     for name, lines in render_folder(verdicts, options, paths):
         write_lines(str(place / name), lines)
     note(_("{file}: the table of all captures").format(file=printable(str(place / "index.html"))))

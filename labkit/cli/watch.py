@@ -12,7 +12,7 @@ from labkit.cli._common import Command, echo, format_option, note, verdict_code
 from labkit.cli._follow import Follower
 from labkit.cli._live import allow_interface_option, for_option, lab_option
 from labkit.cli._report_config import report_config, report_options
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
     from labkit.analysis.report_config import ReportConfig
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 )
 @click.argument("interface")
 @lab_option
-@for_option(None, _("until Ctrl-C"))
-@click.option("--capture", type=click.Path(), metavar="FILE", help=_("Write the packets to FILE."))
-@click.option("--segments", is_flag=True, help=_("Text: print every segment too, with the states of both ends."))
-@click.option("-v", "--verbose", is_flag=True, help=_("Print notes too; without it they are only counted."))
+@for_option(None, N_("until Ctrl-C"))
+@click.option("--capture", type=click.Path(), metavar="FILE", help=N_("Write the packets to FILE."))
+@click.option("--segments", is_flag=True, help=N_("Text: print every segment too, with the states of both ends."))
+@click.option("-v", "--verbose", is_flag=True, help=N_("Print notes too; without it they are only counted."))
 @click.option(
     "--most",
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
     metavar="N",
-    help=_("Text: print at most N findings of each rule, and count the others; 0 prints all."),
+    help=N_("Text: print at most N findings of each rule, and count the others; 0 prints all."),
 )
 @allow_interface_option(_("Watch this interface even if it is neither loopback nor veth."))
 @report_options

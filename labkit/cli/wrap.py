@@ -10,7 +10,7 @@ import click
 from labkit.cli._build import note_built, write
 from labkit.cli._common import Command, complete_formats, seed_option
 from labkit.errors import InputError, UsageError
-from labkit.i18n import _, printable
+from labkit.i18n import N_, _, printable
 
 SENDER = re.compile(r"(client|server):(.*)", re.DOTALL)
 END = re.compile(
@@ -34,26 +34,28 @@ OUTPUT = "payloads"
     "--output",
     type=click.Path(allow_dash=True),
     metavar="FILE",
-    help=_("File to write; '-' is standard output.  [default: payloads.pcapng or payloads.pcap]"),
+    help=N_("File to write; '-' is standard output.  [default: payloads.pcapng or payloads.pcap]"),
 )
-@click.option("--client", metavar="ADDRESS[:PORT]", help=_("The client's address and port."))
-@click.option("--server", metavar="ADDRESS[:PORT]", help=_("The server's address and port."))
-@click.option("--vlan", metavar="ID", multiple=True, help=_("VLAN tag of each frame. Repeatable, the outer tag first."))
-@click.option("--loss", metavar="PERCENT", help=_("Share of the packets that the path loses, such as 2%."))
-@click.option("--think", metavar="TIME", help=_("Time before each answer, such as 5ms."))
+@click.option("--client", metavar="ADDRESS[:PORT]", help=N_("The client's address and port."))
+@click.option("--server", metavar="ADDRESS[:PORT]", help=N_("The server's address and port."))
+@click.option(
+    "--vlan", metavar="ID", multiple=True, help=N_("VLAN tag of each frame. Repeatable, the outer tag first.")
+)
+@click.option("--loss", metavar="PERCENT", help=N_("Share of the packets that the path loses, such as 2%."))
+@click.option("--think", metavar="TIME", help=N_("Time before each answer, such as 5ms."))
 @click.option(
     "--close",
     type=click.Choice(["client", "server", "client-reset", "server-reset", "none"]),
     default="client",
     show_default=True,
-    help=_("The side that closes first, or resets the connection."),
+    help=N_("The side that closes first, or resets the connection."),
 )
 @click.option(
     "--set",
     "settings",
     metavar="KEY=VALUE",
     multiple=True,
-    help=_("Any other key of a scenario, such as path.rtt=30ms or client.window_scale=7. Repeatable."),
+    help=N_("Any other key of a scenario, such as path.rtt=30ms or client.window_scale=7. Repeatable."),
 )
 @seed_option
 @click.option(
@@ -61,14 +63,14 @@ OUTPUT = "payloads"
     "format_",
     metavar="FORMAT",
     shell_complete=complete_formats,
-    help=_("File format: pcapng or pcap.  [default: by the suffix of FILE, else pcapng]"),
+    help=N_("File format: pcapng or pcap.  [default: by the suffix of FILE, else pcapng]"),
 )
 @click.option(
     "--edition",
     type=click.Choice(["annotated", "student"]),
     default="annotated",
     show_default=True,
-    help=_("annotated: a comment on each packet; student: no comments or other hints."),
+    help=N_("annotated: a comment on each packet; student: no comments or other hints."),
 )
 def command(payloads: tuple[str, ...], output: str | None, seed: int, format_: str | None, **options: Any) -> None:
     """Write a conversation around the messages of any application.
@@ -114,7 +116,7 @@ def _read(name: str) -> bytes:
             with Path(name).open("rb") as file:
                 octets = file.read(MAX_SEND + 1)
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        reason = _(getattr(error, "strerror", None) or str(error)).lower()
         raise InputError(_("{name}: cannot be read: {reason}").format(name=printable(name), reason=reason)) from error
     if len(octets) > MAX_SEND:
         raise InputError(_("{name}: larger than {most} MiB").format(name=printable(name), most=MAX_SEND >> 20))

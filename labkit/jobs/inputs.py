@@ -102,5 +102,5 @@ def _is_capture(path: str) -> bool:
 
 def _unreadable(error: OSError) -> Input:
     path = str(error.filename)
-    reason = error.strerror or str(error)
+    reason = _(error.strerror or str(error))
     return Input(path, _("{name}: cannot be read: {reason}").format(name=printable(path), reason=reason))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from labkit.analysis.verifier import Verdict
 from labkit.capture import Damage, open_capture
 from labkit.capture.budget import Budget, Meter
 from labkit.errors import CaptureError, LabkitError
-from labkit.i18n import _, printable
+from labkit.i18n import _, available, language, printable, speaking
 from labkit.jobs.interrupts import Interrupts
 
 Judge = Callable[[str], Verdict]
@@ -34,6 +35,8 @@ class Request:
     """What judging one capture may cost."""
     alone: bool = True
     """False: other workers run too; use one thread and never compile."""
+    language: str = field(default_factory=language)
+    """The language of the texts in the verdict, on whichever machine it is made."""
 
 
 class Listener(Protocol):
@@ -53,7 +56,8 @@ def judge(
     request: Request, path: str, interrupts: Interrupts | None = None, listener: Listener | None = None
 ) -> Verdict:
     """Judge one capture. CaptureError where its file cannot be read."""
-    with open_capture(path, Meter(request.budget)) as capture:
+    other = speaking(available(request.language)) if request.language != language() else nullcontext()
+    with other, open_capture(path, Meter(request.budget)) as capture:
         verdict = engine.verify_capture(
             capture,
             request.config.profile,

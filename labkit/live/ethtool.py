@@ -25,7 +25,9 @@ def _ioctl(interface: str, request: int, buffer: bytearray | None = None) -> byt
             return _ioctl_on(request_socket, interface, request, buffer)
         except OSError as error:
             text = _("{interface}: {reason}")
-            raise LinkError(text.format(interface=printable(interface), reason=error.strerror)) from error
+            raise LinkError(
+                text.format(interface=printable(interface), reason=_(error.strerror or str(error)))
+            ) from error
 
 
 def _ioctl_on(request_socket: socket.socket, interface: str, request: int, buffer: bytearray | None) -> bytes:

@@ -245,7 +245,7 @@ class KernelSocket:
                 self._failed = True
                 raise UsageError(error.strerror) from error
             text = _("the kernel refuses {verb}: {reason}")
-            raise LinkError(text.format(verb=verb, reason=error.strerror)) from error
+            raise LinkError(text.format(verb=verb, reason=_(error.strerror or str(error)))) from error
 
     def _drop(self) -> None:
         assert self._socket is not None  # noqa: S101 - the caller has checked it

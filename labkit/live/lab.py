@@ -131,7 +131,7 @@ def up(name: str | None = None, *, relay: bool = False, offload: bool = False, m
             _("{lab} is already up; 'labkit lab down' removes it, '--name' makes another one").format(lab=_title(name))
         ) from error
     except OSError as error:
-        raise LinkError(_("{file}: {reason}").format(file=record, reason=error.strerror)) from error
+        raise LinkError(_("{file}: {reason}").format(file=record, reason=_(error.strerror or str(error)))) from error
     made = _Record(_boot(), names, {})
     try:
         file.close()

@@ -66,7 +66,9 @@ def _run(command: Sequence[str], lab: Lab) -> int:
             running.append(subprocess.Popen(list(command), env=os.environ | lab.environment()))  # noqa: S603 - the user's
         except OSError as error:
             raise LinkError(
-                _("cannot start '{program}': {reason}").format(program=printable(command[0]), reason=error.strerror)
+                _("cannot start '{program}': {reason}").format(
+                    program=printable(command[0]), reason=_(error.strerror or str(error))
+                )
             ) from error
         code = running[0].wait()
     finally:

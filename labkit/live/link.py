@@ -50,7 +50,7 @@ def _unavailable(error: OSError) -> str:
     return _(
         "a packet socket needs the capability CAP_NET_RAW ({reason}): run it with sudo, or without root: "
         "labkit lab exec -- COMMAND"
-    ).format(reason=error.strerror)
+    ).format(reason=_(error.strerror or str(error)))
 
 
 class Link(AbstractContextManager["Link"]):

@@ -117,7 +117,7 @@ def enter_user_namespace() -> None:
             "user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns); "
             "run it with sudo"
         )
-        raise LinkError(text.format(reason=error.strerror)) from error
+        raise LinkError(text.format(reason=_(error.strerror or str(error)))) from error
 
 
 def _inherit_capabilities() -> None:

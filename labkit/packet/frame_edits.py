@@ -6,6 +6,7 @@ a checksum, so that only the fault is wrong. `edits_of` gives the edits that rep
 
 from collections.abc import Callable, Mapping
 
+from labkit.i18n import _
 from labkit.packet.decode import TCP, decode, ones_sum
 from labkit.packet.seen import ABSENT, SUM_BAD, SUM_PARTIAL, SUM_ZERO, Seen
 
@@ -26,13 +27,15 @@ def apply(frame: bytes, link: int, edits: Mapping[str, str]) -> tuple[bytes, int
     """
     seg = Seen(wirelen=len(frame), caplen=len(frame))
     if decode(frame, 0, len(frame), link, seg) != TCP:
-        raise ValueError("the frame holds no TCP segment")
+        raise ValueError(_("the frame holds no TCP segment"))
     if "caplen" in edits and "fragment" in edits:
-        raise ValueError("caplen and fragment exclude each other; expected one of them")
+        raise ValueError(_("caplen and fragment exclude each other; expected one of them"))
     edited = bytearray(frame)
     for name, value in edits.items():
         if name not in EDITS:
-            raise ValueError(f"unknown edit '{name}'; expected one of {', '.join(EDITS)}")
+            raise ValueError(
+                _("unknown edit '{name}'; expected one of {known}").format(name=name, known=", ".join(EDITS))
+            )
         EDITS[name](edited, seg, value)
     if "sum" not in edits:
         _put(edited, seg.tcp_at + 16, _tcp_sum(edited, seg))
@@ -76,7 +79,7 @@ def _tcp_checksum(frame: bytearray, seg: Seen, value: str) -> None:
 
 def _ip_checksum(frame: bytearray, seg: Seen, value: str) -> None:
     if seg.version != 4:
-        raise ValueError("IPv6 has no header checksum")
+        raise ValueError(_("IPv6 has no header checksum"))
     off = _number(value[1:], 0xFFFE) if value.startswith("+") else None
     _put(frame, seg.ip_at + 10, _number(value, 0xFFFF) if off is None else (_ip_sum(frame, seg) + off) % 0xFFFF)
 
@@ -91,18 +94,24 @@ def _ip_length(frame: bytearray, seg: Seen, value: str) -> None:
 
 def _identification(frame: bytearray, seg: Seen, value: str) -> None:
     if seg.version != 4:
-        raise ValueError("IPv6 has an identification only in a fragment")
+        raise ValueError(_("IPv6 has an identification only in a fragment"))
     _put(frame, seg.ip_at + 4, _number(value, 0xFFFF))
 
 
 def _captured_length(frame: bytearray, seg: Seen, value: str) -> None:
     if _number(value, len(frame)) < seg.tcp_at + 20:
-        raise ValueError(f"caplen {value}: the frame's headers alone take {seg.tcp_at + 20} octets")
+        raise ValueError(
+            _("caplen {value}: the frame's headers alone take {n} octets").format(value=value, n=seg.tcp_at + 20)
+        )
 
 
 def _fragment_size(_frame: bytearray, _seg: Seen, value: str) -> None:
     if _number(value, 0xFFFF) < MIN_FRAGMENT_OCTETS:
-        raise ValueError(f"fragments of {value} octets are too small; the minimum is {MIN_FRAGMENT_OCTETS}")
+        raise ValueError(
+            _("fragments of {value} octets are too small; the minimum is {min_fragment_octets}").format(
+                value=value, min_fragment_octets=MIN_FRAGMENT_OCTETS
+            )
+        )
 
 
 EDITS: dict[str, Edit] = {
@@ -146,9 +155,11 @@ def _number(text: str, limit: int) -> int:
     try:
         number = int(text[:20], 0)
     except ValueError:
-        raise ValueError(f"{text[:20]!r} is not a number; expected one in decimal, or with 0x") from None
+        raise ValueError(
+            _("{text!r} is not a number; expected one in decimal, or with 0x").format(text=text[:20])
+        ) from None
     if not 0 <= number <= limit:
-        raise ValueError(f"{number} is outside 0..{limit}")
+        raise ValueError(_("{number} is outside 0..{limit}").format(number=number, limit=limit))
     return number
 
 
@@ -159,10 +170,14 @@ def cut(frame: bytes, link: int, size: int, ident: int = 1) -> list[bytes]:
     fits. ValueError for a size below eight.
     """
     if size < MIN_FRAGMENT_OCTETS:
-        raise ValueError(f"fragments of {size} octets are too small; the minimum is {MIN_FRAGMENT_OCTETS}")
+        raise ValueError(
+            _("fragments of {size} octets are too small; the minimum is {min_fragment_octets}").format(
+                size=size, min_fragment_octets=MIN_FRAGMENT_OCTETS
+            )
+        )
     seg = Seen(wirelen=len(frame), caplen=len(frame))
     if decode(frame, 0, len(frame), link, seg) != TCP:
-        raise ValueError("the frame holds no TCP segment")
+        raise ValueError(_("the frame holds no TCP segment"))
     step = size // 8 * 8
     body = frame[seg.tcp_at :]
     if len(body) <= size:

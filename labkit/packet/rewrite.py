@@ -5,6 +5,7 @@ change, and what follows from them: the lengths of IP and TCP, and the checksums
 afterwards; one that was wrong, or that the sender's hardware was to complete, stays so.
 """
 
+from labkit.i18n import _
 from labkit.packet.decode import ones_sum
 from labkit.packet.decode.layer import u16
 from labkit.packet.linktype import ETHERNET
@@ -74,7 +75,7 @@ def rewrite(data: bytes, seg: Seen, segment: Segment, *, plain: bool, ident: int
     offset, size = seg.doff, seg.doff + seg.len
     if segment.options != old.options:
         if seg.opt_cut:
-            raise ValueError("the capture cut the options short; they cannot be changed")
+            raise ValueError(_("the capture cut the options short; they cannot be changed"))
         options = segment.header
         offset = 20 + len(options)
     if segment.payload != old.payload:
@@ -82,7 +83,9 @@ def rewrite(data: bytes, seg: Seen, segment: Segment, *, plain: bool, ident: int
         tail = tail if seg.data_len == seg.len else b""
     grown = offset + len(segment.payload) - size
     if grown and not plain:
-        raise ValueError("the datagram is in a tunnel, whose lengths labkit does not change; expected the same length")
+        raise ValueError(
+            _("the datagram is in a tunnel, whose lengths labkit does not change; expected the same length")
+        )
     tcp = (
         data[seg.tcp_at : seg.tcp_at + 4]
         + segment.seq.to_bytes(4)
@@ -161,7 +164,11 @@ def _network(data: bytes, seg: Seen, ecn: int, grown: int, ident: int | None) ->
 
 def _length(octets: int) -> bytes:
     if not 0 <= octets <= MAX_DATAGRAM_OCTETS:
-        raise ValueError(f"a datagram of {octets} octets; expected at most {MAX_DATAGRAM_OCTETS}")
+        raise ValueError(
+            _("a datagram of {octets} octets; expected at most {max_datagram_octets}").format(
+                octets=octets, max_datagram_octets=MAX_DATAGRAM_OCTETS
+            )
+        )
     return octets.to_bytes(2)
 
 

@@ -51,7 +51,7 @@ class Host:
             ("dscp", self.dscp, 63),
         ):
             if not 0 <= value <= limit:
-                raise ValueError(f"{name} {value} is outside 0..{limit}")
+                raise ValueError(_("{name} {value} is outside 0..{limit}").format(name=name, value=value, limit=limit))
 
     @property
     def ip(self) -> IPv4Address | IPv6Address:
@@ -81,7 +81,7 @@ class Vlan:
     def __post_init__(self) -> None:
         for name, value, limit in (("VLAN id", self.id, 4095), ("VLAN priority", self.priority, 7)):
             if not 0 <= value <= limit:
-                raise ValueError(f"{name} {value} is outside 0..{limit}")
+                raise ValueError(_("{name} {value} is outside 0..{limit}").format(name=name, value=value, limit=limit))
 
     @property
     def type(self) -> int:
@@ -137,7 +137,9 @@ def packet(
         built = _link(source, target, framing.vlans) / built
     elif framing.link != RAW:
         raise UsageError(
-            f"link type {title(framing.link)} cannot be built: labkit builds {title(ETHERNET)} and {title(RAW)}"
+            _("link type {link} cannot be built: labkit builds {ethernet} and {raw}").format(
+                link=title(framing.link), ethernet=title(ETHERNET), raw=title(RAW)
+            )
         )
     built.time = EDecimal(time) / 1_000_000_000
     return built
@@ -300,7 +302,7 @@ class Stamp:
         made = copy(self)
         addresses = source.ip.packed + target.ip.packed
         if (source.ip.version, source.dscp << 2, source.ttl) != (self.version, self.service, self.ttl):
-            raise ValueError(f"{source} has another TTL, DSCP or IP version than the template")
+            raise ValueError(_("{source} has another TTL, DSCP or IP version than the template").format(source=source))
         if self.link_header:
             macs = bytes.fromhex(f"{target.mac}{source.mac}".replace(":", ""))
             made.link_header = macs + self.link_header[len(macs) :]
@@ -357,7 +359,11 @@ def _complement(total: int) -> int:
 def _network(segment: Segment, source: Host, target: Host, ident: int, framing: Framing, label: int) -> "Packet":
     """The IP header (RFC 791; RFC 8200 section 3), without what Scapy fills in."""
     if source.ip.version != target.ip.version:
-        raise UsageError(f"{source.address} and {target.address} belong to different address families")
+        raise UsageError(
+            _("{address} and {address2} belong to different address families").format(
+                address=source.address, address2=target.address
+            )
+        )
     service = source.dscp << 2 | segment.ecn
     if source.ip.version == 6:
         from scapy.layers.inet6 import IPv6

@@ -11,7 +11,7 @@ from labkit.analysis.flows import Flow
 from labkit.analysis.states import Lines, Row, flow_of
 from labkit.build.script import ends_line, start_line
 from labkit.capture import Interface
-from labkit.i18n import _, printable
+from labkit.i18n import _, padded, printable
 from labkit.report.segment_line import details, seconds, segment_text, start_of_segment
 from labkit.tcp.notation import CLIENT, Line, format_line, pattern
 from labkit.tcp.notation import format_option as option_text
@@ -163,8 +163,8 @@ def _opening(row: Row, several: bool, width: int, style: TableStyle, *, head: bo
     index = "flow " if several else ""
     if head:
         columns = (
-            f"{index}{_('no.'):>5} {_('time'):>11}  {_('client'):<{STATE_WIDTH}}  {_('segment'):<{width}}  "
-            f"{_('server'):<{STATE_WIDTH}}"
+            f"{index}{padded(_('no.'), -5)} {padded(_('time'), -11)}  {padded(_('client'), STATE_WIDTH)}  "
+            f"{padded(_('segment'), width)}  {padded(_('server'), STATE_WIDTH)}"
         )
         yield click.style(columns.rstrip(), dim=True) if style.colour else columns.rstrip()
     if row.states[0] == State.SYN_SENT and row.sender == CLIENT:

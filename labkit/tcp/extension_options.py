@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from labkit.i18n import _
 from labkit.tcp import multipath
 from labkit.tcp.multipath import Multipath
 
@@ -23,7 +24,7 @@ class Md5:
 
     def __post_init__(self) -> None:
         if len(self.digest) != 16:
-            raise ValueError(f"a digest of {len(self.digest)} octets; expected 16")
+            raise ValueError(_("a digest of {n} octets; expected 16").format(n=len(self.digest)))
 
     def pack(self) -> bytes:
         """The option's octets."""
@@ -113,20 +114,20 @@ def _authentication(words: list[str]) -> Authentication:
         case ["keyid", key, "rnextkeyid", following, "mac", *mac] if len(mac) <= 1:
             octets = bytes.fromhex("".join(mac))
             return Authentication(_number(key, 0xFF), _number(following, 0xFF), octets)
-    raise ValueError("expected ao keyid NUMBER rnextkeyid NUMBER mac OCTETS")
+    raise ValueError(_("expected ao keyid NUMBER rnextkeyid NUMBER mac OCTETS"))
 
 
 def _accecn(kind: int, words: list[str]) -> AccEcn:
     option = AccEcn(kind, tuple(_number(word, 0xFFFFFF) for word in words[1::2]))
     if words[::2] != list(option.names[: len(option.counters)]):
-        raise ValueError(f"expected the counters {' '.join(option.names)}, or the first of them")
+        raise ValueError(_("expected the counters {known}, or the first of them").format(known=" ".join(option.names)))
     return option
 
 
 def _number(text: str, limit: int) -> int:
     number = int(text)
     if not 0 <= number <= limit:
-        raise ValueError(f"{text[:20]!r} is not a number of 0..{limit}")
+        raise ValueError(_("{text!r} is not a number of 0..{limit}").format(text=text[:20], limit=limit))
     return number
 
 

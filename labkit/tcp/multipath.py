@@ -11,6 +11,8 @@ from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import ClassVar
 
+from labkit.i18n import _
+
 KIND_MPTCP = 30
 
 SIZES = MappingProxyType(
@@ -99,10 +101,14 @@ class Multipath:
         """The option's octets."""
         number = NUMBERS.get(self.subtype)
         if number is None:
-            raise ValueError(f"{self.subtype!r} is not a subtype of MPTCP; expected one of {', '.join(NUMBERS)}")
+            raise ValueError(
+                _("{subtype!r} is not a subtype of MPTCP; expected one of {known}").format(
+                    subtype=self.subtype, known=", ".join(NUMBERS)
+                )
+            )
         form, values = SUBTYPES[number], dict(self.fields)
         if len(values) != len(self.fields):
-            raise ValueError(f"{self.subtype} has a field twice; expected each once")
+            raise ValueError(_("{subtype} has a field twice; expected each once").format(subtype=self.subtype))
         bits = values.pop(form.bits, 0) if form.bits else 0
         octet = values.pop(form.octet, 0) if form.octet else 0
         if number == REMOVE_ADDR:
@@ -110,7 +116,11 @@ class Multipath:
         else:
             if " ".join(values) not in form.forms:
                 expected = " or ".join(repr(each) for each in form.forms if each) or "no other field"
-                raise ValueError(f"{self.subtype} has the fields {' '.join(values)!r}; expected {expected}")
+                raise ValueError(
+                    _("{subtype} has the fields {known!r}; expected {expected}").format(
+                        subtype=self.subtype, known=" ".join(values), expected=expected
+                    )
+                )
             if number == DSS:
                 octet = _dss_flags(octet, values)
             rest = b"".join(_octets(name, value, SIZES[name]) for name, value in values.items())
@@ -172,7 +182,7 @@ def parse(words: list[str]) -> Multipath:
         fields.append(("flags", FIN))
         rest = rest[1:]
     if len(rest) % 2:
-        raise ValueError(f"{name} {rest[-1]} has no value")
+        raise ValueError(_("{name} {rest} has no value").format(name=name, rest=rest[-1]))
     for field, text in zip(rest[::2], rest[1::2], strict=True):
         if field in ("ipv4", "ipv6"):
             fields.append((field, int(IPv4Address(text) if field == "ipv4" else IPv6Address(text))))
@@ -183,13 +193,13 @@ def parse(words: list[str]) -> Multipath:
 
 def _octets(name: str, value: int, size: int) -> bytes:
     if not 0 <= value < 1 << 8 * size:
-        raise ValueError(f"{name} does not fit; expected a number of {size} octets")
+        raise ValueError(_("{name} does not fit; expected a number of {size} octets").format(name=name, size=size))
     return value.to_bytes(size)
 
 
 def _dss_flags(fin: int, values: Mapping[str, int]) -> int:
     if fin & ~FIN:
-        raise ValueError("dss has no other flag than fin, because the fields give them")
+        raise ValueError(_("dss has no other flag than fin, because the fields give them"))
     return fin | sum(DSS_FLAGS.get(name, 0) for name in values)
 
 
@@ -200,5 +210,5 @@ def _numbered(shape: str) -> list[str]:
 def _addresses(values: Mapping[str, int]) -> bytes:
     """The identifiers of REMOVE_ADDR: `id1`, `id2`, and so on."""
     if list(values) != _numbered("id " * len(values)) or not values:
-        raise ValueError("remove_addr has the fields id1, id2, and so on")
+        raise ValueError(_("remove_addr has the fields id1, id2, and so on"))
     return b"".join(_octets(name, value, 1) for name, value in values.items())

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from labkit.errors import ScenarioError
+from labkit.i18n import N_, _
 from labkit.tcp import options as opt
 from labkit.tcp import seq as sn
 from labkit.tcp.extension_options import parse as parse_extension
@@ -46,21 +47,21 @@ _RESERVED = 9
 
 _PARTS = (
     ("", r"(?a)\s*(?:(?P<sign>[+-]?)(?P<time>\d{1,11}(?:\.\d{1,9})?)\s+)?"),
-    ("'>' or '<' and a space, after at most a time such as 0.5 or +0.010", r"(?P<direction>[<>])\s+"),
-    ("control bits such as S. or -", r"(?P<ctl>[SFRPUEWA.]+|-)\s+"),
-    ("numbers such as 1:100(99)", r"(?P<seq>\d{1,10}):(?P<end>\d{1,10})\((?P<len>\d{1,10})\)(?=[\s#]|$)"),
+    (N_("'>' or '<' and a space, after at most a time such as 0.5 or +0.010"), r"(?P<direction>[<>])\s+"),
+    (N_("control bits such as S. or -"), r"(?P<ctl>[SFRPUEWA.]+|-)\s+"),
+    (N_("numbers such as 1:100(99)"), r"(?P<seq>\d{1,10}):(?P<end>\d{1,10})\((?P<len>\d{1,10})\)(?=[\s#]|$)"),
     ("", r"(?P<words>(?:\s+(?:ack|win|urg|ecn)\s+\d{1,10}(?=[\s#]|$))*)"),
     ("", r"(?:\s+<(?P<options>[^>]*)>)?"),
     ("", r'(?:\s+"(?P<text>[^"\\]*(?:\\.[^"\\]*)*)")?'),
     ("", r"(?:\s+\{(?P<edits>[^}]*)\})?"),
     (
-        'the line\'s end, or one of ack, win, urg, ecn, <options>, "text", {edits}, # comment, in this order',
+        N_('the line\'s end, or one of ack, win, urg, ecn, <options>, "text", {edits}, # comment, in this order'),
         r"\s*(?:\#\s*(?P<comment>.*))?$",
     ),
 )
 """The parts of a line in their order, each with its description for messages."""
 
-_LINE = re.compile("".join(pattern for _, pattern in _PARTS))
+_LINE = re.compile("".join(pattern for _expected, pattern in _PARTS))
 
 _ESCAPES = {"r": "\r", "n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 _PLAIN = frozenset(range(0x20, 0x7F)) | frozenset(b"\r\n\t")
@@ -100,23 +101,31 @@ def parse(text: str, source: str = "<text>") -> Iterator[Line]:
 def parse_line(text: str) -> Line:
     """Read one line; ValueError says what is wrong, and what was expected."""
     if len(text) > MAX_LINE_CHARACTERS:
-        raise ValueError(f"a line of {len(text)} characters; expected at most {MAX_LINE_CHARACTERS}")
+        raise ValueError(
+            _("a line of {n} characters; expected at most {max_line_characters}").format(
+                n=len(text), max_line_characters=MAX_LINE_CHARACTERS
+            )
+        )
     match = _LINE.match(text)
     if match is None:
         raise ValueError(_wrong(text))
     words: dict[str, int] = {}
     for name, value in re.findall(r"(ack|win|urg|ecn)\s+(\d+)", match["words"]):
         if name in words:
-            raise ValueError(f"{name} is given twice; expected once")
+            raise ValueError(_("{name} is given twice; expected once").format(name=name))
         words[name] = int(value)
     seq, octets = int(match["seq"]), int(match["len"])
     if octets > MAX_PAYLOAD_OCTETS:
         raise ValueError(
-            f"a segment of {octets} octets does not fit into an IP datagram; expected at most {MAX_PAYLOAD_OCTETS}"
+            _(
+                "a segment of {octets} octets does not fit into an IP datagram; expected at most {max_payload_octets}"
+            ).format(octets=octets, max_payload_octets=MAX_PAYLOAD_OCTETS)
         )
     if sn.add(seq, octets) != int(match["end"]):
         raise ValueError(
-            f"{seq}:{match['end']}({octets}): {seq} + {octets} is not {match['end']}; expected {sn.add(seq, octets)}"
+            _("{seq}:{match}({octets}): {seq} + {octets} is not {match2}; expected {add}").format(
+                seq=seq, match=match["end"], octets=octets, match2=match["end"], add=sn.add(seq, octets)
+            )
         )
     edits = _edits(match["edits"] or "")
     reserved = _number(edits.pop("reserved", "0"), 7)
@@ -133,7 +142,7 @@ def parse_line(text: str) -> Line:
     )
     time = None
     if match["time"] is not None:
-        seconds, _, fraction = match["time"].partition(".")
+        seconds, _point, fraction = match["time"].partition(".")
         time = int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0"))
         time = -time if match["sign"] == "-" else time
     sender = CLIENT if match["direction"] == ">" else SERVER
@@ -147,30 +156,33 @@ def _wrong(text: str) -> str:
         match = re.match(known + part, text)
         if match is None:
             found = rest.strip()
-            return f"{found[:40] + '…' if len(found) > 40 else found!r} is not understood; expected {expected}"
+            shown = found[:40] + "…" if len(found) > 40 else repr(found)
+            return _("{text} is not understood; expected {expected}").format(text=shown, expected=_(expected))
         known, rest = known + part, text[match.end() :]
-    return f"{text[:40]!r} is not understood"
+    return _("{text} is not understood").format(text=repr(text[:40]))
 
 
 def _payload(seq: int, octets: int, text: str | None, edits: dict[str, str]) -> bytes:
     """The payload of a segment whose first octet has number `seq`. Removes `fill` and `data` from the edits."""
     fill, data = edits.pop("fill", None), edits.pop("data", None)
     if (text is not None) + (fill is not None) + (data is not None) > 1:
-        raise ValueError('the payload is given twice; expected one of "text", {data=} and {fill=}')
+        raise ValueError(_('the payload is given twice; expected one of "text", {data=} and {fill=}'))
     if fill is not None:
         return _octet(fill) * octets
     if text is None and data is None:
         return pattern(seq, octets)
     given = _unescaped(text) if text is not None else _hexadecimal(data or "")
     if len(given) != octets and not (len(given) < octets and "caplen" in edits):
-        raise ValueError(f"the payload has {len(given)} octets, but the segment has {octets}")
+        raise ValueError(
+            _("the payload has {n} octets, but the segment has {octets}").format(n=len(given), octets=octets)
+        )
     return given + pattern(sn.add(seq, len(given)), octets - len(given))
 
 
 def _octet(text: str) -> bytes:
     match = re.fullmatch(r"0x([0-9A-Fa-f]{2})|([!-~])", text)
     if match is None:
-        raise ValueError(f"{{fill={text}}}: expected a character or an octet such as 0x00")
+        raise ValueError(_("{{fill={text}}}: expected a character or an octet such as 0x00").format(text=text))
     return bytes.fromhex(match[1]) if match[1] else match[2].encode()
 
 
@@ -178,7 +190,7 @@ def _hexadecimal(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise ValueError(f"{{data={text[:20]}}}: expected octets in hexadecimal") from None
+        raise ValueError(_("{{data={text}}}: expected octets in hexadecimal").format(text=text[:20])) from None
 
 
 def _unescaped(text: str) -> bytes:
@@ -189,7 +201,9 @@ def _unescaped(text: str) -> bytes:
         if word in _ESCAPES:
             return _ESCAPES[word]
         if len(word) < 3:
-            raise ValueError(f"'\\{word}' is not an escape; expected one of \\r, \\n, \\t, \\\", \\\\, \\x00")
+            raise ValueError(
+                _("'\\{word}' is not an escape; expected one of \\r, \\n, \\t, \\\", \\\\, \\x00").format(word=word)
+            )
         return chr(0xDC00 + int(word[1:], 16)) if word[1] in "89abcdefABCDEF" else chr(int(word[1:], 16))
 
     # A non-ASCII octet is a lone surrogate, as in file names.
@@ -264,9 +278,11 @@ def _edits(text: str) -> dict[str, str]:
     for item in filter(None, (item.strip() for item in text.split(","))):
         name, equals, value = item.partition("=")
         if not equals:
-            raise ValueError(f"{{{item}}}: expected name=value")
+            raise ValueError(_("{{{item}}}: expected name=value").format(item=item))
         if name.strip() in edits:
-            raise ValueError(f"{{{item}}}: {name.strip()} is given twice; expected once")
+            raise ValueError(
+                _("{{{item}}}: {strip} is given twice; expected once").format(item=item, strip=name.strip())
+            )
         edits[name.strip()] = value.strip()
     return edits
 
@@ -328,13 +344,15 @@ def _option(words: list[str]) -> opt.Option:
         # The message below names the option as it was written.
         words = [*words]
     raise ValueError(
-        f"option '{' '.join(words)}' is not understood; expected mss, wscale, sackOK, sack, TS, FO, "
-        "md5, ao, accecn0, accecn1, mp_capable, dss or another of MPTCP's, nop, eol or raw"
+        _(
+            "option '{known}' is not understood; expected mss, wscale, sackOK, sack, TS, FO, md5, ao, accecn0, accecn1, "
+            "mp_capable, dss or another of MPTCP's, nop, eol or raw"
+        ).format(known=" ".join(words))
     )
 
 
 def _number(text: str, limit: int) -> int:
     number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else -1
     if not 0 <= number <= limit:
-        raise ValueError(f"{text[:20]!r} is not a number of 0..{limit}")
+        raise ValueError(_("{text!r} is not a number of 0..{limit}").format(text=text[:20], limit=limit))
     return number

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from labkit.i18n import _
 from labkit.tcp.extension_options import Extension, read
 
 KIND_END, KIND_NOP, KIND_MSS, KIND_WSCALE, KIND_SACK_OK, KIND_SACK, KIND_TS, KIND_TFO = 0, 1, 2, 3, 4, 5, 8, 34
@@ -155,7 +156,9 @@ def pack(options: Iterable[Option]) -> bytes:
     octets = b"".join(option.pack() for option in options)
     octets += bytes(-len(octets) % 4)
     if len(octets) > ROOM:
-        raise ValueError(f"TCP options take {len(octets)} octets; a header has room for {ROOM}")
+        raise ValueError(
+            _("TCP options take {n} octets; a header has room for {room}").format(n=len(octets), room=ROOM)
+        )
     return octets
 
 

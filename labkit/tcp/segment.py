@@ -9,6 +9,7 @@ Control bits: RFC 9293 section 3.1; AE: RFC 9768.
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from labkit.i18n import _
 from labkit.tcp import seq as sn
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ def control_bits(names: str) -> int:
     bits = 0
     for name in names.upper().split():
         if name != "NONE" and name not in BITS:
-            raise ValueError(f"{name[:20]!r} is not a control bit; expected some of {' '.join(BITS)}")
+            raise ValueError(
+                _("{name!r} is not a control bit; expected some of {known}").format(
+                    name=name[:20], known=" ".join(BITS)
+                )
+            )
         bits |= BITS.get(name, 0)
     return bits
 
@@ -76,7 +81,7 @@ class Segment:
             ("ecn", self.ecn, 3),
         ):
             if not 0 <= value <= limit:
-                raise ValueError(f"{name} {value} is outside 0..{limit}")
+                raise ValueError(_("{name} {value} is outside 0..{limit}").format(name=name, value=value, limit=limit))
 
     @property
     def length(self) -> int:

@@ -14,7 +14,7 @@ def write_file(path: Path, octets: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = _(error.strerror or str(error)).lower()
         text = _("{name}: cannot be created: {reason}").format(name=printable(str(path.parent)), reason=reason)
         raise InputError(text) from error
     sink = Sink(path)

@@ -2,6 +2,8 @@
 
 from html import escape
 
+from labkit.i18n import language
+
 STYLE = """\
 body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#111;background:#fff}
 pre{background:#f3f3f3;padding:.75rem;overflow-x:auto}code{background:#f3f3f3;padding:0 .2em}
@@ -14,7 +16,7 @@ def page(title: str, body: str, style: str = STYLE) -> str:
     """A whole page around a body. It loads nothing and runs nothing."""
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<!DOCTYPE html>\n<html lang="{language()}">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}\n</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"

@@ -91,7 +91,7 @@ def read_file(path: str | Path) -> bytes:
         with Path(path).open("rb") as file:
             octets = file.read(MAX_FILE + 1)
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        reason = _(getattr(error, "strerror", None) or str(error)).lower()
         raise InputError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason)) from error
     if len(octets) > MAX_FILE:
         raise InputError(_("{name}: larger than {most} MiB").format(name=name, most=MAX_FILE >> 20))

@@ -84,7 +84,7 @@ def build(order: Order, students: Sequence[Student]) -> Iterator[dict[str, Any]]
     try:
         order.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = _(error.strerror or str(error)).lower()
         text = _("{name}: cannot be created: {reason}").format(name=printable(str(order.folder)), reason=reason)
         raise InputError(text) from error
     with ExitStack() as undo:

@@ -21,7 +21,9 @@ from labkit.errors import CaptureError, LabkitError, LinkError, ScenarioError, U
 
 LABKIT = (sys.executable, "-m", "labkit")
 HEAVY = {"distributed", "llvmlite", "numpy", "pydantic", "ruamel", "scapy"}
-NAMES = sorted(path.stem for path in Path(cli.__file__).parent.glob("*.py") if not path.stem.startswith("_"))
+NAMES = sorted(
+    path.stem.replace("_", "-") for path in Path(cli.__file__).parent.glob("*.py") if not path.stem.startswith("_")
+)
 
 
 @pytest.fixture
@@ -232,7 +234,10 @@ def test_a_command_loads_no_other() -> None:
         "print(sorted(name for name in sys.modules if name.startswith('labkit.cli.')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "['labkit.cli._build', 'labkit.cli._common', 'labkit.cli.build']"
+    assert (
+        done.stdout.splitlines()[-1]
+        == "['labkit.cli._build', 'labkit.cli._common', 'labkit.cli._help', 'labkit.cli.build']"
+    )
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from shutil import copy, which
 
+import json_schema
 import pytest
 from minimal_tcp import FAULTS
 from support import labkit, needs_ip, needs_root
@@ -13,6 +14,7 @@ from labkit.capture import open_capture
 from labkit.errors import ScenarioError, UsageError
 from labkit.live.trial import MAX_PACKETS, Setting, run_trial
 from labkit.teach.assign import Assignment
+from labkit.teach.assign.schema import schema
 from labkit.teach.grade.program import grade_program
 from labkit.teach.grade.task import EMPTY, NO_TCP, Result
 
@@ -268,6 +270,10 @@ def test_wrong_assignments(old: str, new: str, message: str) -> None:
     text = ASSIGNMENT.replace(old, new).replace("LINK", "tun").replace("TIME", "1s").replace("LOST", "1")
     with pytest.raises(ScenarioError, match=message):
         Assignment.parse(text.replace("SIDE", "client"))
+
+
+def test_the_schema_accepts_it() -> None:
+    assert json_schema.fits(assignment().source.data, schema(), schema())
 
 
 @pytest.mark.parametrize("key", ["address: 2001:db8::7", "address: 192.0.2.1"])

@@ -419,3 +419,54 @@ def test_ticks_are_round_and_inside(first: int, width: int) -> None:
 )
 def test_number_of(value: float, text: str) -> None:
     assert _svg.number_of(value) == text
+
+
+LOSSY = {
+    "name": "a",
+    "client": {"name": "client.example"},
+    "path": {"rtt": "20ms", "to_server": {"lose": [4]}},
+    "steps": [{"client": "connect"}, {"client": {"send": 4000}}, {"server": {"send": 300}}, {"client": "close"}],
+}
+
+
+def both_ends(tmp_path: Path) -> tuple[str, str]:
+    found = []
+    for point, suffix in (("client", "pcap"), ("server", "pcapng")):
+        path = tmp_path / f"{point}.{suffix}"
+        Scenario.from_dict({**LOSSY, "capture": point}).play().write(path)
+        found.append(str(path))
+    return found[0], found[1]
+
+
+def test_two_captures_are_drawn_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = str(tmp_path / "both.pcapng")
+    Scenario.from_dict({**LOSSY, "capture": "both"}).play().write(both)
+    assert run(["draw", both]) == 0
+    expected = capsys.readouterr().out
+    for order in (1, -1):
+        assert run(["draw", *both_ends(tmp_path)[::order]]) == 0
+        found = capsys.readouterr().out
+        # Packets of the same time may be counted in another order.
+        assert re.sub(r"\d+ ", "", found) == re.sub(r"\d+ ", "", expected)
+        assert "(lost)" in found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["{one}", "-"], 2, "two captures are read from files"),
+        (["-", "{one}"], 2, "two captures are read from files"),
+        (["{one}", "{both}"], 2, "has 2 interfaces"),
+        (["{one}", "nosuch"], 3, "nosuch: cannot be read"),
+        (["document", "{one}"], 3, "document: cannot be read"),
+        (["{one}", "{one}", "--seed", "3"], 2, "--seed and --fault need a scenario"),
+    ],
+)
+def test_two_captures_that_are_none(
+    arguments: list[str], code: int, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = tmp_path / "both.pcapng"
+    Scenario.from_dict({**LOSSY, "capture": "both"}).play().write(both)
+    names = {"one": both_ends(tmp_path)[0], "both": str(both)}
+    assert run(["draw", *(each.format(**names) for each in arguments)]) == code
+    assert message in capsys.readouterr().err

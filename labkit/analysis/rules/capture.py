@@ -95,7 +95,7 @@ def datagram_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
         > .  1:1(0) ack 1
     """,
     bad="""
-        > .  1:7(6) ack 1 {fill=0x00}   # CAP08
+        > .  1:7(6) ack 1 {ip.len=46,fill=0x00}   # CAP08
     """,
 )
 def padding_counted(seg: Seen, me: Side, peer: Side) -> int:

@@ -11,6 +11,7 @@ from labkit.build.scenario.model import Conversations, ScenarioModel
 from labkit.build.scenario.setup import Parts
 from labkit.build.trace import Record, Trace
 from labkit.errors import ScenarioError, UsageError
+from labkit.i18n import _
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.scapy_build import Host
 from labkit.tcp.segment import ACK, RST
@@ -33,13 +34,17 @@ def prepare(scenario: Scenario, flows: int, seed: int) -> BulkPlan:
     """
     model = scenario.model
     if model.faults:
-        raise UsageError(f"{scenario.source.name}: has faults; a file of many flows cannot have any")
+        raise UsageError(
+            _("{name}: has faults; a file of many flows cannot have any").format(name=scenario.source.name)
+        )
     if any(side.md5 or side.ao for side in (model.client, model.server)):
         raise UsageError(
-            f"{scenario.source.name}: signs its segments; copies for many flows would have wrong signatures"
+            _("{name}: signs its segments; copies for many flows would have wrong signatures").format(
+                name=scenario.source.name
+            )
         )
     if not 1 <= flows <= MAX_FLOWS:
-        raise UsageError(f"{flows} flows: expected 1 to {MAX_FLOWS}")
+        raise UsageError(_("{flows} flows: expected 1 to {max_flows}").format(flows=flows, max_flows=MAX_FLOWS))
     server = setup.host(model, "server", seed)
     given = conversations(model, server)
     ports = given.server_ports or (server.port,)
@@ -48,7 +53,9 @@ def prepare(scenario: Scenario, flows: int, seed: int) -> BulkPlan:
     room = addresses * (given.ports.high - given.ports.low + 1) * len(ports)
     if flows > room:
         raise ScenarioError(
-            f"{scenario.source.name}: addresses and ports suffice for {room} flows; expected at most that many, not {flows}"
+            _("{name}: addresses and ports suffice for {room} flows; expected at most that many, not {flows}").format(
+                name=scenario.source.name, room=room, flows=flows
+            )
         )
     used, draws = ports[:flows], min(flows, MAX_TEMPLATES)
     return BulkPlan(
@@ -153,7 +160,9 @@ class _Datagram:
         first = self.frames[0]
         if any(slot.at + slot.width > len(first) for slot in tcp):
             raise UsageError(
-                f"{self.trace.name}: path.fragment {self.trace.framing.fragment} cuts TCP headers; many flows need a larger one"
+                _("{name}: path.fragment {fragment} cuts TCP headers; many flows need a larger one").format(
+                    name=self.trace.name, fragment=self.trace.framing.fragment
+                )
             )
         segment = b"".join(octets[self.tcp_at :] for octets in self.frames)
         network = list(self._network())

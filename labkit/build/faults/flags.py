@@ -70,7 +70,7 @@ def _ecn_without_agreement(records: Sequence[Record], index: int) -> Edited:
 
 def _ecn_capable_syn(records: Sequence[Record], index: int) -> Edited:
     segment = records[index].segment
-    if segment.ctl & (SYN | ACK) != SYN:
+    if segment.ctl & (SYN | ACK) != SYN or segment.ctl & AE:  # AccECN may mark its SYN
         return None
     return rewritten(records[index], ctl=segment.ctl | ECE | CWR, ecn=ECT0)
 

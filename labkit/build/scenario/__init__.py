@@ -52,7 +52,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.build.scenario.source import Source, parse, read_file
 from labkit.errors import ScenarioError, UsageError
-from labkit.i18n import nearest
+from labkit.i18n import _, nearest
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
@@ -83,7 +83,7 @@ class Scenario:
         known = shipped()
         if text not in known:
             hint = nearest(text, known) or "; 'labkit scenarios' lists them; the name of a file ends in .yaml"
-            raise ScenarioError(f"{text!r} is not a shipped scenario{hint}")
+            raise ScenarioError(_("{text!r} is not a shipped scenario{hint}").format(text=text, hint=hint))
         return cls.parse(_shipped_file(text).read_text("utf-8"), f"{text}.yaml")
 
     @classmethod
@@ -162,13 +162,13 @@ class Scenario:
 
     @property
     def summary(self) -> str:
-        """What the scenario shows, in one line."""
-        return self.model.summary
+        """What the scenario shows, in one line, in the user's language if it is a shipped one."""
+        return _(self.model.summary)
 
     @property
     def look(self) -> tuple[str, ...]:
         """What to look for in the capture."""
-        return self.model.look
+        return tuple(map(_, self.model.look))
 
     @property
     def wireshark(self) -> tuple[str, ...]:

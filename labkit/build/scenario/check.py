@@ -10,6 +10,7 @@ from labkit.build.scenario.model import Conversations, ScenarioModel, Side
 from labkit.build.scenario.source import Source
 from labkit.build.scenario.steps import Connect
 from labkit.build.scenario.units import MAX_SEND
+from labkit.i18n import _
 
 
 def validate(source: Source) -> ScenarioModel:
@@ -33,7 +34,7 @@ def _check_families(model: ScenarioModel, source: Source) -> bool:
     versions = {side: getattr(model, side).address for side in ("client", "server")}
     given = {side: ":" in address for side, address in versions.items() if address is not None}
     if len(given) == 2 and given["client"] != given["server"]:
-        raise source.error(("server", "address"), "is not of the client's address family; expected the same family")
+        raise source.error(("server", "address"), _("is not of the client's address family; expected the same family"))
     return any(given.values())
 
 
@@ -42,26 +43,31 @@ def _check_side(model: ScenarioModel, side: str, ipv6: bool, source: Source) -> 
     given: Side = getattr(model, side)
     port, isn = given.port, given.isn
     if port is not None and not 1 <= port.low <= port.high <= 65535:
-        raise source.error((side, "port"), f"{port.high} is not a port; expected 1 to 65535")
+        raise source.error((side, "port"), _("{high} is not a port; expected 1 to 65535").format(high=port.high))
     if isn is not None and isn.high > 0xFFFFFFFF:
-        raise source.error((side, "isn"), f"{isn.high} is not a sequence number; expected at most 4294967295")
+        raise source.error(
+            (side, "isn"), _("{high} is not a sequence number; expected at most 4294967295").format(high=isn.high)
+        )
     if given.ttl <= model.path.hops:
         raise source.error(
             (side, "ttl"),
-            f"{given.ttl} is too small for {model.path.hops} hops; expected at least {model.path.hops + 1}",
+            _("{ttl} is too small for {hops} hops; expected at least {n}").format(
+                ttl=given.ttl, hops=model.path.hops, n=model.path.hops + 1
+            ),
         )
     if given.md5 is not None and given.ao is not None:
-        raise source.error((side, "ao"), "signs in a second way beside md5; expected one of the two")
+        raise source.error((side, "ao"), _("signs in a second way beside md5; expected one of the two"))
     if given.mptcp and (given.md5 or given.ao):
         raise source.error(
-            (side, "mptcp"), "its options and a signature have no room in one header; expected one of the two"
+            (side, "mptcp"), _("its options and a signature have no room in one header; expected one of the two")
         )
     most = model.path.mtu - (60 if ipv6 else 40)
     if given.mss is not None and given.mss > most and model.path.fragment is None:
         raise source.error(
             (side, "mss"),
-            f"{given.mss} makes datagrams larger than the path's MTU of {model.path.mtu}; expected at most {most}, or "
-            f"path.fragment",
+            _(
+                "{mss} makes datagrams larger than the path's MTU of {mtu}; expected at most {most}, or path.fragment"
+            ).format(mss=given.mss, mtu=model.path.mtu, most=most),
         )
     try:
         given.config(0, ipv6=ipv6, stamp=0, mtu=model.path.mtu)
@@ -72,33 +78,44 @@ def _check_side(model: ScenarioModel, side: str, ipv6: bool, source: Source) -> 
 def _check_frames(model: ScenarioModel, ipv6: bool, source: Source) -> None:
     """Check VLAN tags, fragments and the MTU."""
     if model.vlan is not None and model.link != "ethernet":
-        raise source.error(("vlan",), f"link {model.link} has no VLAN tags; expected link ethernet")
+        raise source.error(("vlan",), _("link {link} has no VLAN tags; expected link ethernet").format(link=model.link))
     # RFC 8200 section 5: every link carries 1280 octets, and nobody sends smaller fragments.
     if ipv6 and model.path.fragment is not None and model.path.fragment < 1280:
         raise source.error(
-            ("path", "fragment"), f"{model.path.fragment} is below IPv6's smallest MTU; expected 1280 or more"
+            ("path", "fragment"),
+            _("{fragment} is below IPv6's smallest MTU; expected 1280 or more").format(fragment=model.path.fragment),
         )
     if ipv6 and model.path.mtu < 1280:
-        raise source.error(("path", "mtu"), f"{model.path.mtu} is below IPv6's smallest MTU; expected 1280 or more")
+        raise source.error(
+            ("path", "mtu"), _("{mtu} is below IPv6's smallest MTU; expected 1280 or more").format(mtu=model.path.mtu)
+        )
 
 
 def _check_conversations(given: Conversations, ipv6: bool, source: Source) -> None:
     """Check that the addresses and ports suffice."""
     place = ("conversations", "ports")
     if not 1 <= given.ports.low <= given.ports.high <= 65535:
-        raise source.error(place, f"{given.ports.high} is not a port; expected 1 to 65535")
+        raise source.error(place, _("{high} is not a port; expected 1 to 65535").format(high=given.ports.high))
     if given.clients is not None and (given.clients.version == 6) != ipv6:
         key = ("conversations", "clients")
-        raise source.error(key, f"{given.clients.text} is not of the server's address family; expected the same family")
+        raise source.error(
+            key,
+            _("{text} is not of the server's address family; expected the same family").format(text=given.clients.text),
+        )
     # One address may be the server's own.
     addresses = 1 if given.clients is None else given.clients.size() - 1 or 1
     room = addresses * (given.ports.high - given.ports.low + 1) * len(given.server_ports or (0,))
     if given.count > room:
         key = ("conversations", "count")
-        raise source.error(key, f"{given.count} is too large for the addresses and ports; expected at most {room}")
+        raise source.error(
+            key,
+            _("{count} is too large for the addresses and ports; expected at most {room}").format(
+                count=given.count, room=room
+            ),
+        )
     for port in given.listening or ():
         if given.server_ports is not None and port not in given.server_ports:
-            raise source.error(("conversations", "listening"), f"{port} is not one of server_ports")
+            raise source.error(("conversations", "listening"), _("{port} is not one of server_ports").format(port=port))
 
 
 def _load_files(model: ScenarioModel, source: Source) -> None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.build.scenario.source import MAX_DEPTH, Key, Source
 from labkit.errors import ScenarioError
+from labkit.i18n import _
 
 if TYPE_CHECKING:
     from labkit.build.scenario import Scenario
@@ -40,7 +41,9 @@ def source_of(values: Mapping[str, Any], folder: Path | None = None) -> Source:
     """The source of a scenario that is given as values. `folder` holds the files that it names."""
     if not isinstance(values, Mapping):
         raise ScenarioError(
-            f"a scenario is not a {type(values).__name__}; expected a mapping with keys such as 'steps'"
+            _("a scenario is not a {name}; expected a mapping with keys such as 'steps'").format(
+                name=type(values).__name__
+            )
         )
     source = Source(str(values.get("name", "<scenario>"))[:80], folder=folder, in_code=True)
     source.data = _plain(values, (), source)
@@ -53,7 +56,9 @@ def _plain(value: Any, key: Key, source: Source) -> Any:
     """A value as a file would have it, with the order of its keys in `source.lines`."""
     source.lines[key] = len(source.lines) + 1
     if len(key) > 2 * MAX_DEPTH:
-        raise ScenarioError(f"{source.name}: lists and mappings are nested more than {2 * MAX_DEPTH} deep")
+        raise ScenarioError(
+            _("{name}: lists and mappings are nested more than {n} deep").format(name=source.name, n=2 * MAX_DEPTH)
+        )
     if key[-1:] in {("send",), ("connect",)}:
         if isinstance(value, bytes | bytearray | memoryview):
             value = {"hex": bytes(value).hex()}

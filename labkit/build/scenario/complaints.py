@@ -11,40 +11,40 @@ from labkit.build.scenario.model import ScenarioModel, Way
 from labkit.build.scenario.source import Key, Source
 from labkit.build.scenario.steps import MAIN, Action
 from labkit.errors import ScenarioError
-from labkit.i18n import nearest
+from labkit.i18n import N_, _, nearest
 
 LISTS = {
-    "answers": "one such as [192.0.2.80]",
-    "faults": "names such as [ack-goes-back@6]",
-    "look": "lines of text",
-    "steps": "one such as '- client: connect'",
-    "wireshark": "one such as [tcp.analysis.retransmission]",
+    "answers": N_("one such as [192.0.2.80]"),
+    "faults": N_("names such as [ack-goes-back@6]"),
+    "look": N_("lines of text"),
+    "steps": N_("one such as '- client: connect'"),
+    "wireshark": N_("one such as [tcp.analysis.retransmission]"),
 }
 """The expected content of a list, by its key."""
 
 PATTERNS = {
-    "method": "capital letters such as GET",
-    "name": "letters, digits, dots, dashes and underscores",
-    "path": "a path without spaces, such as /index.html",
-    "sender": "an address such as alice@example",
-    "to": "an address such as bob@example",
-    "wireshark": "a name such as tcp.analysis.retransmission",
+    "method": N_("capital letters such as GET"),
+    "name": N_("letters, digits, dots, dashes and underscores"),
+    "path": N_("a path without spaces, such as /index.html"),
+    "sender": N_("an address such as alice@example"),
+    "to": N_("an address such as bob@example"),
+    "wireshark": N_("a name such as tcp.analysis.retransmission"),
 }
 """The expected content of a text, by its key."""
 
 SIMPLE = {
-    "bool_type": "{given} does not fit; expected true or false",
-    "bool_parsing": "{given} does not fit; expected true or false",
-    "string_type": "{given} is not text; expected text, in quotes if it looks like a number or contains a colon",
-    "tuple_type": "{given} is not a list; expected {listed}",
-    "list_type": "{given} is not a list; expected {listed}",
-    "too_short": "is empty; expected at least one",
-    "too_long": "is longer than {max_length}",
-    "string_too_short": "is empty; expected text",
-    "string_too_long": "is longer than {max_length} characters",
-    "less_than_equal": "{given} is too large; expected at most {le}",
-    "greater_than_equal": "{given} is too small; expected at least {ge}",
-    "string_pattern_mismatch": "{given} does not fit; expected {pattern}",
+    "bool_type": N_("{given} does not fit; expected true or false"),
+    "bool_parsing": N_("{given} does not fit; expected true or false"),
+    "string_type": N_("{given} is not text; expected text, in quotes if it looks like a number or contains a colon"),
+    "tuple_type": N_("{given} is not a list; expected {listed}"),
+    "list_type": N_("{given} is not a list; expected {listed}"),
+    "too_short": N_("is empty; expected at least one"),
+    "too_long": N_("is longer than {max_length}"),
+    "string_too_short": N_("is empty; expected text"),
+    "string_too_long": N_("is longer than {max_length} characters"),
+    "less_than_equal": N_("{given} is too large; expected at most {le}"),
+    "greater_than_equal": N_("{given} is too small; expected at least {ge}"),
+    "string_pattern_mismatch": N_("{given} does not fit; expected {pattern}"),
 }
 """Messages by the type of pydantic's error, for errors that need no further information."""
 
@@ -53,7 +53,7 @@ def first_error(source: Source, errors: list[ErrorDetails], top: type[BaseModel]
     """The first error in the file among those that pydantic has found with the model `top`."""
     found = [(_key(each["loc"]), each) for each in errors]
     # An error inside a mapping matters more than the error that it causes for the whole mapping.
-    inner = [(key, each) for key, each in found if not any(_holds(key, other) for other, _ in found)]
+    inner = [(key, each) for key, each in found if not any(_holds(key, other) for other, _error in found)]
     # A misspelt key is missing too; report the misspelling.
     misspelt = {key[:-1] for key, each in inner if each["type"] == "extra_forbidden"}
     inner = [(key, each) for key, each in inner if each["type"] != "missing" or key[:-1] not in misspelt]
@@ -90,24 +90,26 @@ def _message(key: Key, error: ErrorDetails, data: Any, top: type[BaseModel]) -> 
     if kind == "extra_forbidden":
         return _unknown(key, data, top)
     if kind == "missing":
-        return "is missing"
+        return _("is missing")
     if kind == "value_error":
         return _reader_message(key, given, str(context.get("error", error["msg"])))
     if kind == "literal_error":
         words = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
-        return f"{_shown(given)} is not known; expected one of {', '.join(words)}{nearest(str(given), words)}"
+        text = _("{given} is not known; expected one of {known}").format(given=_shown(given), known=", ".join(words))
+        return text + nearest(str(given), words)
     if kind in {"model_type", "model_attributes_type", "dict_type"}:
-        return f"{_shown(given)} is not a mapping; expected {_mapping(key, top)}"
+        text = _("{given} is not a mapping; expected {keys}")
+        return text.format(given=_shown(given), keys=_mapping(key, top))
     word = next((part for part in reversed(key) if isinstance(part, str)), "")
-    template = SIMPLE.get(kind, "{given} does not fit here")
-    pattern, listed = PATTERNS.get(word, "other characters"), LISTS.get(word, "one")
+    template = _(SIMPLE.get(kind, N_("{given} does not fit here")))
+    pattern, listed = _(PATTERNS.get(word, N_("other characters"))), _(LISTS.get(word, N_("one")))
     return template.format_map({**context, "given": _shown(given), "pattern": pattern, "listed": listed})
 
 
 def _reader_message(key: Key, given: Any, message: str) -> str:
     """A message of one of the model's readers. It begins with the value."""
     if key[-2:] == ("send", "octets") and isinstance(given, str) and not given[:1].isdigit():
-        message += ", or a payload such as {text: …}"
+        message += _(", or a payload such as {text: …}")
     if given is None or isinstance(given, Mapping | list | tuple):
         # Do not show the repr of a mapping or list.
         return re.sub(r"^(['\"]).*?\1(?= )", _shown(given), message)
@@ -117,10 +119,10 @@ def _reader_message(key: Key, given: Any, message: str) -> str:
 def _mapping(key: Key, top: type[BaseModel]) -> str:
     """The expected content of a mapping."""
     if len(key) == 2 and key[0] == "steps":
-        return "a step such as 'client: connect'"
+        return _("a step such as 'client: connect'")
     if key[-1:] == ("late",):
-        return "one such as {4: 1ms}"
-    return f"keys and values, such as {{{min(_fields(key, top))}: …}}"
+        return _("one such as {4: 1ms}")
+    return _("keys and values, such as {example}").format(example=f"{{{min(_fields(key, top))}: …}}")
 
 
 def _unknown(key: Key, data: Any, top: type[BaseModel]) -> str:
@@ -133,16 +135,19 @@ def _unknown(key: Key, data: Any, top: type[BaseModel]) -> str:
     verb = next((word for word in beside if word in words), None) if isinstance(beside, Mapping) else None
     if verb in Action.model_fields and key[-1] in _fields((*key[:-1], verb), top):
         main = f"{MAIN[verb]}: …, " if verb in MAIN else ""
-        return f"is not known here; it belongs to the verb: {{{verb}: {{{main}{key[-1]}: …}}}}"
+        where = f"{{{verb}: {{{main}{key[-1]}: …}}}}"
+        return _("is not known here; it belongs to the verb: {where}").format(where=where)
     if key[:-1] == ("path",) and key[-1] in Way.model_fields:
-        return f"is not known here; it belongs to a direction: {{to_server: {{{key[-1]}: …}}}}, or to_client"
-    return f"is not known here; expected one of {', '.join(words)}{nearest(str(key[-1]), words)}"
+        where = f"{{to_server: {{{key[-1]}: …}}}}"
+        return _("is not known here; it belongs to a direction: {where}, or to_client").format(where=where)
+    text = _("is not known here; expected one of {known}").format(known=", ".join(words))
+    return text + nearest(str(key[-1]), words)
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping | list | tuple):
-        return "a mapping" if isinstance(value, Mapping) else "a list"
-    return "nothing" if value is None or value is PydanticUndefined else repr(value)[:60]
+        return _("a mapping") if isinstance(value, Mapping) else _("a list")
+    return _("nothing") if value is None or value is PydanticUndefined else repr(value)[:60]
 
 
 def _fields(key: Key, top: type[BaseModel]) -> set[str]:

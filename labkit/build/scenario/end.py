@@ -9,6 +9,7 @@ from labkit.build.scenario import setup
 from labkit.build.scenario.model import ScenarioModel
 from labkit.build.scenario.setup import Parts
 from labkit.errors import UsageError
+from labkit.i18n import _
 from labkit.tcp.segment import Segment
 from labkit.tcp.state import State
 
@@ -86,7 +87,7 @@ class EndpointEnd:
         """Open a connection. UsageError if another one exists."""
         if connection != self.serving:
             if self.tcp.state not in self.REPLACEABLE:
-                raise UsageError("connection already exists")
+                raise UsageError(_("connection already exists"))
             self.serve_next(connection, now)
         if self.tcp.state is State.LISTEN:
             self.tcp.close(now)

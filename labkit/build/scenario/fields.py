@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from labkit.build.scenario.units import DurationRange, Range, duration, ranged
 from labkit.build.scenario.units import number as read_number
-from labkit.i18n import nearest
+from labkit.i18n import _, nearest
 from labkit.tcp.endpoint.congestion import names as congestion_names
 from labkit.tcp.stacks import names as stack_names
 
@@ -73,7 +73,7 @@ class Arrivals:
         """The arrival times; the first is 0."""
         rng = Random(f"{seed}/arrivals")
         found, now = [], 0.0
-        for _ in range(count):
+        for _number in range(count):
             found.append(int(now))
             now += rng.expovariate(1) * self.gap if self.poisson else self.gap
         return found
@@ -83,7 +83,9 @@ def _address(value: Any) -> str:
     try:
         return str(IPAddress(str(value), flags=1))
     except (AddrFormatError, ValueError) as error:
-        raise ValueError(f"{str(value)[:50]!r} is not an address; expected IPv4 or IPv6, such as 192.0.2.10") from error
+        raise ValueError(
+            _("{value!r} is not an address; expected IPv4 or IPv6, such as 192.0.2.10").format(value=str(value)[:50])
+        ) from error
 
 
 def _pool(value: Any) -> Pool:
@@ -97,7 +99,9 @@ def _pool(value: Any) -> Pool:
         net = IPNetwork(text)
     except (AddrFormatError, ValueError) as error:
         raise ValueError(
-            f"{text[:50]!r} is not an address pool; expected one such as 198.51.100.0/24 or 10.0.0.1-10.0.0.99"
+            _("{text!r} is not an address pool; expected one such as 198.51.100.0/24 or 10.0.0.1-10.0.0.99").format(
+                text=text[:50]
+            )
         ) from error
     # A host cannot have the network address or the broadcast address.
     spare = 1 if net.version == 4 and net.size > 2 else 0
@@ -108,7 +112,9 @@ def _mac(value: Any) -> str:
     try:
         return str(EUI(str(value), version=48, dialect=mac_unix_expanded))
     except (AddrFormatError, ValueError) as error:
-        raise ValueError(f"{str(value)[:50]!r} is not a MAC; expected one such as 02:00:00:00:00:01") from error
+        raise ValueError(
+            _("{value!r} is not a MAC; expected one such as 02:00:00:00:00:01").format(value=str(value)[:50])
+        ) from error
 
 
 def _isn(value: Any) -> Any:
@@ -119,11 +125,13 @@ def _start(value: Any) -> int:
     try:
         found = datetime.fromisoformat(str(value))
     except ValueError as error:
-        raise ValueError(f"{str(value)[:50]!r} is not a time; expected one such as 2026-01-01T00:00:00Z") from error
+        raise ValueError(
+            _("{value!r} is not a time; expected one such as 2026-01-01T00:00:00Z").format(value=str(value)[:50])
+        ) from error
     found = found if found.tzinfo else found.replace(tzinfo=UTC)
     nanoseconds = int(found.timestamp()) * 1_000_000_000 + found.microsecond * 1_000
     if nanoseconds < 0:
-        raise ValueError(f"{str(value)[:50]!r} is before 1970")
+        raise ValueError(_("{value!r} is before 1970").format(value=str(value)[:50]))
     return nanoseconds
 
 
@@ -132,8 +140,11 @@ def _congestion(value: Any) -> Any:
         return None
     if value not in congestion_names():
         raise ValueError(
-            f"{str(value)[:50]!r} is not known; expected off, or one of: {', '.join(congestion_names())}"
-            f"{nearest(str(value), congestion_names())}"
+            _("{value!r} is not known; expected off, or one of: {known}{nearest}").format(
+                value=str(value)[:50],
+                known=", ".join(congestion_names()),
+                nearest=nearest(str(value), congestion_names()),
+            )
         )
     return value
 
@@ -143,7 +154,11 @@ def _stack(value: Any) -> str:
     known = stack_names()
     if not isinstance(value, str) or value not in known:
         text = str(value)[:40]
-        raise ValueError(f"{text!r} is not a stack; expected one of {', '.join(known)}{nearest(text, known)}")
+        raise ValueError(
+            _("{text!r} is not a stack; expected one of {known}{text2}").format(
+                text=text, known=", ".join(known), text2=nearest(text, known)
+            )
+        )
     return value
 
 
@@ -156,7 +171,9 @@ def _cookie(value: Any) -> Any:
         cookie = b""
     if len(cookie) % 2 or not 4 <= len(cookie) <= 16:
         raise ValueError(
-            f"{str(value)[:50]!r} is not a cookie; expected off, request, or 4 to 16 octets in hexadecimal"
+            _("{value!r} is not a cookie; expected off, request, or 4 to 16 octets in hexadecimal").format(
+                value=str(value)[:50]
+            )
         )
     return cookie
 
@@ -164,7 +181,11 @@ def _cookie(value: Any) -> Any:
 def _arrivals(value: Any) -> Arrivals:
     match = re.fullmatch(r"(every|poisson)\s+(.+)", str(value).strip())
     if match is None:
-        raise ValueError(f"{str(value)[:50]!r} is not an arrival process; expected 'every 5ms' or 'poisson 10ms'")
+        raise ValueError(
+            _("{value!r} is not an arrival process; expected 'every 5ms' or 'poisson 10ms'").format(
+                value=str(value)[:50]
+            )
+        )
     return Arrivals(duration(match[2]), match[1] == "poisson")
 
 
@@ -177,7 +198,9 @@ def _listed(what: str, most: int) -> Callable[[Any], tuple[int, ...]]:
             span = ranged(read_number)(each)
             if not 1 <= span.low <= span.high <= most:
                 wrong = span.high if span.low else span.low
-                raise ValueError(f"{wrong} is not {what}; expected 1 to {most}")
+                raise ValueError(
+                    _("{wrong} is not {what}; expected 1 to {most}").format(wrong=wrong, what=what, most=most)
+                )
             found += range(span.low, span.high + 1)
         return tuple(dict.fromkeys(found))
 
@@ -191,9 +214,17 @@ def _fault(value: Any) -> str:
     name, at, number = text.partition("@")
     known = [fault.name for fault in faults()]
     if name not in known:
-        raise ValueError(f"{name[:50]!r} is not a fault; 'labkit build --fault list' lists them{nearest(name, known)}")
+        raise ValueError(
+            _("{name!r} is not a fault; 'labkit build --fault list' lists them{name2}").format(
+                name=name[:50], name2=nearest(name, known)
+            )
+        )
     if at and not re.fullmatch(r"[1-9]\d{0,8}", number, re.ASCII):
-        raise ValueError(f"{number[:20]!r} is not a packet number; expected one from 1, as in {name}@6")
+        raise ValueError(
+            _("{number!r} is not a packet number; expected one from 1, as in {name}@6").format(
+                number=number[:20], name=name
+            )
+        )
     return text
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from labkit.build.scenario.units import MAX_SEND
 from labkit.build.trace import Record, Trace
 from labkit.errors import UsageError
+from labkit.i18n import _
 from labkit.packet.linktype import ETHERNET
 from labkit.tcp import options as opt
 from labkit.tcp.notation import pattern
@@ -42,7 +43,11 @@ def values_of(trace: Trace, connection: int) -> dict[str, Any]:
     """The values of a scenario, as `Scenario.from_trace` describes them. UsageError if the trace has no such conversation."""
     records = [record for record in trace if record.connection == connection]
     if not records:
-        raise UsageError(f"{trace.name}: has no conversation {connection}; it has {len(trace.connections)}, from 0")
+        raise UsageError(
+            _("{name}: has no conversation {connection}; it has {n}, from 0").format(
+                name=trace.name, connection=connection, n=len(trace.connections)
+            )
+        )
     tap, rtt = _tap(records)
     steps = _steps(trace, records)
     refused = _is_refused(records)
@@ -134,7 +139,11 @@ def _steps(trace: Trace, records: Sequence[Record]) -> list[_Step]:
     streams = {side: _stream(trace, records, side) for side in OTHER}
     total = sum(map(len, streams.values()))
     if total > MAX_SEND:
-        raise UsageError(f"{trace.name}: the conversation has {total} octets; expected at most {MAX_SEND >> 20} MiB")
+        raise UsageError(
+            _("{name}: the conversation has {total} octets; expected at most {n} MiB").format(
+                name=trace.name, total=total, n=MAX_SEND >> 20
+            )
+        )
     taken = dict.fromkeys(OTHER, 0)
     closed: set[str] = set()
     found: list[_Step] = []

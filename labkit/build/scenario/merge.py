@@ -15,6 +15,7 @@ from labkit.build.scenario.play import MAX_EVENTS, Played, Player
 from labkit.build.scenario.setup import Parts
 from labkit.build.scenario.source import Source
 from labkit.build.trace import Connection, Record, Trace
+from labkit.i18n import _
 
 
 def play(model: ScenarioModel, source: Source, seed: int) -> Trace:
@@ -52,7 +53,10 @@ def _play(model: ScenarioModel, source: Source, seed: int) -> Trace:
         conversations.append((parts, played))
         events += played.events
         if events > MAX_EVENTS:
-            raise source.error(("conversations", "count"), f"the conversations do not end within {MAX_EVENTS} events")
+            raise source.error(
+                ("conversations", "count"),
+                _("the conversations do not end within {max_events} events").format(max_events=MAX_EVENTS),
+            )
     return _trace(model, seed, conversations)
 
 
@@ -88,7 +92,7 @@ def _merged(conversations: list[tuple[Parts, Played]]) -> tuple[tuple[Connection
         ]
     found.sort()  # the first three items are unique together
     records = []
-    for number, (time, _, _, tap, connection, flight) in enumerate(found, 1):
+    for number, (time, _kind, _place, tap, connection, flight) in enumerate(found, 1):
         received = flight.received
         assert received is not None  # noqa: S101 - the player sets it for every segment
         client, server = (flight.sent, received) if flight.sender == "client" else (received, flight.sent)

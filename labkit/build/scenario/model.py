@@ -46,6 +46,7 @@ from labkit.build.scenario.units import (
 from labkit.build.scenario.units import duration as read_duration
 from labkit.build.scenario.units import number as read_number
 from labkit.build.scenario.units import size as read_size
+from labkit.i18n import _
 from labkit.tcp import stacks
 from labkit.tcp.endpoint import Config
 from labkit.tcp.stacks import DEFAULT
@@ -61,7 +62,11 @@ def _half_second(value: Any) -> int:
     """A duration of at most 500 ms, the longest delay of an ACK (RFC 9293 section 3.8.6.3)."""
     found = read_duration(value)
     if found > 500_000_000:
-        raise ValueError(f"{str(value)[:40]!r} is too long for an acknowledgement to wait; expected at most 500ms")
+        raise ValueError(
+            _("{value!r} is too long for an acknowledgement to wait; expected at most 500ms").format(
+                value=str(value)[:40]
+            )
+        )
     return found
 
 

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from labkit.build.scenario.fields import Model
 from labkit.build.scenario.units import Number, Range, Size, SizeRange
 from labkit.build.scenario.units import number as read_number
+from labkit.i18n import _
 
 REASONS = {
     200: "OK",
@@ -62,14 +63,16 @@ def _token(value: Any) -> str:
     """Text for one line of a protocol: printable ASCII."""
     text = "" if value is None or isinstance(value, list | dict) else str(value)
     if not text or not text.isascii() or not text.isprintable():
-        raise ValueError(f"{text[:40]!r} is not a line of text; expected printable ASCII")
+        raise ValueError(_("{text!r} is not a line of text; expected printable ASCII").format(text=text[:40]))
     return text
 
 
 def _domain(value: Any) -> str:
     text = _token(value).removesuffix(".")
     if len(text) > 253 or any(not 1 <= len(label) <= 63 or " " in label for label in text.split(".")):
-        raise ValueError(f"{text[:40]!r} is not a domain name; expected labels of 1 to 63 characters")
+        raise ValueError(
+            _("{text!r} is not a domain name; expected labels of 1 to 63 characters").format(text=text[:40])
+        )
     return text
 
 
@@ -192,7 +195,9 @@ class Dns(Model):
                 case _:
                     return (b"\0\x0a" if self.type == "MX" else b"") + _labels(_domain(answer))
         except ValueError as error:
-            raise ValueError(f"answer {answer[:40]!r} does not fit type {self.type}") from error
+            raise ValueError(
+                _("answer {answer!r} does not fit type {type}").format(answer=answer[:40], type=self.type)
+            ) from error
 
     @property
     def words(self) -> str:

@@ -18,6 +18,7 @@ from labkit.build.scenario.source import Source
 from labkit.build.scenario.units import MAX_SEND
 from labkit.build.trace import Connection
 from labkit.errors import ScenarioError, UsageError
+from labkit.i18n import _
 from labkit.tcp.endpoint import Outgoing
 from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
 from labkit.tcp.state import State
@@ -189,7 +190,9 @@ class Player:
     def play(self) -> Played:
         """Play the conversation to its end. ScenarioError if a step is impossible or never begins."""
         if sum(plan.octets for plan in self.application.plans) > 4 * MAX_SEND:
-            raise self.source.error(("steps",), f"send and receive more than {4 * MAX_SEND >> 20} MiB in all")
+            raise self.source.error(
+                ("steps",), _("send and receive more than {n} MiB in all").format(n=4 * MAX_SEND >> 20)
+            )
         if self.parts.listens:
             self.server.listen()
         self._go_on(self.client)
@@ -197,10 +200,14 @@ class Player:
         while self._next_event():
             events += 1
             if events == MAX_EVENTS:
-                raise ScenarioError(f"{self.source.name}: the conversation does not end within {MAX_EVENTS} events")
+                raise ScenarioError(
+                    _("{name}: the conversation does not end within {max_events} events").format(
+                        name=self.source.name, max_events=MAX_EVENTS
+                    )
+                )
         self._check_finished()
         captured = self.network.captured
-        for _, _, flight in captured:
+        for _time, _place, flight in captured:
             # A segment that never arrived changed nothing.
             flight.received = flight.received or (self.ends[OTHER[flight.sender]].recorded,) * 2
         hosts = self.parts.hosts
@@ -218,7 +225,7 @@ class Player:
         if other is not None and (due is None or other < due):
             end, due = self.server, other
         if network.queue and (due is None or network.queue[0][0] <= due):
-            network.now, _, flight = heapq.heappop(network.queue)
+            network.now, _place, flight = heapq.heappop(network.queue)
             end = self._arrive(flight) if flight is not None else self.client
         elif due is None or due > self.last_progress + MAX_IDLE_TIME or self._only_idling():
             return False
@@ -262,12 +269,23 @@ class Player:
         if plan is not None:
             raise self.source.error(
                 ("steps", plan.place),
-                f"{plan.side} {plan.verb} never begins: it waits for the {latest.side}'s {latest.verb} (line "
-                f"{latest.line}); in the end the client is in {self.client.tcp.state}, the server in "
-                f"{self.server.tcp.state}",
+                _(
+                    "{side} {verb} never begins: it waits for the {side2}'s {verb2} (line {line}); "
+                    "in the end the client is in {state}, the server in {state2}"
+                ).format(
+                    side=plan.side,
+                    verb=plan.verb,
+                    side2=latest.side,
+                    verb2=latest.verb,
+                    line=latest.line,
+                    state=self.client.tcp.state,
+                    state2=self.server.tcp.state,
+                ),
             )
         if latest.verb != "connect" and not application.complete(latest, self.network.now):
             raise self.source.error(
                 ("steps", latest.place),
-                f"{latest.side} {latest.verb} never completes: {self.ends[latest.side].delivered} octets arrived in all",
+                _("{side} {verb} never completes: {delivered} octets arrived in all").format(
+                    side=latest.side, verb=latest.verb, delivered=self.ends[latest.side].delivered
+                ),
             )

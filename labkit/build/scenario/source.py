@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import ScenarioError
+from labkit.i18n import _
 
 MAX_FILE_SIZE = 1 << 20
 """Octets of a scenario file."""
@@ -63,20 +64,24 @@ class Source:
         if name in self.files:
             return
         if self.folder is None:
-            raise self.error(key, "a scenario without a folder cannot name files")
+            raise self.error(key, _("a scenario without a folder cannot name files"))
         try:
             path = (self.folder / name).resolve()
             if not path.is_relative_to(self.folder.resolve()):
-                raise self.error(key, f"{name[:80]!r} is outside the scenario's folder; expected a file in it")
+                raise self.error(
+                    key, _("{name!r} is outside the scenario's folder; expected a file in it").format(name=name[:80])
+                )
             if not path.is_file():
-                raise self.error(key, f"{name[:80]!r} is not a file in the scenario's folder")
+                raise self.error(key, _("{name!r} is not a file in the scenario's folder").format(name=name[:80]))
             with path.open("rb") as file:
                 octets = file.read(largest + 1)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise self.error(key, f"{name[:80]!r} cannot be read: {reason.lower()}") from error
+            reason = _(getattr(error, "strerror", None) or str(error))
+            raise self.error(
+                key, _("{name!r} cannot be read: {lower}").format(name=name[:80], lower=reason.lower())
+            ) from error
         if len(octets) > largest:
-            raise self.error(key, f"{name[:80]!r} is larger than {largest >> 20} MiB")
+            raise self.error(key, _("{name!r} is larger than {n} MiB").format(name=name[:80], n=largest >> 20))
         self.files[name] = octets
 
 
@@ -97,20 +102,26 @@ def read_file(path: Path, largest: int = MAX_FILE_SIZE, what: str = "a scenario 
     """The text of a file of at most `largest` octets. ScenarioError, one line, if it cannot be read."""
     try:
         if path.is_dir():
-            raise ScenarioError(f"{path}: is a directory; expected {what}")
+            raise ScenarioError(_("{path}: is a directory; expected {what}").format(path=path, what=what))
         with path.open("rb") as file:
             octets = file.read(largest + 1)
     except OSError as error:
-        raise ScenarioError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise ScenarioError(
+            _("{path}: cannot be read: {lower}").format(path=path, lower=_(error.strerror or str(error)).lower())
+        ) from error
     except ValueError as error:
-        raise ScenarioError(f"{str(path)!r}: is not a file name") from error
+        raise ScenarioError(_("{path!r}: is not a file name").format(path=str(path))) from error
     if len(octets) > largest:
-        raise ScenarioError(f"{path}: is larger than {largest >> 20} MiB; expected {what}")
+        raise ScenarioError(
+            _("{path}: is larger than {n} MiB; expected {what}").format(path=path, n=largest >> 20, what=what)
+        )
     try:
         return octets.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = octets.count(b"\n", 0, error.start) + 1
-        raise ScenarioError(f"{path}:{line}: is not UTF-8 text (octet {error.start})") from error
+        raise ScenarioError(
+            _("{path}:{line}: is not UTF-8 text (octet {start})").format(path=path, line=line, start=error.start)
+        ) from error
 
 
 def parse(text: str, name: str, folder: Path | None = None) -> Source:
@@ -119,10 +130,16 @@ def parse(text: str, name: str, folder: Path | None = None) -> Source:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     if len(text) > MAX_FILE_SIZE:
-        raise ScenarioError(f"{name}: is larger than {MAX_FILE_SIZE >> 20} MiB; expected a scenario")
+        raise ScenarioError(
+            _("{name}: is larger than {n} MiB; expected a scenario").format(name=name, n=MAX_FILE_SIZE >> 20)
+        )
     if mark := FOREIGN.search(text):
         at = text.count("\n", 0, mark.end() - 1) + 1
-        raise ScenarioError(f"{name}:{at}: {short(mark[1] or mark[2])} is not allowed in a scenario")
+        raise ScenarioError(
+            _("{name}:{at}: {short} is not allowed in a scenario").format(
+                name=name, at=at, short=short(mark[1] or mark[2])
+            )
+        )
     source = Source(name, folder=folder, text=text)
     try:
         constructor, parser = YAML(typ="safe", pure=True).get_constructor_parser(text)
@@ -131,13 +148,23 @@ def parse(text: str, name: str, folder: Path | None = None) -> Source:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
-        raise ScenarioError(f"{name}{line}: is not YAML: {_one_line(error.problem or error.context)}") from error
+        raise ScenarioError(
+            _("{name}{line}: is not YAML: {one_line}").format(
+                name=name, line=line, one_line=_one_line(error.problem or error.context)
+            )
+        ) from error
     except (YAMLError, ValueError, RecursionError) as error:
-        raise ScenarioError(f"{name}: is not YAML: {_one_line(str(error))}") from error
+        raise ScenarioError(
+            _("{name}: is not YAML: {one_line}").format(name=name, one_line=_one_line(str(error)))
+        ) from error
     if root is None:
-        raise ScenarioError(f"{name}: is empty; expected a scenario")
+        raise ScenarioError(_("{name}: is empty; expected a scenario").format(name=name))
     if root.id != "mapping":
-        raise ScenarioError(f"{name}:{root.start_mark.line + 1}: is not a mapping; expected keys such as 'steps:'")
+        raise ScenarioError(
+            _("{name}:{n}: is not a mapping; expected keys such as 'steps:'").format(
+                name=name, n=root.start_mark.line + 1
+            )
+        )
     source.data = _value(root, (), source)
     return source
 
@@ -162,15 +189,35 @@ def _checked(get_event: Callable[[], Any], name: str) -> Callable[[], Any]:
         depth -= kind in {"MappingEndEvent", "SequenceEndEvent"}
         documents += kind == "DocumentStartEvent"
         if count > MAX_EVENTS:
-            raise ScenarioError(f"{name}:{line}: has more than {MAX_EVENTS:,} keys and values; expected a scenario")
+            raise ScenarioError(
+                _("{name}:{line}: has more than {max_events:,} keys and values; expected a scenario").format(
+                    name=name, line=line, max_events=MAX_EVENTS
+                )
+            )
         if depth > MAX_DEPTH:
-            raise ScenarioError(f"{name}:{line}: lists and mappings are nested more than {MAX_DEPTH} deep")
+            raise ScenarioError(
+                _("{name}:{line}: lists and mappings are nested more than {max_depth} deep").format(
+                    name=name, line=line, max_depth=MAX_DEPTH
+                )
+            )
         if documents > 1:
-            raise ScenarioError(f"{name}:{line}: a second document begins; expected one scenario in a file")
+            raise ScenarioError(
+                _("{name}:{line}: a second document begins; expected one scenario in a file").format(
+                    name=name, line=line
+                )
+            )
         if kind == "AliasEvent" or getattr(event, "anchor", None):
-            raise ScenarioError(f"{name}:{line}: anchors and aliases (& and *) are not allowed in a scenario")
+            raise ScenarioError(
+                _("{name}:{line}: anchors and aliases (& and *) are not allowed in a scenario").format(
+                    name=name, line=line
+                )
+            )
         if getattr(event, "ctag", None) is not None and event.tag is not None:
-            raise ScenarioError(f"{name}:{line}: tags ({short(event.tag)}) are not allowed in a scenario")
+            raise ScenarioError(
+                _("{name}:{line}: tags ({tag}) are not allowed in a scenario").format(
+                    name=name, line=line, tag=short(event.tag)
+                )
+            )
         return event
 
     return checked
@@ -183,12 +230,14 @@ def _value(node: Any, key: Key, source: Source) -> Any:
         found: dict[str, Any] = {}
         for name_node, value_node in node.value:
             if name_node.id != "scalar":
-                raise ScenarioError(f"{source.name}:{name_node.start_mark.line + 1}: a key must be a word")
+                raise ScenarioError(
+                    _("{name}:{n}: a key must be a word").format(name=source.name, n=name_node.start_mark.line + 1)
+                )
             name = str(name_node.value)
             inner = (*key, name)
             source.lines[inner] = name_node.start_mark.line + 1
             if name in found:
-                raise source.error(inner, "occurs twice")
+                raise source.error(inner, _("occurs twice"))
             found[name] = _value(value_node, inner, source)
         return found
     if node.id == "sequence":
@@ -200,14 +249,14 @@ def _scalar(tag: str, text: str, key: Key, source: Source) -> Any:
     """A scalar by its YAML 1.2 type. A date is text."""
     kind = tag.rpartition(":")[2]
     if kind in {"int", "float"} and len(text) > MAX_WORD:
-        raise source.error(key, f"{short(text)!r} is not a number")
+        raise source.error(key, _("{text!r} is not a number").format(text=short(text)))
     try:
         if kind == "int":
             return int(text, 0) if text.lstrip("+-")[:2].lower() in {"0x", "0o", "0b"} else int(text)
         if kind == "float":
             return float(text.replace(".inf", "inf").replace(".nan", "nan"))
     except ValueError as error:
-        raise source.error(key, f"{text[:40]!r} is not a number") from error
+        raise source.error(key, _("{text!r} is not a number").format(text=text[:40])) from error
     if kind == "bool":
         return text.lower() == "true"
     return None if kind == "null" else text

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, WithJsonSchema, model_validator
 from labkit.build.scenario.fields import Model, Timing
 from labkit.build.scenario.payloads import Dns, DnsExchange, Http, HttpExchange, SmtpExchange
 from labkit.build.scenario.units import DurationRange, Range, SizeRange
+from labkit.i18n import _
 
 PAYLOADS = ("octets", "text", "hex", "file", "http", "dns")
 
@@ -41,20 +42,27 @@ class Connect(Timing):
     @model_validator(mode="after")
     def _sound_payload(self) -> Self:
         if self.payloads > 1:
-            raise ValueError(f"has {self.payloads} payloads; expected one of {', '.join(PAYLOADS)}")
+            raise ValueError(
+                _("has {payloads} payloads; expected one of {known}").format(
+                    payloads=self.payloads, known=", ".join(PAYLOADS)
+                )
+            )
         if self.pattern is not None and (self.octets is None or not self.pattern):
-            raise ValueError("pattern needs octets and at least one character")
+            raise ValueError(_("pattern needs octets and at least one character"))
         if self.hex is not None:
             try:
                 bytes.fromhex(self.hex)
             except ValueError as error:
-                raise ValueError(f"hex {self.hex[:40]!r} is not pairs of hexadecimal digits") from error
+                raise ValueError(
+                    _("hex {hex!r} is not pairs of hexadecimal digits").format(hex=self.hex[:40])
+                ) from error
         return self
 
 
 def _reply(value: Any) -> Any:
     if not callable(value):
-        raise ValueError(f"{str(value)[:40]!r} is not a function; only a scenario in Python has one")  # noqa: TRY004 - pydantic's
+        text = _("{value!r} is not a function; only a scenario in Python has one")
+        raise ValueError(text.format(value=str(value)[:40]))  # noqa: TRY004 - pydantic's
     return value
 
 
@@ -73,7 +81,7 @@ class Send(Connect):
     @model_validator(mode="after")
     def _some_payload(self) -> Self:
         if not self.payloads:
-            raise ValueError(f"has no payload; expected one of {', '.join(PAYLOADS)}")
+            raise ValueError(_("has no payload; expected one of {known}").format(known=", ".join(PAYLOADS)))
         return self
 
 
@@ -116,7 +124,7 @@ class Action(Model):
         if isinstance(value, str):
             value = {value: None}
         if not isinstance(value, Mapping):
-            raise ValueError("is not a step; expected a verb such as connect, or {send: 99}")  # noqa: TRY004 - pydantic's
+            raise ValueError(_("is not a step; expected a verb such as connect, or {send: 99}"))  # noqa: TRY004 - pydantic's
         found: dict[Any, Any] = {}
         for verb, details in value.items():
             if details is None:
@@ -130,7 +138,11 @@ class Action(Model):
     @model_validator(mode="after")
     def _one_verb(self) -> Self:
         if len(self.model_fields_set) != 1:
-            raise ValueError(f"has {len(self.model_fields_set) or 'no'} verbs; expected exactly one for each step")
+            raise ValueError(
+                _("has {value} verbs; expected exactly one for each step").format(
+                    value=len(self.model_fields_set) or "no"
+                )
+            )
         return self
 
     @property
@@ -166,7 +178,9 @@ class Exchange(Timing):
     def _one_protocol(self) -> Self:
         found = [each for each in ("http", "smtp", "dns") if getattr(self, each) is not None]
         if len(found) != 1:
-            raise ValueError(f"has {len(found) or 'no'} protocols; expected one of http, smtp, dns")
+            raise ValueError(
+                _("has {value} protocols; expected one of http, smtp, dns").format(value=len(found) or "no")
+            )
         return self
 
     @property
@@ -187,10 +201,14 @@ class Step(Model):
     @model_validator(mode="after")
     def _one_side(self) -> Self:
         if len(self.model_fields_set) != 1:
-            raise ValueError("is not a step of one side; expected client:, server: or exchange:")
+            raise ValueError(_("is not a step of one side; expected client:, server: or exchange:"))
         if self.action is None and self.exchange is None:
             word = next(iter(self.model_fields_set))
-            raise ValueError(f"{word}: has no value; expected {'http' if word == 'exchange' else 'a verb'}")
+            raise ValueError(
+                _("{word}: has no value; expected {value}").format(
+                    word=word, value="http" if word == "exchange" else "a verb"
+                )
+            )
         return self
 
     @property

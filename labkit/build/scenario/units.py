@@ -8,6 +8,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from labkit.i18n import _
+
 UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
 SIZES = {"": 1, "B": 1, "kB": 1_000, "KiB": 1 << 10, "MB": 1_000_000, "MiB": 1 << 20}
 MAX_SEND = 1 << 26
@@ -53,12 +55,16 @@ def duration(value: Any) -> int:
     match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)\s*([a-zµ]*)", text)
     if match is None or (match[2] not in UNITS and (match[2] or float(match[1]))):
         missing = " has no unit" if match and not match[2] else " is not a duration"
-        raise ValueError(f"{text[:40]!r}{missing}; expected a number with {', '.join(UNITS)}, such as 20ms")
-    whole, _, part = match[1].partition(".")
+        raise ValueError(
+            _("{text!r}{missing}; expected a number with {known}, such as 20ms").format(
+                text=text[:40], missing=missing, known=", ".join(UNITS)
+            )
+        )
+    whole, _point, part = match[1].partition(".")
     unit = UNITS.get(match[2], 1)
     nanoseconds = int(whole) * unit + int(part.ljust(9, "0") or 0) * unit // 1_000_000_000
     if nanoseconds > MAX_DURATION:
-        raise ValueError(f"{text[:40]!r} is longer than a day")
+        raise ValueError(_("{text!r} is longer than a day").format(text=text[:40]))
     return nanoseconds
 
 
@@ -66,17 +72,21 @@ def size(value: Any) -> int:
     """Octets of `99`, `10kB` or `1MiB`."""
     match = re.fullmatch(r"(\d{1,12})\s*([A-Za-z]*)", str(value).strip())
     if isinstance(value, bool) or match is None or match[2] not in SIZES:
-        raise ValueError(f"{str(value)[:40]!r} is not a size; expected octets, such as 99, 10kB or 1MiB")
+        raise ValueError(
+            _("{value!r} is not a size; expected octets, such as 99, 10kB or 1MiB").format(value=str(value)[:40])
+        )
     octets = int(match[1]) * SIZES[match[2]]
     if octets > MAX_SEND:
-        raise ValueError(f"{str(value)[:40]!r} is more than {MAX_SEND >> 20} MiB")
+        raise ValueError(_("{value!r} is more than {n} MiB").format(value=str(value)[:40], n=MAX_SEND >> 20))
     return octets
 
 
 def number(value: Any) -> int:
     """A whole number from 0."""
     if isinstance(value, bool) or not re.fullmatch(r"\d{1,15}", str(value).strip()):
-        raise ValueError(f"{str(value)[:40]!r} is not a number; expected a whole number such as 80")
+        raise ValueError(
+            _("{value!r} is not a number; expected a whole number such as 80").format(value=str(value)[:40])
+        )
     return int(value)
 
 
@@ -85,7 +95,9 @@ def chance(value: Any) -> float:
     match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,9})?)\s*(%?)", str(value).strip())
     found = float(match[1]) / (100 if match[2] else 1) if match else -1.0
     if isinstance(value, bool) or not 0 <= found <= 1:
-        raise ValueError(f"{str(value)[:40]!r} is not a chance; expected 0 to 1, or a percentage such as 2%")
+        raise ValueError(
+            _("{value!r} is not a chance; expected 0 to 1, or a percentage such as 2%").format(value=str(value)[:40])
+        )
     return found
 
 
@@ -94,7 +106,7 @@ def rate(value: Any) -> int:
     match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([kMG]?)bit/s", str(value).strip())
     bits = int(float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[match[2]]) if match else 0
     if bits <= 0:
-        raise ValueError(f"{str(value)[:40]!r} is not a rate; expected one such as 10Mbit/s")
+        raise ValueError(_("{value!r} is not a rate; expected one such as 10Mbit/s").format(value=str(value)[:40]))
     return bits
 
 
@@ -110,7 +122,9 @@ def ranged(one: Callable[[Any], int]) -> Callable[[Any], Any]:
             return Range(single, single)
         found = Range(one(low), one(high))
         if found.low > found.high:
-            raise ValueError(f"{str(value)[:40]!r} is not a range; expected LOW..HIGH with LOW at most HIGH")
+            raise ValueError(
+                _("{value!r} is not a range; expected LOW..HIGH with LOW at most HIGH").format(value=str(value)[:40])
+            )
         return found
 
     return read

@@ -5,6 +5,7 @@ from typing import Any
 
 from labkit.build.scenario.units import MAX_SEND
 from labkit.errors import UsageError
+from labkit.i18n import _
 from labkit.packet.scapy_build import is_packet, layer_octets
 
 SIDES = ("client", "server")
@@ -24,9 +25,13 @@ def values_of(
 ) -> dict[str, Any]:
     """The values of a scenario, as `Scenario.from_payloads` describes them. UsageError for a message that cannot be sent."""
     if close not in CLOSES:
-        raise UsageError(f"close={str(close)[:40]!r} is not an end; expected one of {', '.join(CLOSES)}")
+        raise UsageError(
+            _("close={close!r} is not an end; expected one of {known}").format(
+                close=str(close)[:40], known=", ".join(CLOSES)
+            )
+        )
     if "steps" in values:
-        raise UsageError("the messages are the steps; expected no others")
+        raise UsageError(_("the messages are the steps; expected no others"))
     steps: list[dict[str, Any]] = [{"client": "connect"}]
     last = "client"
     for number, message in enumerate(messages, 1):
@@ -35,7 +40,7 @@ def values_of(
         steps.append({side: {"send": {"hex": octets.hex(), **pause}}})
         last = side
     if len(steps) == 1:
-        raise UsageError("there is no message; expected at least one, such as ('client', b'hello')")
+        raise UsageError(_("there is no message; expected at least one, such as ('client', b'hello')"))
     steps += [{side: verb} for side, verb in CLOSES[close]]
     return {"name": name, **values, "steps": steps}
 
@@ -45,16 +50,30 @@ def _message(message: Any, number: int) -> tuple[str, bytes]:
     try:
         side, payload = message
     except (TypeError, ValueError):
-        raise UsageError(f"message {number}: is not a pair; expected one such as ('client', b'hello')") from None
+        raise UsageError(
+            _("message {number}: is not a pair; expected one such as ('client', b'hello')").format(number=number)
+        ) from None
     if side not in SIDES:
-        raise UsageError(f"message {number}: {str(side)[:40]!r} is not a side; expected client or server")
+        raise UsageError(
+            _("message {number}: {side!r} is not a side; expected client or server").format(
+                number=number, side=str(side)[:40]
+            )
+        )
     if is_packet(payload):
         payload = layer_octets(payload)
     if not isinstance(payload, bytes | bytearray | memoryview):
-        raise UsageError(f"message {number}: is a {type(payload).__name__}; expected bytes or a Scapy layer")
+        raise UsageError(
+            _("message {number}: is a {name}; expected bytes or a Scapy layer").format(
+                number=number, name=type(payload).__name__
+            )
+        )
     octets = bytes(payload)
     if not octets:
-        raise UsageError(f"message {number}: has no octets; expected at least one")
+        raise UsageError(_("message {number}: has no octets; expected at least one").format(number=number))
     if len(octets) > MAX_SEND:
-        raise UsageError(f"message {number}: has {len(octets)} octets; expected at most {MAX_SEND >> 20} MiB")
+        raise UsageError(
+            _("message {number}: has {n} octets; expected at most {n2} MiB").format(
+                number=number, n=len(octets), n2=MAX_SEND >> 20
+            )
+        )
     return side, octets

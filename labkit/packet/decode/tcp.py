@@ -39,8 +39,8 @@ FAST_OPEN_MAGIC = 0xF989
 """Marks Fast Open among the experimental options of kind 254 (RFC 6994)."""
 
 
-MIN_FRAME, ETHERNET_HEADER, TAGGED_HEADER = 60, 14, 18
-"""Octets of the shortest Ethernet frame without its checksum, and of its header without and with a VLAN tag (IEEE 802.3)."""
+MIN_FRAME, ETHERNET_HEADER, TAG = 60, 14, 4
+"""Octets of the shortest Ethernet frame without its checksum, of its header, and of a VLAN tag (IEEE 802.3, 802.1Q)."""
 
 MAX_PADDING = MIN_FRAME - ETHERNET_HEADER - 40
 """Octets that pad a frame with an IP header and a TCP header."""
@@ -92,8 +92,10 @@ def _pads_the_frame(buf: bytes, data_at: int, end: int, seg: Seen) -> bool:
 
     RFC 894: "This padding is not part of the IP packet and is not included in the total length field of the IP header."
     """
-    header = seg.wirelen - seg.ip_len
-    if seg.wirelen != MIN_FRAME or (header != ETHERNET_HEADER and header != TAGGED_HEADER):
+    tags = seg.wirelen - ETHERNET_HEADER - seg.ip_len
+    before = seg.wirelen == MIN_FRAME  # two tags at most are put in before or after the padding
+    after = seg.wirelen == MIN_FRAME + tags
+    if (tags != 0 and tags != TAG and tags != 2 * TAG) or (not before and not after):
         return False
     if seg.version != 4 or seg.fault != SOUND or seg.ctl & PSH or data_at + seg.len > end:
         return False

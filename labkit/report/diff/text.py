@@ -12,7 +12,7 @@ from labkit import __version__
 from labkit.build.trace import Trace
 from labkit.capture import Frame, create
 from labkit.errors import UsageError
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import _, ngettext, padded, printable
 from labkit.packet.linktype import ETHERNET
 from labkit.report.diff import Conversation, Difference, Direction, Event
 from labkit.report.diff.fields import Alteration
@@ -35,7 +35,7 @@ def render(difference: Difference) -> Iterator[str]:
                 yield f"    {text}"
         events = [event for event in each.events if event.kind != "resegmented"]
         for event in events[:MAX_SHOWN]:
-            yield f"{_packets(event):>13}  {_text(event, each)}"
+            yield f"{padded(_packets(event), -13)}  {_text(event, each)}"
         if len(events) > MAX_SHOWN:
             yield _("  … and {count:,} more; --format json lists all").format(count=len(events) - MAX_SHOWN)
     for name, only in ((one, difference.only_a), (other, difference.only_b)):
@@ -141,7 +141,7 @@ def _resegmented(each: Conversation, direction: Direction) -> str:
 
 
 def _way(side: str) -> str:
-    return "client → server" if side == "client" else "server → client"
+    return _("client → server") if side == "client" else _("server → client")
 
 
 def _packets(event: Event) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from labkit.analysis.rule import Severity
-from labkit.i18n import _
+from labkit.i18n import _, cut, width
 from labkit.report.draw import _svg
 from labkit.report.draw._conversation import CLIENT, SERVER, Conversation
 from labkit.report.draw._folding import Fold, Part
@@ -240,7 +240,7 @@ def _label(placed: Placed, down: float, text: str, style: str) -> str:
 def _fitting(text: str) -> str:
     """A label that is not longer than the way; the hover text has all of it."""
     most = int((INNER[SERVER] - INNER[CLIENT] - 20) / CHARACTER)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if width(text) <= most else cut(text, most - 1) + "…"
 
 
 def _times(found: Layout, start: int) -> Iterator[str]:

@@ -1,13 +1,12 @@
 """A ladder for terminals, and as the source of Mermaid and of Graphviz."""
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
 from labkit.analysis.rule import Severity
-from labkit.i18n import _, printable
+from labkit.i18n import _, cut, padded, printable, width
 from labkit.report.draw._conversation import CLIENT, SERVER, Arrow, Conversation
 from labkit.report.draw._folding import Fold, Part
 from labkit.report.draw._ladder_layout import first_states, move
@@ -50,9 +49,9 @@ def terminal(conversation: Conversation, parts: Sequence[Part], names: tuple[str
         if isinstance(part, Arrow) and (text := expected_label(part))
     ]
     labels += [missing_text(part) for part in parts if isinstance(part, Arrow)]
-    way = max([LEAST_WAY, *(len(text) + 10 for text in labels)])
+    way = max([LEAST_WAY, *(width(text) + 10 for text in labels)])
     left = TIME + STATE + 3
-    room = left + way + STATE - len(names[SERVER])
+    room = left + way + STATE - width(names[SERVER])
     yield click.style(f"{_fit(names[CLIENT], room)}{names[SERVER]}", bold=True)
     states = first_states(conversation)
     yield _row("", states, states, "".ljust(way))
@@ -102,26 +101,20 @@ def _line_text(arrow: Arrow) -> str:
 def _drawn(arrow: Arrow, text: str, way: int, *, expected: bool = False) -> str:
     """An arrow with its label on it."""
     line = "╌" if expected else "─"
-    inside = f"{line * 2} {text} ".ljust(way - 1, line)
+    inside = padded(f"{line * 2} {text} ", way - 1, line)
     if arrow.lost and not expected:
         inside = f"{line * 2} {text} {line * 2}✗"
-        shaft = inside.ljust(way) if arrow.sender == CLIENT else f"✗{line * 2} {text} {line * 2}".rjust(way)
+        shaft = padded(inside, way) if arrow.sender == CLIENT else padded(f"✗{line * 2} {text} {line * 2}", -way)
     elif arrow.sender == CLIENT:
         shaft = f"{inside}▶"
     else:
-        shaft = f"◀{f' {text} {line * 2}'.rjust(way - 1, line)}"
+        shaft = f"◀{padded(f' {text} {line * 2}', 1 - way, line)}"
     return click.style(shaft, **TERMINAL["right" if expected else role(arrow)])
 
 
-def _fit(text: str, width: int) -> str:
-    """A text of exactly this width; wide characters take two columns."""
-    shown, taken = "", 0
-    for char in text:
-        size = 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        if taken + size > width:
-            break
-        shown, taken = shown + char, taken + size
-    return shown + " " * (width - taken)
+def _fit(text: str, columns: int) -> str:
+    """A text of exactly this width."""
+    return padded(cut(text, columns), columns)
 
 
 # Mermaid.

@@ -155,7 +155,7 @@ def hover(arrow: Arrow, start: int) -> list[str]:
     lines.append(f"{raw}, {_('window')} {row.window}{scaled}")
     options = [format_option(option) for option in row.options if not isinstance(option, Nop)]
     if options:
-        lines.append(_("options: {list}").format(list=", ".join(options)))
+        lines.append(_("options: {list}").format(list=_(", ").join(options)))
     if arrow.arrives is None:
         text = (
             _("sent at {time} s, lost")

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from os import environ
 
 from labkit import __version__
 from labkit.analysis.rule import Severity
-from labkit.i18n import _, catalogue, languages
+from labkit.i18n import _, language
 from labkit.report.draw import _svg
 from labkit.report.draw._conversation import Arrow, Conversation
 from labkit.report.draw._folding import Fold, Part, folded
@@ -36,9 +35,8 @@ def document(title: str, body: Iterable[str], scripts: Iterable[str] = ("page.js
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src {digests}; base-uri 'none'; form-action 'none'"
     )
-    language = next(iter(languages(environ)), "en").replace("_", "-") if catalogue() else "en"
     yield "<!DOCTYPE html>"
-    yield f'<html lang="{text_of(language)}">'
+    yield f'<html lang="{language()}">'
     yield "<head>"
     yield '<meta charset="utf-8">'
     yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
@@ -108,7 +106,7 @@ def tools(counts: "Counter[Severity] | None" = None) -> Iterator[str]:
     keys = [("/", _("search")), ("e", _("open all folds"))]
     if counts is not None:
         keys = [("j", _("next finding")), ("k", _("previous finding")), *keys]
-    text = ", ".join(f"<kbd>{key}</kbd> {text_of(what)}" for key, what in keys)
+    text = _(", ").join(f"<kbd>{key}</kbd> {text_of(what)}" for key, what in keys)
     yield f'<span class="keys muted">{text}</span>'
     yield "</div>"
 

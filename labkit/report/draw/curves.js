@@ -138,7 +138,7 @@
           } else if (each.shape === "tick") {
             pen.moveTo(left, lower); pen.lineTo(left, lower + 6);
           } else if (each.shape === "letter") {
-            if (last - first < 400) pen.fillText(each.letter, left, upper - 4);
+            if (last - first < 400) pen.fillText(each.letter, Math.max(left, LEFT + pen.measureText(each.letter).width / 2), upper - 4);
           } else {
             if (at > first && each.shape === "steps") pen.lineTo(left, y(level.high[at - 1]));
             if (at === first) pen.moveTo(left, lower); else pen.lineTo(left, lower);

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from labkit.i18n import N_, _
+from labkit.i18n import N_, _, width
 from labkit.report.draw import DrawOptions, _plot, _svg
 from labkit.report.draw._columns import read
 from labkit.report.draw._curves_page import curves_page
@@ -94,7 +94,7 @@ def _legend(axes: _plot.Axes) -> Iterator[str]:
     )
     for text, colour in reversed(entries):
         yield _svg.label(x, axes.top - 8, text, f"{colour} small strong", anchor="end")
-        x -= 7.6 * len(text) + 14
+        x -= 7.6 * width(text) + 14
 
 
 def _spans(axes: _plot.Axes, marks: Marks, kind: int, colour: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ import click
 
 from labkit.analysis.finding import Finding
 from labkit.analysis.verifier import Verdict
-from labkit.i18n import _, printable
+from labkit.i18n import _, padded, printable
 from labkit.report.formats import _excerpt
 from labkit.report.formats._colours import COLOURS
 from labkit.report.formats._excerpt import Excerpt, arithmetic, excerpts
@@ -56,14 +56,17 @@ def labelled_lines(finding: Finding, excerpt: Excerpt | None = None) -> Iterator
         yield _("receiver"), finding.receiver
     if finding.mend:
         yield _("mend"), finding.mend
-    reference = f"{finding.reference}; " if finding.reference else ""
-    yield _("read on"), f"{reference}labkit explain {finding.code}"
+    yield (
+        _("read on"),
+        _("; ").join(filter(None, (finding.reference and _(finding.reference), f"labkit explain {finding.code}"))),
+    )
 
 
 def _headline(finding: Finding) -> str:
     severity = click.style(f"{_(str(finding.severity))}[{finding.code}]", fg=COLOURS[finding.severity], bold=True)
     place = _("the whole conversation") if finding.packet is None else _("packet {n}").format(n=finding.packet)
-    return f"{severity} {click.style(finding.name, bold=True)}: {place}, {finding.source} → {finding.destination}"
+    ends = f"{finding.source} → {finding.destination}"
+    return f"{severity} {click.style(finding.name, bold=True)}{_(': ')}{place}{_(', ')}{ends}"
 
 
 def _excerpt_lines(finding: Finding, excerpt: Excerpt) -> Iterator[str]:
@@ -83,4 +86,4 @@ def _excerpt_lines(finding: Finding, excerpt: Excerpt) -> Iterator[str]:
 
 
 def _labelled(label: str, text: str) -> str:
-    return f"  {click.style(label.ljust(9), dim=True)} {text}"
+    return f"  {click.style(padded(label, 9), dim=True)} {text}"

@@ -289,7 +289,7 @@ class _Page:
             identity = f"finding-{self.place}-{place}"
             yield f'<article class="{each.severity}" data-severity="{each.severity}" id="{identity}" tabindex="-1">'
             code = tag("a", text_of(f"{_(str(each.severity))}[{each.code}]"), href=f"#rule-{each.code}", class_="code")
-            where = f"{each.name}: {_place(each)}, {each.source} → {each.destination}"
+            where = f"{each.name}{_(': ')}{_place(each)}{_(', ')}{each.source} → {each.destination}"
             yield tag(f"h{level}", f"{code} {text_of(where)}")
             spot = spots.get(each.packet) if each.packet is not None else None
             excerpt = None if spot is None else _excerpt(each, spot)

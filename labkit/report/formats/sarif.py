@@ -15,7 +15,7 @@ from labkit import __version__
 from labkit.analysis.limits import NOTHING, Limit
 from labkit.analysis.rule import Rule, collect
 from labkit.analysis.verifier import Finding, Verdict
-from labkit.i18n import printable
+from labkit.i18n import _, printable
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._records import (
     config_record,
@@ -94,7 +94,7 @@ def _descriptor(code: str, members: list[Rule]) -> dict[str, object]:
         # Readers take "ANumber" for no word in Pascal case.
         "name": "".join(word if len(word) == 1 else word.capitalize() for word in members[0].name.split("-")),
         "shortDescription": {"text": names},
-        "fullDescription": {"text": "\n\n".join(each.explanation for each in members)},
+        "fullDescription": {"text": "\n\n".join(_(each.explanation) for each in members)},
         "help": {"text": f"labkit explain {code}"},
         "helpUri": _specification(members[0].reference),
         "defaultConfiguration": {"level": str(max(each.severity for each in members))},

@@ -11,7 +11,7 @@ from labkit.analysis.finding import Finding, Group, consequences, groups, tally
 from labkit.analysis.limits import Limit
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verdict
-from labkit.i18n import N_, _, ngettext, printable
+from labkit.i18n import N_, _, ngettext, padded, printable, width
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._colours import COLOURS
 from labkit.report.formats._records import COMPLETENESS, completeness, limit_text
@@ -96,17 +96,17 @@ def _table(rows: list[_CaptureRow], options: ReportOptions) -> Iterator[str]:
     """
     count = Counter(row.outcome for row in rows)
     words = {outcome: _(word) for outcome, word in WORDS.items()}
-    sums = ", ".join(f"{count[outcome]:,} {word}" for outcome, word in words.items() if count[outcome])
+    sums = _(", ").join(f"{count[outcome]:,} {word}" for outcome, word in words.items() if count[outcome])
     captures = ngettext("{n:,} capture", "{n:,} captures", len(rows)).format(n=len(rows))
-    yield click.style(f"{captures}: {sums}", bold=True)
+    yield click.style(f"{captures}{_(': ')}{sums}", bold=True)
     if options.quiet and options.config_line:
         yield "  " + _("configuration: {file}").format(file=options.config_line)
-    width = max(len(words[row.outcome]) for row in rows)
-    longest = min(60, max(len(printable(row.path)) for row in rows))
-    counts = max(len(row.counts) for row in rows)
+    columns = max(width(words[row.outcome]) for row in rows)
+    longest = min(60, max(width(printable(row.path)) for row in rows))
+    counts = max(width(row.counts) for row in rows)
     for row in rows:
-        word = click.style(words[row.outcome].ljust(width), fg=OUTCOMES[row.outcome])
-        yield f"  {word}  {printable(row.path).ljust(longest)}  {row.counts.ljust(counts)}  {row.limits}".rstrip()
+        word = click.style(padded(words[row.outcome], columns), fg=OUTCOMES[row.outcome])
+        yield f"  {word}  {padded(printable(row.path), longest)}  {padded(row.counts, counts)}  {row.limits}".rstrip()
 
 
 def _limit_kinds(verdict: Verdict) -> str:
@@ -114,13 +114,13 @@ def _limit_kinds(verdict: Verdict) -> str:
     count: Counter[str] = Counter()
     for limit in verdict.limits:
         count[limit.kind] += limit.count
-    kinds = ", ".join(f"{kind} {n:,}" if n > 1 else kind for kind, n in count.items())
+    kinds = _(", ").join(f"{kind} {n:,}" if n > 1 else kind for kind, n in count.items())
     return _("limits: {kinds}").format(kinds=kinds) if kinds else ""
 
 
 def _heading(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     """Yield the verdict, and a note for each limit of the capture."""
-    yield f"{click.style(printable(verdict.path), bold=True)}: {headline(verdict, options)}"
+    yield f"{click.style(printable(verdict.path), bold=True)}{_(': ')}{headline(verdict, options)}"
     damage = [limit for limit in verdict.limits if limit.kind == "damaged"]
     for limit in damage:
         yield "  " + _limit_line(limit, verdict)
@@ -179,7 +179,9 @@ def headline(verdict: Verdict, options: ReportOptions) -> str:
         facts.append(known.format(n=verdict.known))
     if verdict.known_outcome:
         facts.append(_("the baseline knows it as {word}").format(word=_(WORDS[verdict.known_outcome])))
-    return f"{word}  {_counts(verdict)} ({', '.join(facts)})"
+    return _("{verdict}  {findings} ({facts})").format(
+        verdict=word, findings=_counts(verdict), facts=_(", ").join(facts)
+    )
 
 
 def _counts(verdict: Verdict) -> str:
@@ -197,7 +199,7 @@ def _counts(verdict: Verdict) -> str:
     ]
     failing = len({limit.kind for limit in verdict.failing_limits()})
     words.append(ngettext("{n:,} limit fails", "{n:,} limits fail", failing).format(n=failing) if failing else "")
-    text = ", ".join(filter(None, words)) or _("nothing found")
+    text = _(", ").join(filter(None, words)) or _("nothing found")
     return text if verdict.up_to is None else _("{findings} up to packet {n}").format(findings=text, n=verdict.up_to)
 
 
@@ -209,10 +211,11 @@ def _conversations(verdict: Verdict) -> Iterator[str]:
         opened = _(OPENED.get(each.opened, each.opened))
         closed = _(CLOSED.get(each.closed, each.closed))
         directions = "".join(
-            f"; {each}" for each in map(_direction, ARROWS, each.packets, each.octets, each.retransmissions)
+            f"{_('; ')}{each}" for each in map(_direction, ARROWS, each.packets, each.octets, each.retransmissions)
         )
+        facts = _(", ").join((opened, closed, f"{each.duration:.6f} s"))
         label = click.style(_("conversation {n}").format(n=each.flow), dim=True)
-        yield f"  {label} {each.client} → {each.server}: {opened}, {closed}, {each.duration:.6f} s{directions}"
+        yield f"  {label} {each.client} → {each.server}: {facts}{directions}"
     more = verdict.reported - len(verdict.conversations)
     if more > 0:
         yield "  " + ngettext("and {n:,} more conversation", "and {n:,} more conversations", more).format(n=more)
@@ -225,7 +228,7 @@ def _direction(arrow: str, packets: int, octets: int, resent: int) -> str:
     ]
     if resent:
         words.append(ngettext("{n:,} retransmission", "{n:,} retransmissions", resent).format(n=resent))
-    return f"{arrow} {', '.join(words)}"
+    return f"{arrow} {_(', ').join(words)}"
 
 
 def _split(verdict: Verdict, options: ReportOptions) -> tuple[list[Finding], list[_Counted]]:
@@ -273,7 +276,7 @@ def _followers(verdict: Verdict, options: ReportOptions) -> dict[int, str]:
             len(packets),
         )
         listed = (
-            _("{list} and {last}").format(list=", ".join(shown[:-1]), last=shown[-1]) if len(shown) > 1 else shown[0]
+            _("{list} and {last}").format(list=_(", ").join(shown[:-1]), last=shown[-1]) if len(shown) > 1 else shown[0]
         )
         found[id(verdict.findings[cause])] = text.format(list=listed)
     return found
@@ -282,7 +285,7 @@ def _followers(verdict: Verdict, options: ReportOptions) -> dict[int, str]:
 def _counted_lines(counted: list[_Counted]) -> Iterator[str]:
     for group in sorted(counted, key=lambda group: (-group.severity, group.code)):
         packets = [str(packet) for packet in group.packets if packet is not None]
-        shown = ", ".join(packets[:MAX_LISTED]) + (", …" if len(packets) > MAX_LISTED else "")
+        shown = _(", ").join(packets[:MAX_LISTED]) + (", …" if len(packets) > MAX_LISTED else "")
         place = ngettext(" (packet {list})", " (packets {list})", len(packets)).format(list=shown) if packets else ""
         severity = click.style(f"{_(str(group.severity))}[{group.code}]", fg=COLOURS[group.severity])
         yield f"{severity} {group.number:,} × {', '.join(group.names)}{place}"

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.build.scenario import SUFFIXES, Scenario
 from labkit.build.scenario.source import Key, Source, parse, read_file
 from labkit.errors import ScenarioError
-from labkit.i18n import nearest
+from labkit.i18n import _, nearest
 from labkit.teach.assign import draw
 from labkit.teach.grade.task import ANSWERS, PROGRAM, REPAIR, Check, Part, Task
 
@@ -55,7 +55,7 @@ class Assignment:
         known = shipped()
         if text not in known:
             hint = nearest(text, known) or "; 'labkit assign list' lists them; the name of a file ends in .yaml"
-            raise ScenarioError(f"{text!r} is not a shipped assignment{hint}")
+            raise ScenarioError(_("{text!r} is not a shipped assignment{hint}").format(text=text, hint=hint))
         return cls.parse(shipped_text(text), f"{text}.yaml")
 
     @classmethod
@@ -168,10 +168,23 @@ def _model(source: Source, values: Mapping[str, draw.Value]) -> "AssignmentModel
     data = {}
     for key, value in source.data.items():
         try:
-            data[key] = draw.substituted(value, values)
+            data[key] = draw.substituted(_translated(value, key), values)
         except ValueError as error:
             raise source.error((key,), str(error)) from error
     return _validated(AssignmentModel, source, data)
+
+
+TEXTS = frozenset({"title", "summary", "text", "part", "ask", "why"})
+"""The keys whose values a reader sees. Those of shipped assignments have translations."""
+
+
+def _translated(value: Any, key: str) -> Any:
+    """A key's value with its texts in the user's language."""
+    if isinstance(value, Mapping):  # of which a text is what somebody sends or hands in
+        return {name: _translated(each, name if name != "text" else "") for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_translated(each, key) for each in value]
+    return _(value) if key in TEXTS and isinstance(value, str) else value
 
 
 def _check(made: Assignment) -> None:
@@ -179,17 +192,19 @@ def _check(made: Assignment) -> None:
     model, source = made.model, made.source
     if model.hand_in == ANSWERS:
         if model.parts or not model.questions:
-            raise source.error(("hand-in",), "answers need 'questions:', and no 'parts:'")
+            raise source.error(("hand-in",), _("answers need 'questions:', and no 'parts:'"))
         if model.give != "capture":
-            raise source.error(("give",), "answers are about a given capture; expected give: capture")
+            raise source.error(("give",), _("answers are about a given capture; expected give: capture"))
     elif model.questions or not model.parts:
-        raise source.error(("hand-in",), f"{model.hand_in} needs 'parts:', and no 'questions:'")
+        raise source.error(
+            ("hand-in",), _("{hand_in} needs 'parts:', and no 'questions:'").format(hand_in=model.hand_in)
+        )
     if model.hand_in == REPAIR and (model.give != "capture" or not model.faults):
-        raise source.error(("hand-in",), "a repaired capture needs give: capture, and 'faults:'")
+        raise source.error(("hand-in",), _("a repaired capture needs give: capture, and 'faults:'"))
     if (model.hand_in == PROGRAM) != (model.program is not None):
-        raise source.error(("hand-in",), "live-program needs 'program:', and nothing else has it")
+        raise source.error(("hand-in",), _("live-program needs 'program:', and nothing else has it"))
     if model.hand_in == PROGRAM and (model.give != "nothing" or model.faults or model.middlebox or model.hand_ins):
-        raise source.error(("hand-in",), "a program has no 'give:', 'faults:', 'middlebox:' or 'hand-ins:'")
+        raise source.error(("hand-in",), _("a program has no 'give:', 'faults:', 'middlebox:' or 'hand-ins:'"))
     _check_questions(made)
     _check_parts(made)
 
@@ -201,9 +216,9 @@ def _check_questions(made: Assignment) -> None:
     source = made.source
     for number, question in enumerate(made.model.questions):
         if (question.find is None) == (not question.answer):
-            raise source.error(("questions", number), "needs either 'find:' or 'answer:'")
+            raise source.error(("questions", number), _("needs either 'find:' or 'answer:'"))
         if not question.ask.strip() and question.find not in kinds():
-            raise source.error(("questions", number), "needs 'ask:'")
+            raise source.error(("questions", number), _("needs 'ask:'"))
         if question.ask.strip() and question.find is not None and question.find not in KINDS:
             text = f"find: {question.find} asks a question of its own; leave 'ask:' out"
             raise source.error(("questions", number), text)
@@ -213,11 +228,11 @@ def _check_parts(made: Assignment) -> None:
     model, source = made.model, made.source
     for number, part in enumerate(model.parts):
         if not part.expect and not part.rules:
-            raise source.error(("parts", number), "needs 'expect:' or 'rules:'")
+            raise source.error(("parts", number), _("needs 'expect:' or 'rules:'"))
         if part.bonus and part.penalty:
-            raise source.error(("parts", number), "is a bonus and a penalty; expected one of them")
+            raise source.error(("parts", number), _("is a bonus and a penalty; expected one of them"))
     if model.late is not None and not model.deadline:
-        raise source.error(("late",), "needs 'deadline:'")
+        raise source.error(("late",), _("needs 'deadline:'"))
 
 
 def shipped() -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from labkit.build.scenario.units import Range, number, ranged
+from labkit.i18n import _
 
 Value = int | str
 Drawn = Range | tuple[Value, ...]
@@ -26,7 +27,7 @@ def read(value: Any) -> Drawn:
         value = value["one-of"]
     if isinstance(value, list | tuple):
         if not 1 <= len(value) <= MAX_CHOICES or any(isinstance(each, dict | list) or each is None for each in value):
-            raise ValueError("is not a list of choices; expected numbers or words, such as [8080, 8443]")
+            raise ValueError(_("is not a list of choices; expected numbers or words, such as [8080, 8443]"))
         return tuple(each if isinstance(each, int) and not isinstance(each, bool) else str(each) for each in value)
     try:
         found: Range = ranged(number)(value)
@@ -69,5 +70,9 @@ def substituted(data: Any, given: Mapping[str, Value]) -> Any:
 
 def _value(name: str, given: Mapping[str, Value]) -> Value:
     if name not in given:
-        raise ValueError(f"${name} is not drawn; expected one of {', '.join(f'${each}' for each in given) or 'none'}")
+        raise ValueError(
+            _("${name} is not drawn; expected one of {value}").format(
+                name=name, value=", ".join(f"${each}" for each in given) or "none"
+            )
+        )
     return given[name]

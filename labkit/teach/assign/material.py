@@ -13,6 +13,7 @@ from labkit.build.scenario import shipped as shipped_scenarios
 from labkit.build.trace import Trace
 from labkit.capture import open_capture
 from labkit.errors import ScenarioError, UsageError
+from labkit.i18n import _
 from labkit.teach.assign import Assignment, draw
 from labkit.teach.assign.middlebox import behind
 from labkit.teach.assign.questions import KINDS, Subject, asked
@@ -117,7 +118,7 @@ def _questions(own: Assignment, subject: Subject, capture: bytes, seed: int) -> 
                 raise own.source.error(("questions", number - 1), str(error)) from error
             because = because or found
         answer = Answer(number, ask, right, because)
-        name = f"Question {number}"
+        name = _("Question {n}").format(n=number)
         parts.append(Part(name, question.points, bonus=question.bonus, answer=answer))
     return tuple(parts)
 
@@ -136,7 +137,7 @@ def known_captures(assignment: Assignment) -> dict[str, str]:
     """
     if assignment.model.hand_in in (ANSWERS, REPAIR):
         return {}
-    scenarios = {"the example of the assignment": assignment.scenario}
+    scenarios = {_("the example of the assignment"): assignment.scenario}
     for name in (assignment.name, "document", "handshake", "four-segment-close", "three-segment-close"):
         if name in shipped_scenarios():
             scenarios[f"the scenario {name}"] = Scenario.load(name)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from labkit.build.trace import Connection, Record, Trace
+from labkit.i18n import N_
 from labkit.packet.scapy_build import Host
 from labkit.tcp import options as opt
 from labkit.tcp.segment import ACK, SYN, Segment
@@ -68,11 +69,11 @@ def _renumber(trace: Trace) -> Trace:
 
 
 MIDDLEBOXES: dict[str, tuple[str, Edit]] = {
-    "nat": ("translates the client's address and port", _nat),
-    "mss-clamp": ("lowers the MSS in the client's SYN", _clamp),
-    "options-stripped": ("removes the options of the client's SYN but MSS", _strip),
+    "nat": (N_("translates the client's address and port"), _nat),
+    "mss-clamp": (N_("lowers the MSS in the client's SYN"), _clamp),
+    "options-stripped": (N_("removes the options of the client's SYN but MSS"), _strip),
     "sequence-numbers": (
-        "adds a constant to the client's sequence numbers, and takes it off the acknowledgements",
+        N_("adds a constant to the client's sequence numbers, and takes it off the acknowledgements"),
         _renumber,
     ),
 }

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from labkit.build.scenario.fields import Faults, Model
 from labkit.build.scenario.units import duration
+from labkit.i18n import _
 from labkit.teach.assign import draw
 from labkit.teach.assign.middlebox import MIDDLEBOXES
 from labkit.teach.assign.questions import KINDS as QUESTIONS
@@ -36,20 +37,22 @@ class Strict(Model):
 def _points(value: Any) -> float:
     match = re.fullmatch(r"-?\d{1,4}(\.\d{1,2})?", str(value).strip(), re.ASCII)
     if isinstance(value, bool) or match is None:
-        raise ValueError(f"{str(value)[:40]!r} is not a number of points; expected one such as 2 or 0.5")
+        raise ValueError(
+            _("{value!r} is not a number of points; expected one such as 2 or 0.5").format(value=str(value)[:40])
+        )
     return float(value)
 
 
 def _positive(value: Any) -> float:
     points = _points(value)
     if points <= 0:
-        raise ValueError(f"{str(value)[:40]!r} is not more than 0; expected one such as 2 or 0.5")
+        raise ValueError(_("{value!r} is not more than 0; expected one such as 2 or 0.5").format(value=str(value)[:40]))
     return points
 
 
 def _expect(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
-        raise ValueError("is not a mapping; expected one such as {server-port: 8080}")
+        raise ValueError(_("is not a mapping; expected one such as {server-port: 8080}"))
     found = {}
     for name, want in value.items():
         if name not in checks.KINDS:
@@ -57,7 +60,9 @@ def _expect(value: Any) -> dict[str, Any]:
 
             known = ", ".join(checks.KINDS)
             raise ValueError(
-                f"there is no expectation {str(name)[:40]!r}; expected one of {known}{nearest(str(name), checks.KINDS)}"
+                _("there is no expectation {name!r}; expected one of {known}{nearest}").format(
+                    name=str(name)[:40], known=known, nearest=nearest(str(name), checks.KINDS)
+                )
             )
         try:
             found[name] = checks.read(name, want)
@@ -82,7 +87,9 @@ def _rules(value: Any) -> tuple[str, ...]:
 
             known = [name for rule in collect() for name in (rule.code, rule.family)]
             raise ValueError(
-                f"{str(word)[:40]!r} is no rule, family or beginning of codes, nor 'others'{nearest(str(word), known)}"
+                _("{word!r} is no rule, family or beginning of codes, nor 'others'{nearest}").format(
+                    word=str(word)[:40], nearest=nearest(str(word), known)
+                )
             )
         found |= {rule.code: None for rule in named}
     return tuple(found)
@@ -90,11 +97,13 @@ def _rules(value: Any) -> tuple[str, ...]:
 
 def _draws(value: Any) -> dict[str, draw.Drawn]:
     if not isinstance(value, dict):
-        raise ValueError("is not a mapping; expected one such as {port: [8080, 8443]}")  # noqa: TRY004 - pydantic's
+        raise ValueError(_("is not a mapping; expected one such as {port: [8080, 8443]}"))  # noqa: TRY004 - pydantic's
     found = {}
     for name, choices in value.items():
         if not draw.NAME.fullmatch(name):
-            raise ValueError(f"the name {name[:40]!r} does not fit; expected small letters, digits and dashes")
+            raise ValueError(
+                _("the name {name!r} does not fit; expected small letters, digits and dashes").format(name=name[:40])
+            )
         try:
             found[name] = draw.read(choices)
         except ValueError as error:
@@ -104,14 +113,14 @@ def _draws(value: Any) -> dict[str, draw.Drawn]:
 
 def _scenario(value: Any) -> Any:
     if not isinstance(value, str | dict):
-        raise ValueError("is not a scenario; expected the name of a shipped one, or its keys")  # noqa: TRY004 - pydantic's
+        raise ValueError(_("is not a scenario; expected the name of a shipped one, or its keys"))  # noqa: TRY004 - pydantic's
     return value
 
 
 def _texts(value: Any) -> tuple[str, ...]:
     values = value if isinstance(value, list | tuple) else [value]
     if not values or any(isinstance(each, dict | list) or each is None for each in values):
-        raise ValueError("is not an answer; expected a number or a text, or a list of them")
+        raise ValueError(_("is not an answer; expected a number or a text, or a list of them"))
     return tuple(str(each) for each in values)
 
 
@@ -122,20 +131,28 @@ def _deadline(value: Any) -> str:
         text = f"{str(value)[:50]!r} is not a time; expected one such as 2026-11-30T23:59:00+01:00"
         raise ValueError(text) from error
     if when.tzinfo is None:
-        raise ValueError(f"{str(value)[:50]!r} has no time zone; expected one such as 2026-11-30T23:59:00+01:00")
+        raise ValueError(
+            _("{value!r} has no time zone; expected one such as 2026-11-30T23:59:00+01:00").format(
+                value=str(value)[:50]
+            )
+        )
     return when.isoformat()
 
 
 def _share(value: Any) -> float:
     match = re.fullmatch(r"(\d{1,3})\s*%", str(value).strip(), re.ASCII)
     if match is None or not 0 <= int(match[1]) <= 100:
-        raise ValueError(f"{str(value)[:40]!r} is not a share; expected one such as 10%")
+        raise ValueError(_("{value!r} is not a share; expected one such as 10%").format(value=str(value)[:40]))
     return int(match[1]) / 100
 
 
 def _middlebox(value: Any) -> str | None:
     if value is not None and value not in MIDDLEBOXES:
-        raise ValueError(f"{str(value)[:40]!r} is not known; expected one of {', '.join(MIDDLEBOXES)}")
+        raise ValueError(
+            _("{value!r} is not known; expected one of {known}").format(
+                value=str(value)[:40], known=", ".join(MIDDLEBOXES)
+            )
+        )
     return value  # type: ignore[no-any-return]
 
 
@@ -148,7 +165,9 @@ def _question(value: Any) -> str:
         from labkit.i18n import nearest
 
         raise ValueError(
-            f"{str(value)[:40]!r} is not known; expected one of {', '.join(FINDABLE)}{nearest(str(value), FINDABLE)}"
+            _("{value!r} is not known; expected one of {known}{nearest}").format(
+                value=str(value)[:40], known=", ".join(FINDABLE), nearest=nearest(str(value), FINDABLE)
+            )
         )
     return str(value)
 

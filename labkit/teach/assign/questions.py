@@ -130,7 +130,7 @@ def _middlebox(subject: Subject) -> Right:
 
     if not subject.middlebox:
         raise ScenarioError(_("the assignment has no middlebox"))
-    return (subject.middlebox,), MIDDLEBOXES[subject.middlebox][0]
+    return (subject.middlebox,), _(MIDDLEBOXES[subject.middlebox][0])
 
 
 def asked(kind: str, capture: bytes, seed: int) -> tuple[str, Right]:

@@ -42,7 +42,7 @@ def read_answers(path: str | Path) -> AnswerKey:
         with Path(path).open("rb") as file:
             octets = file.read(MAX_ANSWERS + 1)
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        reason = _(getattr(error, "strerror", None) or str(error)).lower()
         raise InputError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason)) from error
     try:
         value = json.loads(octets)

@@ -11,7 +11,9 @@ MAX_LINES = 2_000
 MAX_ANSWER = 200
 """Characters of one answer."""
 
-LINE = re.compile(r"[\s>*#|-]{0,20}(?:q(?:uestion)?\s*)?(\d{1,3})\s*[\t.,:;=)|\]]+\s*(.*)", re.IGNORECASE)
+LINE = re.compile(
+    r"[\s>*#|-]{0,20}(?:q(?:uestion)?\s*|第|题)?(\d{1,3})\s*题?\s*[\t.,:;=)|\]：、．）]+\s*(.*)", re.IGNORECASE
+)
 MARKUP = re.compile(r"(?i)<(?:!doctype|html|body|p|br|div|ol|ul)\b")
 NUMBER = re.compile(r"[-+]?(?:0x[0-9a-f]{1,16}|\d{1,3}(?:[ ,_']\d{3})+|\d{1,15}(?:\.\d{1,9})?)", re.IGNORECASE)
 

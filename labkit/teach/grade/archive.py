@@ -74,7 +74,7 @@ def files(path: str) -> list[Entry]:
 
 
 def _unreadable(path: str, error: Exception) -> InputError:
-    reason = (getattr(error, "strerror", None) or str(error)).lower()
+    reason = _(getattr(error, "strerror", None) or str(error)).lower()
     return InputError(_("{name}: cannot be read: {reason}").format(name=printable(path), reason=reason))
 
 
@@ -105,7 +105,7 @@ def _read(path: Path) -> bytes:
             octets = file.read(MAX_FILE + 1)
     except OSError as error:
         raise InputError(
-            _("it cannot be read: {reason}").format(reason=(error.strerror or str(error)).lower())
+            _("it cannot be read: {reason}").format(reason=_(error.strerror or str(error)).lower())
         ) from error
     return _bounded(octets)
 

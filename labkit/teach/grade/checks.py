@@ -73,26 +73,32 @@ def read(name: str, value: Any) -> Any:
         return _range(value)
     if kind == "flag":
         if value is not True:
-            raise ValueError(f"{str(value)[:40]!r} does not fit; expected true")
+            raise ValueError(_("{value!r} does not fit; expected true").format(value=str(value)[:40]))
         return True
     if kind == "network":
         try:
             return str(ip_network(str(value), strict=False))
         except ValueError as error:
-            raise ValueError(f"{str(value)[:50]!r} is not an address or a network") from error
+            raise ValueError(_("{value!r} is not an address or a network").format(value=str(value)[:50])) from error
     if kind == "text":
         if not isinstance(value, str) or not value:
-            raise ValueError(f"{str(value)[:40]!r} is not text; expected text, in quotes")
+            raise ValueError(_("{value!r} is not text; expected text, in quotes").format(value=str(value)[:40]))
         return value
     if kind == "options":
         words = value if isinstance(value, list) else [value]
         for word in words:
             if word not in OPTIONS:
-                raise ValueError(f"{str(word)[:40]!r} is not known; expected some of {', '.join(OPTIONS)}")
+                raise ValueError(
+                    _("{word!r} is not known; expected some of {known}").format(
+                        word=str(word)[:40], known=", ".join(OPTIONS)
+                    )
+                )
         return list(words)
     words = kind.split("|")
     if str(value) not in words:
-        raise ValueError(f"{str(value)[:40]!r} is not known; expected one of {', '.join(words)}")
+        raise ValueError(
+            _("{value!r} is not known; expected one of {known}").format(value=str(value)[:40], known=", ".join(words))
+        )
     return str(value)
 
 
@@ -115,11 +121,17 @@ def schema(name: str) -> dict[str, Any]:
 def _range(value: Any) -> list[int]:
     match = re.fullmatch(r"(\d{1,12})?(?:(\.\.)(\d{1,12})?)?", str(value).strip(), re.ASCII)
     if isinstance(value, bool) or match is None or not (match[1] or match[3]):
-        raise ValueError(f"{str(value)[:40]!r} is not a number; expected one such as 99, or a range: 1..200, 1..")
+        raise ValueError(
+            _("{value!r} is not a number; expected one such as 99, or a range: 1..200, 1..").format(
+                value=str(value)[:40]
+            )
+        )
     low = int(match[1] or 0)
     high = low if not match[2] else int(match[3]) if match[3] else MAX_NUMBER
     if low > high:
-        raise ValueError(f"{str(value)[:40]!r} is not a range; expected LOW..HIGH with LOW at most HIGH")
+        raise ValueError(
+            _("{value!r} is not a range; expected LOW..HIGH with LOW at most HIGH").format(value=str(value)[:40])
+        )
     return [low, high]
 
 

@@ -11,7 +11,7 @@ from io import StringIO
 from typing import Any
 
 from labkit import __version__
-from labkit.i18n import _, printable
+from labkit.i18n import _, cut, padded, printable, width
 from labkit.report.formats.csv import FORMULA_STARTS
 from labkit.teach.grade.classroom import Grades, Row
 from labkit.teach.grade.task import Mistake, PartResult, Result, points_text
@@ -202,17 +202,19 @@ def to_text(grades: Grades, style: Callable[[str, str], str] = _plain, columns: 
 
     `columns`: the width of the terminal; 0: lines are not cut.
     """
-    width = min(30, max([len(printable(row.student)) for row in grades.rows] + [7]))
-    yield style(f"{_('student'):<{width}}  {_('points'):>9}  {_('packet'):>6}  {_('why')}", "bold")
+    longest = min(30, max([width(printable(row.student)) for row in grades.rows] + [7]))
+    yield style(
+        f"{padded(_('student'), longest)}  {padded(_('points'), -9)}  {padded(_('packet'), -6)}  {_('why')}", "bold"
+    )
     for row in grades.rows:
         result = row.result
         points = f"{points_text(result.points)}/{points_text(result.of)}"
         first = result.first
         packet = str(first.packet) if first is not None and first.packet is not None else ""
         why = first.what if first is not None else _("no mistake")
-        line = f"{printable(row.student)[:width]:<{width}}  {points:>9}  {packet:>6}  {printable(why)}"
-        if columns and len(line) > columns:
-            line = line[: columns - 1] + "…"
+        line = f"{padded(cut(printable(row.student), longest), longest)}  {points:>9}  {packet:>6}  {printable(why)}"
+        if columns and width(line) > columns:
+            line = cut(line, columns - 1) + "…"
         yield style(line, "good" if result.points >= result.of else "bad" if result.points == 0 else "")
     for each in grades.remarks:
         students = ", ".join(map(printable, each.students))

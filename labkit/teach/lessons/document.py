@@ -11,7 +11,7 @@ import click
 from labkit.analysis.states import Row, observe
 from labkit.capture import Frame
 from labkit.errors import UsageError
-from labkit.i18n import N_, _
+from labkit.i18n import N_, _, padded
 from labkit.report.segment_line import segment_text
 
 SUMMARY = N_("the errors of the introductory text that labkit implements, with the packets that prove them")
@@ -173,14 +173,14 @@ def rows(scenario: str) -> list[Row]:
 
 def _lines(erratum: Erratum) -> Iterator[str]:
     yield click.style(f"{erratum.code}  {_(erratum.says)}", bold=True)
-    yield f"    {_('right')}  {_(erratum.right)} ({erratum.source})"
+    yield f"    {padded(_('right'), 5)}  {_(erratum.right)}{_(' ({source})').format(source=erratum.source)}"
     all_rows = rows(erratum.scenario)
     proving = [all_rows[packet - 1 if packet > 0 else packet] for packet in erratum.packets]
-    yield f"    {_('proof')}  " + _("'labkit build {name}', {count} of its packets:").format(
+    yield f"    {padded(_('proof'), 5)}  " + _("'labkit build {name}', {count} of its packets:").format(
         name=erratum.scenario, count=len(proving)
     )
     for row in proving:
         states = " | ".join(str(state) if state else "" for state in row.states)
         raw = f"  raw seq {row.seq}" if erratum.code == "E7" else ""
         yield f"       {row.number:>5}  {segment_text(row)}  ({states}){raw}"
-    yield f"    {_('see')}    {_(erratum.proof)}"
+    yield f"    {padded(_('see'), 5)}  {_(erratum.proof)}"

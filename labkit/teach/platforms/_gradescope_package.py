@@ -14,7 +14,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import labkit
 from labkit.errors import MissingError
-from labkit.i18n import _
+from labkit.i18n import _, language
 from labkit.teach.grade.classroom import Pupil
 from labkit.teach.grade.task import Task
 
@@ -54,7 +54,8 @@ rm -f "$result"
 find_python || python=python3
 set --
 [ -f "$root/source/answers.json" ] && set -- --answers "$root/source/answers.json" --metadata "$root/submission_metadata.json"
-PYTHONPATH=$root/source/lib PYTHONDONTWRITEBYTECODE=1 timeout 240 "$python" -m labkit grade "$root/source/task.json" \\
+export LABKIT_LANG=@LANGUAGE@ PYTHONPATH=$root/source/lib PYTHONDONTWRITEBYTECODE=1
+timeout 240 "$python" -m labkit grade "$root/source/task.json" \\
     "$root/submission" --format gradescope -o "$result" "$@"
 if [ ! -s "$result" ]; then
     cat > "$result" <<'RESULT'
@@ -70,7 +71,7 @@ def package(task: Task, pupils: Sequence[Pupil] | None) -> bytes:
     stream = BytesIO()
     with ZipFile(stream, "w", ZIP_DEFLATED) as archive:
         _add(archive, "setup.sh", SETUP.encode(), executable=True)
-        _add(archive, "run_autograder", RUN.encode(), executable=True)
+        _add(archive, "run_autograder", RUN.replace("@LANGUAGE@", language()).encode(), executable=True)
         _add(archive, "task.json", json.dumps(task.to_json(), indent=1).encode())
         if pupils is not None:
             _add(archive, "answers.json", _answers(pupils))

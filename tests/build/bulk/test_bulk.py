@@ -84,6 +84,10 @@ def one_by_one(wanted: Scenario, flows: int, seed: int) -> list[tuple[int, int, 
 def test_every_shipped_scenario(name: str, tmp_path: Path) -> None:
     path = tmp_path / "a.pcapng"
     wanted = Scenario.load(name)
+    if any(side.md5 or side.ao for side in (wanted.model.client, wanted.model.server)):
+        with pytest.raises(UsageError, match="signs its segments"):
+            build(wanted, 3, path, seed=1)
+        return
     build(wanted, 3, path, seed=1)
     found = frames(path.read_bytes())
     assert [(frame.time, frame.interface, frame.data) for frame in found] == one_by_one(wanted, 3, 1)

@@ -131,6 +131,10 @@ with open_capture(BytesIO(RIGHT)) as _capture:
         ("options", ["mss"], ["mss", "timestamps"]),
         ("retransmissions", "0", "1.."),
         ("as-given", True, None),
+        ("client-delivers", str(OWN.assignment.values["request"]), "..5"),
+        ("server-delivers", "119", "118"),
+        ("client-answers-resent", True, None),
+        ("server-answers-resent", True, None),
     ],
 )
 def test_an_expectation(name: str, right: object, wrong: object) -> None:

@@ -1,0 +1,27 @@
+"""Commands that are killed, or meet a full disk, lose no file and leave nothing behind."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TOP / "scripts/lib"))
+try:
+    import kills
+finally:
+    sys.path.pop(0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", kills.COMMANDS)
+def test_killed_at_any_moment(name: str) -> None:
+    assert len(list(kills.attempts(6, seed=7, names=[name]))) == 7
+
+
+@pytest.mark.slow
+def test_a_loss_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(kills.COMMANDS, "pieces", ("show", "../in.pcapng", "--format", "json", "-o", "out.json"))
+    with pytest.raises(kills.LostError):
+        list(kills.attempts(1, seed=1, names=["pieces"]))

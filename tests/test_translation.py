@@ -1,0 +1,256 @@
+"""Translations are whole: every sentence that a user sees is marked, and every marked sentence has a translation."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from labkit import i18n
+from labkit.analysis.rule import shipped as rules
+from labkit.build.faults import faults
+from labkit.build.scenario import shipped as scenarios
+from labkit.cli import cli, run
+from labkit.teach.assign import shipped as assignments
+
+TOP = Path(__file__).parents[1]
+pytest.importorskip("babel", reason="Babel reads catalogues; requirements-test.lock has it")
+sys.path.insert(0, str(TOP / "scripts/lib"))
+import translate  # noqa: E402 - it needs Babel
+
+sys.path.pop(0)
+CATALOGUES = sorted(translate.LOCALE.glob("*/LC_MESSAGES/labkit.po"))
+PLACEHOLDER = re.compile(r"\{[^{}]*\}|%\(\w+\)s|\$[a-z][a-z-]*")
+HAN = "[\u3400-\u9fff]"
+
+
+@pytest.fixture(scope="module")
+def known() -> "translate.Catalog":
+    return translate.template()
+
+
+def pairs(path: Path) -> Iterator[tuple[str, str]]:
+    """Each message of a catalogue with its translation; plural forms one by one."""
+    for message in translate.read(path):
+        if message.id:
+            ids = message.id if isinstance(message.id, tuple) else (message.id,)
+            strings = message.string if isinstance(message.string, tuple) else (message.string,)
+            yield from ((ids[-1], text) for text in strings)
+
+
+@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parents[1].name)
+def test_every_message_has_a_translation(path: Path, known: "translate.Catalog") -> None:
+    missing = translate.untranslated(translate.read(path), known)
+    assert not missing, f"{path.relative_to(TOP)}: no translation (scripts/translate, CONTRIBUTING.md): {missing}"
+
+
+@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parents[1].name)
+def test_catalogues_are_current(path: Path, known: "translate.Catalog") -> None:
+    catalogue = translate.updated(path, known)
+    assert path.read_bytes() == translate.source(catalogue), "run scripts/translate"
+    assert path.with_suffix(".mo").read_bytes() == translate.compiled(catalogue), "run scripts/translate"
+
+
+@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parents[1].name)
+def test_translations_have_the_placeholders_of_their_messages(path: Path) -> None:
+    found = [
+        (message, text)
+        for message, text in pairs(path)
+        if set(PLACEHOLDER.findall(message)) != set(PLACEHOLDER.findall(text))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parents[1].name)
+def test_spaces_at_the_ends_stay(path: Path) -> None:
+    """What is joined to a sentence keeps its indentation; punctuation of the language may replace a single space."""
+    assert [text for message, text in pairs(path) if message.startswith("  ") != text.startswith("  ")] == []
+
+
+CHINESE = TOP / "labkit/locale/zh_CN/LC_MESSAGES/labkit.po"
+
+
+def test_chinese_punctuation_and_spaces() -> None:
+    """A space between Chinese and Latin, none between Chinese characters, and the marks of Chinese beside Chinese."""
+    wrong = re.compile(f"{HAN}[A-Za-z0-9]|[A-Za-z0-9]{HAN}|{HAN} {HAN}|{HAN}[,;:?!]|[,;?!]{HAN}|[，。；：] (?! *\\[)")
+    # A message for grep or a file format keeps its colon.
+    assert [text for _message, text in pairs(CHINESE) if wrong.search(text.replace("题号: 答案", ""))] == []
+
+
+BANNED = {"应答号": "确认号", "应答码": "确认号", "包头": "首部", "重发": "重传", "滑窗": "窗口"}
+"""Words beside the glossary's."""
+
+
+def test_chinese_keeps_to_the_glossary() -> None:
+    assert [(word, text) for _message, text in pairs(CHINESE) for word in BANNED if word in text] == []
+
+
+# Every message in brackets: what stands outside of them on a page is not marked.
+
+
+@pytest.fixture(scope="module")
+def brackets(tmp_path_factory: pytest.TempPathFactory, known: "translate.Catalog") -> Path:
+    """The folder of a language that puts every message in brackets."""
+    catalogue = translate.updated(CHINESE, known)
+    for message in catalogue:
+        if message.id:
+            text = message.id[1] if isinstance(message.id, tuple) else message.id
+            message.string = (f"⟦{text}⟧",) if isinstance(message.id, tuple) else f"⟦{text}⟧"
+    folder = tmp_path_factory.mktemp("locale")
+    place = folder / "qps/LC_MESSAGES/labkit.mo"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(translate.compiled(catalogue))
+    return folder
+
+
+@pytest.fixture
+def marked(brackets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run a command in this language."""
+    monkeypatch.setattr(i18n, "folder", lambda: str(brackets))
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: run(["--lang", "qps", *words])
+
+
+def every_command(group: click.Group = cli, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*before, name)
+        if isinstance(command, click.Group):
+            yield from every_command(command, (*before, name))
+
+
+NAMES = {
+    *(each.name for each in rules()),
+    *(each.name for each in faults()),
+    *scenarios(),
+    *assignments(),
+    *(words[-1] for words in every_command()),
+}
+UNMARKED = (
+    "Scapy Wireshark labkit client server seq ack win len mss raw urg sackOK wscale nop eol data ecr "
+    "rfc document literal tcp analysis flow checksum flags packets auto always never "
+    "snd rcv of passive active delete timeout text example student osi stack states mermaid dot resets "
+    "md5 ao accecn mp dss pcapng pcap yaml pkt csv html json jsonl junit markdown sarif svg terminal "
+    "true false to scenario assignment capture live-capture answers repaired-capture given-solution"
+)
+"""What stands untranslated on every page: names of fields, formats and commands, and the events of RFC 9293."""
+
+WORDS = frozenset(UNMARKED.split())
+
+
+def outside(text: str) -> list[str]:
+    """The words of a page that no message holds, without codes, numbers, names and formats."""
+    text = re.sub(r"(?s)<(style|script)\b.*?</\1>|<[^<>]*>|&\w+;", " ", text)
+    before = ""
+    while before != text:
+        before, text = text, re.sub(r"⟦[^⟦⟧]*⟧", " ", text)
+    text = re.sub(r"⟦[^⟦⟧]*?(?=\n {0,4}\S|\n\n|\Z)", " ", text)  # a summary: the first paragraph of a message
+    # Options, choices, numbers, addresses, file names and what has a digit or a sign in it are no sentences.
+    text = re.sub(r"\[[^\]]*\||\S*[0-9_=/.@$\\]\S*|(?<!\S)--?[a-z][a-z-]*|\b[A-Z][A-Z0-9,.-]*\b", " ", text)
+    words = re.findall(r"[A-Za-z][a-z]+(?:-[a-z]+)*", text)
+    return [word for word in words if word not in NAMES and word not in WORDS]
+
+
+@pytest.mark.parametrize("words", [(), *every_command()], ids=" ".join)
+def test_help_is_marked(words: tuple[str, ...], marked: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert marked(*words, "--help") == 0
+    page = capsys.readouterr().out
+    page = page.partition("⟦Examples⟧")[0]  # commands
+    page = re.sub(r"^⟦Usage:⟧.*\n( {8,}\S.*\n)*", "", page, flags=re.MULTILINE)
+    page = re.sub(r"^  -.*?(  |\n)", "", page, flags=re.MULTILINE)  # names of options and of their values
+    page = re.sub(r"\[[a-z|-]+(\|[a-z0-9|-]+)*\]", "", page)
+    assert outside(page) == []
+
+
+@pytest.mark.parametrize("code", sorted({each.code for each in rules()}))
+def test_explanations_are_marked(code: str, marked: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert marked("explain", code) == 0
+    text = capsys.readouterr().out
+    assert outside(re.sub(r"^    [<>].*$", "", text, flags=re.MULTILINE)) == []  # without the examples
+
+
+PAGES = [
+    "verify a2.pcapng",
+    "verify a2.pcapng -v --fail-on note",
+    "verify a2.pcapng --profile document --complete",
+    "verify a2.pcapng a1.pcapng --quiet",
+    "verify a2.pcapng --reveal actual",
+    "verify a2.pcapng --format markdown",
+    "verify a2.pcapng --format html",
+    "verify a3.pcapng --partial",
+    "verify b1.txt",
+    "verify missing.pcapng",
+    "verify --nonsense",
+    "verify --engine fast a1.pcapng",
+    "verify a1.pcapng --select NOPE",
+    "show a1.pcapng",
+    "show a1.pcapng --profile document",
+    "draw a2.pcapng",
+    "draw a2.pcapng --format html -o -",
+    "draw a2.pcapng --format svg -o -",
+    "draw a2.pcapng --what time-sequence --format html -o -",
+    "draw a2.pcapng --what nonsense",
+    "diff a1.pcapng a2.pcapng",
+    "repair a2.pcapng -o repaired.pcapng",
+    "explain",
+    "explain document",
+    "explain states",
+    "explain nonsense",
+    "rules",
+    "scenarios",
+    "build --fault list",
+    "build document -o again.pcapng",
+    "build nonsense",
+    "build document --fault nonsense",
+    "build document --seed x",
+    "build wrong-1.yaml",
+    "build wrong-2.yaml",
+    "build wrong.pkt",
+    "assign list",
+    "assign show handshake --handout",
+    "assign show find-the-mistake --handout",
+    "assign show middlebox --handout",
+    "trust --list",
+]
+
+
+@pytest.mark.parametrize("line", PAGES)
+def test_pages_are_marked(
+    line: str, marked: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wrong-1.yaml").write_text("name: x\nclient: {address: 1.2.3}\nsteps: [{client: connect}]\n", "utf-8")
+    (tmp_path / "wrong-2.yaml").write_text("name: x\nsteps: [{client: {sent: 1}}]\n", "utf-8")
+    (tmp_path / "wrong.pkt").write_text("> S 0:0(0)\n< X. 0:0(0)\n", "utf-8")
+    (tmp_path / "b1.txt").write_text("kein Mitschnitt\n", "utf-8")
+    assert run(["build", "document", "-o", "a1.pcapng", "--edition", "student"]) == 0
+    assert run(["build", "document", "-o", "a2.pcapng", "--fault", "ack-of-unsent-data"]) == 0
+    assert run(["build", "document", "-o", "a3.pcapng", "--fault", "frame-cut-short"]) == 0
+    capsys.readouterr()
+    marked(*line.split())
+    seen = capsys.readouterr()
+    assert outside(seen.out + seen.err) == []
+
+
+def test_a_worker_speaks_the_language_of_who_asks() -> None:
+    """A verdict has the texts that its reader understands, on whichever machine it was made."""
+    from labkit.analysis.report_config import ReportConfig
+    from labkit.jobs.judging import Request, judge
+
+    capture = str(TOP / "pcaps/zero-window.pcapng")
+    for language, word in (("zh-CN", "窗口"), ("en", "window")):
+        verdict = judge(Request(ReportConfig(), language=language), capture)
+        assert any(word in each.message for each in verdict.findings)
+    assert i18n.language() == "en"
+
+
+def test_grading_in_another_process_speaks_the_same_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["build", "document", "-o", "a1.pcapng", "--edition", "student"]) == 0
+    assert run(["--lang", "zh", "grade", "handshake", "a1.pcapng"]) == 0
+    assert "服务器的端口是 80" in capsys.readouterr().out
