@@ -448,9 +448,22 @@ def _finding(rule: Rule, entry: Entry, talk: Talk, verdict: Verdict) -> Finding:
         reference=rule.reference,
         should_be=text(rule.should_be),
         receiver=text(rule.receiver),
-        mend=with_scapy(text(rule.mend), entry.field, seg.packet, entry.expected),
+        mend=_mend(text(rule.mend), entry, talk),
         wireshark=rule.wireshark,
     )
+
+
+def _mend(mend: str, entry: Entry, talk: Talk) -> str:
+    """How to mend an entry, with the same in Scapy."""
+    seg = entry.shown
+    without_syn = "".join(letter for bit, letter in enumerate("FSRPAUEC") if seg.ctl & ~SYN & 1 << bit)
+    flags = {"syn-bit": "SA", "ack-bit": "SA", "opens": "S", "syn-inside": without_syn}.get(entry.fault)
+    line = right_fields(seg, talk.four_tuple(seg.side)) if entry.fault == "port" else ""
+    if flags is not None and entry.cause is None:
+        line = f'packets[{seg.packet - 1}][TCP].flags = "{flags}"'
+    if line:
+        return _("{mend} In Scapy: {line}").format(mend=mend, line=line)
+    return with_scapy(mend, entry.field, seg.packet, entry.expected)
 
 
 def _values(entry: Entry, talk: Talk) -> dict[str, object]:
@@ -474,7 +487,6 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
         "distance": abs(entry.off),
         "cause": entry.cause.packet if entry.cause is not None else "",
         "index": seg.packet - 1,
-        "without_syn": "".join(letter for bit, letter in enumerate("FSRPAUEC") if seg.ctl & ~SYN & 1 << bit),
         "length": seg.length,
         "own_packet": own.packet if own else "",
         "own_length": own.length if own else 0,
@@ -487,7 +499,6 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
         "characters": len(entry.text),
         "taker": "FIN" if entry.at_fin else "SYN",
         "right_tuple": tuple_text(right),
-        "right_fields": right_fields(seg, right),
         "four_tuple": tuple_text(seg.four_tuple or right),
     }
 
