@@ -1,14 +1,23 @@
 """One side's numbers in the accounts of a conversation, and the book that has the accounts of both sides."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 
-from labkit.analysis.entry import CLIENT, Entry, Shown
+from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.tcp.segment import ACK, SYN
 from labkit.tcp.seq import MASK, add, diff
 
 DEFAULT_MSS = 536
 """RFC 9293 section 3.7.1: what a side without the MSS option takes, over IPv4."""
+
+COUNTS_ONE = "", 0, 1
+"""A key of `Book`."""
+
+MAX_NEAR = 1_000
+"""Segments before or after one among which its likes are looked for."""
 
 
 @dataclass(slots=True)
@@ -24,7 +33,9 @@ class Account:
     """By how much wrong numbers differ from the right ones, and the entry that each began with."""
     starts: dict[int, Shown] = field(default_factory=dict)
     """Segments with payload, by their first number."""
-    ends: list[int] = field(default_factory=list)
+    ahead: dict[int, Shown] = field(default_factory=dict)
+    """Those that overtook others, by their first number."""
+    ends: set[int] = field(default_factory=set)
     """Where segments end: the numbers that an acknowledgment may have."""
     acked: int = 0
     """The highest number that this side has acknowledged."""
@@ -41,7 +52,7 @@ class Account:
     def begin(self, number: int) -> None:
         """Open an account whose SYN is not there with the number of its next segment."""
         self.opened, self.isn, self.nxt = True, add(number, -1), number
-        self.ends.append(number)
+        self.ends.add(number)
 
 
 class Book:
@@ -51,6 +62,12 @@ class Book:
         self.segments = list(segments)
         self.accounts = Account(), Account()
         self.entries: list[Entry] = []
+        self.roots = 0
+        """How many entries were made that followed from no other."""
+        self._numbers: dict[tuple[str, int, int], list[Entry]] = defaultdict(list)
+        """Entries about numbers by field, side and how far the number is off, and those that count one octet."""
+        self._acks: dict[tuple[int, int], Entry] = {}
+        """The first entry about an ack, by side and number."""
 
     @property
     def mistakes(self) -> list[Entry]:
@@ -64,7 +81,30 @@ class Book:
         entry = self.enter(seg, name, cause=cause)
         entry.expected, entry.actual, entry.isn, entry.off = expected, actual, of.isn, diff(actual, expected)
         entry.own, entry.peer = self.accounts[seg.side].last, self.accounts[1 - seg.side].taken
+        entry.peer_last = self.accounts[1 - seg.side].last
+        if cause is None:
+            self._numbers[name, seg.side, entry.off].append(entry)
+            if entry.counts_one:
+                self._numbers[COUNTS_ONE].append(entry)
+        if name == "ack":
+            self._acks.setdefault((seg.side, actual), entry)
         return entry
+
+    def first_ack(self, seg: Shown) -> Entry | None:
+        """The first entry about the ack number of a segment."""
+        return self._acks.get((seg.side, seg.ack))
+
+    def first_like(self, entry: Entry) -> Entry | None:
+        """The first mistake before an entry that is the same: as far off, or one octet counted for more."""
+        keys = [(entry.field, entry.shown.side, entry.off)] + [COUNTS_ONE] * entry.counts_one
+        found = [first for key in keys if (first := self._first_root(self._numbers[key])) is not entry and first]
+        return min(found, key=lambda each: each.packet, default=None)
+
+    @staticmethod
+    def _first_root(entries: list[Entry]) -> Entry | None:
+        while entries and (entries[0].cause is not None or entries[0].fault):
+            entries.pop(0)
+        return entries[0] if entries else None
 
     def enter(
         self,
@@ -79,7 +119,14 @@ class Book:
         """Enter a segment that does not fit."""
         entry = Entry(seg, name, cause=cause, fault=fault, lossy=lossy, certain=certain)
         self.entries.append(entry)
+        self.roots += cause is None
         return entry
+
+    @cached_property
+    def sent_again(self) -> tuple[bool, bool]:
+        """Whether the client, and the server, sends a number of its payload twice."""
+        sent = [[one.seq for one in self.segments if one.side == side and one.length] for side in (CLIENT, SERVER)]
+        return len(set(sent[CLIENT])) < len(sent[CLIENT]), len(set(sent[SERVER])) < len(sent[SERVER])
 
 
 def is_swapped(seg: Shown, me: Account, peer: Account) -> bool:
@@ -106,3 +153,17 @@ def is_outside(number: int, account: Account) -> bool:
 def relative_number(account: Account) -> int:
     """SND.NXT counted from the ISN, as Wireshark shows it."""
     return (account.nxt - account.isn) & MASK
+
+
+def recent(account: Account) -> list[Shown]:
+    """The last segments of a side with payload, in order."""
+    return list(islice(reversed(account.starts.values()), MAX_NEAR))[::-1]
+
+
+def begins_with_two_syn_acks(segments: Sequence[Shown]) -> bool:
+    """Whether both sides begin with SYN ACK, and the second one acknowledges the first: that one should be a SYN."""
+    if len(segments) < 2:
+        return False
+    first, second = segments[:2]
+    both = first.ctl & second.ctl & SYN and first.ctl & second.ctl & ACK and first.side != second.side
+    return bool(both and second.ack == add(first.seq, 1) and first.ack != add(second.seq, 1))

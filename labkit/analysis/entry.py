@@ -95,6 +95,8 @@ class Entry:
     """The sender's segment before."""
     peer: Shown | None = None
     """For an ack: the last segment of the peer that took numbers."""
+    peer_last: Shown | None = None
+    """The last segment of the peer before."""
     inside: Shown | None = None
     """For an ack: the segment that it falls into."""
     at_syn: bool = False

@@ -14,16 +14,17 @@ from dataclasses import replace
 from enum import StrEnum
 from itertools import islice
 
+from labkit.analysis.account import begins_with_two_syn_acks
 from labkit.analysis.analyzer import DONE, analyze
 from labkit.analysis.closing import remarks
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.evidence import evidence, gaps, nothing_lost, proves
 from labkit.analysis.finding import Finding, groups, with_scapy
 from labkit.analysis.flows import End, Flow, FlowTable, end_name, end_of, possible_frames
-from labkit.analysis.ledger import MAX_SEGMENTS, Ledger, begins_with_two_syn_acks
-from labkit.analysis.limits import Limit, of_flows
+from labkit.analysis.ledger import MAX_SEGMENTS, Ledger
+from labkit.analysis.limits import Limit, not_accounted, of_flows
 from labkit.analysis.rule import Rule, Scope, Severity
-from labkit.analysis.strays import FourTuple, Talk, adopt
+from labkit.analysis.strays import Talk, Work, adopt, right_fields, tuple_text
 from labkit.analysis.verifier import Verdict
 from labkit.capture import Frame
 from labkit.i18n import _
@@ -31,7 +32,7 @@ from labkit.packet.seen import SUM_BAD, Seen
 from labkit.tcp.segment import ACK, SYN
 from labkit.tcp.seq import diff
 
-MAX_WHOLE = 5_000
+MAX_WHOLE = 20_000
 """Segments of a capture of which every conversation is looked at."""
 
 MAX_FLOWS = 200
@@ -88,32 +89,37 @@ def examine(
     rules: Iterable[Rule],
     assume: Completeness = Completeness.AUTO,
     wanted: Callable[[Flow], bool] | None = None,
+    over: Callable[[], bool] = bool,
 ) -> Verdict:
     """Look at the conversations of a judged capture once more; return its verdict with what is found.
 
-    `again` opens the capture from its start, or gives None where it cannot be read twice. `rules` is the catalogue.
+    `again` opens the capture from its start, or gives None where it cannot be read twice. `rules` is the catalogue. `over`
+    says when the time for it is over. What was not looked at is the limit `not-accounted`.
     """
     verdict = replace(verdict, completeness=str(assume))
     if assume == Completeness.PARTIAL or not verdict.segments:
         return verdict
     named = {(rule.code, rule.name): rule for rule in rules}
     chosen = None if verdict.segments <= MAX_WHOLE or assume == Completeness.COMPLETE else _suspects(verdict, named)
-    if chosen is not None and not chosen:
-        return verdict
-    frames = again()
+    look = _Look(verdict, named, assume, over)
+    look.left = 0 if chosen is None else verdict.flows - len(chosen)
+    frames = () if chosen is not None and not chosen else again()
     if frames is None:
         return verdict
-    look = _Look(verdict, named, assume)
     talks = list(_talks(frames, chosen))
-    adopted = {host.index: segments for host, segments in adopt(talks)}
+    work = Work(over)
+    adopted = {host.index: segments for host, segments in adopt(talks, work)}
     strays = {seg.packet for segments in adopted.values() for seg in segments if seg.port >= 0}
     for talk in talks:
-        if talk.wanted(wanted) and (
-            talk.opens or (talk.segments[0].packet not in strays and look.knows_beginning(talk))
-        ):
-            look.at(talk, adopted.get(talk.index, talk.segments))
-            look.repeated(talk)
+        if not talk.segments or over():
+            look.left += 1
+            continue
+        opens = talk.opens or (talk.segments[0].packet not in strays and look.knows_beginning(talk))
+        look.left += work.stopped and not opens
         if talk.wanted(wanted):
+            if opens:
+                look.at(talk, adopted.get(talk.index, talk.segments))
+                look.repeated(talk)
             look.soften(talk.segments)
     return look.verdict(strays)
 
@@ -139,28 +145,32 @@ def _suspects(verdict: Verdict, named: Mapping[tuple[str, str], Rule]) -> Suspec
 
 
 def _talks(frames: Iterable[Frame], chosen: Suspects | None) -> Iterator[Talk]:
-    """The conversations of a capture with their segments. One that is too long for accounts is left out."""
+    """The conversations of a capture with their segments; one that is too long for accounts has none."""
     if chosen is not None:
         pairs = [tuple(ends) for ends, _packet in chosen if len(ends) == 2]
         ways = {way for one, other in pairs for way in ((one, other), (other, one))}
         frames = possible_frames(islice(frames, MAX_FRAMES), ways)
     talks: dict[int, tuple[Flow, list[Shown]]] = {}
     kept = 0
+    cut: set[int] = set()
     for step in analyze(frames, FlowTable()):
         if step.scope != DONE or not step.seg.readable:
             continue
         segments = talks.setdefault(step.flow.index, (step.flow, []))[1]
-        if len(segments) <= MAX_SEGMENTS and kept < MAX_ALL_SEGMENTS:
+        if len(segments) < MAX_SEGMENTS and kept < MAX_ALL_SEGMENTS:
             segments.append(shown(step.seg, step.data, step.sender))
             kept += 1
+        else:
+            cut.add(step.flow.index)
     for flow, segments in talks.values():
         index = flow.index
-        if segments and chosen is not None:
-            index = chosen.get((frozenset(flow.ends), segments[0].packet), -1)
-        if 0 < len(segments) <= MAX_SEGMENTS and index >= 0:
+        if chosen is not None:
+            index = -1 if not segments else chosen.get((frozenset(flow.ends), segments[0].packet), -1)
+        if index >= 0:
             client = flow.client
             ends_of = flow.ends[client], flow.ends[1 - client]
-            sides = [replace(seg, side=CLIENT if seg.side == client else SERVER) for seg in segments]
+            whole = segments if flow.index not in cut else []
+            sides = [replace(seg, side=CLIENT if seg.side == client else SERVER) for seg in whole]
             yield Talk(index, ends_of, sides, flow if chosen is None else None)
 
 
@@ -187,8 +197,17 @@ def shown(seg: Seen, data: bytes, sender: int) -> Shown:
 class _Look:
     """What the second look finds in a capture."""
 
-    def __init__(self, verdict: Verdict, named: Mapping[tuple[str, str], Rule], assume: Completeness) -> None:
+    def __init__(
+        self,
+        verdict: Verdict,
+        named: Mapping[tuple[str, str], Rule],
+        assume: Completeness,
+        over: Callable[[], bool] = bool,
+    ) -> None:
         self._verdict = verdict
+        self._over = over
+        self.left = 0
+        """Conversations that were not looked at to their end."""
         self._named = named
         self._rules = [
             rule for rule in named.values() if rule.scope == Scope.LEDGER and verdict.profile in rule.profiles
@@ -223,10 +242,11 @@ class _Look:
 
     def at(self, talk: Talk, segments: Sequence[Shown]) -> None:
         """Look at a conversation."""
-        ledger = _best(segments)
+        ledger = _best(segments, self._over)
         if not ledger.knows:
             self._why.append("")
             return
+        self.left += not ledger.whole
         why = evidence(segments)
         assumed = self._assume == Completeness.COMPLETE or (
             self._assume == Completeness.TAUGHT and nothing_lost(segments)
@@ -241,7 +261,7 @@ class _Look:
             entry.certain |= entry.outside and whole
         entries = [entry for entry in ledger.entries if assumed or proves(why, entry.cause or entry, segments)]
         explained = bool(entries) and len(entries) == len(ledger.entries)
-        if (assumed or explained or why in ("constant", "together")) and not refused:
+        if (assumed or explained or why in ("constant", "together")) and not refused and ledger.whole:
             self._complete.add(talk.index)
         self._why.append("assumed" if assumed else why if why != "lock-step" or explained else "")
         if self._verdict.damage is not None:
@@ -306,6 +326,8 @@ class _Look:
     def verdict(self, strays: Collection[int]) -> Verdict:
         """The verdict with what was found."""
         verdict = replace(self._verdict, completeness=self._taken())
+        if self.left:
+            verdict = replace(verdict, limits=[*verdict.limits, not_accounted(self.left)])
         if self._doubtful and self._assume != Completeness.COMPLETE:
             verdict = replace(verdict, findings=[self._softened(found) for found in verdict.findings])
         if not self._found and not self._complete:
@@ -341,10 +363,10 @@ class _Look:
         return replace(found, severity=Severity.WARNING, message=text.format(message=found.message))
 
     def _taken(self) -> str:
-        if self._assume == Completeness.COMPLETE or set(self._why) == {"assumed"}:
+        if not self.left and (self._assume == Completeness.COMPLETE or set(self._why) == {"assumed"}):
             return "complete"
         shown = {why for why in self._why if why}
-        if not self._why or not all(self._why):
+        if self.left or not self._why or not all(self._why):
             return "partly-complete" if shown else "auto"
         return shown.pop() if len(shown) == 1 and shown <= {"constant", "lock-step"} else "counted"
 
@@ -387,14 +409,14 @@ def _seq_is_wrong(entries: Iterable[Entry]) -> bool:
     return any(entry.field == "seq" for entry in entries)
 
 
-def _best(segments: Sequence[Shown]) -> Ledger:
+def _best(segments: Sequence[Shown], over: Callable[[], bool]) -> Ledger:
     """The accounts with and without the segments whose checksum is wrong: a receiver drops them, but whoever types a wrong
     checksum goes on as though it had not. Those with fewer mistakes count."""
-    ledger = Ledger(segments)
+    ledger = Ledger(segments, over)
     sound = [seg for seg in segments if not seg.spoiled]
     if len(sound) == len(segments) or not ledger.mistakes:
         return ledger
-    other = Ledger(sound)
+    other = Ledger(sound, over)
     return other if other.knows and len(other.mistakes) < len(ledger.mistakes) else ledger
 
 
@@ -426,9 +448,22 @@ def _finding(rule: Rule, entry: Entry, talk: Talk, verdict: Verdict) -> Finding:
         reference=rule.reference,
         should_be=text(rule.should_be),
         receiver=text(rule.receiver),
-        mend=with_scapy(text(rule.mend), entry.field, seg.packet, entry.expected),
+        mend=_mend(text(rule.mend), entry, talk),
         wireshark=rule.wireshark,
     )
+
+
+def _mend(mend: str, entry: Entry, talk: Talk) -> str:
+    """How to mend an entry, with the same in Scapy."""
+    seg = entry.shown
+    without_syn = "".join(letter for bit, letter in enumerate("FSRPAUEC") if seg.ctl & ~SYN & 1 << bit)
+    flags = {"syn-bit": "SA", "ack-bit": "SA", "opens": "S", "syn-inside": without_syn}.get(entry.fault)
+    line = right_fields(seg, talk.four_tuple(seg.side)) if entry.fault == "port" else ""
+    if flags is not None and entry.cause is None:
+        line = f'packets[{seg.packet - 1}][TCP].flags = "{flags}"'
+    if line:
+        return _("{mend} In Scapy: {line}").format(mend=mend, line=line)
+    return with_scapy(mend, entry.field, seg.packet, entry.expected)
 
 
 def _values(entry: Entry, talk: Talk) -> dict[str, object]:
@@ -452,25 +487,21 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
         "distance": abs(entry.off),
         "cause": entry.cause.packet if entry.cause is not None else "",
         "index": seg.packet - 1,
-        "without_syn": "".join(letter for bit, letter in enumerate("FSRPAUEC") if seg.ctl & ~SYN & 1 << bit),
         "length": seg.length,
         "own_packet": own.packet if own else "",
         "own_length": own.length if own else 0,
         "peer_packet": peer.packet if peer else "",
+        "peer_last": entry.peer_last.packet if entry.peer_last else "",
         "peer_length": peer.length if peer else 0,
         "headers": entry.off if entry.off in _headers(own, peer) else 40,
         "inside_packet": inside.packet if inside else "",
         "inside_length": inside.length if inside else 0,
         "characters": len(entry.text),
         "taker": "FIN" if entry.at_fin else "SYN",
-        "right_tuple": _tuple_text(right),
-        "four_tuple": _tuple_text(seg.four_tuple or right),
+        "right_tuple": tuple_text(right),
+        "four_tuple": tuple_text(seg.four_tuple or right),
     }
 
 
 def _headers(*segments: Shown | None) -> list[int]:
     return [size for seg in segments if seg is not None for size in (seg.headers, seg.headers + 14)]
-
-
-def _tuple_text(ends: FourTuple) -> str:
-    return f"{end_name((ends[0], ends[1]))} → {end_name((ends[2], ends[3]))}"

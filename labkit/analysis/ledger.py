@@ -13,35 +13,65 @@ An entry holds facts. The rules of scope LEDGER name the mistake (`labkit.analys
 file: the same segments give the same entries, whichever engine has read them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 
-from labkit.analysis.account import Account, Book, is_outside, is_swapped, is_third, relative_number
+from labkit.analysis.account import (
+    MAX_NEAR,
+    Account,
+    Book,
+    begins_with_two_syn_acks,
+    is_outside,
+    is_swapped,
+    is_third,
+    recent,
+    relative_number,
+)
 from labkit.analysis.closing import close, refuse
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
+from labkit.analysis.evidence import evidence
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
 MAX_WINDOW = 0xFFFF << 14
 """Octets of the largest window (RFC 7323 section 2.3)."""
 
-MAX_SEGMENTS = 1_000
+MAX_SEGMENTS = 20_000
 """Segments of a conversation for which accounts are kept."""
+
+MAX_MISTAKES = 1_000
+"""Mistakes of a conversation that are entered; its accounts end there."""
+
+STRIDE = 100
+"""Segments between two looks at the clock."""
 
 
 class Ledger(Book):
     """The accounts of one conversation. `entries` stand in the order of the packets."""
 
-    def __init__(self, segments: Sequence[Shown]) -> None:
+    def __init__(self, segments: Sequence[Shown], over: Callable[[], bool] = bool) -> None:
+        """`over` says when the time for it is over."""
         super().__init__(segments)
         self.knows = True
         """False where a segment cannot be accounted for: then there are no entries."""
+        self.whole = True
+        """False where too many segments were wrong, or the time was over: the entries are about those before."""
+        self._in_order = evidence(segments) in ("together", "apart")
+        """Whether the IP identifications show that each host sent its segments in this order, and that none is missing."""
         self._strays: Entry | None = None
+        self._relative: Entry | None = None
+        self._last_acks = {(seg.side, seg.ack): index for index, seg in enumerate(self.segments) if seg.ctl & ACK}
+        """The index of the last segment with each ack number of a side."""
         self._begin()
         for index, seg in enumerate(self.segments):
             self._post(index, seg)
-        close(self)
-        refuse(self)
+            if self.roots > MAX_MISTAKES or not self.knows or (index % STRIDE == STRIDE - 1 and over()):
+                self.whole = False
+                break
+        else:
+            close(self)
+            refuse(self)
         self.entries = sorted(self.entries, key=lambda entry: entry.packet) if self.knows else []
 
     def _post(self, index: int, seg: Shown) -> None:
@@ -90,7 +120,7 @@ class Ledger(Book):
         if not me.opened:
             me.opened, me.isn, me.nxt, me.taken = True, seg.seq, seg.end, seg
             me.mss = seg.mss if seg.mss > 0 else me.mss
-            me.ends += [add(seg.seq, 1), me.nxt]
+            me.ends |= {add(seg.seq, 1), me.nxt}
             if seg.length:
                 me.starts[add(seg.seq, 1)] = seg
             if peer.opened and not seg.ctl & ACK and self._lacks_ack_bit(index, seg):
@@ -116,7 +146,7 @@ class Ledger(Book):
         if answers and nobody_acked and counts_one:
             # It answers the SYN, and the reply acknowledges one number more: a SYN ACK without its SYN bit.
             me.isn, me.nxt = seg.seq, add(seg.seq, 1)
-            me.ends.append(me.nxt)
+            me.ends.add(me.nxt)
             me.shifts[-1] = self.enter(seg, "flags", fault="syn-bit", certain=True)
         elif nobody_acked and peer.opened and reply is not None and not (seg.ctl | reply.ctl) & RST:
             self.enter(seg, "missing", fault="syn-ack", lossy=True)
@@ -144,7 +174,10 @@ class Ledger(Book):
 
     def _third_is_missing(self, seg: Shown, me: Account) -> None:
         """The server goes on although the client has acknowledged nothing: the handshake's third segment is not there."""
-        if not any(entry.fault for entry in self.entries) and me.last is not None and me.last.ctl & SYN:
+        if me.last is None or not me.last.ctl & SYN:
+            return
+        there = any(entry.fault or (entry.field == "ack" and entry.shown.side == CLIENT) for entry in self.entries)
+        if not there:
             self.enter(seg, "missing", fault="third-ack", lossy=True)
 
     def _acknowledge_if_any(self, index: int, seg: Shown, me: Account, peer: Account, entry: Entry | None) -> None:
@@ -166,9 +199,10 @@ class Ledger(Book):
         elif self._is_probe(seg, me, peer, off):
             return  # its octet is meaningless, and takes no number
         elif off > 0 and not is_swapped(seg, me, peer) and self._is_filled(index, seg, me):
-            me.ends += [seg.seq, add(seg.seq, seg.length)]
+            me.ends |= {seg.seq, add(seg.seq, seg.length)}
             if seg.seg_len:
                 me.starts.setdefault(seg.seq, seg)
+                me.ahead.setdefault(seg.seq, seg)
         else:
             self._wrong_seq(seg, me, peer, off)
 
@@ -179,6 +213,8 @@ class Ledger(Book):
         if not relative:
             self._repeats(entry)
         entry.swapped, entry.relative = swapped, relative
+        if relative:
+            self._relative = self._relative or entry
         entry.at_syn = seg.seq == me.isn
         entry.at_fin = me.fin is not None and seg.seq == me.fin_at and me.nxt == add(me.fin_at, 1)
         entry.lossy = off > 0 and not swapped and not relative and not is_third(seg, me)
@@ -207,7 +243,7 @@ class Ledger(Book):
         if not seg.seg_len or (off < 0 and off not in me.shifts and self._is_resent(seg, me, off)):
             if seg.seg_len and diff(seg.end, me.nxt) > 0:
                 me.nxt = seg.end
-                me.ends.append(me.nxt)
+                me.ends.add(me.nxt)
             return
         if off and self._was_sent(seg, me):
             return
@@ -217,11 +253,11 @@ class Ledger(Book):
         me.nxt = add(me.nxt, seg.seg_len)
         if seg.ctl & FIN:
             me.fin_at = add(me.nxt, -1)
-            me.ends.append(me.fin_at)
-        me.ends.append(me.nxt)
-        while (early := me.starts.get(me.nxt)) is not None and not early.ctl & SYN:
+            me.ends.add(me.fin_at)
+        me.ends.add(me.nxt)
+        while (early := me.ahead.get(me.nxt)) is not None:
             me.nxt = add(me.nxt, early.seg_len)
-            me.ends.append(me.nxt)
+            me.ends.add(me.nxt)
             if early.ctl & FIN:
                 me.fin_at = add(me.nxt, -1)
 
@@ -241,7 +277,7 @@ class Ledger(Book):
             return False
         if self._was_sent(seg, me):
             return True
-        for first in me.starts.values():
+        for first in recent(me):
             inside = diff(seg.seq, first.seq)
             if 0 <= inside < first.length and seg.length:
                 known = first.payload[inside : inside + seg.length]
@@ -258,7 +294,9 @@ class Ledger(Book):
     def _is_filled(self, index: int, seg: Shown, me: Account) -> bool:
         """Whether the numbers that the segment leaves out come later: it was overtaken, or another was lost."""
         at = me.nxt
-        for later in self.segments[index + 1 :]:
+        if self._in_order and seg.is_pure_ack:
+            return False
+        for later in islice(self.segments, index + 1, index + 1 + MAX_NEAR):
             if later.side == seg.side and later.seg_len and diff(later.seq, at) <= 0 < diff(later.end, at):
                 at = later.end
                 if diff(at, seg.seq) >= 0:
@@ -287,6 +325,7 @@ class Ledger(Book):
         elif peer.isn and seg.ack == relative_number(peer) and seg.ack not in peer.ends:
             entry = self.number(seg, "ack", peer, peer.nxt, seg.ack, cause=self._first_relative())
             entry.relative, entry.certain = True, abs(off) > 0xFFFF
+            self._relative = self._relative or entry
         elif off < 0:
             self._old_ack(index, seg, me, peer, own)
         else:
@@ -341,8 +380,7 @@ class Ledger(Book):
             follower = next(iter(self.segments[index + 1 : index + 2]), seg)
             # macOS acknowledges the data again before it acknowledges the FIN.
             first = not (follower.is_pure_ack and follower.side == seg.side and follower.ack == before.end)
-        sent = [one.seq for one in self.segments if one.side == before.side and one.length]
-        if first and seg.window and len(set(sent)) == len(sent):  # nothing is sent again: nothing was lost
+        if first and seg.window and not self.sent_again[before.side]:  # nothing was lost
             self.number(seg, "ack", peer, before.end, seg.ack).fault = "silent"
 
     def _ack_beyond(self, index: int, seg: Shown, peer: Account, off: int) -> None:
@@ -353,19 +391,16 @@ class Ledger(Book):
         entry.later = self._comes_later(index, seg, peer)
         entry.goes_on = any(one.side != seg.side and one.seq == seg.ack for one in self.segments[index + 1 :])
         entry.lossy = not seg.ctl & SYN and not is_third(seg, self.accounts[seg.side])
-        if entry.later or entry.fin_due:
+        if entry.later or (entry.fin_due and not entry.goes_on):
             peer.shifts.pop(off, None)
 
     def _wrong_ack(self, seg: Shown, peer: Account, want: int) -> Entry:
-        same = (
-            one for one in self.entries if one.field == "ack" and one.shown.side == seg.side and one.actual == seg.ack
-        )
-        first = next(same, None)
+        first = self.first_ack(seg)
         entry = self.number(seg, "ack", peer, want, seg.ack, cause=first and (first.cause or first))
         if first is None:
             self._repeats(entry)
             entry.at_syn = seg.ack == peer.isn
-            inside = (one for one in peer.starts.values() if 0 < diff(seg.ack, one.seq) < one.length)
+            inside = (one for one in recent(peer) if 0 < diff(seg.ack, one.seq) < one.length)
             entry.inside = next(inside, None)
             peer.shifts.setdefault(diff(seg.ack, peer.nxt), entry.cause or entry)
         return entry
@@ -373,7 +408,7 @@ class Ledger(Book):
     def _comes_later(self, index: int, seg: Shown, peer: Account) -> bool:
         """Whether the peer sends later, and in order, exactly what this segment acknowledges already."""
         at = peer.nxt
-        for one in self.segments[index + 1 :]:
+        for one in islice(self.segments, index + 1, index + 1 + MAX_NEAR):
             if one.side != seg.side and one.seg_len and one.seq == at:
                 at = one.end
                 if diff(at, seg.ack) >= 0:
@@ -381,9 +416,10 @@ class Ledger(Book):
         return False
 
     def _fin_is_due(self, seg: Shown) -> bool:
-        """Whether the sender of this has closed, and the peer, which sends nothing after it, never does."""
+        """Whether the sender of this closes, and the peer, which sends no payload after it, never does."""
         return any(one.side == seg.side and one.ctl & FIN for one in self.segments) and not any(
-            one.side != seg.side and (one.ctl & FIN or one.packet > seg.packet) for one in self.segments
+            one.side != seg.side and (one.ctl & FIN or (one.packet > seg.packet and one.length))
+            for one in self.segments
         )
 
     # Resets.
@@ -409,22 +445,11 @@ class Ledger(Book):
 
     def _repeats(self, entry: Entry) -> None:
         """Whoever makes the same mistake again makes one mistake: later entries follow from the first."""
-        for one in self.entries:
-            same = one.off == entry.off and one.field == entry.field and one.shown.side == entry.shown.side
-            other = one is not entry and one.cause is None and not one.fault and one.expected is not None
-            if other and (same or (one.counts_one and entry.counts_one)):
-                entry.cause, entry.repeats = one, True
-                return
+        first = self.first_like(entry) if entry.cause is None else None
+        if first is not None:
+            entry.cause, entry.repeats = first, True
+            self.roots -= 1
 
     def _first_relative(self) -> Entry | None:
-        found = next((entry for entry in self.entries if entry.relative), None)
-        return found and (found.cause or found)
-
-
-def begins_with_two_syn_acks(segments: Sequence[Shown]) -> bool:
-    """Whether both sides begin with SYN ACK, and the second one acknowledges the first: that one should be a SYN."""
-    if len(segments) < 2:
-        return False
-    first, second = segments[:2]
-    both = first.ctl & second.ctl & SYN and first.ctl & second.ctl & ACK and first.side != second.side
-    return bool(both and second.ack == add(first.seq, 1) and first.ack != add(second.seq, 1))
+        """The mistake that a number counted from the ISN follows from; None for the first."""
+        return self._relative and (self._relative.cause or self._relative)

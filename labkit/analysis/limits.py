@@ -44,6 +44,7 @@ KINDS = (
     "clock-stepped-back",
     "packets-missing",
     "multipath",
+    "not-accounted",
 )
 """All other kinds of limits."""
 
@@ -205,6 +206,14 @@ def _not_read(reason: int, count: int, packet: int, numbers: list[int]) -> Limit
 def damaged(message: str, kind: str = "damaged") -> Limit:
     """The limit of a capture that could not be read to its end, or only to the end of its budget."""
     return Limit(kind, "", 1, None, _("{message}; judged up to there").format(message=message))
+
+
+def not_accounted(count: int) -> Limit:
+    """The limit for conversations whose numbers were judged without the account of them as a whole."""
+    one = _("{n:,} conversation was judged segment by segment only")
+    many = _("{n:,} conversations were judged segment by segment only")
+    rest = _("the capture is too large or too wrong, or the time was over, for an account of all their numbers")
+    return Limit("not-accounted", "", count, None, f"{ngettext(one, many, count)}: {rest}".format(n=count))
 
 
 def _messages(counts: Counter[str]) -> dict[str, str]:

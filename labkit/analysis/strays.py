@@ -7,14 +7,16 @@ four-tuple differs, it is a segment of that conversation with a typing error.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
-from labkit.analysis.entry import CLIENT, SERVER, Shown
-from labkit.analysis.flows import Flow
+from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
+from labkit.analysis.flows import Flow, end_name
 from labkit.analysis.ledger import Ledger
 from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.seq import add
 
-MAX_STRAYS = 100
-"""Conversations without a SYN whose place is looked for."""
+MAX_WORK = 200_000
+"""Segments, and pairs of conversations, that are looked at to find the places of strays."""
 
 End = tuple[bytes, int]
 FourTuple = tuple[bytes, int, bytes, int]
@@ -44,19 +46,64 @@ class Talk:
         return (*self.ends[side], *self.ends[1 - side])
 
 
-def adopt(talks: Sequence[Talk]) -> Iterator[tuple[Talk, list[Shown]]]:
+class Work:
+    """What may still be done for strays."""
+
+    def __init__(self, over: Callable[[], bool] = bool) -> None:
+        self._left = MAX_WORK
+        self._over = over
+        self.stopped = False
+        """Whether something was left undone."""
+
+    def take(self, amount: int) -> bool:
+        """Whether so much may still be done."""
+        self._left -= amount
+        self.stopped = self.stopped or self._left < 0 or (amount > 1 and self._over())
+        return not self.stopped
+
+
+def adopt(talks: Sequence[Talk], work: Work | None = None) -> Iterator[tuple[Talk, list[Shown]]]:
     """Each conversation that opens in the capture, with the strays of it that were adopted. The segments of both together
     are in the order of the capture; adopted ones say in `port` which port is right (0: several parts are wrong)."""
-    hosts = [talk for talk in talks if talk.opens]
-    strays = [talk for talk in talks if talk.segments and not talk.opens][:MAX_STRAYS]
-    for host in hosts:
-        found: list[Shown] = []
+    work = work or Work()
+    strays = [talk for talk in talks if talk.segments and not talk.opens]
+    for host in (talk for talk in talks if talk.opens):
+        numbers = _Numbers(host.segments)
+        known = host.segments
+        mistakes = -1
         for stray in strays:
+            if not work.take(1):
+                break
             moved = _moved(stray, host)
-            if moved and _fits(host.segments, found, moved):
-                found += moved
-        if found:
-            yield host, sorted(host.segments + found, key=lambda seg: seg.packet)
+            if not moved or not numbers.may_begin(moved[0]) or not work.take(2 * len(known)):
+                continue
+            if mistakes < 0:
+                mistakes = len(_mistakes(Ledger(known)))
+            more = sorted([*known, *moved], key=lambda seg: seg.packet)
+            if _fits(known, mistakes, more, moved):
+                known, mistakes = more, -1
+                numbers.add(moved)
+        if known is not host.segments:
+            yield host, known
+
+
+class _Numbers:
+    """The numbers that a segment of a conversation may begin with, by its side."""
+
+    def __init__(self, segments: Sequence[Shown]) -> None:
+        self._of: tuple[set[int], set[int]] = set(), set()
+        self.add(segments)
+
+    def add(self, segments: Sequence[Shown]) -> None:
+        for seg in segments:
+            self._of[seg.side].update((seg.seq, seg.end))
+            if seg.ctl & ACK:
+                self._of[1 - seg.side].add(seg.ack)
+
+    def may_begin(self, seg: Shown) -> bool:
+        """Whether a segment continues, repeats or probes what its side has sent or was asked for, or is its SYN."""
+        of = self._of[seg.side]
+        return bool(seg.ctl & SYN) or not of or seg.seq in of or add(seg.seq, 1) in of
 
 
 def _moved(stray: Talk, host: Talk) -> list[Shown]:
@@ -88,21 +135,23 @@ def _differing(one: FourTuple, other: FourTuple) -> list[int]:
 def _side_by_numbers(seg: Shown, host: Talk) -> int:
     """The sender of a segment whose ports or addresses are swapped: the server, if it acknowledges the client."""
     client = [one for one in host.segments if one.side == CLIENT and one.packet < seg.packet]
-    known = {(one.seq + one.seg_len) & 0xFFFFFFFF for one in client}
+    known = {one.end for one in client}
     return SERVER if seg.ack in known and seg.ctl & ACK else CLIENT
 
 
-def _fits(known: Sequence[Shown], found: Sequence[Shown], moved: Sequence[Shown]) -> bool:
-    """Whether the ledger of the conversation is better with these segments than without, and their numbers are its next ones."""
-    without = sorted([*known, *found], key=lambda seg: seg.packet)
+def _fits(without: Sequence[Shown], before: int, together: Sequence[Shown], moved: Sequence[Shown]) -> bool:
+    """Whether the ledger of the conversation is no worse with these segments than without, where it has `before` mistakes, and
+    their numbers are its next ones."""
     if any(seg.ctl & RST and not _answers(seg, without) for seg in moved):
         return False  # accounts ask little of a reset: any one would fit
-    ledger = Ledger(sorted([*without, *moved], key=lambda seg: seg.packet))
+    ledger = Ledger(together)
     packets = {seg.packet for seg in moved}
-    numbers = [entry for entry in ledger.mistakes if entry.packet in packets and entry.fault != "port"]
-    others = [entry for entry in ledger.mistakes if entry.fault != "port"]
-    before = [entry for entry in Ledger(without).mistakes if entry.fault != "port"]
-    return ledger.knows and not numbers and len(others) <= len(before)
+    mistakes = _mistakes(ledger)
+    return ledger.knows and not any(entry.packet in packets for entry in mistakes) and len(mistakes) <= before
+
+
+def _mistakes(ledger: Ledger) -> list[Entry]:
+    return [entry for entry in ledger.mistakes if entry.fault != "port"]
 
 
 def _answers(reset: Shown, known: Sequence[Shown]) -> bool:
@@ -113,3 +162,17 @@ def _answers(reset: Shown, known: Sequence[Shown]) -> bool:
     return any(reset.seq == seg.ack for seg in peer if seg.ctl & ACK) or any(
         reset.ack == seg.end for seg in peer if reset.ctl & ACK
     )
+
+
+def right_fields(seg: Shown, right: FourTuple) -> str:
+    """The lines for Scapy that mend a wrong four-tuple, on one line."""
+    ip = "IP" if len(right[0]) == 4 else "IPv6"
+    source, destination = (str(ip_address(right[place])) for place in (0, 2))
+    values = ((f"{ip}].src", source), ("TCP].sport", right[1]), (f"{ip}].dst", destination), ("TCP].dport", right[3]))
+    wrong = zip(values, seg.four_tuple or right, right, strict=True)
+    return "; ".join(f"packets[{seg.packet - 1}][{name} = {value!r}" for (name, value), is_, be in wrong if is_ != be)
+
+
+def tuple_text(ends: FourTuple) -> str:
+    """A four-tuple as `source → destination`."""
+    return f"{end_name((ends[0], ends[1]))} → {end_name((ends[2], ends[3]))}"

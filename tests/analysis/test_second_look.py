@@ -1,10 +1,10 @@
 """What the second look must not lose: mistakes beside a stray SYN, in long conversations, and among many."""
 
-import re
-
 import pytest
 from scapy.layers.inet import IP, TCP
+from scapy.packet import Packet, Raw
 
+from labkit import verify
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.finding import Finding
 from labkit.analysis.rule import Severity, collect
@@ -69,12 +69,134 @@ def test_flags_in_a_mend_line_are_python() -> None:
         f"{OPENING}> P. 1:4(3) ack 1\n< P. 1:3(2) ack 4\n> F. 4:4(0) ack 3\n< F. 3:3(0) ack 5\n> S. 5:5(0) ack 4"
     )
     (found,) = errors(verdict)
-    line = re.sub(r".*In Scapy: ", "", found.mend)
-    packets = [IP() / TCP(flags="S") for _ in range(8)]
-    exec(line, {"packets": packets, "TCP": TCP})  # noqa: S102 - the mend line is code
-    assert packets[7][TCP].flags == "A"
+    assert found.mend.endswith('In Scapy: packets[7][TCP].flags = "A"')
 
 
-@pytest.mark.parametrize("rule", [rule for rule in collect() if "In Scapy: " in rule.mend], ids=lambda rule: rule.name)
-def test_a_line_for_scapy_ends_as_python_does(rule) -> None:
-    assert re.search(r'In Scapy: packets\[\{index\}\]\[TCP\]\.\w+ = "[^"]*"$', rule.mend)
+def long_talk(messages: int, mistake: int = -1) -> str:
+    """A request and its ACK, many times. With a mistake, seq is one too high from that message on, and both keep it up."""
+    lines, at = [OPENING], 1
+    for number in range(messages):
+        at += number == mistake
+        lines.append(f"> P. {at}:{at + 21}(21) ack 1\n< . 1:1(0) ack {at + 21}\n")
+        at += 21
+    return "".join(lines) + f"> F. {at}:{at}(0) ack 1\n< F. 1:1(0) ack {at + 1}\n> . {at + 1}:{at + 1}(0) ack 2"
+
+
+def test_a_mistake_in_a_long_conversation_is_found() -> None:
+    verdict = judged(long_talk(600, mistake=100))
+    assert named(verdict) == [(204, "seq", 2101)]
+    assert (verdict.completeness, verdict.limits) == ("complete", [])
+
+
+BOUNDS = {
+    "too many segments": ("labkit.analysis.examine.MAX_SEGMENTS", 20),
+    "too many in all": ("labkit.analysis.examine.MAX_ALL_SEGMENTS", 20),
+    "too many mistakes": ("labkit.analysis.ledger.MAX_MISTAKES", 0),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), BOUNDS.values(), ids=BOUNDS.keys())
+def test_what_was_not_accounted_for_is_said(name: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(name, value)
+    verdict = judged(long_talk(20, mistake=3))
+    assert [(limit.kind, limit.count) for limit in verdict.limits if limit.kind == "not-accounted"] == [
+        ("not-accounted", 1)
+    ]
+    assert verdict.completeness != "complete"
+
+
+def test_when_the_time_is_over_the_rest_is_not_accounted_for() -> None:
+    everything = list(frames(list(parse(long_talk(20, mistake=3), "test"))))
+    verdict = examine(
+        Verifier().run(everything), lambda: everything, collect(), Completeness.COMPLETE, over=lambda: True
+    )
+    assert [limit.kind for limit in verdict.limits if limit.kind == "not-accounted"]
+    assert verdict.completeness == "auto"
+
+
+def test_a_large_capture_says_which_conversations_have_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labkit.analysis.examine.MAX_WHOLE", 20)
+    verdict = judged(long_talk(20), Completeness.AUTO)
+    assert [(limit.kind, limit.count) for limit in verdict.limits] == [("not-accounted", 1)]
+    assert verdict.completeness == "auto"
+
+
+def exchanges(*starts: int, size: int = 20) -> str:
+    """Messages of one length with these sequence numbers, each acknowledged as though it were right."""
+    lines = [OPENING]
+    for count, start in enumerate(starts, 1):
+        lines.append(f"> P. {start}:{start + size}({size}) ack 1\n< . 1:1(0) ack {1 + count * size}\n")
+    end = 1 + len(starts) * size
+    return "".join(lines) + f"> F. {end}:{end}(0) ack 1\n< F. 1:1(0) ack {end + 1}\n> . {end + 1}:{end + 1}(0) ack 2"
+
+
+@pytest.mark.parametrize("drift", [20, 40, 60, 100])
+def test_messages_of_one_length_are_counted_once(drift: int) -> None:
+    verdict = judged(exchanges(1 + drift, 21, 41, 61, 81, 101))
+    assert [(found.packet, found.field, found.expected_relative) for found in errors(verdict)] == [(4, "seq", 1)]
+
+
+def typed(*lines: str, each_alone: bool = False) -> list[Packet]:
+    """Packets whose IP identifications count, for both hosts together or for each alone, one second apart. A line is
+    `> flags seq ack length`."""
+    packets = []
+    counts = {">": 100, "<": 5000}
+    for number, line in enumerate(lines):
+        way, flags, seq, ack, length = line.split()
+        ends = {"src": "192.0.2.1", "dst": "192.0.2.2"} if way == ">" else {"src": "192.0.2.2", "dst": "192.0.2.1"}
+        ports = {"sport": 40000, "dport": 80} if way == ">" else {"sport": 80, "dport": 40000}
+        counts[way] += 1
+        packet = IP(**ends, id=counts[way] if each_alone else 100 + number)
+        packet /= TCP(**ports, flags=flags, seq=int(seq), ack=int(ack)) / Raw(bytes(range(int(length))))
+        packet.time = float(number)
+        packets.append(packet)
+    return packets
+
+
+HANDSHAKE = ["> S 0 0 0", "< SA 0 1 0", "> A 1 1 0"]
+AHEAD = {
+    "one too high": (
+        ["> PA 1 1 10", "< PA 1 11 15", "> A 12 16 0", "> FA 11 16 0", "< FA 16 12 0", "> A 12 17 0"],
+        (6, 11),
+    ),
+    "counts the data that it sends next": (
+        ["> PA 1 1 10", "< A 21 11 0", "< PA 1 11 20", "> A 11 21 0", "> FA 11 21 0", "< FA 21 12 0", "> A 12 22 0"],
+        (5, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("each_alone", [False, True], ids=["together", "apart"])
+@pytest.mark.parametrize(("lines", "want"), AHEAD.values(), ids=AHEAD.keys())
+def test_a_pure_ack_ahead_of_its_sender_overtook_nothing_where_identifications_count(
+    lines: list[str], want: tuple[int, int], each_alone: bool
+) -> None:
+    verdict = verify(typed(*HANDSHAKE, *lines, each_alone=each_alone))
+    assert [(found.packet, found.field, found.expected) for found in errors(verdict)] == [(want[0], "seq", want[1])]
+
+
+def test_a_wrong_third_ack_is_not_missing() -> None:
+    verdict = judged(
+        "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 3\n< P. 1:21(20) ack 1\n> . 1:1(0) ack 21\n> F. 1:1(0) ack 21\n"
+        "< F. 21:21(0) ack 2\n> . 2:2(0) ack 22"
+    )
+    assert named(verdict) == [(3, "ack", 1)]
+
+
+def test_a_forgotten_fin_flag_is_named() -> None:
+    verdict = judged(
+        f"{OPENING}> P. 1:4(3) ack 1\n< P. 1:3(2) ack 4\n> . 4:4(0) ack 3\n> . 4:4(0) ack 3\n< . 3:3(0) ack 5\n"
+        "< F. 3:3(0) ack 5\n> . 5:5(0) ack 4"
+    )
+    (found,) = errors(verdict)
+    assert (found.packet, found.code, found.expected_relative) == (8, "FIN04", 4)
+    assert found.mend.startswith("Set FIN in packet 7, ")
+
+
+def test_a_wrong_port_has_a_line_for_scapy() -> None:
+    packets = typed(
+        *HANDSHAKE, "> PA 1 1 10", "< PA 1 11 15", "> A 11 16 0", "> FA 11 16 0", "< FA 16 12 0", "> A 12 17 0"
+    )
+    packets[5][TCP].dport = 8080
+    (found,) = errors(verify(packets))
+    assert found.mend.endswith("In Scapy: packets[5][TCP].dport = 80")

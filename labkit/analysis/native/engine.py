@@ -112,7 +112,8 @@ def verify_capture(
         verdict, assume = replace(verdict, assumed=True), Completeness.TAUGHT
     if any(limit.kind in BUDGETS for limit in verdict.limits):
         return verdict
-    return _bounded(examine(verdict, lambda: open_again(capture), rules, assume, wanted), capture)
+    over = capture.meter.over if capture.meter is not None else bool
+    return _bounded(examine(verdict, lambda: open_again(capture), rules, assume, wanted, over), capture)
 
 
 def _bounded(verdict: Verdict, capture: Reader) -> Verdict:

@@ -239,7 +239,7 @@ def third_segment_is_missing(entry: Entry) -> int:
     profiles=PROFILES,
     should_be="SYN ACK: the client's next segment acknowledges one number more",
     receiver="In SYN-SENT the client drops an acceptable ACK without SYN.",
-    mend='Set the flags to SYN and ACK. In Scapy: packets[{index}][TCP].flags = "SA"',
+    mend="Set the flags to SYN and ACK.",
     good=GOOD,
     bad="""
     > S  0:0(0)
@@ -263,7 +263,7 @@ def syn_bit_is_missing(entry: Entry) -> int:
     profiles=PROFILES,
     should_be="SYN ACK; if both sides opened at the same moment, the client would answer with SYN ACK too, and does not",
     receiver="The client takes it for a simultaneous open and answers with SYN ACK.",
-    mend='Set the flags to SYN and ACK. In Scapy: packets[{index}][TCP].flags = "SA"',
+    mend="Set the flags to SYN and ACK.",
     good=GOOD,
     bad="""
     > S  0:0(0)
@@ -287,7 +287,7 @@ def ack_bit_is_missing_in_the_answer(entry: Entry) -> int:
     profiles=PROFILES,
     should_be="SYN alone: there is nothing to acknowledge yet",
     receiver="In LISTEN a segment with ACK is answered with RST.",
-    mend='Clear ACK. In Scapy: packets[{index}][TCP].flags = "S"',
+    mend="Clear ACK.",
     good=GOOD,
     bad="""
     > S. 0:0(0) ack 0       # HS11
@@ -311,7 +311,7 @@ def opens_with_syn_ack(entry: Entry) -> int:
     profiles=PROFILES,
     should_be="SYN clear",
     receiver="It answers with a challenge ACK and ignores the rest (RFC 5961 section 4).",
-    mend='Clear SYN. In Scapy: packets[{index}][TCP].flags = "{without_syn}"',
+    mend="Clear SYN.",
     good=GOOD,
     bad=f"""{OPENING}
     > SP. 1:19(18) ack 1    # HS07

@@ -299,9 +299,9 @@ def ack_does_not_cover_the_syn(entry: Entry) -> int:
     scope=Scope.LEDGER,
     unless=("FIN04",),
     profiles=PROFILES,
-    should_be="ack {expected}, or a FIN of the peer before this packet",
+    should_be="ack {expected}, or a FIN of the peer before this packet, for instance in packet {peer_last}",
     receiver="It answers with an ACK of its own numbers and drops the segment.",
-    mend="Add the peer's FIN before this packet; without one, set ack to {expected}.",
+    mend="Set FIN in packet {peer_last}, or add the peer's FIN before this packet; without one, set ack to {expected}.",
     good=GOOD,
     bad=f"""{OPENING}
     > F. 1:1(0) ack 1
