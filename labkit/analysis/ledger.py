@@ -37,6 +37,9 @@ from labkit.tcp.seq import add, diff
 MAX_WINDOW = 0xFFFF << 14
 """Octets of the largest window (RFC 7323 section 2.3)."""
 
+MAX_RELATIVE = 0xFFFF
+"""A greater number is no relative one at the beginning of a conversation."""
+
 MAX_SEGMENTS = 20_000
 """Segments of a conversation for which accounts are kept."""
 
@@ -118,15 +121,27 @@ class Ledger(Book):
                 self._post_other(index, replace(seg, ctl=seg.ctl & ~SYN), me, peer)
             return  # an old or forged SYN takes no number: other rules judge it
         if not me.opened:
-            me.opened, me.isn, me.nxt, me.taken = True, seg.seq, seg.end, seg
+            raw = self._raw_isn(index, seg)
+            me.opened, me.isn, me.nxt, me.taken = True, raw, add(raw, seg.seg_len), seg
+            if raw != seg.seq:
+                entry = self.number(seg, "seq", me, raw, seg.seq)
+                entry.relative = entry.certain = True
             me.mss = seg.mss if seg.mss > 0 else me.mss
-            me.ends |= {add(seg.seq, 1), me.nxt}
+            me.ends |= {add(raw, 1), me.nxt}
             if seg.length:
-                me.starts[add(seg.seq, 1)] = seg
+                me.starts[add(raw, 1)] = seg
             if peer.opened and not seg.ctl & ACK and self._lacks_ack_bit(index, seg):
                 self.enter(seg, "flags", fault="ack-bit", certain=seg.ack != 0, lossy=seg.ack == 0)
         if seg.ctl & ACK:
             self._post_ack(index, seg, me, peer)
+
+    def _raw_isn(self, index: int, seg: Shown) -> int:
+        """The ISN that both sides go on from: another than that of a SYN whose seq is 0, as Wireshark shows it."""
+        later = self.segments[index + 1 :]
+        ack = next((one.ack for one in later if one.side != seg.side and one.ctl & ACK), None)
+        seq = next((one.seq for one in later if one.side == seg.side), None)
+        raw = add(seg.seq if ack is None else ack, -seg.seg_len)
+        return raw if not seg.seq and ack == seq and raw > MAX_RELATIVE else seg.seq
 
     def _lacks_ack_bit(self, index: int, seg: Shown) -> bool:
         """Whether a second SYN should be a SYN ACK: it has an ack, or the other side goes on as though it had one. In a

@@ -215,6 +215,12 @@ RAW_OPENING = """
 < S. 5000:5000(0) ack 1001
 > .  1001:1001(0) ack 5001
 """
+FAR_TALK = """
+> .  100001:100001(0) ack 500001
+> P. 100001:100019(18) ack 500001
+< P. 500001:500025(24) ack 100019
+> .  100019:100019(0) ack 500025
+"""
 RAW: dict[str, tuple[str, str, tuple[int, str, int]]] = {
     "seq and ack swapped": (
         f"{RAW_OPENING}> P. 1001:1019(18) ack 5001\n< . 1019:1019(0) ack 5001\n< P. 5001:5025(24) ack 1019",
@@ -230,6 +236,16 @@ RAW: dict[str, tuple[str, str, tuple[int, str, int]]] = {
         f"{RAW_OPENING}> P. 1001:1019(18) ack 5001\n< . 5001:5001(0) ack 19\n< P. 5001:5025(24) ack 1019",
         "number-is-relative",
         (5, "ack", 1019),
+    ),
+    "SYN ACK with a relative seq": (
+        f"> S 100000:100000(0)\n< S. 0:0(0) ack 100001\n{FAR_TALK}",
+        "number-is-relative",
+        (2, "seq", 500000),
+    ),
+    "SYN with a relative seq": (
+        f"> S 0:0(0)\n< S. 500000:500000(0) ack 100001\n{FAR_TALK}",
+        "number-is-relative",
+        (1, "seq", 100000),
     ),
     "seq left at Scapy's 0": (
         f"{RAW_OPENING}> P. 0:18(18) ack 5001\n< . 5001:5001(0) ack 1019\n> . 1019:1019(0) ack 5001",
