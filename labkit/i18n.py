@@ -241,5 +241,9 @@ def nearest(word: str, words: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     known = {each.lower(): each for each in words}
-    near = get_close_matches(word.lower(), known, 1)
-    return _("; did you mean '{word}'?").format(word=known[near[0]]) if near else ""
+    near = get_close_matches(word.lower(), known, 3)
+    if not near:
+        return ""
+    # Of words that are about as near, the first letter of what was typed is the surest.
+    best = max(near, key=lambda each: each[0] == word[:1].lower())
+    return _("; did you mean '{word}'?").format(word=known[best])

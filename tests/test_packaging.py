@@ -57,7 +57,7 @@ def labkit(installed: Path, *args: str, program: tuple[str, ...] = ("-m", "labki
 
 
 def test_the_wheel_holds_the_package_whole(wheel: Path) -> None:
-    kinds = {".css", ".js", ".json", ".lua", ".mo", ".py", ".typed", ".yaml"}
+    kinds = {".css", ".js", ".json", ".lua", ".mo", ".po", ".py", ".toml", ".typed", ".yaml"}
     here = {path.relative_to(TOP).as_posix() for path in (TOP / "labkit").rglob("*") if path.suffix in kinds}
     # Wireshark gives its files names without a suffix.
     here |= {f"labkit/report/wireshark/{name}" for name in wireshark.FILES.values()}

@@ -141,7 +141,7 @@ class Ledger(Book):
         ack = next((one.ack for one in later if one.side != seg.side and one.ctl & ACK), None)
         seq = next((one.seq for one in later if one.side == seg.side), None)
         raw = add(seg.seq if ack is None else ack, -seg.seg_len)
-        return raw if not seg.seq and ack == seq and raw > MAX_RELATIVE else seg.seq
+        return raw if ack is not None and not seg.seq and ack == seq and raw > MAX_RELATIVE else seg.seq
 
     def _lacks_ack_bit(self, index: int, seg: Shown) -> bool:
         """Whether a second SYN should be a SYN ACK: it has an ack, or the other side goes on as though it had one. In a

@@ -7,6 +7,7 @@ tuples, such as `('MSS', 1460)`; their octets are those of `labkit.tcp.options.p
 Scapy takes half a second to import, and most commands build nothing, so the first packet imports it.
 """
 
+import ast
 import sys
 from copy import copy
 from dataclasses import dataclass, replace
@@ -179,9 +180,19 @@ def command_of(built: "Packet", octets: bytes) -> tuple[str, list[tuple[str, str
     fresh = built.copy()
     fresh.clear_cache()
     layers = [layer for layer in built.layers() if layer.__name__ in READABLE]
-    if len(layers) < len(names) or _attempt(fresh) != octets:
+    code = built.command()
+    if len(layers) < len(names) or _attempt(fresh) != octets or not _is_python(code):
         return f'Raw(bytes.fromhex("{octets.hex()}"))', [(Octets.__module__, Octets.__name__)]
-    return built.command(), [(layer.__module__, layer.__name__) for layer in layers]
+    return code, [(layer.__module__, layer.__name__) for layer in layers]
+
+
+def _is_python(code: str) -> bool:
+    """Whether code can be run: Scapy 2.8.0 writes the value of a TCP-AO option as it prints it."""
+    try:
+        ast.parse(code, mode="eval")
+    except SyntaxError:
+        return False
+    return True
 
 
 def _attempt(layer: "Packet") -> bytes | None:

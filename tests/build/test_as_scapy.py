@@ -43,7 +43,8 @@ def test_a_script_makes_the_packets_of_its_scenario(name, tmp_path, monkeypatch)
     trace = Scenario.load(name).play()
     text = script(trace)
     assert run_here(text, tmp_path / "a.pcap", monkeypatch) == written_by(trace)
-    assert "fromhex" not in text
+    # Scapy 2.8.0 cannot write the value of a TCP-AO option as Python.
+    assert ("fromhex" in text) == (name == "authentication-option")
 
 
 @pytest.mark.parametrize(

@@ -457,7 +457,7 @@ def test_annotate(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("a.pcap"), WRONG)
     assert run(["verify", "a.pcap", "--annotate", "out.pcapng", "--select", "ACK01"]) == 1
     assert capsys.readouterr().err == "labkit: out.pcapng: 1 packet with comments\n"
-    assert b"error[ACK01] ack-of-unsent-data" in Path("out.pcapng").read_bytes()
+    assert b"labkit error ACK01 ack=" in Path("out.pcapng").read_bytes()
     # A folder with one capture is one capture.
     Path("f").mkdir()
     Path("a.pcap").rename("f/a.pcap")
