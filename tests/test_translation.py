@@ -110,6 +110,13 @@ def marked(brackets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     """Run a command in this language."""
     monkeypatch.setattr(i18n, "folder", lambda: str(brackets))
     monkeypatch.chdir(tmp_path)
+    # click keeps the option --help in the language in which it was made.
+    for words in [(), *every_command()]:
+        command: click.Command | None = cli
+        for word in words:
+            assert isinstance(command, click.Group)
+            command = command.get_command(click.Context(command), word)
+        monkeypatch.setattr(command, "_help_option", None, raising=False)
     return lambda *words: run(["--lang", "qps", *words])
 
 

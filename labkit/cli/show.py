@@ -46,7 +46,8 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
     wanted, budget = flow_filter(others), capture_budget(others)
     if format_ == "html":
         return _page(capture, wanted, budget)
-    with open_capture(capture, Meter(budget)) as reader:
+    meter = Meter(budget)
+    with open_capture(capture, meter) as reader:
         style = TableStyle(profile == "document", window, reader.names, reader.interfaces, colour=is_coloured())
         rows, lines_of = _table(reader, wanted, format_, style)
         first = list(islice(rows, 1))
@@ -54,6 +55,8 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
         # What comes through a pipe is shown as it comes.
         while part := list(islice(lines, 1 if reader.waits else 1000)):
             echo("\n".join(part))
+            if meter.over():
+                break
         damage = reader.damage or reader.spent()
         if damage is not None:
             text = _("{capture}: {message}; shown up to there")

@@ -32,6 +32,7 @@ UNKNOWABLE = {
     "half-open-connections": {
         "ACK01",
         "ACK02",
+        "HS02",
         "HS07",
         "RST02",
         "SEQ01",
