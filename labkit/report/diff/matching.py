@@ -13,7 +13,7 @@ from operator import itemgetter
 from statistics import median_low
 
 from labkit.report.diff.packets import Packet
-from labkit.tcp.options import Timestamps
+from labkit.tcp.options import Sack, Timestamps
 from labkit.tcp.ranges import RangeSet
 from labkit.tcp.segment import FIN, RST, SYN
 
@@ -91,7 +91,7 @@ def match(a: Sequence[Packet], b: Sequence[Packet], *, same: bool) -> Matching:
     left = set(range(len(a))), set(range(len(b)))
     keys: list[Key] = [_by_number, _by_range]
     if same:
-        keys = [_by_time_stamp, *keys]
+        keys = [_by_sack, _by_time_stamp, *keys]
         if len({each.ident for each in a}) > 1 and all(each.ident is not None for each in (*a, *b)):
             keys = [_by_ident, *keys]
     for key in keys:
@@ -108,6 +108,10 @@ def match(a: Sequence[Packet], b: Sequence[Packet], *, same: bool) -> Matching:
 
 def _by_ident(each: Packet) -> object:
     return each.ident, _by_range(each)
+
+
+def _by_sack(each: Packet) -> object:
+    return _by_time_stamp(each), each.segment.option(Sack)
 
 
 def _by_time_stamp(each: Packet) -> object:
