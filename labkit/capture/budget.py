@@ -68,6 +68,11 @@ class Meter:
         self.spent: Spent | None = None
         """The first bound that was reached."""
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether somebody has set a bound."""
+        return self._budget != Budget()
+
     def rewind(self) -> None:
         """Begin to count the octets of the same capture anew."""
         self._octets = 0

@@ -77,6 +77,10 @@ def _table(
     from labkit.report.conversation_table import FORMATS, TextTable
 
     match format_:
+        case _ if (
+            reader.meter is not None and reader.meter.is_bounded
+        ):  # the interpreter looks at the bounds while it reads
+            return observe(reader, wanted), lambda rows: FORMATS[format_](rows, style)
         case "notation":  # which has the edits of frames too
             return observe(reader, wanted), lambda rows: FORMATS[format_](rows, style)
         case "text":
