@@ -26,6 +26,8 @@ class Account:
 
     opened: bool = False
     isn: int = 0
+    syn_seq: int = 0
+    """The seq of its SYN: the ISN, unless it is wrong."""
     mss: int = DEFAULT_MSS
     nxt: int = 0
     """SND.NXT by what the side really sent."""
@@ -52,6 +54,7 @@ class Account:
     def begin(self, number: int) -> None:
         """Open an account whose SYN is not there with the number of its next segment."""
         self.opened, self.isn, self.nxt = True, add(number, -1), number
+        self.syn_seq = self.isn
         self.ends.add(number)
 
 
@@ -158,12 +161,3 @@ def relative_number(account: Account) -> int:
 def recent(account: Account) -> list[Shown]:
     """The last segments of a side with payload, in order."""
     return list(islice(reversed(account.starts.values()), MAX_NEAR))[::-1]
-
-
-def begins_with_two_syn_acks(segments: Sequence[Shown]) -> bool:
-    """Whether both sides begin with SYN ACK, and the second one acknowledges the first: that one should be a SYN."""
-    if len(segments) < 2:
-        return False
-    first, second = segments[:2]
-    both = first.ctl & second.ctl & SYN and first.ctl & second.ctl & ACK and first.side != second.side
-    return bool(both and second.ack == add(first.seq, 1) and first.ack != add(second.seq, 1))

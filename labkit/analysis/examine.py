@@ -14,7 +14,6 @@ from dataclasses import replace
 from enum import StrEnum
 from itertools import islice
 
-from labkit.analysis.account import begins_with_two_syn_acks
 from labkit.analysis.analyzer import DONE, analyze
 from labkit.analysis.closing import remarks
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
@@ -23,6 +22,7 @@ from labkit.analysis.finding import Finding, groups, with_scapy
 from labkit.analysis.flows import End, Flow, FlowTable, end_name, end_of, possible_frames
 from labkit.analysis.ledger import MAX_SEGMENTS, Ledger
 from labkit.analysis.limits import Limit, not_accounted, of_flows
+from labkit.analysis.opening import begins_with_two_syn_acks
 from labkit.analysis.rule import Rule, Scope, Severity
 from labkit.analysis.strays import Talk, Work, adopt, right_fields, tuple_text
 from labkit.analysis.verifier import Verdict

@@ -21,7 +21,6 @@ from labkit.analysis.account import (
     MAX_NEAR,
     Account,
     Book,
-    begins_with_two_syn_acks,
     is_outside,
     is_swapped,
     is_third,
@@ -31,14 +30,12 @@ from labkit.analysis.account import (
 from labkit.analysis.closing import close, refuse
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.evidence import evidence
+from labkit.analysis.opening import begin, miss_third, open_with_syn, open_without_syn
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
 MAX_WINDOW = 0xFFFF << 14
 """Octets of the largest window (RFC 7323 section 2.3)."""
-
-MAX_RELATIVE = 0xFFFF
-"""A greater number is no relative one at the beginning of a conversation."""
 
 MAX_SEGMENTS = 20_000
 """Segments of a conversation for which accounts are kept."""
@@ -66,7 +63,7 @@ class Ledger(Book):
         self._relative: Entry | None = None
         self._last_acks = {(seg.side, seg.ack): index for index, seg in enumerate(self.segments) if seg.ctl & ACK}
         """The index of the last segment with each ack number of a side."""
-        self._begin()
+        begin(self)
         for index, seg in enumerate(self.segments):
             self._post(index, seg)
             if self.roots > MAX_MISTAKES or not self.knows or (index % STRIDE == STRIDE - 1 and over()):
@@ -96,22 +93,8 @@ class Ledger(Book):
 
     # The handshake.
 
-    def _begin(self) -> None:
-        """Open the accounts of a conversation whose first segment is not a SYN alone."""
-        first = next(iter(self.segments), None)
-        if first is None or first.ctl & (SYN | ACK) == SYN or first.ctl & RST:
-            return
-        if begins_with_two_syn_acks(self.segments):
-            self.enter(first, "flags", fault="opens", certain=True)
-            self.segments[0] = replace(first, ctl=SYN)
-            return
-        self.enter(first, "missing", fault="syn")
-        self.accounts[1 - first.side].begin(first.ack)
-        if not first.ctl & SYN:
-            self.accounts[first.side].begin(first.seq)
-
     def _post_syn(self, index: int, seg: Shown, me: Account, peer: Account) -> None:
-        if me.opened and seg.seq != me.isn:
+        if me.opened and seg.seq not in (me.isn, me.syn_seq):
             if not peer.opened or any(
                 one.side != seg.side and one.ack == seg.end for one in self.segments[index + 1 :]
             ):
@@ -121,56 +104,15 @@ class Ledger(Book):
                 self._post_other(index, replace(seg, ctl=seg.ctl & ~SYN), me, peer)
             return  # an old or forged SYN takes no number: other rules judge it
         if not me.opened:
-            raw = self._raw_isn(index, seg)
-            me.opened, me.isn, me.nxt, me.taken = True, raw, add(raw, seg.seg_len), seg
-            if raw != seg.seq:
-                entry = self.number(seg, "seq", me, raw, seg.seq)
-                entry.relative = entry.certain = True
-            me.mss = seg.mss if seg.mss > 0 else me.mss
-            me.ends |= {add(raw, 1), me.nxt}
-            if seg.length:
-                me.starts[add(raw, 1)] = seg
-            if peer.opened and not seg.ctl & ACK and self._lacks_ack_bit(index, seg):
-                self.enter(seg, "flags", fault="ack-bit", certain=seg.ack != 0, lossy=seg.ack == 0)
+            open_with_syn(self, index, seg)
         if seg.ctl & ACK:
             self._post_ack(index, seg, me, peer)
 
-    def _raw_isn(self, index: int, seg: Shown) -> int:
-        """The ISN that both sides go on from: another than that of a SYN whose seq is 0, as Wireshark shows it."""
-        later = self.segments[index + 1 :]
-        ack = next((one.ack for one in later if one.side != seg.side and one.ctl & ACK), None)
-        seq = next((one.seq for one in later if one.side == seg.side), None)
-        raw = add(seg.seq if ack is None else ack, -seg.seg_len)
-        return raw if ack is not None and not seg.seq and ack == seq and raw > MAX_RELATIVE else seg.seq
-
-    def _lacks_ack_bit(self, index: int, seg: Shown) -> bool:
-        """Whether a second SYN should be a SYN ACK: it has an ack, or the other side goes on as though it had one. In a
-        simultaneous open (RFC 9293 figure 7) a SYN ACK follows."""
-        later = self.segments[index + 1 :]
-        if any(one.ctl & (SYN | ACK) == SYN | ACK for one in later):
-            return False
-        return seg.ack != 0 or any(one.side != seg.side and one.ctl & (SYN | ACK) == ACK for one in later)
-
-    def _open_without_syn(self, index: int, seg: Shown, me: Account, peer: Account) -> None:
-        """A side sends its first segment, which is no SYN."""
-        me.begin(seg.seq)
-        answers = bool(seg.ctl & ACK and peer.opened and seg.ack == add(peer.isn, 1))
-        nobody_acked = not any(one.side != seg.side and one.ctl & ACK for one in self.segments[:index])
-        reply = next((one for one in self.segments[index + 1 :] if one.side != seg.side), None)
-        counts_one = reply is not None and diff(reply.ack, seg.seq) == 1 + seg.length and not seg.ctl & FIN
-        if answers and nobody_acked and counts_one:
-            # It answers the SYN, and the reply acknowledges one number more: a SYN ACK without its SYN bit.
-            me.isn, me.nxt = seg.seq, add(seg.seq, 1)
-            me.ends.add(me.nxt)
-            me.shifts[-1] = self.enter(seg, "flags", fault="syn-bit", certain=True)
-        elif nobody_acked and peer.opened and reply is not None and not (seg.ctl | reply.ctl) & RST:
-            self.enter(seg, "missing", fault="syn-ack", lossy=True)
-
     def _post_other(self, index: int, seg: Shown, me: Account, peer: Account) -> None:
         if not me.opened:
-            self._open_without_syn(index, seg, me, peer)
+            open_without_syn(self, index, seg)
         elif seg.side == SERVER and me.taken is not None and not peer.has_acked and not peer.starts:
-            self._third_is_missing(seg, me)
+            miss_third(self, seg)
         if (
             seg.length
             and me.fin is not None
@@ -186,14 +128,6 @@ class Ledger(Book):
         self._acknowledge_if_any(index, seg, me, peer, entry)
         if seg.ctl & FIN and me.fin is None and (entry is None or entry.field != "seq"):
             me.fin = seg
-
-    def _third_is_missing(self, seg: Shown, me: Account) -> None:
-        """The server goes on although the client has acknowledged nothing: the handshake's third segment is not there."""
-        if me.last is None or not me.last.ctl & SYN:
-            return
-        there = any(entry.fault or (entry.field == "ack" and entry.shown.side == CLIENT) for entry in self.entries)
-        if not there:
-            self.enter(seg, "missing", fault="third-ack", lossy=True)
 
     def _acknowledge_if_any(self, index: int, seg: Shown, me: Account, peer: Account, entry: Entry | None) -> None:
         if seg.ctl & ACK:

@@ -2,9 +2,9 @@
 
     with open_capture("a.pcapng") as capture:
         for frame in capture:
-            ...
+            print(frame.number, len(frame.data))
     if capture.damage:
-        ...
+        print(capture.damage.message)
 
     with create("b.pcapng", link=1, comment="a handshake", names={"192.0.2.1": "client"}) as capture:
         capture.write(0, frame_octets, comments=["the SYN"])

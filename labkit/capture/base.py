@@ -215,9 +215,8 @@ class Reader(ABC):
             message = _("the capture ends at {where}")
         message = message.format(packet=packet, where=self._where(at), there=there)
         trouble = self._source.trouble
-        if self.meter is not None and self.meter.spent is not None:
-            pass  # the file may go on: `spent` says why nothing else was read
-        elif have or trouble:
+        # Where a bound was reached, the file may go on: `spent` says why nothing else was read.
+        if (have or trouble) and self.spent() is None:
             self.damage = Damage(f"{trouble}; {message}" if trouble else message, at, cut=True)
         self.close()
 

@@ -2,9 +2,9 @@
 
     meter = Meter(Budget(memory=256 << 20, seconds=10))
     with open_capture("a.pcapng", meter) as capture:
-        ...
+        octets = sum(len(frame.data) for frame in capture)
     if meter.spent:
-        ...
+        print(meter.spent.message)
 
 A reader with a meter ends at the octet where a bound is reached. What was read before can be judged; `Meter.spent` says what
 was not read. The bounds are checked with each chunk of the file, and with each few packets by `Meter.frames`.

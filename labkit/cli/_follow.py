@@ -1,7 +1,7 @@
 """Print the segments of frames that pass, as `labkit show` does, while something else reads the same frames."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import TYPE_CHECKING
@@ -52,11 +52,10 @@ class Follower:
         from labkit.report.conversation_table import FORMATS, TableStyle
 
         try:
-            with self._context.scope(cleanup=False) if self._context else nullcontext():
+            # Where nobody reads the table any more, whoever prints the verdict meets the same error.
+            with suppress(OSError), self._context.scope(cleanup=False) if self._context else nullcontext():
                 for line in FORMATS["text"](observe(self._taken()), TableStyle(live=True, several=True)):
                     echo(line)
-        except OSError:
-            pass  # nobody reads the table any more; whoever prints the verdict meets the same error
         finally:
             self._over = True  # the other reader goes on alone
             self._waits.release()

@@ -192,10 +192,7 @@ def _enter(name: str | None, end: str) -> None:
     from labkit.live import lab
 
     with lab.find(name) as found:
-        if end not in found.namespaces:
-            with found.inside(end):  # raises, with the reason
-                pass
-        found.namespaces[end].enter()
+        found.namespace(end).enter()
 
 
 def _execute(words: tuple[str, ...]) -> None:

@@ -65,12 +65,15 @@ class Lab(AbstractContextManager["Lab"]):
     @contextmanager
     def inside(self, end: str) -> Iterator[None]:
         """Run the block with the calling thread in an end's namespace. LinkError if the lab has no such end."""
-        if end not in self.namespaces:
-            raise LinkError(
-                _("{lab} has no {end}; 'labkit lab up --relay' makes a lab with one").format(lab=self.title, end=end)
-            )
-        with self.namespaces[end].inside():
+        with self.namespace(end).inside():
             yield
+
+    def namespace(self, end: str) -> Namespace:
+        """The namespace of an end. LinkError if the lab has no such end."""
+        if end not in self.namespaces:
+            text = _("{lab} has no {end}; 'labkit lab up --relay' makes a lab with one")
+            raise LinkError(text.format(lab=self.title, end=end))
+        return self.namespaces[end]
 
     def environment(self) -> dict[str, str]:
         """The environment variable by which a labkit that this process starts finds this lab."""

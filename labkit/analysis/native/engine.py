@@ -248,7 +248,7 @@ def _loaded(on_notice: OnNotice, rules: tuple[Rule, ...]) -> "Library | None":
 
 
 def _ignore(_line: str) -> None:
-    pass
+    """Take no notice."""
 
 
 def is_large(capture: Reader, least: int) -> bool:

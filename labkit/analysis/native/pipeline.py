@@ -88,4 +88,4 @@ def _both(feed: Feed, verifier: BatchVerifier, batches: deque[Batch], on_progres
 
 
 def _ignore(_packets: int) -> None:
-    pass
+    """Take no notice."""
