@@ -114,7 +114,9 @@ def examine(
         if not talk.segments or over():
             look.left += 1
             continue
-        opens = talk.opens or (talk.segments[0].packet not in strays and look.knows_beginning(talk))
+        opens = talk.index in adopted or (
+            talk.segments[0].packet not in strays and (talk.opens or look.knows_beginning(talk))
+        )
         look.left += work.stopped and not opens
         if talk.wanted(wanted):
             if opens:

@@ -63,11 +63,22 @@ class Work:
 
 
 def adopt(talks: Sequence[Talk], work: Work | None = None) -> Iterator[tuple[Talk, list[Shown]]]:
-    """Each conversation that opens in the capture, with the strays of it that were adopted. The segments of both together
+    """Each conversation that has strays, with those that were adopted. The segments of both together
     are in the order of the capture; adopted ones say in `port` which port is right (0: several parts are wrong)."""
     work = work or Work()
     strays = [talk for talk in talks if talk.segments and not talk.opens]
-    for host in (talk for talk in talks if talk.opens):
+    lone = [talk for talk in talks if talk.opens and len(talk.segments) == 1]
+    found: set[int] = set()
+    for stray in strays:
+        for syn in lone:
+            if syn.index not in found and work.take(1) and _opens(syn, stray) and work.take(2 * len(stray.segments)):
+                opened = [_marked(syn.segments[0], CLIENT, syn, stray), *stray.segments]
+                if len(_mistakes(Ledger(opened))) < len(_mistakes(Ledger(stray.segments))):
+                    found |= {syn.index, stray.index}
+                    yield stray, opened
+                    break
+    strays = [talk for talk in strays if talk.index not in found]
+    for host in (talk for talk in talks if talk.opens and talk.index not in found):
         numbers = _Numbers(host.segments)
         known = host.segments
         mistakes = -1
@@ -120,12 +131,24 @@ def _moved(stray: Talk, host: Talk) -> list[Shown]:
         side = counts.index(min(counts))
         if counts[0] == counts[1]:
             side = _side_by_numbers(seg, host)
-        right = host.four_tuple(side)
-        differing = choices[side]
-        port = right[differing[0]] if len(differing) == 1 else 0
-        own = stray.four_tuple(seg.side)
-        moved.append(replace(seg, side=side, port=port if isinstance(port, int) else 0, four_tuple=own))
+        moved.append(_marked(seg, side, stray, host))
     return moved
+
+
+def _marked(seg: Shown, side: int, stray: Talk, host: Talk) -> Shown:
+    """A segment of a stray as one of a side of the host, with the port that is right."""
+    own, right = stray.four_tuple(seg.side), host.four_tuple(side)
+    differing = _differing(own, right)
+    port = right[differing[0]] if len(differing) == 1 else 0
+    return replace(seg, side=side, port=port if isinstance(port, int) else 0, four_tuple=own)
+
+
+def _opens(syn: Talk, stray: Talk) -> bool:
+    """Whether a SYN that stands alone is that of a longer conversation without one: its four-tuple is wrong, not all others."""
+    first = stray.segments[0]
+    near = len(_differing(syn.four_tuple(CLIENT), stray.four_tuple(CLIENT))) <= 2
+    answered = first.side == SERVER and first.ack == syn.segments[0].end
+    return near and answered and len(stray.segments) > 1 and syn.segments[0].packet < first.packet
 
 
 def _differing(one: FourTuple, other: FourTuple) -> list[int]:

@@ -24,6 +24,8 @@ def edited(changes: dict[int, dict[str, object]]):
 WRONG = {
     "destination port": ({6: {"dport": 8080}}, 6, SERVER),
     "source port": ({5: {"sport": 8080}}, 5, SERVER),
+    "source port of the SYN": ({1: {"sport": 40001}}, 1, CLIENT),
+    "destination address of the SYN": ({1: {"dst": "192.0.2.30"}}, 1, None),
     "destination address": ({6: {"dst": "192.0.2.30"}}, 6, None),
     "SYN ACK with the ports of the SYN": ({2: {"sport": CLIENT, "dport": SERVER}}, 2, None),
     "port of the client from here on": (
@@ -40,6 +42,14 @@ def test_a_wrong_port_or_address_is_one_error(changes, packet: int, right: int |
     verdict = verify(edited(changes), complete=complete)
     found = [each for each in verdict.findings if each.severity == Severity.ERROR and each.caused_by is None]
     assert [(each.packet, each.code, each.expected) for each in found] == [(packet, "PORT01", right)]
+
+
+def test_a_refused_try_at_another_port_is_no_stray() -> None:
+    packets = edited({})
+    other = edited({1: {"sport": 40001}})[0]
+    other[TCP].seq += 5000
+    verdict = verify([other, *packets])
+    assert not [each for each in verdict.findings if each.code == "PORT01"]
 
 
 def test_another_conversation_is_no_stray() -> None:
