@@ -4,7 +4,6 @@ docs/kernel.md lists all permitted differences and their reasons. On a busy mach
 differs is played again, up to three times.
 """
 
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,8 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from differences import PAGE, STACK, differ_in, listed
 from running import Running
-from support import TOP, needs_ip, needs_root
+from support import needs_ip, needs_root
 
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verifier
@@ -160,31 +160,9 @@ IGNORE: dict[str, Callable[[list[Line]], list[Line]]] = {
 """Normalisations by their words in docs/kernel.md, the weakest first."""
 
 
-def differ_in(one: list[Line], other: list[Line]) -> set[str] | None:
-    """The smallest set of words that explains the difference of two sequences; None if no set does."""
-    choices = [[name for place, name in enumerate(IGNORE) if mask >> place & 1] for mask in range(1 << len(IGNORE))]
-    # "segments" is the coarsest word, so it comes last.
-    for names in sorted(
-        choices, key=lambda names: ("segments" in names, len(names), [*map(list(IGNORE).index, names)])
-    ):
-        ours, theirs = one, other
-        for name in names:
-            ours, theirs = IGNORE[name](ours), IGNORE[name](theirs)
-        if ours == theirs:
-            return set(names)
-    return None
-
-
-def listed() -> dict[tuple[str, str], set[str]]:
-    """The permitted differences in docs/kernel.md, by case and labkit's side."""
-    found = {}
-    text = (TOP / "docs" / "kernel.md").read_text("utf-8")
-    for line in text.partition("## The stack `linux-6.18`")[0].splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 3 and cells[0] in CASES | THROUGH:
-            for side, cell in zip(("server", "client"), cells[1:], strict=True):
-                found[cells[0], side] = set(re.findall(r"\w+", cell)) & set(IGNORE)
-    return found
+def permitted() -> dict[tuple[str, str], set[str]]:
+    """The permitted differences, by case and labkit's side."""
+    return listed(PAGE.read_text("utf-8").partition(STACK)[0], CASES | THROUGH, IGNORE)
 
 
 @dataclass
@@ -297,7 +275,7 @@ def check(name: str, run: Run, allowed: set[str]) -> str:
     seen = {SS.get(line.split()[0], line.split()[0]) for line in run.listing.splitlines()} - {"LISTEN"}
     if seen != ({str(last)} - {"CLOSED"}):
         return f"ss shows {seen}, the simulation ends in {last}"
-    needed = differ_in(lines(run.simulated, run.kernels), lines(trace, run.kernels))
+    needed = differ_in(lines(run.simulated, run.kernels), lines(trace, run.kernels), IGNORE)
     if needed is None or not needed <= allowed:
         return f"{name}: the kernel differs in {needed}; {allowed or 'nothing'} is permitted: {lines(trace, run.kernels)[:40]}"
     return ""
@@ -322,7 +300,7 @@ def attempt(name: str, text: str, side: str, ipv6: bool, allowed: set[str]) -> t
 @pytest.mark.parametrize("side", ["client", "server"])
 @pytest.mark.skipif(shutil.which("ss") is None, reason="the program 'ss' is missing")
 def test_labkit_and_the_kernel_send_the_same_segments(side: str, ipv6: bool, tmp_path: Path) -> None:
-    known, wrong = listed(), []
+    known, wrong = permitted(), []
     path = tmp_path / "all.pcapng"
     with create(path, link=ETHERNET) as writer:
         for name, text in (CASES | THROUGH).items():
@@ -343,7 +321,7 @@ def test_labkit_and_the_kernel_send_the_same_segments(side: str, ipv6: bool, tmp
 
 
 def test_every_case_is_listed_in_the_documentation() -> None:
-    assert set(listed()) == {(name, side) for name in CASES | THROUGH for side in ("client", "server")}
+    assert set(permitted()) == {(name, side) for name in CASES | THROUGH for side in ("client", "server")}
 
 
 def test_differ_in_finds_differences() -> None:
@@ -358,4 +336,4 @@ def test_differ_in_finds_differences() -> None:
         (one[:3], None),
         ([*one[:3], (ACK | FIN, 12, 20, 5)], None),
     ):
-        assert differ_in(one, other) == words
+        assert differ_in(one, other, IGNORE) == words

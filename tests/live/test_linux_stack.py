@@ -6,13 +6,13 @@ docs/kernel.md lists what may differ, and why. On a busy machine a timer may exp
 """
 
 import os
-import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
-from support import TOP, needs_ip, needs_root
+from differences import PAGE, STACK, differ_in, listed
+from support import needs_ip, needs_root
 
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verifier
@@ -182,35 +182,14 @@ IGNORE: dict[str, Callable[[list[Line]], list[Line]]] = {
 """Normalisations by their words in docs/kernel.md, the weakest first."""
 
 
-def differ_in(one: list[Line], other: list[Line]) -> set[str] | None:
-    """The smallest set of words that explains the difference; None if no set does."""
-    choices = [[name for place, name in enumerate(IGNORE) if mask >> place & 1] for mask in range(1 << len(IGNORE))]
-    for names in sorted(
-        choices, key=lambda names: ("segments" in names, len(names), [*map(list(IGNORE).index, names)])
-    ):
-        ours, theirs = one, other
-        for name in names:
-            ours, theirs = IGNORE[name](ours), IGNORE[name](theirs)
-        if ours == theirs:
-            return set(names)
-    return None
-
-
 def same_times(one: list[float], other: list[float]) -> bool:
     """Whether times are of the same class: at once, 40 ms, 200 ms, a second."""
     return len(one) == len(other) and all(abs(a - b) <= 25 + 0.1 * a for a, b in zip(one, other, strict=True))
 
 
-def listed() -> dict[tuple[str, str], set[str]]:
-    """The permitted differences in docs/kernel.md, by case and labkit's side."""
-    text = (TOP / "docs" / "kernel.md").read_text("utf-8").partition("## The stack `linux-6.18`")[2]
-    found = {}
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 3 and cells[0] in CASES:
-            for side, cell in zip(("server", "client"), cells[1:], strict=True):
-                found[cells[0], side] = set(re.findall(r"\w+", cell)) & {*IGNORE, "times"}
-    return found
+def permitted() -> dict[tuple[str, str], set[str]]:
+    """The permitted differences, by case and labkit's side."""
+    return listed(PAGE.read_text("utf-8").partition(STACK)[2], CASES, {*IGNORE, "times"})
 
 
 def played(text: str, side: str, ipv6: bool) -> tuple[Trace, Trace]:
@@ -241,7 +220,7 @@ def test_the_stack_sends_what_the_kernel_sends(name: str, side: str, ipv6: bool)
             fault = str(error)
             continue
         kernel, model = lines(live, OTHER[side]), lines(simulated, OTHER[side])
-        needed, allowed = differ_in(model, kernel), listed()[name, side]
+        needed, allowed = differ_in(model, kernel, IGNORE), permitted()[name, side]
         if needed is None or not needed <= allowed:
             fault = f"differs in {needed}, {allowed or 'nothing'} is permitted:\n{model}\n{kernel}"
             continue
@@ -257,4 +236,4 @@ def test_the_stack_sends_what_the_kernel_sends(name: str, side: str, ipv6: bool)
 
 
 def test_every_case_is_listed_in_the_documentation() -> None:
-    assert set(listed()) == {(name, side) for name in CASES for side in ("client", "server")}
+    assert set(permitted()) == {(name, side) for name in CASES for side in ("client", "server")}

@@ -25,7 +25,8 @@ OPEN, OVER = 0, 1
 """The two chains of conversations, and the columns of their ends in `Context`."""
 
 
-def _zeros(count: int) -> Callable[[], list[int]]:
+def zeros(count: int) -> Callable[[], list[int]]:
+    """Makes a column of so many integers."""
     return lambda: [0] * count
 
 
@@ -64,9 +65,9 @@ class BatchRow:
     """Secret number for the hashes."""
     unread_used: int = 0
     """Rows of the frames that were not read (`labkit.analysis.unread.count_unread`)."""
-    unread_keys: list[int] = field(default_factory=_zeros(MAX_ROWS))
-    unread_counts: list[int] = field(default_factory=_zeros(MAX_ROWS))
-    unread_firsts: list[int] = field(default_factory=_zeros(MAX_ROWS))
+    unread_keys: list[int] = field(default_factory=zeros(MAX_ROWS))
+    unread_counts: list[int] = field(default_factory=zeros(MAX_ROWS))
+    unread_firsts: list[int] = field(default_factory=zeros(MAX_ROWS))
 
 
 @dataclass(slots=True)
@@ -85,14 +86,14 @@ class FlowRow(Ends):
     """1: its findings are reported."""
     family: U8 = 0
     """Octets of an address."""
-    words: list[U32] = field(default_factory=_zeros(8))
+    words: list[U32] = field(default_factory=zeros(8))
     """Both addresses, four numbers each; the first end is the sender of the first segment."""
-    ports: list[U16] = field(default_factory=_zeros(2))
+    ports: list[U16] = field(default_factory=zeros(2))
     client: U8 = 0
     segments: int = 0
     point: I32 = 0
     seen_at: list[I32] = field(default_factory=no_points)
-    resent: list[U32] = field(default_factory=_zeros(2))
+    resent: list[U32] = field(default_factory=zeros(2))
     """Findings of retransmission rules, by side."""
 
 
@@ -102,7 +103,7 @@ class HostRow(HostIsns):
 
     role: int = 0
     family: U8 = 0
-    words: list[U32] = field(default_factory=_zeros(4))
+    words: list[U32] = field(default_factory=zeros(4))
     next: I32 = NONE
 
 
@@ -113,7 +114,7 @@ class OnceKey:
     used: int = 0
     code: int = 0
     family: U8 = 0
-    words: list[U32] = field(default_factory=_zeros(4))
+    words: list[U32] = field(default_factory=zeros(4))
 
 
 @dataclass(slots=True)
@@ -130,16 +131,16 @@ class FindingRow:
     """The field's name, for a rule that chooses among several: a position in `labkit.analysis.native.kernels.words`."""
     flow: int = 0
     family: U8 = 0
-    words: list[U32] = field(default_factory=_zeros(8))
-    ports: list[U16] = field(default_factory=_zeros(2))
+    words: list[U32] = field(default_factory=zeros(8))
+    ports: list[U16] = field(default_factory=zeros(2))
     packet: int = 0
     """0 for a finding about the whole conversation."""
     time: int = 0
-    bases: list[U32] = field(default_factory=_zeros(2))
+    bases: list[U32] = field(default_factory=zeros(2))
     """The numbers that are shown as 0: of the side that the rule was asked about, and of the other one."""
     expected: int = 0
     actual: int = 0
-    values: list[int] = field(default_factory=_zeros(MAX_NUMBERS))
+    values: list[int] = field(default_factory=zeros(MAX_NUMBERS))
     """The numbers that the message shows (`Rule.numbers`)."""
 
 
@@ -206,11 +207,11 @@ class Context:
     first: list[int] = field(default_factory=lambda: [NONE, NONE])
     """The first row of each chain: the oldest open conversation, and the one that is over and has been silent for longest."""
     last: list[int] = field(default_factory=lambda: [NONE, NONE])
-    length: list[int] = field(default_factory=_zeros(2))
+    length: list[int] = field(default_factory=zeros(2))
     rows_used: int = 0
     free_row: int = NONE
     bucket_mask: int = 0
-    finished: list[int] = field(default_factory=_zeros(3))
+    finished: list[int] = field(default_factory=zeros(3))
     """Rows that were taken out of the table by the last segment and are to be finished, in this order."""
     finished_count: int = 0
 
@@ -233,8 +234,8 @@ class Context:
     # Hashing, and the ends of the segment that is being looked up: its source, then its destination.
     seed: int = 0
     hash: int = 0
-    words: list[int] = field(default_factory=_zeros(8))
-    ports: list[int] = field(default_factory=_zeros(2))
+    words: list[int] = field(default_factory=zeros(8))
+    ports: list[int] = field(default_factory=zeros(2))
 
     # Results.
     segments: int = 0

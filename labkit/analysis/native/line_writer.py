@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from labkit.analysis.ends import STATES, Moved
-from labkit.analysis.native.context import BatchRow
+from labkit.analysis.native.context import BatchRow, zeros
 from labkit.analysis.native.loader import Library
 from labkit.analysis.native.primitives import copy
 from labkit.analysis.native.reader import Batch
@@ -36,10 +36,6 @@ KINDS = len(STATES) ** 2 * 2 * CONTROL_BITS * 2
 SPACE, ZERO, MINUS, NEWLINE = 0x20, 0x30, 0x2D, 0x0A
 
 
-def _no_numbers() -> list[int]:
-    return [0] * len(NUMBERS)
-
-
 @dataclass(slots=True)
 class LinesRow:
     """What `write_lines` works with."""
@@ -57,7 +53,7 @@ class LinesRow:
     """The time that is shown as 0."""
     document: U8 = 0
     """1: the states of the document's tables."""
-    values: list[int] = field(default_factory=_no_numbers)
+    values: list[int] = field(default_factory=zeros(len(NUMBERS)))
 
 
 def write_lines(batch: BatchRow, lines: LinesRow) -> int:
