@@ -17,14 +17,15 @@ from itertools import islice
 from labkit.analysis.analyzer import DONE, analyze
 from labkit.analysis.closing import remarks
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
+from labkit.analysis.entry_text import finding_of
 from labkit.analysis.evidence import evidence, gaps, nothing_lost, proves
-from labkit.analysis.finding import Finding, groups, with_scapy
-from labkit.analysis.flows import End, Flow, FlowTable, end_name, end_of, possible_frames
+from labkit.analysis.finding import Finding, groups
+from labkit.analysis.flows import End, Flow, FlowTable, end_of, possible_frames
 from labkit.analysis.ledger import MAX_SEGMENTS, Ledger
 from labkit.analysis.limits import Limit, not_accounted, of_flows
 from labkit.analysis.opening import begins_with_two_syn_acks
 from labkit.analysis.rule import Rule, Scope, Severity
-from labkit.analysis.strays import Talk, Work, adopt, right_fields, tuple_text
+from labkit.analysis.strays import Talk, Work, adopt
 from labkit.analysis.verifier import Verdict
 from labkit.capture import Frame
 from labkit.i18n import _
@@ -62,7 +63,7 @@ DECIDED = frozenset(
         "SEQ01 SEQ02 SEQ03",
         "ACK01 ACK02 ACK03 ACK06",
         "HS02 HS03 HS06 HS08",
-        "FIN01 FIN02 FIN04",
+        "FIN01 FIN02 FIN03 FIN04",
         "RST01 RST03",
     )
     for code in family.split()
@@ -226,6 +227,8 @@ class _Look:
         self._why: list[str] = []
         self._doubtful: set[tuple[int, str]] = set()
         """Packets and codes of errors that a packet explains which the capture lacks."""
+        self._overlapped: set[int] = set()
+        """Packets with the numbers that an earlier segment has by mistake."""
         self._kept: set[int] = set()
         """Identities of findings of the first pass that stand for an entry."""
         self._repeats: dict[int, Finding] = {}
@@ -244,7 +247,7 @@ class _Look:
 
     def at(self, talk: Talk, segments: Sequence[Shown]) -> None:
         """Look at a conversation."""
-        ledger = _best(segments, self._over)
+        ledger = _best(segments, talk, self._over)
         if not ledger.knows:
             self._why.append("")
             return
@@ -273,15 +276,16 @@ class _Look:
         entries = [entry for entry in entries if entry.cause is None or id(entry.cause) in roots]
         self._flows[talk.index] = entries
         for entry in entries:
+            self._overlapped.update(_overlapped(entry, segments))
             self._entries.setdefault(entry.packet, []).append(entry)
             rule = next(rule for rule in self._rules if rule.predicate(entry))
             known = self._said_before(rule, entry)
             self._kept |= {id(known)} if known is not None else set()
-            self._found.append((entry, known or _finding(rule, entry, talk, self._verdict)))
+            self._found.append((entry, known or finding_of(rule, entry, talk, self._verdict.start)))
         if assumed or why == "constant":
             for entry in remarks(ledger):
                 rule = next(rule for rule in self._rules if rule.predicate(entry))
-                self._found.append((entry, _finding(rule, entry, talk, self._verdict)))
+                self._found.append((entry, finding_of(rule, entry, talk, self._verdict.start)))
 
     def _said_before(self, rule: Rule, entry: Entry) -> Finding | None:
         """The error of the first pass that says as much as a rule about the accounts."""
@@ -376,11 +380,14 @@ class _Look:
         rule = self._named.get((found.code, found.name))
         if rule is None:
             return False
-        if found.packet in strays and rule.family in NUMBERS | EXPLAINING | {"capture"}:
-            return True
         entries = self._entries.get(found.packet or 0, [])
+        elsewhere = found.packet in strays or any(entry.field == "port" for entry in entries)
+        if elsewhere and rule.family in NUMBERS | EXPLAINING | {"capture"}:
+            return True
         if found.packet is None:
             return self._is_replaced_whole(found, rule, strays)
+        if found.packet in self._overlapped and rule.family == "retransmission" and not entries:
+            return True
         if entries and rule.family in NUMBERS:
             return True
         if rule.family in EXPLAINING and ((entries and found.severity == Severity.NOTE) or _seq_is_wrong(entries)):
@@ -407,103 +414,35 @@ class _Look:
         return limit.kind != "packets-missing" or len(self._complete) < self._verdict.flows
 
 
+def _overlapped(entry: Entry, segments: Iterable[Shown]) -> Iterator[int]:
+    """The later segments that bring what is right under numbers which a segment has by mistake."""
+    wrong = entry.shown
+    if entry.field == "seq" and entry.cause is None and wrong.length:
+        for seg in segments:
+            over = diff(seg.end, wrong.seq) > 0 and diff(wrong.end, seg.seq) > 0
+            if seg.side == wrong.side and seg.packet > wrong.packet and seg.length and over:
+                yield seg.packet
+
+
 def _seq_is_wrong(entries: Iterable[Entry]) -> bool:
     return any(entry.field == "seq" for entry in entries)
 
 
-def _best(segments: Sequence[Shown], over: Callable[[], bool]) -> Ledger:
-    """The accounts with and without the segments whose checksum is wrong: a receiver drops them, but whoever types a wrong
-    checksum goes on as though it had not. Those with fewer mistakes count."""
-    ledger = Ledger(segments, over)
+def _best(segments: Sequence[Shown], talk: Talk, over: Callable[[], bool]) -> Ledger:
+    """The accounts as the segments stand, and as they would be after a mistake that leaves its traces in many of them. Those with
+    the fewest mistakes count.
+
+    A receiver drops a segment whose checksum is wrong, but whoever types a wrong checksum goes on as though it had not. A segment
+    that has the numbers of the other side may have its addresses and ports too.
+    """
+    best = Ledger(segments, over)
     sound = [seg for seg in segments if not seg.spoiled]
-    if len(sound) == len(segments) or not ledger.mistakes:
-        return ledger
-    other = Ledger(sound, over)
-    return other if other.knows and len(other.mistakes) < len(ledger.mistakes) else ledger
-
-
-def _finding(rule: Rule, entry: Entry, talk: Talk, verdict: Verdict) -> Finding:
-    """An entry in the words of the rule that names it."""
-    seg = entry.shown
-    values = _values(entry, talk)
-
-    def text(template: str) -> str:
-        return _(template).format(**values) if template else ""
-
-    ends = talk.four_tuple(seg.side)
-    relative = entry.field in ("seq", "ack") and entry.expected is not None
-    return Finding(
-        code=rule.code,
-        name=rule.name,
-        severity=rule.severity,
-        packet=seg.packet,
-        time=round((seg.time - verdict.start) / 1e9, 9),
-        flow=talk.index,
-        source=end_name((ends[0], ends[1])),
-        destination=end_name((ends[2], ends[3])),
-        message=text(rule.message),
-        field=entry.field,
-        expected=entry.expected,
-        actual=entry.actual,
-        expected_relative=diff(entry.expected, entry.isn) if relative and entry.expected is not None else None,
-        actual_relative=diff(entry.actual, entry.isn) if relative and entry.actual is not None else None,
-        reference=rule.reference,
-        should_be=text(rule.should_be),
-        receiver=text(rule.receiver),
-        mend=_mend(text(rule.mend), entry, talk),
-        wireshark=rule.wireshark,
-    )
-
-
-def _mend(mend: str, entry: Entry, talk: Talk) -> str:
-    """How to mend an entry, with the same in Scapy."""
-    seg = entry.shown
-    without_syn = "".join(letter for bit, letter in enumerate("FSRPAUEC") if seg.ctl & ~SYN & 1 << bit)
-    flags = {"syn-bit": "SA", "ack-bit": "SA", "opens": "S", "syn-inside": without_syn}.get(entry.fault)
-    line = right_fields(seg, talk.four_tuple(seg.side)) if entry.fault == "port" else ""
-    if flags is not None and entry.cause is None:
-        line = f'packets[{seg.packet - 1}][TCP].flags = "{flags}"'
-    if line:
-        return _("{mend} In Scapy: {line}").format(mend=mend, line=line)
-    return with_scapy(mend, entry.field, seg.packet, entry.expected)
-
-
-def _values(entry: Entry, talk: Talk) -> dict[str, object]:
-    """What a rule's templates may name."""
-    seg, own, peer, inside = entry.shown, entry.own, entry.peer, entry.inside
-
-    def number(raw: int | None) -> str:
-        if raw is None:
-            return ""
-        counted = diff(raw, entry.isn)
-        return str(raw) if counted == raw else f"{counted} (raw {raw})"
-
-    right = talk.four_tuple(seg.side)
-    return {
-        "field": entry.field,
-        "expected": number(entry.expected),
-        "actual": number(entry.actual),
-        "wanted": entry.expected,
-        "plain": entry.actual,
-        "isn": entry.isn,
-        "distance": abs(entry.off),
-        "cause": entry.cause.packet if entry.cause is not None else "",
-        "index": seg.packet - 1,
-        "length": seg.length,
-        "own_packet": own.packet if own else "",
-        "own_length": own.length if own else 0,
-        "peer_packet": peer.packet if peer else "",
-        "peer_last": entry.peer_last.packet if entry.peer_last else "",
-        "peer_length": peer.length if peer else 0,
-        "headers": entry.off if entry.off in _headers(own, peer) else 40,
-        "inside_packet": inside.packet if inside else "",
-        "inside_length": inside.length if inside else 0,
-        "characters": len(entry.text),
-        "taker": "FIN" if entry.at_fin else "SYN",
-        "right_tuple": tuple_text(right),
-        "four_tuple": tuple_text(seg.four_tuple or right),
-    }
-
-
-def _headers(*segments: Shown | None) -> list[int]:
-    return [size for seg in segments if seg is not None for size in (seg.headers, seg.headers + 14)]
+    swapped = next((entry.packet for entry in best.mistakes if entry.swapped), None)
+    others = [sound] if len(sound) < len(segments) else []
+    if swapped is not None:
+        others.append([talk.turned(seg) if seg.packet == swapped else seg for seg in segments])
+    for choice in others if best.mistakes else ():
+        other = Ledger(choice, over)
+        if other.knows and len(other.mistakes) < len(best.mistakes):
+            best = other
+    return best

@@ -113,13 +113,17 @@ class Ledger(Book):
             open_without_syn(self, index, seg)
         elif seg.side == SERVER and me.taken is not None and not peer.has_acked and not peer.starts:
             miss_third(self, seg)
+        if seg.ctl & FIN and me.fin is None and self._is_ignored_fin(index, seg):
+            self.enter(seg, "flags", fault="stray-fin", certain=True)
+            seg = replace(seg, ctl=seg.ctl & ~FIN)
         if (
             seg.length
             and me.fin is not None
             and diff(add(seg.seq, seg.length), me.fin_at) > 0
             and me.nxt == add(me.fin_at, 1)
         ):
-            self.enter(seg, "length", fault="after-fin")
+            # Who counts these bytes follows from them.
+            me.shifts.setdefault(diff(seg.end, me.nxt), self.enter(seg, "length", fault="after-fin"))
             self._acknowledge_if_any(index, seg, me, peer, None)
             return
         before = len(self.entries)
@@ -128,6 +132,13 @@ class Ledger(Book):
         self._acknowledge_if_any(index, seg, me, peer, entry)
         if seg.ctl & FIN and me.fin is None and (entry is None or entry.field != "seq"):
             me.fin = seg
+
+    def _is_ignored_fin(self, index: int, seg: Shown) -> bool:
+        """Whether both sides go on as though a segment had no FIN: its sender sends data with the FIN's number."""
+        later = self.segments[index + 1 :]
+        following = next((one for one in later if one.side == seg.side and one.length), None)
+        counted = any(one.side != seg.side and one.ctl & ACK and one.ack == seg.end for one in later)
+        return following is not None and following.seq == add(seg.seq, seg.length) and not counted
 
     def _acknowledge_if_any(self, index: int, seg: Shown, me: Account, peer: Account, entry: Entry | None) -> None:
         if seg.ctl & ACK:
@@ -143,8 +154,10 @@ class Ledger(Book):
                 entry = self.number(seg, "seq", me, me.nxt, seg.seq, cause=cause)
                 entry.repeats = cause.field == "seq" and seg.seq == cause.actual and not cause.shown.seg_len
             self._take(seg, me, off)
-        elif not off or self._is_resent(seg, me, off):
+        elif not off or (self._is_resent(seg, me, off) and not self._counts_as_new(index, seg, me)):
             self._take(seg, me, off)
+        elif (first := self._resent_elsewhere(index, seg, me, off)) is not None:
+            self.number(seg, "seq", me, first.seq, seg.seq)
         elif self._is_probe(seg, me, peer, off):
             return  # its octet is meaningless, and takes no number
         elif off > 0 and not is_swapped(seg, me, peer) and self._is_filled(index, seg, me):
@@ -232,6 +245,21 @@ class Ledger(Book):
                 known = first.payload[inside : inside + seg.length]
                 return bool(known) and seg.payload[: len(known)] == known
         return False
+
+    def _resent_elsewhere(self, index: int, seg: Shown, me: Account, off: int) -> Shown | None:
+        """The last segment of the sender, if this one brings its octets again under another number, and nobody counts them."""
+        last = me.taken
+        if off >= 0 or last is None or not seg.length or seg.payload != last.payload or seg.length != last.length:
+            return None
+        following = next((one.seq for one in islice(self.segments, index + 1, None) if one.side == seg.side), None)
+        return last if following == me.nxt else None
+
+    def _counts_as_new(self, index: int, seg: Shown, me: Account) -> bool:
+        """Whether the sender goes on as though all of a segment were new that seems to bring old octets and new ones."""
+        if diff(seg.end, me.nxt) <= 0:
+            return False
+        following = next((one.seq for one in islice(self.segments, index + 1, None) if one.side == seg.side), None)
+        return following == add(me.nxt, seg.seg_len)
 
     def _is_probe(self, seg: Shown, me: Account, peer: Account, off: int) -> bool:
         """A keep-alive or a window probe: one below SND.NXT, or below what the peer expects, at most one octet, and it

@@ -45,6 +45,10 @@ class Talk:
         """What the segments of a side carry."""
         return (*self.ends[side], *self.ends[1 - side])
 
+    def turned(self, seg: Shown) -> Shown:
+        """A segment as one of the other side, with the four-tuple of this one."""
+        return replace(seg, side=1 - seg.side, port=0, four_tuple=self.four_tuple(seg.side))
+
 
 class Work:
     """What may still be done for strays."""

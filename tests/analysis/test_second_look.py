@@ -64,6 +64,48 @@ def test_a_stray_syn_hides_no_mistake(text: str, want: list[tuple[int, str, int 
     assert named(judged(text)) == want
 
 
+ONE_MISTAKE = {
+    "data after a FIN, which is acknowledged": (
+        (
+            f"{OPENING}> P. 1:4(3) ack 1\n< P. 1:4(3) ack 4\n> F. 4:4(0) ack 4\n< . 4:4(0) ack 5\n> P. 5:9(4) ack 4\n"
+            "< . 4:4(0) ack 9\n< F. 4:4(0) ack 9\n> . 9:9(0) ack 5"
+        ),
+        (8, "length", None),
+    ),
+    "FIN on a request, which nobody counts": (
+        f"{OPENING}> FP. 1:4(3) ack 1\n< P. 1:3(2) ack 4\n> P. 4:8(4) ack 3\n< P. 3:5(2) ack 8\n> . 8:8(0) ack 5",
+        (4, "flags", None),
+    ),
+    "sent again under another number": (
+        (
+            f'{OPENING}> P. 1:12(11) ack 1 "hello world"\n> P. 2:13(11) ack 1 "hello world"\n< . 1:1(0) ack 12\n'
+            "> F. 12:12(0) ack 1\n< F. 1:1(0) ack 13\n> . 13:13(0) ack 2"
+        ),
+        (5, "seq", 1),
+    ),
+    "seq too low once, and the bytes are all the same": (
+        (
+            f'{OPENING}> P. 1:6(5) ack 1 "GGGGG"\n< . 1:1(0) ack 6\n> P. 4:9(5) ack 1 "GGGGG"\n< . 1:1(0) ack 11\n'
+            "> F. 11:11(0) ack 1\n< F. 1:1(0) ack 12\n> . 12:12(0) ack 2"
+        ),
+        (6, "seq", 6),
+    ),
+    "seq too high once, and its numbers come later": (
+        (
+            f'{OPENING}< P. 21:27(6) ack 1 "220 hi"\n> P. 1:5(4) ack 7 "HELO"\n< P. 7:31(24) ack 5 "250 ok there, hello you!"\n'
+            "> . 5:5(0) ack 31\n> F. 5:5(0) ack 31\n< F. 31:31(0) ack 6\n> . 6:6(0) ack 32"
+        ),
+        (4, "seq", 1),
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "want"), ONE_MISTAKE.values(), ids=ONE_MISTAKE.keys())
+def test_one_mistake_is_one_error(text: str, want: tuple[int, str, int | None]) -> None:
+    for assume in (Completeness.COMPLETE, Completeness.AUTO):
+        assert named(judged(text, assume)) == [want]
+
+
 def test_flags_in_a_mend_line_are_python() -> None:
     verdict = judged(
         f"{OPENING}> P. 1:4(3) ack 1\n< P. 1:3(2) ack 4\n> F. 4:4(0) ack 3\n< F. 3:3(0) ack 5\n> S. 5:5(0) ack 4"

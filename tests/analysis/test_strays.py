@@ -26,6 +26,11 @@ WRONG = {
     "source port": ({5: {"sport": 8080}}, 5, SERVER),
     "source port of the SYN": ({1: {"sport": 40001}}, 1, CLIENT),
     "destination address of the SYN": ({1: {"dst": "192.0.2.30"}}, 1, None),
+    "addresses and ports of the other side": (
+        {5: {"src": "192.0.2.10", "dst": "192.0.2.20", "sport": CLIENT, "dport": SERVER}},
+        5,
+        None,
+    ),
     "destination address": ({6: {"dst": "192.0.2.30"}}, 6, None),
     "SYN ACK with the ports of the SYN": ({2: {"sport": CLIENT, "dport": SERVER}}, 2, None),
     "port of the client from here on": (

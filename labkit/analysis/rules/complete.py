@@ -400,6 +400,29 @@ def data_after_the_fin(entry: Entry) -> int:
 
 
 @rule(
+    "FIN03",
+    Severity.ERROR,
+    "RFC 9293 3.6",
+    "FIN is set, but both sides go on as though it were not: data follows, and the FIN is not counted",
+    scope=Scope.LEDGER,
+    profiles=PROFILES,
+    should_be="no FIN: it says that nothing more follows",
+    receiver="It acknowledges the FIN, and ignores the data after it.",
+    mend="Clear FIN.",
+    good=GOOD,
+    bad=f"""{OPENING}
+    > FP. 1:5(4) ack 1      # FIN03
+    < .  1:1(0) ack 5
+    > P. 5:9(4) ack 1
+    < .  1:1(0) ack 9
+    """,
+)
+def fin_that_ends_nothing(entry: Entry) -> int:
+    """FIN takes a sequence number, and is the last thing that a side sends."""
+    return entry.fault == "stray-fin"
+
+
+@rule(
     "HS14",
     Severity.NOTE,
     "RFC 9293 3.4.1",
