@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.analysis.native import INTERPRETED
 from labkit.analysis.native.engine import verify
 from labkit.analysis.rule import DOCUMENT, RFC9293, Severity
 from labkit.analysis.verifier import Verifier
@@ -147,7 +146,7 @@ def errors_of(path: Path) -> dict[str, set[int | None]]:
     """The errors in a capture, under both profiles: the packets by code."""
     found: dict[str, set[int | None]] = {}
     for profile in (RFC9293, DOCUMENT):
-        for each in verify(path, profile, engine=INTERPRETED).findings:
+        for each in verify(path, profile).findings:
             if each.severity == Severity.ERROR:
                 found.setdefault(each.code, set()).add(each.packet)
     return found
