@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tricks import TRICKS, Trick, written
 
 from labkit import verify
+from labkit.analysis.finding import Finding
 from labkit.analysis.verifier import Verdict
 from labkit.build.faults import faults
 from labkit.build.faults.base import Fault
@@ -44,28 +46,35 @@ def judged(trick: Trick, frames: list[Frame], at: int) -> Verdict:
     return verify(BytesIO(changed if isinstance(changed, bytes) else written(changed)))
 
 
-def silent(verdict: Verdict, usual: set[str]) -> bool:
+def silent(verdict: Verdict, expected: set[str]) -> bool:
     """Whether a capture passes, and nothing is said of it but what is said of the conversation without a fault."""
-    return verdict.ok and not verdict.limits and {each.code for each in verdict.findings} <= usual
+    return verdict.ok and not verdict.limits and {each.code for each in verdict.findings} <= expected
 
 
-def cases(matrix: ModuleType, fault: Fault, base: str) -> Iterator[tuple[list[Frame], int, set[str]]]:
+@cache
+def cases(matrix: ModuleType, fault: Fault, base: str) -> list[tuple[list[Frame], int, set[str]]]:
     """The frames of a fault's capture, the place of the wrong one, and what is found without the fault."""
-    for name, trace in matrix.faulty(fault, [base]):
-        at = trace.injected[0].packet - 1
-        if not matrix._hidden(fault, name, trace):
-            sound = matrix.judged(matrix.sound(name))
-            yield frames_of(trace), at, {each.code for each in sound.findings}
+    return [
+        (frames_of(trace), trace.injected[0].packet - 1, {each.code for each in usual(matrix, name)})
+        for name, trace in matrix.faulty(fault, [base])
+        if not matrix._hidden(fault, name, trace)
+    ]
+
+
+@cache
+def usual(matrix: ModuleType, name: str) -> tuple[Finding, ...]:
+    """What is found in a conversation without a fault."""
+    return tuple(matrix.judged(matrix.sound(name)).findings)
 
 
 def hidden_by(matrix: ModuleType, tricks: list[str], base: str, some: slice) -> list[tuple[str, str]]:
     return [
         (fault.name, name)
         for fault in faults()[some]
-        for frames, at, usual in cases(matrix, fault, base)
+        for frames, at, codes in cases(matrix, fault, base)
         for name in tricks
         if (fault.name, name) not in HARMLESS
-        if silent(judged(TRICKS[name], frames, at), usual)
+        if silent(judged(TRICKS[name], frames, at), codes)
     ]
 
 

@@ -46,17 +46,17 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_captures(path: Path, profile: str, code: Library) -> None:
+def test_captures(path: Path, code: Library) -> None:
     try:
         with open_capture(path) as capture:
             found = list(capture)
     except CaptureError as why:
         pytest.skip(str(why))
-    agree(found, code, profile)
-    if profile == RFC9293:
-        agree_about_rows(found, code)
+    # A profile only chooses among the rules; the captures of the project are enough for the others.
+    for profile in PROFILES if path.parent == PCAPS else (RFC9293,):
+        agree(found, code, profile)
+    agree_about_rows(found, code)
 
 
 @pytest.mark.parametrize("isns", [(0, 0), (2**32 - 1, 2**32 - 50)])
