@@ -34,7 +34,7 @@ class Numbering:
     sent before.
     """
 
-    __slots__ = ("first", "header", "labels", "seed", "sockets", "used")
+    __slots__ = ("first", "header", "labels", "over", "seed", "sockets", "used")
 
     def __init__(self, header: Header, secret: int, seed: int, side: str, used: int) -> None:
         self.header = header
@@ -43,6 +43,8 @@ class Numbering:
         self.used = used
         self.sockets: dict[int, int] = {}
         """The last identification of each connection."""
+        self.over: set[int] = set()
+        """The connections that have answered in TIME-WAIT."""
         self.labels: dict[tuple[int, int], int] = {}
         """The flow labels, by connection and by its timeouts so far."""
 
@@ -57,7 +59,7 @@ class Numbering:
                 return 0
             case "socket":
                 answer = out.segment.ctl & (SYN | ACK) == SYN | ACK and not tcp.active
-                if out.stateless or answer or tcp.state is State.TIME_WAIT:
+                if out.stateless or answer or (tcp.state is State.TIME_WAIT and not self._socket_answers(tcp, connection)):
                     return 0
                 last = self.sockets.get(connection)
                 if last is None:
@@ -66,6 +68,14 @@ class Numbering:
                 return found
             case _:
                 return self.first + self.used
+
+    def _socket_answers(self, tcp: Endpoint, connection: int) -> bool:
+        """Whether the socket itself answers in TIME-WAIT: the FIN that acknowledges its own FIN. In FIN-WAIT-2 and TIME-WAIT a
+        smaller record stands for it, which counts nothing.
+        """
+        first = connection not in self.over and tcp.before is State.FIN_WAIT_1
+        self.over.add(connection)
+        return first
 
     def _label(self, out: Outgoing, tcp: Endpoint, connection: int) -> int:
         if self.header.flow_label == "zero":

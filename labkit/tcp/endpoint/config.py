@@ -68,6 +68,8 @@ class Config:
     syn_layouts: tuple[str, ...] = ()
     """Orders of the options in a SYN, each as words (mss, sack, timestamps, scale, nop, end). A SYN has the first that has all
     its options and no other; else they are in labkit's own order."""
+    pad_with_nop: bool = False
+    """Whether NOPs follow a Fast Open cookie up to the next whole word, instead of zeros."""
     whole_segment_syn: bool = False
     whole_segment_syn_ack: bool = False
     """Whether a SYN, or a SYN ACK, offers a window of whole segments."""

@@ -60,7 +60,7 @@ class Endpoint:
     """
 
     __slots__ = (
-        *("active", "config", "observe", "state", "synchronised"),
+        *("active", "before", "config", "observe", "state", "synchronised"),
         *("control", "ecn", "rcv", "recovery", "rtt", "snd", "stamps", "timers"),
         *("cookie", "fast_opened", "multipath", "resend_syn", "scaling", "signer"),
         *("delivered", "notices", "received_fin", "replies"),
@@ -78,7 +78,8 @@ class Endpoint:
         self.observe = observe
         self.signer = signer
         """Signs every segment, and drops those that the peer has not signed with the same key."""
-        self.state = State.CLOSED
+        self.state = self.before = State.CLOSED
+        """The state, and the one in which the last segment arrived."""
         self.active = False
         """Whether the connection began with an active OPEN."""
         self.synchronised = False
@@ -180,6 +181,7 @@ class Endpoint:
 
     def receive(self, segment: Segment, now: int) -> None:
         """A segment of this connection arrives (section 3.10.7). One without the right signature is dropped."""
+        self.before = self.state
         if self.signer is None or self.signer.accepts(segment, self.snd.iss, self.rcv.irs):
             arrival.arrives(self, segment, now)
 

@@ -39,7 +39,9 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
     cookie = end.cookie if answering else config.fast_open
     # RFC 7413 section 4.1.3: a retransmitted SYN has no cookie, in case a middlebox drops it.
     if cookie is not None and not end.timers.retries:
-        options += _fitting(options, (opt.FastOpen(cookie),))
+        option = opt.FastOpen(cookie)
+        rest = -(2 + len(cookie)) % 4 if config.pad_with_nop else 0
+        options += _fitting(options, (option, *[NOP] * rest))
     if answering:
         options += _fitting(options, _counters(end))
     return tuple(options)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
+from labkit.tcp import seq
 from labkit.tcp.endpoint import handshake
 from labkit.tcp.endpoint.signals import Outgoing
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG, Segment
@@ -24,6 +25,10 @@ NEAR_LOG = 9
 PROBE_TICK = 2_000_000
 """Nanoseconds that a tail loss probe waits beyond two round trips, so that it does not race against the ACK (RFC 8985 section
 7.2)."""
+NEW = frozenset({"data", "fin"})
+"""Why segments leave that a loss probe waits for."""
+BURSTS = frozenset({"data", "retransmission-rto", "retransmission-fast"})
+"""Why segments leave that may be one burst."""
 TRANSMITTING = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
 """The states in which data or FIN may be sent or retransmitted."""
 
@@ -55,7 +60,7 @@ def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
         if end.timers.rto_at is None and end.snd.high > end.snd.una and end.timers.persist_at is None:
             # RFC 6298, (5.1): "if the timer is not running, start it"
             end.timers.rto_at = now + end.rtt.rto
-    if end.config.tail_loss_probe and (end.timers.probe_at is None or any(each.why == "data" for each in out)):
+    if end.config.tail_loss_probe and (end.timers.probe_at is None or any(each.why in NEW for each in out)):
         _plan_probe(end, now)
     return out
 
@@ -76,15 +81,21 @@ def _pushed(end: "Endpoint", out: "list[Outgoing]") -> "list[Outgoing]":
     most = _burst(end, max((len(each.segment.payload) for each in out), default=0))
     found, burst = list(out), 0
     for place, each in enumerate(out):
-        new = each.why == "data"
-        burst = burst + 1 if new else 0
-        last = place + 1 == len(out) or out[place + 1].why != "data"
+        burst = burst + 1 if each.why in BURSTS else 0
+        last = place + 1 == len(out) or not _follows(out[place + 1], each)
         if each.segment.ctl & PSH:
             burst = 0
-        elif new and burst > 1 and (last or burst >= most):
+        elif burst > 1 and (last or burst >= most):
             found[place] = replace(each, segment=each.segment.with_(ctl=each.segment.ctl | PSH))
             burst = 0
+        if last:
+            burst = 0
     return found
+
+
+def _follows(later: "Outgoing", earlier: "Outgoing") -> bool:
+    """Whether a segment leaves in one burst with the one before it: its octets are the next ones."""
+    return later.why == earlier.why and later.segment.seq == seq.add(earlier.segment.seq, len(earlier.segment.payload))
 
 
 def _burst(end: "Endpoint", full: int) -> int:
@@ -120,7 +131,8 @@ def _plan_probe(end: "Endpoint", now: int) -> None:
     # "If FlightSize is one segment, then add the peer's longest delay of an acknowledgement"; else a tick of the timer.
     alone = len(snd.cuts) <= 1
     at = now + 2 * srtt + (end.config.rto_min if alone else PROBE_TICK)
-    timers.probe_at = at if at < timers.rto_at else None
+    # "If Now() + PTO > TCP_RTO_expiration(): PTO = TCP_RTO_expiration() - Now()": the probe takes the timeout's place.
+    timers.probe_at = min(at, timers.rto_at)
 
 
 def probe_tail(end: "Endpoint", now: int) -> None:

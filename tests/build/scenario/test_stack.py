@@ -129,7 +129,7 @@ def test_identifications_of_others() -> None:
 
 
 def test_flow_labels() -> None:
-    lost = "path: {to_server: {lose: [1, 4]}}\n"
+    lost = "path: {to_server: {lose: [1, 4, 5]}}\n"  # packet 5 is a loss probe, which keeps the label
     labels = [record.label for record in of(play("linux-6.18", client=', address: "::1"', more=lost), "client")]
     assert len(set(labels)) == 3  # the first, and one after each of two timeouts
     assert all(0 < label < 1 << 20 for label in labels)
