@@ -3,10 +3,10 @@
 from labkit.analysis.entry import Entry, Shown
 from labkit.analysis.finding import Finding, with_scapy
 from labkit.analysis.flows import end_name
+from labkit.analysis.ignored import without
 from labkit.analysis.rule import Rule
 from labkit.analysis.strays import Talk, right_fields, tuple_text
 from labkit.i18n import _
-from labkit.tcp.segment import FIN, SYN
 from labkit.tcp.seq import diff
 
 
@@ -47,9 +47,8 @@ def _mend(mend: str, entry: Entry, talk: Talk) -> str:
     """How to mend an entry, with the same in Scapy."""
     seg = entry.shown
     flags = {"syn-bit": "SA", "ack-bit": "SA", "opens": "S"}.get(entry.fault)
-    if entry.fault in ("syn-inside", "stray-fin"):
-        right = seg.ctl & ~(SYN if entry.fault == "syn-inside" else FIN)
-        flags = "".join(letter for bit, letter in enumerate("FSRPAUEC") if right & 1 << bit)
+    if entry.fault in ("syn-inside", "stray-fin", "stray-rst"):
+        flags = without(seg)
     line = right_fields(seg, talk.four_tuple(seg.side)) if entry.fault == "port" else ""
     if flags is not None and entry.cause is None:
         line = f'packets[{seg.packet - 1}][TCP].flags = "{flags}"'

@@ -54,7 +54,7 @@ def open_with_syn(book: Book, index: int, seg: Shown) -> None:
 
 def _isn(book: Book, index: int, seg: Shown) -> int:
     """The ISN of a SYN. Where its seq is 0 as Wireshark shows it, and both sides go on from another number, that one."""
-    if seg.seq:
+    if seg.seq or seg.ctl & FIN:
         return seg.seq
     later = book.segments[index + 1 :]
     ack = next((one.ack for one in later if one.side != seg.side and one.ctl & ACK), None)
