@@ -52,6 +52,8 @@ def _mend(mend: str, entry: Entry, talk: Talk) -> str:
     line = right_fields(seg, talk.four_tuple(seg.side)) if entry.fault == "port" else ""
     if flags is not None and entry.cause is None:
         line = f'packets[{seg.packet - 1}][TCP].flags = "{flags}"'
+    if entry.fault == "ack-bit" and entry.peer is not None and seg.ack != entry.peer.end:
+        line += f"; packets[{seg.packet - 1}][TCP].ack = {entry.peer.end}"
     if line:
         return _("{mend} In Scapy: {line}").format(mend=mend, line=line)
     return with_scapy(mend, entry.field, seg.packet, entry.expected)
@@ -83,6 +85,7 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
         "own_length": own.length if own else 0,
         "peer_packet": peer.packet if peer else "",
         "peer_last": entry.peer_last.packet if entry.peer_last else "",
+        "peer_end": peer.end if peer else "",
         "peer_length": peer.length if peer else 0,
         "headers": entry.off if entry.off in _headers(own, peer) else 40,
         "inside_packet": inside.packet if inside else "",

@@ -49,7 +49,7 @@ def open_with_syn(book: Book, index: int, seg: Shown) -> None:
     if seg.length:
         me.starts[add(isn, 1)] = seg
     if peer.opened and not seg.ctl & ACK and _lacks_ack_bit(book, index, seg):
-        book.enter(seg, "flags", fault="ack-bit", certain=seg.ack != 0, lossy=seg.ack == 0)
+        book.enter(seg, "flags", fault="ack-bit", certain=seg.ack != 0, lossy=seg.ack == 0).peer = peer.taken
 
 
 def _isn(book: Book, index: int, seg: Shown) -> int:

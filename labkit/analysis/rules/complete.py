@@ -263,7 +263,7 @@ def syn_bit_is_missing(entry: Entry) -> int:
     profiles=PROFILES,
     should_be="SYN ACK; if both sides opened at the same moment, the client would answer with SYN ACK too, and does not",
     receiver="The client takes it for a simultaneous open and answers with SYN ACK.",
-    mend="Set the flags to SYN and ACK.",
+    mend="Set the flags to SYN and ACK, and ack to {peer_end}.",
     good=GOOD,
     bad="""
     > S  0:0(0)
