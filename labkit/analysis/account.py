@@ -13,8 +13,8 @@ from labkit.tcp.seq import MASK, add, diff
 DEFAULT_MSS = 536
 """RFC 9293 section 3.7.1: what a side without the MSS option takes, over IPv4."""
 
-COUNTS_ONE = "", 0, 1
-"""A key of `Book`."""
+COUNTS_ONE, STUCK = ("", 0, 1), ("", 0, 0)
+"""Keys of `Book`."""
 
 MAX_NEAR = 1_000
 """Segments before or after one among which its likes are looked for."""
@@ -89,6 +89,8 @@ class Book:
             self._numbers[name, seg.side, entry.off].append(entry)
             if entry.counts_one:
                 self._numbers[COUNTS_ONE].append(entry)
+            if entry.stuck:
+                self._numbers[STUCK].append(entry)
         if name == "ack":
             self._acks.setdefault((seg.side, actual), entry)
         return entry
@@ -100,6 +102,7 @@ class Book:
     def first_like(self, entry: Entry) -> Entry | None:
         """The first mistake before an entry that is the same: as far off, or one octet counted for more."""
         keys = [(entry.field, entry.shown.side, entry.off)] + [COUNTS_ONE] * entry.counts_one
+        keys += [STUCK] * entry.stuck
         found = [first for key in keys if (first := self._first_root(self._numbers[key])) is not entry and first]
         return min(found, key=lambda each: each.packet, default=None)
 

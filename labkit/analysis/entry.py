@@ -83,9 +83,10 @@ class Entry:
     """What the accounts know by themselves, where it is not a number that is off.
 
     Missing are: `syn`, `syn-ack`, `syn-bit`, `ack-bit`, `third-ack`, `last-ack`, `second-fin`. Must not be there: `opens`
-    (ACK in the first segment), `syn-inside`, `after-fin`, `resets` (goes on after a reset), `kernel` (after the kernel's
-    reset), `port`. Acks: `refused` (the client answers with RST in SYN-SENT), `silent` (a pure ACK that acknowledges
-    nothing new), `never` (never acknowledged). Remarks: `same-isn`, `third-data`.
+    (ACK in the first segment), `syn-inside`, `stray-fin`, `stray-rst` (both sides go on as though the bit were clear),
+    `second-end` (a FIN with another number), `after-fin`, `resets` (goes on after a reset), `kernel` (after the kernel's
+    reset), `port`. Acks: `refused` (the client answers with RST in SYN-SENT), `silent` (a pure ACK that leaves out what has
+    come), `never` (never acknowledged). Remarks: `same-isn`, `third-data`.
     """
     relative: bool = False
     """`actual` is the right number counted from the ISN, as Wireshark shows it."""
@@ -135,6 +136,12 @@ class Entry:
         if own is None or counted is None or counted.length < 2 or self.actual is None:
             return False
         return diff(self.actual, own.ack if self.field == "ack" else own.seq) == 1
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the seq is still that of the sender's last segment, although that took numbers."""
+        own = self.own
+        return self.field == "seq" and own is not None and own.seg_len > 0 and self.actual == own.seq
 
     @property
     def text(self) -> str:

@@ -3,10 +3,10 @@
 from labkit.analysis.entry import Entry, Shown
 from labkit.analysis.finding import Finding, with_scapy
 from labkit.analysis.flows import end_name
+from labkit.analysis.ignored import without
 from labkit.analysis.rule import Rule
 from labkit.analysis.strays import Talk, right_fields, tuple_text
 from labkit.i18n import _
-from labkit.tcp.segment import FIN, SYN
 from labkit.tcp.seq import diff
 
 
@@ -47,12 +47,13 @@ def _mend(mend: str, entry: Entry, talk: Talk) -> str:
     """How to mend an entry, with the same in Scapy."""
     seg = entry.shown
     flags = {"syn-bit": "SA", "ack-bit": "SA", "opens": "S"}.get(entry.fault)
-    if entry.fault in ("syn-inside", "stray-fin"):
-        right = seg.ctl & ~(SYN if entry.fault == "syn-inside" else FIN)
-        flags = "".join(letter for bit, letter in enumerate("FSRPAUEC") if right & 1 << bit)
+    if entry.fault in ("syn-inside", "stray-fin", "stray-rst"):
+        flags = without(seg)
     line = right_fields(seg, talk.four_tuple(seg.side)) if entry.fault == "port" else ""
     if flags is not None and entry.cause is None:
         line = f'packets[{seg.packet - 1}][TCP].flags = "{flags}"'
+    if entry.fault == "ack-bit" and entry.peer is not None and seg.ack != entry.peer.end:
+        line += f"; packets[{seg.packet - 1}][TCP].ack = {entry.peer.end}"
     if line:
         return _("{mend} In Scapy: {line}").format(mend=mend, line=line)
     return with_scapy(mend, entry.field, seg.packet, entry.expected)
@@ -84,6 +85,7 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
         "own_length": own.length if own else 0,
         "peer_packet": peer.packet if peer else "",
         "peer_last": entry.peer_last.packet if entry.peer_last else "",
+        "peer_end": peer.end if peer else "",
         "peer_length": peer.length if peer else 0,
         "headers": entry.off if entry.off in _headers(own, peer) else 40,
         "inside_packet": inside.packet if inside else "",

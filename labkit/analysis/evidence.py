@@ -5,12 +5,17 @@ from itertools import pairwise
 
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.tcp.segment import FIN, RST, SYN
+from labkit.tcp.seq import diff
 
 MAX_STEP = 16
 """IP identifications that are taken for counted differ by no more than this from one segment of a host to its next."""
 
 MAX_TAUGHT = 100
 """Segments of a conversation that a teaching exercise may have."""
+
+
+MAX_OCTETS = 1 << 20
+"""Octets of each side of such a conversation."""
 
 
 def evidence(segments: Sequence[Shown]) -> str:
@@ -52,10 +57,39 @@ def gaps(segments: Sequence[Shown]) -> list[tuple[Shown, Shown]]:
 def nothing_lost(segments: Sequence[Shown]) -> bool:
     """Whether a short conversation of both sides shows no trace of loss: nothing is sent twice, and the IP identifications
     leave none out."""
-    sent = [(seg.side, seg.seq) for seg in segments if seg.length]
     own = [[seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER)]
     whole = all(each and (_counts(each) or len(set(each)) == 1 or _is_random(each)) for each in own)
-    return whole and len(segments) <= MAX_TAUGHT and len(set(sent)) == len(sent)
+    return whole and len(segments) <= MAX_TAUGHT and not _sends_again(segments)
+
+
+def _sends_again(segments: Sequence[Shown]) -> bool:
+    """Whether octets are sent twice under the same number. Others are no retransmission, but after a reset a new attempt, and
+    of a long conversation those that come when its numbers have gone around."""
+    sent: dict[tuple[int, int], bytes] = {}
+    first_seq = {seg.side: seg.seq for seg in reversed(segments)}
+    again = any(seg.ctl & RST or abs(diff(seg.seq, first_seq[seg.side])) > MAX_OCTETS for seg in segments)
+    for seg in segments:
+        if seg.length:
+            first = sent.setdefault((seg.side, seg.seq), seg.payload)
+            both = min(len(first), len(seg.payload))
+            if first is not seg.payload and (again or first[:both] == seg.payload[:both]):
+                return True
+    return False
+
+
+def _contradicts(entry: Entry, segments: Sequence[Shown]) -> bool:
+    """Whether the sender of a segment sends other octets under its numbers later: then its seq is wrong, whatever is missing."""
+    wrong = entry.shown
+    if entry.field != "seq" or not wrong.payload:
+        return False
+    for seg in segments:
+        if seg.side == wrong.side and seg.packet > wrong.packet and seg.length:
+            at = diff(seg.seq, wrong.seq)
+            mine, its = wrong.payload[max(at, 0) :], seg.payload[max(-at, 0) :]
+            both = min(len(mine), len(its))
+            if both and mine[:both] != its[:both]:
+                return True
+    return False
 
 
 def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
@@ -71,7 +105,7 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
     if entry.fault == "syn-ack" and why == "apart":  # a host counts from its first packet on, wherever that is
         return False
     if why == "lock-step":
-        return not entry.lossy or entry.is_typical
+        return not entry.lossy or entry.is_typical or _contradicts(entry, segments)
     if why in ("constant", "together"):
         return True
     if entry.fault == "never" and entry.peer is not None and segments[-1].side == entry.peer.side:

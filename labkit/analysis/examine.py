@@ -71,6 +71,10 @@ DECIDED = frozenset(
 """Codes of which the accounts decide whether they stand, in a complete conversation."""
 
 
+LENGTHS = ("CK02", "CAP01", "OPT01")
+"""Codes of errors that a wrong length in the header of IP or TCP makes: the payload ends or begins in the wrong place."""
+
+
 class Completeness(StrEnum):
     """Whether packets may be missing in a capture."""
 
@@ -348,7 +352,11 @@ class _Look:
         places = {id(finding): place for place, finding in enumerate(merged)}
         by_entry = {id(entry): places[id(finding)] for entry, finding in self._found}
         for entry, finding in self._found:
-            if entry.cause is not None:
+            length = self._wrong_length(entry.cause or entry)
+            if length is not None and id(length) in places:
+                place, severity = places[id(finding)], min(finding.severity, Severity.NOTE)
+                merged[place] = replace(finding, severity=severity, caused_by=places[id(length)])
+            elif entry.cause is not None:
                 place = places[id(finding)]
                 merged[place] = replace(finding, caused_by=by_entry[id(entry.cause)])
         for place, finding in enumerate(merged):
@@ -359,6 +367,15 @@ class _Look:
         if strays or self._complete:
             limits = [limit for limit in limits if self._is_left(limit, strays)]
         return replace(verdict, findings=merged, limits=limits)
+
+    def _wrong_length(self, entry: Entry) -> Finding | None:
+        """The error about the length of the segment that a wrong ack acknowledges: IP length or data offset take octets from
+        its payload, the ack is right for what was meant, and the sender goes on from there."""
+        peer = entry.peer
+        if entry.field != "ack" or not entry.goes_on or peer is None or not peer.length:
+            return None
+        errors = self._errors.get(peer.packet, ())
+        return next((found for found in errors if found.code in LENGTHS), None)
 
     def _softened(self, found: Finding) -> Finding:
         if found.severity != Severity.ERROR or found.flow in self._complete:
@@ -389,6 +406,8 @@ class _Look:
         if found.packet in self._overlapped and rule.family == "retransmission" and not entries:
             return True
         if entries and rule.family in NUMBERS:
+            return True
+        if found.code == "WIN01" and any(entry.field == "seq" and not entry.fault for entry in entries):
             return True
         if rule.family in EXPLAINING and ((entries and found.severity == Severity.NOTE) or _seq_is_wrong(entries)):
             return True

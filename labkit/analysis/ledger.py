@@ -27,9 +27,11 @@ from labkit.analysis.account import (
     recent,
     relative_number,
 )
+from labkit.analysis.acks import leaves_out_fin, repeat_ack
 from labkit.analysis.closing import close, refuse
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.evidence import evidence
+from labkit.analysis.ignored import is_ignored_fin, is_ignored_reset, is_second_fin
 from labkit.analysis.opening import begin, miss_third, open_with_syn, open_without_syn
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
@@ -82,6 +84,9 @@ class Ledger(Book):
             self._strays = self._strays or entry
         if me.last is not None and me.last.ctl & RST and not seg.ctl & RST:
             self._after_reset(seg, me)
+        if is_ignored_reset(self, index, seg):
+            self.enter(seg, "flags", fault="stray-rst", certain=True)
+            seg = self.segments[index] = replace(seg, ctl=seg.ctl & ~RST)
         # With both SYN and RST, no number counts.
         if not seg.ctl & (SYN | RST):
             self._post_other(index, seg, me, peer)
@@ -113,9 +118,16 @@ class Ledger(Book):
             open_without_syn(self, index, seg)
         elif seg.side == SERVER and me.taken is not None and not peer.has_acked and not peer.starts:
             miss_third(self, seg)
-        if seg.ctl & FIN and me.fin is None and self._is_ignored_fin(index, seg):
+        if seg.ctl & FIN and me.fin is None and is_ignored_fin(self, index, seg):
             self.enter(seg, "flags", fault="stray-fin", certain=True)
             seg = replace(seg, ctl=seg.ctl & ~FIN)
+        if seg.ctl & FIN and is_second_fin(seg, me):
+            # Who counts it follows from it.
+            second = self.number(seg, "seq", me, me.fin_at, seg.seq)
+            second.fault, second.certain, second.peer = "second-end", True, me.fin
+            me.shifts.setdefault(1, second)
+            self._acknowledge_if_any(index, seg, me, peer, None)
+            return
         if (
             seg.length
             and me.fin is not None
@@ -132,13 +144,6 @@ class Ledger(Book):
         self._acknowledge_if_any(index, seg, me, peer, entry)
         if seg.ctl & FIN and me.fin is None and (entry is None or entry.field != "seq"):
             me.fin = seg
-
-    def _is_ignored_fin(self, index: int, seg: Shown) -> bool:
-        """Whether both sides go on as though a segment had no FIN: its sender sends data with the FIN's number."""
-        later = self.segments[index + 1 :]
-        following = next((one for one in later if one.side == seg.side and one.length), None)
-        counted = any(one.side != seg.side and one.ctl & ACK and one.ack == seg.end for one in later)
-        return following is not None and following.seq == add(seg.seq, seg.length) and not counted
 
     def _acknowledge_if_any(self, index: int, seg: Shown, me: Account, peer: Account, entry: Entry | None) -> None:
         if seg.ctl & ACK:
@@ -277,6 +282,12 @@ class Ledger(Book):
             if later.side == seg.side and later.seg_len and diff(later.seq, at) <= 0 < diff(later.end, at):
                 at = later.end
                 if diff(at, seg.seq) >= 0:
+                    if (
+                        seg.is_pure_ack
+                        and (later.ack, later.window) == (seg.ack, seg.window)
+                        and not any(self.sent_again)
+                    ):
+                        return False  # what was sent before it has said all that it says
                     # A pure ACK stands where a segment ends, and data sent again may come with what follows it.
                     return at == seg.seq or seg.length > 0
         return False
@@ -324,7 +335,7 @@ class Ledger(Book):
     def _old_ack(self, index: int, seg: Shown, me: Account, peer: Account, own: Entry | None) -> None:
         shifted = next((cause for shift, cause in peer.shifts.items() if add(seg.ack, -shift) in peer.ends), None)
         if me.has_acked and seg.ack == me.acked:
-            self._same_ack(index, seg, me, peer)
+            repeat_ack(self, index, seg)
         elif shifted is not None and seg.ack not in peer.ends:
             self.number(seg, "ack", peer, peer.nxt, seg.ack, cause=shifted)  # the end of an earlier segment
         elif (seg.ctl & SYN and seg.ack not in peer.ends) or (not me.has_acked and seg.ack == peer.isn):
@@ -336,6 +347,9 @@ class Ledger(Book):
                 # Who sends it has sent a higher ack before, with a lower seq: the network has not exchanged the two.
                 risen = own is None and me.acked_by is not None and diff(seg.seq, me.acked_by.seq) > 0
                 entry.certain, entry.outside = risen, is_outside(seg.ack, peer)
+        elif leaves_out_fin(self, index, seg):
+            self.number(seg, "ack", peer, peer.nxt, seg.ack).fault = "silent"
+            self._acknowledge(seg, me)
         elif seg.ack in peer.ends or any(
             one.length > peer.mss and 0 < diff(seg.ack, one.seq) < one.length for one in peer.starts.values()
         ):
@@ -343,22 +357,6 @@ class Ledger(Book):
         else:
             want = min((diff(end, seg.ack), end) for end in peer.ends if diff(end, seg.ack) > 0)[1]
             self._wrong_ack(seg, peer, want)
-
-    def _same_ack(self, index: int, seg: Shown, me: Account, peer: Account) -> None:
-        """A pure ACK that repeats its sender's last number, right behind a segment that it could acknowledge.
-
-        A duplicate ACK asks for something that is missing, and a window update has another window: neither is meant.
-        """
-        before = self.segments[index - 1]
-        if not seg.is_pure_ack or me.last is None or seg.window != me.last.window or before.side == seg.side:
-            return
-        first = 1 < before.length <= me.mss and before.seq == seg.ack and peer.starts.get(before.seq) is before
-        if before is peer.fin and not before.length and before.seq == seg.ack:
-            follower = next(iter(self.segments[index + 1 : index + 2]), seg)
-            # macOS acknowledges the data again before it acknowledges the FIN.
-            first = not (follower.is_pure_ack and follower.side == seg.side and follower.ack == before.end)
-        if first and seg.window and not self.sent_again[before.side]:  # nothing was lost
-            self.number(seg, "ack", peer, before.end, seg.ack).fault = "silent"
 
     def _ack_beyond(self, index: int, seg: Shown, peer: Account, off: int) -> None:
         entry = self._wrong_ack(seg, peer, peer.nxt)

@@ -49,12 +49,12 @@ def open_with_syn(book: Book, index: int, seg: Shown) -> None:
     if seg.length:
         me.starts[add(isn, 1)] = seg
     if peer.opened and not seg.ctl & ACK and _lacks_ack_bit(book, index, seg):
-        book.enter(seg, "flags", fault="ack-bit", certain=seg.ack != 0, lossy=seg.ack == 0)
+        book.enter(seg, "flags", fault="ack-bit", certain=seg.ack != 0, lossy=seg.ack == 0).peer = peer.taken
 
 
 def _isn(book: Book, index: int, seg: Shown) -> int:
     """The ISN of a SYN. Where its seq is 0 as Wireshark shows it, and both sides go on from another number, that one."""
-    if seg.seq:
+    if seg.seq or seg.ctl & FIN:
         return seg.seq
     later = book.segments[index + 1 :]
     ack = next((one.ack for one in later if one.side != seg.side and one.ctl & ACK), None)

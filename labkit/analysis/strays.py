@@ -83,14 +83,21 @@ def adopt(talks: Sequence[Talk], work: Work | None = None) -> Iterator[tuple[Tal
                     break
     strays = [talk for talk in strays if talk.index not in found]
     for host in (talk for talk in talks if talk.opens and talk.index not in found):
-        numbers = _Numbers(host.segments)
-        known = host.segments
-        mistakes = -1
-        for stray in strays:
-            if not work.take(1):
-                break
-            moved = _moved(stray, host)
-            if not moved or not numbers.may_begin(moved[0]) or not work.take(2 * len(known)):
+        known = _with_strays(host, strays, work)
+        if known is not host.segments:
+            yield host, known
+
+
+def _with_strays(host: Talk, strays: Sequence[Talk], work: Work) -> list[Shown]:
+    """The segments of a conversation and of the strays that fit it."""
+    numbers = _Numbers(host.segments)
+    known = host.segments
+    mistakes = -1
+    for stray in strays:
+        if not work.take(1):
+            break
+        for moved in _choices(stray, host):
+            if not numbers.may_begin(moved[0]) or not work.take(2 * len(known)):
                 continue
             if mistakes < 0:
                 mistakes = len(_mistakes(Ledger(known)))
@@ -98,8 +105,8 @@ def adopt(talks: Sequence[Talk], work: Work | None = None) -> Iterator[tuple[Tal
             if _fits(known, mistakes, more, moved):
                 known, mistakes = more, -1
                 numbers.add(moved)
-        if known is not host.segments:
-            yield host, known
+                break
+    return known
 
 
 class _Numbers:
@@ -121,8 +128,19 @@ class _Numbers:
         return bool(seg.ctl & SYN) or not of or seg.seq in of or add(seg.seq, 1) in of
 
 
-def _moved(stray: Talk, host: Talk) -> list[Shown]:
-    """The segments of a stray as segments of a conversation; none where too much of the four-tuple differs."""
+def _choices(stray: Talk, host: Talk) -> Iterator[list[Shown]]:
+    """The segments of a stray as segments of a conversation; none where too much of the four-tuple differs, and as either side's
+    where the four-tuple tells neither."""
+    likely = _moved(stray, host)
+    if likely:
+        yield likely
+        other = _moved(stray, host, turned=True)
+        if other != likely:
+            yield other
+
+
+def _moved(stray: Talk, host: Talk, turned: bool = False) -> list[Shown]:
+    """The segments of a stray as those of the sides that they are likely of, or of the others where that can be."""
     first = stray.segments[0]
     if first.packet < host.segments[0].packet or not first.ctl & ACK:
         return []
@@ -134,7 +152,7 @@ def _moved(stray: Talk, host: Talk) -> list[Shown]:
             return []
         side = counts.index(min(counts))
         if counts[0] == counts[1]:
-            side = _side_by_numbers(seg, host)
+            side = _side_by_numbers(seg, host) ^ turned
         moved.append(_marked(seg, side, stray, host))
     return moved
 

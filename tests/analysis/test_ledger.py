@@ -49,6 +49,29 @@ def line_of(verdict: Verdict) -> list[tuple[int | None, str, int | None]]:
 
 
 MISTAKES: dict[str, tuple[str, tuple[int, str, int | None]]] = {
+    "a second FIN that is counted": (
+        f"{TALK}> F. 19:19(0) ack 25\n< . 25:25(0) ack 20\n> F. 20:20(0) ack 25\n< F. 25:25(0) ack 21\n> . 21:21(0) ack 26",
+        (10, "seq", 19),
+    ),
+    "nothing of its own counted, three times": (
+        (
+            "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 0:0(0) ack 1\n> P. 0:18(18) ack 1\n< . 1:1(0) ack 19\n"
+            "< P. 1:25(24) ack 19\n> . 0:0(0) ack 25\n> F. 0:0(0) ack 25\n< F. 25:25(0) ack 20\n> . 0:0(0) ack 26"
+        ),
+        (3, "seq", 1),
+    ),
+    "FIN with data, of which only the data is acknowledged": (
+        f"{OPENING}> FP. 1:19(18) ack 1\n< . 1:1(0) ack 19\n< FP. 1:25(24) ack 20\n> . 20:20(0) ack 26",
+        (5, "ack", 20),
+    ),
+    "RST with data, and both go on": (
+        f"{OPENING}{REQUEST}< . 1:1(0) ack 19\n< RP. 1:25(24) ack 19\n> . 19:19(0) ack 25{CLOSE}",
+        (6, "flags", None),
+    ),
+    "the ACK of a FIN counts itself": (
+        f"{TALK}> F. 19:19(0) ack 25\n< . 26:26(0) ack 20\n< F. 25:25(0) ack 20\n> . 20:20(0) ack 26",
+        (9, "seq", 25),
+    ),
     "pure ACK counted, and kept up by both": (
         (
             f"{OPENING}> P. 2:20(18) ack 1\n< . 1:1(0) ack 20\n< P. 1:25(24) ack 20\n> . 20:20(0) ack 25\n"

@@ -263,7 +263,7 @@ def syn_bit_is_missing(entry: Entry) -> int:
     profiles=PROFILES,
     should_be="SYN ACK; if both sides opened at the same moment, the client would answer with SYN ACK too, and does not",
     receiver="The client takes it for a simultaneous open and answers with SYN ACK.",
-    mend="Set the flags to SYN and ACK.",
+    mend="Set the flags to SYN and ACK, and ack to {peer_end}.",
     good=GOOD,
     bad="""
     > S  0:0(0)
@@ -420,6 +420,55 @@ def data_after_the_fin(entry: Entry) -> int:
 def fin_that_ends_nothing(entry: Entry) -> int:
     """FIN takes a sequence number, and is the last thing that a side sends."""
     return entry.fault == "stray-fin"
+
+
+@rule(
+    "FIN03",
+    Severity.ERROR,
+    "RFC 9293 3.6",
+    "a second FIN with seq {actual}; its sender has sent its FIN in packet {peer_packet}, and nothing comes after that",
+    scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
+    profiles=PROFILES,
+    should_be="one FIN; if it is sent again, it has seq {expected} as before",
+    receiver="It has seen the end already, drops the segment and acknowledges again.",
+    mend="Clear FIN or remove the segment; a FIN that is sent again has seq {expected}.",
+    good=GOOD,
+    bad=f"""{OPENING}
+    > F. 1:1(0) ack 1
+    < .  1:1(0) ack 2
+    > F. 2:2(0) ack 1       # FIN03
+    < F. 1:1(0) ack 3       # CON01
+    > .  3:3(0) ack 2       # CON01
+    """,
+)
+def second_fin_with_another_number(entry: Entry) -> int:
+    """FIN is the last number that a side takes. A second one with a number of its own ends what has ended."""
+    return entry.fault == "second-end"
+
+
+@rule(
+    "RST03",
+    Severity.ERROR,
+    "RFC 9293 3.5.2",
+    "RST is set in a segment with data, but both sides go on as though it were not",
+    scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
+    profiles=PROFILES,
+    should_be="no RST: it aborts the connection",
+    receiver="It drops the data and the connection, and answers every later segment with RST.",
+    mend="Clear RST.",
+    good=GOOD,
+    bad=f"""{OPENING}
+    > RP. 1:5(4) ack 1      # RST03
+    < .  1:1(0) ack 5
+    > P. 5:9(4) ack 1
+    < .  1:1(0) ack 9
+    """,
+)
+def reset_that_ends_nothing(entry: Entry) -> int:
+    """A reset ends the connection at once, and takes no data with it that counts."""
+    return entry.fault == "stray-rst"
 
 
 @rule(

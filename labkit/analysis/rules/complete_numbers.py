@@ -445,7 +445,9 @@ def leaves_out_the_end_of_a_segment(entry: Entry) -> int:
 def fin_is_not_counted(entry: Entry) -> int:
     """FIN takes one sequence number. Only an ack behind it says that the peer has seen the close."""
     peer = entry.peer
-    return entry.fault in ("never", "silent") and peer is not None and peer.ctl & FIN != 0 and not peer.length
+    if entry.fault not in ("never", "silent") or peer is None or not peer.ctl & FIN:
+        return False
+    return not peer.length or diff(entry.actual or 0, peer.end) == -1
 
 
 @rule(

@@ -1,0 +1,38 @@
+"""Control bits that both sides ignore: SYN, FIN or RST is set, and the conversation goes on as though it were not."""
+
+from itertools import islice
+
+from labkit.analysis.account import Account, Book
+from labkit.analysis.entry import Shown
+from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.seq import add
+
+
+def is_ignored_fin(book: Book, index: int, seg: Shown) -> bool:
+    """Whether both sides go on as though a segment had no FIN: its sender sends data with the FIN's number."""
+    later = book.segments[index + 1 :]
+    following = next((one for one in later if one.side == seg.side and one.length), None)
+    counted = any(one.side != seg.side and one.ctl & ACK and one.ack == seg.end for one in later)
+    return following is not None and following.seq == add(seg.seq, seg.length) and not counted
+
+
+def is_second_fin(seg: Shown, me: Account) -> bool:
+    """Whether a FIN comes after the FIN of the same side, with the number behind it: a FIN sent again would have its number."""
+    return bool(me.fin is not None and me.fin is not seg and not seg.length and seg.seq == me.nxt == add(me.fin_at, 1))
+
+
+def is_ignored_reset(book: Book, index: int, seg: Shown) -> bool:
+    """Whether a reset carries data, and both sides go on as though it were none: the sender counts the data, and the peer
+    acknowledges it."""
+    if not seg.length or seg.ctl & (SYN | RST) != RST:
+        return False
+    later = list(islice(book.segments, index + 1, None))
+    following = next((one for one in later if one.side == seg.side), None)
+    counted = any(one.side != seg.side and one.ctl & ACK and one.ack == seg.end for one in later)
+    return following is not None and not following.ctl & RST and following.seq == seg.end and counted
+
+
+def without(seg: Shown) -> str:
+    """The flags of a segment as Scapy writes them, without the bit that is ignored."""
+    ignored = RST if seg.ctl & RST else SYN if seg.ctl & SYN else FIN
+    return "".join(letter for bit, letter in enumerate("FSRPAUEC") if seg.ctl & ~ignored & 1 << bit)
