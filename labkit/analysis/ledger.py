@@ -289,6 +289,8 @@ class Ledger(Book):
             self._ack_without_syn(seg, me, peer)
             return
         if seg.ctl & SYN and seg.ack == add(peer.isn, 1):
+            if peer.taken is None or not peer.taken.ctl & SYN:
+                return  # a SYN ACK sent again, with the ack of the first
             peer.nxt = seg.ack  # whatever data the SYN carried is not taken, and comes again (RFC 7413 section 4.2)
         off = diff(seg.ack, peer.nxt)
         if not off:
@@ -403,12 +405,14 @@ class Ledger(Book):
 
     def _post_reset(self, seg: Shown, me: Account, peer: Account) -> None:
         off = diff(seg.seq, me.nxt)
-        asked = peer.has_acked and seg.seq == peer.acked
+        answers = peer.last is not None and peer.last.ctl & ACK and not seg.ctl & ACK and seg.seq == peer.last.ack
+        asked = answers or (peer.has_acked and seg.seq == peer.acked)
         if me.opened and off and off not in me.shifts and me.reset is None and not asked:
             self.number(seg, "seq", me, me.nxt, seg.seq).lossy = off > 0
 
     def _after_reset(self, seg: Shown, me: Account) -> None:
-        if me.reset is not None:
+        refuses = me.last is not None and not me.opened and me.last.ack != self.accounts[1 - seg.side].nxt
+        if me.reset is not None or refuses:  # a client ignores a refusal that does not acknowledge its SYN
             return
         before = [one for one in self.segments if one.side == seg.side and one.packet < seg.packet]
         kernel = seg.side == CLIENT and len(before) == 2 and bool(before[0].ctl & SYN)
