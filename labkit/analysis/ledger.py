@@ -170,7 +170,9 @@ class Ledger(Book):
 
     def _wrong_seq(self, seg: Shown, me: Account, peer: Account, off: int) -> None:
         swapped = is_swapped(seg, me, peer)
-        relative = bool(me.isn) and seg.seq == relative_number(me) and not swapped and seg.seq not in me.ends
+        relative = (
+            bool(me.isn) and abs(off) > 1 and seg.seq == relative_number(me) and not swapped and seg.seq not in me.ends
+        )
         entry = self.number(seg, "seq", me, me.nxt, seg.seq, cause=self._first_relative() if relative else None)
         if not relative:
             self._repeats(entry)
@@ -184,7 +186,7 @@ class Ledger(Book):
         entry.outside = is_outside(seg.seq, me) or (off > MAX_WINDOW and self._returns(seg, me))
         me.shifts.setdefault(off, entry.cause or entry)
         if seg.ctl & FIN and not self._is_believed(seg, me):
-            me.shifts.pop(off)
+            me.shifts[off + seg.seg_len] = me.shifts.pop(off)  # its sender may count it
             return
         self._take(seg, me, off)
         if seg.ctl & FIN and me.fin is None:
@@ -301,7 +303,7 @@ class Ledger(Book):
             self.number(seg, "ack", peer, peer.nxt, seg.ack, cause=root).swapped = True
         elif (shift := peer.shifts.get(off)) is not None and shift.fault != "syn-bit":
             self.number(seg, "ack", peer, peer.nxt, seg.ack, cause=shift)
-        elif peer.isn and seg.ack == relative_number(peer) and seg.ack not in peer.ends:
+        elif peer.isn and abs(off) > 1 and seg.ack == relative_number(peer) and seg.ack not in peer.ends:
             entry = self.number(seg, "ack", peer, peer.nxt, seg.ack, cause=self._first_relative())
             entry.relative, entry.certain = True, abs(off) > 0xFFFF
             self._relative = self._relative or entry

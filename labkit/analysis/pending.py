@@ -67,6 +67,12 @@ def answer(seg: Seen, me: Side, peer: Side) -> None:
         _answer_unsent(seg, me, peer)
 
 
+def answer_by_octets(seg: Seen, me: Side) -> None:
+    """Answer the open questions of a sender by the octets of its segment alone."""
+    if me.pending_n:
+        _answer_gaps_by_sender(seg, me)
+
+
 def answer_reset(seg: Seen, me: Side, peer: Side) -> None:
     """Answer open questions by a reset of `me`.
 
