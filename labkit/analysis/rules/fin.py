@@ -216,6 +216,7 @@ def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
     """
     return (
         me.syn != 0
+        and peer.syn != 0  # otherwise the time of an answer is not known
         and _fin_acked(me, peer)
         and peer.has_fin != 0
         and me.last_packet > peer.fin_packet
