@@ -76,10 +76,10 @@ def resent_octets_differ(seg: Seen, me: Side, peer: Side) -> int:
     """A sequence number stands for one byte, so a retransmission carries the same byte.
 
     Keep-alives and window probes are exempt, because their byte is meaningless by design (RFC 9293 section 3.8.4). Their
-    number is the last one that the peer has acknowledged, even if a FIN or data is in flight. The capture may lack that ACK:
-    one byte at the end of a longer segment is no resend of it.
+    number is the last one that the peer has acknowledged, even if a FIN or data is in flight.
     """
     below = peer.has_rcv_nxt != 0 and seg.len == 1 and seg.end == peer.rcv_nxt
+    # The capture may lack that ACK: one byte at the end of a longer segment is no resend of it.
     below = below or (seg.len == 1 and me.data_len > 1 and seg.end == add(me.data_seq, me.data_len))
     return seg.conflict != ABSENT and not below and not is_probe(seg, me, peer)
 
