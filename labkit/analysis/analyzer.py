@@ -16,12 +16,13 @@ header has the steps FRAME and DONE only. `labkit.analysis.native.segment_loop` 
 
 from collections.abc import Iterable, Iterator
 
+from labkit.analysis.damage import spoiled
 from labkit.analysis.flows import Flow, FlowTable, segments
 from labkit.analysis.payload import PayloadStore, remember
 from labkit.analysis.pending import Resolved, close, resolve
 from labkit.analysis.rule import Scope
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import advance, look, relate, spoiled
+from labkit.analysis.tracker import advance, look, relate
 from labkit.analysis.unread import Unread
 from labkit.capture import Frame
 from labkit.packet.seen import Seen

@@ -28,6 +28,8 @@ def _never_acknowledged(book: Book, side: int, me: Account, peer: Account) -> No
     if not waiting or any(diff(seg.seq, waiting[0].seq) <= 0 for seg in waiting[1:]):
         return
     first = waiting[0]
+    if any(seg.side == side and seg.packet > first.packet and diff(seg.seq, first.seq) < 0 for seg in book.segments):
+        return  # a keep-alive or a resend asks whether it arrived; the answer says that it was lost
     late = [seg for seg in book.segments if seg.side != side and seg.packet > first.packet and seg.ctl & ACK]
     crosses = len(late) == 1 and diff(late[0].ack, _acked_before(book, late[0])) > 0
     if not late or crosses:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Protocol
 
+from labkit.analysis.damage import spoiled
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import spoiled
 from labkit.analysis.unread import PAIR_OCTETS, Unread, mark_ends, segment_key, unread_key
 from labkit.capture import Frame
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
@@ -312,7 +312,8 @@ def inherit(new: Side, old: Side, other: Side, now: int) -> None:
     refused = (old.rst or other.rst) and not (old.syn and other.syn)
     quiet = now - max(old.last_time, other.last_time)
     new.old_nxt = old.nxt
-    new.has_old = 2 if closed and quiet < TWO_MSL and old.has_nxt else 3 if refused else 1
+    # Where time goes back, the old connection may be a copy of the new one.
+    new.has_old = 2 if closed and 0 <= quiet < TWO_MSL and old.has_nxt else 3 if refused else 1
 
 
 def remember_syn(side: Side, isn: int, packet: int) -> None:

@@ -175,7 +175,9 @@ class Ledger(Book):
 
     def _wrong_seq(self, seg: Shown, me: Account, peer: Account, off: int) -> None:
         swapped = is_swapped(seg, me, peer)
-        relative = bool(me.isn) and seg.seq == relative_number(me) and not swapped and seg.seq not in me.ends
+        relative = (
+            bool(me.isn) and abs(off) > 1 and seg.seq == relative_number(me) and not swapped and seg.seq not in me.ends
+        )
         entry = self.number(seg, "seq", me, me.nxt, seg.seq, cause=self._first_relative() if relative else None)
         if not relative:
             self._repeats(entry)
@@ -189,7 +191,7 @@ class Ledger(Book):
         entry.outside = is_outside(seg.seq, me) or (off > MAX_WINDOW and self._returns(seg, me))
         me.shifts.setdefault(off, entry.cause or entry)
         if seg.ctl & FIN and not self._is_believed(seg, me):
-            me.shifts.pop(off)
+            me.shifts[off + seg.seg_len] = me.shifts.pop(off)  # its sender may count it
             return
         self._take(seg, me, off)
         if seg.ctl & FIN and me.fin is None:
@@ -300,6 +302,8 @@ class Ledger(Book):
             self._ack_without_syn(seg, me, peer)
             return
         if seg.ctl & SYN and seg.ack == add(peer.isn, 1):
+            if peer.taken is None or not peer.taken.ctl & SYN:
+                return  # a SYN ACK sent again, with the ack of the first
             peer.nxt = seg.ack  # whatever data the SYN carried is not taken, and comes again (RFC 7413 section 4.2)
         off = diff(seg.ack, peer.nxt)
         if not off:
@@ -310,7 +314,7 @@ class Ledger(Book):
             self.number(seg, "ack", peer, peer.nxt, seg.ack, cause=root).swapped = True
         elif (shift := peer.shifts.get(off)) is not None and shift.fault != "syn-bit":
             self.number(seg, "ack", peer, peer.nxt, seg.ack, cause=shift)
-        elif peer.isn and seg.ack == relative_number(peer) and seg.ack not in peer.ends:
+        elif peer.isn and abs(off) > 1 and seg.ack == relative_number(peer) and seg.ack not in peer.ends:
             entry = self.number(seg, "ack", peer, peer.nxt, seg.ack, cause=self._first_relative())
             entry.relative, entry.certain = True, abs(off) > 0xFFFF
             self._relative = self._relative or entry
@@ -401,12 +405,14 @@ class Ledger(Book):
 
     def _post_reset(self, seg: Shown, me: Account, peer: Account) -> None:
         off = diff(seg.seq, me.nxt)
-        asked = peer.has_acked and seg.seq == peer.acked
+        answers = peer.last is not None and peer.last.ctl & ACK and not seg.ctl & ACK and seg.seq == peer.last.ack
+        asked = answers or (peer.has_acked and seg.seq == peer.acked)
         if me.opened and off and off not in me.shifts and me.reset is None and not asked:
             self.number(seg, "seq", me, me.nxt, seg.seq).lossy = off > 0
 
     def _after_reset(self, seg: Shown, me: Account) -> None:
-        if me.reset is not None:
+        refuses = me.last is not None and not me.opened and me.last.ack != self.accounts[1 - seg.side].nxt
+        if me.reset is not None or refuses:  # a client ignores a refusal that does not acknowledge its SYN
             return
         before = [one for one in self.segments if one.side == seg.side and one.packet < seg.packet]
         kernel = seg.side == CLIENT and len(before) == 2 and bool(before[0].ctl & SYN)

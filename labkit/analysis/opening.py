@@ -59,7 +59,7 @@ def _isn(book: Book, index: int, seg: Shown) -> int:
     later = book.segments[index + 1 :]
     ack = next((one.ack for one in later if one.side != seg.side and one.ctl & ACK), None)
     seq = next((one.seq for one in later if one.side == seg.side and not one.ctl & SYN), None)
-    if ack is None or ack != seq:
+    if ack is None or ack != seq or ack == add(seg.seq, 1):
         return seg.seq
     raw = add(ack, -seg.seg_len)
     return raw if raw > MAX_RELATIVE else seg.seq

@@ -83,7 +83,23 @@ def ids_leave_one_out(seg: Seen, me: Side, peer: Side) -> bool:
 def _step(seg: Seen, me: Side, peer: Side) -> int:
     """The step of the identification; 1 where one counter numbers the packets of both sides, as in handmade captures."""
     step = (seg.ip_id - me.last_id) & 0xFFFF
-    together = step == seg.number - me.last_packet and peer.last_id > 0
-    return (
-        1 if together and (peer.last_id - me.last_id) & 0xFFFF == (peer.last_packet - me.last_packet) & 0xFFFF else step
-    )
+    return 1 if step == seg.number - me.last_packet and ids_count_together(me, peer) else step
+
+
+def ids_count_together(me: Side, peer: Side) -> bool:
+    """Whether one counter numbers the packets of both sides: identifications and packets have the same distance."""
+    if me.ids_differ == 2 or peer.ids_differ == 2 or min(me.last_id, peer.last_id) <= 0:
+        return False
+    return (me.last_id - me.last_packet) & 0xFFFF == (peer.last_id - peer.last_packet) & 0xFFFF
+
+
+def nothing_between(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the IPv4 identifications show that the capture has every packet of `peer` up to its segment `seg`.
+
+    The host counts them, and none is missing; or all are the same, as in handmade captures; or one counter numbers the packets of
+    both sides.
+    """
+    if seg.ip_id <= 0 or peer.last_id <= 0 or me.last_id < 0:
+        return False
+    step = (seg.ip_id - peer.last_id) & 0xFFFF
+    return step <= 1 or (step == seg.number - peer.last_packet and ids_count_together(me, peer))

@@ -67,6 +67,12 @@ def answer(seg: Seen, me: Side, peer: Side) -> None:
         _answer_unsent(seg, me, peer)
 
 
+def answer_by_octets(seg: Seen, me: Side) -> None:
+    """Answer the open questions of a sender by the octets of its segment alone."""
+    if me.pending_n:
+        _answer_gaps_by_sender(seg, me)
+
+
 def answer_reset(seg: Seen, me: Side, peer: Side) -> None:
     """Answer open questions by a reset of `me`.
 
@@ -313,7 +319,10 @@ def close(me: Side, peer: Side) -> None:
             # that the capture lacks the peer's packets.
             wrong = me.syn != 0 and peer.syn != 0 and peer.missed == 0 and unsent == 1
             off = sn.diff(me.pending_seen[i], me.pending_want[i])
-            last = peer.last_packet < me.pending_packet[i] and not peer.has_fin
+            opens_again = (
+                peer.last_packet == peer.resyn_packet
+            )  # its SYN for the next connection tells nothing of this one
+            last = (peer.last_packet < me.pending_packet[i] or opens_again) and not peer.has_fin
             fin = off == 1 and (me.has_fin or me.missed or gaps)  # the peer's FIN may be missing
             if wrong and me.pending_mark[i] == ECHOES:
                 me.pending_state[i] = UNPROVEN

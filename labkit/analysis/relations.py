@@ -145,13 +145,18 @@ def echoes_unseen(seg: Seen, me: Side, peer: Side) -> bool:
 
 
 def is_possible_echo(seg: Seen, peer: Side) -> bool:
-    """Whether the peer's clock may have come to the timestamp that a segment echoes, since the last one that the capture shows.
+    """Whether the peer's clock may have come to the timestamp that a segment echoes."""
+    return may_have_reached(peer, seg.tsecr, seg.time)
 
-    The clock counts milliseconds, or faster as the peer's timestamps show (RFC 7323 section 5.4).
+
+def may_have_reached(side: Side, value: int, now: int) -> bool:
+    """Whether a side's timestamp clock may have come to a value, since the last one that the capture shows.
+
+    The clock counts milliseconds, or faster as the timestamps show (RFC 7323 section 5.4).
     """
     rate = TICKS
-    shown = peer.last_time - peer.first_time
+    shown = side.last_time - side.first_time
     if shown > SAME_MOMENT:
-        rate = max(rate, sn.diff(peer.tsval, peer.least_tsval) * SECOND // shown)
-    passed = max(0, seg.time - peer.last_time)
-    return sn.diff(seg.tsecr, peer.tsval) <= MORE_TICKS + passed * rate // SECOND
+        rate = max(rate, sn.diff(side.tsval, side.least_tsval) * SECOND // shown)
+    passed = max(0, now - side.last_time)
+    return sn.diff(value, side.tsval) <= MORE_TICKS + passed * rate // SECOND

@@ -51,7 +51,9 @@ class Side:
     oversized: U8 = 0
     """1: it has sent a segment that is larger than the peer's MSS, and was so on the wire."""
     opt_cut: U8 = 0
-    """1: the capture holds only a part of the SYN's options."""
+    """1: the options of the SYN are not known: the capture holds only a part of them, or nothing tells which SYN counts."""
+    copies: U8 = 0
+    """COPIES_* of `labkit.analysis.tracker`: what copies of its SYN ACK differ in, until a segment tells which one counts."""
     tfo_len: I16 = ABSENT
     """Octets of the Fast Open cookie on the SYN; ABSENT: no such option."""
     syn_ecn: U8 = 0
@@ -101,7 +103,7 @@ class Side:
     last_sum: U16 = 0
     """Its checksum."""
     ids_differ: U8 = 0
-    """1: not all of its IPv4 identifications are the same."""
+    """1: not all of its IPv4 identifications are the same; 2: they do not count with the packets of the capture either."""
     last_ack: PeerSeq = 0
     former_ack: PeerSeq = 0
     """The ack before the last change."""
@@ -194,11 +196,12 @@ class Side:
     ce_n: U32 = 0
     """Segments with data that were marked with CE."""
 
-    # Its checksums (`labkit.analysis.tracker.count_sums`).
+    # Its checksums (`labkit.analysis.damage.count_sums`).
     sums_good: U8 = 0
+    """Right ones, 255 at most."""
     sums_bad: U32 = 0
     sums_alike: U8 = 0
-    """What all wrong ones have in common: SUMS_* of `labkit.analysis.tracker`."""
+    """What all wrong ones have in common: SUMS_* of `labkit.analysis.damage`."""
     sum_off: U16 = 0
     """The difference of the first wrong one from the right one."""
     sum_rest: U16 = 0
@@ -218,7 +221,7 @@ class Side:
     has_fin: U8 = 0
     fin_packet: U32 = 0
     fin_spoiled: U8 = 0
-    """1: its checksum is wrong, so that the peer drops it."""
+    """1: a segment with a wrong checksum has a FIN, `fin`; it counts only once the peer acknowledges it."""
     fin_time: int = 0
     rst: U8 = 0
     rst_seq: Seq = 0

@@ -4,9 +4,21 @@
 segment, `peer` the other one. All are plain functions over integers, so that they can be compiled. They track, the rules judge.
 """
 
+from labkit.analysis.damage import count_sums, is_damaged, is_dropped, replaces_damaged_syn
 from labkit.analysis.extensions import advance_extensions
 from labkit.analysis.order import NEAR, SAME_MOMENT, ids_leave_one_out
-from labkit.analysis.pending import BEHIND, ECHOES, GAP, SENT, UNSENT, answer, answer_reset, missing, open_pending
+from labkit.analysis.pending import (
+    BEHIND,
+    ECHOES,
+    GAP,
+    SENT,
+    UNSENT,
+    answer,
+    answer_by_octets,
+    answer_reset,
+    missing,
+    open_pending,
+)
 from labkit.analysis.relations import (
     acks_a_part,
     echoes_unseen,
@@ -15,9 +27,10 @@ from labkit.analysis.relations import (
     is_possible_echo,
     is_probe,
     is_window_probe,
+    may_have_reached,
 )
 from labkit.analysis.side import Side
-from labkit.packet.seen import ABSENT, OPT_SOUND, SUM_BAD, SUM_GOOD, Seen
+from labkit.packet.seen import ABSENT, OPT_SOUND, Seen
 from labkit.tcp import seq as sn
 from labkit.tcp.segment import ACK, AE, CWR, ECE, FIN, RST, SYN
 
@@ -28,9 +41,8 @@ ANSWERED = -(1 << 30)
 """`Side.same_acks` after the retransmission that duplicate ACKs ask for: further ones do not count until a new ACK (RFC 5681
 section 3.2, step 6)."""
 
-SUMS_ZERO, SUMS_OFF, SUMS_REST = 1, 2, 4
-"""What all wrong checksums of a sender may have in common: they are 0; they differ from the right one by the same amount; they
-differ from each other by the segment's length only, as checksums of a pseudo-header do."""
+COPIES_STAMPS, COPIES_SCALE, COPIES_SACK = 1, 2, 4
+"""What two copies of a SYN ACK differ in: timestamps, and with them the window scale and SACK."""
 
 DEFAULT_MSS, DEFAULT_MSS_6 = 536, 1220
 """RFC 9293 section 3.7.1 (MUST-15): the MSS of a SYN without the option, over IPv4 and IPv6."""
@@ -51,22 +63,52 @@ MAX_SHIFT = 14
 
 def look(seg: Seen, me: Side, peer: Side) -> None:
     """Relate a segment to what is known of its sender, and answer open questions about earlier segments."""
-    seg.seg_len = seg.len + (seg.ctl & SYN != 0) + (seg.ctl & FIN != 0)
+    damaged = is_damaged(seg, me)
+    seg.seg_len = seg.len + (seg.ctl & SYN != 0) + (seg.ctl & FIN != 0 and not damaged)
     seg.end = sn.add(seg.seq, seg.seg_len)
     seg.seq_offset = 0
     seg.new_octets = seg.seg_len
     seg.conflict = ABSENT
-    if seg.ctl & (SYN | RST) == 0:
+    if seg.ctl & (SYN | RST) == 0 and not damaged:
         _set_first_nxt(seg, me, peer)
+        if seg.ctl & ACK:
+            _take_fin(seg, peer)
+            _choose_copy(seg, me)
+            _choose_copy(seg, peer)
+            if takes_other_syn_ack(seg, me, peer):
+                peer.opt_cut, peer.wscale = 1, ABSENT  # the options of the first one do not count
     relate(seg, me)
     if seg.seq_offset < 0:
         seg.new_octets = max(0, sn.diff(seg.end, me.nxt)) + missing(seg, me)
     if seg.ctl & SYN or is_dropped(seg, me, peer):
         return
-    if seg.ctl & RST:
+    if damaged:
+        answer_by_octets(seg, me)
+    elif seg.ctl & RST:
         answer_reset(seg, me, peer)
     else:
         answer(seg, me, peer)
+
+
+def _take_fin(seg: Seen, peer: Side) -> None:
+    """Count the FIN of a segment with a wrong checksum, which the peer acknowledges: it was damaged behind the receiver."""
+    if peer.fin_spoiled and not peer.has_fin and peer.nxt == peer.fin and seg.ack == sn.add(peer.fin, 1):
+        peer.has_fin = 1
+        peer.nxt = seg.ack
+        peer.top = sn.latest(peer.top, seg.ack)
+
+
+def _choose_copy(seg: Seen, side: Side) -> None:
+    """Where the copies of a SYN ACK offer different options, what the first segment after them uses tells which one counts."""
+    if side.copies == 0 or seg.opt_cut:
+        return
+    if seg.tsval < 0:
+        side.stamps = 0
+        if side.copies & COPIES_SCALE:
+            side.wscale = ABSENT
+        if side.copies & COPIES_SACK:
+            side.sack_ok = 0
+    side.copies = 0
 
 
 def _set_first_nxt(seg: Seen, me: Side, peer: Side) -> None:
@@ -131,21 +173,6 @@ def in_lock_step(me: Side, peer: Side) -> bool:
     )
 
 
-def nothing_between(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the IPv4 identifications show that the capture has every packet of `peer` up to its segment `seg`.
-
-    The host counts them, and none is missing; or all are the same, as in handmade captures; or one counter numbers the packets of
-    both sides.
-    """
-    if seg.ip_id <= 0 or peer.last_id <= 0 or me.last_id < 0:
-        return False
-    step = (seg.ip_id - peer.last_id) & 0xFFFF
-    together = step == seg.number - peer.last_packet and (
-        (me.last_id - peer.last_id) & 0xFFFF == (me.last_packet - peer.last_packet) & 0xFFFF
-    )
-    return step <= 1 or together
-
-
 def renumbers_its_syn(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether the third segment has the number that the SYN ACK asks for, and both contradict the SYN."""
     return (
@@ -166,12 +193,11 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     """Add a segment to what is known of its sender."""
     if not me.seen:
         me.first_packet, me.first_time, me.first_seq, me.first_ctl = seg.number, seg.time, seg.seq, seg.ctl
+    if is_damaged(seg, me) or is_dropped(seg, me, peer):
+        _advance_damaged(seg, me, peer)
+        return
     advance_extensions(seg, me, peer)
     me.seen += 1
-    count_sums(seg, me)
-    if is_dropped(seg, me, peer):
-        _advance_packet(seg, me)
-        return
     me.run += 1
     peer.run = 0
     me.probe = 1 if is_probe(seg, me, peer) or is_window_probe(seg, me, peer) else 0
@@ -191,11 +217,24 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     if exceeds_mss(seg, peer):
         me.oversized = 1
     _advance_last_ack(seg, me, peer)
+    count_sums(seg, me)
     _advance_packet(seg, me)
     if me.third == 1 and seg.ctl & (SYN | RST) == 0:
         me.third = 2
         if me.syn < 2:  # in a simultaneous open the SYN ACK was the answer
             me.delay = max(0, seg.time - peer.last_time)
+
+
+def _advance_damaged(seg: Seen, me: Side, peer: Side) -> None:
+    """Add what was sent under numbers that fit, with a timestamp that fits too, and nothing else."""
+    if not is_dropped(seg, me, peer):
+        _advance_sequence(seg, me, peer, True)
+        fits = seg.tsval >= 0 and me.tsval >= 0 and may_have_reached(me, seg.tsval, seg.time)
+        if fits and sn.after(seg.tsval, me.tsval):
+            me.tsval = seg.tsval  # the peer may echo it, if only the capture is damaged
+    me.seen += 1
+    count_sums(seg, me)
+    _advance_packet(seg, me)
 
 
 def _advance_questions(seg: Seen, me: Side, peer: Side) -> None:
@@ -232,7 +271,8 @@ def _advance_last_ack(seg: Seen, me: Side, peer: Side) -> None:
 
 def _advance_packet(seg: Seen, me: Side) -> None:
     if me.last_id > 0 and seg.ip_id > 0 and seg.ip_id != me.last_id:
-        me.ids_differ = 1
+        counted = (seg.ip_id - me.last_id) & 0xFFFF == (seg.number - me.last_packet) & 0xFFFF
+        me.ids_differ = max(me.ids_differ, 1) if counted else 2
     me.last_win, me.last_sum = seg.win, seg.sum
     me.last_packet, me.last_time, me.last_id = seg.number, seg.time, seg.ip_id
     if seg.ip_id > 0 and (me.newest_id <= 0 or (me.newest_id - seg.ip_id) & 0xFFFF > NEAR):
@@ -245,7 +285,7 @@ def _advance_numbers(seg: Seen, me: Side, peer: Side) -> None:
     elif seg.ctl & SYN:
         _advance_syn(seg, me, peer)
     elif not beyond_any_window(seg, me, peer):
-        _advance_sequence(seg, me, peer)
+        _advance_sequence(seg, me, peer, False)
 
 
 def _set_base(side: Side, number: int) -> None:
@@ -254,13 +294,13 @@ def _set_base(side: Side, number: int) -> None:
 
 def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
     if me.syn and seg.seq != me.isn:
-        if peer.seen or seg.ctl & ACK:
+        if (peer.seen or seg.ctl & ACK) and not replaces_damaged_syn(seg, me):
             me.resyn, me.has_resyn, me.resyn_packet = seg.seq, 1, seg.number
             me.resyn_time, me.resyn_nxt = seg.time, me.nxt
             if seg.ctl & ACK == 0 and (me.third == 2 or peer.third == 2):
                 me.challenge = WAITS
             return
-        me.has_nxt = 0  # the peer did not answer the first SYN: this attempt replaces it
+        me.has_nxt = 0  # the peer did not answer the first SYN, which may be damaged: this attempt replaces it
     if me.syn == 0 and me.has_nxt:
         return  # a SYN inside a connection: the flow table begins a new one if it has to
     if me.syn == (2 if seg.ctl & ACK else 1) and seg.seq == me.isn:
@@ -300,24 +340,34 @@ def _take_options(seg: Seen, me: Side, again: bool) -> None:
         me.mss = seg.mss
         if me.default_mss:
             me.mss = DEFAULT_MSS if seg.version == 4 else DEFAULT_MSS_6
-    if not again or seg.wscale >= 0:
+    if again and seg.ctl & ACK:
+        _compare_copies(seg, me)
+    if not again or (seg.wscale >= 0 and not me.opt_cut):
         me.wscale = seg.wscale
     me.sack_ok = max(seg.sack_ok, me.sack_ok) if again else seg.sack_ok
     me.stamps = 1 if seg.tsval >= 0 or (again and me.stamps) else 0
     # A SYN that is sent again may no longer ask for ECN (RFC 9768 section 3.1.4.1).
     me.syn_ctl = seg.ctl | (me.syn_ctl & (ECE | CWR | AE) if again else 0)
-    me.tfo_len, me.opt_cut, me.syn_ecn = seg.tfo_len, seg.opt_cut, seg.ecn
+    me.tfo_len, me.opt_cut, me.syn_ecn = seg.tfo_len, max(me.opt_cut, seg.opt_cut) if again else seg.opt_cut, seg.ecn
     me.syn_echo = max(0, seg.tsecr)
 
 
-def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
+def _compare_copies(seg: Seen, me: Side) -> None:
+    scale = COPIES_SCALE if (seg.wscale >= 0) != (me.wscale >= 0) else 0
+    if (seg.tsval >= 0) != (me.stamps != 0):
+        me.copies = COPIES_STAMPS | scale | (COPIES_SACK if seg.sack_ok != me.sack_ok else 0)
+    elif scale:
+        me.opt_cut, me.wscale = 1, ABSENT  # nothing will tell which copy arrived
+
+
+def _advance_sequence(seg: Seen, me: Side, peer: Side, damaged: bool) -> None:
     if renumbers_its_syn(seg, me, peer):
         me.nxt = seg.seq
         seg.seq_offset, seg.new_octets = 0, seg.seg_len
     if seg.seg_len and me.has_nxt and peer.has_rcv_nxt and sn.after(me.nxt, peer.rcv_nxt):
         me.piped = 1
     fin = sn.add(seg.seq, seg.len)
-    if seg.ctl & FIN and not me.has_fin and me.has_nxt and me.pending_n == 0 and sn.before(fin, me.nxt):
+    if seg.ctl & FIN and not damaged and not me.has_fin and me.has_nxt and me.pending_n == 0 and sn.before(fin, me.nxt):
         # A FIN before octets that were sent has a wrong number (FIN01). It counts as if it came after them.
         fin = me.nxt
         me.nxt = sn.add(fin, 1)
@@ -341,10 +391,9 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side) -> None:
     if seg.len and seg.new_octets and me.probe == 0 and (me.since == 0 or seg.seq_offset < 0):
         me.since = seg.time  # octets behind a gap cannot be acknowledged before it is filled
     _advance_data(seg, me, peer)
-    if seg.ctl & FIN and (not me.has_fin or (me.fin_spoiled and not spoiled(seg))):
-        me.fin, me.has_fin = fin, 1
+    if seg.ctl & FIN and not me.has_fin:
+        me.fin, me.has_fin, me.fin_spoiled = fin, 0 if damaged else 1, 1 if damaged else 0
         me.fin_packet, me.fin_time = seg.number, seg.time
-        me.fin_spoiled = 1 if spoiled(seg) and me.sums_good else 0
 
 
 def _advance_data(seg: Seen, me: Side, peer: Side) -> None:
@@ -363,8 +412,13 @@ def _is_early(seg: Seen, me: Side, peer: Side) -> bool:
     return not later and seg.ack == peer.nxt and peer.syn_end == sn.add(peer.isn, 1)
 
 
+def takes_other_syn_ack(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether the third segment of a handshake acknowledges the second one of two SYN ACKs with different ISNs."""
+    return me.third == 1 and peer.has_resyn != 0 and seg.ctl & SYN == 0 and seg.ack == sn.add(peer.resyn, 1)
+
+
 def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
-    if me.third == 1 and peer.has_resyn and seg.ctl & SYN == 0 and seg.ack == sn.add(peer.resyn, 1):
+    if takes_other_syn_ack(seg, me, peer):
         # Of two SYN ACKs with different ISNs, the one that the client acknowledges counts.
         peer.isn = peer.resyn
         peer.nxt = peer.top = peer.syn_end = seg.ack
@@ -412,57 +466,7 @@ def scaled(win: int, ctl: int, me: Side, peer: Side) -> int:
     return win << min(me.wscale, MAX_SHIFT)
 
 
-def count_sums(seg: Seen, me: Side) -> None:
-    """Count right and wrong checksums, and what the wrong ones have in common. A repeated frame counts once."""
-    if seg.sum_state == SUM_GOOD:
-        me.sums_good = 1
-    elif seg.sum_state == SUM_BAD and (me.sums_bad == 0 or seg.sum_want != me.sum_want):
-        off = (seg.sum - seg.sum_want) % 65535
-        rest = (seg.sum - seg.doff - seg.len) % 65535
-        alike = SUMS_ZERO if seg.sum == 0 else 0
-        if me.sums_bad == 0:
-            me.sum_off, me.sum_rest, me.sums_alike = off, rest, SUMS_ZERO | SUMS_OFF | SUMS_REST
-        alike += SUMS_OFF if off == me.sum_off else 0
-        alike += SUMS_REST if rest == me.sum_rest else 0
-        me.sums_alike &= alike
-        me.sum_want = seg.sum_want
-        me.sums_bad += 1
-    if seg.ip_sum_state == SUM_GOOD:
-        me.ips_good = 1
-    elif seg.ip_sum_state == SUM_BAD and (me.ips_bad == 0 or seg.ip_sum_want != me.ip_want):
-        off = (seg.ip_sum - seg.ip_sum_want) % 65535
-        if me.ips_bad == 0:
-            me.ip_off, me.ips_alike = off, SUMS_OFF
-        elif off != me.ip_off:
-            me.ips_alike = 0
-        me.ip_want = seg.ip_sum_want
-        me.ips_bad += 1
-
-
-def spoiled(seg: Seen) -> bool:
-    """Whether the receiver drops the segment, because its checksum is wrong."""
-    return seg.sum_state == SUM_BAD and not is_rewritten(seg)
-
-
-def is_rewritten(seg: Seen) -> bool:
-    """Whether the checksums of IP and TCP are wrong by the same amount: somebody has changed an address, which both cover."""
-    if seg.sum_state != SUM_BAD or seg.ip_sum_state != SUM_BAD:
-        return False
-    return (seg.sum - seg.sum_want) % 65535 == (seg.ip_sum - seg.ip_sum_want) % 65535
-
-
 def sack_reach(me: Side, peer: Side) -> int:
     """How far from its ack a side may have a SACK block: many of its windows, as it may have offered larger ones before."""
     known = scale_is_known(me, peer) and me.has_right_edge != 0
     return FAR_WINDOWS * max(me.max_win, 65535) if known else MAX_WINDOW
-
-
-def is_dropped(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether a segment changes nothing, because the receiver drops it: its checksum is wrong, while others of its host are
-    right, and its numbers do not fit either. What is damaged on its way, with numbers that fit, was still sent."""
-    if not spoiled(seg) or not me.sums_good:
-        return False
-    fits = seg.ctl & (SYN | RST) == 0 and me.has_nxt and (seg.seq_offset == 0 or not sn.after(seg.end, me.nxt))
-    if fits and seg.ctl & ACK and peer.has_nxt:
-        fits = not sn.after(seg.ack, peer.nxt) and not (me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt))
-    return not fits

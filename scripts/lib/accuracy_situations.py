@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from accuracy_more_situations import DOUBTFUL, MORE, NOT_MEASURED, OPEN, RIGHT, SACKED, STAMPED, WRONG
+
 from labkit.analysis.verifier import Verifier
 from labkit.build.script import parse
 from labkit.capture import open_capture
 
 BEGIN, END = "## Situations", "## Segments"
 """The headings around the section in docs/accuracy.md."""
-
-NOT_MEASURED = "not measured"
-
-RIGHT, DOUBTFUL, WRONG = "nothing to report", "at most a warning", "at least a warning"
 
 
 @dataclass(frozen=True)
@@ -33,27 +31,12 @@ class Situation:
     right: str
 
 
-OPEN = """
-> S  0:0(0) <mss 1460>
-< S. 0:0(0) ack 1 <mss 1460>
-> .  1:1(0) ack 1
-"""
 MISSING = """
 > S  0:0(0) <mss 1460> {ip.id=1}
 < S. 0:0(0) ack 1 <mss 1460> {ip.id=1}
 > .  1:1(0) ack 1 {ip.id=2}
 """
 """The same, with identifications, so that later ones can leave out those of packets that the capture lacks."""
-STAMPED = """
-> S  0:0(0) <mss 1460,nop,nop,TS val 1000 ecr 0>
-< S. 0:0(0) ack 1 <mss 1460,nop,nop,TS val 9000 ecr 1000>
-> .  1:1(0) ack 1 <nop,nop,TS val 1001 ecr 9000>
-"""
-SACKED = """
-> S  0:0(0) <mss 1460,sackOK>
-< S. 0:0(0) ack 1 <mss 1460,sackOK>
-> .  1:1(0) ack 1
-"""
 MD5 = "md5 00112233445566778899aabbccddeeff"
 AO = "ao keyid 1 rnextkeyid 1 mac 001122334455667788990011"
 CAPABLE = "mp_capable version 1 flags 0x01"
@@ -316,6 +299,7 @@ SITUATIONS = (
         "sends the FIN at SND.NXT.",
         WRONG,
     ),
+    *(Situation(*each) for each in MORE),
 )
 
 

@@ -125,6 +125,7 @@ case(
     fin.last_ack_not_of_the_fin,
     {
         "me.syn": 1,
+        "peer.syn": 2,
         "me.has_fin": 1,
         "me.fin": at(10),
         "me.last_packet": 9,
@@ -145,6 +146,7 @@ case(
     ({"me.raw_win": 0}, 0),
     ({"me.last_time": 1099}, 0),
     ({"me.syn": 0}, 0),
+    ({"peer.syn": 0}, 0),
     ({"me.has_fin": 0}, 0),
     ({"peer.rcv_nxt": at(10), "peer.last_ack": at(10)}, 0),
     ({"peer.has_rcv_nxt": 0, "peer.last_ack": at(10)}, 0),

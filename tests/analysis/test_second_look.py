@@ -64,6 +64,63 @@ def test_a_stray_syn_hides_no_mistake(text: str, want: list[tuple[int, str, int 
     assert named(judged(text)) == want
 
 
+NO_MISTAKE = {
+    "a SYN ACK that is sent again after the close": (
+        f"{OPENING}> P. 1:101(100) ack 1\n< . 1:1(0) ack 101\n> F. 101:101(0) ack 1\n< F. 1:1(0) ack 102\n"
+        "> . 102:102(0) ack 2\n< S. 0:0(0) ack 1\n> . 102:102(0) ack 2"
+    ),
+    "a SYN ACK that is sent again while data is lost": (
+        f"{OPENING}> P. 1:101(100) ack 1\n< S. 0:0(0) ack 1\n> . 101:101(0) ack 1\n"
+        "+0.3 > P. 1:101(100) ack 1\n< . 1:1(0) ack 101"
+    ),
+    "a FIN that is lost, and a keep-alive": (
+        f"{OPENING}> P. 1:101(100) ack 1\n< . 1:1(0) ack 101\n> F. 101:101(0) ack 1\n"
+        "+1.0 > . 100:101(1) ack 1 {fill=0x00}\n< . 1:1(0) ack 101"
+    ),
+    "a Fast Open whose data is not taken": (
+        "> S 0:20(20) <mss 1460,FO a1b2c3d4a1b2c3d4,nop,nop>\n< S. 0:0(0) ack 1 <mss 1460>\n"
+        "> P. 1:21(20) ack 1\n< . 1:1(0) ack 21"
+    ),
+}
+
+
+@pytest.mark.parametrize("isns", [(0, 0), (2**32 - 1, 2**32 - 50), (1000, 5000)])
+@pytest.mark.parametrize("text", NO_MISTAKE.values(), ids=NO_MISTAKE.keys())
+def test_what_hosts_do_is_no_mistake(text: str, isns: tuple[int, int]) -> None:
+    """Each host counts its IPv4 identifications, which shows that no packet is missing."""
+    ids = {"<": 0, ">": 0}
+    lines = []
+    for line in text.splitlines():
+        side = "<" if "< " in line.split("<mss")[0] else ">"
+        ids[side] += 1
+        told = f"ip.id={ids[side]}"
+        lines.append(line.replace("{", f"{{{told},") if "{" in line else f"{line} {{{told}}}")
+    everything = list(frames(list(parse("\n".join(lines), "test")), isns=isns))
+    verdict = examine(Verifier().run(everything), lambda: everything, collect())
+    assert [found for found in verdict.findings if found.severity > Severity.NOTE] == []
+
+
+FOLLOWS = {
+    "a forged refusal, and the SYN ACK": (
+        "> S 1000:1000(0)\n< R. 0:0(0) ack 1000\n< S. 0:0(0) ack 1001\n> . 1001:1001(0) ack 1",
+        [2],
+    ),
+    "a wrong ack in the SYN ACK, and the right reset": ("> S 0:0(0)\n< S. 0:0(0) ack 2\n> R 2:2(0)", [2]),
+    "a FIN one too high, and an ACK that counts it": (
+        (
+            f"{OPENING}< P. 1:101(100) ack 1\n> . 1:1(0) ack 101\n< F. 102:102(0) ack 1\n> . 1:1(0) ack 101\n"
+            "> F. 1:1(0) ack 101\n< . 103:103(0) ack 2"
+        ),
+        [6],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "packets"), FOLLOWS.values(), ids=FOLLOWS.keys())
+def test_what_follows_from_a_mistake_is_no_other_one(text: str, packets: list[int]) -> None:
+    assert [found.packet for found in errors(judged(text, Completeness.AUTO))] == packets
+
+
 ONE_MISTAKE = {
     "data after a FIN, which is acknowledged": (
         (

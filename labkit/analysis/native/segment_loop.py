@@ -4,6 +4,7 @@
 are left. The functions `ask_*` are placeholders: `labkit.analysis.native.kernels` generates them from the catalogue.
 """
 
+from labkit.analysis.damage import spoiled
 from labkit.analysis.ends import MAX_ENDED, UNKNOWN, Moved, begin, move, place
 from labkit.analysis.native.context import NONE, OPEN, OVER, SEVERITIES, BatchRow, Context, FlowRow
 from labkit.analysis.native.flow_table import find_flow, flow_hash, give_back, is_host, retire
@@ -13,7 +14,7 @@ from labkit.analysis.native.scan import IRREGULAR, step
 from labkit.analysis.payload import remember
 from labkit.analysis.pending import close, resolve
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import advance, look, relate, spoiled
+from labkit.analysis.tracker import advance, look, relate
 from labkit.analysis.unread import MAX_ROWS, TABLE_FULL, count_unread, end_hash, segment_key, unread_key
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
 from labkit.packet.seen import ABSENT, SHORT_IP, SOUND, Seen

@@ -1,11 +1,11 @@
 """Acknowledgement numbers."""
 
-from labkit.analysis.order import overtaken
+from labkit.analysis.order import nothing_between, overtaken
 from labkit.analysis.pending import ECHOES, LATE, LOST, MISSED, UNPROVEN, UNSENT, WRONG, Resolved
 from labkit.analysis.relations import acks_a_part, is_probe
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import DEFAULT_MSS, in_lock_step, nothing_between, scale_is_known
+from labkit.analysis.tracker import DEFAULT_MSS, in_lock_step, scale_is_known
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, before
@@ -107,6 +107,8 @@ def ack_of_more_than_was_answered(seg: Seen, me: Side, peer: Side, resolved: Res
     """
     if resolved.kind != UNSENT or not _lacks_end_of_answer(seg, me, peer, resolved):
         return False
+    if seg.ctl & RST:
+        return False  # a reset has the number of what was really sent
     at_once = peer.last_seq == peer.data_seq and peer.last_len > 0
     return True if at_once and nothing_between(seg, me, peer) else Severity.WARNING
 

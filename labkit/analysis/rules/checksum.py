@@ -1,8 +1,8 @@
 """Checksums of the IPv4 header and of TCP."""
 
+from labkit.analysis.damage import is_rewritten
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import is_rewritten
 from labkit.packet.seen import SUM_BAD, SUM_PARTIAL, SUM_ZERO, Seen
 
 MIN_SAMPLE = 2

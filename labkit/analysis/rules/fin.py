@@ -168,7 +168,6 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
         # After a run of segments the ACK of the FIN may follow later, but not if this side still has to send its own FIN.
         and (peer.run == 1 or not me.has_fin)
         and peer.pending_n == 0
-        and peer.fin_spoiled == 0
         and (peer.fin != peer.syn_end or peer.resent == 0)  # this side answers each retransmitted SYN ACK
         and seg.win == me.raw_win
         and seg.win != 0  # a closed window does not take the FIN
@@ -217,9 +216,9 @@ def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
     """
     return (
         me.syn != 0
+        and peer.syn != 0  # otherwise the time of an answer is not known
         and _fin_acked(me, peer)
         and peer.has_fin != 0
-        and peer.fin_spoiled == 0
         and me.last_packet > peer.fin_packet
         and me.last_ctl & (SYN | FIN | RST | ACK) == ACK
         and me.last_len == 0

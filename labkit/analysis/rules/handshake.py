@@ -1,5 +1,6 @@
 """The three-way handshake."""
 
+from labkit.analysis.damage import replaces_damaged_syn
 from labkit.analysis.order import SAME_MOMENT, ids_leave_one_out
 from labkit.analysis.pending import GAP, WRONG, Resolved
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
@@ -262,7 +263,7 @@ def syn_resent_with_other_isn(seg: Seen, me: Side, peer: Side) -> int:
     A new attempt from the same port after a failed one is a new connection and takes a new number, which is legal.
     The fault is a second number while the first SYN is still unanswered, or two different answers to one SYN.
     """
-    if seg.ctl & (SYN | RST) != SYN or me.syn == 0 or seg.seq == me.isn:
+    if seg.ctl & (SYN | RST) != SYN or me.syn == 0 or seg.seq == me.isn or replaces_damaged_syn(seg, me):
         return False
     return me.third == 0 and peer.third < 2 and me.octets == 0 and (seg.ctl & ACK != 0) == (me.syn == 2)
 

@@ -6,7 +6,7 @@ from labkit.analysis.side import Side
 from labkit.analysis.tracker import unacked
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
-from labkit.tcp.seq import after
+from labkit.tcp.seq import add, after
 
 GOOD = """
     > P. 1:100(99) ack 1
@@ -79,6 +79,8 @@ def resent_octets_differ(seg: Seen, me: Side, peer: Side) -> int:
     number is the last one that the peer has acknowledged, even if a FIN or data is in flight.
     """
     below = peer.has_rcv_nxt != 0 and seg.len == 1 and seg.end == peer.rcv_nxt
+    # The capture may lack that ACK: one byte at the end of a longer segment is no resend of it.
+    below = below or (seg.len == 1 and me.data_len > 1 and seg.end == add(me.data_seq, me.data_len))
     return seg.conflict != ABSENT and not below and not is_probe(seg, me, peer)
 
 

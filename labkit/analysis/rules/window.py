@@ -5,7 +5,7 @@ from labkit.analysis.order import SAME_MOMENT, overtaken
 from labkit.analysis.relations import is_probe, is_window_probe
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import MAX_SHIFT, scale_is_known, scaled
+from labkit.analysis.tracker import MAX_SHIFT, beyond_any_window, scale_is_known, scaled
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, before
@@ -48,10 +48,18 @@ def data_beyond_the_window(seg: Seen, me: Side, peer: Side) -> int:
     both SYNs. A sender beyond the edge is reported once, until the window has caught up. The window of an MPTCP subflow is
     that of the whole connection (RFC 8684 section 3.3.4), so that its edge is not known.
     """
-    if seg.len == 0 or seg.ctl & (SYN | RST) or peer.has_right_edge == 0 or not scale_is_known(me, peer):
+    fin = (
+        seg.ctl & FIN
+        and seg.seq_offset > 0
+        and after(seg.seq, peer.right_edge)
+        and not beyond_any_window(seg, me, peer)
+    )
+    if (seg.len == 0 and not fin) or seg.ctl & (SYN | RST) or peer.has_right_edge == 0 or not scale_is_known(me, peer):
         return False
     if is_multipath(me, peer):
         return False
+    if seg.len == 0:
+        return Severity.WARNING
     if not after(add(seg.seq, seg.len), peer.right_edge) or (seg.len == 1 and seg.seq == peer.right_edge):
         return False
     if (
