@@ -40,6 +40,19 @@ def entries(**files: bytes) -> list[Entry]:
 
 
 @pytest.mark.parametrize(
+    ("name", "octets", "resent"),
+    [("zero-window", (0, 20_000), 2), ("fast-open-fallback", (100, 119), 1), ("fast-retransmit", None, 1)],
+)
+def test_what_is_sent_again_counts_once(name: str, octets: tuple[int, int] | None, resent: int) -> None:
+    """In other segments than before, too: a window probe's byte comes again with the ones behind it."""
+    with open_capture(BytesIO(klass.saved(Scenario.load(name).play()))) as capture:
+        talk = next(conversations(capture))
+    assert talk.resent == resent
+    assert octets is None or talk.octets == octets
+    assert talk.delivered == talk.octets
+
+
+@pytest.mark.parametrize(
     ("part", "faults", "points"),
     [
         (Part("x", 4, rules=("ACK01",)), ["ack-of-unsent-data"], 0),
