@@ -222,7 +222,8 @@ def _count(made: Conversation) -> None:
             continue
         start = (seg.seq + (seg.ctl & SYN != 0)) & MASK
         again = _sent_before(seg, start, sent[seg.side])
-        made.resent += again > 0
+        # Of new data, the first octet may have been a window probe's.
+        made.resent += again > 1 or again == seg.length
         if start not in sent[seg.side] or (again and sent[seg.side][start].length < seg.length):
             sent[seg.side][start] = seg
         octets[seg.side] += seg.length - again
