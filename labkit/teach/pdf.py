@@ -28,9 +28,9 @@ class Printer:
         found = [path for path in map(shutil.which, (*BROWSERS, WEASYPRINT)) if path is not None]
         if not found:
             text = _(
-                "no program prints PDF here; on Debian: apt install {package}, or print the HTML page in any browser"
+                "no program prints PDF here; on Debian: apt install chromium. Any browser prints the HTML page, too"
             )
-            raise MissingError(text.format(package=f"chromium, {WEASYPRINT}"))
+            raise MissingError(text)
         self.program = found[0]
         """The program's path."""
 

@@ -87,7 +87,7 @@ class TestWithoutABrowser:
 
     def test_nothing_prints(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         monkeypatch.setenv("PATH", "/nonexistent")
-        with pytest.raises(MissingError, match="weasyprint"):
+        with pytest.raises(MissingError, match="no program prints PDF"):
             Printer()
         assert self.build() == 4
         assert "apt install chromium" in capsys.readouterr().err
