@@ -156,8 +156,17 @@ def _class_models(loaded: Any, answers: str) -> Any:
     metavar="FILE",
     help=N_("Secret from which each student's values follow: at least 16 random bytes.  [default: made anew]"),
 )
+@click.option(
+    "--pdf", is_flag=True, help=N_("Print each page as PDF, too, by Chromium or WeasyPrint if one is installed.")
+)
 def build(
-    assignment: str, roster: str, column: str | None, output: str | None, answers: str | None, key: str | None
+    assignment: str,
+    roster: str,
+    column: str | None,
+    output: str | None,
+    answers: str | None,
+    key: str | None,
+    pdf: bool,
 ) -> None:
     """Build a hand-out of their own for each student: page, captures, numbers; and one answer key.
 
@@ -166,15 +175,17 @@ def build(
     from labkit.cli._progress import ProgressLine
     from labkit.teach.assign import Assignment
     from labkit.teach.assign.kit import build as built
+    from labkit.teach.pdf import Printer
     from labkit.teach.variants import read_key
 
     loaded = Assignment.load(assignment)
     students = _students(roster, column)
     folder, target = Path(output or f"{loaded.name}-handouts"), Path(answers or f"{loaded.name}.answers.json")
     secret = read_key(key) if key is not None else None
+    printer = Printer() if pdf else None
     tasks = set()
     with ProgressLine(_("building")) as progress:
-        for number, own in enumerate(built(loaded, students, folder, target, secret), 1):
+        for number, own in enumerate(built(loaded, students, folder, target, secret, printer), 1):
             tasks.add(hash((repr(own.task), *own.captures.values())))
             progress.show(_(": {number} of {total}").format(number=number, total=len(students)))
     if len(tasks) == 1 < len(students):

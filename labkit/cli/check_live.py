@@ -49,6 +49,11 @@ MAX_NAME = 255
     help=N_("End each run after this time: 10s, 500ms.  [default: as the assignment says]"),
 )
 @click.option(
+    "--peer",
+    type=click.Choice(["labkit", "kernel"]),
+    help=N_("The TCP that plays the other side.  [default: as the assignment says]"),
+)
+@click.option(
     "--user",
     metavar="NAME",
     default="nobody",
@@ -99,9 +104,9 @@ def command(
     """Run students' TCP programs, and grade what they send.
 
     ASSIGNMENT is one with 'hand-in: live-program'. COMMAND is the program, a client or server of its own over a tun device or
-    raw sockets. Each run has a lab of its own, where labkit plays the other side over the scenario's path. The program has
-    no other network and few rights; it is ended with all its children. It begins in a folder with copies of the files and
-    folders that COMMAND names. The exit code is 0 whatever the points are.
+    raw sockets. Each run has a lab of its own, where labkit or the kernel plays the other side over the scenario's path. The
+    program has no other network and few rights; it is ended with all its children. It begins in a folder with copies of the
+    files and folders that COMMAND names. The exit code is 0 whatever the points are.
     """
     if hand_ins is not None and format_ in names():
         raise UsageError(_("--hand-ins goes with the table of a class, not with a platform"))
@@ -153,7 +158,8 @@ def _setting(
     assert program is not None  # noqa: S101 - `_load` has looked
     seconds = options["seconds"] or program.time / 1e9
     seeds = [options["seed"]] if options["seed"] is not None else list(range(1, (options["runs"] or program.runs) + 1))
-    return Setting(loaded.scenario, program.side, words, files, program.link, seconds, options["user"]), seeds
+    user, peer = options["user"], options["peer"] or program.peer
+    return Setting(loaded.scenario, program.side, words, files, program.link, seconds, user, peer), seeds
 
 
 def _grades(loaded: "Assignment", words: Sequence[str], hand_ins: str | None, options: dict[str, Any]) -> "Grades":

@@ -165,9 +165,14 @@ class KernelSocket:
         """Whether there is no connection, or it has ended."""
         return self._failed or (self.state is State.CLOSED and self._socket is not None)
 
+    @property
+    def acknowledged(self) -> int:
+        """Octets that the peer has acknowledged."""
+        return max(self.offered - len(self._unsent) - self._ioctl(SIOCOUTQ), 0)
+
     def knows(self, octets: int) -> bool:
         """Whether the peer has acknowledged this many octets."""
-        return self.offered - len(self._unsent) - self._ioctl(SIOCOUTQ) >= octets
+        return self.acknowledged >= octets
 
     def serves(self, connection: int) -> bool:
         """Whether a connection is the current one."""

@@ -1,4 +1,4 @@
-"""One run of somebody's TCP program against labkit's endpoint, over the path of a scenario, in a lab made for it.
+"""One run of somebody's TCP program against labkit's endpoint or the kernel, over a scenario's path, in a lab made for it.
 
 The program has one end of the lab. In a `tun` run, the device `labkit-tun` carries its IP packets, and the kernel forwards them
 to the wire; in a `raw` run it uses raw sockets, and the kernel owns its address but leaves its port alone. All its packets are
@@ -26,6 +26,7 @@ from labkit.i18n import _, printable
 from labkit.live import ethtool
 from labkit.live.conversation import Conversation, SessionConfig
 from labkit.live.guard import Guard
+from labkit.live.kernel_trial import KernelConversation
 from labkit.live.lab import Lab
 from labkit.live.link import Link
 from labkit.live.sandbox import NOT_STARTED, Sandbox, find_user, may_change_user
@@ -65,6 +66,8 @@ class Setting:
     seconds: float = 10.0
     """How long a run may take."""
     user: str = "nobody"
+    peer: str = "labkit"
+    """The TCP of the other side: labkit's or the kernel's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +120,19 @@ def run_trial(setting: Setting, seed: int) -> Trial:
     guard = Guard(packets=MAX_PACKETS, seconds=setting.seconds)
     with ExitStack() as stack:
         mtu = max(setting.scenario.model.path.mtu, MIN_IPV6_MTU)
-        lab = stack.enter_context(Lab.temporary(mtu=mtu))
+        lab = stack.enter_context(Lab.temporary(relay=setting.peer == "kernel", mtu=mtu))
         with lab.inside(setting.side):
             stack.enter_context(_end(setting, own))
             recorder = stack.enter_context(_Recorder(told["interface"]))
-        with lab.inside(side):
-            link = stack.enter_context(Link(KERNELS[side].interface, guard))
-        config = SessionConfig(setting.scenario, side, seed=seed, guard=guard)
-        conversation = Conversation(config, parts, link)
+        conversation: Conversation | KernelConversation
+        if setting.peer == "kernel":
+            conversation = KernelConversation(setting.scenario, parts, side, lab, guard)
+            stack.callback(conversation.leave)
+        else:
+            with lab.inside(side):
+                link = stack.enter_context(Link(KERNELS[side].interface, guard))
+            config = SessionConfig(setting.scenario, side, seed=seed, guard=guard)
+            conversation = Conversation(config, parts, link)
         with lab.inside(setting.side):
             program = stack.enter_context(Sandbox(command, environment, setting.files, setting.user, setting.seconds))
             recorder.on_flood = program.end
@@ -213,8 +221,8 @@ def _is_open(link: str) -> bool:
     return bool(raw) or len(packet) > 1
 
 
-def _converse(conversation: Conversation, program: Sandbox, recorder: "_Recorder") -> str:
-    """Play labkit's side until all is done, the time is over, or the program has ended; return why it ended early."""
+def _converse(conversation: Conversation | KernelConversation, program: Sandbox, recorder: "_Recorder") -> str:
+    """Play the other side until all is done, the time is over, or the program has ended; return why it ended early."""
     ended: list[float] = []
 
     def over() -> bool:
@@ -254,7 +262,7 @@ def _last_line(text: str) -> str:
     return printable(lines[-1][:200]) if lines else ""
 
 
-def _annotated(frames: Sequence[Frame], conversation: Conversation) -> tuple[Frame, ...]:
+def _annotated(frames: Sequence[Frame], conversation: Conversation | KernelConversation) -> tuple[Frame, ...]:
     """The recorded frames with labkit's comments on those that it sent or took."""
     comments: dict[bytes, deque[tuple[str, ...]]] = {}
     for each in conversation.annotated():

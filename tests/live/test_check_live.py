@@ -75,11 +75,13 @@ def assignment(side: str = "client", link: str = "tun", seconds: str = "6s", los
     return Assignment.parse(text)
 
 
-def graded(of: Assignment, fault: str = "", seeds: tuple[int, ...] = (1,), program: Path = PROGRAM) -> Result:
+def graded(
+    of: Assignment, fault: str = "", seeds: tuple[int, ...] = (1,), program: Path = PROGRAM, peer: str = "labkit"
+) -> Result:
     assert of.model.program is not None
     command = ["python3", program.name, *filter(None, [fault])]
     given = of.model.program
-    setting = Setting(of.scenario, given.side, command, [program], given.link, given.time / 1e9)
+    setting = Setting(of.scenario, given.side, command, [program], given.link, given.time / 1e9, peer=peer)
     return grade_program(of.task(), setting, seeds)
 
 
@@ -112,6 +114,36 @@ class TestGrades:
         assert close.reason.startswith("seed 4: ")
         alone = graded(assignment(), "reset-instead-of-close", seeds=(9,))
         assert alone.runs[0].points == result.runs[1].points
+
+
+@needs_tun
+class TestAgainstTheKernel:
+    """The kernel plays the other side, and the path lies between: what labkit's TCP says of a program, the kernel says too."""
+
+    @pytest.mark.parametrize(("side", "link"), [("client", "tun"), ("server", "raw")])
+    def test_a_right_program_gets_all_points(self, side: str, link: str) -> None:
+        result = graded(assignment(side, link), peer="kernel")
+        assert (result.points, result.of, result.mistakes) == (13, 13, ())
+        assert result.runs[0].ended == ""
+
+    @pytest.mark.parametrize(
+        ("fault", "ended"),
+        [
+            ("no-retransmission", "step 2 (client send) is not complete"),
+            ("fin-not-acknowledged", "ended before the conversation did"),
+            ("reset-instead-of-close", "the server cannot close"),
+        ],
+    )
+    def test_a_fault_costs_what_it_deserves(self, fault: str, ended: str) -> None:
+        result = graded(assignment(seconds="4s"), fault, peer="kernel")
+        assert lost_parts(result) == DESERVED[fault][0]
+        assert ended in result.runs[0].ended
+
+    @pytest.mark.parametrize(("side", "ended"), [("client", "no client has connected"), ("server", "has not answered")])
+    def test_a_silent_program(self, side: str, ended: str) -> None:
+        result = graded(assignment(side, seconds="1s"), "silent", peer="kernel")
+        assert result.points == 0
+        assert ended in result.runs[0].ended
 
 
 @needs_tun

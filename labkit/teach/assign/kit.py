@@ -10,7 +10,7 @@ in a file that a student gets.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_bytes
@@ -32,10 +32,16 @@ KEY_OCTETS = 32
 
 
 def build(
-    assignment: Assignment, students: Sequence[Student], folder: Path, answers: Path, key: bytes | None = None
+    assignment: Assignment,
+    students: Sequence[Student],
+    folder: Path,
+    answers: Path,
+    key: bytes | None = None,
+    printer: Callable[[str], bytes] | None = None,
 ) -> Iterator[Material]:
     """Build what each student gets, and yield it; after the last one, write the answer key, and then the folders.
 
+    `printer` makes a PDF of an HTML page; without it, there is none.
     So nothing is written where a student's values do not fit, and nobody has a hand-out that the answer key does not know: it
     gives the same hand-outs again. UsageError where the answer key would stand in the folder, or belongs to another assignment;
     CaptureError where a file cannot be written; ScenarioError where a student's values do not fit.
@@ -56,7 +62,7 @@ def build(
     outcome: list[tuple[Path, dict[str, bytes]]] = []
     for student in students:
         own = _one(assignment, key, student, places[student.id])
-        outcome.append((folder / student.file, files(own)))
+        outcome.append((folder / student.file, files(own, printer)))
         lines.append(json.dumps(_answer(own, student, key, places[student.id]), ensure_ascii=False))
         yield own
     head = {"labkit": __version__, "assignment": assignment.name, "digest": assignment.digest.hex(), "key": key.hex()}
@@ -95,9 +101,12 @@ def _one(assignment: Assignment, key: bytes, student: Student, place: int) -> Ma
         raise type(error)(_("student {student!r}: {error}").format(student=student.id, error=error)) from error
 
 
-def files(own: Material) -> dict[str, bytes]:
+def files(own: Material, printer: Callable[[str], bytes] | None = None) -> dict[str, bytes]:
     """The files that a student gets, by name."""
-    found = {f"{own.assignment.name}.md": markdown(own).encode(), f"{own.assignment.name}.html": html(own).encode()}
+    name, page = own.assignment.name, html(own)
+    found = {f"{name}.md": markdown(own).encode(), f"{name}.html": page.encode()}
+    if printer is not None:
+        found[f"{name}.pdf"] = printer(page)
     if own.task.kind == ANSWERS:
         found[ANSWER_FILE] = template(own.task).encode()
     return found | own.captures

@@ -246,7 +246,9 @@ class ProgramModel(Strict):
     """How a program that is handed in is run."""
 
     side: Literal["client", "server"]
-    """The program's side; labkit plays the other one."""
+    """The program's side."""
+    peer: Literal["labkit", "kernel"] = "labkit"
+    """The TCP of the other side: labkit's, or the kernel's."""
     link: Literal["tun", "raw"] = "tun"
     """How it sends packets: through a tun device, or by raw sockets."""
     runs: Annotated[int, Field(ge=1, le=MAX_RUNS)] = 3

@@ -208,20 +208,45 @@ def _conversation(talk: Talk, raw: _Raw, segments: list[Shown]) -> Conversation:
 def _count(made: Conversation) -> None:
     isns: list[int | None] = [None, None]
     octets, streams = [0, 0], [bytearray(), bytearray()]
-    seen: set[tuple[int, int, int]] = set()
+    sent: tuple[dict[int, Shown], dict[int, Shown]] = ({}, {})
+    bare: set[tuple[int, int, int]] = set()
     for seg in made.segments:
         if seg.ctl & SYN and isns[seg.side] is None:
             isns[seg.side] = seg.seq
         if not seg.seg_len:
             continue
-        key = seg.side, seg.seq, seg.seg_len
-        if key in seen:
-            made.resent += 1
+        if not seg.length:
+            key = seg.side, seg.seq, seg.seg_len
+            made.resent += key in bare
+            bare.add(key)
             continue
-        seen.add(key)
-        octets[seg.side] += seg.length
+        start = (seg.seq + (seg.ctl & SYN != 0)) & MASK
+        again = _sent_before(seg, start, sent[seg.side])
+        # Of new data, the first octet may have been a window probe's.
+        made.resent += again > 1 or again == seg.length
+        if start not in sent[seg.side] or (again and sent[seg.side][start].length < seg.length):
+            sent[seg.side][start] = seg
+        octets[seg.side] += seg.length - again
         if len(streams[seg.side]) < MAX_STREAM:
-            streams[seg.side] += seg.payload
+            streams[seg.side] += seg.payload[again:]
     made.isns = isns[0], isns[1]
     made.octets = octets[0], octets[1]
     made.streams = bytes(streams[0]), bytes(streams[1])
+
+
+def _sent_before(seg: Shown, start: int, sent: dict[int, Shown]) -> int:
+    """How many of a segment's first octets its sender had sent, in segments with other ends too, as after a window probe.
+
+    Other octets under the same number are a wrong number, which must not take the points for what is sent, too.
+    """
+    covered = 0
+    while covered < seg.length:
+        there = sent.get((start + covered) & MASK)
+        if there is None:
+            break
+        mine = seg.payload[covered:]
+        both = min(len(mine), len(there.payload))
+        if mine[:both] != there.payload[:both]:
+            break
+        covered += there.length
+    return min(covered, seg.length)

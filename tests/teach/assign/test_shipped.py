@@ -1,6 +1,7 @@
 """The shipped assignments: each model hand-in gets the points that it must get, for any student."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from labkit.cli import run
 from labkit.teach.assign import Assignment, shipped, shipped_text
-from labkit.teach.assign.material import models
+from labkit.teach.assign.material import material, models
 from labkit.teach.grade.judging import grade
 from labkit.teach.grade.task import Task
 
@@ -29,6 +30,20 @@ def test_each_model_hand_in_gets_its_points(name: str, seed: int, place: int) ->
     for own, model in found:
         result = grade(own.task, model.octets, model.file)
         assert (model.name, result.points, result.status) == (model.name, model.points, "graded")
+
+
+def test_each_pair_of_mistakes_to_repair_is_two_mistakes() -> None:
+    """None of them hides the other one, or looks like its consequence."""
+    source = Assignment.load("repair")
+    first, second = (re.search(rf"  {name}: \[(.*)\]", source.source.text) for name in ("fault", "other"))
+    assert first is not None
+    assert second is not None
+    for one in first[1].split(", "):
+        for other in second[1].split(", "):
+            text = source.source.text.replace(first[1], one).replace(second[1], other)
+            own = material(Assignment.parse(text), 0)
+            (capture,) = own.captures.values()
+            assert [each.part for each in grade(own.task, capture).mistakes] == ["No mistakes left"] * 2, (one, other)
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -40,6 +40,18 @@ def entries(**files: bytes) -> list[Entry]:
 
 
 @pytest.mark.parametrize(
+    ("name", "octets", "resent"),
+    [("zero-window", (99, 20_000), 2), ("fast-open-fallback", (99, 119), 1), ("fast-retransmit", (20_000, 100), 1)],
+)
+def test_what_is_sent_again_counts_once(name: str, octets: tuple[int, int], resent: int) -> None:
+    """In other segments than before, too: a window probe's byte comes again with the ones behind it."""
+    with open_capture(BytesIO(klass.saved(Scenario.load(name).play()))) as capture:
+        talk = next(conversations(capture))
+    assert talk.resent == resent
+    assert talk.octets == talk.delivered == octets
+
+
+@pytest.mark.parametrize(
     ("part", "faults", "points"),
     [
         (Part("x", 4, rules=("ACK01",)), ["ack-of-unsent-data"], 0),

@@ -86,6 +86,52 @@ def test_it_grades_as_the_command_does(here: Path) -> None:
         assert grader.graded({model.file: model.octets})["score"] == model.points, each
 
 
+BARE = """
+set -e
+mount -t tmpfs none "$ROOT"
+cd "$ROOT"
+mkdir usr dev proc tmp etc autograder
+ln -s usr/bin usr/sbin usr/lib usr/lib64 .
+mount --bind /usr usr
+for each in usr/local usr/lib/python3/dist-packages usr/lib/python3.*/dist-packages; do
+    [ ! -d "$each" ] || mount -t tmpfs none "$each"
+done
+mount --bind /dev dev
+mount --bind "$AUTOGRADER" autograder
+exec chroot . /usr/bin/env -i PATH=/usr/bin:/bin HOME=/ sh -c \
+    '/autograder/source/setup.sh && cp /autograder/source/run_autograder /autograder/ && cd /autograder && ./run_autograder'
+"""
+"""Call the autograder as the platform does, in a root with Debian's own files alone: no package of Python, no configuration."""
+
+
+def debian_python() -> bool:
+    python = "/usr/bin/python3"
+    code = "import sys; sys.exit(sys.version_info < (3, 11))"
+    return Path(python).exists() and subprocess.run((python, "-c", code), check=False).returncode == 0
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare") or not debian_python(),
+    reason="needs root, unshare, and the system's own Python 3.11 or later",
+)
+def test_in_a_bare_root_without_network(here: Path) -> None:
+    grader = Autograder(here / "autograder", package("handshake"))
+    (grader.root / "submission" / "a.pcap").write_bytes(klass.saved(material(Assignment.load("handshake"), 0).trace))
+    (here / "root").mkdir()
+    done = subprocess.run(
+        ("unshare", "--net", "--mount", "sh", "-c", BARE),
+        env={"PATH": os.environ["PATH"], "ROOT": str(here / "root"), "AUTOGRADER": str(grader.root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    found = json.loads((grader.root / "results" / "results.json").read_text("utf-8"))
+    assert found["score"] == 10
+    assert all(each["status"] == "passed" for each in found["tests"])
+    assert list((here / "root").iterdir()) == []
+
+
 def test_each_submitter_has_a_task_of_their_own(here: Path) -> None:
     Path("class.csv").write_text("id,name\ns1,Ann\ns2,Bob\n")
     assert run(["assign", "build", "find-the-mistake", "--roster", "class.csv", "--answers", "key.json"]) == 0
