@@ -49,6 +49,8 @@ class Record:
     """The IPv6 flow label."""
     connection: int = 0
     """The position of its connection in `Trace.connections`."""
+    cwnd: int | None = field(default=None, compare=False)
+    """The sender's congestion window after sending it, in octets; None without congestion control, and where it is unknown."""
     frames: tuple[Frame, ...] = ()
     """The captured frame, or those of the datagram's fragments, in a trace that was read from a capture. They hold everything
     but the segment and the time: link layer, IP header, comments. Number 0: it was inserted."""

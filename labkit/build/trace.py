@@ -469,8 +469,7 @@ class Trace:
                 return self.origin.interfaces
             return [replace(each, name="", description="") for each in self.origin.interfaces]
         taps = list(dict.fromkeys(record.tap for record in self.records)) or [""]
-        named = annotated and len(taps) > 1
-        return [Interface(self.link, name=tap if named else "") for tap in taps]
+        return [Interface(self.link, name=tap if annotated else "") for tap in taps]
 
     def _comment(self) -> str:
         """The comment on the capture."""

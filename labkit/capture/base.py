@@ -103,6 +103,8 @@ class Reader(ABC):
         self.names: dict[str, str] = {}
         self.comments: list[str] = []
         self.interfaces: list[Interface] = []
+        self.skipped: set[str] = set()
+        """What the file holds besides, and a copy of it lacks: `custom blocks`, `decryption secrets`, `other blocks`."""
         self._source = source
         self._iterator = self._bounded(self._frames())
 

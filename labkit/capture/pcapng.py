@@ -14,7 +14,7 @@ from labkit.capture.base import MAX_RECORD_OCTETS, Description, Format, Frame, I
 from labkit.capture.pcapng_blocks import Layout, decoded, encoded, layout, packed, unpacked
 from labkit.capture.sink import Sink
 from labkit.capture.source import Source
-from labkit.i18n import _, printable
+from labkit.i18n import N_, _, printable
 
 SECOND = 1_000_000_000
 MAX_TIME = (1 << 62) - 1
@@ -114,6 +114,8 @@ class PcapngReader(Reader):
                     yield frame
                 elif kind in others:
                     others[kind](at, end)
+                elif kind != block.STATISTICS:
+                    self.skipped.add(block.SKIPPED.get(kind, N_("other blocks")))
         except BlockError as error:
             self._invalid(self._base + self._here, str(error), self._packet())
 
@@ -309,8 +311,8 @@ class PcapngWriter(Writer):
     def add_interface(
         self, link: int, *, snaplen: int | None = None, name: str = "", description: str = "", fcs: int = 0
     ) -> int:
-        """Declare one more interface."""
-        texts = ((block.NAME, name), (block.DESCRIPTION, description))
+        """Declare one more interface. It always gets a name: some readers need one."""
+        texts = ((block.NAME, name or f"interface {len(self._links)}"), (block.DESCRIPTION, description))
         options = [(code, encoded(text)) for code, text in texts if text]
         options.append((block.RESOLUTION, b"\x09" if self._unit == 1 else b"\x06"))
         if fcs:

@@ -4,13 +4,22 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-SECTION, INTERFACE, OBSOLETE, SIMPLE, NAMES, ENHANCED = 0x0A0D0D0A, 1, 2, 3, 4, 6
+from labkit.i18n import N_
+
+SECTION, INTERFACE, OBSOLETE, SIMPLE, NAMES, STATISTICS, ENHANCED = 0x0A0D0D0A, 1, 2, 3, 4, 5, 6
 """Block types."""
 
 PACKETS = (ENHANCED, SIMPLE, OBSOLETE)
 SECTION_MAGIC = SECTION.to_bytes(4, "big")
 ORDERS = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
 """The byte-order magic of a section, and what `struct` calls that order."""
+
+SKIPPED = {
+    0xA: N_("decryption secrets"),
+    0xBAD: N_("custom blocks"),
+    0x4000_0BAD: N_("custom blocks"),
+}
+"""Blocks that the reader skips, by their type."""
 
 COMMENT = 1
 """The option that every block may have, more than once. The others belong to one kind of block each."""

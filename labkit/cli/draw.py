@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,9 @@ RECORD = 100
 
 FEW = 500
 """Packets in which the conversation of a curve is looked for first."""
+
+MAX_LINKED = 20_000
+"""Packets of a capture whose page of curves has the findings and the ladder too."""
 
 TERMINAL = "terminal"
 
@@ -129,9 +133,10 @@ def command(
 
     wanted, budget = flow_filter(others), capture_budget(others)
     if other is not None or is_capture(subject):
-        judged = verdict_of if needs_all(what) else None
         few = not needs_all(what)
-        drawn = of_capture(subject, judged, wanted, packets, few=few, budget=budget, other=other)
+        linked = few and chosen == "html"
+        judged = verdict_of if linked or not few else None
+        drawn = of_capture(subject, judged, wanted, packets, few=few, linked=linked, budget=budget, other=other)
         if faults or seed:
             raise UsageError(_("--seed and --fault need a scenario, not a capture"))
     else:
@@ -173,12 +178,14 @@ def of_capture(
     packets: tuple[int, int] | None = None,
     *,
     few: bool = False,
+    linked: bool = False,
     budget: "Budget | None" = None,
     other: str | None = None,
 ) -> "Subject":
     """The conversations of a capture, or of standard input; UsageError if nothing of it is selected.
 
-    `few` reads only the beginning of a capture, if what is selected is there. `budget` bounds each time that it is read. `other`
+    `few` reads only the beginning of a capture, if what is selected is there; with `linked`, all of one with at most MAX_LINKED
+    packets. `budget` bounds each time that it is read. `other`
     is a capture at the other end.
     """
     from labkit.capture import open_capture
@@ -190,7 +197,10 @@ def of_capture(
     def opener() -> "Reader":
         return open_capture(subject if octets is None else BytesIO(octets), Meter(budget) if budget else None)
 
-    verdict = verdict_of(opener) if verdict_of else None
+    if linked:
+        with opener() as capture:
+            few = next(islice(capture, MAX_LINKED, None), None) is not None
+    verdict = verdict_of(opener) if verdict_of and not (few and linked) else None
     for most in (FEW, _subject.MAX_FRAMES) if few else (_subject.MAX_FRAMES,):
         drawn = _subject.of_capture(subject, opener, verdict, wanted=wanted, packets=packets, most=most)
         if drawn.conversations:

@@ -258,10 +258,17 @@ class _Outcome:
         from labkit.report.annotate import annotate
 
         try:
-            count = annotate(verdict, target, self._options)
+            count, skipped = annotate(verdict, target, self._options)
         except CaptureError as error:
             self.code = Exit.UNREADABLE
             note(str(error))
             return
         text = ngettext("{file}: {n} packet with comments", "{file}: {n} packets with comments", count)
         note(text.format(file=printable(target), n=count))
+        if skipped:
+            what = _(", ").join(sorted(map(_, skipped)))
+            note(
+                _("{file}: without what the capture holds besides packets: {what}").format(
+                    file=printable(target), what=what
+                )
+            )

@@ -45,8 +45,10 @@ def check(path: str | None, target: str) -> None:
         raise UsageError(_("{name}: this would overwrite the capture itself").format(name=name))
 
 
-def annotate(verdict: Verdict, target: str, options: ReportOptions) -> int:
-    """Write the capture of a verdict with its findings as comments; return the number of packets that got one.
+def annotate(verdict: Verdict, target: str, options: ReportOptions) -> tuple[int, set[str]]:
+    """Write the capture of a verdict with its findings as comments.
+
+    The number of packets that got one, and what the copy lacks (`Reader.skipped`).
 
     The file appears whole or not at all. UsageError as in `check`. CaptureError if the capture cannot be read again or the target
     cannot be written: a pcapng file holds no time before 1970, and no packet of more than 262,144 octets.
@@ -85,7 +87,7 @@ def annotate(verdict: Verdict, target: str, options: ReportOptions) -> int:
                 comments=chain(frame.comments, comments.get(frame.number, ())),
                 interface=frame.interface,
             )
-    return len(comments)
+    return len(comments), head.skipped
 
 
 def _comments(verdict: Verdict) -> tuple[dict[int, list[str]], list[str]]:

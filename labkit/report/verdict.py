@@ -95,7 +95,7 @@ class Verdict(verifier.Verdict):
         """
         from labkit.report.annotate import annotate
 
-        return annotate(self, os.fspath(target), self._options())
+        return annotate(self, os.fspath(target), self._options())[0]
 
     def _options(self, *, verbose: bool = False, max_shown: int = 5) -> ReportOptions:
         return ReportOptions(self.fail_on, verbose, max_shown, self.config.rules, config=self.config)

@@ -3,6 +3,7 @@
 import gzip
 import re
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verifier import Verdict, Verifier, verify
 from labkit.capture import Frame, Interface, create, open_capture
+from labkit.cli import run
 from labkit.errors import CaptureError, UsageError
 from labkit.report.annotate import annotate, comment
 from labkit.report.formats import ReportOptions
@@ -40,7 +42,7 @@ def read(path: Path) -> tuple[list[Frame], list[Interface], dict[str, str], list
 @pytest.mark.parametrize("suffix", [".pcap", ".pcapng"])
 def test_each_finding_is_a_comment_on_its_packet(tmp_path: Path, suffix: str) -> None:
     verdict = verify(written(tmp_path / f"a{suffix}"))
-    count = annotate(verdict, str(tmp_path / "out.pcapng"), OPTIONS)
+    count, _skipped = annotate(verdict, str(tmp_path / "out.pcapng"), OPTIONS)
     found, *_rest = read(tmp_path / "out.pcapng")
     assert [frame._replace(comments=()) for frame in found] == read(tmp_path / f"a{suffix}")[0]
     for finding in verdict.findings:
@@ -129,7 +131,7 @@ def test_a_frame_check_sequence_survives_in_a_pcap(tmp_path: Path) -> None:
         writer.write(0, b"x" * 64)
     assert read(tmp_path / "a.pcap")[1] == [Interface(1, 262_144, fcs=4)]
     annotate(verify(tmp_path / "a.pcap"), str(tmp_path / "out.pcapng"), OPTIONS)
-    assert read(tmp_path / "out.pcapng")[1] == [Interface(1, 262_144, fcs=4)]
+    assert read(tmp_path / "out.pcapng")[1] == [Interface(1, 262_144, "interface 0", fcs=4)]
 
 
 def test_an_empty_fcs_option_means_no_fcs(tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def test_a_capture_without_packets(tmp_path: Path) -> None:
     head = (tmp_path / "a.pcapng").read_bytes()
     section = int.from_bytes(head[4:8], "little")
     (tmp_path / "a.pcapng").write_bytes(head[:section])
-    assert annotate(verify(tmp_path / "a.pcapng"), str(tmp_path / "out.pcapng"), OPTIONS) == 0
+    assert annotate(verify(tmp_path / "a.pcapng"), str(tmp_path / "out.pcapng"), OPTIONS) == (0, set())
     assert read(tmp_path / "out.pcapng")[0] == []
 
 
@@ -249,3 +251,13 @@ def test_tshark_reads_the_comments(tmp_path: Path) -> None:
     command = ["tshark", "-r", str(tmp_path / "out.pcapng"), "-Y", "frame.comment contains ACK01", "-T", "fields"]
     done = subprocess.run([*command, "-e", "frame.number"], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["4"]
+
+
+def test_the_copy_tells_what_it_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A capture with decryption secrets (block 10) and a custom block behind its packets."""
+    written(tmp_path / "a.pcapng", "> S 0:0(0)\n")
+    with (tmp_path / "a.pcapng").open("ab") as out:
+        for kind in (0x0A, 0x0BAD, 5):
+            out.write(struct.pack("<II8sI", kind, 20, b"secret12", 20))
+    assert run(["verify", str(tmp_path / "a.pcapng"), "--annotate", str(tmp_path / "b.pcapng")]) == 0
+    assert "besides packets: custom blocks, decryption secrets\n" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from labkit.build.faults import inject
 from labkit.build.scenario import Scenario, shipped
 from labkit.capture import create, open_capture
 from labkit.cli import run
-from labkit.report.draw import CONVERTED, DrawOptions, _plot, _svg, formats, names, picture, summary
+from labkit.report.draw import CONVERTED, DrawOptions, _plot, _svg, draw, formats, names, picture, summary
 from labkit.report.draw._conversation import (
     CLIENT,
     DUPLICATE_ACK,
@@ -299,6 +299,25 @@ def test_golden_pictures(scenario: str, faults: tuple[str, ...], what: str) -> N
     name = "-".join((scenario, *faults, what))
     text = "\n".join(picture(what, "svg")(built(scenario, *faults), DrawOptions()))
     assert text == (GOLDEN / f"{name}.svg").read_text("utf-8"), "look at the picture, and then renew it"
+
+
+def test_the_simulated_congestion_window_stands_beside_the_bytes_in_flight() -> None:
+    trace = Scenario.load("slow-start").play()
+    windows = [each.cwnd for each in trace if each.sender == "server" and each.segment.payload]
+    assert windows[0] is not None
+    assert windows[-1] > windows[0]
+    assert "congestion window" in draw(trace, "in-flight")
+    trace.write("a.pcapng")
+    assert "congestion window" not in draw("a.pcapng", "in-flight")
+
+
+def test_a_large_capture_has_curves_but_no_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
+    Scenario.load("document").play().write("a.pcapng")
+    run(["draw", "a.pcapng", "--what", "rtt", "-o", "a.html"])
+    assert "data-packet" in Path("a.html").read_text("utf-8")
+    monkeypatch.setattr("labkit.cli.draw.MAX_LINKED", 9)
+    run(["draw", "a.pcapng", "--what", "rtt", "-o", "b.html"])
+    assert 'class="segment"' not in Path("b.html").read_text("utf-8")
 
 
 # Wrong usage.

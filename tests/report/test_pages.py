@@ -72,8 +72,8 @@ def test_verdict_findings_and_rules_are_there(capsys: pytest.CaptureFixture[str]
     text = verify_page(faulty(), capsys).read_text("utf-8")
     for part in (
         ">FAIL<",
-        'href="#rule-ACK01"',
-        'id="rule-ACK01"',
+        'href="#rule-ACK01-ack-of-unsent-data"',
+        'id="rule-ACK01-ack-of-unsent-data"',
         "RFC 9293",
         "<svg",
         "expected",
@@ -306,6 +306,27 @@ class TestCurves:
         chromium.point("canvas")
         told = chromium.run("return document.querySelector('output').textContent")
         assert re.search(r"[\d.]+ s, [\d,]+.*packet \d+", told)
+
+    def test_a_click_leads_to_the_segment_and_back(self, chromium: Browser, capsys: pytest.CaptureFixture[str]) -> None:
+        chromium.open(self.curves(capsys))
+        chosen = "return [...document.querySelectorAll('svg .chosen')].map((each) => Number(each.dataset.packet))"
+        time = "return curves.view.chosen"
+        (fault,) = chromium.run("return curves.findings.map((each) => each.time)")
+        chromium.point("ol.links button", click=True)
+        assert chromium.run(time) == fault
+        assert chromium.run(chosen) == [4]
+        chromium.point("canvas", click=True)
+        (packet,) = chromium.run(chosen)
+        later = chromium.run(time)
+        assert packet > 4
+        assert later > fault
+        assert chromium.run("return document.querySelector('svg .chosen').getBoundingClientRect().top > 0")
+        chromium.point("ol.links button", click=True)
+        chromium.point(f"svg [data-packet='{packet}'] text", click=True)
+        assert chromium.run(time) == later
+        chromium.run("document.querySelector('canvas').focus()")
+        chromium.press("Escape")
+        assert chromium.run(time) is None
 
     @needs_node_modules
     @pytest.mark.parametrize("what", ["time-sequence", "states", "header", "layers"])

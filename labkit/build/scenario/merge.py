@@ -111,6 +111,7 @@ def _merged(conversations: list[tuple[Parts, Played]]) -> tuple[tuple[Connection
                 ident=flight.ident,
                 label=flight.label,
                 connection=connection,
+                cwnd=flight.cwnd,
             )
         )
     return tuple(connections), tuple(records)

@@ -41,6 +41,8 @@ class Flight:
     label: int
     """The IPv6 flow label."""
     connection: int
+    cwnd: int | None
+    """The sender's congestion window, in octets."""
     received: tuple[State, State] | None = None
     """The receiver's state before and after; None until the segment arrives."""
     times: tuple[int, ...] = ()
@@ -126,7 +128,8 @@ class SimulatedEnd(EndpointEnd):
             self.recorded = self.tcp.state
         step, connection = self._cause(out)
         numbers = self.numbering.next(out, self.tcp, self.serving)
-        self.network.carry(Flight(self.side, out, step, (before, self.recorded), *numbers, connection))
+        cwnd = self.tcp.control.cwnd if self.tcp.control is not None else None
+        self.network.carry(Flight(self.side, out, step, (before, self.recorded), *numbers, connection, cwnd))
 
     def _cause(self, out: Outgoing) -> tuple[str, int]:
         """The step and the connection that a segment comes from. An answer has those of the segment that it answers."""

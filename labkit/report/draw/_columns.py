@@ -32,7 +32,11 @@ LEAST = -(1 << 62)
 
 def read(subject: Subject, conversation: Conversation) -> tuple[Direction, Direction]:
     """What the client sends, and what the server sends."""
-    return columns(subject, conversation) or series.read(subject, conversation)
+    both = columns(subject, conversation) or series.read(subject, conversation)
+    if subject.windows:
+        for each in both:
+            each.cwnd = series.simulated(each, subject.windows)
+    return both
 
 
 def columns(subject: Subject, conversation: Conversation) -> tuple[Direction, Direction] | None:

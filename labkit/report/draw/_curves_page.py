@@ -9,9 +9,13 @@ from array import array
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from json import dumps
+from shlex import quote
 
-from labkit.i18n import N_, _
-from labkit.report.draw._page import document, tag
+from labkit.analysis.rule import Severity
+from labkit.i18n import N_, _, ngettext, printable
+from labkit.report.draw._conversation import Conversation
+from labkit.report.draw._folding import MAX_DRAWN
+from labkit.report.draw._page import Unfolding, document, tag, whole_ladder
 from labkit.report.draw._series import (
     ACKED,
     AGAIN,
@@ -39,6 +43,9 @@ MAX_MARKS = 200_000
 MAX_VALUES = 10_000
 """Values of one curve."""
 
+MAX_FINDINGS = 200
+"""Findings that are listed."""
+
 SERIES = (
     # name, kinds, shape, colour, letter; what lies outside does not stretch the axis.
     (N_("segment"), (DATA, PUSHED), "span", "link", ""),
@@ -60,10 +67,13 @@ def curves_page(subject: Subject, directions: Sequence[Direction]) -> Iterator[s
     """Yield the lines of the page."""
     plots: list[dict[str, object]] = []
     body = list(_body(subject, directions, plots))
+    linked = subject.verdict is not None and bool(subject.conversations)
     data = dumps({"plots": plots, "words": {"packet": _("packet")}}, separators=(",", ":")).replace("<", "\\u003c")
     title = _("{name}: curves").format(name=subject.title)
     yield from document(
-        title, [*body, f'<script type="application/json" id="curves">{data}</script>'], scripts=("curves.js",)
+        title,
+        [*body, f'<script type="application/json" id="curves">{data}</script>'],
+        scripts=("page.js", "curves.js") if linked else ("curves.js",),
     )
 
 
@@ -71,6 +81,14 @@ def _body(subject: Subject, directions: Sequence[Direction], plots: list[dict[st
     yield f'<header>{tag("h1", text_of(subject.title))}</header><main id="main">'
     keys = _("Drag to zoom, double-click to see all. With the focus on a plot: + and - zoom, arrows move, 0 shows all.")
     yield tag("p", text_of(keys), class_="muted keys")
+    # A large capture is neither judged nor drawn as a ladder: that would take longer than its curves.
+    linked = subject.conversations[0] if subject.verdict is not None and subject.conversations else None
+    if linked is not None:
+        words = _(
+            "A click on a plot shows the segment in the ladder. A click on a segment or a finding shows its time."
+        )
+        yield tag("p", text_of(words), class_="muted keys")
+        yield from _findings(linked)
     total = sum(len(each.marks) for each in directions)
     stride = -(-total // MAX_MARKS) if total else 1
     for direction in directions:
@@ -81,14 +99,45 @@ def _body(subject: Subject, directions: Sequence[Direction], plots: list[dict[st
             yield tag("p", text_of(text.format(n=len(direction.marks), stride=stride)), class_="muted")
         for heading, series, unit in _plots(direction, stride):
             if any(each["count"] for each in series):
-                yield _figure(f"{heading}, {name}", heading, len(plots))
+                yield _figure(f"{heading}, {name}", heading, len(plots), series)
                 plots.append({"unit": unit, "series": series})
+    if linked is not None:
+        yield tag("h2", text_of(_("Ladder")))
+        yield from whole_ladder(subject, linked, Unfolding(f"labkit draw {quote(printable(subject.title))}"), MAX_DRAWN)
     yield "</main>"
 
 
-def _figure(label: str, heading: str, place: int) -> str:
+def _findings(conversation: Conversation) -> Iterator[str]:
+    """Yield a list of the conversation's findings in the order of packets; a button shows the time of each."""
+    found = [
+        (number, each)
+        for arrow in conversation.arrows
+        for each in arrow.findings
+        if (number := each.packet) is not None and each.severity > Severity.NOTE
+    ]
+    if not found:
+        return
+    yield tag("h2", text_of(_("Findings")))
+    yield '<ol class="links">'
+    for number, each in found[:MAX_FINDINGS]:
+        where = _("packet {n}").format(n=number)
+        text = text_of(f"{where}{_(': ')}{_(str(each.severity))}[{each.code}] {each.name}{_(': ')}{each.message}")
+        yield tag("li", tag("button", text, type="button", data_packet=number, class_=str(each.severity)))
+    yield "</ol>"
+    if len(found) > MAX_FINDINGS:
+        more = len(found) - MAX_FINDINGS
+        text = ngettext("and {n:,} more finding", "and {n:,} more findings", more).format(n=more)
+        yield tag("p", text_of(text), class_="muted")
+
+
+def _figure(label: str, heading: str, place: int, series: Iterable[dict[str, object]]) -> str:
+    """A plot with its heading, and what its lines are if there are several."""
+    caption = text_of(heading)
+    lines = [each for each in series if each["count"] and each["shape"] != "letter"]
+    if len(lines) > 1:
+        caption += "".join(tag("span", text_of(f"━ {each['name']}"), class_=f"line-{each['colour']}") for each in lines)
     canvas = tag("canvas", "", data_plot=place, tabindex=0, role="img", aria_label=label)
-    return tag("figure", f"{tag('figcaption', text_of(heading))}{canvas}<output></output>", class_="plot")
+    return tag("figure", f"{tag('figcaption', caption)}{canvas}<output></output>", class_="plot")
 
 
 def _plots(direction: Direction, stride: int) -> Iterator[tuple[str, list[dict[str, object]], float]]:
@@ -104,7 +153,11 @@ def _plots(direction: Direction, stride: int) -> Iterator[tuple[str, list[dict[s
         (_("round-trip time at the point of capture, ms"), direction.rtt, "line", 1e6),
         (_("bytes in flight"), direction.flight, "steps", 1.0),
     ):
-        yield heading, [_series(heading, curve.points(MAX_VALUES), shape, "link", "", zero=True)], unit
+        found = [_series(heading, curve.points(MAX_VALUES), shape, "link", "", zero=True)]
+        if curve is direction.flight:
+            window = direction.cwnd.points(MAX_VALUES)
+            found.append(_series(_("congestion window"), window, shape, "warning", "", zero=True))
+        yield heading, found, unit
 
 
 def _points(marks: Marks, kinds: tuple[int, ...]) -> list[Point]:

@@ -95,7 +95,9 @@ def _segment(placed: Placed, ladder: Ladder) -> str:
     arrow = placed.arrow
     lines = hover(arrow, ladder.start)
     identity = None if arrow.number is None or ladder.page else f"packet-{arrow.number}"
-    focus = {"tabindex": 0, "role": "img", "aria-label": "; ".join(lines)} if ladder.page else {}
+    focus: dict[str, object] = {}
+    if ladder.page:
+        focus = {"tabindex": 0, "role": "img", "aria-label": "; ".join(lines), "data-packet": arrow.number}
     return _svg.group(_arrow(placed, lines), class_="segment", id_=identity, **focus)
 
 

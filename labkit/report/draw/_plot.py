@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from labkit.i18n import width
 from labkit.report.draw import _svg
 
 WIDTH, HEIGHT = 1040.0, 520.0
@@ -54,6 +55,13 @@ class Axes:
             yield _svg.path(((x, bottom), (x, bottom + 5)), class_="thin muted-line")
             yield _svg.label(x, bottom + 19, f"{value:,.10g}", "muted small", anchor="middle")
         yield _svg.path(((LEFT, self.top), (LEFT, bottom), (WIDTH - RIGHT, bottom)), class_="thin muted-line")
+
+    def legend(self, entries: Sequence[tuple[str, str]]) -> Iterator[str]:
+        """Yield what the lines are, each in its colour, at the upper right."""
+        x = WIDTH - RIGHT
+        for text, colour in reversed(entries):
+            yield _svg.label(x, self.top - 8, text, f"{colour} small strong", anchor="end")
+            x -= 7.6 * width(text) + 14
 
     def line(self, points: Sequence[tuple[int, int]], class_: str, *, steps: bool = False) -> str:
         """A curve through points; as steps, a value holds until the next one."""

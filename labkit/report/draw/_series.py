@@ -7,7 +7,7 @@ initial sequence number as 0.
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import islice, repeat
@@ -132,6 +132,8 @@ class Direction:
     """Nanoseconds from a segment to its acknowledgement, at the point of capture."""
     flight: Curve = field(default_factory=Curve)
     """Octets that were sent and not acknowledged."""
+    cwnd: Curve = field(default_factory=Curve)
+    """The simulated congestion window in octets; empty for a capture."""
     fresh: Curve = field(default_factory=Curve)
     """Octets that were sent for the first time, when they were."""
 
@@ -253,6 +255,15 @@ def _add_ack(seg: Seen, me: Direction, peer: Direction, time: int, packet: int, 
         left, right = peer.position(seg.sack_left[block]), peer.position(seg.sack_right[block])
         if left < right:
             marks.add(SACKED, time, left, right, packet)
+
+
+def simulated(direction: Direction, windows: Mapping[int, int]) -> Curve:
+    """The congestion window when each segment was sent; `windows` has it by packet."""
+    found = Curve()
+    for time, _low, _high, packet in direction.marks.of(DATA, PUSHED, AGAIN):
+        if packet in windows:
+            found.add(time, windows[packet])
+    return found
 
 
 def throughput(direction: Direction, bins: int = 100) -> Curve:

@@ -30,6 +30,8 @@ class Subject:
     names: Mapping[str, str] = field(default_factory=dict)
     """Names of hosts by address."""
     verdict: Verdict | None = None
+    windows: Mapping[int, int] = field(default_factory=dict)
+    """The simulated congestion window of each packet's sender, in octets; empty for a capture."""
     read: int = 0
     """Packets that were read for ladders."""
     cut: bool = False
@@ -127,6 +129,8 @@ def of_trace(trace: Trace, verdict_of: Callable[[Opener], Verdict], both: Trace 
         if not record.arrived and record.sender == record.tap
     )
     subject = of_capture(trace.name, opener, verdict, lost=lost)
+    numbered = zip(trace.numbers(), trace, strict=True)
+    subject.windows = {number: record.cwnd for number, record in numbered if record.cwnd is not None}
     if both is None or len({record.tap for record in trace}) != 1:
         return subject
     numbers = _numbers(trace, both)
@@ -143,7 +147,7 @@ def of_trace(trace: Trace, verdict_of: Callable[[Opener], Verdict], both: Trace 
         if conversation.ends in pairs:
             conversation.findings = pairs[conversation.ends].findings
             conversation.points = 1
-    return replace(whole, open=opener, verdict=verdict, names=subject.names)
+    return replace(whole, open=opener, verdict=verdict, names=subject.names, windows=subject.windows)
 
 
 def _numbers(trace: Trace, both: Trace) -> dict[int, int]:

@@ -1,11 +1,13 @@
 "use strict";
 // Plots with one common span of time: drag to zoom, double-click or 0 to see all, + - and arrow keys, wheel with Ctrl.
+// A click chooses the nearest packet: a line stands at its time in all plots, and the ladder shows its segment, and the other way.
 // Each kind of marks has levels; one mark of a level stands for four of the level below, with their least and greatest value.
 (() => {
   const data = JSON.parse(document.querySelector("#curves").textContent);
   const plots = [];
   const all = { from: Infinity, to: -Infinity };
-  const view = { from: 0, to: 1 };
+  const view = { from: 0, to: 1, chosen: null };
+  const findings = [];
   const LEFT = 84, RIGHT = 10, TOP = 8, BOTTOM = 22;
 
   function numbers(type, text) {
@@ -106,7 +108,7 @@
           high = Math.max(high, level.high[at]);
         }
       }
-      if (!(high > low)) { high = (low === Infinity ? 0 : low) + 1; low = low === Infinity ? 0 : low; }
+      if (!(high > low)) { high = (low === Infinity ? 0 : low) + this.unit; low = low === Infinity ? 0 : low; }
       if (this.series.some((each) => each.zero)) low = 0;
       high += (high - low) * 0.05;
       const x = (time) => LEFT + (time - view.from) * (width - LEFT - RIGHT) / (view.to - view.from);
@@ -122,9 +124,14 @@
         pen.textAlign = "right"; pen.fillText(value.toLocaleString("en", { maximumFractionDigits: 6 }), LEFT - 6, at + 4);
       }
       pen.textAlign = "center";
-      for (const value of ticks(view.from / 1e9, view.to / 1e9, 8)) pen.fillText(String(value), x(value * 1e9), height - 6);
+      for (const value of ticks(view.from / 1e9, view.to / 1e9, 8)) {
+        const text = `${value} s`, half = pen.measureText(text).width / 2;
+        pen.fillText(text, Math.min(x(value * 1e9), width - half), height - 6);
+      }
       pen.save();
-      pen.beginPath(); pen.rect(LEFT, 0, width - LEFT - RIGHT, height - BOTTOM + 2); pen.clip();
+      pen.beginPath(); pen.rect(LEFT - 4, 0, width - LEFT - RIGHT + 8, height - BOTTOM + 2); pen.clip();
+      for (const each of findings) this.upright(pen, x(each.time), height, colour("fault"), [2, 3]);
+      if (view.chosen !== null) this.upright(pen, x(view.chosen), height, colour("ink"), []);
       for (const [each, level, first, last] of parts) {
         pen.strokeStyle = pen.fillStyle = colour(each.colour);
         pen.lineWidth = each.thick ? 2.5 : 1.3;
@@ -138,7 +145,9 @@
           } else if (each.shape === "tick") {
             pen.moveTo(left, lower); pen.lineTo(left, lower + 6);
           } else if (each.shape === "letter") {
-            if (last - first < 400) pen.fillText(each.letter, Math.max(left, LEFT + pen.measureText(each.letter).width / 2), upper - 4);
+            const half = pen.measureText(each.letter).width / 2;
+            const inside = Math.min(Math.max(left, LEFT + half), width - RIGHT - half);
+            if (last - first < 400) pen.fillText(each.letter, inside, Math.max(upper - 4, 10));
           } else {
             if (at > first && each.shape === "steps") pen.lineTo(left, y(level.high[at - 1]));
             if (at === first) pen.moveTo(left, lower); else pen.lineTo(left, lower);
@@ -148,6 +157,14 @@
         pen.stroke();
       }
       pen.restore();
+    }
+
+    upright(pen, at, height, colour, dashes) {
+      pen.strokeStyle = colour;
+      pen.lineWidth = 1;
+      pen.setLineDash(dashes);
+      pen.beginPath(); pen.moveTo(at, 0); pen.lineTo(at, height - BOTTOM); pen.stroke();
+      pen.setLineDash([]);
     }
 
     // The mark of the finest level that is nearest in time to a place.
@@ -168,11 +185,12 @@
 
     tell(at) {
       const mark = this.nearest(at);
-      if (!mark) return;
+      if (!mark) return null;
       const value = (each) => (each / this.unit).toLocaleString("en", { maximumFractionDigits: 6 });
       const range = mark.low === mark.high ? value(mark.low) : `${value(mark.low)} – ${value(mark.high)}`;
       const packet = mark.packet ? `, ${data.words.packet} ${mark.packet}` : "";
       this.output.textContent = `${mark.name}: ${(mark.time / 1e9).toFixed(6)} s, ${range}${packet}`;
+      return mark.packet || null;
     }
   }
 
@@ -188,6 +206,36 @@
     show(middle - (middle - view.from) * factor, middle + (view.to - middle) * factor);
   }
 
+  const segments = [...document.querySelectorAll("svg [data-packet]")];
+  const times = new Map();
+
+  // When a packet passed the point of capture: its own mark, or that of the packet before it.
+  function timeOf(packet) {
+    if (!times.size) {
+      for (const plot of plots) for (const { levels: [base] } of plot.series) base.packet.forEach((each, at) => times.set(each, base.time[at]));
+      times.delete(0);
+    }
+    for (let at = packet; at > 0; at--) if (times.has(at)) return times.get(at);
+    return all.from;
+  }
+
+  function choose(packet) {
+    view.chosen = packet === null ? null : timeOf(packet);
+    for (const each of segments) each.classList.toggle("chosen", Number(each.dataset.packet) === packet);
+    const width = view.to - view.from;
+    const away = view.chosen !== null && (view.chosen < view.from || view.chosen > view.to);
+    show(away ? view.chosen - width / 2 : view.from, away ? view.chosen + width / 2 : view.to);
+  }
+
+  function reveal(packet) {
+    choose(packet);
+    const segment = segments.find((each) => Number(each.dataset.packet) === packet);
+    if (!segment) return;
+    const fold = segment.closest("details");
+    if (fold) fold.open = true;
+    segment.scrollIntoView({ block: "center" });
+  }
+
   for (const canvas of document.querySelectorAll("canvas[data-plot]")) {
     const plot = new Plot(canvas, data.plots[canvas.dataset.plot]);
     plots.push(plot);
@@ -198,6 +246,7 @@
     canvas.addEventListener("pointerup", (event) => {
       const [first, last] = [start, event.offsetX].sort((a, b) => a - b);
       if (start !== null && last - first > 4) show(time(first), time(last));
+      else if (start !== null && segments.length) reveal(plot.tell(event.offsetX));
       start = null;
     });
     canvas.addEventListener("dblclick", () => show(all.from, all.to));
@@ -213,13 +262,28 @@
       else if (event.key === "+") zoom(0.5);
       else if (event.key === "-") zoom(2);
       else if (event.key === "0") show(all.from, all.to);
+      else if (event.key === "Enter" && segments.length) return reveal(plot.tell(canvas.clientWidth / 2));
+      else if (event.key === "Escape") choose(null);
       else return;
       event.preventDefault();
       plot.tell(canvas.clientWidth / 2);
     });
   }
+  for (const button of document.querySelectorAll("button[data-packet]")) {
+    const packet = Number(button.dataset.packet);
+    findings.push({ time: timeOf(packet) });
+    button.addEventListener("click", () => choose(packet));
+  }
+  for (const segment of segments) {
+    const back = () => {
+      choose(Number(segment.dataset.packet));
+      document.querySelector("figure.plot").scrollIntoView({ block: "start" });
+    };
+    segment.addEventListener("click", back);
+    segment.addEventListener("keydown", (event) => { if (event.key === "Enter") back(); });
+  }
   window.addEventListener("resize", () => show(view.from, view.to));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show(view.from, view.to));
   show(all.from, all.to);
-  window.curves = { view, show, plots };
+  window.curves = { view, show, plots, findings };
 })();

@@ -1,4 +1,7 @@
-"""The octets in flight over time: sent and not yet acknowledged. While a sender has data, they show its congestion window."""
+"""The octets in flight over time: sent and not yet acknowledged. While a sender has data, they show its congestion window.
+
+Of a scenario, the simulated congestion window stands beside them.
+"""
 
 from labkit.i18n import N_
 from labkit.report.draw._curve_picture import formats
@@ -7,4 +10,11 @@ SUMMARY = N_("bytes that were sent and not acknowledged: an estimate of the cong
 
 STREAMS = True
 
-FORMATS = formats(N_("bytes in flight"), lambda direction: direction.flight, N_("bytes"), 1.0, steps=True)
+FORMATS = formats(
+    N_("bytes in flight"),
+    lambda direction: direction.flight,
+    N_("bytes"),
+    1.0,
+    steps=True,
+    beside=(N_("congestion window"), lambda direction: direction.cwnd),
+)

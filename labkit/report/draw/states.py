@@ -39,8 +39,12 @@ PLACES = {
 END = (860.0, 750.0)
 """CLOSED once more, where both ways end."""
 
-LABELS = {(State.SYN_RECEIVED, State.CLOSE_WAIT): 0.85}
-"""How far along its line the label of a transition stands, where the middle is covered."""
+LABELS = {
+    (State.CLOSED, State.SYN_SENT): 0.45,
+    (State.SYN_RECEIVED, State.CLOSE_WAIT): 0.93,
+    (State.ESTABLISHED, State.CLOSE_WAIT): 0.28,
+}
+"""How far along its line the label of a transition stands, where another one covers the usual place."""
 
 COLOURS = {CLIENT: "data", SERVER: "again"}
 TERMINAL = {CLIENT: "cyan", SERVER: "magenta"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from labkit.i18n import N_, _, width
+from labkit.i18n import N_, _
 from labkit.report.draw import DrawOptions, _plot, _svg
 from labkit.report.draw._columns import read
 from labkit.report.draw._curves_page import curves_page
@@ -32,6 +32,9 @@ SPANS = {DATA: "data", PUSHED: "data", AGAIN: "fault", SACKED: "again"}
 
 LETTERS = {AGAIN: "R", ZERO: "Z", OPENED: "SYN", CLOSED: "FIN", RESET: "RST"}
 
+TICK = 6.0
+"""The least height of a segment whose ticks are drawn if there are many."""
+
 MAX_LETTERS = 400
 """Letters in a picture; there is no room for more."""
 
@@ -44,12 +47,20 @@ def directions(subject: Subject) -> list[Direction]:
     return []
 
 
+def span_of(found: list[Direction]) -> tuple[int, int]:
+    """The first and the last time of all directions, which are drawn on one scale."""
+    spans = [each.marks.span for each in found if each.marks]
+    return min((first for first, _last in spans), default=0), max((last for _first, last in spans), default=0)
+
+
 def svg(subject: Subject, options: DrawOptions) -> Iterator[str]:  # noqa: ARG001 - every picture takes options
     """Draw a graph for each direction."""
     parts: list[str] = []
     top = 0.0
-    for direction in directions(subject):
-        parts += graph(direction, top)
+    found = [each for each in directions(subject) if each.marks]
+    span = span_of(found)
+    for direction in found:
+        parts += graph(direction, top, span)
         top += _plot.HEIGHT + 24
     yield _svg.document(
         _plot.WIDTH,
@@ -60,19 +71,25 @@ def svg(subject: Subject, options: DrawOptions) -> Iterator[str]:  # noqa: ARG00
     )
 
 
-def graph(direction: Direction, top: float) -> Iterator[str]:
-    """Yield the elements of one direction's graph."""
+def graph(direction: Direction, top: float, span: tuple[int, int]) -> Iterator[str]:
+    """Yield the elements of one direction's graph; `span` has its first and last time."""
     marks = direction.marks
-    if not marks:
-        return
     lowest = min(low for _time, low, _high, _packet in marks.of(*SPANS, ACKED, OPENED, RESET))
     highest = max(high for _time, _low, high, _packet in marks.of(*SPANS, ACKED, OPENED, RESET))
-    # The window may lie far above everything that is sent.
+    # The window may lie far above everything that is sent: then it is drawn at the upper edge, and an arrow says so.
     edge = max((low for _time, low, _high, _packet in marks.of(WINDOW)), default=highest)
     highest = max(min(edge, highest + max((highest - lowest) // 3, 10)), highest)
-    axes = _plot.Axes(marks.span, (lowest, highest), top)
+    axes = _plot.Axes(span, (lowest, highest), top)
     yield from axes.draw(f"{direction.source} → {direction.target}", _("seconds"), _("sequence number, relative"))
-    yield from _legend(axes)
+    yield from axes.legend(
+        (
+            (_("segment"), "data"),
+            (_("R: sent again"), "fault"),
+            (_("SACK"), "again"),
+            (_("acknowledged"), "control"),
+            (f"{_('window')} ↑" if edge > highest else _("window"), "warning"),
+        )
+    )
     acked = [(time, low) for time, low, _high, _packet in marks.of(ACKED)]
     yield axes.line(acked, "arrow control-line", steps=True)
     window = [(time, min(low, highest)) for time, low, _high, _packet in marks.of(WINDOW)]
@@ -83,20 +100,6 @@ def graph(direction: Direction, top: float) -> Iterator[str]:
     yield from _letters(axes, marks)
 
 
-def _legend(axes: _plot.Axes) -> Iterator[str]:
-    x = _plot.WIDTH - _plot.RIGHT
-    entries = (
-        (_("segment"), "data"),
-        (_("R: sent again"), "fault"),
-        (_("SACK"), "again"),
-        (_("acknowledged"), "control"),
-        (_("window"), "warning"),
-    )
-    for text, colour in reversed(entries):
-        yield _svg.label(x, axes.top - 8, text, f"{colour} small strong", anchor="end")
-        x -= 7.6 * width(text) + 14
-
-
 def _spans(axes: _plot.Axes, marks: Marks, kind: int, colour: str) -> Iterator[str]:
     """Yield the marks of one kind as one element: a line from the first to the last octet, with ticks at its ends."""
     columns: dict[int, list[tuple[int, int, int]]] = {}
@@ -105,9 +108,10 @@ def _spans(axes: _plot.Axes, marks: Marks, kind: int, colour: str) -> Iterator[s
     steps = []
     for found in columns.values():
         merged: list[list[int]] = []
-        # Segments of one column that touch are one line.
+        # Small segments of one column that touch are one line.
         for time, low, high in sorted(found, key=lambda each: each[1]):
-            if len(found) > 8 and merged and low <= merged[-1][2]:
+            small = axes.y(low) - axes.y(high) < TICK
+            if small and len(found) > 8 and merged and low <= merged[-1][2]:
                 merged[-1][2] = max(merged[-1][2], high)
             else:
                 merged.append([time, low, high])

@@ -288,7 +288,12 @@ class _Page:
             each = self.verdict.findings[place]
             identity = f"finding-{self.place}-{place}"
             yield f'<article class="{each.severity}" data-severity="{each.severity}" id="{identity}" tabindex="-1">'
-            code = tag("a", text_of(f"{_(str(each.severity))}[{each.code}]"), href=f"#rule-{each.code}", class_="code")
+            code = tag(
+                "a",
+                text_of(f"{_(str(each.severity))}[{each.code}]"),
+                href=f"#rule-{each.code}-{each.name}",
+                class_="code",
+            )
             where = f"{each.name}{_(': ')}{_place(each)}{_(', ')}{each.source} → {each.destination}"
             yield tag(f"h{level}", f"{code} {text_of(where)}")
             spot = spots.get(each.packet) if each.packet is not None else None
@@ -401,14 +406,16 @@ def _rules(pages: Iterable[_Page]) -> Iterator[str]:
     """Yield what the rules say that were broken."""
     rules: dict[str, Rule] = {}
     for page in pages:
-        codes = {page.verdict.findings[place].code for place in page.shown}
-        rules |= {rule.code: rule for rule in rules_of(page.verdict, page.options) if rule.code in codes}
+        # Several rules may have one code, each with a name of its own.
+        names = {(page.verdict.findings[place].code, page.verdict.findings[place].name) for place in page.shown}
+        broken = (rule for rule in rules_of(page.verdict, page.options) if (rule.code, rule.name) in names)
+        rules |= {f"{rule.code}-{rule.name}": rule for rule in broken}
     if rules:
         yield tag("h2", text_of(_("Rules")))
-    for code in sorted(rules):
-        rule = rules[code]
-        yield f'<section id="rule-{text_of(code)}">'
-        yield tag("h3", text_of(f"{code} {rule.name}"))
+    for key in sorted(rules):
+        rule = rules[key]
+        yield f'<section id="rule-{text_of(key)}">'
+        yield tag("h3", text_of(f"{rule.code} {rule.name}"))
         for paragraph in _(rule.explanation).split("\n\n"):
             yield tag("p", text_of(paragraph))
         if rule.reference:
