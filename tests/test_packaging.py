@@ -16,7 +16,16 @@ from labkit.report import wireshark
 
 TOP = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text("utf-8"))["project"]
-SCRIPTS = ("scripts/audit", "scripts/bench", "scripts/demo", "scripts/fuzz", "scripts/test", "scripts/lock", ".ci/run")
+SCRIPTS = (
+    "scripts/audit",
+    "scripts/bench",
+    "scripts/demo",
+    "scripts/fuzz",
+    "scripts/matrix",
+    "scripts/test",
+    "scripts/lock",
+    ".ci/run",
+)
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
 
 

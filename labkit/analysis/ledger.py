@@ -359,8 +359,9 @@ class Ledger(Book):
         ):
             self._acknowledge(seg, me)  # what ends inside of a large segment was captured above segmentation offload
         else:
-            want = min((diff(end, seg.ack), end) for end in peer.ends if diff(end, seg.ack) > 0)[1]
-            self._wrong_ack(seg, peer, want)
+            # Nothing lies behind a number that is half of the space away.
+            behind = ((diff(end, seg.ack), end) for end in peer.ends if diff(end, seg.ack) > 0)
+            self._wrong_ack(seg, peer, min(behind, default=(0, peer.nxt))[1])
 
     def _ack_beyond(self, index: int, seg: Shown, peer: Account, off: int) -> None:
         entry = self._wrong_ack(seg, peer, peer.nxt)

@@ -4,16 +4,18 @@ import re
 import sys
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, complete_scenarios, echo, note
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
+    from labkit.capture.budget import Budget
     from labkit.teach.quiz import Drawn, Quiz
     from labkit.teach.quiz.formats import Format
 
@@ -99,6 +101,7 @@ def _complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: 
     metavar="FILE.pcapng",
     help=N_("Write the capture that the questions are about, without comments or other hints."),
 )
+@budget_options()
 @click.option("--list-kinds", is_flag=True, help=N_("List the kinds of questions, and what each needs."))
 def command(
     subject: str | None,
@@ -111,6 +114,7 @@ def command(
     relative: bool,
     capture: str | None,
     list_kinds: bool,
+    **others: Any,
 ) -> None:
     """Write a quiz about a scenario or a capture, with its answers.
 
@@ -128,7 +132,9 @@ def command(
         raise UsageError(_("missing SCENARIO or CAPTURE; 'labkit scenarios' lists the shipped scenarios"))
     chosen = _format(format_, output)
     octets, title = _octets(subject, seed, faults)
-    about = read(printable(title), BytesIO(octets) if octets is not None else subject, relative=relative)
+    budget = capture_budget(others)
+    source = BytesIO(octets) if octets is not None else subject
+    about = read(printable(title), source, relative=relative, budget=budget)
     drawn = questions(about, [name for text in kinds for name in text.split(",")], count, seed)
     for remark in about.remarks:
         note(f"{printable(subject)}: {remark}")
@@ -136,7 +142,7 @@ def command(
     name = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', title)[:MAX_NAME].strip('.-') or 'capture'}.pcapng"
     played = octets if subject != "-" else None
     # Nobody knows how large the rest of a capture is that was not read to its end.
-    student = played or (_student(octets, subject) if about.ended else b"")
+    student = played or (_student(octets, subject, budget) if about.ended else b"")
     if capture is not None:
         _write_capture(capture, student)
     _write(Quiz(printable(title)[:MAX_NAME], drawn.questions, seed, _small(student), name), chosen, output)
@@ -205,12 +211,12 @@ def _played(subject: str, seed: int, faults: tuple[str, ...]) -> tuple[bytes, st
     return stream.getvalue(), trace.name
 
 
-def _student(octets: bytes | None, path: str) -> bytes:
+def _student(octets: bytes | None, path: str, budget: "Budget") -> bytes:
     """The capture without comments, which may hold the answers."""
     from labkit.build.trace import Trace
 
     stream = BytesIO()
-    trace = Trace.from_capture(BytesIO(octets) if octets is not None else path)
+    trace = Trace.from_capture(BytesIO(octets) if octets is not None else path, budget)
     trace.write(stream, format="pcapng", edition="student")
     return stream.getvalue()
 

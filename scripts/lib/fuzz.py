@@ -1,26 +1,32 @@
 """Feed hostile input to labkit, and keep what makes it fail; see scripts/fuzz.
 
 An input is a string of octets from which `Draw` takes decisions: which good file to begin with, and how to damage it. So
-coverage-guided octets of atheris and octets of Hypothesis make structured inputs alike. An input fails if anything but a
-LabkitError is raised, if it takes longer than MAX_SECONDS or grows the process by more than MAX_GROWTH, or if the two engines
-do not agree.
+coverage-guided octets of atheris, octets of Hypothesis and octets by chance make structured inputs alike. An input fails if
+anything but a LabkitError is raised, if it takes longer than MAX_SECONDS or more than MAX_GROWTH of memory at any time, or if the
+two engines do not agree.
 """
 
 import argparse
+import atexit
 import gzip
+import json
 import os
+import random
 import re
+import resource
+import shutil
 import signal
 import struct
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 TOP = Path(__file__).resolve().parents[2]
@@ -131,12 +137,19 @@ def library() -> Any:
     return native.library(lambda: None) if native.is_built() else None
 
 
-def judge(octets: bytes) -> None:
-    """Judge a capture with each engine, and report it in every format."""
+@cache
+def formats() -> list[str]:
+    from labkit.report.formats import names
+
+    return names()
+
+
+def judge(octets: bytes, form: int = 0) -> None:
+    """Judge a capture with each engine, and report it in one format."""
     from labkit.analysis.native import COMPILED, INTERPRETED, engine
     from labkit.capture import open_capture
     from labkit.capture.budget import Budget, Meter
-    from labkit.report.formats import ReportOptions, names, renderer
+    from labkit.report.formats import ReportOptions, renderer
 
     def verdict(which: str) -> Any:
         with open_capture(BytesIO(octets), Meter(Budget(octets=1 << 24))) as capture:
@@ -148,23 +161,22 @@ def judge(octets: bytes) -> None:
         said = [(list(each.findings), each.limits, each.damage, each.packets) for each in (one, other)]
         if said[0] != said[1]:
             raise MistakeError("the engines do not agree")
-    for name in names():
-        for _line in renderer(name)([one], ReportOptions(one.fail_on)):
-            pass
+    for _line in renderer(formats()[form % len(formats())])([one], ReportOptions(one.fail_on)):
+        pass
 
 
 def pcap(draw: Draw) -> None:
     """A capture file: its headers, records and blocks."""
-    octets = captures()[draw.number(len(captures()))]
-    octets, compress = damaged(draw, octets), draw.number(8) == 7
-    judge(gzip.compress(octets, 1)[: -1 - draw.number(9)] if compress else octets)
+    form, compress, cut = draw.number(256), draw.number(8) == 7, draw.number(9)
+    octets = damaged(draw, captures()[draw.number(len(captures()))])
+    judge(gzip.compress(octets, 1)[: -1 - cut] if compress else octets, form)
 
 
 def frames(draw: Draw) -> None:
     """The frames of a sound capture."""
     from labkit.capture import create
 
-    found = list(conversations()[draw.number(len(conversations()))])
+    form, found = draw.number(256), list(conversations()[draw.number(len(conversations()))])
     link = (1, 101, 113, 276, 0, 12, 228, 229)[draw.number(8) if draw.number(8) == 7 else 0]
     target = BytesIO()
     with create(target, link=link, format="pcap") as capture:
@@ -172,7 +184,7 @@ def frames(draw: Draw) -> None:
         for number, frame in enumerate(found):
             data = damaged(draw, frame.data) if number == each else frame.data
             capture.write(max(0, frame.time), data[:65535])
-    judge(target.getvalue())
+    judge(target.getvalue(), form)
 
 
 def show(draw: Draw) -> None:
@@ -181,11 +193,47 @@ def show(draw: Draw) -> None:
     from labkit.capture import open_capture
     from labkit.report.conversation_table import FORMATS, TableStyle
 
+    name = list(FORMATS)[draw.number(len(FORMATS))]
     octets = damaged(draw, captures()[draw.number(len(captures()))])
-    for name, form in FORMATS.items():
-        with open_capture(BytesIO(octets)) as reader:
-            for _line in form(observe(reader, None), TableStyle(name == "text", True, reader.names, reader.interfaces)):
-                pass
+    with open_capture(BytesIO(octets)) as reader:
+        for _line in FORMATS[name](
+            observe(reader, None), TableStyle(name == "text", True, reader.names, reader.interfaces)
+        ):
+            pass
+
+
+def draw_(draw: Draw) -> None:
+    """A capture file, for `labkit draw`."""
+    from labkit.capture import open_capture
+    from labkit.report import draw as pictures
+    from labkit.report.draw import _subject
+
+    name = pictures.names()[draw.number(len(pictures.names()))]
+    known = pictures.formats(name)
+    form = known[draw.number(len(known))]
+    octets = damaged(draw, captures()[draw.number(len(captures()))])
+    found = _subject.of_capture("a", lambda: open_capture(BytesIO(octets)), None)
+    if found.conversations:
+        for _piece in pictures.picture(name, form)(found, pictures.DrawOptions()):
+            pass
+
+
+def repair(draw: Draw) -> None:
+    """The frames of a capture, for `labkit repair`."""
+    from labkit.build.trace import Trace
+    from labkit.report.repair import repair as repaired
+
+    octets = damaged(draw, captures()[draw.number(len(captures()))])
+    repaired(Trace.from_capture(BytesIO(octets)))
+
+
+def quiz(draw: Draw) -> None:
+    """A capture file, for `labkit quiz`."""
+    from labkit.teach.quiz import questions, subject
+
+    seed = draw.number(256)
+    octets = damaged(draw, captures()[draw.number(len(captures()))])
+    questions(subject.subject("a", BytesIO(octets)), seed=seed)
 
 
 @cache
@@ -193,11 +241,18 @@ def scenarios() -> list[str]:
     return [path.read_text() for path in sorted((TOP / "labkit" / "build" / "scenarios").glob("*.yaml"))]
 
 
+@cache
+def _place() -> Path:
+    """A folder for the files of this process."""
+    place = Path(mkdtemp(prefix="labkit-fuzz-"))
+    atexit.register(shutil.rmtree, place, True)
+    return place
+
+
 def _written(text: str, name: str, use: Callable[[Path], object]) -> None:
-    with TemporaryDirectory(prefix="labkit-fuzz-") as folder:
-        path = Path(folder, name)
-        path.write_bytes(text.encode("utf-8", "surrogatepass"))
-        use(path)
+    path = _place() / name
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    use(path)
 
 
 def scenario(draw: Draw) -> None:
@@ -212,14 +267,18 @@ def scenario(draw: Draw) -> None:
     _written(damaged_text(draw, scenarios()[draw.number(len(scenarios()))]), "a.yaml", use)
 
 
+@cache
+def notations() -> list[str]:
+    found = re.split(r"^==.*\n", (TOP / "tests" / "conversations.txt").read_text(), flags=re.MULTILINE)
+    texts = (each.partition("\n--")[0] for each in found)
+    return [each for each in texts if re.search(r"^[><]", each, re.MULTILINE)]
+
+
 def pkt(draw: Draw) -> None:
     """A conversation in the notation."""
     from labkit.build import script
 
-    found = re.split(r"^==.*\n", (TOP / "tests" / "conversations.txt").read_text(), flags=re.MULTILINE)
-    texts = (each.partition("\n--")[0] for each in found)
-    lines = [each for each in texts if re.search(r"^[><]", each, re.MULTILINE)]
-    _written(damaged_text(draw, lines[draw.number(len(lines))]), "a.pkt", script.load)
+    _written(damaged_text(draw, notations()[draw.number(len(notations()))]), "a.pkt", script.load)
 
 
 def roster(draw: Draw) -> None:
@@ -237,21 +296,84 @@ def configuration(draw: Draw) -> None:
     _written(damaged_text(draw, text), "labkit.toml", load)
 
 
+@cache
+def tasks() -> list[tuple[str, Any, bytes]]:
+    """The shipped assignments: text, task and the octets of a good hand-in."""
+    from labkit.teach import assign
+    from labkit.teach.assign.material import models
+
+    found = []
+    for name in assign.shipped():
+        made = assign.Assignment.load(name)
+        if made.model.hand_in != "program":
+            own, model = next(iter(models(made)))
+            found.append((assign.shipped_text(name), own.task, model.octets))
+    return found
+
+
+def assignment(draw: Draw) -> None:
+    """An assignment: its text, from which a student's material is made."""
+    from labkit.teach.assign import Assignment
+    from labkit.teach.assign.material import material
+
+    text = tasks()[draw.number(len(tasks()))][0]
+    _written(damaged_text(draw, text), "a.yaml", lambda path: material(Assignment.load(path), 1))
+
+
+def grade(draw: Draw) -> None:
+    """What was handed in for an assignment."""
+    from labkit.teach.grade.judging import grade as graded
+
+    _text, task, octets = tasks()[draw.number(len(tasks()))]
+    graded(task, damaged(draw, octets), "a.pcapng")
+
+
+@cache
+def answer() -> str:
+    """What a machine of a cluster answers."""
+    from labkit.jobs.answers import encode
+    from labkit.report.verdict import verify
+
+    return encode([verify(str(TOP / "pcaps" / "document.pcapng"))])
+
+
+def answers(draw: Draw) -> None:
+    """What another machine answers."""
+    from labkit.jobs.answers import AnswerError, decode
+
+    with suppress(AnswerError):
+        decode(damaged(draw, answer().encode()).decode("utf-8", "surrogateescape"), ["a.pcapng"])
+
+
 TARGETS: dict[str, Callable[[Draw], None]] = {
-    each.__name__: each for each in (pcap, frames, show, scenario, pkt, roster, configuration)
+    each.__name__.strip("_"): each
+    for each in (
+        pcap,
+        frames,
+        show,
+        draw_,
+        repair,
+        quiz,
+        scenario,
+        pkt,
+        assignment,
+        grade,
+        roster,
+        configuration,
+        answers,
+    )
 }
 
 
 def attempt(target: Callable[[Draw], None], octets: bytes) -> None:
     """Run one input. Any exception is a failure of labkit, a LabkitError is not."""
-    from labkit.capture.budget import resident
     from labkit.errors import LabkitError
 
     def hang(*_: object) -> None:
         raise Hang(f"longer than {MAX_SECONDS} s")
 
     signal.signal(signal.SIGPROF, hang)
-    before = resident()
+    before = peak()
     signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
     try:
         target(Draw(octets))
@@ -260,8 +382,13 @@ def attempt(target: Callable[[Draw], None], octets: bytes) -> None:
             raise MistakeError("an error of several lines") from error
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    if resident() - before > MAX_GROWTH:
+    if peak() - before > MAX_GROWTH:
         raise MistakeError("too much memory")
+
+
+def peak() -> int:
+    """The most octets of memory that this process has taken."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def folder() -> Path:
@@ -286,7 +413,8 @@ def by_hypothesis(name: str, seconds: float) -> int:
     count, until, failed = 0, time.monotonic() + seconds, b""
 
     @settings(
-        max_examples=1000,
+        max_examples=50,
+        derandomize=False,  # in continuous integration, Hypothesis would try the same inputs again and again
         deadline=None,
         suppress_health_check=list(HealthCheck),
         phases=(Phase.reuse, Phase.generate, Phase.target, Phase.shrink),
@@ -316,6 +444,21 @@ def by_hypothesis(name: str, seconds: float) -> int:
     return count
 
 
+def by_chance(name: str, seconds: float, seed: int) -> int:
+    """Run a target with inputs that a seed draws, which costs least; return their number. What fails is raised, and kept."""
+    draw, count, until = random.Random(f"{name} {seed}"), 0, time.monotonic() + seconds
+    while time.monotonic() < until:
+        for _ in range(10):
+            octets = draw.randbytes(draw.choice((8, 12, 16, 24, 40, 80, 400)))
+            try:
+                attempt(TARGETS[name], octets)
+            except BaseException:
+                print(f"fuzz: {name}: failed: {keep(name, octets)}", file=sys.stderr)
+                raise
+        count += 10
+    return count
+
+
 def by_atheris(name: str, seconds: float) -> None:
     """Run a target for some time under libFuzzer, which ends this process."""
     import atheris
@@ -328,16 +471,47 @@ def by_atheris(name: str, seconds: float) -> None:
     atheris.Fuzz()
 
 
+def enter(name: str, count: int, seconds: float) -> None:
+    """Add a run in which nothing failed to the figures of all runs."""
+    path = folder() / "figures.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = figures()
+    before = known.get(name, [0, 0.0])
+    path.write_text(json.dumps({**known, name: [before[0] + count, before[1] + seconds]}))
+
+
+def figures() -> dict[str, Any]:
+    """The inputs and seconds of the processor of each target, of all runs with this cache folder."""
+    path = folder() / "figures.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def table() -> str:
+    """The figures of all runs, as docs/security.md shows them."""
+    rows = ["| target | inputs | seconds of the processor | inputs in an hour of it |", "| --- | --- | --- | --- |"]
+    known = {name: value for name in TARGETS if (value := figures().get(name))}
+    for name, (count, seconds) in known.items():
+        rows.append(f"| `{name}` | {count:,} | {seconds:,.0f} | {round(count / seconds * 3600, -2):,.0f} |")
+    count, seconds = (sum(value[at] for value in known.values()) for at in (0, 1))
+    return "\n".join([*rows, f"| all | {count:,} | {seconds:,.0f} | |"])
+
+
 def main() -> int:
     """Run the targets."""
     parser = argparse.ArgumentParser(prog="scripts/fuzz", description="Feed labkit hostile input.")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; all by default")
     parser.add_argument("--seconds", type=float, default=60, help="time for all targets together")
     parser.add_argument("--replay", metavar="FILE", help="run one kept input again")
+    parser.add_argument("--seed", type=int, help="draw inputs by chance: most inputs in an hour, for long runs")
+    parser.add_argument("--figures", action="store_true", help="print how many inputs all runs have tried")
     parser.add_argument("--list", action="store_true", help="list the targets")
     given = parser.parse_args()
     if given.list:
         print("\n".join(f"{name:<14} {(target.__doc__ or '').splitlines()[0]}" for name, target in TARGETS.items()))
+        return 0
+    if given.figures:
+        print(table())
         return 0
     if unknown := set(given.targets) - set(TARGETS):
         parser.error(f"unknown target: {', '.join(sorted(unknown))}")
@@ -346,14 +520,15 @@ def main() -> int:
         attempt(TARGETS[targets[0]], Path(given.replay).read_bytes())
         return 0
     try:
-        import atheris  # noqa: F401
-
+        import_module("atheris")
         run: Callable[[str, float], Any] = by_atheris
     except ImportError:
         run = by_hypothesis
+    if given.seed is not None:
+        run = partial(by_chance, seed=given.seed)
     code = 0
     for name in targets:
-        began = time.monotonic()
+        began = time.process_time()
         if run is by_atheris and len(targets) > 1:
             # libFuzzer ends its process.
             child = os.fork()
@@ -374,7 +549,9 @@ def main() -> int:
             traceback.print_exc()
             code = 1
         else:
-            print(f"{name:<14} {count:>9,} inputs in {time.monotonic() - began:.0f} s", file=sys.stderr)
+            seconds = time.process_time() - began
+            enter(name, count, seconds)
+            print(f"{name:<14} {count:>9,} inputs in {seconds:.0f} s of the processor", file=sys.stderr)
     return code
 
 

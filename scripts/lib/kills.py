@@ -25,6 +25,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "diff": ("diff", "../in.pcapng", "../in.pcapng", "--annotate", "{}.pcapng"),
     "draw": ("draw", "../in.pcapng", "-o", "{}.svg"),
     "grade": ("grade", "handshake", "../in.pcapng", "-o", "{}.json"),
+    "quiz": ("quiz", "lossy-both-sides", "-o", "{}.md"),
+    "quiz-archive": ("quiz", "lossy-both-sides", "-o", "{}.zip", "--format", "qti"),
+    "quiz-capture": ("quiz", "lossy-both-sides", "--capture", "{}.pcapng"),
+    "wrap": ("wrap", "../in.pcapng", "-o", "{}.pcapng"),
     "baseline": ("verify", "../in.pcapng", "--write-baseline", "{}.txt"),
 }
 """Commands that write one file; the braces stand for its name without suffix."""

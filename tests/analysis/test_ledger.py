@@ -444,3 +444,11 @@ def test_equal_isns_and_data_in_the_third_segment_are_remarked() -> None:
 def test_a_complete_capture_begins_with_a_syn(text: str) -> None:
     assert line_of(judged(text)) == [(1, "missing", None)]
     assert errors(judged(text, assume=Completeness.AUTO)) == []
+
+
+def test_an_ack_that_is_half_of_the_numbers_away_is_wrong() -> None:
+    """No end of a segment lies behind it: the number that was expected is the next one."""
+    wrong = (
+        f"> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack {2**31 + 1}\n{REQUEST}< . 1:1(0) ack 19\n< P. 1:25(24) ack 19\n"
+    )
+    assert line_of(judged(wrong)) == [(3, "ack", 1)]

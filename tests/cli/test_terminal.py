@@ -11,6 +11,7 @@ from blocks import Blocks
 
 from labkit.cli import run
 from labkit.cli._common import OWN, echo
+from labkit.report import draw as pictures
 from labkit.report.formats import names
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
@@ -45,18 +46,19 @@ def check(capsys: pytest.CaptureFixture[str]) -> str:
     return whole
 
 
-def capture(path: str) -> None:
-    """Write a capture with such a text in each place that has one."""
+def capture(path: str, interfaces: int = 2, rest: bytes = b"short") -> None:
+    """Write a capture with such a text in each place that has one. What follows its packets damages it."""
     b, text = Blocks("<"), EVIL.encode()
     packets = list(frames(list(parse("> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 9\n< . 5:5(0) ack 1\n"))))
     record = bytes((192, 0, 2, 10)) + text + b"\0"
     octets = (
-        b.section((1, text), (2, text), (3, text), (4, text)) + b.interface(1, 0, (2, text), (3, text), (1, text)) * 2
+        b.section((1, text), (2, text), (3, text), (4, text))
+        + b.interface(1, 0, (2, text), (3, text), (1, text)) * interfaces
     )
     octets += b.block(4, b.options((1, record), (1, bytes((192, 0, 2, 20)) + text + b"\0")))
     for number, frame in enumerate(packets):
-        octets += b.enhanced(frame.data, frame.time, number // 2 % 2, options=((1, text),))
-    Path(path).write_bytes(octets + b.block(6, b"short"))
+        octets += b.enhanced(frame.data, frame.time, number // 2 % interfaces, options=((1, text),))
+    Path(path).write_bytes(octets + (b.block(6, rest) if rest else b""))
 
 
 @pytest.mark.parametrize("color", ["never", "always"])
@@ -84,6 +86,51 @@ def test_a_capture(capsys: pytest.CaptureFixture[str], color: str) -> None:
         assert "hidden" in said or each[0] in ("watch", "show") or "--config" in each or "--rules" in each
     run(["--color", color, "verify", "."])
     assert "hidden" in check(capsys)
+
+
+def test_every_command_that_reads_a_capture(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WIRESHARK_CONFIG_DIR", FILE)
+    own, other = FILE + ".pcapng", str(TOP / "pcaps" / "document.pcapng")
+    capture(own, interfaces=1, rest=b"")
+    words = [["quiz", own, "--format", each] for each in ("md", "moodle", "gift", "csv", "json")]
+    words += [["quiz", own, "-o", FILE + ".md", "--capture", FILE + "c.pcapng"], ["quiz", own, "--kinds", EVIL]]
+    words += [["diff", own, own], ["diff", own, other, "--format", "json"], ["diff", own, other, "--annotate", FILE]]
+    words += [["repair", own, "-o", FILE + "r.pcapng"], ["repair", own, "-o", own], ["wrap", own, "-o", FILE]]
+    for name in pictures.names():
+        texts = set(pictures.formats(name)) - set(pictures.CONVERTED)
+        words += [["draw", own, "--what", name, "--format", each, "-o", "-"] for each in sorted(texts)]
+    words += [["draw", own, "--what", EVIL], ["draw", own, "--format", EVIL], ["draw", own, EVIL]]
+    words += [["explain", each, own] for each in ("stack", "osi", "states", EVIL)]
+    words += [["wireshark", each] for each in ("status", "install", "uninstall", EVIL)]
+    words += [["check-live", EVIL, own], ["grade", EVIL, own], ["assign", "show", EVIL], ["grade", "handshake", FILE]]
+    for each in words:
+        run(["--color", "always", *each])
+        check(capsys)
+
+
+def test_an_assignment(capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    evil = json.dumps(EVIL)
+    text = f"name: a\ntitle: {evil}\nsummary: {evil}\ntext: {evil}\nhand-in: capture\nscenario: document\n"
+    text += f"parts:\n  - {{part: {evil}, points: 2, expect: {{close-segments: 4}}}}\n"
+    capture(FILE + ".pcapng", interfaces=1, rest=b"")
+    for more in ("", f"{evil}: 3\n", f"draw: {{p: {evil}}}\n", EVIL):
+        Path(FILE + ".yaml").write_text(text + more)
+        for words in (["assign", "show", FILE + ".yaml"], ["check-live", FILE + ".yaml", FILE]):
+            run(words)
+            check(capsys)
+    Path(FILE + ".yaml").write_text(text)
+    Path(FILE + ".csv").write_text(f"id,name\n{evil},{evil}\n")
+    for words in (
+        ["grade", FILE + ".yaml", FILE + ".pcapng"],
+        ["grade", FILE + ".yaml", FILE + ".pcapng", "--format", "json"],
+        ["assign", "build", FILE + ".yaml", "--roster", FILE + ".csv", "-o", FILE],
+    ):
+        run(words)
+        check(capsys)
 
 
 SCENARIO = """

@@ -51,7 +51,7 @@ SIMPLE = {
 
 def first_error(source: Source, errors: list[ErrorDetails], top: type[BaseModel] = ScenarioModel) -> ScenarioError:
     """The first error in the file among those that pydantic has found with the model `top`."""
-    found = [(_key(each["loc"]), each) for each in errors]
+    found = [(_key(each["loc"], source.data), each) for each in errors]
     # An error inside a mapping matters more than the error that it causes for the whole mapping.
     inner = [(key, each) for key, each in found if not any(_holds(key, other) for other, _error in found)]
     # A misspelt key is missing too; report the misspelling.
@@ -65,9 +65,16 @@ def first_error(source: Source, errors: list[ErrorDetails], top: type[BaseModel]
     return source.error(key if first["type"] == "missing" else written, message)
 
 
-def _key(location: tuple[int | str, ...]) -> Key:
-    """The key of an error, without the names that pydantic adds for its own types."""
-    return tuple(part for part in location if isinstance(part, int) or "[" not in part)
+def _key(location: tuple[int | str, ...], data: Any) -> Key:
+    """The key of an error in `data`, without the names that pydantic adds for its own types."""
+    key: list[int | str] = []
+    for part in location:
+        known = isinstance(data, Mapping) and part in data
+        if isinstance(part, int) or known or "[" not in part:
+            key.append(part)
+            inside = known or (isinstance(data, list) and isinstance(part, int) and part < len(data))
+            data = data[part] if inside else None
+    return tuple(key)
 
 
 def _written(key: Key, source: Source) -> Key:

@@ -7,7 +7,7 @@ import click
 
 from labkit.analysis.rule import Severity
 from labkit.errors import UsageError
-from labkit.i18n import N_, _
+from labkit.i18n import N_, _, printable
 from labkit.packet.seen import Seen
 from labkit.report.draw import DrawOptions, _svg
 from labkit.report.draw._conversation import Arrow
@@ -160,7 +160,7 @@ def _drawn(found: Header) -> Iterator[str]:
 def terminal(subject: Subject, options: DrawOptions) -> Iterator[str]:
     """Draw the header as RFC 9293 does, two characters for each bit."""
     found = header(subject, options.packet)
-    yield click.style(found.title, bold=True)
+    yield click.style(printable(found.title), bold=True)
     yield " " + " ".join(f"{bit % 10}" for bit in range(32))
     rule = "+" + "-+" * 32
     for row in found.rows:

@@ -8,6 +8,7 @@ import click
 
 from labkit.analysis.flows import segments
 from labkit.capture import Frame, open_capture
+from labkit.capture.budget import Budget, Meter
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
 from labkit.packet.linktype import ETHERNET
@@ -42,7 +43,7 @@ def lines(arguments: Sequence[str]) -> Iterator[str]:
 
 def _of_capture(path: str, number: int | None, seg: Seen) -> tuple[bytes, int]:
     """Decode packet `number` of a capture, or the first one with data."""
-    with open_capture(path) as capture:
+    with open_capture(path, Meter(Budget())) as capture:
         for frame, data in segments(capture, seg):
             if number is None and seg.data_len == 0:
                 continue

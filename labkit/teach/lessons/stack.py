@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from labkit.capture import open_capture
+from labkit.capture.budget import Budget, Meter
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
 from labkit.tcp import stacks
@@ -37,7 +38,7 @@ def lines(arguments: Sequence[str]) -> Iterator[str]:
 
     totals: dict[str, int] = {}
     number = 0
-    with open_capture(arguments[0]) as capture:
+    with open_capture(arguments[0], Meter(Budget())) as capture:
         for number, (client, server) in enumerate(identify(capture), 1):
             for each in (client, server):
                 totals[each.family] = totals.get(each.family, 0) + 1

@@ -17,6 +17,7 @@ from labkit.analysis.rule import Severity
 from labkit.analysis.states import Row, flow_of, observe
 from labkit.analysis.verifier import Verifier
 from labkit.capture import Frame, open_capture
+from labkit.capture.budget import Budget, Meter
 from labkit.errors import UsageError
 from labkit.i18n import _, ngettext
 from labkit.tcp.segment import ACK, FIN, RST, SYN
@@ -167,13 +168,14 @@ class Subject:
     """Whether the capture was read to its end."""
 
 
-def subject(title: str, source: str | BinaryIO, *, relative: bool = True) -> Subject:
+def subject(title: str, source: str | BinaryIO, *, relative: bool = True, budget: Budget | None = None) -> Subject:
     """Read what a quiz is about: a path or an open file. CaptureError if that is not a capture; UsageError if it has no
     conversation that can be asked about, or several points of capture.
 
-    `relative` shows sequence numbers relative to the SYN, where the capture has one of both sides.
+    `relative` shows sequence numbers relative to the SYN, where the capture has one of both sides. Of a capture that is larger
+    than `budget`, only the packets before that place are read.
     """
-    with open_capture(source) as capture:
+    with open_capture(source, Meter(budget or Budget())) as capture:
         frames = list(islice(capture, MAX_FRAMES + 1))
         damage = capture.damage
     found = Subject(title)

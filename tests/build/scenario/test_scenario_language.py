@@ -88,6 +88,7 @@ ERRORS = [
     (HEAD + "steps: []\n", "f.yaml:2: steps: is empty; expected at least one"),
     (HEAD + STEPS + "  - client: {send: {hex: 12}}\n", "12 is not text; expected text, in quotes"),
     (HEAD + "steps: {}\n", "f.yaml:2: steps:"),
+    (HEAD + "st[ep]s: 1\n" + STEPS, "f.yaml:2: st[ep]s: is not known here; expected one of capture, client"),
     (HEAD + "stepps: 1\n" + STEPS, "f.yaml:2: stepps: is not known here; expected one of capture, client"),
     (HEAD + "stepps: 1\n" + STEPS, "did you mean 'steps'?"),
     ("name: ../etc\n" + STEPS, "f.yaml:1: name: '../etc' does not fit; expected letters, digits, dots"),
