@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from scapy.packet import Packet
 
 
+_address = lru_cache(maxsize=4096)(ip_address)
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """One end of a conversation, as its packets' headers name it.
@@ -46,7 +49,7 @@ class Host:
     dscp: int = 0
 
     def __post_init__(self) -> None:
-        ip_address(self.address)
+        _address(self.address)
         for name, value, limit in (
             ("port", self.port, 0xFFFF),
             ("ttl", self.ttl, 0xFF),
@@ -58,7 +61,7 @@ class Host:
     @property
     def ip(self) -> IPv4Address | IPv6Address:
         """The address as a value."""
-        return ip_address(self.address)
+        return _address(self.address)
 
     def forwarded(self, hops: int) -> "Host":
         """The host as its packets show it after `hops` routers, each of which decremented the TTL."""
