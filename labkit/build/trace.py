@@ -71,8 +71,8 @@ class Trace:
     """What else the capture holds that the trace was read from."""
 
     @classmethod
-    def from_capture(cls, source: str | Path | BinaryIO, budget: Budget | None = None) -> "Trace":
-        """Read a capture: a path, "-" for standard input, or an open binary file.
+    def from_capture(cls, source: str | Path | bytes | BinaryIO, budget: Budget | None = None) -> "Trace":
+        """Read a capture: a path, "-" for standard input, an open binary file, or the content of a file.
 
         Every readable TCP segment is a record. Frames without one stay in their places when the trace is written, and so does
         everything of a packet that is not edited: written without edits, it has the same packets. The capture is held in
@@ -163,6 +163,8 @@ class Trace:
     def _place(self, packet: int) -> int:
         """The position of the record of a packet."""
         owners = self._owners()
+        if not isinstance(packet, int):
+            raise UsageError(_("{packet!r} is not the number of a packet").format(packet=packet))
         if not 1 <= packet <= len(owners):
             raise UsageError(_("there is no packet {packet}; the trace has {n}").format(packet=packet, n=len(owners)))
         place = owners[packet - 1]
