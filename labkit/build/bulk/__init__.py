@@ -42,8 +42,8 @@ def build(
     """Write `flows` conversations of a scenario to a file, a stream or "-" (standard output). Return the number of packets.
 
     `scenario` may be a name, or what `Scenario.build` began. `on_progress` gets the number of packets so far, and that of all.
-    The errors are those of `Scenario.load`, `labkit.build.bulk.template.prepare` and `labkit.capture.create`; MissingError without
-    numpy.
+    The errors are those of `Scenario.load`, `labkit.build.bulk.template.prepare` and `labkit.capture.create`; MissingError
+    without numpy.
     """
     from labkit.build.bulk.worker import prepare_in_worker
 
