@@ -7,6 +7,7 @@ stay where they are.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
 from typing import BinaryIO
@@ -37,11 +38,18 @@ Written = tuple[Frame, bytes, int]
 """A frame with its changed octets and their length on the wire."""
 
 
-def read(source: str | Path | BinaryIO, budget: Budget | None = None) -> tuple[list[Record], list[Connection], Origin]:
+def read(
+    source: str | Path | bytes | BinaryIO, budget: Budget | None = None
+) -> tuple[list[Record], list[Connection], Origin]:
     """The records of a capture, their connections, and everything else in it. CaptureError as `open_capture`.
 
     A record's time counts from 1970. The whole capture is held in memory, as far as `budget` goes.
     """
+    if isinstance(source, bytes):
+        source = BytesIO(source)
+    elif not isinstance(source, str | Path) and not hasattr(source, "read"):
+        text = _("cannot read a capture from a value of type {kind}; expected a path, a binary file or bytes")
+        raise UsageError(text.format(kind=type(source).__name__))
     with open_capture(source, Meter(budget) if budget else None) as capture:
         records, connections, others = sort_frames(capture)
         names = dict(capture.names)

@@ -1,6 +1,7 @@
 """Explain each segment of a trace: its cause, the states, and how its numbers follow from earlier segments."""
 
 from collections.abc import Callable
+from functools import cache
 
 from labkit.build.record import Record, States
 from labkit.tcp.segment import ACK, FIN, RST, SYN
@@ -38,50 +39,51 @@ class Explainer:
 
     def note(self, record: Record) -> None:
         """Remember a record."""
-        start = self.relative(record)[0]
+        self._note(record, self.relative(record)[0])
+
+    def _note(self, record: Record, start: int) -> None:
         segment = record.segment
-        if segment.length and not segment.ctl & RST:
-            self.next[record.sender] = max(self.next[record.sender], start + segment.length)
+        length = segment.length
+        if length and not segment.ctl & RST and start + length > self.next[record.sender]:
+            self.next[record.sender] = start + length
         if segment.ctl & FIN:
-            self.fin[record.sender] = start + segment.length - 1
+            self.fin[record.sender] = start + length - 1
 
     def explain(self, record: Record) -> str:
         """The comment on a record. Remember the record."""
+        start, number = self.relative(record)
         if not record.why:
-            self.note(record)
+            self._note(record, start)
             return record.step
-        lines = [
-            record.step,
-            f"client {_change(record.client)}; server {_change(record.server)}"
-            if record.client and record.server
-            else "",
-            self._seq(record),
-        ]
+        lines = [record.step] if record.step else []
+        if record.client and record.server:
+            lines.append(_changes(record.client, record.server))
+        lines.append(self._seq(record, start))
         if record.segment.ctl & ACK:
-            lines.append(self._ack(record))
+            lines.append(self._ack(record, number))
         if not record.arrived:
             lines.append("the path loses this segment after the point of capture")
         lines.append(f"{record.why}: {SECTIONS[record.why]}")
-        self.note(record)
-        return "\n".join(line for line in lines if line)
+        self._note(record, start)
+        return "\n".join(lines)
 
-    def _seq(self, record: Record) -> str:
+    def _seq(self, record: Record, start: int) -> str:
         """How the sequence number follows from earlier segments."""
         segment = record.segment
-        start = self.relative(record)[0]
+        ctl, taken = segment.ctl, segment.length
         text = f"seq {start} (raw {segment.seq})"
         expected = self.next[record.sender]
-        if segment.ctl & SYN:
+        if ctl & SYN:
             text += ": the initial sequence number" + (", again" if expected else "")
-        elif segment.ctl & RST and not segment.ctl & ACK and record.why == "rst" and not expected:
+        elif ctl & RST and not ctl & ACK and record.why == "rst" and not expected:
             text += ": the number that the previous segment acknowledged"
-        elif segment.ctl & RST and segment.seq == 0:
+        elif ctl & RST and segment.seq == 0:
             text += ": 0, because there is no connection"
         elif start == expected:
             text += f" = {_sum(1, start, self.fin.get(record.sender))}"
         elif record.why == "keep-alive":
             text += ": one before the next number, so that the peer must answer"
-        elif start < expected and not segment.length:
+        elif start < expected and not taken:
             text += (
                 f" = {_sum(1, start, self.fin.get(record.sender))}; the peer has not accepted the octets sent beyond"
             )
@@ -89,17 +91,15 @@ class Explainer:
             text += f": sent before ({record.sender} has used all numbers below {expected})"
         else:
             text += f": ahead of {expected}: the capture lacks the segments between"
-        taken = segment.length
-        if taken and not segment.ctl & RST:
+        if taken and not ctl & RST:
             parts = [f"{len(segment.payload)} octets"] if segment.payload else []
-            parts += [name for bit, name in ((SYN, "SYN"), (FIN, "FIN")) if segment.ctl & bit]
+            parts += [name for bit, name in ((SYN, "SYN"), (FIN, "FIN")) if ctl & bit]
             text += f"; {' + '.join(parts)}: takes {taken}, next seq {start + taken}"
         return text
 
-    def _ack(self, record: Record) -> str:
+    def _ack(self, record: Record, number: int) -> str:
         """How the acknowledgement number follows from the peer's segments."""
         peer = "server" if record.sender == "client" else "client"
-        number = self.relative(record)[1]
         text = f"ack {number} (raw {record.segment.ack}) = {_sum(1, number, self.fin.get(peer))} of the {peer}"
         missing = self.next[peer] - number
         if missing > 0:
@@ -111,12 +111,12 @@ def _sum(syn: int, number: int, fin: int | None) -> str:
     """A relative number as the sum of what it counts, such as `1 (SYN) + 99 octets + 1 (FIN)`."""
     past_fin = fin is not None and number > fin
     octets = number - syn - past_fin
-    parts = [f"{syn} (SYN)"]
-    if octets > 0:
-        parts.append(f"{octets} octets")
-    if past_fin:
-        parts.append("1 (FIN)")
-    return " + ".join(parts)
+    return f"{syn} (SYN){f' + {octets} octets' if octets > 0 else ''}{' + 1 (FIN)' if past_fin else ''}"
+
+
+@cache
+def _changes(client: States, server: States) -> str:
+    return f"client {_change(client)}; server {_change(server)}"
 
 
 def _change(states: States) -> str:

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from labkit.capture import Damage, Frame, Interface
 from labkit.errors import UsageError
 from labkit.i18n import _
-from labkit.packet.scapy_build import Host
+from labkit.packet.frame_edits import EDITS
+from labkit.packet.scapy_build import Host, is_packet, layer_octets
 from labkit.tcp import seq as sn
+from labkit.tcp.options import Option
 from labkit.tcp.segment import Segment, control_bits
 from labkit.tcp.state import State
 
@@ -89,19 +91,43 @@ class Record:
         old = getattr(owner, place)
         if callable(value):
             value = value(old)
-        elif name == "time":
-            value += old
-        elif name in MOVED:
-            value = sn.add(old, value)
+        elif name == "time" or name in MOVED:
+            _check_kind(name, value)
+            value = old + value if name == "time" else sn.add(old, value)
         elif name == "flags" and isinstance(value, str):
             value = control_bits(value)
+        elif name == "payload":
+            value = layer_octets(value) if is_packet(value) else value
         elif name == "options":
             value = tuple(value)
+        _check_kind(name, value)
         if isinstance(owner, Segment):
             return replace(self, segment=owner.with_(**{place: value}))
         if place == "sender" and value not in ("client", "server"):
             raise ValueError(_("{value!r} is not a side; expected client or server").format(value=value))
         return replace(self, **{place: value})
+
+
+def _check_kind(name: str, value: Any) -> None:
+    """TypeError for a value that the field cannot hold, whatever its size."""
+    if name == "payload":
+        fits, expected = isinstance(value, bytes), _("bytes or a Scapy layer")
+    elif name == "options":
+        fits, expected = all(isinstance(each, Option) for each in value), _("options, such as Mss(1460)")
+    elif name == "segment":
+        fits, expected = isinstance(value, Segment), "Segment"
+    elif name == "edits":
+        texts = isinstance(value, Mapping) and all(isinstance(each, str) for each in value.values())
+        fits = texts and value.keys() <= EDITS.keys()
+        expected = _("a mapping of texts with some of {known}").format(known=", ".join(EDITS))
+    elif name == "sender":
+        return
+    else:
+        fits, expected = isinstance(value, int) or (name == "ident" and value is None), _("a whole number")
+    if not fits:
+        raise TypeError(
+            _("{name}: got {value}; expected {expected}").format(name=name, value=repr(value)[:40], expected=expected)
+        )
 
 
 FIELDS = dict.fromkeys(("seq", "ack", "window", "urgent", "ecn", "payload", "options", "segment", "sender", "time"), "")

@@ -9,13 +9,13 @@ it to a capture file. Only `Trace.packets` loads Scapy.
 Traces do not change: an edit makes another one.
 """
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, overload
 
 from labkit.build import captured as capture_io
+from labkit.build import trace_file
 from labkit.build.explain import SECTIONS as SECTIONS
 from labkit.build.explain import Explainer
 from labkit.build.record import Connection as Connection
@@ -29,9 +29,8 @@ from labkit.capture.base import MAX_PACKET_OCTETS
 from labkit.capture.budget import Budget
 from labkit.errors import UsageError
 from labkit.i18n import _, printable
-from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET, RAW, title
-from labkit.packet.scapy_build import PLAIN, Framing, Host, Stamp, dissect, packet
+from labkit.packet.scapy_build import PLAIN, Framing, Host
 from labkit.tcp import seq as sn
 from labkit.tcp.notation import format_segment
 from labkit.tcp.segment import ACK, RST
@@ -72,8 +71,8 @@ class Trace:
     """What else the capture holds that the trace was read from."""
 
     @classmethod
-    def from_capture(cls, source: str | Path | BinaryIO, budget: Budget | None = None) -> "Trace":
-        """Read a capture: a path, "-" for standard input, or an open binary file.
+    def from_capture(cls, source: str | Path | bytes | BinaryIO, budget: Budget | None = None) -> "Trace":
+        """Read a capture: a path, "-" for standard input, an open binary file, or the content of a file.
 
         Every readable TCP segment is a record. Frames without one stay in their places when the trace is written, and so does
         everything of a packet that is not edited: written without edits, it has the same packets. The capture is held in
@@ -164,6 +163,8 @@ class Trace:
     def _place(self, packet: int) -> int:
         """The position of the record of a packet."""
         owners = self._owners()
+        if not isinstance(packet, int):
+            raise UsageError(_("{packet!r} is not the number of a packet").format(packet=packet))
         if not 1 <= packet <= len(owners):
             raise UsageError(_("there is no packet {packet}; the trace has {n}").format(packet=packet, n=len(owners)))
         place = owners[packet - 1]
@@ -258,106 +259,27 @@ class Trace:
         found: list[int | None] = []
         owners = {frame.number: place for place, record in enumerate(self.records) for frame in record.frames}
         place = 0
-        for item in self._layout():
+        for item in trace_file.layout(self):
             if isinstance(item, Frame):
                 found.append(owners.get(item.number))
             else:
-                found += [place] * self._count(item)
+                found += [place] * trace_file.count(self, item)
                 place += 1
         return found
 
-    def _layout(self) -> Iterator[Record | Frame]:
-        """What a file consists of, in its order: the records, and in a trace of a capture, between them, the frames without a
-        segment, and the fragments of unchanged datagrams but the last, with which the record itself comes.
-        """
-        others = self.origin.others if self.origin is not None else ()
-        pieces = [
-            frame
-            for record in self.records
-            if len(record.frames) > 1 and capture_io.is_unchanged(record)
-            for frame in record.frames[:-1]
-        ]
-        waiting = deque(sorted([*others, *pieces], key=lambda frame: frame.number))
-        for record in self.records:
-            while waiting and record.frames and waiting[0].number < record.frames[-1].number:
-                yield waiting.popleft()
-            yield record
-        yield from waiting
-
-    def _count(self, record: Record) -> int:
-        """The number of packets of a record, without those that stand apart from it in `_layout`."""
-        if record.frames:
-            alone = len(record.frames) == 1 and "fragment" not in record.edits
-            return 1 if alone or capture_io.is_unchanged(record) else len(capture_io.written(record))
-        limit = self.framing.fragment
-        length = 20 + len(record.segment.header) + len(record.segment.payload)
-        if "fragment" in record.edits:
-            size = int(record.edits["fragment"], 0)
-            return -(-length // (size // 8 * 8)) if length > size else 1
-        if limit is None or "caplen" in record.edits:
-            return 1
-        header = 40 if self.client.ip.version == 6 else 20
-        return 1 if header + length <= limit else -(-length // self._step(header))
-
-    def _step(self, header: int) -> int:
-        """The octets in each fragment but the last: as many as fit after the headers, in multiples of eight."""
-        assert self.framing.fragment is not None  # noqa: S101 - only fragmented records get here
-        return (self.framing.fragment - header - (8 if header == 40 else 0)) // 8 * 8
-
     def packets(self) -> "list[Packet]":
-        """The packets of the file as Scapy packets. When you edit them, lengths and checksums follow."""
-        return list(self._packets())
+        """The packets of the file as Scapy packets. When you edit them, lengths and checksums follow.
 
-    def _packets(self) -> "Iterator[Packet]":
-        if self.origin is not None:
-            yield from (dissect(each.octets, self.link_of(each), each.time) for each in self.file())
-            return
-        for record, ident in self._numbered():
-            source, target = self._ends(record)
-            time = self.start + record.time
-            built = packet(
-                record.segment, source, target, ident=ident, framing=self.framing, time=time, label=record.label
-            )
-            octets = bytes(built) if record.edits or not self.framing.dont_fragment else b""
-            if record.edits:
-                octets = apply(octets, self.link, record.edits)[0]
-            pieces = self._pieces(octets, ident, record) if octets else []
-            if record.edits or len(pieces) > 1:
-                yield from (dissect(piece, self.link, time) for piece in pieces)
-            else:
-                yield built
+        Each is made when it is first asked for, and kept.
+        """
+        from labkit.build.packets import packets
+
+        return packets(self)
 
     def link_of(self, each: FilePacket) -> int:
         """The link type of a packet of the file."""
         interfaces = self.origin.interfaces if self.origin is not None else ()
         return interfaces[each.interface].link if each.interface < len(interfaces) else self.link
-
-    def _numbered(self) -> Iterator[tuple[Record, int]]:
-        """Each record and its IPv4 identification."""
-        counts: dict[str, int] = {}
-        for record in self.records:
-            ident = record.ident
-            if ident is None:
-                ident = counts[record.sender] = counts.get(record.sender, 0) + 1
-            yield record, ident
-
-    def _ends(self, record: Record) -> tuple[Host, Host]:
-        """The source and the target of a record's packet, with the TTL at the capture point."""
-        connection = self.connections[record.connection]
-        source, target = connection.client, connection.server
-        if record.sender == "server":
-            source, target = target, source
-        return (source if record.sender == record.tap else source.forwarded(self.hops)), target
-
-    def _pieces(self, octets: bytes, ident: int, record: Record) -> list[bytes]:
-        """The frame, or the frames of its fragments if the datagram is too large."""
-        if "fragment" in record.edits:
-            return cut(octets, self.link, int(record.edits["fragment"], 0), ident)
-        limit = self.framing.fragment
-        at = 14 + 4 * len(self.framing.vlans) if self.link == ETHERNET else 0
-        if limit is None or len(octets) - at <= limit or "caplen" in record.edits:
-            return [octets]
-        return cut(octets, self.link, self._step(40 if octets[at] >> 4 == 6 else 20), ident)
 
     def frames(self) -> Iterator[tuple[int, bytes, str]]:
         """Each packet of the file: (nanoseconds since 1970-01-01, octets, comment)."""
@@ -372,41 +294,7 @@ class Trace:
 
     def file(self, *, annotated: bool = False) -> Iterator[FilePacket]:
         """The packets of a file in their order, with the comments on them if `annotated`."""
-        seen: dict[tuple[str, int], Explainer] = {}
-        stamps: dict[tuple[Host, Host], Stamp] = {}
-        idents = {record.number: ident for record, ident in self._numbered()}
-        taps = list(dict.fromkeys(record.tap for record in self.records))
-        for item in self._layout():
-            if isinstance(item, Frame):
-                comments = item.comments if annotated else ()
-                yield FilePacket(
-                    None, item.time, item.data, max(item.wirelen, len(item.data)), comments, item.interface
-                )
-                continue
-            record, time = item, self.start + item.time
-            if record.frames:
-                pieces = capture_io.written(record)
-                for frame, octets, wirelen in pieces[-1:] if capture_io.is_unchanged(record) else pieces:
-                    comments = frame.comments if annotated else ()
-                    yield FilePacket(record, time, octets, wirelen, comments, frame.interface)
-                continue
-            ends, ident, interface = self._ends(record), idents[record.number], taps.index(record.tap)
-            if ends not in stamps:
-                stamps[ends] = Stamp.of(*ends, self.framing)
-            octets = stamps[ends].frame(record.segment, ident, record.label)
-            wirelen = len(octets)
-            if record.edits:
-                octets, wirelen = apply(octets, self.link, record.edits)
-            comment = ""
-            if annotated:
-                comment = seen.setdefault((record.tap, record.connection), Explainer(self.relative)).explain(record)
-            parts = self._pieces(octets, ident, record)
-            for number, piece in enumerate(parts, 1):
-                if len(parts) == 1:
-                    yield FilePacket(record, time, piece, wirelen, (comment,) if comment else (), interface)
-                    break
-                text = f"fragment {number} of {len(parts)} of a datagram\n{comment}".strip()
-                yield FilePacket(record, time, piece, len(piece), (text,) if annotated else (), interface)
+        return trace_file.packets(self, annotated=annotated)
 
     def file_frames(self) -> list[Frame]:
         """The packets of a file as they would be read from it."""

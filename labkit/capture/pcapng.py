@@ -343,8 +343,11 @@ class PcapngWriter(Writer):
         options = [(block.COMMENT, encoded(comment)) for comment in comments]
         if outbound is not None:
             options.append((block.FLAGS, b"\2\0\0\0" if outbound else b"\1\0\0\0"))
-        fields = self._layout.enhanced.pack(interface, stamp >> 32, stamp & 0xFFFF_FFFF, len(data), length)
-        return self._framed(block.ENHANCED, fields + data + bytes(-len(data) & 3) + packed(options))
+        rest = bytes(-len(data) & 3) + packed(options)
+        size = self._fitting(32 + len(data) + len(rest))
+        high, low = stamp >> 32, stamp & 0xFFFF_FFFF
+        head = RECORD.pack(block.ENHANCED, size, interface, high, low, len(data), length)
+        return head + data + rest + size.to_bytes(4, "little")
 
     def _named(self, names: Mapping[str, str]) -> bytes:
         """The block of the names of hosts."""
@@ -365,12 +368,20 @@ class PcapngWriter(Writer):
         self._sink.write(self._framed(kind, body))
 
     def _framed(self, kind: int, body: bytes) -> bytes:
-        length = len(body) + 12
+        length = self._fitting(len(body) + 12)
+        return self._layout.head.pack(kind, length) + body + self._layout.length.pack(length)
+
+    def _fitting(self, length: int) -> int:
+        """The length of a block, which readers accept."""
         if length > MAX_RECORD_OCTETS:
             raise self._unfit(
                 _("a block of {length} bytes exceeds {limit}").format(length=length, limit=MAX_RECORD_OCTETS)
             )
-        return self._layout.head.pack(kind, length) + body + self._layout.length.pack(length)
+        return length
+
+
+RECORD = struct.Struct("<7I")
+"""A packet's block up to its octets: type, length, interface, time, captured length, length on the wire."""
 
 
 FORMAT = Format("pcapng", (".pcapng", ".ntar"), matches, PcapngReader, PcapngWriter)

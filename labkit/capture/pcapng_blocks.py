@@ -69,12 +69,12 @@ def unpacked(layout_: Layout, buffer: bytes, at: int, end: int) -> Iterator[tupl
         at += length + (-length & 3)
 
 
+OPTION = struct.Struct("<HH")
+
+
 def packed(options: Iterable[tuple[int, bytes]]) -> bytes:
     """The octets of options (or of name records) and their end mark; empty without options."""
-    parts = [
-        code.to_bytes(2, "little") + len(value).to_bytes(2, "little") + value + bytes(-len(value) & 3)
-        for code, value in options
-    ]
+    parts = [OPTION.pack(code, len(value)) + value + bytes(-len(value) & 3) for code, value in options]
     return b"".join(parts) + bytes(4) if parts else b""
 
 

@@ -13,6 +13,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import pairwise
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ from labkit.tcp.segment import Segment
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
+
+
+_address = lru_cache(maxsize=4096)(ip_address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Host:
     dscp: int = 0
 
     def __post_init__(self) -> None:
-        ip_address(self.address)
+        _address(self.address)
         for name, value, limit in (
             ("port", self.port, 0xFFFF),
             ("ttl", self.ttl, 0xFF),
@@ -57,7 +61,7 @@ class Host:
     @property
     def ip(self) -> IPv4Address | IPv6Address:
         """The address as a value."""
-        return ip_address(self.address)
+        return _address(self.address)
 
     def forwarded(self, hops: int) -> "Host":
         """The host as its packets show it after `hops` routers, each of which decremented the TTL."""
@@ -217,16 +221,7 @@ def tcp(segment: Segment, sport: int, dport: int) -> "Packet":
     """The segment's header as Scapy's TCP layer, without its payload."""
     from scapy.layers.inet import TCP
 
-    fields: dict[str, Any] = {
-        "sport": sport,
-        "dport": dport,
-        "seq": segment.seq,
-        "ack": segment.ack,
-        "reserved": segment.ctl >> 9,
-        "flags": segment.ctl & 0x1FF,
-        "window": segment.window,
-        "urgptr": segment.urgent,
-    }
+    fields: dict[str, Any] = {"sport": sport, "dport": dport, **_numbers(segment)}
     tuples = scapy_options(segment.options)
     if tuples is None:
         from scapy.fields import RawVal
@@ -237,6 +232,18 @@ def tcp(segment: Segment, sport: int, dport: int) -> "Packet":
         opt.pack(segment.options)  # ValueError if they do not fit; Scapy would write a wrong offset
         fields["options"] = tuples
     return TCP(**fields)
+
+
+def _numbers(segment: Segment) -> dict[str, Any]:
+    """The fields of Scapy's TCP layer that differ from segment to segment, without the options."""
+    return {
+        "seq": segment.seq,
+        "ack": segment.ack,
+        "reserved": segment.ctl >> 9,
+        "flags": segment.ctl & 0x1FF,
+        "window": segment.window,
+        "urgptr": segment.urgent,
+    }
 
 
 def scapy_options(options: tuple[opt.Option, ...]) -> list[tuple[str | int, Any]] | None:
@@ -288,6 +295,71 @@ def _extension(option: Extension) -> tuple[str, Any]:
     return name, option.pack()[2:]
 
 
+class Copier:
+    """Makes what `packet` makes in a tenth of the time, for one direction of a conversation.
+
+    Scapy builds a packet once; `packet` copies its layers and writes a segment into the copy. UsageError as from `packet`.
+    """
+
+    def __init__(self, source: Host, target: Host, framing: Framing = PLAIN) -> None:
+        self.source, self.target, self.framing = source, target, framing
+        layer = packet(Segment(payload=b"\0"), source, target, framing=framing)
+        self.layers = [_Pattern(layer)]
+        while layer := layer.payload:
+            self.layers.append(_Pattern(layer))
+
+    def packet(self, segment: Segment, ident: int = 0, time: int = 0, label: int = 0) -> "Packet":
+        """The segment as a Scapy packet."""
+        from scapy.utils import EDecimal
+
+        options = scapy_options(segment.options)
+        if options is None:
+            ends = self.source, self.target
+            return packet(segment, *ends, ident=ident, framing=self.framing, time=time, label=label)
+        opt.pack(segment.options)  # ValueError if they do not fit
+        *links, network, header, load = [each.copy() for each in self.layers]
+        layers = [*links, network, header, load] if segment.payload else [*links, network, header]
+        for upper, lower in pairwise(layers):
+            object.__setattr__(upper, "payload", lower)
+            object.__setattr__(lower, "underlayer", upper)
+        service = self.source.dscp << 2 | segment.ecn
+        if self.source.ip.version == 6:
+            network.fields |= {"tc": service, "fl": label}
+        else:
+            network.fields |= {"tos": service, "id": ident & 0xFFFF}
+        flags = header.fields["flags"]
+        flags.value = segment.ctl & 0x1FF
+        header.fields |= {**_numbers(segment), "flags": flags, "options": options}
+        load.fields["load"] = segment.payload
+        layers[0].time = EDecimal(time) / 1_000_000_000
+        return layers[0]
+
+
+class _Pattern:
+    """A layer of a Scapy packet, to be copied alone: `Packet.copy` takes ten times as long."""
+
+    def __init__(self, layer: "Packet") -> None:
+        from scapy.packet import NoPayload
+
+        self.kind = type(layer)
+        held = {name: getattr(layer, name) for name in self.kind.__all_slots__ if hasattr(layer, name)}
+        held |= {"payload": NoPayload(), "underlayer": None, "raw_packet_cache": None, "raw_packet_cache_fields": None}
+        self.slots = tuple(held.items())
+        self.fields = layer.fields
+        self.mutable = [name for name, value in self.fields.items() if hasattr(value, "copy")]
+
+    def copy(self) -> "Packet":
+        made: Packet = object.__new__(self.kind)
+        for name, value in self.slots:
+            object.__setattr__(made, name, value)
+        fields = self.fields.copy()
+        for name in self.mutable:
+            fields[name] = fields[name].copy()
+        object.__setattr__(made, "fields", fields)
+        object.__setattr__(made, "post_transforms", [])
+        return made
+
+
 class Stamp:
     """Makes the octets of `packet`, a hundred times as fast, for one direction of a conversation.
 
@@ -300,10 +372,9 @@ class Stamp:
         self.link_header = template[: self.link_at]
         self.version = source.ip.version
         self.network = template[self.link_at : -20]
-        self.ports = template[-20:-16]
+        self.ports = int.from_bytes(template[-20:-16])
         self.service, self.ttl = source.dscp << 2, source.ttl
-        # RFC 9293 section 3.1 and RFC 8200 section 8.1: both pseudo-headers have the same sum.
-        self.pseudo = int.from_bytes(source.ip.packed + target.ip.packed) + 6
+        self._sum(source, target)
 
     def between(self, source: Host, target: Host) -> "Stamp":
         """The same stamp between other hosts, without Scapy.
@@ -318,9 +389,19 @@ class Stamp:
             macs = bytes.fromhex(f"{target.mac}{source.mac}".replace(":", ""))
             made.link_header = macs + self.link_header[len(macs) :]
         made.network = self.network[: -len(addresses)] + addresses
-        made.ports = source.port.to_bytes(2) + target.port.to_bytes(2)
-        made.pseudo = int.from_bytes(addresses) + 6
+        made.ports = source.port << 16 | target.port
+        made._sum(source, target)
         return made
+
+    def _sum(self, source: Host, target: Host) -> None:
+        """Add up what does not change, for the checksums."""
+        # RFC 9293 section 3.1 and RFC 8200 section 8.1: both pseudo-headers have the same sum.
+        self.pseudo = int.from_bytes(source.ip.packed + target.ip.packed) + 6
+        if self.version == 6:
+            self.first = int.from_bytes(self.network[:4])
+            return
+        self.first = self.network[0] << 8 | self.service
+        self.fixed_sum = int.from_bytes(self.network[6:10]) + int.from_bytes(self.network[12:])
 
     @staticmethod
     def of(source: Host, target: Host, framing: Framing = PLAIN) -> "Stamp":
@@ -329,34 +410,30 @@ class Stamp:
 
     def frame(self, segment: Segment, ident: int = 0, label: int = 0) -> bytes:
         """The octets of `packet(segment, ...)`."""
-        options = segment.header
-        length = 20 + len(options) + len(segment.payload)
-        tcp_header = HEADER.pack(
-            self.ports,
-            segment.seq,
-            segment.ack,
-            (20 + len(options)) << 10 | segment.ctl,
-            segment.window,
-            0,
-            segment.urgent,
-        )
-        octets = tcp_header + options + segment.payload
-        total = int.from_bytes(octets + b"\0" if length % 2 else octets) + self.pseudo + length
-        octets = octets[:16] + _complement(total).to_bytes(2) + octets[18:]
-        return self.link_header + self._ip(length, segment.ecn, ident, label) + octets
+        payload = segment.payload
+        body = opt.pack(segment.options) + payload if segment.options else payload
+        length = 20 + len(body)
+        seq, ack, window, urgent = segment.seq, segment.ack, segment.window, segment.urgent
+        offset = (length - len(payload)) << 10 | segment.ctl
+        # One large number holds the octets' 16-bit words, and so does a field of 32 bits.
+        total = self.pseudo + length + self.ports + seq + ack + offset + window + urgent
+        total += int.from_bytes(body + b"\0" if length % 2 else body)
+        header = HEADER.pack(self.ports, seq, ack, offset, window, _complement(total), urgent)
+        return self._ip(length, segment.ecn, ident, label) + header + body
 
     def _ip(self, length: int, ecn: int, ident: int, label: int) -> bytes:
-        """The IP header for a TCP segment of `length` octets."""
-        header = self.network
+        """The headers before that of a TCP segment of `length` octets."""
+        fixed = self.network
         if self.version == 6:
-            service = int.from_bytes(header[:4]) | ecn << 20 | label
-            return service.to_bytes(4) + length.to_bytes(2) + header[6:]
-        varying = bytes((self.service | ecn,)) + (20 + length).to_bytes(2) + (ident & 0xFFFF).to_bytes(2)
-        header = header[:1] + varying + header[6:10] + b"\0\0" + header[12:]
-        return header[:10] + _complement(int.from_bytes(header)).to_bytes(2) + header[12:]
+            service = self.first | ecn << 20 | label
+            return self.link_header + service.to_bytes(4) + length.to_bytes(2) + fixed[6:]
+        first, total, ident = self.first | ecn, 20 + length, ident & 0xFFFF
+        octets = IPV4.pack(first, total, ident, fixed[6:10], _complement(self.fixed_sum + first + total + ident))
+        return self.link_header + octets + fixed[12:]
 
 
-HEADER = Struct("!4sIIHHHH")
+IPV4 = Struct("!HHH4sH")
+HEADER = Struct("!IIIHHHH")
 
 
 def _complement(total: int) -> int:

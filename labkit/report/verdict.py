@@ -139,6 +139,11 @@ def verify(
     if engine not in ENGINES:
         text = _("there is no engine '{word}'; the engines are {known}")
         raise UsageError(text.format(word=printable(str(engine)), known=", ".join(ENGINES)))
+    for name, value in (("flow_filter", flow_filter), ("on_progress", on_progress)):
+        if value is not None and not callable(value):
+            text = _("{name}: got {value}; expected {expected}")
+            expected = _("a FlowFilter or a function") if name == "flow_filter" else _("a function")
+            raise UsageError(text.format(name=name, value=repr(value)[:40], expected=expected))
     changes: dict[str, Any] = {
         "profile": profile,
         # As on the command line, a profile replaces `literal` of the file, and a selection its `ignore`.
@@ -257,7 +262,11 @@ def _file(frames: Frames) -> BytesIO:
 def _words(value: Words | None) -> tuple[str, ...] | None:
     if value is None:
         return None
-    return tuple(chain.from_iterable(_split(each) for each in ([value] if isinstance(value, str) else value)))
+    words = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else None
+    if words is None or not all(isinstance(each, str) for each in words):
+        text = _("{value} is no list of words; expected codes or names of rules, such as 'ACK,RTX'")
+        raise UsageError(text.format(value=repr(value)[:40]))
+    return tuple(chain.from_iterable(map(_split, words)))
 
 
 def _split(text: str) -> Iterator[str]:

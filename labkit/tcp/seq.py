@@ -18,6 +18,11 @@ def diff(number: int, other: int) -> int:
     return ((number - other + HALF) & MASK) - HALF
 
 
+def unwrapped(number: int, start: int, near: int) -> int:
+    """How far `number` lies behind `start`, without wrapping: of all answers, the one nearest to `near`."""
+    return near + ((number - start - near + HALF) & MASK) - HALF
+
+
 def before(number: int, other: int) -> bool:
     """Whether `number` comes before `other` (RFC 9293 section 3.4: the comparison "<" modulo 2**32)."""
     return ((number - other) & MASK) >= HALF

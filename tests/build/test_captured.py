@@ -7,6 +7,7 @@ import pytest
 from frames import ip4, tcp
 from hypothesis import given
 from hypothesis import strategies as st
+from scapy.layers.dns import DNS
 from scapy.layers.inet import IP, TCP
 
 from labkit.analysis.verifier import verify
@@ -125,7 +126,19 @@ def test_an_edit_of_nothing_is_an_error(document):
         (3, {"window": 65536}, "packet 3: window 65536 is outside 0..65535"),
         (3, {"flags": "SYNACK"}, "packet 3: 'SYNACK' is not a control bit; expected some of FIN SYN"),
         (3, {"sender": "me"}, "packet 3: 'me' is not a side; expected client or server"),
-        (3, {"ack": "1"}, "packet 3: "),
+        ("3", {"ack": 1}, "'3' is not the number of a packet"),
+        (3, {"ack": "1"}, "packet 3: ack: got '1'; expected a whole number"),
+        (3, {"time": 0.5}, "packet 3: time: got 0.5; expected a whole number"),
+        (3, {"seq": lambda _old: 1.5}, "packet 3: seq: got 1.5; expected a whole number"),
+        (3, {"payload": "text"}, "packet 3: payload: got 'text'; expected bytes or a Scapy layer"),
+        (3, {"options": "mss"}, "packet 3: options: got ('m', 's', 's'); expected options"),
+        (3, {"segment": 5}, "packet 3: segment: got 5; expected Segment"),
+        (
+            3,
+            {"edits": {"sums": "+1"}},
+            "packet 3: edits: got {'sums': '+1'}; expected a mapping of texts with some of doff",
+        ),
+        (3, {"edits": {"sum": 1}}, "packet 3: edits: got {'sum': 1}; expected a mapping of texts with some of doff"),
     ],
 )
 def test_a_wrong_edit_is_one_line(document, packet, changes, message):
@@ -133,6 +146,19 @@ def test_a_wrong_edit_is_one_line(document, packet, changes, message):
         document.edit(packet, **changes)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_a_payload_may_be_a_scapy_layer(document):
+    query = DNS(id=7)
+    assert document.edit(4, payload=query)[3].segment.payload == bytes(query)
+
+
+def test_a_capture_is_read_from_octets(document):
+    stream = BytesIO()
+    document.write(stream)
+    assert [each.segment for each in Trace.from_capture(stream.getvalue())] == [each.segment for each in document]
+    with pytest.raises(UsageError, match="from a value of type list; expected a path, a binary file or bytes"):
+        Trace.from_capture([])
 
 
 def test_positions_and_slices(document):

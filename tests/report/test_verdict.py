@@ -196,6 +196,10 @@ def test_a_file_that_is_no_capture(tmp_path: Path) -> None:
         ({"strict": "cut"}, "there is no limit 'cut'"),
         ({"literal": True}, "the literal rules belong to the profile 'document'"),
         ({"rules": ["missing.py"]}, "missing.py"),
+        ({"select": 5}, "5 is no list of words; expected codes or names of rules"),
+        ({"ignore": [5]}, "[5] is no list of words; expected codes or names of rules"),
+        ({"flow_filter": "port 80"}, "flow_filter: got 'port 80'; expected a FlowFilter or a function"),
+        ({"on_progress": 5}, "on_progress: got 5; expected a function"),
     ],
 )
 def test_wrong_options_are_refused(path: Path, options: dict[str, object], expected: str) -> None:

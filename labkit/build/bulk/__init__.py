@@ -24,13 +24,14 @@ from labkit.i18n import _
 if TYPE_CHECKING:
     from labkit.build.bulk.bulk_plan import BulkPlan
     from labkit.build.scenario import Scenario
+    from labkit.build.scenario.code import ScenarioBuilder
 
 CHUNK_PACKETS, CHUNK_OCTETS = 1 << 14, 1 << 23
 """The largest chunk that is stamped at a time. The number of octets is approximate."""
 
 
 def build(
-    scenario: "Scenario | str | Path",
+    scenario: "Scenario | ScenarioBuilder | str | Path",
     flows: int,
     target: str | Path | BinaryIO,
     *,
@@ -40,8 +41,9 @@ def build(
 ) -> int:
     """Write `flows` conversations of a scenario to a file, a stream or "-" (standard output). Return the number of packets.
 
-    `scenario` may be a name. `on_progress` gets the number of packets so far, and that of all. The errors are those of
-    `Scenario.load`, `labkit.build.bulk.template.prepare` and `labkit.capture.create`; MissingError without numpy.
+    `scenario` may be a name, or what `Scenario.build` began. `on_progress` gets the number of packets so far, and that of all.
+    The errors are those of `Scenario.load`, `labkit.build.bulk.template.prepare` and `labkit.capture.create`; MissingError
+    without numpy.
     """
     from labkit.build.bulk.worker import prepare_in_worker
 

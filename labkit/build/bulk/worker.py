@@ -15,12 +15,13 @@ from labkit.errors import LabkitError
 if TYPE_CHECKING:
     from labkit.build.bulk.bulk_plan import BulkPlan
     from labkit.build.scenario import Scenario
+    from labkit.build.scenario.code import ScenarioBuilder
 
 MIN_FLOWS = 10_000
 """With fewer conversations, a worker process costs more time than it saves."""
 
 
-def prepare_in_worker(scenario: "Scenario | str | Path", flows: int, seed: int) -> "BulkPlan":
+def prepare_in_worker(scenario: "Scenario | ScenarioBuilder | str | Path", flows: int, seed: int) -> "BulkPlan":
     """The result and the errors of `labkit.build.bulk.template.prepare`; `scenario` may be a name."""
     if flows < MIN_FLOWS or not isinstance(scenario, str | Path) or not _worth_it():
         return _prepare(scenario, flows, seed)
@@ -52,11 +53,16 @@ def _worth_it() -> bool:
     return "numpy" not in sys.modules and active_count() == 1 and "fork" in get_all_start_methods()
 
 
-def _prepare(scenario: "Scenario | str | Path", flows: int, seed: int) -> "BulkPlan":
+def _prepare(scenario: "Scenario | ScenarioBuilder | str | Path", flows: int, seed: int) -> "BulkPlan":
     from labkit.build.bulk.template import prepare
     from labkit.build.scenario import Scenario
+    from labkit.build.scenario.code import ScenarioBuilder
 
-    return prepare(Scenario.load(scenario) if isinstance(scenario, str | Path) else scenario, flows, seed)
+    if isinstance(scenario, str | Path):
+        scenario = Scenario.load(scenario)
+    elif isinstance(scenario, ScenarioBuilder):
+        scenario = scenario.scenario()
+    return prepare(scenario, flows, seed)
 
 
 def _send(

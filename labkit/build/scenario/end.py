@@ -116,8 +116,10 @@ class EndpointEnd:
 
     def sending_step(self, segment: Segment) -> str | None:
         """The step that has sent the last octet of a segment; None without data."""
+        if not segment.payload:
+            return None
         until, steps = self.sends
-        if not segment.payload or not steps:
+        if not steps:
             return None
         last = self.tcp.snd.position(segment.seq) - 1 + len(segment.payload)
         return steps[min(bisect_left(until, last), len(steps) - 1)]

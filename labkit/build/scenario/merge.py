@@ -5,7 +5,7 @@ merge of all captured segments in the order of time.
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -79,6 +79,10 @@ def _trace(model: ScenarioModel, seed: int, conversations: list[tuple[Parts, Pla
     )
 
 
+NO_EDITS: Mapping[str, str] = {}
+"""One for all records."""
+
+
 def _merged(conversations: list[tuple[Parts, Played]]) -> tuple[tuple[Connection, ...], tuple[Record, ...]]:
     """All connections, and all records in the order of time."""
     connections: list[Connection] = []
@@ -107,6 +111,7 @@ def _merged(conversations: list[tuple[Parts, Played]]) -> tuple[tuple[Connection
                 client,
                 server,
                 bool(flight.times),
+                NO_EDITS,
                 tap=tap,
                 ident=flight.ident,
                 label=flight.label,

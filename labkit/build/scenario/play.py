@@ -5,6 +5,7 @@ ports: each side has one endpoint at a time, and `SimulatedEnd.serving` is the n
 """
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labkit.build.application import Application
@@ -45,7 +46,7 @@ class Flight:
     """The sender's congestion window, in octets."""
     received: tuple[State, State] | None = None
     """The receiver's state before and after; None until the segment arrives."""
-    times: tuple[int, ...] = ()
+    times: Sequence[int] = ()
     """When the copies of the segment arrive."""
     marked: bool = False
     """Whether the path has marked it as congested."""
@@ -94,11 +95,14 @@ class Network:
     def carry(self, flight: Flight) -> None:
         """Give a segment to the path."""
         side = flight.sender
-        self.capture(side, flight)
-        flight.times = tuple(self.path.carry(side, datagram_size(flight.out.segment, self.version), self.now))
-        flight.marked = self.path.marked(side)
+        if side in self.taps:
+            self.captured.append((self.now, side, flight))
+        way = self.path.ways[side]
+        flight.times = way.carry(datagram_size(flight.out.segment, self.version), self.now)
+        flight.marked = way.marked
         for time in flight.times:
-            self.at(time, flight)
+            self.order += 1
+            heapq.heappush(self.queue, (time, self.order, flight))
 
 
 class SimulatedEnd(EndpointEnd):
@@ -117,7 +121,8 @@ class SimulatedEnd(EndpointEnd):
         tcp = self.tcp
         if self.reading and tcp.rcv.ready:
             tcp.read()
-        tcp.events()
+        if tcp.notices:
+            tcp.events()
         for out in tcp.segments(now):
             self._send(out)
         self.recorded = tcp.state
@@ -147,23 +152,23 @@ class SimulatedEnd(EndpointEnd):
 
     def arrive(self, flight: Flight, now: int) -> bool:
         """Take a segment from the path; return whether it delivers octets to the application."""
-        if self._begins_next(flight):
+        if flight.connection > self.serving and self._begins_next(flight):
             self.serve_next(flight.connection, now)
             self.listen()
         tcp = self.tcp
         before, delivered = self.recorded, tcp.delivered
         self.last_arrival = flight
-        tcp.receive(flight.arriving, now)
-        self.recorded = tcp.state
+        tcp.receive(flight.arriving if flight.marked else flight.out.segment, now)
+        after = self.recorded = tcp.state
         if flight.received is None:
-            flight.received = before, tcp.state
+            flight.received = before, after
         return tcp.delivered > delivered
 
     def _begins_next(self, flight: Flight) -> bool:
-        """Whether a SYN begins another connection here: the server listens, and the connection before has ended or is in
-        TIME-WAIT and gives way.
+        """Whether a SYN of a later connection begins it here: the server listens, and the connection before has ended or is
+        in TIME-WAIT and gives way.
         """
-        if self.side != "server" or not self.parts.listens or flight.connection <= self.serving:
+        if self.side != "server" or not self.parts.listens:
             return False
         segment = flight.arriving
         if segment.ctl & (SYN | ACK | RST) != SYN:

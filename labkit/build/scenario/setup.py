@@ -140,12 +140,14 @@ def endpoint(model: ScenarioModel, parts: Parts, side: str, now: int, used: int 
         iss = (given.isn.draw(parts.seed, f"{side}.isn") + (parts.begin + now) // TICK) & MASK
     config = given.config(iss, ":" in own.address, stamp, model.path.mtu)
     if used is not None and not after(iss, used):
-        iss = add(used, config.next_iss_step)
-    return Endpoint(replace(config, iss=iss), rng, signer=signer(given, own, peer))
+        config = replace(config, iss=add(used, config.next_iss_step))
+    return Endpoint(config, rng, signer=signer(given, own, peer))
 
 
 def signer(given: Side, own: Host, peer: Host) -> Signer | None:
     """What signs a side's segments: MD5 or TCP-AO with the side's key, or nothing."""
+    if given.md5 is None and given.ao is None:
+        return None
     flow = Flow(own.ip.packed, peer.ip.packed, own.port, peer.port)
     if given.md5 is not None:
         return Md5Signer(flow, given.md5.encode())

@@ -106,11 +106,16 @@ def carried(end: "Endpoint", now: int, *, data: bool = True) -> tuple[opt.Option
     options: tuple[opt.Option, ...] = ()
     if end.stamps.agreed:
         options = (NOP, NOP, end.stamps.option(now))
-    options += end.multipath.room(data)
-    options += _signature(end)
-    options += _fitting(options, _counters(end))
+    if end.multipath.agreed:
+        options += end.multipath.room(data)
+    if end.signer is not None:
+        options += _signature(end)
+    if end.ecn.agreed:
+        options += _fitting(options, _counters(end))
+    if not end.recovery.sack or not (end.rcv.blocks or end.rcv.dsack is not None):
+        return options
     room = (opt.ROOM - opt.length(options) - 4) // 8
-    if room > 0 and end.recovery.sack and (end.rcv.blocks or end.rcv.dsack is not None):
+    if room > 0:
         blocks = end.rcv.sack_blocks(room)
         if blocks:
             return (*options, NOP, NOP, opt.Sack(blocks))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
-from labkit.tcp import seq
+from labkit.tcp import seq as sn
 from labkit.tcp.endpoint import handshake
 from labkit.tcp.endpoint.signals import Outgoing
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG, Segment
@@ -95,7 +95,7 @@ def _pushed(end: "Endpoint", out: "list[Outgoing]") -> "list[Outgoing]":
 
 def _follows(later: "Outgoing", earlier: "Outgoing") -> bool:
     """Whether a segment leaves in one burst with the one before it: its octets are the next ones."""
-    return later.why == earlier.why and later.segment.seq == seq.add(earlier.segment.seq, len(earlier.segment.payload))
+    return later.why == earlier.why and later.segment.seq == sn.add(earlier.segment.seq, len(earlier.segment.payload))
 
 
 def _burst(end: "Endpoint", full: int) -> int:
@@ -175,8 +175,8 @@ def _segment(
         # Section 3.8.5; RFC 6093 section 4: the pointer shows the octet after the urgent ones.
         ctl, urgent = ctl | URG, min(snd.up - low, 0xFFFF)
     end.stamps.last_ack = rcv.nxt
-    ack = rcv.ack
-    return Segment(snd.seq(low), ack, ctl, rcv.offer(), payload, options, urgent, field)
+    seq, ack = sn.add(snd.iss, low), sn.add(rcv.irs, rcv.nxt)
+    return Segment(seq, ack, ctl, rcv.offer(), payload, options, urgent, field)
 
 
 def _put(end: "Endpoint", out: "list[Outgoing]", why: str, now: int) -> None:
@@ -295,11 +295,11 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
     if control is not None:
         free = control.cwnd + recovery.inflation - recovery.pipe(snd.una, snd.nxt, snd.mss)
         limit = min(limit, snd.nxt + free)
+    room = _room(end, options)
     while True:
-        room = _room(end, options)
-        queued = snd.end - snd.nxt
-        take = min(queued, room, limit - snd.nxt)
         low = snd.nxt
+        queued = snd.end - low
+        take = min(queued, room, limit - low)
         if queued > 0:
             if take <= 0 or not _worth_sending(end, take, queued, room):
                 return
@@ -319,7 +319,9 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         if fin:
             end.move(Event.SEND_FIN)
             return
-        options = _next_options(end, options, now)
+        if options:
+            options = _next_options(end, options, now)
+            room = _room(end, options)
 
 
 def _note_answer(end: "Endpoint", now: int) -> None:

@@ -133,7 +133,7 @@ class Receiver:
 
     def position(self, number: int) -> int:
         """The position of a sequence number, the one nearest to RCV.NXT."""
-        return self.nxt + sn.diff(number, sn.add(self.irs, self.nxt))
+        return sn.unwrapped(number, self.irs, self.nxt)
 
     @property
     def ack(self) -> int:
@@ -222,8 +222,10 @@ class Receiver:
         A window below a full-sized segment (or half of a small buffer) is not opened at all; a larger one moves with every
         octet read, for its sender has enough to fill a segment.
         """
-        free = min(self.size, self.buffer - len(self.ready))
-        return free if free >= min(self.mss, self.size // 2) else 0
+        free = self.buffer - len(self.ready)
+        if free > self.size:
+            free = self.size
+        return free if free >= self.mss or free >= self.size // 2 else 0
 
     def offer(self, scaled: bool = True) -> int:
         """The window field of the segment that goes out now and acknowledges all that has arrived."""
@@ -231,11 +233,17 @@ class Receiver:
         room = self._room() if scaled else min(self._room(), self.first)
         if self.config.round_window_up and scaled and not shift:
             room -= room % min(self.seen, self.mss)
-        window = max(room, self.edge - self.nxt)
-        up = (1 << shift) - 1 if self.config.round_window_up else 0
-        field = min((window + up) >> shift, 0xFFFF)
+        window = self.edge - self.nxt
+        if window < room:
+            window = room
+        if self.config.round_window_up:
+            window += (1 << shift) - 1
+        field = window >> shift
+        if field > 0xFFFF:
+            field = 0xFFFF
         self.offered = field << shift
-        self.edge = max(self.edge, self.nxt + self.offered)
+        if self.edge < self.nxt + self.offered:
+            self.edge = self.nxt + self.offered
         self.unacked = 0
         self.ack_why = None
         self.ack_at = None

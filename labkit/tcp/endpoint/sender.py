@@ -73,7 +73,7 @@ class Sender:
 
     def position(self, number: int) -> int:
         """The position of a sequence number, the one nearest to SND.UNA."""
-        return self.una + sn.diff(number, sn.add(self.iss, self.una))
+        return sn.unwrapped(number, self.iss, self.una)
 
     @property
     def fin_acked(self) -> bool:
@@ -111,7 +111,8 @@ class Sender:
         """Record that positions [low, high) were transmitted for the first time, or again after a probe."""
         self.cuts.append(high)
         self.nxt = high
-        self.high = max(self.high, high)
+        if self.high < high:
+            self.high = high
         if self.timed is None and low != high:
             self.timed = (high, now)
 
@@ -141,6 +142,7 @@ class Sender:
             self.wl1, self.wl2 = start, ack
             window = field << self.shift
             before, self.edge = self.edge, ack + window
-            self.max_wnd = max(self.max_wnd, window)
+            if self.max_wnd < window:
+                self.max_wnd = window
             return self.edge != before
         return False

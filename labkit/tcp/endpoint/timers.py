@@ -64,10 +64,13 @@ class Timers:
 def next_due(end: "Endpoint") -> int | None:
     """When the first running timer is due; None where no timer runs."""
     timers = end.timers
-    due = timers.rto_at
-    for at in (end.rcv.ack_at, timers.probe_at, timers.persist_at, timers.time_wait_at):
-        if at is not None and (due is None or at < due):
-            due = at
+    due, at = timers.rto_at, end.rcv.ack_at
+    if at is not None and (due is None or at < due):
+        due = at
+    if timers.probe_at is not None or timers.persist_at is not None or timers.time_wait_at is not None:
+        for at in (timers.probe_at, timers.persist_at, timers.time_wait_at):
+            if at is not None and (due is None or at < due):
+                due = at
     if end.config.keep_alive is None:
         return due
     at = keep_alive_at(end)

@@ -1,0 +1,127 @@
+"""The packets of a trace as they stand in a file: their order, the octets of their frames, their comments."""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from labkit.build import captured as capture_io
+from labkit.build.explain import Explainer
+from labkit.build.record import FilePacket, Record
+from labkit.capture import Frame
+from labkit.packet.frame_edits import apply, cut
+from labkit.packet.linktype import ETHERNET
+from labkit.packet.scapy_build import Framing, Host, Stamp
+
+if TYPE_CHECKING:
+    from labkit.build.trace import Trace
+
+
+def layout(trace: "Trace") -> Iterator[Record | Frame]:
+    """What a file consists of, in its order: the records, and in a trace of a capture, between them, the frames without a
+    segment, and the fragments of unchanged datagrams but the last, with which the record itself comes.
+    """
+    others = trace.origin.others if trace.origin is not None else ()
+    pieces = [
+        frame
+        for record in trace.records
+        if len(record.frames) > 1 and capture_io.is_unchanged(record)
+        for frame in record.frames[:-1]
+    ]
+    waiting = deque(sorted([*others, *pieces], key=lambda frame: frame.number))
+    for record in trace.records:
+        while waiting and record.frames and waiting[0].number < record.frames[-1].number:
+            yield waiting.popleft()
+        yield record
+    yield from waiting
+
+
+def count(trace: "Trace", record: Record) -> int:
+    """The number of packets of a record, without those that stand apart from it in `layout`."""
+    if record.frames:
+        alone = len(record.frames) == 1 and "fragment" not in record.edits
+        return 1 if alone or capture_io.is_unchanged(record) else len(capture_io.written(record))
+    limit = trace.framing.fragment
+    length = 20 + len(record.segment.header) + len(record.segment.payload)
+    if "fragment" in record.edits:
+        size = int(record.edits["fragment"], 0)
+        return -(-length // (size // 8 * 8)) if length > size else 1
+    if limit is None or "caplen" in record.edits:
+        return 1
+    header = 40 if trace.client.ip.version == 6 else 20
+    return 1 if header + length <= limit else -(-length // _step(limit, header))
+
+
+def _step(limit: int, header: int) -> int:
+    """The octets in each fragment but the last: as many as fit after the headers, in multiples of eight."""
+    return (limit - header - (8 if header == 40 else 0)) // 8 * 8
+
+
+def pieces(framing: Framing, octets: bytes, ident: int, record: Record) -> list[bytes]:
+    """The frame, or the frames of its fragments if the datagram is too large."""
+    if "fragment" in record.edits:
+        return cut(octets, framing.link, int(record.edits["fragment"], 0), ident)
+    limit = framing.fragment
+    at = 14 + 4 * len(framing.vlans) if framing.link == ETHERNET else 0
+    if limit is None or len(octets) - at <= limit or "caplen" in record.edits:
+        return [octets]
+    return cut(octets, framing.link, _step(limit, 40 if octets[at] >> 4 == 6 else 20), ident)
+
+
+def idents(trace: "Trace") -> Iterator[int]:
+    """The IPv4 identification of each record."""
+    counts = {"client": 0, "server": 0}
+    for record in trace.records:
+        ident = record.ident
+        if ident is None:
+            ident = counts[record.sender] = counts[record.sender] + 1
+        yield ident
+
+
+def ends(trace: "Trace", record: Record) -> tuple[Host, Host]:
+    """The source and the target of a record's packet, with the TTL at the capture point."""
+    connection = trace.connections[record.connection]
+    source, target = connection.client, connection.server
+    if record.sender == "server":
+        source, target = target, source
+    return (source if record.sender == record.tap else source.forwarded(trace.hops)), target
+
+
+def packets(trace: "Trace", *, annotated: bool) -> Iterator[FilePacket]:
+    """The packets of a file in their order, with the comments on them if `annotated`."""
+    explainers: dict[tuple[str, int], Explainer] = {}
+    stamps: dict[tuple[int, str, str], Stamp] = {}
+    numbers = idents(trace)
+    taps = {tap: place for place, tap in enumerate(dict.fromkeys(record.tap for record in trace.records))}
+    framing, link = trace.framing, trace.link
+    for item in layout(trace) if trace.origin is not None else trace.records:
+        if isinstance(item, Frame):
+            comments = item.comments if annotated else ()
+            yield FilePacket(None, item.time, item.data, max(item.wirelen, len(item.data)), comments, item.interface)
+            continue
+        record, time, ident = item, trace.start + item.time, next(numbers)
+        if record.frames:
+            found = capture_io.written(record)
+            for frame, octets, wirelen in found[-1:] if capture_io.is_unchanged(record) else found:
+                comments = frame.comments if annotated else ()
+                yield FilePacket(record, time, octets, wirelen, comments, frame.interface)
+            continue
+        way = record.connection, record.sender, record.tap
+        if way not in stamps:
+            stamps[way] = Stamp.of(*ends(trace, record), framing)
+        octets = stamps[way].frame(record.segment, ident, record.label)
+        wirelen = len(octets)
+        if record.edits:
+            octets, wirelen = apply(octets, link, record.edits)
+        comment = ""
+        if annotated:
+            seen = record.tap, record.connection
+            if seen not in explainers:
+                explainers[seen] = Explainer(trace.relative)
+            comment = explainers[seen].explain(record)
+        parts = pieces(framing, octets, ident, record) if record.edits or framing.fragment else (octets,)
+        if len(parts) == 1:
+            yield FilePacket(record, time, parts[0], wirelen, (comment,) if comment else (), taps[record.tap])
+            continue
+        for number, piece in enumerate(parts, 1):
+            text = f"fragment {number} of {len(parts)} of a datagram\n{comment}".strip()
+            yield FilePacket(record, time, piece, len(piece), (text,) if annotated else (), taps[record.tap])
