@@ -46,9 +46,7 @@ FOLDER = "_labkit"
 WORDS = {
     "zh_CN": {
         "Capture": "抓包",
-        "Questions": "思考题",
         "Answer": "答案",
-        "Picture": "时序图",
         "Filter for Wireshark": "Wireshark 的过滤器",
         "Right": "正确",
         "Wrong": "错误",
@@ -177,8 +175,7 @@ class Labkit(SphinxDirective):
         kinds = self.options["questions"].replace(" ", "")
         text = self._labkit(["quiz", *source, "--kinds", kinds, "--format", "json"])
         found = "".join(map(self._question, json.loads(text)["questions"]))
-        title = escape(self._word("Questions"))
-        return [nodes.raw("", f'<p class="rubric">{title}</p><ol class="labkit-questions">{found}</ol>', format="html")]
+        return [nodes.raw("", f'<ol class="labkit-questions">{found}</ol>', format="html")]
 
     def _question(self, question: dict[str, Any]) -> str:
         whys = {each["text"]: each["why"] for each in (question["right"], *question["wrong"])}

@@ -62,7 +62,6 @@ class Pages:
             yield from (
                 f"- [{each.code} {each.name}]({each.name}.md): {escaped(pattern(_(each.message)))}" for each in own
             )
-            yield from ("", "```{toctree}", ":hidden:", "", *(each.name for each in own), "```")
 
     def _scenarios(self) -> Iterator[str]:
         yield f"# {self._word('Scenarios')}"
@@ -76,6 +75,8 @@ class Pages:
 
 def rule_page(rule: Rule) -> Iterator[str]:
     """The page of one rule."""
+    # Not in the tree of pages: with all rules, the navigation would be the larger part of each page.
+    yield from ("---", "orphan: true", "---", "")
     yield f"# {rule.code} {rule.name}"
     yield ""
     yield f"{_('Severity')}: {severity(rule)}. {_('Profile')}: {profiles(rule)}."
