@@ -16,7 +16,7 @@ SITE = TOP / "build" / "site" / "html"
 WORDS = re.compile(r"\b[a-z]{2,}(?: [a-z]+){3,}\b")
 """Four small English words in a row: no code, and no name."""
 SEARCHES = {
-    "en": {"retransmission": "course/5-loss", "window scale": "course/6-windows"},
+    "en": {"retransmission": "rules/retransmission", "window scale": "course/6-windows"},
     "zh": {"三次握手": "course/2-handshake", "零窗口": "course/6-windows", "重复 ACK": "course/5-loss"},
 }
 """What is searched, and a page that must be found."""
