@@ -11,6 +11,7 @@ Fences are run in the order of their document, in a folder of its own. By the wo
 - `notation`: lines of the notation; with a file's name behind it, they are saved there and built.
 - `csv`, `toml`, `ini`: saved under the name behind it. So is a `yaml` with a file's name, and a `python`.
 - `mermaid`: the state diagram.
+- `{labkit} SCENARIO`: what the site shows of a scenario; it is built, and asked about. `{toctree}`: pages of the site.
 
 `sh live` and `console live` are run too where a lab can be made, each command in a process of its own; one that ends in
 ` &` goes on while the next ones are run. `sh tshark` and `console tshark` are run where tshark is, in a shell.
@@ -63,6 +64,7 @@ from labkit.teach.quiz.kinds import kinds as quiz_kinds
 TOP = Path(__file__).parents[1]
 CAN_LIVE = capable() and all(map(shutil.which, ("ip", "nsenter", "unshare")))
 CHINESE = [TOP / "README.zh-CN.md", *sorted((TOP / "docs/zh").glob("*.md"))]
+SITE = sorted((TOP / "docs/site").rglob("*.md"))
 PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("*.md")), *CHINESE]
 ANY = "…"
 
@@ -147,6 +149,8 @@ class Reader:
             "toml": self._saved,
             "ini": self._saved,
             "mermaid": self._mermaid,
+            "{labkit}": self._directive,
+            "{toctree}": lambda _fence, _rest: None,
         }
         assert kind in handlers, f"line {fence.at}: nothing runs a fence of {kind!r}"
         handlers[kind](fence, rest)
@@ -272,6 +276,21 @@ class Reader:
         assert not rest
         assert "\n".join(fence.lines) + "\n" == mermaid(), f"line {fence.at}: the table of states draws another diagram"
 
+    def _directive(self, fence: Fence, rest: str) -> None:
+        options = dict(re.findall(r"^:(\w+): ?(.*)$", "\n".join(fence.lines), re.MULTILINE))
+        faults = "".join(f" --fault {each}" for each in options.get("fault", "").split())
+        commands = [f"labkit build {rest}{faults} -o {rest}.pcapng"] if rest else []
+        if "explain" in options:
+            lesson, *words = options["explain"].split()
+            commands.append(" ".join(("labkit explain", lesson, *([f"{rest}.pcapng"] if rest else []), *words)))
+        if "questions" in options:
+            kinds = options["questions"].replace(" ", "")
+            commands.append(f"labkit quiz {rest}{faults} --kinds {kinds} --format json -o quiz.json")
+        for command in commands:
+            said = self._run(fence, command)
+            assert self.code == 0, f"line {fence.at}: {command}: {said}"
+            assert "not asked" not in said, f"line {fence.at}: {said}"
+
     def _saved(self, fence: Fence, rest: str) -> None:
         text = "\n".join(fence.lines) + "\n"
         kind = fence.words.partition(" ")[0]
@@ -333,7 +352,7 @@ def marks(path: Path) -> list[pytest.MarkDecorator]:
     return [getattr(pytest.mark, name) for name, needed in needs.items() if needed]
 
 
-@pytest.mark.parametrize("path", [pytest.param(path, marks=marks(path), id=path.name) for path in PAGES])
+@pytest.mark.parametrize("path", [pytest.param(path, marks=marks(path), id=path.name) for path in PAGES + SITE])
 def test_what_it_shows_is_so(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LABKIT_LANG", "zh" if path in CHINESE else "en")

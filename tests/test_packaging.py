@@ -126,6 +126,9 @@ def test_the_lock_files_name_all_and_agree() -> None:
         more = locked(f"requirements-{extra}.lock")
         assert names(PROJECT["optional-dependencies"][extra]) | run.keys() <= more.keys()
         assert more.items() <= test.items(), "what is tested is not what runs"
+    site = locked("requirements-site.lock")
+    assert names(PROJECT["optional-dependencies"]["site"]) | run.keys() <= site.keys()
+    assert run.items() <= site.items(), "the site does not show what runs"
 
 
 def test_the_bill_of_materials_is_that_of_the_lock_files() -> None:

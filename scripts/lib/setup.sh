@@ -2,12 +2,14 @@
 #
 #     . "$(dirname "$(readlink -f "$0")")/lib/setup.sh"; set_up requirements.lock
 #
-# A stamp file in .venv records the checksum of the lock file and of pyproject.toml, so that nothing is installed twice.
+# A stamp file in .venv records the checksum of the lock file and of pyproject.toml, so that nothing is installed twice. A script
+# that sets `venv` first has an environment of its own.
 
 unset CDPATH
 top=$(dirname "$(dirname "$(readlink -f "$0")")")
 cd "$top" || exit 4
-python=.venv/bin/python
+venv=${venv:-.venv}
+python=$venv/bin/python
 
 say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }
 
@@ -46,17 +48,17 @@ make_venv() {
             exit 4
         }
     fi
-    say "making .venv with $("$base" --version)"
-    "$base" -m venv --clear .venv || exit 4
+    say "making $venv with $("$base" --version)"
+    "$base" -m venv --clear "$venv" || exit 4
 }
 
 # set_up LOCK: install labkit and the packages of the lock file LOCK into .venv.
 set_up() {
     "$python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || make_venv
-    stamp=.venv/set-up.$1
+    stamp=$venv/set-up.$1
     want=$(cat "$1" pyproject.toml | cksum)" $top"
     [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && return
-    say "installing the packages of $1 into .venv (once)"
+    say "installing the packages of $1 into $venv (once)"
     "$python" -m pip install -qq --disable-pip-version-check --only-binary :all: --require-hashes -r "$1" || {
         say "pip could not install the packages of $1: is there a network, or a mirror that pip knows?"
         exit 4

@@ -103,3 +103,8 @@ def test_counted_findings_are_a_row(faulty: Verdict) -> None:
     assert len(found) == len(faulty.findings)
     assert (last["path"], last["code"], last["severity"]) == (faulty.path, "ACK01", "not_kept")
     assert (last["message"], last["packet"]) == ("12 more (error)", "")
+
+
+def test_excel_gets_a_mark_and_the_same_rows(faulty: Verdict) -> None:
+    lines = list(renderer("excel")([faulty], ReportOptions(Severity.ERROR)))
+    assert "".join(f"{line}\n" for line in lines) == f"\ufeff{text(faulty)}"

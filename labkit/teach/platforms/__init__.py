@@ -9,9 +9,10 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from labkit.teach.grade.task import Result
+if TYPE_CHECKING:
+    from labkit.teach.grade.task import Result
 
 MAX_TEXT = 60_000
 """Characters of one text of a result: platforms refuse results that are too large."""
@@ -22,7 +23,7 @@ class Platform(NamedTuple):
 
     name: str
     summary: str
-    render: Callable[[Result, str], str]
+    render: "Callable[[Result, str], str]"
 
 
 @cache

@@ -100,7 +100,7 @@ def asked(
     if len(choices) < 3:
         return
     if numbers:
-        stem = f"{stem} {_(RELATIVE) if talk.relative else _(RAW)}"
+        stem = _("{question} {note}").format(question=stem, note=_(RELATIVE) if talk.relative else _(RAW))
     yield Question(kind, stem, choices[0], (choices[1], choices[2]), proof, packet, talk.relative, figure, also)
 
 
