@@ -59,7 +59,11 @@ class Numbering:
                 return 0
             case "socket":
                 answer = out.segment.ctl & (SYN | ACK) == SYN | ACK and not tcp.active
-                if out.stateless or answer or (tcp.state is State.TIME_WAIT and not self._socket_answers(tcp, connection)):
+                if (
+                    out.stateless
+                    or answer
+                    or (tcp.state is State.TIME_WAIT and not self._socket_answers(tcp, connection))
+                ):
                     return 0
                 last = self.sockets.get(connection)
                 if last is None:
