@@ -26,6 +26,7 @@ from labkit.tcp.state import State
 BATCH_FRAMES = 64
 """Frames that are read from one link before the other one has its turn."""
 MAX_WAIT = SECOND // 20
+"""The longest wait for a connection, in nanoseconds, before the clock is read again."""
 FIN_ACKNOWLEDGED = {State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED}
 
 
