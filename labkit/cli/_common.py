@@ -224,9 +224,15 @@ def is_coloured() -> bool:
     return sys.stdout.isatty() if color is None else color
 
 
+MARK = "\ufeff"
+"""The byte order mark, with which a format may begin. It shows nothing."""
+
+
 def _clean(text: str) -> str:
     if text.replace("\n", "").isprintable():
         return text
+    if text.startswith(MARK):
+        return MARK + _clean(text[1:])
     return "".join(each if at % 2 else _escaped(each) for at, each in enumerate(OWN.split(text)))
 
 

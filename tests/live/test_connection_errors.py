@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 from support import needs_ip, needs_root
 
-from labkit.build.path import Path as ScenarioPath
+from labkit.build.path import Way
 from labkit.build.scenario import Scenario
 from labkit.errors import LinkError
 from labkit.live.conversation import SessionConfig
@@ -187,13 +187,13 @@ def test_an_interface_goes_away(lab: Lab, end: str, command: str, message: str) 
 def test_the_path_counts_whole_datagrams(ipv6: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Live and simulated, the size of a packet on the path is that of its IP datagram."""
     sizes: list[int] = []
-    carry = ScenarioPath.carry
+    carry = Way.carry
 
-    def record(path: ScenarioPath, sender: str, size: int, now: int) -> list[int]:
+    def record(way: Way, size: int, now: int) -> list[int]:
         sizes.append(size)
-        return carry(path, sender, size, now)
+        return carry(way, size, now)
 
-    monkeypatch.setattr(ScenarioPath, "carry", record)
+    monkeypatch.setattr(Way, "carry", record)
     scenario = Scenario.parse(EXCHANGE + "- client: close\n- server: close\n")
     with open_session(SessionConfig(scenario, "client", peer="kernel", ipv6=ipv6)) as conversation:
         frames = list(conversation.frames())
