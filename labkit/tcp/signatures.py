@@ -5,6 +5,7 @@ same key. Addresses are their octets on the wire, keys any octets.
 """
 
 import hmac
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from hashlib import md5, sha1
 from struct import Struct
@@ -78,7 +79,7 @@ def _blank(option: opt.Option) -> opt.Option:
     return option
 
 
-class Signer:
+class Signer(ABC):
     """Signs the segments of one end, and checks those of its peer. `flow` is what this end sends."""
 
     __slots__ = ("flow", "key")
@@ -110,9 +111,9 @@ class Signer:
         expected = self.signature(segment, self.flow.reversed(), source, own_isn)
         return hmac.compare_digest(found.pack(), expected.pack())
 
+    @abstractmethod
     def signature(self, segment: Segment, flow: Flow, source_isn: int, target_isn: int) -> opt.Option:
         """The option for a segment that has it already, with any signature."""
-        raise NotImplementedError
 
 
 class Md5Signer(Signer):

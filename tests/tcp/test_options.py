@@ -4,6 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from labkit.tcp.extension_options import KIND_ACCECN_0, KIND_ACCECN_1, KIND_AO, KIND_MD5
+from labkit.tcp.multipath import KIND_MPTCP
 from labkit.tcp.options import (
     End,
     FastOpen,
@@ -19,6 +21,9 @@ from labkit.tcp.options import (
     unpack,
 )
 
+NAMED = {8, 34, KIND_MD5, KIND_AO, KIND_MPTCP, KIND_ACCECN_0, KIND_ACCECN_1}
+"""Kinds from 6 on that are not `Raw`, if their lengths are sound."""
+
 u32 = st.integers(0, 2**32 - 1)
 options = st.one_of(
     st.just(Nop()),
@@ -31,7 +36,7 @@ options = st.one_of(
     # Kinds that labkit has no name for, with a sound length.
     st.builds(
         lambda kind, data: Raw(bytes((kind, 2 + len(data))) + data),
-        st.integers(6, 255).filter(lambda kind: kind not in (8, 34)),
+        st.integers(6, 255).filter(lambda kind: kind not in NAMED),
         st.binary(max_size=12),
     ),
 )
