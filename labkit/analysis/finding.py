@@ -242,6 +242,11 @@ def regraded(findings: Sequence[Finding], choice: "Choice") -> Sequence[Finding]
     return found
 
 
+def outlines(findings: Sequence[Finding]) -> Iterable[Finding | Outline]:
+    """All findings; without words where that takes less."""
+    return findings.outlines() if isinstance(findings, Grouped) else findings
+
+
 def selected(findings: Sequence[Finding], places: Sequence[int]) -> Sequence[Finding]:
     """The findings at some places, in their order. A consequence stays without its cause, if that is not among them."""
     if len(places) == len(findings):

@@ -27,6 +27,9 @@ from labkit.analysis.rule import Rule, Scope, Severity, shipped
 
 ROW = sizeof(record(FindingRow))
 
+MAX_NAMES = 4096
+"""Conversations whose ends are kept as text."""
+
 
 class Findings(LazySequence[Finding]):
     """The findings of a capture in the order of packets, each made when it is read."""
@@ -43,6 +46,8 @@ class Findings(LazySequence[Finding]):
         """Rows of findings that are `softened`."""
         self._others: list[tuple[Finding, int | None]] = []
         """Findings without a row, with the numbers of their causes among them. Their numbers go on from the rows'."""
+        self._names: dict[int, list[str]] = {}
+        """The ends of conversations."""
         self._changes: tuple[Callable[[Finding], Finding], ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -138,8 +143,12 @@ class Findings(LazySequence[Finding]):
         return len(self._order)
 
     def _outline(self, place: int) -> Outline:
-        event = self._row(self._order[place])
-        rule, severity = shipped()[event.rule], Severity(self._grades[place] % SEVERITIES)
+        number, severity = self._order[place], Severity(self._grades[place] % SEVERITIES)
+        if number >= self._count:
+            found = self._others[number - self._count][0]
+            return Outline(found.code, found.name, severity, found.packet, found.flow, found.field)
+        event = self._row(number)
+        rule = shipped()[event.rule]
         packet = None if rule.scope == Scope.FLOW else event.packet
         return Outline(rule.code, rule.name, severity, packet, event.flow, _field(rule, event))
 
@@ -164,7 +173,11 @@ class Findings(LazySequence[Finding]):
         rule = shipped()[event.rule]
         values = dict(zip(rule.numbers, event.values, strict=False))
         whole = rule.scope == Scope.FLOW
-        names = [end_name(end) for end in ends_of(event)]
+        names = self._names.get(event.flow)
+        if names is None:
+            if len(self._names) == MAX_NAMES:
+                self._names.clear()
+            names = self._names[event.flow] = [end_name(end) for end in ends_of(event)]
         evidence = Evidence(
             packet=None if whole else event.packet,
             time=None if whole else event.time - self._start,

@@ -27,6 +27,7 @@ def finding_record(finding: Finding) -> dict[str, object]:
 BLOCK = 256
 """Lines of a piece."""
 
+CONVERSATION = tuple(each.name for each in fields(Conversation))
 FINDING = tuple(each.name for each in fields(Finding))
 
 
@@ -38,7 +39,7 @@ def exact(seconds: float) -> str:
 def conversation_record(conversation: Conversation) -> dict[str, object]:
     """A conversation in figures."""
     times = {f"{name}_exact": exact(getattr(conversation, name)) for name in ("start", "duration")}
-    return {**asdict(conversation), **times}
+    return {**{name: getattr(conversation, name) for name in CONVERSATION}, **times}
 
 
 def verdict_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
@@ -85,8 +86,9 @@ def limit_text(limit: Limit, verdict: Verdict) -> str:
 
 
 def blocks(lines: Iterable[str]) -> Iterator[str]:
-    """Yield many lines as few pieces of several lines, which takes less time to print."""
+    """Yield the first line, and the others several at a time, which takes less time to print."""
     rest = iter(lines)
+    yield from islice(rest, 1)
     while block := list(islice(rest, BLOCK)):
         yield "\n".join(block)
 
