@@ -19,7 +19,6 @@ from labkit.analysis.finding import Choice, Evidence, Finding, Group, Outline, f
 from labkit.analysis.flows import end_name
 from labkit.analysis.native.context import SEVERITIES, FindingRow
 from labkit.analysis.native.flow_table import ends_of
-from labkit.analysis.native.kernels import words
 from labkit.analysis.native.lazy import LazySequence
 from labkit.analysis.native.order import DEPENDS, SUMS
 from labkit.analysis.native.records import record
@@ -194,7 +193,12 @@ class Findings(LazySequence[Finding]):
 
 
 def _field(rule: Rule, event: Any) -> str:
-    return words()[event.field_name] if callable(rule.field) else rule.field
+    if not callable(rule.field):
+        return rule.field
+    from labkit.analysis.native.kernels import words  # which needs what translates the rules
+
+    name: str = words()[event.field_name]
+    return name
 
 
 def _places(grades: "array[int]", grade: int, first: int) -> Iterator[int]:
