@@ -3,6 +3,7 @@
 pytest puts this folder on the import path, so that tests in subfolders can import `helpers`, `frames` and `blocks`.
 """
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -54,3 +55,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(mark)
         if any("tshark" in str(skip.kwargs.get("reason")) for skip in item.iter_markers("skipif")):
             item.add_marker("slow")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from what the collected tests hold: it would go through all of it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)

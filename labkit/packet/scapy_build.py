@@ -424,6 +424,8 @@ def octets_of(packet: "Packet") -> tuple[int, int, bytes, int]:
     Scapy computes the lengths and checksums that the packet does not set. UsageError for a packet that begins with a layer
     that no link type names, and one that Scapy cannot build.
     """
+    from decimal import Decimal
+
     from scapy.config import conf
 
     link = conf.l2types.layer2num.get(type(packet))
@@ -435,8 +437,10 @@ def octets_of(packet: "Packet") -> tuple[int, int, bytes, int]:
     octets = layer_octets(packet)
     time = packet.time or 0
     try:
-        nanoseconds = round(time * 1_000_000_000) if isinstance(time, float) else int(time * 1_000_000_000)
-    except (ArithmeticError, TypeError, ValueError) as error:
+        # A string can be multiplied too.
+        exact = time if isinstance(time, int | float | Decimal) else Decimal("NaN")
+        nanoseconds = round(exact * 1_000_000_000) if isinstance(exact, float) else int(exact * 1_000_000_000)
+    except (ArithmeticError, ValueError) as error:
         raise UsageError(_("the packet's time is {value}; expected seconds").format(value=repr(time)[:40])) from error
     # 12 is what Linux calls a raw IP packet inside the kernel.
     return nanoseconds, RAW if link == 12 else link, octets, max(packet.wirelen or 0, len(octets))

@@ -41,8 +41,8 @@ UNKNOWABLE = {
 """What may be left in a scenario in which other fields depend on the numbers, or the number does not show that it is wrong."""
 
 
-MANY, SHARE = 200, 6
-"""Of a scenario with more packets than MANY, one in SHARE kinds of edits is tried; the others have all."""
+SHARES = {200: 6, 25: 3}
+"""Of a scenario with more packets than this, one in so many kinds of edits is tried; the others have all."""
 
 
 def left(verdict):
@@ -63,9 +63,8 @@ def test_every_kind_of_edit_is_repaired(name):
     assert octets(before.trace) == octets(trace), "nothing is to be repaired"
     assert before.changes == ()
     kinds = list(EDITS.items())
-    if len(frames) > MANY:
-        kinds = kinds[len(frames) % SHARE :: SHARE]
-    for kind, edit in kinds:
+    share = next((share for packets, share in SHARES.items() if len(frames) > packets), 1)
+    for kind, edit in kinds[len(frames) % share :: share]:
         edited = edit(list(frames), Random(f"{name}/{kind}"))
         if edited is None:
             continue
