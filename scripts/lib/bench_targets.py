@@ -10,7 +10,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -155,7 +155,7 @@ class Targets:
         self.install()
         one, mega = self.captures.of("one"), self.captures.of("packets-1000000")
         small, flows, real = self.captures.of("small"), self.captures.of("flows"), self.captures.largest()
-        cold = self.captures.slice(self.captures.of("packets-1000"), 20)
+        cold = replace(self.captures.slice(self.captures.of("packets-1000"), 20), what="cold")
         copied = ["tcpdump", "-r", FILE, "-w", str(self.folder / "copy")]
         flags = ["tshark", "-n", "-r", FILE, "-Y", "tcp.analysis.flags"]
         every: list[Callable[[], Target | list[Target]]] = [
