@@ -68,8 +68,13 @@ DESERVED = {
 """The parts that lose their points by each fault, and the rule that says why, if one does."""
 
 
-def assignment(side: str = "client", link: str = "tun", seconds: str = "6s", lost: str = LOST) -> Assignment:
+def assignment(
+    side: str = "client", link: str = "tun", seconds: str = "6s", lost: str = LOST, *, six: bool = False
+) -> Assignment:
     text = ASSIGNMENT
+    if six:
+        for end, address in (("client", "2001:DB8::a"), ("server", "2001:db8::b")):
+            text = text.replace(f"{end}: {{isn", f"{end}: {{address: '{address}', isn")
     for name, value in (("SIDE", side), ("LINK", link), ("TIME", seconds), ("LOST", lost)):
         text = text.replace(name, value)
     return Assignment.parse(text)
@@ -97,6 +102,21 @@ class TestGrades:
         result = graded(assignment(side, link))
         assert (result.points, result.of, result.mistakes) == (13, 13, ())
         assert result.runs[0].ended == ""
+
+    @pytest.mark.parametrize(("side", "link", "peer"), [("client", "tun", "kernel"), ("server", "raw", "labkit")])
+    def test_over_ipv6(self, side: str, link: str, peer: str) -> None:
+        result = graded(assignment(side, link, six=True), peer=peer)
+        assert (result.points, result.of, result.mistakes) == (13, 13, ())
+        assert result.runs[0].ended == ""
+        assert "2001:db8::" in result.conversation
+
+    def test_over_ipv6_a_fault_costs_what_it_deserves(self) -> None:
+        result = graded(assignment(six=True), "acknowledges-unsent-data")
+        assert lost_parts(result) == DESERVED["acknowledges-unsent-data"][0]
+        assert "ACK01" in {each.code for each in result.mistakes}
+
+    def test_over_ipv6_silence_is_no_packet(self) -> None:
+        assert graded(assignment(seconds="1s", six=True), "silent").status == EMPTY
 
     @pytest.mark.parametrize("fault", FAULTS)
     def test_each_fault_costs_what_it_deserves(self, fault: str) -> None:
@@ -308,7 +328,7 @@ def test_the_schema_accepts_it() -> None:
     assert json_schema.fits(assignment().source.data, schema(), schema())
 
 
-@pytest.mark.parametrize("key", ["address: 2001:db8::7", "address: 192.0.2.1"])
+@pytest.mark.parametrize("key", ["address: 2001:db8::1", "address: 192.0.2.1"])
 def test_scenarios_that_do_not_fit(key: str) -> None:
     other = "server: {address: 2001:db8::8, " if "db8" in key else "server: {"
     text = (
