@@ -14,6 +14,7 @@ from labkit.capture import open_capture
 from labkit.errors import ScenarioError, UsageError
 from labkit.live.trial import MAX_PACKETS, Setting, run_trial
 from labkit.teach.assign import Assignment
+from labkit.teach.assign.material import models
 from labkit.teach.assign.schema import schema
 from labkit.teach.grade.program import grade_program
 from labkit.teach.grade.task import EMPTY, NO_TCP, Result
@@ -134,6 +135,21 @@ class TestGrades:
         assert close.reason.startswith("seed 4: ")
         alone = graded(assignment(), "reset-instead-of-close", seeds=(9,))
         assert alone.runs[0].points == result.runs[1].points
+
+
+OWN = Assignment.load("own-tcp")
+
+
+@needs_tun
+@pytest.mark.parametrize(
+    ("name", "peer"),
+    [("right", "labkit"), ("right", "kernel"), *((each.name, "labkit") for each in OWN.model.hand_ins)],
+)
+def test_the_shipped_assignment_and_its_model_hand_ins(name: str, peer: str, tmp_path: Path) -> None:
+    (model,) = [each for _own, each in models(OWN) if each.name == name]
+    (tmp_path / model.file).write_bytes(model.octets)
+    setting = Setting(OWN.scenario, "client", ["python3", model.file], [tmp_path / model.file], "tun", 4.0, peer=peer)
+    assert grade_program(OWN.task(), setting, (2,)).points == model.points
 
 
 @needs_tun
@@ -316,6 +332,8 @@ class TestCommand:
         ("program: {side: SIDE", "program: {side: both", "program.side: 'both' is not known"),
         ("hand-in: live-program", "hand-in: capture", "live-program needs 'program:'"),
         ("text: Write it.", "text: x\ngive: ladder", "a program has no 'give:'"),
+        ("text: Write it.", "text: x\nhand-ins: [{name: a, points: 1, given: true}]", "need 'change:'"),
+        ("text: Write it.", "text: x\nhand-ins: [{name: a, points: 1, change: {b: c}}]", "has 'b' 0 times"),
     ],
 )
 def test_wrong_assignments(old: str, new: str, message: str) -> None:
