@@ -138,7 +138,7 @@ def _class_models(loaded: Any, answers: str) -> Any:
 @click.option(
     "--column",
     metavar="NAME",
-    help=N_("The column that identifies a student.  [default: student, id, student id, sid, ..., else the first]"),
+    help=N_("The column that identifies a student.  [default: student id, id, ..., else the first]"),
 )
 @click.option(
     "-o", "--output", type=click.Path(), metavar="FOLDER", help=N_("Folder of the hand-outs.  [default: NAME-handouts]")
@@ -203,8 +203,8 @@ def _students(roster: str, column: str | None) -> Any:
     from labkit.teach.roster import ID_COLUMNS, read_roster
 
     found = read_roster(roster, column, ID_COLUMNS)
-    if found.hint:
-        note(found.hint)
+    for hint in found.hints:
+        note(hint)
     if column is None and found.column.casefold() not in ID_COLUMNS:
         text = _("{roster}: taking the students from its first column, '{column}'; --column names another one")
         note(text.format(roster=roster, column=printable(found.column)))
