@@ -59,7 +59,7 @@ def test_a_column_that_is_not_filled_in_identifies_nobody(tmp_path: Path) -> Non
     assert [each.id for each in found.students] == ["ada@x.edu", "bob@x.edu"]
     (hint,) = found.hints
     assert hint.endswith("from the column 'Email address', because 'ID number' is not filled in for everybody")
-    with pytest.raises(InputError, match="r.csv:2: the student's cell is empty"):
+    with pytest.raises(InputError, match=r"r\.csv:2: the student's cell is empty"):
         read(text.encode(), tmp_path, "ID number")
 
 
