@@ -7,6 +7,7 @@ from shutil import copy, which
 
 import json_schema
 import pytest
+from class_of_sixty import zipped
 from minimal_tcp import FAULTS
 from support import labkit, needs_ip, needs_root
 
@@ -259,7 +260,7 @@ class TestCommand:
             folder.mkdir(parents=True)
             if fault is not None:
                 (folder / "tcp.py").write_text(PROGRAM.read_text())
-                (folder / "fault").write_text(fault)
+            (folder / "fault").write_text(fault or "")
         command = ["sh", "-c", "exec python3 {hand-in}/tcp.py $(cat {hand-in}/fault)"]
         done = labkit(
             *("check-live", "--hand-ins", "hand-ins", "--captures", "captures", "--format", "json", "tcp.yaml"),
@@ -267,13 +268,54 @@ class TestCommand:
             cwd=tmp_path,
         )
         assert done.returncode == 0, done.stderr
-        rows = json.loads(done.stdout)["students"]
+        found = json.loads(done.stdout)
+        rows = found["students"]
         assert [(row["student"], row["points"]) for row in rows] == [("ada", 13), ("ben", 11), ("eve", 0)]
         assert "can't open file" in rows[2]["runs"][0]["ended"]
+        assert [(each["kind"], each["students"]) for each in found["remarks"]] == [("near-identical", ["ada", "ben"])]
         with open_capture(tmp_path / "captures" / "ben-seed-1.pcapng") as capture:
             frames = list(capture)
         assert len(frames) == rows[1]["packets"]
         assert any("RFC 9293" in " ".join(frame.comments) for frame in frames)
+
+    def test_a_class_as_moodle_has_it(self, tmp_path: Path) -> None:
+        """An archive for each student, of a folder or not; a task of their own; somebody who is not on the roster."""
+        text = (
+            assignment().source.text.replace("send: 9000", "send: $send").replace("delivers: 9000", "delivers: $send")
+        )
+        text += "draw: {send: 3100..4200}\n"
+        (tmp_path / "tcp.yaml").write_text(text)
+        (tmp_path / "class.csv").write_text("student,name\ns1,Ada Love\ns2,Ben Kahn\ns3,Eve Moss\n")
+        built = labkit("assign", "build", "tcp.yaml", "--roster", "class.csv", "--answers", "key.json", cwd=tmp_path)
+        assert built.returncode == 0, built.stderr
+        work = {"tcp.py": PROGRAM.read_bytes()}
+        files = {
+            "Ada Love_11_assignsubmission_file_/work.zip": zipped(
+                {f"mytcp/{name}": each for name, each in work.items()}
+            ),
+            "Ben Kahn_12_assignsubmission_file_tcp.py": work["tcp.py"],
+            "Zoe Zett_13_assignsubmission_file_/work.zip": b"PK\x03\x04 damaged",
+        }
+        (tmp_path / "all.zip").write_bytes(zipped(files))
+        done = labkit(
+            *("check-live", "--hand-ins", "all.zip", "--answers", "key.json", "--format", "json"),
+            *("--feedback", "feedback", "tcp.yaml", "python3", "{hand-in}/tcp.py"),
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        rows = [(row["student"], row["points"], row["status"], row["on_roster"]) for row in found["students"]]
+        assert rows == [
+            ("s1", 13, "graded", True),
+            ("s2", 13, "graded", True),
+            ("s3", 0, "nothing", True),
+            ("Zoe Zett (13)", 0, "refused", False),
+        ]
+        given = [each["values"]["send"] for each in json.loads((tmp_path / "key.json").read_text())["students"][:2]]
+        reasons = [row["parts"][2]["reason"] for row in found["students"][:2]]
+        assert reasons == [f"the server acknowledges {send} bytes of the client" for send in given]
+        assert [(each["kind"], each["students"]) for each in found["remarks"]] == [("identical", ["s1", "s2"])]
+        assert len(list((tmp_path / "feedback").iterdir())) == 8
 
     def test_platforms_and_mistakes_in_the_capture(self, tmp_path: Path) -> None:
         (tmp_path / "tcp.yaml").write_text(assignment().source.text)
@@ -308,6 +350,8 @@ class TestCommand:
         [
             (["handshake", "true"], "what is handed in is no program; 'labkit grade' grades it"),
             (["--hand-ins", ".", "tcp.yaml", "true"], "COMMAND has no {hand-in}"),
+            (["tcp.yaml", "--runs", "1", "true"], "options stand before ASSIGNMENT; expected a program, not '--runs'"),
+            (["--roster", "class.csv", "tcp.yaml", "true"], "--roster needs --hand-ins"),
             (["--user", "nobody-of-this-name", "tcp.yaml", "true"], "there is no user 'nobody-of-this-name'"),
             (["-o", "x.pdf", "tcp.yaml", "true"], "the suffix names no form"),
             (["tcp.yaml"], "Missing argument"),
