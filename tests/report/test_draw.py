@@ -211,6 +211,17 @@ def test_a_hidden_value_is_in_no_picture(capsys: pytest.CaptureFixture[str]) -> 
             assert "should be" not in text
 
 
+def test_a_wrong_ack_leaves_the_round_trip_times() -> None:
+    """An ACK of what nobody has sent is marked where it is; all later ACKs are measured as without it."""
+    expected = read(built("document"), one(built("document")))
+    found = built("document", "ack-of-unsent-data")
+    client, server = read(found, one(found))
+    assert list(server.rtt.value) == list(expected[1].rtt.value)
+    assert list(client.rtt.value) == list(expected[0].rtt.value)
+    assert [low for _time, low, _high, _packet in server.marks.of(ACKED)] == [1, 1001, 120, 121]
+    assert list(server.flight.value) == list(expected[1].flight.value)
+
+
 # Folding.
 
 
