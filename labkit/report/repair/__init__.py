@@ -22,7 +22,7 @@ from labkit.build.trace import Record, Trace
 from labkit.capture import Frame
 from labkit.i18n import _
 from labkit.report.repair.frame import Change, Unknown, mend
-from labkit.report.repair.numbers import renumber
+from labkit.report.repair.numbers import belonging, renumber
 from labkit.tcp.options import Sack
 
 MAX_RECORDS = 10_000
@@ -82,8 +82,9 @@ def _renumbered(trace: Trace, places: Sequence[int], assume: Completeness) -> Se
     part = replace(trace, records=tuple(trace.records[place] for place in places), origin=origin)
     numbers, verdict = part.numbers(), _judge(part.file_frames(), assume)
     best = list(part.records)
-    for connection in sorted({record.connection for record in best}):
-        own = [place for place, record in enumerate(part.records) if record.connection == connection]
+    connections = belonging(best)
+    for connection in sorted(set(connections)):
+        own = [place for place, each in enumerate(connections) if each == connection]
         wrong: set[int] = set()
         wrong_seq: set[int] = set()
         alike = False
