@@ -9,8 +9,8 @@ The new numbers stand only if fewer errors and warnings are left. Nothing else i
 no flag, window, option or time changes (but the edges of SACK blocks, which are sequence numbers).
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -29,6 +29,8 @@ MAX_RECORDS = 10_000
 """Packets between the same two addresses and ports that are numbered anew."""
 MAX_ATTEMPTS = 6
 """Attempts to number a conversation: each takes the numbers that the verifier still accuses for wrong ones."""
+FIXED = ("WIN", "TS")
+"""Families of rules about fields that stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +153,11 @@ def _suspects(verdict: Verdict, trace: Trace, numbers: Sequence[int], assume: Co
     return sorted(found.values())
 
 
-def _weight(findings: Iterable[Finding]) -> tuple[int, int]:
-    """How bad findings are: the number of errors, then that of warnings."""
-    counts: Mapping[Severity, int] = defaultdict(int)
-    for each in findings:
-        counts[each.severity] += 1  # type: ignore[index]
-    return counts[Severity.ERROR], counts[Severity.WARNING]
+def _weight(findings: Iterable[Finding]) -> tuple[int, ...]:
+    """How bad findings are: the numbers of errors and of warnings, first of those that other numbers may mend."""
+    counts: Counter[tuple[bool, Severity]] = Counter()
+    counts.update((each.code.startswith(FIXED), each.severity) for each in findings)
+    return tuple(counts[fixed, severity] for fixed in (False, True) for severity in (Severity.ERROR, Severity.WARNING))
 
 
 def _changes(packet: int, before: Record, now: Record) -> list[Change]:
