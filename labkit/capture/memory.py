@@ -18,7 +18,7 @@ class Frames:
     name: str = "<packets>"
 
 
-def frames_of(packets: Iterable[object]) -> Frames:
+def frames_of(packets: Frames | Iterable[object]) -> Frames:
     """Scapy packets, or frames, as frames. Scapy packets are numbered from 1 and keep their times; frames keep their numbers.
 
     One Scapy packet stands for itself, not for its layers. UsageError for any other item.
