@@ -15,7 +15,7 @@ from pathlib import Path
 
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
-from site_reference import HAN, chinese, examples, linked, pages, with_examples
+from site_reference import HAN, chinese, examples, linked, pages, translations, with_examples
 
 TOP = Path(__file__).resolve().parents[2]
 PAGES = TOP / "docs" / "site"
@@ -26,7 +26,8 @@ DATE = datetime(2026, 1, 1, tzinfo=UTC)
 """In the catalogues, so that the same sentences give the same file."""
 NAMES = re.compile(
     r"`[^`]*`|\]\(#[^)]*\)|[\w-]+@\d+|\b[a-z]+\d*(-[a-z0-9.]+)+\b|\b[A-Z][A-Z0-9]+\b"
-    r"|\b\d[\d,./]*( ?([kMG]i?B|Mbit/s|[mµ]?s)\b)?|\b(AMD EPYC|Linux|FreeBSD|macOS|Windows|labkit|Scapy|tcpdump|tcptrace|tshark|dpkt)\b"
+    r"|\b\d[\d,./]*( ?([kMG]i?B|Mbit/s|[mµ]?s)\b)?"
+    r"|\b(AMD EPYC|Linux|FreeBSD|macOS|Windows|labkit|Scapy|tcpdump|tcptrace|tshark|dpkt)\b"
 )
 """What stays as it is in every language: code, names, packets of a scenario, codes and numbers with units."""
 CATALOGUES = PAGES / "locale" / "zh_CN" / "LC_MESSAGES"
@@ -117,12 +118,27 @@ def collect() -> Path:
     made = written("gettext")
     templates = BUILD / "gettext"
     shutil.rmtree(templates, ignore_errors=True)
-    command = [sys.executable, "-m", "sphinx", "-q", "-E", "-b", "gettext", "-D", "gettext_additional_targets=literal-block", "-d", BUILD / "cache" / "gettext", made, templates]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-E",
+        "-b",
+        "gettext",
+        "-D",
+        "gettext_additional_targets=literal-block",
+        "-d",
+        BUILD / "cache" / "gettext",
+        made,
+        templates,
+    ]
     # Sphinx misses the generated pages, which no sentence here comes from.
     subprocess.run(list(map(str, command)), cwd=TOP, env=ENVIRONMENT, check=True, stderr=subprocess.DEVNULL)
     for path in templates.rglob("*.pot"):
         text = (made / path.relative_to(templates).with_suffix(".md")).read_text("utf-8")
-        catalog = read_po(path.open("rb"))
+        with path.open("rb") as file:
+            catalog = read_po(file)
         kept = Catalog(project="labkit", copyright_holder="labkit", creation_date=DATE, revision_date=DATE)
         for message in catalog:
             if message.id and translatable(message.id, text):
@@ -155,11 +171,8 @@ def untranslated(templates: Path) -> Iterator[str]:
     """The sentences without a translation, or with one that is only guessed."""
     for template in sorted(templates.rglob("*.pot")):
         path = (CATALOGUES / template.relative_to(templates)).with_suffix(".po")
-        catalog = read_po(path.open("rb")) if path.exists() else Catalog()
-        for each in read_po(template.open("rb")):
-            found = catalog.get(each.id)
-            if each.id and (found is None or found.fuzzy or not found.string):
-                yield f"{path.relative_to(TOP)}: {each.id!r}"
+        known = translations(path) if path.exists() else {}
+        yield from (f"{path.relative_to(TOP)}: {each!r}" for each in translations(template) if not known.get(each))
 
 
 def main() -> int:

@@ -28,6 +28,7 @@ BRIEF = {
 """Where the Chinese page ends."""
 
 REST = """
+
 :::{{note}}
 <a href="../../en/reference/{name}.html">英文页面</a>有本页的全部内容；其余部分目前只有英文。
 :::
@@ -43,8 +44,8 @@ SAID = {
         r"^Not measured: (.*)\.$": r"没有测量：\1。",
         r"^Programs that could not read it: (.*)\.$": r"无法读取它的程序：\1。",
         r"^Wall times are .* the median of (\d+) runs, .* took up to ([\d.]+) times .*$": (
-            r"用时是整个进程从启动到结束的实际时间，取 \1 次运行的中位数，各程序轮流运行。内存是最大进程的峰值。同一条命令最长的一次运行，"
-            r"用时最多为最短一次的 \2 倍；在空闲的机器上，这个数为 1。"
+            r"用时是整个进程从启动到结束的实际时间，取 \1 次运行的中位数，各程序轮流运行。内存是最大进程的峰值。"
+            r"同一条命令，最长的一次运行用时最多为最短的 \2 倍；在空闲的机器上，这个数为 1。"
         ),
         r"^([\d,]+) packets, ([\d.,]+ MB)\.$": r"\1 个数据包，\2。",
         r"\| verify ([\d,]+) packets, all rules and checksums \|": r"| 检查 \1 个数据包，所有规则和校验和 |",
@@ -115,8 +116,7 @@ def _own(line: re.Match[str]) -> str:
 
 @cache
 def _known() -> dict[str, str]:
-    known = {each.id: each.string for each in read_po(LABKIT.open("rb")) if isinstance(each.id, str)}
-    return {text[0].lower() + text[1:]: chinese for text, chinese in known.items() if text} | {
+    return {text[0].lower() + text[1:]: chinese for text, chinese in translations(LABKIT).items()} | {
         "note or warning": "提示或警告",
         "warning or error": "警告或错误",
     }
@@ -125,16 +125,23 @@ def _known() -> dict[str, str]:
 def examples(text: str) -> Iterator[str]:
     """The examples of a page that the Chinese page has in Chinese: what labkit prints, and code with comments."""
     for words, code in re.findall(r"^```(\S.*?)\n(.*?)\n```$", text, re.MULTILINE | re.DOTALL):
-        if words.startswith("console") or any(comment(line) for line in code.split("\n")):
+        said = words.startswith("console") or (words == "text output" and re.search("[a-z]+ [a-z]+ [a-z]+", code))
+        if said or any(comment(line) for line in code.split("\n")):
             yield code
 
 
 def with_examples(text: str, catalogue: Path) -> str:
     """A page with its examples in Chinese. Sphinx would write `::` for them, as in reStructuredText."""
-    known = {each.id: each.string for each in read_po(catalogue.open("rb")) if each.id}
+    known = translations(catalogue)
     for code in examples(text):
-        text = text.replace(f"\n{code}\n```", f"\n{known.get(f'{code}\n', f'{code}\n')}```")
+        text = text.replace(f"\n{code}\n```", "\n" + known.get(code + "\n", code + "\n") + "```")
     return text
+
+
+def translations(catalogue: Path) -> dict[str, str]:
+    """What a catalogue has for each text without a plural."""
+    with catalogue.open("rb") as file:
+        return {each.id: each.string for each in read_po(file) if each.id and isinstance(each.id, str)}
 
 
 def comment(line: str) -> bool:
