@@ -2,7 +2,7 @@
 
 Somebody wrote most pages: each has a catalogue in `docs/site/locale`, like the pages of `docs/site`. Scripts write the others
 from texts that labkit's own catalogue has and from numbers; `SAID` has the Chinese of the few other lines. Of the pages in
-`BRIEF`, which only developers and their programs read, the Chinese site has the beginning, and links to the English page.
+`BRIEF`, which are for developers, the Chinese site has a part, and links to the English page.
 """
 
 import re
@@ -20,12 +20,13 @@ ELSEWHERE = ("rules.md",)
 """Pages of `docs` that the site has in another form."""
 
 BRIEF = {
-    "accuracy.md": "\n## Disagreements",
-    "architecture.md": "\n\n",
-    "bounds.md": "\n| bound",
-    "stacks.md": "\n## freebsd-14",
+    "accuracy.md": ("\n## Disagreements", ""),
+    "architecture.md": ("\n\n", ""),
+    "benchmarks.md": ("\n## As it is installed", "\n## Captures"),
+    "bounds.md": ("\n| bound", ""),
+    "stacks.md": ("\n## freebsd-14", ""),
 }
-"""Where the Chinese page ends."""
+"""What the Chinese page leaves out: from where, and up to where, or to the end."""
 
 REST = """
 
@@ -103,7 +104,9 @@ def chinese(path: Path) -> str:
     """What the catalogue of a page translates: its beginning if it is brief, with the lines that need no catalogue in Chinese."""
     text = path.read_text("utf-8")
     if path.name in BRIEF:
-        text = text[: text.index(BRIEF[path.name], text.index("\n\n") + 2)] + REST.format(name=path.stem)
+        begin, end = BRIEF[path.name]
+        at = text.index(begin, text.index("\n\n") + 2)
+        text = text[:at] + (text[text.index(end) :] if end else "") + REST.format(name=path.stem)
     for pattern, there in SAID.get(path.name, {}).items():
         text = re.sub(pattern, there, text, flags=re.MULTILINE)
     return re.sub(r"^\{.*", _own, linked(text), flags=re.MULTILINE) if path.name in SAID else linked(text)
