@@ -93,6 +93,11 @@ class Fact:
     """The peer's previous segment begins just before its next number as a keep-alive does, but it was overtaken."""
     ahead: bool = False
     """The peer's last acknowledgement covers numbers that the capture had not shown by then."""
+    syn: bool = False
+    meets_ack: bool = False
+    """Its number is what the peer acknowledged last."""
+    damaged: bool = False
+    """An earlier segment of its sender has a wrong checksum."""
     dsack: bool = False
     """Its first SACK block ends at or below its acknowledgement."""
 
@@ -123,6 +128,7 @@ class _Line:
     last_seg: tuple[int, int, int] = (-1, -1, -1)
     stale_probe: bool = False
     ahead: bool = False
+    damaged: bool = False
 
     def place(self, number: int) -> int:
         """Unwrap a sequence number: the value nearest to the last one."""
@@ -173,7 +179,7 @@ def _walk(path: Path) -> Iterator[tuple[int, Fact]]:
                 keys = (*source, *target, point), (*target, *source, point)
                 me, peer = (lines.setdefault(key, _Line()) for key in keys)
                 if seg.number in challenged:
-                    me.challenged = fact.challenged = True
+                    me.challenged = fact.challenged = fact.syn = True
                 elif seg.ctl & (SYN | ACK) == SYN and me.seen and seg.seq != me.start & 0xFFFFFFFF:
                     me, peer = lines[keys[0]], lines[keys[1]] = _Line(), _Line()
                 if seg.number not in challenged:
@@ -232,12 +238,14 @@ def _tell(fact: Fact, seg: Seen, me: _Line, peer: _Line) -> None:
     fact.challenged = me.challenged or peer.challenged
     fact.same = me.last_seg == (seg.seq, seg.ack, seg.win)
     fact.answers_stale, fact.ahead = peer.stale_probe, peer.ahead
+    fact.syn, fact.damaged = seg.ctl & SYN != 0, me.damaged
     fact.dsack = seg.sack_n > 0 and diff(seg.sack_right[0], seg.ack) <= 0
     fact.length = seg.len
     fact.seg_len = seg.len + (seg.ctl & SYN != 0) + (seg.ctl & FIN != 0)
     low = me.place(seg.seq)
     high = low + fact.seg_len
     fact.crossing = me.bare_syn and seg.ctl & (SYN | ACK) == SYN | ACK
+    fact.meets_ack = peer.ack == low
     fact.early = me.start_syn and low < me.start
     fact.again = seg.ctl & ACK != 0 and peer.place(seg.ack) in me.acks
     fact.first_fin = seg.ctl & FIN != 0 and seg.len == 0 and not me.fin
@@ -287,6 +295,7 @@ def _keep(seg: Seen, me: _Line, peer: _Line) -> None:
             me.ack = ack if me.ack is None else max(me.ack, ack)
     me.seen += 1
     me.rst |= seg.ctl & RST != 0
+    me.damaged |= seg.sum_state == SUM_BAD
     me.torn |= seg.fault == SHORT_IP
     me.fin |= seg.ctl & FIN != 0
     me.syn = seg.ctl & SYN != 0

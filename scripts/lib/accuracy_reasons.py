@@ -43,15 +43,17 @@ AHEAD = (
 REASONS = (
     *(
         Reason(group, only, LABKIT, lambda fact: fact.challenged, CHALLENGED)
-        for group in (
-            "retransmission family",
-            "lost segment",
-            "duplicate ACK",
-            "keep-alive",
-            "answer to a keep-alive",
-            "window update",
-        )
+        for group in ("duplicate ACK", "keep-alive", "answer to a keep-alive", "window update")
         for only in (LABKIT, TSHARK)
+    ),
+    Reason("lost segment", TSHARK, LABKIT, lambda fact: fact.challenged, CHALLENGED),
+    Reason("retransmission family", LABKIT, LABKIT, lambda fact: fact.challenged and fact.old > 0, CHALLENGED),
+    Reason(
+        "retransmission family",
+        TSHARK,
+        LABKIT,
+        lambda fact: fact.challenged and fact.syn,
+        "A SYN inside the connection, which its peer challenges. It opens nothing, so that no SYN is sent again.",
     ),
     *(Reason("window full", only, NOBODY, lambda fact: fact.ahead, AHEAD) for only in (LABKIT, TSHARK)),
     Reason(
@@ -61,6 +63,21 @@ REASONS = (
         lambda fact: fact.early,
         "It begins before the number of its sender's SYN, where there can be no octet: none of it was sent before. Wireshark "
         "takes every number below the next one for a resend.",
+    ),
+    Reason(
+        "lost segment",
+        TSHARK,
+        NOBODY,
+        lambda fact: fact.gap and fact.meets_ack,
+        "It begins where the peer's last ACK ends, so that nothing is missing at the peer. The octets before it were sent before "
+        "the capture began, as a keep-alive or a window probe shows, or that ACK is wrong, and labkit reports the ACK.",
+    ),
+    Reason(
+        "lost segment",
+        LABKIT,
+        LABKIT,
+        lambda fact: fact.damaged and (fact.gap or fact.shown),
+        "An earlier segment of its sender has a wrong checksum. Its receiver drops that, and still lacks the octets before it.",
     ),
     Reason(
         "duplicate ACK",
