@@ -147,7 +147,7 @@ def test_faults(shark: Sharkd, tmp_path: Path) -> None:
 def test_random_traces(shark: Sharkd, tmp_path: Path) -> None:
     found: Counter[str] = Counter()
     wrong: list[str] = []
-    traces = seed = 0
+    traces = seed = unasked = 0
     while traces < TRACES:
         seed += 1
         rng = Random(seed)
@@ -160,7 +160,13 @@ def test_random_traces(shark: Sharkd, tmp_path: Path) -> None:
             continue
         traces += 1
         capture = octets(trace)
-        asked = drawn(capture, seed, relative=rng.random() < 0.5)
+        try:
+            asked = drawn(capture, seed, relative=rng.random() < 0.5)
+        except UsageError as error:
+            # A fault in a port or a SYN can make conversations of one; nothing is asked about what is in doubt.
+            assert "Wireshark divides" in str(error), seed
+            unasked += 1
+            continue
         found.update(each.kind for each in asked)
         wrong += [f"seed {seed}: {each}" for each in disagreements(shark, capture, asked, tmp_path)]
         for each in asked:
@@ -171,6 +177,7 @@ def test_random_traces(shark: Sharkd, tmp_path: Path) -> None:
                 if record.arrived and record.tap == record.sender and not late:
                     wrong.append(f"seed {seed}: packet {each.packet} was not lost")
     assert wrong == []
+    assert unasked <= traces / 50
     assert len(found) > 12
 
 
