@@ -18,7 +18,19 @@ from labkit.build.faults import inject
 from labkit.build.scenario import Scenario, shipped
 from labkit.capture import create, open_capture
 from labkit.cli import run
-from labkit.report.draw import CONVERTED, DrawOptions, _plot, _subject, _svg, draw, formats, names, picture, summary
+from labkit.report.draw import (
+    CONVERTED,
+    DrawOptions,
+    _conversation,
+    _plot,
+    _subject,
+    _svg,
+    draw,
+    formats,
+    names,
+    picture,
+    summary,
+)
 from labkit.report.draw._conversation import (
     CLIENT,
     DUPLICATE_ACK,
@@ -346,6 +358,14 @@ def test_compiled_code_draws_the_same(name: str, monkeypatch: pytest.MonkeyPatch
     several = name == "lossy-both-sides"  # two points of capture, which only the interpreter tells apart
     if not several:
         monkeypatch.setattr(_subject, "observe", lambda *_args: pytest.fail("read by the interpreter"))
+    assert pages_of(subject("a.pcapng")) == expected
+
+
+@pytest.mark.parametrize("name", ["slow-start", "fast-retransmit-sack", "lossy-both-sides", "zero-window"])
+def test_states_of_a_long_conversation(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a part of it is followed once more, with the same states."""
+    expected = pages_of(built(name))
+    monkeypatch.setattr(_conversation, "FEW", 0)
     assert pages_of(subject("a.pcapng")) == expected
 
 

@@ -26,6 +26,9 @@ MAX_KEPT_OCTETS = 256
 MAX_LOOKED_AT = 256
 """Earlier segments among which the original of a retransmission is looked for, if none begins with the same octet."""
 
+FEW = 2_000
+"""Segments of a conversation that are all followed once more if some arrive in another order."""
+
 # Kinds of segments that a picture marks.
 RETRANSMISSION = "retransmission"
 DUPLICATE = "duplicate"
@@ -284,16 +287,43 @@ def _states_at(end: int, arrows: list[Arrow], headers: _Headers) -> None:
     ]
     ordered = sorted(there, key=lambda each: (each[0] or 0, each[1]))
     states = {arrow.row.number: arrow.row.states for arrow in arrows}
-    if ordered != there or len(there) < len(arrows):
+    if len(there) <= FEW:
+        until = len(there) if ordered != there or len(there) < len(arrows) else 0
+    else:
+        until = _reordered(end, arrows, ordered)
+    if until:
         # Numbers count anew, because a picture may hold a segment twice.
-        frames = headers.of(arrow.row.number for _at, _place, arrow in ordered)
-        states = {row.number: row.states for row in observe(frames)}
+        for place, row in enumerate(observe(headers.of(arrow.row.number for _at, _place, arrow in ordered)), 1):
+            if place > until and row.states[end] == states[row.number][end]:
+                break  # both orders have led to one state, and go on alike
+            states[row.number] = row.states
     for arrow in arrows:
         state = states.get(arrow.row.number, arrow.row.states)[end]
         if arrow.sender == end:
             arrow.sender_state = state
         else:
             arrow.receiver_state = state
+
+
+def _reordered(end: int, arrows: list[Arrow], ordered: "list[tuple[int | None, int, Arrow]]") -> int:
+    """How many of the events at an end must be followed once more: up to the last that changes its state and stands elsewhere in
+    the capture. All, if there are further changes, or one with a new state is lost."""
+    before: State | None = None
+    changes = []
+    for arrow in arrows:
+        state = arrow.row.states[end]
+        changes.append(state != before)
+        if changes[-1] and arrow.sender != end and arrow.lost:
+            return len(ordered)
+        before = state
+    until, first, last = 0, 0, -1
+    for at, place in enumerate(sorted(place for _time, place, _arrow in ordered)):
+        last = max(last, ordered[at][1])
+        if last == place:  # what stands up to here in one order stands up to here in the other
+            if at > first and any(changes[ordered[each][1]] for each in range(first, at + 1)):
+                until = at + 1
+            first = at + 1
+    return len(ordered) if until and any(changes[place] for _time, place, _arrow in ordered[until:]) else until
 
 
 # Two points of capture.

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import merge
+from importlib.util import find_spec
 from itertools import islice, repeat
 from operator import gt
 
@@ -25,6 +26,10 @@ DATA, PUSHED, AGAIN, SACKED, ACKED, DUPLICATE, WINDOW, ZERO, OPENED, CLOSED, RES
 
 MAX_SHIFT = 14
 """RFC 7323 section 2.3."""
+
+
+MANY = 100_000
+"""Values for which numpy is loaded."""
 
 
 def _numbers() -> "array[int]":
@@ -96,6 +101,13 @@ class Marks:
 def _extremes(lows: "array[int]", highs: "array[int]", stride: int) -> "tuple[array[int], array[int]]":
     """The least and the greatest of each `stride` values."""
     places = range(0, len(lows), stride)
+    if len(lows) > MANY and find_spec("numpy"):
+        import numpy as np
+
+        least = np.minimum.reduceat(np.frombuffer(lows, np.int64), places)
+        return array("q", least.tobytes()), array(
+            "q", np.maximum.reduceat(np.frombuffer(highs, np.int64), places).tobytes()
+        )
     return (
         array("q", [min(lows[at : at + stride]) for at in places]),
         array("q", [max(highs[at : at + stride]) for at in places]),

@@ -16,7 +16,10 @@ from labkit.packet.seen import Seen
 from labkit.report.draw._conversation import Conversation, conversations
 
 MAX_FRAMES = 100_000
-"""Packets of which a ladder is drawn. Curves show them all."""
+"""Packets that the interpreter reads for a ladder. Curves show them all."""
+
+MAX_SEGMENTS = 20_000
+"""Segments of a ladder."""
 
 MAX_INTERPRETED = 2_000
 """Packets that the interpreter has read before compiled code begins."""
@@ -149,9 +152,10 @@ def _by_flow(
     flows: dict[int, list[Row]] = {}
     hidden: set[int] = set()
     others: set[int] = set()
+    room = MAX_SEGMENTS if packets[0] == 1 else MAX_FRAMES
     for row in rows:
-        if row.number > packets[1]:
-            found.cut, found.read = True, packets[1]
+        if row.number > packets[1] or not room:
+            found.cut, found.read = True, row.number - 1
             break
         index = row.flow.index
         if row.number < packets[0] or index in hidden or index in others:
@@ -162,6 +166,7 @@ def _by_flow(
             others.add(index)
         else:
             flows.setdefault(index, []).append(row)
+            room -= 1
     found.total = max(found.total, len(flows) + len(others))
     return flows
 
