@@ -339,9 +339,13 @@ def test_a_large_capture_has_curves_but_no_ladder(monkeypatch: pytest.MonkeyPatc
     Scenario.load("document").play().write("a.pcapng")
     run(["draw", "a.pcapng", "--what", "rtt", "-o", "a.html"])
     assert "data-packet" in Path("a.html").read_text("utf-8")
-    monkeypatch.setattr("labkit.cli.draw.MAX_LINKED", 9)
-    run(["draw", "a.pcapng", "--what", "rtt", "-o", "b.html"])
-    assert 'class="segment"' not in Path("b.html").read_text("utf-8")
+    for bound in ("labkit.cli.draw.MAX_LINKED", "labkit.report.draw._subject.MAX_SEGMENTS"):
+        with monkeypatch.context() as patch:
+            patch.setattr(bound, 9)
+            run(["draw", "a.pcapng", "--what", "rtt", "-o", "b.html"])
+        text = Path("b.html").read_text("utf-8")
+        assert 'class="segment"' not in text
+        assert "<code>labkit draw a.pcapng --packets 1-1000 -o part.html</code>" in text
 
 
 @pytest.mark.compiled

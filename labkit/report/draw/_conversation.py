@@ -113,6 +113,14 @@ def conversations(
     for index, rows in _in_order(flows):
         far = _second_point(rows, seconds)
         found.append(_seen_twice(index, rows, far) if far else _seen_once(index, rows, headers, lost))
+    for conversation in found:
+        _mark(conversation.arrows)
+    attach(found, findings)
+    return found
+
+
+def attach(found: Iterable[Conversation], findings: Iterable[Finding]) -> None:
+    """Give each conversation and each arrow its findings."""
     by_packet: dict[int, list[Finding]] = {}
     by_flow: dict[int, list[Finding]] = {}
     for each in findings:
@@ -126,8 +134,6 @@ def conversations(
             for number in (arrow.number, arrow.arrival_number):
                 if number is not None:
                     arrow.findings += by_packet.get(number, ())
-        _mark(conversation.arrows)
-    return found
 
 
 class _Headers:

@@ -81,7 +81,7 @@ def _body(subject: Subject, directions: Sequence[Direction], plots: list[dict[st
     yield f'<header>{tag("h1", text_of(subject.title))}</header><main id="main">'
     keys = _("Drag to zoom, double-click to see all. With the focus on a plot: + and - zoom, arrows move, 0 shows all.")
     yield tag("p", text_of(keys), class_="muted keys")
-    # A large capture is neither judged nor drawn as a ladder: that would take longer than its curves.
+    # A large conversation is neither judged nor drawn as a ladder: that would take longer than its curves.
     linked = subject.conversations[0] if subject.verdict is not None and subject.conversations else None
     if linked is not None:
         words = _(
@@ -89,6 +89,12 @@ def _body(subject: Subject, directions: Sequence[Direction], plots: list[dict[st
         )
         yield tag("p", text_of(words), class_="muted keys")
         yield from _findings(linked)
+    elif subject.conversations:
+        command = f"labkit draw {quote(printable(subject.title))} --packets 1-1000 -o part.html"
+        text = text_of(
+            _("The ladder and the findings of so large a conversation are not on this page. Draw a part of it:")
+        )
+        yield tag("p", f"{text} {tag('code', text_of(command))}", class_="muted")
     total = sum(len(each.marks) for each in directions)
     stride = -(-total // MAX_MARKS) if total else 1
     for direction in directions:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import merge
 from importlib.util import find_spec
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from operator import gt
 
 from labkit.analysis.flows import end_of, possible_frames, segments
@@ -81,7 +81,8 @@ class Marks:
     def of(self, *kinds: int) -> Iterator[Point]:
         """Yield the marks of some kinds, in the order of time."""
         found = [zip(*self._columns[kind], strict=True) for kind in kinds if kind in self._columns]
-        return iter(found[0]) if len(found) == 1 else merge(*found)
+        # Sorting joins columns that are in order faster than merging them.
+        return iter(found[0]) if len(found) == 1 else iter(sorted(chain(*found)))
 
     def all(self) -> Iterator[tuple[int, int, int, int, int]]:
         """Yield time, packet, kind, least and greatest number of all marks, in the order of time."""

@@ -87,11 +87,13 @@ def of_capture(
     lost: frozenset[int] = frozenset(),
     most: int = MAX_FRAMES,
     count: int | None = None,
+    brief: int | None = None,
 ) -> Subject:
     """The conversations of a capture.
 
     `wanted` chooses conversations, `packets` the first and last packet to draw; both are judged with everything else. `lost` are
-    packets that are known to be lost behind the point of capture, `most` the packets to read, `count` the conversations.
+    packets that are known to be lost behind the point of capture, `most` the packets to read, `count` the conversations. Where
+    there are more segments than a ladder has, only the first `brief` are taken.
     """
     found = Subject(title, opener, verdict=verdict)
     first, last = 1, most
@@ -108,7 +110,9 @@ def of_capture(
         found.read, found.cut = 0, False
         with opener() as capture:
             flows = _by_flow(observe(_read(capture, found, last)), found, wanted, (first, last), None)
-    elif packets is not None:
+    if found.cut and brief is not None:
+        flows = {index: rows[:brief] for index, rows in flows.items()}
+    if packets is not None and not several:
         flows = {index: rows for index, rows in flows.items() if any(_is_in(row, packets) for row in rows)}
     found.conversations = conversations(
         flows, lambda: _frames(opener), verdict.findings if verdict is not None else (), lost
@@ -135,8 +139,9 @@ def _rows(
         return observe(_read(capture, found, last))
     from labkit.analysis.native.engine import observe_capture
 
-    if wanted is None and count is not None and found.verdict is not None and len(capture.interfaces) <= 1:
-        found.total = found.verdict.reported
+    known = found.verdict.reported if found.verdict is not None else 1 if count == 1 else 0
+    if wanted is None and count is not None and known and len(capture.interfaces) <= 1:
+        found.total = known
         wanted = FlowFilter(tuple(range(count)))
     return (row for row in observe_capture(capture, wanted) if isinstance(row, Row))
 
