@@ -213,7 +213,6 @@ def of_capture(
     from labkit.capture import open_capture
     from labkit.capture.budget import Meter
     from labkit.report.draw import _subject
-    from labkit.report.draw._conversation import attach
 
     octets = _standard_input() if subject == "-" and other is None else _joined(subject, other) if other else None
 
@@ -237,12 +236,10 @@ def of_capture(
             most=most,
             count=count,
             brief=FEW if linked else None,
+            judge=(lambda: verdict_of(opener)) if verdict_of and linked and whole else None,
         )
         if drawn.conversations:
             break
-    if linked and verdict_of and whole and not drawn.cut:
-        drawn.verdict = verdict_of(opener)
-        attach(drawn.conversations, drawn.verdict.findings)
     if drawn.damage:
         note(_("{capture}: {message}; drawn up to there").format(capture=subject, message=drawn.damage))
     if not drawn.conversations and wanted is not None:

@@ -47,6 +47,7 @@ from labkit.report.draw._marks import expected_label, fault_of
 from labkit.report.draw._series import ACKED, AGAIN, DATA, DUPLICATE, PUSHED, read
 from labkit.report.draw._subject import Subject, of_capture
 from labkit.report.draw.states import ways
+from labkit.report.reveal import reveal
 from labkit.tcp.state import State
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -233,6 +234,15 @@ def test_a_wrong_ack_leaves_the_round_trip_times() -> None:
     assert list(client.rtt.value) == list(expected[0].rtt.value)
     assert [low for _time, low, _high, _packet in server.marks.of(ACKED)] == [1, 1001, 120, 121]
     assert list(server.flight.value) == list(expected[1].flight.value)
+
+
+@pytest.mark.parametrize("level", ["none", "full"])
+def test_a_wrong_sequence_number_leaves_no_gap_to_fill(level: str) -> None:
+    """What follows at the right numbers is in order."""
+    built("document", "sequence-number-skips@5")
+    found = of_capture("a", lambda: open_capture("a.pcapng"), reveal(verify("a.pcapng"), level))
+    assert [arrow.kind for arrow in one(found).arrows] == [""] * 10
+    assert sum(fault_of(arrow) is not None for arrow in one(found).arrows) == 1
 
 
 # Folding.

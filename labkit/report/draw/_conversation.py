@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from labkit.analysis.finding import Finding
+from labkit.analysis.rule import Severity
 from labkit.analysis.states import Row, observe
 from labkit.capture import Frame
 from labkit.tcp.options import Sack
@@ -113,14 +114,6 @@ def conversations(
     for index, rows in _in_order(flows):
         far = _second_point(rows, seconds)
         found.append(_seen_twice(index, rows, far) if far else _seen_once(index, rows, headers, lost))
-    for conversation in found:
-        _mark(conversation.arrows)
-    attach(found, findings)
-    return found
-
-
-def attach(found: Iterable[Conversation], findings: Iterable[Finding]) -> None:
-    """Give each conversation and each arrow its findings."""
     by_packet: dict[int, list[Finding]] = {}
     by_flow: dict[int, list[Finding]] = {}
     for each in findings:
@@ -134,6 +127,8 @@ def attach(found: Iterable[Conversation], findings: Iterable[Finding]) -> None:
             for number in (arrow.number, arrow.arrival_number):
                 if number is not None:
                     arrow.findings += by_packet.get(number, ())
+        _mark(conversation.arrows)
+    return found
 
 
 class _Headers:
@@ -432,7 +427,7 @@ def _mark(arrows: list[Arrow]) -> None:
             arrow.kind = _kind(arrow, me, peer, octets)
         if arrow.kind in (RETRANSMISSION, DUPLICATE):
             arrow.original = _original(arrow, me, octets)
-        if octets and arrow.kind != PROBE:
+        if octets and arrow.kind != PROBE and not _is_elsewhere(arrow):
             me.by_seq[row.seq] = arrow
             if me.nxt is None or after(end, me.nxt):
                 me.nxt = end
@@ -440,6 +435,12 @@ def _mark(arrows: list[Arrow]) -> None:
             me.ack = row.ack if me.ack is None or after(row.ack, me.ack) else me.ack
         me.window = row.window_octets
         me.ids.add((row.ip_id, row.seq))
+
+
+def _is_elsewhere(arrow: Arrow) -> bool:
+    """Whether a segment has a sequence number that is wrong: its octets belong elsewhere."""
+    errors = (each for each in arrow.findings if each.severity >= Severity.ERROR and each.caused_by is None)
+    return any(each.field == "seq" or each.code.startswith("SEQ") for each in errors)
 
 
 def _kind(arrow: Arrow, me: _Sender, peer: _Sender, octets: int) -> str:

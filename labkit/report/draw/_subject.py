@@ -88,12 +88,13 @@ def of_capture(
     most: int = MAX_FRAMES,
     count: int | None = None,
     brief: int | None = None,
+    judge: Callable[[], Verdict] | None = None,
 ) -> Subject:
     """The conversations of a capture.
 
     `wanted` chooses conversations, `packets` the first and last packet to draw; both are judged with everything else. `lost` are
     packets that are known to be lost behind the point of capture, `most` the packets to read, `count` the conversations. Where
-    there are more segments than a ladder has, only the first `brief` are taken.
+    there are more segments than a ladder has, only the first `brief` are taken; where there are not, `judge` gives the verdict.
     """
     found = Subject(title, opener, verdict=verdict)
     first, last = 1, most
@@ -112,6 +113,8 @@ def of_capture(
             flows = _by_flow(observe(_read(capture, found, last)), found, wanted, (first, last), None)
     if found.cut and brief is not None:
         flows = {index: rows[:brief] for index, rows in flows.items()}
+    elif judge is not None and flows:
+        found.verdict = verdict = judge()
     if packets is not None and not several:
         flows = {index: rows for index, rows in flows.items() if any(_is_in(row, packets) for row in rows)}
     found.conversations = conversations(

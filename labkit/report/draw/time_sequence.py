@@ -181,6 +181,7 @@ XPL_COLOURS = {
     PUSHED: "white",
     AGAIN: "red",
     SACKED: "purple",
+    ZERO: "red",
     OPENED: "orange",
     CLOSED: "orange",
     RESET: "red",
