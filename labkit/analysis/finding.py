@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
@@ -236,19 +236,29 @@ def consequences(findings: Sequence[Finding]) -> dict[int, list[int]]:
     return found
 
 
+def about(findings: Sequence[Finding], packets: Container[int]) -> Iterator[Finding]:
+    """Yield the findings about some packets, and those about whole conversations."""
+    if isinstance(findings, Grouped):
+        return findings.about(packets)
+    return (each for each in findings if each.packet is None or each.packet in packets)
+
+
 Choice = Callable[[str, str, Severity], Severity | None]
 """Return the severity to report for a rule's code, its name and a finding's severity; None leaves the finding out."""
 
 
 @runtime_checkable
 class Grouped(Protocol):
-    """A sequence of findings that can group and regrade itself without building them."""
+    """A sequence of findings that can group, regrade and select without building all of them."""
 
     def groups(self, first: int | None) -> list[Group]:
         """Do what the function `groups` does."""
 
     def regraded(self, choice: Choice) -> Sequence[Finding]:
         """Do what the function `regraded` does."""
+
+    def about(self, packets: Container[int]) -> Iterator[Finding]:
+        """Do what the function `about` does."""
 
 
 def tally(findings: Sequence[Finding], beyond: Iterable[Group] = ()) -> Counter[Severity]:

@@ -5,11 +5,12 @@ A capture with a million lost packets has a million notes. To make all of these 
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from copy import copy
 from ctypes import sizeof
 from dataclasses import replace
 from itertools import compress
+from struct import Struct
 from typing import Any
 
 from labkit.analysis import policy
@@ -61,6 +62,15 @@ class Findings(LazySequence[Finding]):
         regraded._order = array("I", compress(self._order, map(stands.__getitem__, grades)))
         regraded._grades = array("i", filter(stands.__getitem__, grades))
         return regraded
+
+    def about(self, packets: Container[int]) -> Iterator[Finding]:
+        """As `labkit.analysis.finding.about`, without making other findings."""
+        of_flows = {grade for rule, _severity, grade in self._kinds() if rule.scope == Scope.FLOW}
+        column: Any = record(FindingRow).packet
+        packet = Struct("=q").unpack_from
+        for place, (row, grade) in enumerate(zip(self._order, self._grades, strict=True)):
+            if grade in of_flows or packet(self._rows, row * ROW + column.offset)[0] in packets:
+                yield self[place]
 
     def _kinds(self) -> Iterator[tuple[Rule, Severity, int]]:
         """Each rule and severity, with their grade."""

@@ -166,9 +166,12 @@ def _direction(rows: "dict[str, Numbers]", end: int) -> Direction:
     mark(series.CLOSED, sends & (ctl & FIN != 0), high, high)
     mark(series.PUSHED, new & (ctl & PSH != 0), position, high)
     mark(series.DATA, new & (ctl & PSH == 0), position, high)
-    mark(series.AGAIN, sends & ~new, position, high)
-    fresh = new & (size > 0)
-    made.fresh = _curve(time[fresh], np.minimum(high - np.maximum(before, position), size)[fresh])
+    late = _late(position, high, before, new, sends)
+    mark(series.AGAIN, sends & ~new & ~late, position, high)
+    mark(series.LATE, late, position, high)
+    fresh = (new | late) & (size > 0)
+    octets_new = np.where(late, size, np.minimum(high - np.maximum(before, position), size))
+    made.fresh = _curve(time[fresh], octets_new[fresh])
 
     at = np.flatnonzero(acks)
     ack = position[at]
@@ -205,6 +208,21 @@ def _direction(rows: "dict[str, Numbers]", end: int) -> Direction:
     made.flight = _curve(time[sends | progress], flight[sends | progress])
     made.rtt = _answers(time, high, new, sends & ~new, at[forward], ack[forward])
     return made
+
+
+def _late(position: Any, high: Any, before: Any, new: Any, sends: Any) -> Any:
+    """Which segments fill a gap. Only those that leave or may fill one are looked at, one after the other."""
+    import numpy as np
+
+    late = np.zeros(len(new), bool)
+    gaps = series.Gaps()
+    leaves = new & (before > 0) & (before < position)
+    for at in np.flatnonzero(leaves | (sends & ~new)).tolist() if leaves.any() else ():
+        if new[at]:
+            gaps.open(int(before[at]), int(position[at]))
+        else:
+            late[at] = gaps.fills(int(position[at]), int(high[at]))
+    return late
 
 
 def _positions(rows: "dict[str, Numbers]", own: Any, acks: Any) -> "Numbers":

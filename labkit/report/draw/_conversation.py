@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
-from labkit.analysis.finding import Finding
+from labkit.analysis.finding import Finding, about
 from labkit.analysis.rule import Severity
 from labkit.analysis.states import Row, observe
 from labkit.capture import Frame
@@ -108,7 +108,8 @@ def conversations(
     `frames` reads the capture anew. `findings` are those of its verdict. `lost` are packets that are known to be lost behind the
     point of capture.
     """
-    headers = _Headers(frames, {row.number for rows in flows.values() for row in rows})
+    numbers = {row.number for rows in flows.values() for row in rows}
+    headers = _Headers(frames, numbers)
     found = []
     seconds = _second_points(flows)
     for index, rows in _in_order(flows):
@@ -116,7 +117,7 @@ def conversations(
         found.append(_seen_twice(index, rows, far) if far else _seen_once(index, rows, headers, lost))
     by_packet: dict[int, list[Finding]] = {}
     by_flow: dict[int, list[Finding]] = {}
-    for each in findings:
+    for each in about(findings, numbers):
         if each.packet is None:
             by_flow.setdefault(each.flow, []).append(each)
         else:

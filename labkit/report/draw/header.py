@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import click
 
+from labkit.analysis.finding import about
 from labkit.analysis.rule import Severity
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, printable
@@ -57,7 +58,9 @@ def header(subject: Subject, packet: int | None) -> Header:
         raise UsageError(text.format(capture=subject.title, n=number))
     _frame, data, seg = segment
     findings = (
-        [each for each in subject.verdict.findings if each.packet == number] if subject.verdict is not None else []
+        [each for each in about(subject.verdict.findings, {number}) if each.packet == number]
+        if subject.verdict is not None
+        else []
     )
     wrong = {}
     values = {"seq": seg.seq, "ack": seg.ack, "window": seg.win, "checksum": seg.sum, "urgent": seg.urg}
