@@ -44,7 +44,7 @@ from labkit.report.draw._conversation import (
 from labkit.report.draw._folding import Fold, folded
 from labkit.report.draw._ladder_layout import first_states, layout
 from labkit.report.draw._marks import expected_label, fault_of
-from labkit.report.draw._series import ACKED, AGAIN, DATA, DUPLICATE, PUSHED, read
+from labkit.report.draw._series import ACKED, AGAIN, DATA, DUPLICATE, LATE, PUSHED, read
 from labkit.report.draw._subject import Subject, of_capture
 from labkit.report.draw.states import ways
 from labkit.report.reveal import reveal
@@ -223,6 +223,20 @@ def test_a_hidden_value_is_in_no_picture(capsys: pytest.CaptureFixture[str]) -> 
             text = re.sub(r"<style>.*?</style>|<script>.*?</script>", "", capsys.readouterr().out, flags=re.DOTALL)
             assert "expected" not in text
             assert "should be" not in text
+
+
+def test_octets_out_of_order_are_not_sent_again() -> None:
+    """At the receiver, a late segment fills a gap; its octets count as new ones."""
+    scenario = Scenario.load("reordering")
+    Scenario(scenario.source, scenario.model.model_copy(update={"capture": "server"})).play().write("a.pcap")
+    found = subject("a.pcap")
+    client, _server = read(found, one(found))
+    assert client.marks.count(LATE) == 1
+    assert client.marks.count(AGAIN) == 0
+    assert sum(client.fresh.value) == 7000
+    text = "\n".join(picture("time-sequence", "svg")(found, DrawOptions()))
+    assert ">O</text>" in text
+    assert ">R</text>" not in text
 
 
 def test_a_wrong_ack_leaves_the_round_trip_times() -> None:

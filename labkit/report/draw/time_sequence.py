@@ -86,6 +86,7 @@ def graph(direction: Direction, top: float, span: tuple[int, int]) -> Iterator[s
         (
             (_("segment"), "data"),
             (_("R: sent again"), "fault"),
+            *([(f"O: {_('fills a gap')}", "warning")] if marks.count(LATE) else []),
             (_("SACK"), "again"),
             (_("acknowledged"), "control"),
             (f"{_('window')} ↑" if edge > highest else _("window"), "warning"),
