@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
-from labkit.analysis.finding import Finding, about
+from labkit.analysis.finding import Finding, outlines
 from labkit.analysis.rule import Severity
 from labkit.analysis.states import Row, observe
 from labkit.capture import Frame
@@ -117,11 +117,11 @@ def conversations(
         found.append(_seen_twice(index, rows, far) if far else _seen_once(index, rows, headers, lost))
     by_packet: dict[int, list[Finding]] = {}
     by_flow: dict[int, list[Finding]] = {}
-    for each in about(findings, numbers):
+    for place, each in enumerate(outlines(findings)):
         if each.packet is None:
-            by_flow.setdefault(each.flow, []).append(each)
-        else:
-            by_packet.setdefault(each.packet, []).append(each)
+            by_flow.setdefault(each.flow, []).append(findings[place])
+        elif each.packet in numbers:
+            by_packet.setdefault(each.packet, []).append(findings[place])
     for conversation in found:
         conversation.findings = by_flow.get(conversation.index, [])
         for arrow in conversation.arrows:

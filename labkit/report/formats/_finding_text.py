@@ -1,6 +1,6 @@
 """A finding for people: the segments around it, and its text in four labelled lines."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from shlex import quote
 
 import click
@@ -18,23 +18,22 @@ PREFIXES = {"seq": "seq=", "ack": "ack=", "len": "len=", "window": "win=", "flag
 """The beginning of a header field in the line of a segment."""
 
 
-def full_text(verdict: Verdict, findings: Sequence[Finding], followers: Mapping[int, str]) -> Iterator[str]:
-    """Yield the lines of some findings of a verdict, each after an empty line.
-
-    `followers` has the line about a finding's consequences, by the finding's identity.
+def full_text(verdict: Verdict, findings: Sequence[tuple[Finding, str]]) -> Iterator[str]:
+    """Yield the lines of some findings of a verdict, each after an empty line. With each comes the line about its consequences,
+    which may be empty.
 
     A finding too far into the capture for an excerpt has a line with the command that shows its conversation.
     """
-    shown = excerpts(verdict.source, findings)
-    for finding in findings:
+    shown = excerpts(verdict.source, [finding for finding, _line in findings])
+    for finding, followers in findings:
         yield ""
         excerpt = shown.get(finding.packet or 0)
         yield _headline(finding)
         if excerpt is not None:
             yield from _excerpt_lines(finding, excerpt)
         yield from (_labelled(label, text) for label, text in labelled_lines(finding, excerpt))
-        if id(finding) in followers:
-            yield _labelled(_("follows"), followers[id(finding)])
+        if followers:
+            yield _labelled(_("follows"), followers)
         if (
             finding.packet is not None
             and finding.packet > _excerpt.MAX_PACKET
