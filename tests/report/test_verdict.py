@@ -266,7 +266,7 @@ def test_printing_shows_the_report(path: Path, capsys: pytest.CaptureFixture[str
     verdict = verify(path)
     assert f"{verdict}\n" == verdict.text() + "\n" == printed
     assert "\x1b" in verdict.text(color=True)
-    assert verdict._repr_mimebundle_() == {"text/plain": verdict.text()}
+    assert verdict._repr_mimebundle_()["text/plain"] == verdict.text()
     assert len(verdict.text(verbose=True)) > len(verdict.text())
 
 
