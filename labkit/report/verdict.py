@@ -154,6 +154,10 @@ def verify(
             text = _("{name}: got {value}; expected {expected}")
             expected = _("a FlowFilter or a function") if name == "flow_filter" else _("a function")
             raise UsageError(text.format(name=name, value=repr(value)[:40], expected=expected))
+    for name, choice in (("literal", literal), ("complete", complete), ("allow_empty", allow_empty)):
+        if not (choice is None or isinstance(choice, bool)):
+            text = _("{name}: got {value}; expected {expected}")
+            raise UsageError(text.format(name=name, value=repr(choice)[:40], expected="True, False, None"))
     changes: dict[str, Any] = {
         "profile": profile,
         # As on the command line, a profile replaces `literal` of the file, and a selection its `ignore`.
@@ -182,6 +186,7 @@ def _judged(
     name: str,
     on_progress: Callable[[int], None] | None,
 ) -> verifier.Verdict:
+    len(config.severities)  # UsageError for a word that names no rule, whatever is found
     if config.profile in verifier.PROFILES and not config.rules:
         raise UsageError(_("select and ignore leave no rule of the profile {name}").format(name=config.profile))
     opened, path = _opened(source, name)
