@@ -266,14 +266,13 @@ class _Page:
     def _pictures(self, findings: list[Finding]) -> Subject | None:
         """The conversations that the findings are about; None if the capture cannot be read again, or not so far."""
         last = max((each.packet for each in findings if (each.packet or 0) <= MAX_PACKET and each.packet), default=0)
-        path = self.verdict.path
-        if not last or path == "-":
+        if not last or self.verdict.source == "-":
             return None
         flows = FlowFilter(tuple(sorted({each.flow for each in findings})))
         try:
             return of_capture(
-                path,
-                lambda: open_capture(path),
+                self.verdict.path,
+                lambda: open_capture(self.verdict.source),
                 self.verdict,
                 wanted=flows,
                 most=last + 200,
