@@ -173,7 +173,7 @@ def _note_skipped(skipped: list[str]) -> None:
         files = ", ".join(sorted(map(printable, skipped))[:MAX_SKIPPED]) + (
             ", ..." if len(skipped) > MAX_SKIPPED else ""
         )
-        note(f"{text.format(n=len(skipped))}: {files}")
+        note(f"{text.format(n=len(skipped))}{_(': ')}{files}")
 
 
 def _write_folder(verdicts: "Iterable[Verdict]", options: ReportOptions, folder: str, paths: list[str]) -> None:

@@ -115,9 +115,9 @@ def _index_table(
 ) -> Iterator[str]:
     listed = [(each.outline() if isinstance(each, _Page) else each, link) for each, link in rows]
     count = Counter(each.outcome for each, _link in listed)
-    sums = ", ".join(f"{count[outcome]:,} {_(word)}" for outcome, word in WORDS.items() if count[outcome])
+    sums = _(", ").join(f"{count[outcome]:,} {_(word)}" for outcome, word in WORDS.items() if count[outcome])
     captures = ngettext("{n:,} capture", "{n:,} captures", len(listed)).format(n=len(listed))
-    yield tag("p", text_of(f"{captures}: {sums}"))
+    yield tag("p", text_of(f"{captures}{_(': ')}{sums}"))
     if options.config_line:
         yield tag("p", text_of(_("configuration: {file}").format(file=options.config_line)), class_="muted")
     yield from tools(counts)
@@ -191,7 +191,7 @@ class _Page:
 
     @property
     def title(self) -> str:
-        return f"{self.verdict.path}: {_(WORDS[self.outcome])}"
+        return f"{self.verdict.path}{_(': ')}{_(WORDS[self.outcome])}"
 
     def outline(self) -> _Outline:
         """The capture's row in the index."""

@@ -217,7 +217,7 @@ def _conversations(verdict: Verdict) -> Iterator[str]:
         )
         facts = _(", ").join((opened, closed, f"{each.duration:.6f} s"))
         label = click.style(_("conversation {n}").format(n=each.flow), dim=True)
-        yield f"  {label} {each.client} → {each.server}: {facts}{directions}"
+        yield f"  {label} {each.client} → {each.server}{_(': ')}{facts}{directions}"
     more = verdict.reported - len(verdict.conversations)
     if more > 0:
         yield "  " + ngettext("and {n:,} more conversation", "and {n:,} more conversations", more).format(n=more)

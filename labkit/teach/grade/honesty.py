@@ -214,7 +214,7 @@ def _near(prints: Sequence[Fingerprint]) -> Iterator[Remark]:
     for pair, count in shared.most_common():
         strong = any(name in ("client-isn", "server-isn", "identifications", "gaps") for name in what[pair])
         if count >= ENOUGH and strong and prints[pair[0]].student != prints[pair[1]].student:
-            names = ", ".join(_(CHOICES[name]) for name in CHOICES if name in what[pair])
+            names = _(", ").join(_(CHOICES[name]) for name in CHOICES if name in what[pair])
             text = _("both have the same, which few others have: {names}")
             students = prints[pair[0]].student, prints[pair[1]].student
             yield Remark("near-identical", students, text.format(names=names))

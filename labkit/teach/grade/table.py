@@ -58,13 +58,13 @@ def _row(row: Row, grades: Grades, count: int) -> list[str | float]:
         mend_of(first) if first else "",
         row.late,
         "; ".join(row.files),
-        "; ".join(remarks),
+        _("; ").join(remarks),
     ]
 
 
 def mend_of(mistake: Mistake) -> str:
     """What a mistake should be and how to mend it, in one line."""
-    return ". ".join(each for each in (mistake.should_be, mistake.mend) if each)
+    return _(". ").join(each for each in (mistake.should_be, mistake.mend) if each)
 
 
 def remarks_of(grades: Grades, student: str, *, evidence: bool = True) -> list[str]:
@@ -72,9 +72,9 @@ def remarks_of(grades: Grades, student: str, *, evidence: bool = True) -> list[s
     found = []
     for each in grades.remarks:
         if student in each.students:
-            others = ", ".join(other for other in each.students if other != student)
+            others = _(", ").join(other for other in each.students if other != student)
             text = f"{each.kind}{f' ({others})' if others else ''}"
-            found.append(f"{text}: {each.evidence}" if evidence else text)
+            found.append(f"{text}{_(': ')}{each.evidence}" if evidence else text)
     return found
 
 
@@ -99,7 +99,7 @@ def to_xlsx(grades: Grades) -> bytes:
     every = list(rows(grades))
     failed = [every[0], *(row for row in every[1:] if float(row[2]) < float(row[3]))]
     remarks = [["kind", "students", "evidence"]]
-    remarks += [[each.kind, ", ".join(each.students), each.evidence] for each in grades.remarks]
+    remarks += [[each.kind, _(", ").join(each.students), each.evidence] for each in grades.remarks]
     remarks += [["not-on-the-roster", "", each] for each in grades.strangers]
     return workbook(
         [Sheet("Summary", [*summary(grades)]), Sheet("All", every), Sheet("Failed", failed), Sheet("Remarks", remarks)]
@@ -217,7 +217,7 @@ def to_text(grades: Grades, style: Callable[[str, str], str] = _plain, columns: 
             line = cut(line, columns - 1) + "…"
         yield style(line, "good" if result.points >= result.of else "bad" if result.points == 0 else "")
     for each in grades.remarks:
-        students = ", ".join(map(printable, each.students))
+        students = _(", ").join(map(printable, each.students))
         yield style(
             _("look at: {students}: {evidence}").format(students=students, evidence=printable(each.evidence)), "bold"
         )
