@@ -3,7 +3,7 @@
 from labkit.analysis.finding import Finding
 from labkit.analysis.rule import Severity
 from labkit.analysis.states import Row
-from labkit.i18n import N_, _
+from labkit.i18n import N_, _, listed
 from labkit.report.draw._conversation import (
     DUPLICATE,
     DUPLICATE_ACK,
@@ -155,7 +155,7 @@ def hover(arrow: Arrow, start: int) -> list[str]:
     lines.append(f"{raw}{_(', ')}{_('window')} {row.window}{scaled}")
     options = [format_option(option) for option in row.options if not isinstance(option, Nop)]
     if options:
-        lines.append(_("options: {list}").format(list=_(", ").join(options)))
+        lines.append(_("options: {list}").format(list=listed(options)))
     if arrow.arrives is None:
         text = (
             _("sent at {time} s, lost")

@@ -6,7 +6,7 @@ Every text of a hand-in is escaped; the pages load nothing and run nothing.
 from collections.abc import Iterator
 from html import escape
 
-from labkit.i18n import _, printable
+from labkit.i18n import _, listed, printable
 from labkit.teach.grade.classroom import Grades, Row
 from labkit.teach.grade.table import mend_of, remarks_of
 from labkit.teach.grade.task import ANSWERS, Mistake, Result, points_text
@@ -123,7 +123,7 @@ def _class(grades: Grades) -> Iterator[str]:
     if grades.remarks or grades.strangers:
         yield f"<h2>{_('For a person to judge')}</h2><ul>"
         for each in grades.remarks:
-            yield f"<li><strong>{_html(_(', ').join(each.students))}</strong>{_(': ')}{_html(each.evidence)}</li>"
+            yield f"<li><strong>{_html(listed(each.students))}</strong>{_(': ')}{_html(each.evidence)}</li>"
         for text in grades.strangers:
             yield f"<li>{_('not on the roster')}{_(': ')}{_html(text)}</li>"
         yield "</ul>"

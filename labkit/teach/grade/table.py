@@ -11,7 +11,7 @@ from io import StringIO
 from typing import Any
 
 from labkit import __version__
-from labkit.i18n import _, cut, padded, printable, width
+from labkit.i18n import _, cut, listed, padded, printable, width
 from labkit.report.formats.csv import FORMULA_STARTS
 from labkit.teach.grade.classroom import Grades, Row
 from labkit.teach.grade.task import Mistake, PartResult, Result, points_text
@@ -72,7 +72,7 @@ def remarks_of(grades: Grades, student: str, *, evidence: bool = True) -> list[s
     found = []
     for each in grades.remarks:
         if student in each.students:
-            others = _(", ").join(other for other in each.students if other != student)
+            others = listed(other for other in each.students if other != student)
             text = f"{each.kind}{f' ({others})' if others else ''}"
             found.append(f"{text}{_(': ')}{each.evidence}" if evidence else text)
     return found
@@ -99,7 +99,7 @@ def to_xlsx(grades: Grades) -> bytes:
     every = list(rows(grades))
     failed = [every[0], *(row for row in every[1:] if float(row[2]) < float(row[3]))]
     remarks = [["kind", "students", "evidence"]]
-    remarks += [[each.kind, _(", ").join(each.students), each.evidence] for each in grades.remarks]
+    remarks += [[each.kind, listed(each.students), each.evidence] for each in grades.remarks]
     remarks += [["not-on-the-roster", "", each] for each in grades.strangers]
     return workbook(
         [Sheet("Summary", [*summary(grades)]), Sheet("All", every), Sheet("Failed", failed), Sheet("Remarks", remarks)]
@@ -217,7 +217,7 @@ def to_text(grades: Grades, style: Callable[[str, str], str] = _plain, columns: 
             line = cut(line, columns - 1) + "…"
         yield style(line, "good" if result.points >= result.of else "bad" if result.points == 0 else "")
     for each in grades.remarks:
-        students = _(", ").join(map(printable, each.students))
+        students = listed(map(printable, each.students))
         yield style(
             _("look at: {students}: {evidence}").format(students=students, evidence=printable(each.evidence)), "bold"
         )
