@@ -12,7 +12,7 @@ from labkit.report.formats import _excerpt
 from labkit.report.formats._colours import COLOURS
 from labkit.report.formats._excerpt import Excerpt, arithmetic, excerpts
 from labkit.report.formats._records import right_value
-from labkit.report.segment_line import segment_text
+from labkit.report.segment_line import segment_text, width_of_controls
 
 PREFIXES = {"seq": "seq=", "ack": "ack=", "len": "len=", "window": "win=", "flags": ""}
 """The beginning of a header field in the line of a segment."""
@@ -69,10 +69,11 @@ def _headline(finding: Finding) -> str:
 
 
 def _excerpt_lines(finding: Finding, excerpt: Excerpt) -> Iterator[str]:
+    controls = width_of_controls(excerpt.rows)
     for row in excerpt.rows:
         here = row.number == finding.packet
         lead = f"{'>' if here else ' '} {row.number:>5}  "
-        text = segment_text(row, window=finding.field == "window")
+        text = segment_text(row, window=finding.field == "window", controls=controls)
         yield click.style(f"  {lead}{text}", bold=here) if here else f"  {lead}{text}"
         if here and finding.field in PREFIXES and finding.expected is not None:
             start = text.find(PREFIXES[finding.field])
