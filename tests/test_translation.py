@@ -145,7 +145,7 @@ UNMARKED = (
     "rfc document literal tcp analysis flow checksum flags packets auto always never "
     "snd rcv of passive active delete timeout text example student osi stack states mermaid dot resets "
     "md5 ao accecn mp dss pcapng pcap yaml pkt csv html json jsonl junit markdown sarif svg terminal "
-    "true false to scenario assignment capture live-capture answers repaired-capture given-solution"
+    "true false to scenario assignment capture live-capture live-program answers repaired-capture given-solution"
 )
 """What stands untranslated on every page: names of fields, formats and commands, and the events of RFC 9293."""
 

@@ -142,9 +142,10 @@ def with_examples(text: str, catalogue: Path) -> str:
 
 
 def translations(catalogue: Path) -> dict[str, str]:
-    """What a catalogue has for each text without a plural."""
+    """What a catalogue has for each text without a plural; what is only guessed (fuzzy) is not a translation."""
     with catalogue.open("rb") as file:
-        return {each.id: each.string for each in read_po(file) if each.id and isinstance(each.id, str)}
+        known = [each for each in read_po(file) if each.id and isinstance(each.id, str)]
+    return {each.id: "" if each.fuzzy else str(each.string) for each in known}
 
 
 def comment(line: str) -> bool:
