@@ -288,9 +288,9 @@ class Trace:
         for record, octets, _wirelen, comment in self.captured():
             yield self.start + record.time, octets, comment
 
-    def captured(self, *, explained: bool = True) -> Iterator[tuple[Record, bytes, int, str]]:
+    def captured(self, *, explained: bool = True, translated: bool = False) -> Iterator[tuple[Record, bytes, int, str]]:
         """Each record or fragment: the record, the octets, their length on the wire, and the comment if `explained`."""
-        for each in self.file(annotated=explained):
+        for each in self.file(annotated=explained, translated=translated):
             if each.record is not None:
                 yield each.record, each.octets, each.wirelen, "\n\n".join(each.comments)
 
