@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
+from labkit.analysis.resent import contradicts
 from labkit.tcp.segment import FIN, RST, SYN
 from labkit.tcp.seq import diff
 
@@ -82,14 +83,8 @@ def _contradicts(entry: Entry, segments: Sequence[Shown]) -> bool:
     wrong = entry.shown
     if entry.field != "seq" or not wrong.payload:
         return False
-    for seg in segments:
-        if seg.side == wrong.side and seg.packet > wrong.packet and seg.length:
-            at = diff(seg.seq, wrong.seq)
-            mine, its = wrong.payload[max(at, 0) :], seg.payload[max(-at, 0) :]
-            both = min(len(mine), len(its))
-            if both and mine[:both] != its[:both]:
-                return True
-    return False
+    later = (seg for seg in segments if seg.side == wrong.side and seg.packet > wrong.packet)
+    return any(contradicts(wrong, seg) for seg in later)
 
 
 def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:

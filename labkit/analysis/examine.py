@@ -14,6 +14,7 @@ from dataclasses import replace
 from enum import StrEnum
 from itertools import islice
 
+from labkit.analysis.acks import late_acks
 from labkit.analysis.analyzer import DONE, analyze
 from labkit.analysis.closing import remarks
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
@@ -23,7 +24,7 @@ from labkit.analysis.finding import Finding, groups
 from labkit.analysis.flows import End, Flow, FlowTable, end_of, possible_frames
 from labkit.analysis.ledger import MAX_SEGMENTS, Ledger
 from labkit.analysis.limits import Limit, not_accounted, of_flows
-from labkit.analysis.opening import begins_with_two_syn_acks
+from labkit.analysis.opening import begins_with_wrong_flags
 from labkit.analysis.rule import Rule, Scope, Severity
 from labkit.analysis.strays import Talk, Work, adopt
 from labkit.analysis.verifier import Verdict
@@ -245,7 +246,7 @@ class _Look:
 
     def knows_beginning(self, talk: Talk) -> bool:
         """Whether a conversation that begins without a SYN alone is known to begin where the capture does."""
-        if begins_with_two_syn_acks(talk.segments) or self._assume == Completeness.COMPLETE:
+        if begins_with_wrong_flags(talk.segments) or self._assume == Completeness.COMPLETE:
             return True
         return bool(talk.segments[0].ctl & SYN) and evidence(talk.segments) == "constant"
 
@@ -287,7 +288,7 @@ class _Look:
             self._kept |= {id(known)} if known is not None else set()
             self._found.append((entry, known or finding_of(rule, entry, talk, self._verdict.start)))
         if assumed or why == "constant":
-            for entry in remarks(ledger):
+            for entry in (*remarks(ledger), *late_acks(ledger)):
                 rule = next(rule for rule in self._rules if rule.predicate(entry))
                 self._found.append((entry, finding_of(rule, entry, talk, self._verdict.start)))
 
