@@ -77,9 +77,9 @@ def late_acks(book: Book) -> list[Entry]:
         if repeats and news is not None and news.side != seg.side and diff(news.end, seg.ack) > 0:
             first = not found or (found[-1].shown.side, found[-1].actual) != (seg.side, seg.ack)
             if first and seg.packet not in known and _acks_with_more(book, index, seg, news):
-                of = book.accounts[news.side]
-                off = diff(seg.ack, news.end)
-                found.append(Entry(seg, "ack", news.end, seg.ack, of.isn, off, fault="late", own=own, peer=news))
+                of, off = book.accounts[news.side], diff(seg.ack, news.end)
+                at = own if own is not None and own.packet > news.packet else seg
+                found.append(Entry(at, "ack", news.end, seg.ack, of.isn, off, fault="late", own=own, peer=news))
         if seg.length and not seg.ctl & (SYN | RST) and seg.packet not in again:
             news = seg
         last[seg.side] = seg

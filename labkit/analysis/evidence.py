@@ -33,9 +33,9 @@ def evidence(segments: Sequence[Shown]) -> str:
     own = [[seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER)]
     if min(ids) > 0 and all(len(set(each)) == 1 < len(each) for each in own):
         return "constant"
-    if min(ids) >= 0 and max(ids) and _counts(ids):
+    if min(ids) >= 0 and max(ids) and counts(ids):
         return "together"
-    if min(ids) >= 0 and all(max(each) and _counts(each) for each in own):
+    if min(ids) >= 0 and all(max(each) and counts(each) for each in own):
         return "apart"
     return "lock-step" if _opens_and_closes(segments) and nothing_lost(segments) else ""
 
@@ -59,7 +59,7 @@ def nothing_lost(segments: Sequence[Shown]) -> bool:
     """Whether a short conversation of both sides shows no trace of loss: nothing is sent twice, and the IP identifications
     leave none out."""
     own = [[seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER)]
-    whole = all(each and (_counts(each) or len(set(each)) == 1 or _is_random(each)) for each in own)
+    whole = all(each and (counts(each) or len(set(each)) == 1 or _is_random(each)) for each in own)
     return whole and len(segments) <= MAX_TAUGHT and not _sends_again(segments)
 
 
@@ -123,5 +123,6 @@ def _is_random(ids: Sequence[int]) -> bool:
     return len(steps) > 1 and all(MAX_STEP < step < 0x10000 - MAX_STEP for step in steps)
 
 
-def _counts(ids: Sequence[int]) -> bool:
+def counts(ids: Sequence[int]) -> bool:
+    """Whether IP identifications leave none out."""
     return all((after - before) & 0xFFFF == 1 for before, after in pairwise(ids))

@@ -502,7 +502,7 @@ def acknowledges_nothing(entry: Entry) -> int:
     "ACK07",
     Severity.WARNING,
     "RFC 9293 3.10.7.4",
-    "ack {actual} repeats the last one, although the peer's {peer_length} bytes in packet {peer_packet} have come before",
+    "ack {actual} leaves out the peer's {peer_length} bytes in packet {peer_packet}, which have come before",
     scope=Scope.LEDGER,
     no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
