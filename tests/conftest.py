@@ -47,7 +47,8 @@ settings.load_profile("labkit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test as MARKED says, and every test that runs tshark as slow."""
+    """Mark each test as MARKED says, and every test that runs tshark as slow. What one worker runs whole comes first, so that
+    no other waits for it at the end."""
     for item in items:
         path = item.path.relative_to(TESTS).as_posix()
         for place, mark in MARKED.items():
@@ -55,6 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(mark)
         if any("tshark" in str(skip.kwargs.get("reason")) for skip in item.iter_markers("skipif")):
             item.add_marker("slow")
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 def pytest_collection_finish() -> None:

@@ -208,6 +208,14 @@ class Fake:
     def simulation(self) -> list[tuple[str, int, float]]:
         return [("downloads", 50_000, 2.5 if self.fast else 3.5)]
 
+    def targets(self) -> list[object]:
+        kind = module("bench_targets").Target
+        work = ("show", "tshark", 0.5)
+        return [kind(*work, 1.0, 4.0 if self.fast else 1.0), kind("size", "before", 0.25, 5e6, None, "B")]
+
+    def shares(self) -> object:
+        return module("bench_targets").Shares(1_000_000, start=0.1, read=0.1, decode=0.4, judge=0.4, verdict=0.0)
+
     def live(self) -> list[object]:
         if not self.others:
             raise LinkError("a lab needs root")
@@ -227,17 +235,54 @@ def headings(text: str) -> list[str]:
 def test_the_page_says_what_was_reached() -> None:
     lines = written(Fake(fast=True)).splitlines()
     goals = [line for line in lines if line.endswith("reached |")]
-    assert [line.split(" | ")[2] for line in goals] == ["0.50", "1/333", "0.75", "0.25", "1/333", "1/150", "0.83"]
+    assert [line.split(" | ")[2] for line in goals] == [
+        "0.50",
+        "1/333",
+        "0.75",
+        "0.25",
+        "1/333",
+        "1/150",
+        "0.83",
+        "1.000 s",
+    ]
     missed = [line for line in written(Fake(fast=False)).splitlines() if line.endswith("missed |")]
-    assert [line.split(" | ")[2] for line in missed] == ["50.00", "0.30", "75.00", "1/33", "1.17"]
+    assert [line.split(" | ")[2] for line in missed] == ["50.00", "0.30", "75.00", "1/33", "1.17", "1.000 s"]
 
 
 def test_what_is_not_installed_is_left_out_with_a_word() -> None:
     text = written(Fake(fast=True, others=False))
     assert "Not installed: tcptrace." in text
-    assert text.count("not measured") == 5
+    assert text.count("not measured") == 6
     assert "There is no real capture" in text
     assert "Not measured: a lab needs root." in text
+
+
+def test_targets_and_what_more_threads_would_bring() -> None:
+    text = written(Fake(fast=True))
+    assert "| show | tshark | 1.000 s | 4.000 s | 0.25 | 0.50 or less | reached |" in text
+    assert "| show | tshark | 1.000 s | 1.000 s | 1.00 | 0.50 or less | missed |" in written(Fake(fast=False))
+    assert "| size | before | 5 MB |  | not measured | 0.25 or less |  |" in text
+    assert "| judging them | 0.400 s | 40% |" in text
+    assert "| 2 | 0.600 s | 1.7 | 0.550 s | 1.8 |" in text
+    assert "| 64 | 0.500 s | 2.0 | 0.200 s | 5.0 |" in text  # one thread reads the file
+
+
+def test_what_is_installed_is_counted_without_what_every_environment_has(tmp_path: Path) -> None:
+    packages = tmp_path / "lib" / "python3" / "site-packages"
+    for name, size in (("labkit/a.py", 100), ("labkit/b/c.so", 30), ("pip/x.py", 5_000), ("setuptools/y.py", 700)):
+        (packages / name).parent.mkdir(parents=True, exist_ok=True)
+        (packages / name).write_bytes(bytes(size))
+    assert module("bench_targets")._installed(str(tmp_path / "bin" / "python")) == 130
+
+
+def test_a_wheel_and_an_earlier_version_are_optional(tmp_path: Path) -> None:
+    targets = module("bench_targets")
+    captures = module("bench_captures").Captures(tmp_path, quick=True)
+    found = targets.Targets(captures, tmp_path, 1)
+    assert found._size().ratio is None
+    assert found._verify(None, ["tshark", "F"], "tshark", 1 / 8).ratio is None
+    capture = module("bench_captures").Capture("x", "nothing", tmp_path / "x.pcap", 1)
+    assert found._verify(capture, ["no-such-program", "F"], "it", 1.0).ratio is None
 
 
 def test_the_relay_s_figures_are_there() -> None:
@@ -253,7 +298,9 @@ def test_the_page_that_is_there_has_the_sections_that_it_writes() -> None:
     there = (TOP / "docs" / "benchmarks.md").read_text("utf-8")
     assert headings(there) == headings(written(Fake(fast=True)))
     tables = [
-        line for line in written(Fake(fast=True)).splitlines() if line.startswith(("| program", "| work", "| packets"))
+        line
+        for line in written(Fake(fast=True)).splitlines()
+        if line.startswith(("| program", "| work", "| packets", "| part", "| threads"))
     ]
     assert set(tables) <= set(there.splitlines())
 

@@ -51,6 +51,12 @@ def test_nothing_is_imported_before_it_is_used() -> None:
     assert done.stdout == "['labkit']\n"
 
 
+def test_each_task_has_under_ten_lines() -> None:
+    tasks = re.findall(r"^```python\n(.*?)^```", (TOP / "docs/api.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(tasks) >= 10
+    assert max(sum(map(bool, each.splitlines())) for each in tasks) < 10
+
+
 @pytest.mark.slow
 def test_a_strict_type_checker_understands_what_the_page_shows(tmp_path: Path) -> None:
     """Every Python example of docs/api.md, in the order of the page, passes `mypy --strict` in a project of its own."""

@@ -10,8 +10,9 @@ myst_heading_anchors = 4
 # The last one: where a page is in English only, the Chinese sentence links to the English site.
 suppress_warnings = ["misc.highlighting_failure", "myst.header", "i18n.inconsistent_references"]
 locale_dirs = ["locale"]
-gettext_compact = "site"
+gettext_compact = False  # a catalogue for each page
 gettext_uuid = False
+gettext_location = False
 html_theme = "furo"
 html_title = "labkit"
 html_static_path = ["static"]

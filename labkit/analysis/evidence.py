@@ -5,11 +5,14 @@ from itertools import pairwise
 
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.resent import contradicts
-from labkit.tcp.segment import FIN, RST, SYN
+from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import diff
 
 MAX_STEP = 16
 """IP identifications that are taken for counted differ by no more than this from one segment of a host to its next."""
+
+MAX_EARLY = 2
+"""Segments that may stand in the capture before one of the other host that was sent earlier."""
 
 MAX_TAUGHT = 100
 """Segments of a conversation that a teaching exercise may have."""
@@ -52,6 +55,30 @@ def gaps(segments: Sequence[Shown]) -> list[tuple[Shown, Shown]]:
         near = [0 < step <= MAX_STEP for step in steps]
         if all(near) or 2 * steps.count(1) > len(steps):
             found += [pair for pair, step in zip(pairwise(own), steps, strict=True) if 1 < step <= MAX_STEP]
+    return found
+
+
+def doubtful(segments: Sequence[Shown]) -> set[tuple[int, str]]:
+    """Packets and codes of the errors that a missing packet may explain, where IP identifications leave one out."""
+    found = set()
+    ids = {seg.ip_id for seg in segments}
+    why = evidence(segments)
+    if (not why and max(ids) > 0) or (why in ("", "lock-step") and max(ids) < 0):
+        # Data that was acknowledged later had room: the capture lacks the window update, of a side that sends such.
+        windows = {side: {seg.window for seg in segments if seg.side == side} for side in (CLIENT, SERVER)}
+        last = {seg.side: seg for seg in segments if seg.ctl & ACK and len(windows[seg.side]) > 1}
+        for seg in segments:
+            other = last.get(1 - seg.side)
+            if other is not None and seg.length and seg.packet < other.packet and diff(other.ack, seg.end) >= 0:
+                found.add((seg.packet, "WIN01"))
+    for before, after in gaps(segments):
+        # The host's next segment depends on the missing packet, and so do the peer's segments before that one; a few of
+        # them may stand before the last segment too, where the capture has them in another order.
+        found |= {(after.packet, code) for code in ("ACK01", "SEQ01", "SEQ02", "FIN01")}
+        peers = [seg.packet for seg in segments if seg.side != after.side and seg.packet < after.packet]
+        early = [packet for packet in peers if packet < before.packet][-MAX_EARLY:]
+        late = [packet for packet in peers if packet > before.packet]
+        found |= {(packet, code) for packet in early + late for code in ("ACK01", "SACK02", "WIN01")}
     return found
 
 

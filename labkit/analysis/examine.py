@@ -9,17 +9,19 @@ A small capture is looked at whole. Of a large one only the conversations are lo
 something that depends on this.
 """
 
+from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from itertools import islice
+from typing import Any
 
 from labkit.analysis.acks import late_acks
 from labkit.analysis.closing import remarks
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.entry_text import finding_of
-from labkit.analysis.evidence import evidence, gaps, nothing_lost, proves
-from labkit.analysis.finding import Finding, groups
+from labkit.analysis.evidence import doubtful, evidence, nothing_lost, proves
+from labkit.analysis.finding import Finding, Grouped, Outline, groups, order_of, softened
 from labkit.analysis.flows import End, Flow, end_of
 from labkit.analysis.ledger import MAX_SEGMENTS, Ledger
 from labkit.analysis.limits import Limit, not_accounted, of_flows
@@ -29,8 +31,7 @@ from labkit.analysis.strays import Talk, Work, adopt, exchange
 from labkit.analysis.talks import Suspects, talks_of
 from labkit.analysis.verifier import Verdict
 from labkit.capture import Frame
-from labkit.i18n import _
-from labkit.tcp.segment import ACK, SYN
+from labkit.tcp.segment import SYN
 from labkit.tcp.seq import diff
 
 MAX_WHOLE = 20_000
@@ -39,8 +40,6 @@ MAX_WHOLE = 20_000
 MAX_FLOWS = 200
 """Conversations of a larger capture that are looked at."""
 
-MAX_EARLY = 2
-"""Segments that may stand in the capture before one of the other host that was sent earlier."""
 
 NUMBERS = frozenset({"sequence", "acknowledgement", "handshake", "fin", "reset"})
 """Families of rules about the numbers that the accounts hold."""
@@ -97,6 +96,8 @@ def examine(
         return verdict
     named = {(rule.code, rule.name): rule for rule in rules}
     chosen = None if verdict.segments <= MAX_WHOLE or assume == Completeness.COMPLETE else _suspects(verdict, named)
+    if verdict.segments <= MAX_WHOLE:  # of a larger capture they stay what they are
+        verdict = replace(verdict, findings=list(verdict.findings))
     look = _Look(verdict, named, assume, over)
     look.left = 0 if chosen is None else verdict.flows - len(chosen)
     frames = () if chosen is not None and not chosen else again()
@@ -119,7 +120,7 @@ def examine(
             if opens:
                 look.at(talk, adopted.get(talk.index, talk.segments))
                 look.repeated(talk)
-            look.soften(talk.segments)
+            look.doubtful |= doubtful(talk.segments)
     return look.verdict(strays)
 
 
@@ -167,7 +168,7 @@ class _Look:
         self._ends: set[frozenset[End]] = set()
         """The ends of the conversations that were looked at."""
         self._why: list[str] = []
-        self._doubtful: set[tuple[int, str]] = set()
+        self.doubtful: set[tuple[int, str]] = set()
         """Packets and codes of errors that a packet explains which the capture lacks."""
         self._overlapped: set[int] = set()
         """Packets with the numbers that an earlier segment has by mistake."""
@@ -280,43 +281,27 @@ class _Look:
             if len(windows) == 1:
                 self._repeats |= {id(found): (beyond[0], Severity.WARNING) for found in beyond[1:]}
 
-    def soften(self, segments: Sequence[Shown]) -> None:
-        """Remember the errors that a missing packet may explain, where IP identifications leave one out."""
-        ids = {seg.ip_id for seg in segments}
-        why = evidence(segments)
-        if (not why and max(ids) > 0) or (why in ("", "lock-step") and max(ids) < 0):
-            # Data that was acknowledged later had room: the capture lacks the window update, of a side that sends such.
-            windows = {side: {seg.window for seg in segments if seg.side == side} for side in (CLIENT, SERVER)}
-            last = {seg.side: seg for seg in segments if seg.ctl & ACK and len(windows[seg.side]) > 1}
-            for seg in segments:
-                other = last.get(1 - seg.side)
-                if other is not None and seg.length and seg.packet < other.packet and diff(other.ack, seg.end) >= 0:
-                    self._doubtful.add((seg.packet, "WIN01"))
-        for before, after in gaps(segments):
-            # The host's next segment depends on the missing packet, and so do the peer's segments before that one; a few of
-            # them may stand before the last segment too, where the capture has them in another order.
-            self._doubtful |= {(after.packet, code) for code in ("ACK01", "SEQ01", "SEQ02", "FIN01")}
-            peers = [seg.packet for seg in segments if seg.side != after.side and seg.packet < after.packet]
-            early = [packet for packet in peers if packet < before.packet][-MAX_EARLY:]
-            late = [packet for packet in peers if packet > before.packet]
-            self._doubtful |= {(packet, code) for packet in early + late for code in ("ACK01", "SACK02", "WIN01")}
-
     def verdict(self, strays: Collection[int]) -> Verdict:
         """The verdict with what was found."""
         verdict = replace(self._verdict, completeness=self._taken())
         if self.left:
             verdict = replace(verdict, limits=[*verdict.limits, not_accounted(self.left)])
-        if self._doubtful and self._assume != Completeness.COMPLETE:
-            verdict = replace(verdict, findings=[self._softened(found) for found in verdict.findings])
+        if self._found or self._complete or self._repeats or (self.doubtful and self._assume != Completeness.COMPLETE):
+            found = verdict.findings
+            merge = self._among_rows if isinstance(found, Grouped) else self._merged
+            verdict = replace(verdict, findings=merge(found, strays))
+        limits = verdict.limits
+        if (self._found or self._complete) and (strays or self._complete):
+            limits = [limit for limit in limits if self._is_left(limit, strays)]
+        return replace(verdict, limits=limits)
+
+    def _merged(self, findings: Sequence[Finding], strays: Collection[int]) -> Sequence[Finding]:
+        """The findings with what was found."""
+        findings = [softened(found) if self._is_doubtful(found) else found for found in findings]
         if not self._found and not self._complete and not self._repeats:
-            return verdict
-        kept = [
-            found for found in verdict.findings if id(found) not in self._kept and not self._is_replaced(found, strays)
-        ]
-        merged = sorted(
-            [*kept, *(finding for _entry, finding in self._found)],
-            key=lambda found: (found.packet is None, found.packet or 0, found.flow, found.code),
-        )
+            return findings
+        kept = [found for found in findings if id(found) not in self._kept and not self._is_replaced(found, strays)]
+        merged = sorted([*kept, *(finding for _entry, finding in self._found)], key=order_of)
         places = {id(finding): place for place, finding in enumerate(merged)}
         by_entry = {id(entry): places[id(finding)] for entry, finding in self._found}
         for entry, finding in self._found:
@@ -328,13 +313,10 @@ class _Look:
                 place = places[id(finding)]
                 merged[place] = replace(finding, caused_by=by_entry[id(entry.cause)])
         for place, finding in enumerate(merged):
-            if id(finding) in self._repeats:
-                first, severity = self._repeats[id(finding)]
+            first, severity = self._repeats.get(id(finding), (None, Severity.NOTE))
+            if id(first) in places:
                 merged[place] = replace(finding, severity=severity, caused_by=places[id(first)])
-        limits = verdict.limits
-        if strays or self._complete:
-            limits = [limit for limit in limits if self._is_left(limit, strays)]
-        return replace(verdict, findings=merged, limits=limits)
+        return merged
 
     def _wrong_length(self, entry: Entry) -> Finding | None:
         """The error about the length of the segment that a wrong ack acknowledges: IP length or data offset take octets from
@@ -345,13 +327,29 @@ class _Look:
         errors = self._errors.get(peer.packet, ())
         return next((found for found in errors if found.code in LENGTHS), None)
 
-    def _softened(self, found: Finding) -> Finding:
-        if found.severity != Severity.ERROR or found.flow in self._complete:
-            return found
-        if (found.packet or 0, found.code) not in self._doubtful:
-            return found
-        text = _("{message}; the IP identifications leave one out here: a packet may be missing")
-        return replace(found, severity=Severity.WARNING, message=text.format(message=found.message))
+    def _among_rows(self, findings: Any, strays: Collection[int]) -> Sequence[Finding]:
+        """As `_merged`, for findings that stay rows."""
+        kept = array("I")
+        soft = set()
+        decides = bool(self._found or self._complete)
+        for place, found in enumerate(findings.outlines()):
+            if not decides or not self._is_replaced(found, strays):
+                kept.append(place)
+                if self._is_doubtful(found):
+                    soft.add(place)
+        ordered = sorted(self._found, key=lambda each: order_of(each[1]))
+        numbers = {id(entry): number for number, (entry, _finding) in enumerate(ordered)}
+        others = [(each, None if entry.cause is None else numbers[id(entry.cause)]) for entry, each in ordered]
+        merged: Sequence[Finding] = findings.merged(kept, soft, others)
+        return merged
+
+    def _is_doubtful(self, found: Finding | Outline) -> bool:
+        return (
+            self._assume != Completeness.COMPLETE
+            and found.severity == Severity.ERROR
+            and found.flow not in self._complete
+            and (found.packet or 0, found.code) in self.doubtful
+        )
 
     def _taken(self) -> str:
         if not self.left and (self._assume == Completeness.COMPLETE or set(self._why) == {"assumed"}):
@@ -361,7 +359,7 @@ class _Look:
             return "partly-complete" if shown else "auto"
         return shown.pop() if len(shown) == 1 and shown <= {"constant", "lock-step"} else "counted"
 
-    def _is_replaced(self, found: Finding, strays: Collection[int]) -> bool:
+    def _is_replaced(self, found: Finding | Outline, strays: Collection[int]) -> bool:
         rule = self._named.get((found.code, found.name))
         if rule is None:
             return False
@@ -381,12 +379,12 @@ class _Look:
             return True
         return found.flow in self._complete and found.code in DECIDED and self._is_number(found)
 
-    def _is_number(self, found: Finding) -> bool:
+    def _is_number(self, found: Finding | Outline) -> bool:
         return found.field in ("seq", "ack", "flags", "") and (
             found.severity > Severity.NOTE or found.code in ("SEQ01", "ACK01", "HS06")
         )
 
-    def _is_replaced_whole(self, found: Finding, rule: Rule, strays: Collection[int]) -> bool:
+    def _is_replaced_whole(self, found: Finding | Outline, rule: Rule, strays: Collection[int]) -> bool:
         """Whether a finding about a whole conversation says less than the accounts do."""
         entries = self._flows.get(found.flow, [])
         if found.code == "CAP05":

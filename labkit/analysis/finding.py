@@ -2,9 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from labkit.analysis.rule import NUMBER, SPACES, Rule, Severity
 from labkit.i18n import _
@@ -171,6 +171,22 @@ def right_value(finding: Finding) -> str:
     return f"{finding.field} {_('{n} (raw {raw})').format(n=shown, raw=finding.expected)}"
 
 
+class Outline(NamedTuple):
+    """What is known of a finding without its words, under the names that `Finding` has for it."""
+
+    code: str
+    name: str
+    severity: Severity
+    packet: int | None
+    flow: int
+    field: str
+
+
+def order_of(found: Finding | Outline) -> tuple[bool, int, int, str]:
+    """The place of a finding among others: by packets, what is about whole conversations last."""
+    return found.packet is None, found.packet or 0, found.flow, found.code
+
+
 @dataclass(slots=True)
 class Group:
     """The findings of one rule at one severity."""
@@ -226,14 +242,41 @@ def regraded(findings: Sequence[Finding], choice: "Choice") -> Sequence[Finding]
     return found
 
 
+def outlines(findings: Sequence[Finding]) -> Iterable[Finding | Outline]:
+    """All findings; without words where that takes less."""
+    return findings.outlines() if isinstance(findings, Grouped) else findings
+
+
+def selected(findings: Sequence[Finding], places: Sequence[int]) -> Sequence[Finding]:
+    """The findings at some places, in their order. A consequence stays without its cause, if that is not among them."""
+    if len(places) == len(findings):
+        return findings
+    if isinstance(findings, Grouped):
+        return findings.selected(places)
+    at = {place: number for number, place in enumerate(places)}
+    found = map(findings.__getitem__, places)
+    return [each if each.caused_by is None else replace(each, caused_by=at.get(each.caused_by)) for each in found]
+
+
+def changed(findings: Sequence[Finding], change: Callable[[Finding], Finding]) -> Sequence[Finding]:
+    """All findings after a change of their words."""
+    return findings.changed(change) if isinstance(findings, Grouped) else list(map(change, findings))
+
+
 def consequences(findings: Sequence[Finding]) -> dict[int, list[int]]:
     """The places of the consequences of each mistake, by the place of the mistake."""
     found: dict[int, list[int]] = {}
-    if not isinstance(findings, Grouped):  # which has none
-        for place, each in enumerate(findings):
-            if each.caused_by is not None:
-                found.setdefault(each.caused_by, []).append(place)
+    causes = findings.causes() if isinstance(findings, Grouped) else enumerate(each.caused_by for each in findings)
+    for place, cause in causes:
+        if cause is not None:
+            found.setdefault(cause, []).append(place)
     return found
+
+
+def softened(found: Finding) -> Finding:
+    """An error that a packet explains which the capture lacks."""
+    text = _("{message}; the IP identifications leave one out here: a packet may be missing")
+    return replace(found, severity=Severity.WARNING, message=text.format(message=found.message))
 
 
 Choice = Callable[[str, str, Severity], Severity | None]
@@ -242,13 +285,32 @@ Choice = Callable[[str, str, Severity], Severity | None]
 
 @runtime_checkable
 class Grouped(Protocol):
-    """A sequence of findings that can group and regrade itself without building them."""
+    """A sequence of findings that groups, regrades and selects without building them: each method does what the function of its
+    name does."""
 
     def groups(self, first: int | None) -> list[Group]:
-        """Do what the function `groups` does."""
+        """Group the findings."""
 
     def regraded(self, choice: Choice) -> Sequence[Finding]:
-        """Do what the function `regraded` does."""
+        """Give each finding a severity."""
+
+    def selected(self, places: Sequence[int]) -> Sequence[Finding]:
+        """Select findings."""
+
+    def changed(self, change: Callable[[Finding], Finding]) -> Sequence[Finding]:
+        """Change their words."""
+
+    def causes(self) -> Iterable[tuple[int, int | None]]:
+        """The places of findings that may be consequences, each with the place of its cause."""
+
+    def outlines(self) -> Iterable[Outline]:
+        """What is known of all findings without words."""
+
+    def merged(
+        self, places: Sequence[int], soft: Collection[int], others: Sequence[tuple[Finding, int | None]]
+    ) -> Sequence[Finding]:
+        """The findings at some places, those at the places `soft` after `softened`, and `others` between them: in their order,
+        each with the number of its cause among them."""
 
 
 def tally(findings: Sequence[Finding], beyond: Iterable[Group] = ()) -> Counter[Severity]:

@@ -17,7 +17,6 @@ A file that labkit finds may be refused (`labkit.analysis.config_trust`). The ve
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -368,6 +367,8 @@ def _toml(value: object) -> str:
     """A value of JSON as TOML, on one line."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{printable(word)} = {_toml(each)}" for word, each in value.items()) + "}"
+    from json import dumps
+
     return printable(dumps(value, ensure_ascii=False))
 
 

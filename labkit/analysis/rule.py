@@ -265,10 +265,11 @@ def _numbers(
 ) -> tuple[str, ...]:
     """The numbers that templates show. UsageError for too many, and for a name that does not exist in this scope."""
     shown = dict.fromkeys(match[1] for template in templates for match in NUMBER.finditer(template))
-    known = {name for name in SPACES if scope == Scope.PENDING or not name.startswith("resolved.")}
-    known |= {name for name, value in zip(("expected", "actual"), values, strict=True) if value is not None}
+    known = {name for name, value in zip(("expected", "actual"), values, strict=True) if value is not None}
     for name in (*shown, *values, *place):
-        if isinstance(name, str) and name not in known:
+        if not isinstance(name, str) or name in known:
+            continue
+        if name not in SPACES or (scope != Scope.PENDING and name.startswith("resolved.")):
             raise UsageError(_("rule {rule}: '{name}' does not exist").format(rule=rule, name=name))
     numbers = tuple(name for name in shown if name in SPACES)
     if len(numbers) > MAX_NUMBERS:

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
 from ipaddress import ip_address
-from pathlib import Path
-from typing import BinaryIO
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from labkit.build.record import Connection, Origin, Record
-from labkit.capture import Frame, open_capture
+from labkit.capture import Frame, Frames, frames_of, open_capture
 from labkit.capture.budget import Budget, Meter
 from labkit.errors import UsageError
 from labkit.i18n import _
@@ -27,6 +27,14 @@ from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
 from labkit.tcp.seq import add
 
+if TYPE_CHECKING:
+    from scapy.packet import Packet
+
+Source: TypeAlias = (
+    "str | PathLike[str] | BinaryIO | bytes | bytearray | memoryview | Frames | Packet | Iterable[Frame | Packet]"
+)
+"""What a trace can be read from: a path ("-" is standard input), an open binary file, a file's content, frames, Scapy packets."""
+
 MAX_PENDING_FRAMES = 4_096
 """Frames of fragments that wait for the rest of their datagrams."""
 
@@ -38,19 +46,12 @@ Written = tuple[Frame, bytes, int]
 """A frame with its changed octets and their length on the wire."""
 
 
-def read(
-    source: str | Path | bytes | BinaryIO, budget: Budget | None = None
-) -> tuple[list[Record], list[Connection], Origin]:
+def read(source: "Source", budget: Budget | None = None) -> tuple[list[Record], list[Connection], Origin]:
     """The records of a capture, their connections, and everything else in it. CaptureError as `open_capture`.
 
     A record's time counts from 1970. The whole capture is held in memory, as far as `budget` goes.
     """
-    if isinstance(source, bytes):
-        source = BytesIO(source)
-    elif not isinstance(source, str | Path) and not hasattr(source, "read"):
-        text = _("cannot read a capture from a value of type {kind}; expected a path, a binary file or bytes")
-        raise UsageError(text.format(kind=type(source).__name__))
-    with open_capture(source, Meter(budget) if budget else None) as capture:
+    with open_capture(_opened(source), Meter(budget) if budget else None) as capture:
         records, connections, others = sort_frames(capture)
         names = dict(capture.names)
         origin = Origin(tuple(capture.interfaces), names, tuple(capture.comments), others, capture.damage)
@@ -63,6 +64,22 @@ def read(
         for each in connections
     ]
     return records, named, origin
+
+
+def _opened(source: "Source") -> str | BinaryIO | Frames:
+    """What `open_capture` takes."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return BytesIO(source)
+    if isinstance(source, str | PathLike):
+        return fspath(source)
+    if hasattr(source, "read") and not isinstance(source, Frames):
+        return cast("BinaryIO", source)
+    if not isinstance(source, Iterable | Frames):
+        text = _(
+            "cannot read a capture from a value of type {kind}; expected a path, a file, bytes, Scapy packets or frames"
+        )
+        raise UsageError(text.format(kind=type(source).__name__))
+    return frames_of(source)
 
 
 def sort_frames(frames: Iterable[Frame]) -> tuple[list[Record], list[Connection], tuple[Frame, ...]]:

@@ -177,7 +177,7 @@ class _Reader:
 
     def _frame(self, segment: Segment, ends: tuple[Host, Host]) -> bytes:
         if ends not in self._stamps:
-            self._stamps[ends] = Stamp.of(*ends)
+            self._stamps[ends] = Stamp(*ends)
         return self._stamps[ends].frame(segment)
 
     def trace(self, name: str) -> Trace:

@@ -11,6 +11,7 @@ Traces do not change: an edit makes another one.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, overload
 
@@ -71,8 +72,9 @@ class Trace:
     """What else the capture holds that the trace was read from."""
 
     @classmethod
-    def from_capture(cls, source: str | Path | bytes | BinaryIO, budget: Budget | None = None) -> "Trace":
-        """Read a capture: a path, "-" for standard input, an open binary file, or the content of a file.
+    def from_capture(cls, source: capture_io.Source, budget: Budget | None = None) -> "Trace":
+        """Read a capture: a path, "-" for standard input, an open binary file, the content of a file, or, as `verify` takes
+        them, Scapy packets or `Frame`s in any iterable.
 
         Every readable TCP segment is a record. Frames without one stay in their places when the trace is written, and so does
         everything of a packet that is not edited: written without edits, it has the same packets. The capture is held in
@@ -82,7 +84,7 @@ class Trace:
         records, connections, origin = capture_io.read(source, budget)
         start = records[0].time if records else 0
         link = origin.interfaces[0].link if origin.interfaces else ETHERNET
-        name = Path(source).stem if isinstance(source, str | Path) and source != "-" else "capture"
+        name = Path(source).stem if isinstance(source, str | PathLike) and source != "-" else "capture"
         return cls(
             name=name,
             summary="",

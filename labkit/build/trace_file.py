@@ -107,7 +107,7 @@ def packets(trace: "Trace", *, annotated: bool) -> Iterator[FilePacket]:
             continue
         way = record.connection, record.sender, record.tap
         if way not in stamps:
-            stamps[way] = Stamp.of(*ends(trace, record), framing)
+            stamps[way] = Stamp(*ends(trace, record), framing)
         octets = stamps[way].frame(record.segment, ident, record.label)
         wirelen = len(octets)
         if record.edits:

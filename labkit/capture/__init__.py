@@ -15,13 +15,14 @@ To add a format, write one module of this package with a `FORMAT`; `formats` fin
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
+from io import TextIOBase
 from os import PathLike
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, BinaryIO
 
 from labkit.capture.base import MAX_PACKET_OCTETS, Damage, Description, Format, Frame, Interface, Reader, Writer
-from labkit.capture.memory import Frames, FramesReader
+from labkit.capture.memory import Frames, FramesReader, frames_of
 from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.errors import CaptureError, UsageError
@@ -40,6 +41,7 @@ __all__ = [
     "Writer",
     "create",
     "formats",
+    "frames_of",
     "is_capture",
     "open_again",
     "open_capture",
@@ -70,10 +72,12 @@ def open_capture(source: str | Path | BinaryIO | Frames, meter: "Meter | None" =
     """Open a capture in any format; "-" is standard input. A file object is read and never closed.
 
     The reader never seeks, so a pipe works too. A `meter` ends the capture where a bound is reached. CaptureError, in one
-    line, if the source is missing, unreadable or not a capture.
+    line, if the source is missing, unreadable or not a capture; UsageError for a file that is open as text.
     """
     if isinstance(source, Frames):
         return FramesReader(source)
+    if isinstance(source, TextIOBase):
+        raise UsageError(_("the file is open as text; expected a binary file, as from open(name, 'rb')"))
     octets = Source(source, meter)
     try:
         return _recognize(octets)(octets)

@@ -1,11 +1,13 @@
 """A capture in memory: frames that were never in a file, read like a capture."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
 from labkit.capture.base import Frame, Interface, Reader
 from labkit.capture.source import Source
+from labkit.errors import UsageError
+from labkit.i18n import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +16,34 @@ class Frames:
 
     frames: Sequence[Frame]
     name: str = "<packets>"
+
+
+def frames_of(packets: Frames | Iterable[object]) -> Frames:
+    """Scapy packets, or frames, as frames. Scapy packets are numbered from 1 and keep their times; frames keep their numbers.
+
+    One Scapy packet stands for itself, not for its layers. UsageError for any other item.
+    """
+    from labkit.packet.scapy_build import is_packet
+
+    if isinstance(packets, Frames):
+        return packets
+    items = [packets] if is_packet(packets) else packets
+    return Frames([_frame(number, each) for number, each in enumerate(items, 1)])
+
+
+def _frame(number: int, value: object) -> Frame:
+    from labkit.packet.scapy_build import is_packet, octets_of
+
+    if isinstance(value, Frame):
+        return value
+    if not is_packet(value):
+        text = _("item {n} has the type {kind}; expected a Scapy packet or a Frame")
+        raise UsageError(text.format(n=number, kind=type(value).__name__))
+    try:
+        time, link, data, wirelen = octets_of(value)  # type: ignore[arg-type]
+    except UsageError as error:
+        raise UsageError(_("packet {n}: {reason}").format(n=number, reason=error)) from error
+    return Frame(number, time, link, data, wirelen)
 
 
 class FramesReader(Reader):

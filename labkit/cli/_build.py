@@ -135,8 +135,8 @@ def build_variants(
         options["faults"],
     )
     roster = read_roster(options["variants"])
-    if roster.hint:
-        note(roster.hint)
+    for hint in roster.hints:
+        note(hint)
     if roster.column.casefold() != COLUMN:
         text = _("{roster}: has no column '{expected}'; taking the students from its first column, '{column}'")
         note(text.format(roster=options["variants"], expected=COLUMN, column=printable(roster.column)))

@@ -117,8 +117,8 @@ def _students(options: Mapping[str, Any]) -> Any:
     from labkit.teach.roster import ID_COLUMNS, read_roster
 
     found = read_roster(options["roster"], options["column"], ID_COLUMNS)
-    if found.hint and not options.get("quiet"):
-        note(found.hint)
+    for hint in () if options.get("quiet") else found.hints:
+        note(hint)
     return found.students
 
 

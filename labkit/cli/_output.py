@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Iterable
-from shutil import which
 from typing import Any, TypeVar
 
 import click
@@ -57,6 +56,7 @@ def refuse_terminal(target: str | None) -> None:
 def converted(svg: str, format_: str) -> bytes:
     """An SVG as PNG or PDF. MissingError if no converter is installed, or the one that is fails."""
     import subprocess
+    from shutil import which  # with all compressions that Python knows
 
     for name, arguments in CONVERTERS.items():
         program = which(name)

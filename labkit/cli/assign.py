@@ -95,13 +95,14 @@ def show(assignment: str, handout: bool, models: str | None, answers: str | None
 def _write_models(loaded: Any, folder: Path, answers: str | None) -> None:
     from labkit.teach.assign.material import models as made
     from labkit.teach.files import write_file
-    from labkit.teach.grade.task import points_text
+    from labkit.teach.grade.task import PROGRAM, points_text
 
     found = [(model.name, own, model) for own, model in made(loaded)]
     if answers is not None:
         found = list(_class_models(loaded, answers))
     for name, own, model in found:
-        file = f"{name}{Path(model.file).suffix}"
+        # A command names a program's file, so that it keeps its name.
+        file = f"{name}/{model.file}" if own.task.kind == PROGRAM else f"{name}{Path(model.file).suffix}"
         write_file(folder / file, model.octets)
         points = f"{points_text(model.points)}/{points_text(own.task.of)}"
         echo(f"{file:<36} {points:>7}  {model.why}")
@@ -137,7 +138,7 @@ def _class_models(loaded: Any, answers: str) -> Any:
 @click.option(
     "--column",
     metavar="NAME",
-    help=N_("The column that identifies a student.  [default: student, id, student id, sid, ..., else the first]"),
+    help=N_("The column that identifies a student.  [default: student id, id, ..., else the first]"),
 )
 @click.option(
     "-o", "--output", type=click.Path(), metavar="FOLDER", help=N_("Folder of the hand-outs.  [default: NAME-handouts]")
@@ -202,8 +203,8 @@ def _students(roster: str, column: str | None) -> Any:
     from labkit.teach.roster import ID_COLUMNS, read_roster
 
     found = read_roster(roster, column, ID_COLUMNS)
-    if found.hint:
-        note(found.hint)
+    for hint in found.hints:
+        note(hint)
     if column is None and found.column.casefold() not in ID_COLUMNS:
         text = _("{roster}: taking the students from its first column, '{column}'; --column names another one")
         note(text.format(roster=roster, column=printable(found.column)))

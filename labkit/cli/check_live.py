@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._common import Command, Exit, echo, note
-from labkit.cli._grade import complete_assignments
+from labkit.cli._grade import Loaded, complete_assignments, load_pupils
 from labkit.cli._live import Duration, orderly
-from labkit.cli.grade import SUFFIXES, TABLES, table_of, write_table
+from labkit.cli.grade import TABLES, check_outputs, table_of, write_grades, write_table
 from labkit.cli.lab import ANY_ARGUMENTS
 from labkit.errors import LabkitError, UsageError
 from labkit.i18n import N_, _, printable
@@ -62,11 +62,35 @@ MAX_NAME = 255
 )
 @click.option(
     "--hand-ins",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="FOLDER",
+    type=click.Path(exists=True),
+    metavar="FOLDER|ZIP",
     help=N_(
-        "Grade a class: each file or folder in FOLDER is a student's, and takes the place of {hand-in} in COMMAND."
+        "Grade a class: each file or folder in it is a student's, and takes the place of {hand-in} in COMMAND. Also the zip "
+        "archive that Moodle, Canvas or Gradescope exports."
     ),
+)
+@click.option(
+    "--roster",
+    type=click.Path(),
+    metavar="ROSTER.csv",
+    help=N_("The students, each of whom gets a row: a CSV file. Without it, each hand-in is a row."),
+)
+@click.option(
+    "--column",
+    metavar="NAME",
+    help=N_("The column that identifies a student.  [default: as for 'labkit assign build']"),
+)
+@click.option(
+    "--answers",
+    type=click.Path(),
+    metavar="FILE",
+    help=N_("The answer key of 'labkit assign build': each student's own task, and the roster."),
+)
+@click.option(
+    "--feedback",
+    type=click.Path(),
+    metavar="FOLDER",
+    help=N_("Write a feedback page and text for each student into FOLDER."),
 )
 @click.option(
     "--captures",
@@ -108,32 +132,44 @@ def command(
     program has no other network and few rights; it is ended with all its children. It begins in a folder with copies of the
     files and folders that COMMAND names. The exit code is 0 whatever the points are.
     """
-    if hand_ins is not None and format_ in names():
-        raise UsageError(_("--hand-ins goes with the table of a class, not with a platform"))
-    if hand_ins is not None and not any(HAND_IN in word for word in words):
-        raise UsageError(
-            _("COMMAND has no {hand_in}, in whose place each hand-in of the folder comes").format(hand_in=HAND_IN)
-        )
+    _check_usage(words, hand_ins, format_, options)
     if format_ in names():
         return _platform(assignment, words, outputs, format_, options)
-    for output in outputs:
-        if Path(output).suffix.lower() not in SUFFIXES:
-            text = _("{name}: the suffix names no form of the table; use one of {known}")
-            raise UsageError(text.format(name=printable(output), known=", ".join(SUFFIXES)))
+    check_outputs(outputs)
     loaded = _load(assignment)
     with orderly() as signalled:
         try:
-            grades = _grades(loaded, words, hand_ins, options)
+            grades = _one(loaded, words, options) if hand_ins is None else _class(loaded, words, hand_ins, options)
         except KeyboardInterrupt:
             note(_("interrupted"))
             return signalled.code(Exit.INTERRUPTED)
+    if hand_ins is not None:
+        write_grades(grades, outputs, format_, options["feedback"])
+        return Exit.OK
     for output in outputs:
         write_table(grades, output)
-    if format_ == "text" and hand_ins is None and not outputs:
+    if format_ == "text" and not outputs:
         _show(grades.rows[0].result)
     elif not outputs:
         echo(table_of(grades, format_), nl=False)
     return Exit.OK
+
+
+def _check_usage(words: Sequence[str], hand_ins: str | None, format_: str, options: dict[str, Any]) -> None:
+    """UsageError for options that do not fit each other."""
+    if words[0].startswith("-"):
+        text = _("options stand before ASSIGNMENT; expected a program, not '{word}'")
+        raise UsageError(text.format(word=printable(words[0])))
+    if hand_ins is not None and format_ in names():
+        raise UsageError(_("--hand-ins goes with the table of a class, not with a platform"))
+    if hand_ins is None:
+        for name in ("roster", "answers", "feedback"):
+            if options[name] is not None:
+                raise UsageError(_("--{name} needs --hand-ins").format(name=name))
+    if hand_ins is not None and not any(HAND_IN in word for word in words):
+        raise UsageError(
+            _("COMMAND has no {hand_in}, in whose place each hand-in of the folder comes").format(hand_in=HAND_IN)
+        )
 
 
 def _load(name: str) -> "Assignment":
@@ -162,23 +198,47 @@ def _setting(
     return Setting(loaded.scenario, program.side, words, files, program.link, seconds, user, peer), seeds
 
 
-def _grades(loaded: "Assignment", words: Sequence[str], hand_ins: str | None, options: dict[str, Any]) -> "Grades":
-    from labkit.cli._progress import ProgressLine
+def _one(loaded: "Assignment", words: Sequence[str], options: dict[str, Any]) -> "Grades":
     from labkit.teach.grade.classroom import Grades, Row
     from labkit.teach.roster import file_name
 
-    if hand_ins is None:
-        result = _result(loaded, words, _named(words), options)
-        return Grades(loaded.task(), (Row(words[-1], "", file_name(words[-1]), result),))
-    students = [each for each in sorted(Path(hand_ins).iterdir()) if not each.name.startswith(".")]
-    rows = []
-    with ProgressLine(_("running")) as progress:
-        for number, path in enumerate(students, 1):
-            progress.show(_(": {number} of {total}").format(number=number, total=len(students)))
-            command = [word.replace(HAND_IN, path.name) for word in words]
-            result = _result(loaded, command, [path], options, f"{file_name(path.name)}-")
-            rows.append(Row(path.name, "", file_name(path.name), result))
-    return Grades(loaded.task(), tuple(rows))
+    result = _result(loaded, words, _named(words), options)
+    return Grades(loaded.task(), (Row(words[-1], "", file_name(words[-1]), result),))
+
+
+def _class(loaded: "Assignment", words: Sequence[str], hand_ins: str, options: dict[str, Any]) -> "Grades":
+    from tempfile import TemporaryDirectory
+
+    from labkit.cli._progress import ProgressLine
+    from labkit.teach.grade.answer_key import read_answers
+    from labkit.teach.grade.handins import find
+    from labkit.teach.grade.programs import grade_programs
+    from labkit.teach.roster import file_name
+
+    pupils = load_pupils(Loaded(assignment=loaded), options)
+    own = {}
+    if options["answers"] is not None:
+        own = {name: each["values"] for name, each in read_answers(options["answers"]).students.items()}
+    found = [each for each in find(hand_ins, whole=True) if not each.owner.startswith(".")]
+    solution = loaded.model.solution
+
+    def run(student: str, place: Path) -> "Result":
+        given = loaded.with_values(own[student]) if student in own else loaded
+        command = [word.replace(HAND_IN, place.name) for word in words]
+        return _result(given, command, [place], options, f"{file_name(student)}-")
+
+    with TemporaryDirectory(prefix="labkit-class-") as folder, ProgressLine(_("running")) as progress:
+        return grade_programs(
+            loaded.task(),
+            found,
+            pupils,
+            Path(folder),
+            run,
+            solution=solution.text if solution is not None else "",
+            on_progress=lambda number, total: progress.show(
+                _(": {number} of {total}").format(number=number, total=total)
+            ),
+        )
 
 
 def _named(words: Sequence[str]) -> list[Path]:

@@ -16,7 +16,17 @@ from labkit.cli._common import Command, complete_scenarios, note, profile_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import N_, _
-from labkit.report.draw import CONVERTED, LADDER, SUFFIXES, DrawOptions, formats, names, needs_all, picture
+from labkit.report.draw import (
+    CONVERTED,
+    LADDER,
+    SUFFIXES,
+    DrawOptions,
+    conversations_of,
+    formats,
+    names,
+    needs_all,
+    picture,
+)
 
 if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
@@ -136,7 +146,17 @@ def command(
         few = not needs_all(what)
         linked = few and chosen == "html"
         judged = verdict_of if linked or not few else None
-        drawn = of_capture(subject, judged, wanted, packets, few=few, linked=linked, budget=budget, other=other)
+        drawn = of_capture(
+            subject,
+            judged,
+            wanted,
+            packets,
+            few=few,
+            linked=linked,
+            budget=budget,
+            other=other,
+            count=conversations_of(what),
+        )
         if faults or seed:
             raise UsageError(_("--seed and --fault need a scenario, not a capture"))
     else:
@@ -181,12 +201,12 @@ def of_capture(
     linked: bool = False,
     budget: "Budget | None" = None,
     other: str | None = None,
+    count: int | None = None,
 ) -> "Subject":
     """The conversations of a capture, or of standard input; UsageError if nothing of it is selected.
 
     `few` reads only the beginning of a capture, if what is selected is there; with `linked`, all of one with at most MAX_LINKED
-    packets. `budget` bounds each time that it is read. `other`
-    is a capture at the other end.
+    packets. `budget` bounds each time that it is read. `other` is a capture at the other end, `count` the most conversations.
     """
     from labkit.capture import open_capture
     from labkit.capture.budget import Meter
@@ -201,8 +221,8 @@ def of_capture(
         with opener() as capture:
             few = next(islice(capture, MAX_LINKED, None), None) is not None
     verdict = verdict_of(opener) if verdict_of and not (few and linked) else None
-    for most in (FEW, _subject.MAX_FRAMES) if few else (_subject.MAX_FRAMES,):
-        drawn = _subject.of_capture(subject, opener, verdict, wanted=wanted, packets=packets, most=most)
+    for most in (FEW, _subject.MAX_FRAMES) if few and packets is None else (_subject.MAX_FRAMES,):
+        drawn = _subject.of_capture(subject, opener, verdict, wanted=wanted, packets=packets, most=most, count=count)
         if drawn.conversations:
             break
     if drawn.damage:

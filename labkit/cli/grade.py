@@ -118,8 +118,13 @@ def command(
         raise UsageError(_("--feedback goes with the table of a class, not with a platform"))
     if format_ in names() and not (outputs and (outputs[0].endswith("/") or Path(outputs[0]).is_dir())):
         return _one(assignment, handins, outputs, format_, options)
+    if format_ not in names():
+        check_outputs(outputs)
     grades = _graded(assignment, handins, options)
-    _write(grades, outputs, format_, feedback)
+    if format_ in names():
+        _write_platform(grades, Path(outputs[0]), format_)
+    else:
+        write_grades(grades, outputs, format_, feedback)
     return Exit.OK
 
 
@@ -163,18 +168,20 @@ def _standard_input() -> Any:
     return Entry((_("standard input"),), lambda: octets)
 
 
-def _write(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: str | None) -> None:
-    from labkit.teach.files import write_file
-    from labkit.teach.grade.pages import feedback as lines
-    from labkit.teach.grade.pages import feedback_html
-
-    if format_ in names():
-        _write_platform(grades, Path(outputs[0]), format_)
-        return
+def check_outputs(outputs: tuple[str, ...]) -> None:
+    """UsageError for a file whose suffix names no form of the table of a class."""
     for output in outputs:
         if Path(output).suffix.lower() not in SUFFIXES:
             text = _("{name}: the suffix names no form of the table; use one of {known}")
             raise UsageError(text.format(name=printable(output), known=", ".join(SUFFIXES)))
+
+
+def write_grades(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: str | None) -> None:
+    """Write the tables and the feedback for a class."""
+    from labkit.teach.files import write_file
+    from labkit.teach.grade.pages import feedback as lines
+    from labkit.teach.grade.pages import feedback_html
+
     for output in outputs:
         write_table(grades, output)
     if feedback is not None:

@@ -1,6 +1,7 @@
 """`labkit show`: show the conversations of a capture, with the states of both ends."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,11 @@ from labkit.i18n import N_, _
 if TYPE_CHECKING:
     from labkit.analysis.flow_filter import FlowFilter
     from labkit.analysis.states import Lines, Row
+    from labkit.analysis.verifier import Verdict
     from labkit.capture import Reader
     from labkit.capture.budget import Budget
     from labkit.report.conversation_table import TableStyle
+    from labkit.report.draw._subject import Opener
 
 
 @click.command(
@@ -92,10 +95,16 @@ def _table(
 
 def _page(capture: str, wanted: "FlowFilter | None", budget: "Budget") -> int:
     """Print a page with the conversations as pictures and as tables."""
+    from labkit.analysis.native.engine import verify_capture
     from labkit.cli.draw import of_capture
-    from labkit.report.draw import DrawOptions, picture
+    from labkit.report.draw import LADDER, DrawOptions, conversations_of, picture
 
-    subject = of_capture(capture, None, wanted, budget=budget)
-    for line in picture("ladder", "html")(subject, DrawOptions()):
+    def counted(opener: "Opener") -> "Verdict":
+        """The verdict without findings, for the number of conversations: rows of all of them would take longer."""
+        with opener() as reader:
+            return replace(verify_capture(reader), findings=[])
+
+    subject = of_capture(capture, None if wanted else counted, wanted, budget=budget, count=conversations_of(LADDER))
+    for line in picture(LADDER, "html")(subject, DrawOptions()):
         echo(line)
     return Exit.OK

@@ -91,7 +91,7 @@ class KernelConversation:
         with lab.inside(side):
             ip(
                 [
-                    f"address add {own.address}/32 dev {interface}",
+                    f"address add {own.address}/{own.ip.max_prefixlen} dev {interface}{' nodad' * (own.ip.version == 6)}",
                     f"neigh replace {peer.address} lladdr {peer.mac} dev {interface} nud permanent",
                 ]
             )

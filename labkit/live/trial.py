@@ -46,6 +46,12 @@ READY = 3.0
 GRACE, SETTLE = 0.3, 0.15
 """Seconds that a run goes on after the program's end, and that it records after the conversation."""
 
+ROUTER = "fe80::1/64"
+"""The link-local address of the kernel that forwards a program's IPv6 packets."""
+
+SOCKETS = ("raw", "raw6", "packet")
+"""The kernel's lists of the sockets by which a program may send its packets (proc_net(5))."""
+
 SO_ATTACH_FILTER = 26
 DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 """A classic BPF program that accepts nothing."""
@@ -155,9 +161,9 @@ def _parts(setting: Setting, seed: int) -> Parts:
         raise UsageError(_("{name}: a program is run with one conversation, not many").format(name=scenario.name))
     parts = setup.alone(scenario.model, seed)
     hosts = parts.hosts.values()
-    if any(host.ip.version != 4 for host in hosts):
-        raise UsageError(_("{name}: a program is run over IPv4").format(name=scenario.name))
-    if {host.address for host in hosts} & {kernel.ipv4 for kernel in KERNELS.values()}:
+    if {host.address for host in hosts} & {
+        kernel.address(host.ip.version) for host in hosts for kernel in KERNELS.values()
+    }:
         raise UsageError(_("{name}: a kernel of the lab has one of its addresses").format(name=scenario.name))
     Guard().check_addresses(host.address for host in hosts)
     # The wire leads to the kernel that answers for the program.
@@ -175,6 +181,7 @@ def _filled(word: str, told: dict[str, str]) -> str:
 def _end(setting: Setting, own: Host) -> Iterator[None]:
     """Prepare the program's end of the lab, in its namespace."""
     interface = KERNELS[setting.side].interface
+    six = own.ip.version == 6
     if setting.link == "tun":
         owner = f" user {find_user(setting.user).pw_uid}" if may_change_user() else ""
         try:
@@ -182,19 +189,27 @@ def _end(setting: Setting, own: Host) -> Iterator[None]:
         except LinkError as error:
             text = _("cannot make the tun device: {reason}; it needs root and the kernel's module tun")
             raise LinkError(text.format(reason=error)) from error
-        set_sysctls({"net/ipv4/ip_forward": "1", f"net/ipv6/conf/{TUN}/disable_ipv6": "1"})
+        set_sysctls({f"net/ipv6/conf/{TUN}/disable_ipv6": str(int(not six))})
+        # Nothing of the kernel's own must come into the device: no router solicitations, and no reports of its groups.
+        ip([f"link set dev {TUN} mtu 1500 multicast off addrgenmode none up"])
+        set_sysctls(
+            {f"net/ipv6/conf/{each}": "1" for each in ("all/forwarding", f"{interface}/proxy_ndp")}
+            if six
+            else {"net/ipv4/ip_forward": "1"}
+        )
         ip(
             [
-                f"link set dev {TUN} mtu 1500 up",
-                f"route add {own.address}/32 dev {TUN}",
+                f"route add {own.address}/{own.ip.max_prefixlen} dev {TUN}",
                 f"neigh add proxy {own.address} dev {interface}",
+                # A router asks for its neighbours from a link-local address.
+                *([f"address add {ROUTER} dev {interface} nodad"] if six else []),
             ]
         )
         yield
         return
-    ip([f"address add {own.address}/24 dev {interface}"])
+    ip([f"address add {own.address}/{'64' if six else '24'} dev {interface}{' nodad' if six else ''}"])
     # The kernel would reset a connection that it does not know. It asks the listener of a port first, and a filter drops there.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as silent:
+    with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM) as silent:
         silent.bind((own.address, own.port))
         code = ctypes.create_string_buffer(DROP_ALL)
         silent.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(code)))
@@ -216,9 +231,8 @@ def _is_open(link: str) -> bool:
     if link == "tun":
         return ethtool.is_running(TUN)
     # Of packet sockets, one is the recorder's.
-    raw = Path("/proc/thread-self/net/raw").read_text("ascii").splitlines()[1:]
-    packet = Path("/proc/thread-self/net/packet").read_text("ascii").splitlines()[1:]
-    return bool(raw) or len(packet) > 1
+    lines = {name: Path("/proc/thread-self/net", name).read_text("ascii").splitlines()[1:] for name in SOCKETS}
+    return bool(lines["raw"] or lines["raw6"]) or len(lines["packet"]) > 1
 
 
 def _converse(conversation: Conversation | KernelConversation, program: Sandbox, recorder: "_Recorder") -> str:
@@ -275,11 +289,13 @@ def _annotated(frames: Sequence[Frame], conversation: Conversation | KernelConve
 
 
 def _datagram(frame: Frame) -> bytes:
-    """What the path does not change of an IPv4 datagram: its payload."""
+    """What the path does not change of an IP datagram: its payload."""
     at = 14 if frame.link == ETHERNET else 0
     data = frame.data
     if len(data) < at + 20:
         return b""
+    if data[at] >> 4 == 6:
+        return data[at + 40 : at + 40 + int.from_bytes(data[at + 4 : at + 6])]
     return data[at + (data[at] & 15) * 4 : at + int.from_bytes(data[at + 2 : at + 4])]
 
 

@@ -1,15 +1,15 @@
-"""Segments as Scapy packets. The only module that imports Scapy to build.
+"""Segments as Scapy packets, and as the same octets. The only module that imports Scapy.
 
 Scapy fills in all fields that follow from others (lengths, checksums, data offset) when it makes a packet's octets. So a user
 can change any field of a packet in Scapy, and its lengths and checksums are correct afterwards. Options are Scapy's own
 tuples, such as `('MSS', 1460)`; their octets are those of `labkit.tcp.options.pack`.
 
-Scapy takes half a second to import, and most commands build nothing, so the first packet imports it.
+Scapy takes half a second to import, so the first of its packets imports it. Files are written without it: a `Stamp` makes the
+same octets.
 """
 
 import ast
 import sys
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -131,6 +131,7 @@ def packet(
     nanoseconds since 1970-01-01, which become the packet's `time` without loss. UsageError for a link type that is not
     built, or for addresses of different families.
     """
+    _check(source, target, framing)
     from scapy.utils import EDecimal
 
     built = _network(segment, source, target, ident, framing, label) / tcp(segment, source.port, target.port)
@@ -140,12 +141,6 @@ def packet(
         built /= Octets(segment.payload)
     if framing.link == ETHERNET:
         built = _link(source, target, framing.vlans) / built
-    elif framing.link != RAW:
-        raise UsageError(
-            _("link type {link} cannot be built: labkit builds {ethernet} and {raw}").format(
-                link=title(framing.link), ethernet=title(ETHERNET), raw=title(RAW)
-            )
-        )
     built.time = EDecimal(time) / 1_000_000_000
     return built
 
@@ -215,6 +210,14 @@ def _link(source: Host, target: Host, vlans: tuple[Vlan, ...]) -> "Packet":
     for tag, following in zip(vlans, types[1:], strict=True):
         header /= (Dot1AD if tag.service else Dot1Q)(vlan=tag.id, prio=tag.priority, type=following)
     return header
+
+
+def _link_header(source: Host, target: Host, vlans: tuple[Vlan, ...]) -> bytes:
+    """The octets of `_link`: each tag has its priority and VLAN (IEEE 802.1Q), and the type of what follows."""
+    words = bytes.fromhex(f"{target.mac}{source.mac}".replace(":", ""))
+    for tag in vlans:
+        words += tag.type.to_bytes(2) + (tag.priority << 13 | tag.id).to_bytes(2)
+    return words + (0x86DD if source.ip.version == 6 else 0x0800).to_bytes(2)
 
 
 def tcp(segment: Segment, sport: int, dport: int) -> "Packet":
@@ -361,52 +364,28 @@ class _Pattern:
 
 
 class Stamp:
-    """Makes the octets of `packet`, a hundred times as fast, for one direction of a conversation.
+    """Makes the octets of `packet`, a hundred times as fast and without Scapy, for one direction of a conversation.
 
-    Scapy builds a template once; `frame` writes each segment into a copy. UsageError as from `packet`.
+    What all frames have in common is written once. UsageError as from `packet`.
     """
 
     def __init__(self, source: Host, target: Host, framing: Framing = PLAIN) -> None:
-        template = bytes(packet(Segment(), source, target, framing=framing))
-        self.link_at = len(template) - (60 if source.ip.version == 6 else 40)
-        self.link_header = template[: self.link_at]
+        _check(source, target, framing)
         self.version = source.ip.version
-        self.network = template[self.link_at : -20]
-        self.ports = int.from_bytes(template[-20:-16])
-        self.service, self.ttl = source.dscp << 2, source.ttl
-        self._sum(source, target)
-
-    def between(self, source: Host, target: Host) -> "Stamp":
-        """The same stamp between other hosts, without Scapy.
-
-        ValueError if the source has another TTL, DSCP or IP version.
-        """
-        made = copy(self)
         addresses = source.ip.packed + target.ip.packed
-        if (source.ip.version, source.dscp << 2, source.ttl) != (self.version, self.service, self.ttl):
-            raise ValueError(_("{source} has another TTL, DSCP or IP version than the template").format(source=source))
-        if self.link_header:
-            macs = bytes.fromhex(f"{target.mac}{source.mac}".replace(":", ""))
-            made.link_header = macs + self.link_header[len(macs) :]
-        made.network = self.network[: -len(addresses)] + addresses
-        made.ports = source.port << 16 | target.port
-        made._sum(source, target)
-        return made
-
-    def _sum(self, source: Host, target: Host) -> None:
-        """Add up what does not change, for the checksums."""
+        self.link_header = _link_header(source, target, framing.vlans) if framing.link == ETHERNET else b""
+        self.ports = source.port << 16 | target.port
+        service = source.dscp << 2
         # RFC 9293 section 3.1 and RFC 8200 section 8.1: both pseudo-headers have the same sum.
-        self.pseudo = int.from_bytes(source.ip.packed + target.ip.packed) + 6
+        self.pseudo = int.from_bytes(addresses) + 6
         if self.version == 6:
-            self.first = int.from_bytes(self.network[:4])
+            self.first = 6 << 28 | service << 20
+            self.fixed = bytes((6, source.ttl)) + addresses
             return
-        self.first = self.network[0] << 8 | self.service
-        self.fixed_sum = int.from_bytes(self.network[6:10]) + int.from_bytes(self.network[12:])
-
-    @staticmethod
-    def of(source: Host, target: Host, framing: Framing = PLAIN) -> "Stamp":
-        """A stamp for two hosts. Hosts that differ only in addresses and ports share a template."""
-        return _template(source.ip.version, source.ttl, source.dscp, framing).between(source, target)
+        self.first = 0x45 << 8 | service
+        self.fixed = (0x4000 if framing.dont_fragment else 0).to_bytes(2) + bytes((source.ttl, 6))
+        self.addresses = addresses
+        self.fixed_sum = int.from_bytes(self.fixed) + int.from_bytes(addresses)
 
     def frame(self, segment: Segment, ident: int = 0, label: int = 0) -> bytes:
         """The octets of `packet(segment, ...)`."""
@@ -423,13 +402,12 @@ class Stamp:
 
     def _ip(self, length: int, ecn: int, ident: int, label: int) -> bytes:
         """The headers before that of a TCP segment of `length` octets."""
-        fixed = self.network
         if self.version == 6:
             service = self.first | ecn << 20 | label
-            return self.link_header + service.to_bytes(4) + length.to_bytes(2) + fixed[6:]
+            return self.link_header + service.to_bytes(4) + length.to_bytes(2) + self.fixed
         first, total, ident = self.first | ecn, 20 + length, ident & 0xFFFF
-        octets = IPV4.pack(first, total, ident, fixed[6:10], _complement(self.fixed_sum + first + total + ident))
-        return self.link_header + octets + fixed[12:]
+        octets = IPV4.pack(first, total, ident, self.fixed, _complement(self.fixed_sum + first + total + ident))
+        return self.link_header + octets + self.addresses
 
 
 IPV4 = Struct("!HHH4sH")
@@ -446,12 +424,6 @@ def _complement(total: int) -> int:
 
 def _network(segment: Segment, source: Host, target: Host, ident: int, framing: Framing, label: int) -> "Packet":
     """The IP header (RFC 791; RFC 8200 section 3), without what Scapy fills in."""
-    if source.ip.version != target.ip.version:
-        raise UsageError(
-            _("{address} and {address2} belong to different address families").format(
-                address=source.address, address2=target.address
-            )
-        )
     service = source.dscp << 2 | segment.ecn
     if source.ip.version == 6:
         from scapy.layers.inet6 import IPv6
@@ -470,11 +442,20 @@ def _network(segment: Segment, source: Host, target: Host, ident: int, framing: 
     )
 
 
-@lru_cache(maxsize=64)
-def _template(version: int, ttl: int, dscp: int, framing: Framing) -> Stamp:
-    """A stamp built by Scapy, between documentation addresses."""
-    source, target = ("2001:db8::1", "2001:db8::2") if version == 6 else ("192.0.2.1", "192.0.2.2")
-    return Stamp(Host(source, 1, ttl=ttl, dscp=dscp), Host(target, 2), framing)
+def _check(source: Host, target: Host, framing: Framing) -> None:
+    """UsageError for a link type that is not built, or for addresses of different families."""
+    if source.ip.version != target.ip.version:
+        raise UsageError(
+            _("{address} and {address2} belong to different address families").format(
+                address=source.address, address2=target.address
+            )
+        )
+    if framing.link not in (ETHERNET, RAW):
+        raise UsageError(
+            _("link type {link} cannot be built: labkit builds {ethernet} and {raw}").format(
+                link=title(framing.link), ethernet=title(ETHERNET), raw=title(RAW)
+            )
+        )
 
 
 # Scapy's packets as octets.

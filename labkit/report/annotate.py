@@ -5,15 +5,19 @@ The copy keeps the packets with their times, lengths, interfaces, link types and
 capture. It drops statistics, secrets and whatever else `labkit.capture` skips. A damaged capture is copied up to the damage.
 """
 
-from collections import defaultdict, deque
+from array import array
+from collections import deque
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 import click
 
 from labkit import __version__
+from labkit.analysis.finding import outlines
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.capture import Interface, create, open_capture
+from labkit.capture.pcapng_blocks import MAX_TEXT_OCTETS
 from labkit.errors import UsageError
 from labkit.i18n import _, printable
 from labkit.packet.linktype import ETHERNET
@@ -55,8 +59,9 @@ def annotate(verdict: Verdict, target: str, options: ReportOptions) -> tuple[int
     """
     check(verdict.path if verdict.content is None else None, target)
     with open_capture(verdict.source) as head:
-        deque(head, maxlen=0)  # reads to the end, for the names and comments
-    comments, whole = _comments(verdict)
+        if head.format != "pcap":  # whose head says all
+            deque(head, maxlen=0)  # reads to the end, for the names and comments
+    comments = _Comments(verdict)
     # A capture that names no interface has no packet, so any link type will do.
     first = head.interfaces[0] if head.interfaces else Interface(ETHERNET)
     with (
@@ -65,7 +70,7 @@ def annotate(verdict: Verdict, target: str, options: ReportOptions) -> tuple[int
             target,
             link=first.link,
             format="pcapng",
-            comment="\n\n".join([*head.comments, _summary(verdict, options), *whole]),
+            comment="\n\n".join([*head.comments, _summary(verdict, options), *comments.whole()]),
             names=head.names,
             snaplen=first.snaplen,
             interface_name=first.name,
@@ -84,27 +89,59 @@ def annotate(verdict: Verdict, target: str, options: ReportOptions) -> tuple[int
                 frame.data,
                 # A file may claim that fewer octets were on the wire than it holds.
                 wirelen=max(frame.wirelen, len(frame.data)),
-                comments=chain(frame.comments, comments.get(frame.number, ())),
+                comments=chain(frame.comments, comments.of(frame.number)),
                 interface=frame.interface,
             )
-    return len(comments), head.skipped
+    return comments.packets, head.skipped
 
 
-def _comments(verdict: Verdict) -> tuple[dict[int, list[str]], list[str]]:
-    """The comments on each packet, by packet number, the most severe first; and the comments on the capture.
+class _Comments:
+    """The findings of a verdict as comments, made when their packets are written.
 
     A finding about a whole conversation is a comment on its first packet, or on the capture if that packet is not known.
     """
-    firsts = {each.flow: each.first_packet for each in verdict.conversations}
-    packets: dict[int, list[str]] = defaultdict(list)
-    whole = []
-    for found in sorted(verdict.findings, key=lambda each: -each.severity):
-        packet = firsts.get(found.flow) if found.packet is None else found.packet
-        if packet:
-            packets[packet].append(comment(found))
-        else:
-            whole.append(comment(found))
-    return packets, whole
+
+    def __init__(self, verdict: Verdict) -> None:
+        self._findings = verdict.findings
+        firsts = {each.flow: each.first_packet for each in verdict.conversations}
+        self._places: dict[int, list[int]] = {}
+        """The places of findings about conversations, by their first packets."""
+        self._whole = array("I")
+        """The places of those whose packets are not known."""
+        numbers = array("I")
+        for place, found in enumerate(outlines(verdict.findings)):
+            if found.packet is not None:
+                numbers.append(found.packet)
+            elif packet := firsts.get(found.flow):
+                self._places.setdefault(packet, []).append(place)
+            else:
+                self._whole.append(place)
+        self.packets = len({*numbers, *self._places})
+        """Packets with comments."""
+        self._numbers = numbers
+        """The packets of the first findings: those about packets come first, in the packets' order."""
+        self._next = 0
+
+    def whole(self) -> Iterator[str]:
+        """The comments on the capture, the most severe first, as many as fit."""
+        octets = 0
+        for text in self._texts(list(self._whole)):
+            if octets > MAX_TEXT_OCTETS:
+                return
+            octets += len(text)
+            yield text
+
+    def of(self, packet: int) -> Iterator[str]:
+        """The comments on a packet, the most severe first. Packets are asked for in their order."""
+        begin = self._next
+        while self._next < len(self._numbers) and self._numbers[self._next] <= packet:
+            self._next += 1
+        return self._texts([*range(begin, self._next), *self._places.get(packet, ())])
+
+    def _texts(self, places: list[int]) -> Iterator[str]:
+        if len(places) < 2:
+            return (comment(self._findings[place]) for place in places)
+        return map(comment, sorted(map(self._findings.__getitem__, places), key=lambda each: -each.severity))
 
 
 def comment(found: Finding) -> str:

@@ -10,13 +10,13 @@ relative to the file.
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from json import JSONDecodeError, dumps, loads
 from pathlib import Path
 from typing import Any
 
-from labkit.analysis.finding import Finding
+from labkit.analysis.finding import Finding, selected
 from labkit.analysis.verifier import Verdict
 from labkit.capture.sink import Sink
 from labkit.errors import InputError
@@ -102,7 +102,7 @@ class Baseline:
         self.gone += left.total() + (known.outcome not in ("", verdict.outcome()))
         return replace(
             verdict,
-            findings=_kept(verdict, kept),
+            findings=selected(verdict.findings, kept),  # a consequence of a known mistake stays, without its cause
             beyond=beyond,
             known=len(verdict.findings) - len(kept) + sum(each.count for each in verdict.beyond if each not in beyond),
             known_outcome=known.outcome,
@@ -130,15 +130,6 @@ class Baseline:
 
 def _key(finding: Finding) -> tuple[str, str, int | str]:
     return finding.code, finding.name, f"flow {finding.flow}" if finding.packet is None else finding.packet
-
-
-def _kept(verdict: Verdict, kept: list[int]) -> Sequence[Finding]:
-    """The findings at some places. A consequence of a known mistake stays, without its cause."""
-    if len(kept) == len(verdict.findings):
-        return verdict.findings
-    places = {place: at for at, place in enumerate(kept)}
-    found = (verdict.findings[place] for place in kept)
-    return [each if each.caused_by is None else replace(each, caused_by=places.get(each.caused_by)) for each in found]
 
 
 def _plain(capture: Capture) -> dict[str, object]:

@@ -12,7 +12,15 @@ from labkit.analysis.states import Lines, Row, flow_of
 from labkit.build.script import ends_line, start_line
 from labkit.capture import Interface
 from labkit.i18n import _, padded, printable
-from labkit.report.segment_line import details, seconds, segment_text, start_of_segment
+from labkit.report.segment_line import (
+    CONTROLS,
+    WIDE_CONTROLS,
+    details,
+    seconds,
+    segment_text,
+    start_of_segment,
+    width_of_controls,
+)
 from labkit.tcp.notation import CLIENT, Line, format_line, pattern
 from labkit.tcp.notation import format_option as option_text
 from labkit.tcp.options import Raw
@@ -69,6 +77,7 @@ class TextTable:
         self._style = style
         self._several = style.several
         self._width = 0
+        self._controls = CONTROLS
         self._begun: set[int] = set()
         self.start = 0
         """The time of the first row, which is shown as 0."""
@@ -85,7 +94,9 @@ class TextTable:
             return
         self._several |= len({row.flow.index for row in preview}) > 1 or len(preview) == MAX_PREVIEW
         self.start = preview[0].time
-        width = max(len(segment_text(row, window=style.window)) for row in preview)
+        more = style.live or len(preview) == MAX_PREVIEW
+        self._controls = width_of_controls(preview, WIDE_CONTROLS if more else CONTROLS)
+        width = max(map(len, map(self._segment, preview)))
         self._width = max(width, LIVE_WIDTH) if style.live else width
         self.ready = not style.window
         for row in chain(preview, rows):
@@ -102,12 +113,15 @@ class TextTable:
         states = row.shown if style.document else row.states
         client, server = _states(row, style.document)
         index = f"{row.flow.index:>4} " if self._several else ""
-        text = segment_text(row, window=style.window)
+        text = self._segment(row)
         line = f"{index}{row.number:>5} {seconds(row.time - self.start):>11}"
         line += _cell(client, STATE_WIDTH, _state_colour(states[0]), style)
         line += _cell(text, self._width, _segment_colour(row.ctl, row.length), style)
         line += _cell(server, STATE_WIDTH, _state_colour(states[1]), style)
         return (line + _cell(details(row), 0, "bright_black", style)).rstrip()
+
+    def _segment(self, row: Row) -> str:
+        return segment_text(row, window=self._style.window, controls=self._controls)
 
     def template(self, row: Row) -> str | None:
         """`_line` for rows that are like this one but for their numbers, with placeholders; None if they need more.
@@ -123,7 +137,7 @@ class TextTable:
             for word, state in zip(_states(row, style.document), states, strict=True)
         )
         numbers = "seq={relative_seq} ack={relative_ack}" + (" len={length}" if row.length else "")
-        start = start_of_segment(row.sender, row.ctl)
+        start = start_of_segment(row.sender, row.ctl, self._controls)
         before, after = _cell("|", 0, _segment_colour(row.ctl, row.length), style).split("|")
         octets = self._width + len(start.encode()) - len(start) + len(after)
         segment = f"{before}{{mark}}{start}{numbers}{after}{{pad:{octets}}}"

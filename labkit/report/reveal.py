@@ -4,8 +4,9 @@ Every format, picture and page then shows what is left: a hidden number is absen
 """
 
 from dataclasses import replace
+from functools import partial
 
-from labkit.analysis.finding import Finding
+from labkit.analysis.finding import Finding, changed
 from labkit.analysis.verifier import Verdict
 from labkit.i18n import _
 
@@ -19,7 +20,7 @@ def reveal(verdict: Verdict, level: str) -> Verdict:
     """The verdict without what a level hides; its findings, severities and outcome stay the same."""
     if level == FULL:
         return verdict
-    return replace(verdict, findings=[hidden(each, level) for each in verdict.findings])
+    return replace(verdict, findings=changed(verdict.findings, partial(hidden, level=level)))
 
 
 def hidden(finding: Finding, level: str) -> Finding:

@@ -1,5 +1,7 @@
 """One segment of a capture as one line of text, for `labkit show` and for the excerpts around findings."""
 
+from collections.abc import Iterable
+
 from labkit.analysis.states import Row
 from labkit.tcp.extension_options import Extension
 from labkit.tcp.notation import format_option
@@ -8,10 +10,19 @@ from labkit.tcp.segment import ACK, SYN, URG, control_names
 
 ARROWS = ("→", "←")
 
+CONTROLS = 8
+"""The width of the control bits with the space behind them, where no segment needs more: `PSH ACK`."""
 
-def segment_text(row: Row, *, window: bool = False) -> str:
-    """`→ PSH ACK  seq=1 ack=100 len=119`, with relative numbers; the window appears on a SYN or if `window` is set."""
-    words = [f"{start_of_segment(row.sender, row.ctl)}seq={row.relative_seq}"]
+WIDE_CONTROLS = 12
+"""The same with a third one, where later segments are not known: `FIN PSH ACK`."""
+
+
+def segment_text(row: Row, *, window: bool = False, controls: int = CONTROLS) -> str:
+    """`→ PSH ACK  seq=1 ack=100 len=119`, with relative numbers; the window appears on a SYN or if `window` is set.
+
+    `controls` is the width of the control bits.
+    """
+    words = [f"{start_of_segment(row.sender, row.ctl, controls)}seq={row.relative_seq}"]
     if row.ctl & ACK:
         words.append(f"ack={row.relative_ack}")
     if row.length:
@@ -23,9 +34,14 @@ def segment_text(row: Row, *, window: bool = False) -> str:
     return " ".join(words)
 
 
-def start_of_segment(sender: int, ctl: int) -> str:
+def start_of_segment(sender: int, ctl: int, controls: int = CONTROLS) -> str:
     """The arrow and the control bits, up to the column of the numbers."""
-    return f"{ARROWS[sender]} {control_names(ctl):<8} "
+    return f"{ARROWS[sender]} {control_names(ctl):<{controls}} "
+
+
+def width_of_controls(rows: Iterable[Row], least: int = CONTROLS) -> int:
+    """The width of the control bits with the space behind them that all these segments need."""
+    return max([least, *(len(control_names(row.ctl)) + 1 for row in rows)])
 
 
 def details(row: Row) -> str:

@@ -35,6 +35,6 @@ def _frames(trace: Trace) -> Iterator[Frame]:
         ends = connection.client, connection.server
         ends = ends if record.sender == "client" else ends[::-1]
         if ends not in stamps:
-            stamps[ends] = Stamp.of(*ends, trace.framing)
+            stamps[ends] = Stamp(*ends, trace.framing)
         octets = stamps[ends].frame(record.segment)
         yield Frame(record.number, trace.start + record.time, trace.link, octets, len(octets))

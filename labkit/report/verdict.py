@@ -7,7 +7,7 @@ assert verdict, verdict.text()
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from io import BytesIO, TextIOBase
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
@@ -22,10 +22,9 @@ from labkit.analysis.native import AUTO, COMPILED, ENGINES, INTERPRETED, engine
 from labkit.analysis.report_config import SEVERITIES, ReportConfig, limit_kinds, load
 from labkit.analysis.rule import Severity, collect
 from labkit.build.trace import Trace
-from labkit.capture import Frame, Frames, Reader, create, open_capture
+from labkit.capture import Frame, Frames, Reader, create, frames_of, open_capture
 from labkit.errors import UsageError, VerdictError
 from labkit.i18n import _, nearest, printable
-from labkit.packet.scapy_build import is_packet, octets_of
 from labkit.report.formats import ReportOptions, renderer
 from labkit.report.formats._records import one_line, verdict_record
 
@@ -198,12 +197,10 @@ def _opened(source: Source, name: str) -> tuple[Reader, str]:
         return open_capture(path), path
     if isinstance(source, bytes | bytearray | memoryview):
         return open_capture(BytesIO(source)), "<bytes>"
-    if isinstance(source, TextIOBase):
-        raise UsageError(_("the file is open as text; expected a binary file, as from open(name, 'rb')"))
     if hasattr(source, "read") and not isinstance(source, Frames):
         stream = cast("BinaryIO", source)
         return open_capture(stream), str(getattr(stream, "name", "<stream>"))
-    frames = source if isinstance(source, Frames) else _frames(source)
+    frames = _frames(source)
     octets = sum(len(each.data) for each in frames.frames)
     if name == COMPILED or (name != INTERPRETED and octets >= engine.LARGE):
         numbers = (each.number for each in frames.frames)
@@ -221,27 +218,12 @@ def _frames(source: object) -> Frames:
             for number, each in enumerate(source.file(), 1)
         ]
         return Frames(found, source.name)
-    if is_packet(source):
-        source = [source]
-    if not isinstance(source, Iterable):
+    if not isinstance(source, Iterable | Frames):
         text = _(
             "cannot verify a value of type {kind}; expected a path, a file, bytes, a Trace, Scapy packets or frames"
         )
         raise UsageError(text.format(kind=type(source).__name__))
-    return Frames([_frame(number, each) for number, each in enumerate(source, 1)])
-
-
-def _frame(number: int, value: object) -> Frame:
-    if isinstance(value, Frame):
-        return value
-    if not is_packet(value):
-        text = _("item {n} has the type {kind}; expected a Scapy packet or a Frame")
-        raise UsageError(text.format(n=number, kind=type(value).__name__))
-    try:
-        time, link, data, wirelen = octets_of(cast("Packet", value))
-    except UsageError as error:
-        raise UsageError(_("packet {n}: {reason}").format(n=number, reason=error)) from error
-    return Frame(number, time, link, data, wirelen)
+    return frames_of(source)
 
 
 def _file(frames: Frames) -> BytesIO:

@@ -1,7 +1,7 @@
 """Rosters: the students of a class from a CSV file, as spreadsheets and learning platforms write it.
 
-The text may be UTF-8, UTF-16 with a byte order mark, or Windows-1252; the separator a comma, a semicolon or a tab. A line
-`sep=;` before the header, as Excel writes it, is read.
+The text may be UTF-8, UTF-16 or Windows-1252; the separator a comma, a semicolon or a tab. A line `sep=;` before the header, as
+Excel writes it, is read.
 """
 
 import csv
@@ -27,22 +27,32 @@ MAX_STEM = 120
 COLUMN = "student"
 
 ID_COLUMNS = (
-    COLUMN,
-    "id",
     "student id",
     "student number",
     "sid",
-    "id number",
     "sis user id",
+    "id number",
+    "matriculation number",
+    "matrikelnummer",
+    "学号",
+    "id",
+    "identifier",
+    COLUMN,
     "sis login id",
     "username",
     "login",
-    "matriculation number",
-    "identifier",
     "email",
     "email address",
+    "e-mail",
 )
-"""Headings of the column that identifies a student, the best first: those that Moodle, Canvas and Gradescope write, too."""
+"""Headings of the column that identifies a student, the best first: those that Moodle, Canvas and Gradescope write, too. The
+first one counts that is filled in for every student."""
+
+POINTS_POSSIBLE = "Points Possible"
+"""The first cell of a row in Canvas's gradebooks that is no student."""
+
+SHORTENED = re.compile(r"\d[.,]\d+E\+\d+", re.IGNORECASE)
+"""A long number as spreadsheets show it, and save it then."""
 
 CONTROLS = frozenset({"Cc", "Zl", "Zp"})
 """Unicode categories that a student's name may not have: control characters and line separators."""
@@ -80,8 +90,8 @@ class Roster:
     students: tuple[Student, ...]
     column: str
     """The column with their names."""
-    hint: str = ""
-    """A remark about the encoding, for the user; usually empty."""
+    hints: tuple[str, ...] = ()
+    """Remarks for the user: where an encoding or a column is a guess. Usually empty."""
 
 
 def read_file(path: str | Path) -> bytes:
@@ -101,12 +111,19 @@ def read_file(path: str | Path) -> bytes:
 def read_roster(path: str | Path, column: str | None = None, known: Sequence[str] = (COLUMN,)) -> Roster:
     """Read the students from a CSV file with a header. InputError with the line.
 
-    The students are in the column `column`; without one, in the first of the columns `known` that is there, else in the first
-    column. UsageError if there is no such column.
+    The students are in the column `column`; without one, in the first of the columns `known` that is filled in for everybody,
+    else in the first column. UsageError if there is no such column.
     """
     name = printable(str(path))
     text, hint = _decoded(read_file(path), name)
-    found, rows = _listed(text, name, column, known)
+    found, rows, other = _listed(text, name, column, known)
+    hints = [each for each in (hint, other) if each]
+    shortened = next((each for each, _line, _cells, _names in rows if SHORTENED.fullmatch(each)), None)
+    if shortened is not None:
+        text = _(
+            "{name}: '{student}' looks like a long number that a spreadsheet has shortened; format the column as text"
+        )
+        hints.append(text.format(name=name, student=shortened))
     students: list[Student] = []
     first: dict[str, Student] = {}
     capitals = Counter(_safe(each).casefold() for each, _line, _cells, _names in rows)
@@ -125,13 +142,15 @@ def read_roster(path: str | Path, column: str | None = None, known: Sequence[str
         students.append(made)
     if not students:
         raise InputError(_("{name}: has no students; expected a line for each below the header").format(name=name))
-    return Roster(tuple(students), found, hint)
+    return Roster(tuple(students), found, tuple(hints))
 
 
 def _decoded(octets: bytes, name: str) -> tuple[str, str]:
     """The text of a roster, and a hint for the user where its encoding is a guess."""
     if octets.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding, hint = "utf-16", ""
+    elif octets[:2].count(0) == 1:  # a letter of UTF-16 without a byte order mark
+        encoding, hint = "utf-16-be" if octets[0] == 0 else "utf-16-le", ""
     else:
         encoding, hint = "utf-8-sig", ""
         try:
@@ -152,8 +171,27 @@ def _decoded(octets: bytes, name: str) -> tuple[str, str]:
 Row = tuple[str, int, tuple[str, ...], tuple[str, ...]]
 
 
-def _listed(text: str, name: str, column: str | None, known: Sequence[str]) -> tuple[str, list[Row]]:
-    """The name of the students' column, and each student with its line, its cells and its names."""
+def _listed(text: str, name: str, column: str | None, known: Sequence[str]) -> tuple[str, list[Row], str]:
+    """The name of the students' column, each student with its line, its cells and its names, and a hint for the user."""
+    rows = _rows(text, name)
+    if not rows:
+        return "", [], ""
+    line, head = rows.pop(0)
+    place, hint = _place(head, [cells for _line, cells in rows], column, known, f"{name}:{line}")
+    called = [at for at, cell in enumerate(head) if _is_name(cell)]
+    found: list[Row] = []
+    for line, cells in rows:
+        try:
+            student = _student(_cell(cells, place))
+        except ValueError as error:
+            raise InputError(f"{name}:{line}: {error}") from error
+        names = tuple(cells[at] for at in called if at < len(cells) and cells[at])
+        found.append((student, line, tuple(cells), names))
+    return head[place], found, hint
+
+
+def _rows(text: str, name: str) -> list[tuple[int, list[str]]]:
+    """The rows that are not empty, each with its line. InputError if the text is not CSV, or has too many rows."""
     first, end, rest = text.partition("\n")
     declared = SEPARATOR.fullmatch(first.strip())
     if declared is not None:
@@ -162,49 +200,55 @@ def _listed(text: str, name: str, column: str | None, known: Sequence[str]) -> t
     # Spreadsheets write semicolons in some countries.
     delimiter = declared[1] if declared is not None else max(",;\t", key=head.count)
     reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    heading, place = "", None
-    called: list[int] = []
-    found: list[Row] = []
+    rows: list[tuple[int, list[str]]] = []
     try:
         for row in reader:
             cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            if place is None:
-                place = _place(cells, column, known, f"{name}:{reader.line_num}")
-                heading = cells[place]
-                called = [at for at, cell in enumerate(cells) if _is_name(cell)]
-                continue
-            student = _student(cells[place] if place < len(cells) else "", len(found))
-            names = tuple(cells[at] for at in called if at < len(cells) and cells[at])
-            found.append((student, reader.line_num, tuple(cells), names))
-    except (ValueError, csv.Error) as error:
-        raise InputError(f"{name}:{reader.line_num}: {error}") from error
-    return heading, found
+            if any(cells) and not (rows and cells[0] == POINTS_POSSIBLE):
+                rows.append((reader.line_num, cells))
+            if len(rows) > MAX_STUDENTS + 1:
+                text = _("more than {most} students").format(most=MAX_STUDENTS)
+                raise InputError(f"{name}:{reader.line_num}: {text}")
+    except csv.Error as error:
+        reason = str(error)
+        if reason == "unexpected end of data":
+            reason = _("a quotation mark is not closed")
+        raise InputError(f"{name}:{reader.line_num}: {reason}") from error
+    return rows
 
 
-def _place(cells: Sequence[str], column: str | None, known: Sequence[str], where: str) -> int:
-    names = [cell.casefold() for cell in cells]
+def _cell(cells: Sequence[str], place: int) -> str:
+    return cells[place] if place < len(cells) else ""
+
+
+def _place(
+    head: Sequence[str], rows: Sequence[Sequence[str]], column: str | None, known: Sequence[str], where: str
+) -> tuple[int, str]:
+    """The place of the students' column, and a hint for the user where a better one is not filled in."""
+    names = [cell.casefold() for cell in head]
     if column is not None:
         if column.casefold() not in names:
             text = _("{where}: there is no column '{column}'; the columns are {known}")
-            shown = ", ".join(printable(each) for each in cells[:20])
-            raise UsageError(
-                text.format(where=where, column=printable(column), known=shown) + nearest(column, [*cells])
-            )
-        return names.index(column.casefold())
-    return next((names.index(each) for each in known if each in names), 0)
+            shown = ", ".join(printable(each) for each in head[:20])
+            raise UsageError(text.format(where=where, column=printable(column), known=shown) + nearest(column, [*head]))
+        return names.index(column.casefold()), ""
+    there = [names.index(each) for each in known if each in names]
+    filled = [at for at in there if all(_cell(cells, at) for cells in rows)]
+    if not filled or filled[0] == there[0]:
+        return (there[0] if there else 0), ""
+    text = _(
+        "{where}: taking the students from the column '{column}', because '{better}' is not filled in for everybody"
+    )
+    return filled[0], text.format(where=where, column=printable(head[filled[0]]), better=printable(head[there[0]]))
 
 
 def _is_name(heading: str) -> bool:
     words = re.findall(r"\w+", heading.casefold())
-    return "name" in words or "surname" in words or heading.casefold() in {"student", "vorname", "nachname"}
+    return "name" in words or "surname" in words or heading.casefold() in {"student", "vorname", "nachname", "姓名"}
 
 
-def _student(text: str, before: int) -> str:
-    """Check a student's cell, the `before` + 1st. ValueError if it is invalid, or one too many."""
-    if before == MAX_STUDENTS:
-        raise ValueError(_("more than {most} students").format(most=MAX_STUDENTS))
+def _student(text: str) -> str:
+    """Check a student's cell. ValueError if it is invalid."""
     if not text:
         raise ValueError(_("the student's cell is empty; expected a name or number"))
     if len(text) > MAX_STUDENT:

@@ -24,6 +24,10 @@ def main() -> int:
     parser.add_argument("--runs", type=int, help="runs of each command")
     parser.add_argument("--page", help="write the page to this file; - only prints")
     parser.add_argument("--folder", help="keep the captures in this folder")
+    parser.add_argument("--wheel", metavar="FILE", help="a wheel of labkit (scripts/wheel), for the part targets")
+    parser.add_argument(
+        "--before", metavar="FOLDER", help="a checkout of an earlier version, to compare with in that part"
+    )
     parser.add_argument("--from", dest="start", default=".", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     runs = asked.runs or (2 if asked.quick else 5)
@@ -35,7 +39,8 @@ def main() -> int:
         else TemporaryDirectory(prefix="bench-") as folder
     ):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        bench = Bench(Path(folder), asked.quick, runs)
+        wheel, before = (Path(asked.start, each).resolve() if each else None for each in (asked.wheel, asked.before))
+        bench = Bench(Path(folder), asked.quick, runs, wheel, before)
         try:
             bench.warm_up()
             parts = {name: bench_page.SECTIONS[name].part(bench) for name in wanted}

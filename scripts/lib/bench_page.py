@@ -84,6 +84,55 @@ def _reached(goal: Goal) -> str:
     return "" if goal.ratio is None else "reached" if goal.ratio <= goal.limit else "missed"
 
 
+def targets_part(bench: Bench) -> str:
+    """The wheel against other programs and an earlier version."""
+    rows = []
+    for each in bench.targets():
+        reached = "" if each.ratio is None else "reached" if each.ratio <= each.limit else "missed"
+        figures = [_figure(value, each.unit) for value in (each.ours, each.theirs)]
+        rows.append([each.work, each.against, *figures, ratio(each.ratio), f"{ratio(each.limit)} or less", reached])
+    return table(["work", "against", "labkit", "the other", "ratio", "target", ""], rows)
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "" if value is None else memory(int(value)) if unit == "B" else seconds(value)
+
+
+def cores_part(bench: Bench) -> str:
+    """The shares of one thread's time, and what more threads could make of it."""
+    found = bench.shares()
+    parts = {
+        "start of the process": found.start,
+        "reading the file": found.read,
+        "finding and decoding segments": found.decode,
+        "judging them": found.judge,
+        "the verdict": found.verdict,
+    }
+    total = sum(parts.values())
+    shares = [[name, seconds(each), f"{each / total:.0%}"] for name, each in parts.items()]
+    times = []
+    for threads in THREADS:
+        each = [found.seconds(threads, sharded=sharded) for sharded in (False, True)]
+        times.append([str(threads), *(cell for value in each for cell in (seconds(value), f"{total / value:.1f}"))])
+    return "\n".join(
+        [
+            f"{found.packets:,} packets, in one thread:\n",
+            table(["part", "time", "share"], shares),
+            CORES,
+            table(["threads", "decoding shared", "times as fast", "judging shared too", "times as fast"], times),
+        ]
+    )
+
+
+THREADS = (1, 2, 4, 8, 64)
+CORES = """Today two threads work: one reads and decodes, one judges. What more threads would bring is computed from these shares
+by Amdahl's law. If all but one thread decode, judging is what remains. If conversations are sharded over
+the threads too, by a hash of their ends, each shard has its own tables. Three things run across conversations, and are merged
+in the order of the capture: which host a rule has reported once, the last initial sequence numbers of a host, and the order of
+findings, whose rows carry their packets' numbers. Reading stays with one thread.
+"""
+
+
 def captures_part(bench: Bench) -> str:
     """Every tool on every capture."""
     parts = [_reading(bench.reading(kind)) for kind in KINDS]
@@ -180,6 +229,13 @@ SECTIONS: dict[str, Section] = {
         "A ratio is labkit's time divided by the other program's, for the same number of packets. Less is better.",
         goals_part,
     ),
+    "targets": Section(
+        "As it is installed",
+        "labkit from its wheel, in an environment of its own. The earlier version is the one before the wheel, with `[fast]`; "
+        "`scripts/bench --wheel FILE --before CHECKOUT` measures both in turn.",
+        targets_part,
+    ),
+    "cores": Section("More cores", "How verifying a large capture divides over threads.", cores_part),
     "captures": Section(
         "Captures",
         "The programs do different work: tcpdump copies, tcptrace follows connections and ignores checksums, dpkt and Scapy "

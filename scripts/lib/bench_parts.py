@@ -12,6 +12,7 @@ import bench_captures
 import bench_live
 from bench_captures import LABKIT, Capture, Captures
 from bench_run import FailedError, Measured, Run, climb, in_turn, run, say
+from bench_targets import Shares, Target, Targets
 from bench_tools import SCAPY_WRITE, SIMULATE, Tool, tools, verify
 
 KINDS = ("small", "full", "lossy", "one", "flows")
@@ -30,7 +31,9 @@ class Reading:
 class Bench:
     """All measurements, for one folder of captures."""
 
-    def __init__(self, folder: Path, quick: bool, runs: int) -> None:
+    def __init__(
+        self, folder: Path, quick: bool, runs: int, wheel: Path | None = None, before: Path | None = None
+    ) -> None:
         self.captures = Captures(folder, quick)
         self.folder, self.quick, self.runs = folder, quick, runs
         self.tools = [tool for tool in tools(folder) if _installed(tool)]
@@ -44,6 +47,9 @@ class Bench:
         self.many = cache(self._many)
         self.simulation = cache(self._simulation)
         self.live = cache(self._live)
+        self._targets = Targets(self.captures, folder, runs, wheel, before)
+        self.targets: Callable[[], list[Target]] = cache(self._targets.rows)
+        self.shares: Callable[[], Shares] = cache(self._targets.shares)
 
     def warm_up(self) -> None:
         """Compile the engine before anything is measured."""

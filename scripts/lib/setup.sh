@@ -77,6 +77,14 @@ install_oldest() {
         --target "$2" -r "$1" && cp "$1" "$2/lock" || say "cannot install $1; pytest skips the tests that need it"
 }
 
+# install_node_packages: install what checks of pages run in Node.js; its lock file names no registry.
+install_node_packages() {
+    if command -v npm >/dev/null && [ ! -d tests/browser/node_modules/gift-pegjs ]; then
+        npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund >/dev/null 2>&1 </dev/null ||
+            say "npm could not install the packages of tests/browser; pytest skips the tests that need them"
+    fi
+}
+
 # check_sources: run ruff and mypy; append the commands that fail to $failed.
 failed=
 check_sources() {

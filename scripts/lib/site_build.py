@@ -1,7 +1,7 @@
 """The command line of `scripts/site`: put the sources together for each language, and let Sphinx build them.
 
-The pages in `docs/site` are English; `docs/site/locale` has their translation. `site_pages` writes the pages of the rules and the
-scenarios. The other pages of `docs` are in English only: the English site has them, and the Chinese one links to them there.
+The pages in `docs/site` and `docs` are English; `docs/site/locale` has a catalogue for each. `site_pages` writes the pages of the
+rules, the scenarios and other lists from labkit's own texts.
 """
 
 import argparse
@@ -10,17 +10,27 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
-from babel.messages.pofile import read_po
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po, write_po
+from site_reference import HAN, chinese, examples, linked, pages, translations, with_examples
 
 TOP = Path(__file__).resolve().parents[2]
 PAGES = TOP / "docs" / "site"
 BUILD = TOP / "build" / "site"
 LANGUAGES = {"en": ("en", "zh"), "zh": ("zh_CN", "en")}
 """The folder of each language: Sphinx's name of it, and the other folder."""
-GENERATED = ("rules.md",)
-"""Pages of `docs` that the site has in another form."""
+DATE = datetime(2026, 1, 1, tzinfo=UTC)
+"""In the catalogues, so that the same sentences give the same file."""
+NAMES = re.compile(
+    r"`[^`]*`|\]\(#[^)]*\)|[\w-]+@\d+|\b[a-z]+\d*(-[a-z0-9.]+)+\b|\b[A-Z][A-Z0-9]+\b"
+    r"|\b\d[\d,./]*( ?([kMG]i?B|Mbit/s|[mµ]?s)\b)?"
+    r"|\b(AMD EPYC|Linux|FreeBSD|macOS|Windows|labkit|Scapy|tcpdump|tcptrace|tshark|dpkt)\b"
+)
+"""What stays as it is in every language: code, names, packets of a scenario, codes and numbers with units."""
+CATALOGUES = PAGES / "locale" / "zh_CN" / "LC_MESSAGES"
 
 ENVIRONMENT = {
     "PYTHONPATH": str(Path(__file__).parent),
@@ -41,32 +51,37 @@ START = """<!doctype html>
 
 def source(folder: str) -> Path:
     """Put the sources of a language together."""
-    made = BUILD / "source" / folder
-    shutil.copytree(PAGES, made)
+    made = written(folder)
     if folder == "en":
-        for path in sorted((TOP / "docs").glob("*.md")):
-            if path.name not in GENERATED:
-                text = path.read_text("utf-8")
-                (made / "reference").mkdir(exist_ok=True)
-                (made / "reference" / path.name).write_text(linked(text), "utf-8")
         shutil.copytree(TOP / "docs" / "zh", made / "reference" / "zh")
         tree = "\n```{toctree}\n:hidden:\n:glob:\n\nreference/*\nreference/zh/*\n```\n"
-        (made / "reference.md").write_text((made / "reference.md").read_text("utf-8") + tree, "utf-8")
     else:
         shutil.copy(TOP / "docs" / "zh" / "glossary.md", made)
         index = made / "index.md"
         index.write_text(index.read_text("utf-8").replace("\nreference\n", "\nreference\nglossary\n"), "utf-8")
+        tree = "\n```{toctree}\n:hidden:\n:glob:\n\nreference/*\n```\n"
+    (made / "reference.md").write_text((made / "reference.md").read_text("utf-8") + tree, "utf-8")
     environment = {**ENVIRONMENT, "LABKIT_LANG": LANGUAGES[folder][0]}
     code = f"from pathlib import Path; import site_pages; site_pages.Pages(Path({str(made)!r}), {LANGUAGES[folder][0]!r}).write()"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=TOP, env=environment)
     return made
 
 
-def linked(text: str) -> str:
-    """A page of `docs` whose links to files that the site does not have are plain text."""
-    text = re.sub(r"\[([^\]]*)\]\(\.\./[^)]*\)", r"\1", text)
-    text = re.sub(r"\]\(rules\.md(#[^)]*)?\)", "](../rules/index.md)", text)
-    return re.sub(r"\[([^\]]*)\]\([\w./-]+\.(?:ipynb|yaml|pcapng|svg|html)\)", r"\1", text)
+def written(folder: str) -> Path:
+    """Copy the pages that somebody wrote into the sources."""
+    made = BUILD / "source" / folder
+    shutil.rmtree(made, ignore_errors=True)
+    shutil.copytree(PAGES, made)
+    (made / "reference").mkdir()
+    for path in pages():
+        text = linked(path.read_text("utf-8")) if folder == "en" else chinese(path)
+        (made / "reference" / path.name).write_text(text, "utf-8")
+    if folder == "zh":
+        for path in made.rglob("*.md"):
+            catalogue = (CATALOGUES / path.relative_to(made)).with_suffix(".po")
+            if catalogue.exists():
+                path.write_text(with_examples(path.read_text("utf-8"), catalogue), "utf-8")
+    return made
 
 
 def sphinx(*arguments: str | Path) -> None:
@@ -88,7 +103,6 @@ def sphinx(*arguments: str | Path) -> None:
 
 def build() -> None:
     """Build the site of each language into build/site/html."""
-    shutil.rmtree(BUILD / "source", ignore_errors=True)
     for folder in LANGUAGES:
         source(folder)
     for folder, (language, other) in LANGUAGES.items():
@@ -100,44 +114,65 @@ def build() -> None:
 
 
 def collect() -> Path:
-    """Collect the sentences of the pages in `docs/site`, and return the folder of the template."""
-    made = BUILD / "gettext"
-    command = [sys.executable, "-m", "sphinx", "-q", "-b", "gettext"]
-    environment = {**ENVIRONMENT, "SOURCE_DATE_EPOCH": "1767225600"}  # the same sentences give the same file
-    paths = map(str, (BUILD / "cache" / "gettext", PAGES, made))
-    # Sphinx misses the generated pages, which no sentence here comes from.
-    subprocess.run([*command, "-d", *paths], cwd=TOP, env=environment, check=True, stderr=subprocess.DEVNULL)
-    shutil.rmtree(PAGES / "_labkit", ignore_errors=True)
-    return made
-
-
-def translate(template: Path) -> None:
-    """Add new sentences to the translations, and drop old ones."""
-    intl = [
+    """Collect the sentences of the pages, and return the folder of the templates: a file for each page."""
+    made = written("gettext")
+    templates = BUILD / "gettext"
+    shutil.rmtree(templates, ignore_errors=True)
+    command = [
         sys.executable,
         "-m",
-        "sphinx_intl",
-        "update",
-        "-p",
-        str(template),
+        "sphinx",
+        "-q",
+        "-E",
+        "-b",
+        "gettext",
+        "-D",
+        "gettext_additional_targets=literal-block",
         "-d",
-        str(PAGES / "locale"),
-        "-l",
-        "zh_CN",
+        BUILD / "cache" / "gettext",
+        made,
+        templates,
     ]
-    subprocess.run([*intl, "--line-width", "120", "--no-obsolete"], check=True, stdout=subprocess.DEVNULL)
-
-
-def untranslated(template: Path) -> Iterator[str]:
-    """The sentences without a translation, or with one that is only guessed."""
-    known = read_po((template / "site.pot").open("rb"))
-    for path in sorted((PAGES / "locale").rglob("*.po")):
+    # Sphinx misses the generated pages, which no sentence here comes from.
+    subprocess.run(list(map(str, command)), cwd=TOP, env=ENVIRONMENT, check=True, stderr=subprocess.DEVNULL)
+    for path in templates.rglob("*.pot"):
+        text = (made / path.relative_to(templates).with_suffix(".md")).read_text("utf-8")
         with path.open("rb") as file:
             catalog = read_po(file)
-        for each in known:
-            found = catalog.get(each.id)
-            if each.id and (found is None or found.fuzzy or not found.string):
-                yield f"{path.relative_to(TOP)}: {each.id!r}"
+        kept = Catalog(project="labkit", copyright_holder="labkit", creation_date=DATE, revision_date=DATE)
+        for message in catalog:
+            if message.id and translatable(message.id, text):
+                kept.add(message.id)
+        if len(kept):
+            with path.open("wb") as file:
+                write_po(file, kept)
+        else:
+            path.unlink()
+    return templates
+
+
+def translatable(text: str, page: str) -> bool:
+    """Whether a text of a page needs a translation: not if it has only code, names and numbers, or is Chinese already."""
+    if HAN.search(text):
+        return False
+    if f"\n{text.rstrip()}\n```" in page:
+        return text.rstrip() in set(examples(page))
+    return re.search(r"[A-Za-z]{2}", NAMES.sub("", text)) is not None
+
+
+def translate(templates: Path) -> None:
+    """Add new sentences to the translations, and drop old ones."""
+    intl = [sys.executable, "-m", "sphinx_intl", "update", "-p", templates, "-d", PAGES / "locale", "-l", "zh_CN"]
+    options = ["--line-width", "120", "--no-obsolete"]
+    subprocess.run([*map(str, intl), *options], check=True, stdout=subprocess.DEVNULL)
+
+
+def untranslated(templates: Path) -> Iterator[str]:
+    """The sentences without a translation, or with one that is only guessed."""
+    for template in sorted(templates.rglob("*.pot")):
+        path = (CATALOGUES / template.relative_to(templates)).with_suffix(".po")
+        known = translations(path) if path.exists() else {}
+        yield from (f"{path.relative_to(TOP)}: {each!r}" for each in translations(template) if not known.get(each))
 
 
 def main() -> int:

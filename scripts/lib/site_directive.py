@@ -107,7 +107,8 @@ class Labkit(SphinxDirective):
 
     def _folder(self) -> Path:
         """A folder for exactly this conversation, so that its files have names that a reader understands."""
-        key = repr((self.arguments, sorted(self.options.items()), list(self.content)))
+        # With the page's name: two processes may read two pages with the same example.
+        key = repr((self.env.docname, self.arguments, sorted(self.options.items()), list(self.content)))
         folder = Path(self.env.srcdir) / FOLDER / sha256(key.encode()).hexdigest()[:10]
         folder.mkdir(parents=True, exist_ok=True)
         return folder

@@ -1,6 +1,6 @@
 """Captures as traces: written again they are the same, and an edit changes what it names and nothing else."""
 
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import pytest
@@ -157,8 +157,37 @@ def test_a_capture_is_read_from_octets(document):
     stream = BytesIO()
     document.write(stream)
     assert [each.segment for each in Trace.from_capture(stream.getvalue())] == [each.segment for each in document]
-    with pytest.raises(UsageError, match="from a value of type list; expected a path, a binary file or bytes"):
-        Trace.from_capture([])
+
+
+def frames_of_a_file(trace):
+    stream = BytesIO()
+    trace.write(stream)
+    with open_capture(BytesIO(stream.getvalue())) as capture:
+        return list(capture)
+
+
+@pytest.mark.parametrize("taken", [Trace.packets, lambda trace: iter(trace.packets()), frames_of_a_file])
+@pytest.mark.parametrize("name", ["document", "http-vlan"])
+def test_a_capture_is_read_from_packets_in_memory(name, taken):
+    trace = Scenario.load(name).play()
+    found = Trace.from_capture(taken(trace))
+    assert [(each.segment, each.sender) for each in found] == [(each.segment, each.sender) for each in trace]
+    assert [(each.time, each.octets) for each in found.file()] == [(each.time, each.octets) for each in trace.file()]
+    edited = found.edit(4, payload=b"other").file_frames()
+    assert [place for place, each in enumerate(edited, 1) if each.data != trace.file_frames()[place - 1].data] == [4]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (5, "from a value of type int; expected a path, a file, bytes, Scapy packets or frames"),
+        (["a"], "item 1 has the type str; expected a Scapy packet or a Frame"),
+        (StringIO("a"), "the file is open as text; expected a binary file"),
+    ],
+)
+def test_what_is_no_capture_is_one_line(source, message):
+    with pytest.raises(UsageError, match=message):
+        Trace.from_capture(source)
 
 
 def test_positions_and_slices(document):

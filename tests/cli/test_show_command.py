@@ -131,6 +131,14 @@ def test_windows(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown("--window", "a.pcap", capsys=capsys).count("win=") == 10
 
 
+def test_numbers_stand_below_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    """Three control bits make their column wider."""
+    notation("> S 0:0(0)\n< S. 0:0(0) ack 1\n> P. 1:9(8) ack 1\n> FP. 9:12(3) ack 1\n< F. 1:1(0) ack 13\n")
+    lines = [line for line in shown("a.pcap", capsys=capsys).splitlines() if "seq=" in line]
+    assert "→ FIN PSH ACK  seq=9" in lines[3]
+    assert len({line.index("seq=") for line in lines}) == 1
+
+
 # More conversations than one.
 
 

@@ -28,6 +28,7 @@ FAULTS = (
 OTHER_TROUBLE = ("crash", "hang", "silent", "flood", "noisy", "children", "garbage", "abort")
 
 FAULT = sys.argv[1] if len(sys.argv) > 1 else ""
+SIX = ":" in os.environ.get("LABKIT_ADDRESS", "")
 
 
 def told(name: str) -> str:
@@ -39,6 +40,18 @@ def ones_sum(octets: bytes) -> int:
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total
+
+
+def address(name: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if SIX else socket.AF_INET, told(name))
+
+
+def ip_header(source: bytes, target: bytes, length: int) -> bytes:
+    """The IP header before this number of octets of TCP."""
+    if SIX:
+        return struct.pack("!IHBB", 6 << 28, length, 6, 64) + source + target
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 0, 0x4000, 64, 6, 0) + source + target
+    return ip[:10] + struct.pack("!H", 0xFFFF - ones_sum(ip)) + ip[12:]
 
 
 class Tun:
@@ -62,14 +75,20 @@ class Raw:
     """IP packets through a raw socket."""
 
     def __init__(self) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
-        self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+        family = socket.AF_INET6 if SIX else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP)
+        level, option = (socket.IPPROTO_IPV6, 36) if SIX else (socket.IPPROTO_IP, socket.IP_HDRINCL)
+        self.socket.setsockopt(level, option, 1)  # it writes the IP header itself
 
     def fileno(self) -> int:
         return self.socket.fileno()
 
     def read(self) -> bytes:
-        return self.socket.recv(65536)
+        packet, sender = self.socket.recvfrom(65536)
+        # Of IPv6, the kernel gives no header.
+        return (
+            ip_header(socket.inet_pton(socket.AF_INET6, sender[0]), bytes(16), len(packet)) + packet if SIX else packet
+        )
 
     def write(self, packet: bytes) -> None:
         self.socket.sendto(packet, (told("PEER_ADDRESS"), 0))
@@ -78,8 +97,8 @@ class Raw:
 class Connection:
     def __init__(self) -> None:
         self.link = Tun() if told("LINK") == "tun" else Raw()
-        self.own = socket.inet_aton(told("ADDRESS"))
-        self.peer = socket.inet_aton(told("PEER_ADDRESS"))
+        self.own = address("ADDRESS")
+        self.peer = address("PEER_ADDRESS")
         self.ports = int(told("PORT")), int(told("PEER_PORT"))
         self.isn = random.Random(int(told("SEED"))).randrange(1 << 32)
         self.una = self.nxt = 0  # offsets from the ISN: 0 is the SYN
@@ -104,14 +123,12 @@ class Connection:
             ack = (ack + 500) & 0xFFFFFFFF
         options = struct.pack("!BBH", 2, 4, MSS) if bits & SYN else b""
         head = struct.pack("!HHIIBBHHH", *self.ports, seq, ack, (20 + len(options)) << 2, bits, 8000, 0, 0) + options
-        pseudo = self.own + self.peer + struct.pack("!BBH", 0, 6, len(head) + len(data))
+        pseudo = self.own + self.peer + struct.pack("!II", len(head) + len(data), 6)  # the sum is that of IPv4, too
         total = 0xFFFF - ones_sum(pseudo + head + data)
         if FAULT == "wrong-checksum" and data:
             total ^= 0x1234
         head = head[:16] + struct.pack("!H", total) + head[18:]
-        ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(head) + len(data), 0, 0x4000, 64, 6, 0) + self.own + self.peer
-        ip = ip[:10] + struct.pack("!H", 0xFFFF - ones_sum(ip)) + ip[12:]
-        self.link.write(ip + head + data)
+        self.link.write(ip_header(self.own, self.peer, len(head) + len(data)) + head + data)
 
     def end(self) -> int:
         """The offset behind all that may be sent: SYN, data, and FIN."""
@@ -154,9 +171,10 @@ class Connection:
     # Receiving.
 
     def receive(self, packet: bytes) -> None:  # noqa: C901 - the arrival of a segment is one function in RFC 9293, too
-        if packet[0] >> 4 != 4 or packet[9] != 6 or packet[12:16] != self.peer:
+        protocol, start, length = (packet[6], 8, 40) if SIX else (packet[9], 12, (packet[0] & 15) * 4)
+        if packet[0] >> 4 != (6 if SIX else 4) or protocol != 6 or not packet[start:].startswith(self.peer):
             return
-        tcp = packet[(packet[0] & 15) * 4 :]
+        tcp = packet[length:]
         sport, dport, seq, ack, doff, bits, window = struct.unpack("!HHIIBBH", tcp[:16])
         if dport != self.ports[0] or (sport != self.ports[1] and not self.listening):
             return
@@ -244,9 +262,7 @@ def trouble() -> None:
         sys.exit(3)
     link = Tun() if told("LINK") == "tun" else Raw()
     while FAULT == "flood":
-        link.write(
-            struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0, 64, 6, 0) + socket.inet_aton(told("ADDRESS")) + bytes(24)
-        )
+        link.write(ip_header(address("ADDRESS"), bytes(4), 20) + bytes(20))
     for _ in range(200):
         link.write(b"\x45" + os.urandom(random.randrange(1, 1400)))
 

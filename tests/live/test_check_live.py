@@ -7,6 +7,7 @@ from shutil import copy, which
 
 import json_schema
 import pytest
+from class_of_sixty import zipped
 from minimal_tcp import FAULTS
 from support import labkit, needs_ip, needs_root
 
@@ -14,6 +15,7 @@ from labkit.capture import open_capture
 from labkit.errors import ScenarioError, UsageError
 from labkit.live.trial import MAX_PACKETS, Setting, run_trial
 from labkit.teach.assign import Assignment
+from labkit.teach.assign.material import models
 from labkit.teach.assign.schema import schema
 from labkit.teach.grade.program import grade_program
 from labkit.teach.grade.task import EMPTY, NO_TCP, Result
@@ -68,8 +70,13 @@ DESERVED = {
 """The parts that lose their points by each fault, and the rule that says why, if one does."""
 
 
-def assignment(side: str = "client", link: str = "tun", seconds: str = "6s", lost: str = LOST) -> Assignment:
+def assignment(
+    side: str = "client", link: str = "tun", seconds: str = "6s", lost: str = LOST, *, six: bool = False
+) -> Assignment:
     text = ASSIGNMENT
+    if six:
+        for end, address in (("client", "2001:DB8::a"), ("server", "2001:db8::b")):
+            text = text.replace(f"{end}: {{isn", f"{end}: {{address: '{address}', isn")
     for name, value in (("SIDE", side), ("LINK", link), ("TIME", seconds), ("LOST", lost)):
         text = text.replace(name, value)
     return Assignment.parse(text)
@@ -98,6 +105,21 @@ class TestGrades:
         assert (result.points, result.of, result.mistakes) == (13, 13, ())
         assert result.runs[0].ended == ""
 
+    @pytest.mark.parametrize(("side", "link", "peer"), [("client", "tun", "kernel"), ("server", "raw", "labkit")])
+    def test_over_ipv6(self, side: str, link: str, peer: str) -> None:
+        result = graded(assignment(side, link, six=True), peer=peer)
+        assert (result.points, result.of, result.mistakes) == (13, 13, ())
+        assert result.runs[0].ended == ""
+        assert "2001:db8::" in result.conversation
+
+    def test_over_ipv6_a_fault_costs_what_it_deserves(self) -> None:
+        result = graded(assignment(six=True), "acknowledges-unsent-data")
+        assert lost_parts(result) == DESERVED["acknowledges-unsent-data"][0]
+        assert "ACK01" in {each.code for each in result.mistakes}
+
+    def test_over_ipv6_silence_is_no_packet(self) -> None:
+        assert graded(assignment(seconds="1s", six=True), "silent").status == EMPTY
+
     @pytest.mark.parametrize("fault", FAULTS)
     def test_each_fault_costs_what_it_deserves(self, fault: str) -> None:
         result = graded(assignment(), fault)
@@ -114,6 +136,21 @@ class TestGrades:
         assert close.reason.startswith("seed 4: ")
         alone = graded(assignment(), "reset-instead-of-close", seeds=(9,))
         assert alone.runs[0].points == result.runs[1].points
+
+
+OWN = Assignment.load("own-tcp")
+
+
+@needs_tun
+@pytest.mark.parametrize(
+    ("name", "peer"),
+    [("right", "labkit"), ("right", "kernel"), *((each.name, "labkit") for each in OWN.model.hand_ins)],
+)
+def test_the_shipped_assignment_and_its_model_hand_ins(name: str, peer: str, tmp_path: Path) -> None:
+    (model,) = [each for _own, each in models(OWN) if each.name == name]
+    (tmp_path / model.file).write_bytes(model.octets)
+    setting = Setting(OWN.scenario, "client", ["python3", model.file], [tmp_path / model.file], "tun", 4.0, peer=peer)
+    assert grade_program(OWN.task(), setting, (2,)).points == model.points
 
 
 @needs_tun
@@ -223,7 +260,7 @@ class TestCommand:
             folder.mkdir(parents=True)
             if fault is not None:
                 (folder / "tcp.py").write_text(PROGRAM.read_text())
-                (folder / "fault").write_text(fault)
+            (folder / "fault").write_text(fault or "")
         command = ["sh", "-c", "exec python3 {hand-in}/tcp.py $(cat {hand-in}/fault)"]
         done = labkit(
             *("check-live", "--hand-ins", "hand-ins", "--captures", "captures", "--format", "json", "tcp.yaml"),
@@ -231,13 +268,54 @@ class TestCommand:
             cwd=tmp_path,
         )
         assert done.returncode == 0, done.stderr
-        rows = json.loads(done.stdout)["students"]
+        found = json.loads(done.stdout)
+        rows = found["students"]
         assert [(row["student"], row["points"]) for row in rows] == [("ada", 13), ("ben", 11), ("eve", 0)]
         assert "can't open file" in rows[2]["runs"][0]["ended"]
+        assert [(each["kind"], each["students"]) for each in found["remarks"]] == [("near-identical", ["ada", "ben"])]
         with open_capture(tmp_path / "captures" / "ben-seed-1.pcapng") as capture:
             frames = list(capture)
         assert len(frames) == rows[1]["packets"]
         assert any("RFC 9293" in " ".join(frame.comments) for frame in frames)
+
+    def test_a_class_as_moodle_has_it(self, tmp_path: Path) -> None:
+        """An archive for each student, of a folder or not; a task of their own; somebody who is not on the roster."""
+        text = (
+            assignment().source.text.replace("send: 9000", "send: $send").replace("delivers: 9000", "delivers: $send")
+        )
+        text += "draw: {send: 3100..4200}\n"
+        (tmp_path / "tcp.yaml").write_text(text)
+        (tmp_path / "class.csv").write_text("student,name\ns1,Ada Love\ns2,Ben Kahn\ns3,Eve Moss\n")
+        built = labkit("assign", "build", "tcp.yaml", "--roster", "class.csv", "--answers", "key.json", cwd=tmp_path)
+        assert built.returncode == 0, built.stderr
+        work = {"tcp.py": PROGRAM.read_bytes()}
+        files = {
+            "Ada Love_11_assignsubmission_file_/work.zip": zipped(
+                {f"mytcp/{name}": each for name, each in work.items()}
+            ),
+            "Ben Kahn_12_assignsubmission_file_tcp.py": work["tcp.py"],
+            "Zoe Zett_13_assignsubmission_file_/work.zip": b"PK\x03\x04 damaged",
+        }
+        (tmp_path / "all.zip").write_bytes(zipped(files))
+        done = labkit(
+            *("check-live", "--hand-ins", "all.zip", "--answers", "key.json", "--format", "json"),
+            *("--feedback", "feedback", "tcp.yaml", "python3", "{hand-in}/tcp.py"),
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        rows = [(row["student"], row["points"], row["status"], row["on_roster"]) for row in found["students"]]
+        assert rows == [
+            ("s1", 13, "graded", True),
+            ("s2", 13, "graded", True),
+            ("s3", 0, "nothing", True),
+            ("Zoe Zett (13)", 0, "refused", False),
+        ]
+        given = [each["values"]["send"] for each in json.loads((tmp_path / "key.json").read_text())["students"][:2]]
+        reasons = [row["parts"][2]["reason"] for row in found["students"][:2]]
+        assert reasons == [f"the server acknowledges {send} bytes of the client" for send in given]
+        assert [(each["kind"], each["students"]) for each in found["remarks"]] == [("identical", ["s1", "s2"])]
+        assert len(list((tmp_path / "feedback").iterdir())) == 8
 
     def test_platforms_and_mistakes_in_the_capture(self, tmp_path: Path) -> None:
         (tmp_path / "tcp.yaml").write_text(assignment().source.text)
@@ -272,6 +350,8 @@ class TestCommand:
         [
             (["handshake", "true"], "what is handed in is no program; 'labkit grade' grades it"),
             (["--hand-ins", ".", "tcp.yaml", "true"], "COMMAND has no {hand-in}"),
+            (["tcp.yaml", "--runs", "1", "true"], "options stand before ASSIGNMENT; expected a program, not '--runs'"),
+            (["--roster", "class.csv", "tcp.yaml", "true"], "--roster needs --hand-ins"),
             (["--user", "nobody-of-this-name", "tcp.yaml", "true"], "there is no user 'nobody-of-this-name'"),
             (["-o", "x.pdf", "tcp.yaml", "true"], "the suffix names no form"),
             (["tcp.yaml"], "Missing argument"),
@@ -296,6 +376,8 @@ class TestCommand:
         ("program: {side: SIDE", "program: {side: both", "program.side: 'both' is not known"),
         ("hand-in: live-program", "hand-in: capture", "live-program needs 'program:'"),
         ("text: Write it.", "text: x\ngive: ladder", "a program has no 'give:'"),
+        ("text: Write it.", "text: x\nhand-ins: [{name: a, points: 1, given: true}]", "need 'change:'"),
+        ("text: Write it.", "text: x\nhand-ins: [{name: a, points: 1, change: {b: c}}]", "has 'b' 0 times"),
     ],
 )
 def test_wrong_assignments(old: str, new: str, message: str) -> None:
@@ -308,7 +390,7 @@ def test_the_schema_accepts_it() -> None:
     assert json_schema.fits(assignment().source.data, schema(), schema())
 
 
-@pytest.mark.parametrize("key", ["address: 2001:db8::7", "address: 192.0.2.1"])
+@pytest.mark.parametrize("key", ["address: 2001:db8::1", "address: 192.0.2.1"])
 def test_scenarios_that_do_not_fit(key: str) -> None:
     other = "server: {address: 2001:db8::8, " if "db8" in key else "server: {"
     text = (

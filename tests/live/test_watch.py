@@ -202,7 +202,8 @@ def test_it_ends_with_its_parent(lab: Lab, tmp_path: Path) -> None:
     # The capture up to then is complete.
     assert list(tmp_path.iterdir()) == [target]
     with open_capture(target) as capture:
-        assert list(capture) == []
+        # Nothing was sent but what the kernel sends by itself for IPv6.
+        assert {frame.data[12:14] for frame in capture} <= {b"\x86\xdd"}
         assert capture.damage is None
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from labkit.analysis.native import engine
+from labkit.build.faults import inject
 from labkit.build.scenario import Scenario, shipped
 from labkit.capture import open_capture
 from labkit.report.draw import _columns, _series
@@ -59,6 +60,13 @@ def test_every_scenario(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.name)
 def test_every_capture(path: Path) -> None:
+    both(path)
+
+
+@pytest.mark.parametrize("fault", ["ack-of-unsent-data", "ack-of-unsent-data@9", "sequence-number-skips@6"])
+def test_wrong_numbers(fault: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.pcap"
+    inject(Scenario.load("fast-retransmit-sack").play(), [fault]).write(path)
     both(path)
 
 

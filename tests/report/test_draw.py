@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import verify
+from labkit.analysis.native import engine
 from labkit.build.faults import inject
 from labkit.build.scenario import Scenario, shipped
 from labkit.capture import create, open_capture
 from labkit.cli import run
-from labkit.report.draw import CONVERTED, DrawOptions, _plot, _svg, draw, formats, names, picture, summary
+from labkit.report.draw import CONVERTED, DrawOptions, _plot, _subject, _svg, draw, formats, names, picture, summary
 from labkit.report.draw._conversation import (
     CLIENT,
     DUPLICATE_ACK,
@@ -211,6 +212,17 @@ def test_a_hidden_value_is_in_no_picture(capsys: pytest.CaptureFixture[str]) -> 
             assert "should be" not in text
 
 
+def test_a_wrong_ack_leaves_the_round_trip_times() -> None:
+    """An ACK of what nobody has sent is marked where it is; all later ACKs are measured as without it."""
+    expected = read(built("document"), one(built("document")))
+    found = built("document", "ack-of-unsent-data")
+    client, server = read(found, one(found))
+    assert list(server.rtt.value) == list(expected[1].rtt.value)
+    assert list(client.rtt.value) == list(expected[0].rtt.value)
+    assert [low for _time, low, _high, _packet in server.marks.of(ACKED)] == [1, 1001, 120, 121]
+    assert list(server.flight.value) == list(expected[1].flight.value)
+
+
 # Folding.
 
 
@@ -318,6 +330,59 @@ def test_a_large_capture_has_curves_but_no_ladder(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("labkit.cli.draw.MAX_LINKED", 9)
     run(["draw", "a.pcapng", "--what", "rtt", "-o", "b.html"])
     assert 'class="segment"' not in Path("b.html").read_text("utf-8")
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    "name", ["fast-retransmit-sack", "lossy-both-sides", "simultaneous-close", "half-open-connections"]
+)
+def test_compiled_code_draws_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large capture, compiled code reads the segments."""
+    pytest.importorskip("llvmlite")
+    expected = pages_of(built(name, path="a.pcapng"))
+    for constant in ("LARGE", "LARGE_FOR_PACKED", "LARGE_ENOUGH_TO_COMPILE"):
+        monkeypatch.setattr(engine, constant, 0)
+    monkeypatch.setattr(_subject, "MAX_INTERPRETED", 0)
+    several = name == "lossy-both-sides"  # two points of capture, which only the interpreter tells apart
+    if not several:
+        monkeypatch.setattr(_subject, "observe", lambda *_args: pytest.fail("read by the interpreter"))
+    assert pages_of(subject("a.pcapng")) == expected
+
+
+def pages_of(found: Subject) -> list[str]:
+    return ["\n".join(picture(what, "html")(found, DrawOptions())) for what in ("ladder", "states")]
+
+
+def test_only_the_first_conversations_are_made() -> None:
+    """All are counted."""
+    text = "".join(
+        f"# 192.0.2.10:{40000 + n} > 192.0.2.20:80\n> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n"
+        for n in range(12)
+    )
+    Path("a.pkt").write_text(text, "utf-8")
+    assert run(["build", "a.pkt", "-o", "a.pcapng"]) == 0
+    for verdict in (None, verify("a.pcapng")):
+        whole = of_capture("a", lambda: open_capture("a.pcapng"), verdict)
+        few = of_capture("a", lambda: open_capture("a.pcapng"), verdict, count=8)
+        assert (len(whole.conversations), len(few.conversations), whole.total, few.total) == (12, 8, 12, 12)
+        assert pages_of(whole) == pages_of(few)
+        assert "4 more conversations" in pages_of(few)[0]
+
+
+@pytest.mark.parametrize("packets", [(1, 5), (20, 30), (33, 34)])
+def test_chosen_packets_are_drawn_as_in_the_whole(packets: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = {arrow.number: arrow for arrow in one(built("fast-retransmit-sack")).arrows}
+    monkeypatch.setattr(_subject, "MAX_BEFORE", 30)
+    monkeypatch.setattr(_subject, "MAX_AFTER", 2)
+    found = of_capture("a", lambda: open_capture("a.pcapng"), packets=packets)
+    for arrow in one(found).arrows:
+        same = whole[arrow.number]
+        shown, expected = (
+            (each.kind, each.lost, each.sender_state, each.row.relative_seq, each.row.relative_ack)
+            for each in (arrow, same)
+        )
+        assert shown == expected
+    assert [arrow.number for arrow in one(found).arrows] == list(range(packets[0], packets[1] + 1))
 
 
 # Wrong usage.

@@ -164,7 +164,8 @@ def test_any_file_name_survives(name: str) -> None:
 
 
 def test_jsonl_has_a_line_for_each_finding(faulty: Verdict) -> None:
-    lines = [json.loads(line) for line in renderer("jsonl")([faulty, faulty], ReportOptions(Severity.ERROR))]
+    text = "\n".join(renderer("jsonl")([faulty, faulty], ReportOptions(Severity.ERROR)))
+    lines = [json.loads(line) for line in text.split("\n")]
     assert len(lines) == 2 * len(faulty.findings)
     assert all(keeps(FINDING, line) and line["path"] == faulty.path for line in lines)
     (capture,) = as_json([faulty])["captures"]

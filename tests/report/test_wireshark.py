@@ -269,7 +269,7 @@ def test_foreign_files_stay(place: Path, kind: str, name: str, capsys: pytest.Ca
     make, state = HOSTILE[kind]
     (place / name).parent.mkdir(parents=True)
     make(place / name)
-    before = [(each.name, each.lstat()[:8]) for each in sorted(place.rglob("*"))]
+    before = [(each.name, each.lstat()[:7], each.lstat().st_mtime_ns) for each in sorted(place.rglob("*"))]
     assert run(["wireshark", "install"]) == 3
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{place / name}: {state}; nothing was installed" in line
@@ -277,7 +277,7 @@ def test_foreign_files_stay(place: Path, kind: str, name: str, capsys: pytest.Ca
     assert f"  {state:12}  {name}\n" in capsys.readouterr().out.replace("  changed  ", "  changed       ")
     assert run(["wireshark", "uninstall"]) == 0
     assert f"{place / name} stays" in capsys.readouterr().err
-    assert [(each.name, each.lstat()[:8]) for each in sorted(place.rglob("*"))] == before
+    assert [(each.name, each.lstat()[:7], each.lstat().st_mtime_ns) for each in sorted(place.rglob("*"))] == before
 
 
 def test_what_was_changed_later_stays(place: Path) -> None:

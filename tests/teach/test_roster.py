@@ -17,12 +17,12 @@ def read(octets: bytes, folder: Path, column: str | None = None) -> Roster:
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_every_form_is_the_same_class(separator: str, ending: str, encoding: str, tmp_path: Path) -> None:
     text = ending.join(LINES).replace(",", separator) + ending
     found = read(text.encode(encoding), tmp_path)
     assert [(each.id, each.line, each.name) for each in found.students] == [("s1", 2, "Zoë Müller"), ("s2", 3, "李 雷")]
-    assert (found.column, found.hint) == ("ID", "")
+    assert (found.column, found.hints) == ("ID", ())
 
 
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
@@ -34,16 +34,15 @@ def test_excels_first_line_names_the_separator(first: str, tmp_path: Path) -> No
 def test_windows_1252_is_read_with_a_hint(tmp_path: Path) -> None:
     found = read("ID;Name\ns1;Zoë Müller\n".encode("cp1252"), tmp_path)
     assert found.students[0].name == "Zoë Müller"
-    assert found.hint.endswith(
-        "r.csv:2: not UTF-8 text, read as Windows-1252; if names look wrong, save it as 'CSV UTF-8'"
-    )
+    (hint,) = found.hints
+    assert hint.endswith("r.csv:2: not UTF-8 text, read as Windows-1252; if names look wrong, save it as 'CSV UTF-8'")
 
 
 @pytest.mark.parametrize(
     ("head", "column"),
     [
         ("First name,Surname,ID number,Email address", "ID number"),  # Moodle
-        ("Student,ID,SIS User ID,SIS Login ID,Section", "Student"),  # Canvas
+        ("Student,ID,SIS User ID,SIS Login ID,Section", "SIS User ID"),  # Canvas
         ("First Name,Last Name,SID,Email,Sections", "SID"),  # Gradescope
         ("Username,Name,Group", "Username"),
         ("Anything,Else,More,And,So", "Anything"),
@@ -52,6 +51,33 @@ def test_windows_1252_is_read_with_a_hint(tmp_path: Path) -> None:
 def test_the_column_of_each_platform(head: str, column: str, tmp_path: Path) -> None:
     cells = [f"c{number}" for number, _name in enumerate(head.split(","))]
     assert read(f"{head}\n{','.join(cells)}\n".encode(), tmp_path).column == column
+
+
+def test_a_column_that_is_not_filled_in_identifies_nobody(tmp_path: Path) -> None:
+    text = "First name,Last name,ID number,Email address\nAda,Lovelace,,ada@x.edu\nBob,Kahn,7,bob@x.edu\n"
+    found = read(text.encode(), tmp_path)
+    assert [each.id for each in found.students] == ["ada@x.edu", "bob@x.edu"]
+    (hint,) = found.hints
+    assert hint.endswith("from the column 'Email address', because 'ID number' is not filled in for everybody")
+    with pytest.raises(InputError, match=r"r\.csv:2: the student's cell is empty"):
+        read(text.encode(), tmp_path, "ID number")
+
+
+def test_canvas_gradebook_has_a_row_that_is_no_student(tmp_path: Path) -> None:
+    text = 'Student,ID,SIS User ID,Task (1)\n    Points Possible,,,10\n"Lovelace, Ada",55,u1,\n"Student, Test",99,,\n'
+    assert [(each.id, each.name) for each in read(text.encode(), tmp_path).students] == [
+        ("55", "Lovelace, Ada"), ("99", "Student, Test"),
+    ]  # fmt: skip
+
+
+def test_a_number_that_a_spreadsheet_has_shortened_is_said(tmp_path: Path) -> None:
+    (hint,) = read(b"ID,Name\n1.23457E+11,Ada\n", tmp_path).hints
+    assert "'1.23457E+11' looks like a long number" in hint
+
+
+def test_a_quotation_mark_that_is_not_closed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"r\.csv:3: a quotation mark is not closed"):
+        read(b'ID,Name\n"s1,Ada\ns2,Bob\n', tmp_path)
 
 
 def test_a_column_by_its_name(tmp_path: Path) -> None:

@@ -31,15 +31,12 @@ from labkit.analysis.native.lines import (
     type_of,
     zero_of,
 )
-from labkit.analysis.native.records import Column, columns, record
+from labkit.analysis.native.records import PREFIX, Column, columns, record
 from labkit.errors import UncompilableError
 from labkit.i18n import _
 
 LINE = 64
 """Octets that the processor brings from memory at a time."""
-
-PREFIX = "labkit_"
-"""Of the symbols of entries."""
 
 
 def _refusal(function: str, reason: str) -> UncompilableError:

@@ -4,26 +4,30 @@ A capture with a million lost packets has a million notes. To make all of these 
 """
 
 from array import array
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from copy import copy
 from ctypes import sizeof
 from dataclasses import replace
+from functools import cached_property
 from itertools import compress
 from typing import Any
 
 from labkit.analysis import policy
-from labkit.analysis.finding import Choice, Evidence, Finding, Group, finding
+from labkit.analysis.finding import Choice, Evidence, Finding, Group, Outline, finding, order_of, softened
 from labkit.analysis.flows import end_name
 from labkit.analysis.native.context import SEVERITIES, FindingRow
 from labkit.analysis.native.flow_table import ends_of
-from labkit.analysis.native.kernels import words
 from labkit.analysis.native.lazy import LazySequence
 from labkit.analysis.native.order import DEPENDS, SUMS
 from labkit.analysis.native.records import record
 from labkit.analysis.rule import Rule, Scope, Severity, shipped
 
 ROW = sizeof(record(FindingRow))
+
+MAX_NAMES = 4096
+"""Conversations whose ends are kept as text."""
 
 
 class Findings(LazySequence[Finding]):
@@ -36,6 +40,14 @@ class Findings(LazySequence[Finding]):
         times SEVERITIES, plus their severities."""
         self._rows, self._order, self._grades = rows, order, grades
         self._profile, self._start = profile, start
+        self._count = len(rows) // ROW
+        self._soft: frozenset[int] = frozenset()
+        """Rows of findings that are `softened`."""
+        self._others: list[tuple[Finding, int | None]] = []
+        """Findings without a row, with the numbers of their causes among them. Their numbers go on from the rows'."""
+        self._names: dict[int, list[str]] = {}
+        """The ends of conversations."""
+        self._changes: tuple[Callable[[Finding], Finding], ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_rows": bytes(self._rows)}
@@ -56,11 +68,70 @@ class Findings(LazySequence[Finding]):
             for rule, severity, grade in self._kinds()
         }
         grades = array("i", map(chosen.__getitem__, self._grades))
-        stands = {grade: grade % SEVERITIES > 0 for grade in chosen.values()}
-        regraded = copy(self)
-        regraded._order = array("I", compress(self._order, map(stands.__getitem__, grades)))
-        regraded._grades = array("i", filter(stands.__getitem__, grades))
-        return regraded
+        for place, cause in self.causes():
+            if cause is not None and grades[place] % SEVERITIES:
+                stays = chosen[self._grades[cause]] % SEVERITIES > 0
+                grades[place] = self._grades[place] if stays else grades[place] // SEVERITIES * SEVERITIES
+        stands = [grade % SEVERITIES > 0 for grade in grades]
+        return self._with(compress(self._order, stands), compress(grades, stands))
+
+    def selected(self, places: Sequence[int]) -> "Findings":
+        """As `labkit.analysis.finding.selected`, without making a finding."""
+        return self._with(map(self._order.__getitem__, places), map(self._grades.__getitem__, places))
+
+    def changed(self, change: Callable[[Finding], Finding]) -> "Findings":
+        """As `labkit.analysis.finding.changed`: each is changed when it is made."""
+        made = copy(self)
+        made._changes = (*self._changes, change)
+        return made
+
+    def causes(self) -> Iterator[tuple[int, int | None]]:
+        """The places of findings without a row, each with that of its cause."""
+        return ((place, self._cause(number)) for number, place in self._places.items())
+
+    def outlines(self) -> Iterator[Outline]:
+        """All findings without words."""
+        return map(self._outline, range(len(self)))
+
+    def merged(
+        self, places: Sequence[int], soft: Collection[int], others: Sequence[tuple[Finding, int | None]]
+    ) -> "Findings":
+        """As `Grouped.merged` says. These findings have a row each."""
+        numbers = {(rule.code, rule.name): number for number, rule in reversed(list(enumerate(shipped())))}
+        order, grades = array("I"), array("i")
+        at = 0
+        for number, (found, _cause) in enumerate(others, self._count):
+            after = bisect_right(places, order_of(found), at, key=lambda place: order_of(self._outline(place)))
+            order.extend(map(self._order.__getitem__, places[at:after]))
+            grades.extend(self._grades[place] - (place in soft) for place in places[at:after])
+            order.append(number)
+            grades.append(numbers[found.code, found.name] * SEVERITIES + found.severity)
+            at = after
+        order.extend(map(self._order.__getitem__, places[at:]))
+        grades.extend(self._grades[place] - (place in soft) for place in places[at:])
+        made = self._with(order, grades)
+        made._soft = frozenset(map(self._order.__getitem__, soft))
+        made._others = list(others)
+        return made
+
+    def _with(self, order: Iterable[int], grades: Iterable[int]) -> "Findings":
+        """Other findings of the same rows."""
+        made = copy(self)
+        vars(made).pop("_places", None)
+        made._order, made._grades = array("I", order), array("i", grades)
+        return made
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        """The places of the findings without a row, by their numbers."""
+        return (
+            {number: place for place, number in enumerate(self._order) if number >= self._count} if self._others else {}
+        )
+
+    def _cause(self, number: int) -> int | None:
+        """The place of the cause of a finding without a row."""
+        cause = self._others[number - self._count][1]
+        return None if cause is None else self._places.get(self._count + cause)
 
     def _kinds(self) -> Iterator[tuple[Rule, Severity, int]]:
         """Each rule and severity, with their grade."""
@@ -70,27 +141,64 @@ class Findings(LazySequence[Finding]):
     def __len__(self) -> int:
         return len(self._order)
 
+    def _outline(self, place: int) -> Outline:
+        number, severity = self._order[place], Severity(self._grades[place] % SEVERITIES)
+        if number >= self._count:
+            found = self._others[number - self._count][0]
+            return Outline(found.code, found.name, severity, found.packet, found.flow, found.field)
+        event = self._row(number)
+        rule = shipped()[event.rule]
+        packet = None if rule.scope == Scope.FLOW else event.packet
+        return Outline(rule.code, rule.name, severity, packet, event.flow, _field(rule, event))
+
+    def _row(self, number: int) -> Any:
+        return record(FindingRow).from_buffer_copy(self._rows, number * ROW)
+
     def _make(self, place: int) -> Finding:
-        event = record(FindingRow).from_buffer_copy(self._rows, self._order[place] * ROW)
+        number = self._order[place]
+        if number < self._count:
+            found = self._of_row(number)
+            found = softened(found) if number in self._soft else found
+        else:
+            found = replace(self._others[number - self._count][0], caused_by=self._cause(number))
+        severity = Severity(self._grades[place] % SEVERITIES)
+        found = found if found.severity == severity else replace(found, severity=severity)
+        for change in self._changes:
+            found = change(found)
+        return found
+
+    def _of_row(self, number: int) -> Finding:
+        event = self._row(number)
         rule = shipped()[event.rule]
         values = dict(zip(rule.numbers, event.values, strict=False))
         whole = rule.scope == Scope.FLOW
-        names = [end_name(end) for end in ends_of(event)]
+        names = self._names.get(event.flow)
+        if names is None:
+            if len(self._names) == MAX_NAMES:
+                self._names.clear()
+            names = self._names[event.flow] = [end_name(end) for end in ends_of(event)]
         evidence = Evidence(
             packet=None if whole else event.packet,
             time=None if whole else event.time - self._start,
             flow=event.flow,
             source=names[event.sender],
             destination=names[1 - event.sender],
-            field=words()[event.field_name] if callable(rule.field) else rule.field,
+            field=_field(rule, event),
             expected=None if rule.expected is None else event.expected,
             actual=None if rule.actual is None else event.actual,
             value=values.__getitem__,
             bases=(event.bases[0], event.bases[1]),
         )
-        found = finding(rule, event.answer, self._profile, evidence)
-        severity = Severity(self._grades[place] % SEVERITIES)
-        return found if found.severity == severity else replace(found, severity=severity)
+        return finding(rule, event.answer, self._profile, evidence)
+
+
+def _field(rule: Rule, event: Any) -> str:
+    if not callable(rule.field):
+        return rule.field
+    from labkit.analysis.native.kernels import words  # which needs what translates the rules
+
+    name: str = words()[event.field_name]
+    return name
 
 
 def _places(grades: "array[int]", grade: int, first: int) -> Iterator[int]:

@@ -36,7 +36,7 @@ KINDS = len(STATES) ** 2 * 2 * CONTROL_BITS * 2
 SPACE, ZERO, MINUS, NEWLINE = 0x20, 0x30, 0x2D, 0x0A
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class LinesRow:
     """What `write_lines` works with."""
 

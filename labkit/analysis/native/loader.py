@@ -18,10 +18,13 @@ from importlib.util import find_spec
 from json import dumps, loads
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labkit.analysis.config_trust import foreign
-from labkit.analysis.native.assembly import PREFIX, Assembly
+from labkit.analysis.native.records import PREFIX
+
+if TYPE_CHECKING:
+    from labkit.analysis.native.assembly import Assembly
 
 MAGIC = b"labkit object code, format 4\n"
 KEPT = 8
@@ -62,7 +65,7 @@ class Library:
         return entry
 
 
-def load(name: str, files: Iterable[Path], source: Callable[[], Assembly], on_compile: Callable[[], None]) -> Library:
+def load(name: str, files: Iterable[Path], source: "Callable[[], Assembly]", on_compile: Callable[[], None]) -> Library:
     """The library of some entries: from the user's folder, or compiled and put there.
 
     Its code follows from `files`; `name` distinguishes libraries of the same files. To compile it, which takes some seconds,
@@ -86,7 +89,7 @@ def is_built(name: str, files: Iterable[Path]) -> bool:
     return False
 
 
-def build(source: Assembly) -> bytes:
+def build(source: "Assembly") -> bytes:
     """Compile a module for `Library`. ImportError without llvmlite."""
     import llvmlite.binding as llvm
 

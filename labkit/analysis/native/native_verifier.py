@@ -18,7 +18,7 @@ from labkit.analysis.native.flow_table import ends_of, new_seed
 from labkit.analysis.native.found import Findings, depends, left_out
 from labkit.analysis.native.lazy import LazySequence
 from labkit.analysis.native.loader import Library
-from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, columns, read_row, record, write_row
+from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, columns, record, write_row
 from labkit.analysis.native.segment_loop import SPARE_ROWS
 from labkit.analysis.payload import RING_OCTETS, RING_PIECES
 from labkit.analysis.rule import Scope, Severity, shipped
@@ -207,9 +207,7 @@ class Conversations(LazySequence[limits.Conversation]):
     def _make(self, place: int) -> limits.Conversation:
         place = self._order[place]
         row = self._row(place)
-        sides = SideRow(), SideRow()
-        for number, side in enumerate(sides):
-            octets = (2 * place + number) * sizeof(record(SideRow))
-            read_row(record(SideRow).from_buffer_copy(self._sides, octets), side)
+        kind: Any = record(SideRow)  # whose rows have the numbers of a `Side` under the same names
+        sides = tuple(kind.from_buffer_copy(self._sides, (2 * place + each) * sizeof(kind)) for each in (0, 1))
         flow = Flow(row.index, ends_of(row), sides, client=row.client, point=row.point)
         return described(flow, list(row.resent), self._start)

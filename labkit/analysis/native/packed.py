@@ -9,8 +9,8 @@ from contextlib import suppress
 from json import loads
 from pathlib import Path
 
-from labkit.analysis.native.assembly import PREFIX
 from labkit.analysis.native.loader import Entry, Library, digest
+from labkit.analysis.native.records import PREFIX
 
 FOLDER = Path(__file__).with_name("machine")
 ABOUT = "engine.json"

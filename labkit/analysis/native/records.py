@@ -28,11 +28,14 @@ TYPES = {
 }
 """The widths of integers."""
 
+PREFIX = "labkit_"
+"""Of the symbols of the machine code's entries."""
+
 Pointer = MutableSequence
 """In an annotation: the address of integers, or of rows."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class SideRow(Side):
     """A row of what is known of one sender, without its cold fields."""
 
@@ -40,7 +43,7 @@ class SideRow(Side):
     """The address of the cold row."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ColdRow(Side):
     """A row of the cold fields of a `Side`."""
 

@@ -17,9 +17,11 @@ from labkit.packet.scapy_build import Host
 from labkit.tcp.segment import ACK, RST
 
 MAX_FLOWS = 100_000_000
+"""Conversations of a bulk file."""
 MAX_ADDRESSES = 1 << 20
 """The number of addresses that a bulk file uses of a pool."""
 MAX_TEMPLATES = 16
+"""Conversations of a bulk file that are simulated."""
 MAX_TEMPLATE_PACKETS = 20_000
 """With this many packets in its templates, a scenario gets no further one."""
 BENCHMARKS = {4: "198.18.0.0/15", 6: "2001:2::/111"}

@@ -101,6 +101,12 @@ def needs_all(name: str) -> bool:
     return not getattr(_module(name), "STREAMS", False)
 
 
+def conversations_of(name: str) -> int | None:
+    """How many conversations a picture shows; None if it looks at all of them."""
+    most: int | None = getattr(_module(name), "CONVERSATIONS", None)
+    return most if needs_all(name) else 1
+
+
 def summary(name: str) -> str:
     """What a picture shows, in one line."""
     text: str = _module(name).SUMMARY

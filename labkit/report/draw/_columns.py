@@ -170,34 +170,38 @@ def _direction(rows: "dict[str, Numbers]", end: int) -> Direction:
 
     at = np.flatnonzero(acks)
     ack = position[at]
-    most = np.maximum.accumulate(ack)
-    ahead = np.concatenate(([True], ack[1:] > most[:-1])) if at.size else np.empty(0, bool)
+    shown = (after[at] == 0) | (ack <= after[at])
+    acked = np.full(len(time), LEAST)
+    acked[at[shown]] = ack[shown]
+    acked = np.maximum.accumulate(acked)
+    least = np.concatenate(([LEAST], acked[:-1]))[at]
+    ahead = ack > least
+    forward = ahead & shown
     window = _windows(rows, end)[at]
     edge = ack + window
     moved = np.concatenate(([True], edge[1:] != edge[:-1])) if at.size else np.empty(0, bool)
-    twice = ~ahead & (ack == most) & (octets[at] == 0) & (after[at] > ack) & ~moved
+    twice = ~ahead & (ack == least) & (octets[at] == 0) & (after[at] > ack) & ~moved
     count = np.cumsum(twice)
-    count = count - np.maximum.accumulate(np.where(ahead, count, 0))
+    count = count - np.maximum.accumulate(np.where(forward, count, 0))
 
     def answer(kind: int, where: Any, low: Any, top: Any) -> None:
         if where.any():
             each = at[where]
             made.marks.put(kind, *map(_numbers, (time[each], low[where], top[where], packet[each])))
 
-    answer(series.ACKED, ahead, ack, ack)
+    marked = ahead.copy()
+    marked[ahead] = np.diff(ack[ahead], prepend=LEAST) != 0
+    answer(series.ACKED, marked, ack, ack)
     answer(series.DUPLICATE, twice, ack, count)
     answer(series.WINDOW, moved, edge, edge)
     answer(series.ZERO, window == 0, ack, ack)
     _sacked(rows, made, acks, position)
 
     progress = np.zeros(len(time), bool)
-    progress[at[ahead]] = True
-    acked = np.full(len(time), LEAST)
-    acked[at] = ack
-    acked = np.maximum.accumulate(acked)
+    progress[at[forward]] = True
     flight = np.where(progress, np.maximum(after - position, 0), after - np.where(acked == LEAST, 0, acked))
     made.flight = _curve(time[sends | progress], flight[sends | progress])
-    made.rtt = _answers(time, high, new, sends & ~new, at[ahead], ack[ahead])
+    made.rtt = _answers(time, high, new, sends & ~new, at[forward], ack[forward])
     return made
 
 

@@ -6,9 +6,9 @@ segment and its acknowledgement from that end. A capture with two points shows b
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 
 from labkit.analysis.finding import Finding
 from labkit.analysis.states import Row, observe
@@ -94,21 +94,22 @@ class Conversation:
 
 
 def conversations(
-    frames: Iterable[Frame], findings: Sequence[Finding] = (), lost: frozenset[int] = frozenset()
+    flows: Mapping[int, list[Row]],
+    frames: Callable[[], Iterable[Frame]],
+    findings: Sequence[Finding] = (),
+    lost: frozenset[int] = frozenset(),
 ) -> list[Conversation]:
-    """All conversations of a capture in the order of their first segments.
+    """The conversations whose rows `flows` has by number, in that order.
 
-    `findings` are those of the capture's verdict. `lost` are packets that are known to be lost behind the point of capture.
+    `frames` reads the capture anew. `findings` are those of its verdict. `lost` are packets that are known to be lost behind the
+    point of capture.
     """
-    kept: dict[int, Frame] = {}
-    flows: dict[int, list[Row]] = {}
-    for row in observe(_remembered(frames, kept)):
-        flows.setdefault(row.flow.index, []).append(row)
+    headers = _Headers(frames, {row.number for rows in flows.values() for row in rows})
     found = []
     seconds = _second_points(flows)
     for index, rows in _in_order(flows):
         far = _second_point(rows, seconds)
-        found.append(_seen_twice(index, rows, far) if far else _seen_once(index, rows, kept, lost))
+        found.append(_seen_twice(index, rows, far) if far else _seen_once(index, rows, headers, lost))
     by_packet: dict[int, list[Finding]] = {}
     by_flow: dict[int, list[Finding]] = {}
     for each in findings:
@@ -126,16 +127,27 @@ def conversations(
     return found
 
 
-def _remembered(frames: Iterable[Frame], kept: dict[int, Frame]) -> Iterator[Frame]:
-    """Pass frames on, and keep their headers."""
-    for frame in frames:
-        kept[frame.number] = frame._replace(
-            data=frame.data[:MAX_KEPT_OCTETS], wirelen=max(frame.wirelen, len(frame.data)), comments=()
-        )
-        yield frame
+class _Headers:
+    """The headers of some packets, which are read from the capture when the first one is asked for."""
+
+    def __init__(self, frames: Callable[[], Iterable[Frame]], numbers: set[int]) -> None:
+        self._frames = frames
+        self._numbers = numbers
+        self._kept: dict[int, Frame] = {}
+
+    def of(self, numbers: Iterable[int]) -> Iterator[Frame]:
+        """Yield these packets in this order."""
+        if not self._kept:
+            last = max(self._numbers, default=0)
+            for frame in takewhile(lambda each: each.number <= last, self._frames()):
+                if frame.number in self._numbers:
+                    self._kept[frame.number] = frame._replace(
+                        data=frame.data[:MAX_KEPT_OCTETS], wirelen=max(frame.wirelen, len(frame.data)), comments=()
+                    )
+        return (self._kept[number] for number in numbers if number in self._kept)
 
 
-def _in_order(flows: dict[int, list[Row]]) -> list[tuple[int, list[Row]]]:
+def _in_order(flows: Mapping[int, list[Row]]) -> list[tuple[int, list[Row]]]:
     """The conversations, of those at several points the one that is nearest to its beginning."""
     return [(index, rows) for index, rows in sorted(flows.items()) if rows[0].flow.point == 0]
 
@@ -143,7 +155,7 @@ def _in_order(flows: dict[int, list[Row]]) -> list[tuple[int, list[Row]]]:
 Ends = frozenset[tuple[bytes, int]]
 
 
-def _second_points(flows: dict[int, list[Row]]) -> dict[Ends, list[list[Row]]]:
+def _second_points(flows: Mapping[int, list[Row]]) -> dict[Ends, list[list[Row]]]:
     """The rows of all conversations at a second point of capture, by their ends."""
     found: dict[Ends, list[list[Row]]] = {}
     for rows in flows.values():
@@ -164,7 +176,7 @@ def _second_point(rows: list[Row], seconds: dict[Ends, list[list[Row]]]) -> list
 # One point of capture.
 
 
-def _seen_once(index: int, rows: list[Row], kept: dict[int, Frame], lost: frozenset[int]) -> Conversation:
+def _seen_once(index: int, rows: list[Row], headers: _Headers, lost: frozenset[int]) -> Conversation:
     distance = distances(rows)
     transit = distance[CLIENT] + distance[SERVER]
     arrows = [
@@ -181,7 +193,7 @@ def _seen_once(index: int, rows: list[Row], kept: dict[int, Frame], lost: frozen
     if not lost and distance[CLIENT] > distance[SERVER] // 4:
         _surmise_losses(arrows, SERVER)
     for end in (CLIENT, SERVER):
-        _states_at(end, arrows, kept)
+        _states_at(end, arrows, headers)
     flow = rows[0].flow
     ends = flow.name(rows[0].client), flow.name(1 - rows[0].client)
     return Conversation(index, ends, arrows, (transit, transit))
@@ -263,7 +275,7 @@ def _reported_twice(arrows: Iterable[Arrow], sender: int) -> set[int]:
     }
 
 
-def _states_at(end: int, arrows: list[Arrow], kept: dict[int, Frame]) -> None:
+def _states_at(end: int, arrows: list[Arrow], headers: _Headers) -> None:
     """Give each arrow the state of `end`. The order of events there may be another one than at the point of capture."""
     there = [
         (arrow.sent if arrow.sender == end else arrow.arrives, place, arrow)
@@ -274,7 +286,7 @@ def _states_at(end: int, arrows: list[Arrow], kept: dict[int, Frame]) -> None:
     states = {arrow.row.number: arrow.row.states for arrow in arrows}
     if ordered != there or len(there) < len(arrows):
         # Numbers count anew, because a picture may hold a segment twice.
-        frames = [kept[arrow.row.number] for _at, _place, arrow in ordered if arrow.row.number in kept]
+        frames = headers.of(arrow.row.number for _at, _place, arrow in ordered)
         states = {row.number: row.states for row in observe(frames)}
     for arrow in arrows:
         state = states.get(arrow.row.number, arrow.row.states)[end]

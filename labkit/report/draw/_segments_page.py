@@ -35,7 +35,7 @@ def _body(subject: Subject, options: DrawOptions, remarks: Iterable[str]) -> Ite
     for conversation in chosen:
         client, server = subject.names_of(conversation)
         text = f"{client} ↔ {server}"
-        if len(subject.conversations) > 1:
+        if subject.total > 1:
             text = _("conversation {n}: ").format(n=conversation.index) + text
         yield tag("h2", text_of(text))
         yield from whole_ladder(subject, conversation, unfolding, MAX_DRAWN // len(chosen))

@@ -142,6 +142,7 @@ class Direction:
     at: int = 0
     nxt: int = 0
     acked: int | None = None
+    marked: int | None = None
     edge: int | None = None
     same: int = 0
     shift: int | None = None
@@ -234,8 +235,12 @@ def _add_ack(seg: Seen, me: Direction, peer: Direction, time: int, packet: int, 
     both = me.shift is not None and peer.shift is not None and not seg.ctl & SYN
     window = seg.win << min(me.shift or 0, MAX_SHIFT) if both else seg.win
     marks = peer.marks
-    if peer.acked is None or ack > peer.acked:
+    ahead = peer.acked is None or ack > peer.acked
+    if ahead and ack != peer.marked:
         marks.add(ACKED, time, ack, ack, packet)
+        peer.marked = ack
+    # An ACK of more than the capture shows is a mistake, or packets are missing: it tells nothing of the time of an answer.
+    if ahead and (peer.nxt == 0 or ack <= peer.nxt):
         peer.acked, peer.same = ack, 0
         at = None
         while peer.waiting and peer.waiting[0][0] <= ack:

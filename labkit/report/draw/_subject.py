@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import islice
 
+from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.flows import Flow, segments
+from labkit.analysis.states import Row, observe
 from labkit.analysis.verifier import Verdict
 from labkit.build.trace import Trace
 from labkit.capture import Frame, Reader, open_capture
@@ -15,6 +17,12 @@ from labkit.report.draw._conversation import Conversation, conversations
 
 MAX_FRAMES = 100_000
 """Packets of which a ladder is drawn. Curves show them all."""
+
+MAX_INTERPRETED = 2_000
+"""Packets that the interpreter has read before compiled code begins."""
+
+MAX_BEFORE, MAX_AFTER = 20_000, 2_000
+"""Packets that are read before and after those that a user wants to see: they tell what was lost and sent again."""
 
 Opener = Callable[[], Reader]
 """Opens the capture; each call begins at its start."""
@@ -32,6 +40,8 @@ class Subject:
     verdict: Verdict | None = None
     windows: Mapping[int, int] = field(default_factory=dict)
     """The simulated congestion window of each packet's sender, in octets; empty for a capture."""
+    total: int = 0
+    """Conversations that could be drawn; `conversations` may have only the first ones."""
     read: int = 0
     """Packets that were read for ladders."""
     cut: bool = False
@@ -73,24 +83,91 @@ def of_capture(
     packets: tuple[int, int] | None = None,
     lost: frozenset[int] = frozenset(),
     most: int = MAX_FRAMES,
+    count: int | None = None,
 ) -> Subject:
     """The conversations of a capture.
 
     `wanted` chooses conversations, `packets` the first and last packet to draw; both are judged with everything else. `lost` are
-    packets that are known to be lost behind the point of capture, `most` the packets to read.
+    packets that are known to be lost behind the point of capture, `most` the packets to read, `count` the conversations.
     """
     found = Subject(title, opener, verdict=verdict)
+    first, last = 1, most
+    if packets is not None:
+        first = max(packets[0] - MAX_BEFORE, 1)
+        last = min(first + most - 1, packets[1] + MAX_AFTER)
     with opener() as capture:
-        found.conversations = conversations(
-            _read(capture, found, most), verdict.findings if verdict is not None else (), lost
-        )
+        rows = _rows(capture, found, wanted, None if packets else count, last)
+        flows = _by_flow(rows, found, wanted, (first, last), None if packets else count)
+        several = len(capture.interfaces) > 1
         found.names = dict(capture.names)
         found.damage = capture.damage.message if capture.damage else ""
-    if wanted is not None:
-        found.conversations = [each for each in found.conversations if _is_wanted(each, wanted)]
+    if several:  # compiled code does not tell points of capture apart
+        found.read, found.cut = 0, False
+        with opener() as capture:
+            flows = _by_flow(observe(_read(capture, found, last)), found, wanted, (first, last), None)
+    elif packets is not None:
+        flows = {index: rows for index, rows in flows.items() if any(_is_in(row, packets) for row in rows)}
+    found.conversations = conversations(
+        flows, lambda: _frames(opener), verdict.findings if verdict is not None else (), lost
+    )
     if packets is not None:
         found.conversations = [each for each in found.conversations if _narrow(each, *packets)]
+        found.cut = last < packets[1]
+    if several or packets is not None:
+        found.total = len(found.conversations)
     return found
+
+
+def _frames(opener: Opener) -> Iterator[Frame]:
+    with opener() as capture:
+        yield from capture
+
+
+def _rows(
+    capture: Reader, found: Subject, wanted: Callable[[Flow], bool] | None, count: int | None, last: int
+) -> Iterator[Row]:
+    """The rows of a capture up to a packet at least; of a large one by compiled code."""
+    bounded = capture.meter is not None and capture.meter.is_bounded
+    if last <= MAX_INTERPRETED or bounded or not (wanted is None or isinstance(wanted, FlowFilter)):
+        return observe(_read(capture, found, last))
+    from labkit.analysis.native.engine import observe_capture
+
+    if wanted is None and count is not None and found.verdict is not None and len(capture.interfaces) <= 1:
+        found.total = found.verdict.reported
+        wanted = FlowFilter(tuple(range(count)))
+    return (row for row in observe_capture(capture, wanted) if isinstance(row, Row))
+
+
+def _by_flow(
+    rows: Iterable[Row],
+    found: Subject,
+    wanted: Callable[[Flow], bool] | None,
+    packets: tuple[int, int],
+    count: int | None,
+) -> dict[int, list[Row]]:
+    """The rows of some packets by conversation: of `count` ones at most; the others are only counted."""
+    flows: dict[int, list[Row]] = {}
+    hidden: set[int] = set()
+    others: set[int] = set()
+    for row in rows:
+        if row.number > packets[1]:
+            found.cut, found.read = True, packets[1]
+            break
+        index = row.flow.index
+        if row.number < packets[0] or index in hidden or index in others:
+            continue
+        if index not in flows and wanted is not None and not wanted(row.flow):
+            hidden.add(index)
+        elif index not in flows and len(flows) == count:
+            others.add(index)
+        else:
+            flows.setdefault(index, []).append(row)
+    found.total = max(found.total, len(flows) + len(others))
+    return flows
+
+
+def _is_in(row: Row, packets: tuple[int, int]) -> bool:
+    return packets[0] <= row.number <= packets[1]
 
 
 def _read(frames: Iterable[Frame], subject: Subject, most: int) -> Iterator[Frame]:
@@ -100,10 +177,6 @@ def _read(frames: Iterable[Frame], subject: Subject, most: int) -> Iterator[Fram
         subject.read += 1
         yield frame
     subject.cut = next(iterator, None) is not None
-
-
-def _is_wanted(conversation: Conversation, wanted: Callable[[Flow], bool]) -> bool:
-    return wanted(conversation.arrows[0].row.flow)
 
 
 def _narrow(conversation: Conversation, first: int, last: int) -> bool:

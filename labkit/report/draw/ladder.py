@@ -12,6 +12,8 @@ from labkit.report.draw._subject import Subject
 
 SUMMARY = N_("the segments as arrows between both ends, with states, losses and faults")
 
+CONVERSATIONS = DrawOptions().most
+
 HEADING = 30.0
 """The height of a conversation's heading, where there are several."""
 
@@ -22,7 +24,7 @@ def svg(subject: Subject, options: DrawOptions) -> Iterator[str]:
     top = 0.0
     chosen = subject.conversations[: options.most]
     for conversation in chosen:
-        if len(subject.conversations) > 1:
+        if subject.total > 1:
             parts.append(_svg.label(8, top + 20, _("conversation {n}").format(n=conversation.index), "ink title"))
             top += HEADING
         ladder = ladder_of(conversation, subject.names_of(conversation), subject.start)
@@ -45,7 +47,7 @@ def title(subject: Subject) -> str:
 
 def remarks(subject: Subject, options: DrawOptions) -> Iterator[str]:
     """Yield what the picture leaves out."""
-    more = len(subject.conversations) - options.most
+    more = subject.total - options.most
     if more > 0:
         text = ngettext(
             "{n:,} more conversation is not drawn: --flow N chooses one",
@@ -65,7 +67,7 @@ def terminal(subject: Subject, options: DrawOptions) -> Iterator[str]:
     for place, conversation in enumerate(chosen):
         if place:
             yield ""
-        if len(subject.conversations) > 1:
+        if subject.total > 1:
             yield click.style(_("conversation {n}").format(n=conversation.index), bold=True)
         parts = folded(conversation, MAX_DRAWN // len(chosen), whole=options.whole)
         yield from _ladder_text.terminal(conversation, parts, subject.names_of(conversation), subject.start)

@@ -13,6 +13,8 @@ from labkit.report.draw._subject import Subject
 
 SUMMARY = N_("the seven layers over the bytes of a packet: --packets N")
 
+CONVERSATIONS = 1
+
 WIDTH = 1040.0
 TOP, GAP = 56.0, 10.0
 LINE = 17.0

@@ -17,6 +17,8 @@ from labkit.tcp.state import TRANSITIONS, Event, State
 
 SUMMARY = N_("the states of RFC 9293 with the ways that both ends took")
 
+CONVERSATIONS = 1
+
 RESETS = frozenset({Event.RCV_RST, Event.SEND_RST})
 """Events that lead from nearly every state to CLOSED. As in the RFC's figure, only those that happened are drawn."""
 

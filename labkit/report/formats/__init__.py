@@ -1,7 +1,8 @@
 """Reports: one module for each output format, found by its name; a leading underscore marks a helper.
 
-A format has one function, `render(verdicts, options)`. It takes verdicts as they come and yields lines (without line ends) as
-soon as it can, so that a long run shows its first results early.
+A format has one function, `render(verdicts, options)`. It takes verdicts as they come and yields lines, one or several at a
+time (without the last line's end), as soon as it can: a long run shows its first results early, and a million findings are
+never in memory at a time.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,6 +1,6 @@
 """A finding for people: the segments around it, and its text in four labelled lines."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from shlex import quote
 
 import click
@@ -12,29 +12,28 @@ from labkit.report.formats import _excerpt
 from labkit.report.formats._colours import COLOURS
 from labkit.report.formats._excerpt import Excerpt, arithmetic, excerpts
 from labkit.report.formats._records import right_value
-from labkit.report.segment_line import segment_text
+from labkit.report.segment_line import segment_text, width_of_controls
 
 PREFIXES = {"seq": "seq=", "ack": "ack=", "len": "len=", "window": "win=", "flags": ""}
 """The beginning of a header field in the line of a segment."""
 
 
-def full_text(verdict: Verdict, findings: Sequence[Finding], followers: Mapping[int, str]) -> Iterator[str]:
-    """Yield the lines of some findings of a verdict, each after an empty line.
-
-    `followers` has the line about a finding's consequences, by the finding's identity.
+def full_text(verdict: Verdict, findings: Sequence[tuple[Finding, str]]) -> Iterator[str]:
+    """Yield the lines of some findings of a verdict, each after an empty line. With each comes the line about its consequences,
+    which may be empty.
 
     A finding too far into the capture for an excerpt has a line with the command that shows its conversation.
     """
-    shown = excerpts(verdict.source, findings)
-    for finding in findings:
+    shown = excerpts(verdict.source, [finding for finding, _line in findings])
+    for finding, followers in findings:
         yield ""
         excerpt = shown.get(finding.packet or 0)
         yield _headline(finding)
         if excerpt is not None:
             yield from _excerpt_lines(finding, excerpt)
         yield from (_labelled(label, text) for label, text in labelled_lines(finding, excerpt))
-        if id(finding) in followers:
-            yield _labelled(_("follows"), followers[id(finding)])
+        if followers:
+            yield _labelled(_("follows"), followers)
         if (
             finding.packet is not None
             and finding.packet > _excerpt.MAX_PACKET
@@ -70,10 +69,11 @@ def _headline(finding: Finding) -> str:
 
 
 def _excerpt_lines(finding: Finding, excerpt: Excerpt) -> Iterator[str]:
+    controls = width_of_controls(excerpt.rows)
     for row in excerpt.rows:
         here = row.number == finding.packet
         lead = f"{'>' if here else ' '} {row.number:>5}  "
-        text = segment_text(row, window=finding.field == "window")
+        text = segment_text(row, window=finding.field == "window", controls=controls)
         yield click.style(f"  {lead}{text}", bold=here) if here else f"  {lead}{text}"
         if here and finding.field in PREFIXES and finding.expected is not None:
             start = text.find(PREFIXES[finding.field])

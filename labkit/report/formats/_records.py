@@ -1,6 +1,8 @@
 """Verdicts and findings as JSON-ready records and single lines, shared by the machine formats. The keys are a contract."""
 
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
+from itertools import islice
 
 from labkit import __version__
 from labkit.analysis.finding import fault_text as fault_text
@@ -16,8 +18,17 @@ from labkit.report.formats import ReportOptions
 
 def finding_record(finding: Finding) -> dict[str, object]:
     """A finding; every key is always present."""
-    time = None if finding.time is None else exact(finding.time)
-    return {**asdict(finding), "severity": str(finding.severity), "time_exact": time}
+    record: dict[str, object] = {name: getattr(finding, name) for name in FINDING}
+    record["severity"] = str(finding.severity)
+    record["time_exact"] = None if finding.time is None else exact(finding.time)
+    return record
+
+
+BLOCK = 256
+"""Lines of a piece."""
+
+CONVERSATION = tuple(each.name for each in fields(Conversation))
+FINDING = tuple(each.name for each in fields(Finding))
 
 
 def exact(seconds: float) -> str:
@@ -28,11 +39,20 @@ def exact(seconds: float) -> str:
 def conversation_record(conversation: Conversation) -> dict[str, object]:
     """A conversation in figures."""
     times = {f"{name}_exact": exact(getattr(conversation, name)) for name in ("start", "duration")}
-    return {**asdict(conversation), **times}
+    return {**{name: getattr(conversation, name) for name in CONVERSATION}, **times}
 
 
 def verdict_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
     """A capture's verdict (`Verdict.outcome`), with `error` or `damage` if it could not be read to its end."""
+    return {
+        **summary_record(verdict, fail_on),
+        "conversations": [conversation_record(each) for each in verdict.conversations],
+        "findings": [finding_record(each) for each in verdict.findings],
+    }
+
+
+def summary_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
+    """A capture's verdict without what may be long: its conversations and findings."""
     damage = verdict.damage
     return {
         "path": verdict.path,
@@ -51,8 +71,6 @@ def verdict_record(verdict: Verdict, fail_on: Severity) -> dict[str, object]:
         "known": verdict.known,
         "not_kept": not_kept(verdict),
         "limits": limit_records(verdict),
-        "conversations": [conversation_record(each) for each in verdict.conversations],
-        "findings": [finding_record(each) for each in verdict.findings],
     }
 
 
@@ -65,6 +83,14 @@ def limit_records(verdict: Verdict) -> list[dict[str, object]]:
 def limit_text(limit: Limit, verdict: Verdict) -> str:
     """What a limit says; with its kind if it makes the capture fail."""
     return f"{limit.message} [--strict={limit.kind}]" if limit in verdict.failing_limits() else limit.message
+
+
+def blocks(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the first line, and the others several at a time, which takes less time to print."""
+    rest = iter(lines)
+    yield from islice(rest, 1)
+    while block := list(islice(rest, BLOCK)):
+        yield "\n".join(block)
 
 
 COMPLETENESS = {

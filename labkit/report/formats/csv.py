@@ -13,7 +13,7 @@ from labkit.analysis.limits import NOTHING
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import printable
 from labkit.report.formats import ReportOptions
-from labkit.report.formats._records import finding_record, limit_records, not_kept
+from labkit.report.formats._records import blocks, finding_record, limit_records, not_kept
 
 COLUMNS = ("path", *(each.name for each in fields(Finding)))
 """The row of an unreadable capture has the path, the severity `unreadable`, and the reason as its message. The row of findings
@@ -43,13 +43,16 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
             severity = "not-judged" if each["kind"] in NOTHING else "failing-limit" if each["fails"] else "limit"
             values = {**each, "path": verdict.path, "name": each["kind"], "severity": severity}
             yield _row([values.get(column) for column in COLUMNS])
-        for finding in verdict.findings:
-            values = {"path": verdict.path, **finding_record(finding)}
-            yield _row([values[column] for column in COLUMNS])
+        yield from blocks(_finding_row(verdict.path, each) for each in verdict.findings)
         for each in not_kept(verdict):
             message = f"{each['count']} more ({each['severity']})"
             values = {**each, "path": verdict.path, "severity": "not_kept", "message": message}
             yield _row([values.get(column) for column in COLUMNS])
+
+
+def _finding_row(path: str, finding: Finding) -> str:
+    values = {"path": path, **finding_record(finding)}
+    return _row([values[column] for column in COLUMNS])
 
 
 def _row(values: Iterable[object]) -> str:

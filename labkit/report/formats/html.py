@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from labkit.analysis.finding import Finding, consequences, groups
+from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.rule import Rule, Severity
 from labkit.analysis.verifier import Verdict
 from labkit.capture import open_capture
@@ -268,13 +269,13 @@ class _Page:
         path = self.verdict.path
         if not last or path == "-":
             return None
-        flows = {each.flow for each in findings}
+        flows = FlowFilter(tuple(sorted({each.flow for each in findings})))
         try:
             return of_capture(
                 path,
                 lambda: open_capture(path),
                 self.verdict,
-                wanted=lambda flow: flow.index in flows,
+                wanted=flows,
                 most=last + 200,
             )
         except CaptureError:

@@ -11,7 +11,7 @@ from json import dumps
 
 from labkit.analysis.verifier import Verdict
 from labkit.report.formats import ReportOptions
-from labkit.report.formats._records import config_record, finding_record, limit_records, not_kept
+from labkit.report.formats._records import blocks, config_record, finding_record, limit_records, not_kept
 
 
 def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:
@@ -28,7 +28,6 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
             yield dumps(
                 {"path": verdict.path, "verdict": word, "up_to": verdict.up_to, "limits": limit_records(verdict)}
             )
-        for finding in verdict.findings:
-            yield dumps({"path": verdict.path, **finding_record(finding)})
+        yield from blocks(dumps({"path": verdict.path, **finding_record(each)}) for each in verdict.findings)
         if verdict.beyond:
             yield dumps({"path": verdict.path, "not_kept": not_kept(verdict)})

@@ -1,13 +1,14 @@
 """Text for people: the verdict, then each finding with the segments around it and its text."""
 
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
 import click
 
-from labkit.analysis.finding import Finding, Group, consequences, groups, tally
+from labkit.analysis.finding import Group, consequences, groups, selected, tally
 from labkit.analysis.limits import Limit
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verdict
@@ -148,7 +149,8 @@ def _capture(verdict: Verdict, options: ReportOptions) -> Iterator[str]:
     if full:
         from labkit.report.formats._finding_text import full_text
 
-        yield from full_text(verdict, full, _followers(verdict, options))
+        followers = _followers(verdict, options)
+        yield from full_text(verdict, [(verdict.findings[place], followers.get(place, "")) for place in full])
     if counted:
         yield ""
         yield from _counted_lines(counted)
@@ -231,15 +233,18 @@ def _direction(arrow: str, packets: int, octets: int, resent: int) -> str:
     return f"{arrow} {_(', ').join(words)}"
 
 
-def _split(verdict: Verdict, options: ReportOptions) -> tuple[list[Finding], list[_Counted]]:
-    """The findings to show in full, and those to count; the limits of the capture count the notes of their own code."""
+def _split(verdict: Verdict, options: ReportOptions) -> tuple[Sequence[int], list[_Counted]]:
+    """The places of the findings to show in full, and those to count; the limits of the capture count the notes of their own
+    code."""
     limited = {limit.code for limit in verdict.limits}
     full: list[int] = []
     counted: list[_Counted] = []
     by_code: dict[str, list[Group]] = defaultdict(list)
     findings = verdict.findings
-    if consequences(findings):  # a line below their cause names them
-        findings = [each for each in findings if each.caused_by is None]
+    every: Sequence[int] = range(len(findings))
+    if following := set(chain.from_iterable(consequences(findings).values())):  # a line below their cause names them
+        every = array("I", (place for place in every if place not in following))
+        findings = selected(findings, every)
     for group in (
         *groups(findings, options.max_shown + MAX_LISTED + 1 if options.max_shown else None),
         *verdict.beyond,
@@ -259,11 +264,11 @@ def _split(verdict: Verdict, options: ReportOptions) -> tuple[list[Finding], lis
             packets = [findings[place].packet for place in left[: MAX_LISTED + 1]]
             names = list(dict.fromkeys(group.name for group in rest))
             counted.append(_Counted(code, max(group.severity for group in rest), count, names, packets))
-    return [findings[place] for place in sorted(full)], counted
+    return [every[place] for place in sorted(full)], counted
 
 
 def _followers(verdict: Verdict, options: ReportOptions) -> dict[int, str]:
-    """The line that names the consequences of each mistake, by the identity of the mistake."""
+    """The line that names the consequences of each mistake, by the place of the mistake."""
     found = {}
     for cause, places in consequences(verdict.findings).items():
         packets = sorted({number for place in places if (number := verdict.findings[place].packet) is not None})
@@ -278,7 +283,7 @@ def _followers(verdict: Verdict, options: ReportOptions) -> dict[int, str]:
         listed = (
             _("{list} and {last}").format(list=_(", ").join(shown[:-1]), last=shown[-1]) if len(shown) > 1 else shown[0]
         )
-        found[id(verdict.findings[cause])] = text.format(list=listed)
+        found[cause] = text.format(list=listed)
     return found
 
 

@@ -9,8 +9,8 @@ The new numbers stand only if fewer errors and warnings are left. Nothing else i
 no flag, window, option or time changes (but the edges of SACK blocks, which are sequence numbers).
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -22,13 +22,15 @@ from labkit.build.trace import Record, Trace
 from labkit.capture import Frame
 from labkit.i18n import _
 from labkit.report.repair.frame import Change, Unknown, mend
-from labkit.report.repair.numbers import renumber
+from labkit.report.repair.numbers import belonging, renumber
 from labkit.tcp.options import Sack
 
 MAX_RECORDS = 10_000
 """Packets between the same two addresses and ports that are numbered anew."""
 MAX_ATTEMPTS = 6
 """Attempts to number a conversation: each takes the numbers that the verifier still accuses for wrong ones."""
+FIXED = ("WIN", "TS")
+"""Families of rules about fields that stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,9 @@ def _renumbered(trace: Trace, places: Sequence[int], assume: Completeness) -> Se
     part = replace(trace, records=tuple(trace.records[place] for place in places), origin=origin)
     numbers, verdict = part.numbers(), _judge(part.file_frames(), assume)
     best = list(part.records)
-    for connection in sorted({record.connection for record in best}):
-        own = [place for place, record in enumerate(part.records) if record.connection == connection]
+    connections = belonging(best)
+    for connection in sorted(set(connections)):
+        own = [place for place, each in enumerate(connections) if each == connection]
         wrong: set[int] = set()
         wrong_seq: set[int] = set()
         alike = False
@@ -150,12 +153,11 @@ def _suspects(verdict: Verdict, trace: Trace, numbers: Sequence[int], assume: Co
     return sorted(found.values())
 
 
-def _weight(findings: Iterable[Finding]) -> tuple[int, int]:
-    """How bad findings are: the number of errors, then that of warnings."""
-    counts: Mapping[Severity, int] = defaultdict(int)
-    for each in findings:
-        counts[each.severity] += 1  # type: ignore[index]
-    return counts[Severity.ERROR], counts[Severity.WARNING]
+def _weight(findings: Iterable[Finding]) -> tuple[int, ...]:
+    """How bad findings are: the numbers of errors and of warnings, first of those that other numbers may mend."""
+    counts: Counter[tuple[bool, Severity]] = Counter()
+    counts.update((each.code.startswith(FIXED), each.severity) for each in findings)
+    return tuple(counts[fixed, severity] for fixed in (False, True) for severity in (Severity.ERROR, Severity.WARNING))
 
 
 def _changes(packet: int, before: Record, now: Record) -> list[Change]:

@@ -281,6 +281,33 @@ class _Side:
         return self.find(self.old + diff(number, add(self.base, self.old)), sent)
 
 
+def belonging(records: Sequence[Record]) -> list[int]:
+    """The connection whose numbers each record has, of records of one four-tuple.
+
+    A host that does not know of its peer's crash answers the next connection's SYN with numbers of the old one, and gets a reset
+    with such a number (RFC 9293 section 3.5.1).
+    """
+    found = [record.connection for record in records]
+    firsts = {
+        (record.connection, record.sender): record.segment.seq
+        for record in reversed(records)
+        if record.segment.ctl & SYN
+    }
+    begun: dict[str, list[int]] = {side: [] for side in OTHER}
+    for place, record in enumerate(records):
+        segment, own = record.segment, begun[record.sender]
+        first = firsts.get((record.connection, record.sender), segment.seq)
+        if segment.ctl & SYN:
+            own += [] if record.connection in own else [record.connection]
+        elif abs(diff(segment.seq, first)) <= MAX_SHIFT:
+            continue
+        elif record.connection not in own:
+            found[place] = own[-1] if own else record.connection
+        elif segment.ctl & (RST | ACK) == RST and len(own) > 1:
+            found[place] = own[-2]
+    return found
+
+
 def renumber(records: Sequence[Record], wrong: Collection[int] = (), wrong_seq: Collection[int] = ()) -> list[Segment]:
     """The segments of a conversation's records with numbers that follow from each other, in the same order.
 

@@ -203,10 +203,30 @@ def _check(made: Assignment) -> None:
         raise source.error(("hand-in",), _("a repaired capture needs give: capture, and 'faults:'"))
     if (model.hand_in == PROGRAM) != (model.program is not None):
         raise source.error(("hand-in",), _("live-program needs 'program:', and nothing else has it"))
-    if model.hand_in == PROGRAM and (model.give != "nothing" or model.faults or model.middlebox or model.hand_ins):
-        raise source.error(("hand-in",), _("a program has no 'give:', 'faults:', 'middlebox:' or 'hand-ins:'"))
+    if model.hand_in == PROGRAM and (model.give != "nothing" or model.faults or model.middlebox):
+        raise source.error(("hand-in",), _("a program has no 'give:', 'faults:' or 'middlebox:'"))
+    _check_models(made)
     _check_questions(made)
     _check_parts(made)
+
+
+def _check_models(made: Assignment) -> None:
+    """Check the model hand-ins: those of a program are changes of its solution, and no others are."""
+    model, source = made.model, made.source
+    if model.solution is not None and model.hand_in != PROGRAM:
+        raise source.error(("solution",), _("belongs to hand-in: live-program"))
+    solution = model.solution.text if model.solution is not None else ""
+    for number, each in enumerate(model.hand_ins):
+        key = ("hand-ins", number)
+        other = each.faults or each.scenario is not None or each.given or each.text is not None
+        if bool(each.change) != (model.hand_in == PROGRAM) or (each.change and other):
+            raise source.error(
+                key, _("model hand-ins of a program need 'change:' and nothing else, and no others have it")
+            )
+        for old in each.change:
+            if solution.count(old) != 1:
+                text = _("change: the solution has {old!r} {n} times; expected once")
+                raise source.error(key, text.format(old=old[:60], n=solution.count(old)))
 
 
 def _check_questions(made: Assignment) -> None:

@@ -20,7 +20,7 @@ from labkit.teach.assign.questions import KINDS, Subject, asked
 from labkit.teach.grade.facts import conversations
 from labkit.teach.grade.honesty import packets_digest
 from labkit.teach.grade.judging import judged
-from labkit.teach.grade.task import ANSWERS, LIVE, REPAIR, Answer, Given, Part, Task
+from labkit.teach.grade.task import ANSWERS, LIVE, PROGRAM, REPAIR, Answer, Given, Part, Task
 from labkit.teach.grade.task import CAPTURE as CRAFTED
 
 CAPTURE, CLIENT, SERVER = "capture.pcapng", "client.pcapng", "server.pcapng"
@@ -166,6 +166,9 @@ class Model:
 def models(assignment: Assignment, seed: int = 0, place: int = 0) -> Iterator[tuple[Material, Model]]:
     """The solution, as `right`, and the model hand-ins of an assignment, each with the task of its student."""
     own = material(assignment, seed, place)
+    if own.task.kind == PROGRAM:
+        yield from ((own, each) for each in _programs(own))
+        return
     yield own, _right(own)
     for number, each in enumerate(own.assignment.model.hand_ins):
         if each.text is not None:
@@ -182,8 +185,27 @@ def models(assignment: Assignment, seed: int = 0, place: int = 0) -> Iterator[tu
         yield own, Model(each.name, f"{each.name}.pcapng", content, each.points, each.why)
 
 
+def _programs(own: Material) -> Iterator[Model]:
+    """The solution, and those that differ from it. ScenarioError if there is none."""
+    model = own.assignment.model
+    if model.solution is None:
+        raise ScenarioError(_("{name}: has no 'solution:', of which model hand-ins are made").format(name=model.name))
+    file, solution = model.solution.file, model.solution.text
+    yield Model("right", file, solution.encode(), _most(own.task), "the solution")
+    for each in model.hand_ins:
+        text = solution
+        for old, new in each.change.items():
+            text = text.replace(old, new)
+        yield Model(each.name, file, text.encode(), each.points, each.why)
+
+
+def _most(task: Task) -> float:
+    """All points, and those of the bonus."""
+    return task.of + sum(part.points for part in task.parts if part.bonus)
+
+
 def _right(own: Material) -> Model:
-    points = own.task.of + sum(part.points for part in own.task.parts if part.bonus)
+    points = _most(own.task)
     if own.task.kind == ANSWERS:
         lines = [f"{part.answer.number}: {part.answer.right[0]}" for part in own.task.parts if part.answer]
         return Model("right", ANSWER_FILE, ("\n".join(lines) + "\n").encode(), points, "the solution")

@@ -259,6 +259,20 @@ class ProgramModel(Strict):
     """How long a run may take."""
 
 
+class SolutionModel(Strict):
+    """A program that solves the assignment."""
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,60}$")]
+    """The name of its file."""
+    text: Annotated[str, Field(max_length=200_000)]
+
+
+def _change(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(each, str) for pair in value.items() for each in pair):
+        raise ValueError(_("is not a mapping of texts; expected one such as {old text: new text}"))
+    return value
+
+
 class HandInModel(Strict):
     """A model hand-in: what somebody may hand in, and the points that it must get."""
 
@@ -272,6 +286,10 @@ class HandInModel(Strict):
     """Whether the given capture is handed in as it is."""
     text: str | None = None
     """A file with this text; `{1}` is the right answer to question 1."""
+    change: Annotated[dict[str, str], BeforeValidator(_change), WithJsonSchema({"type": "object"})] = Field(
+        default_factory=dict
+    )
+    """Texts of the `solution` that are replaced, each by another one."""
     why: Annotated[str, Field(max_length=500)] = ""
 
 
@@ -312,5 +330,7 @@ class AssignmentModel(Strict):
     """Which of several files counts."""
     deadline: Annotated[str, BeforeValidator(_deadline), WithJsonSchema({"type": "string"})] = ""
     late: LateModel | None = None
+    solution: SolutionModel | None = None
+    """The program that solves it."""
     hand_ins: tuple[HandInModel, ...] = ()
     """Model hand-ins, with the points that they must get."""

@@ -14,7 +14,7 @@ def schema() -> dict[str, Any]:
 
     found = AssignmentModel.model_json_schema(mode="validation")
     for name in [*found["$defs"]]:
-        if name not in {"PartModel", "ProgramModel", "QuestionModel", "LateModel", "HandInModel"}:
+        if name not in {"PartModel", "ProgramModel", "QuestionModel", "LateModel", "HandInModel", "SolutionModel"}:
             del found["$defs"][name]
     scenario = scenario_schema()
     found["$defs"] |= scenario.pop("$defs")

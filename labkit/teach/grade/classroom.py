@@ -97,7 +97,7 @@ def grade_class(
         owned = {each.owner: each for each in handins}
         strangers: list[tuple[HandIn, str]] = []
     else:
-        owned, strangers = _owned(handins, pupils)
+        owned, strangers = owners(handins, pupils)
     prints: list[honesty.Fingerprint] = []
     rows: list[Row] = []
     total = len(pupils) + len(strangers)
@@ -117,7 +117,8 @@ def grade_class(
     return Grades(task, tuple(rows), tuple(remarks), texts)
 
 
-def _owned(handins: Sequence[HandIn], pupils: Sequence[Pupil]) -> tuple[dict[str, HandIn], list[tuple[HandIn, str]]]:
+def owners(handins: Sequence[HandIn], pupils: Sequence[Pupil]) -> tuple[dict[str, HandIn], list[tuple[HandIn, str]]]:
+    """The hand-in of each student by the ID, and those that belong to nobody, each with the reason."""
     matcher = Matcher(pupil.student for pupil in pupils)
     owned: dict[str, HandIn] = {}
     strangers = []
@@ -130,6 +131,8 @@ def _owned(handins: Sequence[HandIn], pupils: Sequence[Pupil]) -> tuple[dict[str
             owned[student] = replace(
                 known,
                 entries=known.entries + handin.entries,
+                paths=known.paths + handin.paths,
+                alone=False,
                 late=known.late or handin.late,
                 submitted=max(filter(None, (known.submitted, handin.submitted)), default=None),
             )
@@ -145,19 +148,10 @@ def _row(pupil: Pupil, handin: HandIn | None, prints: list[honesty.Fingerprint],
         return Row(student.id, student.name, student.file, result)
     graded = [*_graded(task, handin, grader)]
     result, octets = _counting(task, graded)
-    late = _lateness(task, handin.submitted)
-    if late is not None:
-        result = _reduced(result, late)
-    elif handin.late:
-        result = replace(result, notes=(*result.notes, _("the learning platform says that it came too late")))
+    result, late = in_time(result, handin)
     if result.was_read:
         prints.append(honesty.fingerprint(student.id, task, octets, result.conversation))
-    words = "" if late is None else _duration(late)
-    if late is None and handin.late:
-        words = _("late")
-    return Row(
-        student.id, student.name, student.file, result, True, tuple(each.file for each, _octets in graded), words
-    )
+    return Row(student.id, student.name, student.file, result, True, tuple(each.file for each, _octets in graded), late)
 
 
 def grade_files(task: Task, entries: Sequence[Entry], grader: Grader = safely) -> Result:
@@ -217,6 +211,17 @@ def _counting(task: Task, graded: Sequence[tuple[Result, bytes]]) -> tuple[Resul
         len(others),
     ).format(file=chosen[0].file, n=len(others), others=shown)
     return replace(chosen[0], notes=(text, *chosen[0].notes)), chosen[1]
+
+
+def in_time(result: Result, handin: HandIn) -> tuple[Result, str]:
+    """The result less what lateness costs, and how late the hand-in is, in words; empty if it is in time or nobody knows."""
+    late = _lateness(result.task, handin.submitted)
+    if late is not None:
+        return _reduced(result, late), _duration(late)
+    if handin.late:
+        text = _("the learning platform says that it came too late")
+        return replace(result, notes=(*result.notes, text)), _("late")
+    return result, ""
 
 
 def _lateness(task: Task, submitted: datetime | None) -> timedelta | None:

@@ -23,7 +23,7 @@ METADATA = "submission_metadata.yml"
 MAX_METADATA = 16 << 20
 """Octets of a file of a learning platform that says who submitted what."""
 
-MOODLE = re.compile(r"(?P<owner>.{1,200}?)_(?P<id>\d{1,12})_assignsubmission_(?:file|onlinetext)_?.*")
+MOODLE = re.compile(r"(?P<owner>.{1,200}?)_(?P<id>\d{1,12})_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)")
 CANVAS = re.compile(r"(?P<owner>[^_/]{1,200})_(?P<late>LATE_)?(?P<user>\d{1,15})_(?P<id>\d{1,15})_(?P<file>.+)")
 
 
@@ -36,47 +36,58 @@ class HandIn:
     keys: tuple[str, ...]
     """What may identify the student, the best first."""
     entries: list[Entry] = field(default_factory=list)
+    paths: list[tuple[str, ...]] = field(default_factory=list)
+    """The path of each file in the hand-in: without the student's folder, and without what a platform adds to a name."""
+    alone: bool = False
+    """Whether it is a file that is named for the student."""
     submitted: datetime | None = None
     late: bool = False
     """Whether the learning platform says that it came too late."""
 
 
-def find(path: str) -> list[HandIn]:
-    """The hand-ins of a folder or an archive, in order; those of one student are together. InputError if it has none."""
+def find(path: str, *, whole: bool = False) -> list[HandIn]:
+    """The hand-ins of a folder or an archive, in order; those of one student are together. InputError if it has none.
+
+    `whole`: all that is in a folder is the students', even if it is one folder only.
+    """
     entries = files(path)
     if not entries:
         raise InputError(_("{name}: there is no file in it").format(name=printable(path)))
     found: dict[str, HandIn] = {}
-    for handin in _by_layout(entries, Path(path).name):
+    for handin in _by_layout(entries, Path(path).name, whole=whole and Path(path).is_dir()):
         known = found.setdefault(handin.owner, handin)
         if known is not handin:
             known.entries += handin.entries
+            known.paths += handin.paths
+            known.alone = False
             known.late |= handin.late
     return list(found.values())
 
 
-def _by_layout(entries: Sequence[Entry], name: str) -> Iterator[HandIn]:
+def _by_layout(entries: Sequence[Entry], name: str, *, whole: bool = False) -> Iterator[HandIn]:
     for entry in entries:
         if entry.parts[-1] == METADATA:
             yield from _gradescope(entry, entries)
             return
-    common = _common(entries, name)
+    common = 0 if whole else _common(entries, name)
     inner = [(entry, entry.parts[common:]) for entry in entries]
     moodle = sum(MOODLE.fullmatch(parts[0]) is not None for _entry, parts in inner)
     canvas = sum(len(parts) == 1 and CANVAS.fullmatch(parts[0]) is not None for _entry, parts in inner)
     for entry, parts in inner:
         match = MOODLE.fullmatch(parts[0]) if moodle else None
         if match is not None:
-            yield HandIn(f"{match['owner']} ({match['id']})", (match["owner"], match["id"]), [entry])
+            inside = tuple(filter(None, (match["file"], *parts[1:])))
+            yield HandIn(f"{match['owner']} ({match['id']})", (match["owner"], match["id"]), [entry], [inside])
             continue
         # One file of this form among others is a name that happens to look so.
         match = CANVAS.fullmatch(parts[0]) if 2 * canvas > len(inner) and len(parts) == 1 else None
         if match is not None:
             keys = (match["user"], match["owner"])
-            yield HandIn(f"{match['owner']} ({match['user']})", keys, [entry], late=bool(match["late"]))
+            inside = (match["file"],)
+            yield HandIn(f"{match['owner']} ({match['user']})", keys, [entry], [inside], late=bool(match["late"]))
             continue
         owner = parts[0] if len(parts) > 1 else _stem(parts[0])
-        yield HandIn(owner, (owner,), [entry])
+        yield HandIn(owner, (owner,), [entry], [parts[1:] or parts], alone=len(parts) == 1)
 
 
 def _common(entries: Sequence[Entry], name: str) -> int:
@@ -117,7 +128,8 @@ def _gradescope(metadata: Entry, entries: Sequence[Entry]) -> Iterator[HandIn]:
         when = _time(submission.get(":created_at") or submission.get("created_at"))
         keyed = [_person(each) for each in people if isinstance(each, Mapping)] or [(name,)]
         for keys in keyed:  # a group hands in once for each of its members
-            yield HandIn(keys[-1], keys, list(own), when)
+            paths = [entry.parts[len(base) + 1 :] for entry in own]
+            yield HandIn(keys[-1], keys, list(own), paths, submitted=when)
 
 
 def _person(person: Mapping[str, Any]) -> tuple[str, ...]:

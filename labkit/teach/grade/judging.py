@@ -231,7 +231,7 @@ def mistakes_of(task: Task, verdict: Verdict) -> Iterator[Finding]:
     """The findings that are mistakes. What follows from a mistake is none, nor is what the other side did."""
     least = SEVERITIES[task.count]
     for each in verdict.findings:
-        of_judged = not task.judged or each.source.rpartition(":")[0] == task.judged
+        of_judged = not task.judged or each.source.rpartition(":")[0].strip("[]") == task.judged
         if each.severity >= least and each.caused_by is None and of_judged:
             yield each
 

@@ -156,9 +156,9 @@ def _table_row(number: int, row: Row, grades: Grades) -> str:
     error = ""
     if first is not None:
         place = _("packet {n}: ").format(n=first.packet) if first.packet is not None else ""
-        error = f"{place}{first.what} {mend_of(first)}".strip()
+        error = "<br>".join(_html(each) for each in (f"{place}{first.what}", mend_of(first)) if each)
     remarks = "; ".join([*result.notes, *remarks_of(grades, row.student, evidence=False)])
-    cells += [f"<td>{_html(error)}</td>", f"<td>{_html(remarks)}</td>"]
+    cells += [f"<td>{error}</td>", f"<td>{_html(remarks)}</td>"]
     return f'<tr class="{kind}">{"".join(cells)}</tr>'
 
 

@@ -6,11 +6,13 @@ A part's points are the mean of the runs. Its reason is that of the run with the
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
+from ipaddress import ip_address
 
 from labkit.build.scenario import Scenario
 from labkit.capture import Frame, create
 from labkit.i18n import _, printable
 from labkit.live.trial import Setting, Trial, run_trial
+from labkit.packet.linktype import ETHERNET
 from labkit.teach.grade.judging import MAX_MISTAKES, grade, judged, mistakes_of, without
 from labkit.teach.grade.task import EMPTY, NO_TCP, Mistake, PartResult, Result, Run, Task
 
@@ -77,10 +79,11 @@ def _graded(task: Task, trial: Trial, scenario: Scenario) -> tuple[Result, Seque
 
 
 def _is_from(frame: Frame, address: str) -> bool:
-    """Whether an IPv4 datagram comes from an address."""
-    at = 14 if frame.link == 1 else 0
-    packed = bytes(map(int, address.split(".")))
-    return frame.data[at + 12 : at + 16] == packed and (not at or frame.data[12:14] == b"\x08\0")
+    """Whether an IP datagram comes from an address."""
+    at = 14 if frame.link == ETHERNET else 0
+    source = ip_address(address)
+    kind, place = (b"\x08\0", at + 12) if source.version == 4 else (b"\x86\xdd", at + 8)
+    return frame.data[place:].startswith(source.packed) and (not at or frame.data[12:14] == kind)
 
 
 def _joined(task: Task, results: Sequence[Result], runs: Sequence[Run]) -> Result:

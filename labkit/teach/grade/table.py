@@ -212,6 +212,8 @@ def to_text(grades: Grades, style: Callable[[str, str], str] = _plain, columns: 
         first = result.first
         packet = str(first.packet) if first is not None and first.packet is not None else ""
         why = first.what if first is not None else _("no mistake")
+        if first is not None and not first.code and first.should_be:  # no rule says what is right
+            why += f"; {first.should_be}"
         line = f"{padded(cut(printable(row.student), longest), longest)}  {points:>9}  {packet:>6}  {printable(why)}"
         if columns and width(line) > columns:
             line = cut(line, columns - 1) + "…"

@@ -262,7 +262,7 @@ def test_one_capture_among_other_files_is_one_file() -> None:
 def test_lateness(late: int, points: float, words: str) -> None:
     deadline = datetime(2026, 11, 20, 12, tzinfo=UTC)
     own = replace(OWN.task, deadline=deadline.isoformat(), late=(0.1, 86_400, 0.5))
-    handin = HandIn("s1", ("s1",), entries(a=RIGHT), deadline + timedelta(seconds=late))
+    handin = HandIn("s1", ("s1",), entries(a=RIGHT), submitted=deadline + timedelta(seconds=late))
     (row,) = grade_class(own, [handin], [Pupil(Student("s1", 2, "s1"), own)]).rows
     assert (row.result.points, row.late) == (points, words)
     assert bool(row.result.notes) is (late > 0)

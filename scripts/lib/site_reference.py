@@ -1,0 +1,152 @@
+"""The pages of `docs` on the site, under `reference`: whole in English, and in Chinese by their catalogues.
+
+Somebody wrote most pages: each has a catalogue in `docs/site/locale`, like the pages of `docs/site`. Scripts write the others
+from texts that labkit's own catalogue has and from numbers; `SAID` has the Chinese of the few other lines. Of the pages in
+`BRIEF`, which are for developers, the Chinese site has a part, and links to the English page.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from babel.messages.pofile import read_po
+
+TOP = Path(__file__).resolve().parents[2]
+DOCS = TOP / "docs"
+LABKIT = TOP / "labkit/locale/zh_CN/LC_MESSAGES/labkit.po"
+
+ELSEWHERE = ("rules.md",)
+"""Pages of `docs` that the site has in another form."""
+
+BRIEF = {
+    "accuracy.md": ("\n## Disagreements", ""),
+    "architecture.md": ("\n\n", ""),
+    "benchmarks.md": ("\n## As it is installed", "\n## Captures"),
+    "bounds.md": ("\n| bound", ""),
+    "stacks.md": ("\n## freebsd-14", ""),
+}
+"""What the Chinese page leaves out: from where, and up to where, or to the end."""
+
+REST = """
+
+:::{{note}}
+<a href="../../en/reference/{name}.html">英文页面</a>有本页的全部内容；其余部分目前只有英文。
+:::
+"""
+
+SAID = {
+    "accuracy.md": {
+        r"^Measured on (.+) captures, (.+) packets, (.+) TCP segments\.$": r"共 \1 个抓包、\2 个数据包、\3 个 TCP 报文段。",
+    },
+    "benchmarks.md": {
+        r"^Programs: (.*)\.$": r"程序：\1。",
+        r"^Not installed: (.*)\.$": r"未安装：\1。",
+        r"^Not measured: (.*)\.$": r"没有测量：\1。",
+        r"^Programs that could not read it: (.*)\.$": r"无法读取它的程序：\1。",
+        r"^Wall times are .* the median of (\d+) runs, .* took up to ([\d.]+) times .*$": (
+            r"用时是整个进程从启动到结束的实际时间，取 \1 次运行的中位数，各程序轮流运行。内存是最大进程的峰值。"
+            r"同一条命令，最长的一次运行用时最多为最短的 \2 倍；在空闲的机器上，这个数为 1。"
+        ),
+        r"^([\d,]+) packets, ([\d.,]+ MB)\.$": r"\1 个数据包，\2。",
+        r"\| verify ([\d,]+) packets, all rules and checksums \|": r"| 检查 \1 个数据包，所有规则和校验和 |",
+        r"\| verify ([\d,]+) packets, cold \|": r"| 检查 \1 个数据包，冷启动 |",
+        r"\| build ([\d,]+) packets to a file \|": r"| 生成 \1 个数据包，写到文件 |",
+        r"\| verify ([\d,]+) small captures \|": r"| 检查 \1 个小抓包 |",
+        r"\| simulate ([\d,]+) segments \|": r"| 模拟 \1 个报文段 |",
+        r"\| ([\d/.]+) or less \|": r"| 不超过 \1 |",
+        r"\| ([\d,]+) packets/s \|": r"| \1 个数据包/秒 |",
+        r"\| reached \|": "| 达到 |",
+        r"\| missed \|": "| 未达到 |",
+    },
+    "faults.md": {
+        r"^- (.*): found only in a complete capture$": r"- \1：只在完整的抓包中才能发现",
+        r"^- (.*): describes what is no fault$": r"- \1：描述的不是错误",
+        r"^- (.*): says what the capture lacks$": r"- \1：说明抓包缺少什么",
+        r"^- (.*): is about a packet that is not there$": r"- \1：针对的是不存在的数据包",
+        r"^- (.*): needs a conversation that agrees on (.*)$": r"- \1：需要协商了 \2 的会话",
+        r"^- (.*): needs a conversation with signed segments$": r"- \1：需要报文段带签名的会话",
+        r"^- (.*): the document's: (.*) breaks it under that profile$": r"- \1：属于规则集 `document`：\2 在该规则集中违反它",
+        r"^- not in (\S*): ": r"- 不用于 \1：",
+        r"：the true SYN follows$": "：真正的 SYN 随后出现",
+        r"：the SYN carries data: one more is the first octet of it$": "：SYN 携带数据：多出的一个序列号是其第一个字节",
+        r"：the resend of the SYN's data is no new segment$": "：重传 SYN 的数据不是新的报文段",
+        r"：the data was on the SYN before: its octets differ \(RTX02\)$": "：该数据此前已随 SYN 发送：字节不同（RTX02）",
+        r"：the FIN was acknowledged before: the ack goes back \(ACK02\)$": "：该 FIN 此前已被确认：ack 后退（ACK02）",
+        r"：HS02 cannot tell: the SYN's data is acknowledged$": "：HS02 无法判断：SYN 的数据已被确认",
+        r"^(.*)\. Breaks (\[.*\]\(.*\)): (.*)\.$": r"{\1}。违反 \2：{\3}。",
+        r" and (\d+) more:": r" 及另外 \1 处：",
+        r"^- ([A-Z].*?): (?=[a-z-]+@)": r"- \1：",
+        r"^- small conversations: all$": "- 小会话：全部",
+        r"^- small conversations: with all options$": "- 小会话：带全部选项的",
+        r"^- small conversations: without options or with MSS alone(; IPv4)?$": r"- 小会话：不带选项或只带 MSS 的\1",
+        r"^- small conversations: (IPv\d)$": r"- 小会话：\1",
+    },
+}
+"""By page: what scripts write, as regular expressions, and the Chinese, in which braces hold a text of labkit's own catalogue."""
+
+HAN = re.compile("[\u3400-\u9fff]")
+
+
+def pages() -> list[Path]:
+    """The pages of `docs` on the site."""
+    return [path for path in sorted(DOCS.glob("*.md")) if path.name not in ELSEWHERE]
+
+
+def linked(text: str) -> str:
+    """A page of `docs` whose links to files that the site does not have are plain text."""
+    text = re.sub(r"\[([^\]]*)\]\(\.\./[^)]*\)", r"\1", text)
+    text = re.sub(r"\]\(rules\.md(#[^)]*)?\)", "](../rules/index.md)", text)
+    return re.sub(r"\[([^\]]*)\]\([\w./-]+\.(?:ipynb|yaml|pcapng|svg|html)\)", r"\1", text)
+
+
+def chinese(path: Path) -> str:
+    """What the catalogue of a page translates: its beginning if it is brief, with the lines that need no catalogue in Chinese."""
+    text = path.read_text("utf-8")
+    if path.name in BRIEF:
+        begin, end = BRIEF[path.name]
+        at = text.index(begin, text.index("\n\n") + 2)
+        text = text[:at] + (text[text.index(end) :] if end else "") + REST.format(name=path.stem)
+    for pattern, there in SAID.get(path.name, {}).items():
+        text = re.sub(pattern, there, text, flags=re.MULTILINE)
+    return re.sub(r"^\{.*", _own, linked(text), flags=re.MULTILINE) if path.name in SAID else linked(text)
+
+
+def _own(line: re.Match[str]) -> str:
+    """A line with the texts in braces as labkit's own catalogue has them."""
+    return re.sub(r"\{(.*?)\}", lambda found: _known()[found[1][0].lower() + found[1][1:]], line[0])
+
+
+@cache
+def _known() -> dict[str, str]:
+    return {text[0].lower() + text[1:]: chinese for text, chinese in translations(LABKIT).items()} | {
+        "note or warning": "提示或警告",
+        "warning or error": "警告或错误",
+    }
+
+
+def examples(text: str) -> Iterator[str]:
+    """The examples of a page that the Chinese page has in Chinese: what labkit prints, and code with comments."""
+    for words, code in re.findall(r"^```(\S.*?)\n(.*?)\n```$", text, re.MULTILINE | re.DOTALL):
+        said = words.startswith("console") or (words == "text output" and re.search("[a-z]+ [a-z]+ [a-z]+", code))
+        if said or any(comment(line) for line in code.split("\n")):
+            yield code
+
+
+def with_examples(text: str, catalogue: Path) -> str:
+    """A page with its examples in Chinese. Sphinx would write `::` for them, as in reStructuredText."""
+    known = translations(catalogue)
+    for code in examples(text):
+        text = text.replace(f"\n{code}\n```", "\n" + known.get(code + "\n", code + "\n") + "```")
+    return text
+
+
+def translations(catalogue: Path) -> dict[str, str]:
+    """What a catalogue has for each text without a plural."""
+    with catalogue.open("rb") as file:
+        return {each.id: each.string for each in read_po(file) if each.id and isinstance(each.id, str)}
+
+
+def comment(line: str) -> bool:
+    """Whether a line of code ends in a comment for readers: not in the exit code, which the tests read."""
+    return bool(re.search(r"(^|\s)# (?!exit code|yaml-language-server|[A-Z]{2}\d)", line)) and not line.startswith("$")
