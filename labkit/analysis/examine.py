@@ -31,6 +31,7 @@ from labkit.analysis.strays import Talk, Work, adopt, exchange
 from labkit.analysis.talks import Suspects, talks_of
 from labkit.analysis.verifier import Verdict
 from labkit.capture import Frame
+from labkit.i18n import _
 from labkit.tcp.segment import SYN
 from labkit.tcp.seq import diff
 
@@ -236,7 +237,8 @@ class _Look:
             rule = next(rule for rule in self._rules if rule.predicate(entry))
             known = self._said_before(rule, entry)
             self._kept |= {id(known)} if known is not None else set()
-            self._found.append((entry, known or finding_of(rule, entry, talk, self._verdict.start)))
+            said = finding_of(rule, entry, talk, self._verdict.start)
+            self._found.append((entry, known or self._with_unread(said, entry, segments[0].packet)))
         if assumed or why == "constant":
             for entry in (*remarks(ledger), *late_acks(ledger)):
                 rule = next(rule for rule in self._rules if rule.predicate(entry))
@@ -259,6 +261,15 @@ class _Look:
                 if found.field == entry.field and found.code in DECIDED and found is not roots[0]:
                     severity = Severity.WARNING if entry.repeats else Severity.NOTE
                     self._repeats[id(found)] = roots[0], severity
+
+    def _with_unread(self, found: Finding, entry: Entry, first: int) -> Finding:
+        """What a packet that was not read explains as well as a mistake does, says so. `first` begins the conversation."""
+        frames = [limit.packet or 0 for limit in self._verdict.limits if limit.kind == "not-read"]
+        frames = [packet for packet in frames if first < packet < entry.packet]
+        if not frames or not entry.lossy or entry.cause is not None:
+            return found
+        text = _("{message}; packet {packet}, which could not be read, may hold what is missing")
+        return replace(found, message=text.format(message=found.message, packet=max(frames)))
 
     def _said_before(self, rule: Rule, entry: Entry) -> Finding | None:
         """The error of the first pass that says as much as a rule about the accounts."""
@@ -394,7 +405,7 @@ class _Look:
     def _is_left(self, limit: Limit, strays: Collection[int]) -> bool:
         if limit.kind in ("mid-stream", "one-sided"):
             return not strays and not any(
-                entry.fault == "syn-ack" for entries in self._flows.values() for entry in entries
+                entry.fault in ("syn", "syn-ack") for entries in self._flows.values() for entry in entries
             )
         return limit.kind != "packets-missing" or len(self._complete) < self._verdict.flows
 

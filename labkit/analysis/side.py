@@ -243,4 +243,4 @@ class Side:
     pending_seg_len: list[int] = field(default_factory=_row, metadata=COLD)
     pending_ctl: list[U16] = field(default_factory=_row, metadata=COLD)
     pending_mark: list[U8] = field(default_factory=_row, metadata=COLD)
-    """1: the third segment of a handshake; 2: the segment before it was a pure ACK of the same sender."""
+    """A mark (`labkit.analysis.pending`), or 0."""

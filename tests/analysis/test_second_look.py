@@ -383,3 +383,39 @@ def test_a_last_ack_with_a_wrong_checksum_is_one_error() -> None:
     for packet in packets:
         packet[IP].id = 0
     assert [(found.packet, found.code) for found in errors(verify(packets))] == [(10, "CK02")]
+
+
+def test_a_packet_that_was_not_read_is_named_where_it_may_explain_an_error() -> None:
+    packets = typed(*HANDSHAKE, *REST)
+    packets[4][IP].flags = "MF"
+    verdict = verify(packets, complete=True)
+    (found,) = errors(verdict)
+    assert (found.packet, found.field) == (6, "ack")
+    assert found.message.endswith("; packet 5, which could not be read, may hold what is missing")
+    assert [(limit.kind, limit.packet) for limit in verdict.limits] == [("not-read", 5)]
+
+
+def test_a_pure_ack_that_was_not_read_leaves_a_limit() -> None:
+    packets = typed(*HANDSHAKE, *REST)
+    packets[5][IP].flags = "MF"
+    verdict = verify(packets, complete=True)
+    assert verdict.ok
+    assert [(limit.kind, limit.packet) for limit in verdict.limits] == [("not-read", 6)]
+    assert not verify(packets, complete=True, strict=True).ok
+
+
+def test_swapped_numbers_are_mended_together() -> None:
+    packets = typed(*HANDSHAKE, *REST)
+    for packet in packets:
+        mine, other = (1000, 7000) if packet[TCP].sport == 40000 else (7000, 1000)
+        packet[TCP].seq += mine
+        packet[TCP].ack += other if packet[TCP].flags.A else 0
+    packets[3][TCP].seq, packets[3][TCP].ack = packets[3][TCP].ack, packets[3][TCP].seq
+    (found,) = errors(verify(packets))
+    assert found.mend.endswith("In Scapy: packets[3][TCP].seq = 1001; packets[3][TCP].ack = 7001")
+
+
+def test_without_a_syn_a_complete_conversation_has_no_limit() -> None:
+    verdict = verify(typed(*HANDSHAKE, *REST)[1:], complete=True)
+    assert [(found.packet, found.code) for found in errors(verdict)] == [(1, "HS13")]
+    assert verdict.limits == []

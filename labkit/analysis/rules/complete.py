@@ -82,7 +82,7 @@ def repeats_a_mistake(entry: Entry) -> int:
     "PORT01",
     Severity.ERROR,
     "RFC 9293 3.3.1",
-    "the segment has the next numbers of another conversation, but not its ports and addresses: {four_tuple}",
+    "the packet is {four_tuple}, but its numbers are the next ones of the conversation {right_tuple}",
     scope=Scope.LEDGER,
     no_fault=ONLY_COMPLETE,
     profiles=PROFILES,
