@@ -43,6 +43,9 @@ def test_copies_are_reported_and_different_programs_are_not() -> None:
 
 def test_the_solution_is_recognized() -> None:
     assert kinds(SOLUTION, a=renamed(SOLUTION), b=OTHER) == {("given-solution", ("a",))}
+    # That those who have it are like each other follows.
+    both = {("given-solution", ("a",)), ("given-solution", ("b",))}
+    assert kinds(SOLUTION, a=renamed(SOLUTION), b=SOLUTION.replace("2 * ", "3 * ")) == both
 
 
 def test_what_everybody_has_is_no_evidence() -> None:
