@@ -15,7 +15,7 @@ from itertools import combinations
 from labkit.analysis.entry import CLIENT, SERVER
 from labkit.capture import open_capture
 from labkit.errors import CaptureError, InputError
-from labkit.i18n import N_, _
+from labkit.i18n import N_, _, listed
 from labkit.tcp.segment import SYN
 from labkit.teach.grade import answers, checks
 from labkit.teach.grade.facts import Conversation, conversations
@@ -225,7 +225,7 @@ def _near(prints: Sequence[Fingerprint]) -> Iterator[Remark]:
     for pair, count in shared.most_common():
         strong = any(name in ("client-isn", "server-isn", "identifications", "gaps") for name in what[pair])
         if count >= ENOUGH and strong and prints[pair[0]].student != prints[pair[1]].student:
-            names = ", ".join(_(CHOICES[name]) for name in CHOICES if name in what[pair])
+            names = listed(_(CHOICES[name]) for name in CHOICES if name in what[pair])
             text = _("both have the same, which few others have: {names}")
             students = prints[pair[0]].student, prints[pair[1]].student
             yield Remark("near-identical", students, text.format(names=names))

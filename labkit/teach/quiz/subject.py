@@ -198,7 +198,7 @@ def subject(title: str, source: str | BinaryIO, *, relative: bool = True, budget
         talk.relative = relative and talk.whole
         found.talks.append(talk)
     if not found.talks:
-        reasons = "".join(f"; {each}" for each in found.remarks)
+        reasons = "".join(f"{_('; ')}{each}" for each in found.remarks)
         raise UsageError(_("{name}: no TCP conversation can be asked about").format(name=title) + reasons)
     if relative and not all(each.whole for each in found.talks):
         found.remarks.append(_("numbers are raw where the capture does not show the SYN of both sides"))
