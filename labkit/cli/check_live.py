@@ -9,7 +9,7 @@ import click
 from labkit.cli._common import Command, Exit, echo, note
 from labkit.cli._grade import Loaded, complete_assignments, load_pupils
 from labkit.cli._live import Duration, orderly
-from labkit.cli.grade import TABLES, check_outputs, table_of, write_grades, write_table
+from labkit.cli.grade import TABLES, check_any, check_outputs, table_of, write_grades, write_table
 from labkit.cli.lab import ANY_ARGUMENTS
 from labkit.errors import LabkitError, UsageError
 from labkit.i18n import N_, _, printable
@@ -220,6 +220,7 @@ def _class(loaded: "Assignment", words: Sequence[str], hand_ins: str, options: d
     if options["answers"] is not None:
         own = {name: each["values"] for name, each in read_answers(options["answers"]).students.items()}
     found = [each for each in find(hand_ins, whole=True) if not each.owner.startswith(".")]
+    check_any(found, pupils, hand_ins)
     solution = loaded.model.solution
 
     def run(student: str, place: Path) -> "Result":

@@ -1,6 +1,7 @@
 """`labkit grade`: grade what a class handed in, or one hand-in in the form of a teaching platform."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, Exit, echo, note
 from labkit.cli._grade import complete_assignments, load, load_pupils
 from labkit.cli._output import STANDARD_OUTPUT, write_octets
-from labkit.errors import LabkitError, UsageError
+from labkit.errors import InputError, LabkitError, UsageError
 from labkit.i18n import N_, _, ngettext, printable
 from labkit.teach.platforms import names
 
@@ -140,6 +141,7 @@ def _graded(assignment: str, handins: str, options: dict[str, Any]) -> "Grades":
     loaded = load(assignment)
     pupils = load_pupils(loaded, options)
     found = _found(handins)
+    check_any(found, pupils, handins)
     with ProgressLine(_("grading")) as progress, apart(budget) as grader:
         return grade_class(
             loaded.task if pupils is None else pupils[0].task,
@@ -151,6 +153,12 @@ def _graded(assignment: str, handins: str, options: dict[str, Any]) -> "Grades":
                 _(": {number} of {total}").format(number=number, total=total)
             ),
         )
+
+
+def check_any(found: Sequence[Any], pupils: "Sequence[Pupil] | None", name: str) -> None:
+    """InputError if there are neither hand-ins nor students who could have handed in something."""
+    if not found and pupils is None:
+        raise InputError(_("{name}: there is no file in it").format(name=printable(name)))
 
 
 def _found(handins: str) -> "list[Any]":

@@ -218,6 +218,8 @@ def _rows(text: str, name: str) -> list[tuple[int, list[str]]]:
         reason = str(error)
         if reason == "unexpected end of data":
             reason = _("a quotation mark is not closed")
+        elif reason.startswith("field larger"):
+            reason = _("a cell has more than {most:,} characters").format(most=csv.field_size_limit())
         raise InputError(f"{name}:{reader.line_num}: {reason}") from error
     return rows
 

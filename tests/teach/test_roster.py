@@ -80,6 +80,11 @@ def test_a_quotation_mark_that_is_not_closed(tmp_path: Path) -> None:
         read(b'ID,Name\n"s1,Ada\ns2,Bob\n', tmp_path)
 
 
+def test_a_cell_that_is_too_long(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"r\.csv:2: a cell has more than 131,072 characters"):
+        read(b"ID,Name\ns1," + b"x" * 140_000, tmp_path)
+
+
 def test_a_column_by_its_name(tmp_path: Path) -> None:
     text = "\n".join(LINES).encode()
     assert [each.id for each in read(text, tmp_path, "e-mail").students] == ["zoe@example.edu", "lei@example.edu"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from html import escape
 
 from labkit.build.trace import Trace
-from labkit.i18n import _, ngettext
+from labkit.i18n import _, listed, ngettext
 from labkit.tcp.segment import ACK, control_names
 from labkit.teach.assign.material import ANSWER_FILE, Material
 from labkit.teach.grade.task import ANSWERS, LIVE, PROGRAM, REPAIR, points_text
@@ -88,9 +88,9 @@ def _what(own: Material) -> str:
             ),
             "raw": _("It sends and receives packets by raw sockets; no kernel answers for its port."),
         }[program.link]
-        text = _("Your program, which plays the {side}. {link} Its environment says what to do:")
-        names = ", ".join(f"`LABKIT_{name}`" for name in VARIABLES)
-        return f"{text.format(side=_(program.side), link=link)} {names}."
+        text = _("Your program, which plays the {side}. {link} Its environment says what to do: {names}.")
+        names = listed(f"`LABKIT_{name}`" for name in VARIABLES)
+        return text.format(side=_(program.side), link=link, names=names)
     return _("One capture, as a .pcap or .pcapng file.")
 
 

@@ -46,13 +46,11 @@ class HandIn:
 
 
 def find(path: str, *, whole: bool = False) -> list[HandIn]:
-    """The hand-ins of a folder or an archive, in order; those of one student are together. InputError if it has none.
+    """The hand-ins of a folder or an archive, in order; those of one student are together. InputError if it cannot be read.
 
     `whole`: all that is in a folder is the students', even if it is one folder only.
     """
     entries = files(path)
-    if not entries:
-        raise InputError(_("{name}: there is no file in it").format(name=printable(path)))
     found: dict[str, HandIn] = {}
     for handin in _by_layout(entries, Path(path).name, whole=whole and Path(path).is_dir()):
         known = found.setdefault(handin.owner, handin)

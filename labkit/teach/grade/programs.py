@@ -233,7 +233,7 @@ def remarks(sources: Sequence[Source], solution: str = "") -> Iterator[Remark]:
                 "{share:.0%} of the shorter program is in the solution of the assignment, names and comments aside"
             )
             yield Remark("given-solution", (each.student,), text.format(share=share))
-    yield from _near(sources, together)
+    yield from _near(sources, known, together)
 
 
 def _share(both: int, *sizes: int) -> float:
@@ -242,10 +242,10 @@ def _share(both: int, *sizes: int) -> float:
     return share if both >= LEAST and share >= ALIKE else 0.0
 
 
-def _near(sources: Sequence[Source], together: set[frozenset[str]]) -> Iterator[Remark]:
+def _near(sources: Sequence[Source], known: set[int], together: set[frozenset[str]]) -> Iterator[Remark]:
     holders: dict[int, list[int]] = defaultdict(list)
     for place, each in enumerate(sources):
-        for run in each.runs:
+        for run in each.runs - known:
             holders[run].append(place)
     shared: Counter[tuple[int, int]] = Counter()
     own: Counter[int] = Counter()

@@ -206,3 +206,13 @@ def test_a_hand_in_that_is_nobodys_is_shown(place: Path, tmp_path: Path) -> None
     assert found["strangers"] == ["zzz: nobody on the roster has that name or ID"]
     assert (len(found["students"]), found["students"][-1]["on_roster"]) == (61, False)
     assert {each["status"] for each in found["students"][:60]} == {"nothing"}
+
+
+def test_nobody_has_handed_in_anything(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    arguments = ["grade", "handshake", str(tmp_path / "in")]
+    assert run([*arguments, "--answers", str(place / "answers.json"), "--format", "csv"]) == 0
+    out, _err = capsys.readouterr()
+    assert [line.split(",")[4] for line in out.splitlines()[1:]] == ["nothing"] * 60
+    assert run(arguments) == 3
+    assert capsys.readouterr().err.endswith("in: there is no file in it\n")

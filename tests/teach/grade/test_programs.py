@@ -43,6 +43,9 @@ def test_copies_are_reported_and_different_programs_are_not() -> None:
 
 def test_the_solution_is_recognized() -> None:
     assert kinds(SOLUTION, a=renamed(SOLUTION), b=OTHER) == {("given-solution", ("a",))}
+    # That those who have it are like each other follows.
+    both = {("given-solution", ("a",)), ("given-solution", ("b",))}
+    assert kinds(SOLUTION, a=renamed(SOLUTION), b=SOLUTION.replace("2 * ", "3 * ")) == both
 
 
 def test_what_everybody_has_is_no_evidence() -> None:
@@ -101,17 +104,16 @@ def test_one_student_alone_is_a_class(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "reason"),
-    [(b"PK\x03\x04", "cannot be read as a zip archive"), (bytes(65 << 20), "larger than 64 MiB")],
-    ids=["damaged", "large"],
+    ("files", "reason"),
+    [
+        ([b"PK\x03\x04"], "cannot be read as a zip archive"),
+        ([zipped({})], "the archive has no file in it"),
+        ([bytes(40 << 10), bytes(40 << 10)], "more than 0 MiB"),
+    ],
+    ids=["damaged", "empty", "large"],
 )
-def test_what_is_not_run(octets: bytes, reason: str, tmp_path: Path) -> None:
-    entry = Entry(("ada", "work"), lambda: octets)
-    if len(octets) > 10:
-        pieces = [Entry(("ada", str(n)), lambda: octets[: 40 << 20]) for n in range(2)]
-        handin = HandIn("ada", ("ada",), pieces, [("0",), ("1",)])
-        reason = "more than 64 MiB"
-    else:
-        handin = HandIn("ada", ("ada",), [entry], [("work",)])
-    found = graded([handin], tmp_path)
-    assert reason in found["refused"]["ada"]
+def test_what_is_not_run(files: list[bytes], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labkit.teach.grade.programs.MAX_COPIED", 64 << 10)
+    entries = [Entry(("ada", str(number)), lambda octets=octets: octets) for number, octets in enumerate(files)]  # type: ignore[misc]
+    handin = HandIn("ada", ("ada",), entries, [each.parts[1:] for each in entries])
+    assert reason in graded([handin], tmp_path)["refused"]["ada"]
