@@ -164,7 +164,7 @@ def _recognize(octets: Source) -> Callable[[Source], Reader]:
     for format_ in formats():
         if format_.matches(head):
             return format_.reader
-    raise CaptureError(f"{octets.name}: {_why_not_a_capture(head, octets)}")
+    raise CaptureError(f"{octets.name}{_(': ')}{_why_not_a_capture(head, octets)}")
 
 
 def _choose(target: str | Path | BinaryIO, name: str | None) -> Format:

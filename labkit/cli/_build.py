@@ -7,7 +7,7 @@ from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit.cli._common import note
+from labkit.cli._common import language_asked, note
 from labkit.errors import UsageError
 from labkit.i18n import _, ngettext, printable
 
@@ -31,12 +31,12 @@ def write(trace: "Trace", output: str, format_: str | None, edition: str, manife
     if target is None:
         if trace.injected:
             note(_("no list of the injected faults is written; '--manifest FILE' writes it"))
-        return trace.write(output, format=format_, edition=edition)
+        return trace.write(output, format=format_, edition=edition, translated=language_asked())
     if target == output:
         raise UsageError(_("the capture and the manifest cannot both go to {name}").format(name=_name(output)))
     sink = Sink(target)
     try:
-        count = trace.write(output, format=format_, edition=edition)
+        count = trace.write(output, format=format_, edition=edition, translated=language_asked())
         sink.write(_manifest(trace, output).encode("utf-8", "backslashreplace"))
         sink.commit()
     finally:

@@ -90,7 +90,7 @@ class Verdict(verifier.Verdict):
             [one_line(first)] if first is not None else [each.message for each in self.failing_limits() or self.limits]
         )
         headline = self.text().partition("\n")[0]
-        raise VerdictError(printable("; ".join([headline, *reasons[:1]])), self)
+        raise VerdictError(printable(_("; ").join([headline, *reasons[:1]])), self)
 
     def annotate(self, target: str | os.PathLike[str]) -> int:
         """Write a copy of the capture with each finding as a comment on its packet; return the number of such packets.

@@ -17,7 +17,7 @@ from labkit.analysis.rule import Rule, Severity
 from labkit.analysis.verifier import Verdict
 from labkit.capture import open_capture
 from labkit.errors import CaptureError
-from labkit.i18n import _, ngettext
+from labkit.i18n import _, listed, ngettext
 from labkit.report.draw._conversation import Conversation
 from labkit.report.draw._ladder_layout import first_states, move
 from labkit.report.draw._ladder_svg import ladder_of
@@ -114,11 +114,11 @@ def _file_names(paths: list[str]) -> list[str]:
 def _index_table(
     rows: "Iterable[tuple[_Page | _Outline, str]]", options: ReportOptions, counts: "Counter[Severity] | None" = None
 ) -> Iterator[str]:
-    listed = [(each.outline() if isinstance(each, _Page) else each, link) for each, link in rows]
-    count = Counter(each.outcome for each, _link in listed)
-    sums = ", ".join(f"{count[outcome]:,} {_(word)}" for outcome, word in WORDS.items() if count[outcome])
-    captures = ngettext("{n:,} capture", "{n:,} captures", len(listed)).format(n=len(listed))
-    yield tag("p", text_of(f"{captures}: {sums}"))
+    entries = [(each.outline() if isinstance(each, _Page) else each, link) for each, link in rows]
+    count = Counter(each.outcome for each, _link in entries)
+    sums = _(", ").join(f"{count[outcome]:,} {_(word)}" for outcome, word in WORDS.items() if count[outcome])
+    captures = ngettext("{n:,} capture", "{n:,} captures", len(entries)).format(n=len(entries))
+    yield tag("p", text_of(f"{captures}{_(': ')}{sums}"))
     if options.config_line:
         yield tag("p", text_of(_("configuration: {file}").format(file=options.config_line)), class_="muted")
     yield from tools(counts)
@@ -139,7 +139,7 @@ def _index_table(
             f"{each.packets:,}",
             text_of(each.first),
         )
-        for each, link in listed
+        for each, link in entries
     )
     yield from table(_("Captures"), columns, cells, searched=True)
 
@@ -192,7 +192,7 @@ class _Page:
 
     @property
     def title(self) -> str:
-        return f"{self.verdict.path}: {_(WORDS[self.outcome])}"
+        return f"{self.verdict.path}{_(': ')}{_(WORDS[self.outcome])}"
 
     def outline(self) -> _Outline:
         """The capture's row in the index."""
@@ -283,6 +283,7 @@ class _Page:
     def _articles(self, subject: Subject | None, level: int) -> Iterator[str]:
         """Yield the findings that are shown."""
         spots = _spots(subject)
+        start = subject.start if subject is not None else 0
         following = consequences(self.verdict.findings)
         for place in self.shown:
             each = self.verdict.findings[place]
@@ -304,7 +305,7 @@ class _Page:
             yield from self._relations(each, following.get(place, []))
             yield "</dl>"
             if spot is not None and subject is not None:
-                yield tag("figure", _cutout(subject, spot))
+                yield tag("figure", _cutout(subject, spot, start))
             yield "</article>"
 
     def _relations(self, each: Finding, following: list[int]) -> Iterator[str]:
@@ -312,15 +313,15 @@ class _Page:
         findings = self.verdict.findings
         if each.caused_by is not None:
             cause = findings[each.caused_by]
-            text = text_of(f"{cause.code}, {_place(cause)}")
+            text = text_of(f"{cause.code}{_(', ')}{_place(cause)}")
             link = (
                 tag("a", text, href=f"#finding-{self.place}-{each.caused_by}") if each.caused_by in self.shown else text
             )
             yield tag("dt", text_of(_("follows from"))) + tag("dd", link)
         if following:
             packets = sorted({number for other in following if (number := findings[other].packet) is not None})
-            listed = ", ".join(map(str, packets[:MAX_LISTED])) + (", …" if len(packets) > MAX_LISTED else "")
-            yield tag("dt", text_of(_("also wrong"))) + tag("dd", text_of(_("packets {list}").format(list=listed)))
+            numbers = listed(map(str, packets[:MAX_LISTED])) + (", …" if len(packets) > MAX_LISTED else "")
+            yield tag("dt", text_of(_("also wrong"))) + tag("dd", text_of(_("packets {list}").format(list=numbers)))
 
     def _conversations(self) -> Iterator[str]:
         columns = [
@@ -395,9 +396,9 @@ def _excerpt(finding: Finding, spot: _Spot) -> Excerpt:
     return Excerpt(finding.packet or 0, [arrows[spot.at].row], history)
 
 
-def _cutout(subject: Subject, spot: _Spot) -> str:
-    """The picture of the segments around one."""
-    ladder = ladder_of(spot.conversation, subject.names_of(spot.conversation), subject.start, page=True)
+def _cutout(subject: Subject, spot: _Spot, start: int) -> str:
+    """The picture of the segments around one; `start` is the time that is shown as 0."""
+    ladder = ladder_of(spot.conversation, subject.names_of(spot.conversation), start, page=True)
     ladder.states[:] = spot.states
     return piece(ladder, spot.conversation.arrows[spot.first : spot.at + AFTER + 1], head=True)
 

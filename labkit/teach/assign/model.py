@@ -66,7 +66,7 @@ def _expect(value: Any) -> dict[str, Any]:
         try:
             found[name] = checks.read(name, want)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+            raise ValueError(f"{name}{_(': ')}{error}") from error
     return found
 
 
@@ -106,7 +106,7 @@ def _draws(value: Any) -> dict[str, draw.Drawn]:
         try:
             found[name] = draw.read(choices)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+            raise ValueError(f"{name}{_(': ')}{error}") from error
     return found
 
 
