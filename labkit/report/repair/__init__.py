@@ -154,10 +154,10 @@ def _suspects(verdict: Verdict, trace: Trace, numbers: Sequence[int], assume: Co
 
 
 def _weight(findings: Iterable[Finding]) -> tuple[int, ...]:
-    """How bad findings are: the numbers of errors and of warnings, first of those that other numbers may mend."""
+    """How bad findings are: the numbers of errors, then of warnings, each first of those that other numbers may mend."""
     counts: Counter[tuple[bool, Severity]] = Counter()
     counts.update((each.code.startswith(FIXED), each.severity) for each in findings)
-    return tuple(counts[fixed, severity] for fixed in (False, True) for severity in (Severity.ERROR, Severity.WARNING))
+    return tuple(counts[fixed, severity] for severity in (Severity.ERROR, Severity.WARNING) for fixed in (False, True))
 
 
 def _changes(packet: int, before: Record, now: Record) -> list[Change]:
