@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -95,11 +96,11 @@ def test_the_median_counts() -> None:
 # What it measures on.
 
 
-@pytest.mark.parametrize("name", ["SMALL", "FULL", "LOSSY", "ONE", "FLOOD"])
+@pytest.mark.parametrize("name", ["SMALL", "FULL", "LOSSY", "ONE", "LONG", "FLOOD"])
 def test_its_scenarios_are_what_they_are_called(name: str) -> None:
     captures = module("bench_captures")
     text = getattr(captures, name)
-    trace = Scenario.parse(text.format(octets=50_000) if name == "ONE" else text).play(1)
+    trace = Scenario.parse(text.format(octets=50_000) if name in ("ONE", "LONG") else text).play(1)
     sizes = [len(record.segment.payload) for record in trace]
     lost = [record for record in trace if not record.arrived]
     expected = {
@@ -107,6 +108,7 @@ def test_its_scenarios_are_what_they_are_called(name: str) -> None:
         "FULL": sizes.count(1460) > 100,
         "LOSSY": bool(lost) and all(record.segment.options for record in trace),
         "ONE": len(trace.connections) == 1 and max(sizes) == 536,
+        "LONG": len(trace.connections) == 1 and max(sizes) == 256,
         "FLOOD": len(trace) == 3 and max(sizes) == 0,
     }
     assert expected[name]
@@ -208,6 +210,12 @@ class Fake:
     def simulation(self) -> list[tuple[str, int, float]]:
         return [("downloads", 50_000, 2.5 if self.fast else 3.5)]
 
+    def pages(self) -> list[object]:
+        capture = module("bench_captures").Capture("long", "a long one", Path(__file__), 1_000_000)
+        page = partial(module("bench_parts").Page, "labkit draw", capture, measured(1_000_000, 0.5))
+        others = [page(measured(1_000_000, 1.4), 7_300_000, (0.9, 0.045))] if self.others else []
+        return [page(measured(1_000_000, 0.8), 20_000, None), *others]
+
     def targets(self) -> list[object]:
         kind = module("bench_targets").Target
         work = ("show", "tshark", 0.5)
@@ -287,6 +295,12 @@ def test_a_wheel_and_an_earlier_version_are_optional(tmp_path: Path) -> None:
 
 def test_the_relay_s_figures_are_there() -> None:
     assert "| TCP through the relay | 512 Mbit/s |" in written(Fake(fast=True))
+
+
+def test_pages_are_compared_with_verifying() -> None:
+    lines = written(Fake(fast=True)).splitlines()
+    assert "| labkit draw | 1,000,000 | 0.800 s | 1.6 | 0.0 MB | not measured |  |" in lines
+    assert "| labkit draw | 1,000,000 | 1.400 s | 2.8 | 7.3 MB | 0.900 s | 45 ms |" in lines
 
 
 def test_a_slower_tool_is_compared_packet_by_packet() -> None:

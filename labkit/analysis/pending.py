@@ -218,6 +218,8 @@ def resolve(side: Side, resolved: Resolved) -> bool:
         resolved.seq = resolved.ack = side.pending_seen[i]
         if resolved.kind == GAP:
             _learn(side, i)
+        elif resolved.state in (MISSED, LATE) and resolved.kind == UNSENT:
+            _open_window(side, i)
         _drop(side, i)
         return True
     return False
@@ -258,6 +260,12 @@ def _learn(side: Side, i: int) -> None:
             side.fin = sn.add(side.nxt, -1)
         if side.data_len and side.data_seq == side.pending_seen[i]:
             side.data_seq = side.pending_want[i]
+
+
+def _open_window(side: Side, i: int) -> None:
+    """The ack is right, and so is the window that came with it."""
+    if side.has_right_edge and sn.after(side.pending_low[i], side.right_edge):
+        side.right_edge = side.pending_low[i]
 
 
 def _drop(side: Side, i: int) -> None:

@@ -235,7 +235,7 @@ class Side:
     pending_want: list[U32] = field(default_factory=_row, metadata=COLD)
     """The number that was expected: SND.NXT of whoever sends these octets."""
     pending_low: list[U32] = field(default_factory=_row, metadata=COLD)
-    """GAP: the first number that is still missing."""
+    """GAP: the first number that is still missing. UNSENT: the right edge of the window that came with the ack."""
     pending_high: list[U32] = field(default_factory=_row, metadata=COLD)
     """GAP: the first number that is not missing."""
     pending_seen: list[U32] = field(default_factory=_row, metadata=COLD)

@@ -10,6 +10,7 @@ Traces do not change: an edit makes another one.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -28,7 +29,7 @@ from labkit.build.record import States as States
 from labkit.capture import Frame, Interface
 from labkit.capture.base import MAX_PACKET_OCTETS
 from labkit.capture.budget import Budget
-from labkit.errors import UsageError
+from labkit.errors import LabkitError, UsageError
 from labkit.i18n import N_, _, printable
 from labkit.packet.linktype import ETHERNET, RAW, title
 from labkit.packet.scapy_build import PLAIN, Framing, Host
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 EDITIONS = ("annotated", "student")
 
 MAX_LINES = 200
-"""Segments that a trace shows as text."""
+"""Segments that a trace shows as text, or as a picture."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -207,8 +208,14 @@ class Trace:
         return f"{record.number:5} {record.time / 1e9:11.6f} {connection}{arrow} {segment}"
 
     def _repr_mimebundle_(self, **_choices: object) -> dict[str, str]:
-        """What a notebook shows (IPython's protocol)."""
-        return {"text/plain": str(self)}
+        """What a notebook shows (IPython's protocol): the text, and the ladder of up to MAX_LINES segments."""
+        from labkit import draw
+
+        shown = {"text/plain": str(self)}
+        if 0 < len(self.records) <= MAX_LINES:
+            with suppress(LabkitError):  # an edit that no frame holds
+                shown["image/svg+xml"] = draw(self)
+        return shown
 
     def __len__(self) -> int:
         return len(self.records)

@@ -45,7 +45,7 @@ FEW = 500
 """Packets in which the conversation of a curve is looked for first."""
 
 MAX_LINKED = 20_000
-"""Packets of a capture whose page of curves has the findings and the ladder too."""
+"""Packets of a capture whose page of curves has the findings and the ladder too, if there is no compiled code."""
 
 TERMINAL = "terminal"
 
@@ -205,9 +205,11 @@ def of_capture(
 ) -> "Subject":
     """The conversations of a capture, or of standard input; UsageError if nothing of it is selected.
 
-    `few` reads only the beginning of a capture, if what is selected is there; with `linked`, all of one with at most MAX_LINKED
-    packets. `budget` bounds each time that it is read. `other` is a capture at the other end, `count` the most conversations.
+    `few` reads only the beginning of a capture, if what is selected is there. With `linked`, there is a verdict if a ladder can
+    show the whole conversation; without compiled code, if the capture has at most MAX_LINKED packets. `budget` bounds each time
+    that it is read. `other` is a capture at the other end, `count` the most conversations.
     """
+    from labkit.analysis.native.engine import feed_of
     from labkit.capture import open_capture
     from labkit.capture.budget import Meter
     from labkit.report.draw import _subject
@@ -220,9 +222,22 @@ def of_capture(
     if linked:
         with opener() as capture:
             few = next(islice(capture, MAX_LINKED, None), None) is not None
-    verdict = verdict_of(opener) if verdict_of and not (few and linked) else None
-    for most in (FEW, _subject.MAX_FRAMES) if few and packets is None else (_subject.MAX_FRAMES,):
-        drawn = _subject.of_capture(subject, opener, verdict, wanted=wanted, packets=packets, most=most, count=count)
+        with opener() as capture:
+            few = few and feed_of(capture) is None
+    whole = not few or packets is not None
+    verdict = verdict_of(opener) if verdict_of and not linked else None
+    for most in (_subject.MAX_FRAMES,) if whole else (FEW, _subject.MAX_FRAMES):
+        drawn = _subject.of_capture(
+            subject,
+            opener,
+            verdict,
+            wanted=wanted,
+            packets=packets,
+            most=most,
+            count=count,
+            brief=FEW if linked else None,
+            judge=(lambda: verdict_of(opener)) if verdict_of and linked and whole else None,
+        )
         if drawn.conversations:
             break
     if drawn.damage:

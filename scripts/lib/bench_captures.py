@@ -76,6 +76,22 @@ steps:
   - client: close
 """
 
+LONG = """
+name: long
+summary: One conversation of a million packets
+path: {{rtt: 2ms, mtu: 296}}
+capture: server
+server: {{window: 1MiB, window_scale: 7}}
+client: {{window: 1MiB, window_scale: 7}}
+steps:
+  - client: connect
+  - server: {{send: {octets}}}
+  - server: {{send: {octets}}}
+  - server: {{send: {octets}}}
+  - server: close
+  - client: close
+"""
+
 FLOOD = """
 name: flows
 summary: Connections that open and carry no data
@@ -111,7 +127,7 @@ class Captures:
         self.quick = quick
 
     def of(self, name: str) -> Capture:
-        """Return a capture by name: small, full, lossy, one, flows, or packets-N."""
+        """Return a capture by name: small, full, lossy, one, long, flows, or packets-N."""
         kind, _, number = name.partition("-")
         if kind == "packets":
             packets = int(number)
@@ -126,6 +142,8 @@ class Captures:
                 return self._built(name, "1 % loss, SACK, timestamps", LOSSY, flows=16_000 // scale)
             case "one":
                 return self._built(name, "one conversation", ONE.format(octets=f"{60_000_000 // scale}"))
+            case "long":
+                return self._built(name, "a conversation of a million packets", LONG.format(octets=60_000_000 // scale))
             case _:
                 return self._built(name, "a million conversations", FLOOD, flows=1_000_000 // scale)
 

@@ -205,6 +205,23 @@ def simulation_part(bench: Bench) -> str:
     return table(["scenario", "segments", "processor time for 100,000"], rows)
 
 
+def pages_part(bench: Bench) -> str:
+    """Pages, and Chromium with them."""
+    rows = [
+        [
+            each.command,
+            f"{each.capture.packets:,}",
+            seconds(each.made.wall),
+            f"{each.made.wall / each.verified.wall:.1f}",
+            f"{each.size / 1e6:.1f} MB",
+            seconds(each.drawn[0]) if each.drawn else "not measured",
+            f"{each.drawn[1] * 1e3:.0f} ms" if each.drawn and each.drawn[1] else "",
+        ]
+        for each in bench.pages()
+    ]
+    return table(["page", "packets", "making", "making / verifying", "size", "drawn", "longest zoom"], rows)
+
+
 def live_part(bench: Bench) -> str:
     """A lab with a relay and without one."""
     try:
@@ -251,6 +268,14 @@ SECTIONS: dict[str, Section] = {
     "many": Section("Many small captures", "The shipped scenarios, each with many seeds.", many_part),
     "simulation": Section(
         "Simulation", "Simulated scenarios, without files. The goal is 3 s or less.", simulation_part
+    ),
+    "pages": Section(
+        "Pages",
+        "Pages of the largest real capture and of a conversation of a million packets, in headless Chromium. The columns have "
+        "the time from the address to the painted page, and the longest one from a key to the zoomed plots. The goals: making a "
+        "page takes at most 3 times as long as verifying; a page has at most 15 MB, and is drawn within 2 s and zoomed within "
+        "100 ms.",
+        pages_part,
     ),
     "live": Section(
         "The relay",

@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
+import bench_browser
 import bench_captures
 import bench_live
 from bench_captures import LABKIT, Capture, Captures
 from bench_run import FailedError, Measured, Run, climb, in_turn, run, say
 from bench_targets import Shares, Target, Targets
 from bench_tools import SCAPY_WRITE, SIMULATE, Tool, tools, verify
+
+PAGES = {
+    "labkit verify --format html": ["verify", "--format", "html"],
+    "labkit show --format html": ["show", "--format", "html"],
+    "labkit draw --format html": ["draw", "--format", "html"],
+    "labkit draw --what time-sequence": ["draw", "--what", "time-sequence", "--format", "html"],
+}
+"""The commands that make pages."""
 
 KINDS = ("small", "full", "lossy", "one", "flows")
 
@@ -26,6 +35,20 @@ class Reading:
     by_tool: dict[str, Measured]
     failed: tuple[str, ...] = ()
     """Tools that cannot read it."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a capture."""
+
+    command: str
+    capture: Capture
+    verified: Measured
+    made: Measured
+    size: int
+    """Octets."""
+    drawn: tuple[float, float] | None
+    """Seconds until Chromium has drawn it, and that a zoom takes at most; None without Chromium."""
 
 
 class Bench:
@@ -46,6 +69,7 @@ class Bench:
         self.building = cache(self._building)
         self.many = cache(self._many)
         self.simulation = cache(self._simulation)
+        self.pages = cache(self._pages)
         self.live = cache(self._live)
         self._targets = Targets(self.captures, folder, runs, wheel, before)
         self.targets: Callable[[], list[Target]] = cache(self._targets.rows)
@@ -168,6 +192,27 @@ class Bench:
             outcomes = [list(map(float, _output(command))) for _ in range(self.runs)]
             seconds, segments = sorted(outcomes)[len(outcomes) // 2]
             found.append((what, int(segments), seconds / segments * 100_000))
+        return found
+
+    def _pages(self) -> list[Page]:
+        """Pages of the largest real capture, and of a conversation of a million packets."""
+        found = []
+        with bench_browser.chromium() as session:
+            for capture in filter(None, (self.captures.largest(), self.captures.of("long"))):
+                say(f"pages of {capture.what}")
+                commands: dict[str, Callable[[], Run]] = {"": partial(run, verify(capture.path), (0, 1))}
+                for name, words in PAGES.items():
+                    commands[name] = partial(run, [*LABKIT, *words, str(capture.path)], (0, 1))
+                runs = in_turn(commands, self.runs)
+                for name, words in PAGES.items():
+                    page = self.folder / "page.html"
+                    with page.open("wb") as file:
+                        subprocess.run(
+                            [*LABKIT, *words, str(capture.path)], stdout=file, stderr=subprocess.DEVNULL, check=False
+                        )
+                    drawn = bench_browser.drawn(session, page, self.runs) if session is not None else None
+                    measured = (Measured(capture.packets, runs[each]) for each in ("", name))
+                    found.append(Page(name, capture, *measured, page.stat().st_size, drawn))
         return found
 
     def _live(self) -> list[bench_live.Figure]:

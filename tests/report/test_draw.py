@@ -1,5 +1,6 @@
 """Pictures: what is lost, sent again and expected; the same bytes each time; every format of every picture."""
 
+import io
 import re
 import shutil
 import subprocess
@@ -18,7 +19,20 @@ from labkit.build.faults import inject
 from labkit.build.scenario import Scenario, shipped
 from labkit.capture import create, open_capture
 from labkit.cli import run
-from labkit.report.draw import CONVERTED, DrawOptions, _plot, _subject, _svg, draw, formats, names, picture, summary
+from labkit.errors import UsageError
+from labkit.report.draw import (
+    CONVERTED,
+    DrawOptions,
+    _conversation,
+    _plot,
+    _subject,
+    _svg,
+    draw,
+    formats,
+    names,
+    picture,
+    summary,
+)
 from labkit.report.draw._conversation import (
     CLIENT,
     DUPLICATE_ACK,
@@ -32,9 +46,10 @@ from labkit.report.draw._conversation import (
 from labkit.report.draw._folding import Fold, folded
 from labkit.report.draw._ladder_layout import first_states, layout
 from labkit.report.draw._marks import expected_label, fault_of
-from labkit.report.draw._series import ACKED, AGAIN, DATA, DUPLICATE, PUSHED, read
+from labkit.report.draw._series import ACKED, AGAIN, DATA, DUPLICATE, LATE, PUSHED, read
 from labkit.report.draw._subject import Subject, of_capture
 from labkit.report.draw.states import ways
+from labkit.report.reveal import reveal
 from labkit.tcp.state import State
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -212,6 +227,20 @@ def test_a_hidden_value_is_in_no_picture(capsys: pytest.CaptureFixture[str]) -> 
             assert "should be" not in text
 
 
+def test_octets_out_of_order_are_not_sent_again() -> None:
+    """At the receiver, a late segment fills a gap; its octets count as new ones."""
+    scenario = Scenario.load("reordering")
+    Scenario(scenario.source, scenario.model.model_copy(update={"capture": "server"})).play().write("a.pcap")
+    found = subject("a.pcap")
+    client, _server = read(found, one(found))
+    assert client.marks.count(LATE) == 1
+    assert client.marks.count(AGAIN) == 0
+    assert sum(client.fresh.value) == 7000
+    text = "\n".join(picture("time-sequence", "svg")(found, DrawOptions()))
+    assert ">O</text>" in text
+    assert ">R</text>" not in text
+
+
 def test_a_wrong_ack_leaves_the_round_trip_times() -> None:
     """An ACK of what nobody has sent is marked where it is; all later ACKs are measured as without it."""
     expected = read(built("document"), one(built("document")))
@@ -221,6 +250,15 @@ def test_a_wrong_ack_leaves_the_round_trip_times() -> None:
     assert list(client.rtt.value) == list(expected[0].rtt.value)
     assert [low for _time, low, _high, _packet in server.marks.of(ACKED)] == [1, 1001, 120, 121]
     assert list(server.flight.value) == list(expected[1].flight.value)
+
+
+@pytest.mark.parametrize("level", ["none", "full"])
+def test_a_wrong_sequence_number_leaves_no_gap_to_fill(level: str) -> None:
+    """What follows at the right numbers is in order."""
+    built("document", "sequence-number-skips@5")
+    found = of_capture("a", lambda: open_capture("a.pcapng"), reveal(verify("a.pcapng"), level))
+    assert [arrow.kind for arrow in one(found).arrows] == [""] * 10
+    assert sum(fault_of(arrow) is not None for arrow in one(found).arrows) == 1
 
 
 # Folding.
@@ -327,9 +365,13 @@ def test_a_large_capture_has_curves_but_no_ladder(monkeypatch: pytest.MonkeyPatc
     Scenario.load("document").play().write("a.pcapng")
     run(["draw", "a.pcapng", "--what", "rtt", "-o", "a.html"])
     assert "data-packet" in Path("a.html").read_text("utf-8")
-    monkeypatch.setattr("labkit.cli.draw.MAX_LINKED", 9)
-    run(["draw", "a.pcapng", "--what", "rtt", "-o", "b.html"])
-    assert 'class="segment"' not in Path("b.html").read_text("utf-8")
+    for bound in ("labkit.cli.draw.MAX_LINKED", "labkit.report.draw._subject.MAX_SEGMENTS"):
+        with monkeypatch.context() as patch:
+            patch.setattr(bound, 9)
+            run(["draw", "a.pcapng", "--what", "rtt", "-o", "b.html"])
+        text = Path("b.html").read_text("utf-8")
+        assert 'class="segment"' not in text
+        assert "<code>labkit draw a.pcapng --packets 1-1000 -o part.html</code>" in text
 
 
 @pytest.mark.compiled
@@ -346,6 +388,14 @@ def test_compiled_code_draws_the_same(name: str, monkeypatch: pytest.MonkeyPatch
     several = name == "lossy-both-sides"  # two points of capture, which only the interpreter tells apart
     if not several:
         monkeypatch.setattr(_subject, "observe", lambda *_args: pytest.fail("read by the interpreter"))
+    assert pages_of(subject("a.pcapng")) == expected
+
+
+@pytest.mark.parametrize("name", ["slow-start", "fast-retransmit-sack", "lossy-both-sides", "zero-window"])
+def test_states_of_a_long_conversation(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a part of it is followed once more, with the same states."""
+    expected = pages_of(built(name))
+    monkeypatch.setattr(_conversation, "FEW", 0)
     assert pages_of(subject("a.pcapng")) == expected
 
 
@@ -554,3 +604,19 @@ def test_two_captures_that_are_none(
     names = {"one": both_ends(tmp_path)[0], "both": str(both)}
     assert run(["draw", *(each.format(**names) for each in arguments)]) == code
     assert message in capsys.readouterr().err
+
+
+def test_what_can_be_verified_can_be_drawn(tmp_path: Path) -> None:
+    trace = Scenario.load("document").play()
+    trace.write(tmp_path / "document.pcapng")
+    octets = (tmp_path / "document.pcapng").read_bytes()
+    path = tmp_path / "document.pcapng"
+    picture = without_title(draw(trace))
+    assert {without_title(draw(source)) for source in (path, octets, io.BytesIO(octets))} == {picture}
+    assert draw(trace.packets()).count('class="segment"') == picture.count('class="segment"') == 10
+    with pytest.raises(UsageError, match="from a value of type int"):
+        draw(5)  # type: ignore[arg-type]
+
+
+def without_title(picture: str) -> str:
+    return re.sub("<title>.*?</title>", "", picture, count=1)

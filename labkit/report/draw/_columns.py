@@ -88,11 +88,12 @@ def _segments(feed: Any, ends: tuple[End, End], numbers: tuple[int, int], *, cut
         at = np.flatnonzero(wanted)
         if at.size:
             places = np.frombuffer(batch.places, np.int64, count)[at]
-            sent = _senders(np.frombuffer(batch.octets.view, np.uint8), places, own[at], ends)
-            mine = own[at[sent >= 0]]
-            parts.append({name: mine[name].astype(np.int64) for name in FIELDS} | {"sent": sent[sent >= 0]})
-            with_blocks = mine[mine["sack_n"] > 0]
-            parts[-1] |= {name: with_blocks[name].astype(np.int64) for name in EDGES}
+            sent = _senders(np.frombuffer(batch.octets.view, np.uint8), places, own, at, ends)
+            mine = at[sent >= 0]
+            # One column after the other: rows are long.
+            parts.append({name: own[name][mine].astype(np.int64) for name in FIELDS} | {"sent": sent[sent >= 0]})
+            with_blocks = mine[own["sack_n"][mine] > 0]
+            parts[-1] |= {name: own[name][with_blocks].astype(np.int64) for name in EDGES}
         if not cut and count and int(own["number"][-1]) > last:
             break
     if not parts:
@@ -101,18 +102,19 @@ def _segments(feed: Any, ends: tuple[End, End], numbers: tuple[int, int], *, cut
     return _of_one(found, last)
 
 
-def _senders(octets: Any, places: Any, rows: Any, ends: tuple[End, End]) -> Any:
-    """Who sent each segment: 0 the client, 1 the server, -1 somebody else."""
+def _senders(octets: Any, places: Any, rows: Any, at: Any, ends: tuple[End, End]) -> Any:
+    """Who sent each segment of the rows `at`: 0 the client, 1 the server, -1 somebody else."""
     import numpy as np
 
     size = len(ends[0][0])
-    found = np.full(len(rows), -1, np.int64)
-    fits = rows["addr_len"] == size
+    found = np.full(len(at), -1, np.int64)
+    fits = rows["addr_len"][at] == size
+    ports = rows["sport"][at], rows["dport"][at]
     address = [
-        octets[np.where(fits, places + rows[name], 0)[:, None] + np.arange(size)] for name in ("src_at", "dst_at")
+        octets[np.where(fits, places + rows[name][at], 0)[:, None] + np.arange(size)] for name in ("src_at", "dst_at")
     ]
     for sender, ((source, sport), (target, dport)) in enumerate((ends, ends[::-1])):
-        same = fits & (rows["sport"] == sport) & (rows["dport"] == dport)
+        same = fits & (ports[0] == sport) & (ports[1] == dport)
         for part, wanted in zip(address, (source, target), strict=True):
             same &= (part == np.frombuffer(wanted, np.uint8)).all(axis=1)
         found[same] = sender
@@ -164,9 +166,12 @@ def _direction(rows: "dict[str, Numbers]", end: int) -> Direction:
     mark(series.CLOSED, sends & (ctl & FIN != 0), high, high)
     mark(series.PUSHED, new & (ctl & PSH != 0), position, high)
     mark(series.DATA, new & (ctl & PSH == 0), position, high)
-    mark(series.AGAIN, sends & ~new, position, high)
-    fresh = new & (size > 0)
-    made.fresh = _curve(time[fresh], np.minimum(high - np.maximum(before, position), size)[fresh])
+    late = _late(position, high, before, new, sends)
+    mark(series.AGAIN, sends & ~new & ~late, position, high)
+    mark(series.LATE, late, position, high)
+    fresh = (new | late) & (size > 0)
+    octets_new = np.where(late, size, np.minimum(high - np.maximum(before, position), size))
+    made.fresh = _curve(time[fresh], octets_new[fresh])
 
     at = np.flatnonzero(acks)
     ack = position[at]
@@ -203,6 +208,21 @@ def _direction(rows: "dict[str, Numbers]", end: int) -> Direction:
     made.flight = _curve(time[sends | progress], flight[sends | progress])
     made.rtt = _answers(time, high, new, sends & ~new, at[forward], ack[forward])
     return made
+
+
+def _late(position: Any, high: Any, before: Any, new: Any, sends: Any) -> Any:
+    """Which segments fill a gap. Only those that leave or may fill one are looked at, one after the other."""
+    import numpy as np
+
+    late = np.zeros(len(new), bool)
+    gaps = series.Gaps()
+    leaves = new & (before > 0) & (before < position)
+    for at in np.flatnonzero(leaves | (sends & ~new)).tolist() if leaves.any() else ():
+        if new[at]:
+            gaps.open(int(before[at]), int(position[at]))
+        else:
+            late[at] = gaps.fills(int(position[at]), int(high[at]))
+    return late
 
 
 def _positions(rows: "dict[str, Numbers]", own: Any, acks: Any) -> "Numbers":

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
-from labkit.analysis.finding import Finding
+from labkit.analysis.finding import Finding, outlines
+from labkit.analysis.rule import Severity
 from labkit.analysis.states import Row, observe
 from labkit.capture import Frame
 from labkit.tcp.options import Sack
@@ -25,6 +26,9 @@ MAX_KEPT_OCTETS = 256
 
 MAX_LOOKED_AT = 256
 """Earlier segments among which the original of a retransmission is looked for, if none begins with the same octet."""
+
+FEW = 2_000
+"""Segments of a conversation that are all followed once more if some arrive in another order."""
 
 # Kinds of segments that a picture marks.
 RETRANSMISSION = "retransmission"
@@ -104,7 +108,8 @@ def conversations(
     `frames` reads the capture anew. `findings` are those of its verdict. `lost` are packets that are known to be lost behind the
     point of capture.
     """
-    headers = _Headers(frames, {row.number for rows in flows.values() for row in rows})
+    numbers = {row.number for rows in flows.values() for row in rows}
+    headers = _Headers(frames, numbers)
     found = []
     seconds = _second_points(flows)
     for index, rows in _in_order(flows):
@@ -112,11 +117,11 @@ def conversations(
         found.append(_seen_twice(index, rows, far) if far else _seen_once(index, rows, headers, lost))
     by_packet: dict[int, list[Finding]] = {}
     by_flow: dict[int, list[Finding]] = {}
-    for each in findings:
+    for place, each in enumerate(outlines(findings)):
         if each.packet is None:
-            by_flow.setdefault(each.flow, []).append(each)
-        else:
-            by_packet.setdefault(each.packet, []).append(each)
+            by_flow.setdefault(each.flow, []).append(findings[place])
+        elif each.packet in numbers:
+            by_packet.setdefault(each.packet, []).append(findings[place])
     for conversation in found:
         conversation.findings = by_flow.get(conversation.index, [])
         for arrow in conversation.arrows:
@@ -284,16 +289,43 @@ def _states_at(end: int, arrows: list[Arrow], headers: _Headers) -> None:
     ]
     ordered = sorted(there, key=lambda each: (each[0] or 0, each[1]))
     states = {arrow.row.number: arrow.row.states for arrow in arrows}
-    if ordered != there or len(there) < len(arrows):
+    if len(there) <= FEW:
+        until = len(there) if ordered != there or len(there) < len(arrows) else 0
+    else:
+        until = _reordered(end, arrows, ordered)
+    if until:
         # Numbers count anew, because a picture may hold a segment twice.
-        frames = headers.of(arrow.row.number for _at, _place, arrow in ordered)
-        states = {row.number: row.states for row in observe(frames)}
+        for place, row in enumerate(observe(headers.of(arrow.row.number for _at, _place, arrow in ordered)), 1):
+            if place > until and row.states[end] == states[row.number][end]:
+                break  # both orders have led to one state, and go on alike
+            states[row.number] = row.states
     for arrow in arrows:
         state = states.get(arrow.row.number, arrow.row.states)[end]
         if arrow.sender == end:
             arrow.sender_state = state
         else:
             arrow.receiver_state = state
+
+
+def _reordered(end: int, arrows: list[Arrow], ordered: "list[tuple[int | None, int, Arrow]]") -> int:
+    """How many of the events at an end must be followed once more: up to the last that changes its state and stands elsewhere in
+    the capture. All, if there are further changes, or one with a new state is lost."""
+    before: State | None = None
+    changes = []
+    for arrow in arrows:
+        state = arrow.row.states[end]
+        changes.append(state != before)
+        if changes[-1] and arrow.sender != end and arrow.lost:
+            return len(ordered)
+        before = state
+    until, first, last = 0, 0, -1
+    for at, place in enumerate(sorted(place for _time, place, _arrow in ordered)):
+        last = max(last, ordered[at][1])
+        if last == place:  # what stands up to here in one order stands up to here in the other
+            if at > first and any(changes[ordered[each][1]] for each in range(first, at + 1)):
+                until = at + 1
+            first = at + 1
+    return len(ordered) if until and any(changes[place] for _time, place, _arrow in ordered[until:]) else until
 
 
 # Two points of capture.
@@ -396,7 +428,7 @@ def _mark(arrows: list[Arrow]) -> None:
             arrow.kind = _kind(arrow, me, peer, octets)
         if arrow.kind in (RETRANSMISSION, DUPLICATE):
             arrow.original = _original(arrow, me, octets)
-        if octets and arrow.kind != PROBE:
+        if octets and arrow.kind != PROBE and not _is_elsewhere(arrow):
             me.by_seq[row.seq] = arrow
             if me.nxt is None or after(end, me.nxt):
                 me.nxt = end
@@ -404,6 +436,12 @@ def _mark(arrows: list[Arrow]) -> None:
             me.ack = row.ack if me.ack is None or after(row.ack, me.ack) else me.ack
         me.window = row.window_octets
         me.ids.add((row.ip_id, row.seq))
+
+
+def _is_elsewhere(arrow: Arrow) -> bool:
+    """Whether a segment has a sequence number that is wrong: its octets belong elsewhere."""
+    errors = (each for each in arrow.findings if each.severity >= Severity.ERROR and each.caused_by is None)
+    return any(each.field == "seq" or each.code.startswith("SEQ") for each in errors)
 
 
 def _kind(arrow: Arrow, me: _Sender, peer: _Sender, octets: int) -> str:

@@ -22,6 +22,7 @@ from labkit.report.draw._series import (
     CLOSED,
     DATA,
     DUPLICATE,
+    LATE,
     OPENED,
     PUSHED,
     RESET,
@@ -50,11 +51,13 @@ SERIES = (
     # name, kinds, shape, colour, letter; what lies outside does not stretch the axis.
     (N_("segment"), (DATA, PUSHED), "span", "link", ""),
     (N_("sent again"), (AGAIN,), "span", "fault", ""),
+    (N_("fills a gap"), (LATE,), "span", "warning", ""),
     (N_("SACK"), (SACKED,), "span", "again", ""),
     (N_("acknowledged"), (ACKED,), "steps", "right", ""),
     (N_("window"), (WINDOW,), "steps", "warning", ""),
     (N_("duplicate ACK"), (DUPLICATE,), "tick", "right", ""),
     (N_("sent again"), (AGAIN,), "letter", "fault", "R"),
+    (N_("fills a gap"), (LATE,), "letter", "warning", "O"),
     (N_("window closed"), (ZERO,), "letter", "fault", "Z"),
     (N_("SYN"), (OPENED,), "letter", "right", "SYN"),
     (N_("FIN"), (CLOSED,), "letter", "right", "FIN"),
@@ -81,7 +84,7 @@ def _body(subject: Subject, directions: Sequence[Direction], plots: list[dict[st
     yield f'<header>{tag("h1", text_of(subject.title))}</header><main id="main">'
     keys = _("Drag to zoom, double-click to see all. With the focus on a plot: + and - zoom, arrows move, 0 shows all.")
     yield tag("p", text_of(keys), class_="muted keys")
-    # A large capture is neither judged nor drawn as a ladder: that would take longer than its curves.
+    # A large conversation is neither judged nor drawn as a ladder: that would take longer than its curves.
     linked = subject.conversations[0] if subject.verdict is not None and subject.conversations else None
     if linked is not None:
         words = _(
@@ -89,6 +92,12 @@ def _body(subject: Subject, directions: Sequence[Direction], plots: list[dict[st
         )
         yield tag("p", text_of(words), class_="muted keys")
         yield from _findings(linked)
+    elif subject.conversations:
+        command = f"labkit draw {quote(printable(subject.title))} --packets 1-1000 -o part.html"
+        text = text_of(
+            _("The ladder and the findings of so large a conversation are not on this page. Draw a part of it:")
+        )
+        yield tag("p", f"{text} {tag('code', text_of(command))}", class_="muted")
     total = sum(len(each.marks) for each in directions)
     stride = -(-total // MAX_MARKS) if total else 1
     for direction in directions:

@@ -184,5 +184,6 @@ def picture_page(
     body = [f'<header>{tag("h1", text_of(heading))}</header><main id="main">']
     for caption, width, height, parts in pictures:
         drawn = _svg.inline(width, height, parts, title=caption)
-        body.append(tag("figure", f"{drawn}{tag('figcaption', text_of(caption))}"))
+        # A picture is wider than a narrow window: the keyboard moves it too.
+        body.append(tag("figure", f"{drawn}{tag('figcaption', text_of(caption))}", tabindex=0))
     yield from document(title, [*body, "</main>"])

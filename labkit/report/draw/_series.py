@@ -5,12 +5,13 @@ initial sequence number as 0.
 """
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import merge
-from itertools import islice, repeat
+from importlib.util import find_spec
+from itertools import chain, islice, repeat
 from operator import gt
 
 from labkit.analysis.flows import end_of, possible_frames, segments
@@ -20,11 +21,19 @@ from labkit.report.draw._subject import Subject
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 from labkit.tcp.seq import diff
 
-DATA, PUSHED, AGAIN, SACKED, ACKED, DUPLICATE, WINDOW, ZERO, OPENED, CLOSED, RESET = range(11)
-"""Kinds of marks. DATA to SACKED reach from `low` to `high`; the others are at `low`."""
+DATA, PUSHED, AGAIN, LATE, SACKED, ACKED, DUPLICATE, WINDOW, ZERO, OPENED, CLOSED, RESET = range(12)
+"""Kinds of marks. DATA to SACKED reach from `low` to `high`; the others are at `low`. AGAIN are octets that were captured before,
+LATE those that fill a gap."""
+
+MAX_GAPS = 1_000
+"""Gaps of one direction that are remembered; where there are more, the oldest is forgotten."""
 
 MAX_SHIFT = 14
 """RFC 7323 section 2.3."""
+
+
+MANY = 100_000
+"""Values for which numpy is loaded."""
 
 
 def _numbers() -> "array[int]":
@@ -76,7 +85,8 @@ class Marks:
     def of(self, *kinds: int) -> Iterator[Point]:
         """Yield the marks of some kinds, in the order of time."""
         found = [zip(*self._columns[kind], strict=True) for kind in kinds if kind in self._columns]
-        return iter(found[0]) if len(found) == 1 else merge(*found)
+        # Sorting joins columns that are in order faster than merging them.
+        return iter(found[0]) if len(found) == 1 else iter(sorted(chain(*found)))
 
     def all(self) -> Iterator[tuple[int, int, int, int, int]]:
         """Yield time, packet, kind, least and greatest number of all marks, in the order of time."""
@@ -96,6 +106,13 @@ class Marks:
 def _extremes(lows: "array[int]", highs: "array[int]", stride: int) -> "tuple[array[int], array[int]]":
     """The least and the greatest of each `stride` values."""
     places = range(0, len(lows), stride)
+    if len(lows) > MANY and find_spec("numpy"):
+        import numpy as np
+
+        least = np.minimum.reduceat(np.frombuffer(lows, np.int64), places)
+        return array("q", least.tobytes()), array(
+            "q", np.maximum.reduceat(np.frombuffer(highs, np.int64), places).tobytes()
+        )
     return (
         array("q", [min(lows[at : at + stride]) for at in places]),
         array("q", [max(highs[at : at + stride]) for at in places]),
@@ -119,6 +136,33 @@ class Curve:
         stride = -(-len(self.time) // most) or 1
         lows, highs = (self.value, self.value) if stride == 1 else _extremes(self.value, self.value, stride)
         return list(zip(self.time[::stride], lows, highs, repeat(0), strict=False))
+
+
+class Gaps:
+    """Octets before the last one that the capture has not shown yet, in the order of their numbers."""
+
+    __slots__ = ("_ends", "_starts")
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def open(self, low: int, high: int) -> None:
+        """Add a gap behind all others."""
+        self._starts.append(low)
+        self._ends.append(high)
+        if len(self._starts) > MAX_GAPS:
+            del self._starts[0], self._ends[0]
+
+    def fills(self, low: int, high: int) -> bool:
+        """Whether all these octets lie in a gap; they are no gap any more."""
+        at = bisect_right(self._starts, low) - 1
+        if at < 0 or high > self._ends[at]:
+            return False
+        rest = [(start, end) for start, end in ((self._starts[at], low), (high, self._ends[at])) if start < end]
+        self._starts[at : at + 1] = [start for start, _end in rest]
+        self._ends[at : at + 1] = [end for _start, end in rest]
+        return True
 
 
 @dataclass(slots=True)
@@ -147,6 +191,7 @@ class Direction:
     same: int = 0
     shift: int | None = None
     waiting: deque[tuple[int, int]] = field(default_factory=deque)
+    gaps: Gaps = field(default_factory=Gaps)
 
     @property
     def sends(self) -> bool:
@@ -217,14 +262,18 @@ def _add_octets(seg: Seen, me: Direction, time: int, packet: int, low: int, high
         marks.add(CLOSED, time, high, high, packet)
     if new > 0:
         kind = PUSHED if seg.ctl & PSH else DATA
+        if 0 < me.nxt < low:
+            me.gaps.open(me.nxt, low)
         me.waiting.append((high, time))
         me.nxt = max(me.nxt, high)
         if seg.len:
             me.fresh.add(time, min(new, seg.len))
     else:
         # Karn's algorithm: what is sent twice tells nothing of the time of an answer.
-        kind = AGAIN
+        kind = LATE if me.gaps.fills(low, high) else AGAIN
         me.waiting.clear()
+        if kind == LATE and seg.len:
+            me.fresh.add(time, seg.len)
     marks.add(kind, time, low, high, packet)
     me.flight.add(time, me.nxt - (me.acked if me.acked is not None else 0))
 
@@ -265,7 +314,7 @@ def _add_ack(seg: Seen, me: Direction, peer: Direction, time: int, packet: int, 
 def simulated(direction: Direction, windows: Mapping[int, int]) -> Curve:
     """The congestion window when each segment was sent; `windows` has it by packet."""
     found = Curve()
-    for time, _low, _high, packet in direction.marks.of(DATA, PUSHED, AGAIN):
+    for time, _low, _high, packet in direction.marks.of(DATA, PUSHED, AGAIN, LATE):
         if packet in windows:
             found.add(time, windows[packet])
     return found

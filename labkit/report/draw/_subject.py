@@ -16,7 +16,10 @@ from labkit.packet.seen import Seen
 from labkit.report.draw._conversation import Conversation, conversations
 
 MAX_FRAMES = 100_000
-"""Packets of which a ladder is drawn. Curves show them all."""
+"""Packets that the interpreter reads for a ladder. Curves show them all."""
+
+MAX_SEGMENTS = 20_000
+"""Segments of a ladder."""
 
 MAX_INTERPRETED = 2_000
 """Packets that the interpreter has read before compiled code begins."""
@@ -84,11 +87,14 @@ def of_capture(
     lost: frozenset[int] = frozenset(),
     most: int = MAX_FRAMES,
     count: int | None = None,
+    brief: int | None = None,
+    judge: Callable[[], Verdict] | None = None,
 ) -> Subject:
     """The conversations of a capture.
 
     `wanted` chooses conversations, `packets` the first and last packet to draw; both are judged with everything else. `lost` are
-    packets that are known to be lost behind the point of capture, `most` the packets to read, `count` the conversations.
+    packets that are known to be lost behind the point of capture, `most` the packets to read, `count` the conversations. Where
+    there are more segments than a ladder has, only the first `brief` are taken; where there are not, `judge` gives the verdict.
     """
     found = Subject(title, opener, verdict=verdict)
     first, last = 1, most
@@ -105,7 +111,11 @@ def of_capture(
         found.read, found.cut = 0, False
         with opener() as capture:
             flows = _by_flow(observe(_read(capture, found, last)), found, wanted, (first, last), None)
-    elif packets is not None:
+    if found.cut and brief is not None:
+        flows = {index: rows[:brief] for index, rows in flows.items()}
+    elif judge is not None and flows:
+        found.verdict = verdict = judge()
+    if packets is not None and not several:
         flows = {index: rows for index, rows in flows.items() if any(_is_in(row, packets) for row in rows)}
     found.conversations = conversations(
         flows, lambda: _frames(opener), verdict.findings if verdict is not None else (), lost
@@ -132,8 +142,9 @@ def _rows(
         return observe(_read(capture, found, last))
     from labkit.analysis.native.engine import observe_capture
 
-    if wanted is None and count is not None and found.verdict is not None and len(capture.interfaces) <= 1:
-        found.total = found.verdict.reported
+    known = found.verdict.reported if found.verdict is not None else 1 if count == 1 else 0
+    if wanted is None and count is not None and known and len(capture.interfaces) <= 1:
+        found.total = known
         wanted = FlowFilter(tuple(range(count)))
     return (row for row in observe_capture(capture, wanted) if isinstance(row, Row))
 
@@ -149,9 +160,10 @@ def _by_flow(
     flows: dict[int, list[Row]] = {}
     hidden: set[int] = set()
     others: set[int] = set()
+    room = MAX_SEGMENTS if packets[0] == 1 else MAX_FRAMES
     for row in rows:
-        if row.number > packets[1]:
-            found.cut, found.read = True, packets[1]
+        if row.number > packets[1] or not room:
+            found.cut, found.read = True, row.number - 1
             break
         index = row.flow.index
         if row.number < packets[0] or index in hidden or index in others:
@@ -162,6 +174,7 @@ def _by_flow(
             others.add(index)
         else:
             flows.setdefault(index, []).append(row)
+            room -= 1
     found.total = max(found.total, len(flows) + len(others))
     return flows
 

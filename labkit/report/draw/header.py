@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import click
 
+from labkit.analysis.finding import outlines
 from labkit.analysis.rule import Severity
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, printable
@@ -56,9 +57,8 @@ def header(subject: Subject, packet: int | None) -> Header:
         text = _("{capture}: packet {n} does not exist or is not a TCP segment")
         raise UsageError(text.format(capture=subject.title, n=number))
     _frame, data, seg = segment
-    findings = (
-        [each for each in subject.verdict.findings if each.packet == number] if subject.verdict is not None else []
-    )
+    every = subject.verdict.findings if subject.verdict is not None else ()
+    findings = [every[place] for place, each in enumerate(outlines(every)) if each.packet == number]
     wrong = {}
     values = {"seq": seg.seq, "ack": seg.ack, "window": seg.win, "checksum": seg.sum, "urgent": seg.urg}
     for each in findings:

@@ -12,6 +12,7 @@ from labkit.report.draw._series import (
     CLOSED,
     DATA,
     DUPLICATE,
+    LATE,
     OPENED,
     PUSHED,
     RESET,
@@ -27,10 +28,10 @@ SUMMARY = N_("sequence numbers over time with the marks of tcptrace: segments, A
 
 STREAMS = True
 
-SPANS = {DATA: "data", PUSHED: "data", AGAIN: "fault", SACKED: "again"}
+SPANS = {DATA: "data", PUSHED: "data", AGAIN: "fault", LATE: "warning", SACKED: "again"}
 """Marks that reach from one number to another, with their colours."""
 
-LETTERS = {AGAIN: "R", ZERO: "Z", OPENED: "SYN", CLOSED: "FIN", RESET: "RST"}
+LETTERS = {AGAIN: "R", LATE: "O", ZERO: "Z", OPENED: "SYN", CLOSED: "FIN", RESET: "RST"}
 
 TICK = 6.0
 """The least height of a segment whose ticks are drawn if there are many."""
@@ -85,6 +86,7 @@ def graph(direction: Direction, top: float, span: tuple[int, int]) -> Iterator[s
         (
             (_("segment"), "data"),
             (_("R: sent again"), "fault"),
+            *([(f"O: {_('fills a gap')}", "warning")] if marks.count(LATE) else []),
             (_("SACK"), "again"),
             (_("acknowledged"), "control"),
             (f"{_('window')} ↑" if edge > highest else _("window"), "warning"),
@@ -147,13 +149,13 @@ def _letters(axes: _plot.Axes, marks: Marks) -> Iterator[str]:
     for kind, letter in LETTERS.items():
         for time, low, high, packet in marks.of(kind):
             x = min(axes.x(time), _plot.WIDTH - _plot.RIGHT - 12)
-            y = max(axes.y(high if kind == AGAIN else low), axes.top + 18)
+            y = max(axes.y(high if kind in (AGAIN, LATE) else low), axes.top + 18)
             # Letters that would lie on each other are written once.
             place = int(x // 12), int(y // 12)
             if place not in written and len(written) < MAX_LETTERS:
                 written.add(place)
                 title = _svg.element("title", _svg.text_of(_("packet {n}").format(n=packet)))
-                colour = "fault" if kind in (AGAIN, ZERO, RESET) else "control"
+                colour = "fault" if kind in (AGAIN, ZERO, RESET) else "warning" if kind == LATE else "control"
                 yield _svg.element(
                     "text",
                     f"{title}{letter}",
@@ -180,7 +182,9 @@ XPL_COLOURS = {
     DATA: "white",
     PUSHED: "white",
     AGAIN: "red",
+    LATE: "magenta",
     SACKED: "purple",
+    ZERO: "red",
     OPENED: "orange",
     CLOSED: "orange",
     RESET: "red",
@@ -213,7 +217,7 @@ def _xpl_marks(marks: Marks, start: int) -> Iterator[str]:
             if high == 3:
                 yield from (f"atext {time} {low}", "3")
         if kind in LETTERS:
-            yield from (f"atext {time} {high if kind == AGAIN else low}", LETTERS[kind])
+            yield from (f"atext {time} {high if kind in (AGAIN, LATE) else low}", LETTERS[kind])
 
 
 def html(subject: Subject, options: DrawOptions) -> Iterator[str]:  # noqa: ARG001 - every picture takes options

@@ -266,14 +266,13 @@ class _Page:
     def _pictures(self, findings: list[Finding]) -> Subject | None:
         """The conversations that the findings are about; None if the capture cannot be read again, or not so far."""
         last = max((each.packet for each in findings if (each.packet or 0) <= MAX_PACKET and each.packet), default=0)
-        path = self.verdict.path
-        if not last or path == "-":
+        if not last or self.verdict.source == "-":
             return None
         flows = FlowFilter(tuple(sorted({each.flow for each in findings})))
         try:
             return of_capture(
-                path,
-                lambda: open_capture(path),
+                self.verdict.path,
+                lambda: open_capture(self.verdict.source),
                 self.verdict,
                 wanted=flows,
                 most=last + 200,
@@ -284,6 +283,7 @@ class _Page:
     def _articles(self, subject: Subject | None, level: int) -> Iterator[str]:
         """Yield the findings that are shown."""
         spots = _spots(subject)
+        start = subject.start if subject is not None else 0
         following = consequences(self.verdict.findings)
         for place in self.shown:
             each = self.verdict.findings[place]
@@ -305,7 +305,7 @@ class _Page:
             yield from self._relations(each, following.get(place, []))
             yield "</dl>"
             if spot is not None and subject is not None:
-                yield tag("figure", _cutout(subject, spot))
+                yield tag("figure", _cutout(subject, spot, start))
             yield "</article>"
 
     def _relations(self, each: Finding, following: list[int]) -> Iterator[str]:
@@ -396,9 +396,9 @@ def _excerpt(finding: Finding, spot: _Spot) -> Excerpt:
     return Excerpt(finding.packet or 0, [arrows[spot.at].row], history)
 
 
-def _cutout(subject: Subject, spot: _Spot) -> str:
-    """The picture of the segments around one."""
-    ladder = ladder_of(spot.conversation, subject.names_of(spot.conversation), subject.start, page=True)
+def _cutout(subject: Subject, spot: _Spot, start: int) -> str:
+    """The picture of the segments around one; `start` is the time that is shown as 0."""
+    ladder = ladder_of(spot.conversation, subject.names_of(spot.conversation), start, page=True)
     ladder.states[:] = spot.states
     return piece(ladder, spot.conversation.arrows[spot.first : spot.at + AFTER + 1], head=True)
 
