@@ -118,7 +118,10 @@ def chinese(path: Path) -> str:
         text = text[:at] + (text[text.index(end) :] if end else "") + REST.format(name=path.stem)
     for pattern, there in SAID.get(path.name, {}).items():
         text = re.sub(pattern, there, text, flags=re.MULTILINE)
-    return re.sub(r"^\{.*", _own, linked(text), flags=re.MULTILINE) if path.name in SAID else linked(text)
+    # The Chinese page may lack the section.
+    brief = "|".join(name.removesuffix(".md") for name in BRIEF)
+    text = re.sub(rf"\]\(({brief})\.md#[^)]*\)", r"](\1.md)", linked(text))
+    return re.sub(r"^\{.*", _own, text, flags=re.MULTILINE) if path.name in SAID else text
 
 
 def _own(line: re.Match[str]) -> str:
