@@ -157,6 +157,9 @@ class Labkit(SphinxDirective):
         )
         title = re.search("<title>(.*?)</title>", text)
         label = title[1] if title else capture
+        # Two pictures of a page have two names: with a fault and without.
+        if "fault" in self.options:
+            label += f" ({self.options['fault']})"
         place = f"/{FOLDER}/{Path.cwd().name}"
         image = nodes.image(uri=f"{place}/{picture}", alt=label)
         line = nodes.paragraph(classes=["labkit-capture"])
