@@ -26,7 +26,7 @@ LANGUAGES = {"en": ("en", "zh"), "zh": ("zh_CN", "en")}
 DATE = datetime(2026, 1, 1, tzinfo=UTC)
 """In the catalogues, so that the same sentences give the same file."""
 NAMES = re.compile(
-    r"`[^`]*`|\]\(#[^)]*\)|[\w-]+@\d+|\b[a-z]+\d*(-[a-z0-9.]+)+\b|\b[A-Z][A-Z0-9]+\b"
+    r"`[^`]*`|\[([\w.-]+)\]\(#\1\)|[\w-]+@\d+|\b[A-Z][A-Z0-9]+\b"
     r"|\b\d[\d,./]*( ?([kMG]i?B|Mbit/s|[mµ]?s)\b)?"
     r"|\b(AMD EPYC|Linux|FreeBSD|macOS|Windows|labkit|Scapy|tcpdump|tcptrace|tshark|dpkt)\b"
 )
@@ -40,6 +40,27 @@ ENVIRONMENT = {
     "LABKIT_LANG": "en",
 }
 """Nothing of the user's, so that the site is the same everywhere."""
+
+FRAME = {
+    "Auto light/dark, in dark mode": "自动，现为深色",
+    "Auto light/dark, in light mode": "自动，现为浅色",
+    "Back to top": "回到顶部",
+    "Dark mode": "深色",
+    "Expand": "展开",
+    "Hide navigation sidebar": "隐藏导航",
+    "Hide table of contents sidebar": "隐藏本页目录",
+    "Light mode": "浅色",
+    "Made with": "制作工具：",
+    "Menu": "菜单",
+    "Next": "下一页",
+    "On this page": "本页内容",
+    "Previous": "上一页",
+    "Skip to content": "跳到正文",
+    "Toggle Light / Dark / Auto color theme": "切换浅色、深色和自动",
+    "Toggle site navigation sidebar": "显示或隐藏导航",
+    "Toggle table of contents sidebar": "显示或隐藏本页目录",
+}
+"""What furo writes around a page, in English whatever the language is."""
 
 START = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -110,8 +131,19 @@ def build() -> None:
         made = BUILD / "source" / folder
         options = ("-D", f"language={language}", "-D", f"labkit_other={other}", "-t", folder)
         sphinx("-b", "html", *options, "-d", BUILD / "cache" / folder, made, BUILD / "html" / folder)
+    for path in (BUILD / "html").rglob("*.html"):
+        # A header without text is no header, as axe-core says.
+        page = path.read_text("utf-8").replace('<th class="head"><p></p></th>', "<td></td>")
+        path.write_text(framed(page) if path.is_relative_to(BUILD / "html" / "zh") else page, "utf-8")
     (BUILD / "html" / "index.html").write_text(START, "utf-8")
     print(f"site: {BUILD.relative_to(TOP) / 'html' / 'index.html'}", file=sys.stderr)
+
+
+def framed(page: str) -> str:
+    """A Chinese page with what furo writes around it in Chinese."""
+    for english, ours in FRAME.items():
+        page = re.sub(rf'([>"]\s*){re.escape(english)}(?=\s*[<"])', rf"\g<1>{ours}", page)
+    return re.sub('(?<=")Toggle navigation of ', "展开或收起：", page)
 
 
 def collect() -> Path:
@@ -156,6 +188,8 @@ def collect() -> Path:
 def translatable(text: str, page: str) -> bool:
     """Whether a text of a page needs a translation: not if it has only code, names and numbers, or is Chinese already."""
     if HAN.search(text):
+        return False
+    if f"# {text}\n" in page and re.fullmatch(r"[a-z0-9.]+(-[a-z0-9.]+)+", text):
         return False
     if f"\n{text.rstrip()}\n```" in page:
         return text.rstrip() in set(examples(page))

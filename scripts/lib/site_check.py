@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
+from site_build import FRAME
+
 TOP = Path(__file__).resolve().parents[2]
 SITE = TOP / "build" / "site" / "html"
 WORDS = re.compile(r"\b[a-z]{2,}(?: [a-z]+){3,}\b")
@@ -48,6 +50,7 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.anchors: set[str] = set()
         self.text: list[str] = []
+        self.frame: set[str] = set()
         self._inside: list[str] = []
         self.feed(path.read_text("utf-8"))
 
@@ -68,6 +71,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         """Note the text of an article."""
+        if not self._inside:
+            self.frame.add(" ".join(data.split()))
         if self._inside == ["article"]:
             self.text.append(" ".join(data.split()))
 
@@ -92,6 +97,7 @@ def english_left(pages: dict[Path, Page]) -> Iterator[str]:
         if path.is_relative_to(SITE / "zh") and path.stem != "glossary":
             found = (text for text in page.text if WORDS.search(re.sub('"[^"]*"', "", text)) or MARKS.search(text))
             yield from (f"{path.relative_to(SITE)}: English: {text}" for text in found)
+            yield from (f"{path.relative_to(SITE)}: English: {text}" for text in page.frame if text in FRAME)
 
 
 def untrue_examples() -> Iterator[str]:

@@ -45,11 +45,11 @@ FOLDER = "_labkit"
 
 WORDS = {
     "zh_CN": {
-        "Capture": "抓包",
+        "Capture: ": "抓包：",
         "Answer": "答案",
-        "Filter for Wireshark": "Wireshark 的过滤器",
-        "Right": "正确",
-        "Wrong": "错误",
+        "Filter for Wireshark: ": "Wireshark 的过滤器：",
+        "Right: ": "正确：",
+        "Wrong: ": "错误：",
     }
 }
 """The few words of the directive itself. All others come from labkit."""
@@ -157,10 +157,13 @@ class Labkit(SphinxDirective):
         )
         title = re.search("<title>(.*?)</title>", text)
         label = title[1] if title else capture
+        # Two pictures of a page have two names: with a fault and without.
+        if "fault" in self.options:
+            label += f" ({self.options['fault']})"
         place = f"/{FOLDER}/{Path.cwd().name}"
         image = nodes.image(uri=f"{place}/{picture}", alt=label)
         line = nodes.paragraph(classes=["labkit-capture"])
-        line += nodes.Text(f"{self._word('Capture')}: ")
+        line += nodes.Text(self._word("Capture: "))
         link = download_reference(reftarget=f"{place}/{capture}", refdoc=self.env.docname)
         link += nodes.literal(text=capture)
         line += link
@@ -182,16 +185,16 @@ class Labkit(SphinxDirective):
         whys = {each["text"]: each["why"] for each in (question["right"], *question["wrong"])}
         right = question["right"]["text"]
         choices = "".join(f"<li>{escape(each)}</li>" for each in question["choices"])
+        judged = {each: self._word("Right: " if each == right else "Wrong: ") for each in question["choices"]}
         reasons = "".join(
-            f"<li><strong>{escape(each)}</strong> {self._word('Right' if each == right else 'Wrong')}: {escape(whys[each])}</li>"
-            for each in question["choices"]
+            f"<li><strong>{escape(each)}</strong> {word}{escape(whys[each])}</li>" for each, word in judged.items()
         )
         figure = "".join(f"{escape(line)}\n" for line in question["figure"])
         return (
             f"<li><p>{escape(question['stem'])}</p>"
             + (f'<pre tabindex="0">{figure}</pre>' if figure else "")
             + f'<ul class="choices">{choices}</ul><details><summary>{self._word("Answer")}</summary><ul>{reasons}</ul>'
-            f"<p>{self._word('Filter for Wireshark')}: <code>{escape(question['proof']['filter'])}</code></p></details></li>"
+            f"<p>{self._word('Filter for Wireshark: ')}<code>{escape(question['proof']['filter'])}</code></p></details></li>"
         )
 
     def _word(self, english: str) -> str:

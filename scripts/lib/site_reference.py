@@ -37,6 +37,7 @@ REST = """
 
 SAID = {
     "accuracy.md": {
+        r"\| keep-alive \|": "| 保活 |",
         r"^Measured on (.+) captures, (.+) packets, (.+) TCP segments\.$": r"共 \1 个抓包、\2 个数据包、\3 个 TCP 报文段。",
     },
     "benchmarks.md": {
@@ -58,6 +59,12 @@ SAID = {
         r"\| ([\d,]+) packets/s \|": r"| \1 个数据包/秒 |",
         r"\| reached \|": "| 达到 |",
         r"\| missed \|": "| 未达到 |",
+    },
+    "verifying.md": {
+        r"^\| `PASS` \|": "| `通过` |",
+        r"^\| `FAIL` \|": "| `未通过` |",
+        r"^\| `NOT JUDGED` \|": "| `未判断` |",
+        r"^\| `UNREADABLE` \|": "| `无法读取` |",
     },
     "faults.md": {
         r"^- (.*): found only in a complete capture$": r"- \1：只在完整的抓包中才能发现",
@@ -111,7 +118,10 @@ def chinese(path: Path) -> str:
         text = text[:at] + (text[text.index(end) :] if end else "") + REST.format(name=path.stem)
     for pattern, there in SAID.get(path.name, {}).items():
         text = re.sub(pattern, there, text, flags=re.MULTILINE)
-    return re.sub(r"^\{.*", _own, linked(text), flags=re.MULTILINE) if path.name in SAID else linked(text)
+    # The Chinese page may lack the section.
+    brief = "|".join(name.removesuffix(".md") for name in BRIEF)
+    text = re.sub(rf"\]\(({brief})\.md#[^)]*\)", r"](\1.md)", linked(text))
+    return re.sub(r"^\{.*", _own, text, flags=re.MULTILINE) if path.name in SAID else text
 
 
 def _own(line: re.Match[str]) -> str:
