@@ -27,7 +27,7 @@ knows nothing of how one is judged."""
 ONLY = {
     "scapy": {"packet/scapy_build.py"},
     "llvmlite": {"analysis/native"},
-    "numpy": {"build/bulk", "report/draw/_columns.py", "report/draw/_series.py"},
+    "numpy": {"build/bulk", "report/draw/_columns.py"},
     "dask": {"jobs/cluster.py"},
     "distributed": {"jobs/cluster.py"},
 }
