@@ -359,7 +359,8 @@ class TestCurves:
 
 
 @needs_node_modules
-def test_valid_html(capsys: pytest.CaptureFixture[str]) -> None:
+def test_valid_html(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labkit.report.draw._segments_page.MAX_OPEN_ROWS", 6)
     hostile = hostile_capture()
     faulty("b.pcapng")
     shown = [

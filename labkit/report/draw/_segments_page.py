@@ -73,8 +73,9 @@ def _tables(subject: Subject, chosen: list[Conversation]) -> Iterator[str]:
         if open_:
             yield from table(caption, columns, open_, searched=True)
         if len(open_) < len(rows):
-            yield f'<details class="rows"><summary>{text_of(_span(shown[len(open_) :]))}</summary>'
-            yield from table(caption, columns, rows[len(open_) :], searched=True)
+            span = _span(shown[len(open_) :])
+            yield f'<details class="rows"><summary>{text_of(span)}</summary>'
+            yield from table(f"{caption}, {span}", columns, rows[len(open_) :], searched=True)
             yield "</details>"
         if len(shown) < len(conversation.arrows):
             text = _("{n:,} more segments").format(n=len(conversation.arrows) - len(shown))
