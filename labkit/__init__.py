@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         UsageError,
         VerdictError,
     )
+    from labkit.report.draw import draw
     from labkit.report.verdict import Verdict, verify
     from labkit.tcp.endpoint import Config, Endpoint
     from labkit.tcp.segment import Segment
@@ -66,6 +67,7 @@ _HOMES = {
     "Verdict": "report.verdict",
     "VerdictError": "errors",
     "create_capture": "capture:create",
+    "draw": "report.draw",
     "inject": "build.faults",
     "open_capture": "capture",
     "rules": "analysis.rule:collect",
@@ -100,6 +102,7 @@ __all__ = [
     "VerdictError",
     "__version__",
     "create_capture",
+    "draw",
     "inject",
     "open_capture",
     "rules",

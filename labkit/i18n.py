@@ -144,6 +144,11 @@ def ngettext(singular: str, plural: str, count: int) -> str:
     return singular if count == 1 else plural
 
 
+def listed(items: Iterable[str]) -> str:
+    """Things of one kind: `5, 6`, in Chinese with the mark of enumerations."""
+    return _("{first}, {next}").format(first="", next="").join(items)
+
+
 def N_(message: str) -> str:  # noqa: N802 - gettext's name, which the tools that extract messages know
     """The message unchanged: marks it for translation where it is defined, not where it is shown."""
     return message

@@ -4,11 +4,15 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import labkit
+from labkit import Config, Direction, Finding, Frame, Limit, Segment
+from labkit.analysis.limits import Conversation
+from labkit.build.record import Record
 
 TOP = Path(__file__).parents[1]
 TREE = ast.parse(Path(labkit.__file__).read_text("utf-8"))
@@ -49,6 +53,15 @@ def test_nothing_is_imported_before_it_is_used() -> None:
     code = "import sys, labkit; dir(labkit); print(sorted(name for name in sys.modules if name.startswith('labkit')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "['labkit']\n"
+
+
+@pytest.mark.parametrize("owner", [Config, Conversation, Direction, Finding, Frame, Limit, Record, Segment])
+def test_every_field_is_explained(owner: type) -> None:
+    """The fields of public values; of a Config those that are no habits of measured stacks."""
+    names = getattr(owner, "_fields", None) or [each.name for each in fields(owner)]
+    own = names[: names.index("syn_layouts")] if owner is Config else names
+    text = (TOP / "docs/api.md").read_text("utf-8")
+    assert [name for name in own if f"`{name}`" not in text] == []
 
 
 def test_each_task_has_under_ten_lines() -> None:

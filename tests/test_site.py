@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,12 @@ def test_each_sentence_has_its_chinese(path: Path) -> None:
     known = {english if "\n" in english else " ".join(english.split()) for english, chinese in found.items() if chinese}
     assert wanted - known == set(), "scripts/site --translate, CONTRIBUTING.md"
     assert known - wanted == set(), "scripts/site --translate drops it"
+
+
+def test_what_linux_does_has_its_chinese() -> None:
+    known = translations(site_reference.SITUATIONS)
+    wanted = {text for pairs in site_reference.situations().values() for text in chain(*pairs)}
+    assert {text for text, chinese in known.items() if chinese} == wanted, "scripts/site --translate"
 
 
 @pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.stem)

@@ -1,8 +1,10 @@
 """Translations are whole: every sentence that a user sees is marked, and every marked sentence has a translation."""
 
+import io
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import click
@@ -12,6 +14,7 @@ from labkit import i18n
 from labkit.analysis.rule import shipped as rules
 from labkit.build.faults import faults
 from labkit.build.scenario import shipped as scenarios
+from labkit.capture import open_capture
 from labkit.cli import cli, run
 from labkit.teach.assign import shipped as assignments
 
@@ -142,7 +145,7 @@ UNMARKED = (
     "rfc document literal tcp analysis flow checksum flags packets auto always never "
     "snd rcv of passive active delete timeout text example student osi stack states mermaid dot resets "
     "md5 ao accecn mp dss pcapng pcap yaml pkt csv html json jsonl junit markdown sarif svg terminal "
-    "true false to scenario assignment capture live-capture answers repaired-capture given-solution"
+    "true false to scenario assignment capture live-capture live-program answers repaired-capture given-solution"
 )
 """What stands untranslated on every page: names of fields, formats and commands, and the events of RFC 9293."""
 
@@ -261,3 +264,73 @@ def test_grading_in_another_process_speaks_the_same_language(
     assert run(["build", "document", "-o", "a1.pcapng", "--edition", "student"]) == 0
     assert run(["--lang", "zh", "grade", "handshake", "a1.pcapng"]) == 0
     assert "服务器的端口是 80" in capsys.readouterr().out
+
+
+MIXED = re.compile(rf"{HAN}[,;:?!](?=[ \n]|$|{HAN})|[,;:] ?{HAN}|{HAN}[A-Za-z]{{2,}}|[A-Za-z]{{2,}}{HAN}")
+"""English marks beside Chinese, and Latin letters without a space beside Chinese."""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "verify a2.pcapng -v --fail-on note",
+        "verify a1.pcapng a2.pcapng notes.txt",
+        "verify . --format markdown",
+        "verify a2.pcapng --format html -o -",
+        "draw loss.pcapng",
+        "draw loss.pcapng --format html -o -",
+        "draw loss.pcapng --what time-sequence --format svg -o -",
+        "diff both.pcapng",
+        "explain document",
+        "explain osi a1.pcapng 4",
+        "explain states",
+        "explain stack loss.pcapng",
+        "rules --format markdown",
+        "quiz loss.pcapng --count 30",
+        "quiz document --fault ack-of-unsent-data --kinds broken-rule,wrong-field",
+        "assign show loss --handout",
+        "grade handshake models -o grades.html",
+        "grade handshake models --format text",
+    ],
+)
+def test_joined_parts_have_the_marks_of_chinese(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("no capture", "utf-8")
+    run(["build", "document", "-o", "a1.pcapng", "--edition", "student"])
+    run(["build", "document", "-o", "a2.pcapng", "--fault", "ack-of-unsent-data"])
+    run(["build", "fast-retransmit-sack", "-o", "loss.pcapng"])
+    if "both" in line:
+        run(["build", "lossy-both-sides", "-o", "both.pcapng"])
+    if "models" in line:
+        run(["assign", "show", "handshake", "--models", "models"])
+    out = io.StringIO()
+    with redirect_stdout(out), redirect_stderr(out):
+        run(["--lang", "zh", *line.split()])
+    said = out.getvalue()
+    for path in tmp_path.glob("*.html"):
+        said += path.read_text("utf-8")
+    said = (
+        re.sub(r"(?s)<(style|script)\b.*?</\1>|<[^<>]*>", " ", said).replace("labkit: ", "").replace("题号: 答案", "")
+    )
+    assert re.search(HAN, said) is not None
+    found = [match[0] for match in MIXED.finditer(said)]
+    assert [said[max(0, match.start() - 30) : match.end() + 30] for match in MIXED.finditer(said)] == [], found
+
+
+def test_comments_are_english_unless_another_language_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A seed gives the same file on every machine."""
+    monkeypatch.chdir(tmp_path)
+    for name, language, words in (("en", "en", []), ("locale", "zh", []), ("asked", "en", ["--lang", "zh"])):
+        monkeypatch.setenv("LABKIT_LANG", language)
+        i18n.catalogue.cache_clear()
+        assert run(["build", "document", "-o", f"{name}.pcapng", *words]) == 0
+    i18n.catalogue.cache_clear()
+    english, locale, asked = ((tmp_path / f"{name}.pcapng").read_bytes() for name in ("en", "locale", "asked"))
+    assert english == locale
+    assert "步骤 2：client send 99 字节".encode() in asked
+    with open_capture("asked.pcapng") as capture:
+        comments = [text for frame in capture for text in frame.comments]
+    assert len(comments) == 10
+    assert [text for text in comments if re.search(r"[a-z]+ [a-z]+ [a-z]+", text)] == []

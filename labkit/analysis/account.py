@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 
-from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
+from labkit.analysis.entry import CLIENT, Entry, Shown
 from labkit.tcp.segment import ACK, SYN
 from labkit.tcp.seq import MASK, add, diff
 
@@ -65,6 +65,8 @@ class Book:
         self.segments = list(segments)
         self.accounts = Account(), Account()
         self.entries: list[Entry] = []
+        self.posted = 0
+        """The index of the segment that is posted."""
         self.roots = 0
         """How many entries were made that followed from no other."""
         self._numbers: dict[tuple[str, int, int], list[Entry]] = defaultdict(list)
@@ -85,6 +87,7 @@ class Book:
         entry.expected, entry.actual, entry.isn, entry.off = expected, actual, of.isn, diff(actual, expected)
         entry.own, entry.peer = self.accounts[seg.side].last, self.accounts[1 - seg.side].taken
         entry.peer_last = self.accounts[1 - seg.side].last
+        entry.taken = self._taken_since(entry.own, seg.side if name == "seq" else 1 - seg.side)
         if cause is None:
             self._numbers[name, seg.side, entry.off].append(entry)
             if entry.counts_one:
@@ -129,10 +132,25 @@ class Book:
         return entry
 
     @cached_property
-    def sent_again(self) -> tuple[bool, bool]:
-        """Whether the client, and the server, sends a number of its payload twice."""
-        sent = [[one.seq for one in self.segments if one.side == side and one.length] for side in (CLIENT, SERVER)]
-        return len(set(sent[CLIENT])) < len(sent[CLIENT]), len(set(sent[SERVER])) < len(sent[SERVER])
+    def sent_again(self) -> tuple[list[Shown], list[Shown]]:
+        """The segments of the client, and of the server, that begin with a number of payload sent before."""
+        found: tuple[list[Shown], list[Shown]] = [], []
+        known: tuple[set[int], set[int]] = set(), set()
+        for one in self.segments:
+            if one.length and one.seq in known[one.side]:
+                found[one.side].append(one)
+            elif one.length:
+                known[one.side].add(one.seq)
+        return found
+
+    def _taken_since(self, own: Shown | None, side: int) -> int:
+        """How many segments of a side took numbers from a segment on, up to the one that is posted."""
+        count = 0
+        for one in islice(reversed(self.segments[: self.posted]), MAX_NEAR):
+            count += one.side == side and one.seg_len > 0
+            if one is own:
+                break
+        return count
 
 
 def is_swapped(seg: Shown, me: Account, peer: Account) -> bool:

@@ -1,8 +1,9 @@
 """Acknowledgments that say less than has come, although nothing was lost."""
 
 from labkit.analysis.account import Account, Book
-from labkit.analysis.entry import Shown
-from labkit.tcp.segment import SYN
+from labkit.analysis.entry import Entry, Shown
+from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.seq import diff
 
 
 def repeat_ack(book: Book, index: int, seg: Shown) -> None:
@@ -34,7 +35,22 @@ def _is_quiet(book: Book, seg: Shown, me: Account) -> bool:
     The window of a SYN is not scaled, so that it cannot be compared.
     """
     same = me.last is not None and (seg.window == me.last.window or me.last.ctl & SYN != 0)
-    return same and seg.is_pure_ack and seg.window != 0 and not book.sent_again[1 - seg.side]
+    return same and seg.is_pure_ack and seg.window != 0 and not answers_resend(book, seg, me)
+
+
+def answers_resend(book: Book, seg: Shown, me: Account) -> bool:
+    """Whether an ACK may ask for what the peer sends again, or answer what it sent again: not if its sender has acknowledged
+    what the peer sent after that, or the peer sends only later octets again."""
+    peer = [one for one in book.segments if one.side != seg.side and one.seg_len]
+    for again in book.sent_again[1 - seg.side]:
+        if again.packet > seg.packet:
+            if diff(again.seq, seg.ack) <= 0:
+                return True
+        elif not any(
+            one.packet > again.packet and diff(one.seq, again.end) >= 0 and diff(me.acked, one.end) >= 0 for one in peer
+        ):
+            return True
+    return False
 
 
 def _follows(book: Book, index: int, ack: int) -> bool:
@@ -42,3 +58,41 @@ def _follows(book: Book, index: int, ack: int) -> bool:
     seg = book.segments[index]
     follower = next(iter(book.segments[index + 1 : index + 2]), seg)
     return follower.is_pure_ack and follower.side == seg.side and follower.ack == ack
+
+
+def late_acks(book: Book) -> list[Entry]:
+    """Data and FINs that repeat their sender's last ack although new data of the peer stands before them, where both sides
+    take turns and the data is acknowledged only together with what comes after it.
+
+    Had the two crossed on their way, their receiver would acknowledge the data by itself.
+    """
+    found: list[Entry] = []
+    known = {entry.packet for entry in book.entries}
+    again = {seg.packet for side in book.sent_again for seg in side}
+    last: list[Shown | None] = [None, None]
+    news: Shown | None = None
+    for index, seg in enumerate(book.segments):
+        own = last[seg.side]
+        repeats = own is not None and own.ack == seg.ack and seg.seg_len and seg.ctl & (SYN | RST | ACK) == ACK
+        if repeats and news is not None and news.side != seg.side and diff(news.end, seg.ack) > 0:
+            first = not found or (found[-1].shown.side, found[-1].actual) != (seg.side, seg.ack)
+            if first and seg.packet not in known and _acks_with_more(book, index, seg, news):
+                of, off = book.accounts[news.side], diff(seg.ack, news.end)
+                at = own if own is not None and own.packet > news.packet else seg
+                found.append(Entry(at, "ack", news.end, seg.ack, of.isn, off, fault="late", own=own, peer=news))
+        if seg.length and not seg.ctl & (SYN | RST) and seg.packet not in again:
+            news = seg
+        last[seg.side] = seg
+    return found
+
+
+def _acks_with_more(book: Book, index: int, seg: Shown, news: Shown) -> bool:
+    """Whether the peer takes a segment at once, and its sender acknowledges `news` only with what the peer sends after that, or
+    with what it sends itself after that."""
+    later = book.segments[index + 1 :]
+    answer = next((one for one in later if one.side != seg.side), None)
+    following = next((one for one in later if one.side == seg.side), None)
+    if answer is None or following is None or not answer.ctl & ACK or diff(answer.ack, seg.end) < 0:
+        return False
+    late = following.seg_len and following.packet > answer.packet
+    return diff(following.ack, news.end) > 0 or bool(late and following.ack == news.end)

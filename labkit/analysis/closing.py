@@ -3,7 +3,7 @@
 from labkit.analysis.account import Account, Book
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.tcp.segment import ACK, FIN, RST, SYN
-from labkit.tcp.seq import diff
+from labkit.tcp.seq import add, diff
 
 
 def close(book: Book) -> None:
@@ -31,7 +31,8 @@ def _never_acknowledged(book: Book, side: int, me: Account, peer: Account) -> No
     if any(seg.side == side and seg.packet > first.packet and diff(seg.seq, first.seq) < 0 for seg in book.segments):
         return  # a keep-alive or a resend asks whether it arrived; the answer says that it was lost
     late = [seg for seg in book.segments if seg.side != side and seg.packet > first.packet and seg.ctl & ACK]
-    crosses = len(late) == 1 and diff(late[0].ack, _acked_before(book, late[0])) > 0
+    whole = first.ctl & FIN and late and late[0].ack == add(first.seq, first.length)  # of data with FIN, the data
+    crosses = len(late) == 1 and diff(late[0].ack, _acked_before(book, late[0])) > 0 and not (whole and first.length)
     if not late or crosses:
         if first.ctl & FIN and not crosses:
             book.enter(first, "missing", fault="last-ack", lossy=True)
@@ -42,6 +43,9 @@ def _never_acknowledged(book: Book, side: int, me: Account, peer: Account) -> No
     for seg in late:
         if seg is not root.shown and seg.ack == root.actual:
             book.number(seg, "ack", me, first.end, seg.ack, cause=root)
+    for entry in book.mistakes:  # whoever goes on from the number that was acknowledged follows from it
+        if entry.field == "seq" and entry.off == root.off and entry.shown.side == side and entry.packet > root.packet:
+            entry.cause = root
 
 
 def _never_closes(book: Book, me: Account, fin: Shown) -> None:

@@ -110,6 +110,8 @@ class Entry:
     """For an ack: the peer goes on from the number acknowledged, as though it had sent all before it."""
     repeats: bool = False
     """The sender made the mistake of `cause` again."""
+    taken: int = 0
+    """How many segments took numbers since the sender's last one: of the peer for an ack, of the sender for a seq."""
     fin_due: bool = False
     """For an ack one too high: it would be right, had the peer sent a FIN; the peer sends none."""
 
@@ -131,11 +133,12 @@ class Entry:
 
     @property
     def counts_one(self) -> bool:
-        """Whether the number is one higher than the sender's last one, although more was sent: as though a segment took one."""
+        """Whether the number is higher than the sender's last one by the number of segments that took numbers, although they
+        took more: as though a segment took one."""
         own, counted = self.own, self.peer if self.field == "ack" else self.own
         if own is None or counted is None or counted.length < 2 or self.actual is None:
             return False
-        return diff(self.actual, own.ack if self.field == "ack" else own.seq) == 1
+        return diff(self.actual, own.ack if self.field == "ack" else own.seq) == self.taken
 
     @property
     def stuck(self) -> bool:

@@ -54,6 +54,8 @@ def _mend(mend: str, entry: Entry, talk: Talk) -> str:
         line = f'packets[{seg.packet - 1}][TCP].flags = "{flags}"'
     if entry.fault == "ack-bit" and entry.peer is not None and seg.ack != entry.peer.end:
         line += f"; packets[{seg.packet - 1}][TCP].ack = {entry.peer.end}"
+    if entry.swapped and entry.field == "seq" and entry.cause is None:
+        line = f"packets[{seg.packet - 1}][TCP].seq = {seg.ack}; packets[{seg.packet - 1}][TCP].ack = {seg.seq}"
     if line:
         return _("{mend} In Scapy: {line}").format(mend=mend, line=line)
     return with_scapy(mend, entry.field, seg.packet, entry.expected)
@@ -83,7 +85,7 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
         "length": seg.length,
         "own_packet": own.packet if own else "",
         "own_length": own.length if own else 0,
-        "peer_packet": peer.packet if peer else "",
+        "peer_packet": peer.packet if peer else entry.peer_last.packet if entry.peer_last else "",
         "peer_last": entry.peer_last.packet if entry.peer_last else "",
         "peer_end": peer.end if peer else "",
         "peer_length": peer.length if peer else 0,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
+from labkit.analysis.resent import contradicts
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import diff
 
@@ -35,9 +36,9 @@ def evidence(segments: Sequence[Shown]) -> str:
     own = [[seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER)]
     if min(ids) > 0 and all(len(set(each)) == 1 < len(each) for each in own):
         return "constant"
-    if min(ids) >= 0 and max(ids) and _counts(ids):
+    if min(ids) >= 0 and max(ids) and counts(ids):
         return "together"
-    if min(ids) >= 0 and all(max(each) and _counts(each) for each in own):
+    if min(ids) >= 0 and all(max(each) and counts(each) for each in own):
         return "apart"
     return "lock-step" if _opens_and_closes(segments) and nothing_lost(segments) else ""
 
@@ -85,7 +86,7 @@ def nothing_lost(segments: Sequence[Shown]) -> bool:
     """Whether a short conversation of both sides shows no trace of loss: nothing is sent twice, and the IP identifications
     leave none out."""
     own = [[seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER)]
-    whole = all(each and (_counts(each) or len(set(each)) == 1 or _is_random(each)) for each in own)
+    whole = all(each and (counts(each) or len(set(each)) == 1 or _is_random(each)) for each in own)
     return whole and len(segments) <= MAX_TAUGHT and not _sends_again(segments)
 
 
@@ -109,14 +110,8 @@ def _contradicts(entry: Entry, segments: Sequence[Shown]) -> bool:
     wrong = entry.shown
     if entry.field != "seq" or not wrong.payload:
         return False
-    for seg in segments:
-        if seg.side == wrong.side and seg.packet > wrong.packet and seg.length:
-            at = diff(seg.seq, wrong.seq)
-            mine, its = wrong.payload[max(at, 0) :], seg.payload[max(-at, 0) :]
-            both = min(len(mine), len(its))
-            if both and mine[:both] != its[:both]:
-                return True
-    return False
+    later = (seg for seg in segments if seg.side == wrong.side and seg.packet > wrong.packet)
+    return any(contradicts(wrong, seg) for seg in later)
 
 
 def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
@@ -155,5 +150,6 @@ def _is_random(ids: Sequence[int]) -> bool:
     return len(steps) > 1 and all(MAX_STEP < step < 0x10000 - MAX_STEP for step in steps)
 
 
-def _counts(ids: Sequence[int]) -> bool:
+def counts(ids: Sequence[int]) -> bool:
+    """Whether IP identifications leave none out."""
     return all((after - before) & 0xFFFF == 1 for before, after in pairwise(ids))

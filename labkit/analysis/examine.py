@@ -16,21 +16,22 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any
 
-from labkit.analysis.analyzer import DONE, analyze
+from labkit.analysis.acks import late_acks
 from labkit.analysis.closing import remarks
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.entry_text import finding_of
 from labkit.analysis.evidence import doubtful, evidence, nothing_lost, proves
 from labkit.analysis.finding import Finding, Grouped, Outline, groups, order_of, softened
-from labkit.analysis.flows import End, Flow, FlowTable, end_of, possible_frames
+from labkit.analysis.flows import End, Flow, end_of
 from labkit.analysis.ledger import MAX_SEGMENTS, Ledger
 from labkit.analysis.limits import Limit, not_accounted, of_flows
-from labkit.analysis.opening import begins_with_two_syn_acks
+from labkit.analysis.opening import begins_with_wrong_flags
 from labkit.analysis.rule import Rule, Scope, Severity
-from labkit.analysis.strays import Talk, Work, adopt
+from labkit.analysis.strays import Talk, Work, adopt, exchange
+from labkit.analysis.talks import Suspects, talks_of
 from labkit.analysis.verifier import Verdict
 from labkit.capture import Frame
-from labkit.packet.seen import SUM_BAD, Seen
+from labkit.i18n import _
 from labkit.tcp.segment import SYN
 from labkit.tcp.seq import diff
 
@@ -40,14 +41,6 @@ MAX_WHOLE = 20_000
 MAX_FLOWS = 200
 """Conversations of a larger capture that are looked at."""
 
-MAX_ALL_SEGMENTS = 50_000
-"""Segments of all conversations that are looked at."""
-
-MAX_FRAMES = 1_000_000
-"""Frames of a larger capture that are read a second time."""
-
-MAX_PAYLOAD = 2_048
-"""Octets of a segment's payload that are kept."""
 
 NUMBERS = frozenset({"sequence", "acknowledgement", "handshake", "fin", "reset"})
 """Families of rules about the numbers that the accounts hold."""
@@ -111,9 +104,10 @@ def examine(
     frames = () if chosen is not None and not chosen else again()
     if frames is None:
         return verdict
-    talks = list(_talks(frames, chosen))
+    talks = list(talks_of(frames, chosen, look.misread))
     work = Work(over)
     adopted = {host.index: segments for host, segments in adopt(talks, work)}
+    adopted |= exchange([talk for talk in talks if talk.index not in adopted], look.doubted, Work(over))
     strays = {seg.packet for segments in adopted.values() for seg in segments if seg.port >= 0}
     for talk in talks:
         if not talk.segments or over():
@@ -131,10 +125,6 @@ def examine(
     return look.verdict(strays)
 
 
-Suspects = Mapping[tuple[frozenset[End], int], int]
-"""The indices of conversations by their ends and first packet."""
-
-
 def _suspects(verdict: Verdict, named: Mapping[tuple[str, str], Rule]) -> Suspects:
     """The conversations of a large capture in which something was found that completeness decides."""
     found: set[int] = set()
@@ -149,56 +139,6 @@ def _suspects(verdict: Verdict, named: Mapping[tuple[str, str], Rule]) -> Suspec
         (frozenset((end_of(each.client), end_of(each.server))), each.first_packet): each.flow
         for each in islice(short, MAX_FLOWS)
     }
-
-
-def _talks(frames: Iterable[Frame], chosen: Suspects | None) -> Iterator[Talk]:
-    """The conversations of a capture with their segments; one that is too long for accounts has none."""
-    if chosen is not None:
-        pairs = [tuple(ends) for ends, _packet in chosen if len(ends) == 2]
-        ways = {way for one, other in pairs for way in ((one, other), (other, one))}
-        frames = possible_frames(islice(frames, MAX_FRAMES), ways)
-    talks: dict[int, tuple[Flow, list[Shown]]] = {}
-    kept = 0
-    cut: set[int] = set()
-    for step in analyze(frames, FlowTable()):
-        if step.scope != DONE or not step.seg.readable:
-            continue
-        segments = talks.setdefault(step.flow.index, (step.flow, []))[1]
-        if len(segments) < MAX_SEGMENTS and kept < MAX_ALL_SEGMENTS:
-            segments.append(shown(step.seg, step.data, step.sender))
-            kept += 1
-        else:
-            cut.add(step.flow.index)
-    for flow, segments in talks.values():
-        index = flow.index
-        if chosen is not None:
-            index = -1 if not segments else chosen.get((frozenset(flow.ends), segments[0].packet), -1)
-        if index >= 0:
-            client = flow.client
-            ends_of = flow.ends[client], flow.ends[1 - client]
-            whole = segments if flow.index not in cut else []
-            sides = [replace(seg, side=CLIENT if seg.side == client else SERVER) for seg in whole]
-            yield Talk(index, ends_of, sides, flow if chosen is None else None)
-
-
-def shown(seg: Seen, data: bytes, sender: int) -> Shown:
-    """A segment of the side `sender` as the accounts of a conversation need it. `data` holds its octets."""
-    payload = data[seg.data_at : seg.data_at + min(seg.data_len, MAX_PAYLOAD)] if seg.data_at >= 0 else b""
-    return Shown(
-        packet=seg.number,
-        time=seg.time,
-        side=sender,
-        seq=seg.seq,
-        ack=seg.ack,
-        ctl=seg.ctl,
-        length=seg.len,
-        payload=bytes(payload),
-        ip_id=seg.ip_id,
-        window=seg.win,
-        mss=seg.mss,
-        headers=seg.doff + (20 if seg.version == 4 else 40),
-        spoiled=seg.sum_state == SUM_BAD,
-    )
 
 
 class _Look:
@@ -235,17 +175,25 @@ class _Look:
         """Packets with the numbers that an earlier segment has by mistake."""
         self._kept: set[int] = set()
         """Identities of findings of the first pass that stand for an entry."""
-        self._repeats: dict[int, Finding] = {}
-        """The first of several findings with one cause, by the identities of the others."""
+        self._repeats: dict[int, tuple[Finding, Severity]] = {}
+        """The first of several findings with one cause, and how grave the others are, by the identities of the others."""
+        self.misread: set[int] = set()
+        """Packets with a wrong data offset."""
+        self.doubted: set[int] = set()
+        """Packets with a number that the first pass has for wrong."""
         self._errors: dict[int, list[Finding]] = {}
         if verdict.segments <= MAX_WHOLE:
             for found in verdict.findings:
+                if found.severity > Severity.NOTE and found.packet is not None and found.field in ("seq", "ack"):
+                    self.doubted.add(found.packet)
                 if found.severity == Severity.ERROR and found.packet is not None:
                     self._errors.setdefault(found.packet, []).append(found)
+                    if found.code == "CAP01" and found.field == "hdr_len":
+                        self.misread.add(found.packet)
 
     def knows_beginning(self, talk: Talk) -> bool:
         """Whether a conversation that begins without a SYN alone is known to begin where the capture does."""
-        if begins_with_two_syn_acks(talk.segments) or self._assume == Completeness.COMPLETE:
+        if begins_with_wrong_flags(talk.segments) or self._assume == Completeness.COMPLETE:
             return True
         return bool(talk.segments[0].ctl & SYN) and evidence(talk.segments) == "constant"
 
@@ -268,6 +216,9 @@ class _Look:
         whole = not any(entry.lossy for entry in ledger.entries if entry.cause is None and not entry.outside)
         for entry in ledger.entries:
             entry.certain |= entry.outside and whole
+            cause = entry.cause
+            if cause is not None and (cause.field, cause.off) == (entry.field, entry.off):
+                cause.certain |= self._is_error(entry)  # then nothing explains the first one either
         entries = [entry for entry in ledger.entries if assumed or proves(why, entry.cause or entry, segments)]
         explained = bool(entries) and len(entries) == len(ledger.entries)
         if (assumed or explained or why in ("constant", "together")) and not refused and ledger.whole:
@@ -278,6 +229,7 @@ class _Look:
         # What follows from a mistake that is not proved is not proved either.
         roots = {id(entry) for entry in entries if entry.cause is None}
         entries = [entry for entry in entries if entry.cause is None or id(entry.cause) in roots]
+        self._join(ledger.entries, {id(entry) for entry in entries})
         self._flows[talk.index] = entries
         for entry in entries:
             self._overlapped.update(_overlapped(entry, segments))
@@ -285,11 +237,39 @@ class _Look:
             rule = next(rule for rule in self._rules if rule.predicate(entry))
             known = self._said_before(rule, entry)
             self._kept |= {id(known)} if known is not None else set()
-            self._found.append((entry, known or finding_of(rule, entry, talk, self._verdict.start)))
+            said = finding_of(rule, entry, talk, self._verdict.start)
+            self._found.append((entry, known or self._with_unread(said, entry, segments[0].packet)))
         if assumed or why == "constant":
-            for entry in remarks(ledger):
+            for entry in (*remarks(ledger), *late_acks(ledger)):
                 rule = next(rule for rule in self._rules if rule.predicate(entry))
                 self._found.append((entry, finding_of(rule, entry, talk, self._verdict.start)))
+
+    def _is_error(self, entry: Entry) -> bool:
+        """Whether the first pass has the same number for an error."""
+        number = entry.field, entry.expected
+        errors = self._errors.get(entry.packet, ())
+        return any(found.code in DECIDED and (found.field, found.expected) == number for found in errors)
+
+    def _join(self, entries: Iterable[Entry], proved: Collection[int]) -> None:
+        """Make one error of those of the first pass that the accounts give one cause, although nothing proves it."""
+        for entry in entries:
+            cause = entry.cause
+            if cause is None or id(entry) in proved or id(cause) in proved:
+                continue
+            roots = [found for found in self._errors.get(cause.packet, ()) if found.field == cause.field]
+            for found in self._errors.get(entry.packet, ()) if roots else ():
+                if found.field == entry.field and found.code in DECIDED and found is not roots[0]:
+                    severity = Severity.WARNING if entry.repeats else Severity.NOTE
+                    self._repeats[id(found)] = roots[0], severity
+
+    def _with_unread(self, found: Finding, entry: Entry, first: int) -> Finding:
+        """What a packet that was not read explains as well as a mistake does, says so. `first` begins the conversation."""
+        frames = [limit.packet or 0 for limit in self._verdict.limits if limit.kind == "not-read"]
+        frames = [packet for packet in frames if first < packet < entry.packet]
+        if not frames or not entry.lossy or entry.cause is not None:
+            return found
+        text = _("{message}; packet {packet}, which could not be read, may hold what is missing")
+        return replace(found, message=text.format(message=found.message, packet=max(frames)))
 
     def _said_before(self, rule: Rule, entry: Entry) -> Finding | None:
         """The error of the first pass that says as much as a rule about the accounts."""
@@ -310,14 +290,14 @@ class _Look:
                 if found.code == "WIN01" and found.flow == talk.index
             ]
             if len(windows) == 1:
-                self._repeats |= {id(found): beyond[0] for found in beyond[1:]}
+                self._repeats |= {id(found): (beyond[0], Severity.WARNING) for found in beyond[1:]}
 
     def verdict(self, strays: Collection[int]) -> Verdict:
         """The verdict with what was found."""
         verdict = replace(self._verdict, completeness=self._taken())
         if self.left:
             verdict = replace(verdict, limits=[*verdict.limits, not_accounted(self.left)])
-        if self._found or self._complete or (self.doubtful and self._assume != Completeness.COMPLETE):
+        if self._found or self._complete or self._repeats or (self.doubtful and self._assume != Completeness.COMPLETE):
             found = verdict.findings
             merge = self._among_rows if isinstance(found, Grouped) else self._merged
             verdict = replace(verdict, findings=merge(found, strays))
@@ -329,7 +309,7 @@ class _Look:
     def _merged(self, findings: Sequence[Finding], strays: Collection[int]) -> Sequence[Finding]:
         """The findings with what was found."""
         findings = [softened(found) if self._is_doubtful(found) else found for found in findings]
-        if not self._found and not self._complete:
+        if not self._found and not self._complete and not self._repeats:
             return findings
         kept = [found for found in findings if id(found) not in self._kept and not self._is_replaced(found, strays)]
         merged = sorted([*kept, *(finding for _entry, finding in self._found)], key=order_of)
@@ -344,9 +324,9 @@ class _Look:
                 place = places[id(finding)]
                 merged[place] = replace(finding, caused_by=by_entry[id(entry.cause)])
         for place, finding in enumerate(merged):
-            if id(finding) in self._repeats:
-                first = places[id(self._repeats[id(finding)])]
-                merged[place] = replace(finding, severity=Severity.WARNING, caused_by=first)
+            first, severity = self._repeats.get(id(finding), (None, Severity.NOTE))
+            if id(first) in places:
+                merged[place] = replace(finding, severity=severity, caused_by=places[id(first)])
         return merged
 
     def _wrong_length(self, entry: Entry) -> Finding | None:
@@ -396,7 +376,7 @@ class _Look:
             return False
         entries = self._entries.get(found.packet or 0, [])
         elsewhere = found.packet in strays or any(entry.field == "port" for entry in entries)
-        if elsewhere and rule.family in NUMBERS | EXPLAINING | {"capture"}:
+        if elsewhere and rule.family in NUMBERS | EXPLAINING | {"capture", "window"}:
             return True
         if found.packet is None:
             return self._is_replaced_whole(found, rule, strays)
@@ -425,7 +405,7 @@ class _Look:
     def _is_left(self, limit: Limit, strays: Collection[int]) -> bool:
         if limit.kind in ("mid-stream", "one-sided"):
             return not strays and not any(
-                entry.fault == "syn-ack" for entries in self._flows.values() for entry in entries
+                entry.fault in ("syn", "syn-ack") for entries in self._flows.values() for entry in entries
             )
         return limit.kind != "packets-missing" or len(self._complete) < self._verdict.flows
 

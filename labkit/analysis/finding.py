@@ -4,10 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from labkit.analysis.rule import NUMBER, SPACES, Rule, Severity
-from labkit.i18n import _
+from labkit.i18n import _, printable
 from labkit.tcp.seq import diff
 
 MAX_KEPT = 250_000
@@ -60,7 +61,8 @@ class Finding:
     def _repr_mimebundle_(self, **_choices: object) -> dict[str, str]:
         """What a notebook shows (IPython's protocol)."""
         lines = [str(self), *filter(None, (self.receiver, self.mend, self.reference))]
-        return {"text/plain": "\n".join(lines)}
+        first, *others = (escape(printable(line)) for line in lines)
+        return {"text/plain": "\n".join(lines), "text/html": "<br>".join((f"<b>{first}</b>", *others))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,13 @@ from labkit.analysis.account import (
     recent,
     relative_number,
 )
-from labkit.analysis.acks import leaves_out_fin, repeat_ack
+from labkit.analysis.acks import answers_resend, leaves_out_fin, repeat_ack
 from labkit.analysis.closing import close, refuse
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.evidence import evidence
 from labkit.analysis.ignored import is_ignored_fin, is_ignored_reset, is_second_fin
 from labkit.analysis.opening import begin, miss_third, open_with_syn, open_without_syn
+from labkit.analysis.resent import contradicts, counts_as_new, is_new_end, is_resent, resent_elsewhere, was_sent
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
@@ -67,6 +68,7 @@ class Ledger(Book):
         """The index of the last segment with each ack number of a side."""
         begin(self)
         for index, seg in enumerate(self.segments):
+            self.posted = index
             self._post(index, seg)
             if self.roots > MAX_MISTAKES or not self.knows or (index % STRIDE == STRIDE - 1 and over()):
                 self.whole = False
@@ -85,7 +87,7 @@ class Ledger(Book):
         if me.last is not None and me.last.ctl & RST and not seg.ctl & RST:
             self._after_reset(seg, me)
         if is_ignored_reset(self, index, seg):
-            self.enter(seg, "flags", fault="stray-rst", certain=True)
+            self._flag(seg, "stray-rst")
             seg = self.segments[index] = replace(seg, ctl=seg.ctl & ~RST)
         # With both SYN and RST, no number counts.
         if not seg.ctl & (SYN | RST):
@@ -100,14 +102,18 @@ class Ledger(Book):
 
     def _post_syn(self, index: int, seg: Shown, me: Account, peer: Account) -> None:
         if me.opened and seg.seq not in (me.isn, me.syn_seq):
-            if not peer.opened or any(
-                one.side != seg.side and one.ack == seg.end for one in self.segments[index + 1 :]
-            ):
+            goes_on = seg.seq == me.nxt or diff(seg.seq, me.nxt) in me.shifts
+            acks = [one.ctl & SYN for one in self.segments[index + 1 :] if one.side != seg.side and one.ack == seg.end]
+            if not peer.opened or (any(acks) if goes_on else acks):
                 self.knows = False  # another attempt, which the peer answers: other rules judge it
-            elif (seg.seq == me.nxt or diff(seg.seq, me.nxt) in me.shifts) and (me.fin is None or seg.ctl & ACK):
-                self.enter(seg, "flags", fault="syn-inside", certain=True)
+            elif goes_on and (me.fin is None or seg.ctl & ACK):
+                entry = self._flag(seg, "syn-inside")
                 self._post_other(index, replace(seg, ctl=seg.ctl & ~SYN), me, peer)
+                me.shifts.setdefault(1, entry)  # who counts it follows from it
             return  # an old or forged SYN takes no number: other rules judge it
+        if not me.opened and seg.ctl & FIN and is_ignored_fin(self, index, seg):
+            self._flag(seg, "stray-fin")
+            seg = replace(seg, ctl=seg.ctl & ~FIN)
         if not me.opened:
             open_with_syn(self, index, seg)
         if seg.ctl & ACK:
@@ -119,7 +125,7 @@ class Ledger(Book):
         elif seg.side == SERVER and me.taken is not None and not peer.has_acked and not peer.starts:
             miss_third(self, seg)
         if seg.ctl & FIN and me.fin is None and is_ignored_fin(self, index, seg):
-            self.enter(seg, "flags", fault="stray-fin", certain=True)
+            self._flag(seg, "stray-fin")
             seg = replace(seg, ctl=seg.ctl & ~FIN)
         if seg.ctl & FIN and is_second_fin(seg, me):
             # Who counts it follows from it.
@@ -159,9 +165,9 @@ class Ledger(Book):
                 entry = self.number(seg, "seq", me, me.nxt, seg.seq, cause=cause)
                 entry.repeats = cause.field == "seq" and seg.seq == cause.actual and not cause.shown.seg_len
             self._take(seg, me, off)
-        elif not off or (self._is_resent(seg, me, off) and not self._counts_as_new(index, seg, me)):
+        elif not off or (is_resent(seg, me, off) and not counts_as_new(self, index, seg, me)):
             self._take(seg, me, off)
-        elif (first := self._resent_elsewhere(index, seg, me, off)) is not None:
+        elif (first := resent_elsewhere(self, index, seg, me, off)) is not None:
             self.number(seg, "seq", me, first.seq, seg.seq)
         elif self._is_probe(seg, me, peer, off):
             return  # its octet is meaningless, and takes no number
@@ -209,16 +215,17 @@ class Ledger(Book):
 
     def _take(self, seg: Shown, me: Account, off: int) -> None:
         """Count what the segment took, unless it was counted before."""
-        if not seg.seg_len or (off < 0 and off not in me.shifts and self._is_resent(seg, me, off)):
-            if seg.seg_len and diff(seg.end, me.nxt) > 0:
+        if not seg.seg_len or (off and off not in me.shifts and is_resent(seg, me, off)):
+            if seg.seg_len and is_new_end(seg, me):
                 me.nxt = seg.end
                 me.ends.add(me.nxt)
             return
-        if off and self._was_sent(seg, me):
+        if off and was_sent(seg, me):
             return
         me.taken = seg
         if seg.length:
             me.starts.setdefault(seg.seq, seg)
+            me.starts.setdefault(me.nxt, replace(seg, seq=me.nxt))  # it may come again with the right number
         me.nxt = add(me.nxt, seg.seg_len)
         if seg.ctl & FIN:
             me.fin_at = add(me.nxt, -1)
@@ -229,44 +236,6 @@ class Ledger(Book):
             me.ends.add(me.nxt)
             if early.ctl & FIN:
                 me.fin_at = add(me.nxt, -1)
-
-    def _was_sent(self, seg: Shown, me: Account) -> bool:
-        """Whether a segment took the same numbers before, with the same octets as far as both are shown."""
-        first = me.starts.get(seg.seq)
-        if not seg.length:
-            return bool(seg.ctl & FIN) and me.fin is not None and seg.seq == me.fin_at
-        if first is None or first is seg:
-            return False
-        both = min(len(first.payload), len(seg.payload))
-        return first.payload[:both] == seg.payload[:both]
-
-    def _is_resent(self, seg: Shown, me: Account, off: int) -> bool:
-        """Whether the segment brings again what was sent under its numbers, perhaps cut differently."""
-        if not seg.seg_len or off >= 0:
-            return False
-        if self._was_sent(seg, me):
-            return True
-        for first in recent(me):
-            inside = diff(seg.seq, first.seq)
-            if 0 <= inside < first.length and seg.length:
-                known = first.payload[inside : inside + seg.length]
-                return bool(known) and seg.payload[: len(known)] == known
-        return False
-
-    def _resent_elsewhere(self, index: int, seg: Shown, me: Account, off: int) -> Shown | None:
-        """The last segment of the sender, if this one brings its octets again under another number, and nobody counts them."""
-        last = me.taken
-        if off >= 0 or last is None or not seg.length or seg.payload != last.payload or seg.length != last.length:
-            return None
-        following = next((one.seq for one in islice(self.segments, index + 1, None) if one.side == seg.side), None)
-        return last if following == me.nxt else None
-
-    def _counts_as_new(self, index: int, seg: Shown, me: Account) -> bool:
-        """Whether the sender goes on as though all of a segment were new that seems to bring old octets and new ones."""
-        if diff(seg.end, me.nxt) <= 0:
-            return False
-        following = next((one.seq for one in islice(self.segments, index + 1, None) if one.side == seg.side), None)
-        return following == add(me.nxt, seg.seg_len)
 
     def _is_probe(self, seg: Shown, me: Account, peer: Account, off: int) -> bool:
         """A keep-alive or a window probe: one below SND.NXT, or below what the peer expects, at most one octet, and it
@@ -282,12 +251,14 @@ class Ledger(Book):
             return False
         for later in islice(self.segments, index + 1, index + 1 + MAX_NEAR):
             if later.side == seg.side and later.seg_len and diff(later.seq, at) <= 0 < diff(later.end, at):
+                if contradicts(seg, later) or (seg.is_pure_ack and diff(later.ack, seg.ack) > 0):
+                    return False  # other octets under its numbers; or it is older than what it would have overtaken
                 at = later.end
                 if diff(at, seg.seq) >= 0:
                     if (
                         seg.is_pure_ack
                         and (later.ack, later.window) == (seg.ack, seg.window)
-                        and not any(self.sent_again)
+                        and not answers_resend(self, seg, me)
                     ):
                         return False  # what was sent before it has said all that it says
                     # A pure ACK stands where a segment ends, and data sent again may come with what follows it.
@@ -361,7 +332,9 @@ class Ledger(Book):
         else:
             # Nothing lies behind a number that is half of the space away.
             behind = ((diff(end, seg.ack), end) for end in peer.ends if diff(end, seg.ack) > 0)
-            self._wrong_ack(seg, peer, min(behind, default=(0, peer.nxt))[1])
+            following = next((one for one in islice(self.segments, index + 1, None) if one.side == seg.side), None)
+            slow = following is not None and diff(following.ack, peer.nxt) < 0  # its acks come one by one
+            self._wrong_ack(seg, peer, min(behind, default=(0, peer.nxt))[1] if slow else peer.nxt)
 
     def _ack_beyond(self, index: int, seg: Shown, peer: Account, off: int) -> None:
         entry = self._wrong_ack(seg, peer, peer.nxt)
@@ -424,6 +397,11 @@ class Ledger(Book):
                 self.enter(one, "flags", fault=me.reset.fault, cause=me.reset)
 
     # Entries.
+
+    def _flag(self, seg: Shown, fault: str) -> Entry:
+        """Enter a control bit that both sides ignore. Several in one segment are one mistake."""
+        first = next((each for each in self.entries if each.packet == seg.packet and each.field == "flags"), None)
+        return first or self.enter(seg, "flags", fault=fault, certain=True)
 
     def _repeats(self, entry: Entry) -> None:
         """Whoever makes the same mistake again makes one mistake: later entries follow from the first."""

@@ -213,7 +213,7 @@ def not_accounted(count: int) -> Limit:
     one = _("{n:,} conversation was judged segment by segment only")
     many = _("{n:,} conversations were judged segment by segment only")
     rest = _("the capture is too large or too wrong, or the time was over, for an account of all their numbers")
-    return Limit("not-accounted", "", count, None, f"{ngettext(one, many, count)}: {rest}".format(n=count))
+    return Limit("not-accounted", "", count, None, f"{ngettext(one, many, count)}{_(': ')}{rest}".format(n=count))
 
 
 def _messages(counts: Counter[str]) -> dict[str, str]:

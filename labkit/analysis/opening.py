@@ -17,7 +17,7 @@ def begin(book: Book) -> None:
     first = next(iter(book.segments), None)
     if first is None or first.ctl & (SYN | ACK) == SYN or first.ctl & RST:
         return
-    if begins_with_two_syn_acks(book.segments):
+    if begins_with_wrong_flags(book.segments):
         book.enter(first, "flags", fault="opens", certain=True)
         book.segments[0] = replace(first, ctl=SYN)
         return
@@ -27,13 +27,13 @@ def begin(book: Book) -> None:
         book.accounts[first.side].begin(first.seq)
 
 
-def begins_with_two_syn_acks(segments: Sequence[Shown]) -> bool:
-    """Whether both sides begin with SYN ACK, and the second one acknowledges the first: that one should be a SYN."""
+def begins_with_wrong_flags(segments: Sequence[Shown]) -> bool:
+    """Whether a SYN ACK acknowledges the first segment as a SYN, which is none, or is SYN ACK too."""
     if len(segments) < 2:
         return False
     first, second = segments[:2]
-    both = first.ctl & second.ctl & SYN and first.ctl & second.ctl & ACK and first.side != second.side
-    return bool(both and second.ack == add(first.seq, 1) and first.ack != add(second.seq, 1))
+    answers = second.ctl & (SYN | ACK) == SYN | ACK and first.side != second.side and second.ack == add(first.seq, 1)
+    return answers and (not first.ctl & SYN or bool(first.ctl & ACK and first.ack != add(second.seq, 1)))
 
 
 def open_with_syn(book: Book, index: int, seg: Shown) -> None:
@@ -96,6 +96,8 @@ def miss_third(book: Book, seg: Shown) -> None:
     me = book.accounts[seg.side]
     if me.last is None or not me.last.ctl & SYN:
         return
-    there = any(entry.fault or (entry.field == "ack" and entry.shown.side == CLIENT) for entry in book.entries)
+    before = book.segments[: book.segments.index(seg)]
+    there = any(one.side == CLIENT and not one.ctl & (SYN | RST) for one in before)
+    there |= any(entry.fault or (entry.field == "ack" and entry.shown.side == CLIENT) for entry in book.entries)
     if not there:
         book.enter(seg, "missing", fault="third-ack", lossy=True)

@@ -18,14 +18,11 @@ GAP, UNSENT, BEHIND = 1, 2, 3
 """The question. GAP: the segment skips sequence numbers. UNSENT: it acknowledges numbers that the capture does not show.
 BEHIND: it is the third segment of a handshake, and does not acknowledge the SYN ACK."""
 
-ECHOES = 4
-"""A mark of an UNSENT segment: it also echoes a timestamp that the capture does not show, or a SACK block told of the octets."""
-
-SENT = 16
-"""A mark of a GAP: IPv4 identifications leave one out, or the peer had acknowledged what lies between, so it was sent."""
-
-PARTLY = 8
-"""A mark of a GAP: a part of it was acknowledged, so it was sent."""
+THIRD, AFTER_ACK, ECHOES, PARTLY, SENT = 1, 2, 3, 4, 5
+"""What else is known of the segment, its mark; 0: nothing. THIRD: it is the third segment of a handshake. AFTER_ACK: the segment
+before it was a pure ACK of the same sender. ECHOES, of UNSENT: it also echoes a timestamp that the capture does not show, or a
+SACK block told of the octets. PARTLY, of GAP: a part of it was acknowledged, so it was sent. SENT, of GAP: IPv4 identifications
+leave one out, or the peer had acknowledged what lies between, so it was sent."""
 
 OPEN, FILLED, MISSED, LATE, WRONG, UNPROVEN, LOST = 0, 1, 2, 3, 4, 5, 6
 """The answer. FILLED: the octets came later. MISSED: the capture lacks packets, and the numbers are right. LATE: the capture
@@ -54,7 +51,7 @@ class Resolved:
     seg_len: int = 0
     ctl: U16 = 0
     mark: U8 = 0
-    """1: the third segment of a handshake; 2: the segment before it was a pure ACK of the same sender."""
+    """THIRD, AFTER_ACK, ECHOES, PARTLY, SENT or 0."""
 
 
 def answer(seg: Seen, me: Side, peer: Side) -> None:
@@ -218,6 +215,8 @@ def resolve(side: Side, resolved: Resolved) -> bool:
         resolved.seq = resolved.ack = side.pending_seen[i]
         if resolved.kind == GAP:
             _learn(side, i)
+        elif resolved.state in (MISSED, LATE) and resolved.kind == UNSENT:
+            _open_window(side, i)
         _drop(side, i)
         return True
     return False
@@ -260,6 +259,12 @@ def _learn(side: Side, i: int) -> None:
             side.data_seq = side.pending_want[i]
 
 
+def _open_window(side: Side, i: int) -> None:
+    """The ack is right, and so is the window that came with it."""
+    if side.has_right_edge and sn.after(side.pending_low[i], side.right_edge):
+        side.right_edge = side.pending_low[i]
+
+
 def _drop(side: Side, i: int) -> None:
     side.pending_n -= 1
     for k in range(i, side.pending_n):
@@ -297,7 +302,7 @@ def open_pending(seg: Seen, me: Side, kind: int, want: int, high: int) -> None:
     me.pending_seg_len[i] = seg.seg_len
     me.pending_ctl[i] = seg.ctl
     pure = me.last_ctl & (SYN | FIN | RST) == 0 and me.last_len == 0 and me.last_seq == me.nxt and me.seen > 0
-    me.pending_mark[i] = 1 if me.third == 1 else 2 if pure else 0
+    me.pending_mark[i] = THIRD if me.third == 1 else AFTER_ACK if pure else 0
     me.pending_n = i + 1
 
 

@@ -36,6 +36,7 @@ def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
         and seg.ctl & (SYN | FIN | RST) == 0
         and me.has_nxt != 0
         and (peer.has_rcv_nxt == 0 or peer.rcv_nxt == me.nxt or peer.win == 0)
+        and not (me.syn and peer.syn == 0 and peer.last_ctl & RST)  # refused: there is no connection to keep
     )
 
 

@@ -200,7 +200,7 @@ def config_of(table: Mapping[str, object], file: str, extra: tuple[str, ...] = (
         try:
             values[attribute] = convert(value, collect(extra))
         except UsageError as error:
-            raise UsageError(f"{name}: {key}: {error}") from None
+            raise UsageError(f"{name}{_(': ')}{key}{_(': ')}{error}") from None
     choices = ReportConfig(**values)
     if choices.literal and choices.profile != DOCUMENT:
         text = _("{file}: literal: the literal rules belong to the profile 'document'")
@@ -331,7 +331,7 @@ def _severities(value: object, rules: Rules) -> dict[str, Severity]:
         try:
             found[rule] = _severity(severity, rules)
         except UsageError as error:
-            raise UsageError(f"{printable(rule)}: {error}") from None
+            raise UsageError(f"{printable(rule)}{_(': ')}{error}") from None
     return found
 
 

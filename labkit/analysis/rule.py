@@ -354,7 +354,7 @@ def _complaints(source: str, path: str) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        raise UsageError(f"{source}: {error}") from None
+        raise UsageError(f"{source}{_(': ')}{error}") from None
     except MemoryError:
         raise  # the capture's fault, not the rule's
     except (Exception, SystemExit) as error:

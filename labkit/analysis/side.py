@@ -235,7 +235,7 @@ class Side:
     pending_want: list[U32] = field(default_factory=_row, metadata=COLD)
     """The number that was expected: SND.NXT of whoever sends these octets."""
     pending_low: list[U32] = field(default_factory=_row, metadata=COLD)
-    """GAP: the first number that is still missing."""
+    """GAP: the first number that is still missing. UNSENT: the right edge of the window that came with the ack."""
     pending_high: list[U32] = field(default_factory=_row, metadata=COLD)
     """GAP: the first number that is not missing."""
     pending_seen: list[U32] = field(default_factory=_row, metadata=COLD)
@@ -243,4 +243,4 @@ class Side:
     pending_seg_len: list[int] = field(default_factory=_row, metadata=COLD)
     pending_ctl: list[U16] = field(default_factory=_row, metadata=COLD)
     pending_mark: list[U8] = field(default_factory=_row, metadata=COLD)
-    """1: the third segment of a handshake; 2: the segment before it was a pure ACK of the same sender."""
+    """A mark (`labkit.analysis.pending`), or 0."""

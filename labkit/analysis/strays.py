@@ -5,7 +5,7 @@ beginning is missing. If its numbers are the next ones of a conversation between
 four-tuple differs, it is a segment of that conversation with a typing error.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
@@ -107,6 +107,45 @@ def _with_strays(host: Talk, strays: Sequence[Talk], work: Work) -> list[Shown]:
                 numbers.add(moved)
                 break
     return known
+
+
+def exchange(talks: Sequence[Talk], doubted: Collection[int], work: Work) -> dict[int, list[Shown]]:
+    """The segments of conversations, by their indices, of which one carries the ports of another: it has the next numbers of
+    that one, and does not fit where it stands. `doubted` are the packets that may be such."""
+    found: dict[int, list[Shown]] = {}
+    opened = [talk for talk in talks if talk.opens and talk.segments]
+    for talk in opened:
+        for seg in [seg for seg in talk.segments if seg.packet in doubted and not seg.ctl & (SYN | RST)]:
+            host = next((other for other in opened if _belongs(seg, talk, other, found, work)), None)
+            if host is not None:
+                found[talk.index] = [one for one in talk.segments if one is not seg]
+                found[host.index] = _inserted(seg, talk, host)
+                break
+    return found
+
+
+def _belongs(seg: Shown, talk: Talk, host: Talk, found: Collection[int], work: Work) -> bool:
+    """Whether a segment of one conversation is of another one."""
+    if host is talk or {talk.index, host.index} & set(found) or not work.take(1):
+        return False
+    if (
+        host.segments[0].packet > seg.packet
+        or len(_differing(talk.four_tuple(seg.side), host.four_tuple(seg.side))) > 2
+    ):
+        return False
+    if not _Numbers(host.segments).may_begin(seg) or not work.take(2 * (len(talk.segments) + len(host.segments))):
+        return False
+    known, rest = _mistakes(Ledger(talk.segments)), [one for one in talk.segments if one is not seg]
+    if len(_mistakes(Ledger(rest))) >= len(known):
+        return False
+    together = _inserted(seg, talk, host)
+    moved = [one for one in together if one.packet == seg.packet]
+    return _fits(host.segments, len(_mistakes(Ledger(host.segments))) - 1, together, moved)  # which lacks it
+
+
+def _inserted(seg: Shown, talk: Talk, host: Talk) -> list[Shown]:
+    """The segments of a conversation with one that another one has."""
+    return sorted([*host.segments, _marked(seg, seg.side, talk, host)], key=lambda one: one.packet)
 
 
 class _Numbers:

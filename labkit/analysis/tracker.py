@@ -425,6 +425,7 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
         _set_base(peer, peer.resyn)
     if peer.seen and peer.has_nxt and sn.after(seg.ack, peer.nxt):
         open_pending(seg, me, UNSENT, peer.nxt, seg.ack)
+        me.pending_low[me.pending_n - 1] = sn.add(seg.ack, scaled(seg.win, seg.ctl, me, peer))
         echoes = seg.tsecr > 0 and peer.tsval >= 0 and sn.after(seg.tsecr, peer.tsval)
         if echoes or (me.block_packet and not sn.after(seg.ack, me.block_right)):
             me.pending_mark[me.pending_n - 1] = ECHOES

@@ -51,7 +51,7 @@ def read(source: "Source", budget: Budget | None = None) -> tuple[list[Record], 
 
     A record's time counts from 1970. The whole capture is held in memory, as far as `budget` goes.
     """
-    with open_capture(_opened(source), Meter(budget) if budget else None) as capture:
+    with open_capture(openable(source), Meter(budget) if budget else None) as capture:
         records, connections, others = sort_frames(capture)
         names = dict(capture.names)
         origin = Origin(tuple(capture.interfaces), names, tuple(capture.comments), others, capture.damage)
@@ -66,7 +66,7 @@ def read(source: "Source", budget: Budget | None = None) -> tuple[list[Record], 
     return records, named, origin
 
 
-def _opened(source: "Source") -> str | BinaryIO | Frames:
+def openable(source: "Source") -> str | BinaryIO | Frames:
     """What `open_capture` takes."""
     if isinstance(source, bytes | bytearray | memoryview):
         return BytesIO(source)

@@ -1,27 +1,35 @@
-"""Explain each segment of a trace: its cause, the states, and how its numbers follow from earlier segments."""
+"""Explain each segment of a trace: its cause, the states, and how its numbers follow from earlier segments.
 
+The comments of a file are English, so that it is the same on every machine, unless another language is asked for.
+"""
+
+import re
 from collections.abc import Callable
-from functools import cache
 
 from labkit.build.record import Record, States
+from labkit.i18n import N_
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 
+_STEP = re.compile(r"step (\d+): (.*?)(,)?(?: (\d+) octets)?")
+Say = Callable[[str], str]
+"""Gives a message in the language of the comments."""
+
 SECTIONS = {
-    "syn": "RFC 9293 section 3.5 (establishing a connection), 3.4.1 (initial sequence number)",
-    "syn-ack": "RFC 9293 section 3.5 (establishing a connection)",
-    "data": "RFC 9293 section 3.4 (sequence numbers)",
-    "ack": "RFC 9293 section 3.4 (acknowledgements are cumulative)",
-    "delayed-ack": "RFC 9293 section 3.8.6.3 (delayed acknowledgements)",
-    "duplicate-ack": "RFC 9293 section 3.10.7.4 (first check), RFC 5681 section 4.2",
-    "challenge-ack": "RFC 5961 sections 3 to 5 (challenge ACK)",
-    "window-update": "RFC 9293 section 3.8.6.2.2 (window update)",
-    "fin": "RFC 9293 section 3.6 (closing a connection)",
-    "rst": "RFC 9293 section 3.5.2 (reset generation)",
-    "retransmission-rto": "RFC 6298 section 5 (the retransmission timer ran out)",
-    "retransmission-fast": "RFC 5681 section 3.2 (fast retransmit)",
-    "tail-loss-probe": "RFC 8985 section 7.3 (tail loss probe)",
-    "zero-window-probe": "RFC 9293 section 3.8.6.1 (zero-window probing)",
-    "keep-alive": "RFC 9293 section 3.8.4 (keep-alive)",
+    "syn": N_("RFC 9293 section 3.5 (establishing a connection), 3.4.1 (initial sequence number)"),
+    "syn-ack": N_("RFC 9293 section 3.5 (establishing a connection)"),
+    "data": N_("RFC 9293 section 3.4 (sequence numbers)"),
+    "ack": N_("RFC 9293 section 3.4 (acknowledgements are cumulative)"),
+    "delayed-ack": N_("RFC 9293 section 3.8.6.3 (delayed acknowledgements)"),
+    "duplicate-ack": N_("RFC 9293 section 3.10.7.4 (first check), RFC 5681 section 4.2"),
+    "challenge-ack": N_("RFC 5961 sections 3 to 5 (challenge ACK)"),
+    "window-update": N_("RFC 9293 section 3.8.6.2.2 (window update)"),
+    "fin": N_("RFC 9293 section 3.6 (closing a connection)"),
+    "rst": N_("RFC 9293 section 3.5.2 (reset generation)"),
+    "retransmission-rto": N_("RFC 6298 section 5 (the retransmission timer ran out)"),
+    "retransmission-fast": N_("RFC 5681 section 3.2 (fast retransmit)"),
+    "tail-loss-probe": N_("RFC 8985 section 7.3 (tail loss probe)"),
+    "zero-window-probe": N_("RFC 9293 section 3.8.6.1 (zero-window probing)"),
+    "keep-alive": N_("RFC 9293 section 3.8.4 (keep-alive)"),
 }
 """References about a segment, by the reason why it was sent."""
 
@@ -29,9 +37,10 @@ SECTIONS = {
 class Explainer:
     """Explain the segments at one capture point in order, each from the segments before it."""
 
-    def __init__(self, relative: Callable[[Record], tuple[int, int]]) -> None:
+    def __init__(self, relative: Callable[[Record], tuple[int, int]], say: Say = str) -> None:
         self.relative = relative
         """Gives the relative seq and ack of a record."""
+        self.say = say
         self.next = {"client": 0, "server": 0}
         """The relative sequence number after the last one that each side has used."""
         self.fin: dict[str, int] = {}
@@ -55,68 +64,82 @@ class Explainer:
         if not record.why:
             self._note(record, start)
             return record.step
-        lines = [record.step] if record.step else []
+        lines = [self._step(record.step)] if record.step else []
         if record.client and record.server:
-            lines.append(_changes(record.client, record.server))
+            text = self.say(N_("client {client}; server {server}"))
+            lines.append(text.format(client=_change(record.client), server=_change(record.server)))
         lines.append(self._seq(record, start))
         if record.segment.ctl & ACK:
             lines.append(self._ack(record, number))
         if not record.arrived:
-            lines.append("the path loses this segment after the point of capture")
-        lines.append(f"{record.why}: {SECTIONS[record.why]}")
+            lines.append(self.say(N_("the path loses this segment after the point of capture")))
+        lines.append(self.say(N_("{label}: {text}")).format(label=record.why, text=self.say(SECTIONS[record.why])))
         self._note(record, start)
         return "\n".join(lines)
 
+    def _step(self, step: str) -> str:
+        """The step of a scenario. Its verb and what it says are words of the scenario's file."""
+        found = _STEP.fullmatch(step)
+        if found is None:
+            return step
+        octets = self.say(N_("{n} octets")).format(n=found[4]) if found[4] else ""
+        comma = self.say(N_(", ")) if found[3] else " " if octets else ""
+        return self.say(N_("step {n}: {what}")).format(n=found[1], what=f"{found[2]}{comma}{octets}")
+
     def _seq(self, record: Record, start: int) -> str:
         """How the sequence number follows from earlier segments."""
-        segment = record.segment
+        segment, say = record.segment, self.say
         ctl, taken = segment.ctl, segment.length
-        text = f"seq {start} (raw {segment.seq})"
+        text = say(N_("seq {start} (raw {raw})")).format(start=start, raw=segment.seq)
         expected = self.next[record.sender]
         if ctl & SYN:
-            text += ": the initial sequence number" + (", again" if expected else "")
+            text += say(N_(": the initial sequence number, again") if expected else N_(": the initial sequence number"))
         elif ctl & RST and not ctl & ACK and record.why == "rst" and not expected:
-            text += ": the number that the previous segment acknowledged"
+            text += say(N_(": the number that the previous segment acknowledged"))
         elif ctl & RST and segment.seq == 0:
-            text += ": 0, because there is no connection"
+            text += say(N_(": 0, because there is no connection"))
         elif start == expected:
-            text += f" = {_sum(1, start, self.fin.get(record.sender))}"
+            text += f" = {self._sum(start, self.fin.get(record.sender))}"
         elif record.why == "keep-alive":
-            text += ": one before the next number, so that the peer must answer"
+            text += say(N_(": one before the next number, so that the peer must answer"))
         elif start < expected and not taken:
-            text += (
-                f" = {_sum(1, start, self.fin.get(record.sender))}; the peer has not accepted the octets sent beyond"
-            )
+            text += f" = {self._sum(start, self.fin.get(record.sender))}"
+            text += say(N_("; the peer has not accepted the octets sent beyond"))
         elif start < expected:
-            text += f": sent before ({record.sender} has used all numbers below {expected})"
+            used = N_(": sent before (client has used all numbers below {expected})")
+            if record.sender == "server":
+                used = N_(": sent before (server has used all numbers below {expected})")
+            text += say(used).format(expected=expected)
         else:
-            text += f": ahead of {expected}: the capture lacks the segments between"
+            text += say(N_(": ahead of {expected}: the capture lacks the segments between")).format(expected=expected)
         if taken and not ctl & RST:
-            parts = [f"{len(segment.payload)} octets"] if segment.payload else []
+            parts = [say(N_("{n} octets")).format(n=len(segment.payload))] if segment.payload else []
             parts += [name for bit, name in ((SYN, "SYN"), (FIN, "FIN")) if ctl & bit]
-            text += f"; {' + '.join(parts)}: takes {taken}, next seq {start + taken}"
+            takes = say(N_("; {parts}: takes {taken}, next seq {next}"))
+            text += takes.format(parts=" + ".join(parts), taken=taken, next=start + taken)
         return text
 
     def _ack(self, record: Record, number: int) -> str:
         """How the acknowledgement number follows from the peer's segments."""
         peer = "server" if record.sender == "client" else "client"
-        text = f"ack {number} (raw {record.segment.ack}) = {_sum(1, number, self.fin.get(peer))} of the {peer}"
+        text = N_("ack {number} (raw {raw}) = {sum} of the client")
+        if peer == "server":
+            text = N_("ack {number} (raw {raw}) = {sum} of the server")
+        sum_ = self._sum(number, self.fin.get(peer))
+        found = self.say(text).format(number=number, raw=record.segment.ack, sum=sum_)
         missing = self.next[peer] - number
         if missing > 0:
-            text += f"; {missing} more sent, not yet acknowledged"
-        return text
+            found += self.say(N_("; {n} more sent, not yet acknowledged")).format(n=missing)
+        return found
 
-
-def _sum(syn: int, number: int, fin: int | None) -> str:
-    """A relative number as the sum of what it counts, such as `1 (SYN) + 99 octets + 1 (FIN)`."""
-    past_fin = fin is not None and number > fin
-    octets = number - syn - past_fin
-    return f"{syn} (SYN){f' + {octets} octets' if octets > 0 else ''}{' + 1 (FIN)' if past_fin else ''}"
-
-
-@cache
-def _changes(client: States, server: States) -> str:
-    return f"client {_change(client)}; server {_change(server)}"
+    def _sum(self, number: int, fin: int | None) -> str:
+        """A relative number as the sum of what it counts, such as `1 (SYN) + 99 octets + 1 (FIN)`."""
+        past_fin = fin is not None and number > fin
+        octets = number - 1 - past_fin
+        text = "1 (SYN)"
+        if octets > 0:
+            text += " + " + self.say(N_("{n} octets")).format(n=octets)
+        return text + (" + 1 (FIN)" if past_fin else "")
 
 
 def _change(states: States) -> str:

@@ -10,6 +10,7 @@ Traces do not change: an edit makes another one.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, overload
 from labkit.build import captured as capture_io
 from labkit.build import trace_file
 from labkit.build.explain import SECTIONS as SECTIONS
-from labkit.build.explain import Explainer
+from labkit.build.explain import Explainer, Say
 from labkit.build.record import Connection as Connection
 from labkit.build.record import FilePacket as FilePacket
 from labkit.build.record import Injected as Injected
@@ -28,8 +29,8 @@ from labkit.build.record import States as States
 from labkit.capture import Frame, Interface
 from labkit.capture.base import MAX_PACKET_OCTETS
 from labkit.capture.budget import Budget
-from labkit.errors import UsageError
-from labkit.i18n import _, printable
+from labkit.errors import LabkitError, UsageError
+from labkit.i18n import N_, _, printable
 from labkit.packet.linktype import ETHERNET, RAW, title
 from labkit.packet.scapy_build import PLAIN, Framing, Host
 from labkit.tcp import seq as sn
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 EDITIONS = ("annotated", "student")
 
 MAX_LINES = 200
-"""Segments that a trace shows as text."""
+"""Segments that a trace shows as text, or as a picture."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -207,8 +208,14 @@ class Trace:
         return f"{record.number:5} {record.time / 1e9:11.6f} {connection}{arrow} {segment}"
 
     def _repr_mimebundle_(self, **_choices: object) -> dict[str, str]:
-        """What a notebook shows (IPython's protocol)."""
-        return {"text/plain": str(self)}
+        """What a notebook shows (IPython's protocol): the text, and the ladder of up to MAX_LINES segments."""
+        from labkit import draw
+
+        shown = {"text/plain": str(self)}
+        if 0 < len(self.records) <= MAX_LINES:
+            with suppress(LabkitError):  # an edit that no frame holds
+                shown["image/svg+xml"] = draw(self)
+        return shown
 
     def __len__(self) -> int:
         return len(self.records)
@@ -288,15 +295,15 @@ class Trace:
         for record, octets, _wirelen, comment in self.captured():
             yield self.start + record.time, octets, comment
 
-    def captured(self, *, explained: bool = True) -> Iterator[tuple[Record, bytes, int, str]]:
+    def captured(self, *, explained: bool = True, translated: bool = False) -> Iterator[tuple[Record, bytes, int, str]]:
         """Each record or fragment: the record, the octets, their length on the wire, and the comment if `explained`."""
-        for each in self.file(annotated=explained):
+        for each in self.file(annotated=explained, translated=translated):
             if each.record is not None:
                 yield each.record, each.octets, each.wirelen, "\n\n".join(each.comments)
 
-    def file(self, *, annotated: bool = False) -> Iterator[FilePacket]:
-        """The packets of a file in their order, with the comments on them if `annotated`."""
-        return trace_file.packets(self, annotated=annotated)
+    def file(self, *, annotated: bool = False, translated: bool = False) -> Iterator[FilePacket]:
+        """The packets of a file in their order, with the comments on them if `annotated`, as `write` has them."""
+        return trace_file.packets(self, annotated=annotated, say=_ if translated else str)
 
     def file_frames(self) -> list[Frame]:
         """The packets of a file as they would be read from it."""
@@ -311,13 +318,15 @@ class Trace:
         *,
         format: str | None = None,  # noqa: A002 - the word of the field
         edition: str = "annotated",
+        translated: bool = False,
     ) -> int:
         """Write the capture to a file, a stream, or "-" (standard output). Return the number of packets.
 
         `format` is the name of a capture format; by default the target's suffix determines it. The edition "annotated" has a
         comment on each packet and on the capture, and the names of hosts, if the format can hold them. The edition "student"
-        has the packets only: no comments or other hints. UsageError for an unknown edition or format, CaptureError if the
-        target cannot be written.
+        has the packets only: no comments or other hints. Comments are English, so that a seed gives the same file on every
+        machine, or with `translated` in the user's language. UsageError for an unknown edition or format, CaptureError if
+        the target cannot be written.
         """
         from labkit.capture import create
 
@@ -334,7 +343,7 @@ class Trace:
             target,
             link=first.link,
             format=format,
-            comment=self._comment() if annotated else None,
+            comment=self._comment(_ if translated else str) if annotated else None,
             interface_name=first.name,
             interface_description=first.description,
             snaplen=first.snaplen or MAX_PACKET_OCTETS,
@@ -345,7 +354,7 @@ class Trace:
                 writer.add_interface(
                     each.link, snaplen=each.snaplen or None, name=each.name, description=each.description, fcs=each.fcs
                 )
-            for made in self.file(annotated=annotated):
+            for made in self.file(annotated=annotated, translated=translated):
                 writer.write(
                     made.time, made.octets, wirelen=made.wirelen, comments=made.comments, interface=made.interface
                 )
@@ -361,12 +370,14 @@ class Trace:
         taps = list(dict.fromkeys(record.tap for record in self.records)) or [""]
         return [Interface(self.link, name=tap if annotated else "") for tap in taps]
 
-    def _comment(self) -> str:
+    def _comment(self, say: Say = str) -> str:
         """The comment on the capture."""
         if self.origin is not None:
             return "\n\n".join(self.origin.comments)
-        title = f"{self.name}: {self.summary}" if self.summary else self.name
-        return title if self.seed is None else f"{title}\nseed {self.seed}"
+        title = self.name
+        if self.summary:
+            title = say(N_("{label}: {text}")).format(label=title, text=say(self.summary))
+        return title if self.seed is None else f"{title}\n" + say(N_("seed {seed}")).format(seed=self.seed)
 
     def _names(self) -> dict[str, str]:
         """The names of hosts by address."""

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from labkit.build import captured as capture_io
-from labkit.build.explain import Explainer
+from labkit.build.explain import Explainer, Say
 from labkit.build.record import FilePacket, Record
 from labkit.capture import Frame
+from labkit.i18n import N_
 from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.scapy_build import Framing, Host, Stamp
@@ -86,8 +87,8 @@ def ends(trace: "Trace", record: Record) -> tuple[Host, Host]:
     return (source if record.sender == record.tap else source.forwarded(trace.hops)), target
 
 
-def packets(trace: "Trace", *, annotated: bool) -> Iterator[FilePacket]:
-    """The packets of a file in their order, with the comments on them if `annotated`."""
+def packets(trace: "Trace", *, annotated: bool, say: Say = str) -> Iterator[FilePacket]:
+    """The packets of a file in their order, with the comments on them if `annotated`, in the language of `say`."""
     explainers: dict[tuple[str, int], Explainer] = {}
     stamps: dict[tuple[int, str, str], Stamp] = {}
     numbers = idents(trace)
@@ -116,12 +117,13 @@ def packets(trace: "Trace", *, annotated: bool) -> Iterator[FilePacket]:
         if annotated:
             seen = record.tap, record.connection
             if seen not in explainers:
-                explainers[seen] = Explainer(trace.relative)
+                explainers[seen] = Explainer(trace.relative, say)
             comment = explainers[seen].explain(record)
         parts = pieces(framing, octets, ident, record) if record.edits or framing.fragment else (octets,)
         if len(parts) == 1:
             yield FilePacket(record, time, parts[0], wirelen, (comment,) if comment else (), taps[record.tap])
             continue
         for number, piece in enumerate(parts, 1):
-            text = f"fragment {number} of {len(parts)} of a datagram\n{comment}".strip()
+            head = say(N_("fragment {n} of {count} of a datagram")).format(n=number, count=len(parts))
+            text = f"{head}\n{comment}".strip()
             yield FilePacket(record, time, piece, len(piece), (text,) if annotated else (), taps[record.tap])

@@ -78,6 +78,8 @@ def open_capture(source: str | Path | BinaryIO | Frames, meter: "Meter | None" =
         return FramesReader(source)
     if isinstance(source, TextIOBase):
         raise UsageError(_("the file is open as text; expected a binary file, as from open(name, 'rb')"))
+    if not isinstance(source, str | PathLike) and not hasattr(source, "read"):
+        raise UsageError(_no_file(source))
     octets = Source(source, meter)
     try:
         return _recognize(octets)(octets)
@@ -130,6 +132,10 @@ def create(
     it the target's suffix decides, and a stream becomes a pcapng. UsageError for an unknown format, CaptureError if the
     target cannot be written.
     """
+    if not isinstance(target, str | PathLike) and not hasattr(target, "write"):
+        raise UsageError(_no_file(target))
+    if not isinstance(link, int) or not 0 <= link <= 0xFFFF:
+        raise UsageError(_("{name} {value} is outside 0..{limit}").format(name="link", value=link, limit=0xFFFF))
     chosen = _choose(target, format)
     description = Description(
         Interface(link, snaplen, interface_name, interface_description, fcs),
@@ -148,12 +154,17 @@ def create(
         raise
 
 
+def _no_file(value: object) -> str:
+    text = _("a value of type {kind} is no capture; expected a path or an open binary file")
+    return text.format(kind=type(value).__name__)
+
+
 def _recognize(octets: Source) -> Callable[[Source], Reader]:
     head = octets.peek(HEAD_OCTETS)
     for format_ in formats():
         if format_.matches(head):
             return format_.reader
-    raise CaptureError(f"{octets.name}: {_why_not_a_capture(head, octets)}")
+    raise CaptureError(f"{octets.name}{_(': ')}{_why_not_a_capture(head, octets)}")
 
 
 def _choose(target: str | Path | BinaryIO, name: str | None) -> Format:

@@ -202,7 +202,7 @@ class Reader(ABC):
         return _("byte {at}").format(at=at)
 
     def _unreadable(self, message: str) -> CaptureError:
-        return CaptureError(f"{self.name}: {message}")
+        return CaptureError(f"{self.name}{_(': ')}{message}")
 
     def _end(self, at: int, have: int, packet: int, there: str) -> None:
         """The file ends after `have` octets of the record at `at`, which is packet number `packet` (0: not a packet).
@@ -219,7 +219,7 @@ class Reader(ABC):
         trouble = self._source.trouble
         # Where a bound was reached, the file may go on: `spent` says why nothing else was read.
         if (have or trouble) and self.spent() is None:
-            self.damage = Damage(f"{trouble}; {message}" if trouble else message, at, cut=True)
+            self.damage = Damage(f"{trouble}{_('; ')}{message}" if trouble else message, at, cut=True)
         self.close()
 
     def _invalid(self, at: int, reason: str, packet: int = 0) -> None:
@@ -328,7 +328,7 @@ class Writer(ABC):
             )
 
     def _unfit(self, message: str) -> CaptureError:
-        return CaptureError(f"{self._sink.name}: {message}")
+        return CaptureError(f"{self._sink.name}{_(': ')}{message}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What `labkit build` writes: a capture with a manifest of its faults, many conversations, or a folder of variants."""
+"""What `labkit build` writes: a capture with a manifest of its faults and losses, many conversations, or a folder of variants."""
 
 import sys
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit.cli._common import note
+from labkit.cli._common import language_asked, note
 from labkit.errors import UsageError
 from labkit.i18n import _, ngettext, printable
 
@@ -18,7 +18,7 @@ STANDARD_OUTPUT = "-"
 
 
 def write(trace: "Trace", output: str, format_: str | None, edition: str, manifest: str | None) -> int:
-    """Write a capture, and the manifest of its faults; return the number of packets.
+    """Write a capture, and its manifest if it has faults or one is wanted; return the number of packets.
 
     If the manifest cannot be written, neither is the capture.
     """
@@ -31,12 +31,12 @@ def write(trace: "Trace", output: str, format_: str | None, edition: str, manife
     if target is None:
         if trace.injected:
             note(_("no list of the injected faults is written; '--manifest FILE' writes it"))
-        return trace.write(output, format=format_, edition=edition)
+        return trace.write(output, format=format_, edition=edition, translated=language_asked())
     if target == output:
         raise UsageError(_("the capture and the manifest cannot both go to {name}").format(name=_name(output)))
     sink = Sink(target)
     try:
-        count = trace.write(output, format=format_, edition=edition)
+        count = trace.write(output, format=format_, edition=edition, translated=language_asked())
         sink.write(_manifest(trace, output).encode("utf-8", "backslashreplace"))
         sink.commit()
     finally:
@@ -165,12 +165,16 @@ def refuse_terminal(output: str) -> None:
 
 
 def _manifest(trace: "Trace", output: str) -> str:
+    from dataclasses import asdict
+
+    from labkit.build.fates import fates
     from labkit.build.faults import plain
 
     content: dict[str, Any] = {"capture": Path(output).name, "scenario": trace.name}
     if trace.seed is not None:
         content["seed"] = trace.seed
-    return dumps({**content, "faults": plain(trace.injected)}, indent=2, ensure_ascii=False) + "\n"
+    content |= {"faults": plain(trace.injected), "path": [asdict(each) for each in fates(trace)]}
+    return dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _name(output: str) -> str:

@@ -32,6 +32,8 @@ COLORS = ("auto", "always", "never")
 COMPLETE = "_LABKIT_COMPLETE"
 """The environment variable by which a shell asks for completions."""
 
+CLICK = (N_("required"),)
+"""Words of click that it translates, but not by a constant, so that `scripts/translate` does not find them there."""
 SECTIONS = {
     "build": N_("Build captures"),
     "verify": N_("Verify captures"),
@@ -91,12 +93,22 @@ def color_option(*, hidden: bool = False) -> click.Option:
     )
 
 
-def set_language(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+def set_language(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     """Check the value of --lang; `labkit.cli.run` has switched to the language before."""
     if value is not None and available(value) is None:
         known = ", ".join(["en", *translated()])
         text = _("'{value}' is not a language of labkit; expected one of {known}")
         raise click.BadParameter(text.format(value=value, known=known))
+    if value is not None:
+        ctx.meta[_LANGUAGE] = value
+
+
+_LANGUAGE = "labkit.language"
+
+
+def language_asked() -> bool:
+    """Whether --lang names a language. Only then is a file with comments in another language than English."""
+    return _LANGUAGE in click.get_current_context().meta
 
 
 def language_option(*, hidden: bool = False) -> click.Option:

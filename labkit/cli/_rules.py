@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from labkit.analysis.rule import LITERAL, RFC9293, Rule
-from labkit.i18n import _
+from labkit.i18n import _, listed
 
 
 def severity(rule: Rule) -> str:
@@ -14,7 +14,7 @@ def severity(rule: Rule) -> str:
 
 def profiles(rule: Rule) -> str:
     """The profiles that apply a rule, as options of the command line: `document, rfc9293`."""
-    return ", ".join(sorted(rule.profiles - {LITERAL})) or f"document --{LITERAL}"
+    return listed(sorted(rule.profiles - {LITERAL})) or f"document --{LITERAL}"
 
 
 def details(rule: Rule) -> Iterator[tuple[str, str]]:

@@ -105,7 +105,7 @@ def _write_models(loaded: Any, folder: Path, answers: str | None) -> None:
         file = f"{name}/{model.file}" if own.task.kind == PROGRAM else f"{name}{Path(model.file).suffix}"
         write_file(folder / file, model.octets)
         points = f"{points_text(model.points)}/{points_text(own.task.of)}"
-        echo(f"{file:<36} {points:>7}  {model.why}")
+        echo(f"{file:<36} {points:>7}  {_(model.why)}")
 
 
 def _class_models(loaded: Any, answers: str) -> Any:

@@ -87,7 +87,10 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
     "--manifest",
     type=click.Path(allow_dash=True),
     metavar="FILE",
-    help=N_("File for a JSON list of the injected faults.  [default: NAME.manifest.json beside the capture]"),
+    help=N_(
+        "File for a JSON list of the injected faults, and of what the path did to packets.  "
+        "[default: NAME.manifest.json beside a capture with faults]"
+    ),
 )
 @click.option(
     "--as-scapy",

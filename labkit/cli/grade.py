@@ -216,7 +216,7 @@ def _note_outcome(grades: "Grades") -> None:
     read, remarks = sum(row.result.was_read for row in students), len(grades.remarks) + len(grades.strangers)
     text = ngettext("{read} of {n} student graded", "{read} of {n} students graded", len(students))
     more = ngettext("{n} remark for a person to judge", "{n} remarks for a person to judge", remarks)
-    note(f"{text.format(read=read, n=len(students))}; {more.format(n=remarks)}")
+    note(f"{text.format(read=read, n=len(students))}{_('; ')}{more.format(n=remarks)}")
 
 
 def _table(grades: "Grades", form: str) -> bytes:

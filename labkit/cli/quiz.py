@@ -232,7 +232,7 @@ def _note_missing(drawn: "Drawn", count: int | None) -> None:
     lacking: dict[str, list[str]] = {}
     for kind in drawn.missing:
         lacking.setdefault(_(kind.needs), []).append(kind.name)
-    reasons = "; ".join(
+    reasons = _("; ").join(
         _("{kinds} (needs {needs})").format(kinds=", ".join(names), needs=needs) for needs, names in lacking.items()
     )
     if not drawn.questions:

@@ -99,7 +99,7 @@ def _words(tally: "PacketCounts") -> str:
     ):
         if count:
             words.append(text.format(n=count))
-    return ", ".join(words)
+    return _(", ").join(words)
 
 
 def _timing(timing: "Delays") -> str:

@@ -86,12 +86,12 @@ def _section(rule: "Rule") -> Iterator[str]:
 
     yield f"### {rule.code} {rule.name}"
     yield ""
-    yield f"{_('Severity')}: {severity(rule)}. {_('Profile')}: {profiles(rule)}."
+    yield f"{_('Severity')}{_(': ')}{severity(rule)}{_('. ')}{_('Profile')}{_(': ')}{profiles(rule)}{_('. ').rstrip()}"
     yield ""
     yield _escaped(_(rule.explanation))
     yield ""
     for label, text in details(rule):
-        yield f"- {label}: {_escaped(text)}"
+        yield f"- {label}{_(': ')}{_escaped(text)}"
     for label, example in ((_("Good:"), rule.good), (_("Bad:"), rule.bad)):
         if example:  # the notation cannot write a wrong port
             yield from ("", label, "", "```notation", *example.splitlines(), "```")

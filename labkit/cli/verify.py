@@ -17,7 +17,7 @@ from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.cli._output import write_lines
 from labkit.cli._report_config import completeness_options, report_config, report_options
 from labkit.errors import CaptureError, UsageError
-from labkit.i18n import N_, _, ngettext, printable
+from labkit.i18n import N_, _, listed, ngettext, printable
 from labkit.report.formats import ReportOptions, names, renderer
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _note_skipped(skipped: list[str]) -> None:
         files = ", ".join(sorted(map(printable, skipped))[:MAX_SKIPPED]) + (
             ", ..." if len(skipped) > MAX_SKIPPED else ""
         )
-        note(f"{text.format(n=len(skipped))}: {files}")
+        note(f"{text.format(n=len(skipped))}{_(': ')}{files}")
 
 
 def _write_folder(verdicts: "Iterable[Verdict]", options: ReportOptions, folder: str, paths: list[str]) -> None:
@@ -266,7 +266,7 @@ class _Outcome:
         text = ngettext("{file}: {n} packet with comments", "{file}: {n} packets with comments", count)
         note(text.format(file=printable(target), n=count))
         if skipped:
-            what = _(", ").join(sorted(map(_, skipped)))
+            what = listed(sorted(map(_, skipped)))
             note(
                 _("{file}: without what the capture holds besides packets: {what}").format(
                     file=printable(target), what=what

@@ -160,7 +160,7 @@ def _identify(address: str) -> None:
         raise _no_answer(address, error) from error
     except (TypeError, ValueError) as error:
         # The transport lacks something, such as the certificates of TLS.
-        raise UsageError(f"{address}: {error}") from error
+        raise UsageError(f"{address}{_(': ')}{error}") from error
     if not found:
         raise LinkError(_("{address}: not a Dask scheduler").format(address=address))
 

@@ -257,8 +257,8 @@ class Conversation:
         return Connection(hosts["client"], hosts["server"], isns["client"], isns["server"])
 
     def annotated(self) -> Iterator[Frame]:
-        """All frames, each with a comment that says why it was sent and how its numbers follow."""
-        comments = (comment for _time, _octets, comment in self.trace().frames())
+        """All frames, each with a comment, in the user's language, that says why it was sent and how its numbers follow."""
+        comments = (comment for *_frame, comment in self.trace().captured(translated=True))
         for captured, comment in zip(self.captured, comments, strict=True):
             yield self._frame(captured, comment)
 

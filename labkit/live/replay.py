@@ -43,7 +43,7 @@ def packets(trace: Trace) -> list[Packet]:
     tap = trace.records[0].tap if trace.records else ""
     found = [
         Packet(record.time, record.sender, octets, comment)
-        for record, octets, _wirelen, comment in trace.captured()
+        for record, octets, _wirelen, comment in trace.captured(translated=True)
         if record.tap == tap
     ]
     # An edited trace may not be in the order of time.

@@ -153,10 +153,10 @@ def comment(found: Finding) -> str:
     relative, raw = (_numbers(found, *each) for each in _both(found))
     lines = [f"labkit {found.severity} {found.code}{relative}", found.name]
     if found.packet is None:
-        lines[1] += f": {_('the whole conversation')}, {found.source} → {found.destination}"
+        lines[1] += f"{_(': ')}{_('the whole conversation')}{_(', ')}{found.source} → {found.destination}"
     if raw != relative:
         lines.append(f"raw:{raw}")
-    return "\n".join([*lines, *(f"{label}: {text}" for label, text in labelled_lines(found))])
+    return "\n".join([*lines, *(f"{label}{_(': ')}{text}" for label, text in labelled_lines(found))])
 
 
 def _both(found: Finding) -> tuple[tuple[int | None, int | None], tuple[int | None, int | None]]:

@@ -194,7 +194,7 @@ def _nearest(side: Shown) -> Iterator[str]:
         checks = [each for check in CHECKS for each in check(side, stacks.load(name))]
         if all(points > -9 for points, _text in _options(side, stacks.load(name))):
             near = True
-            yield f"{name}: " + "; ".join(text for points, text in checks if points == -9)
+            yield f"{name}{_(': ')}" + _("; ").join(text for points, text in checks if points == -9)
     if not near:
         yield _("no stack has its options in this order: {options}").format(options=" ".join(side.words))
 

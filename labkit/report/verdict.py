@@ -7,6 +7,7 @@ assert verdict, verdict.text()
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from html import escape
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -39,6 +40,10 @@ Source: TypeAlias = (
 
 Words: TypeAlias = str | Iterable[str]
 """Rules, or kinds of limits: several words, or one text with commas."""
+
+
+MAX_NOTEBOOK_PAGE = 2_000_000
+"""Characters of a page that a notebook keeps; of a larger one it has the text only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ class Verdict(verifier.Verdict):
             [one_line(first)] if first is not None else [each.message for each in self.failing_limits() or self.limits]
         )
         headline = self.text().partition("\n")[0]
-        raise VerdictError(printable("; ".join([headline, *reasons[:1]])), self)
+        raise VerdictError(printable(_("; ").join([headline, *reasons[:1]])), self)
 
     def annotate(self, target: str | os.PathLike[str]) -> int:
         """Write a copy of the capture with each finding as a comment on its packet; return the number of such packets.
@@ -100,8 +105,14 @@ class Verdict(verifier.Verdict):
         return ReportOptions(self.fail_on, verbose, max_shown, self.config.rules, config=self.config)
 
     def _repr_mimebundle_(self, **_choices: object) -> dict[str, str]:
-        """What a notebook shows (IPython's protocol)."""
-        return {"text/plain": self.text()}
+        """What a notebook shows (IPython's protocol): the text, and the page of `labkit verify --format html` in a frame."""
+        page = "\n".join(renderer("html")([self], self._options()))
+        shown = {"text/plain": self.text()}
+        if len(page) <= MAX_NOTEBOOK_PAGE:
+            height = "36rem" if self.findings else "18rem"
+            style = f"width: 100%; height: {height}; border: 0; resize: vertical"
+            shown["text/html"] = f'<iframe sandbox="allow-scripts" style="{style}" srcdoc="{escape(page)}"></iframe>'
+        return shown
 
 
 def verify(
@@ -143,6 +154,10 @@ def verify(
             text = _("{name}: got {value}; expected {expected}")
             expected = _("a FlowFilter or a function") if name == "flow_filter" else _("a function")
             raise UsageError(text.format(name=name, value=repr(value)[:40], expected=expected))
+    for name, choice in (("literal", literal), ("complete", complete), ("allow_empty", allow_empty)):
+        if not (choice is None or isinstance(choice, bool)):
+            text = _("{name}: got {value}; expected {expected}")
+            raise UsageError(text.format(name=name, value=repr(choice)[:40], expected="True, False, None"))
     changes: dict[str, Any] = {
         "profile": profile,
         # As on the command line, a profile replaces `literal` of the file, and a selection its `ignore`.
@@ -171,6 +186,7 @@ def _judged(
     name: str,
     on_progress: Callable[[int], None] | None,
 ) -> verifier.Verdict:
+    len(config.severities)  # UsageError for a word that names no rule, whatever is found
     if config.profile in verifier.PROFILES and not config.rules:
         raise UsageError(_("select and ignore leave no rule of the profile {name}").format(name=config.profile))
     opened, path = _opened(source, name)

@@ -48,6 +48,9 @@ ID_COLUMNS = (
 """Headings of the column that identifies a student, the best first: those that Moodle, Canvas and Gradescope write, too. The
 first one counts that is filled in for every student."""
 
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How the files of spreadsheets begin: zip archives, and the older format."""
+
 POINTS_POSSIBLE = "Points Possible"
 """The first cell of a row in Canvas's gradebooks that is no student."""
 
@@ -147,6 +150,8 @@ def read_roster(path: str | Path, column: str | None = None, known: Sequence[str
 
 def _decoded(octets: bytes, name: str) -> tuple[str, str]:
     """The text of a roster, and a hint for the user where its encoding is a guess."""
+    if octets.startswith(WORKBOOKS):
+        raise InputError(_("{name}: is a workbook, not CSV text; in Excel, save it as 'CSV UTF-8'").format(name=name))
     if octets.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding, hint = "utf-16", ""
     elif octets[:2].count(0) == 1:  # a letter of UTF-16 without a byte order mark

@@ -84,7 +84,9 @@ def captures(folder: Path) -> Iterator[Path]:
 def main() -> int:
     """Compare, print, write the page; return 1 if a class misses the goal."""
     parser = argparse.ArgumentParser(prog="scripts/accuracy")
-    parser.add_argument("folder", nargs="?", default=os.environ.get("LABKIT_CAPTURES"))
+    parser.add_argument(
+        "folders", nargs="*", metavar="FOLDER", help="by default those of the folder in LABKIT_CAPTURES"
+    )
     parser.add_argument("--page", default=str(PAGE), help="write the page to this file; - only prints")
     parser.add_argument("--situations", action="store_true", help="write only the page's section of situations anew")
     parser.add_argument("--from", dest="start", default=".", help=argparse.SUPPRESS)
@@ -92,15 +94,17 @@ def main() -> int:
     if asked.situations:
         PAGE.write_text(accuracy_situations.replaced(PAGE.read_text("utf-8"), version()), "utf-8")
         return 0
-    if not asked.folder or not (folder := Path(asked.start, asked.folder)).is_dir():
-        parser.error("missing FOLDER: name a folder of captures, or set LABKIT_CAPTURES")
+    folders = [Path(asked.start, each) for each in asked.folders or filter(None, [os.environ.get("LABKIT_CAPTURES")])]
+    if not folders or not all(each.is_dir() for each in folders):
+        parser.error("missing FOLDER: name folders of captures, or set LABKIT_CAPTURES")
     release = version()
-    paths = list(captures(folder))
-    apart = not any(path.parent == folder for path in paths)
+    top = folders[0] if len(folders) == 1 else folders[0].parent
+    paths = [path for each in folders for path in captures(each)]
+    apart = not any(path.parent == top for path in paths)
     scores: dict[str, Score] = {}
     with ProcessPoolExecutor(WORKERS) as pool:
-        for path, score in zip(paths, pool.map(partial(compare, release, folder), paths, chunksize=4), strict=True):
-            part = path.relative_to(folder).parts[0] if apart else "captures"
+        for path, score in zip(paths, pool.map(partial(compare, release, top), paths, chunksize=4), strict=True):
+            part = path.relative_to(top).parts[0] if apart else "captures"
             scores.setdefault(part, Score()).add(score)
     scores = {name: score for name, score in sorted(scores.items()) if score.captures}
     print(accuracy_page.table(scores), end="")

@@ -52,14 +52,12 @@ ERRORS = (
     Errors(
         "Probes and crafted segments",
         "A scanner or a fuzzer has sent a FIN without ACK with the SYN's number, a SYN with FIN and URG, or a "
-        "segment without control bits (RFC 9293 section 3.10.7.4, fifth check). In `fin_retransmission` the "
-        "middle box goes on to send "
-        "FIN with the SYN's number in the place of the third segment. In `fuzz-72` packet 35 carries other octets than "
+        "segment without control bits (RFC 9293 section 3.10.7.4, fifth check). In `fuzz-72` packet 35 carries other octets than "
         "packet 33 under 465.",
         {
             "real/ipv4/fragmented-4.pcap": {"FL03": (5, 6)},
             "real/modbus/fuzz-72.pcap": {"CAP01": (1, 20), "FL01": (1,), "FL04": (11,), "RTX02": (35,)},
-            "real/tcp/fin_retransmission.pcap": {"FIN01": (2,), "FL03": (2,), "HS03": (4,)},
+            "real/tcp/fin_retransmission.pcap": {"FIN01": (2,), "FL03": (2,)},
             "real/tcp/syn-then-stuff-then-rst.pcap": {"FIN01": (3,), "FL03": (3,)},
         },
     ),

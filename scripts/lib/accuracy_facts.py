@@ -1,7 +1,8 @@
 """Facts about the segments of a capture, to decide between labkit and tshark: which octets the capture showed before.
 
 This observer shares the decoder with labkit, and nothing else. It keeps every interval of sequence numbers without a bound
-and uses no clock. A SYN with a new number starts a new conversation on its four-tuple.
+and uses no clock. A SYN with a new number starts a new conversation on its four-tuple, unless the peer answers with an ACK of
+other numbers: it challenges the SYN, and the conversation goes on (RFC 9293 section 3.10.7.4, fourth check).
 """
 
 from bisect import bisect_left, bisect_right
@@ -80,6 +81,25 @@ class Fact:
     """The peer's last window is 0."""
     probed: bool = False
     """The peer's previous segment was a probe of this sender's closed window."""
+    challenged: bool = False
+    """A SYN inside the conversation was challenged before, or this is one."""
+    early: bool = False
+    """It begins before its sender's SYN, where no octet can be."""
+    again: bool = False
+    """Its sender acknowledged the same number before."""
+    same: bool = False
+    """It has the number, acknowledgement and window of its sender's previous segment."""
+    answers_stale: bool = False
+    """The peer's previous segment begins just before its next number as a keep-alive does, but it was overtaken."""
+    ahead: bool = False
+    """The peer's last acknowledgement covers numbers that the capture had not shown by then."""
+    syn: bool = False
+    meets_ack: bool = False
+    """Its number is what the peer acknowledged last."""
+    damaged: bool = False
+    """An earlier segment of its sender has a wrong checksum."""
+    dsack: bool = False
+    """Its first SACK block ends at or below its acknowledgement."""
 
 
 @dataclass(slots=True)
@@ -87,6 +107,7 @@ class _Line:
     """The unwrapped sequence numbers of one sender that the capture showed, as a sorted list of starts and ends."""
 
     start: int = -1
+    start_syn: bool = False
     last: int = 0
     top: int = 0
     ack: int | None = None
@@ -102,6 +123,12 @@ class _Line:
     stale: bool = False
     closed: bool = False
     probe: bool = False
+    challenged: bool = False
+    acks: set[int] = field(default_factory=set)
+    last_seg: tuple[int, int, int] = (-1, -1, -1)
+    stale_probe: bool = False
+    ahead: bool = False
+    damaged: bool = False
 
     def place(self, number: int) -> int:
         """Unwrap a sequence number: the value nearest to the last one."""
@@ -133,6 +160,7 @@ def _walk(path: Path) -> Iterator[tuple[int, Fact]]:
     seg = Seen()
     lines: dict[tuple[bytes, int, bytes, int, int], _Line] = {}
     several = _at_several_points(path)
+    challenged = _challenged(path)
     with open_capture(path) as capture:
         for _, data in segments(capture, seg):
             fact = Fact(
@@ -150,11 +178,45 @@ def _walk(path: Path) -> Iterator[tuple[int, Fact]]:
                 point = seg.point if fact.several else 0
                 keys = (*source, *target, point), (*target, *source, point)
                 me, peer = (lines.setdefault(key, _Line()) for key in keys)
-                if seg.ctl & (SYN | ACK) == SYN and me.seen and seg.seq != me.start & 0xFFFFFFFF:
+                if seg.number in challenged:
+                    me.challenged = fact.challenged = fact.syn = True
+                elif seg.ctl & (SYN | ACK) == SYN and me.seen and seg.seq != me.start & 0xFFFFFFFF:
                     me, peer = lines[keys[0]], lines[keys[1]] = _Line(), _Line()
-                _tell(fact, seg, me, peer)
-                _keep(seg, me, peer)
+                if seg.number not in challenged:
+                    _tell(fact, seg, me, peer)
+                    _keep(seg, me, peer)
             yield seg.number, fact
+
+
+def _challenged(path: Path) -> set[int]:
+    """The frames of SYNs inside a conversation whose peer answers with an ACK of other numbers."""
+    seg, found = Seen(), set()
+    starts: dict[tuple[bytes, int, bytes, int], int] = {}
+    asked: dict[tuple[bytes, int, bytes, int], tuple[int, int, int]] = {}
+    known: set[tuple[tuple[bytes, int, bytes, int], int]] = set()
+    with open_capture(path) as capture:
+        for _, data in segments(capture, seg):
+            if not seg.readable:
+                continue
+            source = data[seg.src_at : seg.src_at + seg.addr_len], seg.sport
+            target = data[seg.dst_at : seg.dst_at + seg.addr_len], seg.dport
+            key, back = (*source, *target), (*target, *source)
+            if seg.ctl & (SYN | ACK) == SYN:
+                if (key, seg.seq) in known:
+                    found.add(seg.number)  # it is sent again; there is a limit to how many are answered
+                elif key in starts and seg.seq != starts[key]:
+                    asked[key] = seg.number, seg.seq, seg.len
+                else:
+                    starts[key] = seg.seq
+            elif back in asked:
+                number, start, length = asked.pop(back)
+                if seg.ctl & (SYN | RST | ACK) == ACK and diff(seg.ack, start) not in (1, 1 + length):
+                    found.add(number)
+                    known.add((back, start))
+                else:
+                    starts[back] = start
+            starts.setdefault(key, seg.seq)
+    return found
 
 
 def _at_several_points(path: Path) -> set[tuple[bytes, int, bytes, int]]:
@@ -173,11 +235,19 @@ def _at_several_points(path: Path) -> set[tuple[bytes, int, bytes, int]]:
 def _tell(fact: Fact, seg: Seen, me: _Line, peer: _Line) -> None:
     fact.first, fact.alone, fact.refused, fact.torn = me.seen == 0, peer.seen == 0, peer.rst, me.torn
     fact.after_syn = me.syn
+    fact.challenged = me.challenged or peer.challenged
+    fact.same = me.last_seg == (seg.seq, seg.ack, seg.win)
+    fact.answers_stale, fact.ahead = peer.stale_probe, peer.ahead
+    fact.syn, fact.damaged = seg.ctl & SYN != 0, me.damaged
+    fact.dsack = seg.sack_n > 0 and diff(seg.sack_right[0], seg.ack) <= 0
     fact.length = seg.len
     fact.seg_len = seg.len + (seg.ctl & SYN != 0) + (seg.ctl & FIN != 0)
     low = me.place(seg.seq)
     high = low + fact.seg_len
     fact.crossing = me.bare_syn and seg.ctl & (SYN | ACK) == SYN | ACK
+    fact.meets_ack = peer.ack == low
+    fact.early = me.start_syn and low < me.start
+    fact.again = seg.ctl & ACK != 0 and peer.place(seg.ack) in me.acks
     fact.first_fin = seg.ctl & FIN != 0 and seg.len == 0 and not me.fin
     fact.far = abs(low - me.top) > WIDEST
     fact.stale = me.ack is not None and seg.ctl & ACK != 0 and peer.place(seg.ack) < me.ack
@@ -208,8 +278,14 @@ def _keep(seg: Seen, me: _Line, peer: _Line) -> None:
     me.probe = peer.closed and span <= 1 and low in (me.top - 1, me.top) and seg.ctl & (SYN | FIN | RST) == 0
     me.closed = seg.win == 0 and seg.ctl & (SYN | RST) == 0
     me.stale = me.ack is not None and seg.ctl & ACK != 0 and peer.place(seg.ack) < me.ack
+    me.stale_probe = me.stale and span <= 1 and low == me.top - 1 and seg.ctl & (SYN | FIN | RST) == 0
+    me.last_seg = seg.seq, seg.ack, seg.win
+    if seg.ctl & ACK:
+        me.ahead = peer.seen > 0 and peer.place(seg.ack) > peer.top
+        me.acks.add(peer.place(seg.ack))
     if seg.ctl & RST == 0:
         if me.seen == 0:
+            me.start_syn = seg.ctl & SYN != 0
             me.add(low - 1, low)  # nothing before the first segment can be missing
         if span:
             me.add(low, low + span)
@@ -219,6 +295,7 @@ def _keep(seg: Seen, me: _Line, peer: _Line) -> None:
             me.ack = ack if me.ack is None else max(me.ack, ack)
     me.seen += 1
     me.rst |= seg.ctl & RST != 0
+    me.damaged |= seg.sum_state == SUM_BAD
     me.torn |= seg.fault == SHORT_IP
     me.fin |= seg.ctl & FIN != 0
     me.syn = seg.ctl & SYN != 0

@@ -29,7 +29,80 @@ CUT = (
     "control bits and window are complete."
 )
 
+CHALLENGED = (
+    "A SYN inside the connection was answered with an ACK of the old numbers: it was challenged, and the connection goes on "
+    "(RFC 9293 section 3.10.7.4, fourth check). Wireshark begins a new conversation at the SYN, and compares what follows "
+    "with nothing that stood before it."
+)
+
+AHEAD = (
+    "The peer's last ACK covers octets that the capture had not shown by then, because it lacks them or has them later. "
+    "Wireshark counts the window from that ACK, labkit from the one before it, which the octets in the capture prove."
+)
+
 REASONS = (
+    *(
+        Reason(group, only, LABKIT, lambda fact: fact.challenged, CHALLENGED)
+        for group in ("duplicate ACK", "keep-alive", "answer to a keep-alive", "window update")
+        for only in (LABKIT, TSHARK)
+    ),
+    Reason("lost segment", TSHARK, LABKIT, lambda fact: fact.challenged, CHALLENGED),
+    Reason("retransmission family", LABKIT, LABKIT, lambda fact: fact.challenged and fact.old > 0, CHALLENGED),
+    Reason(
+        "retransmission family",
+        TSHARK,
+        LABKIT,
+        lambda fact: fact.challenged and fact.syn,
+        "A SYN inside the connection, which its peer challenges. It opens nothing, so that no SYN is sent again.",
+    ),
+    *(Reason("window full", only, NOBODY, lambda fact: fact.ahead, AHEAD) for only in (LABKIT, TSHARK)),
+    Reason(
+        "retransmission family",
+        TSHARK,
+        LABKIT,
+        lambda fact: fact.early,
+        "It begins before the number of its sender's SYN, where there can be no octet: none of it was sent before. Wireshark "
+        "takes every number below the next one for a resend.",
+    ),
+    Reason(
+        "lost segment",
+        TSHARK,
+        NOBODY,
+        lambda fact: fact.gap and fact.meets_ack,
+        "It begins where the peer's last ACK ends, so that nothing is missing at the peer. The octets before it were sent before "
+        "the capture began, as a keep-alive or a window probe shows, or that ACK is wrong, and labkit reports the ACK.",
+    ),
+    Reason(
+        "lost segment",
+        LABKIT,
+        LABKIT,
+        lambda fact: fact.damaged and (fact.gap or fact.shown),
+        "An earlier segment of its sender has a wrong checksum. Its receiver drops that, and still lacks the octets before it.",
+    ),
+    Reason(
+        "duplicate ACK",
+        LABKIT,
+        LABKIT,
+        lambda fact: fact.stale and fact.again,
+        "Its sender has acknowledged this number before, and greater ones since: the path has delayed it. When it was sent it "
+        "repeated the greatest acknowledgement (RFC 5681 section 2). Wireshark compares it with the segment that overtook it.",
+    ),
+    Reason(
+        "duplicate ACK",
+        LABKIT,
+        NOBODY,
+        lambda fact: fact.same,
+        "It is equal to its sender's segment before it: captured twice, duplicated on the way, or sent twice. Wireshark counts "
+        "only segments at its sender's next number, and data with later numbers has overtaken this one.",
+    ),
+    Reason(
+        "answer to a keep-alive",
+        TSHARK,
+        LABKIT,
+        lambda fact: fact.answers_stale,
+        "The segment before it is no keep-alive: it acknowledges less than its sender did before, so it was overtaken, and "
+        "begins before its sender's FIN because it is older than that.",
+    ),
     *(
         Reason(group, LABKIT, LABKIT, lambda fact: fact.cut, CUT)
         for group in (
@@ -66,6 +139,36 @@ REASONS = (
         lambda fact: fact.several and not fact.repeats,
         "The connection was captured at several interfaces, and at this one the ACK is new. Wireshark has seen it"
         " at another.",
+    ),
+    Reason(
+        "answer to a keep-alive",
+        TSHARK,
+        LABKIT,
+        lambda fact: fact.several,
+        "The connection was captured at several interfaces. What Wireshark takes for a keep-alive and its answer are segments "
+        "that two interfaces show one after the other; at this one they were overtaken, or the ACK is new.",
+    ),
+    Reason(
+        "duplicate ACK",
+        LABKIT,
+        LABKIT,
+        lambda fact: fact.several and fact.repeats,
+        "The connection was captured at several interfaces, and at this one it repeats its sender's last ACK. Wireshark compares "
+        "it with another one that a different interface shows in between.",
+    ),
+    Reason(
+        "duplicate ACK",
+        TSHARK,
+        LABKIT,
+        lambda fact: fact.dsack,
+        "Its first SACK block lies below its ack: it reports octets that came twice (RFC 2883 section 4), and asks for none.",
+    ),
+    Reason(
+        "retransmission family",
+        TSHARK,
+        LABKIT,
+        lambda fact: fact.seg_len > 0 and fact.old == 0,
+        "None of its octets stood in the capture before: it fills a gap, and the capture has the ACK that covers it first.",
     ),
     Reason(
         "keep-alive",

@@ -11,11 +11,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
-from site_reference import HAN, chinese, examples, linked, pages, translations, with_examples
+from site_reference import HAN, SITUATIONS, chinese, examples, linked, pages, situations, translations, with_examples
 
 TOP = Path(__file__).resolve().parents[2]
 PAGES = TOP / "docs" / "site"
@@ -148,6 +149,7 @@ def collect() -> Path:
                 write_po(file, kept)
         else:
             path.unlink()
+    template_of_situations(templates)
     return templates
 
 
@@ -158,6 +160,18 @@ def translatable(text: str, page: str) -> bool:
     if f"\n{text.rstrip()}\n```" in page:
         return text.rstrip() in set(examples(page))
     return re.search(r"[A-Za-z]{2}", NAMES.sub("", text)) is not None
+
+
+def template_of_situations(templates: Path) -> None:
+    """Add the texts of `situations` to the templates."""
+    catalog = Catalog(project="labkit", copyright_holder="labkit", creation_date=DATE, revision_date=DATE)
+    for pairs in situations().values():
+        for text in chain(*pairs):
+            catalog.add(text)
+    path = templates / SITUATIONS.relative_to(CATALOGUES).with_suffix(".pot")
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb") as file:
+        write_po(file, catalog)
 
 
 def translate(templates: Path) -> None:

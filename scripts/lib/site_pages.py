@@ -3,8 +3,10 @@
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
+
+from site_reference import SITUATIONS, situations, translations
 
 from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, Scope, shipped
 from labkit.build.scenario import Scenario
@@ -32,6 +34,7 @@ WORDS = {
         "`labkit build NAME` builds one of these conversations. Look at what its description names.": (
             "`labkit build NAME` 生成其中的一个会话。说明中列出了值得看的内容。"
         ),
+        "What Linux does": "Linux 的做法",
         "Assignments": "作业",
         "`labkit assign build NAME --roster class.csv` gives each student of a class a page with numbers of their own. Here are "
         "those of an example student. [Teaching](reference/teaching.md) explains the rest.": (
@@ -82,12 +85,13 @@ class Pages:
     def __init__(self, folder: Path, language: str) -> None:
         self.folder = folder
         self._words = WORDS.get(language, {})
+        self._situations = situations()
 
     def write(self) -> None:
         """Write all pages."""
         rules = sorted(shipped(), key=lambda each: (each.family, each.code, each.name))
         for each in rules:
-            self._save(f"rules/{each.name}.md", rule_page(each))
+            self._save(f"rules/{each.name}.md", chain(rule_page(each), self._linux(each.code)))
         self._save("rules/index.md", self._rules(rules))
         self._save("scenarios.md", self._scenarios())
         self._save("assignments.md", self._assignments())
@@ -101,6 +105,15 @@ class Pages:
     def _word(self, english: str) -> str:
         return self._words.get(english, english)
 
+    def _linux(self, code: str) -> Iterator[str]:
+        known = translations(SITUATIONS) if self._words else {}
+        lines = [
+            f"- {known.get(title, title)}{_(': ')}{known.get(what, what)}{_('. ').rstrip()}"
+            for title, what in self._situations.get(code, ())
+        ]
+        if lines:
+            yield from ("", f"## {self._word('What Linux does')}", "", *map(escaped, lines))
+
     def _rules(self, rules: list[Rule]) -> Iterator[str]:
         yield f"# {self._word('Rules')}"
         yield ""
@@ -113,7 +126,8 @@ class Pages:
             own = list(members)
             yield from ("", f"## {escaped(_(title))}", "")
             yield from (
-                f"- [{each.code} {each.name}]({each.name}.md): {escaped(pattern(_(each.message)))}" for each in own
+                f"- [{each.code} {each.name}]({each.name}.md){_(': ')}{escaped(pattern(_(each.message)))}"
+                for each in own
             )
 
     def _scenarios(self) -> Iterator[str]:
@@ -184,11 +198,12 @@ def rule_page(rule: Rule) -> Iterator[str]:
     yield from ("---", "orphan: true", "---", "")
     yield f"# {rule.code} {rule.name}"
     yield ""
-    yield f"{_('Severity')}: {severity(rule)}. {_('Profile')}: {profiles(rule)}."
+    stop = _(". ")
+    yield f"{_('Severity')}{_(': ')}{severity(rule)}{stop}{_('Profile')}{_(': ')}{profiles(rule)}{stop.rstrip()}"
     for paragraph in _(rule.explanation).split("\n\n"):
         yield from ("", escaped(paragraph))
     yield ""
-    yield from (f"- **{label}**: {escaped(text)}" for label, text in details(rule))
+    yield from (f"- **{label}**{_(': ')}{escaped(text)}" for label, text in details(rule))
     for label, name, example in ((_("Good:"), "good", rule.good), (_("Bad:"), "bad", rule.bad)):
         if not example:  # the notation cannot write a wrong port
             continue

@@ -85,6 +85,8 @@ SAID = {
 }
 """By page: what scripts write, as regular expressions, and the Chinese, in which braces hold a text of labkit's own catalogue."""
 
+SITUATIONS = DOCS / "site/locale/zh_CN/LC_MESSAGES/rules/situations.po"
+"""The Chinese of `situations`."""
 HAN = re.compile("[\u3400-\u9fff]")
 
 
@@ -133,6 +135,26 @@ def examples(text: str) -> Iterator[str]:
             yield code
 
 
+def situations() -> dict[str, list[tuple[str, str]]]:
+    """What Linux does where a rule counts, by the rule's code: situations of the page on accuracy, with what it says of Linux.
+
+    A situation belongs to the codes of the highest severity that labkit gives in it.
+    """
+    text = (DOCS / "accuracy.md").read_text("utf-8")
+    found: dict[str, list[tuple[str, str]]] = {}
+    for part in text[text.index("## Situations") : text.index("## Segments")].split("\n### ")[1:]:
+        linux = re.search(r"^- (Linux \S+): (.*)\.$", part, re.MULTILINE)
+        said = re.findall(r"([A-Z]+\d+) \((error|warning|note)\)", part)
+        if linux is None or not said or linux[2] == "not measured":
+            continue
+        # Without the names of captures, which readers of the site do not have.
+        what = re.sub(r" \([A-Z]\d*-[^)]*\)", "", linux[2])
+        worst = next(severity for severity in ("error", "warning", "note") if severity in {each[1] for each in said})
+        for code in sorted({code for code, severity in said if severity == worst}):
+            found.setdefault(code, []).append((part.split("\n")[0], f"{linux[1]} {what}"))
+    return found
+
+
 def with_examples(text: str, catalogue: Path) -> str:
     """A page with its examples in Chinese. Sphinx would write `::` for them, as in reStructuredText."""
     known = translations(catalogue)
@@ -142,9 +164,10 @@ def with_examples(text: str, catalogue: Path) -> str:
 
 
 def translations(catalogue: Path) -> dict[str, str]:
-    """What a catalogue has for each text without a plural."""
+    """What a catalogue has for each text without a plural; what is only guessed (fuzzy) is not a translation."""
     with catalogue.open("rb") as file:
-        return {each.id: each.string for each in read_po(file) if each.id and isinstance(each.id, str)}
+        known = [each for each in read_po(file) if each.id and isinstance(each.id, str)]
+    return {each.id: "" if each.fuzzy else str(each.string) for each in known}
 
 
 def comment(line: str) -> bool:

@@ -49,6 +49,66 @@ def line_of(verdict: Verdict) -> list[tuple[int | None, str, int | None]]:
 
 
 MISTAKES: dict[str, tuple[str, tuple[int, str, int | None]]] = {
+    "FIN with the request, which nobody counts": (
+        f"{OPENING}> FP. 1:19(18) ack 1\n< . 1:1(0) ack 19\n< P. 1:25(24) ack 19\n> . 19:19(0) ack 25{CLOSE}",
+        (4, "flags", None),
+    ),
+    "FIN on the SYN ACK": (f"{TALK}{CLOSE}".replace("< S. 0", "< SF. 0"), (2, "flags", None)),
+    "no SYN on the first segment": (f"{TALK}{CLOSE}".replace("> S  0", "> - 0"), (1, "flags", None)),
+    "SYN on a pure ACK": (
+        f"{OPENING}{REQUEST}< . 1:1(0) ack 19\n< P. 1:25(24) ack 19\n> S. 19:19(0) ack 25{CLOSE}",
+        (7, "flags", None),
+    ),
+    "SYN on a FIN": (f"{TALK}{CLOSE}".replace("> F.", "> SF."), (8, "flags", None)),
+    "all control bits": (f"{TALK}{CLOSE}".replace("> P.", "> SFRPU."), (4, "flags", None)),
+    "a FIN that neither side counts": (
+        f"{TALK}> F. 19:19(0) ack 25\n< . 25:25(0) ack 19\n< F. 25:25(0) ack 19\n> . 19:19(0) ack 26",
+        (9, "ack", 20),
+    ),
+    "of data with FIN, only the data acknowledged with the FIN": (
+        f"{OPENING}{REQUEST}< FP. 1:25(24) ack 19\n> F. 19:19(0) ack 25\n< . 26:26(0) ack 20",
+        (6, "ack", 26),
+    ),
+    "of two segments, only the last one acknowledged": (
+        (
+            f"{OPENING}{REQUEST}< . 1:1(0) ack 19\n< . 1:101(100) ack 19\n< P. 101:191(90) ack 19\n> . 19:19(0) ack 91\n"
+            "> F. 19:19(0) ack 191\n< F. 191:191(0) ack 20\n> . 20:20(0) ack 192"
+        ),
+        (8, "ack", 191),
+    ),
+    "each segment counted as one, in both directions": (
+        (
+            f"{OPENING}{REQUEST}< . 1:1(0) ack 2\n< . 1:101(100) ack 2\n< P. 2:92(90) ack 2\n> . 2:2(0) ack 3\n"
+            "> F. 2:2(0) ack 3\n< F. 3:3(0) ack 3\n> . 3:3(0) ack 4"
+        ),
+        (5, "ack", 19),
+    ),
+    "a pure ACK one too high, before a FIN that acknowledges more": (
+        f"{TALK.replace('> .  19:19', '> .  20:20')}< F. 25:25(0) ack 19\n> F. 19:19(0) ack 26\n< . 26:26(0) ack 20",
+        (7, "seq", 19),
+    ),
+    "another seq, and the same bytes again with the right one": (
+        (
+            f'{OPENING}> P. 301:319(18) ack 1 "eighteen octets..."\n> P. 1:19(18) ack 1 "eighteen octets..."\n'
+            f"< . 1:1(0) ack 19\n< P. 1:25(24) ack 19\n> . 19:19(0) ack 25{CLOSE}"
+        ),
+        (4, "seq", 1),
+    ),
+    "all numbers one too high, and the request sent twice": (
+        (
+            f"{OPENING.replace('> .  1:1', '> .  2:2')}> P. 2:20(18) ack 1\n> P. 2:20(18) ack 1\n< . 1:1(0) ack 19\n"
+            "< P. 1:25(24) ack 19\n> P. 20:30(10) ack 25\n< P. 25:35(10) ack 29\n> F. 30:30(0) ack 35\n"
+            "< F. 35:35(0) ack 30\n> . 31:31(0) ack 36"
+        ),
+        (3, "seq", 1),
+    ),
+    "FIN not counted, long after a request that was sent twice": (
+        (
+            f"{OPENING}{REQUEST}{REQUEST}< . 1:1(0) ack 19\n< P. 1:25(24) ack 19\n> P. 19:29(10) ack 25\n"
+            "< P. 25:35(10) ack 29\n> F. 29:29(0) ack 35\n< . 35:35(0) ack 29\n< F. 35:35(0) ack 30\n> . 30:30(0) ack 36"
+        ),
+        (11, "ack", 30),
+    ),
     "a second FIN that is counted": (
         f"{TALK}> F. 19:19(0) ack 25\n< . 25:25(0) ack 20\n> F. 20:20(0) ack 25\n< F. 25:25(0) ack 21\n> . 21:21(0) ack 26",
         (10, "seq", 19),
@@ -327,6 +387,27 @@ def test_a_last_ack_that_is_missing_is_a_warning() -> None:
     assert [(each.packet, each.field) for each in verdict.findings if each.severity == Severity.WARNING] == [
         (10, "missing")
     ]
+
+
+LATE = {
+    "data": f"{OPENING}{REQUEST}< P. 1:25(24) ack 1\n> P. 19:29(10) ack 25\n< P. 25:35(10) ack 29\n> . 29:29(0) ack 35",
+    "data, then FIN": f"{OPENING}{REQUEST}< P. 1:25(24) ack 1\n> . 19:19(0) ack 25\n< F. 25:25(0) ack 19\n> . 19:19(0) ack 26",
+}
+CROSSED = f"{OPENING}{REQUEST}< P. 1:25(24) ack 1\n> . 19:19(0) ack 25\n< . 25:25(0) ack 19\n{CLOSE}"
+
+
+@pytest.mark.parametrize("text", LATE.values(), ids=LATE.keys())
+def test_data_that_repeats_an_old_ack_is_a_warning(text: str) -> None:
+    found = [each for each in judged(text).findings if each.severity > Severity.NOTE]
+    assert [(each.name, each.packet, each.expected_relative) for each in found if each.code == "ACK07"] == [
+        ("acknowledges-too-late", 5, 19)
+    ]
+    assert errors(judged(text)) == []
+    assert [each for each in judged(text, assume=Completeness.AUTO).findings if each.code == "ACK07"] == []
+
+
+def test_data_that_crossed_repeats_an_old_ack() -> None:
+    assert [each for each in judged(CROSSED).findings if each.severity > Severity.NOTE] == []
 
 
 LEDGER = [rule for rule in collect() if rule.scope == Scope.LEDGER]

@@ -188,8 +188,8 @@ def test_a_mistake_in_a_long_conversation_is_found() -> None:
 
 
 BOUNDS = {
-    "too many segments": ("labkit.analysis.examine.MAX_SEGMENTS", 20),
-    "too many in all": ("labkit.analysis.examine.MAX_ALL_SEGMENTS", 20),
+    "too many segments": ("labkit.analysis.talks.MAX_SEGMENTS", 20),
+    "too many in all": ("labkit.analysis.talks.MAX_ALL_SEGMENTS", 20),
     "too many mistakes": ("labkit.analysis.ledger.MAX_MISTAKES", 0),
 }
 
@@ -299,3 +299,123 @@ def test_a_wrong_port_has_a_line_for_scapy() -> None:
     packets[5][TCP].dport = 8080
     (found,) = errors(verify(packets))
     assert found.mend.endswith("In Scapy: packets[5][TCP].dport = 80")
+
+
+REST = ["> PA 1 1 10", "< PA 1 11 15", "> A 11 16 0", "> FA 11 16 0", "< FA 16 12 0", "> A 12 17 0"]
+
+
+def two(lines: list[str], *, counted: bool) -> list[Packet]:
+    """Two conversations of the same hosts, packet by packet: the client's port 40000 with other lines, and 40010 with the usual
+    ones. IP identifications count over both, or there is no IPv4."""
+    pairs = zip(typed(*HANDSHAKE, *lines), typed(*HANDSHAKE, *REST), strict=True)
+    packets = [packet for pair in pairs for packet in pair]
+    for number, packet in enumerate(packets):
+        if number % 2:
+            name = "sport" if packet[TCP].dport == 80 else "dport"
+            setattr(packet[TCP], name, 40010)
+        packet[IP].id = 100 + number if counted else 0
+        packet.time = float(number)
+    return packets
+
+
+def test_identifications_count_over_several_conversations() -> None:
+    lines = ["> PA 1 1 10", "< PA 1 11 15", "> A 12 16 0", *REST[3:]]
+    (found,) = errors(verify(two(lines, counted=True)))
+    assert (found.packet, found.field, found.expected) == (11, "seq", 11)
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_segment_with_the_port_of_another_conversation(counted: bool) -> None:
+    packets = two(REST, counted=counted)
+    for packet in packets[::2]:  # the conversation of port 40000 has other numbers
+        mine, other = (70_000, 300_000) if packet[TCP].sport == 80 else (300_000, 70_000)
+        packet[TCP].seq += mine
+        packet[TCP].ack += other if packet[TCP].flags.A else 0
+    assert errors(verify(packets, complete=True)) == []
+    packets[9][TCP].dport = 40000
+    (found,) = errors(verify(packets, complete=True))
+    assert (found.packet, found.code, found.expected) == (10, "PORT01", 40010)
+
+
+@pytest.mark.parametrize("complete", [None, True])
+def test_a_wrong_data_offset_is_one_error(complete: bool | None) -> None:
+    packets = typed(*HANDSHAKE, *REST)
+    packets[3][TCP].dataofs = 4
+    (found,) = errors(verify(packets, complete=complete))
+    assert (found.packet, found.field, found.expected) == (4, "hdr_len", 20)
+
+
+def test_what_nothing_proves_is_one_error_too() -> None:
+    """Without evidence the first pass judges each segment; the accounts know that the errors have one cause."""
+    lines = [
+        "> PA 1 1 10",
+        "< PA 1 12 15",
+        "> A 11 16 0",
+        "< PA 16 12 15",
+        "> FA 11 31 0",
+        "< FA 31 13 0",
+        "> A 12 32 0",
+    ]
+    packets = typed(*HANDSHAKE, *lines)
+    for packet in packets:
+        packet[IP].id = 0
+    verdict = verify(packets)
+    (found,) = errors(verdict)
+    assert (found.packet, found.field, found.expected) == (5, "ack", 11)
+    assert {each.packet for each in verdict.findings if each.caused_by is not None} == {7, 9}
+
+
+def test_where_a_window_never_changes_the_first_segment_beyond_it_is_the_error() -> None:
+    packets = typed(*HANDSHAKE, "> PA 1 1 10", "< PA 1 11 15", "> PA 11 16 10", "< PA 16 21 15", "> A 21 31 0")
+    for packet in packets:
+        packet[IP].id = 0
+        packet[TCP].window = 3 if packet[TCP].sport == 80 else 8192
+    assert [(found.packet, found.code) for found in errors(verify(packets))] == [(4, "WIN01")]
+
+
+def test_a_last_ack_with_a_wrong_checksum_is_one_error() -> None:
+    packets = typed(
+        *HANDSHAKE, "> PA 1 1 10", "> FA 11 1 0", "< A 1 12 0", "< PA 1 12 15", "> A 12 16 0", "< FA 16 12 0"
+    )
+    packets += typed("> A 12 17 0")
+    packets[-1].time = 20.0
+    packets[-1][TCP].chksum = 0xBEEF
+    for packet in packets:
+        packet[IP].id = 0
+    assert [(found.packet, found.code) for found in errors(verify(packets))] == [(10, "CK02")]
+
+
+def test_a_packet_that_was_not_read_is_named_where_it_may_explain_an_error() -> None:
+    packets = typed(*HANDSHAKE, *REST)
+    packets[4][IP].flags = "MF"
+    verdict = verify(packets, complete=True)
+    (found,) = errors(verdict)
+    assert (found.packet, found.field) == (6, "ack")
+    assert found.message.endswith("; packet 5, which could not be read, may hold what is missing")
+    assert [(limit.kind, limit.packet) for limit in verdict.limits] == [("not-read", 5)]
+
+
+def test_a_pure_ack_that_was_not_read_leaves_a_limit() -> None:
+    packets = typed(*HANDSHAKE, *REST)
+    packets[5][IP].flags = "MF"
+    verdict = verify(packets, complete=True)
+    assert verdict.ok
+    assert [(limit.kind, limit.packet) for limit in verdict.limits] == [("not-read", 6)]
+    assert not verify(packets, complete=True, strict=True).ok
+
+
+def test_swapped_numbers_are_mended_together() -> None:
+    packets = typed(*HANDSHAKE, *REST)
+    for packet in packets:
+        mine, other = (1000, 7000) if packet[TCP].sport == 40000 else (7000, 1000)
+        packet[TCP].seq += mine
+        packet[TCP].ack += other if packet[TCP].flags.A else 0
+    packets[3][TCP].seq, packets[3][TCP].ack = packets[3][TCP].ack, packets[3][TCP].seq
+    (found,) = errors(verify(packets))
+    assert found.mend.endswith("In Scapy: packets[3][TCP].seq = 1001; packets[3][TCP].ack = 7001")
+
+
+def test_without_a_syn_a_complete_conversation_has_no_limit() -> None:
+    verdict = verify(typed(*HANDSHAKE, *REST)[1:], complete=True)
+    assert [(found.packet, found.code) for found in errors(verdict)] == [(1, "HS13")]
+    assert verdict.limits == []

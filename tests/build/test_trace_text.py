@@ -11,7 +11,7 @@ def test_a_trace_shows_its_segments() -> None:
     assert lines[0] == "document: 10 segments"
     assert lines[6] == "    6    0.080000 > . 100:100(0) ack 120 win 65535"
     assert repr(trace) == "<Trace 'document': 10 segments>"
-    assert trace._repr_mimebundle_() == {"text/plain": str(trace)}
+    assert trace._repr_mimebundle_()["text/plain"] == str(trace)
 
 
 def test_a_long_trace_shows_its_beginning() -> None:

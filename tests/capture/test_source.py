@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from labkit.capture import create, formats, open_capture
-from labkit.errors import CaptureError
+from labkit.errors import CaptureError, UsageError
 
 
 def written(format_="pcap", packets=3, size=60, seed=1):
@@ -255,3 +255,14 @@ def test_a_failing_disk():
             next(frames)
     with pytest.raises(CaptureError, match="Input/output error"):
         open_capture(Failing(b""))
+
+
+def test_what_is_no_file_is_one_line():
+    message = "a value of type int is no capture; expected a path or an open binary file"
+    with pytest.raises(UsageError, match=message):
+        open_capture(5)
+    with pytest.raises(UsageError, match=message):
+        create(5, link=1)
+    for link in (-1, 65536, "ethernet"):
+        with pytest.raises(UsageError, match=f"link {link} is outside 0..65535"):
+            create(io.BytesIO(), link=link)

@@ -188,7 +188,7 @@ def test_a_fault_in_a_hand_written_trace(here: Path, capsys: pytest.CaptureFixtu
     assert run(["build", "hand.pkt", "--fault", "syn-with-fin"]) == 0
     # A hand-written trace has no seed.
     manifest = json.loads((here / "hand.manifest.json").read_text("utf-8"))
-    assert list(manifest) == ["capture", "scenario", "faults"]
+    assert list(manifest) == ["capture", "scenario", "faults", "path"]
     assert manifest["faults"][0]["packet"] == 1
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labkit.build.fates import fates
 from labkit.build.scenario import Scenario
 from labkit.build.script import parse
 from labkit.build.trace import Trace
@@ -19,8 +20,6 @@ from labkit.packet.linktype import ETHERNET
 from labkit.report.diff import diff, points
 from labkit.report.diff.text import annotate
 from labkit.tcp.options import Mss, SackPermitted
-
-OTHER = {"client": "server", "server": "client"}
 
 
 def captured(trace):
@@ -35,34 +34,12 @@ def both(trace):
     return diff(*points(captured(trace)))
 
 
-def what_the_path_did(trace, late=1_000_000):
-    """The events of one conversation, from the records of its simulation: (kind, packet at the client, packet at the server)."""
-    found = []
-    for side in OTHER:
-        sent = [record for record in trace if record.sender == side and record.tap == side]
-        came = [record for record in trace if record.sender == side and record.tap != side]
-        firsts = {}
-        latest = -1
-
-        def event(kind, one, other, side=side):
-            numbers = one.number if one else None, other.number if other else None
-            return (kind, *(numbers if side == "client" else numbers[::-1]))
-
-        for copy in came:
-            place = next(i for i, record in enumerate(sent) if record.ident == copy.ident)
-            if place in firsts:
-                found.append(event("repeated", sent[place], copy))
-                continue
-            firsts[place] = copy
-            if place < latest:
-                found.append(event("reordered", sent[place], copy))
-            latest = max(latest, place)
-        least = min((copy.time - sent[place].time for place, copy in firsts.items()), default=0)
-        for place, copy in firsts.items():
-            if copy.time - sent[place].time - least > late:
-                found.append(event("delayed", sent[place], copy))
-        found += [event("lost", record, None) for place, record in enumerate(sent) if place not in firsts]
-    return sorted(found, key=str)
+def what_the_path_did(trace):
+    """The events of one conversation, as the manifest has them: (kind, packet at the client, packet at the server)."""
+    return sorted(
+        ((each.kind, *((each.sent, each.arrived)[:: 1 if each.sender == "client" else -1])) for each in fates(trace)),
+        key=str,
+    )
 
 
 def events(difference):
@@ -86,6 +63,18 @@ def test_lossy_both_sides_shows_what_its_path_does():
     lost = conversation.events[0]
     assert (lost.seq, lost.length, lost.ranges) == (7301, 1460, ())
     assert trace[lost.arrived - 1].segment.payload == trace[lost.packet_a - 1].segment.payload
+
+
+def test_a_manifest_lists_what_diff_finds(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(["build", "lossy-both-sides", "--manifest", "truth.json"]) == Exit.OK
+    assert run(["diff", "lossy-both-sides.pcapng", "--format", "json"]) == Exit.FINDINGS
+    (conversation,) = json.loads(capsys.readouterr().out)["conversations"]
+    assert [
+        {"kind": each["kind"], "sender": each["side"], "sent": numbers[0], "arrived": numbers[1], "late": each["late"]}
+        for each in conversation["events"]
+        for numbers in [(each["packet_a"], each["packet_b"])[:: 1 if each["side"] == "client" else -1]]
+    ] == json.loads(Path("truth.json").read_text("utf-8"))["path"]
 
 
 PATH = st.fixed_dictionaries(

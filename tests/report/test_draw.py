@@ -1,5 +1,6 @@
 """Pictures: what is lost, sent again and expected; the same bytes each time; every format of every picture."""
 
+import io
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from labkit.build.faults import inject
 from labkit.build.scenario import Scenario, shipped
 from labkit.capture import create, open_capture
 from labkit.cli import run
+from labkit.errors import UsageError
 from labkit.report.draw import (
     CONVERTED,
     DrawOptions,
@@ -602,3 +604,19 @@ def test_two_captures_that_are_none(
     names = {"one": both_ends(tmp_path)[0], "both": str(both)}
     assert run(["draw", *(each.format(**names) for each in arguments)]) == code
     assert message in capsys.readouterr().err
+
+
+def test_what_can_be_verified_can_be_drawn(tmp_path: Path) -> None:
+    trace = Scenario.load("document").play()
+    trace.write(tmp_path / "document.pcapng")
+    octets = (tmp_path / "document.pcapng").read_bytes()
+    path = tmp_path / "document.pcapng"
+    picture = without_title(draw(trace))
+    assert {without_title(draw(source)) for source in (path, octets, io.BytesIO(octets))} == {picture}
+    assert draw(trace.packets()).count('class="segment"') == picture.count('class="segment"') == 10
+    with pytest.raises(UsageError, match="from a value of type int"):
+        draw(5)  # type: ignore[arg-type]
+
+
+def without_title(picture: str) -> str:
+    return re.sub("<title>.*?</title>", "", picture, count=1)

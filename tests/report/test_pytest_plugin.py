@@ -209,14 +209,19 @@ EXPECTED = {
 """Files of expected findings, and what pytest says; empty: the test passes."""
 
 
-@pytest.mark.parametrize("text", EXPECTED)
-def test_a_file_says_what_a_capture_must_have(text: str, run: Run) -> None:
-    captures(run.folder)
-    (run.folder / "bad.pcapng.labkit.toml").write_text(text)
-    said = EXPECTED[text]
-    printed = run("--labkit-captures", "bad.pcapng", **({"failed": 1} if said else {"passed": 1}))
-    assert said in printed
+def test_a_file_says_what_a_capture_must_have(run: Run) -> None:
+    for number, text in enumerate(EXPECTED):
+        (run.folder / f"{number}.pcapng").write_bytes(BAD)
+        (run.folder / f"{number}.pcapng.labkit.toml").write_text(text)
+    failed = sum(map(bool, EXPECTED.values()))
+    printed = run("--labkit-captures", failed=failed, passed=len(EXPECTED) - failed)
     assert "Traceback" not in printed
+    reports = dict(re.findall(r"^_+ (\d+)\.pcapng _+\n(.*?)(?=^[_=]{5})", printed, re.MULTILINE | re.DOTALL))
+    for number, (text, said) in enumerate(EXPECTED.items()):
+        if said:
+            assert said.replace("bad.pcapng", f"{number}.pcapng") in reports[str(number)], text
+        else:
+            assert str(number) not in reports, text
 
 
 def test_captures_that_were_not_judged(run: Run) -> None:

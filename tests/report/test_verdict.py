@@ -200,6 +200,9 @@ def test_a_file_that_is_no_capture(tmp_path: Path) -> None:
         ({"ignore": [5]}, "[5] is no list of words; expected codes or names of rules"),
         ({"flow_filter": "port 80"}, "flow_filter: got 'port 80'; expected a FlowFilter or a function"),
         ({"on_progress": 5}, "on_progress: got 5; expected a function"),
+        ({"severity": {"ACK1": "error"}}, "no rule or family is named 'ACK1'"),
+        ({"complete": "no"}, "complete: got 'no'; expected True, False, None"),
+        ({"allow_empty": 5}, "allow_empty: got 5; expected True, False, None"),
     ],
 )
 def test_wrong_options_are_refused(path: Path, options: dict[str, object], expected: str) -> None:
@@ -266,7 +269,7 @@ def test_printing_shows_the_report(path: Path, capsys: pytest.CaptureFixture[str
     verdict = verify(path)
     assert f"{verdict}\n" == verdict.text() + "\n" == printed
     assert "\x1b" in verdict.text(color=True)
-    assert verdict._repr_mimebundle_() == {"text/plain": verdict.text()}
+    assert verdict._repr_mimebundle_()["text/plain"] == verdict.text()
     assert len(verdict.text(verbose=True)) > len(verdict.text())
 
 

@@ -87,7 +87,10 @@ def test_a_column_by_its_name(tmp_path: Path) -> None:
         read(text, tmp_path, "Mail")
 
 
-@pytest.mark.parametrize("octets", [b"\x81\x8d\x8f", b"\xff\xfea", "ID\ns\x00".encode("utf-16")])
+@pytest.mark.parametrize(
+    "octets",
+    [b"\x81\x8d\x8f", b"\xff\xfea", "ID\ns\x00".encode("utf-16"), b"PK\x03\x04 a workbook", b"", b"\n\n", b"a"],
+)
 def test_what_is_no_roster(octets: bytes, tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         read(octets, tmp_path)

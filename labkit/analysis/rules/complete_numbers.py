@@ -499,6 +499,34 @@ def acknowledges_nothing(entry: Entry) -> int:
 
 
 @rule(
+    "ACK07",
+    Severity.WARNING,
+    "RFC 9293 3.10.7.4",
+    "ack {actual} leaves out the peer's {peer_length} bytes in packet {peer_packet}, which have come before",
+    scope=Scope.LEDGER,
+    no_fault=ONLY_COMPLETE,
+    profiles=PROFILES,
+    should_be="ack {expected}, the end of packet {peer_packet}; {actual} is right only if the two packets crossed on their way",
+    receiver="It takes the data for not delivered yet, and waits for the next ACK.",
+    mend="Set ack to {expected}.",
+    good=GOOD,
+    bad=f"""{OPENING}
+    > P. 1:19(18) ack 1
+    < P. 1:25(24) ack 1     # ACK07
+    > P. 19:29(10) ack 25
+    < .  25:25(0) ack 29
+    """,
+)
+def acknowledges_too_late(entry: Entry) -> int:
+    """Every segment acknowledges what its sender has received so far: data and FIN too, not pure ACKs alone.
+
+    Two segments may cross on their way. Then the data is acknowledged by a segment of its own, not only together with what
+    the peer sends next.
+    """
+    return entry.fault == "late"
+
+
+@rule(
     "ACK02",
     Severity.ERROR,
     "RFC 9293 3.10.7.4",

@@ -68,6 +68,7 @@ def syn_or_fin_with_rst(seg: Seen, me: Side, peer: Side) -> int:
     "RFC 9293 3.10.7.4",
     "no control bit is set",
     field="flags",
+    unless=("HS01",),
     should_be="ACK set, or SYN or RST",
     receiver="A closed port answers with RST; an open port or a connection drops the segment.",
     mend="Set ACK and a valid ack number.",

@@ -2,7 +2,7 @@
 
 from labkit.analysis.damage import replaces_damaged_syn
 from labkit.analysis.order import SAME_MOMENT, ids_leave_one_out
-from labkit.analysis.pending import GAP, WRONG, Resolved
+from labkit.analysis.pending import GAP, THIRD, WRONG, Resolved
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import PASSED, renumbers_its_syn
@@ -170,7 +170,7 @@ def third_segment_does_not_fit(seg: Seen, me: Side, peer: Side, resolved: Resolv
     The same shows if the capture lacks the real third segment, or if the SYN ACK has the wrong number. labkit
     therefore reports the fault only when the conversation continues from the right number.
     """
-    return resolved.mark == 1 and resolved.state == WRONG
+    return resolved.mark == THIRD and resolved.state == WRONG
 
 
 @rule(

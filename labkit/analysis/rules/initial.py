@@ -1,6 +1,6 @@
 """Initial sequence numbers: their choice, and whether both ends continue from them."""
 
-from labkit.analysis.pending import BEHIND, MISSED, UNSENT, Resolved
+from labkit.analysis.pending import BEHIND, MISSED, THIRD, UNSENT, Resolved
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import renumbers_its_syn
@@ -46,7 +46,7 @@ def syn_ack_with_another_number(seg: Seen, me: Side, peer: Side, resolved: Resol
     If both ends agree on another number, the SYN ACK is wrong. A higher number is only a warning: the capture may
     lack the server's first bytes and their ACK.
     """
-    if resolved.mark != 1 or resolved.state != MISSED or peer.syn != 2 or peer.seen != 1 or seg.seq != resolved.ack:
+    if resolved.mark != THIRD or resolved.state != MISSED or peer.syn != 2 or peer.seen != 1 or seg.seq != resolved.ack:
         return False
     return True if resolved.kind == BEHIND else Severity.WARNING if resolved.kind == UNSENT else False
 

@@ -1,7 +1,7 @@
 """Sequence numbers."""
 
 from labkit.analysis.order import SAME_MOMENT, is_later, overtaken
-from labkit.analysis.pending import FILLED, GAP, MISSED, PARTLY, SENT, UNPROVEN, WRONG, Resolved
+from labkit.analysis.pending import AFTER_ACK, FILLED, GAP, MISSED, PARTLY, SENT, THIRD, UNPROVEN, WRONG, Resolved
 from labkit.analysis.relations import is_probe
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.analysis.side import Side
@@ -122,7 +122,7 @@ def what_lies_between_is_missing(seg: Seen, me: Side, peer: Side, resolved: Reso
     """
     if resolved.kind != GAP:
         return False
-    counted = resolved.mark in (1, 2)
+    counted = resolved.mark in (THIRD, AFTER_ACK)
     if resolved.state == MISSED and counted and resolved.seq == add(resolved.want_seq, 1) and me.syn and peer.syn:
         return False  # the sender counted a pure ACK: SEQ02, SEQ03
     return (resolved.state in (MISSED, UNPROVEN) and resolved.seg_len != 0) or _counts_pure_ack(seg, me, peer, resolved)
@@ -305,9 +305,9 @@ def pure_ack_counted(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int
     if resolved.mark in (PARTLY, SENT):
         return False
     if resolved.state == WRONG:
-        return resolved.mark == 2
+        return resolved.mark == AFTER_ACK
     # A capture that lacks other packets may also lack a segment of one octet, typed by hand.
-    if resolved.state == MISSED and (resolved.mark == 2 or me.third == 2) and me.syn and peer.syn:
+    if resolved.state == MISSED and (resolved.mark == AFTER_ACK or me.third == 2) and me.syn and peer.syn:
         return True if me.missed == 1 else Severity.WARNING
     return False
 
@@ -388,7 +388,7 @@ def seq_ahead_of_the_peers_ack(seg: Seen, me: Side, peer: Side, resolved: Resolv
         return False
     counted = (
         resolved.state == MISSED
-        and resolved.mark in (1, 2)
+        and resolved.mark in (THIRD, AFTER_ACK)
         and resolved.seq == add(resolved.want_seq, 1)
         and me.syn != 0
     )

@@ -272,7 +272,11 @@ def window_update(seg: Seen, me: Side, peer: Side) -> int:
 
     The window of a SYN is never scaled. After a SYN, labkit reports only changes that are larger than the rounding.
     """
-    if seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.seq_offset or seg.win == 0 or not me.has_nxt:
+    if seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.win == 0 or not me.has_nxt:
+        return False
+    if seg.seq_offset < 0 or (
+        seg.seq_offset and seg.seq != me.last_seq
+    ):  # behind a gap, the second one says what is new
         return False
     ahead = me.has_last_ack != 0 and after(me.last_ack, me.rcv_nxt)  # the capture lacks segments of the peer
     if me.has_rcv_nxt == 0 or seg.ack != (me.last_ack if ahead else me.rcv_nxt):

@@ -14,9 +14,9 @@ addresses (198.18.0.0/15, 2001:2::/48). No two conversations have the same addre
 conversations that are open at the same time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from labkit.errors import MissingError
 from labkit.i18n import _
@@ -31,7 +31,7 @@ CHUNK_PACKETS, CHUNK_OCTETS = 1 << 14, 1 << 23
 
 
 def build(
-    scenario: "Scenario | ScenarioBuilder | str | Path",
+    scenario: "Scenario | ScenarioBuilder | Mapping[str, Any] | str | Path",
     flows: int,
     target: str | Path | BinaryIO,
     *,
@@ -41,9 +41,9 @@ def build(
 ) -> int:
     """Write `flows` conversations of a scenario to a file, a stream or "-" (standard output). Return the number of packets.
 
-    `scenario` may be a name, or what `Scenario.build` began. `on_progress` gets the number of packets so far, and that of all.
-    The errors are those of `Scenario.load`, `labkit.build.bulk.template.prepare` and `labkit.capture.create`; MissingError
-    without numpy.
+    `scenario` may be a name, a dictionary, or what `Scenario.build` began. `on_progress` gets the number of packets so far, and
+    that of all. The errors are those of `Scenario.load`, `labkit.build.bulk.template.prepare` and `labkit.capture.create`;
+    MissingError without numpy.
     """
     from labkit.build.bulk.worker import prepare_in_worker
 

@@ -34,6 +34,10 @@ def prepare(scenario: Scenario, flows: int, seed: int) -> BulkPlan:
     ScenarioError if the simulation fails or there are too few addresses and ports. UsageError if the scenario has faults,
     signatures or fragments that cut TCP headers.
     """
+    if not isinstance(scenario, Scenario):
+        raise UsageError(
+            _("cannot take a value of type {kind}; expected a scenario").format(kind=type(scenario).__name__)
+        )
     model = scenario.model
     if model.faults:
         raise UsageError(
@@ -45,7 +49,7 @@ def prepare(scenario: Scenario, flows: int, seed: int) -> BulkPlan:
                 name=scenario.source.name
             )
         )
-    if not 1 <= flows <= MAX_FLOWS:
+    if not isinstance(flows, int) or not 1 <= flows <= MAX_FLOWS:
         raise UsageError(_("{flows} flows: expected 1 to {max_flows}").format(flows=flows, max_flows=MAX_FLOWS))
     server = setup.host(model, "server", seed)
     given = conversations(model, server)

@@ -3,12 +3,13 @@
 import gc
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import active_count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from labkit.errors import LabkitError
 
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
     from labkit.build.scenario import Scenario
     from labkit.build.scenario.code import ScenarioBuilder
 
+Given: TypeAlias = "Scenario | ScenarioBuilder | Mapping[str, Any] | str | Path"
+
 MIN_FLOWS = 10_000
 """With fewer conversations, a worker process costs more time than it saves."""
 
 
-def prepare_in_worker(scenario: "Scenario | ScenarioBuilder | str | Path", flows: int, seed: int) -> "BulkPlan":
-    """The result and the errors of `labkit.build.bulk.template.prepare`; `scenario` may be a name."""
-    if flows < MIN_FLOWS or not isinstance(scenario, str | Path) or not _worth_it():
+def prepare_in_worker(scenario: "Given", flows: int, seed: int) -> "BulkPlan":
+    """The result and the errors of `labkit.build.bulk.template.prepare`; `scenario` may be a name or a dictionary."""
+    if not isinstance(scenario, str | Path) or not isinstance(flows, int) or flows < MIN_FLOWS or not _worth_it():
         return _prepare(scenario, flows, seed)
     # A forked process has all loaded modules and starts at once.
     context = get_context("fork")
@@ -53,7 +56,7 @@ def _worth_it() -> bool:
     return "numpy" not in sys.modules and active_count() == 1 and "fork" in get_all_start_methods()
 
 
-def _prepare(scenario: "Scenario | ScenarioBuilder | str | Path", flows: int, seed: int) -> "BulkPlan":
+def _prepare(scenario: "Given", flows: int, seed: int) -> "BulkPlan":
     from labkit.build.bulk.template import prepare
     from labkit.build.scenario import Scenario
     from labkit.build.scenario.code import ScenarioBuilder
@@ -62,6 +65,8 @@ def _prepare(scenario: "Scenario | ScenarioBuilder | str | Path", flows: int, se
         scenario = Scenario.load(scenario)
     elif isinstance(scenario, ScenarioBuilder):
         scenario = scenario.scenario()
+    elif isinstance(scenario, Mapping):
+        scenario = Scenario.from_dict(scenario)
     return prepare(scenario, flows, seed)
 
 

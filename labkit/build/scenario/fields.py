@@ -27,9 +27,12 @@ MAX_POOL_SIZE = 1 << 32
 
 
 class Model(BaseModel):
-    """The base of all parts of a scenario: unknown keys are errors, and values do not change."""
+    """The base of all parts of a scenario: unknown keys are errors, and values do not change.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True)
+    The text below a field is for the JSON schema (`labkit.build.scenario.schema.described`).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Timing(Model):

@@ -54,7 +54,7 @@ class Source:
     def error(self, key: Key, message: str) -> ScenarioError:
         """An error at a key: `FILE:LINE: key: message`."""
         where = self.name if self.in_code else f"{self.name}:{self.line(key)}"
-        return ScenarioError(f"{where}: {spell(key)}{': ' if key else ''}{message}")
+        return ScenarioError(f"{where}: {spell(key)}{_(': ') if key else ''}{message}")
 
     def load(self, key: Key, name: str, largest: int) -> None:
         """Load a file of at most `largest` octets that the scenario names at `key`.

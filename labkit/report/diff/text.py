@@ -93,7 +93,7 @@ def _comments(difference: Difference) -> tuple[dict[int, list[str]], dict[int, l
     found: tuple[dict[int, list[str]], dict[int, list[str]]] = {}, {}
     for conversation in difference.conversations:
         for event in conversation.events:
-            _comment(found, event.packet_a, event.packet_b, f"{event.kind}: {_text(event, conversation)}")
+            _comment(found, event.packet_a, event.packet_b, f"{event.kind}{_(': ')}{_text(event, conversation)}")
         for direction in conversation.directions:
             for each in direction.alterations:
                 _comment(found, each.packet_a, each.packet_b, _alteration(each, direction))
@@ -127,7 +127,7 @@ def _direction(each: Direction) -> str:
         parts.append(_("{time} ms at least by the clocks").format(time=_ms(each.delay)))
     if each.hops:
         parts.append(ngettext("{n} hop", "{n} hops", each.hops).format(n=each.hops))
-    return f"{_way(each.side)}: {', '.join(parts)}"
+    return f"{_way(each.side)}{_(': ')}{_(', ').join(parts)}"
 
 
 def _resegmented(each: Conversation, direction: Direction) -> str:
@@ -153,7 +153,7 @@ def _text(event: Event, conversation: Conversation) -> str:
     what = f"{_way(event.side)} seq={event.seq}" + (f" len={event.length}" if event.length else "")
     match event.kind:
         case "lost":
-            return f"{what}: {_lost(event, conversation)}"
+            return f"{what}{_(': ')}{_lost(event, conversation)}"
         case "added":
             text = _("only here: not captured there, or sent by somebody on the way")
         case "repeated":
@@ -166,7 +166,7 @@ def _text(event: Event, conversation: Conversation) -> str:
             text = _("other bytes at {ranges}").format(ranges=_spans(event))
         case _:
             text = _("its bytes are in other segments there")
-    return f"{what}: {text}"
+    return f"{what}{_(': ')}{text}"
 
 
 def _lost(event: Event, conversation: Conversation) -> str:

@@ -8,6 +8,7 @@ where a reader would end them.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from io import BytesIO
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,8 @@ from labkit.errors import UsageError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from labkit.analysis.verifier import Verdict
+    from labkit.build.captured import Source
     from labkit.build.trace import Trace
     from labkit.report.draw._subject import Opener, Subject
 
@@ -58,7 +58,7 @@ Draw = Callable[["Subject", DrawOptions], Lines]
 
 
 def draw(
-    source: "str | Path | Trace",
+    source: "Source | Trace",
     what: str = LADDER,
     *,
     format: str = "svg",  # noqa: A002 - the word of the field
@@ -66,14 +66,13 @@ def draw(
     reveal: str = "full",
     options: DrawOptions | None = None,
 ) -> str:
-    """Draw a capture (a path), or a trace, and return the picture's text.
+    """Draw a capture, or a trace, and return the picture's text. `source` is all that `labkit.verify` takes.
 
     `profile` judges it, `reveal` is a level of `labkit.report.reveal`. UsageError for a picture or format that does not exist,
     CaptureError for a file that is not a capture.
     """
     from labkit.analysis.native.engine import verify_capture
     from labkit.build.trace import Trace
-    from labkit.capture import open_capture
     from labkit.report.draw._subject import of_capture, of_trace
     from labkit.report.reveal import reveal as revealed
 
@@ -85,9 +84,23 @@ def draw(
     if isinstance(source, Trace):
         subject = of_trace(source, verdict_of)
     else:
-        path = str(source)
-        subject = of_capture(path, lambda: open_capture(path), verdict_of(lambda: open_capture(path)))
+        found, title = _opener(source)
+        subject = of_capture(title, found, verdict_of(found))
     return "\n".join(function(subject, options or DrawOptions())) + "\n"
+
+
+def _opener(source: "Source") -> "tuple[Opener, str]":
+    """What opens a capture, as often as it is called, and what the picture calls it."""
+    from labkit.build.captured import openable
+    from labkit.capture import Frames, open_capture
+
+    found = openable(source)
+    if isinstance(found, str):
+        return lambda: open_capture(found), found
+    if isinstance(found, Frames):
+        return lambda: open_capture(found), found.name
+    octets = found.read()
+    return lambda: open_capture(BytesIO(octets)), str(getattr(found, "name", "<bytes>"))
 
 
 def names() -> list[str]:

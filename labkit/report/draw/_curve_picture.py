@@ -38,7 +38,9 @@ def formats(
             other = curve_points(beside[1](direction)) if beside is not None else []
             highest = max(value for _time, value in [*points, *other])
             axes = _plot.Axes(span, (0, highest * 1.05), top, HEIGHT)
-            parts += axes.draw(f"{_(what)}: {direction.source} → {direction.target}", _("seconds"), _(upwards), unit)
+            parts += axes.draw(
+                f"{_(what)}{_(': ')}{direction.source} → {direction.target}", _("seconds"), _(upwards), unit
+            )
             parts.append(axes.line(points, "arrow data-line", steps=steps))
             if beside is not None and other:
                 parts.append(axes.line(other, "arrow warning-line dashed", steps=steps))

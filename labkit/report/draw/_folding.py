@@ -36,9 +36,9 @@ class Fold:
         if not again and not lost:
             text = _("{segments}, in order").format(segments=text)
         if again:
-            text += ", " + ngettext("{n:,} sent again", "{n:,} sent again", again).format(n=again)
+            text += _(", ") + ngettext("{n:,} sent again", "{n:,} sent again", again).format(n=again)
         if lost:
-            text += ", " + ngettext("{n:,} lost", "{n:,} lost", lost).format(n=lost)
+            text += _(", ") + ngettext("{n:,} lost", "{n:,} lost", lost).format(n=lost)
         return text
 
     @property
@@ -51,7 +51,7 @@ class Fold:
         numbers = [arrow.number for arrow in self.arrows if arrow.number is not None]
         if numbers:
             words.append(_("packets {first}-{last}").format(first=min(numbers), last=max(numbers)))
-        return ", ".join(words)
+        return _(", ").join(words)
 
 
 MAX_RUN = 24

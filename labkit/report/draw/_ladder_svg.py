@@ -85,7 +85,7 @@ def draw(ladder: Ladder, parts: Sequence[Part], *, head: bool = True) -> tuple[f
 def faults_of(conversation: Conversation) -> list[str]:
     """A line for each fault of the conversation as a whole."""
     return [
-        f"{_(str(each.severity))}[{each.code}] {each.name}: {each.message}"
+        f"{_(str(each.severity))}[{each.code}] {each.name}{_(': ')}{each.message}"
         for each in conversation.findings
         if each.severity > Severity.NOTE
     ]
@@ -97,7 +97,7 @@ def _segment(placed: Placed, ladder: Ladder) -> str:
     identity = None if arrow.number is None or ladder.page else f"packet-{arrow.number}"
     focus: dict[str, object] = {}
     if ladder.page:
-        focus = {"tabindex": 0, "role": "img", "aria-label": "; ".join(lines), "data-packet": arrow.number}
+        focus = {"tabindex": 0, "role": "img", "aria-label": _("; ").join(lines), "data-packet": arrow.number}
     return _svg.group(_arrow(placed, lines), class_="segment", id_=identity, **focus)
 
 

@@ -3,7 +3,7 @@
 from labkit.analysis.finding import Finding
 from labkit.analysis.rule import Severity
 from labkit.analysis.states import Row
-from labkit.i18n import N_, _
+from labkit.i18n import N_, _, listed
 from labkit.report.draw._conversation import (
     DUPLICATE,
     DUPLICATE_ACK,
@@ -152,10 +152,10 @@ def hover(arrow: Arrow, start: int) -> list[str]:
     if row.ctl & ACK:
         raw += _(", ack {ack}").format(ack=row.ack)
     scaled = f" ({row.window_octets:,})" if row.window_octets != row.window else ""
-    lines.append(f"{raw}, {_('window')} {row.window}{scaled}")
+    lines.append(f"{raw}{_(', ')}{_('window')} {row.window}{scaled}")
     options = [format_option(option) for option in row.options if not isinstance(option, Nop)]
     if options:
-        lines.append(_("options: {list}").format(list=_(", ").join(options)))
+        lines.append(_("options: {list}").format(list=listed(options)))
     if arrow.arrives is None:
         text = (
             _("sent at {time} s, lost")
@@ -172,7 +172,7 @@ def hover(arrow: Arrow, start: int) -> list[str]:
             note = _("{what}: packet {n}").format(what=note, n=arrow.original.number)
         lines.append(note)
     for each in arrow.findings:
-        lines.append(f"{_(str(each.severity))}[{each.code}] {each.name}: {each.message}")
+        lines.append(f"{_(str(each.severity))}[{each.code}] {each.name}{_(': ')}{each.message}")
         if each.should_be:
             lines.append(_("should be: {text}").format(text=each.should_be))
     return lines

@@ -115,7 +115,7 @@ def _remark(arrow: Arrow) -> str:
         words.append(_(KINDS[arrow.kind]))
     if arrow.original is not None and arrow.original.number is not None:
         words.append(_("packet {n}").format(n=arrow.original.number))
-    text = text_of(", ".join(words))
+    text = text_of(_(", ").join(words))
     fault = fault_of(arrow)
     if fault is None:
         return text

@@ -17,7 +17,7 @@ from labkit.analysis.rule import Rule, Severity
 from labkit.analysis.verifier import Verdict
 from labkit.capture import open_capture
 from labkit.errors import CaptureError
-from labkit.i18n import _, ngettext
+from labkit.i18n import _, listed, ngettext
 from labkit.report.draw._conversation import Conversation
 from labkit.report.draw._ladder_layout import first_states, move
 from labkit.report.draw._ladder_svg import ladder_of
@@ -114,11 +114,11 @@ def _file_names(paths: list[str]) -> list[str]:
 def _index_table(
     rows: "Iterable[tuple[_Page | _Outline, str]]", options: ReportOptions, counts: "Counter[Severity] | None" = None
 ) -> Iterator[str]:
-    listed = [(each.outline() if isinstance(each, _Page) else each, link) for each, link in rows]
-    count = Counter(each.outcome for each, _link in listed)
-    sums = ", ".join(f"{count[outcome]:,} {_(word)}" for outcome, word in WORDS.items() if count[outcome])
-    captures = ngettext("{n:,} capture", "{n:,} captures", len(listed)).format(n=len(listed))
-    yield tag("p", text_of(f"{captures}: {sums}"))
+    entries = [(each.outline() if isinstance(each, _Page) else each, link) for each, link in rows]
+    count = Counter(each.outcome for each, _link in entries)
+    sums = _(", ").join(f"{count[outcome]:,} {_(word)}" for outcome, word in WORDS.items() if count[outcome])
+    captures = ngettext("{n:,} capture", "{n:,} captures", len(entries)).format(n=len(entries))
+    yield tag("p", text_of(f"{captures}{_(': ')}{sums}"))
     if options.config_line:
         yield tag("p", text_of(_("configuration: {file}").format(file=options.config_line)), class_="muted")
     yield from tools(counts)
@@ -139,7 +139,7 @@ def _index_table(
             f"{each.packets:,}",
             text_of(each.first),
         )
-        for each, link in listed
+        for each, link in entries
     )
     yield from table(_("Captures"), columns, cells, searched=True)
 
@@ -192,7 +192,7 @@ class _Page:
 
     @property
     def title(self) -> str:
-        return f"{self.verdict.path}: {_(WORDS[self.outcome])}"
+        return f"{self.verdict.path}{_(': ')}{_(WORDS[self.outcome])}"
 
     def outline(self) -> _Outline:
         """The capture's row in the index."""
@@ -266,14 +266,13 @@ class _Page:
     def _pictures(self, findings: list[Finding]) -> Subject | None:
         """The conversations that the findings are about; None if the capture cannot be read again, or not so far."""
         last = max((each.packet for each in findings if (each.packet or 0) <= MAX_PACKET and each.packet), default=0)
-        path = self.verdict.path
-        if not last or path == "-":
+        if not last or self.verdict.source == "-":
             return None
         flows = FlowFilter(tuple(sorted({each.flow for each in findings})))
         try:
             return of_capture(
-                path,
-                lambda: open_capture(path),
+                self.verdict.path,
+                lambda: open_capture(self.verdict.source),
                 self.verdict,
                 wanted=flows,
                 most=last + 200,
@@ -314,15 +313,15 @@ class _Page:
         findings = self.verdict.findings
         if each.caused_by is not None:
             cause = findings[each.caused_by]
-            text = text_of(f"{cause.code}, {_place(cause)}")
+            text = text_of(f"{cause.code}{_(', ')}{_place(cause)}")
             link = (
                 tag("a", text, href=f"#finding-{self.place}-{each.caused_by}") if each.caused_by in self.shown else text
             )
             yield tag("dt", text_of(_("follows from"))) + tag("dd", link)
         if following:
             packets = sorted({number for other in following if (number := findings[other].packet) is not None})
-            listed = ", ".join(map(str, packets[:MAX_LISTED])) + (", …" if len(packets) > MAX_LISTED else "")
-            yield tag("dt", text_of(_("also wrong"))) + tag("dd", text_of(_("packets {list}").format(list=listed)))
+            numbers = listed(map(str, packets[:MAX_LISTED])) + (", …" if len(packets) > MAX_LISTED else "")
+            yield tag("dt", text_of(_("also wrong"))) + tag("dd", text_of(_("packets {list}").format(list=numbers)))
 
     def _conversations(self) -> Iterator[str]:
         columns = [

@@ -46,8 +46,8 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
             left += bool(found)
     yield ""
     captures = ngettext("{n:,} capture", "{n:,} captures", outcomes.total()).format(n=outcomes.total())
-    sums = ", ".join(f"{outcomes[outcome]:,} {_(word)}" for outcome, word in WORDS.items() if outcomes[outcome])
-    yield f"**{captures}{': ' if sums else ''}{sums}**"
+    sums = _(", ").join(f"{outcomes[outcome]:,} {_(word)}" for outcome, word in WORDS.items() if outcomes[outcome])
+    yield f"**{captures}{_(': ') if sums else ''}{sums}**"
     for found in details:
         yield ""
         yield from found
@@ -69,7 +69,7 @@ def _row(verdict: Verdict, options: ReportOptions) -> str:
         f"{count[Severity.ERROR]:,}",
         f"{count[Severity.WARNING]:,}",
         f"{verdict.packets:,}",
-        escaped("; ".join(filter(None, remarks))),
+        escaped(_("; ").join(filter(None, remarks))),
     ]
     return f"| {' | '.join(cells)} |"
 

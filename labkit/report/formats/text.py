@@ -12,7 +12,7 @@ from labkit.analysis.finding import Group, consequences, groups, selected, tally
 from labkit.analysis.limits import Limit
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verdict
-from labkit.i18n import N_, _, ngettext, padded, printable, width
+from labkit.i18n import N_, _, listed, ngettext, padded, printable, width
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._colours import COLOURS
 from labkit.report.formats._records import COMPLETENESS, completeness, limit_text
@@ -115,7 +115,7 @@ def _limit_kinds(verdict: Verdict) -> str:
     count: Counter[str] = Counter()
     for limit in verdict.limits:
         count[limit.kind] += limit.count
-    kinds = _(", ").join(f"{kind} {n:,}" if n > 1 else kind for kind, n in count.items())
+    kinds = listed(f"{kind} {n:,}" if n > 1 else kind for kind, n in count.items())
     return _("limits: {kinds}").format(kinds=kinds) if kinds else ""
 
 
@@ -217,7 +217,7 @@ def _conversations(verdict: Verdict) -> Iterator[str]:
         )
         facts = _(", ").join((opened, closed, f"{each.duration:.6f} s"))
         label = click.style(_("conversation {n}").format(n=each.flow), dim=True)
-        yield f"  {label} {each.client} → {each.server}: {facts}{directions}"
+        yield f"  {label} {each.client} → {each.server}{_(': ')}{facts}{directions}"
     more = verdict.reported - len(verdict.conversations)
     if more > 0:
         yield "  " + ngettext("and {n:,} more conversation", "and {n:,} more conversations", more).format(n=more)
@@ -280,17 +280,17 @@ def _followers(verdict: Verdict, options: ReportOptions) -> dict[int, str]:
             "packets {list} follow from this mistake; mend them too",
             len(packets),
         )
-        listed = (
-            _("{list} and {last}").format(list=_(", ").join(shown[:-1]), last=shown[-1]) if len(shown) > 1 else shown[0]
+        together = (
+            _("{list} and {last}").format(list=listed(shown[:-1]), last=shown[-1]) if len(shown) > 1 else shown[0]
         )
-        found[cause] = text.format(list=listed)
+        found[cause] = text.format(list=together)
     return found
 
 
 def _counted_lines(counted: list[_Counted]) -> Iterator[str]:
     for group in sorted(counted, key=lambda group: (-group.severity, group.code)):
         packets = [str(packet) for packet in group.packets if packet is not None]
-        shown = _(", ").join(packets[:MAX_LISTED]) + (", …" if len(packets) > MAX_LISTED else "")
+        shown = listed(packets[:MAX_LISTED]) + (", …" if len(packets) > MAX_LISTED else "")
         place = ngettext(" (packet {list})", " (packets {list})", len(packets)).format(list=shown) if packets else ""
         severity = click.style(f"{_(str(group.severity))}[{group.code}]", fg=COLOURS[group.severity])
         yield f"{severity} {group.number:,} × {', '.join(group.names)}{place}"

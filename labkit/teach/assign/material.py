@@ -13,7 +13,7 @@ from labkit.build.scenario import shipped as shipped_scenarios
 from labkit.build.trace import Trace
 from labkit.capture import open_capture
 from labkit.errors import ScenarioError, UsageError
-from labkit.i18n import _
+from labkit.i18n import N_, _
 from labkit.teach.assign import Assignment, draw
 from labkit.teach.assign.middlebox import behind
 from labkit.teach.assign.questions import KINDS, Subject, asked
@@ -208,8 +208,8 @@ def _right(own: Material) -> Model:
     points = _most(own.task)
     if own.task.kind == ANSWERS:
         lines = [f"{part.answer.number}: {part.answer.right[0]}" for part in own.task.parts if part.answer]
-        return Model("right", ANSWER_FILE, ("\n".join(lines) + "\n").encode(), points, "the solution")
-    return Model("right", "right.pcapng", octets(own.trace), points, "the solution")
+        return Model("right", ANSWER_FILE, ("\n".join(lines) + "\n").encode(), points, N_("the solution"))
+    return Model("right", "right.pcapng", octets(own.trace), points, N_("the solution"))
 
 
 def _filled(text: str, parts: Sequence[Part]) -> str:

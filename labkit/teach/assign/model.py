@@ -29,7 +29,6 @@ class Strict(Model):
         extra="forbid",
         frozen=True,
         arbitrary_types_allowed=True,
-        use_attribute_docstrings=True,
         alias_generator=lambda name: name.replace("_", "-"),
     )
 
@@ -67,7 +66,7 @@ def _expect(value: Any) -> dict[str, Any]:
         try:
             found[name] = checks.read(name, want)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+            raise ValueError(f"{name}{_(': ')}{error}") from error
     return found
 
 
@@ -107,7 +106,7 @@ def _draws(value: Any) -> dict[str, draw.Drawn]:
         try:
             found[name] = draw.read(choices)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+            raise ValueError(f"{name}{_(': ')}{error}") from error
     return found
 
 

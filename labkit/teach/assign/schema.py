@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from labkit.build.scenario.schema import DRAFT
+from labkit.build.scenario.schema import DRAFT, described
 from labkit.build.scenario.schema import schema as scenario_schema
 
 DRAWN = {"type": "string", "pattern": r"^\$[a-z][a-z0-9-]*$"}
@@ -12,7 +12,7 @@ def schema() -> dict[str, Any]:
     """The schema as JSON values. It accepts every assignment that labkit accepts, and some that labkit rejects."""
     from labkit.teach.assign.model import AssignmentModel
 
-    found = AssignmentModel.model_json_schema(mode="validation")
+    found = described(AssignmentModel)
     for name in [*found["$defs"]]:
         if name not in {"PartModel", "ProgramModel", "QuestionModel", "LateModel", "HandInModel", "SolutionModel"}:
             del found["$defs"][name]

@@ -113,7 +113,7 @@ def grade_class(
             on_progress(number, total)
     tasks = {pupil.student.id: pupil.task for pupil in pupils}
     remarks = honesty.remarks(prints, tasks, given=given or {})
-    texts = tuple(f"{printable(handin.owner)}: {why}" for handin, why in strangers)
+    texts = tuple(f"{printable(handin.owner)}{_(': ')}{why}" for handin, why in strangers)
     return Grades(task, tuple(rows), tuple(remarks), texts)
 
 

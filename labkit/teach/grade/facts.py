@@ -11,9 +11,9 @@ from ipaddress import ip_address
 
 from labkit.analysis.analyzer import DONE, analyze
 from labkit.analysis.entry import CLIENT, SERVER, Shown
-from labkit.analysis.examine import shown
 from labkit.analysis.flows import Flow, FlowTable, end_name
 from labkit.analysis.strays import Talk, adopt
+from labkit.analysis.talks import shown
 from labkit.capture import Frame
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN

@@ -6,17 +6,18 @@ Each remark has its evidence and is for a person to judge. Numbers that the assi
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
 from itertools import combinations
 
 from labkit.analysis.entry import CLIENT, SERVER
 from labkit.capture import open_capture
-from labkit.errors import CaptureError
-from labkit.i18n import N_, _
+from labkit.errors import CaptureError, InputError
+from labkit.i18n import N_, _, listed
 from labkit.tcp.segment import SYN
-from labkit.teach.grade import checks
+from labkit.teach.grade import answers, checks
 from labkit.teach.grade.facts import Conversation, conversations
 from labkit.teach.grade.task import ANSWERS, Task
 
@@ -72,12 +73,17 @@ class Fingerprint:
     """A digest of all frames, without their times and the format of the file."""
     choices: tuple[tuple[str, str], ...] = ()
     talk: Conversation | None = None
+    answers: Mapping[int, str] = field(default_factory=dict)
+    """The answers to questions by their numbers."""
 
 
 def fingerprint(student: str, task: Task, octets: bytes, name: str) -> Fingerprint:
     """Take from a hand-in what is compared; `name` is the conversation that was graded."""
     digest = sha256(octets).hexdigest()
-    if task.kind == ANSWERS or not name or len(octets) > MAX_OCTETS:
+    if task.kind == ANSWERS:
+        with suppress(InputError):
+            return Fingerprint(student, task, digest, answers=answers.read(octets))
+    if not name or len(octets) > MAX_OCTETS:
         return Fingerprint(student, task, digest)
     frames = sha256()
     try:
@@ -159,7 +165,7 @@ def _is_own_work(each: Fingerprint) -> bool:
 def _others(prints: Sequence[Fingerprint], tasks: Mapping[str, Task]) -> Iterator[Remark]:
     """Hand-ins that have the numbers of another student's task, and not those of their own."""
     for each in prints:
-        if each.talk is None or each.task.shared:
+        if (each.talk is None and not each.answers) or each.task.shared:
             continue
         own = _fit(each, each.task)
         if own is None or own[0] == own[1]:
@@ -172,12 +178,17 @@ def _others(prints: Sequence[Fingerprint], tasks: Mapping[str, Task]) -> Iterato
                 text = _(
                     "the capture has all {n} numbers that {other} was given, and {m} of those that {student} was given"
                 )
+                if each.answers:
+                    text = _("all {n} answers are right for the capture of {other}, and {m} for that of {student}")
                 evidence = text.format(n=fit[1], other=student, m=own[0], student=each.student)
                 yield Remark("someone-elses", (each.student, student), evidence)
 
 
 def _fit(each: Fingerprint, task: Task) -> tuple[int, int] | None:
-    """How many of a task's own numbers a hand-in has, and how many there are."""
+    """How many of a task's own numbers, or of its right answers, a hand-in has, and how many there are."""
+    if each.answers:
+        asked = [part.answer for part in task.parts if part.answer is not None]
+        return sum(answers.is_right(one, each.answers.get(one.number, "")) for one in asked), len(asked)
     assert each.talk is not None  # noqa: S101 - checked by the caller
     wanted = [check for part in task.parts for check in part.checks if checks.KINDS[check.name].identifies]
     if task.given.isns is not None:
@@ -214,7 +225,7 @@ def _near(prints: Sequence[Fingerprint]) -> Iterator[Remark]:
     for pair, count in shared.most_common():
         strong = any(name in ("client-isn", "server-isn", "identifications", "gaps") for name in what[pair])
         if count >= ENOUGH and strong and prints[pair[0]].student != prints[pair[1]].student:
-            names = ", ".join(_(CHOICES[name]) for name in CHOICES if name in what[pair])
+            names = listed(_(CHOICES[name]) for name in CHOICES if name in what[pair])
             text = _("both have the same, which few others have: {names}")
             students = prints[pair[0]].student, prints[pair[1]].student
             yield Remark("near-identical", students, text.format(names=names))

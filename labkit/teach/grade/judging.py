@@ -273,7 +273,7 @@ def _part(part: Part, task: Task, talk: Conversation, errors: Sequence[Finding])
     of, points = worth, earned
     if part.penalty:
         of, points = 0.0, earned - worth
-    result = PartResult(part.name, round(points, 2), of, "; ".join(reasons), packet, part.bonus, part.penalty)
+    result = PartResult(part.name, round(points, 2), of, _("; ").join(reasons), packet, part.bonus, part.penalty)
     return result, mistakes
 
 
@@ -348,7 +348,7 @@ def _grade_answers(task: Task, octets: bytes, file: str, digest: str) -> Result:
             continue
         is_ = _("the answer is {text}").format(text=printable(text)) if text else _("there is no answer")
         should = _("expected {right}").format(right=part.answer.right[0])
-        parts.append(PartResult(part.name, 0.0, part.points, f"{is_}; {should}", bonus=part.bonus))
+        parts.append(PartResult(part.name, 0.0, part.points, f"{is_}{_('; ')}{should}", bonus=part.bonus))
         mistakes.append(Mistake(part.name, is_, None, should_be=should, receiver=part.answer.because, hint=is_))
     return Result(task, GRADED, _total(parts), tuple(parts), tuple(mistakes), (), file, digest)
 
@@ -356,4 +356,4 @@ def _grade_answers(task: Task, octets: bytes, file: str, digest: str) -> Result:
 def summary(result: Result) -> str:
     """The points and the status in a few words."""
     points = _("{points} of {of} points").format(points=points_text(result.points), of=points_text(result.of))
-    return points if result.was_read else f"{points}: {result.mistakes[0].what}"
+    return points if result.was_read else f"{points}{_(': ')}{result.mistakes[0].what}"

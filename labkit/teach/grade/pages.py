@@ -6,7 +6,7 @@ Every text of a hand-in is escaped; the pages load nothing and run nothing.
 from collections.abc import Iterator
 from html import escape
 
-from labkit.i18n import _, printable
+from labkit.i18n import _, listed, printable
 from labkit.teach.grade.classroom import Grades, Row
 from labkit.teach.grade.table import mend_of, remarks_of
 from labkit.teach.grade.task import ANSWERS, Mistake, Result, points_text
@@ -42,7 +42,7 @@ def part_reason(result: Result, at: int) -> str:
     if reveal == "points":
         return ""
     hints = [next(mistake_lines(each, reveal)) for each in result.mistakes if each.part == part.name]
-    return "; ".join(hints)
+    return _("; ").join(hints)
 
 
 def feedback(result: Result) -> Iterator[str]:
@@ -62,7 +62,7 @@ def feedback(result: Result) -> Iterator[str]:
     for at, part in enumerate(result.parts):
         reason = part_reason(result, at)
         line = f"{points_text(part.points)}/{points_text(part.of)}  {part.name}"
-        yield f"{line}: {printable(reason)}" if reason else line
+        yield f"{line}{_(': ')}{printable(reason)}" if reason else line
     if result.mistakes and task.reveal != "points" and task.kind != ANSWERS:
         yield ""
         yield _("What to mend, the first mistake first:")
@@ -72,7 +72,7 @@ def feedback(result: Result) -> Iterator[str]:
             yield from (f"  {line}" for line in more)
     if result.notes:
         yield ""
-        yield from (f"{_('Note')}: {printable(note)}" for note in result.notes)
+        yield from (f"{_('Note')}{_(': ')}{printable(note)}" for note in result.notes)
 
 
 def feedback_html(result: Result) -> str:
@@ -89,7 +89,7 @@ def _feedback(result: Result) -> Iterator[str]:
     task = result.task
     yield f"<h1>{_html(task.title or task.name)}</h1>"
     points = _("{points} of {of} points").format(points=points_text(result.points), of=points_text(result.of))
-    about = ", ".join(filter(None, (result.file, result.conversation)))
+    about = _(", ").join(filter(None, (result.file, result.conversation)))
     yield f"<p><strong>{points}</strong>{f' ({_html(about)})' if about else ''}</p>"
     if not result.was_read:
         for each in result.mistakes:
@@ -123,9 +123,9 @@ def _class(grades: Grades) -> Iterator[str]:
     if grades.remarks or grades.strangers:
         yield f"<h2>{_('For a person to judge')}</h2><ul>"
         for each in grades.remarks:
-            yield f"<li><strong>{_html(', '.join(each.students))}</strong>: {_html(each.evidence)}</li>"
+            yield f"<li><strong>{_html(listed(each.students))}</strong>{_(': ')}{_html(each.evidence)}</li>"
         for text in grades.strangers:
-            yield f"<li>{_('not on the roster')}: {_html(text)}</li>"
+            yield f"<li>{_('not on the roster')}{_(': ')}{_html(text)}</li>"
         yield "</ul>"
     yield f'<h2>{_("Points")}</h2><div class="wide"><table><thead><tr>'
     head = [
@@ -157,7 +157,7 @@ def _table_row(number: int, row: Row, grades: Grades) -> str:
     if first is not None:
         place = _("packet {n}: ").format(n=first.packet) if first.packet is not None else ""
         error = "<br>".join(_html(each) for each in (f"{place}{first.what}", mend_of(first)) if each)
-    remarks = "; ".join([*result.notes, *remarks_of(grades, row.student, evidence=False)])
+    remarks = _("; ").join([*result.notes, *remarks_of(grades, row.student, evidence=False)])
     cells += [f"<td>{error}</td>", f"<td>{_html(remarks)}</td>"]
     return f'<tr class="{kind}">{"".join(cells)}</tr>'
 

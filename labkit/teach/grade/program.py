@@ -62,7 +62,7 @@ def _graded(task: Task, trial: Trial, scenario: Scenario) -> tuple[Result, Seque
     if not any(_is_from(frame, trial.address) for frame in trial.frames):
         reason = _("the program sent no packet with its address {address}").format(address=trial.address)
         status = NO_TCP if trial.frames else EMPTY
-        return without(task, status, "; ".join(filter(None, (reason, trial.ended)))), trial.frames
+        return without(task, status, _("; ").join(filter(None, (reason, trial.ended)))), trial.frames
     capture = octets(trial.frames, scenario)
     result = replace(grade(task, capture), file="")
     if not result.was_read:
@@ -71,7 +71,7 @@ def _graded(task: Task, trial: Trial, scenario: Scenario) -> tuple[Result, Seque
     said: dict[int, list[str]] = {}
     for each in mistakes_of(task, verdict):
         if each.packet is not None:
-            said.setdefault(each.packet, []).append(f"{each.code}: {each.message}")
+            said.setdefault(each.packet, []).append(f"{each.code}{_(': ')}{each.message}")
     frames = [frame._replace(comments=(*frame.comments, *said.get(frame.number, ()))) for frame in trial.frames]
     if trial.ended:
         result = replace(result, notes=(*result.notes, trial.ended))

@@ -30,6 +30,9 @@ ALIKE, LEAST = 0.5, 60
 MAX_TEXT = 1 << 20
 """Octets of a program that are compared."""
 
+FOLDER = 4096
+"""Octets of a folder, which count too where a program's files are copied."""
+
 COMMENT = re.compile(r"#[^\n]*|//[^\n]*|/\*.*?\*/", re.DOTALL)
 WORD = re.compile(r"[^\W\d]\w*|\d[\w.]*|\S")
 KEYWORDS = frozenset(
@@ -175,7 +178,8 @@ def _files(handin: HandIn) -> tuple[dict[tuple[str, ...], bytes], list[str]]:
         tops = {rest[:1] for rest in inside}
         cut = 1 if len(tops) == 1 and all(len(rest) > 1 for rest in inside) else 0
         files |= {((*path[:-1], *rest[cut:]) if rest else path): octets for rest, octets in inside.items()}
-        if sum(map(len, files.values())) > MAX_COPIED:
+        folders = {path[:end] for path in files for end in range(len(path))}
+        if sum(map(len, files.values())) + FOLDER * len(folders) > MAX_COPIED:
             raise InputError(_("the hand-in has more than {n} MiB").format(n=MAX_COPIED >> 20))
     return files, notes
 

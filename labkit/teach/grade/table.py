@@ -11,7 +11,7 @@ from io import StringIO
 from typing import Any
 
 from labkit import __version__
-from labkit.i18n import _, cut, padded, printable, width
+from labkit.i18n import _, cut, listed, padded, printable, width
 from labkit.report.formats.csv import FORMULA_STARTS
 from labkit.teach.grade.classroom import Grades, Row
 from labkit.teach.grade.task import Mistake, PartResult, Result, points_text
@@ -58,13 +58,13 @@ def _row(row: Row, grades: Grades, count: int) -> list[str | float]:
         mend_of(first) if first else "",
         row.late,
         "; ".join(row.files),
-        "; ".join(remarks),
+        _("; ").join(remarks),
     ]
 
 
 def mend_of(mistake: Mistake) -> str:
     """What a mistake should be and how to mend it, in one line."""
-    return ". ".join(each for each in (mistake.should_be, mistake.mend) if each)
+    return _(". ").join(each for each in (mistake.should_be, mistake.mend) if each)
 
 
 def remarks_of(grades: Grades, student: str, *, evidence: bool = True) -> list[str]:
@@ -72,9 +72,9 @@ def remarks_of(grades: Grades, student: str, *, evidence: bool = True) -> list[s
     found = []
     for each in grades.remarks:
         if student in each.students:
-            others = ", ".join(other for other in each.students if other != student)
+            others = listed(other for other in each.students if other != student)
             text = f"{each.kind}{f' ({others})' if others else ''}"
-            found.append(f"{text}: {each.evidence}" if evidence else text)
+            found.append(f"{text}{_(': ')}{each.evidence}" if evidence else text)
     return found
 
 
@@ -99,7 +99,7 @@ def to_xlsx(grades: Grades) -> bytes:
     every = list(rows(grades))
     failed = [every[0], *(row for row in every[1:] if float(row[2]) < float(row[3]))]
     remarks = [["kind", "students", "evidence"]]
-    remarks += [[each.kind, ", ".join(each.students), each.evidence] for each in grades.remarks]
+    remarks += [[each.kind, listed(each.students), each.evidence] for each in grades.remarks]
     remarks += [["not-on-the-roster", "", each] for each in grades.strangers]
     return workbook(
         [Sheet("Summary", [*summary(grades)]), Sheet("All", every), Sheet("Failed", failed), Sheet("Remarks", remarks)]
@@ -213,13 +213,13 @@ def to_text(grades: Grades, style: Callable[[str, str], str] = _plain, columns: 
         packet = str(first.packet) if first is not None and first.packet is not None else ""
         why = first.what if first is not None else _("no mistake")
         if first is not None and not first.code and first.should_be:  # no rule says what is right
-            why += f"; {first.should_be}"
+            why += f"{_('; ')}{first.should_be}"
         line = f"{padded(cut(printable(row.student), longest), longest)}  {points:>9}  {packet:>6}  {printable(why)}"
         if columns and width(line) > columns:
             line = cut(line, columns - 1) + "…"
         yield style(line, "good" if result.points >= result.of else "bad" if result.points == 0 else "")
     for each in grades.remarks:
-        students = ", ".join(map(printable, each.students))
+        students = listed(map(printable, each.students))
         yield style(
             _("look at: {students}: {evidence}").format(students=students, evidence=printable(each.evidence)), "bold"
         )

@@ -32,7 +32,7 @@ def lines(arguments: Sequence[str]) -> Iterator[str]:
     def side(name: str, each: Identified) -> Iterator[str]:
         system = click.style(each.family if each.names else _("unknown"), bold=True)
         most = _(", most like {names}").format(names=_(" or ").join(each.names)) if each.names else ""
-        yield f"  {name} {each.end}: {system}{most}"
+        yield f"  {name} {each.end}{_(': ')}{system}{most}"
         yield from (f"    + {text}" for text in each.evidence)
         yield from (f"    {'-' if each.names else '?'} {text}" for text in each.against)
 

@@ -42,8 +42,8 @@ def _table() -> Iterator[str]:
     width = max(len(event.value) for events in TRANSITIONS.values() for event in events)
     for state, events in TRANSITIONS.items():
         word = DOCUMENT_WORDS[state]
-        also = f" ({_('in the document')}: {word})" if word.replace("_", "-") != state.value else ""
-        yield click.style(state.value, bold=True) + f"{also}: {_(MEANINGS[state])}"
+        also = _(" (in the document: {word})").format(word=word) if word.replace("_", "-") != state.value else ""
+        yield click.style(state.value, bold=True) + f"{also}{_(': ')}{_(MEANINGS[state])}"
         for event, target in events.items():
             if event not in RESETS:
                 yield f"    {event.value:<{width}}  → {target}"

@@ -11,13 +11,15 @@ from functools import cached_property
 from itertools import islice
 from typing import BinaryIO
 
+from labkit.analysis.examine import Completeness
 from labkit.analysis.finding import Finding
 from labkit.analysis.flows import End
+from labkit.analysis.native.engine import verify_capture
 from labkit.analysis.rule import Severity
 from labkit.analysis.states import Row, flow_of, observe
-from labkit.analysis.verifier import Verifier
 from labkit.capture import Frame, open_capture
 from labkit.capture.budget import Budget, Meter
+from labkit.capture.memory import Frames
 from labkit.errors import UsageError
 from labkit.i18n import _, ngettext
 from labkit.tcp.segment import ACK, FIN, RST, SYN
@@ -185,7 +187,9 @@ def subject(title: str, source: str | BinaryIO, *, relative: bool = True, budget
     elif not ended:
         frames.pop()
         found.remarks.append(_("the questions are about the first {n:,} packets").format(n=MAX_FRAMES))
-    verdict = Verifier().run(frames)
+    completeness = Completeness.AUTO if ended else Completeness.PARTIAL
+    with open_capture(Frames(frames)) as capture:
+        verdict = verify_capture(capture, alone=False, completeness=completeness)
     wrong: dict[int, list[Finding]] = {}
     for each in verdict.findings:
         if each.severity >= Severity.WARNING:
@@ -194,7 +198,7 @@ def subject(title: str, source: str | BinaryIO, *, relative: bool = True, budget
         talk.relative = relative and talk.whole
         found.talks.append(talk)
     if not found.talks:
-        reasons = "".join(f"; {each}" for each in found.remarks)
+        reasons = "".join(f"{_('; ')}{each}" for each in found.remarks)
         raise UsageError(_("{name}: no TCP conversation can be asked about").format(name=title) + reasons)
     if relative and not all(each.whole for each in found.talks):
         found.remarks.append(_("numbers are raw where the capture does not show the SYN of both sides"))

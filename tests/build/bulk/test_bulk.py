@@ -404,3 +404,20 @@ def test_without_numpy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         build(scenario(), 3, BytesIO())
     assert run(["build", "document", "--flows", "3", "-o", "-"]) == 4
     assert capsys.readouterr().err == "labkit: --flows needs numpy: pip install 'labkit[fast]'\n"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "flows", "message"),
+    [
+        ("http", "5", "5 flows: expected 1 to 100000000"),
+        (5, 5, "cannot take a value of type int; expected a scenario"),
+        (Scenario.load("http").play(), 5, "cannot take a value of type Trace; expected a scenario"),
+    ],
+)
+def test_what_is_no_scenario_is_one_line(scenario, flows, message):
+    with pytest.raises(UsageError, match=message):
+        build(scenario, flows, BytesIO())
+
+
+def test_a_dictionary_is_a_scenario_too():
+    assert build({"name": "x", "steps": [{"client": "connect"}]}, 3, BytesIO()) == 9

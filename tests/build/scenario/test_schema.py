@@ -87,3 +87,11 @@ def test_the_command_prints_it(capsys):
     captured = capsys.readouterr()
     assert json.loads(captured.out) == SCHEMA
     assert captured.err == ""
+
+
+def test_texts_below_fields_describe_them():
+    assert SCHEMA["properties"]["capture"]["description"].startswith("The capture point.")
+    assert SCHEMA["$defs"]["Timing"]["properties"]["after"]["description"].startswith("A think time:")
+    assert SCHEMA["$defs"]["Wait"]["properties"]["after"]["description"].startswith("A think time:"), "inherited"
+    described = [each for part in SCHEMA["$defs"].values() for each in part.get("properties", {}).values()]
+    assert sum("description" in each for each in described) > 30

@@ -114,3 +114,18 @@ def test_the_given_capture_of_another_student(tmp_path: Path, monkeypatch: pytes
     assert "look at: s2, s1: the capture has all 2 numbers that s1 was given, and 0 of those that s2 was given" in text
     assert "look at: s1, s2: the files are the same, byte for byte" in text
     assert "s3, " not in text
+
+
+def test_the_answers_of_another_student() -> None:
+    """Who copies answers has those that are right for another capture, whatever the file looks like."""
+    loaded = Assignment.load("find-the-mistake")
+    tasks = {f"s{number}": material(loaded, 1000 + number, number).task for number in range(3)}
+    texts = {}
+    for name, of in {"s0": "s0", "s1": "s0", "s2": "s2"}.items():
+        right = [part.answer.right[0] for part in tasks[of].parts if part.answer is not None]
+        texts[name] = "\n".join(f"{'Question ' * (name != of)}{n}: {each}" for n, each in enumerate(right, 1)).encode()
+    texts["s2"] = texts["s2"].replace(b"1: ", b"1: 9")
+    prints = [fingerprint(name, tasks[name], octets, "") for name, octets in texts.items()]
+    (found,) = remarks(prints, tasks, given={})
+    assert (found.kind, found.students) == ("someone-elses", ("s1", "s0"))
+    assert found.evidence.startswith("all 5 answers are right for the capture of s0, and ")

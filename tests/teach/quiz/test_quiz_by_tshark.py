@@ -8,17 +8,21 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from random import Random
 
 import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
 from test_properties import a_scenario
 from wireshark import Sharkd, needs_sharkd
 
 from labkit.build.faults import faults, inject
 from labkit.build.scenario import Scenario, shipped
 from labkit.build.trace import Trace
+from labkit.capture import create
 from labkit.errors import ScenarioError, UsageError
 from labkit.teach.quiz import questions
 from labkit.teach.quiz.kinds import kinds
@@ -27,7 +31,7 @@ from labkit.teach.quiz.subject import subject
 
 TRACES = int(os.environ.get("LABKIT_QUIZ_TRACES", "30"))
 EACH = 4
-"""Questions of each kind about one trace."""
+"""Questions of each kind about one trace; half of them about one of the shipped scenarios, which are many."""
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +47,10 @@ def octets(trace: Trace) -> bytes:
     return stream.getvalue()
 
 
-def drawn(capture: bytes, seed: int, *, relative: bool) -> list[Question]:
+def drawn(capture: bytes, seed: int, *, relative: bool, each_kind: int = EACH) -> list[Question]:
     """Questions of all kinds about a capture; each is checked for what all of them have."""
-    found = questions(subject("x", BytesIO(capture), relative=relative), count=EACH * len(kinds()), seed=seed).questions
+    about = subject("x", BytesIO(capture), relative=relative)
+    found = questions(about, count=each_kind * len(kinds()), seed=seed).questions
     for each in found:
         assert len({each.right.text, *(wrong.text for wrong in each.wrong)}) == 3, each
         for text in (each.stem, *(part for choice in (each.right, *each.wrong) for part in (choice.text, choice.why))):
@@ -87,9 +92,39 @@ def test_shipped_scenarios(name: str, shark: Sharkd, tmp_path: Path) -> None:
             drawn(capture, 0, relative=True)
         return
     for relative in (True, False):
+        asked = drawn(capture, 0, relative=relative, each_kind=EACH // 2)
+        assert asked
+        assert disagreements(shark, capture, asked, tmp_path) == []
+
+
+@needs_sharkd
+def test_a_capture_that_shows_the_syn_ack_before_the_syn(shark: Sharkd, tmp_path: Path) -> None:
+    trace = Scenario.load("todays-options").play(3)
+    syn, answer, *rest = trace.records
+    records = [answer, replace(syn, time=answer.time + 1000), *rest]
+    capture = octets(replace(trace, records=records))
+    for relative in (True, False):
         asked = drawn(capture, 0, relative=relative)
         assert asked
         assert disagreements(shark, capture, asked, tmp_path) == []
+
+
+def test_nothing_is_asked_behind_the_first_wrong_number_that_others_follow() -> None:
+    """Scapy wrote it, and from the fourth packet on with relative numbers. Only the whole verdict says where that begins."""
+    client, server = {"sport": 12345, "dport": 80}, {"sport": 80, "dport": 12345}
+    script = [
+        (client, "S", 1000, 0, 0), (server, "SA", 5000, 1001, 0), (client, "A", 1001, 5001, 0),
+        (client, "PA", 1, 1, 18), (server, "A", 1, 19, 0), (server, "PA", 1, 19, 24), (client, "A", 19, 25, 0),
+    ]  # fmt: skip
+    stream = BytesIO()
+    with create(stream, link=1, format="pcap") as writer:
+        for number, (ports, flags, seq, ack, length) in enumerate(script):
+            ends = {"src": "10.0.0.1", "dst": "10.0.0.2"} if ports is client else {"src": "10.0.0.2", "dst": "10.0.0.1"}
+            tcp = TCP(**ports, flags=flags, seq=seq, ack=ack) / bytes(length)
+            writer.write(number * 10_000_000, bytes(Ether(src="02:00:00:00:00:01") / IP(**ends) / tcp))
+    asked = drawn(stream.getvalue(), 0, relative=True)
+    assert asked
+    assert {each.packet for each in asked} <= {1, 2, 3}
 
 
 @needs_sharkd
@@ -112,7 +147,7 @@ def test_faults(shark: Sharkd, tmp_path: Path) -> None:
 def test_random_traces(shark: Sharkd, tmp_path: Path) -> None:
     found: Counter[str] = Counter()
     wrong: list[str] = []
-    traces = seed = 0
+    traces = seed = unasked = 0
     while traces < TRACES:
         seed += 1
         rng = Random(seed)
@@ -125,7 +160,13 @@ def test_random_traces(shark: Sharkd, tmp_path: Path) -> None:
             continue
         traces += 1
         capture = octets(trace)
-        asked = drawn(capture, seed, relative=rng.random() < 0.5)
+        try:
+            asked = drawn(capture, seed, relative=rng.random() < 0.5)
+        except UsageError as error:
+            # A fault in a port or a SYN can make conversations of one; nothing is asked about what is in doubt.
+            assert "Wireshark divides" in str(error), seed
+            unasked += 1
+            continue
         found.update(each.kind for each in asked)
         wrong += [f"seed {seed}: {each}" for each in disagreements(shark, capture, asked, tmp_path)]
         for each in asked:
@@ -136,6 +177,7 @@ def test_random_traces(shark: Sharkd, tmp_path: Path) -> None:
                 if record.arrived and record.tap == record.sender and not late:
                     wrong.append(f"seed {seed}: packet {each.packet} was not lost")
     assert wrong == []
+    assert unasked <= traces / 50
     assert len(found) > 12
 
 
@@ -145,7 +187,10 @@ def test_the_filters_work_in_tshark(relative: bool, tmp_path: Path) -> None:
     capture = octets(Scenario.load("todays-options").play(4))
     path = tmp_path / "x.pcapng"
     path.write_bytes(capture)
-    for each in questions(subject("x", BytesIO(capture), relative=relative)).questions:
+    # sharkd tries all filters; here is one for each way to read the answer.
+    found = {each.proof.take: each for each in questions(subject("x", BytesIO(capture), relative=relative)).questions}
+    assert len(found) > 1
+    for each in found.values():
         preference = f"tcp.relative_sequence_numbers:{str(relative).upper()}"
         command = [
             "tshark",

@@ -28,13 +28,13 @@ def _lines(quiz: Quiz) -> Iterator[str]:
             fence = _fence("\n".join(question.figure), 3)
             yield from (fence, *question.figure, fence, "")
         for letter, choice in zip(LETTERS, quiz.choices(question), strict=True):
-            yield f"- {letter}: {escaped(choice.text)}"
+            yield f"- {letter}{_(': ')}{escaped(choice.text)}"
     yield from ("", f"# {_('Answers')}")
     for number, question in enumerate(quiz.questions, 1):
-        yield from ("", f"## {number}. {_right(quiz, question)}: {escaped(question.right.text)}", "")
+        yield from ("", f"## {number}. {_right(quiz, question)}{_(': ')}{escaped(question.right.text)}", "")
         for letter, choice in zip(LETTERS, quiz.choices(question), strict=True):
-            yield f"- {letter}: {escaped(text.reason(question, choice))}"
-        yield f"- {_('Filter for Wireshark:')} {_code(question.proof.filter)}: {escaped(text.proof(question))}"
+            yield f"- {letter}{_(': ')}{escaped(text.reason(question, choice))}"
+        yield f"- {_('Filter for Wireshark:')} {_code(question.proof.filter)}{_(': ')}{escaped(text.proof(question))}"
         if text.numbers(question):
             yield f"- {escaped(text.numbers(question))}"
 

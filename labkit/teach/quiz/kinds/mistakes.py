@@ -1,5 +1,6 @@
 """Questions about the first mistake: the packet, the field, the rule, and the right number."""
 
+import re
 from collections.abc import Iterator
 
 from labkit.analysis.finding import Finding
@@ -109,7 +110,8 @@ def _rule(talk: Talk) -> Iterator[Question]:
 
 def _sentence(rule: Rule) -> str:
     """What a rule says, in its first sentence."""
-    return f"{rule.code}: {' '.join(_(rule.explanation).split()).split('. ')[0].rstrip('.')}"
+    sentence = re.split(r"\. |。", " ".join(_(rule.explanation).split()))[0]
+    return f"{rule.code}{_(': ')}{sentence.rstrip('.')}"
 
 
 ERROR = N_("a wrong seq or ack; --fault puts one in")

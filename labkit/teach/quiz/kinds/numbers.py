@@ -150,7 +150,7 @@ def _in_flight(talk: Talk) -> Iterator[Question]:
         if any(isinstance(each, Sack) for each in step.row.options):
             again.add(step.peer)  # and so it is whether selectively acknowledged bytes are.
         theirs = step.nxt[step.peer]
-        if step.has(ACK) and theirs is not None and after(step.row.ack, theirs):
+        if step.has(ACK) and (step.has(SYN) if theirs is None else after(step.row.ack, theirs)):
             again.add(step.peer)  # The capture shows an ACK before what it acknowledges.
         if not plain(step) or not step.in_order or acked is None or not talk.whole or side in again:
             continue
