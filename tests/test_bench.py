@@ -260,7 +260,7 @@ def test_the_page_says_what_was_reached() -> None:
 def test_what_is_not_installed_is_left_out_with_a_word() -> None:
     text = written(Fake(fast=True, others=False))
     assert "Not installed: tcptrace." in text
-    assert text.count("not measured") == 6
+    assert text.count("not measured") == 7
     assert "There is no real capture" in text
     assert "Not measured: a lab needs root." in text
 

@@ -242,6 +242,17 @@ class TestInTheBrowser:
         chromium.point("details.fold summary", click=True)
         assert chromium.run(segments) > before
 
+    def test_a_long_table_is_folded_and_searched(
+        self, chromium: Browser, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("labkit.report.draw._segments_page.MAX_OPEN_ROWS", 6)
+        chromium.open(page("show", "--format", "html", str(faulty()), capsys=capsys))
+        rows = "return [...document.querySelectorAll('tbody tr')].filter((each) => each.checkVisibility()).length"
+        assert chromium.run(rows) == 6
+        assert chromium.run("return document.querySelector('details.rows summary').textContent") == "packets 7 to 10"
+        chromium.press("/", *"fin-wait-2")
+        assert chromium.run(rows) == 1
+
     @pytest.mark.parametrize("theme", ["light", "dark"])
     @pytest.mark.parametrize("command", ["verify", "show"])
     @needs_node_modules
@@ -348,7 +359,8 @@ class TestCurves:
 
 
 @needs_node_modules
-def test_valid_html(capsys: pytest.CaptureFixture[str]) -> None:
+def test_valid_html(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labkit.report.draw._segments_page.MAX_OPEN_ROWS", 6)
     hostile = hostile_capture()
     faulty("b.pcapng")
     shown = [

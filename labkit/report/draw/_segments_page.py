@@ -20,6 +20,9 @@ from labkit.tcp.segment import ACK, control_names
 MAX_ROWS = 3_000
 """Rows of all tables of a page."""
 
+MAX_OPEN_ROWS = 1_000
+"""Rows that are seen at once. The others are folded, because a browser takes long to lay out a large table."""
+
 
 def page(subject: Subject, options: DrawOptions, remarks: Iterable[str]) -> Iterator[str]:
     """Yield the lines of the page."""
@@ -48,7 +51,7 @@ def _body(subject: Subject, options: DrawOptions, remarks: Iterable[str]) -> Ite
 
 def _tables(subject: Subject, chosen: list[Conversation]) -> Iterator[str]:
     """Yield a table of all conversations' segments."""
-    left = MAX_ROWS
+    left, room = MAX_ROWS, MAX_OPEN_ROWS
     columns = [
         (_("packet"), "number"),
         (_("seconds"), "number"),
@@ -65,10 +68,24 @@ def _tables(subject: Subject, chosen: list[Conversation]) -> Iterator[str]:
         shown = conversation.arrows[:left]
         left -= len(shown)
         caption = " ↔ ".join(subject.names_of(conversation))
-        yield from table(caption, columns, _rows(conversation, shown, subject.start), searched=True)
+        rows = list(_rows(conversation, shown, subject.start))
+        open_, room = rows[:room], max(room - len(rows), 0)
+        if open_:
+            yield from table(caption, columns, open_, searched=True)
+        if len(open_) < len(rows):
+            span = _span(shown[len(open_) :])
+            yield f'<details class="rows"><summary>{text_of(span)}</summary>'
+            yield from table(f"{caption}, {span}", columns, rows[len(open_) :], searched=True)
+            yield "</details>"
         if len(shown) < len(conversation.arrows):
             text = _("{n:,} more segments").format(n=len(conversation.arrows) - len(shown))
             yield tag("p", text_of(text), class_="muted")
+
+
+def _span(arrows: list[Arrow]) -> str:
+    """The first and the last packet of arrows."""
+    numbers = [arrow.number for arrow in arrows if arrow.number is not None] or [0]
+    return _("packets {first} to {last}").format(first=min(numbers), last=max(numbers))
 
 
 def _rows(conversation: Conversation, arrows: list[Arrow], start: int) -> Iterator[tuple[str, ...]]:

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import merge
-from importlib.util import find_spec
 from itertools import chain, islice, repeat
 from operator import gt
 
@@ -30,10 +29,6 @@ MAX_GAPS = 1_000
 
 MAX_SHIFT = 14
 """RFC 7323 section 2.3."""
-
-
-MANY = 100_000
-"""Values for which numpy is loaded."""
 
 
 def _numbers() -> "array[int]":
@@ -104,19 +99,14 @@ class Marks:
 
 
 def _extremes(lows: "array[int]", highs: "array[int]", stride: int) -> "tuple[array[int], array[int]]":
-    """The least and the greatest of each `stride` values."""
-    places = range(0, len(lows), stride)
-    if len(lows) > MANY and find_spec("numpy"):
-        import numpy as np
-
-        least = np.minimum.reduceat(np.frombuffer(lows, np.int64), places)
-        return array("q", least.tobytes()), array(
-            "q", np.maximum.reduceat(np.frombuffer(highs, np.int64), places).tobytes()
-        )
-    return (
-        array("q", [min(lows[at : at + stride]) for at in places]),
-        array("q", [max(highs[at : at + stride]) for at in places]),
-    )
+    """The least and the greatest of each `stride` values, two at least."""
+    whole = len(lows) // stride * stride
+    least = array("q", map(min, *(lows[at:whole:stride] for at in range(stride))))
+    greatest = array("q", map(max, *(highs[at:whole:stride] for at in range(stride))))
+    if whole < len(lows):
+        least.append(min(lows[whole:]))
+        greatest.append(max(highs[whole:]))
+    return least, greatest
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@
     const matches = (each) => words.every((word) => texts.get(each).includes(word));
     for (const each of findings) each.hidden = !shown.has(each.dataset.severity) || !matches(each);
     for (const row of rows) row.hidden = !matches(row);
+    for (const fold of words.length ? document.querySelectorAll("details.rows") : []) fold.open = Boolean(fold.querySelector("tbody tr:not([hidden])"));
     if (count) count.textContent = `${findings.length ? visible().length : rows.filter((row) => !row.hidden).length} / ${findings.length || rows.length}`;
   }
 
