@@ -157,9 +157,6 @@ def command(
 
 def _check_usage(words: Sequence[str], hand_ins: str | None, format_: str, options: dict[str, Any]) -> None:
     """UsageError for options that do not fit each other."""
-    if words[0].startswith("-"):
-        text = _("options stand before ASSIGNMENT; expected a program, not '{word}'")
-        raise UsageError(text.format(word=printable(words[0])))
     if hand_ins is not None and format_ in names():
         raise UsageError(_("--hand-ins goes with the table of a class, not with a platform"))
     if hand_ins is None:
@@ -189,6 +186,9 @@ def _setting(
     from labkit.live.system import require_capable
     from labkit.live.trial import Setting
 
+    if words[0].startswith("-"):
+        text = _("options stand before ASSIGNMENT; expected a program, not '{word}'")
+        raise UsageError(text.format(word=printable(words[0])))
     require_capable("labkit check-live")
     program = loaded.model.program
     assert program is not None  # noqa: S101 - `_load` has looked

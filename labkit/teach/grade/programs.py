@@ -35,49 +35,11 @@ FOLDER = 4096
 
 COMMENT = re.compile(r"#[^\n]*|//[^\n]*|/\*.*?\*/", re.DOTALL)
 WORD = re.compile(r"[^\W\d]\w*|\d[\w.]*|\S")
-KEYWORDS = frozenset(
-    [
-        "if",
-        "else",
-        "elif",
-        "for",
-        "while",
-        "do",
-        "return",
-        "def",
-        "class",
-        "import",
-        "from",
-        "in",
-        "not",
-        "and",
-        "or",
-        "break",
-        "continue",
-        "switch",
-        "case",
-        "struct",
-        "try",
-        "except",
-        "with",
-        "lambda",
-        "yield",
-        "raise",
-        "pass",
-        "true",
-        "false",
-        "none",
-        "null",
-        "new",
-        "fn",
-        "let",
-        "match",
-        "func",
-        "package",
-        "var",
-        "const",
-    ]
-)
+KEYWORDS = {
+    "if", "else", "elif", "for", "while", "do", "return", "def", "class", "import", "from", "in", "not", "and", "or", "break",
+    "continue", "switch", "case", "struct", "try", "except", "with", "lambda", "yield", "raise", "pass", "true", "false",
+    "none", "null", "new", "fn", "let", "match", "func", "package", "var", "const",
+}  # fmt: skip
 """Words of programming languages that are not names."""
 
 Runner = Callable[[str, Path], Result]
