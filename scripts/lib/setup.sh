@@ -49,7 +49,10 @@ make_venv() {
         }
     fi
     say "making $venv with $("$base" --version)"
-    "$base" -m venv --clear "$venv" || exit 4
+    # What is broken is cleared; a folder that only holds other environments, such as .venv/site, is not.
+    clear=
+    [ ! -e "$venv/pyvenv.cfg" ] || clear=--clear
+    "$base" -m venv $clear "$venv" || exit 4
 }
 
 # set_up LOCK: install labkit and the packages of the lock file LOCK into .venv.
