@@ -146,10 +146,10 @@ def save(frames: Iterable["Frame"], target: str, comment: str, names: dict[str, 
 def verify_frames(frames: Iterable["Frame"], title: str) -> Exit:
     """Judge frames, print the verdict as `labkit verify` does, and return its exit code."""
     from labkit.analysis.rule import Severity
-    from labkit.analysis.verifier import Verifier
     from labkit.report.formats import ReportOptions, renderer
+    from labkit.report.verdict import verify
 
-    verdict = replace(Verifier().run(frames), path=title)
+    verdict = replace(verify(frames), path=title)
     for line in renderer("text")([verdict], ReportOptions(Severity.ERROR)):
         echo(line)
     return Exit.OK if verdict.ok else Exit.FINDINGS
