@@ -22,7 +22,7 @@ SITE = TOP / "build" / "site" / "html"
 WORDS = re.compile(r"\b[a-z]{2,}(?: [a-z]+){3,}\b")
 """Four small English words in a row: no code, and no name."""
 MARKS = re.compile(r"[\u3400-\u9fff][,;:?!](?=[ \u3400-\u9fff]|$)|^[,;:] ?[\u3400-\u9fff]")
-"""English marks beside Chinese."""
+"""English marks beside Chinese. The line of a file of answers keeps its colon."""
 SEARCHES = {
     "en": {"retransmission": "rules/retransmission", "window scale": "course/6-windows"},
     "zh": {"三次握手": "course/2-handshake", "零窗口": "course/6-windows", "重复 ACK": "course/5-loss"},
@@ -95,7 +95,11 @@ def english_left(pages: dict[Path, Page]) -> Iterator[str]:
     """English sentences on Chinese pages, but for what is quoted, and the glossary, which has both languages."""
     for path, page in pages.items():
         if path.is_relative_to(SITE / "zh") and path.stem != "glossary":
-            found = (text for text in page.text if WORDS.search(re.sub('"[^"]*"', "", text)) or MARKS.search(text))
+            found = (
+                text
+                for text in page.text
+                if WORDS.search(re.sub('"[^"]*"', "", text)) or MARKS.search(text.replace("题号: 答案", ""))
+            )
             yield from (f"{path.relative_to(SITE)}: English: {text}" for text in found)
             yield from (f"{path.relative_to(SITE)}: English: {text}" for text in page.frame if text in FRAME)
 

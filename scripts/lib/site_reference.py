@@ -86,7 +86,8 @@ SAID = {
         r"^- ([A-Z].*?): (?=[a-z-]+@)": r"- \1：",
         r"^- small conversations: all$": "- 小会话：全部",
         r"^- small conversations: with all options$": "- 小会话：带全部选项的",
-        r"^- small conversations: without options or with MSS alone(; IPv4)?$": r"- 小会话：不带选项或只带 MSS 的\1",
+        r"^- small conversations: without options or with MSS alone$": "- 小会话：不带选项或只带 MSS 的",
+        r"^- small conversations: without options or with MSS alone; IPv4$": "- 小会话：不带选项或只带 MSS 的；IPv4",
         r"^- small conversations: (IPv\d)$": r"- 小会话：\1",
     },
 }
