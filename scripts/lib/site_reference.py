@@ -23,7 +23,6 @@ BRIEF = {
     "accuracy.md": ("\n## Disagreements", ""),
     "architecture.md": ("\n\n", ""),
     "benchmarks.md": ("\n## As it is installed", "\n## Captures"),
-    "stacks.md": ("\n## freebsd-14", ""),
 }
 """What the Chinese page leaves out: from where, and up to where, or to the end."""
 
