@@ -21,7 +21,6 @@ ELSEWHERE = ("rules.md",)
 
 BRIEF = {
     "accuracy.md": ("\n## Disagreements", ""),
-    "benchmarks.md": ("\n## As it is installed", "\n## Captures"),
 }
 """What the Chinese page leaves out: from where, and up to where, or to the end."""
 
