@@ -20,7 +20,7 @@ ELSEWHERE = ("rules.md",)
 """Pages of `docs` that the site has in another form."""
 
 BRIEF = {
-    "accuracy.md": ("\n## Disagreements", ""),
+    "accuracy.md": ("\n## Disagreements", "\n## Situations"),
 }
 """What the Chinese page leaves out: from where, and up to where, or to the end."""
 
