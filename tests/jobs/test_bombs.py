@@ -94,8 +94,8 @@ def test_a_scenario_may_have_as_many_steps_as_it_says() -> None:
     ("text", "said"),
     [
         ("student\n" + "".join(f"s{number}\n" for number in range(N)), f"more than {MAX_STUDENTS} students"),
-        ("student\n" + "x" * N, "field larger than field limit"),
-        ("x" * N + "\nann\n", "field larger than field limit"),
+        ("student\n" + "x" * N, "a cell has more than"),
+        ("x" * N + "\nann\n", "a cell has more than"),
         ("student\n" + ("y" * 190 + "\n") * 2, "repeats line 2"),
     ],
 )

@@ -116,7 +116,7 @@ def completeness(verdict: Verdict) -> tuple[str, str]:
     said = verdict.completeness
     if said == "complete":
         return said, "profile" if verdict.assumed else "option"
-    if said in ("constant", "counted"):
+    if said in ("constant", "counted", "lock-step"):
         return "complete", said
     return said, {"partly-complete": "some-counted", "partial": "said-partial"}.get(said, "no-evidence")
 
