@@ -1,7 +1,7 @@
 """What `labkit grade` reads: assignments, tasks, rosters, answer keys, and who submitted."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from labkit.cli._common import note
+from labkit.cli._common import F, note, options
 from labkit.errors import InputError, UsageError
-from labkit.i18n import _, printable
+from labkit.i18n import N_, _, printable
 
 if TYPE_CHECKING:
     from labkit.teach.assign import Assignment
@@ -29,6 +29,29 @@ def complete_assignments(_ctx: click.Context, _param: click.Parameter, incomplet
 
     names = [CompletionItem(name) for name in shipped() if name.startswith(incomplete)]
     return names or [CompletionItem(incomplete, type="file")]
+
+
+def class_options() -> Callable[[F], F]:
+    """Who is in the class, and what each student had to do."""
+    return options(
+        click.option(
+            "--roster",
+            type=click.Path(),
+            metavar="ROSTER.csv",
+            help=N_("The students, each of whom gets a row: a CSV file. Without it, each hand-in is a row."),
+        ),
+        click.option(
+            "--column",
+            metavar="NAME",
+            help=N_("The column that identifies a student.  [default: as for 'labkit assign build']"),
+        ),
+        click.option(
+            "--answers",
+            type=click.Path(),
+            metavar="FILE",
+            help=N_("The answer key of 'labkit assign build': each student's own task, and the roster."),
+        ),
+    )
 
 
 @dataclass(frozen=True)

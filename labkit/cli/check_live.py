@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._common import Command, Exit, echo, note
-from labkit.cli._grade import Loaded, complete_assignments, load_pupils
+from labkit.cli._grade import Loaded, class_options, complete_assignments, load_pupils
 from labkit.cli._live import Duration, orderly
 from labkit.cli.grade import TABLES, check_any, check_outputs, table_of, write_grades, write_table
 from labkit.cli.lab import ANY_ARGUMENTS
@@ -69,23 +69,7 @@ MAX_NAME = 255
         "archive that Moodle, Canvas or Gradescope exports."
     ),
 )
-@click.option(
-    "--roster",
-    type=click.Path(),
-    metavar="ROSTER.csv",
-    help=N_("The students, each of whom gets a row: a CSV file. Without it, each hand-in is a row."),
-)
-@click.option(
-    "--column",
-    metavar="NAME",
-    help=N_("The column that identifies a student.  [default: as for 'labkit assign build']"),
-)
-@click.option(
-    "--answers",
-    type=click.Path(),
-    metavar="FILE",
-    help=N_("The answer key of 'labkit assign build': each student's own task, and the roster."),
-)
+@class_options()
 @click.option(
     "--feedback",
     type=click.Path(),

@@ -9,7 +9,7 @@ import click
 
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, Exit, echo, note
-from labkit.cli._grade import complete_assignments, load, load_pupils
+from labkit.cli._grade import class_options, complete_assignments, load, load_pupils
 from labkit.cli._output import STANDARD_OUTPUT, write_octets
 from labkit.errors import InputError, LabkitError, UsageError
 from labkit.i18n import N_, _, ngettext, printable
@@ -39,23 +39,7 @@ STANDARD_INPUT = "-"
 )
 @click.argument("assignment", shell_complete=complete_assignments)
 @click.argument("handins", metavar="[HAND-INS]", required=False, type=click.Path(allow_dash=True))
-@click.option(
-    "--roster",
-    type=click.Path(),
-    metavar="ROSTER.csv",
-    help=N_("The students, each of whom gets a row: a CSV file. Without it, each hand-in is a row."),
-)
-@click.option(
-    "--column",
-    metavar="NAME",
-    help=N_("The column that identifies a student.  [default: as for 'labkit assign build']"),
-)
-@click.option(
-    "--answers",
-    type=click.Path(),
-    metavar="FILE",
-    help=N_("The answer key of 'labkit assign build': each student's own task, and the roster."),
-)
+@class_options()
 @click.option(
     "-o",
     "--output",
