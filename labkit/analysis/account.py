@@ -1,5 +1,6 @@
 """One side's numbers in the accounts of a conversation, and the book that has the accounts of both sides."""
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 
 from labkit.analysis.entry import CLIENT, Entry, Shown
-from labkit.tcp.segment import ACK, SYN
+from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import MASK, add, diff
 
 DEFAULT_MSS = 536
@@ -18,6 +19,10 @@ COUNTS_ONE, STUCK = ("", 0, 1), ("", 0, 0)
 
 MAX_NEAR = 1_000
 """Segments before or after one among which its likes are looked for."""
+
+
+NEVER = 1 << 32
+"""An offset beyond all sequence numbers."""
 
 
 @dataclass(slots=True)
@@ -56,6 +61,47 @@ class Account:
         self.opened, self.isn, self.nxt = True, add(number, -1), number
         self.syn_seq = self.isn
         self.ends.add(number)
+
+
+class Resends:
+    """What of a side's resends its peer may still ask for, or answer, at each packet. Takes n log n steps for n segments."""
+
+    def __init__(self, sent: Sequence[Shown], again: Sequence[Shown]) -> None:
+        """`sent`: all segments of the side that took numbers; `again`: those that begin with a number of payload sent before."""
+        self._base = again[0].seq if again else 0
+        self._packets = [one.packet for one in again]
+        self._settled = [NEVER] * len(again)
+        """Up to each resend: the ack that shows that its receiver has gone on behind it and behind all before it."""
+        self._lowest = [NEVER] * len(again)
+        """From each resend on: the lowest number that is sent again."""
+        later: list[tuple[int, int]] = []  # where segments begin and end: each begins and ends beyond the one before it
+        left = len(again)
+        for one in reversed(sent if again else ()):
+            if left and one.packet == self._packets[left - 1]:
+                left -= 1
+                place = bisect_left(later, (self._offset(one.end),))
+                self._settled[left] = later[place][1] if place < len(later) else NEVER
+                self._lowest[left] = min([self._offset(one.seq), *self._lowest[left + 1 : left + 2]])
+            begin, end = self._offset(one.seq), self._offset(one.end)
+            place = bisect_left(later, (begin,))
+            if place == len(later) or later[place][1] > end:
+                first = place
+                while first and later[first - 1][1] >= end:
+                    first -= 1
+                later[first : place + (place < len(later) and later[place][0] == begin)] = [(begin, end)]
+        for place in range(1, len(again)):
+            self._settled[place] = max(self._settled[place - 1 : place + 1])
+
+    def concern(self, ack: int, packet: int, acked: int) -> bool:
+        """Whether an ACK may ask for what comes again later, or answer what came again: not if its sender has acknowledged,
+        with `acked`, what was sent after that, or if only later octets come again."""
+        place = bisect_right(self._packets, packet)
+        if place < len(self._packets) and self._lowest[place] <= self._offset(ack):
+            return True
+        return place > 0 and self._settled[place - 1] > self._offset(acked)
+
+    def _offset(self, number: int) -> int:
+        return diff(number, self._base)
 
 
 class Book:
@@ -143,10 +189,31 @@ class Book:
                 known[one.side].add(one.seq)
         return found
 
+    @cached_property
+    def resends(self) -> tuple[Resends, Resends]:
+        """Those of the client, and of the server."""
+        sent: tuple[list[Shown], list[Shown]] = [], []
+        for one in self.segments:
+            if one.seg_len:
+                sent[one.side].append(one)
+        client, server = map(Resends, sent, self.sent_again)
+        return client, server
+
+    @cached_property
+    def first_answer(self) -> int:
+        """The packet of the client's first segment with neither SYN nor RST; behind all packets if there is none."""
+        answers = (one.packet for one in self.segments if one.side == CLIENT and not one.ctl & (SYN | RST))
+        return next(answers, NEVER)
+
+    def following(self, index: int, side: int) -> Shown | None:
+        """The next segment of a side behind the one at an index, if it is near."""
+        near = self.segments[index + 1 : index + 1 + MAX_NEAR]
+        return next((one for one in near if one.side == side), None)
+
     def _taken_since(self, own: Shown | None, side: int) -> int:
         """How many segments of a side took numbers from a segment on, up to the one that is posted."""
         count = 0
-        for one in islice(reversed(self.segments[: self.posted]), MAX_NEAR):
+        for one in reversed(self.segments[max(self.posted - MAX_NEAR, 0) : self.posted]):
             count += one.side == side and one.seg_len > 0
             if one is own:
                 break

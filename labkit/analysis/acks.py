@@ -39,18 +39,8 @@ def _is_quiet(book: Book, seg: Shown, me: Account) -> bool:
 
 
 def answers_resend(book: Book, seg: Shown, me: Account) -> bool:
-    """Whether an ACK may ask for what the peer sends again, or answer what it sent again: not if its sender has acknowledged
-    what the peer sent after that, or the peer sends only later octets again."""
-    peer = [one for one in book.segments if one.side != seg.side and one.seg_len]
-    for again in book.sent_again[1 - seg.side]:
-        if again.packet > seg.packet:
-            if diff(again.seq, seg.ack) <= 0:
-                return True
-        elif not any(
-            one.packet > again.packet and diff(one.seq, again.end) >= 0 and diff(me.acked, one.end) >= 0 for one in peer
-        ):
-            return True
-    return False
+    """Whether an ACK may ask for what the peer sends again, or answer what it sent again."""
+    return book.resends[1 - seg.side].concern(seg.ack, seg.packet, me.acked)
 
 
 def _follows(book: Book, index: int, ack: int) -> bool:
@@ -89,9 +79,7 @@ def late_acks(book: Book) -> list[Entry]:
 def _acks_with_more(book: Book, index: int, seg: Shown, news: Shown) -> bool:
     """Whether the peer takes a segment at once, and its sender acknowledges `news` only with what the peer sends after that, or
     with what it sends itself after that."""
-    later = book.segments[index + 1 :]
-    answer = next((one for one in later if one.side != seg.side), None)
-    following = next((one for one in later if one.side == seg.side), None)
+    answer, following = book.following(index, 1 - seg.side), book.following(index, seg.side)
     if answer is None or following is None or not answer.ctl & ACK or diff(answer.ack, seg.end) < 0:
         return False
     late = following.seg_len and following.packet > answer.packet

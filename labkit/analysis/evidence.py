@@ -1,5 +1,6 @@
 """What shows that no packet is missing in a conversation: IP identifications that count or are all the same, or lock-step."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -71,14 +72,15 @@ def doubtful(segments: Sequence[Shown]) -> set[tuple[int, str]]:
             other = last.get(1 - seg.side)
             if other is not None and seg.length and seg.packet < other.packet and diff(other.ack, seg.end) >= 0:
                 found.add((seg.packet, "WIN01"))
+    packets = [sorted(seg.packet for seg in segments if seg.side == side) for side in (CLIENT, SERVER)]
     for before, after in gaps(segments):
         # The host's next segment depends on the missing packet, and so do the peer's segments before that one; a few of
         # them may stand before the last segment too, where the capture has them in another order.
         found |= {(after.packet, code) for code in ("ACK01", "SEQ01", "SEQ02", "FIN01")}
-        peers = [seg.packet for seg in segments if seg.side != after.side and seg.packet < after.packet]
-        early = [packet for packet in peers if packet < before.packet][-MAX_EARLY:]
-        late = [packet for packet in peers if packet > before.packet]
-        found |= {(packet, code) for packet in early + late for code in ("ACK01", "SACK02", "WIN01")}
+        peers = packets[1 - after.side]
+        first, end = bisect_left(peers, before.packet), bisect_left(peers, after.packet)
+        near = peers[max(first - MAX_EARLY, 0) : end]
+        found |= {(packet, code) for packet in near for code in ("ACK01", "SACK02", "WIN01")}
     return found
 
 

@@ -80,7 +80,7 @@ def open_without_syn(book: Book, index: int, seg: Shown) -> None:
     me.begin(seg.seq)
     answers = bool(seg.ctl & ACK and peer.opened and seg.ack == add(peer.isn, 1))
     nobody_acked = not any(one.side != seg.side and one.ctl & ACK for one in book.segments[:index])
-    reply = next((one for one in book.segments[index + 1 :] if one.side != seg.side), None)
+    reply = book.following(index, 1 - seg.side)
     counts_one = reply is not None and diff(reply.ack, seg.seq) == 1 + seg.length and not seg.ctl & FIN
     if answers and nobody_acked and counts_one:
         # It answers the SYN, and the reply acknowledges one number more: a SYN ACK without its SYN bit.
@@ -96,8 +96,8 @@ def miss_third(book: Book, seg: Shown) -> None:
     me = book.accounts[seg.side]
     if me.last is None or not me.last.ctl & SYN:
         return
-    before = book.segments[: book.segments.index(seg)]
-    there = any(one.side == CLIENT and not one.ctl & (SYN | RST) for one in before)
-    there |= any(entry.fault or (entry.field == "ack" and entry.shown.side == CLIENT) for entry in book.entries)
+    there = book.first_answer < seg.packet or any(
+        entry.fault or (entry.field == "ack" and entry.shown.side == CLIENT) for entry in book.entries
+    )
     if not there:
         book.enter(seg, "missing", fault="third-ack", lossy=True)

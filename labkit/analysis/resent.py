@@ -1,7 +1,5 @@
 """Octets that come again: a retransmission, perhaps cut differently, or a copy under another number."""
 
-from itertools import islice
-
 from labkit.analysis.account import Account, Book, recent
 from labkit.analysis.entry import Shown
 from labkit.tcp.segment import FIN
@@ -49,16 +47,16 @@ def resent_elsewhere(book: Book, index: int, seg: Shown, me: Account, off: int) 
     last = me.taken
     if off >= 0 or last is None or not seg.length or seg.payload != last.payload or seg.length != last.length:
         return None
-    following = next((one.seq for one in islice(book.segments, index + 1, None) if one.side == seg.side), None)
-    return last if following == me.nxt else None
+    following = book.following(index, seg.side)
+    return last if following is not None and following.seq == me.nxt else None
 
 
 def counts_as_new(book: Book, index: int, seg: Shown, me: Account) -> bool:
     """Whether the sender goes on as though all of a segment were new that seems to bring old octets and new ones."""
     if diff(seg.end, me.nxt) <= 0:
         return False
-    following = next((one.seq for one in islice(book.segments, index + 1, None) if one.side == seg.side), None)
-    return following == add(me.nxt, seg.seg_len)
+    following = book.following(index, seg.side)
+    return following is not None and following.seq == add(me.nxt, seg.seg_len)
 
 
 def _agree(first: Shown, seg: Shown) -> bool:
