@@ -419,3 +419,12 @@ def test_without_a_syn_a_complete_conversation_has_no_limit() -> None:
     verdict = verify(typed(*HANDSHAKE, *REST)[1:], complete=True)
     assert [(found.packet, found.code) for found in errors(verdict)] == [(1, "HS13")]
     assert verdict.limits == []
+
+
+def test_a_conversation_in_which_everything_comes_again() -> None:
+    # An account that goes through all resends for each ACK would take minutes.
+    exchange = "> P. {at}:{end}(10) ack 1\n< . 1:1(0) ack {at}\n" * 2
+    text = OPENING + "".join(exchange.format(at=at, end=at + 10) for at in range(1, 20_000, 10))
+    verdict = judged(text)
+    assert verdict.segments == 8003
+    assert not errors(verdict)
