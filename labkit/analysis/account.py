@@ -205,10 +205,13 @@ class Book:
         answers = (one.packet for one in self.segments if one.side == CLIENT and not one.ctl & (SYN | RST))
         return next(answers, NEVER)
 
+    def near(self, index: int) -> Sequence[Shown]:
+        """The segments behind the one at an index, up to MAX_NEAR."""
+        return self.segments[index + 1 : index + 1 + MAX_NEAR]
+
     def following(self, index: int, side: int) -> Shown | None:
         """The next segment of a side behind the one at an index, if it is near."""
-        near = self.segments[index + 1 : index + 1 + MAX_NEAR]
-        return next((one for one in near if one.side == side), None)
+        return next((one for one in self.near(index) if one.side == side), None)
 
     def _taken_since(self, own: Shown | None, side: int) -> int:
         """How many segments of a side took numbers from a segment on, up to the one that is posted."""

@@ -1,7 +1,5 @@
 """Control bits that both sides ignore: SYN, FIN or RST is set, and the conversation goes on as though it were not."""
 
-from itertools import islice
-
 from labkit.analysis.account import Account, Book
 from labkit.analysis.entry import Shown
 from labkit.tcp.segment import ACK, FIN, RST, SYN
@@ -11,7 +9,7 @@ from labkit.tcp.seq import add, diff
 def is_ignored_fin(book: Book, index: int, seg: Shown) -> bool:
     """Whether both sides go on as though a segment had no FIN: its sender sends data with the FIN's number, or goes on with that
     number and sends its real FIN later."""
-    later = book.segments[index + 1 :]
+    later = book.near(index)
     own = [one for one in later if one.side == seg.side and one.seq != seg.seq]
     at = add(seg.seq, seg.seg_len - 1)
     fin = next((one for one in own if one.ctl & FIN), None)
@@ -35,7 +33,7 @@ def is_ignored_reset(book: Book, index: int, seg: Shown) -> bool:
     if not seg.length or not seg.ctl & RST:
         return False
     end = add(seg.seq, seg.length)
-    later = list(islice(book.segments, index + 1, None))
+    later = book.near(index)
     following = next((one for one in later if one.side == seg.side and one.seq != seg.seq), None)
     counted = any(one.side != seg.side and one.ctl & ACK and diff(one.ack, end) >= 0 for one in later)
     return following is not None and not following.ctl & RST and following.seq == end and counted

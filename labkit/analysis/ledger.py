@@ -15,10 +15,8 @@ file: the same segments give the same entries, whichever engine has read them.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import islice
 
 from labkit.analysis.account import (
-    MAX_NEAR,
     Account,
     Book,
     is_outside,
@@ -103,7 +101,7 @@ class Ledger(Book):
     def _post_syn(self, index: int, seg: Shown, me: Account, peer: Account) -> None:
         if me.opened and seg.seq not in (me.isn, me.syn_seq):
             goes_on = seg.seq == me.nxt or diff(seg.seq, me.nxt) in me.shifts
-            acks = [one.ctl & SYN for one in self.segments[index + 1 :] if one.side != seg.side and one.ack == seg.end]
+            acks = [one.ctl & SYN for one in self.near(index) if one.side != seg.side and one.ack == seg.end]
             if not peer.opened or (any(acks) if goes_on else acks):
                 self.knows = False  # another attempt, which the peer answers: other rules judge it
             elif goes_on and (me.fin is None or seg.ctl & ACK):
@@ -249,7 +247,7 @@ class Ledger(Book):
         at = me.nxt
         if self._in_order and seg.is_pure_ack:
             return False
-        for later in islice(self.segments, index + 1, index + 1 + MAX_NEAR):
+        for later in self.near(index):
             if later.side == seg.side and later.seg_len and diff(later.seq, at) <= 0 < diff(later.end, at):
                 if contradicts(seg, later) or (seg.is_pure_ack and diff(later.ack, seg.ack) > 0):
                     return False  # other octets under its numbers; or it is older than what it would have overtaken
@@ -332,7 +330,7 @@ class Ledger(Book):
         else:
             # Nothing lies behind a number that is half of the space away.
             behind = ((diff(end, seg.ack), end) for end in peer.ends if diff(end, seg.ack) > 0)
-            following = next((one for one in islice(self.segments, index + 1, None) if one.side == seg.side), None)
+            following = self.following(index, seg.side)
             slow = following is not None and diff(following.ack, peer.nxt) < 0  # its acks come one by one
             self._wrong_ack(seg, peer, min(behind, default=(0, peer.nxt))[1] if slow else peer.nxt)
 
@@ -342,7 +340,7 @@ class Ledger(Book):
             return
         entry.fin_due = off == 1 and self._fin_is_due(seg)
         entry.later = self._comes_later(index, seg, peer)
-        entry.goes_on = any(one.side != seg.side and one.seq == seg.ack for one in self.segments[index + 1 :])
+        entry.goes_on = any(one.side != seg.side and one.seq == seg.ack for one in self.near(index))
         entry.lossy = not seg.ctl & SYN and not is_third(seg, self.accounts[seg.side])
         if entry.later or (entry.fin_due and not entry.goes_on):
             peer.shifts.pop(off, None)
@@ -361,7 +359,7 @@ class Ledger(Book):
     def _comes_later(self, index: int, seg: Shown, peer: Account) -> bool:
         """Whether the peer sends later, and in order, exactly what this segment acknowledges already."""
         at = peer.nxt
-        for one in islice(self.segments, index + 1, index + 1 + MAX_NEAR):
+        for one in self.near(index):
             if one.side != seg.side and one.seg_len and one.seq == at:
                 at = one.end
                 if diff(at, seg.ack) >= 0:

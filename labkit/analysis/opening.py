@@ -56,7 +56,7 @@ def _isn(book: Book, index: int, seg: Shown) -> int:
     """The ISN of a SYN. Where its seq is 0 as Wireshark shows it, and both sides go on from another number, that one."""
     if seg.seq or seg.ctl & FIN:
         return seg.seq
-    later = book.segments[index + 1 :]
+    later = book.near(index)
     ack = next((one.ack for one in later if one.side != seg.side and one.ctl & ACK), None)
     seq = next((one.seq for one in later if one.side == seg.side and not one.ctl & SYN), None)
     if ack is None or ack != seq or ack == add(seg.seq, 1):
@@ -68,7 +68,7 @@ def _isn(book: Book, index: int, seg: Shown) -> int:
 def _lacks_ack_bit(book: Book, index: int, seg: Shown) -> bool:
     """Whether a second SYN should be a SYN ACK: it has an ack, or the other side goes on as though it had one. In a
     simultaneous open (RFC 9293 figure 7) a SYN ACK follows."""
-    later = book.segments[index + 1 :]
+    later = book.near(index)
     if any(one.ctl & (SYN | ACK) == SYN | ACK for one in later):
         return False
     return seg.ack != 0 or any(one.side != seg.side and one.ctl & (SYN | ACK) == ACK for one in later)
