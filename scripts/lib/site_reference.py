@@ -1,8 +1,7 @@
 """The pages of `docs` on the site, under `reference`: whole in English, and in Chinese by their catalogues.
 
 Somebody wrote most pages: each has a catalogue in `docs/site/locale`, like the pages of `docs/site`. Scripts write the others
-from texts that labkit's own catalogue has and from numbers; `SAID` has the Chinese of the few other lines. Of the pages in
-`BRIEF`, which are for developers, the Chinese site has a part, and links to the English page.
+from texts that labkit's own catalogue has and from numbers; `SAID` has the Chinese of the few other lines.
 """
 
 import re
@@ -19,21 +18,35 @@ LABKIT = TOP / "labkit/locale/zh_CN/LC_MESSAGES/labkit.po"
 ELSEWHERE = ("rules.md",)
 """Pages of `docs` that the site has in another form."""
 
-BRIEF = {
-    "accuracy.md": ("\n## Disagreements", "\n## Situations"),
-}
-"""What the Chinese page leaves out: from where, and up to where, or to the end."""
-
-REST = """
-
-:::{{note}}
-<a href="../../en/reference/{name}.html">英文页面</a>有本页的全部内容；其余部分目前只有英文。
-:::
-"""
-
 SAID = {
     "accuracy.md": {
         r"\| keep-alive \|": "| 保活 |",
+        r"^### (.*), only (labkit|Wireshark): ([\d,]+), (.*)$": r"### \1，仅 \2：\3 处，\4",
+        **{
+            rf"^### {english}，": f"### {chinese}，"
+            for english, chinese in (
+                ("Retransmission family", "重传类"),
+                ("Lost segment", "丢失的报文段"),
+                ("Duplicate ACK", "重复 ACK"),
+                ("Keep-alive", "保活"),
+                ("Answer to a keep-alive", "对保活的应答"),
+                ("Zero window", "零窗口"),
+                ("Window update", "窗口更新"),
+                ("Window full", "窗口已满"),
+                ("Window probe", "窗口探测"),
+                ("Answer to a window probe", "对窗口探测的应答"),
+                ("Checksum", "校验和"),
+                ("Option length", "选项长度"),
+            )
+        },
+        r"^(### .*处，)labkit is right$": r"\1labkit 正确",
+        r"^(### .*处，)Wireshark is right$": r"\1Wireshark 正确",
+        r"^(### .*处，)cannot be told$": r"\1无法判断",
+        r"^(- `.*`: .*) and (\d+) more$": r"\1，另有 \2 个",
+        r"^- and (\d+) more captures?$": r"- 另有 \1 个抓包",
+        r"^- retransmission family, only (\w+): (`.*`) packet (\d+)$": r"- 重传类，仅 \1：\2 数据包 \3",
+        r"^- lost segment, only (\w+): (`.*`) packet (\d+)$": r"- 丢失的报文段，仅 \1：\2 数据包 \3",
+        r" \(packets? ([\d, ]+)\)": r"（数据包 \1）",
         r"^Measured on (.+) captures, (.+) packets, (.+) TCP segments\.$": r"共 \1 个抓包、\2 个数据包、\3 个 TCP 报文段。",
     },
     "benchmarks.md": {
@@ -107,17 +120,11 @@ def linked(text: str) -> str:
 
 
 def chinese(path: Path) -> str:
-    """What the catalogue of a page translates: its beginning if it is brief, with the lines that need no catalogue in Chinese."""
+    """What the catalogue of a page translates: the page, with the lines that need no catalogue in Chinese."""
     text = path.read_text("utf-8")
-    if path.name in BRIEF:
-        begin, end = BRIEF[path.name]
-        at = text.index(begin, text.index("\n\n") + 2)
-        text = text[:at] + (text[text.index(end) :] if end else "") + REST.format(name=path.stem)
     for pattern, there in SAID.get(path.name, {}).items():
         text = re.sub(pattern, there, text, flags=re.MULTILINE)
-    # The Chinese page may lack the section.
-    brief = "|".join(name.removesuffix(".md") for name in BRIEF)
-    text = re.sub(rf"\]\(({brief})\.md#[^)]*\)", r"](\1.md)", linked(text))
+    text = linked(text)
     return re.sub(r"^\{.*", _own, text, flags=re.MULTILINE) if path.name in SAID else text
 
 
