@@ -13,7 +13,7 @@ than English is wanted.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -83,13 +83,11 @@ def catalogue() -> "NullTranslations | None":
     wanted = languages(os.environ)
     if not wanted:
         return None
-    from gettext import GNUTranslations
+    from gettext import translation
 
     for language in wanted:
-        path = os.path.join(folder(), _alias(language), "LC_MESSAGES", f"{DOMAIN}.mo")  # noqa: PTH118
-        if os.path.isfile(path):  # noqa: PTH113
-            with open(path, "rb") as file:  # noqa: PTH123
-                return GNUTranslations(file)
+        with suppress(OSError):
+            return translation(DOMAIN, folder(), [_alias(language)])  # gettext reads a file once, for click too
     return None
 
 
