@@ -210,12 +210,16 @@ def wrapped(text: str, columns: int, first: str = "", rest: str = "") -> list[st
     A line breaks at a space, and before or after a wide character, but not before a closing mark or after an opening one.
     """
     lines: list[str] = []
-    line, empty = first, True
+    line, used, empty = first, width(first), True
     for gap, piece in _pieces(text):
-        if not empty and width(line) + len(gap) + width(piece) > columns:
+        wide = width(piece)
+        if not empty and used + len(gap) + wide > columns:
             lines.append(line)
-            line, gap = rest, ""
-        line += ("" if empty else gap) + piece
+            line, used, gap = rest, width(rest), ""
+        elif empty:
+            gap = ""
+        line += gap + piece
+        used += len(gap) + wide
         empty = False
     return [*lines, line] if not empty else lines
 

@@ -7,6 +7,7 @@ standard error and an exit code (`Exit`), never a traceback, unless LABKIT_DEBUG
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from itertools import zip_longest
 from pkgutil import iter_modules
@@ -30,13 +31,19 @@ CODES: dict[type[LabkitError], Exit] = {
 """The exit code of each error."""
 
 
+@cache
+def _names() -> list[str]:
+    """The names of the commands; help asks for them once for each."""
+    names = (module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+    return sorted(name.replace("_", "-") for name in names)
+
+
 class Commands(Speaking, click.Group):
     """The commands: each module beside this file holds one. `check-live` is in `check_live`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """List the names of the commands, in alphabetical order."""
-        names = (module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
-        return sorted(name.replace("_", "-") for name in names)
+        return list(_names())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load the module of a command; None where there is no such command."""

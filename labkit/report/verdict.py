@@ -157,7 +157,7 @@ def verify(
     for name, choice in (("literal", literal), ("complete", complete), ("allow_empty", allow_empty)):
         if not (choice is None or isinstance(choice, bool)):
             text = _("{name}: got {value}; expected {expected}")
-            raise UsageError(text.format(name=name, value=repr(choice)[:40], expected="True, False, None"))
+            raise UsageError(text.format(name=name, value=repr(choice)[:40], expected=_("one of True, False, None")))
     changes: dict[str, Any] = {
         "profile": profile,
         # As on the command line, a profile replaces `literal` of the file, and a selection its `ignore`.

@@ -115,12 +115,13 @@ class Multipath:
             rest = _addresses(values)
         else:
             if " ".join(values) not in form.forms:
-                expected = " or ".join(repr(each) for each in form.forms if each) or "no other field"
-                raise ValueError(
-                    _("{subtype} has the fields {known!r}; expected {expected}").format(
-                        subtype=self.subtype, known=" ".join(values), expected=expected
-                    )
+                expected = _(" or ").join(repr(each) for each in form.forms if each)
+                text = (
+                    _("{subtype} has the fields {known!r}; expected {expected}")
+                    if expected
+                    else _("{subtype} has the fields {known!r}; expected no other field")
                 )
+                raise ValueError(text.format(subtype=self.subtype, known=" ".join(values), expected=expected))
             if number == DSS:
                 octet = _dss_flags(octet, values)
             rest = b"".join(_octets(name, value, SIZES[name]) for name, value in values.items())

@@ -58,7 +58,8 @@ def messages() -> Iterator[tuple[Message, str]]:
 
 def _calls(path: Path) -> Iterator[Message]:
     """The messages in calls of a source. Babel's own extractor does not look into f-strings."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    text = path.read_text("utf-8")
+    for node in ast.walk(ast.parse(text)) if any(f"{word}(" in text for word in KEYWORDS) else ():
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KEYWORDS:
             texts = [each.value for each in node.args[: KEYWORDS[node.func.id]] if isinstance(each, ast.Constant)]
             if len(texts) == KEYWORDS[node.func.id]:

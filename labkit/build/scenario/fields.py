@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from labkit.build.scenario.units import DurationRange, Range, duration, ranged
 from labkit.build.scenario.units import number as read_number
-from labkit.i18n import _, nearest
+from labkit.i18n import N_, _, nearest
 from labkit.tcp.endpoint.congestion import names as congestion_names
 from labkit.tcp.stacks import names as stack_names
 
@@ -202,7 +202,7 @@ def _listed(what: str, most: int) -> Callable[[Any], tuple[int, ...]]:
             if not 1 <= span.low <= span.high <= most:
                 wrong = span.high if span.low else span.low
                 raise ValueError(
-                    _("{wrong} is not {what}; expected 1 to {most}").format(wrong=wrong, what=what, most=most)
+                    _("{wrong} is not {what}; expected 1 to {most}").format(wrong=wrong, what=_(what), most=most)
                 )
             found += range(span.low, span.high + 1)
         return tuple(dict.fromkeys(found))
@@ -260,8 +260,8 @@ Key = Annotated[str | None, Field(min_length=1, max_length=80)]
 ArrivalProcess = Annotated[
     Arrivals, BeforeValidator(_arrivals), _words(r"^(every|poisson) +\S", "poisson 10ms", "every 5ms")
 ]
-Ports = Annotated[tuple[int, ...], BeforeValidator(_listed("a port", 65535)), _LISTED]
-Packets = Annotated[tuple[int, ...], BeforeValidator(_listed("a packet number", MAX_PACKET_NUMBER)), _LISTED]
+Ports = Annotated[tuple[int, ...], BeforeValidator(_listed(N_("a port"), 65535)), _LISTED]
+Packets = Annotated[tuple[int, ...], BeforeValidator(_listed(N_("a packet number"), MAX_PACKET_NUMBER)), _LISTED]
 Lines = Annotated[
     tuple[str, ...],
     BeforeValidator(_lines),

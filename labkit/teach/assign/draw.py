@@ -32,8 +32,8 @@ def read(value: Any) -> Drawn:
     try:
         found: Range = ranged(number)(value)
     except ValueError as error:
-        text = f"{str(value)[:40]!r} is not a range or list; expected one such as 50..400, [8080, 8443] or random"
-        raise ValueError(text) from error
+        text = _("{value!r} is not a range or list; expected one such as 50..400, [8080, 8443] or random")
+        raise ValueError(text.format(value=str(value)[:40])) from error
     return found
 
 

@@ -127,8 +127,8 @@ def _deadline(value: Any) -> str:
     try:
         when = datetime.fromisoformat(str(value))
     except ValueError as error:
-        text = f"{str(value)[:50]!r} is not a time; expected one such as 2026-11-30T23:59:00+01:00"
-        raise ValueError(text) from error
+        text = _("{value!r} is not a time; expected one such as 2026-11-30T23:59:00+01:00")
+        raise ValueError(text.format(value=str(value)[:50])) from error
     if when.tzinfo is None:
         raise ValueError(
             _("{value!r} has no time zone; expected one such as 2026-11-30T23:59:00+01:00").format(
