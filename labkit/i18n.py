@@ -147,6 +147,21 @@ def listed(items: Iterable[str]) -> str:
     return _("{first}, {next}").format(first="", next="").join(items)
 
 
+def aside(text: str, remark: str) -> str:
+    """A text with a remark in parentheses."""
+    return text + _(" ({remark})").format(remark=remark)
+
+
+def joined(text: str) -> str:
+    """A sentence without the spaces that a filled-in value leaves where Chinese has none: `ack 19（原始值 1019） 没有`."""
+    if text.isascii():
+        return text
+    import re
+
+    mark, wide = r"[\u3001-\u303f\uff01-\uff60]", r"[\u3001-\u303f\u3400-\u9fff\uff01-\uff60]"
+    return re.sub(rf"(?<={mark}) (?=\w)|(?<=\w) (?={mark})|(?<={wide}) (?={wide})", "", text)
+
+
 def N_(message: str) -> str:  # noqa: N802 - gettext's name, which the tools that extract messages know
     """The message unchanged: marks it for translation where it is defined, not where it is shown."""
     return message

@@ -18,7 +18,7 @@ import click
 from labkit import __version__
 from labkit.cli._common import COMPLETE, SECTIONS, Exit, Speaking, color_option, echo, language_option, note
 from labkit.errors import CaptureError, InputError, LabkitError, LinkError, MissingError, ScenarioError, UsageError
-from labkit.i18n import N_, _, available, nearest, speaking
+from labkit.i18n import N_, _, available, joined, nearest, speaking
 
 CODES: dict[type[LabkitError], Exit] = {
     UsageError: Exit.USAGE,
@@ -194,8 +194,9 @@ def _failure(error: Exception) -> Exit:
 def _usage_line(error: click.UsageError) -> str:
     """What is wrong with a command line, in one line; click writes three."""
     what = " ".join(error.format_message().split()).rstrip(".")
-    # click names the types of options with a minimum.
-    what = what.replace("a valid integer range", "a valid integer").replace("a valid float range", "a valid number")
+    # click names the types of numbers in English, and those with a minimum as ranges.
+    what = what.replace("integer range", "integer").replace("float range", "float")
+    what = joined(what.replace(" integer", f" {_('integer')}").replace(" float", f" {_('number')}"))
     what = what[0].lower() + what[1:] if what[1:2].islower() else what
     path = error.ctx.command_path if error.ctx else "labkit"
     return _("{what} (see '{path} --help')").format(what=what, path=path)

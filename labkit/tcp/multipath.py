@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import ClassVar
 
-from labkit.i18n import _
+from labkit.i18n import _, listed
 
 KIND_MPTCP = 30
 
@@ -103,7 +103,7 @@ class Multipath:
         if number is None:
             raise ValueError(
                 _("{subtype!r} is not a subtype of MPTCP; expected one of {known}").format(
-                    subtype=self.subtype, known=", ".join(NUMBERS)
+                    subtype=self.subtype, known=listed(NUMBERS)
                 )
             )
         form, values = SUBTYPES[number], dict(self.fields)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from labkit.build.scenario.units import DurationRange, Range, duration, ranged
 from labkit.build.scenario.units import number as read_number
-from labkit.i18n import N_, _, nearest
+from labkit.i18n import N_, _, listed, nearest
 from labkit.tcp.endpoint.congestion import names as congestion_names
 from labkit.tcp.stacks import names as stack_names
 
@@ -145,7 +145,7 @@ def _congestion(value: Any) -> Any:
         raise ValueError(
             _("{value!r} is not known; expected off, or one of: {known}{nearest}").format(
                 value=str(value)[:50],
-                known=", ".join(congestion_names()),
+                known=listed(congestion_names()),
                 nearest=nearest(str(value), congestion_names()),
             )
         )
@@ -159,7 +159,7 @@ def _stack(value: Any) -> str:
         text = str(value)[:40]
         raise ValueError(
             _("{text!r} is not a stack; expected one of {known}{text2}").format(
-                text=text, known=", ".join(known), text2=nearest(text, known)
+                text=text, known=listed(known), text2=nearest(text, known)
             )
         )
     return value

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from labkit.i18n import _
+from labkit.i18n import _, listed
 
 UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
 SIZES = {"": 1, "B": 1, "kB": 1_000, "KiB": 1 << 10, "MB": 1_000_000, "MiB": 1 << 20}
@@ -59,7 +59,7 @@ def duration(value: Any) -> int:
             if match and not match[2]
             else _("{text!r} is not a duration; expected a number with {known}, such as 20ms")
         )
-        raise ValueError(what.format(text=text[:40], known=", ".join(UNITS)))
+        raise ValueError(what.format(text=text[:40], known=listed(UNITS)))
     whole, _point, part = match[1].partition(".")
     unit = UNITS.get(match[2], 1)
     nanoseconds = int(whole) * unit + int(part.ljust(9, "0") or 0) * unit // 1_000_000_000
