@@ -15,7 +15,7 @@ from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.limits import BUDGETS
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
 from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, shipped
-from labkit.analysis.verifier import Verdict, Verifier
+from labkit.analysis.verifier import Bounds, Verdict, Verifier
 from labkit.capture import Frame, Reader, open_again, open_capture
 from labkit.capture.source import CHUNK_OCTETS
 from labkit.errors import UncompilableError, UsageError
@@ -83,22 +83,23 @@ def verify_capture(
     alone: bool = True,
     rules: Iterable[Rule] | None = None,
     completeness: str = Completeness.AUTO,
+    bounds: Bounds | None = None,
 ) -> Verdict:
     """The verdict on an open capture, including its damage. Its path is empty.
 
     `on_notice` is called with a line when code is compiled, or cannot be compiled. `interruption` may end the reading.
     `alone=False`: other workers run too; use one thread and never compile. `rules` is the catalogue, as for `Verifier`; the
     compiled engine has the shipped one only. `completeness` says whether packets may be missing (`labkit.analysis.examine`).
-    UsageError for COMPILED with a `wanted` that is not a FlowFilter.
+    `bounds` of what is kept may be smaller ones. UsageError for COMPILED with a `wanted` that is not a FlowFilter.
     """
     rules = collect() if rules is None else tuple(rules)
-    verifier = Verifier(profile, literal=literal, wanted=wanted, rules=rules)
+    verifier = Verifier(profile, literal=literal, wanted=wanted, bounds=bounds, rules=rules)
     library = compiled = None
     if wanted is None or isinstance(wanted, FlowFilter):
         with interruption.waiting() if interruption else nullcontext():
             library = _library(capture, engine, on_notice or _ignore, alone, rules)
             if library is not None:
-                compiled = _compiled(library, verifier.profile, wanted, on_notice or _ignore, alone)
+                compiled = _compiled(library, verifier.profile, wanted, on_notice or _ignore, alone, bounds=bounds)
     elif engine == COMPILED:
         raise UsageError(_("the compiled engine needs a FlowFilter, not another function, to choose conversations"))
     if library is None or compiled is None:
@@ -175,13 +176,14 @@ def _compiled(
     alone: bool,
     *,
     shows: bool = False,
+    bounds: Bounds | None = None,
 ) -> "tuple[NativeVerifier, list[Batch]] | None":
     """Allocate all memory; None, and a notice, if the process may not have that much."""
     from labkit.analysis.native.native_verifier import NativeVerifier
     from labkit.analysis.native.pipeline import batches
 
     try:
-        return NativeVerifier(profile, library, wanted=wanted), batches(parallel=alone, shows=shows)
+        return NativeVerifier(profile, library, bounds, wanted), batches(parallel=alone, shows=shows)
     except MemoryError:
         on_notice(_("there is too little memory for compiled code: interpreted, which takes longer"))
         return None

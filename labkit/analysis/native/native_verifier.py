@@ -159,7 +159,9 @@ class NativeVerifier:
     def _beyond(self) -> list[Group]:
         """The findings that were only counted."""
         found: dict[tuple[str, str, Severity], Group] = {}
-        kept = self._table("kept")
+        kept = self._table("kept")[:]
+        if not any(kept[SEVERITIES:]):
+            return []
         for number, rule in enumerate(shipped(), 1):
             for severity in Severity:
                 if count := kept[number * SEVERITIES + severity]:
