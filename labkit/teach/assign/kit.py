@@ -67,9 +67,7 @@ def build(
         yield own
     head = {"labkit": __version__, "assignment": assignment.name, "digest": assignment.digest.hex(), "key": key.hex()}
     text = json.dumps(head, ensure_ascii=False)[:-1] + ', "students": [\n' + ",\n".join(lines) + "\n]}\n"
-    write_file(answers, text.encode("utf-8", "backslashreplace"))
-    # It is a secret, whatever the umask says.
-    answers.chmod(0o600)
+    write_file(answers, text.encode("utf-8", "backslashreplace"), secret=True)
     for place, content in outcome:
         for name, octets in content.items():
             write_file(place / name, octets)
