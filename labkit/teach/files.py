@@ -1,7 +1,7 @@
 """Write result files, each whole or not at all."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from shutil import rmtree
 
@@ -10,8 +10,11 @@ from labkit.errors import InputError
 from labkit.i18n import _, printable
 
 
-def write_file(path: Path, octets: bytes, *, secret: bool = False) -> None:
-    """Write a file, and make its folder. Nobody else may read a `secret` one. InputError or CaptureError if that fails."""
+def write_file(path: Path, pieces: bytes | Iterable[bytes], *, secret: bool = False) -> None:
+    """Write a file, whose folder is made, in one piece or several. Nobody else may read a `secret` one.
+
+    InputError or CaptureError if that fails.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -20,7 +23,8 @@ def write_file(path: Path, octets: bytes, *, secret: bool = False) -> None:
         raise InputError(text) from error
     sink = Sink(path, secret=secret)
     try:
-        sink.write(octets)
+        for piece in [pieces] if isinstance(pieces, bytes) else pieces:
+            sink.write(piece)
         sink.commit()
     finally:
         sink.discard()
