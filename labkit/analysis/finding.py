@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from labkit.analysis.rule import NUMBER, SPACES, Rule, Severity
@@ -60,12 +59,14 @@ class Finding:
 
     def _repr_mimebundle_(self, **_choices: object) -> dict[str, str]:
         """What a notebook shows (IPython's protocol)."""
+        from html import escape
+
         lines = [str(self), *filter(None, (self.receiver, self.mend, self.reference))]
         first, *others = (escape(printable(line)) for line in lines)
         return {"text/plain": "\n".join(lines), "text/html": "<br>".join((f"<b>{first}</b>", *others))}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Evidence:
     """The numbers that a rule saw when it found its fault."""
 

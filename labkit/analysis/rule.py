@@ -107,7 +107,7 @@ Name = Callable[..., str]
 P = TypeVar("P", bound=Predicate)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rule:
     """One rule of the catalogue, as the decorator declares it."""
 

@@ -4,6 +4,7 @@
 standard error and an exit code (`Exit`), never a traceback, unless LABKIT_DEBUG is set.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ CODES: dict[type[LabkitError], Exit] = {
     MissingError: Exit.UNAVAILABLE,
 }
 """The exit code of each error."""
+
+MANY_OBJECTS = 10_000
+"""Objects between two searches for garbage: what is imported stays, and Python's 700 would look through it again and again."""
 
 
 @cache
@@ -149,6 +153,7 @@ def _run(words: list[str]) -> int:
 
 def main() -> NoReturn:
     """Run the command line, and exit with its code."""
+    gc.set_threshold(MANY_OBJECTS)
     for stream in (sys.stdout, sys.stderr):
         # A stream that cannot encode a character gets its escape, not an error.
         reconfigure: Any = getattr(stream, "reconfigure", None)
