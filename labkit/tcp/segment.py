@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from labkit.i18n import _
 from labkit.tcp import seq as sn
-from labkit.tcp.quick import maker
 
 if TYPE_CHECKING:
     from labkit.tcp.options import Option
@@ -111,7 +110,3 @@ class Segment:
         from labkit.tcp.options import pack  # verifying starts without it
 
         return pack(self.options)
-
-
-make_segment = maker(Segment)
-"""`Segment`, for many."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from labkit.tcp import options as opt
 from labkit.tcp import seq as sn
 from labkit.tcp.endpoint import handshake
-from labkit.tcp.endpoint.signals import Outgoing, make_outgoing
-from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG, Segment, make_segment
+from labkit.tcp.endpoint.signals import Outgoing
+from labkit.tcp.quick import maker
+from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG, Segment
 from labkit.tcp.state import Event, State
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ NEW = frozenset({"data", "fin"})
 """Why segments leave that a loss probe waits for."""
 BURSTS = frozenset({"data", "retransmission-rto", "retransmission-fast"})
 """Why segments leave that may be one burst."""
+make_segment, make_outgoing = maker(Segment), maker(Outgoing)
+
 TRANSMITTING = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
 """The states in which data or FIN may be sent or retransmitted."""
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from labkit.tcp.quick import maker
 from labkit.tcp.segment import Segment
 
 
@@ -32,7 +31,3 @@ class Outgoing:
     why: str
     stateless: bool = False
     """Whether no connection sends it: a RST for a segment that belongs to none."""
-
-
-make_outgoing = maker(Outgoing)
-"""`Outgoing`, for many."""
