@@ -14,7 +14,8 @@ The decisions are functions over integers, which the compiled engine shares. `Fl
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Protocol
+from mmap import mmap
+from typing import Any, Protocol
 
 from labkit.analysis.damage import spoiled
 from labkit.analysis.side import Side
@@ -60,7 +61,7 @@ def no_points() -> list[int]:
     return [ABSENT, ABSENT]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class HostIsns:
     """The initial sequence numbers of a host, as a client or as a server."""
 
@@ -141,7 +142,7 @@ class FlowTable:
         self.forgotten = 0
         """Open conversations that gave way to others."""
         self.over: list[Flow] = []
-        self.pairs = bytearray(PAIR_OCTETS)
+        self.pairs: Any = mmap(-1, PAIR_OCTETS)  # pages that are never used take neither memory nor time
         """The addresses and ports of all conversations, as bits (`labkit.analysis.unread`)."""
 
     def find(self, data: bytes, seg: Seen) -> tuple[Flow, int]:
