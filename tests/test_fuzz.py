@@ -1,33 +1,44 @@
 """The fuzzer: each target takes hostile inputs, and what fails is kept."""
 
+import random
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from labkit.analysis.native import library as native
 
 TOP = Path(__file__).parents[1]
 sys.path.insert(0, str(TOP / "scripts" / "lib"))
 
 import fuzz  # noqa: E402
+import fuzz_targets  # noqa: E402
+
+LIBRARY = fuzz_targets.library
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("LABKIT_CACHE", raising=False)
-    monkeypatch.setattr(fuzz, "library", lambda: None)
+    monkeypatch.setattr(fuzz_targets, "library", lambda: None)
+    monkeypatch.setattr(fuzz, "compile_engine", lambda: None)
     return tmp_path / "labkit-fuzz"
 
 
 @pytest.mark.parametrize("name", fuzz.TARGETS)
 def test_a_target_takes_hostile_inputs(name: str, cache: Path) -> None:
-    assert fuzz.by_hypothesis(name, 0.2) > 0
+    with fuzz.watched(name):
+        assert fuzz.by_hypothesis(name, 0.2) > 0
 
 
 @pytest.mark.parametrize("name", sorted(set(fuzz.TARGETS) - {"roster"}))
 def test_an_undamaged_input_is_sound(name: str) -> None:
     """Otherwise no input would come past the first check."""
-    fuzz.TARGETS[name](fuzz.Draw(b""))
+    with fuzz_targets.place():
+        fuzz.TARGETS[name](fuzz.Draw(b""))
 
 
 def test_a_failure_is_kept_and_can_be_replayed(
@@ -38,7 +49,7 @@ def test_a_failure_is_kept_and_can_be_replayed(
             raise ZeroDivisionError
 
     monkeypatch.setitem(fuzz.TARGETS, "pcap", fail)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError), fuzz.watched("pcap"):
         fuzz.by_hypothesis("pcap", 60)
     (kept,) = (cache / "failed").iterdir()
     assert str(kept) in capsys.readouterr().err
@@ -48,25 +59,70 @@ def test_a_failure_is_kept_and_can_be_replayed(
         fuzz.main()
 
 
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr("sys.argv", ["fuzz", *words])
+    return fuzz.main()
+
+
 def test_inputs_by_chance_are_counted_over_all_runs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed in ("1", "2"):
-        monkeypatch.setattr("sys.argv", ["fuzz", "--seed", seed, "--seconds", "0.1", "configuration"])
-        assert fuzz.main() == 0
-    count, _seconds = fuzz.figures()["configuration"]
-    monkeypatch.setattr("sys.argv", ["fuzz", "--figures"])
-    assert fuzz.main() == 0
-    assert f"| `configuration` | {count:,} |" in capsys.readouterr().out
+        assert run(monkeypatch, "--seed", seed, "--seconds", "0.1", "configuration") == 0
+    found = fuzz.figures()["configuration"]
+    assert run(monkeypatch, "--figures") == 0
+    assert f"| `configuration` | {found['inputs']:,} |" in capsys.readouterr().out
 
 
-def test_a_failure_by_chance_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(fuzz.TARGETS, "pcap", lambda draw: 1 // draw.number(2))
+def test_runs_at_the_same_time_add_up(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzz, "TURN", 0.02)
+    assert run(monkeypatch, "--seed", "1", "--jobs", "3", "--seconds", "0.3", "configuration", "roster") == 0
+    printed = [line.split() for line in capfd.readouterr().err.splitlines()]
+    assert len(printed) > 10
+    for name in ("configuration", "roster"):
+        inputs = sum(int(words[1].replace(",", "")) for words in printed if words[0] == name)
+        assert fuzz.figures()[name]["inputs"] == inputs > 0
+
+
+def test_a_failure_by_chance_is_kept_and_the_others_go_on(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fuzz.TARGETS, "pcap", lambda draw: 1 // (1 - draw.number(2)))
+    assert run(monkeypatch, "--seed", "1", "--seconds", "60", "pcap") == 1
+    found = fuzz.figures()["pcap"]
+    kept = list((cache / "failed").iterdir())
+    assert len(kept) == found["failed"] >= fuzz.MAX_FAILURES
+    assert found["inputs"] > found["failed"]
     with pytest.raises(ZeroDivisionError):
-        fuzz.by_chance("pcap", 60, 1)
-    (kept,) = (cache / "failed").iterdir()
-    with pytest.raises(ZeroDivisionError):
-        fuzz.attempt(fuzz.TARGETS["pcap"], kept.read_bytes())
+        fuzz.attempt(fuzz.TARGETS["pcap"], kept[0].read_bytes())
+
+
+def test_the_engines_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    from labkit.analysis.native import engine
+
+    real = engine.verify_capture
+
+    def wrong(*given: Any, **more: Any) -> Any:
+        more["engine"], which = "interpreted", more["engine"]
+        found = real(*given, **more)
+        return replace(found, flows=found.flows + 1) if which == "compiled" else found
+
+    monkeypatch.setattr(fuzz_targets, "library", lambda: True)
+    monkeypatch.setattr(engine, "verify_capture", wrong)
+    for name in ("pcap", "frames"):
+        with fuzz.watched(), pytest.raises(fuzz_targets.MistakeError, match="engines"):
+            fuzz.attempt(fuzz.TARGETS[name], b"")
+
+
+@pytest.mark.compiled
+def test_memory_that_is_used_again_changes_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiled engine of `--seed` keeps its tables: whatever one input left in them would show with another one."""
+    draw = random.Random(1)
+    monkeypatch.setattr(fuzz_targets, "library", LIBRARY)
+    assert native.library(lambda: None)
+    before = fuzz_targets.Process.compared
+    with fuzz_targets.reused_memory(), fuzz.watched():
+        for _ in range(200):
+            fuzz.attempt(fuzz.TARGETS["frames"], draw.randbytes(40))
+    assert fuzz_targets.Process.compared - before > 100
 
 
 def test_a_hang_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,5 +131,11 @@ def test_a_hang_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
     monkeypatch.setattr(fuzz, "MAX_SECONDS", 0.1)
-    with pytest.raises(fuzz.Hang):
+    with pytest.raises(fuzz.Hang), fuzz.watched():
         fuzz.attempt(hang, b"")
+
+
+def test_too_much_memory_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzz, "MAX_GROWTH", 20_000_000)
+    with fuzz.watched(), pytest.raises(fuzz_targets.MistakeError, match="memory"):
+        fuzz.attempt(lambda _draw: bytes(range(256)) * (fuzz.peak() // 256) and None, b"")

@@ -117,34 +117,42 @@ def aarch64(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 EVERY = """
 import platform, sys
+from hashlib import sha256
 from pathlib import Path
 from labkit.analysis.native import engine, library
-def judged(path, each):
-    found = engine.verify(path, engine=each)
-    return found.packets, list(found.findings), found.limits, list(found.conversations)
-# The largest would take minutes: an instruction becomes several.
-paths = sorted(str(path) for path in Path(sys.argv[1]).glob("*.pcap*") if path.stat().st_size < 50_000)
-differ = [path for path in paths if judged(path, "compiled") != judged(path, "interpreted")]
-print(platform.machine(), library.is_packed(), len(paths) > 50, differ)
+print(platform.machine(), library.is_packed())
+for path in sorted(Path(sys.argv[1]).glob("*.pcap*")):
+    if path.stat().st_size < 200_000:
+        found = engine.verify(str(path), engine=sys.argv[2])
+        whole = found.packets, list(found.findings), found.limits, list(found.conversations)
+        print(path.name, found.packets, len(found.findings), sha256(repr(whole).encode()).hexdigest())
 """
 
 
 def test_both_engines_agree_on_another_processor(aarch64: list[str], wheels: dict[str, Path], tmp_path: Path) -> None:
+    """The compiled engine judges on the emulated processor, the interpreter, which is slow there, on this one."""
     with zipfile.ZipFile(wheels["linux-aarch64"]) as archive:
         archive.extractall(tmp_path / "site")
-    packages = sysconfig.get_path("purelib")
     site = tmp_path / "site"
-    environment = {"PATH": os.defpath, "PYTHONPATH": f"{tmp_path / 'site'}:{packages}", "LABKIT_CACHE": str(tmp_path)}
-    command = [*aarch64, "-c", EVERY, str(TOP / "pcaps")]
-    done = subprocess.run(
-        command,
-        env=environment,
-        cwd=site,
-        capture_output=True,
-        text=True,
-        check=True,
+    environment = {
+        "PATH": os.defpath,
+        "PYTHONPATH": f"{site}:{sysconfig.get_path('purelib')}",
+        "LABKIT_CACHE": str(tmp_path),
+    }
+    there, here = (
+        subprocess.run(
+            [*python, "-c", EVERY, str(TOP / "pcaps"), engine],
+            env=environment,
+            cwd=site,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        for python, engine in ((aarch64, "compiled"), ([sys.executable], "interpreted"))
     )
-    assert done.stdout == "aarch64 True True []\n"
+    assert there[0] == "aarch64 True"
+    assert len(there) > 50
+    assert there[1:] == here[1:]
 
 
 @pytest.mark.parametrize(("processor", "level"), [("Nehalem", 2), ("Haswell", 3)])

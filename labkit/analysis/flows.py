@@ -142,7 +142,7 @@ class FlowTable:
         self.forgotten = 0
         """Open conversations that gave way to others."""
         self.over: list[Flow] = []
-        self.pairs: Any = mmap(-1, PAIR_OCTETS)  # of which only used pages are resident
+        self.pairs: Any = mmap(-1, PAIR_OCTETS)  # pages that are never used take neither memory nor time
         """The addresses and ports of all conversations, as bits (`labkit.analysis.unread`)."""
 
     def find(self, data: bytes, seg: Seen) -> tuple[Flow, int]:

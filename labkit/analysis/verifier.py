@@ -29,7 +29,7 @@ from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Predicate, 
 from labkit.analysis.unread import Unread
 from labkit.capture import Damage, Frame, Frames, open_capture
 from labkit.errors import UsageError
-from labkit.i18n import _
+from labkit.i18n import _, listed
 
 PROFILES = (RFC9293, DOCUMENT)
 
@@ -169,7 +169,7 @@ def verify(
 def profile_of(name: str, *, literal: bool = False) -> str:
     """The profile that rules know; UsageError for one that does not exist."""
     if name not in PROFILES:
-        known = ", ".join(PROFILES)
+        known = listed(PROFILES)
         raise UsageError(_("there is no profile '{name}'; the profiles are {known}").format(name=name, known=known))
     if literal and name != DOCUMENT:
         raise UsageError(_("the literal rules belong to the profile 'document'"))

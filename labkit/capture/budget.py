@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from mmap import PAGESIZE
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -118,7 +118,11 @@ class Meter:
 def resident() -> int:
     """Octets of memory that this process uses; where the system does not say, the most that it has used."""
     with suppress(OSError, ValueError, IndexError):
-        return int(Path(STATISTICS).read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        file = os.open(STATISTICS, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return int(os.read(file, 256).split()[1]) * PAGESIZE
+        finally:
+            os.close(file)
     from resource import RUSAGE_SELF, getrusage
     from sys import platform
 

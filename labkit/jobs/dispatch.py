@@ -90,7 +90,8 @@ class Dispatcher:
         with ExitStack() as stack:
             cluster = None
             with self.interrupts.waiting():
-                cluster = stack.enter_context(connected(address, self.listener.on_notice))
+                if not self.interrupts.seen:
+                    cluster = stack.enter_context(connected(address, self.listener.on_notice))
             if cluster is not None:
                 yield from self._by_executor(
                     self.request, cluster.executor, cluster.threads * 2, MAX_BATCH, as_data=True
@@ -110,7 +111,7 @@ class Dispatcher:
                 verdict = Verdict(path, "", error=error) if error else None
                 if verdict is None:
                     with self.interrupts.waiting():
-                        verdict = next(judged)
+                        verdict = None if self.interrupts.seen else next(judged)
                 if verdict is None or self.interrupts.seen:
                     return
                 yield verdict

@@ -6,7 +6,6 @@ the program. A signal takes effect between two packets, except while the program
 
 import signal
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -35,29 +34,26 @@ class Interrupts:
         if self._installed:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+    def _handle(self, _number: int, frame: FrameType | None) -> None:
         again, self.seen = self.seen, True
-        if again or self._waiting:
+        # At a step of `_Waiting` itself an exception would escape from it: then `seen` says enough.
+        if again or (self._waiting and (frame is None or frame.f_code not in _Waiting.STEPS)):
             raise KeyboardInterrupt
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Let a signal end the block at any place. The block then ends without an exception, and `seen` is true."""
-        try:
-            self._waiting = True
-            yield
-        except KeyboardInterrupt:
-            self.seen = True
-        finally:
-            self._waiting = False
+    def waiting(self) -> "_Waiting":
+        """Let a signal end the block at any place. The block then ends without an exception, and `seen` is true.
+
+        A block that may wait for long looks at `seen` first: the signal may have come just before.
+        """
+        return _Waiting(self)
 
     def frames(self, frames: Iterable["Frame"]) -> Iterator["Frame"]:
         """Pass on the frames up to an interruption."""
         iterator = iter(frames)
-        while not self.seen:
+        while True:
             try:
                 self._waiting = True
-                frame = next(iterator, None)
+                frame = None if self.seen else next(iterator, None)
                 self._waiting = False
             except KeyboardInterrupt:
                 self._waiting, self.seen = False, True
@@ -65,3 +61,22 @@ class Interrupts:
             if frame is None:
                 return
             yield frame
+
+
+class _Waiting:
+    """A block that a signal may end anywhere. Not a generator: a signal at its first step would leave it without a block."""
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+
+    def __enter__(self) -> None:
+        self._interrupts._waiting = True
+
+    def __exit__(self, kind: type[BaseException] | None, *_exc: object) -> bool:
+        self._interrupts._waiting = False
+        if kind is not KeyboardInterrupt:
+            return False
+        self._interrupts.seen = True
+        return True
+
+    STEPS = (__enter__.__code__, __exit__.__code__)

@@ -9,8 +9,8 @@ from labkit.build import script
 from labkit.capture import Frame
 from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET
-from labkit.packet.scapy_build import Host, packet
-from labkit.tcp.notation import CLIENT, Line
+from labkit.packet.scapy_build import Host, Stamp
+from labkit.tcp.notation import CLIENT, SERVER, Line
 from labkit.tcp.options import Sack
 from labkit.tcp.segment import ACK, SYN, Segment
 from labkit.tcp.seq import MASK, add
@@ -29,15 +29,16 @@ def frames(lines: Sequence[Line], *, version: int = 4, isns: tuple[int, int] = (
     other side does has no ISN: the 0 of its reset stays 0.
     """
     offsets = _offsets(lines, isns)
+    client, server = ENDS[version]
+    stamps = {CLIENT: Stamp(client, server), SERVER: Stamp(server, client)}
     now = 0
     for number, line in enumerate(lines, 1):
         if line.time is None:
             now += script.STEP
         else:
             now = now + line.time if line.relative else line.time
-        ends = ENDS[version] if line.sender == CLIENT else ENDS[version][::-1]
         segment = _moved(line.segment, offsets[line.sender], offsets[1 - line.sender])
-        octets = bytes(packet(segment, *ends, ident=number))
+        octets = stamps[line.sender].frame(segment, ident=number)
         wirelen = len(octets)
         if line.edits:
             edits = {name: value for name, value in line.edits.items() if not name.startswith("ip.") or version == 4}

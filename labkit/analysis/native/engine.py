@@ -15,7 +15,7 @@ from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.limits import BUDGETS
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
 from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, shipped
-from labkit.analysis.verifier import Verdict, Verifier, profile_of
+from labkit.analysis.verifier import Bounds, Verdict, Verifier, profile_of
 from labkit.capture import Frame, Reader, open_again, open_capture
 from labkit.capture.source import CHUNK_OCTETS
 from labkit.errors import UncompilableError, UsageError
@@ -38,8 +38,8 @@ LARGE_ENOUGH_TO_COMPILE = 1 << 25
 """The same as LARGE for code that must be compiled first."""
 SMALL = 1 << 20
 """Octets of a capture that one batch of the compiled engine holds."""
-LEAST_OCTETS = 56
-"""Octets of a segment in a capture file: 16 before the packet, and 20 each for the headers of IP and TCP."""
+LEAST_OCTETS = 16
+"""Octets of a capture file before each packet, of which little may be kept."""
 
 small_octets = 0
 """Octets of the small captures that this process judges, as far as it knows: together they pay for loading compiled code."""
@@ -91,13 +91,14 @@ def verify_capture(
     alone: bool = True,
     rules: Iterable[Rule] | None = None,
     completeness: str = Completeness.AUTO,
+    bounds: Bounds | None = None,
 ) -> Verdict:
     """The verdict on an open capture, including its damage. Its path is empty.
 
     `on_notice` is called with a line when code is compiled, or cannot be compiled. `interruption` may end the reading.
     `alone=False`: other workers run too; use one thread and never compile. `rules` is the catalogue, as for `Verifier`; the
     compiled engine has the shipped one only. `completeness` says whether packets may be missing (`labkit.analysis.examine`).
-    UsageError for COMPILED with a `wanted` that is not a FlowFilter.
+    `bounds` of what is kept may be smaller ones. UsageError for COMPILED with a `wanted` that is not a FlowFilter.
     """
     rules = collect() if rules is None else tuple(rules)
     chosen = profile_of(profile, literal=literal)
@@ -107,13 +108,13 @@ def verify_capture(
             library = _library(capture, engine, on_notice or _ignore, alone, rules)
             if library is not None:
                 small = _is_small(capture)
-                compiled = _compiled(library, chosen, wanted, on_notice or _ignore, alone, most=small)
+                compiled = _compiled(library, chosen, wanted, on_notice or _ignore, alone, bounds=bounds, most=small)
     elif engine == COMPILED:
         raise UsageError(_("the compiled engine needs a FlowFilter, not another function, to choose conversations"))
     heard = None
     if library is None or compiled is None:
         frames: Iterable[Frame] = interruption.frames(capture) if interruption else capture
-        verifier = Verifier(profile, literal=literal, wanted=wanted, rules=rules)
+        verifier = Verifier(profile, literal=literal, wanted=wanted, bounds=bounds, rules=rules)
         verdict = verifier.run(frames, on_progress).with_damage(capture.damage)
     else:
         verdict, heard = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
@@ -197,6 +198,7 @@ def _compiled(
     alone: bool,
     *,
     shows: bool = False,
+    bounds: Bounds | None = None,
     most: int | None = None,
 ) -> "tuple[NativeVerifier, list[Batch]] | None":
     """Allocate all memory; None, and a notice, if the process may not have that much. `most`: the segments of a small capture."""
@@ -206,7 +208,7 @@ def _compiled(
     try:
         small = most is not None
         memory = batches(parallel=alone, shows=shows or small, small=small)
-        return NativeVerifier(profile, library, wanted=wanted, most=most), memory
+        return NativeVerifier(profile, library, bounds, wanted, most), memory
     except MemoryError:
         on_notice(_("there is too little memory for compiled code: interpreted, which takes longer"))
         return None

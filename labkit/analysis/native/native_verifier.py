@@ -47,8 +47,9 @@ class NativeVerifier:
         bounds = bounds or Bounds()
         self._entries = library.entries
         numbers = (wanted or FlowFilter()).numbers
-        known = bounds.open if most is None else min(bounds.open, most + 1)
-        flows = known + (bounds.over if most is None else min(bounds.over, most)) + 3
+        if most is not None:  # they still hold where a file grows while it is read
+            bounds = bounds._replace(open=min(bounds.open, most + 1), over=min(bounds.over, most + 1))
+        flows = bounds.open + bounds.over + 3
         sizes = {
             "flows": flows,
             "sides": 2 * flows,
@@ -57,7 +58,7 @@ class NativeVerifier:
             "blank_sides": 2,
             "blank_segment": 1,
             "resolved": 1,
-            "buckets": _power(2 * known),
+            "buckets": _power(2 * bounds.open),
             "hosts": bounds.hosts,
             "host_buckets": _power(bounds.hosts),
             "once_keys": _power(2 * bounds.once),

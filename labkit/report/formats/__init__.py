@@ -7,6 +7,7 @@ never in memory at a time.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
@@ -52,6 +53,7 @@ class ReportOptions:
 Render = Callable[[Iterable["Verdict"], ReportOptions], Iterator[str]]
 
 
+@cache
 def names() -> list[str]:
     """The output formats, `text` first."""
     found = (module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
