@@ -13,7 +13,7 @@ MIN_SEEN = 536
 """The payload of the largest segment, before one has arrived."""
 LEAST_GROWING = 128
 """The smallest segment that raises a growing window."""
-MEMORY_GAIN = 1257
+MEMORY_GAIN = 1250
 """Thousandths by which a buffer holds more octets in segments of 1448 than its half: they take 2304 octets of memory each."""
 LEAST_WASTE = 1024
 """Smaller segments take more memory than their octets, so that a window does not grow."""
@@ -40,6 +40,7 @@ class Receiver:
         "mss",
         "nxt",
         "offered",
+        "pushed",
         "quick",
         "ready",
         "recent",
@@ -80,6 +81,8 @@ class Receiver:
         self.mss = config.mss
         self.quick = config.quick_acks
         """How many acknowledgements do not wait."""
+        self.pushed = 0
+        """1 once a segment since the last acknowledgement may have been the end of a write, 2 once a small one followed it."""
         self.interactive = False
         """Whether the application answers what it gets, so that acknowledgements wait for the answer."""
         self.copied, self.turn = 0, self.first
@@ -101,8 +104,12 @@ class Receiver:
         self.buffer = min(self.config.window, MAX_FIRST_WINDOW) if self.config.window_growth else self.size
         self.edge = self.nxt + self.first
 
-    def grow(self, octets: int) -> None:
-        """A segment in order arrived: raise the window (`Config.window_growth`)."""
+    def grow(self, octets: int, pushed: bool = False) -> None:
+        """A segment in order arrived: raise the window (`Config.window_growth`), and note whether it may end a write."""
+        if octets < self.seen:
+            self.pushed = min(self.pushed + 1, 2)
+        elif pushed:
+            self.pushed = max(self.pushed, 1)
         if self.seen < LEAST_WASTE <= octets and self.config.window_growth:
             # The buffer counts memory, of which large segments need less.
             self.buffer = self.buffer * MEMORY_GAIN // 1000
@@ -247,6 +254,7 @@ class Receiver:
         self.unacked = 0
         self.ack_why = None
         self.ack_at = None
+        self.pushed = 0
         self.dsack = None
         return field
 
@@ -283,11 +291,14 @@ class Receiver:
             self.owe("ack")
         elif self.ack_at is None:
             self.ack_at = now + delay
+        elif config.ack_before_due and self.ack_at - now <= delay // 4:
+            self.owe("delayed-ack")
 
     def drained(self) -> bool:
-        """Whether a delayed acknowledgement need not wait, because the application has read all (`ack_small_when_read`)."""
-        small = 0 < self.unacked < self.seen
-        return self.config.ack_small_when_read and small and not self.interactive and not self.ready
+        """Whether a delayed acknowledgement need not wait, because the application has read all (`ack_when_read`)."""
+        if not self.config.ack_when_read or self.ready:
+            return False
+        return self.unacked > self.seen or self.pushed > self.interactive
 
     def owe_duplicate(self, why: str, delay: int | None, now: int) -> None:
         """Make an acknowledgement of a segment out of order due: at once, or after `delay` once three were (RFC 5681 section
