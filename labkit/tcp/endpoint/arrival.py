@@ -350,9 +350,11 @@ def _text(end: "Endpoint", segment: Segment, start: int, now: int) -> None:
         end.timers.last_data = now
     elif delivered or rcv.dsack is not None:
         # RFC 5681 section 4.2: filling a gap, or a duplicate: an immediate ACK.
+        if delivered and start == expected:
+            rcv.grow(len(segment.payload))
         rcv.owe("ack" if delivered else "duplicate-ack")
     else:
-        if end.recovery.sack and not rcv.duplicates:
+        if end.recovery.sack:
             rcv.grow(len(segment.payload))
         # Without SACK, the number of duplicate acknowledgements is all that the peer learns.
         rcv.owe_duplicate("duplicate-ack", end.config.compress_acks if end.recovery.sack else None, now)

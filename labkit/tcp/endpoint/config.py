@@ -106,7 +106,7 @@ class Config:
     read_bursts: bool = False
     """Whether the application reads only when all segments of a burst have arrived, as one that has to be woken does."""
     ack_needs_reader: bool = False
-    """Whether a second segment is acknowledged at once only if the application has read the one before."""
+    """Whether a second segment is acknowledged at once only if the window is no smaller than before: if the application reads."""
     delayed_fin_ack: bool = False
     """Whether the acknowledgement of a FIN in ESTABLISHED may wait like any other, once data has arrived."""
     compress_acks: int | None = None

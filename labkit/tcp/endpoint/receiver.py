@@ -115,8 +115,7 @@ class Receiver:
             self.buffer = self.buffer * MEMORY_GAIN // 1000
         self.seen = max(self.seen, min(octets, self.config.mss))
         if self.config.window_growth and octets >= LEAST_GROWING and self.seen >= LEAST_WASTE:
-            free = self.buffer - len(self.ready)
-            self.size = max(self.size, min(self.size + self.config.window_growth * self.seen, free))
+            self.size = max(self.size, min(self.size + self.config.window_growth * self.seen, self._free()))
 
     def read(self, octets: int) -> None:
         """The application has read some octets: a buffer that grows holds more from now on."""
@@ -229,10 +228,13 @@ class Receiver:
         A window below a full-sized segment (or half of a small buffer) is not opened at all; a larger one moves with every
         octet read, for its sender has enough to fill a segment.
         """
-        free = self.buffer - len(self.ready)
-        if free > self.size:
-            free = self.size
+        free = min(self._free(), self.size)
         return free if free >= self.mss or free >= self.size // 2 else 0
+
+    def _free(self) -> int:
+        """The free octets of the buffer. A buffer that counts memory also holds what is beyond a gap."""
+        beyond = sum(right - left for left, right in self.blocks) if self.blocks and self.config.window_growth else 0
+        return max(self.buffer - len(self.ready) - beyond, 0)
 
     def offer(self, scaled: bool = True) -> int:
         """The window field of the segment that goes out now and acknowledges all that has arrived."""
@@ -283,8 +285,8 @@ class Receiver:
         config = self.config
         self.unacked += octets
         enough = self.unacked > self.seen if config.ack_above_seen else self.unacked >= 2 * self.mss
-        if config.ack_needs_reader and len(self.ready) > octets:
-            enough = False
+        if enough and config.ack_needs_reader:
+            enough = self._room() + (1 << self.shift) - 1 >> self.shift << self.shift >= self.offered
         quick = self.quick > 0 and not self.interactive
         if delay is None or enough or quick:
             self.quick = max(self.quick - 1, 0)
