@@ -13,8 +13,8 @@ MIN_SEEN = 536
 """The payload of the largest segment, before one has arrived."""
 LEAST_GROWING = 128
 """The smallest segment that raises a growing window."""
-MEMORY_GAIN = 1250
-"""Thousandths by which a buffer holds more octets in segments of 1448 than its half: they take 2304 octets of memory each."""
+SEGMENT_MEMORY = 2304
+"""Octets of memory that a segment of Ethernet's size takes. Before one has arrived, half of a buffer counts as a window."""
 LEAST_WASTE = 1024
 """Smaller segments take more memory than their octets, so that a window does not grow."""
 
@@ -111,8 +111,9 @@ class Receiver:
         elif pushed:
             self.pushed = max(self.pushed, 1)
         if self.seen < LEAST_WASTE <= octets and self.config.window_growth:
-            # The buffer counts memory, of which large segments need less.
-            self.buffer = self.buffer * MEMORY_GAIN // 1000
+            # The buffer counts memory, of which large segments need less. All of what was offered may now be used.
+            self.buffer = self.buffer * (octets * 256 // SEGMENT_MEMORY) // 128
+            self.size = max(self.size, min(self.offered, self.buffer))
         self.seen = max(self.seen, min(octets, self.config.mss))
         if self.config.window_growth and octets >= LEAST_GROWING and self.seen >= LEAST_WASTE:
             self.size = max(self.size, min(self.size + self.config.window_growth * self.seen, self._free()))
