@@ -15,7 +15,7 @@ finally:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", kills.COMMANDS)
+@pytest.mark.parametrize("name", [*kills.COMMANDS, *kills.FOLDERS])
 def test_killed_at_any_moment(name: str) -> None:
     assert len(list(kills.attempts(4, seed=7, names=[name]))) == 5
 

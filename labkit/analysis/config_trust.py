@@ -67,7 +67,7 @@ def foreign(path: Path) -> str | None:
         if sticky and path.stat().st_nlink > 1:  # a user may have linked the file there under this name
             return _("it has several names, and other users can create names on its path")
     except (OSError, ValueError) as error:
-        return str(getattr(error, "strerror", None) or error)
+        return _(str(getattr(error, "strerror", None) or error))
     return None
 
 
@@ -173,8 +173,10 @@ def place_of(path: Path) -> str:
 
 
 def trust(path: Path, content: bytes) -> Trusted:
-    """Trust a file with this content. UsageError if the record cannot be written."""
+    """Trust a file with this content. UsageError if the folder of records cannot be used, CaptureError if it is full."""
     import json
+
+    from labkit.capture.sink import Sink
 
     found = Trusted(place_of(path), digest(content))
     folder = _state()
@@ -182,14 +184,14 @@ def trust(path: Path, content: bytes) -> Trusted:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_state(folder)
-        fresh = folder / f".{target.name}.{os.getpid()}"
-        record = json.dumps({"file": found.file, "sha256": found.digest})
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(record + "\n")
-        fresh.replace(target)
     except OSError as error:
         raise _state_error(folder, error) from None
+    sink = Sink(target, secret=True)
+    try:
+        sink.write(json.dumps({"file": found.file, "sha256": found.digest}).encode() + b"\n")
+        sink.commit()
+    finally:
+        sink.discard()
     return found
 
 
@@ -250,7 +252,7 @@ def _check_state(folder: Path) -> None:
 
 def _state_error(folder: Path, error: OSError) -> UsageError:
     text = _("{folder}: cannot keep records of trusted files: {reason}")
-    return UsageError(text.format(folder=printable(str(folder)), reason=error.strerror or error))
+    return UsageError(text.format(folder=printable(str(folder)), reason=_(error.strerror or str(error))))
 
 
 def _record_name(place: str) -> str:

@@ -26,7 +26,9 @@ MAX_LINKS = 40
 class Sink:
     """Takes octets until `commit` or `discard`. CaptureError if the system cannot write."""
 
-    def __init__(self, target: str | Path | BinaryIO) -> None:
+    def __init__(self, target: str | Path | BinaryIO, *, secret: bool = False) -> None:
+        """`secret`: nobody else may read the new file, at any moment."""
+        self._secret = secret
         self._part = ""
         """The temporary name; empty if there is none."""
         self._nameless = False
@@ -80,6 +82,8 @@ class Sink:
             # Whoever put a file there for others to write does not decide who may write the new one.
             ours = old.st_uid == os.geteuid()
             os.fchmod(descriptor, stat.S_IMODE(old.st_mode) & (0o7777 if ours else 0o755))
+        if self._secret:
+            os.fchmod(descriptor, 0o600)
 
     def write(self, octets: bytes | bytearray) -> None:
         """Append octets. BrokenPipeError if nobody reads the pipe."""

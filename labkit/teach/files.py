@@ -1,6 +1,7 @@
 """Write result files, each whole or not at all."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from shutil import rmtree
 
@@ -9,37 +10,48 @@ from labkit.errors import InputError
 from labkit.i18n import _, printable
 
 
-def write_file(path: Path, octets: bytes) -> None:
-    """Write a file, and make its folder. InputError or CaptureError if that fails."""
+def write_file(path: Path, pieces: bytes | Iterable[bytes], *, secret: bool = False) -> None:
+    """Write a file, whose folder is made, in one piece or several. Nobody else may read a `secret` one.
+
+    InputError or CaptureError if that fails.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = _(error.strerror or str(error)).lower()
         text = _("{name}: cannot be created: {reason}").format(name=printable(str(path.parent)), reason=reason)
         raise InputError(text) from error
-    sink = Sink(path)
+    sink = Sink(path, secret=secret)
     try:
-        sink.write(octets)
+        for piece in [pieces] if isinstance(pieces, bytes) else pieces:
+            sink.write(piece)
         sink.commit()
     finally:
         sink.discard()
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a new folder with files by their relative paths, whole or not at all. InputError if it exists, or that fails."""
-    part = path.with_name(f".{path.name}.part")
+    """Write a new folder with files by their relative paths, whole or not at all. InputError if it exists, or that fails.
+
+    Until then it is `.NAME.part`, which only SIGKILL leaves behind; the next attempt removes that.
+    """
+    part, made = path.with_name(f".{path.name}.part"), False
     try:
         if path.exists():
             raise InputError(_("{name}: exists already").format(name=printable(str(path))))
         path.parent.mkdir(parents=True, exist_ok=True)
+        if part.is_dir() and not part.is_symlink() and part.stat().st_uid == os.geteuid():
+            rmtree(part)
         part.mkdir()
+        made = True
         for name, octets in files.items():
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             (part / name).write_bytes(octets)
         part.rename(path)
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        reason = _(getattr(error, "strerror", None) or str(error)).lower()
         text = _("{name}: cannot be created: {reason}").format(name=printable(str(path)), reason=reason)
         raise InputError(text) from error
     finally:
-        rmtree(part, ignore_errors=True)
+        if made:
+            rmtree(part, ignore_errors=True)

@@ -92,7 +92,7 @@ def build(order: Order, students: Sequence[Student]) -> Iterator[dict[str, Any]]
             undo.callback(_remove_if_empty, order.folder)
         sinks = []
         for path in answer_files(order.folder):
-            sink = Sink(path)
+            sink = Sink(path, secret=True)
             undo.callback(sink.discard)
             sinks.append(sink)
         answers = _Answers(order, *sinks)

@@ -1,7 +1,7 @@
 """Kill the commands that write, at random moments, and have them meet a full disk; see scripts/kills.
 
 Before each run the target is a file that was there before. Afterwards it is that file or the whole new one, nothing else lies in
-its folder, and no process of the command runs on.
+its folder, and no process of the command runs on. Of a folder, each file is whole, and the same command then writes all of it.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -32,6 +33,22 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "baseline": ("verify", "../in.pcapng", "--write-baseline", "{}.txt"),
 }
 """Commands that write one file; the braces stand for its name without suffix."""
+
+FOLDERS: dict[str, tuple[str, ...]] = {
+    "pages": ("verify", "../in.pcapng", "../two.pcapng", "--format", "html", "-o", "out"),
+    "feedback": ("grade", "handshake", "../handins", "-o", "out.csv", "-o", "out.xlsx", "--feedback", "out"),
+    "results": ("grade", "handshake", "../handins", "--format", "gradescope", "-o", "out/"),
+    "assign": (
+        *("assign", "build", "wraparound", "--roster", "../class.csv", "--key", "../key"),
+        *("-o", "out", "--answers", "out.json"),
+    ),
+    "models": ("assign", "show", "wraparound", "--models", "out"),
+    "variants": ("build", "lossy-both-sides", "--variants", "../class.csv", "--key", "../key", "-o", "out"),
+    "questions": ("quiz", "lossy-both-sides", "--format", "prairielearn", "-o", "out"),
+    "wireshark": ("wireshark", "install"),
+    "trust": ("trust", "../labkit.toml"),
+}  # fmt: skip
+"""Commands that write several files."""
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130
@@ -58,7 +75,13 @@ def run(words: list[str], folder: Path, most: int | None = None) -> "subprocess.
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         preexec_fn=None if most is None else full,
-        env={**os.environ, "LANGUAGE": "en", "LABKIT_DEBUG": ""},
+        env={
+            **os.environ,
+            "LANGUAGE": "en",
+            "LABKIT_DEBUG": "",
+            "WIRESHARK_CONFIG_DIR": str(folder / "out"),
+            "XDG_STATE_HOME": str(folder / "out"),
+        },
     )
 
 
@@ -66,42 +89,59 @@ def attempts(count: int, seed: int, names: list[str]) -> Iterator[str]:
     """Kill commands `count` times in turn, and give each a full disk once; yield a line for each. LostError at the first loss."""
     draw = random.Random(seed)
     with TemporaryDirectory(prefix="labkit-kills-") as place:
-        source = Path(place, "in.pcapng")
-        words = ["build", "lossy-both-sides", "-o", str(source)]
-        if run(words, Path(place)).wait():
-            raise LostError("labkit build does not work")
+        given(Path(place))
         whole = {name: finished(Path(place), name) for name in names}
         for name in names:
-            octets, _seconds = whole[name]
-            most = draw.randrange(len(octets))
-            code = outcome(Path(place), name, octets, None, most=most)
+            files, _seconds = whole[name]
+            most = draw.randrange(max(map(len, files.values())))
+            code = outcome(Path(place), name, files, None, most=most)
             if code not in (3, 141):
                 raise LostError(f"{name}: a disk that is full after {most} bytes: exit code {code}")
             yield f"{name}: full after {most} bytes"
         for number in range(count):
             name, kill = names[number % len(names)], draw.choice(SIGNALS)
-            octets, seconds = whole[name]
+            files, seconds = whole[name]
             after = draw.random() * seconds
-            outcome(Path(place), name, octets, (after, kill))
+            outcome(Path(place), name, files, (after, kill))
             yield f"{name}: {kill.name} after {after:.3f} s"
 
 
-def finished(place: Path, name: str) -> tuple[bytes, float]:
-    """What a command writes if nothing happens, and how long it takes."""
-    folder, target, words = prepared(place, name)
+def given(place: Path) -> None:
+    """The files that the commands read."""
+    for file, scenario in (("in", "lossy-both-sides"), ("two", "handshake"), ("handins/ann", "handshake")):
+        (place / file).parent.mkdir(exist_ok=True)
+        if run(["build", scenario, "-o", str(place / f"{file}.pcapng")], place).wait():
+            raise LostError("labkit build does not work")
+    (place / "class.csv").write_text("student\n" + "".join(f"s{number}\n" for number in range(8)))
+    (place / "key").write_bytes(bytes(range(32)))
+    (place / "labkit.toml").write_text('fail-on = "warning"\n')
+
+
+def finished(place: Path, name: str) -> tuple[dict[str, bytes], float]:
+    """The files that a command writes if nothing happens, and how long it takes."""
+    folder, words = prepared(place, name)
     began = time.monotonic()
     run(words, folder).wait()
-    octets = target.read_bytes()
-    if octets == OLD:
+    files = written(folder)
+    if not files or OLD in files.values():
         raise LostError(f"{name}: writes nothing")
-    return octets, time.monotonic() - began
+    return files, time.monotonic() - began
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """All files in a folder, by their paths."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def outcome(
-    place: Path, name: str, whole: bytes, killed: tuple[float, signal.Signals] | None, most: int | None = None
+    place: Path,
+    name: str,
+    whole: dict[str, bytes],
+    killed: tuple[float, signal.Signals] | None,
+    most: int | None = None,
 ) -> int:
-    """The exit code of a command that is killed, or may write `most` octets. LostError if it left anything but a whole file."""
-    folder, target, words = prepared(place, name)
+    """The exit code of a command that is killed, or may write `most` octets. LostError if it left anything but whole files."""
+    folder, words = prepared(place, name)
     process = run(words, folder, most)
     if killed is not None:
         time.sleep(killed[0])
@@ -112,13 +152,24 @@ def outcome(
         time.sleep(0.05)
     if running:
         raise LostError(f"{name}, {killed or most}: leaves processes: {running}")
-    left = sorted(path.name for path in folder.iterdir())
-    if left != [target.name]:
-        raise LostError(f"{name}, {killed or most}: leaves {left}")
-    octets = target.read_bytes()
+    found, several = written(folder), name in FOLDERS
+    # No system has folders without a name: what SIGKILL leaves of one, the next run removes.
+    part = f".out.part{os.sep}" if killed is not None and killed[1] == signal.SIGKILL else os.sep
+    left = sorted(each for each in found if each not in whole and not each.startswith(part))
+    if left or (not several and not found):
+        raise LostError(f"{name}, {killed or most}: leaves {left or 'no file'}")
     interrupted = killed is not None and killed[1] == signal.SIGINT and code == INTERRUPTED
-    if octets not in (OLD, whole) and not (interrupted and complete(target, octets, whole)):
-        raise LostError(f"{name}, {killed or most}: {len(octets)} bytes, neither the old file nor the new one")
+    for each, octets in found.items():
+        if each.startswith(part) or octets == whole[each] or (octets == OLD and not several):
+            continue
+        if not (interrupted and complete(folder / each, octets, whole[each])):
+            raise LostError(
+                f"{name}, {killed or most}: {each}: {len(octets)} bytes, neither the old file nor the new one"
+            )
+    if several and killed is not None and found != whole:
+        run(words, folder).wait()
+        if written(folder) != whole:
+            raise LostError(f"{name}, {killed}: the same command does not write the rest afterwards")
     return code
 
 
@@ -140,27 +191,29 @@ def members(group: int) -> list[int]:
     return found
 
 
-def prepared(place: Path, name: str) -> tuple[Path, Path, list[str]]:
-    """An empty folder with an old file, that file, and the command that replaces it."""
+def prepared(place: Path, name: str) -> tuple[Path, list[str]]:
+    """An empty folder, with an old file where the command writes one, and the command."""
     folder = place / name
-    folder.mkdir(exist_ok=True)
-    for each in folder.iterdir():
-        each.unlink()
-    words = [word.format("out") for word in COMMANDS[name]]
-    target = next(folder / word for word in words if word.startswith("out."))
-    target.write_bytes(OLD)
-    return folder, target, words
+    rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    words = [word.format("out") for word in {**COMMANDS, **FOLDERS}[name]]
+    if name in COMMANDS:
+        target = next(folder / word for word in words if word.startswith("out."))
+        target.write_bytes(OLD)
+    return folder, words
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/kills", description=__doc__)
     parser.add_argument("--count", type=int, default=200, help="how many kills")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("commands", nargs="*", choices=[*COMMANDS, []], help="which commands; all without any")
-    given = parser.parse_args(arguments)
+    parser.add_argument(
+        "commands", nargs="*", choices=[*COMMANDS, *FOLDERS, []], help="which commands; all without any"
+    )
+    chosen = parser.parse_args(arguments)
     done = 0
     try:
-        for line in attempts(given.count, given.seed, given.commands or list(COMMANDS)):
+        for line in attempts(chosen.count, chosen.seed, chosen.commands or [*COMMANDS, *FOLDERS]):
             done += 1
             print(line, file=sys.stderr)
     except LostError as error:

@@ -11,12 +11,16 @@ in a file that a student gets.
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from pickle import dump, load
 from secrets import token_bytes
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from labkit import __version__
+from labkit.capture.source import CHUNK_OCTETS
 from labkit.errors import LabkitError, UsageError
 from labkit.i18n import _, printable
 from labkit.teach.assign import Assignment
@@ -29,6 +33,8 @@ from labkit.teach.roster import Student
 from labkit.teach.variants import seed_of
 
 KEY_OCTETS = 32
+MAX_WAITING = 1 << 25
+"""Octets of hand-outs, and of answers, that wait in memory until all are made."""
 
 
 def build(
@@ -58,21 +64,29 @@ def build(
     new = sorted((each for each in students if each.id not in places), key=lambda each: _seed(assignment, key, each.id))
     behind = max(places.values(), default=-1) + 1
     places |= {each.id: behind + at for at, each in enumerate(new)}
-    lines = []
-    outcome: list[tuple[Path, dict[str, bytes]]] = []
-    for student in students:
-        own = _one(assignment, key, student, places[student.id])
-        outcome.append((folder / student.file, files(own, printer)))
-        lines.append(json.dumps(_answer(own, student, key, places[student.id]), ensure_ascii=False))
-        yield own
     head = {"labkit": __version__, "assignment": assignment.name, "digest": assignment.digest.hex(), "key": key.hex()}
-    text = json.dumps(head, ensure_ascii=False)[:-1] + ', "students": [\n' + ",\n".join(lines) + "\n]}\n"
-    write_file(answers, text.encode("utf-8", "backslashreplace"))
-    # It is a secret, whatever the umask says.
-    answers.chmod(0o600)
-    for place, content in outcome:
-        for name, octets in content.items():
-            write_file(place / name, octets)
+    # What is not written yet waits in memory as far as it is little, and then in files without a name.
+    with SpooledTemporaryFile(MAX_WAITING) as answered, SpooledTemporaryFile(MAX_WAITING) as made:
+        answered.write(
+            json.dumps(head, ensure_ascii=False)[:-1].encode("utf-8", "backslashreplace") + b', "students": ['
+        )
+        separator = "\n"
+        for student in students:
+            own = _one(assignment, key, student, places[student.id])
+            for name, octets in files(own, printer).items():
+                dump((str(folder / student.file / name), octets), made)
+            answer = separator + json.dumps(_answer(own, student, key, places[student.id]), ensure_ascii=False)
+            answered.write(answer.encode("utf-8", "backslashreplace"))
+            separator = ",\n"
+            yield own
+        answered.write(b"\n]}\n")
+        answered.seek(0)
+        write_file(answers, iter(partial(answered.read, CHUNK_OCTETS), b""), secret=True)
+        end = made.tell()
+        made.seek(0)
+        while made.tell() < end:
+            path, octets = load(made)  # noqa: S301 - what this function has put there
+            write_file(Path(path), octets)
 
 
 def _known(assignment: Assignment, answers: Path, key: bytes | None) -> AnswerKey:
