@@ -93,6 +93,13 @@ class Network:
         if side in self.taps:
             self.captured.append((self.now, side, flight))
 
+    def arrives_more(self, side: str) -> bool:
+        """Whether another segment arrives at a side at this moment."""
+        if not self.queue or self.queue[0][0] > self.now:
+            return False
+        flight = self.queue[0][2]
+        return flight is not None and flight.sender != side
+
     def carry(self, flight: Flight) -> None:
         """Give a segment to the path."""
         side = flight.sender
@@ -120,7 +127,7 @@ class SimulatedEnd(EndpointEnd):
     def flush(self, now: int) -> None:
         """Read what has arrived, and send what TCP allows."""
         tcp = self.tcp
-        if self.reading and tcp.rcv.ready:
+        if self.reading and tcp.rcv.ready and not (tcp.config.read_bursts and self.network.arrives_more(self.side)):
             tcp.read()
         if tcp.notices:
             tcp.events()

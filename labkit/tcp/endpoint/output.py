@@ -235,6 +235,10 @@ def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
     options = handshake.carried(end, now)
     room = _room(end, options)
     why = "retransmission-rto" if recovery.cause == "timeout" else "retransmission-fast"
+    for low, high in recovery.lost_again(snd.una) if end.config.reordering_timer else ():
+        recovery.resent.append((low, high, snd.high))
+        out.append(Outgoing(_data(end, low, high, options), why))
+        options = _next_options(end, options, now)
     while True:
         lost = recovery.next_lost(snd.una, snd.high, snd.mss)
         if lost is None:
@@ -251,6 +255,8 @@ def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         recovery.high_rxt = high
         recovery.lost_to = max(recovery.lost_to, high) if recovery.cause == "timeout" else recovery.lost_to
         snd.timed = None
+        if end.config.reordering_timer:
+            recovery.resent.append((low, high, snd.high))
         out.append(make_outgoing(_data(end, low, high, options), why))
         options = _next_options(end, options, now)
 
