@@ -147,6 +147,21 @@ def listed(items: Iterable[str]) -> str:
     return _("{first}, {next}").format(first="", next="").join(items)
 
 
+def aside(text: str, remark: str) -> str:
+    """A text with a remark in parentheses."""
+    return text + _(" ({remark})").format(remark=remark)
+
+
+def joined(text: str) -> str:
+    """A sentence without the spaces that a filled-in value leaves where Chinese has none: `ack 19（原始值 1019） 没有`."""
+    if text.isascii():
+        return text
+    import re
+
+    mark, wide = r"[\u3001-\u303f\uff01-\uff60]", r"[\u3001-\u303f\u3400-\u9fff\uff01-\uff60]"
+    return re.sub(rf"(?<={mark}) (?=\w)|(?<=\w) (?={mark})|(?<={wide}) (?={wide})", "", text)
+
+
 def N_(message: str) -> str:  # noqa: N802 - gettext's name, which the tools that extract messages know
     """The message unchanged: marks it for translation where it is defined, not where it is shown."""
     return message
@@ -210,12 +225,16 @@ def wrapped(text: str, columns: int, first: str = "", rest: str = "") -> list[st
     A line breaks at a space, and before or after a wide character, but not before a closing mark or after an opening one.
     """
     lines: list[str] = []
-    line, empty = first, True
+    line, used, empty = first, width(first), True
     for gap, piece in _pieces(text):
-        if not empty and width(line) + len(gap) + width(piece) > columns:
+        wide = width(piece)
+        if not empty and used + len(gap) + wide > columns:
             lines.append(line)
-            line, gap = rest, ""
-        line += ("" if empty else gap) + piece
+            line, used, gap = rest, width(rest), ""
+        elif empty:
+            gap = ""
+        line += gap + piece
+        used += len(gap) + wide
         empty = False
     return [*lines, line] if not empty else lines
 

@@ -25,7 +25,7 @@ NEVER = 1 << 32
 """An offset beyond all sequence numbers."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Account:
     """One side's numbers."""
 

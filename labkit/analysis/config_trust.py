@@ -67,7 +67,7 @@ def foreign(path: Path) -> str | None:
         if sticky and path.stat().st_nlink > 1:  # a user may have linked the file there under this name
             return _("it has several names, and other users can create names on its path")
     except (OSError, ValueError) as error:
-        return str(getattr(error, "strerror", None) or error)
+        return _(str(getattr(error, "strerror", None) or error))
     return None
 
 
@@ -252,7 +252,7 @@ def _check_state(folder: Path) -> None:
 
 def _state_error(folder: Path, error: OSError) -> UsageError:
     text = _("{folder}: cannot keep records of trusted files: {reason}")
-    return UsageError(text.format(folder=printable(str(folder)), reason=error.strerror or error))
+    return UsageError(text.format(folder=printable(str(folder)), reason=_(error.strerror or str(error))))
 
 
 def _record_name(place: str) -> str:

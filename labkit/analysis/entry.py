@@ -11,7 +11,7 @@ MAX_TYPED = 1460
 """Octets of payload that fit an Ethernet frame: who sends more has a TCP stack, which counts no headers."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Shown:
     """A segment as the capture shows it."""
 
@@ -57,7 +57,7 @@ class Shown:
         return self.ctl & (SYN | FIN | RST | ACK) == ACK and not self.length
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Entry:
     """A segment that does not fit the accounts. Numbers are raw."""
 

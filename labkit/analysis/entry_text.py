@@ -1,12 +1,12 @@
 """An entry of the accounts (`labkit.analysis.entry`) as a finding, in the words of the rule that names it."""
 
 from labkit.analysis.entry import Entry, Shown
-from labkit.analysis.finding import Finding, with_scapy
+from labkit.analysis.finding import Finding, both, with_scapy
 from labkit.analysis.flows import end_name
 from labkit.analysis.ignored import without
 from labkit.analysis.rule import Rule
 from labkit.analysis.strays import Talk, right_fields, tuple_text
-from labkit.i18n import _
+from labkit.i18n import _, joined
 from labkit.tcp.seq import diff
 
 
@@ -16,7 +16,7 @@ def finding_of(rule: Rule, entry: Entry, talk: Talk, start: int) -> Finding:
     values = _values(entry, talk)
 
     def text(template: str) -> str:
-        return _(template).format(**values) if template else ""
+        return joined(_(template).format(**values)) if template else ""
 
     ends = talk.four_tuple(seg.side)
     relative = entry.field in ("seq", "ack") and entry.expected is not None
@@ -66,10 +66,7 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
     seg, own, peer, inside = entry.shown, entry.own, entry.peer, entry.inside
 
     def number(raw: int | None) -> str:
-        if raw is None:
-            return ""
-        counted = diff(raw, entry.isn)
-        return str(raw) if counted == raw else f"{counted} (raw {raw})"
+        return "" if raw is None else both(diff(raw, entry.isn), raw)
 
     right = talk.four_tuple(seg.side)
     return {

@@ -28,7 +28,7 @@ from labkit.analysis.limits import Limit, not_accounted, of_flows
 from labkit.analysis.opening import begins_with_wrong_flags
 from labkit.analysis.rule import Rule, Scope, Severity
 from labkit.analysis.strays import Talk, Work, adopt, exchange
-from labkit.analysis.talks import Suspects, talks_of
+from labkit.analysis.talks import Heard, Suspects, gathered, talks_of
 from labkit.analysis.verifier import Verdict
 from labkit.capture import Frame
 from labkit.i18n import _
@@ -86,11 +86,13 @@ def examine(
     assume: Completeness = Completeness.AUTO,
     wanted: Callable[[Flow], bool] | None = None,
     over: Callable[[], bool] = bool,
+    heard: Iterable[Heard] | None = None,
 ) -> Verdict:
     """Look at the conversations of a judged capture once more; return its verdict with what is found.
 
     `again` opens the capture from its start, or gives None where it cannot be read twice. `rules` is the catalogue. `over`
-    says when the time for it is over. What was not looked at is the limit `not-accounted`.
+    says when the time for it is over. `heard` are all segments, where they were kept: then nothing is read again. What was not
+    looked at is the limit `not-accounted`.
     """
     verdict = replace(verdict, completeness=str(assume))
     if assume == Completeness.PARTIAL or not verdict.segments:
@@ -101,10 +103,13 @@ def examine(
         verdict = replace(verdict, findings=list(verdict.findings))
     look = _Look(verdict, named, assume, over)
     look.left = 0 if chosen is None else verdict.flows - len(chosen)
-    frames = () if chosen is not None and not chosen else again()
-    if frames is None:
-        return verdict
-    talks = list(talks_of(frames, chosen, look.misread))
+    if heard is not None and chosen is None and not look.misread:
+        talks = list(gathered(heard))
+    else:
+        frames = () if chosen is not None and not chosen else again()
+        if frames is None:
+            return verdict
+        talks = list(talks_of(frames, chosen, look.misread))
     work = Work(over)
     adopted = {host.index: segments for host, segments in adopt(talks, work)}
     adopted |= exchange([talk for talk in talks if talk.index not in adopted], look.doubted, Work(over))

@@ -4,11 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from labkit.analysis.rule import NUMBER, SPACES, Rule, Severity
-from labkit.i18n import _, printable
+from labkit.i18n import _, joined, printable
 from labkit.tcp.seq import diff
 
 MAX_KEPT = 250_000
@@ -60,12 +59,14 @@ class Finding:
 
     def _repr_mimebundle_(self, **_choices: object) -> dict[str, str]:
         """What a notebook shows (IPython's protocol)."""
+        from html import escape
+
         lines = [str(self), *filter(None, (self.receiver, self.mend, self.reference))]
         first, *others = (escape(printable(line)) for line in lines)
         return {"text/plain": "\n".join(lines), "text/html": "<br>".join((f"<b>{first}</b>", *others))}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Evidence:
     """The numbers that a rule saw when it found its fault."""
 
@@ -106,10 +107,10 @@ def finding(rule: Rule, found: int, profile: str, evidence: Evidence) -> Finding
         value = declared[name] if name in declared else evidence.value(name)
         space = owner if name in declared else SPACES[name]
         counted = diff(value, bases[space]) if space else value
-        return format(value, match[2] or "") if counted == value else _("{n} (raw {raw})").format(n=counted, raw=value)
+        return format(value, match[2] or "") if counted == value else both(counted, value)
 
     def text(template: str) -> str:
-        return NUMBER.sub(shown, _(template))
+        return joined(NUMBER.sub(shown, _(template)))
 
     return Finding(
         code=rule.code,
@@ -132,6 +133,11 @@ def finding(rule: Rule, found: int, profile: str, evidence: Evidence) -> Finding
         mend="" if legal else with_scapy(text(rule.mend), evidence.field, evidence.packet, evidence.expected),
         wireshark=rule.wireshark,
     )
+
+
+def both(relative: int, raw: int) -> str:
+    """A number as Wireshark shows it, and as the header has it: `120 (raw 4711)`."""
+    return str(raw) if relative == raw else _("{n} (raw {raw})").format(n=relative, raw=raw)
 
 
 def with_scapy(mend: str, field: str, packet: int | None, expected: int | None) -> str:
@@ -170,7 +176,7 @@ def right_value(finding: Finding) -> str:
     shown = finding.expected if finding.expected_relative is None else finding.expected_relative
     if shown == finding.expected:
         return f"{finding.field} {shown}"
-    return f"{finding.field} {_('{n} (raw {raw})').format(n=shown, raw=finding.expected)}"
+    return f"{finding.field} {both(shown, finding.expected)}"
 
 
 class Outline(NamedTuple):

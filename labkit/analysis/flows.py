@@ -61,7 +61,7 @@ def no_points() -> list[int]:
     return [ABSENT, ABSENT]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class HostIsns:
     """The initial sequence numbers of a host, as a client or as a server."""
 

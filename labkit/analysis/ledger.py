@@ -223,7 +223,8 @@ class Ledger(Book):
         me.taken = seg
         if seg.length:
             me.starts.setdefault(seg.seq, seg)
-            me.starts.setdefault(me.nxt, replace(seg, seq=me.nxt))  # it may come again with the right number
+            if off:
+                me.starts.setdefault(me.nxt, replace(seg, seq=me.nxt))  # it may come again with the right number
         me.nxt = add(me.nxt, seg.seg_len)
         if seg.ctl & FIN:
             me.fin_at = add(me.nxt, -1)

@@ -24,7 +24,7 @@ RING_PIECES = 1 << 18
 """The last octets and segments of all sides together: both rings have these sizes, powers of two."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Piece:
     """The payload of one segment."""
 
@@ -54,7 +54,7 @@ class _Pieces(dict[int, Piece]):
         return piece
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class PayloadStore:
     """The interpreter's `Store`. Only the pages of the ring that are used take memory."""
 

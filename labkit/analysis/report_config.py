@@ -26,7 +26,7 @@ from labkit.analysis.limits import KINDS
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect
 from labkit.analysis.verifier import PROFILES, Verdict
 from labkit.errors import UsageError
-from labkit.i18n import _, nearest, printable
+from labkit.i18n import _, listed, nearest, printable
 
 FILE, PROJECT = "labkit.toml", "pyproject.toml"
 
@@ -303,7 +303,7 @@ def limit_kinds(words: Iterable[str]) -> tuple[str, ...]:
     for word in kinds:
         if word not in KINDS:
             text = _("there is no limit '{word}'; the limits are {known}")
-            raise UsageError(text.format(word=printable(word), known=", ".join(KINDS)) + nearest(word, KINDS))
+            raise UsageError(text.format(word=printable(word), known=listed(KINDS)) + nearest(word, KINDS))
     return kinds
 
 
@@ -338,7 +338,7 @@ def _severities(value: object, rules: Rules) -> dict[str, Severity]:
 def _word(value: object, known: Iterable[str]) -> str:
     words = tuple(known)
     if not isinstance(value, str) or value not in words:
-        text = _("must be one of {known}, not {value}").format(known=", ".join(words), value=_shown(value))
+        text = _("must be one of {known}, not {value}").format(known=listed(words), value=_shown(value))
         raise UsageError(text + (nearest(value, words) if isinstance(value, str) else ""))
     return value
 

@@ -34,7 +34,7 @@ from typing import Any, TypeVar
 from labkit.analysis.pending import Resolved
 from labkit.analysis.side import Side
 from labkit.errors import UsageError
-from labkit.i18n import N_, _, printable, unfolded
+from labkit.i18n import N_, _, listed, printable, unfolded
 from labkit.packet.seen import OWN, PEER, Seen
 
 
@@ -107,7 +107,7 @@ Name = Callable[..., str]
 P = TypeVar("P", bound=Predicate)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rule:
     """One rule of the catalogue, as the decorator declares it."""
 
@@ -274,7 +274,7 @@ def _numbers(
     numbers = tuple(name for name in shown if name in SPACES)
     if len(numbers) > MAX_NUMBERS:
         text = _("rule {rule}: its text shows {n} numbers ({names}); at most {most} are possible")
-        raise UsageError(text.format(rule=rule, n=len(numbers), names=", ".join(numbers), most=MAX_NUMBERS))
+        raise UsageError(text.format(rule=rule, n=len(numbers), names=listed(numbers), most=MAX_NUMBERS))
     return numbers
 
 

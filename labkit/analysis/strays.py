@@ -23,7 +23,7 @@ FourTuple = tuple[bytes, int, bytes, int]
 """Source address and port, destination address and port."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Talk:
     """The segments of one conversation, as the flow table has them. `ends[CLIENT]` sent the first SYN."""
 

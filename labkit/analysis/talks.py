@@ -29,32 +29,44 @@ Suspects = Mapping[tuple[frozenset[End], int], int]
 """The indices of conversations by their ends and first packet."""
 
 
+Heard = tuple[Flow, Shown]
+"""A segment with its conversation; `Shown.side` is that of the flow table."""
+
+
 def talks_of(frames: Iterable[Frame], chosen: Suspects | None, misread: Collection[int] = ()) -> Iterator[Talk]:
     """The conversations of a capture with their segments; one that is too long for accounts has none.
 
     Packets in `misread` have a wrong data offset, and count as though it were right.
     """
-    talks = list(_talks(frames, chosen, misread))
-    yield from _renumbered(talks) if chosen is None and all(talk.segments for talk in talks) else talks
-
-
-def _talks(frames: Iterable[Frame], chosen: Suspects | None, misread: Collection[int]) -> Iterator[Talk]:
     if chosen is not None:
         pairs = [tuple(ends) for ends, _packet in chosen if len(ends) == 2]
         ways = {way for one, other in pairs for way in ((one, other), (other, one))}
         frames = possible_frames(islice(frames, MAX_FRAMES), ways)
+    heard = (
+        (step.flow, shown(step.seg, step.data, step.sender))
+        for step in analyze(frames, FlowTable())
+        if step.scope == DONE and (step.seg.readable or step.seg.number in misread)
+    )
+    return gathered(heard, chosen, misread)
+
+
+def gathered(heard: Iterable[Heard], chosen: Suspects | None = None, misread: Collection[int] = ()) -> Iterator[Talk]:
+    """The conversations of segments that were read; the parameters are those of `talks_of`."""
+    talks = list(_talks(heard, chosen, misread))
+    yield from _renumbered(talks) if chosen is None and all(talk.segments for talk in talks) else talks
+
+
+def _talks(heard: Iterable[Heard], chosen: Suspects | None, misread: Collection[int]) -> Iterator[Talk]:
     talks: dict[int, tuple[Flow, list[Shown]]] = {}
     kept = 0
     cut: set[int] = set()
-    for step in analyze(frames, FlowTable()):
-        if step.scope != DONE or not (step.seg.readable or step.seg.number in misread):
-            continue
-        segments = talks.setdefault(step.flow.index, (step.flow, []))[1]
+    for flow, seg in heard:
+        segments = talks.setdefault(flow.index, (flow, []))[1]
         if len(segments) < MAX_SEGMENTS and kept < MAX_ALL_SEGMENTS:
-            segments.append(shown(step.seg, step.data, step.sender))
+            segments.append(seg)
             kept += 1
         else:
-            cut.add(step.flow.index)
+            cut.add(flow.index)
     for flow, segments in talks.values():
         index = flow.index
         if chosen is not None:
@@ -62,8 +74,9 @@ def _talks(frames: Iterable[Frame], chosen: Suspects | None, misread: Collection
         if index >= 0:
             client = flow.client
             ends_of = flow.ends[client], flow.ends[1 - client]
-            whole = segments if flow.index not in cut else []
-            sides = [replace(seg, side=CLIENT if seg.side == client else SERVER) for seg in whole]
+            sides = segments if flow.index not in cut else []
+            for seg in sides:
+                seg.side = CLIENT if seg.side == client else SERVER
             for at, seg in enumerate(sides):
                 if seg.packet in misread:
                     sides[at] = _with_length(seg, sides[at + 1 :])
@@ -100,6 +113,11 @@ def _renumbered(talks: Sequence[Talk]) -> Sequence[Talk]:
     return talks
 
 
+def headers_of(doff: int, version: int) -> int:
+    """Octets of the headers of IP and TCP, without options and extensions of IP."""
+    return doff + (20 if version == 4 else 40)
+
+
 def shown(seg: Seen, data: bytes, sender: int) -> Shown:
     """A segment of the side `sender` as the accounts of a conversation need it. `data` holds its octets."""
     payload = data[seg.data_at : seg.data_at + min(seg.data_len, MAX_PAYLOAD)] if seg.data_at >= 0 else b""
@@ -115,6 +133,6 @@ def shown(seg: Seen, data: bytes, sender: int) -> Shown:
         ip_id=seg.ip_id,
         window=seg.win,
         mss=seg.mss,
-        headers=seg.doff + (20 if seg.version == 4 else 40),
+        headers=headers_of(seg.doff, seg.version),
         spoiled=seg.sum_state == SUM_BAD,
     )

@@ -29,7 +29,7 @@ from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Predicate, 
 from labkit.analysis.unread import Unread
 from labkit.capture import Damage, Frame, Frames, open_capture
 from labkit.errors import UsageError
-from labkit.i18n import _
+from labkit.i18n import _, listed
 
 PROFILES = (RFC9293, DOCUMENT)
 
@@ -195,7 +195,7 @@ class Verifier:
     ) -> None:
         """`rules`: the catalogue; without it, `labkit.analysis.rule.collect()`."""
         if profile not in PROFILES:
-            known = ", ".join(PROFILES)
+            known = listed(PROFILES)
             raise UsageError(
                 _("there is no profile '{name}'; the profiles are {known}").format(name=profile, known=known)
             )

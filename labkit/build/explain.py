@@ -45,101 +45,122 @@ class Explainer:
         """The relative sequence number after the last one that each side has used."""
         self.fin: dict[str, int] = {}
         """The relative sequence number of each side's FIN."""
+        self.heads: dict[tuple[str, States | None, States | None], str] = {}
+        """What precedes the numbers, by step and states: most segments share it with others."""
+        # What most comments consist of.
+        self.seq = say(N_("seq {start} (raw {raw})")).format
+        self.octets = say(N_("{n} octets")).format
+        self.takes = say(N_("; {parts}: takes {taken}, next seq {next}")).format
+        self.acks = {
+            "client": say(N_("ack {number} (raw {raw}) = {sum} of the server")).format,
+            "server": say(N_("ack {number} (raw {raw}) = {sum} of the client")).format,
+        }
+        """By the segment's sender."""
+        self.missing = say(N_("; {n} more sent, not yet acknowledged")).format
+        self.lost = say(N_("the path loses this segment after the point of capture")) + "\n"
+        label = say(N_("{label}: {text}")).format
+        self.sections = {why: label(label=why, text=say(text)) for why, text in SECTIONS.items()}
 
     def note(self, record: Record) -> None:
         """Remember a record."""
-        self._note(record, self.relative(record)[0])
+        self._note(record, self.relative(record)[0], record.segment.length)
 
-    def _note(self, record: Record, start: int) -> None:
-        segment = record.segment
-        length = segment.length
-        if length and not segment.ctl & RST and start + length > self.next[record.sender]:
-            self.next[record.sender] = start + length
-        if segment.ctl & FIN:
-            self.fin[record.sender] = start + length - 1
+    def _note(self, record: Record, start: int, length: int) -> None:
+        ctl, sender = record.segment.ctl, record.sender
+        if length and not ctl & RST and start + length > self.next[sender]:
+            self.next[sender] = start + length
+        if ctl & FIN:
+            self.fin[sender] = start + length - 1
 
     def explain(self, record: Record) -> str:
         """The comment on a record. Remember the record."""
         start, number = self.relative(record)
+        segment = record.segment
+        length = segment.length
         if not record.why:
-            self._note(record, start)
+            self._note(record, start, length)
             return record.step
-        lines = [self._step(record.step)] if record.step else []
-        if record.client and record.server:
+        key = record.step, record.client, record.server
+        head = self.heads.get(key)
+        if head is None:
+            head = self.heads[key] = self._head(*key)
+        seq = self._seq(record, start, length)
+        ack = self._ack(record, number) if segment.ctl & ACK else ""
+        self._note(record, start, length)
+        return f"{head}{seq}\n{ack}{'' if record.arrived else self.lost}{self.sections[record.why]}"
+
+    def _head(self, step: str, client: States | None, server: States | None) -> str:
+        """The lines that precede the numbers: the step and the states, as far as they are known."""
+        head = f"{self._step(step)}\n" if step else ""
+        if client and server:
             text = self.say(N_("client {client}; server {server}"))
-            lines.append(text.format(client=_change(record.client), server=_change(record.server)))
-        lines.append(self._seq(record, start))
-        if record.segment.ctl & ACK:
-            lines.append(self._ack(record, number))
-        if not record.arrived:
-            lines.append(self.say(N_("the path loses this segment after the point of capture")))
-        lines.append(self.say(N_("{label}: {text}")).format(label=record.why, text=self.say(SECTIONS[record.why])))
-        self._note(record, start)
-        return "\n".join(lines)
+            head += text.format(client=_change(client), server=_change(server)) + "\n"
+        return head
 
     def _step(self, step: str) -> str:
         """The step of a scenario. Its verb and what it says are words of the scenario's file."""
         found = _STEP.fullmatch(step)
         if found is None:
             return step
-        octets = self.say(N_("{n} octets")).format(n=found[4]) if found[4] else ""
+        octets = self.octets(n=found[4]) if found[4] else ""
         comma = self.say(N_(", ")) if found[3] else " " if octets else ""
         return self.say(N_("step {n}: {what}")).format(n=found[1], what=f"{found[2]}{comma}{octets}")
 
-    def _seq(self, record: Record, start: int) -> str:
-        """How the sequence number follows from earlier segments."""
-        segment, say = record.segment, self.say
-        ctl, taken = segment.ctl, segment.length
-        text = say(N_("seq {start} (raw {raw})")).format(start=start, raw=segment.seq)
-        expected = self.next[record.sender]
-        if ctl & SYN:
-            text += say(N_(": the initial sequence number, again") if expected else N_(": the initial sequence number"))
-        elif ctl & RST and not ctl & ACK and record.why == "rst" and not expected:
-            text += say(N_(": the number that the previous segment acknowledged"))
-        elif ctl & RST and segment.seq == 0:
-            text += say(N_(": 0, because there is no connection"))
-        elif start == expected:
-            text += f" = {self._sum(start, self.fin.get(record.sender))}"
-        elif record.why == "keep-alive":
-            text += say(N_(": one before the next number, so that the peer must answer"))
-        elif start < expected and not taken:
-            text += f" = {self._sum(start, self.fin.get(record.sender))}"
-            text += say(N_("; the peer has not accepted the octets sent beyond"))
-        elif start < expected:
-            used = N_(": sent before (client has used all numbers below {expected})")
-            if record.sender == "server":
-                used = N_(": sent before (server has used all numbers below {expected})")
-            text += say(used).format(expected=expected)
+    def _seq(self, record: Record, start: int, taken: int) -> str:
+        """How the sequence number follows from earlier segments; `taken` is the segment's length."""
+        segment, sender = record.segment, record.sender
+        ctl, expected = segment.ctl, self.next[sender]
+        text = self.seq(start=start, raw=segment.seq)
+        if start == expected and not ctl & (SYN | RST):
+            text += f" = {self._sum(start, self.fin.get(sender))}"
         else:
-            text += say(N_(": ahead of {expected}: the capture lacks the segments between")).format(expected=expected)
+            text += self._irregular(record, start, taken, expected)
         if taken and not ctl & RST:
-            parts = [say(N_("{n} octets")).format(n=len(segment.payload))] if segment.payload else []
-            parts += [name for bit, name in ((SYN, "SYN"), (FIN, "FIN")) if ctl & bit]
-            takes = say(N_("; {parts}: takes {taken}, next seq {next}"))
-            text += takes.format(parts=" + ".join(parts), taken=taken, next=start + taken)
+            parts = self.octets(n=len(segment.payload)) if segment.payload else ""
+            if ctl & (SYN | FIN):
+                names = [name for bit, name in ((SYN, "SYN"), (FIN, "FIN")) if ctl & bit]
+                parts = " + ".join([parts, *names] if parts else names)
+            text += self.takes(parts=parts, taken=taken, next=start + taken)
         return text
 
+    def _irregular(self, record: Record, start: int, taken: int, expected: int) -> str:
+        """What to say of a sequence number that is not just the next one."""
+        segment, say = record.segment, self.say
+        ctl = segment.ctl
+        if ctl & SYN:
+            return say(N_(": the initial sequence number, again") if expected else N_(": the initial sequence number"))
+        if ctl & RST and not ctl & ACK and record.why == "rst" and not expected:
+            return say(N_(": the number that the previous segment acknowledged"))
+        if ctl & RST and segment.seq == 0:
+            return say(N_(": 0, because there is no connection"))
+        if start == expected:
+            return f" = {self._sum(start, self.fin.get(record.sender))}"
+        if record.why == "keep-alive":
+            return say(N_(": one before the next number, so that the peer must answer"))
+        if start > expected:
+            return say(N_(": ahead of {expected}: the capture lacks the segments between")).format(expected=expected)
+        if not taken:
+            sum_ = self._sum(start, self.fin.get(record.sender))
+            return f" = {sum_}" + say(N_("; the peer has not accepted the octets sent beyond"))
+        used = N_(": sent before (client has used all numbers below {expected})")
+        if record.sender == "server":
+            used = N_(": sent before (server has used all numbers below {expected})")
+        return say(used).format(expected=expected)
+
     def _ack(self, record: Record, number: int) -> str:
-        """How the acknowledgement number follows from the peer's segments."""
+        """The line on how the acknowledgement number follows from the peer's segments."""
         peer = "server" if record.sender == "client" else "client"
-        text = N_("ack {number} (raw {raw}) = {sum} of the client")
-        if peer == "server":
-            text = N_("ack {number} (raw {raw}) = {sum} of the server")
         sum_ = self._sum(number, self.fin.get(peer))
-        found = self.say(text).format(number=number, raw=record.segment.ack, sum=sum_)
+        found = self.acks[record.sender](number=number, raw=record.segment.ack, sum=sum_)
         missing = self.next[peer] - number
-        if missing > 0:
-            found += self.say(N_("; {n} more sent, not yet acknowledged")).format(n=missing)
-        return found
+        return f"{found}{self.missing(n=missing)}\n" if missing > 0 else f"{found}\n"
 
     def _sum(self, number: int, fin: int | None) -> str:
         """A relative number as the sum of what it counts, such as `1 (SYN) + 99 octets + 1 (FIN)`."""
         past_fin = fin is not None and number > fin
         octets = number - 1 - past_fin
-        text = "1 (SYN)"
-        if octets > 0:
-            text += " + " + self.say(N_("{n} octets")).format(n=octets)
-        return text + (" + 1 (FIN)" if past_fin else "")
+        text = f"1 (SYN) + {self.octets(n=octets)}" if octets > 0 else "1 (SYN)"
+        return f"{text} + 1 (FIN)" if past_fin else text
 
 
 def _change(states: States) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from labkit.capture import Damage, Frame, Interface
 from labkit.errors import UsageError
-from labkit.i18n import _
+from labkit.i18n import _, listed
 from labkit.packet.frame_edits import EDITS
 from labkit.packet.scapy_build import Host, is_packet, layer_octets
 from labkit.tcp import seq as sn
@@ -84,7 +84,7 @@ class Record:
     def _changed(self, name: str, value: Any) -> "Record":
         if name not in FIELDS:
             raise ValueError(
-                _("unknown field {name!r}; expected one of {known}").format(name=name, known=", ".join(FIELDS))
+                _("unknown field {name!r}; expected one of {known}").format(name=name, known=listed(FIELDS))
             )
         place = FIELDS[name] or name
         owner: Record | Segment = self if place in RECORD_FIELDS else self.segment
@@ -119,7 +119,7 @@ def _check_kind(name: str, value: Any) -> None:
     elif name == "edits":
         texts = isinstance(value, Mapping) and all(isinstance(each, str) for each in value.values())
         fits = texts and value.keys() <= EDITS.keys()
-        expected = _("a mapping of texts with some of {known}").format(known=", ".join(EDITS))
+        expected = _("a mapping of texts with some of {known}").format(known=listed(EDITS))
     elif name == "sender":
         return
     else:

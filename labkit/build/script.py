@@ -25,7 +25,7 @@ from pathlib import Path
 
 from labkit.build.trace import Connection, Record, Trace
 from labkit.errors import ScenarioError
-from labkit.i18n import _
+from labkit.i18n import N_, _
 from labkit.packet.frame_edits import apply
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.scapy_build import Host, Stamp
@@ -56,7 +56,7 @@ def load(path: str | Path) -> Trace:
     """The trace in a file. ScenarioError, `FILE:LINE: message`, for a bad line."""
     from labkit.build.scenario.source import read_file
 
-    return parse(read_file(Path(path), MAX_FILE_SIZE, "a file of segments"), str(path))
+    return parse(read_file(Path(path), MAX_FILE_SIZE, N_("a file of segments")), str(path))
 
 
 def parse(text: str, source: str = "<text>") -> Trace:

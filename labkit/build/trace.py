@@ -30,7 +30,7 @@ from labkit.capture import Frame, Interface
 from labkit.capture.base import MAX_PACKET_OCTETS
 from labkit.capture.budget import Budget
 from labkit.errors import LabkitError, UsageError
-from labkit.i18n import N_, _, printable
+from labkit.i18n import N_, _, listed, printable
 from labkit.packet.linktype import ETHERNET, RAW, title
 from labkit.packet.scapy_build import PLAIN, Framing, Host
 from labkit.tcp import seq as sn
@@ -333,7 +333,7 @@ class Trace:
         if edition not in EDITIONS:
             raise UsageError(
                 _("unknown edition {edition!r}; expected one of: {known}").format(
-                    edition=edition, known=", ".join(EDITIONS)
+                    edition=edition, known=listed(EDITIONS)
                 )
             )
         annotated = edition == "annotated"

@@ -4,9 +4,11 @@
 standard error and an exit code (`Exit`), never a traceback, unless LABKIT_DEBUG is set.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from itertools import zip_longest
 from pkgutil import iter_modules
@@ -17,7 +19,7 @@ import click
 from labkit import __version__
 from labkit.cli._common import COMPLETE, SECTIONS, Exit, Speaking, color_option, echo, language_option, note
 from labkit.errors import CaptureError, InputError, LabkitError, LinkError, MissingError, ScenarioError, UsageError
-from labkit.i18n import N_, _, available, nearest, speaking
+from labkit.i18n import N_, _, available, joined, nearest, speaking
 
 CODES: dict[type[LabkitError], Exit] = {
     UsageError: Exit.USAGE,
@@ -29,14 +31,23 @@ CODES: dict[type[LabkitError], Exit] = {
 }
 """The exit code of each error."""
 
+MANY_OBJECTS = 10_000
+"""Objects between two searches for garbage: what is imported stays, and Python's 700 would look through it again and again."""
+
+
+@cache
+def _names() -> list[str]:
+    """The names of the commands; help asks for them once for each."""
+    names = (module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+    return sorted(name.replace("_", "-") for name in names)
+
 
 class Commands(Speaking, click.Group):
     """The commands: each module beside this file holds one. `check-live` is in `check_live`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """List the names of the commands, in alphabetical order."""
-        names = (module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
-        return sorted(name.replace("_", "-") for name in names)
+        return list(_names())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load the module of a command; None where there is no such command."""
@@ -142,6 +153,7 @@ def _run(words: list[str]) -> int:
 
 def main() -> NoReturn:
     """Run the command line, and exit with its code."""
+    gc.set_threshold(MANY_OBJECTS)
     for stream in (sys.stdout, sys.stderr):
         # A stream that cannot encode a character gets its escape, not an error.
         reconfigure: Any = getattr(stream, "reconfigure", None)
@@ -187,8 +199,9 @@ def _failure(error: Exception) -> Exit:
 def _usage_line(error: click.UsageError) -> str:
     """What is wrong with a command line, in one line; click writes three."""
     what = " ".join(error.format_message().split()).rstrip(".")
-    # click names the types of options with a minimum.
-    what = what.replace("a valid integer range", "a valid integer").replace("a valid float range", "a valid number")
+    # click names the types of numbers in English, and those with a minimum as ranges.
+    what = what.replace("integer range", "integer").replace("float range", "float")
+    what = joined(what.replace(" integer", f" {_('integer')}").replace(" float", f" {_('number')}"))
     what = what[0].lower() + what[1:] if what[1:2].islower() else what
     path = error.ctx.command_path if error.ctx else "labkit"
     return _("{what} (see '{path} --help')").format(what=what, path=path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.cli._common import language_asked, note
 from labkit.errors import UsageError
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import _, listed, ngettext, printable
 
 if TYPE_CHECKING:
     from labkit.build.trace import Trace
@@ -148,7 +148,7 @@ def build_variants(
             progress.show(_(": {number} of {total}").format(number=number, total=total))
     if len(digests) == 1 < total:
         note(_("all captures are the same: the scenario uses no random numbers"))
-    answers = ", ".join(map(_relative, variants.answer_files(order.folder)))
+    answers = listed(map(_relative, variants.answer_files(order.folder)))
     text = ngettext(
         "{folder}: {count} capture; the answers are in {answers}",
         "{folder}: {count} captures; the answers are in {answers}",

@@ -18,7 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._help import Formatter
-from labkit.i18n import N_, _, available, printable, translated, unfolded
+from labkit.i18n import N_, _, available, listed, printable, translated, unfolded
 
 if TYPE_CHECKING:
     from labkit.analysis.rule import Severity
@@ -96,7 +96,7 @@ def color_option(*, hidden: bool = False) -> click.Option:
 def set_language(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     """Check the value of --lang; `labkit.cli.run` has switched to the language before."""
     if value is not None and available(value) is None:
-        known = ", ".join(["en", *translated()])
+        known = listed(["en", *translated()])
         text = _("'{value}' is not a language of labkit; expected one of {known}")
         raise click.BadParameter(text.format(value=value, known=known))
     if value is not None:

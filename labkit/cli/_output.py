@@ -8,7 +8,7 @@ import click
 
 from labkit.cli._common import echo
 from labkit.errors import MissingError, UsageError
-from labkit.i18n import _
+from labkit.i18n import _, listed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,4 +73,4 @@ def converted(svg: str, format_: str) -> bytes:
     text = _(
         "no converter from SVG to {format} is installed; install one of: {programs} (Debian: librsvg2-bin, inkscape)"
     )
-    raise MissingError(text.format(format=format_.upper(), programs=", ".join(CONVERTERS)))
+    raise MissingError(text.format(format=format_.upper(), programs=listed(CONVERTERS)))

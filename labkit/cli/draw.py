@@ -15,7 +15,7 @@ from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, complete_scenarios, note, profile_option, reveal_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import CaptureError, UsageError
-from labkit.i18n import N_, _
+from labkit.i18n import N_, _, listed
 from labkit.report.draw import (
     CONVERTED,
     LADDER,
@@ -175,11 +175,11 @@ def _format(what: str, format_: str | None, output: str | None) -> str:
         format_ = SUFFIXES.get(suffix)
         if format_ is None:
             text = _("{name}: the suffix names no format; use --format or one of {known}")
-            raise UsageError(text.format(name=output, known=", ".join(SUFFIXES)))
+            raise UsageError(text.format(name=output, known=listed(SUFFIXES)))
     format_ = format_ or (TERMINAL if TERMINAL in known else known[0])
     if format_ not in known:
         text = _("the picture {name} has no format {format}; it has: {known}")
-        raise UsageError(text.format(name=what, format=format_, known=", ".join(known)))
+        raise UsageError(text.format(name=what, format=format_, known=listed(known)))
     return format_
 
 

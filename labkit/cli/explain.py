@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem
 
 from labkit.cli._common import Command, complete_rules, echo, rules_option
 from labkit.errors import UsageError
-from labkit.i18n import _, nearest, wrapped
+from labkit.i18n import _, listed, nearest, wrapped
 from labkit.teach.lessons import lesson, names, summary
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def command(topic: str | None, arguments: tuple[str, ...], extra: tuple[str, ...
     if topic is None:
         for name in names():
             echo(f"{click.style(name, bold=True)}  {_(summary(name))}")
-        echo(_("rules: {codes}").format(codes=", ".join(_codes(extra))))
+        echo(_("rules: {codes}").format(codes=listed(_codes(extra))))
         return
     if topic in names():
         lines = lesson(topic)(arguments)

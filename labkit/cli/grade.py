@@ -12,7 +12,7 @@ from labkit.cli._common import Command, Exit, echo, note
 from labkit.cli._grade import class_options, complete_assignments, load, load_pupils
 from labkit.cli._output import STANDARD_OUTPUT, write_octets
 from labkit.errors import InputError, LabkitError, UsageError
-from labkit.i18n import N_, _, ngettext, printable
+from labkit.i18n import N_, _, listed, ngettext, printable
 from labkit.teach.platforms import names
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def check_outputs(outputs: tuple[str, ...]) -> None:
     for output in outputs:
         if Path(output).suffix.lower() not in SUFFIXES:
             text = _("{name}: the suffix names no form of the table; use one of {known}")
-            raise UsageError(text.format(name=printable(output), known=", ".join(SUFFIXES)))
+            raise UsageError(text.format(name=printable(output), known=listed(SUFFIXES)))
 
 
 def write_grades(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: str | None) -> None:

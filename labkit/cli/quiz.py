@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, complete_scenarios, echo, note
 from labkit.errors import UsageError
-from labkit.i18n import N_, _, ngettext, printable
+from labkit.i18n import N_, _, listed, ngettext, printable
 
 if TYPE_CHECKING:
     from labkit.capture.budget import Budget
@@ -166,10 +166,10 @@ def _format(name: str | None, output: str | None) -> "Format":
         name = next((each for each in names() if format_of(each).suffix == suffix), None)
         if name is None:
             text = _("{name}: the suffix names no format; use --format: {known}")
-            raise UsageError(text.format(name=printable(str(output)), known=", ".join(names())))
+            raise UsageError(text.format(name=printable(str(output)), known=listed(names())))
     if name not in names():
         text = _("unknown format '{name}'; expected one of {known}")
-        raise UsageError(text.format(name=printable(name), known=", ".join(names())))
+        raise UsageError(text.format(name=printable(name), known=listed(names())))
     return format_of(name)
 
 
@@ -233,7 +233,7 @@ def _note_missing(drawn: "Drawn", count: int | None) -> None:
     for kind in drawn.missing:
         lacking.setdefault(_(kind.needs), []).append(kind.name)
     reasons = _("; ").join(
-        _("{kinds} (needs {needs})").format(kinds=", ".join(names), needs=needs) for needs, names in lacking.items()
+        _("{kinds} (needs {needs})").format(kinds=listed(names), needs=needs) for needs, names in lacking.items()
     )
     if not drawn.questions:
         raise UsageError(_("nothing can be asked about it: {reasons}").format(reasons=reasons))

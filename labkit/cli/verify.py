@@ -170,9 +170,7 @@ def _note_skipped(skipped: list[str]) -> None:
         text = ngettext(
             "skipped {n} file that is not a capture", "skipped {n} files that are not captures", len(skipped)
         )
-        files = ", ".join(sorted(map(printable, skipped))[:MAX_SKIPPED]) + (
-            ", ..." if len(skipped) > MAX_SKIPPED else ""
-        )
+        files = listed(sorted(map(printable, skipped))[:MAX_SKIPPED]) + (", ..." if len(skipped) > MAX_SKIPPED else "")
         note(f"{text.format(n=len(skipped))}{_(': ')}{files}")
 
 

@@ -24,7 +24,7 @@ MIN_OCTETS = 4_000_000
 """Octets of all captures below which starting processes costs more than it gains."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dispatcher:
     """Captures to be judged, and the caller's interest in them."""
 

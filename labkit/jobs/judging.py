@@ -23,7 +23,7 @@ MAX_ERROR = 200
 """Characters of the words of an internal error that a message shows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Request:
     """How to judge captures, and what to report."""
 

@@ -119,7 +119,7 @@ class Conversation:
             return _("{host} has not answered the SYN").format(host=end.peer)
         if unacknowledged := end.unacknowledged:
             text = _("the {peer} does not acknowledge {n} octets")
-            return text.format(peer=OTHER[self.side], n=unacknowledged)
+            return text.format(peer=_(OTHER[self.side]), n=unacknowledged)
         plan, latest = self.application.next, self.application.latest
         if plan is None or latest is None:
             return _("{step} is not complete").format(step=_title(plan or latest))
@@ -154,7 +154,7 @@ class Conversation:
             if application.ends[plan.side].gone and self.labkit_end.loss:
                 reason = _("{reason} before {step}").format(reason=self.labkit_end.loss, step=_title(plan))
             else:
-                reason = _("the {side} cannot {verb}: {reason}").format(side=plan.side, verb=plan.verb, reason=error)
+                reason = _("the {side} cannot {verb}: {reason}").format(side=_(plan.side), verb=plan.verb, reason=error)
             raise self._error(plan, reason) from error
         plan = application.latest
         if plan is not None and plan.verb == "receive" and not application.complete(plan, now):
@@ -163,7 +163,7 @@ class Conversation:
                 text = _("the {side} received {count} of {octets} octets: {reason}")
                 reason = self.labkit_end.loss or _("the peer has closed")
                 raise self._error(
-                    plan, text.format(side=plan.side, count=end.delivered, octets=plan.until, reason=reason)
+                    plan, text.format(side=_(plan.side), count=end.delivered, octets=plan.until, reason=reason)
                 )
         return bool(begun)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from labkit.errors import LinkError, UsageError
-from labkit.i18n import _, printable
+from labkit.i18n import _, listed, printable
 from labkit.live import ethtool
 from labkit.live.wiring import INTERFACES, NETWORKS
 
@@ -55,7 +55,7 @@ class Guard:
                     "--allow-network {whole} allows it for this run"
                 )
                 whole = f"{address}/{address.max_prefixlen}"
-                raise LinkError(text.format(address=address, networks=", ".join(NETWORKS), whole=whole))
+                raise LinkError(text.format(address=address, networks=listed(NETWORKS), whole=whole))
 
     def count_packet(self) -> None:
         """Count a frame before it is sent. LinkError if the run has already sent `packets` frames."""

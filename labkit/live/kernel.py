@@ -248,7 +248,7 @@ class KernelSocket:
         except OSError as error:
             if error.errno in CONNECTION_LOST:
                 self._failed = True
-                raise UsageError(error.strerror) from error
+                raise UsageError(_(error.strerror or str(error))) from error
             text = _("the kernel refuses {verb}: {reason}")
             raise LinkError(text.format(verb=verb, reason=_(error.strerror or str(error)))) from error
 

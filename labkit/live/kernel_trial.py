@@ -150,7 +150,7 @@ class KernelConversation:
             plan = self._application.next
             assert plan is not None  # noqa: S101 - it is the step that failed
             text = _("the {side} cannot {verb}: {reason}")
-            raise LinkError(text.format(side=plan.side, verb=plan.verb, reason=error)) from error
+            raise LinkError(text.format(side=_(plan.side), verb=plan.verb, reason=error)) from error
 
     def _done(self, now: int) -> bool:
         """Whether all steps are complete, the program has closed if it should, and nothing is on its way."""
@@ -170,10 +170,10 @@ class KernelConversation:
             return _("{host} has not answered the SYN").format(host=self._peer)
         if waiting := kernel.offered - kernel.acknowledged:
             text = _("the {peer} does not acknowledge {n} octets")
-            return text.format(peer=OTHER[self.side], n=waiting)
+            return text.format(peer=_(OTHER[self.side]), n=waiting)
         plan = self._application.next
         if plan is None:
-            return _("the {side} has not closed").format(side=OTHER[self.side])
+            return _("the {side} has not closed").format(side=_(OTHER[self.side]))
         return _("{step} is not complete").format(step=_title(self._application.latest or plan))
 
     def _wait(self, now: int) -> None:

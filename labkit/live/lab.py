@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labkit.errors import LinkError, UsageError
-from labkit.i18n import _, printable
+from labkit.i18n import _, listed, printable
 from labkit.live import wiring
 from labkit.live.namespace import Namespace
 from labkit.live.system import end_processes_in, processes_in, require_capable, require_program
@@ -259,7 +259,7 @@ def down(name: str | None = None) -> tuple[int, int]:
     strangers = [path.name for path in found.values() if path not in own]
     if strangers and not own:
         text = _("{names}: labkit did not make this, and leaves it; 'ip netns delete' removes a namespace")
-        raise LinkError(text.format(names=", ".join(strangers)))
+        raise LinkError(text.format(names=listed(strangers)))
     return len(own), processes
 
 
@@ -313,7 +313,7 @@ def find(name: str | None = None) -> Lab:
                 raise OSError(errno.ESTALE, _("labkit did not make this namespace"), str(path))  # noqa: TRY301
     except OSError as error:
         _close(namespaces.values())
-        raise _incomplete(title, f"{error.filename}: {error.strerror}") from error
+        raise _incomplete(title, f"{error.filename}: {_(error.strerror or str(error))}") from error
     return Lab(namespaces, title)
 
 

@@ -130,7 +130,7 @@ class LabkitEnd(EndpointEnd):
 
     def _note_loss(self, captured: CapturedSegment | None) -> None:
         """Record how the connection ended, if the endpoint reports that."""
-        peer = OTHER[self.side]
+        peer = _(OTHER[self.side])
         for notice in self.tcp.events():
             if notice is Notice.TIMED_OUT:
                 self.loss = _("the {peer} stopped answering").format(peer=peer)

@@ -167,5 +167,5 @@ class Link(AbstractContextManager["Link"]):
         number = error.errno or 0
         if number == errno.ENETDOWN and ethtool.was_removed(self.interface, self._socket):
             number = errno.ENXIO
-        reason = reasons.get(number, error.strerror)
+        reason = reasons.get(number) or _(error.strerror or "")
         return LinkError(_("{interface}: {reason}").format(interface=printable(self.interface), reason=reason))

@@ -48,7 +48,7 @@ class Namespace(AbstractContextManager["Namespace"]):
                 errno.EINVAL: _("this kernel was built without CONFIG_NET_NS"),
                 errno.ENOSPC: _("the limit of sysctl user.max_net_namespaces is reached"),
             }
-            reason = reasons.get(failed[0].errno or 0, failed[0].strerror)
+            reason = reasons.get(failed[0].errno or 0) or _(failed[0].strerror or "")
             raise LinkError(_("cannot make a network namespace: {reason}").format(reason=reason)) from failed[0]
         return cls(made[0])
 

@@ -90,7 +90,7 @@ class Sandbox(AbstractContextManager["Sandbox"]):
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
+            reason = _(error.strerror or "") if isinstance(error, OSError) else error
             text = _("cannot start '{program}': {reason}")
             raise LinkError(text.format(program=printable(command[0]), reason=reason)) from error
 

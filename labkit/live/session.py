@@ -89,7 +89,7 @@ def _parts(config: SessionConfig) -> Parts:
     for each in wiring.KERNELS.values():
         if own.address == each.address(version):
             text = _("{address}: a kernel of the lab has this address; give the {side} another one")
-            raise LinkError(text.format(address=own.address, side=config.side))
+            raise LinkError(text.format(address=own.address, side=_(config.side)))
     return replace(parts, hosts={config.side: own, OTHER[config.side]: there})
 
 

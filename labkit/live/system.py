@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from labkit.errors import LinkError
-from labkit.i18n import _
+from labkit.i18n import _, listed
 
 NEW_USER, NEW_NET = 0x1000_0000, 0x4000_0000
 """CLONE_NEWUSER and CLONE_NEWNET of clone(2)."""
@@ -171,5 +171,5 @@ def end_processes_in(namespaces: Iterable[int], spare: int = 0) -> int:
             time.sleep(0.005)
         else:
             return len(first)
-    left = ", ".join(map(str, processes_in(wanted, spare)))
+    left = listed(map(str, processes_in(wanted, spare)))
     raise LinkError(_("cannot end these processes of the lab: {left}").format(left=left))

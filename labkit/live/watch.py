@@ -15,7 +15,7 @@ from typing import Protocol
 
 from labkit.capture import Frame
 from labkit.errors import LinkError
-from labkit.i18n import _, printable
+from labkit.i18n import _, listed, printable
 from labkit.live import ethtool
 from labkit.live import lab as labs
 from labkit.live.clock import SECOND
@@ -46,7 +46,7 @@ def open_link(name: str, lab: str | None, allowed: Collection[str] = ()) -> Iter
             found.namespaces[end].enter()
     elif lab is not None:
         text = _("{name}: a lab has no such interface; it has {known}")
-        raise LinkError(text.format(name=printable(name), known=", ".join(LAB_INTERFACES)))
+        raise LinkError(text.format(name=printable(name), known=listed(LAB_INTERFACES)))
     loopback = ethtool.is_loopback(name)
     if not loopback and name not in allowed and (driver := ethtool.driver(name)) != "veth":
         text = _(

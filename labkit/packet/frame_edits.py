@@ -6,7 +6,7 @@ a checksum, so that only the fault is wrong. `edits_of` gives the edits that rep
 
 from collections.abc import Callable, Mapping
 
-from labkit.i18n import _
+from labkit.i18n import _, listed
 from labkit.packet.decode import TCP, decode, ones_sum
 from labkit.packet.seen import ABSENT, SUM_BAD, SUM_PARTIAL, SUM_ZERO, Seen
 
@@ -33,9 +33,7 @@ def apply(frame: bytes, link: int, edits: Mapping[str, str]) -> tuple[bytes, int
     edited = bytearray(frame)
     for name, value in edits.items():
         if name not in EDITS:
-            raise ValueError(
-                _("unknown edit '{name}'; expected one of {known}").format(name=name, known=", ".join(EDITS))
-            )
+            raise ValueError(_("unknown edit '{name}'; expected one of {known}").format(name=name, known=listed(EDITS)))
         EDITS[name](edited, seg, value)
     if "sum" not in edits:
         _put(edited, seg.tcp_at + 16, _tcp_sum(edited, seg))

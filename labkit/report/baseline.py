@@ -171,7 +171,7 @@ def _table(path: str) -> Mapping[str, Any]:
         with open(path, "rb") as file:  # noqa: PTH123 - the path may be any string
             octets = file.read(MAX_FILE_OCTETS + 1)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = _(getattr(error, "strerror", None) or str(error))
         raise InputError(_("{file}: cannot be read: {reason}").format(file=name, reason=reason)) from error
     if len(octets) > MAX_FILE_OCTETS:
         raise InputError(_("{file}: the file is larger than {most} bytes").format(file=name, most=MAX_FILE_OCTETS))

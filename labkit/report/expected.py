@@ -18,7 +18,7 @@ from labkit.analysis.finding import Finding
 from labkit.analysis.report_config import ReportConfig, config_of, read, table_of
 from labkit.analysis.verifier import Verdict
 from labkit.errors import UsageError
-from labkit.i18n import _, nearest, printable
+from labkit.i18n import _, listed, nearest, printable
 from labkit.report.formats._records import finding_record, one_line
 
 SUFFIX = ".labkit.toml"
@@ -52,7 +52,7 @@ def load(path: Path) -> Expectation:
         raise UsageError(_("{file}: finding: must be tables, each below a line [[finding]]").format(file=name))
     if outcome is not None and outcome not in OUTCOMES:
         text = _("{file}: verdict: must be one of {known}, not {value}")
-        raise UsageError(text.format(file=name, known=", ".join(OUTCOMES), value=printable(repr(outcome))[:60]))
+        raise UsageError(text.format(file=name, known=listed(OUTCOMES), value=printable(repr(outcome))[:60]))
     try:
         check(findings)
     except UsageError as error:
@@ -87,7 +87,7 @@ def differences(verdict: Verdict, findings: Sequence[Expected], outcome: str | N
     for wanted in sorted(findings, key=len, reverse=True):
         place = next((at for at, (_each, record) in enumerate(left) if _fits(record, wanted)), None)
         if place is None:
-            shown = ", ".join(f"{key} = {value!r}" for key, value in wanted.items())
+            shown = listed(f"{key} = {value!r}" for key, value in wanted.items())
             lines.append(_("expected, but not found: {finding}").format(finding=printable(shown)))
         else:
             del left[place]

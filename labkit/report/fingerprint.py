@@ -15,7 +15,7 @@ from itertools import pairwise
 from labkit.analysis.flows import segments
 from labkit.build.scenario.model import Side as Settings
 from labkit.capture import Frame
-from labkit.i18n import _
+from labkit.i18n import _, listed
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp import options as opt
 from labkit.tcp import stacks
@@ -182,7 +182,7 @@ def _side(side: Shown) -> Identified:
     evidence = tuple(text for points, text in best[0][2] if points > 0)
     against = tuple(text for points, text in best[0][2] if points < 0)
     if len(families) > 1 or len(evidence) < 3:
-        text = _("it may be one of {names}").format(names=", ".join(name for _points, name, _checks in best))
+        text = _("it may be one of {names}").format(names=listed(name for _points, name, _checks in best))
         return Identified(side.end, (), UNKNOWN, (), (text,))
     return Identified(side.end, tuple(name for _points, name, _checks in best), families.pop(), evidence, against)
 
@@ -220,9 +220,9 @@ def _options(side: Shown, stack: Stack) -> Checked:
         if on
     }
     if (missing := usual - present) and not side.answers:
-        yield -1, _("it offers no {options}").format(options=", ".join(sorted(missing)))
+        yield -1, _("it offers no {options}").format(options=listed(sorted(missing)))
     if further := present - usual:
-        yield -9, _("it offers {options}").format(options=", ".join(sorted(further)))
+        yield -9, _("it offers {options}").format(options=listed(sorted(further)))
 
 
 def _width(word: str) -> int:

@@ -64,6 +64,7 @@ class AssertTcp:
     def _keep(self, verdict: "Verdict") -> Iterator[str]:
         """Write the annotated capture, and yield the line that names it."""
         from labkit.errors import LabkitError
+        from labkit.i18n import _
 
         if not any(each.severity >= verdict.fail_on for each in verdict.findings):
             return
@@ -72,9 +73,9 @@ class AssertTcp:
         try:
             verdict.annotate(path)
         except LabkitError as error:
-            yield f"no annotated capture: {error}"
+            yield _("no annotated capture: {error}").format(error=error)
         else:
-            yield f"annotated capture: {path}"
+            yield _("annotated capture: {path}").format(path=path)
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ Every format, picture and page then shows what is left: a hidden number is absen
 from dataclasses import replace
 from functools import partial
 
-from labkit.analysis.finding import Finding, changed
+from labkit.analysis.finding import Finding, both, changed
 from labkit.analysis.verifier import Verdict
-from labkit.i18n import _
+from labkit.i18n import _, joined
 
 NONE, ACTUAL, FULL = "none", "actual", "full"
 
@@ -27,11 +27,10 @@ def hidden(finding: Finding, level: str) -> Finding:
     """A finding without what would be right and, at the level NONE, without the field and its value."""
     shows = level == ACTUAL and finding.actual is not None and bool(finding.field)
     if shows:
-        relative = finding.actual_relative
-        raw = "" if relative is None or relative == finding.actual else f" (raw {finding.actual})"
-        value = finding.actual if relative is None else relative
-        text = _("{field} {value} breaks the rule {name}").format(
-            field=finding.field, value=f"{value}{raw}", name=finding.name
+        raw = finding.actual or 0
+        value = both(raw if finding.actual_relative is None else finding.actual_relative, raw)
+        text = joined(
+            _("{field} {value} breaks the rule {name}").format(field=finding.field, value=value, name=finding.name)
         )
     else:
         text = _("this breaks the rule {name}").format(name=finding.name)

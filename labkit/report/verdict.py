@@ -25,7 +25,7 @@ from labkit.analysis.rule import Severity, collect
 from labkit.build.trace import Trace
 from labkit.capture import Frame, Frames, Reader, create, frames_of, open_capture
 from labkit.errors import UsageError, VerdictError
-from labkit.i18n import _, nearest, printable
+from labkit.i18n import _, listed, nearest, printable
 from labkit.report.formats import ReportOptions, renderer
 from labkit.report.formats._records import one_line, verdict_record
 
@@ -148,7 +148,7 @@ def verify(
     """
     if engine not in ENGINES:
         text = _("there is no engine '{word}'; the engines are {known}")
-        raise UsageError(text.format(word=printable(str(engine)), known=", ".join(ENGINES)))
+        raise UsageError(text.format(word=printable(str(engine)), known=listed(ENGINES)))
     for name, value in (("flow_filter", flow_filter), ("on_progress", on_progress)):
         if value is not None and not callable(value):
             text = _("{name}: got {value}; expected {expected}")
@@ -157,7 +157,7 @@ def verify(
     for name, choice in (("literal", literal), ("complete", complete), ("allow_empty", allow_empty)):
         if not (choice is None or isinstance(choice, bool)):
             text = _("{name}: got {value}; expected {expected}")
-            raise UsageError(text.format(name=name, value=repr(choice)[:40], expected="True, False, None"))
+            raise UsageError(text.format(name=name, value=repr(choice)[:40], expected=_("one of True, False, None")))
     changes: dict[str, Any] = {
         "profile": profile,
         # As on the command line, a profile replaces `literal` of the file, and a selection its `ignore`.
@@ -281,6 +281,6 @@ def _severity(value: Severity | str) -> Severity:
         return value
     if value not in SEVERITIES:
         text = _("there is no severity '{word}'; the severities are {known}")
-        known = ", ".join(SEVERITIES)
+        known = listed(SEVERITIES)
         raise UsageError(text.format(word=printable(str(value)), known=known) + nearest(str(value), SEVERITIES))
     return SEVERITIES[value]

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import ClassVar
 
-from labkit.i18n import _
+from labkit.i18n import _, listed
 
 KIND_MPTCP = 30
 
@@ -103,7 +103,7 @@ class Multipath:
         if number is None:
             raise ValueError(
                 _("{subtype!r} is not a subtype of MPTCP; expected one of {known}").format(
-                    subtype=self.subtype, known=", ".join(NUMBERS)
+                    subtype=self.subtype, known=listed(NUMBERS)
                 )
             )
         form, values = SUBTYPES[number], dict(self.fields)
@@ -115,12 +115,13 @@ class Multipath:
             rest = _addresses(values)
         else:
             if " ".join(values) not in form.forms:
-                expected = " or ".join(repr(each) for each in form.forms if each) or "no other field"
-                raise ValueError(
-                    _("{subtype} has the fields {known!r}; expected {expected}").format(
-                        subtype=self.subtype, known=" ".join(values), expected=expected
-                    )
+                expected = _(" or ").join(repr(each) for each in form.forms if each)
+                text = (
+                    _("{subtype} has the fields {known!r}; expected {expected}")
+                    if expected
+                    else _("{subtype} has the fields {known!r}; expected no other field")
                 )
+                raise ValueError(text.format(subtype=self.subtype, known=" ".join(values), expected=expected))
             if number == DSS:
                 octet = _dss_flags(octet, values)
             rest = b"".join(_octets(name, value, SIZES[name]) for name, value in values.items())

@@ -49,7 +49,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
             (part / name).write_bytes(octets)
         part.rename(path)
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        reason = _(getattr(error, "strerror", None) or str(error)).lower()
         text = _("{name}: cannot be created: {reason}").format(name=printable(str(path)), reason=reason)
         raise InputError(text) from error
     finally:

@@ -15,7 +15,7 @@ from pathlib import Path
 from unicodedata import category, normalize
 
 from labkit.errors import InputError, UsageError
-from labkit.i18n import _, nearest, printable
+from labkit.i18n import _, listed, nearest, printable
 
 MAX_FILE = 16 << 20
 """Octets of a roster or a key."""
@@ -236,7 +236,7 @@ def _place(
     if column is not None:
         if column.casefold() not in names:
             text = _("{where}: there is no column '{column}'; the columns are {known}")
-            shown = ", ".join(printable(each) for each in head[:20])
+            shown = listed(printable(each) for each in head[:20])
             raise UsageError(text.format(where=where, column=printable(column), known=shown) + nearest(column, [*head]))
         return names.index(column.casefold()), ""
     there = [names.index(each) for each in known if each in names]

@@ -98,7 +98,7 @@ def english_left(pages: dict[Path, Page]) -> Iterator[str]:
             found = (
                 text
                 for text in page.text
-                if WORDS.search(re.sub('"[^"]*"', "", text)) or MARKS.search(text.replace("题号: 答案", ""))
+                if WORDS.search(re.sub('"[^"]*"|“[^”]*”', "", text)) or MARKS.search(text.replace("题号: 答案", ""))
             )
             yield from (f"{path.relative_to(SITE)}: English: {text}" for text in found)
             yield from (f"{path.relative_to(SITE)}: English: {text}" for text in page.frame if text in FRAME)

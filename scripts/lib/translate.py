@@ -1,7 +1,7 @@
 """The command line of `scripts/translate`: collect messages, update catalogues, compile them.
 
 Messages come from four places: calls of `_`, `N_` and `ngettext` in the sources; declarations that are translated where they
-are shown (rules, faults, commands); YAML files (scenarios, assignments); and click, whose messages labkit shows as its own.
+are shown (rules, faults, commands); data (scenarios, assignments, stacks); and click, whose messages labkit shows as its own.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from labkit.analysis.rule import shipped
 from labkit.build.faults import faults
 from labkit.cli import cli
 from labkit.i18n import DOMAIN
+from labkit.tcp import stacks
 
 TOP = Path(__file__).parents[2]
 SOURCE = TOP / "labkit"
@@ -49,7 +50,7 @@ def messages() -> Iterator[tuple[Message, str]]:
     """Yield each message with the file that has it; plural forms are a tuple."""
     for path in sorted(SOURCE.rglob("*.py")):
         yield from ((message, path.relative_to(TOP).as_posix()) for message in _calls(path))
-    yield from (*_rules(), *_faults(), *_commands(), *_data())
+    yield from (*_rules(), *_faults(), *_commands(), *_data(), *_stacks())
     for name in CLICK:
         path = Path(click.__file__).with_name(name)
         if path.is_file():
@@ -58,7 +59,8 @@ def messages() -> Iterator[tuple[Message, str]]:
 
 def _calls(path: Path) -> Iterator[Message]:
     """The messages in calls of a source. Babel's own extractor does not look into f-strings."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    text = path.read_text("utf-8")
+    for node in ast.walk(ast.parse(text)) if any(f"{word}(" in text for word in KEYWORDS) else ():
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KEYWORDS:
             texts = [each.value for each in node.args[: KEYWORDS[node.func.id]] if isinstance(each, ast.Constant)]
             if len(texts) == KEYWORDS[node.func.id]:
@@ -109,6 +111,14 @@ def _data() -> Iterator[tuple[str, str]]:
             # Deeper down, a text is what a scenario sends, or what a student hands in.
             for text in (data.get("text", ""), *_texts(data)):
                 yield text, f"labkit/{folder}/{path.name}"
+
+
+def _stacks() -> Iterator[tuple[str, str]]:
+    """What stacks are called, but for the names of systems."""
+    for name in stacks.names():
+        title = stacks.load(name).title
+        if not any(char.isdigit() for char in title):
+            yield title, f"labkit/tcp/stacks/{name}.toml"
 
 
 def _texts(value: object, key: str = "") -> Iterator[str]:

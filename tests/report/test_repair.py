@@ -28,7 +28,7 @@ WINDOWS = {"abort-unread", "linux-zero-window", "window-full", "zero-window"}
 unread does not fit to those that it takes out."""
 
 
-SHARES = {200: 12, 25: 3}
+SHARES = {200: 12, 50: 6, 15: 3}
 """Of a scenario with more packets than this, one in so many kinds of edits is tried; the others have all."""
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from labkit.analysis.native.native_verifier import NativeVerifier
     from labkit.analysis.native.reader import Batch, Feed, Interruption
     from labkit.analysis.states import Lines, Row
+    from labkit.analysis.talks import Heard
 
 LARGE = 1 << 20
 """Octets of a capture from which compiled code that is in the cache is faster, including its start."""
@@ -35,6 +36,13 @@ LARGE_FOR_PACKED = 1 << 18
 """The same for the library of a wheel, which takes as long to load as a thousand packets to interpret."""
 LARGE_ENOUGH_TO_COMPILE = 1 << 25
 """The same as LARGE for code that must be compiled first."""
+SMALL = 1 << 20
+"""Octets of a capture that one batch of the compiled engine holds."""
+LEAST_OCTETS = 56
+"""Octets of a segment in a capture file: 16 before the packet, and 20 each for the headers of IP and TCP."""
+
+interpreted_octets = 0
+"""Octets of the captures that the interpreter has judged in this process, small each: together they pay for loading."""
 
 OnNotice = Callable[[str], None]
 """Is called with a line for the user."""
@@ -99,14 +107,18 @@ def verify_capture(
         with interruption.waiting() if interruption else nullcontext():
             library = _library(capture, engine, on_notice or _ignore, alone, rules)
             if library is not None:
-                compiled = _compiled(library, verifier.profile, wanted, on_notice or _ignore, alone, bounds=bounds)
+                small = _is_small(capture)
+                compiled = _compiled(
+                    library, verifier.profile, wanted, on_notice or _ignore, alone, bounds=bounds, most=small
+                )
     elif engine == COMPILED:
         raise UsageError(_("the compiled engine needs a FlowFilter, not another function, to choose conversations"))
+    heard = None
     if library is None or compiled is None:
         frames: Iterable[Frame] = interruption.frames(capture) if interruption else capture
         verdict = verifier.run(frames, on_progress).with_damage(capture.damage)
     else:
-        verdict = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
+        verdict, heard = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
     verdict = _bounded(verdict, capture)
     assume = Completeness.PARTIAL if literal else Completeness(completeness)
     if assume == Completeness.AUTO and profile == DOCUMENT:
@@ -114,7 +126,7 @@ def verify_capture(
     if any(limit.kind in BUDGETS for limit in verdict.limits):
         return verdict
     over = capture.meter.over if capture.meter is not None else bool
-    return _bounded(examine(verdict, lambda: open_again(capture), rules, assume, wanted, over), capture)
+    return _bounded(examine(verdict, lambda: open_again(capture), rules, assume, wanted, over, heard), capture)
 
 
 def _bounded(verdict: Verdict, capture: Reader) -> Verdict:
@@ -157,15 +169,26 @@ def _run_compiled(
     profile: str,
     interruption: "Interruption | None",
     on_progress: Callable[[int], None] | None,
-) -> Verdict:
+) -> "tuple[Verdict, list[Heard] | None]":
+    """The verdict, and all segments of a small capture."""
     from labkit.analysis.native.pipeline import run
     from labkit.analysis.native.reader import Feed
 
     native, memory = compiled
     feed = Feed(capture, library, interruption)
-    whole = run(feed, native, memory, on_progress)
+    hearing = None
+    if memory[0].row.shows:
+        from labkit.analysis.native.hearing import Hearing
+
+        hearing = Hearing(native)
+    whole = run(feed, hearing or native, memory, on_progress)
     verdict = native.verdict(whole.packets, whole.start, profile, feed.unread)
-    return verdict.with_damage(capture.damage or feed.damage)
+    return verdict.with_damage(capture.damage or feed.damage), hearing.heard if hearing is not None else None
+
+
+def _is_small(capture: Reader) -> int | None:
+    """The most segments that a capture can have, if one batch holds it; None for a larger one, and one of unknown size."""
+    return capture.size // LEAST_OCTETS if capture.size is not None and capture.size <= SMALL else None
 
 
 def _compiled(
@@ -177,13 +200,16 @@ def _compiled(
     *,
     shows: bool = False,
     bounds: Bounds | None = None,
+    most: int | None = None,
 ) -> "tuple[NativeVerifier, list[Batch]] | None":
-    """Allocate all memory; None, and a notice, if the process may not have that much."""
+    """Allocate all memory; None, and a notice, if the process may not have that much. `most`: the segments of a small capture."""
     from labkit.analysis.native.native_verifier import NativeVerifier
     from labkit.analysis.native.pipeline import batches
 
     try:
-        return NativeVerifier(profile, library, bounds, wanted), batches(parallel=alone, shows=shows)
+        small = most is not None
+        memory = batches(parallel=alone, shows=shows or small, small=small)
+        return NativeVerifier(profile, library, bounds, wanted, most), memory
     except MemoryError:
         on_notice(_("there is too little memory for compiled code: interpreted, which takes longer"))
         return None
@@ -212,9 +238,15 @@ def _library(
     capture: Reader, engine: str, on_notice: OnNotice, alone: bool, rules: tuple[Rule, ...]
 ) -> "Library | None":
     """The compiled code, if it is to be used for a capture."""
-    if engine == INTERPRETED or (
-        engine == AUTO and not capture.waits and not is_large(capture, min(LARGE, LARGE_FOR_PACKED))
+    global interpreted_octets
+    if engine == INTERPRETED:
+        return None
+    if (
+        engine == AUTO
+        and not capture.waits
+        and not is_large(capture, min(LARGE, LARGE_FOR_PACKED) - interpreted_octets)
     ):
+        interpreted_octets += capture.size or 0
         return None
     from labkit.analysis.native import library
 

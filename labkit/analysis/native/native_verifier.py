@@ -34,14 +34,21 @@ class NativeVerifier:
     """Verifies one capture under a profile: `take` each batch, then ask for the verdict."""
 
     def __init__(
-        self, profile: str, library: Library, bounds: Bounds | None = None, wanted: FlowFilter | None = None
+        self,
+        profile: str,
+        library: Library,
+        bounds: Bounds | None = None,
+        wanted: FlowFilter | None = None,
+        most: int | None = None,
     ) -> None:
-        """`profile` is one of labkit.analysis.rule: RFC9293, DOCUMENT or LITERAL."""
+        """`profile` is one of labkit.analysis.rule: RFC9293, DOCUMENT or LITERAL. The capture has `most` segments at most, where
+        that is known: a small one takes less memory, which takes less time."""
         self.profile = profile
         bounds = bounds or Bounds()
         self._entries = library.entries
         numbers = (wanted or FlowFilter()).numbers
-        flows = bounds.open + bounds.over + 3
+        known = bounds.open if most is None else min(bounds.open, most + 1)
+        flows = known + (bounds.over if most is None else min(bounds.over, most)) + 3
         sizes = {
             "flows": flows,
             "sides": 2 * flows,
@@ -50,7 +57,7 @@ class NativeVerifier:
             "blank_sides": 2,
             "blank_segment": 1,
             "resolved": 1,
-            "buckets": _power(2 * bounds.open),
+            "buckets": _power(2 * known),
             "hosts": bounds.hosts,
             "host_buckets": _power(bounds.hosts),
             "once_keys": _power(2 * bounds.once),
@@ -69,7 +76,9 @@ class NativeVerifier:
         }
         kinds = {name: column.target for name, column in columns(Context).items() if column.target is not None}
         self._kinds = {name: TYPES[kind] if isinstance(kind, str) else record(kind) for name, kind in kinds.items()}
-        self._memory = {name: Memory(sizes[name] * sizeof(kind)) for name, kind in self._kinds.items()}
+        self._memory = {
+            name: Memory(sizes[name] * sizeof(kind), huge=most is None) for name, kind in self._kinds.items()
+        }
         self._context_memory = Memory(sizeof(record(Context)))
         self._context = context = record(Context).from_buffer(self._context_memory.view)
         for name, memory in self._memory.items():

@@ -32,9 +32,9 @@ class Whole(NamedTuple):
     """The time of the first one; 0 for an empty capture."""
 
 
-def batches(*, parallel: bool = True, shows: bool = False) -> list[Batch]:
+def batches(*, parallel: bool = True, shows: bool = False, small: bool = False) -> list[Batch]:
     """Memory for one capture: several batches, so that both threads run at once, or one. MemoryError if there is too little."""
-    return [Batch(shows=shows) for _ in range(BATCHES if parallel else 1)]
+    return [Batch(shows=shows, small=small) for _ in range(BATCHES if parallel and not small else 1)]
 
 
 def run(

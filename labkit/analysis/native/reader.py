@@ -82,12 +82,12 @@ class Never:
 class Batch:
     """Segments in the order of the capture, and the octets that hold them. Filled again and again."""
 
-    def __init__(self, *, shows: bool = False) -> None:
-        """`shows`: compiled code fills `moved`."""
-        self.octets = Memory(OCTETS + SPARE)
+    def __init__(self, *, shows: bool = False, small: bool = False) -> None:
+        """`shows`: compiled code fills `moved`. `small`: little of the memory will be used."""
+        self.octets = Memory(OCTETS + SPARE, huge=not small)
         kind = record(Seen)
-        self.seen, self._row = Memory(ROOM * sizeof(kind)), Memory(sizeof(record(BatchRow)))
-        places, hashes = Memory((ROOM + AHEAD) * 8), Memory((ROOM + AHEAD) * 8)
+        self.seen, self._row = Memory(ROOM * sizeof(kind), huge=not small), Memory(sizeof(record(BatchRow)), huge=False)
+        places, hashes = (Memory((ROOM + AHEAD) * 8, huge=False) for _ in range(2))
         self.segments = (kind * ROOM).from_buffer(self.seen.view)
         """Rows of `Seen`, of which the first `row.count` count."""
         self.places = places.view.cast("q")
@@ -96,7 +96,7 @@ class Batch:
         """The batch as compiled code reads it."""
         self.row.octets, self.row.segments, self.row.room = self.octets.address, self.seen.address, ROOM
         self.row.places, self.row.hashes = places.address, hashes.address
-        self.moved = Memory(ROOM * sizeof(record(Moved)) if shows else 0)
+        self.moved = Memory(ROOM * sizeof(record(Moved)) if shows else 0, huge=not small)
         """Rows of `Moved`, of which the first `row.count` count."""
         self.row.moved, self.row.shows = self.moved.address, shows
         self.address = self._row.address

@@ -140,12 +140,14 @@ def read_row(row: Any, value: Any) -> None:
 class Memory:
     """Zeroed memory at a fixed address, of which only used pages are resident. MemoryError where the process may have no more."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, huge: bool = True) -> None:
+        """`huge`: lookups touch all of it, so that large pages pay; otherwise a little of it is used."""
         try:
             pages = mmap.mmap(-1, max(1, size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except OSError as error:
             raise MemoryError(f"{size} octets") from error
-        with suppress(AttributeError, OSError):
-            pages.madvise(mmap.MADV_HUGEPAGE)  # lookups of conversations touch all of the table
+        if huge:
+            with suppress(AttributeError, OSError):
+                pages.madvise(mmap.MADV_HUGEPAGE)
         self.view = memoryview(pages)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))

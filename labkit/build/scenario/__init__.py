@@ -82,7 +82,7 @@ class Scenario:
             return cls.parse(read_file(Path(text)), text, Path(text).parent)
         known = shipped()
         if text not in known:
-            hint = nearest(text, known) or "; 'labkit scenarios' lists them; the name of a file ends in .yaml"
+            hint = nearest(text, known) or _("; 'labkit scenarios' lists them; the name of a file ends in .yaml")
             raise ScenarioError(_("{text!r} is not a shipped scenario{hint}").format(text=text, hint=hint))
         return cls.parse(_shipped_file(text).read_text("utf-8"), f"{text}.yaml")
 

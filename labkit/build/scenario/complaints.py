@@ -11,7 +11,7 @@ from labkit.build.scenario.model import ScenarioModel, Way
 from labkit.build.scenario.source import Key, Source
 from labkit.build.scenario.steps import MAIN, Action
 from labkit.errors import ScenarioError
-from labkit.i18n import N_, _, nearest
+from labkit.i18n import N_, _, joined, listed, nearest
 
 LISTS = {
     "answers": N_("one such as [192.0.2.80]"),
@@ -102,15 +102,15 @@ def _message(key: Key, error: ErrorDetails, data: Any, top: type[BaseModel]) -> 
         return _reader_message(key, given, str(context.get("error", error["msg"])))
     if kind == "literal_error":
         words = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
-        text = _("{given} is not known; expected one of {known}").format(given=_shown(given), known=", ".join(words))
+        text = _("{given} is not known; expected one of {known}").format(given=_shown(given), known=listed(words))
         return text + nearest(str(given), words)
     if kind in {"model_type", "model_attributes_type", "dict_type"}:
         text = _("{given} is not a mapping; expected {keys}")
         return text.format(given=_shown(given), keys=_mapping(key, top))
     word = next((part for part in reversed(key) if isinstance(part, str)), "")
     template = _(SIMPLE.get(kind, N_("{given} does not fit here")))
-    pattern, listed = _(PATTERNS.get(word, N_("other characters"))), _(LISTS.get(word, N_("one")))
-    return template.format_map({**context, "given": _shown(given), "pattern": pattern, "listed": listed})
+    pattern, wanted = _(PATTERNS.get(word, N_("other characters"))), _(LISTS.get(word, N_("one")))
+    return joined(template.format_map({**context, "given": _shown(given), "pattern": pattern, "listed": wanted}))
 
 
 def _reader_message(key: Key, given: Any, message: str) -> str:
@@ -147,7 +147,7 @@ def _unknown(key: Key, data: Any, top: type[BaseModel]) -> str:
     if key[:-1] == ("path",) and key[-1] in Way.model_fields:
         where = f"{{to_server: {{{key[-1]}: …}}}}"
         return _("is not known here; it belongs to a direction: {where}, or to_client").format(where=where)
-    text = _("is not known here; expected one of {known}").format(known=", ".join(words))
+    text = _("is not known here; expected one of {known}").format(known=listed(words))
     return text + nearest(str(key[-1]), words)
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from labkit.build.scenario.units import DurationRange, Range, duration, ranged
 from labkit.build.scenario.units import number as read_number
-from labkit.i18n import _, nearest
+from labkit.i18n import N_, _, listed, nearest
 from labkit.tcp.endpoint.congestion import names as congestion_names
 from labkit.tcp.stacks import names as stack_names
 
@@ -145,7 +145,7 @@ def _congestion(value: Any) -> Any:
         raise ValueError(
             _("{value!r} is not known; expected off, or one of: {known}{nearest}").format(
                 value=str(value)[:50],
-                known=", ".join(congestion_names()),
+                known=listed(congestion_names()),
                 nearest=nearest(str(value), congestion_names()),
             )
         )
@@ -159,7 +159,7 @@ def _stack(value: Any) -> str:
         text = str(value)[:40]
         raise ValueError(
             _("{text!r} is not a stack; expected one of {known}{text2}").format(
-                text=text, known=", ".join(known), text2=nearest(text, known)
+                text=text, known=listed(known), text2=nearest(text, known)
             )
         )
     return value
@@ -202,7 +202,7 @@ def _listed(what: str, most: int) -> Callable[[Any], tuple[int, ...]]:
             if not 1 <= span.low <= span.high <= most:
                 wrong = span.high if span.low else span.low
                 raise ValueError(
-                    _("{wrong} is not {what}; expected 1 to {most}").format(wrong=wrong, what=what, most=most)
+                    _("{wrong} is not {what}; expected 1 to {most}").format(wrong=wrong, what=_(what), most=most)
                 )
             found += range(span.low, span.high + 1)
         return tuple(dict.fromkeys(found))
@@ -260,8 +260,8 @@ Key = Annotated[str | None, Field(min_length=1, max_length=80)]
 ArrivalProcess = Annotated[
     Arrivals, BeforeValidator(_arrivals), _words(r"^(every|poisson) +\S", "poisson 10ms", "every 5ms")
 ]
-Ports = Annotated[tuple[int, ...], BeforeValidator(_listed("a port", 65535)), _LISTED]
-Packets = Annotated[tuple[int, ...], BeforeValidator(_listed("a packet number", MAX_PACKET_NUMBER)), _LISTED]
+Ports = Annotated[tuple[int, ...], BeforeValidator(_listed(N_("a port"), 65535)), _LISTED]
+Packets = Annotated[tuple[int, ...], BeforeValidator(_listed(N_("a packet number"), MAX_PACKET_NUMBER)), _LISTED]
 Lines = Annotated[
     tuple[str, ...],
     BeforeValidator(_lines),

@@ -262,7 +262,9 @@ class Player:
         except UsageError as error:
             plan = self.application.next
             assert plan is not None  # noqa: S101 - this step has failed
-            text = f"cannot {plan.verb}: {error} (the {plan.side} is in {self.ends[plan.side].tcp.state})"
+            text = _("cannot {verb}: {error} (the {side} is in {state})").format(
+                verb=plan.verb, error=error, side=_(plan.side), state=self.ends[plan.side].tcp.state
+            )
             raise self.source.error(("steps", plan.place, plan.side), text) from error
         if side:
             self.last_progress = now

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import ScenarioError
-from labkit.i18n import _
+from labkit.i18n import N_, _
 
 MAX_FILE_SIZE = 1 << 20
 """Octets of a scenario file."""
@@ -98,11 +98,11 @@ def short(text: str) -> str:
     return text if len(text) <= MAX_WORD else f"{text[:MAX_WORD]}…"
 
 
-def read_file(path: Path, largest: int = MAX_FILE_SIZE, what: str = "a scenario file") -> str:
+def read_file(path: Path, largest: int = MAX_FILE_SIZE, what: str = N_("a scenario file")) -> str:
     """The text of a file of at most `largest` octets. ScenarioError, one line, if it cannot be read."""
     try:
         if path.is_dir():
-            raise ScenarioError(_("{path}: is a directory; expected {what}").format(path=path, what=what))
+            raise ScenarioError(_("{path}: is a directory; expected {what}").format(path=path, what=_(what)))
         with path.open("rb") as file:
             octets = file.read(largest + 1)
     except OSError as error:
@@ -113,7 +113,7 @@ def read_file(path: Path, largest: int = MAX_FILE_SIZE, what: str = "a scenario 
         raise ScenarioError(_("{path!r}: is not a file name").format(path=str(path))) from error
     if len(octets) > largest:
         raise ScenarioError(
-            _("{path}: is larger than {n} MiB; expected {what}").format(path=path, n=largest >> 20, what=what)
+            _("{path}: is larger than {n} MiB; expected {what}").format(path=path, n=largest >> 20, what=_(what))
         )
     try:
         return octets.decode("utf-8-sig")
@@ -171,8 +171,8 @@ def parse(text: str, name: str, folder: Path | None = None) -> Source:
 
 def _one_line(text: str | None) -> str:
     if text is not None and r"character '\t'" in text:
-        return "a tab is not allowed here; expected spaces"
-    return " ".join((text or "not readable").split())
+        return _("a tab is not allowed here; expected spaces")
+    return " ".join((text or _("not readable")).split())
 
 
 def _checked(get_event: Callable[[], Any], name: str) -> Callable[[], Any]:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, WithJsonSchema, model_validator
 from labkit.build.scenario.fields import Model, Timing
 from labkit.build.scenario.payloads import Dns, DnsExchange, Http, HttpExchange, SmtpExchange
 from labkit.build.scenario.units import DurationRange, Range, SizeRange
-from labkit.i18n import _
+from labkit.i18n import _, listed
 
 PAYLOADS = ("octets", "text", "hex", "file", "http", "dns")
 
@@ -44,7 +44,7 @@ class Connect(Timing):
         if self.payloads > 1:
             raise ValueError(
                 _("has {payloads} payloads; expected one of {known}").format(
-                    payloads=self.payloads, known=", ".join(PAYLOADS)
+                    payloads=self.payloads, known=listed(PAYLOADS)
                 )
             )
         if self.pattern is not None and (self.octets is None or not self.pattern):
@@ -81,7 +81,7 @@ class Send(Connect):
     @model_validator(mode="after")
     def _some_payload(self) -> Self:
         if not self.payloads:
-            raise ValueError(_("has no payload; expected one of {known}").format(known=", ".join(PAYLOADS)))
+            raise ValueError(_("has no payload; expected one of {known}").format(known=listed(PAYLOADS)))
         return self
 
 

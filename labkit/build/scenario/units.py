@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from labkit.i18n import _
+from labkit.i18n import _, listed
 
 UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
 SIZES = {"": 1, "B": 1, "kB": 1_000, "KiB": 1 << 10, "MB": 1_000_000, "MiB": 1 << 20}
@@ -54,12 +54,12 @@ def duration(value: Any) -> int:
     text = str(value).strip()
     match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)\s*([a-zµ]*)", text)
     if match is None or (match[2] not in UNITS and (match[2] or float(match[1]))):
-        missing = " has no unit" if match and not match[2] else " is not a duration"
-        raise ValueError(
-            _("{text!r}{missing}; expected a number with {known}, such as 20ms").format(
-                text=text[:40], missing=missing, known=", ".join(UNITS)
-            )
+        what = (
+            _("{text!r} has no unit; expected a number with {known}, such as 20ms")
+            if match and not match[2]
+            else _("{text!r} is not a duration; expected a number with {known}, such as 20ms")
         )
+        raise ValueError(what.format(text=text[:40], known=listed(UNITS)))
     whole, _point, part = match[1].partition(".")
     unit = UNITS.get(match[2], 1)
     nanoseconds = int(whole) * unit + int(part.ljust(9, "0") or 0) * unit // 1_000_000_000

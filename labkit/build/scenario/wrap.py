@@ -5,7 +5,7 @@ from typing import Any
 
 from labkit.build.scenario.units import MAX_SEND
 from labkit.errors import UsageError
-from labkit.i18n import _
+from labkit.i18n import _, listed
 from labkit.packet.scapy_build import is_packet, layer_octets
 
 SIDES = ("client", "server")
@@ -27,7 +27,7 @@ def values_of(
     if close not in CLOSES:
         raise UsageError(
             _("close={close!r} is not an end; expected one of {known}").format(
-                close=str(close)[:40], known=", ".join(CLOSES)
+                close=str(close)[:40], known=listed(CLOSES)
             )
         )
     if "steps" in values:

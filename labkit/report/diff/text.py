@@ -12,7 +12,7 @@ from labkit import __version__
 from labkit.build.trace import Trace
 from labkit.capture import Frame, create
 from labkit.errors import UsageError
-from labkit.i18n import _, ngettext, padded, printable
+from labkit.i18n import _, listed, ngettext, padded, printable
 from labkit.packet.linktype import ETHERNET
 from labkit.report.diff import Conversation, Difference, Direction, Event
 from labkit.report.diff.fields import Alteration
@@ -179,7 +179,7 @@ def _lost(event: Event, conversation: Conversation) -> str:
 
 
 def _spans(event: Event) -> str:
-    shown = ", ".join(f"{low}-{high - 1}" if high - low > 1 else str(low) for low, high in event.ranges[:5])
+    shown = listed(f"{low}-{high - 1}" if high - low > 1 else str(low) for low, high in event.ranges[:5])
     return shown + (", …" if len(event.ranges) > 5 else "")
 
 

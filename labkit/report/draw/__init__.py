@@ -13,7 +13,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from labkit.errors import UsageError
-from labkit.i18n import _
+from labkit.i18n import _, listed
 
 if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
@@ -137,15 +137,13 @@ def picture(name: str, format_: str) -> Draw:
     own: dict[str, Draw] = _module(name).FORMATS
     if format_ not in own:
         text = _("the picture {name} has no format {format}; it has: {known}")
-        raise UsageError(text.format(name=name, format=format_, known=", ".join(formats(name))))
+        raise UsageError(text.format(name=name, format=format_, known=listed(formats(name))))
     return own[format_]
 
 
 def _module(name: str) -> "PictureModule":
     if name not in names():
-        raise UsageError(
-            _("there is no picture {name}; there are: {known}").format(name=name, known=", ".join(names()))
-        )
+        raise UsageError(_("there is no picture {name}; there are: {known}").format(name=name, known=listed(names())))
     module: PictureModule = import_module(f"{__name__}.{name.replace('-', '_')}")  # type: ignore[assignment]
     return module
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from labkit.analysis.rule import Severity
-from labkit.i18n import _, cut, padded, printable, width
+from labkit.i18n import _, aside, cut, padded, printable, width
 from labkit.report.draw._conversation import CLIENT, SERVER, Arrow, Conversation
 from labkit.report.draw._folding import Fold, Part
 from labkit.report.draw._ladder_layout import first_states, move
@@ -57,7 +57,7 @@ def terminal(conversation: Conversation, parts: Sequence[Part], names: tuple[str
     yield _row("", states, states, "".ljust(way))
     for part in parts:
         if isinstance(part, Fold):
-            text = f" ⋮ {part} ({part.details})"
+            text = f" ⋮ {aside(str(part), part.details)}"
             yield _row("", [None, None], states, click.style(_fit(text, way), dim=True))
             for arrow in part.arrows:
                 move(states, arrow)
@@ -129,7 +129,7 @@ def mermaid(conversation: Conversation, parts: Sequence[Part], names: tuple[str,
     yield from _mermaid_states([None, None], states)
     for part in parts:
         if isinstance(part, Fold):
-            yield f"    Note over c,s: {_mermaid_text(f'{part} ({part.details})')}"
+            yield f"    Note over c,s: {_mermaid_text(aside(str(part), part.details))}"
             for arrow in part.arrows:
                 move(states, arrow)
             continue

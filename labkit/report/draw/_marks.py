@@ -3,7 +3,7 @@
 from labkit.analysis.finding import Finding
 from labkit.analysis.rule import Severity
 from labkit.analysis.states import Row
-from labkit.i18n import N_, _, listed
+from labkit.i18n import N_, _, aside, listed
 from labkit.report.draw._conversation import (
     DUPLICATE,
     DUPLICATE_ACK,
@@ -102,7 +102,7 @@ def label_of(arrow: Arrow) -> str:
     note = _(KINDS[arrow.kind]) if arrow.kind else ""
     if arrow.original is not None and arrow.original.number is not None:
         note = _("{what}: packet {n}").format(what=note, n=arrow.original.number)
-    return f"{text} ({note})" if note else text
+    return aside(text, note) if note else text
 
 
 def _value(row: Row, field: str) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
-from labkit.i18n import printable
+from labkit.i18n import language, printable
 
 PALETTE = {
     # role: light, dark. Okabe and Ito's colours, darkened or lightened until text has a contrast of 4.5 on the background.
@@ -79,12 +79,18 @@ def document(width: float, height: float, content: Iterable[str], *, title: str,
     """A whole SVG file with its style."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number_of(float(width))} {number_of(float(height))}" '
-        f'width="{number_of(float(width))}" height="{number_of(float(height))}" role="img">'
+        f'width="{number_of(float(width))}" height="{number_of(float(height))}" role="img"{_spoken()}>'
     )
     background = element("rect", width="100%", height="100%", class_="paper")
     return "\n".join(
         (head, f"<title>{text_of(title)}</title>", f"<style>{style}</style>", background, *content, "</svg>")
     )
+
+
+def _spoken() -> str:
+    """The language of the texts, by which programs choose the shapes of Chinese characters, not those of Japanese."""
+    spoken = language()
+    return "" if spoken == "en" else f' xml:lang="{spoken}"'
 
 
 def inline(width: float, height: float, content: Iterable[str], *, title: str) -> str:

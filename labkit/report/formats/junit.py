@@ -126,7 +126,9 @@ def _cause(found: Finding, verdict: Verdict) -> str:
     if found.caused_by is None:
         return ""
     cause = verdict.findings[found.caused_by]
-    return f" [caused by finding {found.caused_by}: {cause.code}, {place_of(cause)}]"
+    return _(" [caused by finding {n}: {code}, {place}]").format(
+        n=found.caused_by, code=cause.code, place=place_of(cause)
+    )
 
 
 def _outcome(found: list[tuple[Finding, str]], counted: list[Group], failed: bool) -> str:
@@ -134,7 +136,7 @@ def _outcome(found: list[tuple[Finding, str]], counted: list[Group], failed: boo
     if not found and not counted:
         return ""
     lines = [(each.severity, one_line(each), f" [{each.reference}]{cause}") for each, cause in found]
-    lines += [(each.severity, f"{each.count} more were only counted", "") for each in counted]
+    lines += [(each.severity, _("{n} more were only counted").format(n=each.count), "") for each in counted]
     text = escape("\n".join(printable(f"{severity}: {message}{source}") for severity, message, source in lines))
     if not failed:
         return f"      <system-out>{text}</system-out>"

@@ -12,7 +12,7 @@ from labkit.analysis.finding import Group, consequences, groups, selected, tally
 from labkit.analysis.limits import Limit
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verdict
-from labkit.i18n import N_, _, listed, ngettext, padded, printable, width
+from labkit.i18n import N_, _, joined, listed, ngettext, padded, printable, width
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._colours import COLOURS
 from labkit.report.formats._records import COMPLETENESS, completeness, limit_text
@@ -283,7 +283,7 @@ def _followers(verdict: Verdict, options: ReportOptions) -> dict[int, str]:
         together = (
             _("{list} and {last}").format(list=listed(shown[:-1]), last=shown[-1]) if len(shown) > 1 else shown[0]
         )
-        found[cause] = text.format(list=together)
+        found[cause] = joined(text.format(list=together))
     return found
 
 

@@ -30,6 +30,7 @@ from dataclasses import replace
 from random import Random
 
 from labkit.errors import UsageError
+from labkit.i18n import _
 from labkit.tcp import state as machine
 from labkit.tcp.endpoint import arrival, output, timers
 from labkit.tcp.endpoint.accurate_ecn import AccurateEcn
@@ -129,9 +130,9 @@ class Endpoint:
         `urgent` announces them, and all before them, as urgent (section 3.8.5; RFC 6093 discourages its use).
         """
         if self.state is State.CLOSED or self.state is State.LISTEN:
-            raise UsageError("connection does not exist")
+            raise UsageError(_("connection does not exist"))
         if self.state not in SENDING or self.snd.fin is not None:
-            raise UsageError("connection closing")
+            raise UsageError(_("connection closing"))
         self._after_idle(now)
         if data:
             self.snd.write(data, urgent)
@@ -151,11 +152,11 @@ class Endpoint:
         """
         match self.state:
             case State.CLOSED:
-                raise UsageError("connection does not exist")
+                raise UsageError(_("connection does not exist"))
             case State.LISTEN | State.SYN_SENT:
                 self.delete(Event.DELETE)
             case _ if self.snd.fin is not None:
-                raise UsageError("connection closing")
+                raise UsageError(_("connection closing"))
             case _:
                 # The state moves when the FIN goes out, as in figure 5: "CLOSE, snd FIN". Until then nothing has changed
                 # for the peer. In SYN-RECEIVED the FIN is queued until ESTABLISHED.
@@ -166,7 +167,7 @@ class Endpoint:
         """ABORT: delete the connection; send <SEQ=SND.NXT><CTL=RST> if the peer knows of it."""
         match self.state:
             case State.CLOSED:
-                raise UsageError("connection does not exist")
+                raise UsageError(_("connection does not exist"))
             case State.LISTEN | State.SYN_SENT:
                 self.delete(Event.DELETE)
             case State.CLOSING | State.LAST_ACK | State.TIME_WAIT:
@@ -247,7 +248,7 @@ class Endpoint:
 
     def _check_unused(self) -> None:
         if self.state is not State.CLOSED or self.synchronised or self.snd.high:
-            raise UsageError("connection already exists")
+            raise UsageError(_("connection already exists"))
 
     def _after_idle(self, now: int) -> None:
         """RFC 5681 section 4.1: after an idle retransmission timeout, begin slowly again."""

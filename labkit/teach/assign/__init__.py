@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.build.scenario import SUFFIXES, Scenario
 from labkit.build.scenario.source import Key, Source, parse, read_file
 from labkit.errors import ScenarioError
-from labkit.i18n import _, nearest
+from labkit.i18n import N_, _, nearest
 from labkit.teach.assign import draw
 from labkit.teach.grade.task import ANSWERS, PROGRAM, REPAIR, Check, Part, Task
 
@@ -51,10 +51,10 @@ class Assignment:
         """
         text = str(name)
         if isinstance(name, Path) or text.endswith(SUFFIXES) or "/" in text:
-            return cls.parse(read_file(Path(text), what="an assignment"), text, Path(text).parent)
+            return cls.parse(read_file(Path(text), what=N_("an assignment")), text, Path(text).parent)
         known = shipped()
         if text not in known:
-            hint = nearest(text, known) or "; 'labkit assign list' lists them; the name of a file ends in .yaml"
+            hint = nearest(text, known) or _("; 'labkit assign list' lists them; the name of a file ends in .yaml")
             raise ScenarioError(_("{text!r} is not a shipped assignment{hint}").format(text=text, hint=hint))
         return cls.parse(shipped_text(text), f"{text}.yaml")
 
@@ -240,8 +240,8 @@ def _check_questions(made: Assignment) -> None:
         if not question.ask.strip() and question.find not in kinds():
             raise source.error(("questions", number), _("needs 'ask:'"))
         if question.ask.strip() and question.find is not None and question.find not in KINDS:
-            text = f"find: {question.find} asks a question of its own; leave 'ask:' out"
-            raise source.error(("questions", number), text)
+            text = _("find: {kind} asks a question of its own; leave 'ask:' out")
+            raise source.error(("questions", number), text.format(kind=question.find))
 
 
 def _check_parts(made: Assignment) -> None:

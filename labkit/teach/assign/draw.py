@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from labkit.build.scenario.units import Range, number, ranged
-from labkit.i18n import _
+from labkit.i18n import _, listed
 
 Value = int | str
 Drawn = Range | tuple[Value, ...]
@@ -32,8 +32,8 @@ def read(value: Any) -> Drawn:
     try:
         found: Range = ranged(number)(value)
     except ValueError as error:
-        text = f"{str(value)[:40]!r} is not a range or list; expected one such as 50..400, [8080, 8443] or random"
-        raise ValueError(text) from error
+        text = _("{value!r} is not a range or list; expected one such as 50..400, [8080, 8443] or random")
+        raise ValueError(text.format(value=str(value)[:40])) from error
     return found
 
 
@@ -72,7 +72,7 @@ def _value(name: str, given: Mapping[str, Value]) -> Value:
     if name not in given:
         raise ValueError(
             _("${name} is not drawn; expected one of {value}").format(
-                name=name, value=", ".join(f"${each}" for each in given) or "none"
+                name=name, value=listed(f"${each}" for each in given) or "none"
             )
         )
     return given[name]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from html import escape
 
 from labkit.build.trace import Trace
-from labkit.i18n import _, listed, ngettext
+from labkit.i18n import _, aside, listed, ngettext
 from labkit.tcp.segment import ACK, control_names
 from labkit.teach.assign.material import ANSWER_FILE, Material
 from labkit.teach.grade.task import ANSWERS, LIVE, PROGRAM, REPAIR, points_text
@@ -44,7 +44,7 @@ def _lines(own: Material) -> Iterator[str]:
             if part.answer is not None:
                 points = ngettext("{points} point", "{points} points", 1 if part.points == 1 else 2)
                 worth = points.format(points=points_text(part.points))
-                yield f"{part.answer.number}. {' '.join(part.answer.ask.split())} ({worth})"
+                yield f"{part.answer.number}. {aside(' '.join(part.answer.ask.split()), worth)}"
         yield ""
     yield f"## {_('What to hand in')}"
     yield ""
@@ -70,7 +70,7 @@ VARIABLES = ("SIDE", "LINK", "INTERFACE", "ADDRESS", "PORT", "PEER_ADDRESS", "PE
 
 def _what(own: Material) -> str:
     kind = own.task.kind
-    given = ", ".join(f"`{name}`" for name in own.captures)
+    given = listed(f"`{name}`" for name in own.captures)
     if kind == ANSWERS:
         text = _(
             "The file `{file}` with your answers, one `NUMBER: ANSWER` on each line. The questions are about {given}."

@@ -140,7 +140,7 @@ def known_captures(assignment: Assignment) -> dict[str, str]:
     scenarios = {_("the example of the assignment"): assignment.scenario}
     for name in (assignment.name, "document", "handshake", "four-segment-close", "three-segment-close"):
         if name in shipped_scenarios():
-            scenarios[f"the scenario {name}"] = Scenario.load(name)
+            scenarios[_("the scenario {name}").format(name=name)] = Scenario.load(name)
     return {_digest(each.play(0)): name for name, each in scenarios.items()}
 
 
@@ -191,7 +191,7 @@ def _programs(own: Material) -> Iterator[Model]:
     if model.solution is None:
         raise ScenarioError(_("{name}: has no 'solution:', of which model hand-ins are made").format(name=model.name))
     file, solution = model.solution.file, model.solution.text
-    yield Model("right", file, solution.encode(), _most(own.task), "the solution")
+    yield Model("right", file, solution.encode(), _most(own.task), _("the solution"))
     for each in model.hand_ins:
         text = solution
         for old, new in each.change.items():

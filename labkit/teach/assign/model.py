@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from labkit.build.scenario.fields import Faults, Model
 from labkit.build.scenario.units import duration
-from labkit.i18n import _
+from labkit.i18n import _, listed
 from labkit.teach.assign import draw
 from labkit.teach.assign.middlebox import MIDDLEBOXES
 from labkit.teach.assign.questions import KINDS as QUESTIONS
@@ -57,7 +57,7 @@ def _expect(value: Any) -> dict[str, Any]:
         if name not in checks.KINDS:
             from labkit.i18n import nearest
 
-            known = ", ".join(checks.KINDS)
+            known = listed(checks.KINDS)
             raise ValueError(
                 _("there is no expectation {name!r}; expected one of {known}{nearest}").format(
                     name=str(name)[:40], known=known, nearest=nearest(str(name), checks.KINDS)
@@ -127,8 +127,8 @@ def _deadline(value: Any) -> str:
     try:
         when = datetime.fromisoformat(str(value))
     except ValueError as error:
-        text = f"{str(value)[:50]!r} is not a time; expected one such as 2026-11-30T23:59:00+01:00"
-        raise ValueError(text) from error
+        text = _("{value!r} is not a time; expected one such as 2026-11-30T23:59:00+01:00")
+        raise ValueError(text.format(value=str(value)[:50])) from error
     if when.tzinfo is None:
         raise ValueError(
             _("{value!r} has no time zone; expected one such as 2026-11-30T23:59:00+01:00").format(
@@ -149,7 +149,7 @@ def _middlebox(value: Any) -> str | None:
     if value is not None and value not in MIDDLEBOXES:
         raise ValueError(
             _("{value!r} is not known; expected one of {known}").format(
-                value=str(value)[:40], known=", ".join(MIDDLEBOXES)
+                value=str(value)[:40], known=listed(MIDDLEBOXES)
             )
         )
     return value  # type: ignore[no-any-return]
@@ -165,7 +165,7 @@ def _question(value: Any) -> str:
 
         raise ValueError(
             _("{value!r} is not known; expected one of {known}{nearest}").format(
-                value=str(value)[:40], known=", ".join(FINDABLE), nearest=nearest(str(value), FINDABLE)
+                value=str(value)[:40], known=listed(FINDABLE), nearest=nearest(str(value), FINDABLE)
             )
         )
     return str(value)

@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from labkit.analysis.entry import CLIENT, SERVER
-from labkit.i18n import N_, _, ngettext
+from labkit.i18n import N_, _, listed, ngettext
 from labkit.tcp.segment import FIN
 from labkit.teach.grade.facts import Conversation
 from labkit.teach.grade.task import Given
@@ -90,14 +90,14 @@ def read(name: str, value: Any) -> Any:
             if word not in OPTIONS:
                 raise ValueError(
                     _("{word!r} is not known; expected some of {known}").format(
-                        word=str(word)[:40], known=", ".join(OPTIONS)
+                        word=str(word)[:40], known=listed(OPTIONS)
                     )
                 )
         return list(words)
     words = kind.split("|")
     if str(value) not in words:
         raise ValueError(
-            _("{value!r} is not known; expected one of {known}").format(value=str(value)[:40], known=", ".join(words))
+            _("{value!r} is not known; expected one of {known}").format(value=str(value)[:40], known=listed(words))
         )
     return str(value)
 
@@ -368,8 +368,8 @@ def options(conversation: Conversation, want: Any, given: Given) -> Outcome:
     """The options that both SYN and SYN ACK offer."""
     missing = [each for each in want if not all(each in offered for offered in conversation.options)]
     is_ = _("SYN and SYN ACK have the options") if not missing else _("SYN or SYN ACK lacks {names}")
-    should = _("SYN and SYN ACK with {names}").format(names=", ".join(want))
-    return Outcome(not missing, is_.format(names=", ".join(missing)), should, _first(conversation))
+    should = _("SYN and SYN ACK with {names}").format(names=listed(want))
+    return Outcome(not missing, is_.format(names=listed(missing)), should, _first(conversation))
 
 
 @check("retransmissions", "number", N_("Count the segments that carry numbers which were sent before."))

@@ -15,7 +15,7 @@ from typing import Any
 from unicodedata import normalize
 
 from labkit.errors import InputError
-from labkit.i18n import _, printable
+from labkit.i18n import _, listed, printable
 from labkit.teach.grade.archive import Entry, files
 from labkit.teach.roster import Student
 
@@ -193,7 +193,7 @@ class Matcher:
                     return next(iter(found)), ""
                 several |= found or set()
         if several:
-            names = ", ".join(sorted(map(printable, several))[:3])
+            names = listed(sorted(map(printable, several))[:3])
             return None, _("it may be that of several students: {names}").format(names=names)
         return None, _("nobody on the roster has that name or ID")
 

@@ -16,7 +16,7 @@ from labkit.analysis.verifier import Verdict
 from labkit.capture import open_capture
 from labkit.capture.budget import Budget, Meter
 from labkit.errors import CaptureError, InputError
-from labkit.i18n import _, ngettext, printable
+from labkit.i18n import _, joined, ngettext, printable
 from labkit.teach.grade import answers, checks
 from labkit.teach.grade.facts import Conversation, conversations
 from labkit.teach.grade.filetype import GZIP, described
@@ -263,7 +263,7 @@ def _part(part: Part, task: Task, talk: Conversation, errors: Sequence[Finding])
     mistakes += [_mistake(part.name, each) for each in errors]
     # Without partial credit the first unmet expectation has cost all points.
     told = failed if part.partial else failed[:1]
-    reasons = [_("{is_}; expected {should}").format(is_=each.is_, should=each.should) for each in told]
+    reasons = [joined(_("{is_}; expected {should}").format(is_=each.is_, should=each.should)) for each in told]
     reasons += [_error_text(each) for each in errors[:3]]
     if len(errors) > 3:
         reasons.append(_("and {n} more mistakes").format(n=len(errors) - 3))
@@ -278,7 +278,7 @@ def _part(part: Part, task: Task, talk: Conversation, errors: Sequence[Finding])
 
 
 def _unmet(part: Part, name: str, outcome: checks.Outcome) -> Mistake:
-    should_be = _("expected {should}").format(should=outcome.should)
+    should_be = joined(_("expected {should}").format(should=outcome.should))
     return Mistake(
         part.name,
         outcome.is_,

@@ -116,7 +116,7 @@ def _written(handin: HandIn, folder: Path) -> tuple[Path, list[str]]:
             place.write_bytes(octets)
             place.chmod(0o755)  # archives forget which files are programs
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = _(getattr(error, "strerror", None) or str(error))
             notes.append(f"{printable('/'.join(path))}: {_(reason).lower()}")
     return folder, notes
 

@@ -11,7 +11,7 @@ import click
 from labkit.analysis.states import Row, observe
 from labkit.capture import Frame
 from labkit.errors import UsageError
-from labkit.i18n import N_, _, padded
+from labkit.i18n import N_, _, listed, padded
 from labkit.report.segment_line import segment_text
 
 SUMMARY = N_("the errors of the introductory text that labkit implements, with the packets that prove them")
@@ -151,7 +151,7 @@ def lines(arguments: Sequence[str]) -> Iterator[str]:
     for word in wanted:
         if word not in known:
             raise UsageError(
-                _("there is no erratum {word}; expected one of {known}").format(word=word, known=", ".join(known))
+                _("there is no erratum {word}; expected one of {known}").format(word=word, known=listed(known))
             )
     for number, erratum in enumerate(known[word] for word in wanted or known):
         if number:

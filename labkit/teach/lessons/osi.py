@@ -78,19 +78,21 @@ def _layers(data: bytes, link: int, seg: Seen) -> Iterator[str]:
     if not payload:
         yield "       " + _("this segment carries no data")
     yield _layer("4", _("transport"), _("end to end: every byte from program to program, once and in order"))
-    yield f"       TCP{_(': ')}{_('port')} {seg.sport} → {seg.dport}, seq {seg.seq}, ack {seg.ack}, {control_names(seg.ctl)},"
+    numbers = f"seq {seg.seq}{_(', ')}ack {seg.ack}{_(', ')}{control_names(seg.ctl)}{_(', ').rstrip()}"
+    yield f"       TCP{_(': ')}{_('port')} {seg.sport} → {seg.dport}{_(', ')}{numbers}"
     header = _("header of {n} bytes").format(n=seg.doff)
     yield f"       {_('window')} {seg.win}{_(', ')}{_('checksum')} {seg.sum:#06x}{_(', ')}{header}"
     yield from _octets(data, seg.tcp_at, seg.tcp_at + seg.doff)
     yield _layer("3", _("network"), _("addresses and routes: from host to host"))
     source = ip_address(data[seg.src_at : seg.src_at + seg.addr_len])
     target = ip_address(data[seg.dst_at : seg.dst_at + seg.addr_len])
-    yield f"       IPv{seg.version}: {source} → {target}{_(', ')}{_('time to live')} {seg.ttl}{_(', ')}{_('length')} {seg.ip_len}"
+    lengths = f"{_('time to live')} {seg.ttl}{_(', ')}{_('length')} {seg.ip_len}"
+    yield f"       IPv{seg.version}{_(': ')}{source} → {target}{_(', ')}{lengths}"
     yield from _octets(data, seg.ip_at, seg.tcp_at)
     yield _layer("2", _("data link"), _("from one network card to another on the same link"))
     if seg.ip_at and link == ETHERNET:
         target_mac, source_mac = (":".join(f"{octet:02x}" for octet in data[at : at + 6]) for at in (0, 6))
-        yield f"       Ethernet: {source_mac} → {target_mac}{_(', ')}{_('type')} 0x{data[12:14].hex()}"
+        yield f"       {_('Ethernet')}{_(': ')}{source_mac} → {target_mac}{_(', ')}{_('type')} 0x{data[12:14].hex()}"
     yield from _octets(data, 0, seg.ip_at)
     if not seg.ip_at:
         yield "       " + _("this capture begins at layer 3")

@@ -7,7 +7,7 @@ import click
 from labkit.capture import open_capture
 from labkit.capture.budget import Budget, Meter
 from labkit.errors import UsageError
-from labkit.i18n import N_, _
+from labkit.i18n import N_, _, listed
 from labkit.tcp import stacks
 
 SUMMARY = N_("the system that each side of a capture looks like, and why: stack [CAPTURE]")
@@ -21,7 +21,7 @@ def lines(arguments: Sequence[str]) -> Iterator[str]:
     from labkit.report.fingerprint import MAX_CONVERSATIONS, Identified, identify
 
     if not arguments:
-        yield from (f"{click.style(name, bold=True)}  {stacks.load(name).title}" for name in stacks.names())
+        yield from (f"{click.style(name, bold=True)}  {_(stacks.load(name).title)}" for name in stacks.names())
         yield _(
             "labkit explain stack CAPTURE tells which of them each side looks like; a scenario has them as 'stack: NAME'"
         )
@@ -53,7 +53,7 @@ def lines(arguments: Sequence[str]) -> Iterator[str]:
         yield _("… and {n} more conversations").format(n=number - MAX_SHOWN)
     if number == MAX_CONVERSATIONS:
         yield _("further conversations were not looked at")
-    counts = ", ".join(f"{name} {count}" for name, count in sorted(totals.items()))
+    counts = listed(f"{_(name)} {count}" for name, count in sorted(totals.items()))
     yield _("sides: {counts}").format(counts=counts)
     if damage is not None:
         yield _("the capture is damaged; its rest was not looked at")

@@ -69,7 +69,7 @@ def html_explanation(question: Question) -> str:
     off = numbers(question)
     return (
         f"<p>{escape(explanation(question))}</p>"
-        f"<p>{escape(_('Filter for Wireshark:'))} <code>{escape(question.proof.filter)}</code><br>"
+        f"<p>{escape(_('Filter for Wireshark: '))}<code>{escape(question.proof.filter)}</code><br>"
         f"{escape(proof(question))}{f'<br>{escape(off)}' if off else ''}</p>"
     )
 

@@ -34,7 +34,7 @@ def _lines(quiz: Quiz) -> Iterator[str]:
         yield from ("", f"## {number}. {_right(quiz, question)}{_(': ')}{escaped(question.right.text)}", "")
         for letter, choice in zip(LETTERS, quiz.choices(question), strict=True):
             yield f"- {letter}{_(': ')}{escaped(text.reason(question, choice))}"
-        yield f"- {_('Filter for Wireshark:')} {_code(question.proof.filter)}{_(': ')}{escaped(text.proof(question))}"
+        yield f"- {_('Filter for Wireshark: ')}{_code(question.proof.filter)}{_(': ')}{escaped(text.proof(question))}"
         if text.numbers(question):
             yield f"- {escaped(text.numbers(question))}"
 
