@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from labkit.capture.source import reason_of
-from labkit.errors import CaptureError
+from labkit.errors import CaptureError, InputError
 from labkit.i18n import _, printable
 
 BUFFER_OCTETS = 1 << 18
@@ -125,6 +125,19 @@ class Sink:
 
     def _failed(self, reason: str) -> CaptureError:
         return CaptureError(_("{name}: cannot be written: {reason}").format(name=self.name, reason=reason))
+
+
+def make_folder(place: str | Path) -> None:
+    """Make a folder and those above it, unless they exist. InputError if the system does not let it, or another user leads
+    the way elsewhere."""
+    try:
+        if foreign := _foreign(place):
+            raise PermissionError(None, _("another user put {name} there").format(name=printable(foreign)))
+        Path(place).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = _(error.strerror or str(error)).lower()
+        text = _("{name}: cannot be created: {reason}").format(name=printable(str(place)), reason=reason)
+        raise InputError(text) from error
 
 
 DESCRIPTORS = "/proc/self/fd"

@@ -176,15 +176,11 @@ def _note_skipped(skipped: list[str]) -> None:
 
 def _write_folder(verdicts: "Iterable[Verdict]", options: ReportOptions, folder: str, paths: list[str]) -> None:
     """Write a page for each capture, and an index. Other files of the folder stay."""
+    from labkit.capture.sink import make_folder
     from labkit.report.formats.html import render_folder
 
     place = Path(folder)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CaptureError(
-            _("{name}: cannot be made: {reason}").format(name=folder, reason=_(error.strerror or str(error)))
-        ) from error
+    make_folder(place)
     for name, lines in render_folder(verdicts, options, paths):
         write_lines(str(place / name), lines)
     note(_("{file}: the table of all captures").format(file=printable(str(place / "index.html"))))

@@ -144,7 +144,17 @@ def _has_one_thread() -> bool:
 
 
 def _work(pipe: "Connection[Any, Any]", memory: int | None) -> None:
-    """Run tasks in a process up to the end of the pipe."""
+    """Run tasks in a process up to the end of the pipe. A process without memory for its answer ends without a word: whoever
+    waits for the answer says which capture it was."""
+    try:
+        _serve(pipe, memory)
+    except Exception:  # CPython then raises SystemError, too
+        if os.environ.get("LABKIT_DEBUG"):
+            raise
+        os._exit(1)
+
+
+def _serve(pipe: "Connection[Any, Any]", memory: int | None) -> None:
     _end_with_parent()
     if memory is not None:
         _bound_memory(memory)

@@ -257,7 +257,7 @@ def down(name: str | None = None) -> tuple[int, int]:
     file.unlink(missing_ok=True)
     file.with_suffix(".part").unlink(missing_ok=True)
     strangers = [path.name for path in found.values() if path not in own]
-    if strangers and not own:
+    if strangers:
         text = _("{names}: labkit did not make this, and leaves it; 'ip netns delete' removes a namespace")
         raise LinkError(text.format(names=listed(strangers)))
     return len(own), processes

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from shutil import rmtree
 
-from labkit.capture.sink import Sink
+from labkit.capture.sink import Sink, make_folder
 from labkit.errors import InputError
 from labkit.i18n import _, printable
 
@@ -15,12 +15,7 @@ def write_file(path: Path, pieces: bytes | Iterable[bytes], *, secret: bool = Fa
 
     InputError or CaptureError if that fails.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = _(error.strerror or str(error)).lower()
-        text = _("{name}: cannot be created: {reason}").format(name=printable(str(path.parent)), reason=reason)
-        raise InputError(text) from error
+    make_folder(path.parent)
     sink = Sink(path, secret=secret)
     try:
         for piece in [pieces] if isinstance(pieces, bytes) else pieces:
@@ -39,7 +34,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     try:
         if path.exists():
             raise InputError(_("{name}: exists already").format(name=printable(str(path))))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if part.is_dir() and not part.is_symlink() and part.stat().st_uid == os.geteuid():
             rmtree(part)
         part.mkdir()

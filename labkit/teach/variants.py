@@ -27,7 +27,7 @@ from labkit.build.faults import inject, plain
 from labkit.build.scenario import Scenario
 from labkit.build.scenario.units import Seed
 from labkit.build.trace import Trace
-from labkit.capture.sink import Sink
+from labkit.capture.sink import Sink, make_folder
 from labkit.errors import InputError, LabkitError
 from labkit.i18n import _, printable
 from labkit.report.formats.csv import FORMULA_STARTS
@@ -81,12 +81,7 @@ def build(order: Order, students: Sequence[Student]) -> Iterator[dict[str, Any]]
     CaptureError where a file cannot be written; ScenarioError and UsageError as for a single capture.
     """
     made = not order.folder.exists()
-    try:
-        order.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = _(error.strerror or str(error)).lower()
-        text = _("{name}: cannot be created: {reason}").format(name=printable(str(order.folder)), reason=reason)
-        raise InputError(text) from error
+    make_folder(order.folder)
     with ExitStack() as undo:
         if made:
             undo.callback(_remove_if_empty, order.folder)

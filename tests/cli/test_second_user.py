@@ -83,6 +83,31 @@ def test_no_link_of_theirs_is_written_through(words: list[str], kind: str, share
     assert kind == "missing" or secret.read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["assign", "build", "wraparound", "--roster", "../class.csv", "--answers", "../mine/answers.json", "-o", "way/out"],
+        ["assign", "show", "wraparound", "--models", "way/out"],
+        ["build", "document", "--variants", "../class.csv", "--key", "../key", "-o", "way/out"],
+        ["verify", "../in.pcapng", "../in.pcapng", "--format", "html", "-o", "way/out"],
+        ["quiz", "../in.pcapng", "--format", "prairielearn", "-o", "way/out"],
+        ["grade", "handshake", "../in.pcapng", "-o", "../mine/out.csv", "--feedback", "way/out"],
+        ["grade", "handshake", "../in.pcapng", "--format", "gradescope", "-o", "way/out/"],
+    ],
+)  # fmt: skip
+def test_no_folder_is_made_behind_a_link_of_theirs(words: list[str], shared: Path) -> None:
+    shutil.copy(TOP / "pcaps/document.pcapng", shared.parent / "in.pcapng")
+    (shared.parent / "class.csv").write_text("student\ns1\n")
+    (shared.parent / "key").write_bytes(bytes(32))
+    (shared.parent / "mine").mkdir()
+    secret = shared.parent / "secret"
+    secret.mkdir()
+    make_link(shared / "way", secret)
+    done = labkit(*words, folder=shared)
+    assert (done.returncode, "another user put" in done.stderr) == (3, True), done.stderr
+    assert list(secret.iterdir()) == []
+
+
 def test_no_pipe_of_theirs_is_written_to(shared: Path) -> None:
     pipe = shared / "out.pcapng"
     theirs(lambda: os.mkfifo(pipe), pipe)

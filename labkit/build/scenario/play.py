@@ -21,6 +21,7 @@ from labkit.build.trace import Connection
 from labkit.errors import ScenarioError, UsageError
 from labkit.i18n import _
 from labkit.tcp.endpoint import Outgoing
+from labkit.tcp.endpoint.timers import next_due
 from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
 from labkit.tcp.state import State
 
@@ -235,8 +236,8 @@ class Player:
     def _next_event(self) -> bool:
         """Advance the clock to the next event and handle it; return False if nothing more happens."""
         network = self.network
-        end, due = self.client, self.client.tcp.timeout()
-        other = self.server.tcp.timeout()
+        end, due = self.client, next_due(self.client.tcp)
+        other = next_due(self.server.tcp)
         if other is not None and (due is None or other < due):
             end, due = self.server, other
         if network.queue and (due is None or network.queue[0][0] <= due):
