@@ -21,7 +21,7 @@ from labkit.analysis.closing import remarks
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.entry_text import finding_of
 from labkit.analysis.evidence import doubtful, evidence, nothing_lost, proves
-from labkit.analysis.finding import Finding, Grouped, Outline, groups, order_of, softened
+from labkit.analysis.finding import Finding, Outline, groups, is_grouped, order_of, softened
 from labkit.analysis.flows import End, Flow, end_of
 from labkit.analysis.ledger import MAX_SEGMENTS, Ledger
 from labkit.analysis.limits import Limit, not_accounted, of_flows
@@ -304,7 +304,7 @@ class _Look:
             verdict = replace(verdict, limits=[*verdict.limits, not_accounted(self.left)])
         if self._found or self._complete or self._repeats or (self.doubtful and self._assume != Completeness.COMPLETE):
             found = verdict.findings
-            merge = self._among_rows if isinstance(found, Grouped) else self._merged
+            merge = self._among_rows if is_grouped(found) else self._merged
             verdict = replace(verdict, findings=merge(found, strays))
         limits = verdict.limits
         if (self._found or self._complete) and (strays or self._complete):

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 from labkit.analysis.rule import NUMBER, SPACES, Rule, Severity
 from labkit.i18n import _, joined, printable
@@ -213,7 +213,7 @@ def groups(findings: Sequence[Finding], first: int | None) -> list[Group]:
     Each group has the places of its `first` findings (None: of all). A sequence that builds its findings lazily has a method
     `groups` that builds none.
     """
-    if isinstance(findings, Grouped):
+    if is_grouped(findings):
         return findings.groups(first)
     found: dict[tuple[str, str, Severity], Group] = {}
     for place, each in enumerate(findings):
@@ -230,7 +230,7 @@ def regraded(findings: Sequence[Finding], choice: "Choice") -> Sequence[Finding]
 
     A consequence keeps its severity, and is left out with its cause.
     """
-    if isinstance(findings, Grouped):
+    if is_grouped(findings):
         return findings.regraded(choice)
     chosen = [choice(each.code, each.name, each.severity) for each in findings]
     kept = [
@@ -252,14 +252,14 @@ def regraded(findings: Sequence[Finding], choice: "Choice") -> Sequence[Finding]
 
 def outlines(findings: Sequence[Finding]) -> Iterable[Finding | Outline]:
     """All findings; without words where that takes less."""
-    return findings.outlines() if isinstance(findings, Grouped) else findings
+    return findings.outlines() if is_grouped(findings) else findings
 
 
 def selected(findings: Sequence[Finding], places: Sequence[int]) -> Sequence[Finding]:
     """The findings at some places, in their order. A consequence stays without its cause, if that is not among them."""
     if len(places) == len(findings):
         return findings
-    if isinstance(findings, Grouped):
+    if is_grouped(findings):
         return findings.selected(places)
     at = {place: number for number, place in enumerate(places)}
     found = map(findings.__getitem__, places)
@@ -268,13 +268,13 @@ def selected(findings: Sequence[Finding], places: Sequence[int]) -> Sequence[Fin
 
 def changed(findings: Sequence[Finding], change: Callable[[Finding], Finding]) -> Sequence[Finding]:
     """All findings after a change of their words."""
-    return findings.changed(change) if isinstance(findings, Grouped) else list(map(change, findings))
+    return findings.changed(change) if is_grouped(findings) else list(map(change, findings))
 
 
 def consequences(findings: Sequence[Finding]) -> dict[int, list[int]]:
     """The places of the consequences of each mistake, by the place of the mistake."""
     found: dict[int, list[int]] = {}
-    causes = findings.causes() if isinstance(findings, Grouped) else enumerate(each.caused_by for each in findings)
+    causes = findings.causes() if is_grouped(findings) else enumerate(each.caused_by for each in findings)
     for place, cause in causes:
         if cause is not None:
             found.setdefault(cause, []).append(place)
@@ -319,6 +319,11 @@ class Grouped(Protocol):
     ) -> Sequence[Finding]:
         """The findings at some places, those at the places `soft` after `softened`, and `others` between them: in their order,
         each with the number of its cause among them."""
+
+
+def is_grouped(findings: Sequence[Finding]) -> TypeGuard[Grouped]:
+    """Whether a sequence has the methods of `Grouped`. A list, which has not, is not asked for each of them."""
+    return not isinstance(findings, list) and isinstance(findings, Grouped)
 
 
 def tally(findings: Sequence[Finding], beyond: Iterable[Group] = ()) -> Counter[Severity]:

@@ -166,6 +166,16 @@ def verify(
         return replace(verdict, path=path)
 
 
+def profile_of(name: str, *, literal: bool = False) -> str:
+    """The profile that rules know; UsageError for one that does not exist."""
+    if name not in PROFILES:
+        known = listed(PROFILES)
+        raise UsageError(_("there is no profile '{name}'; the profiles are {known}").format(name=name, known=known))
+    if literal and name != DOCUMENT:
+        raise UsageError(_("the literal rules belong to the profile 'document'"))
+    return LITERAL if literal else name
+
+
 class Bounds(NamedTuple):
     """Bounds of what is kept of one capture, however long it is."""
 
@@ -194,14 +204,7 @@ class Verifier:
         rules: Iterable[Rule] | None = None,
     ) -> None:
         """`rules`: the catalogue; without it, `labkit.analysis.rule.collect()`."""
-        if profile not in PROFILES:
-            known = listed(PROFILES)
-            raise UsageError(
-                _("there is no profile '{name}'; the profiles are {known}").format(name=profile, known=known)
-            )
-        if literal and profile != DOCUMENT:
-            raise UsageError(_("the literal rules belong to the profile 'document'"))
-        self.profile = LITERAL if literal else profile
+        self.profile = profile_of(profile, literal=literal)
         self._rules: list[list[tuple[Predicate, Rule]]] = [[] for _scope in Scope]
         for rule in collect() if rules is None else rules:
             if self.profile in rule.profiles or rule.family in FAMILIES:

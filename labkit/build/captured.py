@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
-from labkit.build.record import Connection, Origin, Record
+from labkit.build.record import Connection, Origin, Record, make_record
 from labkit.capture import Frame, Frames, frames_of, open_capture
 from labkit.capture.budget import Budget, Meter
 from labkit.errors import UsageError
@@ -187,7 +187,7 @@ class _Reading:
         ident = None if seg.ip_id == ABSENT else seg.ip_id
         number = len(self.records) + 1
         self.records.append(
-            Record(
+            make_record(
                 number, frames[-1].time, side, segment, "", "", None, None, ident=ident, connection=place, frames=frames
             )
         )

@@ -14,6 +14,7 @@ from labkit.packet.frame_edits import EDITS
 from labkit.packet.scapy_build import Host, is_packet, layer_octets
 from labkit.tcp import seq as sn
 from labkit.tcp.options import Option
+from labkit.tcp.quick import maker
 from labkit.tcp.segment import Segment, control_bits
 from labkit.tcp.state import State
 
@@ -106,6 +107,10 @@ class Record:
         if place == "sender" and value not in ("client", "server"):
             raise ValueError(_("{value!r} is not a side; expected client or server").format(value=value))
         return replace(self, **{place: value})
+
+
+make_record = maker(Record)
+"""`Record`, for many."""
 
 
 def _check_kind(name: str, value: Any) -> None:

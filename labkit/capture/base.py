@@ -313,17 +313,18 @@ class Writer(ABC):
         """Discard the capture."""
         self._sink.discard()
 
-    def _check(self, data: bytes, wirelen: int) -> None:
-        if len(data) > MAX_PACKET_OCTETS:
+    def _check(self, captured: int, wirelen: int) -> None:
+        """CaptureError for lengths that a packet cannot have."""
+        if captured > MAX_PACKET_OCTETS:
             raise self._unfit(
                 _("a packet of {have} bytes exceeds {limit}, the longest that other programs read").format(
-                    have=len(data), limit=MAX_PACKET_OCTETS
+                    have=captured, limit=MAX_PACKET_OCTETS
                 )
             )
-        if not len(data) <= wirelen <= 0xFFFF_FFFF:
+        if not captured <= wirelen <= 0xFFFF_FFFF:
             raise self._unfit(
                 _("a packet of {have} captured bytes cannot have had {wirelen} on the wire").format(
-                    have=len(data), wirelen=wirelen
+                    have=captured, wirelen=wirelen
                 )
             )
 

@@ -162,14 +162,15 @@ class PcapWriter(Writer):
         outbound: bool | None = None,  # noqa: ARG002 - no room
     ) -> bytes:
         """A packet's record. CaptureError for a time before 1970 or after 2106."""
-        length = len(data) if wirelen is None else wirelen
-        self._check(data, length)
+        captured = len(data)
+        length = captured if wirelen is None else wirelen
+        self._check(captured, length)
         seconds, fraction = divmod(time, SECOND)
         if not 0 <= seconds <= 0xFFFF_FFFF:
             raise self._unfit(_("a pcap can hold times from 1970 to 2106, not {time} ns").format(time=time))
         if interface:
             raise self._unfit(_("a pcap has only interface 0, not {interface}").format(interface=interface))
-        return self._pack(seconds, fraction // self._unit, len(data), length) + data
+        return self._pack(seconds, fraction // self._unit, captured, length) + data
 
     def add_interface(
         self,

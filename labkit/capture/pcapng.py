@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from labkit.capture import pcapng_blocks as block
 from labkit.capture.base import MAX_RECORD_OCTETS, Description, Format, Frame, Interface, Reader, Writer
-from labkit.capture.pcapng_blocks import Layout, decoded, encoded, layout, packed, unpacked
+from labkit.capture.pcapng_blocks import PADDING, Layout, decoded, encoded, layout, packed, unpacked
 from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.i18n import N_, _, printable
@@ -333,8 +333,9 @@ class PcapngWriter(Writer):
         outbound: bool | None = None,
     ) -> bytes:
         """A packet's record. CaptureError for a time before 1970, or after 64 bits (in 2554)."""
-        length = len(data) if wirelen is None else wirelen
-        self._check(data, length)
+        captured = len(data)
+        length = captured if wirelen is None else wirelen
+        self._check(captured, length)
         stamp = time // self._unit
         if not 0 <= stamp < 1 << 64:
             raise self._unfit(_("a pcapng can hold times from 1970 to 2554, not {time} ns").format(time=time))
@@ -343,11 +344,10 @@ class PcapngWriter(Writer):
         options = [(block.COMMENT, encoded(comment)) for comment in comments]
         if outbound is not None:
             options.append((block.FLAGS, b"\2\0\0\0" if outbound else b"\1\0\0\0"))
-        rest = bytes(-len(data) & 3) + packed(options)
-        size = self._fitting(32 + len(data) + len(rest))
-        high, low = stamp >> 32, stamp & 0xFFFF_FFFF
-        head = RECORD.pack(block.ENHANCED, size, interface, high, low, len(data), length)
-        return head + data + rest + size.to_bytes(4, "little")
+        rest = PADDING[captured & 3] + packed(options)
+        size = self._fitting(32 + captured + len(rest))
+        head = RECORD.pack(block.ENHANCED, size, interface, stamp >> 32, stamp & 0xFFFF_FFFF, captured, length)
+        return b"".join((head, data, rest, size.to_bytes(4, "little")))
 
     def _named(self, names: Mapping[str, str]) -> bytes:
         """The block of the names of hosts."""

@@ -70,12 +70,16 @@ def unpacked(layout_: Layout, buffer: bytes, at: int, end: int) -> Iterator[tupl
 
 
 OPTION = struct.Struct("<HH")
+PADDING = (b"", bytes(3), bytes(2), bytes(1))
+"""What follows octets, by the lowest two bits of their number."""
 
 
 def packed(options: Iterable[tuple[int, bytes]]) -> bytes:
     """The octets of options (or of name records) and their end mark; empty without options."""
-    parts = [OPTION.pack(code, len(value)) + value + bytes(-len(value) & 3) for code, value in options]
-    return b"".join(parts) + bytes(4) if parts else b""
+    octets = b""
+    for code, value in options:
+        octets += OPTION.pack(code, len(value)) + value + PADDING[len(value) & 3]
+    return octets + bytes(4) if octets else b""
 
 
 def encoded(text: str, limit: int = MAX_TEXT_OCTETS) -> bytes:

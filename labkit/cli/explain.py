@@ -1,6 +1,8 @@
 """`labkit explain`: explain a rule with examples, or give a lesson."""
 
+import sys
 from collections.abc import Iterator
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +15,10 @@ from labkit.teach.lessons import lesson, names, summary
 
 if TYPE_CHECKING:
     from labkit.analysis.rule import Rule
+
+
+WIDTH = 100
+"""Columns of a text, except in a narrower terminal."""
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -86,4 +92,5 @@ def _rule(rule: "Rule") -> Iterator[str]:
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
-    return wrapped(text, 100, indent, indent + ("  " if indent else ""))
+    columns = min(WIDTH, get_terminal_size().columns) if sys.stdout is not None and sys.stdout.isatty() else WIDTH
+    return wrapped(text, columns, indent, indent + ("  " if indent else ""))

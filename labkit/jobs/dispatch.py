@@ -75,7 +75,7 @@ class Dispatcher:
         # This process compiles what all of them need, before they begin.
         with self.interrupts.waiting():
             rules = collect(self.request.config.extra)
-            engine.prepare(self.request.engine, max(self._sizes(), default=0), self.listener.on_notice, rules)
+            engine.prepare(self.request.engine, list(self._sizes()), self.listener.on_notice, rules)
         # Small enough that every process has batches up to the end.
         size = max(1, min(MAX_BATCH, len(self.captures) // (count * 4)))
         with Processes(count, memory=2 * self.request.budget.memory) as pool:

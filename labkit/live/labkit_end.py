@@ -231,7 +231,7 @@ class LabkitEnd(EndpointEnd):
         self.tcp.receive(segment, now)
         self.recorded = self.state
         captured = captured or self._capture_received(received, now, True)
-        captured.before, captured.after = before, self.recorded
+        captured.before, captured.after, captured.connection = before, self.recorded, self.serving
         self._note_loss(captured)
 
     def _begins_next(self, segment: Segment) -> bool:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from labkit.cli import run
+from labkit.i18n import N_, _, aside
 
 TOP = Path(__file__).resolve().parents[2]
 CAPTURE = "demo/document.pcapng"
@@ -11,12 +12,12 @@ CORRECT = "pcaps/real/get.pcap"
 FAULTY = "pcaps/real/qi_internet_SYNACK_curl_jsonip.pcap"
 
 STEPS = (
-    ("A scenario becomes a capture, with a comment on each packet", f"build document -o {CAPTURE}", 0),
-    ("The conversation, as the teaching document's tables have it", f"show --profile document {CAPTURE}", 0),
-    ("Is it sound TCP?", f"verify {CAPTURE}", 0),
-    ("Does it follow the document?", f"verify --profile document {CAPTURE}", 0),
-    ("A real capture", f"verify {CORRECT}", 0),
-    ("A real capture with errors", f"verify {FAULTY}", 1),
+    (N_("A scenario becomes a capture, with a comment on each packet"), f"build document -o {CAPTURE}", 0),
+    (N_("The conversation, as the teaching document's tables have it"), f"show --profile document {CAPTURE}", 0),
+    (N_("Is it sound TCP?"), f"verify {CAPTURE}", 0),
+    (N_("Does it follow the document?"), f"verify --profile document {CAPTURE}", 0),
+    (N_("A real capture"), f"verify {CORRECT}", 0),
+    (N_("A real capture with errors"), f"verify {FAULTY}", 1),
 )
 """Title, command, and the exit code that the command must have."""
 
@@ -33,9 +34,9 @@ def main() -> int:
     (TOP / CAPTURE).unlink(missing_ok=True)
     wrong = [command for title, command, code in STEPS if not shown(title, command, code)]
     if wrong:
-        print(f"demo: wrong exit code: {'; '.join(wrong)}", file=sys.stderr)
+        print(_("demo: wrong exit code: {commands}").format(commands="; ".join(wrong)), file=sys.stderr)
         return 1
-    print(f"{CAPTURE} has a comment on each packet: open it in Wireshark. Try next:")
+    print(_("{file} has a comment on each packet: open it in Wireshark. Try next:").format(file=CAPTURE))
     print(f"  cd '{TOP}' && . .venv/bin/activate")
     for command in NEXT:
         print(f"  {command}")
@@ -44,10 +45,10 @@ def main() -> int:
 
 def shown(title: str, command: str, code: int) -> bool:
     """Run one command under its title; tell whether it has the expected exit code."""
-    print(f"== {title}\n$ labkit {command}", flush=True)
+    print(f"== {_(title)}\n$ labkit {command}", flush=True)
     got = run(command.split())
-    remark = "" if code == 0 else "  (as expected)" if got == code else ""
-    print(f"-> exit code {got}{remark}\n", flush=True)
+    said = _("exit code {code}").format(code=got)
+    print(f"-> {aside(said, _('as expected')) if got == code != 0 else said}\n", flush=True)
     return got == code
 
 

@@ -13,6 +13,14 @@ python=$venv/bin/python
 
 say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }
 
+# say_either ENGLISH CHINESE: what a student reads before labkit is there to translate it.
+say_either() {
+    case ${LABKIT_LANG:-${LANGUAGE:-${LC_ALL:-${LC_MESSAGES:-${LANG:-}}}}} in
+    zh*) say "$2" ;;
+    *) say "$1" ;;
+    esac
+}
+
 # install_packages NAME...: install Debian packages, if the user is root and there is apt-get.
 install_packages() {
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
@@ -38,7 +46,8 @@ find_python() {
 
 make_venv() {
     base=$(find_python) || {
-        say "needs Python 3.11 or later; install one, or name it: PYTHON=/path/to/python3 $0"
+        say_either "needs Python 3.11 or later; install one, or name it: PYTHON=/path/to/python3 $0" \
+            "需要 Python 3.11 或更高版本；请安装，或指定其位置：PYTHON=/path/to/python3 $0"
         exit 4
     }
     if ! "$base" -c 'import ensurepip, venv' 2>/dev/null; then
@@ -48,7 +57,8 @@ make_venv() {
             exit 4
         }
     fi
-    say "making $venv with $("$base" --version)"
+    version=$("$base" --version)
+    say_either "making $venv with $version" "正在用 $version 建立 $venv"
     # What is broken is cleared; a folder that only holds other environments, such as .venv/site, is not.
     clear=
     [ ! -e "$venv/pyvenv.cfg" ] || clear=--clear
@@ -61,9 +71,10 @@ set_up() {
     stamp=$venv/set-up.$1
     want=$(cat "$1" pyproject.toml | cksum)" $top"
     [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && return
-    say "installing the packages of $1 into $venv (once)"
+    say_either "installing the packages of $1 into $venv (once)" "正在把 $1 中的软件包安装到 $venv（只需一次）"
     "$python" -m pip install -qq --disable-pip-version-check --only-binary :all: --require-hashes -r "$1" || {
-        say "pip could not install the packages of $1: is there a network, or a mirror that pip knows?"
+        say_either "pip could not install the packages of $1: is there a network, or a mirror that pip knows?" \
+            "pip 无法安装 $1 中的软件包：请检查网络，或 pip 的镜像设置"
         exit 4
     }
     # editable_mode=compat writes a plain path entry; setuptools' import hook would add 20 ms to every start.

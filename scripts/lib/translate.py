@@ -27,6 +27,8 @@ from labkit.tcp import stacks
 TOP = Path(__file__).parents[2]
 SOURCE = TOP / "labkit"
 LOCALE = SOURCE / "locale"
+DEMO = TOP / "scripts/lib/demo.py"
+"""The one script that students run."""
 KEYWORDS = {"_": 1, "N_": 1, "ngettext": 2}
 """The functions whose first arguments are messages, and how many of them are."""
 CLICK = ("core.py", "exceptions.py", "formatting.py", "parser.py", "types.py", "decorators.py")
@@ -48,7 +50,7 @@ Message = str | tuple[str, ...]
 
 def messages() -> Iterator[tuple[Message, str]]:
     """Yield each message with the file that has it; plural forms are a tuple."""
-    for path in sorted(SOURCE.rglob("*.py")):
+    for path in (*sorted(SOURCE.rglob("*.py")), DEMO):
         yield from ((message, path.relative_to(TOP).as_posix()) for message in _calls(path))
     yield from (*_rules(), *_faults(), *_commands(), *_data(), *_stacks())
     for name in CLICK:

@@ -4,7 +4,7 @@ Both give the same verdict. The interpreter needs no other package, and starts f
 The compiled engine verifies millions of packets a second. Its code is compiled once, which takes some seconds, and kept.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.limits import BUDGETS
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
 from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, shipped
-from labkit.analysis.verifier import Bounds, Verdict, Verifier
+from labkit.analysis.verifier import Bounds, Verdict, Verifier, profile_of
 from labkit.capture import Frame, Reader, open_again, open_capture
 from labkit.capture.source import CHUNK_OCTETS
 from labkit.errors import UncompilableError, UsageError
@@ -38,11 +38,11 @@ LARGE_ENOUGH_TO_COMPILE = 1 << 25
 """The same as LARGE for code that must be compiled first."""
 SMALL = 1 << 20
 """Octets of a capture that one batch of the compiled engine holds."""
-LEAST_OCTETS = 56
-"""Octets of a segment in a capture file: 16 before the packet, and 20 each for the headers of IP and TCP."""
+LEAST_OCTETS = 16
+"""Octets of a capture file before each packet, of which little may be kept."""
 
-interpreted_octets = 0
-"""Octets of the captures that the interpreter has judged in this process, small each: together they pay for loading."""
+small_octets = 0
+"""Octets of the small captures that this process judges, as far as it knows: together they pay for loading compiled code."""
 
 OnNotice = Callable[[str], None]
 """Is called with a line for the user."""
@@ -101,21 +101,20 @@ def verify_capture(
     `bounds` of what is kept may be smaller ones. UsageError for COMPILED with a `wanted` that is not a FlowFilter.
     """
     rules = collect() if rules is None else tuple(rules)
-    verifier = Verifier(profile, literal=literal, wanted=wanted, bounds=bounds, rules=rules)
+    chosen = profile_of(profile, literal=literal)
     library = compiled = None
     if wanted is None or isinstance(wanted, FlowFilter):
         with interruption.waiting() if interruption else nullcontext():
             library = _library(capture, engine, on_notice or _ignore, alone, rules)
             if library is not None:
                 small = _is_small(capture)
-                compiled = _compiled(
-                    library, verifier.profile, wanted, on_notice or _ignore, alone, bounds=bounds, most=small
-                )
+                compiled = _compiled(library, chosen, wanted, on_notice or _ignore, alone, bounds=bounds, most=small)
     elif engine == COMPILED:
         raise UsageError(_("the compiled engine needs a FlowFilter, not another function, to choose conversations"))
     heard = None
     if library is None or compiled is None:
         frames: Iterable[Frame] = interruption.frames(capture) if interruption else capture
+        verifier = Verifier(profile, literal=literal, wanted=wanted, bounds=bounds, rules=rules)
         verdict = verifier.run(frames, on_progress).with_damage(capture.damage)
     else:
         verdict, heard = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
@@ -228,26 +227,29 @@ def feed_of(capture: Reader) -> "Feed | None":
     return Feed(capture, library)
 
 
-def prepare(engine: str, largest: int, on_notice: OnNotice, rules: tuple[Rule, ...]) -> None:
-    """Compile now, if workers will need compiled code for captures of which the largest has that many octets."""
-    if engine == COMPILED or (engine == AUTO and largest >= LARGE_ENOUGH_TO_COMPILE):
+def prepare(engine: str, sizes: Sequence[int], on_notice: OnNotice, rules: tuple[Rule, ...]) -> None:
+    """Load now what workers will need for captures of these sizes in octets: they are copies of this process."""
+    global small_octets
+    if engine == COMPILED or (engine == AUTO and max(sizes, default=0) >= LARGE_ENOUGH_TO_COMPILE):
         _loaded(on_notice, rules)
+    elif engine == AUTO and sum(sizes) >= LARGE_FOR_PACKED and rules == shipped():
+        from labkit.analysis.native import library
+
+        if library.is_packed():
+            small_octets = LARGE_FOR_PACKED
 
 
 def _library(
     capture: Reader, engine: str, on_notice: OnNotice, alone: bool, rules: tuple[Rule, ...]
 ) -> "Library | None":
     """The compiled code, if it is to be used for a capture."""
-    global interpreted_octets
+    global small_octets
     if engine == INTERPRETED:
         return None
-    if (
-        engine == AUTO
-        and not capture.waits
-        and not is_large(capture, min(LARGE, LARGE_FOR_PACKED) - interpreted_octets)
-    ):
-        interpreted_octets += capture.size or 0
-        return None
+    if engine == AUTO and not capture.waits and not is_large(capture, LARGE_FOR_PACKED):
+        small_octets += capture.size or 0
+        if small_octets < LARGE_FOR_PACKED or rules != shipped():
+            return None
     from labkit.analysis.native import library
 
     if engine == AUTO and not library.is_packed() and not capture.waits and not is_large(capture, LARGE):

@@ -14,10 +14,8 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from hashlib import sha256
-from importlib.util import find_spec
 from json import dumps, loads
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from labkit.analysis.config_trust import foreign
@@ -132,6 +130,8 @@ def folder() -> Path:
 
 def _version() -> list[str]:
     """The version of the compiler. `importlib.metadata` would give it too, but its import takes longer."""
+    from importlib.util import find_spec
+
     spec = find_spec("llvmlite")
     if spec is None or spec.origin is None:
         return []
@@ -182,6 +182,8 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, code: bytes) -> None:
+    from tempfile import NamedTemporaryFile  # its import takes a while, and most processes write nothing
+
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # A file that an interrupted process leaves behind is removed like other old files.
     with NamedTemporaryFile(dir=path.parent, suffix=SUFFIX, delete=False) as file:

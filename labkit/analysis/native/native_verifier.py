@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Container, Iterator, Sequence
 from ctypes import sizeof
 from dataclasses import MISSING, fields
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from labkit.analysis import limits
@@ -21,7 +21,7 @@ from labkit.analysis.native.loader import Library
 from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, columns, record, write_row
 from labkit.analysis.native.segment_loop import SPARE_ROWS
 from labkit.analysis.payload import RING_OCTETS, RING_PIECES
-from labkit.analysis.rule import Scope, Severity, shipped
+from labkit.analysis.rule import Rule, Scope, Severity, shipped
 from labkit.analysis.unread import PAIR_OCTETS, Unread
 from labkit.analysis.verifier import Bounds, Verdict
 from labkit.packet.seen import Seen
@@ -47,8 +47,9 @@ class NativeVerifier:
         bounds = bounds or Bounds()
         self._entries = library.entries
         numbers = (wanted or FlowFilter()).numbers
-        known = bounds.open if most is None else min(bounds.open, most + 1)
-        flows = known + (bounds.over if most is None else min(bounds.over, most)) + 3
+        if most is not None:  # they still hold where a file grows while it is read
+            bounds = bounds._replace(open=min(bounds.open, most + 1), over=min(bounds.over, most + 1))
+        flows = bounds.open + bounds.over + 3
         sizes = {
             "flows": flows,
             "sides": 2 * flows,
@@ -57,7 +58,7 @@ class NativeVerifier:
             "blank_sides": 2,
             "blank_segment": 1,
             "resolved": 1,
-            "buckets": _power(2 * known),
+            "buckets": _power(2 * bounds.open),
             "hosts": bounds.hosts,
             "host_buckets": _power(bounds.hosts),
             "once_keys": _power(2 * bounds.once),
@@ -80,28 +81,21 @@ class NativeVerifier:
             name: Memory(sizes[name] * sizeof(kind), huge=most is None) for name, kind in self._kinds.items()
         }
         self._context_memory = Memory(sizeof(record(Context)))
+        self._context_memory.view[:] = _blank_context()
         self._context = context = record(Context).from_buffer(self._context_memory.view)
         for name, memory in self._memory.items():
             setattr(context, name, memory.address)
-        for each in fields(Context):
-            if each.default_factory is not MISSING:
-                getattr(context, each.name)[:] = each.default_factory()
-            elif each.default is not MISSING:
-                setattr(context, each.name, each.default)
         for name in ("buckets", "host_buckets"):
             ctypes.memset(self._memory[name].address, 0xFF, len(self._memory[name].view))
         context.cold_at, context.cold_size = self._memory["cold_rows"].address, sizeof(record(ColdRow))
         context.cold_used = SPARE_ROWS
         for number, row in enumerate(self._table("blank_sides")):
-            write_row(row, SideRow(cold_row=context.cold_at + number * context.cold_size))
-        write_row(self._table("blank_segment")[0], Seen())
+            ctypes.memmove(ctypes.addressof(row), _blank(SideRow), sizeof(row))
+            row.cold_row = context.cold_at + number * context.cold_size
+        self._memory["blank_segment"].view[:] = _blank(Seen)
         self._table("filter_numbers")[:] = numbers
-        severities, ranks, whole = (self._table(name) for name in ("severities", "ranks", "whole"))
-        codes = sorted({rule.code for rule in shipped()})
-        for number, rule in enumerate(shipped()):
-            ranks[number], whole[number] = codes.index(rule.code), rule.scope == Scope.FLOW
-            # The capture's limits need the rules of FAMILIES under every profile. Compiled code asks every rule.
-            severities[number] = rule.severity_in(profile, 1) if profile in rule.profiles else 0
+        self._table("ranks")[:], self._table("whole")[:] = _order()
+        self._table("severities")[:] = _severities(profile)
         context.max_open, context.max_over, context.max_findings, context.max_once, context.max_hosts = bounds
         context.bucket_mask, context.host_mask = sizes["buckets"] - 1, sizes["host_buckets"] - 1
         context.once_mask = sizes["once_keys"] - 1
@@ -181,7 +175,7 @@ class NativeVerifier:
     def _limits(self, beyond: int) -> CaptureLimits:
         found = CaptureLimits()
         hits = self._table("hits")
-        for number, rule in enumerate(shipped()):
+        for number, rule in _limiting():
             for answer in rule.limits:
                 hit = hits[SEVERITIES * number + answer]
                 found.count(rule, answer, hit.packet or None, hit.count)
@@ -192,6 +186,46 @@ class NativeVerifier:
 
 def _power(least: int) -> int:
     return 1 << (least - 1).bit_length()
+
+
+@cache
+def _blank(kind: Any) -> bytes:
+    """A row of a dataclass as it is made."""
+    row = record(kind)()
+    write_row(row, kind())
+    return bytes(row)
+
+
+@cache
+def _blank_context() -> bytes:
+    """The context without what depends on the capture."""
+    context = record(Context)()
+    for each in fields(Context):
+        if each.default_factory is not MISSING:
+            getattr(context, each.name)[:] = each.default_factory()
+        elif each.default is not MISSING:
+            setattr(context, each.name, each.default)
+    return bytes(context)
+
+
+@cache
+def _order() -> tuple[list[int], list[int]]:
+    """Each rule's place in the order of codes, and whether it is about whole conversations."""
+    codes = sorted({rule.code for rule in shipped()})
+    return [codes.index(rule.code) for rule in shipped()], [rule.scope == Scope.FLOW for rule in shipped()]
+
+
+@cache
+def _severities(profile: str) -> list[int]:
+    """Each rule's severity in a profile; 0: it is not reported. Compiled code asks every rule, because the capture's limits need
+    the rules of FAMILIES under every profile."""
+    return [rule.severity_in(profile, 1) if profile in rule.profiles else 0 for rule in shipped()]
+
+
+@cache
+def _limiting() -> list[tuple[int, Rule]]:
+    """The rules that show a limit of the capture, with their numbers."""
+    return [(number, rule) for number, rule in enumerate(shipped()) if rule.limits]
 
 
 class Conversations(LazySequence[limits.Conversation]):

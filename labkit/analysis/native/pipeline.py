@@ -7,10 +7,12 @@ verified.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from labkit.analysis.native.reader import Batch, Feed
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 BATCHES = 3
 """One is filled, one is verified, and one waits, so that neither thread waits for the other."""
@@ -54,6 +56,8 @@ def run(
 def verified(feed: Feed, verifier: BatchVerifier, memory: Sequence[Batch]) -> Iterator[Batch]:
     """Each batch once it is verified. Another thread reads and verifies the next one meanwhile; a batch is filled again when two
     more were asked for."""
+    from concurrent.futures import ThreadPoolExecutor
+
     free = deque(memory)
 
     def following() -> Batch | None:
@@ -72,6 +76,8 @@ def verified(feed: Feed, verifier: BatchVerifier, memory: Sequence[Batch]) -> It
 
 
 def _both(feed: Feed, verifier: BatchVerifier, batches: deque[Batch], on_progress: Callable[[int], None]) -> Whole:
+    from concurrent.futures import ThreadPoolExecutor  # which takes a while: a small capture needs no thread
+
     verified: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1) as thread:
         while feed.fill(batches[0]):

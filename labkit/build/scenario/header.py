@@ -51,7 +51,8 @@ class Numbering:
     def next(self, out: Outgoing, tcp: Endpoint, connection: int) -> tuple[int, int]:
         """The identification and the flow label of a segment of `tcp`."""
         self.used += 1
-        return self._ident(out, tcp, connection), self._label(out, tcp, connection)
+        label = 0 if self.header.flow_label == "zero" else self._label(out, tcp, connection)
+        return self._ident(out, tcp, connection), label
 
     def _ident(self, out: Outgoing, tcp: Endpoint, connection: int) -> int:
         match self.header.ident:
@@ -82,8 +83,6 @@ class Numbering:
         return first
 
     def _label(self, out: Outgoing, tcp: Endpoint, connection: int) -> int:
-        if self.header.flow_label == "zero":
-            return 0
         timeouts = tcp.timers.timeouts if self.header.flow_label == "timeout" else 0
         key = (-1, self.used) if out.stateless else (connection, timeouts)
         if key not in self.labels:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
+from labkit.build.record import make_record
 from labkit.build.scenario import setup
 from labkit.build.scenario.model import ScenarioModel
 from labkit.build.scenario.play import MAX_EVENTS, Played, Player
@@ -101,7 +102,7 @@ def _merged(conversations: list[tuple[Parts, Played]]) -> tuple[tuple[Connection
         assert received is not None  # noqa: S101 - the player sets it for every segment
         client, server = (flight.sent, received) if flight.sender == "client" else (received, flight.sent)
         records.append(
-            Record(
+            make_record(
                 number,
                 time,
                 flight.sender,

@@ -21,6 +21,7 @@ from labkit.build.trace import Connection
 from labkit.errors import ScenarioError, UsageError
 from labkit.i18n import _
 from labkit.tcp.endpoint import Outgoing
+from labkit.tcp.endpoint.timers import next_due
 from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
 from labkit.tcp.state import State
 
@@ -92,6 +93,13 @@ class Network:
         if side in self.taps:
             self.captured.append((self.now, side, flight))
 
+    def arrives_more(self, side: str) -> bool:
+        """Whether another segment arrives at a side at this moment."""
+        if not self.queue or self.queue[0][0] > self.now:
+            return False
+        flight = self.queue[0][2]
+        return flight is not None and flight.sender != side
+
     def carry(self, flight: Flight) -> None:
         """Give a segment to the path."""
         side = flight.sender
@@ -119,7 +127,7 @@ class SimulatedEnd(EndpointEnd):
     def flush(self, now: int) -> None:
         """Read what has arrived, and send what TCP allows."""
         tcp = self.tcp
-        if self.reading and tcp.rcv.ready:
+        if self.reading and tcp.rcv.ready and not (tcp.config.read_bursts and self.network.arrives_more(self.side)):
             tcp.read()
         if tcp.notices:
             tcp.events()
@@ -228,8 +236,8 @@ class Player:
     def _next_event(self) -> bool:
         """Advance the clock to the next event and handle it; return False if nothing more happens."""
         network = self.network
-        end, due = self.client, self.client.tcp.timeout()
-        other = self.server.tcp.timeout()
+        end, due = self.client, next_due(self.client.tcp)
+        other = next_due(self.server.tcp)
         if other is not None and (due is None or other < due):
             end, due = self.server, other
         if network.queue and (due is None or network.queue[0][0] <= due):

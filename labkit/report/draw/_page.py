@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from labkit import __version__
 from labkit.analysis.rule import Severity
-from labkit.i18n import _, language
+from labkit.i18n import _, aside, language
 from labkit.report.draw import _svg
 from labkit.report.draw._conversation import Arrow, Conversation
 from labkit.report.draw._folding import Fold, Part, folded
@@ -99,7 +99,7 @@ def tools(counts: "Counter[Severity] | None" = None) -> Iterator[str]:
             on = " checked" if severity > Severity.NOTE or not grave else ""
             yield (
                 f'<label><input type="checkbox" data-shows="{severity}"{on}> '
-                f"{text_of(_(str(severity)))} ({counts[severity]:,})</label>"
+                f"{text_of(aside(_(str(severity)), f'{counts[severity]:,}'))}</label>"
             )
         yield "</fieldset>"
     yield '<span id="count" class="muted" role="status"></span>'
@@ -150,7 +150,7 @@ def whole_ladder(subject: Subject, conversation: Conversation, unfolding: Unfold
 
 
 def _opening_fold(ladder: Ladder, fold: Fold, unfolding: Unfolding) -> Iterator[str]:
-    summary = f'⋮ {fold} <span class="muted">({text_of(fold.details)})</span>'
+    summary = f'⋮ {fold}<span class="muted">{text_of(aside("", fold.details))}</span>'
     yield f'<details class="fold"><summary>{summary}</summary>'
     if unfolding.takes(fold):
         yield piece(ladder, fold.arrows, head=False)

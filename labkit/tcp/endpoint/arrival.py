@@ -11,7 +11,7 @@ from labkit.tcp import seq as sn
 from labkit.tcp.endpoint import acks, handshake, output
 from labkit.tcp.endpoint.congestion import load
 from labkit.tcp.endpoint.signals import Notice, Outgoing
-from labkit.tcp.segment import ACK, FIN, RST, SYN, URG, Segment
+from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG, Segment
 from labkit.tcp.state import Event, State
 
 if TYPE_CHECKING:
@@ -197,6 +197,8 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
     old = stamp is not None and not segment.ctl & RST and sn.before(stamp.value, stamps.recent)
     if old and stamps.is_valid(now):
         # PAWS: "If SEG.TSval < TS.Recent ... treat the segment as not acceptable: send an ACK and drop"
+        if end.config.dsack_of_old and start < rcv.nxt and segment.payload:
+            rcv.dsack = (start, min(start + len(segment.payload), rcv.nxt))
         _answer(end, segment, "duplicate-ack", now)
         return False
     if rcv.acceptable(start, segment.length):
@@ -286,7 +288,7 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
     if ack > snd.una:
         acks.acknowledged(end, ack, segment, now)
     elif ack == snd.una and snd.high > ack and not segment.length and (news or not (moved or end.recovery.sack)):
-        acks.duplicate(end)
+        acks.duplicate(end, now)
     if snd.edge > snd.nxt:
         end.timers.persist_at = None
     if snd.fin_acked:
@@ -343,14 +345,16 @@ def _text(end: "Endpoint", segment: Segment, start: int, now: int) -> None:
             rcv.owe("ack")
         _peer_closed(end, now)
     elif delivered and start == expected and not blocks and rcv.dsack is None:
-        rcv.grow(delivered)
+        rcv.grow(delivered, segment.ctl & PSH != 0)
         rcv.owe_delayed(delivered, end.config.delayed_ack, now)
         end.timers.last_data = now
     elif delivered or rcv.dsack is not None:
         # RFC 5681 section 4.2: filling a gap, or a duplicate: an immediate ACK.
+        if delivered and start == expected:
+            rcv.grow(len(segment.payload))
         rcv.owe("ack" if delivered else "duplicate-ack")
     else:
-        if end.recovery.sack and not rcv.duplicates:
+        if end.recovery.sack:
             rcv.grow(len(segment.payload))
         # Without SACK, the number of duplicate acknowledgements is all that the peer learns.
         rcv.owe_duplicate("duplicate-ack", end.config.compress_acks if end.recovery.sack else None, now)

@@ -50,6 +50,7 @@ class Config:
     retries: int = 15
     """Retransmissions of one segment before the connection is given up (R2, RFC 9293 section 3.8.3)."""
     syn_retries: int = 6
+    """Retransmissions of a SYN, or of a SYN ACK where `syn_ack_retries` is None."""
     msl: int = 30 * SECOND
     """Maximum segment lifetime; TIME-WAIT takes two. RFC 9293 section 3.4.2 says two minutes; stacks use less."""
     ecn: bool | str = False
@@ -71,8 +72,9 @@ class Config:
     pad_with_nop: bool = False
     """Whether NOPs follow a Fast Open cookie up to the next whole word, instead of zeros."""
     whole_segment_syn: bool = False
+    """Whether a SYN offers a window of whole segments."""
     whole_segment_syn_ack: bool = False
-    """Whether a SYN, or a SYN ACK, offers a window of whole segments."""
+    """Whether a SYN ACK offers a window of whole segments."""
     window_growth: int = 0
     """The window begins with at most 65,535 octets, and each segment in order raises it by this many of the largest segments so
     far, up to `window` and to the free buffer, which grows with what the application reads; 0: all of `window` at once."""
@@ -94,13 +96,17 @@ class Config:
     waited in vain."""
     ack_at_arrival: bool = False
     """Whether an acknowledgement that is due goes out before the application can answer."""
-    ack_small_when_read: bool = False
-    """Whether a segment smaller than others so far is acknowledged once everything has been read, unless acknowledgements
-    wait for answers."""
+    ack_when_read: bool = False
+    """Whether a segment that may be the end of a write (it is smaller than others so far, or has PSH) is acknowledged once
+    everything has been read. Where acknowledgements wait for answers, it takes a second, small segment."""
+    ack_before_due: bool = False
+    """Whether a segment is acknowledged at once if a delayed acknowledgement is due within a quarter of the delay."""
     ack_above_seen: bool = False
     """Whether more octets than the largest segment so far had (at least 536) count as a second segment."""
+    read_bursts: bool = False
+    """Whether the application reads only when all segments of a burst have arrived, as one that has to be woken does."""
     ack_needs_reader: bool = False
-    """Whether a second segment is acknowledged at once only if the application has read the one before."""
+    """Whether a second segment is acknowledged at once only if the window is no smaller than before: if the application reads."""
     delayed_fin_ack: bool = False
     """Whether the acknowledgement of a FIN in ESTABLISHED may wait like any other, once data has arrived."""
     compress_acks: int | None = None
@@ -113,6 +119,9 @@ class Config:
     that fills the peer's window."""
     floor_variation: bool = False
     """Whether `rto_min` is the least that is added to the smoothed round-trip time, instead of the least sum."""
+    reordering_timer: bool = False
+    """Whether a segment counts as lost a quarter of the shortest round trip after a later one has arrived, and a retransmission
+    once something that was sent after it has arrived (RFC 8985 section 6)."""
     tail_loss_probe: bool = False
     """Whether two round trips without an acknowledgement draw a probe before the timeout (RFC 8985 section 7)."""
     merge_retransmissions: bool = False
@@ -123,8 +132,12 @@ class Config:
     """The shortest time between two answers to unacceptable segments without data (RFC 5961 section 7)."""
     rst_like_others: bool = False
     """Whether a RST of a connection has the window and the options of its other segments."""
+    rst_after_keep_alives: bool = False
+    """Whether the peer gets a RST if it has answered no keep-alive."""
     rst_at_sack_edge: bool = False
     """Whether a RST at the right edge of the highest SACK block counts as one at RCV.NXT."""
+    dsack_of_old: bool = False
+    """Whether the acknowledgement of a segment with an old timestamp (PAWS) reports its octets in a D-SACK block."""
     dsack_of_syn: bool = False
     """Whether the SYN ACK of a simultaneous open is answered by an ACK that reports the SYN in a D-SACK block."""
     next_iss_step: int = 1 << 16

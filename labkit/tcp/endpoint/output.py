@@ -12,6 +12,7 @@ from labkit.tcp import options as opt
 from labkit.tcp import seq as sn
 from labkit.tcp.endpoint import handshake
 from labkit.tcp.endpoint.signals import Outgoing
+from labkit.tcp.quick import maker
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG, Segment
 from labkit.tcp.state import Event, State
 
@@ -29,6 +30,8 @@ NEW = frozenset({"data", "fin"})
 """Why segments leave that a loss probe waits for."""
 BURSTS = frozenset({"data", "retransmission-rto", "retransmission-fast"})
 """Why segments leave that may be one burst."""
+make_segment, make_outgoing = maker(Segment), maker(Outgoing)
+
 TRANSMITTING = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
 """The states in which data or FIN may be sent or retransmitted."""
 
@@ -176,14 +179,14 @@ def _segment(
         ctl, urgent = ctl | URG, min(snd.up - low, 0xFFFF)
     end.stamps.last_ack = rcv.nxt
     seq, ack = sn.add(snd.iss, low), sn.add(rcv.irs, rcv.nxt)
-    return Segment(seq, ack, ctl, rcv.offer(), payload, options, urgent, field)
+    return make_segment(seq, ack, ctl, rcv.offer(), payload, options, urgent, field)
 
 
 def _put(end: "Endpoint", out: "list[Outgoing]", why: str, now: int) -> None:
     """A segment without data at SND.NXT, or at the right edge of a window that was taken back."""
     snd = end.snd
     low = max(snd.una, min(snd.high, snd.edge))
-    out.append(Outgoing(_segment(end, low, ACK, b"", handshake.carried(end, now, data=False)), why))
+    out.append(make_outgoing(_segment(end, low, ACK, b"", handshake.carried(end, now, data=False)), why))
 
 
 def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
@@ -232,6 +235,10 @@ def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
     options = handshake.carried(end, now)
     room = _room(end, options)
     why = "retransmission-rto" if recovery.cause == "timeout" else "retransmission-fast"
+    for low, high in recovery.lost_again(snd.una) if end.config.reordering_timer else ():
+        recovery.resent.append((low, high, snd.high))
+        out.append(Outgoing(_data(end, low, high, options), why))
+        options = _next_options(end, options, now)
     while True:
         lost = recovery.next_lost(snd.una, snd.high, snd.mss)
         if lost is None:
@@ -248,7 +255,9 @@ def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         recovery.high_rxt = high
         recovery.lost_to = max(recovery.lost_to, high) if recovery.cause == "timeout" else recovery.lost_to
         snd.timed = None
-        out.append(Outgoing(_data(end, low, high, options), why))
+        if end.config.reordering_timer:
+            recovery.resent.append((low, high, snd.high))
+        out.append(make_outgoing(_data(end, low, high, options), why))
         options = _next_options(end, options, now)
 
 
@@ -275,7 +284,7 @@ def _rescue(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
             high = snd.cut(low, min(high, low + room))
             recovery.high_rxt = high
         snd.timed = None
-        out.append(Outgoing(_data(end, low, high, options), "retransmission-fast"))
+        out.append(make_outgoing(_data(end, low, high, options), "retransmission-fast"))
 
 
 def _data(end: "Endpoint", low: int, high: int, options: tuple[opt.Option, ...], new: bool = False) -> Segment:
@@ -310,7 +319,7 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         high = low + take
         # The FIN goes with the last octets where the window has room for its number.
         fin = high == snd.fin and high < snd.edge and end.state is not State.SYN_RECEIVED
-        out.append(Outgoing(_data(end, low, high + fin, options, low >= snd.high), "data" if take else "fin"))
+        out.append(make_outgoing(_data(end, low, high + fin, options, low >= snd.high), "data" if take else "fin"))
         snd.sent(low, high + fin, now)
         if take < room:
             snd.small = high

@@ -13,8 +13,8 @@ MIN_SEEN = 536
 """The payload of the largest segment, before one has arrived."""
 LEAST_GROWING = 128
 """The smallest segment that raises a growing window."""
-MEMORY_GAIN = 1257
-"""Thousandths by which a buffer holds more octets in segments of 1448 than its half: they take 2304 octets of memory each."""
+SEGMENT_MEMORY = 2304
+"""Octets of memory that a segment of Ethernet's size takes. Before one has arrived, half of a buffer counts as a window."""
 LEAST_WASTE = 1024
 """Smaller segments take more memory than their octets, so that a window does not grow."""
 
@@ -40,6 +40,7 @@ class Receiver:
         "mss",
         "nxt",
         "offered",
+        "pushed",
         "quick",
         "ready",
         "recent",
@@ -80,6 +81,8 @@ class Receiver:
         self.mss = config.mss
         self.quick = config.quick_acks
         """How many acknowledgements do not wait."""
+        self.pushed = 0
+        """1 once a segment since the last acknowledgement may have been the end of a write, 2 once a small one followed it."""
         self.interactive = False
         """Whether the application answers what it gets, so that acknowledgements wait for the answer."""
         self.copied, self.turn = 0, self.first
@@ -101,15 +104,19 @@ class Receiver:
         self.buffer = min(self.config.window, MAX_FIRST_WINDOW) if self.config.window_growth else self.size
         self.edge = self.nxt + self.first
 
-    def grow(self, octets: int) -> None:
-        """A segment in order arrived: raise the window (`Config.window_growth`)."""
+    def grow(self, octets: int, pushed: bool = False) -> None:
+        """A segment in order arrived: raise the window (`Config.window_growth`), and note whether it may end a write."""
+        if octets < self.seen:
+            self.pushed = min(self.pushed + 1, 2)
+        elif pushed:
+            self.pushed = max(self.pushed, 1)
         if self.seen < LEAST_WASTE <= octets and self.config.window_growth:
-            # The buffer counts memory, of which large segments need less.
-            self.buffer = self.buffer * MEMORY_GAIN // 1000
+            # The buffer counts memory, of which large segments need less. All of what was offered may now be used.
+            self.buffer = self.buffer * (octets * 256 // SEGMENT_MEMORY) // 128
+            self.size = max(self.size, min(self.offered, self.buffer))
         self.seen = max(self.seen, min(octets, self.config.mss))
         if self.config.window_growth and octets >= LEAST_GROWING and self.seen >= LEAST_WASTE:
-            free = self.buffer - len(self.ready)
-            self.size = max(self.size, min(self.size + self.config.window_growth * self.seen, free))
+            self.size = max(self.size, min(self.size + self.config.window_growth * self.seen, self._free()))
 
     def read(self, octets: int) -> None:
         """The application has read some octets: a buffer that grows holds more from now on."""
@@ -222,10 +229,13 @@ class Receiver:
         A window below a full-sized segment (or half of a small buffer) is not opened at all; a larger one moves with every
         octet read, for its sender has enough to fill a segment.
         """
-        free = self.buffer - len(self.ready)
-        if free > self.size:
-            free = self.size
+        free = min(self._free(), self.size)
         return free if free >= self.mss or free >= self.size // 2 else 0
+
+    def _free(self) -> int:
+        """The free octets of the buffer. A buffer that counts memory also holds what is beyond a gap."""
+        beyond = sum(right - left for left, right in self.blocks) if self.blocks and self.config.window_growth else 0
+        return max(self.buffer - len(self.ready) - beyond, 0)
 
     def offer(self, scaled: bool = True) -> int:
         """The window field of the segment that goes out now and acknowledges all that has arrived."""
@@ -247,6 +257,7 @@ class Receiver:
         self.unacked = 0
         self.ack_why = None
         self.ack_at = None
+        self.pushed = 0
         self.dsack = None
         return field
 
@@ -275,19 +286,22 @@ class Receiver:
         config = self.config
         self.unacked += octets
         enough = self.unacked > self.seen if config.ack_above_seen else self.unacked >= 2 * self.mss
-        if config.ack_needs_reader and len(self.ready) > octets:
-            enough = False
+        if enough and config.ack_needs_reader:
+            enough = self._room() + (1 << self.shift) - 1 >> self.shift << self.shift >= self.offered
         quick = self.quick > 0 and not self.interactive
         if delay is None or enough or quick:
             self.quick = max(self.quick - 1, 0)
             self.owe("ack")
         elif self.ack_at is None:
             self.ack_at = now + delay
+        elif config.ack_before_due and self.ack_at - now <= delay // 4:
+            self.owe("delayed-ack")
 
     def drained(self) -> bool:
-        """Whether a delayed acknowledgement need not wait, because the application has read all (`ack_small_when_read`)."""
-        small = 0 < self.unacked < self.seen
-        return self.config.ack_small_when_read and small and not self.interactive and not self.ready
+        """Whether a delayed acknowledgement need not wait, because the application has read all (`ack_when_read`)."""
+        if not self.config.ack_when_read or self.ready:
+            return False
+        return self.unacked > self.seen or self.pushed > self.interactive
 
     def owe_duplicate(self, why: str, delay: int | None, now: int) -> None:
         """Make an acknowledgement of a segment out of order due: at once, or after `delay` once three were (RFC 5681 section

@@ -9,7 +9,7 @@ GRANULARITY = MILLISECOND
 class Rtt:
     """Round-trip times as they are measured, and the timeout that follows from them."""
 
-    __slots__ = ("least_variation", "rto", "rto_max", "rto_min", "srtt", "variation")
+    __slots__ = ("least", "least_variation", "rto", "rto_max", "rto_min", "srtt", "variation")
 
     def __init__(self, config: Config) -> None:
         # RFC 6298, (2.1): until a round-trip time is known, RTO is 1 second.
@@ -19,9 +19,12 @@ class Rtt:
         self.least_variation = config.rto_min if config.floor_variation else GRANULARITY
         self.srtt: int | None = None
         self.variation = 0
+        self.least = 0
+        """The shortest round-trip time; 0 before the first one is known."""
 
     def sample(self, rtt: int) -> None:
         """Take a measured round-trip time (not of a retransmitted segment, unless timestamps tell which)."""
+        self.least = min(self.least or rtt, rtt)
         if self.srtt is None:
             # (2.2): SRTT <- R, RTTVAR <- R/2
             self.srtt = rtt

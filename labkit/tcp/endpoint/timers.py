@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from labkit.tcp.endpoint import output
+from labkit.tcp.endpoint import acks, output
 from labkit.tcp.endpoint.signals import Notice, Outgoing
 from labkit.tcp.state import Event, State
 
@@ -23,6 +23,7 @@ class Timers:
         "persist_for",
         "probe_at",
         "probed",
+        "reordering_at",
         "retries",
         "rto_at",
         "time_wait_at",
@@ -44,6 +45,8 @@ class Timers:
         """When the tail loss probe is due."""
         self.probed = False
         """Whether the tail has been probed since the peer last acknowledged something new."""
+        self.reordering_at: int | None = None
+        """When segments that others have overtaken count as lost."""
         self.last_answer: int | None = None
         """When an unacceptable segment was last answered."""
         self.last_data: int | None = None
@@ -53,7 +56,7 @@ class Timers:
 
     def stop(self) -> None:
         """Stop all timers."""
-        self.rto_at = self.probe_at = self.persist_at = self.time_wait_at = None
+        self.rto_at = self.probe_at = self.persist_at = self.time_wait_at = self.reordering_at = None
 
     def start_time_wait(self, now: int, msl: int) -> None:
         """TIME-WAIT: "turn off the other timers", start the one of two MSL."""
@@ -71,6 +74,9 @@ def next_due(end: "Endpoint") -> int | None:
         for at in (timers.probe_at, timers.persist_at, timers.time_wait_at):
             if at is not None and (due is None or at < due):
                 due = at
+    at = timers.reordering_at
+    if at is not None and (due is None or at < due):
+        due = at
     if end.config.keep_alive is None:
         return due
     at = keep_alive_at(end)
@@ -105,6 +111,9 @@ def fire(end: "Endpoint", now: int) -> None:
         timers.probe_at, timers.probed = None, True
         output.probe_tail(end, now)
         timers.rto_at = now + end.rtt.rto
+    if timers.reordering_at is not None and timers.reordering_at <= now:
+        timers.reordering_at = None
+        acks.overtaken(end)
     if timers.rto_at is not None and timers.rto_at <= now:
         _retransmission_timeout(end, now)
     if timers.persist_at is not None and timers.persist_at <= now:
@@ -121,7 +130,7 @@ def _retransmission_timeout(end: "Endpoint", now: int) -> None:
     opening = end.state in {State.SYN_SENT, State.SYN_RECEIVED}
     timers.retries += 1
     timers.timeouts += 1
-    timers.probe_at = None
+    timers.probe_at = timers.reordering_at = None
     if timers.retries > _retries(end):
         # Section 3.8.3: R2 is reached, the connection is given up.
         end.delete(Event.DELETE if end.state is State.SYN_SENT else Event.SEND_RST, Notice.TIMED_OUT)
@@ -152,7 +161,10 @@ def _retries(end: "Endpoint") -> int:
 def _keep_alive(end: "Endpoint", now: int) -> None:
     """Section 3.8.4: <SEQ=SND.NXT-1><ACK=RCV.NXT><CTL=ACK>, which the peer must answer."""
     if end.timers.keepalives >= end.config.keep_alive_probes:
+        reset = output.reset(end, now)
         end.delete(Event.SEND_RST, Notice.TIMED_OUT)
+        if end.config.rst_after_keep_alives:
+            end.replies.append(Outgoing(reset, "rst"))
         return
     end.timers.keepalives += 1
     end.replies.append(Outgoing(output.keep_alive(end, now), "keep-alive"))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from html import escape
 
 from labkit.build.trace import Trace
-from labkit.i18n import _, aside, listed, ngettext
+from labkit.i18n import _, aside, listed, ngettext, padded
 from labkit.tcp.segment import ACK, control_names
 from labkit.teach.assign.material import ANSWER_FILE, Material
 from labkit.teach.grade.task import ANSWERS, LIVE, PROGRAM, REPAIR, points_text
@@ -96,7 +96,7 @@ def _what(own: Material) -> str:
 
 def ladder(trace: Trace) -> Iterator[str]:
     """The packets of a conversation as a ladder whose numbers are blank."""
-    yield f"     client{'server':>{LADDER - 4}}"
+    yield f"     {padded(_('client'), 6)}{padded(_('server'), 4 - LADDER)}"
     for number, record in enumerate(trace.records[:MAX_LADDER], 1):
         segment = record.segment
         text = f"{control_names(segment.ctl)} seq=______"

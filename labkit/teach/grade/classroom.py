@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from labkit.capture.budget import Budget
 from labkit.errors import InputError
-from labkit.i18n import _, listed, ngettext, printable
+from labkit.i18n import _, aside, listed, ngettext, printable
 from labkit.teach.grade import honesty
 from labkit.teach.grade.archive import Entry, unpacked
 from labkit.teach.grade.filetype import described
@@ -203,7 +203,7 @@ def _counting(task: Task, graded: Sequence[tuple[Result, bytes]]) -> tuple[Resul
     if not others:
         return chosen
     shown = listed(
-        f"{each.file} ({points_text(each.points)})" if each.was_read else each.file for each in others[:3]
+        aside(each.file, points_text(each.points)) if each.was_read else each.file for each in others[:3]
     ) + (", …" if len(others) > 3 else "")
     text = ngettext(
         "graded {file}; {n} other file was handed in: {others}",

@@ -6,7 +6,7 @@ Every text of a hand-in is escaped; the pages load nothing and run nothing.
 from collections.abc import Iterator
 from html import escape
 
-from labkit.i18n import _, listed, printable
+from labkit.i18n import _, aside, listed, printable
 from labkit.teach.grade.classroom import Grades, Row
 from labkit.teach.grade.table import mend_of, remarks_of
 from labkit.teach.grade.task import ANSWERS, Mistake, Result, points_text
@@ -90,7 +90,7 @@ def _feedback(result: Result) -> Iterator[str]:
     yield f"<h1>{_html(task.title or task.name)}</h1>"
     points = _("{points} of {of} points").format(points=points_text(result.points), of=points_text(result.of))
     about = _(", ").join(filter(None, (result.file, result.conversation)))
-    yield f"<p><strong>{points}</strong>{f' ({_html(about)})' if about else ''}</p>"
+    yield f"<p><strong>{points}</strong>{_html(aside('', about)) if about else ''}</p>"
     if not result.was_read:
         for each in result.mistakes:
             yield "<p>" + "<br>".join(map(_html, mistake_lines(each, "full"))) + "</p>"

@@ -11,7 +11,7 @@ from io import StringIO
 from typing import Any
 
 from labkit import __version__
-from labkit.i18n import _, cut, listed, padded, printable, width
+from labkit.i18n import _, aside, cut, listed, padded, printable, width
 from labkit.report.formats.csv import FORMULA_STARTS
 from labkit.teach.grade.classroom import Grades, Row
 from labkit.teach.grade.task import Mistake, PartResult, Result, points_text
@@ -73,7 +73,7 @@ def remarks_of(grades: Grades, student: str, *, evidence: bool = True) -> list[s
     for each in grades.remarks:
         if student in each.students:
             others = listed(other for other in each.students if other != student)
-            text = f"{each.kind}{f' ({others})' if others else ''}"
+            text = aside(each.kind, others) if others else each.kind
             found.append(f"{text}{_(': ')}{each.evidence}" if evidence else text)
     return found
 

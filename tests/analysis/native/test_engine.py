@@ -195,11 +195,11 @@ def test_prepare_compiles_only_if_compiled_code_will_be_used(
     monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
     monkeypatch.setattr(loader, "build", lambda _sources: b"")
     for wish, largest in ((INTERPRETED, 1 << 40), (AUTO, 1)):
-        engine.prepare(wish, largest, said.append, collect())
+        engine.prepare(wish, [largest], said.append, collect())
     assert said == []
     for wish, largest in ((COMPILED, 1), (AUTO, 1 << 40)):
         with pytest.raises(ValueError, match="not object code"):
-            engine.prepare(wish, largest, said.append, collect())
+            engine.prepare(wish, [largest], said.append, collect())
     assert said == ["compiling for this computer, once: about ten seconds"] * 2
 
 

@@ -183,11 +183,53 @@ def test_only_the_first_syn_asks_for_ecn() -> None:
 
 
 def test_first_segments_are_acknowledged_each() -> None:
-    steps = "steps:\n- client: connect\n" + "- client: {send: {octets: 1448, after: 3ms, at_once: true}}\n" * 40
-    trace = play("linux-6.18", steps, more="path: {rtt: 1ms}\n")
+    steps = f"steps:\n- client: connect\n- client: {{send: {40 * 1448}}}\n"
+    paced = "path: {rtt: 1ms, to_server: {bandwidth: 4Mbit/s}}\nclient: {timestamps: true, initial_window: 60}\n"
+    trace = Scenario.parse(f"name: x\nserver: {{stack: linux-6.18}}\n{paced}{steps}").play()
     acks = [(record.segment.ack - trace.client_isn - 1) // 1448 for record in of(trace, "server")[1:]]
     assert acks[:20] == list(range(1, 21))
     assert acks[20:] == list(range(22, 41, 2))
+
+
+def test_a_segment_that_ends_a_write_is_acknowledged_when_it_is_read() -> None:
+    steps = "steps:\n- client: connect\n" + "- client: {send: {octets: 1448, after: 3ms, at_once: true}}\n" * 40
+    trace = play("linux-6.18", steps, more="path: {rtt: 1ms}\n")
+    acks = [(record.segment.ack - trace.client_isn - 1) // 1448 for record in of(trace, "server")[1:]]
+    assert acks == list(range(1, 41))
+
+
+def test_what_others_have_overtaken_is_sent_again_before_the_timeout() -> None:
+    steps = "steps:\n- client: connect\n- client: {send: {octets: 4000, after: 9ms}}\n"
+    trace = play("linux-6.18", steps, more="path: {rtt: 20ms, to_server: {lose: [3]}}\n")
+    first, again = (
+        record
+        for record in of(trace, "client")
+        if record.segment.seq == trace.client_isn + 1 and record.segment.payload
+    )
+    assert again.why == "retransmission-fast"
+    assert 25 <= (again.time - first.time) / 1e6 <= 30
+
+
+def test_a_retransmission_that_is_lost_is_sent_again_before_the_timeout() -> None:
+    steps = "steps:\n- client: connect\n- client: {send: {octets: 40kB, after: 9ms}}\n"
+    trace = play("linux-6.18", steps, more="path: {rtt: 20ms, to_server: {lose: [4, 17]}}\n")
+    sent = [record for record in of(trace, "client") if record.segment.seq == trace.client_isn + 1449]
+    assert [record.why for record in sent] == ["data", "retransmission-fast", "retransmission-fast"]
+    assert (sent[2].time - sent[1].time) / 1e6 <= 45
+
+
+def test_keep_alives_without_an_answer_end_with_a_reset() -> None:
+    alive = ", keep_alive: 1s, keep_alive_interval: 1s, keep_alive_probes: 2"
+    steps = "steps:\n- client: connect\n- client: {wait: 5s}\n"
+    trace = play("linux-6.18", steps, client=alive, more="path: {to_server: {lose: [3..9]}}\n")
+    assert [record.why for record in of(trace, "client")[2:]] == ["keep-alive", "keep-alive", "rst"]
+
+
+def test_an_original_after_its_retransmission_is_reported() -> None:
+    steps = "steps:\n- client: connect\n- client: {send: {octets: 100, after: 9ms}}\n- client: {wait: 900ms}\n"
+    trace = play("linux-6.18", steps, more="path: {rtt: 10ms, to_server: {late: {3: 400ms}}}\n")
+    isn = trace.client_isn
+    assert of(trace, "server")[-1].segment.option(opt.Sack) == opt.Sack(((isn + 1, isn + 101),))
 
 
 def test_second_segments_wait_while_nobody_reads() -> None:
