@@ -1,8 +1,11 @@
 """`labkit schema`: print the JSON schema of scenarios or of assignments, for editors."""
 
+from typing import Any
+
 import click
 
 from labkit.cli._common import Command, emit_json
+from labkit.i18n import _
 
 
 @click.command(
@@ -20,4 +23,15 @@ def command(kind: str) -> None:
     else:
         from labkit.build.scenario.schema import schema
 
-    emit_json(schema())
+    emit_json(_spoken(schema()))
+
+
+def _spoken(value: Any) -> Any:
+    """A schema with its descriptions in the user's language."""
+    if isinstance(value, list):
+        return [_spoken(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _(each) if key == "description" and isinstance(each, str) else _spoken(each) for key, each in value.items()
+    }

@@ -20,9 +20,11 @@ from ruamel.yaml import YAML
 
 from labkit.analysis.rule import shipped
 from labkit.build.faults import faults
+from labkit.build.scenario import schema as scenario_schema
 from labkit.cli import cli
 from labkit.i18n import DOMAIN
 from labkit.tcp import stacks
+from labkit.teach.assign import schema as assignment_schema
 
 TOP = Path(__file__).parents[2]
 SOURCE = TOP / "labkit"
@@ -52,7 +54,7 @@ def messages() -> Iterator[tuple[Message, str]]:
     """Yield each message with the file that has it; plural forms are a tuple."""
     for path in (*sorted(SOURCE.rglob("*.py")), DEMO):
         yield from ((message, path.relative_to(TOP).as_posix()) for message in _calls(path))
-    yield from (*_rules(), *_faults(), *_commands(), *_data(), *_stacks())
+    yield from (*_rules(), *_faults(), *_commands(), *_data(), *_stacks(), *_schemas())
     for name in CLICK:
         path = Path(click.__file__).with_name(name)
         if path.is_file():
@@ -121,6 +123,20 @@ def _stacks() -> Iterator[tuple[str, str]]:
         title = stacks.load(name).title
         if not any(char.isdigit() for char in title):
             yield title, f"labkit/tcp/stacks/{name}.toml"
+
+
+def _schemas() -> Iterator[tuple[str, str]]:
+    """The descriptions in both schemas."""
+    for module in (scenario_schema, assignment_schema):
+        found: list[object] = [module.schema()]
+        for value in found:
+            if isinstance(value, dict):
+                text = value.get("description")
+                if isinstance(text, str):
+                    yield text, f"{module.__name__.replace('.', '/')}.py"
+                found += value.values()
+            elif isinstance(value, list):
+                found += value
 
 
 def _texts(value: object, key: str = "") -> Iterator[str]:
