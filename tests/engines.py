@@ -50,7 +50,7 @@ def agree_about_rows(found: list[Frame], code: Library, wanted: FlowFilter | Non
     """Show frames with both engines, and compare all rows, and all lines of the table."""
 
     def rows(writer: LineWriter | None = None) -> Iterator[Row | Lines]:
-        verifier = NativeVerifier(RFC9293, code, wanted=wanted)
+        verifier = NativeVerifier(RFC9293, code, wanted=wanted, judges=writer is None)
         return observing.observe(Feed(found, code), verifier, [Batch(shows=True) for _ in range(2)], writer)
 
     def told(row: Row) -> Row:

@@ -15,9 +15,15 @@ finally:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", [*kills.COMMANDS, *kills.FOLDERS])
+@pytest.mark.parametrize("name", kills.COMMANDS)
 def test_killed_at_any_moment(name: str) -> None:
     assert len(list(kills.attempts(4, seed=7, names=[name]))) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["questions", "trust"])  # scripts/kills has them all
+def test_a_folder_is_made_whole_by_the_next_run(name: str) -> None:
+    assert len(list(kills.attempts(1, seed=1, names=[name]))) == 2
 
 
 @pytest.mark.slow

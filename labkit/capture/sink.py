@@ -51,11 +51,9 @@ class Sink:
                 if foreign := _foreign(target):
                     raise PermissionError(None, _("another user put {name} there").format(name=printable(foreign)))
                 self._open(os.path.realpath(target))
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 self.discard()
                 raise self._failed(reason_of(error)) from error
-            except ValueError as error:  # a null character in the name
-                raise self._failed(str(error)) from error
 
     def _open(self, place: str) -> None:
         try:

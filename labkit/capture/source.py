@@ -38,8 +38,10 @@ MAX_COPY_OCTETS = 1 << 22
 GZIP = b"\x1f\x8b"
 
 
-def reason_of(error: OSError) -> str:
-    """The system's reason, in a few words."""
+def reason_of(error: OSError | ValueError) -> str:
+    """The system's reason, in a few words; ValueError is Python's for a name with a null character, in words that differ."""
+    if isinstance(error, ValueError):
+        return _("its name has a null character")
     return _(error.strerror or str(error)) or type(error).__name__
 
 
@@ -252,7 +254,5 @@ def _open(source: str | Path | BinaryIO) -> tuple[BinaryIO, str, bool]:
         return open(source, "rb", buffering=0), name, True  # noqa: PTH123 - Path("") would be "."
     except IsADirectoryError:
         raise CaptureError(_("{name}: is a directory, not a capture").format(name=name)) from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise CaptureError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason_of(error))) from error
-    except ValueError as error:  # a null character in the name
-        raise CaptureError(_("{name}: cannot be read: {reason}").format(name=name, reason=error)) from error

@@ -181,7 +181,7 @@ def test_closed_standard_output(monkeypatch):
         ("folder.pcap", "folder.pcap: cannot be written: it is a directory"),
         ("missing/a.pcap", "missing/a.pcap: cannot be written: No such file or directory"),
         ("file/a.pcap", "file/a.pcap: cannot be written: Not a directory"),
-        ("a\0.pcap", r"a\x00.pcap: cannot be written: embedded null "),
+        ("a\0.pcap", r"a\x00.pcap: cannot be written: its name has a null character"),
         (f"{'x' * 300}.pcap", f"{'x' * 300}.pcap: cannot be written: File name too long"),
     ],
 )

@@ -198,7 +198,7 @@ def test_what_is_no_capture(tmp_path, monkeypatch, octets, message):
         (".", ".: is a directory, not a capture"),
         ("missing.pcap", "missing.pcap: cannot be read: No such file or directory"),
         ("", ": cannot be read: No such file or directory"),
-        ("a\0b", r"a\x00b: cannot be read: embedded null byte"),
+        ("a\0b", r"a\x00b: cannot be read: its name has a null character"),
         ("\x1b[2J\n", r"\x1b[2J\n: cannot be read: No such file or directory"),
         ("\udcff", r"\udcff: cannot be read: No such file or directory"),
         ("x" * 300, f"{'x' * 300}: cannot be read: File name too long"),

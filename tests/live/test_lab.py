@@ -215,6 +215,18 @@ class TestNames:
         for each in names_of(name):
             subprocess.run(["ip", "netns", "delete", each], check=True)
 
+    def test_down_says_which_namespace_it_leaves(self, name: str) -> None:
+        labs.up(name).close()
+        strangers = f"labkit-{name}-client"
+        subprocess.run(["ip", "netns", "delete", strangers], check=True)
+        subprocess.run(["ip", "netns", "add", strangers], check=True)
+        try:
+            with pytest.raises(LinkError, match=f"^{strangers}: labkit did not make this"):
+                labs.down(name)
+            assert names_of(name) == [strangers]
+        finally:
+            subprocess.run(["ip", "netns", "delete", strangers], check=True)
+
     def test_a_record_that_others_can_write_is_not_believed(self, name: str) -> None:
         labs.up(name).close()
         record = labs.RECORDS / f"labkit-{name}.json"

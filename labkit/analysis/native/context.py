@@ -237,6 +237,9 @@ class Context:
     words: list[int] = field(default_factory=zeros(8))
     ports: list[int] = field(default_factory=zeros(2))
 
+    judges: int = 1
+    """0: no rule is asked, where only states are shown."""
+
     # Results.
     segments: int = 0
     finding_count: int = 0

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 LARGE = 1 << 20
 """Octets of a capture from which compiled code that is in the cache is faster, including its start."""
-LARGE_FOR_PACKED = 1 << 18
-"""The same for the library of a wheel, which takes as long to load as a thousand packets to interpret."""
+LARGE_FOR_PACKED = 1 << 16
+"""The same for the library of a wheel, which takes as long to load as some hundred packets to interpret."""
 LARGE_ENOUGH_TO_COMPILE = 1 << 25
 """The same as LARGE for code that must be compiled first."""
 SMALL = 1 << 20
@@ -208,7 +208,7 @@ def _compiled(
     try:
         small = most is not None
         memory = batches(parallel=alone, shows=shows or small, small=small)
-        return NativeVerifier(profile, library, bounds, wanted, most), memory
+        return NativeVerifier(profile, library, bounds, wanted, most, judges=not shows), memory
     except MemoryError:
         on_notice(_("there is too little memory for compiled code: interpreted, which takes longer"))
         return None

@@ -40,9 +40,11 @@ class NativeVerifier:
         bounds: Bounds | None = None,
         wanted: FlowFilter | None = None,
         most: int | None = None,
+        *,
+        judges: bool = True,
     ) -> None:
         """`profile` is one of labkit.analysis.rule: RFC9293, DOCUMENT or LITERAL. The capture has `most` segments at most, where
-        that is known: a small one takes less memory, which takes less time."""
+        that is known: a small one takes less memory, which takes less time. `judges`: rules are asked."""
         self.profile = profile
         bounds = bounds or Bounds()
         self._entries = library.entries
@@ -101,6 +103,7 @@ class NativeVerifier:
         context.once_mask = sizes["once_keys"] - 1
         context.max_described = limits.MAX_DESCRIBED
         context.seed = new_seed()
+        context.judges = judges
 
     def _table(self, name: str) -> Any:
         """All rows of a table."""

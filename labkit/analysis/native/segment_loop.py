@@ -140,7 +140,8 @@ def _process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
     flow = ctx.flows[slot]
     me = ctx.sides[found]
     peer = ctx.sides[found ^ 1]
-    ask_frame(seg, me, peer, flow, side, ctx)
+    if ctx.judges:
+        ask_frame(seg, me, peer, flow, side, ctx)
     if seg.fault not in (SOUND, SHORT_IP):
         return
     look(seg, me, peer)
@@ -148,7 +149,8 @@ def _process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
         relate(seg, me)
     if seg.data_len and not spoiled(seg):
         remember(buf, seg, me, ctx)
-    ask_segment(seg, me, peer, flow, side, ctx)
+    if ctx.judges:
+        ask_segment(seg, me, peer, flow, side, ctx)
     if batch.shows and flow.wanted:
         _show(seg, me, peer, flow, side, row)
         advance(seg, me, peer)
@@ -179,10 +181,12 @@ def _resolve(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Con
     found = False
     while resolve(me, ctx.resolved[0]):
         found = True
-        ask_pending(seg, me, peer, flow, side, ctx)
+        if ctx.judges:
+            ask_pending(seg, me, peer, flow, side, ctx)
     while resolve(peer, ctx.resolved[0]):
         found = True
-        ask_pending(seg, peer, me, flow, 1 - side, ctx)
+        if ctx.judges:
+            ask_pending(seg, peer, me, flow, 1 - side, ctx)
     return found
 
 
@@ -194,9 +198,10 @@ def _finish_flow(slot: int, ctx: Context) -> None:
     close(first, second)
     close(second, first)
     _resolve(seg, first, second, flow, 0, ctx)
-    ask_side(seg, first, second, flow, 0, ctx)
-    ask_side(seg, second, first, flow, 1, ctx)
-    ask_flow(seg, first, second, flow, 0, ctx)
+    if ctx.judges:
+        ask_side(seg, first, second, flow, 0, ctx)
+        ask_side(seg, second, first, flow, 1, ctx)
+        ask_flow(seg, first, second, flow, 0, ctx)
     assign_cold_row(first, 0, ctx)
     assign_cold_row(second, 1, ctx)
     ctx.repeated += flow.point > 0

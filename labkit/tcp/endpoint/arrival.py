@@ -122,7 +122,8 @@ def _syn_sent(end: "Endpoint", segment: Segment, now: int) -> None:
     _established(end, Event.RCV_SYN_ACK)
     # "Form an ACK segment <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> and send it": formed now, so that it precedes whatever the
     # application sends once it is connected.
-    output.form_ack(end, "ack", now)
+    if not (end.config.third_with_data and snd.nxt < snd.end):
+        output.form_ack(end, "ack", now)
     if segment.payload or ctl & FIN:
         _text(end, segment, 0, now)
 
@@ -320,6 +321,7 @@ def _fin_acknowledged(end: "Endpoint", now: int) -> None:
 def _text(end: "Endpoint", segment: Segment, start: int, now: int) -> None:
     """Seventh and eighth, the segment text and the FIN bit."""
     rcv = end.rcv
+    rcv.now = now
     if end.state not in TEXT_STATES:
         # "This should not occur since a FIN has been received from the remote side. Ignore the segment text."
         return

@@ -89,8 +89,11 @@ class Config:
     """Retransmissions of a SYN ACK; None: as `syn_retries`."""
     ecn_on_retry: bool = True
     """Whether a SYN that is sent again still asks for ECN (RFC 3168 section 6.1.1.1 lets a host try without)."""
+    third_with_data: bool = False
+    """Whether data that waits for the handshake (Fast Open) is its third segment, instead of following a pure ACK."""
     quick_acks: int = 0
-    """How many first segments are acknowledged at once, to open the peer's congestion window."""
+    """How many first segments are acknowledged at once, to open the peer's congestion window, beside those that raise the window
+    (`window_growth`). No more than half of the segments in a window."""
     interactive_acks: bool = False
     """Whether acknowledgements wait, also quick ones, once the application has answered within `delayed_ack`, until one has
     waited in vain."""

@@ -142,7 +142,7 @@ class Endpoint:
         ready = self.rcv.ready
         taken = bytes(ready if limit is None else ready[:limit])
         del ready[: len(taken)]
-        self.rcv.read(len(taken))
+        self.rcv.read(self.rtt.srtt or 0)
         return taken
 
     def close(self, now: int) -> None:

@@ -11,6 +11,10 @@ from labkit.tcp.ranges import RangeSet
 
 MIN_SEEN = 536
 """The payload of the largest segment, before one has arrived."""
+FIRST_SPACE = 10
+"""Segments of a first flight, which need no larger buffer (RFC 6928)."""
+LEAST_QUICK = 2
+"""The least number of acknowledgements at once, where a window has few segments."""
 LEAST_GROWING = 128
 """The smallest segment that raises a growing window."""
 SEGMENT_MEMORY = 2304
@@ -29,7 +33,6 @@ class Receiver:
         "blocks",
         "buffer",
         "config",
-        "copied",
         "dsack",
         "duplicates",
         "edge",
@@ -37,7 +40,9 @@ class Receiver:
         "first",
         "interactive",
         "irs",
+        "measured",
         "mss",
+        "now",
         "nxt",
         "offered",
         "pushed",
@@ -47,7 +52,7 @@ class Receiver:
         "seen",
         "shift",
         "size",
-        "turn",
+        "space",
         "unacked",
         "up",
     )
@@ -79,14 +84,18 @@ class Receiver:
         self.ack_at: int | None = None
         """When the delayed acknowledgement is due."""
         self.mss = config.mss
-        self.quick = config.quick_acks
-        """How many acknowledgements do not wait."""
+        self.quick = -1
+        """How many acknowledgements do not wait; -1 before the first data."""
         self.pushed = 0
         """1 once a segment since the last acknowledgement may have been the end of a write, 2 once a small one followed it."""
         self.interactive = False
         """Whether the application answers what it gets, so that acknowledgements wait for the answer."""
-        self.copied, self.turn = 0, self.first
-        """What the application has read since RCV.NXT passed `turn`."""
+        self.now = 0
+        """When the last segment with data arrived."""
+        self.measured = (0, 1)
+        """When the present round trip began for the application, and the position up to which it had read then."""
+        self.space = FIRST_SPACE * config.mss
+        """The most octets that the application has read in a round trip."""
         self.seen = MIN_SEEN
         """The payload of the largest segment so far."""
         self.duplicates = 0
@@ -115,18 +124,28 @@ class Receiver:
             self.buffer = self.buffer * (octets * 256 // SEGMENT_MEMORY) // 128
             self.size = max(self.size, min(self.offered, self.buffer))
         self.seen = max(self.seen, min(octets, self.config.mss))
+        most = self.config.quick_acks
+        if self.quick < 0:
+            self.quick = max(min(most, self.offered // (2 * self.seen)), min(most, LEAST_QUICK))
         if self.config.window_growth and octets >= LEAST_GROWING and self.seen >= LEAST_WASTE:
-            self.size = max(self.size, min(self.size + self.config.window_growth * self.seen, self._free()))
+            grown = min(self.size + self.config.window_growth * self.seen, self._free())
+            if grown > self.size:
+                self.size = grown
+                self.quick |= most > 0
 
-    def read(self, octets: int) -> None:
-        """The application has read some octets: a buffer that grows holds more from now on."""
-        if not self.config.window_growth:
+    def read(self, rtt: int) -> None:
+        """The application has read. A buffer that grows becomes large enough for twice what is read in a round trip of `rtt`
+        nanoseconds, and for a sender that doubles its rate (Linux's dynamic right-sizing)."""
+        begin, position = self.measured
+        if not self.config.window_growth or not rtt or self.now - begin < rtt:
             return
-        self.copied += octets
-        if self.nxt >= self.turn:
-            # A window has passed, which takes a round trip.
-            self.buffer = max(self.buffer, min(self.buffer + 2 * self.copied, self.config.window))
-            self.copied, self.turn = 0, self.nxt + self.size
+        at = self.nxt - len(self.ready)
+        self.measured = self.now, at
+        copied, before = at - position, self.space
+        if copied > before:
+            self.space = copied
+            window = 2 * copied + 4 * copied * (copied - before) // before
+            self.buffer = max(self.buffer, min(window, self.config.window))
 
     def synchronise(self, irs: int) -> None:
         """The peer's SYN arrived: its ISS is `irs` (3.10.7.2: "RCV.NXT is set to SEG.SEQ+1")."""

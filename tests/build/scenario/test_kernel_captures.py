@@ -43,6 +43,9 @@ def scenario(steps: str, path: str = "rtt: 0ms", hosts: str = LINUX) -> str:
 
 PEER = "{0}: {{timestamps: true, window_scale: 7}}\n{1}: {{stack: linux-6.18}}\n"
 """A script on one side."""
+PACED = "rtt: 0ms, to_server: {bandwidth: 4Mbit/s}"
+PACED_PEER = "client: {timestamps: true, window_scale: 7, initial_window: 60}\nserver: {stack: linux-6.18}\n"
+"""Segments without PSH, one each 3 ms."""
 IPV6 = LINUX.replace("client: {", 'client: {address: "fd00::1", ').replace("server: {", 'server: {address: "fd00::2", ')
 
 CASES = {
@@ -83,6 +86,20 @@ CASES = {
         ),
         "server",
         slice(0, 40),
+    ),
+    "K9-delack-1ms.pcap.gz": Case(
+        scenario(f"client: connect; client: {{send: {60 * 1448}}}", PACED, PACED_PEER), "server", slice(0, 38)
+    ),
+    "K9-delack-noread.pcap.gz": Case(
+        scenario(f"client: connect; server: pause; client: {{send: {60 * 1448}}}", PACED, PACED_PEER),
+        "server",
+        slice(0, 20),
+    ),
+    "K29-tfo.pcap": Case(
+        scenario(
+            "client: {connect: {octets: 100}}; client: {close: {after: 50ms}}; server: {abort: {after: 20ms}}",
+            hosts="client: {stack: linux-6.18, fast_open: request}\nserver: {stack: linux-6.18, fast_open: 08f855056fb6bd1c}\n",
+        )
     ),
     "K14-rto-1pkt.pcap": Case(
         scenario(
