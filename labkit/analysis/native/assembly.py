@@ -58,7 +58,7 @@ class Assembly:
         """Compile a function, and let it be called from outside by `PREFIX` and a name. UncompilableError if it cannot be."""
         symbol, returned = self.call(function, kinds)
         if returned != INT:
-            raise _refusal(function, "it returns no integer")
+            raise _refusal(function, _("it returns no integer"))
         given = ", ".join(f"{type_of(kind)} %p{i}" for i, kind in enumerate(kinds))
         body = f"  %r = call i64 @{symbol}({given})\n  ret i64 %r"
         self._parts.append(f"define i64 @{PREFIX}{name}({given}) #0 {{\n{body}\n}}")
@@ -75,7 +75,7 @@ class Assembly:
             self._done[key] = symbol, function.returned or None
         found = self._done[key]
         if found is None:
-            raise _refusal(name, "it calls itself")
+            raise _refusal(name, _("it calls itself"))
         return found
 
     def has(self, name: str) -> bool:
@@ -112,7 +112,10 @@ class _Function(Lines):
     def text(self, symbol: str) -> str:
         names = [each.arg for each in self._node.args.args]
         if len(names) != len(self._kinds):
-            raise self._refuse(self._node, f"it takes {len(names)} arguments, not {len(self._kinds)}")
+            raise self._refuse(
+                self._node,
+                _("it takes {count} arguments, not {wanted}").format(count=len(names), wanted=len(self._kinds)),
+            )
         for i, (name, kind) in enumerate(zip(names, self._kinds, strict=True)):
             self._set_variable(self._node, name, Value(kind, f"%p{i}"))
         self._block(self._node.body)
@@ -125,7 +128,7 @@ class _Function(Lines):
 
     def _refuse(self, node: ast.AST, reason: str) -> UncompilableError:
         shown = ast.unparse(node).splitlines()[0]
-        return _refusal(self._node.name, f"{reason}: {shown}")
+        return _refusal(self._node.name, _("{reason}: {shown}").format(reason=reason, shown=shown))
 
     # Statements.
 
@@ -160,12 +163,12 @@ class _Function(Lines):
             case ast.Pass():
                 pass
             case _:
-                raise self._refuse(node, "a statement of another kind")
+                raise self._refuse(node, _("a statement of another kind"))
 
     def _assign(self, target: ast.expr, given: Result) -> None:
         if isinstance(target, ast.Tuple):
             if not isinstance(given, tuple) or len(given) != len(target.elts):
-                raise self._refuse(target, "another number of values")
+                raise self._refuse(target, _("another number of values"))
             for each, value in zip(target.elts, given, strict=True):
                 self._assign(each, value)
             return
@@ -176,7 +179,7 @@ class _Function(Lines):
             case ast.Attribute():
                 address, column = self._place(target)
                 if column.is_list or column.target is not None:
-                    raise self._refuse(target, "an address is not assigned")
+                    raise self._refuse(target, _("an address is not assigned"))
                 self._write(address, self._need(target, value, INT), column.size)
             case ast.Subscript():
                 owner, index = self._single(target, self._expression(target.value)), self._int(target.slice)
@@ -187,9 +190,9 @@ class _Function(Lines):
                     size = sizeof(record(owner.kind.rows))
                     self._copy(self._element(owner, index), value.name, str(size))
                 else:
-                    raise self._refuse(target, "no row of values")
+                    raise self._refuse(target, _("no row of values"))
             case _:
-                raise self._refuse(target, "a target of another kind")
+                raise self._refuse(target, _("a target of another kind"))
 
     def _set_variable(self, node: ast.AST, name: str, value: Value) -> None:
         slot = self._variables.get(name)
@@ -213,7 +216,7 @@ class _Function(Lines):
             value = self._wide(given)
             returned, line = value.kind, f"ret {value.typed}"
         if self.returned not in (0, returned):
-            raise self._refuse(node, "it returns values of several kinds")
+            raise self._refuse(node, _("it returns values of several kinds"))
         self.returned = returned
         self._end(line)
 
@@ -256,7 +259,7 @@ class _Function(Lines):
         if not (
             isinstance(node.iter, ast.Call) and ast.unparse(node.iter.func) == "range" and len(node.iter.args) <= 2
         ):
-            raise self._refuse(node, "a loop over something else than a range or constants")
+            raise self._refuse(node, _("a loop over something else than a range or constants"))
         *first, stop = [self._int(each) for each in node.iter.args]
         counter = self._slot(INT)
         self._store(first[0] if first else Value(INT, "0"), counter)
@@ -349,19 +352,19 @@ class _Function(Lines):
 
     def _compare(self, node: ast.Compare, left: Value, op: ast.cmpop, right: Value) -> Value:
         if type(op) not in COMPARISONS:
-            raise self._refuse(node, "a comparison of another kind")
+            raise self._refuse(node, _("a comparison of another kind"))
         return self._make(BIT, f"icmp {COMPARISONS[type(op)]} i64 {left.name}, {right.name}")
 
     # Expressions.
 
     def _single(self, node: ast.AST, given: Result) -> Value:
         if not isinstance(given, Value):
-            raise self._refuse(node, "no single value")
+            raise self._refuse(node, _("no single value"))
         return given
 
     def _need(self, node: ast.AST, value: Value, kind: Kind) -> Value:
         if value.kind != kind:
-            raise self._refuse(node, "a value of another kind")
+            raise self._refuse(node, _("a value of another kind"))
         return value
 
     def _wide(self, value: Value) -> Value:
@@ -376,7 +379,7 @@ class _Function(Lines):
                 return Value(INT, str(signed(number)))
             case ast.Name():
                 if node.id not in self._variables:
-                    raise self._refuse(node, "a name without a value")
+                    raise self._refuse(node, _("a name without a value"))
                 return self._load(self._variables[node.id])
             case ast.Attribute():
                 return self._field(node)
@@ -399,7 +402,7 @@ class _Function(Lines):
             case ast.Call(func=ast.Name(id=name), keywords=[]):
                 return self._call(node, name)
             case _:
-                raise self._refuse(node, "an expression of another kind")
+                raise self._refuse(node, _("an expression of another kind"))
 
     def _unary(self, node: ast.UnaryOp) -> Value:
         match node.op:
@@ -426,7 +429,7 @@ class _Function(Lines):
             case ast.FloorDiv() | ast.Mod():
                 return self._divided(left, right, whole=isinstance(op, ast.FloorDiv))
             case _:
-                raise self._refuse(node, "an operator of another kind")
+                raise self._refuse(node, _("an operator of another kind"))
 
     # Memory.
 
@@ -434,7 +437,7 @@ class _Function(Lines):
         owner = self._single(node, self._expression(node.value))
         column = columns(owner.kind.row).get(node.attr) if isinstance(owner.kind, Row) else None
         if column is None or not isinstance(owner.kind, Row):
-            raise self._refuse(node, "a field that is not known")
+            raise self._refuse(node, _("a field that is not known"))
         address = owner.name
         if column.cold:
             link = self._beyond(address, columns(owner.kind.row)["cold_row"].at)
@@ -458,7 +461,7 @@ class _Function(Lines):
         else:
             owner = self._single(node, self._expression(node.value))
         if not isinstance(owner.kind, Numbers | Rows):
-            raise self._refuse(node, "no row of values")
+            raise self._refuse(node, _("no row of values"))
         address = self._element(owner, self._int(node.slice))
         if isinstance(owner.kind, Numbers):
             return self._read(address, owner.kind.size, signed=owner.kind.signed)
@@ -505,7 +508,7 @@ class _Function(Lines):
             case "fetch", [rows, index]:
                 self._fetch(rows, index)
             case _:
-                raise self._refuse(node, "a function that is not known")
+                raise self._refuse(node, _("a function that is not known"))
         return None
 
     def _fetch(self, rows: Value, index: Value) -> None:

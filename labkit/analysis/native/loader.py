@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.analysis.config_trust import foreign
 from labkit.analysis.native.records import PREFIX
+from labkit.i18n import _
 
 if TYPE_CHECKING:
     from labkit.analysis.native.assembly import Assembly
@@ -164,8 +165,8 @@ def _unpacked(code: bytes) -> tuple[dict[str, int], bytes]:
     start = len(MAGIC) + 32
     rest = code[start:]
     if code[: len(MAGIC)] != MAGIC or sha256(rest).digest() != code[len(MAGIC) : start]:
-        raise ValueError("not object code of labkit, or incomplete")
-    head, _, octets = rest.partition(b"\n")
+        raise ValueError(_("not object code of labkit, or incomplete"))
+    head, _line, octets = rest.partition(b"\n")
     return dict(loads(head)), octets
 
 
@@ -175,9 +176,9 @@ def _read(path: Path) -> bytes:
         raise PermissionError(f"{path}: {reason}")
     for status in (path.parent.stat(), path.stat()):
         if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise PermissionError(f"{path}: other users may write it")
+            raise PermissionError(_("{name}: other users may write it").format(name=path))
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: not a file")  # a pipe could block its reader
+        raise FileNotFoundError(_("{name}: not a file").format(name=path))  # a pipe could block its reader
     return path.read_bytes()
 
 

@@ -19,6 +19,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from labkit.errors import LabkitError
+from labkit.i18n import _
 
 BUILT_IN = frozenset({"abs", "bool", "int", "len", "max", "min", "range"})
 
@@ -71,7 +72,7 @@ class Translation:
                 f"    if {' or '.join(f'number == {n}' for n in numbers[name])}:\n        return {name}({names})\n"
                 for name in functions
             ]
-            *_, last = functions
+            last = list(functions)[-1]
             lines[-1] = f"    return {last}({names})\n"
             self._tables[title] = title
             self._texts.append(f"def {title}(number, {names}):\n{''.join(lines)}")
@@ -94,7 +95,11 @@ class _Writer(ast.NodeTransformer):
 
     def refuse(self, node: ast.AST, reason: str) -> UntranslatableError:
         place = f"{self._function.__module__}:{getattr(node, 'lineno', 0)}: {self._function.__qualname__}"
-        return UntranslatableError(f"{place}: {reason}; expected integers, their fields and plain functions only")
+        return UntranslatableError(
+            _("{place}: {reason}; expected integers, their fields and plain functions only").format(
+                place=place, reason=reason
+            )
+        )
 
     # Names.
 
@@ -105,7 +110,7 @@ class _Writer(ast.NodeTransformer):
             return self._value(node, self._globals[node.id])
         if node.id in BUILT_IN:
             return node
-        raise self.refuse(node, f"'{node.id}' is not known")
+        raise self.refuse(node, _("'{name}' is not known").format(name=node.id))
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         owner = node.value
@@ -113,16 +118,16 @@ class _Writer(ast.NodeTransformer):
             holder = self._globals.get(owner.id)
             if isinstance(holder, ModuleType | type):
                 return self._value(node, getattr(holder, node.attr))
-            raise self.refuse(node, f"'{owner.id}.{node.attr}' is no constant")
+            raise self.refuse(node, _("'{owner}.{field}' is no constant").format(owner=owner.id, field=node.attr))
         if isinstance(owner, ast.Subscript):
             return ast.Attribute(self.visit(owner), node.attr, node.ctx)
         if not isinstance(owner, ast.Name):
-            raise self.refuse(node, "a field of a field")
+            raise self.refuse(node, _("a field of a field"))
         return node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         if isinstance(node.slice, ast.Slice):
-            raise self.refuse(node, "a slice")
+            raise self.refuse(node, _("a slice"))
         return ast.Subscript(self.visit(node.value), self.visit(node.slice), node.ctx)
 
     def _value(self, node: ast.AST, value: object) -> ast.expr:
@@ -132,7 +137,7 @@ class _Writer(ast.NodeTransformer):
             return ast.Tuple([ast.Constant(int(each)) for each in value], ast.Load())
         if isinstance(value, FunctionType) and (value in self._whole.names or value.__module__.startswith("labkit.")):
             return ast.Name(self._whole.add(value), ast.Load())
-        raise self.refuse(node, f"a {type(value).__name__}")
+        raise self.refuse(node, _("a {kind}").format(kind=type(value).__name__))
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         if isinstance(node.value, str):
@@ -143,7 +148,7 @@ class _Writer(ast.NodeTransformer):
             return ast.Constant(int(node.value))
         if node.value is None:
             return node
-        raise self.refuse(node, f"a {type(node.value).__name__}")
+        raise self.refuse(node, _("a {kind}").format(kind=type(node.value).__name__))
 
     def _table(self, node: ast.expr) -> dict[int, FunctionType] | None:
         """The table of functions by number that a name means; None where it means something else."""
@@ -183,19 +188,19 @@ class _Writer(ast.NodeTransformer):
         table = self._table(node.comparators[0])
         values = self._value(node, tuple(table)) if table else self.visit(node.comparators[0])
         if len(node.ops) > 1 or not isinstance(values, ast.Tuple):
-            raise self.refuse(node, "'in' something else than a row of constants")
+            raise self.refuse(node, _("'in' something else than a row of constants"))
         left = self.visit(node.left)
         found = ast.BoolOp(ast.Or(), [ast.Compare(left, [ast.Eq()], [value]) for value in values.elts])
         return found if isinstance(node.ops[0], ast.In) else ast.UnaryOp(ast.Not(), found)
 
     def visit_Match(self, node: ast.Match) -> ast.stmt:
         if not isinstance(node.subject, ast.Name):
-            raise self.refuse(node, "'match' of something else than a name")
+            raise self.refuse(node, _("'match' of something else than a name"))
         chain: list[ast.stmt] = []
         for case in reversed(node.cases):
             body = [changed for each in case.body if (changed := self.visit(each)) is not None]
             if case.guard is not None:
-                raise self.refuse(node, "a guard")
+                raise self.refuse(node, _("a guard"))
             if isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None and case.pattern.name is None:
                 chain = body
             else:
@@ -207,11 +212,11 @@ class _Writer(ast.NodeTransformer):
             return ast.BoolOp(ast.Or(), [self._test(subject, each) for each in pattern.patterns])
         if isinstance(pattern, ast.MatchValue):
             return ast.Compare(ast.Name(subject.id, ast.Load()), [ast.Eq()], [self.visit(pattern.value)])
-        raise self.refuse(pattern, "a pattern other than a value")
+        raise self.refuse(pattern, _("a pattern other than a value"))
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         if not isinstance(node, ALLOWED):
-            raise self.refuse(node, f"{type(node).__name__.lower()} cannot be compiled")
+            raise self.refuse(node, _("{kind} cannot be compiled").format(kind=type(node).__name__.lower()))
         return super().generic_visit(node)
 
 
@@ -251,7 +256,11 @@ def _node_of(function: Callable[..., Any]) -> ast.FunctionDef | ast.Lambda:
         if isinstance(node, ast.FunctionDef | ast.Lambda) and _is_of(node, code, function.__name__)
     ]
     if len(found) != 1:
-        raise UntranslatableError(f"{function.__module__}: {function.__qualname__}: its source is not found")
+        raise UntranslatableError(
+            _("{module}: {function}: its source is not found").format(
+                module=function.__module__, function=function.__qualname__
+            )
+        )
     return found[0]
 
 
