@@ -109,7 +109,8 @@ def test_a_mistake_in_a_rule_ends_in_a_line_that_names_it(correct: str, wrong: s
 def test_they_are_interpreted_whatever_the_engine(
     wish: str, rules: str, capture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "LARGE", 0)
+    for least in ("LARGE", "LARGE_FOR_PACKED"):
+        monkeypatch.setattr(engine, least, 0)
     monkeypatch.setattr(library, "is_built", lambda: True)
     said: list[str] = []
     with open_capture(capture) as opened:

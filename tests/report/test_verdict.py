@@ -201,8 +201,8 @@ def test_a_file_that_is_no_capture(tmp_path: Path) -> None:
         ({"flow_filter": "port 80"}, "flow_filter: got 'port 80'; expected a FlowFilter or a function"),
         ({"on_progress": 5}, "on_progress: got 5; expected a function"),
         ({"severity": {"ACK1": "error"}}, "no rule or family is named 'ACK1'"),
-        ({"complete": "no"}, "complete: got 'no'; expected True, False, None"),
-        ({"allow_empty": 5}, "allow_empty: got 5; expected True, False, None"),
+        ({"complete": "no"}, "complete: got 'no'; expected one of True, False, None"),
+        ({"allow_empty": 5}, "allow_empty: got 5; expected one of True, False, None"),
     ],
 )
 def test_wrong_options_are_refused(path: Path, options: dict[str, object], expected: str) -> None:
