@@ -187,7 +187,14 @@ REASONS = (
     N_("Input/output error"),
     N_("Device or resource busy"),
 )
-"""What the system says of a file (`strerror`), in Linux's and macOS' words; translate it as a message."""
+"""What the system says of a file (`strerror`), in Linux's and macOS' words; `reason_of` translates it."""
+
+
+def reason_of(error: Exception) -> str:
+    """Why the system, or Python, refused something, in a few words."""
+    if isinstance(error, ValueError) and "null" in str(error):  # versions of Python say it in different words
+        return _("its name has a null character")
+    return _(getattr(error, "strerror", None) or str(error)) or type(error).__name__
 
 
 def printable(text: str) -> str:

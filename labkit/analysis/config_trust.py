@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from labkit.errors import UsageError
-from labkit.i18n import _, printable
+from labkit.i18n import _, printable, reason_of
 
 MAX_LINKS = 40
 """Symbolic links that the path of a file may lead through, as in Linux."""
@@ -67,7 +67,7 @@ def foreign(path: Path) -> str | None:
         if sticky and path.stat().st_nlink > 1:  # a user may have linked the file there under this name
             return _("it has several names, and other users can create names on its path")
     except (OSError, ValueError) as error:
-        return _(str(getattr(error, "strerror", None) or error))
+        return reason_of(error)
     return None
 
 
@@ -252,7 +252,7 @@ def _check_state(folder: Path) -> None:
 
 def _state_error(folder: Path, error: OSError) -> UsageError:
     text = _("{folder}: cannot keep records of trusted files: {reason}")
-    return UsageError(text.format(folder=printable(str(folder)), reason=_(error.strerror or str(error))))
+    return UsageError(text.format(folder=printable(str(folder)), reason=reason_of(error)))
 
 
 def _record_name(place: str) -> str:

@@ -26,7 +26,7 @@ from labkit.analysis.limits import KINDS
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect
 from labkit.analysis.verifier import PROFILES, Verdict
 from labkit.errors import UsageError
-from labkit.i18n import _, listed, nearest, printable
+from labkit.i18n import _, listed, nearest, printable, reason_of
 
 FILE, PROJECT = "labkit.toml", "pyproject.toml"
 
@@ -267,9 +267,7 @@ def read(path: Path) -> bytes:
         with path.open("rb") as file:
             octets = file.read(MAX_FILE_OCTETS + 1)
     except OSError as error:
-        raise UsageError(
-            _("{file}: cannot be read: {reason}").format(file=name, reason=_(error.strerror or str(error)))
-        ) from None
+        raise UsageError(_("{file}: cannot be read: {reason}").format(file=name, reason=reason_of(error))) from None
     if len(octets) > MAX_FILE_OCTETS:
         raise UsageError(_("{file}: the file is larger than {most} bytes").format(file=name, most=MAX_FILE_OCTETS))
     return octets

@@ -34,7 +34,7 @@ from typing import Any, TypeVar
 from labkit.analysis.pending import Resolved
 from labkit.analysis.side import Side
 from labkit.errors import UsageError
-from labkit.i18n import N_, _, listed, printable, unfolded
+from labkit.i18n import N_, _, listed, printable, reason_of, unfolded
 from labkit.packet.seen import OWN, PEER, Seen
 
 
@@ -336,9 +336,7 @@ def _rules_in(path: str) -> tuple[Rule, ...]:
     try:
         source = Path(path).read_bytes()
     except OSError as error:
-        raise UsageError(
-            _("{file}: cannot be read: {reason}").format(file=name, reason=_(error.strerror or str(error)))
-        ) from None
+        raise UsageError(_("{file}: cannot be read: {reason}").format(file=name, reason=reason_of(error))) from None
     stem = Path(path).stem
     module = ModuleType(f"labkit_rules_{abs(hash(path)):x}.{stem}")
     module.__file__ = path

@@ -14,9 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from labkit.capture.source import reason_of
 from labkit.errors import CaptureError, InputError
-from labkit.i18n import _, printable
+from labkit.i18n import _, printable, reason_of
 
 BUFFER_OCTETS = 1 << 18
 MAX_LINKS = 40
@@ -132,8 +131,8 @@ def make_folder(place: str | Path) -> None:
         if foreign := _foreign(place):
             raise PermissionError(None, _("another user put {name} there").format(name=printable(foreign)))
         Path(place).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = _(error.strerror or str(error)).lower()
+    except (OSError, ValueError) as error:
+        reason = reason_of(error).lower()
         text = _("{name}: cannot be created: {reason}").format(name=printable(str(place)), reason=reason)
         raise InputError(text) from error
 

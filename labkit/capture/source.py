@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from labkit.errors import CaptureError
-from labkit.i18n import _, printable
+from labkit.i18n import _, printable, reason_of
 
 if TYPE_CHECKING:
     import zlib
@@ -36,13 +36,6 @@ MAX_COPY_OCTETS = 1 << 22
 """Octets of a stream that are kept, so that a small capture can be read a second time."""
 
 GZIP = b"\x1f\x8b"
-
-
-def reason_of(error: OSError | ValueError) -> str:
-    """The system's reason, in a few words; ValueError is Python's for a name with a null character, in words that differ."""
-    if isinstance(error, ValueError):
-        return _("its name has a null character")
-    return _(error.strerror or str(error)) or type(error).__name__
 
 
 class Source:

@@ -19,7 +19,7 @@ import click
 from labkit import __version__
 from labkit.cli._common import COMPLETE, SECTIONS, Exit, Speaking, color_option, echo, language_option, note
 from labkit.errors import CaptureError, InputError, LabkitError, LinkError, MissingError, ScenarioError, UsageError
-from labkit.i18n import N_, _, available, joined, nearest, speaking
+from labkit.i18n import N_, _, available, joined, nearest, reason_of, speaking
 
 CODES: dict[type[LabkitError], Exit] = {
     UsageError: Exit.USAGE,
@@ -186,7 +186,7 @@ def _failure(error: Exception) -> Exit:
             return Exit.PIPE
         case OSError():
             name = f"{error.filename}: " if error.filename is not None else ""
-            note(f"{name}{_(error.strerror or str(error))}")
+            note(f"{name}{reason_of(error)}")
             return Exit.UNREADABLE
     note(
         _("internal error: {kind}: {error} (LABKIT_DEBUG=1 shows where; please report it)").format(

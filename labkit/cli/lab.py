@@ -8,7 +8,7 @@ import click
 from labkit.cli._common import Command, CommandGroup, Exit, echo, emit_json, format_option, note, options
 from labkit.cli._live import orderly
 from labkit.errors import LinkError
-from labkit.i18n import N_, _, ngettext, printable
+from labkit.i18n import N_, _, ngettext, printable, reason_of
 
 if TYPE_CHECKING:
     from labkit.live.lab import Lab
@@ -201,9 +201,7 @@ def _execute(words: tuple[str, ...]) -> None:
         os.execvp(words[0], words)  # noqa: S606 - what the user asked for
     except OSError as error:
         raise LinkError(
-            _("'{program}' cannot be started: {reason}").format(
-                program=printable(words[0]), reason=_(error.strerror or str(error))
-            )
+            _("'{program}' cannot be started: {reason}").format(program=printable(words[0]), reason=reason_of(error))
         ) from error
 
 

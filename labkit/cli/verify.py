@@ -170,7 +170,8 @@ def _note_skipped(skipped: list[str]) -> None:
         text = ngettext(
             "skipped {n} file that is not a capture", "skipped {n} files that are not captures", len(skipped)
         )
-        files = listed(sorted(map(printable, skipped))[:MAX_SKIPPED]) + (", ..." if len(skipped) > MAX_SKIPPED else "")
+        more = ["..."] if len(skipped) > MAX_SKIPPED else []
+        files = listed([*sorted(map(printable, skipped))[:MAX_SKIPPED], *more])
         note(f"{text.format(n=len(skipped))}{_(': ')}{files}")
 
 

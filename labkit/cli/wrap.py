@@ -10,7 +10,7 @@ import click
 from labkit.cli._build import note_built, write
 from labkit.cli._common import Command, complete_formats, seed_option
 from labkit.errors import InputError, UsageError
-from labkit.i18n import N_, _, printable
+from labkit.i18n import N_, _, printable, reason_of
 
 SENDER = re.compile(r"(client|server):(.*)", re.DOTALL)
 END = re.compile(
@@ -116,7 +116,7 @@ def _read(name: str) -> bytes:
             with Path(name).open("rb") as file:
                 octets = file.read(MAX_SEND + 1)
     except (OSError, ValueError) as error:
-        reason = _(getattr(error, "strerror", None) or str(error)).lower()
+        reason = reason_of(error).lower()
         raise InputError(_("{name}: cannot be read: {reason}").format(name=printable(name), reason=reason)) from error
     if len(octets) > MAX_SEND:
         raise InputError(_("{name}: larger than {most} MiB").format(name=printable(name), most=MAX_SEND >> 20))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labkit.errors import CaptureError
-from labkit.i18n import _, printable
+from labkit.i18n import _, printable, reason_of
 
 SUFFIXES = (".pcap", ".pcapng", ".cap")
 """Suffixes of captures, before `.gz` where they are compressed. A file with such a suffix that is not a capture is an
@@ -102,5 +102,5 @@ def _is_capture(path: str) -> bool:
 
 def _unreadable(error: OSError) -> Input:
     path = str(error.filename)
-    reason = _(error.strerror or str(error))
+    reason = reason_of(error)
     return Input(path, _("{name}: cannot be read: {reason}").format(name=printable(path), reason=reason))

@@ -7,7 +7,7 @@ import socket
 import struct
 
 from labkit.errors import LinkError
-from labkit.i18n import _, printable
+from labkit.i18n import _, printable, reason_of
 
 SIOCETHTOOL = 0x8946
 GET_DRIVER, GET_TX_CHECKSUMS = 0x03, 0x16
@@ -25,9 +25,7 @@ def _ioctl(interface: str, request: int, buffer: bytearray | None = None) -> byt
             return _ioctl_on(request_socket, interface, request, buffer)
         except OSError as error:
             text = _("{interface}: {reason}")
-            raise LinkError(
-                text.format(interface=printable(interface), reason=_(error.strerror or str(error)))
-            ) from error
+            raise LinkError(text.format(interface=printable(interface), reason=reason_of(error))) from error
 
 
 def _ioctl_on(request_socket: socket.socket, interface: str, request: int, buffer: bytearray | None) -> bytes:

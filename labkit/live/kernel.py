@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from labkit.build.scenario.model import ScenarioModel, Side
 from labkit.build.scenario.setup import Parts
 from labkit.errors import LinkError, UsageError
-from labkit.i18n import _
+from labkit.i18n import _, reason_of
 from labkit.live.lab import Lab
 from labkit.live.wiring import KERNELS, ip, set_sysctls
 from labkit.packet.scapy_build import Host
@@ -248,9 +248,9 @@ class KernelSocket:
         except OSError as error:
             if error.errno in CONNECTION_LOST:
                 self._failed = True
-                raise UsageError(_(error.strerror or str(error))) from error
+                raise UsageError(reason_of(error)) from error
             text = _("the kernel refuses {verb}: {reason}")
-            raise LinkError(text.format(verb=verb, reason=_(error.strerror or str(error)))) from error
+            raise LinkError(text.format(verb=verb, reason=reason_of(error))) from error
 
     def _drop(self) -> None:
         assert self._socket is not None  # noqa: S101 - the caller has checked it

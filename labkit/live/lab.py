@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labkit.errors import LinkError, UsageError
-from labkit.i18n import _, listed, printable
+from labkit.i18n import _, listed, printable, reason_of
 from labkit.live import wiring
 from labkit.live.namespace import Namespace
 from labkit.live.system import end_processes_in, processes_in, require_capable, require_program
@@ -134,7 +134,7 @@ def up(name: str | None = None, *, relay: bool = False, offload: bool = False, m
             _("{lab} is already up; 'labkit lab down' removes it, '--name' makes another one").format(lab=_title(name))
         ) from error
     except OSError as error:
-        raise LinkError(_("{file}: {reason}").format(file=record, reason=_(error.strerror or str(error)))) from error
+        raise LinkError(_("{file}: {reason}").format(file=record, reason=reason_of(error))) from error
     made = _Record(_boot(), names, {})
     try:
         file.close()
@@ -313,7 +313,7 @@ def find(name: str | None = None) -> Lab:
                 raise OSError(errno.ESTALE, _("labkit did not make this namespace"), str(path))  # noqa: TRY301
     except OSError as error:
         _close(namespaces.values())
-        raise _incomplete(title, f"{error.filename}: {_(error.strerror or str(error))}") from error
+        raise _incomplete(title, f"{error.filename}: {reason_of(error)}") from error
     return Lab(namespaces, title)
 
 

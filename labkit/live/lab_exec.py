@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from labkit.errors import LinkError
-from labkit.i18n import _, printable
+from labkit.i18n import _, printable, reason_of
 from labkit.live.cleanup import CleanupProcess
 from labkit.live.lab import Lab
 from labkit.live.namespace import OWN, Namespace
@@ -66,9 +66,7 @@ def _run(command: Sequence[str], lab: Lab) -> int:
             running.append(subprocess.Popen(list(command), env=os.environ | lab.environment()))  # noqa: S603 - the user's
         except OSError as error:
             raise LinkError(
-                _("cannot start '{program}': {reason}").format(
-                    program=printable(command[0]), reason=_(error.strerror or str(error))
-                )
+                _("cannot start '{program}': {reason}").format(program=printable(command[0]), reason=reason_of(error))
             ) from error
         code = running[0].wait()
     finally:

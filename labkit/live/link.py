@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import NamedTuple
 
 from labkit.errors import LinkError
-from labkit.i18n import _, printable
+from labkit.i18n import _, printable, reason_of
 from labkit.live import ethtool
 from labkit.live.guard import Guard
 from labkit.packet.linktype import ETHERNET, RAW
@@ -50,7 +50,7 @@ def _unavailable(error: OSError) -> str:
     return _(
         "a packet socket needs the capability CAP_NET_RAW ({reason}): run it with sudo, or without root: "
         "labkit lab exec -- COMMAND"
-    ).format(reason=_(error.strerror or str(error)))
+    ).format(reason=reason_of(error))
 
 
 class Link(AbstractContextManager["Link"]):

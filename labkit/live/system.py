@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from labkit.errors import LinkError
-from labkit.i18n import _, listed
+from labkit.i18n import _, listed, reason_of
 
 NEW_USER, NEW_NET = 0x1000_0000, 0x4000_0000
 """CLONE_NEWUSER and CLONE_NEWNET of clone(2)."""
@@ -117,7 +117,7 @@ def enter_user_namespace() -> None:
             "user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns); "
             "run it with sudo"
         )
-        raise LinkError(text.format(reason=_(error.strerror or str(error)))) from error
+        raise LinkError(text.format(reason=reason_of(error))) from error
 
 
 def _inherit_capabilities() -> None:

@@ -7,7 +7,7 @@ from shutil import rmtree
 
 from labkit.capture.sink import Sink, make_folder
 from labkit.errors import InputError
-from labkit.i18n import _, printable
+from labkit.i18n import _, printable, reason_of
 
 
 def write_file(path: Path, pieces: bytes | Iterable[bytes], *, secret: bool = False) -> None:
@@ -44,7 +44,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
             (part / name).write_bytes(octets)
         part.rename(path)
     except (OSError, ValueError) as error:
-        reason = _(getattr(error, "strerror", None) or str(error)).lower()
+        reason = reason_of(error).lower()
         text = _("{name}: cannot be created: {reason}").format(name=printable(str(path)), reason=reason)
         raise InputError(text) from error
     finally:

@@ -15,7 +15,7 @@ from pathlib import Path
 from unicodedata import category, normalize
 
 from labkit.errors import InputError, UsageError
-from labkit.i18n import _, listed, nearest, printable
+from labkit.i18n import _, listed, nearest, printable, reason_of
 
 MAX_FILE = 16 << 20
 """Octets of a roster or a key."""
@@ -104,7 +104,7 @@ def read_file(path: str | Path) -> bytes:
         with Path(path).open("rb") as file:
             octets = file.read(MAX_FILE + 1)
     except (OSError, ValueError) as error:
-        reason = _(getattr(error, "strerror", None) or str(error)).lower()
+        reason = reason_of(error).lower()
         raise InputError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason)) from error
     if len(octets) > MAX_FILE:
         raise InputError(_("{name}: larger than {most} MiB").format(name=name, most=MAX_FILE >> 20))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import ScenarioError
-from labkit.i18n import N_, _
+from labkit.i18n import N_, _, reason_of
 
 MAX_FILE_SIZE = 1 << 20
 """Octets of a scenario file."""
@@ -76,7 +76,7 @@ class Source:
             with path.open("rb") as file:
                 octets = file.read(largest + 1)
         except (OSError, ValueError) as error:
-            reason = _(getattr(error, "strerror", None) or str(error))
+            reason = reason_of(error)
             raise self.error(
                 key, _("{name!r} cannot be read: {lower}").format(name=name[:80], lower=reason.lower())
             ) from error
@@ -107,7 +107,7 @@ def read_file(path: Path, largest: int = MAX_FILE_SIZE, what: str = N_("a scenar
             octets = file.read(largest + 1)
     except OSError as error:
         raise ScenarioError(
-            _("{path}: cannot be read: {lower}").format(path=path, lower=_(error.strerror or str(error)).lower())
+            _("{path}: cannot be read: {lower}").format(path=path, lower=reason_of(error).lower())
         ) from error
     except ValueError as error:
         raise ScenarioError(_("{path!r}: is not a file name").format(path=str(path))) from error

@@ -14,9 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from labkit.capture.sink import Sink
-from labkit.capture.source import reason_of
 from labkit.errors import CaptureError, UsageError
-from labkit.i18n import N_, _, printable
+from labkit.i18n import N_, _, printable, reason_of
 
 FILES = {
     "plugins/labkit.lua": "labkit.lua",
@@ -138,7 +137,7 @@ def _state(path: Path, name: str) -> str:
     except NotADirectoryError:
         return FOREIGN
     except (OSError, ValueError) as error:
-        reason = reason_of(error) if isinstance(error, OSError) else str(error)
+        reason = reason_of(error)
         raise CaptureError(
             _("{name}: cannot be read: {reason}").format(name=printable(str(path)), reason=reason)
         ) from error

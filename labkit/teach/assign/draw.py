@@ -72,7 +72,7 @@ def _value(name: str, given: Mapping[str, Value]) -> Value:
     if name not in given:
         raise ValueError(
             _("${name} is not drawn; expected one of {value}").format(
-                name=name, value=listed(f"${each}" for each in given) or "none"
+                name=name, value=listed(f"${each}" for each in given) or _("none")
             )
         )
     return given[name]

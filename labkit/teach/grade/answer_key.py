@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import InputError
-from labkit.i18n import _, printable
+from labkit.i18n import _, printable, reason_of
 from labkit.teach.grade.classroom import Pupil
 from labkit.teach.grade.task import Task
 from labkit.teach.roster import Student
@@ -42,7 +42,7 @@ def read_answers(path: str | Path) -> AnswerKey:
         with Path(path).open("rb") as file:
             octets = file.read(MAX_ANSWERS + 1)
     except (OSError, ValueError) as error:
-        reason = _(getattr(error, "strerror", None) or str(error)).lower()
+        reason = reason_of(error).lower()
         raise InputError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason)) from error
     try:
         value = json.loads(octets)

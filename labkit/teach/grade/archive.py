@@ -16,7 +16,7 @@ from pathlib import Path
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from labkit.errors import InputError
-from labkit.i18n import _, printable
+from labkit.i18n import _, printable, reason_of
 from labkit.teach.grade.filetype import is_zip
 
 MAX_ENTRIES = 20_000
@@ -74,7 +74,7 @@ def files(path: str) -> list[Entry]:
 
 
 def _unreadable(path: str, error: Exception) -> InputError:
-    reason = _(getattr(error, "strerror", None) or str(error)).lower()
+    reason = reason_of(error).lower()
     return InputError(_("{name}: cannot be read: {reason}").format(name=printable(path), reason=reason))
 
 
@@ -104,9 +104,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             octets = file.read(MAX_FILE + 1)
     except OSError as error:
-        raise InputError(
-            _("it cannot be read: {reason}").format(reason=_(error.strerror or str(error)).lower())
-        ) from error
+        raise InputError(_("it cannot be read: {reason}").format(reason=reason_of(error).lower())) from error
     return _bounded(octets)
 
 

@@ -13,7 +13,7 @@ from itertools import combinations
 from pathlib import Path
 
 from labkit.errors import InputError
-from labkit.i18n import _, printable
+from labkit.i18n import _, printable, reason_of
 from labkit.live.sandbox import MAX_COPIED
 from labkit.teach.grade.archive import unpacked
 from labkit.teach.grade.classroom import Grades, Pupil, Row, in_time, owners
@@ -116,7 +116,7 @@ def _written(handin: HandIn, folder: Path) -> tuple[Path, list[str]]:
             place.write_bytes(octets)
             place.chmod(0o755)  # archives forget which files are programs
         except (OSError, ValueError) as error:
-            reason = _(getattr(error, "strerror", None) or str(error))
+            reason = reason_of(error)
             notes.append(f"{printable('/'.join(path))}: {_(reason).lower()}")
     return folder, notes
 
