@@ -21,7 +21,7 @@ from labkit.report.segment_line import (
     start_of_segment,
     width_of_controls,
 )
-from labkit.tcp.notation import CLIENT, Line, format_line, pattern
+from labkit.tcp.notation import CLIENT, MAX_PAYLOAD_OCTETS, Line, format_line, pattern
 from labkit.tcp.notation import format_option as option_text
 from labkit.tcp.options import Raw
 from labkit.tcp.segment import ACK, FIN, RST, SYN, URG, Segment, control_names
@@ -252,7 +252,8 @@ def _jsonl(rows: Iterable[Row], style: TableStyle) -> Iterator[str]:
 
 
 def _notation(rows: Iterable[Row], style: TableStyle) -> Iterator[str]:  # noqa: ARG001 - every format has it
-    """Yield the lines from which `labkit.build.script` builds the same segments, with times, addresses and payloads."""
+    """Yield the lines from which `labkit.build.script` builds the same segments, with times, addresses and payloads. A comment
+    names a segment that no line can hold."""
     named: tuple[str, str] | None = None
     start = None
     for row in rows:
@@ -262,6 +263,10 @@ def _notation(rows: Iterable[Row], style: TableStyle) -> Iterator[str]:  # noqa:
         if flow_of(row) != named:
             named = flow_of(row)
             yield ends_line(*named)
+        if row.length > MAX_PAYLOAD_OCTETS:  # a frame may claim any length
+            text = _("# packet {number} is left out: it has {length} octets of payload, a line at most {most}")
+            yield text.format(number=row.number, length=row.length, most=MAX_PAYLOAD_OCTETS)
+            continue
         options = (*row.options, Raw(bytes(row.options_cut))) if row.options_cut else row.options
         missing = row.length - len(row.payload)
         payload = row.payload + pattern(add(row.seq, len(row.payload)), missing)

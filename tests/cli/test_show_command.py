@@ -269,6 +269,20 @@ def test_the_notation_builds_the_same_capture(name: str, capsys: pytest.CaptureF
         assert one.options == other.options
 
 
+def test_the_notation_leaves_out_what_no_line_can_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    # A length of 0 in the IP header stands for that of the frame (segmentation offload), which may claim any.
+    text = "> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:101(100) ack 1\n> . 101:201(100) ack 1\n"
+    with create("a.pcap", link=1) as writer:
+        for frame in frames(list(parse(text))):
+            claims = {3: 54 + 65_535, 4: 2_000_000_000}.get(frame.number)
+            data = frame.data if claims is None else frame.data[:16] + bytes(2) + frame.data[18:]
+            writer.write(frame.time, data, wirelen=claims)
+    lines = shown("--format", "notation", "a.pcap", capsys=capsys).splitlines()
+    assert " 1:65536(65535) " in lines[-2]
+    assert lines[-1] == "# packet 4 is left out: it has 1999999946 octets of payload, a line at most 65535"
+    assert [line.segment.length for line in parse("\n".join(lines))] == [1, 1, 65_535]
+
+
 # What cannot be shown.
 
 
