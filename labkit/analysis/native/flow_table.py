@@ -27,6 +27,7 @@ from labkit.analysis.flows import (
     succeed,
 )
 from labkit.analysis.native.context import NONE, OPEN, OVER, Context, FlowRow
+from labkit.analysis.native.primitives import fetch
 from labkit.analysis.side import Side
 from labkit.analysis.unread import WHOLE, end_hash, hash_at, mark_pair, pair_bit, word
 from labkit.packet.seen import ABSENT, Seen
@@ -146,9 +147,13 @@ def _find_point(seg: Seen, ctx: Context) -> int:
 
 def _begin(seg: Seen, ctx: Context, point: int) -> int:
     """The row of a new conversation, whose first end is the segment's source."""
+    hosts, ends = _pair_bit(seg, ctx, 0), _pair_bit(seg, ctx, 1)
+    fetch(ctx.pairs, hosts >> 3)
+    fetch(ctx.pairs, ends >> 3)
     if ctx.length[OPEN] >= ctx.max_open:
         ctx.forgotten += 1
         _take_out(ctx, ctx.first[OPEN])
+        _fetch_oldest(ctx)
     slot = ctx.free_row
     if slot >= 0:
         ctx.free_row = ctx.flows[slot].next
@@ -168,23 +173,42 @@ def _begin(seg: Seen, ctx: Context, point: int) -> int:
         flow.states[i] = UNKNOWN
         ctx.sides[2 * slot + i] = ctx.blank_sides[i]
     flow.client = likely_client(seg.sport, seg.dport)
-    _mark_ends(ctx, flow)
     flow.segments = 0
     flow.point = point
     flow.hash = _point_hash(ctx, point)
     flow.next = ctx.buckets[flow.hash & ctx.bucket_mask]
     ctx.buckets[flow.hash & ctx.bucket_mask] = slot
     _append(ctx, slot, OPEN)
+    mark_pair(ctx.pairs, hosts)
+    mark_pair(ctx.pairs, ends)
     return slot
 
 
-def _mark_ends(ctx: Context, flow: FlowRow) -> None:
-    """Put the ends of a conversation into the table of pairs: what `labkit.analysis.unread.mark_ends` does."""
-    for seed in range(2):
-        w0, w1, w2, w3 = flow.words[0], flow.words[1], flow.words[2], flow.words[3]
-        one = end_hash(seed, w0, w1, w2, w3, flow.ports[0] * seed, flow.family)
-        w0, w1, w2, w3 = flow.words[4], flow.words[5], flow.words[6], flow.words[7]
-        mark_pair(ctx.pairs, pair_bit(one, end_hash(seed, w0, w1, w2, w3, flow.ports[1] * seed, flow.family)))
+def _fetch_oldest(ctx: Context) -> None:
+    """Fetch the memory of the conversations that have to give way next: they have lain there for the longest time. Each step
+    follows an address that the step before, for the conversation before, has brought."""
+    slot = ctx.first[OPEN]
+    if slot >= 0:
+        head = ctx.buckets[ctx.flows[slot].hash & ctx.bucket_mask]
+        if head >= 0:
+            fetch(ctx.flows, head)
+        slot = ctx.flows[slot].newer
+    if slot >= 0:
+        fetch(ctx.buckets, ctx.flows[slot].hash & ctx.bucket_mask)
+        slot = ctx.flows[slot].newer
+    if slot >= 0:
+        fetch(ctx.flows, slot)
+        fetch(ctx.sides, 2 * slot)
+        fetch(ctx.sides, 2 * slot + 1)
+
+
+def _pair_bit(seg: Seen, ctx: Context, seed: int) -> int:
+    """The place of the segment's ends in the table of pairs, as in `labkit.analysis.unread.mark_ends`: 1 with their ports, 0
+    without."""
+    w0, w1, w2, w3 = ctx.words[0], ctx.words[1], ctx.words[2], ctx.words[3]
+    one = end_hash(seed, w0, w1, w2, w3, seg.sport * seed, seg.addr_len)
+    w0, w1, w2, w3 = ctx.words[4], ctx.words[5], ctx.words[6], ctx.words[7]
+    return pair_bit(one, end_hash(seed, w0, w1, w2, w3, seg.dport * seed, seg.addr_len))
 
 
 def _take_out(ctx: Context, slot: int) -> None:

@@ -55,10 +55,10 @@ class Findings(LazySequence[Finding]):
     def groups(self, first: int | None) -> list[Group]:
         """As `labkit.analysis.finding.groups`, without making a finding."""
         found = []
-        counts = Counter(self._grades)
         for rule, severity, grade in self._kinds():
-            places = list(_places(self._grades, grade, counts[grade] if first is None else min(first, counts[grade])))
-            found.append(Group(rule.code, rule.name, severity, counts[grade], places))
+            count = self._counts[grade]
+            places = list(_places(self._grades, grade, count if first is None else min(first, count)))
+            found.append(Group(rule.code, rule.name, severity, count, places))
         return sorted(found, key=lambda group: group.places or [0])
 
     def regraded(self, choice: Choice) -> "Findings":
@@ -67,6 +67,8 @@ class Findings(LazySequence[Finding]):
             grade: grade // SEVERITIES * SEVERITIES + (choice(rule.code, rule.name, severity) or 0)
             for rule, severity, grade in self._kinds()
         }
+        if all(grade == other for grade, other in chosen.items()):
+            return self
         grades = array("i", map(chosen.__getitem__, self._grades))
         for place, cause in self.causes():
             if cause is not None and grades[place] % SEVERITIES:
@@ -117,9 +119,15 @@ class Findings(LazySequence[Finding]):
     def _with(self, order: Iterable[int], grades: Iterable[int]) -> "Findings":
         """Other findings of the same rows."""
         made = copy(self)
-        vars(made).pop("_places", None)
+        for derived in ("_places", "_counts"):
+            vars(made).pop(derived, None)
         made._order, made._grades = array("I", order), array("i", grades)
         return made
+
+    @cached_property
+    def _counts(self) -> Counter[int]:
+        """The number of findings of each grade."""
+        return Counter(self._grades)
 
     @cached_property
     def _places(self) -> dict[int, int]:
@@ -135,7 +143,7 @@ class Findings(LazySequence[Finding]):
 
     def _kinds(self) -> Iterator[tuple[Rule, Severity, int]]:
         """Each rule and severity, with their grade."""
-        for grade in sorted(set(self._grades)):
+        for grade in sorted(self._counts):
             yield shipped()[grade // SEVERITIES], Severity(grade % SEVERITIES), grade
 
     def __len__(self) -> int:

@@ -4,7 +4,8 @@ From the catalogue come a function for each scope, which asks its rules one afte
 puts down what the rule has found, with the numbers that its message shows.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import ast
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -13,8 +14,9 @@ from labkit.analysis.native import line_writer, order, primitives, segment_loop
 from labkit.analysis.native.assembly import Assembly
 from labkit.analysis.native.context import NONE, SEVERITIES, BatchRow, Context
 from labkit.analysis.native.lines import Row
+from labkit.analysis.native.plain import facts, simplify
 from labkit.analysis.native.translate import Translation, UntranslatableError
-from labkit.analysis.rule import Rule, Scope, Severity, shipped
+from labkit.analysis.rule import RFC9293, Rule, Scope, Severity, shipped
 from labkit.errors import UncompilableError
 from labkit.i18n import _
 from labkit.packet.decode.layer import ones_sum
@@ -74,24 +76,48 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
     rules = shipped()
     codes = list(dict.fromkeys(rule.code for rule in rules))
     report_functions = []
-    asking: dict[Scope, list[str]] = {scope: [] for scope in ASK}
+    asked: dict[Scope, list[tuple[int, str]]] = {scope: [] for scope in ASK}
     for number, rule in enumerate(rules):
         if rule.scope not in ASK:
             continue  # scope LEDGER: both engines leave these rules to `labkit.analysis.examine`
-        asking[rule.scope] += [
-            f"    found = {_predicate(rule, whole)}({_arguments(rule)})",
-            "    if found:",
-            f"        report_{number}(found, {PARAMETERS})",
-        ]
+        asked[rule.scope].append((number, _predicate(rule, whole)))
         report_functions.append("\n".join(_report(number, rule, codes.index(rule.code), whole)))
-    ask_functions = [
-        "\n".join([f"def {ASK[scope].__name__}({PARAMETERS}):", RESOLVED, *lines, "    return"])
-        for scope, lines in asking.items()
-    ]
+    is_plain = whole.add(segment_loop.is_plain)
     before = whole.text
     for entry in ENTRIES:
         whole.add(entry)
-    return "\n\n\n".join([before, *report_functions, *ask_functions, whole.text[len(before) :]]), dict(whole.names)
+    simpler = _plain(before, is_plain, [name for _number, name in asked[Scope.SEGMENT]])
+    plain = [(number, simpler[name].name) for number, name in asked[Scope.SEGMENT] if name in simpler]
+    ask_functions = [
+        _asking("ask_plain", plain, is_plain),
+        *(_asking(ASK[scope].__name__, each, is_plain) for scope, each in asked.items()),
+    ]
+    parts = [before, *map(ast.unparse, simpler.values()), *report_functions, *ask_functions, whole.text[len(before) :]]
+    return "\n\n\n".join(parts), dict(whole.names)
+
+
+def _plain(text: str, is_plain: str, predicates: Collection[str]) -> dict[str, ast.FunctionDef]:
+    """What is left of predicates for plain segments, by the predicates' names."""
+    functions = {each.name: each for each in ast.parse(text).body if isinstance(each, ast.FunctionDef)}
+    known = facts(functions[is_plain])
+    found = {name: simplify(functions[name], f"plain_{name}", known) for name in predicates}
+    return {name: function for name, function in found.items() if function is not None}
+
+
+def _asking(name: str, predicates: Iterable[tuple[int, str]], is_plain: str) -> str:
+    """A function that asks rules, given by their numbers and the names of their predicates."""
+    lines = [f"def {name}({PARAMETERS}):", RESOLVED]
+    if name == segment_loop.ask_segment.__name__:
+        lines += [f"    if {is_plain}(seg):", f"        ask_plain({PARAMETERS})", "        return"]
+    for number, predicate in predicates:
+        rule = shipped()[number]
+        lines += [
+            f"    if {RFC9293 in rule.profiles:d} or ctx.severities[{number}]:",
+            f"        found = {predicate}({_arguments(rule)})",
+            "        if found:",
+            f"            report_{number}(found, {PARAMETERS})",
+        ]
+    return "\n".join([*lines, "    return"])
 
 
 def _arguments(rule: Rule) -> str:

@@ -17,13 +17,35 @@ from labkit.analysis.side import Side
 from labkit.analysis.tracker import advance, look, relate
 from labkit.analysis.unread import MAX_ROWS, TABLE_FULL, count_unread, end_hash, segment_key, unread_key
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
-from labkit.packet.seen import ABSENT, SHORT_IP, SOUND, Seen
+from labkit.packet.seen import ABSENT, OPT_SOUND, SHORT_IP, SOUND, Seen
+from labkit.tcp.segment import ACK, PSH
 
 AHEAD = 16
 """How many segments ahead the memory of a conversation is fetched: about as long as memory takes to answer."""
 
 SPARE_ROWS = 2
 """The cold rows of `Context.blank_sides`."""
+
+
+def is_plain(seg: Seen) -> bool:
+    """Whether a segment is like most: data or an acknowledgement, with no option but timestamps."""
+    return (
+        seg.ctl & ~PSH == ACK
+        and seg.sack_n == 0
+        and seg.opt_fault == OPT_SOUND
+        and seg.opt_cut == 0
+        and seg.opt_twice == ABSENT
+        and seg.opt_after_end == 0
+        and seg.mss == ABSENT
+        and seg.wscale == ABSENT
+        and seg.sack_ok == 0
+        and seg.tfo_len == ABSENT
+        and seg.auth == 0
+        and seg.accecn == 0
+        and seg.mptcp == 0
+        and seg.urg == 0
+        and seg.ecn == 0
+    )
 
 
 def ask_frame(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> None:
