@@ -125,6 +125,17 @@ class Config:
     reordering_timer: bool = False
     """Whether a segment counts as lost a quarter of the shortest round trip after a later one has arrived, and a retransmission
     once something that was sent after it has arrived (RFC 8985 section 6)."""
+    adaptive_reordering: bool = False
+    """Whether that quarter becomes two quarters, and so on up to the whole round trip, when D-SACKs show that segments were only
+    late (RFC 8985 section 6.2, step 4)."""
+    proportional_reduction: bool = False
+    """Whether a recovery with `reordering_timer` lets out segments in proportion to those that arrive (RFC 9937), instead of
+    as many as fit into the reduced window."""
+    undo_reductions: bool = False
+    """Whether the congestion window is restored once timestamps or D-SACKs show that a retransmission was needless (RFC 4015,
+    RFC 3708)."""
+    detect_spurious_timeouts: bool = False
+    """Whether new data follows the first retransmission of a timeout, to find out whether it was needless (RFC 5682)."""
     tail_loss_probe: bool = False
     """Whether two round trips without an acknowledgement draw a probe before the timeout (RFC 8985 section 7)."""
     merge_retransmissions: bool = False
