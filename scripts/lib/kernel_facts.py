@@ -23,6 +23,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import recoveries
+
 from labkit.analysis.flows import segments
 from labkit.capture import Frame
 from labkit.errors import LabkitError
@@ -183,12 +185,12 @@ def packets(at: int, data: bytes) -> list[Packet]:
 class Script:
     """A peer that sends what it is told, to a kernel at the client's end."""
 
-    def __init__(self, bench: Bench, port: int, kernel_port: int) -> None:
+    def __init__(self, bench: Bench, port: int, kernel_port: int, *, stamps: bool = True) -> None:
         self.bench = bench
         host, kernel = Host(SCRIPT[0], port, mac=SCRIPT[1]), Host(CLIENT.ipv4, kernel_port, mac=CLIENT.mac)
         self.stamp = Stamp(host, kernel)
         self.seq, self.ack, self.count, self.ticks = 1_000_000, 0, 0, 5_000
-        self.stamps = True
+        self.stamps = stamps
         self.echo = 0
 
     def send(
@@ -214,15 +216,16 @@ class Script:
     def syn_options(self, mss: int) -> tuple[opt.Option, ...]:
         """Those of a usual SYN."""
         self.ticks += 1
-        stamps = opt.Timestamps(self.ticks, self.echo)
-        return opt.Mss(mss), opt.SackPermitted(), stamps, opt.Nop(), opt.WindowScale(7)
+        stamps = (opt.Timestamps(self.ticks, self.echo),) if self.stamps else ()
+        return opt.Mss(mss), opt.SackPermitted(), *stamps, opt.Nop(), opt.WindowScale(7)
 
-    def open(self, mss: int = 1460) -> Packet:
-        """Connect to a listening kernel; its SYN ACK."""
+    def open(self, mss: int = 1460, gap: float = 0.0) -> Packet:
+        """Connect to a listening kernel; its SYN ACK. `gap`: the seconds before the handshake's last ACK."""
         self.bench.drain()
         self.send(SYN, options=self.syn_options(mss))
         answer = self.bench.watch(1, lambda found: any(each.flags == SYN | ACK for each in found))[-1]
         self.seq, self.ack, self.echo = self.seq + 1, (answer.seq + 1) & 0xFFFFFFFF, answer.tsval
+        time.sleep(gap)
         self.send(ACK, window=512)
         time.sleep(0.01)
         return answer
@@ -234,11 +237,13 @@ class Script:
         time.sleep(gap)
 
 
-def script(bench: Bench, mss: int = 1460) -> tuple[Script, socket.socket, Packet]:
+def script(
+    bench: Bench, mss: int = 1460, *, stamps: bool = True, gap: float = 0.0
+) -> tuple[Script, socket.socket, Packet]:
     """A scripted client and the kernel's accepted socket."""
     listening, port = bench.listen("client")
-    peer = Script(bench, bench.next_port(), port)
-    answer = peer.open(mss)
+    peer = Script(bench, bench.next_port(), port, stamps=stamps)
+    answer = peer.open(mss, gap)
     made = bench.open.enter_context(listening.accept()[0])
     listening.close()
     bench.drain()
@@ -582,6 +587,22 @@ def resets(bench: Bench) -> Measured:
         "challenge": "a SYN in an open connection draws one ACK" if drawn else f"{len(challenges)} answers",
     }
 
+
+def recovery(name: str) -> Callable[[Bench], Measured]:
+    """The experiment of a script."""
+
+    def measured(bench: Bench) -> Measured:
+        played = recoveries.SCRIPTS[name]
+        peer, kernel, _answer = script(bench, stamps=played.stamps, gap=recoveries.GAP / 1000)
+        found = recoveries.play(played, recoveries.KernelSender(peer, kernel, bench.watch))
+        peer.send(RST)
+        kernel.close()
+        return {name: found}
+
+    return measured
+
+
+EXPERIMENTS.update({name: (each.about, recovery(name)) for name, each in recoveries.SCRIPTS.items()})
 
 # Comparison.
 

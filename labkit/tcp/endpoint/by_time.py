@@ -359,7 +359,7 @@ def _grow(end: "Endpoint", rack: Rack, control: Algorithm, arrivals: int, now: i
         arrivals -= (window - control.cwnd) // mss
         control.cwnd = window
     if arrivals > 0:
-        control.acked(arrivals * mss, now, end.rtt.srtt or 0)
+        control.acked(arrivals * mss, now, end.rtt.least)
 
 
 # Recoveries that end.

@@ -117,6 +117,8 @@ class Config:
     push_bursts: bool = False
     """Whether the last segment of a burst has PSH. A burst is what the connection sends within a millisecond at its pace, at
     least two segments, at most half of the congestion window."""
+    defer_partial_bursts: bool = False
+    """Whether what the congestion window lets out beyond whole bursts waits for the next ACK, if that is due soon."""
     minshall: bool = False
     """Whether a small segment waits only while another small one is unacknowledged (Minshall's variant of Nagle's rule), also one
     that fills the peer's window."""

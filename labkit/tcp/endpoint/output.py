@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from labkit.tcp import options as opt
 from labkit.tcp import seq as sn
 from labkit.tcp.endpoint import handshake
-from labkit.tcp.endpoint.rack import CWR, LOSS, NEW, OPEN, Rack
+from labkit.tcp.endpoint.config import MILLISECOND
+from labkit.tcp.endpoint.rack import CWR, LOSS, NEW, OPEN, RECOVERY, Rack
 from labkit.tcp.endpoint.signals import Outgoing
 from labkit.tcp.quick import maker
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG, Segment
@@ -129,7 +130,7 @@ def _plan_probe(end: "Endpoint", rack: Rack, now: int) -> None:
     rack.plan = False
     if rack.state not in (OPEN, CWR) or not rack.board.queue or end.state not in TRANSMITTING:
         return
-    timers.probe_at = None
+    timers.probe_at = timers.reordering_at = None
     if srtt is None or timers.rto_at is None:
         return
     # "If FlightSize is one segment, then add the peer's longest delay of an acknowledgement"; else a tick of the timer.
@@ -339,7 +340,9 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]", *, push: bool = 
         queued = snd.end - low
         take = min(queued, room, limit - low)
         if queued > 0:
-            if take <= 0 or _is_full(end) or not (push or _worth_sending(end, take, queued, room)):
+            if take <= 0 or _is_full(end):
+                break
+            if not push and not (_worth_sending(end, take, queued, room) and not _defers(end, now, room, bool(out))):
                 break
         elif snd.fin is None or low > snd.fin or snd.edge <= low or end.state is State.SYN_RECEIVED:
             break
@@ -350,8 +353,7 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]", *, push: bool = 
         fin = high == snd.fin and high < snd.edge and end.state is not State.SYN_RECEIVED
         out.append(make_outgoing(_data(end, low, high + fin, options, low >= snd.high), "data" if take else "fin"))
         snd.sent(low, high + fin, now)
-        if rack is not None:
-            rack.sent(low, high + fin, now)
+        _note_sent(end, low, high + fin, now)
         if take < room:
             snd.small = high
         if take:
@@ -363,13 +365,37 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]", *, push: bool = 
             options = _next_options(end, options, now)
             room = _room(end, options)
     if rack is not None:
+        rack.in_burst = 0
         rack.used(snd.una, snd.nxt, held_back=_is_full(end), sent=snd.nxt > first)
+
+
+def _note_sent(end: "Endpoint", low: int, high: int, now: int) -> None:
+    """RACK remembers each segment."""
+    if end.rack is not None:
+        end.rack.sent(low, high, now)
+        end.rack.in_burst += 1
 
 
 def _is_full(end: "Endpoint") -> bool:
     """Whether the congestion window, as RACK counts it, lets nothing out."""
     rack, control = end.rack, end.control
     return rack is not None and control is not None and rack.board.pipe >= control.cwnd // control.mss
+
+
+def _defers(end: "Endpoint", now: int, room: int, recent: bool) -> bool:
+    """Whether the rest of the congestion window, less than a burst, waits for the next ACK, so that a whole burst can leave."""
+    rack, control, srtt = end.rack, end.control, end.rtt.srtt or 0
+    if not end.config.defer_partial_bursts or rack is None or control is None or rack.state >= RECOVERY:
+        return False
+    head = rack.board.head
+    if head is None:
+        return False
+    window = control.cwnd // control.mss
+    left, burst = window - rack.board.pipe, _burst(end, room)
+    if end.snd.end - end.snd.nxt <= room or 3 * left >= window or left >= burst or now - head.time < srtt // 2:
+        return False
+    # Each burst goes as a whole, and the first of a moment in any case.
+    return (recent or now - end.timers.last_sent <= MILLISECOND) and not rack.in_burst % burst
 
 
 def _note_answer(end: "Endpoint", now: int) -> None:

@@ -36,7 +36,7 @@ class Rack:
         *("prior_ssthresh", "prior_window", "round_delivered", "round_out"),
         *("probe_end", "probe_is_old", "try_new"),
         *("limited", "limited_to", "most_out"),
-        *("plan", "send"),
+        *("in_burst", "plan", "send"),
     )
 
     def __init__(self, config: Config) -> None:
@@ -97,6 +97,8 @@ class Rack:
         """The most segments under way in the present window of data."""
         self.send = ""
         """What an ACK or a timer lets out beside new data: nothing, `LOST` segments, or `NEW` data instead of them."""
+        self.in_burst = 0
+        """How many new segments have left at once."""
         self.plan = False
         """Whether the timer of the tail loss probe is to be set."""
 
