@@ -68,6 +68,7 @@ def configure_kernel(lab: Lab, side: str, model: ScenarioModel) -> None:
         "net/ipv4/tcp_timestamps": str(int(given.timestamps)),
         "net/ipv4/tcp_window_scaling": str(int(given.window_scale is not None)),
         "net/ipv4/tcp_ecn": str(int(given.ecn)),
+        "net/ipv4/tcp_syncookies": "2" if given.syn_cookies else "1",
     }
     interface = KERNELS[side].interface
     timeout = "" if is_native(given) else f"rto_min {max(given.rto_min // 1_000_000, 1)}ms"

@@ -588,6 +588,54 @@ def resets(bench: Bench) -> Measured:
     }
 
 
+@experiment(
+    syn_cookie_segments="with SYN cookies, the segments to peers with an MSS of 256, 536, 1299, 1300, 1440, 1459, 1460 and 9000",
+    syn_cookie_options="the options of a cookie, to SYNs with and without timestamps",
+    syn_cookie_answers="how often a cookie is sent within 2.5 s, and for each repeated SYN, with which numbers",
+    syn_cookie_clock="by what timestamps of cookies differ",
+)
+def cookies(bench: Bench) -> Measured:
+    with bench.lab.inside("client"):
+        set_sysctls({"net/ipv4/tcp_syncookies": "2"})
+    segments = []
+    for mss in (256, 536, 1299, 1300, 1440, 1459, 1460, 9000):
+        peer, kernel, _answer = script(bench, mss)
+        kernel.send(bytes(5000))
+        segments.append(max(each.len for each in bench.watch(0.02)) + 12)
+        peer.send(RST)
+        kernel.close()
+    answers = []
+    for stamps in (True, False):
+        peer, kernel, answer = script(bench, stamps=stamps)
+        answers.append(answer.words)
+        peer.send(RST)
+        kernel.close()
+    listening, port = bench.listen("client")
+    peer = Script(bench, bench.next_port(), port)
+    bench.drain()
+    peer.send(SYN, options=peer.syn_options(1460))
+    found = of(bench.watch(2.5), port)
+    for _round in range(2):
+        peer.send(SYN, options=peer.syn_options(1460))
+    again = of(bench.watch(0.1), port)
+    stamped = [found[-1].tsval]
+    for _round in range(4):
+        time.sleep(0.07)
+        peer.send(SYN, options=peer.syn_options(1460))
+        stamped += [each.tsval for each in of(bench.watch(0.01), port)]
+    listening.close()
+    with bench.lab.inside("client"):
+        set_sysctls({"net/ipv4/tcp_syncookies": "1"})
+    same = len({each.seq for each in found + again}) == 1
+    steps = {(b - a) % 64 for a, b in pairwise(stamped)}
+    return {
+        "syn-cookie-segments": segments,
+        "syn-cookie-options": answers,
+        "syn-cookie-answers": [len(found), len(again), "the same number" if same else "other numbers"],
+        "syn-cookie-clock": "multiples of 64 ms" if steps == {0} else f"remainders {sorted(steps)}",
+    }
+
+
 def recovery(name: str) -> Callable[[Bench], Measured]:
     """The experiment of a script."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
 from labkit.tcp import seq as sn
-from labkit.tcp.endpoint import acks, by_time, handshake, output
+from labkit.tcp.endpoint import acks, by_time, handshake, output, syn_cookies
 from labkit.tcp.endpoint.congestion import load
 from labkit.tcp.endpoint.rack import Rack
 from labkit.tcp.endpoint.signals import Notice, Outgoing
@@ -216,7 +216,7 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
     if end.state is State.SYN_RECEIVED and segment.ctl & SYN and segment.seq == rcv.irs:
         # A repeated SYN: our answer was lost. The RFC asks for an ACK; every stack repeats the SYN,ACK, without which the
         # peer could not go on.
-        end.resend_syn = _may_answer(end, segment, now)
+        end.resend_syn = syn_cookies.used(end) or _may_answer(end, segment, now)
         return False
     if rcv.edge == rcv.nxt == start:
         # "If the RCV.WND is zero ... special allowance should be made to accept valid ACKs"
@@ -271,7 +271,9 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
         if not snd.una < ack <= snd.high:
             _reset_for(end, segment)
             return False
-        if end.rack is not None:
+        if syn_cookies.used(end):
+            syn_cookies.recalled(end, ack, segment, now)
+        elif end.rack is not None:
             by_time.arrived(end, ack, segment, now)
         else:
             acks.acknowledged(end, ack, segment, now)

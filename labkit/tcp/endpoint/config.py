@@ -60,6 +60,8 @@ class Config:
     fast_open: bytes | None = None
     """Fast Open (RFC 7413). For an active side: the cookie it has, or an empty one to ask for it. For a passive side: the
     cookie that it gives and accepts. None: no Fast Open."""
+    syn_cookies: bool = False
+    """Whether a passive side keeps nothing of a SYN, and learns its MSS and options from the handshake's last ACK (RFC 4987)."""
     keep_alive: int | None = None
     """Idle time before a keep-alive is sent (RFC 9293 section 3.8.4: off unless asked for)."""
     keep_alive_interval: int = 75 * SECOND
@@ -87,6 +89,10 @@ class Config:
     """How many timeouts of a SYN do not double the next one."""
     syn_ack_retries: int | None = None
     """Retransmissions of a SYN ACK; None: as `syn_retries`."""
+    cookie_sizes: tuple[int, ...] = (536, 1300, 1440, 1460)
+    """With SYN cookies over IPv4, the peer's MSS counts as the next lower one of these, or as the lowest."""
+    cookie_sizes_ipv6: tuple[int, ...] = (1220, 1420, 1440, 8940)
+    """The same over IPv6."""
     ecn_on_retry: bool = True
     """Whether a SYN that is sent again still asks for ECN (RFC 3168 section 6.1.1.1 lets a host try without)."""
     third_with_data: bool = False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
 from labkit.tcp import seq as sn
-from labkit.tcp.endpoint import handshake
+from labkit.tcp.endpoint import handshake, syn_cookies
 from labkit.tcp.endpoint.config import MILLISECOND
 from labkit.tcp.endpoint.rack import CWR, LOSS, NEW, OPEN, RECOVERY, Rack
 from labkit.tcp.endpoint.signals import Outgoing
@@ -54,12 +54,17 @@ def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
     _acknowledge(end, now, out)
     if out:
         end.timers.last_sent = now
-        if end.timers.rto_at is None and end.snd.high > end.snd.una and end.timers.persist_at is None:
+        if end.timers.rto_at is None and end.snd.high > end.snd.una and _is_timed(end):
             # RFC 6298, (5.1): "if the timer is not running, start it"
             end.timers.rto_at = now + end.rtt.rto
     if end.rack is not None and end.rack.plan and end.config.tail_loss_probe:
         _plan_probe(end, end.rack, now)
     return out
+
+
+def _is_timed(end: "Endpoint") -> bool:
+    """Whether a timer sends again what is under way: not with a closed window, and no SYN ACK of which nothing is kept."""
+    return end.timers.persist_at is None and not (syn_cookies.used(end) and end.state is State.SYN_RECEIVED)
 
 
 def _send_all(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
@@ -131,11 +136,13 @@ def _plan_probe(end: "Endpoint", rack: Rack, now: int) -> None:
     if rack.state not in (OPEN, CWR) or not rack.board.queue or end.state not in TRANSMITTING:
         return
     timers.probe_at = timers.reordering_at = None
-    if srtt is None or timers.rto_at is None:
+    if timers.rto_at is None:
         return
     # "If FlightSize is one segment, then add the peer's longest delay of an acknowledgement"; else a tick of the timer.
     alone = len(rack.board.queue) == 1
-    at = now + 2 * srtt + (end.config.rto_min if alone else PROBE_TICK)
+    at = (
+        now + end.config.rto_initial if srtt is None else now + 2 * srtt + (end.config.rto_min if alone else PROBE_TICK)
+    )
     # "If Now() + PTO > TCP_RTO_expiration(): PTO = TCP_RTO_expiration() - Now()": the probe takes the timeout's place.
     timers.probe_at = min(at, timers.rto_at)
 
@@ -218,7 +225,7 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         snd.sent(0, 1 + len(payload), now)
         return
     # Whoever provoked it, the timer begins anew: (5.1) of RFC 6298 for a segment that is sent again.
-    end.timers.rto_at = now + end.rtt.rto
+    end.timers.rto_at = now + end.rtt.rto if _is_timed(end) else None
     if end.timers.retries:
         out[-1] = Outgoing(out[-1].segment, "retransmission-rto")
         snd.timed = None
