@@ -589,6 +589,25 @@ def resets(bench: Bench) -> Measured:
 
 
 @experiment(
+    window_cut="octets sent after an offer of 20 segments and a smaller one with the same numbers: of 5, and of 0"
+)
+def window_cut(bench: Bench) -> Measured:
+    seen = []
+    for room in (5, 0):
+        peer, kernel, _answer = script(bench)
+        kernel.setblocking(False)
+        peer.send(ACK, window=20 * 1448 >> 7)
+        peer.send(ACK, window=room * 1448 >> 7)
+        time.sleep(0.01)
+        bench.drain()
+        kernel.send(bytes(20_000))
+        seen.append(sum(each.len for each in bench.watch(0.004)))
+        peer.send(RST)
+        kernel.close()
+    return {"window-cut": seen}
+
+
+@experiment(
     syn_cookie_segments="with SYN cookies, the segments to peers with an MSS of 256, 536, 1299, 1300, 1440, 1459, 1460 and 9000",
     syn_cookie_options="the options of a cookie, to SYNs with and without timestamps",
     syn_cookie_answers="how often a cookie is sent within 2.5 s, and for each repeated SYN, with which numbers",
@@ -597,11 +616,11 @@ def resets(bench: Bench) -> Measured:
 def cookies(bench: Bench) -> Measured:
     with bench.lab.inside("client"):
         set_sysctls({"net/ipv4/tcp_syncookies": "2"})
-    segments = []
+    sizes = []
     for mss in (256, 536, 1299, 1300, 1440, 1459, 1460, 9000):
         peer, kernel, _answer = script(bench, mss)
         kernel.send(bytes(5000))
-        segments.append(max(each.len for each in bench.watch(0.02)) + 12)
+        sizes.append(max(each.len for each in bench.watch(0.02)) + 12)
         peer.send(RST)
         kernel.close()
     answers = []
@@ -629,7 +648,7 @@ def cookies(bench: Bench) -> Measured:
     same = len({each.seq for each in found + again}) == 1
     steps = {(b - a) % 64 for a, b in pairwise(stamped)}
     return {
-        "syn-cookie-segments": segments,
+        "syn-cookie-segments": sizes,
         "syn-cookie-options": answers,
         "syn-cookie-answers": [len(found), len(again), "the same number" if same else "other numbers"],
         "syn-cookie-clock": "multiples of 64 ms" if steps == {0} else f"remainders {sorted(steps)}",

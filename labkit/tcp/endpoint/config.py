@@ -125,6 +125,8 @@ class Config:
     least two segments, at most half of the congestion window."""
     defer_partial_bursts: bool = False
     """Whether what the congestion window lets out beyond whole bursts waits for the next ACK, if that is due soon."""
+    keep_window: bool = False
+    """Whether a smaller window, but not 0, is ignored where neither SEG.SEQ nor SEG.ACK is new."""
     minshall: bool = False
     """Whether a small segment waits only while another small one is unacknowledged (Minshall's variant of Nagle's rule), also one
     that fills the peer's window."""

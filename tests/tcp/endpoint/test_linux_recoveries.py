@@ -12,8 +12,9 @@ from helpers import MS
 
 from labkit.build.scenario.model import Side
 from labkit.tcp import options as opt
-from labkit.tcp.endpoint import Endpoint
+from labkit.tcp.endpoint import Config, Endpoint
 from labkit.tcp.endpoint.scoreboard import Scoreboard, Sent
+from labkit.tcp.endpoint.sender import Sender
 from labkit.tcp.segment import ACK, SYN, Segment
 
 LIB = Path(__file__).parents[3] / "scripts" / "lib"
@@ -178,3 +179,25 @@ def test_a_lost_retransmission_is_needed_again() -> None:
     assert made.lose(made.head)
     assert made.head.needed
     assert made.pipe == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "ack", "window", "keeps", "edge"),
+    [
+        (10, 1, 500, True, 1001),
+        (10, 1, 500, False, 501),
+        (10, 1, 0, True, 1),
+        (10, 1, 2000, True, 2001),
+        (11, 1, 500, True, 501),
+        (10, 2, 500, True, 502),
+        (9, 1, 2000, True, 1001),
+    ],
+)
+def test_a_window_that_is_cut_counts_only_with_new_numbers(
+    start: int, ack: int, window: int, keeps: bool, edge: int
+) -> None:
+    sender = Sender(0, Config(keep_window=keeps))
+    sender.update_window(1000, 10, 1)
+    assert sender.edge == 1001
+    assert sender.update_window(window, start, ack) is (edge != 1001)
+    assert sender.edge == edge
