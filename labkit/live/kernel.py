@@ -55,12 +55,6 @@ CLASSIC = {
 }
 
 
-NATIVE = {
-    # What a Linux host has that nobody has configured; a lab's kernels have Reno.
-    "net/ipv4/tcp_congestion_control": "cubic",
-}
-
-
 def is_native(given: Side) -> bool:
     """Whether a side wants the kernel as it is: its stack is a Linux."""
     return stacks.load(given.stack).family == "Linux"
@@ -69,11 +63,12 @@ def is_native(given: Side) -> bool:
 def configure_kernel(lab: Lab, side: str, model: ScenarioModel) -> None:
     """Configure the kernel of an end like the scenario's side."""
     given: Side = getattr(model, side)
-    settings = (NATIVE if is_native(given) else CLASSIC) | {
+    settings = ({} if is_native(given) else CLASSIC) | {
         "net/ipv4/tcp_sack": str(int(given.sack)),
         "net/ipv4/tcp_timestamps": str(int(given.timestamps)),
         "net/ipv4/tcp_window_scaling": str(int(given.window_scale is not None)),
         "net/ipv4/tcp_ecn": str(int(given.ecn)),
+        "net/ipv4/tcp_syncookies": "2" if given.syn_cookies else "1",
     }
     interface = KERNELS[side].interface
     timeout = "" if is_native(given) else f"rto_min {max(given.rto_min // 1_000_000, 1)}ms"
@@ -132,8 +127,9 @@ class KernelSocket:
             made.setsockopt(tcp, socket.TCP_MAXSEG, mss)
         if not is_native(given):
             made.setsockopt(tcp, socket.TCP_WINDOW_CLAMP, given.window)
-            with suppress(OSError):
-                made.setsockopt(tcp, socket.TCP_CONGESTION, b"reno")
+        with suppress(OSError):
+            # As a socket option, because a namespace may have no other default than what the whole system allows everybody.
+            made.setsockopt(tcp, socket.TCP_CONGESTION, b"cubic" if is_native(given) else b"reno")
         if given.window < 65_535:
             # The kernel doubles this value to allow for its own overhead.
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, given.window)

@@ -23,6 +23,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import recoveries
+
 from labkit.analysis.flows import segments
 from labkit.capture import Frame
 from labkit.errors import LabkitError
@@ -96,10 +98,8 @@ class Bench(AbstractContextManager["Bench"]):
             for address in NOWHERE:
                 neighbour("client", address, SCRIPT[1])
             neighbour("client", SCRIPT[0], SCRIPT[1])
-            set_sysctls({"net/ipv4/tcp_congestion_control": "cubic"})
         with lab.inside("server"):
             self.wire = self.open.enter_context(Link(SERVER.interface, Guard(seconds=300, packets=100_000)))
-            set_sysctls({"net/ipv4/tcp_congestion_control": "cubic"})
 
     def __exit__(self, *_exception: object) -> None:
         self.open.close()
@@ -114,6 +114,8 @@ class Bench(AbstractContextManager["Bench"]):
         with self.lab.inside(end):
             made = self.open.enter_context(socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET))
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # A namespace may have no other default than what the whole system allows everybody.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
         made.settimeout(5)
         return made
 
@@ -183,12 +185,12 @@ def packets(at: int, data: bytes) -> list[Packet]:
 class Script:
     """A peer that sends what it is told, to a kernel at the client's end."""
 
-    def __init__(self, bench: Bench, port: int, kernel_port: int) -> None:
+    def __init__(self, bench: Bench, port: int, kernel_port: int, *, stamps: bool = True) -> None:
         self.bench = bench
         host, kernel = Host(SCRIPT[0], port, mac=SCRIPT[1]), Host(CLIENT.ipv4, kernel_port, mac=CLIENT.mac)
         self.stamp = Stamp(host, kernel)
         self.seq, self.ack, self.count, self.ticks = 1_000_000, 0, 0, 5_000
-        self.stamps = True
+        self.stamps = stamps
         self.echo = 0
 
     def send(
@@ -214,15 +216,16 @@ class Script:
     def syn_options(self, mss: int) -> tuple[opt.Option, ...]:
         """Those of a usual SYN."""
         self.ticks += 1
-        stamps = opt.Timestamps(self.ticks, self.echo)
-        return opt.Mss(mss), opt.SackPermitted(), stamps, opt.Nop(), opt.WindowScale(7)
+        stamps = (opt.Timestamps(self.ticks, self.echo),) if self.stamps else ()
+        return opt.Mss(mss), opt.SackPermitted(), *stamps, opt.Nop(), opt.WindowScale(7)
 
-    def open(self, mss: int = 1460) -> Packet:
-        """Connect to a listening kernel; its SYN ACK."""
+    def open(self, mss: int = 1460, gap: float = 0.0) -> Packet:
+        """Connect to a listening kernel; its SYN ACK. `gap`: the seconds before the handshake's last ACK."""
         self.bench.drain()
         self.send(SYN, options=self.syn_options(mss))
         answer = self.bench.watch(1, lambda found: any(each.flags == SYN | ACK for each in found))[-1]
         self.seq, self.ack, self.echo = self.seq + 1, (answer.seq + 1) & 0xFFFFFFFF, answer.tsval
+        time.sleep(gap)
         self.send(ACK, window=512)
         time.sleep(0.01)
         return answer
@@ -234,11 +237,13 @@ class Script:
         time.sleep(gap)
 
 
-def script(bench: Bench, mss: int = 1460) -> tuple[Script, socket.socket, Packet]:
+def script(
+    bench: Bench, mss: int = 1460, *, stamps: bool = True, gap: float = 0.0
+) -> tuple[Script, socket.socket, Packet]:
     """A scripted client and the kernel's accepted socket."""
     listening, port = bench.listen("client")
-    peer = Script(bench, bench.next_port(), port)
-    answer = peer.open(mss)
+    peer = Script(bench, bench.next_port(), port, stamps=stamps)
+    answer = peer.open(mss, gap)
     made = bench.open.enter_context(listening.accept()[0])
     listening.close()
     bench.drain()
@@ -582,6 +587,89 @@ def resets(bench: Bench) -> Measured:
         "challenge": "a SYN in an open connection draws one ACK" if drawn else f"{len(challenges)} answers",
     }
 
+
+@experiment(
+    window_cut="octets sent after an offer of 20 segments and a smaller one with the same numbers: of 5, and of 0"
+)
+def window_cut(bench: Bench) -> Measured:
+    seen = []
+    for room in (5, 0):
+        peer, kernel, _answer = script(bench)
+        kernel.setblocking(False)
+        peer.send(ACK, window=20 * 1448 >> 7)
+        peer.send(ACK, window=room * 1448 >> 7)
+        time.sleep(0.01)
+        bench.drain()
+        kernel.send(bytes(20_000))
+        seen.append(sum(each.len for each in bench.watch(0.004)))
+        peer.send(RST)
+        kernel.close()
+    return {"window-cut": seen}
+
+
+@experiment(
+    syn_cookie_segments="with SYN cookies, the segments to peers with an MSS of 256, 536, 1299, 1300, 1440, 1459, 1460 and 9000",
+    syn_cookie_options="the options of a cookie, to SYNs with and without timestamps",
+    syn_cookie_answers="how often a cookie is sent within 2.5 s, and for each repeated SYN, with which numbers",
+    syn_cookie_clock="by what timestamps of cookies differ",
+)
+def cookies(bench: Bench) -> Measured:
+    with bench.lab.inside("client"):
+        set_sysctls({"net/ipv4/tcp_syncookies": "2"})
+    sizes = []
+    for mss in (256, 536, 1299, 1300, 1440, 1459, 1460, 9000):
+        peer, kernel, _answer = script(bench, mss)
+        kernel.send(bytes(5000))
+        sizes.append(max(each.len for each in bench.watch(0.02)) + 12)
+        peer.send(RST)
+        kernel.close()
+    answers = []
+    for stamps in (True, False):
+        peer, kernel, answer = script(bench, stamps=stamps)
+        answers.append(answer.words)
+        peer.send(RST)
+        kernel.close()
+    listening, port = bench.listen("client")
+    peer = Script(bench, bench.next_port(), port)
+    bench.drain()
+    peer.send(SYN, options=peer.syn_options(1460))
+    found = of(bench.watch(2.5), port)
+    for _round in range(2):
+        peer.send(SYN, options=peer.syn_options(1460))
+    again = of(bench.watch(0.1), port)
+    stamped = [found[-1].tsval]
+    for _round in range(4):
+        time.sleep(0.07)
+        peer.send(SYN, options=peer.syn_options(1460))
+        stamped += [each.tsval for each in of(bench.watch(0.01), port)]
+    listening.close()
+    with bench.lab.inside("client"):
+        set_sysctls({"net/ipv4/tcp_syncookies": "1"})
+    same = len({each.seq for each in found + again}) == 1
+    steps = {(b - a) % 64 for a, b in pairwise(stamped)}
+    return {
+        "syn-cookie-segments": sizes,
+        "syn-cookie-options": answers,
+        "syn-cookie-answers": [len(found), len(again), "the same number" if same else "other numbers"],
+        "syn-cookie-clock": "multiples of 64 ms" if steps == {0} else f"remainders {sorted(steps)}",
+    }
+
+
+def recovery(name: str) -> Callable[[Bench], Measured]:
+    """The experiment of a script."""
+
+    def measured(bench: Bench) -> Measured:
+        played = recoveries.SCRIPTS[name]
+        peer, kernel, _answer = script(bench, stamps=played.stamps, gap=recoveries.GAP / 1000)
+        found = recoveries.play(played, recoveries.KernelSender(peer, kernel, bench.watch))
+        peer.send(RST)
+        kernel.close()
+        return {name: found}
+
+    return measured
+
+
+EXPERIMENTS.update({name: (each.about, recovery(name)) for name, each in recoveries.SCRIPTS.items()})
 
 # Comparison.
 

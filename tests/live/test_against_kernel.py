@@ -6,15 +6,13 @@ differs is played again, up to three times.
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from differences import PAGE, STACK, differ_in, listed
-from running import Running
+from relayed import relayed
 from support import needs_ip, needs_root
 
 from labkit.analysis.rule import Severity
@@ -24,14 +22,9 @@ from labkit.build.scenario.setup import OTHER
 from labkit.build.trace import Record, Trace
 from labkit.capture import Frame, create
 from labkit.errors import LinkError
-from labkit.live import session
 from labkit.live.conversation import Conversation, SessionConfig
 from labkit.live.guard import Guard
-from labkit.live.kernel import KernelSocket, configure_kernel
-from labkit.live.lab import Lab
-from labkit.live.link import Link
 from labkit.live.session import open_session
-from labkit.live.wiring import KERNELS
 from labkit.packet.linktype import ETHERNET
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 from labkit.tcp.state import State
@@ -185,27 +178,6 @@ class Run:
     @property
     def kernels(self) -> str:
         return OTHER[self.side]
-
-
-@contextmanager
-def relayed(text: str, side: str) -> Iterator[Conversation]:
-    """A conversation over a relay that applies the scenario's path, instead of labkit's end."""
-    scenario = Scenario.parse(text)
-    guard = Guard(seconds=20)
-    parts = session._parts(SessionConfig(scenario, side, peer="kernel"))
-    own, other = parts.hosts[side], parts.hosts[OTHER[side]]
-    with TemporaryDirectory() as folder, Lab.temporary(relay=True) as lab:
-        path = Path(folder, "path.yaml")
-        path.write_text(text, "utf-8")
-        with Running(lab, "relay", str(path)) as relay:
-            assert "the path of x" in relay.first_line
-            configure_kernel(lab, OTHER[side], scenario.model)
-            kernel = KernelSocket(lab, scenario.model, parts, OTHER[side], other, own)
-            with lab.inside(side), Link(KERNELS[side].interface, guard) as link:
-                conversation = Conversation(SessionConfig(scenario, side, path=False, guard=guard), parts, link, kernel)
-                yield conversation
-                conversation.leave()
-            assert relay.end()[0] == 0
 
 
 def play(text: str, side: str, ipv6: bool, through: bool = False) -> Run:

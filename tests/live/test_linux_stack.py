@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 from differences import PAGE, STACK, differ_in, listed
+from relayed import relayed
 from support import needs_ip, needs_root
 
 from labkit.analysis.rule import Severity
@@ -110,7 +111,14 @@ ALTERNATING = {
     "half of a flight is lost": up(20_000, "lose: [5..9]"),
     "a flight is lost": up(14_000, "lose: [3..12]"),
     "every third is lost": up(30_000, "lose: [5, 8, 11]"),
-    "a retransmission is lost": up(40_000, "lose: [6, 22]"),
+    "SYN cookies": HEAD
+    + "client: {mss: 1400}\nserver: {syn_cookies: true}\nsteps:\n- client: connect\n- client: {send: 300}\n"
+    "- server: {send: {octets: 4000, after: 60ms}}\n" + CLOSE,
+    "SYN cookies without timestamps": HEAD + "client: {timestamps: false}\nserver: {syn_cookies: true}\n"
+    "steps:\n- client: connect\n- client: {send: 300}\n- server: {send: {octets: 4000, after: 60ms}}\n" + CLOSE,
+    "SYN cookies, the last ACK is lost": LOSSY % (2, "") + "server: {syn_cookies: true}\n" + UP % (99, 99) + ABORT,
+    "a retransmission is lost": up(40_000, "lose: [6, 21]"),
+    "two losses, eleven segments apart": up(40_000, "lose: [6, 22]"),
     "an ACK is lost": LOSSY % ("", 3) + UP % (14_000, 14_000) + ABORT,
     "a segment is overtaken": up(14_000, "late: {5: 3ms}"),
     "a segment arrives twice": up(14_000, "duplicate: [5]"),
@@ -132,6 +140,31 @@ ALTERNATING = {
     "100 kB": up(100_000, "loss: 0%"),
 }
 """More scenarios, which labkit's client plays over IPv4 and its server over IPv6."""
+
+RESPONSE = "steps:\n- client: connect\n- client: {send: {octets: %d, after: 60ms}}\n- server: {send: {octets: %d, after: 60ms}}\n"
+LATE = ", ".join(f"{number}: 300ms" for number in range(3, 15))
+
+RELAYED = {
+    "the SYN ACK is lost": LOSSY % ("", 1) + UP % (99, 99) + ABORT,
+    "SYN and SYN ACK are lost": LOSSY % (1, 1) + UP % (99, 99) + ABORT,
+    "a burst of four is lost": up(40_000, "lose: [6..9]"),
+    "the end of a flight is lost": up(14_000, "lose: [8..12]"),
+    "losses both ways": LOSSY % ("5, 19", "4, 17") + RESPONSE % (20_000, 20_000) + ABORT,
+    "each fifth is lost": up(40_000, "lose: [5, 10, 15, 20, 25, 30]"),
+    "a segment is overtaken, one is lost": up(40_000, "late: {5: 3ms}, lose: [9]"),
+    "a segment arrives twice, one is lost": up(40_000, "duplicate: [5], lose: [7]"),
+    "a segment is late by two round trips": up(40_000, "late: {6: 20ms}"),
+    "a flight is late by 300 ms": up(14_000, f"late: {{{LATE}}}").replace(
+        "abort: {after: 60ms", "abort: {after: 900ms"
+    ),
+    "the ACKs are late by 300 ms": LOSSY.replace("lose: [%s]}}", "late: {%s}}}") % ("", LATE)
+    + UP % (30_000, 30_000)
+    + ABORT.replace("60ms", "900ms"),
+}
+"""Scenarios whose path `labkit relay` applies to real frames; labkit's client plays them over IPv4 and its server over IPv6."""
+
+
+ALL = CASES | ALTERNATING | RELAYED
 
 
 class Line(NamedTuple):
@@ -211,6 +244,11 @@ def without_acks(found: list[Line]) -> list[Line]:
     return [line._replace(ack=0, window=0, options="", ident="") for line in kept]
 
 
+def in_any_order(found: list[Line]) -> list[Line]:
+    """order: compare which segments were sent, each as often, in any order."""
+    return sorted(line._replace(ident="") for line in found)
+
+
 def only_octets(found: list[Line]) -> list[Line]:
     """segments: compare the octets that were sent, and the ends."""
     reached = max((line.seq + line.octets for line in found), default=0)
@@ -222,6 +260,7 @@ IGNORE: dict[str, Callable[[list[Line]], list[Line]]] = {
     "windows": without_windows,
     "PSH": without_push,
     "ACK": without_acks,
+    "order": in_any_order,
     "segments": only_octets,
 }
 """Normalisations by their words in docs/kernel.md, the weakest first."""
@@ -234,19 +273,22 @@ def same_times(one: list[float], other: list[float]) -> bool:
 
 def permitted() -> dict[tuple[str, str], set[str]]:
     """The permitted differences, by case and labkit's side."""
-    return listed(PAGE.read_text("utf-8").partition(STACK)[2], CASES | ALTERNATING, {*IGNORE, "times"})
+    return listed(PAGE.read_text("utf-8").partition(STACK)[2], ALL, {*IGNORE, "times"})
 
 
-def played(text: str, side: str, ipv6: bool) -> tuple[Trace, Trace]:
-    """A case with the stack on both sides: simulated, and with the kernel as the other side."""
+def played(text: str, side: str, ipv6: bool, through: bool = False) -> tuple[Trace, Trace]:
+    """A case with the stack on both sides: simulated, and with the kernel as the other side; `through` a relay or not."""
     for each in ("client", "server"):
         more = "stack: linux-6.18" + (', address: "2001:db8::10"' if ipv6 and each == "client" else "")
         if f"\n{each}: {{" in text:
             text = text.replace(f"\n{each}: {{", f"\n{each}: {{{more}, ", 1)
         else:
             text = text.replace("\nsteps:", f"\n{each}: {{{more}}}\nsteps:", 1)
+    if through:
+        text += f"capture: {side}\n"
     scenario = Scenario.parse(text)
-    with open_session(SessionConfig(scenario, side, peer="kernel", guard=Guard(seconds=20))) as conversation:
+    config = SessionConfig(scenario, side, peer="kernel", guard=Guard(seconds=20))
+    with relayed(text, side) if through else open_session(config) as conversation:
         for _frame in conversation.frames():
             continue
         live = conversation.trace()
@@ -259,6 +301,12 @@ def test_the_stack_sends_what_the_kernel_sends_in_turn(name: str, side: str) -> 
     compare(ALTERNATING[name], name, side, ipv6=side == "server")
 
 
+@pytest.mark.parametrize("side", ["client", "server"])
+@pytest.mark.parametrize("name", RELAYED)
+def test_the_stack_sends_what_the_kernel_sends_through_the_relay(name: str, side: str) -> None:
+    compare(RELAYED[name], name, side, ipv6=side == "server", through=True)
+
+
 @pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize("side", ["client", "server"])
 @pytest.mark.parametrize("name", CASES)
@@ -266,12 +314,12 @@ def test_the_stack_sends_what_the_kernel_sends(name: str, side: str, ipv6: bool)
     compare(CASES[name], name, side, ipv6)
 
 
-def compare(text: str, name: str, side: str, ipv6: bool) -> None:
+def compare(text: str, name: str, side: str, ipv6: bool, through: bool = False) -> None:
     """Play a case, and compare every field; docs/kernel.md says what may differ."""
     fault = ""
     for _attempt in range(3):
         try:
-            simulated, live = played(text, side, ipv6)
+            simulated, live = played(text, side, ipv6, through)
         except LinkError as error:  # for example after a timer has ended the connection
             fault = str(error)
             continue
@@ -292,4 +340,4 @@ def compare(text: str, name: str, side: str, ipv6: bool) -> None:
 
 
 def test_every_case_is_listed_in_the_documentation() -> None:
-    assert set(permitted()) == {(name, side) for name in CASES | ALTERNATING for side in ("client", "server")}
+    assert set(permitted()) == {(name, side) for name in ALL for side in ("client", "server")}

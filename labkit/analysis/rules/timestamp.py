@@ -206,6 +206,8 @@ def echo_before_the_first_timestamp(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.tsecr == ABSENT or seg.ctl & ACK == 0 or seg.ctl & RST or peer.syn == 0 or peer.least_tsval == ABSENT:
         return False
+    if peer.opt_cut:
+        return False  # nobody has kept the timestamp of its SYN
     own = me.syn != 0 and not after(seg.ack, peer.nxt) and after(seg.ack, peer.isn)
     if seg.ctl & SYN == 0 and not own:
         return False

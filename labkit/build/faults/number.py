@@ -50,6 +50,8 @@ def _ack_inside_a_segment(records: Sequence[Record], index: int) -> Edited:
         return None
     if any(each.segment.ack == data[-1].end for each in sent_before(records, index)):
         return None
+    if any(after(each.end, data[-1].end) for each in data):
+        return None  # a retransmission need not be cut as the first transmission was
     return rewritten(record, ack=add(record.segment.ack, -1))
 
 

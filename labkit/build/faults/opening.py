@@ -74,6 +74,8 @@ def _syn_in_the_middle(records: Sequence[Record], index: int) -> Edited:
     segment = records[index].segment
     if not is_third(records, index) or segment.payload or segment.ctl & FIN:
         return None
+    if segment.option(opt.Sack) is not None:
+        return None  # the answer to the SYN ACK of a simultaneous open, which is no third segment
     return rewritten(records[index], ctl=segment.ctl | SYN)
 
 

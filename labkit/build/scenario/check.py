@@ -61,6 +61,11 @@ def _check_side(model: ScenarioModel, side: str, ipv6: bool, source: Source) -> 
         raise source.error(
             (side, "mptcp"), _("its options and a signature have no room in one header; expected one of the two")
         )
+    if given.syn_cookies and (given.fast_open is not None or given.mptcp or given.ecn == "accurate"):
+        raise source.error(
+            (side, "syn_cookies"),
+            _("a cookie has no room for fast_open, mptcp or accurate ecn; expected none of them beside it"),
+        )
     most = model.path.mtu - (60 if ipv6 else 40)
     if given.mss is not None and given.mss > most and model.path.fragment is None:
         raise source.error(

@@ -102,6 +102,7 @@ class Side(Model):
     mptcp: bool = False
     md5: Key = None
     ao: Key = None
+    syn_cookies: bool = False
     keep_alive: DurationOrOff = None
     keep_alive_interval: Duration = 75_000_000_000
     keep_alive_probes: Annotated[Number, Field(ge=1, le=100)] = 9
@@ -150,6 +151,7 @@ class Side(Model):
             ecn=self.ecn,
             mptcp=self.mptcp,
             fast_open=self.fast_open,
+            syn_cookies=self.syn_cookies,
             keep_alive=self.keep_alive,
             keep_alive_interval=self.keep_alive_interval,
             keep_alive_probes=self.keep_alive_probes,

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 OPENING = frozenset({State.SYN_SENT, State.SYN_RECEIVED})
 """The states in which a lost SYN still counts."""
 
-TIMER_TICK = 2_000_000
-"""Nanoseconds that a timer of less than a round trip waits longer, so that it does not race against an ACK."""
-
 
 def selective(end: "Endpoint", segment: Segment) -> bool:
     """Enter a SACK option into the scoreboard (RFC 6675 section 5); whether it was news."""
@@ -35,6 +32,18 @@ def selective(end: "Endpoint", segment: Segment) -> bool:
     return news
 
 
+def arrived(end: "Endpoint", ack: int, segment: Segment, now: int, *, moved: bool) -> None:
+    """An acknowledgement of everything before `ack` arrived; `moved` tells whether it moved the window."""
+    snd = end.snd
+    news = selective(end, segment) if end.recovery.sack else False
+    if end.ecn.agreed and ack >= snd.una and end.ecn.echoes(segment) and ack > snd.una:
+        marked(end, ack)
+    if ack > snd.una:
+        acknowledged(end, ack, segment, now)
+    elif ack == snd.una and snd.high > ack and not segment.length and (news or not (moved or end.recovery.sack)):
+        duplicate(end)
+
+
 def acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
     """SND.UNA <- SEG.ACK: "any segments on the retransmission queue that are thereby entirely acknowledged are removed";
     the round-trip time, the timer and the congestion window follow."""
@@ -46,8 +55,6 @@ def acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
     if end.state not in OPENING:
         end.timers.retries = 0
     end.timers.persist_for = 0
-    end.timers.probe_at, end.timers.probed = None, False
-    _await_reordered(end, now)
     # RFC 6298, (5.2) and (5.3): stop the timer when all is acknowledged, else restart it.
     end.timers.rto_at = now + end.rtt.rto if snd.high > ack else None
     if control is None:
@@ -60,8 +67,6 @@ def acknowledged(end: "Endpoint", ack: int, segment: Segment, now: int) -> None:
         recovery.stop()
     elif recovery.cause == "timeout":
         control.acked(acked, now, end.rtt.srtt or 0)
-    elif recovery.sack and end.config.reordering_timer:
-        _mark_overtaken(end)
     elif recovery.sack:
         recovery.may_rescue()
     else:
@@ -88,61 +93,24 @@ def marked(end: "Endpoint", ack: int) -> None:
         end.ecn.reduce(snd.high)
 
 
-def duplicate(end: "Endpoint", now: int) -> None:
+def duplicate(end: "Endpoint") -> None:
     """A duplicate ACK (RFC 5681 section 2; RFC 6675 section 2): the third one, or the scoreboard, shows a loss."""
     snd, recovery, control = end.snd, end.recovery, end.control
     if control is None or end.state in OPENING:
         return
     recovery.duplicates += 1
     if recovery.cause is not None:
-        if recovery.cause == "fast" and recovery.sack:
-            _mark_overtaken(end)
-        elif recovery.cause == "fast":
+        if recovery.cause == "fast" and not recovery.sack:
             recovery.inflation += snd.mss
         return
-    _await_reordered(end, now)
     if not recovery.sack and 0 < recovery.point >= snd.una:
         # RFC 6582 section 3.2, step 2: segments from before the last recovery cause these duplicates.
         return
     head_lost = recovery.head_lost(snd.una, snd.high, snd.mss)
-    # RFC 8985 section 7: the probe has arrived, so that what was sent long before it is lost.
-    probe_arrived = end.timers.probed and bool(recovery.sacked)
-    if recovery.duplicates >= 3 or head_lost or probe_arrived:
-        _recover(end, all_before=probe_arrived or end.config.reordering_timer)
+    if recovery.duplicates >= 3 or head_lost:
+        control.lost(snd.high - snd.una)
+        recovery.start_fast(snd.una, snd.high, snd.mss)
+        snd.timed = None
     elif not recovery.sack:
         # RFC 3042, limited transmit: the first two duplicates each let one new segment out.
         recovery.inflation = recovery.duplicates * snd.mss
-
-
-def _recover(end: "Endpoint", all_before: bool) -> None:
-    """Begin a fast recovery: the first segment is lost, or everything before the last one that has arrived."""
-    snd, recovery, control = end.snd, end.recovery, end.control
-    if control is None:
-        return
-    control.lost(snd.high - snd.una)
-    recovery.start_fast(snd.una, snd.high, snd.mss)
-    if all_before and recovery.sacked:
-        recovery.lost_to = max(left for left, _ in recovery.sacked)
-    snd.timed = end.timers.reordering_at = None
-
-
-def _await_reordered(end: "Endpoint", now: int) -> None:
-    """RFC 8985 section 6.2, step 5: wait for segments that others have overtaken, instead of probing the tail."""
-    timers, recovery = end.timers, end.recovery
-    timers.reordering_at = None
-    if end.config.reordering_timer and recovery.sacked and recovery.cause is None:
-        timers.probe_at = None
-        timers.reordering_at = now + end.rtt.least // 4 + TIMER_TICK
-
-
-def _mark_overtaken(end: "Endpoint") -> None:
-    """RFC 8985 section 6.2: during a recovery, whatever a later segment has overtaken is lost."""
-    recovery = end.recovery
-    if end.config.reordering_timer and recovery.sacked:
-        recovery.lost_to = max(recovery.lost_to, *(left for left, _ in recovery.sacked))
-
-
-def overtaken(end: "Endpoint") -> None:
-    """The time for segments that others have overtaken is over: they are lost."""
-    if end.recovery.sacked and end.recovery.cause is None:
-        _recover(end, all_before=True)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
 from labkit.tcp import seq as sn
-from labkit.tcp.endpoint import acks, handshake, output
+from labkit.tcp.endpoint import acks, by_time, handshake, output, syn_cookies
 from labkit.tcp.endpoint.congestion import load
+from labkit.tcp.endpoint.rack import Rack
 from labkit.tcp.endpoint.signals import Notice, Outgoing
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG, Segment
 from labkit.tcp.state import Event, State
@@ -151,6 +152,8 @@ def _load_control(end: "Endpoint") -> None:
     # RFC 5681 section 3.1: one segment where the SYN or its answer was lost.
     initial = room if end.timers.retries else min(full, max(2 * room, config.initial_window * 1460))
     end.control = load(config.congestion, room, initial)
+    if config.reordering_timer and end.recovery.sack:
+        end.rack = Rack(config)
 
 
 def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
@@ -213,7 +216,7 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
     if end.state is State.SYN_RECEIVED and segment.ctl & SYN and segment.seq == rcv.irs:
         # A repeated SYN: our answer was lost. The RFC asks for an ACK; every stack repeats the SYN,ACK, without which the
         # peer could not go on.
-        end.resend_syn = _may_answer(end, segment, now)
+        end.resend_syn = syn_cookies.used(end) or _may_answer(end, segment, now)
         return False
     if rcv.edge == rcv.nxt == start:
         # "If the RCV.WND is zero ... special allowance should be made to accept valid ACKs"
@@ -268,7 +271,12 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
         if not snd.una < ack <= snd.high:
             _reset_for(end, segment)
             return False
-        acks.acknowledged(end, ack, segment, now)
+        if syn_cookies.used(end):
+            syn_cookies.recalled(end, ack, segment, now)
+        elif end.rack is not None:
+            by_time.arrived(end, ack, segment, now)
+        else:
+            acks.acknowledged(end, ack, segment, now)
         if segment.ctl & SYN and end.config.dsack_of_syn and end.recovery.sack:
             end.rcv.dsack = 0, 1
             end.rcv.owe("duplicate-ack")
@@ -283,13 +291,10 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
         _answer(end, segment, "challenge-ack", now)
         return False
     moved = snd.update_window(segment.window, start, ack) if ack >= snd.una else False
-    news = acks.selective(end, segment) if end.recovery.sack else False
-    if end.ecn.agreed and ack >= snd.una and end.ecn.echoes(segment) and ack > snd.una:
-        acks.marked(end, ack)
-    if ack > snd.una:
-        acks.acknowledged(end, ack, segment, now)
-    elif ack == snd.una and snd.high > ack and not segment.length and (news or not (moved or end.recovery.sack)):
-        acks.duplicate(end, now)
+    if end.rack is not None:
+        by_time.arrived(end, ack, segment, now, moved=moved)
+    else:
+        acks.arrived(end, ack, segment, now, moved=moved)
     if snd.edge > snd.nxt:
         end.timers.persist_at = None
     if snd.fin_acked:

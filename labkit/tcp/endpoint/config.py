@@ -60,6 +60,8 @@ class Config:
     fast_open: bytes | None = None
     """Fast Open (RFC 7413). For an active side: the cookie it has, or an empty one to ask for it. For a passive side: the
     cookie that it gives and accepts. None: no Fast Open."""
+    syn_cookies: bool = False
+    """Whether a passive side keeps nothing of a SYN, and learns its MSS and options from the handshake's last ACK (RFC 4987)."""
     keep_alive: int | None = None
     """Idle time before a keep-alive is sent (RFC 9293 section 3.8.4: off unless asked for)."""
     keep_alive_interval: int = 75 * SECOND
@@ -87,6 +89,10 @@ class Config:
     """How many timeouts of a SYN do not double the next one."""
     syn_ack_retries: int | None = None
     """Retransmissions of a SYN ACK; None: as `syn_retries`."""
+    cookie_sizes: tuple[int, ...] = (536, 1300, 1440, 1460)
+    """With SYN cookies over IPv4, the peer's MSS counts as the next lower one of these, or as the lowest."""
+    cookie_sizes_ipv6: tuple[int, ...] = (1220, 1420, 1440, 8940)
+    """The same over IPv6."""
     ecn_on_retry: bool = True
     """Whether a SYN that is sent again still asks for ECN (RFC 3168 section 6.1.1.1 lets a host try without)."""
     third_with_data: bool = False
@@ -117,6 +123,10 @@ class Config:
     push_bursts: bool = False
     """Whether the last segment of a burst has PSH. A burst is what the connection sends within a millisecond at its pace, at
     least two segments, at most half of the congestion window."""
+    defer_partial_bursts: bool = False
+    """Whether what the congestion window lets out beyond whole bursts waits for the next ACK, if that is due soon."""
+    keep_window: bool = False
+    """Whether a smaller window, but not 0, is ignored where neither SEG.SEQ nor SEG.ACK is new."""
     minshall: bool = False
     """Whether a small segment waits only while another small one is unacknowledged (Minshall's variant of Nagle's rule), also one
     that fills the peer's window."""
@@ -125,6 +135,17 @@ class Config:
     reordering_timer: bool = False
     """Whether a segment counts as lost a quarter of the shortest round trip after a later one has arrived, and a retransmission
     once something that was sent after it has arrived (RFC 8985 section 6)."""
+    adaptive_reordering: bool = False
+    """Whether that quarter becomes two quarters, and so on up to the whole round trip, when D-SACKs show that segments were only
+    late (RFC 8985 section 6.2, step 4)."""
+    proportional_reduction: bool = False
+    """Whether a recovery with `reordering_timer` lets out segments in proportion to those that arrive (RFC 9937), instead of
+    as many as fit into the reduced window."""
+    undo_reductions: bool = False
+    """Whether the congestion window is restored once timestamps or D-SACKs show that a retransmission was needless (RFC 4015,
+    RFC 3708)."""
+    detect_spurious_timeouts: bool = False
+    """Whether new data follows the first retransmission of a timeout, to find out whether it was needless (RFC 5682)."""
     tail_loss_probe: bool = False
     """Whether two round trips without an acknowledgement draw a probe before the timeout (RFC 8985 section 7)."""
     merge_retransmissions: bool = False

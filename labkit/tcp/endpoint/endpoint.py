@@ -15,6 +15,7 @@ The object is the connection's record (the RFC's TCB). Each of its parts owns on
     snd       Sender       what is queued and under way, and the window that the peer offers
     rcv       Receiver     what has arrived, the window that is offered, the acknowledgement that is due
     recovery  Recovery     what is lost, and what to send again
+    rack      Rack         the same by time instead of duplicate acknowledgements, where the configuration has it
     control   Algorithm    the congestion window
     rtt       Rtt          the retransmission timeout
     timers    Timers       when each timer is due
@@ -38,6 +39,7 @@ from labkit.tcp.endpoint.config import Config
 from labkit.tcp.endpoint.congestion import Algorithm
 from labkit.tcp.endpoint.ecn import Ecn
 from labkit.tcp.endpoint.multipath import MultipathState
+from labkit.tcp.endpoint.rack import Rack
 from labkit.tcp.endpoint.receiver import Receiver
 from labkit.tcp.endpoint.recovery import Recovery
 from labkit.tcp.endpoint.rtt import Rtt
@@ -62,7 +64,7 @@ class Endpoint:
 
     __slots__ = (
         *("active", "before", "config", "observe", "state", "synchronised"),
-        *("control", "ecn", "rcv", "recovery", "rtt", "snd", "stamps", "timers"),
+        *("control", "ecn", "rack", "rcv", "recovery", "rtt", "snd", "stamps", "timers"),
         *("cookie", "fast_opened", "multipath", "resend_syn", "scaling", "signer"),
         *("delivered", "notices", "received_fin", "replies"),
     )
@@ -89,6 +91,7 @@ class Endpoint:
         self.snd = Sender(iss if config.iss is None else config.iss, config)
         self.rcv = Receiver(config)
         self.recovery = Recovery()
+        self.rack: Rack | None = None
         self.control: Algorithm | None = None
         self.rtt = Rtt(config)
         self.timers = Timers()

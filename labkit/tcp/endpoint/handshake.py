@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
+from labkit.tcp.endpoint import syn_cookies
 from labkit.tcp.segment import Segment
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def offered(end: "Endpoint", now: int) -> tuple[opt.Option, ...]:
     if config.sack and (end.recovery.sack or not answering):
         words["sack"] = opt.SackPermitted()
     if config.timestamps and (end.stamps.agreed or not answering):
-        words["timestamps"] = end.stamps.option(now)
+        keeping = not (answering and syn_cookies.used(end))
+        words["timestamps"] = end.stamps.option(now) if keeping else syn_cookies.stamp(end, now)
     if config.window_scale is not None and (end.scaling or not answering):
         words["scale"] = opt.WindowScale(config.window_scale)
     options = [PADDING.get(word) or words[word] for word in layout(config.syn_layouts, words.keys())]
@@ -77,6 +79,8 @@ def learn(end: "Endpoint", syn: Segment) -> None:
     end.stamps.agreed = config.timestamps and stamp is not None
     if end.stamps.agreed and stamp is not None:
         end.stamps.recent = stamp.value
+    if syn_cookies.used(end):
+        syn_cookies.forget(end)
     if not end.active:
         end.rcv.first_window(config.mss - (12 if end.stamps.agreed else 0), config.whole_segment_syn_ack)
     beside = (12 if end.stamps.agreed else 0) + opt.length(

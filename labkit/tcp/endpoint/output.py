@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
 from labkit.tcp import seq as sn
-from labkit.tcp.endpoint import handshake
+from labkit.tcp.endpoint import handshake, syn_cookies
+from labkit.tcp.endpoint.config import MILLISECOND
+from labkit.tcp.endpoint.rack import CWR, LOSS, NEW, OPEN, RECOVERY, Rack
 from labkit.tcp.endpoint.signals import Outgoing
 from labkit.tcp.quick import maker
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG, Segment
@@ -26,8 +28,6 @@ NEAR_LOG = 9
 PROBE_TICK = 2_000_000
 """Nanoseconds that a tail loss probe waits beyond two round trips, so that it does not race against the ACK (RFC 8985 section
 7.2)."""
-NEW = frozenset({"data", "fin"})
-"""Why segments leave that a loss probe waits for."""
 BURSTS = frozenset({"data", "retransmission-rto", "retransmission-fast"})
 """Why segments leave that may be one burst."""
 make_segment, make_outgoing = maker(Segment), maker(Outgoing)
@@ -48,24 +48,37 @@ def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
             # RFC 7413 section 3: the answer need not wait for the handshake's third segment.
             _transmit(end, now, out)
     elif state in TRANSMITTING:
-        if end.recovery.cause is not None:
-            _retransmit(end, now, out)
-        if end.snd.nxt < end.snd.end or (end.snd.fin is not None and end.snd.nxt <= end.snd.fin):
-            _transmit(end, now, out)
-            _persist(end, now)
-        if end.recovery.rescue is not None and end.recovery.cause == "fast":
-            _rescue(end, now, out)
+        _send_all(end, now, out)
     if end.config.push_bursts:
         out[:] = _pushed(end, out)
     _acknowledge(end, now, out)
     if out:
         end.timers.last_sent = now
-        if end.timers.rto_at is None and end.snd.high > end.snd.una and end.timers.persist_at is None:
+        if end.timers.rto_at is None and end.snd.high > end.snd.una and _is_timed(end):
             # RFC 6298, (5.1): "if the timer is not running, start it"
             end.timers.rto_at = now + end.rtt.rto
-    if end.config.tail_loss_probe and (end.timers.probe_at is None or any(each.why in NEW for each in out)):
-        _plan_probe(end, now)
+    if end.rack is not None and end.rack.plan and end.config.tail_loss_probe:
+        _plan_probe(end, end.rack, now)
     return out
+
+
+def _is_timed(end: "Endpoint") -> bool:
+    """Whether a timer sends again what is under way: not with a closed window, and no SYN ACK of which nothing is kept."""
+    return end.timers.persist_at is None and not (syn_cookies.used(end) and end.state is State.SYN_RECEIVED)
+
+
+def _send_all(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
+    """What was lost, then new data."""
+    snd, recovery, rack = end.snd, end.recovery, end.rack
+    if rack is not None and rack.send:
+        _send_again(end, rack, now, out)
+    elif recovery.cause is not None:
+        _retransmit(end, now, out)
+    if snd.nxt < snd.end or (snd.fin is not None and snd.nxt <= snd.fin):
+        _transmit(end, now, out)
+        _persist(end, now)
+    if recovery.rescue is not None and recovery.cause == "fast":
+        _rescue(end, now, out)
 
 
 def _acknowledge(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
@@ -116,30 +129,26 @@ def _burst(end: "Endpoint", full: int) -> int:
     return min(half, max(int(pace / 1024 + near) // full, 2))
 
 
-def _plan_probe(end: "Endpoint", now: int) -> None:
+def _plan_probe(end: "Endpoint", rack: Rack, now: int) -> None:
     """RFC 8985 section 7.2: probe the tail after two round trips, before the timeout."""
-    timers, snd, srtt = end.timers, end.snd, end.rtt.srtt
-    timers.probe_at = None
-    if (
-        srtt is None
-        or timers.probed
-        or timers.rto_at is None
-        or snd.high <= snd.una
-        or not end.recovery.sack
-        or end.recovery.cause is not None
-        or end.recovery.sacked
-        or end.state not in TRANSMITTING
-    ):
+    timers, srtt = end.timers, end.rtt.srtt
+    rack.plan = False
+    if rack.state not in (OPEN, CWR) or not rack.board.queue or end.state not in TRANSMITTING:
+        return
+    timers.probe_at = timers.reordering_at = None
+    if timers.rto_at is None:
         return
     # "If FlightSize is one segment, then add the peer's longest delay of an acknowledgement"; else a tick of the timer.
-    alone = len(snd.cuts) <= 1
-    at = now + 2 * srtt + (end.config.rto_min if alone else PROBE_TICK)
+    alone = len(rack.board.queue) == 1
+    at = (
+        now + end.config.rto_initial if srtt is None else now + 2 * srtt + (end.config.rto_min if alone else PROBE_TICK)
+    )
     # "If Now() + PTO > TCP_RTO_expiration(): PTO = TCP_RTO_expiration() - Now()": the probe takes the timeout's place.
     timers.probe_at = min(at, timers.rto_at)
 
 
-def probe_tail(end: "Endpoint", now: int) -> None:
-    """RFC 8985 section 7.3: probe by a new segment if the window has room, else by the last one again."""
+def probe_tail(end: "Endpoint", rack: Rack, now: int) -> bool:
+    """RFC 8985 section 7.3: probe by a new segment if the window has room, else by the last one again; whether by that."""
     snd = end.snd
     options = handshake.carried(end, now)
     take = min(snd.end - snd.nxt, _room(end, options), snd.edge - snd.nxt)
@@ -147,10 +156,13 @@ def probe_tail(end: "Endpoint", now: int) -> None:
     if take > 0:
         end.replies.append(Outgoing(_data(end, low, low + take, options, new=True), "data"))
         snd.sent(low, low + take, now)
-        return
-    low = snd.last_cut(snd.una, snd.high, _room(end, options))
-    snd.timed = None
-    end.replies.append(Outgoing(_data(end, low, snd.high, options), "tail-loss-probe"))
+        rack.sent(low, low + take, now)
+        rack.plan = False
+        return False
+    last = rack.board.queue[-1]
+    rack.probed(last, now)
+    end.replies.append(Outgoing(_data(end, last.start, last.end, options), "tail-loss-probe"))
+    return True
 
 
 def reset(end: "Endpoint", now: int) -> Segment:
@@ -213,7 +225,7 @@ def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         snd.sent(0, 1 + len(payload), now)
         return
     # Whoever provoked it, the timer begins anew: (5.1) of RFC 6298 for a segment that is sent again.
-    end.timers.rto_at = now + end.rtt.rto
+    end.timers.rto_at = now + end.rtt.rto if _is_timed(end) else None
     if end.timers.retries:
         out[-1] = Outgoing(out[-1].segment, "retransmission-rto")
         snd.timed = None
@@ -235,10 +247,6 @@ def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
     options = handshake.carried(end, now)
     room = _room(end, options)
     why = "retransmission-rto" if recovery.cause == "timeout" else "retransmission-fast"
-    for low, high in recovery.lost_again(snd.una) if end.config.reordering_timer else ():
-        recovery.resent.append((low, high, snd.high))
-        out.append(Outgoing(_data(end, low, high, options), why))
-        options = _next_options(end, options, now)
     while True:
         lost = recovery.next_lost(snd.una, snd.high, snd.mss)
         if lost is None:
@@ -255,9 +263,38 @@ def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         recovery.high_rxt = high
         recovery.lost_to = max(recovery.lost_to, high) if recovery.cause == "timeout" else recovery.lost_to
         snd.timed = None
-        if end.config.reordering_timer:
-            recovery.resent.append((low, high, snd.high))
         out.append(make_outgoing(_data(end, low, high, options), why))
+        options = _next_options(end, options, now)
+
+
+def _send_again(end: "Endpoint", rack: Rack, now: int, out: "list[Outgoing]") -> None:
+    """What RACK lets out besides new data: lost segments, or new data in their place."""
+    asked, rack.send = rack.send, ""
+    if asked == NEW:
+        _transmit(end, now, out, push=True)
+        if end.snd.nxt > rack.high:
+            return
+        rack.try_new = False
+    _retransmit_lost(end, rack, now, out)
+
+
+def _retransmit_lost(end: "Endpoint", rack: Rack, now: int, out: "list[Outgoing]") -> None:
+    """Retransmit the segments that are lost, as far as the congestion window allows."""
+    snd, board = end.snd, rack.board
+    head = board.head
+    options = handshake.carried(end, now)
+    why = "retransmission-rto" if rack.state == LOSS else "retransmission-fast"
+    for each in tuple(board):
+        if board.resent >= board.lost or _is_full(end):
+            return
+        if not each.needed:
+            continue
+        room = _room(end, options)
+        board.fit(each, room + (snd.fin is not None and each.start + room == snd.fin))
+        rack.resent(each, now, end.stamps.clock(now))
+        if each is head and end.timers.reordering_at is None:
+            end.timers.rto_at = now + end.rtt.rto
+        out.append(make_outgoing(_data(end, each.start, each.end, options), why))
         options = _next_options(end, options, now)
 
 
@@ -296,12 +333,12 @@ def _data(end: "Endpoint", low: int, high: int, options: tuple[opt.Option, ...],
     return _segment(end, low, ctl, snd.payload(low, last), options, new)
 
 
-def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
-    """Send new data, then the FIN, as far as both windows allow."""
-    snd, recovery, control = end.snd, end.recovery, end.control
+def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]", *, push: bool = False) -> None:
+    """Send new data, then the FIN, as far as both windows allow. `push`: do not wait for a full-sized segment."""
+    snd, recovery, control, rack = end.snd, end.recovery, end.control, end.rack
     options = handshake.carried(end, now)
-    limit = snd.edge
-    if control is not None:
+    limit, first = snd.edge, snd.nxt
+    if control is not None and rack is None:
         free = control.cwnd + recovery.inflation - recovery.pipe(snd.una, snd.nxt, snd.mss)
         limit = min(limit, snd.nxt + free)
     room = _room(end, options)
@@ -310,10 +347,12 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         queued = snd.end - low
         take = min(queued, room, limit - low)
         if queued > 0:
-            if take <= 0 or not _worth_sending(end, take, queued, room):
-                return
+            if take <= 0 or _is_full(end):
+                break
+            if not push and not (_worth_sending(end, take, queued, room) and not _defers(end, now, room, bool(out))):
+                break
         elif snd.fin is None or low > snd.fin or snd.edge <= low or end.state is State.SYN_RECEIVED:
-            return
+            break
         else:
             take = 0
         high = low + take
@@ -321,16 +360,49 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         fin = high == snd.fin and high < snd.edge and end.state is not State.SYN_RECEIVED
         out.append(make_outgoing(_data(end, low, high + fin, options, low >= snd.high), "data" if take else "fin"))
         snd.sent(low, high + fin, now)
+        _note_sent(end, low, high + fin, now)
         if take < room:
             snd.small = high
         if take:
             _note_answer(end, now)
         if fin:
             end.move(Event.SEND_FIN)
-            return
+            break
         if options:
             options = _next_options(end, options, now)
             room = _room(end, options)
+    if rack is not None:
+        rack.in_burst = 0
+        rack.used(snd.una, snd.nxt, held_back=_is_full(end), sent=snd.nxt > first)
+
+
+def _note_sent(end: "Endpoint", low: int, high: int, now: int) -> None:
+    """RACK remembers each segment."""
+    if end.rack is not None:
+        end.rack.sent(low, high, now)
+        end.rack.in_burst += 1
+
+
+def _is_full(end: "Endpoint") -> bool:
+    """Whether the congestion window, as RACK counts it, lets nothing out."""
+    rack, control = end.rack, end.control
+    return rack is not None and control is not None and rack.board.pipe >= control.cwnd // control.mss
+
+
+def _defers(end: "Endpoint", now: int, room: int, recent: bool) -> bool:
+    """Whether the rest of the congestion window, less than a burst, waits for the next ACK, so that a whole burst can leave."""
+    rack, control, srtt = end.rack, end.control, end.rtt.srtt or 0
+    if not end.config.defer_partial_bursts or rack is None or control is None or rack.state >= RECOVERY:
+        return False
+    head = rack.board.head
+    if head is None:
+        return False
+    window = control.cwnd // control.mss
+    left, burst = window - rack.board.pipe, _burst(end, room)
+    if end.snd.end - end.snd.nxt <= room or 3 * left >= window or left >= burst or now - head.time < srtt // 2:
+        return False
+    # Each burst goes as a whole, and the first of a moment in any case.
+    return (recent or now - end.timers.last_sent <= MILLISECOND) and not rack.in_burst % burst
 
 
 def _note_answer(end: "Endpoint", now: int) -> None:
@@ -385,6 +457,8 @@ def probe(end: "Endpoint", now: int) -> None:
             segment = segment.with_(ctl=segment.ctl | PSH)
         end.replies.append(Outgoing(segment, "data"))
         snd.sent(low, high, now)
+        if end.rack is not None:
+            end.rack.sent(low, high, now)
         return
     end.replies.append(Outgoing(_data(end, low, low + 1, options), "zero-window-probe"))
     snd.high = max(snd.high, low + 1)

@@ -24,7 +24,6 @@ class Recovery:
         "lost_to",
         "point",
         "rescue",
-        "resent",
         "sack",
         "sacked",
     )
@@ -46,8 +45,6 @@ class Recovery:
         """What duplicate ACKs without SACK add to the congestion window (RFC 6582 section 3.2)."""
         self.first = False
         """Whether the next retransmission is the first of a recovery, which does not wait for the window."""
-        self.resent: list[tuple[int, int, int]] = []
-        """Retransmissions of this recovery: positions [start, end), and SND.NXT when it was sent."""
         self.rescue: bool | None = None
         """Whether the end of what is under way may be sent again without a sign that it is lost, once in each recovery:
         None before a partial ACK has come, False where it is done."""
@@ -64,7 +61,6 @@ class Recovery:
     def start_fast(self, una: int, nxt: int, mss: int) -> None:
         """Three duplicate ACKs: recover until all that is under way now has been acknowledged."""
         self.cause = "fast"
-        self.resent.clear()
         self.point = nxt
         self.high_rxt = una
         self.lost_to = una + 1
@@ -79,7 +75,6 @@ class Recovery:
         """
         self.sacked.clear()
         self.cause = "timeout"
-        self.resent.clear()
         self.point = nxt
         self.high_rxt = una
         self.lost_to = nxt
@@ -123,13 +118,6 @@ class Recovery:
         self.first = False
 
     # What follows from the scoreboard.
-
-    def lost_again(self, una: int) -> list[tuple[int, int]]:
-        """The retransmissions that are lost, because something that was sent after them has arrived (RFC 8985 section 6)."""
-        top = max((right for _, right in self.sacked), default=0)
-        waiting = [each for each in self.resent if each[0] >= una and self.sacked.at(each[0]) is None]
-        self.resent = [each for each in waiting if each[2] >= top]
-        return [(start, end) for start, end, before in waiting if before < top]
 
     def _gaps(self, una: int, nxt: int) -> Iterator[tuple[int, int, int, int]]:
         """What the peer lacks: (start, end, octets sacked above, blocks sacked above)."""

@@ -22,9 +22,11 @@ class Rtt:
         self.least = 0
         """The shortest round-trip time; 0 before the first one is known."""
 
-    def sample(self, rtt: int) -> None:
-        """Take a measured round-trip time (not of a retransmitted segment, unless timestamps tell which)."""
-        self.least = min(self.least or rtt, rtt)
+    def sample(self, rtt: int, shortest: int | None = None) -> None:
+        """Take a measured round-trip time (not of a retransmitted segment, unless timestamps tell which). `shortest` is the
+        shortest one that the same acknowledgement shows."""
+        shortest = rtt if shortest is None else shortest
+        self.least = min(self.least or shortest, shortest)
         if self.srtt is None:
             # (2.2): SRTT <- R, RTTVAR <- R/2
             self.srtt = rtt

@@ -23,6 +23,7 @@ class Sender:
         "fin",
         "high",
         "iss",
+        "keeps_window",
         "max_wnd",
         "mss",
         "nxt",
@@ -44,6 +45,7 @@ class Sender:
         """The position after the last one ever sent: beyond `nxt` only by the octet of a zero-window probe."""
         self.edge = 0
         self.max_wnd = 0
+        self.keeps_window = config.keep_window
         self.shift = 0
         self.wl1 = 0
         self.wl2 = 0
@@ -138,9 +140,11 @@ class Sender:
 
         `start` and `ack` are the positions of SEG.SEQ and SEG.ACK. True where the right edge moved.
         """
+        window = field << self.shift
+        if self.keeps_window and self.wl1 == start and self.wl2 == ack and 0 < window < self.edge - ack:
+            return False
         if self.wl1 < start or (self.wl1 == start and self.wl2 <= ack):
             self.wl1, self.wl2 = start, ack
-            window = field << self.shift
             before, self.edge = self.edge, ack + window
             if self.max_wnd < window:
                 self.max_wnd = window

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from labkit.tcp.endpoint import acks, output
+from labkit.tcp.endpoint import by_time, output
 from labkit.tcp.endpoint.signals import Notice, Outgoing
 from labkit.tcp.state import Event, State
 
@@ -22,7 +22,6 @@ class Timers:
         "persist_at",
         "persist_for",
         "probe_at",
-        "probed",
         "reordering_at",
         "retries",
         "rto_at",
@@ -43,8 +42,6 @@ class Timers:
         """Keep-alives that the peer has not answered."""
         self.probe_at: int | None = None
         """When the tail loss probe is due."""
-        self.probed = False
-        """Whether the tail has been probed since the peer last acknowledged something new."""
         self.reordering_at: int | None = None
         """When segments that others have overtaken count as lost."""
         self.last_answer: int | None = None
@@ -108,12 +105,11 @@ def fire(end: "Endpoint", now: int) -> None:
         rcv.interactive = False
         rcv.owe("delayed-ack")
     if timers.probe_at is not None and timers.probe_at <= now:
-        timers.probe_at, timers.probed = None, True
-        output.probe_tail(end, now)
-        timers.rto_at = now + end.rtt.rto
+        timers.probe_at = None
+        by_time.probed(end, now)
     if timers.reordering_at is not None and timers.reordering_at <= now:
         timers.reordering_at = None
-        acks.overtaken(end)
+        by_time.overtaken(end, now)
     if timers.rto_at is not None and timers.rto_at <= now:
         _retransmission_timeout(end, now)
     if timers.persist_at is not None and timers.persist_at <= now:
@@ -141,6 +137,9 @@ def _retransmission_timeout(end: "Endpoint", now: int) -> None:
     snd.timed = None
     if opening:
         end.resend_syn = True
+        return
+    if end.rack is not None:
+        by_time.timed_out(end, now)
         return
     if end.control is not None and (timers.retries == 1 or recovery.cause != "timeout"):
         end.control.timed_out(snd.high - snd.una)

@@ -17,6 +17,7 @@ class Algorithm(Protocol):
 
     cwnd: int
     ssthresh: int
+    mss: int
 
     def acked(self, octets: int, now: int, rtt: int) -> None:
         """New octets were acknowledged, outside of a recovery. `rtt` is the smoothed round-trip time in nanoseconds, 0
