@@ -97,7 +97,11 @@ class Endpoint:
         self.timers = Timers()
         self.stamps = Timestamps(offset if config.timestamp_offset is None else config.timestamp_offset)
         self.multipath = MultipathState(config.mptcp, rng.getrandbits(64) if config.mptcp else 0)
-        self.ecn = AccurateEcn() if config.ecn == "accurate" else Ecn(bool(config.ecn))
+        accurate = config.ecn == "accurate"
+        if accurate or (config.ecn and config.accurate_if_answered):
+            self.ecn: Ecn = AccurateEcn(accurate, config.mark_all)
+        else:
+            self.ecn = Ecn(bool(config.ecn))
 
         self.scaling = False
         """Whether both sides scale windows."""
