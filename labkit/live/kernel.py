@@ -9,7 +9,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from labkit.build.scenario.model import ScenarioModel, Side
@@ -92,6 +92,7 @@ class KernelSocket:
         self.serving = 0
         self.step = ""
         self.reading = True
+        self.heard = 0
         self.received = bytearray()
         """The bytes that the application has read from the current connection."""
         self.offered = 0
@@ -219,6 +220,10 @@ class KernelSocket:
         with self._errors("abort"):
             self._connection().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
             self._drop()
+
+    def script(self, line: object, now: int) -> Callable[[], bool]:  # noqa: ARG002 - part of the protocol
+        """UsageError: a kernel's segments follow from its state."""
+        raise UsageError(_("a kernel sends no segments as written; expected a step of labkit's side"))
 
     def crash(self, now: int) -> None:  # noqa: ARG002 - part of the protocol
         """Forget the connection without an RST. LinkError if the kernel refuses."""
