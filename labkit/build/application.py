@@ -44,6 +44,8 @@ class Plan:
     """What makes the payload, when the step begins, of the octets that its side has received."""
     octets: int = 0
     urgent: bool = False
+    more: bool = False
+    """Whether the octets are not pushed, because more follow."""
     time: int = 0
     """The duration of a wait."""
     script: "ScriptLine | None" = None
@@ -97,7 +99,7 @@ class End(Protocol):
     def connect(self, connection: int, now: int) -> None:
         """Open a connection actively."""
 
-    def send(self, payload: bytes, now: int, *, urgent: bool = False) -> None:
+    def send(self, payload: bytes, now: int, *, urgent: bool = False, more: bool = False) -> None:
         """Queue octets for sending."""
 
     def close(self, now: int) -> None:
@@ -222,7 +224,7 @@ class Application:
                 if plan.verb == "connect":
                     end.connect(plan.connection, now)
                 if plan.verb == "send" or plan.payload:
-                    end.send(plan.payload, now, urgent=plan.urgent)
+                    end.send(plan.payload, now, urgent=plan.urgent, more=plan.more)
                 if self._replies:
                     self._streams[side] += plan.payload
                 self._sent[side] += plan.octets

@@ -100,6 +100,8 @@ class KernelSocket:
         self.state = State.CLOSED
         """The state that the kernel reports."""
         self._unsent = bytearray()
+        self._flags = 0
+        """How the octets are sent: with MSG_MORE if the application has announced further ones."""
         self._closing = self._ended = self._failed = False
         self._socket: socket.socket | None = None
         self._listening: socket.socket | None = None
@@ -197,7 +199,7 @@ class KernelSocket:
             if error not in IN_PROGRESS:
                 raise OSError(error, os.strerror(error))
 
-    def send(self, payload: bytes, now: int, *, urgent: bool = False) -> None:  # noqa: ARG002 - part of the protocol
+    def send(self, payload: bytes, now: int, *, urgent: bool = False, more: bool = False) -> None:  # noqa: ARG002 - part of the protocol
         """Send octets. UsageError without a connection, LinkError if the kernel refuses."""
         with self._errors("send"):
             connected = self._connection()
@@ -206,6 +208,7 @@ class KernelSocket:
                 connected.send(payload, socket.MSG_OOB)
             else:
                 self._unsent += payload
+                self._flags = socket.MSG_MORE if more else 0
                 self._write()
 
     def close(self, now: int) -> None:  # noqa: ARG002 - part of the protocol
@@ -275,7 +278,7 @@ class KernelSocket:
             return
         with suppress(BlockingIOError):
             while self._unsent:
-                del self._unsent[: self._socket.send(self._unsent[:READ_OCTETS])]
+                del self._unsent[: self._socket.send(self._unsent[:READ_OCTETS], self._flags)]
             if self._closing:
                 self._closing = False
                 self._socket.shutdown(socket.SHUT_WR)

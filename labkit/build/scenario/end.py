@@ -123,9 +123,9 @@ class EndpointEnd:
             self.tcp.close(now)
         self.tcp.open(now)
 
-    def send(self, payload: bytes, now: int, *, urgent: bool = False) -> None:
+    def send(self, payload: bytes, now: int, *, urgent: bool = False, more: bool = False) -> None:
         """Queue octets for sending. UsageError without a connection."""
-        self.tcp.send(payload, now, urgent=urgent)
+        self.tcp.send(payload, now, urgent=urgent, more=more)
         if payload:
             until, steps = self.sends
             until.append((until[-1] if until else 0) + len(payload))

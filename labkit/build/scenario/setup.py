@@ -268,7 +268,7 @@ def _plan(place: int, number: int, side: str, action: Action, source: Source, se
         plan.payload = _payload(details, f"{key}.octets", source, seed)
         plan.octets = len(plan.payload)
         if isinstance(details, Send):
-            plan.urgent, plan.reply = details.urgent, details.reply
+            plan.urgent, plan.more, plan.reply = details.urgent, details.more, details.reply
         message = details.http or details.dns
         words += f" {message.words}," if message is not None else ""
     elif isinstance(details, Receive):

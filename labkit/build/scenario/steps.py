@@ -71,6 +71,8 @@ class Send(Connect):
     """Send octets, optionally as urgent data."""
 
     urgent: bool = False
+    more: bool = False
+    """Whether more octets follow: what does not fill a segment waits for them, at most for a retransmission timeout."""
     reply: Annotated[Callable[[bytes], bytes] | None, BeforeValidator(_reply), WithJsonSchema({})] = None
     """In Python only: a function from the octets that were received to those that are sent."""
 

@@ -423,6 +423,8 @@ def _worth_sending(end: "Endpoint", take: int, queued: int, room: int) -> bool:
     """
     if take >= room:
         return True
+    if end.snd.more and take == queued and end.snd.fin is None:
+        return False
     if end.config.minshall and take in (queued, end.snd.edge - end.snd.nxt):
         return end.snd.small <= end.snd.una or not end.config.nagle or end.snd.fin is not None
     # A SYN under way is no data (Fast Open): nothing waits for it.

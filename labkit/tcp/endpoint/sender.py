@@ -25,6 +25,7 @@ class Sender:
         "iss",
         "keeps_window",
         "max_wnd",
+        "more",
         "mss",
         "nxt",
         "pushes",
@@ -50,6 +51,8 @@ class Sender:
         self.wl1 = 0
         self.wl2 = 0
         self.mss = min(config.max_payload, config.default_mss)
+        self.more = False
+        """Whether the application has announced more octets, for which a segment that is not full waits."""
         """SendMSS, the largest payload of a segment without options."""
         self.data = bytearray()
         self.base = 1
@@ -82,11 +85,13 @@ class Sender:
         """Whether the peer has acknowledged the FIN."""
         return self.fin is not None and self.una > self.fin
 
-    def write(self, data: bytes, urgent: bool = False) -> None:
-        """Queue octets that the application sends."""
+    def write(self, data: bytes, urgent: bool = False, more: bool = False) -> None:
+        """Queue octets that the application sends; they are pushed unless it has `more`."""
         self.data += data
         self.end += len(data)
-        self.pushes.append(self.end)
+        self.more = more
+        if not more:
+            self.pushes.append(self.end)
         if urgent:
             self.up = self.end
 

@@ -161,6 +161,12 @@ CASES = {
         "client",
         slice(0, 13),
     ),
+    "E6-cork.pcap": Case(
+        scenario(
+            "client: connect; client: {send: {octets: 100, more: true}}; "
+            "client: {send: {octets: 2000, more: true, after: 500ms}}; client: {send: {octets: 10, after: 500ms}}"
+        )
+    ),
     "K36-simopen.pcap": Case(  # the first SYNs are lost; the capture has them, the scenario's end sees its own
         scenario(
             "client: connect; server: {connect: {at_once: true}}; client: {send: {octets: 2, after: 570ms}}; "
@@ -190,7 +196,7 @@ def test_built_traffic_has_the_fields_of_the_kernels(name: str) -> None:
 
 @pytest.mark.skipif(not CAPTURES, reason="LABKIT_CAPTURES names no folder of captures")
 @pytest.mark.parametrize(
-    "name", ["K6-syn-retries", "K14-rto-1pkt", "K14-rto-5pkt", "E17-orphan", "E18-ip6-rto-flowlabel"]
+    "name", ["K6-syn-retries", "K14-rto-1pkt", "K14-rto-5pkt", "E17-orphan", "E18-ip6-rto-flowlabel", "E6-cork"]
 )
 def test_built_traffic_waits_as_long_as_the_kernels(name: str) -> None:
     path = Path(CAPTURES) / "kernel-6.18" / f"{name}.pcap"

@@ -100,6 +100,17 @@ def test_a_step_of_the_peer_waits_for_the_last_segment() -> None:
     assert len(trace[3].segment.payload) == 10
 
 
+def test_octets_of_which_more_follow_wait_for_them() -> None:
+    steps = "- client: {send: {octets: 100, more: true}}\n- client: {send: {octets: 50, after: 100ms}}\n"
+    trace = play("- client: connect\n" + steps)
+    assert [len(record.segment.payload) for record in trace if record.segment.payload] == [150]
+    late = play("- client: connect\n" + steps.replace("100ms", "5s"))
+    sent = [(record.time // 1_000_000_000, len(record.segment.payload)) for record in late if record.segment.payload]
+    assert sent == [(1, 100), (5, 50)]
+    ended = play("- client: connect\n" + steps.splitlines()[0] + "\n- client: close\n")
+    assert [len(record.segment.payload) for record in ended if record.segment.payload] == [100]
+
+
 def test_a_lost_segment_holds_nobody_up() -> None:
     hosts = "client: {isn: 0}\npath: {to_server: {lose: [2]}}\n"
     trace = play(step("client", ["S 0:0(0)", ". 1:1(0) ack 1"]) + "- server: {abort: {after: 100ms}}\n", hosts)
