@@ -51,14 +51,14 @@ class Sender:
         self.wl1 = 0
         self.wl2 = 0
         self.mss = min(config.max_payload, config.default_mss)
-        self.more = False
-        """Whether the application has announced more octets, for which a segment that is not full waits."""
         """SendMSS, the largest payload of a segment without options."""
         self.data = bytearray()
         self.base = 1
         """The position of the first octet in `data`."""
         self.end = 1
         """The position after the last octet that the application has sent."""
+        self.more = False
+        """Whether the application has announced more octets, for which a segment that is not full waits."""
         self.fin: int | None = None
         """The position of the FIN, once CLOSE was called."""
         self.pushes: list[int] = []

@@ -340,6 +340,38 @@ CASES = {
 }
 
 
+COOKIES = [
+    ("1460,sackOK,TS val 1000 ecr 0,nop,wscale 7", 7, 4),
+    ("1460", 8, 4),
+    ("1440", 9, 4),
+    ("256", 10, 5),
+    ("1460,nop,nop,sackOK", 11, 4),
+    ("535", 12, 5),
+    *(
+        (f"{mss}", number, 9)
+        for number, mss in enumerate((536, 537, 1299, 1300, 1301, 1439, 1440, 1441, 1459, 1460), 13)
+    ),
+]
+"""What the clients of K33-syncookies ask for, the number of their connections, and how many segments of each are compared."""
+
+
+@pytest.mark.parametrize(("options", "connection", "count"), COOKIES)
+def test_a_server_with_cookies_forgets_what_the_kernel_does(options: str, connection: int, count: int) -> None:
+    path = capture("K33-syncookies")
+    if path is None:
+        pytest.skip("LABKIT_CAPTURES names no folder with this capture")
+    echo = " <nop,nop,TS val 1001 ecr last>" if "TS" in options else ""
+    text = server(
+        segments([f"S 0:0(0) <mss {options}>", f". 1:1(0) ack 1{echo}"]),
+        send(1500, "0ms", "server"),
+        "- server: {close: {after: 20.8ms}}\n",
+        more=", syn_cookies: true",
+    )
+    real = fields(Trace.from_capture(path), "server", connection, echoes=True)[:count]
+    assert fields(Scenario.parse(text).play(), "server", echoes=True)[: len(real)] == real
+    assert len(real) >= 3
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_linux_answers_a_script_as_the_kernel_does(name: str) -> None:
     case = CASES[name]
