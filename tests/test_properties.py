@@ -130,8 +130,8 @@ class Watched(Endpoint):
         super().__init__(*arguments, **options)
         self.said, self.got = b"", b""
 
-    def send(self, data: bytes, now: int, urgent: bool = False) -> None:
-        super().send(data, now, urgent)
+    def send(self, data: bytes, now: int, urgent: bool = False, more: bool = False) -> None:
+        super().send(data, now, urgent, more)
         self.said += data
 
     def read(self, limit: int | None = None) -> bytes:

@@ -7,10 +7,13 @@ socket of the kernel or an external program in real time.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from labkit.errors import UsageError
 from labkit.i18n import _
+
+if TYPE_CHECKING:
+    from labkit.build.scenario.scripted import ScriptLine
 
 SILENT = {"receive", "wait", "pause", "resume", "crash"}
 """Verbs that send nothing: such a step is complete for the peer when it is complete for its own side."""
@@ -41,12 +44,22 @@ class Plan:
     """What makes the payload, when the step begins, of the octets that its side has received."""
     octets: int = 0
     urgent: bool = False
+    more: bool = False
+    """Whether the octets are not pushed, because more follow."""
     time: int = 0
     """The duration of a wait."""
+    script: "ScriptLine | None" = None
+    """The segment that is sent as it is written."""
+    answers: bool = False
+    """Whether it begins when a segment of the peer has arrived after the plan before it."""
     due: int | None = None
     """When the step begins; None until this is known."""
     until: int = 0
     """When a wait ends. For a connect, send or receive: the octets that its side has sent or received after it."""
+    heard: int = 0
+    """How many segments of the peer had arrived when it began."""
+    arrived: Callable[[], bool] | None = None
+    """Whether the written segment has arrived, or the path has lost it; None before it is sent."""
 
 
 class End(Protocol):
@@ -56,6 +69,10 @@ class End(Protocol):
     """The text of the step that began last; segments that the step causes are attributed to it."""
     reading: bool
     """Whether the application reads what arrives."""
+
+    @property
+    def heard(self) -> int:
+        """How many segments of the peer have arrived."""
 
     @property
     def connected(self) -> bool:
@@ -82,7 +99,7 @@ class End(Protocol):
     def connect(self, connection: int, now: int) -> None:
         """Open a connection actively."""
 
-    def send(self, payload: bytes, now: int, *, urgent: bool = False) -> None:
+    def send(self, payload: bytes, now: int, *, urgent: bool = False, more: bool = False) -> None:
         """Queue octets for sending."""
 
     def close(self, now: int) -> None:
@@ -93,6 +110,9 @@ class End(Protocol):
 
     def crash(self, now: int) -> None:
         """Forget the connection without sending anything."""
+
+    def script(self, line: "ScriptLine", now: int) -> Callable[[], bool]:
+        """Send a segment as it is written; return what tells whether it has arrived, or is lost."""
 
     def flush(self, now: int) -> None:
         """Read what has arrived if `reading`, and send what TCP allows."""
@@ -178,6 +198,10 @@ class Application:
         if plan.number == 0 or plan.at_once:
             return True
         previous = self.plans[plan.number - 1]
+        if plan.answers:
+            return own.heard > previous.heard
+        if previous.script is not None:
+            return previous.side == plan.side or (previous.arrived is not None and previous.arrived())
         if previous.side == plan.side or previous.verb in SILENT:
             return self.complete(previous, now)
         if previous.verb == "connect" and not previous.octets:
@@ -192,20 +216,15 @@ class Application:
     def _begin(self, plan: Plan, end: End, now: int) -> None:
         side = plan.side
         if plan.connection != self._connection:
-            self._connection = plan.connection
-            self._sent = dict.fromkeys(self._sent, 0)
-            self._wanted = dict.fromkeys(self._wanted, 0)
-            self._replied = dict.fromkeys(self._replied, 0)
-            self._streams = {each: bytearray() for each in self._streams}
-        if plan.reply is not None:
-            self._make_reply(plan, plan.reply, end)
+            self._forget(plan.connection)
+        self._make_reply(plan, end)
         end.step = plan.text
         match plan.verb:
             case "connect" | "send":
                 if plan.verb == "connect":
                     end.connect(plan.connection, now)
                 if plan.verb == "send" or plan.payload:
-                    end.send(plan.payload, now, urgent=plan.urgent)
+                    end.send(plan.payload, now, urgent=plan.urgent, more=plan.more)
                 if self._replies:
                     self._streams[side] += plan.payload
                 self._sent[side] += plan.octets
@@ -219,19 +238,31 @@ class Application:
                 end.abort(now)
             case "crash":
                 end.crash(now)
+            case "segments" if plan.script is not None:
+                plan.heard, plan.arrived = end.heard, end.script(plan.script, now)
             case "pause" | "resume":
                 end.reading = plan.verb == "resume"
             case _:
                 plan.until = now + plan.time
                 self._on_due(plan.until)
 
-    def _make_reply(self, plan: Plan, reply: Callable[[bytes], bytes], end: End) -> None:
-        """Let a function make the payload of a step. UsageError if it returns something else than octets."""
+    def _forget(self, connection: int) -> None:
+        """Count from 0 again, for another connection."""
+        self._connection = connection
+        self._sent = dict.fromkeys(self._sent, 0)
+        self._wanted = dict.fromkeys(self._wanted, 0)
+        self._replied = dict.fromkeys(self._replied, 0)
+        self._streams = {each: bytearray() for each in self._streams}
+
+    def _make_reply(self, plan: Plan, end: End) -> None:
+        """Let a function make the payload of a step that has one. UsageError if it returns something else than octets."""
+        if plan.reply is None:
+            return
         side, seen = plan.side, self._replied[plan.side]
         stream = self._streams["server" if side == "client" else "client"]
         if end.delivered > len(stream):
             raise UsageError(_("what the peer has sent is not known here, so that no function can reply to it"))
-        payload = reply(bytes(stream[seen : end.delivered]))
+        payload = plan.reply(bytes(stream[seen : end.delivered]))
         self._replied[side] = end.delivered
         if not isinstance(payload, bytes | bytearray):
             raise UsageError(_("its function returned {name}; expected bytes").format(name=type(payload).__name__))

@@ -9,7 +9,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from labkit.build.scenario.model import ScenarioModel, Side
@@ -92,6 +92,7 @@ class KernelSocket:
         self.serving = 0
         self.step = ""
         self.reading = True
+        self.heard = 0
         self.received = bytearray()
         """The bytes that the application has read from the current connection."""
         self.offered = 0
@@ -99,6 +100,8 @@ class KernelSocket:
         self.state = State.CLOSED
         """The state that the kernel reports."""
         self._unsent = bytearray()
+        self._flags = 0
+        """How the octets are sent: with MSG_MORE if the application has announced further ones."""
         self._closing = self._ended = self._failed = False
         self._socket: socket.socket | None = None
         self._listening: socket.socket | None = None
@@ -196,7 +199,7 @@ class KernelSocket:
             if error not in IN_PROGRESS:
                 raise OSError(error, os.strerror(error))
 
-    def send(self, payload: bytes, now: int, *, urgent: bool = False) -> None:  # noqa: ARG002 - part of the protocol
+    def send(self, payload: bytes, now: int, *, urgent: bool = False, more: bool = False) -> None:  # noqa: ARG002 - part of the protocol
         """Send octets. UsageError without a connection, LinkError if the kernel refuses."""
         with self._errors("send"):
             connected = self._connection()
@@ -205,6 +208,7 @@ class KernelSocket:
                 connected.send(payload, socket.MSG_OOB)
             else:
                 self._unsent += payload
+                self._flags = socket.MSG_MORE if more else 0
                 self._write()
 
     def close(self, now: int) -> None:  # noqa: ARG002 - part of the protocol
@@ -219,6 +223,10 @@ class KernelSocket:
         with self._errors("abort"):
             self._connection().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
             self._drop()
+
+    def script(self, line: object, now: int) -> Callable[[], bool]:  # noqa: ARG002 - part of the protocol
+        """UsageError: a kernel's segments follow from its state."""
+        raise UsageError(_("a kernel sends no segments as written; expected a step of labkit's side"))
 
     def crash(self, now: int) -> None:  # noqa: ARG002 - part of the protocol
         """Forget the connection without an RST. LinkError if the kernel refuses."""
@@ -270,7 +278,7 @@ class KernelSocket:
             return
         with suppress(BlockingIOError):
             while self._unsent:
-                del self._unsent[: self._socket.send(self._unsent[:READ_OCTETS])]
+                del self._unsent[: self._socket.send(self._unsent[:READ_OCTETS], self._flags)]
             if self._closing:
                 self._closing = False
                 self._socket.shutdown(socket.SHUT_WR)

@@ -35,6 +35,7 @@ class KernelsPeer:
 
     step = ""
     reading = True
+    heard = 0
 
     def __init__(self, kernel: KernelSocket) -> None:
         self._kernel = kernel
@@ -71,6 +72,10 @@ class KernelsPeer:
         """Do nothing: a program acts on its own."""
 
     connect = send = close = abort = crash = flush = _ignore
+
+    def script(self, line: object, now: int) -> Callable[[], bool]:  # noqa: ARG002 - part of the protocol
+        """Do nothing."""
+        return lambda: True
 
 
 class KernelConversation:

@@ -228,6 +228,7 @@ class LabkitEnd(EndpointEnd):
             return
         before = self.recorded
         self.peer_isns.setdefault(self.serving, segment.seq if segment.ctl & SYN else 0)
+        self.heard_of.note(segment)
         self.tcp.receive(segment, now)
         self.recorded = self.state
         captured = captured or self._capture_received(received, now, True)

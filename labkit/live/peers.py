@@ -1,5 +1,7 @@
 """An external program at the other end of a live conversation."""
 
+from collections.abc import Callable
+
 from labkit.live.labkit_end import LabkitEnd
 
 
@@ -8,6 +10,7 @@ class ExternalPeer:
 
     step = ""
     reading = True
+    heard = 0
 
     def __init__(self, view: LabkitEnd) -> None:
         self._view = view
@@ -44,3 +47,7 @@ class ExternalPeer:
         """Do nothing: an external peer acts on its own."""
 
     connect = send = close = abort = crash = flush = _ignore
+
+    def script(self, line: object, now: int) -> Callable[[], bool]:  # noqa: ARG002 - part of the protocol
+        """Do nothing."""
+        return lambda: True

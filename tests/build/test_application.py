@@ -28,8 +28,8 @@ class ScriptedEnd:
         self.serving = connection
         self._call(f"connect {connection} at {now}")
 
-    def send(self, payload: bytes, now: int, *, urgent: bool = False) -> None:
-        self._call(f"send {len(payload)} at {now}{' urgent' if urgent else ''}")
+    def send(self, payload: bytes, now: int, *, urgent: bool = False, more: bool = False) -> None:
+        self._call(f"send {len(payload)} at {now}{' urgent' if urgent else ''}{' more' if more else ''}")
 
     def close(self, now: int) -> None:
         self._call(f"close at {now}")

@@ -43,6 +43,12 @@ def prepare(scenario: Scenario, flows: int, seed: int) -> BulkPlan:
         raise UsageError(
             _("{name}: has faults; a file of many flows cannot have any").format(name=scenario.source.name)
         )
+    if model.scripted or any(step.action is not None and step.action.segments for step in model.steps):
+        raise UsageError(
+            _("{name}: has segments as written; copies for many flows would have the same numbers").format(
+                name=scenario.source.name
+            )
+        )
     if any(side.md5 or side.ao for side in (model.client, model.server)):
         raise UsageError(
             _("{name}: signs its segments; copies for many flows would have wrong signatures").format(

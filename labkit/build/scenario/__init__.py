@@ -16,12 +16,13 @@ step is complete depends on its side:
 
 - The same side. `connect`: when this side is ESTABLISHED or the attempt has failed. `receive: N`: when N more octets have been
   delivered to the application. `wait: TIME`: when the time has passed. `send`, `close`, `shutdown`, `abort`,
-  `pause`, `resume`: at once.
+  `pause`, `resume`, `segments`: at once.
 - The peer. `connect`: when this side is ESTABLISHED. `send`: when all octets have been delivered here, so that a reply carries
   their acknowledgement. If the next step is a `close`, the acknowledgement must also have reached the peer; with a `receive`
   before the `close`, this side closes at once, and its FIN carries the acknowledgement. `close`: when the FIN has arrived here,
   before this side acknowledges it; a `close` at that moment merges ACK and FIN. `abort`: when the RST has arrived here.
-  `receive`, `wait`, `pause`, `resume`, `crash`: when the step is complete for the peer.
+  `receive`, `wait`, `pause`, `resume`, `crash`: when the step is complete for the peer. `segments`: when the last one has
+  arrived, or is lost.
 
 A step with `at_once: true` begins as soon as the previous step has begun: two such `close` steps are a simultaneous close.
 `pause` stops an application from reading, so that its window fills; `resume` lets it read again. `crash` makes a host forget

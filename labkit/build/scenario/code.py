@@ -158,6 +158,10 @@ class SideBuilder:
         """Read again."""
         return self._step("resume", details)
 
+    def segments(self, lines: str, **details: Any) -> ScenarioBuilder:
+        """Send segments exactly as written, one for each line."""
+        return self._step("segments", {"lines": lines, **details})
+
     def _step(self, verb: str, details: Mapping[str, Any]) -> ScenarioBuilder:
         return self.builder._with({self.side: {verb: dict(details)}})
 

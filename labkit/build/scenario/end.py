@@ -4,20 +4,37 @@ It has one endpoint at a time, for the connection that it serves; see `labkit.bu
 """
 
 from bisect import bisect_left
+from collections.abc import Callable
 
 from labkit.build.scenario import setup
 from labkit.build.scenario.model import ScenarioModel
+from labkit.build.scenario.scripted import Heard, ScriptLine
 from labkit.build.scenario.setup import Parts
 from labkit.errors import UsageError
 from labkit.i18n import _
-from labkit.tcp.segment import Segment
+from labkit.tcp.endpoint import Endpoint, Outgoing
+from labkit.tcp.segment import SYN, Segment
 from labkit.tcp.state import State
 
 
 class EndpointEnd:
     """One end. A subclass adds `flush`, which sends the segments of the endpoint."""
 
-    __slots__ = ("isns", "model", "parts", "reading", "recorded", "sends", "serving", "side", "step", "tcp")
+    __slots__ = (
+        "heard_of",
+        "isns",
+        "model",
+        "opened",
+        "parts",
+        "reading",
+        "recorded",
+        "sends",
+        "serving",
+        "side",
+        "silent",
+        "step",
+        "tcp",
+    )
 
     REPLACEABLE = frozenset({State.CLOSED, State.LISTEN})
     """The states in which a connect may begin another connection."""
@@ -25,13 +42,19 @@ class EndpointEnd:
     def __init__(self, model: ScenarioModel, parts: Parts, side: str) -> None:
         self.model, self.parts, self.side = model, parts, side
         self.step = ""
+        self.heard_of = Heard()
+        self.silent = side in model.scripted
+        """Whether this end has no TCP, and only sends what is written down."""
+        self.opened = False
+        """Whether it has sent a SYN that is written down."""
         self.isns: dict[int, int] = {}
         """The initial sequence number of this end in each connection."""
         self._serve(0, 0, None)
 
     def _serve(self, connection: int, now: int, used: int | None) -> None:
         """Take a new endpoint for a connection; `used` is the last sequence number of the connection before, if known."""
-        self.tcp = setup.endpoint(self.model, self.parts, self.side, now, used)
+        waiting = used is not None and self.tcp.state is State.TIME_WAIT
+        self.tcp: Endpoint = setup.endpoint(self.model, self.parts, self.side, now, used, waiting)
         self.serving = connection
         self.isns[connection] = self.tcp.snd.iss
         self.reading = True
@@ -56,22 +79,29 @@ class EndpointEnd:
     @property
     def connected(self) -> bool:
         """Whether the handshake is complete."""
+        if self.silent:
+            return self.heard_of.isn is not None
         return self.tcp.synchronised and self.tcp.state not in {State.SYN_SENT, State.SYN_RECEIVED, State.CLOSED}
 
     @property
     def delivered(self) -> int:
         """Octets that TCP has delivered to the application."""
-        return self.tcp.delivered
+        return self.heard_of.octets if self.silent else self.tcp.delivered
 
     @property
     def peer_closed(self) -> bool:
         """Whether the peer's FIN has arrived, or the connection is gone."""
-        return self.tcp.received_fin or self.tcp.state is State.CLOSED
+        return self.heard_of.closed if self.silent else self.tcp.received_fin or self.tcp.state is State.CLOSED
 
     @property
     def gone(self) -> bool:
         """Whether there is no connection, or it has ended."""
-        return self.tcp.state is State.CLOSED
+        return self.heard_of.reset if self.silent else self.tcp.state is State.CLOSED
+
+    @property
+    def heard(self) -> int:
+        """How many segments of the peer have arrived."""
+        return self.heard_of.count
 
     def knows(self, octets: int) -> bool:
         """Whether the peer has acknowledged this many octets."""
@@ -79,7 +109,7 @@ class EndpointEnd:
 
     def serves(self, connection: int) -> bool:
         """Whether a connection is the current one."""
-        return self.serving == connection
+        return self.serving == connection or bool(self.model.scripted)
 
     # What the application does.
 
@@ -93,9 +123,9 @@ class EndpointEnd:
             self.tcp.close(now)
         self.tcp.open(now)
 
-    def send(self, payload: bytes, now: int, *, urgent: bool = False) -> None:
+    def send(self, payload: bytes, now: int, *, urgent: bool = False, more: bool = False) -> None:
         """Queue octets for sending. UsageError without a connection."""
-        self.tcp.send(payload, now, urgent=urgent)
+        self.tcp.send(payload, now, urgent=urgent, more=more)
         if payload:
             until, steps = self.sends
             until.append((until[-1] if until else 0) + len(payload))
@@ -108,6 +138,15 @@ class EndpointEnd:
     def abort(self, now: int) -> None:
         """Reset the connection. UsageError if there is none."""
         self.tcp.abort(now)
+
+    def script(self, line: ScriptLine, now: int) -> Callable[[], bool]:  # noqa: ARG002 - part of the protocol
+        """Send a segment as it is written, beside the endpoint's own. Where it goes, nobody knows."""
+        heard = self.heard_of
+        segment = line.resolved(self.tcp.snd.iss, heard.isn or 0, heard.stamp)
+        if self.silent and segment.ctl & SYN and not self.opened:
+            self.isns[self.serving], self.opened = segment.seq, True
+        self.tcp.replies.append(Outgoing(segment, ""))
+        return lambda: True
 
     def crash(self, now: int) -> None:
         """Restart the host: it has forgotten the connection."""

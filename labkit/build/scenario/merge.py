@@ -13,7 +13,7 @@ from labkit.build.record import make_record
 from labkit.build.scenario import setup
 from labkit.build.scenario.model import ScenarioModel
 from labkit.build.scenario.play import MAX_EVENTS, Played, Player
-from labkit.build.scenario.setup import Parts
+from labkit.build.scenario.setup import OTHER, Parts
 from labkit.build.scenario.source import Source
 from labkit.build.trace import Connection, Record, Trace
 from labkit.i18n import _
@@ -67,7 +67,7 @@ def play_one(model: ScenarioModel, source: Source, parts: Parts) -> Trace:
 
 
 def _trace(model: ScenarioModel, seed: int, conversations: list[tuple[Parts, Played]]) -> Trace:
-    connections, records = _merged(conversations)
+    connections, records = _merged(model, conversations)
     return Trace(
         name=model.name,
         summary=model.summary,
@@ -84,7 +84,9 @@ NO_EDITS: Mapping[str, str] = {}
 """One for all records."""
 
 
-def _merged(conversations: list[tuple[Parts, Played]]) -> tuple[tuple[Connection, ...], tuple[Record, ...]]:
+def _merged(
+    model: ScenarioModel, conversations: list[tuple[Parts, Played]]
+) -> tuple[tuple[Connection, ...], tuple[Record, ...]]:
     """All connections, and all records in the order of time."""
     connections: list[Connection] = []
     found = []
@@ -100,7 +102,9 @@ def _merged(conversations: list[tuple[Parts, Played]]) -> tuple[tuple[Connection
     for number, (time, _kind, _place, tap, connection, flight) in enumerate(found, 1):
         received = flight.received
         assert received is not None  # noqa: S101 - the player sets it for every segment
-        client, server = (flight.sent, received) if flight.sender == "client" else (received, flight.sent)
+        states = {flight.sender: flight.sent, OTHER[flight.sender]: received}
+        # Nobody knows the state of a side that only sends what is written down.
+        client, server = (None if side in model.scripted else states[side] for side in OTHER)
         records.append(
             make_record(
                 number,

@@ -5,7 +5,7 @@ line, the expected value, and the nearest word.
 """
 
 from contextlib import suppress
-from functools import cache
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -263,3 +263,12 @@ class ScenarioModel(Model):
     faults: Faults = ()
     """Faults to inject, in this order: NAME, or NAME@N for packet N."""
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MAX_STEPS)]
+
+    @cached_property
+    def scripted(self) -> frozenset[str]:
+        """The sides without a TCP: they only send what `segments` steps write down, and wait."""
+        verbs: dict[str, set[str]] = {"client": set(), "server": set()}
+        for step in self.steps:
+            for side in verbs if step.action is None else (step.side,):
+                verbs[side].add(step.action.verb if step.action is not None else "exchange")
+        return frozenset(side for side, found in verbs.items() if "segments" in found and found <= {"segments", "wait"})

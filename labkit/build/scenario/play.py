@@ -5,7 +5,7 @@ ports: each side has one endpoint at a time, and `SimulatedEnd.serving` is the n
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from labkit.build.application import Application
@@ -14,6 +14,7 @@ from labkit.build.scenario import setup
 from labkit.build.scenario.end import EndpointEnd
 from labkit.build.scenario.header import Numbering, header_of
 from labkit.build.scenario.model import ScenarioModel
+from labkit.build.scenario.scripted import ScriptLine
 from labkit.build.scenario.setup import OTHER, Parts
 from labkit.build.scenario.source import Source
 from labkit.build.scenario.units import MAX_SEND
@@ -75,6 +76,8 @@ class Network:
 
     def __init__(self, model: ScenarioModel, parts: Parts) -> None:
         self.now = 0
+        self.latest: Flight | None = None
+        """The segment that was sent last."""
         self.path = setup.path(model, parts.seed)
         self.version = parts.hosts["client"].ip.version
         self.queue: list[tuple[int, int, Flight | None]] = []
@@ -108,6 +111,7 @@ class Network:
         way = self.path.ways[side]
         flight.times = way.carry(datagram_size(flight.out.segment, self.version), self.now)
         flight.marked = way.marked
+        self.latest = flight
         for time in flight.times:
             self.order += 1
             heapq.heappush(self.queue, (time, self.order, flight))
@@ -135,6 +139,13 @@ class SimulatedEnd(EndpointEnd):
             self._send(out)
         self.recorded = tcp.state
 
+    def script(self, line: ScriptLine, now: int) -> Callable[[], bool]:
+        """Send a segment as it is written. Return what tells whether it has arrived, or is lost."""
+        super().script(line, now)
+        self.flush(now)
+        flight = self.network.latest
+        return lambda: flight is None or not flight.times or flight.received is not None
+
     def _send(self, out: Outgoing) -> None:
         before = self.recorded
         if out.segment.ctl & (SYN | FIN | RST):
@@ -150,6 +161,8 @@ class SimulatedEnd(EndpointEnd):
         step = self.sending_step(segment)
         if step is not None:
             return step, serving
+        if not out.why:
+            return self.step, serving
         cause = self.last_arrival
         own = out.why in {"syn", "fin", "window-update", "keep-alive"} or bool(segment.ctl & FIN)
         if cause is None or own or (out.why == "rst" and "abort" in self.step):
@@ -160,19 +173,20 @@ class SimulatedEnd(EndpointEnd):
 
     def arrive(self, flight: Flight, now: int) -> bool:
         """Take a segment from the path; return whether it delivers octets to the application."""
-        if flight.connection > self.serving and self._begins_next(flight):
+        if flight.connection > self.serving and self.begins_next(flight):
             self.serve_next(flight.connection, now)
             self.listen()
         tcp = self.tcp
-        before, delivered = self.recorded, tcp.delivered
+        before, delivered = self.recorded, self.delivered
         self.last_arrival = flight
+        self.heard_of.note(flight.arriving)
         tcp.receive(flight.arriving if flight.marked else flight.out.segment, now)
         after = self.recorded = tcp.state
         if flight.received is None:
             flight.received = before, after
-        return tcp.delivered > delivered
+        return self.delivered > delivered
 
-    def _begins_next(self, flight: Flight) -> bool:
+    def begins_next(self, flight: Flight) -> bool:
         """Whether a SYN of a later connection begins it here: the server listens, and the connection before has ended or is
         in TIME-WAIT and gives way.
         """
@@ -258,6 +272,10 @@ class Player:
     def _arrive(self, flight: Flight) -> SimulatedEnd:
         end = self.ends[OTHER[flight.sender]]
         self.network.capture(end.side, flight)
+        sender = self.ends[flight.sender]
+        if sender.silent and end.tcp.state is not State.LISTEN and end.begins_next(flight):
+            flight.connection = sender.serving = end.serving + 1
+            sender.isns[flight.connection] = flight.out.segment.seq
         if end.arrive(flight, self.network.now):
             self.last_progress = self.network.now
         return end
@@ -284,6 +302,13 @@ class Player:
         application = self.application
         plan, latest = application.next, application.latest
         assert latest is not None  # noqa: S101 - the first step always begins
+        if plan is not None and plan.answers:
+            raise self.source.error(
+                ("steps", plan.place),
+                _("a line without a time never begins: no segment of the {peer} arrives").format(
+                    peer=_(OTHER[plan.side])
+                ),
+            )
         if plan is not None:
             raise self.source.error(
                 ("steps", plan.place),

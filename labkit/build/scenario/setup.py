@@ -14,8 +14,9 @@ from labkit.build.path import Burst, Direction, Path
 from labkit.build.scenario.fields import Pool
 from labkit.build.scenario.model import Conversations, ScenarioModel, Side, Way
 from labkit.build.scenario.payloads import pattern
+from labkit.build.scenario.scripted import Silent
 from labkit.build.scenario.source import Source
-from labkit.build.scenario.steps import Action, Connect, Receive, Send, Step, Wait
+from labkit.build.scenario.steps import Action, Connect, Receive, Segments, Send, Step, Wait
 from labkit.packet.linktype import ETHERNET, RAW
 from labkit.packet.scapy_build import Framing, Host, Vlan
 from labkit.tcp.endpoint import Endpoint
@@ -122,9 +123,11 @@ def own_seed(seed: int, number: int) -> int:
     return int.from_bytes(blake2b(f"{seed}/conversation {number}".encode(), digest_size=8).digest())
 
 
-def endpoint(model: ScenarioModel, parts: Parts, side: str, now: int, used: int | None = None) -> Endpoint:
+def endpoint(
+    model: ScenarioModel, parts: Parts, side: str, now: int, used: int | None = None, waiting: bool = False
+) -> Endpoint:
     """A side's endpoint for a connection that begins `now` nanoseconds after the conversation. Its ISS is greater than `used`,
-    the last sequence number of the connection before (RFC 9293 section 3.4.1).
+    the last sequence number of the connection before (RFC 9293 section 3.4.1), which may be `waiting` in TIME-WAIT.
     """
     given: Side = getattr(model, side)
     own, peer = parts.hosts[side], parts.hosts[OTHER[side]]
@@ -139,9 +142,10 @@ def endpoint(model: ScenarioModel, parts: Parts, side: str, now: int, used: int 
     else:
         iss = (given.isn.draw(parts.seed, f"{side}.isn") + (parts.begin + now) // TICK) & MASK
     config = given.config(iss, ":" in own.address, stamp, model.path.mtu)
-    if used is not None and not after(iss, used):
+    if used is not None and (not after(iss, used) or (waiting and config.next_iss_from_last)):
         config = replace(config, iss=add(used, config.next_iss_step))
-    return Endpoint(config, rng, signer=signer(given, own, peer))
+    kind = Silent if side in model.scripted else Endpoint
+    return kind(config, rng, signer=signer(given, own, peer))
 
 
 def signer(given: Side, own: Host, peer: Host) -> Signer | None:
@@ -223,7 +227,8 @@ def _count_connections(plans: list[Plan]) -> None:
 def _plans(place: int, number: int, step: Step, source: Source, seed: int) -> list[Plan]:
     """The plans of a step; the first has the position `number`."""
     if (action := step.action) is not None:
-        return [_plan(place, number, step.side, action, source, seed)]
+        plan = _plan(place, number, step.side, action, source, seed)
+        return _lines(plan, action.segments) if action.segments is not None else [plan]
     exchange = step.exchange
     assert exchange is not None  # noqa: S101 - the model checks that a step is an action or an exchange
     key = f"steps[{place + 1}]"
@@ -240,6 +245,17 @@ def _plans(place: int, number: int, step: Step, source: Source, seed: int) -> li
     return found
 
 
+def _lines(plan: Plan, given: Segments) -> list[Plan]:
+    """The plans of written segments, one for each line."""
+    first, *others = given.lines.lines
+    plan.script, plan.after = first, plan.after + (first.after or 0)
+    found = [plan]
+    for line in others:
+        number, after = plan.number + len(found), line.after or 0
+        found.append(replace(plan, number=number, script=line, after=after, at_once=False, answers=line.after is None))
+    return found
+
+
 def _plan(place: int, number: int, side: str, action: Action, source: Source, seed: int) -> Plan:
     details = action.details
     key = f"steps[{place + 1}]"
@@ -252,7 +268,7 @@ def _plan(place: int, number: int, side: str, action: Action, source: Source, se
         plan.payload = _payload(details, f"{key}.octets", source, seed)
         plan.octets = len(plan.payload)
         if isinstance(details, Send):
-            plan.urgent, plan.reply = details.urgent, details.reply
+            plan.urgent, plan.more, plan.reply = details.urgent, details.more, details.reply
         message = details.http or details.dns
         words += f" {message.words}," if message is not None else ""
     elif isinstance(details, Receive):

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
 from labkit.build.scenario.fields import Model, Timing
 from labkit.build.scenario.payloads import Dns, DnsExchange, Http, HttpExchange, SmtpExchange
+from labkit.build.scenario.scripted import Script, read_lines
 from labkit.build.scenario.units import DurationRange, Range, SizeRange
 from labkit.i18n import _, listed
 
@@ -70,6 +71,8 @@ class Send(Connect):
     """Send octets, optionally as urgent data."""
 
     urgent: bool = False
+    more: bool = False
+    """Whether more octets follow: what does not fill a segment waits for them, at most for a retransmission timeout."""
     reply: Annotated[Callable[[bytes], bytes] | None, BeforeValidator(_reply), WithJsonSchema({})] = None
     """In Python only: a function from the octets that were received to those that are sent."""
 
@@ -97,7 +100,14 @@ class Wait(Timing):
     time: DurationRange
 
 
-MAIN = {"send": "octets", "receive": "octets", "wait": "time"}
+class Segments(Timing):
+    """Send segments exactly as written, beside this side's TCP, or without any."""
+
+    lines: Annotated[Script, BeforeValidator(read_lines), WithJsonSchema({"type": "string"})]
+    """One segment for each line, such as `S 0:0(0) <mss 1460>`."""
+
+
+MAIN = {"send": "octets", "receive": "octets", "wait": "time", "segments": "lines"}
 """The key of a bare value after a verb. Other verbs allow no bare value."""
 
 
@@ -116,6 +126,7 @@ class Action(Model):
     wait: Wait | None = None
     pause: Timing | None = None
     resume: Timing | None = None
+    segments: Segments | None = None
 
     @model_validator(mode="before")
     @classmethod

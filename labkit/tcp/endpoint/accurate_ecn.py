@@ -20,10 +20,14 @@ COUNTER_MASK = 0xFF_FFFF
 class AccurateEcn(Ecn):
     """What one endpoint knows of AccECN, as sender and as receiver; `Ecn` where the peer knows only that."""
 
-    __slots__ = ("accurate", "client", "confirmed", "count", "octets", "peer_count", "syn_field")
+    __slots__ = ("accurate", "asks", "client", "confirmed", "count", "marks_all", "octets", "peer_count", "syn_field")
 
-    def __init__(self) -> None:
+    def __init__(self, asks: bool = True, marks_all: bool = False) -> None:
         super().__init__(enabled=True)
+        self.asks = asks
+        """Whether its SYN asks for AccECN; else it asks for ECN, and takes AccECN from a SYN ACK only."""
+        self.marks_all = marks_all
+        """Whether segments without new data are ECN-capable too."""
         self.accurate = False
         """Whether both sides use AccECN."""
         self.client = False
@@ -39,14 +43,14 @@ class AccurateEcn(Ecn):
     def syn_bits(self, answering: bool) -> int:
         """All three bits offer AccECN; the answer says how the SYN arrived."""
         if not answering:
-            return FEEDBACK
+            return FEEDBACK if self.asks else super().syn_bits(answering=False)
         return CODES[self.syn_field] if self.accurate else super().syn_bits(answering=True)
 
     def learn(self, syn: Segment) -> None:
         """Agree on AccECN, or on ECN, from the peer's SYN or SYN,ACK (section 3.1.2, Table 2)."""
         bits = syn.ctl & FEEDBACK
         self.client = bool(syn.ctl & ACK)
-        self.accurate = bits in CODES.values() if self.client else bits not in (0, CWR | ECE)
+        self.accurate = bits in CODES.values() if self.client else self.asks and bits not in (0, CWR | ECE)
         self.syn_field = syn.ecn
         if self.accurate:
             self.agreed = True
@@ -78,10 +82,10 @@ class AccurateEcn(Ecn):
             return super().bits(ctl, new_data)
         if self.client and not self.confirmed:
             self.confirmed = True
-            return ctl | CODES[self.syn_field], NOT_ECT
+            return ctl | CODES[self.syn_field], ECT0 if self.marks_all else NOT_ECT
         count = self.count & 7
         ctl |= (AE if count & 4 else 0) | (CWR if count & 2 else 0) | (ECE if count & 1 else 0)
-        return ctl, ECT0 if new_data else NOT_ECT
+        return ctl, ECT0 if new_data or self.marks_all else NOT_ECT
 
     def option(self) -> AccEcn | None:
         """The counters of octets; None without AccECN."""

@@ -159,6 +159,9 @@ def _load_control(end: "Endpoint") -> None:
 def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
     """3.10.7.4: all other states. Each step may end the processing."""
     start = end.rcv.position(segment.seq)
+    if end.state is State.TIME_WAIT and end.config.small_time_wait:
+        _time_wait(end, segment, start, now)
+        return
     if not _first_check(end, segment, start, now):
         return
     end.timers.last_heard = now
@@ -172,8 +175,12 @@ def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
         return
     if not segment.ctl & ACK:
         return
+    newest = start <= end.stamps.last_ack
     if not _fifth_check_ack(end, segment, start, now):
         return
+    stamp = end.stamps.of(segment)
+    if stamp is not None and end.config.stamp_after_ack and newest:
+        end.stamps.take(stamp.value, now)
     if end.ecn.agreed:
         end.ecn.arrived(segment)
     end.multipath.arrived(segment)
@@ -205,8 +212,8 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
             rcv.dsack = (start, min(start + len(segment.payload), rcv.nxt))
         _answer(end, segment, "duplicate-ack", now)
         return False
-    if rcv.acceptable(start, segment.length):
-        if stamp is not None and (old or start <= stamps.last_ack):
+    if rcv.acceptable(start, segment.length) or _repeats_end(end, segment, start):
+        if stamp is not None and (old or start <= stamps.last_ack) and not end.config.stamp_after_ack:
             stamps.take(stamp.value, now)
         return True
     if _is_open_from_both(end, segment):
@@ -233,10 +240,37 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
     return False
 
 
+def _repeats_end(end: "Endpoint", segment: Segment, start: int) -> bool:
+    """Whether octets that have arrived before end where the last acknowledgement stands (`accept_repeated_end`)."""
+    if not end.config.accept_repeated_end or segment.ctl & (SYN | FIN | RST) or not segment.payload:
+        return False
+    return end.state in TEXT_STATES and end.stamps.last_ack <= start + len(segment.payload) <= end.rcv.nxt
+
+
+def _time_wait(end: "Endpoint", segment: Segment, start: int, now: int) -> None:
+    """TIME-WAIT as a smaller record than a connection (`small_time_wait`): a RST at RCV.NXT ends it, anything else but a bare
+    acknowledgement draws the acknowledgement of the FIN again.
+    """
+    stamp = end.stamps.of(segment)
+    old = stamp is not None and sn.before(stamp.value, end.stamps.recent) and end.stamps.is_valid(now)
+    in_order = start == end.rcv.nxt and not old
+    if segment.ctl & RST:
+        if in_order:
+            end.delete(Event.RCV_RST, Notice.CLOSED)
+        return
+    if segment.ctl & ACK or old:
+        end.timers.time_wait_at = now + 2 * end.config.msl
+    if in_order and not segment.length:
+        if stamp is not None:
+            end.stamps.take(stamp.value, now)
+        return
+    _answer(end, segment, "challenge-ack" if segment.ctl & SYN else "duplicate-ack", now)
+
+
 def _may_answer(end: "Endpoint", segment: Segment, now: int) -> bool:
-    """RFC 5961 section 7, throttling: whether a segment that is not acceptable is answered. One with data always is."""
+    """RFC 5961 section 7, throttling: whether a segment that is not acceptable is answered. One with data or FIN always is."""
     interval, last = end.config.answer_interval, end.timers.last_answer
-    if not interval or (segment.payload and not segment.ctl & SYN):
+    if not interval or (segment.length and not segment.ctl & SYN):
         return True
     if last is not None and now - last < interval:
         return False

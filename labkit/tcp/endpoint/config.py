@@ -95,6 +95,12 @@ class Config:
     """The same over IPv6."""
     ecn_on_retry: bool = True
     """Whether a SYN that is sent again still asks for ECN (RFC 3168 section 6.1.1.1 lets a host try without)."""
+    accurate_if_answered: bool = False
+    """Whether a SYN that asks for classic ECN (RFC 3168) leads to AccECN (RFC 9768) if the SYN ACK answers so."""
+    mark_all: bool = False
+    """Whether all segments are ECN-capable once AccECN is agreed on, also those without new data."""
+    least_mss: int = 1
+    """The smallest MSS that a peer may ask for; where it is above 1, an MSS of 0 counts as no option."""
     third_with_data: bool = False
     """Whether data that waits for the handshake (Fast Open) is its third segment, instead of following a pure ACK."""
     quick_acks: int = 0
@@ -152,6 +158,15 @@ class Config:
     """Whether a retransmission is as large as it may be, instead of as large as it was."""
     probe_with_old: bool = False
     """Whether a zero window is probed by the number before SND.UNA without an octet, instead of by the next octet."""
+    accept_repeated_end: bool = False
+    """Whether a segment of old octets that ends where the last acknowledgement stands counts as acceptable, so that its timestamp
+    and its acknowledgement are used."""
+    stamp_after_ack: bool = False
+    """Whether a segment's timestamp is kept only if its acknowledgement is acceptable."""
+    refuse_beyond_window: bool = False
+    """Whether a segment that reaches beyond the window is dropped as a whole while the application has octets to read."""
+    small_time_wait: bool = False
+    """Whether a smaller record stands for a connection in TIME-WAIT: its acknowledgements report nothing new."""
     answer_interval: int = 0
     """The shortest time between two answers to unacceptable segments without data (RFC 5961 section 7)."""
     rst_like_others: bool = False
@@ -166,6 +181,8 @@ class Config:
     """Whether the SYN ACK of a simultaneous open is answered by an ACK that reports the SYN in a D-SACK block."""
     next_iss_step: int = 1 << 16
     """How far from the last number of the connection before the next one begins, where the clock has not got that far."""
+    next_iss_from_last: bool = False
+    """Whether the number after a connection in TIME-WAIT follows from that one's last number, whatever the clock says."""
 
     @property
     def max_payload(self) -> int:
@@ -183,6 +200,7 @@ class Config:
             ("timestamp_offset", self.timestamp_offset, 0, sn.MASK),
             ("delayed_ack", self.delayed_ack, 0, SECOND // 2),
             ("initial_window", self.initial_window, 1, 1000),
+            ("least_mss", self.least_mss, 1, 536),
             ("window_growth", self.window_growth, 0, 100),
             ("quick_acks", self.quick_acks, 0, 1000),
             ("compress_acks", self.compress_acks, 0, SECOND // 2),

@@ -97,7 +97,11 @@ class Endpoint:
         self.timers = Timers()
         self.stamps = Timestamps(offset if config.timestamp_offset is None else config.timestamp_offset)
         self.multipath = MultipathState(config.mptcp, rng.getrandbits(64) if config.mptcp else 0)
-        self.ecn = AccurateEcn() if config.ecn == "accurate" else Ecn(bool(config.ecn))
+        accurate = config.ecn == "accurate"
+        if accurate or (config.ecn and config.accurate_if_answered):
+            self.ecn: Ecn = AccurateEcn(accurate, config.mark_all)
+        else:
+            self.ecn = Ecn(bool(config.ecn))
 
         self.scaling = False
         """Whether both sides scale windows."""
@@ -127,10 +131,11 @@ class Endpoint:
         self.timers.last_heard = now
         self.move(Event.ACTIVE_OPEN)
 
-    def send(self, data: bytes, now: int, urgent: bool = False) -> None:
+    def send(self, data: bytes, now: int, urgent: bool = False, more: bool = False) -> None:
         """SEND: queue octets, pushed. UsageError before OPEN and after CLOSE.
 
-        `urgent` announces them, and all before them, as urgent (section 3.8.5; RFC 6093 discourages its use).
+        `urgent` announces them, and all before them, as urgent (section 3.8.5; RFC 6093 discourages its use). With `more` they
+        are not pushed (section 3.9.1.2): what fills no segment waits for the next SEND, at most for a retransmission timeout.
         """
         if self.state is State.CLOSED or self.state is State.LISTEN:
             raise UsageError(_("connection does not exist"))
@@ -138,7 +143,7 @@ class Endpoint:
             raise UsageError(_("connection closing"))
         self._after_idle(now)
         if data:
-            self.snd.write(data, urgent)
+            self.snd.write(data, urgent, more)
 
     def read(self, limit: int | None = None) -> bytes:
         """RECEIVE: take octets that arrived in order, at most `limit`. Reading opens the window again."""

@@ -67,7 +67,8 @@ def learn(end: "Endpoint", syn: Segment) -> None:
     mss = syn.option(opt.Mss)
     # Section 3.7.1, MUST-15: 536 (1220 for IPv6) where there is no option. A peer that says less than any path carries
     # would have us send headers for nothing.
-    end.snd.mss = min(config.max_payload, max(mss.size, 1) if mss else config.default_mss)
+    asked = mss is not None and (mss.size > 0 or config.least_mss == 1)
+    end.snd.mss = min(config.max_payload, max(mss.size, config.least_mss) if mss and asked else config.default_mss)
     end.recovery.sack = config.sack and syn.option(opt.SackPermitted) is not None
     scale = syn.option(opt.WindowScale)
     end.scaling = config.window_scale is not None and scale is not None
@@ -139,4 +140,6 @@ def _fitting(options: Sequence[opt.Option], more: tuple[opt.Option, ...]) -> tup
 def _counters(end: "Endpoint") -> tuple[opt.Option, ...]:
     """AccECN's counters, aligned; empty without AccECN."""
     counters = end.ecn.option()
-    return (NOP, counters) if counters is not None else ()
+    if counters is None:
+        return ()
+    return (counters, NOP) if end.config.pad_with_nop else (NOP, counters)

@@ -151,7 +151,9 @@ def probe_tail(end: "Endpoint", rack: Rack, now: int) -> bool:
     """RFC 8985 section 7.3: probe by a new segment if the window has room, else by the last one again; whether by that."""
     snd = end.snd
     options = handshake.carried(end, now)
-    take = min(snd.end - snd.nxt, _room(end, options), snd.edge - snd.nxt)
+    take = min(snd.end - snd.nxt, _room(end, options))
+    if take > snd.edge - snd.nxt:
+        take = 0  # the window has no room for a whole segment
     low = snd.nxt
     if take > 0:
         end.replies.append(Outgoing(_data(end, low, low + take, options, new=True), "data"))
@@ -421,6 +423,8 @@ def _worth_sending(end: "Endpoint", take: int, queued: int, room: int) -> bool:
     """
     if take >= room:
         return True
+    if end.snd.more and take == queued and end.snd.fin is None:
+        return False
     if end.config.minshall and take in (queued, end.snd.edge - end.snd.nxt):
         return end.snd.small <= end.snd.una or not end.config.nagle or end.snd.fin is not None
     # A SYN under way is no data (Fast Open): nothing waits for it.

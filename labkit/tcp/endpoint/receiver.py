@@ -171,6 +171,8 @@ class Receiver:
     def acceptable(self, start: int, length: int) -> bool:
         """The four cases of section 3.4: whether a segment's sequence numbers lie in the receive window."""
         nxt, edge = self.nxt, self.edge
+        if self.config.refuse_beyond_window and length and start + length > edge and self.ready:
+            return False
         if length == 0:
             return start == nxt if edge == nxt else nxt <= start < edge
         return edge > nxt and (nxt <= start < edge or nxt < start + length <= edge)

@@ -25,6 +25,7 @@ class Sender:
         "iss",
         "keeps_window",
         "max_wnd",
+        "more",
         "mss",
         "nxt",
         "pushes",
@@ -56,6 +57,8 @@ class Sender:
         """The position of the first octet in `data`."""
         self.end = 1
         """The position after the last octet that the application has sent."""
+        self.more = False
+        """Whether the application has announced more octets, for which a segment that is not full waits."""
         self.fin: int | None = None
         """The position of the FIN, once CLOSE was called."""
         self.pushes: list[int] = []
@@ -82,11 +85,13 @@ class Sender:
         """Whether the peer has acknowledged the FIN."""
         return self.fin is not None and self.una > self.fin
 
-    def write(self, data: bytes, urgent: bool = False) -> None:
-        """Queue octets that the application sends."""
+    def write(self, data: bytes, urgent: bool = False, more: bool = False) -> None:
+        """Queue octets that the application sends; they are pushed unless it has `more`."""
         self.data += data
         self.end += len(data)
-        self.pushes.append(self.end)
+        self.more = more
+        if not more:
+            self.pushes.append(self.end)
         if urgent:
             self.up = self.end
 

@@ -1,18 +1,14 @@
 """Captures of a real Linux 6.18, built again from scenarios of a few lines: the genuine sides' header fields are the same."""
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from kernel_captures import ALL, CAPTURES, compared, times
 
 from labkit.build.scenario import Scenario
 from labkit.build.trace import Trace
-from labkit.tcp import options as opt
-from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 
-CAPTURES = os.environ.get("LABKIT_CAPTURES", "")
 LINUX = "client: {stack: linux-6.18}\nserver: {stack: linux-6.18}\n"
 
 BASIC = f"""name: x
@@ -23,8 +19,6 @@ steps:
 - client: {{close: {{after: 100ms}}}}
 - server: {{close: {{after: 50ms}}}}
 """
-
-ALL = slice(None)
 
 
 class Case(NamedTuple):
@@ -167,6 +161,12 @@ CASES = {
         "client",
         slice(0, 13),
     ),
+    "E6-cork.pcap": Case(
+        scenario(
+            "client: connect; client: {send: {octets: 100, more: true}}; "
+            "client: {send: {octets: 2000, more: true, after: 500ms}}; client: {send: {octets: 10, after: 500ms}}"
+        )
+    ),
     "K36-simopen.pcap": Case(  # the first SYNs are lost; the capture has them, the scenario's end sees its own
         scenario(
             "client: connect; server: {connect: {at_once: true}}; client: {send: {octets: 2, after: 570ms}}; "
@@ -177,55 +177,6 @@ CASES = {
         built={"client": 1},
     ),
 }
-
-
-class Fields(NamedTuple):
-    """What a segment must have in common with the captured one."""
-
-    ctl: int
-    seq: int
-    ack: int
-    octets: int
-    window: int
-    options: str
-    ident: str
-    ttl: int
-
-
-def fields(trace: Trace, sender: str, ttl: Callable[[int], int]) -> list[Fields]:
-    found = []
-    last = 0
-    for place, record in enumerate(trace.records):
-        if record.sender != sender or record.connection:
-            continue
-        segment = record.segment
-        ident = ident_of(trace, place)
-        step = "0" if not ident else "first" if not last else str((ident - last) & 0xFFFF)
-        last = ident or last
-        words = " ".join(
-            f"{option}" if isinstance(option, opt.Mss | opt.WindowScale) else type(option).__name__
-            for option in segment.options
-        )
-        seq, ack = trace.relative(record)
-        octets = len(segment.payload)
-        ctl = segment.ctl & (SYN | ACK | FIN | RST | PSH | 0xC0)
-        found.append(Fields(ctl, seq, ack, octets, segment.window, words, step, ttl(place)))
-    return found
-
-
-def ident_of(trace: Trace, place: int) -> int:
-    if trace.client.ip.version == 6:
-        return 0
-    return (trace.records[place].ident or 0) & 0xFFFF
-
-
-def compared(trace: Trace, side: str, part: slice) -> list[Fields]:
-    """The fields of a part of the segments, with what does not depend on where the part begins."""
-    found = fields(trace, side, lambda place: hops(trace, place))[part]
-    if found and found[0].ident == "1":
-        found[0] = found[0]._replace(ident="first")
-    # A capture that begins in the middle and shows one side does not know the other's ISN.
-    return [each._replace(ack=1) if each.ack > 1 << 24 else each for each in found]
 
 
 @pytest.mark.skipif(not CAPTURES, reason="LABKIT_CAPTURES names no folder of captures")
@@ -243,14 +194,9 @@ def test_built_traffic_has_the_fields_of_the_kernels(name: str) -> None:
         assert made == real
 
 
-def times(trace: Trace, side: str) -> list[int]:
-    """When a side sends, in nanoseconds."""
-    return [record.time for record in trace.records if record.sender == side and not record.connection]
-
-
 @pytest.mark.skipif(not CAPTURES, reason="LABKIT_CAPTURES names no folder of captures")
 @pytest.mark.parametrize(
-    "name", ["K6-syn-retries", "K14-rto-1pkt", "K14-rto-5pkt", "E17-orphan", "E18-ip6-rto-flowlabel"]
+    "name", ["K6-syn-retries", "K14-rto-1pkt", "K14-rto-5pkt", "E17-orphan", "E18-ip6-rto-flowlabel", "E6-cork"]
 )
 def test_built_traffic_waits_as_long_as_the_kernels(name: str) -> None:
     path = Path(CAPTURES) / "kernel-6.18" / f"{name}.pcap"
@@ -262,9 +208,3 @@ def test_built_traffic_waits_as_long_as_the_kernels(name: str) -> None:
     for one, other in zip(made, real, strict=True):
         # The kernel's clock ticks each 4 ms, and rounds each wait up; the model's does not.
         assert one - made[0] == pytest.approx(other - real[0], rel=0.08, abs=12_000_000)
-
-
-def hops(trace: Trace, place: int) -> int:
-    """The TTL or hop limit of a record's packet."""
-    data = trace.records[place].frames[0].data if trace.records[place].frames else trace.file_frames()[place].data
-    return data[21] if data[14] >> 4 == 6 else data[22]

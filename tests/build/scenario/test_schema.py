@@ -38,6 +38,7 @@ HEAD = "name: a\nsteps:\n  - client: connect\n"
         "  - client: {send: {http: }}\n  - server: {send: {dns: {answers: []}}}",
         "  - client: {wait: 1.5 s}\n  - server: {close: }\n  - client: {abort: {at_once: true}}",
         "  - exchange: http\n  - exchange: {dns: }\n  - exchange: {smtp: {body: 1kB}, think: 0}",
+        '  - client: {segments: "R 1:1(0)"}\n  - server: {segments: {lines: "S 0:0(0)", after: 1s}}',
         "vlan: 7",
         "vlan: [7, {id: 8, priority: 1}]",
         "conversations: {count: 3, clients: 10.0.0.0/8, server_ports: [80, 90..99], listening: 80, arrivals: every 1s}",
