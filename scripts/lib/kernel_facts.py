@@ -19,10 +19,12 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import receiver_facts
 import recoveries
 
 from labkit.analysis.flows import segments
@@ -670,6 +672,8 @@ def recovery(name: str) -> Callable[[Bench], Measured]:
 
 
 EXPERIMENTS.update({name: (each.about, recovery(name)) for name, each in recoveries.SCRIPTS.items()})
+for _name, (_sentence, _function) in receiver_facts.EXPERIMENTS.items():
+    EXPERIMENTS[_name] = _sentence, partial(_function, script=script)
 
 # Comparison.
 
