@@ -127,22 +127,22 @@ def load_pupils(loaded: Loaded, options: Mapping[str, Any]) -> "list[Pupil] | No
 
 
 def _from_answers(loaded: Loaded, path: str) -> "list[Pupil]":
-    from labkit.teach.grade.answer_key import read_answers
+    from labkit.teach.grade.answer_key import pupil, read_answers
 
-    key = read_answers(path)
+    key = read_answers(path, pupil)
     if loaded.assignment is not None and key.digest != loaded.assignment.digest.hex():
         text = _("{name}: is the answer key of another assignment, or of another version")
         raise UsageError(text.format(name=printable(path)))
-    return key.pupils()
+    return list(key.students.values())
 
 
 def _students(options: Mapping[str, Any]) -> Any:
-    from labkit.teach.roster import ID_COLUMNS, read_roster
+    from labkit.teach.roster import ID_COLUMNS, MAX_CLASS, read_roster
 
-    found = read_roster(options["roster"], options["column"], ID_COLUMNS)
+    found = read_roster(options["roster"], options["column"], ID_COLUMNS, MAX_CLASS)
     for hint in () if options.get("quiet") else found.hints:
         note(hint)
-    return found.students
+    return found.held()
 
 
 def submitters(options: Mapping[str, Any]) -> list[tuple[str, ...]]:

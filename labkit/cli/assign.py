@@ -113,10 +113,11 @@ def _class_models(loaded: Any, answers: str) -> Any:
     from labkit.teach.assign.material import models as made
     from labkit.teach.grade.answer_key import read_answers
 
-    for number, each in enumerate(read_answers(answers).students.values()):
-        found = list(made(loaded, int(each["seed"], 16), each["place"]))
+    key = read_answers(answers, lambda each: (each["folder"], int(each["seed"], 16), each["place"]))
+    for number, (folder, seed, place) in enumerate(key.students.values()):
+        found = list(made(loaded, seed, place))
         own, model = found[number % len(found)]
-        yield each["folder"], own, model
+        yield folder, own, model
 
 
 @command.command(
@@ -184,10 +185,11 @@ def build(
     folder, target = Path(output or f"{loaded.name}-handouts"), Path(answers or f"{loaded.name}.answers.json")
     secret = read_key(key) if key is not None else None
     printer = Printer() if pdf else None
-    tasks = set()
+    tasks: set[int] = set()
     with ProgressLine(_("building")) as progress:
         for number, own in enumerate(built(loaded, students, folder, target, secret, printer), 1):
-            tasks.add(hash((repr(own.task), *own.captures.values())))
+            if len(tasks) < 2:  # whether there are two, whatever the class
+                tasks.add(hash((repr(own.task), *own.captures.values())))
             progress.show(_(": {number} of {total}").format(number=number, total=len(students)))
     if len(tasks) == 1 < len(students):
         note(_("all hand-outs are the same: the assignment draws nothing for each student ('draw:', or ranges)"))
@@ -200,9 +202,9 @@ def build(
 
 
 def _students(roster: str, column: str | None) -> Any:
-    from labkit.teach.roster import ID_COLUMNS, read_roster
+    from labkit.teach.roster import ID_COLUMNS, MAX_CLASS, read_roster
 
-    found = read_roster(roster, column, ID_COLUMNS)
+    found = read_roster(roster, column, ID_COLUMNS, MAX_CLASS)
     for hint in found.hints:
         note(hint)
     if column is None and found.column.casefold() not in ID_COLUMNS:

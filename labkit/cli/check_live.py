@@ -202,7 +202,7 @@ def _class(loaded: "Assignment", words: Sequence[str], hand_ins: str, options: d
     pupils = load_pupils(Loaded(assignment=loaded), options)
     own = {}
     if options["answers"] is not None:
-        own = {name: each["values"] for name, each in read_answers(options["answers"]).students.items()}
+        own = read_answers(options["answers"], lambda each: each["values"]).students
     found = [each for each in find(hand_ins, whole=True) if not each.owner.startswith(".")]
     check_any(found, pupils, hand_ins)
     solution = loaded.model.solution

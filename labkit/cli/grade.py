@@ -315,10 +315,11 @@ def _pupil(pupils: "list[Pupil]", options: dict[str, Any]) -> "Pupil":
     keys = submitters(options)
     if not keys:
         raise UsageError(_("each student has a task of their own; --student ID says whose hand-in it is"))
-    matcher = Matcher(pupil.student for pupil in pupils)
+    asked = [HandIn(each[-1], each) for each in keys]
+    matcher = Matcher((pupil.student for pupil in pupils), asked)
     why = ""
-    for each in keys:
-        student, why = matcher.find(HandIn(each[-1], each))
+    for each in asked:
+        student, why = matcher.find(each)
         if student is not None:
             return next(pupil for pupil in pupils if pupil.student.id == student)
     raise UsageError(_("{student}: {why}").format(student=printable(keys[0][-1]), why=why))

@@ -13,7 +13,7 @@ so that the folder can be handed out. They appear when all captures are built.
 import csv
 import hmac
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -29,11 +29,13 @@ from labkit.build.scenario.units import Seed
 from labkit.build.trace import Trace
 from labkit.capture.sink import Sink, make_folder
 from labkit.errors import InputError, LabkitError
-from labkit.i18n import _, printable
+from labkit.i18n import _, printable, reason_of
 from labkit.report.formats.csv import FORMULA_STARTS
-from labkit.teach.roster import COLUMN, Student, read_file
+from labkit.teach.roster import COLUMN, Student
 
 MIN_KEY = 16
+"""Octets of a key."""
+MAX_KEY = 1 << 24
 """Octets of a key."""
 MAX_CONNECTIONS = 100
 """Connections of a capture in the answers."""
@@ -54,14 +56,19 @@ class Order:
 
 
 def read_key(path: str | Path) -> bytes:
-    """Read a key file. InputError if it cannot be read or is too short."""
-    key = read_file(path)
+    """Read a key file. InputError if it cannot be read, is too short or too long."""
+    name = printable(str(path))
+    try:
+        with Path(path).open("rb") as file:
+            key = file.read(MAX_KEY + 1)
+    except (OSError, ValueError) as error:
+        reason = reason_of(error).lower()
+        raise InputError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason)) from error
+    if len(key) > MAX_KEY:
+        raise InputError(_("{name}: larger than {most} MiB").format(name=name, most=MAX_KEY >> 20))
     if len(key) < MIN_KEY:
-        raise InputError(
-            _("{path}: a key of {have} bytes can be guessed; expected at least {want}").format(
-                path=printable(str(path)), have=len(key), want=MIN_KEY
-            )
-        )
+        text = _("{path}: a key of {have} bytes can be guessed; expected at least {want}")
+        raise InputError(text.format(path=name, have=len(key), want=MIN_KEY))
     return key
 
 
@@ -75,7 +82,7 @@ def seed_of(key: bytes, digest: bytes, student: str) -> int:
     return int.from_bytes(hmac.digest(key, digest + normalize("NFC", student).encode(), "sha256")[:8])
 
 
-def build(order: Order, students: Sequence[Student]) -> Iterator[dict[str, Any]]:
+def build(order: Order, students: Iterable[Student]) -> Iterator[dict[str, Any]]:
     """Build each student's capture, and yield its answer; after the last one, write the files of answers.
 
     CaptureError where a file cannot be written; ScenarioError and UsageError as for a single capture.

@@ -111,7 +111,7 @@ TEXTS = {"title", "summary", "part", "ask", "why", "look"}
 def _data() -> Iterator[tuple[str, str]]:
     for folder in ("build/scenarios", "teach/assign/shipped"):
         for path in sorted((SOURCE / folder).glob("*.yaml")):
-            data = YAML(typ="safe").load(path.read_text("utf-8"))
+            data = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
             # Deeper down, a text is what a scenario sends, or what a student hands in.
             for text in (data.get("text", ""), *_texts(data)):
                 yield text, f"labkit/{folder}/{path.name}"

@@ -14,8 +14,9 @@ from blocks import Blocks
 
 from labkit.build.scenario import Scenario
 from labkit.build.scenario.source import MAX_EVENTS, parse
+from labkit.cli import run
 from labkit.errors import InputError, ScenarioError
-from labkit.teach.roster import MAX_STUDENTS, read_roster
+from labkit.teach.roster import MAX_CLASS, MAX_STUDENTS, read_roster
 
 B = Blocks("<")
 TEXT = b"\x1b]0;x\x07" * 8000
@@ -93,7 +94,13 @@ def test_a_scenario_may_have_as_many_steps_as_it_says() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("student\n" + "".join(f"s{number}\n" for number in range(N)), f"more than {MAX_STUDENTS} students"),
+        ("student\n" + "s\n" * (MAX_STUDENTS + 1), f"more than {MAX_STUDENTS:,} students"),
+        ("student\n" * N, "repeats line 2"),
+        ("student\n" + "\n" * 5 * N, "more than 4,194,304 lines"),
+        ("student\nann\n" + "," * 11_000, "more than 10,000 columns"),
+        ("," * N * 2, "a row has more than 1,048,576 characters"),
+        ("student\n" + "x" * 100 * N, "a row has more than 1,048,576 characters"),
+        ('student\n"' + "x\n" * N, "a cell has more than"),
         ("student\n" + "x" * N, "a cell has more than"),
         ("x" * N + "\nann\n", "a cell has more than"),
         ("student\n" + ("y" * 190 + "\n") * 2, "repeats line 2"),
@@ -104,3 +111,58 @@ def test_a_large_roster_is_refused_in_one_short_line(text: str, said: str, tmp_p
     with pytest.raises(InputError, match=said) as caught:
         read_roster(tmp_path / "a.csv")
     assert len(str(caught.value)) < len(str(tmp_path)) + 300
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is read from /proc")
+def test_a_roster_of_a_million_rows_is_streamed(tmp_path: Path) -> None:
+    with (tmp_path / "a.csv").open("w") as file:
+        file.writelines(["Student ID,Name\n", *(f"s{number},Student Number {number}\n" for number in range(N))])
+    program = """
+import re, sys
+from pathlib import Path
+from labkit.teach.roster import ID_COLUMNS, read_roster
+found = read_roster(sys.argv[1], None, ID_COLUMNS)
+files = sum(each.file == each.id for each in found.students)
+print(len(found.students), files, re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "a.csv")], capture_output=True, text=True, check=True
+    )
+    students, files, kilobytes = map(int, done.stdout.split())
+    assert (students, files) == (N, N)
+    assert kilobytes < 200_000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["assign", "build", "handshake", "--roster"],
+        ["grade", "handshake", "key.bin", "--answers", "k.json", "--roster"],
+    ],
+)
+def test_a_class_is_smaller_than_a_roster(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An answer key and a table of grades are held in memory."""
+    monkeypatch.chdir(tmp_path)
+    Path("key.bin").write_bytes(bytes(32))
+    Path("few.csv").write_text("student\nann\n")
+    Path("many.csv").write_text("student\n" + "".join(f"s{number}\n" for number in range(MAX_CLASS + 1)))
+    assert run(["assign", "build", "handshake", "--roster", "few.csv", "-o", "out", "--answers", "k.json"]) == 0
+    capsys.readouterr()
+    assert run([*words, "many.csv"]) == 3
+    said = capsys.readouterr().err
+    assert f"many.csv:{MAX_CLASS + 2}: more than {MAX_CLASS:,} students" in said
+    assert said.count("\n") == 1
+    assert read_roster("many.csv").students
+
+
+def test_cells_that_need_too_much_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labkit.teach.roster.MAX_HELD", 1 << 20)
+    (tmp_path / "a.csv").write_text("student\n" + "".join(f"s{number},{'x,' * 99}\n" for number in range(500)))
+    found = read_roster(tmp_path / "a.csv")
+    assert len(found.students) == 500
+    with pytest.raises(InputError, match="need more than 1 MiB; leave out columns"):
+        found.held()

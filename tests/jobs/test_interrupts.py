@@ -53,6 +53,8 @@ def steps(work: Callable[[Interrupts], list[int]], at: int | None) -> tuple[int,
             count += 1
         return trace
 
+    # Python 3.12 has no events of opcodes unless a frame wanted them when the tracing began.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(trace)
     try:
         done = work(interrupts)

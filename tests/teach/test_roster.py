@@ -33,7 +33,7 @@ def test_excels_first_line_names_the_separator(first: str, tmp_path: Path) -> No
 
 def test_windows_1252_is_read_with_a_hint(tmp_path: Path) -> None:
     found = read("ID;Name\ns1;Zoë Müller\n".encode("cp1252"), tmp_path)
-    assert found.students[0].name == "Zoë Müller"
+    assert next(iter(found.students)).name == "Zoë Müller"
     (hint,) = found.hints
     assert hint.endswith("r.csv:2: not UTF-8 text, read as Windows-1252; if names look wrong, save it as 'CSV UTF-8'")
 
@@ -109,3 +109,23 @@ def test_a_file_of_anybody_stays_in_its_folder(owner: str) -> None:
     assert "/" not in name
     assert not name.startswith(".")
     assert len(name) < 200
+
+
+def test_a_roster_is_read_as_it_was(tmp_path: Path) -> None:
+    found = read("\n".join(LINES).encode(), tmp_path)
+    first = iter(found.students)
+    assert next(first).id == "s1"
+    (tmp_path / "r.csv").write_bytes(b"ID\nsomebody\n")
+    assert [each.id for each in found.students] == ["s1", "s2"]
+    assert next(first).id == "s2"  # a reader keeps its place, whoever else reads
+
+
+@pytest.mark.parametrize("waiting", [1, 1 << 20])
+def test_names_that_differ_in_capitals_only_get_different_files(
+    waiting: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labkit.teach.rows.MAX_WAITING", waiting)
+    files = [each.file for each in read(b"ID\nann\nAnn\nben\ncon\nd e\n", tmp_path).students]
+    assert files[2] == "ben"
+    assert len({each.casefold() for each in files}) == 5
+    assert all(len(each) > 8 for each in (files[0], files[1], files[3], files[4]))

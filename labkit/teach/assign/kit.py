@@ -8,9 +8,8 @@ what they have, and newcomers get theirs. Names and IDs of students are names of
 in a file that a student gets.
 """
 
-import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -21,13 +20,13 @@ from typing import Any
 
 from labkit import __version__
 from labkit.capture.source import CHUNK_OCTETS
-from labkit.errors import LabkitError, UsageError
+from labkit.errors import InputError, LabkitError, UsageError
 from labkit.i18n import _, printable
 from labkit.teach.assign import Assignment
 from labkit.teach.assign.handout import html, markdown
 from labkit.teach.assign.material import ANSWER_FILE, Material, material, template
 from labkit.teach.files import write_file
-from labkit.teach.grade.answer_key import AnswerKey, read_answers
+from labkit.teach.grade.answer_key import BETWEEN, END, MAX_ANSWERS, START, AnswerKey, line, read_answers
 from labkit.teach.grade.task import ANSWERS
 from labkit.teach.roster import Student
 from labkit.teach.variants import seed_of
@@ -39,7 +38,7 @@ MAX_WAITING = 1 << 25
 
 def build(
     assignment: Assignment,
-    students: Sequence[Student],
+    students: Collection[Student],
     folder: Path,
     answers: Path,
     key: bytes | None = None,
@@ -57,9 +56,8 @@ def build(
         text = _("{answers}: the answer key must not be in the folder of the hand-outs")
         raise UsageError(text.format(answers=printable(str(answers))))
     known = _known(assignment, answers, key)
-    kept = known.students
     key = known.key
-    places = {name: int(each["place"]) for name, each in kept.items()}
+    places = dict(known.students)
     # In an order that nobody can guess, lists are spread evenly.
     new = sorted((each for each in students if each.id not in places), key=lambda each: _seed(assignment, key, each.id))
     behind = max(places.values(), default=-1) + 1
@@ -67,19 +65,20 @@ def build(
     head = {"labkit": __version__, "assignment": assignment.name, "digest": assignment.digest.hex(), "key": key.hex()}
     # What is not written yet waits in memory as far as it is little, and then in files without a name.
     with SpooledTemporaryFile(MAX_WAITING) as answered, SpooledTemporaryFile(MAX_WAITING) as made:
-        answered.write(
-            json.dumps(head, ensure_ascii=False)[:-1].encode("utf-8", "backslashreplace") + b', "students": ['
-        )
-        separator = "\n"
-        for student in students:
+        answered.write(line(head)[:-1] + START)
+        for number, student in enumerate(students):
             own = _one(assignment, key, student, places[student.id])
             for name, octets in files(own, printer).items():
                 dump((str(folder / student.file / name), octets), made)
-            answer = separator + json.dumps(_answer(own, student, key, places[student.id]), ensure_ascii=False)
-            answered.write(answer.encode("utf-8", "backslashreplace"))
-            separator = ",\n"
+            answered.write((BETWEEN if number else b"") + line(_answer(own, student, key, places[student.id])))
+            if answered.tell() > MAX_ANSWERS:
+                text = _(
+                    "student {student!r}: the answer key is larger than {most} MiB; split the roster, with a folder and an "
+                    "answer key for each part"
+                )
+                raise InputError(text.format(student=student.id, most=MAX_ANSWERS >> 20))
             yield own
-        answered.write(b"\n]}\n")
+        answered.write(END)
         answered.seek(0)
         write_file(answers, iter(partial(answered.read, CHUNK_OCTETS), b""), secret=True)
         end = made.tell()
@@ -89,10 +88,10 @@ def build(
             write_file(Path(path), octets)
 
 
-def _known(assignment: Assignment, answers: Path, key: bytes | None) -> AnswerKey:
+def _known(assignment: Assignment, answers: Path, key: bytes | None) -> AnswerKey[int]:
     if not answers.exists():
         return AnswerKey(assignment.digest.hex(), key or token_bytes(KEY_OCTETS), {})
-    found = read_answers(answers)
+    found = read_answers(answers, lambda each: int(each["place"]))
     name = printable(str(answers))
     if found.digest != assignment.digest.hex():
         text = _(

@@ -119,7 +119,7 @@ def grade_class(
 
 def owners(handins: Sequence[HandIn], pupils: Sequence[Pupil]) -> tuple[dict[str, HandIn], list[tuple[HandIn, str]]]:
     """The hand-in of each student by the ID, and those that belong to nobody, each with the reason."""
-    matcher = Matcher(pupil.student for pupil in pupils)
+    matcher = Matcher((pupil.student for pupil in pupils), handins)
     owned: dict[str, HandIn] = {}
     strangers = []
     for handin in handins:

@@ -167,16 +167,19 @@ def _time(value: object) -> datetime | None:
 
 
 class Matcher:
-    """Find the student of a hand-in by what a roster says of the students."""
+    """Find the student of each hand-in by what a roster says of the students. What identifies no hand-in is not kept."""
 
-    def __init__(self, students: Iterable[Student]) -> None:
+    def __init__(self, students: Iterable[Student], handins: Iterable[HandIn]) -> None:
         self._exact: dict[str, set[str]] = {}
         self._ids: dict[str, set[str]] = {}
+        wanted: set[str] = set()
+        for key in {key for handin in handins for key in handin.keys}:
+            wanted |= {_plain(key), _sorted(key), *_words(key)}
         for student in students:
-            for key in _student_keys(student):
+            for key in {*_student_keys(student), _plain(student.file)} & wanted:
                 self._exact.setdefault(key, set()).add(student.id)
-            self._ids.setdefault(_plain(student.id), set()).add(student.id)
-            self._exact.setdefault(_plain(student.file), set()).add(student.id)
+            if (key := _plain(student.id)) in wanted:
+                self._ids.setdefault(key, set()).add(student.id)
 
     def find(self, handin: HandIn) -> tuple[str | None, str]:
         """The student's ID, or None and the reason why it is not known."""
@@ -199,8 +202,12 @@ class Matcher:
 
     def _inside(self, key: str) -> set[str]:
         """The students whose ID is a word of a file's name, such as `handshake_s1234 (2)`."""
-        words = {_plain(word) for word in re.split(r"[^\w.@+-]+|[_ -]", key)} | {_plain(word) for word in key.split()}
-        return {each for word in words if word in self._ids for each in self._ids[word]}
+        return {each for word in _words(key) if word in self._ids for each in self._ids[word]}
+
+
+def _words(key: str) -> set[str]:
+    """The words of a name."""
+    return {_plain(word) for word in (*re.split(r"[^\w.@+-]+|[_ -]", key), *key.split())}
 
 
 def _student_keys(student: Student) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from gzip import GzipFile
 from hashlib import sha256
 from io import BytesIO
@@ -25,6 +26,7 @@ from labkit.teach.grade.task import (
     DAMAGED,
     EMPTY,
     GRADED,
+    MAX_PARTS,
     NO_TCP,
     NOTHING,
     OTHERS,
@@ -111,11 +113,16 @@ def _has_too_many(octets: bytes) -> bool:
 def without(task: Task, status: str, reason: str, *, file: str = "", sha256: str = "", packets: int = 0) -> Result:
     """The result of a hand-in in which there is nothing to grade."""
     parts = tuple(
-        PartResult(part.name, 0.0, 0.0 if part.penalty else part.points, reason, bonus=part.bonus, penalty=part.penalty)
-        for part in task.parts
+        _lost(part.name, 0.0 if part.penalty else part.points, reason, part.bonus, part.penalty) for part in task.parts
     )
     mistake = Mistake("", reason, hint=reason, mend=_mend(status, task))
     return Result(task, status, 0.0, parts, (mistake,), (), printable(file), sha256, packets=packets)
+
+
+@lru_cache(MAX_PARTS)
+def _lost(name: str, points: float, reason: str, bonus: bool, penalty: bool) -> PartResult:
+    """A part without points; the same one for all who handed in nothing."""
+    return PartResult(name, 0.0, points, reason, bonus=bonus, penalty=penalty)
 
 
 def _mend(status: str, task: Task) -> str:

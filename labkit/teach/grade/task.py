@@ -6,6 +6,8 @@ numbers of their own. `labkit.teach.assign` makes tasks; grading needs nothing e
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from json import dumps, loads
 from typing import Any
 
 CAPTURE, LIVE, ANSWERS, REPAIR = "capture", "live-capture", "answers", "repaired-capture"
@@ -13,6 +15,9 @@ PROGRAM = "live-program"
 KINDS = (CAPTURE, LIVE, ANSWERS, REPAIR, PROGRAM)
 """What is handed in: a capture that the student crafts, a capture of the student's own live run, answers to questions, the
 given capture without its mistakes, or a program that is run in a lab."""
+
+MAX_PARTS = 256
+"""Parts of tasks that are kept, to be the same object for many students."""
 
 OTHERS = "others"
 """Among the rules of a part: every rule that no part names."""
@@ -115,14 +120,17 @@ class Task:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Task":
         """The task of `to_json`."""
-        parts = tuple(_part(each) for each in value["parts"])
+        parts = tuple(_part(dumps(each)) for each in value["parts"])
         given: dict[str, Any] = {
             key: tuple(each) if isinstance(each, list) else each for key, each in value["given"].items()
         }
         return cls(**{**value, "parts": parts, "given": Given(**given), "late": tuple(value["late"])})
 
 
-def _part(value: Mapping[str, Any]) -> Part:
+@lru_cache(MAX_PARTS)
+def _part(text: str) -> Part:
+    """A part from its JSON. Most parts are the same for the whole class, and there once."""
+    value = loads(text)
     checks = tuple(Check(**each) for each in value["checks"])
     answer = value["answer"]
     if answer is not None:

@@ -15,6 +15,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import labkit
 from labkit.errors import MissingError
 from labkit.i18n import _, language
+from labkit.teach.grade.answer_key import text
 from labkit.teach.grade.classroom import Pupil
 from labkit.teach.grade.task import Task
 
@@ -98,7 +99,7 @@ def _answers(pupils: Sequence[Pupil]) -> bytes:
         }
         for each in pupils
     ]
-    return json.dumps({"digest": "", "key": "", "students": students}, indent=1).encode()
+    return text({"digest": "", "key": ""}, students)
 
 
 def _library() -> Iterator[tuple[str, bytes]]:

@@ -18,7 +18,7 @@ from labkit.teach.assign import Assignment, draw, shipped, shipped_text
 from labkit.teach.assign.handout import markdown
 from labkit.teach.assign.material import material
 from labkit.teach.assign.schema import schema
-from labkit.teach.grade.answer_key import read_answers
+from labkit.teach.grade.answer_key import pupil, read_answers
 from labkit.teach.grade.judging import grade
 
 PLAIN = """\
@@ -313,7 +313,7 @@ def test_the_schema_rejects_what_labkit_rejects(change: str) -> None:
 def test_answers_are_read_again() -> None:
     roster(3)
     build()
-    pupils = read_answers("key.json").pupils()
+    pupils = [*read_answers("key.json", pupil).students.values()]
     assert [each.student.id for each in pupils] == ["s0", "s1", "s2"]
     own = material(Assignment.load("find-the-mistake"), 0).task
     assert all(each.task.of == own.of for each in pupils)
@@ -379,3 +379,22 @@ def test_questions_that_labkit_asks() -> None:
 def test_a_question_that_labkit_cannot_ask(question: str, why: str) -> None:
     with pytest.raises(ScenarioError, match=re.escape(why)):
         material(Assignment.parse(QUIZ.replace("{find: rtt}", question)), 0)
+
+
+def test_an_answer_key_whose_lines_were_broken_anew() -> None:
+    roster(2)
+    assert run(["assign", "build", "handshake", "--roster", "class.csv", "-o", "out", "--answers", "key.json"]) == 0
+    known = read_answers("key.json", pupil)
+    Path("key.json").write_text(json.dumps(json.loads(Path("key.json").read_text()), indent=2))
+    assert read_answers("key.json", pupil) == known
+
+
+def test_an_answer_key_that_is_too_large_is_not_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("labkit.teach.assign.kit.MAX_ANSWERS", 1 << 10)
+    roster(2)
+    assert run(["assign", "build", "handshake", "--roster", "class.csv", "-o", "out", "--answers", "key.json"]) == 3
+    assert "the answer key is larger than" in capsys.readouterr().err
+    assert not Path("key.json").exists()
+    assert not Path("out").exists()

@@ -16,7 +16,11 @@ STUDENTS = [
 
 
 def whose(*keys: str) -> str | None:
-    return Matcher(STUDENTS).find(HandIn(keys[-1], keys))[0]
+    return found(HandIn(keys[-1], keys))[0]
+
+
+def found(handin: HandIn) -> tuple[str | None, str]:
+    return Matcher(STUDENTS, [handin]).find(handin)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +54,7 @@ def test_a_key(key: str, student: str | None) -> None:
 
 
 def test_two_of_one_name_are_named() -> None:
-    found = Matcher(STUDENTS).find(HandIn("Kim Lee", ("Kim Lee",)))
-    assert found == (None, "it may be that of several students: s10, s11")
+    assert found(HandIn("Kim Lee", ("Kim Lee",))) == (None, "it may be that of several students: s10, s11")
 
 
 def test_an_id_outranks_a_name() -> None:

@@ -15,7 +15,7 @@ import pytest
 from labkit.cli import run
 from labkit.teach.assign import Assignment
 from labkit.teach.assign.material import material, models
-from labkit.teach.grade.answer_key import read_answers
+from labkit.teach.grade.answer_key import pupil, read_answers
 
 pytestmark = pytest.mark.slow
 
@@ -136,12 +136,12 @@ def test_each_submitter_has_a_task_of_their_own(here: Path) -> None:
     Path("class.csv").write_text("id,name\ns1,Ann\ns2,Bob\n")
     assert run(["assign", "build", "find-the-mistake", "--roster", "class.csv", "--answers", "key.json"]) == 0
     grader = Autograder(here / "autograder", package("find-the-mistake", "--answers", "key.json"))
-    assert read_answers("key.json").key.hex() not in (grader.root / "source" / "answers.json").read_text()
+    assert read_answers("key.json", pupil).key.hex() not in (grader.root / "source" / "answers.json").read_text()
     answers = {
         each.student.id: "".join(
             f"{part.answer.number}: {part.answer.right[0]}\n" for part in each.task.parts if part.answer
         )
-        for each in read_answers("key.json").pupils()
+        for each in read_answers("key.json", pupil).students.values()
     }
     assert answers["s1"] != answers["s2"]
     for student, points in (("s1", 8), ("s2", None)):
