@@ -5,6 +5,7 @@ The comments of a file are English, so that it is the same on every machine, unl
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from labkit.build.record import Record, States
 from labkit.i18n import N_
@@ -34,6 +35,11 @@ SECTIONS = {
 """References about a segment, by the reason why it was sent."""
 
 
+def by_place(text: str, *names: str) -> Callable[..., str]:
+    """`text.format` with the values in the order of `names`: it takes half the time of values by name."""
+    return text.format(**{name: f"{{{place}}}" for place, name in enumerate(names)}).format
+
+
 class Explainer:
     """Explain the segments at one capture point in order, each from the segments before it."""
 
@@ -48,15 +54,19 @@ class Explainer:
         self.heads: dict[tuple[str, States | None, States | None], str] = {}
         """What precedes the numbers, by step and states: most segments share it with others."""
         # What most comments consist of.
-        self.seq = say(N_("seq {start} (raw {raw})")).format
-        self.octets = say(N_("{n} octets")).format
-        self.takes = say(N_("; {parts}: takes {taken}, next seq {next}")).format
+        self.seq = by_place(say(N_("seq {start} (raw {raw})")), "start", "raw")
+        self.octets = by_place(say(N_("{n} octets")), "n")
+        self.takes = by_place(say(N_("; {parts}: takes {taken}, next seq {next}")), "parts", "taken", "next")
         self.acks = {
-            "client": say(N_("ack {number} (raw {raw}) = {sum} of the server")).format,
-            "server": say(N_("ack {number} (raw {raw}) = {sum} of the client")).format,
+            "client": by_place(say(N_("ack {number} (raw {raw}) = {sum} of the server")), "number", "raw", "sum"),
+            "server": by_place(say(N_("ack {number} (raw {raw}) = {sum} of the client")), "number", "raw", "sum"),
         }
         """By the segment's sender."""
-        self.missing = say(N_("; {n} more sent, not yet acknowledged")).format
+        self.missing = by_place(say(N_("; {n} more sent, not yet acknowledged")), "n")
+        # While one side sends, the other side's number stays, and most of its segments have one size.
+        self.size = lru_cache(maxsize=16)(self.octets)
+        self.same_seq = lru_cache(maxsize=4)(self._regular)
+        self.same_ack = lru_cache(maxsize=4)(self._acknowledged)
         self.lost = say(N_("the path loses this segment after the point of capture")) + "\n"
         label = say(N_("{label}: {text}")).format
         self.sections = {why: label(label=why, text=say(text)) for why, text in SECTIONS.items()}
@@ -102,7 +112,7 @@ class Explainer:
         found = _STEP.fullmatch(step)
         if found is None:
             return step
-        octets = self.octets(n=found[4]) if found[4] else ""
+        octets = self.octets(found[4]) if found[4] else ""
         comma = self.say(N_(", ")) if found[3] else " " if octets else ""
         return self.say(N_("step {n}: {what}")).format(n=found[1], what=f"{found[2]}{comma}{octets}")
 
@@ -110,18 +120,21 @@ class Explainer:
         """How the sequence number follows from earlier segments; `taken` is the segment's length."""
         segment, sender = record.segment, record.sender
         ctl, expected = segment.ctl, self.next[sender]
-        text = self.seq(start=start, raw=segment.seq)
         if start == expected and not ctl & (SYN | RST):
-            text += f" = {self._sum(start, self.fin.get(sender))}"
+            text = (self._regular if taken else self.same_seq)(start, segment.seq, self.fin.get(sender))
         else:
-            text += self._irregular(record, start, taken, expected)
+            text = self.seq(start, segment.seq) + self._irregular(record, start, taken, expected)
         if taken and not ctl & RST:
-            parts = self.octets(n=len(segment.payload)) if segment.payload else ""
+            parts = self.size(len(segment.payload)) if segment.payload else ""
             if ctl & (SYN | FIN):
                 names = [name for bit, name in ((SYN, "SYN"), (FIN, "FIN")) if ctl & bit]
                 parts = " + ".join([parts, *names] if parts else names)
-            text += self.takes(parts=parts, taken=taken, next=start + taken)
+            text += self.takes(parts, taken, start + taken)
         return text
+
+    def _regular(self, start: int, raw: int, fin: int | None) -> str:
+        """The next sequence number."""
+        return f"{self.seq(start, raw)} = {self._sum(start, fin)}"
 
     def _irregular(self, record: Record, start: int, taken: int, expected: int) -> str:
         """What to say of a sequence number that is not just the next one."""
@@ -149,17 +162,19 @@ class Explainer:
 
     def _ack(self, record: Record, number: int) -> str:
         """The line on how the acknowledgement number follows from the peer's segments."""
-        peer = "server" if record.sender == "client" else "client"
-        sum_ = self._sum(number, self.fin.get(peer))
-        found = self.acks[record.sender](number=number, raw=record.segment.ack, sum=sum_)
-        missing = self.next[peer] - number
-        return f"{found}{self.missing(n=missing)}\n" if missing > 0 else f"{found}\n"
+        sender = record.sender
+        peer = "server" if sender == "client" else "client"
+        return self.same_ack(sender, number, record.segment.ack, self.next[peer] - number, self.fin.get(peer))
+
+    def _acknowledged(self, sender: str, number: int, raw: int, missing: int, fin: int | None) -> str:
+        found = self.acks[sender](number, raw, self._sum(number, fin))
+        return f"{found}{self.missing(missing)}\n" if missing > 0 else f"{found}\n"
 
     def _sum(self, number: int, fin: int | None) -> str:
         """A relative number as the sum of what it counts, such as `1 (SYN) + 99 octets + 1 (FIN)`."""
         past_fin = fin is not None and number > fin
         octets = number - 1 - past_fin
-        text = f"1 (SYN) + {self.octets(n=octets)}" if octets > 0 else "1 (SYN)"
+        text = f"1 (SYN) + {self.octets(octets)}" if octets > 0 else "1 (SYN)"
         return f"{text} + 1 (FIN)" if past_fin else text
 
 

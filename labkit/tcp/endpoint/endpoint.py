@@ -27,7 +27,6 @@ Three modules connect the parts, one for each thing that can happen: `arrival` (
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 
 from labkit.errors import UsageError
@@ -205,9 +204,9 @@ class Endpoint:
         """The segments to transmit now, in order."""
         found = output.segments(self, now)
         if self.multipath.agreed:
-            found = [replace(out, segment=self.multipath.complete(self, out.segment)) for out in found]
+            found = [out._replace(segment=self.multipath.complete(self, out.segment)) for out in found]
         if self.signer is not None:
-            found = [replace(out, segment=self._signed(self.signer, out.segment)) for out in found]
+            found = [out._replace(segment=self._signed(self.signer, out.segment)) for out in found]
         return found
 
     def _signed(self, signer: Signer, segment: Segment) -> Segment:
