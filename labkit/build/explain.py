@@ -15,6 +15,9 @@ _STEP = re.compile(r"step (\d+): (.*?)(,)?(?: (\d+) octets)?")
 Say = Callable[[str], str]
 """Gives a message in the language of the comments."""
 
+Said = tuple[tuple[int, int, int | None], str]
+"""A relative number, the octets beyond it that are sent, the FIN's number; and the text about them."""
+
 SECTIONS = {
     "syn": N_("RFC 9293 section 3.5 (establishing a connection), 3.4.1 (initial sequence number)"),
     "syn-ack": N_("RFC 9293 section 3.5 (establishing a connection)"),
@@ -63,10 +66,12 @@ class Explainer:
         }
         """By the segment's sender."""
         self.missing = by_place(say(N_("; {n} more sent, not yet acknowledged")), "n")
-        # While one side sends, the other side's number stays, and most of its segments have one size.
+        # While one side sends, most of its segments have one size, and the other side's number stays.
         self.size = lru_cache(maxsize=16)(self.octets)
-        self.same_seq = lru_cache(maxsize=4)(self._regular)
-        self.same_ack = lru_cache(maxsize=4)(self._acknowledged)
+        nothing: Said = (-1, 0, None), ""
+        self.last_seq = {"client": nothing, "server": nothing}
+        self.last_ack = {"client": nothing, "server": nothing}
+        """What was last said of each sender's numbers."""
         self.lost = say(N_("the path loses this segment after the point of capture")) + "\n"
         label = say(N_("{label}: {text}")).format
         self.sections = {why: label(label=why, text=say(text)) for why, text in SECTIONS.items()}
@@ -121,7 +126,7 @@ class Explainer:
         segment, sender = record.segment, record.sender
         ctl, expected = segment.ctl, self.next[sender]
         if start == expected and not ctl & (SYN | RST):
-            text = (self._regular if taken else self.same_seq)(start, segment.seq, self.fin.get(sender))
+            text = self._regular(sender, start, segment.seq)
         else:
             text = self.seq(start, segment.seq) + self._irregular(record, start, taken, expected)
         if taken and not ctl & RST:
@@ -132,9 +137,13 @@ class Explainer:
             text += self.takes(parts, taken, start + taken)
         return text
 
-    def _regular(self, start: int, raw: int, fin: int | None) -> str:
-        """The next sequence number."""
-        return f"{self.seq(start, raw)} = {self._sum(start, fin)}"
+    def _regular(self, sender: str, start: int, raw: int) -> str:
+        """The sequence number that follows from those before."""
+        fin = self.fin.get(sender)
+        key = start, 0, fin
+        if self.last_seq[sender][0] != key:
+            self.last_seq[sender] = key, f"{self.seq(start, raw)} = {self._sum(start, fin)}"
+        return self.last_seq[sender][1]
 
     def _irregular(self, record: Record, start: int, taken: int, expected: int) -> str:
         """What to say of a sequence number that is not just the next one."""
@@ -164,11 +173,12 @@ class Explainer:
         """The line on how the acknowledgement number follows from the peer's segments."""
         sender = record.sender
         peer = "server" if sender == "client" else "client"
-        return self.same_ack(sender, number, record.segment.ack, self.next[peer] - number, self.fin.get(peer))
-
-    def _acknowledged(self, sender: str, number: int, raw: int, missing: int, fin: int | None) -> str:
-        found = self.acks[sender](number, raw, self._sum(number, fin))
-        return f"{found}{self.missing(missing)}\n" if missing > 0 else f"{found}\n"
+        fin, missing = self.fin.get(peer), self.next[peer] - number
+        key = number, missing, fin
+        if self.last_ack[sender][0] != key:
+            text = self.acks[sender](number, record.segment.ack, self._sum(number, fin))
+            self.last_ack[sender] = key, f"{text}{self.missing(missing)}\n" if missing > 0 else f"{text}\n"
+        return self.last_ack[sender][1]
 
     def _sum(self, number: int, fin: int | None) -> str:
         """A relative number as the sum of what it counts, such as `1 (SYN) + 99 octets + 1 (FIN)`."""

@@ -11,7 +11,8 @@ from labkit.capture import Frame
 from labkit.i18n import N_
 from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET
-from labkit.packet.scapy_build import Framing, Host, Stamp
+from labkit.packet.scapy_build import Framing, Host
+from labkit.packet.stamp import Stamp
 
 if TYPE_CHECKING:
     from labkit.build.trace import Trace

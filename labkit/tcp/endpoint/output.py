@@ -15,7 +15,17 @@ from labkit.tcp.endpoint.rack import CWR, LOSS, NEW, OPEN, RECOVERY, Rack
 from labkit.tcp.endpoint.signals import Outgoing
 from labkit.tcp.quick import maker
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG, Segment
-from labkit.tcp.state import Event, State
+from labkit.tcp.state import (
+    CLOSE_WAIT,
+    CLOSED,
+    CLOSING,
+    ESTABLISHED,
+    FIN_WAIT_1,
+    LAST_ACK,
+    SYN_RECEIVED,
+    SYN_SENT,
+    Event,
+)
 
 if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
@@ -31,7 +41,7 @@ BURSTS = frozenset({"data", "retransmission-rto", "retransmission-fast"})
 """Why segments leave that may be one burst."""
 make_segment = maker(Segment)
 
-TRANSMITTING = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
+TRANSMITTING = frozenset({ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1, CLOSING, LAST_ACK})
 """The states in which data or FIN may be sent or retransmitted."""
 
 
@@ -39,9 +49,9 @@ def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
     """The segments to transmit now."""
     out, end.replies = end.replies, []
     state = end.state
-    if state is State.CLOSED:
+    if state is CLOSED:
         return out
-    if state is State.SYN_SENT or state is State.SYN_RECEIVED:
+    if state is SYN_SENT or state is SYN_RECEIVED:
         _handshake(end, now, out)
         if end.fast_opened and end.snd.high and end.snd.nxt < end.snd.end:
             # RFC 7413 section 3: the answer need not wait for the handshake's third segment.
@@ -63,7 +73,7 @@ def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
 
 def _is_timed(end: "Endpoint") -> bool:
     """Whether a timer sends again what is under way: not with a closed window, and no SYN ACK of which nothing is kept."""
-    return end.timers.persist_at is None and not (syn_cookies.used(end) and end.state is State.SYN_RECEIVED)
+    return end.timers.persist_at is None and not (syn_cookies.used(end) and end.state is SYN_RECEIVED)
 
 
 def _send_all(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
@@ -352,13 +362,13 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]", *, push: bool = 
                 break
             if not push and not (_worth_sending(end, take, queued, room) and not _defers(end, now, room, bool(out))):
                 break
-        elif snd.fin is None or low > snd.fin or snd.edge <= low or end.state is State.SYN_RECEIVED:
+        elif snd.fin is None or low > snd.fin or snd.edge <= low or end.state is SYN_RECEIVED:
             break
         else:
             take = 0
         high = low + take
         # The FIN goes with the last octets where the window has room for its number.
-        fin = high == snd.fin and high < snd.edge and end.state is not State.SYN_RECEIVED
+        fin = high == snd.fin and high < snd.edge and end.state is not SYN_RECEIVED
         out.append(Outgoing(_data(end, low, high + fin, options, low >= snd.high), "data" if take else "fin"))
         snd.sent(low, high + fin, now)
         _note_sent(end, low, high + fin, now)
