@@ -21,15 +21,16 @@ LIBRARY = "labkit_simulation__mypyc"
 """The module in which the others are, as mypyc calls it."""
 MODULES = (
     "tcp.ranges",
-    *(f"tcp.endpoint.{name}" for name in ("accurate_ecn", "acks", "arrival", "config", "ecn", "endpoint", "handshake")),
-    *(f"tcp.endpoint.{name}" for name in ("multipath", "output", "receiver", "recovery", "rtt", "sender", "timers")),
-    *("tcp.endpoint.timestamps", "tcp.endpoint.congestion.cubic", "tcp.endpoint.congestion.reno"),
+    *(f"tcp.endpoint.{name}" for name in ("accurate_ecn", "acks", "arrival", "by_time", "config", "ecn", "endpoint")),
+    *(f"tcp.endpoint.{name}" for name in ("handshake", "multipath", "output", "rack", "receiver", "recovery", "rtt")),
+    *(f"tcp.endpoint.{name}" for name in ("scoreboard", "sender", "syn_cookies", "timers", "timestamps")),
+    *(f"tcp.endpoint.congestion.{name}" for name in ("cubic", "cubic_linux", "reno")),
     *("packet.stamp", "build.path", "build.application", "build.explain", "build.trace_file"),
     *(f"build.scenario.{name}" for name in ("end", "header", "merge", "play")),
 )
 """The modules that are loaded from the library."""
 INLINED = ("tcp.seq", "tcp.segment")
-"""Modules whose functions and constants the library has too, but which are loaded from their sources: verifying needs them."""
+"""Modules whose functions or constants the library has too. They are loaded from their sources: verifying needs them."""
 
 
 def library_name(package: str, suffix: str) -> str:

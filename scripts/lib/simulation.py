@@ -22,9 +22,11 @@ from labkit import compiled
 
 TOP = Path(__file__).parents[2]
 GROUP = compiled.LIBRARY.removesuffix("__mypyc")
+COPIED = "from labkit.tcp import seq as sn"
+"""How modules import the one whose functions the library has under another name, because its own name is that of the source."""
 INHERITED = frozenset({"Config", "Endpoint", "EndpointEnd", "Path"})
 """Classes that other classes may inherit from."""
-VALUES = frozenset({"Burst", "Direction", "Segment"})
+VALUES = frozenset({"Burst", "Direction"})
 """Classes that stay Python's own: users make them of what they like, copy and pickle them."""
 
 
@@ -55,10 +57,11 @@ def libraries(pythons: list[Python], target: str, work: Path) -> dict[str, bytes
     copy = work / "simulation"
     shutil.copytree(TOP / "labkit", copy / "labkit", ignore=shutil.ignore_patterns("__pycache__", "machine"))
     name = compiled.library_name(str(copy / "labkit"), "")
-    paths = {f"labkit.{name}": f"labkit/{name.replace('.', '/')}.py" for name in (*compiled.MODULES, *compiled.INLINED)}
-    for full, path in paths.items():
-        loaded = full.removeprefix("labkit.") not in compiled.INLINED
-        (copy / path).write_text(marked((copy / path).read_text("utf-8"), loaded=loaded), "utf-8")
+    shutil.copy(copy / "labkit/tcp/seq.py", copy / "labkit/tcp/inlined_seq.py")
+    paths = [f"labkit/{module.replace('.', '/')}.py" for module in (*compiled.MODULES, "tcp.inlined_seq")]
+    for path in paths:
+        text = (copy / path).read_text("utf-8").replace(COPIED, COPIED.replace(" seq ", " inlined_seq "))
+        (copy / path).write_text(marked(text), "utf-8")
     found = {}
     for each in pythons:
         folder = work / f"c-{each.version[0]}.{each.version[1]}"
@@ -66,7 +69,7 @@ def libraries(pythons: list[Python], target: str, work: Path) -> dict[str, bytes
         flags = ["--config-file", str(TOP / "pyproject.toml"), "--no-warn-unused-ignores", "--no-error-summary"]
         # mypyc finds modules from the current folder, and prints hints about what it compiles less well.
         with contextlib.chdir(copy), contextlib.redirect_stdout(sys.stderr):
-            _groups, ((files, _headers),), _more = mypyc_build([*flags, *paths.values()], options)
+            _groups, ((files, _headers),), _more = mypyc_build([*flags, *paths], options)
         for module in compiled.MODULES:
             shim = Path(generate_c_extension_shim(f"labkit.{module}", module.rpartition(".")[2], str(folder), GROUP))
             # Each has the same entry for a package too, and one file can have only one.
@@ -83,21 +86,17 @@ def libraries(pythons: list[Python], target: str, work: Path) -> dict[str, bytes
     return found
 
 
-def marked(text: str, *, loaded: bool) -> str:
-    """A source with marks for mypyc in empty lines and in assignments, so that it has the same lines as before.
-
-    Of a module that is not `loaded`, the library has no objects: only its numbers are constants.
-    """
+def marked(text: str) -> str:
+    """A source with marks for mypyc in empty lines and in assignments, so that it has the same lines as before."""
     lines = text.split("\n")
     tree = ast.parse(text)
     first = tree.body[0].end_lineno or 0  # the docstring
     lines[first] = "import typing; MYPY = False"
     for node in tree.body:
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.isupper():
-                if loaded or isinstance(value, ast.Constant):
-                    at = node.lineno - 1
-                    lines[at] = lines[at].replace(f"{name} =", f"{name}: typing.Final =", 1)
+            case ast.Assign(targets=[ast.Name(id=name)]) if name.isupper():
+                at = node.lineno - 1
+                lines[at] = lines[at].replace(f"{name} =", f"{name}: typing.Final =", 1)
             case ast.ClassDef(name=name) if name in VALUES:
                 lines[start(node) - 1] = "@(lambda kind: kind)"  # a decorator that mypyc does not know
             case ast.ClassDef(name=name) if name in INHERITED:
