@@ -11,6 +11,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from labkit import compiled
+
 if TYPE_CHECKING:
     from labkit.analysis.finding import Finding
     from labkit.analysis.flow_filter import FlowFilter
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from labkit.tcp.segment import Segment
 
 __version__ = "0.1.0"
+
+compiled.install()
 
 _HOMES = {
     "CaptureError": "errors",

@@ -5,6 +5,7 @@ The comments of a file are English, so that it is the same on every machine, unl
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from labkit.build.record import Record, States
 from labkit.i18n import N_
@@ -13,6 +14,9 @@ from labkit.tcp.segment import ACK, FIN, RST, SYN
 _STEP = re.compile(r"step (\d+): (.*?)(,)?(?: (\d+) octets)?")
 Say = Callable[[str], str]
 """Gives a message in the language of the comments."""
+
+Said = tuple[tuple[int, int, int | None], str]
+"""A relative number, the octets beyond it that are sent, the FIN's number; and the text about them."""
 
 SECTIONS = {
     "syn": N_("RFC 9293 section 3.5 (establishing a connection), 3.4.1 (initial sequence number)"),
@@ -34,6 +38,11 @@ SECTIONS = {
 """References about a segment, by the reason why it was sent."""
 
 
+def by_place(text: str, *names: str) -> Callable[..., str]:
+    """`text.format` with the values in the order of `names`: it takes half the time of values by name."""
+    return text.format(**{name: f"{{{place}}}" for place, name in enumerate(names)}).format
+
+
 class Explainer:
     """Explain the segments at one capture point in order, each from the segments before it."""
 
@@ -48,15 +57,21 @@ class Explainer:
         self.heads: dict[tuple[str, States | None, States | None], str] = {}
         """What precedes the numbers, by step and states: most segments share it with others."""
         # What most comments consist of.
-        self.seq = say(N_("seq {start} (raw {raw})")).format
-        self.octets = say(N_("{n} octets")).format
-        self.takes = say(N_("; {parts}: takes {taken}, next seq {next}")).format
+        self.seq = by_place(say(N_("seq {start} (raw {raw})")), "start", "raw")
+        self.octets = by_place(say(N_("{n} octets")), "n")
+        self.takes = by_place(say(N_("; {parts}: takes {taken}, next seq {next}")), "parts", "taken", "next")
         self.acks = {
-            "client": say(N_("ack {number} (raw {raw}) = {sum} of the server")).format,
-            "server": say(N_("ack {number} (raw {raw}) = {sum} of the client")).format,
+            "client": by_place(say(N_("ack {number} (raw {raw}) = {sum} of the server")), "number", "raw", "sum"),
+            "server": by_place(say(N_("ack {number} (raw {raw}) = {sum} of the client")), "number", "raw", "sum"),
         }
         """By the segment's sender."""
-        self.missing = say(N_("; {n} more sent, not yet acknowledged")).format
+        self.missing = by_place(say(N_("; {n} more sent, not yet acknowledged")), "n")
+        # While one side sends, most of its segments have one size, and the other side's number stays.
+        self.size = lru_cache(maxsize=16)(self.octets)
+        nothing: Said = (-1, 0, None), ""
+        self.last_seq = {"client": nothing, "server": nothing}
+        self.last_ack = {"client": nothing, "server": nothing}
+        """What was last said of each sender's numbers."""
         self.lost = say(N_("the path loses this segment after the point of capture")) + "\n"
         label = say(N_("{label}: {text}")).format
         self.sections = {why: label(label=why, text=say(text)) for why, text in SECTIONS.items()}
@@ -102,7 +117,7 @@ class Explainer:
         found = _STEP.fullmatch(step)
         if found is None:
             return step
-        octets = self.octets(n=found[4]) if found[4] else ""
+        octets = self.octets(found[4]) if found[4] else ""
         comma = self.say(N_(", ")) if found[3] else " " if octets else ""
         return self.say(N_("step {n}: {what}")).format(n=found[1], what=f"{found[2]}{comma}{octets}")
 
@@ -110,18 +125,25 @@ class Explainer:
         """How the sequence number follows from earlier segments; `taken` is the segment's length."""
         segment, sender = record.segment, record.sender
         ctl, expected = segment.ctl, self.next[sender]
-        text = self.seq(start=start, raw=segment.seq)
         if start == expected and not ctl & (SYN | RST):
-            text += f" = {self._sum(start, self.fin.get(sender))}"
+            text = self._regular(sender, start, segment.seq)
         else:
-            text += self._irregular(record, start, taken, expected)
+            text = self.seq(start, segment.seq) + self._irregular(record, start, taken, expected)
         if taken and not ctl & RST:
-            parts = self.octets(n=len(segment.payload)) if segment.payload else ""
+            parts = self.size(len(segment.payload)) if segment.payload else ""
             if ctl & (SYN | FIN):
                 names = [name for bit, name in ((SYN, "SYN"), (FIN, "FIN")) if ctl & bit]
                 parts = " + ".join([parts, *names] if parts else names)
-            text += self.takes(parts=parts, taken=taken, next=start + taken)
+            text += self.takes(parts, taken, start + taken)
         return text
+
+    def _regular(self, sender: str, start: int, raw: int) -> str:
+        """The sequence number that follows from those before."""
+        fin = self.fin.get(sender)
+        key = start, 0, fin
+        if self.last_seq[sender][0] != key:
+            self.last_seq[sender] = key, f"{self.seq(start, raw)} = {self._sum(start, fin)}"
+        return self.last_seq[sender][1]
 
     def _irregular(self, record: Record, start: int, taken: int, expected: int) -> str:
         """What to say of a sequence number that is not just the next one."""
@@ -149,17 +171,20 @@ class Explainer:
 
     def _ack(self, record: Record, number: int) -> str:
         """The line on how the acknowledgement number follows from the peer's segments."""
-        peer = "server" if record.sender == "client" else "client"
-        sum_ = self._sum(number, self.fin.get(peer))
-        found = self.acks[record.sender](number=number, raw=record.segment.ack, sum=sum_)
-        missing = self.next[peer] - number
-        return f"{found}{self.missing(n=missing)}\n" if missing > 0 else f"{found}\n"
+        sender = record.sender
+        peer = "server" if sender == "client" else "client"
+        fin, missing = self.fin.get(peer), self.next[peer] - number
+        key = number, missing, fin
+        if self.last_ack[sender][0] != key:
+            text = self.acks[sender](number, record.segment.ack, self._sum(number, fin))
+            self.last_ack[sender] = key, f"{text}{self.missing(missing)}\n" if missing > 0 else f"{text}\n"
+        return self.last_ack[sender][1]
 
     def _sum(self, number: int, fin: int | None) -> str:
         """A relative number as the sum of what it counts, such as `1 (SYN) + 99 octets + 1 (FIN)`."""
         past_fin = fin is not None and number > fin
         octets = number - 1 - past_fin
-        text = f"1 (SYN) + {self.octets(n=octets)}" if octets > 0 else "1 (SYN)"
+        text = f"1 (SYN) + {self.octets(octets)}" if octets > 0 else "1 (SYN)"
         return f"{text} + 1 (FIN)" if past_fin else text
 
 

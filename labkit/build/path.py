@@ -38,9 +38,9 @@ class Burst:
 
     def __post_init__(self) -> None:
         if not 0 <= self.chance <= 1:
-            raise ValueError(_("burst chance {chance} is outside 0..1").format(chance=self.chance))
+            raise ValueError(_("burst chance {chance} is outside 0..1").format(chance=f"{self.chance:g}"))
         if self.length < 1:
-            raise ValueError(_("burst length {length} must be at least 1").format(length=self.length))
+            raise ValueError(_("burst length {length} must be at least 1").format(length=f"{self.length:g}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Direction:
 
     def __post_init__(self) -> None:
         if not 0 <= self.loss <= 1:
-            raise ValueError(_("loss {loss} is outside 0..1").format(loss=self.loss))
+            raise ValueError(_("loss {loss} is outside 0..1").format(loss=f"{self.loss:g}"))
         if min(self.delay, self.jitter, *self.late.values(), 0) < 0:
             raise ValueError(_("a packet cannot arrive before it was sent"))
         if self.bandwidth is not None and self.bandwidth <= 0:

@@ -28,7 +28,8 @@ from labkit.errors import ScenarioError
 from labkit.i18n import N_, _
 from labkit.packet.frame_edits import apply
 from labkit.packet.linktype import ETHERNET
-from labkit.packet.scapy_build import Host, Stamp
+from labkit.packet.scapy_build import Host
+from labkit.packet.stamp import Stamp
 from labkit.tcp.notation import CLIENT, Line, parse_line
 from labkit.tcp.segment import SYN, Segment
 from labkit.tcp.seq import add

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 EDITIONS = ("annotated", "student")
 
+MAX_WAITING = 256
+"""Packets that are written at once."""
 MAX_LINES = 200
 """Segments that a trace shows as text, or as a picture."""
 
@@ -354,11 +356,17 @@ class Trace:
                 writer.add_interface(
                     each.link, snaplen=each.snaplen or None, name=each.name, description=each.description, fcs=each.fcs
                 )
-            for made in self.file(annotated=annotated, translated=translated):
-                writer.write(
-                    made.time, made.octets, wirelen=made.wirelen, comments=made.comments, interface=made.interface
-                )
+            waiting: list[bytes] = []
+            for _owner, time, octets, wirelen, comments, interface in self.file(
+                annotated=annotated, translated=translated
+            ):
+                record = writer.record(time, octets, wirelen=wirelen, comments=comments, interface=interface)
+                waiting.append(record)
+                if len(waiting) == MAX_WAITING:
+                    writer.append(b"".join(waiting))
+                    waiting.clear()
                 packets += 1
+            writer.append(b"".join(waiting))
         return packets
 
     def _interfaces(self, *, annotated: bool) -> Sequence[Interface]:

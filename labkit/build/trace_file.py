@@ -11,7 +11,8 @@ from labkit.capture import Frame
 from labkit.i18n import N_
 from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET
-from labkit.packet.scapy_build import Framing, Host, Stamp
+from labkit.packet.scapy_build import Framing, Host
+from labkit.packet.stamp import Stamp
 
 if TYPE_CHECKING:
     from labkit.build.trace import Trace
@@ -90,16 +91,17 @@ def ends(trace: "Trace", record: Record) -> tuple[Host, Host]:
 def packets(trace: "Trace", *, annotated: bool, say: Say = str) -> Iterator[FilePacket]:
     """The packets of a file in their order, with the comments on them if `annotated`, in the language of `say`."""
     explainers: dict[tuple[str, int], Explainer] = {}
-    stamps: dict[tuple[int, str, str], Stamp] = {}
+    ways: dict[tuple[int, str, str], tuple[Stamp, Explainer]] = {}
+    """What makes the frames and the comments of one direction at one capture point."""
     numbers = idents(trace)
     taps = {tap: place for place, tap in enumerate(dict.fromkeys(record.tap for record in trace.records))}
-    framing, link = trace.framing, trace.link
+    framing, link, start = trace.framing, trace.link, trace.start
     for item in layout(trace) if trace.origin is not None else trace.records:
         if isinstance(item, Frame):
             comments = item.comments if annotated else ()
             yield FilePacket(None, item.time, item.data, max(item.wirelen, len(item.data)), comments, item.interface)
             continue
-        record, time, ident = item, trace.start + item.time, next(numbers)
+        record, time, ident = item, start + item.time, next(numbers)
         if record.frames:
             found = capture_io.written(record)
             for frame, octets, wirelen in found[-1:] if capture_io.is_unchanged(record) else found:
@@ -107,19 +109,20 @@ def packets(trace: "Trace", *, annotated: bool, say: Say = str) -> Iterator[File
                 yield FilePacket(record, time, octets, wirelen, comments, frame.interface)
             continue
         way = record.connection, record.sender, record.tap
-        if way not in stamps:
-            stamps[way] = Stamp(*ends(trace, record), framing)
-        octets = stamps[way].frame(record.segment, ident, record.label)
+        made = ways.get(way)
+        if made is None:
+            explainer = explainers.setdefault((record.tap, record.connection), Explainer(trace.relative, say))
+            made = ways[way] = Stamp(*ends(trace, record), framing), explainer
+        stamp, explainer = made
+        octets = stamp.frame(record.segment, ident, record.label)
         wirelen = len(octets)
+        comment = explainer.explain(record) if annotated else ""
+        if not (record.edits or framing.fragment):
+            yield FilePacket(record, time, octets, wirelen, (comment,) if comment else (), taps[record.tap])
+            continue
         if record.edits:
             octets, wirelen = apply(octets, link, record.edits)
-        comment = ""
-        if annotated:
-            seen = record.tap, record.connection
-            if seen not in explainers:
-                explainers[seen] = Explainer(trace.relative, say)
-            comment = explainers[seen].explain(record)
-        parts = pieces(framing, octets, ident, record) if record.edits or framing.fragment else (octets,)
+        parts = pieces(framing, octets, ident, record)
         if len(parts) == 1:
             yield FilePacket(record, time, parts[0], wirelen, (comment,) if comment else (), taps[record.tap])
             continue

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from labkit.capture import pcapng_blocks as block
 from labkit.capture.base import MAX_RECORD_OCTETS, Description, Format, Frame, Interface, Reader, Writer
-from labkit.capture.pcapng_blocks import PADDING, Layout, decoded, encoded, layout, packed, unpacked
+from labkit.capture.pcapng_blocks import PADDING, Layout, decoded, encoded, layout, option, packed, unpacked
 from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.i18n import N_, _, printable
@@ -341,10 +341,12 @@ class PcapngWriter(Writer):
             raise self._unfit(_("a pcapng can hold times from 1970 to 2554, not {time} ns").format(time=time))
         if not 0 <= interface < len(self._links):
             raise self._unfit(_("there is no interface {interface}").format(interface=interface))
-        options = [(block.COMMENT, encoded(comment)) for comment in comments]
+        options = b""
+        for comment in comments:
+            options += option(block.COMMENT, encoded(comment))
         if outbound is not None:
-            options.append((block.FLAGS, b"\2\0\0\0" if outbound else b"\1\0\0\0"))
-        rest = PADDING[captured & 3] + packed(options)
+            options += option(block.FLAGS, b"\2\0\0\0" if outbound else b"\1\0\0\0")
+        rest = PADDING[captured & 3] + options + (block.END if options else b"")
         size = self._fitting(32 + captured + len(rest))
         head = RECORD.pack(block.ENHANCED, size, interface, stamp >> 32, stamp & 0xFFFF_FFFF, captured, length)
         return b"".join((head, data, rest, size.to_bytes(4, "little")))

@@ -74,12 +74,19 @@ PADDING = (b"", bytes(3), bytes(2), bytes(1))
 """What follows octets, by the lowest two bits of their number."""
 
 
+END = bytes(4)
+"""What ends options."""
+
+
+def option(code: int, value: bytes) -> bytes:
+    """The octets of one option (or name record)."""
+    return OPTION.pack(code, len(value)) + value + PADDING[len(value) & 3]
+
+
 def packed(options: Iterable[tuple[int, bytes]]) -> bytes:
     """The octets of options (or of name records) and their end mark; empty without options."""
-    octets = b""
-    for code, value in options:
-        octets += OPTION.pack(code, len(value)) + value + PADDING[len(value) & 3]
-    return octets + bytes(4) if octets else b""
+    octets = b"".join(option(code, value) for code, value in options)
+    return octets + END if octets else b""
 
 
 def encoded(text: str, limit: int = MAX_TEXT_OCTETS) -> bytes:

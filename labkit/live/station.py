@@ -16,8 +16,9 @@ from labkit.live.link import Link
 from labkit.live.neighbours import announced, query, reply_to
 from labkit.packet.decode import TCP, decode
 from labkit.packet.linktype import ETHERNET
-from labkit.packet.scapy_build import PLAIN, Framing, Host, Stamp
+from labkit.packet.scapy_build import PLAIN, Framing, Host
 from labkit.packet.seen import SUM_BAD, Seen
+from labkit.packet.stamp import Stamp
 from labkit.tcp.options import unpack
 from labkit.tcp.segment import Segment
 

@@ -4,8 +4,8 @@ Scapy fills in all fields that follow from others (lengths, checksums, data offs
 can change any field of a packet in Scapy, and its lengths and checksums are correct afterwards. Options are Scapy's own
 tuples, such as `('MSS', 1460)`; their octets are those of `labkit.tcp.options.pack`.
 
-Scapy takes half a second to import, so the first of its packets imports it. Files are written without it: a `Stamp` makes the
-same octets.
+Scapy takes half a second to import, so the first of its packets imports it. Files are written without it: a
+`labkit.packet.stamp.Stamp` makes the same octets.
 """
 
 import ast
@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import pairwise
-from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import UsageError
@@ -131,7 +130,7 @@ def packet(
     nanoseconds since 1970-01-01, which become the packet's `time` without loss. UsageError for a link type that is not
     built, or for addresses of different families.
     """
-    _check(source, target, framing)
+    check(source, target, framing)
     from scapy.utils import EDecimal
 
     built = _network(segment, source, target, ident, framing, label) / tcp(segment, source.port, target.port)
@@ -210,14 +209,6 @@ def _link(source: Host, target: Host, vlans: tuple[Vlan, ...]) -> "Packet":
     for tag, following in zip(vlans, types[1:], strict=True):
         header /= (Dot1AD if tag.service else Dot1Q)(vlan=tag.id, prio=tag.priority, type=following)
     return header
-
-
-def _link_header(source: Host, target: Host, vlans: tuple[Vlan, ...]) -> bytes:
-    """The octets of `_link`: each tag has its priority and VLAN (IEEE 802.1Q), and the type of what follows."""
-    words = bytes.fromhex(f"{target.mac}{source.mac}".replace(":", ""))
-    for tag in vlans:
-        words += tag.type.to_bytes(2) + (tag.priority << 13 | tag.id).to_bytes(2)
-    return words + (0x86DD if source.ip.version == 6 else 0x0800).to_bytes(2)
 
 
 def tcp(segment: Segment, sport: int, dport: int) -> "Packet":
@@ -363,65 +354,6 @@ class _Pattern:
         return made
 
 
-class Stamp:
-    """Makes the octets of `packet`, a hundred times as fast and without Scapy, for one direction of a conversation.
-
-    What all frames have in common is written once. UsageError as from `packet`.
-    """
-
-    def __init__(self, source: Host, target: Host, framing: Framing = PLAIN) -> None:
-        _check(source, target, framing)
-        self.version = source.ip.version
-        addresses = source.ip.packed + target.ip.packed
-        self.link_header = _link_header(source, target, framing.vlans) if framing.link == ETHERNET else b""
-        self.ports = source.port << 16 | target.port
-        service = source.dscp << 2
-        # RFC 9293 section 3.1 and RFC 8200 section 8.1: both pseudo-headers have the same sum.
-        self.pseudo = int.from_bytes(addresses) + 6
-        if self.version == 6:
-            self.first = 6 << 28 | service << 20
-            self.fixed = bytes((6, source.ttl)) + addresses
-            return
-        self.first = 0x45 << 8 | service
-        self.fixed = (0x4000 if framing.dont_fragment else 0).to_bytes(2) + bytes((source.ttl, 6))
-        self.addresses = addresses
-        self.fixed_sum = int.from_bytes(self.fixed) + int.from_bytes(addresses)
-
-    def frame(self, segment: Segment, ident: int = 0, label: int = 0) -> bytes:
-        """The octets of `packet(segment, ...)`."""
-        payload = segment.payload
-        body = opt.pack(segment.options) + payload if segment.options else payload
-        length = 20 + len(body)
-        seq, ack, window, urgent = segment.seq, segment.ack, segment.window, segment.urgent
-        offset = (length - len(payload)) << 10 | segment.ctl
-        # One large number holds the octets' 16-bit words, and so does a field of 32 bits.
-        total = self.pseudo + length + self.ports + seq + ack + offset + window + urgent
-        total += int.from_bytes(body + b"\0" if length % 2 else body)
-        header = HEADER.pack(self.ports, seq, ack, offset, window, _complement(total), urgent)
-        return self._ip(length, segment.ecn, ident, label) + header + body
-
-    def _ip(self, length: int, ecn: int, ident: int, label: int) -> bytes:
-        """The headers before that of a TCP segment of `length` octets."""
-        if self.version == 6:
-            service = self.first | ecn << 20 | label
-            return self.link_header + service.to_bytes(4) + length.to_bytes(2) + self.fixed
-        first, total, ident = self.first | ecn, 20 + length, ident & 0xFFFF
-        octets = IPV4.pack(first, total, ident, self.fixed, _complement(self.fixed_sum + first + total + ident))
-        return self.link_header + octets + self.addresses
-
-
-IPV4 = Struct("!HHH4sH")
-HEADER = Struct("!IIIHHHH")
-
-
-def _complement(total: int) -> int:
-    """The Internet checksum (RFC 1071) of 16-bit words read as one large number, which is not zero.
-
-    2**16 is 1 modulo 2**16 - 1, so the remainder is the folded sum; 0 stands for its other form, 0xFFFF.
-    """
-    return 0xFFFF - (total % 0xFFFF or 0xFFFF)
-
-
 def _network(segment: Segment, source: Host, target: Host, ident: int, framing: Framing, label: int) -> "Packet":
     """The IP header (RFC 791; RFC 8200 section 3), without what Scapy fills in."""
     service = source.dscp << 2 | segment.ecn
@@ -442,7 +374,7 @@ def _network(segment: Segment, source: Host, target: Host, ident: int, framing: 
     )
 
 
-def _check(source: Host, target: Host, framing: Framing) -> None:
+def check(source: Host, target: Host, framing: Framing) -> None:
     """UsageError for a link type that is not built, or for addresses of different families."""
     if source.ip.version != target.ip.version:
         raise UsageError(

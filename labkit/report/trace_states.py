@@ -6,7 +6,8 @@ from dataclasses import replace
 from labkit.analysis.states import observe
 from labkit.build.trace import Record, Trace
 from labkit.capture import Frame
-from labkit.packet.scapy_build import Host, Stamp
+from labkit.packet.scapy_build import Host
+from labkit.packet.stamp import Stamp
 from labkit.tcp.notation import CLIENT
 from labkit.tcp.state import State
 

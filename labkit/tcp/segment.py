@@ -7,7 +7,7 @@ Control bits: RFC 9293 section 3.1; AE: RFC 9768.
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from labkit.i18n import _
 from labkit.tcp import seq as sn
@@ -17,8 +17,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BITS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128, "AE": 256}
-FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, AE = BITS.values()
+FIN: Final = 1
+SYN: Final = 2
+RST: Final = 4
+PSH: Final = 8
+ACK: Final = 16
+URG: Final = 32
+ECE: Final = 64
+CWR: Final = 128
+AE: Final = 256
+BITS = {"FIN": FIN, "SYN": SYN, "RST": RST, "PSH": PSH, "ACK": ACK, "URG": URG, "ECE": ECE, "CWR": CWR, "AE": AE}
 
 NOT_ECT, ECT1, ECT0, CE = 0, 1, 2, 3
 """The ECN field of the IP header (RFC 3168 section 5)."""

@@ -28,6 +28,22 @@ class State(Enum):
         return self.value
 
 
+(
+    CLOSED,
+    LISTEN,
+    SYN_SENT,
+    SYN_RECEIVED,
+    ESTABLISHED,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    CLOSE_WAIT,
+    CLOSING,
+    LAST_ACK,
+    TIME_WAIT,
+) = State
+"""The states by their names alone: Python finds a member of an enumeration only slowly, and an endpoint asks for many."""
+
+
 class Event(Enum):
     """The events that change a state: the user's calls, arriving and departing segments, timers."""
 

@@ -9,7 +9,8 @@ from labkit.build import script
 from labkit.capture import Frame
 from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET
-from labkit.packet.scapy_build import Host, Stamp
+from labkit.packet.scapy_build import Host
+from labkit.packet.stamp import Stamp
 from labkit.tcp.notation import CLIENT, SERVER, Line
 from labkit.tcp.options import Sack
 from labkit.tcp.segment import ACK, SYN, Segment

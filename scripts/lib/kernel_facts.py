@@ -35,7 +35,8 @@ from labkit.live.lab import Lab
 from labkit.live.link import Link
 from labkit.live.wiring import KERNELS, set_sysctls
 from labkit.packet.linktype import ETHERNET
-from labkit.packet.scapy_build import Host, Stamp
+from labkit.packet.scapy_build import Host
+from labkit.packet.stamp import Stamp
 from labkit.packet.seen import ABSENT, Seen
 from labkit.report.fingerprint import WORDS
 from labkit.tcp import options as opt

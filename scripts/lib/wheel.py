@@ -2,18 +2,22 @@
 
 The library is made from the module that labkit itself compiles. It uses nothing of the system but `memcpy` and its like, so that
 one file serves glibc and musl. Beside it stands a digest of the sources that it was made from: labkit loads it for no others.
+For Linux on x86-64 with glibc, a wheel also has the simulation as machine code (`simulation`), for some versions of Python.
 """
 
 import argparse
 import base64
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
+
+import simulation
 
 from labkit.analysis.native import kernels, library, loader, packed
 
@@ -33,11 +37,13 @@ class Platform(NamedTuple):
     processors: tuple[str, ...]
     """Processors as the compiler calls them: one library for each, from the oldest to the newest."""
     suffix: str = "so"
+    simulates: bool = False
+    """Whether the wheel has the simulation too, which is compiled with the headers of this computer's Pythons."""
 
 
 X86 = ("x86_64_v2", "x86_64_v3")
 PLATFORMS = {
-    "linux-x86_64": Platform("manylinux_2_17_x86_64.musllinux_1_1_x86_64", "x86_64-linux-gnu", X86),
+    "linux-x86_64": Platform("manylinux_2_17_x86_64.musllinux_1_1_x86_64", "x86_64-linux-gnu", X86, simulates=True),
     "linux-aarch64": Platform("manylinux_2_17_aarch64.musllinux_1_1_aarch64", "aarch64-linux-gnu", ("generic",)),
     "macos-x86_64": Platform("macosx_11_0_x86_64", "x86_64-macos", X86, "dylib"),
     "macos-arm64": Platform("macosx_11_0_arm64", "aarch64-macos", ("apple_m1",), "dylib"),
@@ -48,6 +54,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="wheel", description=__doc__)
     parser.add_argument("platforms", nargs="*", metavar="PLATFORM", help=", ".join(PLATFORMS))
     parser.add_argument("--output", type=Path, default=TOP / "dist", metavar="FOLDER")
+    parser.add_argument(
+        "--python", action="append", metavar="PROGRAM", help="compile the simulation for this Python; repeatable"
+    )
     given = parser.parse_args()
     if unknown := set(given.platforms) - set(PLATFORMS):
         parser.error(f"{', '.join(sorted(unknown))}: expected one of {', '.join(PLATFORMS)}")
@@ -60,7 +69,15 @@ def main() -> None:
         for name in given.platforms or PLATFORMS:
             say(f"compiling for {name}")
             added = compiled(PLATFORMS[name], work, engine.entries)
+            if PLATFORMS[name].simulates:
+                added |= simulated(PLATFORMS[name], work, given.python or pythons())
             print(repacked(pure, PLATFORMS[name], added, given.output))
+
+
+def pythons() -> list[str]:
+    """The programs of the versions of Python that are found here."""
+    found = (shutil.which(f"python3.{minor}") for minor in range(11, 15))
+    return [sys.executable, *filter(None, found)]
 
 
 def say(line: str) -> None:
@@ -99,6 +116,16 @@ def compiled(platform: Platform, work: Path, entries: dict[str, int]) -> dict[st
     found[packed.ABOUT] = json.dumps(about, indent=1).encode() + b"\n"
     folder = packed.FOLDER.relative_to(TOP).as_posix()
     return {f"{folder}/{name}": octets for name, octets in found.items()}
+
+
+def simulated(platform: Platform, work: Path, programs: list[str]) -> dict[str, bytes]:
+    """The libraries of the simulation."""
+    wanted = list(simulation.pythons(programs))
+    if not wanted:
+        say("no Python with its headers is found: the wheel has no compiled simulation")
+        return {}
+    say(f"compiling the simulation for Python {', '.join(f'{major}.{minor}' for (major, minor), *_ in wanted)}")
+    return {f"labkit/{name}": octets for name, octets in simulation.libraries(wanted, platform.target, work).items()}
 
 
 def repacked(pure: Path, platform: Platform, added: dict[str, bytes], output: Path) -> Path:

@@ -10,7 +10,8 @@ from labkit.build.path import CLIENT, SERVER, Direction, Path
 from labkit.build.scenario import Scenario, setup
 from labkit.live.neighbours import query
 from labkit.live.relay import Connections, PacketCounts, Relay, congested, datagram, decremented, length
-from labkit.packet.scapy_build import Framing, Host, Stamp, Vlan
+from labkit.packet.scapy_build import Framing, Host, Vlan
+from labkit.packet.stamp import Stamp
 from labkit.tcp.segment import ACK, CE, ECT0, SYN, Segment
 
 MS = 1_000_000

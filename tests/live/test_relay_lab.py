@@ -27,7 +27,8 @@ from labkit.live.link import Link
 from labkit.live.system import processes_in
 from labkit.live.watch import frames
 from labkit.live.wiring import KERNELS
-from labkit.packet.scapy_build import Host, Stamp
+from labkit.packet.scapy_build import Host
+from labkit.packet.stamp import Stamp
 from labkit.tcp.segment import Segment
 
 pytestmark = [needs_root, needs_ip]

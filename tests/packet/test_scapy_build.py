@@ -14,7 +14,8 @@ from scapy.utils import PcapWriter
 
 from labkit.errors import UsageError
 from labkit.packet.linktype import ETHERNET, RAW
-from labkit.packet.scapy_build import Framing, Host, Stamp, Vlan, packet, scapy_options
+from labkit.packet.scapy_build import Framing, Host, Vlan, packet, scapy_options
+from labkit.packet.stamp import Stamp
 from labkit.tcp import options as opt
 from labkit.tcp.segment import ACK, AE, CE, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from labkit.build.record import Record
-from labkit.tcp.endpoint import Outgoing
 from labkit.tcp.options import Mss
 from labkit.tcp.quick import maker
 from labkit.tcp.segment import ACK, Segment
@@ -21,8 +20,6 @@ SEGMENT = Segment(2**32 - 1, 7, ACK, 100, b"octets", (Mss(1460),), 3, 2)
         (Segment, (), {}),
         (Segment, (2**32 - 1, 7, ACK, 100, b"octets", (Mss(1460),), 3, 2), {}),
         (Segment, (5,), {"ctl": ACK, "ecn": 1}),
-        (Outgoing, (SEGMENT, "data"), {}),
-        (Outgoing, (SEGMENT, "rst", True), {}),
         (Record, (1, 5, "server", SEGMENT, "data", "step", None, None), {}),
         (Record, (1, 5, "server", SEGMENT, "", "", None, None, False), {"edits": {"sum": "+1"}, "cwnd": 9}),
     ],

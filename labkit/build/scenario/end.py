@@ -14,7 +14,7 @@ from labkit.errors import UsageError
 from labkit.i18n import _
 from labkit.tcp.endpoint import Endpoint, Outgoing
 from labkit.tcp.segment import SYN, Segment
-from labkit.tcp.state import State
+from labkit.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
 
 
 class EndpointEnd:
@@ -36,7 +36,7 @@ class EndpointEnd:
         "tcp",
     )
 
-    REPLACEABLE = frozenset({State.CLOSED, State.LISTEN})
+    REPLACEABLE = frozenset({CLOSED, LISTEN})
     """The states in which a connect may begin another connection."""
 
     def __init__(self, model: ScenarioModel, parts: Parts, side: str) -> None:
@@ -53,14 +53,14 @@ class EndpointEnd:
 
     def _serve(self, connection: int, now: int, used: int | None) -> None:
         """Take a new endpoint for a connection; `used` is the last sequence number of the connection before, if known."""
-        waiting = used is not None and self.tcp.state is State.TIME_WAIT
+        waiting = used is not None and self.tcp.state is TIME_WAIT
         self.tcp: Endpoint = setup.endpoint(self.model, self.parts, self.side, now, used, waiting)
         self.serving = connection
         self.isns[connection] = self.tcp.snd.iss
         self.reading = True
         self.sends: tuple[list[int], list[str]] = [], []
         """Where each send ends in the stream of this connection, and the step of each."""
-        self.recorded = State.CLOSED
+        self.recorded = CLOSED
         """The state after the last recorded segment."""
 
     def serve_next(self, connection: int, now: int) -> None:
@@ -72,7 +72,7 @@ class EndpointEnd:
     def listen(self) -> None:
         """Open the connection passively."""
         self.tcp.listen()
-        self.recorded = State.LISTEN
+        self.recorded = LISTEN
 
     # What the application asks.
 
@@ -81,7 +81,7 @@ class EndpointEnd:
         """Whether the handshake is complete."""
         if self.silent:
             return self.heard_of.isn is not None
-        return self.tcp.synchronised and self.tcp.state not in {State.SYN_SENT, State.SYN_RECEIVED, State.CLOSED}
+        return self.tcp.synchronised and self.tcp.state not in {SYN_SENT, SYN_RECEIVED, CLOSED}
 
     @property
     def delivered(self) -> int:
@@ -91,12 +91,12 @@ class EndpointEnd:
     @property
     def peer_closed(self) -> bool:
         """Whether the peer's FIN has arrived, or the connection is gone."""
-        return self.heard_of.closed if self.silent else self.tcp.received_fin or self.tcp.state is State.CLOSED
+        return self.heard_of.closed if self.silent else self.tcp.received_fin or self.tcp.state is CLOSED
 
     @property
     def gone(self) -> bool:
         """Whether there is no connection, or it has ended."""
-        return self.heard_of.reset if self.silent else self.tcp.state is State.CLOSED
+        return self.heard_of.reset if self.silent else self.tcp.state is CLOSED
 
     @property
     def heard(self) -> int:
@@ -119,7 +119,7 @@ class EndpointEnd:
             if self.tcp.state not in self.REPLACEABLE:
                 raise UsageError(_("connection already exists"))
             self.serve_next(connection, now)
-        if self.tcp.state is State.LISTEN:
+        if self.tcp.state is LISTEN:
             self.tcp.close(now)
         self.tcp.open(now)
 
@@ -151,7 +151,7 @@ class EndpointEnd:
     def crash(self, now: int) -> None:
         """Restart the host: it has forgotten the connection."""
         self.tcp = setup.endpoint(self.model, self.parts, self.side, now)
-        self.recorded = State.CLOSED
+        self.recorded = CLOSED
 
     def sending_step(self, segment: Segment) -> str | None:
         """The step that has sent the last octet of a segment; None without data."""

@@ -8,7 +8,7 @@ from labkit.tcp import stacks
 from labkit.tcp.endpoint import Endpoint, Outgoing
 from labkit.tcp.segment import ACK, SYN
 from labkit.tcp.stacks import Header
-from labkit.tcp.state import State
+from labkit.tcp.state import FIN_WAIT_1, TIME_WAIT
 
 COUNTED = ("count", "host")
 """The identifications that a host counts over all its conversations."""
@@ -60,11 +60,7 @@ class Numbering:
                 return 0
             case "socket":
                 answer = out.segment.ctl & (SYN | ACK) == SYN | ACK and not tcp.active
-                if (
-                    out.stateless
-                    or answer
-                    or (tcp.state is State.TIME_WAIT and not self._socket_answers(tcp, connection))
-                ):
+                if out.stateless or answer or (tcp.state is TIME_WAIT and not self._socket_answers(tcp, connection)):
                     return 0
                 last = self.sockets.get(connection)
                 if last is None:
@@ -78,7 +74,7 @@ class Numbering:
         """Whether the socket itself answers in TIME-WAIT: the FIN that acknowledges its own FIN. In FIN-WAIT-2 and TIME-WAIT a
         smaller record stands for it, which counts nothing.
         """
-        first = connection not in self.over and tcp.before is State.FIN_WAIT_1
+        first = connection not in self.over and tcp.before is FIN_WAIT_1
         self.over.add(connection)
         return first
 

@@ -117,11 +117,11 @@ def _merged(
                 server,
                 bool(flight.times),
                 NO_EDITS,
-                tap=tap,
-                ident=flight.ident,
-                label=flight.label,
-                connection=connection,
-                cwnd=flight.cwnd,
+                tap,
+                flight.ident,
+                flight.label,
+                connection,
+                flight.cwnd,
             )
         )
     return tuple(connections), tuple(records)

@@ -46,11 +46,11 @@ def pattern(count: int) -> bytes:
 
     So a segment shows which octets of the payload it carries. The last line ends with a line break too.
     """
-    if count > 1_000_000:
-        octets = (_lines(1_000_000) * (count // 1_000_000 + 1))[:count]
-    else:
-        octets = _lines(1 << max(count, 1024).bit_length())[:count]
-    return octets if count < 2 else octets[:-2] + b"\r\n"
+    if count < 2:
+        return _lines(1024)[:count]
+    whole, rest = divmod(count - 2, 1_000_000)
+    millions = [_lines(1_000_000)] * whole if whole else []
+    return b"".join((*millions, _lines(1 << max(count, 1024).bit_length())[:rest], b"\r\n"))
 
 
 @lru_cache(maxsize=4)

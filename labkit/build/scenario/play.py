@@ -24,7 +24,7 @@ from labkit.i18n import _
 from labkit.tcp.endpoint import Outgoing
 from labkit.tcp.endpoint.timers import next_due
 from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
-from labkit.tcp.state import State
+from labkit.tcp.state import CLOSED, LISTEN, State
 
 MAX_EVENTS = 2_000_000
 MAX_IDLE_TIME = 3_600_000_000_000
@@ -195,7 +195,7 @@ class SimulatedEnd(EndpointEnd):
         segment = flight.arriving
         if segment.ctl & (SYN | ACK | RST) != SYN:
             return False
-        return self.tcp.state in {State.CLOSED, State.LISTEN} or self.tcp.gives_way(segment)
+        return self.tcp.state in {CLOSED, LISTEN} or self.tcp.gives_way(segment)
 
 
 class Player:
@@ -273,7 +273,7 @@ class Player:
         end = self.ends[OTHER[flight.sender]]
         self.network.capture(end.side, flight)
         sender = self.ends[flight.sender]
-        if sender.silent and end.tcp.state is not State.LISTEN and end.begins_next(flight):
+        if sender.silent and end.tcp.state is not LISTEN and end.begins_next(flight):
             flight.connection = sender.serving = end.serving + 1
             sender.isns[flight.connection] = flight.out.segment.seq
         if end.arrive(flight, self.network.now):

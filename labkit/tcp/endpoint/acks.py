@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from labkit.tcp import options as opt
 from labkit.tcp import seq as sn
 from labkit.tcp.segment import Segment
-from labkit.tcp.state import State
+from labkit.tcp.state import SYN_RECEIVED, SYN_SENT
 
 if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
 
-OPENING = frozenset({State.SYN_SENT, State.SYN_RECEIVED})
+OPENING = frozenset({SYN_SENT, SYN_RECEIVED})
 """The states in which a lost SYN still counts."""
 
 

@@ -13,27 +13,39 @@ from labkit.tcp.endpoint.congestion import load
 from labkit.tcp.endpoint.rack import Rack
 from labkit.tcp.endpoint.signals import Notice, Outgoing
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG, Segment
-from labkit.tcp.state import Event, State
+from labkit.tcp.state import (
+    CLOSED,
+    CLOSING,
+    ESTABLISHED,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    LAST_ACK,
+    LISTEN,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TIME_WAIT,
+    Event,
+)
 
 if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
 
-TEXT_STATES = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
+TEXT_STATES = frozenset({ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2})
 """The states that take a segment's text (seventh step); in others the peer has sent its FIN."""
 
 
 def arrives(end: "Endpoint", segment: Segment, now: int) -> None:
     """Handle a segment that arrives, by the state."""
-    match end.state:
-        case State.CLOSED:
-            _reset_for(end, segment)
-        case State.LISTEN:
-            _listen(end, segment, now)
-        case State.SYN_SENT:
-            _syn_sent(end, segment, now)
-        case _:
-            _otherwise(end, segment, now)
-    if end.config.ack_at_arrival and end.rcv.ack_why is not None and end.state is not State.CLOSED:
+    state = end.state
+    if state is CLOSED:
+        _reset_for(end, segment)
+    elif state is LISTEN:
+        _listen(end, segment, now)
+    elif state is SYN_SENT:
+        _syn_sent(end, segment, now)
+    else:
+        _otherwise(end, segment, now)
+    if end.config.ack_at_arrival and end.rcv.ack_why is not None and end.state is not CLOSED:
         output.form_ack(end, end.rcv.ack_why, now)
 
 
@@ -42,7 +54,7 @@ def gives_way(end: "Endpoint", segment: Segment) -> bool:
 
     It does if the SYN is newer than the old connection, by its timestamp or by its sequence number.
     """
-    if end.state is not State.TIME_WAIT or segment.ctl & (SYN | ACK | RST) != SYN:
+    if end.state is not TIME_WAIT or segment.ctl & (SYN | ACK | RST) != SYN:
         return False
     stamp = segment.option(opt.Timestamps) if end.config.timestamps else None
     newer = sn.after(segment.seq, end.rcv.ack)
@@ -159,21 +171,22 @@ def _load_control(end: "Endpoint") -> None:
 def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
     """3.10.7.4: all other states. Each step may end the processing."""
     start = end.rcv.position(segment.seq)
-    if end.state is State.TIME_WAIT and end.config.small_time_wait:
+    if end.state is TIME_WAIT and end.config.small_time_wait:
         _time_wait(end, segment, start, now)
         return
     if not _first_check(end, segment, start, now):
         return
+    ctl = segment.ctl
     end.timers.last_heard = now
     end.timers.keepalives = 0
-    if segment.ctl & RST:
+    if ctl & RST:
         _second_check_rst(end, start)
         return
-    if segment.ctl & SYN and not _is_open_from_both(end, segment):
+    if ctl & SYN and not _is_open_from_both(end, segment):
         # Fourth, the SYN bit in a state that has one already: a challenge ACK (RFC 5961 section 4).
         _answer(end, segment, "challenge-ack", now)
         return
-    if not segment.ctl & ACK:
+    if not ctl & ACK:
         return
     newest = start <= end.stamps.last_ack
     if not _fifth_check_ack(end, segment, start, now):
@@ -184,16 +197,16 @@ def _otherwise(end: "Endpoint", segment: Segment, now: int) -> None:
     if end.ecn.agreed:
         end.ecn.arrived(segment)
     end.multipath.arrived(segment)
-    if segment.ctl & URG:
+    if ctl & URG:
         _sixth_check_urg(end, segment, start)
-    if segment.payload or segment.ctl & FIN:
+    if segment.payload or ctl & FIN:
         _text(end, segment, start, now)
 
 
 def _is_open_from_both(end: "Endpoint", segment: Segment) -> bool:
     """Figure 8, lines 6 and 7: whether this is the SYN,ACK of a simultaneous open, after its SYN."""
     return (
-        end.state is State.SYN_RECEIVED
+        end.state is SYN_RECEIVED
         and bool(segment.ctl & ACK)
         and segment.seq == end.rcv.irs
         and segment.ack == end.snd.seq(end.snd.high)
@@ -220,7 +233,7 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
         return True
     if segment.ctl & RST:
         return False
-    if end.state is State.SYN_RECEIVED and segment.ctl & SYN and segment.seq == rcv.irs:
+    if end.state is SYN_RECEIVED and segment.ctl & SYN and segment.seq == rcv.irs:
         # A repeated SYN: our answer was lost. The RFC asks for an ACK; every stack repeats the SYN,ACK, without which the
         # peer could not go on.
         end.resend_syn = syn_cookies.used(end) or _may_answer(end, segment, now)
@@ -228,7 +241,7 @@ def _first_check(end: "Endpoint", segment: Segment, start: int, now: int) -> boo
     if rcv.edge == rcv.nxt == start:
         # "If the RCV.WND is zero ... special allowance should be made to accept valid ACKs"
         _fifth_check_ack(end, segment, start, now)
-    if end.state is State.TIME_WAIT and segment.ctl & FIN:
+    if end.state is TIME_WAIT and segment.ctl & FIN:
         # Eighth step: "Acknowledge it, and restart the 2 MSL timeout"
         end.timers.time_wait_at = now + 2 * end.config.msl
     if start < rcv.nxt and segment.payload:
@@ -290,8 +303,8 @@ def _second_check_rst(end: "Endpoint", start: int) -> None:
     if start != end.rcv.nxt and start not in blocks[-1:]:
         end.rcv.owe("challenge-ack")
         return
-    refused = end.state is State.SYN_RECEIVED and end.active
-    closing = end.state in {State.CLOSING, State.LAST_ACK, State.TIME_WAIT}
+    refused = end.state is SYN_RECEIVED and end.active
+    closing = end.state in {CLOSING, LAST_ACK, TIME_WAIT}
     notice = Notice.REFUSED if refused else Notice.CLOSED if closing else Notice.RESET
     end.delete(Event.RCV_RST, notice)
 
@@ -300,7 +313,7 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
     """Fifth, the ACK field; whether to continue with the segment's text."""
     snd = end.snd
     ack = snd.position(segment.ack)
-    if end.state is State.SYN_RECEIVED:
+    if end.state is SYN_RECEIVED:
         # "If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED ... otherwise <SEQ=SEG.ACK><CTL=RST>"
         if not snd.una < ack <= snd.high:
             _reset_for(end, segment)
@@ -333,7 +346,7 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
         end.timers.persist_at = None
     if snd.fin_acked:
         _fin_acknowledged(end, now)
-    return end.state is not State.CLOSED
+    return end.state is not CLOSED
 
 
 def _sixth_check_urg(end: "Endpoint", segment: Segment, start: int) -> None:
@@ -349,27 +362,27 @@ def _sixth_check_urg(end: "Endpoint", segment: Segment, start: int) -> None:
 def _fin_acknowledged(end: "Endpoint", now: int) -> None:
     """The peer has acknowledged our FIN."""
     was = end.state
-    if was is State.LAST_ACK:
+    if was is LAST_ACK:
         end.delete(Event.RCV_ACK_OF_FIN)
         return
     end.move(Event.RCV_ACK_OF_FIN)
-    if end.state is State.TIME_WAIT and was is State.CLOSING:
+    if end.state is TIME_WAIT and was is CLOSING:
         end.timers.start_time_wait(now, end.config.msl)
 
 
 def _text(end: "Endpoint", segment: Segment, start: int, now: int) -> None:
     """Seventh and eighth, the segment text and the FIN bit."""
-    rcv = end.rcv
+    rcv, ctl, payload = end.rcv, segment.ctl, segment.payload
     rcv.now = now
     if end.state not in TEXT_STATES:
         # "This should not occur since a FIN has been received from the remote side. Ignore the segment text."
         return
-    if segment.ctl & SYN:
+    if ctl & SYN:
         start += 1
     expected, blocks = rcv.nxt, bool(rcv.blocks)
-    delivered = rcv.take(start, segment.payload) if segment.payload else 0
-    fin_at = start + len(segment.payload)
-    if segment.ctl & FIN and fin_at <= rcv.edge:
+    delivered = rcv.take(start, payload) if payload else 0
+    fin_at = start + len(payload)
+    if ctl & FIN and fin_at <= rcv.edge:
         rcv.fin_at = fin_at
     if delivered:
         end.delivered += delivered
@@ -379,24 +392,24 @@ def _text(end: "Endpoint", segment: Segment, start: int, now: int) -> None:
         rcv.nxt += 1
         rcv.edge = max(rcv.edge, rcv.nxt)
         waits = end.config.delayed_fin_ack and end.timers.last_data is not None
-        if waits and end.state is State.ESTABLISHED and rcv.ack_why is None:
+        if waits and end.state is ESTABLISHED and rcv.ack_why is None:
             rcv.interactive = True
             rcv.owe_delayed(0, end.config.delayed_ack, now)
         else:
             rcv.owe("ack")
         _peer_closed(end, now)
     elif delivered and start == expected and not blocks and rcv.dsack is None:
-        rcv.grow(delivered, segment.ctl & PSH != 0)
+        rcv.grow(delivered, ctl & PSH != 0)
         rcv.owe_delayed(delivered, end.config.delayed_ack, now)
         end.timers.last_data = now
     elif delivered or rcv.dsack is not None:
         # RFC 5681 section 4.2: filling a gap, or a duplicate: an immediate ACK.
         if delivered and start == expected:
-            rcv.grow(len(segment.payload))
+            rcv.grow(len(payload))
         rcv.owe("ack" if delivered else "duplicate-ack")
     else:
         if end.recovery.sack:
-            rcv.grow(len(segment.payload))
+            rcv.grow(len(payload))
         # Without SACK, the number of duplicate acknowledgements is all that the peer learns.
         rcv.owe_duplicate("duplicate-ack", end.config.compress_acks if end.recovery.sack else None, now)
 
@@ -406,5 +419,5 @@ def _peer_closed(end: "Endpoint", now: int) -> None:
     end.received_fin = True
     end.move(Event.RCV_FIN)
     end.notify(Notice.PEER_CLOSED)
-    if end.state is State.TIME_WAIT:
+    if end.state is TIME_WAIT:
         end.timers.start_time_wait(now, end.config.msl)

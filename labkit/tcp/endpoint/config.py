@@ -189,6 +189,10 @@ class Config:
         """The largest payload that this endpoint sends, whatever the peer takes."""
         return self.mss if self.send_mss is None else self.send_mss
 
+    def __reduce__(self) -> "tuple[type[Config], tuple[object, ...]]":
+        """How to copy and pickle it, compiled or not."""
+        return type(self), tuple(getattr(self, name) for name in self.__match_args__)
+
     def __post_init__(self) -> None:
         for name, value, low, high in (
             ("iss", self.iss, 0, sn.MASK),

@@ -27,7 +27,6 @@ Three modules connect the parts, one for each thing that can happen: `arrival` (
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 
 from labkit.errors import UsageError
@@ -49,9 +48,9 @@ from labkit.tcp.endpoint.timers import Timers
 from labkit.tcp.endpoint.timestamps import Timestamps
 from labkit.tcp.segment import SYN, Segment
 from labkit.tcp.signatures import Signer
-from labkit.tcp.state import Event, State
+from labkit.tcp.state import CLOSE_WAIT, CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT, Event, State
 
-SENDING = frozenset({State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT})
+SENDING = frozenset({SYN_SENT, SYN_RECEIVED, ESTABLISHED, CLOSE_WAIT})
 """The states in which the application may still send (section 3.10.2)."""
 
 
@@ -81,7 +80,7 @@ class Endpoint:
         self.observe = observe
         self.signer = signer
         """Signs every segment, and drops those that the peer has not signed with the same key."""
-        self.state = self.before = State.CLOSED
+        self.state = self.before = CLOSED
         """The state, and the one in which the last segment arrived."""
         self.active = False
         """Whether the connection began with an active OPEN."""
@@ -137,7 +136,7 @@ class Endpoint:
         `urgent` announces them, and all before them, as urgent (section 3.8.5; RFC 6093 discourages its use). With `more` they
         are not pushed (section 3.9.1.2): what fills no segment waits for the next SEND, at most for a retransmission timeout.
         """
-        if self.state is State.CLOSED or self.state is State.LISTEN:
+        if self.state is CLOSED or self.state is LISTEN:
             raise UsageError(_("connection does not exist"))
         if self.state not in SENDING or self.snd.fin is not None:
             raise UsageError(_("connection closing"))
@@ -179,7 +178,7 @@ class Endpoint:
             case State.LISTEN | State.SYN_SENT:
                 self.delete(Event.DELETE)
             case State.CLOSING | State.LAST_ACK | State.TIME_WAIT:
-                self.delete(Event.SEND_RST if self.state is not State.TIME_WAIT else Event.DELETE)
+                self.delete(Event.SEND_RST if self.state is not TIME_WAIT else Event.DELETE)
             case _:
                 reset = output.reset(self, now)
                 self.delete(Event.SEND_RST)
@@ -205,9 +204,9 @@ class Endpoint:
         """The segments to transmit now, in order."""
         found = output.segments(self, now)
         if self.multipath.agreed:
-            found = [replace(out, segment=self.multipath.complete(self, out.segment)) for out in found]
+            found = [out._replace(segment=self.multipath.complete(self, out.segment)) for out in found]
         if self.signer is not None:
-            found = [replace(out, segment=self._signed(self.signer, out.segment)) for out in found]
+            found = [out._replace(segment=self._signed(self.signer, out.segment)) for out in found]
         return found
 
     def _signed(self, signer: Signer, segment: Segment) -> Segment:
@@ -255,7 +254,7 @@ class Endpoint:
         self.notices.append(notice)
 
     def _check_unused(self) -> None:
-        if self.state is not State.CLOSED or self.synchronised or self.snd.high:
+        if self.state is not CLOSED or self.synchronised or self.snd.high:
             raise UsageError(_("connection already exists"))
 
     def _after_idle(self, now: int) -> None:

@@ -5,7 +5,6 @@ RFC 9293 sections 3.7.4 (Nagle), 3.8.6 (windows, silly-window avoidance), 3.10.8
 again.
 """
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labkit.tcp import options as opt
@@ -16,7 +15,17 @@ from labkit.tcp.endpoint.rack import CWR, LOSS, NEW, OPEN, RECOVERY, Rack
 from labkit.tcp.endpoint.signals import Outgoing
 from labkit.tcp.quick import maker
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG, Segment
-from labkit.tcp.state import Event, State
+from labkit.tcp.state import (
+    CLOSE_WAIT,
+    CLOSED,
+    CLOSING,
+    ESTABLISHED,
+    FIN_WAIT_1,
+    LAST_ACK,
+    SYN_RECEIVED,
+    SYN_SENT,
+    Event,
+)
 
 if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
@@ -30,9 +39,9 @@ PROBE_TICK = 2_000_000
 7.2)."""
 BURSTS = frozenset({"data", "retransmission-rto", "retransmission-fast"})
 """Why segments leave that may be one burst."""
-make_segment, make_outgoing = maker(Segment), maker(Outgoing)
+make_segment = maker(Segment)
 
-TRANSMITTING = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
+TRANSMITTING = frozenset({ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1, CLOSING, LAST_ACK})
 """The states in which data or FIN may be sent or retransmitted."""
 
 
@@ -40,9 +49,9 @@ def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
     """The segments to transmit now."""
     out, end.replies = end.replies, []
     state = end.state
-    if state is State.CLOSED:
+    if state is CLOSED:
         return out
-    if state is State.SYN_SENT or state is State.SYN_RECEIVED:
+    if state is SYN_SENT or state is SYN_RECEIVED:
         _handshake(end, now, out)
         if end.fast_opened and end.snd.high and end.snd.nxt < end.snd.end:
             # RFC 7413 section 3: the answer need not wait for the handshake's third segment.
@@ -64,7 +73,7 @@ def segments(end: "Endpoint", now: int) -> "list[Outgoing]":
 
 def _is_timed(end: "Endpoint") -> bool:
     """Whether a timer sends again what is under way: not with a closed window, and no SYN ACK of which nothing is kept."""
-    return end.timers.persist_at is None and not (syn_cookies.used(end) and end.state is State.SYN_RECEIVED)
+    return end.timers.persist_at is None and not (syn_cookies.used(end) and end.state is SYN_RECEIVED)
 
 
 def _send_all(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
@@ -102,7 +111,7 @@ def _pushed(end: "Endpoint", out: "list[Outgoing]") -> "list[Outgoing]":
         if each.segment.ctl & PSH:
             burst = 0
         elif burst > 1 and (last or burst >= most):
-            found[place] = replace(each, segment=each.segment.with_(ctl=each.segment.ctl | PSH))
+            found[place] = each._replace(segment=each.segment.with_(ctl=each.segment.ctl | PSH))
             burst = 0
         if last:
             burst = 0
@@ -200,7 +209,7 @@ def _put(end: "Endpoint", out: "list[Outgoing]", why: str, now: int) -> None:
     """A segment without data at SND.NXT, or at the right edge of a window that was taken back."""
     snd = end.snd
     low = max(snd.una, min(snd.high, snd.edge))
-    out.append(make_outgoing(_segment(end, low, ACK, b"", handshake.carried(end, now, data=False)), why))
+    out.append(Outgoing(_segment(end, low, ACK, b"", handshake.carried(end, now, data=False)), why))
 
 
 def _handshake(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
@@ -265,7 +274,7 @@ def _retransmit(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
         recovery.high_rxt = high
         recovery.lost_to = max(recovery.lost_to, high) if recovery.cause == "timeout" else recovery.lost_to
         snd.timed = None
-        out.append(make_outgoing(_data(end, low, high, options), why))
+        out.append(Outgoing(_data(end, low, high, options), why))
         options = _next_options(end, options, now)
 
 
@@ -296,7 +305,7 @@ def _retransmit_lost(end: "Endpoint", rack: Rack, now: int, out: "list[Outgoing]
         rack.resent(each, now, end.stamps.clock(now))
         if each is head and end.timers.reordering_at is None:
             end.timers.rto_at = now + end.rtt.rto
-        out.append(make_outgoing(_data(end, each.start, each.end, options), why))
+        out.append(Outgoing(_data(end, each.start, each.end, options), why))
         options = _next_options(end, options, now)
 
 
@@ -323,7 +332,7 @@ def _rescue(end: "Endpoint", now: int, out: "list[Outgoing]") -> None:
             high = snd.cut(low, min(high, low + room))
             recovery.high_rxt = high
         snd.timed = None
-        out.append(make_outgoing(_data(end, low, high, options), "retransmission-fast"))
+        out.append(Outgoing(_data(end, low, high, options), "retransmission-fast"))
 
 
 def _data(end: "Endpoint", low: int, high: int, options: tuple[opt.Option, ...], new: bool = False) -> Segment:
@@ -353,14 +362,14 @@ def _transmit(end: "Endpoint", now: int, out: "list[Outgoing]", *, push: bool = 
                 break
             if not push and not (_worth_sending(end, take, queued, room) and not _defers(end, now, room, bool(out))):
                 break
-        elif snd.fin is None or low > snd.fin or snd.edge <= low or end.state is State.SYN_RECEIVED:
+        elif snd.fin is None or low > snd.fin or snd.edge <= low or end.state is SYN_RECEIVED:
             break
         else:
             take = 0
         high = low + take
         # The FIN goes with the last octets where the window has room for its number.
-        fin = high == snd.fin and high < snd.edge and end.state is not State.SYN_RECEIVED
-        out.append(make_outgoing(_data(end, low, high + fin, options, low >= snd.high), "data" if take else "fin"))
+        fin = high == snd.fin and high < snd.edge and end.state is not SYN_RECEIVED
+        out.append(Outgoing(_data(end, low, high + fin, options, low >= snd.high), "data" if take else "fin"))
         snd.sent(low, high + fin, now)
         _note_sent(end, low, high + fin, now)
         if take < room:

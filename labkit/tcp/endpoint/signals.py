@@ -1,7 +1,7 @@
 """An endpoint's output: segments for the network, notices for the application."""
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from labkit.tcp.segment import Segment
 
@@ -19,8 +19,7 @@ class Notice(Enum):
     CLOSED = "connection closed"
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A segment to transmit, and the reason for it as a word that programs can compare.
 
     The words: syn, syn-ack, ack, delayed-ack, duplicate-ack, challenge-ack, window-update, data, fin, rst,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from labkit.tcp.endpoint import by_time, output
 from labkit.tcp.endpoint.signals import Notice, Outgoing
-from labkit.tcp.state import Event, State
+from labkit.tcp.state import CLOSE_WAIT, ESTABLISHED, SYN_RECEIVED, SYN_SENT, Event, State
 
 if TYPE_CHECKING:
     from labkit.tcp.endpoint.endpoint import Endpoint
@@ -83,7 +83,7 @@ def next_due(end: "Endpoint") -> int | None:
 def keep_alive_at(end: "Endpoint") -> int | None:
     """When the next keep-alive is due: only on an idle connection (section 3.8.4)."""
     config, timers = end.config, end.timers
-    if config.keep_alive is None or end.state not in {State.ESTABLISHED, State.CLOSE_WAIT}:
+    if config.keep_alive is None or end.state not in {ESTABLISHED, CLOSE_WAIT}:
         return None
     if end.snd.high > end.snd.una:
         return None
@@ -123,15 +123,15 @@ def fire(end: "Endpoint", now: int) -> None:
 def _retransmission_timeout(end: "Endpoint", now: int) -> None:
     """RFC 6298, (5.4) to (5.6): send the earliest segment again, back off, restart the timer."""
     snd, recovery, timers = end.snd, end.recovery, end.timers
-    opening = end.state in {State.SYN_SENT, State.SYN_RECEIVED}
+    opening = end.state in {SYN_SENT, SYN_RECEIVED}
     timers.retries += 1
     timers.timeouts += 1
     timers.probe_at = timers.reordering_at = None
     if timers.retries > _retries(end):
         # Section 3.8.3: R2 is reached, the connection is given up.
-        end.delete(Event.DELETE if end.state is State.SYN_SENT else Event.SEND_RST, Notice.TIMED_OUT)
+        end.delete(Event.DELETE if end.state is SYN_SENT else Event.SEND_RST, Notice.TIMED_OUT)
         return
-    if not (end.state is State.SYN_SENT and timers.retries <= end.config.syn_linear_timeouts):
+    if not (end.state is SYN_SENT and timers.retries <= end.config.syn_linear_timeouts):
         end.rtt.back_off()
     timers.rto_at = now + end.rtt.rto
     snd.timed = None
