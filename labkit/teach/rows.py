@@ -27,6 +27,7 @@ MAX_COLUMNS = 10_000
 MAX_LINES = 1 << 22
 """Lines of a roster, of which most may be empty."""
 CHUNK = 1 << 18
+"""Octets that are read at a time."""
 
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """How the files of spreadsheets begin: zip archives, and the older format."""
