@@ -489,17 +489,22 @@ class _Received:
 def _sacked(segment: Segment, peer: _Side, highest: int, ack: int) -> tuple[opt.Option, ...]:
     """The options with the edges of the SACK blocks at their new positions; without blocks that stand for none."""
 
-    def moved(edge: int) -> int:
-        new = peer.find_edge(edge, highest)
-        # An edge that stands for nothing makes its block empty.
-        return ack if new is None else add(peer.base, new)
+    def moved(block: tuple[int, int]) -> tuple[int, int]:
+        left, right = (peer.find_edge(edge, highest) for edge in block)
+        # An edge that stands for nothing, such as the SYN's, keeps its distance. If both do, the block becomes empty.
+        length = diff(block[1], block[0])
+        if left is None:
+            left = None if right is None else right - length
+        if right is None:
+            right = None if left is None else left + length
+        return (ack, ack) if left is None or right is None else (add(peer.base, left), add(peer.base, right))
 
     made: list[opt.Option] = []
     for option in segment.options:
         if not isinstance(option, opt.Sack):
             made.append(option)
             continue
-        edges = [(moved(left), moved(right)) for left, right in option.blocks]
+        edges = [moved(block) for block in option.blocks]
         # A block of octets that were taken out, or are no longer beyond a gap, becomes padding: the header keeps its length.
         kept = opt.Sack(
             tuple(

@@ -295,6 +295,7 @@ def test_the_worker_prepares_the_same_plan(name: str, flows: int, dies: bool, pr
 
 ORPHAN_PROGRAM = """
 import os, signal
+import numpy  # which turns an interruption while it is imported into an ImportError
 from labkit.build.bulk import worker
 
 def prepare(*_):
