@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -45,12 +46,21 @@ def pairs(path: Path) -> Iterator[tuple[str, str]]:
             yield from ((ids[-1], text) for text in strings)
 
 
+LOCKED = re.search(r"^click==(\S+)", (TOP / "requirements-test.lock").read_text(), re.MULTILINE)
+of_this_click = pytest.mark.skipif(
+    LOCKED is None or version("click") != LOCKED[1],
+    reason="the catalogues hold the messages of another version of Click",
+)
+
+
+@of_this_click
 @pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parents[1].name)
 def test_every_message_has_a_translation(path: Path, known: "translate.Catalog") -> None:
     missing = translate.untranslated(translate.read(path), known)
     assert not missing, f"{path.relative_to(TOP)}: no translation (scripts/translate, CONTRIBUTING.md): {missing}"
 
 
+@of_this_click
 @pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parents[1].name)
 def test_catalogues_are_current(path: Path, known: "translate.Catalog") -> None:
     catalogue = translate.updated(path, known)

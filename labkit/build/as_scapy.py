@@ -33,6 +33,11 @@ if __name__ == "__main__":
     wrpcap(sys.argv[1] if len(sys.argv) > 1 else {file!r}, packets, nano=True, linktype={link})
 """
 
+RAW = """
+
+# Scapy before 2.8 writes octets only if it knows which link they are of.
+conf.l2types.register_layer2num({link}, Raw)"""
+
 
 def script(trace: Trace) -> str:
     """A Python script that writes the packets of a trace with Scapy: the same octets at the same times.
@@ -54,12 +59,15 @@ def script(trace: Trace) -> str:
         length = "" if each.wirelen == len(each.octets) else f", wirelen={each.wirelen}"
         stamp = f"{each.time // 1_000_000_000}.{each.time % 1_000_000_000:09d}"
         lines += [f"# {number}: {words}{step}", f'add("{stamp}", {code}{length})']
+    if "Raw" in used.get("scapy.packet", ()):
+        used["scapy.config"] = {"conf"}
     imports = "\n".join(f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(used.items()))
     title = _in_docstring(f"{trace.name}: {trace.summary or 'a conversation'}")
     file = f"{trace.name}.pcap"
     return (
         HEAD.format(title=title, file=_in_docstring(file), imports=imports)
         + "\n".join(lines)
+        + (RAW.format(link=trace.link) if "Raw" in used.get("scapy.packet", ()) else "")
         + "\n"
         + TAIL.format(file=file, link=trace.link)
     )

@@ -21,7 +21,10 @@ ARROWS = {"client": "→", "server": "←"}
     "relay",
     cls=Command,
     section="live",
-    examples=("labkit relay lossy --for 30s", "labkit relay lossy --lab demo --each-connection --format json"),
+    examples=(
+        "labkit relay partial-ack --for 30s",
+        "labkit relay partial-ack --lab demo --each-connection --format json",
+    ),
 )
 @click.argument("scenario", shell_complete=complete_scenarios)
 @lab_option

@@ -158,8 +158,8 @@ def _identify(address: str) -> None:
         found = False
     except OSError as error:
         raise _no_answer(address, error) from error
-    except (TypeError, ValueError) as error:
-        # The transport lacks something, such as the certificates of TLS.
+    except (TypeError, ValueError, RuntimeError) as error:
+        # The transport lacks something, such as the certificates of TLS, or Dask's configuration wants TLS.
         raise UsageError(f"{address}{_(': ')}{error}") from error
     if not found:
         raise LinkError(_("{address}: not a Dask scheduler").format(address=address))

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -142,7 +143,8 @@ def up(name: str | None = None, *, relay: bool = False, offload: bool = False, m
             _check_free(NAMES / each)
             made.pending = end
             made.write(record)
-            wiring.run_ip("netns", "add", each)
+            with _undisturbed():
+                wiring.run_ip("netns", "add", each)
             made.inodes[end] = (NAMES / each).stat().st_ino
         made.pending = ""
         made.write(record)
@@ -153,6 +155,16 @@ def up(name: str | None = None, *, relay: bool = False, offload: bool = False, m
             down(name)
         raise
     return lab
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Signals wait: Python would leave a program that it has started alone, and that may make a namespace after `down` looked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check_free(path: Path) -> None:

@@ -14,9 +14,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
+
+import lab_kills
+from lab_kills import LostError
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "build": ("build", "lossy-both-sides", "--seed", "3", "-o", "{}.pcapng"),
@@ -54,10 +58,6 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130
 """The exit code of a command that was interrupted."""
 OLD = b"what was there before\n"
-
-
-class LostError(Exception):
-    """A file was lost, or something was left behind."""
 
 
 def run(words: list[str], folder: Path, most: int | None = None) -> "subprocess.Popen[bytes]":
@@ -207,13 +207,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/kills", description=__doc__)
     parser.add_argument("--count", type=int, default=200, help="how many kills")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "commands", nargs="*", choices=[*COMMANDS, *FOLDERS, []], help="which commands; all without any"
-    )
+    labs = [*lab_kills.LABS] if os.geteuid() == 0 else []
+    known = [*COMMANDS, *FOLDERS, *labs]
+    parser.add_argument("commands", nargs="*", choices=[*known, []], help="which commands; all without any")
     chosen = parser.parse_args(arguments)
-    done = 0
+    names, done = chosen.commands or known, 0
+    files, wires = [each for each in names if each not in labs], [each for each in names if each in labs]
+    share = chosen.count * len(wires) // len(names)
     try:
-        for line in attempts(chosen.count, chosen.seed, chosen.commands or [*COMMANDS, *FOLDERS]):
+        for line in chain(
+            attempts(chosen.count - share, chosen.seed, files) if files else (),
+            lab_kills.attempts(share, chosen.seed, wires),
+        ):
             done += 1
             print(line, file=sys.stderr)
     except LostError as error:

@@ -55,6 +55,15 @@ def test_nothing_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     assert capsys.readouterr().err.startswith("labkit: tcp://127.0.0.1:1: no scheduler answers: ")
 
 
+def test_an_address_without_tls_where_the_configuration_wants_it(capsys: pytest.CaptureFixture[str]) -> None:
+    dask = pytest.importorskip("dask", reason="Dask is not installed")
+    with dask.config.set({"distributed.comm.require-encryption": True}):
+        assert run(["verify", "a.pcap", "--cluster", "tcp://127.0.0.1:1"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("labkit: tcp://127.0.0.1:1: ")
+    assert "encryption" in line
+
+
 def test_another_program_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed")
     monkeypatch.setattr("labkit.jobs.cluster.TIMEOUT", 0.2)
