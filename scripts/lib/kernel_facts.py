@@ -36,8 +36,8 @@ from labkit.live.link import Link
 from labkit.live.wiring import KERNELS, set_sysctls
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.scapy_build import Host
-from labkit.packet.stamp import Stamp
 from labkit.packet.seen import ABSENT, Seen
+from labkit.packet.stamp import Stamp
 from labkit.report.fingerprint import WORDS
 from labkit.tcp import options as opt
 from labkit.tcp.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, Segment
