@@ -3,6 +3,8 @@
 `scripts/wheel` compiles the modules in MODULES as they are into one library for each version of Python. The library's name has
 a digest of the sources that it was made from, and it is loaded for no others: after a change of one of them, and where there is
 no library, Python runs the sources.
+
+Compiled functions check types: a value that a declaration excludes is a TypeError, also where Python would get along with it.
 """
 
 import os

@@ -79,6 +79,21 @@ def test_every_module_of_the_simulation_comes_from_the_library(site: Path) -> No
     assert dict(line.split() for line in run(site, FILES).splitlines()) == expected
 
 
+def test_all_other_modules_work_with_it(site: Path) -> None:
+    code = """
+from importlib import import_module
+from pkgutil import walk_packages
+import labkit
+names = [each.name for each in walk_packages(labkit.__path__, "labkit.") if not each.name.endswith("__main__")]
+for name in names:
+    import_module(name)
+from labkit.build.scenario.end import EndpointEnd
+from labkit.live.labkit_end import LabkitEnd
+print(len(names) > 300, sorted(state.name for state in LabkitEnd.REPLACEABLE - EndpointEnd.REPLACEABLE))
+"""
+    assert run(site, code) == "True ['TIME_WAIT']\n"
+
+
 def test_values_have_one_class_each(site: Path) -> None:
     code = """
 from labkit import Scenario, Segment
@@ -154,6 +169,25 @@ for text in (
 """
 
 
+REPLIES = """
+from labkit import Scenario
+from labkit.errors import LabkitError
+for reply in (lambda data: data.upper(), lambda data: bytearray(3), lambda data: "text", lambda data: None):
+    built = Scenario.build("reply").client.connect().client.send(b"hello").server.send(reply).client.close().server.close()
+    try:
+        print([each.segment.payload for each in built.play() if each.segment.payload])
+    except LabkitError as error:
+        print(type(error).__name__, error)
+"""
+
+
+def test_functions_that_reply_are_checked_alike(sites: list[Path]) -> None:
+    one, other = (run(site, REPLIES) for site in sites)
+    assert "HELLO" in one
+    assert "its function returned str" in one
+    assert one == other
+
+
 def test_errors_are_the_same(sites: list[Path]) -> None:
     one, other = (run(site, WRONG) for site in sites)
     assert one.count("ScenarioError") > 5
@@ -195,7 +229,8 @@ client.open(0)
 client_sent = []
 for now in range(20):
     if client.state is State.ESTABLISHED and now == 5:
-        client.send(b"x" * 250, now)
+        client.send(bytearray(b"x" * 100), now)
+        client.send(memoryview(b"x" * 150), now)
         client.close(now)
     if server.state is State.CLOSE_WAIT:
         server.close(now)

@@ -40,7 +40,7 @@ class Plan:
     """The number of its connection, from 0: several connections may follow each other."""
     text: str = ""
     payload: bytes = b""
-    reply: Callable[[bytes], bytes] | None = None
+    reply: Callable[[bytes], object] | None = None
     """What makes the payload, when the step begins, of the octets that its side has received."""
     octets: int = 0
     urgent: bool = False

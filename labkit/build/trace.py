@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 EDITIONS = ("annotated", "student")
 
-MAX_WAITING = 256
+BATCH = 256
 """Packets that are written at once."""
 MAX_LINES = 200
 """Segments that a trace shows as text, or as a picture."""
@@ -362,7 +362,7 @@ class Trace:
             ):
                 record = writer.record(time, octets, wirelen=wirelen, comments=comments, interface=interface)
                 waiting.append(record)
-                if len(waiting) == MAX_WAITING:
+                if len(waiting) == BATCH:
                     writer.append(b"".join(waiting))
                     waiting.clear()
                 packets += 1

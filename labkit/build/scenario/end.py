@@ -5,6 +5,7 @@ It has one endpoint at a time, for the connection that it serves; see `labkit.bu
 
 from bisect import bisect_left
 from collections.abc import Callable
+from typing import ClassVar
 
 from labkit.build.scenario import setup
 from labkit.build.scenario.model import ScenarioModel
@@ -14,7 +15,7 @@ from labkit.errors import UsageError
 from labkit.i18n import _
 from labkit.tcp.endpoint import Endpoint, Outgoing
 from labkit.tcp.segment import SYN, Segment
-from labkit.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
+from labkit.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT, State
 
 
 class EndpointEnd:
@@ -36,7 +37,7 @@ class EndpointEnd:
         "tcp",
     )
 
-    REPLACEABLE = frozenset({CLOSED, LISTEN})
+    REPLACEABLE: ClassVar[frozenset[State]] = frozenset({CLOSED, LISTEN})
     """The states in which a connect may begin another connection."""
 
     def __init__(self, model: ScenarioModel, parts: Parts, side: str) -> None:

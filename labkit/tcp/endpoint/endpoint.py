@@ -130,7 +130,7 @@ class Endpoint:
         self.timers.last_heard = now
         self.move(Event.ACTIVE_OPEN)
 
-    def send(self, data: bytes, now: int, urgent: bool = False, more: bool = False) -> None:
+    def send(self, data: bytes | bytearray | memoryview, now: int, urgent: bool = False, more: bool = False) -> None:
         """SEND: queue octets, pushed. UsageError before OPEN and after CLOSE.
 
         `urgent` announces them, and all before them, as urgent (section 3.8.5; RFC 6093 discourages its use). With `more` they

@@ -85,7 +85,7 @@ class Sender:
         """Whether the peer has acknowledged the FIN."""
         return self.fin is not None and self.una > self.fin
 
-    def write(self, data: bytes, urgent: bool = False, more: bool = False) -> None:
+    def write(self, data: bytes | bytearray | memoryview, urgent: bool = False, more: bool = False) -> None:
         """Queue octets that the application sends; they are pushed unless it has `more`."""
         self.data += data
         self.end += len(data)
