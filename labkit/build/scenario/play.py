@@ -273,7 +273,7 @@ class Player:
         end = self.ends[OTHER[flight.sender]]
         self.network.capture(end.side, flight)
         sender = self.ends[flight.sender]
-        if sender.silent and end.tcp.state is not LISTEN and end.begins_next(flight):
+        if sender.silent and not end.silent and end.tcp.state is not LISTEN and end.begins_next(flight):
             flight.connection = sender.serving = end.serving + 1
             sender.isns[flight.connection] = flight.out.segment.seq
         if end.arrive(flight, self.network.now):
@@ -302,11 +302,11 @@ class Player:
         application = self.application
         plan, latest = application.next, application.latest
         assert latest is not None  # noqa: S101 - the first step always begins
-        if plan is not None and plan.answers:
+        if plan is not None and plan.answers and plan.script is not None:
             raise self.source.error(
                 ("steps", plan.place),
-                _("a line without a time never begins: no segment of the {peer} arrives").format(
-                    peer=_(OTHER[plan.side])
+                _("line {n} of the segments has no time and never begins: no segment of the {peer} arrives").format(
+                    n=plan.script.number, peer=_(OTHER[plan.side])
                 ),
             )
         if plan is not None:

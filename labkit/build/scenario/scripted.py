@@ -25,7 +25,7 @@ MAX_LINES = 10_000
 """Lines of a step."""
 
 _TIME = re.compile(r"\s*(?:(?P<sign>[+-]?)(?P<seconds>\d{1,6}(?:\.\d{1,9})?)\s+)?(?P<rest>.*)", re.DOTALL)
-_LAST = re.compile(r"\becr\s+last(?:-(?P<less>\d{1,9}))?\b")
+_LAST = re.compile(r"\becr\s+last(?:-(?P<less>\d{1,9}))?(?![-+\w])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class ScriptLine:
     """Nanoseconds after the line before; None: once the peer's next segment has arrived."""
     echoes: int | None
     """How many ticks before the peer's last timestamp it echoes; None: the echo is as written."""
+    number: int
+    """Its line in the step's text, from 1."""
 
     def resolved(self, own: int, peer: int, stamp: int) -> Segment:
         """The segment with the numbers of a connection: both initial sequence numbers, and the peer's last timestamp."""
@@ -70,7 +72,7 @@ def read_lines(value: Any) -> Script:
     for number, text in enumerate(value.split("\n"), 1):
         if text.strip() and not text.lstrip().startswith("#"):
             try:
-                found.append(_read(text))
+                found.append(_read(text, number))
             except ValueError as why:
                 raise ValueError(_("line {n}: {why}").format(n=number, why=why)) from None
     if not 0 < len(found) <= MAX_LINES:
@@ -78,7 +80,7 @@ def read_lines(value: Any) -> Script:
     return Script(tuple(found))
 
 
-def _read(text: str) -> ScriptLine:
+def _read(text: str, number: int) -> ScriptLine:
     match = _TIME.fullmatch(text)
     sign, seconds, rest = match.group("sign", "seconds", "rest") if match is not None else ("", None, text)
     if rest[:1] in ("<", ">"):
@@ -90,7 +92,7 @@ def _read(text: str) -> ScriptLine:
     line = parse_line(f"{time}> {_LAST.sub('ecr 0', rest)}")
     if line.edits:
         raise ValueError(_("{{{name}}}: a step has no edits of frames").format(name=next(iter(line.edits))))
-    return ScriptLine(line.segment, line.time, int(last["less"] or 0) if last is not None else None)
+    return ScriptLine(line.segment, line.time, int(last["less"] or 0) if last is not None else None, number)
 
 
 class Silent(Endpoint):

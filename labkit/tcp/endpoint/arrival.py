@@ -342,8 +342,8 @@ def _fifth_check_ack(end: "Endpoint", segment: Segment, start: int, now: int) ->
         by_time.arrived(end, ack, segment, now, moved=moved)
     else:
         acks.arrived(end, ack, segment, now, moved=moved)
-    if snd.edge > snd.nxt:
-        end.timers.persist_at = None
+    if moved and snd.edge > snd.nxt:
+        end.timers.persist_at, end.timers.persist_for = None, 0
     if snd.fin_acked:
         _fin_acknowledged(end, now)
     return end.state is not CLOSED

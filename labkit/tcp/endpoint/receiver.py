@@ -253,6 +253,14 @@ class Receiver:
         free = min(self._free(), self.size)
         return free if free >= self.mss or free >= self.size // 2 else 0
 
+    def _scaled_room(self) -> int:
+        """The same after the handshake. With `round_window_up` a window without a scale has whole segments, of which one fits
+        into any buffer (Linux 6.18, __tcp_select_window)."""
+        room = self._room()
+        if self.config.round_window_up and not self.shift:
+            room -= room % min(self.seen, self.mss, max(self.buffer, 1))
+        return room
+
     def _free(self) -> int:
         """The free octets of the buffer. A buffer that counts memory also holds what is beyond a gap."""
         beyond = sum(right - left for left, right in self.blocks) if self.blocks and self.config.window_growth else 0
@@ -261,9 +269,7 @@ class Receiver:
     def offer(self, scaled: bool = True) -> int:
         """The window field of the segment that goes out now and acknowledges all that has arrived."""
         shift = self.shift if scaled else 0
-        room = self._room() if scaled else min(self._room(), self.first)
-        if self.config.round_window_up and scaled and not shift:
-            room -= room % min(self.seen, self.mss)
+        room = self._scaled_room() if scaled else min(self._room(), self.first)
         window = self.edge - self.nxt
         if window < room:
             window = room
@@ -284,7 +290,7 @@ class Receiver:
 
     def update_due(self) -> bool:
         """Whether reading has opened the window enough for a window update (section 3.8.6.2.2)."""
-        gain = self.nxt + self._room() - self.edge
+        gain = self.nxt + self._scaled_room() - self.edge
         if gain <= 0:
             return False
         window = self.edge - self.nxt
@@ -308,7 +314,7 @@ class Receiver:
         self.unacked += octets
         enough = self.unacked > self.seen if config.ack_above_seen else self.unacked >= 2 * self.mss
         if enough and config.ack_needs_reader:
-            enough = self._room() + (1 << self.shift) - 1 >> self.shift << self.shift >= self.offered
+            enough = self._scaled_room() + (1 << self.shift) - 1 >> self.shift << self.shift >= self.offered
         quick = self.quick > 0 and not self.interactive
         if delay is None or enough or quick:
             self.quick = max(self.quick - 1, 0)

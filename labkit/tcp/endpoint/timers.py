@@ -81,11 +81,11 @@ def next_due(end: "Endpoint") -> int | None:
 
 
 def keep_alive_at(end: "Endpoint") -> int | None:
-    """When the next keep-alive is due: only on an idle connection (section 3.8.4)."""
+    """When the next keep-alive is due: only on an idle connection (section 3.8.4), with nothing that waits to be sent."""
     config, timers = end.config, end.timers
     if config.keep_alive is None or end.state not in {ESTABLISHED, CLOSE_WAIT}:
         return None
-    if end.snd.high > end.snd.una:
+    if end.snd.high > end.snd.una or end.snd.end > end.snd.nxt:
         return None
     if timers.keepalives:
         return timers.last_sent + config.keep_alive_interval

@@ -111,6 +111,34 @@ def test_octets_of_which_more_follow_wait_for_them() -> None:
     assert [len(record.segment.payload) for record in ended if record.segment.payload] == [100]
 
 
+@pytest.mark.parametrize("stack", ["rfc", "linux-6.18"])
+@pytest.mark.parametrize(
+    ("client", "step"),
+    [
+        (", keep_alive: 250ms, keep_alive_interval: 250ms", "client: {wait: 10s}"),
+        ("", "\n- ".join(["server: {send: {octets: 5, at_once: true, after: 150ms}}"] * 20)),
+    ],
+    ids=["keep-alives", "data of the peer"],
+)
+def test_what_the_peer_sends_does_not_put_off_octets_of_which_more_follow(stack: str, client: str, step: str) -> None:
+    hosts = f"client: {{stack: {stack}{client}}}\nserver: {{stack: {stack}}}\n"
+    trace = play(f"- client: connect\n- client: {{send: {{octets: 100, more: true, after: 100ms}}}}\n- {step}\n", hosts)
+    (at,) = [each.time for each in trace if each.sender == "client" and each.segment.payload]
+    # After a retransmission timeout, not sooner than 200 ms, not later than 1 s of `rto_min` and a little.
+    assert 300 < at // 1_000_000 < 1200
+
+
+def test_both_sides_may_be_written_down() -> None:
+    steps = (
+        step("client", ["S 0:0(0)"]) + step("server", ["S. 0:0(0) ack 1"])
+        + step("client", [". 1:1(0) ack 1", "+0 P. 1:5(4) ack 1"]) + step("server", [". 1:1(0) ack 5"])
+    )  # fmt: skip
+    trace = play(steps, "client: {isn: 1000}\nserver: {isn: 5000}\n")
+    assert [(each.segment.seq, each.segment.ack) for each in trace] == [
+        (1000, 0), (5000, 1001), (1001, 5001), (1001, 5001), (5001, 1005),
+    ]  # fmt: skip
+
+
 def test_a_lost_segment_holds_nobody_up() -> None:
     hosts = "client: {isn: 0}\npath: {to_server: {lose: [2]}}\n"
     trace = play(step("client", ["S 0:0(0)", ". 1:1(0) ack 1"]) + "- server: {abort: {after: 100ms}}\n", hosts)
@@ -156,6 +184,7 @@ def test_empty_lines_and_comments_are_passed_over() -> None:
         ('"> S 0:0(0)"', "line 1: '> S 0:0(0)' has a direction; the step's side sends it"),
         ('"-0.1 S 0:0(0)"', "line 1: 0.1 is not after the line before; expected a time such as +0.010"),
         ('"0.1 S 0:0(0)"', "line 1: 0.1 is not after the line before"),
+        ('"S 0:0(0) <TS val 1 ecr last+7>"', "line 1: option 'TS val 1 ecr last+7' is not understood"),
         ('"S 0:0(0) {sum=0}"', "line 1: {sum}: a step has no edits of frames"),
         ('"# nothing"', "has 0 segments; expected 1 to 10000"),
         ("5", "is not text; expected segments such as 'S 0:0(0) <mss 1460>', one for each line"),
@@ -170,7 +199,8 @@ def test_bad_lines_are_refused(lines: str, message: str) -> None:
 
 
 def test_a_line_that_never_begins_is_an_error() -> None:
-    with pytest.raises(ScenarioError, match=r"a line without a time never begins: no segment of the server arrives"):
+    message = "line 2 of the segments has no time and never begins: no segment of the server arrives"
+    with pytest.raises(ScenarioError, match=message):
         play(step("client", ["R 0:0(0)", ". 1:1(0) ack 1"]))
 
 

@@ -288,6 +288,24 @@ def test_timeouts_begin_at_200_ms_and_merge_data_and_fin() -> None:
     assert len(data[0].segment.payload) == 100
 
 
+def test_timeouts_double_up_to_two_minutes() -> None:
+    lost = ", ".join(map(str, range(3, 40)))
+    steps = "steps:\n- client: connect\n- client: {send: {octets: 100, after: 9ms}}\n- client: {wait: 20min}\n"
+    trace = play("linux-6.18", steps, more=f"path: {{to_server: {{lose: [{lost}]}}}}\n")
+    times = [each.time // 1_000_000_000 for each in of(trace, "client") if each.segment.payload]
+    assert [later - sooner for sooner, later in pairwise(times)][-6:] == [113, 120, 120, 120, 120, 120]
+    assert len(times) == 1 + 1 + 15  # the segment, a tail loss probe, and 15 timeouts (tcp_retries2)
+
+
+@pytest.mark.parametrize("window", [100, 500, 1000, 2000])
+def test_a_buffer_smaller_than_a_segment_opens_again_once_it_is_read(window: int) -> None:
+    steps = "steps:\n- client: connect\n- client: {send: 20000}\n- client: close\n- server: close\n"
+    trace = play("linux-6.18", steps, server=f", window: {window}")
+    assert sum(len(each.segment.payload) for each in of(trace, "client")) == 20000
+    # It takes a round trip for each window, and no probe.
+    assert trace[len(trace) - 1].time < (20000 // (window // 2) + 5) * 60_000_000
+
+
 def test_a_closed_window_is_probed_by_old_numbers() -> None:
     steps = (
         "steps:\n- client: connect\n- server: pause\n- client: {send: 9000}\n"
