@@ -24,6 +24,7 @@ MAX_WAITING = 1 << 24
 MAX_ROW = 1 << 20
 """Characters of a row."""
 MAX_COLUMNS = 10_000
+"""Cells of a row."""
 MAX_LINES = 1 << 22
 """Lines of a roster, of which most may be empty."""
 CHUNK = 1 << 18

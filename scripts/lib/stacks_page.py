@@ -36,7 +36,7 @@ MEANING = """## What the keys mean
 
 Keys of a side are explained in [Writing scenarios](scenarios.md#the-hosts). The others belong to a stack only."""
 
-DURATIONS = {"delayed_ack", "rto_min", "msl", "keep_alive_interval", "compress_acks", "answer_interval"}
+DURATIONS = {"delayed_ack", "rto_min", "rto_max", "msl", "keep_alive_interval", "compress_acks", "answer_interval"}
 """The keys whose defaults are nanoseconds."""
 DEFAULTS = {name: field.default for name, field in Side.model_fields.items()}
 
