@@ -490,14 +490,14 @@ def _sacked(segment: Segment, peer: _Side, highest: int, ack: int) -> tuple[opt.
     """The options with the edges of the SACK blocks at their new positions; without blocks that stand for none."""
 
     def moved(block: tuple[int, int]) -> tuple[int, int]:
-        left, right = (peer.find_edge(edge, highest) for edge in block)
+        found = [peer.find_edge(edge, highest) for edge in block]
         # An edge that stands for nothing, such as the SYN's, keeps its distance. If both do, the block becomes empty.
-        length = diff(block[1], block[0])
-        if left is None:
-            left = None if right is None else right - length
-        if right is None:
-            right = None if left is None else left + length
-        return (ack, ack) if left is None or right is None else (add(peer.base, left), add(peer.base, right))
+        known = [
+            add(peer.base, new - diff(edge, block[0]))
+            for edge, new in zip(block, found, strict=True)
+            if new is not None
+        ]
+        return (known[0], add(known[-1], diff(block[1], block[0]))) if known else (ack, ack)
 
     made: list[opt.Option] = []
     for option in segment.options:
