@@ -110,8 +110,8 @@ def _answer_gaps_by_sender(seg: Seen, me: Side) -> None:
             continue
         low, high = me.pending_low[i], me.pending_high[i]
         if seg.seg_len and sn.before(seg.seq, high) and sn.after(seg.end, low):
-            if me.pending_seg_len[i] == 0 and sn.after(seg.end, high):
-                # Octets that were sent later include the number: SND.NXT was never there.
+            if me.pending_seg_len[i] == 0 and sn.after(seg.end, high) and sn.after(seg.end, me.top):
+                # New octets include the number: SND.NXT was never there. Old ones may be merged with what followed them.
                 me.pending_state[i] = WRONG
             else:
                 _fill(seg, me, i)

@@ -17,9 +17,13 @@ from labkit.analysis.pending import (
     open_pending,
     resolve,
 )
+from labkit.analysis.rule import Severity
 from labkit.analysis.side import MAX_PENDING, Side
+from labkit.analysis.verifier import Verifier
 from labkit.packet.seen import Seen
+from labkit.tcp.notation import parse
 from labkit.tcp.segment import ACK
+from labkit.teach.examples import frames
 
 COLUMNS = [each.name for each in fields(Side) if each.name.startswith("pending_") and each.name != "pending_n"]
 
@@ -71,3 +75,28 @@ def test_an_answered_segment_is_not_answered_again() -> None:
     peer.pending_state[0] = UNPROVEN
     answer(Seen(time=1, seq=100, seg_len=50, end=150, ctl=ACK), me, peer)
     assert peer.pending_state[0] == UNPROVEN
+
+
+MERGED = """
+    > S  0:0(0)
+    < S. 0:0(0) ack 1
+    > .  1:1(0) ack 1
+    > P. 1:11(10) ack 1
+    < .  101:101(0) ack 11
+    > .  11:11(0) ack 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("rest", "errors"),
+    [
+        # The data was lost; the timeout sends it again together with the FIN that followed it.
+        ("< F. 101:101(0) ack 11\n+0.2 < FP. 1:101(100) ack 11\n> . 11:11(0) ack 102\n", []),
+        ("< P. 101:151(50) ack 11\n+0.2 < P. 1:151(150) ack 11\n> . 11:11(0) ack 151\n", []),
+        # New data covers the number of the ACK, where the sender cannot have been.
+        ("< P. 1:151(150) ack 11\n> . 11:11(0) ack 151\n", ["SEQ01"]),
+    ],
+)
+def test_a_retransmission_may_be_merged_with_what_followed_it(rest: str, errors: list[str]) -> None:
+    findings = Verifier().run(frames(list(parse(MERGED + rest)))).findings
+    assert [each.code for each in findings if each.severity is Severity.ERROR] == errors

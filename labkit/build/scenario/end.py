@@ -141,7 +141,7 @@ class EndpointEnd:
         self.tcp.abort(now)
 
     def script(self, line: ScriptLine, now: int) -> Callable[[], bool]:  # noqa: ARG002 - part of the protocol
-        """Send a segment as it is written, beside the endpoint's own. Where it goes, nobody knows."""
+        """Send a segment as it is written, beside the endpoint's own. It counts as arrived: no end sees the path."""
         heard = self.heard_of
         segment = line.resolved(self.tcp.snd.iss, heard.isn or 0, heard.stamp)
         if self.silent and segment.ctl & SYN and not self.opened:

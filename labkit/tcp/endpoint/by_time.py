@@ -45,7 +45,7 @@ class Ack:
         self.dsack = False
         """Whether it reports that a retransmission arrived twice."""
         self.probe = False
-        """Whether that is the probe of the tail."""
+        """Whether the retransmission is the tail loss probe (RFC 8985 section 7.4)."""
         self.original = False
         """Whether it acknowledges or reports what was sent once, before the present state began."""
         self.resent = False
@@ -53,7 +53,7 @@ class Ack:
         self.first: int | None = None
         """When the first segment that it acknowledges, and that was sent once, was sent; else the first that it reports."""
         self.last: int | None = None
-        """The same of the last one."""
+        """When the last of these segments was sent."""
         self.prior = (0, 0)
         """Of the segment sent last among those that have arrived: which transmission it was, and what had been delivered then."""
 
@@ -372,10 +372,10 @@ def _late_answer(rack: Rack, ack: Ack) -> int | None:
     return sn.diff(ack.echo, rack.first_resent)
 
 
-def _undo(end: "Endpoint", rack: Rack, control: Algorithm, *, found: bool) -> None:
-    """The reduction was needless: restore the congestion window. `found` tells whether nothing is lost."""
-    if found:
-        rack.board.find_all()
+def _undo(end: "Endpoint", rack: Rack, control: Algorithm, *, nothing_lost: bool) -> None:
+    """The reduction was needless: restore the congestion window. With `nothing_lost`, no segment counts as lost any more."""
+    if nothing_lost:
+        rack.board.clear_losses()
     if rack.prior_ssthresh and rack.config.undo_reductions:
         control.cwnd = max(control.cwnd, rack.prior_window)
         if rack.prior_ssthresh > control.ssthresh:
@@ -390,12 +390,12 @@ def _undo_by_duplicates(end: "Endpoint", rack: Rack, control: Algorithm) -> bool
     if rack.undo_from is None or rack.undo_left:
         return False
     rack.persist = min(rack.persist + 1, PERSIST)
-    _undo(end, rack, control, found=False)
+    _undo(end, rack, control, nothing_lost=False)
     return True
 
 
 def _partial(end: "Endpoint", rack: Rack, control: Algorithm, ack: Ack) -> bool:
-    """An ACK of a part, in a recovery. Whether to look for more losses."""
+    """A partial ACK in a recovery (RFC 6582 section 3.2). Return whether to look for more losses."""
     if rack.undo_from is None or not rack.was_delayed(_late_answer(rack, ack)):
         return True
     # What had been sent first has filled the gap, not a retransmission.
@@ -404,7 +404,7 @@ def _partial(end: "Endpoint", rack: Rack, control: Algorithm, ack: Ack) -> bool:
         return False
     if not rack.resent_unknown:
         rack.first_resent = None
-    _undo(end, rack, control, found=True)
+    _undo(end, rack, control, nothing_lost=True)
     _keep_open(end, rack)
     return True
 
@@ -413,7 +413,7 @@ def _recovered(end: "Endpoint", rack: Rack, control: Algorithm, ack: Ack) -> Non
     """All that was under way when the recovery began has arrived."""
     was = rack.state
     if rack.may_undo(_late_answer(rack, ack)):
-        _undo(end, rack, control, found=False)
+        _undo(end, rack, control, nothing_lost=False)
     elif rack.persist:
         rack.persist -= 1
     rack.state = OPEN
@@ -423,7 +423,7 @@ def _recovered(end: "Endpoint", rack: Rack, control: Algorithm, ack: Ack) -> Non
 
 def _undo_timeout(end: "Endpoint", rack: Rack, control: Algorithm) -> None:
     """The timeout was spurious."""
-    _undo(end, rack, control, found=True)
+    _undo(end, rack, control, nothing_lost=True)
     end.timers.retries = 0
     rack.state = OPEN
 

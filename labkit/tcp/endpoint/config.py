@@ -46,7 +46,7 @@ class Config:
     rto_initial: int = SECOND
     rto_min: int = SECOND
     rto_max: int = 60 * SECOND
-    """RFC 6298 section 2."""
+    """The longest retransmission timeout, and the longest time between window probes (RFC 6298 section 2: 60 s at least)."""
     retries: int = 15
     """Retransmissions of one segment before the connection is given up (R2, RFC 9293 section 3.8.3)."""
     syn_retries: int = 6

@@ -19,8 +19,6 @@ MAX_STEPS = 255
 OPEN, DISORDER, CWR, RECOVERY, LOSS = range(5)
 """What the connection does about congestion: nothing; it waits for what was overtaken; it reduces its window after a mark; it
 recovers from a loss; it recovers from a timeout."""
-
-
 LOST, NEW = "lost", "new"
 
 

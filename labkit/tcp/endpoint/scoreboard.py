@@ -94,8 +94,8 @@ class Scoreboard:
             self.lost += 1
         return True
 
-    def find_all(self) -> None:
-        """Nothing is lost after all."""
+    def clear_losses(self) -> None:
+        """No segment counts as lost any more."""
         for each in self.queue:
             each.lost = False
         self.lost = 0
