@@ -69,38 +69,42 @@ def processes(mark: str) -> list[int]:
     return found
 
 
-def left(folder: Path) -> set[str]:
-    """The namespaces, records, interfaces and files that exist."""
-    places = (Path("/run/netns"), Path("/run/labkit"), Path("/sys/class/net"), folder)
-    return {str(path) for place in places if place.is_dir() for path in place.iterdir()}
+def left(folder: Path, part: str) -> set[str]:
+    """The files in the folder, and the namespaces, records and interfaces whose names have a part."""
+    places = (Path("/run/netns"), Path("/run/labkit"), Path("/sys/class/net"))
+    found = {str(path) for place in places if place.is_dir() for path in place.iterdir() if part in path.name}
+    return found | set(map(str, folder.iterdir()))
 
 
-def attempts(count: int, seed: int, names: list[str]) -> Iterator[str]:
-    """Kill commands `count` times in turn; yield a line for each. LostError at the first thing that is left."""
+def attempts(count: int, seed: int, names: list[str], part: str = "") -> Iterator[str]:
+    """Kill commands `count` times in turn; yield a line for each. LostError at the first thing that is left.
+
+    Where others make labs meanwhile, `part` is a part of the names that are looked at: NAME.
+    """
     draw = random.Random(seed)
     seconds: dict[str, float] = {}
     for number in range(count):
         name = names[number % len(names)]
         with TemporaryDirectory(prefix="labkit-kills-") as place:
             folder = Path(place)
-            before = left(folder)
+            before = left(folder, part)
             if name not in seconds:
                 began = time.monotonic()
                 if code := run(LABS[name], folder, f"{os.getpid()}-first").wait():
                     raise LostError(f"{name}: exit code {code}")
                 seconds[name] = time.monotonic() - began
-                checked(name, folder, before, f"{os.getpid()}-first")
+                checked(name, folder, before, f"{os.getpid()}-first", part)
             kill, after = draw.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT)), draw.random() * seconds[name]
             mark = f"{os.getpid()}-{number}"
             process = run(LABS[name], folder, mark)
             time.sleep(after)
             process.send_signal(kill)
             process.wait()
-            checked(f"{name}, {kill.name} after {after:.3f} s", folder, before, mark)
+            checked(f"{name}, {kill.name} after {after:.3f} s", folder, before, mark, part)
             yield f"{name}: {kill.name} after {after:.3f} s"
 
 
-def checked(what: str, folder: Path, before: set[str], mark: str) -> None:
+def checked(what: str, folder: Path, before: set[str], mark: str, part: str) -> None:
     until = time.monotonic() + SECONDS
     while (running := processes(mark)) and time.monotonic() < until:
         time.sleep(0.05)
@@ -114,5 +118,5 @@ def checked(what: str, folder: Path, before: set[str], mark: str) -> None:
             raise LostError(f"{what}: {capture.name} is no whole capture")
         capture.unlink()
     # /run/labkit itself stays.
-    if more := left(folder) - before - {"/run/labkit", "/run/netns"}:
+    if more := left(folder, part) - before - {"/run/labkit", "/run/netns"}:
         raise LostError(f"{what}: leaves {sorted(more)}")

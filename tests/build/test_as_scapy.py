@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from scapy.config import conf
 
 from labkit.build.as_scapy import script
 from labkit.build.faults import inject
@@ -34,6 +35,7 @@ def written_by(trace):
 
 def run_here(text, target, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["script", str(target)])
+    monkeypatch.setattr(conf.l2types, "layer2num", dict(conf.l2types.layer2num))  # to which a script may add
     exec(compile(text, "script.py", "exec"), {"__name__": "__main__"})  # noqa: S102 - that is the test
     return packets(target)
 

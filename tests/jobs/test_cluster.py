@@ -56,7 +56,10 @@ def test_nothing_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 
 def test_an_address_without_tls_where_the_configuration_wants_it(capsys: pytest.CaptureFixture[str]) -> None:
-    dask = pytest.importorskip("dask", reason="Dask is not installed")
+    pytest.importorskip(
+        "distributed", reason="Dask is not installed"
+    )  # before it has its defaults they cannot be changed
+    dask = pytest.importorskip("dask")
     with dask.config.set({"distributed.comm.require-encryption": True}):
         assert run(["verify", "a.pcap", "--cluster", "tcp://127.0.0.1:1"]) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -20,17 +20,19 @@ pytestmark = [needs_root, needs_ip]
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.xdist_group("lab kills")  # all use the same name
 @pytest.mark.parametrize("name", lab_kills.LABS)
 def test_killed_at_any_moment(name: str) -> None:
-    assert len(list(lab_kills.attempts(4, seed=3, names=[name]))) == 4
+    assert len(list(lab_kills.attempts(4, seed=3, names=[name], part=lab_kills.NAME))) == 4
 
 
+@pytest.mark.xdist_group("lab kills")
 def test_a_process_that_stays_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(lab_kills.LABS, "stays", ("lab", "exec", "--", "true"))
     monkeypatch.setattr(lab_kills, "SECONDS", 0)
     monkeypatch.setattr(lab_kills, "processes", lambda _mark: [1])
     with pytest.raises(lab_kills.LostError, match=r"leaves processes: \[1\]"):
-        list(lab_kills.attempts(1, seed=1, names=["stays"]))
+        list(lab_kills.attempts(1, seed=1, names=["stays"], part=lab_kills.NAME))
 
 
 def test_an_interrupt_while_a_namespace_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
