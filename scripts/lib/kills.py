@@ -67,22 +67,9 @@ def run(words: list[str], folder: Path, most: int | None = None) -> "subprocess.
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (most or 0, most or 0))
 
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "labkit", *words],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=None if most is None else full,
-        env={
-            **os.environ,
-            "LANGUAGE": "en",
-            "LABKIT_DEBUG": "",
-            "WIRESHARK_CONFIG_DIR": str(folder / "out"),
-            "XDG_STATE_HOME": str(folder / "out"),
-        },
-    )
+    out = str(folder / "out")
+    variables = {"LABKIT_DEBUG": "", "WIRESHARK_CONFIG_DIR": out, "XDG_STATE_HOME": out}
+    return lab_kills.start(words, folder, variables, None if most is None else full)
 
 
 def attempts(count: int, seed: int, names: list[str]) -> Iterator[str]:

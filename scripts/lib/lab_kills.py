@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,7 +47,10 @@ class LostError(Exception):
     """A file was lost, or something was left behind."""
 
 
-def run(words: tuple[str, ...], folder: Path, mark: str) -> "subprocess.Popen[bytes]":
+def start(
+    words: Sequence[str], folder: Path, variables: dict[str, str], before: Callable[[], None] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start a command in a folder, in a session of its own. `before` is called in its process."""
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "labkit", *words],
         cwd=folder,
@@ -55,8 +58,13 @@ def run(words: tuple[str, ...], folder: Path, mark: str) -> "subprocess.Popen[by
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env={**os.environ, "LANGUAGE": "en", "TMPDIR": str(folder), MARK: mark},
+        preexec_fn=before,
+        env={**os.environ, "LANGUAGE": "en", **variables},
     )
+
+
+def run(words: Sequence[str], folder: Path, mark: str) -> "subprocess.Popen[bytes]":
+    return start(words, folder, {"TMPDIR": str(folder), MARK: mark})
 
 
 def processes(mark: str) -> list[int]:
