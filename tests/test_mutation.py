@@ -156,3 +156,16 @@ def test_a_test_that_fails_without_a_mutant_is_no_result(project: Path) -> None:
     done = tried(project)
     assert "1 tests fail without a mutant" in done.stderr
     assert done.returncode == 2
+
+
+def test_it_runs_with_the_settings_of_this_project() -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(LIB)!r}); import mutation; "
+        "sys.argv[1:] = ['rules: initial', '--sample', '1', '--tests', 'tests/analysis/test_finding.py']; "
+        "sys.exit(mutation.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=TOP, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert re.search(r"^\| rules: initial \| \d+ \| \d+ \| 1 \| \d+% \|$", done.stdout, re.MULTILINE), done.stderr
+    assert done.returncode in (0, 1)  # these tests are not those that would notice

@@ -453,6 +453,8 @@ def main() -> int:
     session = Session([job for jobs, _ in families.values() for job in jobs])
     os.environ.pop("LABKIT_CAPTURES", None)
     arguments = ["-q", "-s", "-p", "no:cacheprovider"]
+    # labkit is a plugin of pytest too, which would rewrite its assertions if it were not imported yet.
+    arguments += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
     arguments += ["-m", MARKERS, "--hypothesis-profile=quick", "--timeout=0", *(asked.tests or TESTS)]
     remember_frames()
     with redirect_stdout(StringIO()) as printed:
