@@ -30,7 +30,7 @@ has the cause after its effect. WRONG: sender or receiver continued as if the nu
 asks for the octets until the end. UNPROVEN: the capture does not show it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Resolved:
     """A segment whose open question was answered, or whose conversation is over: what rules of scope PENDING judge."""
 

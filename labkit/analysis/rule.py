@@ -117,8 +117,6 @@ class Rule:
     message: str
     name: str
     """The predicate's name with dashes, which names the fault."""
-    explanation: str
-    """The predicate's docstring."""
     predicate: Predicate
     family: str
     """The name of its module."""
@@ -159,6 +157,11 @@ class Rule:
     """The names of the packet and the time that the finding is about. None: the whole conversation."""
     numbers: tuple[str, ...] = ()
     """The numbers that the text shows, such as "seg.ack": at most MAX_NUMBERS."""
+
+    @property
+    def explanation(self) -> str:
+        """The predicate's docstring: its paragraphs, each on one line."""
+        return N_(unfolded(self.predicate.__doc__ or ""))
 
     @property
     def revises(self) -> bool:
@@ -221,7 +224,6 @@ def rule(
             reference=reference,
             message=N_(message),
             name=name,
-            explanation=N_(unfolded(predicate.__doc__ or "")),
             predicate=predicate,
             family=predicate.__module__.rpartition(".")[2],
             good=_trimmed(good),

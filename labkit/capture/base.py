@@ -73,7 +73,7 @@ class Interface:
     """Octets of the frame check sequence that ends each packet."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Description:
     """What a new capture says about itself. A format leaves out what it has no room for."""
 
@@ -332,7 +332,7 @@ class Writer(ABC):
         return CaptureError(f"{self._sink.name}{_(': ')}{message}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Format:
     """A capture format. `formats` finds every module of this package that has one as `FORMAT`."""
 

@@ -10,7 +10,7 @@ from labkit.errors import UsageError
 from labkit.i18n import _
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Frames:
     """Frames in the order of their capture, and what messages call them. `open_capture` takes it like a file."""
 

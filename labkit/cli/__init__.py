@@ -167,6 +167,8 @@ def main() -> NoReturn:
         # Python would flush again when it ends, and print that failure: discard the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or _failure(error)
+    # Python would search through everything for garbage before it ends, which takes as long as judging 10,000 packets.
+    gc.freeze()
     sys.exit(code)
 
 

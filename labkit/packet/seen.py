@@ -52,7 +52,7 @@ def _sack_edges() -> list[int]:
     return [0] * MAX_SACK_BLOCKS
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Seen:
     """A TCP segment as one frame of a capture shows it. Only integers, so that the same rules can be compiled.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ReportOptions:
     """A user's options for a report."""
 
