@@ -71,7 +71,7 @@ class HostIsns:
     count: int = 0
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, repr=False)
 class Flow:
     """One conversation: its number (0 is the first one of the capture), its two ends and what is known of them."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from labkit.analysis.order import SAME_MOMENT, half_delay, order
 from labkit.analysis.side import MAX_PENDING, Side
-from labkit.packet.seen import U8, U16, U32, PeerSeq, Seen, Seq
+from labkit.packet.seen import U8, U16, U32, PeerSeq, Record, Seen, Seq
 from labkit.tcp import seq as sn
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 
@@ -30,8 +30,8 @@ has the cause after its effect. WRONG: sender or receiver continued as if the nu
 asks for the octets until the end. UNPROVEN: the capture does not show it."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Resolved:
+@dataclass(slots=True, init=False, eq=False, repr=False)
+class Resolved(Record):
     """A segment whose open question was answered, or whose conversation is over: what rules of scope PENDING judge."""
 
     kind: U8 = 0

@@ -5,9 +5,9 @@ whether a number is known, because 0 is a valid sequence number. RFC 9293 sectio
 `rcv_nxt` is what the side acknowledges, its RCV.NXT.
 """
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 
-from labkit.packet.seen import ABSENT, I8, I16, I32, U8, U16, U32, PeerSeq, Seq
+from labkit.packet.seen import ABSENT, I8, I16, I32, U8, U16, U32, PeerSeq, Record, Seq
 
 MAX_PENDING = 8
 """Pending segments of a side; a full table loses its oldest row."""
@@ -22,8 +22,8 @@ def _row() -> list[int]:
     return [0] * MAX_PENDING
 
 
-@dataclass(slots=True, init=False, repr=False)
-class Side:
+@dataclass(slots=True, init=False, eq=False, repr=False)
+class Side(Record):
     """What the capture shows of one sender."""
 
     seen: U32 = 0
@@ -244,17 +244,3 @@ class Side:
     pending_ctl: list[U16] = field(default_factory=_row, metadata=COLD)
     pending_mark: list[U8] = field(default_factory=_row, metadata=COLD)
     """A mark (`labkit.analysis.pending`), or 0."""
-
-    def __init__(self, **known: int) -> None:
-        # What `dataclass` would write for so many fields takes longer to compile than labkit takes for a small capture.
-        for name, value, make in BLANK:
-            setattr(self, name, value if make is None else make())
-        for name, value in known.items():
-            setattr(self, name, value)
-
-
-BLANK = tuple(
-    (each.name, each.default, None if each.default_factory is MISSING else each.default_factory)
-    for each in fields(Side)
-)
-"""Each field of a side: its name, its value, and the function that makes the value, if there is one."""

@@ -3,8 +3,9 @@
 `decode` fills it, rules read it. One `Seen` is filled again for every frame.
 """
 
-from dataclasses import dataclass, field
-from typing import Annotated
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from typing import Annotated, Any
 
 # What `Seen.fault` says of headers that do not fit the packet (rule CAP01). CUT is the capture's doing, not the
 # sender's: the TCP header was there, but not all of its first twenty octets were kept.
@@ -48,12 +49,42 @@ MAX_SACK_BLOCKS = 4
 """RFC 2018 section 3: a TCP header has room for no more."""
 
 
+class Record:
+    """A dataclass of integers, and of rows of them, each of which has a value from the beginning.
+
+    The methods that `dataclass` would write for so many fields take longer to compile than a small capture to be judged.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, **known: Any) -> None:
+        kind: Any = type(self)
+        for name, value, make in _blank(kind):
+            setattr(self, name, make() if make else value)
+        for name, value in known.items():
+            setattr(self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        kind: Any = type(self)
+        names = [name for name, _value, _make in _blank(kind)]
+        return type(self) is type(other) and all(getattr(self, name) == getattr(other, name) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]  # its values change
+
+
+@cache
+def _blank(kind: Any) -> list[tuple[str, Any, Any]]:
+    """Each field: its name, its value, and what makes its value, if that is a row."""
+    made = ((each.name, each.default, each.default_factory) for each in fields(kind))
+    return [(name, value, None if make is MISSING else make) for name, value, make in made]
+
+
 def _sack_edges() -> list[int]:
     return [0] * MAX_SACK_BLOCKS
 
 
-@dataclass(slots=True, repr=False)
-class Seen:
+@dataclass(slots=True, init=False, eq=False, repr=False)
+class Seen(Record):
     """A TCP segment as one frame of a capture shows it. Only integers, so that the same rules can be compiled.
 
     Positions (`*_at`) count octets from the start of the frame; ABSENT (-1) where the thing is not there. Values are
