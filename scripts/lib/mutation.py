@@ -48,7 +48,7 @@ WORKERS = 2
 TIMEOUT = 60
 """Seconds after which a test counts as failed: many mutants never end."""
 HEARTBEAT = b"."
-"""What a child sends before each test. No pickle starts with it."""
+"""What a child sends before each test, and a worker after each mutant. No pickle starts with it."""
 
 TESTS = ("tests/analysis", "tests/packet", "tests/tcp", "tests/build/scenario", "tests/test_pcaps.py")
 MARKERS = "not live and not compiled and not slow"
@@ -295,9 +295,14 @@ class Session:
             names = ", ".join(self.items[number].nodeid for number in baseline.failed[:5])
             raise pytest.UsageError(f"{len(baseline.failed)} tests fail without a mutant: {names}")
         parts = [_start(lambda part=part: self._try(part, baseline)) for part in range(WORKERS)]
-        found = [_result(part) for part in parts]
+        found = [_result(part, told=self._tell) for part in parts]
         self.results = [found[number % WORKERS][number // WORKERS] for number in range(len(self.jobs))]
         return True
+
+    def _tell(self, tried: int) -> None:
+        """Show how far the workers are: each has the same number of mutants, and about the same speed."""
+        if tried % 10 == 0:
+            print(f"mutation: {min(tried * WORKERS, len(self.jobs))} of {len(self.jobs)} mutants", file=sys.stderr)
 
     def _passes(self, number: int) -> bool:
         """Run one test and tear down all its fixtures."""
@@ -342,6 +347,7 @@ class Session:
             tests = sorted(baseline.tests.get(job.mutant.place, []), key=lambda number: -killers[number])
             killer = _result(_start(lambda job=job, tests=tests: self._killer(job.mutant, tests)), TIMEOUT)
             results.append(killer != -1)
+            os.write(_sink, HEARTBEAT)
             if killer is not None and killer != -1:
                 killers[killer] += 1
         return results
@@ -387,8 +393,11 @@ _sink = -1
 """In a child: the descriptor of its heartbeats and its result."""
 
 
-def _result(process: Process, seconds: float | None = None) -> Any:
-    """Wait for the result of a child; None if it dies without one, or sends nothing for some seconds and is killed."""
+def _result(process: Process, seconds: float | None = None, told: Callable[[int], None] | None = None) -> Any:
+    """Wait for the result of a child; None if it dies without one, or sends nothing for some seconds and is killed.
+
+    `told` is called with the number of heartbeats so far.
+    """
     child, source = process
     octets = b""
     while True:
@@ -399,6 +408,8 @@ def _result(process: Process, seconds: float | None = None) -> Any:
         if not part:
             break
         octets += part
+        if told is not None:
+            told(len(octets) - len(octets.lstrip(HEARTBEAT)))
     os.close(source)
     os.waitpid(child, 0)
     octets = octets.lstrip(HEARTBEAT)
