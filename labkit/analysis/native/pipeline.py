@@ -1,8 +1,8 @@
-"""Two threads: one reads and decodes a batch while the other verifies the batch before.
+"""Two threads: one decodes a batch while the other verifies the batch before. A third one reads on in a file.
 
-Compiled code does not hold the interpreter's lock, so that both run at once. Batches are verified one after the other, in the
-order of the capture. The caller's thread reads, for it alone gets signals: Ctrl-C ends the reading, and everything up to there is
-verified.
+Compiled code does not hold the interpreter's lock, so that all run at once. Batches are verified one after the other, in the
+order of the capture. The caller's thread decodes, for it alone gets signals: Ctrl-C ends the reading, and everything up to there
+is verified.
 """
 
 from collections import deque
@@ -54,32 +54,44 @@ def run(
 
 
 def verified(feed: Feed, verifier: BatchVerifier, memory: Sequence[Batch]) -> Iterator[Batch]:
-    """Each batch once it is verified. Another thread reads and verifies the next one meanwhile; a batch is filled again when two
-    more were asked for."""
+    """Each batch once it is verified. Other threads read and verify the next ones meanwhile; a batch is filled again when another
+    one is asked for."""
     from concurrent.futures import ThreadPoolExecutor
 
-    free = deque(memory)
+    going = True
 
-    def following() -> Batch | None:
-        free.rotate(-1)
-        if not feed.fill(free[0]):
-            return None
-        verifier.take(free[0])
-        return free[0]
+    def fill(batch: Batch) -> bool:
+        nonlocal going
+        # After an exception nothing is read any more.
+        before, going = going, False
+        going = before and feed.fill(batch)
+        return going
 
-    with ThreadPoolExecutor(1) as thread:
-        batch = following()
-        while batch is not None:
-            ahead = thread.submit(following)
+    def take(filled: "Future[bool]", batch: Batch) -> bool:
+        if filled.result():
+            verifier.take(batch)
+            return True
+        return False
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as judge, feed.reading_ahead():
+
+        def submit(batch: Batch) -> "tuple[Batch, Future[bool]]":
+            return batch, judge.submit(take, reader.submit(fill, batch), batch)
+
+        following = deque(map(submit, memory))
+        while following:
+            batch, taken = following.popleft()
+            if not taken.result():
+                return
             yield batch
-            batch = ahead.result()
+            following.append(submit(batch))
 
 
 def _both(feed: Feed, verifier: BatchVerifier, batches: deque[Batch], on_progress: Callable[[int], None]) -> Whole:
     from concurrent.futures import ThreadPoolExecutor  # which takes a while: a small capture needs no thread
 
     verified: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1) as thread:
+    with ThreadPoolExecutor(1) as thread, feed.reading_ahead():
         while feed.fill(batches[0]):
             verified.append(thread.submit(verifier.take, batches[0]))
             on_progress(batches[0].row.packets)
