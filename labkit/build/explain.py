@@ -4,11 +4,12 @@ The comments of a file are English, so that it is the same on every machine, unl
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from labkit.build.record import Record, States
+from labkit.build.record import Connection, Record, States
 from labkit.i18n import N_
+from labkit.tcp import seq as sn
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 
 _STEP = re.compile(r"step (\d+): (.*?)(,)?(?: (\d+) octets)?")
@@ -43,12 +44,20 @@ def by_place(text: str, *names: str) -> Callable[..., str]:
     return text.format(**{name: f"{{{place}}}" for place, name in enumerate(names)}).format
 
 
+def relative(record: Record, connections: Sequence[Connection]) -> tuple[int, int]:
+    """The record's relative seq and ack; ack is 0 without ACK."""
+    own, peer = connections[record.connection].isns(record.sender)
+    segment = record.segment
+    # An endpoint without a connection has no ISN: its resets have seq 0.
+    start = 0 if segment.ctl & RST and segment.seq == 0 else (segment.seq - own) & sn.MASK
+    return start, (segment.ack - peer) & sn.MASK if segment.ctl & ACK else 0
+
+
 class Explainer:
     """Explain the segments at one capture point in order, each from the segments before it."""
 
-    def __init__(self, relative: Callable[[Record], tuple[int, int]], say: Say = str) -> None:
-        self.relative = relative
-        """Gives the relative seq and ack of a record."""
+    def __init__(self, connections: Sequence[Connection], say: Say = str) -> None:
+        self.connections = connections
         self.say = say
         self.next = {"client": 0, "server": 0}
         """The relative sequence number after the last one that each side has used."""
@@ -78,7 +87,7 @@ class Explainer:
 
     def note(self, record: Record) -> None:
         """Remember a record."""
-        self._note(record, self.relative(record)[0], record.segment.length)
+        self._note(record, relative(record, self.connections)[0], record.segment.length)
 
     def _note(self, record: Record, start: int, length: int) -> None:
         ctl, sender = record.segment.ctl, record.sender
@@ -89,7 +98,7 @@ class Explainer:
 
     def explain(self, record: Record) -> str:
         """The comment on a record. Remember the record."""
-        start, number = self.relative(record)
+        start, number = relative(record, self.connections)
         segment = record.segment
         length = segment.length
         if not record.why:

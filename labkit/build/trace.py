@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, overload
 
 from labkit.build import captured as capture_io
-from labkit.build import trace_file
+from labkit.build import explain, trace_file
 from labkit.build.explain import SECTIONS as SECTIONS
 from labkit.build.explain import Explainer, Say
 from labkit.build.record import Connection as Connection
@@ -33,9 +33,7 @@ from labkit.errors import LabkitError, UsageError
 from labkit.i18n import N_, _, listed, printable
 from labkit.packet.linktype import ETHERNET, RAW, title
 from labkit.packet.scapy_build import PLAIN, Framing, Host
-from labkit.tcp import seq as sn
 from labkit.tcp.notation import format_segment
-from labkit.tcp.segment import ACK, RST
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
@@ -44,8 +42,6 @@ if TYPE_CHECKING:
 
 EDITIONS = ("annotated", "student")
 
-BATCH = 256
-"""Packets that are written at once."""
 MAX_LINES = 200
 """Segments that a trace shows as text, or as a picture."""
 
@@ -252,11 +248,7 @@ class Trace:
 
     def relative(self, record: Record) -> tuple[int, int]:
         """The record's relative seq and ack; ack is 0 without ACK."""
-        own, peer = self.connections[record.connection].isns(record.sender)
-        segment = record.segment
-        # An endpoint without a connection has no ISN: its resets have seq 0.
-        start = 0 if segment.ctl & RST and segment.seq == 0 else (segment.seq - own) & sn.MASK
-        return start, (segment.ack - peer) & sn.MASK if segment.ctl & ACK else 0
+        return explain.relative(record, self.connections)
 
     # Packets and files.
 
@@ -339,7 +331,6 @@ class Trace:
                 )
             )
         annotated = edition == "annotated"
-        packets = 0
         first, *more = self._interfaces(annotated=annotated)
         with create(
             target,
@@ -356,18 +347,7 @@ class Trace:
                 writer.add_interface(
                     each.link, snaplen=each.snaplen or None, name=each.name, description=each.description, fcs=each.fcs
                 )
-            waiting: list[bytes] = []
-            for _owner, time, octets, wirelen, comments, interface in self.file(
-                annotated=annotated, translated=translated
-            ):
-                record = writer.record(time, octets, wirelen=wirelen, comments=comments, interface=interface)
-                waiting.append(record)
-                if len(waiting) == BATCH:
-                    writer.append(b"".join(waiting))
-                    waiting.clear()
-                packets += 1
-            writer.append(b"".join(waiting))
-        return packets
+            return trace_file.write(self, writer, annotated=annotated, say=_ if translated else str)
 
     def _interfaces(self, *, annotated: bool) -> Sequence[Interface]:
         """The interfaces of the capture: those that it was read from, or one for each capture point."""
@@ -396,7 +376,7 @@ class Trace:
 
     def explanation(self, record: Record) -> str:
         """The comment on a record: its step, the states, how seq and ack follow, and a reference."""
-        seen = Explainer(self.relative)
+        seen = Explainer(self.connections)
         for earlier in self.records:
             if earlier is record:
                 break

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from labkit.build import captured as capture_io
 from labkit.build.explain import Explainer, Say
 from labkit.build.record import FilePacket, Record
-from labkit.capture import Frame
+from labkit.capture import Frame, Writer
 from labkit.i18n import N_
 from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET
@@ -16,6 +16,9 @@ from labkit.packet.stamp import Stamp
 
 if TYPE_CHECKING:
     from labkit.build.trace import Trace
+
+BATCH = 256
+"""Packets that are written at once."""
 
 
 def layout(trace: "Trace") -> Iterator[Record | Frame]:
@@ -111,7 +114,7 @@ def packets(trace: "Trace", *, annotated: bool, say: Say = str) -> Iterator[File
         way = record.connection, record.sender, record.tap
         made = ways.get(way)
         if made is None:
-            explainer = explainers.setdefault((record.tap, record.connection), Explainer(trace.relative, say))
+            explainer = explainers.setdefault((record.tap, record.connection), Explainer(trace.connections, say))
             made = ways[way] = Stamp(*ends(trace, record), framing), explainer
         stamp, explainer = made
         octets = stamp.frame(record.segment, ident, record.label)
@@ -130,3 +133,18 @@ def packets(trace: "Trace", *, annotated: bool, say: Say = str) -> Iterator[File
             head = say(N_("fragment {n} of {count} of a datagram")).format(n=number, count=len(parts))
             text = f"{head}\n{comment}".strip()
             yield FilePacket(record, time, piece, len(piece), (text,) if annotated else (), taps[record.tap])
+
+
+def write(trace: "Trace", writer: Writer, *, annotated: bool, say: Say = str) -> int:
+    """Write the packets of a file; their number."""
+    count = 0
+    waiting: list[bytes] = []
+    for packet in packets(trace, annotated=annotated, say=say):
+        _owner, time, octets, wirelen, comments, interface = packet
+        waiting.append(writer.record(time, octets, wirelen=wirelen, comments=comments, interface=interface))
+        if len(waiting) == BATCH:
+            writer.append(b"".join(waiting))
+            waiting.clear()
+        count += 1
+    writer.append(b"".join(waiting))
+    return count

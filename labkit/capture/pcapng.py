@@ -10,7 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from labkit.capture import pcapng_blocks as block
-from labkit.capture.base import MAX_RECORD_OCTETS, Description, Format, Frame, Interface, Reader, Writer
+from labkit.capture.base import (
+    MAX_PACKET_OCTETS,
+    MAX_RECORD_OCTETS,
+    Description,
+    Format,
+    Frame,
+    Interface,
+    Reader,
+    Writer,
+)
 from labkit.capture.pcapng_blocks import PADDING, Layout, decoded, encoded, layout, option, packed, unpacked
 from labkit.capture.sink import Sink
 from labkit.capture.source import Source
@@ -335,19 +344,20 @@ class PcapngWriter(Writer):
         """A packet's record. CaptureError for a time before 1970, or after 64 bits (in 2554)."""
         captured = len(data)
         length = captured if wirelen is None else wirelen
-        self._check(captured, length)
+        if not captured <= length <= MAX_PACKET_OCTETS:
+            self._check(captured, length)
         stamp = time // self._unit
         if not 0 <= stamp < 1 << 64:
             raise self._unfit(_("a pcapng can hold times from 1970 to 2554, not {time} ns").format(time=time))
         if not 0 <= interface < len(self._links):
             raise self._unfit(_("there is no interface {interface}").format(interface=interface))
-        options = b""
-        for comment in comments:
-            options += option(block.COMMENT, encoded(comment))
+        options = b"".join([option(block.COMMENT, encoded(comment)) for comment in comments])
         if outbound is not None:
             options += option(block.FLAGS, b"\2\0\0\0" if outbound else b"\1\0\0\0")
-        rest = PADDING[captured & 3] + options + (block.END if options else b"")
-        size = self._fitting(32 + captured + len(rest))
+        rest = PADDING[captured & 3] + options + block.END if options else PADDING[captured & 3]
+        size = 32 + captured + len(rest)
+        if size > MAX_RECORD_OCTETS:
+            self._fitting(size)
         head = RECORD.pack(block.ENHANCED, size, interface, stamp >> 32, stamp & 0xFFFF_FFFF, captured, length)
         return b"".join((head, data, rest, size.to_bytes(4, "little")))
 

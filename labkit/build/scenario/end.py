@@ -9,13 +9,48 @@ from typing import ClassVar
 
 from labkit.build.scenario import setup
 from labkit.build.scenario.model import ScenarioModel
-from labkit.build.scenario.scripted import Heard, ScriptLine
+from labkit.build.scenario.scripted import ScriptLine
 from labkit.build.scenario.setup import Parts
 from labkit.errors import UsageError
 from labkit.i18n import _
+from labkit.tcp import seq as sn
 from labkit.tcp.endpoint import Endpoint, Outgoing
-from labkit.tcp.segment import SYN, Segment
+from labkit.tcp.options import Timestamps
+from labkit.tcp.segment import FIN, RST, SYN, Segment
 from labkit.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT, State
+
+
+class Heard:
+    """What a side has heard of its peer, whatever its own TCP makes of it."""
+
+    __slots__ = ("closed", "count", "isn", "octets", "reset", "stamp")
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Segments that have arrived."""
+        self.isn: int | None = None
+        """The number of the peer's last SYN."""
+        self.stamp = 0
+        """The last timestamp."""
+        self.octets = 0
+        """The octets up to the highest number."""
+        self.closed = self.reset = False
+        """Whether a FIN or RST, and whether a RST, has arrived."""
+
+    def note(self, segment: Segment) -> None:
+        """A segment has arrived."""
+        self.count += 1
+        if segment.ctl & SYN and segment.seq != self.isn:
+            self.isn, self.octets = segment.seq, 0
+            self.closed = self.reset = False
+        self.reset = self.reset or segment.ctl & RST != 0
+        self.closed = self.reset or self.closed or segment.ctl & FIN != 0
+        for each in segment.options:
+            if isinstance(each, Timestamps):
+                self.stamp = each.value
+        if segment.payload and self.isn is not None:
+            end = sn.add(segment.seq, len(segment.payload) + (segment.ctl & SYN != 0))
+            self.octets = max(self.octets, sn.diff(end, self.isn) - 1)
 
 
 class EndpointEnd:

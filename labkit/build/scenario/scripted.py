@@ -18,8 +18,8 @@ from labkit.i18n import _
 from labkit.tcp import options as opt
 from labkit.tcp.endpoint import Endpoint
 from labkit.tcp.notation import parse_line
-from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
-from labkit.tcp.seq import add, diff
+from labkit.tcp.segment import ACK, Segment
+from labkit.tcp.seq import add
 
 MAX_LINES = 10_000
 """Lines of a step."""
@@ -105,36 +105,3 @@ class Silent(Endpoint):
 
     def receive(self, segment: Segment, now: int) -> None:
         """Drop a segment."""
-
-
-class Heard:
-    """What a side has heard of its peer, whatever its own TCP makes of it."""
-
-    __slots__ = ("closed", "count", "isn", "octets", "reset", "stamp")
-
-    def __init__(self) -> None:
-        self.count = 0
-        """Segments that have arrived."""
-        self.isn: int | None = None
-        """The number of the peer's last SYN."""
-        self.stamp = 0
-        """The last timestamp."""
-        self.octets = 0
-        """The octets up to the highest number."""
-        self.closed = self.reset = False
-        """Whether a FIN or RST, and whether a RST, has arrived."""
-
-    def note(self, segment: Segment) -> None:
-        """A segment has arrived."""
-        self.count += 1
-        if segment.ctl & SYN and segment.seq != self.isn:
-            self.isn, self.octets = segment.seq, 0
-            self.closed = self.reset = False
-        self.reset = self.reset or segment.ctl & RST != 0
-        self.closed = self.reset or self.closed or segment.ctl & FIN != 0
-        for each in segment.options:
-            if isinstance(each, opt.Timestamps):
-                self.stamp = each.value
-        if segment.payload and self.isn is not None:
-            end = add(segment.seq, len(segment.payload) + (segment.ctl & SYN != 0))
-            self.octets = max(self.octets, diff(end, self.isn) - 1)
