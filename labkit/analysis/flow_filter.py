@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
+from typing import TYPE_CHECKING
 
 from labkit.analysis.flows import Flow
 from labkit.i18n import _
 
-Network = IPv4Network | IPv6Network
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+    Network = IPv4Network | IPv6Network
 
 NETWORK = 9
 """Integers that describe a network: octets of an address, its address and its mask as four words each."""
@@ -24,7 +27,7 @@ class FlowFilter:
     """
 
     flows: tuple[int, ...] = ()
-    hosts: tuple[Network, ...] = ()
+    hosts: "tuple[Network, ...]" = ()
     ports: tuple[int, ...] = ()
     numbers: tuple[int, ...] = field(init=False, repr=False, compare=False)
     """The same as integers: for each of the three how many there are, and then these; NETWORK integers for each host."""
@@ -54,7 +57,7 @@ def _words(address: bytes) -> list[int]:
     return [int.from_bytes(padded[at : at + 4]) for at in range(0, 16, 4)]
 
 
-def _network(host: Network) -> list[int]:
+def _network(host: "Network") -> list[int]:
     address = host.network_address.packed
     return [len(address), *_words(address), *_words(host.netmask.packed)]
 

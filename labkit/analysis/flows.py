@@ -13,7 +13,6 @@ The decisions are functions over integers, which the compiled engine shares. `Fl
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from mmap import mmap
 from typing import Any, Protocol
 
@@ -101,12 +100,17 @@ class Flow:
 def end_name(end: End) -> str:
     """`address:port`, an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
     address, port = end
-    text = str(ip_address(address))
-    return f"[{text}]:{port}" if len(address) == 16 else f"{text}:{port}"
+    if len(address) == 4:
+        return f"{'.'.join(map(str, address))}:{port}"
+    from ipaddress import ip_address
+
+    return f"[{ip_address(address)}]:{port}"
 
 
 def end_of(name: str) -> End:
     """The end with that `end_name`."""
+    from ipaddress import ip_address
+
     address, _, port = name.rpartition(":")
     return ip_address(address.strip("[]")).packed, int(port)
 

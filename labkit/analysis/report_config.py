@@ -14,11 +14,11 @@ A file that labkit finds may be refused (`labkit.analysis.config_trust`). The ve
 `ReportConfig.apply` takes findings out of its verdict, and counts them.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labkit.analysis.examine import Completeness
 from labkit.analysis.finding import Group, regraded
@@ -27,6 +27,9 @@ from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, col
 from labkit.analysis.verifier import PROFILES, Verdict
 from labkit.errors import UsageError
 from labkit.i18n import _, listed, nearest, printable, reason_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILE, PROJECT = "labkit.toml", "pyproject.toml"
 
@@ -168,20 +171,28 @@ def _key(rule: Rule) -> Key:
 # Files.
 
 
-def candidates(start: Path) -> Iterator[Path]:
+def candidates(start: "str | os.PathLike[str]") -> "Iterator[Path]":
     """Yield the configuration files in a folder and in those that hold it, the nearest first.
 
     `labkit.toml` precedes `pyproject.toml` in the same folder. A `pyproject.toml` needs a table `[tool.labkit]`; one that cannot
     be read is ignored.
     """
-    for folder in (start, *start.parents):
-        if _is_file(own := folder / FILE):
-            yield own
-        if _is_file(shared := folder / PROJECT) and _mentions(shared):
-            yield shared
+    folder = os.fspath(start)
+    while True:
+        for name in (FILE, PROJECT):
+            place = os.path.join(folder, name)  # noqa: PTH118 - no pathlib yet: most folders have neither
+            if os.path.isfile(place):  # noqa: PTH113
+                from pathlib import Path
+
+                if name == FILE or _mentions(Path(place)):
+                    yield Path(place)
+        above = os.path.dirname(folder)  # noqa: PTH120
+        if above == folder:
+            return
+        folder = above
 
 
-def load(path: Path, extra: tuple[str, ...] = (), content: bytes | None = None) -> ReportConfig:
+def load(path: "Path", extra: tuple[str, ...] = (), content: bytes | None = None) -> ReportConfig:
     """Read a configuration file, or its content that was read before. UsageError, with the file and the key, for what does
     not fit. `extra` names files of further rules."""
     return config_of(table_of(path, read(path) if content is None else content), str(path), extra)
@@ -208,15 +219,7 @@ def config_of(table: Mapping[str, object], file: str, extra: tuple[str, ...] = (
     return choices
 
 
-def _is_file(path: Path) -> bool:
-    """Whether the file exists, in a folder that may be read."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def _mentions(path: Path) -> bool:
+def _mentions(path: "Path") -> bool:
     """Whether a `pyproject.toml` has choices, or seems to have some and cannot be parsed."""
     from tomllib import TOMLDecodeError
 
@@ -233,7 +236,7 @@ def _mentions(path: Path) -> bool:
     return isinstance(tool, dict) and "labkit" in tool
 
 
-def table_of(path: Path, content: bytes) -> Mapping[str, object]:
+def table_of(path: "Path", content: bytes) -> Mapping[str, object]:
     """The keys and values in the content of a configuration file. UsageError if it is not TOML."""
     from tomllib import TOMLDecodeError
 
@@ -260,7 +263,7 @@ def _parsed(octets: bytes) -> dict[str, object]:
     return loads(octets.decode("utf-8"))
 
 
-def read(path: Path) -> bytes:
+def read(path: "Path") -> bytes:
     """The content of a configuration file. UsageError if it cannot be read, or is too large."""
     name = printable(str(path))
     try:

@@ -18,6 +18,7 @@ receiver does, and `mend` how to mend it. Each is a template and a gettext messa
 its side's ISN and, where that differs, raw. `{expected}` and `{actual}` are the values that the rule declares for its field.
 """
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,16 +27,18 @@ from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from functools import cache, wraps
 from importlib import import_module
-from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.analysis.pending import Resolved
 from labkit.analysis.side import Side
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, listed, printable, reason_of, unfolded
 from labkit.packet.seen import OWN, PEER, Seen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Severity(IntEnum):
@@ -300,7 +303,7 @@ def collect(extra: tuple[str, ...] = ()) -> tuple[Rule, ...]:
     return rules
 
 
-def load_rules(path: str | Path) -> tuple[Rule, ...]:
+def load_rules(path: "str | Path") -> tuple[Rule, ...]:
     """The rules of a Python file. UsageError for a file that cannot be imported, has no rule, or has a code that exists."""
     return collect((str(path),))[len(collect()) :]
 
@@ -327,13 +330,21 @@ def _installed() -> Iterator[tuple[str, tuple[Rule, ...]]]:
 
 def _has_entry_points(folder: str) -> bool:
     """Whether a package in a folder of `sys.path` names the group. Python skips folders that it cannot read, and so does this."""
-    with suppress(OSError):
-        return any(GROUP.encode() in file.read_bytes() for file in Path(folder or ".").glob("*-info/entry_points.txt"))
+    with suppress(OSError), os.scandir(folder or ".") as entries:
+        return any(_names_group(entry.path) for entry in entries if entry.name.endswith("-info"))
+    return False
+
+
+def _names_group(folder: str) -> bool:
+    with suppress(OSError), open(f"{folder}/entry_points.txt", "rb") as file:  # noqa: PTH123 - no pathlib yet
+        return GROUP.encode() in file.read()
     return False
 
 
 def _rules_in(path: str) -> tuple[Rule, ...]:
     """Run a file as a module of its own; nothing is written beside it."""
+    from pathlib import Path
+
     name = printable(path)
     try:
         source = Path(path).read_bytes()

@@ -7,7 +7,6 @@ four-tuple differs, it is a segment of that conversation with a typing error.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.flows import Flow, end_name
@@ -250,6 +249,8 @@ def _answers(reset: Shown, known: Sequence[Shown]) -> bool:
 
 def right_fields(seg: Shown, right: FourTuple) -> str:
     """The lines for Scapy that mend a wrong four-tuple, on one line."""
+    from ipaddress import ip_address
+
     ip = "IP" if len(right[0]) == 4 else "IPv6"
     source, destination = (str(ip_address(right[place])) for place in (0, 2))
     values = ((f"{ip}].src", source), ("TCP].sport", right[1]), (f"{ip}].dst", destination), ("TCP].dport", right[3]))

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from io import BytesIO
 from operator import attrgetter
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from os import PathLike
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from labkit.analysis import finding as findings
 from labkit.analysis import flows, policy
@@ -30,6 +30,9 @@ from labkit.analysis.unread import Unread
 from labkit.capture import Damage, Frame, Frames, open_capture
 from labkit.errors import UsageError
 from labkit.i18n import _, listed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROFILES = (RFC9293, DOCUMENT)
 
@@ -144,7 +147,7 @@ class Verdict:
 
 
 def verify(
-    source: str | Path | BinaryIO,
+    source: "str | Path | BinaryIO",
     profile: str = RFC9293,
     *,
     literal: bool = False,
@@ -162,7 +165,7 @@ def verify(
     with open_capture(source) as capture:
         verifier = Verifier(profile, literal=literal, wanted=wanted, rules=rules)
         verdict = verifier.run(capture, on_progress).with_damage(capture.damage)
-        path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
+        path = str(source) if isinstance(source, str | PathLike) else getattr(source, "name", "<stream>")
         return replace(verdict, path=path)
 
 

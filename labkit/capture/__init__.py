@@ -17,18 +17,18 @@ from functools import cache
 from importlib import import_module
 from io import TextIOBase
 from os import PathLike
-from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, BinaryIO
 
 from labkit.capture.base import MAX_PACKET_OCTETS, Damage, Description, Format, Frame, Interface, Reader, Writer
 from labkit.capture.memory import Frames, FramesReader, frames_of
-from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _, printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from labkit.capture.budget import Meter
 
 __all__ = [
@@ -68,7 +68,7 @@ def formats() -> tuple[Format, ...]:
     return tuple(sorted(found, key=lambda format_: format_.name))
 
 
-def open_capture(source: str | Path | BinaryIO | Frames, meter: "Meter | None" = None) -> Reader:
+def open_capture(source: "str | Path | BinaryIO | Frames", meter: "Meter | None" = None) -> Reader:
     """Open a capture in any format; "-" is standard input. A file object is read and never closed.
 
     The reader never seeks, so a pipe works too. A `meter` ends the capture where a bound is reached. CaptureError, in one
@@ -98,7 +98,7 @@ def open_again(capture: Reader) -> Reader | None:
     return open_capture(source, meter)
 
 
-def is_capture(path: str | Path) -> bool:
+def is_capture(path: "str | Path") -> bool:
     """Whether a file begins as a capture does, compressed or not. CaptureError if it cannot be read."""
     octets = Source(path)
     try:
@@ -109,7 +109,7 @@ def is_capture(path: str | Path) -> bool:
 
 
 def create(
-    target: str | Path | BinaryIO,
+    target: "str | Path | BinaryIO",
     *,
     link: int,
     format: str | None = None,  # noqa: A002 - the word of the field
@@ -146,6 +146,8 @@ def create(
         system,
         application,
     )
+    from labkit.capture.sink import Sink
+
     sink = Sink(target)
     try:
         return chosen.writer(sink, description)
@@ -167,7 +169,9 @@ def _recognize(octets: Source) -> Callable[[Source], Reader]:
     raise CaptureError(f"{octets.name}{_(': ')}{_why_not_a_capture(head, octets)}")
 
 
-def _choose(target: str | Path | BinaryIO, name: str | None) -> Format:
+def _choose(target: "str | Path | BinaryIO", name: str | None) -> Format:
+    from pathlib import Path
+
     path = None if target == "-" or not isinstance(target, str | PathLike) else Path(target)
     if path is None or name is not None:
         name = name or "pcapng"

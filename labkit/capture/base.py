@@ -8,18 +8,19 @@ Times are integer nanoseconds since 1970-01-01 UTC, lengths are octets.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, NamedTuple, Self
 
-from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.errors import CaptureError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from labkit.capture.budget import Meter
     from labkit.capture.memory import Frames
+    from labkit.capture.sink import Sink
 
 MAX_PACKET_OCTETS = 262_144
 """Octets of the longest packet that Wireshark and tcpdump accept, and that labkit writes."""
@@ -241,7 +242,7 @@ class Writer(ABC):
     annotates: ClassVar[bool]
     """Whether the format holds comments, names and several interfaces; otherwise it leaves them out."""
 
-    def __init__(self, sink: Sink, description: Description) -> None:
+    def __init__(self, sink: "Sink", description: Description) -> None:
         self._sink = sink
         self._description = description
 
@@ -343,4 +344,4 @@ class Format:
     """Whether a file that begins with these octets (16, or as many as there are) is in this format."""
     reader: Callable[[Source], Reader]
     """Raises CaptureError if the head of the file cannot be read."""
-    writer: Callable[[Sink, Description], Writer]
+    writer: "Callable[[Sink, Description], Writer]"

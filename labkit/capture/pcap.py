@@ -6,7 +6,7 @@ carry eight octets more. The writer writes the little-endian form, with nanoseco
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from labkit.capture.base import (
     MAX_PACKET_OCTETS,
@@ -18,9 +18,11 @@ from labkit.capture.base import (
     Reader,
     Writer,
 )
-from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.i18n import _
+
+if TYPE_CHECKING:
+    from labkit.capture.sink import Sink
 
 
 class Variant(NamedTuple):
@@ -141,7 +143,7 @@ class PcapWriter(Writer):
     annotates = False
     time_at, radix, data_at = 0, SECOND, 16
 
-    def __init__(self, sink: Sink, description: Description) -> None:
+    def __init__(self, sink: "Sink", description: Description) -> None:
         super().__init__(sink, description)
         self._unit = 1 if description.nanoseconds else 1000
         self._pack = struct.Struct("<IIII").pack

@@ -7,7 +7,7 @@ malformed options; a malformed block ends the capture. The writer writes one lit
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from labkit.capture import pcapng_blocks as block
 from labkit.capture.base import (
@@ -21,9 +21,11 @@ from labkit.capture.base import (
     Writer,
 )
 from labkit.capture.pcapng_blocks import PADDING, Layout, decoded, encoded, layout, option, packed, unpacked
-from labkit.capture.sink import Sink
 from labkit.capture.source import Source
 from labkit.i18n import N_, _, printable
+
+if TYPE_CHECKING:
+    from labkit.capture.sink import Sink
 
 SECOND = 1_000_000_000
 MAX_TIME = (1 << 62) - 1
@@ -283,7 +285,7 @@ class PcapngWriter(Writer):
     annotates = True
     time_at, radix, data_at = 12, 1 << 32, 28
 
-    def __init__(self, sink: Sink, description: Description) -> None:
+    def __init__(self, sink: "Sink", description: Description) -> None:
         super().__init__(sink, description)
         self._layout = layout("<")
         self._unit = 1 if description.nanoseconds else 1000

@@ -11,11 +11,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from labkit.errors import CaptureError, InputError
 from labkit.i18n import _, printable, reason_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BUFFER_OCTETS = 1 << 18
 MAX_LINKS = 40
@@ -25,7 +27,7 @@ MAX_LINKS = 40
 class Sink:
     """Takes octets until `commit` or `discard`. CaptureError if the system cannot write."""
 
-    def __init__(self, target: str | Path | BinaryIO, *, secret: bool = False) -> None:
+    def __init__(self, target: "str | Path | BinaryIO", *, secret: bool = False) -> None:
         """`secret`: nobody else may read the new file, at any moment."""
         self._secret = secret
         self._part = ""
@@ -118,15 +120,18 @@ class Sink:
             with suppress(OSError):
                 self._file.close()
         if part:
-            Path(part).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(part)  # noqa: PTH108 - no pathlib yet
 
     def _failed(self, reason: str) -> CaptureError:
         return CaptureError(_("{name}: cannot be written: {reason}").format(name=self.name, reason=reason))
 
 
-def make_folder(place: str | Path) -> None:
+def make_folder(place: "str | Path") -> None:
     """Make a folder and those above it, unless they exist. InputError if the system does not let it, or another user leads
     the way elsewhere."""
+    from pathlib import Path
+
     try:
         if foreign := _foreign(place):
             raise PermissionError(None, _("another user put {name} there").format(name=printable(foreign)))
@@ -147,6 +152,8 @@ def _foreign(target: "str | os.PathLike[str]") -> str:
     Linux refuses these too (`protected_symlinks`, `protected_fifos`), but not where that is off, and not for a path that was
     resolved before.
     """
+    from pathlib import Path
+
     place = Path(target).absolute()
     for _link in range(MAX_LINKS):
         for each in (*reversed(place.parents), place):
@@ -172,10 +179,11 @@ def _nameless(place: str) -> int | None:
     if kind is None:
         return None
     try:
-        descriptor = os.open(Path(place).parent, os.O_WRONLY | os.O_CLOEXEC | kind, 0o666)
+        descriptor = os.open(_folder(place), os.O_WRONLY | os.O_CLOEXEC | kind, 0o666)
     except OSError:  # not on every file system; any other error shows again with a named file
         return None
-    if not Path(f"{DESCRIPTORS}/{descriptor}").exists():  # /proc is not there, or not for this program
+    if not os.path.exists(f"{DESCRIPTORS}/{descriptor}"):  # noqa: PTH110
+        # /proc is not there, or not for this program.
         os.close(descriptor)
         return None
     return descriptor
@@ -201,5 +209,9 @@ def _temporary(place: str) -> tuple[int, str]:
 
 def _parts(place: str) -> Iterator[str]:
     """Temporary names in the folder of `place`, without end."""
-    folder = Path(place).parent
-    return (str(folder / f".labkit-{os.getpid()}-{number}.part") for number in count())
+    folder = _folder(place)
+    return (f"{folder}/.labkit-{os.getpid()}-{number}.part" for number in count())
+
+
+def _folder(place: str) -> str:
+    return os.path.dirname(place) or "."  # noqa: PTH120

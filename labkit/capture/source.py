@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from labkit.errors import CaptureError
@@ -18,6 +17,7 @@ from labkit.i18n import _, printable, reason_of
 
 if TYPE_CHECKING:
     import zlib
+    from pathlib import Path
 
     from labkit.capture.budget import Meter
 
@@ -41,7 +41,7 @@ GZIP = b"\x1f\x8b"
 class Source:
     """The octets of a file or stream, in order. CaptureError if the system cannot read them."""
 
-    def __init__(self, source: str | Path | BinaryIO, meter: "Meter | None" = None) -> None:
+    def __init__(self, source: "str | Path | BinaryIO", meter: "Meter | None" = None) -> None:
         """`meter` ends the octets where a bound is reached."""
         self._file, self.name, self._owned = _open(source)
         self.meter = meter
@@ -49,7 +49,7 @@ class Source:
         """What is wrong with the compression, if it ended the data too early."""
         self.compressed = False
         self._taken = 0
-        self._path = source if isinstance(source, str | Path) and self._owned and self._is_regular() else None
+        self._path = source if isinstance(source, str | os.PathLike) and self._owned and self._is_regular() else None
         self._begin = self._file.tell() if isinstance(self._file, BytesIO) else 0
         self._copy = bytearray() if self._path is None and not isinstance(self._file, BytesIO) else None
         self._chunks = self._read()
@@ -75,7 +75,7 @@ class Source:
         status = self._status()
         return status is not None and stat.S_ISREG(status.st_mode)
 
-    def again(self) -> str | Path | BinaryIO | None:
+    def again(self) -> "str | Path | BinaryIO | None":
         """What opens the same data from its start: the path of a regular file, or a copy of a stream that has ended after at
         most MAX_COPY_OCTETS; None for a longer stream."""
         if isinstance(self._file, BytesIO):
@@ -232,7 +232,7 @@ def _single(inflate: "zlib._Decompress", piece: memoryview) -> Iterator[bytes]:
             yield out
 
 
-def _open(source: str | Path | BinaryIO) -> tuple[BinaryIO, str, bool]:
+def _open(source: "str | Path | BinaryIO") -> tuple[BinaryIO, str, bool]:
     """The file to read, its name for messages, and whether the source must close it."""
     if source == "-":
         name = _("standard input")

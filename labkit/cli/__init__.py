@@ -31,7 +31,7 @@ CODES: dict[type[LabkitError], Exit] = {
 }
 """The exit code of each error."""
 
-MANY_OBJECTS = 10_000
+MANY_OBJECTS = 100_000
 """Objects between two searches for garbage: what is imported stays, and Python's 700 would look through it again and again."""
 
 

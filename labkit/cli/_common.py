@@ -15,12 +15,13 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from labkit.cli._help import Formatter
 from labkit.i18n import N_, _, available, listed, printable, translated, unfolded
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from labkit.analysis.rule import Severity
     from labkit.analysis.verifier import Verdict
 
@@ -339,16 +340,20 @@ seed_option = click.option(
 )
 
 
-def complete_scenarios(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_scenarios(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
     """Complete a scenario: the shipped ones, else files."""
+    from click.shell_completion import CompletionItem
+
     from labkit.build.scenario import shipped
 
     names = [CompletionItem(name) for name in shipped() if name.startswith(incomplete)]
     return names or [CompletionItem(incomplete, type="file")]
 
 
-def complete_rules(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_rules(ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
     """Complete the code of a rule, with its name as help; the rules of `--rules` too."""
+    from click.shell_completion import CompletionItem
+
     from labkit.analysis.rule import collect
 
     # Profiles may each have a rule of the same code.
@@ -360,8 +365,10 @@ def complete_rules(ctx: click.Context, _param: click.Parameter, incomplete: str)
     return [CompletionItem(code, help=name) for code, name in names.items()]
 
 
-def complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
     """Complete the format of a capture to write."""
+    from click.shell_completion import CompletionItem
+
     from labkit.capture import formats
 
     return [CompletionItem(each.name) for each in formats() if each.name.startswith(incomplete)]

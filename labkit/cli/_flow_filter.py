@@ -1,6 +1,5 @@
 """`--flow`, `--host` and `--port`: the conversations to report."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,12 +8,14 @@ from labkit.cli._common import options
 from labkit.i18n import N_, _, printable
 
 if TYPE_CHECKING:
-    from labkit.analysis.flow_filter import FlowFilter
-
-Network = IPv4Network | IPv6Network
+    from labkit.analysis.flow_filter import FlowFilter, Network
 
 
-def _networks(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[Network, ...]:
+def _networks(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> "tuple[Network, ...]":
+    if not values:
+        return ()
+    from ipaddress import ip_network
+
     found = []
     for value in values:
         try:

@@ -1,18 +1,21 @@
 """The options that choose rules and severities, and the configuration file of a course."""
 
+import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from click.shell_completion import CompletionItem
 
 from labkit.cli._common import BareOption, complete_rules, note, options, profile_option, rules_option
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.shell_completion import CompletionItem
+
     from labkit.analysis.report_config import ReportConfig
 
 
@@ -20,14 +23,18 @@ EVERY = "all"
 """The value of `--strict` without a value."""
 
 
-def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
     """Complete the last rule of a list."""
+    from click.shell_completion import CompletionItem
+
     before, comma, last = incomplete.rpartition(",")
     return [CompletionItem(f"{before}{comma}{item.value}", help=item.help) for item in complete_rules(ctx, param, last)]
 
 
-def _complete_limits(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def _complete_limits(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
     """Complete the last limit of a list."""
+    from click.shell_completion import CompletionItem
+
     from labkit.analysis.limits import KINDS
 
     before, comma, last = incomplete.rpartition(",")
@@ -171,6 +178,8 @@ def _from_file(
             raise UsageError(_("--config and --no-config exclude each other"))
         return ReportConfig(extra=extra)
     if config is not None:
+        from pathlib import Path
+
         return load(Path(config), extra)
     found = _found(captures)
     if found is None:
@@ -181,12 +190,12 @@ def _from_file(
     return load(path, extra, content)
 
 
-def _found(captures: Callable[[], Iterable[str]]) -> tuple[Path, bytes] | None:
+def _found(captures: Callable[[], Iterable[str]]) -> "tuple[Path, bytes] | None":
     """The nearest configuration file that counts, with its content. A line names each nearer one that does not."""
     from labkit.analysis.report_config import candidates, read
 
     try:
-        start = Path.cwd()
+        start = os.getcwd()  # noqa: PTH109 - no pathlib yet
     except OSError:
         return None  # the current folder is gone, or may not be read
     for path in candidates(start):

@@ -5,7 +5,6 @@ from contextlib import closing
 from dataclasses import replace
 from os import environ
 from os.path import abspath
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -177,6 +176,8 @@ def _note_skipped(skipped: list[str]) -> None:
 
 def _write_folder(verdicts: "Iterable[Verdict]", options: ReportOptions, folder: str, paths: list[str]) -> None:
     """Write a page for each capture, and an index. Other files of the folder stay."""
+    from pathlib import Path
+
     from labkit.capture.sink import make_folder
     from labkit.report.formats.html import render_folder
 

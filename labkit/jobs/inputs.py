@@ -3,9 +3,7 @@
 import os
 import stat
 from collections.abc import Iterable
-from glob import glob, has_magic
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 from labkit.errors import CaptureError
@@ -44,14 +42,20 @@ def expand(paths: Iterable[str]) -> Inputs:
 
 def _matches(path: str) -> list[str]:
     """Expand a pattern that the shell left alone: it may match more names than a command line can hold."""
-    if os.path.lexists(path) or not has_magic(path):
+    if os.path.lexists(path):
+        return [path]
+    from glob import glob, has_magic
+
+    if not has_magic(path):
         return [path]
     found = glob(path, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-    return sorted(found, key=lambda each: Path(each).parts) or [path]
+    return sorted(found, key=_parts) or [path]
 
 
 def _walk(folder: str, inputs: Inputs) -> None:
     """Add the captures in a folder and in the folders below it. Links to folders, and out of the folder, are not followed."""
+    from pathlib import Path
+
     found: list[Input] = []
     root = os.path.realpath(folder)
     for place, _folders, names in os.walk(folder, onerror=lambda error: found.append(_unreadable(error))):
@@ -73,18 +77,18 @@ def _walk(folder: str, inputs: Inputs) -> None:
                     inputs.skipped.append(path)
     if not found:
         found.append(Input(folder, _("{name}: this folder has no capture in it").format(name=printable(folder))))
-    inputs.captures.extend(sorted(found, key=lambda each: Path(each.path).parts))
+    inputs.captures.extend(sorted(found, key=lambda each: _parts(each.path)))
 
 
 def _strange(path: str, root: str) -> str:
     """Why a file of a folder is not read; empty for any other. OSError if the system does not tell."""
-    mode = Path(path).lstat().st_mode
+    mode = os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
         # Whoever packed the folder would have a file read that the packer may not read.
         real = os.path.realpath(path)
         if os.path.commonpath((root, real)) != root:
             return _("is not read: it is a symbolic link out of the folder")
-        mode = Path(path).stat().st_mode
+        mode = os.stat(path).st_mode  # noqa: PTH116
     # Reading a named pipe would block, and a device has no end.
     return "" if stat.S_ISREG(mode) else _("is not read: it is not a regular file")
 
@@ -98,6 +102,12 @@ def _is_capture(path: str) -> bool:
     from labkit.capture import is_capture
 
     return is_capture(path)
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    from pathlib import Path
+
+    return Path(path).parts
 
 
 def _unreadable(error: OSError) -> Input:

@@ -7,7 +7,7 @@ The compiled engine verifies millions of packets a second. Its code is compiled 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
+from os import PathLike
 from typing import TYPE_CHECKING, BinaryIO
 
 from labkit.analysis.examine import Completeness, examine
@@ -22,6 +22,8 @@ from labkit.errors import UncompilableError, UsageError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from labkit.analysis.flows import Flow
     from labkit.analysis.native.line_writer import Table
     from labkit.analysis.native.loader import Library
@@ -49,7 +51,7 @@ OnNotice = Callable[[str], None]
 
 
 def verify(
-    source: str | Path | BinaryIO,
+    source: "str | Path | BinaryIO",
     profile: str = RFC9293,
     *,
     literal: bool = False,
@@ -74,7 +76,7 @@ def verify(
             rules=rules,
             completeness=completeness,
         )
-        path = str(source) if isinstance(source, str | Path) else getattr(source, "name", "<stream>")
+        path = str(source) if isinstance(source, str | PathLike) else getattr(source, "name", "<stream>")
         return replace(verdict, path=path)
 
 
