@@ -10,7 +10,8 @@ from typing import Any
 
 from labkit.analysis.payload import RING_OCTETS
 
-_SCALE = 256 if sys.byteorder == "little" else 1
+_SCALE, _FIRST = (256, 1) if sys.byteorder == "little" else (1, 256)
+"""What undoes the processor's byte order, and the weight of the first octet of a word in that order."""
 
 
 def fetch(array: object, index: int) -> None:
@@ -42,13 +43,15 @@ def ones_sum(buf: bytes, start: int, end: int) -> int:
     while start + 8 <= end:
         total += half(buf, start) + half(buf, start + 4)
         start += 8
-    rest = 0
-    weight = 256
-    while start < end:
-        rest += buf[start] * weight
-        weight = 257 - weight
-        start += 1
-    return (total % 65535 * _SCALE + rest) % 65535
+    if start + 4 <= end:
+        total += half(buf, start)
+        start += 4
+    if start + 2 <= end:
+        total += buf[start] * _FIRST + buf[start + 1] * _SCALE
+        start += 2
+    if start < end:  # a last octet is the first one of its word
+        total += buf[start] * _FIRST
+    return total % 65535 * _SCALE % 65535
 
 
 def copy_octets(buf: bytes, at: int, size: int, ring: MutableSequence[int], to: int) -> None:
