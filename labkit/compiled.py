@@ -37,14 +37,14 @@ INLINED = ("tcp.seq", "tcp.segment")
 
 def library_name(package: str, suffix: str) -> str:
     """The name of the library that is made from the sources in a package's folder; `suffix` is that of extension modules."""
-    from hashlib import sha256
+    from importlib.util import source_hash
 
-    found = sha256()
+    found = bytearray()
     for name in (*MODULES, *INLINED):
         with open(f"{package}/{name.replace('.', '/')}.py", "rb") as file:  # noqa: PTH123
             octets = file.read()
-        found.update(len(octets).to_bytes(8) + octets)
-    return f"simulation-{found.hexdigest()[:16]}{suffix}"
+        found += len(octets).to_bytes(8) + octets
+    return f"simulation-{source_hash(bytes(found)).hex()}{suffix}"
 
 
 class Finder:

@@ -9,8 +9,8 @@ from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.flows import Flow
 from labkit.analysis.native import observing
 from labkit.analysis.native.line_writer import LineWriter
-from labkit.analysis.native.loader import Library
 from labkit.analysis.native.native_verifier import NativeVerifier
+from labkit.analysis.native.packed import Library
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293
 from labkit.analysis.states import Lines, Row, observe

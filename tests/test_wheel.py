@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("ziglang", reason="ziglang, which links for other platforms, is not installed")
 
-from labkit.analysis.native import library, loader
+from labkit.analysis.native import library, packed
 
 TOP = Path(__file__).parents[1]
 MACHINE = "labkit/analysis/native/machine/"
@@ -162,7 +162,7 @@ def test_a_processor_gets_the_library_that_it_can_run(processor: str, level: int
         pytest.skip("qemu-x86_64 is not installed")
     code = (
         "from labkit.analysis.native import packed\n"
-        "library = packed.PackedLibrary(packed.FOLDER / 'engine-x86_64_v2.so', {packed.LEVEL: 0})\n"
+        "library = packed.PackedLibrary(packed.FOLDER + '/engine-x86_64_v2.so', {packed.LEVEL: 0})\n"
         "print(library.entries[packed.LEVEL]())"
     )
     site = installed
@@ -204,7 +204,7 @@ def test_a_wheel_has_libraries_and_a_record_of_them(system: str, wheels: dict[st
     with zipfile.ZipFile(wheels[system]) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     about = json.loads(files[MACHINE + "engine.json"])
-    assert about["digest"] == loader.digest(library.files())
+    assert about["digest"] == packed.digest(library.files())
     assert len(about["libraries"]) == count
     for name in about["libraries"]:
         octets = files[MACHINE + name]

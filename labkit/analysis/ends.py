@@ -74,7 +74,7 @@ MAX_ENDED = 3
 """Conversations that one segment may finish: the one before on its four-tuple, an open one, and one that is over."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Ends:
     """The states of a conversation's two ends, by side."""
 
@@ -85,7 +85,7 @@ class Ends:
     """The side whose SYN waits for an answer."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Moved:
     """What a segment has moved, and what is shown of it besides its own fields. Lists have the client's end first."""
 

@@ -11,13 +11,11 @@ bound is dropped.
 from typing import NamedTuple
 
 from labkit.packet.decode import FRAGMENT, TCP, decode_datagram, ones_sum
-from labkit.packet.decode.layer import u16
+from labkit.packet.decode.layer import MAX_DATAGRAM_OCTETS, u16
 from labkit.packet.seen import SUM_GOOD, Seen
 from labkit.tcp.ranges import RangeSet
 
 SECOND = 1_000_000_000
-MAX_DATAGRAM_OCTETS = 65535
-"""Octets of an IP datagram; fragments that would make a longer one are an attack."""
 MAX_HOLES = 64
 """Holes that a datagram may have at a time; honest reordering makes a few."""
 
@@ -113,7 +111,7 @@ class Pending:
             return None
         head = bytearray(self.first.head)
         length = len(head) + len(self.octets)
-        if length > MAX_DATAGRAM_OCTETS:
+        if length > MAX_DATAGRAM_OCTETS:  # an attack
             return None
         if head[0] >> 4 == 4:
             head[2:4] = length.to_bytes(2)

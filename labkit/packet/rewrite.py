@@ -7,7 +7,7 @@ afterwards; one that was wrong, or that the sender's hardware was to complete, s
 
 from labkit.i18n import _
 from labkit.packet.decode import ones_sum
-from labkit.packet.decode.layer import u16
+from labkit.packet.decode.layer import MAX_DATAGRAM_OCTETS, u16
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.seen import ABSENT, SUM_GOOD, SUM_PARTIAL, SUM_UNKNOWN, Seen
 from labkit.tcp.notation import pattern
@@ -19,8 +19,6 @@ MIN_ETHERNET_OCTETS = 60
 """The shortest Ethernet frame, without its check sequence; padding follows a shorter datagram (IEEE 802.3 section 3.2.8)."""
 MAX_MISSING_OCTETS = 0xFFFF
 """Octets of a payload that the capture may lack; a frame that claims more is not read as a segment."""
-MAX_DATAGRAM_OCTETS = 0xFFFF
-"""Octets of an IP datagram."""
 
 VLAN_TYPES = frozenset({0x8100, 0x88A8, 0x9100})
 NETWORK_AT = {0: 4, 101: 0, 108: 4, 113: 16, 228: 0, 229: 0, 276: 20}

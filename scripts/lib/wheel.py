@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import simulation
 
-from labkit.analysis.native import kernels, library, loader, packed
+from labkit.analysis.native import kernels, library, packed
 
 TOP = Path(__file__).parents[2]
 LEVEL = Path(__file__).with_name("level.c")
@@ -112,9 +112,9 @@ def compiled(platform: Platform, work: Path, entries: dict[str, int]) -> dict[st
         compiler = [sys.executable, "-m", "ziglang", "cc"]
         subprocess.run([*compiler, *flags, "-Wno-override-module", *sources, "-o", made.name], cwd=work, check=True)
         found[made.name] = made.read_bytes()
-    about = {"digest": loader.digest(library.files()), "entries": entries, "libraries": list(found)}
+    about = {"digest": packed.digest(library.files()), "entries": entries, "libraries": list(found)}
     found[packed.ABOUT] = json.dumps(about, indent=1).encode() + b"\n"
-    folder = packed.FOLDER.relative_to(TOP).as_posix()
+    folder = Path(packed.FOLDER).relative_to(TOP).as_posix()
     return {f"{folder}/{name}": octets for name, octets in found.items()}
 
 

@@ -30,7 +30,7 @@ def zeros(count: int) -> Callable[[], list[int]]:
     return lambda: [0] * count
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, init=False, eq=False, repr=False)
 class BatchRow:
     """Consecutive segments of a capture, the octets that hold them, and what the decode loop needs to find them."""
 
@@ -70,7 +70,7 @@ class BatchRow:
     unread_firsts: list[int] = field(default_factory=zeros(MAX_ROWS))
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, init=False, eq=False, repr=False)
 class FlowRow(Ends):
     """A conversation: `labkit.analysis.flows.Flow` without its sides, which are the rows 2 * slot and 2 * slot + 1 of theirs."""
 
@@ -97,7 +97,7 @@ class FlowRow(Ends):
     """Findings of retransmission rules, by side."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, init=False, eq=False, repr=False)
 class HostRow(HostIsns):
     """The initial sequence numbers of a host, and its key: address, and 0 as a client or ACK as a server."""
 
@@ -107,7 +107,7 @@ class HostRow(HostIsns):
     next: I32 = NONE
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, init=False, eq=False, repr=False)
 class OnceKey:
     """A rule's code that was reported once of a host."""
 
@@ -117,7 +117,7 @@ class OnceKey:
     words: list[U32] = field(default_factory=zeros(4))
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, init=False, eq=False, repr=False)
 class FindingRow:
     """What a rule has found: all that its message needs."""
 
@@ -144,7 +144,7 @@ class FindingRow:
     """The numbers that the message shows (`Rule.numbers`)."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, init=False, eq=False, repr=False)
 class HitCount:
     """How often a rule's predicate gave one of its answers, and the first packet."""
 
@@ -152,7 +152,7 @@ class HitCount:
     packet: int = 0
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, init=False, eq=False, repr=False)
 class Context:
     """Addresses of the tables, counters, and the segment that is being looked up."""
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from labkit.analysis.flows import Flow
     from labkit.analysis.native.line_writer import Table
-    from labkit.analysis.native.loader import Library
     from labkit.analysis.native.native_verifier import NativeVerifier
+    from labkit.analysis.native.packed import Library
     from labkit.analysis.native.reader import Batch, Feed, Interruption
     from labkit.analysis.states import Lines, Row
     from labkit.analysis.talks import Heard

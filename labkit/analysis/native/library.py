@@ -1,21 +1,31 @@
 """The machine code of the engine."""
 
+import os
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
-from labkit.analysis.native import loader
-from labkit.analysis.native.loader import Library
-from labkit.analysis.native.packed import ABOUT, FOLDER, PackedLibrary, load_packed
+import labkit
+from labkit.analysis.native.packed import Library, load_packed
 
 NAME = "engine"
-WINGS = ("tcp/*.py", "packet/**/*.py", "capture/*.py", "analysis/**/*.py")
+WINGS = ("tcp", "packet", "capture", "analysis")
 
 
-def files() -> list[Path]:
+def files() -> list[str]:
     """All files that the machine code may follow from: every module of the wings that the compiled functions belong to."""
-    root = Path(__file__).parents[2]
-    return [file for wing in WINGS for file in root.glob(wing)]
+    package = labkit.__path__[0]
+    return [file for wing in WINGS for file in _modules(f"{package}/{wing}")]
+
+
+def _modules(folder: str) -> list[str]:
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                found.append(entry.path)
+            elif entry.is_dir() and entry.name.isidentifier():
+                found += _modules(entry.path)
+    return found
 
 
 def library(on_compile: Callable[[], None]) -> Library:
@@ -23,36 +33,39 @@ def library(on_compile: Callable[[], None]) -> Library:
 
     `on_compile` is called before a compilation, which takes some seconds. ImportError without llvmlite.
     """
-    held = _held(loader.folder())
-    if not held and not is_packed():
-        from labkit.analysis.native import kernels
+    if (found := _packed()) is not None:
+        return found
+    from labkit.analysis.native import kernels, loader
 
+    held = _held(str(loader.folder()))
+    if not held:
         held.append(loader.load(NAME, files(), kernels.assembly, on_compile))
     return held[0]
 
 
 def is_packed() -> bool:
     """Whether the wheel that labkit was installed from has the library. It is loaded then."""
-    held = _held(loader.folder())
-    if not held and (found := _packed()):
-        held.append(found)
-    return isinstance(held[0], PackedLibrary) if held else False
+    return _packed() is not None
 
 
 @cache
 def _packed() -> Library | None:
-    return load_packed(files()) if (FOLDER / ABOUT).exists() else None
+    return load_packed(files)
 
 
 @cache
-def _held(_folder: Path) -> list[Library]:
+def _held(_folder: str) -> list[Library]:
     """The library of a folder, once it was loaded: where no file can be kept, each capture would have it compiled again."""
     return []
 
 
 def is_built() -> bool:
     """Whether the library can be loaded without a compilation."""
+    if is_packed():
+        return True
+    from labkit.analysis.native import loader
+
     try:
-        return bool(_held(loader.folder())) or is_packed() or loader.is_built(NAME, files())
+        return bool(_held(str(loader.folder()))) or loader.is_built(NAME, files())
     except ImportError:
         return False

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from labkit.analysis.ends import STATES, Moved
 from labkit.analysis.native.context import BatchRow, zeros
-from labkit.analysis.native.loader import Library
+from labkit.analysis.native.packed import Library
 from labkit.analysis.native.primitives import copy
 from labkit.analysis.native.reader import Batch
 from labkit.analysis.native.records import Memory, Pointer, record

@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit.analysis.config_trust import foreign
+from labkit.analysis.native.packed import Entry, Library, digest
 from labkit.analysis.native.records import PREFIX
 from labkit.i18n import _
+
+File = str | os.PathLike[str]
 
 if TYPE_CHECKING:
     from labkit.analysis.native.assembly import Assembly
@@ -35,12 +38,9 @@ SUFFIX = ".object"
 COPYING = {"memcpy": ctypes.memmove, "memmove": ctypes.memmove, "memset": ctypes.memset}
 """The functions that LLVM calls for copying and filling."""
 
-Entry = Callable[..., int]
-"""Takes integers and addresses; returns an integer."""
 
-
-class Library:
-    """Loaded machine code: its `entries` by name."""
+class CompiledLibrary(Library):
+    """Loaded object code."""
 
     def __init__(self, code: bytes) -> None:
         """Load the result of `build`. ImportError without llvmlite, ValueError for anything else."""
@@ -53,7 +53,7 @@ class Library:
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(octets))
         self._engine.finalize_object()
-        self.entries: dict[str, Entry] = {name: self._entry(name, count) for name, count in names.items()}
+        self.entries = {name: self._entry(name, count) for name, count in names.items()}
 
     def _entry(self, name: str, arguments: int) -> Entry:
         address = self._engine.get_function_address(PREFIX + name)
@@ -64,7 +64,7 @@ class Library:
         return entry
 
 
-def load(name: str, files: Iterable[Path], source: "Callable[[], Assembly]", on_compile: Callable[[], None]) -> Library:
+def load(name: str, files: Iterable[File], source: "Callable[[], Assembly]", on_compile: Callable[[], None]) -> Library:
     """The library of some entries: from the user's folder, or compiled and put there.
 
     Its code follows from `files`; `name` distinguishes libraries of the same files. To compile it, which takes some seconds,
@@ -72,15 +72,15 @@ def load(name: str, files: Iterable[Path], source: "Callable[[], Assembly]", on_
     """
     path = place(name, files)
     with suppress(ValueError, OSError):
-        return Library(_read(path))
+        return CompiledLibrary(_read(path))
     on_compile()
     code = build(source())
     with suppress(OSError):
         _write(path, code)
-    return Library(code)
+    return CompiledLibrary(code)
 
 
-def is_built(name: str, files: Iterable[Path]) -> bool:
+def is_built(name: str, files: Iterable[File]) -> bool:
     """Whether the whole library is in the user's folder."""
     with suppress(ValueError, OSError):
         _unpacked(_read(place(name, files)))
@@ -101,19 +101,10 @@ def build(source: "Assembly") -> bytes:
     return MAGIC + sha256(rest).digest() + rest
 
 
-def place(name: str, files: Iterable[Path]) -> Path:
+def place(name: str, files: Iterable[File]) -> Path:
     """The file of the library. Its name follows from everything that the code follows from."""
     key = repr((name, digest(files), sys.byteorder, _version(), _processor()))
     return folder() / f"{name}-{sha256(key.encode()).hexdigest()[:32]}{SUFFIX}"
-
-
-def digest(files: Iterable[Path]) -> str:
-    """The digest of files' names and contents."""
-    found = sha256()
-    for file in sorted(files):
-        octets = file.read_bytes()
-        found.update(f"\n{file.name} {len(octets)}\n".encode() + octets)
-    return found.hexdigest()
 
 
 def folder() -> Path:

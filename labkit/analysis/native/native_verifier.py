@@ -17,7 +17,7 @@ from labkit.analysis.native.context import SEVERITIES, Context, FindingRow, Flow
 from labkit.analysis.native.flow_table import ends_of, new_seed
 from labkit.analysis.native.found import Findings, depends, left_out
 from labkit.analysis.native.lazy import LazySequence
-from labkit.analysis.native.loader import Library
+from labkit.analysis.native.packed import Library
 from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, columns, record, write_row
 from labkit.analysis.native.segment_loop import SPARE_ROWS
 from labkit.analysis.payload import RING_OCTETS, RING_PIECES

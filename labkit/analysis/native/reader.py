@@ -9,14 +9,14 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from ctypes import sizeof
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from labkit.analysis.ends import Moved
 from labkit.analysis.native import scan
 from labkit.analysis.native.ahead import ReadAhead
 from labkit.analysis.native.context import BatchRow
 from labkit.analysis.native.flow_table import flow_hash, new_seed
-from labkit.analysis.native.loader import Library
+from labkit.analysis.native.packed import Library
 from labkit.analysis.native.records import Memory, read_row, record, write_row
 from labkit.analysis.native.scan import IRREGULAR
 from labkit.analysis.native.segment_loop import AHEAD
@@ -27,8 +27,11 @@ from labkit.capture.pcap import PcapReader
 from labkit.capture.pcapng import MAX_TIME, Clock, PcapngReader
 from labkit.i18n import _
 from labkit.packet.decode import FRAGMENT
-from labkit.packet.reassembly import MAX_DATAGRAM_OCTETS, Reassembler
+from labkit.packet.decode.layer import MAX_DATAGRAM_OCTETS
 from labkit.packet.seen import Seen
+
+if TYPE_CHECKING:
+    from labkit.packet.reassembly import Reassembler
 
 CHUNK = 1 << 20
 """Octets of the file in a batch."""
@@ -129,7 +132,7 @@ class Feed:
         self._turns = 0
         self._packets = 0
         self._start = 0
-        self._reassembler = Reassembler()
+        self._reassembler: Reassembler | None = None
         self.unread = Unread()
         """The frames that were not read so far; complete when `fill` has returned False."""
         self._seed = new_seed()
@@ -174,7 +177,7 @@ class Feed:
                 self._read(self._file, batch)
             elif self._frames is not None:
                 self._take(self._frames, batch)
-        if self._packets == before:
+        if self._packets == before and self._reassembler is not None:
             self.unread.add_lost(self._reassembler.lost(all_=True))
         return self._packets > before
 
@@ -264,6 +267,10 @@ class Feed:
         row, seg = batch.row, Seen()
         segment, start = batch.segments[row.count], row.fragment_at
         read_row(segment, seg)
+        if self._reassembler is None:
+            from labkit.packet.reassembly import Reassembler
+
+            self._reassembler = Reassembler()
         whole = self._reassembler.segment(bytes(batch.octets.view[start : start + seg.caplen]), seg)
         self.unread.add_fragments(self._reassembler, seg, joined=whole is not None)
         if whole is None:

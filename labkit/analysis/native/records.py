@@ -35,7 +35,7 @@ Pointer = MutableSequence
 """In an annotation: the address of integers, or of rows."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, init=False, eq=False, repr=False)
 class SideRow(Side):
     """A row of what is known of one sender, without its cold fields."""
 
@@ -43,7 +43,7 @@ class SideRow(Side):
     """The address of the cold row."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, init=False, eq=False, repr=False)
 class ColdRow(Side):
     """A row of the cold fields of a `Side`."""
 

@@ -43,6 +43,9 @@ END = -1
 PIECE = -2
 """A fragment of an IP datagram: only the whole datagram shows what follows."""
 
+MAX_DATAGRAM_OCTETS = 0xFFFF
+"""Octets of an IP datagram."""
+
 IPV4, IPV6, MPLS = 0x0800, 0x86DD, 0x8847
 TCP = IP_PROTOCOL + 6
 ETHERNET, PPP, LLC, IEEE802_11, RADIOTAP = LINK + 1, LINK + 9, LINK + 100, LINK + 105, LINK + 127

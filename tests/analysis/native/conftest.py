@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from labkit.analysis.native import library, loader
-from labkit.analysis.native.loader import Library
+from labkit.analysis.native.packed import Library
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ from labkit.analysis import payload
 from labkit.analysis.native import primitives
 from labkit.analysis.native.assembly import Assembly
 from labkit.analysis.native.lines import INT, Numbers, Rows, numbers
-from labkit.analysis.native.loader import Library, build
+from labkit.analysis.native.loader import CompiledLibrary, build
+from labkit.analysis.native.packed import Library
 from labkit.analysis.native.records import TYPES, Memory, record
 from labkit.analysis.native.translate import Translation
 from labkit.analysis.payload import RING_OCTETS
@@ -153,7 +154,7 @@ def library(text: str) -> Library:
         whole.add_entry(f"set_{width}", "put", (numbers(width), INT, INT))
     for name in ARITHMETIC:
         whole.add_entry(name, name, (INT, INT))
-    return Library(build(whole))
+    return CompiledLibrary(build(whole))
 
 
 NUMBERS = (0, 1, -1, 2, 3, 5, 7, -7, 16, -17, 100, 2**31, 2**32 - 1, -(2**40), 2**40 + 1)

@@ -24,7 +24,7 @@ pytest.importorskip("llvmlite", reason="llvmlite is not installed")
 
 from labkit.analysis.flows import Flow
 from labkit.analysis.native import AUTO, COMPILED, ENGINES, INTERPRETED, engine, kernels, library, loader, pipeline
-from labkit.analysis.native.loader import Library
+from labkit.analysis.native.packed import Library
 from labkit.analysis.rule import RFC9293, collect
 from labkit.analysis.side import Side
 from labkit.analysis.verifier import Verdict

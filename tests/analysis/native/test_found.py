@@ -14,7 +14,7 @@ from labkit.analysis import examine as second_look
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.finding import changed, consequences, groups, outlines, regraded, selected
 from labkit.analysis.native.found import Findings
-from labkit.analysis.native.loader import Library
+from labkit.analysis.native.packed import Library
 from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import RFC9293, Severity, collect
 from labkit.analysis.verifier import Bounds, Verdict, Verifier

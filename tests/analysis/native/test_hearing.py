@@ -8,8 +8,8 @@ from frames import ether, ip4, n16, tcp
 
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native.hearing import Hearing
-from labkit.analysis.native.loader import Library
 from labkit.analysis.native.native_verifier import NativeVerifier
+from labkit.analysis.native.packed import Library
 from labkit.analysis.native.pipeline import batches, run
 from labkit.analysis.native.reader import Feed
 from labkit.analysis.rule import RFC9293

@@ -15,7 +15,8 @@ pytest.importorskip("llvmlite", reason="llvmlite is not installed")
 from labkit.analysis.native import loader
 from labkit.analysis.native.assembly import Assembly
 from labkit.analysis.native.lines import INT, numbers
-from labkit.analysis.native.loader import Library, is_built, load, place
+from labkit.analysis.native.loader import is_built, load, place
+from labkit.analysis.native.packed import Library
 
 TEXT = """
 def plus_one(number):

@@ -10,7 +10,7 @@ pytest.importorskip("numpy", reason="numpy is not installed")
 
 from frames import OTHERS, SEGMENTS
 
-from labkit.analysis.native.loader import Library
+from labkit.analysis.native.packed import Library
 from labkit.analysis.native.pipeline import BATCHES, batches, run
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.capture import Frame

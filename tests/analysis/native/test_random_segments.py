@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from labkit.analysis.analyzer import DONE, PENDING, analyze
 from labkit.analysis.flows import FlowTable
-from labkit.analysis.native.loader import Library
+from labkit.analysis.native.packed import Library
 from labkit.analysis.native.records import SideRow, columns
 from labkit.analysis.payload import PayloadStore
 from labkit.analysis.pending import Resolved

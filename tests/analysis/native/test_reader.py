@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from labkit.analysis.flows import segments
 from labkit.analysis.native import reader
-from labkit.analysis.native.loader import Library
 from labkit.analysis.native.native_verifier import NativeVerifier
+from labkit.analysis.native.packed import Library
 from labkit.analysis.native.pipeline import batches, run
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.native.records import read_row

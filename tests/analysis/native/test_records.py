@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from labkit.analysis.native.context import BatchRow, Context, FindingRow, FlowRow
+from labkit.analysis.native.context import BatchRow, Context, FlowRow
 from labkit.analysis.native.records import ColdRow, SideRow, columns, read_row, record, write_row
+from labkit.analysis.pending import Resolved
 from labkit.packet.seen import ABSENT, Seen
 
-KINDS = [Seen, SideRow, ColdRow, FlowRow, FindingRow]
+KINDS = [Seen, SideRow, ColdRow, Resolved]
 
 
 @pytest.mark.parametrize("kind", KINDS)
