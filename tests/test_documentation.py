@@ -419,7 +419,7 @@ def test_readme_has_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     from labkit.cli import cli
 
     named = {name for cells in rows(page("README.md"), "command") for name in coded(cells[0])}
-    assert named == set(cli.list_commands(None))  # type: ignore[arg-type]
+    assert named == set(cli.list_commands(None)), "run scripts/docs"  # type: ignore[arg-type]
 
 
 def test_every_key_of_the_json_is_explained() -> None:
