@@ -62,8 +62,6 @@ class Ledger(Book):
         """Whether the IP identifications show that each host sent its segments in this order, and that none is missing."""
         self._strays: Entry | None = None
         self._relative: Entry | None = None
-        self._last_acks = {(seg.side, seg.ack): index for index, seg in enumerate(self.segments) if seg.ctl & ACK}
-        """The index of the last segment with each ack number of a side."""
         begin(self)
         for index, seg in enumerate(self.segments):
             self.posted = index

@@ -36,9 +36,6 @@ from labkit.packet.linktype import ETHERNET
 from labkit.packet.scapy_build import Host
 
 TUN = "labkit-tun"
-LINKS = ("tun", "raw")
-"""How a program sends its packets: IP packets through a tun device, or raw sockets."""
-
 MAX_PACKETS = 20_000
 """Packets of a run, of both sides."""
 READY = 3.0

@@ -25,6 +25,7 @@ from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.stacks import Stack
 
 MAX_CONVERSATIONS = 10_000
+"""Conversations of a capture that are looked at."""
 MAX_IDENTS = 64
 """Identifications of one side that are compared."""
 MAX_STEP = 64

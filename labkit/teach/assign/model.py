@@ -17,7 +17,7 @@ from labkit.teach.grade.task import CAPTURE, OTHERS
 from labkit.teach.quiz.kinds import kinds
 
 MAX_RUNS = 100
-
+"""Runs of a program that is handed in."""
 MAX_PARTS = 50
 """Parts of an assignment."""
 

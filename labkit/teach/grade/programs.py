@@ -16,7 +16,7 @@ from labkit.errors import InputError
 from labkit.i18n import _, printable, reason_of
 from labkit.live.sandbox import MAX_COPIED
 from labkit.teach.grade.archive import unpacked
-from labkit.teach.grade.classroom import Grades, Pupil, Row, in_time, owners
+from labkit.teach.grade.classroom import Grades, Pupil, Row, in_time, paired, reasons
 from labkit.teach.grade.handins import HandIn
 from labkit.teach.grade.honesty import COMMON, MAX_PAIRS, Remark
 from labkit.teach.grade.judging import without
@@ -67,12 +67,7 @@ def grade_programs(
 ) -> Grades:
     """Write each hand-in into a folder of its own below `folder`, and run it: a row for each student of the roster, in its order,
     and for each hand-in that is nobody's. Without a roster, each hand-in is a student of its own."""
-    if pupils is None:
-        pupils = [Pupil(Student(each.owner, 0, file_name(each.owner)), task) for each in handins]
-        owned = {each.owner: each for each in handins}
-        strangers: list[tuple[HandIn, str]] = []
-    else:
-        owned, strangers = owners(handins, pupils)
+    pupils, owned, strangers = paired(task, handins, pupils)
     others = [(Pupil(Student(each.owner, 0, file_name(each.owner)), task), each) for each, _why in strangers]
     every = [*((pupil, owned.get(pupil.student.id)) for pupil in pupils), *others]
     rows, sources = [], []
@@ -82,7 +77,7 @@ def grade_programs(
         rows.append(replace(row, on_roster=number <= len(pupils)))
         sources.append(_source(row.student, folder / str(number)))
     found = tuple(remarks([each for each in sources if each.digest], solution))
-    return Grades(task, tuple(rows), found, tuple(f"{printable(each.owner)}: {why}" for each, why in strangers))
+    return Grades(task, tuple(rows), found, reasons(strangers))
 
 
 def _row(pupil: Pupil, handin: HandIn | None, folder: Path, run: Runner) -> Row:
