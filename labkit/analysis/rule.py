@@ -306,10 +306,22 @@ def shipped() -> tuple[Rule, ...]:
     return tuple(found for name in names for found in _rules_of(import_module(f"{package.__name__}.{name}")))
 
 
-@cache
 def collect(extra: tuple[str, ...] = ()) -> tuple[Rule, ...]:
     """Every rule: the shipped ones, those of installed packages (entry points of the group `labkit.rules`), and those of the
-    files `extra`. UsageError for a source that has no usable rules."""
+    files `extra`. UsageError for a source that has no usable rules. A file is read again only if it has changed."""
+    return _collected(extra, tuple(map(_stamp, extra)))
+
+
+def _stamp(path: str) -> tuple[str, int, int] | None:
+    with suppress(OSError, ValueError):
+        place = Path(path).absolute()
+        found = place.stat()
+        return str(place), found.st_mtime_ns, found.st_size
+    return None
+
+
+@cache
+def _collected(extra: tuple[str, ...], stamps: tuple[object, ...]) -> tuple[Rule, ...]:  # noqa: ARG001 - for the cache
     rules = shipped()
     for source, added in _installed():
         rules += _new(added, rules, source)

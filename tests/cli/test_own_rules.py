@@ -69,6 +69,12 @@ def test_a_rule_may_declare_a_limit(
     assert "there is no limit 'long'; the limits are not-read, " in capsys.readouterr().err
 
 
+def test_a_file_that_has_changed_is_read_again(here: Path) -> None:
+    assert not labkit.verify("a.pcapng", rules=["course.py"], select=["EX01"]).ok
+    (here / "course.py").write_text(COURSE.replace("MAX_BYTES = 100", "MAX_BYTES = 1000"))
+    assert labkit.verify("a.pcapng", rules=["course.py"], select=["EX01"]).ok
+
+
 def test_the_reports_for_machines_list_them(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["verify", "a.pcapng", "--rules", "course.py", "--format"]
     assert run([*arguments, "junit"]) == 1
