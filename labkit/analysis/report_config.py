@@ -65,7 +65,7 @@ class ReportConfig:
     """Kinds of limits that make a capture fail; True: all of them."""
 
     allow_empty: bool = False
-    """Whether a capture of which nothing was judged is no failure."""
+    """Whether a capture may be empty: that nothing of it was judged does not fail it."""
 
     file: str | None = None
     """The configuration file that was used."""

@@ -158,7 +158,7 @@ def _load(name: str) -> "Assignment":
 
     loaded = Assignment.load(name)
     if loaded.model.program is None:
-        text = _("{name}: what is handed in is no program; 'labkit grade' grades it")
+        text = _("{name}: what is handed in is not a program; 'labkit grade' grades it")
         raise UsageError(text.format(name=printable(name)))
     return loaded
 

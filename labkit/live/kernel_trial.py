@@ -1,4 +1,4 @@
-"""The kernel's TCP as the peer of somebody's program: a socket does the peer's steps, and a relay applies the scenario's path."""
+"""The kernel's TCP as the peer of a program under test: a socket does the peer's steps, a relay applies the path."""
 
 import select
 import time

@@ -1,7 +1,7 @@
 """Which stack each side of a conversation looks like, by which evidence, and what contradicts it.
 
 The evidence is the handshake (options, window, scale), the IP header (TTL, DF, identifications) and the clock of timestamps, all
-compared with the stacks' data (`labkit.tcp.stacks`). A stack that a fact rules out is no candidate; a setting that an
+compared with the stacks' data (`labkit.tcp.stacks`). A stack that a fact rules out is not a candidate; a setting that an
 administrator may change only weakens one. Where the candidates belong to several systems, or nothing distinctive was seen, a side
 is unknown.
 """

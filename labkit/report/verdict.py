@@ -144,7 +144,7 @@ def verify(
     names Python files of further rules, which are run. `flow_filter` chooses the conversations to report. `engine` is "auto",
     "interpreted" or "compiled". `on_progress` is called with the number of frames from time to time.
 
-    UsageError for a source or option that makes no sense, CaptureError for a file that is no capture.
+    UsageError for a source or option that makes no sense, CaptureError for a file that is not a capture.
     """
     if engine not in ENGINES:
         text = _("there is no engine '{word}'; the engines are {known}")
@@ -263,7 +263,7 @@ def _words(value: Words | None) -> tuple[str, ...] | None:
         return None
     words = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else None
     if words is None or not all(isinstance(each, str) for each in words):
-        text = _("{value} is no list of words; expected codes or names of rules, such as 'ACK,RTX'")
+        text = _("{value} is not a list of words; expected codes or names of rules, such as 'ACK,RTX'")
         raise UsageError(text.format(value=repr(value)[:40]))
     return tuple(chain.from_iterable(map(_split, words)))
 

@@ -54,7 +54,7 @@ ID_COLUMNS = (
 first one counts that is filled in for every student."""
 
 POINTS_POSSIBLE = "Points Possible"
-"""The first cell of a row in Canvas's gradebooks that is no student."""
+"""The first cell of a row in Canvas's gradebooks that is not a student."""
 
 SHORTENED = re.compile(r"\d[.,]\d+E\+\d+", re.IGNORECASE)
 """A long number as spreadsheets show it, and save it then."""
@@ -253,7 +253,7 @@ class _Students(Collection[Student]):
 
 
 def _digest(text: str) -> int:
-    """A digest of a file name, of which capitals are no part."""
+    """A digest of a file name, of which capitals are not part."""
     return int.from_bytes(blake2b(text.casefold().encode(), digest_size=8).digest())
 
 

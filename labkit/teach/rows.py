@@ -87,7 +87,7 @@ class Table:
         return encoding
 
     def _wrong(self, encoding: str) -> int:
-        """The line of the first octets that are no text of this encoding; 0 if all are."""
+        """The line of the first octets that are not text in this encoding; 0 if all are."""
         decoder = getincrementaldecoder(encoding)()
         line = 1
         with self._octets() as file:

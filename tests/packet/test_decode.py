@@ -274,7 +274,7 @@ def test_the_last_of_two_options_counts():
     assert with_options(bytes.fromhex("0204000102040002")).mss == 2
 
 
-# What is no segment.
+# What is not a segment.
 
 
 def checked(payload, at=2, before=b""):

@@ -114,7 +114,7 @@ def le32(buf: bytes, at: int) -> int:
 
 
 def ip_version(buf: bytes, at: int, end: int) -> int:
-    """The EtherType of the IP header that starts at `at`, by its version; END where it is no such header."""
+    """The EtherType of the IP header that starts at `at`, by its version; END where it is not such a header."""
     if at < end:
         version = buf[at] >> 4
         if version == 4:

@@ -144,7 +144,7 @@ class Gaps:
             self._ranges.remove_before(next(iter(self._ranges))[1])
 
     def fills(self, low: int, high: int) -> bool:
-        """Whether all these octets lie in a gap; they are no gap any more."""
+        """Whether all these octets lie in a gap; they are not a gap any more."""
         gap = self._ranges.at(low)
         if gap is None or high > gap[1]:
             return False

@@ -46,7 +46,7 @@ class ReportOptions:
 
     @property
     def allow_empty(self) -> bool:
-        """Whether a capture may be empty: that nothing of it was judged is no failure."""
+        """Whether a capture may be empty: that nothing of it was judged does not fail it."""
         return self.config is not None and self.config.allow_empty
 
 

@@ -86,7 +86,7 @@ def _rules(value: Any) -> tuple[str, ...]:
 
             known = [name for rule in collect() for name in (rule.code, rule.family)]
             raise ValueError(
-                _("{word!r} is no rule, family or beginning of codes, nor 'others'{nearest}").format(
+                _("{word!r} is not a rule, family or beginning of codes, nor 'others'{nearest}").format(
                     word=str(word)[:40], nearest=nearest(str(word), known)
                 )
             )

@@ -1,7 +1,7 @@
 """The programs that a class handed in: whose each is, its files in a folder of its own, and which of them are alike.
 
 Programs are compared as texts: without white space and comments, and with one word for all names. What many hand-ins share, such
-as code that the instructor gave, is no evidence.
+as code that the instructor gave, is not evidence.
 """
 
 import re
@@ -194,7 +194,7 @@ def remarks(sources: Sequence[Source], solution: str = "") -> Iterator[Remark]:
 
 
 def _share(both: int, *sizes: int) -> float:
-    """The share of the shorter one that two programs have in common; 0 where that is no evidence."""
+    """The share of the shorter one that two programs have in common; 0 where that is not evidence."""
     share = both / max(1, min(sizes))
     return share if both >= LEAST and share >= ALIKE else 0.0
 
