@@ -96,7 +96,7 @@ class Identified:
 
 
 @dataclass(slots=True)
-class Conversation:
+class Sides:
     """A conversation and its two sides, the client first."""
 
     isn: int
@@ -109,9 +109,9 @@ def identify(frames: Iterable[Frame]) -> Iterator[tuple[Identified, Identified]]
         yield _side(each.sides[0]), _side(each.sides[1])
 
 
-def _conversations(frames: Iterable[Frame]) -> list[Conversation]:
-    found: list[Conversation] = []
-    current: dict[tuple[bytes, bytes], Conversation] = {}
+def _conversations(frames: Iterable[Frame]) -> list[Sides]:
+    found: list[Sides] = []
+    current: dict[tuple[bytes, bytes], Sides] = {}
     seg = Seen()
     for _frame, data in segments(frames, seg):
         own = data[seg.src_at : seg.src_at + seg.addr_len] + seg.sport.to_bytes(2)
@@ -123,7 +123,7 @@ def _conversations(frames: Iterable[Frame]) -> list[Conversation]:
             if len(found) == MAX_CONVERSATIONS:
                 continue
             ends = (own, peer) if opens or not seg.ctl & SYN else (peer, own)
-            known = Conversation(seg.seq if opens else ABSENT, (Shown(_end(ends[0])), Shown(_end(ends[1]))))
+            known = Sides(seg.seq if opens else ABSENT, (Shown(_end(ends[0])), Shown(_end(ends[1]))))
             current.pop((peer, own), None)
             current[ends] = known
             found.append(known)

@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 from labkit.errors import InputError, UsageError
 from labkit.i18n import _, listed, nearest, printable
-from labkit.teach.rows import Row, Table
+from labkit.teach.rows import NumberedRow, Table
 
 MAX_STUDENTS = 2_000_000
 """Students of a roster, of each of whom labkit keeps 16 octets."""
@@ -221,7 +221,7 @@ class _Students(Collection[Student]):
                 raise InputError(f"{self._table.name}:{line}: {error}") from error
             yield student, line, cells
 
-    def _counted(self, rows: Iterable[Row]) -> Iterator[Row]:
+    def _counted(self, rows: Iterable[NumberedRow]) -> Iterator[NumberedRow]:
         """The rows of students. InputError if there are too many."""
         left = self._most
         for row in rows:

@@ -47,7 +47,7 @@ Runner = Callable[[str, Path], Result]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ProgramText:
     """What is compared of a program."""
 
     student: str
@@ -150,7 +150,7 @@ def _unopened(name: str, error: InputError) -> str:
 # Likeness.
 
 
-def _source(student: str, folder: Path) -> Source:
+def _source(student: str, folder: Path) -> ProgramText:
     whole, runs = sha256(), set()
     left = MAX_TEXT
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
@@ -159,7 +159,7 @@ def _source(student: str, folder: Path) -> Source:
         if b"\0" not in octets[:1024] and left > 0:
             runs |= _runs(octets[:left].decode("utf-8", "replace"))
             left -= len(octets)
-    return Source(student, whole.hexdigest() if folder.exists() else "", frozenset(runs))
+    return ProgramText(student, whole.hexdigest() if folder.exists() else "", frozenset(runs))
 
 
 def _runs(text: str) -> set[int]:
@@ -171,7 +171,7 @@ def _name(word: str) -> str:
     return "name" if word.isidentifier() and word.casefold() not in KEYWORDS else word
 
 
-def remarks(sources: Sequence[Source], solution: str = "") -> Iterator[Remark]:
+def remarks(sources: Sequence[ProgramText], solution: str = "") -> Iterator[Remark]:
     """What a person should look at: copies, near-copies, and the assignment's own solution."""
     together: set[frozenset[str]] = set()
     same: dict[str, list[str]] = defaultdict(list)
@@ -199,7 +199,7 @@ def _share(both: int, *sizes: int) -> float:
     return share if both >= LEAST and share >= ALIKE else 0.0
 
 
-def _near(sources: Sequence[Source], known: set[int], together: set[frozenset[str]]) -> Iterator[Remark]:
+def _near(sources: Sequence[ProgramText], known: set[int], together: set[frozenset[str]]) -> Iterator[Remark]:
     holders: dict[int, list[int]] = defaultdict(list)
     for place, each in enumerate(sources):
         for run in each.runs - known:
