@@ -4,7 +4,7 @@ import os
 import pickle
 from collections import Counter
 from io import BytesIO
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import product
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tricks import TRICKS
 from unread_cases import CASES
 
 from labkit.analysis.finding import groups
-from labkit.analysis.flow_filter import FlowFilter, Network
+from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native.found import Findings
 from labkit.analysis.native.loader import Library
 from labkit.analysis.native.native_verifier import NativeVerifier
@@ -75,7 +75,7 @@ def test_situations(version: int, code: Library) -> None:
         )
 
 
-def networks(*names: str) -> tuple[Network, ...]:
+def networks(*names: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(ip_network(name) for name in names)
 
 
