@@ -313,6 +313,8 @@ def collect(extra: tuple[str, ...] = ()) -> tuple[Rule, ...]:
 
 
 def _stamp(path: str) -> tuple[str, int, int] | None:
+    from pathlib import Path
+
     with suppress(OSError, ValueError):
         place = Path(path).absolute()
         found = place.stat()
