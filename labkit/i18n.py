@@ -227,7 +227,7 @@ def cut(text: str, columns: int) -> str:
 
 
 def wrapped(text: str, columns: int, first: str = "", rest: str = "") -> list[str]:
-    """Break a text into lines of at most so many columns; `first` and `rest` begin the first line and the others.
+    """Break a text into lines of at most `columns` columns; `first` and `rest` begin the first line and the others.
 
     A line breaks at a space, and before or after a wide character, but not before a closing mark or after an opening one.
     """

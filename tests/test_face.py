@@ -57,7 +57,7 @@ def test_nothing_is_imported_before_it_is_used() -> None:
 
 @pytest.mark.parametrize("owner", [Config, Conversation, Direction, Finding, Frame, Limit, Record, Segment])
 def test_every_field_is_explained(owner: type) -> None:
-    """The fields of public values; of a Config those that are no habits of measured stacks."""
+    """The fields of public values; of a Config those that are not habits of measured stacks."""
     names = getattr(owner, "_fields", None) or [each.name for each in fields(owner)]
     own = names[: names.index("syn_layouts")] if owner is Config else names
     text = (TOP / "docs/api.md").read_text("utf-8")

@@ -81,7 +81,7 @@ def catalogue(messages: dict[str, str]) -> bytes:
 def test_translates() -> None:
     assert i18n._("a rule") == "一条规则"
     assert i18n._("not in the catalogue") == "not in the catalogue"
-    assert i18n._("") == "", "the empty message is no question for the catalogue's header"
+    assert i18n._("") == "", "the empty message is not a question for the catalogue's header"
     assert i18n.ngettext("{n} packet", "{n} packets", 2).format(n=2) == "2 个数据包"
     assert i18n.N_("a rule") == "a rule", "a mark translates nothing yet"
 

@@ -201,7 +201,7 @@ def outside(text: str) -> list[str]:
     while before != text:
         before, text = text, re.sub(r"⟦[^⟦⟧]*⟧", " ", text)
     text = re.sub(r"⟦[^⟦⟧]*?(?=\n {0,4}\S|\n\n|\Z)", " ", text)  # a summary: the first paragraph of a message
-    # Options, choices, numbers, addresses, file names and what has a digit or a sign in it are no sentences.
+    # Options, choices, numbers, addresses, file names and what has a digit or a sign in it are not sentences.
     text = re.sub(r"\[[^\]]*\||\S*[0-9_=/.@$\\]\S*|(?<!\S)--?[a-z][a-z-]*|\b[A-Z][A-Z0-9,.-]*\b", " ", text)
     words = re.findall(r"[A-Za-z][a-z]+(?:-[a-z]+)*", text)
     return [word for word in words if word not in NAMES and word not in WORDS]

@@ -6,7 +6,7 @@ from io import BytesIO
 
 from labkit.capture import Frame, create
 
-ETHERNET, USER0, USB, RAW = 1, 147, 189, 101
+ETHERNET, UNKNOWN, USB, RAW = 1, 65534, 189, 101
 VLAN, QINQ = b"\x81\x00\x00\x07", b"\x88\xa8\x00\x07"
 
 Trick = Callable[[list[Frame], int], list[Frame] | bytes]
@@ -130,9 +130,9 @@ TRICKS: dict[str, Trick] = {
     "only a middle fragment": each(lambda data: fragments(data)[1:2]),
     "another interface": other_links(ETHERNET),
     "another link type": other_links(RAW, 14),
-    "unknown link type": other_links(USER0),
+    "unknown link type": other_links(UNKNOWN),
     "unsupported link type": other_links(USB),
-    "all of an unknown link type": whole(USER0),
+    "all of an unknown link type": whole(UNKNOWN),
     "snap length 60": cut_to(60),
     "snap length 42": cut_to(42),
     "snap length 35": cut_to(35),

@@ -71,8 +71,8 @@ CASES = {
         0,
     ),
     "link types": (
-        frames((1, SEGMENT), (147, b"x" * 40), (189, b"y"), (147, b"z"), (1, SEGMENT)),
-        [(3, 2, "link type that labkit cannot read: 147, 189 (USB_LINUX)")],
+        frames((1, SEGMENT), (65534, b"x" * 40), (189, b"y"), (65534, b"z"), (1, SEGMENT)),
+        [(3, 2, "link type that labkit cannot read: 65534, 189 (USB_LINUX)")],
         0,
     ),
     "many link types": (

@@ -30,7 +30,7 @@ def leaves_out_fin(book: Book, index: int, seg: Shown) -> bool:
 
 
 def _is_quiet(book: Book, seg: Shown, me: Account) -> bool:
-    """Whether a segment only acknowledges: it is no window update, and nothing is sent again, which it could ask for.
+    """Whether a segment only acknowledges: it is not a window update, and nothing is sent again, which it could ask for.
 
     The window of a SYN is not scaled, so that it cannot be compared.
     """

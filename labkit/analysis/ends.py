@@ -17,7 +17,7 @@ from labkit.tcp.state import Event, State
 from labkit.tcp.state import after as next_state
 
 STATES: tuple[State | None, ...] = (*State, None)
-"""The states by number. The last one is no state: the capture does not show it."""
+"""The states by number. The last one is not a state: the capture does not show it."""
 
 UNKNOWN = len(State)
 NOBODY = 2

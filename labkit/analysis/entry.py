@@ -8,7 +8,7 @@ from labkit.tcp.seq import add, diff
 CLIENT, SERVER = 0, 1
 
 MAX_TYPED = 1460
-"""Octets of payload that fit an Ethernet frame: who sends more has a TCP stack, which counts no headers."""
+"""Octets of payload that fit an Ethernet frame. Only a TCP stack sends more, and a stack never counts headers."""
 
 
 @dataclass(slots=True, eq=False, repr=False)

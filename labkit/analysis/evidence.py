@@ -93,7 +93,7 @@ def nothing_lost(segments: Sequence[Shown]) -> bool:
 
 
 def _sends_again(segments: Sequence[Shown]) -> bool:
-    """Whether octets are sent twice under the same number. Others are no retransmission, but after a reset a new attempt, and
+    """Whether octets are sent twice under the same number. Others are not a retransmission, but after a reset a new attempt, and
     of a long conversation those that come when its numbers have gone around."""
     sent: dict[tuple[int, int], bytes] = {}
     first_seq = {seg.side: seg.seq for seg in reversed(segments)}

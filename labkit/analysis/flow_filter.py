@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NETWORK = 9
 """Integers that describe a network: octets of an address, its address and its mask as four words each."""
 
-LARGEST = (1 << 62) - 1
+LAST_FLOW = (1 << 62) - 1
 """No conversation has a larger number."""
 
 
@@ -35,7 +35,7 @@ class FlowFilter:
     def __post_init__(self) -> None:
         hosts = [number for host in self.hosts for number in _network(host)]
         numbers = len(self.flows), *self.flows, len(self.hosts), *hosts, len(self.ports), *self.ports
-        object.__setattr__(self, "numbers", tuple(max(-1, min(each, LARGEST)) for each in numbers))
+        object.__setattr__(self, "numbers", tuple(max(-1, min(each, LAST_FLOW)) for each in numbers))
 
     def __call__(self, flow: Flow) -> bool:
         """Whether a conversation is selected, of which the first segment was just seen."""

@@ -6,7 +6,7 @@ that its next segment must have, counted from its SYN and from every octet and F
 
 A segment whose number differs makes an `Entry`. From then on two numbers are known for that side: the right one, and the
 one that the conversation goes on with. A later segment with the right number is right; one that goes on from the wrong
-number follows from the first entry (`Entry.cause`) and is no mistake of its own. So four right acknowledgments are never
+number follows from the first entry (`Entry.cause`) and is not a mistake of its own. So four right acknowledgments are never
 blamed for the peer's forgotten SYN.
 
 An entry holds facts. The rules of scope LEDGER name the mistake (`labkit.analysis.rules`). Nothing here reads a clock or a
@@ -62,8 +62,6 @@ class Ledger(Book):
         """Whether the IP identifications show that each host sent its segments in this order, and that none is missing."""
         self._strays: Entry | None = None
         self._relative: Entry | None = None
-        self._last_acks = {(seg.side, seg.ack): index for index, seg in enumerate(self.segments) if seg.ctl & ACK}
-        """The index of the last segment with each ack number of a side."""
         begin(self)
         for index, seg in enumerate(self.segments):
             self.posted = index

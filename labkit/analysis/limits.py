@@ -5,15 +5,16 @@ are reported whichever findings are: they say how much a verdict is worth.
 """
 
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from labkit.analysis.flows import Flow
+from labkit.analysis.limit_kinds import BY_WORD, COUNTED, LimitKind
 from labkit.analysis.rule import Rule
 from labkit.analysis.side import Side
 from labkit.analysis.unread import BROKEN_TCP, CUT_TCP, Unread
-from labkit.i18n import _, ngettext
+from labkit.i18n import _
 from labkit.packet import decode
 from labkit.packet.linktype import title
 from labkit.tcp.segment import ACK, SYN
@@ -28,31 +29,11 @@ NOTHING = ("no-segments", "none-wanted")
 BUDGETS = ("memory", "size", "time")
 """Kinds of limits that the budget of a capture sets (`labkit.capture.budget`)."""
 
-KINDS = (
-    "not-read",
-    "damaged",
-    *BUDGETS,
-    "mid-stream",
-    "one-sided",
-    "truncated",
-    "checksum-offload",
-    "segmentation-offload",
-    "duplicated",
-    "several-points",
-    "forgotten",
-    "findings-not-kept",
-    "clock-stepped-back",
-    "packets-missing",
-    "multipath",
-    "not-accounted",
-)
-"""All other kinds of limits."""
+KINDS = ("not-read", "damaged", *BUDGETS, *BY_WORD)
+"""All other kinds of limits of labkit's own."""
 
 MAX_NAMED = 5
 """Link types or IP protocols that the message of a limit names."""
-
-FAMILIES = frozenset({"capture", "checksum", "multipath", "retransmission"})
-"""Families whose rules are asked under every profile, because limits and figures need their findings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +63,7 @@ class Limit:
     """One thing that the capture does not show, or shows differently from the wire."""
 
     kind: str
-    """A word for programs: one of NOTHING or KINDS. There is one limit `not-read` for each reason."""
+    """A word for programs: one of NOTHING, of KINDS, or of a rule. There is one limit `not-read` for each reason."""
     code: str
     """The rule that reports the same for single packets; empty: no rule does."""
     count: int
@@ -92,12 +73,18 @@ class Limit:
     message: str
 
 
+def words(rules: Iterable[Rule]) -> tuple[str, ...]:
+    """The words of all limits that may fail a capture: labkit's own, and those that rules declare."""
+    return tuple(dict.fromkeys((*KINDS, *(kind.word for rule in rules for kind in rule.limits.values()))))
+
+
 class CaptureLimits:
     """Counts the limits of a capture, and describes its conversations."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._codes: dict[str, str] = {}
+        self._rules: dict[LimitKind, str] = {}
+        """The code of the last rule that counted each kind."""
         self._first: dict[str, int] = {}
         self._unread: dict[int, tuple[int, int, list[int]]] = {}
         self.conversations: list[Conversation] = []
@@ -106,10 +93,10 @@ class CaptureLimits:
         """Count findings, reported or not. `answer` is the predicate's; `packet` is the first one with such a finding."""
         kind = rule.limits.get(answer)
         if kind and times:
-            self._counts[kind] += times
-            self._codes[kind] = rule.code
+            self._counts[kind.word] += times
+            self._rules[kind] = rule.code
             if packet is not None:
-                self._first.setdefault(kind, packet)
+                self._first.setdefault(kind.word, packet)
 
     def end(self, flow: Flow, resent: list[int], start: int, *, describe: bool) -> None:
         """Count a conversation that is over. `resent`: retransmissions of each side. `start`: the time of the first frame."""
@@ -150,10 +137,11 @@ class CaptureLimits:
             text = _("no TCP header of this capture can be used: nothing was verified")
             found.append(Limit("no-segments", "", 0, None, text))
         found += unread
-        for kind, message in _messages(self._counts).items():
-            packet = self._first.get(kind)
-            text = message.format(n=self._counts[kind], packet=packet)
-            found.append(Limit(kind, self._codes.get(kind, ""), self._counts[kind], packet, text))
+        for kind in dict.fromkeys((*COUNTED, *self._rules)):
+            if count := self._counts[kind.word]:
+                packet = self._first.get(kind.word)
+                code = self._rules.get(kind, "")
+                found.append(Limit(kind.word, code, count, packet, kind.message(count, packet)))
         return found
 
 
@@ -210,129 +198,8 @@ def damaged(message: str, kind: str = "damaged") -> Limit:
 
 def not_accounted(count: int) -> Limit:
     """The limit for conversations whose numbers were judged without the account of them as a whole."""
-    one = _("{n:,} conversation was judged segment by segment only")
-    many = _("{n:,} conversations were judged segment by segment only")
-    rest = _("the capture is too large or too wrong, or the time was over, for an account of all their numbers")
-    return Limit("not-accounted", "", count, None, f"{ngettext(one, many, count)}{_(': ')}{rest}".format(n=count))
-
-
-def _messages(counts: Counter[str]) -> dict[str, str]:
-    """Each limit that was counted, and what it means for the verdict, in the user's language."""
-
-    def limit(kind: str, what: str, rest: str) -> tuple[str, str]:
-        return kind, f"{what}{_(': ')}{rest}"
-
-    every = (
-        limit(
-            "mid-stream",
-            ngettext(
-                "{n:,} conversation began before the capture",
-                "{n:,} conversations began before the capture",
-                counts["mid-stream"],
-            ),
-            _("its handshake, windows and negotiated options cannot be verified"),
-        ),
-        limit(
-            "one-sided",
-            ngettext(
-                "{n:,} conversation has packets in one direction only",
-                "{n:,} conversations have packets in one direction only",
-                counts["one-sided"],
-            ),
-            _("acknowledgements and windows cannot be compared with what the other side sent"),
-        ),
-        limit(
-            "truncated",
-            ngettext(
-                "{n:,} packet was cut off by the capture (packet {packet})",
-                "{n:,} packets were cut off by the capture (the first is packet {packet})",
-                counts["truncated"],
-            ),
-            _("their checksums and payload, and the options of such a SYN, cannot be verified"),
-        ),
-        limit(
-            "checksum-offload",
-            ngettext(
-                "{n:,} packet has a checksum that the network card completes later (packet {packet})",
-                "{n:,} packets have a checksum that the network card completes later (the first is packet {packet})",
-                counts["checksum-offload"],
-            ),
-            _("such checksums cannot be verified"),
-        ),
-        limit(
-            "segmentation-offload",
-            ngettext(
-                "{n:,} segment is larger than on the wire, because of segmentation offload (packet {packet})",
-                "{n:,} segments are larger than on the wire, because of segmentation offload (the first is packet {packet})",
-                counts["segmentation-offload"],
-            ),
-            _("the size of each segment on the wire, and the number of its ACKs, cannot be verified"),
-        ),
-        limit(
-            "duplicated",
-            ngettext(
-                "{n:,} packet appears twice (packet {packet})",
-                "{n:,} packets appear twice (the first is packet {packet})",
-                counts["duplicated"],
-            ),
-            _("a copy may look like a retransmission"),
-        ),
-        limit(
-            "several-points",
-            ngettext(
-                "{n:,} conversation appears again, from another interface",
-                "{n:,} conversations appear again, from other interfaces",
-                counts["several-points"],
-            ),
-            _("each interface is verified by itself"),
-        ),
-        limit(
-            "forgotten",
-            ngettext(
-                "{n:,} open conversation was dropped for a later one",
-                "{n:,} open conversations were dropped for later ones",
-                counts["forgotten"],
-            ),
-            _("too many were open at a time; their later packets were verified as if they began before the capture"),
-        ),
-        limit(
-            "findings-not-kept",
-            ngettext(
-                "{n:,} finding was only counted",
-                "{n:,} findings were only counted",
-                counts["findings-not-kept"],
-            ),
-            _("labkit keeps a limited number of findings of each severity"),
-        ),
-        limit(
-            "clock-stepped-back",
-            ngettext(
-                "{n:,} packet has an earlier time than the one before it (packet {packet})",
-                "{n:,} packets have an earlier time than the one before them (the first is packet {packet})",
-                counts["clock-stepped-back"],
-            ),
-            _("labkit follows the order of the capture; times across such a step cannot be verified"),
-        ),
-        limit(
-            "packets-missing",
-            ngettext(
-                "{n:,} gap was acknowledged by the peer, but the capture lacks its bytes",
-                "{n:,} gaps were acknowledged by the peer, but the capture lacks their bytes",
-                counts["packets-missing"],
-            ),
-            _("anything that the missing packets could explain is not counted as an error"),
-        ),
-        limit(
-            "multipath",
-            ngettext(
-                "{n:,} conversation is a subflow of an MPTCP connection",
-                "{n:,} conversations are subflows of MPTCP connections",
-                counts["multipath"],
-            ),
-            _("their windows are those of the whole connection, and are not verified"),
-        ),
-    )
-    return {kind: message for kind, message in every if counts[kind]}
+    kind = BY_WORD["not-accounted"]
+    return Limit(kind.word, "", count, None, kind.message(count, None))
 
 
 def described(flow: Flow, resent: list[int], start: int) -> Conversation:

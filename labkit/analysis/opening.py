@@ -9,7 +9,7 @@ from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
 MAX_RELATIVE = 0xFFFF
-"""A greater number is no relative one at the beginning of a conversation."""
+"""A greater number is not a relative one at the beginning of a conversation."""
 
 
 def begin(book: Book) -> None:

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from labkit.analysis import limits
 from labkit.analysis.examine import Completeness
 from labkit.analysis.finding import Group, regraded
-from labkit.analysis.limits import KINDS
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect
 from labkit.analysis.verifier import PROFILES, Verdict
 from labkit.errors import UsageError
@@ -65,7 +65,7 @@ class ReportConfig:
     """Kinds of limits that make a capture fail; True: all of them."""
 
     allow_empty: bool = False
-    """Whether a capture of which nothing was judged is no failure."""
+    """Whether a capture may be empty: that nothing of it was judged does not fail it."""
 
     file: str | None = None
     """The configuration file that was used."""
@@ -121,13 +121,14 @@ class ReportConfig:
         ]
         left_out = len(verdict.findings) - len(findings)
         left_out += sum(each.count for each in verdict.beyond) - sum(each.count for each in beyond)
+        strict = limits.words(collect(self.extra)) if self.strict is True else self.strict or ()
         return replace(
             verdict,
             findings=findings,
             beyond=beyond,
             left_out=verdict.left_out + left_out,
             fail_on=self.fail_on,
-            strict=self.strict if isinstance(self.strict, tuple) else KINDS if self.strict else (),
+            strict=strict,
         )
 
     def _choice(self, code: str, name: str, severity: Severity) -> Severity | None:
@@ -289,22 +290,22 @@ def _flag(value: object, _rules: Rules) -> bool:
     return value
 
 
-def _strict(value: object, _rules: Rules) -> bool | tuple[str, ...]:
+def _strict(value: object, rules: Rules) -> bool | tuple[str, ...]:
     if isinstance(value, bool):
         return value or ()
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         text = _('must be true, false, or a list of limits, as in ["truncated"], not {value}')
         raise UsageError(text.format(value=_shown(value)))
-    return limit_kinds(value)
+    return limit_kinds(value, rules)
 
 
-def limit_kinds(words: Iterable[str]) -> tuple[str, ...]:
+def limit_kinds(words: Iterable[str], rules: Rules) -> tuple[str, ...]:
     """The kinds of limits that words name. UsageError for a word that names none."""
-    kinds = tuple(words)
+    kinds, known = tuple(words), limits.words(rules)
     for word in kinds:
-        if word not in KINDS:
+        if word not in known:
             text = _("there is no limit '{word}'; the limits are {known}")
-            raise UsageError(text.format(word=printable(word), known=listed(KINDS)) + nearest(word, KINDS))
+            raise UsageError(text.format(word=printable(word), known=listed(known)) + nearest(word, known))
     return kinds
 
 

@@ -31,6 +31,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from labkit.analysis.limit_kinds import BY_WORD, LimitKind
 from labkit.analysis.pending import Resolved
 from labkit.analysis.side import Side
 from labkit.errors import UsageError
@@ -107,6 +108,8 @@ Predicate = Callable[..., int]
 Number = Callable[..., int]
 Name = Callable[..., str]
 """Functions of (seg, me, peer), or for scope PENDING of (seg, me, peer, resolved)."""
+Kind = LimitKind | str
+"""A kind of limit, or the word of one of labkit's own."""
 P = TypeVar("P", bound=Predicate)
 
 
@@ -126,8 +129,8 @@ class Rule:
     good: str
     bad: str
     otherwise: Mapping[Severity, str] = field(default_factory=dict)
-    limits: Mapping[int, str] = field(default_factory=dict)
-    """The capture limit (`labkit.analysis.limits`) that a finding shows, by the predicate's answer: True or a `Severity`."""
+    limits: Mapping[int, LimitKind] = field(default_factory=dict)
+    """The capture limit that a finding shows, by the predicate's answer: True or a `Severity`."""
     field: str | Name = ""
     """The header field that is wrong, in Wireshark's short names: seq, ack, window, flags, checksum, ..."""
     expected: str | Number | None = None
@@ -201,13 +204,14 @@ def rule(
     once: bool = False,
     unless: tuple[str, ...] = (),
     sums_up: bool = False,
-    limit: str | Mapping[int, str] = "",
+    limit: Kind | Mapping[int, Kind] = "",
     retransmission: bool = False,
     no_fault: str = "",
 ) -> Callable[[P], P]:
     """Declare the decorated predicate as a rule; the parameters are the fields of `Rule`.
 
-    `limit` alone means `{True: limit}`. UsageError, naming the rule, for a declaration that no engine could follow.
+    `limit` is a new kind, or the word of one of labkit's own; alone it means `{True: limit}`. UsageError, naming the rule, for a
+    declaration that no engine could follow.
 
     `good` and `bad` are conversations in the notation of `labkit.tcp.notation`. In `bad`, the comment `# CODE` stands at
     each line where the rule must find its fault (on a line of its own: a finding about the whole conversation), in
@@ -246,7 +250,7 @@ def rule(
             once=once,
             unless=unless,
             sums_up=sums_up,
-            limits={True: limit} if isinstance(limit, str) and limit else limit or {},
+            limits=_limits(f"{code} ({name})", limit),
             retransmission=retransmission,
             no_fault=no_fault,
             place=place,
@@ -255,6 +259,17 @@ def rule(
         return predicate
 
     return declare
+
+
+def _limits(rule: str, limit: Kind | Mapping[int, Kind]) -> dict[int, LimitKind]:
+    given = limit if isinstance(limit, Mapping) else {int(True): limit} if limit else {}
+    found = {}
+    for answer, kind in given.items():
+        if isinstance(kind, str) and kind not in BY_WORD:
+            text = _("rule {rule}: there is no limit '{word}'; name one of {known}, or declare a LimitKind")
+            raise UsageError(text.format(rule=rule, word=kind, known=listed(BY_WORD)))
+        found[answer] = kind if isinstance(kind, LimitKind) else BY_WORD[kind]
+    return found
 
 
 def _place(scope: Scope, at: str) -> tuple[str, str] | None:
@@ -291,10 +306,24 @@ def shipped() -> tuple[Rule, ...]:
     return tuple(found for name in names for found in _rules_of(import_module(f"{package.__name__}.{name}")))
 
 
-@cache
 def collect(extra: tuple[str, ...] = ()) -> tuple[Rule, ...]:
     """Every rule: the shipped ones, those of installed packages (entry points of the group `labkit.rules`), and those of the
-    files `extra`. UsageError for a source that has no usable rules."""
+    files `extra`. UsageError for a source that has no usable rules. A file is read again only if it has changed."""
+    return _collected(extra, tuple(map(_stamp, extra)))
+
+
+def _stamp(path: str) -> tuple[str, int, int] | None:
+    from pathlib import Path
+
+    with suppress(OSError, ValueError):
+        place = Path(path).absolute()
+        found = place.stat()
+        return str(place), found.st_mtime_ns, found.st_size
+    return None
+
+
+@cache
+def _collected(extra: tuple[str, ...], stamps: tuple[object, ...]) -> tuple[Rule, ...]:  # noqa: ARG001 - for the cache
     rules = shipped()
     for source, added in _installed():
         rules += _new(added, rules, source)

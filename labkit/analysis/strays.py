@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
-from labkit.analysis.flows import Flow, end_name
+from labkit.analysis.flows import End, Flow, end_name
 from labkit.analysis.ledger import Ledger
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import add
@@ -17,7 +17,6 @@ from labkit.tcp.seq import add
 MAX_WORK = 200_000
 """Segments, and pairs of conversations, that are looked at to find the places of strays."""
 
-End = tuple[bytes, int]
 FourTuple = tuple[bytes, int, bytes, int]
 """Source address and port, destination address and port."""
 

@@ -22,7 +22,7 @@ from labkit.analysis.analyzer import DONE, FLOW, PENDING, Step, analyze
 from labkit.analysis.finding import Evidence, Group, finding, tally
 from labkit.analysis.finding import Finding as Finding
 from labkit.analysis.flows import Flow, FlowTable
-from labkit.analysis.limits import FAMILIES, KINDS, NOTHING, CaptureLimits, Conversation, Limit, damaged
+from labkit.analysis.limits import NOTHING, CaptureLimits, Conversation, Limit, damaged
 from labkit.analysis.payload import PayloadStore
 from labkit.analysis.policy import MAX_ONCE, Events
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Predicate, Rule, Scope, Severity, collect
@@ -112,7 +112,7 @@ class Verdict:
 
     def failing_limits(self) -> list[Limit]:
         """The limits that make the capture fail."""
-        return [limit for limit in self.limits if limit.kind in self.strict and limit.kind in KINDS]
+        return [limit for limit in self.limits if limit.kind in self.strict and limit.kind not in NOTHING]
 
     def passes(self, fail_on: Severity | None = None) -> bool:
         """Whether the capture was judged to its end, and nothing makes it fail."""
@@ -210,7 +210,7 @@ class Verifier:
         self.profile = profile_of(profile, literal=literal)
         self._rules: list[list[tuple[Predicate, Rule]]] = [[] for _scope in Scope]
         for rule in collect() if rules is None else rules:
-            if self.profile in rule.profiles or rule.family in FAMILIES:
+            if self.profile in rule.profiles or rule.limits or rule.retransmission:
                 self._rules[rule.scope].append((rule.predicate, rule))
         self._bounds = bounds = bounds or Bounds()
         self._table = FlowTable(bounds.open, bounds.over, bounds.hosts)

@@ -239,7 +239,7 @@ def _host(end: End, frame: Frame, data: bytes, seg: Seen, *, own: bool) -> Host:
 
 
 def is_unchanged(record: Record) -> bool:
-    """Whether the frames of a record are as they were captured, but for their times."""
+    """Whether nothing but the times of a record's frames has changed since the capture."""
     if record.edits or any(frame.number == 0 for frame in record.frames):
         return False
     data, seg = _whole(record)

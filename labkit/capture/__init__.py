@@ -157,7 +157,7 @@ def create(
 
 
 def _no_file(value: object) -> str:
-    text = _("a value of type {kind} is no capture; expected a path or an open binary file")
+    text = _("a value of type {kind} is not a capture; expected a path or an open binary file")
     return text.format(kind=type(value).__name__)
 
 

@@ -1,7 +1,8 @@
-"""What `labkit grade` reads: assignments, tasks, rosters, answer keys, and who submitted."""
+"""What `labkit grade` and `labkit check-live` share: assignments, tasks, rosters, answer keys, who submitted, and the result
+for a platform."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from labkit.cli._common import F, note, options
-from labkit.errors import InputError, UsageError
+from labkit.cli._common import Exit, F, echo, note, options
+from labkit.errors import InputError, LabkitError, UsageError
 from labkit.i18n import N_, _, printable
 
 if TYPE_CHECKING:
     from labkit.teach.assign import Assignment
     from labkit.teach.grade.classroom import Pupil
-    from labkit.teach.grade.task import Task
+    from labkit.teach.grade.task import Result, Task
 
 MAX_METADATA = 1 << 20
 """Octets of Gradescope's metadata that are read."""
@@ -158,3 +159,33 @@ def submitters(options: Mapping[str, Any]) -> list[tuple[str, ...]]:
         return [tuple(str(each[key]) for key in ("sid", "email", "name") if each.get(key)) for each in users]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(_("{name}: cannot be read as Gradescope's metadata").format(name=name)) from error
+
+
+def write_platform(assignment: str, graded: "Iterable[Task | Result]", outputs: Sequence[str], format_: str) -> int:
+    """Write the result of one hand-in for a platform, which gets a valid one, and nothing else, whatever fails.
+
+    `graded` yields the task as soon as it is known, and then the result.
+    """
+    from labkit.teach.files import write_file
+    from labkit.teach.grade.judging import without
+    from labkit.teach.grade.task import UNREADABLE, Result, Task
+    from labkit.teach.platforms import platform
+
+    task, result, failure = Task(assignment), None, ""
+    try:
+        for each in graded:
+            if isinstance(each, Result):
+                result = each
+            else:
+                task = each
+    except LabkitError as error:
+        failure = str(error)
+    except Exception as error:  # the platform needs a result, whatever happens
+        failure = f"{type(error).__name__}: {error}"
+    failure = printable(failure)
+    text = platform(format_).render(result or without(task, UNREADABLE, failure), failure) + "\n"
+    if not outputs:
+        echo(text, nl=False)
+    for output in outputs:
+        write_file(Path(output), text.encode("utf-8", "backslashreplace"))
+    return Exit.OK

@@ -35,10 +35,11 @@ def _complete_limits(_ctx: click.Context, _param: click.Parameter, incomplete: s
     """Complete the last limit of a list."""
     from click.shell_completion import CompletionItem
 
-    from labkit.analysis.limits import KINDS
+    from labkit.analysis.limits import words
+    from labkit.analysis.rule import collect
 
     before, comma, last = incomplete.rpartition(",")
-    return [CompletionItem(f"{before}{comma}{kind}") for kind in KINDS if kind.startswith(last)]
+    return [CompletionItem(f"{before}{comma}{kind}") for kind in words(collect()) if kind.startswith(last)]
 
 
 report_options = options(
@@ -141,7 +142,7 @@ def report_config(
     if _given("fail_on"):
         changes["fail_on"] = SEVERITIES[fail_on]
     if strict:
-        changes["strict"] = _strict(strict)
+        changes["strict"] = _strict(strict, extra)
     if allow_empty:
         changes["allow_empty"] = True
     if complete or partial:
@@ -158,14 +159,15 @@ def report_config(
     return merged
 
 
-def _strict(values: tuple[str, ...]) -> bool | tuple[str, ...]:
+def _strict(values: tuple[str, ...], extra: tuple[str, ...]) -> bool | tuple[str, ...]:
     """The kinds of limits in the values of `--strict`; True: all of them."""
     from labkit.analysis.report_config import limit_kinds
+    from labkit.analysis.rule import collect
 
     words = _words(values)
     if not words:
         raise UsageError(_("--strict= names no limit"))
-    return EVERY in words or limit_kinds(words)
+    return EVERY in words or limit_kinds(words, collect(extra))
 
 
 def _from_file(

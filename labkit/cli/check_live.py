@@ -1,17 +1,17 @@
 """`labkit check-live`: run students' own TCP programs in a lab, and grade what they sent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from labkit.cli._common import Command, Exit, echo, note
-from labkit.cli._grade import Loaded, class_options, complete_assignments, load_pupils
+from labkit.cli._grade import Loaded, class_options, complete_assignments, load_pupils, write_platform
 from labkit.cli._live import Duration, orderly
 from labkit.cli.grade import TABLES, check_any, check_outputs, table_of, write_grades, write_table
 from labkit.cli.lab import ANY_ARGUMENTS
-from labkit.errors import LabkitError, UsageError
+from labkit.errors import UsageError
 from labkit.i18n import N_, _, printable
 from labkit.teach.platforms import names
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labkit.live.trial import Setting, Trial
     from labkit.teach.assign import Assignment
     from labkit.teach.grade.classroom import Grades
-    from labkit.teach.grade.task import Result
+    from labkit.teach.grade.task import Result, Task
 
 HAND_IN = "{hand-in}"
 MAX_NAME = 255
@@ -158,7 +158,7 @@ def _load(name: str) -> "Assignment":
 
     loaded = Assignment.load(name)
     if loaded.model.program is None:
-        text = _("{name}: what is handed in is no program; 'labkit grade' grades it")
+        text = _("{name}: what is handed in is not a program; 'labkit grade' grades it")
         raise UsageError(text.format(name=printable(name)))
     return loaded
 
@@ -270,27 +270,10 @@ def _show(result: "Result") -> None:
 def _platform(
     assignment: str, words: Sequence[str], outputs: tuple[str, ...], format_: str, options: dict[str, Any]
 ) -> int:
-    """Grade for a platform: whatever fails, it gets a valid result, and nothing else."""
-    from labkit.teach.files import write_file
-    from labkit.teach.grade.judging import without
-    from labkit.teach.grade.task import UNREADABLE, Task
-    from labkit.teach.platforms import platform
 
-    task, failure = Task(assignment), ""
-    try:
+    def graded() -> "Iterator[Task | Result]":
         loaded = _load(assignment)
-        task = loaded.task()
-        result = _result(loaded, words, _named(words), options)
-    except LabkitError as error:
-        failure = str(error)
-    except Exception as error:  # the platform needs a result, whatever happens
-        failure = f"{type(error).__name__}: {error}"
-    if failure:
-        failure = printable(failure)
-        result = without(task, UNREADABLE, failure)
-    text = platform(format_).render(result, failure) + "\n"
-    if not outputs:
-        echo(text, nl=False)
-    for output in outputs:
-        write_file(Path(output), text.encode("utf-8", "backslashreplace"))
-    return Exit.OK
+        yield loaded.task()
+        yield _result(loaded, words, _named(words), options)
+
+    return write_platform(assignment, graded(), outputs, format_)

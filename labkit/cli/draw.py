@@ -184,7 +184,7 @@ def _format(what: str, format_: str | None, output: str | None) -> str:
 
 
 def is_capture(subject: str) -> bool:
-    """Whether the subject is a capture: standard input, or a file that is no scenario."""
+    """Whether the subject is a capture: standard input, or a file that is not a scenario."""
     suffix = Path(subject).suffix.lower()
     if suffix in SCENARIOS:
         return False

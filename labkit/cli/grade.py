@@ -1,7 +1,7 @@
 """`labkit grade`: grade what a class handed in, or one hand-in in the form of a teaching platform."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +9,9 @@ import click
 
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, Exit, echo, note
-from labkit.cli._grade import class_options, complete_assignments, load, load_pupils
+from labkit.cli._grade import class_options, complete_assignments, load, load_pupils, write_platform
 from labkit.cli._output import STANDARD_OUTPUT, write_octets
-from labkit.errors import InputError, LabkitError, UsageError
+from labkit.errors import InputError, UsageError
 from labkit.i18n import N_, _, listed, ngettext, printable
 from labkit.teach.platforms import names
 
@@ -258,33 +258,19 @@ def _write_platform(grades: "Grades", folder: Path, format_: str) -> None:
 
 
 def _one(assignment: str, handins: str, outputs: tuple[str, ...], format_: str, options: dict[str, Any]) -> int:
-    """Grade one hand-in. Whatever fails, the platform gets a valid result, and nothing else."""
+    """Grade one hand-in for a platform."""
     from functools import partial
 
-    from labkit.teach.files import write_file
     from labkit.teach.grade.classroom import safely
-    from labkit.teach.grade.judging import without
-    from labkit.teach.grade.task import UNREADABLE, Task
-    from labkit.teach.platforms import platform
 
-    task, failure = Task(assignment), ""
     budget = capture_budget(options)
-    try:
+
+    def graded() -> "Iterator[Task | Result]":
         task = _task(assignment, {**options, "quiet": True})
-        result = _one_result(task, handins, partial(safely, budget=budget))
-    except LabkitError as error:
-        failure = str(error)
-    except Exception as error:  # the platform needs a result, whatever happens
-        failure = f"{type(error).__name__}: {error}"
-    if failure:
-        failure = printable(failure)
-        result = without(task, UNREADABLE, failure)
-    text = platform(format_).render(result, failure) + "\n"
-    if not outputs:
-        echo(text, nl=False)
-    for output in outputs:
-        write_file(Path(output), text.encode("utf-8", "backslashreplace"))
-    return Exit.OK
+        yield task
+        yield _one_result(task, handins, partial(safely, budget=budget))
+
+    return write_platform(assignment, graded(), outputs, format_)
 
 
 def _one_result(task: "Task", handins: str, grader: "Grader") -> "Result":

@@ -5,13 +5,14 @@ Any other answer is an `AnswerError`. A verdict that is well-formed but wrong ca
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from labkit import errors
-from labkit.analysis.limits import KINDS, NOTHING
+from labkit.analysis.limits import NOTHING, words
+from labkit.analysis.rule import Rule
 from labkit.analysis.verifier import Verdict
 from labkit.errors import LabkitError, MissingError
 from labkit.i18n import _, printable
@@ -51,8 +52,11 @@ def encode_failure(error: LabkitError | ImportError) -> str:
     return json.dumps({"error": [kind, str(error)]})
 
 
-def decode(text: object, paths: Sequence[str]) -> Answers:
-    """The answers of a text, one for each path. AnswerError for any other text; the LabkitError that the worker met."""
+def decode(text: object, paths: Sequence[str], rules: Iterable[Rule] = ()) -> Answers:
+    """The answers of a text, one for each path, judged by `rules`.
+
+    AnswerError for any other text; the LabkitError that the worker met.
+    """
     from pydantic import ValidationError
 
     try:
@@ -74,7 +78,7 @@ def decode(text: object, paths: Sequence[str]) -> Answers:
         raise AnswerError(_("{n} verdicts on {captures} captures").format(n=len(verdicts), captures=len(paths)))
     for each in verdicts:
         if each is not None:
-            _check(each)
+            _check(each, {*NOTHING, *words(rules)})
     return [each and replace(each, path=path) for each, path in zip(verdicts, paths, strict=True)]
 
 
@@ -122,7 +126,7 @@ def _number(text: str) -> float:
     return found
 
 
-def _check(verdict: Verdict) -> None:
+def _check(verdict: Verdict, kinds: set[str]) -> None:
     """What the types do not say, and the reports rely on."""
     following = [each for each in verdict.findings if each.caused_by is not None]
     packets = [each.packet for each in verdict.findings if each.packet is not None]
@@ -136,7 +140,7 @@ def _check(verdict: Verdict) -> None:
         ("packet", all(1 <= each <= verdict.packets for each in packets)),
         ("count", all(each >= 0 for each in counts)),
         ("places", not any(each.places for each in verdict.beyond)),
-        ("kind", all(each.kind in KINDS + NOTHING for each in verdict.limits)),
+        ("kind", all(each.kind in kinds for each in verdict.limits)),
     ):
         if not fits:
             raise AnswerError(_("{name}: a value that no capture gives").format(name=name))

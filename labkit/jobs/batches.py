@@ -26,6 +26,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from labkit import __version__
+from labkit.analysis.rule import Rule
 from labkit.analysis.verifier import Verdict
 from labkit.errors import LabkitError, MissingError, UsageError
 from labkit.i18n import _, printable
@@ -73,6 +74,7 @@ def verdicts(
     ahead: int = 4,
     size: int = MAX_BATCH,
     as_data: bool = False,
+    rules: tuple[Rule, ...] = (),
 ) -> Generator[Verdict, None, None]:
     """Yield the verdicts on captures, in their order.
 
@@ -80,9 +82,9 @@ def verdicts(
     CaptureErrors, and the loss of a worker, become verdicts with an `error`; any other LabkitError is raised. MissingError
     where a worker has no labkit, UsageError where it has another version. At most `ahead` batches of at most `size`
     captures are under way at a time. Closing the iterator cancels them. `as_data`: the workers' machines are not trusted; the
-    captures of an answer that is not one have an `error`.
+    captures of an answer that is not one have an `error`. `rules`: those by which the workers judge.
     """
-    dispatcher = _Dispatcher(judge, executor, as_data)
+    dispatcher = _Dispatcher(judge, executor, as_data, rules)
     batches = batched(paths, size)
     pending: deque[tuple[list[Item], Future[Any]]] = deque()
     try:
@@ -117,8 +119,8 @@ def batched(paths: Sequence[str], size: int) -> Iterator[list[Item]]:
 class _Dispatcher:
     """Send batches to an executor, and remember what its workers see."""
 
-    def __init__(self, judge: Judge, executor: Executor, as_data: bool) -> None:
-        self._judge, self._executor, self._as_data = judge, executor, as_data
+    def __init__(self, judge: Judge, executor: Executor, as_data: bool, rules: tuple[Rule, ...]) -> None:
+        self._judge, self._executor, self._as_data, self._rules = judge, executor, as_data, rules
         self._shared = True
         """Whether the workers see our files, as far as is known."""
         self._cancelled: CancelledError | None = None
@@ -143,7 +145,7 @@ class _Dispatcher:
         try:
             answers = future.result()
             if self._as_data:
-                answers = decode(answers, [item.path for item in items])
+                answers = decode(answers, [item.path for item in items], self._rules)
         except Exception as error:
             _raise_lasting(error)
             if isinstance(error, CancelledError):

@@ -104,7 +104,8 @@ class Dispatcher:
 
         paths = [each.path for each in self.captures if not each.error]
         judge_path = partial(judge, request)
-        found = batches.verdicts(paths, judge_path, executor, ahead=ahead, size=size, as_data=as_data)
+        rules = collect(request.config.extra)
+        found = batches.verdicts(paths, judge_path, executor, ahead=ahead, size=size, as_data=as_data, rules=rules)
         with closing(found) as judged:
             for number, (path, error) in enumerate(self.captures, 1):
                 self.listener.on_capture(path, number, len(self.captures))

@@ -1,4 +1,4 @@
-"""The kernel's TCP as the peer of somebody's program: a socket does the peer's steps, and a relay applies the scenario's path."""
+"""The kernel's TCP as the peer of a program under test: a socket does the peer's steps, a relay applies the path."""
 
 import select
 import time
@@ -19,6 +19,7 @@ from labkit.live.guard import Guard
 from labkit.live.kernel import KernelSocket, configure_kernel
 from labkit.live.lab import Lab
 from labkit.live.link import Link
+from labkit.live.peers import Independent
 from labkit.live.relay import Relay
 from labkit.live.wiring import KERNELS, RELAY, RELAY_INTERFACES, ip
 from labkit.tcp.state import State
@@ -30,12 +31,8 @@ MAX_WAIT = SECOND // 20
 FIN_ACKNOWLEDGED = {State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED}
 
 
-class KernelsPeer:
+class KernelsPeer(Independent):
     """The program, as an `End` of the steps: it acts on its own, and the kernel's socket tells what it has done."""
-
-    step = ""
-    reading = True
-    heard = 0
 
     def __init__(self, kernel: KernelSocket) -> None:
         self._kernel = kernel
@@ -63,19 +60,6 @@ class KernelsPeer:
     def knows(self, octets: int) -> bool:
         """Whether the kernel has received this many octets."""
         return self._kernel.delivered >= octets
-
-    def serves(self, connection: int) -> bool:  # noqa: ARG002 - part of the protocol
-        """Always true: a program acts on its own."""
-        return True
-
-    def _ignore(self, *_arguments: object, **_options: object) -> None:
-        """Do nothing: a program acts on its own."""
-
-    connect = send = close = abort = crash = flush = _ignore
-
-    def script(self, line: object, now: int) -> Callable[[], bool]:  # noqa: ARG002 - part of the protocol
-        """Do nothing."""
-        return lambda: True
 
 
 class KernelConversation:

@@ -5,12 +5,29 @@ from collections.abc import Callable
 from labkit.live.labkit_end import LabkitEnd
 
 
-class ExternalPeer:
-    """An external program, as an `End` of the scenario's steps: it acts on its own, and labkit sees only its segments."""
+class Independent:
+    """What an `End` of the steps does that acts on its own: nothing."""
 
     step = ""
     reading = True
     heard = 0
+
+    def serves(self, connection: int) -> bool:  # noqa: ARG002 - part of the protocol
+        """Always true."""
+        return True
+
+    def _ignore(self, *_arguments: object, **_options: object) -> None:
+        """Do nothing."""
+
+    connect = send = close = abort = crash = flush = _ignore
+
+    def script(self, line: object, now: int) -> Callable[[], bool]:  # noqa: ARG002 - part of the protocol
+        """Do nothing."""
+        return lambda: True
+
+
+class ExternalPeer(Independent):
+    """An external program, as an `End` of the scenario's steps: it acts on its own, and labkit sees only its segments."""
 
     def __init__(self, view: LabkitEnd) -> None:
         self._view = view
@@ -38,16 +55,3 @@ class ExternalPeer:
     def knows(self, octets: int) -> bool:  # noqa: ARG002 - part of the protocol
         """Whether labkit has acknowledged all segments of the peer."""
         return not self._view.owes
-
-    def serves(self, connection: int) -> bool:  # noqa: ARG002 - part of the protocol
-        """Always true: an external peer acts on its own."""
-        return True
-
-    def _ignore(self, *_arguments: object, **_options: object) -> None:
-        """Do nothing: an external peer acts on its own."""
-
-    connect = send = close = abort = crash = flush = _ignore
-
-    def script(self, line: object, now: int) -> Callable[[], bool]:  # noqa: ARG002 - part of the protocol
-        """Do nothing."""
-        return lambda: True

@@ -1,4 +1,4 @@
-"""Run a program that nobody trusts, in the network namespace of the calling thread.
+"""Run an untrusted program in the network namespace of the calling thread.
 
 The program has a process namespace of its own, whose end ends all its children; no privilege but raw sockets; limits on memory,
 files and processes; and, where labkit runs as root, another user. The programs of util-linux set this up. Nobody reads more of

@@ -27,6 +27,7 @@ RETRY_INTERVAL = 200_000_000
 RESOLVE_TIMEOUT = 2 * SECOND
 """Nanoseconds within which a neighbour must answer."""
 MAX_NEIGHBOURS = 1_024
+"""Neighbours, and pairs of ends, that a host remembers."""
 MAX_WAITING_FRAMES = 1_024
 """Frames that wait for a neighbour's answer; the host drops further ones."""
 

@@ -1,4 +1,4 @@
-"""One run of somebody's TCP program against labkit's endpoint or the kernel, over a scenario's path, in a lab made for it.
+"""Run a TCP program once, against labkit's endpoint or the kernel, over a scenario's path, in a lab made for it.
 
 The program has one end of the lab. In a `tun` run, the device `labkit-tun` carries its IP packets, and the kernel forwards them
 to the wire; in a `raw` run it uses raw sockets, and the kernel owns its address but leaves its port alone. All its packets are
@@ -36,9 +36,6 @@ from labkit.packet.linktype import ETHERNET
 from labkit.packet.scapy_build import Host
 
 TUN = "labkit-tun"
-LINKS = ("tun", "raw")
-"""How a program sends its packets: IP packets through a tun device, or raw sockets."""
-
 MAX_PACKETS = 20_000
 """Packets of a run, of both sides."""
 READY = 3.0

@@ -275,7 +275,7 @@ NAMES = {KIND_ACCECN_0: "AccECN0", KIND_ACCECN_1: "AccECN1", KIND_MPTCP: "MPTCP"
 
 
 def _extension(option: Extension) -> tuple[str, Any]:
-    """An option of an extension as Scapy's tuple. Scapy knows the names from now on, also where it dissects."""
+    """An option of an extension as Scapy's tuple. Scapy learns the names, and shows them when it dissects packets."""
     from scapy.layers.inet import TCPAOValue, TCPOptions
 
     match option:

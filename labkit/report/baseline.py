@@ -56,7 +56,7 @@ class Baseline:
 
     @classmethod
     def load(cls, path: str) -> "Baseline":
-        """Read a file. InputError if it cannot be read, or is no baseline."""
+        """Read a file. InputError if it cannot be read, or is not a baseline."""
         made = cls(path)
         for name, value in _table(path).items():
             try:

@@ -124,7 +124,7 @@ class TextTable:
         return segment_text(row, window=self._style.window, controls=self._controls)
 
     def template(self, row: Row) -> str | None:
-        """`_line` for rows that are like this one but for their numbers, with placeholders; None if they need more.
+        """`_line` with placeholders, for rows that differ from this one only in numbers; None if they need more.
 
         The placeholders are those of `labkit.analysis.native.line_writer`.
         """

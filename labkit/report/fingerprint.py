@@ -1,7 +1,7 @@
 """Which stack each side of a conversation looks like, by which evidence, and what contradicts it.
 
 The evidence is the handshake (options, window, scale), the IP header (TTL, DF, identifications) and the clock of timestamps, all
-compared with the stacks' data (`labkit.tcp.stacks`). A stack that a fact rules out is no candidate; a setting that an
+compared with the stacks' data (`labkit.tcp.stacks`). A stack that a fact rules out is not a candidate; a setting that an
 administrator may change only weakens one. Where the candidates belong to several systems, or nothing distinctive was seen, a side
 is unknown.
 """
@@ -25,6 +25,7 @@ from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.stacks import Stack
 
 MAX_CONVERSATIONS = 10_000
+"""Conversations of a capture that are looked at."""
 MAX_IDENTS = 64
 """Identifications of one side that are compared."""
 MAX_STEP = 64
@@ -95,7 +96,7 @@ class Identified:
 
 
 @dataclass(slots=True)
-class Conversation:
+class Sides:
     """A conversation and its two sides, the client first."""
 
     isn: int
@@ -108,9 +109,9 @@ def identify(frames: Iterable[Frame]) -> Iterator[tuple[Identified, Identified]]
         yield _side(each.sides[0]), _side(each.sides[1])
 
 
-def _conversations(frames: Iterable[Frame]) -> list[Conversation]:
-    found: list[Conversation] = []
-    current: dict[tuple[bytes, bytes], Conversation] = {}
+def _conversations(frames: Iterable[Frame]) -> list[Sides]:
+    found: list[Sides] = []
+    current: dict[tuple[bytes, bytes], Sides] = {}
     seg = Seen()
     for _frame, data in segments(frames, seg):
         own = data[seg.src_at : seg.src_at + seg.addr_len] + seg.sport.to_bytes(2)
@@ -122,7 +123,7 @@ def _conversations(frames: Iterable[Frame]) -> list[Conversation]:
             if len(found) == MAX_CONVERSATIONS:
                 continue
             ends = (own, peer) if opens or not seg.ctl & SYN else (peer, own)
-            known = Conversation(seg.seq if opens else ABSENT, (Shown(_end(ends[0])), Shown(_end(ends[1]))))
+            known = Sides(seg.seq if opens else ABSENT, (Shown(_end(ends[0])), Shown(_end(ends[1]))))
             current.pop((peer, own), None)
             current[ends] = known
             found.append(known)

@@ -144,7 +144,7 @@ def verify(
     names Python files of further rules, which are run. `flow_filter` chooses the conversations to report. `engine` is "auto",
     "interpreted" or "compiled". `on_progress` is called with the number of frames from time to time.
 
-    UsageError for a source or option that makes no sense, CaptureError for a file that is no capture.
+    UsageError for a source or option that makes no sense, CaptureError for a file that is not a capture.
     """
     if engine not in ENGINES:
         text = _("there is no engine '{word}'; the engines are {known}")
@@ -158,7 +158,10 @@ def verify(
         if not (choice is None or isinstance(choice, bool)):
             text = _("{name}: got {value}; expected {expected}")
             raise UsageError(text.format(name=name, value=repr(choice)[:40], expected=_("one of True, False, None")))
+    base = config if isinstance(config, ReportConfig) else ReportConfig() if config is None else load(Path(config))
+    extra = base.extra if rules is None else tuple(os.fspath(each) for each in rules)
     changes: dict[str, Any] = {
+        "extra": extra,
         "profile": profile,
         # As on the command line, a profile replaces `literal` of the file, and a selection its `ignore`.
         "literal": False if literal is None and profile is not None else literal,
@@ -166,12 +169,10 @@ def verify(
         "ignore": () if ignore is None and select is not None else _words(ignore),
         "severity": None if severity is None else {word: _severity(each) for word, each in severity.items()},
         "fail_on": None if fail_on is None else _severity(fail_on),
-        "strict": strict if isinstance(strict, bool) else _limits(strict),
+        "strict": strict if isinstance(strict, bool) else _limits(strict, extra),
         "completeness": None if complete is None else Completeness.COMPLETE if complete else Completeness.PARTIAL,
         "allow_empty": allow_empty,
-        "extra": None if rules is None else tuple(os.fspath(each) for each in rules),
     }
-    base = config if isinstance(config, ReportConfig) else ReportConfig() if config is None else load(Path(config))
     chosen = replace(base, **{name: value for name, value in changes.items() if value is not None})
     judged = _judged(source, chosen, flow_filter, engine, on_progress)
     judged = chosen.apply(judged)
@@ -262,7 +263,7 @@ def _words(value: Words | None) -> tuple[str, ...] | None:
         return None
     words = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else None
     if words is None or not all(isinstance(each, str) for each in words):
-        text = _("{value} is no list of words; expected codes or names of rules, such as 'ACK,RTX'")
+        text = _("{value} is not a list of words; expected codes or names of rules, such as 'ACK,RTX'")
         raise UsageError(text.format(value=repr(value)[:40]))
     return tuple(chain.from_iterable(map(_split, words)))
 
@@ -271,9 +272,9 @@ def _split(text: str) -> Iterator[str]:
     return (word.strip() for word in text.split(",") if word.strip())
 
 
-def _limits(value: Words | None) -> tuple[str, ...] | None:
+def _limits(value: Words | None, extra: tuple[str, ...]) -> tuple[str, ...] | None:
     words = _words(value)
-    return None if words is None else limit_kinds(words)
+    return None if words is None else limit_kinds(words, collect(extra))
 
 
 def _severity(value: Severity | str) -> Severity:

@@ -52,6 +52,12 @@ class RangeSet:
         if ranges and ranges[0][0] < point:
             ranges[0] = point, ranges[0][1]
 
+    def remove(self, start: int, end: int) -> None:
+        """Remove [start, end), which lies in one range."""
+        at = bisect_right(self._ranges, start, key=_end)
+        low, high = self._ranges[at]
+        self._ranges[at : at + 1] = [each for each in ((low, start), (end, high)) if each[0] < each[1]]
+
     def clear(self) -> None:
         """Remove all integers."""
         self._ranges.clear()

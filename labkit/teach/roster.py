@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 from labkit.errors import InputError, UsageError
 from labkit.i18n import _, listed, nearest, printable
-from labkit.teach.rows import Row, Table
+from labkit.teach.rows import NumberedRow, Table
 
 MAX_STUDENTS = 2_000_000
 """Students of a roster, of each of whom labkit keeps 16 octets."""
@@ -54,7 +54,7 @@ ID_COLUMNS = (
 first one counts that is filled in for every student."""
 
 POINTS_POSSIBLE = "Points Possible"
-"""The first cell of a row in Canvas's gradebooks that is no student."""
+"""The first cell of a row in Canvas's gradebooks that is not a student."""
 
 SHORTENED = re.compile(r"\d[.,]\d+E\+\d+", re.IGNORECASE)
 """A long number as spreadsheets show it, and save it then."""
@@ -221,7 +221,7 @@ class _Students(Collection[Student]):
                 raise InputError(f"{self._table.name}:{line}: {error}") from error
             yield student, line, cells
 
-    def _counted(self, rows: Iterable[Row]) -> Iterator[Row]:
+    def _counted(self, rows: Iterable[NumberedRow]) -> Iterator[NumberedRow]:
         """The rows of students. InputError if there are too many."""
         left = self._most
         for row in rows:
@@ -253,7 +253,7 @@ class _Students(Collection[Student]):
 
 
 def _digest(text: str) -> int:
-    """A digest of a file name, of which capitals are no part."""
+    """A digest of a file name, of which capitals are not part."""
     return int.from_bytes(blake2b(text.casefold().encode(), digest_size=8).digest())
 
 

@@ -35,7 +35,7 @@ WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 SEPARATOR = re.compile(r'"?sep=([^"\w\r\n])"?\s*', re.IGNORECASE)
 
-Row = tuple[int, list[str]]
+NumberedRow = tuple[int, list[str]]
 """The line of a row, and its cells without spaces around them."""
 
 
@@ -87,7 +87,7 @@ class Table:
         return encoding
 
     def _wrong(self, encoding: str) -> int:
-        """The line of the first octets that are no text of this encoding; 0 if all are."""
+        """The line of the first octets that are not text in this encoding; 0 if all are."""
         decoder = getincrementaldecoder(encoding)()
         line = 1
         with self._octets() as file:
@@ -117,7 +117,7 @@ class Table:
             while line := file.readline(MAX_ROW + 1):
                 yield line
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[NumberedRow]:
         """The rows that are not empty. InputError if the text is not CSV, or a row is too long."""
         left = MAX_ROW
         reader: Any

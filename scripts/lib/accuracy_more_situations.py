@@ -31,7 +31,7 @@ MORE = (
             "> . 99:99(0) ack 1\n< . 1:1(0) ack 100 win 0\n+0.4 > . 99:99(0) ack 1\n< . 1:1(0) ack 100 win 5000\n"
             "> P. 100:200(100) ack 1\n< . 1:1(0) ack 200"
         ),
-        "RFC 9293 3.8.6.1: the probe of a closed window is no new number.",
+        "RFC 9293 3.8.6.1: the probe of a closed window is not a new number.",
         "probes with SND.NXT - 1 and no octet (K11-zero-window).",
         RIGHT,
     ),

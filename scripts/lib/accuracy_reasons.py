@@ -100,7 +100,7 @@ REASONS = (
         TSHARK,
         LABKIT,
         lambda fact: fact.answers_stale,
-        "The segment before it is no keep-alive: it acknowledges less than its sender did before, so it was overtaken, and "
+        "The segment before it is not a keep-alive: it acknowledges less than its sender did before, so it was overtaken, and "
         "begins before its sender's FIN because it is older than that.",
     ),
     *(
@@ -195,7 +195,7 @@ REASONS = (
         lambda fact: fact.crossing,
         "A simultaneous open: the SYN ACK answers the peer's SYN, as RFC 9293 section 3.5 has it (figure 7). It "
         "takes the "
-        "number of its sender's SYN because it is the same SYN; it is no resend.",
+        "number of its sender's SYN because it is the same SYN; it is not a resend.",
     ),
     Reason(
         "retransmission family",

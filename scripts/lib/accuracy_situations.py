@@ -159,7 +159,8 @@ SITUATIONS = (
         + "> P. 601:701(100) ack 1 <dss dsn8 601 ssn 601 length 100>\n< . 1:1(0) ack 601 win 1000 <dss ack8 601>\n"
         "< . 1:1(0) ack 601 win 1000 <add_addr id 1 ipv4 192.0.2.30>\n"
         "< . 1:1(0) ack 601 win 1000 <dss fin ack8 601 dsn8 1 ssn 0 length 1>",
-        "RFC 8684 3: an ACK with an option of MPTCP other than DSS is no duplicate ACK. 3.3.3: DATA_FIN has a number of its own.",
+        "RFC 8684 3: an ACK with an option of MPTCP other than DSS is not a duplicate ACK. 3.3.3: DATA_FIN has a number of its "
+        "own.",
         "sends ADD_ADDR and its echo on ACKs of their own (K34-mptcp-join), and DATA_FIN before FIN (K34-mptcp).",
         RIGHT,
     ),

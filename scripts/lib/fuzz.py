@@ -257,7 +257,9 @@ def run_by_chance(names: list[str], seconds: float, seed: int, job: int) -> int:
                 used = time.process_time() - began
                 failures[name] += failed
                 enter(name, inputs=count, seconds=used, judged=Process.compared - before, failed=failed)
-                print(f"{name:<14} {count:>9,} inputs in {used:.0f} s of the processor", file=sys.stderr)
+                sys.stderr.write(
+                    f"{name:<14} {count:>9,} inputs in {used:.0f} s of the processor\n"
+                )  # whole, beside other processes
     return int(any(failures.values()))
 
 
@@ -360,7 +362,9 @@ def guided(targets: list[str], seconds: float) -> int:
         else:
             used = time.process_time() - began
             enter(name, inputs=count, seconds=used, judged=Process.compared - before, failed=0)
-            print(f"{name:<14} {count:>9,} inputs in {used:.0f} s of the processor", file=sys.stderr)
+            sys.stderr.write(
+                f"{name:<14} {count:>9,} inputs in {used:.0f} s of the processor\n"
+            )  # whole, beside other processes
     return code
 
 

@@ -123,7 +123,7 @@ def checked(what: str, folder: Path, before: set[str], mark: str, part: str) -> 
     capture = folder / "out.pcapng"
     if capture.exists():
         if run(("show", capture.name), folder, f"{mark}-show").wait():
-            raise LostError(f"{what}: {capture.name} is no whole capture")
+            raise LostError(f"{what}: {capture.name} is not a whole capture")
         capture.unlink()
     # /run/labkit itself stays.
     if more := left(folder, part) - before - {"/run/labkit", "/run/netns"}:

@@ -213,7 +213,7 @@ def rule_page(rule: Rule) -> Iterator[str]:
 
 
 def verify_options(rule: Rule) -> str:
-    """How to verify the example of a rule: a few lines are no capture that proves that it is complete."""
+    """How to verify the example of a rule: a few lines are not a capture that proves that it is complete."""
     words = ["--complete" if rule.scope == Scope.LEDGER else "--partial"]
     if RFC9293 not in rule.profiles:
         words += ["--profile document"] if DOCUMENT in rule.profiles else ["--profile document --literal"]

@@ -77,7 +77,7 @@ SAID = {
     },
     "faults.md": {
         r"^- (.*): found only in a complete capture$": r"- \1：只在完整的抓包中才能发现",
-        r"^- (.*): describes what is no fault$": r"- \1：描述的不是错误",
+        r"^- (.*): describes what is not a fault$": r"- \1：描述的不是错误",
         r"^- (.*): says what the capture lacks$": r"- \1：说明抓包缺少什么",
         r"^- (.*): is about a packet that is not there$": r"- \1：针对的是不存在的数据包",
         r"^- (.*): needs a conversation that agrees on (.*)$": r"- \1：需要协商了 \2 的会话",
@@ -86,7 +86,7 @@ SAID = {
         r"^- not in (\S*): ": r"- 不用于 \1：",
         r"：the true SYN follows$": "：真正的 SYN 随后出现",
         r"：the SYN carries data: one more is the first octet of it$": "：SYN 携带数据：多出的一个序列号是其第一个字节",
-        r"：the resend of the SYN's data is no new segment$": "：重传 SYN 的数据不是新的报文段",
+        r"：the resend of the SYN's data is not a new segment$": "：重传 SYN 的数据不是新的报文段",
         r"：the data was on the SYN before: its octets differ \(RTX02\)$": "：该数据此前已随 SYN 发送：字节不同（RTX02）",
         r"：the FIN was acknowledged before: the ack goes back \(ACK02\)$": "：该 FIN 此前已被确认：ack 后退（ACK02）",
         r"：HS02 cannot tell: the SYN's data is acknowledged$": "：HS02 无法判断：SYN 的数据已被确认",

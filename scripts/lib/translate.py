@@ -7,7 +7,7 @@ are shown (rules, faults, commands); data (scenarios, assignments, stacks); and 
 import argparse
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +18,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from ruamel.yaml import YAML
 
+from labkit.analysis.limit_kinds import COUNTED, LimitKind
 from labkit.analysis.rule import shipped
 from labkit.build.faults import faults
 from labkit.build.scenario import schema as scenario_schema
@@ -54,7 +55,7 @@ def messages() -> Iterator[tuple[Message, str]]:
     """Yield each message with the file that has it; plural forms are a tuple."""
     for path in (*sorted(SOURCE.rglob("*.py")), DEMO):
         yield from ((message, path.relative_to(TOP).as_posix()) for message in _calls(path))
-    yield from (*_rules(), *_faults(), *_commands(), *_data(), *_stacks(), *_schemas())
+    yield from (*_limits(COUNTED), *_rules(), *_faults(), *_commands(), *_data(), *_stacks(), *_schemas())
     for name in CLICK:
         path = Path(click.__file__).with_name(name)
         if path.is_file():
@@ -71,7 +72,7 @@ def _calls(path: Path) -> Iterator[Message]:
                 yield texts[0] if len(texts) == 1 else tuple(texts)
 
 
-def _rules() -> Iterator[tuple[str, str]]:
+def _rules() -> Iterator[tuple[Message, str]]:
     for each in shipped():
         place = f"{each.predicate.__module__.replace('.', '/')}.py"
         title = (sys.modules[each.predicate.__module__].__doc__ or "").split("\n")[0].rstrip(".")
@@ -87,6 +88,12 @@ def _rules() -> Iterator[tuple[str, str]]:
             each.explanation,
         )
         yield from ((text, place) for text in texts)
+        yield from _limits(each.limits.values(), place)
+
+
+def _limits(kinds: Iterable[LimitKind], place: str = "labkit/analysis/limit_kinds.py") -> Iterator[tuple[Message, str]]:
+    for each in kinds:
+        yield from (((each.one, each.many), place), (each.rest, place))
 
 
 def _faults() -> Iterator[tuple[str, str]]:

@@ -228,7 +228,7 @@ CONVERSATIONS = {
         f"> S 0:0(0) <mss 1460,mp_join id 1 token 0x00000001 nonce 0x00000002>\n< S. 0:0(0) ack 1 <mss 1460,{SERVER_KEY}>",
         [("MP01", 2, "error"), ("MP05", None, "note")],
     ),
-    "MPTCP: ADD_ADDR, DATA_FIN and Data ACKs are no duplicate ACKs": (
+    "MPTCP: ADD_ADDR, DATA_FIN and Data ACKs are not duplicate ACKs": (
         (
             f"{MULTIPATH}> P. 1:9(8) ack 1 <{BOTH_KEYS} length 8>\n> P. 9:17(8) ack 1 <dss dsn8 9 ssn 9 length 8>\n"
             "< . 1:1(0) ack 9 win 1000 <dss ack8 9>\n"

@@ -70,7 +70,7 @@ def between(client: int, ctl: int, server: int = 80) -> bytes:
         (HANDSHAKE + CLOSE + "< S 9000:9000(0)\n", [0] * 6 + [1]),
         # Three in a row.
         (HANDSHAKE + CLOSE + AGAIN + "> R. 5001:5001(0) ack 7001\n> S 9:9(0)\n", [0] * 6 + [1] * 4 + [2]),
-        # The same SYN again, and one of an old attempt, are no new connections.
+        # The same SYN again, and one of an old attempt, are not new connections.
         ("> S 0:0(0)\n> S 0:0(0)\n< S. 0:0(0) ack 1\n", [0] * 3),
         (HANDSHAKE + "> S 0:0(0)\n", [0] * 4),
         (HANDSHAKE + "> S 5000:5000(0)\n< . 1:1(0) ack 1\n", [0] * 5),

@@ -64,7 +64,7 @@ CASES = {
         OPENED + "< P. 1:51(50) ack 1\n> .  1:1(0) ack 51 win 1000\n> .  1:1(0) ack 51 win 1000 <nop,nop,sack 1:51>",
         [(6, "duplicate_ack")],  # Wireshark's word for it
     ),
-    "a closed window is no duplicate ACK": (
+    "a closed window is not a duplicate ACK": (
         OPENED + "> P. 1:101(100) ack 1\n> P. 101:201(100) ack 1\n< . 1:1(0) ack 101 win 0\n< . 1:1(0) ack 101 win 0",
         [(6, "zero_window"), (7, "zero_window")],
     ),
@@ -91,7 +91,7 @@ CASES = {
         ],
     ),
     "the window of a SYN is not scaled": (SCALED + "< .  1:1(0) ack 1 win 65535", [(4, "window_update")]),
-    "rounding is no update": (SCALED + "< .  1:1(0) ack 1 win 512", []),
+    "rounding is not an update": (SCALED + "< .  1:1(0) ack 1 win 512", []),
     "an update beside an ack of what the capture lacks": (
         OPENED + "< .  1:1(0) ack 501 win 500\n< .  1:1(0) ack 501 win 1000\n> P. 501:601(100) ack 1",
         [(5, "window_update"), (6, "lost_segment")],

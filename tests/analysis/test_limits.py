@@ -68,7 +68,7 @@ def test_each_limit_that_a_rule_declares_has_a_message() -> None:
         for answer, kind in rule.limits.items():
             counted = CaptureLimits()
             counted.count(rule, answer, 7)
-            assert [(each.kind, each.code, each.packet) for each in counted.limits(1, 1)] == [(kind, rule.code, 7)]
+            assert [(each.kind, each.code, each.packet) for each in counted.limits(1, 1)] == [(kind.word, rule.code, 7)]
 
 
 CONVERSATIONS = [

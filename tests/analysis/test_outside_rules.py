@@ -142,7 +142,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     (folder / "course-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: course\nVersion: 1.0\n")
     (folder / "course-1.0.dist-info" / "entry_points.txt").write_text("[labkit.rules]\ncourse = course_rules\n")
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setattr(rule, "collect", rule.collect.__wrapped__)
+    monkeypatch.setattr(rule, "_collected", rule._collected.__wrapped__)
     return folder
 
 

@@ -119,7 +119,7 @@ case(
     ({"me.last_time": 1_000_000_000 - SAME_MOMENT - 1}, 1),
     ({"me.last_time": 1_000_000_000 - SAME_MOMENT, "me.last_len": 1}, 1),
     ({"me.last_time": 1_000_000_000 - SAME_MOMENT, "me.last_seq": at(2)}, 1),
-    title="an ACK of the last octet that is no repetition",
+    title="an ACK of the last octet that is not a repetition",
 )
 case(
     fin.last_ack_not_of_the_fin,

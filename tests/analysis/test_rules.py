@@ -146,6 +146,7 @@ def declare(message: str, **named: object) -> object:
         ("{resolved.seq}", {}, "rule EX01 (too-much): 'resolved.seq' does not exist"),
         ("", {"at": "me.sin"}, "rule EX01 (too-much): 'me.sin_packet' does not exist"),
         ("", {"expected": "seg.ak"}, "rule EX01 (too-much): 'seg.ak' does not exist"),
+        ("", {"limit": "cut"}, "rule EX01 (too-much): there is no limit 'cut'; name one of mid-stream, one-sided, "),
     ],
 )
 def test_a_declaration_that_no_engine_can_follow_is_refused(

@@ -39,7 +39,7 @@ def test_every_kind_is_known() -> None:
         [],
         frames(ARP),
         frames(ether(b"\x55" + ip4(tcp())[1:])),
-        frames((147, SEGMENT), (147, SEGMENT)),
+        frames((65534, SEGMENT), (65534, SEGMENT)),
         cut(SEGMENT, 40)[:1],
         frames(FOREIGN),
     ],

@@ -31,7 +31,7 @@ def written(format_, sent, nanoseconds=True):
 
 
 def read(octets):
-    """The frames and the damage; none and True where it is no capture."""
+    """The frames and the damage; none and True where it is not a capture."""
     try:
         with open_capture(io.BytesIO(octets)) as capture:
             return list(capture), capture.damage

@@ -25,7 +25,7 @@ def run(program, *arguments):
     if not shutil.which(program):
         pytest.skip(f"{program} is not installed")
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)
-    # What is no complaint about a capture: that tshark runs as root, its own mistakes, what tcpdump reads.
+    # What is not a complaint about a capture: that tshark runs as root, its own mistakes, what tcpdump reads.
     known = ("Running as user", "reading from file", "dropped privs", "Dissector bug")
     lines = done.stderr.splitlines()
     complaints = [line for line in lines if line and not any(words in line for words in known)]

@@ -1,4 +1,4 @@
-"""Where captures are read from: paths, pipes, standard input, gzip; and what is no capture at all."""
+"""Where captures are read from: paths, pipes, standard input, gzip; and what is not a capture at all."""
 
 import gzip
 import io
@@ -258,7 +258,7 @@ def test_a_failing_disk():
 
 
 def test_what_is_no_file_is_one_line():
-    message = "a value of type int is no capture; expected a path or an open binary file"
+    message = "a value of type int is not a capture; expected a path or an open binary file"
     with pytest.raises(UsageError, match=message):
         open_capture(5)
     with pytest.raises(UsageError, match=message):

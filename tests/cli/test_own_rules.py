@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import click
 import pytest
 
+import labkit
 from labkit.analysis.native import library
 from labkit.build.scenario import Scenario
 from labkit.capture import open_capture
@@ -49,6 +50,29 @@ def test_verify_applies_selects_and_ignores_them(
     assert run(["verify", "a.pcapng", "--format", "json", *options]) == code
     for capture in json.loads(capsys.readouterr().out)["captures"]:
         assert ("EX01" in {each["code"] for each in capture["findings"]}) is found
+
+
+@pytest.mark.parametrize(
+    ("options", "code"), [(["--strict=long"], 1), (["--strict"], 1), (["--strict=truncated"], 0), ([], 0)]
+)
+def test_a_rule_may_declare_a_limit(
+    options: list[str], code: int, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind = 'LimitKind("long", "{n} long packet", "{n} long packets", "nobody can read them")'
+    text = COURSE.replace("Severity.ERROR", "Severity.NOTE").replace('field="len"', f'field="len", limit={kind}')
+    (here / "course.py").write_text(f"from labkit.analysis.limit_kinds import LimitKind\n{text}")
+    arguments = ["verify", "a.pcapng", "--rules", "course.py", "--no-config", *options]
+    assert run(arguments) == code
+    assert "long packet: nobody can read them" in capsys.readouterr().out.replace("packets", "packet")
+    assert labkit.verify("a.pcapng", rules=["course.py"], strict=["long"]).outcome() == "fail"
+    assert run(["verify", "a.pcapng", "--no-config", "--strict=long"]) == 2
+    assert "there is no limit 'long'; the limits are not-read, " in capsys.readouterr().err
+
+
+def test_a_file_that_has_changed_is_read_again(here: Path) -> None:
+    assert not labkit.verify("a.pcapng", rules=["course.py"], select=["EX01"]).ok
+    (here / "course.py").write_text(COURSE.replace("MAX_BYTES = 100", "MAX_BYTES = 1000"))
+    assert labkit.verify("a.pcapng", rules=["course.py"], select=["EX01"]).ok
 
 
 def test_the_reports_for_machines_list_them(capsys: pytest.CaptureFixture[str]) -> None:

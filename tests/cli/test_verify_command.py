@@ -107,7 +107,7 @@ WHOLE = [
 UNREADABLE = [
     # (what the file is, the words of the line)
     ("empty", octets(b""), "not a capture: the file is empty"),
-    ("text", octets(b"hello, this is no capture\n"), 'it begins with "hello, this is '),
+    ("text", octets(b"hello, this is not a capture\n"), 'it begins with "hello, this is '),
     ("random", octets(Random(1).randbytes(5000)), "not a capture: it begins with the bytes "),
     ("short magic", octets(b"\xd4\xc3\xb2"), "not a capture"),
     ("gzip of text", octets(gzip.compress(b"hello", mtime=0)), 'uncompressed it begins with "hello"'),

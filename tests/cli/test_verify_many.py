@@ -211,8 +211,10 @@ def test_every_format_takes_a_folder(format_: str, capsys: pytest.CaptureFixture
             assert {row["path"] for row in rows} >= {"f/a", "missing"}
         case "junit":
             assert len(ElementTree.fromstring(out)) == 5  # noqa: S314 - labkit's own
-        case _:
+        case "text" | "markdown" | "html":
             assert "5 captures: " in out
+        case _:
+            assert out.endswith("\n")
 
 
 # Several processes.

@@ -256,7 +256,7 @@ NO_VERDICT = "the worker's answer is not a verdict: "
 def test_liars(
     scheduler: str, worker: str, reason: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], cluster: Cluster
 ) -> None:
-    """None of their code runs here, nothing of theirs is printed as it is, and what is no verdict costs exit code 3."""
+    """None of their code runs here, nothing of theirs is printed as it is, and what is not a verdict costs exit code 3."""
     captures = [str(cluster.captures / f"{seed:03}.pcapng") for seed in range(2)]
     with started(tmp_path, scheduler, worker) as liars:
         code = run(["verify", *captures, "--format", "json", "--cluster", liars.address])

@@ -348,7 +348,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (["handshake", "true"], "what is handed in is no program; 'labkit grade' grades it"),
+            (["handshake", "true"], "what is handed in is not a program; 'labkit grade' grades it"),
             (["--hand-ins", ".", "tcp.yaml", "true"], "COMMAND has no {hand-in}"),
             (["tcp.yaml", "--runs", "1", "true"], "options stand before ASSIGNMENT; expected a program, not '--runs'"),
             (["--roster", "class.csv", "tcp.yaml", "true"], "--roster needs --hand-ins"),

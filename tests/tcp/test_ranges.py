@@ -34,6 +34,9 @@ def test_agrees_with_a_set(steps: list[tuple[int, int] | int], asked: tuple[int,
     assert flat(ranges.gaps(*asked)) == sorted(set(range(*asked)) - model)
     assert (ranges.at(point) is not None) == (point in model)
     assert bool(ranges) == bool(model)
+    if set(range(*asked)) <= model:
+        ranges.remove(*asked)
+        assert members(ranges) == model - set(range(*asked))
 
 
 def test_touching_ranges_become_one() -> None:

@@ -22,7 +22,7 @@ def test_every_stack_is_complete(name: str) -> None:
     assert found.title
     assert found.family
     assert set(found.settings) <= set(Side.model_fields)
-    # What a scenario can set is no habit.
+    # What a scenario can set is not a habit.
     assert set(found.habits) <= set(Fields.__dataclass_fields__) - set(Side.model_fields)
     keys = {*found.settings, *found.habits, *(each for each in found.sources if each in Header.__dataclass_fields__)}
     assert keys == set(found.sources)

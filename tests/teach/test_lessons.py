@@ -29,7 +29,7 @@ def proof(code: str) -> list[Row]:
 
 
 def test_every_lesson_has_a_summary() -> None:
-    assert names() == ["document", "osi", "stack", "states"]
+    assert {*names()} >= {"document", "osi", "stack", "states"}
     for name in names():
         assert summary(name)
         assert "\n" not in summary(name)

@@ -99,7 +99,7 @@ def datagram_does_not_fit(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def padding_counted(seg: Seen, me: Side, peer: Side) -> int:
-    """Ethernet pads a frame to 60 bytes without its checksum. The padding is no part of the IP datagram.
+    """Ethernet pads a frame to 60 bytes without its checksum. The padding is not part of the IP datagram.
 
     Six zeros at most that end with such a frame, on an IPv4 segment without PSH, are padding. labkit judges the segment as one
     without data.
@@ -344,7 +344,7 @@ def time_goes_back(seg: Seen, me: Side, peer: Side) -> int:
     "the datagram came in fragments; labkit judges it at the last fragment",
     scope=Scope.FRAME,
     once=True,
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     mend="Use a smaller MSS, so that IP does not have to fragment.",
     good="""
         > P. 1:100(99) ack 1

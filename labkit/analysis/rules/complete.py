@@ -49,7 +49,7 @@ GOOD = f"""{OPENING}
 def follows_from_a_mistake(entry: Entry) -> int:
     """The number is right for a conversation that goes on from an earlier wrong number.
 
-    It is no mistake of its own: whoever mends the first packet, and counts on from there, mends this one too.
+    It is not a mistake of its own: mend the first packet, count on from there, and this one is mended too.
     """
     return entry.cause is not None and not entry.repeats
 
@@ -477,7 +477,7 @@ def reset_that_ends_nothing(entry: Entry) -> int:
     "RFC 9293 3.4.1",
     "both sides begin with the same initial sequence number, {plain}",
     scope=Scope.LEDGER,
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     profiles=PROFILES,
     should_be="any number: each side counts in a space of its own; teaching texts show two different ones",
     good="""
@@ -505,7 +505,7 @@ def isns_are_equal(entry: Entry) -> int:
     "RFC 9293 3.5",
     "the third segment of the handshake carries data, {length} in length",
     scope=Scope.LEDGER,
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     profiles=PROFILES,
     should_be="an ACK with or without data; teaching texts show one without",
     good=GOOD,

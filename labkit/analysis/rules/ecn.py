@@ -142,7 +142,7 @@ def syn_is_ecn_capable(seg: Seen, me: Side, peer: Side) -> int:
     actual="seg.ecn",
     profiles=RFC_ONLY,
     should_be="ECN codepoint 0 (Not-ECT) on pure ACKs, retransmissions and window probes",
-    receiver="It takes the segment. A lost one is no sign of congestion, and a forged one could slow the sender down.",
+    receiver="It takes the segment. A lost one is not a sign of congestion, and a forged one could slow the sender down.",
     mend="Set the ECN field of the IP header to 0.",
     good=GOOD,
     bad="""

@@ -341,7 +341,7 @@ def _fin_acked(side: Side, other: Side) -> bool:
     "RFC 9293 3.6",
     "simultaneous close: both sides sent a FIN before they saw the other's, which is legal",
     receiver="It acknowledges the FIN and goes to CLOSING, then to TIME-WAIT.",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good=GOOD,
     bad="""
         > S  0:0(0)

@@ -307,7 +307,7 @@ def data_before_established(seg: Seen, me: Side, peer: Side) -> int:
     "RFC 9293 3.5",
     "simultaneous open: both sides sent a SYN before they saw the other's, which is legal",
     receiver="It answers with a SYN ACK that has the sequence number of its own SYN.",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good="""
         > S  0:0(0)
         < S. 0:0(0) ack 1

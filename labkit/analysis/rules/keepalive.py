@@ -14,7 +14,7 @@ from labkit.tcp.segment import ACK, FIN, RST, SYN
     "keep-alive: seq {seg.seq} is one before the sender's next number {me.nxt}",
     receiver="It answers at once with an ACK of the number that it expects next.",
     wireshark="tcp.analysis.keep_alive",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -42,7 +42,7 @@ def keep_alive(seg: Seen, me: Side, peer: Side) -> int:
     "answer to a keep-alive: ack {seg.ack} again",
     receiver="It knows that the peer is still there.",
     wireshark="tcp.analysis.keep_alive_ack",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100

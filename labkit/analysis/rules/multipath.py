@@ -131,7 +131,7 @@ def multipath_not_confirmed(seg: Seen, me: Side, peer: Side) -> int:
     scope=Scope.FLOW,
     limit="multipath",
     receiver="It counts the window from the Data ACK, over all subflows.",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good="""
         > S  0:0(0) <mp_capable version 1 flags 0x01>
         < S. 0:0(0) ack 1

@@ -28,7 +28,7 @@ def _repeats_syn(seg: Seen, me: Side) -> bool:
     receiver="It takes the bytes that it has not yet received and acknowledges.",
     wireshark="tcp.analysis.retransmission",
     retransmission=True,
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -44,7 +44,7 @@ def retransmission(seg: Seen, me: Side, peer: Side) -> int:
     """The sender repeats bytes, a SYN or a FIN that the capture already shows and that nobody has acknowledged.
 
     This is legal: an acknowledgement did not arrive in time, or reported a gap. labkit compares sequence numbers, not
-    times: bytes that appear for the first time are no retransmission, however late they come.
+    times: bytes that appear for the first time are not a retransmission, however late they come.
     """
     if seg.ctl & SYN:
         return _repeats_syn(seg, me) and (peer.has_rcv_nxt == 0 or not after(peer.rcv_nxt, me.isn))
@@ -79,7 +79,7 @@ def resent_octets_differ(seg: Seen, me: Side, peer: Side) -> int:
     number is the last one that the peer has acknowledged, even if a FIN or data is in flight.
     """
     below = peer.has_rcv_nxt != 0 and seg.len == 1 and seg.end == peer.rcv_nxt
-    # The capture may lack that ACK: one byte at the end of a longer segment is no resend of it.
+    # The capture may lack that ACK: one byte at the end of a longer segment is not a resend of it.
     below = below or (seg.len == 1 and me.data_len > 1 and seg.end == add(me.data_seq, me.data_len))
     return seg.conflict != ABSENT and not below and not is_probe(seg, me, peer)
 
@@ -92,7 +92,7 @@ def resent_octets_differ(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It puts the bytes in their place and acknowledges everything that is now in order.",
     wireshark="tcp.analysis.out_of_order",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good="""
         > P. 1:100(99) ack 1
         > P. 100:150(50) ack 1
@@ -124,7 +124,7 @@ def out_of_order(seg: Seen, me: Side, peer: Side) -> int:
     receiver="It drops the bytes and answers at once with an ACK.",
     wireshark="tcp.analysis.spurious_retransmission",
     retransmission=True,
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good="""
         > P. 1:100(99) ack 1
         < .  1:1(0) ack 100
@@ -156,7 +156,7 @@ def spurious_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It counts duplicate ACKs; the third makes it resend the missing segment.",
     wireshark="tcp.analysis.duplicate_ack",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good=GOOD,
     bad="""
         < .  1:1(0) ack 1
@@ -179,7 +179,7 @@ def duplicate_ack(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It does not count this ACK, because nothing is missing.",
     wireshark="tcp.analysis.duplicate_ack",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good=GOOD,
     bad="""
         > P. 1:100(99) ack 1
@@ -206,7 +206,7 @@ def ack_repeated(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It fills the gap and acknowledges everything that it has received.",
     wireshark="tcp.analysis.fast_retransmission",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good=GOOD,
     bad="""
         < .  1:1(0) ack 1
@@ -236,7 +236,7 @@ def fast_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     unless=("SEQ01", "SEQ02", "FIN01"),
     receiver="It takes the new bytes.",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good="""
         > P. 1:100(99) ack 1
         +0.3 > P. 1:100(99) ack 1

@@ -11,7 +11,7 @@ from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, before
 
 MIN_RTO = 200_000_000
-"""Nanoseconds; a segment that comes sooner is no retransmission after a loss."""
+"""Nanoseconds; a segment that comes sooner is not a retransmission after a loss."""
 
 GOOD = """
     > S  0:0(0)

@@ -225,7 +225,7 @@ def takes_back(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It stops sending and probes the window from time to time.",
     wireshark="tcp.analysis.zero_window",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good=OPEN,
     bad=CLOSED_AND_REOPENED,
 )
@@ -243,7 +243,7 @@ def zero_window(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It has no room for more data until its application reads.",
     wireshark="tcp.analysis.window_full",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good=OPEN,
     bad=CLOSED_AND_REOPENED,
 )
@@ -263,7 +263,7 @@ def window_full(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It may send up to the new edge of the window.",
     wireshark="tcp.analysis.window_update",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good=OPEN,
     bad=CLOSED_AND_REOPENED,
 )
@@ -295,7 +295,7 @@ def window_update(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It answers with an ACK and its window.",
     wireshark="tcp.analysis.zero_window_probe",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good=OPEN,
     bad=PROBED,
 )
@@ -316,7 +316,7 @@ def window_probe(seg: Seen, me: Side, peer: Side) -> int:
     profiles=RFC_ONLY,
     receiver="It waits and probes again later.",
     wireshark="tcp.analysis.zero_window_probe_ack",
-    no_fault="describes what is no fault",
+    no_fault="describes what is not a fault",
     good=OPEN,
     bad=PROBED,
 )

@@ -44,7 +44,7 @@ class Slot(NamedTuple):
     """The factor in the IPv4 header checksum."""
 
 
-class Row(NamedTuple):
+class TemplateRow(NamedTuple):
     """One frame of a template."""
 
     octets: bytes
@@ -66,7 +66,7 @@ class Row(NamedTuple):
 class Template:
     """A simulated conversation."""
 
-    rows: list[Row]
+    rows: list[TemplateRow]
     packets: tuple[int, int]
     """How many IPv4 identifications the client and the server use."""
     isns: tuple[int | None, int | None]

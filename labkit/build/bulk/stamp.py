@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labkit.build.bulk.bulk_plan import Field, Row
+from labkit.build.bulk.bulk_plan import Field, TemplateRow
 from labkit.build.bulk.schedule import Numbers
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Packets(NamedTuple):
 class Column:
     """One kind of slot (`Slot.column`) in all rows."""
 
-    def __init__(self, rows: list[Row], name: str) -> None:
+    def __init__(self, rows: list[TemplateRow], name: str) -> None:
         slots = [next((slot for slot in row.slots if slot.column == name), None) for row in rows]
         self.has: NDArray[np.bool_] | None = np.array([slot is not None for slot in slots])
         """Whether each row has the slot; None if all have it."""
@@ -54,7 +54,7 @@ class _Each:
 class Stamper:
     """Make the records of packets that a writer of capture files would make."""
 
-    def __init__(self, rows: list[Row], writer: "Writer") -> None:
+    def __init__(self, rows: list[TemplateRow], writer: "Writer") -> None:
         self._writer = writer
         self._records = [writer.record(0, row.octets, wirelen=row.wirelen, interface=row.interface) for row in rows]
         self._lengths = np.array([len(record) for record in self._records], np.int64)

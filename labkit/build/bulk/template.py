@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-from labkit.build.bulk.bulk_plan import PROBES, BulkPlan, Field, Row, Slot, Template
+from labkit.build.bulk.bulk_plan import PROBES, BulkPlan, Field, Slot, Template, TemplateRow
 from labkit.build.scenario import Scenario, merge, setup
 from labkit.build.scenario.fields import Pool
 from labkit.build.scenario.header import COUNTED, first_ident, header_of
@@ -125,7 +125,7 @@ def probe(model: ScenarioModel, given: Conversations, seed: int, number: int, *,
 
 def _template(model: ScenarioModel, trace: Trace, parts: Parts, pooled: bool) -> Template:
     taps = list(dict.fromkeys(record.tap for record in trace.records))
-    rows: list[Row] = []
+    rows: list[TemplateRow] = []
     headers = {side: header_of(model, side) for side in setup.OTHER}
     counted = {side: header.ident in COUNTED for side, header in headers.items()}
     for number, group in groupby(trace.captured(), key=lambda each: each[0].number):
@@ -166,7 +166,7 @@ class _Datagram:
         """The field of the sender, and that of its peer."""
         return (client, server) if self.client_sends else (server, client)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[TemplateRow]:
         """A row for each frame."""
         tcp = list(self._tcp())
         first = self.frames[0]
@@ -180,7 +180,7 @@ class _Datagram:
         network = list(self._network())
         for number, octets in enumerate(self.frames):
             slots = network + tcp if number == 0 else [slot._replace(tcp=0) for slot in network]
-            yield Row(
+            yield TemplateRow(
                 octets=octets,
                 wirelen=len(octets),
                 time=self.record.time,

@@ -57,7 +57,7 @@ def _ack_inside_a_segment(records: Sequence[Record], index: int) -> Edited:
 
 def _hidden_behind_resend(records: Sequence[Record], index: int) -> str:
     data = [each for each in heard_before(records, index) if each.segment.payload]
-    return "the resend of the SYN's data is no new segment" if _was_on_syn(records, data[-1]) else ""
+    return "the resend of the SYN's data is not a new segment" if _was_on_syn(records, data[-1]) else ""
 
 
 def _hidden_by_syn_data(records: Sequence[Record], index: int) -> str:

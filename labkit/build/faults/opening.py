@@ -75,7 +75,7 @@ def _syn_in_the_middle(records: Sequence[Record], index: int) -> Edited:
     if not is_third(records, index) or segment.payload or segment.ctl & FIN:
         return None
     if segment.option(opt.Sack) is not None:
-        return None  # the answer to the SYN ACK of a simultaneous open, which is no third segment
+        return None  # the answer to the SYN ACK of a simultaneous open, which is not a third segment
     return rewritten(records[index], ctl=segment.ctl | SYN)
 
 

@@ -20,6 +20,7 @@ from labkit.tcp.endpoint.congestion import names as congestion_names
 from labkit.tcp.stacks import names as stack_names
 
 MAX_FAULTS = 100
+"""Faults of a scenario."""
 MAX_PACKET_NUMBER = 1_000_000
 """The highest packet number in `lose`, `duplicate`, `mark` and `late`."""
 MAX_POOL_SIZE = 1 << 32

@@ -97,7 +97,7 @@ def values_of(trace: Trace, connection: int) -> dict[str, Any]:
 
 
 def _acked(trace: Trace, records: Sequence[Record], side: str, octets: int) -> int | None:
-    """When the peer's ACK of so many octets of a side passes the capture point."""
+    """When the peer's ACK of this many octets of a side passes the capture point."""
     for record in records:
         if record.sender != side and record.segment.ctl & ACK:
             isn = trace.connections[record.connection].isns(side)[0]

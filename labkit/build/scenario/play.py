@@ -27,6 +27,7 @@ from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
 from labkit.tcp.state import CLOSED, LISTEN, State
 
 MAX_EVENTS = 2_000_000
+"""Events of a conversation."""
 MAX_IDLE_TIME = 3_600_000_000_000
 """Nanoseconds for which a conversation may continue after its last progress, such as probes of a window that never opens."""
 

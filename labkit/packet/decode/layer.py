@@ -18,7 +18,8 @@ To add a link type or a tunnel, write one function in `link`, `tunnel` or `ip` a
     @udp_port(6081)
     def geneve(buf: bytes, at: int, end: int, stop: int) -> Step: ...
 
-`walk` builds its tables from these declarations; there is no other place to change.
+`walk` builds its tables from these declarations; there is no other place to change. The docstring of a link type may end with
+an example, which the tests decode: the octets before an IPv4 packet, as in `Example: 08 00 before IPv4.`
 
 The interpreter and the compiled engine run the same source, which therefore has no slices, no exceptions and no containers
 but tuples of integers. `ones_sum` is the one exception; the compiled engine has its own. Octets are combined by
@@ -116,7 +117,7 @@ def le32(buf: bytes, at: int) -> int:
 
 
 def ip_version(buf: bytes, at: int, end: int) -> int:
-    """The EtherType of the IP header that starts at `at`, by its version; END where it is no such header."""
+    """The EtherType of the IP header that starts at `at`, by its version; END where it is not such a header."""
     if at < end:
         version = buf[at] >> 4
         if version == 4:

@@ -300,7 +300,10 @@ def ppp(buf: bytes, at: int, end: int, stop: int) -> Step:
 
 @link_type(PPP_PPPD=166)
 def pppd(_buf: bytes, at: int, _end: int, stop: int) -> Step:
-    """PPP as pppd hands it over: two octets (a direction, then a control octet), then a PPP header."""
+    """PPP as pppd hands it over: two octets (a direction, then a control octet), then a PPP header.
+
+    Example: 01 03 00 21 before IPv4.
+    """
     return PPP, at + 2, stop
 
 

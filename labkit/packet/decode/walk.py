@@ -58,7 +58,7 @@ def decode(buf: bytes, start: int, end: int, link_type: int, seg: Seen) -> int:
 
     `seg.wirelen` is the frame's length on the wire and `link_type` its link type, as the capture gives them. The frame's
     own fields of `seg` are left alone; all others are set. For FRAGMENT the IP fields are those of the fragment, for OTHER
-    those of the last IP header, if there was any. A TCP header that an ICMP error quotes is no segment.
+    those of the last IP header, if there was any. A TCP header that an ICMP error quotes is not a segment.
     """
     return _walk(buf, LINK + (link_type & 0xFFFF), start, end, max(end, start + seg.wirelen), seg)
 

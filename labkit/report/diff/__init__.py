@@ -73,7 +73,7 @@ class Direction:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class Compared:
     """One conversation in both captures."""
 
     client: str
@@ -95,7 +95,7 @@ class Conversation:
 class Difference:
     """The differences of two captures."""
 
-    conversations: tuple[Conversation, ...] = ()
+    conversations: tuple[Compared, ...] = ()
     only_a: tuple[tuple[str, str, int], ...] = ()
     """Conversations that only the first capture has: client, server, number of packets."""
     only_b: tuple[tuple[str, str, int], ...] = ()
@@ -143,7 +143,7 @@ def _named(talk: Talk) -> tuple[str, str, int]:
     return str(talk[0].client), str(talk[0].server), len(talk[1])
 
 
-def _conversation(pair: Pair, late: int) -> Conversation:
+def _conversation(pair: Pair, late: int) -> Compared:
     matchings = {side: match(pair.a[side], pair.b[side], same=pair.same) for side in SIDES}
     near = _near(matchings) if pair.same else None
     directions: list[Direction] = []
@@ -167,7 +167,7 @@ def _conversation(pair: Pair, late: int) -> Conversation:
         if near is not None:
             events += _times(found, side, delays, late, from_a=from_a)
     events.sort(key=lambda each: (each.time, each.packet_a or 0, each.packet_b or 0, KINDS.index(each.kind)))
-    return Conversation(pair.client, pair.server, pair.same, near, tuple(directions), tuple(events))
+    return Compared(pair.client, pair.server, pair.same, near, tuple(directions), tuple(events))
 
 
 def _near(matchings: dict[str, Matching]) -> str | None:

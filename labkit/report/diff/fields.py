@@ -53,8 +53,9 @@ OPTIONS: dict[str, type[Option]] = {
 
 
 def altered(found: Matching, pair: Pair, side: str, *, from_a: bool, on_path: bool) -> tuple[Alteration, ...]:
-    """The altered fields of one direction. A lower TTL at the receiver's capture is none, nor are other times and numbers of a
-    conversation that happened twice.
+    """The altered fields of one direction.
+
+    A lower TTL at the receiver's capture does not count, nor do other times and numbers of a conversation that happened twice.
     """
     seen: dict[str, list[tuple[Packet, Packet, str, str]]] = {}
     for i, j in found.pairs:

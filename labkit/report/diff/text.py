@@ -14,7 +14,7 @@ from labkit.capture import Frame, create
 from labkit.errors import UsageError
 from labkit.i18n import _, listed, ngettext, padded, printable
 from labkit.packet.linktype import ETHERNET
-from labkit.report.diff import Conversation, Difference, Direction, Event
+from labkit.report.diff import Compared, Difference, Direction, Event
 from labkit.report.diff.fields import Alteration
 
 MAX_SHOWN = 100
@@ -112,7 +112,7 @@ def _only(client: str, server: str, packets: int) -> dict[str, object]:
     return {"client": client, "server": server, "packets": packets}
 
 
-def _place(each: Conversation, one: str, other: str) -> str:
+def _place(each: Compared, one: str, other: str) -> str:
     if not each.same:
         return _("the conversation happened twice: what was sent is compared, not when")
     if each.near is None:
@@ -130,7 +130,7 @@ def _direction(each: Direction) -> str:
     return f"{_way(each.side)}{_(': ')}{_(', ').join(parts)}"
 
 
-def _resegmented(each: Conversation, direction: Direction) -> str:
+def _resegmented(each: Compared, direction: Direction) -> str:
     """The packets whose octets the other capture has in other packets."""
     own = [event for event in each.events if event.kind == "resegmented" and event.side == direction.side]
     if not own:
@@ -148,7 +148,7 @@ def _packets(event: Event) -> str:
     return f"{event.packet_a or '-'} ↔ {event.packet_b or '-'}"
 
 
-def _text(event: Event, conversation: Conversation) -> str:
+def _text(event: Event, conversation: Compared) -> str:
     """What happened to a packet, in one line."""
     what = f"{_way(event.side)} seq={event.seq}" + (f" len={event.length}" if event.length else "")
     match event.kind:
@@ -169,7 +169,7 @@ def _text(event: Event, conversation: Conversation) -> str:
     return f"{what}{_(': ')}{text}"
 
 
-def _lost(event: Event, conversation: Conversation) -> str:
+def _lost(event: Event, conversation: Compared) -> str:
     text = _("lost") if conversation.near is not None else _("missing there")
     if event.ranges:
         return text + _("; bytes {ranges} never arrive").format(ranges=_spans(event))

@@ -5,7 +5,7 @@ initial sequence number as 0.
 """
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from labkit.analysis.flows import end_of, possible_frames, segments
 from labkit.packet.seen import Seen
 from labkit.report.draw._conversation import CLIENT, Conversation
 from labkit.report.draw._subject import Subject
+from labkit.tcp.ranges import RangeSet
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 from labkit.tcp.seq import diff
 
@@ -131,27 +132,23 @@ class Curve:
 class Gaps:
     """Octets before the last one that the capture has not shown yet, in the order of their numbers."""
 
-    __slots__ = ("_ends", "_starts")
+    __slots__ = ("_ranges",)
 
     def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._ends: list[int] = []
+        self._ranges = RangeSet()
 
     def open(self, low: int, high: int) -> None:
         """Add a gap behind all others."""
-        self._starts.append(low)
-        self._ends.append(high)
-        if len(self._starts) > MAX_GAPS:
-            del self._starts[0], self._ends[0]
+        self._ranges.add(low, high)
+        if len(self._ranges) > MAX_GAPS:
+            self._ranges.remove_before(next(iter(self._ranges))[1])
 
     def fills(self, low: int, high: int) -> bool:
-        """Whether all these octets lie in a gap; they are no gap any more."""
-        at = bisect_right(self._starts, low) - 1
-        if at < 0 or high > self._ends[at]:
+        """Whether all these octets lie in a gap; they are not a gap any more."""
+        gap = self._ranges.at(low)
+        if gap is None or high > gap[1]:
             return False
-        rest = [(start, end) for start, end in ((self._starts[at], low), (high, self._ends[at])) if start < end]
-        self._starts[at : at + 1] = [start for start, _end in rest]
-        self._ends[at : at + 1] = [end for _start, end in rest]
+        self._ranges.remove(low, high)
         return True
 
 

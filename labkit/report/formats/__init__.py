@@ -2,7 +2,7 @@
 
 A format has one function, `render(verdicts, options)`. It takes verdicts as they come and yields lines, one or several at a
 time (without the last line's end), as soon as it can: a long run shows its first results early, and a million findings are
-never in memory at a time.
+never in memory at a time. It passes what a capture names, such as its path, through `labkit.i18n.printable`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -46,7 +46,7 @@ class ReportOptions:
 
     @property
     def allow_empty(self) -> bool:
-        """Whether a capture may be empty: that nothing of it was judged is no failure."""
+        """Whether a capture may be empty: that nothing of it was judged does not fail it."""
         return self.config is not None and self.config.allow_empty
 
 

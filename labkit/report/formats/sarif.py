@@ -116,7 +116,7 @@ def _specification(reference: str) -> str:
 
 
 def _artifact(verdict: Verdict, options: ReportOptions) -> dict[str, object]:
-    """A capture, with its verdict but for findings and conversations."""
+    """A capture with its verdict, without findings and conversations."""
     properties = verdict_record(verdict, options.fail_on)
     del properties["findings"], properties["conversations"]
     # The URI is exact. A name that is not UTF-8 would be invalid Unicode here, and strict readers refuse that.

@@ -196,4 +196,4 @@ def _why(finding: Finding, assume: Completeness) -> str:
         return _("a packet may be missing here; --complete says that none is, and closes the gap")
     if finding.field in ("seq", "ack"):
         return _("no number that follows from the other packets is better")
-    return _("that is no matter of numbers")
+    return _("that is not a matter of numbers")

@@ -181,7 +181,7 @@ class _Mending:
         good = seg.ip_sum_state == SUM_GOOD
         self.data[at : at + 2] = (length if seg.version == 4 else length - 40).to_bytes(2)
         if seg.version == 4 and good:
-            # The checksum was right for the wrong length: this is no change of its own.
+            # The checksum was right for the wrong length: this is not a change of its own.
             self._put_ip_checksum()
         self._decode()
 

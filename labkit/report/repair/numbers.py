@@ -15,13 +15,13 @@ Then each ACK is mapped: to the latest place that its old number stands for, or,
 has sent so far without a gap.
 """
 
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from labkit.build.record import Record
 from labkit.tcp import options as opt
+from labkit.tcp.ranges import RangeSet
 from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
 from labkit.tcp.seq import add, diff
 
@@ -472,7 +472,7 @@ class _Received:
         self.contiguous = 0
         """The position after the first octets without a gap."""
         self.highest = 0
-        self._ahead: list[tuple[int, int]] = []
+        self._ahead = RangeSet()
 
     def add(self, start: int, length: int) -> None:
         """Add a segment."""
@@ -481,9 +481,9 @@ class _Received:
             self.any, self.contiguous, self.highest = True, end, end
             return
         self.highest = max(self.highest, end)
-        self._ahead.insert(bisect_right(self._ahead, (start, end)), (start, end))
-        while self._ahead and self._ahead[0][0] <= self.contiguous:
-            self.contiguous = max(self.contiguous, self._ahead.pop(0)[1])
+        if length:
+            self._ahead.add(start, end)
+        _, self.contiguous = self._ahead.at(self.contiguous) or (0, self.contiguous)
 
 
 def _sacked(segment: Segment, peer: _Side, highest: int, ack: int) -> tuple[opt.Option, ...]:

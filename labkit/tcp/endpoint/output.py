@@ -436,7 +436,7 @@ def _worth_sending(end: "Endpoint", take: int, queued: int, room: int) -> bool:
         return False
     if end.config.minshall and take in (queued, end.snd.edge - end.snd.nxt):
         return end.snd.small <= end.snd.una or not end.config.nagle or end.snd.fin is not None
-    # A SYN under way is no data (Fast Open): nothing waits for it.
+    # A SYN under way is not data (Fast Open): nothing waits for it.
     idle = max(end.snd.una, 1) == end.snd.nxt
     if take == queued:
         return idle or not end.config.nagle or end.snd.fin is not None

@@ -17,7 +17,7 @@ from labkit.teach.grade.task import CAPTURE, OTHERS
 from labkit.teach.quiz.kinds import kinds
 
 MAX_RUNS = 100
-
+"""Runs of a program that is handed in."""
 MAX_PARTS = 50
 """Parts of an assignment."""
 
@@ -86,7 +86,7 @@ def _rules(value: Any) -> tuple[str, ...]:
 
             known = [name for rule in collect() for name in (rule.code, rule.family)]
             raise ValueError(
-                _("{word!r} is no rule, family or beginning of codes, nor 'others'{nearest}").format(
+                _("{word!r} is not a rule, family or beginning of codes, nor 'others'{nearest}").format(
                     word=str(word)[:40], nearest=nearest(str(word), known)
                 )
             )

@@ -100,7 +100,7 @@ def _resent_why(subject: Subject) -> Right:
 def _duplicate_acks(subject: Subject) -> Right:
     count, last = 0, {"client": -1, "server": -1}
     for record in subject.trace.records:
-        # The first ACK that out-of-order data causes may acknowledge something new: it is no duplicate.
+        # The first ACK that out-of-order data causes may acknowledge something new: it is not a duplicate.
         count += record.why == "duplicate-ack" and record.segment.ack == last[record.sender]
         last[record.sender] = record.segment.ack
     return (str(count),), _("the ACKs that repeat an earlier acknowledgement and carry no data")

@@ -8,6 +8,7 @@ from labkit.i18n import _
 from labkit.teach.grade.task import Answer
 
 MAX_LINES = 2_000
+"""Lines of a file of answers that are read."""
 MAX_ANSWER = 200
 """Characters of one answer."""
 

@@ -23,8 +23,6 @@ MAX_ENTRIES = 20_000
 """Entries of an archive, or files of a folder."""
 MAX_FILE = 64 << 20
 """Octets of one hand-in, uncompressed."""
-MAX_ARCHIVE = 1 << 30
-"""Octets of an archive of a class."""
 MAX_NESTED = 2
 """How deep archives may stand in a hand-in."""
 MAX_NESTED_ENTRIES = 200

@@ -50,7 +50,7 @@ class Kind:
     identifies: bool
     """Whether it says which of several conversations is meant."""
     mend: str
-    """What a student does who does not meet it."""
+    """What a student who does not meet it should do."""
 
 
 KINDS: dict[str, Kind] = {}

@@ -1,6 +1,6 @@
 """Grade a class: one row for each student, whatever they handed in or not."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -92,12 +92,7 @@ def grade_class(
     `given` names captures, by the digest of their packets, that nobody should hand in. `grader` grades each file, in
     this process unless another one is given.
     """
-    if pupils is None:
-        pupils = [Pupil(Student(each.owner, 0, file_name(each.owner)), task) for each in handins]
-        owned = {each.owner: each for each in handins}
-        strangers: list[tuple[HandIn, str]] = []
-    else:
-        owned, strangers = owners(handins, pupils)
+    pupils, owned, strangers = paired(task, handins, pupils)
     prints: list[honesty.Fingerprint] = []
     rows: list[Row] = []
     total = len(pupils) + len(strangers)
@@ -113,8 +108,22 @@ def grade_class(
             on_progress(number, total)
     tasks = {pupil.student.id: pupil.task for pupil in pupils}
     remarks = honesty.remarks(prints, tasks, given=given or {})
-    texts = tuple(f"{printable(handin.owner)}{_(': ')}{why}" for handin, why in strangers)
-    return Grades(task, tuple(rows), tuple(remarks), texts)
+    return Grades(task, tuple(rows), tuple(remarks), reasons(strangers))
+
+
+def paired(
+    task: Task, handins: Sequence[HandIn], pupils: Sequence[Pupil] | None
+) -> tuple[Sequence[Pupil], dict[str, HandIn], list[tuple[HandIn, str]]]:
+    """The students, with `owners`. Without a roster, each hand-in is a student of its own."""
+    if pupils is not None:
+        return pupils, *owners(handins, pupils)
+    everyone = [Pupil(Student(each.owner, 0, file_name(each.owner)), task) for each in handins]
+    return everyone, {each.owner: each for each in handins}, []
+
+
+def reasons(strangers: Iterable[tuple[HandIn, str]]) -> tuple[str, ...]:
+    """Why each hand-in belongs to nobody."""
+    return tuple(f"{printable(handin.owner)}{_(': ')}{why}" for handin, why in strangers)
 
 
 def owners(handins: Sequence[HandIn], pupils: Sequence[Pupil]) -> tuple[dict[str, HandIn], list[tuple[HandIn, str]]]:

@@ -130,12 +130,6 @@ class Conversation:
         return "half-closed" if any(fins) else "open"
 
     @property
-    def closes_first(self) -> int | None:
-        """The side that sends the first FIN."""
-        fin = self.first(FIN)
-        return None if fin is None else fin.side
-
-    @property
     def close_segments(self) -> int | None:
         """The segments of a close: 4, or 3 if the second FIN also acknowledges the first; None if it is not complete."""
         first = self.first(FIN)

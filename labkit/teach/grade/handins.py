@@ -89,7 +89,7 @@ def _by_layout(entries: Sequence[Entry], name: str, *, whole: bool = False) -> I
 
 
 def _common(entries: Sequence[Entry], name: str) -> int:
-    """1 if all files are in one folder that is no student's but the archive's own: it has the archive's name, or holds other
+    """1 if all files are in one folder that is not a student's but the archive's own: it has the archive's name, or holds other
     folders, or files that are named as a learning platform names them."""
     first = {entry.parts[0] for entry in entries}
     if len(first) > 1 or any(len(entry.parts) < 2 for entry in entries):

@@ -1,7 +1,7 @@
 """Compare the hand-ins of a class: copies, near-copies, and work that carries another student's numbers.
 
 Each remark has its evidence and is for a person to judge. Numbers that the assignment prescribes, or that many students share
-(a program's defaults), are no evidence.
+(a program's defaults), are not evidence.
 """
 
 from collections import Counter, defaultdict
@@ -22,7 +22,7 @@ from labkit.teach.grade.facts import Conversation, conversations
 from labkit.teach.grade.task import ANSWERS, Task
 
 COMMON = 3
-"""A value that more than this number of hand-ins share is no evidence."""
+"""A value that more than this number of hand-ins share is not evidence."""
 ENOUGH = 3
 """Choices that two hand-ins must share to be near-copies."""
 MAX_PAIRS = 200

@@ -1,7 +1,7 @@
 """The programs that a class handed in: whose each is, its files in a folder of its own, and which of them are alike.
 
 Programs are compared as texts: without white space and comments, and with one word for all names. What many hand-ins share, such
-as code that the instructor gave, is no evidence.
+as code that the instructor gave, is not evidence.
 """
 
 import re
@@ -16,7 +16,7 @@ from labkit.errors import InputError
 from labkit.i18n import _, printable, reason_of
 from labkit.live.sandbox import MAX_COPIED
 from labkit.teach.grade.archive import unpacked
-from labkit.teach.grade.classroom import Grades, Pupil, Row, in_time, owners
+from labkit.teach.grade.classroom import Grades, Pupil, Row, in_time, paired, reasons
 from labkit.teach.grade.handins import HandIn
 from labkit.teach.grade.honesty import COMMON, MAX_PAIRS, Remark
 from labkit.teach.grade.judging import without
@@ -47,7 +47,7 @@ Runner = Callable[[str, Path], Result]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ProgramText:
     """What is compared of a program."""
 
     student: str
@@ -67,12 +67,7 @@ def grade_programs(
 ) -> Grades:
     """Write each hand-in into a folder of its own below `folder`, and run it: a row for each student of the roster, in its order,
     and for each hand-in that is nobody's. Without a roster, each hand-in is a student of its own."""
-    if pupils is None:
-        pupils = [Pupil(Student(each.owner, 0, file_name(each.owner)), task) for each in handins]
-        owned = {each.owner: each for each in handins}
-        strangers: list[tuple[HandIn, str]] = []
-    else:
-        owned, strangers = owners(handins, pupils)
+    pupils, owned, strangers = paired(task, handins, pupils)
     others = [(Pupil(Student(each.owner, 0, file_name(each.owner)), task), each) for each, _why in strangers]
     every = [*((pupil, owned.get(pupil.student.id)) for pupil in pupils), *others]
     rows, sources = [], []
@@ -82,7 +77,7 @@ def grade_programs(
         rows.append(replace(row, on_roster=number <= len(pupils)))
         sources.append(_source(row.student, folder / str(number)))
     found = tuple(remarks([each for each in sources if each.digest], solution))
-    return Grades(task, tuple(rows), found, tuple(f"{printable(each.owner)}: {why}" for each, why in strangers))
+    return Grades(task, tuple(rows), found, reasons(strangers))
 
 
 def _row(pupil: Pupil, handin: HandIn | None, folder: Path, run: Runner) -> Row:
@@ -155,7 +150,7 @@ def _unopened(name: str, error: InputError) -> str:
 # Likeness.
 
 
-def _source(student: str, folder: Path) -> Source:
+def _source(student: str, folder: Path) -> ProgramText:
     whole, runs = sha256(), set()
     left = MAX_TEXT
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
@@ -164,7 +159,7 @@ def _source(student: str, folder: Path) -> Source:
         if b"\0" not in octets[:1024] and left > 0:
             runs |= _runs(octets[:left].decode("utf-8", "replace"))
             left -= len(octets)
-    return Source(student, whole.hexdigest() if folder.exists() else "", frozenset(runs))
+    return ProgramText(student, whole.hexdigest() if folder.exists() else "", frozenset(runs))
 
 
 def _runs(text: str) -> set[int]:
@@ -176,7 +171,7 @@ def _name(word: str) -> str:
     return "name" if word.isidentifier() and word.casefold() not in KEYWORDS else word
 
 
-def remarks(sources: Sequence[Source], solution: str = "") -> Iterator[Remark]:
+def remarks(sources: Sequence[ProgramText], solution: str = "") -> Iterator[Remark]:
     """What a person should look at: copies, near-copies, and the assignment's own solution."""
     together: set[frozenset[str]] = set()
     same: dict[str, list[str]] = defaultdict(list)
@@ -199,12 +194,12 @@ def remarks(sources: Sequence[Source], solution: str = "") -> Iterator[Remark]:
 
 
 def _share(both: int, *sizes: int) -> float:
-    """The share of the shorter one that two programs have in common; 0 where that is no evidence."""
+    """The share of the shorter one that two programs have in common; 0 where that is not evidence."""
     share = both / max(1, min(sizes))
     return share if both >= LEAST and share >= ALIKE else 0.0
 
 
-def _near(sources: Sequence[Source], known: set[int], together: set[frozenset[str]]) -> Iterator[Remark]:
+def _near(sources: Sequence[ProgramText], known: set[int], together: set[frozenset[str]]) -> Iterator[Remark]:
     holders: dict[int, list[int]] = defaultdict(list)
     for place, each in enumerate(sources):
         for run in each.runs - known:

@@ -95,7 +95,7 @@ def _cell(value: str | float) -> str | float:
 
 
 def to_xlsx(grades: Grades) -> bytes:
-    """A workbook with the sheets Summary, All, Failed (who has not all points) and Remarks."""
+    """A workbook with the sheets Summary, All, Failed (students without all points) and Remarks."""
     every = list(rows(grades))
     failed = [every[0], *(row for row in every[1:] if float(row[2]) < float(row[3]))]
     remarks = [["kind", "students", "evidence"]]

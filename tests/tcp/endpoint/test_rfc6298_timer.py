@@ -140,7 +140,7 @@ def test_section_3_karn_no_sample_from_what_was_sent_twice():
     pair.client.send(b"x", pair.now)
     pair.flush()
     pair.run()
-    # The ACK may belong to either transmission: it is no sample, and the back-off stays.
+    # The ACK may belong to either transmission: it is not a sample, and the back-off stays.
     assert times(pair, "retransmission-rto")
     assert pair.client.rtt.srtt == srtt
     assert pair.client.rtt.rto == 2 * SECOND

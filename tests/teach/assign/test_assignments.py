@@ -60,7 +60,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("name: again", "plain.yaml:7: name: occurs twice"),
         ("  - {part: B, points: 0, rules: SEQ}", "plain.yaml:7: parts[2].points: '0' is not more than 0;"),
         ("  - {part: B, points: 1}", "plain.yaml:7: parts[2]: needs 'expect:' or 'rules:'"),
-        ("  - {part: B, points: 1, rules: XYZ}", "plain.yaml:7: parts[2].rules: 'XYZ' is no rule, family or beginning"),
+        (
+            "  - {part: B, points: 1, rules: XYZ}",
+            "plain.yaml:7: parts[2].rules: 'XYZ' is not a rule, family or beginning",
+        ),
         (
             "  - {part: B, points: 1, expect: {server-prt: 1}}",
             "parts[2].expect: there is no expectation 'server-prt'; expected",

@@ -11,7 +11,7 @@ from labkit.teach.assign import Assignment
 from labkit.teach.grade.archive import Entry
 from labkit.teach.grade.handins import HandIn, find
 from labkit.teach.grade.judging import without
-from labkit.teach.grade.programs import Source, _runs, grade_programs, remarks
+from labkit.teach.grade.programs import ProgramText, _runs, grade_programs, remarks
 from labkit.teach.grade.task import GRADED, Result
 
 OWN = Assignment.load("own-tcp")
@@ -29,7 +29,7 @@ def renamed(text: str) -> str:
 
 
 def kinds(solution: str = "", **texts: str) -> set[tuple[str, tuple[str, ...]]]:
-    sources = [Source(name, text, frozenset(_runs(text))) for name, text in texts.items()]
+    sources = [ProgramText(name, text, frozenset(_runs(text))) for name, text in texts.items()]
     return {(each.kind, each.students) for each in remarks(sources, solution)}
 
 

@@ -42,10 +42,10 @@ def made(name: str, case: str) -> str:
 
 
 def test_the_platforms() -> None:
-    assert names() == (
+    assert {*names()} >= {
         "artemis", "autolab", "classroom50", "coderunner", "gradescope", "inginious", "notebook", "prairielearn",
         "submitty", "vpl",
-    )  # fmt: skip
+    }  # fmt: skip
     assert all(platform(name).summary for name in names())
 
 

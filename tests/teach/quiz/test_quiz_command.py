@@ -129,7 +129,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 WRONG = [
     (["quiz"], 2, "missing SCENARIO or CAPTURE"),
-    (["quiz", "document", "--format", "qit"], 2, "unknown format 'qit'; expected one of csv, gift"),
+    (["quiz", "document", "--format", "qit"], 2, "unknown format 'qit'; expected one of csv, "),
     (["quiz", "document", "-o", "x.doc"], 2, "x.doc: the suffix names no format"),
     (["quiz", "document", "--kinds", "next-ac"], 2, "did you mean 'next-ack'?"),
     (

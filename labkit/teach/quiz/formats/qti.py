@@ -18,7 +18,7 @@ QTI = "http://www.imsglobal.org/xsd/ims_qtiasiv1p2"
 PACKAGE = "http://www.imsglobal.org/xsd/imsccv1p1/imscp_v1p1"
 CANVAS = "http://canvas.instructure.com/xsd/cccv1p0"
 FILES = "$IMS-CC-FILEBASE$"
-"""What Canvas replaces by the place of the course's files."""
+"""Canvas replaces this by the folder of the course's files."""
 
 
 def files(quiz: Quiz) -> Mapping[str, bytes]:

@@ -44,7 +44,7 @@ def _sent(side: int, name: str) -> Kind:
         if sum(each.has(SYN) for each in own) != 1:
             return
         wrong = [
-            (count + flags, _("SYN and FIN take sequence numbers, but they are no data")),
+            (count + flags, _("SYN and FIN take sequence numbers, but they are not data")),
             (other, _("these are the bytes of the other side")),
             (max(each.row.length for each in data), _("these are the bytes of one packet only")),
             (count + 20 * len(data), _("the headers are counted too")),

@@ -119,7 +119,7 @@ def _data_length(talk: Talk) -> Iterator[Question]:
             why = _("the next number less its own, and less 1 for the FIN: {end} - {start} - 1").format(
                 end=end, start=start
             )
-            wrong = [(end - start, _("the FIN takes a sequence number, but it is no data"))]
+            wrong = [(end - start, _("the FIN takes a sequence number, but it is not data"))]
         wrong += [
             (end, _("this is the next sequence number, not the length")),
             (end - start - 1, _("one too few: both the first and the last byte count")),

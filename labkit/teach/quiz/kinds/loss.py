@@ -95,7 +95,7 @@ def _duplicates(talk: Talk) -> Iterator[Question]:
         text = stem.format(peer=talk.name(first.peer), side=talk.name(first.side), n=first.number, m=again.number)
         why = _("they repeat the ack of packet {n} and carry no data").format(n=original.number)
         wrong = [
-            (count + 1, _("the first ACK with this number is no duplicate")),
+            (count + 1, _("the first ACK with this number is not a duplicate")),
             (3, _("three are the threshold of fast retransmit, but here it is another number")),
             (count - 1, _("the last one is a duplicate too")),
         ]
