@@ -14,6 +14,7 @@ from collections.abc import Iterable, MutableSequence
 from typing import TYPE_CHECKING, Protocol
 
 from labkit.packet.decode import FOREIGN, FRAGMENT, HIDDEN, LINK_TYPE, MAY_STAND_BESIDE_TCP, may_hold_tcp
+from labkit.packet.decode.layer import u32
 from labkit.packet.seen import CUT, Seen
 
 if TYPE_CHECKING:
@@ -45,11 +46,6 @@ WHOLE = 0x3FFF_FFFF_FFFF_FFFF
 """The bits of a hash."""
 
 
-def word(buf: bytes, at: int) -> int:
-    """Four octets as a number."""
-    return buf[at] * 0x1000000 + buf[at + 1] * 0x10000 + buf[at + 2] * 0x100 + buf[at + 3]
-
-
 def mixed(number: int) -> int:
     """The number with its bits mixed (the finaliser of splitmix64, over 62 bits)."""
     number = (number ^ number >> 30) * 0x3F58476D1CE4E5B9 & WHOLE
@@ -68,8 +64,8 @@ def end_hash(seed: int, w0: int, w1: int, w2: int, w3: int, port: int, family: i
 def hash_at(buf: bytes, at: int, port: int, family: int, seed: int) -> int:
     """The hash of the address at a position, and a port."""
     if family == 4:
-        return end_hash(seed, word(buf, at), 0, 0, 0, port, 4)
-    return end_hash(seed, word(buf, at), word(buf, at + 4), word(buf, at + 8), word(buf, at + 12), port, 16)
+        return end_hash(seed, u32(buf, at), 0, 0, 0, port, 4)
+    return end_hash(seed, u32(buf, at), u32(buf, at + 4), u32(buf, at + 8), u32(buf, at + 12), port, 16)
 
 
 def pair_bit(one: int, other: int) -> int:

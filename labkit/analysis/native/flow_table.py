@@ -29,7 +29,8 @@ from labkit.analysis.flows import (
 from labkit.analysis.native.context import NONE, OPEN, OVER, Context, FlowRow
 from labkit.analysis.native.primitives import fetch
 from labkit.analysis.side import Side
-from labkit.analysis.unread import WHOLE, end_hash, hash_at, mark_pair, pair_bit, word
+from labkit.analysis.unread import WHOLE, end_hash, hash_at, mark_pair, pair_bit
+from labkit.packet.decode.layer import u32
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK
 
@@ -85,11 +86,11 @@ def _read_ends(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> None:
     ctx.hash = hashed
     ctx.ports[0] = seg.sport
     ctx.ports[1] = seg.dport
-    ctx.words[0] = word(buf, seg.src_at)
-    ctx.words[4] = word(buf, seg.dst_at)
+    ctx.words[0] = u32(buf, seg.src_at)
+    ctx.words[4] = u32(buf, seg.dst_at)
     for i in range(1, 4):
-        ctx.words[i] = word(buf, seg.src_at + 4 * i) if seg.addr_len == 16 else 0
-        ctx.words[4 + i] = word(buf, seg.dst_at + 4 * i) if seg.addr_len == 16 else 0
+        ctx.words[i] = u32(buf, seg.src_at + 4 * i) if seg.addr_len == 16 else 0
+        ctx.words[4 + i] = u32(buf, seg.dst_at + 4 * i) if seg.addr_len == 16 else 0
 
 
 def _point_hash(ctx: Context, point: int) -> int:

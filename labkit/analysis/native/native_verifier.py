@@ -115,7 +115,7 @@ class NativeVerifier:
         self._entries["process_batch"](batch.address, self._context_memory.address)
 
     def verdict(self, packets: int, start: int, profile: str, unread: Unread) -> Verdict:
-        """The verdict on a capture of so many frames, of which the first has the time `start`. `profile` is the name to show;
+        """The verdict on a capture of `packets` frames, the first of which has the time `start`. `profile` is the name to show;
         `unread` are the frames that were not read."""
         self._call("finish")
         context = self._context
@@ -221,7 +221,7 @@ def _order() -> tuple[list[int], list[int]]:
 @cache
 def _severities(profile: str) -> list[int]:
     """Each rule's severity in a profile; 0: it is not reported. Compiled code asks every rule, because the capture's limits need
-    the rules of FAMILIES under every profile."""
+    the rules that count limits under every profile."""
     return [rule.severity_in(profile, 1) if profile in rule.profiles else 0 for rule in shipped()]
 
 
