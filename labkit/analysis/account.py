@@ -52,6 +52,10 @@ class Account:
     fin: Shown | None = None
     fin_at: int = 0
     reset: Entry | None = None
+    gone: bool = False
+    """Whether it has sent a reset, and knows nothing of the connection since."""
+    acks: set[int] = field(default_factory=set)
+    """All numbers that this side has acknowledged."""
     last: Shown | None = None
     taken: Shown | None = None
     """The last segment that took numbers."""

@@ -89,7 +89,21 @@ def nothing_lost(segments: Sequence[Shown]) -> bool:
     leave none out."""
     own = [[seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER)]
     whole = all(each and (counts(each) or len(set(each)) == 1 or _is_random(each)) for each in own)
-    return whole and len(segments) <= MAX_TAUGHT and not _sends_again(segments)
+    return whole and len(segments) <= MAX_TAUGHT and not _sends_again(segments) and not _is_disordered(segments)
+
+
+def _is_disordered(segments: Sequence[Shown]) -> bool:
+    """Whether a SACK block or a timestamp shows that segments of a side arrived in another order than it sent them in, or that
+    one is missing."""
+    newest = [-1, -1]
+    for seg in segments:
+        if seg.sack_n:
+            return True
+        if seg.tsval >= 0:
+            if newest[seg.side] >= 0 and diff(seg.tsval, newest[seg.side]) < 0:
+                return True
+            newest[seg.side] = seg.tsval
+    return False
 
 
 def _sends_again(segments: Sequence[Shown]) -> bool:
@@ -129,7 +143,8 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
     if entry.fault == "syn-ack" and why == "apart":  # a host counts from its first packet on, wherever that is
         return False
     if why == "lock-step":
-        return not entry.lossy or entry.is_typical or _contradicts(entry, segments)
+        explained = entry.lossy or entry.late
+        return not explained or (entry.is_typical and not entry.late) or _contradicts(entry, segments)
     if why in ("constant", "together"):
         return True
     if entry.fault == "never" and entry.peer is not None and segments[-1].side == entry.peer.side:

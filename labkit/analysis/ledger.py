@@ -30,6 +30,7 @@ from labkit.analysis.closing import close, refuse
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.evidence import evidence
 from labkit.analysis.ignored import is_ignored_fin, is_ignored_reset, is_second_fin
+from labkit.analysis.lateness import is_late, may_be_late
 from labkit.analysis.opening import begin, miss_third, open_with_syn, open_without_syn
 from labkit.analysis.resent import contradicts, counts_as_new, is_new_end, is_resent, resent_elsewhere, was_sent
 from labkit.tcp.segment import ACK, FIN, RST, SYN
@@ -58,6 +59,8 @@ class Ledger(Book):
         """False where a segment cannot be accounted for: then there are no entries."""
         self.whole = True
         """False where too many segments were wrong, or the time was over: the entries are about those before."""
+        self.disordered = False
+        """Whether a later segment brings what an earlier one leaves out: the path loses or delays segments."""
         self._in_order = evidence(segments) in ("together", "apart")
         """Whether the IP identifications show that each host sent its segments in this order, and that none is missing."""
         self._strays: Entry | None = None
@@ -83,7 +86,7 @@ class Ledger(Book):
             entry.expected = seg.port or None
             self._strays = self._strays or entry
         if me.last is not None and me.last.ctl & RST and not seg.ctl & RST:
-            self._after_reset(seg, me)
+            self._after_reset(index, seg, me)
         if is_ignored_reset(self, index, seg):
             self._flag(seg, "stray-rst")
             seg = self.segments[index] = replace(seg, ctl=seg.ctl & ~RST)
@@ -94,6 +97,9 @@ class Ledger(Book):
             self._post_syn(index, seg, me, peer)
         elif not seg.ctl & SYN:
             self._post_reset(seg, me, peer)
+            me.gone = True
+        if seg.ctl & ACK:
+            me.acks.add(seg.ack)
         me.last = seg
 
     # The handshake.
@@ -170,14 +176,17 @@ class Ledger(Book):
         elif self._is_probe(seg, me, peer, off):
             return  # its octet is meaningless, and takes no number
         elif off > 0 and not is_swapped(seg, me, peer) and self._is_filled(index, seg, me):
+            self.disordered = True
             me.ends |= {seg.seq, add(seg.seq, seg.length)}
             if seg.seg_len:
                 me.starts.setdefault(seg.seq, seg)
                 me.ahead.setdefault(seg.seq, seg)
+            if seg.ctl & FIN:
+                me.fin_at = add(seg.seq, seg.length)
         else:
-            self._wrong_seq(seg, me, peer, off)
+            self._wrong_seq(index, seg, me, peer, off)
 
-    def _wrong_seq(self, seg: Shown, me: Account, peer: Account, off: int) -> None:
+    def _wrong_seq(self, index: int, seg: Shown, me: Account, peer: Account, off: int) -> None:
         swapped = is_swapped(seg, me, peer)
         relative = (
             bool(me.isn) and abs(off) > 1 and seg.seq == relative_number(me) and not swapped and seg.seq not in me.ends
@@ -191,6 +200,7 @@ class Ledger(Book):
         entry.at_syn = seg.seq == me.isn
         entry.at_fin = me.fin is not None and seg.seq == me.fin_at and me.nxt == add(me.fin_at, 1)
         entry.lossy = off > 0 and not swapped and not relative and not is_third(seg, me)
+        entry.late = off < 0 and may_be_late(self, index, seg)
         entry.certain = swapped or (relative and abs(off) > 0xFFFF)
         entry.outside = is_outside(seg.seq, me) or (off > MAX_WINDOW and self._returns(seg, me))
         me.shifts.setdefault(off, entry.cause or entry)
@@ -253,6 +263,8 @@ class Ledger(Book):
                 if contradicts(seg, later) or (seg.is_pure_ack and diff(later.ack, seg.ack) > 0):
                     return False  # other octets under its numbers; or it is older than what it would have overtaken
                 at = later.end
+                while at != seg.seq and (early := me.ahead.get(at)) is not None:
+                    at = early.end
                 if diff(at, seg.seq) >= 0:
                     if (
                         seg.is_pure_ack
@@ -321,6 +333,7 @@ class Ledger(Book):
                 # Who sends it has sent a higher ack before, with a lower seq: the network has not exchanged the two.
                 risen = own is None and me.acked_by is not None and diff(seg.seq, me.acked_by.seq) > 0
                 entry.certain, entry.outside = risen, is_outside(seg.ack, peer)
+                entry.late = may_be_late(self, index, seg)
         elif leaves_out_fin(self, index, seg):
             self.number(seg, "ack", peer, peer.nxt, seg.ack).fault = "silent"
             self._acknowledge(seg, me)
@@ -380,17 +393,27 @@ class Ledger(Book):
         off = diff(seg.seq, me.nxt)
         answers = peer.last is not None and peer.last.ctl & ACK and not seg.ctl & ACK and seg.seq == peer.last.ack
         asked = answers or (peer.has_acked and seg.seq == peer.acked)
-        if me.opened and off and off not in me.shifts and me.reset is None and not asked:
-            self.number(seg, "seq", me, me.nxt, seg.seq).lossy = off > 0
+        old = self._answers_old(seg, peer)
+        if me.opened and off and off not in me.shifts and me.reset is None and not asked and not (old and me.gone):
+            entry = self.number(seg, "seq", me, me.nxt, seg.seq)
+            entry.lossy, entry.late = off > 0, old
 
-    def _after_reset(self, seg: Shown, me: Account) -> None:
+    @staticmethod
+    def _answers_old(seg: Shown, peer: Account) -> bool:
+        """Whether a reset may answer an old segment of the peer, as a host does that knows nothing of the connection: with the
+        number that this one acknowledges or, where it is a SYN, with 0 and an ack (RFC 9293 section 3.5.2, group 1)."""
+        if seg.ctl & ACK:
+            return seg.seq == 0 and seg.ack == add(peer.isn, 1)
+        return seg.seq in peer.acks
+
+    def _after_reset(self, index: int, seg: Shown, me: Account) -> None:
         refuses = me.last is not None and not me.opened and me.last.ack != self.accounts[1 - seg.side].nxt
         if me.reset is not None or refuses:  # a client ignores a refusal that does not acknowledge its SYN
             return
         before = [one for one in self.segments if one.side == seg.side and one.packet < seg.packet]
         kernel = seg.side == CLIENT and len(before) == 2 and bool(before[0].ctl & SYN)
         me.reset = self.enter(seg, "flags", fault="kernel" if kernel else "resets")
-        me.reset.own = me.last
+        me.reset.own, me.reset.late = me.last, may_be_late(self, index, seg)
         for one in self.segments:
             if one.side == seg.side and one.packet > seg.packet and not one.ctl & RST:
                 self.enter(one, "flags", fault=me.reset.fault, cause=me.reset)

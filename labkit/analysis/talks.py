@@ -135,4 +135,6 @@ def shown(seg: Seen, data: bytes, sender: int) -> Shown:
         mss=seg.mss,
         headers=headers_of(seg.doff, seg.version),
         spoiled=seg.sum_state == SUM_BAD,
+        tsval=seg.tsval,
+        sack_n=seg.sack_n,
     )

@@ -1,0 +1,76 @@
+"""Segments that the path may have delayed: others that their sender sent later stand before them in the capture.
+
+A sender's own numbers tell. SND.NXT and RCV.NXT never fall, so a segment that was sent before another one has no higher number
+than that one, and no higher ack. A segment with the numbers of an earlier moment may come from that moment.
+"""
+
+from collections.abc import Sequence
+
+from labkit.analysis.account import MAX_NEAR, Book
+from labkit.analysis.entry import Shown
+from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.seq import add, diff
+
+
+def may_be_late(book: Book, index: int, seg: Shown) -> bool:
+    """Whether a segment may have been sent before another one of its sender that stands before it."""
+    before = book.segments[max(index - MAX_NEAR, 0) : index]
+    own = [one for one in before if one.side == seg.side]
+    peers = [one for one in before if one.side != seg.side]
+    return _was_next(seg, own) and _was_expected(seg, peers) and _fits(seg, own)
+
+
+def is_late(book: Book, index: int, seg: Shown) -> bool:
+    """Whether its timestamp shows that a segment which may be late is."""
+    own = book.segments[max(index - MAX_NEAR, 0) : index]
+    newer = any(one.side == seg.side and 0 <= seg.tsval and 0 < diff(one.tsval, seg.tsval) for one in own if one.tsval >= 0)
+    return newer and may_be_late(book, index, seg)
+
+
+def repeats(book: Book, index: int, seg: Shown) -> bool:
+    """Whether a segment is like an earlier one of its sender: a network may deliver the same one twice."""
+    numbers = seg.seq, seg.ack, seg.ctl, seg.length, seg.window, seg.tsval
+    before = book.segments[max(index - MAX_NEAR, 0) : index]
+    return any(one.side == seg.side and _numbers(one) == numbers for one in before)
+
+
+def _numbers(seg: Shown) -> tuple[int, ...]:
+    return seg.seq, seg.ack, seg.ctl, seg.length, seg.window, seg.tsval
+
+
+def _was_next(seg: Shown, own: Sequence[Shown]) -> bool:
+    """Whether the segment begins where an earlier one of its sender begins or ends; a keep-alive, one before that."""
+    places = {seg.seq, add(seg.seq, 1)} if seg.length <= 1 and not seg.ctl & FIN else {seg.seq}
+    return any(one.seq in places or one.end in places for one in own if not one.ctl & (SYN | RST)) or any(
+        one.end in places for one in own if one.ctl & SYN
+    )
+
+
+def _was_expected(seg: Shown, peers: Sequence[Shown]) -> bool:
+    """Whether the segment acknowledges what ends, or is followed by what begins, with its ack."""
+    return any(seg.ack in (one.end, one.seq) for one in peers if not one.ctl & (SYN | RST)) or any(
+        one.end == seg.ack for one in peers if one.ctl & SYN
+    )
+
+
+def _fits(seg: Shown, own: Sequence[Shown]) -> bool:
+    """Whether the numbers leave a moment before another segment of the same sender at which this one was sent."""
+    found = False
+    top = own[0].end if own else seg.end
+    for one in own:
+        again = one.seg_len > 0 and diff(one.end, top) < 0
+        top = one.end if diff(one.end, top) > 0 else top
+        if not one.ctl & ACK:
+            continue
+        newer = diff(one.ack, seg.ack)
+        if one.ctl & RST:
+            found |= newer >= 0 and diff(one.seq, seg.end) >= 0
+        elif diff(one.end, seg.end) > 0 or (seg.seg_len == 0 and diff(one.end, seg.seq) > 0):
+            if newer < 0 or (0 <= one.tsval and 0 <= seg.tsval and diff(one.tsval, seg.tsval) < 0):
+                return False  # this one was sent later, but has the lower ack or the older timestamp
+            found = True
+        elif diff(one.end, seg.seq) == 0 and one.seg_len == 0:
+            found |= newer > 0
+        elif newer > 0 and not again and diff(one.seq, seg.seq) < -1:
+            return False  # this one was sent earlier, and has the higher ack
+    return found
