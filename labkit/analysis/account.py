@@ -194,6 +194,12 @@ class Book:
         return found
 
     @cached_property
+    def syns(self) -> tuple[int, int]:
+        """How many SYNs the client has sent, and the server."""
+        sides = [one.side for one in self.segments if one.ctl & SYN]
+        return sides.count(CLIENT), len(sides) - sides.count(CLIENT)
+
+    @cached_property
     def resends(self) -> tuple[Resends, Resends]:
         """Those of the client, and of the server."""
         sent: tuple[list[Shown], list[Shown]] = [], []

@@ -2,6 +2,7 @@
 
 from labkit.analysis.account import Account, Book
 from labkit.analysis.entry import Entry, Shown
+from labkit.analysis.lateness import repeats
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import diff
 
@@ -17,7 +18,8 @@ def repeat_ack(book: Book, index: int, seg: Shown) -> None:
     first = 1 < before.length <= me.mss and before.seq == seg.ack and peer.starts.get(before.seq) is before
     first |= before is peer.fin and not before.length and before.seq == seg.ack
     if first and not _follows(book, index, before.end):
-        book.number(seg, "ack", peer, before.end, seg.ack).fault = "silent"
+        entry = book.number(seg, "ack", peer, before.end, seg.ack)
+        entry.fault, entry.late = "silent", repeats(book, index, seg)
 
 
 def leaves_out_fin(book: Book, index: int, seg: Shown) -> bool:
@@ -35,6 +37,8 @@ def _is_quiet(book: Book, seg: Shown, me: Account) -> bool:
     The window of a SYN is not scaled, so that it cannot be compared.
     """
     same = me.last is not None and (seg.window == me.last.window or me.last.ctl & SYN != 0)
+    if seg.seq != me.nxt or book.syns[1 - seg.side] > 1:
+        return False  # a keep-alive, or an answer to a SYN that was sent again
     return same and seg.is_pure_ack and seg.window != 0 and not answers_resend(book, seg, me)
 
 

@@ -107,9 +107,10 @@ def _is_disordered(segments: Sequence[Shown]) -> bool:
 
 
 def _sends_again(segments: Sequence[Shown]) -> bool:
-    """Whether octets are sent twice under the same number. Others are no retransmission, but after a reset a new attempt, and
+    """Whether octets, a SYN or a FIN are sent twice under the same number. Others are no retransmission, but after a reset a new attempt, and
     of a long conversation those that come when its numbers have gone around."""
     sent: dict[tuple[int, int], bytes] = {}
+    takers: set[tuple[int, int, int]] = set()
     first_seq = {seg.side: seg.seq for seg in reversed(segments)}
     again = any(seg.ctl & RST or abs(diff(seg.seq, first_seq[seg.side])) > MAX_OCTETS for seg in segments)
     for seg in segments:
@@ -118,6 +119,11 @@ def _sends_again(segments: Sequence[Shown]) -> bool:
             both = min(len(first), len(seg.payload))
             if first is not seg.payload and (again or first[:both] == seg.payload[:both]):
                 return True
+        elif seg.seg_len and not seg.ctl & RST:
+            taker = seg.side, seg.seq, seg.ctl & (SYN | FIN)
+            if taker in takers:
+                return True
+            takers.add(taker)
     return False
 
 
@@ -128,6 +134,27 @@ def _contradicts(entry: Entry, segments: Sequence[Shown]) -> bool:
         return False
     later = (seg for seg in segments if seg.side == wrong.side and seg.packet > wrong.packet)
     return any(contradicts(wrong, seg) for seg in later)
+
+
+def _is_believed(entry: Entry, segments: Sequence[Shown]) -> bool:
+    """Whether the peer acknowledges what has a wrong seq, or lies behind it."""
+    wrong = entry.shown
+    later = (seg for seg in segments if seg.side != wrong.side and seg.packet > wrong.packet)
+    return any(diff(seg.ack, wrong.seq) > 0 for seg in later if seg.ctl & (RST | ACK) == ACK)
+
+
+def _goes_back(entry: Entry, segments: Sequence[Shown]) -> bool:
+    """Whether the sender of a seq that is too high has a lower one later: SND.NXT never falls, and nothing follows a FIN."""
+    wrong = entry.shown
+    if entry.field != "seq" or entry.off <= 0:
+        return False
+    for seg in segments:
+        if seg.side == wrong.side and seg.packet > wrong.packet and diff(wrong.seq, seg.seq) > 1:
+            if seg.is_pure_ack and diff(seg.ack, wrong.ack) > 0:
+                return True
+            if seg.ctl & (FIN | RST) == FIN and diff(wrong.seq, seg.end) > 0:
+                return True
+    return False
 
 
 def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
@@ -144,7 +171,8 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
         return False
     if why == "lock-step":
         explained = entry.lossy or entry.late
-        return not explained or (entry.is_typical and not entry.late) or _contradicts(entry, segments)
+        typical = entry.is_typical and not entry.late and _is_believed(entry, segments)
+        return not explained or typical or _contradicts(entry, segments) or _goes_back(entry, segments)
     if why in ("constant", "together"):
         return True
     if entry.fault == "never" and entry.peer is not None and segments[-1].side == entry.peer.side:

@@ -11,6 +11,9 @@ from labkit.analysis.entry import Shown
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
+MAX_SHIFT = 14
+"""The largest window scale (RFC 7323 section 2.3)."""
+
 
 def may_be_late(book: Book, index: int, seg: Shown) -> bool:
     """Whether a segment may have been sent before another one of its sender that stands before it."""
@@ -20,18 +23,39 @@ def may_be_late(book: Book, index: int, seg: Shown) -> bool:
     return _was_next(seg, own) and _was_expected(seg, peers) and _fits(seg, own)
 
 
-def is_late(book: Book, index: int, seg: Shown) -> bool:
-    """Whether its timestamp shows that a segment which may be late is."""
-    own = book.segments[max(index - MAX_NEAR, 0) : index]
-    newer = any(one.side == seg.side and 0 <= seg.tsval and 0 < diff(one.tsval, seg.tsval) for one in own if one.tsval >= 0)
-    return newer and may_be_late(book, index, seg)
-
-
 def repeats(book: Book, index: int, seg: Shown) -> bool:
     """Whether a segment is like an earlier one of its sender: a network may deliver the same one twice."""
     numbers = seg.seq, seg.ack, seg.ctl, seg.length, seg.window, seg.tsval
     before = book.segments[max(index - MAX_NEAR, 0) : index]
     return any(one.side == seg.side and _numbers(one) == numbers for one in before)
+
+
+def ends_window(book: Book, index: int, seg: Shown) -> bool:
+    """Whether a pure ACK stands at the right edge of a window that the peer has shrunk: some hosts put it there, where the peer
+    takes it, and not at SND.NXT (RFC 9293 section 3.8.6.2.1)."""
+    before = book.segments[max(index - MAX_NEAR, 0) : index]
+    windows = [(one.ack, one.window) for one in before if one.side != seg.side and one.ctl & (SYN | RST | ACK) == ACK]
+    return seg.is_pure_ack and any(
+        diff(seg.seq, ack) == window << shift for ack, window in windows for shift in range(MAX_SHIFT + 1)
+    )
+
+
+def keeps_alive(segments: Sequence[Shown]) -> frozenset[int]:
+    """The sides that send keep-alives in an idle connection: one below SND.NXT, with the same ack as before, and the peer has
+    sent nothing new meanwhile."""
+    last: list[Shown | None] = [None, None]
+    nxt, news = [0, 0], [False, False]
+    found = set()
+    for seg in segments:
+        own, side = last[seg.side], seg.side
+        if own is not None and seg.ctl & (SYN | FIN | RST | ACK) == ACK and seg.length <= 1 and not news[1 - side]:
+            if add(seg.seq, 1) == nxt[side] and seg.ack == own.ack:
+                found.add(side)
+        if not seg.ctl & RST and (own is None or diff(seg.end, nxt[side]) > 0):
+            nxt[side], news[side] = seg.end, True
+        news[1 - side] = False
+        last[side] = seg
+    return frozenset(found)
 
 
 def _numbers(seg: Shown) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ from labkit.analysis.closing import close, refuse
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.evidence import evidence
 from labkit.analysis.ignored import is_ignored_fin, is_ignored_reset, is_second_fin
-from labkit.analysis.lateness import is_late, may_be_late
+from labkit.analysis.lateness import ends_window, keeps_alive, may_be_late
 from labkit.analysis.opening import begin, miss_third, open_with_syn, open_without_syn
 from labkit.analysis.resent import contradicts, counts_as_new, is_new_end, is_resent, resent_elsewhere, was_sent
 from labkit.tcp.segment import ACK, FIN, RST, SYN
@@ -63,6 +63,7 @@ class Ledger(Book):
         """Whether a later segment brings what an earlier one leaves out: the path loses or delays segments."""
         self._in_order = evidence(segments) in ("together", "apart")
         """Whether the IP identifications show that each host sent its segments in this order, and that none is missing."""
+        self.keeping_alive = keeps_alive(self.segments)
         self._strays: Entry | None = None
         self._relative: Entry | None = None
         self._last_acks = {(seg.side, seg.ack): index for index, seg in enumerate(self.segments) if seg.ctl & ACK}
@@ -164,6 +165,8 @@ class Ledger(Book):
     def _post_seq(self, index: int, seg: Shown, me: Account, peer: Account) -> None:
         off = diff(seg.seq, me.nxt)
         cause = me.shifts.get(off) if off else None
+        if cause is not None and cause.late and off > 0 and seg.length and self._is_filled(index, seg, me):
+            cause = None
         if cause is not None:
             if cause.fault != "syn-bit":
                 entry = self.number(seg, "seq", me, me.nxt, seg.seq, cause=cause)
@@ -199,8 +202,9 @@ class Ledger(Book):
             self._relative = self._relative or entry
         entry.at_syn = seg.seq == me.isn
         entry.at_fin = me.fin is not None and seg.seq == me.fin_at and me.nxt == add(me.fin_at, 1)
-        entry.lossy = off > 0 and not swapped and not relative and not is_third(seg, me)
-        entry.late = off < 0 and may_be_late(self, index, seg)
+        entry.lossy = off > 0 and not swapped and not relative
+        entry.late = off < 0 and (may_be_late(self, index, seg) or ends_window(self, index, seg))
+        entry.late |= off > 0 and seg.is_pure_ack and self._is_sent_again(index, seg, me)
         entry.certain = swapped or (relative and abs(off) > 0xFFFF)
         entry.outside = is_outside(seg.seq, me) or (off > MAX_WINDOW and self._returns(seg, me))
         me.shifts.setdefault(off, entry.cause or entry)
@@ -248,18 +252,35 @@ class Ledger(Book):
 
     def _is_probe(self, seg: Shown, me: Account, peer: Account, off: int) -> bool:
         """A keep-alive or a window probe: one below SND.NXT, or below what the peer expects, at most one octet, and it
-        acknowledges nothing new."""
-        if seg.length > 1 or seg.ctl & (SYN | FIN | RST) or not me.has_acked or diff(seg.ack, me.acked) > 0:
+        acknowledges nothing new, unless its sender delays an ACK and has sent others that do not."""
+        if seg.length > 1 or seg.ctl & (SYN | FIN | RST):
+            return False
+        if off == -1 and diff(seg.ack, peer.nxt) <= 0 and seg.side in self.keeping_alive:
+            return True
+        if not me.has_acked or diff(seg.ack, me.acked) > 0:
             return False
         return off == -1 or (peer.has_acked and diff(seg.seq, peer.acked) in (-1, 0) and off < 0)
+
+    def _is_sent_again(self, index: int, seg: Shown, me: Account) -> bool:
+        """Whether the numbers that a pure ACK leaves out come later, with a later ack or the same."""
+        at = me.nxt
+        for later in self._before(index, seg):
+            if diff(later.seq, at) <= 0 < diff(later.end, at):
+                at = later.end
+        return at == seg.seq
+
+    def _before(self, index: int, seg: Shown) -> list[Shown]:
+        """The later segments of the same sender that take lower numbers, in the order of these."""
+        later = [one for one in self.near(index) if one.side == seg.side and one.seg_len and not one.ctl & (SYN | RST)]
+        return sorted((one for one in later if diff(one.seq, seg.seq) < 0), key=lambda one: diff(one.seq, seg.seq))
 
     def _is_filled(self, index: int, seg: Shown, me: Account) -> bool:
         """Whether the numbers that the segment leaves out come later: it was overtaken, or another was lost."""
         at = me.nxt
         if self._in_order and seg.is_pure_ack:
             return False
-        for later in self.near(index):
-            if later.side == seg.side and later.seg_len and diff(later.seq, at) <= 0 < diff(later.end, at):
+        for later in self._before(index, seg):
+            if diff(later.seq, at) <= 0 < diff(later.end, at):
                 if contradicts(seg, later) or (seg.is_pure_ack and diff(later.ack, seg.ack) > 0):
                     return False  # other octets under its numbers; or it is older than what it would have overtaken
                 at = later.end
@@ -332,8 +353,8 @@ class Ledger(Book):
                 entry = self._wrong_ack(seg, peer, peer.nxt if answers else me.acked)
                 # Who sends it has sent a higher ack before, with a lower seq: the network has not exchanged the two.
                 risen = own is None and me.acked_by is not None and diff(seg.seq, me.acked_by.seq) > 0
-                entry.certain, entry.outside = risen, is_outside(seg.ack, peer)
                 entry.late = may_be_late(self, index, seg)
+                entry.certain, entry.outside = risen and not entry.late, is_outside(seg.ack, peer)
         elif leaves_out_fin(self, index, seg):
             self.number(seg, "ack", peer, peer.nxt, seg.ack).fault = "silent"
             self._acknowledge(seg, me)
@@ -394,7 +415,8 @@ class Ledger(Book):
         answers = peer.last is not None and peer.last.ctl & ACK and not seg.ctl & ACK and seg.seq == peer.last.ack
         asked = answers or (peer.has_acked and seg.seq == peer.acked)
         old = self._answers_old(seg, peer)
-        if me.opened and off and off not in me.shifts and me.reset is None and not asked and not (old and me.gone):
+        closed = me.fin is not None and peer.has_acked and peer.acked == add(me.fin_at, 1)
+        if me.opened and off and off not in me.shifts and me.reset is None and not asked and not (old and (me.gone or closed)):
             entry = self.number(seg, "seq", me, me.nxt, seg.seq)
             entry.lossy, entry.late = off > 0, old
 
