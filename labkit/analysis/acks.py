@@ -37,8 +37,8 @@ def _is_quiet(book: Book, seg: Shown, me: Account) -> bool:
     The window of a SYN is not scaled, so that it cannot be compared.
     """
     same = me.last is not None and (seg.window == me.last.window or me.last.ctl & SYN != 0)
-    if seg.seq != me.nxt or book.syns[1 - seg.side] > 1:
-        return False  # a keep-alive, or an answer to a SYN that was sent again
+    if seg.seq != me.nxt or book.syns[1 - seg.side] > 1 or 1 - seg.side in book.keeping_alive:
+        return False  # a keep-alive, or an answer to one or to a SYN that was sent again
     return same and seg.is_pure_ack and seg.window != 0 and not answers_resend(book, seg, me)
 
 

@@ -40,24 +40,6 @@ def ends_window(book: Book, index: int, seg: Shown) -> bool:
     )
 
 
-def keeps_alive(segments: Sequence[Shown]) -> frozenset[int]:
-    """The sides that send keep-alives in an idle connection: one below SND.NXT, with the same ack as before, and the peer has
-    sent nothing new meanwhile."""
-    last: list[Shown | None] = [None, None]
-    nxt, news = [0, 0], [False, False]
-    found = set()
-    for seg in segments:
-        own, side = last[seg.side], seg.side
-        if own is not None and seg.ctl & (SYN | FIN | RST | ACK) == ACK and seg.length <= 1 and not news[1 - side]:
-            if add(seg.seq, 1) == nxt[side] and seg.ack == own.ack:
-                found.add(side)
-        if not seg.ctl & RST and (own is None or diff(seg.end, nxt[side]) > 0):
-            nxt[side], news[side] = seg.end, True
-        news[1 - side] = False
-        last[side] = seg
-    return frozenset(found)
-
-
 def _numbers(seg: Shown) -> tuple[int, ...]:
     return seg.seq, seg.ack, seg.ctl, seg.length, seg.window, seg.tsval
 
@@ -65,9 +47,10 @@ def _numbers(seg: Shown) -> tuple[int, ...]:
 def _was_next(seg: Shown, own: Sequence[Shown]) -> bool:
     """Whether the segment begins where an earlier one of its sender begins or ends; a keep-alive, one before that."""
     places = {seg.seq, add(seg.seq, 1)} if seg.length <= 1 and not seg.ctl & FIN else {seg.seq}
-    return any(one.seq in places or one.end in places for one in own if not one.ctl & (SYN | RST)) or any(
-        one.end in places for one in own if one.ctl & SYN
-    )
+    if any(one.end in places or (one.seq in places and not one.ctl & SYN) for one in own if not one.ctl & RST):
+        return True
+    # What stands between two gaps begins nowhere else.
+    return seg.length > 0 and not any(diff(one.seq, seg.end) < 0 < diff(one.end, seg.seq) for one in own if one.seg_len)
 
 
 def _was_expected(seg: Shown, peers: Sequence[Shown]) -> bool:

@@ -30,7 +30,7 @@ from labkit.analysis.closing import close, refuse
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.evidence import evidence
 from labkit.analysis.ignored import is_ignored_fin, is_ignored_reset, is_second_fin
-from labkit.analysis.lateness import ends_window, keeps_alive, may_be_late
+from labkit.analysis.lateness import ends_window, may_be_late
 from labkit.analysis.opening import begin, miss_third, open_with_syn, open_without_syn
 from labkit.analysis.resent import contradicts, counts_as_new, is_new_end, is_resent, resent_elsewhere, was_sent
 from labkit.tcp.segment import ACK, FIN, RST, SYN
@@ -63,7 +63,6 @@ class Ledger(Book):
         """Whether a later segment brings what an earlier one leaves out: the path loses or delays segments."""
         self._in_order = evidence(segments) in ("together", "apart")
         """Whether the IP identifications show that each host sent its segments in this order, and that none is missing."""
-        self.keeping_alive = keeps_alive(self.segments)
         self._strays: Entry | None = None
         self._relative: Entry | None = None
         self._last_acks = {(seg.side, seg.ack): index for index, seg in enumerate(self.segments) if seg.ctl & ACK}

@@ -36,6 +36,12 @@ def order_of_ids(seg: Seen, me: Side) -> int:
     return -1 if (me.newest_id - seg.ip_id) & 0xFFFF <= NEAR else 0
 
 
+def goes_back(seg: Seen, me: Side) -> bool:
+    """Whether the timestamp is older than one of the same sender: whoever has received that one drops the segment, and answers
+    with an ACK (RFC 7323 section 5.3)."""
+    return seg.tsval >= 0 and me.tsval >= 0 and sn.before(seg.tsval, me.tsval)
+
+
 def half_delay(me: Side) -> int:
     """Nanoseconds in which a segment of this side may overtake another on its way to the point of capture."""
     return max(me.delay // 2, SAME_MOMENT)

@@ -145,10 +145,12 @@ def _goes_on_without(seg: Seen, me: Side, i: int) -> bool:
     # A pure ACK that was overtaken acknowledges less, or comes at once.
     if me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt):
         return False
-    if me.pending_seg_len[i]:
-        return True
     found = order(seg, me)
     later = me.has_rcv_nxt != 0 and sn.after(seg.ack, me.rcv_nxt)
+    if me.pending_seg_len[i]:
+        return later or found > 0
+    if not later and sn.add(seg.seq, 1) == me.pending_seen[i]:
+        return False  # a keep-alive, after a FIN or an octet that the capture lacks
     return found > 0 or (found == 0 and (later or seg.time - me.pending_time[i] > half_delay(me)))
 
 

@@ -6,7 +6,7 @@ segment, `peer` the other one. All are plain functions over integers, so that th
 
 from labkit.analysis.damage import count_sums, is_damaged, is_dropped, replaces_damaged_syn
 from labkit.analysis.extensions import advance_extensions
-from labkit.analysis.order import NEAR, SAME_MOMENT, ids_leave_one_out
+from labkit.analysis.order import NEAR, SAME_MOMENT, goes_back, ids_leave_one_out
 from labkit.analysis.pending import (
     BEHIND,
     ECHOES,
@@ -201,6 +201,7 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     me.run += 1
     peer.run = 0
     me.probe = 1 if is_probe(seg, me, peer) or is_window_probe(seg, me, peer) else 0
+    me.probed = max(me.probed, me.probe)
     if not me.has_base:
         _set_base(me, seg.seq if seg.ctl & (SYN | RST) else sn.add(seg.seq, -1))
     if not peer.has_base and seg.ctl & ACK:
@@ -222,7 +223,14 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     if me.third == 1 and seg.ctl & (SYN | RST) == 0:
         me.third = 2
         if me.syn < 2:  # in a simultaneous open the SYN ACK was the answer
-            me.delay = max(0, seg.time - peer.last_time)
+            me.delay = time_since_syn(seg, peer)
+
+
+def time_since_syn(seg: Seen, peer: Side) -> int:
+    """Nanoseconds from the peer's SYN to the answer. Of a SYN that was sent again, nothing tells which copy it answers: the
+    longest time counts (Karn's algorithm measures none)."""
+    first = peer.resent != 0 and peer.first_ctl & SYN != 0
+    return max(0, seg.time - (peer.first_time if first else peer.last_time))
 
 
 def _advance_damaged(seg: Seen, me: Side, peer: Side) -> None:
@@ -281,11 +289,18 @@ def _advance_packet(seg: Seen, me: Side) -> None:
 
 def _advance_numbers(seg: Seen, me: Side, peer: Side) -> None:
     if seg.ctl & RST:
-        me.rst, me.rst_seq = 1, seg.seq
+        _advance_reset(seg, me)
     elif seg.ctl & SYN:
         _advance_syn(seg, me, peer)
     elif not beyond_any_window(seg, me, peer):
         _advance_sequence(seg, me, peer, False)
+
+
+def _advance_reset(seg: Seen, me: Side) -> None:
+    """Note where a side aborts. Without ACK, or with seq 0, a reset answers a segment, whose number may be old."""
+    if me.rst == 0 or sn.after(seg.seq, me.rst_seq):
+        me.rst_seq = seg.seq
+    me.rst = max(me.rst, 2 if seg.ctl & ACK and seg.seq else 1)
 
 
 def _set_base(side: Side, number: int) -> None:
@@ -317,7 +332,7 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
     me.top = me.nxt
     if seg.ctl & ACK and peer.syn and peer.third == 0:
         peer.third = 1
-        me.delay = max(0, seg.time - peer.last_time)
+        me.delay = time_since_syn(seg, peer)
 
 
 def _advance_challenge(seg: Seen, me: Side, peer: Side) -> None:
@@ -392,7 +407,7 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side, damaged: bool) -> None:
         me.since = seg.time  # octets behind a gap cannot be acknowledged before it is filled
     _advance_data(seg, me, peer)
     if seg.ctl & FIN and not me.has_fin:
-        me.fin, me.has_fin, me.fin_spoiled = fin, 0 if damaged else 1, 1 if damaged else 0
+        me.fin, me.has_fin, me.fin_spoiled = fin, 0 if damaged else 1, 1 if damaged or goes_back(seg, me) else 0
         me.fin_packet, me.fin_time = seg.number, seg.time
 
 

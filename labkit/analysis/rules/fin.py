@@ -168,6 +168,8 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
         # After a run of segments the ACK of the FIN may follow later, but not if this side still has to send its own FIN.
         and (peer.run == 1 or not me.has_fin)
         and peer.pending_n == 0
+        and peer.fin_spoiled == 0
+        and peer.probed == 0  # this side answers each keep-alive
         and (peer.fin != peer.syn_end or peer.resent == 0)  # this side answers each retransmitted SYN ACK
         and seg.win == me.raw_win
         and seg.win != 0  # a closed window does not take the FIN
