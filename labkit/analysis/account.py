@@ -202,7 +202,7 @@ class Book:
         for one in self.segments:
             own, side = last[one.side], one.side
             plain = one.ctl & (SYN | FIN | RST | ACK) == ACK and one.length <= 1
-            if own is not None and plain and add(one.seq, 1) == nxt[side] and one.ack == own.ack:
+            if own is not None and plain and own.ctl & ACK and add(one.seq, 1) == nxt[side] and one.ack == own.ack:
                 found.add(side)
             if not one.ctl & RST and (own is None or diff(one.end, nxt[side]) > 0):
                 nxt[side] = one.end

@@ -63,9 +63,9 @@ def _was_expected(seg: Shown, peers: Sequence[Shown]) -> bool:
 def _fits(seg: Shown, own: Sequence[Shown]) -> bool:
     """Whether the numbers leave a moment before another segment of the same sender at which this one was sent."""
     found = False
-    top = own[0].end if own else seg.end
+    top = own[0].seq if own else seg.seq
     for one in own:
-        again = one.seg_len > 0 and diff(one.end, top) < 0
+        again = one.seg_len > 0 and diff(one.end, top) <= 0
         top = one.end if diff(one.end, top) > 0 else top
         if not one.ctl & ACK:
             continue

@@ -414,7 +414,7 @@ class Ledger(Book):
         answers = peer.last is not None and peer.last.ctl & ACK and not seg.ctl & ACK and seg.seq == peer.last.ack
         asked = answers or (peer.has_acked and seg.seq == peer.acked)
         old = self._answers_old(seg, peer)
-        closed = me.fin is not None and peer.has_acked and peer.acked == add(me.fin_at, 1)
+        closed = me.fin is not None and peer.fin is not None and peer.has_acked and peer.acked == add(me.fin_at, 1)
         if me.opened and off and off not in me.shifts and me.reset is None and not asked and not (old and (me.gone or closed)):
             entry = self.number(seg, "seq", me, me.nxt, seg.seq)
             entry.lossy, entry.late = off > 0, old
