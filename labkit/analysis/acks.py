@@ -13,7 +13,7 @@ def repeat_ack(book: Book, index: int, seg: Shown) -> None:
     A duplicate ACK asks for something that is missing, and a window update has another window: neither is meant.
     """
     before, me, peer = book.segments[index - 1], book.accounts[seg.side], book.accounts[1 - seg.side]
-    if before.side == seg.side or not _is_quiet(book, seg, me):
+    if before.side == seg.side or not _is_quiet(book, seg, me) or echoes_less(seg, before):
         return
     first = 1 < before.length <= me.mss and before.seq == seg.ack and peer.starts.get(before.seq) is before
     first |= before is peer.fin and not before.length and before.seq == seg.ack
@@ -28,7 +28,12 @@ def leaves_out_fin(book: Book, index: int, seg: Shown) -> bool:
     fin = peer.fin
     if fin is None or not fin.length or book.segments[index - 1] is not fin or seg.ack != peer.fin_at:
         return False
-    return _is_quiet(book, seg, me) and not _follows(book, index, fin.end)
+    return _is_quiet(book, seg, me) and not _follows(book, index, fin.end) and not echoes_less(seg, fin)
+
+
+def echoes_less(seg: Shown, before: Shown) -> bool:
+    """Whether an echo shows that a segment has not arrived: who answers it echoes its timestamp (RFC 7323 section 4.3)."""
+    return before.tsval >= 0 and seg.tsecr >= 0 and diff(seg.tsecr, before.tsval) < 0
 
 
 def _is_quiet(book: Book, seg: Shown, me: Account) -> bool:

@@ -40,6 +40,8 @@ class Shown:
     """Its checksum is wrong."""
     tsval: int = -1
     """Its timestamp; -1 without one."""
+    tsecr: int = -1
+    """The timestamp that it echoes."""
     sack_n: int = 0
     """How many SACK blocks it has."""
     four_tuple: tuple[bytes, int, bytes, int] | None = None

@@ -178,6 +178,8 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
         return not explained or typical or _contradicts(entry, segments) or _goes_back(entry, segments)
     if why in ("constant", "together"):
         return True
+    if entry.fault == "silent" and entry.late:
+        return False  # it may answer a copy of an earlier segment, which the path has made behind the point of capture
     if entry.fault == "never" and entry.peer is not None and segments[-1].side == entry.peer.side:
         return False  # the capture may end before the answer
     if entry.field == "ack" and entry.off > 0:

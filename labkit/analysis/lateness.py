@@ -47,7 +47,7 @@ def _numbers(seg: Shown) -> tuple[int, ...]:
 def _was_next(seg: Shown, own: Sequence[Shown]) -> bool:
     """Whether the segment begins where an earlier one of its sender begins or ends; a keep-alive, one before that."""
     places = {seg.seq, add(seg.seq, 1)} if seg.length <= 1 and not seg.ctl & FIN else {seg.seq}
-    if any(one.end in places or (one.seq in places and not one.ctl & SYN) for one in own if not one.ctl & RST):
+    if any(one.end in places or (one.seq in places and not one.ctl & SYN) for one in own):
         return True
     # What stands between two gaps begins nowhere else.
     return seg.length > 0 and not any(diff(one.seq, seg.end) < 0 < diff(one.end, seg.seq) for one in own if one.seg_len)
@@ -70,14 +70,15 @@ def _fits(seg: Shown, own: Sequence[Shown]) -> bool:
         if not one.ctl & ACK:
             continue
         newer = diff(one.ack, seg.ack)
+        clock = diff(one.tsval, seg.tsval) if one.tsval >= 0 and seg.tsval >= 0 else 0
         if one.ctl & RST:
             found |= newer >= 0 and diff(one.seq, seg.end) >= 0
         elif diff(one.end, seg.end) > 0 or (seg.seg_len == 0 and diff(one.end, seg.seq) > 0):
-            if newer < 0 or (0 <= one.tsval and 0 <= seg.tsval and diff(one.tsval, seg.tsval) < 0):
+            if newer < 0 or clock < 0:
                 return False  # this one was sent later, but has the lower ack or the older timestamp
             found = True
-        elif diff(one.end, seg.seq) == 0 and one.seg_len == 0:
-            found |= newer > 0
-        elif newer > 0 and not again and diff(one.seq, seg.seq) < -1:
+        elif again or (one.seg_len == 0 and -1 <= diff(one.end, seg.seq) <= 0):
+            found |= newer > 0 or clock > 0  # nothing else tells which one is older
+        elif newer > 0:
             return False  # this one was sent earlier, and has the higher ack
     return found

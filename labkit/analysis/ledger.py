@@ -177,7 +177,7 @@ class Ledger(Book):
             self.number(seg, "seq", me, first.seq, seg.seq)
         elif self._is_probe(seg, me, peer, off):
             return  # its octet is meaningless, and takes no number
-        elif off > 0 and not is_swapped(seg, me, peer) and self._is_filled(index, seg, me):
+        elif off > 0 and (me.isn == peer.isn or not is_swapped(seg, me, peer)) and self._is_filled(index, seg, me):
             self.disordered = True
             me.ends |= {seg.seq, add(seg.seq, seg.length)}
             if seg.seg_len:
@@ -415,7 +415,9 @@ class Ledger(Book):
         asked = answers or (peer.has_acked and seg.seq == peer.acked)
         old = self._answers_old(seg, peer)
         closed = me.fin is not None and peer.fin is not None and peer.has_acked and peer.acked == add(me.fin_at, 1)
-        if me.opened and off and off not in me.shifts and me.reset is None and not asked and not (old and (me.gone or closed)):
+        refuses = me.taken is None and seg.ctl & ACK != 0  # it has no connection, or this capture does not show its SYN
+        explained = asked or (old and (me.gone or peer.gone or closed or refuses))
+        if me.opened and off and off not in me.shifts and me.reset is None and not explained:
             entry = self.number(seg, "seq", me, me.nxt, seg.seq)
             entry.lossy, entry.late = off > 0, old
 
@@ -434,10 +436,17 @@ class Ledger(Book):
         before = [one for one in self.segments if one.side == seg.side and one.packet < seg.packet]
         kernel = seg.side == CLIENT and len(before) == 2 and bool(before[0].ctl & SYN)
         me.reset = self.enter(seg, "flags", fault="kernel" if kernel else "resets")
-        me.reset.own, me.reset.late = me.last, may_be_late(self, index, seg)
+        me.reset.own = me.last
+        me.reset.late = not kernel and may_be_late(self, index, seg) and not self._listens_on(index, seg)
         for one in self.segments:
             if one.side == seg.side and one.packet > seg.packet and not one.ctl & RST:
                 self.enter(one, "flags", fault=me.reset.fault, cause=me.reset)
+
+    def _listens_on(self, index: int, seg: Shown) -> bool:
+        """Whether a sender acknowledges, after its reset, what the peer has sent only after that."""
+        sent = {one.end for one in self.near(index) if one.side != seg.side and one.seg_len}
+        known = {one.end for one in self.segments[:index] if one.side != seg.side}
+        return any(one.side == seg.side and one.ctl & (RST | ACK) == ACK and one.ack in sent - known for one in self.near(index))
 
     # Entries.
 

@@ -18,11 +18,12 @@ GAP, UNSENT, BEHIND = 1, 2, 3
 """The question. GAP: the segment skips sequence numbers. UNSENT: it acknowledges numbers that the capture does not show.
 BEHIND: it is the third segment of a handshake, and does not acknowledge the SYN ACK."""
 
-THIRD, AFTER_ACK, ECHOES, PARTLY, SENT = 1, 2, 3, 4, 5
+THIRD, AFTER_ACK, ECHOES, PARTLY, SENT, EDGE = 1, 2, 3, 4, 5, 6
 """What else is known of the segment, its mark; 0: nothing. THIRD: it is the third segment of a handshake. AFTER_ACK: the segment
 before it was a pure ACK of the same sender. ECHOES, of UNSENT: it also echoes a timestamp that the capture does not show, or a
 SACK block told of the octets. PARTLY, of GAP: a part of it was acknowledged, so it was sent. SENT, of GAP: IPv4 identifications
-leave one out, or the peer had acknowledged what lies between, so it was sent."""
+leave one out, or the peer had acknowledged what lies between, so it was sent. EDGE, of GAP: a pure ACK at the right edge of the
+peer's window, where some hosts put it after the peer has shrunk the window below SND.NXT."""
 
 OPEN, FILLED, MISSED, LATE, WRONG, UNPROVEN, LOST = 0, 1, 2, 3, 4, 5, 6
 """The answer. FILLED: the octets came later. MISSED: the capture lacks packets, and the numbers are right. LATE: the capture
@@ -51,7 +52,7 @@ class Resolved(Record):
     seg_len: int = 0
     ctl: U16 = 0
     mark: U8 = 0
-    """THIRD, AFTER_ACK, ECHOES, PARTLY, SENT or 0."""
+    """THIRD, AFTER_ACK, ECHOES, PARTLY, SENT, EDGE or 0."""
 
 
 def answer(seg: Seen, me: Side, peer: Side) -> None:
@@ -110,7 +111,8 @@ def _answer_gaps_by_sender(seg: Seen, me: Side) -> None:
             continue
         low, high = me.pending_low[i], me.pending_high[i]
         if seg.seg_len and sn.before(seg.seq, high) and sn.after(seg.end, low):
-            if me.pending_seg_len[i] == 0 and sn.after(seg.end, high) and sn.after(seg.end, me.top):
+            at_edge = me.pending_mark[i] == EDGE
+            if me.pending_seg_len[i] == 0 and sn.after(seg.end, high) and sn.after(seg.end, me.top) and not at_edge:
                 # New octets include the number: SND.NXT was never there. Old ones may be merged with what followed them.
                 me.pending_state[i] = WRONG
             else:

@@ -224,7 +224,7 @@ class Side(Record):
     fin_packet: U32 = 0
     fin_spoiled: U8 = 0
     """1: its receiver drops the first segment with a FIN, `fin`. With a wrong checksum, it counts only once the peer acknowledges
-    it; with an old timestamp, its sender has sent it."""
+    it; as an old segment, it was sent."""
     fin_time: int = 0
     rst: U8 = 0
     """1: it has sent a reset; 2: one with SND.NXT."""

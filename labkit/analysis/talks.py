@@ -136,5 +136,6 @@ def shown(seg: Seen, data: bytes, sender: int) -> Shown:
         headers=headers_of(seg.doff, seg.version),
         spoiled=seg.sum_state == SUM_BAD,
         tsval=seg.tsval,
+        tsecr=seg.tsecr,
         sack_n=seg.sack_n,
     )

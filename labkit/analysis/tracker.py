@@ -6,10 +6,11 @@ segment, `peer` the other one. All are plain functions over integers, so that th
 
 from labkit.analysis.damage import count_sums, is_damaged, is_dropped, replaces_damaged_syn
 from labkit.analysis.extensions import advance_extensions
-from labkit.analysis.order import NEAR, SAME_MOMENT, goes_back, ids_leave_one_out
+from labkit.analysis.order import NEAR, SAME_MOMENT, ids_leave_one_out, is_too_old
 from labkit.analysis.pending import (
     BEHIND,
     ECHOES,
+    EDGE,
     GAP,
     SENT,
     UNSENT,
@@ -393,6 +394,8 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side, damaged: bool) -> None:
         open_pending(seg, me, GAP, me.nxt, seg.seq)
         if ids_leave_one_out(seg, me, peer) or (peer.has_last_ack and not sn.before(peer.last_ack, seg.seq)):
             me.pending_mark[me.pending_n - 1] = SENT
+        elif seg.seg_len == 0 and me.third != 1 and peer.has_rcv_nxt and seg.seq == sn.add(peer.rcv_nxt, peer.win):
+            me.pending_mark[me.pending_n - 1] = EDGE
         if seg.seg_len:
             me.nxt = seg.end
             me.octets += seg.len
@@ -407,7 +410,7 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side, damaged: bool) -> None:
         me.since = seg.time  # octets behind a gap cannot be acknowledged before it is filled
     _advance_data(seg, me, peer)
     if seg.ctl & FIN and not me.has_fin:
-        me.fin, me.has_fin, me.fin_spoiled = fin, 0 if damaged else 1, 1 if damaged or goes_back(seg, me) else 0
+        me.fin, me.has_fin, me.fin_spoiled = fin, 0 if damaged else 1, 1 if damaged or is_too_old(seg, me) else 0
         me.fin_packet, me.fin_time = seg.number, seg.time
 
 

@@ -14,7 +14,7 @@ SEEN = unpacker(
     Seen,
     (
         *("time", "src_at", "dst_at", "data_at", "len", "number", "ip_id", "seq", "ack", "win", "data_len", "mss"),
-        *("sport", "dport", "doff", "ctl", "version", "addr_len", "sum_state", "tsval", "sack_n"),
+        *("sport", "dport", "doff", "ctl", "version", "addr_len", "sum_state", "tsval", "tsecr", "sack_n"),
     ),
 )
 MOVED = unpacker(Moved, ("flow", "at", "sender", "client"))
@@ -52,7 +52,7 @@ class Hearing:
     def _keep(self, batch: Batch, at: int, side: int, index: int, client: int, seen: tuple[int, ...]) -> None:
         """Keep a segment of a side, whose frame is at a place in the octets of a batch."""
         time, src_at, dst_at, data_at, length, number, ip_id, seq, ack, win, data_len, mss = seen[:12]
-        sport, dport, doff, ctl, version, addr_len, sum_state, tsval, sack_n = seen[12:]
+        sport, dport, doff, ctl, version, addr_len, sum_state, tsval, tsecr, sack_n = seen[12:]
         octets = batch.octets.view
         flow = self._flows.get(index)
         if flow is None:
@@ -77,6 +77,7 @@ class Hearing:
             headers=headers_of(doff, version),
             spoiled=sum_state == SUM_BAD,
             tsval=tsval,
+            tsecr=tsecr,
             sack_n=sack_n,
         )
         self._heard.append((flow, shown))

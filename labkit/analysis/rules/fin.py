@@ -169,6 +169,7 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
         and (peer.run == 1 or not me.has_fin)
         and peer.pending_n == 0
         and peer.fin_spoiled == 0
+        and not (seg.tsecr >= 0 and peer.tsval >= 0 and before(seg.tsecr, peer.tsval))  # its echo is older than the FIN
         and peer.probed == 0  # this side answers each keep-alive
         and (peer.fin != peer.syn_end or peer.resent == 0)  # this side answers each retransmitted SYN ACK
         and seg.win == me.raw_win

@@ -132,7 +132,7 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
     found = order_of_ids(seg, me)
     if found < 0 or (found == 0 and overtaken(seg, me)):
         return False
-    return True if found > 0 else Severity.WARNING
+    return True if found > 0 or me.third == 1 else Severity.WARNING
 
 
 @rule(
