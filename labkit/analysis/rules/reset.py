@@ -50,8 +50,8 @@ def reset_does_not_fit_the_syn(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (RST | SYN) != RST or peer.syn != 1 or me.syn or peer.last_ctl & SYN == 0 or peer.third:
         return False
-    if me.seen and me.rst == 0:
-        return False
+    if (me.seen and me.rst == 0) or (me.has_old and seg.ctl & ACK == 0):
+        return False  # it may answer a segment of the connection before
     return seg.seq != 0 or seg.ctl & ACK == 0 or not between(add(peer.isn, 1), seg.ack, peer.syn_end)
 
 
