@@ -110,8 +110,8 @@ def _is_disordered(segments: Sequence[Shown]) -> bool:
 
 
 def _sends_again(segments: Sequence[Shown]) -> bool:
-    """Whether octets, a SYN or a FIN are sent twice under the same number. Others are no retransmission, but after a reset a new attempt, and
-    of a long conversation those that come when its numbers have gone around."""
+    """Whether octets, a SYN or a FIN are sent twice under the same number. Others are no retransmission, but after a reset a new
+    attempt, and of a long conversation those that come when its numbers have gone around."""
     sent: dict[tuple[int, int], bytes] = {}
     takers: set[tuple[int, int, int]] = set()
     first_seq = {seg.side: seg.seq for seg in reversed(segments)}

@@ -33,6 +33,7 @@ from labkit.analysis.ignored import is_ignored_fin, is_ignored_reset, is_second_
 from labkit.analysis.lateness import ends_window, may_be_late
 from labkit.analysis.opening import begin, miss_third, open_with_syn, open_without_syn
 from labkit.analysis.resent import contradicts, counts_as_new, is_new_end, is_resent, resent_elsewhere, was_sent
+from labkit.analysis.resets import continue_after_reset, post_reset
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
@@ -86,7 +87,7 @@ class Ledger(Book):
             entry.expected = seg.port or None
             self._strays = self._strays or entry
         if me.last is not None and me.last.ctl & RST and not seg.ctl & RST:
-            self._after_reset(index, seg, me)
+            continue_after_reset(self, index, seg)
         if is_ignored_reset(self, index, seg):
             self._flag(seg, "stray-rst")
             seg = self.segments[index] = replace(seg, ctl=seg.ctl & ~RST)
@@ -96,7 +97,7 @@ class Ledger(Book):
         elif not seg.ctl & RST:
             self._post_syn(index, seg, me, peer)
         elif not seg.ctl & SYN:
-            self._post_reset(seg, me, peer)
+            post_reset(self, seg)
             me.gone = True
         if seg.ctl & ACK:
             me.acks.add(seg.ack)
@@ -406,47 +407,6 @@ class Ledger(Book):
             one.side != seg.side and (one.ctl & FIN or (one.packet > seg.packet and one.length))
             for one in self.segments
         )
-
-    # Resets.
-
-    def _post_reset(self, seg: Shown, me: Account, peer: Account) -> None:
-        off = diff(seg.seq, me.nxt)
-        answers = peer.last is not None and peer.last.ctl & ACK and not seg.ctl & ACK and seg.seq == peer.last.ack
-        asked = answers or (peer.has_acked and seg.seq == peer.acked)
-        old = self._answers_old(seg, peer)
-        closed = me.fin is not None and peer.fin is not None and peer.has_acked and peer.acked == add(me.fin_at, 1)
-        refuses = me.taken is None and seg.ctl & ACK != 0  # it has no connection, or this capture does not show its SYN
-        explained = asked or (old and (me.gone or peer.gone or closed or refuses))
-        if me.opened and off and off not in me.shifts and me.reset is None and not explained:
-            entry = self.number(seg, "seq", me, me.nxt, seg.seq)
-            entry.lossy, entry.late = off > 0, old
-
-    @staticmethod
-    def _answers_old(seg: Shown, peer: Account) -> bool:
-        """Whether a reset may answer an old segment of the peer, as a host does that knows nothing of the connection: with the
-        number that this one acknowledges or, where it is a SYN, with 0 and an ack (RFC 9293 section 3.5.2, group 1)."""
-        if seg.ctl & ACK:
-            return seg.seq == 0 and seg.ack == add(peer.isn, 1)
-        return seg.seq in peer.acks
-
-    def _after_reset(self, index: int, seg: Shown, me: Account) -> None:
-        refuses = me.last is not None and not me.opened and me.last.ack != self.accounts[1 - seg.side].nxt
-        if me.reset is not None or refuses:  # a client ignores a refusal that does not acknowledge its SYN
-            return
-        before = [one for one in self.segments if one.side == seg.side and one.packet < seg.packet]
-        kernel = seg.side == CLIENT and len(before) == 2 and bool(before[0].ctl & SYN)
-        me.reset = self.enter(seg, "flags", fault="kernel" if kernel else "resets")
-        me.reset.own = me.last
-        me.reset.late = not kernel and may_be_late(self, index, seg) and not self._listens_on(index, seg)
-        for one in self.segments:
-            if one.side == seg.side and one.packet > seg.packet and not one.ctl & RST:
-                self.enter(one, "flags", fault=me.reset.fault, cause=me.reset)
-
-    def _listens_on(self, index: int, seg: Shown) -> bool:
-        """Whether a sender acknowledges, after its reset, what the peer has sent only after that."""
-        sent = {one.end for one in self.near(index) if one.side != seg.side and one.seg_len}
-        known = {one.end for one in self.segments[:index] if one.side != seg.side}
-        return any(one.side == seg.side and one.ctl & (RST | ACK) == ACK and one.ack in sent - known for one in self.near(index))
 
     # Entries.
 

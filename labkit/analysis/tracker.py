@@ -392,10 +392,7 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side, damaged: bool) -> None:
         me.octets += seg.len
     elif seg.seq_offset > 0:
         open_pending(seg, me, GAP, me.nxt, seg.seq)
-        if ids_leave_one_out(seg, me, peer) or (peer.has_last_ack and not sn.before(peer.last_ack, seg.seq)):
-            me.pending_mark[me.pending_n - 1] = SENT
-        elif seg.seg_len == 0 and me.third != 1 and peer.has_rcv_nxt and seg.seq == sn.add(peer.rcv_nxt, peer.win):
-            me.pending_mark[me.pending_n - 1] = EDGE
+        _mark_gap(seg, me, peer)
         if seg.seg_len:
             me.nxt = seg.end
             me.octets += seg.len
@@ -412,6 +409,14 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side, damaged: bool) -> None:
     if seg.ctl & FIN and not me.has_fin:
         me.fin, me.has_fin, me.fin_spoiled = fin, 0 if damaged else 1, 1 if damaged or is_too_old(seg, me) else 0
         me.fin_packet, me.fin_time = seg.number, seg.time
+
+
+def _mark_gap(seg: Seen, me: Side, peer: Side) -> None:
+    """Note what is known of a segment behind a gap."""
+    if ids_leave_one_out(seg, me, peer) or (peer.has_last_ack and not sn.before(peer.last_ack, seg.seq)):
+        me.pending_mark[me.pending_n - 1] = SENT
+    elif seg.seg_len == 0 and me.third != 1 and peer.has_rcv_nxt and seg.seq == sn.add(peer.rcv_nxt, peer.win):
+        me.pending_mark[me.pending_n - 1] = EDGE
 
 
 def _advance_data(seg: Seen, me: Side, peer: Side) -> None:
