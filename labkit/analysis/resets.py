@@ -42,7 +42,9 @@ def continue_after_reset(book: Book, index: int, seg: Shown) -> None:
     kernel = seg.side == CLIENT and len(before) == 2 and bool(before[0].ctl & SYN)
     me.reset = book.enter(seg, "flags", fault="kernel" if kernel else "resets")
     me.reset.own = me.last
-    me.reset.late = not kernel and may_be_late(book, index, seg) and not _listens_on(book, index, seg)
+    me.reset.late = may_be_late(book, index, seg) and not _listens_on(book, index, seg)
+    # The only segment that the reset can answer is the SYN ACK, and the client has acknowledged nothing before.
+    me.reset.certain = kernel and peer.taken is not None and peer.last is peer.taken and peer.taken.ctl & SYN != 0
     for one in book.segments:
         if one.side == seg.side and one.packet > seg.packet and not one.ctl & RST:
             book.enter(one, "flags", fault=me.reset.fault, cause=me.reset)
