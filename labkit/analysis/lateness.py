@@ -68,6 +68,7 @@ def _fits(seg: Shown, own: Sequence[Shown]) -> bool:
         again = one.seg_len > 0 and diff(one.end, top) <= 0
         top = one.end if diff(one.end, top) > 0 else top
         if not one.ctl & ACK:
+            found |= one.ctl & RST != 0  # it answers another segment: nothing tells what was sent before it
             continue
         newer = diff(one.ack, seg.ack)
         clock = diff(one.tsval, seg.tsval) if one.tsval >= 0 and seg.tsval >= 0 else 0
