@@ -125,8 +125,10 @@ def the_worst_scenario(rng: Random) -> str:
             f"capture: {rng.choice(['client', 'server'])}",
             f'client: {{address: "2001:db8::1", {a_side(rng)[1:]}',
             f"server: {a_side(rng)}",
-            f"path: {{rtt: {rng.choice([20, 400, 1600])}ms, to_server: {the_worst_way(rng)}, "
-            f"to_client: {the_worst_way(rng)}}}",
+            (
+                f"path: {{rtt: {rng.choice([20, 400, 1600])}ms, to_server: {the_worst_way(rng)}, "
+                f"to_client: {the_worst_way(rng)}}}"
+            ),
             "steps:",
             *(f"  - {step}" for step in steps),
         ]

@@ -73,8 +73,11 @@ def doubtful(segments: Sequence[Shown]) -> set[tuple[int, str]]:
             if other is not None and seg.length and seg.packet < other.packet and diff(other.ack, seg.end) >= 0:
                 found.add((seg.packet, "WIN01"))
     third = next((seg for seg in segments if seg.side == CLIENT and not seg.ctl & (SYN | RST)), None)
-    if third is not None and third.length <= 1 and not why and (_sends_again(segments) or _is_disordered(segments)):
-        found.add((third.packet, "HS03"))  # a keep-alive, where the third segment of the handshake is lost
+    if third is not None and third.length <= 1 and why in ("", "lock-step"):
+        again = (seg for seg in segments if seg.side == CLIENT and seg.is_pure_ack and seg.packet > third.packet)
+        repeated = any((seg.seq, seg.ack) == (third.seq, third.ack) for seg in again)
+        if repeated or (not why and (_sends_again(segments) or _is_disordered(segments))):
+            found.add((third.packet, "HS03"))  # a keep-alive, where the third segment of the handshake is lost
     packets = [sorted(seg.packet for seg in segments if seg.side == side) for side in (CLIENT, SERVER)]
     for before, after in gaps(segments):
         # The host's next segment depends on the missing packet, and so do the peer's segments before that one; a few of

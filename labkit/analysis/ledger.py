@@ -176,7 +176,7 @@ class Ledger(Book):
             self._take(seg, me, off)
         elif (first := resent_elsewhere(self, index, seg, me, off)) is not None:
             self.number(seg, "seq", me, first.seq, seg.seq)
-        elif self._is_probe(seg, me, peer, off):
+        elif self._is_probe(seg, me, peer, off) or ends_window(self, index, seg):
             return  # its octet is meaningless, and takes no number
         elif off > 0 and (me.isn == peer.isn or not is_swapped(seg, me, peer)) and self._is_filled(index, seg, me):
             self.disordered = True
@@ -203,7 +203,7 @@ class Ledger(Book):
         entry.at_syn = seg.seq == me.isn
         entry.at_fin = me.fin is not None and seg.seq == me.fin_at and me.nxt == add(me.fin_at, 1)
         entry.lossy = off > 0 and not swapped and not relative
-        entry.late = off < 0 and (may_be_late(self, index, seg) or ends_window(self, index, seg))
+        entry.late = off < 0 and may_be_late(self, index, seg)
         entry.late |= off > 0 and seg.is_pure_ack and self._is_sent_again(index, seg, me)
         entry.certain = swapped or (relative and abs(off) > 0xFFFF)
         entry.outside = is_outside(seg.seq, me) or (off > MAX_WINDOW and self._returns(seg, me))

@@ -8,7 +8,7 @@ until later segments answer the question or the conversation ends (`close`). `re
 
 from dataclasses import dataclass
 
-from labkit.analysis.order import SAME_MOMENT, half_delay, order
+from labkit.analysis.order import SAME_MOMENT, order
 from labkit.analysis.side import MAX_PENDING, Side
 from labkit.packet.seen import U8, U16, U32, PeerSeq, Record, Seen, Seq
 from labkit.tcp import seq as sn
@@ -144,16 +144,14 @@ def _goes_on_without(seg: Seen, me: Side, i: int) -> bool:
     if seg.seg_len:
         # Below the pending segment this may be a retransmission of lost octets, and at its number one of the segment itself.
         return me.pending_seg_len[i] != 0 and sn.after(numbered_right, me.pending_seen[i])
-    # A pure ACK that was overtaken acknowledges less, or comes at once.
+    # A pure ACK that was overtaken acknowledges no more than this sender had acknowledged.
     if me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt):
         return False
-    found = order(seg, me)
     later = me.has_rcv_nxt != 0 and sn.after(seg.ack, me.rcv_nxt)
-    if me.pending_seg_len[i]:
-        return later or found > 0
-    if not later and sn.add(seg.seq, 1) == me.pending_seen[i]:
+    if not later and me.pending_seg_len[i] == 0 and sn.add(seg.seq, 1) == me.pending_seen[i]:
         return False  # a keep-alive, after a FIN or an octet that the capture lacks
-    return found > 0 or (found == 0 and (later or seg.time - me.pending_time[i] > half_delay(me)))
+    found = order(seg, me)
+    return found > 0 or (found == 0 and later)
 
 
 def _answer_gaps_by_receiver(seg: Seen, peer: Side) -> None:

@@ -227,13 +227,17 @@ WRONG = {
         ("ACK06", 7),
     ),
     "newer data takes back an ack": (
-        f"{OPENING}> P. 1:19(18) ack 1\n< P. 1:11(10) ack 19\n> P. 19:29(10) ack 11\n< P. 11:21(10) ack 1\n"
-        "> F. 29:29(0) ack 21\n< F. 21:21(0) ack 30\n> . 30:30(0) ack 22",
+        (
+            f"{OPENING}> P. 1:19(18) ack 1\n< P. 1:11(10) ack 19\n> P. 19:29(10) ack 11\n< P. 11:21(10) ack 1\n"
+            "> F. 29:29(0) ack 21\n< F. 21:21(0) ack 30\n> . 30:30(0) ack 22"
+        ),
         ("ACK02", 7),
     ),
     "a sender does not count its data, and acknowledges newer data": (
-        f"{OPENING}> P. 1:19(18) ack 1\n< P. 1:11(10) ack 19\n> . 1:1(0) ack 11\n> F. 19:19(0) ack 11\n"
-        "< F. 11:11(0) ack 20\n> . 20:20(0) ack 12",
+        (
+            f"{OPENING}> P. 1:19(18) ack 1\n< P. 1:11(10) ack 19\n> . 1:1(0) ack 11\n> F. 19:19(0) ack 11\n"
+            "< F. 11:11(0) ack 20\n> . 20:20(0) ack 12"
+        ),
         ("SEQ02", 6),
     ),
     "a pure ACK is counted, and the peer goes along": (
@@ -241,8 +245,10 @@ WRONG = {
         ("SEQ02", 4),
     ),
     "a FIN is not counted, and no earlier ACK was the same": (
-        f"{OPENING}> P. 1:19(18) ack 1\n< P. 1:11(10) ack 19\n> P. 19:29(10) ack 11\n< F. 11:11(0) ack 29\n"
-        "+0.5 > . 29:29(0) ack 11\n> F. 29:29(0) ack 12\n< . 12:12(0) ack 30",
+        (
+            f"{OPENING}> P. 1:19(18) ack 1\n< P. 1:11(10) ack 19\n> P. 19:29(10) ack 11\n< F. 11:11(0) ack 29\n"
+            "+0.5 > . 29:29(0) ack 11\n> F. 29:29(0) ack 12\n< . 12:12(0) ack 30"
+        ),
         ("FIN02", 8),
     ),
     "data goes on behind the FIN": (
@@ -254,8 +260,10 @@ WRONG = {
         ("RST03", 6),
     ),
     "a sender acknowledges after its reset what comes only then": (
-        f"{OPENING}> R 1:1(0)\n> P. 1:19(18) ack 1\n< P. 1:11(10) ack 19\n> . 19:19(0) ack 11\n> F. 19:19(0) ack 11\n"
-        "< F. 11:11(0) ack 20\n> . 20:20(0) ack 12",
+        (
+            f"{OPENING}> R 1:1(0)\n> P. 1:19(18) ack 1\n< P. 1:11(10) ack 19\n> . 19:19(0) ack 11\n> F. 19:19(0) ack 11\n"
+            "< F. 11:11(0) ack 20\n> . 20:20(0) ack 12"
+        ),
         ("RST03", 5),
     ),
     "a client's kernel resets what a script goes on with": (
