@@ -8,11 +8,9 @@ from collections.abc import Sequence
 
 from labkit.analysis.account import MAX_NEAR, Book
 from labkit.analysis.entry import Shown
+from labkit.analysis.tracker import MAX_SHIFT
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
-
-MAX_SHIFT = 14
-"""The largest window scale (RFC 7323 section 2.3)."""
 
 
 def may_be_late(book: Book, index: int, seg: Shown) -> bool:

@@ -120,8 +120,9 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
     """A RST ends the connection for its sender at once, so nothing of it can follow.
 
     Legal are segments that were in flight when the RST was captured, another RST, and a new SYN. IPv4 identifications show
-    the order, and so does a number beyond the one at which the sender aborted; nothing else does. A RST that an attacker has
-    forged in the sender's name looks like this fault.
+    the order, and so does a number beyond the one at which the sender aborted. Without them the fault is a warning, except
+    where a client resets the SYN ACK and then goes on. A RST that an attacker has forged in the sender's name looks like
+    this fault.
     """
     if me.rst == 0 or seg.ctl & (RST | SYN):
         return False
