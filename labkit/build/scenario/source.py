@@ -36,8 +36,6 @@ class Source:
     name: str
     data: dict[str, Any] = field(default_factory=dict)
     lines: dict[Key, int] = field(default_factory=dict)
-    blocks: dict[Key, int] = field(default_factory=dict)
-    """The line of the first line of each text that is written line by line (after `|`)."""
     folder: Path | None = None
     """The folder of the files that the scenario names; None if it may not name files."""
     text: str = ""
@@ -46,6 +44,8 @@ class Source:
     """The content of each named file."""
     in_code: bool = False
     """Whether the scenario was written in Python: `lines` only orders its keys, and messages name no line."""
+    blocks: dict[Key, int] = field(default_factory=dict)
+    """The line of the first line of each text that is written line by line (after `|`)."""
 
     def line(self, key: Key) -> int:
         """The line (from 1) of a key, or of the nearest key that contains it."""
