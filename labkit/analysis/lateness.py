@@ -14,11 +14,12 @@ from labkit.tcp.seq import add, diff
 
 
 def may_be_late(book: Book, index: int, seg: Shown) -> bool:
-    """Whether a segment may have been sent before another one of its sender that stands before it."""
+    """Whether a segment, or the octets that it sends again, may have been sent before another one of its sender that stands
+    before it."""
     before = book.segments[max(index - MAX_NEAR, 0) : index]
     own = [one for one in before if one.side == seg.side]
     peers = [one for one in before if one.side != seg.side]
-    return _was_next(seg, own) and _was_expected(seg, peers) and _fits(seg, own)
+    return _was_next(seg, own) and _was_expected(seg, peers) and (_fits(seg, own) or _fills(seg, own))
 
 
 def repeats(book: Book, index: int, seg: Shown) -> bool:
@@ -47,8 +48,17 @@ def _was_next(seg: Shown, own: Sequence[Shown]) -> bool:
     places = {seg.seq, add(seg.seq, 1)} if seg.length <= 1 and not seg.ctl & FIN else {seg.seq}
     if any(one.end in places or (one.seq in places and not one.ctl & SYN) for one in own):
         return True
-    # What stands between two gaps begins nowhere else.
+    return _is_unseen(seg, own)  # what stands between two gaps begins nowhere else
+
+
+def _is_unseen(seg: Shown, own: Sequence[Shown]) -> bool:
+    """Whether none of a segment's octets was captured before."""
     return seg.length > 0 and not any(diff(one.seq, seg.end) < 0 < diff(one.end, seg.seq) for one in own if one.seg_len)
+
+
+def _fills(seg: Shown, own: Sequence[Shown]) -> bool:
+    """Whether a segment brings octets of a gap, which were sent before what lies behind it."""
+    return _is_unseen(seg, own) and any(diff(one.seq, seg.end) >= 0 for one in own if one.length)
 
 
 def _was_expected(seg: Shown, peers: Sequence[Shown]) -> bool:

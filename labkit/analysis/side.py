@@ -127,6 +127,8 @@ class Side(Record):
     """The serial number of the last piece of its payload that is kept (`labkit.analysis.payload`); 0: none."""
     resent: U32 = 0
     """Segments without new sequence numbers."""
+    resent_end: Seq = 0
+    """Where the last of them ended."""
     missed: U32 = 0
     """Gaps that the receiver acknowledged: the capture lacks packets of this side."""
     run: U32 = 0

@@ -321,6 +321,7 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
         return  # a SYN inside a connection: the flow table begins a new one if it has to
     if me.syn == (2 if seg.ctl & ACK else 1) and seg.seq == me.isn:
         me.resent += 1
+        me.resent_end = seg.end
     again = me.syn == (2 if seg.ctl & ACK else 1) and seg.seq == me.isn
     me.isn = seg.seq
     me.syn_packet, me.syn_time = seg.number, seg.time
@@ -399,6 +400,7 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side, damaged: bool) -> None:
     else:
         if seg.seg_len and not seg.new_octets:
             me.resent += 1
+            me.resent_end = seg.end
         me.octets += min(seg.new_octets, seg.len)
         if sn.after(seg.end, me.nxt):
             me.nxt = seg.end

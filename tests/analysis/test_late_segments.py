@@ -88,6 +88,13 @@ HONEST = {
         > F. 301:301(0) ack 2
         < .  2:2(0) ack 302
         """,
+    "only the first of two lost segments is sent again, with a later ack": f"""{OPENING}
+        > .  201:301(100) ack 1
+        < P. 1:11(10) ack 1
+        > .  301:301(0) ack 11
+        +1.0 > .  1:101(100) ack 11
+        < R. 11:11(0) ack 101
+        """,
     "a FIN is lost before the point of capture, and sent again": f"""{OPENING}
         < F. 1:1(0) ack 1
         > .  2:2(0) ack 2

@@ -172,7 +172,7 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
         and peer.fin_spoiled == 0
         and not (seg.tsecr >= 0 and peer.tsval >= 0 and before(seg.tsecr, peer.tsval))  # its echo is older than the FIN
         and peer.probed == 0  # this side answers each keep-alive
-        and peer.resent == 0  # this side answers each segment that is sent again
+        and (peer.resent == 0 or peer.resent_end != peer.fin)  # this side answers each segment that is sent again
         and seg.win == me.raw_win
         and seg.win != 0  # a closed window does not take the FIN
         # An earlier ACK was sent before the FIN arrived.
