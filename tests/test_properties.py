@@ -18,6 +18,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from labkit import verify as public_verify
 from labkit.analysis.rule import RFC9293, Severity
 from labkit.analysis.verifier import verify
 from labkit.build.scenario import Scenario
@@ -93,6 +94,43 @@ def an_end(rng: Random, side: str, peer: str) -> list[str]:
             [f"{side}: {{close: {{at_once: true}}}}", f"{peer}: {{close: {{at_once: true}}}}"],
             [f"{side}: close", f"{peer}: {{send: 3000}}", f"{peer}: close"],
             [f"{side}: {{abort: {{after: 1s}}}}"],
+        ]
+    )
+
+
+def the_worst_way(rng: Random) -> str:
+    late = {rng.randint(1, 25): rng.choice([1, 30, 90, 250, 700, 1500]) for _ in range(5)}
+    found = [
+        *maybe(rng, 0.7, f"loss: {rng.choice([5, 15, 30])}%"),
+        *maybe(rng, 0.4, f"duplicate: {some(rng, 25)}"),
+        *maybe(rng, 0.3, f"jitter: {rng.choice([5, 50, 300])}ms"),
+        *maybe(rng, 0.5, f"delay: {rng.choice([1, 20, 200, 800])}ms"),
+        *maybe(rng, 0.6, f"late: {{{', '.join(f'{number}: {delay}ms' for number, delay in sorted(late.items()))}}}"),
+    ]
+    return f"{{{', '.join(found)}}}"
+
+
+def the_worst_scenario(rng: Random) -> str:
+    """A path that loses, delays, reorders and duplicates, over IPv6, where no identification shows the order."""
+    sides = rng.sample(["client", "server"], 2)
+    steps = ["client: connect", "client: {wait: 1ms}", "server: {wait: 1ms}"]
+    for _ in range(rng.randint(0, 4)):
+        steps += a_step(rng, rng.choice(sides))
+    steps += rng.choice(
+        [an_end(rng, *sides), [f"{sides[0]}: {{send: 3000}}", f"{sides[0]}: {{abort: {{at_once: true}}}}"]]
+    )
+    return "\n".join(
+        [
+            "name: worst",
+            f"capture: {rng.choice(['client', 'server'])}",
+            f'client: {{address: "2001:db8::1", {a_side(rng)[1:]}',
+            f"server: {a_side(rng)}",
+            (
+                f"path: {{rtt: {rng.choice([20, 400, 1600])}ms, to_server: {the_worst_way(rng)}, "
+                f"to_client: {the_worst_way(rng)}}}"
+            ),
+            "steps:",
+            *(f"  - {step}" for step in steps),
         ]
     )
 
@@ -188,6 +226,19 @@ def test_whatever_happens_the_octets_arrive_and_no_rule_is_broken(seed: int) -> 
     grave = Severity.ERROR if "abort" in text else Severity.WARNING
     found = verify(octets(trace), RFC9293).findings
     assert [str(each) for each in found if each.severity >= grave] == [], text
+
+
+@settings(max_examples=150, phases=PHASES)
+@given(st.integers(0, 2**64))
+def test_over_the_worst_path_nobody_is_accused(seed: int) -> None:
+    text = the_worst_scenario(Random(seed))
+    try:
+        trace = Scenario.parse(text).play(seed)
+    except ScenarioError as error:
+        assert "never begins" in str(error) or "connection does not exist" in str(error), text
+        return
+    found = public_verify(octets(trace)).findings
+    assert [str(each) for each in found if each.severity == Severity.ERROR] == [], text
 
 
 @settings(max_examples=15, phases=PHASES)

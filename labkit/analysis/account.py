@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 
 from labkit.analysis.entry import CLIENT, Entry, Shown
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import MASK, add, diff
 
 DEFAULT_MSS = 536
@@ -52,6 +52,10 @@ class Account:
     fin: Shown | None = None
     fin_at: int = 0
     reset: Entry | None = None
+    gone: bool = False
+    """Whether it has sent a reset, and knows nothing of the connection since."""
+    acks: set[int] = field(default_factory=set)
+    """All numbers that this side has acknowledged."""
     last: Shown | None = None
     taken: Shown | None = None
     """The last segment that took numbers."""
@@ -188,6 +192,28 @@ class Book:
             elif one.length:
                 known[one.side].add(one.seq)
         return found
+
+    @cached_property
+    def keeping_alive(self) -> frozenset[int]:
+        """The sides that send keep-alives: one below SND.NXT, at most one octet, and the same ack as before."""
+        last: list[Shown | None] = [None, None]
+        nxt = [0, 0]
+        found = set()
+        for one in self.segments:
+            own, side = last[one.side], one.side
+            plain = one.ctl & (SYN | FIN | RST | ACK) == ACK and one.length <= 1
+            if own is not None and plain and own.ctl & ACK and add(one.seq, 1) == nxt[side] and one.ack == own.ack:
+                found.add(side)
+            if not one.ctl & RST and (own is None or diff(one.end, nxt[side]) > 0):
+                nxt[side] = one.end
+            last[side] = one
+        return frozenset(found)
+
+    @cached_property
+    def syns(self) -> tuple[int, int]:
+        """How many SYNs the client has sent, and the server."""
+        sides = [one.side for one in self.segments if one.ctl & SYN]
+        return sides.count(CLIENT), len(sides) - sides.count(CLIENT)
 
     @cached_property
     def resends(self) -> tuple[Resends, Resends]:

@@ -2,6 +2,7 @@
 
 from labkit.analysis.account import Account, Book
 from labkit.analysis.entry import Entry, Shown
+from labkit.analysis.lateness import repeats
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import diff
 
@@ -12,12 +13,13 @@ def repeat_ack(book: Book, index: int, seg: Shown) -> None:
     A duplicate ACK asks for something that is missing, and a window update has another window: neither is meant.
     """
     before, me, peer = book.segments[index - 1], book.accounts[seg.side], book.accounts[1 - seg.side]
-    if before.side == seg.side or not _is_quiet(book, seg, me):
+    if before.side == seg.side or not _is_quiet(book, seg, me) or echoes_less(seg, before):
         return
     first = 1 < before.length <= me.mss and before.seq == seg.ack and peer.starts.get(before.seq) is before
     first |= before is peer.fin and not before.length and before.seq == seg.ack
     if first and not _follows(book, index, before.end):
-        book.number(seg, "ack", peer, before.end, seg.ack).fault = "silent"
+        entry = book.number(seg, "ack", peer, before.end, seg.ack)
+        entry.fault, entry.late = "silent", repeats(book, index, seg)
 
 
 def leaves_out_fin(book: Book, index: int, seg: Shown) -> bool:
@@ -26,7 +28,12 @@ def leaves_out_fin(book: Book, index: int, seg: Shown) -> bool:
     fin = peer.fin
     if fin is None or not fin.length or book.segments[index - 1] is not fin or seg.ack != peer.fin_at:
         return False
-    return _is_quiet(book, seg, me) and not _follows(book, index, fin.end)
+    return _is_quiet(book, seg, me) and not _follows(book, index, fin.end) and not echoes_less(seg, fin)
+
+
+def echoes_less(seg: Shown, before: Shown) -> bool:
+    """Whether an echo shows that a segment has not arrived: who answers it echoes its timestamp (RFC 7323 section 4.3)."""
+    return before.tsval >= 0 and seg.tsecr >= 0 and diff(seg.tsecr, before.tsval) < 0
 
 
 def _is_quiet(book: Book, seg: Shown, me: Account) -> bool:
@@ -35,6 +42,8 @@ def _is_quiet(book: Book, seg: Shown, me: Account) -> bool:
     The window of a SYN is not scaled, so that it cannot be compared.
     """
     same = me.last is not None and (seg.window == me.last.window or me.last.ctl & SYN != 0)
+    if seg.seq != me.nxt or book.syns[1 - seg.side] > 1 or 1 - seg.side in book.keeping_alive:
+        return False  # a keep-alive, or an answer to one or to a SYN that was sent again
     return same and seg.is_pure_ack and seg.window != 0 and not answers_resend(book, seg, me)
 
 

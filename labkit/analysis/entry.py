@@ -38,6 +38,12 @@ class Shown:
     """Octets of the IP and TCP headers."""
     spoiled: bool = False
     """Its checksum is wrong."""
+    tsval: int = -1
+    """Its timestamp; -1 without one."""
+    tsecr: int = -1
+    """The timestamp that it echoes."""
+    sack_n: int = 0
+    """How many SACK blocks it has."""
     four_tuple: tuple[bytes, int, bytes, int] | None = None
     """Where the four-tuple is not the conversation's: source address and port, destination address and port."""
 
@@ -74,6 +80,8 @@ class Entry:
     """The entry that this one follows from."""
     lossy: bool = False
     """A packet that the capture lacks would explain it as well."""
+    late: bool = False
+    """A path that delays segments would explain it as well: the numbers are those of an earlier moment."""
     certain: bool = False
     """No lost, late or missing packet could explain it."""
     outside: bool = False

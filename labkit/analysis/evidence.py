@@ -72,6 +72,12 @@ def doubtful(segments: Sequence[Shown]) -> set[tuple[int, str]]:
             other = last.get(1 - seg.side)
             if other is not None and seg.length and seg.packet < other.packet and diff(other.ack, seg.end) >= 0:
                 found.add((seg.packet, "WIN01"))
+    third = next((seg for seg in segments if seg.side == CLIENT and not seg.ctl & (SYN | RST)), None)
+    if third is not None and third.length <= 1 and why in ("", "lock-step"):
+        again = (seg for seg in segments if seg.side == CLIENT and seg.is_pure_ack and seg.packet > third.packet)
+        repeated = any((seg.seq, seg.ack) == (third.seq, third.ack) for seg in again)
+        if repeated or (not why and (_sends_again(segments) or _is_disordered(segments))):
+            found.add((third.packet, "HS03"))  # a keep-alive, where the third segment of the handshake is lost
     packets = [sorted(seg.packet for seg in segments if seg.side == side) for side in (CLIENT, SERVER)]
     for before, after in gaps(segments):
         # The host's next segment depends on the missing packet, and so do the peer's segments before that one; a few of
@@ -89,13 +95,28 @@ def nothing_lost(segments: Sequence[Shown]) -> bool:
     leave none out."""
     own = [[seg.ip_id for seg in segments if seg.side == side] for side in (CLIENT, SERVER)]
     whole = all(each and (counts(each) or len(set(each)) == 1 or _is_random(each)) for each in own)
-    return whole and len(segments) <= MAX_TAUGHT and not _sends_again(segments)
+    return whole and len(segments) <= MAX_TAUGHT and not _sends_again(segments) and not _is_disordered(segments)
+
+
+def _is_disordered(segments: Sequence[Shown]) -> bool:
+    """Whether a SACK block or a timestamp shows that segments of a side arrived in another order than it sent them in, or that
+    one is missing."""
+    newest = [-1, -1]
+    for seg in segments:
+        if seg.sack_n:
+            return True
+        if seg.tsval >= 0:
+            if newest[seg.side] >= 0 and diff(seg.tsval, newest[seg.side]) < 0:
+                return True
+            newest[seg.side] = seg.tsval
+    return False
 
 
 def _sends_again(segments: Sequence[Shown]) -> bool:
-    """Whether octets are sent twice under the same number. Others are not a retransmission, but after a reset a new attempt, and
-    of a long conversation those that come when its numbers have gone around."""
+    """Whether octets, a SYN or a FIN are sent twice under the same number. Others are not a retransmission, but after a reset a
+    new attempt, and of a long conversation those that come when its numbers have gone around."""
     sent: dict[tuple[int, int], bytes] = {}
+    takers: set[tuple[int, int, int]] = set()
     first_seq = {seg.side: seg.seq for seg in reversed(segments)}
     again = any(seg.ctl & RST or abs(diff(seg.seq, first_seq[seg.side])) > MAX_OCTETS for seg in segments)
     for seg in segments:
@@ -104,6 +125,11 @@ def _sends_again(segments: Sequence[Shown]) -> bool:
             both = min(len(first), len(seg.payload))
             if first is not seg.payload and (again or first[:both] == seg.payload[:both]):
                 return True
+        elif seg.seg_len and not seg.ctl & RST:
+            taker = seg.side, seg.seq, seg.ctl & (SYN | FIN)
+            if taker in takers:
+                return True
+            takers.add(taker)
     return False
 
 
@@ -114,6 +140,27 @@ def _contradicts(entry: Entry, segments: Sequence[Shown]) -> bool:
         return False
     later = (seg for seg in segments if seg.side == wrong.side and seg.packet > wrong.packet)
     return any(contradicts(wrong, seg) for seg in later)
+
+
+def _is_believed(entry: Entry, segments: Sequence[Shown]) -> bool:
+    """Whether the peer acknowledges what has a wrong seq, or lies behind it."""
+    wrong = entry.shown
+    later = (seg for seg in segments if seg.side != wrong.side and seg.packet > wrong.packet)
+    return any(diff(seg.ack, wrong.seq) > 0 for seg in later if seg.ctl & (RST | ACK) == ACK)
+
+
+def _goes_back(entry: Entry, segments: Sequence[Shown]) -> bool:
+    """Whether the sender of a seq that is too high has a lower one later: SND.NXT never falls, and nothing follows a FIN."""
+    wrong = entry.shown
+    if entry.field != "seq" or entry.off <= 0:
+        return False
+    for seg in segments:
+        if seg.side == wrong.side and seg.packet > wrong.packet and diff(wrong.seq, seg.seq) > 1:
+            if seg.is_pure_ack and diff(seg.ack, wrong.ack) > 0:
+                return True
+            if seg.ctl & (FIN | RST) == FIN and diff(wrong.seq, seg.end) > 0:
+                return True
+    return False
 
 
 def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
@@ -129,9 +176,13 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
     if entry.fault == "syn-ack" and why == "apart":  # a host counts from its first packet on, wherever that is
         return False
     if why == "lock-step":
-        return not entry.lossy or entry.is_typical or _contradicts(entry, segments)
+        explained = entry.lossy or entry.late
+        typical = entry.is_typical and not entry.late and _is_believed(entry, segments)
+        return not explained or typical or _contradicts(entry, segments) or _goes_back(entry, segments)
     if why in ("constant", "together"):
         return True
+    if entry.fault == "silent" and entry.late:
+        return False  # it may answer a copy of an earlier segment, which the path has made behind the point of capture
     if entry.fault == "never" and entry.peer is not None and segments[-1].side == entry.peer.side:
         return False  # the capture may end before the answer
     if entry.field == "ack" and entry.off > 0:

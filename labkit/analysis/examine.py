@@ -210,6 +210,8 @@ class _Look:
             return
         self.left += not ledger.whole
         why = evidence(segments)
+        if why == "lock-step" and ledger.disordered:
+            why = ""
         assumed = self._assume == Completeness.COMPLETE or (
             self._assume == Completeness.TAUGHT and nothing_lost(segments)
         )

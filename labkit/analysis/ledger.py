@@ -30,8 +30,10 @@ from labkit.analysis.closing import close, refuse
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.evidence import evidence
 from labkit.analysis.ignored import is_ignored_fin, is_ignored_reset, is_second_fin
+from labkit.analysis.lateness import ends_window, may_be_late
 from labkit.analysis.opening import begin, miss_third, open_with_syn, open_without_syn
 from labkit.analysis.resent import contradicts, counts_as_new, is_new_end, is_resent, resent_elsewhere, was_sent
+from labkit.analysis.resets import continue_after_reset, post_reset
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
@@ -58,6 +60,8 @@ class Ledger(Book):
         """False where a segment cannot be accounted for: then there are no entries."""
         self.whole = True
         """False where too many segments were wrong, or the time was over: the entries are about those before."""
+        self.disordered = False
+        """Whether a later segment brings what an earlier one leaves out: the path loses or delays segments."""
         self._in_order = evidence(segments) in ("together", "apart")
         """Whether the IP identifications show that each host sent its segments in this order, and that none is missing."""
         self._strays: Entry | None = None
@@ -81,7 +85,7 @@ class Ledger(Book):
             entry.expected = seg.port or None
             self._strays = self._strays or entry
         if me.last is not None and me.last.ctl & RST and not seg.ctl & RST:
-            self._after_reset(seg, me)
+            continue_after_reset(self, index, seg)
         if is_ignored_reset(self, index, seg):
             self._flag(seg, "stray-rst")
             seg = self.segments[index] = replace(seg, ctl=seg.ctl & ~RST)
@@ -91,7 +95,10 @@ class Ledger(Book):
         elif not seg.ctl & RST:
             self._post_syn(index, seg, me, peer)
         elif not seg.ctl & SYN:
-            self._post_reset(seg, me, peer)
+            post_reset(self, seg)
+            me.gone = True
+        if seg.ctl & ACK:
+            me.acks.add(seg.ack)
         me.last = seg
 
     # The handshake.
@@ -156,6 +163,8 @@ class Ledger(Book):
     def _post_seq(self, index: int, seg: Shown, me: Account, peer: Account) -> None:
         off = diff(seg.seq, me.nxt)
         cause = me.shifts.get(off) if off else None
+        if cause is not None and cause.late and off > 0 and seg.length and self._is_filled(index, seg, me):
+            cause = None
         if cause is not None:
             if cause.fault != "syn-bit":
                 entry = self.number(seg, "seq", me, me.nxt, seg.seq, cause=cause)
@@ -165,17 +174,20 @@ class Ledger(Book):
             self._take(seg, me, off)
         elif (first := resent_elsewhere(self, index, seg, me, off)) is not None:
             self.number(seg, "seq", me, first.seq, seg.seq)
-        elif self._is_probe(seg, me, peer, off):
+        elif self._is_probe(seg, me, peer, off) or ends_window(self, index, seg):
             return  # its octet is meaningless, and takes no number
-        elif off > 0 and not is_swapped(seg, me, peer) and self._is_filled(index, seg, me):
+        elif off > 0 and (me.isn == peer.isn or not is_swapped(seg, me, peer)) and self._is_filled(index, seg, me):
+            self.disordered = True
             me.ends |= {seg.seq, add(seg.seq, seg.length)}
             if seg.seg_len:
                 me.starts.setdefault(seg.seq, seg)
                 me.ahead.setdefault(seg.seq, seg)
+            if seg.ctl & FIN:
+                me.fin_at = add(seg.seq, seg.length)
         else:
-            self._wrong_seq(seg, me, peer, off)
+            self._wrong_seq(index, seg, me, peer, off)
 
-    def _wrong_seq(self, seg: Shown, me: Account, peer: Account, off: int) -> None:
+    def _wrong_seq(self, index: int, seg: Shown, me: Account, peer: Account, off: int) -> None:
         swapped = is_swapped(seg, me, peer)
         relative = (
             bool(me.isn) and abs(off) > 1 and seg.seq == relative_number(me) and not swapped and seg.seq not in me.ends
@@ -188,7 +200,9 @@ class Ledger(Book):
             self._relative = self._relative or entry
         entry.at_syn = seg.seq == me.isn
         entry.at_fin = me.fin is not None and seg.seq == me.fin_at and me.nxt == add(me.fin_at, 1)
-        entry.lossy = off > 0 and not swapped and not relative and not is_third(seg, me)
+        entry.lossy = off > 0 and not swapped and not relative
+        entry.late = off < 0 and may_be_late(self, index, seg)
+        entry.late |= off > 0 and seg.is_pure_ack and self._is_sent_again(index, seg, me)
         entry.certain = swapped or (relative and abs(off) > 0xFFFF)
         entry.outside = is_outside(seg.seq, me) or (off > MAX_WINDOW and self._returns(seg, me))
         me.shifts.setdefault(off, entry.cause or entry)
@@ -236,21 +250,40 @@ class Ledger(Book):
 
     def _is_probe(self, seg: Shown, me: Account, peer: Account, off: int) -> bool:
         """A keep-alive or a window probe: one below SND.NXT, or below what the peer expects, at most one octet, and it
-        acknowledges nothing new."""
-        if seg.length > 1 or seg.ctl & (SYN | FIN | RST) or not me.has_acked or diff(seg.ack, me.acked) > 0:
+        acknowledges nothing new, unless its sender delays an ACK and has sent others that do not."""
+        if seg.length > 1 or seg.ctl & (SYN | FIN | RST):
+            return False
+        if off == -1 and diff(seg.ack, peer.nxt) <= 0 and seg.side in self.keeping_alive:
+            return True
+        if not me.has_acked or diff(seg.ack, me.acked) > 0:
             return False
         return off == -1 or (peer.has_acked and diff(seg.seq, peer.acked) in (-1, 0) and off < 0)
+
+    def _is_sent_again(self, index: int, seg: Shown, me: Account) -> bool:
+        """Whether the numbers that a pure ACK leaves out come later, with a later ack or the same."""
+        at = me.nxt
+        for later in self._before(index, seg):
+            if diff(later.seq, at) <= 0 < diff(later.end, at):
+                at = later.end
+        return at == seg.seq
+
+    def _before(self, index: int, seg: Shown) -> list[Shown]:
+        """The later segments of the same sender that take lower numbers, in the order of these."""
+        later = [one for one in self.near(index) if one.side == seg.side and one.seg_len and not one.ctl & (SYN | RST)]
+        return sorted((one for one in later if diff(one.seq, seg.seq) < 0), key=lambda one: diff(one.seq, seg.seq))
 
     def _is_filled(self, index: int, seg: Shown, me: Account) -> bool:
         """Whether the numbers that the segment leaves out come later: it was overtaken, or another was lost."""
         at = me.nxt
         if self._in_order and seg.is_pure_ack:
             return False
-        for later in self.near(index):
-            if later.side == seg.side and later.seg_len and diff(later.seq, at) <= 0 < diff(later.end, at):
+        for later in self._before(index, seg):
+            if diff(later.seq, at) <= 0 < diff(later.end, at):
                 if contradicts(seg, later) or (seg.is_pure_ack and diff(later.ack, seg.ack) > 0):
                     return False  # other octets under its numbers; or it is older than what it would have overtaken
                 at = later.end
+                while at != seg.seq and (early := me.ahead.get(at)) is not None:
+                    at = early.end
                 if diff(at, seg.seq) >= 0:
                     if (
                         seg.is_pure_ack
@@ -318,7 +351,8 @@ class Ledger(Book):
                 entry = self._wrong_ack(seg, peer, peer.nxt if answers else me.acked)
                 # Who sends it has sent a higher ack before, with a lower seq: the network has not exchanged the two.
                 risen = own is None and me.acked_by is not None and diff(seg.seq, me.acked_by.seq) > 0
-                entry.certain, entry.outside = risen, is_outside(seg.ack, peer)
+                entry.late = may_be_late(self, index, seg)
+                entry.certain, entry.outside = risen and not entry.late, is_outside(seg.ack, peer)
         elif leaves_out_fin(self, index, seg):
             self.number(seg, "ack", peer, peer.nxt, seg.ack).fault = "silent"
             self._acknowledge(seg, me)
@@ -371,27 +405,6 @@ class Ledger(Book):
             one.side != seg.side and (one.ctl & FIN or (one.packet > seg.packet and one.length))
             for one in self.segments
         )
-
-    # Resets.
-
-    def _post_reset(self, seg: Shown, me: Account, peer: Account) -> None:
-        off = diff(seg.seq, me.nxt)
-        answers = peer.last is not None and peer.last.ctl & ACK and not seg.ctl & ACK and seg.seq == peer.last.ack
-        asked = answers or (peer.has_acked and seg.seq == peer.acked)
-        if me.opened and off and off not in me.shifts and me.reset is None and not asked:
-            self.number(seg, "seq", me, me.nxt, seg.seq).lossy = off > 0
-
-    def _after_reset(self, seg: Shown, me: Account) -> None:
-        refuses = me.last is not None and not me.opened and me.last.ack != self.accounts[1 - seg.side].nxt
-        if me.reset is not None or refuses:  # a client ignores a refusal that does not acknowledge its SYN
-            return
-        before = [one for one in self.segments if one.side == seg.side and one.packet < seg.packet]
-        kernel = seg.side == CLIENT and len(before) == 2 and bool(before[0].ctl & SYN)
-        me.reset = self.enter(seg, "flags", fault="kernel" if kernel else "resets")
-        me.reset.own = me.last
-        for one in self.segments:
-            if one.side == seg.side and one.packet > seg.packet and not one.ctl & RST:
-                self.enter(one, "flags", fault=me.reset.fault, cause=me.reset)
 
     # Entries.
 

@@ -8,6 +8,7 @@ half the time of an answer, as the handshake has shown it. So the pace of a capt
 from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
 from labkit.tcp import seq as sn
+from labkit.tcp.segment import ACK
 
 NEAR = 1024
 """The largest distance between two IPv4 identifications of a host that counts them."""
@@ -34,6 +35,14 @@ def order_of_ids(seg: Seen, me: Side) -> int:
     if (seg.ip_id - me.newest_id) & 0xFFFF <= NEXT_IDS:
         return 1
     return -1 if (me.newest_id - seg.ip_id) & 0xFFFF <= NEAR else 0
+
+
+def is_too_old(seg: Seen, me: Side) -> bool:
+    """Whether a receiver drops the segment as an old one, and answers with an ACK: its timestamp is older than one of the same
+    sender (RFC 7323 section 5.3), or its ack is older than any window that this one has offered (RFC 5961 section 5)."""
+    if seg.tsval >= 0 and me.tsval >= 0 and sn.before(seg.tsval, me.tsval):
+        return True
+    return seg.ctl & ACK != 0 and me.has_rcv_nxt != 0 and sn.diff(me.rcv_nxt, seg.ack) > me.max_win
 
 
 def half_delay(me: Side) -> int:

@@ -8,7 +8,7 @@ until later segments answer the question or the conversation ends (`close`). `re
 
 from dataclasses import dataclass
 
-from labkit.analysis.order import SAME_MOMENT, half_delay, order
+from labkit.analysis.order import SAME_MOMENT, order
 from labkit.analysis.side import MAX_PENDING, Side
 from labkit.packet.seen import U8, U16, U32, PeerSeq, Record, Seen, Seq
 from labkit.tcp import seq as sn
@@ -18,11 +18,12 @@ GAP, UNSENT, BEHIND = 1, 2, 3
 """The question. GAP: the segment skips sequence numbers. UNSENT: it acknowledges numbers that the capture does not show.
 BEHIND: it is the third segment of a handshake, and does not acknowledge the SYN ACK."""
 
-THIRD, AFTER_ACK, ECHOES, PARTLY, SENT = 1, 2, 3, 4, 5
+THIRD, AFTER_ACK, ECHOES, PARTLY, SENT, EDGE = 1, 2, 3, 4, 5, 6
 """What else is known of the segment, its mark; 0: nothing. THIRD: it is the third segment of a handshake. AFTER_ACK: the segment
 before it was a pure ACK of the same sender. ECHOES, of UNSENT: it also echoes a timestamp that the capture does not show, or a
 SACK block told of the octets. PARTLY, of GAP: a part of it was acknowledged, so it was sent. SENT, of GAP: IPv4 identifications
-leave one out, or the peer had acknowledged what lies between, so it was sent."""
+leave one out, or the peer had acknowledged what lies between, so it was sent. EDGE, of GAP: a pure ACK at the right edge of the
+peer's window, where some hosts put it after the peer has shrunk the window below SND.NXT."""
 
 OPEN, FILLED, MISSED, LATE, WRONG, UNPROVEN, LOST = 0, 1, 2, 3, 4, 5, 6
 """The answer. FILLED: the octets came later. MISSED: the capture lacks packets, and the numbers are right. LATE: the capture
@@ -51,7 +52,7 @@ class Resolved(Record):
     seg_len: int = 0
     ctl: U16 = 0
     mark: U8 = 0
-    """THIRD, AFTER_ACK, ECHOES, PARTLY, SENT or 0."""
+    """THIRD, AFTER_ACK, ECHOES, PARTLY, SENT, EDGE or 0."""
 
 
 def answer(seg: Seen, me: Side, peer: Side) -> None:
@@ -110,7 +111,8 @@ def _answer_gaps_by_sender(seg: Seen, me: Side) -> None:
             continue
         low, high = me.pending_low[i], me.pending_high[i]
         if seg.seg_len and sn.before(seg.seq, high) and sn.after(seg.end, low):
-            if me.pending_seg_len[i] == 0 and sn.after(seg.end, high) and sn.after(seg.end, me.top):
+            at_edge = me.pending_mark[i] == EDGE
+            if me.pending_seg_len[i] == 0 and sn.after(seg.end, high) and sn.after(seg.end, me.top) and not at_edge:
                 # New octets include the number: SND.NXT was never there. Old ones may be merged with what followed them.
                 me.pending_state[i] = WRONG
             else:
@@ -142,14 +144,14 @@ def _goes_on_without(seg: Seen, me: Side, i: int) -> bool:
     if seg.seg_len:
         # Below the pending segment this may be a retransmission of lost octets, and at its number one of the segment itself.
         return me.pending_seg_len[i] != 0 and sn.after(numbered_right, me.pending_seen[i])
-    # A pure ACK that was overtaken acknowledges less, or comes at once.
+    # A pure ACK that was overtaken acknowledges no more than this sender had acknowledged.
     if me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt):
         return False
-    if me.pending_seg_len[i]:
-        return True
-    found = order(seg, me)
     later = me.has_rcv_nxt != 0 and sn.after(seg.ack, me.rcv_nxt)
-    return found > 0 or (found == 0 and (later or seg.time - me.pending_time[i] > half_delay(me)))
+    if not later and me.pending_seg_len[i] == 0 and sn.add(seg.seq, 1) == me.pending_seen[i]:
+        return False  # a keep-alive, after a FIN or an octet that the capture lacks
+    found = order(seg, me)
+    return found > 0 or (found == 0 and later)
 
 
 def _answer_gaps_by_receiver(seg: Seen, peer: Side) -> None:

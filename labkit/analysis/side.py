@@ -127,6 +127,8 @@ class Side(Record):
     """The serial number of the last piece of its payload that is kept (`labkit.analysis.payload`); 0: none."""
     resent: U32 = 0
     """Segments without new sequence numbers."""
+    resent_end: Seq = 0
+    """Where the last of them ended."""
     missed: U32 = 0
     """Gaps that the receiver acknowledged: the capture lacks packets of this side."""
     run: U32 = 0
@@ -135,6 +137,8 @@ class Side(Record):
     """1: it sent new numbers while others were in flight, so that it is not in lock-step with the other side."""
     probe: U8 = 0
     """1: the last segment was a keep-alive or a window probe."""
+    probed: U8 = 0
+    """1: it has sent one."""
 
     delay: int = 0
     """Nanoseconds from the peer's SYN to this side's answer: the least time of an answer, at the point of capture."""
@@ -221,10 +225,13 @@ class Side(Record):
     has_fin: U8 = 0
     fin_packet: U32 = 0
     fin_spoiled: U8 = 0
-    """1: a segment with a wrong checksum has a FIN, `fin`; it counts only once the peer acknowledges it."""
+    """1: its receiver drops the first segment with a FIN, `fin`. With a wrong checksum, it counts only once the peer acknowledges
+    it; as an old segment, it was sent."""
     fin_time: int = 0
     rst: U8 = 0
+    """1: it has sent a reset; 2: one with SND.NXT."""
     rst_seq: Seq = 0
+    """The highest number of one."""
 
     # Pending segments of this side (`labkit.analysis.pending`): pending_n rows, one column for each field.
     pending_n: I8 = 0

@@ -126,10 +126,9 @@ def _belongs(seg: Shown, talk: Talk, host: Talk, found: Collection[int], work: W
     """Whether a segment of one conversation is of another one."""
     if host is talk or {talk.index, host.index} & set(found) or not work.take(1):
         return False
-    if (
-        host.segments[0].packet > seg.packet
-        or len(_differing(talk.four_tuple(seg.side), host.four_tuple(seg.side))) > 2
-    ):
+    if host.segments[0].packet > seg.packet:
+        return False
+    if not 0 < len(_differing(talk.four_tuple(seg.side), host.four_tuple(seg.side))) <= 2:
         return False
     if not _Numbers(host.segments).may_begin(seg) or not work.take(2 * (len(talk.segments) + len(host.segments))):
         return False
@@ -185,8 +184,8 @@ def _moved(stray: Talk, host: Talk, turned: bool = False) -> list[Shown]:
     for seg in stray.segments:
         choices = [_differing(stray.four_tuple(seg.side), host.four_tuple(side)) for side in (CLIENT, SERVER)]
         counts = [len(each) for each in choices]
-        if min(counts) > 2:
-            return []
+        if not 0 < min(counts) <= 2:
+            return []  # with the same ports and addresses, it is of another connection between them
         side = counts.index(min(counts))
         if counts[0] == counts[1]:
             side = _side_by_numbers(seg, host) ^ turned
@@ -205,7 +204,7 @@ def _marked(seg: Shown, side: int, stray: Talk, host: Talk) -> Shown:
 def _opens(syn: Talk, stray: Talk) -> bool:
     """Whether a SYN that stands alone is that of a longer conversation without one: its four-tuple is wrong, not all others."""
     first = stray.segments[0]
-    near = len(_differing(syn.four_tuple(CLIENT), stray.four_tuple(CLIENT))) <= 2
+    near = 0 < len(_differing(syn.four_tuple(CLIENT), stray.four_tuple(CLIENT))) <= 2
     answered = first.side == SERVER and first.ack == syn.segments[0].end
     return near and answered and len(stray.segments) > 1 and syn.segments[0].packet < first.packet
 

@@ -135,4 +135,7 @@ def shown(seg: Seen, data: bytes, sender: int) -> Shown:
         mss=seg.mss,
         headers=headers_of(seg.doff, seg.version),
         spoiled=seg.sum_state == SUM_BAD,
+        tsval=seg.tsval,
+        tsecr=seg.tsecr,
+        sack_n=seg.sack_n,
     )

@@ -6,10 +6,11 @@ segment, `peer` the other one. All are plain functions over integers, so that th
 
 from labkit.analysis.damage import count_sums, is_damaged, is_dropped, replaces_damaged_syn
 from labkit.analysis.extensions import advance_extensions
-from labkit.analysis.order import NEAR, SAME_MOMENT, ids_leave_one_out
+from labkit.analysis.order import NEAR, SAME_MOMENT, ids_leave_one_out, is_too_old
 from labkit.analysis.pending import (
     BEHIND,
     ECHOES,
+    EDGE,
     GAP,
     SENT,
     UNSENT,
@@ -201,6 +202,7 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     me.run += 1
     peer.run = 0
     me.probe = 1 if is_probe(seg, me, peer) or is_window_probe(seg, me, peer) else 0
+    me.probed = max(me.probed, me.probe)
     if not me.has_base:
         _set_base(me, seg.seq if seg.ctl & (SYN | RST) else sn.add(seg.seq, -1))
     if not peer.has_base and seg.ctl & ACK:
@@ -222,7 +224,14 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     if me.third == 1 and seg.ctl & (SYN | RST) == 0:
         me.third = 2
         if me.syn < 2:  # in a simultaneous open the SYN ACK was the answer
-            me.delay = max(0, seg.time - peer.last_time)
+            me.delay = time_since_syn(seg, peer)
+
+
+def time_since_syn(seg: Seen, peer: Side) -> int:
+    """Nanoseconds from the peer's SYN to the answer. Of a SYN that was sent again, nothing tells which copy it answers: the
+    longest time counts (Karn's algorithm measures none)."""
+    first = peer.resent != 0 and peer.first_ctl & SYN != 0
+    return max(0, seg.time - (peer.first_time if first else peer.last_time))
 
 
 def _advance_damaged(seg: Seen, me: Side, peer: Side) -> None:
@@ -281,11 +290,18 @@ def _advance_packet(seg: Seen, me: Side) -> None:
 
 def _advance_numbers(seg: Seen, me: Side, peer: Side) -> None:
     if seg.ctl & RST:
-        me.rst, me.rst_seq = 1, seg.seq
+        _advance_reset(seg, me)
     elif seg.ctl & SYN:
         _advance_syn(seg, me, peer)
     elif not beyond_any_window(seg, me, peer):
         _advance_sequence(seg, me, peer, False)
+
+
+def _advance_reset(seg: Seen, me: Side) -> None:
+    """Note where a side aborts. Without ACK, or with seq 0, a reset answers a segment, whose number may be old."""
+    if me.rst == 0 or sn.after(seg.seq, me.rst_seq):
+        me.rst_seq = seg.seq
+    me.rst = max(me.rst, 2 if seg.ctl & ACK and seg.seq else 1)
 
 
 def _set_base(side: Side, number: int) -> None:
@@ -305,6 +321,7 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
         return  # a SYN inside a connection: the flow table begins a new one if it has to
     if me.syn == (2 if seg.ctl & ACK else 1) and seg.seq == me.isn:
         me.resent += 1
+        me.resent_end = seg.end
     again = me.syn == (2 if seg.ctl & ACK else 1) and seg.seq == me.isn
     me.isn = seg.seq
     me.syn_packet, me.syn_time = seg.number, seg.time
@@ -317,7 +334,7 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
     me.top = me.nxt
     if seg.ctl & ACK and peer.syn and peer.third == 0:
         peer.third = 1
-        me.delay = max(0, seg.time - peer.last_time)
+        me.delay = time_since_syn(seg, peer)
 
 
 def _advance_challenge(seg: Seen, me: Side, peer: Side) -> None:
@@ -376,14 +393,14 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side, damaged: bool) -> None:
         me.octets += seg.len
     elif seg.seq_offset > 0:
         open_pending(seg, me, GAP, me.nxt, seg.seq)
-        if ids_leave_one_out(seg, me, peer) or (peer.has_last_ack and not sn.before(peer.last_ack, seg.seq)):
-            me.pending_mark[me.pending_n - 1] = SENT
+        _mark_gap(seg, me, peer)
         if seg.seg_len:
             me.nxt = seg.end
             me.octets += seg.len
     else:
         if seg.seg_len and not seg.new_octets:
             me.resent += 1
+            me.resent_end = seg.end
         me.octets += min(seg.new_octets, seg.len)
         if sn.after(seg.end, me.nxt):
             me.nxt = seg.end
@@ -392,8 +409,16 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side, damaged: bool) -> None:
         me.since = seg.time  # octets behind a gap cannot be acknowledged before it is filled
     _advance_data(seg, me, peer)
     if seg.ctl & FIN and not me.has_fin:
-        me.fin, me.has_fin, me.fin_spoiled = fin, 0 if damaged else 1, 1 if damaged else 0
+        me.fin, me.has_fin, me.fin_spoiled = fin, 0 if damaged else 1, 1 if damaged or is_too_old(seg, me) else 0
         me.fin_packet, me.fin_time = seg.number, seg.time
+
+
+def _mark_gap(seg: Seen, me: Side, peer: Side) -> None:
+    """Note what is known of a segment behind a gap."""
+    if ids_leave_one_out(seg, me, peer) or (peer.has_last_ack and not sn.before(peer.last_ack, seg.seq)):
+        me.pending_mark[me.pending_n - 1] = SENT
+    elif seg.seg_len == 0 and me.third != 1 and peer.has_rcv_nxt and seg.seq == sn.add(peer.rcv_nxt, peer.win):
+        me.pending_mark[me.pending_n - 1] = EDGE
 
 
 def _advance_data(seg: Seen, me: Side, peer: Side) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.rule import Severity, collect
-from labkit.analysis.rules import capture, fin, window
+from labkit.analysis.rules import capture, fin, reset, window
 from labkit.analysis.side import Side
-from labkit.packet.seen import BAD_OFFSET, CUT, SHORT_IP, SHORT_TCP, SUM_PARTIAL, Seen
+from labkit.packet.seen import ABSENT, BAD_OFFSET, CUT, SHORT_IP, SHORT_TCP, SUM_PARTIAL, Seen
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 from labkit.tcp.seq import MASK, add
 
@@ -92,11 +92,49 @@ case(
     ({"me.has_fin": 1}, 1),
     ({"peer.pending_n": 1}, 0),
     ({"peer.syn_end": at(0)}, 1),
-    ({"peer.syn_end": at(0), "peer.resent": 1}, 0),
-    ({"peer.resent": 1}, 1),
+    ({"peer.resent": 1, "peer.resent_end": at(0)}, 0),
+    ({"peer.resent": 1, "peer.resent_end": at(-1)}, 1),
+    ({"peer.resent": 0, "peer.resent_end": at(0)}, 1),
+    ({"peer.probed": 1}, 0),
+    ({"peer.fin_spoiled": 1}, 0),
+    ({"seg.tsecr": 900, "peer.tsval": 901}, 0),
+    ({"seg.tsecr": 901, "peer.tsval": 901}, 1),
+    ({"seg.tsecr": ABSENT, "peer.tsval": 901}, 1),
     ({"seg.win": 501}, 0),
     ({"me.delay": 20_000_001}, 0),
     ({"peer.fin_time": 980_000_001}, 0),
+)
+AFTER_RESET = {
+    "seg.ctl": ACK,
+    "seg.seq": at(0),
+    "seg.end": at(100),
+    "seg.seg_len": 100,
+    "seg.new_octets": 100,
+    "seg.ip_id": 11,
+    "seg.time": 1_000_000_000,
+    "me.has_nxt": 1,
+    "me.nxt": at(0),
+    "me.top": at(0),
+    "me.rst": 2,
+    "me.rst_seq": at(0),
+    "me.newest_id": 10,
+    "me.third": 2,
+}
+case(
+    reset.goes_on_after_reset,
+    AFTER_RESET,
+    ({"me.rst": 0}, 0),
+    ({"me.rst": 1}, 1),  # the identification is later
+    ({"seg.ctl": RST | ACK}, 0),
+    ({"seg.ctl": SYN}, 0),
+    ({"me.rst_seq": at(1)}, 0),
+    ({"seg.ip_id": ABSENT}, 1),  # beyond the number of the reset
+    ({"seg.ip_id": ABSENT, "me.rst": 1}, Severity.WARNING),
+    ({"seg.ip_id": ABSENT, "me.rst": 1, "me.third": 1}, 1),
+    ({"seg.ip_id": 9, "me.rst": 1}, 0),
+    ({"seg.ip_id": ABSENT, "seg.end": at(0), "seg.seg_len": 0, "seg.new_octets": 0}, Severity.WARNING),
+    ({"seg.ip_id": ABSENT, "seg.end": at(0), "seg.seg_len": 0, "seg.new_octets": 0, "me.last_time": 999_999_999}, 0),
+    ({"seg.end": at(0), "seg.seg_len": 0, "seg.new_octets": 0}, 1),
 )
 REPEATED = UNACKNOWLEDGED | {
     "seg.seq": at(3),

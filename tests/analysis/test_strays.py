@@ -4,7 +4,10 @@ import pytest
 from scapy.layers.inet import IP, TCP
 
 from labkit import Scenario, verify
+from labkit.analysis.entry import Shown
 from labkit.analysis.rule import Severity
+from labkit.analysis.strays import Talk, adopt
+from labkit.tcp.segment import ACK, SYN
 
 CLIENT, SERVER = 40000, 80
 
@@ -63,3 +66,23 @@ def test_another_conversation_is_no_stray() -> None:
     verdict = verify([*packets, *others])
     assert not [each for each in verdict.findings if each.code == "PORT01"]
     assert verdict.ok
+
+
+def test_a_segment_between_the_same_ports_is_no_stray() -> None:
+    """The end of one connection, and the next one between the same hosts and ports."""
+    packets = edited({})
+    late = edited({})[8]
+    late.time = packets[-1].time + 1
+    verdict = verify([*packets, late])
+    assert not [each for each in verdict.findings if each.code == "PORT01"]
+
+
+@pytest.mark.parametrize(("port", "adopted"), [(CLIENT, False), (CLIENT + 1, True)], ids=["same", "another"])
+def test_only_another_port_or_address_makes_a_stray(port: int, adopted: bool) -> None:
+    def talk(index: int, port: int, segments: list[Shown]) -> Talk:
+        return Talk(index, ((b"\xc0\x00\x02\x0a", port), (b"\xc0\x00\x02\x14", SERVER)), segments)
+
+    opening = [Shown(1, 0, 0, 0, 0, SYN, 0), Shown(2, 0, 1, 500, 1, SYN | ACK, 0), Shown(3, 0, 0, 1, 501, ACK, 0)]
+    stray = talk(1, port, [Shown(4, 0, 0, 1, 501, ACK, 100, b"a" * 100)])
+    found = [host.index for host, _segments in adopt([talk(0, CLIENT, opening), stray])]
+    assert found == ([0] if adopted else [])

@@ -13,8 +13,23 @@ from labkit.packet.seen import ABSENT, SUM_BAD, Seen
 SEEN = unpacker(
     Seen,
     (
-        *("time", "src_at", "dst_at", "data_at", "len", "number", "ip_id", "seq", "ack", "win", "data_len", "mss"),
-        *("sport", "dport", "doff", "ctl", "version", "addr_len", "sum_state"),
+        *(
+            "time",
+            "src_at",
+            "dst_at",
+            "data_at",
+            "len",
+            "tsval",
+            "tsecr",
+            "number",
+            "ip_id",
+            "seq",
+            "ack",
+            "win",
+            "data_len",
+            "mss",
+        ),
+        *("sport", "dport", "doff", "ctl", "version", "addr_len", "sum_state", "sack_n"),
     ),
 )
 MOVED = unpacker(Moved, ("flow", "at", "sender", "client"))
@@ -51,8 +66,8 @@ class Hearing:
 
     def _keep(self, batch: Batch, at: int, side: int, index: int, client: int, seen: tuple[int, ...]) -> None:
         """Keep a segment of a side, whose frame is at a place in the octets of a batch."""
-        time, src_at, dst_at, data_at, length, number, ip_id, seq, ack, win, data_len, mss = seen[:12]
-        sport, dport, doff, ctl, version, addr_len, sum_state = seen[12:]
+        time, src_at, dst_at, data_at, length, tsval, tsecr, number, ip_id, seq, ack, win, data_len, mss = seen[:14]
+        sport, dport, doff, ctl, version, addr_len, sum_state, sack_n = seen[14:]
         octets = batch.octets.view
         flow = self._flows.get(index)
         if flow is None:
@@ -76,5 +91,8 @@ class Hearing:
             mss=mss,
             headers=headers_of(doff, version),
             spoiled=sum_state == SUM_BAD,
+            tsval=tsval,
+            tsecr=tsecr,
+            sack_n=sack_n,
         )
         self._heard.append((flow, shown))

@@ -62,6 +62,9 @@ def ack_of_unsent_data(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> i
     """
     if resolved.kind != UNSENT:
         return False
+    former = peer.has_old != 0 and me.syn == 0 and not after(resolved.ack, add(peer.old_nxt, 1))
+    if resolved.state == WRONG and former:
+        return Severity.NOTE  # its sender still has the connection before, or the segment is an old one
     if resolved.state == LOST:
         return Severity.WARNING
     return resolved.state == WRONG or (Severity.NOTE if resolved.state in (MISSED, LATE, UNPROVEN) else False)

@@ -154,7 +154,8 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
     """A FIN takes one sequence number, so its acknowledgement is the number of the FIN plus one.
 
     labkit reports the fault where only the FIN can have caused the ACK: the ACK follows the FIN, carries no data and
-    repeats the previous ack and window. An ACK sent before the FIN arrived is legal. A receiver whose window is closed
+    repeats the previous ack and window. An ACK sent before the FIN arrived is legal, and so is the answer to a keep-alive, to a
+    segment that was sent again, or to a FIN that comes too late to be accepted. A receiver whose window is closed
     may drop the FIN (RFC 9293 section 3.10.7.4).
     """
     if not peer.has_fin or seg.ctl & (SYN | FIN | RST | ACK) != ACK or seg.len or seg.seq_offset or seg.sack_n:
@@ -168,7 +169,10 @@ def fin_not_acknowledged(seg: Seen, me: Side, peer: Side) -> int:
         # After a run of segments the ACK of the FIN may follow later, but not if this side still has to send its own FIN.
         and (peer.run == 1 or not me.has_fin)
         and peer.pending_n == 0
-        and (peer.fin != peer.syn_end or peer.resent == 0)  # this side answers each retransmitted SYN ACK
+        and peer.fin_spoiled == 0
+        and not (seg.tsecr >= 0 and peer.tsval >= 0 and before(seg.tsecr, peer.tsval))  # its echo is older than the FIN
+        and peer.probed == 0  # this side answers each keep-alive
+        and (peer.resent == 0 or peer.resent_end != peer.fin)  # this side answers each segment that is sent again
         and seg.win == me.raw_win
         and seg.win != 0  # a closed window does not take the FIN
         # An earlier ACK was sent before the FIN arrived.

@@ -1,6 +1,6 @@
 """Resets: refused and aborted connections."""
 
-from labkit.analysis.order import ids_count_on, overtaken
+from labkit.analysis.order import ids_count_on, order_of_ids, overtaken
 from labkit.analysis.pending import GAP
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
@@ -50,8 +50,8 @@ def reset_does_not_fit_the_syn(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (RST | SYN) != RST or peer.syn != 1 or me.syn or peer.last_ctl & SYN == 0 or peer.third:
         return False
-    if me.seen and me.rst == 0:
-        return False
+    if (me.seen and me.rst == 0) or (me.has_old and seg.ctl & ACK == 0):
+        return False  # it may answer a segment of the connection before
     return seg.seq != 0 or seg.ctl & ACK == 0 or not between(add(peer.isn, 1), seg.ack, peer.syn_end)
 
 
@@ -95,6 +95,9 @@ def reset_does_not_fit_the_bad_ack(seg: Seen, me: Side, peer: Side) -> int:
     Severity.ERROR,
     "RFC 9293 3.5.2",
     "the sender continues after its own RST, which aborted the connection",
+    otherwise={
+        Severity.WARNING: "the segment comes after its sender's own RST: the RST has overtaken it, or the sender continues",
+    },
     field="flags",
     should_be="no further segment of this connection",
     receiver="It no longer knows the connection and answers with RST.",
@@ -116,14 +119,24 @@ def reset_does_not_fit_the_bad_ack(seg: Seen, me: Side, peer: Side) -> int:
 def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
     """A RST ends the connection for its sender at once, so nothing of it can follow.
 
-    Legal are segments that were in flight when the RST was captured, another RST, and a new SYN. A RST that an
-    attacker has forged in the sender's name looks like this fault.
+    Legal are segments that were in flight when the RST was captured, another RST, and a new SYN. IPv4 identifications show
+    the order, and so does a number beyond the one at which the sender aborted. Without them the fault is a warning, except
+    where a client resets the SYN ACK and then goes on. A RST that an attacker has forged in the sender's name looks like
+    this fault.
     """
     if me.rst == 0 or seg.ctl & (RST | SYN):
         return False
     if me.has_nxt and me.rst_seq != me.nxt:
         return False  # the peer ignores or challenges a RST that is not at SND.NXT, and the connection stays open (RFC 5961)
-    return not overtaken(seg, me) or after(seg.end, me.rst_seq)
+    if after(seg.end, me.rst_seq) and me.rst == 2:
+        return True
+    kernel = (
+        me.rst == 1 and me.third == 1 and peer.resent == 0
+    )  # it answers a SYN ACK that its own kernel did not expect
+    found = order_of_ids(seg, me)
+    if found < 0 or (found == 0 and overtaken(seg, me)):
+        return False
+    return True if found > 0 or kernel else Severity.WARNING
 
 
 @rule(

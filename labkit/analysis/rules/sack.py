@@ -6,7 +6,7 @@ from labkit.analysis.side import Side
 from labkit.analysis.tracker import DEFAULT_MSS, MAX_WINDOW, sack_reach
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, RST, SYN
-from labkit.tcp.seq import after, before, diff
+from labkit.tcp.seq import add, after, before, diff
 
 GOOD = """
     > S  0:0(0) <sackOK>
@@ -194,13 +194,15 @@ def sack_block_outside_any_window(seg: Seen, me: Side, peer: Side) -> int:
     """A receiver keeps only bytes inside its window, and reports old bytes (D-SACK) of a recent window only.
 
     A middlebox that changes sequence numbers, but not the edges of SACK blocks, makes such blocks. No missing packet explains
-    them.
+    them. An old segment of a connection that used the same ports before may arrive, and its bytes are reported as D-SACK.
     """
     if seg.sack_n == 0 or seg.ctl & (SYN | RST | ACK) != ACK:
         return False
     far = sack_reach(me, peer)
     for i in range(seg.sack_n):
         left, right = diff(seg.sack_left[i], seg.ack), diff(seg.sack_right[i], seg.ack)
+        if peer.has_old and i == 0 and not after(seg.sack_right[i], add(peer.old_nxt, 1)):
+            continue  # a D-SACK of octets of the connection before, which came late
         if right > far or left < -far:
             return True
         # In a short connection, what lies below the SYN was never sent.

@@ -55,6 +55,16 @@ def _check_side(model: ScenarioModel, side: str, ipv6: bool, source: Source) -> 
                 ttl=given.ttl, hops=model.path.hops, n=model.path.hops + 1
             ),
         )
+    unit = 1 << (given.window_scale or 0)
+    if given.window < unit:
+        raise source.error(
+            (side, "window"),
+            _("{window} is less than one unit of window_scale {scale}; expected at least {least}").format(
+                window=given.window, scale=given.window_scale, least=unit
+            ),
+        )
+    if side == "client" and given.syn_cookies:
+        raise source.error((side, "syn_cookies"), _("is for a server, which answers SYNs; expected it at the server"))
     if given.md5 is not None and given.ao is not None:
         raise source.error((side, "ao"), _("signs in a second way beside md5; expected one of the two"))
     if given.mptcp and (given.md5 or given.ao):

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from labkit.build.scenario.model import ScenarioModel, Way
+from labkit.build.scenario.scripted import LineError
 from labkit.build.scenario.source import Key, Source
 from labkit.build.scenario.steps import MAIN, Action
 from labkit.errors import ScenarioError
@@ -62,6 +63,9 @@ def first_error(source: Source, errors: list[ErrorDetails], top: type[BaseModel]
     written = _written(key, source)
     if first["type"] == "extra_forbidden" and written != key:
         message = f"{key[-1]!r} {message}"
+    bad = first.get("ctx", {}).get("error")
+    if isinstance(bad, LineError) and written in source.blocks:
+        return source.error(written, bad.why, source.blocks[written] + bad.number - 1)
     return source.error(key if first["type"] == "missing" else written, message)
 
 

@@ -64,8 +64,16 @@ class Script:
         self.lines = lines
 
 
+class LineError(ValueError):
+    """A bad line of a text."""
+
+    def __init__(self, number: int, why: str) -> None:
+        super().__init__(_("line {n}: {why}").format(n=number, why=why))
+        self.number, self.why = number, why
+
+
 def read_lines(value: Any) -> Script:
-    """The lines of a text, without those that are empty or comments. ValueError for a bad line."""
+    """The lines of a text, without those that are empty or comments. LineError for a bad one, ValueError for too many or none."""
     if not isinstance(value, str):
         raise ValueError(_("is not text; expected segments such as 'S 0:0(0) <mss 1460>', one for each line"))  # noqa: TRY004 - pydantic's
     found = []
@@ -74,7 +82,7 @@ def read_lines(value: Any) -> Script:
             try:
                 found.append(_read(text, number))
             except ValueError as why:
-                raise ValueError(_("line {n}: {why}").format(n=number, why=why)) from None
+                raise LineError(number, str(why)) from None
     if not 0 < len(found) <= MAX_LINES:
         raise ValueError(_("has {n} segments; expected 1 to {max_lines}").format(n=len(found), max_lines=MAX_LINES))
     return Script(tuple(found))

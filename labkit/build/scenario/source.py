@@ -44,6 +44,8 @@ class Source:
     """The content of each named file."""
     in_code: bool = False
     """Whether the scenario was written in Python: `lines` only orders its keys, and messages name no line."""
+    blocks: dict[Key, int] = field(default_factory=dict)
+    """The line of the first line of each text that is written line by line (after `|`)."""
 
     def line(self, key: Key) -> int:
         """The line (from 1) of a key, or of the nearest key that contains it."""
@@ -51,9 +53,9 @@ class Source:
             key = key[:-1]
         return self.lines.get(key, 1)
 
-    def error(self, key: Key, message: str) -> ScenarioError:
-        """An error at a key: `FILE:LINE: key: message`."""
-        where = self.name if self.in_code else f"{self.name}:{self.line(key)}"
+    def error(self, key: Key, message: str, line: int = 0) -> ScenarioError:
+        """An error at a key: `FILE:LINE: key: message`. `line`: where in the file, if not where the key is."""
+        where = self.name if self.in_code else f"{self.name}:{line or self.line(key)}"
         return ScenarioError(f"{where}: {spell(key)}{_(': ') if key else ''}{message}")
 
     def load(self, key: Key, name: str, largest: int) -> None:
@@ -242,6 +244,8 @@ def _value(node: Any, key: Key, source: Source) -> Any:
         return found
     if node.id == "sequence":
         return [_value(item, (*key, number), source) for number, item in enumerate(node.value)]
+    if node.style == "|":
+        source.blocks[key] = node.start_mark.line + 2
     return _scalar(node.tag, node.value, key, source)
 
 

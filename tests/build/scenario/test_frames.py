@@ -128,6 +128,11 @@ def test_the_mss_follows_from_the_mtu(rest, mss, most):
         (f"{IPV6}path: {{fragment: 600}}\n", "f.yaml:3: path.fragment: 600 is below IPv6's smallest MTU"),
         (f"{IPV6}path: {{mtu: 600}}\n", "f.yaml:3: path.mtu: 600 is below IPv6's smallest MTU"),
         ("client: {mss: 1461}\n", "client.mss: 1461 makes datagrams larger than the path's MTU of 1500"),
+        ("client: {syn_cookies: true}\n", "client.syn_cookies: is for a server, which answers SYNs"),
+        (
+            "server: {window: 127, window_scale: 7}\n",
+            "server.window: 127 is less than one unit of window_scale 7; expected at least 128",
+        ),
         ("path: {hops: 64}\n", "client.ttl: 64 is too small for 64 hops; expected at least 65"),
         ("path: {to_server: {burst: {length: 4}}}\n", "f.yaml:2: path.to_server.burst.chance: is missing"),
         ("path: {to_server: {burst: {chance: 2%, lenght: 4}}}\n", "did you mean 'length'?"),

@@ -198,6 +198,23 @@ def test_bad_lines_are_refused(lines: str, message: str) -> None:
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("segments: |\n      S 0:0(0)\n\n      X 1:1(0)\n", 7, "segments: 'X 1:1(0)' is not understood"),
+        ("segments: |2-\n        X 0:0(0)\n", 5, "segments: 'X 0:0(0)' is not understood"),
+        ("segments:\n      after: 1s\n      lines: |\n        S 0:0(0)\n        X\n", 8, "segments.lines: 'X'"),
+        ("segments: >\n      S 0:0(0)\n\n      X 1:1(0)\n", 4, "segments: line 2: 'X 1:1(0)' is not understood"),
+    ],
+    ids=["block", "indented", "long form", "folded"],
+)
+def test_a_bad_line_of_a_block_is_named_by_its_line_in_the_file(text: str, line: int, message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        Scenario.parse(f"name: x\nsteps:\n- client:\n    {text}", "x.yaml")
+    assert str(caught.value).startswith(f"x.yaml:{line}: steps[1].client.")
+    assert message in str(caught.value)
+
+
 def test_a_line_that_never_begins_is_an_error() -> None:
     message = "line 2 of the segments has no time and never begins: no segment of the server arrives"
     with pytest.raises(ScenarioError, match=message):

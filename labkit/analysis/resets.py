@@ -1,0 +1,58 @@
+"""Resets in the accounts of a conversation: the number that one has, and segments that come after it."""
+
+from labkit.analysis.account import Account, Book
+from labkit.analysis.entry import CLIENT, Shown
+from labkit.analysis.lateness import may_be_late
+from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.seq import add, diff
+
+
+def post_reset(book: Book, seg: Shown) -> None:
+    """Enter a reset whose number is neither its sender's next one nor that of a segment which it answers."""
+    me, peer = book.accounts[seg.side], book.accounts[1 - seg.side]
+    off = diff(seg.seq, me.nxt)
+    if not me.opened or not off or off in me.shifts or me.reset is not None:
+        return
+    answers = peer.last is not None and peer.last.ctl & ACK and not seg.ctl & ACK and seg.seq == peer.last.ack
+    if answers or (peer.has_acked and seg.seq == peer.acked):
+        return
+    old = _answers_old(seg, peer)
+    closed = me.fin is not None and peer.fin is not None and peer.has_acked and peer.acked == add(me.fin_at, 1)
+    refuses = me.taken is None and seg.ctl & ACK != 0  # it has no connection, or this capture does not show its SYN
+    if not (old and (me.gone or peer.gone or closed or refuses)):
+        entry = book.number(seg, "seq", me, me.nxt, seg.seq)
+        entry.lossy, entry.late = off > 0, old
+
+
+def _answers_old(seg: Shown, peer: Account) -> bool:
+    """Whether a reset may answer an old segment of the peer, as a host does that knows nothing of the connection: with the
+    number that this one acknowledges or, where it is a SYN, with 0 and an ack (RFC 9293 section 3.5.2, group 1)."""
+    if seg.ctl & ACK:
+        return seg.seq == 0 and seg.ack == add(peer.isn, 1)
+    return seg.seq in peer.acks
+
+
+def continue_after_reset(book: Book, index: int, seg: Shown) -> None:
+    """Enter the segments of a side that come after its own reset."""
+    me, peer = book.accounts[seg.side], book.accounts[1 - seg.side]
+    refuses = me.last is not None and not me.opened and me.last.ack != peer.nxt
+    if me.reset is not None or refuses:  # a client ignores a refusal that does not acknowledge its SYN
+        return
+    before = [one for one in book.segments if one.side == seg.side and one.packet < seg.packet]
+    kernel = seg.side == CLIENT and len(before) == 2 and bool(before[0].ctl & SYN)
+    me.reset = book.enter(seg, "flags", fault="kernel" if kernel else "resets")
+    me.reset.own = me.last
+    me.reset.late = may_be_late(book, index, seg) and not _listens_on(book, index, seg)
+    # The only segment that the reset can answer is the SYN ACK, and the client has acknowledged nothing before.
+    me.reset.certain = kernel and peer.taken is not None and peer.last is peer.taken and peer.taken.ctl & SYN != 0
+    for one in book.segments:
+        if one.side == seg.side and one.packet > seg.packet and not one.ctl & RST:
+            book.enter(one, "flags", fault=me.reset.fault, cause=me.reset)
+
+
+def _listens_on(book: Book, index: int, seg: Shown) -> bool:
+    """Whether a sender acknowledges, after its reset, what the peer has sent only after that."""
+    later = book.near(index)
+    known = {one.end for one in book.segments[:index] if one.side != seg.side}
+    sent = {one.end for one in later if one.side != seg.side and one.seg_len} - known
+    return any(one.side == seg.side and one.ctl & (RST | ACK) == ACK and one.ack in sent for one in later)
