@@ -6,6 +6,7 @@ pytest puts this folder on the import path, so that tests in subfolders can impo
 import gc
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ settings.register_profile("quick", settings.get_profile("labkit"), max_examples=
 settings.load_profile("labkit")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark each test as MARKED says, and every test that runs tshark as slow. What one worker runs whole comes first, so that
     no other waits for it at the end."""
     for item in items:
@@ -57,6 +58,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if any("tshark" in str(skip.kwargs.get("reason")) for skip in item.iter_markers("skipif")):
             item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    if config.getoption("loadgroup", False):
+        name_groups(items)
+
+
+def name_groups(items: list[pytest.Item]) -> None:
+    """Put the group of each test into its id, where pytest-xdist looks for it.
+
+    pytest-xdist 3.8.0 does so too, but pytest 9.2.0 keeps an id in parts and takes no notice: each worker would build the wheels.
+    """
+    with suppress(ImportError):
+        from _pytest.nodeid import NodeId
+
+        for item in items:
+            group = item.get_closest_marker("xdist_group")
+            if group is not None and "@" not in item.nodeid:
+                item._id = NodeId.parse(f"{item.nodeid}@{group.args[0]}")  # type: ignore[attr-defined]
 
 
 def pytest_collection_finish() -> None:
