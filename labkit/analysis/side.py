@@ -178,7 +178,7 @@ class Side(Record):
     """The earliest timestamp."""
     max_win: U32 = 0
     """The largest window so far, in octets."""
-    same_acks: int = 0
+    same_acks: U32 = 0
     """Duplicate ACKs in a row (RFC 5681 section 2)."""
     part_packet: U32 = 0
     """The last segment that acknowledged all but the last octet of a segment; 0: none did."""
