@@ -178,8 +178,8 @@ class Side(Record):
     """The earliest timestamp."""
     max_win: U32 = 0
     """The largest window so far, in octets."""
-    same_acks: U32 = 0
-    """Duplicate ACKs in a row (RFC 5681 section 2)."""
+    same_acks: I8 = 0
+    """Duplicate ACKs in a row (RFC 5681 section 2), up to the three that ask for a retransmission; ANSWERED after it."""
     part_packet: U32 = 0
     """The last segment that acknowledged all but the last octet of a segment; 0: none did."""
     part_time: int = 0

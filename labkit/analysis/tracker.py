@@ -38,7 +38,9 @@ from labkit.tcp.segment import ACK, AE, CWR, ECE, FIN, RST, SYN
 WAITS, PASSED = 1, 2
 """`Side.challenge`: a SYN in the connection waits for its challenge ACK; its receiver has sent something else since."""
 
-ANSWERED = -(1 << 30)
+ASKED = 3
+"""Duplicate ACKs that ask for a retransmission (RFC 5681 section 3.2)."""
+ANSWERED = -1
 """`Side.same_acks` after the retransmission that duplicate ACKs ask for: further ones do not count until a new ACK (RFC 5681
 section 3.2, step 6)."""
 
@@ -465,7 +467,7 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
         me.same_acks = 0
         peer.since = 0 if not peer.has_nxt or not sn.before(seg.ack, peer.nxt) else peer.last_time
     elif is_duplicate_ack(seg, me, peer):
-        me.same_acks += 1
+        me.same_acks += 1 if 0 <= me.same_acks < ASKED else 0
     elif sn.before(seg.ack, me.rcv_nxt):
         return  # overtaken: its window is outdated (RFC 9293 section 3.10.7.4: SND.WL1 and SND.WL2)
     me.raw_win = seg.win

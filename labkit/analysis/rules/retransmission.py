@@ -3,7 +3,7 @@
 from labkit.analysis.relations import is_duplicate_ack, is_probe, repeats_ack
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import unacked
+from labkit.analysis.tracker import ASKED, unacked
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import add, after
@@ -225,7 +225,7 @@ def ack_repeated(seg: Seen, me: Side, peer: Side) -> int:
 def fast_retransmission(seg: Seen, me: Side, peer: Side) -> int:
     """After three duplicate ACKs the sender resends the missing segment before its timer expires."""
     resent = seg.seg_len > 0 and seg.seq_offset < 0 and seg.new_octets == 0 and seg.ctl & (SYN | RST) == 0
-    return resent and peer.same_acks >= 3 and peer.has_rcv_nxt != 0 and seg.seq == peer.rcv_nxt
+    return resent and peer.same_acks >= ASKED and peer.has_rcv_nxt != 0 and seg.seq == peer.rcv_nxt
 
 
 @rule(
