@@ -4,8 +4,22 @@ import pytest
 from conditions import Cases, Change, Predicate, answer, at
 
 from labkit.analysis.order import SAME_MOMENT
-from labkit.analysis.pending import AFTER_ACK, BEHIND, FILLED, GAP, LATE, LOST, MISSED, OPEN, PARTLY, SENT, THIRD
-from labkit.analysis.pending import UNPROVEN, UNSENT, WRONG
+from labkit.analysis.pending import (
+    AFTER_ACK,
+    BEHIND,
+    FILLED,
+    GAP,
+    LATE,
+    LOST,
+    MISSED,
+    OPEN,
+    PARTLY,
+    SENT,
+    THIRD,
+    UNPROVEN,
+    UNSENT,
+    WRONG,
+)
 from labkit.analysis.rule import Severity
 from labkit.analysis.rules import sequence
 from labkit.analysis.rules.sequence import MIN_RTO
