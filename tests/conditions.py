@@ -4,11 +4,8 @@ Sequence numbers wrap: the numbers of a table lie around 2**32.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
 from inspect import signature
 from typing import Any
-
-import pytest
 
 from labkit.analysis.pending import Resolved
 from labkit.analysis.side import Side
@@ -44,10 +41,8 @@ def state(values: Change) -> dict[str, Any]:
 def answer(predicate: Predicate, values: Change) -> int:
     """What the predicate answers in a state, of which it changes nothing."""
     parts = state(values)
-    taken = {name: parts[name] for name in signature(predicate).parameters}
-    before = deepcopy(taken)
-    found = int(predicate(**taken))
-    assert taken == before, "a rule changes nothing"
+    found = int(predicate(*(parts[name] for name in signature(predicate).parameters)))
+    assert parts == state(values), "a rule changes nothing"
     return found
 
 
@@ -55,18 +50,20 @@ class Cases:
     """Cases of some predicates: `CASES(predicate, base, (change, answer), ...)` adds one. In its base, the answer is True."""
 
     def __init__(self) -> None:
-        self.cases: dict[str, tuple[Predicate, Change, tuple[tuple[Change, int], ...]]] = {}
+        self._cases: dict[str, tuple[Predicate, Change, tuple[tuple[Change, int], ...]]] = {}
 
     def __call__(
         self, predicate: Predicate, base: Change, *changes: tuple[Change, int], title: str = "", first: int = 1
     ) -> None:
         title = title or predicate.__name__.strip("_").replace("_", " ")
-        assert title not in self.cases, title
-        self.cases[title] = predicate, base, (({}, first), *changes)
+        assert title not in self._cases, title
+        self._cases[title] = predicate, base, (({}, first), *changes)
 
-    def rows(self) -> Iterator[Any]:
-        """Yield the parameters of a test: the predicate, the values and the answer."""
-        for title, (predicate, base, changes) in self.cases.items():
-            for change, found in changes:
-                words = ", ".join(f"{name}={value}" for name, value in change.items())
-                yield pytest.param(predicate, {**base, **change}, found, id=f"{title}: {words}" if words else title)
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cases)
+
+    def wrong(self, title: str) -> list[str]:
+        """The changes after which the predicate does not answer as the case says."""
+        predicate, base, changes = self._cases[title]
+        found = [(change, answer(predicate, {**base, **change}), right) for change, right in changes]
+        return [f"{dict(change)}: {given}, not {int(right)}" for change, given, right in found if given != right]

@@ -1,7 +1,7 @@
 """Each condition of the rules about acknowledgement numbers, by itself."""
 
 import pytest
-from conditions import Cases, Change, Predicate, answer, at
+from conditions import Cases, Change, at
 
 from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.pending import BEHIND, ECHOES, FILLED, GAP, LATE, LOST, MISSED, OPEN, UNPROVEN, UNSENT, WRONG
@@ -281,6 +281,6 @@ CASES(
 )
 
 
-@pytest.mark.parametrize(("predicate", "values", "found"), list(CASES.rows()))
-def test_a_rule_about_acks_answers(predicate: Predicate, values: Change, found: int) -> None:
-    assert answer(predicate, values) == found
+@pytest.mark.parametrize("title", CASES)
+def test_a_rule_about_acks_answers(title: str) -> None:
+    assert CASES.wrong(title) == []

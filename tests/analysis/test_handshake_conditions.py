@@ -1,7 +1,7 @@
 """Each condition of the rules about the handshake, by itself."""
 
 import pytest
-from conditions import Cases, Change, Predicate, answer, at
+from conditions import Cases, Change, at
 
 from labkit.analysis.order import NEXT_IDS, SAME_MOMENT
 from labkit.analysis.pending import AFTER_ACK, FILLED, MISSED, THIRD, UNPROVEN, WRONG
@@ -304,6 +304,6 @@ CASES(
 )
 
 
-@pytest.mark.parametrize(("predicate", "values", "found"), list(CASES.rows()))
-def test_a_rule_about_the_handshake_answers(predicate: Predicate, values: Change, found: int) -> None:
-    assert answer(predicate, values) == found
+@pytest.mark.parametrize("title", CASES)
+def test_a_rule_about_the_handshake_answers(title: str) -> None:
+    assert CASES.wrong(title) == []
