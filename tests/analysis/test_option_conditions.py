@@ -545,6 +545,6 @@ CASES(
 )
 
 
-@pytest.mark.parametrize("title", CASES)
+@pytest.mark.parametrize("title", list(CASES))
 def test_a_rule_about_options_answers(title: str) -> None:
     assert CASES.wrong(title) == []

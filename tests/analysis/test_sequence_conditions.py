@@ -394,6 +394,6 @@ CASES(
 )
 
 
-@pytest.mark.parametrize("title", CASES)
+@pytest.mark.parametrize("title", list(CASES))
 def test_a_rule_about_numbers_answers(title: str) -> None:
     assert CASES.wrong(title) == []
