@@ -1,12 +1,12 @@
-"""Each condition of the rules about resets, by itself."""
+"""Each condition of the rules about resets, and about a FIN behind a gap, by itself."""
 
 import pytest
 from conditions import Cases, Change, at, state
 
-from labkit.analysis.pending import GAP, UNSENT
+from labkit.analysis.pending import GAP, LOST, MISSED, UNSENT, WRONG
 from labkit.analysis.rule import Severity, collect
-from labkit.analysis.rules import reset
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.analysis.rules import fin, reset
+from labkit.tcp.segment import ACK, FIN, RST, SYN
 
 CASES = Cases()
 
@@ -218,6 +218,33 @@ CASES(
     ),
     title="reset behind a gap",
     first=Severity.NOTE,
+)
+
+
+CASES(
+    fin.fin_after_a_gap,
+    {"resolved.kind": GAP, "resolved.state": WRONG, "resolved.ctl": FIN | ACK},
+    ({"resolved.kind": UNSENT}, 0),
+    ({"resolved.state": LOST}, 0),
+    ({"resolved.state": MISSED}, 0),
+    ({"resolved.ctl": ACK}, 0),
+)
+CASES(
+    fin.fin_one_too_high,
+    {
+        "resolved.kind": GAP,
+        "resolved.state": LOST,
+        "resolved.ctl": FIN | ACK,
+        "resolved.want_seq": at(49),
+        "resolved.seq": at(50),
+    },
+    ({"resolved.kind": UNSENT}, 0),
+    ({"resolved.state": WRONG}, 0),
+    ({"resolved.state": MISSED}, 0),
+    ({"resolved.ctl": ACK}, 0),
+    ({"resolved.seq": at(51)}, 0),
+    ({"resolved.seq": at(49)}, 0),
+    ({"me.resent": 1}, 0),
 )
 
 
