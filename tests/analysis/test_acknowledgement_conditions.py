@@ -14,6 +14,7 @@ from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 SECOND = 1_000_000_000
 CASES = Cases()
 
+FORMER: Change = {"peer.has_old": 1, "peer.old_nxt": at(0)}
 CASES(
     acknowledgement.ack_of_unsent_data,
     {"resolved.kind": UNSENT, "resolved.state": WRONG},
@@ -26,6 +27,14 @@ CASES(
     ({"resolved.state": UNPROVEN}, Severity.NOTE),
     ({"resolved.state": UNPROVEN, "resolved.kind": GAP}, 0),
     ({"resolved.state": OPEN}, 0),
+    # It answers a SYN, and fits the connection that used the same ports before.
+    ({**FORMER, "resolved.ack": at(1)}, Severity.NOTE),
+    ({**FORMER, "resolved.ack": at(0)}, Severity.NOTE),
+    ({**FORMER, "resolved.ack": at(2)}, 1),
+    ({**FORMER, "resolved.ack": at(1), "me.syn": 1}, 1),
+    ({**FORMER, "resolved.ack": at(1), "me.syn": 2}, 1),
+    ({**FORMER, "resolved.ack": at(1), "peer.has_old": 0}, 1),
+    ({**FORMER, "resolved.ack": at(1), "resolved.state": LOST}, Severity.WARNING),
     ({"resolved.state": FILLED}, 0),
 )
 CASES(

@@ -362,6 +362,11 @@ CASES(
     (blocks((10, 20), (30, FAR + 1)), 1),
     ({"seg.sack_n": 0}, 0),
     ({"me.max_win": 65536}, 0),
+    # A D-SACK of a connection that used the same ports before.
+    ({"peer.has_old": 1, "peer.old_nxt": at(FAR)}, 0),
+    ({"peer.has_old": 1, "peer.old_nxt": at(FAR - 1)}, 1),
+    ({"peer.has_old": 0, "peer.old_nxt": at(FAR)}, 1),
+    ({"peer.has_old": 1, "peer.old_nxt": at(FAR), **blocks((10, 20), (30, FAR + 1))}, 1),
     # Far below the ack, in a long connection.
     ({"peer.isn": at(-2 * FAR), **blocks((-FAR, -9))}, 0),
     ({"peer.isn": at(-2 * FAR), **blocks((-FAR - 1, -9))}, 1),

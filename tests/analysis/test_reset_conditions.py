@@ -35,6 +35,9 @@ CASES(
     ({"peer.third": 1}, 0),
     ({"me.seen": 1}, 0),
     ({"me.seen": 1, "me.rst": 1}, 1),
+    # Without ACK, it may answer a segment of a connection that used the same ports before.
+    ({"me.has_old": 1}, 1),
+    ({"me.has_old": 1, "seg.ctl": RST}, 0),
     # The SYN has data.
     ({"peer.syn_end": at(9), "seg.ack": at(9)}, 0),
     ({"peer.syn_end": at(9), "seg.ack": at(10)}, 1),
@@ -105,6 +108,13 @@ CASES(
     ({"seg.ip_id": 11, "seg.end": at(0), "seg.seg_len": 0, "seg.new_octets": 0}, 1),
     ({"seg.ip_id": 0, "seg.seq": at(-100), "seg.seq_offset": -100, "seg.end": at(0)}, 0),
     ({"seg.ip_id": 0, "seg.seq": at(-99), "seg.seq_offset": -99, "seg.end": at(1)}, 1),
+    ({"seg.ip_id": 11, "me.rst": 1, "seg.seq": at(-100), "seg.seq_offset": -100, "seg.end": at(0)}, 1),
+    # A client's kernel has reset the SYN ACK, unless it is the answer to a SYN ACK that was sent again.
+    ({"seg.ip_id": 0, "me.rst": 1, "me.third": 1}, 1),
+    ({"seg.ip_id": 0, "me.rst": 1, "me.third": 1, "peer.resent": 1}, Severity.WARNING),
+    ({"seg.ip_id": 0, "me.rst": 1, "me.third": 0}, Severity.WARNING),
+    ({"seg.ip_id": 0, "me.rst": 1}, Severity.WARNING),
+    ({"seg.ip_id": 0, "me.third": 1, "seg.end": at(0), "seg.seg_len": 0, "seg.new_octets": 0}, Severity.WARNING),
 )
 STRAY: Change = {
     "seg.ctl": RST,
