@@ -6,6 +6,7 @@ from conditions import Cases, Change, at, state
 from labkit.analysis.pending import GAP, LOST, MISSED, UNSENT, WRONG
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.rules import fin, reset
+from labkit.packet.seen import ABSENT
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 
 CASES = Cases()
@@ -103,6 +104,11 @@ CASES(
     # Its receiver did not take the reset.
     ({"me.rst_seq": at(1)}, 0),
     ({"me.rst_seq": at(1), "me.has_nxt": 0}, 1),
+    ({"me.rst": 1}, 1),  # the identification is later
+    ({"seg.ip_id": 9, "me.rst": 1}, 0),
+    ({"seg.ip_id": ABSENT}, 1),  # beyond the number of the reset
+    ({"seg.ip_id": ABSENT, "seg.end": at(0), "seg.seg_len": 0, "seg.new_octets": 0}, Severity.WARNING),
+    ({"seg.ip_id": ABSENT, "seg.end": at(0), "seg.seg_len": 0, "seg.new_octets": 0, "me.last_time": 999_999_999}, 0),
     # The reset may have overtaken it, unless it brings octets that the sender had not sent then.
     ({"seg.ip_id": 9, "seg.end": at(0), "seg.seg_len": 0, "seg.new_octets": 0}, 0),
     ({"seg.ip_id": 11, "seg.end": at(0), "seg.seg_len": 0, "seg.new_octets": 0}, 1),
