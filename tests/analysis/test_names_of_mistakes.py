@@ -91,6 +91,7 @@ ACKS: list[tuple[str, dict[str, Any]]] = [
     ("takes_back_an_ack", {"off": -3, "ctl": RST | ACK}),
     # Behind the SYN is ISN + 1, unless it had data.
     ("ack_does_not_cover_the_syn", {"off": -1, "at_syn": True, "isn": at(2), "expected": at(3)}),
+    ("ack_does_not_cover_the_syn", {"off": -1, "at_syn": True, "isn": at(4), "expected": 0}),
     ("ack_does_not_cover_the_syn", {"off": -1, "at_syn": True, "isn": at(2), "expected": at(3), "own": shown(SYN)}),
     ("takes_back_an_ack", {"off": -2, "at_syn": True, "isn": at(2), "expected": at(4)}),
     ("takes_back_an_ack", {"off": -1, "isn": at(2), "expected": at(3)}),
