@@ -59,6 +59,7 @@ CASES(
     ({"seg.time": MIN_SYN_RTO, "peer.first_time": 1}, 1),
     # The SYN ACK echoes an earlier SYN.
     ({"seg.tsval": 11, "peer.syn_echo": 10}, 0),
+    ({"seg.tsval": 0, "peer.syn_echo": MASK}, 0),
     ({"seg.tsval": 10, "peer.syn_echo": 10}, 1),
     ({"seg.tsval": 9, "peer.syn_echo": 10}, 1),
     ({"seg.tsval": 1, "peer.syn_echo": MASK}, 0),
@@ -159,6 +160,7 @@ CASES(
     ({"seg.tsval": 9, "me.least_tsval": 10}, 1),
     ({"seg.tsval": 0, "me.least_tsval": MASK}, 0),
     ({"seg.tsval": 2, "me.least_tsval": 1}, 0),
+    ({"seg.tsval": 1, "me.least_tsval": 0}, 0),
     ({"seg.tsval": 5, "me.least_tsval": ABSENT}, 1),
     ({"seg.tsval": ABSENT, "me.least_tsval": HALF + 1}, 1),
 )

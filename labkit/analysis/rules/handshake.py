@@ -76,7 +76,7 @@ def answered_before_asked(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | ACK | RST) != SYN or me.seen or peer.seen != 1 or peer.syn != 2 or peer.last_ack != seg.end:
         return False
-    if seg.tsval > 0 and peer.syn_echo and after(seg.tsval, peer.syn_echo):
+    if seg.tsval >= 0 and peer.syn_echo and after(seg.tsval, peer.syn_echo):
         return False
     return SAME_MOMENT < seg.time - peer.first_time < MIN_SYN_RTO
 
@@ -199,7 +199,7 @@ def third_segment_before_the_second(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or me.seen or peer.syn != 1 or not peer.has_last_ack:
         return False
-    if seg.tsval >= 0 and me.least_tsval > 0 and after(seg.tsval, me.least_tsval):
+    if seg.tsval >= 0 and me.least_tsval >= 0 and after(seg.tsval, me.least_tsval):
         return False  # the third segment echoes an earlier SYN ACK
     return peer.last_ack == seg.end and SAME_MOMENT < seg.time - peer.last_time < MIN_SYN_RTO
 
