@@ -46,6 +46,7 @@ def _matrix() -> Iterator[ModuleType]:
     sys.path.remove(lib)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
 def test_the_verifier_finds_each_fault_at_its_packet(fault: Fault, matrix: ModuleType) -> None:
     found = set()
@@ -61,6 +62,7 @@ def test_the_verifier_finds_each_fault_at_its_packet(fault: Fault, matrix: Modul
     assert matrix.section(fault) in PAGE.read_text("utf-8"), "docs/faults.md is not current: run scripts/docs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
 def test_options_do_not_hide_a_fault(fault: Fault, matrix: ModuleType) -> None:
     missed = [each for each in matrix.small_outcomes(fault) if not each.hidden and (each.early or not each.found)]
