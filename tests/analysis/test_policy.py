@@ -15,6 +15,7 @@ PRECISE = replace(PLAIN, code="CC01")
 GIVES_WAY = replace(PLAIN, code="DD01", unless=("CC01", "EE01"))
 LATER = replace(PLAIN, scope=Scope.PENDING, place=("resolved.packet", "resolved.time"))
 SUM = replace(PLAIN, scope=Scope.SIDE, sums_up=True)
+ENDING = replace(GIVES_WAY, scope=Scope.SIDE)
 WHOLE = replace(PLAIN, code="FF01", scope=Scope.FLOW, place=None, unless=("AA01",))
 
 
@@ -44,6 +45,13 @@ def stands(events: list[Event]) -> list[int]:
         ([event(GIVES_WAY), event(PRECISE)], [1]),
         ([event(GIVES_WAY), event(PRECISE, packet=8)], [0, 1]),
         ([event(GIVES_WAY), event(OTHER)], [0, 1]),
+        # Or about the same conversation, if both are found at its end.
+        ([event(PRECISE, 0, flow=1), event(ENDING, 0, flow=1)], [0]),
+        ([event(PRECISE, 0, flow=1), event(ENDING, 0, flow=2)], [0, 1]),
+        ([event(PRECISE, 0, flow=0), event(ENDING, 0, flow=1)], [0, 1]),
+        ([event(PRECISE, 1, flow=0), event(ENDING, 0, flow=1)], [0, 1]),
+        # Where a conversation has several errors, the gravest of the named code counts.
+        ([event(PLAIN, severity=Severity.NOTE), event(PLAIN, 8), event(WHOLE, 0)], [0, 1]),
         # One finding sums up all of its code about the same sender.
         ([event(PLAIN, 1), event(PLAIN, 2), event(PLAIN, 2, sender=1), event(OTHER, 1), event(SUM, 9)], [2, 3, 4]),
         ([event(PLAIN, 1), event(SUM, 9, flow=1)], [0, 1]),
@@ -61,6 +69,11 @@ def test_the_verdict_has(events: list[Event], expected: list[int]) -> None:
     asked = [place for place, each in enumerate(events) if each[0].code in needed]
     kept = {asked[place] for place in stands([events[place] for place in asked])}
     assert [place for place in range(len(events)) if place in kept or place not in asked] == expected
+
+
+def test_each_event_has_all_its_numbers() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        standing([PLAIN], Events([0, 0], [Severity.ERROR] * 2, [7, 8], [0], [0, 0]))
 
 
 def test_a_code_depends_on_others_that_were_found() -> None:
