@@ -39,6 +39,7 @@ def stands(events: list[Event]) -> list[int]:
         ([event(PLAIN), event(PLAIN), event(OTHER)], [0, 1, 2]),
         # A finding about an earlier packet replaces what was found there under the same code.
         ([event(PLAIN), event(LATER), event(OTHER)], [1, 2]),
+        ([event(OTHER), event(PLAIN), event(LATER)], [0, 2]),
         ([event(LATER), event(PLAIN), event(LATER), event(PLAIN)], [2, 3]),
         ([event(PLAIN, packet=6), event(LATER)], [0, 1]),
         # Another rule says the same more precisely, at the same packet.
@@ -50,7 +51,7 @@ def stands(events: list[Event]) -> list[int]:
         ([event(PRECISE, 0, flow=1), event(ENDING, 0, flow=2)], [0, 1]),
         ([event(PRECISE, 0, flow=0), event(ENDING, 0, flow=1)], [0, 1]),
         ([event(PRECISE, 1, flow=0), event(ENDING, 0, flow=1)], [0, 1]),
-        # Where a conversation has several errors, the gravest of the named code counts.
+        # One error among several findings is enough.
         ([event(PLAIN, severity=Severity.NOTE), event(PLAIN, 8), event(WHOLE, 0)], [0, 1]),
         # One finding sums up all of its code about the same sender.
         ([event(PLAIN, 1), event(PLAIN, 2), event(PLAIN, 2, sender=1), event(OTHER, 1), event(SUM, 9)], [2, 3, 4]),
