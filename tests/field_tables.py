@@ -62,4 +62,4 @@ def check(action: Action, before: Change, after: Change) -> None:
         part, _, field = name.partition(".")
         got = getattr(parts[part], field)
         found[name] = got[: len(value)] if isinstance(value, list) else got
-    assert found == after
+    assert found == after, f"found {found}"
