@@ -453,6 +453,7 @@ TABLE.add(
     (seg(1, 0, RST), {"me.third": 1, "me.delay": 0}),
     (seg(0, 0, SYN | ACK) | {"me.isn": at(0), "me.syn": 2}, {"me.third": 1, "me.delay": 0}),
     ({"peer.isn": at(0)}, {"me.pending_n": 1, "me.pending_kind": [BEHIND], "me.pending_want": [at(1)]}),
+    (seg(0, 0, SYN | ACK) | {"me.isn": at(0), "me.syn": 2, "peer.isn": at(0)}, {"me.third": 1, "me.delay": 0}),
     ({"peer.isn": at(0), "me.third": 2}, {"me.delay": 0}),
     ({"peer.isn": at(0), "seg.ack": at(1), "peer.nxt": at(1)}, {}),
     ({"peer.isn": at(7), "peer.nxt": at(8)}, {"me.pending_n": 1, "me.pending_kind": [BEHIND]}),
@@ -474,6 +475,8 @@ TABLE.add(
     {"me.nxt": at(10), "me.octets": 10, "me.tsval": 105, "me.seen": 1, "me.run": 2, "peer.run": 3, "me.sums_bad": 1}
     | {"me.has_rcv_nxt": 0, "me.has_last_ack": 0},
     (seg(5, 10, offset=5), {"me.nxt": at(0), "me.octets": 0, "me.tsval": 100}),
+    # Where more are wrong than right, what does not fit is dropped all the same.
+    (seg(5, 10, offset=5) | {"me.sums_bad": 2}, {"me.nxt": at(0), "me.octets": 0, "me.tsval": 100, "me.sums_bad": 2}),
     ({"seg.tsval": 100}, {"me.tsval": 100}),
     ({"seg.tsval": 95}, {"me.tsval": 100}),
     ({"seg.tsval": 110}, {"me.tsval": 110}),
@@ -585,6 +588,7 @@ TABLE.add(
     ({"me.tsval": 0, "me.least_tsval": 0}, {"me.least_tsval": 0}),
     ({"seg.tsval": OLD_CLOCK, "me.tsval": 0, "me.least_tsval": 0}, {"me.tsval": 0, "me.least_tsval": OLD_CLOCK}),
     ({"seg.tsval": 0, "me.tsval": OLD_CLOCK, "me.least_tsval": 7}, {"me.tsval": 0, "me.least_tsval": 0}),
+    ({"seg.tsval": OLD_CLOCK, "me.tsval": ABSENT}, {"me.tsval": OLD_CLOCK, "me.least_tsval": OLD_CLOCK}),
     ({"seg.tsval": ABSENT}, {"me.tsval": 40}),
     ({"seg.tsval": ABSENT, "me.tsval": OLD_CLOCK}, {"me.tsval": OLD_CLOCK}),
     ({"seg.tsecr": 30, "peer.seen": 0}, {"peer.least_tsval": 30}),  # the capture lacks the peer's first segment
@@ -628,6 +632,11 @@ TABLE.add(
         {"me.last_id": 1, "me.newest_id": 10, "me.last_packet": 13},
     ),
     ({"me.newest_id": ABSENT}, {}),
+    ({"me.newest_id": ABSENT, "seg.ip_id": 1}, {"me.newest_id": 1, "me.last_id": 1, "me.ids_differ": 2}),
+    ({"me.newest_id": ABSENT, "seg.ip_id": 65535}, {"me.newest_id": 65535, "me.last_id": 65535, "me.ids_differ": 2}),
+    ({"me.newest_id": ABSENT, "seg.ip_id": 0}, {"me.newest_id": ABSENT, "me.last_id": 0, "me.ids_differ": 0}),
+    ({"me.newest_id": 2000, "seg.ip_id": 0}, {"me.newest_id": 2000, "me.last_id": 0, "me.ids_differ": 0}),
+    ({"me.newest_id": 1, "seg.ip_id": 65535}, {"me.newest_id": 1, "me.last_id": 65535, "me.ids_differ": 2}),
     ({"me.newest_id": 0, "seg.ip_id": 65535}, {"me.newest_id": 65535, "me.ids_differ": 2, "me.last_id": 65535}),
     ({"me.newest_id": 11 + NEAR}, {"me.newest_id": 11 + NEAR}),  # it was sent before
     ({"me.newest_id": 12 + NEAR}, {}),  # too far: the host does not count
@@ -679,6 +688,10 @@ TABLE.add(
         {"me.syn": 1, "me.isn": at(0), "me.has_nxt": 1, "me.nxt": at(60), "me.syn_end": at(60)},
         {"me.resent": 1, "me.syn_end": at(60), "me.nxt": at(60), "me.top": at(60)},
     ),
+    (
+        seg(0, 9, SYN) | {"me.syn": 1, "me.isn": at(0), "me.has_nxt": 1, "me.nxt": at(1), "me.syn_end": at(1)},
+        {"me.resent": 1, "me.syn_end": at(10), "me.nxt": at(10), "me.top": at(10)},
+    ),
     # One inside a connection whose beginning the capture lacks.
     (
         {"me.has_nxt": 1, "me.nxt": at(-9)},
@@ -693,8 +706,15 @@ TABLE.add(
         },
     ),
 )
-MORE = OPENING | {"me.syn": 1, "me.isn": at(-500), "me.has_nxt": 1, "me.nxt": at(-400), "me.has_base": 1}
-REPLACED = {"me.isn": at(0), "me.nxt": at(1), "me.syn_end": at(1), "me.base": at(0)}
+MORE = OPENING | {
+    "me.wscale": 6,
+    "me.syn": 1,
+    "me.isn": at(-500),
+    "me.has_nxt": 1,
+    "me.nxt": at(-400),
+    "me.has_base": 1,
+}
+REPLACED = {"me.isn": at(0), "me.nxt": at(1), "me.syn_end": at(1), "me.base": at(0), "me.wscale": ABSENT}
 REPLACED |= {"me.has_resyn": 0, "me.resyn": 0, "me.resyn_packet": 0, "me.resyn_time": 0, "me.resyn_nxt": 0}
 TABLE.add(
     "a SYN with another number",
@@ -711,6 +731,8 @@ TABLE.add(
         "me.resyn_time": 500,
         "me.resyn_nxt": at(-400),
         "me.challenge": 0,
+        "me.wscale": 6,
+        "me.resent": 0,
     },
     ({"peer.seen": 0}, REPLACED),  # the peer did not answer the first one
     ({"peer.seen": 0} | seg(0, 0, SYN | ACK), {}),
@@ -861,6 +883,10 @@ TABLE.add(
     ({"me.has_nxt": 0, "peer.has_rcv_nxt": 1, "peer.rcv_nxt": at(-1)}, {}),
     ({"me.top": at(90)}, {"me.top": at(90)}),
     (seg(0, 60, FIN | ACK), {"me.nxt": at(61), "me.top": at(61)}),
+    (
+        seg(0, 0, FIN | ACK),
+        {"me.nxt": at(1), "me.top": at(1), "me.octets": 5, "me.since": 0, "me.data_seq": 0, "me.data_len": 0},
+    ),
 )
 TABLE.add(
     "octets that were sent before",
@@ -890,6 +916,7 @@ TABLE.add(
         "me.octets": 40,
         "me.resent": 0,
     },
+    (seg(1, 40, offset=1), {"me.pending_seen": [at(1)], "me.nxt": at(41), "me.top": at(41)}),
     (seg(20, 0, offset=20), {"me.nxt": at(0), "me.top": at(20), "me.octets": 0}),
     ({"peer.has_last_ack": 1, "peer.last_ack": at(20)}, {"me.pending_mark": [SENT]}),
     ({"peer.has_last_ack": 1, "peer.last_ack": at(21)}, {"me.pending_mark": [SENT]}),
@@ -1036,7 +1063,7 @@ TABLE.add(
     advance,
     WINDOW,
     {"me.closed_time": 9, "me.closed_nxt": at(10), "me.closed_len": 3, "me.win": 0, "me.raw_win": 0, "me.max_win": 50}
-    | {"me.right_edge": at(50)},
+    | {"me.right_edge": at(50), "me.has_right_edge": 1},
     ({"me.win": 0}, UNCLOSED),
     ({"me.win": 0, "me.has_right_edge": 0}, {"me.right_edge": at(0)}),  # the first one that the capture shows
     ({"seg.win": 49}, UNCLOSED | {"me.win": 49, "me.raw_win": 49}),
