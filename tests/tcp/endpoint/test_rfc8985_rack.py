@@ -66,6 +66,12 @@ def test_a_window_of_data_remembers_the_most_segments(most, after):
     assert (made.limited, made.most_out, made.limited_to) == after
 
 
+def test_more_segments_do_not_end_a_window_of_data_that_was_held_back():
+    made = rack(3, limited=True, most_out=2, limited_to=100)
+    made.used(99, 5000, held_back=False, sent=True)
+    assert (made.limited, made.most_out, made.limited_to) == (True, 2, 100)
+
+
 # RFC 8985 section 6.2, steps 1 and 2.
 
 
@@ -242,6 +248,7 @@ def test_what_is_reported_or_waits_for_its_retransmission_is_left_alone():
     made.lose(two)
     made.lose(three)
     made.resent(three, 50, 0)
+    two.time = 149  # nothing waits for what is lost already
     assert made.find_losses(150, 40, 1000) == 10
     assert (made.losses, three.resent) == (2, True)
     # A retransmission is lost like a first transmission, and counts again.
@@ -269,6 +276,12 @@ def test_a_timeout_distrusts_reports_of_the_first_segment(reported, expected):
     made.lose_all(50)
     assert lost(made) == expected
     assert (made.board.sacked, made.board.top) == ((1, 2 * SIZE) if 0 not in reported else (0, None))
+
+
+def test_nothing_is_lost_where_nothing_is_under_way():
+    made = rack()
+    made.lose_all(50)
+    assert (made.losses, made.find_losses(50, 40, 1000)) == (0, 0)
 
 
 # Whether it was needless (RFC 3708, RFC 4015).
