@@ -7,7 +7,6 @@ RFC 9293 sections 3.8.6.2.2 and 3.8.6.3; where it leaves something open, the hab
 from random import Random
 
 import pytest
-from helpers import MS
 
 from labkit.tcp.endpoint import Config, Endpoint
 from labkit.tcp.endpoint.receiver import Receiver
