@@ -475,12 +475,13 @@ def server(count: int, *, ecn: bool = False, stamps: bool = False, **habits: obj
     return end
 
 
-def acknowledge(end: Endpoint, position: int, now: int, *blocks: tuple[int, int], ctl: int = ACK) -> None:
-    """An ACK of everything before a position, with these SACK blocks."""
+def acknowledge(end: Endpoint, position: int, now: int, *blocks: tuple[int, int], **more: object) -> None:
+    """An ACK of everything before a position, with these SACK blocks and fields."""
     options = (Timestamps(2, 0),) if end.stamps.agreed else ()
     if blocks:
         options += (Sack(tuple((add(MASK, low), add(MASK, high)) for low, high in blocks)),)
-    end.receive(Segment(seq=101, ack=add(MASK, position), ctl=ctl, window=60_000, options=options), now)
+    known = {"seq": 101, "ctl": ACK, "window": 60_000, "options": options} | more
+    end.receive(Segment(ack=add(MASK, position), **known), now)
 
 
 def at(number: int) -> int:
@@ -923,3 +924,104 @@ def test_a_retransmission_gives_no_round_trip_without_an_echo(stamps):
     end = situation({"rtt.srtt": RTT}, {0: AGAIN}, stamps=stamps)
     acknowledge(end, at(1), 5000 * MS)
     assert end.rtt.srtt == RTT
+
+
+@pytest.mark.parametrize(
+    ("more", "probe_end"),
+    [({}, None), ({"payload": b"x"}, at(4)), ({"window": 60_001}, at(4)), ({"ctl": ACK | ECE}, None)],
+)
+def test_what_is_a_duplicate_ack_of_a_probe(more, probe_end):
+    """RFC 5681 section 2: no data, and the same window."""
+    end = probed()
+    acknowledge(end, at(4), 4 * RTT)
+    acknowledge(end, at(4), 4 * RTT, **more)
+    assert end.rack.probe_end == probe_end
+
+
+@pytest.mark.parametrize(
+    ("number", "blocks", "state"),
+    [
+        (1, (), CWR),  # overtaken, and without news
+        (1, ((4, 5),), OPEN),
+        (2, (), OPEN),
+        (2, ((4, 5),), OPEN),
+    ],
+)
+def test_an_overtaken_ack_ends_a_state_only_with_sack_blocks(number, blocks, state):
+    """tcp_ack, old_ack."""
+    end = server(6)
+    acknowledge(end, at(2), RTT)
+    end.rack.state, end.rack.high = CWR, at(1)
+    acknowledge(end, at(number), RTT, *((at(low), at(high)) for low, high in blocks))
+    assert (end.rack.state == CWR) is (state == CWR)
+
+
+@pytest.mark.parametrize(("blocks", "undone"), [((), False), (((1, 2),), True), (((1, 3),), True)])
+def test_a_duplicate_counts_after_all_is_acknowledged(blocks, undone):
+    """tcp_ack, no_queue: "If data was DSACKed, see if we can undo a cwnd reduction."""
+    end = server(6)
+    acknowledge(end, at(6), RTT)
+    assert len(end.rack.board) == 0
+    end.rack.undo_from, end.rack.undo_left, end.rack.retransmissions = 1, 1, 2
+    end.rack.prior_ssthresh, end.control.ssthresh = 7 * SIZE, 4 * SIZE
+    acknowledge(end, at(6), RTT, *((at(low), at(high)) for low, high in blocks))
+    assert end.control.ssthresh == (7 * SIZE if undone else 4 * SIZE)
+    assert end.timers.rto_at is None
+
+
+@pytest.mark.parametrize(
+    ("number", "blocks", "marks", "rto", "plan"),
+    [
+        # An ACK of something, or a report that the first segment was overtaken long ago, starts the timer anew.
+        (1, (), {}, RTT, True),
+        (2, (), {}, RTT, True),
+        (0, (), {}, None, False),
+        (0, ((3, 4),), {}, None, False),
+    ],
+)
+def test_when_the_retransmission_timer_begins_anew(number, blocks, marks, rto, plan):
+    """RFC 6298 section 5.3."""
+    end = situation(
+        {"timers.rto_at": 77, "timers.probe_at": None, "rack.plan": False, "rack.seen_reordering": True}, marks
+    )
+    acknowledge(end, at(number), RTT, *((at(low), at(high)) for low, high in blocks))
+    assert end.timers.rto_at == (77 if rto is None else rto + end.rtt.rto)
+    assert end.rack.plan is plan
+
+
+@pytest.mark.parametrize("timer", ["probe_at", "reordering_at"])
+def test_a_timer_that_waited_for_something_else_counts_from_the_first_segment(timer):
+    """tcp_rearm_rto: the time since the head was sent is taken off."""
+    end = situation({"timers.rto_at": 77, f"timers.{timer}": 10**12}, {})
+    acknowledge(end, at(1), RTT)
+    assert end.timers.rto_at == end.rack.board.head.time + end.rtt.rto
+    assert end.timers.probe_at is end.timers.reordering_at is None
+    end = situation({"timers.rto_at": 77, f"timers.{timer}": 10**12}, {})
+    acknowledge(end, at(6), RTT)
+    assert end.timers.rto_at is None
+
+
+@pytest.mark.parametrize(
+    ("known", "ctl", "after"),
+    [
+        (
+            {},
+            ACK | ECE,
+            {"rack.state": CWR, "rack.high": at(6), "rack.prior_ssthresh": 0, "control.ssthresh": 5 * SIZE},
+        ),
+        ({}, ACK, {"rack.state": OPEN, "control.ssthresh": 4 * SIZE}),
+        # Once for a window of data: the reduction under way goes on.
+        ({"rack.state": CWR, "rack.high": at(6)}, ACK | ECE, {"rack.state": CWR, "control.ssthresh": 4 * SIZE}),
+        (
+            {"rack.state": RECOVERY, "rack.high": at(6)},
+            ACK | ECE,
+            {"rack.state": RECOVERY, "control.ssthresh": 4 * SIZE},
+        ),
+        ({"rack.prior_ssthresh": 7 * SIZE}, ACK | ECE, {"rack.prior_ssthresh": 0, "rack.undo_from": None}),
+    ],
+)
+def test_a_mark_of_congestion_reduces_the_window_once(known, ctl, after):
+    """RFC 3168 section 6.1.2."""
+    end = situation(known, {}, ecn=True)
+    acknowledge(end, at(1), RTT, ctl=ctl)
+    assert fields(end, after) == after
