@@ -5,8 +5,9 @@ from random import Random
 import pytest
 from helpers import MS
 
-from labkit.tcp.endpoint import Config, Endpoint
-from labkit.tcp.options import Mss, SackPermitted, Timestamps
+from labkit.tcp.endpoint import Config, Endpoint, output
+from labkit.tcp.endpoint.sender import Sender
+from labkit.tcp.options import Mss, Sack, SackPermitted, Timestamps
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, Segment
 from labkit.tcp.seq import MASK
 
@@ -224,3 +225,141 @@ def test_a_part_of_a_burst_waits(under_way, since, queued, leave):
     assert len(end.segments(now)) == under_way
     end.send(bytes(queued * SIZE), now + since)
     assert len(end.segments(now + since)) == leave
+
+
+# Timeouts and fast retransmissions without RACK.
+
+
+@pytest.mark.parametrize(
+    ("point", "sack", "cause"),
+    [(-1, False, "fast"), (0, False, None), (1, False, None), (None, False, "fast"), (0, True, "fast")],
+)
+def test_duplicates_of_an_earlier_recovery_start_none(point, sack, cause):
+    """RFC 6582 section 3.2, step 2: the ACK must cover more than "recover". Here: SND.UNA + `point`; None: no recovery yet."""
+    end = server(sack=sack)
+    arrive(end, 0, ack=0)
+    end.send(bytes(3 * SIZE), 0)
+    end.segments(0)
+    arrive(end, 1, ack=SIZE)
+    end.send(bytes(5 * SIZE), 1)
+    end.segments(1)
+    end.recovery.point = 0 if point is None else end.snd.una + point
+    for number in range(3):
+        low = (3 + number) * SIZE
+        more = {"options": (Sack(((low, low + SIZE),)),)} if sack else {}
+        arrive(end, 2 + number, ack=SIZE, **more)
+    assert end.recovery.cause == cause
+
+
+@pytest.mark.parametrize(("size", "duplicates"), [(0, 0), (1, 1), (SIZE, 1)])
+def test_a_sack_block_of_one_octet_is_news(size, duplicates):
+    end = server(sack=True)
+    end.send(bytes(6 * SIZE), 0)
+    end.segments(0)
+    arrive(end, 1, options=(Sack(((3 * SIZE, 3 * SIZE + size),)),))
+    assert end.recovery.duplicates == duplicates
+    arrive(end, 2, options=(Sack(((3 * SIZE, 3 * SIZE + size),)),))
+    assert end.recovery.duplicates == duplicates
+
+
+def test_slow_start_follows_a_timeout():
+    """RFC 5681 sections 3.1: one segment after a timeout, then one more for each ACK; the threshold is reduced once."""
+    end = server(initial_window=8)
+    end.send(bytes(8 * SIZE), 0)
+    end.segments(0)
+    end.handle_timeout(end.timers.rto_at)
+    assert (end.control.cwnd, end.control.ssthresh) == (SIZE, 4 * SIZE)
+    end.segments(1)
+    end.handle_timeout(end.timers.rto_at)
+    assert (end.control.cwnd, end.control.ssthresh) == (SIZE, 4 * SIZE)
+    end.segments(2)
+    now = end.timers.rto_at - 1
+    arrive(end, now, ack=2 * SIZE)
+    assert (end.control.cwnd, end.recovery.cause) == (2 * SIZE, "timeout")
+    # After progress, another timeout is a new one: half of the six segments that are under way.
+    end.handle_timeout(end.timers.rto_at)
+    assert (end.control.cwnd, end.control.ssthresh) == (SIZE, 3 * SIZE)
+    arrive(end, now, ack=8 * SIZE)
+    assert end.recovery.cause is None
+
+
+@pytest.mark.parametrize("habit", [False, True])
+def test_a_peer_that_answers_no_keep_alive(habit):
+    second = 1000 * MS
+    end = server(keep_alive=second, keep_alive_interval=second, keep_alive_probes=2, rst_after_keep_alives=habit)
+    found = []
+    while (now := end.timeout()) is not None:
+        end.handle_timeout(now)
+        found.append((now // second, [out.why for out in end.segments(now)]))
+    assert found == [(1, ["keep-alive"]), (2, ["keep-alive"]), (3, ["rst"] if habit else [])]
+    assert end.state.name == "CLOSED"
+
+
+@pytest.mark.parametrize(
+    ("before", "low", "high", "timed"),
+    [(None, 5, 9, (9, 70)), (None, 5, 5, None), ((4, 60), 5, 9, (4, 60)), ((4, 60), 5, 5, (4, 60))],
+)
+def test_one_segment_is_timed(before, low, high, timed):
+    sender = Sender(0, Config())
+    sender.timed = before
+    sender.sent(low, high, 70)
+    assert sender.timed == timed
+
+
+def test_no_data_before_the_handshake_is_complete():
+    end = Endpoint(Config(iss=MASK), Random(1))
+    end.listen()
+    end.receive(Segment(seq=100, ctl=SYN, window=20_000, options=(Mss(SIZE),)), 0)
+    end.send(bytes(10), 0)
+    assert [out.why for out in end.segments(0)] == ["syn-ack"]
+    assert end.segments(0) == []
+    end.receive(Segment(seq=101, ack=0, ctl=ACK, window=20_000), 0)
+    assert [out.why for out in end.segments(0)] == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("cwnd", "threshold", "srtt", "segments"),
+    [
+        (100, 1 << 30, None, 50),  # half of the window
+        (1, 1 << 30, None, 1),
+        (100, 1 << 30, 10_000 * MS, 2),
+        # Slow start: twice the window in a round trip, of which a 1024th of a second is a burst; beside it what a short
+        # round trip adds (tcp_tso_autosize: 65536 >> (rtt / 512 us)).
+        (1000, 1 << 30, 100 * MS, 1000 * SIZE * 2 * 10 // 1024 // SIZE),
+        (1000, 1500 * SIZE, 100 * MS, 1000 * SIZE * 12 // 1024 // SIZE),
+        (1000, 2000 * SIZE, 100 * MS, 1000 * SIZE * 12 // 1024 // SIZE),
+        (1000, 2002 * SIZE, 100 * MS, 1000 * SIZE * 20 // 1024 // SIZE),
+        (40, 1, 4 * MS, (40 * SIZE * 300 // 1024 + (65536 >> 7)) // SIZE),
+    ],
+)
+def test_the_size_of_a_burst(cwnd, threshold, srtt, segments):
+    """tcp_update_pacing_rate: 200 % of the window in slow start, 120 % after it."""
+    end = server()
+    end.control.cwnd, end.control.ssthresh, end.rtt.srtt = cwnd * SIZE, threshold, srtt
+    assert output._burst(end, SIZE) == segments
+
+
+@pytest.mark.parametrize(
+    ("habits", "later", "interactive"),
+    [
+        ({}, 39, True),
+        ({}, 40, False),  # no answer: the delayed acknowledgement has gone out meanwhile
+        ({}, 0, True),
+        ({"interactive_acks": False}, 0, False),
+        ({"delayed_ack": None}, 0, False),
+    ],
+)
+def test_data_that_answers_data(habits, later, interactive):
+    """tcp_event_data_sent: "If it is a reply for ato after last received packet, enter pingpong mode"."""
+    end = server(**{"interactive_acks": True, "delayed_ack": 40 * MS} | habits)
+    arrive(end, 100 * MS, payload=bytes(10))
+    end.send(bytes(10), (100 + later) * MS)
+    assert [out.why for out in end.segments((100 + later) * MS)][:1] == ["data"]
+    assert end.rcv.interactive is interactive
+
+
+def test_data_that_answers_nothing():
+    end = server(interactive_acks=True)
+    end.send(bytes(10), 0)
+    end.segments(0)
+    assert not end.rcv.interactive

@@ -188,6 +188,8 @@ def test_a_window_below_a_segment_is_not_opened(window, kept, field):
     [
         ({}, {}, 10_000),
         ({}, {"round_window_up": True}, 10_000 - 10_000 % 536),
+        ({"buffer": 0}, {"round_window_up": True}, 0),  # a buffer of one octet, once large segments need more memory
+        ({"buffer": 1, "mss": 1}, {"round_window_up": True}, 1),
         ({"seen": 1460}, {"round_window_up": True}, 8760),
         ({"seen": 1460, "mss": 1000}, {"round_window_up": True}, 10_000),
         ({"shift": 3, "seen": 1460}, {"round_window_up": True, "window_scale": 3}, 1250),

@@ -1025,3 +1025,22 @@ def test_a_mark_of_congestion_reduces_the_window_once(known, ctl, after):
     end = situation(known, {}, ecn=True)
     acknowledge(end, at(1), RTT, ctl=ctl)
     assert fields(end, after) == after
+
+
+@pytest.mark.parametrize(
+    ("begun", "left", "undone"),
+    [(1, 0, True), (1, 1, False), (1, -1, False), (None, 0, False)],
+)
+@pytest.mark.parametrize("state", [OPEN, DISORDER, RECOVERY])
+def test_a_reduction_is_undone_once(state, begun, left, undone):
+    """tcp_try_undo_dsack: `tp->undo_marker && !tp->undo_retrans`."""
+    known = {
+        "rack.state": state,
+        "rack.high": at(6),
+        "rack.undo_from": begun,
+        "rack.undo_left": left,
+        "rack.round_out": 1,
+    }
+    end = situation(known | {"rack.prior_ssthresh": 7 * SIZE, "rack.prior_window": 9 * SIZE, "rack.persist": 3}, {})
+    acknowledge(end, 1, RTT, (at(3), at(4)))
+    assert (end.control.ssthresh, end.rack.persist) == ((7 * SIZE, 4) if undone else (4 * SIZE, 3))
