@@ -10,9 +10,25 @@ import pytest
 
 from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
+from labkit.tcp.segment import ACK, FIN, SYN
+from labkit.tcp.seq import add
 
 Change = dict[str, Any]
 Action = Callable[[Seen, Side, Side], object]
+
+
+def at(offset: int) -> int:
+    """A sequence number: 50 more wraps."""
+    return add(-50, offset)
+
+
+def seg(seq: int, length: int, ctl: int = ACK, offset: int = 0) -> Change:
+    """A segment as `look` leaves it. `offset`: its distance from SND.NXT, if that is not 0."""
+    size = length + (ctl & SYN != 0) + (ctl & FIN != 0)
+    new = size if offset >= 0 else max(0, size + offset)
+    values = {"ctl": ctl, "seq": at(seq), "len": length, "seg_len": size, "end": at(seq + size)}
+    values |= {"seq_offset": offset, "new_octets": new, "ack": at(0)}
+    return {f"seg.{name}": value for name, value in values.items()}
 
 
 def state(values: Change) -> dict[str, Any]:

@@ -5,7 +5,7 @@ wrap: those of each case lie around 0.
 """
 
 import pytest
-from field_tables import Action, Change, Table, check
+from field_tables import Action, Change, Table, at, check
 
 from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.pending import (
@@ -35,14 +35,8 @@ from labkit.analysis.pending import (
 from labkit.analysis.side import MAX_PENDING, Side
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.segment import ACK, FIN, RST, SYN
-from labkit.tcp.seq import add
 
 TABLE = Table()
-
-
-def at(offset: int) -> int:
-    """A number in a case: 50 more wraps."""
-    return add(-50, offset)
 
 
 def row(side: str, kind: int, want: int, seen: int, length: int) -> Change:
