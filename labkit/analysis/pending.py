@@ -139,11 +139,11 @@ def _fill(seg: Seen, me: Side, i: int) -> None:
 def _goes_on_without(seg: Seen, me: Side, i: int) -> bool:
     """Whether the sender continues from where it would be if the pending segment had the expected number."""
     numbered_right = sn.add(me.pending_want[i], me.pending_seg_len[i])
-    if seg.seq != numbered_right or not sn.before(seg.seq, sn.add(me.pending_seen[i], me.pending_seg_len[i])):
+    if seg.seq != numbered_right:
         return False
     if seg.seg_len:
         # Below the pending segment this may be a retransmission of lost octets, and at its number one of the segment itself.
-        return me.pending_seg_len[i] != 0 and sn.after(numbered_right, me.pending_seen[i])
+        return sn.after(numbered_right, me.pending_seen[i])
     # A pure ACK that was overtaken acknowledges no more than this sender had acknowledged.
     if me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt):
         return False
@@ -188,7 +188,7 @@ def _answer_unsent(seg: Seen, me: Side, peer: Side) -> None:
         elif begun and seg.seg_len == 0 and seg.seq_offset == 0 and sn.add(seg.seq, 1) == ack:
             peer.pending_state[i] = FILLED if first else MISSED
             me.nxt, me.top = ack, ack  # a keep-alive again: its number is SND.NXT-1 (RFC 9293 section 3.8.4)
-        elif seg.seg_len and soon and (seg.end == ack or (sn.after(seg.end, ack) and 0 < peer.mss < seg.len)):
+        elif soon and (seg.end == ack or (sn.after(seg.end, ack) and 0 < peer.mss < seg.len)):
             # A larger segment than the receiver's MSS was captured above segmentation offload, behind the ACKs of its parts.
             peer.pending_state[i] = LATE
         elif (
@@ -331,7 +331,7 @@ def close(me: Side, peer: Side) -> None:
             )  # its SYN for the next connection tells nothing of this one
             last = (peer.last_packet < me.pending_packet[i] or opens_again) and not peer.has_fin
             fin = off == 1 and (me.has_fin or me.missed or gaps)  # the peer's FIN may be missing
-            if wrong and me.pending_mark[i] == ECHOES:
+            if me.pending_mark[i] == ECHOES:
                 me.pending_state[i] = UNPROVEN
             elif wrong and last and (fin or 1 < off <= max(me.mss, 536, peer.data_len)):
                 # Nothing of the peer is behind it: its last segment may be missing, which is large above offload.

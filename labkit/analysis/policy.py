@@ -49,7 +49,7 @@ def standing(rules: Sequence[Rule], events: Events) -> list[int]:
     numbers, severities, packets, flows, senders = events
     every = range(len(numbers))
     codes = [rule.code for rule in rules]
-    places = [packet or -1 - flow for packet, flow in zip(packets, flows, strict=True)]
+    places = [packet or -flow for packet, flow in zip(packets, flows, strict=True)]
     count = Counter(places)
     crowd = [i for i in every if count[places[i]] > 1]
 

@@ -213,7 +213,7 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     _advance_numbers(seg, me, peer)
     if peer.challenge:
         _advance_challenge(seg, me, peer)
-    if seg.seq_offset < 0 and seg.seg_len and not seg.new_octets and seg.seq == peer.rcv_nxt:
+    if seg.seg_len and not seg.new_octets and seg.seq == peer.rcv_nxt:
         peer.same_acks = ANSWERED
     if seg.ctl & ACK and seg.ctl & RST == 0:
         _advance_ack(seg, me, peer)

@@ -15,6 +15,7 @@ PRECISE = replace(PLAIN, code="CC01")
 GIVES_WAY = replace(PLAIN, code="DD01", unless=("CC01", "EE01"))
 LATER = replace(PLAIN, scope=Scope.PENDING, place=("resolved.packet", "resolved.time"))
 SUM = replace(PLAIN, scope=Scope.SIDE, sums_up=True)
+ENDING = replace(GIVES_WAY, scope=Scope.SIDE)
 WHOLE = replace(PLAIN, code="FF01", scope=Scope.FLOW, place=None, unless=("AA01",))
 
 
@@ -38,12 +39,20 @@ def stands(events: list[Event]) -> list[int]:
         ([event(PLAIN), event(PLAIN), event(OTHER)], [0, 1, 2]),
         # A finding about an earlier packet replaces what was found there under the same code.
         ([event(PLAIN), event(LATER), event(OTHER)], [1, 2]),
+        ([event(OTHER), event(PLAIN), event(LATER)], [0, 2]),
         ([event(LATER), event(PLAIN), event(LATER), event(PLAIN)], [2, 3]),
         ([event(PLAIN, packet=6), event(LATER)], [0, 1]),
         # Another rule says the same more precisely, at the same packet.
         ([event(GIVES_WAY), event(PRECISE)], [1]),
         ([event(GIVES_WAY), event(PRECISE, packet=8)], [0, 1]),
         ([event(GIVES_WAY), event(OTHER)], [0, 1]),
+        # Or about the same conversation, if both are found at its end.
+        ([event(PRECISE, 0, flow=1), event(ENDING, 0, flow=1)], [0]),
+        ([event(PRECISE, 0, flow=1), event(ENDING, 0, flow=2)], [0, 1]),
+        ([event(PRECISE, 0, flow=0), event(ENDING, 0, flow=1)], [0, 1]),
+        ([event(PRECISE, 1, flow=0), event(ENDING, 0, flow=1)], [0, 1]),
+        # One error among several findings is enough.
+        ([event(PLAIN, severity=Severity.NOTE), event(PLAIN, 8), event(WHOLE, 0)], [0, 1]),
         # One finding sums up all of its code about the same sender.
         ([event(PLAIN, 1), event(PLAIN, 2), event(PLAIN, 2, sender=1), event(OTHER, 1), event(SUM, 9)], [2, 3, 4]),
         ([event(PLAIN, 1), event(SUM, 9, flow=1)], [0, 1]),
@@ -61,6 +70,11 @@ def test_the_verdict_has(events: list[Event], expected: list[int]) -> None:
     asked = [place for place, each in enumerate(events) if each[0].code in needed]
     kept = {asked[place] for place in stands([events[place] for place in asked])}
     assert [place for place in range(len(events)) if place in kept or place not in asked] == expected
+
+
+def test_each_event_has_all_its_numbers() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        standing([PLAIN], Events([0, 0], [Severity.ERROR] * 2, [7, 8], [0], [0, 0]))
 
 
 def test_a_code_depends_on_others_that_were_found() -> None:

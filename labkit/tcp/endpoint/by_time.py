@@ -194,7 +194,7 @@ def _cumulative(end: "Endpoint", rack: Rack, ack: Ack, top: int, now: int, mss: 
     if ack.acked and low < top:
         rack.reordered(low, snd.una, mss)
     late = head is not None and reported is not None and reported < head.time
-    return ack.advances and head is not None and head.sacked, ack.acked or (late and not ack.acked)
+    return ack.advances and head is not None and head.sacked, ack.acked or late
 
 
 def _measure(end: "Endpoint", ack: Ack, now: int, first: int | None, last: int | None) -> None:
