@@ -205,15 +205,15 @@ def linux_lowers_its_buffer(seg: Seen, me: Side, peer: Side) -> int:
 
 def takes_back(seg: Seen, me: Side, peer: Side) -> int:
     """Whether the right edge of a window moves to the left, by more than its scale rounds."""
-    if (me.last_ctl & SYN and me.wscale > 0) or is_multipath(me, peer):
-        return False
-    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST | FIN) or me.has_right_edge == 0 or not scale_is_known(me, peer):
-        return False
-    if (me.has_rcv_nxt and before(seg.ack, me.rcv_nxt)) or overtaken(seg, me):
+    if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST | FIN) or me.has_right_edge == 0:
         return False
     unit = 1 << min(max(me.wscale, 0), MAX_SHIFT)
     edge = add(seg.ack, scaled(seg.win, seg.ctl, me, peer))
-    return after(add(me.rcv_nxt, me.win + 1 - unit), edge)
+    if not after(add(me.rcv_nxt, me.win + 1 - unit), edge):
+        return False  # as nearly always, so that this is asked first
+    if (me.last_ctl & SYN and me.wscale > 0) or is_multipath(me, peer) or not scale_is_known(me, peer):
+        return False
+    return not ((me.has_rcv_nxt and before(seg.ack, me.rcv_nxt)) or overtaken(seg, me))
 
 
 @rule(
