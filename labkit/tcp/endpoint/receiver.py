@@ -14,7 +14,7 @@ MIN_SEEN = 536
 FIRST_SPACE = 10
 """Segments of a first flight, which need no larger buffer (RFC 6928)."""
 LEAST_QUICK = 2
-"""The least number of acknowledgements at once, where a window has few segments."""
+"""Acknowledgements at once where the window has room for fewer than two segments (Linux 6.18, tcp_incr_quickack)."""
 LEAST_GROWING = 128
 """The smallest segment that raises a growing window."""
 SEGMENT_MEMORY = 2304
@@ -126,7 +126,7 @@ class Receiver:
         self.seen = max(self.seen, min(octets, self.config.mss))
         most = self.config.quick_acks
         if self.quick < 0:
-            self.quick = max(min(most, self.offered // (2 * self.seen)), min(most, LEAST_QUICK))
+            self.quick = min(most, self.offered // (2 * self.seen) or LEAST_QUICK)
         if self.config.window_growth and octets >= LEAST_GROWING and self.seen >= LEAST_WASTE:
             grown = min(self.size + self.config.window_growth * self.seen, self._free())
             if grown > self.size:

@@ -103,6 +103,10 @@ def test_a_segment_that_may_end_a_write(before, octets, pushed, after):
         ({"offered": 65535}, 16, 16),
         ({"offered": 16 * 2 * 1460}, 16, 16),
         ({"offered": 16 * 2 * 1460 - 1}, 16, 15),
+        ({"offered": 4 * 1460}, 16, 2),
+        ({"offered": 4 * 1460 - 1}, 16, 1),
+        ({"offered": 2 * 1460}, 16, 1),
+        ({"offered": 2 * 1460 - 1}, 16, 2),
         ({"offered": 1000}, 16, 2),
         ({"offered": 65535}, 1, 1),
         ({"offered": 65535}, 0, 0),
@@ -111,7 +115,7 @@ def test_a_segment_that_may_end_a_write(before, octets, pushed, after):
     ],
 )
 def test_the_first_acknowledgements_do_not_wait(known, most, quick):
-    """tcp_incr_quickack: half of the segments that the window has room for, 2 at least, 16 at most."""
+    """tcp_incr_quickack: half of the segments that the window has room for, 16 at most; 2 where that is none."""
     made = receiver(known, quick_acks=most)
     made.grow(1460)
     assert made.quick == quick
