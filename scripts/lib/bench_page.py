@@ -125,8 +125,8 @@ def cores_part(bench: Bench) -> str:
 
 
 THREADS = (1, 2, 4, 8, 64)
-CORES = """Today three threads work: one reads, one decodes, one judges. What more threads would bring is computed from these
-shares by Amdahl's law. If all but one thread decode, judging is what remains. If conversations are sharded over
+CORES = """Today two threads work: one reads and decodes, one judges. What more threads would bring is computed from these shares
+by Amdahl's law. If all but one thread decode, judging is what remains. If conversations are sharded over
 the threads too, by a hash of their ends, each shard has its own tables. Three things run across conversations, and are merged
 in the order of the capture: which host a rule has reported once, the last initial sequence numbers of a host, and the order of
 findings, whose rows carry their packets' numbers. Reading stays with one thread.

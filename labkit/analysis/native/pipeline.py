@@ -1,8 +1,8 @@
-"""Two threads: one decodes a batch while the other verifies the batch before. A third one reads on in a file.
+"""Two threads: one reads and decodes a batch while the other verifies the batch before.
 
-Compiled code does not hold the interpreter's lock, so that all run at once. Batches are verified one after the other, in the
-order of the capture. The caller's thread decodes, for it alone gets signals: Ctrl-C ends the reading, and everything up to there
-is verified.
+Compiled code does not hold the interpreter's lock, so that both run at once. Batches are verified one after the other, in the
+order of the capture. The caller's thread reads, for it alone gets signals: Ctrl-C ends the reading, and everything up to there is
+verified.
 """
 
 from collections import deque
@@ -73,7 +73,7 @@ def verified(feed: Feed, verifier: BatchVerifier, memory: Sequence[Batch]) -> It
             return True
         return False
 
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as judge, feed.reading_ahead():
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as judge:
 
         def submit(batch: Batch) -> "tuple[Batch, Future[bool]]":
             return batch, judge.submit(take, reader.submit(fill, batch), batch)
@@ -91,7 +91,7 @@ def _both(feed: Feed, verifier: BatchVerifier, batches: deque[Batch], on_progres
     from concurrent.futures import ThreadPoolExecutor  # which takes a while: a small capture needs no thread
 
     verified: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1) as thread, feed.reading_ahead():
+    with ThreadPoolExecutor(1) as thread:
         while feed.fill(batches[0]):
             verified.append(thread.submit(verifier.take, batches[0]))
             on_progress(batches[0].row.packets)

@@ -7,13 +7,12 @@ A `Feed` reads the file into its own memory. Compiled code finds and decodes the
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from ctypes import sizeof
 from typing import TYPE_CHECKING, Protocol
 
 from labkit.analysis.ends import Moved
 from labkit.analysis.native import scan
-from labkit.analysis.native.ahead import ReadAhead
 from labkit.analysis.native.context import BatchRow
 from labkit.analysis.native.flow_table import flow_hash, new_seed
 from labkit.analysis.native.packed import Library
@@ -138,24 +137,11 @@ class Feed:
         self._seed = new_seed()
         self._table = _Table()
         self._file = capture if isinstance(capture, PcapReader | PcapngReader) else None
-        self._ahead: ReadAhead | None = None
         if self._file is None:
             self._frames = self._interruption.frames(capture)
         else:
             self._tail, self._at = self._file.rest()
             self._table.describe(self._file)
-
-    @contextmanager
-    def reading_ahead(self) -> Iterator[None]:
-        """Read a file in a thread of its own while it is decoded. A pipe is read by `fill`: Ctrl-C ends its waiting."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(1) as thread:
-            if self._file is not None and self._file.share is not None:  # a regular file
-                with suppress(MemoryError):  # which is no reason to end: `fill` reads then
-                    memory = Memory(OCTETS + SPARE)
-                    self._ahead = ReadAhead(self._file, thread, memory, OCTETS - self._chunk, self._chunk)
-            yield
 
     def fill(self, batch: Batch) -> bool:
         """Put the next segments into a batch. It may stay without segments. False at the end of the capture."""
@@ -183,38 +169,24 @@ class Feed:
 
     def _read(self, file: Plain, batch: Batch) -> None:
         """Fill a batch from plain records."""
-        start, end, ahead = self._octets(file, batch)
-        at, plain = self._segments(batch, start, end)
-        self._tail, self._at = bytes(batch.octets.view[at:end]) + ahead, self._at + at - start
-        if self._interruption.seen:
-            self._over = True
-        elif not plain and (self._exhausted or at == start):
-            self._leave(file)
-
-    def _octets(self, file: Plain, batch: Batch) -> tuple[int, int, bytes]:
-        """Put the tail and what follows it in the file into a batch. Where they begin and end, and the tail that is left."""
-        tail = len(self._tail)
-        if self._ahead is not None and tail <= self._chunk and not self._exhausted:
-            batch.octets, count = self._ahead.next(batch.octets, self._interruption.waiting())
-            batch.row.octets = batch.octets.address
-            self._exhausted = (count or 0) < self._chunk
-            at = OCTETS - self._chunk
-            batch.octets.view[at - tail : at] = self._tail
-            return at - tail, at + (count or 0), b""
+        view = batch.octets.view
         # `engine.is_large` may have read far more of a compressed file than a batch holds.
-        view, have, ahead = batch.octets.view, min(tail, OCTETS), self._tail[OCTETS:]
+        have, ahead = min(len(self._tail), OCTETS), self._tail[OCTETS:]
         view[:have] = self._tail[:have]
         with self._interruption.waiting():
             while not ahead and have < self._chunk and not self._exhausted and not self._interruption.seen:
                 count = file.into(view[have : self._chunk])
                 self._exhausted = count == 0
                 have += count
-        return 0, have, ahead
+        at, plain = self._segments(batch, have)
+        self._tail, self._at = bytes(view[at:have]) + ahead, self._at + at
+        if self._interruption.seen:
+            self._over = True
+        elif not plain and (self._exhausted or not at):
+            self._leave(file)
 
     def _leave(self, file: Plain) -> None:
         """Let the capture's own reader read the next record, which is not plain."""
-        if self._ahead is not None:
-            self._tail += self._ahead.rest(self._interruption.waiting())
         file.resume(self._tail, self._at, self._packets + 1)
         self._tail = b""
         self._frames = self._interruption.frames(file)
@@ -235,7 +207,7 @@ class Feed:
             if file is not None:
                 break
         self._table.frames()
-        at, _plain = self._segments(batch, 0, have)
+        at, _plain = self._segments(batch, have)
         self._tail = bytes(view[at:have])
         if not have:
             self._over = True
@@ -246,10 +218,10 @@ class Feed:
             self._table.describe(file)
             self._frames = None
 
-    def _segments(self, batch: Batch, start: int, end: int) -> tuple[int, bool]:
-        """Find the segments in octets of a batch. Where the next record begins, and whether it may be a plain one."""
+    def _segments(self, batch: Batch, have: int) -> tuple[int, bool]:
+        """Find the segments in the octets of a batch. Where the next record begins, and whether it may be a plain one."""
         row = batch.row
-        row.at, row.end = start, end
+        row.at, row.end = 0, have
         spare = OCTETS
         while (status := self._decode(batch.address)) in (FRAGMENT, TABLE_FULL):
             self.unread.take(row)

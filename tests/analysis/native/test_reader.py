@@ -4,13 +4,11 @@ import gzip
 import io
 import os
 import struct
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple
 
 import pytest
@@ -28,7 +26,6 @@ from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.native.records import read_row
 from labkit.analysis.rule import RFC9293
 from labkit.capture import Damage, Frame, Reader, open_capture
-from labkit.capture import source as capture_source
 from labkit.errors import CaptureError
 from labkit.packet.seen import Seen
 
@@ -61,15 +58,7 @@ def interpreted(source: Path | BinaryIO) -> Read | str:
 
 
 def compiled(source: Path | BinaryIO, code: Library, chunk: int = reader.CHUNK) -> Read | str:
-    """What compiled code reads; a file is also read ahead."""
-    found = opened(source, lambda capture: by_engine(capture, code, chunk))
-    if isinstance(found, Read) and isinstance(source, io.BytesIO):
-        with TemporaryFile(buffering=0) as file, pytest.MonkeyPatch.context() as patch:
-            file.write(source.getvalue())
-            file.seek(0)
-            patch.setattr(capture_source, "CHUNK_OCTETS", 50)  # little is read before compiled code reads
-            assert opened(file, lambda capture: by_engine(capture, code, chunk, ahead=True)) == found
-    return found
+    return opened(source, lambda capture: by_engine(capture, code, chunk))
 
 
 def opened(source: Path | BinaryIO, read: Callable[[Reader], tuple[Segments, int, int]]) -> Read | str:
@@ -98,19 +87,16 @@ def by_interpreter(capture: Iterable[Frame]) -> tuple[Segments, int, int]:
     return found, count, start
 
 
-def by_engine(
-    capture: Iterable[Frame], code: Library, chunk: int = reader.CHUNK, *, ahead: bool = False
-) -> tuple[Segments, int, int]:
+def by_engine(capture: Iterable[Frame], code: Library, chunk: int = reader.CHUNK) -> tuple[Segments, int, int]:
     feed, batch = Feed(capture, code, chunk=chunk), Batch()
     found: Segments = []
-    with feed.reading_ahead() if ahead else nullcontext():
-        while feed.fill(batch):
-            rows, places = batch.segments[: batch.row.count], batch.places[: batch.row.count]
-            for row, place in zip(rows, places, strict=True):
-                seg = Seen()
-                read_row(row, seg)
-                values = values_of(seg)
-                found.append((values, bytes(batch.octets.view[place : place + size(values)])))
+    while feed.fill(batch):
+        rows, places = batch.segments[: batch.row.count], batch.places[: batch.row.count]
+        for row, place in zip(rows, places, strict=True):
+            seg = Seen()
+            read_row(row, seg)
+            values = values_of(seg)
+            found.append((values, bytes(batch.octets.view[place : place + size(values)])))
     return found, batch.row.packets, batch.row.start
 
 
@@ -286,43 +272,6 @@ class Stop(reader.Never):
         self.left -= 1
         self.seen = self.left < 0
         return nullcontext()
-
-
-@pytest.fixture
-def file(monkeypatch: pytest.MonkeyPatch) -> Iterator[BinaryIO]:
-    """A regular file of which little is read before compiled code reads."""
-    monkeypatch.setattr(capture_source, "CHUNK_OCTETS", 50)
-    with TemporaryFile(buffering=0) as found:
-        found.write(FORMS["microseconds"])
-        found.seek(0)
-        yield found
-
-
-@pytest.mark.parametrize("ahead", [False, True])
-def test_an_error_of_the_system_is_raised(ahead: bool, file: BinaryIO, code: Library) -> None:
-    before = threading.active_count()
-    with open_capture(file) as capture:
-        file.close()
-        with pytest.raises(ValueError, match="closed file"):
-            by_engine(capture, code, 100, ahead=ahead)
-    assert threading.active_count() == before
-
-
-def test_an_interruption_ends_reading_ahead(code: Library) -> None:
-    told = []
-    for readings in range(5):
-        with TemporaryFile(buffering=0) as file, pytest.MonkeyPatch.context() as patch:
-            file.write(FORMS["microseconds"])
-            file.seek(0)
-            patch.setattr(capture_source, "CHUNK_OCTETS", 50)
-            with open_capture(file) as capture:
-                feed, batch = Feed(capture, code, Stop(readings), 120), Batch()
-                with feed.reading_ahead():
-                    while feed.fill(batch):
-                        pass
-                assert capture.damage is None
-                told.append(batch.row.packets)
-    assert told == [2, 4, 5, 5, 5]  # what has been read counts
 
 
 def test_an_interruption_is_not_reported_as_damage(code: Library) -> None:
