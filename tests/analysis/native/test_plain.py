@@ -2,7 +2,8 @@
 
 import ast
 from dataclasses import fields
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -62,15 +63,28 @@ def test_a_test_of_another_kind_is_refused(body: str) -> None:
         facts(function(body))
 
 
-TEXT, _NAMES = kernels()
-SPACE: dict[str, Any] = {}
-exec(compile(TEXT, "kernels", "exec"), SPACE)  # noqa: S102 - its own
-PLAIN = sorted(name.removeprefix("plain_") for name in SPACE if name.startswith("plain_"))
-ASKED = [
-    line.split()[2].partition("(")[0]
-    for line in TEXT.partition("def ask_segment(")[2].partition("\ndef ")[0].splitlines()
-    if line.strip().startswith("found =")
-]
+class Translated(NamedTuple):
+    """All functions as they are compiled, and the names of the rules that are asked of any and of a plain segment."""
+
+    text: str
+    functions: dict[str, Any]
+    asked: list[str]
+    plain: list[str]
+
+
+@cache
+def translated() -> Translated:
+    text, _names = kernels()
+    functions: dict[str, Any] = {}
+    exec(compile(text, "kernels", "exec"), functions)  # noqa: S102 - its own
+    asked = [
+        line.split()[2].partition("(")[0]
+        for line in text.partition("def ask_segment(")[2].partition("\ndef ")[0].splitlines()
+        if line.strip().startswith("found =")
+    ]
+    plain = sorted(name.removeprefix("plain_") for name in functions if name.startswith("plain_"))
+    return Translated(text, functions, asked, plain)
+
 
 NUMBERS = st.sampled_from([0, 0, 0, 1, 1, 2, 3, 16, 24, 100, 1460, 65535, -1, 2**31, 2**32 - 1])
 
@@ -87,25 +101,27 @@ def filled(kind: type, data: st.DataObject) -> Any:
 def answer(name: str, seg: Seen, me: Side, peer: Side) -> int | None:
     """A rule's answer; None where such numbers, which no capture gives, have it divide by 0 or shift by a negative number."""
     try:
-        return int(SPACE[name](seg, me, peer))
+        return int(translated().functions[name](seg, me, peer))
     except (ValueError, ZeroDivisionError):
         return None
 
 
 def test_few_rules_are_asked_of_a_plain_segment() -> None:
-    assert set(PLAIN) < set(ASKED)
-    assert len(PLAIN) <= 2 / 3 * len(ASKED)
+    _text, _functions, asked, plain = translated()
+    assert set(plain) < set(asked)
+    assert len(plain) <= 2 / 3 * len(asked)
 
 
 @given(st.data())
 def test_what_is_left_answers_like_the_whole_rule(data: st.DataObject) -> None:
+    text, _functions, asked, plain = translated()
     seg, me, peer = filled(Seen, data), filled(Side, data), filled(Side, data)
     seg.ctl = data.draw(st.sampled_from([ACK, ACK | PSH]))
     for name, fact in facts(
-        ast.parse(TEXT[TEXT.index("def analysis_native_segment_loop__is_plain") :]).body[0]
+        ast.parse(text[text.index("def analysis_native_segment_loop__is_plain") :]).body[0]
     ).items():  # type: ignore[arg-type]
         setattr(seg, name, getattr(seg, name) & ~fact.mask | fact.value)
     assert is_plain(seg)
-    for name in ASKED:
-        left = answer(f"plain_{name}", seg, me, peer) if name in PLAIN else 0
+    for name in asked:
+        left = answer(f"plain_{name}", seg, me, peer) if name in plain else 0
         assert answer(name, seg, me, peer) == left, name
