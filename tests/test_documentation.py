@@ -352,6 +352,7 @@ def marks(path: Path) -> list[pytest.MarkDecorator]:
     return [getattr(pytest.mark, name) for name, needed in needs.items() if needed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [pytest.param(path, marks=marks(path), id=path.name) for path in PAGES + SITE])
 def test_what_it_shows_is_so(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
