@@ -15,8 +15,8 @@ from labkit.tcp.seq import add
 N = 2**32 - 50
 """Where the numbers of a table lie: 50 more wraps."""
 
-Change = Mapping[str, int | tuple[int, ...]]
-"""Values by the names of fields, such as "seg.ack"; a tuple fills the beginning of a row."""
+Change = Mapping[str, Any]
+"""Values by the names of fields, such as "seg.ack"; a tuple or list fills the beginning of a row."""
 Predicate = Callable[..., int]
 """A rule's predicate, or a function that rules share: it takes some of `seg`, `me`, `peer` and `resolved`."""
 
@@ -31,7 +31,7 @@ def state(values: Change) -> dict[str, Any]:
     for name, value in values.items():
         part, _, field = name.partition(".")
         known = getattr(parts[part], field)
-        if isinstance(value, tuple):
+        if isinstance(value, tuple | list):
             known[: len(value)] = value
         else:
             setattr(parts[part], field, value)

@@ -1,25 +1,20 @@
 """Tables that change one field of a state at a time, and say what becomes of the state.
 
-Names are "seg.ack", "me.nxt", "peer.win". A row of integers is given from its beginning; the rest of it is 0.
+Names and values are those of `conditions`.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from conditions import at, state
 
 from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, FIN, SYN
-from labkit.tcp.seq import add
 
 Change = dict[str, Any]
 Action = Callable[[Seen, Side, Side], object]
-
-
-def at(offset: int) -> int:
-    """A sequence number: 50 more wraps."""
-    return add(-50, offset)
 
 
 def seg(seq: int, length: int, ctl: int = ACK, offset: int = 0) -> Change:
@@ -29,19 +24,6 @@ def seg(seq: int, length: int, ctl: int = ACK, offset: int = 0) -> Change:
     values = {"ctl": ctl, "seq": at(seq), "len": length, "seg_len": size, "end": at(seq + size)}
     values |= {"seq_offset": offset, "new_octets": new, "ack": at(0)}
     return {f"seg.{name}": value for name, value in values.items()}
-
-
-def state(values: Change) -> dict[str, Any]:
-    """A segment, its sender and the peer, with these fields and the defaults of all others."""
-    parts: dict[str, Any] = {"seg": Seen(), "me": Side(), "peer": Side()}
-    for name, value in values.items():
-        part, _, field = name.partition(".")
-        assert hasattr(parts[part], field), name
-        if isinstance(value, list):
-            getattr(parts[part], field)[: len(value)] = value
-        else:
-            setattr(parts[part], field, value)
-    return parts
 
 
 class Table:

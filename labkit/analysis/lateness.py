@@ -24,7 +24,7 @@ def may_be_late(book: Book, index: int, seg: Shown) -> bool:
 
 def repeats(book: Book, index: int, seg: Shown) -> bool:
     """Whether a segment is like an earlier one of its sender: a network may deliver the same one twice."""
-    numbers = seg.seq, seg.ack, seg.ctl, seg.length, seg.window, seg.tsval
+    numbers = _numbers(seg)
     before = book.segments[max(index - MAX_NEAR, 0) : index]
     return any(one.side == seg.side and _numbers(one) == numbers for one in before)
 

@@ -321,10 +321,10 @@ def _advance_syn(seg: Seen, me: Side, peer: Side) -> None:
         me.has_nxt = 0  # the peer did not answer the first SYN, which may be damaged: this attempt replaces it
     if me.syn == 0 and me.has_nxt:
         return  # a SYN inside a connection: the flow table begins a new one if it has to
-    if me.syn == (2 if seg.ctl & ACK else 1) and seg.seq == me.isn:
+    again = me.syn == (2 if seg.ctl & ACK else 1) and seg.seq == me.isn
+    if again:
         me.resent += 1
         me.resent_end = seg.end
-    again = me.syn == (2 if seg.ctl & ACK else 1) and seg.seq == me.isn
     me.isn = seg.seq
     me.syn_packet, me.syn_time = seg.number, seg.time
     me.syn = 2 if seg.ctl & ACK else max(me.syn, 1)

@@ -257,9 +257,8 @@ def run_by_chance(names: list[str], seconds: float, seed: int, job: int) -> int:
                 used = time.process_time() - began
                 failures[name] += failed
                 enter(name, inputs=count, seconds=used, judged=Process.compared - before, failed=failed)
-                sys.stderr.write(
-                    f"{name:<14} {count:>9,} inputs in {used:.0f} s of the processor\n"
-                )  # whole, beside other processes
+                # In one piece, for other processes write too.
+                sys.stderr.write(f"{name:<14} {count:>9,} inputs in {used:.0f} s of the processor\n")
     return int(any(failures.values()))
 
 
@@ -362,9 +361,8 @@ def guided(targets: list[str], seconds: float) -> int:
         else:
             used = time.process_time() - began
             enter(name, inputs=count, seconds=used, judged=Process.compared - before, failed=0)
-            sys.stderr.write(
-                f"{name:<14} {count:>9,} inputs in {used:.0f} s of the processor\n"
-            )  # whole, beside other processes
+            # In one piece, for other processes write too.
+            sys.stderr.write(f"{name:<14} {count:>9,} inputs in {used:.0f} s of the processor\n")
     return code
 
 

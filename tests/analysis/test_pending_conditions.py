@@ -5,7 +5,8 @@ wrap: those of each case lie around 0.
 """
 
 import pytest
-from field_tables import Action, Change, Table, at, check
+from conditions import at
+from field_tables import Action, Change, Table, check
 
 from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.pending import (

@@ -10,7 +10,7 @@ from conditions import Cases, Change, at, state
 from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.rules import capture, fin, window
-from labkit.packet.seen import ABSENT, BAD_OFFSET, CUT, SHORT_IP, SHORT_TCP, SUM_PARTIAL
+from labkit.packet.seen import ABSENT, BAD_OFFSET, CUT, MP_DSS, SHORT_IP, SHORT_TCP, SUM_PARTIAL
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 from labkit.tcp.seq import HALF, MASK
 
@@ -283,6 +283,8 @@ CASES(
     ({"me.syn": 2, "peer.syn": 0, "peer.rst": 1}, 1),
     ({"me.syn": 0, "peer.syn": 0, "peer.rst": 1}, 1),
     ({"peer.rst": 1}, 1),
+    ({"me.syn": 1, "me.has_rcv_nxt": 1}, 0),
+    ({"me.syn": 1, "peer.seen": 0, "peer.syn": 0}, 0),  # nobody answers
 )
 CASES(
     capture.payload_beyond_the_mss,
@@ -340,6 +342,8 @@ CASES(
 CASES(capture.came_in_fragments, {"seg.joined": 1}, ({"seg.joined": 0}, 0))
 
 KNOWN = {"me.syn": 1, "peer.syn": 1, "me.wscale": 0, "peer.wscale": 0}
+MULTIPATH: Change = {"me.mptcp": MP_DSS, "peer.mptcp": MP_DSS}
+SCALED: Change = {"seg.win": 49, "me.wscale": 2, "peer.wscale": 2}
 CASES(
     window.data_beyond_the_window,
     {
@@ -372,6 +376,15 @@ CASES(
     ({"peer.pending_n": 1}, Severity.WARNING),
     ({"seg.seq_offset": 1}, Severity.WARNING),
     ({"seg.seq_offset": -1}, 1),
+    (MULTIPATH, 0),
+    # It echoes a segment that the capture lacks, which may have opened the window.
+    ({"seg.tsecr": 5, "peer.tsval": 4}, Severity.WARNING),
+    ({"seg.tsecr": 5, "peer.tsval": 5}, 1),
+    ({"seg.tsecr": 5, "peer.tsval": 6}, 1),
+    ({"seg.tsecr": 5, "peer.tsval": 0}, Severity.WARNING),
+    ({"seg.tsecr": 5, "peer.tsval": ABSENT}, 1),
+    ({"seg.tsecr": 1, "peer.tsval": MASK}, Severity.WARNING),
+    ({"seg.tsecr": 0, "peer.tsval": MASK}, 1),
 )
 CASES(
     window.window_shrinks,
@@ -399,6 +412,12 @@ CASES(
     ({"seg.ack": at(61), "seg.win": 198}, 1),
     ({"me.wscale": 2, "peer.wscale": 2, "me.win": 200, "seg.win": 49}, 1),
     ({"me.wscale": 2, "peer.wscale": 2, "me.win": 199, "seg.win": 49}, 0),
+    (MULTIPATH, 0),
+    # The window of a SYN is not scaled.
+    (SCALED, 1),
+    ({**SCALED, "me.last_ctl": SYN}, 0),
+    ({**SCALED, "me.last_ctl": SYN, "me.wscale": 0}, 1),
+    ({**SCALED, "me.last_ctl": SYN, "me.wscale": 1}, 0),
 )
 CASES(
     window.zero_window,
@@ -435,6 +454,7 @@ CASES(
     window.window_update,
     {
         "seg.ctl": ACK,
+        "seg.seq": at(9),
         "seg.ack": at(60),
         "seg.win": 1,
         "me.has_nxt": 1,
@@ -463,6 +483,15 @@ CASES(
     ({"me.last_ctl": SYN | ACK, "me.wscale": 2, "peer.wscale": 2, "seg.win": 25, "me.win": 104}, 1),
     ({"me.last_ctl": SYN | ACK, "me.wscale": 0, "peer.wscale": 0, "seg.win": 25, "me.win": 26}, 1),
     ({"me.last_ctl": SYN | ACK, "me.wscale": 2, "peer.wscale": -1, "seg.win": 25, "me.win": 26}, 1),
+    # Behind a gap, the second ACK says what is new.
+    ({"seg.seq_offset": 1}, 0),
+    ({"seg.seq_offset": 1, "me.last_seq": at(9)}, 1),
+    ({"seg.seq_offset": -1, "me.last_seq": at(9)}, 0),
+    ({"me.has_last_ack": 1, "me.last_ack": at(59)}, 1),
+    # After a SYN, only what is more than the rounding of its scale.
+    ({"me.last_ctl": SYN | ACK, "me.wscale": 2, "peer.wscale": 0, "seg.win": 25, "me.win": 103}, 0),
+    ({"me.last_ctl": SYN | ACK, "me.wscale": 2, "peer.wscale": 0, "seg.win": 25, "me.win": 104}, 1),
+    ({"me.last_ctl": SYN | ACK, "me.wscale": ABSENT, "peer.wscale": 2, "seg.win": 25, "me.win": 26}, 1),
 )
 CASES(
     window.window_probe_answer,

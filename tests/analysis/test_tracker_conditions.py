@@ -5,7 +5,8 @@ of each case lie around 0.
 """
 
 import pytest
-from field_tables import Action, Change, Table, at, check, seg
+from conditions import at
+from field_tables import Action, Change, Table, check, seg
 
 from labkit.analysis.order import NEAR, SAME_MOMENT
 from labkit.analysis.pending import BEHIND

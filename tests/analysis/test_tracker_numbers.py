@@ -1,7 +1,8 @@
 """What a segment changes in the sequence numbers of its sender, each condition by itself."""
 
 import pytest
-from field_tables import Action, Change, Table, at, check, seg
+from conditions import at
+from field_tables import Action, Change, Table, check, seg
 
 from labkit.analysis.pending import ECHOES, GAP, SENT, UNSENT
 from labkit.analysis.tracker import advance

@@ -5,7 +5,8 @@ of each case lie around 0.
 """
 
 import pytest
-from field_tables import Action, Change, Table, at, check, seg
+from conditions import at
+from field_tables import Action, Change, Table, check, seg
 
 from labkit.analysis.pending import FILLED, GAP, MISSED, OPEN, UNSENT
 from labkit.analysis.tracker import (

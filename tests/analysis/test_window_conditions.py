@@ -9,7 +9,6 @@ from labkit.analysis.rules import capture, window
 from labkit.analysis.tracker import FAR_WINDOWS
 from labkit.packet.seen import ABSENT, MP_DSS, SUM_PARTIAL
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
-from labkit.tcp.seq import MASK
 
 CASES = Cases()
 
@@ -17,26 +16,6 @@ KNOWN: Change = {"me.syn": 1, "me.wscale": 0, "peer.syn": 2, "peer.wscale": 0}
 MULTIPATH: Change = {"me.mptcp": MP_DSS, "peer.mptcp": MP_DSS}
 FAR = FAR_WINDOWS * 65535
 
-CASES(
-    window.data_beyond_the_window,
-    {
-        **KNOWN,
-        "seg.ctl": ACK,
-        "seg.seq": at(0),
-        "seg.len": 101,
-        "peer.has_right_edge": 1,
-        "peer.right_edge": at(100),
-    },
-    (MULTIPATH, 0),
-    # It echoes a segment that the capture lacks, which may have opened the window.
-    ({"seg.tsecr": 5, "peer.tsval": 4}, Severity.WARNING),
-    ({"seg.tsecr": 5, "peer.tsval": 5}, 1),
-    ({"seg.tsecr": 5, "peer.tsval": 6}, 1),
-    ({"seg.tsecr": 5, "peer.tsval": 0}, Severity.WARNING),
-    ({"seg.tsecr": 5, "peer.tsval": ABSENT}, 1),
-    ({"seg.tsecr": 1, "peer.tsval": MASK}, Severity.WARNING),
-    ({"seg.tsecr": 0, "peer.tsval": MASK}, 1),
-)
 CASES(
     window.data_beyond_the_window,
     {
@@ -131,17 +110,6 @@ SHRUNK: Change = {
     "me.rcv_nxt": at(60),
     "me.win": 200,
 }
-SCALED: Change = {"seg.win": 49, "me.wscale": 2, "peer.wscale": 2}
-CASES(
-    window.window_shrinks,
-    {**SHRUNK, "seg.win": 199},
-    (MULTIPATH, 0),
-    # The window of a SYN is not scaled.
-    (SCALED, 1),
-    ({**SCALED, "me.last_ctl": SYN}, 0),
-    ({**SCALED, "me.last_ctl": SYN, "me.wscale": 0}, 1),
-    ({**SCALED, "me.last_ctl": SYN, "me.wscale": 1}, 0),
-)
 CASES(
     window.linux_lowers_its_buffer,
     SHRUNK,
@@ -149,28 +117,6 @@ CASES(
     ({"me.win": 1}, 1),
     ({"me.win": 0}, 0),
     (MULTIPATH, 0),
-)
-CASES(
-    window.window_update,
-    {
-        "seg.ctl": ACK,
-        "seg.seq": at(9),
-        "seg.ack": at(60),
-        "seg.win": 1,
-        "me.has_nxt": 1,
-        "me.has_rcv_nxt": 1,
-        "me.rcv_nxt": at(60),
-        "me.raw_win": 2,
-    },
-    # Behind a gap, the second ACK says what is new.
-    ({"seg.seq_offset": 1}, 0),
-    ({"seg.seq_offset": 1, "me.last_seq": at(9)}, 1),
-    ({"seg.seq_offset": -1, "me.last_seq": at(9)}, 0),
-    ({"me.has_last_ack": 1, "me.last_ack": at(59)}, 1),
-    # After a SYN, only what is more than the rounding of its scale.
-    ({"me.last_ctl": SYN | ACK, "me.wscale": 2, "peer.wscale": 0, "seg.win": 25, "me.win": 103}, 0),
-    ({"me.last_ctl": SYN | ACK, "me.wscale": 2, "peer.wscale": 0, "seg.win": 25, "me.win": 104}, 1),
-    ({"me.last_ctl": SYN | ACK, "me.wscale": ABSENT, "peer.wscale": 2, "seg.win": 25, "me.win": 26}, 1),
 )
 
 CASES(capture.padding_counted, {"seg.padding": 1}, ({"seg.padding": 0}, 0))
@@ -215,12 +161,6 @@ CASES(
     ({"me.last_win": 1}, 0),
     ({"me.last_sum": 1}, 0),
     ({"me.last_ack": 1}, 0),
-)
-CASES(
-    capture.part_of_a_conversation,
-    {"me.seen": 1, "peer.seen": 1, "peer.syn": 2},
-    ({"me.syn": 1, "me.has_rcv_nxt": 1}, 0),
-    ({"me.syn": 1, "peer.seen": 0, "peer.syn": 0}, 0),  # nobody answers
 )
 
 

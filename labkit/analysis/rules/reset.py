@@ -130,9 +130,8 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
         return False  # the peer ignores or challenges a RST that is not at SND.NXT, and the connection stays open (RFC 5961)
     if after(seg.end, me.rst_seq) and me.rst == 2:
         return True
-    kernel = (
-        me.rst == 1 and me.third == 1 and peer.resent == 0
-    )  # it answers a SYN ACK that its own kernel did not expect
+    # The client's own kernel did not expect the SYN ACK, and resets it.
+    kernel = me.rst == 1 and me.third == 1 and peer.resent == 0
     found = order_of_ids(seg, me)
     if found < 0 or (found == 0 and overtaken(seg, me)):
         return False
