@@ -69,10 +69,13 @@ def _values(entry: Entry, talk: Talk) -> dict[str, object]:
         return "" if raw is None else both(diff(raw, entry.isn), raw)
 
     right = talk.four_tuple(seg.side)
+    field, expected, actual = entry.field, number(entry.expected), number(entry.actual)
+    if field == "port" and entry.expected is None:  # more than one part of it is wrong
+        field, expected, actual = _("four-tuple"), tuple_text(right), tuple_text(seg.four_tuple or right)
     return {
-        "field": entry.field,
-        "expected": number(entry.expected),
-        "actual": number(entry.actual),
+        "field": field,
+        "expected": expected,
+        "actual": actual,
         "wanted": entry.expected,
         "plain": entry.actual,
         "isn": entry.isn,

@@ -222,13 +222,22 @@ def _side_by_numbers(seg: Shown, host: Talk) -> int:
 
 def _fits(without: Sequence[Shown], before: int, together: Sequence[Shown], moved: Sequence[Shown]) -> bool:
     """Whether the ledger of the conversation is no worse with these segments than without, where it has `before` mistakes, and
-    their numbers are its next ones."""
+    their numbers are its next ones. The other half of a conversation may have mistakes of its own."""
     if any(seg.ctl & RST and not _answers(seg, without) for seg in moved):
         return False  # accounts ask little of a reset: any one would fit
     ledger = Ledger(together)
     packets = {seg.packet for seg in moved}
     mistakes = _mistakes(ledger)
+    if _is_other_half(without, moved):
+        return ledger.knows and 2 * len(packets & {entry.packet for entry in mistakes}) < len(packets)
     return ledger.knows and not any(entry.packet in packets for entry in mistakes) and len(mistakes) <= before
+
+
+def _is_other_half(known: Sequence[Shown], moved: Sequence[Shown]) -> bool:
+    """Whether a conversation has no answer but these segments, of which the first is the answer to its SYN."""
+    first, side = moved[0], moved[0].side
+    answers = first.ctl & (SYN | ACK) == SYN | ACK and first.ack == known[0].end
+    return answers and all(seg.side == side for seg in moved) and not any(seg.side == side for seg in known)
 
 
 def _mistakes(ledger: Ledger) -> list[Entry]:

@@ -52,6 +52,32 @@ def test_a_wrong_port_or_address_is_one_error(changes, packet: int, right: int |
     assert [(each.packet, each.code, each.expected) for each in found] == [(packet, "PORT01", right)]
 
 
+@pytest.mark.parametrize(
+    ("number", "field", "off", "code"), [(5, "ack", 50, "ACK01"), (5, "seq", 7, "SEQ01"), (8, "ack", -1, "FIN02")]
+)
+def test_all_answers_with_another_address_and_one_of_them_with_a_mistake(
+    number: int, field: str, off: int, code: str
+) -> None:
+    packets = edited({each: {"src": "192.0.2.30", "dst": "192.0.2.40"} for each in (2, 5, 8, 9)})
+    right = getattr(packets[number - 1][TCP], field)
+    setattr(packets[number - 1][TCP], field, right + off)
+    verdict = verify(packets)
+    found = [each for each in verdict.findings if each.severity == Severity.ERROR and each.caused_by is None]
+    assert [(each.packet, each.code) for each in found] == [(2, "PORT01"), (number, code)]
+    assert found[1].expected == right
+    (follows,) = (each for each in verdict.findings if each.packet == 9)
+    assert follows.message == "four-tuple 192.0.2.30:80 → 192.0.2.40:40000 follows from the mistake in packet 2"
+    assert follows.should_be.startswith("four-tuple 192.0.2.20:80 → 192.0.2.10:40000")
+
+
+def test_answers_of_which_most_have_mistakes_are_another_conversation() -> None:
+    packets = edited({each: {"src": "192.0.2.30", "dst": "192.0.2.40"} for each in (2, 5, 8, 9)})
+    for number in (5, 8, 9):
+        packets[number - 1][TCP].seq += 100_000 * number
+        packets[number - 1][TCP].ack += 300_000 * number
+    assert not [each for each in verify(packets).findings if each.code == "PORT01"]
+
+
 def test_a_refused_try_at_another_port_is_no_stray() -> None:
     packets = edited({})
     other = edited({1: {"sport": 40001}})[0]
