@@ -280,6 +280,8 @@ class _Look:
 
     def _said_before(self, rule: Rule, entry: Entry) -> Finding | None:
         """The error of the first pass that says as much as a rule about the accounts."""
+        if entry.shown.port >= 0:
+            return None  # it has a stray's ends
         for found in self._errors.get(entry.packet, ()):
             if found.code in rule.unless and (found.field, found.expected) == (entry.field, entry.expected):
                 return found

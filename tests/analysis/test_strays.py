@@ -65,6 +65,7 @@ def test_all_answers_with_another_address_and_one_of_them_with_a_mistake(
     found = [each for each in verdict.findings if each.severity == Severity.ERROR and each.caused_by is None]
     assert [(each.packet, each.code) for each in found] == [(2, "PORT01"), (number, code)]
     assert found[1].expected == right
+    assert {(each.source, each.destination) for each in found} == {("192.0.2.20:80", "192.0.2.10:40000")}
     (follows,) = (each for each in verdict.findings if each.packet == 9)
     assert follows.message == "four-tuple 192.0.2.30:80 → 192.0.2.40:40000 follows from the mistake in packet 2"
     assert follows.should_be.startswith("four-tuple 192.0.2.20:80 → 192.0.2.10:40000")
