@@ -5,7 +5,7 @@ puts down what the rule has found, with the numbers that its message shows.
 """
 
 import ast
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -14,7 +14,7 @@ from labkit.analysis.native import line_writer, order, primitives, segment_loop
 from labkit.analysis.native.assembly import Assembly
 from labkit.analysis.native.context import NONE, SEVERITIES, BatchRow, Context
 from labkit.analysis.native.lines import Row
-from labkit.analysis.native.plain import facts, simplify
+from labkit.analysis.native.plain import Simplified, facts
 from labkit.analysis.native.translate import Translation, UntranslatableError
 from labkit.analysis.rule import RFC9293, Rule, Scope, Severity, shipped
 from labkit.errors import UncompilableError
@@ -86,29 +86,39 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
     before = whole.text
     for entry in ENTRIES:
         whole.add(entry)
-    simpler = _plain(before, is_plain, [name for _number, name in asked[Scope.SEGMENT]])
-    plain = [(number, simpler[name].name) for number, name in asked[Scope.SEGMENT] if name in simpler]
+    simpler = _simplified(before, is_plain)
+    plain = []
+    for number, name in asked[Scope.SEGMENT]:
+        left = simpler.of(name)
+        if isinstance(left, ast.FunctionDef):
+            plain.append((number, left.name))
+        elif left.value:
+            plain.append((number, name))
     ask_functions = [
         _asking("ask_plain", plain, is_plain),
         *(_asking(ASK[scope].__name__, each, is_plain) for scope, each in asked.items()),
     ]
-    parts = [before, *map(ast.unparse, simpler.values()), *report_functions, *ask_functions, whole.text[len(before) :]]
+    parts = [
+        before,
+        *map(ast.unparse, simpler.made.values()),
+        *report_functions,
+        *ask_functions,
+        whole.text[len(before) :],
+    ]
     return "\n\n\n".join(parts), dict(whole.names)
 
 
-def _plain(text: str, is_plain: str, predicates: Collection[str]) -> dict[str, ast.FunctionDef]:
-    """What is left of predicates for plain segments, by the predicates' names."""
+def _simplified(text: str, is_plain: str) -> Simplified:
+    """The functions of a text for plain segments."""
     functions = {each.name: each for each in ast.parse(text).body if isinstance(each, ast.FunctionDef)}
-    known = facts(functions[is_plain])
-    found = {name: simplify(functions[name], f"plain_{name}", known) for name in predicates}
-    return {name: function for name, function in found.items() if function is not None}
+    return Simplified(functions, facts(functions[is_plain]))
 
 
 def _asking(name: str, predicates: Iterable[tuple[int, str]], is_plain: str) -> str:
     """A function that asks rules, given by their numbers and the names of their predicates."""
     lines = [f"def {name}({PARAMETERS}):", RESOLVED]
     if name == segment_loop.ask_segment.__name__:
-        lines += [f"    if {is_plain}(seg):", f"        ask_plain({PARAMETERS})", "        return"]
+        lines += [f"    if {is_plain}(seg, me, peer):", f"        ask_plain({PARAMETERS})", "        return"]
     for number, predicate in predicates:
         rule = shipped()[number]
         lines += [

@@ -1,4 +1,4 @@
-"""What is left of a translated function for a plain segment.
+"""What is left of translated functions for a plain segment.
 
 Most segments of a capture are plain (`labkit.analysis.native.segment_loop.is_plain`). So the tests that ask for something else
 have a known answer, and most rules begin with such a test: they need not be asked.
@@ -6,7 +6,7 @@ have a known answer, and most rules begin with such a test: they need not be ask
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 WHOLE = -1
@@ -31,42 +31,81 @@ class Fact(NamedTuple):
 
 
 def facts(test: ast.FunctionDef) -> dict[str, Fact]:
-    """The facts that a function of a segment asks for: `return seg.a & MASK == VALUE and seg.b == VALUE and ...`."""
+    """The facts that a function asks for, by names such as "seg.ctl".
+
+    It has the form `return seg.a & MASK == VALUE and me.b == VALUE and ...`.
+    """
     match test.body:
         case [ast.Return(value=ast.BoolOp(op=ast.And(), values=parts))]:
             return dict(map(_fact, parts))
     raise AssertionError(f"{test.name}: expected facts that are all true")
 
 
-def simplify(node: ast.FunctionDef, name: str, known: Mapping[str, Fact]) -> ast.FunctionDef | None:
-    """The function by another name, for a segment `seg` of which facts are known; None where it returns 0 at once. The node
-    itself is changed."""
-    body = _Simplifier(known).block(node.body)
-    match body:
-        case [ast.Return(value=ast.Constant(value=0)), *_]:
-            return None
-    node.name, node.body = name, body
-    return ast.fix_missing_locations(node)
+class Simplified:
+    """Functions that answer without changing anything, simplified for arguments of which facts are known. A function that they
+    call with the same arguments is simplified too."""
+
+    def __init__(self, functions: Mapping[str, ast.FunctionDef], known: Mapping[str, Fact]) -> None:
+        """The functions, by name, are changed."""
+        self._functions, self._known = functions, known
+        self.made: dict[str, ast.FunctionDef] = {}
+        """What was simplified, by the names of the functions that it is made of; the callees first."""
+        self._answers: dict[str, ast.Constant] = {}
+
+    def of(self, name: str) -> ast.FunctionDef | ast.Constant:
+        """What is left of a function: another one, by the name `plain_` and its own, or a constant."""
+        if name in self._answers:
+            return self._answers[name]
+        if name not in self.made:
+            node = self._functions[name]
+            before = ""
+            while before != (before := ast.unparse(node)):
+                node.body = _Simplifier(self._known, self, _set_once(node)).block(node.body)
+            match node.body:
+                case [ast.Return(value=ast.Constant() as answer)]:
+                    self._answers[name] = answer
+                    return answer
+            node.name = f"plain_{name}"
+            self.made[name] = ast.fix_missing_locations(node)
+        return self.made[name]
+
+    def of_call(self, node: ast.Call) -> ast.expr:
+        """A call, of what is left where the function has the same names for the arguments."""
+        match node:
+            case ast.Call(func=ast.Name(id=name), args=given, keywords=[]) if name in self._functions:
+                names = [each.id for each in given if isinstance(each, ast.Name)]
+                if len(names) == len(given) and names == [each.arg for each in self._functions[name].args.args]:
+                    found = self.of(name)
+                    return (
+                        found
+                        if isinstance(found, ast.Constant)
+                        else ast.Call(ast.Name(found.name, ast.Load()), given, [])
+                    )
+        return node
 
 
 def _fact(node: ast.expr) -> tuple[str, Fact]:
     match _Simplifier({}).visit(node):
-        case ast.Compare(left=ast.Attribute(attr=name), ops=[ast.Eq()], comparators=[right]):
-            return name, Fact(WHOLE, ast.literal_eval(right))
+        case ast.Compare(left=ast.Attribute() as field, ops=[ast.Eq()], comparators=[right]):
+            return ast.unparse(field), Fact(WHOLE, ast.literal_eval(right))
         case ast.Compare(
-            left=ast.BinOp(left=ast.Attribute(attr=name), op=ast.BitAnd(), right=mask),
+            left=ast.BinOp(left=ast.Attribute() as field, op=ast.BitAnd(), right=mask),
             ops=[ast.Eq()],
             comparators=[right],
         ):
-            return name, Fact(ast.literal_eval(mask), ast.literal_eval(right))
+            return ast.unparse(field), Fact(ast.literal_eval(mask), ast.literal_eval(right))
     raise AssertionError(f"{ast.unparse(node)}: expected a field's value")
 
 
 class _Simplifier(ast.NodeTransformer):
-    """Simplifies statements and expressions about a segment `seg` of which some facts are known."""
+    """Simplifies statements and expressions about fields of which some facts are known."""
 
-    def __init__(self, known: Mapping[str, Fact]) -> None:
-        self._known = known
+    def __init__(
+        self, known: Mapping[str, Fact], functions: Simplified | None = None, once: Collection[str] = frozenset()
+    ) -> None:
+        """`once`: the variables that are set in one place."""
+        self._known, self._functions, self._once = known, functions, once
+        self._values: dict[str, ast.Constant] = {}
 
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
         """The statements up to one that returns."""
@@ -74,18 +113,40 @@ class _Simplifier(ast.NodeTransformer):
         for each in body:
             changed = self.visit(each)
             for one in changed if isinstance(changed, list) else [changed]:
-                done.append(one)
                 if isinstance(one, ast.Return):
-                    return done
+                    while done and _only_returns(done[-1], one):
+                        del done[-1]
+                    return [*done, one]
+                done.append(one)
         return done
 
     def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
-        node.test = self.visit(node.test)
+        node.test = _condition(self.visit(node.test))
         node.body, node.orelse = self.block(node.body), self.block(node.orelse)
         if isinstance(node.test, ast.Constant):
             return node.body if node.test.value else node.orelse
+        if not node.body and not node.orelse:
+            return []
         node.body = node.body or [ast.Pass()]
         return node
+
+    def visit_For(self, node: ast.For) -> ast.stmt | list[ast.stmt]:
+        self.generic_visit(node)
+        match node.iter:
+            case ast.Call(func=ast.Name(id="range"), args=[*_, ast.Constant(value=0)]):
+                return node.orelse
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt | list[ast.stmt]:
+        self.generic_visit(node)
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant() as value) if name in self._once:
+                self._values[name] = value
+                return []
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._values.get(node.id, node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         fact = self._of(node)
@@ -99,8 +160,18 @@ class _Simplifier(ast.NodeTransformer):
                 return ast.Constant(fact.value & bits)
         return self._folded(node, node.left, node.op, node.right)
 
-    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+    def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
+        return node if self._functions is None else self._functions.of_call(node)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        fact = self._some(node.left)
+        self.generic_visit(node)
+        match node:
+            case ast.Compare(ops=[ast.Eq() | ast.NotEq() as op], comparators=[ast.Constant(value=int(other))]) if (
+                other & fact.mask != fact.value
+            ):
+                return ast.Constant(int(isinstance(op, ast.NotEq)))
         return self._folded(node, node.left, node.ops[0], node.comparators[0]) if len(node.ops) == 1 else node
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
@@ -119,13 +190,20 @@ class _Simplifier(ast.NodeTransformer):
         decides = isinstance(node.op, ast.Or)
         values: list[ast.expr] = []
         for each in node.values:
-            if isinstance(each, ast.Constant) and bool(each.value) == decides:
-                values.append(each)
-                break
-            if not isinstance(each, ast.Constant) or each is node.values[-1]:
-                values.append(each)
+            match each:
+                case ast.Constant(value=0) if decides:
+                    pass
+                case ast.Constant(value=0):
+                    return each
+                case ast.Constant(value=1) if all(map(_is_truth, values)):
+                    if decides:
+                        return each
+                case ast.Constant() if not decides and each is not node.values[-1]:
+                    pass
+                case _:
+                    values.append(each)
         node.values = values
-        return node if len(values) > 1 else values[0]
+        return node if len(values) > 1 else values[0] if values else ast.Constant(int(not decides))
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         self.generic_visit(node)
@@ -135,12 +213,57 @@ class _Simplifier(ast.NodeTransformer):
 
     def _of(self, node: ast.AST) -> Fact | None:
         match node:
-            case ast.Attribute(value=ast.Name(id="seg"), attr=name, ctx=ast.Load()):
-                return self._known.get(name)
+            case ast.Attribute(value=ast.Name(), ctx=ast.Load()):
+                return self._known.get(ast.unparse(node))
         return None
+
+    def _some(self, node: ast.expr) -> Fact:
+        """What is known of the bits of an expression."""
+        match node:
+            case ast.BinOp(left=left, op=ast.BitAnd(), right=ast.Constant(value=int(bits))):
+                mask, value = self._some(left)
+                return Fact(mask | ~bits, value & bits)
+        return self._of(node) or Fact(0, 0)
 
     def _folded(self, node: ast.expr, left: Any, op: ast.AST, right: Any) -> ast.expr:
         match left, right:
             case ast.Constant(value=int(a)), ast.Constant(value=int(b)) if type(op) in OPERATORS:
                 return ast.Constant(int(OPERATORS[type(op)](a, b)))
         return node
+
+
+def _set_once(node: ast.FunctionDef) -> set[str]:
+    """The variables of a function that are set in one place."""
+    names = [each.arg for each in node.args.args]
+    names += [each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
+    return {name for name in names if names.count(name) == 1}
+
+
+def _is_truth(node: ast.expr) -> bool:
+    """Whether an expression is 0 or 1 (False or True)."""
+    match node:
+        case ast.Compare() | ast.UnaryOp(op=ast.Not()):
+            return True
+        case ast.BoolOp(values=values):
+            return all(map(_is_truth, values))
+    return False
+
+
+def _condition(node: ast.expr) -> ast.expr:
+    """A condition, known where one of its alternatives is true."""
+    match node:
+        case ast.BoolOp(op=ast.Or(), values=values):
+            for each in values:
+                if isinstance(each, ast.Constant) and each.value:
+                    return each
+    return node
+
+
+def _only_returns(node: ast.stmt, answer: ast.Return) -> bool:
+    """Whether a statement can only give an answer that is given after it anyway."""
+    match node, answer:
+        case ast.If(body=[ast.Return(value=ast.Constant(value=early))], orelse=[]), ast.Return(
+            value=ast.Constant(value=late)
+        ):
+            return bool(early == late)
+    return False

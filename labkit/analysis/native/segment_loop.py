@@ -27,11 +27,21 @@ SPARE_ROWS = 2
 """The cold rows of `Context.blank_sides`."""
 
 
-def is_plain(seg: Seen) -> bool:
-    """Whether a segment is like most: data or an acknowledgement, with no option but timestamps."""
+def is_plain(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a segment is like most: the next data or ACK in an open connection, with no option but timestamps."""
     return (
         seg.ctl & ~PSH == ACK
+        and seg.seq_offset == 0
+        and me.has_nxt == 1
+        and me.has_rcv_nxt == 1
+        and me.third & 1 == 0
+        and me.has_fin == 0
+        and peer.has_fin == 0
+        and me.rst == 0
+        and me.mptcp == 0
+        and peer.probe == 0
         and seg.sack_n == 0
+        and seg.conflict == ABSENT
         and seg.opt_fault == OPT_SOUND
         and seg.opt_cut == 0
         and seg.opt_twice == ABSENT
