@@ -206,9 +206,8 @@ class Targets:
     def _first(self, capture: Capture) -> list[Target]:
         """The first verdict where nothing was compiled before, and the second one."""
         arguments = ["verify", "--engine", "compiled", str(capture.path)]
-        with TemporaryDirectory() as fresh:
-            first = self._run(arguments, cache=Path(fresh)).wall
-            second = Measured(1, tuple(self._run(arguments, cache=Path(fresh)) for _ in range(self.runs))).wall
+        pairs = [self._twice(arguments, number) for number in range(self.runs if self.wheel else 1)]
+        first, second = (Measured(1, runs).wall for runs in zip(*pairs, strict=True))
         theirs = None
         if self._old:
             with TemporaryDirectory() as fresh:
@@ -218,6 +217,14 @@ class Targets:
             Target(work, "the earlier version's with `[fast]`", 1 / 30, first, theirs),
             Target(work, "the second verdict", 1.1, first, second),
         ]
+
+    def _twice(self, arguments: list[str], number: int) -> tuple[Run, Run]:
+        """The first and the second run after an installation."""
+        python = _environment(self.folder / f"wheel-{number}", str(self.wheel)) if self.wheel else None
+        os.sync()  # the disk's work for the installation is not part of the first run
+        self._run(arguments)  # of another installation, so that both runs find the same machine
+        with TemporaryDirectory() as fresh:
+            return self._run(arguments, python, Path(fresh)), self._run(arguments, python, Path(fresh))
 
     def _size(self) -> Target:
         ours = _installed(self._python) if self.wheel is not None else None
