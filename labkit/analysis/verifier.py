@@ -22,7 +22,8 @@ from labkit.analysis.analyzer import DONE, FLOW, PENDING, Step, analyze
 from labkit.analysis.finding import Evidence, Group, finding, tally
 from labkit.analysis.finding import Finding as Finding
 from labkit.analysis.flows import Flow, FlowTable
-from labkit.analysis.limits import NOTHING, CaptureLimits, Conversation, Limit, damaged
+from labkit.analysis.limit_kinds import NOTHING
+from labkit.analysis.limits import CaptureLimits, Conversation, Limit, damaged
 from labkit.analysis.payload import PayloadStore
 from labkit.analysis.policy import MAX_ONCE, Events
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Predicate, Rule, Scope, Severity, collect
