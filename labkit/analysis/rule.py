@@ -469,7 +469,9 @@ def _new(added: tuple[Rule, ...], known: tuple[Rule, ...], source: str) -> tuple
 
 
 def _guarded(rule: Rule, source: str) -> Rule:
-    """The rule, with functions that raise UsageError and nothing else."""
+    """The rule, with functions that raise UsageError and nothing else, and change nothing."""
+    from labkit.analysis.rule_check import ReadOnly
+
     label = f"{source}: {rule.code} ({rule.name})"
 
     def guard(function: Any, fits: Callable[[object], bool], expected: str) -> Any:
@@ -480,7 +482,7 @@ def _guarded(rule: Rule, source: str) -> Rule:
         @wraps(function)
         def guarded(*arguments: object) -> Any:
             with _complaints(label, code.co_filename if code else ""):
-                found = function(*arguments)
+                found = function(*map(ReadOnly, arguments))
                 if not fits(found):
                     text = _("answers {value}; expected {expected}")
                     raise UsageError(text.format(value=printable(repr(found)[:40]), expected=_(expected)))
@@ -489,7 +491,7 @@ def _guarded(rule: Rule, source: str) -> Rule:
         return guarded
 
     answers = (False, True, *Severity)
-    number = N_("a number, or None")
+    number = N_("an integer, or None")
     return replace(
         rule,
         predicate=guard(rule.predicate, lambda found: found in answers, N_("True, False or a Severity")),

@@ -1,4 +1,4 @@
-"""Check what a rule declares that is not labkit's own, so that a mistake in it ends in a line that names it.
+"""Check what a rule declares and does that is not labkit's own, so that a mistake in it ends in a line that names it.
 
 mypy and the tests check labkit's own rules; here that would take time at each start.
 """
@@ -64,6 +64,24 @@ def check_limit(rule: str, kind: object, *, packets: bool) -> None:
             "rule {rule}: the limit '{word}' shows a packet, but the rule's findings are about whole conversations"
         )
         raise UsageError(text.format(rule=rule, word=kind.word))
+
+
+class ReadOnly:
+    """What a rule from outside sees of a segment or a side: one that changed a number would change what all rules find."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self, seen: object) -> None:
+        object.__setattr__(self, "_seen", seen)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._seen, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(_("a rule cannot change '{name}'").format(name=name))
+
+    def __delattr__(self, name: str) -> None:
+        self.__setattr__(name, None)
 
 
 def _check_kind(rule: str, kind: LimitKind) -> None:

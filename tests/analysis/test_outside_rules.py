@@ -328,8 +328,8 @@ def test_two_rules_that_share_a_limit_say_the_same(text: str, refused: bool, rul
 @pytest.mark.parametrize(
     ("parameter", "bad", "good", "reason"),
     [
-        ("expected", "'x'", "None", "answers 'x'; expected a number, or None"),
-        ("actual", "1.5", "seg.mss", "answers 1.5; expected a number, or None"),
+        ("expected", "'x'", "None", "answers 'x'; expected an integer, or None"),
+        ("actual", "1.5", "seg.mss", "answers 1.5; expected an integer, or None"),
         ("field", "5", "'seq'", "answers 5; expected a text"),
         ("body", "[]", "Severity.NOTE", "answers []; expected True, False or a Severity"),
         ("body", "'yes'", "True", "answers 'yes'; expected True, False or a Severity"),
@@ -349,6 +349,19 @@ def test_a_function_that_answers_something_else_is_named(
         else:
             with pytest.raises(UsageError, match=rf"my_rules.py: EX01 \(my-rule\): {re.escape(reason)}$"):
                 verifier.run(frames(list(parse(OPEN))))
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [("seg.seq = 0", "seq"), ("me.nxt += 1", "nxt"), ("peer.window = None", "window"), ("del seg.time", "time")],
+)
+def test_a_rule_cannot_change_what_it_sees(statement: str, name: str, rules: str) -> None:
+    text = declared("field='seq'", "expected=lambda seg, me, peer: change(seg, me, peer)")
+    Path(rules).write_text(f"def change(seg, me, peer):\n    {statement}\n    return 1\n\n{text}", "utf-8")
+    with pytest.raises(UsageError) as raised:
+        Verifier(rules=collect((rules,))).run(frames(list(parse(OPEN))))
+    place = "my_rules.py: EX01 (my-rule), line 2"
+    assert str(raised.value).endswith(f"{place}: cannot be used: AttributeError: a rule cannot change '{name}'")
 
 
 def test_a_function_with_two_names_is_one_rule(rules: str) -> None:
