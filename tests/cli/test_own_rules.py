@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Thread
@@ -174,7 +173,6 @@ def test_a_configuration_file_knows_their_limits(
         assert verdict.outcome() == ("fail" if code else "pass")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
 @pytest.mark.parametrize("options", [[], ["--jobs", "2", "a.pcapng"]])
 def test_a_named_pipe_is_read_once(options: list[str], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(here / "pipe.py")
