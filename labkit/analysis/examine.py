@@ -26,7 +26,7 @@ from labkit.analysis.flows import End, Flow, end_of
 from labkit.analysis.ledger import MAX_SEGMENTS, Ledger
 from labkit.analysis.limits import Limit, not_accounted, of_flows
 from labkit.analysis.opening import begins_with_wrong_flags
-from labkit.analysis.rule import Rule, Scope, Severity
+from labkit.analysis.rule import Rule, Scope, Severity, shipped
 from labkit.analysis.strays import Talk, Work, adopt, exchange
 from labkit.analysis.talks import Heard, Suspects, gathered, talks_of
 from labkit.analysis.verifier import Verdict
@@ -90,14 +90,16 @@ def examine(
 ) -> Verdict:
     """Look at the conversations of a judged capture once more; return its verdict with what is found.
 
-    `again` opens the capture from its start, or gives None where it cannot be read twice. `rules` is the catalogue. `over`
+    `again` opens the capture from its start, or gives None where it cannot be read twice. `rules` is the catalogue, of which
+    labkit's own rules count: what others find stays as it is, whatever their families are called, and tells nothing. `over`
     says when the time for it is over. `heard` are all segments, where they were kept: then nothing is read again. What was not
     looked at is the limit `not-accounted`.
     """
     verdict = replace(verdict, completeness=str(assume))
     if assume == Completeness.PARTIAL or not verdict.segments:
         return verdict
-    named = {(rule.code, rule.name): rule for rule in rules}
+    own = frozenset(shipped())
+    named = {(rule.code, rule.name): rule for rule in rules if rule in own}
     chosen = None if verdict.segments <= MAX_WHOLE or assume == Completeness.COMPLETE else _suspects(verdict, named)
     if verdict.segments <= MAX_WHOLE:  # of a larger capture they stay what they are
         verdict = replace(verdict, findings=list(verdict.findings))
@@ -189,6 +191,8 @@ class _Look:
         self._errors: dict[int, list[Finding]] = {}
         if verdict.segments <= MAX_WHOLE:
             for found in verdict.findings:
+                if (found.code, found.name) not in named:
+                    continue
                 if found.severity > Severity.NOTE and found.packet is not None and found.field in ("seq", "ack"):
                     self.doubted.add(found.packet)
                 if found.severity == Severity.ERROR and found.packet is not None:

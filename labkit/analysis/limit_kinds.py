@@ -10,23 +10,29 @@ from dataclasses import dataclass
 
 from labkit.i18n import _, ngettext
 
+NOTHING = ("no-segments", "none-wanted")
+"""Kinds of limits that leave nothing to judge."""
+
+BUDGETS = ("memory", "size", "time")
+"""Kinds of limits that the budget of a capture sets (`labkit.capture.budget`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class LimitKind:
     """A kind of limit that is counted. Its texts are templates and gettext message ids."""
 
     word: str
-    """For programs, and for `--strict`."""
+    """For programs, and for `--strict`: small letters, digits and dashes."""
     one: str
     many: str
-    """What was counted, in the singular and the plural: `{n}` is the number, and `{packet}` the first such packet."""
+    """What was counted, in the singular and the plural: `{n}` is the number, and `{packet}` the first such packet, or 0."""
     rest: str
     """What it means for the verdict."""
 
     def message(self, count: int, packet: int | None) -> str:
         """The limit in the user's language."""
         text = f"{ngettext(self.one, self.many, count)}{_(': ')}{_(self.rest)}"
-        return text.format(n=count, packet=packet)
+        return text.format(n=count, packet=packet or 0)
 
 
 COUNTED = (
@@ -112,3 +118,6 @@ COUNTED = (
 """labkit's own kinds, the gravest first."""
 
 BY_WORD = {each.word: each for each in COUNTED}
+
+KINDS = ("not-read", "damaged", *BUDGETS, *BY_WORD)
+"""All kinds of limits of labkit's own besides NOTHING."""

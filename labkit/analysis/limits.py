@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from labkit.analysis.flows import Flow
-from labkit.analysis.limit_kinds import BY_WORD, COUNTED, LimitKind
+from labkit.analysis.limit_kinds import BY_WORD, COUNTED, KINDS, LimitKind
 from labkit.analysis.rule import Rule
 from labkit.analysis.side import Side
 from labkit.analysis.unread import BROKEN_TCP, CUT_TCP, Unread
@@ -22,15 +22,6 @@ from labkit.tcp.seq import after, diff
 
 MAX_DESCRIBED = 10_000
 """Conversations of a capture that are described in figures; later ones are only counted."""
-
-NOTHING = ("no-segments", "none-wanted")
-"""Kinds of limits that leave nothing to judge."""
-
-BUDGETS = ("memory", "size", "time")
-"""Kinds of limits that the budget of a capture sets (`labkit.capture.budget`)."""
-
-KINDS = ("not-read", "damaged", *BUDGETS, *BY_WORD)
-"""All other kinds of limits of labkit's own."""
 
 MAX_NAMED = 5
 """Link types or IP protocols that the message of a limit names."""
@@ -63,7 +54,7 @@ class Limit:
     """One thing that the capture does not show, or shows differently from the wire."""
 
     kind: str
-    """A word for programs: one of NOTHING, of KINDS, or of a rule. There is one limit `not-read` for each reason."""
+    """A word for programs: one of NOTHING or KINDS (`limit_kinds`), or of a rule. There is one `not-read` for each reason."""
     code: str
     """The rule that reports the same for single packets; empty: no rule does."""
     count: int

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.analysis import limits
 from labkit.analysis.examine import Completeness
 from labkit.analysis.finding import Group, regraded
-from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect
+from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect, folded
 from labkit.analysis.verifier import PROFILES, Verdict
 from labkit.errors import UsageError
 from labkit.i18n import _, listed, nearest, printable, reason_of
@@ -145,10 +145,10 @@ class ReportConfig:
 
 def rules_named(word: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     """The rules of a word: a code, a name, a family (`sequence`), or the beginning of codes (`SEQ`). May be empty."""
-    text = word.strip().lower().replace("_", "-")
-    exact = tuple(each for each in rules if text in {each.code.lower(), each.name, each.family.replace("_", "-")})
+    text = folded(word)
+    exact = tuple(each for each in rules if text in map(folded, (each.code, each.name, each.family)))
     # A single letter is the beginning of too many codes.
-    return exact or tuple(each for each in rules if len(text) > 1 and each.code.lower().startswith(text))
+    return exact or tuple(each for each in rules if len(text) > 1 and folded(each.code).startswith(text))
 
 
 def _named(words: Iterable[str], rules: tuple[Rule, ...]) -> set[Key]:

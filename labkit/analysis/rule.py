@@ -21,7 +21,7 @@ its side's ISN and, where that differs, raw. `{expected}` and `{actual}` are the
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
@@ -68,7 +68,7 @@ class Scope(IntEnum):
     """For each segment of `me` whose open question was answered (`labkit.analysis.pending`): `resolved`. `seg` is the segment
     that answered it, or an empty one at the end of the conversation."""
     SIDE = 3
-    """For each side at the end of a conversation; `seg` is empty."""
+    """For each side at the end of a conversation; `seg` is empty. Without `at`, the finding is about the conversation."""
     FLOW = 4
     """Once at the end of a conversation; `me` sent the first segment, and `seg` is empty."""
     LEDGER = 5
@@ -101,8 +101,14 @@ def _spaces() -> Iterator[tuple[str, str]]:
 
 SPACES = dict(_spaces())
 
+FAMILIES = "labkit.analysis.rules"
+"""The package of labkit's own rules."""
+
 GROUP = "labkit.rules"
 """The group of entry points by which an installed package adds rules: each names a module that declares some."""
+
+MAX_SOURCE_OCTETS = 1_048_576
+"""Octets of a file of rules."""
 
 Predicate = Callable[..., int]
 Number = Callable[..., int]
@@ -160,7 +166,8 @@ class Rule:
     no_fault: str = ""
     """Why no fault (`labkit.build.faults`) breaks rules of this code. Empty: a fault declares this code."""
     place: tuple[str, str] | None = None
-    """The names of the packet and the time that the finding is about. None: the whole conversation."""
+    """The names of the packet and the time that the finding is about. None, or a packet that there is not (0): the whole
+    conversation."""
     numbers: tuple[str, ...] = ()
     """The numbers that the text shows, such as "seg.ack": at most MAX_NUMBERS."""
 
@@ -198,11 +205,11 @@ def rule(
     mend: str = "",
     wireshark: str | None = None,
     otherwise: Mapping[Severity, str] | None = None,
-    profiles: frozenset[str] = BOTH,
+    profiles: Set[str] = BOTH,
     document: Severity | None = None,
     scope: Scope = Scope.SEGMENT,
     once: bool = False,
-    unless: tuple[str, ...] = (),
+    unless: tuple[str, ...] | list[str] = (),
     sums_up: bool = False,
     limit: Kind | Mapping[int, Kind] = "",
     retransmission: bool = False,
@@ -211,20 +218,27 @@ def rule(
     """Declare the decorated predicate as a rule; the parameters are the fields of `Rule`.
 
     `limit` is a new kind, or the word of one of labkit's own; alone it means `{True: limit}`. UsageError, naming the rule, for a
-    declaration that no engine could follow.
+    declaration that no engine could follow; a rule that is not labkit's own is checked as a whole (`labkit.analysis.rule_check`).
 
     `good` and `bad` are conversations in the notation of `labkit.tcp.notation`. In `bad`, the comment `# CODE` stands at
     each line where the rule must find its fault (on a line of its own: a finding about the whole conversation), in
     `good` nowhere.
     """
+    given = locals()
 
     def declare(predicate: P) -> P:
         name = predicate.__name__.replace("_", "-")
-        templates = [message, *(otherwise or {}).values(), should_be, mend]
+        label = f"{code} ({name})"
+        own = predicate.__module__.startswith(f"{FAMILIES}.")
+        if not own:
+            from labkit.analysis.rule_check import check
+
+            check(label, given, rule, BOTH)
+        templates = [message, *(otherwise or {}).values(), should_be, receiver, mend]
         place = _place(scope, at)
         numbers: tuple[str, ...] = ()
         if scope != Scope.LEDGER:  # whose templates are filled in by `labkit.analysis.examine`
-            numbers = _numbers(f"{code} ({name})", scope, templates, (expected, actual), place or ())
+            numbers = _numbers(label, scope, templates, (expected, actual), place or ())
         predicate.__dict__["rule"] = Rule(
             code=code,
             severity=severity,
@@ -244,13 +258,13 @@ def rule(
             receiver=N_(receiver),
             mend=N_(mend),
             wireshark=wireshark,
-            profiles=profiles,
+            profiles=frozenset(profiles),
             document=document,
             scope=scope,
             once=once,
-            unless=unless,
+            unless=tuple(unless),
             sums_up=sums_up,
-            limits=_limits(f"{code} ({name})", limit),
+            limits=_limits(label, limit, own=own, packets=place is not None),
             retransmission=retransmission,
             no_fault=no_fault,
             place=place,
@@ -261,14 +275,22 @@ def rule(
     return declare
 
 
-def _limits(rule: str, limit: Kind | Mapping[int, Kind]) -> dict[int, LimitKind]:
+def _limits(rule: str, limit: Kind | Mapping[int, Kind], *, own: bool, packets: bool) -> dict[int, LimitKind]:
     given = limit if isinstance(limit, Mapping) else {int(True): limit} if limit else {}
     found = {}
     for answer, kind in given.items():
+        if answer not in (True, *Severity):
+            text = _("rule {rule}: there is a limit for the answer {value}; expected True or a Severity")
+            raise UsageError(text.format(rule=rule, value=printable(repr(answer)[:40])))
         if isinstance(kind, str) and kind not in BY_WORD:
             text = _("rule {rule}: there is no limit '{word}'; name one of {known}, or declare a LimitKind")
-            raise UsageError(text.format(rule=rule, word=kind, known=listed(BY_WORD)))
-        found[answer] = kind if isinstance(kind, LimitKind) else BY_WORD[kind]
+            raise UsageError(text.format(rule=rule, word=printable(kind), known=listed(BY_WORD)))
+        found[answer] = BY_WORD[kind] if isinstance(kind, str) else kind
+    if not own:
+        from labkit.analysis.rule_check import check_limit
+
+        for kind in found.values():
+            check_limit(rule, kind, packets=packets)
     return found
 
 
@@ -277,20 +299,34 @@ def _place(scope: Scope, at: str) -> tuple[str, str] | None:
         return None
     if at:
         return f"{at}_packet", f"{at}_time"
+    if scope == Scope.SIDE:
+        return None  # `seg` is empty
     return ("resolved.packet", "resolved.time") if scope == Scope.PENDING else ("seg.number", "seg.time")
 
 
 def _numbers(
     rule: str, scope: Scope, templates: Iterable[str], values: tuple[object, object], place: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """The numbers that templates show. UsageError for too many, and for a name that does not exist in this scope."""
-    shown = dict.fromkeys(match[1] for template in templates for match in NUMBER.finditer(template))
+    """The numbers that templates show. UsageError for too many, for a name that does not exist in this scope, and for a format
+    that numbers do not have."""
+    shown: dict[str, None] = {}
+    for match in (match for template in templates for match in NUMBER.finditer(template)):
+        shown[match[1]] = None
+        try:
+            format(0, match[2] or "")
+        except ValueError:
+            text = _("rule {rule}: '{name}' is a number, which cannot be shown with the format '{format}'")
+            raise UsageError(text.format(rule=rule, name=match[1], format=printable(match[2]))) from None
     known = {name for name, value in zip(("expected", "actual"), values, strict=True) if value is not None}
+    absent = (
+        ("seg.", "resolved.") if scope in (Scope.SIDE, Scope.FLOW) else () if scope == Scope.PENDING else ("resolved.",)
+    )
     for name in (*shown, *values, *place):
         if not isinstance(name, str) or name in known:
             continue
-        if name not in SPACES or (scope != Scope.PENDING and name.startswith("resolved.")):
-            raise UsageError(_("rule {rule}: '{name}' does not exist").format(rule=rule, name=name))
+        if name not in SPACES or name.startswith(absent):
+            text = _("rule {rule}: '{name}' does not exist in scope {scope}")
+            raise UsageError(text.format(rule=rule, name=printable(name), scope=scope.name))
     numbers = tuple(name for name in shown if name in SPACES)
     if len(numbers) > MAX_NUMBERS:
         text = _("rule {rule}: its text shows {n} numbers ({names}); at most {most} are possible")
@@ -301,7 +337,7 @@ def _numbers(
 @cache
 def shipped() -> tuple[Rule, ...]:
     """Every rule of labkit's own: families in the order of their files, rules in their order there."""
-    package = import_module("labkit.analysis.rules")
+    package = import_module(FAMILIES)
     names = sorted(name for _, name, _ in iter_modules(package.__path__))
     return tuple(found for name in names for found in _rules_of(import_module(f"{package.__name__}.{name}")))
 
@@ -314,10 +350,13 @@ def collect(extra: tuple[str, ...] = ()) -> tuple[Rule, ...]:
 
 def _stamp(path: str) -> tuple[str, int, int] | None:
     from pathlib import Path
+    from stat import S_ISREG
 
     with suppress(OSError, ValueError):
         place = Path(path).absolute()
         found = place.stat()
+        if not S_ISREG(found.st_mode):  # a pipe can be read once, and its time changes then
+            return str(place), found.st_dev, found.st_ino
         return str(place), found.st_mtime_ns, found.st_size
     return None
 
@@ -353,8 +392,8 @@ def _installed() -> Iterator[tuple[str, tuple[Rule, ...]]]:
     for point in entry_points(group=GROUP):
         source = f"{GROUP}: {point.name} = {point.value}"
         with _complaints(source, ""):
-            module = import_module(point.value)
-        yield source, tuple(_rules_of(module))
+            added = tuple(_rules_of(import_module(point.value)))
+        yield source, added
 
 
 def _has_entry_points(folder: str) -> bool:
@@ -376,16 +415,19 @@ def _rules_in(path: str) -> tuple[Rule, ...]:
 
     name = printable(path)
     try:
-        source = Path(path).read_bytes()
-    except OSError as error:
+        with Path(path).open("rb") as file:
+            source = file.read(MAX_SOURCE_OCTETS + 1)
+    except (OSError, ValueError) as error:
         raise UsageError(_("{file}: cannot be read: {reason}").format(file=name, reason=reason_of(error))) from None
+    if len(source) > MAX_SOURCE_OCTETS:
+        raise UsageError(_("{file}: the file is larger than {most} bytes").format(file=name, most=MAX_SOURCE_OCTETS))
     stem = Path(path).stem
     module = ModuleType(f"labkit_rules_{abs(hash(path)):x}.{stem}")
     module.__file__ = path
     sys.modules[module.__name__] = module  # dataclasses look for it there
     with _complaints(name, path):
         exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - the user names a file to be run
-    return tuple(_rules_of(module))
+        return tuple(_rules_of(module))
 
 
 @contextmanager
@@ -411,45 +453,63 @@ def _new(added: tuple[Rule, ...], known: tuple[Rule, ...], source: str) -> tuple
     name = printable(source)
     if not added:
         raise UsageError(_("{file}: there is no rule in it").format(file=name))
-    names = {rule.code: rule.name for rule in known}
+    names = {folded(rule.code): rule.name for rule in known}
+    kinds = {kind.word: kind for rule in known for kind in rule.limits.values()}
     for rule in added:
-        if rule.code in names:
+        if (other := names.get(folded(rule.code))) is not None:
             text = _("{file}: rule {code} ({name}): its code is taken by {other}")
-            raise UsageError(text.format(file=name, code=rule.code, name=rule.name, other=names[rule.code]))
-    return tuple(_guarded(rule, name) for rule in added)
+            raise UsageError(text.format(file=name, code=rule.code, name=rule.name, other=other))
+        for kind in rule.limits.values():
+            if kinds.setdefault(kind.word, kind) != kind:
+                text = _(
+                    "{file}: rule {code} ({name}): another rule declares the limit '{word}' with other texts; expected the same"
+                )
+                raise UsageError(text.format(file=name, code=rule.code, name=rule.name, word=kind.word))
+    return tuple(_guarded(rule, name) for rule in dict.fromkeys(added))  # a function may have two names
 
 
 def _guarded(rule: Rule, source: str) -> Rule:
-    """The rule, with functions that raise UsageError and nothing else."""
+    """The rule, with functions that raise UsageError and nothing else, and change nothing."""
+    from labkit.analysis.rule_check import ReadOnly
+
     label = f"{source}: {rule.code} ({rule.name})"
 
-    def guard(function: Any, answers: frozenset[int] | None = None) -> Any:
+    def guard(function: Any, fits: Callable[[object], bool], expected: str) -> Any:
         if not callable(function):
             return function
+        code = getattr(function, "__code__", None)  # not every callable has one
 
         @wraps(function)
         def guarded(*arguments: object) -> Any:
-            with _complaints(label, function.__code__.co_filename):
-                found = function(*arguments)
-                if answers is not None and found not in answers:
-                    raise UsageError(_("answers {value}; expected True, False or a Severity").format(value=found))
+            with _complaints(label, code.co_filename if code else ""):
+                found = function(*map(ReadOnly, arguments))
+                if not fits(found):
+                    text = _("answers {value}; expected {expected}")
+                    raise UsageError(text.format(value=printable(repr(found)[:40]), expected=_(expected)))
                 return found
 
         return guarded
 
+    answers = (False, True, *Severity)
+    number = N_("an integer, or None")
     return replace(
         rule,
-        predicate=guard(rule.predicate, frozenset({False, True, *Severity})),
-        field=guard(rule.field),
-        expected=guard(rule.expected),
-        actual=guard(rule.actual),
+        predicate=guard(rule.predicate, lambda found: found in answers, N_("True, False or a Severity")),
+        field=guard(rule.field, lambda found: isinstance(found, str), N_("a text")),
+        expected=guard(rule.expected, lambda found: found is None or isinstance(found, int), number),
+        actual=guard(rule.actual, lambda found: found is None or isinstance(found, int), number),
     )
+
+
+def folded(word: str) -> str:
+    """A word for rules as it is compared: in lower case, with dashes for underscores."""
+    return word.strip().lower().replace("_", "-")
 
 
 def lookup(text: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     """The rules with a code or a name, in whatever case; several where profiles differ; none where there is none."""
-    wanted = text.strip().lower().replace("_", "-")
-    return tuple(each for each in rules if wanted in {each.code.lower(), each.name})
+    wanted = folded(text)
+    return tuple(each for each in rules if wanted in {folded(each.code), folded(each.name)})
 
 
 def _trimmed(text: str) -> str:

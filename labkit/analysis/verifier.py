@@ -22,7 +22,8 @@ from labkit.analysis.analyzer import DONE, FLOW, PENDING, Step, analyze
 from labkit.analysis.finding import Evidence, Group, finding, tally
 from labkit.analysis.finding import Finding as Finding
 from labkit.analysis.flows import Flow, FlowTable
-from labkit.analysis.limits import NOTHING, CaptureLimits, Conversation, Limit, damaged
+from labkit.analysis.limit_kinds import NOTHING
+from labkit.analysis.limits import CaptureLimits, Conversation, Limit, damaged
 from labkit.analysis.payload import PayloadStore
 from labkit.analysis.policy import MAX_ONCE, Events
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Predicate, Rule, Scope, Severity, collect
@@ -313,9 +314,9 @@ class Verifier:
         )
 
     def _add(self, found: "_Conversation", rule: Rule, answer: int, step: Step) -> None:
-        packet, time = _getter(*rule.place)(step) if rule.place else (None, None)
+        packet, time = _getter(*rule.place)(step) if rule.place else (0, 0)
         if rule.limits:
-            self._limits.count(rule, answer, packet)
+            self._limits.count(rule, answer, packet or None)
         if rule.retransmission:
             found.resent[step.sender] += 1
         if not found.wanted or self.profile not in rule.profiles:
@@ -338,8 +339,8 @@ class Verifier:
             return value
 
         evidence = Evidence(
-            packet=packet,
-            time=None if time is None else time - (self._start or 0),
+            packet=packet or None,
+            time=time - (self._start or 0) if packet else None,
             flow=found.flow.index,
             source=found.flow.name(sender),
             destination=found.flow.name(1 - sender),

@@ -52,7 +52,7 @@ class Spent(NamedTuple):
     """The bound that was reached."""
 
     kind: str
-    """A kind of `labkit.analysis.limits.BUDGETS`."""
+    """A kind of `labkit.analysis.limit_kinds.BUDGETS`."""
     message: str
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from labkit.analysis import EVERY_LIMIT
 from labkit.cli._common import BareOption, complete_rules, note, options, profile_option, rules_option
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from labkit.analysis.report_config import ReportConfig
 
 
-EVERY = "all"
-"""The value of `--strict` without a value."""
-
-
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
     """Complete the last rule of a list."""
     from click.shell_completion import CompletionItem
@@ -31,7 +28,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> "l
     return [CompletionItem(f"{before}{comma}{item.value}", help=item.help) for item in complete_rules(ctx, param, last)]
 
 
-def _complete_limits(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+def _complete_limits(ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
     """Complete the last limit of a list."""
     from click.shell_completion import CompletionItem
 
@@ -39,7 +36,8 @@ def _complete_limits(_ctx: click.Context, _param: click.Parameter, incomplete: s
     from labkit.analysis.rule import collect
 
     before, comma, last = incomplete.rpartition(",")
-    return [CompletionItem(f"{before}{comma}{kind}") for kind in words(collect()) if kind.startswith(last)]
+    known = words(collect(ctx.params.get("extra") or ()))
+    return [CompletionItem(f"{before}{comma}{kind}") for kind in known if kind.startswith(last)]
 
 
 report_options = options(
@@ -74,7 +72,7 @@ report_options = options(
     click.option(
         "--strict",
         cls=BareOption,
-        bare=EVERY,
+        bare=EVERY_LIMIT,
         multiple=True,
         metavar="[=LIMIT,...]",
         shell_complete=_complete_limits,
@@ -167,7 +165,7 @@ def _strict(values: tuple[str, ...], extra: tuple[str, ...]) -> bool | tuple[str
     words = _words(values)
     if not words:
         raise UsageError(_("--strict= names no limit"))
-    return EVERY in words or limit_kinds(words, collect(extra))
+    return EVERY_LIMIT in words or limit_kinds(words, collect(extra))
 
 
 def _from_file(

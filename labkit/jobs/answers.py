@@ -11,7 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from labkit import errors
-from labkit.analysis.limits import NOTHING, words
+from labkit.analysis.limit_kinds import NOTHING
+from labkit.analysis.limits import words
 from labkit.analysis.rule import Rule
 from labkit.analysis.verifier import Verdict
 from labkit.errors import LabkitError, MissingError

@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from os import cpu_count
-from os.path import getsize
+from os.path import getsize, isfile
 from typing import TYPE_CHECKING
 
 from labkit.analysis.native import engine
@@ -41,12 +41,17 @@ class Dispatcher:
         count = min(jobs or self._processes(), len(self.captures))
         if cluster is not None:
             found = self._on_cluster(cluster)
-        elif len(self.captures) > 1 and all(each.path != "-" for each in self.captures):
+        elif len(self.captures) > 1 and self._can_be_opened_elsewhere():
             found = self._in_processes(count)
         else:
             found = self._here()
         for verdict in found:
             yield replace(verdict, profile=self.request.config.profile)
+
+    def _can_be_opened_elsewhere(self) -> bool:
+        """Whether another process can open all captures, and the files of rules: a pipe of rules was read by this one."""
+        rules = self.request.config.extra
+        return all(each.path != "-" for each in self.captures) and all(map(isfile, rules))
 
     def _processes(self) -> int:
         few = len(self.captures) < MIN_CAPTURES or sum(self._sizes()) < MIN_OCTETS

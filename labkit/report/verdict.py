@@ -127,7 +127,7 @@ def verify(
     strict: bool | Words | None = None,
     complete: bool | None = None,
     allow_empty: bool | None = None,
-    rules: Iterable[str | os.PathLike[str]] | None = None,
+    rules: "str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None" = None,
     config: ReportConfig | str | os.PathLike[str] | None = None,
     flow_filter: FlowFilter | Callable[[Flow], bool] | None = None,
     engine: str = AUTO,
@@ -141,8 +141,8 @@ def verify(
     The options are those of `labkit verify`; one that is None has the value of `config`: a `ReportConfig`, or the path of a
     labkit.toml. No configuration file is looked for. `select`, `ignore` and `strict` take words, or one text with commas;
     `strict=True` stands for all limits. `complete` says that no packet is missing (True), or that some are (False). `rules`
-    names Python files of further rules, which are run. `flow_filter` chooses the conversations to report. `engine` is "auto",
-    "interpreted" or "compiled". `on_progress` is called with the number of frames from time to time.
+    names one or more Python files of further rules, which are run. `flow_filter` chooses the conversations to report. `engine`
+    is "auto", "interpreted" or "compiled". `on_progress` is called with the number of frames from time to time.
 
     UsageError for a source or option that makes no sense, CaptureError for a file that is not a capture.
     """
@@ -158,8 +158,11 @@ def verify(
         if not (choice is None or isinstance(choice, bool)):
             text = _("{name}: got {value}; expected {expected}")
             raise UsageError(text.format(name=name, value=repr(choice)[:40], expected=_("one of True, False, None")))
-    base = config if isinstance(config, ReportConfig) else ReportConfig() if config is None else load(Path(config))
-    extra = base.extra if rules is None else tuple(os.fspath(each) for each in rules)
+    files = _files(rules)
+    base = ReportConfig() if config is None else config
+    if not isinstance(base, ReportConfig):
+        base = load(Path(base), files or ())
+    extra = base.extra if files is None else files
     changes: dict[str, Any] = {
         "extra": extra,
         "profile": profile,
@@ -256,6 +259,17 @@ def _file(frames: Frames) -> BytesIO:
                 writer.write(frame.time, frame.data, wirelen=wirelen, interface=frame.interface)
     target.seek(0)
     return target
+
+
+def _files(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    files = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    if not all(isinstance(each, str | os.PathLike) for each in files):
+        text = _("{name}: got {value}; expected {expected}")
+        expected = _("the paths of Python files")
+        raise UsageError(text.format(name="rules", value=printable(repr(value)[:40]), expected=expected))
+    return tuple(map(os.fspath, files))
 
 
 def _words(value: Words | None) -> tuple[str, ...] | None:

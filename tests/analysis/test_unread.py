@@ -7,7 +7,7 @@ from frames import ether, ip4, tcp
 from unread_cases import ARP, CASES, FOREIGN, SEGMENT, cut, frames
 
 from labkit.analysis import unread
-from labkit.analysis.limits import KINDS, NOTHING
+from labkit.analysis.limit_kinds import KINDS, NOTHING
 from labkit.analysis.unread import MAX_ROWS, Unread, mark_pair, pair_bit
 from labkit.analysis.verifier import Verdict, Verifier
 from labkit.capture import Damage, Frame

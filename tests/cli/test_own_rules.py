@@ -1,8 +1,11 @@
 """`--rules`: a course's rules in verify, watch, explain and rules."""
 
 import json
+import os
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Thread
+from typing import Any
 from xml.etree import ElementTree
 
 import click
@@ -69,6 +72,166 @@ def test_a_rule_may_declare_a_limit(
     assert "there is no limit 'long'; the limits are not-read, " in capsys.readouterr().err
 
 
+KIND = 'LimitKind("old-clock", "{n:,} old packet", "{n:,} old packets (the first is {packet})", "they are old")'
+
+
+def with_limit(limit: str, code: str = "EX01") -> str:
+    """The course's file with a limit."""
+    text = COURSE.replace("EX01", code).replace('field="len"', f'field="len", limit={limit}')
+    return f"from labkit.analysis.limit_kinds import LimitKind\n{text}"
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        (KIND, None),
+        ("{True: " + KIND + "}", None),
+        (
+            KIND.replace("old-clock", "truncated"),
+            "the word 'truncated' is one of labkit's limits; expected another word for ",
+        ),
+        (
+            KIND.replace("{n:,}", "{count}"),
+            "the limit 'old-clock' has the text '{count} old packet'; expected one line, with",
+        ),
+        ("{'yes': " + KIND + "}", "there is a limit for the answer 'yes'; expected True or a Severity"),
+        (
+            f"[{KIND}]",
+            "a limit is [LimitKind(word='old-clock', one='{n:,} old packet', many='…; expected a word, or a LimitKind",
+        ),
+        (
+            "'old-clock'",
+            "there is no limit 'old-clock'; name one of mid-stream, one-sided, truncated, checksum-offload, ",
+        ),
+    ],
+)
+def test_a_limit_that_does_not_fit_is_one_line(
+    limit: str, message: str | None, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "course.py").write_text(with_limit(limit))
+    code = run(["verify", "a.pcapng", "--rules", "course.py", "--no-config"])
+    captured = capsys.readouterr()
+    if message is None:
+        assert code == 1
+        assert "1 old packet: they are old" in captured.out
+        return
+    assert (code, captured.out) == (2, "")
+    (line,) = captured.err.splitlines()
+    assert line.startswith(f"labkit: course.py: rule EX01 (segment-too-long): {message}")
+
+
+@pytest.mark.parametrize(("rest", "code"), [("they are old", 1), ("they are very old", 2)])
+@pytest.mark.parametrize("options", [[], ["--jobs", "2", "a.pcapng"]])
+def test_two_rules_that_share_a_limit_say_the_same(
+    options: list[str], rest: str, code: int, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "course.py").write_text(with_limit(KIND))
+    (here / "other.py").write_text(with_limit(KIND.replace("they are old", rest), "EX02"))
+    arguments = ["verify", "a.pcapng", "--no-config", "--rules", "course.py", "--rules", "other.py", *options]
+    assert run([*arguments, "--select", "CAP", "--strict=old-clock"]) == code
+    captured = capsys.readouterr()
+    if code == 1:
+        assert "FAIL" in captured.out
+    else:
+        reason = "another rule declares the limit 'old-clock' with other texts; expected the same"
+        assert captured.err == f"labkit: other.py: rule EX02 (segment-too-long): {reason}\n"
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "jsonl", "csv", "sarif", "junit", "html", "markdown"])
+def test_every_format_shows_their_limits(format_: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "course.py").write_text(with_limit(KIND.replace("they are old", "they are <old>")))
+    arguments = ["verify", "a.pcapng", "--rules", "course.py", "--no-config", "--format", format_]
+    assert run([*arguments, "--strict=old-clock", "--ignore", "EX01"]) == 1
+    shown = capsys.readouterr().out
+    assert "old-clock" in shown
+    assert (
+        "1 old packet: they are &lt;old&gt;" if format_ in ("junit", "html", "markdown") else "they are <old>"
+    ) in shown
+
+
+@pytest.mark.parametrize(
+    ("toml", "rules", "code"),
+    [
+        ('strict = ["old-clock"]', True, 1),
+        ("strict = true", True, 1),
+        ('strict = ["truncated"]', True, 0),
+        ('strict = ["old-clock"]', False, 2),
+    ],
+)
+def test_a_configuration_file_knows_their_limits(
+    toml: str, rules: bool, code: int, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "course.py").write_text(with_limit(KIND))
+    (here / "own.toml").write_text(f'{toml}\nseverity = {{SEQ = "error"}}\nignore = ["CAP"]\n')
+    options = ["--rules", "course.py"] if rules else []
+    arguments = ["verify", "a.pcapng", "--config", "own.toml", *options]
+    assert run([*arguments, "--ignore", "EX"] if rules else arguments) == code
+    captured = capsys.readouterr()
+    assert ("own.toml: strict: there is no limit 'old-clock'; the limits are " in captured.err) is (code == 2)
+    if rules:
+        verdict = labkit.verify("a.pcapng", config="own.toml", rules="course.py", ignore="EX")
+        assert verdict.outcome() == ("fail" if code else "pass")
+
+
+@pytest.mark.parametrize("options", [[], ["--jobs", "2", "a.pcapng"]])
+def test_a_named_pipe_is_read_once(options: list[str], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(here / "pipe.py")
+    writer = Thread(target=(here / "pipe.py").write_text, args=(COURSE,), daemon=True)
+    writer.start()
+    assert run(["verify", "a.pcapng", "--rules", "pipe.py", "--no-config", "-q", "--select", "EX01", *options]) == 1
+    writer.join(10)
+    assert "FAIL" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "No such file or directory"),
+        ("folder", "Is a directory"),
+        ("import os\nos.remove(__file__)\n" + COURSE, "No such file or directory"),  # it vanishes while labkit reads it
+    ],
+    ids=["absent", "folder", "vanishes"],
+)
+@pytest.mark.parametrize("options", [[], ["--jobs", "2", "a.pcapng"]])
+def test_a_file_that_cannot_be_read_is_one_line(
+    options: list[str], text: str | None, reason: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if text == "folder":
+        (here / "own.py").mkdir()
+    elif text is not None:
+        (here / "own.py").write_text(text)
+    assert run(["verify", "a.pcapng", "--rules", "own.py", "--no-config", *options]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", f"labkit: own.py: cannot be read: {reason}\n")
+
+
+def test_they_speak_chinese_around_their_own_words(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "course.py").write_text(with_limit(KIND))
+    assert run(["--lang", "zh", "verify", "a.pcapng", "--rules", "course.py", "--no-config"]) == 1
+    shown = capsys.readouterr().out
+    assert "1 old packet：they are old" in shown
+    assert "the segment carries 119 bytes" in shown
+    (here / "course.py").write_text(with_limit("7"))
+    assert run(["--lang", "zh", "verify", "a.pcapng", "--rules", "course.py", "--no-config"]) == 2
+    assert capsys.readouterr().err == (
+        "labkit: course.py：规则 EX01 (segment-too-long)：局限是 7；应为一个名称，或一个 LimitKind\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "rules", ["course.py", Path("course.py"), ["course.py"], (Path("course.py"),), iter(["course.py"])]
+)
+def test_python_takes_one_file_or_several(rules: Any, here: Path) -> None:
+    (here / "own.toml").write_text('select = ["EX01"]\n')
+    assert [each.code for each in labkit.verify("a.pcapng", rules=rules, config="own.toml").findings] == ["EX01"]
+
+
+@pytest.mark.parametrize("rules", [5, [5], [b"course.py"], True])
+def test_python_takes_nothing_else_for_rules(rules: Any) -> None:
+    with pytest.raises(labkit.UsageError, match=r"^rules: got .*; expected the paths of Python files$"):
+        labkit.verify("a.pcapng", rules=rules)
+
+
 def test_a_file_that_has_changed_is_read_again(here: Path) -> None:
     assert not labkit.verify("a.pcapng", rules=["course.py"], select=["EX01"]).ok
     (here / "course.py").write_text(COURSE.replace("MAX_BYTES = 100", "MAX_BYTES = 1000"))
@@ -128,8 +291,12 @@ def test_watch_applies_them(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def test_the_shell_completes_their_codes() -> None:
     context = click.Context(verify.command)
     context.params["extra"] = ("course.py",)
-    option = next(each for each in verify.command.params if each.name == "select")
-    assert "ACK,EX01" in {item.value for item in option.shell_complete(context, "ACK,EX")}
+    select, strict = (
+        next(each for each in verify.command.params if each.name == name) for name in ("select", "strict")
+    )
+    assert "ACK,EX01" in {item.value for item in select.shell_complete(context, "ACK,EX")}
+    Path("course.py").write_text(with_limit(KIND))
+    assert {item.value for item in strict.shell_complete(context, "size,ol")} == {"size,old-clock"}
 
 
 @pytest.mark.parametrize("command", [["verify", "a.pcapng"], ["watch", "lo"], ["explain", "EX01"], ["rules"]])

@@ -53,7 +53,7 @@ def judged(path: Path, budget: Budget, engine_: str = "interpreted") -> tuple[st
 
 
 def judging_kinds() -> tuple[str, ...]:
-    from labkit.analysis.limits import BUDGETS
+    from labkit.analysis.limit_kinds import BUDGETS
 
     return BUDGETS
 

@@ -13,6 +13,7 @@ import pytest
 from labkit.build.scenario import Scenario
 from labkit.capture.budget import Budget
 from labkit.cli import run
+from labkit.errors import UsageError
 from labkit.teach.grade import judging
 
 
@@ -48,8 +49,21 @@ def fail() -> None:
     raise ZeroDivisionError
 
 
+def have_a_wrong_rule() -> None:
+    raise UsageError("course: EX01 (my-rule), line 7: cannot be used: ZeroDivisionError: division by zero")
+
+
 @pytest.mark.parametrize(
-    ("failing", "said"), [(die, "ended labkit's process"), (want_all, "too little memory"), (fail, "ZeroDivisionError")]
+    ("failing", "said"),
+    [
+        (die, "ended labkit's process"),
+        (want_all, "too little memory"),
+        (fail, "ZeroDivisionError"),
+        (
+            have_a_wrong_rule,
+            "the file could not be graded: course: EX01 (my-rule), line 7: cannot be used: ZeroDivision",
+        ),
+    ],
 )
 def test_one_failure_costs_one_result(
     failing: Callable[[], None],

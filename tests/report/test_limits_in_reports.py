@@ -11,7 +11,7 @@ import pytest
 from frames import ether, ip4, tcp
 from unread_cases import ARP, FOREIGN, SEGMENT, frames
 
-from labkit.analysis.limits import KINDS
+from labkit.analysis.limit_kinds import KINDS
 from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verdict, Verifier, verify

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.flow_filter import FlowFilter
-from labkit.analysis.limits import BUDGETS
+from labkit.analysis.limit_kinds import BUDGETS
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
 from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, shipped
 from labkit.analysis.verifier import Bounds, Verdict, Verifier, profile_of

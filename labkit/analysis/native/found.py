@@ -22,7 +22,7 @@ from labkit.analysis.native.flow_table import ends_of
 from labkit.analysis.native.lazy import LazySequence
 from labkit.analysis.native.order import DEPENDS, SUMS
 from labkit.analysis.native.records import record
-from labkit.analysis.rule import Rule, Scope, Severity, shipped
+from labkit.analysis.rule import Rule, Severity, shipped
 
 ROW = sizeof(record(FindingRow))
 
@@ -156,8 +156,7 @@ class Findings(LazySequence[Finding]):
             return Outline(found.code, found.name, severity, found.packet, found.flow, found.field)
         event = self._row(number)
         rule = shipped()[event.rule]
-        packet = None if rule.scope == Scope.FLOW else event.packet
-        return Outline(rule.code, rule.name, severity, packet, event.flow, _field(rule, event))
+        return Outline(rule.code, rule.name, severity, event.packet or None, event.flow, _field(rule, event))
 
     def _row(self, number: int) -> Any:
         return record(FindingRow).from_buffer_copy(self._rows, number * ROW)
@@ -179,15 +178,14 @@ class Findings(LazySequence[Finding]):
         event = self._row(number)
         rule = shipped()[event.rule]
         values = dict(zip(rule.numbers, event.values, strict=False))
-        whole = rule.scope == Scope.FLOW
         names = self._names.get(event.flow)
         if names is None:
             if len(self._names) == MAX_NAMES:
                 self._names.clear()
             names = self._names[event.flow] = [end_name(end) for end in ends_of(event)]
         evidence = Evidence(
-            packet=None if whole else event.packet,
-            time=None if whole else event.time - self._start,
+            packet=event.packet or None,
+            time=event.time - self._start if event.packet else None,
             flow=event.flow,
             source=names[event.sender],
             destination=names[1 - event.sender],

@@ -9,7 +9,7 @@ from csv import writer
 from dataclasses import fields
 from io import StringIO
 
-from labkit.analysis.limits import NOTHING
+from labkit.analysis.limit_kinds import NOTHING
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import printable
 from labkit.report.formats import ReportOptions

@@ -12,7 +12,8 @@ from pathlib import PurePath
 from urllib.parse import quote
 
 from labkit import __version__
-from labkit.analysis.limits import NOTHING, Limit
+from labkit.analysis.limit_kinds import NOTHING
+from labkit.analysis.limits import Limit
 from labkit.analysis.rule import Rule, collect
 from labkit.analysis.verifier import Finding, Verdict
 from labkit.i18n import _, printable

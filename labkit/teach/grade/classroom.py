@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from labkit.capture.budget import Budget
-from labkit.errors import InputError
+from labkit.errors import InputError, LabkitError
 from labkit.i18n import _, aside, listed, ngettext, printable
 from labkit.teach.grade import honesty
 from labkit.teach.grade.archive import Entry, unpacked
@@ -69,6 +69,9 @@ def safely(task: Task, octets: bytes, name: str, budget: Budget | None = None) -
         return grade(task, octets, name, budget)
     except MemoryError:
         return without(task, UNREADABLE, _("there is too little memory for this file; grade it by hand"), file=name)
+    except LabkitError as error:  # such as a mistake in a rule of the course
+        reason = _("the file could not be graded: {reason}; grade it by hand")
+        return without(task, UNREADABLE, reason.format(reason=printable(str(error))), file=name)
     except Exception as error:  # one student's file must not cost the others their grades
         reason = _("labkit failed on this file ({kind}); please report it, and grade it by hand")
         return without(task, UNREADABLE, reason.format(kind=type(error).__name__), file=name)

@@ -10,7 +10,7 @@ from itertools import islice
 
 from labkit.analysis.examine import Completeness
 from labkit.analysis.finding import Finding
-from labkit.analysis.limits import BUDGETS
+from labkit.analysis.limit_kinds import BUDGETS
 from labkit.analysis.native import engine
 from labkit.analysis.report_config import SEVERITIES
 from labkit.analysis.verifier import Verdict
