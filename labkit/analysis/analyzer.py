@@ -78,11 +78,11 @@ def analyze(
         yield step
         if seg.readable:
             look(seg, me, peer)
-            if me.pending_n or peer.pending_n:
+            if not seg.former and (me.pending_n or peer.pending_n):
                 yield from _resolve(step, flow, sender)
                 step.set_sender(flow, sender)
                 relate(seg, me)
-            if payload is not None and seg.data_len and not spoiled(seg):
+            if payload is not None and seg.data_len and not seg.former and not spoiled(seg):
                 remember(data, seg, me, payload)
             step.scope = SEGMENT
             yield step

@@ -139,11 +139,13 @@ def move(ends: Ends, seg: Seen, side: int, client: int, me: Side, peer: Side, ro
     mine = ends.states[side]
     theirs = ends.states[other]
     row.answered = 0
-    if ends.asking != NOBODY:
-        _answer(ends, seg, side, row)
-    ends.states[side] = _sent(ends.states[side], seg, me, peer)
-    received = _received(ends.states[other], seg, me, peer)
-    ends.states[other] = received & 15
+    received = theirs
+    if seg.former == 0:
+        if ends.asking != NOBODY:
+            _answer(ends, seg, side, row)
+        ends.states[side] = _sent(ends.states[side], seg, me, peer)
+        received = _received(ends.states[other], seg, me, peer)
+        ends.states[other] = received & 15
     row.client = client
     row.sender = side ^ client
     row.window = scaled(seg.win, seg.ctl, me, peer)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.resent import contradicts
 from labkit.tcp.segment import ACK, FIN, RST, SYN
-from labkit.tcp.seq import diff
+from labkit.tcp.seq import add, diff
 
 MAX_STEP = 16
 """IP identifications that are taken for counted differ by no more than this from one segment of a host to its next."""
@@ -125,8 +125,8 @@ def _sends_again(segments: Sequence[Shown]) -> bool:
             both = min(len(first), len(seg.payload))
             if first is not seg.payload and (again or first[:both] == seg.payload[:both]):
                 return True
-        elif seg.seg_len and not seg.ctl & RST:
-            taker = seg.side, seg.seq, seg.ctl & (SYN | FIN)
+        if seg.ctl & (SYN | FIN) and not seg.ctl & RST:
+            taker = seg.side, add(seg.seq, seg.length), seg.ctl & (SYN | FIN)
             if taker in takers:
                 return True
             takers.add(taker)

@@ -17,7 +17,7 @@ from mmap import mmap
 from typing import Any, Protocol
 
 from labkit.analysis.damage import spoiled
-from labkit.analysis.side import Side
+from labkit.analysis.side import OLD_CLOSED, OLD_REFUSED, OLD_RESET, OLD_USED, Side
 from labkit.analysis.unread import PAIR_OCTETS, Unread, mark_ends, segment_key, unread_key
 from labkit.capture import Frame
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
@@ -314,11 +314,15 @@ def succeed(seg: Seen, one: Side, other: Side, me: Side, peer: Side) -> None:
 def inherit(new: Side, old: Side, other: Side, now: int) -> None:
     """Tell a side of a new connection about the connection before on its four-tuple, whose sides were `old` and `other`."""
     closed = old.has_fin and other.has_fin
-    refused = (old.rst or other.rst) and not (old.syn and other.syn)
+    refused = not (old.syn and other.syn)
     quiet = now - max(old.last_time, other.last_time)
     new.old_nxt = old.nxt
     # Where time goes back, the old connection may be a copy of the new one.
-    new.has_old = 2 if closed and 0 <= quiet < TWO_MSL and old.has_nxt else 3 if refused else 1
+    new.has_old = OLD_USED
+    if closed and 0 <= quiet < TWO_MSL and old.has_nxt:
+        new.has_old = OLD_CLOSED
+    elif old.rst or other.rst:
+        new.has_old = OLD_REFUSED if refused else OLD_RESET
 
 
 def remember_syn(side: Side, isn: int, packet: int) -> None:

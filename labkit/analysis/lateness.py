@@ -30,13 +30,13 @@ def repeats(book: Book, index: int, seg: Shown) -> bool:
 
 
 def ends_window(book: Book, index: int, seg: Shown) -> bool:
-    """Whether a pure ACK stands at the right edge of a window that the peer has shrunk: some hosts put it there, where the peer
-    takes it, and not at SND.NXT (RFC 9293 section 3.8.6.2.1)."""
+    """Whether a pure ACK, or a reset with ACK, stands at the right edge of a window that the peer has shrunk: some hosts put it
+    there, where the peer takes it, and not at SND.NXT (RFC 9293 section 3.8.6.2.1)."""
+    if not seg.is_pure_ack and seg.ctl & (RST | ACK) != RST | ACK:
+        return False
     before = book.segments[max(index - MAX_NEAR, 0) : index]
     windows = [(one.ack, one.window) for one in before if one.side != seg.side and one.ctl & (SYN | RST | ACK) == ACK]
-    return seg.is_pure_ack and any(
-        diff(seg.seq, ack) == window << shift for ack, window in windows for shift in range(MAX_SHIFT + 1)
-    )
+    return any(diff(seg.seq, ack) == window << shift for ack, window in windows for shift in range(MAX_SHIFT + 1))
 
 
 def _numbers(seg: Shown) -> tuple[int, ...]:

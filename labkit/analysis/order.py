@@ -16,6 +16,9 @@ NEAR = 1024
 NEXT_IDS = 16
 """The largest step from one segment of a conversation to its next, for a host that counts for all its conversations."""
 
+MIN_TICKS = 8
+"""Ticks that a sender's timestamps must have counted to tell how fast their clock runs."""
+
 SAME_MOMENT = 900_000
 """Nanoseconds within which a capture with several queues or interfaces may show packets in another order than they passed: less
 than a millisecond, the shortest time of an answer in captures that are made by hand."""
@@ -25,7 +28,15 @@ def order(seg: Seen, me: Side) -> int:
     """Whether the segment was sent after all others of its sender (1), or before one of them (-1); 0: nothing tells."""
     if seg.tsval >= 0 and me.tsval >= 0 and seg.tsval != me.tsval:
         return 1 if sn.after(seg.tsval, me.tsval) else -1
-    return order_of_ids(seg, me)
+    return -1 if _is_out_of_date(seg, me) else order_of_ids(seg, me)
+
+
+def _is_out_of_date(seg: Seen, me: Side) -> bool:
+    """Whether a segment has its sender's last timestamp, although the clock has moved on since."""
+    ticks = sn.diff(me.tsval, me.least_tsval)
+    if seg.tsval < 0 or seg.tsval != me.tsval or me.least_tsval < 0 or ticks < MIN_TICKS:
+        return False
+    return seg.time - me.last_time > 4 * ((me.last_time - me.first_time) // ticks)
 
 
 def order_of_ids(seg: Seen, me: Side) -> int:

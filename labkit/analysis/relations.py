@@ -22,16 +22,31 @@ MORE_TICKS = 10
 ETHERNET_MSS = 1460
 """The payload of the largest TCP segment without options in an Ethernet frame, over IPv4."""
 
+MAX_ATTEMPTS = 1 << 24
+"""How far the initial sequence numbers of attempts within a second lie apart: their clock ticks every 64 ns."""
+
+
+def answers_earlier_attempt(seg: Seen, peer: Side) -> bool:
+    """Whether the answer to a SYN acknowledges the first of several SYNs, or one before the last, whose numbers are not kept.
+
+    Initial sequence numbers grow with a clock (RFC 9293 section 3.4.1).
+    """
+    first = sn.add(peer.first_seq, 1)
+    if peer.first_ctl & (SYN | ACK | RST) != SYN or peer.first_seq == peer.isn:
+        return False
+    return seg.ack == first or (0 < sn.diff(peer.isn, first) < MAX_ATTEMPTS and sn.between(first, seg.ack, peer.isn))
+
 
 def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether the segment asks for an ACK: it starts just before SND.NXT, has at most one octet, and acknowledges nothing new.
+    """Whether the segment asks for an ACK: it starts just before SND.NXT, has at most one octet, and acknowledges nothing new,
+    unless the peer's window is closed.
 
     Keep-alives (RFC 9293 section 3.8.4) and Linux's window probes have this form. Timers cause them, and the octet may be
     garbage.
     """
     return (
         seg.seq_offset == -1
-        and not (me.has_rcv_nxt and sn.after(seg.ack, me.rcv_nxt))
+        and not (me.has_rcv_nxt and sn.after(seg.ack, me.rcv_nxt) and (peer.win or not peer.has_right_edge))
         and seg.len <= 1
         and seg.ctl & (SYN | FIN | RST) == 0
         and me.has_nxt != 0
@@ -47,6 +62,18 @@ def is_window_probe(seg: Seen, me: Side, peer: Side) -> bool:
     """
     closed = peer.has_right_edge != 0 and peer.win == 0 and me.has_nxt != 0 and seg.ctl & (SYN | FIN | RST) == 0
     return closed and ((seg.len == 1 and seg.seq_offset == 0) or is_probe(seg, me, peer))
+
+
+def at_low_edge(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a segment without octets stands at a right edge of the peer's window, below what was sent already.
+
+    A sender whose peer takes back room puts ACKs and resets at the edge that it knows of, and not at SND.NXT (Linux 6.18,
+    tcp_acceptable_seq).
+    """
+    if seg.len or me.has_nxt == 0 or not sn.before(seg.seq, me.nxt):
+        return False
+    now = peer.has_rcv_nxt != 0 and seg.seq == sn.add(peer.rcv_nxt, peer.win)
+    return now or (peer.has_low_edge != 0 and seg.seq == peer.low_edge)
 
 
 def is_duplicate_ack(seg: Seen, me: Side, peer: Side) -> bool:
@@ -130,7 +157,12 @@ def before_segmentation(seg: Seen, peer: Side) -> bool:
 def is_resent(seg: Seen, me: Side) -> bool:
     """Whether the segment brings nothing that its sender has not sent before. The same packet captured twice does not count."""
     again = seg.seg_len > 0 and seg.seq_offset < 0 and seg.new_octets == 0 and seg.ctl & (SYN | RST) == 0
-    return again and not (seg.ip_id > 0 and seg.ip_id == me.last_id and seg.seq == me.last_seq)
+    return again and not is_copy(seg, me)
+
+
+def is_copy(seg: Seen, me: Side) -> bool:
+    """Whether a segment has the IPv4 identification of its sender's last one: it was captured, or delivered, twice."""
+    return seg.ip_id > 0 and seg.ip_id == me.last_id and seg.seq == me.last_seq
 
 
 def echoes_unseen(seg: Seen, me: Side, peer: Side) -> bool:

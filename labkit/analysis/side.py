@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 
 from labkit.packet.seen import ABSENT, I8, I16, I32, U8, U16, U32, PeerSeq, Record, Seq
 
+OLD_USED, OLD_CLOSED, OLD_REFUSED, OLD_RESET = 1, 2, 3, 4
+"""How the connection before on a four-tuple ended: both sides closed it within 2 MSL, a reset refused it, or it was open and was
+reset. OLD_USED: in another way, or not at all."""
+
 MAX_PENDING = 8
 """Pending segments of a side; a full table loses its oldest row."""
 
@@ -65,7 +69,12 @@ class Side(Record):
     old_nxt: Seq = 0
     """SND.NXT at the end of the connection that used the same four-tuple before."""
     has_old: U8 = 0
-    """1: it was used before; 2: within 2 MSL, and closed in order; 3: a reset refused it."""
+    """How that ended: one of OLD_*; 0: there was none."""
+    low_edge: PeerSeq = 0
+    """The lowest right edge that the side has offered to the left of `right_edge`, beyond what it has acknowledged."""
+    has_low_edge: U8 = 0
+    advances: U8 = 0
+    """1: its last ACK acknowledges something new."""
     host_isns: U32 = 0
     """Earlier connections in this capture that this host opened, or answered."""
     host_isn: U32 = 0
@@ -105,9 +114,6 @@ class Side(Record):
     ids_differ: U8 = 0
     """1: not all of its IPv4 identifications are the same; 2: they do not count with the packets of the capture either."""
     last_ack: PeerSeq = 0
-    former_ack: PeerSeq = 0
-    """The ack before the last change."""
-    has_former_ack: U8 = 0
     has_last_ack: U8 = 0
     """1: `last_ack` is the ack field of the last segment that had one."""
     last_id: I32 = ABSENT

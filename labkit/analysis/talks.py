@@ -45,7 +45,7 @@ def talks_of(frames: Iterable[Frame], chosen: Suspects | None, misread: Collecti
     heard = (
         (step.flow, shown(step.seg, step.data, step.sender))
         for step in analyze(frames, FlowTable())
-        if step.scope == DONE and (step.seg.readable or step.seg.number in misread)
+        if step.scope == DONE and ((step.seg.readable and not step.seg.former) or step.seg.number in misread)
     )
     return gathered(heard, chosen, misread)
 

@@ -6,6 +6,7 @@ segment, `peer` the other one. All are plain functions over integers, so that th
 
 from labkit.analysis.damage import count_sums, is_damaged, is_dropped, replaces_damaged_syn
 from labkit.analysis.extensions import advance_extensions
+from labkit.analysis.former import is_former
 from labkit.analysis.order import NEAR, SAME_MOMENT, ids_leave_one_out, is_too_old
 from labkit.analysis.pending import (
     BEHIND,
@@ -66,12 +67,15 @@ MAX_SHIFT = 14
 
 def look(seg: Seen, me: Side, peer: Side) -> None:
     """Relate a segment to what is known of its sender, and answer open questions about earlier segments."""
+    seg.former = 1 if is_former(seg, me, peer) else 0
     damaged = is_damaged(seg, me)
     seg.seg_len = seg.len + (seg.ctl & SYN != 0) + (seg.ctl & FIN != 0 and not damaged)
     seg.end = sn.add(seg.seq, seg.seg_len)
     seg.seq_offset = 0
     seg.new_octets = seg.seg_len
     seg.conflict = ABSENT
+    if seg.former:
+        return
     if seg.ctl & (SYN | RST) == 0 and not damaged:
         _set_first_nxt(seg, me, peer)
         if seg.ctl & ACK:
@@ -194,6 +198,8 @@ def unacked(seg: Seen, peer: Side) -> bool:
 
 def advance(seg: Seen, me: Side, peer: Side) -> None:
     """Add a segment to what is known of its sender."""
+    if seg.former:
+        return
     if not me.seen:
         me.first_packet, me.first_time, me.first_seq, me.first_ctl = seg.number, seg.time, seg.seq, seg.ctl
     if is_damaged(seg, me) or is_dropped(seg, me, peer):
@@ -275,8 +281,6 @@ def _advance_last_ack(seg: Seen, me: Side, peer: Side) -> None:
     if seg.tsval >= 0 and (me.tsval < 0 or sn.after(seg.tsval, me.tsval)):
         me.tsval = seg.tsval
     if seg.ctl & ACK:
-        if me.has_last_ack and seg.ack != me.last_ack:
-            me.former_ack, me.has_former_ack = me.last_ack, 1
         me.last_ack, me.has_last_ack = seg.ack, 1
 
 
@@ -458,6 +462,7 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
             me.pending_mark[me.pending_n - 1] = ECHOES
         me.raw_win = seg.win
         return
+    me.advances = 0
     if me.third == 1 and seg.ctl & SYN == 0 and not sn.after(seg.ack, peer.isn):
         open_pending(seg, me, BEHIND, sn.add(peer.isn, 1), seg.ack)
     if acks_a_part(seg, me, peer) and sn.add(seg.ack, 1) == sn.add(peer.data_seq, peer.data_len):
@@ -465,6 +470,7 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
     if not me.has_rcv_nxt or sn.after(seg.ack, me.rcv_nxt):
         me.rcv_nxt, me.has_rcv_nxt = seg.ack, 1
         me.same_acks = 0
+        me.advances = 1
         peer.since = 0 if not peer.has_nxt or not sn.before(seg.ack, peer.nxt) else peer.last_time
     elif is_duplicate_ack(seg, me, peer):
         me.same_acks += 1 if 0 <= me.same_acks < ASKED else 0
@@ -478,6 +484,12 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
     me.max_win = max(me.max_win, me.win)
     if not me.has_right_edge or sn.after(edge, me.right_edge):
         me.right_edge, me.has_right_edge = edge, 1
+    elif edge != me.right_edge and not (_has_low_edge_ahead(me) and sn.after(edge, me.low_edge)):
+        me.low_edge, me.has_low_edge = edge, 1
+
+
+def _has_low_edge_ahead(me: Side) -> bool:
+    return me.has_low_edge != 0 and sn.after(me.low_edge, me.rcv_nxt)
 
 
 def scale_is_known(me: Side, peer: Side) -> bool:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from labkit.analysis import finding as findings
 from labkit.analysis import flows, policy
-from labkit.analysis.analyzer import DONE, FLOW, PENDING, Step, analyze
+from labkit.analysis.analyzer import DONE, FLOW, PENDING, SEGMENT, Step, analyze
 from labkit.analysis.finding import Evidence, Group, finding, tally
 from labkit.analysis.finding import Finding as Finding
 from labkit.analysis.flows import Flow, FlowTable
@@ -247,7 +247,7 @@ class Verifier:
             scope = step.scope
             if step.flow is not flow or found is None:
                 flow, found = step.flow, self._conversation(step.flow)
-            if scope == DONE:
+            if scope == DONE or (scope == SEGMENT and step.seg.former):
                 if found.fresh and on_finding is not None:
                     found.report(on_finding)
                 continue

@@ -205,6 +205,8 @@ class Seen(Record):
     """Sequence numbers of the segment that were never seen before."""
     conflict: SeqOrAbsent = ABSENT
     """The first sequence number whose octet differs from the one that was sent under it before."""
+    former: U8 = 0
+    """1 where it is a late one of the connection before on its four-tuple (`labkit.analysis.former`)."""
 
     @property
     def readable(self) -> bool:

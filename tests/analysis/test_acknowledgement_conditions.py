@@ -254,6 +254,11 @@ CASES(
     ({"seg.ctl": ACK | SYN}, 0),
     ({"seg.ctl": ACK | RST}, 0),
     ({"me.has_rcv_nxt": 0}, 0),
+    # Sent before others.
+    ({"seg.tsval": 4, "me.tsval": 5}, 0),
+    ({"seg.tsval": 5, "me.tsval": 5}, 1),
+    ({"seg.ip_id": 4, "me.newest_id": 5}, 0),
+    ({"seg.ip_id": 6, "me.newest_id": 5}, 1),
     # The largest window without a scale is 65535.
     ({"seg.ack": at(60 - 65535)}, 0),
     ({"me.max_win": 65536}, 0),

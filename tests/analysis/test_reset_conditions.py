@@ -107,6 +107,10 @@ CASES(
     ({"me.rst": 1}, 1),  # the identification is later
     ({"seg.ip_id": 9, "me.rst": 1}, 0),
     ({"seg.ip_id": ABSENT}, 1),  # beyond the number of the reset
+    # Acknowledgments never fall.
+    ({"me.has_rcv_nxt": 1, "me.rcv_nxt": at(9), "seg.ack": at(8)}, 0),
+    ({"me.has_rcv_nxt": 1, "me.rcv_nxt": at(9), "seg.ack": at(9)}, 1),
+    ({"me.rcv_nxt": at(9), "seg.ack": at(8)}, 1),
     ({"seg.ip_id": ABSENT, "seg.end": at(0), "seg.seg_len": 0, "seg.new_octets": 0}, Severity.WARNING),
     ({"seg.ip_id": ABSENT, "seg.end": at(0), "seg.seg_len": 0, "seg.new_octets": 0, "me.last_time": 999_999_999}, 0),
     # The reset may have overtaken it, unless it brings octets that the sender had not sent then.
@@ -160,22 +164,27 @@ CASES(
 )
 CASES(
     reset.reset_left_of_the_window,
-    {**STRAY, "seg.seq": at(-1)},
+    {**STRAY, "seg.ctl": RST | ACK, "seg.seq": at(-1), "me.isn": at(-90_000)},
     *NOT_JUDGED,
     ({"seg.seq": at(0)}, 0),
     ({"seg.seq": at(1)}, 0),
     ({"me.nxt": at(-1)}, 0),
     ({"peer.last_ack": at(-1)}, 0),
+    # At an edge of the window that the peer has offered before.
+    ({"peer.has_low_edge": 1, "peer.low_edge": at(-1), "me.has_nxt": 1}, 0),
+    ({"peer.has_low_edge": 1, "peer.low_edge": at(-2), "me.has_nxt": 1}, 1),
+    ({"peer.low_edge": at(-1), "me.has_nxt": 1}, 1),
+    ({"peer.has_low_edge": 1, "peer.low_edge": at(-1), "me.has_nxt": 1, "seg.len": 1}, 1),
     # Without ACK, it may answer an older segment: its number is the ack of that.
-    ({"peer.has_former_ack": 1, "peer.former_ack": at(-1)}, Severity.NOTE),
-    ({"peer.has_former_ack": 1, "peer.former_ack": at(-1), "seg.ctl": RST | ACK}, 1),
-    ({"peer.has_former_ack": 1, "peer.former_ack": at(-2)}, 1),
-    ({"peer.former_ack": at(-1)}, 1),
-    # It may be one of many that answer a window of segments.
-    ({"me.rst": 1}, Severity.NOTE),
-    ({"me.rst": 1, "seg.ctl": RST | ACK}, 1),
-    ({"me.rst": 1, "seg.seq": at(-65536)}, Severity.NOTE),
-    ({"me.rst": 1, "seg.seq": at(-65537)}, 1),
+    ({"seg.ctl": RST}, Severity.NOTE),
+    ({"seg.ctl": RST, "seg.seq": at(-65536)}, Severity.NOTE),
+    ({"seg.ctl": RST, "seg.seq": at(-65537)}, 1),
+    ({"seg.ctl": RST, "me.isn": at(-2), "me.syn": 1}, Severity.NOTE),
+    ({"seg.ctl": RST, "me.isn": at(-1)}, 1),
+    # No ack lies inside a segment.
+    ({"seg.ctl": RST, "me.data_seq": at(-2), "me.data_len": 2}, 1),
+    ({"seg.ctl": RST, "me.data_seq": at(-1), "me.data_len": 1}, Severity.NOTE),
+    ({"seg.ctl": RST, "me.data_seq": at(-3), "me.data_len": 2}, Severity.NOTE),
 )
 CASES(
     reset.reset_beside_the_expected_number,

@@ -129,8 +129,8 @@ for predicate in (sequence.what_lies_between_is_missing, sequence.seq_ahead_of_t
         ({"seg.ack": at(59), "me.has_rcv_nxt": 0}, 1),
         # Sooner, the capture has swapped them; later, it may be a retransmission.
         ({"seg.time": SECOND + SAME_MOMENT}, 0),
-        ({"seg.time": SECOND + MIN_RTO - 1}, 1),
-        ({"seg.time": SECOND + MIN_RTO}, 0),
+        ({"seg.time": SECOND + MIN_RTO // 2 - 1}, 1),
+        ({"seg.time": SECOND + MIN_RTO // 2}, 0),
         title=f"{predicate.__name__.replace('_', ' ')}: the number is used later",
     )
 

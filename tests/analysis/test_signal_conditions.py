@@ -17,6 +17,7 @@ from labkit.packet.seen import (
 from labkit.tcp.segment import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG
 
 CASES = Cases()
+SECOND = 1_000_000_000
 
 NEITHER_SYN_NOR_RST = (({"seg.ctl": SYN | ACK}, 0), ({"seg.ctl": RST | ACK}, 0))
 
@@ -146,7 +147,7 @@ CASES(
 )
 CASES(
     ecn.ecn_capable_without_new_data,
-    {**AGREED, **CLASSIC, "seg.ctl": ACK, "seg.ecn": 2},
+    {**AGREED, **CLASSIC, "seg.ctl": ACK, "seg.ecn": 2, "seg.time": SECOND},
     *NEITHER_SYN_NOR_RST,
     ({"seg.ecn": 0}, 0),
     ({"seg.ecn": 1}, 1),
@@ -156,10 +157,18 @@ CASES(
     # Sent again.
     ({"seg.seg_len": 9, "seg.len": 9, "seg.seq_offset": -9}, 1),
     ({"seg.seg_len": 9, "seg.len": 9, "seg.seq_offset": -9, "seg.new_octets": 1}, 0),
+    # Delivered late, or twice.
+    ({"seg.seg_len": 9, "seg.len": 9, "seg.seq_offset": -9, "seg.tsval": 3, "me.tsval": 4}, 0),
+    ({"seg.seg_len": 9, "seg.len": 9, "seg.seq_offset": -9, "seg.tsval": 5, "me.tsval": 4}, 1),
+    ({"seg.seg_len": 9, "seg.len": 9, "seg.seq_offset": -9, "me.last_time": SECOND}, 0),
     # The same packet captured twice.
     ({"seg.seg_len": 9, "seg.len": 9, "seg.seq_offset": -9, "seg.ip_id": 7, "me.last_id": 7}, 0),
     # A keep-alive with an octet that is new to the capture.
     ({"seg.seg_len": 1, "seg.len": 1, "seg.new_octets": 1, "seg.seq_offset": -1, "me.has_nxt": 1}, 1),
+    (
+        {"seg.seg_len": 1, "seg.len": 1, "seg.seq_offset": -1, "me.has_nxt": 1, "seg.ip_id": 7, "me.last_id": 7},
+        0,
+    ),
     # The octet of a window probe.
     ({"seg.seg_len": 1, "seg.len": 1, "seg.new_octets": 1, "me.has_nxt": 1, "peer.has_right_edge": 1}, 1),
     (
@@ -169,7 +178,7 @@ CASES(
 )
 CASES(
     ecn.window_reduced_without_new_data,
-    {**AGREED, **CLASSIC, "seg.ctl": ACK | CWR},
+    {**AGREED, **CLASSIC, "seg.ctl": ACK | CWR, "seg.time": SECOND},
     ({"seg.ctl": SYN | ACK | CWR}, 0),
     ({"seg.ctl": RST | ACK | CWR}, 0),
     ({"seg.ctl": ACK | ECE}, 0),
@@ -177,6 +186,7 @@ CASES(
     (REJECTED, 0),
     ({"seg.seg_len": 1}, 0),
     ({"seg.seg_len": 9, "seg.seq_offset": -9}, 1),
+    ({"seg.seg_len": 9, "seg.seq_offset": -9, "seg.tsval": 3, "me.tsval": 4}, 0),
     ({"seg.seg_len": 9, "seg.seq_offset": -9, "seg.new_octets": 9}, 0),
 )
 

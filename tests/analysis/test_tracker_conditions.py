@@ -262,13 +262,11 @@ TABLE.add(
     ({"seg.tsecr": ABSENT, "peer.seen": 0, "peer.least_tsval": 9}, {"peer.least_tsval": 9}),
 )
 TABLE.add(
-    "the last ack, and the one before",
+    "the last ack",
     advance,
     seg(0, 0) | {"me.has_last_ack": 1, "me.last_ack": at(-5)},
-    {"me.last_ack": at(0), "me.has_last_ack": 1, "me.former_ack": at(-5), "me.has_former_ack": 1},
-    ({"me.last_ack": at(0)}, {"me.former_ack": 0, "me.has_former_ack": 0}),
-    ({"me.has_last_ack": 0}, {"me.former_ack": 0, "me.has_former_ack": 0}),
-    ({"seg.ctl": PSH}, {"me.last_ack": at(-5), "me.former_ack": 0, "me.has_former_ack": 0}),
+    {"me.last_ack": at(0), "me.has_last_ack": 1},
+    ({"seg.ctl": PSH}, {"me.last_ack": at(-5)}),
     ({"seg.ctl": RST | ACK}, {}),
 )
 TABLE.add(

@@ -29,7 +29,7 @@ SEEN = unpacker(
             "data_len",
             "mss",
         ),
-        *("sport", "dport", "doff", "ctl", "version", "addr_len", "sum_state", "sack_n"),
+        *("sport", "dport", "doff", "ctl", "version", "addr_len", "sum_state", "sack_n", "former"),
     ),
 )
 MOVED = unpacker(Moved, ("flow", "at", "sender", "client"))
@@ -67,7 +67,9 @@ class Hearing:
     def _keep(self, batch: Batch, at: int, side: int, index: int, client: int, seen: tuple[int, ...]) -> None:
         """Keep a segment of a side, whose frame is at a place in the octets of a batch."""
         time, src_at, dst_at, data_at, length, tsval, tsecr, number, ip_id, seq, ack, win, data_len, mss = seen[:14]
-        sport, dport, doff, ctl, version, addr_len, sum_state, sack_n = seen[14:]
+        sport, dport, doff, ctl, version, addr_len, sum_state, sack_n, former = seen[14:]
+        if former:
+            return
         octets = batch.octets.view
         flow = self._flows.get(index)
         if flow is None:

@@ -177,12 +177,13 @@ def _process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
     if seg.fault not in (SOUND, SHORT_IP):
         return
     look(seg, me, peer)
-    if (me.pending_n or peer.pending_n) and _resolve(seg, me, peer, flow, side, ctx):
-        relate(seg, me)
-    if seg.data_len and not spoiled(seg):
-        remember(buf, seg, me, ctx)
-    if ctx.judges:
-        ask_segment(seg, me, peer, flow, side, ctx)
+    if seg.former == 0:
+        if (me.pending_n or peer.pending_n) and _resolve(seg, me, peer, flow, side, ctx):
+            relate(seg, me)
+        if seg.data_len and not spoiled(seg):
+            remember(buf, seg, me, ctx)
+        if ctx.judges:
+            ask_segment(seg, me, peer, flow, side, ctx)
     if batch.shows and flow.wanted:
         _show(seg, me, peer, flow, side, row)
         advance(seg, me, peer)

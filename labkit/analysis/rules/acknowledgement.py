@@ -1,6 +1,6 @@
 """Acknowledgement numbers."""
 
-from labkit.analysis.order import nothing_between, overtaken
+from labkit.analysis.order import nothing_between, order, overtaken
 from labkit.analysis.pending import ECHOES, LATE, LOST, MISSED, UNPROVEN, UNSENT, WRONG, Resolved
 from labkit.analysis.relations import acks_a_part, is_probe
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
@@ -284,11 +284,13 @@ def ack_is_literally_not_plus_one(seg: Seen, me: Side, peer: Side) -> int:
 def ack_inside_a_segment(seg: Seen, me: Side, peer: Side) -> int:
     """An ack lies on the boundary of a segment, because a receiver takes a segment inside its window as a whole.
 
-    Two cases are legal. A receiver acknowledges a part of a segment if the rest lies outside its window. A capture
-    taken above segmentation offload shows segments that are larger than the receiver's MSS, and acks inside them are
-    normal.
+    Three cases are legal. A segment may come again in other parts. A receiver acknowledges a part of a segment if the rest lies
+    outside its window. A capture taken above segmentation offload shows segments that are larger than the receiver's MSS, and
+    acks inside them are normal.
     """
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.data_len == 0 or me.has_rcv_nxt == 0:
+        return False
+    if peer.resent and seg.ack == peer.resent_end:
         return False
     return acks_a_part(seg, me, peer)
 
@@ -357,11 +359,12 @@ def last_octet_not_counted(seg: Seen, me: Side, peer: Side) -> int:
 def ack_far_too_old(seg: Seen, me: Side, peer: Side) -> int:
     """An old ack is acceptable only down to SND.UNA minus the largest window that its sender has offered.
 
-    An attacker who guesses numbers sends such acks. A delayed segment carries an ack that is only a little too old.
+    An attacker who guesses numbers sends such acks. A delayed segment carries an ack that is only a little too old, or its
+    timestamp or its IPv4 identification shows that it was sent before others.
     """
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or me.has_rcv_nxt == 0 or not scale_is_known(me, peer):
         return False
-    return before(seg.ack, add(me.rcv_nxt, -max(me.max_win, 65535)))
+    return before(seg.ack, add(me.rcv_nxt, -max(me.max_win, 65535))) and order(seg, me) >= 0
 
 
 @rule(

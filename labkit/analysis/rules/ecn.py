@@ -1,7 +1,8 @@
 """Explicit congestion notification."""
 
 from labkit.analysis.extensions import CLASSIC_ECN, FEEDBACK, NO_ECN, ecn_mode
-from labkit.analysis.relations import is_probe, is_resent, is_window_probe
+from labkit.analysis.order import overtaken
+from labkit.analysis.relations import is_copy, is_probe, is_resent, is_window_probe
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
@@ -154,11 +155,11 @@ def syn_is_ecn_capable(seg: Seen, me: Side, peer: Side) -> int:
 def ecn_capable_without_new_data(seg: Seen, me: Side, peer: Side) -> int:
     """A sender must not set ECT on a pure ACK, on data that it sends again, or on a window probe.
 
-    AccECN (RFC 9768), whose SYN has AE set, is more liberal.
+    What the network delivers late or twice was new when it was sent. AccECN (RFC 9768), whose SYN has AE set, is more liberal.
     """
-    if seg.ctl & (SYN | RST) or seg.ecn == 0 or ecn_mode(me, peer) != CLASSIC_ECN:
+    if seg.ctl & (SYN | RST) or seg.ecn == 0 or ecn_mode(me, peer) != CLASSIC_ECN or is_copy(seg, me):
         return False
-    return seg.seg_len == 0 or is_resent(seg, me) or is_probe(seg, me, peer) or is_window_probe(seg, me, peer)
+    return seg.seg_len == 0 or _is_sent_again(seg, me) or is_probe(seg, me, peer) or is_window_probe(seg, me, peer)
 
 
 @rule(
@@ -186,4 +187,8 @@ def window_reduced_without_new_data(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | RST) or seg.ctl & CWR == 0 or ecn_mode(me, peer) != CLASSIC_ECN:
         return False
-    return seg.seg_len == 0 or is_resent(seg, me)
+    return seg.seg_len == 0 or _is_sent_again(seg, me)
+
+
+def _is_sent_again(seg: Seen, me: Side) -> bool:
+    return is_resent(seg, me) and not overtaken(seg, me)

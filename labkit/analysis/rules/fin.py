@@ -192,6 +192,10 @@ def _repeats_last_ack(seg: Seen, me: Side) -> bool:
     Severity.ERROR,
     "RFC 9293 3.6",
     "ack {actual}, the last of the conversation, does not cover the peer's FIN",
+    otherwise={
+        Severity.WARNING: "ack {actual}, the last of the conversation, does not cover the peer's FIN: it is wrong, or the "
+        "capture lacks the next ACK",
+    },
     at="me.last",
     field="ack",
     expected=lambda seg, me, peer: add(peer.fin, 1),
@@ -217,20 +221,23 @@ def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
 
     labkit reports the fault at the end of the conversation: the FIN of one side is acknowledged, and the last ACK of
     this side does not cover the other FIN. An ACK that was sent before the FIN arrived is legal, and so is one with a
-    closed window, whose sender may drop the FIN (RFC 9293 section 3.10.7.4).
+    closed window, whose sender may drop the FIN (RFC 9293 section 3.10.7.4). A FIN that is sent again was lost. Behind an ACK
+    of the last bytes, the next one may be missing.
     """
-    return (
+    ends = (
         me.syn != 0
         and peer.syn != 0  # otherwise the time of an answer is not known
         and _fin_acked(me, peer)
         and peer.has_fin != 0
         and me.last_packet > peer.fin_packet
+        and not (peer.last_packet > me.last_packet and peer.last_ctl & FIN)
         and me.last_ctl & (SYN | FIN | RST | ACK) == ACK
         and me.last_len == 0
         and me.last_ack == me.rcv_nxt == peer.fin
         and me.raw_win != 0
         and me.last_time - peer.fin_time >= me.delay
     )
+    return ends and (Severity.WARNING if me.advances else True)
 
 
 @rule(

@@ -3,6 +3,7 @@
 from labkit.analysis.damage import replaces_damaged_syn
 from labkit.analysis.order import SAME_MOMENT, ids_leave_one_out
 from labkit.analysis.pending import GAP, THIRD, WRONG, Resolved
+from labkit.analysis.relations import answers_earlier_attempt
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import PASSED, renumbers_its_syn
@@ -104,11 +105,12 @@ def answered_before_asked(seg: Seen, me: Side, peer: Side) -> int:
 def syn_ack_acks_wrong_number(seg: Seen, me: Side, peer: Side) -> int:
     """The SYN ACK acknowledges the client's SYN: its ack is the client's initial sequence number plus one.
 
-    A SYN with data (TCP Fast Open) may be acknowledged up to the end of its data.
+    A SYN with data (TCP Fast Open) may be acknowledged up to the end of its data. A client that gave up an attempt and made
+    another one from the same port still gets the answer to the first.
     """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or peer.syn == 0:
         return False
-    if peer.has_resyn and seg.ack == add(peer.resyn, 1):
+    if (peer.has_resyn and seg.ack == add(peer.resyn, 1)) or answers_earlier_attempt(seg, peer):
         return False
     if me.syn and seg.seq != me.isn and peer.third == 2:
         return False  # this segment must not have SYN at all: HS07

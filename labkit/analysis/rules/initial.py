@@ -1,10 +1,11 @@
 """Initial sequence numbers: their choice, and whether both ends continue from them."""
 
+from labkit.analysis.former import is_former
 from labkit.analysis.pending import BEHIND, MISSED, THIRD, UNSENT, Resolved
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
-from labkit.analysis.side import Side
+from labkit.analysis.side import OLD_CLOSED, OLD_REFUSED, Side
 from labkit.analysis.tracker import renumbers_its_syn
-from labkit.packet.seen import ABSENT, Seen
+from labkit.packet.seen import ABSENT, SHORT_IP, SOUND, Seen
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import add, after, diff
 
@@ -120,9 +121,46 @@ def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
     """
     if seg.ctl & (SYN | ACK | RST) != SYN or me.has_old == 0 or me.syn != 0:
         return False
-    if me.has_old == 2 and seg.tsval == ABSENT and not after(seg.seq, me.old_nxt):
+    if me.has_old == OLD_CLOSED and seg.tsval == ABSENT and not after(seg.seq, me.old_nxt):
         return True
-    return Severity.NOTE if me.has_old != 3 else False
+    return Severity.NOTE if me.has_old != OLD_REFUSED else False
+
+
+@rule(
+    "ST03",
+    Severity.NOTE,
+    "RFC 9293 3.4.1",
+    "a late segment: seq and ack are those of the connection before on this four-tuple, which ended at {me.old_nxt}",
+    field="seq",
+    scope=Scope.FRAME,
+    profiles=RFC_ONLY,
+    actual="seg.seq",
+    no_fault="the network makes it, not a mistake",
+    good="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+    """,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < R. 1:1(0) ack 100
+        +0.01 > S 90000:90000(0)
+        < S. 70000:70000(0) ack 90001
+        > .  90001:90001(0) ack 70001
+        > P. 100:200(100) ack 1        # ST03
+    """,
+)
+def late_segment_of_the_connection_before(seg: Seen, me: Side, peer: Side) -> int:
+    """A segment may arrive when the next connection between the same ports is open. It is not judged.
+
+    The receiver takes it for old, drops it and answers with an ACK. So that its numbers do not lie in the new window, initial
+    sequence numbers follow a clock, and a four-tuple waits for 2 MSL before it is used again.
+    """
+    return seg.fault in (SOUND, SHORT_IP) and is_former(seg, me, peer)
 
 
 @rule(
@@ -161,6 +199,6 @@ def initial_number_can_be_foretold(seg: Seen, me: Side, peer: Side) -> int:
     if seg.ctl & (SYN | RST) != SYN or me.syn or me.host_isns == 0:
         return False
     step = diff(seg.seq, me.host_isn)
-    if me.has_old == 2 or (step == 0 and me.has_old):
+    if me.has_old == OLD_CLOSED or (step == 0 and me.has_old):
         return False  # Linux continues from the old number in TIME-WAIT; a repeated attempt after a reset is legal
     return step == 0 or (me.host_isns >= 2 and step == me.host_step)

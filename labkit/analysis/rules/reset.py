@@ -1,13 +1,14 @@
 """Resets: refused and aborted connections."""
 
-from labkit.analysis.order import ids_count_on, order_of_ids, overtaken
+from labkit.analysis.order import ids_count_on, ids_leave_one_out, order_of_ids, overtaken
 from labkit.analysis.pending import GAP
+from labkit.analysis.relations import answers_earlier_attempt, at_low_edge
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import scale_is_known
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, RST, SYN
-from labkit.tcp.seq import add, after, before, between
+from labkit.tcp.seq import add, after, before, between, diff
 
 OPENED = """
     > S  0:0(0)
@@ -19,6 +20,10 @@ OPENED = """
 
 def _wrong_field(seg: Seen, me: Side, peer: Side) -> str:
     return "seq" if seg.seq and seg.ctl & ACK else "ack"
+
+
+OLD_REACH = 65_536
+"""How far below RCV.NXT the ack of an older segment may lie that a reset answers: a window without a scale."""
 
 
 @rule(
@@ -52,6 +57,8 @@ def reset_does_not_fit_the_syn(seg: Seen, me: Side, peer: Side) -> int:
         return False
     if (me.seen and me.rst == 0) or (me.has_old and seg.ctl & ACK == 0):
         return False  # it may answer a segment of the connection before
+    if seg.seq == 0 and seg.ctl & ACK and answers_earlier_attempt(seg, peer):
+        return False
     return seg.seq != 0 or seg.ctl & ACK == 0 or not between(add(peer.isn, 1), seg.ack, peer.syn_end)
 
 
@@ -126,6 +133,8 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
     """
     if me.rst == 0 or seg.ctl & (RST | SYN):
         return False
+    if seg.ctl & ACK and me.has_rcv_nxt and before(seg.ack, me.rcv_nxt):
+        return False  # acknowledgments never fall: it was sent before others
     if me.has_nxt and me.rst_seq != me.nxt:
         return False  # the peer ignores or challenges a RST that is not at SND.NXT, and the connection stays open (RFC 5961)
     if after(seg.end, me.rst_seq) and me.rst == 2:
@@ -237,7 +246,7 @@ def reset_beside_the_expected_number(seg: Seen, me: Side, peer: Side) -> int:
         return Severity.NOTE if answered and _is_judged(seg, me, peer) and _ends_the_gap(seg, me, peer) else False
     if before(seg.seq, peer.rcv_nxt) or not before(seg.seq, peer.right_edge):
         return False
-    one = seg.seq in (add(me.nxt, 1), add(me.nxt, -1))
+    one = seg.seq in (add(me.nxt, 1), add(me.nxt, -1)) and not ids_leave_one_out(seg, me, peer)
     return True if one or ids_count_on(seg, me, peer) else Severity.NOTE
 
 
@@ -258,15 +267,15 @@ def _is_stray(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether the number of a reset is neither its sender's next one nor one that the peer expects or has acknowledged last."""
     if not _is_judged(seg, me, peer) or me.pending_n:
         return False
-    return seg.seq not in (me.nxt, peer.rcv_nxt, peer.last_ack)
+    return seg.seq not in (me.nxt, peer.rcv_nxt, peer.last_ack) and not at_low_edge(seg, me, peer)
 
 
 def _answers_old(seg: Seen, me: Side, peer: Side) -> bool:
-    """Whether a reset may answer a segment of the peer that was under way while it acknowledged more."""
-    if seg.ctl & ACK:
+    """Whether a reset may answer a segment of the peer that was under way while it acknowledged more: it has the ack of that
+    segment, which lies on the boundary of a segment."""
+    if seg.ctl & ACK or (me.syn and not after(seg.seq, me.isn)) or 0 < diff(seg.seq, me.data_seq) < me.data_len:
         return False
-    former = peer.has_former_ack != 0 and seg.seq == peer.former_ack
-    return former or (me.rst != 0 and not before(seg.seq, add(peer.rcv_nxt, -65536)))
+    return not before(seg.seq, add(peer.rcv_nxt, -OLD_REACH))
 
 
 def _ends_the_gap(seg: Seen, me: Side, peer: Side) -> bool:

@@ -2,7 +2,7 @@
 
 from labkit.analysis.order import SAME_MOMENT, is_later, overtaken
 from labkit.analysis.pending import AFTER_ACK, FILLED, GAP, MISSED, PARTLY, SENT, THIRD, UNPROVEN, WRONG, Resolved
-from labkit.analysis.relations import is_probe
+from labkit.analysis.relations import at_low_edge, is_probe
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import beyond_any_window, in_lock_step
@@ -131,8 +131,8 @@ def what_lies_between_is_missing(seg: Seen, me: Side, peer: Side, resolved: Reso
 def _counts_pure_ack(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> bool:
     """Whether a pure ACK started one too high, and a later segment used the skipped number.
 
-    After loss or reordering, a late FIN or a retransmission may use the number. The answer is therefore True only in lock-step,
-    for a later segment that is neither old nor immediate.
+    After loss or reordering, a late FIN or a retransmission may use the number, whose timer began before the ACK was sent. The
+    answer is therefore True only in lock-step, for a later segment that is neither old nor immediate.
     """
     return (
         resolved.state == FILLED
@@ -141,7 +141,7 @@ def _counts_pure_ack(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> boo
         and seg.seq == resolved.want_seq
         and in_lock_step(me, peer)
         and not (me.has_rcv_nxt and before(seg.ack, me.rcv_nxt))
-        and SAME_MOMENT < seg.time - resolved.time < MIN_RTO
+        and SAME_MOMENT < seg.time - resolved.time < MIN_RTO // 2
     )
 
 
@@ -181,6 +181,8 @@ def _falls_behind(seg: Seen, me: Side, peer: Side) -> bool:
     return (
         seg.seq_offset < 0
         and not is_probe(seg, me, peer)
+        and not at_low_edge(seg, me, peer)
+        and not (seg.ctl & FIN and seg.new_octets == 1)  # what was lost is the FIN, or the ACK of the octets before it
         and seg.ctl & (SYN | RST) == 0
         and (seg.seg_len == 0 or (0 < seg.new_octets < seg.seg_len))
         and peer.has_rcv_nxt != 0
@@ -229,7 +231,7 @@ def old_number_on_an_ack(seg: Seen, me: Side, peer: Side) -> int:
         return False
     if me.resent or me.missed or me.pending_n or not peer.has_rcv_nxt or peer.rcv_nxt == me.nxt:
         return False
-    edge = seg.seq in (add(peer.rcv_nxt, peer.win), add(peer.rcv_nxt, -1))
+    edge = at_low_edge(seg, me, peer) or seg.seq == add(peer.rcv_nxt, -1)
     probe = seg.seq_offset == -1 and me.has_rcv_nxt and seg.ack == me.rcv_nxt  # whose ACK the capture may lack
     return not edge and not probe and not is_probe(seg, me, peer) and is_later(seg, me)
 
@@ -344,9 +346,10 @@ def pure_ack_counted(seg: Seen, me: Side, peer: Side, resolved: Resolved) -> int
 def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     """SYN and FIN take one sequence number each, so that they can be acknowledged. The next segment starts one higher.
 
-    A keep-alive has the same number on purpose. It acknowledges nothing new, and labkit recognizes it by that.
+    A keep-alive has the same number on purpose. It acknowledges nothing new, and labkit recognizes it by that. A FIN may be sent
+    beyond the window, and the ACKs after it at the right edge.
     """
-    if seg.ctl & (SYN | RST | FIN):
+    if seg.ctl & (SYN | RST | FIN) or at_low_edge(seg, me, peer):
         return False
     if me.has_fin and seg.seq == me.fin and seg.len == 0:
         return me.has_rcv_nxt != 0 and before(me.rcv_nxt, seg.ack) and seg.time > me.fin_time

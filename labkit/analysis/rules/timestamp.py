@@ -1,6 +1,6 @@
 """The timestamps option."""
 
-from labkit.analysis.order import ids_count_on, sent_later
+from labkit.analysis.order import ids_count_on, order_of_ids, sent_later
 from labkit.analysis.relations import echoes_unseen, is_possible_echo
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
@@ -20,8 +20,8 @@ GOOD = """
 MIN_SYN_TICKS = 90
 """Ticks of the timestamp clock before a SYN is sent again: one second (RFC 6298 section 2) of 10 ms ticks, less a margin."""
 
-MIN_REUSE_TICKS, MAX_REUSE_TICKS = 1_000, 70_000
-"""Milliseconds after which Linux opens a connection in TIME-WAIT again, and until which; with a margin for the handshake."""
+MAX_REUSE_TICKS = 70_000
+"""Milliseconds until which Linux may open a connection in TIME-WAIT again; with a margin for the handshake."""
 
 MAX_IDLE = 24 * 86_400 * 1_000_000_000
 """Nanoseconds: after 24 idle days timestamps are not compared (RFC 7323 section 5.5)."""
@@ -171,12 +171,16 @@ def timestamp_goes_back_on_an_ack(seg: Seen, me: Side, peer: Side) -> int:
     """A later ACK has no earlier timestamp, with or without data.
 
     An ACK was sent later if it acknowledges more than all before it, if its host counts IP identifications and counts on, or if
-    it comes longer after them than a segment can be overtaken. Linux may step back by one.
+    it comes longer after them than a segment can be overtaken. A lower number agrees with an earlier timestamp: it was overtaken.
+    Linux may step back by one.
     """
     if seg.tsval == ABSENT or me.tsval == ABSENT or seg.ctl & (SYN | RST | ACK) != ACK or not me.has_nxt or seg.seg_len:
         return False
     back = diff(seg.tsval, me.tsval) < -1 and seg.time - me.last_time < MAX_IDLE
-    return back and sent_later(seg, me)
+    if not back or seg.seq_offset < 0 or not sent_later(seg, me):
+        return False
+    # Where something is lost, it may be late: time alone shows nothing.
+    return after(seg.ack, me.rcv_nxt) or order_of_ids(seg, me) > 0 or not (seg.sack_n or peer.resent)
 
 
 @rule(
@@ -258,16 +262,16 @@ def echo_on_a_syn(seg: Seen, me: Side, peer: Side) -> int:
     mend="Set TSecr to {expected}.",
     good=GOOD,
     bad="""
-        > S  0:0(0) <nop,nop,TS val 100 ecr 77>   # TS02
+        > S  0:0(0) <nop,nop,TS val 100 ecr 977>   # TS02
         < S. 0:0(0) ack 1 <nop,nop,TS val 900 ecr 100>
     """,
 )
 def echo_on_a_syn_of_nothing(seg: Seen, me: Side, peer: Side) -> int:
     """A SYN has no timestamp to echo, unless its sender opens a connection again that is in TIME-WAIT.
 
-    Linux does so after a second, and forgets the old connection after one minute. The peer's clock, which its own SYN shows,
-    counts in milliseconds then.
+    Linux (6.18) does so at once from a port that the program has bound, otherwise after net.ipv4.tcp_tw_reuse_delay, and forgets
+    the old connection after one minute. The peer's clock, which its own SYN shows, counts in milliseconds then.
     """
     if seg.ctl & (SYN | RST) != SYN or me.syn or peer.syn != 1 or peer.syn_echo == 0:
         return False
-    return not MIN_REUSE_TICKS <= diff(seg.tsval, peer.syn_echo) <= MAX_REUSE_TICKS
+    return not 0 <= diff(seg.tsval, peer.syn_echo) <= MAX_REUSE_TICKS
