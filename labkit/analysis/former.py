@@ -23,7 +23,10 @@ def is_former(seg: Seen, me: Side, peer: Side) -> bool:
     opened = peer.syn if seg.ctl & RST else me.syn  # a reset answers the peer
     if not opened and me.has_old != OLD_RESET:
         return False
-    if not _is_nearer(seg.seq, me.old_nxt, me.nxt, me.has_nxt):
+    refuses = (
+        seg.ctl & (RST | ACK) == RST | ACK and seg.seq == 0
+    )  # of a connection its host knows nothing (section 3.5.2)
+    if not refuses and not _is_nearer(seg.seq, me.old_nxt, me.nxt, me.has_nxt):
         return False
     return seg.ctl & ACK == 0 or _is_nearer(seg.ack, peer.old_nxt, peer.nxt, peer.has_nxt)
 

@@ -63,6 +63,16 @@ SITUATIONS: dict[str, tuple[str, set[str]]] = {
     "only its ack is that of the connection before": (f"{RESET} > P. 90001:90501(500) ack 1", {"ACK02"}),
     "a reset of the connection before comes late": (f"{RESET} > R 501:501(0)", {"ST03"}),
     "a reset has the numbers of neither": (f"{RESET} > R 300501:300501(0)", {"RST01"}),
+    "a refusal answers a late segment": (
+        f"""{OPENED}
+        > P. 1:501(500) ack 1
+        < R. 1:1(0) ack 501
+        +0.03 > S 90000:90000(0)
+        < R. 4294962296:4294962296(0) ack 501
+        < S. 70000:70000(0) ack 90001
+        """,
+        {"ST03"},
+    ),
     "a reset answers a segment of this connection": (
         f"{OPENED} > R. 1:1(0) ack 1\n +0.03 > S 90000:90000(0)\n > . 90001:90001(0) ack 4660\n < R 4660:4660(0)",
         set(),
