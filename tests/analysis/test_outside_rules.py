@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import labkit
-from labkit.analysis import examine, rule
+from labkit.analysis import rule, second_look
 from labkit.analysis.examine import Completeness
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED, engine, library
 from labkit.analysis.report_config import ReportConfig, load, rules_named
@@ -417,8 +417,8 @@ def test_what_they_find_makes_no_number_doubtful(rules: str) -> None:
     Path(rules).write_text(declared("field='seq'", "severity=Severity.ERROR"), "utf-8")
     verdict = Verifier(rules=collect((rules,))).run(frames(list(parse(OPEN))))
     theirs, ours = ({(each.code, each.name): each for each in some} for some in (load_rules(rules), shipped()))
-    assert examine._Look(verdict, theirs, Completeness.AUTO).doubted == {1, 2, 3}
-    assert examine._Look(verdict, ours, Completeness.AUTO).doubted == set()
+    assert second_look.Look(verdict, theirs, Completeness.AUTO).doubted == {1, 2, 3}
+    assert second_look.Look(verdict, ours, Completeness.AUTO).doubted == set()
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from unittest.mock import patch
 import pytest
 from engines import compiled
 
-from labkit.analysis import examine as second_look
+from labkit.analysis import examine as looking
+from labkit.analysis import second_look
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.finding import changed, consequences, groups, outlines, regraded, selected
 from labkit.analysis.native.found import Findings
@@ -40,7 +41,7 @@ TEXTS = [*MISTAKES.values(), "".join(MISTAKES.values())]
 def both(text: str, code: Library, assume: Completeness = Completeness.COMPLETE) -> tuple[Verdict, Verdict]:
     """The verdict of the interpreter, whose findings are a list, and that of compiled code, as of a large capture."""
     found = [frame._replace(number=at) for at, frame in enumerate(frames(list(parse(text)), isns=(1000, 5000)), 1)]
-    with patch.object(second_look, "MAX_WHOLE", 0):
+    with patch.object(looking, "MAX_WHOLE", 0), patch.object(second_look, "MAX_WHOLE", 0):
         look = partial(examine, again=lambda: found, rules=collect(), assume=assume)
         one, other = look(Verifier().run(found)), look(compiled(found, code, RFC9293, Bounds()))
     assert isinstance(one.findings, list)
