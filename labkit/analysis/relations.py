@@ -27,14 +27,16 @@ MAX_ATTEMPTS = 1 << 24
 
 
 def answers_earlier_attempt(seg: Seen, peer: Side) -> bool:
-    """Whether the answer to a SYN acknowledges the first of several SYNs, or one before the last, whose numbers are not kept.
-
-    Initial sequence numbers grow with a clock (RFC 9293 section 3.4.1).
+    """Whether the answer to a SYN acknowledges the first of several SYNs, or one between that and the last, whose numbers are not
+    kept. Initial sequence numbers grow with a clock (RFC 9293 section 3.4.1).
     """
     first = sn.add(peer.first_seq, 1)
     if peer.first_ctl & (SYN | ACK | RST) != SYN or peer.first_seq == peer.isn:
         return False
-    return seg.ack == first or (0 < sn.diff(peer.isn, first) < MAX_ATTEMPTS and sn.between(first, seg.ack, peer.isn))
+    if seg.ack == first:
+        return True
+    grows = 0 < sn.diff(peer.isn, first) < MAX_ATTEMPTS
+    return peer.seen > 2 and grows and sn.between(first, seg.ack, peer.isn) and seg.ack != peer.isn
 
 
 def is_probe(seg: Seen, me: Side, peer: Side) -> bool:
