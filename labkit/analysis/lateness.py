@@ -30,13 +30,38 @@ def repeats(book: Book, index: int, seg: Shown) -> bool:
 
 
 def ends_window(book: Book, index: int, seg: Shown) -> bool:
-    """Whether a pure ACK, or a reset with ACK, stands at the right edge of a window that the peer has shrunk: some hosts put it
-    there, where the peer takes it, and not at SND.NXT (RFC 9293 section 3.8.6.2.1)."""
-    if not seg.is_pure_ack and seg.ctl & (RST | ACK) != RST | ACK:
+    """Whether a pure ACK stands at the right edge of a window that the peer has shrunk: some hosts put it there, where the peer
+    takes it, and not at SND.NXT (RFC 9293 section 3.8.6.2.1)."""
+    offers = [one for one in _offers(book, index, seg.side) if not one.ctl & SYN]
+    return seg.is_pure_ack and any(_edge(one, shift) == seg.seq for one in offers for shift in range(MAX_SHIFT + 1))
+
+
+def ends_shrunk_window(book: Book, index: int, seg: Shown) -> bool:
+    """Whether a reset with ACK stands at such an edge: the peer has acknowledged nothing beyond it, and offered more before."""
+    offers = _offers(book, index, seg.side)
+    if seg.ctl & (RST | ACK) != RST | ACK or any(diff(one.ack, seg.seq) > 0 for one in offers):
         return False
+    return any(_has_shrunk_to(seg.seq, [_edge(one, shift) for one in offers]) for shift in range(MAX_SHIFT + 1))
+
+
+def _has_shrunk_to(number: int, edges: Sequence[int]) -> bool:
+    more = False
+    for edge in edges:
+        if more and edge == number:
+            return True
+        more = more or diff(edge, number) > 0
+    return False
+
+
+def _offers(book: Book, index: int, side: int) -> list[Shown]:
+    """The windows that the peer of a side has offered lately."""
     before = book.segments[max(index - MAX_NEAR, 0) : index]
-    windows = [(one.ack, one.window) for one in before if one.side != seg.side and one.ctl & (SYN | RST | ACK) == ACK]
-    return any(diff(seg.seq, ack) == window << shift for ack, window in windows for shift in range(MAX_SHIFT + 1))
+    return [one for one in before if one.side != side and one.ctl & (RST | ACK) == ACK]
+
+
+def _edge(offer: Shown, shift: int) -> int:
+    """The right edge of a window, if the scale is `shift`. A SYN has none."""
+    return add(offer.ack, offer.window << (0 if offer.ctl & SYN else shift))
 
 
 def _numbers(seg: Shown) -> tuple[int, ...]:

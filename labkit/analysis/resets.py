@@ -2,7 +2,7 @@
 
 from labkit.analysis.account import Account, Book
 from labkit.analysis.entry import CLIENT, Shown
-from labkit.analysis.lateness import ends_window, may_be_late
+from labkit.analysis.lateness import ends_shrunk_window, may_be_late
 from labkit.tcp.segment import ACK, RST, SYN
 from labkit.tcp.seq import add, diff
 
@@ -14,7 +14,9 @@ def post_reset(book: Book, seg: Shown) -> None:
     if not me.opened or not off or off in me.shifts or me.reset is not None:
         return
     answers = peer.last is not None and peer.last.ctl & ACK and not seg.ctl & ACK and seg.seq == peer.last.ack
-    if answers or (peer.has_acked and seg.seq == peer.acked) or (off < 0 and ends_window(book, book.posted, seg)):
+    if answers or (peer.has_acked and seg.seq == peer.acked):
+        return
+    if off < 0 and ends_shrunk_window(book, book.posted, seg):
         return
     old = _answers_old(seg, peer)
     closed = me.fin is not None and peer.fin is not None and peer.has_acked and peer.acked == add(me.fin_at, 1)
