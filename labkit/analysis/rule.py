@@ -61,7 +61,7 @@ class Scope(IntEnum):
     """When a rule is asked."""
 
     FRAME = 0
-    """For each segment, even with broken headers; the rule must not read `me` and `peer`."""
+    """For each segment, even with broken headers: of such a segment, the rule must not read `me` and `peer`."""
     SEGMENT = 1
     """For each segment with sound headers."""
     PENDING = 2

@@ -133,7 +133,7 @@ def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
     "a late segment: seq and ack are those of the connection before on this four-tuple, which ended at {me.old_nxt}",
     field="seq",
     scope=Scope.FRAME,
-    profiles=RFC_ONLY,
+    document=Severity.WARNING,
     actual="seg.seq",
     no_fault="the network makes it, not a mistake",
     good="""
@@ -151,14 +151,16 @@ def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
         +0.01 > S 90000:90000(0)
         < S. 70000:70000(0) ack 90001
         > .  90001:90001(0) ack 70001
-        > P. 100:200(100) ack 1        # ST03
+        > P. 100:200(100) ack 1 {ip.id=5}   # ST03
     """,
 )
 def late_segment_of_the_connection_before(seg: Seen, me: Side, peer: Side) -> int:
     """A segment may arrive when the next connection between the same ports is open. It is not judged.
 
-    The receiver takes it for old, drops it and answers with an ACK. So that its numbers do not lie in the new window, initial
-    sequence numbers follow a clock, and a four-tuple waits for 2 MSL before it is used again.
+    The connection before was reset, so that its segments were still under way. The receiver takes them for old, drops them and
+    answers with an ACK. So that their numbers do not lie in the new window, initial sequence numbers follow a clock, and a
+    four-tuple waits for 2 MSL before it is used again. Where IPv4 identifications show that a host sent a segment just now, its
+    numbers are wrong.
     """
     return seg.fault in (SOUND, SHORT_IP) and is_former(seg, me, peer)
 
