@@ -135,6 +135,9 @@ def port_reused_too_low(seg: Seen, me: Side, peer: Side) -> int:
     scope=Scope.FRAME,
     document=Severity.WARNING,
     actual="seg.seq",
+    should_be="the next numbers of this connection, if the segment belongs to it",
+    receiver="It takes the segment for an old one, drops it, and answers with an ACK.",
+    mend="Set seq and ack to the next numbers of this connection, unless the segment came late.",
     no_fault="the network makes it, not a mistake",
     good="""
         > S  0:0(0)
