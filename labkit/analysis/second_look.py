@@ -23,6 +23,9 @@ from labkit.i18n import _
 from labkit.tcp.segment import SYN
 from labkit.tcp.seq import diff
 
+LAST_ACK = "last-ack-not-of-the-fin"
+"""The rule about a number of which the accounts do not decide: nothing follows it."""
+
 LENGTHS = ("CK02", "CAP01", "OPT01")
 """Codes of errors that a wrong length in the header of IP or TCP makes: the payload ends or begins in the wrong place."""
 
@@ -301,7 +304,8 @@ class Look:
             return True
         if rule.family in EXPLAINING and ((entries and found.severity == Severity.NOTE) or _seq_is_wrong(entries)):
             return True
-        return found.flow in self._complete and found.code in DECIDED and self._is_number(found)
+        decided = found.code in DECIDED and found.name != LAST_ACK
+        return decided and found.flow in self._complete and self._is_number(found)
 
     def _is_number(self, found: Finding | Outline) -> bool:
         return found.field in ("seq", "ack", "flags", "") and (

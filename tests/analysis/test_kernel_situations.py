@@ -272,10 +272,10 @@ COUNTED: dict[str, tuple[str, set[str]]] = {
 """Over IPv4, where one counter numbers all packets, as in handmade captures: nothing is missing."""
 
 
-def told(text: str, isns: tuple[int, int], version: int) -> set[str]:
+def told(text: str, isns: tuple[int, int], version: int, assume: Completeness = Completeness.AUTO) -> set[str]:
     """The codes of errors and warnings, and of late segments. Over IPv6, no identification tells the order."""
     everything = list(frames(list(parse(text, "test")), version=version, isns=isns))
-    verdict = examine(Verifier().run(everything), lambda: everything, collect(), Completeness.AUTO)
+    verdict = examine(Verifier().run(everything), lambda: everything, collect(), assume)
     found: list[Finding] = list(verdict.findings)
     return {each.code for each in found if each.severity > Severity.NOTE or each.code == "ST03"}
 
@@ -289,3 +289,9 @@ def told(text: str, isns: tuple[int, int], version: int) -> set[str]:
 def test_a_situation(text: str, codes: set[str], version: int, isns: tuple[int, int]) -> None:
     lines = text.replace("\n >", "\n>").replace("\n <", "\n<")
     assert told(lines, isns, version) == codes
+
+
+@pytest.mark.parametrize("assume", [Completeness.AUTO, Completeness.COMPLETE])
+def test_the_last_ack_without_the_fin_is_told_in_a_complete_capture_too(assume: Completeness) -> None:
+    text, _codes = SITUATIONS["the FIN is not sent again"]
+    assert "FIN02" in told(text.replace("\n >", "\n>").replace("\n <", "\n<"), ISNS["raw"], 6, assume)
