@@ -32,7 +32,7 @@ def order(seg: Seen, me: Side) -> int:
 
 
 def _is_out_of_date(seg: Seen, me: Side) -> bool:
-    """Whether a segment has its sender's last timestamp, although the clock has moved on since."""
+    """Whether a segment has its sender's last timestamp, although the clock has moved on since, by more than four ticks."""
     ticks = sn.diff(me.tsval, me.least_tsval)
     if seg.tsval < 0 or seg.tsval != me.tsval or me.least_tsval < 0 or ticks < MIN_TICKS:
         return False

@@ -190,18 +190,14 @@ class _Simplifier(ast.NodeTransformer):
         decides = isinstance(node.op, ast.Or)
         values: list[ast.expr] = []
         for each in node.values:
-            match each:
-                case ast.Constant(value=0) if decides:
-                    pass
-                case ast.Constant(value=0):
+            if isinstance(each, ast.Constant):
+                # 1 is as good as what stands before it only where that is 0 or 1 too: the value counts, not just its truth.
+                exact = not each.value or (each.value == 1 and all(map(_is_truth, values)))
+                if bool(each.value) == decides and exact:
                     return each
-                case ast.Constant(value=1) if all(map(_is_truth, values)):
-                    if decides:
-                        return each
-                case ast.Constant() if not decides and each is not node.values[-1]:
-                    pass
-                case _:
-                    values.append(each)
+                if bool(each.value) != decides and (exact or each is not node.values[-1]):
+                    continue
+            values.append(each)
         node.values = values
         return node if len(values) > 1 else values[0] if values else ast.Constant(int(not decides))
 
