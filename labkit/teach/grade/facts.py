@@ -152,11 +152,11 @@ class _Raw:
 
 def conversations(frames: Iterable[Frame]) -> Iterator[Conversation]:
     """The conversations of a capture in the order of their first packets. Segments with a wrong port or address are counted
-    among those of the conversation that they belong to (`labkit.analysis.strays`)."""
+    among those of the conversation that they belong to (`labkit.analysis.strays`), late ones of the connection before nowhere."""
     found: dict[int, _Raw] = {}
     kept = 0
     for step in analyze(frames, FlowTable()):
-        if step.scope != DONE or not step.seg.readable or kept == MAX_SEGMENTS:
+        if step.scope != DONE or not step.seg.readable or step.seg.former or kept == MAX_SEGMENTS:
             continue
         if step.flow.index not in found and len(found) == MAX_CONVERSATIONS:
             continue

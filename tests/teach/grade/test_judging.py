@@ -14,8 +14,10 @@ from labkit.build.faults import inject
 from labkit.build.scenario import Scenario
 from labkit.capture import open_capture
 from labkit.cli import run
+from labkit.tcp.notation import parse
 from labkit.teach.assign import Assignment
 from labkit.teach.assign.material import material
+from labkit.teach.examples import frames
 from labkit.teach.grade import answers, checks
 from labkit.teach.grade.archive import Entry
 from labkit.teach.grade.checks import KINDS
@@ -163,6 +165,24 @@ def test_an_expectation(name: str, right: object, wrong: object) -> None:
 def test_every_expectation_is_tested() -> None:
     mark = next(each for each in test_an_expectation.pytestmark if each.name == "parametrize")
     assert {case[0] for case in mark.args[1]} == set(KINDS)
+
+
+@pytest.mark.parametrize(("late", "octets"), [("501:1001(500) ack 1", 10), ("90011:90511(500) ack 70001", 510)])
+def test_a_late_segment_of_the_connection_before_is_no_data_of_this_one(late: str, octets: int) -> None:
+    text = f"""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:501(500) ack 1
+        < R. 1:1(0) ack 501
+        +0.03 > S 90000:90000(0)
+        < S. 70000:70000(0) ack 90001
+        > .  90001:90001(0) ack 70001
+        > P. 90001:90011(10) ack 70001
+        > .  {late}
+    """
+    first, second = conversations(frames(list(parse(text, "test")), version=6, isns=(1000, 5000)))
+    assert (first.octets, second.octets) == ((500, 0), (octets, 0))
 
 
 @pytest.mark.parametrize(
