@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 WINGS = ("tcp", "packet", "capture", "analysis", "build", "live", "report", "teach", "jobs", "cli")
 """From the lowest to the highest: a wing imports only itself and the wings before it."""
 
-FOUNDATION = {"compiled", "errors", "i18n"}
+FOUNDATION = {"compiled", "errors", "i18n", "modules"}
 """Modules that every wing may import."""
 
 STRANGERS = {("build", "analysis")}

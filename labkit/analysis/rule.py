@@ -27,7 +27,6 @@ from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from functools import cache, wraps
 from importlib import import_module
-from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +35,7 @@ from labkit.analysis.pending import Resolved
 from labkit.analysis.side import Side
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, listed, printable, reason_of, unfolded
+from labkit.modules import modules_in
 from labkit.packet.seen import OWN, PEER, Seen
 
 if TYPE_CHECKING:
@@ -338,8 +338,11 @@ def _numbers(
 def shipped() -> tuple[Rule, ...]:
     """Every rule of labkit's own: families in the order of their files, rules in their order there."""
     package = import_module(FAMILIES)
-    names = sorted(name for _, name, _ in iter_modules(package.__path__))
-    return tuple(found for name in names for found in _rules_of(import_module(f"{package.__name__}.{name}")))
+    return tuple(
+        found
+        for name in modules_in(package.__path__)
+        for found in _rules_of(import_module(f"{package.__name__}.{name}"))
+    )
 
 
 def collect(extra: tuple[str, ...] = ()) -> tuple[Rule, ...]:

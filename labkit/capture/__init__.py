@@ -17,7 +17,6 @@ from functools import cache
 from importlib import import_module
 from io import TextIOBase
 from os import PathLike
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, BinaryIO
 
 from labkit.capture.base import MAX_PACKET_OCTETS, Damage, Description, Format, Frame, Interface, Reader, Writer
@@ -25,6 +24,7 @@ from labkit.capture.memory import Frames, FramesReader, frames_of
 from labkit.capture.source import Source
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import _, printable
+from labkit.modules import modules_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +63,7 @@ COMPRESSIONS = {
 @cache
 def formats() -> tuple[Format, ...]:
     """Every format, in the order of their names."""
-    modules = (import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
+    modules = (import_module(f"{__name__}.{name}") for name in modules_in(__path__))
     found = (module.FORMAT for module in modules if hasattr(module, "FORMAT"))
     return tuple(sorted(found, key=lambda format_: format_.name))
 

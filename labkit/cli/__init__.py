@@ -13,7 +13,6 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from itertools import zip_longest
-from pkgutil import iter_modules
 from threading import active_count
 from typing import Any, NoReturn
 
@@ -23,6 +22,7 @@ from labkit import __version__
 from labkit.cli._common import COMPLETE, SECTIONS, Exit, Speaking, color_option, echo, language_option, note
 from labkit.errors import CaptureError, InputError, LabkitError, LinkError, MissingError, ScenarioError, UsageError
 from labkit.i18n import N_, _, available, joined, nearest, reason_of, speaking
+from labkit.modules import modules_in
 
 CODES: dict[type[LabkitError], Exit] = {
     UsageError: Exit.USAGE,
@@ -41,8 +41,7 @@ MANY_OBJECTS = 100_000
 @cache
 def _names() -> list[str]:
     """The names of the commands; help asks for them once for each."""
-    names = (module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
-    return sorted(name.replace("_", "-") for name in names)
+    return sorted(name.replace("_", "-") for name in modules_in(__path__))
 
 
 class Commands(Speaking, click.Group):

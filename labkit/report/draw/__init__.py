@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from labkit.errors import UsageError
 from labkit.i18n import _, listed
+from labkit.modules import modules_in
 
 if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
@@ -105,8 +105,7 @@ def _opener(source: "Source") -> "tuple[Opener, str]":
 
 def names() -> list[str]:
     """The pictures, the ladder first."""
-    found = (module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
-    return sorted((name.replace("_", "-") for name in found), key=lambda name: (name != LADDER, name))
+    return sorted((name.replace("_", "-") for name in modules_in(__path__)), key=lambda name: (name != LADDER, name))
 
 
 def needs_all(name: str) -> bool:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from labkit.i18n import printable
+from labkit.modules import modules_in
 
 if TYPE_CHECKING:
     from labkit.analysis.report_config import ReportConfig
@@ -56,8 +56,7 @@ Render = Callable[[Iterable["Verdict"], ReportOptions], Iterator[str]]
 @cache
 def names() -> list[str]:
     """The output formats, `text` first."""
-    found = (module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
-    return sorted(found, key=lambda name: (name != "text", name))
+    return sorted(modules_in(__path__), key=lambda name: (name != "text", name))
 
 
 def renderer(name: str) -> Render:

@@ -5,14 +5,15 @@ A lesson has SUMMARY, one line, and `lines(arguments)`, which yields its text; `
 
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from pkgutil import iter_modules
+
+from labkit.modules import modules_in
 
 Lines = Callable[[Sequence[str]], Iterator[str]]
 
 
 def names() -> list[str]:
     """List the lessons."""
-    return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+    return modules_in(__path__)
 
 
 def summary(name: str) -> str:

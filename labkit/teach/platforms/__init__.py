@@ -8,8 +8,9 @@ too. Text from hand-ins is made printable before it gets here, and each module e
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, NamedTuple
+
+from labkit.modules import modules_in
 
 if TYPE_CHECKING:
     from labkit.teach.grade.task import Result
@@ -29,7 +30,7 @@ class Platform(NamedTuple):
 @cache
 def names() -> tuple[str, ...]:
     """The names of the platforms. No module is loaded for it."""
-    return tuple(sorted(each.name for each in iter_modules(__path__) if not each.name.startswith("_")))
+    return tuple(modules_in(__path__))
 
 
 def platform(name: str) -> Platform:

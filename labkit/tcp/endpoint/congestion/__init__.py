@@ -6,10 +6,10 @@ lost, timed out, idle) and reads `cwnd`. Amounts are octets.
 
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import Protocol
 
 from labkit.errors import UsageError
+from labkit.modules import modules_in
 
 
 class Algorithm(Protocol):
@@ -39,7 +39,7 @@ class Algorithm(Protocol):
 @cache
 def names() -> tuple[str, ...]:
     """The algorithms that there are."""
-    return tuple(sorted(module.name for module in iter_modules(__path__)))
+    return tuple(modules_in(__path__))
 
 
 def load(name: str, mss: int, initial: int) -> Algorithm:

@@ -9,10 +9,10 @@ import io
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+from labkit.modules import modules_in
 from labkit.teach.quiz import Quiz
 
 
@@ -32,7 +32,7 @@ class Format(NamedTuple):
 @cache
 def names() -> tuple[str, ...]:
     """The names of the formats. No module is loaded for it."""
-    return tuple(sorted(each.name for each in iter_modules(__path__) if not each.name.startswith("_")))
+    return tuple(modules_in(__path__))
 
 
 def format_of(name: str) -> Format:

@@ -5,17 +5,17 @@ A kind's function takes a conversation and yields the questions that it allows, 
 
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
 
 from labkit.errors import UsageError
 from labkit.i18n import _, nearest
+from labkit.modules import modules_in
 from labkit.teach.quiz.question import Kind
 
 
 @cache
 def kinds() -> dict[str, Kind]:
     """All kinds by name, in the order of the alphabet."""
-    modules = (import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
+    modules = (import_module(f"{__name__}.{name}") for name in modules_in(__path__))
     found = {each.name: each for module in modules for each in module.KINDS}
     return dict(sorted(found.items()))
 
