@@ -6,7 +6,7 @@ A rule whose findings show such a limit names its kind, or declares one of its o
     @rule(..., limit=LimitKind("old-clock", "{n:,} packet is ...", "{n:,} packets are ...", "its times cannot be verified"))
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from labkit.i18n import _, ngettext
 
@@ -17,8 +17,7 @@ BUDGETS = ("memory", "size", "time")
 """Kinds of limits that the budget of a capture sets (`labkit.capture.budget`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitKind:
+class LimitKind(NamedTuple):
     """A kind of limit that is counted. Its texts are templates and gettext message ids."""
 
     word: str

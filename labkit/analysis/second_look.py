@@ -1,6 +1,5 @@
 """What the second look finds in the conversations of a capture (`labkit.analysis.examine`)."""
 
-from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -256,6 +255,8 @@ class Look:
 
     def _among_rows(self, findings: Any, strays: Collection[int]) -> Sequence[Finding]:
         """As `_merged`, for findings that stay rows."""
+        from array import array
+
         kept = array("I")
         soft = set()
         decides = bool(self._found or self._complete)

@@ -354,7 +354,7 @@ class Trace:
         if self.origin is not None and self.origin.interfaces:
             if annotated:
                 return self.origin.interfaces
-            return [replace(each, name="", description="") for each in self.origin.interfaces]
+            return [each._replace(name="", description="") for each in self.origin.interfaces]
         taps = list(dict.fromkeys(record.tap for record in self.records)) or [""]
         return [Interface(self.link, name=tap if annotated else "") for tap in taps]
 

@@ -12,7 +12,7 @@
 To add a format, write one module of this package with a `FORMAT`; `formats` finds it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from io import TextIOBase
@@ -63,9 +63,15 @@ COMPRESSIONS = {
 @cache
 def formats() -> tuple[Format, ...]:
     """Every format, in the order of their names."""
-    modules = (import_module(f"{__name__}.{name}") for name in modules_in(__path__))
-    found = (module.FORMAT for module in modules if hasattr(module, "FORMAT"))
-    return tuple(sorted(found, key=lambda format_: format_.name))
+    return tuple(sorted(_formats(), key=lambda format_: format_.name))
+
+
+def _formats() -> Iterator[Format]:
+    """Every format, each of which is loaded when its turn comes."""
+    for name in modules_in(__path__):
+        found: Format | None = getattr(import_module(f"{__name__}.{name}"), "FORMAT", None)
+        if found is not None:
+            yield found
 
 
 def open_capture(source: "str | Path | BinaryIO | Frames", meter: "Meter | None" = None) -> Reader:
@@ -163,7 +169,7 @@ def _no_file(value: object) -> str:
 
 def _recognize(octets: Source) -> Callable[[Source], Reader]:
     head = octets.peek(HEAD_OCTETS)
-    for format_ in formats():
+    for format_ in _formats():
         if format_.matches(head):
             return format_.reader
     raise CaptureError(f"{octets.name}{_(': ')}{_why_not_a_capture(head, octets)}")

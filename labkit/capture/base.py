@@ -7,7 +7,7 @@ Times are integer nanoseconds since 1970-01-01 UTC, lengths are octets.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, NamedTuple, Self
 
@@ -61,8 +61,7 @@ class Damage:
     """The kind of the limit that tells of it (`labkit.analysis.limits`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interface:
+class Interface(NamedTuple):
     """An interface that frames were captured on. A pcap file has exactly one."""
 
     link: int
@@ -74,19 +73,18 @@ class Interface:
     """Octets of the frame check sequence that ends each packet."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Description:
+class Description(NamedTuple):
     """What a new capture says about itself. A format leaves out what it has no room for."""
 
     interface: Interface
-    comment: str = ""
-    names: Mapping[str, str] = field(default_factory=dict)
+    comment: str
+    names: Mapping[str, str]
     """Address to name."""
-    nanoseconds: bool = True
+    nanoseconds: bool
     """Whether times are written in nanoseconds; otherwise they are rounded down to microseconds."""
-    hardware: str = ""
-    system: str = ""
-    application: str = ""
+    hardware: str
+    system: str
+    application: str
 
 
 class Reader(ABC):
@@ -333,8 +331,7 @@ class Writer(ABC):
         return CaptureError(f"{self._sink.name}{_(': ')}{message}")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Format:
+class Format(NamedTuple):
     """A capture format. `formats` finds every module of this package that has one as `FORMAT`."""
 
     name: str

@@ -13,7 +13,6 @@ was not read. The bounds are checked with each chunk of the file, and with each 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from mmap import PAGESIZE
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
@@ -36,8 +35,7 @@ STATISTICS = "/proc/self/statm"
 """Where Linux says how much memory this process uses, in pages: the second number is what is resident."""
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(NamedTuple):
     """What judging one capture may cost."""
 
     memory: int = DEFAULT_MEMORY

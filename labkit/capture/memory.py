@@ -1,7 +1,6 @@
 """A capture in memory: frames that were never in a file, read like a capture."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 
 from labkit.capture.base import Frame, Interface, Reader
@@ -10,12 +9,14 @@ from labkit.errors import UsageError
 from labkit.i18n import _
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Frames:
     """Frames in the order of their capture, and what messages call them. `open_capture` takes it like a file."""
 
-    frames: Sequence[Frame]
-    name: str = "<packets>"
+    __slots__ = ("frames", "name")
+
+    def __init__(self, frames: Sequence[Frame], name: str = "<packets>") -> None:
+        self.frames = frames
+        self.name = name
 
 
 def frames_of(packets: Frames | Iterable[object]) -> Frames:

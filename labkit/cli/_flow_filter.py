@@ -54,7 +54,9 @@ flow_options = options(
 
 def flow_filter(given: dict[str, Any]) -> "FlowFilter | None":
     """Take the three options out of `given`. None selects every conversation."""
+    flow, host, port = (given.pop(name) for name in ("flow", "host", "port"))
+    if not (flow or host or port):
+        return None
     from labkit.analysis.flow_filter import FlowFilter
 
-    flow, host, port = (given.pop(name) for name in ("flow", "host", "port"))
-    return FlowFilter(flow, host, port) if flow or host or port else None
+    return FlowFilter(flow, host, port)

@@ -4,9 +4,8 @@ import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native import AUTO, engine
 from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import collect
@@ -16,6 +15,9 @@ from labkit.capture.budget import Budget, Meter
 from labkit.errors import CaptureError, LabkitError
 from labkit.i18n import _, available, language, printable, speaking
 from labkit.jobs.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from labkit.analysis.flow_filter import FlowFilter
 
 Judge = Callable[[str], Verdict]
 
@@ -28,7 +30,7 @@ class Request:
     """How to judge captures, and what to report."""
 
     config: ReportConfig
-    flow_filter: FlowFilter | None = None
+    flow_filter: "FlowFilter | None" = None
     engine: str = AUTO
     """One of `labkit.analysis.native.ENGINES`."""
     budget: Budget = field(default_factory=Budget)

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeGuard
 
 from labkit.analysis.examine import Completeness, examine
-from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.limit_kinds import BUDGETS
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
 from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, shipped
@@ -24,6 +23,7 @@ from labkit.i18n import _
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from labkit.analysis.flow_filter import FlowFilter
     from labkit.analysis.flows import Flow
     from labkit.analysis.native.line_writer import Table
     from labkit.analysis.native.native_verifier import NativeVerifier
@@ -105,7 +105,7 @@ def verify_capture(
     rules = collect() if rules is None else tuple(rules)
     chosen = profile_of(profile, literal=literal)
     library = compiled = None
-    if wanted is None or isinstance(wanted, FlowFilter):
+    if _can_be_compiled(wanted):
         with interruption.waiting() if interruption else nullcontext():
             library = _library(capture, engine, on_notice or _ignore, alone, rules)
             if library is not None:
@@ -130,6 +130,15 @@ def verify_capture(
     return _bounded(examine(verdict, lambda: open_again(capture), rules, assume, wanted, over, heard), capture)
 
 
+def _can_be_compiled(wanted: "Callable[[Flow], bool] | None") -> "TypeGuard[FlowFilter | None]":
+    """Whether a choice of conversations is one that compiled code can make."""
+    if wanted is None:
+        return True
+    from labkit.analysis.flow_filter import FlowFilter
+
+    return isinstance(wanted, FlowFilter)
+
+
 def _bounded(verdict: Verdict, capture: Reader) -> Verdict:
     """Say what was not judged if the capture has spent its budget."""
     return verdict.with_damage(capture.spent())
@@ -137,7 +146,7 @@ def _bounded(verdict: Verdict, capture: Reader) -> Verdict:
 
 def observe_capture(
     capture: Reader,
-    wanted: FlowFilter | None = None,
+    wanted: "FlowFilter | None" = None,
     *,
     engine: str = AUTO,
     on_notice: OnNotice | None = None,
@@ -195,7 +204,7 @@ def _is_small(capture: Reader) -> int | None:
 def _compiled(
     library: "Library",
     profile: str,
-    wanted: FlowFilter | None,
+    wanted: "FlowFilter | None",
     on_notice: OnNotice,
     alone: bool,
     *,

@@ -6,10 +6,9 @@ never in memory at a time. It passes what a capture names, such as its path, thr
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from labkit.i18n import printable
 from labkit.modules import modules_in
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ReportOptions:
+class ReportOptions(NamedTuple):
     """A user's options for a report."""
 
     fail_on: "Severity"

@@ -1,6 +1,5 @@
 """Text for people: the verdict, then each finding with the segments around it and its text."""
 
-from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -243,6 +242,8 @@ def _split(verdict: Verdict, options: ReportOptions) -> tuple[Sequence[int], lis
     findings = verdict.findings
     every: Sequence[int] = range(len(findings))
     if following := set(chain.from_iterable(consequences(findings).values())):  # a line below their cause names them
+        from array import array
+
         every = array("I", (place for place in every if place not in following))
         findings = selected(findings, every)
     for group in (
