@@ -21,7 +21,7 @@ its side's ISN and, where that differs, raw. `{expected}` and `{actual}` are the
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
@@ -132,8 +132,8 @@ class Rule:
     predicate: Predicate
     family: str
     """The name of its module."""
-    good: str
-    bad: str
+    examples: tuple[str, str]
+    """Conversations without and with the fault, as they are declared: `good` and `bad`."""
     otherwise: Mapping[Severity, str] = field(default_factory=dict)
     limits: Mapping[int, LimitKind] = field(default_factory=dict)
     """The capture limit that a finding shows, by the predicate's answer: True or a `Severity`."""
@@ -168,8 +168,22 @@ class Rule:
     place: tuple[str, str] | None = None
     """The names of the packet and the time that the finding is about. None, or a packet that there is not (0): the whole
     conversation."""
-    numbers: tuple[str, ...] = ()
-    """The numbers that the text shows, such as "seg.ack": at most MAX_NUMBERS."""
+
+    @property
+    def good(self) -> str:
+        """A conversation, in the notation, without the fault."""
+        return _trimmed(self.examples[0])
+
+    @property
+    def bad(self) -> str:
+        """A conversation with the fault; its comments say where."""
+        return _trimmed(self.examples[1])
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The numbers that the text shows, such as "seg.ack": at most MAX_NUMBERS. UsageError for a declaration that no engine
+        could follow."""
+        return _numbers(self)
 
     @property
     def explanation(self) -> str:
@@ -234,12 +248,8 @@ def rule(
             from labkit.analysis.rule_check import check
 
             check(label, given, rule, BOTH)
-        templates = [message, *(otherwise or {}).values(), should_be, receiver, mend]
         place = _place(scope, at)
-        numbers: tuple[str, ...] = ()
-        if scope != Scope.LEDGER:  # whose templates are filled in by `labkit.analysis.examine`
-            numbers = _numbers(label, scope, templates, (expected, actual), place or ())
-        predicate.__dict__["rule"] = Rule(
+        made = predicate.__dict__["rule"] = Rule(
             code=code,
             severity=severity,
             reference=reference,
@@ -247,8 +257,7 @@ def rule(
             name=name,
             predicate=predicate,
             family=predicate.__module__.rpartition(".")[2],
-            good=_trimmed(good),
-            bad=_trimmed(bad),
+            examples=(good, bad),
             otherwise=otherwise or {},
             field=field,
             expected=expected,
@@ -268,8 +277,9 @@ def rule(
             retransmission=retransmission,
             no_fault=no_fault,
             place=place,
-            numbers=numbers,
         )
+        if not own:
+            _numbers(made)
         return predicate
 
     return declare
@@ -304,11 +314,16 @@ def _place(scope: Scope, at: str) -> tuple[str, str] | None:
     return ("resolved.packet", "resolved.time") if scope == Scope.PENDING else ("seg.number", "seg.time")
 
 
-def _numbers(
-    rule: str, scope: Scope, templates: Iterable[str], values: tuple[object, object], place: tuple[str, ...]
-) -> tuple[str, ...]:
+@cache
+def _numbers(declared: Rule) -> tuple[str, ...]:
     """The numbers that templates show. UsageError for too many, for a name that does not exist in this scope, and for a format
     that numbers do not have."""
+    scope = declared.scope
+    if scope == Scope.LEDGER:
+        return ()  # `labkit.analysis.examine` fills in its templates
+    rule = f"{declared.code} ({declared.name})"
+    templates = declared.message, *declared.otherwise.values(), declared.should_be, declared.receiver, declared.mend
+    values = declared.expected, declared.actual
     shown: dict[str, None] = {}
     for match in (match for template in templates for match in NUMBER.finditer(template)):
         shown[match[1]] = None
@@ -321,7 +336,7 @@ def _numbers(
     absent = (
         ("seg.", "resolved.") if scope in (Scope.SIDE, Scope.FLOW) else () if scope == Scope.PENDING else ("resolved.",)
     )
-    for name in (*shown, *values, *place):
+    for name in (*shown, *values, *(declared.place or ())):
         if not isinstance(name, str) or name in known:
             continue
         if name not in SPACES or name.startswith(absent):
