@@ -31,7 +31,7 @@ MODULES = (
     *(f"build.scenario.{name}" for name in ("end", "header", "merge", "play")),
 )
 """The modules that are loaded from the library."""
-INLINED = ("tcp.seq", "tcp.segment")
+INLINED = ("tcp.seq", "tcp.flags", "tcp.segment")
 """Modules whose functions or constants the library has too. They are loaded from their sources: verifying needs them."""
 
 

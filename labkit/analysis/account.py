@@ -3,12 +3,11 @@
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 
 from labkit.analysis.entry import CLIENT, Entry, Shown
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import MASK, add, diff
 
 DEFAULT_MSS = 536
@@ -25,40 +24,40 @@ NEVER = 1 << 32
 """An offset beyond all sequence numbers."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Account:
     """One side's numbers."""
 
-    opened: bool = False
-    isn: int = 0
-    syn_seq: int = 0
-    """The seq of its SYN: the ISN, unless it is wrong."""
-    mss: int = DEFAULT_MSS
-    nxt: int = 0
-    """SND.NXT by what the side really sent."""
-    shifts: dict[int, Entry] = field(default_factory=dict)
-    """By how much wrong numbers differ from the right ones, and the entry that each began with."""
-    starts: dict[int, Shown] = field(default_factory=dict)
-    """Segments with payload, by their first number."""
-    ahead: dict[int, Shown] = field(default_factory=dict)
-    """Those that overtook others, by their first number."""
-    ends: set[int] = field(default_factory=set)
-    """Where segments end: the numbers that an acknowledgment may have."""
-    acked: int = 0
-    """The highest number that this side has acknowledged."""
-    has_acked: bool = False
-    acked_by: Shown | None = None
-    """The segment that acknowledged `acked` first."""
-    fin: Shown | None = None
-    fin_at: int = 0
-    reset: Entry | None = None
-    gone: bool = False
-    """Whether it has sent a reset, and knows nothing of the connection since."""
-    acks: set[int] = field(default_factory=set)
-    """All numbers that this side has acknowledged."""
-    last: Shown | None = None
-    taken: Shown | None = None
-    """The last segment that took numbers."""
+    def __init__(self) -> None:
+        self.opened = False
+        self.isn = 0
+        self.syn_seq = 0
+        """The seq of its SYN: the ISN, unless it is wrong."""
+        self.mss = DEFAULT_MSS
+        self.nxt = 0
+        """SND.NXT by what the side really sent."""
+        self.shifts: dict[int, Entry] = {}
+        """By how much wrong numbers differ from the right ones, and the entry that each began with."""
+        self.starts: dict[int, Shown] = {}
+        """Segments with payload, by their first number."""
+        self.ahead: dict[int, Shown] = {}
+        """Those that overtook others, by their first number."""
+        self.ends: set[int] = set()
+        """Where segments end: the numbers that an acknowledgment may have."""
+        self.acked = 0
+        """The highest number that this side has acknowledged."""
+        self.has_acked = False
+        self.acked_by: Shown | None = None
+        """The segment that acknowledged `acked` first."""
+        self.fin: Shown | None = None
+        self.fin_at = 0
+        self.reset: Entry | None = None
+        self.gone = False
+        """Whether it has sent a reset, and knows nothing of the connection since."""
+        self.acks: set[int] = set()
+        """All numbers that this side has acknowledged."""
+        self.last: Shown | None = None
+        self.taken: Shown | None = None
+        """The last segment that took numbers."""
 
     def begin(self, number: int) -> None:
         """Open an account whose SYN is not there with the number of its next segment."""

@@ -3,7 +3,7 @@
 from labkit.analysis.account import Account, Book
 from labkit.analysis.entry import Entry, Shown
 from labkit.analysis.lateness import repeats
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import diff
 
 

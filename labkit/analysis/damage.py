@@ -7,7 +7,7 @@ checksums of a host are wrong alike, the capture or the host makes them, and its
 from labkit.analysis.side import Side
 from labkit.packet.seen import SUM_BAD, SUM_GOOD, Seen
 from labkit.tcp import seq as sn
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.flags import ACK, RST, SYN
 
 SUMS_ZERO, SUMS_OFF, SUMS_REST = 1, 2, 4
 """What all wrong checksums of a sender may have in common: they are 0; they differ from the right one by the same amount; they

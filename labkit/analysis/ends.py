@@ -11,7 +11,7 @@ from labkit.analysis.pending import GAP
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import scaled
 from labkit.packet.seen import ABSENT, U8, U32, Seen
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import after, diff
 from labkit.tcp.state import Event, State
 from labkit.tcp.state import after as next_state

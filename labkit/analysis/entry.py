@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
 CLIENT, SERVER = 0, 1

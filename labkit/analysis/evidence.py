@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.resent import contradicts
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
 MAX_STEP = 16

@@ -5,7 +5,7 @@ Plain functions over integers, like those of `labkit.analysis.tracker`, so that 
 
 from labkit.analysis.side import Side
 from labkit.packet.seen import DSS_ACK, DSS_FIN, MP_CAPABLE, MP_DSS, MP_JOIN, Seen
-from labkit.tcp.segment import ACK, AE, CWR, ECE, FIN, RST, SYN
+from labkit.tcp.flags import ACK, AE, CWR, ECE, FIN, RST, SYN
 
 NO_ECN, CLASSIC_ECN, ACCURATE_ECN, UNCLEAR_ECN = 0, 1, 2, 3
 """What the SYNs agree on: nothing, RFC 3168, RFC 9768, or what implementations read differently."""

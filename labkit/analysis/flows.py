@@ -23,7 +23,7 @@ from labkit.capture import Frame
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.seen import ABSENT, Seen
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import add, after, diff
 
 MAX_OPEN = 100_000

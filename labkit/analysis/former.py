@@ -3,7 +3,7 @@
 from labkit.analysis.order import ids_count_on
 from labkit.analysis.side import OLD_REFUSED, OLD_RESET, Side
 from labkit.packet.seen import Seen
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import diff
 
 NEAR = 1 << 16

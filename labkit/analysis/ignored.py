@@ -2,7 +2,7 @@
 
 from labkit.analysis.account import Account, Book
 from labkit.analysis.entry import Shown
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
 

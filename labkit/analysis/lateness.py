@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from labkit.analysis.account import MAX_NEAR, Book
 from labkit.analysis.entry import Shown
 from labkit.analysis.tracker import MAX_SHIFT
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
 

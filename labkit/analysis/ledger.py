@@ -34,7 +34,7 @@ from labkit.analysis.lateness import ends_window, may_be_late
 from labkit.analysis.opening import begin, miss_third, open_with_syn, open_without_syn
 from labkit.analysis.resent import contradicts, counts_as_new, is_new_end, is_resent, resent_elsewhere, was_sent
 from labkit.analysis.resets import continue_after_reset, post_reset
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
 MAX_WINDOW = 0xFFFF << 14

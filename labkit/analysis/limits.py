@@ -17,7 +17,7 @@ from labkit.analysis.unread import BROKEN_TCP, CUT_TCP, Unread
 from labkit.i18n import _
 from labkit.packet import decode
 from labkit.packet.linktype import title
-from labkit.tcp.segment import ACK, SYN
+from labkit.tcp.flags import ACK, SYN
 from labkit.tcp.seq import after, diff
 
 MAX_DESCRIBED = 10_000

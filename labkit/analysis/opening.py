@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from labkit.analysis.account import Book
 from labkit.analysis.entry import CLIENT, Shown
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
 MAX_RELATIVE = 0xFFFF

@@ -8,7 +8,7 @@ half the time of an answer, as the handshake has shown it. So the pace of a capt
 from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
 from labkit.tcp import seq as sn
-from labkit.tcp.segment import ACK
+from labkit.tcp.flags import ACK
 
 NEAR = 1024
 """The largest distance between two IPv4 identifications of a host that counts them."""

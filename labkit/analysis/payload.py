@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT, Seen, Seq
-from labkit.tcp.segment import SYN
+from labkit.tcp.flags import SYN
 from labkit.tcp.seq import add, diff
 
 MAX_OCTETS = 65_536

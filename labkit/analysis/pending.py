@@ -12,7 +12,7 @@ from labkit.analysis.order import SAME_MOMENT, order
 from labkit.analysis.side import MAX_PENDING, Side
 from labkit.packet.seen import U8, U16, U32, PeerSeq, Record, Seen, Seq
 from labkit.tcp import seq as sn
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 
 GAP, UNSENT, BEHIND = 1, 2, 3
 """The question. GAP: the segment skips sequence numbers. UNSENT: it acknowledges numbers that the capture does not show.

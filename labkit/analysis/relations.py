@@ -8,7 +8,7 @@ from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT, SUM_PARTIAL, Seen
 from labkit.tcp import seq as sn
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 
 SECOND = 1_000_000_000
 """Nanoseconds."""

@@ -2,7 +2,7 @@
 
 from labkit.analysis.account import Account, Book, recent
 from labkit.analysis.entry import Shown
-from labkit.tcp.segment import FIN
+from labkit.tcp.flags import FIN
 from labkit.tcp.seq import add, diff
 
 

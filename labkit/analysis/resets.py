@@ -3,7 +3,7 @@
 from labkit.analysis.account import Account, Book
 from labkit.analysis.entry import CLIENT, Shown
 from labkit.analysis.lateness import ends_shrunk_window, may_be_late
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import add, diff
 
 

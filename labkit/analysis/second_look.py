@@ -19,7 +19,7 @@ from labkit.analysis.rule import Rule, Scope, Severity
 from labkit.analysis.strays import Talk, Work, adopt, exchange
 from labkit.analysis.verifier import Verdict
 from labkit.i18n import _
-from labkit.tcp.segment import SYN
+from labkit.tcp.flags import SYN
 from labkit.tcp.seq import diff
 
 LAST_ACK = "last-ack-not-of-the-fin"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.flows import End, Flow, end_name
 from labkit.analysis.ledger import Ledger
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import add
 
 MAX_WORK = 200_000

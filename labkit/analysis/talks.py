@@ -13,7 +13,7 @@ from labkit.analysis.ledger import MAX_SEGMENTS
 from labkit.analysis.strays import Talk
 from labkit.capture import Frame
 from labkit.packet.seen import SUM_BAD, Seen
-from labkit.tcp.segment import FIN, SYN
+from labkit.tcp.flags import FIN, SYN
 from labkit.tcp.seq import diff
 
 MAX_ALL_SEGMENTS = 50_000

@@ -34,7 +34,7 @@ from labkit.analysis.relations import (
 from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT, OPT_SOUND, Seen
 from labkit.tcp import seq as sn
-from labkit.tcp.segment import ACK, AE, CWR, ECE, FIN, RST, SYN
+from labkit.tcp.flags import ACK, AE, CWR, ECE, FIN, RST, SYN
 
 WAITS, PASSED = 1, 2
 """`Side.challenge`: a SYN in the connection waits for its challenge ACK; its receiver has sent something else since."""

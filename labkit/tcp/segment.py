@@ -2,55 +2,34 @@
 
 `Segment` is valid by construction: endpoints send it, the notation writes it, and `scapy_build` turns it into a packet. What
 a capture shows, where anything goes, is a `labkit.packet.seen.Seen`.
-
-Control bits: RFC 9293 section 3.1; AE: RFC 9768.
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from labkit.i18n import _
 from labkit.tcp import seq as sn
+from labkit.tcp.flags import ACK as ACK
+from labkit.tcp.flags import AE as AE
+from labkit.tcp.flags import BITS as BITS
+from labkit.tcp.flags import CE as CE
+from labkit.tcp.flags import CWR as CWR
+from labkit.tcp.flags import ECE as ECE
+from labkit.tcp.flags import ECT0 as ECT0
+from labkit.tcp.flags import ECT1 as ECT1
+from labkit.tcp.flags import FIN as FIN
+from labkit.tcp.flags import NOT_ECT as NOT_ECT
+from labkit.tcp.flags import PSH as PSH
+from labkit.tcp.flags import RST as RST
+from labkit.tcp.flags import SYN as SYN
+from labkit.tcp.flags import URG as URG
+from labkit.tcp.flags import control_bits as control_bits
+from labkit.tcp.flags import control_names as control_names
 
 if TYPE_CHECKING:
     from labkit.tcp.options import Option
 
 T = TypeVar("T")
-
-FIN: Final = 1
-SYN: Final = 2
-RST: Final = 4
-PSH: Final = 8
-ACK: Final = 16
-URG: Final = 32
-ECE: Final = 64
-CWR: Final = 128
-AE: Final = 256
-BITS = {"FIN": FIN, "SYN": SYN, "RST": RST, "PSH": PSH, "ACK": ACK, "URG": URG, "ECE": ECE, "CWR": CWR, "AE": AE}
-
-NOT_ECT, ECT1, ECT0, CE = 0, 1, 2, 3
-"""The ECN field of the IP header (RFC 3168 section 5)."""
-
-
-def control_names(ctl: int) -> str:
-    """The control bits as words, SYN first and ACK last: `SYN ACK`; `none` if no bit is set."""
-    order = (SYN, FIN, RST, PSH, URG, ECE, CWR, AE, ACK)
-    names = {bit: name for name, bit in BITS.items()}
-    return " ".join(names[bit] for bit in order if ctl & bit) or "none"
-
-
-def control_bits(names: str) -> int:
-    """The control bits named in a text such as `SYN ACK`; `none` is 0. ValueError for another word."""
-    bits = 0
-    for name in names.upper().split():
-        if name != "NONE" and name not in BITS:
-            raise ValueError(
-                _("{name!r} is not a control bit; expected some of {known}").format(
-                    name=name[:20], known=" ".join(BITS)
-                )
-            )
-        bits |= BITS.get(name, 0)
-    return bits
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from labkit.analysis.extensions import ACCURATE_ECN, CLASSIC_ECN, NO_ECN, ace, e
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
-from labkit.tcp.segment import ACK, AE, CWR, ECE, RST, SYN
+from labkit.tcp.flags import ACK, AE, CWR, ECE, RST, SYN
 
 GOOD = """
     > SEWA 0:0(0)

@@ -7,7 +7,7 @@ from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import DEFAULT_MSS, in_lock_step, scale_is_known
 from labkit.packet.seen import ABSENT, Seen
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, before
 
 MAX_ACK_DELAY = 500_000_000

@@ -3,7 +3,7 @@
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import AUTH_AO, AUTH_MD5, OPT_SOUND, Seen
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.flags import ACK, RST, SYN
 
 GOOD = """
     > S  0:0(0) <mss 1460,nop,nop,md5 00112233445566778899aabbccddeeff>

@@ -5,7 +5,7 @@ from labkit.analysis.relations import before_segmentation, exceeds_mss
 from labkit.analysis.rule import BOTH, RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import BAD_OFFSET, CUT, SHORT_IP, SHORT_TCP, Seen
-from labkit.tcp.segment import RST, SYN
+from labkit.tcp.flags import RST, SYN
 
 
 def _wrong_field(seg: Seen, me: Side, peer: Side) -> str:

@@ -7,7 +7,7 @@ pass whose error, at the same packet and with the same number, says as much.
 
 from labkit.analysis.entry import Entry
 from labkit.analysis.rule import BOTH, LITERAL, Scope, Severity, rule
-from labkit.tcp.segment import RST
+from labkit.tcp.flags import RST
 
 PROFILES = BOTH - {LITERAL}
 

@@ -5,7 +5,7 @@ These rules come after those of `complete`: the first rule that fits an entry na
 
 from labkit.analysis.entry import Entry
 from labkit.analysis.rule import BOTH, LITERAL, Scope, Severity, rule
-from labkit.tcp.segment import FIN, SYN
+from labkit.tcp.flags import FIN, SYN
 from labkit.tcp.seq import diff
 
 PROFILES = BOTH - {LITERAL}

@@ -6,7 +6,7 @@ from labkit.analysis.relations import is_copy, is_probe, is_resent, is_window_pr
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
-from labkit.tcp.segment import ACK, AE, CWR, ECE, RST, SYN
+from labkit.tcp.flags import ACK, AE, CWR, ECE, RST, SYN
 
 GOOD = """
     > SEW 0:0(0)

@@ -6,7 +6,7 @@ from labkit.analysis.relations import is_probe
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, before
 
 GOOD = """

@@ -3,7 +3,7 @@
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
-from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN, URG
+from labkit.tcp.flags import ACK, FIN, PSH, RST, SYN, URG
 
 
 @rule(

@@ -8,7 +8,7 @@ from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import PASSED, renumbers_its_syn
 from labkit.packet.seen import ABSENT, Seen
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import add, after, before, between
 
 MIN_SYN_RTO = 900_000_000

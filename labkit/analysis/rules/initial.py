@@ -6,7 +6,7 @@ from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import OLD_CLOSED, OLD_REFUSED, Side
 from labkit.analysis.tracker import renumbers_its_syn
 from labkit.packet.seen import ABSENT, SHORT_IP, SOUND, Seen
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import add, after, diff
 
 

@@ -5,7 +5,7 @@ from labkit.analysis.order import ids_leave_one_out
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import MP_CAPABLE, MP_JOIN, OPT_SOUND, Seen
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.flags import ACK, RST, SYN
 
 GOOD = """
     > S  0:0(0) <mp_capable version 1 flags 0x01>

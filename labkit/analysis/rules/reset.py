@@ -7,7 +7,7 @@ from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import scale_is_known
 from labkit.packet.seen import Seen
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import add, after, before, between, diff
 
 OPENED = """

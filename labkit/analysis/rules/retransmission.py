@@ -5,7 +5,7 @@ from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import ASKED, unacked
 from labkit.packet.seen import ABSENT, Seen
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import add, after
 
 GOOD = """

@@ -5,7 +5,7 @@ from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import DEFAULT_MSS, MAX_WINDOW, sack_reach
 from labkit.packet.seen import Seen
-from labkit.tcp.segment import ACK, RST, SYN
+from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import add, after, before, diff
 
 GOOD = """

@@ -7,7 +7,7 @@ from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import beyond_any_window, in_lock_step
 from labkit.packet.seen import Seen
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, before
 
 MIN_RTO = 200_000_000

@@ -7,7 +7,7 @@ from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import MAX_SHIFT, beyond_any_window, scale_is_known, scaled
 from labkit.packet.seen import Seen
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, before
 
 

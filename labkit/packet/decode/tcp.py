@@ -26,7 +26,7 @@ from labkit.packet.seen import (
     SUM_UNKNOWN,
     Seen,
 )
-from labkit.tcp.segment import PSH
+from labkit.tcp.flags import PSH
 
 SIZES = (0, 0, 4, 3, 2, 0, 6, 6, 10, 2, 3, 0, 0, 0, 3, 3, 0, 0, 3, 18, 0, 0, 0, 0, 0, 0, 0, 8, 4)
 """The only legal size of an option, by kind; 0 if sizes vary or the kind is unknown.
