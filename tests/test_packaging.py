@@ -84,7 +84,7 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert "License-Expression: MIT\n" in about
     assert "Requires-Python: >=3.11\n" in about
     assert f"{folder}/licenses/LICENSE" in archive.namelist()
-    assert "labkit = labkit.cli:main" in archive.read(f"{folder}/entry_points.txt").decode()
+    assert "labkit = labkit.__main__:main" in archive.read(f"{folder}/entry_points.txt").decode()
 
 
 def test_the_installed_package_is_used(installed: Path) -> None:

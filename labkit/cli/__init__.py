@@ -5,7 +5,6 @@ standard error and an exit code (`Exit`), never a traceback, unless LABKIT_DEBUG
 """
 
 import atexit
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -33,9 +32,6 @@ CODES: dict[type[LabkitError], Exit] = {
     MissingError: Exit.UNAVAILABLE,
 }
 """The exit code of each error."""
-
-MANY_OBJECTS = 100_000
-"""Objects between two searches for garbage: what is imported stays, and Python's 700 would look through it again and again."""
 
 
 @cache
@@ -155,7 +151,6 @@ def _run(words: list[str]) -> int:
 
 def main() -> NoReturn:
     """Run the command line, and exit with its code."""
-    gc.set_threshold(MANY_OBJECTS)
     for stream in (sys.stdout, sys.stderr):
         # A stream that cannot encode a character gets its escape, not an error.
         reconfigure: Any = getattr(stream, "reconfigure", None)
