@@ -23,12 +23,12 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields
 from enum import IntEnum
 from functools import cache, wraps
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from labkit.analysis.limit_kinds import BY_WORD, LimitKind
 from labkit.analysis.pending import Resolved
@@ -119,9 +119,8 @@ Kind = LimitKind | str
 P = TypeVar("P", bound=Predicate)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Rule:
-    """One rule of the catalogue, as the decorator declares it."""
+class Rule(NamedTuple):
+    """One rule of the catalogue, as the decorator declares it. It equals no other rule."""
 
     code: str
     severity: Severity
@@ -134,40 +133,49 @@ class Rule:
     """The name of its module."""
     examples: tuple[str, str]
     """Conversations without and with the fault, as they are declared: `good` and `bad`."""
-    otherwise: Mapping[Severity, str] = field(default_factory=dict)
-    limits: Mapping[int, LimitKind] = field(default_factory=dict)
+    otherwise: Mapping[Severity, str]
+    limits: Mapping[int, LimitKind]
     """The capture limit that a finding shows, by the predicate's answer: True or a `Severity`."""
-    field: str | Name = ""
+    field: str | Name
     """The header field that is wrong, in Wireshark's short names: seq, ack, window, flags, checksum, ..."""
-    expected: str | Number | None = None
+    expected: str | Number | None
     """The value that `field` should have: a name such as "peer.nxt", or a function of (seg, me, peer)."""
-    actual: str | Number | None = None
-    at: str = ""
+    actual: str | Number | None
+    at: str
     """The packet of the finding, if it is not `seg` (scope PENDING: `resolved`): "me.syn" stands for `me.syn_packet`."""
-    should_be: str = ""
+    should_be: str
     """A template like `message`: the right value, and where it comes from."""
-    receiver: str = ""
+    receiver: str
     """What a receiver does with such a segment."""
-    mend: str = ""
+    mend: str
     """A template like `message`: how to change the capture or its sender. Empty if the capture shows nothing wrong."""
-    wireshark: str | None = None
-    profiles: frozenset[str] = BOTH
-    document: Severity | None = None
+    wireshark: str | None
+    profiles: frozenset[str]
+    document: Severity | None
     """The severity in the document's profiles, if it differs."""
-    scope: Scope = Scope.SEGMENT
-    once: bool = False
+    scope: Scope
+    once: bool
     """Reported at most once for each host: a property of the host or of the capture."""
-    unless: tuple[str, ...] = ()
+    unless: tuple[str, ...]
     """Codes that say the same more precisely: with one of them at the same packet, this finding is dropped."""
-    sums_up: bool = False
+    sums_up: bool
     """Scope SIDE: the finding replaces all findings of its code about the same sender."""
-    retransmission: bool = False
+    retransmission: bool
     """Each finding is one segment that was sent again. No segment is found by two such rules."""
-    no_fault: str = ""
+    no_fault: str
     """Why no fault (`labkit.build.faults`) breaks rules of this code. Empty: a fault declares this code."""
-    place: tuple[str, str] | None = None
+    place: tuple[str, str] | None
     """The names of the packet and the time that the finding is about. None, or a packet that there is not (0): the whole
     conversation."""
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
 
     @property
     def good(self) -> str:
@@ -510,8 +518,7 @@ def _guarded(rule: Rule, source: str) -> Rule:
 
     answers = (False, True, *Severity)
     number = N_("an integer, or None")
-    return replace(
-        rule,
+    return rule._replace(
         predicate=guard(rule.predicate, lambda found: found in answers, N_("True, False or a Severity")),
         field=guard(rule.field, lambda found: isinstance(found, str), N_("a text")),
         expected=guard(rule.expected, lambda found: found is None or isinstance(found, int), number),

@@ -41,7 +41,7 @@ EVIDENCE = Evidence(6, 0, 0, "a:1", "b:2", "ack", 70_001, 70_051, {"seg.ack": 70
 
 
 def test_expected_and_actual_are_shown_relative_and_raw() -> None:
-    rule = replace(RULE, message="ack {actual}", should_be="ack {expected}", mend="Set ack to {expected}.")
+    rule = RULE._replace(message="ack {actual}", should_be="ack {expected}", mend="Set ack to {expected}.")
     text = finding(rule, 1, RFC9293, EVIDENCE)
     assert text.message == "ack 51 (raw 70051)"
     assert text.should_be == "ack 1 (raw 70001)"
