@@ -7,7 +7,7 @@ are reported whichever findings are: they say how much a verdict is worth.
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from labkit.analysis.flows import Flow
 from labkit.analysis.limit_kinds import BY_WORD, COUNTED, KINDS, LimitKind
@@ -27,8 +27,7 @@ MAX_NAMED = 5
 """Link types or IP protocols that the message of a limit names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(NamedTuple):
     """One conversation in figures. Each pair is the client's and the server's."""
 
     flow: int

@@ -7,7 +7,6 @@ Times are integer nanoseconds since 1970-01-01 UTC, lengths are octets.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, NamedTuple, Self
 
@@ -47,8 +46,7 @@ class Frame(NamedTuple):
     """The index in `Reader.interfaces`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(NamedTuple):
     """Why a capture could not be read to its end, and where."""
 
     message: str

@@ -27,7 +27,7 @@ def finding_record(finding: Finding) -> dict[str, object]:
 BLOCK = 256
 """Lines of a piece."""
 
-CONVERSATION = tuple(each.name for each in fields(Conversation))
+CONVERSATION = Conversation._fields
 FINDING = tuple(each.name for each in fields(Finding))
 
 

@@ -6,7 +6,6 @@ counted.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from json import dumps
 
 from labkit.analysis.verifier import Verdict
@@ -22,7 +21,7 @@ def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]
         if verdict.error:
             yield dumps({"path": verdict.path, "error": verdict.error})
         if verdict.damage:
-            yield dumps({"path": verdict.path, "damage": asdict(verdict.damage)})
+            yield dumps({"path": verdict.path, "damage": verdict.damage._asdict()})
         if verdict.limits:
             word = verdict.outcome(options.fail_on)
             yield dumps(
