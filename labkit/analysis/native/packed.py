@@ -5,10 +5,10 @@
 
 import ctypes
 import os
+from ast import literal_eval
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.util import source_hash
-from json import loads
 
 from labkit.analysis.native.records import PREFIX
 
@@ -42,8 +42,9 @@ class PackedLibrary(Library):
 
 def load_packed(files: Callable[[], Iterable[str]]) -> Library | None:
     """The library that was made from these files, for this processor; None where there is none."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        about = loads(_read(_place(ABOUT)))
+    with suppress(OSError, ValueError, KeyError, TypeError, SyntaxError):
+        # Texts and numbers are the same in JSON and in Python. click has loaded `ast` already, `json` nobody.
+        about = literal_eval(_read(_place(ABOUT)).decode())
         if about["digest"] != digest(files()):
             return None
         first, *newer = about["libraries"]
@@ -55,11 +56,11 @@ def load_packed(files: Callable[[], Iterable[str]]) -> Library | None:
 
 def digest(files: Iterable[str | os.PathLike[str]]) -> str:
     """The digest of files' names and contents: 64 bits, which tell a change, and need no library for cryptography."""
-    found = bytearray()
+    found: list[bytes] = []
     for file in sorted(os.fspath(each) for each in files):
         octets = _read(file)
-        found += f"\n{os.path.basename(file)} {len(octets)}\n".encode() + octets  # noqa: PTH119
-    return source_hash(bytes(found)).hex()
+        found += f"\n{os.path.basename(file)} {len(octets)}\n".encode(), octets  # noqa: PTH119
+    return source_hash(b"".join(found)).hex()
 
 
 def _place(name: str) -> str:
@@ -67,8 +68,8 @@ def _place(name: str) -> str:
 
 
 def _read(file: str) -> bytes:
-    with open(file, "rb") as opened:  # noqa: PTH123
-        return opened.read()
+    with open(file, "rb", buffering=0) as opened:  # noqa: PTH123
+        return opened.readall()
 
 
 def _entry(code: ctypes.CDLL, name: str, arguments: int) -> Entry:
