@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from json import dumps
 
 import click
 
+from labkit.analysis.entry import CLIENT
 from labkit.analysis.flows import Flow
 from labkit.analysis.states import Lines, Row, flow_of
-from labkit.build.script import ends_line, start_line
 from labkit.capture import Interface
 from labkit.i18n import _, padded, printable
 from labkit.report.segment_line import (
@@ -21,10 +20,7 @@ from labkit.report.segment_line import (
     start_of_segment,
     width_of_controls,
 )
-from labkit.tcp.notation import CLIENT, MAX_PAYLOAD_OCTETS, Line, format_line, pattern
-from labkit.tcp.notation import format_option as option_text
-from labkit.tcp.options import Raw
-from labkit.tcp.segment import ACK, FIN, RST, SYN, URG, Segment, control_names
+from labkit.tcp.flags import ACK, FIN, RST, SYN, URG, control_names
 from labkit.tcp.seq import add
 from labkit.tcp.state import DOCUMENT_WORDS, State
 
@@ -213,6 +209,8 @@ def _states(row: Row, document: bool) -> tuple[str, str]:
 
 
 def _record(row: Row, document: bool) -> dict[str, object]:
+    from labkit.tcp.notation import format_option
+
     client, server = _states(row, document)
     ends = flow_of(row)
     return {
@@ -231,11 +229,13 @@ def _record(row: Row, document: bool) -> dict[str, object]:
         "relative_ack": row.relative_ack if row.ctl & ACK else None,
         "length": row.length,
         "window": row.window,
-        "options": [option_text(option) for option in row.options],
+        "options": [format_option(option) for option in row.options],
     }
 
 
 def _json(rows: Iterable[Row], style: TableStyle) -> Iterator[str]:
+    from json import dumps
+
     yield '{"segments": ['
     last = None
     for row in rows:
@@ -247,6 +247,8 @@ def _json(rows: Iterable[Row], style: TableStyle) -> Iterator[str]:
 
 
 def _jsonl(rows: Iterable[Row], style: TableStyle) -> Iterator[str]:
+    from json import dumps
+
     for row in rows:
         yield dumps(_record(row, style.document))
 
@@ -254,6 +256,11 @@ def _jsonl(rows: Iterable[Row], style: TableStyle) -> Iterator[str]:
 def _notation(rows: Iterable[Row], style: TableStyle) -> Iterator[str]:  # noqa: ARG001 - every format has it
     """Yield the lines from which `labkit.build.script` builds the same segments, with times, addresses and payloads. A comment
     names a segment that no line can hold."""
+    from labkit.build.script import ends_line, start_line
+    from labkit.tcp.notation import MAX_PAYLOAD_OCTETS, Line, format_line, pattern
+    from labkit.tcp.options import Raw
+    from labkit.tcp.segment import Segment
+
     named: tuple[str, str] | None = None
     start = None
     for row in rows:

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from labkit.analysis.states import Row
 from labkit.tcp.extension_options import Extension
+from labkit.tcp.flags import ACK, SYN, URG, control_names
 from labkit.tcp.notation import format_option
 from labkit.tcp.options import Nop
-from labkit.tcp.segment import ACK, SYN, URG, control_names
 
 ARROWS = ("→", "←")
 

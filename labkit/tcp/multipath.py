@@ -7,11 +7,13 @@ as they are.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from labkit.i18n import _, listed
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
 
 KIND_MPTCP = 30
 
@@ -137,7 +139,7 @@ class Multipath:
             if self.subtype == "dss" and name == "flags":
                 shown.append("fin")
             elif name in ("ipv4", "ipv6"):
-                shown += [name, str(IPv4Address(value) if name == "ipv4" else IPv6Address(value))]
+                shown += [name, str(_family(name)(value))]
             else:
                 digits = 2 * SIZES.get(name, 1)
                 shown += [name, f"0x{value:0{digits}x}" if name in HEXADECIMAL else str(value)]
@@ -186,10 +188,17 @@ def parse(words: list[str]) -> Multipath:
         raise ValueError(_("{name} {rest} has no value").format(name=name, rest=rest[-1]))
     for field, text in zip(rest[::2], rest[1::2], strict=True):
         if field in ("ipv4", "ipv6"):
-            fields.append((field, int(IPv4Address(text) if field == "ipv4" else IPv6Address(text))))
+            fields.append((field, int(_family(field)(text))))
         else:
             fields.append((field, int(text, 16 if text.startswith("0x") else 10)))
     return Multipath(name, tuple(fields))
+
+
+def _family(field: str) -> "type[IPv4Address | IPv6Address]":
+    """The addresses that a field holds."""
+    from ipaddress import IPv4Address, IPv6Address
+
+    return IPv4Address if field == "ipv4" else IPv6Address
 
 
 def _octets(name: str, value: int, size: int) -> bytes:
