@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from copy import copy
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -137,8 +138,6 @@ class Speaking(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options with their help in the user's language."""
-        from copy import copy
-
         declared, self.params = self.params, [copy(each) for each in self.params]
         for each in self.params:
             if isinstance(each, click.Option) and each.help:

@@ -312,6 +312,25 @@ class TestProcess:
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
         assert done.stdout == b"a \\u2192 b\n"
 
+    @pytest.mark.parametrize("started", ["", "thread.start(); "])
+    def test_what_was_registered_for_the_end_is_done(self, started: str) -> None:
+        code = (
+            "import atexit, click, sys, threading, time; from labkit import cli; "
+            "thread = threading.Thread(target=lambda: (time.sleep(0.2), print('thread', flush=True))); "
+            f"end = lambda: ({started.removesuffix('; ') or 'None'}, atexit.register(print, 'end'), print('run'), 1)[-1]; "
+            "cli.Commands.get_command = lambda *_: click.Command('x', callback=end); "
+            "sys.argv = ['labkit', 'x']; cli.main()"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        words = ["run", "thread", "end"] if started else ["run", "end"]
+        assert (done.returncode, done.stdout.split(), done.stderr) == (1, words, "")
+
+    def test_whoever_measures_the_program_gets_the_figures(self) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "cProfile", "-m", "labkit", "--version"], capture_output=True, check=True
+        )
+        assert b"function calls" in done.stdout
+
     def test_interrupted(self) -> None:
         code = (
             "import click, time; from labkit import cli; "

@@ -344,3 +344,17 @@ def test_standard_input() -> None:
     )
     assert done.stdout.decode() == DOCUMENT
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("format_", ["text", "json"])
+def test_a_table_loads_nothing_that_builds(format_: str, tmp_path: Path) -> None:
+    Scenario.load("document").play().write(tmp_path / "a.pcapng")
+    program = (
+        f"import sys; from labkit.cli import run; code = run(['show', 'a.pcapng', '--format', '{format_}']); "
+        "print(code, sorted({'labkit.build', 'labkit.packet.scapy_build', 'pathlib', 'ipaddress'} & sys.modules.keys()))"
+    )
+    environment = {"PYTHONPATH": str(ROOT), "LC_ALL": "C"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], env=environment, capture_output=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.splitlines()[-1] == b"0 []"

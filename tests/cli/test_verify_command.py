@@ -370,6 +370,29 @@ def test_a_small_capture_loads_no_heavy_library() -> None:
     assert done.stdout.splitlines()[-1] == b"1 []"
 
 
+LATE = """
+    array concurrent.futures ctypes ipaddress json logging pathlib pkgutil tomllib unicodedata
+    labkit.analysis.flow_filter labkit.analysis.native.library labkit.build labkit.capture.pcapng labkit.capture.sink
+    labkit.report.annotate labkit.report.verdict labkit.tcp.options labkit.tcp.segment
+"""
+"""What a verdict on a small pcap without findings has no use for: each takes a part of a millisecond to be imported."""
+
+
+def test_a_verdict_without_findings_loads_little() -> None:
+    good(Path("a.pcap"))
+    program = (
+        "import sys; from labkit.cli import run; code = run(['verify', 'a.pcap', '--no-config']); "
+        f"print(code, sorted({set(LATE.split())!r} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        env={"PYTHONPATH": str(ROOT), "LC_ALL": "C"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == b"0 []"
+
+
 def test_the_reader_goes_away() -> None:
     good(Path("a.pcap"))
     command = f"{sys.executable} -m labkit verify --format json {'a.pcap ' * 300} | head -n 1"
