@@ -172,9 +172,9 @@ def _leave(code: int) -> NoReturn:
     if active_count() > 1 or sys.getprofile() is not None or sys.gettrace() is not None:
         sys.exit(code)  # a thread goes on, or somebody measures the program
     atexit._run_exitfuncs()
-    if sys.stderr is not None:
-        with suppress(OSError):
-            sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with suppress(OSError, ValueError):
+            stream.flush()
     os._exit(code)
 
 

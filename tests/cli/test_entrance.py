@@ -321,7 +321,10 @@ class TestProcess:
             "cli.Commands.get_command = lambda *_: click.Command('x', callback=end); "
             "sys.argv = ['labkit', 'x']; cli.main()"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
         words = ["run", "thread", "end"] if started else ["run", "end"]
         assert (done.returncode, done.stdout.split(), done.stderr) == (1, words, "")
 
