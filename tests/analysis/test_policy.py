@@ -1,22 +1,20 @@
 """Which of several findings a verdict has."""
 
-from dataclasses import replace
-
 import pytest
 
 from labkit.analysis.policy import Events, dependent, standing
 from labkit.analysis.rule import Rule, Scope, Severity, collect
 
-PLAIN = replace(
-    collect()[0], code="AA01", unless=(), sums_up=False, scope=Scope.SEGMENT, place=("seg.number", "seg.time")
+PLAIN = collect()[0]._replace(
+    code="AA01", unless=(), sums_up=False, scope=Scope.SEGMENT, place=("seg.number", "seg.time")
 )
-OTHER = replace(PLAIN, code="BB01")
-PRECISE = replace(PLAIN, code="CC01")
-GIVES_WAY = replace(PLAIN, code="DD01", unless=("CC01", "EE01"))
-LATER = replace(PLAIN, scope=Scope.PENDING, place=("resolved.packet", "resolved.time"))
-SUM = replace(PLAIN, scope=Scope.SIDE, sums_up=True)
-ENDING = replace(GIVES_WAY, scope=Scope.SIDE)
-WHOLE = replace(PLAIN, code="FF01", scope=Scope.FLOW, place=None, unless=("AA01",))
+OTHER = PLAIN._replace(code="BB01")
+PRECISE = PLAIN._replace(code="CC01")
+GIVES_WAY = PLAIN._replace(code="DD01", unless=("CC01", "EE01"))
+LATER = PLAIN._replace(scope=Scope.PENDING, place=("resolved.packet", "resolved.time"))
+SUM = PLAIN._replace(scope=Scope.SIDE, sums_up=True)
+ENDING = GIVES_WAY._replace(scope=Scope.SIDE)
+WHOLE = PLAIN._replace(code="FF01", scope=Scope.FLOW, place=None, unless=("AA01",))
 
 
 Event = tuple[Rule, int, int, int, int]
@@ -60,7 +58,7 @@ def stands(events: list[Event]) -> list[int]:
         ([event(PLAIN), event(WHOLE, 0)], [0]),
         ([event(PLAIN, severity=Severity.WARNING), event(WHOLE, 0)], [0, 1]),
         ([event(PLAIN, flow=1), event(WHOLE, 0)], [0, 1]),
-        ([event(PLAIN), event(replace(LATER, code="AA01"), severity=Severity.NOTE), event(WHOLE, 0)], [1, 2]),
+        ([event(PLAIN), event(LATER._replace(code="AA01"), severity=Severity.NOTE), event(WHOLE, 0)], [1, 2]),
     ],
 )
 def test_the_verdict_has(events: list[Event], expected: list[int]) -> None:

@@ -242,7 +242,7 @@ def test_a_rule_that_cannot_be_compiled_is_interpreted(
         return f"{seg.seq}" == "19"
 
     said: list[str] = []
-    rules = (*collect()[:-1], replace(collect()[-1], predicate=with_text))
+    rules = (*collect()[:-1], collect()[-1]._replace(predicate=with_text))
     monkeypatch.setenv(loader.FOLDER, str(tmp_path / "cache"))
     monkeypatch.setattr(kernels, "shipped", lambda: rules)
     kernels.kernels.cache_clear()
