@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from labkit.analysis.native.reader import Batch, Feed
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from labkit.analysis.native.worker import Task
 
 BATCHES = 3
 """One is filled, one is verified, and one waits, so that neither thread waits for the other."""
@@ -56,7 +56,7 @@ def run(
 def verified(feed: Feed, verifier: BatchVerifier, memory: Sequence[Batch]) -> Iterator[Batch]:
     """Each batch once it is verified. Other threads read and verify the next ones meanwhile; a batch is filled again when another
     one is asked for."""
-    from concurrent.futures import ThreadPoolExecutor
+    from labkit.analysis.native.worker import Worker
 
     going = True
 
@@ -67,15 +67,15 @@ def verified(feed: Feed, verifier: BatchVerifier, memory: Sequence[Batch]) -> It
         going = before and feed.fill(batch)
         return going
 
-    def take(filled: "Future[bool]", batch: Batch) -> bool:
+    def take(filled: "Task[bool]", batch: Batch) -> bool:
         if filled.result():
             verifier.take(batch)
             return True
         return False
 
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as judge:
+    with Worker() as reader, Worker() as judge:
 
-        def submit(batch: Batch) -> "tuple[Batch, Future[bool]]":
+        def submit(batch: Batch) -> "tuple[Batch, Task[bool]]":
             return batch, judge.submit(take, reader.submit(fill, batch), batch)
 
         following = deque(map(submit, memory))
@@ -88,10 +88,10 @@ def verified(feed: Feed, verifier: BatchVerifier, memory: Sequence[Batch]) -> It
 
 
 def _both(feed: Feed, verifier: BatchVerifier, batches: deque[Batch], on_progress: Callable[[int], None]) -> Whole:
-    from concurrent.futures import ThreadPoolExecutor  # which takes a while: a small capture needs no thread
+    from labkit.analysis.native.worker import Worker  # a small capture needs no thread
 
-    verified: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1) as thread:
+    verified: deque[Task[None]] = deque()
+    with Worker() as thread:
         while feed.fill(batches[0]):
             verified.append(thread.submit(verifier.take, batches[0]))
             on_progress(batches[0].row.packets)
