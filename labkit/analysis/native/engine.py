@@ -192,6 +192,7 @@ def _run_compiled(
 
         hearing = Hearing(native)
     whole = run(feed, hearing or native, memory, on_progress)
+    memory.clear()  # findings take its place
     verdict = native.verdict(whole.packets, whole.start, profile, feed.unread)
     return verdict.with_damage(capture.damage or feed.damage), hearing.heard if hearing is not None else None
 

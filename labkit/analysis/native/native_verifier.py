@@ -29,6 +29,12 @@ from labkit.packet.seen import Seen
 if TYPE_CHECKING:
     from labkit.analysis.native.reader import Batch
 
+JUDGING = (
+    *("flows", "sides", "cold_rows", "cold_free", "buckets"),
+    *("hosts", "host_buckets", "once_keys", "pieces", "ring"),
+)
+"""The tables that only judging segments needs."""
+
 
 class NativeVerifier:
     """Verifies one capture under a profile: `take` each batch, then ask for the verdict."""
@@ -147,17 +153,25 @@ class NativeVerifier:
     def _findings(self, start: int) -> Sequence[Finding]:
         if not self._context.finding_count:
             return []
+        for name in JUDGING:  # what is made of many findings takes their place
+            self._memory[name].release()
         count = self._call("order_findings")
-        grades = array("i", self._table("grades")[:count])
+        grades = self._copied("grades", "i", count)
         self._table("depends")[:] = depends(grades)
-        asked = self._table("spare")[: self._call("ask_about")]
+        asked = self._copied("spare", "I", self._call("ask_about"))
         dropped = left_out(asked, self._table("findings"), grades)
-        order = array("I", self._table("order")[:count])
+        order = self._copied("order", "I", count)
         if dropped:
             order = array("I", (place for place in order if place not in dropped))
         grades = array("i", map(grades.__getitem__, order))
         rows = self._memory["findings"].view[: count * sizeof(record(FindingRow))]
         return Findings(rows, order, grades, self.profile, start)
+
+    def _copied(self, name: str, code: str, count: int) -> "array[int]":
+        """The first numbers of a table; `code` is their type as `array` calls it."""
+        found = array(code)
+        found.frombytes(self._memory[name].view[: count * found.itemsize])
+        return found
 
     def _call(self, entry: str) -> int:
         return self._entries[entry](self._context_memory.address)

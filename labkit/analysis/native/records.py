@@ -149,5 +149,11 @@ class Memory:
         if huge:
             with suppress(AttributeError, OSError):
                 pages.madvise(mmap.MADV_HUGEPAGE)
+        self._pages = pages
         self.view = memoryview(pages)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))
+
+    def release(self) -> None:
+        """Give its pages back: what it held is lost."""
+        with suppress(AttributeError, OSError):
+            self._pages.madvise(mmap.MADV_DONTNEED)

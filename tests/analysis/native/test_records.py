@@ -1,5 +1,7 @@
 """Rows of memory hold what the objects of their dataclasses hold."""
 
+import ctypes
+import sys
 from ctypes import sizeof
 from dataclasses import asdict
 from itertools import pairwise
@@ -7,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from labkit.analysis.native.context import BatchRow, Context, FlowRow
-from labkit.analysis.native.records import ColdRow, SideRow, columns, read_row, record, write_row
+from labkit.analysis.native.records import ColdRow, Memory, SideRow, columns, read_row, record, write_row
 from labkit.analysis.pending import Resolved
 from labkit.packet.seen import ABSENT, Seen
 
@@ -53,3 +55,17 @@ def test_columns_do_not_overlap(kind: type) -> None:
             if column.cold == cold
         )
         assert all(at + size <= following for (at, size), (following, _) in pairwise(taken))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system takes pages back when it wants them")
+@pytest.mark.parametrize("huge", [True, False])
+def test_released_memory_is_zeroed_and_keeps_its_address(*, huge: bool) -> None:
+    """Its pages went back to the system."""
+    memory = Memory(1 << 22, huge=huge)
+    address = memory.address
+    memory.view[:] = bytes([7]) * len(memory.view)
+    memory.release()
+    assert not any(memory.view)
+    assert memory.address == address
+    memory.view[5] = 1
+    assert ctypes.string_at(address, 7) == bytes((0, 0, 0, 0, 0, 1, 0))
