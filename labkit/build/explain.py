@@ -10,7 +10,7 @@ from functools import lru_cache
 from labkit.build.record import Connection, Record, States
 from labkit.i18n import N_
 from labkit.tcp import seq as sn
-from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
 
 _STEP = re.compile(r"step (\d+): (.*?)(,)?(?: (\d+) octets)?")
 Say = Callable[[str], str]
@@ -46,11 +46,15 @@ def by_place(text: str, *names: str) -> Callable[..., str]:
 
 def relative(record: Record, connections: Sequence[Connection]) -> tuple[int, int]:
     """The record's relative seq and ack; ack is 0 without ACK."""
-    own, peer = connections[record.connection].isns(record.sender)
     segment = record.segment
+    return counted(segment.seq, segment.ack, segment.ctl, *connections[record.connection].isns(record.sender))
+
+
+def counted(seq: int, ack: int, ctl: int, own: int, peer: int) -> tuple[int, int]:
+    """A segment's seq and ack from the initial sequence numbers of its sender and of the peer; ack is 0 without ACK."""
     # An endpoint without a connection has no ISN: its resets have seq 0.
-    start = 0 if segment.ctl & RST and segment.seq == 0 else (segment.seq - own) & sn.MASK
-    return start, (segment.ack - peer) & sn.MASK if segment.ctl & ACK else 0
+    start = 0 if ctl & RST and seq == 0 else (seq - own) & sn.MASK
+    return start, (ack - peer) & sn.MASK if ctl & ACK else 0
 
 
 class Explainer:
@@ -81,16 +85,18 @@ class Explainer:
         self.last_seq = {"client": nothing, "server": nothing}
         self.last_ack = {"client": nothing, "server": nothing}
         """What was last said of each sender's numbers."""
+        self.isns: dict[tuple[int, str], tuple[int, int]] = {}
+        """The initial sequence numbers of a connection's sender and of its peer."""
         self.lost = say(N_("the path loses this segment after the point of capture")) + "\n"
         label = say(N_("{label}: {text}")).format
         self.sections = {why: label(label=why, text=say(text)) for why, text in SECTIONS.items()}
 
     def note(self, record: Record) -> None:
         """Remember a record."""
-        self._note(record, relative(record, self.connections)[0], record.segment.length)
+        segment = record.segment
+        self._note(record.sender, segment.ctl, relative(record, self.connections)[0], segment.length)
 
-    def _note(self, record: Record, start: int, length: int) -> None:
-        ctl, sender = record.segment.ctl, record.sender
+    def _note(self, sender: str, ctl: int, start: int, length: int) -> None:
         if length and not ctl & RST and start + length > self.next[sender]:
             self.next[sender] = start + length
         if ctl & FIN:
@@ -98,20 +104,48 @@ class Explainer:
 
     def explain(self, record: Record) -> str:
         """The comment on a record. Remember the record."""
-        start, number = relative(record, self.connections)
-        segment = record.segment
-        length = segment.length
-        if not record.why:
-            self._note(record, start, length)
-            return record.step
-        key = record.step, record.client, record.server
+        states = record.client, record.server
+        return self.tell(
+            record.connection, record.sender, record.segment, record.why, record.step, *states, arrived=record.arrived
+        )
+
+    def tell(
+        self,
+        connection: int,
+        sender: str,
+        segment: Segment,
+        why: str,
+        step: str,
+        client: States | None,
+        server: States | None,
+        *,
+        arrived: bool,
+    ) -> str:
+        """The comment on what a record would have of a segment. Remember the segment."""
+        way = connection, sender
+        isns = self.isns.get(way)
+        if isns is None:
+            isns = self.isns[way] = self.connections[connection].isns(sender)
+        raw, raw_ack, ctl, octets = segment.seq, segment.ack, segment.ctl, len(segment.payload)
+        start, number = counted(raw, raw_ack, ctl, *isns)
+        length = octets + (ctl & SYN != 0) + (ctl & FIN != 0)
+        if not why:
+            self._note(sender, ctl, start, length)
+            return step
+        key = step, client, server
         head = self.heads.get(key)
         if head is None:
-            head = self.heads[key] = self._head(*key)
-        seq = self._seq(record, start, length)
-        ack = self._ack(record, number) if segment.ctl & ACK else ""
-        self._note(record, start, length)
-        return f"{head}{seq}\n{ack}{'' if record.arrived else self.lost}{self.sections[record.why]}"
+            head = self.heads[key] = self._head(step, client, server)
+        expected = self.next[sender]
+        if start == expected and not ctl & (SYN | RST):
+            seq = self._regular(sender, start, raw)
+        else:
+            seq = self.seq(start, raw) + self._irregular(sender, segment, why, start, length, expected)
+        if length and not ctl & RST:
+            seq += self._takes(ctl, octets, length, start + length)
+        ack = self._ack(sender, raw_ack, number) if ctl & ACK else ""
+        self._note(sender, ctl, start, length)
+        return f"{head}{seq}\n{ack}{'' if arrived else self.lost}{self.sections[why]}"
 
     def _head(self, step: str, client: States | None, server: States | None) -> str:
         """The lines that precede the numbers: the step and the states, as far as they are known."""
@@ -130,21 +164,13 @@ class Explainer:
         comma = self.say(N_(", ")) if found[3] else " " if octets else ""
         return self.say(N_("step {n}: {what}")).format(n=found[1], what=f"{found[2]}{comma}{octets}")
 
-    def _seq(self, record: Record, start: int, taken: int) -> str:
-        """How the sequence number follows from earlier segments; `taken` is the segment's length."""
-        segment, sender = record.segment, record.sender
-        ctl, expected = segment.ctl, self.next[sender]
-        if start == expected and not ctl & (SYN | RST):
-            text = self._regular(sender, start, segment.seq)
-        else:
-            text = self.seq(start, segment.seq) + self._irregular(record, start, taken, expected)
-        if taken and not ctl & RST:
-            parts = self.size(len(segment.payload)) if segment.payload else ""
-            if ctl & (SYN | FIN):
-                names = [name for bit, name in ((SYN, "SYN"), (FIN, "FIN")) if ctl & bit]
-                parts = " + ".join([parts, *names] if parts else names)
-            text += self.takes(parts, taken, start + taken)
-        return text
+    def _takes(self, ctl: int, octets: int, taken: int, end: int) -> str:
+        """The numbers that a segment takes: as many as `taken`, up to `end`."""
+        parts = self.size(octets) if octets else ""
+        if ctl & (SYN | FIN):
+            names = [name for bit, name in ((SYN, "SYN"), (FIN, "FIN")) if ctl & bit]
+            parts = " + ".join([parts, *names] if parts else names)
+        return self.takes(parts, taken, end)
 
     def _regular(self, sender: str, start: int, raw: int) -> str:
         """The sequence number that follows from those before."""
@@ -154,38 +180,36 @@ class Explainer:
             self.last_seq[sender] = key, f"{self.seq(start, raw)} = {self._sum(start, fin)}"
         return self.last_seq[sender][1]
 
-    def _irregular(self, record: Record, start: int, taken: int, expected: int) -> str:
-        """What to say of a sequence number that is not just the next one."""
-        segment, say = record.segment, self.say
-        ctl = segment.ctl
+    def _irregular(self, sender: str, segment: Segment, why: str, start: int, taken: int, expected: int) -> str:
+        """What to say of a sequence number that is not just the next one; `taken` is the segment's length."""
+        say, ctl = self.say, segment.ctl
         if ctl & SYN:
             return say(N_(": the initial sequence number, again") if expected else N_(": the initial sequence number"))
-        if ctl & RST and not ctl & ACK and record.why == "rst" and not expected:
+        if ctl & RST and not ctl & ACK and why == "rst" and not expected:
             return say(N_(": the number that the previous segment acknowledged"))
         if ctl & RST and segment.seq == 0:
             return say(N_(": 0, because there is no connection"))
         if start == expected:
-            return f" = {self._sum(start, self.fin.get(record.sender))}"
-        if record.why == "keep-alive":
+            return f" = {self._sum(start, self.fin.get(sender))}"
+        if why == "keep-alive":
             return say(N_(": one before the next number, so that the peer must answer"))
         if start > expected:
             return say(N_(": ahead of {expected}: the capture lacks the segments between")).format(expected=expected)
         if not taken:
-            sum_ = self._sum(start, self.fin.get(record.sender))
+            sum_ = self._sum(start, self.fin.get(sender))
             return f" = {sum_}" + say(N_("; the peer has not accepted the octets sent beyond"))
         used = N_(": sent before (client has used all numbers below {expected})")
-        if record.sender == "server":
+        if sender == "server":
             used = N_(": sent before (server has used all numbers below {expected})")
         return say(used).format(expected=expected)
 
-    def _ack(self, record: Record, number: int) -> str:
+    def _ack(self, sender: str, raw: int, number: int) -> str:
         """The line on how the acknowledgement number follows from the peer's segments."""
-        sender = record.sender
         peer = "server" if sender == "client" else "client"
         fin, missing = self.fin.get(peer), self.next[peer] - number
         key = number, missing, fin
         if self.last_ack[sender][0] != key:
-            text = self.acks[sender](number, record.segment.ack, self._sum(number, fin))
+            text = self.acks[sender](number, raw, self._sum(number, fin))
             self.last_ack[sender] = key, f"{text}{self.missing(missing)}\n" if missing > 0 else f"{text}\n"
         return self.last_ack[sender][1]
 

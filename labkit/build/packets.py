@@ -82,7 +82,7 @@ def _of_records(trace: "Trace") -> Iterator[Any]:
     for record, ident in zip(trace.records, trace_file.idents(trace), strict=True):
         way = record.connection, record.sender, record.tap
         if way not in copiers:
-            copiers[way] = Copier(*trace_file.ends(trace, record), trace.framing)
+            copiers[way] = Copier(*trace_file.ends(trace, *way), trace.framing)
         time = trace.start + record.time
         make = partial(copiers[way].packet, record.segment, ident, time, record.label)
         if record.edits or (trace.framing.fragment is not None and trace_file.count(trace, record) > 1):

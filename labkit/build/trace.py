@@ -355,7 +355,7 @@ class Trace:
             if annotated:
                 return self.origin.interfaces
             return [each._replace(name="", description="") for each in self.origin.interfaces]
-        taps = list(dict.fromkeys(record.tap for record in self.records)) or [""]
+        taps = trace_file.taps(self) or [""]
         return [Interface(self.link, name=tap if annotated else "") for tap in taps]
 
     def _comment(self, say: Say = str) -> str:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from labkit.build import captured as capture_io
 from labkit.build.explain import Explainer, Say
+from labkit.build.flown import Flown
 from labkit.build.record import FilePacket, Record
 from labkit.capture import Frame, Writer
+from labkit.capture.base import Packet
 from labkit.i18n import N_
 from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET
@@ -82,13 +84,12 @@ def idents(trace: "Trace") -> Iterator[int]:
         yield ident
 
 
-def ends(trace: "Trace", record: Record) -> tuple[Host, Host]:
-    """The source and the target of a record's packet, with the TTL at the capture point."""
-    connection = trace.connections[record.connection]
-    source, target = connection.client, connection.server
-    if record.sender == "server":
+def ends(trace: "Trace", connection: int, sender: str, tap: str) -> tuple[Host, Host]:
+    """The source and the target of a packet, with the TTL at the capture point."""
+    source, target = trace.connections[connection].client, trace.connections[connection].server
+    if sender == "server":
         source, target = target, source
-    return (source if record.sender == record.tap else source.forwarded(trace.hops)), target
+    return (source if sender == tap else source.forwarded(trace.hops)), target
 
 
 def packets(trace: "Trace", *, annotated: bool, say: Say = str) -> Iterator[FilePacket]:
@@ -97,7 +98,7 @@ def packets(trace: "Trace", *, annotated: bool, say: Say = str) -> Iterator[File
     ways: dict[tuple[int, str, str], tuple[Stamp, Explainer]] = {}
     """What makes the frames and the comments of one direction at one capture point."""
     numbers = idents(trace)
-    taps = {tap: place for place, tap in enumerate(dict.fromkeys(record.tap for record in trace.records))}
+    places = {tap: place for place, tap in enumerate(taps(trace))}
     framing, link, start = trace.framing, trace.link, trace.start
     for item in layout(trace) if trace.origin is not None else trace.records:
         if isinstance(item, Frame):
@@ -115,28 +116,37 @@ def packets(trace: "Trace", *, annotated: bool, say: Say = str) -> Iterator[File
         made = ways.get(way)
         if made is None:
             explainer = explainers.setdefault((record.tap, record.connection), Explainer(trace.connections, say))
-            made = ways[way] = Stamp(*ends(trace, record), framing), explainer
+            made = ways[way] = Stamp(*ends(trace, *way), framing), explainer
         stamp, explainer = made
         octets = stamp.frame(record.segment, ident, record.label)
         wirelen = len(octets)
         comment = explainer.explain(record) if annotated else ""
         if not (record.edits or framing.fragment):
-            yield FilePacket(record, time, octets, wirelen, (comment,) if comment else (), taps[record.tap])
+            yield FilePacket(record, time, octets, wirelen, (comment,) if comment else (), places[record.tap])
             continue
         if record.edits:
             octets, wirelen = apply(octets, link, record.edits)
         parts = pieces(framing, octets, ident, record)
         if len(parts) == 1:
-            yield FilePacket(record, time, parts[0], wirelen, (comment,) if comment else (), taps[record.tap])
+            yield FilePacket(record, time, parts[0], wirelen, (comment,) if comment else (), places[record.tap])
             continue
         for number, piece in enumerate(parts, 1):
             head = say(N_("fragment {n} of {count} of a datagram")).format(n=number, count=len(parts))
             text = f"{head}\n{comment}".strip()
-            yield FilePacket(record, time, piece, len(piece), (text,) if annotated else (), taps[record.tap])
+            yield FilePacket(record, time, piece, len(piece), (text,) if annotated else (), places[record.tap])
+
+
+def taps(trace: "Trace") -> list[str]:
+    """The capture points, in the order of their first records."""
+    if isinstance(trace.records, Flown):
+        return list(dict.fromkeys([tap for _time, tap, _flight in trace.records.captured]))
+    return list(dict.fromkeys([record.tap for record in trace.records]))
 
 
 def write(trace: "Trace", writer: Writer, *, annotated: bool, say: Say = str) -> int:
     """Write the packets of a file; their number."""
+    if isinstance(trace.records, Flown) and not trace.framing.fragment:
+        return _write_flown(trace, trace.records, writer, annotated=annotated, say=say)
     count = 0
     waiting: list[bytes] = []
     for packet in packets(trace, annotated=annotated, say=say):
@@ -148,3 +158,33 @@ def write(trace: "Trace", writer: Writer, *, annotated: bool, say: Say = str) ->
         count += 1
     writer.append(b"".join(waiting))
     return count
+
+
+def _write_flown(trace: "Trace", records: Flown, writer: Writer, *, annotated: bool, say: Say) -> int:
+    """As `write`, for records of a simulation, none of which needs to be made."""
+    explainers: dict[tuple[str, int], Explainer] = {}
+    ways: dict[tuple[int, str, str], tuple[Stamp, Explainer, int]] = {}
+    places = taps(trace)
+    start, scripted = trace.start, records.scripted
+    waiting: list[Packet] = []
+    for time, tap, flight in records.captured:
+        connection, sender = flight.base + flight.connection, flight.sender
+        way = connection, sender, tap
+        made = ways.get(way)
+        if made is None:
+            explainer = explainers.setdefault((tap, connection), Explainer(trace.connections, say))
+            stamp = Stamp(*ends(trace, connection, sender, tap), trace.framing)
+            made = ways[way] = stamp, explainer, places.index(tap)
+        stamp, explainer, interface = made
+        segment = flight.seen(tap)
+        comment = ""
+        if annotated:
+            client, server = flight.states("client", scripted), flight.states("server", scripted)
+            why, arrived = flight.out.why, bool(flight.times)
+            comment = explainer.tell(connection, sender, segment, why, flight.step, client, server, arrived=arrived)
+        waiting.append((start + time, stamp.frame(segment, flight.ident, flight.label), comment, interface))
+        if len(waiting) == BATCH:
+            writer.append(writer.records(waiting))
+            waiting.clear()
+    writer.append(writer.records(waiting))
+    return len(records.captured)

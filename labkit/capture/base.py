@@ -226,6 +226,10 @@ class Reader(ABC):
         self.close()
 
 
+Packet = tuple[int, bytes, str, int]
+"""A packet to write: its time, its octets, the comment on it (empty: none), and its interface."""
+
+
 class Writer(ABC):
     """Writes packets to a new capture; a context manager.
 
@@ -277,6 +281,14 @@ class Writer(ABC):
         outbound: bool | None = None,
     ) -> bytes:
         """The octets that `write` appends. CaptureError if the format cannot hold them."""
+
+    def records(self, packets: Iterable[Packet]) -> bytes:
+        """The octets of several packets."""
+        made = [
+            self.record(time, data, comments=(comment,) if comment else (), interface=interface)
+            for time, data, comment, interface in packets
+        ]
+        return b"".join(made)
 
     def append(self, records: bytes | bytearray) -> None:
         """Append records made by `record`; the caller may have replaced their times (`time_at`)."""

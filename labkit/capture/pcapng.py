@@ -17,10 +17,11 @@ from labkit.capture.base import (
     Format,
     Frame,
     Interface,
+    Packet,
     Reader,
     Writer,
 )
-from labkit.capture.pcapng_blocks import PADDING, Layout, decoded, encoded, layout, option, packed, unpacked
+from labkit.capture.pcapng_blocks import OPTION, PADDING, Layout, decoded, encoded, layout, option, packed, unpacked
 from labkit.capture.source import Source
 from labkit.i18n import N_, _, printable
 
@@ -362,6 +363,31 @@ class PcapngWriter(Writer):
             self._fitting(size)
         head = RECORD.pack(block.ENHANCED, size, interface, stamp >> 32, stamp & 0xFFFF_FFFF, captured, length)
         return b"".join((head, data, rest, size.to_bytes(4, "little")))
+
+    def records(self, packets: Iterable[Packet]) -> bytes:
+        """The octets of several packets: as `record`, in half the time."""
+        unit, interfaces = self._unit, len(self._links)
+        parts: list[bytes] = []
+        for time, data, comment, interface in packets:
+            captured, stamp = len(data), time // unit
+            text = comment.encode("utf-8", "replace")
+            octets = len(text)
+            if captured + octets > block.MAX_TEXT_OCTETS or not 0 <= stamp < 1 << 64 or not 0 <= interface < interfaces:
+                parts.append(self.record(time, data, comments=(comment,) if comment else (), interface=interface))
+                continue
+            size = 32 + captured + (-captured & 3)
+            if octets:
+                size += 8 + octets + (-octets & 3)
+            parts += (
+                RECORD.pack(block.ENHANCED, size, interface, stamp >> 32, stamp & 0xFFFF_FFFF, captured, captured),
+                data,
+            )
+            if octets:
+                parts += PADDING[captured & 3], OPTION.pack(block.COMMENT, octets), text, PADDING[octets & 3], block.END
+            else:
+                parts.append(PADDING[captured & 3])
+            parts.append(size.to_bytes(4, "little"))
+        return b"".join(parts)
 
     def _named(self, names: Mapping[str, str]) -> bytes:
         """The block of the names of hosts."""

@@ -27,7 +27,7 @@ def test_copies_are_what_scapy_builds(name: str) -> None:
     for record, ident, copied in zip(trace, trace_file.idents(trace), trace.packets(), strict=not fragmented):
         if fragmented and copied[IP].frag + copied[IP].flags.MF:
             break
-        ends, time = trace_file.ends(trace, record), trace.start + record.time
+        ends, time = trace_file.ends(trace, record.connection, record.sender, record.tap), trace.start + record.time
         built = packet(record.segment, *ends, ident=ident, framing=trace.framing, time=time, label=record.label)
         assert bytes(copied) == bytes(built)
         assert copied.command() == built.command()

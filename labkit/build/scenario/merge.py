@@ -5,15 +5,17 @@ merge of all captured segments in the order of time.
 """
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from operator import itemgetter
 
-from labkit.build.record import make_record
+from labkit.build.flight import Captured
+from labkit.build.flown import Flown
 from labkit.build.scenario import setup
 from labkit.build.scenario.model import ScenarioModel
 from labkit.build.scenario.play import MAX_EVENTS, Played, Player
-from labkit.build.scenario.setup import OTHER, Parts
+from labkit.build.scenario.setup import Parts
 from labkit.build.scenario.source import Source
 from labkit.build.trace import Connection, Record, Trace
 from labkit.i18n import _
@@ -80,48 +82,21 @@ def _trace(model: ScenarioModel, seed: int, conversations: list[tuple[Parts, Pla
     )
 
 
-NO_EDITS: Mapping[str, str] = {}
-"""One for all records."""
-
-
 def _merged(
     model: ScenarioModel, conversations: list[tuple[Parts, Played]]
-) -> tuple[tuple[Connection, ...], tuple[Record, ...]]:
+) -> tuple[tuple[Connection, ...], Sequence[Record]]:
     """All connections, and all records in the order of time."""
     connections: list[Connection] = []
-    found = []
-    for place, (parts, played) in enumerate(conversations):
-        base = len(connections)
+    found: list[Captured] = []
+    for parts, played in conversations:
+        base, begin = len(connections), parts.begin
         connections += played.connections
-        found += [
-            (parts.begin + time, place, order, tap, base + flight.connection, flight)
-            for order, (time, tap, flight) in enumerate(played.captured)
-        ]
-    found.sort()  # the first three items are unique together
-    records = []
-    for number, (time, _kind, _place, tap, connection, flight) in enumerate(found, 1):
-        received = flight.received
-        assert received is not None  # noqa: S101 - the player sets it for every segment
-        states = {flight.sender: flight.sent, OTHER[flight.sender]: received}
-        # Nobody knows the state of a side that only sends what is written down.
-        client, server = (None if side in model.scripted else states[side] for side in OTHER)
-        records.append(
-            make_record(
-                number,
-                time,
-                flight.sender,
-                flight.out.segment if flight.sender == tap else flight.arriving,
-                flight.out.why,
-                flight.step,
-                client,
-                server,
-                bool(flight.times),
-                NO_EDITS,
-                tap,
-                flight.ident,
-                flight.label,
-                connection,
-                flight.cwnd,
-            )
-        )
-    return tuple(connections), tuple(records)
+        if base == 0 and begin == 0:
+            found = played.captured
+            continue
+        for time, tap, flight in played.captured:
+            flight.base = base
+            found.append((begin + time, tap, flight))
+    if len(conversations) > 1:
+        found.sort(key=itemgetter(0))
+    return tuple(connections), Flown(found, model.scripted)

@@ -5,11 +5,12 @@ ports: each side has one endpoint at a time, and `SimulatedEnd.serving` is the n
 """
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from labkit.build.application import Application
-from labkit.build.path import datagram_size, marked
+from labkit.build.flight import Captured, Flight
+from labkit.build.path import datagram_size
 from labkit.build.scenario import setup
 from labkit.build.scenario.end import EndpointEnd
 from labkit.build.scenario.header import Numbering, header_of
@@ -23,8 +24,8 @@ from labkit.errors import ScenarioError, UsageError
 from labkit.i18n import _
 from labkit.tcp.endpoint import Outgoing
 from labkit.tcp.endpoint.timers import next_due
-from labkit.tcp.segment import ACK, FIN, RST, SYN, Segment
-from labkit.tcp.state import CLOSED, LISTEN, State
+from labkit.tcp.segment import ACK, FIN, RST, SYN
+from labkit.tcp.state import CLOSED, LISTEN
 
 MAX_EVENTS = 2_000_000
 """Events of a conversation."""
@@ -32,41 +33,13 @@ MAX_IDLE_TIME = 3_600_000_000_000
 """Nanoseconds for which a conversation may continue after its last progress, such as probes of a window that never opens."""
 
 
-@dataclass(slots=True)
-class Flight:
-    """A segment on the path, with everything that its record needs."""
-
-    sender: str
-    out: Outgoing
-    step: str
-    sent: tuple[State, State]
-    """The sender's state before and after."""
-    ident: int
-    label: int
-    """The IPv6 flow label."""
-    connection: int
-    cwnd: int | None
-    """The sender's congestion window, in octets."""
-    received: tuple[State, State] | None = None
-    """The receiver's state before and after; None until the segment arrives."""
-    times: Sequence[int] = ()
-    """When the copies of the segment arrive."""
-    marked: bool = False
-    """Whether the path has marked it as congested."""
-
-    @property
-    def arriving(self) -> Segment:
-        """The segment as it arrives."""
-        return marked(self.out.segment) if self.marked else self.out.segment
-
-
 @dataclass(frozen=True, slots=True)
 class Played:
     """The captured segments of a conversation."""
 
     connections: tuple[Connection, ...]
-    captured: list[tuple[int, str, Flight]]
-    """The time since the conversation began, the capture point, and the segment."""
+    captured: list[Captured]
+    """With the times since the conversation began."""
     idents: tuple[int, int]
     """How many IPv4 identifications the client and the server have used."""
     events: int
@@ -85,7 +58,7 @@ class Network:
         """When each segment arrives; with None, when a step begins or ends."""
         self.order = 0
         self.taps = tuple(OTHER) if model.capture == "both" else (model.capture,)
-        self.captured: list[tuple[int, str, Flight]] = []
+        self.captured: list[Captured] = []
 
     def at(self, time: int, flight: Flight | None = None) -> None:
         """Let a segment arrive at a time, or a step begin or end."""
