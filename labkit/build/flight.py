@@ -75,6 +75,15 @@ Captured = tuple[int, str, Flight]
 """A time in nanoseconds, a capture point, and the segment that was captured there then."""
 
 
+def taps_of(captured: Sequence[Captured]) -> list[str]:
+    """The capture points, in the order of their first segments."""
+    found: list[str] = []
+    for _time, tap, _flight in captured:
+        if tap not in found:
+            found.append(tap)
+    return found
+
+
 def records_of(captured: Sequence[Captured], scripted: Collection[str]) -> tuple[Record, ...]:
     """The records of captured segments; `scripted` are the sides that only send what is written down."""
     found = []

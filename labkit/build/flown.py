@@ -1,16 +1,15 @@
 """The records of a simulation. Most are written to a file, and nobody looks at them: they are made when they are first read."""
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 from typing import overload
 
-from labkit.build.flight import Captured, records_of
+from labkit.build.flight import Captured, records_of, taps_of
 from labkit.build.record import Record
 
 
 class Flown(Sequence[Record]):
     """The records of captured segments. It is equal to any sequence of equal records."""
-
-    __slots__ = ("_records", "captured", "scripted")
 
     def __init__(self, captured: Sequence[Captured], scripted: Collection[str]) -> None:
         """`captured` are in the order of the records; `scripted` are the sides that only send what is written down."""
@@ -23,6 +22,11 @@ class Flown(Sequence[Record]):
         if self._records is None:
             self._records = records_of(self.captured, self.scripted)
         return self._records
+
+    @cached_property
+    def taps(self) -> list[str]:
+        """The capture points, in the order of their first records."""
+        return taps_of(self.captured)
 
     def __len__(self) -> int:
         return len(self.captured)

@@ -139,7 +139,7 @@ def packets(trace: "Trace", *, annotated: bool, say: Say = str) -> Iterator[File
 def taps(trace: "Trace") -> list[str]:
     """The capture points, in the order of their first records."""
     if isinstance(trace.records, Flown):
-        return list(dict.fromkeys([tap for _time, tap, _flight in trace.records.captured]))
+        return trace.records.taps
     return list(dict.fromkeys([record.tap for record in trace.records]))
 
 

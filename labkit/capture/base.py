@@ -6,7 +6,7 @@ Times are integer nanoseconds since 1970-01-01 UTC, lengths are octets.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, NamedTuple, Self
 
@@ -282,13 +282,13 @@ class Writer(ABC):
     ) -> bytes:
         """The octets that `write` appends. CaptureError if the format cannot hold them."""
 
-    def records(self, packets: Iterable[Packet]) -> bytes:
+    def records(self, packets: Sequence[Packet]) -> bytes:
         """The octets of several packets."""
-        made = [
-            self.record(time, data, comments=(comment,) if comment else (), interface=interface)
-            for time, data, comment, interface in packets
-        ]
-        return b"".join(made)
+        return b"".join(map(self._single, packets))
+
+    def _single(self, packet: Packet) -> bytes:
+        time, data, comment, interface = packet
+        return self.record(time, data, comments=(comment,) if comment else (), interface=interface)
 
     def append(self, records: bytes | bytearray) -> None:
         """Append records made by `record`; the caller may have replaced their times (`time_at`)."""

@@ -21,7 +21,7 @@ from labkit.capture.base import (
     Reader,
     Writer,
 )
-from labkit.capture.pcapng_blocks import OPTION, PADDING, Layout, decoded, encoded, layout, option, packed, unpacked
+from labkit.capture.pcapng_blocks import PADDING, Layout, decoded, encoded, layout, option, packed, unpacked
 from labkit.capture.source import Source
 from labkit.i18n import N_, _, printable
 
@@ -361,33 +361,14 @@ class PcapngWriter(Writer):
         size = 32 + captured + len(rest)
         if size > MAX_RECORD_OCTETS:
             self._fitting(size)
-        head = RECORD.pack(block.ENHANCED, size, interface, stamp >> 32, stamp & 0xFFFF_FFFF, captured, length)
+        head = block.RECORD.pack(block.ENHANCED, size, interface, stamp >> 32, stamp & 0xFFFF_FFFF, captured, length)
         return b"".join((head, data, rest, size.to_bytes(4, "little")))
 
-    def records(self, packets: Iterable[Packet]) -> bytes:
-        """The octets of several packets: as `record`, in half the time."""
-        unit, interfaces = self._unit, len(self._links)
-        parts: list[bytes] = []
-        for time, data, comment, interface in packets:
-            captured, stamp = len(data), time // unit
-            text = comment.encode("utf-8", "replace")
-            octets = len(text)
-            if captured + octets > block.MAX_TEXT_OCTETS or not 0 <= stamp < 1 << 64 or not 0 <= interface < interfaces:
-                parts.append(self.record(time, data, comments=(comment,) if comment else (), interface=interface))
-                continue
-            size = 32 + captured + (-captured & 3)
-            if octets:
-                size += 8 + octets + (-octets & 3)
-            parts += (
-                RECORD.pack(block.ENHANCED, size, interface, stamp >> 32, stamp & 0xFFFF_FFFF, captured, captured),
-                data,
-            )
-            if octets:
-                parts += PADDING[captured & 3], OPTION.pack(block.COMMENT, octets), text, PADDING[octets & 3], block.END
-            else:
-                parts.append(PADDING[captured & 3])
-            parts.append(size.to_bytes(4, "little"))
-        return b"".join(parts)
+    def records(self, packets: Sequence[Packet]) -> bytes:
+        """The octets of several packets."""
+        from labkit.capture.packet_blocks import packet_blocks  # reading does without it
+
+        return packet_blocks(packets, self._unit, len(self._links), self._single)
 
     def _named(self, names: Mapping[str, str]) -> bytes:
         """The block of the names of hosts."""
@@ -418,10 +399,6 @@ class PcapngWriter(Writer):
                 _("a block of {length} bytes exceeds {limit}").format(length=length, limit=MAX_RECORD_OCTETS)
             )
         return length
-
-
-RECORD = struct.Struct("<7I")
-"""A packet's block up to its octets: type, length, interface, time, captured length, length on the wire."""
 
 
 FORMAT = Format("pcapng", (".pcapng", ".ntar"), matches, PcapngReader, PcapngWriter)

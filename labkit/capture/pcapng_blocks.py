@@ -69,6 +69,8 @@ def unpacked(layout_: Layout, buffer: bytes, at: int, end: int) -> Iterator[tupl
         at += length + (-length & 3)
 
 
+RECORD = struct.Struct("<7I")
+"""A packet's block up to its octets: type, length, interface, time, captured length, length on the wire."""
 OPTION = struct.Struct("<HH")
 PADDING = (b"", bytes(3), bytes(2), bytes(1))
 """What follows octets, by the lowest two bits of their number."""

@@ -5,6 +5,7 @@ ports: each side has one endpoint at a time, and `SimulatedEnd.serving` is the n
 """
 
 import heapq
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,6 +46,10 @@ class Played:
     events: int
 
 
+Event = tuple[int, int, Flight | None]
+"""When a segment arrives, and which event this is; with None, when a step begins or ends."""
+
+
 class Network:
     """The clock, the segments on the path, and the capture points. Nothing here refers to the ends: no cycles of garbage."""
 
@@ -54,8 +59,10 @@ class Network:
         """The segment that was sent last."""
         self.path = setup.path(model, parts.seed)
         self.version = parts.hosts["client"].ip.version
-        self.queue: list[tuple[int, int, Flight | None]] = []
-        """When each segment arrives; with None, when a step begins or ends."""
+        self.line: deque[Event] = deque()
+        """Events in their order: most segments arrive in the order in which they were sent."""
+        self.queue: list[Event] = []
+        """A heap of all other events."""
         self.order = 0
         self.taps = tuple(OTHER) if model.capture == "both" else (model.capture,)
         self.captured: list[Captured] = []
@@ -63,7 +70,30 @@ class Network:
     def at(self, time: int, flight: Flight | None = None) -> None:
         """Let a segment arrive at a time, or a step begin or end."""
         self.order += 1
-        heapq.heappush(self.queue, (time, self.order, flight))
+        event = time, self.order, flight
+        line = self.line
+        if flight is not None and (not line or line[-1][0] <= time):
+            line.append(event)
+        else:
+            heapq.heappush(self.queue, event)
+
+    def first(self) -> Event | None:
+        """The next event."""
+        if not self.queue:
+            return self.line[0] if self.line else None
+        other = self.queue[0]
+        if self.line:
+            event = self.line[0]
+            if event[0] < other[0] or (event[0] == other[0] and event[1] < other[1]):
+                return event
+        return other
+
+    def take(self, event: Event) -> None:
+        """Take the next event out."""
+        if self.line and self.line[0][1] == event[1]:
+            self.line.popleft()
+        else:
+            heapq.heappop(self.queue)
 
     def capture(self, side: str, flight: Flight) -> None:
         """Capture a segment if this side has a capture point."""
@@ -72,9 +102,10 @@ class Network:
 
     def arrives_more(self, side: str) -> bool:
         """Whether another segment arrives at a side at this moment."""
-        if not self.queue or self.queue[0][0] > self.now:
+        event = self.first()
+        if event is None or event[0] > self.now:
             return False
-        flight = self.queue[0][2]
+        flight = event[2]
         return flight is not None and flight.sender != side
 
     def carry(self, flight: Flight) -> None:
@@ -87,8 +118,7 @@ class Network:
         flight.marked = way.marked
         self.latest = flight
         for time in flight.times:
-            self.order += 1
-            heapq.heappush(self.queue, (time, self.order, flight))
+            self.at(time, flight)
 
 
 class SimulatedEnd(EndpointEnd):
@@ -228,8 +258,10 @@ class Player:
         other = next_due(self.server.tcp)
         if other is not None and (due is None or other < due):
             end, due = self.server, other
-        if network.queue and (due is None or network.queue[0][0] <= due):
-            network.now, _place, flight = heapq.heappop(network.queue)
+        event = network.first()
+        if event is not None and (due is None or event[0] <= due):
+            network.take(event)
+            network.now, _order, flight = event
             end = self._arrive(flight) if flight is not None else self.client
         elif due is None or due > self.last_progress + MAX_IDLE_TIME or self._only_idling():
             return False
