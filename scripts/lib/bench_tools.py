@@ -47,7 +47,7 @@ wanted = Scenario.load(Path(sys.argv[1]))
 wanted.play()
 begin, segments = process_time(), 0
 for seed in range(int(sys.argv[2])):
-    segments += len(wanted.play(seed))
+    segments += len(tuple(wanted.play(seed)))  # records are made when they are read
 print(process_time() - begin, segments)
 """
 

@@ -303,3 +303,38 @@ def test_names_are_written_without_packets_too(tmp_path):
     with open_capture(path) as capture:
         assert list(capture) == []
         assert capture.names == {"192.0.2.1": "a.example"}
+
+
+PACKETS = [
+    [],
+    [(NOW, b"", "", 0)],
+    [(NOW + each, bytes(each), "x" * each, each % 2) for each in range(9)],
+    [(0, b"abc", "", 0), ((1 << 62) - 1, b"abcd", "ü\udcff\n", 1), (5, b"abcde", "", 0)],
+    [(NOW, bytes(70_000), "large", 1), (NOW, b"a", "y" * 70_000, 0), (NOW, b"abc", "small", 1)],
+]
+
+
+@pytest.mark.parametrize("packets", PACKETS)
+def test_several_records_are_the_single_ones(packets: list[tuple[int, bytes, str, int]]) -> None:
+    with create(io.BytesIO(), link=1, format="pcapng") as writer:
+        writer.add_interface(1)
+        each = [
+            writer.record(time, data, comments=(comment,) if comment else (), interface=interface)
+            for time, data, comment, interface in packets
+        ]
+        assert writer.records(packets) == b"".join(each)
+
+
+@pytest.mark.parametrize(
+    ("packet", "error"),
+    [
+        ((-1, b"", "", 0), "can hold times from 1970 to 2554"),
+        ((1 << 64, b"", "", 0), "can hold times from 1970 to 2554"),
+        ((NOW, bytes(262_145), "", 0), "262145"),
+        ((NOW, b"", "", 1), "there is no interface 1"),
+        ((NOW, b"", "", -1), "there is no interface -1"),
+    ],
+)
+def test_what_no_record_can_hold_is_an_error_among_several(packet: tuple[int, bytes, str, int], error: str) -> None:
+    with pytest.raises(CaptureError, match=error), create(io.BytesIO(), link=1, format="pcapng") as writer:
+        writer.records([(NOW, b"abc", "", 0), packet])
