@@ -27,7 +27,7 @@ MODULES = (
     *(f"tcp.endpoint.{name}" for name in ("handshake", "multipath", "output", "rack", "receiver", "recovery", "rtt")),
     *(f"tcp.endpoint.{name}" for name in ("scoreboard", "sender", "syn_cookies", "timers", "timestamps")),
     *(f"tcp.endpoint.congestion.{name}" for name in ("cubic", "cubic_linux", "reno")),
-    *("packet.stamp", "capture.packet_blocks"),
+    *("packet.stamp", "capture._packet_blocks"),
     *(f"build.{name}" for name in ("path", "flight", "application", "explain", "trace_file")),
     *(f"build.scenario.{name}" for name in ("end", "header", "merge", "play")),
 )

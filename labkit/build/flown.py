@@ -46,6 +46,9 @@ class Flown(Sequence[Record]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(map(Record.__eq__, self, other))
 
+    def __repr__(self) -> str:
+        return repr(self.records)
+
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[type[tuple[Record, ...]], tuple[tuple[Record, ...]]]:

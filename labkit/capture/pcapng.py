@@ -366,7 +366,7 @@ class PcapngWriter(Writer):
 
     def records(self, packets: Sequence[Packet]) -> bytes:
         """The octets of several packets."""
-        from labkit.capture.packet_blocks import packet_blocks  # reading does without it
+        from labkit.capture._packet_blocks import packet_blocks  # reading does without it
 
         return packet_blocks(packets, self._unit, len(self._links), self._single)
 

@@ -79,6 +79,7 @@ def test_records_are_made_once_and_like_a_tuple() -> None:
     assert made == records
     assert records != made[:-1]
     assert records != list(reversed(made))
+    assert repr(records) == repr(made)
     assert records[2:4] == made[2:4]
     assert records[-1] is made[-1]
     assert [record.number for record in records] == list(range(1, 11))
