@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from labkit.capture import pcapng_blocks as block
 from labkit.capture.base import Packet
 
-MAX_STAMP = (1 << 64) - 1
-
 
 def packet_blocks(packets: Sequence[Packet], unit: int, interfaces: int, record: Callable[[Packet], bytes]) -> bytes:
     """The blocks of packets, with times in multiples of `unit` nanoseconds, and interfaces below `interfaces`; `record` makes a
@@ -18,7 +16,7 @@ def packet_blocks(packets: Sequence[Packet], unit: int, interfaces: int, record:
         time, data, comment, interface = packet
         captured, stamp, text = len(data), time // unit, comment.encode("utf-8", "replace")
         octets = len(text)
-        if captured + octets > block.MAX_TEXT_OCTETS or not 0 <= stamp <= MAX_STAMP or not 0 <= interface < interfaces:
+        if captured + octets > block.MAX_TEXT_OCTETS or stamp >> 64 or not 0 <= interface < interfaces:
             parts.append(record(packet))
             continue
         size = 32 + captured + (-captured & 3) + (8 + octets + (-octets & 3) if octets else 0)
