@@ -72,6 +72,8 @@ def analyze(
     seg = step.seg
     for frame, data in segments(frames, seg, unread):
         flow, sender = table.find(data, seg)
+        if payload is not None:
+            payload.segment = table.segments
         me, peer = flow.sides[sender], flow.sides[1 - sender]
         step.frame, step.data, step.flow, step.sender, step.me, step.peer = frame, data, flow, sender, me, peer
         step.scope = FRAME
@@ -90,6 +92,9 @@ def analyze(
             table.settle(flow)
         step.scope = DONE
         yield step
+        table.keep_bounds()
+        if payload is not None:
+            payload.octets_before += seg.data_len
         if table.over:
             for over in table.over:
                 yield from _end(end, over)

@@ -66,14 +66,6 @@ def _no_states() -> list[int]:
     return [UNKNOWN, UNKNOWN]
 
 
-def _no_flows() -> list[int]:
-    return [ABSENT] * MAX_ENDED
-
-
-MAX_ENDED = 3
-"""Conversations that one segment may finish: the one before on its four-tuple, an open one, and one that is over."""
-
-
 @dataclass(slots=True, eq=False, repr=False)
 class Ends:
     """The states of a conversation's two ends, by side."""
@@ -114,8 +106,8 @@ class Moved:
     relative_ack: int = 0
     window: U32 = 0
     """The window in octets: scaled, where both SYNs offered a scale."""
-    ended: list[int] = field(default_factory=_no_flows)
-    """The conversations that are finished after this segment, by number; ABSENT for none."""
+    ended: int = ABSENT
+    """The conversation that is finished because this segment begins the next one on its four-tuple, by number; ABSENT for none."""
 
 
 def begin(ends: Ends, seg: Seen) -> None:

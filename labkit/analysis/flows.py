@@ -27,11 +27,15 @@ from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import add, after, diff
 
 MAX_OPEN = 100_000
-"""Conversations that are open at a time. A further one finishes the oldest."""
+"""Conversations that are open at a time. Where there are more, the oldest ones are finished."""
 
 MAX_OVER = 16_384
-"""Conversations that are over and still remembered, for late segments and for the next connection of the same four-tuple. A
-further one finishes the one that has been silent for longest."""
+"""Conversations that are over and still remembered, for late segments and for the next connection of the same four-tuple. Where
+there are more, those that have been silent for longest are finished."""
+
+ROUND = 16_384
+"""Segments of the capture from one look at these two bounds to the next. So conversations can be divided among threads, which need
+not wait for each other at every segment."""
 
 MAX_POINTS = 8
 """Points of capture that are distinguished for one connection. Segments of further points join the last one."""
@@ -135,11 +139,13 @@ def possible_frames(frames: Iterable[Frame], ends: Collection[tuple[End, End]]) 
 class FlowTable:
     """The conversations of a capture. `over` collects finished ones, until the caller clears it."""
 
-    def __init__(self, most: int = MAX_OPEN, most_over: int = MAX_OVER, most_hosts: int = MAX_HOSTS) -> None:
+    def __init__(
+        self, most: int = MAX_OPEN, most_over: int = MAX_OVER, most_hosts: int = MAX_HOSTS, every: int = ROUND
+    ) -> None:
         self._open: dict[Key, Flow] = {}
         self._ended: dict[Key, Flow] = {}
         """Those that are over, in the order of their last segments."""
-        self._most, self._most_over, self._most_hosts = most, most_over, most_hosts
+        self._most, self._most_over, self._most_hosts, self._every = most, most_over, most_hosts, every
         self._hosts: dict[bytes, HostIsns] = {}
         self.segments = 0
         self.count = 0
@@ -207,8 +213,16 @@ class FlowTable:
             self._open.pop(key, None)
             self._ended.pop(key, None)
             self._ended[key] = flow
-            if len(self._ended) > self._most_over:
-                self.over.append(self._ended.pop(next(iter(self._ended))))
+
+    def keep_bounds(self) -> None:
+        """Finish what is beyond the bounds, if a round is complete. Call this after each segment."""
+        if self.segments % self._every:
+            return
+        while len(self._ended) > self._most_over:
+            self.over.append(self._ended.pop(next(iter(self._ended))))
+        while len(self._open) > self._most:
+            self.over.append(self._open.pop(next(iter(self._open))))
+            self.forgotten += 1
 
     def close(self) -> Iterator[Flow]:
         """The conversations that are left: those that are over, then the open ones in the order of their beginnings. The table
@@ -222,9 +236,6 @@ class FlowTable:
     def _begin(self, key: Key, source: End, target: End) -> Flow:
         self._open.pop(key, None)
         self._ended.pop(key, None)
-        if len(self._open) >= self._most:
-            self.over.append(self._open.pop(next(iter(self._open))))
-            self.forgotten += 1
         flow = Flow(self.count, (source, target), client=likely_client(source[1], target[1]), point=key[2])
         self._open[key] = flow
         self.count += 1

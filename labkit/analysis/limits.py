@@ -86,12 +86,12 @@ class CaptureLimits:
             self._counts[kind.word] += times
             self._rules[kind] = rule.code
             if packet is not None:
-                self._first.setdefault(kind.word, packet)
+                self._first[kind.word] = min(packet, self._first.get(kind.word, packet))
 
     def end(self, flow: Flow, resent: list[int], start: int, *, describe: bool) -> None:
         """Count a conversation that is over. `resent`: retransmissions of each side. `start`: the time of the first frame."""
         self.end_many(missed=sum(side.missed for side in flow.sides), again=int(flow.point > 0))
-        if describe and len(self.conversations) < MAX_DESCRIBED:
+        if describe:
             self.conversations.append(described(flow, resent, start))
 
     def end_many(self, *, missed: int, again: int, forgotten: int = 0, beyond: int = 0) -> None:

@@ -21,7 +21,7 @@ MAX_PIECES = 128
 
 RING_OCTETS = 1 << 24
 RING_PIECES = 1 << 18
-"""The last octets and segments of all sides together: both rings have these sizes, powers of two."""
+"""The last octets and segments of the capture, of which what is new is kept: both rings have these sizes, powers of two."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -31,9 +31,9 @@ class Piece:
     seq: Seq = 0
     size: int = 0
     at: int = 0
-    """Octets that all sides together had sent before."""
+    """Octets of payload in the capture before it."""
     before: int = 0
-    """The serial number of the piece before this one of the same side; 0: none."""
+    """The number of the segment with the piece before this one of the same side; 0: none."""
 
 
 class Store(Protocol):
@@ -41,9 +41,10 @@ class Store(Protocol):
 
     pieces: MutableSequence[Piece]
     ring: MutableSequence[int]
-    piece_count: int
-    """Pieces so far: the serial number of the last one."""
-    octet_count: int
+    segment: int
+    """The number of this segment among those of the capture, from 1."""
+    octets_before: int
+    """Octets of payload in the segments before it."""
 
 
 class _Pieces(dict[int, Piece]):
@@ -60,8 +61,8 @@ class PayloadStore:
 
     pieces: Any = field(default_factory=_Pieces)
     ring: Any = field(default_factory=lambda: mmap(-1, RING_OCTETS))
-    piece_count: int = 0
-    octet_count: int = 0
+    segment: int = 0
+    octets_before: int = 0
 
 
 def remember(buf: bytes, seg: Seen, me: Side, store: Store) -> None:
@@ -75,12 +76,10 @@ def remember(buf: bytes, seg: Seen, me: Side, store: Store) -> None:
 
 def keep(seq: int, buf: bytes, at: int, size: int, me: Side, store: Store) -> None:
     """Keep buf[at:at + size], which a side has sent from `seq` on."""
-    piece = store.pieces[(store.piece_count + 1) & (RING_PIECES - 1)]
-    piece.seq, piece.size, piece.at, piece.before = seq, size, store.octet_count, me.last_piece
-    copy_octets(buf, at, size, store.ring, store.octet_count & (RING_OCTETS - 1))
-    store.octet_count += size
-    store.piece_count += 1
-    me.last_piece = store.piece_count
+    piece = store.pieces[store.segment & (RING_PIECES - 1)]
+    piece.seq, piece.size, piece.at, piece.before = seq, size, store.octets_before, me.last_piece
+    copy_octets(buf, at, size, store.ring, store.octets_before & (RING_OCTETS - 1))
+    me.last_piece = store.segment
 
 
 def conflict(seq: int, buf: bytes, at: int, size: int, me: Side, store: Store) -> int:
@@ -89,11 +88,11 @@ def conflict(seq: int, buf: bytes, at: int, size: int, me: Side, store: Store) -
     octets = 0
     pieces = 0
     serial = me.last_piece
-    while serial > 0 and store.piece_count - serial < RING_PIECES:
+    while serial > 0 and store.segment - serial < RING_PIECES:
         piece = store.pieces[serial & (RING_PIECES - 1)]
         octets += piece.size
         pieces += 1
-        if store.octet_count - piece.at > RING_OCTETS or octets > MAX_OCTETS or pieces > MAX_PIECES:
+        if store.octets_before - piece.at > RING_OCTETS or octets > MAX_OCTETS or pieces > MAX_PIECES:
             break
         offset = diff(seq, piece.seq)
         i = max(0, -offset)

@@ -130,7 +130,7 @@ class Side(Record):
     octets: int = 0
     """Octets of payload seen for the first time."""
     last_piece: int = 0
-    """The serial number of the last piece of its payload that is kept (`labkit.analysis.payload`); 0: none."""
+    """The number of the segment whose payload was kept last (`labkit.analysis.payload`); 0: none."""
     resent: U32 = 0
     """Segments without new sequence numbers."""
     resent_end: Seq = 0

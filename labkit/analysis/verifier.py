@@ -17,7 +17,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from labkit.analysis import finding as findings
-from labkit.analysis import flows, policy
+from labkit.analysis import flows, limits, policy
 from labkit.analysis.analyzer import DONE, FLOW, PENDING, SEGMENT, Step, analyze
 from labkit.analysis.finding import Evidence, Group, finding, tally
 from labkit.analysis.finding import Finding as Finding
@@ -193,6 +193,8 @@ class Bounds(NamedTuple):
     """Hosts and codes, for rules that report once."""
     hosts: int = flows.MAX_HOSTS
     """Hosts, as clients and as servers, with their last initial sequence numbers."""
+    every: int = flows.ROUND
+    """Segments from one look at the first two bounds to the next."""
 
 
 class Verifier:
@@ -214,7 +216,7 @@ class Verifier:
             if self.profile in rule.profiles or rule.limits or rule.retransmission:
                 self._rules[rule.scope].append((rule.predicate, rule))
         self._bounds = bounds = bounds or Bounds()
-        self._table = FlowTable(bounds.open, bounds.over, bounds.hosts)
+        self._table = FlowTable(bounds.open, bounds.over, bounds.hosts, bounds.every)
         self._open: dict[int, _Conversation] = {}
         self._reported_once: set[tuple[str, bytes]] = set()
         self._start: int | None = None
@@ -281,13 +283,15 @@ class Verifier:
     def _conversation(self, flow: Flow) -> "_Conversation":
         found = self._open.get(flow.index)
         if found is None:
-            found = self._open[flow.index] = _Conversation(flow, self._wanted is None or self._wanted(flow))
-            self._reported += found.wanted
+            wanted = self._wanted is None or self._wanted(flow)
+            is_described = wanted and self._reported < limits.MAX_DESCRIBED
+            found = self._open[flow.index] = _Conversation(flow, wanted, is_described)
+            self._reported += wanted
         return found
 
     def _finish(self, found: "_Conversation") -> None:
         del self._open[found.flow.index]
-        self._limits.end(found.flow, found.resent, self._start or 0, describe=found.wanted)
+        self._limits.end(found.flow, found.resent, self._start or 0, describe=found.is_described)
         self._kept += found.standing()
 
     def _whole(self) -> Verdict:
@@ -365,12 +369,13 @@ class Verifier:
 class _Conversation:
     """What was found in a conversation so far."""
 
-    __slots__ = ("findings", "flow", "fresh", "resent", "wanted")
+    __slots__ = ("findings", "flow", "fresh", "is_described", "resent", "wanted")
 
-    def __init__(self, flow: Flow, wanted: bool) -> None:
+    def __init__(self, flow: Flow, wanted: bool, is_described: bool) -> None:
         self.flow = flow
         self.wanted = wanted
         """Whether its findings are reported."""
+        self.is_described = is_described
         self.resent = [0, 0]
         """Segments that each side has sent again."""
         self.findings: dict[int | None, list[tuple[Rule, Finding]]] = {}

@@ -311,7 +311,7 @@ def library() -> Any:
     return native.library(lambda: None) if native.is_built() else None
 
 
-SMALL = 8, 4, 20, 8, 8
+SMALL = 8, 4, 20, 8, 8, 1
 """Bounds of what is kept (`labkit.analysis.verifier.Bounds`)."""
 
 

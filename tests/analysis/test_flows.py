@@ -43,6 +43,7 @@ def followed(found: list[Frame], table: FlowTable | None = None) -> list[tuple[i
         look(seg, me, peer)
         advance(seg, me, peer)
         table.settle(flow)
+        table.keep_bounds()
         result.append((flow.index, side == flow.client))
     return result
 
@@ -145,7 +146,7 @@ def test_an_end_may_send_to_itself() -> None:
 
 
 def test_the_oldest_open_conversation_gives_way() -> None:
-    table = FlowTable(most=3)
+    table = FlowTable(most=3, every=1)
     found = [frame(port, between(port, ACK | PSH)) for port in range(1, 6)]
     assert [flow for flow, _ in followed(found, table)] == [0, 1, 2, 3, 4]
     assert [flow.index for flow in table.over] == [0, 1]
@@ -251,7 +252,7 @@ def test_the_isn_of_a_host_counts_at_its_first_point_of_capture_only() -> None:
 
 
 def test_a_conversation_that_is_over_is_remembered_until_others_are_over() -> None:
-    table = FlowTable(most=2, most_over=2)
+    table = FlowTable(most=2, most_over=2, every=1)
     for port in range(1, 6):
         followed([frame(port, between(port, ACK | RST))], table)
     assert [flow.index for flow in table.over] == [0, 1, 2]
@@ -267,7 +268,7 @@ def test_a_conversation_that_is_over_is_remembered_until_others_are_over() -> No
 
 
 def test_a_new_connection_takes_the_place_of_one_that_is_over() -> None:
-    table = FlowTable(most=5, most_over=5)
+    table = FlowTable(most=5, most_over=5, every=1)
     followed(list(frames(list(parse(HANDSHAKE + CLOSE + AGAIN)))), table)
     assert [flow.index for flow in table.over] == [0]
     assert [flow.index for flow in table.close()] == [0, 1]

@@ -462,8 +462,8 @@ def test_conversations_have_the_verifiers_numbers(most_over: int, monkeypatch: p
     found = list(frames(list(parse(text + "> . 2:2(0) ack 2\n")), version=4))
     found += list(frames(list(parse(text)), version=6))
     found = [frame._replace(number=number) for number, frame in enumerate([*found, found[2]], 1)]
-    monkeypatch.setattr("labkit.analysis.states.FlowTable", partial(FlowTable, most_over=most_over))
+    monkeypatch.setattr("labkit.analysis.states.FlowTable", partial(FlowTable, most_over=most_over, every=1))
     rows = list(observe(found))
-    verdict = Verifier(bounds=Bounds(over=most_over)).run(found)
+    verdict = Verifier(bounds=Bounds(over=most_over, every=1)).run(found)
     # Behind the end of the first there are two segments more of it, and at last a third.
     assert len({row.flow.index for row in rows}) == verdict.flows == {0: 4, 1: 3, 5: 2}[most_over]

@@ -38,16 +38,21 @@ class BatchRow:
     segments: Pointer[Seen]
     moved: Pointer[Moved]
     """What segments have moved, if `shows` is set."""
+    ended: Pointer[int]
+    """The numbers of conversations that were finished because there were too many, if `shows` is set."""
     places: Pointer[int]
     """For each segment the position in `octets` from which its own positions count: of its frame, or of its datagram."""
     hashes: Pointer[int]
     """For each segment its `labkit.analysis.native.flow_table.flow_hash`."""
+    octets_before: Pointer[int]
+    """For each segment the octets of payload in the capture before it."""
     formats: Pointer[int]
     """The table of `labkit.analysis.native.scan`."""
     shows: int = 0
     """1: fill `moved`."""
     shown: int = 0
     """Rows of `moved`."""
+    ended_count: int = 0
     count: int = 0
     """Segments."""
     room: int = 0
@@ -57,6 +62,10 @@ class BatchRow:
     """End of the octets that were read."""
     packets: int = 0
     """Frames of the capture up to the end of this batch."""
+    first: int = 0
+    """Segments of the capture before this batch."""
+    payload: int = 0
+    """Octets of payload in the capture up to the end of this batch."""
     start: int = 0
     """The time of the capture's first frame."""
     fragment_at: int = 0
@@ -84,6 +93,8 @@ class FlowRow(Ends):
     """The chain that the row is in."""
     wanted: U8 = 0
     """1: its findings are reported."""
+    rank: U32 = 0
+    """Reported conversations that began before it."""
     family: U8 = 0
     """Octets of an address."""
     words: list[U32] = field(default_factory=zeros(8))
@@ -191,6 +202,7 @@ class Context:
     pieces: Pointer[Piece]
     ring: Pointer[U8]
     described: Pointer[FlowRow]
+    """The first reported conversations, once they are finished."""
     described_sides: Pointer[SideRow]
     pairs: Pointer[U8]
     """The table of `labkit.analysis.unread.mark_pair`."""
@@ -211,9 +223,10 @@ class Context:
     rows_used: int = 0
     free_row: int = NONE
     bucket_mask: int = 0
-    finished: list[int] = field(default_factory=zeros(3))
-    """Rows that were taken out of the table by the last segment and are to be finished, in this order."""
-    finished_count: int = 0
+    finished: int = NONE
+    """The row that the last segment took out of the table, because it begins the next connection on that four-tuple."""
+    every: int = 0
+    """Segments from one look at the bounds to the next."""
 
     # Cold rows.
     cold_used: int = 0
@@ -250,9 +263,8 @@ class Context:
     repeated: int = 0
     """Conversations that the capture shows again, at another point."""
     reported: int = 0
-    described_count: int = 0
     max_described: int = 0
 
     # The payload that is kept, as in `labkit.analysis.payload.PayloadStore`.
-    piece_count: int = 0
-    octet_count: int = 0
+    segment: int = 0
+    octets_before: int = 0

@@ -68,7 +68,8 @@ def find_flow(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> int:
         me = ctx.sides[2 * slot + side]
         peer = ctx.sides[2 * slot + 1 - side]
         if begins_anew(seg, me, peer):
-            _take_out(ctx, slot)
+            ctx.finished = slot
+            take_out(ctx, slot)
             slot = _begin(seg, ctx, ctx.flows[slot].point)
             succeed(seg, ctx.sides[2 * slot], ctx.sides[2 * slot + 1], me, peer)
             side = 0
@@ -78,6 +79,7 @@ def find_flow(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> int:
     add_segment(flow, seg, side, ctx.sides[2 * slot], ctx.sides[2 * slot + 1])
     if flow.segments == 1:
         flow.wanted = int(is_chosen(flow.index, flow.family, flow.words, flow.ports, ctx.filter_numbers))
+        flow.rank = ctx.reported
         ctx.reported += flow.wanted
     return 2 * slot + side
 
@@ -151,10 +153,6 @@ def _begin(seg: Seen, ctx: Context, point: int) -> int:
     hosts, ends = _pair_bit(seg, ctx, 0), _pair_bit(seg, ctx, 1)
     fetch(ctx.pairs, hosts >> 3)
     fetch(ctx.pairs, ends >> 3)
-    if ctx.length[OPEN] >= ctx.max_open:
-        ctx.forgotten += 1
-        _take_out(ctx, ctx.first[OPEN])
-        _fetch_oldest(ctx)
     slot = ctx.free_row
     if slot >= 0:
         ctx.free_row = ctx.flows[slot].next
@@ -185,10 +183,9 @@ def _begin(seg: Seen, ctx: Context, point: int) -> int:
     return slot
 
 
-def _fetch_oldest(ctx: Context) -> None:
-    """Fetch the memory of the conversations that have to give way next: they have lain there for the longest time. Each step
-    follows an address that the step before, for the conversation before, has brought."""
-    slot = ctx.first[OPEN]
+def fetch_next(ctx: Context, slot: int) -> None:
+    """Fetch the memory of the conversations that are finished next, from `slot` on: they have lain there for the longest time.
+    Each step follows an address that the step before, for the conversation before, has brought."""
     if slot >= 0:
         head = ctx.buckets[ctx.flows[slot].hash & ctx.bucket_mask]
         if head >= 0:
@@ -212,12 +209,10 @@ def _pair_bit(seg: Seen, ctx: Context, seed: int) -> int:
     return pair_bit(one, end_hash(seed, w0, w1, w2, w3, seg.dport * seed, seg.addr_len))
 
 
-def _take_out(ctx: Context, slot: int) -> None:
-    """Take a conversation out of the table and have it finished. Its row stays as it is until `give_back`."""
+def take_out(ctx: Context, slot: int) -> None:
+    """Take a conversation out of the table. Its row stays as it is until `give_back`."""
     _unlink(ctx.buckets, ctx.flows, ctx.flows[slot].hash & ctx.bucket_mask, slot)
     _unchain(ctx, slot)
-    ctx.finished[ctx.finished_count] = slot
-    ctx.finished_count += 1
 
 
 def give_back(ctx: Context, slot: int) -> None:
@@ -272,8 +267,6 @@ def retire(ctx: Context, slot: int) -> None:
     if slot != ctx.last[OVER]:
         _unchain(ctx, slot)
         _append(ctx, slot, OVER)
-    if ctx.length[OVER] > ctx.max_over:
-        _take_out(ctx, ctx.first[OVER])
 
 
 def _compare_isn(seg: Seen, ctx: Context, me: Side) -> None:

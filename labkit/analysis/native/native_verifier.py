@@ -56,8 +56,10 @@ class NativeVerifier:
         self._entries = library.entries
         numbers = (wanted or FlowFilter()).numbers
         if most is not None:  # they still hold where a file grows while it is read
-            bounds = bounds._replace(open=min(bounds.open, most + 1), over=min(bounds.over, most + 1))
-        flows = bounds.open + bounds.over + 3
+            bounds = bounds._replace(
+                open=min(bounds.open, most + 1), over=min(bounds.over, most + 1), every=min(bounds.every, most + 1)
+            )
+        flows = bounds.open + bounds.over + bounds.every + 3
         sizes = {
             "flows": flows,
             "sides": 2 * flows,
@@ -104,7 +106,7 @@ class NativeVerifier:
         self._table("filter_numbers")[:] = numbers
         self._table("ranks")[:], self._table("whole")[:] = _order()
         self._table("severities")[:] = _severities(profile)
-        context.max_open, context.max_over, context.max_findings, context.max_once, context.max_hosts = bounds
+        context.max_open, context.max_over, context.max_findings, context.max_once, context.max_hosts, context.every = bounds
         context.bucket_mask, context.host_mask = sizes["buckets"] - 1, sizes["host_buckets"] - 1
         context.once_mask = sizes["once_keys"] - 1
         context.max_described = limits.MAX_DESCRIBED
@@ -145,7 +147,7 @@ class NativeVerifier:
         )
 
     def _conversations(self, start: int) -> "Conversations":
-        count = self._context.described_count
+        count = min(self._context.reported, self._context.max_described)
         rows = self._memory["described"].view[: count * sizeof(record(FlowRow))]
         sides = self._memory["described_sides"].view[: 2 * count * sizeof(record(SideRow))]
         return Conversations(bytes(rows), bytes(sides), start)

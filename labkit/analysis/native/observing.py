@@ -66,25 +66,31 @@ def observe(
                 _take(batch, at, flows, waiting, writer)
                 at += 1
             yield from waiting.ready()
+        for index in batch.ended.view.cast("q")[: batch.row.ended_count]:
+            _end(index, flows, waiting)
     yield from waiting.rest()
 
 
 def _take(batch: Batch, number: int, flows: dict[int, Flow], waiting: Waiting, writer: LineWriter | None) -> None:
-    """Add a row to those that wait, and end the waiting of conversations that are finished."""
+    """Add a row to those that wait, and end the waiting of a conversation that is finished."""
     moved = MOVED.unpack_from(batch.moved.view, number * MOVED.size)
-    index, ended, plain, answered, answer = moved[0], moved[3:6], moved[-4], moved[-2], moved[-1]
+    index, ended, plain, answered, answer = moved[0], moved[3], moved[-4], moved[-2], moved[-1]
     if index != ABSENT:
         row = _row(batch, moved, flows)
         waiting.add(row, answered, answer)
         if plain and writer is not None:
             writer.learn(row)
-    for each in ended:
-        flows.pop(each, None)
-        waiting.give_up(each)
+    _end(ended, flows, waiting)
+
+
+def _end(index: int, flows: dict[int, Flow], waiting: Waiting) -> None:
+    """End the waiting of a conversation that is finished."""
+    flows.pop(index, None)
+    waiting.give_up(index)
 
 
 def _row(batch: Batch, moved: Sequence[Any], flows: dict[int, Flow]) -> Row:
-    index, relative_seq, relative_ack, _, _, _, at, window, sender, client, *states, _, waits, _, _ = moved
+    index, relative_seq, relative_ack, _, at, window, sender, client, *states, _, waits, _, _ = moved
     seen: Sequence[Any] = SEEN.unpack_from(batch.seen.view, at * SEEN.size)
     time, src_at, dst_at, tcp_at, data_at, length, number, caplen, point, ip_id, seq, ack, win, data_len, *seen = seen
     sport, dport, doff, ctl, urg, addr_len, ecn, joined = seen

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from ctypes import sizeof
 from typing import TYPE_CHECKING, Protocol
 
+from labkit.analysis import flows
 from labkit.analysis.ends import Moved
 from labkit.analysis.native import scan
 from labkit.analysis.native.context import BatchRow
@@ -90,7 +91,7 @@ class Batch:
         self.octets = Memory(OCTETS + SPARE, huge=not small)
         kind = record(Seen)
         self.seen, self._row = Memory(ROOM * sizeof(kind), huge=not small), Memory(sizeof(record(BatchRow)), huge=False)
-        places, hashes = (Memory((ROOM + AHEAD) * 8, huge=False) for _ in range(2))
+        places, hashes, octets_before = (Memory((ROOM + AHEAD) * 8, huge=False) for _ in range(3))
         self.segments = (kind * ROOM).from_buffer(self.seen.view)
         """Rows of `Seen`, of which the first `row.count` count."""
         self.places = places.view.cast("q")
@@ -98,10 +99,13 @@ class Batch:
         self.row = record(BatchRow).from_buffer(self._row.view)
         """The batch as compiled code reads it."""
         self.row.octets, self.row.segments, self.row.room = self.octets.address, self.seen.address, ROOM
-        self.row.places, self.row.hashes = places.address, hashes.address
+        self.octets_before = octets_before.view.cast("q")
+        self.row.places, self.row.hashes, self.row.octets_before = places.address, hashes.address, octets_before.address
         self.moved = Memory(ROOM * sizeof(record(Moved)) if shows else 0, huge=not small)
         """Rows of `Moved`, of which the first `row.count` count."""
         self.row.moved, self.row.shows = self.moved.address, shows
+        self.ended = Memory(2 * (flows.ROUND + ROOM) * 8 if shows else 0, huge=False)
+        self.row.ended = self.ended.address
         self.address = self._row.address
         """The address of `row`."""
 
@@ -131,6 +135,7 @@ class Feed:
         self._turns = 0
         self._packets = 0
         self._start = 0
+        self._segment_count = self._payload = 0
         self._reassembler: Reassembler | None = None
         self.unread = Unread()
         """The frames that were not read so far; complete when `fill` has returned False."""
@@ -146,13 +151,8 @@ class Feed:
     def fill(self, batch: Batch) -> bool:
         """Put the next segments into a batch. It may stay without segments. False at the end of the capture."""
         row, before = batch.row, self._packets
-        row.count, row.packets, row.start, row.seed, row.formats = (
-            0,
-            before,
-            self._start,
-            self._seed,
-            self._table.address,
-        )
+        row.count, row.packets, row.start, row.seed = 0, before, self._start, self._seed
+        row.formats, row.first, row.payload = self._table.address, self._segment_count, self._payload
         if before >= MAX_PACKETS and not self._over:
             self._over = True
             self.damage = Damage(
@@ -232,6 +232,7 @@ class Feed:
                 break
         self.unread.take(row)
         self._packets, self._start = row.packets, row.start
+        self._segment_count, self._payload = row.first + row.count, row.payload
         return row.at, status != IRREGULAR
 
     def _join(self, batch: Batch, spare: int) -> int:
@@ -253,6 +254,8 @@ class Feed:
         write_row(segment, seg)
         batch.octets.view[spare : spare + len(whole)] = whole
         batch.places[row.count], batch.hashes[row.count] = spare, flow_hash(whole, seg, self._seed)
+        batch.octets_before[row.count] = row.payload
+        row.payload += seg.data_len
         row.count += 1
         return spare + len(whole)
 

@@ -5,9 +5,9 @@ are left. The functions `ask_*` are placeholders: `labkit.analysis.native.kernel
 """
 
 from labkit.analysis.damage import spoiled
-from labkit.analysis.ends import MAX_ENDED, UNKNOWN, Moved, begin, move, place
+from labkit.analysis.ends import UNKNOWN, Moved, begin, move, place
 from labkit.analysis.native.context import NONE, OPEN, OVER, SEVERITIES, BatchRow, Context, FlowRow
-from labkit.analysis.native.flow_table import find_flow, flow_hash, give_back, is_host, retire
+from labkit.analysis.native.flow_table import fetch_next, find_flow, flow_hash, give_back, is_host, retire, take_out
 from labkit.analysis.native.primitives import behind, fetch
 from labkit.analysis.native.records import SideRow
 from labkit.analysis.native.scan import IRREGULAR, step
@@ -108,6 +108,8 @@ def decode_batch(batch: BatchRow) -> int:
                 count_unread(batch, segment_key(seg), seg.number)
             batch.places[batch.count] = start
             batch.hashes[batch.count] = flow_hash(frame, seg, batch.seed)
+            batch.octets_before[batch.count] = batch.payload
+            batch.payload += seg.data_len
             batch.count += 1
         elif status == FRAGMENT:
             batch.fragment_at = start
@@ -121,22 +123,50 @@ def decode_batch(batch: BatchRow) -> int:
 def process_batch(batch: BatchRow, ctx: Context) -> int:
     """Verify the segments of a batch."""
     batch.shown = 0
+    batch.ended_count = 0
     for i in range(batch.count):
         _prefetch(i, batch, ctx)
         row = batch.moved[batch.shown]
         if batch.shows:
             _show_nothing(i, row)
         _process(i, batch, row, ctx)
-        for k in range(ctx.finished_count):
-            _finish_flow(ctx.finished[k], ctx)
-            if batch.shows:
-                row.ended[k] = ctx.flows[ctx.finished[k]].index
-                row.plain = 0
-            give_back(ctx, ctx.finished[k])
-        if batch.shows and (row.flow != ABSENT or ctx.finished_count):
+        if ctx.finished >= 0 and batch.shows:
+            row.ended = ctx.flows[ctx.finished].index
+            row.plain = 0
+        if batch.shows and (row.flow != ABSENT or ctx.finished >= 0):
             batch.shown += 1
-        ctx.finished_count = 0
+        _finish_one(ctx)
+        if ctx.segments % ctx.every == 0:
+            _keep_bounds(batch, ctx)
     return 0
+
+
+def _finish_one(ctx: Context) -> None:
+    """Finish the conversation that the last segment took out of the table."""
+    if ctx.finished >= 0:
+        _finish_flow(ctx.finished, ctx)
+        give_back(ctx, ctx.finished)
+        ctx.finished = NONE
+
+
+def _keep_bounds(batch: BatchRow, ctx: Context) -> None:
+    """Finish the conversations that are beyond the bounds."""
+    ctx.forgotten += max(0, ctx.length[OPEN] - ctx.max_open)
+    _leave(ctx.length[OVER] - ctx.max_over, OVER, batch, ctx)
+    _leave(ctx.length[OPEN] - ctx.max_open, OPEN, batch, ctx)
+
+
+def _leave(count: int, chain: int, batch: BatchRow, ctx: Context) -> None:
+    """Finish the first conversations of a chain."""
+    for _i in range(count):
+        slot = ctx.first[chain]
+        fetch_next(ctx, ctx.flows[slot].newer)
+        take_out(ctx, slot)
+        _finish_flow(slot, ctx)
+        if batch.shows:
+            batch.ended[batch.ended_count] = ctx.flows[slot].index
+            batch.ended_count += 1
+        give_back(ctx, slot)
 
 
 def finish(ctx: Context) -> int:
@@ -166,6 +196,8 @@ def _process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
     buf = behind(batch.octets, batch.places[i])
     seg = batch.segments[i]
     ctx.segments += 1
+    ctx.segment = batch.first + i + 1
+    ctx.octets_before = batch.octets_before[i]
     found = find_flow(buf, seg, batch.hashes[i], ctx)
     side = found & 1
     slot = found >> 1
@@ -199,8 +231,7 @@ def _show_nothing(i: int, row: Moved) -> None:
     row.at = i
     row.flow = ABSENT
     row.plain = 0
-    for k in range(MAX_ENDED):
-        row.ended[k] = ABSENT
+    row.ended = ABSENT
 
 
 def _show(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, row: Moved) -> None:
@@ -239,11 +270,10 @@ def _finish_flow(slot: int, ctx: Context) -> None:
     assign_cold_row(second, 1, ctx)
     ctx.repeated += flow.point > 0
     ctx.missed += first.missed + second.missed
-    if flow.wanted and ctx.described_count < ctx.max_described:
-        ctx.described[ctx.described_count] = flow
-        ctx.described_sides[2 * ctx.described_count] = first
-        ctx.described_sides[2 * ctx.described_count + 1] = second
-        ctx.described_count += 1
+    if flow.wanted and flow.rank < ctx.max_described:
+        ctx.described[flow.rank] = flow
+        ctx.described_sides[2 * flow.rank] = first
+        ctx.described_sides[2 * flow.rank + 1] = second
 
 
 def assign_cold_row(side: SideRow, number: int, ctx: Context) -> None:
@@ -269,9 +299,9 @@ def assign_cold_row(side: SideRow, number: int, ctx: Context) -> None:
 
 
 def count_hit(place: int, packet: int, ctx: Context) -> None:
-    """Count an answer of a rule that reports a capture limit."""
+    """Count an answer of a rule that reports a capture limit. `packet` is 0 where it is about no packet."""
     hit = ctx.hits[place]
-    if hit.count == 0:
+    if packet and (hit.packet == 0 or packet < hit.packet):
         hit.packet = packet
     hit.count += 1
 

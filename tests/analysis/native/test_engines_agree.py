@@ -115,7 +115,7 @@ def test_filters(wanted: FlowFilter, reported: int, code: Library) -> None:
     assert len({finding.flow for finding in verdict.findings}) == reported
 
 
-@pytest.mark.parametrize("bounds", [Bounds(), Bounds(open=300, over=280, findings=500)], ids=["as-usual", "small"])
+@pytest.mark.parametrize("bounds", [Bounds(), Bounds(open=300, over=280, findings=500, every=1), Bounds(over=9, every=64)], ids=["as-usual", "small", "rounds"])
 def test_many_conversations(bounds: Bounds, code: Library) -> None:
     """Hundreds of conversations are open at a time, then over, then continued."""
     found = []
@@ -170,7 +170,7 @@ def test_more_hosts_than_are_remembered(code: Library) -> None:
 def test_conversations_that_are_over_and_remembered(hosts: tuple[int, ...], flows: int, code: Library) -> None:
     """The one that was silent for longest gives way: its later segments begin another conversation."""
     reset = ether(ip4(tcp(ctl=RST)))
-    whole, bounds = numbered([moved(reset, host) for host in hosts]), Bounds(over=2)
+    whole, bounds = numbered([moved(reset, host) for host in hosts]), Bounds(over=2, every=1)
     agree(whole, code, RFC9293, bounds)
     assert compiled(whole, code, RFC9293, bounds).flows == flows
 
@@ -180,7 +180,7 @@ def test_payload_of_a_forgotten_conversation(code: Library) -> None:
     one, other = (ether(ip4(tcp(fill * 99))) for fill in (b"a", b"b"))
     reset = ether(ip4(tcp(ctl=RST, seq=1099)))
     whole = numbered([one, reset, moved(other, 1), moved(other, 1), moved(one, 1)])
-    assert codes(whole, code, Bounds(over=0))["RTX02"] == 1
+    assert codes(whole, code, Bounds(over=0, every=1))["RTX02"] == 1
 
 
 def test_cold_rows_are_used_again(code: Library) -> None:
@@ -211,11 +211,11 @@ def test_more_payload_of_one_sender_than_is_kept(size: int, pieces: int, conflic
 
 @pytest.mark.parametrize(("between", "conflicts"), [(262, 2), (263, 1)])
 def test_more_payload_of_all_senders_than_is_kept(between: int, conflicts: int, code: Library) -> None:
-    """Retransmitted payload is compared until too much was sent by all sides since."""
+    """Retransmitted payload is compared until all sides have sent too much since."""
     assert 262 * 64_000 + 99 < RING_OCTETS < 263 * 64_000
     zeros, other = ether(ip4(tcp(bytes(64_000)))), ether(ip4(tcp(bytes(63_999) + b"z")))
     found = [ether(ip4(tcp(b"a" * 99))), *(moved(zeros, host) for host in range(1, between + 1))]
-    found += [moved(other, between), ether(ip4(tcp(b"b" * 99)))]
+    found += [ether(ip4(tcp(b"b" * 99))), moved(other, between)]
     assert codes(numbered(found), code, Bounds())["RTX02"] == conflicts
 
 

@@ -168,8 +168,8 @@ def captured(packets: Iterable[Packet], isns: tuple[int, int]) -> list[Frame]:
         (RFC9293, Bounds()),
         (DOCUMENT, Bounds()),
         (LITERAL, Bounds()),
-        (RFC9293, Bounds(open=1, over=1, findings=3, once=1, hosts=1)),
-        (RFC9293, Bounds(open=2, over=0, findings=1)),
+        (RFC9293, Bounds(open=1, over=1, findings=3, once=1, hosts=1, every=1)),
+        (RFC9293, Bounds(open=2, over=0, findings=1, every=3)),
     ],
 )
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
