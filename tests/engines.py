@@ -11,7 +11,8 @@ from labkit.analysis.native import observing
 from labkit.analysis.native.line_writer import LineWriter
 from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.packed import Library
-from labkit.analysis.native.reader import Batch, Feed
+from labkit.analysis.native.reader import CHUNK, Batch, Feed
+from labkit.analysis.native.shards import ShardedVerifier
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293
 from labkit.analysis.states import Lines, Row, observe
 from labkit.analysis.verifier import Bounds, Verdict, Verifier
@@ -43,7 +44,25 @@ def agree(
     other = compiled(found, code, profile, bounds, wanted)
     assert list(other.findings) == list(one.findings)
     assert other == one
+    if wanted is None or not wanted.flows:
+        for shards, chunk in ((2, 300), (3, CHUNK)):
+            divided = by_shards(found, code, profile, shards, bounds, wanted, chunk)
+            assert divided is None or (list(divided.findings) == list(one.findings) and divided == one)
     assert sorted(map(repr, groups(other.findings, 3))) == sorted(map(repr, groups(one.findings, 3)))
+
+
+def by_shards(
+    found: list[Frame],
+    code: Library,
+    profile: str,
+    shards: int,
+    bounds: Bounds,
+    wanted: FlowFilter | None = None,
+    chunk: int = CHUNK,
+) -> Verdict | None:
+    """The verdict of several threads that share the conversations; None where only one thread can judge them."""
+    verifier = ShardedVerifier(profile, code, shards, bounds, wanted)
+    return verifier.run(Feed(found, code, chunk=chunk), PROFILES[profile], lambda _packets: None)
 
 
 def agree_about_rows(found: list[Frame], code: Library, wanted: FlowFilter | None = None) -> None:

@@ -107,7 +107,7 @@ class Moved:
     window: U32 = 0
     """The window in octets: scaled, where both SYNs offered a scale."""
     ended: int = ABSENT
-    """The conversation that is finished because this segment begins the next one on its four-tuple, by number; ABSENT for none."""
+    """The number of the conversation that is finished because this segment begins the next one on its four-tuple, or ABSENT."""
 
 
 def begin(ends: Ends, seg: Seen) -> None:

@@ -34,8 +34,8 @@ MAX_OVER = 16_384
 there are more, those that have been silent for longest are finished."""
 
 ROUND = 16_384
-"""Segments of the capture from one look at these two bounds to the next. So conversations can be divided among threads, which need
-not wait for each other at every segment."""
+"""Segments of the capture from one look at these two bounds to the next: threads that share the conversations need not wait for
+each other at every segment."""
 
 MAX_POINTS = 8
 """Points of capture that are distinguished for one connection. Segments of further points join the last one."""

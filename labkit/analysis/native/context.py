@@ -24,10 +24,31 @@ SEVERITIES = max(Severity) + 1
 OPEN, OVER = 0, 1
 """The two chains of conversations, and the columns of their ends in `Context`."""
 
+MAX_SHARDS = 16
+"""Threads that judge one capture at most."""
+
+EARLIER, JUDGED, DISPLACED, LEFT_OVER, LEFT_OPEN = range(5)
+"""What a shard is doing (`Context.phase`), in the order in which one thread would do it at a segment: rules about the frame and
+about earlier segments; about this one; about the conversation before on its four-tuple; about conversations that are finished at
+the end of a round, first those that were over."""
+
 
 def zeros(count: int) -> Callable[[], list[int]]:
     """Makes a column of so many integers."""
     return lambda: [0] * count
+
+
+@dataclass(slots=True, init=False, eq=False, repr=False)
+class IsnRow:
+    """An initial sequence number that a shard leaves to whoever compares those of a host."""
+
+    flow: int = 0
+    at: U32 = 0
+    """The segment's place in the batch."""
+    bases: list[U32] = field(default_factory=zeros(2))
+    side: U8 = 0
+    wanted: U8 = 0
+    has_old: U8 = 0
 
 
 @dataclass(slots=True, init=False, eq=False, repr=False)
@@ -46,6 +67,14 @@ class BatchRow:
     """For each segment its `labkit.analysis.native.flow_table.flow_hash`."""
     octets_before: Pointer[int]
     """For each segment the octets of payload in the capture before it."""
+    own: Pointer[I32]
+    """For each shard, in rows of `room`, its segments' places in this batch."""
+    isns: Pointer[IsnRow]
+    """For each shard, in rows of `room`, the initial sequence numbers that it has found."""
+    begun: Pointer[U8]
+    """For each segment, where there are shards, whether a conversation begins with it."""
+    begun_bits: Pointer[U32]
+    """The same in bits."""
     formats: Pointer[int]
     """The table of `labkit.analysis.native.scan`."""
     shows: int = 0
@@ -72,6 +101,10 @@ class BatchRow:
     """Position of the frame that the decode loop stopped at, because it holds a fragment."""
     seed: int = 0
     """Secret number for the hashes."""
+    shards: int = 1
+    shares: list[int] = field(default_factory=zeros(MAX_SHARDS))
+    """By shard the number of its segments, if there are several shards."""
+    isn_counts: list[int] = field(default_factory=zeros(MAX_SHARDS))
     unread_used: int = 0
     """Rows of the frames that were not read (`labkit.analysis.unread.count_unread`)."""
     unread_keys: list[int] = field(default_factory=zeros(MAX_ROWS))
@@ -89,6 +122,8 @@ class FlowRow(Ends):
     """The next row in the same bucket, or the next free row."""
     older: I32 = NONE
     newer: I32 = NONE
+    placed: U32 = 0
+    """The segment at which it was put at the end of its chain."""
     chain: U8 = OPEN
     """The chain that the row is in."""
     wanted: U8 = 0
@@ -165,7 +200,7 @@ class HitCount:
 
 @dataclass(slots=True, init=False, eq=False, repr=False)
 class Context:
-    """Addresses of the tables, counters, and the segment that is being looked up."""
+    """Addresses of the tables, counters, and the segment that is being looked up: of one thread."""
 
     flows: Pointer[FlowRow]
     sides: Pointer[SideRow]
@@ -183,6 +218,11 @@ class Context:
     host_buckets: Pointer[I32]
     once_keys: Pointer[OnceKey]
     findings: Pointer[FindingRow]
+    moments: Pointer[int]
+    turns: Pointer[U32]
+    """By what shards' findings are put in order: the segment at which each was found and the phase, and then its turn."""
+    once_codes: Pointer[I32]
+    """By rule the number of its code, if it reports once of each host; NONE for another rule."""
     order: Pointer[U32]
     """The places of the findings in the order of a verdict (`labkit.analysis.native.order`)."""
     spare: Pointer[U32]
@@ -253,6 +293,25 @@ class Context:
     judges: int = 1
     """0: no rule is asked, where only states are shown."""
 
+    # Shards (`labkit.analysis.native.shard_loop`).
+    shards: int = 1
+    shard: int = 0
+    next: int = 0
+    """The place in `BatchRow.own` of the shard's next segment."""
+    until: int = 0
+    """The place in the batch where to stop."""
+    leave: list[int] = field(default_factory=zeros(2))
+    """By chain the number of conversations to finish first."""
+    cursor: int = 0
+    phase: int = EARLIER
+    turn: int = 0
+    compares: int = 0
+    """1: the segment has the initial sequence number of a new connection, which the shard does not compare."""
+    isn_count: int = 0
+    cursors: list[int] = field(default_factory=zeros(MAX_SHARDS))
+    crowded: int = 0
+    """1: hosts and codes were forgotten (`max_once`), so that only one thread can say what was reported before."""
+
     # Results.
     segments: int = 0
     finding_count: int = 0
@@ -268,3 +327,14 @@ class Context:
     # The payload that is kept, as in `labkit.analysis.payload.PayloadStore`.
     segment: int = 0
     octets_before: int = 0
+
+
+@dataclass(slots=True, init=False, eq=False, repr=False)
+class ShardsRow:
+    """The contexts of all shards; behind them those of the hosts, and of the whole capture."""
+
+    contexts: Pointer[Context]
+    count: int = 0
+    """Shards."""
+    segment: int = 0
+    """Segments of the capture up to the end of a round."""

@@ -57,7 +57,7 @@ def find_flow(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> int:
 
     `hashed` is the segment's `flow_hash`.
     """
-    _read_ends(buf, seg, hashed, ctx)
+    read_ends(buf, seg, hashed, ctx)
     slot = _find_point(seg, ctx)
     side = 0
     if slot < 0:
@@ -75,7 +75,10 @@ def find_flow(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> int:
             side = 0
     flow = ctx.flows[slot]
     if compares_isn(seg, ctx.sides[2 * slot + side], flow.point):
-        _compare_isn(seg, ctx, ctx.sides[2 * slot + side])
+        if ctx.shards > 1:
+            ctx.compares = 1
+        else:
+            compare_isn(seg, ctx, ctx.sides[2 * slot + side])
     add_segment(flow, seg, side, ctx.sides[2 * slot], ctx.sides[2 * slot + 1])
     if flow.segments == 1:
         flow.wanted = int(is_chosen(flow.index, flow.family, flow.words, flow.ports, ctx.filter_numbers))
@@ -84,7 +87,8 @@ def find_flow(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> int:
     return 2 * slot + side
 
 
-def _read_ends(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> None:
+def read_ends(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> None:
+    """Put the ends of a segment, and their hash, into the context."""
     ctx.hash = hashed
     ctx.ports[0] = seg.sport
     ctx.ports[1] = seg.dport
@@ -160,7 +164,8 @@ def _begin(seg: Seen, ctx: Context, point: int) -> int:
         slot = ctx.rows_used
         ctx.rows_used += 1
     flow = ctx.flows[slot]
-    flow.index = ctx.flow_count
+    # Shards cannot count those of the others: there the segment stands for the number.
+    flow.index = ctx.segment if ctx.shards > 1 else ctx.flow_count
     ctx.flow_count += 1
     flow.family = seg.addr_len
     for i in range(8):
@@ -236,6 +241,7 @@ def _append(ctx: Context, slot: int, chain: int) -> None:
     """Put a row at the end of a chain."""
     flow = ctx.flows[slot]
     flow.chain = chain
+    flow.placed = ctx.segment
     flow.older = ctx.last[chain]
     flow.newer = NONE
     if flow.older >= 0:
@@ -264,12 +270,14 @@ def retire(ctx: Context, slot: int) -> None:
     """Move a conversation that is over to the end of the chain of those that are over."""
     if not is_over(ctx.sides[2 * slot], ctx.sides[2 * slot + 1]):
         return
-    if slot != ctx.last[OVER]:
+    if slot == ctx.last[OVER]:
+        ctx.flows[slot].placed = ctx.segment
+    else:
         _unchain(ctx, slot)
         _append(ctx, slot, OVER)
 
 
-def _compare_isn(seg: Seen, ctx: Context, me: Side) -> None:
+def compare_isn(seg: Seen, ctx: Context, me: Side) -> None:
     """Compare the ISN with those of the same host. The host that was remembered first gives way."""
     role = seg.ctl & ACK
     w0, w1, w2, w3 = ctx.words[0], ctx.words[1], ctx.words[2], ctx.words[3]

@@ -10,9 +10,9 @@ from functools import cache
 from typing import Any
 
 from labkit.analysis import payload
-from labkit.analysis.native import line_writer, order, primitives, segment_loop
+from labkit.analysis.native import line_writer, order, primitives, segment_loop, shard_loop
 from labkit.analysis.native.assembly import Assembly
-from labkit.analysis.native.context import NONE, SEVERITIES, BatchRow, Context
+from labkit.analysis.native.context import NONE, SEVERITIES, BatchRow, Context, ShardsRow
 from labkit.analysis.native.lines import Row
 from labkit.analysis.native.plain import Simplified, facts
 from labkit.analysis.native.translate import Translation, UntranslatableError
@@ -42,6 +42,11 @@ ENTRIES: dict[Callable[..., int], tuple[type, ...]] = {
     segment_loop.decode_batch: (BatchRow,),
     segment_loop.process_batch: (BatchRow, Context),
     segment_loop.finish: (Context,),
+    shard_loop.process_shard: (BatchRow, Context),
+    shard_loop.finish_shard: (BatchRow, Context),
+    shard_loop.plan_round: (ShardsRow,),
+    shard_loop.compare_isns: (BatchRow, Context),
+    shard_loop.merge_findings: (ShardsRow,),
     order.order_findings: (Context,),
     order.ask_about: (Context,),
     line_writer.write_lines: (BatchRow, line_writer.LinesRow),
@@ -70,7 +75,8 @@ def _add_field_functions(whole: Translation) -> None:
 @cache
 def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
     """The text that is compiled, and the names of functions in it. UncompilableError for a rule that cannot be translated."""
-    whole = Translation(OPERATIONS | {each: each.__name__ for each in ASK.values()})
+    placeholders = *ASK.values(), shard_loop.ask_hosts
+    whole = Translation(OPERATIONS | {each: each.__name__ for each in placeholders})
     whole.names |= {slow: whole.add(fast) for slow, fast in FASTER.items()}
     _add_field_functions(whole)  # first, so that their strings have the numbers of `words`
     rules = shipped()
@@ -86,7 +92,9 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
     before = whole.text
     for entry in ENTRIES:
         whole.add(entry)
-    simpler = _simplified(before, is_plain)
+    functions = {each.name: each for each in ast.parse(before).body if isinstance(each, ast.FunctionDef)}
+    hosts = [(number, name) for number, name in asked[Scope.SEGMENT] if _reads_host(name, functions)]
+    simpler = Simplified(functions, facts(functions[is_plain]))
     plain = []
     for number, name in asked[Scope.SEGMENT]:
         left = simpler.of(name)
@@ -96,6 +104,7 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
             plain.append((number, name))
     ask_functions = [
         _asking("ask_plain", plain, is_plain),
+        _asking(shard_loop.ask_hosts.__name__, hosts, is_plain),
         *(_asking(ASK[scope].__name__, each, is_plain) for scope, each in asked.items()),
     ]
     parts = [
@@ -108,10 +117,14 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
     return "\n\n\n".join(parts), dict(whole.names)
 
 
-def _simplified(text: str, is_plain: str) -> Simplified:
-    """The functions of a text for plain segments."""
-    functions = {each.name: each for each in ast.parse(text).body if isinstance(each, ast.FunctionDef)}
-    return Simplified(functions, facts(functions[is_plain]))
+def _reads_host(name: str, functions: Mapping[str, ast.FunctionDef]) -> bool:
+    """Whether a function, or one that it calls, reads the initial sequence numbers of a host."""
+    for node in ast.walk(functions[name]):
+        if isinstance(node, ast.Attribute) and node.attr == "host_isns":
+            return True
+        if isinstance(node, ast.Name) and node.id in functions and _reads_host(node.id, functions):
+            return True
+    return False
 
 
 def _asking(name: str, predicates: Iterable[tuple[int, str]], is_plain: str) -> str:

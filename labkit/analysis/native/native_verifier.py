@@ -6,14 +6,14 @@ from collections.abc import Container, Iterator, Sequence
 from ctypes import sizeof
 from dataclasses import MISSING, fields
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit.analysis import limits
 from labkit.analysis.finding import Finding, Group
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.flows import Flow
 from labkit.analysis.limits import CaptureLimits, described
-from labkit.analysis.native.context import SEVERITIES, Context, FindingRow, FlowRow
+from labkit.analysis.native.context import NONE, SEVERITIES, Context, FindingRow, FlowRow
 from labkit.analysis.native.flow_table import ends_of, new_seed
 from labkit.analysis.native.found import Findings, depends, left_out
 from labkit.analysis.native.lazy import LazySequence
@@ -36,6 +36,15 @@ JUDGING = (
 """The tables that only judging segments needs."""
 
 
+class Place(NamedTuple):
+    """The place of a verifier among several."""
+
+    memory: Memory
+    """Of all their contexts."""
+    number: int = 0
+    shards: int = 1
+
+
 class NativeVerifier:
     """Verifies one capture under a profile: `take` each batch, then ask for the verdict."""
 
@@ -48,9 +57,11 @@ class NativeVerifier:
         most: int | None = None,
         *,
         judges: bool = True,
+        place: "Place | None" = None,
     ) -> None:
         """`profile` is one of labkit.analysis.rule: RFC9293, DOCUMENT or LITERAL. The capture has `most` segments at most, where
-        that is known: a small one takes less memory, which takes less time. `judges`: rules are asked."""
+        that is known: a small one takes less memory, which takes less time. `judges`: rules are asked. `place`: it is one of
+        several (`labkit.analysis.native.shards`)."""
         self.profile = profile
         bounds = bounds or Bounds()
         self._entries = library.entries
@@ -60,6 +71,7 @@ class NativeVerifier:
                 open=min(bounds.open, most + 1), over=min(bounds.over, most + 1), every=min(bounds.every, most + 1)
             )
         flows = bounds.open + bounds.over + bounds.every + 3
+        findings = len(Severity) * bounds.findings + (bounds.once if place else 0)
         sizes = {
             "flows": flows,
             "sides": 2 * flows,
@@ -72,9 +84,9 @@ class NativeVerifier:
             "hosts": bounds.hosts,
             "host_buckets": _power(bounds.hosts),
             "once_keys": _power(2 * bounds.once),
-            "findings": len(Severity) * bounds.findings,
-            **dict.fromkeys(("order", "spare", "grades", "asked"), len(Severity) * bounds.findings),
-            **dict.fromkeys(("ranks", "whole", "depends"), len(shipped())),
+            **dict.fromkeys(("findings", "order", "spare", "grades", "asked"), findings),
+            **dict.fromkeys(("moments", "turns"), findings if place else 0),
+            **dict.fromkeys(("ranks", "whole", "depends", "once_codes"), len(shipped())),
             "hits": SEVERITIES * len(shipped()),
             "severities": len(shipped()),
             "kept": SEVERITIES * (1 + len(shipped())),
@@ -90,43 +102,53 @@ class NativeVerifier:
         self._memory = {
             name: Memory(sizes[name] * sizeof(kind), huge=most is None) for name, kind in self._kinds.items()
         }
-        self._context_memory = Memory(sizeof(record(Context)))
-        self._context_memory.view[:] = _blank_context()
-        self._context = context = record(Context).from_buffer(self._context_memory.view)
+        place = place or Place(Memory(sizeof(record(Context)), huge=False))
+        at = place.number * sizeof(record(Context))
+        place.memory.view[at : at + sizeof(record(Context))] = _blank_context()
+        self.context = context = record(Context).from_buffer(place.memory.view, at)
+        self.address = place.memory.address + at
+        """The address of the context."""
         for name, memory in self._memory.items():
             setattr(context, name, memory.address)
         for name in ("buckets", "host_buckets"):
             ctypes.memset(self._memory[name].address, 0xFF, len(self._memory[name].view))
         context.cold_at, context.cold_size = self._memory["cold_rows"].address, sizeof(record(ColdRow))
         context.cold_used = SPARE_ROWS
-        for number, row in enumerate(self._table("blank_sides")):
+        for number, row in enumerate(self.table("blank_sides")):
             ctypes.memmove(ctypes.addressof(row), _blank(SideRow), sizeof(row))
             row.cold_row = context.cold_at + number * context.cold_size
         self._memory["blank_segment"].view[:] = _blank(Seen)
-        self._table("filter_numbers")[:] = numbers
-        self._table("ranks")[:], self._table("whole")[:] = _order()
-        self._table("severities")[:] = _severities(profile)
-        context.max_open, context.max_over, context.max_findings, context.max_once, context.max_hosts, context.every = bounds
+        self.table("filter_numbers")[:] = numbers
+        self.table("ranks")[:], self.table("whole")[:] = _order()
+        self.table("severities")[:] = _severities(profile)
+        self.table("once_codes")[:] = _once_codes()
+        context.max_open, context.max_over, context.max_findings, context.max_once, context.max_hosts, context.every = (
+            bounds
+        )
         context.bucket_mask, context.host_mask = sizes["buckets"] - 1, sizes["host_buckets"] - 1
         context.once_mask = sizes["once_keys"] - 1
         context.max_described = limits.MAX_DESCRIBED
         context.seed = new_seed()
-        context.judges = judges
+        context.judges, context.shards, context.shard = judges, place.shards, place.number
 
-    def _table(self, name: str) -> Any:
+    def memory(self, name: str) -> Memory:
+        """The memory of a table."""
+        return self._memory[name]
+
+    def table(self, name: str) -> Any:
         """All rows of a table."""
         kind, view = self._kinds[name], self._memory[name].view
         return (kind * (len(view) // sizeof(kind))).from_buffer(view)
 
     def take(self, batch: "Batch") -> None:
         """Verify a batch of segments."""
-        self._entries["process_batch"](batch.address, self._context_memory.address)
+        self._entries["process_batch"](batch.address, self.address)
 
     def verdict(self, packets: int, start: int, profile: str, unread: Unread) -> Verdict:
         """The verdict on a capture of `packets` frames, the first of which has the time `start`. `profile` is the name to show;
         `unread` are the frames that were not read."""
         self._call("finish")
-        context = self._context
+        context = self.context
         beyond = self._beyond()
         found = self._limits(sum(each.count for each in beyond))
         frames, segments = found.not_read(unread, self._memory["pairs"].view)
@@ -147,21 +169,21 @@ class NativeVerifier:
         )
 
     def _conversations(self, start: int) -> "Conversations":
-        count = min(self._context.reported, self._context.max_described)
+        count = min(self.context.reported, self.context.max_described)
         rows = self._memory["described"].view[: count * sizeof(record(FlowRow))]
         sides = self._memory["described_sides"].view[: 2 * count * sizeof(record(SideRow))]
         return Conversations(bytes(rows), bytes(sides), start)
 
     def _findings(self, start: int) -> Sequence[Finding]:
-        if not self._context.finding_count:
+        if not self.context.finding_count:
             return []
         for name in JUDGING:  # what is made of many findings takes their place
             self._memory[name].release()
         count = self._call("order_findings")
         grades = self._copied("grades", "i", count)
-        self._table("depends")[:] = depends(grades)
+        self.table("depends")[:] = depends(grades)
         asked = self._copied("spare", "I", self._call("ask_about"))
-        dropped = left_out(asked, self._table("findings"), grades)
+        dropped = left_out(asked, self.table("findings"), grades)
         order = self._copied("order", "I", count)
         if dropped:
             order = array("I", (place for place in order if place not in dropped))
@@ -176,12 +198,12 @@ class NativeVerifier:
         return found
 
     def _call(self, entry: str) -> int:
-        return self._entries[entry](self._context_memory.address)
+        return self._entries[entry](self.address)
 
     def _beyond(self) -> list[Group]:
         """The findings that were only counted."""
         found: dict[tuple[str, str, Severity], Group] = {}
-        kept = self._table("kept")[:]
+        kept = self.table("kept")[:]
         if not any(kept[SEVERITIES:]):
             return []
         for number, rule in enumerate(shipped(), 1):
@@ -193,12 +215,12 @@ class NativeVerifier:
 
     def _limits(self, beyond: int) -> CaptureLimits:
         found = CaptureLimits()
-        hits = self._table("hits")
+        hits = self.table("hits")
         for number, rule in _limiting():
             for answer in rule.limits:
                 hit = hits[SEVERITIES * number + answer]
                 found.count(rule, answer, hit.packet or None, hit.count)
-        context = self._context
+        context = self.context
         found.end_many(missed=context.missed, again=context.repeated, forgotten=context.forgotten, beyond=beyond)
         return found
 
@@ -232,6 +254,13 @@ def _order() -> tuple[list[int], list[int]]:
     """Each rule's place in the order of codes, and whether it is about whole conversations."""
     codes = sorted({rule.code for rule in shipped()})
     return [codes.index(rule.code) for rule in shipped()], [rule.scope == Scope.FLOW for rule in shipped()]
+
+
+@cache
+def _once_codes() -> list[int]:
+    """By rule the number of its code, if it reports once of each host."""
+    codes = list(dict.fromkeys(rule.code for rule in shipped()))
+    return [codes.index(rule.code) if rule.once else NONE for rule in shipped()]
 
 
 @cache

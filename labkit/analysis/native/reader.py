@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 from labkit.analysis import flows
 from labkit.analysis.ends import Moved
 from labkit.analysis.native import scan
-from labkit.analysis.native.context import BatchRow
+from labkit.analysis.native.context import MAX_SHARDS, BatchRow, IsnRow
 from labkit.analysis.native.flow_table import flow_hash, new_seed
 from labkit.analysis.native.packed import Library
 from labkit.analysis.native.records import Memory, read_row, record, write_row
 from labkit.analysis.native.scan import IRREGULAR
-from labkit.analysis.native.segment_loop import AHEAD
+from labkit.analysis.native.segment_loop import AHEAD, shard_of
 from labkit.analysis.unread import TABLE_FULL, Unread, segment_key
 from labkit.capture import Damage, Frame, Reader
 from labkit.capture.base import MAX_RECORD_OCTETS
@@ -86,8 +86,8 @@ class Never:
 class Batch:
     """Segments in the order of the capture, and the octets that hold them. Filled again and again."""
 
-    def __init__(self, *, shows: bool = False, small: bool = False) -> None:
-        """`shows`: compiled code fills `moved`. `small`: little of the memory will be used."""
+    def __init__(self, *, shows: bool = False, small: bool = False, shards: int = 1) -> None:
+        """`shows`: compiled code fills `moved`. `small`: little of the memory will be used. `shards`: threads that judge it."""
         self.octets = Memory(OCTETS + SPARE, huge=not small)
         kind = record(Seen)
         self.seen, self._row = Memory(ROOM * sizeof(kind), huge=not small), Memory(sizeof(record(BatchRow)), huge=False)
@@ -104,10 +104,29 @@ class Batch:
         self.moved = Memory(ROOM * sizeof(record(Moved)) if shows else 0, huge=not small)
         """Rows of `Moved`, of which the first `row.count` count."""
         self.row.moved, self.row.shows = self.moved.address, shows
+        self.begun_bits = self._divide(shards)
         self.ended = Memory(2 * (flows.ROUND + ROOM) * 8 if shows else 0, huge=False)
         self.row.ended = self.ended.address
         self.address = self._row.address
         """The address of `row`."""
+
+    def _divide(self, shards: int) -> memoryview:
+        """Make the lists of shards; `BatchRow.begun_bits`."""
+        room = ROOM if shards > 1 else 0
+        sizes = 4 * (shards * room + AHEAD), shards * room * sizeof(record(IsnRow)), room, room // 8
+        memory = own, isns, begun, bits = [Memory(size, huge=False) for size in sizes]
+        row = self.row
+        row.own, row.isns, row.begun, row.begun_bits = (each.address for each in memory)
+        row.shards = shards
+        self._lists = own.view.cast("i"), isns, begun
+        return bits.view
+
+    def share(self, number: int) -> None:
+        """Give a segment, whose hash is known, to its shard."""
+        if self.row.shards > 1:
+            shard = shard_of(self.hashes[number], self.row.shards)
+            self._lists[0][shard * ROOM + self.row.shares[shard]] = number
+            self.row.shares[shard] += 1
 
 
 class Feed:
@@ -153,6 +172,7 @@ class Feed:
         row, before = batch.row, self._packets
         row.count, row.packets, row.start, row.seed = 0, before, self._start, self._seed
         row.formats, row.first, row.payload = self._table.address, self._segment_count, self._payload
+        row.shares[:] = row.isn_counts[:] = [0] * MAX_SHARDS
         if before >= MAX_PACKETS and not self._over:
             self._over = True
             self.damage = Damage(
@@ -256,6 +276,7 @@ class Feed:
         batch.places[row.count], batch.hashes[row.count] = spare, flow_hash(whole, seg, self._seed)
         batch.octets_before[row.count] = row.payload
         row.payload += seg.data_len
+        batch.share(row.count)
         row.count += 1
         return spare + len(whole)
 

@@ -6,7 +6,20 @@ are left. The functions `ask_*` are placeholders: `labkit.analysis.native.kernel
 
 from labkit.analysis.damage import spoiled
 from labkit.analysis.ends import UNKNOWN, Moved, begin, move, place
-from labkit.analysis.native.context import NONE, OPEN, OVER, SEVERITIES, BatchRow, Context, FlowRow
+from labkit.analysis.native.context import (
+    DISPLACED,
+    EARLIER,
+    JUDGED,
+    LEFT_OPEN,
+    LEFT_OVER,
+    NONE,
+    OPEN,
+    OVER,
+    SEVERITIES,
+    BatchRow,
+    Context,
+    FlowRow,
+)
 from labkit.analysis.native.flow_table import fetch_next, find_flow, flow_hash, give_back, is_host, retire, take_out
 from labkit.analysis.native.primitives import behind, fetch
 from labkit.analysis.native.records import SideRow
@@ -110,6 +123,10 @@ def decode_batch(batch: BatchRow) -> int:
             batch.hashes[batch.count] = flow_hash(frame, seg, batch.seed)
             batch.octets_before[batch.count] = batch.payload
             batch.payload += seg.data_len
+            if batch.shards > 1:
+                shard = shard_of(batch.hashes[batch.count], batch.shards)
+                batch.own[shard * batch.room + batch.shares[shard]] = batch.count
+                batch.shares[shard] += 1
             batch.count += 1
         elif status == FRAGMENT:
             batch.fragment_at = start
@@ -118,6 +135,11 @@ def decode_batch(batch: BatchRow) -> int:
             count_unread(batch, unread_key(frame, status, seg), seg.number)
             status = OTHER
     return status
+
+
+def shard_of(hashed: int, shards: int) -> int:
+    """The shard that judges a conversation, by its `flow_hash`."""
+    return ((hashed >> 32 & 0xFFFF) * shards) >> 16
 
 
 def process_batch(batch: BatchRow, ctx: Context) -> int:
@@ -129,21 +151,22 @@ def process_batch(batch: BatchRow, ctx: Context) -> int:
         row = batch.moved[batch.shown]
         if batch.shows:
             _show_nothing(i, row)
-        _process(i, batch, row, ctx)
+        process(i, batch, row, ctx)
         if ctx.finished >= 0 and batch.shows:
             row.ended = ctx.flows[ctx.finished].index
             row.plain = 0
         if batch.shows and (row.flow != ABSENT or ctx.finished >= 0):
             batch.shown += 1
-        _finish_one(ctx)
+        finish_one(ctx)
         if ctx.segments % ctx.every == 0:
             _keep_bounds(batch, ctx)
     return 0
 
 
-def _finish_one(ctx: Context) -> None:
+def finish_one(ctx: Context) -> None:
     """Finish the conversation that the last segment took out of the table."""
     if ctx.finished >= 0:
+        ctx.phase = DISPLACED
         _finish_flow(ctx.finished, ctx)
         give_back(ctx, ctx.finished)
         ctx.finished = NONE
@@ -152,28 +175,33 @@ def _finish_one(ctx: Context) -> None:
 def _keep_bounds(batch: BatchRow, ctx: Context) -> None:
     """Finish the conversations that are beyond the bounds."""
     ctx.forgotten += max(0, ctx.length[OPEN] - ctx.max_open)
-    _leave(ctx.length[OVER] - ctx.max_over, OVER, batch, ctx)
-    _leave(ctx.length[OPEN] - ctx.max_open, OPEN, batch, ctx)
+    leave(ctx.length[OVER] - ctx.max_over, OVER, batch, ctx)
+    leave(ctx.length[OPEN] - ctx.max_open, OPEN, batch, ctx)
 
 
-def _leave(count: int, chain: int, batch: BatchRow, ctx: Context) -> None:
+def leave(count: int, chain: int, batch: BatchRow, ctx: Context) -> None:
     """Finish the first conversations of a chain."""
+    ctx.phase = LEFT_OVER if chain == OVER else LEFT_OPEN
     for _i in range(count):
         slot = ctx.first[chain]
         fetch_next(ctx, ctx.flows[slot].newer)
         take_out(ctx, slot)
+        ctx.turn = ctx.flows[slot].placed
         _finish_flow(slot, ctx)
         if batch.shows:
             batch.ended[batch.ended_count] = ctx.flows[slot].index
             batch.ended_count += 1
         give_back(ctx, slot)
+    ctx.turn = 0
 
 
 def finish(ctx: Context) -> int:
     """Finish the conversations that are left: those that are over, then the open ones."""
     for chain in (OVER, OPEN):
+        ctx.phase = LEFT_OVER if chain == OVER else LEFT_OPEN
         slot = ctx.first[chain]
         while slot >= 0:
+            ctx.turn = ctx.flows[slot].placed
             _finish_flow(slot, ctx)
             slot = ctx.flows[slot].newer
     return 0
@@ -192,7 +220,8 @@ def _prefetch(i: int, batch: BatchRow, ctx: Context) -> None:
     fetch(batch.octets, batch.places[i + AHEAD // 4])
 
 
-def _process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
+def process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
+    """Verify a segment of a batch. `row` takes what it moves, if `BatchRow.shows` is set."""
     buf = behind(batch.octets, batch.places[i])
     seg = batch.segments[i]
     ctx.segments += 1
@@ -204,6 +233,11 @@ def _process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
     flow = ctx.flows[slot]
     me = ctx.sides[found]
     peer = ctx.sides[found ^ 1]
+    if ctx.shards > 1:
+        batch.begun[i] = flow.index == ctx.segment
+        if ctx.compares:
+            _leave_isn(i, batch, me, peer, flow, side, ctx)
+    ctx.phase = EARLIER
     if ctx.judges:
         ask_frame(seg, me, peer, flow, side, ctx)
     if seg.fault not in (SOUND, SHORT_IP):
@@ -214,6 +248,7 @@ def _process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
             relate(seg, me)
         if seg.data_len and not spoiled(seg):
             remember(buf, seg, me, ctx)
+        ctx.phase = JUDGED
         if ctx.judges:
             ask_segment(seg, me, peer, flow, side, ctx)
     if batch.shows and flow.wanted:
@@ -225,6 +260,16 @@ def _process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
     assign_cold_row(me, side, ctx)
     assign_cold_row(peer, 1 - side, ctx)
     retire(ctx, slot)
+
+
+def _leave_isn(i: int, batch: BatchRow, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> None:
+    """Leave an initial sequence number to `labkit.analysis.native.shard_loop.compare_isns`."""
+    row = batch.isns[ctx.shard * batch.room + ctx.isn_count]
+    ctx.isn_count += 1
+    ctx.compares = 0
+    row.flow, row.at, row.side, row.wanted, row.has_old = flow.index, i, side, flow.wanted, me.has_old
+    row.bases[0] = me.base
+    row.bases[1] = peer.base
 
 
 def _show_nothing(i: int, row: Moved) -> None:
@@ -321,14 +366,16 @@ def add_finding(
     """Add a finding; the number of its row, or NONE where it is not reported. `code` is NONE, except for a rule that reports
     once of each host."""
     own = ctx.severities[rule]
-    if not own or not flow.wanted or (code >= 0 and _is_reported(code, flow, sender, ctx)):
+    if not own or not flow.wanted or (code >= 0 and is_reported(code, flow.words, sender, flow.family, ctx)):
         return NONE
     severity = answer if answer > 1 else own
-    if ctx.kept[severity] == ctx.max_findings:
-        ctx.kept[(rule + 1) * SEVERITIES + severity] += 1
-        return NONE
-    ctx.kept[severity] += 1
     number = ctx.finding_count
+    if ctx.shards > 1:
+        ctx.moments[number] = ctx.segment * 8 + ctx.phase
+        ctx.turns[number] = rule if ctx.phase == JUDGED else ctx.turn
+    # Another shard may have reported the same of the host: then this one does not count.
+    if (ctx.shards == 1 or code < 0) and not is_kept(rule, severity, ctx):
+        return NONE
     ctx.finding_count += 1
     found = ctx.findings[number]
     found.rule = rule
@@ -347,27 +394,35 @@ def add_finding(
     return number
 
 
-def _is_reported(code: int, flow: FlowRow, sender: int, ctx: Context) -> bool:
+def is_kept(rule: int, severity: int, ctx: Context) -> bool:
+    """Count a finding, and whether it is kept."""
+    kept = ctx.kept[severity] < ctx.max_findings
+    ctx.kept[severity if kept else (rule + 1) * SEVERITIES + severity] += 1
+    return kept
+
+
+def is_reported(code: int, words: list[int], sender: int, family: int, ctx: Context) -> bool:
     """Whether a code was reported of a host. From now on it was. All keys are forgotten when there are too many."""
     at = 4 * sender
-    w0, w1, w2, w3 = flow.words[at], flow.words[at + 1], flow.words[at + 2], flow.words[at + 3]
-    home = end_hash(ctx.seed, w0, w1, w2, w3, code, flow.family) & ctx.once_mask
+    w0, w1, w2, w3 = words[at], words[at + 1], words[at + 2], words[at + 3]
+    home = end_hash(ctx.seed, w0, w1, w2, w3, code, family) & ctx.once_mask
     place = home
     while ctx.once_keys[place].used:
         key = ctx.once_keys[place]
-        if key.code == code and is_host(key.words, key.family, w0, w1, w2, w3, flow.family):
+        if key.code == code and is_host(key.words, key.family, w0, w1, w2, w3, family):
             return True
         place = (place + 1) & ctx.once_mask
     if ctx.once_count == ctx.max_once:
         for i in range(ctx.once_mask + 1):
             ctx.once_keys[i].used = 0
         ctx.once_count = 0
+        ctx.crowded = 1
         place = home
     key = ctx.once_keys[place]
     key.used = 1
     key.code = code
-    key.family = flow.family
+    key.family = family
     for i in range(4):
-        key.words[i] = flow.words[at + i]
+        key.words[i] = words[at + i]
     ctx.once_count += 1
     return False

@@ -191,7 +191,7 @@ def test_cold_rows_are_used_again(code: Library) -> None:
     verifier, feed = NativeVerifier(RFC9293, code), Feed(whole, code)
     while feed.fill(batch):
         verifier.take(batch)
-    assert verifier._context.cold_used == SPARE_ROWS + 1
+    assert verifier.context.cold_used == SPARE_ROWS + 1
     assert (
         Counter(
             each.code for each in verifier.verdict(batch.row.packets, batch.row.start, RFC9293, feed.unread).findings
