@@ -267,6 +267,8 @@ class Context:
     """The row that the last segment took out of the table, because it begins the next connection on that four-tuple."""
     every: int = 0
     """Segments from one look at the bounds to the next."""
+    left: int = 0
+    """Segments up to the next look."""
 
     # Cold rows.
     cold_used: int = 0

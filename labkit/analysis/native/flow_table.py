@@ -190,19 +190,26 @@ def _begin(seg: Seen, ctx: Context, point: int) -> int:
 
 def fetch_next(ctx: Context, slot: int) -> None:
     """Fetch the memory of the conversations that are finished next, from `slot` on: they have lain there for the longest time.
-    Each step follows an address that the step before, for the conversation before, has brought."""
+    Each step follows an address that a step before, for a conversation before, has brought."""
+    slot = _newer(ctx, slot)
     if slot >= 0:
         head = ctx.buckets[ctx.flows[slot].hash & ctx.bucket_mask]
         if head >= 0:
             fetch(ctx.flows, head)
-        slot = ctx.flows[slot].newer
+    slot = _newer(ctx, _newer(ctx, slot))
     if slot >= 0:
         fetch(ctx.buckets, ctx.flows[slot].hash & ctx.bucket_mask)
-        slot = ctx.flows[slot].newer
+    slot = _newer(ctx, _newer(ctx, slot))
     if slot >= 0:
-        fetch(ctx.flows, slot)
         fetch(ctx.sides, 2 * slot)
         fetch(ctx.sides, 2 * slot + 1)
+        slot = _newer(ctx, slot)
+        if slot >= 0:
+            fetch(ctx.flows, slot)
+
+
+def _newer(ctx: Context, slot: int) -> int:
+    return ctx.flows[slot].newer if slot >= 0 else NONE
 
 
 def _pair_bit(seg: Seen, ctx: Context, seed: int) -> int:

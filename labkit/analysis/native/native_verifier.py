@@ -125,6 +125,7 @@ class NativeVerifier:
         context.max_open, context.max_over, context.max_findings, context.max_once, context.max_hosts, context.every = (
             bounds
         )
+        context.left = context.every
         context.bucket_mask, context.host_mask = sizes["buckets"] - 1, sizes["host_buckets"] - 1
         context.once_mask = sizes["once_keys"] - 1
         context.max_described = limits.MAX_DESCRIBED

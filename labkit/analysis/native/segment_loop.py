@@ -151,14 +151,16 @@ def process_batch(batch: BatchRow, ctx: Context) -> int:
         row = batch.moved[batch.shown]
         if batch.shows:
             _show_nothing(i, row)
-        process(i, batch, row, ctx)
+        process(i, batch, row, 0, ctx)
         if ctx.finished >= 0 and batch.shows:
             row.ended = ctx.flows[ctx.finished].index
             row.plain = 0
         if batch.shows and (row.flow != ABSENT or ctx.finished >= 0):
             batch.shown += 1
         finish_one(ctx)
-        if ctx.segments % ctx.every == 0:
+        ctx.left -= 1
+        if ctx.left == 0:
+            ctx.left = ctx.every
             _keep_bounds(batch, ctx)
     return 0
 
@@ -220,8 +222,8 @@ def _prefetch(i: int, batch: BatchRow, ctx: Context) -> None:
     fetch(batch.octets, batch.places[i + AHEAD // 4])
 
 
-def process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
-    """Verify a segment of a batch. `row` takes what it moves, if `BatchRow.shows` is set."""
+def process(i: int, batch: BatchRow, row: Moved, is_shard: int, ctx: Context) -> None:
+    """Verify a segment of a batch. `row` takes what it moves, if `BatchRow.shows` is set. `is_shard`: 1 for a shard's context."""
     buf = behind(batch.octets, batch.places[i])
     seg = batch.segments[i]
     ctx.segments += 1
@@ -233,11 +235,11 @@ def process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
     flow = ctx.flows[slot]
     me = ctx.sides[found]
     peer = ctx.sides[found ^ 1]
-    if ctx.shards > 1:
+    if is_shard:
         batch.begun[i] = flow.index == ctx.segment
         if ctx.compares:
             _leave_isn(i, batch, me, peer, flow, side, ctx)
-    ctx.phase = EARLIER
+        ctx.phase = EARLIER
     if ctx.judges:
         ask_frame(seg, me, peer, flow, side, ctx)
     if seg.fault not in (SOUND, SHORT_IP):
@@ -248,7 +250,8 @@ def process(i: int, batch: BatchRow, row: Moved, ctx: Context) -> None:
             relate(seg, me)
         if seg.data_len and not spoiled(seg):
             remember(buf, seg, me, ctx)
-        ctx.phase = JUDGED
+        if is_shard:
+            ctx.phase = JUDGED
         if ctx.judges:
             ask_segment(seg, me, peer, flow, side, ctx)
     if batch.shows and flow.wanted:

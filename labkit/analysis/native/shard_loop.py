@@ -44,7 +44,7 @@ def process_shard(batch: BatchRow, ctx: Context) -> int:
         if i >= ctx.until:
             break
         _prefetch(first + ctx.next, batch, ctx)
-        process(i, batch, batch.moved[0], ctx)
+        process(i, batch, batch.moved[0], 1, ctx)
         finish_one(ctx)
         ctx.next += 1
     batch.isn_counts[ctx.shard] = ctx.isn_count
