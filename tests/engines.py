@@ -13,6 +13,7 @@ from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.packed import Library
 from labkit.analysis.native.reader import CHUNK, Batch, Feed
 from labkit.analysis.native.shards import ShardedVerifier
+from labkit.analysis.policy import MAX_ONCE
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293
 from labkit.analysis.states import Lines, Row, observe
 from labkit.analysis.verifier import Bounds, Verdict, Verifier
@@ -47,6 +48,7 @@ def agree(
     if wanted is None or not wanted.flows:
         for shards, chunk in ((2, 300), (3, CHUNK)):
             divided = by_shards(found, code, profile, shards, bounds, wanted, chunk)
+            assert divided is not None or bounds.once < MAX_ONCE
             assert divided is None or (list(divided.findings) == list(one.findings) and divided == one)
     assert sorted(map(repr, groups(other.findings, 3))) == sorted(map(repr, groups(one.findings, 3)))
 

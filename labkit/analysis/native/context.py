@@ -24,8 +24,8 @@ SEVERITIES = max(Severity) + 1
 OPEN, OVER = 0, 1
 """The two chains of conversations, and the columns of their ends in `Context`."""
 
-MAX_SHARDS = 16
-"""Threads that judge one capture at most."""
+MAX_SHARDS = 8
+"""Threads that judge one capture at most: more would wait for the one that reads."""
 
 EARLIER, JUDGED, DISPLACED, LEFT_OVER, LEFT_OPEN = range(5)
 """What a shard is doing (`Context.phase`), in the order in which one thread would do it at a segment: rules about the frame and
@@ -66,7 +66,7 @@ class BatchRow:
     hashes: Pointer[int]
     """For each segment its `labkit.analysis.native.flow_table.flow_hash`."""
     octets_before: Pointer[int]
-    """For each segment the octets of payload in the capture before it."""
+    """For each segment the octets of payload in the batch before it."""
     own: Pointer[I32]
     """For each shard, in rows of `room`, its segments' places in this batch."""
     isns: Pointer[IsnRow]
@@ -94,7 +94,9 @@ class BatchRow:
     first: int = 0
     """Segments of the capture before this batch."""
     payload: int = 0
-    """Octets of payload in the capture up to the end of this batch."""
+    """Octets of payload in this batch."""
+    payload_before: int = 0
+    """Octets of payload in the capture before this batch."""
     start: int = 0
     """The time of the capture's first frame."""
     fragment_at: int = 0

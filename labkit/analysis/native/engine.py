@@ -4,6 +4,7 @@ Both give the same verdict. The interpreter needs no other package, and starts f
 The compiled engine verifies millions of packets a second. Its code is compiled once, which takes some seconds, and kept.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from labkit.analysis.native.native_verifier import NativeVerifier
     from labkit.analysis.native.packed import Library
     from labkit.analysis.native.reader import Batch, Feed, Interruption
+    from labkit.analysis.native.shards import ShardedVerifier
     from labkit.analysis.states import Lines, Row
     from labkit.analysis.talks import Heard
 
@@ -40,6 +42,8 @@ LARGE_ENOUGH_TO_COMPILE = 1 << 25
 """The same as LARGE for code that must be compiled first."""
 LARGE_FOR_SHARDS = 1 << 24
 """Octets of a capture from which several threads judge it: each needs tables of its own, which take a while to make."""
+LARGE_TO_DIVIDE = 1 << 25
+"""Octets of a capture from which more than two threads are faster: each needs tables of its own, which take a while to make."""
 SMALL = 1 << 20
 """Octets of a capture that one batch of the compiled engine holds."""
 LEAST_OCTETS = 16
@@ -106,13 +110,15 @@ def verify_capture(
     """
     rules = collect() if rules is None else tuple(rules)
     chosen = profile_of(profile, literal=literal)
-    library = compiled = None
+    library = compiled = divided = None
     if _can_be_compiled(wanted):
         with interruption.waiting() if interruption else nullcontext():
             library = _library(capture, engine, on_notice or _ignore, alone, rules)
             if library is not None:
                 small = _is_small(capture)
                 compiled = _compiled(library, chosen, wanted, on_notice or _ignore, alone, bounds=bounds, most=small)
+                if alone and _is_worth_dividing(capture, wanted):
+                    divided = _divided(library, chosen, wanted, bounds)
     elif engine == COMPILED:
         raise UsageError(_("the compiled engine needs a FlowFilter, not another function, to choose conversations"))
     heard = None
@@ -120,6 +126,8 @@ def verify_capture(
         frames: Iterable[Frame] = interruption.frames(capture) if interruption else capture
         verifier = Verifier(profile, literal=literal, wanted=wanted, bounds=bounds, rules=rules)
         verdict = verifier.run(frames, on_progress).with_damage(capture.damage)
+    elif divided is not None:
+        verdict = _run_divided(capture, library, divided, compiled, profile, interruption, on_progress)
     else:
         verdict, heard = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
     verdict = _bounded(verdict, capture)
@@ -197,6 +205,53 @@ def _run_compiled(
     memory.clear()  # findings take its place
     verdict = native.verdict(whole.packets, whole.start, profile, feed.unread)
     return verdict.with_damage(capture.damage or feed.damage), hearing.heard if hearing is not None else None
+
+
+def processors() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _is_worth_dividing(capture: Reader, wanted: FlowFilter | None) -> bool:
+    """Whether several threads can judge a capture, and are faster. They know the numbers of conversations only at the end, and
+    one thread must be able to begin again."""
+    large = capture.size is not None and capture.size >= LARGE_TO_DIVIDE
+    return large and processors() > 2 and (wanted is None or not wanted.flows) and capture.again() is not None
+
+
+def _divided(
+    library: "Library", profile: str, wanted: FlowFilter | None, bounds: Bounds | None
+) -> "ShardedVerifier | None":
+    """Allocate all memory of several threads; None if the process may not have that much."""
+    from labkit.analysis.native.shards import ShardedVerifier, threads
+
+    judges, decoders = threads(processors())
+    try:
+        return ShardedVerifier(profile, library, judges, bounds, wanted, decoders=decoders)
+    except MemoryError:
+        return None
+
+
+def _run_divided(
+    capture: Reader,
+    library: "Library",
+    divided: "ShardedVerifier",
+    compiled: "tuple[NativeVerifier, list[Batch]]",
+    profile: str,
+    interruption: "Interruption | None",
+    on_progress: Callable[[int], None] | None,
+) -> Verdict:
+    """The verdict of several threads; of one, where they could not tell what is reported once of each host."""
+    from labkit.analysis.native.reader import Feed
+
+    feed = Feed(capture, library, interruption)
+    verdict = divided.run(feed, profile, on_progress or _ignore)
+    if verdict is not None:
+        return verdict.with_damage(capture.damage or feed.damage)
+    again = open_again(capture)
+    assert again is not None  # noqa: S101 - as `_is_worth_dividing` has found
+    with again:
+        return _run_compiled(again, library, compiled, profile, interruption, on_progress)[0]
 
 
 def _is_small(capture: Reader) -> int | None:
@@ -297,7 +352,7 @@ def _loaded(on_notice: OnNotice, rules: tuple[Rule, ...]) -> "Library | None":
         return None
 
 
-def _ignore(_line: str) -> None:
+def _ignore(_line: object) -> None:
     """Take no notice."""
 
 

@@ -39,6 +39,7 @@ FASTER: dict[Callable[..., Any], Callable[..., Any]] = {
 """Functions of the interpreter, and what is compiled in their place."""
 
 ENTRIES: dict[Callable[..., int], tuple[type, ...]] = {
+    segment_loop.find_records: (BatchRow,),
     segment_loop.decode_batch: (BatchRow,),
     segment_loop.process_batch: (BatchRow, Context),
     segment_loop.finish: (Context,),

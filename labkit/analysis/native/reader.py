@@ -109,6 +109,13 @@ class Batch:
         self.row.ended = self.ended.address
         self.address = self._row.address
         """The address of `row`."""
+        self.status = 0
+        """Why decoding has stopped."""
+
+    def clear(self) -> None:
+        """Take out the segments."""
+        self.row.count = self.row.payload = 0
+        self.row.shares[:] = self.row.isn_counts[:] = [0] * MAX_SHARDS
 
     def _divide(self, shards: int) -> memoryview:
         """Make the lists of shards; `BatchRow.begun_bits`."""
@@ -141,6 +148,7 @@ class Feed:
     ) -> None:
         self._chunk = chunk
         self._decode: Callable[..., int] = library.entries["decode_batch"]
+        self._find: Callable[..., int] = library.entries["find_records"]
         self._interruption = interruption or Never()
         self._frames: Iterator[Frame] | None = None
         """Frames from the capture's own reader; None while compiled code looks for plain records."""
@@ -153,7 +161,7 @@ class Feed:
         self._exhausted = self._over = False
         self._turns = 0
         self._packets = 0
-        self._start = 0
+        self._start, self._first = 0, True
         self._segment_count = self._payload = 0
         self._reassembler: Reassembler | None = None
         self.unread = Unread()
@@ -169,10 +177,8 @@ class Feed:
 
     def fill(self, batch: Batch) -> bool:
         """Put the next segments into a batch. It may stay without segments. False at the end of the capture."""
-        row, before = batch.row, self._packets
-        row.count, row.packets, row.start, row.seed = 0, before, self._start, self._seed
-        row.formats, row.first, row.payload = self._table.address, self._segment_count, self._payload
-        row.shares[:] = row.isn_counts[:] = [0] * MAX_SHARDS
+        before = self._packets
+        self._clear(batch)
         if before >= MAX_PACKETS and not self._over:
             self._over = True
             self.damage = Damage(
@@ -187,8 +193,37 @@ class Feed:
             self.unread.add_lost(self._reassembler.lost(all_=True))
         return self._packets > before
 
-    def _read(self, file: Plain, batch: Batch) -> None:
-        """Fill a batch from plain records."""
+    def read(self, batch: Batch) -> bool:
+        """Put plain records into a batch, which `decode` and then `complete` make segments of. False where none follows at once:
+        `fill` reads on, when the batches that were read are complete."""
+        if self._over or self._file is None or self._frames is not None or self._packets >= MAX_PACKETS:
+            return False
+        self._clear(batch)
+        row, before = batch.row, self._packets
+        row.at, (row.end, ahead) = 0, self._load(self._file, batch)
+        plain = self._find(batch.address) != IRREGULAR
+        self._packets = row.packets
+        self._keep(self._file, batch, row.end, ahead, plain=plain)
+        row.at, row.end, row.packets = 0, row.at, before
+        return self._packets > before
+
+    def decode(self, batch: Batch) -> None:
+        """Decode the records of a batch. It may run in any thread, at the same time for several batches."""
+        batch.status = self._decode(batch.address)
+
+    def complete(self, batch: Batch) -> bool:
+        """Add to a decoded batch what depends on the batches before it. Call this in the order of the capture. False where it is
+        full before its end: what it holds must be verified, and then it must be decoded and completed again."""
+        self._join_all(batch)
+        return bool(batch.row.at == batch.row.end)
+
+    def _clear(self, batch: Batch) -> None:
+        row = batch.row
+        row.packets, row.start, row.seed, row.formats = self._packets, self._start, self._seed, self._table.address
+        batch.clear()
+
+    def _load(self, file: Plain, batch: Batch) -> tuple[int, bytes]:
+        """Read octets of the file into a batch. How many it holds, and those that it has no room for."""
         view = batch.octets.view
         # `engine.is_large` may have read far more of a compressed file than a batch holds.
         have, ahead = min(len(self._tail), OCTETS), self._tail[OCTETS:]
@@ -198,12 +233,22 @@ class Feed:
                 count = file.into(view[have : self._chunk])
                 self._exhausted = count == 0
                 have += count
-        at, plain = self._segments(batch, have)
-        self._tail, self._at = bytes(view[at:have]) + ahead, self._at + at
+        return have, ahead
+
+    def _keep(self, file: Plain, batch: Batch, have: int, ahead: bytes, *, plain: bool) -> None:
+        """Keep what stands behind the records of a batch for the next one."""
+        at = batch.row.at
+        self._tail, self._at = bytes(batch.octets.view[at:have]) + ahead, self._at + at
         if self._interruption.seen:
             self._over = True
         elif not plain and (self._exhausted or not at):
             self._leave(file)
+
+    def _read(self, file: Plain, batch: Batch) -> None:
+        """Fill a batch from plain records."""
+        have, ahead = self._load(file, batch)
+        plain = self._segments(batch, have)
+        self._keep(file, batch, have, ahead, plain=plain)
 
     def _leave(self, file: Plain) -> None:
         """Let the capture's own reader read the next record, which is not plain."""
@@ -227,8 +272,8 @@ class Feed:
             if file is not None:
                 break
         self._table.frames()
-        at, _plain = self._segments(batch, have)
-        self._tail = bytes(view[at:have])
+        self._segments(batch, have)
+        self._tail = bytes(view[batch.row.at : have])
         if not have:
             self._over = True
         elif file is not None:
@@ -238,22 +283,31 @@ class Feed:
             self._table.describe(file)
             self._frames = None
 
-    def _segments(self, batch: Batch, have: int) -> tuple[int, bool]:
-        """Find the segments in the octets of a batch. Where the next record begins, and whether it may be a plain one."""
+    def _segments(self, batch: Batch, have: int) -> bool:
+        """Find the segments in the octets of a batch. Whether the next record may be a plain one."""
+        batch.row.at, batch.row.end = 0, have
+        self.decode(batch)
+        self._join_all(batch)
+        self._packets = batch.row.packets
+        return batch.status != IRREGULAR
+
+    def _join_all(self, batch: Batch) -> None:
+        """Join the fragments of a decoded batch, and count."""
         row = batch.row
-        row.at, row.end = 0, have
         spare = OCTETS
-        while (status := self._decode(batch.address)) in (FRAGMENT, TABLE_FULL):
+        while batch.status in (FRAGMENT, TABLE_FULL):
             self.unread.take(row)
-            if status == TABLE_FULL:
-                continue
-            spare = self._join(batch, spare)
-            if OCTETS + SPARE - spare < MAX_DATAGRAM_OCTETS:
-                break
+            if batch.status == FRAGMENT:
+                spare = self._join(batch, spare)
+                if OCTETS + SPARE - spare < MAX_DATAGRAM_OCTETS:
+                    break
+            self.decode(batch)
         self.unread.take(row)
-        self._packets, self._start = row.packets, row.start
-        self._segment_count, self._payload = row.first + row.count, row.payload
-        return row.at, status != IRREGULAR
+        if self._first and row.packets:
+            self._start, self._first = row.start, False
+        row.start, row.first, row.payload_before = self._start, self._segment_count, self._payload
+        self._segment_count += row.count
+        self._payload += row.payload
 
     def _join(self, batch: Batch, spare: int) -> int:
         """Add a fragment. The datagram that it completes is put behind the octets, at `spare`. Where there is room left."""

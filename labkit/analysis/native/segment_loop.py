@@ -91,6 +91,20 @@ def ask_flow(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Con
     """Ask the rules of scope FLOW."""
 
 
+def find_records(batch: BatchRow) -> int:
+    """Find the end of the plain records of a batch, of which there are `room` at most, and count them. IRREGULAR: another record,
+    or the end, follows."""
+    for _i in range(batch.room):
+        following, _start, _caplen, _wirelen, _time, _link, _point = step(
+            batch.octets, batch.at, batch.end, batch.formats
+        )
+        if following < 0:
+            return IRREGULAR
+        batch.at = following
+        batch.packets += 1
+    return OTHER
+
+
 def decode_batch(batch: BatchRow) -> int:
     """Decode records until one is not plain (IRREGULAR) or holds a fragment (FRAGMENT), or the batch is full.
 
@@ -228,7 +242,7 @@ def process(i: int, batch: BatchRow, row: Moved, is_shard: int, ctx: Context) ->
     seg = batch.segments[i]
     ctx.segments += 1
     ctx.segment = batch.first + i + 1
-    ctx.octets_before = batch.octets_before[i]
+    ctx.octets_before = batch.payload_before + batch.octets_before[i]
     found = find_flow(buf, seg, batch.hashes[i], ctx)
     side = found & 1
     slot = found >> 1

@@ -5,17 +5,17 @@
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from ctypes import sizeof
 from functools import partial
 
 from labkit.analysis.flow_filter import FlowFilter
-from labkit.analysis.native.context import OPEN, OVER, SEVERITIES, Context, FindingRow, FlowRow, ShardsRow
+from labkit.analysis.native.context import MAX_SHARDS, OPEN, OVER, SEVERITIES, Context, FindingRow, FlowRow, ShardsRow
 from labkit.analysis.native.native_verifier import NativeVerifier, Place
 from labkit.analysis.native.packed import Library
-from labkit.analysis.native.pipeline import BATCHES, Whole
+from labkit.analysis.native.pipeline import BATCHES
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.native.records import Memory, SideRow, columns, record
 from labkit.analysis.unread import PAIR_OCTETS
@@ -57,14 +57,17 @@ class ShardedVerifier:
         shards: int,
         bounds: Bounds | None = None,
         wanted: FlowFilter | None = None,
+        *,
+        decoders: int = 0,
     ) -> None:
-        """`wanted` must not select conversations by their numbers, which are known at the end. MemoryError if there is too little
-        memory."""
+        """`shards` threads judge, `decoders` decode beside the caller's, which reads. `wanted` must not select conversations by
+        their numbers, which are known at the end. MemoryError if there is too little memory."""
         bounds = bounds or Bounds()
         self._every = bounds.every
         self._entries = library.entries
         self._contexts = Memory((shards + 2) * sizeof(record(Context)), huge=False)
-        self._memory = [Batch(shards=shards) for _ in range(BATCHES + 1)]
+        self._decoders = decoders
+        self._memory = [Batch(shards=shards) for _ in range(BATCHES + 1 + decoders)]
         make = partial(NativeVerifier, profile, library)
         place = partial(Place, self._contexts, shards=shards)
         self._shards = [make(bounds, wanted, place=place(number)) for number in range(shards)]
@@ -77,16 +80,20 @@ class ShardedVerifier:
         self._numbers = Numbers()
         self._done = 0
         """Segments that all shards have judged."""
+        self._threads: list[ThreadPoolExecutor] = []
+        self._free = deque(self._memory)
         self._going: deque[tuple[Batch, list[Future[int]]]] = deque()
 
     def run(self, feed: Feed, profile: str, on_progress: Callable[[int], None]) -> Verdict | None:
         """The verdict on a capture; None where only one thread can say what is reported once of each host. `profile` is the name
         to show."""
         with ExitStack() as stack:
-            threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in self._shards]
-            whole = self._read(feed, threads, on_progress)
+            self._threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in self._shards]
+            decoders = stack.enter_context(ThreadPoolExecutor(self._decoders)) if self._decoders else None
+            self._read(feed, decoders, on_progress)
+            self._take_back_all()
             ended = []
-            for thread, each in zip(threads, self._shards, strict=True):
+            for thread, each in zip(self._threads, self._shards, strict=True):
                 each.context.until = self._done
                 ended.append(thread.submit(self._entries["finish_shard"], self._memory[0].address, each.address))
             for future in ended:
@@ -97,37 +104,54 @@ class ShardedVerifier:
         self._add_counters()
         self._add_conversations()
         self._number_findings()
-        return self._whole.verdict(whole.packets, whole.start, profile, feed.unread)
+        last = self._free[0].row
+        return self._whole.verdict(last.packets, last.start, profile, feed.unread)
 
-    def _read(self, feed: Feed, threads: Sequence[ThreadPoolExecutor], on_progress: Callable[[int], None]) -> Whole:
-        free = deque(self._memory)
-        while feed.fill(free[0]):
-            batch = free.popleft()
-            self._going.append((batch, []))
-            self._submit(batch, threads)
+    def _read(self, feed: Feed, decoders: ThreadPoolExecutor | None, on_progress: Callable[[int], None]) -> None:
+        """Read, decode and judge the capture. The first free batch has the counters of the capture then."""
+        reading: deque[tuple[Batch, Future[None]]] = deque()
+        while True:
+            while decoders and len(reading) <= self._decoders and feed.read(self._next()):
+                batch = self._free.popleft()
+                reading.append((batch, decoders.submit(feed.decode, batch)))
+            if reading:
+                batch, future = reading.popleft()
+                future.result()
+                while not feed.complete(batch):
+                    self._submit(batch)
+                    self._take_back_all()
+                    self._free.remove(batch)
+                    batch.clear()
+                    feed.decode(batch)
+            elif feed.fill(self._next()):
+                batch = self._free.popleft()
+            else:
+                return
+            self._submit(batch)
             on_progress(batch.row.packets)
-            if not free:
-                free.append(self._take_back())
-        last = Whole(free[0].row.packets, free[0].row.start)
-        while self._going:
-            self._take_back()
-        return last
 
-    def _submit(self, batch: Batch, threads: Sequence[ThreadPoolExecutor]) -> None:
+    def _next(self) -> Batch:
+        """The next batch to fill."""
+        if not self._free:
+            self._take_back()
+        return self._free[0]
+
+    def _submit(self, batch: Batch) -> None:
         """Have all shards judge their parts of a batch, and keep the bounds at each end of a round in it."""
+        self._going.append((batch, []))
         first, count = batch.row.first, batch.row.count
         begin = True
         for end in range(first // self._every * self._every + self._every, first + count + 1, self._every):
             if self._may_be_exceeded(end):
-                self._submit_up_to(batch, end - first, threads, begin=begin)
+                self._submit_up_to(batch, end - first, begin=begin)
                 begin = False
                 wait([future for _, futures in self._going for future in futures])
                 self._row.segment = end
                 self._entries["plan_round"](self._row_address)
-        self._submit_up_to(batch, count, threads, begin=begin)
+        self._submit_up_to(batch, count, begin=begin)
 
-    def _submit_up_to(self, batch: Batch, until: int, threads: Sequence[ThreadPoolExecutor], *, begin: bool) -> None:
-        for thread, each in zip(threads, self._shards, strict=True):
+    def _submit_up_to(self, batch: Batch, until: int, *, begin: bool) -> None:
+        for thread, each in zip(self._threads, self._shards, strict=True):
             self._going[-1][1].append(thread.submit(self._judge, each, batch, until, begin))
 
     def _judge(self, each: NativeVerifier, batch: Batch, until: int, begin: bool) -> int:
@@ -144,8 +168,12 @@ class ShardedVerifier:
             for chain, most in ((OPEN, whole.max_open), (OVER, whole.max_over))
         )
 
-    def _take_back(self) -> Batch:
-        """Wait until the oldest batch is judged, and do what its segments are needed for."""
+    def _take_back_all(self) -> None:
+        while self._going:
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """Wait until the oldest batch is judged, do what its segments are needed for, and set it free."""
         batch, futures = self._going.popleft()
         for future in futures:
             future.result()
@@ -153,7 +181,7 @@ class ShardedVerifier:
         count = self._entries["compare_isns"](batch.address, self._hosts.address)
         self._numbers.add(row.first, bytes(batch.begun_bits[: (row.count + 7) // 8]), count)
         self._done = row.first + row.count
-        return batch
+        self._free.append(batch)
 
     def _add_counters(self) -> None:
         whole = self._whole.context
@@ -194,3 +222,9 @@ class ShardedVerifier:
         numbers = {segment: self._numbers.number(segment) for segment in set(column)}
         for place, segment in enumerate(column):
             column[place] = numbers[segment]
+
+
+def threads(processors: int) -> tuple[int, int]:
+    """How many threads judge, and how many decode beside the one that reads: as many as there are processors, together."""
+    judges = min(MAX_SHARDS, max(2, processors // 2))
+    return judges, max(0, min(MAX_SHARDS, processors - 1 - judges))

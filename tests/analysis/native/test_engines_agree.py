@@ -115,7 +115,11 @@ def test_filters(wanted: FlowFilter, reported: int, code: Library) -> None:
     assert len({finding.flow for finding in verdict.findings}) == reported
 
 
-@pytest.mark.parametrize("bounds", [Bounds(), Bounds(open=300, over=280, findings=500, every=1), Bounds(over=9, every=64)], ids=["as-usual", "small", "rounds"])
+@pytest.mark.parametrize(
+    "bounds",
+    [Bounds(), Bounds(open=300, over=280, findings=500, every=1), Bounds(over=9, every=64)],
+    ids=["as-usual", "small", "rounds"],
+)
 def test_many_conversations(bounds: Bounds, code: Library) -> None:
     """Hundreds of conversations are open at a time, then over, then continued."""
     found = []
