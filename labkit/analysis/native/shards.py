@@ -145,7 +145,7 @@ class ShardedVerifier:
             if self._may_be_exceeded(end):
                 self._submit_up_to(batch, end - first, begin=begin)
                 begin = False
-                wait([future for _, futures in self._going for future in futures])
+                wait(self._going[-1][1][-len(self._shards) :])  # each thread takes its parts in order
                 self._row.segment = end
                 self._entries["plan_round"](self._row_address)
         self._submit_up_to(batch, count, begin=begin)
