@@ -222,7 +222,9 @@ class Fake:
         return [kind(*work, 1.0, 4.0 if self.fast else 1.0), kind("size", "before", 0.25, 5e6, None, "B")]
 
     def shares(self) -> object:
-        return module("bench_targets").Shares(1_000_000, start=0.1, read=0.1, decode=0.4, judge=0.4, verdict=0.0)
+        return module("bench_targets").Shares(
+            1_000_000, 0.1, 0.1, 0.4, 0.4, 0.0, find=0.05, judge_shared=0.5, join=0.02
+        )
 
     def live(self) -> list[object]:
         if not self.others:
@@ -271,8 +273,10 @@ def test_targets_and_what_more_threads_would_bring() -> None:
     assert "| show | tshark | 1.000 s | 1.000 s | 1.00 | 0.50 or less | missed |" in written(Fake(fast=False))
     assert "| size | before | 5 MB |  | not measured | 0.25 or less |  |" in text
     assert "| judging them | 0.400 s | 40% |" in text
-    assert "| 2 | 0.600 s | 1.7 | 0.550 s | 1.8 |" in text
-    assert "| 64 | 0.500 s | 2.0 | 0.200 s | 5.0 |" in text  # one thread reads the file
+    assert "| 2 | 1 | 0 | 0.600 s | 1.7 |" in text
+    assert "| 3 | 2 | 0 | 0.620 s | 1.6 |" in text
+    assert "| 4 | 2 | 1 | 0.500 s | 2.0 |" in text
+    assert "| 64 | 8 | 8 | 0.270 s | 3.7 |" in text  # one thread reads the file
 
 
 def test_what_is_installed_is_counted_without_what_every_environment_has(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from os import cpu_count
 
 from bench_parts import KINDS, Bench, Reading
 from bench_run import Measured
 
+from labkit.analysis.native.shards import threads as divided
 from labkit.errors import LinkError
 
 Row = list[str]
@@ -99,7 +101,7 @@ def _figure(value: float | None, unit: str) -> str:
 
 
 def cores_part(bench: Bench) -> str:
-    """The shares of one thread's time, and what more threads could make of it."""
+    """The shares of one thread's time, and how they divide over more threads."""
     found = bench.shares()
     parts = {
         "start of the process": found.start,
@@ -110,26 +112,37 @@ def cores_part(bench: Bench) -> str:
     }
     total = sum(parts.values())
     shares = [[name, seconds(each), f"{each / total:.0%}"] for name, each in parts.items()]
+    more = [
+        ["finding where records end", seconds(found.find)],
+        ["judging, all threads together", seconds(found.judge_shared)],
+        ["what runs across conversations", seconds(found.join)],
+    ]
     times = []
     for threads in THREADS:
-        each = [found.seconds(threads, sharded=sharded) for sharded in (False, True)]
-        times.append([str(threads), *(cell for value in each for cell in (seconds(value), f"{total / value:.1f}"))])
+        judges, decoders = divided(threads) if threads > 2 else (1, 0)
+        value = found.seconds(threads)
+        times.append([str(threads), str(judges), str(decoders), seconds(value), f"{total / value:.1f}"])
     return "\n".join(
         [
             f"{found.packets:,} packets, in one thread:\n",
             table(["part", "time", "share"], shares),
             CORES,
-            table(["threads", "decoding shared", "times as fast", "judging shared too", "times as fast"], times),
+            table(["part", "time"], more),
+            PLAN.format(n=cpu_count()),
+            table(["threads", "that judge", "that decode", "time", "times as fast"], times),
         ]
     )
 
 
-THREADS = (1, 2, 4, 8, 64)
-CORES = """Today two threads work: one reads and decodes, one judges. What more threads would bring is computed from these shares
-by Amdahl's law. If all but one thread decode, judging is what remains. If conversations are sharded over
-the threads too, by a hash of their ends, each shard has its own tables. Three things run across conversations, and are merged
-in the order of the capture: which host a rule has reported once, the last initial sequence numbers of a host, and the order of
-findings, whose rows carry their packets' numbers. Reading stays with one thread.
+THREADS = (1, 2, 3, 4, 8, 64)
+CORES = """Where there are two processors, one thread reads and decodes, and one judges. Where there are more, conversations are
+divided among the threads that judge, by a hash of their ends, and each thread has its own tables; other threads decode. Four
+things run across conversations, and are put together in the order of the capture: the bounds of open conversations, the last
+initial sequence numbers of a host, which host a rule has reported once, and the numbers of conversations. The verdict is the same
+for any number of threads. It costs, on the same capture:
+"""
+PLAN = """Reading stays with one thread, which limits them all. This machine has {n} processors. For more threads than that, the
+time is computed from these figures by Amdahl's law: it is that of the longest part that runs at the same time.
 """
 
 

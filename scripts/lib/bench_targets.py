@@ -19,6 +19,7 @@ import bench_captures
 from bench_captures import LABKIT, Capture, Captures
 from bench_run import Measured, Run, in_turn, run, say
 
+from labkit.analysis.native.shards import threads as divided
 from labkit.capture import create, open_capture
 from labkit.packet.linktype import ETHERNET
 
@@ -57,36 +58,38 @@ print(perf_counter() - begin)
 
 SHARES = """
 import sys
-from time import perf_counter
+from collections import Counter
+from time import perf_counter, thread_time
 from labkit.analysis.native import library
 from labkit.analysis.native.native_verifier import NativeVerifier
+from labkit.analysis.native.packed import Library
 from labkit.analysis.native.reader import Batch, Feed
+from labkit.analysis.native.shards import ShardedVerifier
 from labkit.capture import open_capture
 code = library.library(lambda: None)
-verifier, batch = NativeVerifier("rfc9293", code), Batch()
-read = filled = judged = 0.0
+spent = Counter()
+def timed(name, function):
+    def run(*arguments):
+        begin = thread_time()
+        result = function(*arguments)
+        spent[name] += thread_time() - begin
+        return result
+    return run
+watched = Library()
+watched.entries = {name: timed(name, entry) for name, entry in code.entries.items()}
 with open_capture(sys.argv[1]) as capture:
-    into = capture.into
-    def timed(view):
-        global read
-        begin = perf_counter()
-        count = into(view)
-        read += perf_counter() - begin
-        return count
-    capture.into = timed
-    feed = Feed(capture, code)
-    while True:
-        begin = perf_counter()
-        more = feed.fill(batch)
-        filled += perf_counter() - begin
-        if not more:
-            break
-        begin = perf_counter()
+    capture.into = timed("read", capture.into)
+    verifier, batch, feed = NativeVerifier("rfc9293", watched), Batch(), Feed(capture, watched)
+    while feed.fill(batch):
         verifier.take(batch)
-        judged += perf_counter() - begin
 begin = perf_counter()
 verifier.verdict(batch.row.packets, batch.row.start, "rfc9293", feed.unread)
-print(read, filled - read, judged, perf_counter() - begin)
+print(spent["read"], spent["decode_batch"], spent["process_batch"], perf_counter() - begin)
+spent.clear()
+with open_capture(sys.argv[1]) as capture:
+    ShardedVerifier("rfc9293", watched, 2, decoders=1).run(Feed(capture, watched), "rfc9293", lambda packets: None)
+joined = spent["compare_isns"] + spent["plan_round"] + spent["merge_findings"]
+print(spent["find_records"], spent["process_shard"] + spent["finish_shard"], joined)
 """
 
 
@@ -109,7 +112,7 @@ class Target:
 
 @dataclass
 class Shares:
-    """Seconds of the parts of verifying a large capture in one thread."""
+    """Seconds of a processor for the parts of verifying a large capture."""
 
     packets: int
     start: float
@@ -117,15 +120,23 @@ class Shares:
     decode: float
     judge: float
     verdict: float
+    find: float
+    """Finding where records end, so that others decode them."""
+    judge_shared: float
+    """Judging by several threads, all together."""
+    join: float
+    """What runs across conversations that several threads judge."""
 
-    def seconds(self, threads: int, *, sharded: bool) -> float:
-        """By Amdahl's law: with all but one thread decoding, or with conversations sharded over all threads too."""
+    def seconds(self, threads: int) -> float:
+        """How long it takes with so many threads: the longest of those that work at the same time, by Amdahl's law."""
         serial = self.start + self.verdict
         if threads == 1:
             return serial + self.read + self.decode + self.judge
-        if sharded:
-            return serial + max(self.read, (self.read + self.decode + self.judge) / threads)
-        return serial + max(self.judge, self.read, (self.read + self.decode) / (threads - 1))
+        if threads == 2:
+            return serial + max(self.read + self.decode, self.judge)
+        judges, decoders = divided(threads)
+        reading = self.read + self.join + (self.find if decoders else self.decode)
+        return serial + max(reading, self.decode / max(1, decoders), self.judge_shared / judges)
 
 
 @dataclass
@@ -187,7 +198,7 @@ class Targets:
         """The parts of verifying the largest capture that labkit builds here."""
         capture = self.captures.of("small")
         lines = [self._output([self._python, "-c", SHARES, str(capture.path)]) for _ in range(self.runs)]
-        parts = sorted(tuple(map(float, line.split())) for line in lines)[len(lines) // 2]
+        parts = sorted(tuple(map(float, text.split())) for text in lines)[len(lines) // 2]
         tiny = self.captures.slice(self.captures.of("packets-1000"), 20)
         start = Measured(
             1, tuple(self._run(["verify", "--engine", "compiled", str(tiny.path)]) for _ in range(self.runs))

@@ -11,7 +11,17 @@ import labkit
 
 PACKAGE = Path(labkit.__file__).parent
 
-ALSO = {"CHUNK", "CHUNK_OCTETS", "DEFAULT_MEMORY", "PAIR_OCTETS", "RING_OCTETS", "RING_PIECES", "SAME_MOMENT", "STRIDE"}
+ALSO = {
+    "CHUNK",
+    "CHUNK_OCTETS",
+    "DEFAULT_MEMORY",
+    "PAIR_OCTETS",
+    "RING_OCTETS",
+    "RING_PIECES",
+    "ROUND",
+    "SAME_MOMENT",
+    "STRIDE",
+}
 """Bounds whose names do not begin with MAX."""
 
 HEAD = """# Bounds
@@ -25,7 +35,7 @@ remembers. `scripts/docs` writes this page from the constants of the code and th
 TAIL = """
 labkit keeps findings until it prints them, in the order of the packets; the compiled engine uses about 130 octets for each. A
 finding that is only counted was not compared with other findings of its packet, so such counts are upper bounds. In the
-compiled engine a remembered conversation costs 976 octets, and 384 more for each side with a pending segment; in the
+compiled engine a remembered conversation costs 984 octets, and 384 more for each side with a pending segment; in the
 interpreter it costs some thousands. A trace, built or read from a capture for `repair` and `diff`, is held whole, up to the
 budget of the command."""
 

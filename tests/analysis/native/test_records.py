@@ -41,7 +41,7 @@ def test_counters_without_a_bound_have_eight_octets(kind: type) -> None:
 
 
 def test_a_conversation_takes_no_more_memory_than_the_document_says() -> None:
-    assert sizeof(record(FlowRow)) + 2 * sizeof(record(SideRow)) <= 952
+    assert sizeof(record(FlowRow)) + 2 * sizeof(record(SideRow)) <= 960
     assert sizeof(record(ColdRow)) <= 328
     assert not any(column.is_list and not column.cold for column in columns(SideRow).values())
 
