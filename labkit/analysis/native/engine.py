@@ -212,7 +212,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _is_worth_dividing(capture: Reader, wanted: FlowFilter | None) -> bool:
+def _is_worth_dividing(capture: Reader, wanted: "FlowFilter | None") -> bool:
     """Whether several threads can judge a capture, and are faster. They know the numbers of conversations only at the end, and
     one thread must be able to begin again."""
     large = capture.size is not None and capture.size >= LARGE_TO_DIVIDE
@@ -220,7 +220,7 @@ def _is_worth_dividing(capture: Reader, wanted: FlowFilter | None) -> bool:
 
 
 def _divided(
-    library: "Library", profile: str, wanted: FlowFilter | None, bounds: Bounds | None
+    library: "Library", profile: str, wanted: "FlowFilter | None", bounds: Bounds | None
 ) -> "ShardedVerifier | None":
     """Allocate all memory of several threads; None if the process may not have that much."""
     from labkit.analysis.native.shards import ShardedVerifier, threads
