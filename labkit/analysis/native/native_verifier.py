@@ -136,6 +136,11 @@ class NativeVerifier:
         """The memory of a table."""
         return self._memory[name]
 
+    def release(self) -> None:
+        """Give all memory back: nothing of it is needed any more."""
+        for memory in self._memory.values():
+            memory.release()
+
     def table(self, name: str) -> Any:
         """All rows of a table."""
         kind, view = self._kinds[name], self._memory[name].view

@@ -105,6 +105,8 @@ class ShardedVerifier:
         self._add_conversations()
         self._number_findings()
         last = self._free[0].row
+        for each in (*self._shards, self._hosts):
+            each.release()
         return self._whole.verdict(last.packets, last.start, profile, feed.unread)
 
     def _read(self, feed: Feed, decoders: ThreadPoolExecutor | None, on_progress: Callable[[int], None]) -> None:
