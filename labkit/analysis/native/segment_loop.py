@@ -262,7 +262,7 @@ def process(i: int, batch: BatchRow, row: Moved, is_shard: int, ctx: Context) ->
     if seg.former == 0:
         if (me.pending_n or peer.pending_n) and _resolve(seg, me, peer, flow, side, ctx):
             relate(seg, me)
-        if seg.data_len and not spoiled(seg):
+        if ctx.judges and seg.data_len and not spoiled(seg):
             remember(buf, seg, me, ctx)
         if is_shard:
             ctx.phase = JUDGED
