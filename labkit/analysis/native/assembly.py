@@ -9,6 +9,7 @@ Four functions have no source: `behind`, `fetch`, `half` and `copy` (`labkit.ana
 """
 
 import ast
+from collections.abc import Collection
 from ctypes import sizeof
 
 from labkit.analysis.native.lines import (
@@ -46,8 +47,10 @@ def _refusal(function: str, reason: str) -> UncompilableError:
 class Assembly:
     """Collects compiled functions; `text` is the module."""
 
-    def __init__(self, source: str) -> None:
-        """`source` is plain functions, each of which calls only functions that it defines."""
+    def __init__(self, source: str, apart: Collection[str] = ()) -> None:
+        """`source` is plain functions, each of which calls only functions that it defines. Those `apart` are seldom called, and
+        LLVM does not put them into their callers."""
+        self.apart = apart
         self._functions = {each.name: each for each in ast.parse(source).body if isinstance(each, ast.FunctionDef)}
         self._done: dict[tuple[str, Kinds], tuple[str, Returned] | None] = {}
         self._parts: list[str] = []
@@ -123,7 +126,8 @@ class _Function(Lines):
             returned = self.returned or None
             self._end(f"ret {type_of(returned)} {zero_of(returned)}".rstrip())
         given = ", ".join(f"{type_of(kind)} %p{i}" for i, kind in enumerate(self._kinds))
-        head = f"define internal {type_of(self.returned or None)} @{symbol}({given}) #0 {{"
+        apart = " noinline" if self._node.name in self._whole.apart else ""
+        head = f"define internal {type_of(self.returned or None)} @{symbol}({given}){apart} #0 {{"
         return "\n".join([head, *self._slots, *self._lines, "}"])
 
     def _refuse(self, node: ast.AST, reason: str) -> UncompilableError:

@@ -7,6 +7,7 @@ puts down what the rule has found, with the numbers that its message shows.
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from labkit.analysis import payload
@@ -55,6 +56,8 @@ ENTRIES: dict[Callable[..., int], tuple[type, ...]] = {
 """The entries of the machine code, each of which takes the addresses of such rows."""
 
 PARAMETERS = "seg, me, peer, flow, side, ctx"
+OTHERS = "ask_others"
+"""The function that asks the rules about a segment which is not plain."""
 RESOLVED = "    resolved = ctx.resolved[0]"
 
 
@@ -89,33 +92,38 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
             continue  # scope LEDGER: both engines leave these rules to `labkit.analysis.examine`
         asked[rule.scope].append((number, _predicate(rule, whole)))
         report_functions.append("\n".join(_report(number, rule, codes.index(rule.code), whole)))
-    is_plain = whole.add(segment_loop.is_plain)
+    kinds = {kind: whole.add(test) for kind, test in segment_loop.KINDS.items()}
     before = whole.text
     for entry in ENTRIES:
         whole.add(entry)
-    functions = {each.name: each for each in ast.parse(before).body if isinstance(each, ast.FunctionDef)}
+    functions = _functions(before)
     hosts = [(number, name) for number, name in asked[Scope.SEGMENT] if _reads_host(name, functions)]
-    simpler = Simplified(functions, facts(functions[is_plain]))
-    plain = []
-    for number, name in asked[Scope.SEGMENT]:
+    simplified: list[str] = []
+    ask_functions: list[str] = []
+    for kind, test in kinds.items():
+        simpler = Simplified(_functions(before), facts(functions[test]), kind)
+        ask_functions.append(_asking(f"ask_{kind}", _left(asked[Scope.SEGMENT], simpler)))
+        simplified += map(ast.unparse, simpler.made.values())
+    ask_functions.append(_asking(shard_loop.ask_hosts.__name__, hosts))
+    for scope, each in asked.items():
+        ask_functions.append(_asking(ASK[scope].__name__, each, kinds if scope == Scope.SEGMENT else {}))
+    parts = [before, *simplified, *report_functions, *ask_functions, whole.text[len(before) :]]
+    return "\n\n\n".join(parts), dict(whole.names)
+
+
+def _functions(text: str) -> dict[str, ast.FunctionDef]:
+    """The functions of a text, by name."""
+    return {each.name: each for each in ast.parse(text).body if isinstance(each, ast.FunctionDef)}
+
+
+def _left(predicates: Iterable[tuple[int, str]], simpler: Simplified) -> Iterator[tuple[int, str]]:
+    """The predicates that may find something in segments of a kind, simplified where that is possible."""
+    for number, name in predicates:
         left = simpler.of(name)
         if isinstance(left, ast.FunctionDef):
-            plain.append((number, left.name))
+            yield number, left.name
         elif left.value:
-            plain.append((number, name))
-    ask_functions = [
-        _asking("ask_plain", plain, is_plain),
-        _asking(shard_loop.ask_hosts.__name__, hosts, is_plain),
-        *(_asking(ASK[scope].__name__, each, is_plain) for scope, each in asked.items()),
-    ]
-    parts = [
-        before,
-        *map(ast.unparse, simpler.made.values()),
-        *report_functions,
-        *ask_functions,
-        whole.text[len(before) :],
-    ]
-    return "\n\n\n".join(parts), dict(whole.names)
+            yield number, name
 
 
 def _reads_host(name: str, functions: Mapping[str, ast.FunctionDef]) -> bool:
@@ -128,11 +136,14 @@ def _reads_host(name: str, functions: Mapping[str, ast.FunctionDef]) -> bool:
     return False
 
 
-def _asking(name: str, predicates: Iterable[tuple[int, str]], is_plain: str) -> str:
-    """A function that asks rules, given by their numbers and the names of their predicates."""
+def _asking(name: str, predicates: Iterable[tuple[int, str]], kinds: Mapping[str, str] = MappingProxyType({})) -> str:
+    """A function that asks rules, given by their numbers and the names of their predicates. Segments of `kinds`, which tests
+    tell, have functions of their own."""
     lines = [f"def {name}({PARAMETERS}):", RESOLVED]
-    if name == segment_loop.ask_segment.__name__:
-        lines += [f"    if {is_plain}(seg, me, peer):", f"        ask_plain({PARAMETERS})", "        return"]
+    for number, (kind, test) in enumerate(kinds.items()):
+        lines += [f"    if {test}(seg, me, peer):", f"        ask_{kind}({PARAMETERS})", "        return"]
+        if number == 0:  # the kind of most segments
+            lines += [f"    {OTHERS}({PARAMETERS})", "    return", "", "", f"def {OTHERS}({PARAMETERS}):", RESOLVED]
     for number, predicate in predicates:
         rule = shipped()[number]
         lines += [
@@ -188,7 +199,7 @@ def _report(number: int, rule: Rule, code: int, whole: Translation) -> Iterator[
 def assembly() -> Assembly:
     """The module that is compiled, with its entries. UncompilableError for a rule that cannot be compiled."""
     text, names = kernels()
-    whole = Assembly(text)
+    whole = Assembly(text, apart=(OTHERS,))
     for entry, rows in ENTRIES.items():
         whole.add_entry(entry.__name__, names[entry], tuple(map(Row, rows)))
     return whole

@@ -1,7 +1,7 @@
-"""What is left of translated functions for a plain segment.
+"""What is left of translated functions for segments of a kind.
 
-Most segments of a capture are plain (`labkit.analysis.native.segment_loop.is_plain`). So the tests that ask for something else
-have a known answer, and most rules begin with such a test: they need not be asked.
+Most segments of a capture are plain, and most others open a connection (`labkit.analysis.native.segment_loop.KINDS`). So the
+tests that ask for something else have a known answer, and most rules begin with such a test: they need not be asked.
 """
 
 import ast
@@ -45,15 +45,15 @@ class Simplified:
     """Functions that answer without changing anything, simplified for arguments of which facts are known. A function that they
     call with the same arguments is simplified too."""
 
-    def __init__(self, functions: Mapping[str, ast.FunctionDef], known: Mapping[str, Fact]) -> None:
+    def __init__(self, functions: Mapping[str, ast.FunctionDef], known: Mapping[str, Fact], kind: str) -> None:
         """The functions, by name, are changed."""
-        self._functions, self._known = functions, known
+        self._functions, self._known, self._kind = functions, known, kind
         self.made: dict[str, ast.FunctionDef] = {}
         """What was simplified, by the names of the functions that it is made of; the callees first."""
         self._answers: dict[str, ast.Constant] = {}
 
     def of(self, name: str) -> ast.FunctionDef | ast.Constant:
-        """What is left of a function: another one, by the name `plain_` and its own, or a constant."""
+        """What is left of a function: another one, by a name that begins with the kind, or a constant."""
         if name in self._answers:
             return self._answers[name]
         if name not in self.made:
@@ -65,7 +65,7 @@ class Simplified:
                 case [ast.Return(value=ast.Constant() as answer)]:
                     self._answers[name] = answer
                     return answer
-            node.name = f"plain_{name}"
+            node.name = f"{self._kind}_{name}"
             self.made[name] = ast.fix_missing_locations(node)
         return self.made[name]
 

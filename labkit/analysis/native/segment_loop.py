@@ -31,7 +31,7 @@ from labkit.analysis.tracker import advance, look, relate
 from labkit.analysis.unread import MAX_ROWS, TABLE_FULL, count_unread, end_hash, segment_key, unread_key
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
 from labkit.packet.seen import ABSENT, OPT_SOUND, SHORT_IP, SOUND, Seen
-from labkit.tcp.segment import ACK, PSH
+from labkit.tcp.flags import ACK, PSH, SYN
 
 AHEAD = 16
 """How many segments ahead the memory of a conversation is fetched: about as long as memory takes to answer."""
@@ -69,6 +69,123 @@ def is_plain(seg: Seen, me: Side, peer: Side) -> bool:
         and seg.urg == 0
         and seg.ecn == 0
     )
+
+
+def is_first_syn(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a segment is a SYN that asks for a connection of which nothing was seen, without data and rare options."""
+    return (
+        seg.ctl == SYN
+        and me.seen == 0
+        and peer.seen == 0
+        and me.syn == 0
+        and peer.syn == 0
+        and me.has_nxt == 0
+        and peer.has_nxt == 0
+        and me.has_rcv_nxt == 0
+        and peer.has_rcv_nxt == 0
+        and me.third == 0
+        and peer.third == 0
+        and me.rst == 0
+        and peer.rst == 0
+        and me.has_fin == 0
+        and peer.has_fin == 0
+        and me.opt_cut == 0
+        and peer.opt_cut == 0
+        and me.wscale == ABSENT
+        and peer.has_right_edge == 0
+        and seg.seq_offset == 0
+        and seg.len == 0
+        and seg.sack_n == 0
+        and seg.conflict == ABSENT
+        and seg.opt_fault == OPT_SOUND
+        and seg.opt_cut == 0
+        and seg.opt_twice == ABSENT
+        and seg.opt_after_end == 0
+        and seg.tfo_len == ABSENT
+        and seg.auth == 0
+        and seg.accecn == 0
+        and seg.mptcp == 0
+        and seg.urg == 0
+        and seg.ecn == 0
+    )
+
+
+def is_first_syn_ack(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a segment is the first SYN ACK that answers the only SYN, without data and rare options."""
+    return (
+        seg.ctl == SYN | ACK
+        and me.seen == 0
+        and me.syn == 0
+        and peer.syn == 1
+        and me.has_nxt == 0
+        and peer.has_nxt == 1
+        and me.has_rcv_nxt == 0
+        and peer.has_rcv_nxt == 0
+        and me.third == 0
+        and peer.third == 0
+        and me.rst == 0
+        and peer.rst == 0
+        and me.has_fin == 0
+        and peer.has_fin == 0
+        and me.opt_cut == 0
+        and peer.opt_cut == 0
+        and peer.has_right_edge == 0
+        and seg.seq_offset == 0
+        and seg.len == 0
+        and seg.sack_n == 0
+        and seg.conflict == ABSENT
+        and seg.opt_fault == OPT_SOUND
+        and seg.opt_cut == 0
+        and seg.opt_twice == ABSENT
+        and seg.opt_after_end == 0
+        and seg.tfo_len == ABSENT
+        and seg.auth == 0
+        and seg.accecn == 0
+        and seg.mptcp == 0
+        and seg.urg == 0
+        and seg.ecn == 0
+    )
+
+
+def is_third(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a segment is the third one of a handshake, without data and rare options."""
+    return (
+        seg.ctl == ACK
+        and me.syn == 1
+        and peer.syn == 2
+        and me.has_nxt == 1
+        and peer.has_nxt == 1
+        and me.has_rcv_nxt == 0
+        and peer.has_rcv_nxt == 1
+        and me.third == 1
+        and me.rst == 0
+        and peer.rst == 0
+        and me.has_fin == 0
+        and peer.has_fin == 0
+        and me.opt_cut == 0
+        and peer.opt_cut == 0
+        and seg.seq_offset == 0
+        and seg.len == 0
+        and seg.sack_n == 0
+        and seg.conflict == ABSENT
+        and seg.opt_fault == OPT_SOUND
+        and seg.opt_cut == 0
+        and seg.opt_twice == ABSENT
+        and seg.opt_after_end == 0
+        and seg.mss == ABSENT
+        and seg.wscale == ABSENT
+        and seg.sack_ok == 0
+        and seg.tfo_len == ABSENT
+        and seg.auth == 0
+        and seg.accecn == 0
+        and seg.mptcp == 0
+        and seg.urg == 0
+        and seg.ecn == 0
+    )
+
+
+KINDS = {"plain": is_plain, "first_syn": is_first_syn, "first_syn_ack": is_first_syn_ack, "third": is_third}
+"""Kinds of segments, the most frequent one first: for each, only the rules are asked that may find something in it."""
 
 
 def ask_frame(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> None:

@@ -1,4 +1,4 @@
-"""What is left of a rule for a plain segment gives the same answer as the whole rule."""
+"""What is left of a rule for segments of a kind gives the same answer as the whole rule."""
 
 import ast
 from dataclasses import fields
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from labkit.analysis.native.kernels import kernels
 from labkit.analysis.native.plain import WHOLE, Fact, Simplified, facts
-from labkit.analysis.native.segment_loop import is_plain
+from labkit.analysis.native.segment_loop import KINDS
 from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, PSH
@@ -32,7 +32,7 @@ def function(body: str, head: str = "f(seg, me, peer)") -> ast.FunctionDef:
 
 def left_of(*functions: ast.FunctionDef) -> str:
     """What is left of the last function, as text."""
-    made = Simplified({each.name: each for each in functions}, KNOWN).of(functions[-1].name)
+    made = Simplified({each.name: each for each in functions}, KNOWN, "plain").of(functions[-1].name)
     return "\n".join(map(ast.unparse, made.body)) if isinstance(made, ast.FunctionDef) else f"return {made.value}"
 
 
@@ -126,12 +126,12 @@ def test_a_test_of_another_kind_is_refused(body: str) -> None:
 
 
 class Translated(NamedTuple):
-    """All functions as they are compiled, and the names of the functions that are asked of any and of a plain segment."""
+    """All functions as they are compiled, and the names of those that are asked of any segment, and of each kind."""
 
     text: str
     functions: dict[str, Any]
     asked: list[str]
-    plain: list[str]
+    kinds: dict[str, list[str]]
 
 
 @cache
@@ -139,7 +139,8 @@ def translated() -> Translated:
     text, _names = kernels()
     functions: dict[str, Any] = {}
     exec(compile(text, "kernels", "exec"), functions)  # noqa: S102 - its own
-    return Translated(text, functions, asked(text, "ask_segment"), asked(text, "ask_plain"))
+    kinds = {kind: asked(text, f"ask_{kind}") for kind in KINDS}
+    return Translated(text, functions, asked(text, "ask_others"), kinds)
 
 
 def asked(text: str, name: str) -> list[str]:
@@ -168,25 +169,27 @@ def answer(name: str, seg: Seen, me: Side, peer: Side) -> int | None:
         return None
 
 
-def test_few_rules_are_asked_of_a_plain_segment() -> None:
-    _text, _functions, every, plain = translated()
-    assert {name.removeprefix("plain_") for name in plain} < set(every)
-    assert len(plain) <= len(every) / 2
+@pytest.mark.parametrize(("kind", "most"), [("plain", 40), ("first_syn", 12), ("first_syn_ack", 24), ("third", 36)])
+def test_few_rules_are_asked_of_a_kind(kind: str, most: int) -> None:
+    _text, _functions, every, kinds = translated()
+    assert {name.removeprefix(f"{kind}_") for name in kinds[kind]} < set(every)
+    assert len(kinds[kind]) <= most < len(every) / 2
 
 
-@given(st.data())
-def test_what_is_left_answers_like_the_whole_rule(data: st.DataObject) -> None:
-    text, _functions, every, plain = translated()
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_what_is_left_answers_like_the_whole_rule(kind: str, data: st.DataObject) -> None:
+    text, _functions, every, kinds = translated()
     given = {"seg": filled(Seen, data), "me": filled(Side, data), "peer": filled(Side, data)}
     seg, me, peer = given.values()
     seg.ctl = data.draw(st.sampled_from([ACK, ACK | PSH]))
-    test = ast.parse(text[text.index("def analysis_native_segment_loop__is_plain") :]).body[0]
+    test = ast.parse(text[text.index(f"def analysis_native_segment_loop__{KINDS[kind].__name__}(") :]).body[0]
     assert isinstance(test, ast.FunctionDef)
     for name, fact in facts(test).items():
         owner, _dot, field = name.partition(".")
         setattr(given[owner], field, getattr(given[owner], field) & ~fact.mask | fact.value)
-    assert is_plain(seg, me, peer)
+    assert KINDS[kind](seg, me, peer)
     for name in every:
         whole = answer(name, seg, me, peer)
-        left = [each for each in (name, f"plain_{name}") if each in plain]
+        left = [each for each in (name, f"{kind}_{name}") if each in kinds[kind]]
         assert whole in (None, answer(left[0], seg, me, peer) if left else 0), name
