@@ -30,6 +30,8 @@ CASES(
     *NOT_SYN_ACK,
     ({"peer.seen": 0}, 0),
     ({"peer.seen": 2}, 0),
+    # Its SYN came in the middle of the connection before (`flows.remember_syn`).
+    ({"peer.syn": 1}, 0),
     ({"peer.first_ctl": SYN}, 0),
     ({"peer.first_ctl": RST}, 0),
     ({"seg.ack": at(0)}, 0),

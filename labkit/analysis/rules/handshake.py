@@ -47,6 +47,7 @@ def opened_without_syn(seg: Seen, me: Side, peer: Side) -> int:
     return (
         seg.ctl & (SYN | ACK | RST) == SYN | ACK
         and peer.seen == 1
+        and peer.syn == 0
         and peer.first_ctl & (SYN | RST) == 0
         and seg.ack == add(peer.first_seq, 1)
     )
