@@ -233,8 +233,6 @@ class Context:
     asked: Pointer[U8]
     ranks: Pointer[I32]
     """Each rule's place in the order of codes."""
-    whole: Pointer[U8]
-    """1: the rule is about whole conversations."""
     depends: Pointer[U8]
     hits: Pointer[HitCount]
     severities: Pointer[U8]

@@ -21,7 +21,7 @@ from labkit.analysis.native.packed import Library
 from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, columns, record, write_row
 from labkit.analysis.native.segment_loop import SPARE_ROWS
 from labkit.analysis.payload import RING_OCTETS, RING_PIECES
-from labkit.analysis.rule import Rule, Scope, Severity, shipped
+from labkit.analysis.rule import Rule, Severity, shipped
 from labkit.analysis.unread import PAIR_OCTETS, Unread
 from labkit.analysis.verifier import Bounds, Verdict
 from labkit.packet.seen import Seen
@@ -86,7 +86,7 @@ class NativeVerifier:
             "once_keys": _power(2 * bounds.once),
             **dict.fromkeys(("findings", "order", "spare", "grades", "asked"), findings),
             **dict.fromkeys(("moments", "turns"), findings if place else 0),
-            **dict.fromkeys(("ranks", "whole", "depends", "once_codes"), len(shipped())),
+            **dict.fromkeys(("ranks", "depends", "once_codes"), len(shipped())),
             "hits": SEVERITIES * len(shipped()),
             "severities": len(shipped()),
             "kept": SEVERITIES * (1 + len(shipped())),
@@ -119,7 +119,7 @@ class NativeVerifier:
             row.cold_row = context.cold_at + number * context.cold_size
         self._memory["blank_segment"].view[:] = _blank(Seen)
         self.table("filter_numbers")[:] = numbers
-        self.table("ranks")[:], self.table("whole")[:] = _order()
+        self.table("ranks")[:] = _ranks()
         self.table("severities")[:] = _severities(profile)
         self.table("once_codes")[:] = _once_codes()
         context.max_open, context.max_over, context.max_findings, context.max_once, context.max_hosts, context.every = (
@@ -256,10 +256,10 @@ def _blank_context() -> bytes:
 
 
 @cache
-def _order() -> tuple[list[int], list[int]]:
-    """Each rule's place in the order of codes, and whether it is about whole conversations."""
+def _ranks() -> list[int]:
+    """Each rule's place in the order of codes."""
     codes = sorted({rule.code for rule in shipped()})
-    return [codes.index(rule.code) for rule in shipped()], [rule.scope == Scope.FLOW for rule in shipped()]
+    return [codes.index(rule.code) for rule in shipped()]
 
 
 @cache

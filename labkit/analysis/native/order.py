@@ -47,12 +47,10 @@ def _merge(ctx: Context, first: int, middle: int, end: int) -> None:
 
 
 def _is_after(ctx: Context, one: int, other: int) -> bool:
-    """Whether a finding comes after another one: by packets, what is about whole conversations last."""
+    """Whether a finding comes after another one: by packets, what is about no packet last."""
     a, b = ctx.findings[one], ctx.findings[other]
-    if ctx.whole[a.rule] != ctx.whole[b.rule]:
-        return ctx.whole[a.rule] > ctx.whole[b.rule]
     if a.packet != b.packet:
-        return a.packet > b.packet
+        return b.packet != 0 and (a.packet == 0 or a.packet > b.packet)
     if a.flow != b.flow:
         return a.flow > b.flow
     return ctx.ranks[a.rule] > ctx.ranks[b.rule]

@@ -9,15 +9,18 @@ from unittest.mock import patch
 
 import pytest
 from engines import compiled
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labkit.analysis import examine as looking
 from labkit.analysis import second_look
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.finding import changed, consequences, groups, outlines, regraded, selected
 from labkit.analysis.native.found import Findings
+from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.packed import Library
 from labkit.analysis.report_config import ReportConfig
-from labkit.analysis.rule import RFC9293, Severity, collect
+from labkit.analysis.rule import RFC9293, Severity, collect, shipped
 from labkit.analysis.verifier import Bounds, Verdict, Verifier
 from labkit.capture import Frames
 from labkit.report.annotate import annotate
@@ -57,6 +60,17 @@ def test_the_second_look_gives_the_same(text: str, assume: Completeness, code: L
     assert list(other.findings) == one.findings
     assert other == one
     assert pickle.loads(pickle.dumps(other)) == one  # noqa: S301 - our own
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, len(shipped()) - 1)), max_size=40))
+def test_findings_about_no_packet_come_last(code: Library, found: list[tuple[int, int, int]]) -> None:
+    verifier = NativeVerifier(RFC9293, code, Bounds(findings=20))
+    for row, (packet, flow, rule) in zip(verifier.table("findings"), found, strict=False):
+        row.packet, row.flow, row.rule = packet, flow, rule
+    verifier.context.finding_count = len(found)
+    code.entries["order_findings"](verifier.address)
+    order = [found[place] for place in verifier.table("order")[: len(found)]]
+    assert order == sorted(found, key=lambda each: (each[0] == 0, each[0], each[1], shipped()[each[2]].code))
 
 
 USES: dict[str, Callable[[Verdict], object]] = {
