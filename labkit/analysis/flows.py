@@ -204,7 +204,7 @@ class FlowTable:
         if len(self._hosts) >= self._most_hosts:
             self._hosts.pop(next(iter(self._hosts)))
         self._hosts[key] = host = HostIsns()
-        first_isn(seg, host)
+        first_isn(seg, me, host)
 
     def settle(self, flow: Flow) -> None:
         """Keep a conversation with those that are over, if it is over. Call this after each of its segments."""
@@ -350,8 +350,9 @@ def compares_isn(seg: Seen, me: Side, point: int) -> bool:
     return seg.ctl & (SYN | RST) == SYN and point == 0 and me.syn == 0
 
 
-def first_isn(seg: Seen, host: HostIsns) -> None:
-    """Remember the first ISN of a host."""
+def first_isn(seg: Seen, me: Side, host: HostIsns) -> None:
+    """Remember the first ISN of a host. What a broken SYN of this side was compared with is forgotten, as the host was."""
+    me.host_isns = 0
     host.last = seg.seq
     host.step = 0
     host.count = 1

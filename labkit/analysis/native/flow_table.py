@@ -306,7 +306,7 @@ def compare_isn(seg: Seen, ctx: Context, me: Side) -> None:
     host.family = seg.addr_len
     for i in range(4):
         host.words[i] = ctx.words[i]
-    first_isn(seg, host)
+    first_isn(seg, me, host)
     host.next = ctx.host_buckets[bucket]
     ctx.host_buckets[bucket] = slot
 
