@@ -503,13 +503,16 @@ def add_finding(
     if not own or not flow.wanted or (code >= 0 and is_reported(code, flow.words, sender, flow.family, ctx)):
         return NONE
     severity = answer if answer > 1 else own
+    # Another shard may have reported the same of the host: then this one does not count.
+    if ctx.shards == 1 or code < 0:
+        if not is_kept(rule, severity, ctx):
+            return NONE
+    elif ctx.crowded:  # one thread will begin again, and there is no room for what is reported once more
+        return NONE
     number = ctx.finding_count
     if ctx.shards > 1:
         ctx.moments[number] = ctx.segment * 8 + ctx.phase
         ctx.turns[number] = rule if ctx.phase == JUDGED else ctx.turn
-    # Another shard may have reported the same of the host: then this one does not count.
-    if (ctx.shards == 1 or code < 0) and not is_kept(rule, severity, ctx):
-        return NONE
     ctx.finding_count += 1
     found = ctx.findings[number]
     found.rule = rule

@@ -28,7 +28,7 @@ from labkit.analysis.native.flow_table import compare_isn, read_ends
 from labkit.analysis.native.primitives import behind, fetch, half
 from labkit.analysis.native.segment_loop import AHEAD, finish, finish_one, is_kept, is_reported, leave, process
 from labkit.analysis.side import Side
-from labkit.packet.seen import Seen
+from labkit.packet.seen import SHORT_IP, SOUND, Seen
 
 
 def ask_hosts(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> None:
@@ -134,6 +134,8 @@ def _compare(batch: BatchRow, row: IsnRow, hosts: Context) -> None:
     read_ends(behind(batch.octets, batch.places[row.at]), seg, 0, hosts)
     me.has_old, me.base, peer.base = row.has_old, row.bases[0], row.bases[1]
     compare_isn(seg, hosts, me)
+    if seg.fault not in (SOUND, SHORT_IP):
+        return
     flow.index, flow.family, flow.wanted = row.flow, seg.addr_len, row.wanted
     for i in range(4):
         flow.words[4 * row.side + i] = hosts.words[i]

@@ -25,7 +25,7 @@ from labkit.analysis.rule import RFC9293
 from labkit.analysis.verifier import Bounds, Verdict
 from labkit.capture import Damage, Frame, open_capture
 from labkit.errors import LabkitError
-from labkit.tcp.segment import SYN
+from labkit.tcp.segment import ACK, SYN
 
 THREADS = [(2, 0), (3, 1), (MAX_SHARDS, 2)]
 """Threads that judge, and threads that decode."""
@@ -113,6 +113,27 @@ def test_initial_sequence_numbers_of_a_host_are_compared_in_order(code: Library,
     assert [each.packet for each in verdict.findings if each.code == "ISN01"] == list(range(401, 601))
 
 
+def test_only_segments_whose_headers_fit_have_an_initial_sequence_number_to_judge(
+    code: Library, tmp_path: Path
+) -> None:
+    """A header that is too long for its segment hides what it says; its number is the host's last one nevertheless."""
+    found = [between(number, SYN, seq=number // 200 * 64_000) for number in range(1600)]
+    broken = [octets[:46] + b"\xf0" + octets[47:] if number % 3 else octets for number, octets in enumerate(found)]
+    verdict = agree(kept(tmp_path / "a.pcap", broken), code, Bounds(), 5000)
+    foretold = {each.packet for each in verdict.findings if each.code == "ISN01"}
+    assert foretold
+    assert all((packet - 1) % 3 == 0 for packet in foretold if packet is not None)
+
+
+def test_a_host_that_was_forgotten_is_not_compared(code: Library, tmp_path: Path) -> None:
+    """A SYN ACK stands again behind a broken copy, when others have taken its host's place."""
+    first, *others, last = (between(number, SYN | ACK, seq=77) for number in (0, 1, 2, 3, 200))
+    broken = last[:46] + b"\xf0" + last[47:]
+    path = kept(tmp_path / "a.pcap", [first, broken, *others, last])
+    assert "ISN01" in {each.code for each in agree(path, code, Bounds()).findings}
+    assert "ISN01" not in {each.code for each in agree(path, code, Bounds(hosts=2)).findings}
+
+
 def test_a_batch_of_fragments_that_has_no_room_for_all_datagrams(code: Library, tmp_path: Path) -> None:
     """Thirty datagrams of 60,000 octets are complete in one batch: it is judged in parts."""
     found = []
@@ -151,6 +172,17 @@ def test_only_one_thread_knows_what_was_reported_before_hosts_were_forgotten(
     with open_capture(path) as capture:
         verdict = engine.verify_capture(capture, engine="compiled", bounds=bounds, completeness="partial")
     assert list(verdict.findings) == list(by_one(path, code, bounds)[0].findings)
+
+
+def test_what_is_reported_once_more_has_no_room(code: Library, tmp_path: Path) -> None:
+    """Thousands of hosts where eight are remembered, and room for few findings."""
+    found = [between(number, SYN, seq=number // 200 * 64_000) for number in range(20_000)]
+    verifier = ShardedVerifier(RFC9293, code, 2, Bounds(once=8, findings=1))
+    with open_capture(kept(tmp_path / "a.pcap", found)) as capture:
+        assert verifier.run(Feed(capture, code), RFC9293, lambda _packets: None) is None
+    assert verifier._hosts.context.crowded
+    for each in (*verifier._shards, verifier._hosts):
+        assert each.context.finding_count <= len(each.table("findings")) == 3 + 8
 
 
 @pytest.mark.parametrize("wanted", [None, FlowFilter(ports=(1030,)), FlowFilter(flows=(7,))], ids=str)
