@@ -194,4 +194,6 @@ def may_have_reached(side: Side, value: int, now: int) -> bool:
     if shown > SAME_MOMENT:
         rate = max(rate, sn.diff(side.tsval, side.least_tsval) * SECOND // shown)
     passed = max(0, now - side.last_time)
+    if passed > sn.HALF * SECOND // rate:
+        return True  # it may have come to any value
     return sn.diff(value, side.tsval) <= MORE_TICKS + passed * rate // SECOND
