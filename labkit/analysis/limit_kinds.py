@@ -13,7 +13,8 @@ from labkit.i18n import _, ngettext
 NOTHING = ("no-segments", "none-wanted")
 """Kinds of limits that leave nothing to judge."""
 
-BUDGETS = ("memory", "size", "time")
+MEMORY, TIME = "memory", "time"
+BUDGETS = (MEMORY, "size", TIME)
 """Kinds of limits that the budget of a capture sets (`labkit.capture.budget`)."""
 
 

@@ -71,6 +71,10 @@ class Meter:
         """Whether somebody has set a bound."""
         return self._budget != Budget()
 
+    def restart(self) -> None:
+        """Begin to judge the same capture anew. What it costs now counts; the time goes on."""
+        self._octets, self.spent = 0, None
+
     def rewind(self) -> None:
         """Begin to count the octets of the same capture anew."""
         self._octets = 0

@@ -317,8 +317,8 @@ class Context:
     # Results.
     segments: int = 0
     finding_count: int = 0
-    max_findings: int = 0
-    """Findings of one severity that are kept."""
+    max_findings: list[int] = field(default_factory=zeros(SEVERITIES))
+    """By severity the number of findings that are kept."""
     missed: int = 0
     """Gaps that were acknowledged: the capture lacks packets."""
     repeated: int = 0

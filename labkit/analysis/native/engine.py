@@ -12,7 +12,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, BinaryIO, TypeGuard
 
 from labkit.analysis.examine import Completeness, examine
-from labkit.analysis.limit_kinds import BUDGETS
+from labkit.analysis.limit_kinds import BUDGETS, MEMORY, TIME
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
 from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, shipped
 from labkit.analysis.verifier import Bounds, Verdict, Verifier, profile_of
@@ -241,16 +241,31 @@ def _run_divided(
     interruption: "Interruption | None",
     on_progress: Callable[[int], None] | None,
 ) -> Verdict:
-    """The verdict of several threads; of one, where they could not tell what is reported once of each host."""
-    from labkit.analysis.native.reader import Feed
+    """The verdict of several threads; of one, where they could not tell what is reported once of each host, or took more memory
+    than they may: one thread takes less."""
+    from labkit.analysis.native.reader import Feed, UpTo
 
-    feed = Feed(capture, library, interruption)
-    verdict = divided.run(feed, profile, on_progress or _ignore)
-    if verdict is not None:
+    feed, meter, read = Feed(capture, library, interruption), capture.meter, 0
+
+    def progress(packets: int) -> None:
+        nonlocal read
+        read = packets
+        (on_progress or _ignore)(packets)
+
+    verdict = divided.run(feed, profile, progress)
+    spent = meter.spent.kind if meter is not None and meter.spent is not None else None
+    if verdict is not None and spent != MEMORY:
         return verdict.with_damage(capture.damage or feed.damage)
-    again = open_again(capture)
-    assert again is not None  # noqa: S101 - as `_is_worth_dividing` has found
-    with again:
+    if spent == TIME or (interruption is not None and interruption.seen):
+        # What was read is judged.
+        source, meter, interruption = capture.again(), None, UpTo(read)
+        on_progress = interruption.note
+    else:
+        source = capture.again()
+        if meter is not None:
+            meter.restart()
+    assert source is not None  # noqa: S101 - as `_is_worth_dividing` has found
+    with open_capture(source, meter) as again:
         return _run_compiled(again, library, compiled, profile, interruption, on_progress)[0]
 
 

@@ -122,9 +122,9 @@ class NativeVerifier:
         self.table("ranks")[:] = _ranks()
         self.table("severities")[:] = _severities(profile)
         self.table("once_codes")[:] = _once_codes()
-        context.max_open, context.max_over, context.max_findings, context.max_once, context.max_hosts, context.every = (
-            bounds
-        )
+        context.max_open, context.max_over, context.max_once = bounds.open, bounds.over, bounds.once
+        context.max_findings[:] = [bounds.findings] * SEVERITIES
+        context.max_hosts, context.every = bounds.hosts, bounds.every
         context.left = context.every
         context.bucket_mask, context.host_mask = sizes["buckets"] - 1, sizes["host_buckets"] - 1
         context.once_mask = sizes["once_keys"] - 1

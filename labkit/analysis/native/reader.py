@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from ctypes import sizeof
+from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol
 
 from labkit.analysis import flows
@@ -81,6 +82,21 @@ class Never:
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """All of them."""
         return iter(frames)
+
+
+class UpTo(Never):
+    """Ends the reading where another reading has ended, after so many packets or those of the same batch."""
+
+    def __init__(self, packets: int) -> None:
+        self._packets = packets
+
+    def note(self, packets: int) -> None:
+        """So many were read."""
+        self.seen = packets >= self._packets
+
+    def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The first frames."""
+        return takewhile(lambda _frame: not self.seen, frames)
 
 
 class Batch:

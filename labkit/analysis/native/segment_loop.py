@@ -533,7 +533,7 @@ def add_finding(
 
 def is_kept(rule: int, severity: int, ctx: Context) -> bool:
     """Count a finding, and whether it is kept."""
-    kept = ctx.kept[severity] < ctx.max_findings
+    kept = ctx.kept[severity] < ctx.max_findings[severity]
     ctx.kept[severity if kept else (rule + 1) * SEVERITIES + severity] += 1
     return kept
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from ctypes import sizeof
 from functools import partial
+from typing import NamedTuple
 
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native.context import MAX_SHARDS, OPEN, OVER, SEVERITIES, Context, FindingRow, FlowRow, ShardsRow
@@ -18,6 +19,7 @@ from labkit.analysis.native.packed import Library
 from labkit.analysis.native.pipeline import BATCHES
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.native.records import Memory, SideRow, columns, record
+from labkit.analysis.rule import Severity
 from labkit.analysis.unread import PAIR_OCTETS
 from labkit.analysis.verifier import Bounds, Verdict
 
@@ -45,6 +47,15 @@ class Numbers:
         bit = segment - 1 - self._firsts[place]
         bits = int.from_bytes(self._bits[place][: bit // 8 + 1], "little") & (1 << bit) - 1
         return self._before[place] + bits.bit_count()
+
+
+class Needless(NamedTuple):
+    """What would have no place in the verdict, if segments gave it from now on."""
+
+    findings: list[Severity]
+    """Of these severities: they are only counted."""
+    described: bool
+    """Conversations that begin, in figures."""
 
 
 class ShardedVerifier:
@@ -86,7 +97,15 @@ class ShardedVerifier:
 
     def run(self, feed: Feed, profile: str, on_progress: Callable[[int], None]) -> Verdict | None:
         """The verdict on a capture; None where only one thread can say what is reported once of each host. `profile` is the name
-        to show."""
+        to show. Once only: the memory of the threads is given back."""
+        try:
+            return self._verdict(feed, profile, on_progress)
+        finally:
+            for memory in (self._shards, self._memory, self._free, self._going):
+                memory.clear()
+            del self._hosts, self._whole
+
+    def _verdict(self, feed: Feed, profile: str, on_progress: Callable[[int], None]) -> Verdict | None:
         with ExitStack() as stack:
             self._threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in self._shards]
             decoders = stack.enter_context(ThreadPoolExecutor(self._decoders)) if self._decoders else None
@@ -142,24 +161,38 @@ class ShardedVerifier:
         """Have all shards judge their parts of a batch, and keep the bounds at each end of a round in it."""
         self._going.append((batch, []))
         first, count = batch.row.first, batch.row.count
-        begin = True
+        begin: Needless | None = self._needless()
         for end in range(first // self._every * self._every + self._every, first + count + 1, self._every):
             if self._may_be_exceeded(end):
-                self._submit_up_to(batch, end - first, begin=begin)
-                begin = False
+                self._submit_up_to(batch, end - first, begin)
+                begin = None
                 wait(self._going[-1][1][-len(self._shards) :])  # each thread takes its parts in order
                 self._row.segment = end
                 self._entries["plan_round"](self._row_address)
-        self._submit_up_to(batch, count, begin=begin)
+        self._submit_up_to(batch, count, begin)
 
-    def _submit_up_to(self, batch: Batch, until: int, *, begin: bool) -> None:
+    def _needless(self) -> Needless:
+        """What later segments need not give: the segments up to here have given as much as one thread keeps."""
+        kept = [each.table("kept") for each in self._shards]
+        most = self._whole.context.max_findings
+        full = [severity for severity in Severity if sum(each[severity] for each in kept) >= most[severity]]
+        return Needless(
+            full, described=sum(each.context.reported for each in self._shards) >= self._whole.context.max_described
+        )
+
+    def _submit_up_to(self, batch: Batch, until: int, begin: Needless | None) -> None:
         for thread, each in zip(self._threads, self._shards, strict=True):
             self._going[-1][1].append(thread.submit(self._judge, each, batch, until, begin))
 
-    def _judge(self, each: NativeVerifier, batch: Batch, until: int, begin: bool) -> int:
-        each.context.until = until
-        if begin:
-            each.context.next = each.context.isn_count = 0
+    def _judge(self, each: NativeVerifier, batch: Batch, until: int, begin: Needless | None) -> int:
+        context = each.context
+        context.until = until
+        if begin is not None:
+            context.next = context.isn_count = 0
+            for severity in begin.findings:
+                context.max_findings[severity] = 0
+            if begin.described:
+                context.max_described = min(context.max_described, context.reported)
         return self._entries["process_shard"](batch.address, each.address)
 
     def _may_be_exceeded(self, segment: int) -> bool:

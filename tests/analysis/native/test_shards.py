@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tricks import written
 
+from labkit.analysis import limits
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native import engine
 from labkit.analysis.native.native_verifier import NativeVerifier
@@ -21,9 +23,10 @@ from labkit.analysis.native.packed import Library
 from labkit.analysis.native.pipeline import batches, run
 from labkit.analysis.native.reader import CHUNK, Feed, Never
 from labkit.analysis.native.shards import MAX_SHARDS, Numbers, ShardedVerifier, threads
-from labkit.analysis.rule import RFC9293
+from labkit.analysis.rule import RFC9293, Severity
 from labkit.analysis.verifier import Bounds, Verdict
-from labkit.capture import Damage, Frame, open_capture
+from labkit.capture import Damage, Frame, budget, open_capture
+from labkit.capture.budget import Budget, Meter
 from labkit.errors import LabkitError
 from labkit.tcp.segment import ACK, SYN
 
@@ -53,7 +56,7 @@ def by_several(path: Path, code: Library, bounds: Bounds, judges: int, decoders:
 
 def listed(verdict: Verdict) -> Verdict:
     """The verdict, of which all was made."""
-    assert len(list(verdict.conversations)) == min(verdict.reported, 10_000)
+    assert len(list(verdict.conversations)) == min(verdict.reported, limits.MAX_DESCRIBED)
     assert list(verdict.findings) is not None
     return verdict
 
@@ -178,10 +181,11 @@ def test_what_is_reported_once_more_has_no_room(code: Library, tmp_path: Path) -
     """Thousands of hosts where eight are remembered, and room for few findings."""
     found = [between(number, SYN, seq=number // 200 * 64_000) for number in range(20_000)]
     verifier = ShardedVerifier(RFC9293, code, 2, Bounds(once=8, findings=1))
+    *shards, hosts = (*verifier._shards, verifier._hosts)
     with open_capture(kept(tmp_path / "a.pcap", found)) as capture:
         assert verifier.run(Feed(capture, code), RFC9293, lambda _packets: None) is None
-    assert verifier._hosts.context.crowded
-    for each in (*verifier._shards, verifier._hosts):
+    assert hosts.context.crowded
+    for each in (*shards, hosts):
         assert each.context.finding_count <= len(each.table("findings")) == 3 + 8
 
 
@@ -203,23 +207,95 @@ def test_the_engine_divides_a_large_capture(
     assert len(made) == (processors > 2 and (wanted is None or not wanted.flows))
 
 
+class Stop(Never):
+    """Interrupts after some waiting."""
+
+    seen = False
+
+    def __init__(self, times: int = 1) -> None:
+        self._left = times
+
+    def waiting(self) -> AbstractContextManager[None]:
+        self.seen = self._left == 0
+        self._left = max(0, self._left - 1)
+        return super().waiting()
+
+
+def test_what_has_no_place_is_not_kept(code: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread keeps findings of a severity, or figures of conversations, where those before them are enough for a verdict."""
+    monkeypatch.setattr(limits, "MAX_DESCRIBED", 600)
+    path = kept(tmp_path / "a.pcap", [between(number, 0x10) for number in range(3000)] * 2)
+    bounds = Bounds(findings=500)
+    one, damage = by_one(path, code, bounds)
+    verifier = ShardedVerifier(RFC9293, code, 2, bounds)
+    shards = list(verifier._shards)
+    with open_capture(path) as capture:
+        assert verifier.run(Feed(capture, code, chunk=3000), RFC9293, lambda _packets: None) == one
+    assert damage is None
+    assert len(one.conversations) == 600
+    assert 600 <= sum(each.context.max_described for each in shards) < 900
+    assert all(each.context.max_findings[Severity.ERROR] == 0 for each in shards)
+    assert 500 <= sum(each.table("kept")[Severity.ERROR] for each in shards) < 900
+
+
+def dividing(path: Path, monkeypatch: pytest.MonkeyPatch, meter: Meter | None = None, **options: object) -> Verdict:
+    """The verdict of the whole engine on a capture that is large enough for several threads."""
+    monkeypatch.setattr(engine, "LARGE_TO_DIVIDE", 0)
+    with open_capture(path, meter) as capture:
+        return engine.verify_capture(capture, engine="compiled", completeness="partial", **options)  # type: ignore[arg-type]
+
+
+def test_one_thread_judges_where_several_take_too_much_memory(
+    code: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = kept(tmp_path / "a.pcap", [between(number, SYN) for number in range(40_000)])
+    monkeypatch.setattr(engine, "processors", lambda: 1)
+    one = dividing(path, monkeypatch, Meter(Budget()))
+    used, run = [0], ShardedVerifier.run
+
+    def greedy(*arguments: object) -> Verdict | None:
+        used[0] = 1 << 40
+        try:
+            return run(*arguments)  # type: ignore[arg-type]
+        finally:
+            used[0] = 0
+
+    monkeypatch.setattr(ShardedVerifier, "run", greedy)
+    monkeypatch.setattr(budget, "resident", lambda: used[0])
+    monkeypatch.setattr(engine, "processors", lambda: 4)
+    assert dividing(path, monkeypatch, Meter(Budget())) == one
+
+
+@pytest.mark.parametrize("end", ["interruption", "seconds", "octets"])
+def test_one_thread_judges_what_several_have_read(
+    end: str, code: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several threads cannot judge the capture, of which they have read a part."""
+    path, bounds = kept(tmp_path / "a.pcap", [between(number, SYN, seq=0) for number in range(40_000)]), Bounds(once=8)
+    monkeypatch.setattr(engine, "processors", lambda: 4)
+    times = iter([0, 0])  # the last reading is in time, and nothing later
+    meters = {
+        "seconds": lambda: Meter(Budget(seconds=5), clock=lambda: next(times, 9)),
+        "octets": lambda: Meter(Budget(octets=1 << 20)),
+    }
+    verdict = dividing(
+        path,
+        monkeypatch,
+        meters.get(end, lambda: None)(),
+        bounds=bounds,
+        interruption=Stop(2) if end == "interruption" else None,
+    )
+    assert 5000 < verdict.packets < 40_000
+    assert verdict.segments == verdict.packets
+    assert (verdict.damage is None) == (end == "interruption")
+
+
 def noting(function: Callable[..., Verdict | None], made: list[object]) -> Callable[..., Verdict | None]:
     def noted(*arguments: object) -> Verdict | None:
         made.append(arguments[0])
         return function(*arguments)
 
     return noted
-
-
-class Stop(Never):
-    """Interrupts after the first reading."""
-
-    seen = False
-
-    def waiting(self):  # type: ignore[no-untyped-def]
-        before, self.again = getattr(self, "again", False), True
-        self.seen = before
-        return super().waiting()
 
 
 @pytest.mark.parametrize(("judges", "decoders"), THREADS)
