@@ -241,8 +241,8 @@ class Feed:
     def _load(self, file: Plain, batch: Batch) -> tuple[int, bytes]:
         """Read octets of the file into a batch. How many it holds, and those that it has no room for."""
         view = batch.octets.view
-        # `engine.is_large` may have read far more of a compressed file than a batch holds.
-        have, ahead = min(len(self._tail), OCTETS), self._tail[OCTETS:]
+        # Whoever opened the file has read ahead, and `engine.is_large` may have read far more than a batch holds.
+        have, ahead = min(len(self._tail), self._chunk), self._tail[self._chunk :]
         view[:have] = self._tail[:have]
         with self._interruption.waiting():
             while not ahead and have < self._chunk and not self._exhausted and not self._interruption.seen:
@@ -257,7 +257,7 @@ class Feed:
         self._tail, self._at = bytes(batch.octets.view[at:have]) + ahead, self._at + at
         if self._interruption.seen:
             self._over = True
-        elif not plain and (self._exhausted or not at):
+        elif not plain and ((self._exhausted and not ahead) or not at):
             self._leave(file)
 
     def _read(self, file: Plain, batch: Batch) -> None:
