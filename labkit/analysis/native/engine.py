@@ -130,6 +130,7 @@ def verify_capture(
         verdict = _run_divided(capture, library, divided, compiled, profile, interruption, on_progress)
     else:
         verdict, heard = _run_compiled(capture, library, compiled, profile, interruption, on_progress)
+    compiled = divided = None  # so that their memory is free
     verdict = _bounded(verdict, capture)
     assume = Completeness.PARTIAL if literal else Completeness(completeness)
     if assume == Completeness.AUTO and profile == DOCUMENT:
