@@ -224,6 +224,7 @@ class Stop(Never):
 def test_what_has_no_place_is_not_kept(code: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread keeps findings of a severity, or figures of conversations, where those before them are enough for a verdict."""
     monkeypatch.setattr(limits, "MAX_DESCRIBED", 600)
+    monkeypatch.setattr(NativeVerifier, "release", lambda _self: None)
     path = kept(tmp_path / "a.pcap", [between(number, 0x10) for number in range(3000)] * 2)
     bounds = Bounds(findings=500)
     one, damage = by_one(path, code, bounds)
