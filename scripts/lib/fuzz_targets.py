@@ -320,8 +320,8 @@ class Kept:
 
     def __init__(self, made: Any) -> None:
         """`made` by `engine._compiled`: the verifier and its batches."""
-        self._made = made
-        native = made[0]
+        native, batches = made
+        self._native, self._batches = native, tuple(batches)
         memories = [*native._memory.values(), native._context_memory]
         self._small = [(each.view, bytes(each.view)) for each in memories if len(each.view) < LARGE]
         self._large = [each.view for each in memories if len(each.view) >= LARGE]
@@ -335,7 +335,7 @@ class Kept:
             view[:] = octets
         for view in self._large:
             view.obj.madvise(MADV_DONTNEED)
-        return self._made
+        return self._native, list(self._batches)
 
 
 LARGE = 1 << 16

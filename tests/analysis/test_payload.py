@@ -20,7 +20,9 @@ class Sender:
         self.side, self.store = Side(), store or PayloadStore()
 
     def add(self, seq: int, octets: bytes) -> None:
+        self.store.segment += 1
         payload.keep(seq, b"." + octets, 1, len(octets), self.side, self.store)
+        self.store.octets_before += len(octets)
 
     def conflict(self, seq: int, octets: bytes) -> int:
         return payload.conflict(seq, b"." + octets, 1, len(octets), self.side, self.store)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labkit.analysis.limits import Conversation
 from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import Severity
 from labkit.analysis.verifier import Verdict
@@ -77,6 +78,9 @@ def test_anything_else_is_an_error(text: object) -> None:
     assert len(str(caught.value)) < 300
 
 
+FIGURES = Conversation._fields
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [
@@ -84,7 +88,7 @@ def test_anything_else_is_an_error(text: object) -> None:
         (("findings", 0, "packet"), 0), (("findings", 0, "packet"), 8), (("findings", 0, "severity"), 7),
         (("findings", 0, "message"), 7), (("findings", 0, "time"), 1e300), (("findings", 0, "actual"), 1 << 80),
         (("packets",), -1), (("packets",), "7"), (("packets",), 1.5), (("fail_on",), 9), (("strict",), "all"),
-        (("conversations", 0, "first_packet"), 0), (("conversations", 0, "packets"), [1, 2, 3]),
+        (("conversations", 0, FIGURES.index("first_packet")), 0), (("conversations", 0, FIGURES.index("packets")), [1, 2, 3]),
     ],
 )  # fmt: skip
 def test_impossible_values_are_errors(faulty: Verdict, place: tuple[str | int, ...], value: object) -> None:

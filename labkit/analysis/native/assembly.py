@@ -9,7 +9,6 @@ Four functions have no source: `behind`, `fetch`, `half` and `copy` (`labkit.ana
 """
 
 import ast
-from collections.abc import Collection
 from ctypes import sizeof
 
 from labkit.analysis.native.lines import (
@@ -28,6 +27,7 @@ from labkit.analysis.native.lines import (
     Rows,
     Value,
     numbers,
+    read_again,
     signed,
     type_of,
     zero_of,
@@ -47,7 +47,7 @@ def _refusal(function: str, reason: str) -> UncompilableError:
 class Assembly:
     """Collects compiled functions; `text` is the module."""
 
-    def __init__(self, source: str, apart: Collection[str] = ()) -> None:
+    def __init__(self, source: str, apart: tuple[str, ...] = ()) -> None:
         """`source` is plain functions, each of which calls only functions that it defines. Those `apart` are seldom called, and
         LLVM does not put them into their callers."""
         self.apart = apart
@@ -151,7 +151,7 @@ class _Function(Lines):
                 for target in node.targets:
                     self._assign(target, given)
             case ast.AugAssign():
-                self._assign(node.target, self._binary(node, self._int(_read_again(node.target)), node.op, node.value))
+                self._assign(node.target, self._binary(node, self._int(read_again(node.target)), node.op, node.value))
             case ast.Return():
                 self._return(node)
             case ast.If():
@@ -532,8 +532,3 @@ def _is_truth(node: ast.expr) -> bool:
             return isinstance(node.op, ast.Not)
         case _:
             return isinstance(node, ast.Compare)
-
-
-def _read_again(target: ast.expr) -> ast.expr:
-    """The target of an assignment as an expression."""
-    return ast.parse(ast.unparse(target), mode="eval").body

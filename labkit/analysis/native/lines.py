@@ -198,3 +198,8 @@ class Lines:
 
     def _copy(self, to: str, source: str, size: str) -> None:
         self._do(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {source}, i64 {size}, i1 false)")
+
+
+def read_again(target: ast.expr) -> ast.expr:
+    """The target of an assignment as an expression."""
+    return ast.parse(ast.unparse(target), mode="eval").body

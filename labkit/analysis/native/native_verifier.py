@@ -105,6 +105,7 @@ class NativeVerifier:
         place = place or Place(Memory(sizeof(record(Context)), huge=False))
         at = place.number * sizeof(record(Context))
         place.memory.view[at : at + sizeof(record(Context))] = _blank_context()
+        self._context_memory = place.memory
         self.context = context = record(Context).from_buffer(place.memory.view, at)
         self.address = place.memory.address + at
         """The address of the context."""
