@@ -30,15 +30,24 @@ class Fact(NamedTuple):
     value: int
 
 
-def facts(test: ast.FunctionDef) -> dict[str, Fact]:
+def facts(test: ast.FunctionDef, functions: Mapping[str, ast.FunctionDef]) -> dict[str, Fact]:
     """The facts that a function asks for, by names such as "seg.ctl".
 
-    It has the form `return seg.a & MASK == VALUE and me.b == VALUE and ...`.
+    It has the form `return seg.a & MASK == VALUE and me.b == VALUE and ...`. A part may call another of the functions that has
+    this form and the same names for what it is given.
     """
     match test.body:
         case [ast.Return(value=ast.BoolOp(op=ast.And(), values=parts))]:
-            return dict(map(_fact, parts))
+            return {name: fact for part in parts for name, fact in _facts_of(part, functions).items()}
     raise AssertionError(f"{test.name}: expected facts that are all true")
+
+
+def _facts_of(part: ast.expr, functions: Mapping[str, ast.FunctionDef]) -> dict[str, Fact]:
+    match part:
+        case ast.Call(func=ast.Name(id=name), args=given) if name in functions:
+            if [each.arg for each in functions[name].args.args] == [ast.unparse(each) for each in given]:
+                return facts(functions[name], functions)
+    return dict([_fact(part)])
 
 
 class Simplified:

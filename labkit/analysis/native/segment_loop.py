@@ -40,6 +40,24 @@ SPARE_ROWS = 2
 """The cold rows of `Context.blank_sides`."""
 
 
+def has_usual_options(seg: Seen) -> bool:
+    """Whether a segment has none of the options and marks that few segments have, and its options are sound."""
+    return (
+        seg.sack_n == 0
+        and seg.conflict == ABSENT
+        and seg.opt_fault == OPT_SOUND
+        and seg.opt_cut == 0
+        and seg.opt_twice == ABSENT
+        and seg.opt_after_end == 0
+        and seg.tfo_len == ABSENT
+        and seg.auth == 0
+        and seg.accecn == 0
+        and seg.mptcp == 0
+        and seg.urg == 0
+        and seg.ecn == 0
+    )
+
+
 def is_plain(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether a segment is like most: the next data or ACK in an open connection, with no option but timestamps."""
     return (
@@ -53,21 +71,25 @@ def is_plain(seg: Seen, me: Side, peer: Side) -> bool:
         and me.rst == 0
         and me.mptcp == 0
         and peer.probe == 0
-        and seg.sack_n == 0
-        and seg.conflict == ABSENT
-        and seg.opt_fault == OPT_SOUND
-        and seg.opt_cut == 0
-        and seg.opt_twice == ABSENT
-        and seg.opt_after_end == 0
+        and has_usual_options(seg)
         and seg.mss == ABSENT
         and seg.wscale == ABSENT
         and seg.sack_ok == 0
-        and seg.tfo_len == ABSENT
-        and seg.auth == 0
-        and seg.accecn == 0
-        and seg.mptcp == 0
-        and seg.urg == 0
-        and seg.ecn == 0
+    )
+
+
+def opens_as_usual(seg: Seen, me: Side, peer: Side) -> bool:
+    """Whether a segment without data, and without rare options, is at its place in a handshake that nobody has ended."""
+    return (
+        seg.seq_offset == 0
+        and seg.len == 0
+        and has_usual_options(seg)
+        and me.rst == 0
+        and peer.rst == 0
+        and me.has_fin == 0
+        and peer.has_fin == 0
+        and me.opt_cut == 0
+        and peer.opt_cut == 0
     )
 
 
@@ -85,28 +107,9 @@ def is_first_syn(seg: Seen, me: Side, peer: Side) -> bool:
         and peer.has_rcv_nxt == 0
         and me.third == 0
         and peer.third == 0
-        and me.rst == 0
-        and peer.rst == 0
-        and me.has_fin == 0
-        and peer.has_fin == 0
-        and me.opt_cut == 0
-        and peer.opt_cut == 0
         and me.wscale == ABSENT
         and peer.has_right_edge == 0
-        and seg.seq_offset == 0
-        and seg.len == 0
-        and seg.sack_n == 0
-        and seg.conflict == ABSENT
-        and seg.opt_fault == OPT_SOUND
-        and seg.opt_cut == 0
-        and seg.opt_twice == ABSENT
-        and seg.opt_after_end == 0
-        and seg.tfo_len == ABSENT
-        and seg.auth == 0
-        and seg.accecn == 0
-        and seg.mptcp == 0
-        and seg.urg == 0
-        and seg.ecn == 0
+        and opens_as_usual(seg, me, peer)
     )
 
 
@@ -123,27 +126,8 @@ def is_first_syn_ack(seg: Seen, me: Side, peer: Side) -> bool:
         and peer.has_rcv_nxt == 0
         and me.third == 0
         and peer.third == 0
-        and me.rst == 0
-        and peer.rst == 0
-        and me.has_fin == 0
-        and peer.has_fin == 0
-        and me.opt_cut == 0
-        and peer.opt_cut == 0
         and peer.has_right_edge == 0
-        and seg.seq_offset == 0
-        and seg.len == 0
-        and seg.sack_n == 0
-        and seg.conflict == ABSENT
-        and seg.opt_fault == OPT_SOUND
-        and seg.opt_cut == 0
-        and seg.opt_twice == ABSENT
-        and seg.opt_after_end == 0
-        and seg.tfo_len == ABSENT
-        and seg.auth == 0
-        and seg.accecn == 0
-        and seg.mptcp == 0
-        and seg.urg == 0
-        and seg.ecn == 0
+        and opens_as_usual(seg, me, peer)
     )
 
 
@@ -158,29 +142,10 @@ def is_third(seg: Seen, me: Side, peer: Side) -> bool:
         and me.has_rcv_nxt == 0
         and peer.has_rcv_nxt == 1
         and me.third == 1
-        and me.rst == 0
-        and peer.rst == 0
-        and me.has_fin == 0
-        and peer.has_fin == 0
-        and me.opt_cut == 0
-        and peer.opt_cut == 0
-        and seg.seq_offset == 0
-        and seg.len == 0
-        and seg.sack_n == 0
-        and seg.conflict == ABSENT
-        and seg.opt_fault == OPT_SOUND
-        and seg.opt_cut == 0
-        and seg.opt_twice == ABSENT
-        and seg.opt_after_end == 0
+        and opens_as_usual(seg, me, peer)
         and seg.mss == ABSENT
         and seg.wscale == ABSENT
         and seg.sack_ok == 0
-        and seg.tfo_len == ABSENT
-        and seg.auth == 0
-        and seg.accecn == 0
-        and seg.mptcp == 0
-        and seg.urg == 0
-        and seg.ecn == 0
     )
 
 

@@ -115,14 +115,24 @@ def test_an_answer_of_a_function_that_is_called_is_known() -> None:
 
 def test_facts_are_those_of_the_test() -> None:
     assert (
-        facts(function("return seg.ctl & ~8 == 16 and seg.sack_n == 0 and seg.mss == -1 and peer.probe == 0")) == KNOWN
+        facts(function("return seg.ctl & ~8 == 16 and seg.sack_n == 0 and seg.mss == -1 and peer.probe == 0"), {})
+        == KNOWN
     )
+
+
+def test_facts_of_a_function_that_is_called_with_the_same_names() -> None:
+    called = {"g": function("return seg.x == 1 and me.y == 2")}
+    called["g"].args.args = [ast.arg("seg"), ast.arg("me")]
+    found = facts(function("return seg.z == 3 and g(seg, me)"), called)
+    assert found == {"seg.z": Fact(WHOLE, 3), "seg.x": Fact(WHOLE, 1), "me.y": Fact(WHOLE, 2)}
+    with pytest.raises(AssertionError):
+        facts(function("return seg.z == 3 and g(me, seg)"), called)
 
 
 @pytest.mark.parametrize("body", ["return seg.x == 0", "x = 1\nreturn x", "return seg.x == 0 and seg.y > 0"])
 def test_a_test_of_another_kind_is_refused(body: str) -> None:
     with pytest.raises(AssertionError):
-        facts(function(body))
+        facts(function(body), {})
 
 
 class Translated(NamedTuple):
@@ -183,9 +193,8 @@ def test_what_is_left_answers_like_the_whole_rule(kind: str, data: st.DataObject
     given = {"seg": filled(Seen, data), "me": filled(Side, data), "peer": filled(Side, data)}
     seg, me, peer = given.values()
     seg.ctl = data.draw(st.sampled_from([ACK, ACK | PSH]))
-    test = ast.parse(text[text.index(f"def analysis_native_segment_loop__{KINDS[kind].__name__}(") :]).body[0]
-    assert isinstance(test, ast.FunctionDef)
-    for name, fact in facts(test).items():
+    parsed = {each.name: each for each in ast.parse(text).body if isinstance(each, ast.FunctionDef)}
+    for name, fact in facts(parsed[f"analysis_native_segment_loop__{KINDS[kind].__name__}"], parsed).items():
         owner, _dot, field = name.partition(".")
         setattr(given[owner], field, getattr(given[owner], field) & ~fact.mask | fact.value)
     assert KINDS[kind](seg, me, peer)
