@@ -11,7 +11,7 @@ from mmap import mmap
 from typing import Any, Protocol
 
 from labkit.analysis.side import Side
-from labkit.packet.seen import ABSENT, Seen, Seq
+from labkit.packet.seen import ABSENT, U32, Seen, Seq
 from labkit.tcp.flags import SYN
 from labkit.tcp.seq import add, diff
 
@@ -29,10 +29,10 @@ class Piece:
     """The payload of one segment."""
 
     seq: Seq = 0
-    size: int = 0
+    size: U32 = 0
     at: int = 0
     """Octets of payload in the capture before it."""
-    before: int = 0
+    before: U32 = 0
     """The number of the segment with the piece before this one of the same side; 0: none."""
 
 

@@ -129,7 +129,7 @@ class Side(Record):
     acknowledged."""
     octets: int = 0
     """Octets of payload seen for the first time."""
-    last_piece: int = 0
+    last_piece: U32 = 0
     """The number of the segment whose payload was kept last (`labkit.analysis.payload`); 0: none."""
     resent: U32 = 0
     """Segments without new sequence numbers."""

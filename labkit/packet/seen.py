@@ -98,7 +98,7 @@ class Seen(Record):
     """Nanoseconds since 1970-01-01."""
     caplen: I32 = 0
     """Octets of the frame that the capture holds."""
-    wirelen: int = 0
+    wirelen: U32 = 0
     """Octets that the frame had on the wire."""
     point: I32 = 0
     """Where it was captured: the index of the capture's interface."""
@@ -106,9 +106,9 @@ class Seen(Record):
 
     # The IP header.
     version: U8 = 0
-    ip_at: int = ABSENT
-    src_at: int = ABSENT
-    dst_at: int = ABSENT
+    ip_at: I32 = ABSENT
+    src_at: I32 = ABSENT
+    dst_at: I32 = ABSENT
     addr_len: U8 = 0
     """4 or 16 octets at `src_at` and `dst_at`."""
     ip_len: int = 0
@@ -132,7 +132,7 @@ class Seen(Record):
     """The number of the link type or IP protocol because of which `decode` does not read the frame."""
 
     # The TCP header.
-    tcp_at: int = ABSENT
+    tcp_at: I32 = ABSENT
     sport: U16 = 0
     dport: U16 = 0
     seq: Seq = 0
@@ -147,7 +147,7 @@ class Seen(Record):
     urg: U16 = 0
 
     # The payload.
-    data_at: int = ABSENT
+    data_at: I32 = ABSENT
     len: int = 0
     """Octets of payload on the wire, as the IP length gives them."""
     data_len: U32 = 0
@@ -157,7 +157,7 @@ class Seen(Record):
 
     # The options.
     opt_fault: U8 = OPT_SOUND
-    opt_at: int = ABSENT
+    opt_at: I32 = ABSENT
     """The option that `opt_fault` is about."""
     opt_twice: I16 = ABSENT
     """The kind of an option that stands in the list twice."""
@@ -199,7 +199,7 @@ class Seen(Record):
     """SEG.LEN: the payload, and one each for SYN and FIN."""
     end: Seq = 0
     """The sequence number after the segment's last one."""
-    seq_offset: int = 0
+    seq_offset: I32 = 0
     """How far `seq` lies beyond SND.NXT as the capture shows it: 0 in order, negative for numbers used before."""
     new_octets: int = 0
     """Sequence numbers of the segment that were never seen before."""

@@ -138,7 +138,7 @@ class FlowRow(Ends):
     """Both addresses, four numbers each; the first end is the sender of the first segment."""
     ports: list[U16] = field(default_factory=zeros(2))
     client: U8 = 0
-    segments: int = 0
+    segments: U32 = 0
     point: I32 = 0
     seen_at: list[I32] = field(default_factory=no_points)
     resent: list[U32] = field(default_factory=zeros(2))
@@ -177,11 +177,11 @@ class FindingRow:
     """The side whose segment it is about."""
     field_name: U8 = 0
     """The field's name, for a rule that chooses among several: a position in `labkit.analysis.native.kernels.words`."""
-    flow: int = 0
+    flow: U32 = 0
     family: U8 = 0
     words: list[U32] = field(default_factory=zeros(8))
     ports: list[U16] = field(default_factory=zeros(2))
-    packet: int = 0
+    packet: U32 = 0
     """0 for a finding about the whole conversation."""
     time: int = 0
     bases: list[U32] = field(default_factory=zeros(2))

@@ -15,17 +15,17 @@ SEEN = unpacker(
     (
         *(
             "time",
-            "src_at",
-            "dst_at",
-            "data_at",
             "len",
             "tsval",
             "tsecr",
             "number",
+            "src_at",
+            "dst_at",
             "ip_id",
             "seq",
             "ack",
             "win",
+            "data_at",
             "data_len",
             "mss",
         ),
@@ -66,7 +66,7 @@ class Hearing:
 
     def _keep(self, batch: Batch, at: int, side: int, index: int, client: int, seen: tuple[int, ...]) -> None:
         """Keep a segment of a side, whose frame is at a place in the octets of a batch."""
-        time, src_at, dst_at, data_at, length, tsval, tsecr, number, ip_id, seq, ack, win, data_len, mss = seen[:14]
+        time, length, tsval, tsecr, number, src_at, dst_at, ip_id, seq, ack, win, data_at, data_len, mss = seen[:14]
         sport, dport, doff, ctl, version, addr_len, sum_state, sack_n, former = seen[14:]
         if former:
             return

@@ -19,18 +19,18 @@ SEEN = unpacker(
     (
         *(
             "time",
-            "src_at",
-            "dst_at",
-            "tcp_at",
-            "data_at",
             "len",
             "number",
             "caplen",
             "point",
+            "src_at",
+            "dst_at",
             "ip_id",
+            "tcp_at",
             "seq",
             "ack",
             "win",
+            "data_at",
         ),
         *("data_len", "sport", "dport", "doff", "ctl", "urg", "addr_len", "ecn", "joined"),
     ),
@@ -92,7 +92,7 @@ def _end(index: int, flows: dict[int, Flow], waiting: Waiting) -> None:
 def _row(batch: Batch, moved: Sequence[Any], flows: dict[int, Flow]) -> Row:
     index, relative_seq, relative_ack, _, at, window, sender, client, *states, _, waits, _, _ = moved
     seen: Sequence[Any] = SEEN.unpack_from(batch.seen.view, at * SEEN.size)
-    time, src_at, dst_at, tcp_at, data_at, length, number, caplen, point, ip_id, seq, ack, win, data_len, *seen = seen
+    time, length, number, caplen, point, src_at, dst_at, ip_id, tcp_at, seq, ack, win, data_at, data_len, *seen = seen
     sport, dport, doff, ctl, urg, addr_len, ecn, joined = seen
     start = batch.places[at]
     end = start + (tcp_at + doff if joined else min(tcp_at + doff, caplen))

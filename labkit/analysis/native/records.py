@@ -31,6 +31,9 @@ TYPES = {
 PREFIX = "labkit_"
 """Of the symbols of the machine code's entries."""
 
+LARGE_PAGE = 1 << 21
+"""Octets of a large page of memory, on x86-64 and on most systems with aarch64."""
+
 Pointer = MutableSequence
 """In an annotation: the address of integers, or of rows."""
 
@@ -82,6 +85,7 @@ def unpacker(kind: type, names: Sequence[str]) -> Struct:
     text, end = "=", 0
     for name in names:
         column = columns(kind)[name]
+        assert column.at >= end, f"{name}: expected in the order of memory"
         code = {1: "b", 2: "h", 4: "i", 8: "q"}[column.size]
         size = getattr(record(kind), name).size
         text += f"{column.at - end}x{size // column.size}{code if column.signed else code.upper()}"
@@ -141,14 +145,15 @@ class Memory:
     """Zeroed memory at a fixed address, of which only used pages are resident. MemoryError where the process may have no more."""
 
     def __init__(self, size: int, *, huge: bool = True) -> None:
-        """`huge`: lookups touch all of it, so that large pages pay; otherwise a little of it is used."""
+        """`huge`: lookups touch all of it, so that large pages pay, but for the first octets, which are all that most captures
+        need: the system clears a page when it is first used. Otherwise a little of it is used."""
         try:
             pages = mmap.mmap(-1, max(1, size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except OSError as error:
             raise MemoryError(f"{size} octets") from error
-        if huge:
+        if huge and size > LARGE_PAGE:
             with suppress(AttributeError, OSError):
-                pages.madvise(mmap.MADV_HUGEPAGE)
+                pages.madvise(mmap.MADV_HUGEPAGE, LARGE_PAGE)
         self._pages = pages
         self.view = memoryview(pages)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))

@@ -252,8 +252,9 @@ class ShardedVerifier:
 
     def _number_findings(self) -> None:
         count = self._whole.context.finding_count
-        size, at = sizeof(record(FindingRow)), columns(FindingRow)["flow"].at
-        column = self._whole.memory("findings").view[: count * size].cast("q")[at // 8 :: size // 8]
+        flow, size = columns(FindingRow)["flow"], sizeof(record(FindingRow))
+        cells = self._whole.memory("findings").view[: count * size].cast("I")
+        column = cells[flow.at // flow.size :: size // flow.size]
         numbers = {segment: self._numbers.number(segment) for segment in set(column)}
         for place, segment in enumerate(column):
             column[place] = numbers[segment]

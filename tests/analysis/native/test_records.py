@@ -1,15 +1,18 @@
 """Rows of memory hold what the objects of their dataclasses hold."""
 
 import ctypes
+import mmap
 import sys
+from array import array
 from ctypes import sizeof
 from dataclasses import asdict
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from labkit.analysis.native.context import BatchRow, Context, FlowRow
-from labkit.analysis.native.records import ColdRow, Memory, SideRow, columns, read_row, record, write_row
+from labkit.analysis.native.records import LARGE_PAGE, ColdRow, Memory, SideRow, columns, read_row, record, write_row
 from labkit.analysis.pending import Resolved
 from labkit.packet.seen import ABSENT, Seen
 
@@ -69,3 +72,13 @@ def test_released_memory_is_zeroed_and_keeps_its_address(*, huge: bool) -> None:
     assert memory.address == address
     memory.view[5] = 1
     assert ctypes.string_at(address, 7) == bytes((0, 0, 0, 0, 0, 1, 0))
+
+
+@pytest.mark.skipif(not Path("/proc/self/pagemap").exists(), reason="the system does not tell which pages are used")
+def test_who_uses_little_gets_small_pages() -> None:
+    memory = Memory(4 * LARGE_PAGE)
+    memory.view[0] = memory.view[LARGE_PAGE - 1] = 1
+    with Path("/proc/self/pagemap").open("rb", buffering=0) as file:
+        file.seek(memory.address // mmap.PAGESIZE * 8)
+        pages = array("Q", file.read(len(memory.view) // mmap.PAGESIZE * 8))
+    assert sum(page >> 63 for page in pages) == 2
