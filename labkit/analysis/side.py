@@ -257,3 +257,29 @@ class Side(Record):
     pending_ctl: list[U16] = field(default_factory=_row, metadata=COLD)
     pending_mark: list[U8] = field(default_factory=_row, metadata=COLD)
     """A mark (`labkit.analysis.pending`), or 0."""
+
+
+RARE = frozenset(
+    (
+        *("base", "oversized", "resent_end", "missed", "piped", "sack_top", "has_sack_top", "data_ack", "has_data_ack"),
+        *(
+            "syn_end",
+            "syn_packet",
+            "syn_time",
+            "syn_echo",
+            "syn_ecn",
+            "sack_ok",
+            "default_mss",
+            "tfo_len",
+            "mp_keys",
+            "mp_key",
+        ),
+        *("first_packet", "first_time", "first_seq", "first_ctl", "early_time", "old_nxt", "low_edge", "has_low_edge"),
+        *("host_isns", "host_isn", "host_step", "resyn", "has_resyn", "resyn_packet", "resyn_time", "resyn_nxt"),
+        *("echo_time", "echo_value", "block_time", "block_left", "block_right", "part_time", "part_ack"),
+        *("closed_time", "closed_nxt", "closed_len", "fin", "fin_packet", "fin_time", "rst_seq", "ect_n", "ce_n"),
+        *("sums_bad", "sums_alike", "sum_off", "sum_rest", "sum_want", "ips_bad", "ips_alike", "ip_off", "ip_want"),
+    )
+)
+"""Fields that the next data or ACK of an open connection neither reads nor changes. The compiled engine puts them behind the
+others, so that such a segment takes less from memory."""

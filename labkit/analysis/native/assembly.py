@@ -32,7 +32,7 @@ from labkit.analysis.native.lines import (
     type_of,
     zero_of,
 )
-from labkit.analysis.native.records import PREFIX, Column, columns, record
+from labkit.analysis.native.records import PREFIX, Column, columns, near, record
 from labkit.errors import UncompilableError
 from labkit.i18n import _
 
@@ -516,7 +516,7 @@ class _Function(Lines):
         return None
 
     def _fetch(self, rows: Value, index: Value) -> None:
-        size = rows.kind.size if isinstance(rows.kind, Numbers) else sizeof(record(rows.kind.rows))  # type: ignore[union-attr]
+        size = rows.kind.size if isinstance(rows.kind, Numbers) else near(rows.kind.rows)  # type: ignore[union-attr]
         address = self._element(rows, index)
         for octets in range(0, size, LINE):
             # For reading, into every cache.

@@ -67,6 +67,8 @@ class BatchRow:
     """For each segment its `labkit.analysis.native.flow_table.flow_hash`."""
     octets_before: Pointer[int]
     """For each segment the octets of payload in the batch before it."""
+    usual: Pointer[U8]
+    """For each segment whether it is usual (`labkit.analysis.native.segment_loop.is_usual`)."""
     own: Pointer[I32]
     """For each shard, in rows of `room`, its segments' places in this batch."""
     isns: Pointer[IsnRow]

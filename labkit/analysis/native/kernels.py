@@ -79,7 +79,7 @@ def _add_field_functions(whole: Translation) -> None:
 @cache
 def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
     """The text that is compiled, and the names of functions in it. UncompilableError for a rule that cannot be translated."""
-    placeholders = *ASK.values(), shard_loop.ask_hosts
+    placeholders: list[Callable[..., Any]] = [*ASK.values(), shard_loop.ask_hosts, segment_loop.judge_usual]
     whole = Translation(OPERATIONS | {each: each.__name__ for each in placeholders})
     whole.names |= {slow: whole.add(fast) for slow, fast in FASTER.items()}
     _add_field_functions(whole)  # first, so that their strings have the numbers of `words`
@@ -94,6 +94,8 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
         report_functions.append("\n".join(_report(number, rule, codes.index(rule.code), whole)))
     kinds = {kind: whole.add(test) for kind, test in segment_loop.KINDS.items()}
     before = whole.text
+    judge, is_usual = whole.add(segment_loop.judge), whole.add(segment_loop.is_usual)
+    judging = whole.text[len(before) :]
     for entry in ENTRIES:
         whole.add(entry)
     functions = _functions(before)
@@ -107,13 +109,26 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
     ask_functions.append(_asking(shard_loop.ask_hosts.__name__, hosts))
     for scope, each in asked.items():
         ask_functions.append(_asking(ASK[scope].__name__, each, kinds if scope == Scope.SEGMENT else {}))
-    parts = [before, *simplified, *report_functions, *ask_functions, whole.text[len(before) :]]
+    parts = [before, *simplified, *report_functions, *ask_functions, judging]
+    parts += [*_usual("\n\n\n".join(parts), judge, is_usual), whole.text[len(before) + len(judging) :]]
     return "\n\n\n".join(parts), dict(whole.names)
 
 
 def _functions(text: str) -> dict[str, ast.FunctionDef]:
     """The functions of a text, by name."""
     return {each.name: each for each in ast.parse(text).body if isinstance(each, ast.FunctionDef)}
+
+
+def _usual(text: str, judge: str, test: str) -> Iterator[str]:
+    """`segment_loop.judge_usual`, and the functions that it calls: what is left of `segment_loop.judge` for usual segments."""
+    functions = _functions(text)
+    known = facts(functions[test], functions)
+    # Few usual segments find something, or are asked about all that.
+    rare = {OTHERS, ASK[Scope.PENDING].__name__, *(name for name in functions if name.startswith("report_"))}
+    simpler = Simplified({name: each for name, each in functions.items() if name not in rare}, known, "usual")
+    simpler.of(judge)
+    simpler.made[judge].name = segment_loop.judge_usual.__name__
+    yield from map(ast.unparse, simpler.made.values())
 
 
 def _left(predicates: Iterable[tuple[int, str]], simpler: Simplified) -> Iterator[tuple[int, str]]:

@@ -21,6 +21,8 @@ OPERATORS: Mapping[type[ast.AST], Callable[[int, int], int]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+HARMLESS = frozenset(("min", "max", "abs", "range"))
+"""Functions of Python that change nothing."""
 
 
 class Fact(NamedTuple):
@@ -51,8 +53,8 @@ def _facts_of(part: ast.expr, functions: Mapping[str, ast.FunctionDef]) -> dict[
 
 
 class Simplified:
-    """Functions that answer without changing anything, simplified for arguments of which facts are known. A function that they
-    call with the same arguments is simplified too."""
+    """Functions simplified for arguments of which facts are known. A function that they call with the same arguments, as far as
+    facts are about them, is simplified too. None may change a field of which a fact is known."""
 
     def __init__(self, functions: Mapping[str, ast.FunctionDef], known: Mapping[str, Fact], kind: str) -> None:
         """The functions, by name, are changed."""
@@ -60,6 +62,23 @@ class Simplified:
         self.made: dict[str, ast.FunctionDef] = {}
         """What was simplified, by the names of the functions that it is made of; the callees first."""
         self._answers: dict[str, ast.Constant] = {}
+        self._about = {name.partition(".")[0] for name in known}
+        self._changing: dict[str, bool] = {}
+
+    def changes(self, node: ast.AST) -> bool:
+        """Whether a statement or an expression may change something, itself or by a call."""
+        return any(self._is_change(each) for each in ast.walk(node))
+
+    def _is_change(self, node: ast.AST) -> bool:
+        match node:
+            case ast.Attribute(ctx=ast.Store()) | ast.Subscript(ctx=ast.Store()):
+                return True
+            case ast.Call(func=ast.Name(id=name)) if name not in HARMLESS:
+                if name not in self._changing:
+                    function = self._functions.get(name) or self._functions.get(name.removeprefix(f"{self._kind}_"))
+                    self._changing[name] = function is None or any(map(self.changes, function.body))
+                return self._changing[name]
+        return False
 
     def of(self, name: str) -> ast.FunctionDef | ast.Constant:
         """What is left of a function: another one, by a name that begins with the kind, or a constant."""
@@ -67,9 +86,11 @@ class Simplified:
             return self._answers[name]
         if name not in self.made:
             node = self._functions[name]
+            self._check(node)
             before = ""
             while before != (before := ast.unparse(node)):
                 node.body = _Simplifier(self._known, self, _set_once(node)).block(node.body)
+            node.body = node.body or [ast.Return(None)]
             match node.body:
                 case [ast.Return(value=ast.Constant() as answer)]:
                     self._answers[name] = answer
@@ -78,18 +99,24 @@ class Simplified:
             self.made[name] = ast.fix_missing_locations(node)
         return self.made[name]
 
+    def _check(self, node: ast.FunctionDef) -> None:
+        for each in ast.walk(node):
+            if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store) and ast.unparse(each) in self._known:
+                raise AssertionError(f"{node.name} changes {ast.unparse(each)}, of which a fact is known")
+
     def of_call(self, node: ast.Call) -> ast.expr:
-        """A call, of what is left where the function has the same names for the arguments."""
+        """A call, of what is left where the function has the same names for the arguments that facts are about."""
         match node:
             case ast.Call(func=ast.Name(id=name), args=given, keywords=[]) if name in self._functions:
-                names = [each.id for each in given if isinstance(each, ast.Name)]
-                if len(names) == len(given) and names == [each.arg for each in self._functions[name].args.args]:
+                names = [each.arg for each in self._functions[name].args.args]
+                same = [
+                    ast.unparse(one) == other for one, other in zip(given, names, strict=True) if other in self._about
+                ]
+                if same and all(same):
                     found = self.of(name)
-                    return (
-                        found
-                        if isinstance(found, ast.Constant)
-                        else ast.Call(ast.Name(found.name, ast.Load()), given, [])
-                    )
+                    if isinstance(found, ast.FunctionDef):
+                        return ast.Call(ast.Name(found.name, ast.Load()), given, [])
+                    return node if any(map(self.changes, given)) else found
         return node
 
 
@@ -123,24 +150,26 @@ class _Simplifier(ast.NodeTransformer):
             changed = self.visit(each)
             for one in changed if isinstance(changed, list) else [changed]:
                 if isinstance(one, ast.Return):
-                    while done and _only_returns(done[-1], one):
+                    while done and _only_returns(done[-1], one) and not self._changes(done[-1]):
                         del done[-1]
                     return [*done, one]
                 done.append(one)
         return done
 
     def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
-        node.test = _condition(self.visit(node.test))
+        test = self.visit(node.test)
+        node.test = test if self._changes(test) else _condition(test)
         node.body, node.orelse = self.block(node.body), self.block(node.orelse)
         if isinstance(node.test, ast.Constant):
             return node.body if node.test.value else node.orelse
-        if not node.body and not node.orelse:
+        if not node.body and not node.orelse and not self._changes(node.test):
             return []
         node.body = node.body or [ast.Pass()]
         return node
 
     def visit_For(self, node: ast.For) -> ast.stmt | list[ast.stmt]:
         self.generic_visit(node)
+        node.body = node.body or [ast.Pass()]
         match node.iter:
             case ast.Call(func=ast.Name(id="range"), args=[*_, ast.Constant(value=0)]):
                 return node.orelse
@@ -183,6 +212,11 @@ class _Simplifier(ast.NodeTransformer):
                 return ast.Constant(int(isinstance(op, ast.NotEq)))
         return self._folded(node, node.left, node.ops[0], node.comparators[0]) if len(node.ops) == 1 else node
 
+    def visit_While(self, node: ast.While) -> ast.stmt:
+        self.generic_visit(node)
+        node.body = node.body or [ast.Pass()]
+        return node
+
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         self.generic_visit(node)
         match node:
@@ -202,7 +236,7 @@ class _Simplifier(ast.NodeTransformer):
             if isinstance(each, ast.Constant):
                 # 1 is as good as what stands before it only where that is 0 or 1 too: the value counts, not just its truth.
                 exact = not each.value or (each.value == 1 and all(map(_is_truth, values)))
-                if bool(each.value) == decides and exact:
+                if bool(each.value) == decides and exact and not any(map(self._changes, values)):
                     return each
                 if bool(each.value) != decides and (exact or each is not node.values[-1]):
                     continue
@@ -215,6 +249,9 @@ class _Simplifier(ast.NodeTransformer):
         if isinstance(node.test, ast.Constant):
             return node.body if node.test.value else node.orelse
         return node
+
+    def _changes(self, node: ast.AST) -> bool:
+        return self._functions is not None and self._functions.changes(node)
 
     def _of(self, node: ast.AST) -> Fact | None:
         match node:

@@ -116,6 +116,8 @@ class Batch:
         """The batch as compiled code reads it."""
         self.row.octets, self.row.segments, self.row.room = self.octets.address, self.seen.address, ROOM
         self.octets_before = octets_before.view.cast("q")
+        usual = Memory(ROOM, huge=False)
+        self.usual, self.row.usual = usual.view, usual.address
         self.row.places, self.row.hashes, self.row.octets_before = places.address, hashes.address, octets_before.address
         self.moved = Memory(ROOM * sizeof(record(Moved)) if shows else 0, huge=not small)
         """Rows of `Moved`, of which the first `row.count` count."""
@@ -344,7 +346,7 @@ class Feed:
         write_row(segment, seg)
         batch.octets.view[spare : spare + len(whole)] = whole
         batch.places[row.count], batch.hashes[row.count] = spare, flow_hash(whole, seg, self._seed)
-        batch.octets_before[row.count] = row.payload
+        batch.octets_before[row.count], batch.usual[row.count] = row.payload, 0
         row.payload += seg.data_len
         batch.share(row.count)
         row.count += 1

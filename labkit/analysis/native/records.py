@@ -3,7 +3,8 @@
 An integer field takes the width that its annotation declares (`labkit.packet.seen.U8` and others), or eight octets. A `list`
 field is a column of as many integers as its default has. A `Pointer` field holds the address of integers or of rows.
 
-The fields that are marked COLD stand in a row of their own, the cold row, whose address is in the field `cold_row`.
+The fields of a `Side` that are marked COLD stand in a row of their own, the cold row, whose address is in the field `cold_row`.
+Those in RARE stand behind the others.
 """
 
 import ctypes
@@ -15,7 +16,7 @@ from functools import cache
 from struct import Struct
 from typing import Any, NamedTuple, get_args, get_origin
 
-from labkit.analysis.side import Side
+from labkit.analysis.side import RARE, Side
 
 TYPES = {
     "i1": ctypes.c_int8,
@@ -66,11 +67,18 @@ class Column(NamedTuple):
 
 @cache
 def record(kind: type) -> type[ctypes.Structure]:
-    """The memory layout of a dataclass: the widest columns first, so that there is no padding."""
+    """The memory layout of a dataclass: the widest columns first, so that there is no padding. The rare ones come last."""
     own = [(each.name, _memory_type(each)) for each in fields(kind) if _is_in(kind, each)]
-    return type(
-        kind.__name__, (ctypes.Structure,), {"_fields_": sorted(own, key=lambda each: -ctypes.alignment(each[1]))}
-    )
+    own.sort(key=lambda each: (_is_rare(kind, each[0]), -ctypes.alignment(each[1])))
+    return type(kind.__name__, (ctypes.Structure,), {"_fields_": own})
+
+
+@cache
+def near(kind: type) -> int:
+    """The octets of a row before its rare fields."""
+    rows = record(kind)
+    rare = (getattr(rows, each[0]).offset for each in rows._fields_ if _is_rare(kind, each[0]))
+    return min(rare, default=ctypes.sizeof(rows))
 
 
 @cache
@@ -85,7 +93,8 @@ def unpacker(kind: type, names: Sequence[str]) -> Struct:
     text, end = "=", 0
     for name in names:
         column = columns(kind)[name]
-        assert column.at >= end, f"{name}: expected in the order of memory"
+        if column.at < end:
+            raise AssertionError(f"{name}: expected the fields in the order of memory")
         code = {1: "b", 2: "h", 4: "i", 8: "q"}[column.size]
         size = getattr(record(kind), name).size
         text += f"{column.at - end}x{size // column.size}{code if column.signed else code.upper()}"
@@ -95,6 +104,10 @@ def unpacker(kind: type, names: Sequence[str]) -> Struct:
 
 def _is_in(kind: type, each: "Field[Any]") -> bool:
     return not issubclass(kind, Side) or each.metadata.get("cold", False) == (kind is ColdRow)
+
+
+def _is_rare(kind: type, name: str) -> bool:
+    return kind is SideRow and name in RARE
 
 
 def _column(structure: type[ctypes.Structure], each: "Field[Any]") -> Column:

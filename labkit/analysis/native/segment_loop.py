@@ -30,7 +30,7 @@ from labkit.analysis.side import Side
 from labkit.analysis.tracker import advance, look, relate
 from labkit.analysis.unread import MAX_ROWS, TABLE_FULL, count_unread, end_hash, segment_key, unread_key
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
-from labkit.packet.seen import ABSENT, OPT_SOUND, SHORT_IP, SOUND, Seen
+from labkit.packet.seen import ABSENT, OPT_SOUND, SHORT_IP, SOUND, SUM_BAD, Seen
 from labkit.tcp.flags import ACK, PSH, SYN
 
 AHEAD = 16
@@ -44,7 +44,6 @@ def has_usual_options(seg: Seen) -> bool:
     """Whether a segment has none of the options and marks that few segments have, and its options are sound."""
     return (
         seg.sack_n == 0
-        and seg.conflict == ABSENT
         and seg.opt_fault == OPT_SOUND
         and seg.opt_cut == 0
         and seg.opt_twice == ABSENT
@@ -58,11 +57,27 @@ def has_usual_options(seg: Seen) -> bool:
     )
 
 
+def is_usual(seg: Seen) -> bool:
+    """Whether a segment is like most by itself: data or an ACK, with no option but timestamps and no wrong checksum."""
+    return (
+        seg.ctl & ~PSH == ACK
+        and has_usual_options(seg)
+        and seg.mss == ABSENT
+        and seg.wscale == ABSENT
+        and seg.sack_ok == 0
+        and seg.fault == SOUND
+        and seg.joined == 0
+        and seg.sum_state & SUM_BAD == 0
+        and seg.ip_sum_state & SUM_BAD == 0
+    )
+
+
 def is_plain(seg: Seen, me: Side, peer: Side) -> bool:
     """Whether a segment is like most: the next data or ACK in an open connection, with no option but timestamps."""
     return (
         seg.ctl & ~PSH == ACK
         and seg.seq_offset == 0
+        and seg.conflict == ABSENT
         and me.has_nxt == 1
         and me.has_rcv_nxt == 1
         and me.third & 1 == 0
@@ -83,6 +98,7 @@ def opens_as_usual(seg: Seen, me: Side, peer: Side) -> bool:
     return (
         seg.seq_offset == 0
         and seg.len == 0
+        and seg.conflict == ABSENT
         and has_usual_options(seg)
         and me.rst == 0
         and peer.rst == 0
@@ -173,6 +189,21 @@ def ask_flow(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Con
     """Ask the rules of scope FLOW."""
 
 
+def judge_usual(
+    buf: bytes,
+    seg: Seen,
+    me: SideRow,
+    peer: SideRow,
+    flow: FlowRow,
+    side: int,
+    batch: BatchRow,
+    row: Moved,
+    is_shard: int,
+    ctx: Context,
+) -> None:
+    """As `judge`, for a usual segment."""
+
+
 def find_records(batch: BatchRow) -> int:
     """Find the end of the plain records of a batch, of which there are `room` at most, and count them. IRREGULAR: another record,
     or the end, follows."""
@@ -218,6 +249,7 @@ def decode_batch(batch: BatchRow) -> int:
             batch.places[batch.count] = start
             batch.hashes[batch.count] = flow_hash(frame, seg, batch.seed)
             batch.octets_before[batch.count] = batch.payload
+            batch.usual[batch.count] = is_usual(seg)
             batch.payload += seg.data_len
             if batch.shards > 1:
                 shard = shard_of(batch.hashes[batch.count], batch.shards)
@@ -336,6 +368,27 @@ def process(i: int, batch: BatchRow, row: Moved, is_shard: int, ctx: Context) ->
         if ctx.compares:
             _leave_isn(i, batch, me, peer, flow, side, ctx)
         ctx.phase = EARLIER
+    if batch.usual[i]:
+        judge_usual(buf, seg, me, peer, flow, side, batch, row, is_shard, ctx)
+    else:
+        judge(buf, seg, me, peer, flow, side, batch, row, is_shard, ctx)
+    if seg.fault in (SOUND, SHORT_IP):
+        retire(ctx, slot)
+
+
+def judge(
+    buf: bytes,
+    seg: Seen,
+    me: SideRow,
+    peer: SideRow,
+    flow: FlowRow,
+    side: int,
+    batch: BatchRow,
+    row: Moved,
+    is_shard: int,
+    ctx: Context,
+) -> None:
+    """Ask the rules about a segment of a conversation, and add it to what is known of its sides."""
     if ctx.judges:
         ask_frame(seg, me, peer, flow, side, ctx)
     if seg.fault not in (SOUND, SHORT_IP):
@@ -358,7 +411,6 @@ def process(i: int, batch: BatchRow, row: Moved, is_shard: int, ctx: Context) ->
         advance(seg, me, peer)
     assign_cold_row(me, side, ctx)
     assign_cold_row(peer, 1 - side, ctx)
-    retire(ctx, slot)
 
 
 def _leave_isn(i: int, batch: BatchRow, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Context) -> None:
