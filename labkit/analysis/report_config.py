@@ -182,11 +182,10 @@ def candidates(start: "str | os.PathLike[str]") -> "Iterator[Path]":
     while True:
         for name in (FILE, PROJECT):
             place = os.path.join(folder, name)  # noqa: PTH118 - no pathlib yet: most folders have neither
-            if os.path.isfile(place):  # noqa: PTH113
+            if os.path.isfile(place) and (name == FILE or _mentions(place)):  # noqa: PTH113
                 from pathlib import Path
 
-                if name == FILE or _mentions(Path(place)):
-                    yield Path(place)
+                yield Path(place)
         above = os.path.dirname(folder)  # noqa: PTH120
         if above == folder:
             return
@@ -220,16 +219,16 @@ def config_of(table: Mapping[str, object], file: str, extra: tuple[str, ...] = (
     return choices
 
 
-def _mentions(path: "Path") -> bool:
+def _mentions(path: str) -> bool:
     """Whether a `pyproject.toml` has choices, or seems to have some and cannot be parsed."""
-    from tomllib import TOMLDecodeError
-
     try:
         octets = read(path)
     except UsageError:
         return False
     if b"labkit" not in octets:
         return False  # the usual case, without parsing
+    from tomllib import TOMLDecodeError
+
     try:
         tool = _parsed(octets).get("tool")
     except (TOMLDecodeError, UnicodeDecodeError, RecursionError):
@@ -264,11 +263,11 @@ def _parsed(octets: bytes) -> dict[str, object]:
     return loads(octets.decode("utf-8"))
 
 
-def read(path: "Path") -> bytes:
+def read(path: "str | Path") -> bytes:
     """The content of a configuration file. UsageError if it cannot be read, or is too large."""
     name = printable(str(path))
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:  # noqa: PTH123 - no pathlib yet
             octets = file.read(MAX_FILE_OCTETS + 1)
     except OSError as error:
         raise UsageError(_("{file}: cannot be read: {reason}").format(file=name, reason=reason_of(error))) from None

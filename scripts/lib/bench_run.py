@@ -75,6 +75,7 @@ def run(command: Sequence[str], expected: Sequence[int] = (0,), environment: dic
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env={**os.environ, **(environment or {})},
+        cwd="/",  # the configuration of a project, such as labkit's own, would be read too
     )
     watch = _Watch(process.pid)
     watch.start()
