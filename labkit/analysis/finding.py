@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 from labkit.analysis.rule import NUMBER, SPACES, Rule, Severity
+from labkit.analysis.value import Value
 from labkit.i18n import _, joined, printable
 from labkit.tcp.seq import diff
 
@@ -21,8 +22,8 @@ SCAPY = {"seq": "seq", "ack": "ack", "checksum": "chksum", "urgent": "urgptr"}
 """Header fields that are mended by a number, as Scapy names them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Finding(Value):
     """A rule's fault at one packet, or in one conversation (`packet` is None).
 
     Its text has four parts: `message` (what is wrong), `should_be`, `receiver` (what a receiver does) and `mend` (how to mend

@@ -14,6 +14,7 @@ from labkit.analysis.limit_kinds import BY_WORD, COUNTED, KINDS, LimitKind
 from labkit.analysis.rule import Rule
 from labkit.analysis.side import Side
 from labkit.analysis.unread import BROKEN_TCP, CUT_TCP, Unread
+from labkit.analysis.value import Value
 from labkit.i18n import _
 from labkit.packet import decode
 from labkit.packet.linktype import title
@@ -48,8 +49,8 @@ class Conversation(NamedTuple):
     retransmissions: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Limit(Value):
     """One thing that the capture does not show, or shows differently from the wire."""
 
     kind: str

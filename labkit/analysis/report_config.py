@@ -24,6 +24,7 @@ from labkit.analysis import limits
 from labkit.analysis.examine import Completeness
 from labkit.analysis.finding import Group, regraded
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect, folded
+from labkit.analysis.value import Value
 from labkit.analysis.verifier import PROFILES, Verdict
 from labkit.errors import UsageError
 from labkit.i18n import _, listed, nearest, printable, reason_of
@@ -43,8 +44,8 @@ Key = tuple[str, str]
 """A rule's code and name: several rules share a code."""
 
 
-@dataclass(frozen=True)
-class ReportConfig:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReportConfig(Value):
     """The choices of a report. Words for rules are those of `rules_named`."""
 
     profile: str = RFC9293

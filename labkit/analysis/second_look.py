@@ -8,7 +8,6 @@ from labkit.analysis.acks import late_acks
 from labkit.analysis.closing import remarks
 from labkit.analysis.completeness import DECIDED, EXPLAINING, MAX_WHOLE, NUMBERS, Completeness
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
-from labkit.analysis.entry_text import finding_of
 from labkit.analysis.evidence import doubtful, evidence, nothing_lost, proves
 from labkit.analysis.finding import Finding, Outline, is_grouped, order_of, softened
 from labkit.analysis.flows import End, Flow
@@ -129,12 +128,17 @@ class Look:
             rule = next(rule for rule in self._rules if rule.predicate(entry))
             known = self._said_before(rule, entry)
             self._kept |= {id(known)} if known is not None else set()
-            said = finding_of(rule, entry, talk, self._verdict.start)
+            said = self._said(rule, entry, talk)
             self._found.append((entry, known or self._with_unread(said, entry, segments[0].packet)))
         if assumed or why == "constant":
             for entry in (*remarks(ledger), *late_acks(ledger)):
                 rule = next(rule for rule in self._rules if rule.predicate(entry))
-                self._found.append((entry, finding_of(rule, entry, talk, self._verdict.start)))
+                self._found.append((entry, self._said(rule, entry, talk)))
+
+    def _said(self, rule: Rule, entry: Entry, talk: Talk) -> Finding:
+        from labkit.analysis.entry_text import finding_of  # most captures need no words
+
+        return finding_of(rule, entry, talk, self._verdict.start)
 
     def _is_error(self, entry: Entry) -> bool:
         """Whether the first pass has the same number for an error."""

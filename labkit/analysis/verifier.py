@@ -28,6 +28,7 @@ from labkit.analysis.payload import PayloadStore
 from labkit.analysis.policy import MAX_ONCE, Events
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Number, Predicate, Rule, Scope, Severity, collect
 from labkit.analysis.unread import Unread
+from labkit.analysis.value import Value
 from labkit.capture import Damage, Frame, Frames, open_capture
 from labkit.errors import UsageError
 from labkit.i18n import _, listed
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 PROFILES = (RFC9293, DOCUMENT)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Verdict(Value):
     """The findings of one capture, in the order of its packets.
 
     `labkit.report.verdict` adds what prints it.
