@@ -19,12 +19,12 @@ class Value:
         return hash(self._compared())
 
     def __repr__(self) -> str:
-        shown = (f"{each.name}={getattr(self, each.name)!r}" for each in self._fields() if each.repr)
+        shown = (f"{each.name}={getattr(self, each.name)!r}" for each in self._all_fields() if each.repr)
         return f"{type(self).__qualname__}({', '.join(shown)})"
 
     def _compared(self) -> tuple[object, ...]:
-        return tuple(getattr(self, each.name) for each in self._fields() if each.compare)
+        return tuple(getattr(self, each.name) for each in self._all_fields() if each.compare)
 
     @classmethod
-    def _fields(cls) -> "tuple[Field[Any], ...]":
+    def _all_fields(cls) -> "tuple[Field[Any], ...]":
         return fields(cls)  # type: ignore[arg-type]  # its subclasses are dataclasses
