@@ -1,7 +1,8 @@
 """What is left of translated functions for segments of a kind.
 
 Most segments of a capture are plain, and most others open a connection (`labkit.analysis.native.segment_loop.KINDS`). So the
-tests that ask for something else have a known answer, and most rules begin with such a test: they need not be asked.
+tests that ask for something else have a known answer, and most rules begin with such a test: they need not be asked. In the same
+way what tracks the state of a conversation is shorter for usual segments (`labkit.analysis.native.segment_loop.is_usual`).
 """
 
 import ast

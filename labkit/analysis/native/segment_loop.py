@@ -1,7 +1,8 @@
 """The loops over segments, as source for the compiler: what `labkit.analysis.verifier.Verifier` does, in flat memory.
 
 `decode_batch` finds and decodes the segments of a batch, `process_batch` verifies them, and `finish` ends the conversations that
-are left. The functions `ask_*` are placeholders: `labkit.analysis.native.kernels` generates them from the catalogue.
+are left. The functions `ask_*` and `judge_usual` are placeholders: `labkit.analysis.native.kernels` generates them from the
+catalogue, and from `judge`.
 """
 
 from labkit.analysis.damage import spoiled
