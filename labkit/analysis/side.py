@@ -261,7 +261,7 @@ class Side(Record):
 
 RARE = frozenset(
     (
-        *("base", "oversized", "resent_end", "missed", "piped", "sack_top", "has_sack_top", "data_ack", "has_data_ack"),
+        *("base", "oversized", "resent_end", "sack_top", "has_sack_top", "data_ack", "has_data_ack"),
         *(
             "syn_end",
             "syn_packet",

@@ -98,7 +98,7 @@ class Seen(Record):
     """Nanoseconds since 1970-01-01."""
     caplen: I32 = 0
     """Octets of the frame that the capture holds."""
-    wirelen: U32 = 0
+    wirelen: int = 0
     """Octets that the frame had on the wire."""
     point: I32 = 0
     """Where it was captured: the index of the capture's interface."""

@@ -34,7 +34,7 @@ def main() -> int:
     wanted = asked.only or list(bench_page.SECTIONS)
     target = asked.page or ("-" if asked.quick or asked.only else str(PAGE))
     with (
-        nullcontext(str(Path(asked.start, asked.folder)))
+        nullcontext(str(Path(asked.start, asked.folder).resolve()))
         if asked.folder
         else TemporaryDirectory(prefix="bench-") as folder
     ):

@@ -518,7 +518,7 @@ class _Function(Lines):
     def _fetch(self, rows: Value, index: Value) -> None:
         size = rows.kind.size if isinstance(rows.kind, Numbers) else near(rows.kind.rows)  # type: ignore[union-attr]
         address = self._element(rows, index)
-        for octets in range(0, size, LINE):
+        for octets in sorted({*range(0, size, LINE), max(0, size - 8)}):
             # For reading, into every cache.
             self._do(f"call void @llvm.prefetch.p0(ptr {self._beyond(address, octets)}, i32 0, i32 3, i32 1)")
 

@@ -103,7 +103,7 @@ def kernels() -> tuple[str, Mapping[Callable[..., Any], str]]:
     simplified: list[str] = []
     ask_functions: list[str] = []
     for kind, test in kinds.items():
-        simpler = Simplified(_functions(before), facts(functions[test], functions), kind)
+        simpler = Simplified(functions, facts(functions[test], functions), kind)
         ask_functions.append(_asking(f"ask_{kind}", _left(asked[Scope.SEGMENT], simpler)))
         simplified += map(ast.unparse, simpler.made.values())
     ask_functions.append(_asking(shard_loop.ask_hosts.__name__, hosts))

@@ -8,6 +8,7 @@ way what tracks the state of a conversation is shorter for usual segments (`labk
 import ast
 import operator
 from collections.abc import Callable, Collection, Mapping
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 WHOLE = -1
@@ -58,7 +59,6 @@ class Simplified:
     facts are about them, is simplified too. None may change a field of which a fact is known."""
 
     def __init__(self, functions: Mapping[str, ast.FunctionDef], known: Mapping[str, Fact], kind: str) -> None:
-        """The functions, by name, are changed."""
         self._functions, self._known, self._kind = functions, known, kind
         self.made: dict[str, ast.FunctionDef] = {}
         """What was simplified, by the names of the functions that it is made of; the callees first."""
@@ -76,7 +76,8 @@ class Simplified:
                 return True
             case ast.Call(func=ast.Name(id=name)) if name not in HARMLESS:
                 if name not in self._changing:
-                    function = self._functions.get(name) or self._functions.get(name.removeprefix(f"{self._kind}_"))
+                    made = self.made.get(name.removeprefix(f"{self._kind}_"))
+                    function = made if made is not None and made.name == name else self._functions.get(name)
                     self._changing[name] = function is None or any(map(self.changes, function.body))
                 return self._changing[name]
         return False
@@ -86,7 +87,7 @@ class Simplified:
         if name in self._answers:
             return self._answers[name]
         if name not in self.made:
-            node = self._functions[name]
+            node = deepcopy(self._functions[name])
             self._check(node)
             before = ""
             while before != (before := ast.unparse(node)):

@@ -67,7 +67,7 @@ class Column(NamedTuple):
 
 @cache
 def record(kind: type) -> type[ctypes.Structure]:
-    """The memory layout of a dataclass: the widest columns first, so that there is no padding. The rare ones come last."""
+    """The memory layout of a dataclass: the widest columns first, so that there is hardly any padding, and rare ones last."""
     own = [(each.name, _memory_type(each)) for each in fields(kind) if _is_in(kind, each)]
     own.sort(key=lambda each: (_is_rare(kind, each[0]), -ctypes.alignment(each[1])))
     return type(kind.__name__, (ctypes.Structure,), {"_fields_": own})

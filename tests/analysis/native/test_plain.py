@@ -138,6 +138,13 @@ def test_what_changes_something_stays(body: str, left: str) -> None:
     assert left_of(CHANGES, function("return seg.sack_n", "h(seg, a)"), function(body)) == left
 
 
+def test_a_function_that_is_left_alone_changes_what_it_did() -> None:
+    """The same function, called with the segment of which facts are known, and with another one."""
+    callee = function("if seg.sack_n:\n    me.x = 1\nreturn 0", "g(seg, me)")
+    body = function("g(seg, me)\nif g(other, me):\n    return 0\nreturn 0", "f(seg, other, me)")
+    assert left_of(callee, body) == "0\nif g(other, me):\n    return 0\nreturn 0"
+
+
 def test_facts_may_not_change() -> None:
     with pytest.raises(AssertionError, match=r"f changes seg.mss"):
         left_of(function("seg.mss = 3\nreturn"))
