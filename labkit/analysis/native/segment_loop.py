@@ -190,18 +190,7 @@ def ask_flow(seg: Seen, me: Side, peer: Side, flow: FlowRow, side: int, ctx: Con
     """Ask the rules of scope FLOW."""
 
 
-def judge_usual(
-    buf: bytes,
-    seg: Seen,
-    me: SideRow,
-    peer: SideRow,
-    flow: FlowRow,
-    side: int,
-    batch: BatchRow,
-    row: Moved,
-    is_shard: int,
-    ctx: Context,
-) -> None:
+def judge_usual(*_of_judge: object) -> None:
     """As `judge`, for a usual segment."""
 
 

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 import pytest
 from blocks import Blocks
-from frames import CLIENT6, SERVER6, ether, ip4, ip6, tcp
+from frames import CLIENT6, SERVER6, checksum, ether, ip4, ip6, n16, tcp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,10 +24,12 @@ from labkit.analysis.native.packed import Library
 from labkit.analysis.native.pipeline import batches, run
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.native.records import read_row
+from labkit.analysis.native.segment_loop import is_usual
 from labkit.analysis.rule import RFC9293
 from labkit.capture import Damage, Frame, Reader, open_capture
 from labkit.errors import CaptureError
 from labkit.packet.seen import Seen
+from labkit.tcp.flags import ACK, PSH, SYN
 
 FIELDS = [
     each.name for each in fields(Seen) if each.name not in {"seg_len", "end", "seq_offset", "new_octets", "conflict"}
@@ -252,6 +254,29 @@ def test_many_datagrams_completed_in_one_batch(chunk: int, code: Library) -> Non
     segments_, packets, start = by_engine(frames, code, chunk)
     assert (segments_, packets, start) == by_interpreter(frames)
     assert (len(segments_), packets, start) == (count, 2 * count, 1)
+
+
+def unmarked(datagram: bytes) -> bytes:
+    """A datagram of `ip4`, which are ECT(1), without ECN."""
+    head = datagram[:1] + b"\0" + datagram[2:10] + bytes(2) + datagram[12:20]
+    return head[:10] + n16(checksum(head)) + head[12:] + datagram[20:]
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_each_segment_is_marked_as_usual_or_not(chunk: int, code: Library) -> None:
+    """Also where the row was another segment's before, and where fragments were joined."""
+    syn, body = unmarked(ip4(tcp(ctl=SYN))), tcp(bytes(64), ctl=ACK)
+    usual, marked = unmarked(ip4(tcp(b"data", ctl=ACK | PSH))), ip4(tcp(b"data"))
+    pieces = [unmarked(ip4(part, ident=9, fragment=place)) for part, place in ((body[:40], 0x2000), (body[40:], 5))]
+    datagrams = [usual, syn, usual, *pieces, usual, marked]
+    frames = [Frame(number, number, 1, ether(data), 14 + len(data)) for number, data in enumerate(datagrams * 3, 1)]
+    feed, batch, marks = Feed(frames, code, chunk=chunk), Batch(), []
+    while feed.fill(batch):
+        for row, mark in zip(batch.segments[: batch.row.count], batch.usual, strict=False):
+            read_row(row, seg := Seen())
+            assert mark == is_usual(seg)
+            marks.append(mark)
+    assert marks == [1, 0, 1, 0, 1, 0] * 3
 
 
 def test_frames_of_any_iterable(code: Library) -> None:
