@@ -51,6 +51,7 @@ def test_scenario_breaks_no_rule(name: str) -> None:
     assert [finding for finding in verdict.findings if finding.severity > Severity.NOTE] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped())
 def test_scenario_breaks_no_rule_where_frames_are_cut(name: str) -> None:
     """A snap length hides options, by which much is judged. Of fragments that are cut nothing can be joined."""

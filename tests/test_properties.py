@@ -198,6 +198,7 @@ def octets(trace: Trace) -> BytesIO:
     return stream
 
 
+@pytest.mark.slow
 @settings(max_examples=150, phases=PHASES)
 @given(st.integers(0, 2**64))
 def test_whatever_happens_the_octets_arrive_and_no_rule_is_broken(seed: int) -> None:
@@ -228,6 +229,7 @@ def test_whatever_happens_the_octets_arrive_and_no_rule_is_broken(seed: int) -> 
     assert [str(each) for each in found if each.severity >= grave] == [], text
 
 
+@pytest.mark.slow
 @settings(max_examples=150, phases=PHASES)
 @given(st.integers(0, 2**64))
 def test_over_the_worst_path_nobody_is_accused(seed: int) -> None:

@@ -122,6 +122,7 @@ def errors(packets: list[Frame]) -> list[tuple[int | None, str]]:
     return [(each.packet, each.code) for each in judged(packets).findings if each.severity == Severity.ERROR]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("isns", [(7000, 90_000), (2**32 - 1, 2**32 - 10)])
 @pytest.mark.parametrize("title", CONVERSATIONS)

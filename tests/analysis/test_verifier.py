@@ -76,6 +76,7 @@ CODES = {
 OTHERS = {"ACK01", "ACK02", "ACK03", "ACK06"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["document", "document-ipv6", "seq-wraparound"])
 @pytest.mark.parametrize("profile", [RFC9293, DOCUMENT])
 @pytest.mark.parametrize("by", [1, -1, 10, 1000])

@@ -41,6 +41,7 @@ def with_records(trace: Trace) -> Trace:
     return replace(trace, records=tuple(trace.records))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edition", EDITIONS)
 @pytest.mark.parametrize("kind", ["pcap", "pcapng"])
 @pytest.mark.parametrize("name", shipped())

@@ -233,6 +233,7 @@ def test_impossible_conversations_are_refused(keys, message):
     assert str(caught.value).startswith("f.yaml:3: ")
 
 
+@pytest.mark.slow
 def test_a_simulation_leaves_no_garbage_cycles():
     """The garbage collector pauses during the simulation, and finds nothing afterwards."""
     scenario = Scenario.load("conversations")

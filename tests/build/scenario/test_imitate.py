@@ -40,6 +40,7 @@ def ends(trace):
     return list(dict.fromkeys(each for each in bits if each[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped())
 def test_the_octets_the_numbers_and_the_ends_are_the_same(name):
     trace = captured(Scenario.load(name).play())

@@ -156,6 +156,7 @@ def test_isns_do_not_depend_on_other_ranges():
     assert plain.client_isn == ranged.client_isn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_scenarios_with_any_seed_and_number(name):
     text = Scenario.load(name)

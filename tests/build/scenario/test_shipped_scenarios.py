@@ -44,12 +44,14 @@ def grave(trace: Trace, path: Path) -> list[tuple[str, int | None, str]]:
     return [(each.code, each.packet, each.message) for each in verify(path).findings if each.severity > Severity.NOTE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped())
 def test_no_rule_is_broken_with_any_seed(name, tmp_path):
     scenario = Scenario.load(name)
     assert [found for seed in SEEDS for found in grave(scenario.play(seed), tmp_path / "a.pcapng")] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped())
 def test_no_rule_is_broken_when_numbers_wrap(name, tmp_path):
     scenario = Scenario.load(name)

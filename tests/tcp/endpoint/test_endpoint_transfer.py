@@ -289,6 +289,7 @@ def conversations(draw):
     return draw(config), draw(config), draw(sizes), draw(sizes), draw(fates), draw(st.integers(0, 50))
 
 
+@pytest.mark.slow
 @given(conversations())
 @settings(max_examples=120, deadline=None)
 def test_whatever_the_path_does_the_octets_arrive(given_):
