@@ -33,6 +33,10 @@ COLORS = ("auto", "always", "never")
 COMPLETE = "_LABKIT_COMPLETE"
 """The environment variable by which a shell asks for completions."""
 
+PATH, PATH_OR_DASH = click.Path(), click.Path(allow_dash=True)
+"""A path on the command line, which is checked where it is opened; "-" may stand for standard input or output. click asks gettext
+for the name of each such type, so that all options share these."""
+
 CLICK = (N_("required"),)
 """Words of click that it translates, but not by a constant, so that `scripts/translate` does not find them there."""
 SECTIONS = {
@@ -325,7 +329,7 @@ rules_option = click.option(
     "--rules",
     "extra",
     multiple=True,
-    type=click.Path(),
+    type=PATH,
     metavar="FILE.py",
     help=N_("Add the rules of a Python file, which labkit runs. Repeatable."),
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from labkit.cli._common import Exit, F, echo, note, options
+from labkit.cli._common import PATH, Exit, F, echo, note, options
 from labkit.errors import InputError, LabkitError, UsageError
 from labkit.i18n import N_, _, printable
 
@@ -37,7 +37,7 @@ def class_options() -> Callable[[F], F]:
     return options(
         click.option(
             "--roster",
-            type=click.Path(),
+            type=PATH,
             metavar="ROSTER.csv",
             help=N_("The students, each of whom gets a row: a CSV file. Without it, each hand-in is a row."),
         ),
@@ -48,7 +48,7 @@ def class_options() -> Callable[[F], F]:
         ),
         click.option(
             "--answers",
-            type=click.Path(),
+            type=PATH,
             metavar="FILE",
             help=N_("The answer key of 'labkit assign build': each student's own task, and the roster."),
         ),

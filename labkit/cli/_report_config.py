@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from labkit.analysis import EVERY_LIMIT
-from labkit.cli._common import BareOption, complete_rules, note, options, profile_option, rules_option
+from labkit.cli._common import PATH, BareOption, complete_rules, note, options, profile_option, rules_option
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
 
@@ -83,7 +83,7 @@ report_options = options(
     ),
     click.option(
         "--config",
-        type=click.Path(),
+        type=PATH,
         metavar="FILE",
         help=N_(
             "Configuration file.  [default: the nearest labkit.toml, or pyproject.toml with a table [tool.labkit]]"

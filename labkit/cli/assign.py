@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from labkit.cli._common import Command, CommandGroup, echo, emit_json, format_option, note
+from labkit.cli._common import PATH, Command, CommandGroup, echo, emit_json, format_option, note
 from labkit.cli._grade import complete_assignments
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, ngettext, printable
@@ -62,13 +62,13 @@ def _points(assignment: Any) -> float:
 @click.option("--handout", is_flag=True, help=N_("Print the page of an example student instead, in Markdown."))
 @click.option(
     "--models",
-    type=click.Path(),
+    type=PATH,
     metavar="FOLDER",
     help=N_("Write the solution and the model hand-ins into FOLDER instead, with the points that each gets."),
 )
 @click.option(
     "--answers",
-    type=click.Path(),
+    type=PATH,
     metavar="FILE",
     help=N_("With --models: write hand-ins of the students of this answer key, to try 'labkit grade' without a class."),
 )
@@ -131,7 +131,7 @@ def _class_models(loaded: Any, answers: str) -> Any:
 @click.argument("assignment", shell_complete=complete_assignments)
 @click.option(
     "--roster",
-    type=click.Path(),
+    type=PATH,
     required=True,
     metavar="ROSTER.csv",
     help=N_("The students: a CSV file as spreadsheets and learning platforms write it."),
@@ -142,11 +142,11 @@ def _class_models(loaded: Any, answers: str) -> Any:
     help=N_("The column that identifies a student.  [default: student id, id, ..., else the first]"),
 )
 @click.option(
-    "-o", "--output", type=click.Path(), metavar="FOLDER", help=N_("Folder of the hand-outs.  [default: NAME-handouts]")
+    "-o", "--output", type=PATH, metavar="FOLDER", help=N_("Folder of the hand-outs.  [default: NAME-handouts]")
 )
 @click.option(
     "--answers",
-    type=click.Path(),
+    type=PATH,
     metavar="FILE",
     help=N_(
         "The answer key, outside FOLDER. Who is in it already keeps the same hand-out.  [default: NAME.answers.json]"
@@ -154,7 +154,7 @@ def _class_models(loaded: Any, answers: str) -> Any:
 )
 @click.option(
     "--key",
-    type=click.Path(),
+    type=PATH,
     metavar="FILE",
     help=N_("Secret from which each student's values follow: at least 16 random bytes.  [default: made anew]"),
 )

@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._build import build_bulk, build_variants, note_built, write, write_script
-from labkit.cli._common import Command, complete_formats, complete_scenarios, echo
+from labkit.cli._common import PATH, PATH_OR_DASH, Command, complete_formats, complete_scenarios, echo
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
 
@@ -49,7 +49,7 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
 @click.option(
     "-o",
     "--output",
-    type=click.Path(allow_dash=True),
+    type=PATH_OR_DASH,
     metavar="FILE",
     help=N_("File to write, or folder for --variants; '-' is standard output.  [default: NAME.pcapng or NAME.pcap]"),
 )
@@ -85,7 +85,7 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
 )
 @click.option(
     "--manifest",
-    type=click.Path(allow_dash=True),
+    type=PATH_OR_DASH,
     metavar="FILE",
     help=N_(
         "File for a JSON list of the injected faults, and of what the path did to packets.  "
@@ -107,13 +107,13 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
 )
 @click.option(
     "--variants",
-    type=click.Path(),
+    type=PATH,
     metavar="ROSTER.csv",
     help=N_("Build an individual capture for each student in ROSTER.csv, which has a column 'student'."),
 )
 @click.option(
     "--key",
-    type=click.Path(),
+    type=PATH,
     metavar="FILE",
     help=N_("Secret from which labkit derives each student's seed: a file of at least 16 random bytes."),
 )

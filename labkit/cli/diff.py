@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, Exit, echo, emit_json, format_option, note
+from labkit.cli._common import PATH, PATH_OR_DASH, Command, Exit, echo, emit_json, format_option, note
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, ngettext, printable
 
@@ -41,8 +41,8 @@ class Milliseconds(click.ParamType):  # type: ignore[type-arg]
         "labkit diff both-sides.pcapng --annotate differences.pcapng",
     ),
 )
-@click.argument("a", type=click.Path(allow_dash=True))
-@click.argument("b", required=False, type=click.Path(allow_dash=True))
+@click.argument("a", type=PATH_OR_DASH)
+@click.argument("b", required=False, type=PATH_OR_DASH)
 @click.option(
     "--late-by",
     type=Milliseconds(),
@@ -53,7 +53,7 @@ class Milliseconds(click.ParamType):  # type: ignore[type-arg]
 )
 @click.option(
     "--annotate",
-    type=click.Path(),
+    type=PATH,
     metavar="FILE.pcapng",
     help=N_("Write both captures into one, with a comment on each packet that differs."),
 )

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, complete_scenarios, note, profile_option, reveal_option
+from labkit.cli._common import PATH, PATH_OR_DASH, Command, complete_scenarios, note, profile_option, reveal_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import N_, _, listed
@@ -77,7 +77,7 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     examples=("labkit draw document.pcapng", "labkit draw lossy-both-sides -o loss.svg"),
 )
 @click.argument("subject", metavar="CAPTURE|SCENARIO", shell_complete=complete_scenarios)
-@click.argument("other", metavar="[CAPTURE]", required=False, type=click.Path())
+@click.argument("other", metavar="[CAPTURE]", required=False, type=PATH)
 @click.option("--what", type=click.Choice(names()), default=LADDER, show_default=True, help=N_("The picture to draw."))
 @click.option(
     "--format",
@@ -89,7 +89,7 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @click.option(
     "-o",
     "--output",
-    type=click.Path(allow_dash=True),
+    type=PATH_OR_DASH,
     metavar="FILE",
     help=N_("File to write; '-' is standard output."),
 )

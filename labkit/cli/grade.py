@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, Exit, echo, note
+from labkit.cli._common import PATH, PATH_OR_DASH, Command, Exit, echo, note
 from labkit.cli._grade import class_options, complete_assignments, load, load_pupils, write_platform
 from labkit.cli._output import STANDARD_OUTPUT, write_octets
 from labkit.errors import InputError, UsageError
@@ -38,14 +38,14 @@ STANDARD_INPUT = "-"
     ),
 )
 @click.argument("assignment", shell_complete=complete_assignments)
-@click.argument("handins", metavar="[HAND-INS]", required=False, type=click.Path(allow_dash=True))
+@click.argument("handins", metavar="[HAND-INS]", required=False, type=PATH_OR_DASH)
 @class_options()
 @click.option(
     "-o",
     "--output",
     "outputs",
     multiple=True,
-    type=click.Path(),
+    type=PATH,
     metavar="FILE",
     help=N_(
         "Write the table: .csv, .xlsx, .json, .html or .txt. For a platform: the result, or a folder of them. Repeatable."
@@ -61,14 +61,14 @@ STANDARD_INPUT = "-"
 )
 @click.option(
     "--feedback",
-    type=click.Path(),
+    type=PATH,
     metavar="FOLDER",
     help=N_("Write a feedback page and text for each student into FOLDER."),
 )
 @click.option("--student", metavar="ID", help=N_("With a platform and --answers: whose hand-in it is."))
 @click.option(
     "--metadata",
-    type=click.Path(),
+    type=PATH,
     metavar="FILE",
     help=N_("With a platform and --answers: Gradescope's submission_metadata.json, which says whose hand-in it is."),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, Exit, complete_scenarios, echo, note, seed_option
+from labkit.cli._common import PATH_OR_DASH, Command, Exit, complete_scenarios, echo, note, seed_option
 from labkit.cli._live import guard_of, guard_options, lab_option, orderly, save, verify_frames
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import N_, _, printable
@@ -100,7 +100,7 @@ class Outcome:
 @click.option("--topspeed", is_flag=True, help=N_("With --both: play as fast as possible."))
 @click.option(
     "--capture",
-    type=click.Path(allow_dash=True),
+    type=PATH_OR_DASH,
     metavar="FILE",
     help=N_("Write the packets to FILE; '-' is standard output."),
 )

@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, complete_scenarios, echo, note
+from labkit.cli._common import PATH, PATH_OR_DASH, Command, complete_scenarios, echo, note
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, listed, ngettext, printable
 
@@ -61,7 +61,7 @@ def _complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: 
 @click.option(
     "-o",
     "--output",
-    type=click.Path(allow_dash=True),
+    type=PATH_OR_DASH,
     metavar="FILE",
     help=N_("File to write, '-' is standard output; prairielearn: a new folder, or a .zip."),
 )
@@ -97,7 +97,7 @@ def _complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: 
 @click.option(
     "--capture",
     "capture",
-    type=click.Path(),
+    type=PATH,
     metavar="FILE.pcapng",
     help=N_("Write the capture that the questions are about, without comments or other hints."),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, Exit, echo, format_option, is_coloured, note, profile_option
+from labkit.cli._common import PATH_OR_DASH, Command, Exit, echo, format_option, is_coloured, note, profile_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     section="verify",
     examples=("labkit show document.pcapng", "labkit show document.pcapng --format notation > document.pkt"),
 )
-@click.argument("capture", type=click.Path(allow_dash=True))
+@click.argument("capture", type=PATH_OR_DASH)
 @profile_option
 @format_option("text", "json", "jsonl", "notation", "html")
 @flow_options

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labkit.cli._common import Command, Exit, echo, note
+from labkit.cli._common import PATH, Command, Exit, echo, note
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, printable
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     section="verify",
     examples=("labkit trust hand-ins/labkit.toml", "labkit trust --list"),
 )
-@click.argument("file", required=False, type=click.Path())
+@click.argument("file", required=False, type=PATH)
 @click.option("--list", "list_", is_flag=True, help=N_("List the trusted files."))
 @click.option("--revoke", is_flag=True, help=N_("Trust FILE no longer."))
 def command(file: str | None, list_: bool, revoke: bool) -> int:

@@ -11,7 +11,7 @@ import click
 
 from labkit.analysis.native import AUTO, ENGINES
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, Exit, format_option, note, reveal_option, verdict_code
+from labkit.cli._common import PATH, PATH_OR_DASH, Command, Exit, format_option, note, reveal_option, verdict_code
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.cli._output import write_lines
 from labkit.cli._report_config import completeness_options, report_config, report_options
@@ -35,7 +35,7 @@ MAX_SKIPPED = 3
     section="verify",
     examples=("labkit verify document.pcapng", "labkit verify hand-ins/ --fail-on warning --quiet"),
 )
-@click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True, type=PATH_OR_DASH)
 @report_options
 @completeness_options
 @flow_options
@@ -44,22 +44,20 @@ MAX_SKIPPED = 3
 @click.option(
     "-o",
     "--output",
-    type=click.Path(allow_dash=True),
+    type=PATH_OR_DASH,
     metavar="FILE",
     help=N_("Write the report to FILE; for --format html and several captures, to a folder with a page for each."),
 )
 @click.option(
     "--annotate",
-    type=click.Path(),
+    type=PATH,
     metavar="OUT.pcapng",
     help=N_("Write a copy of the capture, with each finding as a comment on its packet. One capture only."),
 )
-@click.option(
-    "--baseline", type=click.Path(), metavar="FILE", help=N_("Fail for new findings only: those in FILE are known.")
-)
+@click.option("--baseline", type=PATH, metavar="FILE", help=N_("Fail for new findings only: those in FILE are known."))
 @click.option(
     "--write-baseline",
-    type=click.Path(),
+    type=PATH,
     metavar="FILE",
     help=N_("Write what fails the captures to FILE, for --baseline; the exit code is 0."),
 )
