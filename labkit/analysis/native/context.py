@@ -217,7 +217,7 @@ class Context:
     resolved: Pointer[Resolved]
     """One row: the segment that the rules of scope PENDING judge."""
     buckets: Pointer[I32]
-    """The first row of each bucket of the hash table of conversations."""
+    """The complement of the first row of each bucket of the hash table of conversations: 0, as memory is given, means none."""
     hosts: Pointer[HostRow]
     host_buckets: Pointer[I32]
     once_keys: Pointer[OnceKey]

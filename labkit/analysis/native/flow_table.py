@@ -1,8 +1,8 @@
 """The table of conversations in flat memory, as source for the compiler: the storage of `labkit.analysis.flows.FlowTable`.
 
 The decisions are those of `labkit.analysis.flows`. Rows of conversations are used again. A hash table finds them:
-`Context.buckets` has the first row of each bucket. Two chains order them, the open ones by their beginnings, and those that are
-over by their last segments: the first of a chain gives way.
+`Context.buckets` has the complement of the first row of each bucket. Two chains order them, the open ones by their beginnings,
+and those that are over by their last segments: the first of a chain gives way.
 """
 
 from collections.abc import MutableSequence
@@ -125,7 +125,7 @@ def _has_ends(seg: Seen, ctx: Context, flow: FlowRow) -> bool:
 def _look_up(seg: Seen, ctx: Context, point: int) -> int:
     """The row of the conversation between the segment's ends at a point of capture, or NONE."""
     found = _point_hash(ctx, point)
-    slot = ctx.buckets[found & ctx.bucket_mask]
+    slot = ~ctx.buckets[found & ctx.bucket_mask]
     while slot >= 0:
         flow = ctx.flows[slot]
         if flow.hash == found and flow.point == point and _has_ends(seg, ctx, flow):
@@ -180,8 +180,8 @@ def _begin(seg: Seen, ctx: Context, point: int) -> int:
     flow.segments = 0
     flow.point = point
     flow.hash = _point_hash(ctx, point)
-    flow.next = ctx.buckets[flow.hash & ctx.bucket_mask]
-    ctx.buckets[flow.hash & ctx.bucket_mask] = slot
+    flow.next = ~ctx.buckets[flow.hash & ctx.bucket_mask]
+    ctx.buckets[flow.hash & ctx.bucket_mask] = ~slot
     _append(ctx, slot, OPEN)
     mark_pair(ctx.pairs, hosts)
     mark_pair(ctx.pairs, ends)
@@ -193,7 +193,7 @@ def fetch_next(ctx: Context, slot: int) -> None:
     Each step follows an address that a step before, for a conversation before, has brought."""
     slot = _newer(ctx, slot)
     if slot >= 0:
-        head = ctx.buckets[ctx.flows[slot].hash & ctx.bucket_mask]
+        head = ~ctx.buckets[ctx.flows[slot].hash & ctx.bucket_mask]
         if head >= 0:
             fetch(ctx.flows, head)
     slot = _newer(ctx, _newer(ctx, slot))
@@ -235,10 +235,10 @@ def give_back(ctx: Context, slot: int) -> None:
 
 def _unlink(buckets: MutableSequence[int], rows: "MutableSequence[Any]", bucket: int, slot: int) -> None:
     """Take a row out of its bucket."""
-    if buckets[bucket] == slot:
-        buckets[bucket] = rows[slot].next
+    before = ~buckets[bucket]
+    if before == slot:
+        buckets[bucket] = ~rows[slot].next
         return
-    before = buckets[bucket]
     while rows[before].next != slot:
         before = rows[before].next
     rows[before].next = rows[slot].next
@@ -289,7 +289,7 @@ def compare_isn(seg: Seen, ctx: Context, me: Side) -> None:
     role = seg.ctl & ACK
     w0, w1, w2, w3 = ctx.words[0], ctx.words[1], ctx.words[2], ctx.words[3]
     bucket = end_hash(ctx.seed, w0, w1, w2, w3, role, seg.addr_len) & ctx.host_mask
-    slot = ctx.host_buckets[bucket]
+    slot = ~ctx.host_buckets[bucket]
     while slot >= 0:
         host = ctx.hosts[slot]
         if is_host(host.words, host.family, w0, w1, w2, w3, seg.addr_len) and host.role == role:
@@ -307,8 +307,8 @@ def compare_isn(seg: Seen, ctx: Context, me: Side) -> None:
     for i in range(4):
         host.words[i] = ctx.words[i]
     first_isn(seg, me, host)
-    host.next = ctx.host_buckets[bucket]
-    ctx.host_buckets[bucket] = slot
+    host.next = ~ctx.host_buckets[bucket]
+    ctx.host_buckets[bucket] = ~slot
 
 
 def is_host(words: list[int], family: int, w0: int, w1: int, w2: int, w3: int, octets: int) -> bool:

@@ -111,8 +111,6 @@ class NativeVerifier:
         """The address of the context."""
         for name, memory in self._memory.items():
             setattr(context, name, memory.address)
-        for name in ("buckets", "host_buckets"):
-            ctypes.memset(self._memory[name].address, 0xFF, len(self._memory[name].view))
         context.cold_at, context.cold_size = self._memory["cold_rows"].address, sizeof(record(ColdRow))
         context.cold_used = SPARE_ROWS
         for number, row in enumerate(self.table("blank_sides")):

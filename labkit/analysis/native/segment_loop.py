@@ -330,10 +330,10 @@ def finish(ctx: Context) -> int:
 def _prefetch(i: int, batch: BatchRow, ctx: Context) -> None:
     """Fetch memory that the next segments need. Beyond the batch stand hashes of an older one, which do no harm."""
     fetch(ctx.buckets, batch.hashes[i + AHEAD] & ctx.bucket_mask)
-    slot = ctx.buckets[batch.hashes[i + AHEAD // 2] & ctx.bucket_mask]
+    slot = ~ctx.buckets[batch.hashes[i + AHEAD // 2] & ctx.bucket_mask]
     if slot >= 0:
         fetch(ctx.flows, slot)
-    slot = ctx.buckets[batch.hashes[i + AHEAD // 4] & ctx.bucket_mask]
+    slot = ~ctx.buckets[batch.hashes[i + AHEAD // 4] & ctx.bucket_mask]
     if slot >= 0:
         fetch(ctx.sides, 2 * slot)
         fetch(ctx.sides, 2 * slot + 1)

@@ -55,10 +55,10 @@ def _prefetch(k: int, batch: BatchRow, ctx: Context) -> None:
     """Fetch memory that the shard's next segments need. Beyond its list stand others' segments, which do no harm."""
     far, near, next_ = batch.own[k + AHEAD], batch.own[k + AHEAD // 2], batch.own[k + AHEAD // 4]
     fetch(ctx.buckets, batch.hashes[far] & ctx.bucket_mask)
-    slot = ctx.buckets[batch.hashes[near] & ctx.bucket_mask]
+    slot = ~ctx.buckets[batch.hashes[near] & ctx.bucket_mask]
     if slot >= 0:
         fetch(ctx.flows, slot)
-    slot = ctx.buckets[batch.hashes[next_] & ctx.bucket_mask]
+    slot = ~ctx.buckets[batch.hashes[next_] & ctx.bucket_mask]
     if slot >= 0:
         fetch(ctx.sides, 2 * slot)
         fetch(ctx.sides, 2 * slot + 1)
