@@ -67,8 +67,7 @@ class Finding(Value):
         return {"text/plain": "\n".join(lines), "text/html": "<br>".join((f"<b>{first}</b>", *others))}
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Evidence:
+class Evidence(NamedTuple):
     """The numbers that a rule saw when it found its fault."""
 
     packet: int | None

@@ -6,7 +6,7 @@ form of their own.
 """
 
 from collections.abc import MutableSequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from mmap import mmap
 from typing import Any, Protocol
 
@@ -55,14 +55,13 @@ class _Pieces(dict[int, Piece]):
         return piece
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class PayloadStore:
     """The interpreter's `Store`. Only the pages of the ring that are used take memory."""
 
-    pieces: Any = field(default_factory=_Pieces)
-    ring: Any = field(default_factory=lambda: mmap(-1, RING_OCTETS))
-    segment: int = 0
-    octets_before: int = 0
+    def __init__(self) -> None:
+        self.pieces: Any = _Pieces()
+        self.ring: Any = mmap(-1, RING_OCTETS)
+        self.segment = self.octets_before = 0
 
 
 def remember(buf: bytes, seg: Seen, me: Side, store: Store) -> None:

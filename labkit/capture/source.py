@@ -111,7 +111,7 @@ class Source:
 
     def more(self, rest: bytes, want: int) -> bytes:
         """`rest` and the octets after it: at least `want` in all, or all up to the end."""
-        parts = [rest, self._head]
+        parts = [part for part in (rest, self._head) if part]
         have = len(rest) + len(self._head)
         self._head = b""
         while have < want:
@@ -120,7 +120,7 @@ class Source:
                 break
             parts.append(chunk)
             have += len(chunk)
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def into(self, buffer: memoryview) -> int:
         """Read the available octets into a buffer, as far as they fit; their number, 0 at the end."""

@@ -1,7 +1,5 @@
 """The text and the relative numbers of findings."""
 
-from dataclasses import replace
-
 import pytest
 
 from labkit.analysis.finding import OWNERS, Evidence, Finding, finding
@@ -49,7 +47,7 @@ def test_expected_and_actual_are_shown_relative_and_raw() -> None:
 
 
 def test_a_legal_form_of_a_fault_has_a_message_only() -> None:
-    text = finding(RULE, Severity.NOTE, RFC9293, replace(EVIDENCE, value=lambda _name: 70_051))
+    text = finding(RULE, Severity.NOTE, RFC9293, EVIDENCE._replace(value=lambda _name: 70_051))
     assert text.severity == Severity.NOTE
     assert text.message
     assert (text.should_be, text.receiver, text.mend) == ("", "", "")
