@@ -252,6 +252,9 @@ class Context:
     """`labkit.analysis.flow_filter.FlowFilter.numbers`."""
 
     # Conversations.
+    hosts_bit: int = NONE
+    ends_bit: int = NONE
+    """The places in the table of pairs of the conversation that began last, which are not marked yet."""
     flow_count: int = 0
     """Conversations so far."""
     forgotten: int = 0

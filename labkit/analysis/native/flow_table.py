@@ -154,9 +154,10 @@ def _find_point(seg: Seen, ctx: Context) -> int:
 
 def _begin(seg: Seen, ctx: Context, point: int) -> int:
     """The row of a new conversation, whose first end is the segment's source."""
-    hosts, ends = _pair_bit(seg, ctx, 0), _pair_bit(seg, ctx, 1)
-    fetch(ctx.pairs, hosts >> 3)
-    fetch(ctx.pairs, ends >> 3)
+    mark_begun(ctx)
+    ctx.hosts_bit, ctx.ends_bit = _pair_bit(seg, ctx, 0), _pair_bit(seg, ctx, 1)
+    fetch(ctx.pairs, ctx.hosts_bit >> 3)
+    fetch(ctx.pairs, ctx.ends_bit >> 3)
     slot = ctx.free_row
     if slot >= 0:
         ctx.free_row = ctx.flows[slot].next
@@ -183,9 +184,14 @@ def _begin(seg: Seen, ctx: Context, point: int) -> int:
     flow.next = ~ctx.buckets[flow.hash & ctx.bucket_mask]
     ctx.buckets[flow.hash & ctx.bucket_mask] = ~slot
     _append(ctx, slot, OPEN)
-    mark_pair(ctx.pairs, hosts)
-    mark_pair(ctx.pairs, ends)
     return slot
+
+
+def mark_begun(ctx: Context) -> None:
+    """Remember the ends of the conversation that began last. Where they stand in the table was fetched then."""
+    if ctx.hosts_bit >= 0:
+        mark_pair(ctx.pairs, ctx.hosts_bit)
+        mark_pair(ctx.pairs, ctx.ends_bit)
 
 
 def fetch_next(ctx: Context, slot: int) -> None:

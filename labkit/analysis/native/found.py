@@ -20,7 +20,7 @@ from labkit.analysis.flows import end_name
 from labkit.analysis.native.context import SEVERITIES, FindingRow
 from labkit.analysis.native.flow_table import ends_of
 from labkit.analysis.native.lazy import LazySequence
-from labkit.analysis.native.order import DEPENDS, SUMS
+from labkit.analysis.native.order import DEPENDS, FOUND, SUMS
 from labkit.analysis.native.records import record
 from labkit.analysis.rule import Rule, Severity, shipped
 
@@ -215,16 +215,18 @@ def _places(grades: "array[int]", grade: int, first: int) -> Iterator[int]:
         yield place
 
 
-def depends(grades: Iterable[int]) -> list[int]:
-    """For each rule the bits of `labkit.analysis.native.order`, if these grades were found."""
-    rules = shipped()
-    found = [rules[number] for number in {grade // SEVERITIES for grade in set(grades)}]
-    codes = policy.dependent(found)
-    summed = {rule.code for rule in found if rule.sums_up}
-    return [(rule.code in codes) * DEPENDS + (rule.code in summed) * SUMS for rule in rules]
+def depends(found: Sequence[int]) -> list[int]:
+    """For each rule the bits of `labkit.analysis.native.order`; `found` has the first of them."""
+    rules = list(compress(shipped(), found))
+    codes = policy.dependent(rules)
+    summed = {rule.code for rule in rules if rule.sums_up}
+    return [
+        bool(each) * FOUND + (rule.code in codes) * DEPENDS + (rule.code in summed) * SUMS
+        for rule, each in zip(shipped(), found, strict=True)
+    ]
 
 
-def left_out(asked: Sequence[int], rows: Any, grades: "array[int]") -> frozenset[int]:
+def left_out(asked: Sequence[int], rows: Any, grades: Any) -> frozenset[int]:
     """The places of those rows that the verdict has not, as `labkit.analysis.policy` decides. It is asked about rows that depend
     on others, or that others depend on; the rest stands."""
     events = policy.Events(

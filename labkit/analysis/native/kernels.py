@@ -51,6 +51,7 @@ ENTRIES: dict[Callable[..., int], tuple[type, ...]] = {
     shard_loop.merge_findings: (ShardsRow,),
     order.order_findings: (Context,),
     order.ask_about: (Context,),
+    order.settle: (Context,),
     line_writer.write_lines: (BatchRow, line_writer.LinesRow),
 }
 """The entries of the machine code, each of which takes the addresses of such rows."""

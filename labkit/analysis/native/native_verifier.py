@@ -17,6 +17,7 @@ from labkit.analysis.native.context import NONE, SEVERITIES, Context, FindingRow
 from labkit.analysis.native.flow_table import ends_of, new_seed
 from labkit.analysis.native.found import Findings, depends, left_out
 from labkit.analysis.native.lazy import LazySequence
+from labkit.analysis.native.order import LEFT_OUT
 from labkit.analysis.native.packed import Library
 from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, columns, record, write_row
 from labkit.analysis.native.segment_loop import SPARE_ROWS
@@ -184,17 +185,13 @@ class NativeVerifier:
             return []
         for name in JUDGING:  # what is made of many findings takes their place
             self._memory[name].release()
-        count = self._call("order_findings")
-        grades = self._copied("grades", "i", count)
-        self.table("depends")[:] = depends(grades)
-        asked = self._copied("spare", "I", self._call("ask_about"))
-        dropped = left_out(asked, self.table("findings"), grades)
-        order = self._copied("order", "I", count)
-        if dropped:
-            order = array("I", (place for place in order if place not in dropped))
-        grades = array("i", map(grades.__getitem__, order))
-        rows = self._memory["findings"].view[: count * sizeof(record(FindingRow))]
-        return Findings(rows, order, grades, self.profile, start)
+        rows = self._memory["findings"].view[: self._call("order_findings") * sizeof(record(FindingRow))]
+        self.table("depends")[:] = depends(self.table("depends"))
+        asked, marks = self._copied("spare", "I", self._call("ask_about")), self.table("asked")
+        for place in left_out(asked, self.table("findings"), self.table("grades")):
+            marks[place] = LEFT_OUT
+        count = self._call("settle")
+        return Findings(rows, self._copied("order", "I", count), self._copied("spare", "i", count), self.profile, start)
 
     def _copied(self, name: str, code: str, count: int) -> "array[int]":
         """The first numbers of a table; `code` is their type as `array` calls it."""

@@ -6,19 +6,23 @@
 from labkit.analysis.native.context import SEVERITIES, Context
 from labkit.analysis.rule import Severity
 
-DEPENDS, SUMS = 1, 2
-"""Bits of `Context.depends`: findings of the rule depend on others, or others on them; the rule sums up."""
+FOUND, DEPENDS, SUMS = 1, 2, 4
+"""Bits of `Context.depends`: the rule has findings; these depend on others, or others on them; the rule sums up."""
+
+LEFT_OUT = 2
+"""In `Context.asked`: policy leaves the finding out."""
 
 
 def order_findings(ctx: Context) -> int:
     """Put the places of the findings into `Context.order`, as a verdict has them, and their rules and severities into
-    `Context.grades`: a merge sort, from pairs up. They are found nearly in order."""
+    `Context.grades`: a merge sort, from pairs up. They are found nearly in order. Returns their number."""
     count = ctx.finding_count
     for i in range(count):
         ctx.order[i] = i
         found = ctx.findings[i]
         severity = found.answer if found.answer > 1 else ctx.severities[found.rule]
         ctx.grades[i] = found.rule * SEVERITIES + severity
+        ctx.depends[found.rule] = FOUND
     width = 1
     while width < count:
         first = 0
@@ -67,17 +71,30 @@ def ask_about(ctx: Context) -> int:
         end = i
         several = 0
         while end < ctx.finding_count and ctx.findings[ctx.order[end]].packet == found.packet:
-            several += ctx.depends[ctx.findings[ctx.order[end]].rule] != 0
+            several += ctx.depends[ctx.findings[ctx.order[end]].rule] > FOUND
             end += 1
         for k in range(i, end):
             place = ctx.order[k]
             depends = ctx.depends[ctx.findings[place].rule]
             grave = ctx.grades[place] % SEVERITIES >= Severity.ERROR
-            ctx.asked[place] = depends != 0 and (several > 1 or found.packet == 0 or grave or depends & SUMS != 0)
+            ctx.asked[place] = depends > FOUND and (several > 1 or found.packet == 0 or grave or depends & SUMS != 0)
         i = end
     count = 0
     for i in range(ctx.finding_count):
         if ctx.asked[i]:
             ctx.spare[count] = i
+            count += 1
+    return count
+
+
+def settle(ctx: Context) -> int:
+    """Take what policy leaves out from `Context.order`, and put the grades of the others into `Context.spare`, in the same order;
+    returns their number."""
+    count = 0
+    for i in range(ctx.finding_count):
+        place = ctx.order[i]
+        if ctx.asked[place] != LEFT_OUT:
+            ctx.order[count] = place
+            ctx.spare[count] = ctx.grades[place]
             count += 1
     return count

@@ -21,7 +21,16 @@ from labkit.analysis.native.context import (
     Context,
     FlowRow,
 )
-from labkit.analysis.native.flow_table import fetch_next, find_flow, flow_hash, give_back, is_host, retire, take_out
+from labkit.analysis.native.flow_table import (
+    fetch_next,
+    find_flow,
+    flow_hash,
+    give_back,
+    is_host,
+    mark_begun,
+    retire,
+    take_out,
+)
 from labkit.analysis.native.primitives import behind, fetch
 from labkit.analysis.native.records import SideRow
 from labkit.analysis.native.scan import IRREGULAR, step
@@ -317,6 +326,7 @@ def leave(count: int, chain: int, batch: BatchRow, ctx: Context) -> None:
 
 def finish(ctx: Context) -> int:
     """Finish the conversations that are left: those that are over, then the open ones."""
+    mark_begun(ctx)
     for chain in (OVER, OPEN):
         ctx.phase = LEFT_OVER if chain == OVER else LEFT_OPEN
         slot = ctx.first[chain]
