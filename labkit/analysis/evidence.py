@@ -121,9 +121,10 @@ def _sends_again(segments: Sequence[Shown]) -> bool:
     again = any(seg.ctl & RST or abs(diff(seg.seq, first_seq[seg.side])) > MAX_OCTETS for seg in segments)
     for seg in segments:
         if seg.length:
-            first = sent.setdefault((seg.side, seg.seq), seg.payload)
-            both = min(len(first), len(seg.payload))
-            if first is not seg.payload and (again or first[:both] == seg.payload[:both]):
+            first = sent.get((seg.side, seg.seq))
+            if first is None:
+                sent[seg.side, seg.seq] = seg.payload
+            elif again or first[: len(seg.payload)] == seg.payload[: len(first)]:
                 return True
         if seg.ctl & (SYN | FIN) and not seg.ctl & RST:
             taker = seg.side, add(seg.seq, seg.length), seg.ctl & (SYN | FIN)
@@ -181,14 +182,21 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
         return not explained or typical or _contradicts(entry, segments) or _goes_back(entry, segments)
     if why in ("constant", "together"):
         return True
+    if entry.late and entry.field == "seq" and entry.shown.ctl & RST:
+        return False  # it answers an older segment, and nothing shows when that came
     if entry.fault == "silent" and entry.late:
         return False  # it may answer a copy of an earlier segment, which the path has made behind the point of capture
-    if entry.fault == "never" and entry.peer is not None and segments[-1].side == entry.peer.side:
-        return False  # the capture may end before the answer
+    if entry.fault == "never" and entry.peer is not None and not _leaves_out_fin(entry, entry.peer):
+        return False  # the capture may end before the answer, or before the segment that the path has lost comes again
     if entry.field == "ack" and entry.off > 0:
         later = any(seg.side != entry.shown.side and seg.packet > entry.packet for seg in segments)
         return why == "apart" and later and not entry.later
     return why == "apart"
+
+
+def _leaves_out_fin(entry: Entry, of: Shown) -> bool:
+    """Whether an ack shows that a segment has arrived: it counts its data, and not its FIN."""
+    return bool(of.ctl & FIN and of.length) and entry.actual == add(of.end, -1)
 
 
 def _opens_and_closes(segments: Sequence[Shown]) -> bool:

@@ -1,6 +1,6 @@
 """Resets in the accounts of a conversation: the number that one has, and segments that come after it."""
 
-from labkit.analysis.account import Account, Book
+from labkit.analysis.account import MAX_NEAR, Account, Book
 from labkit.analysis.entry import CLIENT, Shown
 from labkit.analysis.lateness import ends_shrunk_window, may_be_late
 from labkit.tcp.flags import ACK, RST, SYN
@@ -13,12 +13,11 @@ def post_reset(book: Book, seg: Shown) -> None:
     off = diff(seg.seq, me.nxt)
     if not me.opened or not off or off in me.shifts or me.reset is not None:
         return
-    answers = peer.last is not None and peer.last.ctl & ACK and not seg.ctl & ACK and seg.seq == peer.last.ack
-    if answers or (peer.has_acked and seg.seq == peer.acked):
+    if (peer.last is not None and _answers(seg, peer.last)) or (peer.has_acked and seg.seq == peer.acked):
         return
     if off < 0 and ends_shrunk_window(book, book.posted, seg):
         return
-    old = _answers_old(seg, peer)
+    old = _answers_old(book, seg, peer)
     closed = me.fin is not None and peer.fin is not None and peer.has_acked and peer.acked == add(me.fin_at, 1)
     refuses = me.taken is None and seg.ctl & ACK != 0  # it has no connection, or this capture does not show its SYN
     if not (old and (me.gone or peer.gone or closed or refuses)):
@@ -26,12 +25,28 @@ def post_reset(book: Book, seg: Shown) -> None:
         entry.lossy, entry.late = off > 0, old
 
 
-def _answers_old(seg: Shown, peer: Account) -> bool:
-    """Whether a reset may answer an old segment of the peer, as a host does that knows nothing of the connection: with the
-    number that this one acknowledges or, where it is a SYN, with 0 and an ack (RFC 9293 section 3.5.2, group 1)."""
+def _answers(seg: Shown, other: Shown) -> bool:
+    """Whether a reset has the numbers with which a host answers a segment for which it has no connection: that of its ack or,
+    where it has none, 0 and an ack of all that it takes (RFC 9293 section 3.5.2, group 1). A SYN in SYN-RECEIVED is answered so
+    too (Linux 6.18)."""
     if seg.ctl & ACK:
-        return seg.seq == 0 and seg.ack == add(peer.isn, 1)
-    return seg.seq in peer.acks
+        return seg.seq == 0 and not other.ctl & ACK and seg.ack == other.end
+    return bool(other.ctl & ACK) and seg.seq == other.ack
+
+
+def _answers_old(book: Book, seg: Shown, peer: Account) -> bool:
+    """Whether a reset may answer an old segment of the peer, which has been under way. Some hosts set ACK there (lwIP 2.1.3), and
+    acknowledge the segment, whose ack is their seq. At the number of its own FIN, only data is behind: an ACK of what stands
+    before the FIN, the host had before it closed."""
+    if seg.ctl & ACK and seg.seq == 0 and seg.ack == add(peer.isn, 1):
+        return True
+    if seg.seq not in peer.acks:
+        return False
+    me = book.accounts[seg.side]
+    closes = me.fin is not None and seg.seq == me.fin_at
+    before = reversed(book.segments[max(book.posted - MAX_NEAR, 0) : book.posted])
+    old = (one for one in before if one.side != seg.side and one.ctl & ACK and one.ack == seg.seq)
+    return any((one.length or not closes) and (not seg.ctl & ACK or one.end == seg.ack) for one in old)
 
 
 def continue_after_reset(book: Book, index: int, seg: Shown) -> None:

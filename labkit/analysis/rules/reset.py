@@ -23,7 +23,8 @@ def _wrong_field(seg: Seen, me: Side, peer: Side) -> str:
 
 
 OLD_REACH = 65_536
-"""How far below RCV.NXT the ack of an older segment may lie that a reset answers: a window without a scale."""
+"""How far below RCV.NXT the ack of an older segment may lie that a reset answers: a window without a scale, or the peer's largest
+if that is larger."""
 
 
 @rule(
@@ -275,7 +276,7 @@ def _answers_old(seg: Seen, me: Side, peer: Side) -> bool:
     segment, which lies on the boundary of a segment."""
     if seg.ctl & ACK or (me.syn and not after(seg.seq, me.isn)) or 0 < diff(seg.seq, me.data_seq) < me.data_len:
         return False
-    return not before(seg.seq, add(peer.rcv_nxt, -OLD_REACH))
+    return not before(seg.seq, add(peer.rcv_nxt, -max(OLD_REACH, peer.max_win)))
 
 
 def _ends_the_gap(seg: Seen, me: Side, peer: Side) -> bool:
