@@ -25,6 +25,10 @@ SACK block told of the octets. PARTLY, of GAP: a part of it was acknowledged, so
 leave one out, or the peer had acknowledged what lies between, so it was sent. EDGE, of GAP: a pure ACK at the right edge of the
 peer's window, where some hosts put it after the peer has shrunk the window below SND.NXT."""
 
+RESENT_AFTER = 200_000_000
+"""Nanoseconds after which a host sends again what nobody has acknowledged: the least that stacks in use wait for (Linux,
+TCP_RTO_MIN). RFC 6298 section 2.4 asks for a second."""
+
 OPEN, FILLED, MISSED, LATE, WRONG, UNPROVEN, LOST = 0, 1, 2, 3, 4, 5, 6
 """The answer. FILLED: the octets came later. MISSED: the capture lacks packets, and the numbers are right. LATE: the capture
 has the cause after its effect. WRONG: sender or receiver continued as if the number had been another one. LOST: the receiver
@@ -75,16 +79,22 @@ def answer_reset(seg: Seen, me: Side, peer: Side) -> None:
     """Answer open questions by a reset of `me`.
 
     With ACK, its sender aborts at SND.NXT, which shows what it has sent, unless it is in SYN-SENT. Without ACK it takes the
-    number of the segment that it answers, which shows nothing.
+    number of the segment that it answers, which shows nothing. Its ack does not show what has arrived: a host without a
+    connection acknowledges all that the segment takes which it answers (RFC 9293 section 3.10.7.1).
     """
     if seg.ctl & ACK == 0 or (me.syn and not peer.syn):
         return
     for i in range(me.pending_n):
         right = sn.add(me.pending_want[i], me.pending_seg_len[i])
-        if me.pending_kind[i] == GAP and me.pending_state[i] == OPEN and me.pending_seg_len[i] and seg.seq == right:
+        whole = me.pending_low[i] == me.pending_want[i]  # else it has sent octets under the expected number too
+        if (
+            me.pending_kind[i] == GAP
+            and me.pending_state[i] == OPEN
+            and me.pending_seg_len[i]
+            and seg.seq == right
+            and whole
+        ):
             me.pending_state[i] = WRONG
-    if peer.pending_n:
-        _answer_gaps_by_receiver(seg, peer)
     for i in range(peer.pending_n):
         if peer.pending_kind[i] == UNSENT and peer.pending_state[i] == OPEN:
             if not sn.before(seg.seq, peer.pending_seen[i]):
@@ -111,9 +121,9 @@ def _answer_gaps_by_sender(seg: Seen, me: Side) -> None:
             continue
         low, high = me.pending_low[i], me.pending_high[i]
         if seg.seg_len and sn.before(seg.seq, high) and sn.after(seg.end, low):
-            at_edge = me.pending_mark[i] == EDGE
-            if me.pending_seg_len[i] == 0 and sn.after(seg.end, high) and sn.after(seg.end, me.top) and not at_edge:
-                # New octets include the number: SND.NXT was never there. Old ones may be merged with what followed them.
+            again = me.pending_mark[i] == EDGE or seg.time - me.pending_time[i] >= RESENT_AFTER
+            if me.pending_seg_len[i] == 0 and sn.after(seg.end, high) and sn.after(seg.end, me.top) and not again:
+                # New octets include the number: SND.NXT was never there. Octets that are sent again may be merged with new ones.
                 me.pending_state[i] = WRONG
             else:
                 _fill(seg, me, i)
@@ -139,8 +149,8 @@ def _fill(seg: Seen, me: Side, i: int) -> None:
 def _goes_on_without(seg: Seen, me: Side, i: int) -> bool:
     """Whether the sender continues from where it would be if the pending segment had the expected number."""
     numbered_right = sn.add(me.pending_want[i], me.pending_seg_len[i])
-    if seg.seq != numbered_right:
-        return False
+    if seg.seq != numbered_right or me.pending_low[i] != me.pending_want[i]:
+        return False  # octets under the expected number have come, and the pending segment has others
     if seg.seg_len:
         # Below the pending segment this may be a retransmission of lost octets, and at its number one of the segment itself.
         return sn.after(numbered_right, me.pending_seen[i])
@@ -351,5 +361,5 @@ def _final(me: Side, peer: Side, i: int) -> int:
     whole = me.pending_low[i] == me.pending_want[i]  # else an ack of `right` is for other octets
     if closed or (me.pending_seg_len[i] and whole and peer.rcv_nxt == right):
         return WRONG
-    asks = peer.last_time > me.pending_time[i] and not sn.after(peer.rcv_nxt, me.pending_low[i])
+    asks = peer.last_packet > me.pending_packet[i] and not sn.after(peer.rcv_nxt, me.pending_low[i])
     return LOST if asks else UNPROVEN
