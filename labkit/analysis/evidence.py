@@ -116,6 +116,7 @@ def _sends_again(segments: Sequence[Shown]) -> bool:
     """Whether octets, a SYN or a FIN are sent twice under the same number. Others are not a retransmission, but after a reset a
     new attempt, and of a long conversation those that come when its numbers have gone around."""
     sent: dict[tuple[int, int], bytes] = {}
+    before: tuple[list[Shown], list[Shown]] = [], []
     takers: set[tuple[int, int, int]] = set()
     first_seq = {seg.side: seg.seq for seg in reversed(segments)}
     again = any(seg.ctl & RST or abs(diff(seg.seq, first_seq[seg.side])) > MAX_OCTETS for seg in segments)
@@ -126,12 +127,23 @@ def _sends_again(segments: Sequence[Shown]) -> bool:
                 sent[seg.side, seg.seq] = seg.payload
             elif again or first[: len(seg.payload)] == seg.payload[: len(first)]:
                 return True
+            if any(_is_part(seg, one) for one in before[seg.side]):
+                return True
+            before[seg.side].append(seg)
         if seg.ctl & (SYN | FIN) and not seg.ctl & RST:
             taker = seg.side, add(seg.seq, seg.length), seg.ctl & (SYN | FIN)
             if taker in takers:
                 return True
             takers.add(taker)
     return False
+
+
+def _is_part(seg: Shown, one: Shown) -> bool:
+    """Whether a segment brings the last octets of an earlier one again."""
+    at = diff(seg.seq, one.seq)
+    return (
+        0 < at < one.length and add(seg.seq, seg.length) == add(one.seq, one.length) and one.payload[at:] == seg.payload
+    )
 
 
 def _contradicts(entry: Entry, segments: Sequence[Shown]) -> bool:

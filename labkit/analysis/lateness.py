@@ -105,9 +105,10 @@ def _fits(seg: Shown, own: Sequence[Shown]) -> bool:
             continue
         newer = diff(one.ack, seg.ack)
         clock = diff(one.tsval, seg.tsval) if one.tsval >= 0 and seg.tsval >= 0 else 0
+        beyond = one.seg_len == 0 < seg.seg_len and one.end == seg.end  # SND.NXT was there already
         if one.ctl & RST:
             found |= newer >= 0 and diff(one.seq, seg.end) >= 0
-        elif diff(one.end, seg.end) > 0 or (seg.seg_len == 0 and diff(one.end, seg.seq) > 0):
+        elif beyond or diff(one.end, seg.end) > 0 or (seg.seg_len == 0 and diff(one.end, seg.seq) > 0):
             if newer < 0 or clock < 0:
                 return False  # this one was sent later, but has the lower ack or the older timestamp
             found = True

@@ -188,7 +188,7 @@ class Ledger(Book):
             self._wrong_seq(index, seg, me, peer, off)
 
     def _wrong_seq(self, index: int, seg: Shown, me: Account, peer: Account, off: int) -> None:
-        swapped = is_swapped(seg, me, peer)
+        swapped = is_swapped(seg, me, peer) and not self._goes_on_ahead(seg, me, peer)
         relative = (
             bool(me.isn) and abs(off) > 1 and seg.seq == relative_number(me) and not swapped and seg.seq not in me.ends
         )
@@ -212,6 +212,11 @@ class Ledger(Book):
         self._take(seg, me, off)
         if seg.ctl & FIN and me.fin is None:
             me.fin = seg
+
+    @staticmethod
+    def _goes_on_ahead(seg: Shown, me: Account, peer: Account) -> bool:
+        """Whether a segment follows one that overtook others, and both sides have its numbers because their ISNs are equal."""
+        return me.isn == peer.isn and any(early.end == seg.seq for early in me.ahead.values())
 
     def _returns(self, seg: Shown, me: Account) -> bool:
         """Whether a later segment of the sender has the number that this one should have, or the one after it."""
@@ -350,7 +355,11 @@ class Ledger(Book):
                 answers = self.segments[index - 1].side != seg.side
                 entry = self._wrong_ack(seg, peer, peer.nxt if answers else me.acked)
                 # Who sends it has sent a higher ack before, with a lower seq: the network has not exchanged the two.
-                risen = own is None and me.acked_by is not None and diff(seg.seq, me.acked_by.seq) > 0
+                # What is sent again has a low seq, and a new ack.
+                by = me.acked_by
+                first = me.starts.get(by.seq) if by is not None and by.length else by
+                again = by is not None and first is not None and first.packet < by.packet
+                risen = own is None and by is not None and not again and diff(seg.seq, by.seq) > 0
                 entry.late = may_be_late(self, index, seg)
                 entry.certain, entry.outside = risen and not entry.late, is_outside(seg.ack, peer)
         elif leaves_out_fin(self, index, seg):

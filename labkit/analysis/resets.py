@@ -3,6 +3,7 @@
 from labkit.analysis.account import MAX_NEAR, Account, Book
 from labkit.analysis.entry import CLIENT, Shown
 from labkit.analysis.lateness import ends_shrunk_window, may_be_late
+from labkit.analysis.order import NEXT_IDS
 from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import add, diff
 
@@ -55,6 +56,8 @@ def continue_after_reset(book: Book, index: int, seg: Shown) -> None:
     refuses = me.last is not None and not me.opened and me.last.ack != peer.nxt
     if me.reset is not None or refuses:  # a client ignores a refusal that does not acknowledge its SYN
         return
+    if me.last is not None and _was_overtaken(seg, me.last):
+        return
     before = [one for one in book.segments if one.side == seg.side and one.packet < seg.packet]
     kernel = seg.side == CLIENT and len(before) == 2 and bool(before[0].ctl & SYN)
     me.reset = book.enter(seg, "flags", fault="kernel" if kernel else "resets")
@@ -65,6 +68,14 @@ def continue_after_reset(book: Book, index: int, seg: Shown) -> None:
     for one in book.segments:
         if one.side == seg.side and one.packet > seg.packet and not one.ctl & RST:
             book.enter(one, "flags", fault=me.reset.fault, cause=me.reset)
+
+
+def _was_overtaken(seg: Shown, reset: Shown) -> bool:
+    """Whether the identification or the timestamp of a segment shows that it was sent before a reset of the same side, which
+    stands before it."""
+    step = (reset.ip_id - seg.ip_id) & 0xFFFF if min(seg.ip_id, reset.ip_id) > 0 else 0
+    clock = diff(reset.tsval, seg.tsval) if min(seg.tsval, reset.tsval) >= 0 else 0
+    return clock > 0 or (clock == 0 and 0 < step <= NEXT_IDS)
 
 
 def _listens_on(book: Book, index: int, seg: Shown) -> bool:

@@ -284,13 +284,15 @@ def ack_is_literally_not_plus_one(seg: Seen, me: Side, peer: Side) -> int:
 def ack_inside_a_segment(seg: Seen, me: Side, peer: Side) -> int:
     """An ack lies on the boundary of a segment, because a receiver takes a segment inside its window as a whole.
 
-    Three cases are legal. A segment may come again in other parts. A receiver acknowledges a part of a segment if the rest lies
-    outside its window. A capture taken above segmentation offload shows segments that are larger than the receiver's MSS, and
-    acks inside them are normal.
+    Four cases are legal. A segment may come again in other parts, the first of which may be the byte of a window probe. A
+    receiver acknowledges a part of a segment if the rest lies outside its window. A capture taken above segmentation offload
+    shows segments that are larger than the receiver's MSS, and acks inside them are normal.
     """
     if seg.ctl & ACK == 0 or seg.ctl & (SYN | RST) or peer.data_len == 0 or me.has_rcv_nxt == 0:
         return False
     if peer.resent and seg.ack == peer.resent_end:
+        return False
+    if peer.probed and seg.ack == add(peer.data_seq, 1):
         return False
     return acks_a_part(seg, me, peer)
 

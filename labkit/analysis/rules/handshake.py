@@ -469,9 +469,12 @@ def syn_in_a_connection_not_challenged(seg: Seen, me: Side, peer: Side) -> int:
 def answered_without_syn(seg: Seen, me: Side, peer: Side) -> int:
     """In SYN-SENT, a good ACK without SYN tells nothing: the server's sequence numbers begin with its SYN.
 
-    If the capture lacks the SYN ACK, the client has acknowledged it before the server goes on.
+    If the capture lacks the SYN ACK, the client has acknowledged it before the server goes on. If that was lost, the server
+    answers the SYN that comes again with such an ACK (RFC 9293 section 3.10.7.4).
     """
     if seg.ctl & (SYN | RST | ACK) != ACK or me.seen or peer.syn != 1 or peer.has_last_ack:
+        return False
+    if peer.resent and seg.seg_len == 0:
         return False
     return between(add(peer.isn, 1), seg.ack, peer.syn_end)
 

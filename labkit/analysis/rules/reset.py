@@ -138,12 +138,15 @@ def goes_on_after_reset(seg: Seen, me: Side, peer: Side) -> int:
         return False  # acknowledgments never fall: it was sent before others
     if me.has_nxt and me.rst_seq != me.nxt:
         return False  # the peer ignores or challenges a RST that is not at SND.NXT, and the connection stays open (RFC 5961)
+    # Without a socket, Linux sends the identification 0, which is none of those that it counts.
+    found = 0 if me.last_id == 0 else order_of_ids(seg, me)
+    if found < 0:
+        return False
     if after(seg.end, me.rst_seq) and me.rst == 2:
         return True
     # The client's own kernel did not expect the SYN ACK, and resets it.
     kernel = me.rst == 1 and me.third == 1 and peer.resent == 0
-    found = order_of_ids(seg, me)
-    if found < 0 or (found == 0 and overtaken(seg, me)):
+    if found == 0 and overtaken(seg, me):
         return False
     return True if found > 0 or kernel else Severity.WARNING
 

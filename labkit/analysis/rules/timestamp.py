@@ -6,7 +6,7 @@ from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.flags import ACK, RST, SYN
-from labkit.tcp.seq import after, before, diff
+from labkit.tcp.seq import add, after, before, diff
 
 GOOD = """
     > S  0:0(0) <nop,nop,TS val 100 ecr 0>
@@ -138,9 +138,12 @@ def timestamp_goes_back(seg: Seen, me: Side, peer: Side) -> int:
     """Timestamps come from a clock, so they do not decrease from one new segment to the next.
 
     A segment that was overtaken legally shows an older one: its bytes lie before those of the segments that overtook
-    it. Linux may step back by one.
+    it, or one overtook it that was sent again. Linux may step back by one.
     """
     if seg.tsval == ABSENT or me.tsval == ABSENT or seg.ctl & (SYN | RST) or not me.has_nxt:
+        return False
+    again = me.last_len > 0 and before(add(me.last_seq, me.last_len), me.top)
+    if again or order_of_ids(seg, me) < 0:
         return False
     newest = seg.new_octets > 0 and seg.seq_offset >= 0 and diff(seg.seq, me.top) >= 0
     return newest and diff(seg.tsval, me.tsval) < -1 and seg.time - me.last_time < MAX_IDLE
