@@ -64,12 +64,14 @@ def _acked_before(book: Book, seg: Shown) -> int:
 
 
 def refuse(book: Book) -> None:
-    """A client that answers with RST before it has acknowledged anything was in SYN-SENT, and refuses the server's ack."""
+    """A client that answers with RST before it has acknowledged anything was in SYN-SENT, and refuses the server's ack, whose
+    number the reset has. Some hosts set ACK there (lwIP 2.1.3)."""
     client = [seg for seg in book.segments if seg.side == CLIENT and not seg.ctl & SYN]
     syn = any(seg.side == SERVER and seg.ctl & SYN for seg in book.segments)
     never = any(seg.ctl & RST for seg in client) and not any(seg.ctl & ACK for seg in client)
-    if not syn and client and (never or client[0].ctl & (RST | ACK) == RST):
-        acks = [entry for entry in book.entries if entry.field == "ack" and entry.shown.side == SERVER]
+    acks = [entry for entry in book.entries if entry.field == "ack" and entry.shown.side == SERVER]
+    refuses = bool(client and acks) and client[0].ctl & RST != 0 and client[0].seq == acks[0].actual
+    if not syn and client and (never or refuses or client[0].ctl & (RST | ACK) == RST):
         book.entries = acks[:1]
         for entry in book.entries:
             entry.fault, entry.cause, entry.lossy = "refused", None, False
