@@ -24,7 +24,9 @@ def is_ignored_fin(book: Book, index: int, seg: Shown) -> bool:
 
 def is_second_fin(seg: Shown, me: Account) -> bool:
     """Whether a FIN comes after the FIN of the same side, with the number behind it: a FIN sent again would have its number."""
-    return bool(me.fin is not None and me.fin is not seg and not seg.length and seg.seq == me.nxt == add(me.fin_at, 1))
+    if me.fin is None or me.fin is seg or seg.length or seg.seq == add(me.fin.seq, me.fin.length):
+        return False
+    return seg.seq == me.nxt == add(me.fin_at, 1)
 
 
 def is_ignored_reset(book: Book, index: int, seg: Shown) -> bool:
