@@ -79,11 +79,14 @@ def opening_option_without_syn(seg: Seen, me: Side, peer: Side) -> int:
 def answered_what_was_not_offered(seg: Seen, me: Side, peer: Side) -> int:
     """A SYN ACK carries window scale and timestamps only if the SYN had them (RFC 7323 section 1.3).
 
-    Both sides must use the option, or neither.
+    Both sides must use the option, or neither. In a simultaneous open, the SYN ACK is the sender's own SYN, sent again with what
+    that offered.
     """
     if seg.ctl & (SYN | ACK | RST) != SYN | ACK or peer.syn == 0 or peer.opt_cut:
         return False
-    return (seg.wscale != ABSENT and peer.wscale == ABSENT) or (seg.tsval != ABSENT and not peer.stamps)
+    again = me.syn == 1 and seg.seq == me.isn
+    scale = seg.wscale != ABSENT and peer.wscale == ABSENT and not (again and me.wscale != ABSENT)
+    return scale or (seg.tsval != ABSENT and not peer.stamps and not (again and me.stamps))
 
 
 @rule(
