@@ -347,12 +347,14 @@ def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     """SYN and FIN take one sequence number each, so that they can be acknowledged. The next segment starts one higher.
 
     A keep-alive has the same number on purpose. It acknowledges nothing new, and labkit recognizes it by that, or by another one
-    before it: an ACK between the two may be lost. A FIN may be sent beyond the window, and the ACKs after it at the right edge.
+    right before it: an ACK between the two may be lost. A FIN may be sent beyond the window, and the ACKs after it at the right
+    edge.
     """
     if seg.ctl & (SYN | RST | FIN) or at_low_edge(seg, me, peer):
         return False
     if me.has_fin and seg.seq == me.fin and seg.len == 0:
-        return me.has_rcv_nxt != 0 and before(me.rcv_nxt, seg.ack) and seg.time > me.fin_time and me.probed == 0
+        again = me.probe != 0 and me.last_seq == me.fin
+        return me.has_rcv_nxt != 0 and before(me.rcv_nxt, seg.ack) and seg.time > me.fin_time and not again
     opened = me.syn == 2 or me.third == 2
     return opened and seg.seq == me.isn and seg.len > 1 and me.syn_end == add(me.isn, 1)
 
