@@ -234,6 +234,8 @@ class Side(Record):
     """1: its receiver drops the first segment with a FIN, `fin`. With a wrong checksum, it counts only once the peer acknowledges
     it; as an old segment, it was sent."""
     fin_time: int = 0
+    fin_data: U8 = 0
+    """1: the segment with the FIN has octets too, so that whoever has them has the FIN."""
     rst: U8 = 0
     """1: it has sent a reset; 2: one with SND.NXT."""
     rst_seq: Seq = 0
@@ -277,7 +279,18 @@ RARE = frozenset(
         *("first_packet", "first_time", "first_seq", "first_ctl", "early_time", "old_nxt", "low_edge", "has_low_edge"),
         *("host_isns", "host_isn", "host_step", "resyn", "has_resyn", "resyn_packet", "resyn_time", "resyn_nxt"),
         *("echo_time", "echo_value", "block_time", "block_left", "block_right", "part_time", "part_ack"),
-        *("closed_time", "closed_nxt", "closed_len", "fin", "fin_packet", "fin_time", "rst_seq", "ect_n", "ce_n"),
+        *(
+            "closed_time",
+            "closed_nxt",
+            "closed_len",
+            "fin",
+            "fin_packet",
+            "fin_time",
+            "fin_data",
+            "rst_seq",
+            "ect_n",
+            "ce_n",
+        ),
         *("sums_bad", "sums_alike", "sum_off", "sum_rest", "sum_want", "ips_bad", "ips_alike", "ip_off", "ip_want"),
     )
 )

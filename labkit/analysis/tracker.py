@@ -416,7 +416,7 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side, damaged: bool) -> None:
     _advance_data(seg, me, peer)
     if seg.ctl & FIN and not me.has_fin:
         me.fin, me.has_fin, me.fin_spoiled = fin, 0 if damaged else 1, 1 if damaged or is_too_old(seg, me) else 0
-        me.fin_packet, me.fin_time = seg.number, seg.time
+        me.fin_packet, me.fin_time, me.fin_data = seg.number, seg.time, 1 if seg.len else 0
 
 
 def _mark_gap(seg: Seen, me: Side, peer: Side) -> None:

@@ -222,7 +222,8 @@ def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
     labkit reports the fault at the end of the conversation: the FIN of one side is acknowledged, and the last ACK of
     this side does not cover the other FIN. An ACK that was sent before the FIN arrived is legal, and so is one with a
     closed window, whose sender may drop the FIN (RFC 9293 section 3.10.7.4). A FIN that is sent again was lost. Behind an ACK
-    of the last bytes, the next one may be missing. Behind a reset, nobody sends a lost FIN again.
+    of the last bytes, the next one may be missing. Behind a reset, nobody sends a lost FIN again; but whoever has acknowledged
+    the data of its segment has the FIN too.
     """
     ends = (
         me.syn != 0
@@ -237,7 +238,8 @@ def last_ack_not_of_the_fin(seg: Seen, me: Side, peer: Side) -> int:
         and me.raw_win != 0
         and me.last_time - peer.fin_time >= me.delay
     )
-    return ends and (Severity.WARNING if me.advances or me.rst or peer.rst else True)
+    lost = (me.rst or peer.rst) and not peer.fin_data
+    return ends and (Severity.WARNING if me.advances or lost else True)
 
 
 @rule(
