@@ -32,7 +32,8 @@ def _never_acknowledged(book: Book, side: int, me: Account, peer: Account) -> No
         return  # a keep-alive or a resend asks whether it arrived; the answer says that it was lost
     late = [seg for seg in book.segments if seg.side != side and seg.packet > first.packet and seg.ctl & ACK]
     if first.ctl & FIN and first.length and peer.acked == add(first.end, -1):
-        late = [seg for seg in late if seg.ack == peer.acked]  # those before it have crossed the segment on their way
+        # Those before it have crossed the segment on their way, and a closed window does not take a FIN.
+        late = [seg for seg in late if seg.ack == peer.acked and seg.window]
     whole = first.ctl & FIN and late and late[0].ack == add(first.seq, first.length)  # of data with FIN, the data
     crosses = len(late) == 1 and diff(late[0].ack, _acked_before(book, late[0])) > 0 and not (whole and first.length)
     if not late or crosses:

@@ -62,6 +62,15 @@ COUNTED: dict[str, tuple[str, set[str]]] = {
         """,
         {"FIN02"},
     ),
+    "a closed window takes the data and not the FIN": (
+        f"""{OPENED}
+        > FP. 1:501(500) ack 1
+        +0.04 < F. 1:1(0) ack 1
+        > .  502:502(0) ack 2
+        +0.001 < .  2:2(0) ack 501 win 0
+        """,
+        {"FIN06", "WIN02"},
+    ),
     "the capture ends before the answer to data": (
         f"{OPENED} < . 1:1001(1000) ack 1 win 8000 \n +0.00003 > F. 1:1(0) ack 1",
         {"CAP04", "FIN06"},
