@@ -1,5 +1,7 @@
 """Resets in the accounts of a conversation: the number that one has, and segments that come after it."""
 
+from collections.abc import Iterator
+
 from labkit.analysis.account import MAX_NEAR, Account, Book
 from labkit.analysis.entry import CLIENT, Shown
 from labkit.analysis.lateness import ends_shrunk_window, may_be_late
@@ -23,7 +25,7 @@ def post_reset(book: Book, seg: Shown) -> None:
     refuses = me.taken is None and seg.ctl & ACK != 0  # it has no connection, or this capture does not show its SYN
     if not (old and (me.gone or peer.gone or closed or refuses)):
         entry = book.number(seg, "seq", me, me.nxt, seg.seq)
-        entry.lossy, entry.late = off > 0, old
+        entry.lossy, entry.late = off > 0, old and not _leaves_out_its_fin(book, seg, me)
 
 
 def _answers(seg: Shown, other: Shown) -> bool:
@@ -37,17 +39,26 @@ def _answers(seg: Shown, other: Shown) -> bool:
 
 def _answers_old(book: Book, seg: Shown, peer: Account) -> bool:
     """Whether a reset may answer an old segment of the peer, which has been under way. Some hosts set ACK there (lwIP 2.1.3), and
-    acknowledge the segment, whose ack is their seq. At the number of its own FIN, only data is behind: an ACK of what stands
-    before the FIN, the host had before it closed."""
+    acknowledge the segment, whose ack is their seq."""
     if seg.ctl & ACK and seg.seq == 0 and seg.ack == add(peer.isn, 1):
         return True
     if seg.seq not in peer.acks:
         return False
-    me = book.accounts[seg.side]
-    closes = me.fin is not None and seg.seq == me.fin_at
+    return not seg.ctl & ACK or any(one.end == seg.ack for one in _with_ack(book, seg))
+
+
+def _with_ack(book: Book, seg: Shown) -> Iterator[Shown]:
+    """The peer's segments before a reset that have its seq as their ack."""
     before = reversed(book.segments[max(book.posted - MAX_NEAR, 0) : book.posted])
-    old = (one for one in before if one.side != seg.side and one.ctl & ACK and one.ack == seg.seq)
-    return any((one.length or not closes) and (not seg.ctl & ACK or one.end == seg.ack) for one in old)
+    return (one for one in before if one.side != seg.side and one.ctl & ACK and one.ack == seg.seq)
+
+
+def _leaves_out_its_fin(book: Book, seg: Shown, me: Account) -> bool:
+    """Whether a reset has the number of its sender's FIN, and answers no data: an ACK of what stands before the FIN, the host had
+    before it closed."""
+    if me.fin is None or seg.seq != me.fin_at:
+        return False
+    return not any(one.length for one in _with_ack(book, seg))
 
 
 def continue_after_reset(book: Book, index: int, seg: Shown) -> None:

@@ -50,6 +50,31 @@ CLOSED = """
 
 COUNTED: dict[str, tuple[str, set[str]]] = {
     "resets answer what was under way": (f"{UNDER_WAY} < R 1:1(0) \n +0.05 < R 51:51(0)", set()),
+    "so they do behind other resets, at the number of the FIN too": (
+        f"""{OPENED}
+        > P. 1:38(37) ack 1
+        +0.05 < .  1:1(0) ack 38
+        > P. 38:75(37) ack 1
+        < P. 1:101(100) ack 38
+        > .  75:75(0) ack 101
+        < F. 101:101(0) ack 38
+        > F. 75:75(0) ack 102
+        +0.05 < R 1:1(0)
+        < R 102:102(0)
+        < R 101:101(0)
+        """,
+        set(),
+    ),
+    "a reset has the number of its sender's FIN, and answers no data": (
+        f"""{OPENED}
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 101
+        > F. 101:101(0) ack 1
+        < P. 1:51(50) ack 102
+        > R 101:101(0)
+        """,
+        {"RST01"},
+    ),
     "a reset has a number that nobody has acknowledged": (f"{UNDER_WAY} < R 21:21(0) \n +0.05 < R 51:51(0)", {"RST01"}),
     "they have ACK set, and acknowledge what they answer": (f"{UNDER_WAY} < R. 1:1(0) ack 201", {"RST01"}),
     "the FIN of data with FIN is not counted": (
