@@ -65,8 +65,8 @@ def _acked_before(book: Book, seg: Shown) -> int:
 
 
 def refuse(book: Book) -> None:
-    """A client that answers with RST before it has acknowledged anything was in SYN-SENT, and refuses the server's ack, whose
-    number the reset has. Some hosts set ACK there (lwIP 2.1.3)."""
+    """A client that answers with RST before it has acknowledged anything was in SYN-SENT, and refuses the server's ack. A reset
+    with ACK does so where it has the number of that ack (lwIP 2.1.3)."""
     client = [seg for seg in book.segments if seg.side == CLIENT and not seg.ctl & SYN]
     syn = any(seg.side == SERVER and seg.ctl & SYN for seg in book.segments)
     never = any(seg.ctl & RST for seg in client) and not any(seg.ctl & ACK for seg in client)

@@ -82,6 +82,8 @@ class Entry:
     """A packet that the capture lacks would explain it as well."""
     late: bool = False
     """A path that delays segments would explain it as well: the numbers are those of an earlier moment."""
+    under_way: bool = False
+    """A reset may answer a segment that its sender had not acknowledged."""
     certain: bool = False
     """No lost, late or missing packet could explain it."""
     outside: bool = False

@@ -116,7 +116,7 @@ def _sends_again(segments: Sequence[Shown]) -> bool:
     """Whether octets, a SYN or a FIN are sent twice under the same number. Others are not a retransmission, but after a reset a
     new attempt, and of a long conversation those that come when its numbers have gone around."""
     sent: dict[tuple[int, int], bytes] = {}
-    before: tuple[list[Shown], list[Shown]] = [], []
+    ending: dict[tuple[int, int], Shown] = {}
     takers: set[tuple[int, int, int]] = set()
     first_seq = {seg.side: seg.seq for seg in reversed(segments)}
     again = any(seg.ctl & RST or abs(diff(seg.seq, first_seq[seg.side])) > MAX_OCTETS for seg in segments)
@@ -127,9 +127,11 @@ def _sends_again(segments: Sequence[Shown]) -> bool:
                 sent[seg.side, seg.seq] = seg.payload
             elif again or first[: len(seg.payload)] == seg.payload[: len(first)]:
                 return True
-            if any(_is_part(seg, one) for one in before[seg.side]):
+            longest = ending.get((seg.side, seg.end))
+            if longest is not None and _is_part(seg, longest):
                 return True
-            before[seg.side].append(seg)
+            if longest is None or longest.length < seg.length:
+                ending[seg.side, seg.end] = seg
         if seg.ctl & (SYN | FIN) and not seg.ctl & RST:
             taker = seg.side, add(seg.seq, seg.length), seg.ctl & (SYN | FIN)
             if taker in takers:
@@ -139,11 +141,9 @@ def _sends_again(segments: Sequence[Shown]) -> bool:
 
 
 def _is_part(seg: Shown, one: Shown) -> bool:
-    """Whether a segment brings the last octets of an earlier one again."""
+    """Whether a segment brings the last octets of an earlier one again, which ends where it does."""
     at = diff(seg.seq, one.seq)
-    return (
-        0 < at < one.length and add(seg.seq, seg.length) == add(one.seq, one.length) and one.payload[at:] == seg.payload
-    )
+    return 0 < at < one.length and one.payload[at:] == seg.payload
 
 
 def _contradicts(entry: Entry, segments: Sequence[Shown]) -> bool:
@@ -194,12 +194,12 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
         return not explained or typical or _contradicts(entry, segments) or _goes_back(entry, segments)
     if why in ("constant", "together"):
         return True
-    if entry.late and entry.field == "seq" and entry.shown.ctl & RST:
-        return False  # it answers an older segment, and nothing shows when that came
+    if entry.under_way:
+        return False
     if entry.fault == "silent" and entry.late:
         return False  # it may answer a copy of an earlier segment, which the path has made behind the point of capture
     if entry.fault == "never" and entry.peer is not None and not _leaves_out_fin(entry, entry.peer):
-        return False  # the capture may end before the answer, or before the segment that the path has lost comes again
+        return not _may_lack(entry.peer, segments)
     if entry.field == "ack" and entry.off > 0:
         later = any(seg.side != entry.shown.side and seg.packet > entry.packet for seg in segments)
         return why == "apart" and later and not entry.later
@@ -209,6 +209,17 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
 def _leaves_out_fin(entry: Entry, of: Shown) -> bool:
     """Whether an ack shows that a segment has arrived: it counts its data, and not its FIN."""
     return bool(of.ctl & FIN and of.length) and entry.actual == add(of.end, -1)
+
+
+def _may_lack(sent: Shown, segments: Sequence[Shown]) -> bool:
+    """Whether the receiver may not have had a segment when it sent its last ACK: that crossed it on its way, or the path loses
+    segments, and the capture ends before this one comes again."""
+    if segments[-1].side == sent.side or any(seg.sack_n for seg in segments) or _sends_again(segments):
+        return True
+    opened = next((seg for seg in segments if seg.side == CLIENT and not seg.ctl & SYN), segments[0])
+    *others, last = (seg for seg in segments if seg.side != sent.side and seg.ctl & ACK)
+    goes_on = all(diff(last.ack, seg.ack) > 0 for seg in others)
+    return goes_on or last.time - sent.time < opened.time - segments[0].time
 
 
 def _opens_and_closes(segments: Sequence[Shown]) -> bool:

@@ -25,9 +25,9 @@ SACK block told of the octets. PARTLY, of GAP: a part of it was acknowledged, so
 leave one out, or the peer had acknowledged what lies between, so it was sent. EDGE, of GAP: a pure ACK at the right edge of the
 peer's window, where some hosts put it after the peer has shrunk the window below SND.NXT."""
 
-RESENT_AFTER = 200_000_000
-"""Nanoseconds after which a host sends again what nobody has acknowledged: the least that stacks in use wait for (Linux,
-TCP_RTO_MIN). RFC 6298 section 2.4 asks for a second."""
+MIN_RTO = 200_000_000
+"""Nanoseconds; a segment that comes sooner is not a retransmission after a loss: the least that Linux waits for an acknowledgment
+(TCP_RTO_MIN). RFC 6298 section 2.4 asks for a second."""
 
 OPEN, FILLED, MISSED, LATE, WRONG, UNPROVEN, LOST = 0, 1, 2, 3, 4, 5, 6
 """The answer. FILLED: the octets came later. MISSED: the capture lacks packets, and the numbers are right. LATE: the capture
@@ -96,7 +96,12 @@ def answer_reset(seg: Seen, me: Side, peer: Side) -> None:
         ):
             me.pending_state[i] = WRONG
     for i in range(peer.pending_n):
-        if peer.pending_kind[i] == UNSENT and peer.pending_state[i] == OPEN:
+        octet = sn.diff(peer.pending_seen[i], peer.pending_want[i]) == 1 and peer.pending_mark[i] in (THIRD, AFTER_ACK)
+        if peer.pending_kind[i] == GAP and peer.pending_state[i] == OPEN and octet:
+            # A pure ACK that was counted explains it better than a lost octet.
+            if not sn.before(seg.ack, sn.add(peer.pending_seen[i], peer.pending_seg_len[i])):
+                peer.pending_state[i] = MISSED
+        elif peer.pending_kind[i] == UNSENT and peer.pending_state[i] == OPEN:
             if not sn.before(seg.seq, peer.pending_seen[i]):
                 peer.pending_state[i] = MISSED
             elif seg.seq == peer.pending_want[i]:
@@ -121,7 +126,8 @@ def _answer_gaps_by_sender(seg: Seen, me: Side) -> None:
             continue
         low, high = me.pending_low[i], me.pending_high[i]
         if seg.seg_len and sn.before(seg.seq, high) and sn.after(seg.end, low):
-            again = me.pending_mark[i] == EDGE or seg.time - me.pending_time[i] >= RESENT_AFTER
+            octet = sn.diff(me.pending_seen[i], me.pending_want[i]) == 1  # a number that is off by one is typical
+            again = me.pending_mark[i] == EDGE or (seg.time - me.pending_time[i] >= MIN_RTO and not octet)
             if me.pending_seg_len[i] == 0 and sn.after(seg.end, high) and sn.after(seg.end, me.top) and not again:
                 # New octets include the number: SND.NXT was never there. Octets that are sent again may be merged with new ones.
                 me.pending_state[i] = WRONG

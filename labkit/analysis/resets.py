@@ -25,7 +25,8 @@ def post_reset(book: Book, seg: Shown) -> None:
     refuses = me.taken is None and seg.ctl & ACK != 0  # it has no connection, or this capture does not show its SYN
     if not (old and (me.gone or peer.gone or closed or refuses)):
         entry = book.number(seg, "seq", me, me.nxt, seg.seq)
-        entry.lossy, entry.late = off > 0, old and not _leaves_out_its_fin(book, seg, me)
+        entry.under_way = old and _answers_what_was_under_way(book, seg, me)
+        entry.lossy, entry.late = off > 0, old and (entry.under_way or not seg.ctl & ACK or not seg.seq)
 
 
 def _answers(seg: Shown, other: Shown) -> bool:
@@ -53,12 +54,15 @@ def _with_ack(book: Book, seg: Shown) -> Iterator[Shown]:
     return (one for one in before if one.side != seg.side and one.ctl & ACK and one.ack == seg.seq)
 
 
-def _leaves_out_its_fin(book: Book, seg: Shown, me: Account) -> bool:
-    """Whether a reset has the number of its sender's FIN, and answers no data: an ACK of what stands before the FIN, the host had
-    before it closed."""
-    if me.fin is None or seg.seq != me.fin_at:
-        return False
-    return not any(one.length for one in _with_ack(book, seg))
+def _answers_what_was_under_way(book: Book, seg: Shown, me: Account) -> bool:
+    """Whether a reset may answer a segment of the peer that came after all that the reset's sender has acknowledged. At the
+    number of its own FIN, that is data: a pure ACK of what stands before the FIN is what the host closes on."""
+    closes = me.fin is not None and seg.seq == me.fin_at
+    for one in _with_ack(book, seg):
+        new = diff(one.end, me.acked) if me.has_acked else 1
+        if new > 0 if one.seg_len else (new >= 0 and not closes):
+            return True
+    return seg.ctl & ACK != 0 and not seg.seq
 
 
 def continue_after_reset(book: Book, index: int, seg: Shown) -> None:
@@ -86,7 +90,8 @@ def _was_overtaken(seg: Shown, reset: Shown) -> bool:
     stands before it."""
     step = (reset.ip_id - seg.ip_id) & 0xFFFF if min(seg.ip_id, reset.ip_id) > 0 else 0
     clock = diff(reset.tsval, seg.tsval) if min(seg.tsval, reset.tsval) >= 0 else 0
-    return clock > 0 or (clock == 0 and 0 < step <= NEXT_IDS)
+    counts_on = step == 0xFFFF  # then a wrong timestamp is a mistake
+    return 0 < step <= NEXT_IDS if clock == 0 else clock > 0 and not counts_on
 
 
 def _listens_on(book: Book, index: int, seg: Shown) -> bool:

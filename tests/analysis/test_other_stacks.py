@@ -75,6 +75,21 @@ COUNTED: dict[str, tuple[str, set[str]]] = {
         """,
         {"RST01"},
     ),
+    "a reset has the number of a segment that its sender has acknowledged": (
+        f"{OPENED} > P. 1:101(100) ack 1 \n < P. 1:51(50) ack 101 \n > . 101:101(0) ack 51 \n < R 1:1(0)",
+        {"RST01"},
+    ),
+    "an ack never moves, although time passes": (
+        f"""{OPENED}
+        > P. 1:101(100) ack 1
+        +0.1 < P. 1:51(50) ack 1
+        > .  101:101(0) ack 51
+        +0.1 < P. 51:101(50) ack 1
+        > F. 101:101(0) ack 101
+        +0.1 < .  101:101(0) ack 1
+        """,
+        {"ACK08"},
+    ),
     "a reset has a number that nobody has acknowledged": (f"{UNDER_WAY} < R 21:21(0) \n +0.05 < R 51:51(0)", {"RST01"}),
     "they have ACK set, and acknowledge what they answer": (f"{UNDER_WAY} < R. 1:1(0) ack 201", {"RST01"}),
     "the FIN of data with FIN is not counted": (
@@ -224,6 +239,18 @@ SITUATIONS: dict[str, tuple[str, set[str]]] = {
         """,
         set(),
     ),
+    "two ACKs within a moment have the number of the FIN": (
+        f"""{OPENED}
+        > F. 1:1(0) ack 1
+        < .  1:1(0) ack 2
+        > .  1:1(0) ack 1
+        < .  1:1(0) ack 2
+        < P. 1:101(100) ack 2
+        > .  1:1(0) ack 101
+        < .  101:101(0) ack 2
+        """,
+        {"SEQ02"},
+    ),
     "an ACK has the number of the FIN": (
         f"""{OPENED}
         > F. 1:1(0) ack 1
@@ -254,6 +281,30 @@ SITUATIONS: dict[str, tuple[str, set[str]]] = {
         < .  1:1(0) ack 181 win 500
         """,
         {"ACK06"},
+    ),
+    "the octet of a keep-alive is no window probe": (
+        f"""{OPENED}
+        > P. 1:101(100) ack 1
+        < .  1:1(0) ack 101
+        +1 > .  100:101(1) ack 1
+        < .  1:1(0) ack 101
+        > P. 101:201(100) ack 1
+        < .  1:1(0) ack 102
+        """,
+        {"ACK06"},
+    ),
+    "a reset acknowledges data behind a pure ACK that was counted": (
+        f"{OPENED} > P. 2:102(100) ack 1 \n < R. 1:1(0) ack 102",
+        {"SEQ02"},
+    ),
+    "an ACK is one too high, and data comes after a while": (
+        f"""{OPENED}
+        +0.01 > P. 1:201(200) ack 1
+        < .  2:2(0) ack 201
+        +1 < P. 1:201(200) ack 201
+        > .  201:201(0) ack 201
+        """,
+        {"SEQ01"},
     ),
     "both open, and one answers with what its own SYN offers": (
         """

@@ -23,8 +23,8 @@ def _wrong_field(seg: Seen, me: Side, peer: Side) -> str:
 
 
 OLD_REACH = 65_536
-"""How far below RCV.NXT the ack of an older segment may lie that a reset answers: a window without a scale, or the peer's largest
-if that is larger."""
+"""How far below RCV.NXT the ack of an older segment may lie that a reset answers: a window without a scale, or the largest that
+the peer has offered."""
 
 
 @rule(

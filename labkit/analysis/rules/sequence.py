@@ -1,7 +1,19 @@
 """Sequence numbers."""
 
-from labkit.analysis.order import SAME_MOMENT, is_later, overtaken
-from labkit.analysis.pending import AFTER_ACK, FILLED, GAP, MISSED, PARTLY, SENT, THIRD, UNPROVEN, WRONG, Resolved
+from labkit.analysis.order import SAME_MOMENT, ids_count_on, is_later, overtaken
+from labkit.analysis.pending import (
+    AFTER_ACK,
+    FILLED,
+    GAP,
+    MIN_RTO,
+    MISSED,
+    PARTLY,
+    SENT,
+    THIRD,
+    UNPROVEN,
+    WRONG,
+    Resolved,
+)
 from labkit.analysis.relations import at_low_edge, is_probe
 from labkit.analysis.rule import AS_IT_STANDS, RFC_ONLY, TAUGHT, Scope, Severity, rule
 from labkit.analysis.side import Side
@@ -10,8 +22,8 @@ from labkit.packet.seen import Seen
 from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, before
 
-MIN_RTO = 200_000_000
-"""Nanoseconds; a segment that comes sooner is not a retransmission after a loss."""
+MIN_KEEP_ALIVE = 1_000_000_000
+"""Nanoseconds between two keep-alives at least, as programs can set it (Linux, TCP_KEEPINTVL)."""
 
 GOOD = """
     > S  0:0(0)
@@ -353,7 +365,8 @@ def syn_or_fin_not_counted(seg: Seen, me: Side, peer: Side) -> int:
     if seg.ctl & (SYN | RST | FIN) or at_low_edge(seg, me, peer):
         return False
     if me.has_fin and seg.seq == me.fin and seg.len == 0:
-        again = me.probe != 0 and me.last_seq == me.fin
+        soon = seg.time - me.last_time < MIN_KEEP_ALIVE or ids_count_on(seg, me, peer)
+        again = me.probe != 0 and me.last_seq == me.fin and not soon
         return me.has_rcv_nxt != 0 and before(me.rcv_nxt, seg.ack) and seg.time > me.fin_time and not again
     opened = me.syn == 2 or me.third == 2
     return opened and seg.seq == me.isn and seg.len > 1 and me.syn_end == add(me.isn, 1)

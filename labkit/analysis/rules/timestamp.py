@@ -138,7 +138,7 @@ def timestamp_goes_back(seg: Seen, me: Side, peer: Side) -> int:
     """Timestamps come from a clock, so they do not decrease from one new segment to the next.
 
     A segment that was overtaken legally shows an older one: its bytes lie before those of the segments that overtook
-    it, or one overtook it that was sent again. Linux may step back by one.
+    it, or what overtook it was a retransmission. Linux may step back by one.
     """
     if seg.tsval == ABSENT or me.tsval == ABSENT or seg.ctl & (SYN | RST) or not me.has_nxt:
         return False
