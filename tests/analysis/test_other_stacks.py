@@ -79,6 +79,20 @@ COUNTED: dict[str, tuple[str, set[str]]] = {
         f"{OPENED} > P. 1:101(100) ack 1 \n < P. 1:51(50) ack 101 \n > . 101:101(0) ack 51 \n < R 1:1(0)",
         {"RST01"},
     ),
+    "the receiver asks for lost data until the capture ends": (
+        f"""{OPENED}
+        < .  1:501(500) ack 1
+        > F. 1:1(0) ack 501
+        < .  501:1001(500) ack 2
+        < .  1001:1501(500) ack 2
+        +0.06 > .  2:2(0) ack 501
+        < .  1501:2001(500) ack 2
+        +0.06 > .  2:2(0) ack 501
+        +0.06 > .  2:2(0) ack 501
+        +0.06 > .  2:2(0) ack 501
+        """,
+        set(),
+    ),
     "an ack never moves, although time passes": (
         f"""{OPENED}
         > P. 1:101(100) ack 1
