@@ -201,8 +201,9 @@ def proves(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
         return False
     if entry.fault == "silent" and entry.late:
         return False  # it may answer a copy of an earlier segment, which the path has made behind the point of capture
-    if entry.fault == "never" and entry.peer is not None and not _leaves_out_fin(entry, entry.peer):
-        return not _may_lack(entry.peer, segments)
+    of = entry.peer
+    if entry.fault == "never" and of is not None and not _leaves_out_fin(entry, of) and _may_lack(of, segments):
+        return False
     if entry.field == "ack" and entry.off > 0:
         later = any(seg.side != entry.shown.side and seg.packet > entry.packet for seg in segments)
         return why == "apart" and later and not entry.later

@@ -145,9 +145,8 @@ class Side(Record):
     """1: the last segment was a keep-alive or a window probe."""
     probed: U8 = 0
     """1: it has sent one."""
-    probe_seq: Seq = 0
-    """The number of the octet with which it has asked whether a closed window has opened."""
-    has_probe_seq: U8 = 0
+    probe_octet: U8 = 0
+    """1: its last new octet was that of a window probe; 2: it has sent it again with others, from `data_seq` on."""
 
     delay: int = 0
     """Nanoseconds from the peer's SYN to this side's answer: the least time of an answer, at the point of capture."""
@@ -281,7 +280,7 @@ RARE = frozenset(
         ),
         *("first_packet", "first_time", "first_seq", "first_ctl", "early_time", "old_nxt", "low_edge", "has_low_edge"),
         *("host_isns", "host_isn", "host_step", "resyn", "has_resyn", "resyn_packet", "resyn_time", "resyn_nxt"),
-        *("probe_seq", "has_probe_seq"),
+        "probe_octet",
         *("echo_time", "echo_value", "block_time", "block_left", "block_right", "part_time", "part_ack"),
         *(
             "closed_time",

@@ -209,7 +209,8 @@ def advance(seg: Seen, me: Side, peer: Side) -> None:
     me.seen += 1
     me.run += 1
     peer.run = 0
-    _advance_probe(seg, me, peer)
+    me.probe = 1 if is_probe(seg, me, peer) or is_window_probe(seg, me, peer) else 0
+    me.probed = max(me.probed, me.probe)
     if not me.has_base:
         _set_base(me, seg.seq if seg.ctl & (SYN | RST) else sn.add(seg.seq, -1))
     if not peer.has_base and seg.ctl & ACK:
@@ -239,13 +240,6 @@ def time_since_syn(seg: Seen, peer: Side) -> int:
     longest time counts (Karn's algorithm measures none)."""
     first = peer.resent != 0 and peer.first_ctl & SYN != 0
     return max(0, seg.time - (peer.first_time if first else peer.last_time))
-
-
-def _advance_probe(seg: Seen, me: Side, peer: Side) -> None:
-    me.probe = 1 if is_probe(seg, me, peer) or is_window_probe(seg, me, peer) else 0
-    me.probed = max(me.probed, me.probe)
-    if me.probe and seg.len == 1 and seg.seq_offset == 0:
-        me.probe_seq, me.has_probe_seq = seg.seq, 1
 
 
 def _advance_damaged(seg: Seen, me: Side, peer: Side) -> None:
@@ -437,6 +431,8 @@ def _advance_data(seg: Seen, me: Side, peer: Side) -> None:
     if seg.len and me.early_packet == 0 and _is_early(seg, me, peer):
         me.early_packet, me.early_time = seg.number, seg.time
     if seg.len and seg.new_octets:
+        again = me.probe_octet != 0 and seg.seq == me.data_seq
+        me.probe_octet = 1 if me.probe and seg.len == 1 and seg.seq_offset == 0 else 2 if again else 0
         me.data_seq, me.data_len = seg.seq, seg.len
 
 

@@ -292,7 +292,7 @@ def ack_inside_a_segment(seg: Seen, me: Side, peer: Side) -> int:
         return False
     if peer.resent and seg.ack == peer.resent_end:
         return False
-    if peer.has_probe_seq and peer.probe_seq == peer.data_seq and seg.ack == add(peer.data_seq, 1):
+    if peer.probe_octet == 2 and seg.ack == add(peer.data_seq, 1):
         return False
     return acks_a_part(seg, me, peer)
 
