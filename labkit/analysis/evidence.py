@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.resent import contradicts
+from labkit.analysis.tracker import ASKED
 from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, diff
 
@@ -18,9 +19,6 @@ MAX_EARLY = 2
 MAX_TAUGHT = 100
 """Segments of a conversation that a teaching exercise may have."""
 
-
-DUPLICATES = 3
-"""Duplicate ACKs that ask for a segment (RFC 5681 section 3.2)."""
 
 MAX_OCTETS = 1 << 20
 """Octets of each side of such a conversation."""
@@ -223,7 +221,7 @@ def _may_lack(sent: Shown, segments: Sequence[Shown]) -> bool:
     opened = next((seg for seg in segments if seg.side == CLIENT and not seg.ctl & SYN), segments[0])
     *others, last = (seg for seg in segments if seg.side != sent.side and seg.ctl & ACK)
     goes_on = all(diff(last.ack, seg.ack) > 0 for seg in others)
-    asks = sum(seg.is_pure_ack and seg.ack == last.ack for seg in others) >= DUPLICATES
+    asks = sum(seg.is_pure_ack and seg.ack == last.ack for seg in others) >= ASKED
     return goes_on or asks or last.time - sent.time < opened.time - segments[0].time
 
 

@@ -110,7 +110,9 @@ class Look:
             cause = entry.cause
             if cause is not None and (cause.field, cause.off) == (entry.field, entry.off):
                 cause.certain |= self._is_error(entry)  # then nothing explains the first one either
-        entries = [entry for entry in ledger.entries if assumed or proves(why, entry.cause or entry, segments)]
+        mistakes = {id(each): each for each in (entry.cause or entry for entry in ledger.entries)}
+        proved = {key: assumed or proves(why, each, segments) for key, each in mistakes.items()}
+        entries = [entry for entry in ledger.entries if proved[id(entry.cause or entry)]]
         explained = bool(entries) and len(entries) == len(ledger.entries)
         if (assumed or explained or why in ("constant", "together")) and not refused and ledger.whole:
             self._complete.add(talk.index)

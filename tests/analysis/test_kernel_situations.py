@@ -4,6 +4,7 @@ Beside each situation stands one that looks alike and that no kernel makes.
 """
 
 import pytest
+from situations import ISNS, STAMPED
 
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.finding import Finding
@@ -11,8 +12,6 @@ from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verifier import Verifier
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
-
-ISNS = {"raw": (1000, 5000), "wraps": (2**32 - 1, 2**32 - 50), "before zero": (2**32 - 70_000, 2**32 - 200_000)}
 
 OPENED = """
     > S  0:0(0) win 4000
@@ -46,11 +45,6 @@ NEARBY = f"""{OPENED}
     > .  20001:20001(0) ack 30001
 """
 """A connection that was reset, and one whose numbers lie near its own."""
-STAMPED = """
-    > S  0:0(0) <mss 1460,sackOK,TS val 100 ecr 0>
-    +0.02 < S. 0:0(0) ack 1 <mss 1460,sackOK,TS val 900 ecr 100>
-    > .  1:1(0) ack 1 <nop,nop,TS val 120 ecr 900>
-"""
 SHRUNK = """
     > S  0:0(0) win 2048
     +0.01 < S. 0:0(0) ack 1 win 2048

@@ -6,10 +6,13 @@ Beside each situation stands one that looks alike and is a mistake.
 """
 
 import re
+from collections.abc import Sequence
 
 import pytest
+from situations import ISNS, STAMPED
 
-from labkit.analysis.evidence import evidence
+from labkit.analysis.entry import Entry, Shown
+from labkit.analysis.evidence import evidence, proves
 from labkit.analysis.examine import examine
 from labkit.analysis.finding import Finding
 from labkit.analysis.rule import Severity, collect
@@ -18,8 +21,6 @@ from labkit.analysis.verifier import Verifier
 from labkit.capture import Frame
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
-
-ISNS = {"raw": (1000, 5000), "wraps": (2**32 - 1, 2**32 - 50), "before zero": (2**32 - 70_000, 2**32 - 200_000)}
 
 OPENED = """
     > S  0:0(0) win 8000
@@ -33,11 +34,6 @@ UNDER_WAY = f"""{OPENED}
     > .  201:201(0) ack 51
 """
 """The server closes while the client's two segments are under way: it has no connection when the second one comes."""
-STAMPED = """
-    > S  0:0(0) <mss 1460,sackOK,TS val 100 ecr 0>
-    +0.02 < S. 0:0(0) ack 1 <mss 1460,sackOK,TS val 900 ecr 100>
-    > .  1:1(0) ack 1 <nop,nop,TS val 120 ecr 900>
-"""
 
 CLOSED = """
     > S  0:0(0) win 8000
@@ -400,6 +396,19 @@ def test_numbers_of_both_sides_that_are_the_same_by_chance_are_not_swapped(isns:
     < .  301:301(0) ack 301
     """
     assert "NUM01" not in {each.code for each in findings(frames_of(text, 4, isns))}
+
+
+def test_each_mistake_is_proved_once_however_often_it_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(why: str, entry: Entry, segments: Sequence[Shown]) -> bool:
+        asked.append(id(entry))
+        return proves(why, entry, segments)
+
+    monkeypatch.setattr("labkit.analysis.second_look.proves", counted)
+    text = f"{OPENED} > F. 1:1(0) ack 1 \n < P. 1:51(50) ack 2 \n" + "> . 2:2(0) ack 1 \n" * 20
+    findings(frames_of(text, 4, ISNS["raw"]))
+    assert len(asked) == len(set(asked)) == 1
 
 
 @pytest.mark.parametrize(("again", "why"), [("", "lock-step"), ("+1 > P. 1:2(1) ack 1", "")], ids=["once", "twice"])
