@@ -3,15 +3,38 @@
 import gc
 import os
 import sys
-from typing import NoReturn
+from importlib import reload
+from threading import RLock
+from types import ModuleType
+from typing import Any, NoReturn
 
 MANY_OBJECTS = 100_000
 """Objects between two searches for garbage: what is imported stays, and Python's 700 would look through it again and again."""
 
 
+SELDOM_USED = ("inspect",)
+"""Modules that click and `dataclasses` import, and need for help pages and errors only: to import them takes as long as to verify
+a small capture."""
+
+
+class Later(ModuleType):
+    """A module that is loaded when something of it is used. `importlib.util.LazyLoader` loads one when it is imported again."""
+
+    lock = RLock()
+
+    def __getattr__(self, name: str) -> Any:
+        with Later.lock:
+            if type(self) is Later:
+                reload(self)
+                self.__class__ = ModuleType  # type: ignore[assignment]  # it is one as any other from now on
+        return getattr(self, name)
+
+
 def main() -> NoReturn:
     """Run the command line, and exit with its code."""
     gc.set_threshold(MANY_OBJECTS)
+    for name in SELDOM_USED:
+        sys.modules.setdefault(name, Later(name))
     from labkit import cli
 
     cli.main()

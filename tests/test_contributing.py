@@ -67,7 +67,7 @@ def example(_buf: bytes, at: int, _end: int, stop: int) -> Step:
 import click
 
 from labkit.capture import open_capture
-from labkit.cli._common import Command, Exit, echo
+from labkit.cli._common import Command, Exit, echo, option
 from labkit.i18n import N_
 
 
@@ -78,7 +78,7 @@ from labkit.i18n import N_
     examples=("labkit example http.pcapng", "labkit example --double http.pcapng"),
 )
 @click.argument("file", type=click.Path())
-@click.option("--double", is_flag=True, help=N_("Count each packet twice."))
+@option("--double", is_flag=True, help=N_("Count each packet twice."))
 def command(file: str, double: bool) -> int:
     """Count the packets of a capture."""
     with open_capture(file) as capture:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import click
 
 from labkit import __version__
-from labkit.cli._common import COMPLETE, SECTIONS, Exit, Speaking, color_option, echo, language_option, note
+from labkit.cli._common import COMPLETE, SECTIONS, Exit, Option, Speaking, color_option, echo, language_option, note
 from labkit.errors import CaptureError, InputError, LabkitError, LinkError, MissingError, ScenarioError, UsageError
 from labkit.i18n import N_, _, available, joined, nearest, reason_of, speaking
 from labkit.modules import modules_in
@@ -94,7 +94,7 @@ class Commands(Speaking, click.Group):
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGUMENTS]...",
 )
-@click.version_option(__version__, prog_name="labkit", message="%(prog)s %(version)s")
+@click.version_option(__version__, cls=Option, prog_name="labkit", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> int:
     """Show the help where no command is given."""

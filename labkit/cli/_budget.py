@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import F, options
+from labkit.cli._common import F, option, options
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, printable
 
@@ -20,21 +20,21 @@ UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "
 def budget_options(octets: str | None = None, seconds: float | None = None) -> Callable[[F], F]:
     """The options of `capture_budget`, with the defaults of `--max-bytes` and `--max-seconds`."""
     return options(
-        click.option(
+        option(
             "--memory",
             metavar="SIZE",
             default="512MB",
             show_default=True,
             help=N_("Stop reading a capture when this command takes this much memory for it."),
         ),
-        click.option(
+        option(
             "--max-bytes",
             metavar="SIZE",
             default=octets,
             show_default=octets or N_("all"),
             help=N_("Read only this much of each capture, counted uncompressed."),
         ),
-        click.option(
+        option(
             "--max-seconds",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable, Sequence
 from copy import copy
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -69,7 +70,27 @@ class Exit(IntEnum):
     """The reader of the output went away, as shells number SIGPIPE."""
 
 
-class BareOption(click.Option):
+class Option(click.Option):
+    """An option whose help is one line: to unfold a longer one, click loads `inspect`."""
+
+    def __init__(self, *arguments: Any, help: str | None = None, **attributes: Any) -> None:  # noqa: A002 - click's name
+        super().__init__(*arguments, **attributes)
+        self.help = help
+
+
+option = partial(click.option, cls=Option)
+"""The decorator that adds an option to a command."""
+
+
+@cache
+def help_option(text: str, *names: str) -> click.Option:
+    """The option that shows help, which all commands share; `text` explains it."""
+    owner = click.Command(None)
+    click.help_option(*names, "help_", cls=Option, help=text)(owner)
+    return cast("click.Option", owner.params[0])
+
+
+class BareOption(Option):
     """An option that may stand without a value, `--strict` or `--strict=truncated`; then its value is `bare`."""
 
     def __init__(self, *arguments: Any, bare: str, **attributes: Any) -> None:
@@ -86,7 +107,7 @@ def set_color(ctx: click.Context, _param: click.Parameter, value: str | None) ->
 def color_option(*, hidden: bool = False) -> click.Option:
     """`--color`, which `labkit` and each of its commands have."""
     text = N_("Colour the output, also behind the command; auto: on a terminal, unless NO_COLOR is set.")
-    return click.Option(
+    return Option(
         ["--color"],
         type=click.Choice(COLORS),
         default=None if hidden else "auto",
@@ -119,7 +140,7 @@ def language_asked() -> bool:
 def language_option(*, hidden: bool = False) -> click.Option:
     """`--lang`, which `labkit` and each of its commands have."""
     text = N_("Language of all texts, also behind the command: en or zh.  [default: LABKIT_LANG, then the locale]")
-    return click.Option(["--lang"], metavar="LANG", help=text, hidden=hidden, expose_value=False, callback=set_language)
+    return Option(["--lang"], metavar="LANG", help=text, hidden=hidden, expose_value=False, callback=set_language)
 
 
 class Context(click.Context):
@@ -132,6 +153,10 @@ class Speaking(click.Command):
     """A command whose help is translated when it is shown, not where it is declared."""
 
     context_class = Context
+
+    def get_help_option(self, ctx: click.Context) -> click.Option:
+        """Return `--help`, whose help is one line too."""
+        return help_option(_("Show this message and exit."), *self.get_help_option_names(ctx))
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the help in the user's language."""
@@ -295,7 +320,7 @@ def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 def format_option(*formats: str) -> Callable[[F], F]:
     """`--format`, passed as `format_`: one of `formats`, the first of which is the default."""
-    return click.option(
+    return option(
         "--format",
         "format_",
         type=click.Choice(formats),
@@ -307,7 +332,7 @@ def format_option(*formats: str) -> Callable[[F], F]:
 
 def profile_option(function: F) -> F:
     """`--profile`, passed as `profile`."""
-    return click.option(
+    return option(
         "--profile",
         type=click.Choice(PROFILES),
         default=PROFILES[0],
@@ -316,7 +341,7 @@ def profile_option(function: F) -> F:
     )(function)
 
 
-reveal_option = click.option(
+reveal_option = option(
     "--reveal",
     type=click.Choice(("none", "actual", "full")),
     default="full",
@@ -325,7 +350,7 @@ reveal_option = click.option(
 )
 """`--reveal`, passed as `reveal`: a level of `labkit.report.reveal`."""
 
-rules_option = click.option(
+rules_option = option(
     "--rules",
     "extra",
     multiple=True,
@@ -335,7 +360,7 @@ rules_option = click.option(
 )
 """`--rules`, passed as `extra`: what `labkit.analysis.rule.collect` takes."""
 
-seed_option = click.option(
+seed_option = option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,

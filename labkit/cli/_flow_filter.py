@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import options
+from labkit.cli._common import option, options
 from labkit.i18n import N_, _, printable
 
 if TYPE_CHECKING:
@@ -27,21 +27,21 @@ def _networks(_ctx: click.Context, _param: click.Parameter, values: tuple[str, .
 
 
 flow_options = options(
-    click.option(
+    option(
         "--flow",
         type=click.IntRange(min=0),
         multiple=True,
         metavar="N",
         help=N_("Only conversation N, counted from 0. Repeatable, like --host and --port."),
     ),
-    click.option(
+    option(
         "--host",
         multiple=True,
         callback=_networks,
         metavar="ADDRESS",
         help=N_("Only conversations of this address or network."),
     ),
-    click.option(
+    option(
         "--port",
         type=click.IntRange(0, 65535),
         multiple=True,

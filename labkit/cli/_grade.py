@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from labkit.cli._common import PATH, Exit, F, echo, note, options
+from labkit.cli._common import PATH, Exit, F, echo, note, option, options
 from labkit.errors import InputError, LabkitError, UsageError
 from labkit.i18n import N_, _, printable
 
@@ -35,18 +35,18 @@ def complete_assignments(_ctx: click.Context, _param: click.Parameter, incomplet
 def class_options() -> Callable[[F], F]:
     """Who is in the class, and what each student had to do."""
     return options(
-        click.option(
+        option(
             "--roster",
             type=PATH,
             metavar="ROSTER.csv",
             help=N_("The students, each of whom gets a row: a CSV file. Without it, each hand-in is a row."),
         ),
-        click.option(
+        option(
             "--column",
             metavar="NAME",
             help=N_("The column that identifies a student.  [default: as for 'labkit assign build']"),
         ),
-        click.option(
+        option(
             "--answers",
             type=PATH,
             metavar="FILE",

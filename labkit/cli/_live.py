@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Exit, F, echo, note, options
+from labkit.cli._common import Exit, F, echo, note, option, options
 from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
     from labkit.capture import Frame
     from labkit.live.guard import Guard
 
-lab_option = click.option("--lab", metavar="NAME", help=N_("Which lab, if several are up."))
+lab_option = option("--lab", metavar="NAME", help=N_("Which lab, if several are up."))
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # old versions of click have no type argument
@@ -42,7 +42,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # old versions of cl
 
 def for_option(default: float | None, shown: str) -> Callable[[F], F]:
     """`--for`, passed as `seconds`; `shown` is the default in words."""
-    return click.option(
+    return option(
         "--for",
         "--seconds",
         "seconds",
@@ -56,7 +56,7 @@ def for_option(default: float | None, shown: str) -> Callable[[F], F]:
 
 def packets_option(most: int) -> Callable[[F], F]:
     """`--packets`, with a default."""
-    return click.option(
+    return option(
         "--packets",
         type=click.IntRange(min=1),
         metavar="N",
@@ -68,7 +68,7 @@ def packets_option(most: int) -> Callable[[F], F]:
 
 def allow_interface_option(help_text: str) -> Callable[[F], F]:
     """`--allow-interface`, passed as `allow_interface`."""
-    return click.option("--allow-interface", multiple=True, metavar="NAME", help=help_text)
+    return option("--allow-interface", multiple=True, metavar="NAME", help=help_text)
 
 
 guard_options = options(
@@ -77,7 +77,7 @@ guard_options = options(
     allow_interface_option(
         _("Allow packets on this interface in this run, even if it is neither loopback nor the lab's.")
     ),
-    click.option(
+    option(
         "--allow-network",
         multiple=True,
         metavar="NETWORK",

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from labkit.analysis import EVERY_LIMIT
-from labkit.cli._common import PATH, BareOption, complete_rules, note, options, profile_option, rules_option
+from labkit.cli._common import PATH, BareOption, complete_rules, note, option, options, profile_option, rules_option
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
 
@@ -43,33 +43,33 @@ def _complete_limits(ctx: click.Context, _param: click.Parameter, incomplete: st
 report_options = options(
     profile_option,
     rules_option,
-    click.option(
+    option(
         "--literal",
         is_flag=True,
         help=N_("With --profile document: apply its two formulas for seq and ack exactly as written."),
     ),
-    click.option(
+    option(
         "--select",
         multiple=True,
         metavar="RULE,...",
         shell_complete=_complete,
         help=N_("Report only these rules: codes, names, families, or prefixes of codes (SEQ)."),
     ),
-    click.option(
+    option(
         "--ignore",
         multiple=True,
         metavar="RULE,...",
         shell_complete=_complete,
         help=N_("Do not report these rules."),
     ),
-    click.option(
+    option(
         "--fail-on",
         type=click.Choice(["error", "warning", "note"]),
         default="error",
         show_default=True,
         help=N_("Lowest severity that fails a capture (exit code 1)."),
     ),
-    click.option(
+    option(
         "--strict",
         cls=BareOption,
         bare=EVERY_LIMIT,
@@ -78,10 +78,10 @@ report_options = options(
         shell_complete=_complete_limits,
         help=N_("Fail a capture for any limit of what it shows, or for these (truncated,one-sided)."),
     ),
-    click.option(
+    option(
         "--allow-empty", is_flag=True, help=N_("Exit code 0 for a capture in which no TCP was judged; otherwise 1.")
     ),
-    click.option(
+    option(
         "--config",
         type=PATH,
         metavar="FILE",
@@ -89,15 +89,13 @@ report_options = options(
             "Configuration file.  [default: the nearest labkit.toml, or pyproject.toml with a table [tool.labkit]]"
         ),
     ),
-    click.option("--no-config", is_flag=True, help=N_("Read no configuration file.")),
+    option("--no-config", is_flag=True, help=N_("Read no configuration file.")),
 )
 """The options of `report_config`."""
 
 completeness_options = options(
-    click.option("--complete", is_flag=True, help=N_("No packet is missing in the captures: every gap is an error.")),
-    click.option(
-        "--partial", is_flag=True, help=N_("Packets are missing in the captures: excuse what they may explain.")
-    ),
+    option("--complete", is_flag=True, help=N_("No packet is missing in the captures: every gap is an error.")),
+    option("--partial", is_flag=True, help=N_("Packets are missing in the captures: excuse what they may explain.")),
 )
 """Further options of `report_config`. Without one of them, each capture tells."""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from labkit.cli._common import PATH, Command, CommandGroup, echo, emit_json, format_option, note
+from labkit.cli._common import PATH, Command, CommandGroup, echo, emit_json, format_option, note, option
 from labkit.cli._grade import complete_assignments
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, ngettext, printable
@@ -59,14 +59,14 @@ def _points(assignment: Any) -> float:
     "show", cls=Command, examples=("labkit assign show handshake", "labkit assign show handshake > mine.yaml")
 )
 @click.argument("assignment", shell_complete=complete_assignments)
-@click.option("--handout", is_flag=True, help=N_("Print the page of an example student instead, in Markdown."))
-@click.option(
+@option("--handout", is_flag=True, help=N_("Print the page of an example student instead, in Markdown."))
+@option(
     "--models",
     type=PATH,
     metavar="FOLDER",
     help=N_("Write the solution and the model hand-ins into FOLDER instead, with the points that each gets."),
 )
-@click.option(
+@option(
     "--answers",
     type=PATH,
     metavar="FILE",
@@ -129,22 +129,20 @@ def _class_models(loaded: Any, answers: str) -> Any:
     ),
 )
 @click.argument("assignment", shell_complete=complete_assignments)
-@click.option(
+@option(
     "--roster",
     type=PATH,
     required=True,
     metavar="ROSTER.csv",
     help=N_("The students: a CSV file as spreadsheets and learning platforms write it."),
 )
-@click.option(
+@option(
     "--column",
     metavar="NAME",
     help=N_("The column that identifies a student.  [default: student id, id, ..., else the first]"),
 )
-@click.option(
-    "-o", "--output", type=PATH, metavar="FOLDER", help=N_("Folder of the hand-outs.  [default: NAME-handouts]")
-)
-@click.option(
+@option("-o", "--output", type=PATH, metavar="FOLDER", help=N_("Folder of the hand-outs.  [default: NAME-handouts]"))
+@option(
     "--answers",
     type=PATH,
     metavar="FILE",
@@ -152,15 +150,13 @@ def _class_models(loaded: Any, answers: str) -> Any:
         "The answer key, outside FOLDER. Who is in it already keeps the same hand-out.  [default: NAME.answers.json]"
     ),
 )
-@click.option(
+@option(
     "--key",
     type=PATH,
     metavar="FILE",
     help=N_("Secret from which each student's values follow: at least 16 random bytes.  [default: made anew]"),
 )
-@click.option(
-    "--pdf", is_flag=True, help=N_("Print each page as PDF, too, by Chromium or WeasyPrint if one is installed.")
-)
+@option("--pdf", is_flag=True, help=N_("Print each page as PDF, too, by Chromium or WeasyPrint if one is installed."))
 def build(
     assignment: str,
     roster: str,

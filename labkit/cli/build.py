@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._build import build_bulk, build_variants, note_built, write, write_script
-from labkit.cli._common import PATH, PATH_OR_DASH, Command, complete_formats, complete_scenarios, echo
+from labkit.cli._common import PATH, PATH_OR_DASH, Command, complete_formats, complete_scenarios, echo, option
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
 
@@ -46,28 +46,28 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
     ),
 )
 @click.argument("scenario", required=False, shell_complete=complete_scenarios)
-@click.option(
+@option(
     "-o",
     "--output",
     type=PATH_OR_DASH,
     metavar="FILE",
     help=N_("File to write, or folder for --variants; '-' is standard output.  [default: NAME.pcapng or NAME.pcap]"),
 )
-@click.option(
+@option(
     "--seed",
     type=Seed(min=0),
     default=0,
     show_default=True,
     help=N_("Seed of the random numbers; the same seed gives the same file."),
 )
-@click.option(
+@option(
     "--format",
     "format_",
     metavar="FORMAT",
     shell_complete=complete_formats,
     help=N_("File format: pcapng or pcap.  [default: by the suffix of FILE, else pcapng]"),
 )
-@click.option(
+@option(
     "--edition",
     type=click.Choice(["annotated", "student"]),
     help=N_(
@@ -75,7 +75,7 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
         "[default: annotated; student for variants]"
     ),
 )
-@click.option(
+@option(
     "--fault",
     "faults",
     metavar="NAME[@N]",
@@ -83,7 +83,7 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
     shell_complete=_complete_faults,
     help=N_("Break a rule on purpose, at packet N or where it first applies. Repeatable. 'list' lists the faults."),
 )
-@click.option(
+@option(
     "--manifest",
     type=PATH_OR_DASH,
     metavar="FILE",
@@ -92,26 +92,26 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
         "[default: NAME.manifest.json beside a capture with faults]"
     ),
 )
-@click.option(
+@option(
     "--as-scapy",
     is_flag=True,
     help=N_(
         "Write a Python script that makes the same packets with Scapy, instead of a capture.  [default FILE: NAME.py]"
     ),
 )
-@click.option(
+@option(
     "--flows",
     type=click.IntRange(min=1),
     metavar="N",
     help=N_("Build N conversations in one file, each with its own addresses and ports, and without comments."),
 )
-@click.option(
+@option(
     "--variants",
     type=PATH,
     metavar="ROSTER.csv",
     help=N_("Build an individual capture for each student in ROSTER.csv, which has a column 'student'."),
 )
-@click.option(
+@option(
     "--key",
     type=PATH,
     metavar="FILE",

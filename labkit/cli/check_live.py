@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import PATH, Command, Exit, echo, note
+from labkit.cli._common import PATH, Command, Exit, echo, note, option
 from labkit.cli._grade import Loaded, class_options, complete_assignments, load_pupils, write_platform
 from labkit.cli._live import Duration, orderly
 from labkit.cli.grade import TABLES, check_any, check_outputs, table_of, write_grades, write_table
@@ -37,30 +37,30 @@ MAX_NAME = 255
         "sudo labkit check-live --hand-ins handins -o grades.xlsx tcp.yaml python3 {hand-in}/mytcp.py",
     ),
 )
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help=N_("Do only the run with this seed."))
-@click.option(
+@option("--seed", type=click.IntRange(min=0), metavar="N", help=N_("Do only the run with this seed."))
+@option(
     "--runs", type=click.IntRange(1, 100), metavar="N", help=N_("How many runs.  [default: as the assignment says]")
 )
-@click.option(
+@option(
     "--for",
     "seconds",
     type=Duration(),
     metavar="TIME",
     help=N_("End each run after this time: 10s, 500ms.  [default: as the assignment says]"),
 )
-@click.option(
+@option(
     "--peer",
     type=click.Choice(["labkit", "kernel"]),
     help=N_("The TCP that plays the other side.  [default: as the assignment says]"),
 )
-@click.option(
+@option(
     "--user",
     metavar="NAME",
     default="nobody",
     show_default=True,
     help=N_("The user that the program runs as, if labkit is root."),
 )
-@click.option(
+@option(
     "--hand-ins",
     type=click.Path(exists=True),
     metavar="FOLDER|ZIP",
@@ -70,19 +70,19 @@ MAX_NAME = 255
     ),
 )
 @class_options()
-@click.option(
+@option(
     "--feedback",
     type=PATH,
     metavar="FOLDER",
     help=N_("Write a feedback page and text for each student into FOLDER."),
 )
-@click.option(
+@option(
     "--captures",
     type=PATH,
     metavar="FOLDER",
     help=N_("Write the packets of each run into FOLDER, with comments on what labkit did and what is wrong."),
 )
-@click.option(
+@option(
     "-o",
     "--output",
     "outputs",
@@ -91,7 +91,7 @@ MAX_NAME = 255
     metavar="FILE",
     help=N_("Write the table: .csv, .xlsx, .json, .html or .txt. For a platform: the result. Repeatable."),
 )
-@click.option(
+@option(
     "--format",
     "format_",
     type=click.Choice([*TABLES, *names()]),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import PATH, PATH_OR_DASH, Command, Exit, echo, emit_json, format_option, note
+from labkit.cli._common import PATH, PATH_OR_DASH, Command, Exit, echo, emit_json, format_option, note, option
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, ngettext, printable
 
@@ -43,7 +43,7 @@ class Milliseconds(click.ParamType):  # type: ignore[type-arg]
 )
 @click.argument("a", type=PATH_OR_DASH)
 @click.argument("b", required=False, type=PATH_OR_DASH)
-@click.option(
+@option(
     "--late-by",
     type=Milliseconds(),
     default="1ms",
@@ -51,7 +51,7 @@ class Milliseconds(click.ParamType):  # type: ignore[type-arg]
     metavar="TIME",
     help=N_("A packet that takes longer than the fastest one by more than TIME is delayed."),
 )
-@click.option(
+@option(
     "--annotate",
     type=PATH,
     metavar="FILE.pcapng",

@@ -12,7 +12,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import PATH, PATH_OR_DASH, Command, complete_scenarios, note, profile_option, reveal_option
+from labkit.cli._common import (
+    PATH,
+    PATH_OR_DASH,
+    Command,
+    complete_scenarios,
+    note,
+    option,
+    profile_option,
+    reveal_option,
+)
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import N_, _, listed
@@ -78,15 +87,15 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 )
 @click.argument("subject", metavar="CAPTURE|SCENARIO", shell_complete=complete_scenarios)
 @click.argument("other", metavar="[CAPTURE]", required=False, type=PATH)
-@click.option("--what", type=click.Choice(names()), default=LADDER, show_default=True, help=N_("The picture to draw."))
-@click.option(
+@option("--what", type=click.Choice(names()), default=LADDER, show_default=True, help=N_("The picture to draw."))
+@option(
     "--format",
     "format_",
     metavar="FORMAT",
     shell_complete=_complete_formats,
     help=N_("svg, html, terminal, mermaid, dot, xpl, png or pdf.  [default: by the suffix of FILE, else terminal]"),
 )
-@click.option(
+@option(
     "-o",
     "--output",
     type=PATH_OR_DASH,
@@ -95,18 +104,18 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 )
 @profile_option
 @flow_options
-@click.option("--packets", callback=_packets, metavar="A-B", help=N_("Only packets A to B; nothing is folded."))
-@click.option("--whole", is_flag=True, help=N_("Draw every segment, and fold nothing."))
+@option("--packets", callback=_packets, metavar="A-B", help=N_("Only packets A to B; nothing is folded."))
+@option("--whole", is_flag=True, help=N_("Draw every segment, and fold nothing."))
 @reveal_option
 @budget_options()
-@click.option(
+@option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
     help=N_("Scenario: the seed of its random numbers."),
 )
-@click.option(
+@option(
     "--fault", "faults", metavar="NAME[@N]", multiple=True, help=N_("Scenario: break a rule on purpose. Repeatable.")
 )
 def command(

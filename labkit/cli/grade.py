@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import PATH, PATH_OR_DASH, Command, Exit, echo, note
+from labkit.cli._common import PATH, PATH_OR_DASH, Command, Exit, echo, note, option
 from labkit.cli._grade import class_options, complete_assignments, load, load_pupils, write_platform
 from labkit.cli._output import STANDARD_OUTPUT, write_octets
 from labkit.errors import InputError, UsageError
@@ -40,7 +40,7 @@ STANDARD_INPUT = "-"
 @click.argument("assignment", shell_complete=complete_assignments)
 @click.argument("handins", metavar="[HAND-INS]", required=False, type=PATH_OR_DASH)
 @class_options()
-@click.option(
+@option(
     "-o",
     "--output",
     "outputs",
@@ -51,7 +51,7 @@ STANDARD_INPUT = "-"
         "Write the table: .csv, .xlsx, .json, .html or .txt. For a platform: the result, or a folder of them. Repeatable."
     ),
 )
-@click.option(
+@option(
     "--format",
     "format_",
     type=click.Choice([*TABLES, *names()]),
@@ -59,21 +59,21 @@ STANDARD_INPUT = "-"
     show_default=True,
     help=N_("Form of the table on standard output, or the platform for which one hand-in is graded."),
 )
-@click.option(
+@option(
     "--feedback",
     type=PATH,
     metavar="FOLDER",
     help=N_("Write a feedback page and text for each student into FOLDER."),
 )
-@click.option("--student", metavar="ID", help=N_("With a platform and --answers: whose hand-in it is."))
-@click.option(
+@option("--student", metavar="ID", help=N_("With a platform and --answers: whose hand-in it is."))
+@option(
     "--metadata",
     type=PATH,
     metavar="FILE",
     help=N_("With a platform and --answers: Gradescope's submission_metadata.json, which says whose hand-in it is."),
 )
 @budget_options("64MiB", 60)
-@click.option(
+@option(
     "--package",
     type=click.Choice(["gradescope"]),
     help=N_("Write the autograder that is uploaded to a platform, as a zip archive (-o FILE); HAND-INS is not read."),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, CommandGroup, Exit, echo, emit_json, format_option, note, options
+from labkit.cli._common import Command, CommandGroup, Exit, echo, emit_json, format_option, note, option, options
 from labkit.cli._live import orderly
 from labkit.errors import LinkError
 from labkit.i18n import N_, _, ngettext, printable, reason_of
@@ -16,24 +16,20 @@ if TYPE_CHECKING:
 ANY_ARGUMENTS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """Of a command whose last arguments are another program's command line."""
 
-name_option = click.option("--name", metavar="NAME", help=N_("Which lab, if there are several."))
+name_option = option("--name", metavar="NAME", help=N_("Which lab, if there are several."))
 end_argument = click.argument("end", type=click.Choice(["client", "server", "relay"]))
 
 
 lab_options = options(
-    click.option(
-        "--relay", is_flag=True, help=N_("Add a relay between the ends, for 'labkit relay' to carry packets.")
-    ),
-    click.option(
+    option("--relay", is_flag=True, help=N_("Add a relay between the ends, for 'labkit relay' to carry packets.")),
+    option(
         "--offload",
         type=click.Choice(["off", "on"]),
         default="off",
         show_default=True,
         help=N_("Let the interfaces complete checksums and cut large segments, as hardware does."),
     ),
-    click.option(
-        "--mtu", type=click.IntRange(1280, 65535), default=1500, show_default=True, help=N_("MTU of the wire.")
-    ),
+    option("--mtu", type=click.IntRange(1280, 65535), default=1500, show_default=True, help=N_("MTU of the wire.")),
 )
 """The properties of a new lab."""
 
@@ -74,7 +70,7 @@ def up(name: str | None, relay: bool, offload: str, mtu: int) -> int:
 
 @command.command("down", cls=Command, examples=("sudo labkit lab down", "sudo labkit lab down --all"))
 @name_option
-@click.option("--all", "every", is_flag=True, help=N_("Remove all labs that are up."))
+@option("--all", "every", is_flag=True, help=N_("Remove all labs that are up."))
 def down(name: str | None, every: bool) -> None:
     """Remove a lab, and end the processes in it.
 

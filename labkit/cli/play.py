@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import PATH_OR_DASH, Command, Exit, complete_scenarios, echo, note, seed_option
+from labkit.cli._common import PATH_OR_DASH, Command, Exit, complete_scenarios, echo, note, option, seed_option
 from labkit.cli._live import guard_of, guard_options, lab_option, orderly, save, verify_frames
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import N_, _, printable
@@ -62,50 +62,42 @@ class Outcome:
     ),
 )
 @click.argument("scenario", shell_complete=complete_scenarios)
-@click.option(
-    "--both", "role", flag_value="both", help=N_("labkit plays both sides: the built capture, packet by packet.")
-)
-@click.option(
-    "--client", "role", flag_value="client", help=N_("labkit plays the client, and connects to a real server.")
-)
-@click.option("--server", "role", flag_value="server", help=N_("labkit plays the server, and waits for a real client."))
-@click.option(
+@option("--both", "role", flag_value="both", help=N_("labkit plays both sides: the built capture, packet by packet."))
+@option("--client", "role", flag_value="client", help=N_("labkit plays the client, and connects to a real server."))
+@option("--server", "role", flag_value="server", help=N_("labkit plays the server, and waits for a real client."))
+@option(
     "--peer",
     type=click.Choice(["program", "kernel"]),
     default="program",
     show_default=True,
     help=N_("The other side: any program, or a kernel socket that performs that side's steps."),
 )
-@click.option(
-    "--to", type=Target(), metavar="ADDRESS[:PORT]", help=N_("Address of the server.  [default: the lab's server]")
-)
-@click.option(
-    "--on", "interface", metavar="INTERFACE", help=N_("Play on lo or on a veth of a lab, without making one.")
-)
+@option("--to", type=Target(), metavar="ADDRESS[:PORT]", help=N_("Address of the server.  [default: the lab's server]"))
+@option("--on", "interface", metavar="INTERFACE", help=N_("Play on lo or on a veth of a lab, without making one."))
 @lab_option
 @seed_option
-@click.option("--ipv6", is_flag=True, help=N_("Play an IPv4 scenario over IPv6. Not with --both."))
-@click.option(
+@option("--ipv6", is_flag=True, help=N_("Play an IPv4 scenario over IPv6. Not with --both."))
+@option(
     "--path/--no-path",
     default=True,
     help=N_("Apply the scenario's path (delay, loss) between labkit and the wire, or leave it out."),
 )
-@click.option(
+@option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
     metavar="FACTOR",
     default=1.0,
     help=N_("With --both: play FACTOR times as fast."),
 )
-@click.option("--topspeed", is_flag=True, help=N_("With --both: play as fast as possible."))
-@click.option(
+@option("--topspeed", is_flag=True, help=N_("With --both: play as fast as possible."))
+@option(
     "--capture",
     type=PATH_OR_DASH,
     metavar="FILE",
     help=N_("Write the packets to FILE; '-' is standard output."),
 )
-@click.option("--verify", is_flag=True, help=N_("Verify the packets on the wire. Exit code 1 if a rule is broken."))
-@click.option("-q", "--quiet", is_flag=True, help=N_("Do not print the conversation."))
+@option("--verify", is_flag=True, help=N_("Verify the packets on the wire. Exit code 1 if a rule is broken."))
+@option("-q", "--quiet", is_flag=True, help=N_("Do not print the conversation."))
 @guard_options
 def command(
     scenario: str,

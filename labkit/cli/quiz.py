@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import PATH, PATH_OR_DASH, Command, complete_scenarios, echo, note
+from labkit.cli._common import PATH, PATH_OR_DASH, Command, complete_scenarios, echo, note, option
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, listed, ngettext, printable
 
@@ -51,50 +51,50 @@ def _complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: 
     ),
 )
 @click.argument("subject", metavar="SCENARIO|CAPTURE", required=False, shell_complete=complete_scenarios)
-@click.option(
+@option(
     "--format",
     "format_",
     metavar="FORMAT",
     shell_complete=_complete_formats,
     help=N_("md, moodle, gift, qti (Canvas), prairielearn, csv or json.  [default: by the suffix of FILE, else md]"),
 )
-@click.option(
+@option(
     "-o",
     "--output",
     type=PATH_OR_DASH,
     metavar="FILE",
     help=N_("File to write, '-' is standard output; prairielearn: a new folder, or a .zip."),
 )
-@click.option(
+@option(
     "--kinds",
     multiple=True,
     metavar="KIND[,KIND]...",
     shell_complete=_complete_kinds,
     help=N_("Ask only questions of these kinds. Repeatable.  [default: all]"),
 )
-@click.option(
+@option(
     "--count",
     type=click.IntRange(min=1),
     metavar="N",
     help=N_("Ask N questions, of the kinds in turn.  [default: one of each kind]"),
 )
-@click.option(
+@option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
     help=N_("Seed of the scenario and of the choice; the same seed gives the same quiz."),
 )
-@click.option(
+@option(
     "--fault", "faults", metavar="NAME[@N]", multiple=True, help=N_("Scenario: break a rule on purpose. Repeatable.")
 )
-@click.option(
+@option(
     "--relative/--raw",
     default=True,
     show_default=True,
     help=N_("Sequence numbers as Wireshark shows them, counted from the SYN, or as the header has them."),
 )
-@click.option(
+@option(
     "--capture",
     "capture",
     type=PATH,
@@ -102,7 +102,7 @@ def _complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: 
     help=N_("Write the capture that the questions are about, without comments or other hints."),
 )
 @budget_options()
-@click.option("--list-kinds", is_flag=True, help=N_("List the kinds of questions, and what each needs."))
+@option("--list-kinds", is_flag=True, help=N_("List the kinds of questions, and what each needs."))
 def command(
     subject: str | None,
     format_: str | None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labkit.cli._common import Command, complete_scenarios, echo, emit_json, format_option, note, seed_option
+from labkit.cli._common import Command, complete_scenarios, echo, emit_json, format_option, note, option, seed_option
 from labkit.cli._live import for_option, lab_option, packets_option
 from labkit.i18n import N_, _, ngettext
 
@@ -29,7 +29,7 @@ ARROWS = {"client": "→", "server": "←"}
 @click.argument("scenario", shell_complete=complete_scenarios)
 @lab_option
 @seed_option
-@click.option(
+@option(
     "--each-connection",
     is_flag=True,
     help=N_("Give each TCP connection its own path, which begins with its first packet."),

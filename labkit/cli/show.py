@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import PATH_OR_DASH, Command, Exit, echo, format_option, is_coloured, note, profile_option
+from labkit.cli._common import (
+    PATH_OR_DASH,
+    Command,
+    Exit,
+    echo,
+    format_option,
+    is_coloured,
+    note,
+    option,
+    profile_option,
+)
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
 @format_option("text", "json", "jsonl", "notation", "html")
 @flow_options
 @budget_options()
-@click.option("--window", is_flag=True, help=N_("Text: show the window of every segment, not only of SYNs."))
+@option("--window", is_flag=True, help=N_("Text: show the window of every segment, not only of SYNs."))
 def command(capture: str, profile: str, format_: str, window: bool, **others: Any) -> int:
     """Show conversations: states of both ends, segment by segment.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labkit.cli._common import PATH, Command, Exit, echo, note
+from labkit.cli._common import PATH, Command, Exit, echo, note, option
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, printable
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     examples=("labkit trust hand-ins/labkit.toml", "labkit trust --list"),
 )
 @click.argument("file", required=False, type=PATH)
-@click.option("--list", "list_", is_flag=True, help=N_("List the trusted files."))
-@click.option("--revoke", is_flag=True, help=N_("Trust FILE no longer."))
+@option("--list", "list_", is_flag=True, help=N_("List the trusted files."))
+@option("--revoke", is_flag=True, help=N_("Trust FILE no longer."))
 def command(file: str | None, list_: bool, revoke: bool) -> int:
     """Trust a configuration file with its present content.
 

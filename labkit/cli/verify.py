@@ -11,7 +11,17 @@ import click
 
 from labkit.analysis.native import AUTO, ENGINES
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import PATH, PATH_OR_DASH, Command, Exit, format_option, note, reveal_option, verdict_code
+from labkit.cli._common import (
+    PATH,
+    PATH_OR_DASH,
+    Command,
+    Exit,
+    format_option,
+    note,
+    option,
+    reveal_option,
+    verdict_code,
+)
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.cli._output import write_lines
 from labkit.cli._report_config import completeness_options, report_config, report_options
@@ -41,48 +51,48 @@ MAX_SKIPPED = 3
 @flow_options
 @format_option(*names())
 @reveal_option
-@click.option(
+@option(
     "-o",
     "--output",
     type=PATH_OR_DASH,
     metavar="FILE",
     help=N_("Write the report to FILE; for --format html and several captures, to a folder with a page for each."),
 )
-@click.option(
+@option(
     "--annotate",
     type=PATH,
     metavar="OUT.pcapng",
     help=N_("Write a copy of the capture, with each finding as a comment on its packet. One capture only."),
 )
-@click.option("--baseline", type=PATH, metavar="FILE", help=N_("Fail for new findings only: those in FILE are known."))
-@click.option(
+@option("--baseline", type=PATH, metavar="FILE", help=N_("Fail for new findings only: those in FILE are known."))
+@option(
     "--write-baseline",
     type=PATH,
     metavar="FILE",
     help=N_("Write what fails the captures to FILE, for --baseline; the exit code is 0."),
 )
-@click.option(
+@option(
     "--engine",
     type=click.Choice(ENGINES),
     default=AUTO,
     show_default=True,
     help=N_("Verification engine; auto uses compiled code for large captures."),
 )
-@click.option(
+@option(
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
     help=N_("Verify N captures at a time.  [default: 1; for large inputs, one for each processor]"),
 )
 @budget_options()
-@click.option(
+@option(
     "--cluster",
     metavar="ADDRESS",
     help=N_("Verify on the workers of a Dask cluster; ADDRESS is its scheduler, such as tcp://192.0.2.1:8786."),
 )
-@click.option("-v", "--verbose", is_flag=True, help=N_("Text: show notes in full, and figures for each conversation."))
-@click.option("-q", "--quiet", is_flag=True, help=N_("Text: show the verdict only; for several captures, their table."))
-@click.option(
+@option("-v", "--verbose", is_flag=True, help=N_("Text: show notes in full, and figures for each conversation."))
+@option("-q", "--quiet", is_flag=True, help=N_("Text: show the verdict only; for several captures, their table."))
+@option(
     "--most",
     type=click.IntRange(min=0),
     default=5,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import PATH, Command, echo, format_option, note, verdict_code
+from labkit.cli._common import PATH, Command, echo, format_option, note, option, verdict_code
 from labkit.cli._follow import Follower
 from labkit.cli._live import allow_interface_option, for_option, lab_option
 from labkit.cli._report_config import report_config, report_options
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 @click.argument("interface")
 @lab_option
 @for_option(None, N_("until Ctrl-C"))
-@click.option("--capture", type=PATH, metavar="FILE", help=N_("Write the packets to FILE."))
-@click.option("--segments", is_flag=True, help=N_("Text: print every segment too, with the states of both ends."))
-@click.option("-v", "--verbose", is_flag=True, help=N_("Print notes too; without it they are only counted."))
-@click.option(
+@option("--capture", type=PATH, metavar="FILE", help=N_("Write the packets to FILE."))
+@option("--segments", is_flag=True, help=N_("Text: print every segment too, with the states of both ends."))
+@option("-v", "--verbose", is_flag=True, help=N_("Print notes too; without it they are only counted."))
+@option(
     "--most",
     type=click.IntRange(min=0),
     default=20,

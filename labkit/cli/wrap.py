@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from labkit.cli._build import note_built, write
-from labkit.cli._common import PATH_OR_DASH, Command, complete_formats, seed_option
+from labkit.cli._common import PATH_OR_DASH, Command, complete_formats, option, seed_option
 from labkit.errors import InputError, UsageError
 from labkit.i18n import N_, _, printable, reason_of
 
@@ -29,28 +29,26 @@ OUTPUT = "payloads"
     ),
 )
 @click.argument("payloads", nargs=-1, metavar="PAYLOADS...", type=PATH_OR_DASH)
-@click.option(
+@option(
     "-o",
     "--output",
     type=PATH_OR_DASH,
     metavar="FILE",
     help=N_("File to write; '-' is standard output.  [default: payloads.pcapng or payloads.pcap]"),
 )
-@click.option("--client", metavar="ADDRESS[:PORT]", help=N_("The client's address and port."))
-@click.option("--server", metavar="ADDRESS[:PORT]", help=N_("The server's address and port."))
-@click.option(
-    "--vlan", metavar="ID", multiple=True, help=N_("VLAN tag of each frame. Repeatable, the outer tag first.")
-)
-@click.option("--loss", metavar="PERCENT", help=N_("Share of the packets that the path loses, such as 2%."))
-@click.option("--think", metavar="TIME", help=N_("Time before each answer, such as 5ms."))
-@click.option(
+@option("--client", metavar="ADDRESS[:PORT]", help=N_("The client's address and port."))
+@option("--server", metavar="ADDRESS[:PORT]", help=N_("The server's address and port."))
+@option("--vlan", metavar="ID", multiple=True, help=N_("VLAN tag of each frame. Repeatable, the outer tag first."))
+@option("--loss", metavar="PERCENT", help=N_("Share of the packets that the path loses, such as 2%."))
+@option("--think", metavar="TIME", help=N_("Time before each answer, such as 5ms."))
+@option(
     "--close",
     type=click.Choice(["client", "server", "client-reset", "server-reset", "none"]),
     default="client",
     show_default=True,
     help=N_("The side that closes first, or resets the connection."),
 )
-@click.option(
+@option(
     "--set",
     "settings",
     metavar="KEY=VALUE",
@@ -58,14 +56,14 @@ OUTPUT = "payloads"
     help=N_("Any other key of a scenario, such as path.rtt=30ms or client.window_scale=7. Repeatable."),
 )
 @seed_option
-@click.option(
+@option(
     "--format",
     "format_",
     metavar="FORMAT",
     shell_complete=complete_formats,
     help=N_("File format: pcapng or pcap.  [default: by the suffix of FILE, else pcapng]"),
 )
-@click.option(
+@option(
     "--edition",
     type=click.Choice(["annotated", "student"]),
     default="annotated",

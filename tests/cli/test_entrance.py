@@ -230,6 +230,27 @@ def test_help_loads_no_heavy_library(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_verdict_loads_nothing_of_what_pages_of_help_need(tmp_path: Path) -> None:
+    Scenario.load("document").play().write(str(tmp_path / "a.pcap"))
+    command = [sys.executable, "-X", "importtime", "-P", "-m", "labkit", "verify", str(tmp_path / "a.pcap")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert {"labkit.analysis.verifier", "click"} <= imported
+    assert not {"inspect", "ast", "tokenize"} & imported
+
+
+def test_a_module_that_is_loaded_when_it_is_used() -> None:
+    code = (
+        "import sys; from types import ModuleType; from labkit.__main__ import Later; "
+        "first = sys.modules['inspect'] = Later('inspect'); import inspect; from dataclasses import dataclass; "
+        "before = 'ast' in sys.modules; from inspect import cleandoc; "
+        "print(before, 'ast' in sys.modules, inspect is first, type(first) is ModuleType, first.__spec__.name, "
+        "cleandoc('a\\n  b') == 'a\\nb', hasattr(inspect, 'nothing'))"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True", "True", "True", "inspect", "True", "False"]
+
+
 def test_a_command_loads_no_other() -> None:
     code = (
         "import sys; from labkit.cli import run; run(['build', '--help']); "
